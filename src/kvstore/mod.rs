@@ -1,0 +1,20 @@
+//! The thin module over etcd-client: everything kvadm knows of etcd's wire is here, and `etcd_client` is named
+//! nowhere else.
+//!
+//! Inside, keys are absolute. The store prepends the configured namespace to every key on the way in and
+//! trims it on the way out; lock guards alone hold absolute keys, because they name somebody's lock and not a key
+//! of the namespace.
+
+mod endpoint;
+mod observe;
+mod options;
+mod range;
+mod secret;
+mod types;
+
+pub use endpoint::{Endpoint, EndpointError, Scheme};
+pub use observe::{Notice, Observer, Trace};
+pub use options::{ConnectOptions, ConnectWait, Credentials, Session, TlsFiles};
+pub use range::KeyRange;
+pub use secret::Secret;
+pub use types::{KeyValue, LeaseId, Revision};

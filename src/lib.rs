@@ -1,0 +1,3 @@
+//! kvadm administers etcd and the coordination state that clusters keep in it.
+
+pub mod kvstore;

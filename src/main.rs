@@ -1,0 +1,3 @@
+//! The `kvadm` program: parse and exit; nothing else.
+
+fn main() {}
