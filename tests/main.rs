@@ -1,1 +1,21 @@
-//! The one test target. Each file is a verb or a concern that cuts across them.
+//! The one test target. Each file is a verb or a concern that cuts across them; `support` starts real etcd servers and
+//! runs the built binary.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod harness;
+mod support;
+
+/// A file that is not in the list above is never compiled, so its tests would pass by not running.
+#[test]
+fn every_test_file_is_in_the_list() {
+    let list = include_str!("main.rs");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let named = list.lines().any(|line| line == format!("mod {name};"));
+            assert!(name == "main" || named, "tests/{name}.rs is not in the list of tests/main.rs");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What the tests stand on: real etcd servers, the built binary, certificates, a loopback proxy.
+//!
+//! Nothing here is skipped when a tool is missing: a test that cannot run fails and says what to do.
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
+
+pub mod certs;
+pub mod cluster;
+pub mod etcd;
+pub mod kvadm;
+pub mod process;
+pub mod proxy;
+pub mod running;
+
+pub use certs::Certs;
+pub use cluster::Cluster;
+pub use etcd::{Etcd, Options, shared, unique_prefix};
+pub use kvadm::{Endpoints, Kvadm, Run};
+pub use proxy::{Mode, Proxy};
+pub use running::Running;
+
+use std::time::{Duration, Instant};
+
+/// Asks `ready` again and again until it says yes.
+///
+/// # Panics
+/// When `within` has passed, naming `what` was waited for.
+#[track_caller]
+pub fn eventually(what: &str, within: Duration, mut ready: impl FnMut() -> bool) {
+    let end = Instant::now() + within;
+    while !ready() {
+        assert!(Instant::now() < end, "waited {within:?} in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
