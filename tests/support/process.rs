@@ -11,6 +11,16 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// A process that is being killed may still write into its folder for a moment, so the removal is tried again.
+const WATCHDOG: &str = r#"
+read -r _
+kill -KILL "$1" 2>/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf "$2" 2>/dev/null && break
+    sleep 0.1
+done
+"#;
+
 /// A child with a watchdog: a small `sh` that reads a pipe of ours. However the test process ends, the pipe closes, and the
 /// watchdog kills the child and removes its folder. (A parent-death signal would not do: it follows the thread that
 /// started the child, and test threads end long before the process does.)
@@ -24,7 +34,7 @@ impl Guarded {
     pub fn spawn(command: &mut Command, remove: &Path) -> io::Result<Self> {
         let child = command.stdin(Stdio::null()).process_group(0).spawn()?;
         let watchdog = Command::new("sh")
-            .args(["-c", r#"read -r _; kill -KILL "$1" 2>/dev/null; rm -rf "$2""#, "watchdog"])
+            .args(["-c", WATCHDOG, "watchdog"])
             .arg(child.id().to_string())
             .arg(remove)
             .stdin(Stdio::piped())
