@@ -110,8 +110,9 @@ impl Options {
     pub(super) fn launch(&self) -> Etcd {
         let dir = scratch();
         let ports = self.ports.unwrap_or_else(Ports::free);
-        let process = spawn(self, ports, dir.path());
-        Etcd { options: self.clone(), ports, process: Some(process), dir }
+        let mut process = Guarded::new(dir.path()).expect("start a watchdog");
+        spawn(&mut process, self, ports, dir.path());
+        Etcd { options: self.clone(), ports, process, dir }
     }
 }
 
@@ -119,7 +120,7 @@ impl Options {
 pub struct Etcd {
     options: Options,
     ports: Ports,
-    process: Option<Guarded>,
+    process: Guarded,
     dir: TempDir,
 }
 
@@ -166,7 +167,7 @@ impl Etcd {
 
     /// The server's process id.
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().expect("a running etcd").pid()
+        self.process.pid().expect("a running etcd")
     }
 
     /// Major and minor version of the server binary.
@@ -176,28 +177,22 @@ impl Etcd {
 
     /// SIGTERM, and waits for the end.
     pub fn stop(&mut self) {
-        self.end(Signal::SIGTERM);
+        self.process.end(Signal::SIGTERM);
     }
 
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
-        self.end(Signal::SIGKILL);
-    }
-
-    fn end(&mut self, signal: Signal) {
-        if let Some(mut process) = self.process.take() {
-            process.end(signal);
-        }
+        self.process.end(Signal::SIGKILL);
     }
 
     /// SIGSTOP: the sockets stay open and nothing answers.
     pub fn pause(&self) {
-        self.process.as_ref().expect("a running etcd").signal(Signal::SIGSTOP);
+        self.process.signal(Signal::SIGSTOP);
     }
 
     /// SIGCONT.
     pub fn resume(&self) {
-        self.process.as_ref().expect("a running etcd").signal(Signal::SIGCONT);
+        self.process.signal(Signal::SIGCONT);
     }
 
     /// Starts the server again (ending it first if it runs) on the same data and ports, and waits until it is healthy.
@@ -212,7 +207,7 @@ impl Etcd {
     /// As [`Etcd::restart`], without waiting: a member of a cluster without quorum is not healthy alone.
     pub fn relaunch(&mut self) {
         self.stop();
-        self.process = Some(spawn(&self.options, self.ports, self.dir.path()));
+        spawn(&mut self.process, &self.options, self.ports, self.dir.path());
     }
 
     /// Runs `etcdctl ARGS` against this server.
@@ -254,7 +249,7 @@ impl Etcd {
             if healthy(self.ports.metrics) {
                 return Ok(());
             }
-            if let Some(status) = self.process.as_mut().expect("a running etcd").ended() {
+            if let Some(status) = self.process.ended() {
                 return Err(format!("etcd ended ({status}) before it was healthy; its log:\n{}", self.log_tail()));
             }
             if Instant::now() > end {
@@ -267,7 +262,7 @@ impl Etcd {
 
 impl Drop for Etcd {
     fn drop(&mut self) {
-        if std::thread::panicking() && self.process.is_some() {
+        if std::thread::panicking() && self.process.pid().is_some() {
             eprintln!("--- the log of etcd at {}, its end:\n{}\n---", self.endpoint(), self.log_tail());
         }
     }
@@ -288,7 +283,7 @@ fn healthy(port: u16) -> bool {
     ask().is_ok_and(|answer| answer.contains(r#""health":"true""#))
 }
 
-fn spawn(options: &Options, ports: Ports, dir: &Path) -> Guarded {
+fn spawn(process: &mut Guarded, options: &Options, ports: Ports, dir: &Path) {
     let log = File::options().create(true).append(true).open(dir.join("log")).expect("create etcd's log");
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     let client = format!("{scheme}://127.0.0.1:{}", ports.client);
@@ -333,7 +328,7 @@ fn spawn(options: &Options, ports: Ports, dir: &Path) -> Guarded {
         }
     }
     command.args(&options.args);
-    Guarded::spawn(&mut command, dir).unwrap_or_else(|why| panic!("cannot start {}: {why}", server().display()))
+    process.start(&mut command).unwrap_or_else(|why| panic!("cannot start {}: {why}", server().display()));
 }
 
 /// A fresh folder, in memory where the system has such a place.
