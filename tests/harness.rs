@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::support::{Certs, Cluster, Etcd, Kvadm, Mode, Proxy, etcd, eventually, shared, unique_prefix};
+use super::support::{Certs, Cluster, Etcd, Kvadm, Mode, Proxy, binary, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -41,6 +41,33 @@ fn a_dropped_server_is_gone_with_its_folder() {
     drop(etcd);
     assert!(TcpStream::connect(address).is_err());
     assert!(!std::path::Path::new(socket.trim_start_matches("unix://")).exists());
+}
+
+/// The test runs itself in a second process, which starts a server and waits, and kills that process.
+#[test]
+fn a_server_dies_with_the_test_process() {
+    const INNER: &str = "KVADM_TEST_INNER";
+    if std::env::var_os(INNER).is_some() {
+        let etcd = Etcd::start();
+        std::fs::write(std::env::var_os(INNER).unwrap(), format!("{} {}", etcd.address(), etcd.dir().display()))
+            .unwrap();
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        return;
+    }
+    let note = tempfile::NamedTempFile::new().unwrap();
+    let this_test = ["--exact", "harness::a_server_dies_with_the_test_process"];
+    let inner = Kvadm::program(std::env::current_exe().unwrap()).args(this_test);
+    let inner = inner.env(INNER, note.path()).env("KVADM_TEST_ETCD", binary::server()).spawn();
+    let mut told = String::new();
+    eventually("the inner process's server", Duration::from_secs(40), || {
+        told = std::fs::read_to_string(note.path()).unwrap();
+        told.contains(' ')
+    });
+    let (address, folder) = told.split_once(' ').unwrap();
+    assert!(TcpStream::connect(address).is_ok());
+    inner.signal(Signal::SIGKILL);
+    eventually("the server to end", SOON, || TcpStream::connect(address).is_err());
+    eventually("its folder to go", SOON, || !std::path::Path::new(folder).exists());
 }
 
 #[test]
@@ -231,5 +258,5 @@ fn a_terminal_has_a_size_and_takes_answers() {
 
 #[test]
 fn the_version_of_the_server_is_known() {
-    assert_eq!(etcd::version().0, 3);
+    assert_eq!(binary::version().0, 3);
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use super::binary::{etcdctl, server, version};
 use super::certs::{Certs, Pair};
 use super::process::{Guarded, free_port};
 
@@ -168,6 +169,11 @@ impl Etcd {
     /// The server's process id.
     pub fn pid(&self) -> u32 {
         self.process.pid().expect("a running etcd")
+    }
+
+    /// The folder with the server's data, log and socket.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Major and minor version of the server binary.
@@ -337,53 +343,6 @@ fn scratch() -> TempDir {
     let mut builder = tempfile::Builder::new();
     builder.prefix("kvadm-etcd-");
     builder.tempdir_in(memory).or_else(|_| builder.tempdir()).expect("create a temporary folder")
-}
-
-/// The server binary: `KVADM_TEST_ETCD`, else what `.ci/fetch` provides.
-pub fn server() -> &'static Path {
-    static SERVER: OnceLock<PathBuf> = OnceLock::new();
-    SERVER.get_or_init(|| match std::env::var_os("KVADM_TEST_ETCD").filter(|path| !path.is_empty()) {
-        Some(path) => PathBuf::from(path),
-        None => fetched().join("etcd"),
-    })
-}
-
-/// The etcdctl beside the server, else the one that `.ci/fetch` provides.
-fn etcdctl() -> PathBuf {
-    let beside = server().with_file_name("etcdctl");
-    if beside.exists() { beside } else { fetched().join("etcdctl") }
-}
-
-fn fetched() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/fetch");
-        let output = Command::new(fetch).args(["etcd", "any"]).output().expect("run .ci/fetch");
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "these tests need an etcd server: put etcd and etcdctl on PATH, or set KVADM_TEST_ETCD to a server \
-             binary, or run `make test` where pip or Debian's packages can be reached\n{why}"
-        );
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-    })
-}
-
-/// Major and minor version of the server binary.
-pub fn version() -> (u32, u32) {
-    static VERSION: OnceLock<(u32, u32)> = OnceLock::new();
-    *VERSION.get_or_init(|| {
-        let output = Command::new(server()).arg("--version").output().unwrap_or_else(|why| {
-            panic!("cannot run the etcd server {} (KVADM_TEST_ETCD?): {why}", server().display());
-        });
-        let text = String::from_utf8_lossy(&output.stdout);
-        let version = text.lines().find_map(|line| line.strip_prefix("etcd Version:")).unwrap_or_default();
-        let mut parts = version.trim().split('.').map(|part| part.parse().ok());
-        match (parts.next().flatten(), parts.next().flatten()) {
-            (Some(major), Some(minor)) => (major, minor),
-            _ => panic!("{} --version does not say an etcd version: {text}", server().display()),
-        }
-    })
 }
 
 /// One plain server for the whole test process. Tests keep to keys under their own [`unique_prefix`].

@@ -3,6 +3,7 @@
 //! Nothing here is skipped when a tool is missing: a test that cannot run fails and says what to do.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
+pub mod binary;
 pub mod certs;
 pub mod cluster;
 pub mod etcd;

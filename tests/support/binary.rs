@@ -1,0 +1,54 @@
+//! Which etcd and etcdctl the tests run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The server binary: `KVADM_TEST_ETCD`, else what `.ci/fetch` provides.
+pub fn server() -> &'static Path {
+    static SERVER: OnceLock<PathBuf> = OnceLock::new();
+    SERVER.get_or_init(|| match std::env::var_os("KVADM_TEST_ETCD").filter(|path| !path.is_empty()) {
+        // Servers run in folders of their own, where a relative path would lead elsewhere.
+        Some(path) if path.as_encoded_bytes().contains(&b'/') => std::path::absolute(path).expect("a path"),
+        Some(name) => PathBuf::from(name),
+        None => fetched().join("etcd"),
+    })
+}
+
+/// The etcdctl beside the server, else the one that `.ci/fetch` provides.
+pub fn etcdctl() -> PathBuf {
+    let beside = server().with_file_name("etcdctl");
+    if beside.exists() { beside } else { fetched().join("etcdctl") }
+}
+
+fn fetched() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/fetch");
+        let output = Command::new(fetch).args(["etcd", "any"]).output().expect("run .ci/fetch");
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "these tests need an etcd server: put etcd and etcdctl on PATH, or set KVADM_TEST_ETCD to a server \
+             binary, or run `make test` where pip or Debian's packages can be reached\n{why}"
+        );
+        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+    })
+}
+
+/// Major and minor version of the server binary.
+pub fn version() -> (u32, u32) {
+    static VERSION: OnceLock<(u32, u32)> = OnceLock::new();
+    *VERSION.get_or_init(|| {
+        let output = Command::new(server()).arg("--version").output().unwrap_or_else(|why| {
+            panic!("cannot run the etcd server {} (KVADM_TEST_ETCD?): {why}", server().display());
+        });
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.lines().find_map(|line| line.strip_prefix("etcd Version:")).unwrap_or_default();
+        let mut parts = version.trim().split('.').map(|part| part.parse().ok());
+        match (parts.next().flatten(), parts.next().flatten()) {
+            (Some(major), Some(minor)) => (major, minor),
+            _ => panic!("{} --version does not say an etcd version: {text}", server().display()),
+        }
+    })
+}
