@@ -327,3 +327,6 @@ where
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ mod observe;
 mod options;
 mod range;
 mod secret;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod types;
 
