@@ -3,14 +3,14 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use http_body::{Frame, SizeHint};
 use thiserror::Error;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt};
 
+use super::body::Watched;
 use super::diagnose;
 use super::dial::{Dialer, Dialled, Lost, Won};
 use super::io::Vital;
@@ -258,7 +258,15 @@ impl Sticky {
         match result {
             Ok(response) => {
                 let (sticky, connection) = (self.clone(), Arc::clone(connection));
-                Ok(response.map(|body| Body::new(Watched { body, sticky, connection })))
+                let cut = move |status: &tonic::Status| {
+                    sticky.leave(connection.generation);
+                    // The answer had begun: the request was sent, whatever the error's kind.
+                    match sticky.broken(&connection, status) {
+                        TransportFailure::NotSent { endpoint, cause } => TransportFailure::Cut { endpoint, cause },
+                        other => other,
+                    }
+                };
+                Ok(response.map(|body| Body::new(Watched::new(body, cut))))
             }
             Err(error) => {
                 if let Some(failure) = self.shared.dialer.lifeless(connection.index, &connection.dialled).await {
@@ -318,46 +326,6 @@ impl Service<Request> for Sticky {
     fn call(&mut self, request: Request) -> Self::Future {
         let send = self.clone().send(request);
         Box::pin(async move { send.await.map_err(Into::into) })
-    }
-}
-
-/// An answer's body, whose end by a broken connection is told as any other.
-struct Watched {
-    body: Body,
-    sticky: Sticky,
-    connection: Arc<Connection>,
-}
-
-impl http_body::Body for Watched {
-    type Data = <Body as http_body::Body>::Data;
-    type Error = TransportFailure;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, TransportFailure>>> {
-        let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
-        Poll::Ready(frame.map(|frame| {
-            frame.map_err(|error| {
-                this.sticky.leave(this.connection.generation);
-                // The answer had begun: the request was sent, whatever the error's kind.
-                let dialer = &this.sticky.shared.dialer;
-                let ending = this.connection.dialled.health.ending();
-                TransportFailure::Cut {
-                    endpoint: dialer.name(this.connection.index),
-                    cause: diagnose::broken(&error, ending.as_ref(), dialer.files()),
-                }
-            })
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -3,24 +3,22 @@
 //! A frozen server's kernel accepts TCP connections for it. So a connection counts as good only when the peer's
 //! HTTP/2 layer has spoken: etcd sends its SETTINGS without being asked.
 
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 
 use super::diagnose::{self, Cause};
 use super::io::{Health, Stream, Vital, Wire};
+use super::race::race;
 use super::tls::{TlsError, client_config};
 use super::{ConnectOptions, Endpoint, EndpointFailure, Scheme, TlsFiles};
 
@@ -286,46 +284,6 @@ async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, Cause> {
         }
         Cause::new(words.join(", "))
     })
-}
-
-/// Starts attempts one by one: the next when `stagger` has passed, or at once when one has failed. The first success
-/// ends it, and drops all others. Returns it and the failures before it.
-async fn race<F, T, E>(attempts: Vec<Pin<Box<F>>>, stagger: Duration) -> (Option<T>, Vec<E>)
-where
-    F: Future<Output = Result<T, E>> + ?Sized,
-{
-    let mut waiting = attempts.into_iter();
-    let mut running: Vec<_> = waiting.next().into_iter().collect();
-    let mut failures = Vec::new();
-    let mut next = Box::pin(sleep_until(Instant::now() + stagger));
-    poll_fn(move |cx| {
-        loop {
-            let before = failures.len();
-            let mut index = 0;
-            while index < running.len() {
-                match running[index].as_mut().poll(cx) {
-                    Poll::Ready(Ok(won)) => return Poll::Ready((Some(won), std::mem::take(&mut failures))),
-                    Poll::Ready(Err(failed)) => {
-                        failures.push(failed);
-                        drop(running.remove(index));
-                    }
-                    Poll::Pending => index += 1,
-                }
-            }
-            if failures.len() > before || next.as_mut().poll(cx).is_ready() {
-                if let Some(attempt) = waiting.next() {
-                    running.push(attempt);
-                    next.as_mut().reset(Instant::now() + stagger);
-                    continue;
-                }
-            }
-            if running.is_empty() {
-                return Poll::Ready((None, std::mem::take(&mut failures)));
-            }
-            return Poll::Pending;
-        }
-    })
-    .await
 }
 
 #[cfg(test)]

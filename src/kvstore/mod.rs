@@ -5,6 +5,7 @@
 //! trims it on the way out; lock guards alone hold absolute keys, because they name somebody's lock and not a key
 //! of the namespace.
 
+mod body;
 mod channel;
 mod diagnose;
 mod dial;
@@ -13,11 +14,13 @@ mod error;
 mod io;
 mod observe;
 mod options;
+mod race;
 mod range;
 mod secret;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod tls_causes;
 mod types;
 
 pub use endpoint::{Endpoint, EndpointError, Scheme};

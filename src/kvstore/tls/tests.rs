@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use num_bigint::BigUint;
 use rcgen::KeyPair;
 
 use super::super::testing::{Pki, pem};
@@ -21,9 +22,19 @@ fn element(der: &[u8]) -> (&[u8], &[u8]) {
     (&der[header..header + length], &der[header + length..])
 }
 
+/// A DER element, its length in the shortest form.
+fn tagged(tag: u8, body: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(body.len()).unwrap().to_be_bytes();
+    let header = match (high, low) {
+        (0, 0..0x80) => vec![tag, low],
+        (0, _) => vec![tag, 0x81, low],
+        _ => vec![tag, 0x82, high, low],
+    };
+    [header.as_slice(), body].concat()
+}
+
 fn sequence(body: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(body.len()).unwrap().to_be_bytes();
-    [&[0x30, 0x82, length[0], length[1]], body].concat()
+    tagged(0x30, body)
 }
 
 /// The same certificate as version 1: without a version and without extensions. Its signature is wrong then.
@@ -38,6 +49,69 @@ fn version_1(der: &[u8]) -> Vec<u8> {
         rest = next;
     }
     sequence(&[&sequence(&kept), signature].concat())
+}
+
+/// An odd number of 1024 bits, the two highest set, that passes Miller and Rabin's test.
+fn prime(random: &mut impl FnMut() -> BigUint) -> BigUint {
+    let one = BigUint::from(1_u8);
+    loop {
+        let mut candidate = random();
+        for bit in [0, 1022, 1023] {
+            candidate.set_bit(bit, true);
+        }
+        if (3_u32..2000).step_by(2).any(|small| (&candidate % small) == BigUint::ZERO) {
+            continue;
+        }
+        let minus_one = &candidate - &one;
+        let twos = minus_one.trailing_zeros().unwrap();
+        let odd = &minus_one >> twos;
+        let probably_prime = (0..8).all(|_| {
+            let mut power = random().modpow(&odd, &candidate);
+            power == one
+                || (0..twos).any(|_| {
+                    let reached = power == minus_one;
+                    power = &power * &power % &candidate;
+                    reached
+                })
+        });
+        if probably_prime {
+            return candidate;
+        }
+    }
+}
+
+/// A new RSA key of 2048 bits as PKCS#1 (RFC 8017, A.1.2); ring makes none.
+fn rsa_key() -> Vec<u8> {
+    let source = rustls::crypto::ring::default_provider().secure_random;
+    let mut random = || {
+        let mut bytes = [0; 128];
+        source.fill(&mut bytes).unwrap();
+        BigUint::from_bytes_be(&bytes)
+    };
+    let (a, b) = (prime(&mut random), prime(&mut random));
+    let (p, q) = if a > b { (a, b) } else { (b, a) };
+    let one = BigUint::from(1_u8);
+    let e = BigUint::from(65_537_u32);
+    let (less_p, less_q) = (&p - &one, &q - &one);
+    let d = e.modinv(&(&less_p * &less_q)).unwrap();
+    let numbers =
+        [BigUint::ZERO, &p * &q, e, d.clone(), p.clone(), q.clone(), &d % &less_p, &d % &less_q, q.modinv(&p).unwrap()];
+    let integer = |number: &BigUint| {
+        let bytes = [&[0], number.to_bytes_be().as_slice()].concat();
+        tagged(2, &bytes[usize::from(bytes[1] < 0x80)..])
+    };
+    sequence(&numbers.iter().flat_map(integer).collect::<Vec<u8>>())
+}
+
+#[test]
+fn rsa_keys_as_pkcs1_and_pkcs8() {
+    let pki = Pki::new();
+    let pkcs1 = rsa_key();
+    let algorithm = [0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0];
+    let pkcs8 = sequence(&[&[2, 1, 0], algorithm.as_slice(), &tagged(4, &pkcs1)].concat());
+    let pair = pki.sign_key(&[], KeyPair::try_from(pkcs8.as_slice()).unwrap(), |_| {});
+    assert_eq!(load(&pki, &pair.der, &pem("RSA PRIVATE KEY", &pkcs1)), Ok(()));
+    assert_eq!(load(&pki, &pair.der, &pem("PRIVATE KEY", &pkcs8)), Ok(()));
 }
 
 #[test]
