@@ -15,7 +15,7 @@ fn load(pki: &Pki, cert: &[u8], key: &str) -> Result<(), TlsError> {
 /// The body of a DER element and what follows it.
 fn element(der: &[u8]) -> (&[u8], &[u8]) {
     let (length, header) = match der[1] {
-        short @ 0..0x80 => (usize::from(short), 2),
+        short @ 0..=0x7f => (usize::from(short), 2),
         0x81 => (usize::from(der[2]), 3),
         _ => (usize::from(der[2]) << 8 | usize::from(der[3]), 4),
     };
@@ -26,7 +26,7 @@ fn element(der: &[u8]) -> (&[u8], &[u8]) {
 fn tagged(tag: u8, body: &[u8]) -> Vec<u8> {
     let [high, low] = u16::try_from(body.len()).unwrap().to_be_bytes();
     let header = match (high, low) {
-        (0, 0..0x80) => vec![tag, low],
+        (0, 0..=0x7f) => vec![tag, low],
         (0, _) => vec![tag, 0x81, low],
         _ => vec![tag, 0x82, high, low],
     };
