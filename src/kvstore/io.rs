@@ -242,3 +242,70 @@ impl Drop for Wire {
         self.health.end(Ending::Closed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// The peer has answered, refused, and closed, before this side writes.
+    struct Refused(Vec<u8>);
+
+    impl AsyncRead for Refused {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let answer = std::mem::take(&mut self.0);
+            if answer.is_empty() {
+                let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)));
+            }
+            buffer.put_slice(&answer);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Refused {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_alert_behind_a_failed_write_is_found_and_what_came_before_is_kept() {
+        let (mut wire, health) = Wire::new(Box::new(Refused(b"before".to_vec())));
+        assert_eq!(wire.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let Some(Ending::Failed(error)) = health.ending() else { panic!("no failure was noted") };
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        assert_eq!(super::super::diagnose::tls_error(&error), Some(&alert));
+        let mut room = [0; 16];
+        assert_eq!(wire.read(&mut room).await.unwrap(), 6);
+        assert_eq!(&room[..6], b"before");
+    }
+
+    #[tokio::test]
+    async fn a_settings_frame_in_pieces_is_a_sign_of_life() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let (mut wire, health) = Wire::new(Box::new(near));
+        let mut room = [0; 16];
+        for byte in [0, 0, 0, SETTINGS, 0, 0, 0, 0, 0] {
+            assert_eq!(health.vital(), Vital::Waiting);
+            far.write_all(&[byte]).await.unwrap();
+            wire.read_exact(&mut room[..1]).await.unwrap();
+        }
+        assert_eq!((health.vital(), health.proven()), (Vital::Alive, true));
+        drop(far);
+        assert_eq!(wire.read(&mut room).await.unwrap(), 0);
+        assert!(matches!(health.ending(), Some(Ending::Closed)));
+        assert_eq!((health.vital(), health.proven()), (Vital::Ended, true));
+    }
+}
