@@ -1,0 +1,333 @@
+//! The sticky channel: one good connection for all requests, and the next endpoint when it fails.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use thiserror::Error;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tower::{BoxError, Service, ServiceExt};
+
+use super::body::Watched;
+use super::diagnose;
+use super::dial::{Dialer, Dialled, Lost, Won};
+use super::io::Vital;
+use super::tls::TlsError;
+use super::{ConnectOptions, EndpointFailure, Notice, Observer, Session};
+
+type Request = http::Request<Body>;
+type Response = http::Response<Body>;
+
+/// Why a request has no answer. It is in the source chain of the status that the client library makes of it.
+#[derive(Clone, Debug, Error)]
+pub(super) enum TransportFailure {
+    /// No endpoint could be reached. Nothing was sent that could change anything.
+    #[error("no etcd endpoint could be reached")]
+    Dial(Vec<EndpointFailure>),
+    /// The TLS files cannot be used. Nothing was dialled.
+    #[error("{0}")]
+    Tls(TlsError),
+    /// The connection was gone before the request could be written.
+    #[error("the connection to {endpoint} was gone: {cause}")]
+    NotSent {
+        /// Whose connection.
+        endpoint: String,
+        /// How it ended.
+        cause: String,
+    },
+    /// The connection broke while the request was under way: the peer may have got it.
+    #[error("the connection to {endpoint} broke: {cause}")]
+    Cut {
+        /// Whose connection.
+        endpoint: String,
+        /// How it ended.
+        cause: String,
+    },
+}
+
+/// One connection to one of the endpoints, made on first use and kept. Clones share it.
+///
+/// Wrap it as `etcd_client::Channel::Custom(BoxCloneSyncService::new(sticky))`. Nothing runs on its own: dropping a
+/// call's future ends what it did, a dial included.
+#[derive(Clone)]
+pub(super) struct Sticky {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dialer: Arc<Dialer>,
+    observer: Arc<dyn Observer>,
+    /// Indices of the dialer's endpoints, in the order to try.
+    members: Vec<usize>,
+    state: Mutex<State>,
+    /// Held by whoever dials; the others wait for the outcome.
+    flight: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    present: Option<Arc<Connection>>,
+    /// Of the last connection made; they count from 1.
+    generation: u64,
+    /// Where in `members` the next dial starts.
+    start: usize,
+    /// Of the endpoint in use or last tried.
+    current: usize,
+    /// Of the endpoint last used.
+    used: Option<usize>,
+    /// Counts failed dials, so that those who waited for one take its outcome.
+    lost: u64,
+    outcome: Option<Lost>,
+}
+
+struct Connection {
+    generation: u64,
+    /// The endpoint, as the dialer counts.
+    index: usize,
+    dialled: Dialled,
+}
+
+impl Connection {
+    /// Whether a request may go here: not ended, and either alive or not yet due to be.
+    fn usable(&self) -> bool {
+        match self.dialled.health.vital() {
+            Vital::Alive => true,
+            Vital::Waiting => Instant::now() < self.dialled.deadline,
+            Vital::Ended => false,
+        }
+    }
+}
+
+impl Sticky {
+    /// A channel to the endpoints of these options. Does no I/O.
+    pub(super) fn new(options: &ConnectOptions, session: &Session) -> Self {
+        let dialer = Arc::new(Dialer::new(options));
+        let members = (0..dialer.len()).collect();
+        Self::over(dialer, Arc::clone(&session.observer), members)
+    }
+
+    /// A channel to one endpoint only, counted from 0; it has a connection of its own.
+    pub(super) fn pinned(&self, index: usize) -> Self {
+        Self::over(Arc::clone(&self.shared.dialer), Arc::clone(&self.shared.observer), vec![index])
+    }
+
+    fn over(dialer: Arc<Dialer>, observer: Arc<dyn Observer>, members: Vec<usize>) -> Self {
+        let state = State { current: members.first().copied().unwrap_or(0), ..State::default() };
+        let shared =
+            Shared { dialer, observer, members, state: Mutex::new(state), flight: tokio::sync::Mutex::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The endpoint in use or last tried, for messages.
+    pub(super) fn current(&self) -> String {
+        let current = self.state().current;
+        self.shared.dialer.name(current)
+    }
+
+    /// The generation of the connection that a call made now uses: the present one's, or else the next one's.
+    pub(super) fn mark(&self) -> u64 {
+        let state = self.state();
+        match &state.present {
+            Some(present) if present.usable() => present.generation,
+            _ => state.generation + 1,
+        }
+    }
+
+    /// Drops the connection of this generation if it is still the present one; the next dial starts behind its
+    /// endpoint. Requests that are under way on it go on until they end.
+    pub(super) fn leave(&self, generation: u64) {
+        let mut state = self.state();
+        if state.present.as_ref().is_some_and(|present| present.generation == generation) {
+            self.drop_present(&mut state);
+        }
+    }
+
+    fn drop_present(&self, state: &mut State) {
+        let Some(left) = state.present.take() else { return };
+        if let Some(place) = self.shared.members.iter().position(|index| *index == left.index) {
+            state.start = (place + 1) % self.shared.members.len();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present connection, if it can be used.
+    fn present(&self) -> Option<Arc<Connection>> {
+        let mut state = self.state();
+        match &state.present {
+            Some(present) if present.usable() => Some(Arc::clone(present)),
+            Some(_) => {
+                self.drop_present(&mut state);
+                None
+            }
+            None => None,
+        }
+    }
+
+    async fn connection(&self) -> Result<Arc<Connection>, TransportFailure> {
+        if let Some(present) = self.present() {
+            return Ok(present);
+        }
+        let lost = self.state().lost;
+        let _flight = self.shared.flight.lock().await;
+        if let Some(present) = self.present() {
+            return Ok(present);
+        }
+        let start = {
+            let state = self.state();
+            if let (true, Some(outcome)) = (state.lost > lost, &state.outcome) {
+                return Err(outcome.clone().into());
+            }
+            state.start
+        };
+        let members = &self.shared.members;
+        let order: Vec<usize> = members.iter().cycle().skip(start).take(members.len()).copied().collect();
+        if let Some(first) = order.first() {
+            self.state().current = *first;
+        }
+        match self.shared.dialer.dial(&order, members.len() > 1).await {
+            Ok(won) => Ok(self.won(won)),
+            Err(outcome) => {
+                let mut state = self.state();
+                state.lost += 1;
+                state.outcome = Some(outcome.clone());
+                state.current = order.last().copied().unwrap_or(state.current);
+                Err(outcome.into())
+            }
+        }
+    }
+
+    fn won(&self, won: Won) -> Arc<Connection> {
+        let (connection, before) = {
+            let mut state = self.state();
+            state.generation += 1;
+            state.current = won.index;
+            let connection =
+                Arc::new(Connection { generation: state.generation, index: won.index, dialled: won.dialled });
+            state.present = Some(Arc::clone(&connection));
+            (connection, state.used.replace(won.index))
+        };
+        let observer = &self.shared.observer;
+        for failure in won.failures {
+            observer.notice(Notice::Detail, &failure.to_string());
+        }
+        if let Some(before) = before.filter(|before| *before != won.index) {
+            let dialer = &self.shared.dialer;
+            observer.notice(Notice::Detail, &format!("{}: moved to {}", dialer.name(before), dialer.name(won.index)));
+        }
+        connection
+    }
+
+    async fn send(self, request: Request) -> Result<Response, TransportFailure> {
+        let connection = self.connection().await?;
+        let channel = connection.dialled.channel.clone();
+        let lifeless = self.shared.dialer.lifeless(connection.index, &connection.dialled);
+        if !harmless(request.uri().path()) {
+            // A silent peer must not find a write in its buffers when it wakes up.
+            if let Some(failure) = lifeless.await {
+                return Err(self.stillborn(&connection, failure));
+            }
+            return self.answer(&connection, channel.oneshot(request).await).await;
+        }
+        let mut answer = pin!(channel.oneshot(request));
+        let result = tokio::select! {
+            biased;
+            result = &mut answer => result,
+            lifeless = lifeless => match lifeless {
+                Some(failure) => return Err(self.stillborn(&connection, failure)),
+                None => answer.await,
+            },
+        };
+        self.answer(&connection, result).await
+    }
+
+    fn stillborn(&self, connection: &Connection, failure: EndpointFailure) -> TransportFailure {
+        self.leave(connection.generation);
+        TransportFailure::Dial(vec![failure])
+    }
+
+    async fn answer(
+        &self,
+        connection: &Arc<Connection>,
+        result: Result<Response, tonic::transport::Error>,
+    ) -> Result<Response, TransportFailure> {
+        match result {
+            Ok(response) => {
+                let (sticky, connection) = (self.clone(), Arc::clone(connection));
+                let cut = move |status: &tonic::Status| {
+                    sticky.leave(connection.generation);
+                    // The answer had begun: the request was sent, whatever the error's kind.
+                    match sticky.broken(&connection, status) {
+                        TransportFailure::NotSent { endpoint, cause } => TransportFailure::Cut { endpoint, cause },
+                        other => other,
+                    }
+                };
+                Ok(response.map(|body| Body::new(Watched::new(body, cut))))
+            }
+            Err(error) => {
+                if let Some(failure) = self.shared.dialer.lifeless(connection.index, &connection.dialled).await {
+                    return Err(self.stillborn(connection, failure));
+                }
+                self.leave(connection.generation);
+                Err(self.broken(connection, &error))
+            }
+        }
+    }
+
+    fn broken(&self, connection: &Connection, error: &(dyn std::error::Error + 'static)) -> TransportFailure {
+        let dialer = &self.shared.dialer;
+        let endpoint = dialer.name(connection.index);
+        let cause = diagnose::broken(error, connection.dialled.health.ending().as_ref(), dialer.files());
+        if diagnose::not_sent(error) {
+            TransportFailure::NotSent { endpoint, cause }
+        } else {
+            TransportFailure::Cut { endpoint, cause }
+        }
+    }
+}
+
+impl From<Lost> for TransportFailure {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Tls(error) => Self::Tls(error),
+            Lost::All(failures) => Self::Dial(failures),
+        }
+    }
+}
+
+/// Whether the request changes nothing in the store, so that it may be sent to a peer that has not shown any life yet.
+/// That saves a round trip of a single `get`.
+fn harmless(path: &str) -> bool {
+    matches!(
+        path,
+        "/etcdserverpb.KV/Range"
+            | "/etcdserverpb.KV/RangeStream"
+            | "/etcdserverpb.Maintenance/Status"
+            | "/etcdserverpb.Cluster/MemberList"
+            | "/etcdserverpb.Lease/LeaseTimeToLive"
+            | "/etcdserverpb.Lease/LeaseLeases"
+            | "/etcdserverpb.Auth/Authenticate"
+    )
+}
+
+impl Service<Request> for Sticky {
+    type Response = Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let send = self.clone().send(request);
+        Box::pin(async move { send.await.map_err(Into::into) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

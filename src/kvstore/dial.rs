@@ -1,0 +1,290 @@
+//! From an endpoint to a connection: one attempt with a cause of its own for every step, and the race of several.
+//!
+//! A frozen server's kernel accepts TCP connections for it. So a connection counts as good only when the peer's
+//! HTTP/2 layer has spoken: etcd sends its SETTINGS without being asked.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tonic::transport::Channel;
+
+use super::diagnose::{self, Cause};
+use super::io::{Health, Stream, Vital, Wire};
+use super::race::race;
+use super::tls::{TlsError, client_config};
+use super::{ConnectOptions, Endpoint, EndpointFailure, Scheme, TlsFiles};
+
+/// The pause before the next endpoint, or the next address of one, is tried beside those that have not answered.
+const STAGGER: Duration = Duration::from_millis(100);
+
+/// HTTP/2 flow control windows: large enough for a fast line with a long way, as a listing fills it.
+const WINDOW: u32 = 16 << 20;
+
+/// Dials endpoints. Shared by all channels of one store.
+pub(super) struct Dialer {
+    endpoints: Vec<Endpoint>,
+    files: TlsFiles,
+    timeout: Duration,
+    keepalive: (Duration, Duration),
+    /// Built when the first endpoint with TLS is dialled: without one, no file is opened.
+    tls: OnceLock<Result<Arc<ClientConfig>, TlsError>>,
+}
+
+/// An endpoint that was dialled.
+#[derive(Clone)]
+pub(super) struct Dialled {
+    pub(super) channel: Channel,
+    pub(super) health: Arc<Health>,
+    /// Until when the peer must have given a sign of life.
+    pub(super) deadline: Instant,
+}
+
+/// How far an attempt has come, for the cause when time is up.
+#[derive(Clone, Copy)]
+enum Step {
+    Waiting,
+    Resolving,
+    Connecting,
+    Handshake,
+    Silence,
+}
+
+impl Dialer {
+    pub(super) fn new(options: &ConnectOptions) -> Self {
+        Self {
+            endpoints: options.endpoints.clone(),
+            files: options.tls.clone(),
+            timeout: options.dial_timeout,
+            keepalive: (options.keepalive_time, options.keepalive_timeout),
+            tls: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn files(&self) -> &TlsFiles {
+        &self.files
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    /// The endpoint as messages name it.
+    pub(super) fn name(&self, index: usize) -> String {
+        self.endpoints.get(index).map_or_else(String::new, ToString::to_string)
+    }
+
+    /// Races these endpoints in this order. With `proof` the winner has given a sign of life. Returns who won, and who
+    /// failed before that.
+    ///
+    /// # Errors
+    /// An unusable TLS file where one of the endpoints speaks TLS, or every endpoint with its cause.
+    pub(super) async fn dial(&self, order: &[usize], proof: bool) -> Result<Won, Lost> {
+        let deadline = Instant::now() + self.timeout;
+        let known: Vec<(usize, &Endpoint)> =
+            order.iter().filter_map(|&index| Some((index, self.endpoints.get(index)?))).collect();
+        if known.iter().any(|(_, endpoint)| endpoint.scheme == Scheme::Tls) {
+            self.tls().map_err(Lost::Tls)?;
+        }
+        let attempts = known.iter().map(|&(index, endpoint)| {
+            Box::pin(async move {
+                let step = Mutex::new(Step::Waiting);
+                let attempt = self.attempt(endpoint, deadline, proof, &step);
+                let outcome = match timeout_at(deadline, attempt).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(self.timed_out(*step.lock().unwrap_or_else(PoisonError::into_inner))),
+                };
+                outcome.map(|dialled| (index, dialled)).map_err(|cause| (index, failure(endpoint, cause)))
+            })
+        });
+        let count = u32::try_from(known.len()).unwrap_or(u32::MAX).max(1);
+        // However many there are, the last has half of the time left.
+        let stagger = STAGGER.min(self.timeout / 2 / count);
+        match race(attempts.collect(), stagger).await {
+            (Some((index, dialled)), failures) => Ok(Won { index, dialled, failures: in_order(failures) }),
+            (None, failures) => Err(Lost::All(in_order(failures))),
+        }
+    }
+
+    /// What is wrong with a connection that gave no sign of life, or `None` where it did.
+    pub(super) async fn lifeless(&self, index: usize, dialled: &Dialled) -> Option<EndpointFailure> {
+        if dialled.health.proven() {
+            return None;
+        }
+        let settled = timeout_at(dialled.deadline, dialled.health.settled()).await;
+        if dialled.health.proven() {
+            return None;
+        }
+        let endpoint = self.endpoints.get(index)?;
+        let cause = match settled {
+            Ok(_) => diagnose::stillborn(dialled.health.ending().as_ref(), &endpoint.scheme, &self.files),
+            Err(_) => self.timed_out(Step::Silence),
+        };
+        Some(failure(endpoint, cause))
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        self.tls.get_or_init(|| client_config(&self.files)).clone()
+    }
+
+    fn timed_out(&self, step: Step) -> Cause {
+        let bound = diagnose::bound(self.timeout);
+        match step {
+            Step::Waiting => Cause::new(format!("not tried: the dial timeout of {bound} was over")),
+            Step::Resolving => Cause::new(format!("the name did not resolve within {bound}")),
+            Step::Connecting => Cause::hint(
+                format!("no answer to the TCP connect within {bound}"),
+                "a firewall may drop the packets, or the host is down; --dial-timeout gives it longer",
+            ),
+            Step::Handshake => Cause::new(format!(
+                "accepted the connection and did not answer the TLS handshake within {bound} (frozen server, or not a TLS server)"
+            )),
+            Step::Silence => diagnose::silent(),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        deadline: Instant,
+        proof: bool,
+        step: &Mutex<Step>,
+    ) -> Result<Dialled, Cause> {
+        let enter = |next| *step.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        let stream: Box<dyn Stream> = match endpoint.scheme {
+            Scheme::Unix => {
+                enter(Step::Connecting);
+                Box::new(UnixStream::connect(&endpoint.path).await.map_err(|error| diagnose::unix(&error))?)
+            }
+            Scheme::Plain | Scheme::Tls => {
+                enter(Step::Resolving);
+                let addresses = resolve(endpoint).await?;
+                enter(Step::Connecting);
+                let tcp = connect(addresses).await?;
+                if endpoint.scheme == Scheme::Tls {
+                    enter(Step::Handshake);
+                    self.handshake(endpoint, tcp).await?
+                } else {
+                    Box::new(tcp)
+                }
+            }
+        };
+        enter(Step::Silence);
+        let (wire, health) = Wire::new(stream);
+        let channel = self.channel(endpoint, wire).await.map_err(|error| {
+            // The peer may be gone already; then the wire knows more.
+            match health.ending() {
+                Some(ending) => diagnose::stillborn(Some(&ending), &endpoint.scheme, &self.files),
+                None => Cause::new(diagnose::broken(&error, None, &self.files)),
+            }
+        })?;
+        if proof && health.settled().await != Vital::Alive {
+            return Err(diagnose::stillborn(health.ending().as_ref(), &endpoint.scheme, &self.files));
+        }
+        Ok(Dialled { channel, health, deadline })
+    }
+
+    async fn handshake(&self, endpoint: &Endpoint, tcp: TcpStream) -> Result<Box<dyn Stream>, Cause> {
+        let config = self.tls().map_err(|error| Cause::hint(error.to_string(), error.hint()))?;
+        let name = ServerName::try_from(endpoint.host.clone())
+            .map_err(|_| Cause::new(format!("'{}' is no name that a certificate could be for", endpoint.host)))?;
+        match TlsConnector::from(config).connect(name, tcp).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(diagnose::handshake(&error, &self.files)),
+        }
+    }
+
+    /// An HTTP/2 channel over this one stream. It cannot dial again by itself: when the stream is gone, its calls fail
+    /// with [`tonic::ConnectError`].
+    async fn channel(&self, endpoint: &Endpoint, wire: Wire) -> Result<Channel, tonic::transport::Error> {
+        let authority = endpoint.authority();
+        let (time, timeout) = self.keepalive;
+        // tonic adds TLS of its own for https, so it never sees that; the requests do.
+        let scheme = if endpoint.scheme == Scheme::Tls { "https" } else { "http" };
+        let mut target = tonic::transport::Endpoint::from_shared(format!("http://{authority}"))?
+            .http2_keep_alive_interval(time)
+            .keep_alive_timeout(timeout)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .user_agent(concat!("kvadm/", env!("CARGO_PKG_VERSION")))?;
+        if let Ok(origin) = format!("{scheme}://{authority}").parse() {
+            target = target.origin(origin);
+        }
+        let mut wire = Some(TokioIo::new(wire));
+        target
+            .connect_with_connector(tower::service_fn(move |_| {
+                std::future::ready(wire.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
+            }))
+            .await
+    }
+}
+
+/// The endpoint that won a race.
+pub(super) struct Won {
+    pub(super) index: usize,
+    pub(super) dialled: Dialled,
+    /// Those that failed before.
+    pub(super) failures: Vec<EndpointFailure>,
+}
+
+/// Why nobody won.
+#[derive(Clone, Debug)]
+pub(super) enum Lost {
+    /// The TLS files are unusable.
+    Tls(TlsError),
+    /// Every endpoint failed.
+    All(Vec<EndpointFailure>),
+}
+
+fn failure(endpoint: &Endpoint, cause: Cause) -> EndpointFailure {
+    EndpointFailure { endpoint: endpoint.to_string(), cause: cause.text, hint: cause.hint }
+}
+
+/// As the user gave the endpoints, not as they were tried.
+fn in_order(mut failures: Vec<(usize, EndpointFailure)>) -> Vec<EndpointFailure> {
+    failures.sort_by_key(|(index, _)| *index);
+    failures.into_iter().map(|(_, failure)| failure).collect()
+}
+
+async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Cause> {
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
+        .await
+        .map_err(|error| diagnose::unresolved(&error))?
+        .collect();
+    if found.is_empty() {
+        return Err(Cause::new("name does not resolve: it has no address"));
+    }
+    Ok(found)
+}
+
+async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, Cause> {
+    let several = addresses.len() > 1;
+    let attempts = addresses.into_iter().map(|address| {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await.map_err(|error| (address, diagnose::io_words(&error)))?;
+            // Without it small requests may wait for the acknowledgement of the one before. It cannot fail on TCP.
+            let _ = stream.set_nodelay(true);
+            Ok(stream)
+        })
+    });
+    let (stream, failures) = race(attempts.collect(), STAGGER).await;
+    stream.ok_or_else(|| {
+        let mut words: Vec<String> = failures.iter().map(|(_, words)| words.clone()).collect();
+        words.dedup();
+        if several && words.len() > 1 {
+            words = failures.iter().map(|(address, words)| format!("{words} ({})", address.ip())).collect();
+        }
+        Cause::new(words.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests;
