@@ -57,10 +57,8 @@ pub(super) struct Sticky {
 }
 
 struct Shared {
-    dialer: Arc<Dialer>,
+    dialer: Dialer,
     observer: Arc<dyn Observer>,
-    /// Indices of the dialer's endpoints, in the order to try.
-    members: Vec<usize>,
     state: Mutex<State>,
     /// Held by whoever dials; the others wait for the outcome.
     flight: tokio::sync::Mutex<()>,
@@ -71,7 +69,7 @@ struct State {
     present: Option<Arc<Connection>>,
     /// Of the last connection made; they count from 1.
     generation: u64,
-    /// Where in `members` the next dial starts.
+    /// The endpoint that the next dial starts with.
     start: usize,
     /// Of the endpoint in use or last tried.
     current: usize,
@@ -103,21 +101,23 @@ impl Connection {
 impl Sticky {
     /// A channel to the endpoints of these options. Does no I/O.
     pub(super) fn new(options: &ConnectOptions, session: &Session) -> Self {
-        let dialer = Arc::new(Dialer::new(options));
-        let members = (0..dialer.len()).collect();
-        Self::over(dialer, Arc::clone(&session.observer), members)
-    }
-
-    /// A channel to one endpoint only, counted from 0; it has a connection of its own.
-    pub(super) fn pinned(&self, index: usize) -> Self {
-        Self::over(Arc::clone(&self.shared.dialer), Arc::clone(&self.shared.observer), vec![index])
-    }
-
-    fn over(dialer: Arc<Dialer>, observer: Arc<dyn Observer>, members: Vec<usize>) -> Self {
-        let state = State { current: members.first().copied().unwrap_or(0), ..State::default() };
-        let shared =
-            Shared { dialer, observer, members, state: Mutex::new(state), flight: tokio::sync::Mutex::default() };
+        let shared = Shared {
+            dialer: Dialer::new(options),
+            observer: Arc::clone(&session.observer),
+            state: Mutex::default(),
+            flight: tokio::sync::Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Sees to it that there is a connection, with `proof` one whose peer has shown life. Sends nothing that could
+    /// change anything.
+    pub(super) async fn ready(&self, proof: bool) -> Result<(), TransportFailure> {
+        let connection = self.connection().await?;
+        if proof && let Some(failure) = self.shared.dialer.lifeless(connection.index, &connection.dialled).await {
+            return Err(self.stillborn(&connection, failure));
+        }
+        Ok(())
     }
 
     /// The endpoint in use or last tried, for messages.
@@ -146,9 +146,7 @@ impl Sticky {
 
     fn drop_present(&self, state: &mut State) {
         let Some(left) = state.present.take() else { return };
-        if let Some(place) = self.shared.members.iter().position(|index| *index == left.index) {
-            state.start = (place + 1) % self.shared.members.len();
-        }
+        state.start = (left.index + 1) % self.shared.dialer.len();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -184,12 +182,10 @@ impl Sticky {
             }
             state.start
         };
-        let members = &self.shared.members;
-        let order: Vec<usize> = members.iter().cycle().skip(start).take(members.len()).copied().collect();
-        if let Some(first) = order.first() {
-            self.state().current = *first;
-        }
-        match self.shared.dialer.dial(&order, members.len() > 1).await {
+        let count = self.shared.dialer.len();
+        let order: Vec<usize> = (start..count).chain(0..start).collect();
+        self.state().current = start;
+        match self.shared.dialer.dial(&order, count > 1).await {
             Ok(won) => Ok(self.won(won)),
             Err(outcome) => {
                 let mut state = self.state();

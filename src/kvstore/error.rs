@@ -92,11 +92,14 @@ pub enum Error {
         /// How long was waited.
         after: Duration,
     },
-    /// The time given to the whole command is over; what was in flight had no effect.
+    /// The time given to the whole command is over; nothing was done.
     #[error("the deadline for the whole command is over (during '{op}')")]
     Deadline {
         /// The operation.
         op: &'static str,
+        /// What went wrong before.
+        #[source]
+        last: Option<Box<Error>>,
     },
     /// The connection broke under a request.
     #[error("the connection to {endpoint} broke: {cause}")]
@@ -142,16 +145,6 @@ pub enum Error {
         key: String,
         /// The create revision that was asked for.
         revision: Revision,
-    },
-    /// The request would be larger than the server takes; it was not sent.
-    #[error("'{op}' would be {size} bytes, more than the {limit} bytes etcd takes in one request")]
-    TooLarge {
-        /// The operation.
-        op: &'static str,
-        /// Bytes of the request.
-        size: usize,
-        /// The server's default limit.
-        limit: usize,
     },
     /// The answer is not what the protocol says it must be.
     #[error("etcd's answer to '{op}' makes no sense: {what}")]
@@ -241,20 +234,21 @@ fn transport_failure(status: &Status) -> Option<(Error, Fate)> {
     let mut next = std::error::Error::source(status);
     while let Some(error) = next {
         if let Some(failure) = error.downcast_ref::<TransportFailure>() {
-            return Some(match failure {
-                TransportFailure::Dial(failures) => (Error::Unreachable { failures: failures.clone() }, Fate::NotDone),
-                TransportFailure::Tls(error) => (Error::Tls(error.clone()), Fate::Final),
-                TransportFailure::NotSent { endpoint, cause } => {
-                    (Error::Broken { endpoint: endpoint.clone(), cause: cause.clone() }, Fate::NotDone)
-                }
-                TransportFailure::Cut { endpoint, cause } => {
-                    (Error::Broken { endpoint: endpoint.clone(), cause: cause.clone() }, Fate::Unknown)
-                }
-            });
+            return Some(of_transport(failure));
         }
         next = error.source();
     }
     None
+}
+
+/// What a failure of the transport means for the request.
+pub(super) fn of_transport(failure: &TransportFailure) -> (Error, Fate) {
+    match failure.clone() {
+        TransportFailure::Dial(failures) => (Error::Unreachable { failures }, Fate::NotDone),
+        TransportFailure::Tls(error) => (Error::Tls(error), Fate::Final),
+        TransportFailure::NotSent { endpoint, cause } => (Error::Broken { endpoint, cause }, Fate::NotDone),
+        TransportFailure::Cut { endpoint, cause } => (Error::Broken { endpoint, cause }, Fate::Unknown),
+    }
 }
 
 /// The innermost error's text.

@@ -1,0 +1,237 @@
+//! One request to etcd: bounded in time, ended by the user at once, repeated only where the evidence allows it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use etcd_client::Client;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::error::{Fate, classify};
+use super::{Error, Notice, Refusal, Revision, Store, Trace};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a second sending of the same request could do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing: it only reads.
+    Read,
+    /// Nothing more than the first: what it rests on is gone once it was done, or doing it twice is doing it once.
+    Guarded,
+    /// A second effect: it is never sent twice.
+    Blind,
+}
+
+/// A request's name and nature, for retries, messages and `-vv`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) op: &'static str,
+    /// The first key it names, absolute.
+    pub(super) key: &'a [u8],
+    /// Its conditions in words.
+    pub(super) guard: &'a str,
+    pub(super) effect: Effect,
+    /// Whether it needs a leader.
+    pub(super) leader: bool,
+    /// A bound of its own in place of the operation timeout.
+    pub(super) bound: Option<Duration>,
+    /// Whether it reads at a revision that is known to exist, so that "future revision" means a member that lags.
+    pub(super) pinned: bool,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn read(op: &'static str, key: &'a [u8]) -> Self {
+        Self { op, key, guard: "", effect: Effect::Read, leader: true, bound: None, pinned: false }
+    }
+}
+
+/// An answer, and whether an earlier sending of the same request may have been done as well.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    pub(super) value: T,
+    pub(super) uncertain: bool,
+}
+
+/// Answers that carry the store's revision.
+pub(super) trait Header {
+    fn revision(&self) -> Revision;
+}
+
+macro_rules! header {
+    ($($answer:ident),*) => {$(
+        impl Header for etcd_client::$answer {
+            fn revision(&self) -> Revision {
+                self.header().map_or(0, etcd_client::ResponseHeader::revision)
+            }
+        }
+    )*};
+}
+header!(
+    GetResponse,
+    PutResponse,
+    DeleteResponse,
+    TxnResponse,
+    LeaseGrantResponse,
+    LeaseRevokeResponse,
+    LeaseTimeToLiveResponse,
+    StatusResponse,
+    MemberListResponse,
+    AlarmResponse
+);
+
+impl Store {
+    /// Sends a request until it is answered, refused, or may not be sent again.
+    pub(super) async fn call<T, F>(
+        &self,
+        request: Request<'_>,
+        mut send: impl FnMut(Client) -> F,
+    ) -> Result<Answer<T>, Error>
+    where
+        T: Header,
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let started = Instant::now();
+        let patience = self.inner.options.op_timeout * 2;
+        let mut pause = FIRST_PAUSE;
+        let mut uncertain = false;
+        loop {
+            self.turn(request.op).await?;
+            let mark = self.inner.sticky.mark();
+            let sent = Instant::now();
+            let result = self.attempt(request, &mut send).await;
+            self.trace(request, sent, &result);
+            let (error, fate) = match result {
+                Ok(value) => return Ok(Answer { value, uncertain }),
+                Err(failure) => failure,
+            };
+            let lags = request.pinned && error.is_refusal(Refusal::FutureRevision);
+            match fate {
+                Fate::Final if lags => {}
+                Fate::Final => return Err(self.last_word(request, error, uncertain)),
+                Fate::Unknown if request.effect == Effect::Blind => return Err(unknown(request.op, error)),
+                Fate::Unknown => uncertain |= request.effect == Effect::Guarded,
+                Fate::NotDone => {}
+            }
+            let wait = match &error {
+                Error::Unreachable { .. } => match self.connect_pause(started) {
+                    Some(wait) => wait,
+                    None => return Err(self.last_word(request, error, uncertain)),
+                },
+                _ if started.elapsed() >= patience => return Err(self.last_word(request, error, uncertain)),
+                _ => pause,
+            };
+            self.inner.sticky.leave(mark);
+            self.session.observer.notice(Notice::Detail, &format!("{}: {error}; trying again", request.op));
+            self.pause(request.op, wait, error).await?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn attempt<T, F>(&self, request: Request<'_>, send: &mut impl FnMut(Client) -> F) -> Result<T, (Error, Fate)>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let op = request.op;
+        let session = &self.session;
+        let told = |error| classify(op, &self.inner.sticky.current(), error);
+        let far = Instant::now() + Duration::from_secs(365 * 24 * 3600);
+        let deadline = session.deadline.unwrap_or(far);
+        // Reaching an endpoint has a bound of its own, so that a slow dial never looks like a write without an answer.
+        let ready = async {
+            self.inner
+                .sticky
+                .ready(request.effect != Effect::Read)
+                .await
+                .map_err(|f| super::error::of_transport(&f))?;
+            self.client(request.leader).await.map_err(told)
+        };
+        let client = tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => return Err((Error::Interrupted { op, unknown: false }, Fate::Final)),
+            ready = timeout_at(deadline, ready) => match ready {
+                Ok(ready) => ready?,
+                Err(_) => return Err((Error::Deadline { op, last: None }, Fate::Final)),
+            },
+        };
+        let limit = request.bound.unwrap_or(self.inner.options.op_timeout);
+        let bound = Instant::now() + limit;
+        let writes = request.effect != Effect::Read;
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => Err((Error::Interrupted { op, unknown: writes }, Fate::Final)),
+            answer = timeout_at(bound.min(deadline), send(client)) => match answer {
+                Ok(answer) => answer.map_err(told),
+                Err(_) if bound < deadline => {
+                    let endpoint = self.inner.sticky.current();
+                    Err((Error::Timeout { op, endpoint, after: limit }, Fate::Unknown))
+                }
+                Err(_) if writes => Err((unknown(op, Error::Deadline { op, last: None }), Fate::Final)),
+                Err(_) => Err((Error::Deadline { op, last: None }, Fate::Final)),
+            },
+        }
+    }
+
+    /// A final error's words, where an earlier sending may have been done.
+    fn last_word(&self, request: Request<'_>, error: Error, uncertain: bool) -> Error {
+        match error {
+            Error::Unknown { .. } | Error::Interrupted { unknown: true, .. } => error,
+            Error::Interrupted { op, .. } if uncertain => Error::Interrupted { op, unknown: true },
+            error if uncertain => unknown(request.op, error),
+            error => error,
+        }
+    }
+
+    /// How long to wait before the next round of dialling; `None` for no further round.
+    fn connect_pause(&self, started: Instant) -> Option<Duration> {
+        let wait = self.inner.options.connect_wait?;
+        let within = wait.limit.is_none_or(|limit| started.elapsed() + wait.interval <= limit);
+        within.then_some(wait.interval)
+    }
+
+    async fn turn(&self, op: &'static str) -> Result<(), Error> {
+        let Some(limiter) = &self.inner.limiter else {
+            return Ok(());
+        };
+        tokio::select! {
+            biased;
+            () = self.session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
+            () = limiter.turn() => Ok(()),
+        }
+    }
+
+    async fn pause(&self, op: &'static str, wait: Duration, last: Error) -> Result<(), Error> {
+        let until = Instant::now() + wait;
+        let session = &self.session;
+        if session.deadline.is_some_and(|deadline| deadline <= until) {
+            return Err(Error::Deadline { op, last: Some(Box::new(last)) });
+        }
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
+            () = sleep_until(until) => Ok(()),
+        }
+    }
+
+    fn trace<T: Header>(&self, request: Request<'_>, sent: Instant, result: &Result<T, (Error, Fate)>) {
+        let observer = &self.session.observer;
+        if !observer.traces() {
+            return;
+        }
+        let error = result.as_ref().err().map(|(error, _)| error.to_string());
+        observer.request(&Trace {
+            op: request.op,
+            key: request.key,
+            guard: request.guard,
+            revision: result.as_ref().map_or(0, Header::revision),
+            took: sent.elapsed(),
+            endpoint: &self.inner.sticky.current(),
+            error: error.as_deref(),
+        });
+    }
+}
+
+/// The error for a write that may or may not have been done.
+pub(super) fn unknown(op: &'static str, cause: Error) -> Error {
+    Error::Unknown { op, cause: Box::new(cause) }
+}

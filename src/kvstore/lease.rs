@@ -1,0 +1,80 @@
+//! Leases: granting, revoking, and what is left of one.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
+
+use super::call::{Effect, Request};
+use super::{Error, LeaseId, Refusal, Store};
+
+/// A lease as etcd granted it, or what is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Its ID.
+    pub id: LeaseId,
+    /// The TTL the server granted, in seconds; it may be more than was asked for.
+    pub ttl: i64,
+    /// The seconds left.
+    pub left: i64,
+}
+
+impl Store {
+    /// Grants a lease of at least `ttl` seconds. The ID is chosen here, so that a grant whose answer was lost can be
+    /// asked for again without leaving a second lease behind.
+    ///
+    /// # Errors
+    /// A TTL out of range, no space left, or whatever kept the answer away.
+    pub async fn grant(&self, ttl: i64) -> Result<Grant, Error> {
+        let id = LeaseId(random_id());
+        let request = Request { effect: Effect::Guarded, ..Request::read("lease grant", &[]) };
+        let result = self
+            .call(request, |client| async move {
+                client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
+            })
+            .await;
+        match result {
+            Ok(answer) => Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() }),
+            // The first sending was done after all: the random ID is nobody else's.
+            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseExists) => {
+                let granted = self.time_to_live(id).await?;
+                granted.ok_or(Error::Protocol { op: "lease grant", what: "the lease is gone already".to_owned() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Revokes a lease; its keys go with it. `false` where there was none.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn revoke(&self, id: LeaseId) -> Result<bool, Error> {
+        let request = Request { effect: Effect::Guarded, ..Request::read("lease revoke", &[]) };
+        let result = self.call(request, |client| async move { client.lease_client().revoke(id.0).await }).await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_refusal(Refusal::LeaseNotFound) => Ok(false),
+            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseNotFound) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is left of a lease; `None` where there is none.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn time_to_live(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
+        let answer = self
+            .call(Request::read("lease ttl", &[]), |client| async move {
+                client.lease_client().time_to_live(id.0, Some(LeaseTimeToLiveOptions::new())).await
+            })
+            .await?;
+        let (left, ttl) = (answer.value.ttl(), answer.value.granted_ttl());
+        Ok((left >= 0).then_some(Grant { id, ttl, left }))
+    }
+}
+
+/// 63 random bits, never 0. The hasher's keys come from the operating system.
+fn random_id() -> i64 {
+    let bits = RandomState::new().build_hasher().finish();
+    i64::try_from(bits >> 1).unwrap_or(1).max(1)
+}

@@ -1,0 +1,121 @@
+//! The handle on one etcd cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::{Channel, Client};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower::util::BoxCloneSyncService;
+
+use super::channel::Sticky;
+use super::limiter::Limiter;
+use super::{ConnectOptions, Endpoint, Notice, Session};
+
+/// The largest answer that is taken in one piece, in bytes. A page that would be larger is asked for in halves.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// One etcd cluster, as one command sees it. Cheap to clone; nothing is dialled before the first request.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) inner: Arc<Inner>,
+    pub(super) session: Session,
+}
+
+pub(super) struct Inner {
+    pub(super) options: ConnectOptions,
+    pub(super) sticky: Sticky,
+    pub(super) limiter: Option<Limiter>,
+    with_leader: OnceCell<Client>,
+    any_member: OnceCell<Client>,
+}
+
+impl Store {
+    /// Makes the handle; no I/O.
+    pub fn new(options: ConnectOptions, session: Session) -> Self {
+        let sticky = Sticky::new(&options, &session);
+        let limiter = options.qps.map(Limiter::new);
+        let inner = Inner { options, sticky, limiter, with_leader: OnceCell::new(), any_member: OnceCell::new() };
+        Self { inner: Arc::new(inner), session }
+    }
+
+    /// A handle on one endpoint alone, which need not be a configured one: no fail-over, no waiting.
+    pub fn pinned(&self, endpoint: &Endpoint) -> Self {
+        let mut options = self.inner.options.clone();
+        options.endpoints = vec![endpoint.clone()];
+        options.connect_wait = None;
+        Self::new(options, self.session.clone())
+    }
+
+    /// The same store for what must be done although the command was told to end: the signal does not reach it, and
+    /// it has a deadline of its own.
+    pub fn for_cleanup(&self, limit: Duration) -> Self {
+        let session = Session {
+            cancel: CancellationToken::new(),
+            deadline: Some(Instant::now() + limit),
+            observer: self.session.observer.clone(),
+        };
+        Self { inner: self.inner.clone(), session }
+    }
+
+    /// The same store under another token: what is in flight ends when that one is cancelled.
+    pub fn with_cancel(&self, cancel: CancellationToken) -> Self {
+        Self { inner: self.inner.clone(), session: Session { cancel, ..self.session.clone() } }
+    }
+
+    /// The options this store was made with.
+    pub fn options(&self) -> &ConnectOptions {
+        &self.inner.options
+    }
+
+    /// The namespace, prepended to every key on the way in.
+    pub fn namespace(&self) -> &[u8] {
+        &self.inner.options.namespace
+    }
+
+    /// The key as etcd has it.
+    pub fn absolute(&self, key: &[u8]) -> Vec<u8> {
+        [self.namespace(), key].concat()
+    }
+
+    /// A key of etcd's without the namespace.
+    pub(super) fn relative(&self, mut key: Vec<u8>) -> Vec<u8> {
+        let namespace = self.namespace();
+        if !namespace.is_empty() && key.starts_with(namespace) {
+            key.drain(..namespace.len());
+        }
+        key
+    }
+
+    /// The library's client: one whose calls fail at once on a member without a leader, and one for calls that must
+    /// work without.
+    pub(super) async fn client(&self, leader: bool) -> Result<Client, etcd_client::Error> {
+        let cell = if leader { &self.inner.with_leader } else { &self.inner.any_member };
+        cell.get_or_try_init(|| self.log_in(leader)).await.cloned()
+    }
+
+    async fn log_in(&self, leader: bool) -> Result<Client, etcd_client::Error> {
+        let channel = || Channel::Custom(BoxCloneSyncService::new(self.inner.sticky.clone()));
+        let options = etcd_client::ConnectOptions::new().with_require_leader(leader);
+        let Some(who) = &self.inner.options.credentials else {
+            return Client::from_channel(channel(), Some(options)).await;
+        };
+        let named = options.clone().with_user(&who.user, who.password.expose()).with_auto_token_refresh(true);
+        match Client::from_channel(channel(), Some(named)).await {
+            Err(etcd_client::Error::GRpcStatus(status))
+                if status.message().contains("authentication is not enabled") =>
+            {
+                let text = "a user was given, but authentication is not enabled in etcd; going on without";
+                self.session.observer.notice(Notice::Warning, text);
+                Client::from_channel(channel(), Some(options)).await
+            }
+            other => other,
+        }
+    }
+
+    /// The key-value client with room for large answers.
+    pub(super) fn kv(client: &Client) -> etcd_client::KvClient {
+        client.kv_client().max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+}

@@ -1,0 +1,118 @@
+//! Doing transactions, guarded by a lock where asked for, and taking their answers apart.
+
+use std::time::Duration;
+
+use etcd_client::TxnOp;
+use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
+
+use super::call::{Effect, Request, unknown};
+use super::{Again, Error, KeyValue, LeaseId, LockGuard, OpResult, Store, Txn, TxnResult};
+
+impl Store {
+    /// Does a transaction. `op` names it in messages and for `-vv`.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] where it may have been done, [`Error::LockLost`] where the guard did not hold, and whatever
+    /// etcd refuses.
+    pub async fn txn(
+        &self,
+        op: &'static str,
+        txn: &Txn,
+        guard: Option<&LockGuard>,
+        again: Again,
+    ) -> Result<TxnResult, Error> {
+        match again {
+            Again::Never => self.send_txn(op, txn, guard, Effect::Blind, None).await,
+            Again::Harmless => self.send_txn(op, txn, guard, Effect::Guarded, None).await,
+            Again::NeverWithin(limit) => self.send_txn(op, txn, guard, Effect::Blind, Some(limit)).await,
+        }
+    }
+
+    pub(super) async fn send_txn(
+        &self,
+        op: &'static str,
+        txn: &Txn,
+        guard: Option<&LockGuard>,
+        effect: Effect,
+        bound: Option<Duration>,
+    ) -> Result<TxnResult, Error> {
+        let wire = match guard {
+            None => txn.to_wire(self.namespace()),
+            Some(lock) => {
+                let held = etcd_client::Compare::create_revision(
+                    lock.key.clone(),
+                    etcd_client::CompareOp::Equal,
+                    lock.revision,
+                );
+                etcd_client::Txn::new().when([held]).and_then([TxnOp::txn(txn.to_wire(self.namespace()))])
+            }
+        };
+        let mut words = txn.guard_words();
+        if let Some(lock) = guard {
+            words = format!("lock@{} {words}", lock.revision);
+        }
+        let key = self.absolute(txn.first_key());
+        let request = Request { op, key: &key, guard: words.trim_end(), effect, leader: true, bound, pinned: false };
+        let answer = self
+            .call(request, |client| {
+                let wire = wire.clone();
+                async move { Self::kv(&client).txn(wire).await }
+            })
+            .await?;
+        let revision = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let mut response = answer.value.0;
+        if let Some(lock) = guard {
+            if !response.succeeded {
+                let lost = Error::LockLost {
+                    key: String::from_utf8_lossy(&lock.key).escape_debug().to_string(),
+                    revision: lock.revision,
+                };
+                return Err(if answer.uncertain { unknown(op, lost) } else { lost });
+            }
+            response = match response.responses.pop().and_then(|inner| inner.response) {
+                Some(PbTxnOpResponse::ResponseTxn(inner)) => inner,
+                _ => return Err(Error::Protocol { op, what: "the guarded transaction has no answer".to_owned() }),
+            };
+        }
+        let (succeeded, results) = self.take_txn(op, response)?;
+        Ok(TxnResult { succeeded, revision, results, uncertain: answer.uncertain })
+    }
+
+    fn take_txn(&self, op: &'static str, response: PbTxnResponse) -> Result<(bool, Vec<OpResult>), Error> {
+        let results = response.responses.into_iter().map(|one| self.take_op(op, one)).collect::<Result<_, _>>()?;
+        Ok((response.succeeded, results))
+    }
+
+    fn take_op(&self, op: &'static str, response: PbResponseOp) -> Result<OpResult, Error> {
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        Ok(match response.response {
+            Some(PbTxnOpResponse::ResponsePut(put)) => OpResult::Put { prev: put.prev_kv.map(|kv| self.take_wire(kv)) },
+            Some(PbTxnOpResponse::ResponseRange(range)) => OpResult::Get {
+                count: count(range.count),
+                more: range.more,
+                kvs: range.kvs.into_iter().map(|kv| self.take_wire(kv)).collect(),
+            },
+            Some(PbTxnOpResponse::ResponseDeleteRange(delete)) => OpResult::Delete {
+                deleted: count(delete.deleted),
+                prev: delete.prev_kvs.into_iter().map(|kv| self.take_wire(kv)).collect(),
+            },
+            Some(PbTxnOpResponse::ResponseTxn(txn)) => {
+                let (succeeded, results) = self.take_txn(op, txn)?;
+                OpResult::Txn { succeeded, results }
+            }
+            None => return Err(Error::Protocol { op, what: "an operation has no answer".to_owned() }),
+        })
+    }
+
+    /// The wire's record as ours, without the namespace.
+    pub(super) fn take_wire(&self, kv: etcd_client::proto::PbKeyValue) -> KeyValue {
+        KeyValue {
+            key: self.relative(kv.key),
+            value: kv.value,
+            create_revision: kv.create_revision,
+            mod_revision: kv.mod_revision,
+            version: kv.version,
+            lease: LeaseId::from_wire(kv.lease),
+        }
+    }
+}
