@@ -1,0 +1,117 @@
+//! JSON: one object a line.
+
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::record::{Record, Value};
+
+/// Appends the record as one line.
+pub fn line(out: &mut Vec<u8>, record: &dyn Record) {
+    object(out, record);
+    out.push(b'\n');
+}
+
+fn object(out: &mut Vec<u8>, record: &dyn Record) {
+    out.push(b'{');
+    let mut first = true;
+    record.fields(&mut |field| {
+        if matches!(field.value, Value::Absent) {
+            return;
+        }
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        value(out, field.name, &field.value);
+    });
+    out.push(b'}');
+}
+
+fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
+    if let Value::Bytes(bytes) = value {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                key(out, name, "");
+                string(out, text);
+            }
+            Err(_) => {
+                key(out, name, "_base64");
+                string(out, &STANDARD.encode(bytes));
+            }
+        }
+        return;
+    }
+    key(out, name, "");
+    // Writing to a vector cannot fail.
+    let _ = match value {
+        Value::Str(text) => {
+            string(out, text);
+            Ok(())
+        }
+        Value::Int(number) => write!(out, "{number}"),
+        Value::Uint(number) => write!(out, "{number}"),
+        Value::Hex(id) => write!(out, "\"{id:x}\""),
+        Value::Millis(millis) => write!(out, "{millis:.3}"),
+        Value::Bool(yes) => write!(out, "{yes}"),
+        Value::Strings(texts) => {
+            list(out, texts.iter(), |out, text| string(out, text));
+            Ok(())
+        }
+        Value::Records(records) => {
+            list(out, records.iter(), |out, record| object(out, *record));
+            Ok(())
+        }
+        Value::Bytes(_) | Value::Absent => Ok(()),
+    };
+}
+
+fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut one: impl FnMut(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        one(out, item);
+    }
+    out.push(b']');
+}
+
+fn key(out: &mut Vec<u8>, name: &str, suffix: &str) {
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(suffix.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    // serde_json escapes exactly what JSON demands; a vector takes every write.
+    let _ = serde_json::to_writer(&mut *out, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kvstore::{KeyValue, LeaseId};
+
+    #[test]
+    fn the_contract() {
+        let mut kv = KeyValue {
+            key: b"/a\"\n".to_vec(),
+            value: b"\xff".to_vec(),
+            create_revision: 2,
+            mod_revision: i64::MAX,
+            version: 1,
+            lease: None,
+        };
+        let mut out = Vec::new();
+        line(&mut out, &kv);
+        kv.lease = Some(LeaseId(-1));
+        kv.value = vec![];
+        line(&mut out, &kv);
+        let expected = "{\"key\":\"/a\\\"\\n\",\"value_base64\":\"/w==\",\"create_revision\":2,\"mod_revision\":9223372036854775807,\"version\":1}\n\
+                        {\"key\":\"/a\\\"\\n\",\"value\":\"\",\"create_revision\":2,\"mod_revision\":9223372036854775807,\"version\":1,\"lease\":\"ffffffffffffffff\"}\n";
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+}

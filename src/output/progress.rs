@@ -1,0 +1,105 @@
+//! Progress on stderr, where a person looks at it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What is done sooner needs no bar.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Where the present bar is kept, so that lines written meanwhile do not tear it.
+pub(super) type Slot = Arc<Mutex<Option<ProgressBar>>>;
+
+/// A bar, or nothing where nobody looks.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    slot: Slot,
+    /// When drawing begins; `None` once it has.
+    due: Mutex<Option<Instant>>,
+}
+
+impl Progress {
+    pub(super) fn hidden() -> Self {
+        Self { bar: None, slot: Slot::default(), due: Mutex::new(None) }
+    }
+
+    pub(super) fn new(label: &'static str, total: Option<u64>, slot: &Slot) -> Self {
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+        bar.set_message(label);
+        set_style(&bar, total.is_some());
+        *lock(slot) = Some(bar.clone());
+        Self { bar: Some(bar), slot: Arc::clone(slot), due: Mutex::new(Some(Instant::now() + PATIENCE)) }
+    }
+
+    /// Counts so many more as done.
+    pub fn inc(&self, n: u64) {
+        let Some(bar) = &self.bar else { return };
+        self.draw(bar);
+        bar.inc(n);
+    }
+
+    /// Says how many there will be, once that is known.
+    pub fn set_total(&self, total: Option<u64>) {
+        if let (Some(bar), Some(total)) = (&self.bar, total)
+            && bar.length() != Some(total)
+        {
+            bar.set_length(total);
+            set_style(bar, true);
+        }
+    }
+
+    /// Shows the waiting itself: something that has no count.
+    pub fn wait(&self) {
+        if let Some(bar) = &self.bar {
+            self.draw(bar);
+            bar.tick();
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+            *lock(&self.slot) = None;
+        }
+    }
+
+    fn draw(&self, bar: &ProgressBar) {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        if due.is_some_and(|due| Instant::now() >= due) {
+            *due = None;
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn set_style(bar: &ProgressBar, counted: bool) {
+    let template = if counted {
+        "{msg} {bar:24} {human_pos}/{human_len} {per_sec:.0} eta {eta}"
+    } else {
+        "{msg} {spinner} {human_pos} {elapsed}"
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+}
+
+pub(super) fn lock(slot: &Slot) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes while the bar, if there is one, stands aside.
+pub(super) fn aside<T>(slot: &Slot, write: impl FnOnce() -> T) -> T {
+    let bar = lock(slot).clone();
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}

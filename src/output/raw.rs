@@ -1,0 +1,15 @@
+//! Raw: the exact bytes of the values, nothing added.
+
+use super::record::{Record, Value};
+
+/// Appends the bytes of the field `value`; `false` where the record has none.
+pub fn value(out: &mut Vec<u8>, record: &dyn Record) -> bool {
+    let mut found = false;
+    record.fields(&mut |field| {
+        if let ("value", Value::Bytes(bytes)) = (field.name, &field.value) {
+            out.extend_from_slice(bytes);
+            found = true;
+        }
+    });
+    found
+}

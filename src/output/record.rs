@@ -1,0 +1,241 @@
+//! What an answer is made of, and how one record is read back: the JSON contract begins here.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::kvstore::{KeyValue, LeaseId};
+
+/// One answer, or one line of many: named fields in a fixed order. Names are a contract: they only ever grow.
+pub trait Record {
+    /// Shows each field to the visitor, in order.
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>));
+}
+
+/// One field of a record.
+pub struct Field<'a> {
+    /// Its name in JSON and YAML; tables show it in upper case.
+    pub name: &'static str,
+    /// Its value.
+    pub value: Value<'a>,
+    /// Where it is shown.
+    pub show: Show,
+}
+
+/// Where a field is shown. JSON and YAML show all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// In text lines and tables.
+    Always,
+    /// In tables.
+    Table,
+    /// Only in JSON and YAML.
+    Data,
+}
+
+/// A field's value.
+pub enum Value<'a> {
+    /// Bytes: text if they are UTF-8; else `<name>_base64`.
+    Bytes(&'a [u8]),
+    /// Text.
+    Str(&'a str),
+    /// A count, revision or version.
+    Int(i64),
+    /// A count or size.
+    Uint(u64),
+    /// An ID of 64 bits: a hex string, for JSON's numbers lose digits.
+    Hex(u64),
+    /// Milliseconds, shown to the thousandth.
+    Millis(f64),
+    /// Yes or no.
+    Bool(bool),
+    /// Several texts.
+    Strings(&'a [String]),
+    /// Several records.
+    Records(Vec<&'a dyn Record>),
+    /// Not there: left out of JSON and YAML, empty in text and tables.
+    Absent,
+}
+
+impl<'a> Value<'a> {
+    /// A lease's ID, or nothing.
+    pub fn lease(lease: Option<LeaseId>) -> Self {
+        lease.map_or(Value::Absent, |lease| Value::Hex(lease.0.cast_unsigned()))
+    }
+
+    /// A number, or nothing.
+    pub fn int(number: Option<i64>) -> Self {
+        number.map_or(Value::Absent, Value::Int)
+    }
+
+    /// A count, or nothing.
+    pub fn uint(number: Option<u64>) -> Self {
+        number.map_or(Value::Absent, Value::Uint)
+    }
+}
+
+/// A field for every format.
+pub fn always<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
+    Field { name, value, show: Show::Always }
+}
+
+/// A field for tables, JSON and YAML.
+pub fn table<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
+    Field { name, value, show: Show::Table }
+}
+
+/// A field for JSON and YAML alone.
+pub fn data<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
+    Field { name, value, show: Show::Data }
+}
+
+impl Record for KeyValue {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("key", Value::Bytes(&self.key)));
+        visit(always("value", Value::Bytes(&self.value)));
+        visit_revisions(self, visit);
+    }
+}
+
+fn visit_revisions<'a>(kv: &'a KeyValue, visit: &mut dyn FnMut(Field<'a>)) {
+    visit(data("create_revision", Value::Int(kv.create_revision)));
+    visit(table("mod_revision", Value::Int(kv.mod_revision)));
+    visit(table("version", Value::Int(kv.version)));
+    visit(table("lease", Value::lease(kv.lease)));
+}
+
+/// A key without its value.
+pub struct KeyOnly<'a>(pub &'a KeyValue);
+
+impl Record for KeyOnly<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("key", Value::Bytes(&self.0.key)));
+        visit_revisions(self.0, visit);
+    }
+}
+
+/// A key with the granted TTL of its lease in seconds, as `list --with-leases` exports it.
+pub struct Leased<'a> {
+    /// The key.
+    pub kv: &'a KeyValue,
+    /// The TTL; `None` without a lease, or with one that is gone.
+    pub ttl: Option<i64>,
+}
+
+impl Record for Leased<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        self.kv.fields(visit);
+        visit(table("ttl", Value::int(self.ttl)));
+    }
+}
+
+/// One record as `put --from` reads it: a line of what `list -o json` prints. Revisions and version are ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordIn {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value.
+    pub value: Vec<u8>,
+    /// The lease it had.
+    pub lease: Option<LeaseId>,
+    /// That lease's granted TTL in seconds.
+    pub ttl: Option<i64>,
+}
+
+/// Why a line is no record.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// Not JSON, or not an object with these fields.
+    #[error("not a record: {0}")]
+    Json(#[from] serde_json::Error),
+    /// `key` and `key_base64`, or the same for the value, both given or both missing.
+    #[error("needs either {0} or {0}_base64")]
+    Either(&'static str),
+    /// Bad base64.
+    #[error("{0}_base64: {1}")]
+    Base64(&'static str, base64::DecodeError),
+    /// An empty key.
+    #[error("the key is empty")]
+    EmptyKey,
+    /// A lease that is no hex number.
+    #[error("'{0}' is no lease ID in hex")]
+    Lease(String),
+}
+
+#[derive(Deserialize)]
+struct Line {
+    key: Option<String>,
+    key_base64: Option<String>,
+    value: Option<String>,
+    value_base64: Option<String>,
+    lease: Option<String>,
+    ttl: Option<i64>,
+}
+
+impl RecordIn {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn parse(line: &[u8]) -> Result<Self, RecordError> {
+        let line: Line = serde_json::from_slice(line)?;
+        let key = either("key", line.key, line.key_base64)?;
+        if key.is_empty() {
+            return Err(RecordError::EmptyKey);
+        }
+        let value = either("value", line.value, line.value_base64)?;
+        let lease = match line.lease {
+            None => None,
+            Some(text) => match text.parse::<LeaseId>() {
+                Ok(lease) => LeaseId::from_wire(lease.0),
+                Err(_) => return Err(RecordError::Lease(text)),
+            },
+        };
+        Ok(Self { key, value, lease, ttl: line.ttl })
+    }
+}
+
+fn either(name: &'static str, text: Option<String>, encoded: Option<String>) -> Result<Vec<u8>, RecordError> {
+    match (text, encoded) {
+        (Some(text), None) => Ok(text.into_bytes()),
+        (None, Some(encoded)) => STANDARD.decode(encoded).map_err(|error| RecordError::Base64(name, error)),
+        _ => Err(RecordError::Either(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::json;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_json_prints_is_read_back(
+            key in proptest::collection::vec(any::<u8>(), 1..40),
+            value in prop_oneof![proptest::collection::vec(any::<u8>(), 0..40), "\\PC*".prop_map(String::into_bytes)],
+            lease in proptest::option::of(any::<i64>()),
+            ttl in proptest::option::of(1i64..1000),
+        ) {
+            let lease = lease.and_then(LeaseId::from_wire);
+            let kv = KeyValue { key: key.clone(), value: value.clone(), lease, ..KeyValue::default() };
+            let mut line = Vec::new();
+            json::line(&mut line, &Leased { kv: &kv, ttl });
+            prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+            let read = RecordIn::parse(&line).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(read, RecordIn { key, value, lease, ttl });
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_says_why() {
+        let said = |line: &str| RecordIn::parse(line.as_bytes()).map_err(|e| e.to_string());
+        assert_eq!(said(r#"{"key":"a"}"#), Err("needs either value or value_base64".to_owned()));
+        assert_eq!(said(r#"{"key":"a","key_base64":"YQ==","value":""}"#), Err("needs either key or key_base64".into()));
+        assert_eq!(said(r#"{"key":"","value":""}"#), Err("the key is empty".to_owned()));
+        assert_eq!(said(r#"{"key":"a","value":"b","lease":"xyz"}"#), Err("'xyz' is no lease ID in hex".to_owned()));
+        assert!(said(r#"{"key_base64":"*","value":""}"#).is_err_and(|e| e.starts_with("key_base64: ")));
+        assert!(said("[]").is_err() && said("{").is_err() && said("null").is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! What a terminal may be shown: nothing that moves its cursor, sets its title, or lets a text read differently from
+//! what it is. Only for terminals; pipes get bytes as the format says.
+
+use std::borrow::Cow;
+
+/// The text with control characters and invisible formatting made visible as escapes. Newlines stay where `lines` says
+/// so: in a value that is shown alone.
+pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && text.chars().all(|c| harmless(c, lines))
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(bytes.len() + 8);
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                c if harmless(c, lines) => out.push(c),
+                '\t' => out.push_str("\\t"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                c if c.is_ascii() => out.push_str(&format!("\\x{:02x}", c as u32)),
+                c => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
+            }
+        }
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn harmless(c: char, lines: bool) -> bool {
+    match c {
+        '\n' | '\t' => lines,
+        // Soft hyphen, Arabic letter mark, Mongolian vowel separator, zero-width and bidirectional controls, line
+        // and paragraph separators, invisible operators, the byte order mark, interlinear marks and tags.
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => false,
+        c => !c.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn osc52_cannot_write_the_clipboard() {
+        assert_eq!(sanitize(b"\x1b]52;c;cm0gLXJm\x07", false), "\\x1b]52;c;cm0gLXJm\\x07");
+    }
+
+    #[test]
+    fn c1_csi_cannot_clear_the_screen() {
+        assert_eq!(sanitize("\u{9b}2J".as_bytes(), true), "\\u{9b}2J");
+        assert_eq!(sanitize(b"\x9b2J", true), "\\x9b2J");
+    }
+
+    #[test]
+    fn a_carriage_return_cannot_overwrite_the_line() {
+        assert_eq!(sanitize(b"rm -rf /\rls       ", true), "rm -rf /\\rls       ");
+    }
+
+    #[test]
+    fn bidi_override_cannot_turn_a_name_around() {
+        assert_eq!(sanitize("a\u{202e}txt.exe".as_bytes(), false), "a\\u{202e}txt.exe");
+    }
+
+    #[test]
+    fn zero_width_and_tag_characters_cannot_hide() {
+        assert_eq!(sanitize("a\u{200b}b\u{e0041}".as_bytes(), false), "a\\u{200b}b\\u{e0041}");
+    }
+
+    #[test]
+    fn plain_text_is_left_alone() {
+        assert!(matches!(sanitize("grüße 🦀".as_bytes(), false), Cow::Borrowed(_)));
+        assert_eq!(sanitize(b"a\n\tb", true), "a\n\tb");
+        assert_eq!(sanitize(b"a\n\tb", false), "a\\n\\tb");
+    }
+}

@@ -1,0 +1,70 @@
+//! How to write.
+
+use std::str::FromStr;
+
+/// How data is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One record a line, tab separated and escaped.
+    Text,
+    /// For people.
+    Table,
+    /// One object a line.
+    Json,
+    /// Documents.
+    Yaml,
+    /// The exact bytes of values.
+    Raw,
+}
+
+impl FromStr for Format {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Ok(match name {
+            "text" => Self::Text,
+            "table" => Self::Table,
+            "json" => Self::Json,
+            "yaml" => Self::Yaml,
+            "raw" => Self::Raw,
+            _ => return Err(()),
+        })
+    }
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set or the terminal is dumb.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl ColorChoice {
+    pub(super) fn on(self, terminal: bool) -> bool {
+        let set = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+        }
+    }
+}
+
+/// How to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// `None`: a table on a terminal, else text.
+    pub format: Option<Format>,
+    /// When to colour.
+    pub color: ColorChoice,
+    /// No notes and no warnings.
+    pub quiet: bool,
+    /// 1: what is decided; 2: every request.
+    pub verbosity: u8,
+    /// Whether bars may be shown.
+    pub progress: bool,
+}

@@ -1,0 +1,61 @@
+//! Many records, one after the other.
+
+use std::{fmt, io};
+
+use super::record::Record;
+use super::table::Layout;
+use super::{Format, Out, json, raw, text, yaml};
+
+/// Takes records one by one.
+pub struct Sink {
+    out: Out,
+    layout: Option<Layout>,
+}
+
+impl Sink {
+    pub(super) fn new(out: &Out) -> Self {
+        let layout = (out.shared.format == Format::Table).then(|| Layout::new(out.shared.width, out.shared.bold));
+        Self { out: out.clone(), layout }
+    }
+
+    /// One that writes no table: fields on a line.
+    pub(super) fn plain(out: &Out) -> Self {
+        Self { out: out.clone(), layout: None }
+    }
+
+    /// Writes a record, now or with the rows around it.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn push(&mut self, record: &dyn Record) -> io::Result<()> {
+        let mut stdout = self.out.stdout();
+        let stdout = &mut *stdout;
+        match (self.out.shared.format, &mut self.layout) {
+            (Format::Json, _) => json::line(&mut stdout.buffer, record),
+            (Format::Yaml, _) => yaml::document(&mut stdout.buffer, record),
+            (Format::Raw, _) if raw::value(&mut stdout.buffer, record) => {}
+            (Format::Table, Some(layout)) => layout.push(&mut stdout.text, record),
+            _ => text::line(&mut stdout.text, record),
+        }
+        stdout.put_text()
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn finish(mut self) -> io::Result<()> {
+        let mut stdout = self.out.stdout();
+        if let Some(layout) = &mut self.layout {
+            layout.finish(&mut stdout.text);
+        }
+        stdout.put_text()?;
+        stdout.drain()
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! Text: one record a line, tab separated, escaped so that a line is always one record.
+
+use super::bytes::escape_into;
+use super::record::{Record, Show, Value};
+
+/// Appends the record's fields for text as one line.
+pub fn line(out: &mut String, record: &dyn Record) {
+    let mut first = true;
+    record.fields(&mut |field| {
+        if field.show == Show::Always {
+            if !first {
+                out.push('\t');
+            }
+            first = false;
+            value(out, &field.value);
+        }
+    });
+    out.push('\n');
+}
+
+/// Appends a value in one word or line.
+pub fn value(out: &mut String, value: &Value<'_>) {
+    match value {
+        Value::Bytes(bytes) => escape_into(out, bytes),
+        Value::Str(text) => escape_into(out, text.as_bytes()),
+        Value::Int(number) => out.push_str(&number.to_string()),
+        Value::Uint(number) => out.push_str(&number.to_string()),
+        Value::Hex(id) => out.push_str(&format!("{id:x}")),
+        Value::Millis(millis) => out.push_str(&format!("{millis:.1}ms")),
+        Value::Bool(yes) => out.push_str(if *yes { "yes" } else { "no" }),
+        Value::Strings(texts) => {
+            for (index, text) in texts.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                escape_into(out, text.as_bytes());
+            }
+        }
+        Value::Records(records) => out.push_str(&records.len().to_string()),
+        Value::Absent => {}
+    }
+}
