@@ -1,0 +1,215 @@
+//! The configuration file's keys, found by name whatever their case, each with its line.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Env;
+use super::error::{ConfigError, Given, Problem, Source};
+use super::file::{self, Document, Entry, Raw};
+use super::keys::{self, Kind};
+use super::locate::Found;
+use super::values::in_file;
+
+/// Unknown keys beyond this many are only counted.
+const SHOWN_UNKNOWN: usize = 20;
+
+/// One rule of the `proto` section: the values of keys below `prefix` are `message`s of the descriptor set `file`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtoRule {
+    /// Keys that begin with this.
+    pub prefix: String,
+    /// A compiled descriptor set.
+    pub file: PathBuf,
+    /// The message's full name.
+    pub message: String,
+}
+
+/// A read file; or the absence of one, which has no keys.
+#[derive(Default)]
+pub(super) struct Values {
+    path: PathBuf,
+    home: Option<PathBuf>,
+    /// By known name.
+    entries: Vec<(&'static str, Raw, Option<usize>)>,
+}
+
+/// What was read, beside the values.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub warnings: Vec<String>,
+    pub details: Vec<String>,
+}
+
+impl Values {
+    /// Reads `found`; keys nobody knows are warned of, or refused where `strict`.
+    pub fn read(found: &Found, env: &Env, strict: bool, notes: &mut Notes) -> Result<Self, ConfigError> {
+        let at = |line| Source::File(found.path.clone(), line);
+        let document = file::parse(&found.bytes).map_err(|refused| match refused.key {
+            Some(key) => refused.problem.at(&at(refused.line), &shown(&key)),
+            None => refused.problem.from(&at(refused.line)),
+        })?;
+        if document.more {
+            notes.warnings.push(format!("{}: only the first YAML document is read", found.path.display()));
+        }
+        unknown_keys(&document, found, strict, notes)?;
+        let mut entries: Vec<(&'static str, Raw, Option<usize>)> = Vec::new();
+        for entry in &document.entries {
+            let Some((name, kind)) = keys::known(&entry.name) else { continue };
+            if kind == Kind::Ignored || matches!(entry.value, Raw::Null) {
+                continue;
+            }
+            // As Go's decoder: the exact case wins, else the last.
+            let exact = document.entries.iter().any(|other| other.name == name);
+            let line = document.line(entry);
+            if exact && entry.name != name {
+                notes.warnings.push(format!("{}: '{}' has no effect beside '{name}'", at(line), shown(&entry.name)));
+                continue;
+            }
+            if let Some(old) = entries.iter().position(|(old, _, _)| *old == name) {
+                entries.remove(old);
+                notes.warnings.push(format!(
+                    "{}: '{}' is there before in another case; the last wins",
+                    at(line),
+                    shown(&entry.name)
+                ));
+            }
+            entries.push((name, entry.value.clone(), line));
+        }
+        let secret = |name: &str| matches!(keys::known(name), Some((_, Kind::Secret)));
+        if found.is_exposed() && entries.iter().any(|(name, _, _)| secret(name)) {
+            notes.warnings.push(exposed(found));
+        }
+        let home = env.get("HOME").map(PathBuf::from);
+        Ok(Self { path: found.path.clone(), home, entries })
+    }
+
+    fn get<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Raw) -> Result<T, Problem>,
+    ) -> Result<Option<Given<T>>, ConfigError> {
+        let Some((_, raw, line)) = self.entries.iter().find(|(name, _, _)| *name == key) else { return Ok(None) };
+        let source = Source::File(self.path.clone(), *line);
+        let value = read(raw).map_err(|problem| problem.at(&source, key))?;
+        Ok(Some(Given { value, source }))
+    }
+
+    /// A text; the empty one counts as absent.
+    pub fn text(&self, key: &str) -> Result<Option<Given<String>>, ConfigError> {
+        Ok(self.get(key, in_file::text)?.filter(|given| !given.value.is_empty()))
+    }
+
+    pub fn flag(&self, key: &str) -> Result<Option<Given<bool>>, ConfigError> {
+        self.get(key, in_file::flag)
+    }
+
+    pub fn number(&self, key: &str) -> Result<Option<Given<f64>>, ConfigError> {
+        self.get(key, in_file::number)
+    }
+
+    /// A list of texts; the empty one counts as absent.
+    pub fn texts(&self, key: &str) -> Result<Option<Given<Vec<String>>>, ConfigError> {
+        Ok(self.get(key, in_file::texts)?.filter(|given| !given.value.is_empty()))
+    }
+
+    pub fn duration(&self, key: &str, notes: &mut Notes) -> Result<Option<Given<Duration>>, ConfigError> {
+        self.time(key, notes, in_file::duration)
+    }
+
+    pub fn seconds(&self, key: &str, notes: &mut Notes) -> Result<Option<Given<Duration>>, ConfigError> {
+        self.time(key, notes, in_file::seconds)
+    }
+
+    fn time(
+        &self,
+        key: &str,
+        notes: &mut Notes,
+        read: fn(&Raw, &mut Option<String>) -> Result<Duration, Problem>,
+    ) -> Result<Option<Given<Duration>>, ConfigError> {
+        let mut warning = None;
+        let given = self.get(key, |raw| read(raw, &mut warning))?;
+        if let (Some(given), Some(warning)) = (&given, warning) {
+            notes.warnings.push(format!("{}: {key}: {warning}", given.source));
+        }
+        Ok(given)
+    }
+
+    /// A path: `~` is the home folder, and what is relative lies beside the file.
+    pub fn path(&self, key: &str) -> Result<Option<Given<PathBuf>>, ConfigError> {
+        let Some(given) = self.text(key)? else { return Ok(None) };
+        let value = self.resolve(&given.value).map_err(|problem| problem.at(&given.source, key))?;
+        Ok(Some(Given { value, source: given.source }))
+    }
+
+    fn resolve(&self, text: &str) -> Result<PathBuf, Problem> {
+        let beside = self.path.parent().unwrap_or(Path::new(""));
+        let Some(rest) = text.strip_prefix('~') else { return Ok(beside.join(text)) };
+        let home = self.home.as_ref().ok_or_else(|| Problem::new("'~' has no meaning, because HOME is unset"));
+        match rest.strip_prefix('/') {
+            Some(rest) => Ok(home?.join(rest)),
+            None if rest.is_empty() => home.cloned(),
+            None => Err(Problem::new("only '~' and '~/' are understood, not another user's home")),
+        }
+    }
+
+    /// The `proto` section.
+    pub fn proto(&self) -> Result<Vec<ProtoRule>, ConfigError> {
+        let rules = self.get("proto", |raw| {
+            let shape = || Problem::new("must be a list of mappings with 'prefix', 'file' and 'message'");
+            let Raw::List(items) = raw else { return Err(shape()) };
+            items
+                .iter()
+                .map(|item| {
+                    let Raw::Map(pairs) = item else { return Err(shape()) };
+                    let part = |wanted: &str| match pairs.iter().find(|(name, _)| name == wanted) {
+                        Some((_, Raw::Text(text))) => Ok(text.clone()),
+                        _ => Err(shape()),
+                    };
+                    if pairs.len() != 3 {
+                        return Err(shape());
+                    }
+                    let file = self.resolve(&part("file")?)?;
+                    Ok(ProtoRule { prefix: part("prefix")?, file, message: part("message")? })
+                })
+                .collect()
+        })?;
+        Ok(rules.map(|given| given.value).unwrap_or_default())
+    }
+}
+
+/// The warning for a file that holds a password and is open to others.
+pub(super) fn exposed(found: &Found) -> String {
+    let (path, mode) = (found.path.display(), found.mode.unwrap_or_default() & 0o777);
+    format!("{path} holds a password and others may read it (mode {mode:03o}); chmod 600 {path}")
+}
+
+/// A key from the file, as it may be shown.
+fn shown(name: &str) -> String {
+    let mut text: String = name.chars().take(64).collect::<String>().escape_debug().to_string();
+    if text.len() < name.len() && name.chars().count() > 64 {
+        text.push('…');
+    }
+    text
+}
+
+fn unknown_keys(document: &Document<'_>, found: &Found, strict: bool, notes: &mut Notes) -> Result<(), ConfigError> {
+    let unknown: Vec<&Entry> = document.entries.iter().filter(|entry| keys::known(&entry.name).is_none()).collect();
+    for entry in unknown.iter().take(SHOWN_UNKNOWN) {
+        let source = Source::File(found.path.clone(), document.line(entry));
+        let near = keys::nearest(&entry.name).map(|near| format!("did you mean '{near}'?"));
+        if strict {
+            let problem = Problem { message: "unknown key".to_owned(), hint: near };
+            return Err(problem.at(&source, &shown(&entry.name)));
+        }
+        let near = near.map_or_else(String::new, |near| format!("; {near}"));
+        notes.warnings.push(format!("{source}: unknown key '{}'{near}", shown(&entry.name)));
+    }
+    if unknown.len() > SHOWN_UNKNOWN {
+        notes.warnings.push(format!(
+            "{}: and {} more unknown keys",
+            found.path.display(),
+            unknown.len() - SHOWN_UNKNOWN
+        ));
+    }
+    Ok(())
+}

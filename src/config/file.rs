@@ -1,0 +1,270 @@
+//! YAML to [`Raw`] values: the only place that names serde_yaml.
+//!
+//! The top level is walked by hand, because then every error can name its key, texts can be taken as they are
+//! written (`password: 1e5` is no number), and serde_yaml's own messages, some of which quote the file, are not shown.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_yaml::Value;
+
+use super::error::Problem;
+use super::keys::{self, Kind};
+
+/// The most bytes a configuration file may have.
+pub(super) const MAX_BYTES: u64 = 1 << 20;
+
+/// A value of the file. It has no `Debug`: it may be a password.
+#[derive(Clone, PartialEq)]
+pub(super) enum Raw {
+    Null,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Raw>),
+    Map(Vec<(String, Raw)>),
+}
+
+/// A key of the top level, as written.
+pub(super) struct Entry {
+    pub name: String,
+    pub value: Raw,
+    /// Its place among the keys, for [`Document::line`].
+    index: usize,
+}
+
+/// The first document of a file.
+pub(super) struct Document<'a> {
+    text: &'a str,
+    pub entries: Vec<Entry>,
+    /// More documents follow, which are not read.
+    pub more: bool,
+}
+
+/// What is wrong with the file, and where.
+pub(super) struct Refused {
+    pub problem: Problem,
+    pub line: Option<usize>,
+    pub key: Option<String>,
+}
+
+impl Document<'_> {
+    /// The line, from 1, where the entry's key stands.
+    pub fn line(&self, entry: &Entry) -> Option<usize> {
+        let mut walk = Walk { stop_at: Some(entry.index), ..Walk::default() };
+        let first = serde_yaml::Deserializer::from_str(self.text).next()?;
+        first.deserialize_any(&mut walk).err()?.location().map(|at| at.line())
+    }
+}
+
+/// Reads the first document of `bytes`.
+pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, Refused> {
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let line = bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        Refused { problem: Problem::new("the file is not UTF-8"), line: Some(line), key: None }
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut documents = serde_yaml::Deserializer::from_str(text);
+    let mut walk = Walk::default();
+    let Some(first) = documents.next() else {
+        return Ok(Document { text, entries: Vec::new(), more: false });
+    };
+    if let Err(error) = first.deserialize_any(&mut walk) {
+        return Err(refused(&error, walk));
+    }
+    let more = documents.next().is_some_and(|next| {
+        let nothing = <Value as serde::Deserialize>::deserialize(next);
+        !matches!(nothing, Ok(Value::Null))
+    });
+    Ok(Document { text, entries: walk.entries, more })
+}
+
+/// serde_yaml's error in words that quote nothing.
+fn refused(error: &serde_yaml::Error, walk: Walk) -> Refused {
+    let text = error.to_string();
+    let line = error.location().map(|at| at.line()).filter(|line| *line > 0);
+    let message = match walk.fault {
+        Some(fault) => fault.to_owned(),
+        None if text.contains("duplicate entry") => "a key stands there twice".to_owned(),
+        None if text.contains("invalid type") || text.contains("invalid value") => match walk.key {
+            Some(_) => "the value is not of the kind this key takes".to_owned(),
+            None => "the top level must be a mapping of keys to values".to_owned(),
+        },
+        // What remains are the scanner's own fixed texts; the place they name is said already.
+        None => {
+            let end = text.find(" at line").or_else(|| text.find(" at position")).unwrap_or(text.len());
+            format!("bad YAML: {}", text[..end].to_lowercase())
+        }
+    };
+    Refused { problem: Problem::new(message), line, key: walk.key }
+}
+
+/// Collects the entries of the top level; with `stop_at` it fails at that key, which makes serde_yaml tell its line.
+#[derive(Default)]
+struct Walk {
+    entries: Vec<Entry>,
+    seen: HashSet<String>,
+    /// The key whose value is being read.
+    key: Option<String>,
+    fault: Option<&'static str>,
+    stop_at: Option<usize>,
+    count: usize,
+}
+
+impl<'de> Visitor<'de> for &mut Walk {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut merged = Vec::new();
+        while let Some(name) = map.next_key_seed(KeyText(self))? {
+            let index = self.count;
+            self.count += 1;
+            if self.stop_at.is_some() {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            self.key = Some(name.clone());
+            let value = match keys::known(&name) {
+                Some((_, Kind::Text | Kind::Secret)) => map.next_value_seed(ScalarText)?,
+                _ => raw(map.next_value::<Value>()?).map_err(|fault| {
+                    self.fault = Some(fault);
+                    A::Error::custom(fault)
+                })?,
+            };
+            if name == "<<" {
+                merged.push((index, value));
+            } else {
+                self.entries.push(Entry { name, value, index });
+            }
+        }
+        self.key = None;
+        for (index, value) in merged {
+            self.merge(index, value);
+        }
+        Ok(())
+    }
+}
+
+impl Walk {
+    /// YAML's `<<`: what is not written out comes from the mapping, or the first of several that has it.
+    fn merge(&mut self, index: usize, value: Raw) {
+        match value {
+            Raw::List(items) => items.into_iter().for_each(|item| self.merge(index, item)),
+            Raw::Map(pairs) => {
+                for (name, value) in pairs {
+                    if self.seen.insert(name.clone()) {
+                        let value = match (keys::known(&name), value) {
+                            (Some((_, Kind::Text | Kind::Secret)), Raw::Int(n)) => Raw::Text(n.to_string()),
+                            (Some((_, Kind::Text | Kind::Secret)), Raw::Float(n)) => Raw::Text(n.to_string()),
+                            (Some((_, Kind::Text | Kind::Secret)), Raw::Bool(b)) => Raw::Text(b.to_string()),
+                            (_, value) => value,
+                        };
+                        self.entries.push(Entry { name, value, index });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A key's text; refuses a key that was there before.
+struct KeyText<'a>(&'a mut Walk);
+
+impl<'de> DeserializeSeed<'de> for KeyText<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeyText<'_> {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
+        if self.0.stop_at == Some(self.0.count) {
+            return Err(E::custom("here"));
+        }
+        if !self.0.seen.insert(text.to_owned()) {
+            self.0.key = Some(text.to_owned());
+            self.0.fault = Some("the key is there twice");
+            return Err(E::custom("twice"));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+/// A scalar as it is written; nothing where it is null.
+struct ScalarText;
+
+impl<'de> DeserializeSeed<'de> for ScalarText {
+    type Value = Raw;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ScalarText {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(text.to_owned()))
+    }
+}
+
+/// `Value` without its numbers' kinds and without tags.
+fn raw(value: Value) -> Result<Raw, &'static str> {
+    Ok(match value {
+        Value::Null => Raw::Null,
+        Value::Bool(b) => Raw::Bool(b),
+        Value::Number(n) => match (n.as_i64(), n.as_u64(), n.as_f64()) {
+            (Some(n), _, _) => Raw::Int(n.into()),
+            (_, Some(n), _) => Raw::Int(n.into()),
+            (_, _, n) => Raw::Float(n.unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Raw::Text(text),
+        Value::Sequence(items) => Raw::List(items.into_iter().map(raw).collect::<Result<_, _>>()?),
+        Value::Mapping(pairs) => Raw::Map(
+            pairs
+                .into_iter()
+                .filter_map(|(key, value)| match key {
+                    Value::String(key) => Some(raw(value).map(|value| (key, value))),
+                    _ => None,
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+        Value::Tagged(_) => return Err("YAML tags are not understood"),
+    })
+}

@@ -1,0 +1,119 @@
+//! Precedence: option, `KVADM_*`, file, the variables of other tools, default. One rule for every key.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use super::document::{Notes, Values};
+use super::duration::format_duration;
+use super::error::{ConfigError, Given, Problem, Source};
+use super::keys::Key;
+use super::values::in_env;
+use super::{Env, Setting};
+
+/// How a variable is read.
+type ReadEnv<T> = fn(&OsStr) -> Result<T, Problem>;
+
+/// The sources below the options, and what is learnt while choosing among them.
+pub(super) struct Layers<'a> {
+    pub env: &'a Env,
+    pub values: Values,
+    pub notes: Notes,
+    pub settings: Vec<Setting>,
+}
+
+/// A duration's rules.
+pub(super) struct Time {
+    pub default: Option<Duration>,
+    /// What it must fulfil.
+    pub check: fn(Duration) -> Result<(), Problem>,
+    /// Zero in the file means the default, as for Go's zero values.
+    pub zero_is_default: bool,
+    /// A bare number in the file or a variable is seconds.
+    pub in_seconds: bool,
+}
+
+impl Layers<'_> {
+    /// The value of the highest source that has one.
+    pub fn choose<T>(
+        &self,
+        key: &Key,
+        flag: Option<T>,
+        file: Option<Given<T>>,
+        read: ReadEnv<T>,
+    ) -> Result<Option<Given<T>>, ConfigError> {
+        if let Some(value) = flag {
+            return Ok(Some(Given { value, source: Source::Flag(key.flag) }));
+        }
+        if let Some(given) = self.env_value(key.env, read)? {
+            return Ok(Some(given));
+        }
+        if file.is_some() {
+            return Ok(file);
+        }
+        for name in key.fallback {
+            if let Some(given) = self.env_value(name, read)? {
+                return Ok(Some(given));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A variable's value, read.
+    pub fn env_value<T>(&self, name: &'static str, read: ReadEnv<T>) -> Result<Option<Given<T>>, ConfigError> {
+        let Some(value) = self.env.get(name) else { return Ok(None) };
+        let source = Source::Env(name);
+        read(value).map(|value| Some(Given { value, source: source.clone() })).map_err(|problem| problem.from(&source))
+    }
+
+    /// Notes the value of `key` for `kvadm config`.
+    pub fn record(&mut self, key: &'static str, value: Option<String>, source: Source) {
+        self.settings.push(Setting { key, value, source });
+    }
+
+    /// Notes a chosen value, or that there is none.
+    pub fn record_given<T>(&mut self, key: &Key, given: Option<&Given<T>>, show: impl FnOnce(&T) -> String) {
+        let (value, source) = match given {
+            Some(given) => (Some(show(&given.value)), given.source.clone()),
+            None => (None, Source::Default),
+        };
+        self.record(key.name, value, source);
+    }
+
+    /// A switch that is off by default.
+    pub fn switch(&mut self, key: &Key, flag: Option<bool>) -> Result<Given<bool>, ConfigError> {
+        let file = self.values.flag(key.name)?;
+        let given = self.choose(key, flag, file, in_env::flag)?;
+        let given = given.unwrap_or(Given { value: false, source: Source::Default });
+        self.record(key.name, Some(given.value.to_string()), given.source.clone());
+        Ok(given)
+    }
+
+    /// A duration that keeps its rules.
+    pub fn time(
+        &mut self,
+        key: &Key,
+        flag: Option<Duration>,
+        rules: &Time,
+    ) -> Result<Option<Given<Duration>>, ConfigError> {
+        let (file, read): (_, ReadEnv<Duration>) = match rules.in_seconds {
+            true => (self.values.seconds(key.name, &mut self.notes)?, in_env::seconds),
+            false => (self.values.duration(key.name, &mut self.notes)?, in_env::duration),
+        };
+        let file = file.filter(|given| !(rules.zero_is_default && given.value.is_zero()));
+        if let Some(given) = &file {
+            (rules.check)(given.value).map_err(|problem| problem.at(&given.source, key.name))?;
+        }
+        let given = self.choose(key, flag, file, read)?;
+        if let Some(given) = &given {
+            (rules.check)(given.value).map_err(|problem| problem.at(&given.source, key.name))?;
+        }
+        let given = given.or_else(|| rules.default.map(|value| Given { value, source: Source::Default }));
+        self.record_given(key, given.as_ref(), |value| format_duration(*value));
+        Ok(given)
+    }
+
+    /// A warning for the user.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.notes.warnings.push(text.into());
+    }
+}

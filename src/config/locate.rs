@@ -1,0 +1,151 @@
+//! Which file is the configuration, and its bytes.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::error::{ConfigError, Problem, Source, io_text};
+use super::file::MAX_BYTES;
+use super::{Env, Overrides};
+
+/// Where the machine's own configuration lies.
+pub(super) const SYSTEM_FILE: &str = "/etc/kvadm/etcd.yaml";
+
+/// A file's bytes.
+pub(super) struct Found {
+    pub path: PathBuf,
+    pub bytes: Vec<u8>,
+    /// Permission bits; nothing for what is no regular file.
+    pub mode: Option<u32>,
+}
+
+impl Found {
+    /// Whether the group or others may read it.
+    pub fn is_exposed(&self) -> bool {
+        self.mode.is_some_and(|mode| mode & 0o044 != 0)
+    }
+}
+
+/// Finds and reads the configuration: `-c`, then `--context`, then `ETCD_CONFIG`, then `KVADM_CONTEXT`, then the user's file,
+/// then the machine's. Nothing where none of them is named or there.
+pub(super) fn find(
+    overrides: &Overrides,
+    env: &Env,
+    system: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Found>, ConfigError> {
+    if let Some(path) = &overrides.config {
+        let origin = Source::Flag("--config");
+        if overrides.context.is_some() {
+            return Err(Problem::new("cannot be used together with --context").from(&origin));
+        }
+        return read(path).map(Some).map_err(|e| unreadable(path, &e).from(&origin));
+    }
+    if let Some(name) = &overrides.context {
+        return context(name, env, &Source::Flag("--context")).map(Some);
+    }
+    let named = env.get("KVADM_CONTEXT");
+    if let Some(path) = env.get("ETCD_CONFIG") {
+        if named.is_some() {
+            warnings.push("env KVADM_CONTEXT has no effect, because ETCD_CONFIG names a file".to_owned());
+        }
+        return from_etcd_config(Path::new(path), env).map(Some);
+    }
+    if let Some(name) = named {
+        let origin = Source::Env("KVADM_CONTEXT");
+        let name = name.to_str().ok_or_else(|| Problem::new("the name is not UTF-8").from(&origin))?;
+        return context(name, env, &origin).map(Some);
+    }
+    let user = user_dir(env).map(|dir| dir.join("etcd.yaml"));
+    for path in user.iter().map(PathBuf::as_path).chain([system]) {
+        match read(path) {
+            Ok(found) => return Ok(Some(found)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(e) => return Err(unreadable(path, &e).anywhere()),
+        }
+    }
+    Ok(None)
+}
+
+/// The names `--context` takes, sorted.
+pub fn contexts(env: &Env) -> Vec<String> {
+    let Some(entries) = user_dir(env).and_then(|dir| dir.read_dir().ok()) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".yaml").map(str::to_owned))
+        .filter(|name| !name.is_empty() && !name.starts_with('.'))
+        .collect();
+    names.sort();
+    names
+}
+
+/// `ETCD_CONFIG` as Ligato reads it: as given, else inside `CONFIG_DIR`.
+fn from_etcd_config(path: &Path, env: &Env) -> Result<Found, ConfigError> {
+    let origin = Source::Env("ETCD_CONFIG");
+    match read(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let second = Path::new(env.get("CONFIG_DIR").unwrap_or(".".as_ref())).join(path);
+            match read(&second) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    let missing = unreadable(path, &e);
+                    let also = env.get("CONFIG_DIR").map(|_| format!("{} is not there either", second.display()));
+                    Err(Problem { hint: also, ..missing }.from(&origin))
+                }
+                other => other.map_err(|e| unreadable(&second, &e).from(&origin)),
+            }
+        }
+        other => other.map_err(|e| unreadable(path, &e).from(&origin)),
+    }
+}
+
+fn context(name: &str, env: &Env, origin: &Source) -> Result<Found, ConfigError> {
+    if name.is_empty() || name.contains('/') || name.starts_with('.') {
+        let problem = Problem::new(format!("'{}' is no context name", name.escape_debug()));
+        return Err(problem.hint("a file goes by -c FILE; a context is a name without '/'").from(origin));
+    }
+    let Some(dir) = user_dir(env) else {
+        return Err(Problem::new("there are no contexts, because HOME and XDG_CONFIG_HOME are unset").from(origin));
+    };
+    let path = dir.join(format!("{name}.yaml"));
+    read(&path).map_err(|e| {
+        if e.kind() != io::ErrorKind::NotFound {
+            return unreadable(&path, &e).from(origin);
+        }
+        let names = contexts(env);
+        let hint = match names.is_empty() {
+            true => format!("{} has no contexts", dir.display()),
+            false => format!("{} has: {}", dir.display(), names.join(", ")),
+        };
+        Problem::new(format!("there is no context '{}' ({})", name.escape_debug(), path.display()))
+            .hint(hint)
+            .from(origin)
+    })
+}
+
+/// `$XDG_CONFIG_HOME/kvadm`; a relative `XDG_CONFIG_HOME` counts as unset, as its specification says.
+fn user_dir(env: &Env) -> Option<PathBuf> {
+    let xdg = env.get("XDG_CONFIG_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let base = xdg.or_else(|| env.get("HOME").map(|home| Path::new(home).join(".config")))?;
+    Some(base.join("kvadm"))
+}
+
+fn read(path: &Path) -> io::Result<Found> {
+    read_limited(path, MAX_BYTES)
+}
+
+/// Reads a whole file of at most `limit` bytes; a pipe will do.
+pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<Found> {
+    let mut file = File::open(path)?;
+    let about = file.metadata()?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes")));
+    }
+    let mode = about.is_file().then(|| about.permissions().mode());
+    Ok(Found { path: path.to_owned(), bytes, mode })
+}
+
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    Problem::new(format!("cannot read {}: {}", path.display(), io_text(error)))
+}

@@ -1,0 +1,90 @@
+//! Who to log in as.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::Overrides;
+use super::document::exposed;
+use super::error::{ConfigError, Given, Problem, Source};
+use super::keys;
+use super::layers::Layers;
+use super::locate::{read_limited, unreadable};
+use super::values::in_env;
+use crate::kvstore::{Credentials, Secret};
+
+/// The most bytes a password file may have.
+const MAX_PASSWORD: u64 = 64 << 10;
+
+/// The user and the password, each from its highest source.
+pub(super) fn credentials(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<Credentials>, ConfigError> {
+    let (user, embedded) = user(layers, overrides)?;
+    let password = password(layers, overrides, embedded)?;
+    layers.record_given(&keys::USERNAME, user.as_ref(), Clone::clone);
+    layers.record_given(&keys::PASSWORD, password.as_ref(), ToString::to_string);
+    match (user, password) {
+        (Some(user), Some(password)) => Ok(Some(Credentials { user: user.value, password: password.value })),
+        (Some(user), None) => Err(Problem::new(format!("user '{}' has no password", user.value.escape_debug()))
+            .hint("give one by --password-file FILE, env KVADM_PASSWORD, or 'password' in the configuration file")
+            .at(&user.source, "username")),
+        (None, Some(password)) => {
+            layers.warn(format!("the password from {} has no effect without a user", password.source));
+            Ok(None)
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+type User = Option<Given<String>>;
+type Password = Option<Given<Secret>>;
+
+/// The user's name, and the password that stood behind it in `ETCDCTL_USER`.
+fn user(layers: &Layers<'_>, overrides: &Overrides) -> Result<(User, Password), ConfigError> {
+    let file = layers.values.text(keys::USERNAME.name)?;
+    let chosen = layers.choose(&keys::USERNAME, overrides.user.clone(), file, in_env::text)?;
+    let Some(given) = chosen else { return Ok((None, None)) };
+    let split = given.value.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned()));
+    match (&given.source, split) {
+        (Source::File(..), _) | (_, None) if given.value.is_empty() => {
+            Err(Problem::new("the user's name is empty").from(&given.source))
+        }
+        (Source::File(..), _) | (_, None) => Ok((Some(given), None)),
+        (Source::Env("ETCDCTL_USER"), Some((name, password))) => {
+            let source = given.source;
+            let password =
+                (!password.is_empty()).then(|| Given { value: Secret::new(password), source: source.clone() });
+            Ok((Some(Given { value: name, source }), password))
+        }
+        (source, Some(_)) => Err(Problem::new("a user's name has no ':', and a password does not belong here")
+            .hint("give the password by --password-file FILE or env KVADM_PASSWORD")
+            .from(source)),
+    }
+}
+
+fn password(layers: &mut Layers<'_>, overrides: &Overrides, embedded: Password) -> Result<Password, ConfigError> {
+    let read = |value: &OsStr| in_env::text(value).map(Secret::new);
+    let file = layers.values.text(keys::PASSWORD.name)?;
+    let file = file.map(|given| Given { value: Secret::new(given.value), source: given.source });
+    let path = layers.choose(&keys::PASSWORD_FILE, overrides.password_file.clone(), None, in_env::path)?;
+    layers.record_given(&keys::PASSWORD_FILE, path.as_ref(), |path: &PathBuf| path.display().to_string());
+    if let Some(path) = path {
+        let value = from_file(layers, &path.value).map_err(|problem| problem.from(&path.source))?;
+        return Ok(Some(Given { value, source: path.source }));
+    }
+    let chosen = layers.choose(&keys::PASSWORD, None, file, read)?;
+    Ok(chosen.or(embedded))
+}
+
+/// The password in a file, without the line's end.
+fn from_file(layers: &mut Layers<'_>, path: &Path) -> Result<Secret, Problem> {
+    let found = read_limited(path, MAX_PASSWORD).map_err(|e| unreadable(path, &e))?;
+    let wrong = |what| Problem::new(format!("the password in {} {what}", path.display()));
+    let text = std::str::from_utf8(&found.bytes).map_err(|_| wrong("is not UTF-8"))?;
+    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    if text.is_empty() {
+        return Err(wrong("is empty"));
+    }
+    if found.is_exposed() {
+        layers.warn(exposed(&found));
+    }
+    Ok(Secret::new(text))
+}

@@ -1,0 +1,273 @@
+//! The one configuration loader.
+//!
+//! It reads a Ligato `etcd.conf` and a clientv3 (Cilium) `etcd.config` as they are, and joins them with the command line and
+//! the environment. Each key is decided by itself: option, `KVADM_*` variable, file, the variables of Ligato and etcdctl,
+//! default. Nothing here looks at the process: the command line and the environment come in as plain data.
+
+mod document;
+mod duration;
+mod env;
+mod error;
+mod file;
+mod keys;
+mod layers;
+mod locate;
+mod login;
+mod reach;
+#[cfg(test)]
+mod tests;
+mod values;
+mod yaml;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use document::ProtoRule;
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use env::Env;
+pub use error::{ConfigError, Source};
+pub use locate::contexts;
+pub use yaml::parse_document;
+
+use crate::kvstore::{ConnectOptions, ConnectWait};
+use document::{Notes, Values};
+use error::Given;
+use layers::{Layers, Time};
+
+/// What the command line says; nothing where an option is not given.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `-c`: the configuration file.
+    pub config: Option<PathBuf>,
+    /// `--context`: a file of the user's configuration folder.
+    pub context: Option<String>,
+    /// `--strict-config`: unknown keys are errors.
+    pub strict: bool,
+    /// `--endpoints`.
+    pub endpoints: Option<Vec<String>>,
+    /// `--ca-file`.
+    pub ca_file: Option<PathBuf>,
+    /// `--cert-file`.
+    pub cert_file: Option<PathBuf>,
+    /// `--key-file`.
+    pub key_file: Option<PathBuf>,
+    /// `--insecure-transport`.
+    pub insecure_transport: Option<bool>,
+    /// `--insecure-skip-tls-verify`.
+    pub insecure_skip_tls_verify: Option<bool>,
+    /// `--user`: a name; `NAME:PASSWORD` is refused.
+    pub user: Option<String>,
+    /// `--password-file`.
+    pub password_file: Option<PathBuf>,
+    /// `--dial-timeout`.
+    pub dial_timeout: Option<Duration>,
+    /// `--op-timeout`.
+    pub op_timeout: Option<Duration>,
+    /// `--connect-wait`; zero is not to wait, whatever the file says.
+    pub connect_wait: Option<Duration>,
+    /// `--namespace`, decoded.
+    pub namespace: Option<Vec<u8>>,
+    /// `--qps`; zero is no limit.
+    pub qps: Option<f64>,
+    /// `--output`.
+    pub output: Option<String>,
+}
+
+/// One effective value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key, as in the file.
+    pub key: &'static str,
+    /// Its value as text; secrets are redacted; nothing where it is not set.
+    pub value: Option<String>,
+    /// Who said so.
+    pub source: Source,
+}
+
+/// The effective configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How to reach the store.
+    pub connect: ConnectOptions,
+    /// The output format: one of `text`, `table`, `json`, `yaml`, `raw`.
+    pub output: Option<String>,
+    /// Time to live of leases behind sessions (`put --hold`); at least a second.
+    pub session_ttl: Duration,
+    /// Time to live of leases behind locks; at least a second.
+    pub lock_ttl: Duration,
+    /// The period of `compact --every`.
+    pub auto_compact: Option<Duration>,
+    /// `watch` behaves as with `--sync`.
+    pub resync_after_reconnect: bool,
+    /// Which message types the values of keys have.
+    pub proto: Vec<ProtoRule>,
+    /// The configuration file, if there is one.
+    pub file: Option<PathBuf>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// What the user may want to know (`-v`).
+    pub details: Vec<String>,
+    /// Every key, for `kvadm config`.
+    pub settings: Vec<Setting>,
+}
+
+/// Loads the configuration.
+///
+/// # Errors
+/// A file that is named and missing, a file or value that is bad, or settings that contradict each other. The error
+/// names the option, the variable, or the file, line and key that is to blame, and never a secret.
+pub fn load(overrides: &Overrides, env: &Env) -> Result<Config, ConfigError> {
+    load_with(overrides, env, Path::new(locate::SYSTEM_FILE))
+}
+
+/// [`load`] with another place for the machine's own file.
+fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, ConfigError> {
+    let mut notes = Notes::default();
+    let found = locate::find(overrides, env, system, &mut notes.warnings)?;
+    let values = match &found {
+        Some(found) => Values::read(found, env, overrides.strict, &mut notes)?,
+        None => Values::default(),
+    };
+    let file = found.map(|found| found.path);
+    notes.details.push(match &file {
+        Some(path) => format!("configuration: {}", path.display()),
+        None => "configuration: no file".to_owned(),
+    });
+    let mut layers = Layers { env, values, notes, settings: Vec::new() };
+    without_effect(&mut layers)?;
+    let connect = connect_options(&mut layers, overrides)?;
+    let output = output(&mut layers, overrides)?;
+    let lease = |default, in_seconds| Time {
+        default: Some(Duration::from_secs(default)),
+        check: values::lease_time,
+        zero_is_default: in_seconds,
+        in_seconds,
+    };
+    let session_ttl = must(layers.time(&keys::SESSION_TTL, None, &lease(5, true))?);
+    let lock_ttl = must(layers.time(&keys::LOCK_TTL, None, &lease(25, false))?);
+    let period = Time { default: None, check: |_| Ok(()), zero_is_default: true, in_seconds: false };
+    let auto_compact = layers.time(&keys::AUTO_COMPACT, None, &period)?.map(|given| given.value);
+    let resync_after_reconnect = layers.switch(&keys::RESYNC, None)?.value;
+    let proto = layers.values.proto()?;
+    let Layers { notes: Notes { warnings, details }, settings, .. } = layers;
+    Ok(Config {
+        connect,
+        output,
+        session_ttl,
+        lock_ttl,
+        auto_compact: auto_compact.filter(|period| !period.is_zero()),
+        resync_after_reconnect,
+        proto,
+        file,
+        warnings,
+        details,
+        settings,
+    })
+}
+
+/// The value of a duration that has a default.
+fn must(given: Option<Given<Duration>>) -> Duration {
+    given.map(|given| given.value).unwrap_or_default()
+}
+
+fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<ConnectOptions, ConfigError> {
+    let (endpoints, tls) = reach::endpoints_and_tls(layers, overrides)?;
+    let credentials = login::credentials(layers, overrides)?;
+    let bound = |default, zero_is_default| Time {
+        default: Some(Duration::from_secs(default)),
+        check: values::positive,
+        zero_is_default,
+        in_seconds: false,
+    };
+    let dial_timeout = must(layers.time(&keys::DIAL_TIMEOUT, overrides.dial_timeout, &bound(1, false))?);
+    let op_timeout = must(layers.time(&keys::OP_TIMEOUT, overrides.op_timeout, &bound(3, false))?);
+    let keepalive_time = keepalive_time(layers, &bound(10, true))?;
+    let keepalive_timeout = must(layers.time(&keys::KEEPALIVE_TIMEOUT, None, &bound(5, true))?);
+    let connect_wait = connect_wait(layers, overrides, &bound(2, true))?;
+    let namespace = namespace(layers, overrides)?;
+    let qps = qps(layers, overrides)?;
+    Ok(ConnectOptions {
+        endpoints,
+        tls,
+        credentials,
+        dial_timeout,
+        op_timeout,
+        keepalive_time,
+        keepalive_timeout,
+        connect_wait,
+        namespace,
+        qps,
+    })
+}
+
+/// etcd cuts clients that ping more often than every 5 s.
+fn keepalive_time(layers: &mut Layers<'_>, rules: &Time) -> Result<Duration, ConfigError> {
+    const LEAST: Duration = Duration::from_secs(5);
+    let Some(given) = layers.time(&keys::KEEPALIVE_TIME, None, rules)? else { return Ok(LEAST) };
+    if given.value >= LEAST {
+        return Ok(given.value);
+    }
+    let (value, source) = (format_duration(given.value), given.source);
+    layers
+        .warn(format!("{source}: dial-keep-alive-time: {value} is raised to 5s, because etcd cuts clients below that"));
+    layers.settings.retain(|setting| setting.key != keys::KEEPALIVE_TIME.name);
+    layers.record(keys::KEEPALIVE_TIME.name, Some(format_duration(LEAST)), source);
+    Ok(LEAST)
+}
+
+fn connect_wait(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+    rules: &Time,
+) -> Result<Option<ConnectWait>, ConfigError> {
+    let delayed = layers.switch(&keys::DELAYED_START, None)?.value;
+    let interval = must(layers.time(&keys::RECONNECT, None, rules)?);
+    let any = Time { default: None, check: |_| Ok(()), zero_is_default: false, in_seconds: false };
+    let limit = layers.time(&keys::CONNECT_WAIT, overrides.connect_wait, &any)?.map(|given| given.value);
+    Ok(match limit {
+        Some(limit) if limit.is_zero() => None,
+        Some(limit) => Some(ConnectWait { limit: Some(limit), interval }),
+        None => delayed.then_some(ConnectWait { limit: None, interval }),
+    })
+}
+
+fn namespace(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Vec<u8>, ConfigError> {
+    let file = layers.values.text(keys::NAMESPACE.name)?;
+    let file = file.map(|given| Given { value: given.value.into_bytes(), source: given.source });
+    let read = |value: &OsStr| Ok(std::os::unix::ffi::OsStrExt::as_bytes(value).to_vec());
+    let given = layers.choose(&keys::NAMESPACE, overrides.namespace.clone(), file, read)?;
+    layers.record_given(&keys::NAMESPACE, given.as_ref(), |bytes| match std::str::from_utf8(bytes) {
+        Ok(text) => text.escape_debug().to_string(),
+        Err(_) => bytes.escape_ascii().to_string(),
+    });
+    Ok(given.map(|given| given.value).unwrap_or_default())
+}
+
+fn qps(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<f64>, ConfigError> {
+    let file = layers.values.number(keys::QPS.name)?;
+    let given = layers.choose(&keys::QPS, overrides.qps, file, values::in_env::number)?;
+    if let Some(given) = &given {
+        values::rate(given.value).map_err(|problem| problem.at(&given.source, keys::QPS.name))?;
+    }
+    layers.record_given(&keys::QPS, given.as_ref(), ToString::to_string);
+    Ok(given.map(|given| given.value).filter(|qps| *qps > 0.0))
+}
+
+fn output(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<String>, ConfigError> {
+    let file = layers.values.text(keys::OUTPUT.name)?;
+    let given = layers.choose(&keys::OUTPUT, overrides.output.clone(), file, values::in_env::text)?;
+    if let Some(given) = &given {
+        values::output(&given.value).map_err(|problem| problem.at(&given.source, keys::OUTPUT.name))?;
+    }
+    layers.record_given(&keys::OUTPUT, given.as_ref(), Clone::clone);
+    Ok(given.map(|given| given.value))
+}
+
+/// Ligato's `expand-env-variables` would change what the file says, and is not done here.
+fn without_effect(layers: &mut Layers<'_>) -> Result<(), ConfigError> {
+    if let Some(given) = layers.values.flag("expand-env-variables")?.filter(|given| given.value) {
+        layers.warn(format!("{}: expand-env-variables has no effect", given.source));
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Where the store is, and whether TLS is spoken there.
+
+use std::path::PathBuf;
+
+use super::Overrides;
+use super::error::{ConfigError, Given, Problem, Source};
+use super::keys::{self, Key};
+use super::layers::Layers;
+use super::values::{in_env, split};
+use crate::kvstore::{Endpoint, Scheme, TlsFiles};
+
+const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
+
+/// The TLS files as they were given.
+struct Files {
+    ca: Option<Given<PathBuf>>,
+    cert: Option<Given<PathBuf>>,
+    key: Option<Given<PathBuf>>,
+}
+
+impl Files {
+    fn all(&self) -> impl Iterator<Item = (&'static str, &Given<PathBuf>)> {
+        let named = [("ca-file", &self.ca), ("cert-file", &self.cert), ("key-file", &self.key)];
+        named.into_iter().filter_map(|(name, given)| Some((name, given.as_ref()?)))
+    }
+}
+
+/// The endpoints, each with its scheme decided, and the files for those that speak TLS.
+pub(super) fn endpoints_and_tls(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+) -> Result<(Vec<Endpoint>, TlsFiles), ConfigError> {
+    let texts = endpoint_texts(layers, overrides)?;
+    let files = files(layers, overrides)?;
+    let insecure = layers.switch(&keys::INSECURE_TRANSPORT, overrides.insecure_transport)?;
+    let skip_verify = layers.switch(&keys::SKIP_VERIFY, overrides.insecure_skip_tls_verify)?;
+    let tls = !insecure.value && files.all().next().is_some();
+    let endpoints = parse(&texts, tls)?;
+    let spoken = endpoints.iter().any(|endpoint| endpoint.scheme == Scheme::Tls);
+    if spoken || !insecure.value {
+        whole_pair(&files)?;
+    }
+    warn(layers, &files, &insecure, &skip_verify, spoken);
+    let value = |given: Option<Given<PathBuf>>| given.map(|given| given.value);
+    let tls = TlsFiles {
+        ca: value(files.ca),
+        cert: value(files.cert),
+        key: value(files.key),
+        skip_verify: skip_verify.value,
+    };
+    Ok((endpoints, tls))
+}
+
+/// The endpoints' texts from the highest source. A source that says something else and loses is told of by `-v`.
+fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Given<Vec<String>>, ConfigError> {
+    let key = &keys::ENDPOINTS;
+    let flag = overrides.endpoints.as_ref().map(|texts| texts.iter().flat_map(|text| split(text)).collect::<Vec<_>>());
+    if flag.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Problem::new("names no endpoint").from(&Source::Flag(key.flag)));
+    }
+    let mut given: Vec<Given<Vec<String>>> = Vec::new();
+    given.extend(flag.map(|value| Given { value, source: Source::Flag(key.flag) }));
+    let file = layers.values.texts(key.name)?;
+    let from_env = |name: &'static str| {
+        let found = layers.env_value(name, in_env::texts)?;
+        Ok(found.filter(|given| !given.value.is_empty()))
+    };
+    let own: Result<_, ConfigError> = from_env(key.env);
+    // What cannot be read matters only where nothing higher is given.
+    given.extend(if given.is_empty() { own? } else { own.ok().flatten() });
+    given.extend(file);
+    for name in key.fallback {
+        let other = from_env(name);
+        given.extend(if given.is_empty() { other? } else { other.ok().flatten() });
+    }
+    let mut given = given.into_iter();
+    let Some(winner) = given.next() else {
+        let winner = Given { value: vec![DEFAULT_ENDPOINT.to_owned()], source: Source::Default };
+        layers.record(key.name, Some(DEFAULT_ENDPOINT.to_owned()), Source::Default);
+        return Ok(winner);
+    };
+    for loser in given.filter(|loser| loser.value != winner.value) {
+        let (won, lost) = (shown(&winner.value), shown(&loser.value));
+        layers.notes.details.push(format!("endpoints: {} ({won}) wins over {} ({lost})", winner.source, loser.source));
+    }
+    layers.record(key.name, Some(shown(&winner.value)), winner.source.clone());
+    Ok(winner)
+}
+
+/// Endpoints for display; whatever stands before an `@` could be a password.
+fn shown(texts: &[String]) -> String {
+    let hide = |text: &String| text.rfind('@').map_or_else(|| text.clone(), |at| format!("(redacted){}", &text[at..]));
+    texts.iter().map(hide).collect::<Vec<_>>().join(",")
+}
+
+fn parse(texts: &Given<Vec<String>>, tls: bool) -> Result<Vec<Endpoint>, ConfigError> {
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for text in &texts.value {
+        if text.contains('@') && !text.starts_with("unix:") {
+            let problem = Problem::new("an endpoint has no user part ('…@')");
+            let problem = problem.hint("the user goes by 'username' and 'password', or --user and --password-file");
+            return Err(problem.at(&texts.source, keys::ENDPOINTS.name));
+        }
+        let endpoint = Endpoint::parse(text, tls).map_err(|e| {
+            let message = if e.to_string().contains(text.as_str()) { e.to_string() } else { format!("'{text}': {e}") };
+            Problem::new(if text.is_empty() { e.to_string() } else { message }).at(&texts.source, keys::ENDPOINTS.name)
+        })?;
+        if !endpoints.contains(&endpoint) {
+            endpoints.push(endpoint);
+        }
+    }
+    Ok(endpoints)
+}
+
+fn files(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Files, ConfigError> {
+    let trusted = layers.values.path("trusted-ca-file")?;
+    let ca = layers.values.path(keys::CA_FILE.name)?;
+    if let (Some(ca), Some(trusted)) = (&ca, &trusted)
+        && ca.value != trusted.value
+    {
+        let problem = Problem::new("differs from trusted-ca-file, and both name the same thing");
+        return Err(problem.at(&ca.source, keys::CA_FILE.name));
+    }
+    let ca = pick(layers, &keys::CA_FILE, overrides.ca_file.as_ref(), ca.or(trusted))?;
+    let file = layers.values.path(keys::CERT_FILE.name)?;
+    let cert = pick(layers, &keys::CERT_FILE, overrides.cert_file.as_ref(), file)?;
+    let file = layers.values.path(keys::KEY_FILE.name)?;
+    let key = pick(layers, &keys::KEY_FILE, overrides.key_file.as_ref(), file)?;
+    Ok(Files { ca, cert, key })
+}
+
+fn pick(
+    layers: &mut Layers<'_>,
+    key: &Key,
+    flag: Option<&PathBuf>,
+    file: Option<Given<PathBuf>>,
+) -> Result<Option<Given<PathBuf>>, ConfigError> {
+    let given = layers.choose(key, flag.cloned(), file, in_env::path)?;
+    layers.record_given(key, given.as_ref(), |path| path.display().to_string());
+    Ok(given)
+}
+
+fn whole_pair(files: &Files) -> Result<(), ConfigError> {
+    let (half, name, other) = match (&files.cert, &files.key) {
+        (Some(cert), None) => (cert, "cert-file", "key-file"),
+        (None, Some(key)) => (key, "key-file", "cert-file"),
+        _ => return Ok(()),
+    };
+    let problem = Problem::new(format!("{name} is given without {other}"));
+    Err(problem.hint("a client certificate needs both halves").at(&half.source, name))
+}
+
+fn warn(layers: &mut Layers<'_>, files: &Files, insecure: &Given<bool>, skip_verify: &Given<bool>, spoken: bool) {
+    if skip_verify.value && spoken {
+        let source = &skip_verify.source;
+        layers.warn(format!("insecure-skip-tls-verify ({source}): the server's certificate is not checked"));
+    }
+    if spoken {
+        return;
+    }
+    if skip_verify.value && !insecure.value {
+        let source = &skip_verify.source;
+        layers.warn(format!(
+            "insecure-skip-tls-verify ({source}) has no effect, because no endpoint speaks TLS; write https://, or set ca-file"
+        ));
+    }
+    for (name, given) in files.all() {
+        if !insecure.value {
+            layers.warn(format!("{name} ({}) has no effect, because no endpoint speaks TLS", given.source));
+        } else if rank(&given.source) < rank(&insecure.source) {
+            layers.warn(format!(
+                "{name} ({}) has no effect, because insecure-transport is true ({})",
+                given.source, insecure.source
+            ));
+        }
+    }
+}
+
+/// Lower wins.
+fn rank(source: &Source) -> u8 {
+    match source {
+        Source::Flag(_) => 0,
+        Source::Env(name) if name.starts_with("KVADM_") => 1,
+        Source::File(..) => 2,
+        Source::Env(_) => 3,
+        Source::Default => 4,
+    }
+}

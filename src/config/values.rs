@@ -1,0 +1,223 @@
+//! From what is written, in the file or in a variable, to what is meant.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::duration::{DurationError, format_duration, parse_duration};
+use super::error::Problem;
+use super::file::Raw;
+
+/// The output formats `output` may name.
+const OUTPUTS: [&str; 5] = ["text", "table", "json", "yaml", "raw"];
+
+/// Go's YAML 1.1 booleans.
+fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Some(true),
+        "false" | "no" | "off" | "n" => Some(false),
+        _ => None,
+    }
+}
+
+/// What a value is, for messages that must not show it.
+fn kind(raw: &Raw) -> &'static str {
+    match raw {
+        Raw::Null => "nothing",
+        Raw::Bool(_) => "a boolean",
+        Raw::Int(_) | Raw::Float(_) => "a number",
+        Raw::Text(_) => "a text",
+        Raw::List(_) => "a list",
+        Raw::Map(_) => "a mapping",
+    }
+}
+
+/// A whole number: `5`, `1_000_000`, `1.0e+9`. Nothing where it is something else.
+fn whole(raw: &Raw) -> Option<i128> {
+    match raw {
+        Raw::Int(n) => Some(*n),
+        Raw::Float(n) if n.fract() == 0.0 && n.abs() < 9.3e18 =>
+        {
+            #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and within 64 bits")]
+            Some(*n as i128)
+        }
+        // YAML 1.1 knows underscores in numbers; serde_yaml takes such a scalar for a text.
+        Raw::Text(text) if text.contains('_') => text.replace('_', "").parse().ok(),
+        _ => None,
+    }
+}
+
+/// The file's values. A null is never asked for: it counts as absent.
+pub(super) mod in_file {
+    use super::*;
+
+    pub fn text(raw: &Raw) -> Result<String, Problem> {
+        match raw {
+            Raw::Text(text) => Ok(text.clone()),
+            other => Err(Problem::new(format!("must be a text, not {}", kind(other)))),
+        }
+    }
+
+    pub fn flag(raw: &Raw) -> Result<bool, Problem> {
+        let wrong = |what: &str| Problem::new(format!("must be true or false, not {what}"));
+        match raw {
+            Raw::Bool(b) => Ok(*b),
+            Raw::Text(text) => boolean(text).ok_or_else(|| wrong(&format!("'{}'", text.escape_debug()))),
+            other => Err(wrong(kind(other))),
+        }
+    }
+
+    /// A bare number is nanoseconds; a suspiciously small one puts a text into `warning`.
+    pub fn duration(raw: &Raw, warning: &mut Option<String>) -> Result<Duration, Problem> {
+        if let Some(nanos) = whole(raw) {
+            if (1..1_000_000).contains(&nanos) {
+                *warning = Some(format!(
+                    "{nanos} is nanoseconds; did you mean {nanos}s or {nanos}ms? (a unit makes it clear)"
+                ));
+            }
+            let nanos = if nanos < 0 { Err("is negative") } else { u64::try_from(nanos).map_err(|_| "is too long") };
+            return nanos.ok().filter(|n| i64::try_from(*n).is_ok()).map(Duration::from_nanos).ok_or_else(|| {
+                Problem::new(format!("{} nanoseconds {}", shown(raw), nanos.err().unwrap_or("is too long")))
+            });
+        }
+        match raw {
+            Raw::Text(text) => parse_duration(text).map_err(|e| match e {
+                DurationError::NoUnit(text) => Problem::new(format!("'{text}' is a text without a unit"))
+                    .hint(format!("write {text}s, or a number without quotes for nanoseconds")),
+                other => Problem::new(other.to_string()),
+            }),
+            Raw::Float(n) => {
+                Err(Problem::new(format!("{n} is no whole number of nanoseconds"))
+                    .hint("write it with a unit, like 1.5s"))
+            }
+            other => Err(Problem::new(format!("must be a duration like 5s, not {}", kind(other)))),
+        }
+    }
+
+    /// A bare number is seconds.
+    pub fn seconds(raw: &Raw, warning: &mut Option<String>) -> Result<Duration, Problem> {
+        match whole(raw) {
+            Some(seconds) => {
+                let seconds =
+                    u64::try_from(seconds).map_err(|_| Problem::new(format!("{seconds} seconds is negative")))?;
+                if seconds >= 1_000_000 {
+                    *warning = Some(format!("{seconds} is seconds; did you mean a shorter time, like 5 or 5s?"));
+                }
+                Ok(Duration::from_secs(seconds))
+            }
+            None => duration(raw, warning),
+        }
+    }
+
+    pub fn number(raw: &Raw) -> Result<f64, Problem> {
+        match raw {
+            #[allow(clippy::cast_precision_loss, reason = "a rate; its 54th bit does not matter")]
+            Raw::Int(n) => super::rate(*n as f64),
+            Raw::Float(n) => super::rate(*n),
+            Raw::Text(text) => super::rate_text(&text.replace('_', "")),
+            other => Err(Problem::new(format!("must be a number, not {}", kind(other)))),
+        }
+    }
+
+    /// A list, or one text with commas.
+    pub fn texts(raw: &Raw) -> Result<Vec<String>, Problem> {
+        match raw {
+            Raw::List(items) => items
+                .iter()
+                .map(|item| match item {
+                    Raw::Text(text) => Ok(text.trim().to_owned()),
+                    Raw::Int(n) => Ok(n.to_string()),
+                    other => Err(Problem::new(format!("every entry must be a text, not {}", kind(other)))),
+                })
+                .collect(),
+            Raw::Text(text) => Ok(super::split(text)),
+            Raw::Int(n) => Ok(vec![n.to_string()]),
+            other => Err(Problem::new(format!("must be a list of texts, not {}", kind(other)))),
+        }
+    }
+
+    fn shown(raw: &Raw) -> String {
+        whole(raw).map_or_else(String::new, |n| n.to_string())
+    }
+}
+
+/// The environment's values; variables are read as options are, so that numbers need their units.
+pub(super) mod in_env {
+    use super::*;
+
+    pub fn text(value: &OsStr) -> Result<String, Problem> {
+        value.to_str().map(str::to_owned).ok_or_else(|| Problem::new("the value is not UTF-8"))
+    }
+
+    pub fn path(value: &OsStr) -> Result<PathBuf, Problem> {
+        Ok(PathBuf::from(value))
+    }
+
+    pub fn flag(value: &OsStr) -> Result<bool, Problem> {
+        let text = text(value)?;
+        match text.trim() {
+            "1" => Ok(true),
+            "0" => Ok(false),
+            word => boolean(word)
+                .ok_or_else(|| Problem::new(format!("'{}' is neither true nor false", word.escape_debug()))),
+        }
+    }
+
+    pub fn duration(value: &OsStr) -> Result<Duration, Problem> {
+        parse_duration(&text(value)?).map_err(|e| Problem::new(e.to_string()))
+    }
+
+    /// As the file's `session-ttl`: a bare number is seconds.
+    pub fn seconds(value: &OsStr) -> Result<Duration, Problem> {
+        let text = text(value)?;
+        text.trim().parse::<u64>().map_or_else(|_| duration(value), |seconds| Ok(Duration::from_secs(seconds)))
+    }
+
+    pub fn number(value: &OsStr) -> Result<f64, Problem> {
+        super::rate_text(&text(value)?)
+    }
+
+    pub fn texts(value: &OsStr) -> Result<Vec<String>, Problem> {
+        Ok(super::split(&text(value)?))
+    }
+}
+
+/// The entries between commas, trimmed; empty ones are dropped.
+pub(super) fn split(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+}
+
+fn rate_text(text: &str) -> Result<f64, Problem> {
+    let number = text.trim().parse().map_err(|_| Problem::new(format!("'{}' is no number", text.escape_debug())))?;
+    rate(number)
+}
+
+/// Requests a second; 0 is without limit.
+pub(super) fn rate(number: f64) -> Result<f64, Problem> {
+    if number.is_finite() && number >= 0.0 {
+        Ok(number)
+    } else {
+        Err(Problem::new(format!("{number} is no rate (a number of requests a second, 0 for no limit)")))
+    }
+}
+
+/// A bound that must let something happen.
+pub(super) fn positive(duration: Duration) -> Result<(), Problem> {
+    if duration.is_zero() { Err(Problem::new("must be more than 0")) } else { Ok(()) }
+}
+
+/// A lease's time to live, which etcd counts in seconds.
+pub(super) fn lease_time(duration: Duration) -> Result<(), Problem> {
+    if duration < Duration::from_secs(1) {
+        return Err(Problem::new(format!("{} is below 1s, the shortest time to live", format_duration(duration))));
+    }
+    Ok(())
+}
+
+pub(super) fn output(name: &str) -> Result<(), Problem> {
+    if OUTPUTS.contains(&name) {
+        return Ok(());
+    }
+    let known = OUTPUTS.join(", ");
+    Err(Problem::new(format!("'{}' is no output format ({known} are known)", name.escape_debug())))
+}
