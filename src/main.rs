@@ -1,3 +1,7 @@
 //! The `kvadm` program: parse and exit; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kvadm::run(std::env::args_os())
+}

@@ -2,7 +2,9 @@
 //! runs the built binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod generated;
 mod harness;
+mod house;
 mod support;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.

@@ -1,0 +1,386 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_kvadm_global_optspecs
+    string join \n c/config= context= strict-config endpoints= ca-file= cert-file= key-file= insecure-transport= insecure-skip-tls-verify= user= password-file= dial-timeout= op-timeout= deadline= connect-wait= namespace= qps= o/output= color= q/quiet v/verbose no-progress yes dry-run h/help V/version
+end
+
+function __fish_kvadm_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_kvadm_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_kvadm_using_subcommand
+    set -l cmd (__fish_kvadm_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c kvadm -n "__fish_kvadm_needs_command" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_needs_command" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_needs_command" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_needs_command" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_needs_command" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_needs_command" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_needs_command" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_needs_command" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_needs_command" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_needs_command" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_needs_command" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_needs_command" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_needs_command" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_needs_command" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_needs_command" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_needs_command" -s V -l version -d 'Print version'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "get" -d 'Read keys, all at one revision'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "put" -d 'Write a key, under conditions if wanted; or load many records'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "delete" -d 'Delete keys: one, several, or a whole range'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "list" -d 'List keys and values at one revision, in constant memory, whatever the size'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "txn" -d 'Do a transaction from a YAML or JSON file: conditions, then one branch or the other, in one revision'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "status" -d 'Show each member\'s health, and prove the quorum'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "config" -d 'Show the effective configuration, and where each value came from; secrets are redacted'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l rev -d 'As it was at this revision' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l history -d 'The key\'s earlier values too, newest first: at most N, or as far as compaction allows' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l if-locked -d 'Only while this lock is held; without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l file -d 'Take the value from this file, byte for byte' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l from -d 'Load JSON records, one a line, from this file; - reads stdin' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-rev -d 'Only if the key\'s last change was in this revision' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-value -d 'Only if the key has this value' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-exists -d 'Only if this other key is there' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-locked -d 'Only while this lock is held; without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l ttl -d 'Let the key live so long, on a lease of its own' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l lease -d 'Attach the key to this lease' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l create -d 'Only if the key is not there'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l update -d 'Only if the key is there'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-different -d 'Write only if the value (and the --lease) differ; says whether it wrote'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l keep-lease -d 'Keep the lease that the key has'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l prefix -d 'All keys that begin with this' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l from -d 'From this key on' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l to -d 'Below this key' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l match -d 'Only keys that match; * and ? also match /' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l if-rev -d 'Only if the key\'s last change was in this revision' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l if-value -d 'Only if the key has this value' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l if-exists -d 'Only if this other key is there' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l if-locked -d 'Only while this lock is held; without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l save -d 'Keep what is deleted in this new file, as records that \'put --from\' restores' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l all -d 'Needed for a range that is the whole store'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l dir -d 'Append the missing / to the prefix: /a means /a/, and not /ab'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l prev -d 'Print the records that went'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l atomic -d 'A range in one single request; neighbours wait for all of it'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l from -d 'From this key on' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l to -d 'Below this key' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l match -d 'Only keys that match; * and ? also match /' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l limit -d 'At most so many' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l rev -d 'As it was at this revision' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l sort -d 'Order by this instead of the key; holds the whole listing in memory, or --limit of it' -r -f -a "key\t'The key\'s bytes'
+create\t'The revision of the creation'
+mod\t'The revision of the last change'
+version\t'The number of changes'
+value\t'The value\'s bytes'"
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l if-locked -d 'Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l dir -d 'Append the missing / to the prefix: /a means /a/, and not /ab'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l keys-only -d 'Keys without their values'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l count -d 'Only how many there are'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l desc -d 'Largest first; holds the whole listing in memory, or --limit of it'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l with-leases -d 'With each lease\'s granted TTL in seconds, so that \'put --from\' grants it again'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l if-locked -d 'Only while this lock is held: a lost lock does not run the else branch; without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l watch -d 'Look again and again, every D; without D every 30s when healthy and every 5s when not' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l nodes -d 'With --watch: stretch the default interval by ln(1+N), for N nodes that do the same' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l wait -d 'Wait until all is healthy, but no longer than D' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l revision -d 'Print the store\'s revision and nothing else'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l quorum -d 'Prove the quorum by a write under a lock, on kvadm\'s own key, which is removed again'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

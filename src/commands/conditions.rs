@@ -1,0 +1,145 @@
+//! The conditions of `put` and `delete`: planned here, purely; all of one command go into one transaction.
+
+use crate::kvstore::{Compare, CompareOp, KeyValue, Op, OpResult, Over, Revision, Target};
+use crate::output::bytes;
+
+/// What must hold for a write or a deletion.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// The key is not there.
+    pub create: bool,
+    /// The key is there.
+    pub update: bool,
+    /// The key's last change was in this revision.
+    pub revision: Option<Revision>,
+    /// The key has this value.
+    pub value: Option<Vec<u8>>,
+    /// Another key is there.
+    pub other: Option<Vec<u8>>,
+}
+
+impl Conditions {
+    /// The compares, for the transaction.
+    pub fn compares(&self, key: &[u8]) -> Vec<Compare> {
+        let mut compares = Vec::new();
+        if self.create {
+            compares.push(Compare::missing(key));
+        }
+        if self.update {
+            compares.push(Compare::exists(key));
+        }
+        if let Some(revision) = self.revision {
+            compares.push(Compare::unchanged(key, revision));
+        }
+        if let Some(value) = &self.value {
+            compares.push(Compare::key(key, CompareOp::Equal, Target::Value(value.clone())));
+        }
+        if let Some(other) = &self.other {
+            compares.push(Compare::exists(other));
+        }
+        compares
+    }
+
+    /// What the else branch reads, so that [`Conditions::explain`] can say which condition failed.
+    pub fn reads(&self, key: &[u8]) -> Vec<Op> {
+        let keys_only = self.value.is_none();
+        let read = |key: &[u8], keys_only| Op::Get {
+            over: Over::Key(key.to_vec()),
+            revision: 0,
+            keys_only,
+            count_only: false,
+            limit: 0,
+        };
+        let other = self.other.iter().map(|other| read(other, true));
+        std::iter::once(read(key, keys_only)).chain(other).collect()
+    }
+
+    /// Says which conditions failed and what is there now, from what the else branch read.
+    pub fn explain(&self, key: &[u8], answers: &[OpResult]) -> String {
+        let found = |index: usize| match answers.get(index) {
+            Some(OpResult::Get { kvs, .. }) => kvs.first(),
+            _ => None,
+        };
+        let now = found(0);
+        let mut said = Vec::new();
+        let name = bytes::escape(key);
+        match now {
+            Some(kv) if self.create => said.push(format!(
+                "{name} exists already (created in revision {}, last changed in {})",
+                kv.create_revision, kv.mod_revision
+            )),
+            None if self.update || self.revision.is_some() || self.value.is_some() => {
+                said.push(format!("{name} does not exist"));
+            }
+            Some(kv) => said.extend(self.differences(&name, kv)),
+            None => {}
+        }
+        if let Some(other) = &self.other
+            && found(1).is_none()
+        {
+            said.push(format!("{} does not exist", bytes::escape(other)));
+        }
+        if said.is_empty() {
+            said.push(format!("a condition on {name} did not hold"));
+        }
+        said.join("; ")
+    }
+
+    fn differences(&self, name: &str, now: &KeyValue) -> Vec<String> {
+        let mut said = Vec::new();
+        if let Some(wanted) = self.revision.filter(|wanted| *wanted != now.mod_revision) {
+            said.push(format!("{name} was last changed in revision {}, not {wanted}", now.mod_revision));
+        }
+        if self.value.as_ref().is_some_and(|wanted| *wanted != now.value) {
+            said.push(format!("{name} has another value (since revision {})", now.mod_revision));
+        }
+        said
+    }
+
+    /// Whether the conditions cannot hold any more once `value` was written under them, so that the transaction may
+    /// be sent again when its answer was lost. `None` stands for a deletion.
+    pub fn once_only(&self, value: Option<&[u8]>) -> bool {
+        self.create || self.revision.is_some() || (self.value.is_some() && self.value.as_deref() != value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(mod_revision: Revision, value: &[u8]) -> Vec<OpResult> {
+        let kv = KeyValue {
+            key: b"k".to_vec(),
+            value: value.to_vec(),
+            create_revision: 3,
+            mod_revision,
+            version: 2,
+            lease: None,
+        };
+        vec![OpResult::Get { kvs: vec![kv], count: 1, more: false }]
+    }
+
+    #[test]
+    fn each_failed_condition_is_named() {
+        let create = Conditions { create: true, ..Conditions::default() };
+        assert_eq!(create.explain(b"k", &now(9, b"v")), "k exists already (created in revision 3, last changed in 9)");
+        let both = Conditions { revision: Some(7), value: Some(b"w".to_vec()), ..Conditions::default() };
+        assert_eq!(
+            both.explain(b"k", &now(9, b"v")),
+            "k was last changed in revision 9, not 7; k has another value (since revision 9)"
+        );
+        let none = [OpResult::Get { kvs: vec![], count: 0, more: false }];
+        assert_eq!(both.explain(b"k\n", &none), "k\\n does not exist");
+        let other = Conditions { other: Some(b"o".to_vec()), ..Conditions::default() };
+        assert_eq!(other.explain(b"k", &now(9, b"v")), "o does not exist");
+    }
+
+    #[test]
+    fn only_conditions_that_the_write_itself_ends_allow_a_second_sending() {
+        let update = Conditions { update: true, ..Conditions::default() };
+        assert!(!update.once_only(Some(b"v")));
+        let same = Conditions { value: Some(b"v".to_vec()), ..Conditions::default() };
+        assert!(!same.once_only(Some(b"v")));
+        assert!(same.once_only(Some(b"w")) && same.once_only(None));
+    }
+}

@@ -1,0 +1,177 @@
+//! Deleting named keys.
+
+use std::path::Path;
+
+use super::save::Save;
+use crate::commands::conditions::Conditions;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Again, Compare, KeyValue, LockGuard, MAX_TXN_OPS, Op, OpResult, Over, Txn, TxnResult};
+use crate::output::{DeleteAnswer, bytes};
+
+/// One `delete KEY…`.
+pub struct Job<'a> {
+    /// The command's surroundings.
+    pub ctx: &'a Context,
+    /// The keys; conditions go with a single one.
+    pub keys: Vec<Vec<u8>>,
+    /// What must hold.
+    pub conditions: Conditions,
+    /// Only while this lock is held.
+    pub guard: Option<LockGuard>,
+    /// Print what went.
+    pub prev: bool,
+}
+
+impl Job<'_> {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// As the verb.
+    pub async fn run(mut self, save: Option<&Path>) -> Result<Exit, Failure> {
+        self.keys.sort();
+        self.keys.dedup();
+        let several = self.keys.len() > 1;
+        if several || self.ctx.safety.dry_run || save.is_some() {
+            return self.looked_at(several, save).await;
+        }
+        let txn = Txn {
+            compares: self.conditions.compares(&self.keys[0]),
+            then: vec![delete(&self.keys[0], self.prev)],
+            otherwise: self.conditions.reads(&self.keys[0]),
+        };
+        let again = if self.conditions.once_only(None) { Again::Harmless } else { Again::Never };
+        let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), again).await?;
+        self.single(result)
+    }
+
+    fn single(&self, result: TxnResult) -> Result<Exit, Failure> {
+        let key = bytes::escape(&self.keys[0]);
+        if !result.succeeded {
+            let why = self.conditions.explain(&self.keys[0], &result.results);
+            if result.uncertain {
+                return Err(Failure::new(
+                    Exit::Unknown,
+                    "the delete was sent twice, and whether the first was done is unknown",
+                )
+                .context(format!("the first answer was lost, and now {why}")));
+            }
+            // A condition on a key that is not there: the answer is "no such key", unless another one failed as well.
+            let missing = matches!(result.results.first(), Some(OpResult::Get { kvs, .. }) if kvs.is_empty());
+            if missing && self.conditions.other.is_none() {
+                self.ctx.out.note(&format!("no key {key}"));
+                return self.answer(0, 0, result.revision, 1);
+            }
+            return Err(Failure::conflict(why).context(format!("{key} was not deleted: a condition did not hold")));
+        }
+        match result.results.into_iter().next() {
+            Some(OpResult::Delete { deleted, prev }) => {
+                if self.prev {
+                    self.print(&prev)?;
+                }
+                if deleted == 0 {
+                    self.ctx.out.note(&format!("no key {key}"));
+                }
+                self.answer(deleted, 0, result.revision, u64::from(deleted == 0))
+            }
+            _ => Err(Failure::new(Exit::Bug, "the delete has no answer")),
+        }
+    }
+
+    /// Reads first: to count, to save, or only to look; then deletes what was read, where it is still the same.
+    async fn looked_at(&self, several: bool, save: Option<&Path>) -> Result<Exit, Failure> {
+        let store = self.ctx.store();
+        let found = store.get_many(&self.keys, 0, self.guard.as_ref()).await?;
+        let there: Vec<KeyValue> = found.kvs.into_iter().flatten().collect();
+        let missing = (self.keys.len() - there.len()) as u64;
+        for key in self.keys.iter().filter(|key| !there.iter().any(|kv| kv.key == **key)) {
+            self.ctx.out.note(&format!("no key {}", bytes::escape(key)));
+        }
+        if self.ctx.safety.dry_run {
+            if self.prev {
+                self.print(&there)?;
+            }
+            return self.answer(0, there.len() as u64, found.revision, missing);
+        }
+        if there.is_empty() {
+            return self.answer(0, 0, found.revision, missing);
+        }
+        if several {
+            let question = format!("delete {} of {} keys", there.len(), self.keys.len());
+            self.ctx.out.note(&format!("{} of {} keys are there", there.len(), self.keys.len()));
+            self.ctx.consent(&question)?;
+        }
+        if let Some(path) = save {
+            Save::create(path)?.keep(store, &there).await?;
+        }
+        self.remove(&there, found.revision, missing).await
+    }
+
+    /// Deletes in transactions as large as etcd takes, each on the condition that its keys are as they were read.
+    async fn remove(&self, there: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
+        let mut deleted: u64 = 0;
+        for chunk in there.chunks(MAX_TXN_OPS - 1) {
+            let mut compares: Vec<_> = chunk.iter().map(|kv| Compare::unchanged(&kv.key, kv.mod_revision)).collect();
+            if let [only] = chunk {
+                compares.extend(self.conditions.compares(&only.key));
+            }
+            let txn = Txn {
+                compares,
+                then: chunk.iter().map(|kv| delete(&kv.key, false)).collect(),
+                otherwise: chunk.iter().map(|kv| Op::get_at(Over::Key(kv.key.clone()), 0)).collect(),
+            };
+            let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await?;
+            if !result.succeeded {
+                return Err(self.refused(chunk, &result, deleted));
+            }
+            deleted += chunk.len() as u64;
+            revision = result.revision;
+        }
+        if self.prev {
+            self.print(there)?;
+        }
+        self.answer(deleted, 0, revision, missing)
+    }
+
+    fn refused(&self, chunk: &[KeyValue], result: &TxnResult, deleted: u64) -> Failure {
+        let changed = chunk.iter().zip(&result.results).find(|(was, now)| match now {
+            OpResult::Get { kvs, .. } => kvs.first().map(|kv| kv.mod_revision) != Some(was.mod_revision),
+            _ => false,
+        });
+        let why = match changed {
+            Some((was, _)) => format!("{} was changed meanwhile", bytes::escape(&was.key)),
+            None => self.conditions.explain(&chunk[0].key, &result.results),
+        };
+        let exit = match (result.uncertain, deleted) {
+            (true, _) => Exit::Unknown,
+            (false, 0) => Exit::Conflict,
+            _ => Exit::Partial,
+        };
+        Failure::new(exit, why).context(format!("{deleted} keys were deleted, then a condition did not hold"))
+    }
+
+    fn print(&self, kvs: &[KeyValue]) -> Result<(), Failure> {
+        let mut sink = self.ctx.out.stream();
+        for kv in kvs {
+            sink.push(kv)?;
+        }
+        Ok(sink.finish()?)
+    }
+
+    fn answer(&self, deleted: u64, would_delete: u64, revision: i64, missing: u64) -> Result<Exit, Failure> {
+        if !self.prev {
+            let dry_run = self.ctx.safety.dry_run;
+            self.ctx.out.one(&DeleteAnswer {
+                deleted,
+                would_delete: dry_run.then_some(would_delete),
+                kept: 0,
+                revision,
+            })?;
+        }
+        Ok(if missing > 0 { Exit::No } else { Exit::Done })
+    }
+}
+
+fn delete(key: &[u8], prev: bool) -> Op {
+    Op::Delete { over: Over::Key(key.to_vec()), prev }
+}

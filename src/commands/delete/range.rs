@@ -1,0 +1,314 @@
+//! Deleting a range, window by window.
+//!
+//! What goes is what was there at the revision the range was counted at: every removal is a transaction that compares
+//! that nothing in it is newer. So the store ends as if the whole range had been deleted at that revision, and what was
+//! written since had been written after it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::save::Save;
+use crate::commands::select::Filter;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{
+    Again, Compare, Counted, Error, KeyRange, KeyValue, LockGuard, Op, Over, ReadOptions, Revision, Store, Txn,
+};
+use crate::output::{DeleteAnswer, bytes};
+
+/// A removal is steered to take this long in the server: a neighbour's write waits for one, sometimes two.
+const GOAL: Duration = Duration::from_millis(40);
+/// Keys in the first removal, and at most.
+const FIRST: usize = 100;
+const MOST: usize = 1000;
+/// Keys in a removal of single keys: a compare and an operation each.
+const SINGLE: usize = 100;
+/// An atomic deletion may take this long, and this much longer for each key.
+const ATOMIC: Duration = Duration::from_secs(10);
+const ATOMIC_EACH: Duration = Duration::from_micros(40);
+
+/// One `delete` of a range.
+pub struct Job<'a> {
+    /// The command's surroundings.
+    pub ctx: &'a Context,
+    /// What is to go.
+    pub range: KeyRange,
+    /// Only keys that match.
+    pub filter: Option<Filter>,
+    /// Only while this lock is held.
+    pub guard: Option<LockGuard>,
+    /// Print what went.
+    pub prev: bool,
+    /// In one request.
+    pub atomic: bool,
+}
+
+/// What has been done so far.
+#[derive(Default)]
+struct Done {
+    deleted: u64,
+    /// Keys that were written after the count, and stay.
+    kept: u64,
+    revision: Revision,
+}
+
+impl Job<'_> {
+    /// Runs it. `all` allows a range that is the whole store.
+    ///
+    /// # Errors
+    /// As the verb.
+    pub async fn run(self, all: bool, save: Option<&Path>) -> Result<Exit, Failure> {
+        if self.range == KeyRange::prefix(b"") && !all {
+            return Err(Failure::usage("an empty prefix means every key there is").hint("add --all if that is meant"));
+        }
+        let counted = self.count().await?;
+        let dry_run = self.ctx.safety.dry_run;
+        if counted.count == 0 || (dry_run && !self.prev) {
+            let would = dry_run.then_some(counted.count);
+            return self.answer(&Done { revision: counted.revision, ..Done::default() }, would);
+        }
+        if !dry_run {
+            let what = self.describe(counted);
+            self.ctx.out.note(&what);
+            self.ctx.consent(&format!("delete {what}"))?;
+        }
+        let mut save = match save {
+            Some(path) if !dry_run => Some(Save::create(path)?),
+            _ => None,
+        };
+        self.ctx.signals.hold();
+        let mut done = Done { revision: counted.revision, ..Done::default() };
+        let result = if self.atomic && !dry_run {
+            self.at_once(counted, save.as_mut(), &mut done).await
+        } else {
+            self.windows(counted, save.as_mut(), &mut done).await
+        };
+        if let Err(failure) = result {
+            return Err(so_far(failure, &done));
+        }
+        let would = dry_run.then_some(counted.count);
+        self.answer(&done, would)
+    }
+
+    async fn count(&self) -> Result<Counted, Failure> {
+        let store = self.ctx.store();
+        let Some(filter) = &self.filter else {
+            return Ok(store.count(&self.range, 0, self.guard.as_ref()).await?);
+        };
+        let progress = self.ctx.out.progress("counting", None);
+        let mut reader = store.read(&self.range, self.reading(0, true));
+        let mut count = 0;
+        while let Some(page) = reader.next().await? {
+            progress.inc(page.len() as u64);
+            count += page.iter().filter(|kv| filter.matches(&kv.key)).count() as u64;
+        }
+        progress.finish();
+        Ok(Counted { count, revision: reader.revision() })
+    }
+
+    fn reading(&self, revision: Revision, keys_only: bool) -> ReadOptions {
+        ReadOptions { revision, keys_only, limit: None, guard: self.guard.clone() }
+    }
+
+    fn describe(&self, counted: Counted) -> String {
+        let from = bytes::escape(&self.range.start);
+        let to = self.range.end.as_ref().map_or_else(|| "the end".to_owned(), |end| bytes::escape(end));
+        format!("{} keys from {from} below {to} (revision {})", counted.count, counted.revision)
+    }
+
+    async fn windows(&self, counted: Counted, mut save: Option<&mut Save>, done: &mut Done) -> Result<(), Failure> {
+        let store = self.ctx.store();
+        let values = save.is_some() || self.prev;
+        let mut reader = store.read(&self.range, self.reading(counted.revision, !values));
+        let mut sink = self.ctx.out.stream();
+        let progress = self.ctx.out.progress("deleting", Some(counted.count));
+        let mut pace = Pace { keys: FIRST };
+        while let Some(mut page) = reader.next().await? {
+            if let Some(filter) = &self.filter {
+                page.retain(|kv| filter.matches(&kv.key));
+            }
+            if let Some(save) = save.as_deref_mut() {
+                save.keep(store, &page).await?;
+            }
+            let mut rest = page.as_slice();
+            while !rest.is_empty() && !self.ctx.safety.dry_run {
+                let (window, behind) = rest.split_at(pace.keys.min(rest.len()));
+                let started = Instant::now();
+                let gone = self.remove(window, counted.revision, done).await?;
+                pace.learn(started.elapsed());
+                progress.inc(window.len() as u64);
+                if self.prev {
+                    for kv in window.iter().filter(|kv| gone.went(&kv.key)) {
+                        sink.push(kv)?;
+                    }
+                }
+                rest = behind;
+            }
+            if self.ctx.safety.dry_run {
+                for kv in &page {
+                    sink.push(kv)?;
+                }
+            }
+        }
+        progress.finish();
+        Ok(sink.finish()?)
+    }
+
+    /// Removes neighbouring keys, all read at `revision`: as one range, or key by key where a filter left gaps or
+    /// something newer lies between them.
+    async fn remove(&self, window: &[KeyValue], revision: Revision, done: &mut Done) -> Result<Gone, Failure> {
+        let (Some(first), Some(last)) = (window.first(), window.last()) else { return Ok(Gone::default()) };
+        let store = self.ctx.store();
+        if self.filter.is_none() {
+            let range = KeyRange::between(&first.key, Some(&[last.key.as_slice(), &[0]].concat()));
+            let txn = Txn {
+                compares: vec![Compare::none_newer(&range, revision)],
+                then: vec![Op::Delete { over: Over::Range(range), prev: false }],
+                otherwise: vec![],
+            };
+            let result = store.txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await?;
+            if result.succeeded {
+                done.deleted += window.len() as u64;
+                done.revision = result.revision;
+                return Ok(Gone::default());
+            }
+        }
+        let mut gone = Gone::default();
+        for chunk in window.chunks(SINGLE) {
+            self.remove_singly(store, chunk, revision, done, &mut gone).await?;
+        }
+        Ok(gone)
+    }
+
+    async fn remove_singly(
+        &self,
+        store: &Store,
+        chunk: &[KeyValue],
+        revision: Revision,
+        done: &mut Done,
+        gone: &mut Gone,
+    ) -> Result<(), Failure> {
+        let mut keys: Vec<&[u8]> = chunk.iter().map(|kv| kv.key.as_slice()).collect();
+        while !keys.is_empty() {
+            let one = |key: &&[u8]| KeyRange::key(key);
+            let txn = Txn {
+                compares: keys.iter().map(|key| Compare::none_newer(&one(key), revision)).collect(),
+                then: keys.iter().map(|key| Op::Delete { over: Over::Key(key.to_vec()), prev: false }).collect(),
+                otherwise: vec![],
+            };
+            let result = store.txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await?;
+            if result.succeeded {
+                done.deleted += keys.len() as u64;
+                done.revision = result.revision;
+                return Ok(());
+            }
+            let owned: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
+            let now = store.get_many(&owned, 0, self.guard.as_ref()).await?;
+            let newer = |kv: &Option<KeyValue>| kv.as_ref().is_some_and(|kv| kv.mod_revision > revision);
+            let changed: Vec<bool> = now.kvs.iter().map(newer).collect();
+            for (key, _) in keys.iter().zip(&changed).filter(|(_, changed)| **changed) {
+                gone.kept.push(key.to_vec());
+                done.kept += 1;
+            }
+            let mut fates = changed.iter();
+            keys.retain(|_| fates.next().is_some_and(|changed| !changed));
+        }
+        Ok(())
+    }
+
+    /// One request for everything. What was saved is guarded: nothing may be newer.
+    async fn at_once(&self, counted: Counted, save: Option<&mut Save>, done: &mut Done) -> Result<(), Failure> {
+        let store = self.ctx.store();
+        let mut compares = Vec::new();
+        if let Some(save) = save {
+            let mut reader = store.read(&self.range, self.reading(counted.revision, false));
+            while let Some(page) = reader.next().await? {
+                save.keep(store, &page).await?;
+            }
+            compares.push(Compare::none_newer(&self.range, counted.revision));
+        }
+        let guarded = !compares.is_empty();
+        let over = Over::Range(self.range.clone());
+        let txn = Txn { compares, then: vec![Op::Delete { over, prev: false }], otherwise: vec![] };
+        let each = u32::try_from(counted.count).unwrap_or(u32::MAX);
+        let limit = ATOMIC + ATOMIC_EACH.saturating_mul(each);
+        let progress = self.ctx.out.progress("deleting in one request", None);
+        let result = store.txn("delete", &txn, self.guard.as_ref(), Again::NeverWithin(limit)).await;
+        progress.finish();
+        match result {
+            Ok(answer) if !answer.succeeded && guarded => {
+                Err(Failure::conflict("a key was written after it was saved; nothing was deleted")
+                    .hint("run it again, or without --atomic"))
+            }
+            Ok(answer) => {
+                done.revision = answer.revision;
+                done.deleted = match answer.results.first() {
+                    Some(crate::kvstore::OpResult::Delete { deleted, .. }) => *deleted,
+                    _ => 0,
+                };
+                Ok(())
+            }
+            // The server's own patience ends before a long deletion does; what counts is whether the keys are gone.
+            Err(error @ Error::Unknown { .. }) => {
+                let left = store.count(&self.range, 0, self.guard.as_ref()).await?;
+                if left.count > 0 {
+                    return Err(error.into());
+                }
+                self.ctx.out.note("etcd's answer was lost; the range is empty now");
+                done.deleted = counted.count;
+                done.revision = left.revision;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn answer(&self, done: &Done, would_delete: Option<u64>) -> Result<Exit, Failure> {
+        if done.kept > 0 {
+            self.ctx.out.note(&format!("{} keys were written meanwhile and stay", done.kept));
+        }
+        if !self.prev {
+            let Done { deleted, kept, revision } = *done;
+            self.ctx.out.one(&DeleteAnswer { deleted, would_delete, kept, revision })?;
+        }
+        let nothing = done.deleted == 0 && would_delete.unwrap_or(0) == 0;
+        Ok(if nothing { Exit::No } else { Exit::Done })
+    }
+}
+
+/// Which keys of a window stayed.
+#[derive(Default)]
+struct Gone {
+    kept: Vec<Vec<u8>>,
+}
+
+impl Gone {
+    fn went(&self, key: &[u8]) -> bool {
+        !self.kept.iter().any(|kept| kept == key)
+    }
+}
+
+/// How many keys go in one removal.
+struct Pace {
+    keys: usize,
+}
+
+impl Pace {
+    fn learn(&mut self, took: Duration) {
+        if took > GOAL {
+            self.keys = (self.keys / 2).max(1);
+        } else if took < GOAL / 4 {
+            self.keys = (self.keys * 2).min(MOST);
+        }
+    }
+}
+
+fn so_far(mut failure: Failure, done: &Done) -> Failure {
+    if done.deleted == 0 {
+        return failure;
+    }
+    if !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
+        failure.exit = Exit::Partial;
+    }
+    failure.context(format!("{} keys were deleted before it ended", done.deleted)).hint("run it again to go on")
+}

@@ -1,0 +1,67 @@
+//! Keeping what is deleted: `--save` and `--prev`.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Error, KeyValue, LeaseId, Store};
+use crate::output::{Leased, json};
+
+/// A new file of records. Nothing is deleted before its record is on the disk.
+pub struct Save {
+    file: BufWriter<File>,
+    path: PathBuf,
+    ttls: HashMap<LeaseId, Option<i64>>,
+    line: Vec<u8>,
+}
+
+impl Save {
+    /// Creates the file, for the user alone: it holds values.
+    ///
+    /// # Errors
+    /// A usage error where it exists already or cannot be made.
+    pub fn create(path: &Path) -> Result<Self, Failure> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+            let failure = Failure::usage(format!("--save {}: {error}", path.display()));
+            if error.kind() == std::io::ErrorKind::AlreadyExists {
+                failure.hint("it may be the only copy of something; name a file that does not exist")
+            } else {
+                failure
+            }
+        })?;
+        Ok(Self { file: BufWriter::new(file), path: path.to_owned(), ttls: HashMap::new(), line: Vec::new() })
+    }
+
+    /// Writes the records and waits until they are on the disk.
+    ///
+    /// # Errors
+    /// A full disk, or whatever keeps a lease's TTL from being known.
+    pub async fn keep(&mut self, store: &Store, kvs: &[KeyValue]) -> Result<(), Failure> {
+        for kv in kvs {
+            let ttl = self.ttl(store, kv.lease).await?;
+            self.line.clear();
+            json::line(&mut self.line, &Leased { kv, ttl });
+            self.file.write_all(&self.line).map_err(|error| self.unwritable(&error))?;
+        }
+        self.file.flush().map_err(|error| self.unwritable(&error))?;
+        self.file.get_ref().sync_data().map_err(|error| self.unwritable(&error))
+    }
+
+    async fn ttl(&mut self, store: &Store, lease: Option<LeaseId>) -> Result<Option<i64>, Error> {
+        let Some(lease) = lease else { return Ok(None) };
+        if let Some(known) = self.ttls.get(&lease) {
+            return Ok(*known);
+        }
+        let ttl = store.time_to_live(lease).await?.map(|grant| grant.ttl);
+        self.ttls.insert(lease, ttl);
+        Ok(ttl)
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> Failure {
+        Failure::new(Exit::Usage, format!("cannot write {}: {error}", self.path.display()))
+            .hint("what could not be saved was not deleted")
+    }
+}

@@ -1,0 +1,100 @@
+//! `kvadm get`.
+
+use std::ffi::OsString;
+
+use crate::cli::{KeyText, LockToken, parse_lock_token, parse_revision};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{KeyValue, Refusal, Revision};
+use crate::output::bytes;
+
+/// Read keys, all at one revision.
+///
+/// One key prints its value's bytes and a newline; several print a record each. Ends with 1 if a key is missing.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kvadm get /app/mode
+  kvadm get /app/mode /app/size -o json
+  kvadm get /app/cert -o raw > cert.der")]
+pub struct Args {
+    /// The keys to read
+    #[arg(required = true, value_name = "KEY", allow_hyphen_values = false)]
+    keys: Vec<OsString>,
+    /// As it was at this revision
+    #[arg(long, value_name = "N", value_parser = parse_revision)]
+    rev: Option<Revision>,
+    /// The key's earlier values too, newest first: at most N, or as far as compaction allows
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "9223372036854775807",
+          value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "if_locked")]
+    history: Option<u64>,
+    /// Only while this lock is held; without a value, the one in KVADM_LOCK
+    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
+    #[allow(clippy::option_option)]
+    if_locked: Option<LockToken>,
+    #[command(flatten)]
+    text: KeyText,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A compacted or future revision, a lost lock, or whatever kept the answer away.
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    let keys = args.keys.iter().map(|key| args.text.key(key)).collect::<Result<Vec<_>, _>>()?;
+    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let rev = args.rev.unwrap_or(0);
+    if let Some(most) = args.history {
+        return match keys.as_slice() {
+            [key] => history(ctx, key, rev, most).await,
+            _ => Err(Failure::usage("--history takes one key")),
+        };
+    }
+    let found = ctx.store().get_many(&keys, rev, guard.as_ref()).await?;
+    match (keys.as_slice(), found.kvs.as_slice()) {
+        ([_], [Some(kv)]) => ctx.out.value(kv)?,
+        ([_], _) => {}
+        _ => {
+            let mut sink = ctx.out.stream();
+            for kv in found.kvs.iter().flatten() {
+                sink.push(kv)?;
+            }
+            sink.finish()?;
+        }
+    }
+    let missing: Vec<_> = keys.iter().zip(&found.kvs).filter(|(_, kv)| kv.is_none()).map(|(key, _)| key).collect();
+    for key in &missing {
+        ctx.out.note(&format!("no key {} at revision {}", bytes::escape(key), found.revision));
+    }
+    Ok(if missing.is_empty() { Exit::Done } else { Exit::No })
+}
+
+/// Walks back from change to change: what a key was before its last change is what it is at the revision before.
+async fn history(ctx: &Context, key: &[u8], rev: Revision, most: u64) -> Result<Exit, Failure> {
+    let mut sink = ctx.out.stream();
+    let mut next = rev;
+    let mut shown = 0;
+    while shown < most {
+        let kv: KeyValue = match ctx.store().get(key, next, None).await {
+            Ok((Some(kv), _)) => kv,
+            Ok((None, _)) => break,
+            Err(error) if shown > 0 && error.is_refusal(Refusal::Compacted) => {
+                ctx.out.note(&format!("what was before revision {} has been compacted", next + 1));
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        sink.push(&kv)?;
+        shown += 1;
+        if kv.version <= 1 {
+            break;
+        }
+        next = kv.mod_revision - 1;
+    }
+    sink.finish()?;
+    if shown == 0 {
+        ctx.out.note(&format!("no key {}", bytes::escape(key)));
+        return Ok(Exit::No);
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,80 @@
+//! Reading files and stdin without keeping a signal waiting.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+
+/// No server takes values near this size; more is a mistaken file name.
+const MOST: u64 = 128 << 20;
+
+/// Where something is read from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(&'a Path),
+}
+
+impl Source<'_> {
+    /// The name for messages.
+    pub fn name(self) -> String {
+        match self {
+            Self::Stdin => "stdin".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// `-` is stdin.
+    pub fn of(path: &Path) -> Source<'_> {
+        if path.as_os_str() == "-" { Source::Stdin } else { Source::File(path) }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// A usage error that names the file.
+    pub fn open(self) -> Result<Box<dyn Read + Send>, Failure> {
+        match self {
+            Self::Stdin => Ok(Box::new(io::stdin())),
+            Self::File(path) => match File::open(path) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(error) => Err(unreadable(&self.name(), &error)),
+            },
+        }
+    }
+}
+
+/// Reads all of it. A signal ends the waiting at once.
+///
+/// # Errors
+/// A usage error that names the file, or the interruption.
+pub async fn read_all(ctx: &Context, source: Source<'_>) -> Result<Vec<u8>, Failure> {
+    let name = source.name();
+    let reader = source.open()?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        reader.take(MOST + 1).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let read = tokio::select! {
+        biased;
+        () = ctx.signals.cancel().cancelled() => return Err(Failure::new(Exit::Interrupted, "interrupted")),
+        read = reading => read.unwrap_or_else(|error| Err(io::Error::other(error))),
+    };
+    match read {
+        Ok(bytes) if bytes.len() as u64 > MOST => Err(Failure::new(
+            Exit::Refused,
+            format!("{name} is larger than {} MiB, more than any etcd takes", MOST >> 20),
+        )),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(unreadable(&name, &error)),
+    }
+}
+
+/// A file that cannot be read.
+pub fn unreadable(name: &str, error: &io::Error) -> Failure {
+    Failure::usage(format!("cannot read {name}: {error}"))
+}

@@ -1,0 +1,35 @@
+//! The verbs, one file each: `Args`, whose doc comments are help and man page, and `run`.
+
+pub mod completions;
+pub mod config;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod put;
+pub mod status;
+pub mod txn;
+
+mod conditions;
+mod input;
+mod select;
+
+use crate::cli::Command;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+
+/// Runs one verb.
+///
+/// # Errors
+/// Whatever kept the verb from doing what was asked, with its class and what to do next.
+pub async fn run(ctx: &Context, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Get(args) => get::run(ctx, &args).await,
+        Command::Put(args) => put::run(ctx, &args).await,
+        Command::Delete(args) => delete::run(ctx, &args).await,
+        Command::List(args) => list::run(ctx, &args).await,
+        Command::Txn(args) => txn::run(ctx, &args).await,
+        Command::Status(args) => status::run(ctx, &args).await,
+        Command::Config(args) => config::run(ctx, &args),
+        Command::Completions(args) => completions::run(ctx, &args),
+    }
+}

@@ -1,0 +1,219 @@
+//! Batches of records, each batch one transaction, and what became of them.
+
+use std::collections::HashSet;
+
+use crate::kvstore::{
+    Again, Compare, CompareOp, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Store, Target, Txn, Write,
+};
+
+/// Records in one transaction. etcd takes 128 operations and counts what is nested on top.
+pub const BATCH: usize = 100;
+/// Bytes of one transaction; a record whose own transaction is larger goes alone.
+pub const BATCH_BYTES: usize = 1 << 20;
+/// How often a record is tried whose outcome stays unknown.
+const TRIES: usize = 5;
+
+/// One record to be written.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value.
+    pub value: Vec<u8>,
+    /// The lease it is to have.
+    pub lease: Lease,
+}
+
+/// Which lease a record is to have, and which one counts as "already so".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// None.
+    None,
+    /// A fresh one, granted for this load; any lease that the key has counts as already so.
+    Fresh(LeaseId),
+    /// It had one, of which nothing is known: whatever the key has counts as already so.
+    Whatever,
+}
+
+/// How the records are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner<'a> {
+    /// Only keys that are not there.
+    pub create: bool,
+    /// Compare only, write nothing.
+    pub dry_run: bool,
+    /// Only while this lock is held.
+    pub guard: Option<&'a LockGuard>,
+}
+
+/// How many records ended how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Written (or, in a dry run, to be written).
+    pub written: u64,
+    /// So already.
+    pub unchanged: u64,
+    /// There with another value, under `--create`.
+    pub exists: u64,
+    /// Perhaps written.
+    pub unknown: u64,
+    /// The fresh leases that are in use now.
+    pub leases: HashSet<LeaseId>,
+}
+
+impl Tally {
+    /// Adds another one.
+    pub fn add(&mut self, other: Self) {
+        self.written += other.written;
+        self.unchanged += other.unchanged;
+        self.exists += other.exists;
+        self.unknown += other.unknown;
+        self.leases.extend(other.leases);
+    }
+
+    /// How many records are in.
+    pub fn settled(&self) -> u64 {
+        self.written + self.unchanged
+    }
+
+    fn count(&mut self, item: &Item, fate: Fate) {
+        match fate {
+            Fate::Written => {
+                self.written += 1;
+                if let Lease::Fresh(lease) = item.lease {
+                    self.leases.insert(lease);
+                }
+            }
+            Fate::Unchanged => self.unchanged += 1,
+            Fate::Exists => self.exists += 1,
+            Fate::Unknown => self.unknown += 1,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Fate {
+    Written,
+    Unchanged,
+    Exists,
+    Unknown,
+}
+
+impl Item {
+    /// The bytes that its transaction has, about.
+    pub fn cost(&self) -> usize {
+        self.txn(false, false).size()
+    }
+
+    fn write(&self) -> Op {
+        let lease = if let Lease::Fresh(lease) = self.lease { LeaseMode::Attach(lease) } else { LeaseMode::Detach };
+        Op::Put(Write { key: self.key.clone(), value: self.value.clone(), lease, prev: false })
+    }
+
+    fn same(&self) -> Vec<Compare> {
+        let mut same = vec![Compare::key(&self.key, CompareOp::Equal, Target::Value(self.value.clone()))];
+        match self.lease {
+            Lease::None => same.push(Compare::key(&self.key, CompareOp::Equal, Target::Lease(None))),
+            Lease::Fresh(_) => same.push(Compare::key(&self.key, CompareOp::NotEqual, Target::Lease(None))),
+            Lease::Whatever => {}
+        }
+        same
+    }
+
+    fn is_met_by(&self, now: &KeyValue) -> bool {
+        let lease = match self.lease {
+            Lease::None => now.lease.is_none(),
+            Lease::Fresh(_) => now.lease.is_some(),
+            Lease::Whatever => true,
+        };
+        lease && now.value == self.value
+    }
+
+    /// "If it is so already nothing, else write it"; under `create`, "if it is not there write it, else see whether
+    /// it is so already".
+    fn txn(&self, create: bool, dry_run: bool) -> Txn {
+        let write = if dry_run { Vec::new() } else { vec![self.write()] };
+        let same = Txn { compares: self.same(), ..Txn::default() };
+        if create {
+            Txn { compares: vec![Compare::missing(&self.key)], then: write, otherwise: vec![Op::Txn(same)] }
+        } else {
+            Txn { otherwise: write, ..same }
+        }
+    }
+
+    fn fate(create: bool, result: &OpResult) -> Fate {
+        match (create, result) {
+            (false, OpResult::Txn { succeeded: true, .. }) => Fate::Unchanged,
+            (true, OpResult::Txn { succeeded: false, results }) => match results.first() {
+                Some(OpResult::Txn { succeeded: true, .. }) => Fate::Unchanged,
+                _ => Fate::Exists,
+            },
+            _ => Fate::Written,
+        }
+    }
+}
+
+/// Writes a batch: in one transaction, or each record alone where one is too large for that. Where the answer is
+/// lost, it reads back and writes only what differs, on the condition that nobody changed it meanwhile.
+///
+/// # Errors
+/// Whatever etcd refused, with what was written before it.
+pub async fn send(store: &Store, items: Vec<Item>, manner: Manner<'_>) -> (Tally, Result<(), Error>) {
+    let mut tally = Tally::default();
+    if let [item] = items.as_slice()
+        && item.cost() > BATCH_BYTES
+    {
+        let result = alone(store, item, manner, &mut tally).await;
+        return (tally, result);
+    }
+    let nested = |item: &Item| Op::Txn(item.txn(manner.create, manner.dry_run));
+    let txn = Txn { then: items.iter().map(nested).collect(), ..Txn::default() };
+    let op = if manner.dry_run { "put (dry run)" } else { "put" };
+    match store.txn(op, &txn, manner.guard, Again::Never).await {
+        Ok(answer) => {
+            for (item, result) in items.iter().zip(&answer.results) {
+                tally.count(item, Item::fate(manner.create, result));
+            }
+            (tally, Ok(()))
+        }
+        Err(Error::Unknown { .. }) => {
+            for item in &items {
+                if let Err(error) = alone(store, item, manner, &mut tally).await {
+                    return (tally, Err(error));
+                }
+            }
+            (tally, Ok(()))
+        }
+        Err(error) => (tally, Err(error)),
+    }
+}
+
+/// Reads one record's key and writes it if it differs and has not changed since.
+async fn alone(store: &Store, item: &Item, manner: Manner<'_>, tally: &mut Tally) -> Result<(), Error> {
+    for _ in 0..TRIES {
+        let (now, _) = store.get(&item.key, 0, manner.guard).await?;
+        let fate = match &now {
+            Some(now) if item.is_met_by(now) => Some(Fate::Unchanged),
+            Some(_) if manner.create => Some(Fate::Exists),
+            _ if manner.dry_run => Some(Fate::Written),
+            _ => None,
+        };
+        if let Some(fate) = fate {
+            tally.count(item, fate);
+            return Ok(());
+        }
+        let seen = now.map_or(0, |kv| kv.mod_revision);
+        let txn =
+            Txn { compares: vec![Compare::unchanged(&item.key, seen)], then: vec![item.write()], otherwise: vec![] };
+        match store.txn("put", &txn, manner.guard, Again::Never).await {
+            Ok(answer) if answer.succeeded => {
+                tally.count(item, Fate::Written);
+                return Ok(());
+            }
+            Ok(_) | Err(Error::Unknown { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    tally.count(item, Fate::Unknown);
+    Ok(())
+}

@@ -1,0 +1,333 @@
+//! `put --from`: loading records in bulk.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::bulk::{BATCH, BATCH_BYTES, Item, Lease, Manner, Tally, send};
+use crate::commands::input::{Source, unreadable};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Error, LeaseId, LockGuard, Store};
+use crate::output::{LoadAnswer, Progress, RecordIn};
+
+/// Batches on their way at once: as many as keep one server busy.
+const IN_FLIGHT: usize = 8;
+/// Batches read ahead.
+const AHEAD: usize = 4;
+/// A line of a record with the largest value a server could take is shorter than this.
+const LONGEST_LINE: usize = 64 << 20;
+/// How long batches that are on their way may take once the user wants to end.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Loads all records of the source.
+///
+/// # Errors
+/// A line that is no record, or whatever etcd refused; the message says how many records are in.
+pub async fn run(ctx: &Context, source: Source<'_>, create: bool, guard: Option<LockGuard>) -> Result<Exit, Failure> {
+    let total = check(source)?;
+    ctx.signals.hold();
+    let mut load = Load {
+        ctx,
+        store: ctx.store().with_cancel(CancellationToken::new()),
+        create,
+        guard: guard.map(Arc::new),
+        tally: Tally::default(),
+        leases: HashMap::new(),
+        dropped: 0,
+        flying: JoinSet::new(),
+        keys: HashSet::new(),
+        progress: ctx.out.progress("loading", total),
+    };
+    let result = load.all(read(source)?).await;
+    load.progress.finish();
+    load.give_back().await;
+    load.summary(result)
+}
+
+/// A file is read once before anything is written, so that a bad line means that nothing was. Counts the records.
+fn check(source: Source<'_>) -> Result<Option<u64>, Failure> {
+    match source {
+        Source::File(path) if path.is_file() => {}
+        _ => return Ok(None),
+    }
+    let name = source.name();
+    let mut count = 0;
+    for chunk in (Lines { input: BufReader::with_capacity(1 << 16, source.open()?), name, line: 0 }) {
+        chunk?;
+        count += 1;
+    }
+    Ok(Some(count))
+}
+
+/// Records, line by line; ends behind the first failure.
+struct Lines<R> {
+    input: R,
+    name: String,
+    line: u64,
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = Result<RecordIn, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let mut line = Vec::new();
+            let read = std::io::Read::take(&mut self.input, LONGEST_LINE as u64).read_until(b'\n', &mut line);
+            self.line += 1;
+            match read {
+                Err(error) => return Some(Err(unreadable(&self.name, &error))),
+                Ok(0) => return None,
+                Ok(LONGEST_LINE) => return Some(Err(self.bad("the line is too long for a record"))),
+                Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
+                Ok(_) => return Some(RecordIn::parse(&line).map_err(|error| self.bad(&error.to_string()))),
+            }
+        }
+    }
+}
+
+impl<R> Lines<R> {
+    fn bad(&self, what: &str) -> Failure {
+        Failure::usage(format!("{}:{}: {what}", self.name, self.line))
+            .hint("one JSON object a line, as 'kvadm list -o json' prints them")
+    }
+}
+
+/// Reads and parses on a thread of its own, a few batches ahead.
+fn read(source: Source<'_>) -> Result<mpsc::Receiver<Result<Vec<RecordIn>, Failure>>, Failure> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let name = source.name();
+    let mut lines = Lines { input: BufReader::with_capacity(1 << 16, source.open()?), name, line: 0 };
+    let work = move || {
+        let mut batch = Batch::default();
+        for record in &mut lines {
+            let sent = match record {
+                Ok(record) => match batch.push(record) {
+                    Some(full) => sender.blocking_send(Ok(full)),
+                    None => Ok(()),
+                },
+                Err(failure) => {
+                    let rest = batch.take();
+                    let _ = sender.blocking_send(Ok(rest));
+                    let _ = sender.blocking_send(Err(failure));
+                    return;
+                }
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+        let _ = sender.blocking_send(Ok(batch.take()));
+    };
+    thread::Builder::new()
+        .name("reader".to_owned())
+        .spawn(work)
+        .map_err(|error| Failure::new(Exit::Bug, format!("cannot start a thread: {error}")))?;
+    Ok(receiver)
+}
+
+/// Records that fit into one transaction: not too many, not too large, no key twice.
+#[derive(Default)]
+struct Batch {
+    records: Vec<RecordIn>,
+    keys: HashSet<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Takes the record in; gives back the batch before it where it does not fit any more.
+    fn push(&mut self, record: RecordIn) -> Option<Vec<RecordIn>> {
+        // In the compare and in the write; what the protocol adds is small beside the room that is left.
+        let bytes = 2 * (record.key.len() + record.value.len()) + 256;
+        let full = self.records.len() >= BATCH
+            || self.bytes + bytes > BATCH_BYTES
+            || self.keys.contains(record.key.as_slice());
+        let before = if full && !self.records.is_empty() { Some(self.take()) } else { None };
+        self.bytes += bytes;
+        self.keys.insert(record.key.clone());
+        self.records.push(record);
+        before
+    }
+
+    fn take(&mut self) -> Vec<RecordIn> {
+        self.keys.clear();
+        self.bytes = 0;
+        std::mem::take(&mut self.records)
+    }
+}
+
+type Landed = (Vec<Vec<u8>>, Tally, Result<(), Error>);
+
+struct Load<'a> {
+    ctx: &'a Context,
+    /// The store without the command's own cancellation: what is on its way when the user wants to end is waited for.
+    store: Store,
+    create: bool,
+    guard: Option<Arc<LockGuard>>,
+    tally: Tally,
+    /// The lease granted for each lease of the records, and its TTL.
+    leases: HashMap<LeaseId, LeaseId>,
+    /// Records whose lease is not known.
+    dropped: u64,
+    flying: JoinSet<Landed>,
+    /// The keys that are on their way: a key's records go in one behind the other.
+    keys: HashSet<Vec<u8>>,
+    progress: Progress,
+}
+
+impl Load<'_> {
+    async fn all(&mut self, mut chunks: mpsc::Receiver<Result<Vec<RecordIn>, Failure>>) -> Result<(), Failure> {
+        let cancel = self.ctx.signals.cancel().clone();
+        let result = loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break Err(Failure::new(Exit::Interrupted, "interrupted")),
+                Some(landed) = self.flying.join_next() => {
+                    if let Err(failure) = self.land(landed) { break Err(failure); }
+                }
+                chunk = chunks.recv(), if self.flying.len() < IN_FLIGHT => match chunk {
+                    Some(Ok(records)) => {
+                        if let Err(failure) = self.launch(records).await { break Err(failure); }
+                    }
+                    Some(Err(failure)) => break Err(failure),
+                    None => break Ok(()),
+                },
+            }
+        };
+        self.drain(result).await
+    }
+
+    /// Waits for what is on its way; not for long once the user wants to end.
+    async fn drain(&mut self, mut result: Result<(), Failure>) -> Result<(), Failure> {
+        let cancel = self.ctx.signals.cancel().clone();
+        let last_call = async move {
+            cancel.cancelled().await;
+            tokio::time::sleep(LAST_CALL).await;
+        };
+        tokio::pin!(last_call);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut last_call => {
+                    self.tally.unknown += self.keys.len() as u64;
+                    self.flying.abort_all();
+                    return result.and(Err(Failure::new(Exit::Interrupted, "interrupted")));
+                }
+                landed = self.flying.join_next() => match landed {
+                    None => return result,
+                    Some(landed) => {
+                        if let Err(failure) = self.land(landed) { result = result.and(Err(failure)); }
+                    }
+                },
+            }
+        }
+    }
+
+    async fn launch(&mut self, records: Vec<RecordIn>) -> Result<(), Failure> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        while records.iter().any(|record| self.keys.contains(record.key.as_slice())) {
+            match self.flying.join_next().await {
+                Some(landed) => self.land(landed)?,
+                None => break,
+            }
+        }
+        let mut items = Vec::with_capacity(records.len());
+        for record in records {
+            let lease = self.lease(&record).await?;
+            items.push(Item { key: record.key, value: record.value, lease });
+        }
+        let keys: Vec<_> = items.iter().map(|item| item.key.clone()).collect();
+        self.keys.extend(keys.iter().cloned());
+        let (store, guard, create, dry_run) =
+            (self.store.clone(), self.guard.clone(), self.create, self.ctx.safety.dry_run);
+        self.flying.spawn(async move {
+            let (tally, result) = send(&store, items, Manner { create, dry_run, guard: guard.as_deref() }).await;
+            (keys, tally, result)
+        });
+        Ok(())
+    }
+
+    async fn lease(&mut self, record: &RecordIn) -> Result<Lease, Failure> {
+        let Some(old) = record.lease else { return Ok(Lease::None) };
+        let Some(ttl) = record.ttl.filter(|ttl| *ttl > 0) else {
+            self.dropped += 1;
+            return Ok(Lease::Whatever);
+        };
+        if self.ctx.safety.dry_run {
+            return Ok(Lease::Fresh(old));
+        }
+        if let Some(fresh) = self.leases.get(&old) {
+            return Ok(Lease::Fresh(*fresh));
+        }
+        let granted = self.store.grant(ttl).await?;
+        self.leases.insert(old, granted.id);
+        Ok(Lease::Fresh(granted.id))
+    }
+
+    fn land(&mut self, landed: Result<Landed, tokio::task::JoinError>) -> Result<(), Failure> {
+        let (keys, tally, result) =
+            landed.map_err(|error| Failure::new(Exit::Bug, format!("a batch ended by itself: {error}")))?;
+        for key in &keys {
+            self.keys.remove(key);
+        }
+        self.progress.inc(tally.settled() + tally.exists + tally.unknown);
+        self.tally.add(tally);
+        result.map_err(Failure::from)
+    }
+
+    /// Revokes the leases that no record needed after all.
+    async fn give_back(&self) {
+        for fresh in self.leases.values().filter(|lease| !self.tally.leases.contains(lease)) {
+            if self.tally.unknown == 0 {
+                let _ = self.store.for_cleanup(LAST_CALL).revoke(*fresh).await;
+            }
+        }
+    }
+
+    fn summary(&self, result: Result<(), Failure>) -> Result<Exit, Failure> {
+        let Tally { written, unchanged, exists, unknown, .. } = self.tally;
+        if self.dropped > 0 {
+            self.ctx.out.note(&format!(
+                "{} records had a lease without its TTL and were loaded without ('list --with-leases' exports it)",
+                self.dropped
+            ));
+        }
+        if let Err(failure) = result {
+            let so_far = format!("{} records are in ({written} written, {unchanged} already so)", self.tally.settled());
+            let partly = written > 0 && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown);
+            let mut failure = failure.context(so_far).hint("run it again to go on: what is in is not written again");
+            if unknown > 0 {
+                failure = failure.hint(format!("{unknown} records were on their way, and may be in or not"));
+            }
+            if partly {
+                failure.exit = Exit::Partial;
+            }
+            return Err(failure);
+        }
+        let leases = self.tally.leases.len() as u64;
+        self.ctx.out.report(&LoadAnswer {
+            written,
+            unchanged,
+            exists,
+            unknown,
+            leases,
+            dry_run: self.ctx.safety.dry_run,
+        })?;
+        if unknown > 0 {
+            return Err(Failure::new(Exit::Unknown, format!("{unknown} records may be in or not"))
+                .hint("run it again: what is in is not written again"));
+        }
+        if exists > 0 {
+            return Err(Failure::conflict(format!("{exists} keys exist already with another value")));
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,114 @@
+//! `kvadm put`.
+
+mod bulk;
+mod load;
+mod one;
+mod plan;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::cli::{KeyText, LockToken, bytes_of, parse_lease, parse_lock_token, parse_revision, parse_ttl};
+use crate::commands::conditions::Conditions;
+use crate::commands::input::{Source, read_all};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{LeaseId, Revision};
+
+/// Write a key, under conditions if wanted; or load many records.
+///
+/// All conditions and the write are one transaction: if one does not hold nothing is written, and the exit code is 5.
+/// '--from' loads the JSON records that 'list -o json' prints; what is already so is not written again, so that an
+/// interrupted load is finished by running it again.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kvadm put /app/mode blue --create
+  kvadm put /app/mode green --if-value blue
+  printf secret | kvadm put /app/key - --ttl 30s
+  kvadm list /app/ -o json | kvadm --endpoints other:2379 put --from -")]
+pub struct Args {
+    /// The key to write
+    #[arg(value_name = "KEY", required_unless_present = "from")]
+    key: Option<OsString>,
+    /// Its value; - reads stdin
+    #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["file", "from"])]
+    value: Option<OsString>,
+    /// Take the value from this file, byte for byte
+    #[arg(long, value_name = "FILE", conflicts_with = "value", value_hint = clap::ValueHint::FilePath)]
+    file: Option<PathBuf>,
+    /// Load JSON records, one a line, from this file; - reads stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "value", "file"], value_hint = clap::ValueHint::FilePath)]
+    from: Option<PathBuf>,
+
+    /// Only if the key is not there
+    #[arg(long, help_heading = "Conditions", conflicts_with_all = ["update", "if_rev", "if_value", "keep_lease"])]
+    create: bool,
+    /// Only if the key is there
+    #[arg(long, help_heading = "Conditions", conflicts_with = "from")]
+    update: bool,
+    /// Only if the key's last change was in this revision
+    #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "Conditions", conflicts_with = "from")]
+    if_rev: Option<Revision>,
+    /// Only if the key has this value
+    #[arg(long, value_name = "V", allow_hyphen_values = true, help_heading = "Conditions", conflicts_with = "from")]
+    if_value: Option<OsString>,
+    /// Only if this other key is there
+    #[arg(long, value_name = "KEY", help_heading = "Conditions", conflicts_with = "from")]
+    if_exists: Option<OsString>,
+    /// Write only if the value (and the --lease) differ; says whether it wrote
+    #[arg(long, help_heading = "Conditions")]
+    if_different: bool,
+    /// Only while this lock is held; without a value, the one in KVADM_LOCK
+    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true, help_heading = "Conditions")]
+    #[allow(clippy::option_option)]
+    if_locked: Option<LockToken>,
+
+    /// Let the key live so long, on a lease of its own
+    #[arg(long, value_name = "D", value_parser = parse_ttl, help_heading = "Lease", conflicts_with_all = ["from", "if_different"])]
+    ttl: Option<i64>,
+    /// Attach the key to this lease
+    #[arg(long, value_name = "ID", value_parser = parse_lease, help_heading = "Lease", conflicts_with_all = ["ttl", "from"])]
+    lease: Option<LeaseId>,
+    /// Keep the lease that the key has
+    #[arg(long, help_heading = "Lease", conflicts_with_all = ["ttl", "lease", "from"])]
+    keep_lease: bool,
+    #[command(flatten)]
+    text: KeyText,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A condition that did not hold, a lost lock, an unknown outcome, or whatever etcd refused.
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    if let Some(from) = &args.from {
+        return load::run(ctx, Source::of(from), args.create, guard).await;
+    }
+    let key = args.text.key(args.key.as_deref().unwrap_or_default())?;
+    let value = match (&args.value, &args.file) {
+        (_, Some(file)) => read_all(ctx, Source::of(file)).await?,
+        (Some(value), None) if value == "-" => read_all(ctx, Source::Stdin).await?,
+        (Some(value), None) => bytes_of(value),
+        (None, None) => return Err(Failure::usage("put KEY needs a VALUE, - or --file")),
+    };
+    let wish = plan::Wish {
+        key,
+        value,
+        conditions: Conditions {
+            create: args.create,
+            update: args.update,
+            revision: args.if_rev,
+            value: args.if_value.as_deref().map(bytes_of),
+            other: args.if_exists.as_deref().map(|key| args.text.key(key)).transpose()?,
+        },
+        only_if_different: args.if_different,
+        lease: match args.lease {
+            _ if args.keep_lease => plan::LeaseWish::Keep,
+            Some(lease) => plan::LeaseWish::Attach(lease),
+            None => plan::LeaseWish::None,
+        },
+    };
+    one::run(ctx, wish, args.ttl, guard).await
+}

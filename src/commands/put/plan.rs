@@ -1,0 +1,166 @@
+//! What a conditional write is as a transaction. Pure: no I/O.
+
+use crate::commands::conditions::Conditions;
+use crate::kvstore::{Compare, CompareOp, KeyValue, LeaseId, LeaseMode, Op, OpResult, Over, Target, Txn, Write};
+
+/// What is to be written, and when.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value.
+    pub value: Vec<u8>,
+    /// What must hold.
+    pub conditions: Conditions,
+    /// Leave the key alone if it has the value (and the lease) already.
+    pub only_if_different: bool,
+    /// Its lease.
+    pub lease: LeaseWish,
+}
+
+/// Which lease the key is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseWish {
+    /// None.
+    None,
+    /// This one.
+    Attach(LeaseId),
+    /// The one it has, if it is there and has one.
+    Keep,
+}
+
+/// What became of a wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was written.
+    Written,
+    /// It was so already.
+    Unchanged(KeyValue),
+    /// A condition did not hold; what the else branch read.
+    Refused(Vec<OpResult>),
+}
+
+impl Wish {
+    /// The transaction.
+    pub fn txn(&self) -> Txn {
+        let mut write = vec![self.write()];
+        if self.only_if_different {
+            let read = Op::Get {
+                over: Over::Key(self.key.clone()),
+                revision: 0,
+                keys_only: true,
+                count_only: false,
+                limit: 0,
+            };
+            write = vec![Op::Txn(Txn { compares: self.same(), then: vec![read], otherwise: write })];
+        }
+        Txn { compares: self.conditions.compares(&self.key), then: write, otherwise: self.conditions.reads(&self.key) }
+    }
+
+    /// The same conditions with nothing written: what a dry run sends.
+    pub fn rehearsal(&self) -> Txn {
+        let mut txn = self.txn();
+        for op in &mut txn.then {
+            if let Op::Txn(nested) = op {
+                nested.otherwise.clear();
+            }
+        }
+        if !self.only_if_different {
+            txn.then.clear();
+        }
+        txn
+    }
+
+    /// Reads what became of it from the transaction's answer.
+    pub fn outcome(succeeded: bool, results: Vec<OpResult>) -> Outcome {
+        if !succeeded {
+            return Outcome::Refused(results);
+        }
+        match results.into_iter().next() {
+            Some(OpResult::Txn { succeeded: true, results }) => match results.into_iter().next() {
+                Some(OpResult::Get { mut kvs, .. }) if !kvs.is_empty() => Outcome::Unchanged(kvs.swap_remove(0)),
+                _ => Outcome::Written,
+            },
+            _ => Outcome::Written,
+        }
+    }
+
+    /// Whether this is the state that was wished for.
+    pub fn is_met_by(&self, now: &KeyValue) -> bool {
+        let lease = match self.lease {
+            LeaseWish::Attach(lease) => now.lease == Some(lease),
+            LeaseWish::None | LeaseWish::Keep => true,
+        };
+        lease && now.value == self.value
+    }
+
+    fn same(&self) -> Vec<Compare> {
+        let mut same = vec![Compare::key(&self.key, CompareOp::Equal, Target::Value(self.value.clone()))];
+        if let LeaseWish::Attach(lease) = self.lease {
+            same.push(Compare::key(&self.key, CompareOp::Equal, Target::Lease(Some(lease))));
+        }
+        same
+    }
+
+    fn write(&self) -> Op {
+        let put = |lease| Op::Put(Write { key: self.key.clone(), value: self.value.clone(), lease, prev: false });
+        match self.lease {
+            LeaseWish::None => put(LeaseMode::Detach),
+            LeaseWish::Attach(lease) => put(LeaseMode::Attach(lease)),
+            // etcd refuses to keep the lease of a key that is not there.
+            LeaseWish::Keep => Op::Txn(Txn {
+                compares: vec![Compare::exists(&self.key)],
+                then: vec![put(LeaseMode::Keep)],
+                otherwise: vec![put(LeaseMode::Detach)],
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish() -> Wish {
+        Wish {
+            key: b"k".to_vec(),
+            value: b"v".to_vec(),
+            conditions: Conditions { update: true, ..Conditions::default() },
+            only_if_different: true,
+            lease: LeaseWish::Keep,
+        }
+    }
+
+    fn writes(ops: &[Op]) -> bool {
+        ops.iter().any(|op| match op {
+            Op::Put(_) | Op::Delete { .. } => true,
+            Op::Get { .. } => false,
+            Op::Txn(txn) => writes(&txn.then) || writes(&txn.otherwise),
+        })
+    }
+
+    #[test]
+    fn a_rehearsal_writes_nothing_and_keeps_every_compare() {
+        for only_if_different in [false, true] {
+            let wish = Wish { only_if_different, ..wish() };
+            assert!(writes(&wish.txn().then));
+            assert!(!writes(&wish.rehearsal().then) && !writes(&wish.rehearsal().otherwise));
+            assert_eq!(wish.rehearsal().compares, wish.txn().compares);
+        }
+    }
+
+    #[test]
+    fn the_nested_branch_tells_whether_it_wrote() {
+        let kv = KeyValue { key: b"k".to_vec(), mod_revision: 4, ..KeyValue::default() };
+        let same = OpResult::Txn {
+            succeeded: true,
+            results: vec![OpResult::Get { kvs: vec![kv.clone()], count: 1, more: false }],
+        };
+        assert_eq!(Wish::outcome(true, vec![same]), Outcome::Unchanged(kv));
+        let other = OpResult::Txn { succeeded: false, results: vec![OpResult::Put { prev: None }] };
+        assert_eq!(Wish::outcome(true, vec![other]), Outcome::Written);
+        // --keep-lease nests as well: its compare says whether the key was there, not whether it was written.
+        let kept = OpResult::Txn { succeeded: true, results: vec![OpResult::Put { prev: None }] };
+        assert_eq!(Wish::outcome(true, vec![kept]), Outcome::Written);
+    }
+}

@@ -1,0 +1,109 @@
+//! Which keys a verb over many keys means.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use clap::Args;
+use globset::{Glob, GlobMatcher};
+
+use crate::cli::KeyText;
+use crate::error::Failure;
+use crate::kvstore::KeyRange;
+use crate::output::bytes;
+
+/// A range of keys, and a filter on it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Which keys")]
+pub struct Selection {
+    /// From this key on
+    #[arg(long, value_name = "KEY")]
+    from: Option<OsString>,
+    /// Below this key
+    #[arg(long, value_name = "KEY")]
+    to: Option<OsString>,
+    /// Append the missing / to the prefix: /a means /a/, and not /ab
+    #[arg(long)]
+    dir: bool,
+    /// Only keys that match; * and ? also match /
+    #[arg(long = "match", value_name = "GLOB")]
+    glob: Option<String>,
+    /// How keys are written.
+    #[command(flatten)]
+    pub text: KeyText,
+}
+
+/// A glob over whole keys.
+#[derive(Debug)]
+pub struct Filter(GlobMatcher);
+
+impl Filter {
+    /// Whether the whole key matches.
+    pub fn matches(&self, key: &[u8]) -> bool {
+        self.0.is_match(OsStr::from_bytes(key))
+    }
+}
+
+impl Selection {
+    /// Whether a range was given by its ends.
+    pub fn has_ends(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
+
+    /// The range meant by a prefix, or by `--from` and `--to`.
+    ///
+    /// # Errors
+    /// A usage error where both or an empty range are given.
+    pub fn range(&self, prefix: Option<&OsStr>) -> Result<KeyRange, Failure> {
+        if !self.has_ends() {
+            let mut prefix = self.text.bytes(prefix.unwrap_or_default())?;
+            if self.dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
+                prefix.push(b'/');
+            }
+            return Ok(KeyRange::prefix(&prefix));
+        }
+        if prefix.is_some() {
+            return Err(Failure::usage("a prefix and --from or --to exclude each other"));
+        }
+        if self.dir {
+            return Err(Failure::usage("--dir goes with a prefix, not with --from and --to"));
+        }
+        let from = self.text.bytes(self.from.as_deref().unwrap_or_default())?;
+        let to = self.to.as_deref().map(|to| self.text.bytes(to)).transpose()?;
+        let range = KeyRange::between(&from, to.as_deref());
+        if range.is_empty() {
+            let (from, to) = (bytes::escape(&from), bytes::escape(&to.unwrap_or_default()));
+            return Err(Failure::usage(format!("--from {from} is not below --to {to}: no key can be between them")));
+        }
+        Ok(range)
+    }
+
+    /// The filter, if one was given.
+    ///
+    /// # Errors
+    /// A usage error for a glob that is none.
+    pub fn filter(&self) -> Result<Option<Filter>, Failure> {
+        let Some(glob) = &self.glob else { return Ok(None) };
+        match Glob::new(glob) {
+            Ok(glob) => Ok(Some(Filter(glob.compile_matcher()))),
+            Err(error) => Err(Failure::usage(format!("--match '{glob}': {}", error.kind()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(glob: &str) -> Filter {
+        Filter(Glob::new(glob).unwrap_or_else(|e| panic!("{e}")).compile_matcher())
+    }
+
+    #[test]
+    fn globs_match_whole_keys_of_any_bytes() {
+        assert!(filter("/app/*/mode").matches(b"/app/a/b/mode"));
+        assert!(!filter("/app/*").matches(b"x/app/a"));
+        assert!(filter("*\u{e9}*").matches("caf\u{e9}s".as_bytes()));
+        assert!(filter("k*z").matches(b"k\xff\x00z"));
+        assert!(filter("{a,b}?").matches(b"bx") && !filter("[ab]").matches(b"c"));
+    }
+}

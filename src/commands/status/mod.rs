@@ -1,0 +1,166 @@
+//! `kvadm status`.
+
+mod quorum;
+mod survey;
+
+use std::time::{Duration, Instant};
+
+use crate::cli::parse_duration;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::Refusal;
+use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
+
+use survey::{Survey, Verdict};
+
+/// What a round costs when all is well, and when it is not; as Cilium's StatusCheckInterval.
+const WELL: Duration = Duration::from_secs(30);
+const UNWELL: Duration = Duration::from_secs(5);
+/// The pause between two looks of --wait.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Show each member's health, and prove the quorum.
+///
+/// A member is healthy if it answers a read that needs the quorum, knows a leader, and has raised no alarm. All members
+/// of the cluster are asked, also those that --endpoints does not name. Ends with 0 if all are healthy, with 6 if the
+/// cluster serves but something is wrong, with 3 if there is no quorum.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kvadm status
+  kvadm status --quorum -o json
+  kvadm status --wait 60s -q && ./deploy")]
+pub struct Args {
+    /// Print the store's revision and nothing else
+    #[arg(long, conflicts_with_all = ["quorum", "watch", "wait"])]
+    revision: bool,
+    /// Prove the quorum by a write under a lock, on kvadm's own key, which is removed again
+    #[arg(long)]
+    quorum: bool,
+    /// Look again and again, every D; without D every 30s when healthy and every 5s when not
+    #[arg(long, value_name = "D", num_args = 0..=1, require_equals = true, value_parser = parse_duration)]
+    #[allow(clippy::option_option)]
+    watch: Option<Option<Duration>>,
+    /// With --watch: stretch the default interval by ln(1+N), for N nodes that do the same
+    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u32).range(1..))]
+    nodes: Option<u32>,
+    /// Wait until all is healthy, but no longer than D
+    #[arg(long, value_name = "D", value_parser = parse_duration, conflicts_with = "watch")]
+    wait: Option<Duration>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// No endpoint reachable, no quorum, or a refused login.
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    if args.revision {
+        return revision(ctx).await;
+    }
+    if let Some(every) = args.watch {
+        return watch(ctx, args, every).await;
+    }
+    let started = Instant::now();
+    let limit = args.wait.unwrap_or(Duration::ZERO);
+    let progress = args.wait.map(|_| ctx.out.progress("waiting for a healthy cluster", None));
+    loop {
+        let survey = survey::look(ctx, args.quorum).await;
+        let healthy = matches!(&survey, Ok(survey) if survey.verdict() == Verdict::Healthy);
+        let waitable = match &survey {
+            Ok(_) => true,
+            Err(failure) => failure.exit == Exit::Unreachable,
+        };
+        if healthy || !waitable || started.elapsed() + LOOK > limit {
+            if let Some(progress) = progress {
+                progress.finish();
+            }
+            let survey = survey?;
+            show(ctx, &survey)?;
+            return end(&survey);
+        }
+        ctx.sleep(LOOK).await?;
+    }
+}
+
+async fn revision(ctx: &Context) -> Result<Exit, Failure> {
+    let revision = match ctx.store().revision().await {
+        // Who may not read may still know how far the members are.
+        Err(error) if error.is_refusal(Refusal::Permission) => {
+            let survey = survey::look(ctx, false).await?;
+            survey.revision().ok_or_else(|| Failure::from(error))?
+        }
+        other => other?,
+    };
+    ctx.out.one(&RevisionOnly { revision })?;
+    Ok(Exit::Done)
+}
+
+async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Exit, Failure> {
+    loop {
+        let survey = survey::look(ctx, args.quorum).await;
+        let healthy = match &survey {
+            Ok(survey) => {
+                show(ctx, survey)?;
+                ctx.out.flush()?;
+                survey.verdict() == Verdict::Healthy
+            }
+            Err(failure) if failure.exit == Exit::Unreachable => {
+                ctx.out.error(&failure.view());
+                false
+            }
+            Err(_) => {
+                survey?;
+                false
+            }
+        };
+        ctx.sleep(every.unwrap_or_else(|| interval(healthy, args.nodes))).await?;
+    }
+}
+
+/// Cilium's interval: `base * ln(1 + nodes)`; the base alone where no number of nodes is given.
+fn interval(healthy: bool, nodes: Option<u32>) -> Duration {
+    let base = if healthy { WELL } else { UNWELL };
+    nodes.map_or(base, |nodes| base.mul_f64(f64::from(nodes).ln_1p()))
+}
+
+fn show(ctx: &Context, survey: &Survey) -> Result<(), Failure> {
+    let rows: Vec<MemberRow<'_>> = survey.members.iter().map(survey::Looked::row).collect();
+    let complaints = survey.complaints();
+    ctx.out.report(&StatusAnswer {
+        verdict: survey.verdict().word(),
+        quorum: survey.quorum_word(),
+        quorum_ms: survey.quorum_ms(),
+        cluster: survey.cluster,
+        revision: survey.revision(),
+        members: &rows,
+        complaints: &complaints,
+    })?;
+    Ok(())
+}
+
+fn end(survey: &Survey) -> Result<Exit, Failure> {
+    match survey.verdict() {
+        Verdict::Healthy => Ok(Exit::Done),
+        Verdict::Degraded => Ok(Exit::Partial),
+        Verdict::NoQuorum => {
+            Err(Failure::new(Exit::Unreachable, "the cluster has no quorum: it can neither write nor read reliably")
+                .hint("a majority of the voting members must be up and reach each other"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_cilium_s() {
+        assert_eq!(interval(true, None), Duration::from_secs(30));
+        assert_eq!(interval(false, None), Duration::from_secs(5));
+        // Cilium's own figures, rounded to the millisecond.
+        for (nodes, well, unwell) in [(1, 20_794, 3_466), (8, 65_917, 10_986), (8192, 270_331, 45_055)] {
+            let millis = |healthy| (interval(healthy, Some(nodes)).as_secs_f64() * 1e3).round();
+            assert_eq!((millis(true), millis(false)), (f64::from(well), f64::from(unwell)));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Proving the quorum by a write under a lock, as Cilium's init lock does.
+
+use std::time::{Duration, Instant};
+
+use super::survey::Proof;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Again, Compare, Error, LeaseMode, Op, Over, Refusal, Store, Txn, Write};
+
+/// kvadm's own keys; the lease's ID behind it makes each proof's key its own.
+const PREFIX: &str = "kvadm/.quorum/";
+/// The lease's TTL in seconds: what is left behind if kvadm is killed in the middle is gone after it.
+const TTL: i64 = 10;
+const CLEANUP: Duration = Duration::from_secs(3);
+
+/// Grants a lease, takes a lock nobody else can want, and gives both back.
+///
+/// # Errors
+/// Only an interruption, or a user that may not write there; a proof that fails is an answer.
+pub async fn prove(store: &Store) -> Result<Proof, Failure> {
+    let started = Instant::now();
+    let lease = match store.grant(TTL).await {
+        Ok(grant) => grant.id,
+        Err(error) if error.is_refusal(Refusal::NoSpace) => return without_space(store).await,
+        Err(error) => return failed(error),
+    };
+    let key = format!("{PREFIX}{lease}").into_bytes();
+    let lock = Write { key: key.clone(), lease: LeaseMode::Attach(lease), ..Write::default() };
+    let take = Txn { compares: vec![Compare::missing(&key)], then: vec![Op::Put(lock)], otherwise: vec![] };
+    let taken = store.txn("quorum lock", &take, None, Again::Harmless).await;
+    let taken = match taken {
+        // The key is this command's alone: if it is there, an earlier sending made it.
+        Ok(answer) if answer.succeeded || answer.uncertain => {
+            let give = Txn {
+                compares: vec![Compare::exists(&key)],
+                then: vec![Op::Delete { over: Over::Key(key), prev: false }],
+                otherwise: vec![],
+            };
+            store.txn("quorum unlock", &give, None, Again::Harmless).await.map(|_| ())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let took = started.elapsed();
+    let _ = store.for_cleanup(CLEANUP).revoke(lease).await;
+    match taken {
+        Ok(()) => Ok(Proof::Done(took)),
+        Err(error) if error.is_refusal(Refusal::NoSpace) => without_space(store).await,
+        Err(error) => failed(error),
+    }
+}
+
+/// A full store still takes deletions, and those go through the quorum as any write.
+async fn without_space(store: &Store) -> Result<Proof, Failure> {
+    let key = format!("{PREFIX}none").into_bytes();
+    let nothing =
+        Txn { compares: vec![], then: vec![Op::Delete { over: Over::Key(key), prev: false }], otherwise: vec![] };
+    match store.txn("quorum proof", &nothing, None, Again::Harmless).await {
+        Ok(_) => Ok(Proof::NoSpace),
+        Err(error) => failed(error),
+    }
+}
+
+fn failed(error: Error) -> Result<Proof, Failure> {
+    match error {
+        Error::Interrupted { .. } | Error::Refused { .. } => {
+            let failure = Failure::from(error);
+            let exit = failure.exit;
+            let failure = failure.context(format!("the quorum could not be proved by writing {PREFIX}…"));
+            Err(if exit == Exit::Refused {
+                failure.hint("the user needs a role that may write there; without --quorum, reads alone are judged")
+            } else {
+                failure
+            })
+        }
+        other => Ok(Proof::Failed(other.to_string())),
+    }
+}

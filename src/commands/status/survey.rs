@@ -1,0 +1,288 @@
+//! One look at all members, and what it means.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::quorum;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Alarm, Endpoint, Error, MemberStatus, Refusal, Revision, Scheme, Store};
+use crate::output::MemberRow;
+
+/// What one member was found to be.
+pub struct Looked {
+    /// Where it was asked.
+    pub endpoint: String,
+    /// Its name in the cluster's list, where that is known.
+    pub name: String,
+    /// Its own answer, or why there is none.
+    pub status: Result<MemberStatus, String>,
+    /// Why a read that needs the quorum failed there; a learner answers none.
+    pub read: Result<(), String>,
+    /// The alarms it has raised.
+    pub alarms: Vec<String>,
+}
+
+/// One look at the cluster.
+pub struct Survey {
+    /// The cluster's ID; `None` where nobody answered.
+    pub cluster: Option<u64>,
+    /// All members.
+    pub members: Vec<Looked>,
+    /// What the write under a lock gave, if it was asked for.
+    pub proof: Option<Proof>,
+    /// What is wrong with the cluster as a whole.
+    general: Vec<String>,
+}
+
+/// What became of the write that proves the quorum.
+pub enum Proof {
+    /// It was done.
+    Done(Duration),
+    /// The quorum stands, but the store takes no writes.
+    NoSpace,
+    /// It was not done.
+    Failed(String),
+}
+
+/// How the cluster is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is well.
+    Healthy,
+    /// It serves, but something is wrong.
+    Degraded,
+    /// It does not serve.
+    NoQuorum,
+}
+
+impl Verdict {
+    /// The word of the JSON contract.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::NoQuorum => "no-quorum",
+        }
+    }
+}
+
+impl Looked {
+    fn healthy(&self) -> bool {
+        self.status.as_ref().is_ok_and(|status| status.leader != 0 && status.errors.is_empty())
+            && self.read.is_ok()
+            && self.alarms.is_empty()
+    }
+
+    /// The member as it is shown.
+    pub fn row(&self) -> MemberRow<'_> {
+        MemberRow {
+            endpoint: &self.endpoint,
+            name: &self.name,
+            health: match &self.status {
+                _ if self.healthy() => "healthy",
+                Ok(_) => "unhealthy",
+                Err(_) => "unreachable",
+            },
+            status: self.status.as_ref().ok(),
+            alarms: &self.alarms,
+        }
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        let of = |what: &str| format!("{}: {what}", self.endpoint);
+        let status = match &self.status {
+            Ok(status) => status,
+            Err(why) => return vec![of(why)],
+        };
+        let mut said: Vec<String> = status.errors.iter().map(|error| of(error)).collect();
+        if status.leader == 0 {
+            said.push(of("knows no leader"));
+        }
+        if let Err(why) = &self.read {
+            said.push(of(&format!("a read that needs the quorum failed: {why}")));
+        }
+        // etcd lists its alarms among its errors too, in words.
+        if status.errors.is_empty() {
+            said.extend(self.alarms.iter().map(|alarm| of(&format!("alarm {alarm}"))));
+        }
+        said
+    }
+}
+
+impl Survey {
+    /// How the cluster is.
+    pub fn verdict(&self) -> Verdict {
+        let served = self.members.iter().any(|member| {
+            member.read.is_ok() && member.status.as_ref().is_ok_and(|status| !status.learner && status.leader != 0)
+        });
+        match &self.proof {
+            Some(Proof::Failed(_)) => Verdict::NoQuorum,
+            _ if !served => Verdict::NoQuorum,
+            Some(Proof::NoSpace) => Verdict::Degraded,
+            _ if self.general.is_empty() && self.members.iter().all(Looked::healthy) => Verdict::Healthy,
+            _ => Verdict::Degraded,
+        }
+    }
+
+    /// How the quorum is known: `proved` by a write, `read` by reads alone, or `none`.
+    pub fn quorum_word(&self) -> &'static str {
+        match (&self.proof, self.verdict()) {
+            (Some(Proof::Done(_) | Proof::NoSpace), _) => "proved",
+            (_, Verdict::NoQuorum) => "none",
+            _ => "read",
+        }
+    }
+
+    /// How long the write under a lock took, in milliseconds.
+    pub fn quorum_ms(&self) -> Option<f64> {
+        match &self.proof {
+            Some(Proof::Done(took)) => Some(took.as_secs_f64() * 1e3),
+            _ => None,
+        }
+    }
+
+    /// The newest revision that a member has.
+    pub fn revision(&self) -> Option<Revision> {
+        self.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.revision).max()
+    }
+
+    /// All that is wrong, a line each.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut said: Vec<String> = self.members.iter().flat_map(Looked::complaints).collect();
+        said.extend(self.general.iter().cloned());
+        match &self.proof {
+            Some(Proof::NoSpace) => said.push(
+                "the store is out of space and takes no writes; the quorum stands. Delete keys, compact, defragment, \
+                 then disarm the alarm"
+                    .to_owned(),
+            ),
+            Some(Proof::Failed(why)) => said.push(format!("the write that proves the quorum failed: {why}")),
+            _ => {}
+        }
+        said
+    }
+}
+
+/// Looks at every member at once; with `prove`, writes under a lock as well.
+///
+/// # Errors
+/// Nobody could be reached, or a login that was refused.
+pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
+    let store = ctx.store();
+    let mut asked: JoinSet<(usize, Looked)> = JoinSet::new();
+    let mut endpoints = store.options().endpoints.clone();
+    let listed = store.members().await;
+    if let Err(Error::Interrupted { .. } | Error::Deadline { .. } | Error::Refused { .. } | Error::Tls(_)) = &listed {
+        return Err(listed.err().map_or_else(|| Failure::new(Exit::Unreachable, "no members"), Failure::from));
+    }
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        asked.spawn(ask(index, store.clone(), endpoint.clone()));
+    }
+    let mut found: Vec<(usize, Looked)> = asked.join_all().await;
+    let mut general = Vec::new();
+    let mut cluster = None;
+    if let Ok(members) = &listed {
+        cluster = Some(members.cluster);
+        let known: Vec<u64> = ids(&found);
+        let tls = endpoints.first().is_some_and(|endpoint| endpoint.scheme == Scheme::Tls);
+        let mut more: JoinSet<(usize, Looked)> = JoinSet::new();
+        for member in members.members.iter().filter(|member| !known.contains(&member.id)) {
+            let url = member.client_urls.iter().find_map(|url| Endpoint::parse(url, tls).ok());
+            match url {
+                // The configured endpoint that did not answer may be this very member.
+                Some(url) if endpoints.contains(&url) => {}
+                Some(url) => {
+                    more.spawn(ask(endpoints.len(), store.clone(), url.clone()));
+                    endpoints.push(url);
+                }
+                None => general.push(format!("member {} has not started", named(member.id, &member.name))),
+            }
+        }
+        found.extend(more.join_all().await);
+        for (_, looked) in &mut found {
+            let Ok(status) = &looked.status else { continue };
+            if let Some(member) = members.members.iter().find(|member| member.id == status.id) {
+                looked.name.clone_from(&member.name);
+            }
+        }
+    }
+    found.sort_by_key(|(index, _)| *index);
+    let mut survey =
+        Survey { cluster, members: found.into_iter().map(|(_, looked)| looked).collect(), proof: None, general };
+    if survey.members.iter().all(|member| member.status.is_err()) {
+        return Err(listed.err().map_or_else(|| nobody(&survey), Failure::from));
+    }
+    strangers(&mut survey);
+    match store.alarms().await {
+        Ok(alarms) => place(&mut survey, &alarms),
+        Err(error) => survey.general.push(format!("the alarms are not known: {error}")),
+    }
+    if prove {
+        survey.proof = Some(quorum::prove(store).await?);
+    }
+    Ok(survey)
+}
+
+fn nobody(survey: &Survey) -> Failure {
+    Failure::new(Exit::Unreachable, "no member answers").context(survey.complaints().join("; "))
+}
+
+fn named(id: u64, name: &str) -> String {
+    if name.is_empty() { format!("{id:x}") } else { format!("{name} ({id:x})") }
+}
+
+fn ids(found: &[(usize, Looked)]) -> Vec<u64> {
+    found.iter().filter_map(|(_, looked)| looked.status.as_ref().ok()).map(|status| status.id).collect()
+}
+
+/// Endpoints of different clusters in one list are a mistake that nothing else shows.
+fn strangers(survey: &mut Survey) {
+    let clusters: Vec<u64> =
+        survey.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.cluster).collect();
+    if clusters.iter().any(|cluster| Some(cluster) != clusters.first()) {
+        survey.general.push("the endpoints belong to different clusters".to_owned());
+    }
+    survey.cluster = survey.cluster.or_else(|| clusters.first().copied());
+}
+
+fn place(survey: &mut Survey, alarms: &[Alarm]) {
+    for alarm in alarms {
+        let holder = survey
+            .members
+            .iter_mut()
+            .find(|member| member.status.as_ref().is_ok_and(|status| status.id == alarm.member));
+        match holder {
+            Some(member) => member.alarms.push(alarm.kind.to_owned()),
+            None => survey.general.push(format!("member {:x} has raised alarm {}", alarm.member, alarm.kind)),
+        }
+    }
+}
+
+async fn ask(index: usize, store: Store, endpoint: Endpoint) -> (usize, Looked) {
+    let shown = endpoint.to_string();
+    let one = store.pinned(&endpoint);
+    let status = one.member_status().await;
+    let read = match &status {
+        Ok(status) if !status.learner => match one.revision().await {
+            Ok(_) => Ok(()),
+            // Whoever may not read this key has still been answered by way of the quorum.
+            Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => Ok(()),
+            Err(error) => Err(said(&error)),
+        },
+        _ => Ok(()),
+    };
+    let status = status.map_err(|error| said(&error));
+    (index, Looked { endpoint: shown, name: String::new(), status, read, alarms: Vec::new() })
+}
+
+/// The error in one line, with an endpoint's own cause where there is one.
+fn said(error: &Error) -> String {
+    match error {
+        Error::Unreachable { failures } => {
+            failures.iter().map(|failure| failure.cause.clone()).collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,143 @@
+//! etcd's limits on a transaction, checked before it is sent. Pure.
+//!
+//! The rules are those of `checkTxnRequest` and `checkIntervals` in etcd's `server/etcdserver/api/v3rpc/key.go`.
+
+use crate::kvstore::{KeyRange, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, Over, Txn};
+use crate::output::bytes;
+
+/// Says which limit the transaction would break, with the server's option for it.
+pub fn check(txn: &Txn, locked: bool) -> Result<(), String> {
+    // A lock wraps the transaction into another one.
+    let room = MAX_TXN_OPS - usize::from(locked);
+    count(txn, room, "the transaction")?;
+    let size = txn.size();
+    if size > MAX_REQUEST_BYTES {
+        return Err(format!(
+            "about {size} bytes, more than the {MAX_REQUEST_BYTES} bytes that etcd takes in one request \
+             (--max-request-bytes on the server)"
+        ));
+    }
+    written(&txn.then).and_then(|_| written(&txn.otherwise)).map(|_| ())
+}
+
+fn count(txn: &Txn, room: usize, which: &str) -> Result<(), String> {
+    let Txn { compares, then, otherwise } = txn;
+    for (what, number) in
+        [("compares", compares.len()), ("operations in 'then'", then.len()), ("operations in 'else'", otherwise.len())]
+    {
+        if number > room {
+            return Err(format!(
+                "{which} has {number} {what}; etcd takes {MAX_TXN_OPS} (--max-txn-ops on the server), and {room} here"
+            ));
+        }
+    }
+    let used = compares.len().max(then.len()).max(otherwise.len());
+    for op in then.iter().chain(otherwise) {
+        if let Op::Txn(nested) = op {
+            count(nested, room - used, "a nested transaction")?;
+        }
+    }
+    Ok(())
+}
+
+/// What a branch writes: single keys put, and ranges deleted.
+#[derive(Default)]
+struct Written {
+    puts: Vec<Vec<u8>>,
+    deletes: Vec<KeyRange>,
+}
+
+fn written(ops: &[Op]) -> Result<Written, String> {
+    let mut all = Written::default();
+    for op in ops {
+        if let Op::Delete { over, .. } = op {
+            all.deletes.push(match over {
+                Over::Key(key) => KeyRange::key(key),
+                Over::Range(range) => range.clone(),
+            });
+        }
+    }
+    for op in ops {
+        let Op::Txn(nested) = op else { continue };
+        let (then, otherwise) = (written(&nested.then)?, written(&nested.otherwise)?);
+        all.deletes.extend(then.deletes.into_iter().chain(otherwise.deletes));
+        let before = all.puts.len();
+        // The two branches exclude each other: a key in both is no duplicate.
+        for key in then.puts.into_iter().chain(otherwise.puts) {
+            let again = all.puts[..before].contains(&key);
+            add(&mut all, key, again)?;
+        }
+    }
+    for op in ops {
+        if let Op::Put(write) = op {
+            let again = all.puts.contains(&write.key);
+            add(&mut all, write.key.clone(), again)?;
+        }
+    }
+    Ok(all)
+}
+
+fn add(all: &mut Written, key: Vec<u8>, again: bool) -> Result<(), String> {
+    if again {
+        return Err(format!("writes {} twice; etcd takes each key once in a transaction", bytes::escape(&key)));
+    }
+    if all.deletes.iter().any(|range| range.contains(&key)) {
+        return Err(format!(
+            "both writes and deletes {}; etcd takes each key once in a transaction",
+            bytes::escape(&key)
+        ));
+    }
+    all.puts.push(key);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kvstore::{Compare, Write};
+
+    fn put(key: &str) -> Op {
+        Op::Put(Write { key: key.as_bytes().to_vec(), ..Write::default() })
+    }
+
+    fn nested(then: Vec<Op>, otherwise: Vec<Op>) -> Op {
+        Op::Txn(Txn { compares: vec![], then, otherwise })
+    }
+
+    fn said(then: Vec<Op>) -> Result<(), String> {
+        check(&Txn { then, ..Txn::default() }, false)
+    }
+
+    #[test]
+    fn counts_each_branch_and_what_is_nested() {
+        let many = |n: usize| (0..n).map(|i| put(&format!("{i}"))).collect::<Vec<_>>();
+        assert!(said(many(128)).is_ok());
+        assert!(said(many(129)).is_err_and(|e| e.contains("129 operations in 'then'") && e.contains("--max-txn-ops")));
+        let txn = Txn { then: many(128), ..Txn::default() };
+        assert!(check(&txn, true).is_err());
+        let mut deep = many(100);
+        deep.push(nested((0..27).map(|i| put(&format!("n{i}"))).collect(), vec![]));
+        assert!(said(deep.clone()).is_ok());
+        deep.push(put("one more"));
+        assert!(said(deep).is_err_and(|e| e.contains("nested")));
+        let compares = (0..129).map(|i| Compare::missing(format!("{i}").as_bytes())).collect();
+        assert!(check(&Txn { compares, ..Txn::default() }, false).is_err());
+    }
+
+    #[test]
+    fn a_key_is_written_once() {
+        assert!(said(vec![put("a"), put("a")]).is_err_and(|e| e.starts_with("writes a twice")));
+        let gone = Op::Delete { over: Over::Range(KeyRange::prefix(b"a")), prev: false };
+        assert!(said(vec![put("ab"), gone.clone()]).is_err());
+        assert!(said(vec![put("b"), gone.clone(), gone.clone()]).is_ok());
+        assert!(said(vec![nested(vec![put("a")], vec![put("a")])]).is_ok());
+        assert!(said(vec![nested(vec![put("a")], vec![]), nested(vec![], vec![put("a")])]).is_err());
+        assert!(said(vec![nested(vec![put("a")], vec![]), gone]).is_err());
+    }
+
+    #[test]
+    fn the_size_is_named() {
+        let large = Op::Put(Write { key: b"k".to_vec(), value: vec![0; 2 << 20], ..Write::default() });
+        assert!(said(vec![large]).is_err_and(|e| e.contains("1572864 bytes")));
+    }
+}

@@ -1,0 +1,271 @@
+//! Reading a transaction from YAML or JSON. Pure; every error says where in the file it is.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use crate::config::parse_document;
+use crate::kvstore::{Compare, CompareOp, KeyRange, LeaseId, LeaseMode, Op, Over, Target, Txn, Write};
+
+/// Reads the transaction.
+pub fn parse(text: &[u8]) -> Result<Txn, String> {
+    let text =
+        std::str::from_utf8(text).map_err(|_| "the file is not UTF-8 (use key_base64 and value_base64)".to_owned())?;
+    // JSON is nearly YAML, but not its \u escapes: what is JSON is read as JSON.
+    let value = match serde_json::from_str::<Value>(text) {
+        Ok(value) => value,
+        Err(_) => parse_document(text)?,
+    };
+    txn(&value, "")
+}
+
+fn txn(value: &Value, at: &str) -> Result<Txn, String> {
+    let fields = Fields::of(value, at)?;
+    fields.only(&["if", "then", "else"])?;
+    Ok(Txn {
+        compares: fields.list("if", compare)?,
+        then: fields.list("then", operation)?,
+        otherwise: fields.list("else", operation)?,
+    })
+}
+
+fn compare(value: &Value, at: &str) -> Result<Compare, String> {
+    let fields = Fields::of(value, at)?;
+    let targets = ["value", "value_base64", "version", "create", "mod", "lease"];
+    fields.only(&[KEYS.as_slice(), &targets, &["op"]].concat())?;
+    let op = match fields.text("op")?.unwrap_or("=") {
+        "=" | "==" => CompareOp::Equal,
+        "!=" => CompareOp::NotEqual,
+        "<" => CompareOp::Less,
+        ">" => CompareOp::Greater,
+        other => return Err(format!("{at}.op: '{other}' is none of =, !=, <, >")),
+    };
+    let given: Vec<&str> = targets.into_iter().filter(|name| fields.map.contains_key(*name)).collect();
+    let target = match given.as_slice() {
+        ["value" | "value_base64"] => Target::Value(fields.bytes("value")?.unwrap_or_default()),
+        ["version"] => Target::Version(fields.number("version")?.unwrap_or(0)),
+        ["create"] => Target::Create(fields.number("create")?.unwrap_or(0)),
+        ["mod"] => Target::Mod(fields.number("mod")?.unwrap_or(0)),
+        ["lease"] => Target::Lease(fields.lease("lease")?),
+        [] => return Err(format!("{at}: compares nothing: give value, version, create, mod or lease")),
+        _ => return Err(format!("{at}: {} exclude each other", given.join(" and "))),
+    };
+    Ok(Compare { over: fields.over()?, op, target })
+}
+
+fn operation(value: &Value, at: &str) -> Result<Op, String> {
+    let fields = Fields::of(value, at)?;
+    let (name, inner) = match fields.map.iter().collect::<Vec<_>>().as_slice() {
+        [(name, inner)] => (name.as_str(), *inner),
+        _ => return Err(format!("{at}: one of put, delete, get or txn")),
+    };
+    let at = format!("{at}.{name}");
+    match name {
+        "put" => put(&Fields::of(inner, &at)?),
+        "delete" => {
+            let fields = Fields::of(inner, &at)?;
+            fields.only(&[KEYS.as_slice(), &["prev"]].concat())?;
+            Ok(Op::Delete { over: fields.over()?, prev: fields.flag("prev")? })
+        }
+        "get" => get(&Fields::of(inner, &at)?),
+        "txn" => Ok(Op::Txn(txn(inner, &at)?)),
+        other => Err(format!("{at}: '{other}' is none of put, delete, get, txn")),
+    }
+}
+
+fn put(fields: &Fields<'_>) -> Result<Op, String> {
+    fields.only(&["key", "key_base64", "value", "value_base64", "lease", "keep_lease", "prev"])?;
+    let key = fields.key()?.ok_or_else(|| format!("{}: no key", fields.at))?;
+    let value = fields.bytes("value")?.ok_or_else(|| format!("{}: no value", fields.at))?;
+    let lease = match (fields.lease("lease")?, fields.flag("keep_lease")?) {
+        (Some(_), true) => return Err(format!("{}: lease and keep_lease exclude each other", fields.at)),
+        (Some(lease), false) => LeaseMode::Attach(lease),
+        (None, true) => LeaseMode::Keep,
+        (None, false) => LeaseMode::Detach,
+    };
+    Ok(Op::Put(Write { key, value, lease, prev: fields.flag("prev")? }))
+}
+
+fn get(fields: &Fields<'_>) -> Result<Op, String> {
+    fields.only(&[KEYS.as_slice(), &["rev", "keys_only", "count", "limit"]].concat())?;
+    let positive = |name: &str| match fields.number(name)? {
+        Some(number) if number < 1 => Err(format!("{}.{name}: must be above 0", fields.at)),
+        number => Ok(number.unwrap_or(0)),
+    };
+    Ok(Op::Get {
+        over: fields.over()?,
+        revision: positive("rev")?,
+        keys_only: fields.flag("keys_only")?,
+        count_only: fields.flag("count")?,
+        limit: positive("limit")?,
+    })
+}
+
+/// How a key or range is named.
+const KEYS: [&str; 8] = ["key", "key_base64", "prefix", "prefix_base64", "from", "from_base64", "to", "to_base64"];
+
+struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    at: &'a str,
+}
+
+impl<'a> Fields<'a> {
+    fn of(value: &'a Value, at: &'a str) -> Result<Self, String> {
+        match value {
+            Value::Object(map) => Ok(Self { map, at }),
+            _ if at.is_empty() => Err("the file is not a mapping with if, then and else".to_owned()),
+            _ => Err(format!("{at}: not a mapping")),
+        }
+    }
+
+    fn only(&self, known: &[&str]) -> Result<(), String> {
+        match self.map.keys().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let at = if self.at.is_empty() { String::new() } else { format!("{}: ", self.at) };
+                Err(format!("{at}'{name}' is not known here ({})", known.join(", ")))
+            }
+        }
+    }
+
+    fn list<T>(&self, name: &str, read: impl Fn(&Value, &str) -> Result<T, String>) -> Result<Vec<T>, String> {
+        let at = if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) };
+        match self.map.get(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(items)) => {
+                items.iter().enumerate().map(|(index, item)| read(item, &format!("{at}[{index}]"))).collect()
+            }
+            Some(_) => Err(format!("{at}: not a list")),
+        }
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&'a str>, String> {
+        match self.map.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            // 010 or 1e3 would not be the text that was meant.
+            Some(_) => Err(format!("{}.{name}: not a text; put it in quotes", self.at)),
+        }
+    }
+
+    /// The bytes of `name`, or of `name_base64`.
+    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let encoded = format!("{name}_base64");
+        match (self.text(name)?, self.text(&encoded)?) {
+            (Some(_), Some(_)) => Err(format!("{}: {name} and {encoded} exclude each other", self.at)),
+            (Some(text), None) => Ok(Some(text.as_bytes().to_vec())),
+            (None, Some(text)) => match STANDARD.decode(text) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) => Err(format!("{}.{encoded}: {error}", self.at)),
+            },
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn key(&self) -> Result<Option<Vec<u8>>, String> {
+        match self.bytes("key")? {
+            Some(key) if key.is_empty() => Err(format!("{}: the key is empty", self.at)),
+            key => Ok(key),
+        }
+    }
+
+    fn over(&self) -> Result<Over, String> {
+        let (key, prefix) = (self.key()?, self.bytes("prefix")?);
+        let (from, to) = (self.bytes("from")?, self.bytes("to")?);
+        match (key, prefix, from, to) {
+            (Some(key), None, None, None) => Ok(Over::Key(key)),
+            (None, Some(prefix), None, None) => Ok(Over::Range(KeyRange::prefix(&prefix))),
+            (None, None, Some(from), to) => {
+                let range = KeyRange::between(&from, to.as_deref());
+                if range.is_empty() {
+                    Err(format!("{}: from is not below to", self.at))
+                } else {
+                    Ok(Over::Range(range))
+                }
+            }
+            (None, None, None, None) => Err(format!("{}: no key, prefix or from", self.at)),
+            _ => Err(format!("{}: key, prefix, and from with to exclude each other", self.at)),
+        }
+    }
+
+    fn number(&self, name: &str) -> Result<Option<i64>, String> {
+        match self.map.get(name) {
+            None => Ok(None),
+            Some(value) => match value.as_i64().filter(|number| *number >= 0) {
+                Some(number) => Ok(Some(number)),
+                None => Err(format!("{}.{name}: not a whole number", self.at)),
+            },
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, String> {
+        match self.map.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(format!("{}.{name}: true or false", self.at)),
+        }
+    }
+
+    /// A lease ID in hex; 0 and `none` are no lease. YAML reads an ID of digits alone as a number, whose digits are
+    /// meant as hex all the same.
+    fn lease(&self, name: &str) -> Result<Option<LeaseId>, String> {
+        let text = match self.map.get(name) {
+            None => return Ok(None),
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(_) => return Err(format!("{}.{name}: a lease ID in hex", self.at)),
+        };
+        if text == "none" {
+            return Ok(None);
+        }
+        match text.parse::<LeaseId>() {
+            Ok(lease) => Ok(LeaseId::from_wire(lease.0)),
+            Err(_) => Err(format!("{}.{name}: '{text}' is no lease ID in hex", self.at)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_and_json_say_the_same() {
+        let yaml = "if:\n- {key: /a, value: x}\n- {prefix: /p/, op: <, mod: 7}\nthen:\n- put: {key: /a, value: y, lease: 1f}\n- delete: {from: b, to: c, prev: true}\nelse:\n- get: {key: /a, rev: 3}\n";
+        let json = r#"{"if":[{"key":"/a","value":"x"},{"prefix":"/p/","op":"<","mod":7}],
+            "then":[{"put":{"key_base64":"L2E=","value":"y","lease":"1f"}},{"delete":{"from":"b","to":"c","prev":true}}],
+            "else":[{"get":{"key":"/a","rev":3}}]}"#;
+        let txn = parse(yaml.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(Ok(&txn), parse(json.as_bytes()).as_ref());
+        assert_eq!(txn.compares.len(), 2);
+        assert_eq!(
+            txn.then[0],
+            Op::Put(Write {
+                key: b"/a".to_vec(),
+                value: b"y".to_vec(),
+                lease: LeaseMode::Attach(LeaseId(0x1f)),
+                prev: false
+            })
+        );
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let said = |text: &str| parse(text.as_bytes()).err().unwrap_or_default();
+        assert_eq!(said("[]"), "the file is not a mapping with if, then and else");
+        assert_eq!(said("when: []"), "'when' is not known here (if, then, else)");
+        assert_eq!(said("then: [{put: {key: a, value: 5}}]"), "then[0].put.value: not a text; put it in quotes");
+        assert_eq!(said("then: [{put: {key: a}}]"), "then[0].put: no value");
+        assert_eq!(said("then: [{put: {value: a}}]"), "then[0].put: no key");
+        assert_eq!(said("then: [{get: {key: ''}}]"), "then[0].get: the key is empty");
+        assert_eq!(said("if: [{key: a}]"), "if[0]: compares nothing: give value, version, create, mod or lease");
+        assert_eq!(said("if: [{key: a, mod: 1, version: 1}]"), "if[0]: version and mod exclude each other");
+        assert_eq!(said("if: [{key: a, mod: 1, op: '>='}]"), "if[0].op: '>=' is none of =, !=, <, >");
+        assert_eq!(
+            said("else: [{txn: {then: [{get: {from: b, to: a}}]}}]"),
+            "else[0].txn.then[0].get: from is not below to"
+        );
+        assert_eq!(said("then: [{get: {key_base64: '*'}}]").split(':').next(), Some("then[0].get.key_base64"));
+        assert!(!said("then: [\n").is_empty());
+    }
+}

@@ -1,0 +1,119 @@
+//! What every command gets: the configuration, the output, the signals, and the store on first use.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Notice, Observer, Session, Store, Trace};
+use crate::output::{Confirm, Out, bytes};
+use crate::signal::Signals;
+
+/// One command's surroundings.
+pub struct Context {
+    /// The effective configuration.
+    pub config: Config,
+    /// Where everything is written.
+    pub out: Out,
+    /// The signals that end the program.
+    pub signals: Signals,
+    /// The safety options.
+    pub safety: Safety,
+    deadline: Option<Instant>,
+    store: OnceLock<Store>,
+}
+
+/// What the user agreed to on the command line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Safety {
+    /// Do not ask.
+    pub yes: bool,
+    /// Show what would be done, and change nothing.
+    pub dry_run: bool,
+}
+
+/// Proof that the user agreed to a destructive step: only [`Context::consent`] makes one.
+#[derive(Debug)]
+pub struct Consent(());
+
+impl Context {
+    /// Puts the surroundings together; nothing is dialled.
+    pub fn new(config: Config, out: Out, signals: Signals, safety: Safety, deadline: Option<Duration>) -> Self {
+        let deadline = deadline.map(|limit| Instant::now() + limit);
+        Self { config, out, signals, safety, deadline, store: OnceLock::new() }
+    }
+
+    /// The store; its first request dials.
+    pub fn store(&self) -> &Store {
+        self.store.get_or_init(|| {
+            let session = Session {
+                cancel: self.signals.cancel().clone(),
+                deadline: self.deadline,
+                observer: Arc::new(Teller(self.out.clone())),
+            };
+            Store::new(self.config.connect.clone(), session)
+        })
+    }
+
+    /// When the whole command must have ended.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Asks before something that cannot be undone; `--yes` answers beforehand.
+    ///
+    /// # Errors
+    /// A usage error where nobody can be asked, a refused safety rule where the answer was no.
+    pub fn consent(&self, question: &str) -> Result<Consent, Failure> {
+        if self.safety.yes {
+            return Ok(Consent(()));
+        }
+        match self.out.confirm(question) {
+            Confirm::Yes => Ok(Consent(())),
+            Confirm::No => Err(Failure::conflict("not confirmed; nothing was changed")),
+            Confirm::NoTerminal => Err(Failure::usage(format!("{question}: there is no terminal to ask on"))
+                .hint("say --yes to go ahead, or --dry-run to see what would be done")),
+        }
+    }
+
+    /// Sleeps, unless the user or the deadline ends the command first.
+    ///
+    /// # Errors
+    /// [`Exit::Interrupted`], or [`Exit::Unreachable`] for the deadline.
+    pub async fn sleep(&self, time: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + time;
+        if self.deadline.is_some_and(|deadline| deadline < until) {
+            return Err(Failure::new(Exit::Unreachable, "the deadline for the whole command is over"));
+        }
+        tokio::select! {
+            biased;
+            () = self.signals.cancel().cancelled() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+            () = tokio::time::sleep_until(until) => Ok(()),
+        }
+    }
+}
+
+/// Tells the user what the store tells.
+struct Teller(Out);
+
+impl Observer for Teller {
+    fn request(&self, trace: &Trace<'_>) {
+        let guard = if trace.guard.is_empty() { String::new() } else { format!(" if[{}]", trace.guard) };
+        let end = trace.error.map_or_else(|| format!("rev={}", trace.revision), |error| format!("failed: {error}"));
+        let key = bytes::escape(trace.key);
+        self.0.trace(&format!("{} {key}{guard} {end} {:.1?} {}", trace.op, trace.took, trace.endpoint));
+    }
+
+    fn notice(&self, weight: Notice, text: &str) {
+        match weight {
+            Notice::Detail => self.0.detail(text),
+            Notice::Warning => self.0.warn(text),
+        }
+    }
+
+    fn traces(&self) -> bool {
+        self.0.traces()
+    }
+}

@@ -1,0 +1,126 @@
+//! The man pages and completions in the repository are what the command line's definition makes of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use clap_complete::Shell;
+use clap_mangen::roff::{Roff, roman};
+
+/// What the definition makes: file name and contents, by folder.
+fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for (shell, name) in [
+        (Shell::Bash, "kvadm.bash"),
+        (Shell::Zsh, "_kvadm"),
+        (Shell::Fish, "kvadm.fish"),
+        (Shell::Elvish, "kvadm.elv"),
+        (Shell::PowerShell, "_kvadm.ps1"),
+    ] {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut kvadm::command(), "kvadm", &mut script);
+        files.insert(Path::new("completions").join(name), script);
+    }
+    let mut command = shown(kvadm::command());
+    command.build();
+    let mut verbs: Vec<_> = command.get_subcommands().cloned().collect();
+    verbs.sort_by(|a, b| a.get_name().cmp(b.get_name()));
+    files.insert(PathBuf::from("man/kvadm.1"), manual(shown(kvadm::command())));
+    for verb in verbs {
+        let name = format!("kvadm-{}", verb.get_name());
+        let mut page = Vec::new();
+        page_of(verb).render(&mut page).unwrap();
+        files.insert(Path::new("man").join(format!("{name}.1")), page);
+    }
+    files
+}
+
+/// The pages say what `-h` leaves out for brevity.
+fn shown(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.hide_short_help(false)).mut_subcommands(shown)
+}
+
+fn page_of(command: clap::Command) -> clap_mangen::Man {
+    clap_mangen::Man::new(command).source(concat!("kvadm ", env!("CARGO_PKG_VERSION"))).manual("kvadm")
+}
+
+/// kvadm(1): what clap knows, and the sections that it does not.
+fn manual(command: clap::Command) -> Vec<u8> {
+    let mut page = Vec::new();
+    let man = page_of(command);
+    man.render_title(&mut page).unwrap();
+    man.render_name_section(&mut page).unwrap();
+    man.render_synopsis_section(&mut page).unwrap();
+    man.render_description_section(&mut page).unwrap();
+    man.render_subcommands_section(&mut page).unwrap();
+    man.render_options_section(&mut page).unwrap();
+    let mut roff = Roff::new();
+    for (heading, text) in kvadm::manual::SECTIONS {
+        roff.control("SH", [heading]).control("nf", []).text([roman(text)]).control("fi", []);
+    }
+    roff.to_writer(&mut page).unwrap();
+    man.render_extra_section(&mut page).unwrap();
+    page
+}
+
+#[test]
+fn man_pages_and_completions_are_in_step() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bless = env::var_os("KVADM_BLESS").is_some_and(|value| !value.is_empty());
+    let generated = generated();
+    let mut wrong = Vec::new();
+    for (path, contents) in &generated {
+        let file = root.join(path);
+        if fs::read(&file).ok().as_ref() == Some(contents) {
+            continue;
+        }
+        if bless {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, contents).unwrap();
+        } else {
+            wrong.push(path.display().to_string());
+        }
+    }
+    for folder in ["man", "completions"] {
+        for entry in fs::read_dir(root.join(folder)).into_iter().flatten() {
+            let path = Path::new(folder).join(entry.unwrap().file_name());
+            if !generated.contains_key(&path) {
+                if bless {
+                    fs::remove_file(root.join(&path)).unwrap();
+                } else {
+                    wrong.push(format!("{} (nothing makes it)", path.display()));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "out of step with the command line; run 'make bless' and look at the difference: {wrong:?}"
+    );
+}
+
+#[test]
+fn every_verb_s_help_opens_with_a_sentence_and_shows_examples() {
+    for verb in kvadm::command().get_subcommands() {
+        let name = verb.get_name();
+        let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+        assert!(about.len() > 20 && !about.contains('\n'), "{name}: {about}");
+        let after = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let examples = after.lines().filter(|line| line.starts_with("  ") && line.contains("kvadm")).count();
+        assert!(after.starts_with("Examples:\n") && (2..=5).contains(&examples), "{name}: {after}");
+        for option in verb.get_arguments() {
+            assert!(option.get_help().is_some(), "{name}: {} has no help", option.get_id());
+        }
+    }
+}
+
+#[test]
+fn help_fits_eighty_columns() {
+    for verb in kvadm::command().term_width(80).get_subcommands() {
+        let mut verb = verb.clone().term_width(80);
+        let help = verb.render_long_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 120, "{}: {line}", verb.get_name());
+        }
+    }
+}
