@@ -55,7 +55,7 @@ fn only_output_writes() {
         only_in(word, &["output/"]);
     }
     only_in("process::exit", &[]);
-    only_in("std::env::var", &["config/", "output/mod.rs", "cli/value.rs"]);
+    only_in("env::var", &["config/", "output/mod.rs", "output/settings.rs", "cli/value.rs"]);
 }
 
 #[test]
@@ -82,7 +82,10 @@ fn nothing_is_left_unfinished() {
         for word in ["todo!(", "unimplemented!(", "TODO", "FIXME"] {
             assert!(!text.contains(word), "{word} in src/{file}");
         }
+        if file.contains("tests/") || file.ends_with("tests.rs") {
+            continue;
+        }
         assert!(text.starts_with("//!"), "src/{file} does not say what it is");
-        assert!(text.lines().count() <= 480, "src/{file} is too long: split it");
+        assert!(text.lines().count() <= 400, "src/{file} is too long: split it");
     }
 }

@@ -46,7 +46,7 @@ impl Values {
         let at = |line| Source::File(found.path.clone(), line);
         let document = file::parse(&found.bytes).map_err(|refused| match refused.key {
             Some(key) => refused.problem.at(&at(refused.line), &shown(&key)),
-            None => refused.problem.from(&at(refused.line)),
+            None => refused.problem.by(&at(refused.line)),
         })?;
         if document.more {
             notes.warnings.push(format!("{}: only the first YAML document is read", found.path.display()));
@@ -75,8 +75,10 @@ impl Values {
             }
             entries.push((name, entry.value.clone(), line));
         }
-        let secret = |name: &str| matches!(keys::known(name), Some((_, Kind::Secret)));
-        if found.is_exposed() && entries.iter().any(|(name, _, _)| secret(name)) {
+        let secret = |name: &str, value: &Raw| {
+            matches!(keys::known(name), Some((_, Kind::Secret))) && !matches!(value, Raw::Text(text) if text.is_empty())
+        };
+        if found.is_exposed() && entries.iter().any(|(name, value, _)| secret(name, value)) {
             notes.warnings.push(exposed(found));
         }
         let home = env.get("HOME").map(PathBuf::from);
@@ -153,8 +155,8 @@ impl Values {
     }
 
     /// The `proto` section.
-    pub fn proto(&self) -> Result<Vec<ProtoRule>, ConfigError> {
-        let rules = self.get("proto", |raw| {
+    pub fn proto(&self) -> Result<Option<Given<Vec<ProtoRule>>>, ConfigError> {
+        self.get("proto", |raw| {
             let shape = || Problem::new("must be a list of mappings with 'prefix', 'file' and 'message'");
             let Raw::List(items) = raw else { return Err(shape()) };
             items
@@ -172,8 +174,7 @@ impl Values {
                     Ok(ProtoRule { prefix: part("prefix")?, file, message: part("message")? })
                 })
                 .collect()
-        })?;
-        Ok(rules.map(|given| given.value).unwrap_or_default())
+        })
     }
 }
 

@@ -60,7 +60,7 @@ impl Problem {
     }
 
     /// Says that it came from `origin` as a whole.
-    pub fn from(self, origin: &Source) -> ConfigError {
+    pub fn by(self, origin: &Source) -> ConfigError {
         ConfigError { origin: Some(origin.clone()), key: None, message: self.message, hint: self.hint }
     }
 

@@ -89,7 +89,9 @@ fn refused(error: &serde_yaml::Error, walk: Walk) -> Refused {
         Some(fault) => fault.to_owned(),
         None if text.contains("duplicate entry") => "a key stands there twice".to_owned(),
         None if text.contains("invalid type") || text.contains("invalid value") => match walk.key {
-            Some(_) => "the value is not of the kind this key takes".to_owned(),
+            Some(_) if text.contains("invalid type: sequence") => "must be a text, not a list".to_owned(),
+            Some(_) if text.contains("invalid type: map") => "must be a text, not a mapping".to_owned(),
+            Some(_) => "the value is not of the kind its tag says".to_owned(),
             None => "the top level must be a mapping of keys to values".to_owned(),
         },
         // What remains are the scanner's own fixed texts; the place they name is said already.

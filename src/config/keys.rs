@@ -54,6 +54,8 @@ pub(super) const LOCK_TTL: Key = key("lock-ttl", "", "KVADM_LOCK_TTL", &[]);
 pub(super) const AUTO_COMPACT: Key = key("auto-compact", "", "KVADM_AUTO_COMPACT", &[]);
 pub(super) const RESYNC: Key = key("resync-after-reconnect", "", "KVADM_RESYNC_AFTER_RECONNECT", &[]);
 
+pub(super) const PROTO: Key = key("proto", "", "", &[]);
+
 /// Every key of the file: Ligato's `etcd.conf`, clientv3's YAML configuration, kvadm's own.
 const IN_FILE: &[(&str, Kind)] = &[
     ("endpoints", Kind::Other),

@@ -23,7 +23,6 @@ pub(super) struct Layers<'a> {
 
 /// A duration's rules.
 pub(super) struct Time {
-    pub default: Option<Duration>,
     /// What it must fulfil.
     pub check: fn(Duration) -> Result<(), Problem>,
     /// Zero in the file means the default, as for Go's zero values.
@@ -44,14 +43,14 @@ impl Layers<'_> {
         if let Some(value) = flag {
             return Ok(Some(Given { value, source: Source::Flag(key.flag) }));
         }
-        if let Some(given) = self.env_value(key.env, read)? {
+        if let Some(given) = self.variable(key.env, read)? {
             return Ok(Some(given));
         }
         if file.is_some() {
             return Ok(file);
         }
         for name in key.fallback {
-            if let Some(given) = self.env_value(name, read)? {
+            if let Some(given) = self.variable(name, read)? {
                 return Ok(Some(given));
             }
         }
@@ -59,10 +58,10 @@ impl Layers<'_> {
     }
 
     /// A variable's value, read.
-    pub fn env_value<T>(&self, name: &'static str, read: ReadEnv<T>) -> Result<Option<Given<T>>, ConfigError> {
+    pub fn variable<T>(&self, name: &'static str, read: ReadEnv<T>) -> Result<Option<Given<T>>, ConfigError> {
         let Some(value) = self.env.get(name) else { return Ok(None) };
         let source = Source::Env(name);
-        read(value).map(|value| Some(Given { value, source: source.clone() })).map_err(|problem| problem.from(&source))
+        read(value).map(|value| Some(Given { value, source: source.clone() })).map_err(|problem| problem.by(&source))
     }
 
     /// Notes the value of `key` for `kvadm config`.
@@ -88,8 +87,29 @@ impl Layers<'_> {
         Ok(given)
     }
 
-    /// A duration that keeps its rules.
-    pub fn time(
+    /// A duration that keeps its rules, if anybody gives it.
+    pub fn time(&mut self, key: &Key, flag: Option<Duration>, rules: &Time) -> Result<Option<Duration>, ConfigError> {
+        let given = self.chosen_time(key, flag, rules)?;
+        self.record_given(key, given.as_ref(), |value| format_duration(*value));
+        Ok(given.map(|given| given.value))
+    }
+
+    /// A duration that keeps its rules, else `default`.
+    pub fn time_or(
+        &mut self,
+        key: &Key,
+        flag: Option<Duration>,
+        default: Duration,
+        rules: &Time,
+    ) -> Result<Duration, ConfigError> {
+        let given = self.chosen_time(key, flag, rules)?;
+        let given = given.unwrap_or(Given { value: default, source: Source::Default });
+        self.record(key.name, Some(format_duration(given.value)), given.source);
+        Ok(given.value)
+    }
+
+    /// As [`Layers::time`], without a record of it.
+    pub fn chosen_time(
         &mut self,
         key: &Key,
         flag: Option<Duration>,
@@ -100,15 +120,12 @@ impl Layers<'_> {
             false => (self.values.duration(key.name, &mut self.notes)?, in_env::duration),
         };
         let file = file.filter(|given| !(rules.zero_is_default && given.value.is_zero()));
-        if let Some(given) = &file {
-            (rules.check)(given.value).map_err(|problem| problem.at(&given.source, key.name))?;
-        }
+        let check =
+            |given: &Given<Duration>| (rules.check)(given.value).map_err(|problem| problem.at(&given.source, key.name));
+        // The file's value is checked even where it is overruled.
+        file.as_ref().map_or(Ok(()), check)?;
         let given = self.choose(key, flag, file, read)?;
-        if let Some(given) = &given {
-            (rules.check)(given.value).map_err(|problem| problem.at(&given.source, key.name))?;
-        }
-        let given = given.or_else(|| rules.default.map(|value| Given { value, source: Source::Default }));
-        self.record_given(key, given.as_ref(), |value| format_duration(*value));
+        given.as_ref().map_or(Ok(()), check)?;
         Ok(given)
     }
 

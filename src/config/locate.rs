@@ -38,9 +38,9 @@ pub(super) fn find(
     if let Some(path) = &overrides.config {
         let origin = Source::Flag("--config");
         if overrides.context.is_some() {
-            return Err(Problem::new("cannot be used together with --context").from(&origin));
+            return Err(Problem::new("cannot be used together with --context").by(&origin));
         }
-        return read(path).map(Some).map_err(|e| unreadable(path, &e).from(&origin));
+        return read(path).map(Some).map_err(|e| unreadable(path, &e).by(&origin));
     }
     if let Some(name) = &overrides.context {
         return context(name, env, &Source::Flag("--context")).map(Some);
@@ -54,7 +54,7 @@ pub(super) fn find(
     }
     if let Some(name) = named {
         let origin = Source::Env("KVADM_CONTEXT");
-        let name = name.to_str().ok_or_else(|| Problem::new("the name is not UTF-8").from(&origin))?;
+        let name = name.to_str().ok_or_else(|| Problem::new("the name is not UTF-8").by(&origin))?;
         return context(name, env, &origin).map(Some);
     }
     let user = user_dir(env).map(|dir| dir.join("etcd.yaml"));
@@ -89,27 +89,27 @@ fn from_etcd_config(path: &Path, env: &Env) -> Result<Found, ConfigError> {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     let missing = unreadable(path, &e);
                     let also = env.get("CONFIG_DIR").map(|_| format!("{} is not there either", second.display()));
-                    Err(Problem { hint: also, ..missing }.from(&origin))
+                    Err(Problem { hint: also, ..missing }.by(&origin))
                 }
-                other => other.map_err(|e| unreadable(&second, &e).from(&origin)),
+                other => other.map_err(|e| unreadable(&second, &e).by(&origin)),
             }
         }
-        other => other.map_err(|e| unreadable(path, &e).from(&origin)),
+        other => other.map_err(|e| unreadable(path, &e).by(&origin)),
     }
 }
 
 fn context(name: &str, env: &Env, origin: &Source) -> Result<Found, ConfigError> {
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
         let problem = Problem::new(format!("'{}' is no context name", name.escape_debug()));
-        return Err(problem.hint("a file goes by -c FILE; a context is a name without '/'").from(origin));
+        return Err(problem.hint("a file goes by -c FILE; a context is a name without '/'").by(origin));
     }
     let Some(dir) = user_dir(env) else {
-        return Err(Problem::new("there are no contexts, because HOME and XDG_CONFIG_HOME are unset").from(origin));
+        return Err(Problem::new("there are no contexts, because HOME and XDG_CONFIG_HOME are unset").by(origin));
     };
     let path = dir.join(format!("{name}.yaml"));
     read(&path).map_err(|e| {
         if e.kind() != io::ErrorKind::NotFound {
-            return unreadable(&path, &e).from(origin);
+            return unreadable(&path, &e).by(origin);
         }
         let names = contexts(env);
         let hint = match names.is_empty() {
@@ -118,7 +118,7 @@ fn context(name: &str, env: &Env, origin: &Source) -> Result<Found, ConfigError>
         };
         Problem::new(format!("there is no context '{}' ({})", name.escape_debug(), path.display()))
             .hint(hint)
-            .from(origin)
+            .by(origin)
     })
 }
 

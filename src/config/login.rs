@@ -43,21 +43,23 @@ fn user(layers: &Layers<'_>, overrides: &Overrides) -> Result<(User, Password), 
     let chosen = layers.choose(&keys::USERNAME, overrides.user.clone(), file, in_env::text)?;
     let Some(given) = chosen else { return Ok((None, None)) };
     let split = given.value.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned()));
-    match (&given.source, split) {
-        (Source::File(..), _) | (_, None) if given.value.is_empty() => {
-            Err(Problem::new("the user's name is empty").from(&given.source))
+    let (given, embedded) = match (given.source.clone(), split) {
+        // A file may well hold both, so that a ':' there can only be part of the name.
+        (Source::File(..), _) | (_, None) => (given, None),
+        (source @ Source::Env("ETCDCTL_USER"), Some((name, password))) => {
+            let password = Some(password).filter(|password| !password.is_empty());
+            let password = password.map(|text| Given { value: Secret::new(text), source: source.clone() });
+            (Given { value: name, source }, password)
         }
-        (Source::File(..), _) | (_, None) => Ok((Some(given), None)),
-        (Source::Env("ETCDCTL_USER"), Some((name, password))) => {
-            let source = given.source;
-            let password =
-                (!password.is_empty()).then(|| Given { value: Secret::new(password), source: source.clone() });
-            Ok((Some(Given { value: name, source }), password))
+        (source, Some(_)) => {
+            let problem = Problem::new("a user's name has no ':', and a password does not belong here");
+            return Err(problem.hint("give the password by --password-file FILE or env KVADM_PASSWORD").by(&source));
         }
-        (source, Some(_)) => Err(Problem::new("a user's name has no ':', and a password does not belong here")
-            .hint("give the password by --password-file FILE or env KVADM_PASSWORD")
-            .from(source)),
+    };
+    if given.value.is_empty() {
+        return Err(Problem::new("the user's name is empty").by(&given.source));
     }
+    Ok((Some(given), embedded))
 }
 
 fn password(layers: &mut Layers<'_>, overrides: &Overrides, embedded: Password) -> Result<Password, ConfigError> {
@@ -67,7 +69,7 @@ fn password(layers: &mut Layers<'_>, overrides: &Overrides, embedded: Password) 
     let path = layers.choose(&keys::PASSWORD_FILE, overrides.password_file.clone(), None, in_env::path)?;
     layers.record_given(&keys::PASSWORD_FILE, path.as_ref(), |path: &PathBuf| path.display().to_string());
     if let Some(path) = path {
-        let value = from_file(layers, &path.value).map_err(|problem| problem.from(&path.source))?;
+        let value = from_file(layers, &path.value).map_err(|problem| problem.by(&path.source))?;
         return Ok(Some(Given { value, source: path.source }));
     }
     let chosen = layers.choose(&keys::PASSWORD, None, file, read)?;

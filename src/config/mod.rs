@@ -35,6 +35,14 @@ use document::{Notes, Values};
 use error::Given;
 use layers::{Layers, Time};
 
+const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
+const OP_TIMEOUT: Duration = Duration::from_secs(3);
+const RECONNECT: Duration = Duration::from_secs(2);
+const KEEPALIVE_TIME: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+const SESSION_TTL: Duration = Duration::from_secs(5);
+const LOCK_TTL: Duration = Duration::from_secs(25);
+
 /// What the command line says; nothing where an option is not given.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -138,18 +146,13 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
     without_effect(&mut layers)?;
     let connect = connect_options(&mut layers, overrides)?;
     let output = output(&mut layers, overrides)?;
-    let lease = |default, in_seconds| Time {
-        default: Some(Duration::from_secs(default)),
-        check: values::lease_time,
-        zero_is_default: in_seconds,
-        in_seconds,
-    };
-    let session_ttl = must(layers.time(&keys::SESSION_TTL, None, &lease(5, true))?);
-    let lock_ttl = must(layers.time(&keys::LOCK_TTL, None, &lease(25, false))?);
-    let period = Time { default: None, check: |_| Ok(()), zero_is_default: true, in_seconds: false };
-    let auto_compact = layers.time(&keys::AUTO_COMPACT, None, &period)?.map(|given| given.value);
+    let lease = |in_seconds| Time { check: values::lease_time, zero_is_default: in_seconds, in_seconds };
+    let session_ttl = layers.time_or(&keys::SESSION_TTL, None, SESSION_TTL, &lease(true))?;
+    let lock_ttl = layers.time_or(&keys::LOCK_TTL, None, LOCK_TTL, &lease(false))?;
+    let period = Time { check: |_| Ok(()), zero_is_default: true, in_seconds: false };
+    let auto_compact = layers.time(&keys::AUTO_COMPACT, None, &period)?;
     let resync_after_reconnect = layers.switch(&keys::RESYNC, None)?.value;
-    let proto = layers.values.proto()?;
+    let proto = proto(&mut layers)?;
     let Layers { notes: Notes { warnings, details }, settings, .. } = layers;
     Ok(Config {
         connect,
@@ -166,25 +169,16 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
     })
 }
 
-/// The value of a duration that has a default.
-fn must(given: Option<Given<Duration>>) -> Duration {
-    given.map(|given| given.value).unwrap_or_default()
-}
-
 fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<ConnectOptions, ConfigError> {
     let (endpoints, tls) = reach::endpoints_and_tls(layers, overrides)?;
     let credentials = login::credentials(layers, overrides)?;
-    let bound = |default, zero_is_default| Time {
-        default: Some(Duration::from_secs(default)),
-        check: values::positive,
-        zero_is_default,
-        in_seconds: false,
-    };
-    let dial_timeout = must(layers.time(&keys::DIAL_TIMEOUT, overrides.dial_timeout, &bound(1, false))?);
-    let op_timeout = must(layers.time(&keys::OP_TIMEOUT, overrides.op_timeout, &bound(3, false))?);
-    let keepalive_time = keepalive_time(layers, &bound(10, true))?;
-    let keepalive_timeout = must(layers.time(&keys::KEEPALIVE_TIMEOUT, None, &bound(5, true))?);
-    let connect_wait = connect_wait(layers, overrides, &bound(2, true))?;
+    let bound = Time { check: values::positive, zero_is_default: false, in_seconds: false };
+    let dial_timeout = layers.time_or(&keys::DIAL_TIMEOUT, overrides.dial_timeout, DIAL_TIMEOUT, &bound)?;
+    let op_timeout = layers.time_or(&keys::OP_TIMEOUT, overrides.op_timeout, OP_TIMEOUT, &bound)?;
+    let bound = Time { zero_is_default: true, ..bound };
+    let keepalive_time = keepalive_time(layers, &bound)?;
+    let keepalive_timeout = layers.time_or(&keys::KEEPALIVE_TIMEOUT, None, KEEPALIVE_TIMEOUT, &bound)?;
+    let connect_wait = connect_wait(layers, overrides, &bound)?;
     let namespace = namespace(layers, overrides)?;
     let qps = qps(layers, overrides)?;
     Ok(ConnectOptions {
@@ -204,16 +198,16 @@ fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Con
 /// etcd cuts clients that ping more often than every 5 s.
 fn keepalive_time(layers: &mut Layers<'_>, rules: &Time) -> Result<Duration, ConfigError> {
     const LEAST: Duration = Duration::from_secs(5);
-    let Some(given) = layers.time(&keys::KEEPALIVE_TIME, None, rules)? else { return Ok(LEAST) };
-    if given.value >= LEAST {
-        return Ok(given.value);
+    let key = &keys::KEEPALIVE_TIME;
+    let given = layers.chosen_time(key, None, rules)?;
+    let mut given = given.unwrap_or(Given { value: KEEPALIVE_TIME, source: Source::Default });
+    if given.value < LEAST {
+        let (value, source) = (format_duration(given.value), &given.source);
+        layers.warn(format!("{source}: {}: {value} is raised to 5s, because etcd cuts clients below that", key.name));
+        given.value = LEAST;
     }
-    let (value, source) = (format_duration(given.value), given.source);
-    layers
-        .warn(format!("{source}: dial-keep-alive-time: {value} is raised to 5s, because etcd cuts clients below that"));
-    layers.settings.retain(|setting| setting.key != keys::KEEPALIVE_TIME.name);
-    layers.record(keys::KEEPALIVE_TIME.name, Some(format_duration(LEAST)), source);
-    Ok(LEAST)
+    layers.record(key.name, Some(format_duration(given.value)), given.source);
+    Ok(given.value)
 }
 
 fn connect_wait(
@@ -222,9 +216,9 @@ fn connect_wait(
     rules: &Time,
 ) -> Result<Option<ConnectWait>, ConfigError> {
     let delayed = layers.switch(&keys::DELAYED_START, None)?.value;
-    let interval = must(layers.time(&keys::RECONNECT, None, rules)?);
-    let any = Time { default: None, check: |_| Ok(()), zero_is_default: false, in_seconds: false };
-    let limit = layers.time(&keys::CONNECT_WAIT, overrides.connect_wait, &any)?.map(|given| given.value);
+    let interval = layers.time_or(&keys::RECONNECT, None, RECONNECT, rules)?;
+    let any = Time { check: |_| Ok(()), zero_is_default: false, in_seconds: false };
+    let limit = layers.time(&keys::CONNECT_WAIT, overrides.connect_wait, &any)?;
     Ok(match limit {
         Some(limit) if limit.is_zero() => None,
         Some(limit) => Some(ConnectWait { limit: Some(limit), interval }),
@@ -262,6 +256,15 @@ fn output(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<Strin
     }
     layers.record_given(&keys::OUTPUT, given.as_ref(), Clone::clone);
     Ok(given.map(|given| given.value))
+}
+
+fn proto(layers: &mut Layers<'_>) -> Result<Vec<ProtoRule>, ConfigError> {
+    let given = layers.values.proto()?;
+    layers.record_given(&keys::PROTO, given.as_ref(), |rules| {
+        let rules = rules.iter().map(|rule| format!("{}={}", rule.prefix.escape_debug(), rule.message));
+        rules.collect::<Vec<_>>().join(",")
+    });
+    Ok(given.map(|given| given.value).unwrap_or_default())
 }
 
 /// Ligato's `expand-env-variables` would change what the file says, and is not done here.

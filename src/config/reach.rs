@@ -56,22 +56,15 @@ fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Give
     let key = &keys::ENDPOINTS;
     let flag = overrides.endpoints.as_ref().map(|texts| texts.iter().flat_map(|text| split(text)).collect::<Vec<_>>());
     if flag.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Problem::new("names no endpoint").from(&Source::Flag(key.flag)));
+        return Err(Problem::new("names no endpoint").by(&Source::Flag(key.flag)));
     }
-    let mut given: Vec<Given<Vec<String>>> = Vec::new();
-    given.extend(flag.map(|value| Given { value, source: Source::Flag(key.flag) }));
+    let flag = flag.map(|value| Given { value, source: Source::Flag(key.flag) });
+    let mut given: Vec<Given<Vec<String>>> = flag.into_iter().collect();
     let file = layers.values.texts(key.name)?;
-    let from_env = |name: &'static str| {
-        let found = layers.env_value(name, in_env::texts)?;
-        Ok(found.filter(|given| !given.value.is_empty()))
-    };
-    let own: Result<_, ConfigError> = from_env(key.env);
-    // What cannot be read matters only where nothing higher is given.
-    given.extend(if given.is_empty() { own? } else { own.ok().flatten() });
+    add_variable(layers, key.env, &mut given)?;
     given.extend(file);
     for name in key.fallback {
-        let other = from_env(name);
-        given.extend(if given.is_empty() { other? } else { other.ok().flatten() });
+        add_variable(layers, name, &mut given)?;
     }
     let mut given = given.into_iter();
     let Some(winner) = given.next() else {
@@ -85,6 +78,20 @@ fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Give
     }
     layers.record(key.name, Some(shown(&winner.value)), winner.source.clone());
     Ok(winner)
+}
+
+/// Adds a variable's endpoints, if it has any. What cannot be read matters only where nothing higher is given.
+fn add_variable(
+    layers: &Layers<'_>,
+    name: &'static str,
+    given: &mut Vec<Given<Vec<String>>>,
+) -> Result<(), ConfigError> {
+    match layers.variable(name, in_env::texts) {
+        Ok(found) => given.extend(found.filter(|found| !found.value.is_empty())),
+        Err(error) if given.is_empty() => return Err(error),
+        Err(_) => {}
+    }
+    Ok(())
 }
 
 /// Endpoints for display; whatever stands before an `@` could be a password.

@@ -71,14 +71,13 @@ pub(super) mod in_file {
     pub fn duration(raw: &Raw, warning: &mut Option<String>) -> Result<Duration, Problem> {
         if let Some(nanos) = whole(raw) {
             if (1..1_000_000).contains(&nanos) {
-                *warning = Some(format!(
-                    "{nanos} is nanoseconds; did you mean {nanos}s or {nanos}ms? (a unit makes it clear)"
-                ));
+                *warning = Some(format!("{nanos} is nanoseconds; did you mean {nanos}s or {nanos}ms?"));
             }
-            let nanos = if nanos < 0 { Err("is negative") } else { u64::try_from(nanos).map_err(|_| "is too long") };
-            return nanos.ok().filter(|n| i64::try_from(*n).is_ok()).map(Duration::from_nanos).ok_or_else(|| {
-                Problem::new(format!("{} nanoseconds {}", shown(raw), nanos.err().unwrap_or("is too long")))
-            });
+            return match i64::try_from(nanos).map(u64::try_from) {
+                Ok(Ok(nanos)) => Ok(Duration::from_nanos(nanos)),
+                Ok(Err(_)) => Err(Problem::new(format!("{nanos} is negative"))),
+                Err(_) => Err(Problem::new(format!("{nanos} nanoseconds are too long"))),
+            };
         }
         match raw {
             Raw::Text(text) => parse_duration(text).map_err(|e| match e {
@@ -96,17 +95,23 @@ pub(super) mod in_file {
 
     /// A bare number is seconds.
     pub fn seconds(raw: &Raw, warning: &mut Option<String>) -> Result<Duration, Problem> {
-        match whole(raw) {
-            Some(seconds) => {
-                let seconds =
-                    u64::try_from(seconds).map_err(|_| Problem::new(format!("{seconds} seconds is negative")))?;
-                if seconds >= 1_000_000 {
-                    *warning = Some(format!("{seconds} is seconds; did you mean a shorter time, like 5 or 5s?"));
-                }
-                Ok(Duration::from_secs(seconds))
-            }
-            None => duration(raw, warning),
+        let quoted = match raw {
+            Raw::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        let Some(seconds) = whole(raw).or(quoted) else {
+            return match raw {
+                Raw::Float(n) => Err(Problem::new(format!("{n} is no whole number of seconds"))),
+                _ => duration(raw, warning),
+            };
+        };
+        let Ok(seconds) = u64::try_from(seconds) else {
+            return Err(Problem::new(format!("{seconds} is negative")));
+        };
+        if seconds >= 1_000_000 {
+            *warning = Some(format!("{seconds} is seconds; did you mean a shorter time, like 5 or 5s?"));
         }
+        Ok(Duration::from_secs(seconds))
     }
 
     pub fn number(raw: &Raw) -> Result<f64, Problem> {
@@ -134,10 +139,6 @@ pub(super) mod in_file {
             Raw::Int(n) => Ok(vec![n.to_string()]),
             other => Err(Problem::new(format!("must be a list of texts, not {}", kind(other)))),
         }
-    }
-
-    fn shown(raw: &Raw) -> String {
-        whole(raw).map_or_else(String::new, |n| n.to_string())
     }
 }
 

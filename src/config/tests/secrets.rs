@@ -1,0 +1,140 @@
+//! Users, passwords, and that nobody sees them.
+
+use super::*;
+
+const PASSWORD: &str = "hunter2-secret";
+
+fn login(setup: &Setup) -> (String, String) {
+    let credentials = setup.ok().connect.credentials.expect("a login");
+    (credentials.user, credentials.password.expose().to_owned())
+}
+
+#[test]
+fn where_the_password_may_come_from() {
+    let mut setup = Setup::with("username: file\npassword: by-file\n").env("ETCDCTL_PASSWORD", "by-etcdctl");
+    assert_eq!(login(&setup), ("file".into(), "by-file".into()));
+    setup = setup.env("KVADM_PASSWORD", "by-env");
+    assert_eq!(login(&setup), ("file".into(), "by-env".into()));
+    let path = setup.write("pw-env", "by-env-file\r\n");
+    setup = setup.env("KVADM_PASSWORD_FILE", path.to_str().unwrap());
+    assert_eq!(login(&setup), ("file".into(), "by-env-file".into()));
+    let path = setup.write("pw-flag", " by flag \n\n");
+    setup = setup.set(|o| {
+        o.password_file = Some(path);
+        o.user = Some("flag".into());
+    });
+    assert_eq!(login(&setup), ("flag".into(), " by flag \n".into()), "one line's end is cut, nothing else");
+    assert_eq!(setup.setting("password"), "(redacted) (flag --password-file)");
+}
+
+#[test]
+fn etcdctls_user_may_carry_its_password() {
+    let setup = Setup::new().env("ETCDCTL_USER", "root:a:b");
+    assert_eq!(login(&setup), ("root".into(), "a:b".into()));
+    let setup = setup.env("ETCDCTL_PASSWORD", "p");
+    assert_eq!(login(&setup), ("root".into(), "p".into()));
+    let setup = Setup::new().env("ETCDCTL_USER", "root:x").set(|o| o.user = Some("other".into()));
+    assert!(setup.error().starts_with("flag --user: user 'other' has no password"), "another user's is not taken");
+    assert_eq!(Setup::new().env("ETCDCTL_USER", ":x").error(), "env ETCDCTL_USER: the user's name is empty");
+}
+
+#[test]
+fn half_a_login() {
+    let hint = " (hint: give one by --password-file FILE, env KVADM_PASSWORD, or 'password' in the configuration file)";
+    let setup = Setup::with("\nusername: root\n");
+    assert_eq!(setup.error(), format!("D/etcd.yaml:2: username: user 'root' has no password{hint}"));
+    let setup = Setup::new().env("KVADM_USER", "root");
+    assert_eq!(setup.error(), format!("env KVADM_USER: user 'root' has no password{hint}"));
+    let setup = Setup::new().env("KVADM_PASSWORD", PASSWORD);
+    assert_eq!(setup.warnings(), ["the password from env KVADM_PASSWORD has no effect without a user"]);
+    assert!(setup.ok().connect.credentials.is_none());
+}
+
+#[test]
+fn password_files_that_are_refused() {
+    for (content, expected) in [
+        (&b""[..], "the password in D/pw is empty"),
+        (b"\n", "the password in D/pw is empty"),
+        (b"\xff\n", "the password in D/pw is not UTF-8"),
+        (&[b'x'; 70_000], "cannot read D/pw: more than 65536 bytes"),
+    ] {
+        let setup = Setup::new();
+        let path = setup.write("pw", content);
+        let setup = setup.set(|o| o.password_file = Some(path));
+        assert_eq!(setup.error(), format!("flag --password-file: {expected}"));
+    }
+    let setup = Setup::new().set(|o| o.password_file = Some("/nowhere".into()));
+    assert_eq!(setup.error(), "flag --password-file: cannot read /nowhere: no such file or directory");
+}
+
+#[test]
+fn files_that_others_may_read_are_warned_of() {
+    let warned = |mode, text: &str| {
+        let setup = Setup::with(text);
+        setup.chmod(&setup.path("etcd.yaml"), mode);
+        setup.warnings()
+    };
+    let expected = "D/etcd.yaml holds a password and others may read it (mode 640); chmod 600 D/etcd.yaml";
+    assert_eq!(warned(0o640, "username: u\npassword: p\n"), [expected]);
+    assert_eq!(warned(0o604, "username: u\npassword: p\n").len(), 1);
+    assert_eq!(warned(0o644, "token: t\n").len(), 1);
+    assert_eq!(warned(0o600, "username: u\npassword: p\n"), [""; 0]);
+    assert_eq!(warned(0o644, "qps: 1\npassword: ''\n"), [""; 0]);
+    let setup = Setup::with("username: u\n");
+    let path = setup.write("pw", "x");
+    setup.chmod(&path, 0o644);
+    let setup = setup.set(|o| o.password_file = Some(path));
+    assert_eq!(setup.warnings(), ["D/pw holds a password and others may read it (mode 644); chmod 600 D/pw"]);
+}
+
+/// Whatever is wrong with a file that holds a password: nothing that comes out shows it.
+#[test]
+fn nothing_shows_a_password() {
+    let texts = [
+        format!("password: {PASSWORD}\nusername: u\nqps: 1\n"),
+        format!("password: {PASSWORD}\n"),
+        format!("password: {PASSWORD}\npassword: {PASSWORD}\n"),
+        format!("password: !!int {PASSWORD}\n"),
+        format!("password: !secret {PASSWORD}\n"),
+        format!("password: [{PASSWORD}]\n"),
+        format!("password: {{{PASSWORD}: 1}}\n"),
+        format!("password: {{{PASSWORD}: 1, {PASSWORD}: 2}}\n"),
+        format!("password: {PASSWORD}: x\n"),
+        format!("password: '{PASSWORD}\nqps: 1\n"),
+        format!("password: @{PASSWORD}\n"),
+        format!("password: *{PASSWORD}\n"),
+        format!("password: \"\\q{PASSWORD}\"\n"),
+        format!("password: >{PASSWORD}\n"),
+        format!("token: !!float {PASSWORD}\n"),
+        format!("passwrod: {PASSWORD}\n"),
+        format!("passwrod: !!int {PASSWORD}\n"),
+        format!("passwrod: !!null {PASSWORD}\n"),
+        format!("passwrod: {{{PASSWORD}: 1, {PASSWORD}: 2}}\n"),
+        format!("endpoints: http://u:{PASSWORD}@h:1\n"),
+        format!("endpoints: ['u:{PASSWORD}@h']\n"),
+        format!("{PASSWORD}\n"),
+        format!("- {PASSWORD}\n"),
+        format!("!!int {PASSWORD}\n"),
+        format!("username: 'u:{PASSWORD}'\npassword:\n").replace(&format!(":{PASSWORD}"), ""),
+    ];
+    for text in texts {
+        for strict in [false, true] {
+            let setup =
+                Setup::with(&text).env("ETCD_ENDPOINTS", &format!("u:{PASSWORD}@other")).set(|o| o.strict = strict);
+            let (shown, debug) = match setup.load() {
+                Ok(config) => (format!("{:?}{:?}", config.warnings, config.details), format!("{config:?}")),
+                Err(error) => (format!("{error}{:?}", error.hint), format!("{error:?}")),
+            };
+            assert!(!shown.contains(PASSWORD), "{text}: {shown}");
+            assert!(!debug.contains(PASSWORD), "{text}: {debug}");
+        }
+    }
+    for setup in [
+        Setup::new().env("KVADM_USER", &format!("u:{PASSWORD}")),
+        Setup::new().set(|o| o.user = Some(format!("u:{PASSWORD}"))),
+        Setup::new().set(|o| o.endpoints = Some(vec![format!("http://u:{PASSWORD}@h")])),
+    ] {
+        assert!(!setup.error().contains(PASSWORD), "{}", setup.error());
+        assert!(setup.error().contains("hint"), "{}", setup.error());
+    }
+}
