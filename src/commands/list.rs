@@ -112,7 +112,7 @@ struct Listing<'a> {
 impl Listing<'_> {
     async fn stream(&mut self, mut reader: RangeReader) -> Result<(), Failure> {
         let mut sink = self.ctx.out.stream();
-        let progress = self.ctx.out.progress("listing", None);
+        let progress = self.ctx.out.progress_beside_data("listing", None);
         'pages: while let Some(page) = self.page(&mut reader).await? {
             progress.set_total(reader.total());
             progress.inc(page.len() as u64);

@@ -165,6 +165,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the answer was larger than what is taken in one piece; asking for less at once helps.
+    pub(super) fn is_too_much_at_once(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("decoded message length too large"))
+    }
+
     /// Whether this is etcd's refusal of the given kind.
     pub fn is_refusal(&self, wanted: Refusal) -> bool {
         matches!(self, Self::Refused { kind, .. } if *kind == wanted)

@@ -55,10 +55,20 @@ impl Store {
         }
         let mut found = Found { kvs: Vec::with_capacity(keys.len()), revision };
         // One operation of the transaction is the lock's, where there is a guard.
-        for chunk in keys.chunks(MAX_TXN_OPS - 1) {
+        let mut most = MAX_TXN_OPS - 1;
+        while found.kvs.len() < keys.len() {
+            let rest = &keys[found.kvs.len()..];
+            let chunk = &rest[..most.min(rest.len())];
             let read = |key: &Vec<u8>| Op::get_at(Over::Key(key.clone()), found.revision);
             let txn = Txn { then: chunk.iter().map(read).collect(), ..Txn::default() };
-            let answer = self.read_txn("get", txn, guard).await?;
+            let answer = match self.read_txn("get", txn, guard).await {
+                // Large values: fewer of them fit into one answer.
+                Err(error) if most > 1 && error.is_too_much_at_once() => {
+                    most = most.min(rest.len()) / 2;
+                    continue;
+                }
+                other => other?,
+            };
             if found.revision == 0 {
                 found.revision = answer.revision;
             }
@@ -76,7 +86,8 @@ impl Store {
         let answer = self
             .call(Request::read("get", &absolute), |client| {
                 let (key, options) = (absolute.clone(), options.clone());
-                async move { Self::kv(&client).get(key, Some(options)).await }
+                // A single value is taken however large it is.
+                async move { client.kv_client().max_decoding_message_size(usize::MAX).get(key, Some(options)).await }
             })
             .await?;
         let mut response = answer.value;

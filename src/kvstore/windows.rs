@@ -172,9 +172,7 @@ impl Window {
         loop {
             match self.ask().await {
                 // A run of large values: half as many fit.
-                Err(Error::Refused { message, .. })
-                    if self.limit > 1 && message.contains("decoded message length too large") =>
-                {
+                Err(error) if self.limit > 1 && error.is_too_much_at_once() => {
                     self.limit /= 2;
                 }
                 other => return other,

@@ -51,7 +51,7 @@ fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
             Ok(())
         }
         Value::Int(number) => write!(out, "{number}"),
-        Value::Uint(number) => write!(out, "{number}"),
+        Value::Uint(number) | Value::Size(number) => write!(out, "{number}"),
         Value::Hex(id) => write!(out, "\"{id:x}\""),
         Value::Millis(millis) => write!(out, "{millis:.3}"),
         Value::Bool(yes) => write!(out, "{yes}"),

@@ -304,7 +304,12 @@ impl Out {
         });
     }
 
-    /// A bar, if somebody looks at stderr and stdout does not scroll past it.
+    /// A bar for something that prints data meanwhile: only where the data goes elsewhere.
+    pub fn progress_beside_data(&self, label: &'static str, total: Option<u64>) -> Progress {
+        if self.shared.terminal { Progress::hidden() } else { self.progress(label, total) }
+    }
+
+    /// A bar, if somebody looks at stderr.
     pub fn progress(&self, label: &'static str, total: Option<u64>) -> Progress {
         if self.shared.bars { Progress::new(label, total, &self.shared.slot) } else { Progress::hidden() }
     }

@@ -95,6 +95,11 @@ pub(super) fn lock(slot: &Slot) -> std::sync::MutexGuard<'_, Option<ProgressBar>
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A size in the unit that suits it: `20.00 KiB`.
+pub(super) fn human_bytes(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
 /// Writes while the bar, if there is one, stands aside.
 pub(super) fn aside<T>(slot: &Slot, write: impl FnOnce() -> T) -> T {
     let bar = lock(slot).clone();

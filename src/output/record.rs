@@ -44,6 +44,8 @@ pub enum Value<'a> {
     Int(i64),
     /// A count or size.
     Uint(u64),
+    /// A size in bytes; tables show it in larger units.
+    Size(u64),
     /// An ID of 64 bits: a hex string, for JSON's numbers lose digits.
     Hex(u64),
     /// Milliseconds, shown to the thousandth.
@@ -67,6 +69,11 @@ impl<'a> Value<'a> {
     /// A number, or nothing.
     pub fn int(number: Option<i64>) -> Self {
         number.map_or(Value::Absent, Value::Int)
+    }
+
+    /// A size, or nothing.
+    pub fn size(bytes: Option<u64>) -> Self {
+        bytes.map_or(Value::Absent, Value::Size)
     }
 
     /// A count, or nothing.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::progress::human_bytes;
 use super::record::{Record, Show, Value};
 use super::sanitize::sanitize;
 use super::text;
@@ -160,13 +161,14 @@ fn cells(record: &dyn Record) -> (Vec<&'static str>, Vec<Cell>) {
 }
 
 fn cell(value: &Value<'_>) -> Cell {
-    let number = matches!(value, Value::Int(_) | Value::Uint(_) | Value::Millis(_));
+    let number = matches!(value, Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Millis(_));
     let text = match value {
         Value::Bytes(bytes) => {
             let head = &bytes[..bytes.len().min(LONGEST)];
             cut(&sanitize(head, false), if head.len() < bytes.len() { LONGEST - 1 } else { usize::MAX }).into_owned()
         }
         Value::Str(text) => sanitize(text.as_bytes(), false).into_owned(),
+        Value::Size(bytes) => human_bytes(*bytes),
         other => {
             let mut shown = String::new();
             text::value(&mut shown, other);

@@ -24,9 +24,9 @@ pub fn value(out: &mut String, value: &Value<'_>) {
         Value::Bytes(bytes) => escape_into(out, bytes),
         Value::Str(text) => escape_into(out, text.as_bytes()),
         Value::Int(number) => out.push_str(&number.to_string()),
-        Value::Uint(number) => out.push_str(&number.to_string()),
+        Value::Uint(number) | Value::Size(number) => out.push_str(&number.to_string()),
         Value::Hex(id) => out.push_str(&format!("{id:x}")),
-        Value::Millis(millis) => out.push_str(&format!("{millis:.1}ms")),
+        Value::Millis(millis) => out.push_str(&format!("{millis:.1}")),
         Value::Bool(yes) => out.push_str(if *yes { "yes" } else { "no" }),
         Value::Strings(texts) => {
             for (index, text) in texts.iter().enumerate() {

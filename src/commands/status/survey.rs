@@ -173,12 +173,12 @@ pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
     let store = ctx.store();
     let mut asked: JoinSet<(usize, Looked)> = JoinSet::new();
     let mut endpoints = store.options().endpoints.clone();
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        asked.spawn(ask(index, store.clone(), endpoint.clone()));
+    }
     let listed = store.members().await;
     if let Err(Error::Interrupted { .. } | Error::Deadline { .. } | Error::Refused { .. } | Error::Tls(_)) = &listed {
         return Err(listed.err().map_or_else(|| Failure::new(Exit::Unreachable, "no members"), Failure::from));
-    }
-    for (index, endpoint) in endpoints.iter().enumerate() {
-        asked.spawn(ask(index, store.clone(), endpoint.clone()));
     }
     let mut found: Vec<(usize, Looked)> = asked.join_all().await;
     let mut general = Vec::new();
