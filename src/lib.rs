@@ -89,7 +89,8 @@ fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {
 
 /// Writes what is left to say and turns the result into the program's end: the one place that does.
 fn end(out: &Out, signals: Option<&Signals>, result: Result<Exit, Failure>) -> ExitCode {
-    let result = result.and_then(|exit| out.flush().map(|()| exit).map_err(Failure::from));
+    let flushed = out.flush().map_err(Failure::from);
+    let result = result.and_then(|exit| flushed.map(|()| exit));
     let exit = match result {
         Ok(exit) => exit,
         Err(failure) if failure.is_broken_pipe() => Exit::Done,

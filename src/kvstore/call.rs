@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use etcd_client::Client;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::error::{Fate, classify};
 use super::{Error, Notice, Refusal, Revision, Store, Trace};
@@ -92,7 +92,7 @@ impl Store {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let started = Instant::now();
-        let patience = self.inner.options.op_timeout * 2;
+        let mut waits = false;
         let mut pause = FIRST_PAUSE;
         let mut uncertain = false;
         loop {
@@ -115,10 +115,16 @@ impl Store {
             }
             let wait = match &error {
                 Error::Unreachable { .. } => match self.connect_pause(started) {
-                    Some(wait) => wait,
+                    Some(wait) => {
+                        if !std::mem::replace(&mut waits, true) {
+                            let text = format!("no etcd endpoint answers yet; trying again every {wait:?}");
+                            self.session.observer.notice(Notice::Warning, &text);
+                        }
+                        wait
+                    }
                     None => return Err(self.last_word(request, error, uncertain)),
                 },
-                _ if started.elapsed() >= patience => return Err(self.last_word(request, error, uncertain)),
+                _ if started.elapsed() >= self.inner.patience => return Err(self.last_word(request, error, uncertain)),
                 _ => pause,
             };
             self.inner.sticky.leave(mark);
@@ -144,7 +150,7 @@ impl Store {
                 .ready(request.effect != Effect::Read)
                 .await
                 .map_err(|f| super::error::of_transport(&f))?;
-            self.client(request.leader).await.map_err(told)
+            self.logged_in(request).await
         };
         let client = tokio::select! {
             biased;
@@ -169,6 +175,23 @@ impl Store {
                 Err(_) if writes => Err((unknown(op, Error::Deadline { op, last: None }), Fate::Final)),
                 Err(_) => Err((Error::Deadline { op, last: None }, Fate::Final)),
             },
+        }
+    }
+
+    /// The client; where there are credentials, after a login within a bound of its own. Whatever becomes of the login,
+    /// the request itself was not sent.
+    async fn logged_in(&self, request: Request<'_>) -> Result<Client, (Error, Fate)> {
+        let (op, limit) = (request.op, self.inner.options.op_timeout);
+        match timeout(limit, self.client(request.leader)).await {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(error)) => match classify(op, &self.inner.sticky.current(), error) {
+                (error, Fate::Unknown) => Err((error, Fate::NotDone)),
+                other => Err(other),
+            },
+            Err(_) => {
+                let endpoint = self.inner.sticky.current();
+                Err((Error::Timeout { op, endpoint, after: limit }, Fate::NotDone))
+            }
         }
     }
 

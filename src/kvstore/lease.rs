@@ -1,11 +1,15 @@
 //! Leases: granting, revoking, and what is left of one.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
 
 use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
 
 use super::call::{Effect, Request};
 use super::{Error, LeaseId, Refusal, Store};
+
+/// How long the revocation of a lease whose grant was not answered may take.
+const CLEANUP: Duration = Duration::from_secs(1);
 
 /// A lease as etcd granted it, or what is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,11 @@ impl Store {
             Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseExists) => {
                 let granted = self.time_to_live(id).await?;
                 granted.ok_or(Error::Protocol { op: "lease grant", what: "the lease is gone already".to_owned() })
+            }
+            // It may be there or may still come: nobody but this call knows its ID, so nobody else can take it away.
+            Err(error @ (Error::Unknown { .. } | Error::Interrupted { unknown: true, .. })) => {
+                let _ = self.for_cleanup(CLEANUP).revoke(id).await;
+                Err(error)
             }
             Err(error) => Err(error),
         }

@@ -27,6 +27,8 @@ pub(super) struct Inner {
     pub(super) options: ConnectOptions,
     pub(super) sticky: Sticky,
     pub(super) limiter: Option<Limiter>,
+    /// How long a request is tried again while the cluster cannot serve it.
+    pub(super) patience: Duration,
     with_leader: OnceCell<Client>,
     any_member: OnceCell<Client>,
 }
@@ -34,18 +36,25 @@ pub(super) struct Inner {
 impl Store {
     /// Makes the handle; no I/O.
     pub fn new(options: ConnectOptions, session: Session) -> Self {
+        // Long enough for an election.
+        let patience = options.op_timeout * 2;
+        Self::over(options, session, patience)
+    }
+
+    fn over(options: ConnectOptions, session: Session, patience: Duration) -> Self {
         let sticky = Sticky::new(&options, &session);
         let limiter = options.qps.map(Limiter::new);
-        let inner = Inner { options, sticky, limiter, with_leader: OnceCell::new(), any_member: OnceCell::new() };
+        let inner =
+            Inner { options, sticky, limiter, patience, with_leader: OnceCell::new(), any_member: OnceCell::new() };
         Self { inner: Arc::new(inner), session }
     }
 
-    /// A handle on one endpoint alone, which need not be a configured one: no fail-over, no waiting.
+    /// A handle on one endpoint alone, which need not be a configured one: no fail-over, no waiting, no second try.
     pub fn pinned(&self, endpoint: &Endpoint) -> Self {
         let mut options = self.inner.options.clone();
         options.endpoints = vec![endpoint.clone()];
         options.connect_wait = None;
-        Self::new(options, self.session.clone())
+        Self::over(options, self.session.clone(), Duration::ZERO)
     }
 
     /// The same store for what must be done although the command was told to end: the signal does not reach it, and

@@ -92,7 +92,7 @@ impl RangeReader {
                 Next::From(start) => self.window(start).read().await?,
                 Next::Coming(task) => match task.await {
                     Ok(page) => page?,
-                    Err(_) => return Err(Error::Interrupted { op: "list", unknown: false }),
+                    Err(error) => return Err(Error::Protocol { op: "list", what: error.to_string() }),
                 },
             };
             let kvs = self.take(page);

@@ -45,12 +45,24 @@ impl Sink {
     /// # Errors
     /// The stream is closed or full.
     pub fn finish(mut self) -> io::Result<()> {
+        self.lay_out();
         let mut stdout = self.out.stdout();
-        if let Some(layout) = &mut self.layout {
-            layout.finish(&mut stdout.text);
-        }
         stdout.put_text()?;
         stdout.drain()
+    }
+
+    fn lay_out(&mut self) {
+        if let Some(mut layout) = self.layout.take() {
+            layout.finish(&mut self.out.stdout().text);
+        }
+    }
+}
+
+impl Drop for Sink {
+    /// A listing that fails half-way still shows what it had.
+    fn drop(&mut self) {
+        self.lay_out();
+        let _ = self.out.stdout().put_text();
     }
 }
 

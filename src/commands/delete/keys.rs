@@ -88,6 +88,7 @@ impl Job<'_> {
             self.ctx.out.note(&format!("no key {}", bytes::escape(key)));
         }
         if self.ctx.safety.dry_run {
+            self.rehearse(&there).await?;
             if self.prev {
                 self.print(&there)?;
             }
@@ -107,19 +108,31 @@ impl Job<'_> {
         self.remove(&there, found.revision, missing).await
     }
 
+    /// Asks whether the conditions hold, and does nothing else.
+    async fn rehearse(&self, there: &[KeyValue]) -> Result<(), Failure> {
+        let [only] = there else { return Ok(()) };
+        let compares = self.conditions.compares(&only.key);
+        let asked = Txn { compares, then: vec![], otherwise: self.conditions.reads(&only.key) };
+        let result = self.ctx.store().txn("delete (dry run)", &asked, self.guard.as_ref(), Again::Harmless).await?;
+        if result.succeeded {
+            return Ok(());
+        }
+        let why = self.conditions.explain(&only.key, &result.results);
+        Err(Failure::conflict(why).context("dry run: a condition does not hold"))
+    }
+
     /// Deletes in transactions as large as etcd takes, each on the condition that its keys are as they were read.
     async fn remove(&self, there: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
         let mut deleted: u64 = 0;
         for chunk in there.chunks(MAX_TXN_OPS - 1) {
             let mut compares: Vec<_> = chunk.iter().map(|kv| Compare::unchanged(&kv.key, kv.mod_revision)).collect();
+            let mut otherwise: Vec<_> = chunk.iter().map(|kv| Op::get_at(Over::Key(kv.key.clone()), 0)).collect();
             if let [only] = chunk {
                 compares.extend(self.conditions.compares(&only.key));
+                otherwise = self.conditions.reads(&only.key);
             }
-            let txn = Txn {
-                compares,
-                then: chunk.iter().map(|kv| delete(&kv.key, false)).collect(),
-                otherwise: chunk.iter().map(|kv| Op::get_at(Over::Key(kv.key.clone()), 0)).collect(),
-            };
+            let then = chunk.iter().map(|kv| delete(&kv.key, false)).collect();
+            let txn = Txn { compares, then, otherwise };
             let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await?;
             if !result.succeeded {
                 return Err(self.refused(chunk, &result, deleted));

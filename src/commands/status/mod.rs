@@ -78,6 +78,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             show(ctx, &survey)?;
             return end(&survey);
         }
+        if let Some(progress) = &progress {
+            progress.wait();
+        }
         ctx.sleep(LOOK).await?;
     }
 }

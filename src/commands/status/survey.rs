@@ -215,6 +215,13 @@ pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
         return Err(listed.err().map_or_else(|| nobody(&survey), Failure::from));
     }
     strangers(&mut survey);
+    if survey.verdict() == Verdict::NoQuorum {
+        // Alarms are read, and writes done, by way of the quorum: asking would only wait.
+        if prove {
+            survey.proof = Some(Proof::Failed("no member answers a read that needs the quorum".to_owned()));
+        }
+        return Ok(survey);
+    }
     match store.alarms().await {
         Ok(alarms) => place(&mut survey, &alarms),
         Err(error) => survey.general.push(format!("the alarms are not known: {error}")),
