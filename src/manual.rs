@@ -63,6 +63,7 @@ revisions, versions and counts are numbers. What is absent is left out.
   put KEY          outcome, key, mod_revision, lease, ttl, written
   put --from       written (or would_write), unchanged, exists, unknown, leases
   delete           deleted (or would_delete), kept, revision; --prev: the records that went
+  lease            lease, ttl, left (seconds), keys (their number; of 'show' a list of key)
   txn              branch, revision, succeeded, dry_run, results: for each operation op, and
                    put: prev; get: count, more, kvs; delete: deleted, prev;
                    txn: branch, succeeded, results

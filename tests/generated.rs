@@ -23,16 +23,20 @@ fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
     }
     let mut command = shown(kvadm::command());
     command.build();
-    let mut verbs: Vec<_> = command.get_subcommands().cloned().collect();
-    verbs.sort_by(|a, b| a.get_name().cmp(b.get_name()));
     files.insert(PathBuf::from("man/kvadm.1"), manual(shown(kvadm::command())));
-    for verb in verbs {
-        let name = format!("kvadm-{}", verb.get_name());
-        let mut page = Vec::new();
-        page_of(verb).render(&mut page).unwrap();
-        files.insert(Path::new("man").join(format!("{name}.1")), page);
-    }
+    pages(&mut files, "kvadm", &command);
     files
+}
+
+/// A page for each verb, and for each verb of a verb.
+fn pages(files: &mut BTreeMap<PathBuf, Vec<u8>>, name: &str, command: &clap::Command) {
+    for verb in command.get_subcommands() {
+        let name = format!("{name}-{}", verb.get_name());
+        let mut page = Vec::new();
+        page_of(verb.clone()).render(&mut page).unwrap();
+        files.insert(Path::new("man").join(format!("{name}.1")), page);
+        pages(files, &name, verb);
+    }
 }
 
 /// The pages say what `-h` leaves out for brevity.
@@ -101,7 +105,10 @@ fn man_pages_and_completions_are_in_step() {
 
 #[test]
 fn every_verb_s_help_opens_with_a_sentence_and_shows_examples() {
-    for verb in kvadm::command().get_subcommands() {
+    fn all(command: &clap::Command) -> Vec<clap::Command> {
+        command.get_subcommands().flat_map(|verb| [vec![verb.clone()], all(verb)].concat()).collect()
+    }
+    for verb in all(&kvadm::command()) {
         let name = verb.get_name();
         let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
         assert!(about.len() > 20 && !about.contains('\n'), "{name}: {about}");

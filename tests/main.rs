@@ -5,6 +5,7 @@
 mod generated;
 mod harness;
 mod house;
+mod lease;
 mod support;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.

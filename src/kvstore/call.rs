@@ -75,6 +75,7 @@ header!(
     LeaseGrantResponse,
     LeaseRevokeResponse,
     LeaseTimeToLiveResponse,
+    LeaseLeasesResponse,
     StatusResponse,
     MemberListResponse,
     AlarmResponse

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
 
-use super::call::{Effect, Request};
-use super::{Error, LeaseId, Refusal, Store};
+use super::call::{Effect, Header, Request};
+use super::{Error, LeaseId, Refusal, Revision, Store};
 
 /// How long the revocation of a lease whose grant was not answered may take.
 const CLEANUP: Duration = Duration::from_secs(1);
@@ -29,7 +29,25 @@ impl Store {
     /// # Errors
     /// A TTL out of range, no space left, or whatever kept the answer away.
     pub async fn grant(&self, ttl: i64) -> Result<Grant, Error> {
-        let id = LeaseId(random_id());
+        self.grant_as(LeaseId(random_id()), ttl).await
+    }
+
+    /// Grants a lease with an ID of the caller's choice.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseExists`] where the ID is taken, and as [`Store::grant`].
+    pub async fn grant_with_id(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
+        // A lease with this ID may be somebody else's: what happened to a lost grant cannot be told, nor taken back.
+        let request = Request { effect: Effect::Blind, ..Request::read("lease grant", &[]) };
+        let answer = self
+            .call(request, |client| async move {
+                client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
+            })
+            .await?;
+        Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() })
+    }
+
+    async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
         let request = Request { effect: Effect::Guarded, ..Request::read("lease grant", &[]) };
         let result = self
             .call(request, |client| async move {
@@ -72,13 +90,73 @@ impl Store {
     /// # Errors
     /// Whatever kept the answer away.
     pub async fn time_to_live(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
+        Ok(self.ask_lease(id, false).await?.map(|(grant, _)| grant))
+    }
+
+    /// What is left of a lease, and the keys on it, in key order; `None` where there is none. Keys outside the
+    /// namespace are absolute.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn lease_with_keys(&self, id: LeaseId) -> Result<Option<(Grant, Vec<Vec<u8>>)>, Error> {
+        self.ask_lease(id, true).await
+    }
+
+    async fn ask_lease(&self, id: LeaseId, keys: bool) -> Result<Option<(Grant, Vec<Vec<u8>>)>, Error> {
         let answer = self
             .call(Request::read("lease ttl", &[]), |client| async move {
-                client.lease_client().time_to_live(id.0, Some(LeaseTimeToLiveOptions::new())).await
+                let options = LeaseTimeToLiveOptions::new();
+                let options = if keys { options.with_keys() } else { options };
+                client.lease_client().time_to_live(id.0, Some(options)).await
             })
-            .await?;
-        let (left, ttl) = (answer.value.ttl(), answer.value.granted_ttl());
-        Ok((left >= 0).then_some(Grant { id, ttl, left }))
+            .await?
+            .value;
+        let (left, ttl) = (answer.ttl(), answer.granted_ttl());
+        let mut keys: Vec<Vec<u8>> = answer.keys().iter().map(|key| self.relative(key.clone())).collect();
+        keys.sort();
+        Ok((left >= 0).then_some((Grant { id, ttl, left }, keys)))
+    }
+
+    /// All leases there are, in the order of their IDs.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn leases(&self) -> Result<Vec<LeaseId>, Error> {
+        let answer = self
+            .call(Request::read("lease list", &[]), |client| async move { client.lease_client().leases().await })
+            .await?
+            .value;
+        let mut ids: Vec<LeaseId> = answer.leases().iter().map(|lease| LeaseId(lease.id())).collect();
+        ids.sort_by_key(|id| id.0.cast_unsigned());
+        Ok(ids)
+    }
+
+    /// Renews a lease once, to its full TTL; `None` where there is none.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn renew(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
+        let request = Request { effect: Effect::Guarded, ..Request::read("lease renew", &[]) };
+        let renewed = self
+            .call(request, |client| async move {
+                // The first answer is waited for; dropping the stream ends it.
+                client.lease_client().keep_alive(id.0).await.map(|_| Renewed)
+            })
+            .await;
+        match renewed {
+            Ok(_) => self.time_to_live(id).await,
+            Err(error) if error.is_refusal(Refusal::LeaseNotFound) => Ok(None),
+            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseNotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+struct Renewed;
+
+impl Header for Renewed {
+    fn revision(&self) -> Revision {
+        0
     }
 }
 

@@ -19,7 +19,8 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use answers::{
-    Count, DeleteAnswer, LoadAnswer, MemberRow, PutAnswer, RevisionOnly, SettingRow, StatusAnswer, TxnAnswer,
+    Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly, SettingRow,
+    StatusAnswer, TxnAnswer,
 };
 pub use progress::Progress;
 pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value};

@@ -1,0 +1,57 @@
+//! The answers of `lease`.
+
+use super::{Borrowed, Field, Record, Report, Value, always};
+use crate::kvstore::Grant;
+
+/// One lease.
+pub struct LeaseRow {
+    /// What etcd says of it.
+    pub grant: Grant,
+    /// How many keys are on it; `None` where that was not asked.
+    pub keys: Option<u64>,
+}
+
+impl Record for LeaseRow {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("lease", Value::lease(Some(self.grant.id))));
+        visit(always("ttl", Value::Int(self.grant.ttl)));
+        visit(always("left", Value::Int(self.grant.left)));
+        visit(always("keys", Value::uint(self.keys)));
+    }
+}
+
+/// `lease show`.
+pub struct LeaseKeys<'a> {
+    /// What etcd says of it.
+    pub grant: Grant,
+    /// The keys on it.
+    pub keys: Vec<Named<'a>>,
+}
+
+/// A key by its name alone.
+pub struct Named<'a>(pub &'a [u8]);
+
+impl Record for Named<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("key", Value::Bytes(self.0)));
+    }
+}
+
+impl Record for LeaseKeys<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("lease", Value::lease(Some(self.grant.id))));
+        visit(always("ttl", Value::Int(self.grant.ttl)));
+        visit(always("left", Value::Int(self.grant.left)));
+        visit(always("keys", Value::Records(self.keys.iter().map(|key| key as &dyn Record).collect())));
+    }
+}
+
+impl Report for LeaseKeys<'_> {
+    fn rows(&self) -> Vec<Box<dyn Record + '_>> {
+        self.keys.iter().map(|key| Box::new(Borrowed(key)) as Box<dyn Record>).collect()
+    }
+
+    fn tabular(&self) -> bool {
+        true
+    }
+}

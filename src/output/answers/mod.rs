@@ -1,0 +1,23 @@
+//! What the verbs answer, beside the keys themselves: the rest of the JSON contract.
+
+mod keys;
+mod lease;
+mod status;
+mod txn;
+
+pub use keys::{Count, DeleteAnswer, LoadAnswer, PutAnswer, RevisionOnly, SettingRow};
+pub use lease::{LeaseKeys, LeaseRow, Named};
+pub use status::{MemberRow, StatusAnswer};
+pub use txn::TxnAnswer;
+
+use super::Report;
+use super::record::{Field, Record, Value, always, data, table};
+
+/// A record that is shown as one of another's rows.
+struct Borrowed<'a>(&'a dyn Record);
+
+impl Record for Borrowed<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        self.0.fields(visit);
+    }
+}

@@ -1,0 +1,95 @@
+//! The answer of `status`.
+
+use super::{Borrowed, Field, Record, Report, Value, always, data, table};
+use crate::kvstore::{MemberStatus, Revision};
+
+/// One member in `status`.
+pub struct MemberRow<'a> {
+    /// Where it was asked.
+    pub endpoint: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// `healthy`, `unhealthy` or `unreachable`.
+    pub health: &'static str,
+    /// What it says of itself.
+    pub status: Option<&'a MemberStatus>,
+    /// The alarms it has raised.
+    pub alarms: &'a [String],
+}
+
+impl Record for MemberRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        let status = self.status;
+        let uint = |get: fn(&MemberStatus) -> u64| Value::uint(status.map(get));
+        visit(always("endpoint", Value::Str(self.endpoint)));
+        visit(data("name", Value::Str(self.name)));
+        visit(always("health", Value::Str(self.health)));
+        visit(always("latency_ms", status.map_or(Value::Absent, |s| Value::Millis(s.latency.as_secs_f64() * 1e3))));
+        visit(always("version", status.map_or(Value::Absent, |s| Value::Str(&s.version))));
+        visit(always("db_size", Value::size(status.map(|s| s.db_size))));
+        visit(always("in_use", Value::size(status.map(|s| s.db_in_use))));
+        visit(table("quota", Value::size(status.and_then(|s| s.quota))));
+        visit(always("role", Value::Str(status.map_or("", role))));
+        visit(table("term", uint(|s| s.raft_term)));
+        visit(table("index", uint(|s| s.raft_index)));
+        visit(data("applied", uint(|s| s.raft_applied)));
+        visit(data("revision", Value::int(status.map(|s| s.revision))));
+        visit(data("id", status.map_or(Value::Absent, |s| Value::Hex(s.id))));
+        visit(data("leader", status.map_or(Value::Absent, |s| Value::Hex(s.leader))));
+        visit(data("learner", status.map_or(Value::Absent, |s| Value::Bool(s.learner))));
+        visit(always("alarms", Value::Strings(self.alarms)));
+    }
+}
+
+fn role(status: &MemberStatus) -> &'static str {
+    match status {
+        status if status.learner => "learner",
+        status if status.leader == 0 => "no leader",
+        status if status.leader == status.id => "leader",
+        _ => "follower",
+    }
+}
+
+/// `status`.
+pub struct StatusAnswer<'a> {
+    /// `healthy`, `degraded` or `no-quorum`.
+    pub verdict: &'static str,
+    /// How the quorum is known: `proved`, `read` or `none`.
+    pub quorum: &'static str,
+    /// How long the write that proves it took, in milliseconds.
+    pub quorum_ms: Option<f64>,
+    /// The cluster's ID.
+    pub cluster: Option<u64>,
+    /// The newest revision that a member has.
+    pub revision: Option<Revision>,
+    /// All members.
+    pub members: &'a [MemberRow<'a>],
+    /// All that is wrong.
+    pub complaints: &'a [String],
+}
+
+impl Record for StatusAnswer<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("health", Value::Str(self.verdict)));
+        visit(always("quorum", Value::Str(self.quorum)));
+        visit(data("quorum_ms", self.quorum_ms.map_or(Value::Absent, Value::Millis)));
+        visit(always("cluster", self.cluster.map_or(Value::Absent, Value::Hex)));
+        visit(always("revision", Value::int(self.revision)));
+        visit(always("members", Value::Records(self.members.iter().map(|row| row as &dyn Record).collect())));
+        visit(always("complaints", Value::Strings(self.complaints)));
+    }
+}
+
+impl Report for StatusAnswer<'_> {
+    fn rows(&self) -> Vec<Box<dyn Record + '_>> {
+        self.members.iter().map(|row| Box::new(Borrowed(row)) as Box<dyn Record>).collect()
+    }
+
+    fn tabular(&self) -> bool {
+        true
+    }
+
+    fn remarks(&self) -> &[String] {
+        self.complaints
+    }
+}

@@ -1,0 +1,109 @@
+//! The answer of `txn`.
+
+use super::{Borrowed, Field, Record, Report, Value, always, data};
+use crate::kvstore::{KeyValue, OpResult, TxnResult};
+
+/// `txn`.
+pub struct TxnAnswer<'a> {
+    /// What etcd answered.
+    pub result: &'a TxnResult,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+}
+
+fn branch(succeeded: bool) -> &'static str {
+    if succeeded { "then" } else { "else" }
+}
+
+impl Record for TxnAnswer<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("branch", Value::Str(branch(self.result.succeeded))));
+        visit(always("revision", Value::Int(self.result.revision)));
+        visit(data("succeeded", Value::Bool(self.result.succeeded)));
+        if self.dry_run {
+            visit(data("dry_run", Value::Bool(true)));
+        }
+        visit(data("results", records(&self.result.results)));
+    }
+}
+
+fn records(results: &[OpResult]) -> Value<'_> {
+    Value::Records(results.iter().map(|result| result as &dyn Record).collect())
+}
+
+fn kvs(kvs: &[KeyValue]) -> Value<'_> {
+    Value::Records(kvs.iter().map(|kv| kv as &dyn Record).collect())
+}
+
+impl Record for OpResult {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        match self {
+            Self::Put { prev } => {
+                visit(always("op", Value::Str("put")));
+                if let Some(prev) = prev {
+                    visit(data("prev", kvs(std::slice::from_ref(prev))));
+                }
+            }
+            Self::Get { kvs: found, count, more } => {
+                visit(always("op", Value::Str("get")));
+                visit(always("count", Value::Uint(*count)));
+                visit(data("more", Value::Bool(*more)));
+                visit(data("kvs", kvs(found)));
+            }
+            Self::Delete { deleted, prev } => {
+                visit(always("op", Value::Str("delete")));
+                visit(always("deleted", Value::Uint(*deleted)));
+                if !prev.is_empty() {
+                    visit(data("prev", kvs(prev)));
+                }
+            }
+            Self::Txn { succeeded, results } => {
+                visit(always("op", Value::Str("txn")));
+                visit(always("branch", Value::Str(branch(*succeeded))));
+                visit(data("succeeded", Value::Bool(*succeeded)));
+                visit(data("results", records(results)));
+            }
+        }
+    }
+}
+
+impl Report for TxnAnswer<'_> {
+    /// The branch, then each result with the records it brought indented behind it.
+    fn rows(&self) -> Vec<Box<dyn Record + '_>> {
+        let mut rows: Vec<Box<dyn Record + '_>> = vec![Box::new(Borrowed(self))];
+        results(&mut rows, &self.result.results);
+        rows
+    }
+
+    fn tabular(&self) -> bool {
+        false
+    }
+}
+
+fn results<'a>(rows: &mut Vec<Box<dyn Record + 'a>>, all: &'a [OpResult]) {
+    for result in all {
+        rows.push(Box::new(Borrowed(result)));
+        match result {
+            OpResult::Put { prev } => {
+                rows.extend(prev.iter().map(|kv| Box::new(Brought("prev", kv)) as Box<dyn Record>))
+            }
+            OpResult::Get { kvs, .. } => {
+                rows.extend(kvs.iter().map(|kv| Box::new(Brought("kv", kv)) as Box<dyn Record>));
+            }
+            OpResult::Delete { prev, .. } => {
+                rows.extend(prev.iter().map(|kv| Box::new(Brought("prev", kv)) as Box<dyn Record>));
+            }
+            OpResult::Txn { results: nested, .. } => results(rows, nested),
+        }
+    }
+}
+
+/// A record that an operation brought, behind a word that says so.
+struct Brought<'a>(&'static str, &'a KeyValue);
+
+impl Record for Brought<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("what", Value::Str(self.0)));
+        self.1.fields(visit);
+    }
+}
