@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long)]
     quorum: bool,
     /// Look again and again, every D; without D every 30s when healthy and every 5s when not
-    #[arg(long, value_name = "D", num_args = 0..=1, require_equals = true, value_parser = parse_duration)]
+    #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_duration)]
     #[allow(clippy::option_option)]
     watch: Option<Option<Duration>>,
     /// With --watch: stretch the default interval by ln(1+N), for N nodes that do the same
