@@ -210,6 +210,7 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::FutureRevision => "the store has not come that far; 'kvadm status --revision' shows how far it is",
         Refusal::NoSpace => "the store is over its quota: delete keys, then compact, defragment and disarm the alarm",
         Refusal::TooLarge => "etcd takes 1.5 MiB a request by default (--max-request-bytes on the server)",
+        Refusal::OversizedAnswer => "kvadm takes answers of up to 16 MiB in one piece; ask for fewer keys at once",
         Refusal::TooManyOps => "etcd takes 128 operations a transaction by default (--max-txn-ops on the server)",
         Refusal::DuplicateKey => "a transaction may write each key once only",
         Refusal::LeaseNotFound => "the lease has expired or was revoked",

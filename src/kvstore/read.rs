@@ -5,7 +5,7 @@ use etcd_client::GetOptions;
 use super::call::{Effect, Request};
 use super::error::Error;
 use super::txn::{LockGuard, Op, OpResult, Over, Txn};
-use super::{KeyRange, KeyValue, MAX_TXN_OPS, Revision, Store};
+use super::{KeyRange, KeyValue, MAX_TXN_OPS, Refusal, Revision, Store};
 
 /// What a read of named keys found.
 #[derive(Clone, Debug)]
@@ -55,10 +55,20 @@ impl Store {
         }
         let mut found = Found { kvs: Vec::with_capacity(keys.len()), revision };
         // One operation of the transaction is the lock's, where there is a guard.
-        for chunk in keys.chunks(MAX_TXN_OPS - 1) {
+        let (mut rest, mut most) = (keys, MAX_TXN_OPS - 1);
+        while !rest.is_empty() {
+            let (chunk, behind) = rest.split_at(rest.len().min(most));
             let read = |key: &Vec<u8>| Op::get_at(Over::Key(key.clone()), found.revision);
             let txn = Txn { then: chunk.iter().map(read).collect(), ..Txn::default() };
-            let answer = self.read_txn("get", txn, guard).await?;
+            let answer = match self.read_txn("get", txn, guard).await {
+                // Large values: half as many fit.
+                Err(error) if chunk.len() > 1 && error.is_refusal(Refusal::OversizedAnswer) => {
+                    most = chunk.len() / 2;
+                    continue;
+                }
+                answer => answer?,
+            };
+            rest = behind;
             if found.revision == 0 {
                 found.revision = answer.revision;
             }

@@ -14,7 +14,7 @@ use super::call::Request;
 use super::range::successor;
 use super::steering::{Page, Steering};
 use super::txn::{LockGuard, Op, OpResult, Over, Txn};
-use super::{Error, KeyRange, KeyValue, Revision, Store};
+use super::{Error, KeyRange, KeyValue, Refusal, Revision, Store};
 
 /// How a range is read.
 #[derive(Clone, Debug, Default)]
@@ -172,11 +172,7 @@ impl Window {
         loop {
             match self.ask().await {
                 // A run of large values: half as many fit.
-                Err(Error::Refused { message, .. })
-                    if self.limit > 1 && message.contains("decoded message length too large") =>
-                {
-                    self.limit /= 2;
-                }
+                Err(error) if self.limit > 1 && error.is_refusal(Refusal::OversizedAnswer) => self.limit /= 2,
                 other => return other,
             }
         }
