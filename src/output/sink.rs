@@ -45,12 +45,25 @@ impl Sink {
     /// # Errors
     /// The stream is closed or full.
     pub fn finish(mut self) -> io::Result<()> {
+        let layout = self.layout.take();
         let mut stdout = self.out.stdout();
-        if let Some(layout) = &mut self.layout {
+        if let Some(mut layout) = layout {
             layout.finish(&mut stdout.text);
         }
         stdout.put_text()?;
         stdout.drain()
+    }
+}
+
+impl Drop for Sink {
+    /// A failure between two records does not take back the rows that a table still holds.
+    fn drop(&mut self) {
+        if let Some(layout) = &mut self.layout {
+            let mut stdout = self.out.stdout();
+            layout.finish(&mut stdout.text);
+            // Whoever flushes next sees the stream's error.
+            let _ = stdout.put_text();
+        }
     }
 }
 
