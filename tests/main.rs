@@ -8,6 +8,7 @@ mod get;
 mod harness;
 mod house;
 mod list;
+mod list_stream;
 mod output;
 mod support;
 mod tty;

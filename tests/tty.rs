@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::get::{kvadm, put};
-use super::support::{Etcd, Kvadm, Run, shared, unique_prefix};
+use super::support::{Etcd, Kvadm, Run, Running, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -16,7 +16,8 @@ const HOSTILE: &str = "\u{1b}]52;c;cm0gLXJm\u{7}\u{1b}[2J\u{9b}2J\u{1b}]0;title\
 #[track_caller]
 fn harmless(run: &Run) {
     let text = run.stdout_text().replace("\r\n", "\n");
-    let plain = text.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "").replace("\u{1b}[36m", "").replace("\u{1b}[1;31m", "");
+    let plain =
+        text.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "").replace("\u{1b}[36m", "").replace("\u{1b}[1;31m", "");
     let bad = plain.chars().find(|c| (c.is_control() && *c != '\n' && *c != '\t') || *c == '\u{202e}');
     assert_eq!(bad, None, "`{}`: {text:?}", run.shown);
 }
@@ -136,13 +137,14 @@ fn a_bar_shows_the_progress_and_never_tears_the_listing() {
     let run = kvadm(&etcd, ["list", "/p/", "-o", "text", "--qps", "6"]).pty().run();
     let shown = screen(&run.ok().stdout);
     let expected: Vec<String> = (0..9000).map(|n| format!("/p/{n:05}       v")).collect();
-    let shown: Vec<String> = shown.into_iter().map(|line| line.replace('\t', "       ")).filter(|line| !line.is_empty()).collect();
+    let shown: Vec<String> =
+        shown.into_iter().map(|line| line.replace('\t', "       ")).filter(|line| !line.is_empty()).collect();
     let wrong = shown.iter().zip(&expected).find(|(shown, expected)| shown != expected);
     assert!(wrong.is_none() && shown.len() == 9000, "{wrong:?}, {} lines", shown.len());
 }
 
 /// Five keys, and the deletion of their prefix, as far as the question.
-fn asked(etcd: &Etcd, at: &str) -> super::support::Running {
+fn asked(etcd: &Etcd, at: &str) -> Running {
     for n in 0..5 {
         put(etcd, format!("{at}{n}"), "v");
     }
@@ -201,8 +203,24 @@ fn several_keys_ask_too_and_one_does_not() {
 fn where_nobody_can_be_asked_nothing_is_deleted() {
     let (etcd, at) = (shared(), unique_prefix());
     put(etcd, format!("{at}a"), "v");
-    kvadm(etcd, ["delete", "--prefix", &at]).stdin("y\n").run().code(2).out_empty().err_has("--yes").err_has("--dry-run");
+    kvadm(etcd, ["delete", "--prefix", &at])
+        .stdin("y\n")
+        .run()
+        .code(2)
+        .out_empty()
+        .err_has("--yes")
+        .err_has("--dry-run");
     assert_eq!(count(etcd, &at), 1);
+}
+
+/// Waits until it is kvadm that runs and it has its handlers: what is typed before goes to nobody.
+fn listens(run: &Running) {
+    let caught = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
+        Some(status.starts_with("Name:\tkvadm") && u64::from_str_radix(&mask, 16).ok()? & 0b10 != 0)
+    };
+    eventually("kvadm to listen for signals", SOON, || caught() == Some(true));
 }
 
 #[test]
@@ -212,7 +230,7 @@ fn ctrl_c_ends_a_wait_for_a_silent_server_at_once() {
     etcd.pause();
     let silent = ["get", "/a", "--dial-timeout", "20s", "--op-timeout", "20s", "-v"];
     let mut run = kvadm(&etcd, silent).pty().timeout(SOON).spawn();
-    std::thread::sleep(Duration::from_millis(300));
+    listens(&run);
     run.write([3]);
     run.wait().signal(Signal::SIGINT).within(Duration::from_secs(3));
     etcd.resume();
@@ -223,8 +241,7 @@ fn ctrl_c_ends_a_wait_for_typed_input() {
     let (etcd, at) = (shared(), unique_prefix());
     for args in [["put", &format!("{at}a"), "-"], ["put", "--from", "-"]] {
         let mut run = kvadm(etcd, args).pty().timeout(SOON).spawn();
-        run.write("{\"key\":\n");
-        run.wait_for_stdout("{\"key\":", SOON);
+        listens(&run);
         run.write([3]);
         run.wait().signal(Signal::SIGINT).within(Duration::from_secs(5));
     }
