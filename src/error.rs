@@ -189,9 +189,7 @@ fn class(error: &kvstore::Error) -> (Exit, Vec<String>) {
             (Exit::Unknown, one("read it back before trying again: etcd may have done it, or may still do it"))
         }
         Error::Refused { kind, .. } => (Exit::Refused, refusal_hint(*kind).map(one).unwrap_or_default()),
-        Error::LockLost { .. } => {
-            (Exit::Conflict, one("nothing was read or written; take the lock again and start over"))
-        }
+        Error::LockLost { .. } => (Exit::Conflict, one("the request was not done; take the lock again and start over")),
         Error::Protocol { .. } => (Exit::Bug, one("is this an etcd server, version 3.4 or later?")),
         Error::Interrupted { unknown: true, .. } => {
             (Exit::Interrupted, one("a request was on its way: etcd may have done it, or may still do it"))

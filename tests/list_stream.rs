@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::get::{kvadm, put};
+use super::get::{kvadm, lock, put};
 use super::list::load;
 use super::support::{Etcd, eventually};
 
@@ -226,6 +226,23 @@ fn an_interrupt_ends_a_listing_that_nobody_reads() {
         let (status, stderr) = slow.end(Duration::from_secs(2));
         assert_eq!(status.signal(), Some(signal as i32), "{status}: {stderr}");
     }
+}
+
+/// A slow reader holds a listing up; meanwhile the lock goes.
+#[test]
+fn a_lock_lost_under_a_listing_ends_it() {
+    let etcd = big();
+    let (token, lease) = lock(etcd, "/lock");
+    let mut slow = Slow::start(etcd, &["/s/", &format!("--if-locked={token}")]);
+    let mut all = slow.read(1);
+    eventually("the pipe to be full", Duration::from_secs(10), || slow.stuck());
+    etcd.etcdctl_ok(&["lease", "revoke", &lease]);
+    slow.0.stdout.as_mut().unwrap().read_to_end(&mut all).unwrap();
+    let (status, stderr) = slow.end(Duration::from_secs(5));
+    assert_eq!(status.code(), Some(5), "{stderr}");
+    let lines = all.iter().filter(|byte| **byte == b'\n').count();
+    assert!(all.ends_with(b"\n") && lines < 19_000, "{lines} lines");
+    assert!(stderr.contains(&format!("incomplete: it ends after {lines} keys")), "{stderr}, {lines} lines");
 }
 
 /// A slow reader holds a listing up; meanwhile every key is written anew and the listing's revision compacted.

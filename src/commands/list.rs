@@ -175,10 +175,13 @@ impl Listing<'_> {
         reader.next().await.map_err(|error| {
             let compacted = error.is_refusal(Refusal::Compacted) && reader.revision() > 0;
             let failure = Failure::from(error);
-            if !compacted || self.seen == 0 {
+            let (rev, seen) = (reader.revision(), self.seen);
+            if seen == 0 || failure.exit == Exit::Interrupted {
                 return failure;
             }
-            let (rev, seen) = (reader.revision(), self.seen);
+            if !compacted {
+                return failure.hint(format!("the listing is incomplete: it ends after {seen} keys of revision {rev}"));
+            }
             failure
                 .context(format!("revision {rev} was compacted while it was being listed, after {seen} keys"))
                 .hint("the listing is incomplete; start over, and let auto-compaction keep more than a listing takes")
