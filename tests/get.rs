@@ -125,6 +125,21 @@ fn values_of_many_mib_come_in_one_command() {
     assert!(run.stdout == expected.as_bytes(), "{} bytes came", run.stdout.len());
 }
 
+/// A server may be told to take requests of any size; what it stores can be read.
+#[test]
+fn one_value_of_twenty_mib_is_read() {
+    let etcd = Etcd::options().arg("--max-request-bytes=33554432").start();
+    let value = vec![b'x'; 20 << 20];
+    put(&etcd, "/b", &value);
+    put(&etcd, "/a", "small");
+    for args in [&["get", "/b", "-o", "raw"][..], &["list", "/b", "-o", "raw"]] {
+        let run = kvadm(&etcd, args).run();
+        assert!(run.ok().err_empty().stdout == value, "{args:?}: {} bytes", run.stdout.len());
+    }
+    let both = kvadm(&etcd, ["list", "/", "-o", "raw"]).run();
+    assert_eq!(both.ok().stdout.len(), (20 << 20) + 5);
+}
+
 /// The transaction is done when its answer turns out to be too large: that is no refusal.
 #[test]
 fn a_write_whose_answer_is_too_large_is_not_called_refused() {

@@ -86,7 +86,7 @@ impl Store {
         let answer = self
             .call(Request::read("get", &absolute), |client| {
                 let (key, options) = (absolute.clone(), options.clone());
-                async move { Self::kv(&client).get(key, Some(options)).await }
+                async move { Self::kv_for_one(&client).get(key, Some(options)).await }
             })
             .await?;
         let mut response = answer.value;

@@ -234,7 +234,8 @@ impl Window {
             .store
             .call(request, |client| {
                 let (start, options) = (start.clone(), options.clone());
-                async move { Store::kv(&client).get(start, Some(options)).await }
+                let mut kv = if limit == 1 { Store::kv_for_one(&client) } else { Store::kv(&client) };
+                async move { kv.get(start, Some(options)).await }
             })
             .await?;
         let mut response = answer.value;
