@@ -189,9 +189,7 @@ fn class(error: &kvstore::Error) -> (Exit, Vec<String>) {
             (Exit::Unknown, one("read it back before trying again: etcd may have done it, or may still do it"))
         }
         Error::Refused { kind, .. } => (Exit::Refused, refusal_hint(*kind).map(one).unwrap_or_default()),
-        Error::LockLost { .. } => {
-            (Exit::Conflict, one("nothing was read or written; take the lock again and start over"))
-        }
+        Error::LockLost { .. } => (Exit::Conflict, one("the request was not done; take the lock again and start over")),
         Error::Protocol { .. } => (Exit::Bug, one("is this an etcd server, version 3.4 or later?")),
         Error::Interrupted { unknown: true, .. } => {
             (Exit::Interrupted, one("a request was on its way: etcd may have done it, or may still do it"))
@@ -210,6 +208,7 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::FutureRevision => "the store has not come that far; 'kvadm status --revision' shows how far it is",
         Refusal::NoSpace => "the store is over its quota: delete keys, then compact, defragment and disarm the alarm",
         Refusal::TooLarge => "etcd takes 1.5 MiB a request by default (--max-request-bytes on the server)",
+        Refusal::OversizedAnswer => "kvadm takes answers of up to 16 MiB in one piece; ask for fewer keys at once",
         Refusal::TooManyOps => "etcd takes 128 operations a transaction by default (--max-txn-ops on the server)",
         Refusal::DuplicateKey => "a transaction may write each key once only",
         Refusal::LeaseNotFound => "the lease has expired or was revoked",

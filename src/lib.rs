@@ -21,7 +21,7 @@ use clap::{CommandFactory, FromArgMatches};
 use cli::Cli;
 use context::Context;
 use error::{Exit, Failure};
-use output::Out;
+use output::{ColorChoice, Out, Settings};
 use signal::Signals;
 
 /// The whole grammar; what help, completions and man pages are made of.
@@ -53,11 +53,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Help and version go to stdout and are no failure; everything else is wrong usage.
 fn usage(error: &clap::Error) -> ExitCode {
     let printed = error.print();
-    let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-    match printed {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::from(Exit::Bug.code()),
-        _ => ExitCode::from(code.code()),
+    if error.use_stderr() {
+        // Where stderr is gone, nobody can be told so.
+        return ExitCode::from(Exit::Usage.code());
     }
+    let plain = Settings { format: None, color: ColorChoice::Auto, quiet: false, verbosity: 0, progress: false };
+    end(&Out::new(plain), None, printed.map(|()| Exit::Done).map_err(Failure::from))
 }
 
 fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
@@ -89,6 +90,7 @@ fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {
 
 /// Writes what is left to say and turns the result into the program's end: the one place that does.
 fn end(out: &Out, signals: Option<&Signals>, result: Result<Exit, Failure>) -> ExitCode {
+    // What was written before a failure is data too: the message may count it.
     let flushed = out.flush().map_err(Failure::from);
     let result = result.and_then(|exit| flushed.map(|()| exit));
     let exit = match result {

@@ -2,11 +2,17 @@
 //! runs the built binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod completions;
 mod generated;
+mod get;
 mod harness;
 mod house;
 mod lease;
+mod list;
+mod list_stream;
+mod output;
 mod support;
+mod tty;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.
 #[test]

@@ -107,6 +107,9 @@ pub fn parse_qps(text: &str) -> Result<f64, String> {
 }
 
 /// What `--if-locked` was given: a token, or nothing, which stands for the environment's.
+///
+/// The options themselves are declared `Option<Option<OsString>>`, written out: only so does clap's derive tell an
+/// option without a value from one that was not given, and behind this name a bare `--if-locked` would guard nothing.
 pub type LockToken = Option<OsString>;
 
 /// Reads `KEY@REV`: the lock's absolute key, escaped, and its create revision, split at the last `@`.

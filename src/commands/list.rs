@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 
-use crate::cli::{LockToken, parse_lock_token, parse_revision};
+use crate::cli::{parse_lock_token, parse_revision};
 use crate::commands::select::{Filter, Selection};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -50,7 +50,7 @@ pub struct Args {
     /// Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
-    if_locked: Option<LockToken>,
+    if_locked: Option<Option<OsString>>,
 }
 
 /// What a listing is ordered by.
@@ -112,7 +112,7 @@ struct Listing<'a> {
 impl Listing<'_> {
     async fn stream(&mut self, mut reader: RangeReader) -> Result<(), Failure> {
         let mut sink = self.ctx.out.stream();
-        let progress = self.ctx.out.progress_beside_data("listing", None);
+        let progress = self.ctx.out.progress("listing", None);
         'pages: while let Some(page) = self.page(&mut reader).await? {
             progress.set_total(reader.total());
             progress.inc(page.len() as u64);
@@ -175,10 +175,13 @@ impl Listing<'_> {
         reader.next().await.map_err(|error| {
             let compacted = error.is_refusal(Refusal::Compacted) && reader.revision() > 0;
             let failure = Failure::from(error);
-            if !compacted || self.seen == 0 {
+            let (rev, seen) = (reader.revision(), self.seen);
+            if seen == 0 || failure.exit == Exit::Interrupted {
                 return failure;
             }
-            let (rev, seen) = (reader.revision(), self.seen);
+            if !compacted {
+                return failure.hint(format!("the listing is incomplete: it ends after {seen} keys of revision {rev}"));
+            }
             failure
                 .context(format!("revision {rev} was compacted while it was being listed, after {seen} keys"))
                 .hint("the listing is incomplete; start over, and let auto-compaction keep more than a listing takes")

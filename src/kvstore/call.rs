@@ -109,6 +109,9 @@ impl Store {
             let lags = request.pinned && error.is_refusal(Refusal::FutureRevision);
             match fate {
                 Fate::Final if lags => {}
+                Fate::Final if request.effect != Effect::Read && error.is_refusal(Refusal::OversizedAnswer) => {
+                    return Err(unknown(request.op, error));
+                }
                 Fate::Final => return Err(self.last_word(request, error, uncertain)),
                 Fate::Unknown if request.effect == Effect::Blind => return Err(unknown(request.op, error)),
                 Fate::Unknown => uncertain |= request.effect == Effect::Guarded,

@@ -50,6 +50,8 @@ pub enum Refusal {
     NoSpace,
     /// The request is larger than the server takes.
     TooLarge,
+    /// The answer is larger than this program takes in one piece; the request itself was done.
+    OversizedAnswer,
     /// More operations or compares in one transaction than the server takes.
     TooManyOps,
     /// One transaction writes a key twice.
@@ -165,11 +167,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the answer was larger than what is taken in one piece; asking for less at once helps.
-    pub(super) fn is_too_much_at_once(&self) -> bool {
-        matches!(self, Self::Refused { message, .. } if message.contains("decoded message length too large"))
-    }
-
     /// Whether this is etcd's refusal of the given kind.
     pub fn is_refusal(&self, wanted: Refusal) -> bool {
         matches!(self, Self::Refused { kind, .. } if *kind == wanted)
@@ -287,6 +284,8 @@ fn refusal(code: Code, message: &str) -> Refusal {
         "key is not provided" => Refusal::EmptyKey,
         "corrupt cluster" => Refusal::Corrupt,
         m if m.contains("received message larger than max") => Refusal::TooLarge,
+        // Said by the client library, behind the server's answer.
+        m if m.contains("decoded message length too large") => Refusal::OversizedAnswer,
         _ => match code {
             Code::PermissionDenied => Refusal::Permission,
             Code::Unimplemented => Refusal::Unsupported,

@@ -5,7 +5,7 @@ use etcd_client::GetOptions;
 use super::call::{Effect, Request};
 use super::error::Error;
 use super::txn::{LockGuard, Op, OpResult, Over, Txn};
-use super::{KeyRange, KeyValue, MAX_TXN_OPS, Revision, Store};
+use super::{KeyRange, KeyValue, MAX_TXN_OPS, Refusal, Revision, Store};
 
 /// What a read of named keys found.
 #[derive(Clone, Debug)]
@@ -55,20 +55,20 @@ impl Store {
         }
         let mut found = Found { kvs: Vec::with_capacity(keys.len()), revision };
         // One operation of the transaction is the lock's, where there is a guard.
-        let mut most = MAX_TXN_OPS - 1;
-        while found.kvs.len() < keys.len() {
-            let rest = &keys[found.kvs.len()..];
-            let chunk = &rest[..most.min(rest.len())];
+        let (mut rest, mut most) = (keys, MAX_TXN_OPS - 1);
+        while !rest.is_empty() {
+            let (chunk, behind) = rest.split_at(rest.len().min(most));
             let read = |key: &Vec<u8>| Op::get_at(Over::Key(key.clone()), found.revision);
             let txn = Txn { then: chunk.iter().map(read).collect(), ..Txn::default() };
             let answer = match self.read_txn("get", txn, guard).await {
-                // Large values: fewer of them fit into one answer.
-                Err(error) if most > 1 && error.is_too_much_at_once() => {
-                    most = most.min(rest.len()) / 2;
+                // Large values: half as many fit.
+                Err(error) if chunk.len() > 1 && error.is_refusal(Refusal::OversizedAnswer) => {
+                    most = chunk.len() / 2;
                     continue;
                 }
-                other => other?,
+                answer => answer?,
             };
+            rest = behind;
             if found.revision == 0 {
                 found.revision = answer.revision;
             }
@@ -86,8 +86,7 @@ impl Store {
         let answer = self
             .call(Request::read("get", &absolute), |client| {
                 let (key, options) = (absolute.clone(), options.clone());
-                // A single value is taken however large it is.
-                async move { client.kv_client().max_decoding_message_size(usize::MAX).get(key, Some(options)).await }
+                async move { Self::kv_for_one(&client).get(key, Some(options)).await }
             })
             .await?;
         let mut response = answer.value;

@@ -127,4 +127,9 @@ impl Store {
     pub(super) fn kv(client: &Client) -> etcd_client::KvClient {
         client.kv_client().max_decoding_message_size(MAX_ANSWER_BYTES)
     }
+
+    /// The key-value client for one single key, which cannot be asked for in halves: whatever the server stores.
+    pub(super) fn kv_for_one(client: &Client) -> etcd_client::KvClient {
+        client.kv_client().max_decoding_message_size(usize::MAX)
+    }
 }

@@ -14,7 +14,7 @@ use super::call::Request;
 use super::range::successor;
 use super::steering::{Page, Steering};
 use super::txn::{LockGuard, Op, OpResult, Over, Txn};
-use super::{Error, KeyRange, KeyValue, Revision, Store};
+use super::{Error, KeyRange, KeyValue, Refusal, Revision, Store};
 
 /// How a range is read.
 #[derive(Clone, Debug, Default)]
@@ -172,9 +172,7 @@ impl Window {
         loop {
             match self.ask().await {
                 // A run of large values: half as many fit.
-                Err(error) if self.limit > 1 && error.is_too_much_at_once() => {
-                    self.limit /= 2;
-                }
+                Err(error) if self.limit > 1 && error.is_refusal(Refusal::OversizedAnswer) => self.limit /= 2,
                 other => return other,
             }
         }
@@ -236,7 +234,8 @@ impl Window {
             .store
             .call(request, |client| {
                 let (start, options) = (start.clone(), options.clone());
-                async move { Store::kv(&client).get(start, Some(options)).await }
+                let mut kv = if limit == 1 { Store::kv_for_one(&client) } else { Store::kv(&client) };
+                async move { kv.get(start, Some(options)).await }
             })
             .await?;
         let mut response = answer.value;

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::record::{Record, Value};
+use super::sanitize::harmless;
 
 /// Appends the record as one line.
 pub fn line(out: &mut Vec<u8>, record: &dyn Record) {
@@ -85,9 +86,32 @@ fn key(out: &mut Vec<u8>, name: &str, suffix: &str) {
     out.extend_from_slice(b"\":");
 }
 
-fn string(out: &mut Vec<u8>, text: &str) {
+/// Appends a JSON string. Beyond what JSON demands it escapes what a terminal would obey or hide and what YAML does not
+/// take in a text, so that a line is harmless wherever it is shown and reads back the same.
+pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+    let mut plain = text;
+    out.push(b'"');
+    while let Some((at, c)) = plain.char_indices().find(|(_, c)| is_special(*c)) {
+        inner(out, &plain[..at]);
+        let _ = write!(out, "\\u{:04x}", c as u32);
+        plain = &plain[at + c.len_utf8()..];
+    }
+    inner(out, plain);
+    out.push(b'"');
+}
+
+fn is_special(c: char) -> bool {
+    // C0 is escaped by serde_json, mostly by shorter names; what takes two escapes in JSON takes another one in YAML.
+    ('\u{7f}'..='\u{ffff}').contains(&c) && (!harmless(c, false) || matches!(c, '\u{fffe}' | '\u{ffff}'))
+}
+
+/// The text between the quotes.
+fn inner(out: &mut Vec<u8>, text: &str) {
+    let start = out.len();
     // serde_json escapes exactly what JSON demands; a vector takes every write.
     let _ = serde_json::to_writer(&mut *out, text);
+    out.remove(start);
+    out.pop();
 }
 
 #[cfg(test)]

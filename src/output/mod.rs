@@ -100,14 +100,18 @@ struct Stdout {
     file: Option<File>,
     buffer: Vec<u8>,
     text: String,
+    /// The bar that has to stand aside, where stdout is a terminal as well.
+    slot: Option<Slot>,
 }
 
 impl Stdout {
     /// Hands the buffer to the operating system.
     fn drain(&mut self) -> io::Result<()> {
-        let result = match &mut self.file {
-            Some(file) => file.write_all(&self.buffer),
-            None => Ok(()),
+        let (file, buffer) = (&mut self.file, &self.buffer);
+        let mut write = || file.as_mut().map_or(Ok(()), |file| file.write_all(buffer));
+        let result = match &self.slot {
+            Some(slot) if !buffer.is_empty() => progress::aside(slot, write),
+            _ => write(),
         };
         self.buffer.clear();
         if result.is_err() {
@@ -138,6 +142,7 @@ impl Out {
         let format = settings.format.unwrap_or(if terminal { Format::Table } else { Format::Text });
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)).max(20);
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let slot = Slot::default();
         let shared = Shared {
             format,
             terminal,
@@ -151,8 +156,9 @@ impl Out {
                 file: stdout.as_fd().try_clone_to_owned().ok().map(File::from),
                 buffer: Vec::new(),
                 text: String::new(),
+                slot: terminal.then(|| Arc::clone(&slot)),
             }),
-            slot: Slot::default(),
+            slot,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -303,11 +309,6 @@ impl Out {
         progress::aside(&self.shared.slot, || {
             let _ = io::stderr().lock().write_all(bytes);
         });
-    }
-
-    /// A bar for something that prints data meanwhile: only where the data goes elsewhere.
-    pub fn progress_beside_data(&self, label: &'static str, total: Option<u64>) -> Progress {
-        if self.shared.terminal { Progress::hidden() } else { self.progress(label, total) }
     }
 
     /// A bar, if somebody looks at stderr.

@@ -30,7 +30,7 @@ pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-fn harmless(c: char, lines: bool) -> bool {
+pub(super) fn harmless(c: char, lines: bool) -> bool {
     match c {
         '\n' | '\t' => lines,
         // Soft hyphen, Arabic letter mark, Mongolian vowel separator, zero-width and bidirectional controls, line

@@ -45,24 +45,25 @@ impl Sink {
     /// # Errors
     /// The stream is closed or full.
     pub fn finish(mut self) -> io::Result<()> {
-        self.lay_out();
+        let layout = self.layout.take();
         let mut stdout = self.out.stdout();
+        if let Some(mut layout) = layout {
+            layout.finish(&mut stdout.text);
+        }
         stdout.put_text()?;
         stdout.drain()
-    }
-
-    fn lay_out(&mut self) {
-        if let Some(mut layout) = self.layout.take() {
-            layout.finish(&mut self.out.stdout().text);
-        }
     }
 }
 
 impl Drop for Sink {
-    /// A listing that fails half-way still shows what it had.
+    /// A failure between two records does not take back the rows that a table still holds.
     fn drop(&mut self) {
-        self.lay_out();
-        let _ = self.out.stdout().put_text();
+        if let Some(layout) = &mut self.layout {
+            let mut stdout = self.out.stdout();
+            layout.finish(&mut stdout.text);
+            // Whoever flushes next sees the stream's error.
+            let _ = stdout.put_text();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every text is in double quotes, with JSON's escapes: serde_yaml leaves words such as `no` and `1_000` bare, which
 //! readers of YAML 1.1 (Go's and Python's among them) take for something else.
 
-use std::fmt::Write;
+use std::io::Write;
 
 use serde_json::Value;
 
@@ -14,33 +14,59 @@ use super::record::Record;
 pub fn document(out: &mut Vec<u8>, record: &dyn Record) {
     let mut line = Vec::new();
     json::line(&mut line, record);
-    let mut text = String::from("---\n");
+    out.extend_from_slice(b"---\n");
     // What json::line writes is JSON.
     if let Ok(Value::Object(fields)) = serde_json::from_slice(&line) {
-        block(&mut text, &fields, 0, false);
+        block(out, &fields, 0, false);
     }
-    out.extend_from_slice(text.as_bytes());
 }
 
 /// Writes the fields, each on a line of its own; the first one goes on behind `- ` where `begun`.
-fn block(out: &mut String, fields: &serde_json::Map<String, Value>, indent: usize, begun: bool) {
+fn block(out: &mut Vec<u8>, fields: &serde_json::Map<String, Value>, indent: usize, begun: bool) {
     for (index, (name, value)) in fields.iter().enumerate() {
         if index > 0 || !begun {
-            out.push_str(&" ".repeat(indent));
+            pad(out, indent);
         }
         let _ = write!(out, "{name}:");
         match value {
             Value::Array(items) if items.iter().any(Value::is_object) => {
-                out.push('\n');
+                out.push(b'\n');
                 for item in items.iter().filter_map(Value::as_object) {
-                    out.push_str(&" ".repeat(indent));
-                    out.push_str("- ");
+                    pad(out, indent);
+                    out.extend_from_slice(b"- ");
                     block(out, item, indent + 2, true);
                 }
             }
             plain => {
-                let _ = writeln!(out, " {plain}");
+                out.push(b' ');
+                scalar(out, plain);
+                out.push(b'\n');
             }
+        }
+    }
+}
+
+fn pad(out: &mut Vec<u8>, indent: usize) {
+    out.resize(out.len() + indent, b' ');
+}
+
+/// A text with JSON's escapes, a number, a list in brackets.
+fn scalar(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::String(text) => json::string(out, text),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.extend_from_slice(b", ");
+                }
+                scalar(out, item);
+            }
+            out.push(b']');
+        }
+        // Writing to a vector cannot fail.
+        other => {
+            let _ = write!(out, "{other}");
         }
     }
 }

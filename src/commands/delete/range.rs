@@ -121,12 +121,7 @@ impl Job<'_> {
         let values = save.is_some() || self.prev;
         let mut reader = store.read(&self.range, self.reading(counted.revision, !values));
         let mut sink = self.ctx.out.stream();
-        let prints = self.prev || self.ctx.safety.dry_run;
-        let progress = if prints {
-            self.ctx.out.progress_beside_data("deleting", Some(counted.count))
-        } else {
-            self.ctx.out.progress("deleting", Some(counted.count))
-        };
+        let progress = self.ctx.out.progress("deleting", Some(counted.count));
         let mut pace = Pace { keys: FIRST };
         while let Some(mut page) = reader.next().await? {
             if let Some(filter) = &self.filter {

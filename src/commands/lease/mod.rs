@@ -104,7 +104,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 
 async fn list(ctx: &Context) -> Result<Exit, Failure> {
     let ids = ctx.store().leases().await?;
-    let progress = ctx.out.progress_beside_data("asking", Some(ids.len() as u64));
+    let progress = ctx.out.progress("asking", Some(ids.len() as u64));
     let mut sink = ctx.out.stream();
     for some in ids.chunks(AT_ONCE) {
         for (grant, keys) in ask(ctx, some).await?.into_iter().flatten() {
