@@ -144,7 +144,7 @@ impl Store {
                 .ready(request.effect != Effect::Read)
                 .await
                 .map_err(|f| super::error::of_transport(&f))?;
-            self.client(request.leader).await.map_err(told)
+            self.logged_in(request.leader).await?.map_err(told)
         };
         let client = tokio::select! {
             biased;
@@ -170,6 +170,16 @@ impl Store {
                 Err(_) => Err((Error::Deadline { op, last: None }, Fate::Final)),
             },
         }
+    }
+
+    /// The client, logged in. A login is a request of its own under the operation timeout: whatever becomes of it, the
+    /// request it is for was not sent.
+    async fn logged_in(&self, leader: bool) -> Result<Result<Client, etcd_client::Error>, (Error, Fate)> {
+        let after = self.inner.options.op_timeout;
+        tokio::time::timeout(after, self.client(leader)).await.map_err(|_| {
+            let endpoint = self.inner.sticky.current();
+            (Error::Timeout { op: "log in", endpoint, after }, Fate::NotDone)
+        })
     }
 
     /// A final error's words, where an earlier sending may have been done.
