@@ -192,11 +192,13 @@ impl Store {
         }
     }
 
-    /// How long to wait before the next round of dialling; `None` for no further round.
+    /// How long to wait before the next round of dialling; `None` for no further round. The last round is at the end of
+    /// the time given, however long the pauses are.
     fn connect_pause(&self, started: Instant) -> Option<Duration> {
         let wait = self.inner.options.connect_wait?;
-        let within = wait.limit.is_none_or(|limit| started.elapsed() + wait.interval <= limit);
-        within.then_some(wait.interval)
+        let Some(limit) = wait.limit else { return Some(wait.interval) };
+        let left = limit.saturating_sub(started.elapsed());
+        (!left.is_zero()).then(|| wait.interval.min(left))
     }
 
     async fn turn(&self, op: &'static str) -> Result<(), Error> {
