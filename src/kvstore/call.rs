@@ -96,7 +96,7 @@ impl Store {
         let mut pause = FIRST_PAUSE;
         let mut uncertain = false;
         loop {
-            self.turn(request.op).await?;
+            self.turn(request.op).await.map_err(|error| self.last_word(request, error, uncertain))?;
             let mark = self.inner.sticky.mark();
             let sent = Instant::now();
             let result = self.attempt(request, &mut send).await;
@@ -123,7 +123,8 @@ impl Store {
             };
             self.inner.sticky.leave(mark);
             self.session.observer.notice(Notice::Detail, &format!("{}: {error}; trying again", request.op));
-            self.pause(request.op, wait, error).await?;
+            let paused = self.pause(request.op, wait, error).await;
+            paused.map_err(|error| self.last_word(request, error, uncertain))?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
