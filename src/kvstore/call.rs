@@ -136,8 +136,7 @@ impl Store {
         let op = request.op;
         let session = &self.session;
         let told = |error| classify(op, &self.inner.sticky.current(), error);
-        let far = Instant::now() + Duration::from_secs(365 * 24 * 3600);
-        let deadline = session.deadline.unwrap_or(far);
+        let deadline = session.deadline.unwrap_or_else(far);
         // Reaching an endpoint has a bound of its own, so that a slow dial never looks like a write without an answer.
         let ready = async {
             self.inner
@@ -210,6 +209,7 @@ impl Store {
             biased;
             () = self.session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
             () = limiter.turn() => Ok(()),
+            () = sleep_until(self.session.deadline.unwrap_or_else(far)) => Err(Error::Deadline { op, last: None }),
         }
     }
 
@@ -242,6 +242,11 @@ impl Store {
             error: error.as_deref(),
         });
     }
+}
+
+/// Later than any command runs.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(365 * 24 * 3600)
 }
 
 /// The error for a write that may or may not have been done.

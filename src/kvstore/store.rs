@@ -26,7 +26,8 @@ pub struct Store {
 pub(super) struct Inner {
     pub(super) options: ConnectOptions,
     pub(super) sticky: Sticky,
-    pub(super) limiter: Option<Limiter>,
+    /// Shared with the handles on single endpoints: the limit is the command's.
+    pub(super) limiter: Option<Arc<Limiter>>,
     with_leader: OnceCell<Client>,
     any_member: OnceCell<Client>,
 }
@@ -34,8 +35,12 @@ pub(super) struct Inner {
 impl Store {
     /// Makes the handle; no I/O.
     pub fn new(options: ConnectOptions, session: Session) -> Self {
+        let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps)));
+        Self::with_limiter(options, session, limiter)
+    }
+
+    fn with_limiter(options: ConnectOptions, session: Session, limiter: Option<Arc<Limiter>>) -> Self {
         let sticky = Sticky::new(&options, &session);
-        let limiter = options.qps.map(Limiter::new);
         let inner = Inner { options, sticky, limiter, with_leader: OnceCell::new(), any_member: OnceCell::new() };
         Self { inner: Arc::new(inner), session }
     }
@@ -45,7 +50,7 @@ impl Store {
         let mut options = self.inner.options.clone();
         options.endpoints = vec![endpoint.clone()];
         options.connect_wait = None;
-        Self::new(options, self.session.clone())
+        Self::with_limiter(options, self.session.clone(), self.inner.limiter.clone())
     }
 
     /// The same store for what must be done although the command was told to end: the signal does not reach it, and
