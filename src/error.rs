@@ -182,7 +182,10 @@ fn class(error: &kvstore::Error) -> (Exit, Vec<String>) {
             }
             (Exit::Unreachable, hints)
         }
-        Error::Tls(_) => (Exit::Usage, one("'kvadm config' shows where each TLS file was named")),
+        Error::Tls(error) => {
+            let where_from = "'kvadm config' shows where each TLS file was named";
+            (Exit::Usage, vec![error.hint().to_owned(), where_from.to_owned()])
+        }
         Error::Timeout { .. } => {
             (Exit::Unreachable, one("give it longer with --op-timeout, or ask 'kvadm status' which member is slow"))
         }
