@@ -1,6 +1,7 @@
 //! What every command gets: the configuration, the output, the signals, and the store on first use.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -51,7 +52,7 @@ impl Context {
             let session = Session {
                 cancel: self.signals.cancel().clone(),
                 deadline: self.deadline,
-                observer: Arc::new(Teller(self.out.clone())),
+                observer: Arc::new(Teller { out: self.out.clone(), warned: Mutex::default() }),
             };
             Store::new(self.config.connect.clone(), session)
         })
@@ -96,24 +97,33 @@ impl Context {
 }
 
 /// Tells the user what the store tells.
-struct Teller(Out);
+struct Teller {
+    out: Out,
+    /// What was warned of: every connection of a command finds the same things wrong, and once is enough.
+    warned: Mutex<HashSet<String>>,
+}
 
 impl Observer for Teller {
     fn request(&self, trace: &Trace<'_>) {
         let guard = if trace.guard.is_empty() { String::new() } else { format!(" if[{}]", trace.guard) };
         let end = trace.error.map_or_else(|| format!("rev={}", trace.revision), |error| format!("failed: {error}"));
         let key = bytes::escape(trace.key);
-        self.0.trace(&format!("{} {key}{guard} {end} {:.1?} {}", trace.op, trace.took, trace.endpoint));
+        self.out.trace(&format!("{} {key}{guard} {end} {:.1?} {}", trace.op, trace.took, trace.endpoint));
     }
 
     fn notice(&self, weight: Notice, text: &str) {
         match weight {
-            Notice::Detail => self.0.detail(text),
-            Notice::Warning => self.0.warn(text),
+            Notice::Detail => self.out.detail(text),
+            Notice::Warning => {
+                let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+                if warned.insert(text.to_owned()) {
+                    self.out.warn(text);
+                }
+            }
         }
     }
 
     fn traces(&self) -> bool {
-        self.0.traces()
+        self.out.traces()
     }
 }

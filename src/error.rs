@@ -101,7 +101,7 @@ impl Failure {
     pub fn may_have_been_done(&self) -> bool {
         use kvstore::Error::{Interrupted, Unknown};
         let unknown = |cause: &(dyn std::error::Error + 'static)| {
-            matches!(cause.downcast_ref(), Some(Unknown { .. } | Interrupted { unknown: true, .. }))
+            matches!(of_store(cause), Some(Unknown { .. } | Interrupted { unknown: true, .. }))
         };
         self.exit == Exit::Unknown || self.error.chain().any(unknown)
     }
@@ -130,9 +130,14 @@ impl Failure {
     }
 }
 
+/// The store's error that a cause is; as the source of another of them it comes in a box.
+fn of_store<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a kvstore::Error> {
+    cause.downcast_ref().or_else(|| cause.downcast_ref::<Box<kvstore::Error>>().map(Box::as_ref))
+}
+
 /// One line an endpoint: each has its own cause.
 fn endpoint_causes(error: &anyhow::Error) -> Vec<String> {
-    let found = error.chain().find_map(|cause| match cause.downcast_ref::<kvstore::Error>() {
+    let found = error.chain().find_map(|cause| match of_store(cause) {
         Some(kvstore::Error::Unreachable { failures }) => Some(failures),
         _ => None,
     });
@@ -177,7 +182,10 @@ fn class(error: &kvstore::Error) -> (Exit, Vec<String>) {
             }
             (Exit::Unreachable, hints)
         }
-        Error::Tls(_) => (Exit::Usage, one("'kvadm config' shows where each TLS file was named")),
+        Error::Tls(error) => {
+            let where_from = "'kvadm config' shows where each TLS file was named";
+            (Exit::Usage, vec![error.hint().to_owned(), where_from.to_owned()])
+        }
         Error::Timeout { .. } => {
             (Exit::Unreachable, one("give it longer with --op-timeout, or ask 'kvadm status' which member is slow"))
         }

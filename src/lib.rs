@@ -21,7 +21,7 @@ use clap::{CommandFactory, FromArgMatches};
 use cli::Cli;
 use context::Context;
 use error::{Exit, Failure};
-use output::{ColorChoice, Out, Settings};
+use output::{ColorChoice, Format, Out, Settings};
 use signal::Signals;
 
 /// The whole grammar; what help, completions and man pages are made of.
@@ -31,9 +31,10 @@ pub fn command() -> clap::Command {
 
 /// Runs the program on these arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &args),
     };
     let out = Out::new(cli.global.output(cli.global.format()));
     let signals = match Signals::listen() {
@@ -51,7 +52,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Help and version go to stdout and are no failure; everything else is wrong usage.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
+    if error.use_stderr() && cli::usage::format_asked_for(args) == Some(Format::Json) {
+        let color = ColorChoice::Never;
+        let out = Settings { format: Some(Format::Json), color, quiet: false, verbosity: 0, progress: false };
+        return end(&Out::new(out), None, Err(cli::usage::failure(error)));
+    }
     let printed = error.print();
     if error.use_stderr() {
         // Where stderr is gone, nobody can be told so.

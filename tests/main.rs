@@ -2,7 +2,10 @@
 //! runs the built binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod auth;
 mod completions;
+mod config;
+mod errors;
 mod generated;
 mod get;
 mod harness;
@@ -12,7 +15,9 @@ mod list;
 mod list_stream;
 mod output;
 mod support;
+mod tls;
 mod tty;
+mod usage;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.
 #[test]

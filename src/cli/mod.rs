@@ -1,6 +1,7 @@
 //! The grammar of the command line. Parsing only: nothing here does I/O.
 
 mod global;
+pub mod usage;
 mod value;
 
 use clap::{Parser, Subcommand};

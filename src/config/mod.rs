@@ -250,10 +250,13 @@ fn qps(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<f64>, Co
 
 fn output(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<String>, ConfigError> {
     let file = layers.values.text(keys::OUTPUT.name)?;
+    let check = |given: &Given<String>| {
+        values::output(&given.value).map_err(|problem| problem.at(&given.source, keys::OUTPUT.name))
+    };
+    // The file's value is checked even where it is overruled.
+    file.as_ref().map_or(Ok(()), check)?;
     let given = layers.choose(&keys::OUTPUT, overrides.output.clone(), file, values::in_env::text)?;
-    if let Some(given) = &given {
-        values::output(&given.value).map_err(|problem| problem.at(&given.source, keys::OUTPUT.name))?;
-    }
+    given.as_ref().map_or(Ok(()), check)?;
     layers.record_given(&keys::OUTPUT, given.as_ref(), Clone::clone);
     Ok(given.map(|given| given.value))
 }

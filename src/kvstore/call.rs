@@ -97,7 +97,7 @@ impl Store {
         let mut pause = FIRST_PAUSE;
         let mut uncertain = false;
         loop {
-            self.turn(request.op).await?;
+            self.turn(request.op).await.map_err(|error| self.last_word(request, error, uncertain))?;
             let mark = self.inner.sticky.mark();
             let sent = Instant::now();
             let result = self.attempt(request, &mut send).await;
@@ -133,7 +133,8 @@ impl Store {
             };
             self.inner.sticky.leave(mark);
             self.session.observer.notice(Notice::Detail, &format!("{}: {error}; trying again", request.op));
-            self.pause(request.op, wait, error).await?;
+            let paused = self.pause(request.op, wait, error).await;
+            paused.map_err(|error| self.last_word(request, error, uncertain))?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -145,8 +146,7 @@ impl Store {
         let op = request.op;
         let session = &self.session;
         let told = |error| classify(op, &self.inner.sticky.current(), error);
-        let far = Instant::now() + Duration::from_secs(365 * 24 * 3600);
-        let deadline = session.deadline.unwrap_or(far);
+        let deadline = session.deadline.unwrap_or_else(far);
         // Reaching an endpoint has a bound of its own, so that a slow dial never looks like a write without an answer.
         let ready = async {
             self.inner
@@ -182,19 +182,19 @@ impl Store {
         }
     }
 
-    /// The client; where there are credentials, after a login within a bound of its own. Whatever becomes of the login,
-    /// the request itself was not sent.
+    /// The client; where there are credentials, after a login. A login is a request of its own under the operation
+    /// timeout: whatever becomes of it, the request it is for was not sent.
     async fn logged_in(&self, request: Request<'_>) -> Result<Client, (Error, Fate)> {
-        let (op, limit) = (request.op, self.inner.options.op_timeout);
-        match timeout(limit, self.client(request.leader)).await {
+        let after = self.inner.options.op_timeout;
+        match timeout(after, self.client(request.leader)).await {
             Ok(Ok(client)) => Ok(client),
-            Ok(Err(error)) => match classify(op, &self.inner.sticky.current(), error) {
+            Ok(Err(error)) => match classify(request.op, &self.inner.sticky.current(), error) {
                 (error, Fate::Unknown) => Err((error, Fate::NotDone)),
                 other => Err(other),
             },
             Err(_) => {
                 let endpoint = self.inner.sticky.current();
-                Err((Error::Timeout { op, endpoint, after: limit }, Fate::NotDone))
+                Err((Error::Timeout { op: "log in", endpoint, after }, Fate::NotDone))
             }
         }
     }
@@ -209,11 +209,13 @@ impl Store {
         }
     }
 
-    /// How long to wait before the next round of dialling; `None` for no further round.
+    /// How long to wait before the next round of dialling; `None` for no further round. The last round is at the end of
+    /// the time given, however long the pauses are.
     fn connect_pause(&self, started: Instant) -> Option<Duration> {
         let wait = self.inner.options.connect_wait?;
-        let within = wait.limit.is_none_or(|limit| started.elapsed() + wait.interval <= limit);
-        within.then_some(wait.interval)
+        let Some(limit) = wait.limit else { return Some(wait.interval) };
+        let left = limit.saturating_sub(started.elapsed());
+        (!left.is_zero()).then(|| wait.interval.min(left))
     }
 
     async fn turn(&self, op: &'static str) -> Result<(), Error> {
@@ -224,6 +226,7 @@ impl Store {
             biased;
             () = self.session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
             () = limiter.turn() => Ok(()),
+            () = sleep_until(self.session.deadline.unwrap_or_else(far)) => Err(Error::Deadline { op, last: None }),
         }
     }
 
@@ -256,6 +259,11 @@ impl Store {
             error: error.as_deref(),
         });
     }
+}
+
+/// Later than any command runs.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(365 * 24 * 3600)
 }
 
 /// The error for a write that may or may not have been done.

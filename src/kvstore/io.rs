@@ -113,12 +113,17 @@ pub(super) struct Wire {
     first: Option<Vec<u8>>,
     /// Bytes read ahead while looking for the reason of a failed write.
     ahead: VecDeque<u8>,
+    /// A write's failure, held back until the stream has said what there is to read.
+    failed: Option<io::Error>,
 }
 
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>) -> (Self, Arc<Health>) {
         let health = Arc::new(Health::new());
-        (Self { stream, health: Arc::clone(&health), first: Some(Vec::new()), ahead: VecDeque::new() }, health)
+        (
+            Self { stream, health: Arc::clone(&health), first: Some(Vec::new()), ahead: VecDeque::new(), failed: None },
+            health,
+        )
     }
 
     /// A server's first frame is SETTINGS on stream 0 (RFC 9113, 3.4).
@@ -141,41 +146,56 @@ impl Wire {
     }
 
     fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.inspect_err(|error| {
-            let copy = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(tls) => io::Error::new(error.kind(), tls.clone()),
-                None => match error.raw_os_error() {
-                    Some(code) => io::Error::from_raw_os_error(code),
-                    None => io::Error::new(error.kind(), error.to_string()),
-                },
-            };
-            self.health.end(Ending::Failed(Arc::new(copy)));
-        })
+        result.inspect_err(|error| self.note_error(error))
+    }
+
+    fn note_error(&self, error: &io::Error) {
+        let copy = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(tls) => io::Error::new(error.kind(), tls.clone()),
+            None => match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            },
+        };
+        self.health.end(Ending::Failed(Arc::new(copy)));
     }
 
     /// A TLS 1.3 server refuses a client's certificate after the handshake, by an alert and a close. Who only writes
-    /// then sees a broken pipe; the alert is still there to be read.
-    fn look_for_alert(&mut self, cx: &mut Context<'_>) {
+    /// then sees a broken pipe; the alert is still there to be read. It is pending until the runtime has heard of that:
+    /// a stream that cannot be written has ended, and an end is always readable.
+    fn look_for_alert(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0_u8; 4096];
         for _ in 0..8 {
             let mut buffer = ReadBuf::new(&mut room);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.ahead.extend(buffer.filled()),
-                Poll::Ready(Err(error)) if super::diagnose::tls_error(&error).is_some() => {
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => self.ahead.extend(buffer.filled()),
+                Err(error) if super::diagnose::tls_error(&error).is_some() => {
                     // Noted here; the caller goes on with the write's own error.
-                    let _ = self.note::<()>(Err(error));
-                    return;
+                    self.note_error(&error);
+                    break;
                 }
-                _ => return,
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn written<T>(&mut self, cx: &mut Context<'_>, result: io::Result<T>) -> Poll<io::Result<T>> {
+        match result {
+            Ok(value) => Poll::Ready(Ok(value)),
+            Err(error) => {
+                self.failed = Some(error);
+                self.failure(cx).map(Err)
             }
         }
     }
 
-    fn written(&mut self, cx: &mut Context<'_>, result: io::Result<usize>) -> Poll<io::Result<usize>> {
-        if result.is_err() {
-            self.look_for_alert(cx);
-        }
-        Poll::Ready(self.note(result))
+    /// The failure held back, once it may be told.
+    fn failure(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        ready!(self.look_for_alert(cx));
+        let error = self.failed.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
+        self.note_error(&error);
+        Poll::Ready(error)
     }
 }
 
@@ -204,6 +224,9 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.failed.is_some() {
+            return this.failure(cx).map(Err);
+        }
         let result = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes));
         this.written(cx, result)
     }
@@ -214,6 +237,9 @@ impl AsyncWrite for Wire {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.failed.is_some() {
+            return this.failure(cx).map(Err);
+        }
         let result = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bytes));
         this.written(cx, result)
     }
@@ -224,11 +250,11 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = ready!(Pin::new(&mut this.stream).poll_flush(cx));
-        if result.is_err() {
-            this.look_for_alert(cx);
+        if this.failed.is_some() {
+            return this.failure(cx).map(Err);
         }
-        Poll::Ready(this.note(result))
+        let result = ready!(Pin::new(&mut this.stream).poll_flush(cx));
+        this.written(cx, result)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

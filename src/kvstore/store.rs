@@ -26,7 +26,8 @@ pub struct Store {
 pub(super) struct Inner {
     pub(super) options: ConnectOptions,
     pub(super) sticky: Sticky,
-    pub(super) limiter: Option<Limiter>,
+    /// Shared with the handles on single endpoints: the limit is the command's.
+    pub(super) limiter: Option<Arc<Limiter>>,
     /// How long a request is tried again while the cluster cannot serve it.
     pub(super) patience: Duration,
     with_leader: OnceCell<Client>,
@@ -38,12 +39,12 @@ impl Store {
     pub fn new(options: ConnectOptions, session: Session) -> Self {
         // Long enough for an election.
         let patience = options.op_timeout * 2;
-        Self::over(options, session, patience)
+        let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps)));
+        Self::over(options, session, limiter, patience)
     }
 
-    fn over(options: ConnectOptions, session: Session, patience: Duration) -> Self {
+    fn over(options: ConnectOptions, session: Session, limiter: Option<Arc<Limiter>>, patience: Duration) -> Self {
         let sticky = Sticky::new(&options, &session);
-        let limiter = options.qps.map(Limiter::new);
         let inner =
             Inner { options, sticky, limiter, patience, with_leader: OnceCell::new(), any_member: OnceCell::new() };
         Self { inner: Arc::new(inner), session }
@@ -54,7 +55,7 @@ impl Store {
         let mut options = self.inner.options.clone();
         options.endpoints = vec![endpoint.clone()];
         options.connect_wait = None;
-        Self::over(options, self.session.clone(), Duration::ZERO)
+        Self::over(options, self.session.clone(), self.inner.limiter.clone(), Duration::ZERO)
     }
 
     /// The same store for what must be done although the command was told to end: the signal does not reach it, and

@@ -1,0 +1,264 @@
+//! etcd's own authentication: who may log in, who may do what, and that no secret is ever shown.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::support::{Etcd, Kvadm, Run};
+
+const ROOT: &str = "Root-hunter2";
+const LIMITED: &str = "Limited-hunter3";
+
+/// `root`, and `app`, who may read and write below `/app/` and read below `/shared/`.
+fn protected(args: &[&str]) -> Etcd {
+    let options = args.iter().fold(Etcd::options(), |options, arg| options.arg(*arg));
+    let etcd = options.start();
+    etcd.etcdctl_ok(&["put", "/shared/a", "shared"]);
+    etcd.etcdctl_ok(&["put", "/secret/a", "secret"]);
+    etcd.etcdctl_ok(&["user", "add", &format!("root:{ROOT}")]);
+    etcd.etcdctl_ok(&["user", "add", &format!("app:{LIMITED}")]);
+    etcd.etcdctl_ok(&["role", "add", "app"]);
+    etcd.etcdctl_ok(&["role", "grant-permission", "app", "readwrite", "/app/", "--prefix=true"]);
+    etcd.etcdctl_ok(&["role", "grant-permission", "app", "read", "/shared/", "--prefix=true"]);
+    etcd.etcdctl_ok(&["user", "grant-role", "app", "app"]);
+    etcd.etcdctl_ok(&["user", "grant-role", "root", "root"]);
+    etcd.etcdctl_ok(&["auth", "enable"]);
+    etcd
+}
+
+/// With logins that cost little; each test that does not measure them wants that.
+fn cheap() -> Etcd {
+    protected(&["--bcrypt-cost=4"])
+}
+
+fn anonymous(etcd: &Etcd) -> Kvadm {
+    Kvadm::new().endpoint(etcd)
+}
+
+fn login(etcd: &Etcd, user: &str, password: &str) -> Kvadm {
+    anonymous(etcd).args(["--user", user]).env("KVADM_PASSWORD", password)
+}
+
+fn app(etcd: &Etcd) -> Kvadm {
+    login(etcd, "app", LIMITED)
+}
+
+fn private_file(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[track_caller]
+fn no_secret_in(run: &Run) {
+    run.out_lacks("hunter").err_lacks("hunter");
+}
+
+#[test]
+fn a_password_may_come_from_the_environment_a_file_and_the_configuration() {
+    let etcd = cheap();
+    app(&etcd).args(["put", "/app/a", "one"]).run().ok().err_empty();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    private_file(&file, &format!("{LIMITED}\n"));
+    let get = |kvadm: Kvadm| kvadm.args(["get", "/app/a"]).run();
+    get(anonymous(&etcd).args(["--user", "app"]).arg("--password-file").arg(&file)).ok().out("one\n").err_empty();
+    get(anonymous(&etcd).env("KVADM_USER", "app").env("KVADM_PASSWORD_FILE", &file)).ok().out("one\n");
+    get(anonymous(&etcd).env("ETCDCTL_USER", format!("app:{LIMITED}"))).ok().out("one\n");
+    let config = dir.path().join("etcd.yaml");
+    private_file(&config, &format!("endpoints: [{}]\nusername: app\npassword: {LIMITED}\n", etcd.address()));
+    get(Kvadm::new().arg("-c").arg(&config)).ok().out("one\n").err_empty();
+    // What is on the command line can be seen by everybody on the machine.
+    let run = get(anonymous(&etcd).arg(format!("--user=app:{LIMITED}")));
+    run.code(2).out_empty().err_has("a password does not belong here").err_lacks(LIMITED);
+}
+
+#[test]
+fn whoever_is_not_let_in_is_told_why() {
+    let etcd = cheap();
+    for verb in [["get", "/app/a"].as_slice(), &["put", "/app/a", "x"], &["list", "/app/"], &["status"]] {
+        let wrong = login(&etcd, "app", "wrong-hunter").args(verb).run();
+        wrong.code(4).out_empty().err_has("authentication failed, invalid user ID or password").err_has("check --user");
+        no_secret_in(&wrong);
+    }
+    let nobody = login(&etcd, "nobody", LIMITED).args(["get", "/app/a"]).run();
+    nobody.code(4).out_empty().err_has("authentication failed");
+    for verb in [["get", "/app/a"].as_slice(), &["put", "/app/a", "x"], &["list", "/app/"], &["delete", "/app/a"]] {
+        let run = anonymous(&etcd).args(verb).run();
+        run.code(4).out_empty().err_has("user name is empty").err_has("hint: authentication is on: give --user");
+    }
+    let run = anonymous(&etcd).args(["--user", "app", "get", "/app/a"]).run();
+    run.code(2).out_empty().err_has("user 'app' has no password").err_has("KVADM_PASSWORD");
+}
+
+#[test]
+fn a_limited_user_may_do_what_its_role_says() {
+    let etcd = cheap();
+    let run = |args: &[&str]| app(&etcd).args(args).run();
+    run(&["put", "/app/a", "one", "--create"]).ok();
+    run(&["put", "/app/a", "two", "--if-value", "one"]).ok();
+    run(&["get", "/app/a"]).ok().out("two\n").err_empty();
+    run(&["get", "/shared/a"]).ok().out("shared\n");
+    run(&["list", "/app/"]).ok().out_has("/app/a");
+    run(&["list", "/app/", "--count"]).ok().out_has("1");
+    app(&etcd).args(["--namespace", "/app/", "get", "a"]).run().ok().out("two\n");
+    let records = "{\"key\":\"/app/b\",\"value\":\"b\"}\n{\"key\":\"/app/c\",\"value\":\"c\"}\n";
+    app(&etcd).args(["put", "--from", "-"]).stdin(records).run().ok();
+    let swap = r#"{"if": [{"key": "/app/a", "value": "two"}], "then": [{"put": {"key": "/app/a", "value": "3"}}]}"#;
+    app(&etcd).args(["txn", "-"]).stdin(swap).run().ok();
+    run(&["delete", "--prefix", "/app/", "--yes"]).ok().out_has("3");
+    run(&["get", "/app/a"]).code(1);
+}
+
+#[test]
+fn what_a_role_does_not_allow_is_refused_and_not_done() {
+    let etcd = cheap();
+    let put = r#"{"then": [{"put": {"key": "/secret/a", "value": "x"}}]}"#;
+    let get = r#"{"then": [{"get": {"key": "/secret/a"}}]}"#;
+    let record = "{\"key\":\"/secret/a\",\"value\":\"x\"}\n";
+    let nested: [(&[&str], &str); 2] =
+        [(&["put", "--from", "-"], record), (&["put", "/secret/a", "x", "--if-different"], "")];
+    let cases: [(&[&str], &str); 11] = [
+        (&["get", "/secret/a"], ""),
+        (&["put", "/secret/a", "x"], ""),
+        (&["put", "/shared/a", "x"], ""),
+        (&["put", "/secret/a", "x", "--create"], ""),
+        (&["list", "/secret/"], ""),
+        (&["list", "/secret/", "--count"], ""),
+        (&["list"], ""),
+        (&["delete", "/secret/a"], ""),
+        (&["delete", "--prefix", "/secret/", "--yes"], ""),
+        (&["txn", "-"], put),
+        (&["txn", "-"], get),
+    ];
+    // Servers before 3.6 do not look at the permissions of operations inside a nested transaction.
+    let nested = nested.into_iter().filter(|_| etcd.version() >= (3, 6));
+    for (args, stdin) in cases.into_iter().chain(nested) {
+        let run = app(&etcd).args(args).stdin(stdin).run();
+        run.code(4).out_empty().err_has("permission denied").err_has("hint: the user lacks a role for this key");
+        let json = app(&etcd).args(args).args(["-o", "json"]).stdin(stdin).run();
+        assert_eq!(json.code(4).err_json()["exit_code"], 4);
+    }
+    let root = |args: &[&str]| login(&etcd, "root", ROOT).args(args).run();
+    root(&["get", "/secret/a"]).ok().out("secret\n");
+    root(&["get", "/shared/a"]).ok().out("shared\n");
+}
+
+#[test]
+fn a_user_where_authentication_is_off_is_no_obstacle() {
+    let etcd = Etcd::start();
+    let run = app(&etcd).args(["put", "/a", "one"]).run();
+    run.ok().err_has("warning: a user was given, but authentication is not enabled in etcd");
+    no_secret_in(&run);
+    app(&etcd).args(["get", "/a", "-q"]).run().ok().out("one\n").err_empty();
+    let status = app(&etcd).arg("status").run();
+    let told = status.ok().stderr_text().matches("authentication is not enabled").count();
+    assert_eq!(told, 1, "once is enough:\n{}", status.stderr_text());
+}
+
+#[test]
+fn an_expired_token_is_renewed_in_the_middle_of_a_load() {
+    let etcd = protected(&["--bcrypt-cost=4", "--auth-token-ttl=1"]);
+    let mut load = app(&etcd).args(["put", "--from", "-", "--qps", "1000"]).spawn();
+    let started = Instant::now();
+    let record = |n: usize| format!("{{\"key\":\"/app/{n:03}\",\"value\":\"{}\"}}\n", "v".repeat(3000));
+    let mut sent = 0;
+    // Bursts, then a silence that is longer than the token's life, then bursts again.
+    for pause in [0, 2500, 0] {
+        std::thread::sleep(Duration::from_millis(pause));
+        for _ in 0..200 {
+            load.write(record(sent));
+            sent += 1;
+        }
+    }
+    load.close_stdin();
+    load.wait().ok();
+    assert!(started.elapsed() > Duration::from_millis(2500));
+    app(&etcd).args(["list", "/app/", "--count"]).run().ok().out_has(&sent.to_string());
+}
+
+#[test]
+fn status_is_for_limited_users_too() {
+    let etcd = cheap();
+    let status = app(&etcd).args(["status", "-o", "json"]).run();
+    let answer = status.json();
+    assert_eq!(answer["members"][0]["health"], "healthy", "{answer}");
+    assert_eq!(status.code, Some(0), "{}", status.stderr_text());
+    app(&etcd).args(["status", "--revision"]).run().ok();
+    // The proof writes a key of kvadm's own, which this user may not.
+    let quorum = app(&etcd).args(["status", "--quorum"]).run();
+    quorum.code(4).err_has("permission denied");
+    login(&etcd, "root", ROOT).args(["status", "--quorum"]).run().ok();
+    let left = login(&etcd, "root", ROOT).args(["list", "kvadm/"]).run();
+    left.out_empty();
+}
+
+/// bcrypt is dear on purpose; a login that takes too long is a request like any other.
+#[test]
+fn a_login_has_a_bound() {
+    let etcd = protected(&["--bcrypt-cost=13"]);
+    let run = app(&etcd).args(["get", "/app/a", "--op-timeout", "100ms"]).run();
+    run.code(3).out_empty().within(Duration::from_secs(2)).err_has("log in").err_has("100ms");
+    let run = app(&etcd).args(["put", "/app/a", "x", "--op-timeout", "100ms"]).run();
+    run.code(3).out_empty().within(Duration::from_secs(2)).err_has("log in");
+    app(&etcd).args(["get", "/app/a", "--op-timeout", "20s"]).run().code(1);
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let etcd = cheap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("etcd.yaml");
+    private_file(&config, &format!("endpoints: [{}]\nusername: app\npassword: {LIMITED}\n", etcd.address()));
+    let file = |args: &[&str]| Kvadm::new().arg("-c").arg(&config).args(args).run();
+    let all_verbs: [&[&str]; 9] = [
+        &["put", "/app/a", "one"],
+        &["get", "/app/a"],
+        &["list", "/app/"],
+        &["get", "/secret/a"],
+        &["status"],
+        &["config"],
+        &["delete", "/app/a"],
+        &["completions", "bash"],
+        &["get", "--help"],
+    ];
+    for args in all_verbs {
+        for more in [&["-vv"][..], &["-vv", "-o", "json"], &["-vv", "-o", "yaml"]] {
+            no_secret_in(&file(&[args, more].concat()));
+            let env = app(&etcd).env("ETCDCTL_PASSWORD", ROOT).env("ETCDCTL_USER", format!("root:{ROOT}"));
+            no_secret_in(&env.args(args).args(more).run());
+        }
+    }
+    file(&["config"]).ok().out_has("(redacted)");
+    no_secret_in(&Kvadm::new().env("KVADM_PASSWORD", ROOT).env("KVADM_USER", "app").arg("--help").run());
+    let bad = [
+        format!("password: {LIMITED}: x\n"),
+        format!("password: '{LIMITED}\n"),
+        format!("password: [{LIMITED}]\n"),
+        format!("username: app\npassword: {LIMITED}\n\tqps: 1\n"),
+        format!("endpoints: ['http://app:{LIMITED}@127.0.0.1:2379']\n"),
+        format!("password {LIMITED}\n"),
+    ];
+    for text in bad {
+        private_file(&config, &text);
+        let run = file(&["get", "/a", "-vv"]);
+        run.code(2).out_empty().err_has(config.to_str().unwrap());
+        no_secret_in(&run);
+        no_secret_in(&file(&["get", "/a", "-vv", "-o", "json"]));
+    }
+}
+
+#[test]
+fn a_password_that_others_may_read_is_warned_of() {
+    let etcd = cheap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("etcd.yaml");
+    private_file(&config, &format!("endpoints: [{}]\nusername: app\npassword: {LIMITED}\n", etcd.address()));
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let run = Kvadm::new().arg("-c").arg(&config).args(["list", "/app/"]).run();
+    run.ok().err_has("holds a password and others may read it (mode 644)").err_has("chmod 600");
+    let file = dir.path().join("password");
+    std::fs::write(&file, LIMITED).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let run = anonymous(&etcd).args(["--user", "app"]).arg("--password-file").arg(&file).args(["list", "/app/"]).run();
+    run.ok().err_has("password and others may read it (mode 640)");
+}

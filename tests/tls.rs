@@ -1,0 +1,336 @@
+//! Every row of the TLS rules, against real servers with real certificates. A failure always has its cause and the
+//! file to look at, and is never a bare timeout.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::support::certs::Pair;
+use super::support::{Certs, Etcd, Kvadm, Mode, Proxy, Run};
+
+/// No TLS failure may take longer, whatever its cause.
+const AT_MOST: Duration = Duration::from_secs(2);
+
+fn get(endpoint: &str) -> Kvadm {
+    Kvadm::new().endpoint(endpoint).args(["get", "/tls"])
+}
+
+fn with_ca(endpoint: &str, ca: &Path) -> Kvadm {
+    get(endpoint).arg("--ca-file").arg(ca)
+}
+
+fn with_pair(endpoint: &str, ca: &Path, pair: &Pair) -> Kvadm {
+    with_ca(endpoint, ca).arg("--cert-file").arg(&pair.cert).arg("--key-file").arg(&pair.key)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Unreachable, soon, and with words that say more than that time passed.
+#[track_caller]
+fn fails_with(run: &Run, words: &[&str]) {
+    run.code(3).out_empty().within(AT_MOST).err_lacks("timeout").err_lacks("timed out").err_lacks("deadline");
+    run.err_has("error: no etcd endpoint could be reached").err_has("hint: ");
+    for words in words {
+        run.err_has(words);
+    }
+}
+
+/// Wrong configuration, before anything is dialled.
+#[track_caller]
+fn refused_with(run: &Run, words: &[&str]) {
+    run.code(2).out_empty().within(AT_MOST).err_has("hint: ");
+    for words in words {
+        run.err_has(words);
+    }
+}
+
+fn write(certs: &Certs, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = certs.dir().join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+#[test]
+fn a_ca_file_is_all_it_takes() {
+    let certs = Certs::new();
+    let etcd = Etcd::options().tls(&certs).ipv6().start();
+    etcd.etcdctl_ok(&["put", "/tls", "yes"]);
+    for endpoint in [etcd.endpoint(), etcd.address(), etcd.localhost_endpoint(), etcd.ipv6_endpoint()] {
+        with_ca(&endpoint, &certs.ca).run().ok().out("yes\n").err_empty();
+    }
+    get(&etcd.endpoint()).env("KVADM_CA_FILE", &certs.ca).run().ok().out("yes\n");
+    get(&etcd.address()).env("ETCDCTL_CACERT", &certs.ca).run().ok().out("yes\n");
+    // Several authorities in one file: each is good.
+    let both = [std::fs::read(&certs.other_ca).unwrap(), std::fs::read(&certs.ca).unwrap()].concat();
+    with_ca(&etcd.endpoint(), &write(&certs, "both.pem", both)).run().ok().out("yes\n");
+    // The other way of naming it, beside the configuration file.
+    let config = write(&certs, "etcd.yaml", format!("endpoints: [{}]\ntrusted-ca-file: ca.pem\n", etcd.address()));
+    Kvadm::new().arg("-c").arg(config).args(["get", "/tls"]).run().ok().out("yes\n").err_empty();
+}
+
+#[test]
+fn thousands_of_keys_go_both_ways() {
+    let certs = Certs::new();
+    let etcd = Etcd::options().tls(&certs).start();
+    let records: String =
+        (0..3000).map(|n| format!("{{\"key\":\"/many/{n:05}\",\"value\":\"{}\"}}\n", "v".repeat(100))).collect();
+    let kvadm = || Kvadm::new().endpoint(&etcd).arg("--ca-file").arg(&certs.ca);
+    kvadm().args(["put", "--from", "-"]).stdin(&records).run().ok();
+    let listed = kvadm().args(["list", "/many/", "-o", "json"]).run();
+    assert_eq!(listed.ok().json_lines().len(), 3000);
+}
+
+#[test]
+fn what_the_server_shows_is_checked() {
+    let certs = Certs::new();
+    let cases = [
+        (&certs.expired, vec!["the server's certificate expired on 2021-01-01", "clock"]),
+        (&certs.not_yet_valid, vec!["the server's certificate is not valid before 2090-01-01", "clock"]),
+        (&certs.wrong_host, vec!["the server's certificate is not for '127.0.0.1'; it is for other.example"]),
+    ];
+    for (pair, words) in cases {
+        let etcd = Etcd::options().tls_with(&certs, pair).start();
+        let run = with_ca(&etcd.endpoint(), &certs.ca).run();
+        fails_with(&run, &words);
+        run.err_has(&format!("caused by: {}: ", etcd.endpoint()));
+        let skip = with_ca(&etcd.endpoint(), &certs.ca).arg("--insecure-skip-tls-verify").run();
+        skip.code(1).err_has("warning: insecure-skip-tls-verify (flag --insecure-skip-tls-verify)");
+    }
+}
+
+#[test]
+fn an_unknown_authority_is_named_by_its_file() {
+    let certs = Certs::new();
+    let etcd = Etcd::options().tls(&certs).start();
+    let run = with_ca(&etcd.endpoint(), &certs.other_ca).run();
+    fails_with(&run, &["signed by an authority that is not in", text(&certs.other_ca), "set ca-file"]);
+    let run = with_ca(&etcd.endpoint(), &certs.other_ca).args(["-o", "json"]).run();
+    let error = run.code(3).err_json();
+    assert_eq!(error["exit_code"], 3);
+    assert!(error["caused_by"][0].as_str().unwrap().contains(text(&certs.other_ca)), "{error}");
+    // A write is not sent to a server that was not proved.
+    let put = Kvadm::new().endpoint(&etcd).arg("--ca-file").arg(&certs.other_ca).args(["put", "/tls", "no"]).run();
+    fails_with(&put, &[text(&certs.other_ca)]);
+    assert_eq!(etcd.etcdctl_ok(&["get", "/tls"]), "");
+}
+
+#[test]
+fn without_a_ca_file_the_systems_list_counts() {
+    let certs = Certs::new();
+    let etcd = Etcd::options().tls(&certs).start();
+    let run = get(&etcd.endpoint()).run();
+    // A machine without any list says so before it dials.
+    if run.code == Some(2) {
+        run.err_has("no CA file is set and this system has no trusted certificates");
+    } else {
+        fails_with(&run, &["not in the system's list", "hint: set ca-file"]);
+    }
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_refused_before_anything_is_dialled() {
+    let certs = Certs::new();
+    let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let cases = [
+        (certs.dir().join("nowhere.pem"), "no such file"),
+        (certs.dir().to_owned(), "directory"),
+        (write(&certs, "empty.pem", ""), "there is no certificate in the CA file"),
+        (write(&certs, "text.pem", "not a certificate\n"), "there is no certificate in the CA file"),
+        (certs.server.key.clone(), "there is no certificate in the CA file"),
+        (write(&certs, "broken.pem", broken), "damaged"),
+        (write(&certs, "cut.pem", &broken[..40]), "damaged"),
+    ];
+    for (path, words) in cases {
+        let run = with_ca("https://127.0.0.1:1", &path).run();
+        refused_with(&run, &[words, text(&path)]);
+        // It must not stay hidden where it would not be needed either.
+        let run = with_ca("https://127.0.0.1:1", &path).arg("--insecure-skip-tls-verify").run();
+        refused_with(&run, &[words, text(&path)]);
+    }
+}
+
+#[test]
+fn client_keys_of_every_form_are_presented() {
+    let certs = Certs::new();
+    let etcd = Etcd::options().client_auth(&certs).start();
+    etcd.etcdctl_ok(&["put", "/tls", "yes"]);
+    for pair in [&certs.client, &certs.client_sec1, &certs.client_pkcs1, &certs.client_rsa] {
+        with_pair(&etcd.endpoint(), &certs.ca, pair).run().ok().out("yes\n").err_empty();
+    }
+    // Without verification the client still shows who it is.
+    let pair = &certs.client;
+    let skip = get(&etcd.endpoint()).arg("--insecure-skip-tls-verify");
+    let skip = skip.arg("--cert-file").arg(&pair.cert).arg("--key-file").arg(&pair.key).run();
+    skip.ok().out("yes\n").err_has("warning: insecure-skip-tls-verify");
+    let config =
+        format!("ca-file: ca.pem\ncert-file: client.pem\nkey-file: client.key\nendpoints: {}\n", etcd.address());
+    let config = write(&certs, "etcd.yaml", config);
+    Kvadm::new().arg("-c").arg(config).args(["get", "/tls"]).run().ok().out("yes\n").err_empty();
+}
+
+/// Several times: with TLS 1.3 the refusal comes after the handshake, and how it shows is a matter of microseconds.
+#[test]
+fn clients_without_a_good_certificate_are_told_so() {
+    let certs = Certs::new();
+    let etcd = Etcd::options().client_auth(&certs).start();
+    for _ in 0..4 {
+        let none = with_ca(&etcd.endpoint(), &certs.ca).run();
+        fails_with(&none, &["the server requires a client certificate", "hint: set cert-file and key-file"]);
+        let put = Kvadm::new().endpoint(&etcd).arg("--ca-file").arg(&certs.ca).args(["put", "/tls", "no"]).run();
+        fails_with(&put, &["the server requires a client certificate"]);
+        for pair in [&certs.stranger, &certs.expired_client] {
+            let run = with_pair(&etcd.endpoint(), &certs.ca, pair).run();
+            fails_with(&run, &["the server refused the client certificate", text(&pair.cert)]);
+        }
+    }
+    assert_eq!(etcd.etcdctl_ok(&["get", "/tls"]), "");
+}
+
+#[test]
+fn half_a_pair_and_the_wrong_half_are_refused() {
+    let certs = Certs::new();
+    let endpoint = "https://127.0.0.1:1";
+    let run = with_ca(endpoint, &certs.ca).arg("--cert-file").arg(&certs.client.cert).run();
+    refused_with(&run, &["flag --cert-file: cert-file is given without key-file"]);
+    let run = with_ca(endpoint, &certs.ca).env("KVADM_KEY_FILE", &certs.client.key).run();
+    refused_with(&run, &["env KVADM_KEY_FILE: key-file is given without cert-file"]);
+    let config = write(&certs, "etcd.yaml", "ca-file: ca.pem\ncert-file: client.pem\n");
+    let run = get(endpoint).arg("-c").arg(&config).run();
+    refused_with(&run, &[&format!("{}:2: cert-file", text(&config)), "without key-file"]);
+
+    let pair = |cert: &Path, key: &Path| Pair { cert: cert.to_owned(), key: key.to_owned() };
+    let mismatch = pair(&certs.client.cert, &certs.stranger.key);
+    let run = with_pair(endpoint, &certs.ca, &mismatch).run();
+    refused_with(&run, &["does not match", text(&mismatch.cert), text(&mismatch.key)]);
+    let missing = pair(&certs.client.cert, &certs.dir().join("nowhere.key"));
+    refused_with(&with_pair(endpoint, &certs.ca, &missing).run(), &["no such file", text(&missing.key)]);
+    let missing = pair(&certs.dir().join("nowhere.pem"), &certs.client.key);
+    refused_with(&with_pair(endpoint, &certs.ca, &missing).run(), &["no such file", text(&missing.cert)]);
+    let swapped = pair(&certs.client.key, &certs.client.cert);
+    refused_with(&with_pair(endpoint, &certs.ca, &swapped).run(), &["there is no", text(&swapped.cert)]);
+    let no_key = pair(&certs.client.cert, &certs.client.cert);
+    refused_with(&with_pair(endpoint, &certs.ca, &no_key).run(), &["there is no private key in", text(&no_key.key)]);
+    let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let locked = pair(&certs.client.cert, &write(&certs, "locked.key", locked));
+    refused_with(&with_pair(endpoint, &certs.ca, &locked).run(), &["is encrypted", text(&locked.key), "openssl"]);
+}
+
+#[test]
+fn skipping_the_check_works_and_is_warned_of() {
+    let certs = Certs::new();
+    let etcd = Etcd::options().tls(&certs).start();
+    etcd.etcdctl_ok(&["put", "/tls", "yes"]);
+    let warning = "the server's certificate is not checked";
+    get(&etcd.endpoint()).arg("--insecure-skip-tls-verify").run().ok().out("yes\n").err_has(warning);
+    get(&etcd.endpoint()).env("KVADM_INSECURE_SKIP_TLS_VERIFY", "1").run().ok().out("yes\n").err_has(warning);
+    get(&etcd.endpoint()).args(["--insecure-skip-tls-verify", "-q"]).run().ok().out("yes\n").err_empty();
+    let config = format!("endpoints: [{}]\ninsecure-skip-tls-verify: true\n", etcd.endpoint());
+    let config = write(&certs, "skip.yaml", config);
+    let file = || Kvadm::new().arg("-c").arg(&config).args(["get", "/tls"]);
+    file().run().ok().out("yes\n").err_has(&format!("{}:2", text(&config))).err_has(warning);
+    // A flag takes back what the file allows.
+    assert_ne!(file().arg("--insecure-skip-tls-verify=false").run().err_lacks(warning).code, Some(0));
+}
+
+#[test]
+fn skipping_alone_is_no_tls() {
+    let etcd = Etcd::start();
+    etcd.etcdctl_ok(&["put", "/tls", "plain"]);
+    let run = get(&etcd.address()).arg("--insecure-skip-tls-verify").run();
+    run.ok().out("plain\n").err_has("has no effect, because no endpoint speaks TLS");
+}
+
+#[test]
+fn plaintext_and_tls_mixed_up_say_so() {
+    let certs = Certs::new();
+    let (plain, tls) = (Etcd::start(), Etcd::options().tls(&certs).start());
+    let to_plain = "hint: if the server speaks plaintext, use http:// or insecure-transport";
+    let to_tls = "hint: if the server speaks TLS, use https:// or set ca-file";
+    let https = format!("https://{}", plain.address());
+    for verb in [["get", "/tls"].as_slice(), &["put", "/tls", "x"], &["list", "/"]] {
+        let run = Kvadm::new().endpoint(&https).arg("--ca-file").arg(&certs.ca).args(verb).run();
+        fails_with(&run, &[to_plain, &https]);
+        let run = Kvadm::new().endpoint(&plain.address()).arg("--ca-file").arg(&certs.ca).args(verb).run();
+        fails_with(&run, &[to_plain]);
+        for endpoint in [tls.address(), format!("http://{}", tls.address())] {
+            let run = Kvadm::new().endpoint(&endpoint).args(verb).run();
+            fails_with(&run, &[to_tls, &tls.address()]);
+        }
+    }
+    // `insecure-transport` wins over the files, and a TLS server notices.
+    let run = with_ca(&tls.address(), &certs.ca).arg("--insecure-transport").run();
+    fails_with(&run, &[to_tls]);
+}
+
+#[test]
+fn in_a_list_the_scheme_decides_for_each() {
+    let certs = Certs::new();
+    let (plain, tls) = (Etcd::start(), Etcd::options().tls(&certs).start());
+    plain.etcdctl_ok(&["put", "/tls", "plain"]);
+    tls.etcdctl_ok(&["put", "/tls", "tls"]);
+    let (dead, expired) = ("127.0.0.1:1", Etcd::options().tls_with(&certs, &certs.expired).start());
+    let cases = [
+        (format!("{dead},http://{}", plain.address()), "plain\n"),
+        (format!("{dead},{}", tls.address()), "tls\n"),
+        (format!("http://{dead},https://{}", tls.address()), "tls\n"),
+        // One member's bad certificate does not stop the others.
+        (format!("{},{}", expired.endpoint(), tls.endpoint()), "tls\n"),
+        (format!("{},http://{}", expired.endpoint(), plain.address()), "plain\n"),
+    ];
+    for (list, value) in cases {
+        with_ca(&list, &certs.ca).run().ok().out(value).within(AT_MOST).err_empty();
+    }
+    // Every endpoint with its own cause.
+    let list = format!("{},http://{},https://{dead}", expired.endpoint(), tls.address());
+    let run = with_ca(&list, &certs.ca).run();
+    fails_with(&run, &["expired on", "TLS server", &format!("https://{dead}: connection refused")]);
+}
+
+#[test]
+fn insecure_transport_opens_no_tls_file() {
+    let etcd = Etcd::start();
+    etcd.etcdctl_ok(&["put", "/tls", "plain"]);
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("etcd.conf");
+    let files = "cert-file: <file-path>\nkey-file: /nowhere/key\nca-file: /nowhere/ca\n";
+    let text = format!("insecure-transport: true\n{files}endpoints:\n  - \"{}\"\n", etcd.address());
+    std::fs::write(&config, text).unwrap();
+    let file = || Kvadm::new().arg("-c").arg(&config).args(["get", "/tls"]);
+    file().run().ok().out("plain\n").err_empty();
+    file().arg("--insecure-transport=false").run().code(2).out_empty().err_has("/nowhere/ca");
+    // A scheme decides for its endpoint, whatever else is said.
+    file().arg("--endpoints=https://127.0.0.1:1").run().code(2).out_empty().err_has("/nowhere/ca");
+    let half = "insecure-transport: true\ncert-file: /nowhere/cert\n";
+    std::fs::write(&config, half).unwrap();
+    file().endpoint(&etcd.address()).run().ok().out("plain\n");
+}
+
+#[test]
+fn unix_sockets_ipv6_and_names() {
+    let etcd = Etcd::options().unix_socket().ipv6().start();
+    etcd.etcdctl_ok(&["put", "/tls", "plain"]);
+    let socket = etcd.unix_endpoint();
+    for endpoint in [&socket, &etcd.ipv6_endpoint(), &etcd.localhost_endpoint()] {
+        get(endpoint).run().ok().out("plain\n").err_empty();
+        Kvadm::new().endpoint(endpoint).args(["put", "/tls", "plain"]).run().ok();
+    }
+    // A socket is never TLS, even where the files are set; a CA that nobody needs is not opened.
+    get(&socket).args(["--ca-file", "/nowhere"]).run().ok().out("plain\n").err_has("has no effect");
+    let missing = format!("{socket}-gone");
+    let run = get(&missing).run();
+    run.code(3).within(AT_MOST).err_has(&missing).err_has("there is no such socket");
+}
+
+#[test]
+fn a_silent_tls_server_is_called_silent() {
+    let certs = Certs::new();
+    let etcd = Etcd::options().tls(&certs).start();
+    let mut proxy = Proxy::start(&etcd.address());
+    proxy.set(Mode::Hang);
+    let endpoint = format!("https://{}", proxy.address());
+    let run = with_ca(&endpoint, &certs.ca).args(["--dial-timeout", "300ms"]).run();
+    run.code(3).out_empty().within(AT_MOST).err_has("did not answer the TLS handshake within 300ms").err_has(&endpoint);
+    proxy.set(Mode::Pass);
+    with_ca(&endpoint, &certs.ca).run().code(1);
+}

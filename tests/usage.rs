@@ -1,0 +1,221 @@
+//! Wrong usage, help, and that the help tells the truth.
+
+use std::ffi::OsString;
+
+use super::support::{Kvadm, shared, unique_prefix};
+
+fn verbs() -> Vec<String> {
+    kvadm::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+}
+
+fn kvadm() -> Kvadm {
+    Kvadm::new()
+}
+
+#[test]
+fn without_arguments_the_help_is_shown() {
+    let run = kvadm().run();
+    run.code(2).out_empty().err_has("Usage: kvadm");
+    for verb in verbs() {
+        run.err_has(&format!("  {verb}"));
+    }
+    kvadm().arg("--version").run().ok().out(concat!("kvadm ", env!("CARGO_PKG_VERSION"), "\n")).err_empty();
+    kvadm().arg("-V").run().ok().out_has("kvadm ");
+}
+
+#[test]
+fn unknown_verbs_and_flags_are_refused_with_a_suggestion() {
+    let verb = kvadm().args(["gett", "/a"]).run();
+    verb.code(2).out_empty().err_has("unrecognized subcommand 'gett'").err_has("'get'");
+    for verb in verbs() {
+        let run = kvadm().args([verb.as_str(), "--no-such-flag"]).run();
+        run.code(2).out_empty().err_has("--no-such-flag").err_has("Usage: kvadm");
+    }
+    kvadm().args(["put", "/a", "x", "--craete"]).run().code(2).out_empty().err_has("--create");
+    // A bare word that etcdctl knows is no verb here.
+    kvadm().args(["del", "/a"]).run().code(2).out_empty().err_has("'delete'");
+}
+
+#[test]
+fn every_help_is_on_stdout_and_names_the_verbs_flags() {
+    for short in ["-h", "--help"] {
+        kvadm().arg(short).run().ok().out_has("Usage: kvadm").err_empty();
+    }
+    for verb in kvadm::command().get_subcommands() {
+        let run = kvadm().args([verb.get_name(), "--help"]).run();
+        run.ok().out_has(&format!("Usage: kvadm {}", verb.get_name())).out_has("Examples:").err_empty();
+        for flag in verb.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(|arg| arg.get_long()) {
+            run.out_has(&format!("--{flag}"));
+        }
+        for heading in ["Connection:", "Output:", "Safety:"] {
+            run.out_has(heading);
+        }
+        kvadm().args([verb.get_name(), "-h"]).run().ok().out_has("Usage: kvadm").err_empty();
+    }
+}
+
+/// A word of a shell line, or an operator between commands.
+#[derive(Debug, PartialEq)]
+enum Token {
+    Word(String),
+    /// `|`, `&&`, `||`, `;`, `&`: another command begins.
+    Next,
+    /// `<`, `>`: a file name follows.
+    Redirect,
+}
+
+/// As much of the shell's grammar as examples use.
+fn tokens(line: &str) -> Vec<Token> {
+    let mut found = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' | '"' => {
+                let word = word.get_or_insert_default();
+                word.extend(chars.by_ref().take_while(|inner| *inner != c));
+            }
+            '|' | '&' | ';' | '<' | '>' | ' ' | '#' => {
+                found.extend(word.take().map(Token::Word));
+                match c {
+                    '#' => break,
+                    ' ' => {}
+                    '<' | '>' => found.push(Token::Redirect),
+                    _ => {
+                        chars.next_if_eq(&c);
+                        found.push(Token::Next);
+                    }
+                }
+            }
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    found.extend(word.map(Token::Word));
+    found
+}
+
+/// The kvadm commands of a shell line, each as its words.
+fn commands(line: &str) -> Vec<Vec<String>> {
+    let mut all = vec![Vec::new()];
+    let mut tokens = tokens(line).into_iter();
+    while let Some(token) = tokens.next() {
+        match token {
+            Token::Word(word) => all.last_mut().unwrap().push(word),
+            Token::Next => all.push(Vec::new()),
+            Token::Redirect => drop(tokens.next()),
+        }
+    }
+    let assignment = |word: &String| {
+        word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+    };
+    let strip = |words: Vec<String>| words.into_iter().skip_while(assignment).collect::<Vec<_>>();
+    all.into_iter().map(strip).filter(|words| words.first().is_some_and(|word| word == "kvadm")).collect()
+}
+
+#[test]
+fn shell_lines_are_split_as_a_shell_would() {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(
+        commands("kvadm get /a > out && A_B=1 kvadm put /a -"),
+        [words("kvadm get /a"), words("kvadm put /a -")]
+    );
+    assert_eq!(commands("echo 'x | kvadm' | kvadm txn -  # why"), [words("kvadm txn -")]);
+    assert_eq!(commands("kvadm list --match '*a b*'")[0][3], "*a b*");
+}
+
+/// What the help shows has to be accepted by the grammar.
+#[test]
+fn every_example_parses() {
+    let mut helps = vec![kvadm().arg("--help").run()];
+    helps.extend(verbs().iter().map(|verb| kvadm().args([verb.as_str(), "--help"]).run()));
+    for help in &helps {
+        let text = help.ok().stdout_text();
+        let (_, examples) = text.rsplit_once("Examples:\n").unwrap_or_else(|| panic!("no examples in {}", help.shown));
+        let lines = examples.lines().take_while(|line| line.starts_with("  "));
+        let found: Vec<Vec<String>> = lines.flat_map(commands).collect();
+        assert!(!found.is_empty(), "no example in {}", help.shown);
+        for words in found {
+            let parsed = kvadm::command().try_get_matches_from(words.iter().map(OsString::from));
+            assert!(parsed.is_ok(), "{}: {words:?}\n{}", help.shown, parsed.unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn missing_and_conflicting_arguments_are_refused_before_anything_is_dialled() {
+    let cases: [&[&str]; 18] = [
+        &["get"],
+        &["put"],
+        &["put", "/a"],
+        &["put", "/a", "x", "y"],
+        &["put", "/a", "x", "--create", "--update"],
+        &["put", "/a", "x", "--create", "--if-rev", "3"],
+        &["put", "/a", "x", "--if-rev", "0"],
+        &["put", "/a", "x", "--ttl", "500ms"],
+        &["put", "/a", "x", "--ttl", "5"],
+        &["put", "/a", "x", "--ttl", "5s", "--lease", "1"],
+        &["put", "/a", "x", "--from", "-"],
+        &["delete"],
+        &["delete", "/a", "--prefix", "/b"],
+        &["list", "/a", "--from", "/b"],
+        &["list", "--from", "/b", "--to", "/a"],
+        &["txn"],
+        &["status", "--wait", "5s", "--watch"],
+        &["completions", "tcsh"],
+    ];
+    for args in cases {
+        let run = kvadm().args(["--endpoints", "127.0.0.1:1"]).args(args).run();
+        run.code(2).out_empty().err_has("error: ").err_lacks("panicked");
+    }
+}
+
+#[test]
+fn bad_global_values_are_named() {
+    let cases = [
+        (["--endpoints", ""], "endpoint"),
+        (["--endpoints", "ftp://h"], "unknown scheme 'ftp://'"),
+        (["--endpoints", "h:0"], "'0' is no port"),
+        (["--op-timeout", "5"], "did you mean 5s?"),
+        (["--deadline", "0s"], "above zero"),
+        (["--qps", "0"], "above 0"),
+        (["--qps", "nan"], "above 0"),
+        (["--output", "xml"], "--output"),
+        (["--color", "blue"], "--color"),
+        (["--user", "a:b"], "a password does not belong here"),
+    ];
+    for (flag, words) in cases {
+        kvadm().args(flag).args(["get", "/a"]).run().code(2).out_empty().err_has(words);
+    }
+}
+
+/// A script that asked for JSON gets it for every failure.
+#[test]
+fn wrong_usage_is_json_where_json_was_asked_for() {
+    let cases: [&[&str]; 5] = [
+        &["-o", "json", "get"],
+        &["get", "-ojson"],
+        &["put", "/a", "x", "--no-such-flag", "--output=json"],
+        &["-o", "json", "nope"],
+        &["get", "/a", "--endpoints", "ftp://h", "--output", "json"],
+    ];
+    for args in cases {
+        let run = kvadm().args(args).run();
+        let error = run.code(2).out_empty().err_json();
+        assert_eq!(error["exit_code"], 2, "{error}");
+        assert!(!error["error"].as_str().unwrap().is_empty(), "{error}");
+    }
+    // What stands behind `--` is no option.
+    kvadm().args(["get", "--no-such-flag", "--", "-o", "json"]).run().code(2).err_has("error: unexpected argument");
+}
+
+#[test]
+fn options_stand_before_and_behind_the_verb() {
+    let key = format!("{}a", unique_prefix());
+    let endpoints = shared().endpoint();
+    kvadm().args(["put", &key, "-1", "--endpoints", &endpoints]).run().ok();
+    kvadm().args(["--endpoints", &endpoints, "get", &key]).run().ok().out("-1\n");
+    kvadm().args(["get", "--endpoints", &endpoints, "--", &key]).run().ok().out("-1\n");
+    // A key that looks like an option goes behind `--`.
+    kvadm().args(["get", "--endpoints", &endpoints, "--", "--no-such-key"]).run().code(1).out_empty();
+    kvadm().args(["get", "", "--endpoints", &endpoints]).run().code(2).out_empty().err_has("the key is empty");
+}
