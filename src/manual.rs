@@ -1,7 +1,7 @@
 //! What kvadm(1) says beyond the options: configuration, keys, the JSON contract, exit codes.
 
 /// The sections of the manual page, each a heading and lines as they are to be set.
-pub const SECTIONS: [(&str, &str); 6] = [
+pub const SECTIONS: [(&str, &str); 7] = [
     (
         "KEYS",
         "\
@@ -49,6 +49,13 @@ _KEY, _USER, _PASSWORD; the default. 'kvadm config' shows which did.",
         "\
 A scheme on an endpoint decides for that endpoint. Without one: TLS if any TLS file is set,
 else plaintext. TLS 1.2 or later; keys as PKCS#1, PKCS#8 or SEC1.",
+    ),
+    (
+        "PERMISSIONS",
+        "\
+etcd before 3.6 (seen with 3.5.1) does not check a user's permissions inside nested transactions.
+'put --from', --if-different, --keep-lease, --if-locked and 'txn' with nested ones are nested: there
+the server may let a user write what a plain put would refuse.",
     ),
     (
         "JSON",

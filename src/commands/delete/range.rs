@@ -112,6 +112,9 @@ impl Job<'_> {
 
     fn describe(&self, counted: Counted) -> String {
         let from = bytes::escape(&self.range.start);
+        if self.range == KeyRange::prefix(&self.range.start) {
+            return format!("{} keys with prefix '{from}' (revision {})", counted.count, counted.revision);
+        }
         let to = self.range.end.as_ref().map_or_else(|| "the end".to_owned(), |end| bytes::escape(end));
         format!("{} keys from {from} below {to} (revision {})", counted.count, counted.revision)
     }
