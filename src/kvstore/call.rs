@@ -172,6 +172,24 @@ impl Store {
         }
     }
 
+    /// Sees to it that there is a connection whose peer has shown life.
+    pub(super) async fn reach(&self, op: &'static str) -> Result<(), Error> {
+        let session = &self.session;
+        let ready = async {
+            let ready = self.inner.sticky.ready(true);
+            match session.deadline {
+                Some(deadline) => timeout_at(deadline, ready).await.map_err(|_| Error::Deadline { op, last: None })?,
+                None => ready.await,
+            }
+            .map_err(|failure| super::error::of_transport(&failure).0)
+        };
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
+            ready = ready => ready,
+        }
+    }
+
     /// A final error's words, where an earlier sending may have been done.
     fn last_word(&self, request: Request<'_>, error: Error, uncertain: bool) -> Error {
         match error {
