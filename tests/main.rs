@@ -2,9 +2,12 @@
 //! runs the built binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod failover;
 mod generated;
 mod harness;
 mod house;
+mod signals;
+mod status;
 mod support;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.

@@ -1,0 +1,527 @@
+//! Members that die, freeze and come back under a running command, and answers that are lost on the way.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::support::{Cluster, Etcd, Kvadm, Mode, Proxy, Run, eventually, shared, unique_prefix};
+
+const SOON: Duration = Duration::from_secs(10);
+const KEYS: usize = 20_000;
+
+/// One cluster of three with [`KEYS`] keys under `/big/`, for one test at a time; whoever takes it finds all members up.
+pub(super) fn cluster() -> MutexGuard<'static, Cluster> {
+    static SHARED: OnceLock<Mutex<Cluster>> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| {
+        let cluster = Cluster::start(3);
+        Kvadm::new().endpoint(&cluster).args(["put", "--from", "-"]).stdin(records("/big/", 0..KEYS)).run().ok();
+        Mutex::new(cluster)
+    });
+    let mut cluster = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    heal(&mut cluster);
+    cluster
+}
+
+/// Brings every member back.
+pub(super) fn heal(cluster: &mut Cluster) {
+    for member in &mut cluster.members {
+        member.resume();
+        if TcpStream::connect(member.address()).is_err() {
+            member.relaunch();
+        }
+    }
+    for member in &cluster.members {
+        eventually("a member to be back", Duration::from_secs(20), || {
+            member.etcdctl(&["--command-timeout=1s", "get", "/none"]).status.success()
+        });
+    }
+}
+
+fn key(prefix: &str, number: usize) -> String {
+    format!("{prefix}{number:06}")
+}
+
+/// Some 250 bytes each, so that a listing is much larger than what a pipe and the client hold.
+fn records(prefix: &str, numbers: std::ops::Range<usize>) -> Vec<u8> {
+    sized(prefix, numbers, 200)
+}
+
+/// Records for `put --from` with values of this many bytes.
+pub(super) fn sized(prefix: &str, numbers: std::ops::Range<usize>, bytes: usize) -> Vec<u8> {
+    let record = |number| format!("{}\n", json!({"key": key(prefix, number), "value": "v".repeat(bytes)}));
+    numbers.map(record).collect::<String>().into_bytes()
+}
+
+/// All endpoints, this member's first: it is the one in use.
+fn with_first(cluster: &Cluster, first: usize) -> String {
+    let count = cluster.members.len();
+    (0..count).map(|at| cluster.members[(first + at) % count].endpoint()).collect::<Vec<_>>().join(",")
+}
+
+/// A kvadm whose standard output is read by the test, line by line, so that a full pipe holds it up.
+struct Slow {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    read: Vec<String>,
+}
+
+impl Slow {
+    fn start(endpoints: &str, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_kvadm"))
+            .env_clear()
+            .env("HOME", "/nonexistent")
+            .args(["-v", "--endpoints", endpoints])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::with_capacity(512, child.stdout.take().unwrap());
+        Self { child, lines, read: Vec::new() }
+    }
+
+    fn read(&mut self, count: usize) {
+        for _ in 0..count {
+            let mut line = String::new();
+            if self.lines.read_line(&mut line).unwrap() == 0 {
+                return;
+            }
+            self.read.push(line);
+        }
+    }
+
+    /// Reads the rest; gives the keys with their revisions, standard error and the exit code.
+    fn finish(mut self) -> (Vec<(String, i64)>, String, Option<i32>) {
+        self.read(usize::MAX);
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        let parse = |line: &String| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            (record["key"].as_str().unwrap().to_owned(), record["mod_revision"].as_i64().unwrap())
+        };
+        (self.read.iter().map(parse).collect(), stderr, self.child.wait().unwrap().code())
+    }
+
+    /// Reads the rest, which has to be every key of `/big/` once, in order, none newer than `revision`.
+    #[track_caller]
+    fn finish_whole(self, revision: i64) -> String {
+        let (keys, stderr, code) = self.finish();
+        assert_eq!(code, Some(0), "{stderr}");
+        assert_eq!(keys.len(), KEYS, "{stderr}");
+        assert!(keys.iter().enumerate().all(|(at, (found, _))| *found == key("/big/", at)), "every key once, in order");
+        assert!(keys.iter().all(|(_, at)| *at <= revision), "all at one revision");
+        stderr
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn revision(cluster: &Cluster) -> i64 {
+    let run = Kvadm::new().endpoint(cluster).args(["status", "--revision"]).run();
+    run.ok().stdout_text().trim().parse().unwrap()
+}
+
+/// The number of a key's changes; `None` where it is not there.
+fn version(etcd: &Etcd, key: &str) -> Option<u64> {
+    let answer: Value = serde_json::from_str(&etcd.etcdctl_ok(&["get", key, "--write-out=json"])).unwrap();
+    answer["kvs"][0]["version"].as_u64()
+}
+
+/// How many keys the prefix has, as etcdctl sees it.
+pub(super) fn count(etcd: &Etcd, prefix: &str) -> usize {
+    let answer = etcd.etcdctl_ok(&["get", "--prefix", prefix, "--count-only", "--write-out=fields"]);
+    let line = answer.lines().find_map(|line| line.strip_prefix("\"Count\" : ")).unwrap_or("0");
+    line.trim().parse().unwrap()
+}
+
+/// Each key of the prefix is there and was written once.
+#[track_caller]
+fn each_once(etcd: &Etcd, prefix: &str, wanted: usize) {
+    let run = Kvadm::new().endpoint(etcd).args(["list", "-o", "json", prefix]).run();
+    let found = run.ok().json_lines();
+    assert_eq!(found.len(), wanted);
+    let twice: Vec<_> = found.iter().filter(|record| record["version"] != 1).collect();
+    assert!(twice.is_empty(), "written more than once: {twice:?}");
+}
+
+/// Kills `victim` while a listing that uses it is being read slowly, and changes what has not been read yet.
+fn kill_in_mid_list(choose: impl Fn(usize) -> usize) {
+    let mut cluster = cluster();
+    let victim = choose(cluster.leader());
+    let at = revision(&cluster);
+    let mut listing = Slow::start(&with_first(&cluster, victim), &["list", "/big/", "-o", "json"]);
+    listing.read(200);
+    cluster.members[victim].kill();
+    let survivor = (victim + 1) % 3;
+    eventually("a leader that takes writes", SOON, || {
+        let late = &cluster.members[survivor];
+        late.etcdctl(&["--command-timeout=1s", "put", "/big/019000", "later"]).status.success()
+            && late.etcdctl(&["--command-timeout=1s", "put", "/big/019000x", "later"]).status.success()
+    });
+    let stderr = listing.finish_whole(at);
+    let moved = format!("{}: moved to", cluster.members[victim].endpoint());
+    assert!(stderr.contains(&moved), "the listing used the member that was killed: {stderr}");
+    cluster.members[survivor].etcdctl_ok(&["del", "/big/019000x"]);
+}
+
+#[test]
+fn a_listing_outlives_the_leader() {
+    kill_in_mid_list(|leader| leader);
+}
+
+#[test]
+fn a_listing_outlives_a_follower_in_use() {
+    kill_in_mid_list(|leader| (leader + 1) % 3);
+}
+
+#[test]
+fn a_listing_outlives_a_member_that_freezes() {
+    let cluster = cluster();
+    let victim = (cluster.leader() + 1) % 3;
+    let at = revision(&cluster);
+    let args = ["--op-timeout", "700ms", "list", "/big/", "-o", "json"];
+    let mut listing = Slow::start(&with_first(&cluster, victim), &args);
+    listing.read(200);
+    cluster.members[victim].pause();
+    let stderr = listing.finish_whole(at);
+    assert!(stderr.contains("moved to"), "{stderr}");
+}
+
+#[test]
+fn a_listing_outlives_its_connection() {
+    let cluster = cluster();
+    let at = revision(&cluster);
+    let proxy = Proxy::start(&cluster.members[0].address());
+    let mut listing = Slow::start(&proxy.endpoint(), &["list", "/big/", "-o", "json"]);
+    for _ in 0..3 {
+        listing.read(2000);
+        proxy.cut();
+    }
+    listing.finish_whole(at);
+    assert!(proxy.connections() > 1, "the cut was felt");
+}
+
+#[test]
+fn a_listing_over_a_long_line_is_whole() {
+    let cluster = cluster();
+    let at = revision(&cluster);
+    let mut proxy = Proxy::start(&cluster.members[0].address());
+    let way = Duration::from_millis(25);
+    proxy.set(Mode::Delay { up: way, down: way });
+    let started = std::time::Instant::now();
+    Slow::start(&proxy.endpoint(), &["list", "/big/", "-o", "json"]).finish_whole(at);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+/// Loads in two halves with something in between; gives the run.
+fn load_in_halves(endpoints: &str, etcd: &Etcd, prefix: &str, total: usize, between: impl FnOnce()) -> Run {
+    let args = ["put", "--from", "-", "-o", "json"];
+    let mut load = Kvadm::new().endpoint(endpoints).args(args).timeout(Duration::from_secs(60)).spawn();
+    load.write(records(prefix, 0..total / 2));
+    eventually("the first records to be in", SOON, || count(etcd, prefix) > 0);
+    between();
+    load.write(records(prefix, total / 2..total));
+    load.close_stdin();
+    load.wait()
+}
+
+#[track_caller]
+fn loaded(run: &Run, total: usize) {
+    let said = run.ok().json();
+    assert_eq!(said["unknown"], 0);
+    let settled = said["written"].as_u64().unwrap() + said["unchanged"].as_u64().unwrap();
+    assert_eq!(settled, total as u64, "{said}");
+}
+
+#[test]
+fn a_load_outlives_the_leader() {
+    let mut cluster = cluster();
+    let (leader, prefix) = (cluster.leader(), unique_prefix());
+    let endpoints = with_first(&cluster, leader);
+    let mut load = Kvadm::new().endpoint(&endpoints).args(["put", "--from", "-", "-o", "json"]).spawn();
+    load.write(records(&prefix, 0..3000));
+    let survivor = (leader + 1) % 3;
+    eventually("the first records to be in", SOON, || count(&cluster.members[survivor], &prefix) > 0);
+    cluster.members[leader].kill();
+    load.write(records(&prefix, 3000..6000));
+    load.close_stdin();
+    loaded(&load.wait(), 6000);
+    each_once(&cluster.members[survivor], &prefix, 6000);
+    let again = Kvadm::new().endpoint(&endpoints).args(["put", "--from", "-", "-o", "json"]);
+    let said = again.stdin(records(&prefix, 0..6000)).run().ok().json();
+    assert_eq!((&said["written"], &said["unchanged"]), (&json!(0), &json!(6000)), "a rerun changes nothing");
+}
+
+#[test]
+fn a_load_outlives_its_connection() {
+    let (etcd, prefix) = (shared(), unique_prefix());
+    let proxy = Proxy::start(&etcd.address());
+    loaded(&load_in_halves(&proxy.endpoint(), etcd, &prefix, 4000, || proxy.cut()), 4000);
+    each_once(etcd, &prefix, 4000);
+    assert!(proxy.connections() > 1);
+}
+
+/// The server does what the load never hears of: it is read back, not written again.
+#[test]
+fn a_load_whose_answers_are_lost_writes_each_record_once() {
+    let (etcd, prefix) = (shared(), unique_prefix());
+    let mut proxy = Proxy::start(&etcd.address());
+    let endpoint = proxy.endpoint();
+    let mut load = Kvadm::new().endpoint(&endpoint).args(["put", "--from", "-", "-o", "json"]).spawn();
+    // Small ones: what tells the client that there is room for more is held back as well.
+    load.write(sized(&prefix, 0..101, 1));
+    eventually("the first batch to be in", SOON, || count(etcd, &prefix) == 100);
+    proxy.set(Mode::HangReplies);
+    load.write(sized(&prefix, 101..401, 1));
+    eventually("more batches to be in", SOON, || count(etcd, &prefix) >= 400);
+    proxy.cut();
+    proxy.set(Mode::Pass);
+    load.close_stdin();
+    let run = load.wait();
+    loaded(&run, 401);
+    assert!(run.json()["unchanged"].as_u64().unwrap() >= 300, "what was done unheard was found so: {}", run.json());
+    each_once(etcd, &prefix, 401);
+}
+
+/// Runs single writes one after the other while the member that leads is killed; gives each key's run.
+fn write_over_a_kill(cluster: &mut Cluster, extra: &[&str]) -> (String, Vec<(String, Run)>) {
+    let (leader, prefix) = (cluster.leader(), unique_prefix());
+    let endpoints = with_first(cluster, leader);
+    let mut runs = Vec::new();
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (endpoints, writer) = (&endpoints, &prefix);
+        scope.spawn(move || {
+            for number in 0..60 {
+                let key = key(writer, number);
+                let run = Kvadm::new().endpoint(endpoints).args(["put", &key, "v"]).args(extra).run();
+                if sender.send((key, run)).is_err() {
+                    return;
+                }
+            }
+        });
+        runs.extend(receiver.iter().take(15));
+        cluster.members[leader].kill();
+        runs.extend(receiver.iter());
+    });
+    heal(cluster);
+    (prefix, runs)
+}
+
+#[track_caller]
+fn check_truth(cluster: &Cluster, runs: &[(String, Run)]) {
+    assert_eq!(runs.len(), 60);
+    for (key, run) in runs {
+        let version = version(&cluster.members[0], key);
+        match run.code {
+            Some(0) => assert_eq!(version, Some(1), "{key} was said to be written: {run:?}"),
+            Some(7) => {
+                run.err_has("unknown").err_has("hint:");
+                assert!(version.is_none_or(|version| version == 1), "{key}: written {version:?} times");
+            }
+            _ => panic!("{key}: {run:?}"),
+        }
+    }
+    let done = runs.iter().filter(|(_, run)| run.code == Some(0)).count();
+    assert!(done >= 55, "the cluster went on: {done} of 60 done");
+}
+
+#[test]
+fn single_puts_tell_the_truth_when_the_leader_dies() {
+    let mut cluster = cluster();
+    let (_, runs) = write_over_a_kill(&mut cluster, &[]);
+    check_truth(&cluster, &runs);
+}
+
+#[test]
+fn creations_are_done_exactly_once_when_the_leader_dies() {
+    let mut cluster = cluster();
+    let (_, runs) = write_over_a_kill(&mut cluster, &["--create"]);
+    check_truth(&cluster, &runs);
+}
+
+#[test]
+fn a_frozen_member_is_passed_by() {
+    let cluster = cluster();
+    let frozen = (cluster.leader() + 1) % 3;
+    cluster.members[frozen].pause();
+    let endpoints = with_first(&cluster, frozen);
+    let run = Kvadm::new().endpoint(&endpoints).args(["get", "/big/000007"]).run();
+    run.ok().out(&format!("{}\n", "v".repeat(200))).err_empty().within(Duration::from_secs(1));
+    let prefix = unique_prefix();
+    let run = Kvadm::new().endpoint(&endpoints).args(["put", &key(&prefix, 1), "v"]).run();
+    run.ok().within(Duration::from_secs(1));
+    assert_eq!(version(&cluster.members[(frozen + 1) % 3], &key(&prefix, 1)), Some(1));
+}
+
+#[test]
+fn a_dead_endpoint_among_live_ones_costs_next_to_nothing() {
+    let cluster = cluster();
+    let endpoints = format!("127.0.0.1:1,{}", cluster.endpoints());
+    let run = Kvadm::new().endpoint(&endpoints).args(["get", "/big/000007"]).run();
+    run.ok().err_empty().within(Duration::from_millis(500));
+    let run = Kvadm::new().endpoint(&endpoints).args(["-v", "get", "/big/000007"]).run();
+    run.ok().err_has("http://127.0.0.1:1: connection refused");
+}
+
+#[test]
+fn a_lonely_member_never_says_done() {
+    let mut cluster = cluster();
+    let (lonely, others) = (0, [1, 2]);
+    for other in others {
+        cluster.members[other].kill();
+    }
+    let endpoint = cluster.members[lonely].endpoint();
+    let quick = |args: &[&str]| Kvadm::new().endpoint(&endpoint).args(["--op-timeout", "500ms"]).args(args).run();
+    eventually("the member to miss its leader", SOON, || {
+        quick(&["get", "/big/000007"]).stderr_text().contains("no leader")
+    });
+    let run = quick(&["get", "/big/000007"]);
+    run.code(3).out_empty().err_has("no leader").err_has("kvadm status").within(Duration::from_secs(3));
+    let key = key(&unique_prefix(), 1);
+    let run = quick(&["put", &key, "v"]);
+    run.code(3).out_empty().err_has("no leader").within(Duration::from_secs(3));
+    let run = quick(&["status", "-o", "json"]);
+    run.code(3).err_has("no quorum");
+    let said = run.json();
+    assert_eq!((&said["health"], &said["quorum"]), (&json!("no-quorum"), &json!("none")));
+    assert!(run.took < Duration::from_secs(6), "{:?}", run.took);
+    heal(&mut cluster);
+    assert_eq!(version(&cluster.members[lonely], &key), None, "what was not done stays undone");
+}
+
+/// Every member goes down and comes back, one after the other, under a listing and a load.
+#[test]
+fn a_rolling_restart_is_survived_by_a_listing_and_a_load() {
+    let mut cluster = cluster();
+    let (at, prefix) = (revision(&cluster), unique_prefix());
+    let endpoints = cluster.endpoints();
+    let mut listing = Slow::start(&endpoints, &["list", "/big/", "-o", "json"]);
+    let mut load = Kvadm::new().endpoint(&endpoints).args(["put", "--from", "-", "-o", "json"]).spawn();
+    for round in 0..3 {
+        listing.read(4000);
+        load.write(records(&prefix, round * 1000..(round + 1) * 1000));
+        cluster.members[round].restart();
+        eventually("the load to go on", SOON, || count(&cluster.members[round], &prefix) > round * 1000);
+    }
+    load.close_stdin();
+    loaded(&load.wait(), 3000);
+    each_once(&cluster.members[0], &prefix, 3000);
+    listing.finish_whole(at);
+}
+
+/// Starts a write through a slow proxy, and lets it go through with its answer held back.
+fn with_lost_answer(etcd: &Etcd, args: &[&str], done: impl Fn() -> bool, then: impl FnOnce(&mut Proxy)) -> Run {
+    let mut proxy = Proxy::start(&etcd.address());
+    // The request waits for the server's first words, and travels long enough for the test to act in between.
+    proxy.set(Mode::Delay { up: Duration::from_millis(400), down: Duration::ZERO });
+    let endpoint = proxy.endpoint();
+    let running = Kvadm::new().endpoint(&endpoint).args(args).spawn();
+    eventually("the server's first words", SOON, || proxy.bytes_down() > 0);
+    proxy.set(Mode::HangReplies);
+    eventually("the server to have done it", SOON, done);
+    then(&mut proxy);
+    running.wait()
+}
+
+fn cut(proxy: &mut Proxy) {
+    proxy.cut();
+    proxy.set(Mode::Pass);
+}
+
+#[test]
+fn a_plain_put_without_an_answer_is_unknown_and_not_repeated() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let run = with_lost_answer(etcd, &["put", &key, "v"], || version(etcd, &key).is_some(), cut);
+    run.code(7).out_empty().err_has("whether etcd did it is unknown").err_has("hint: read it back");
+    assert_eq!(version(etcd, &key), Some(1));
+}
+
+#[test]
+fn an_unknown_outcome_is_one_json_object() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let run = with_lost_answer(etcd, &["-o", "json", "put", &key, "v"], || version(etcd, &key).is_some(), cut);
+    assert_eq!(run.code(7).err_json()["exit_code"], 7);
+}
+
+#[test]
+fn a_creation_without_an_answer_is_tried_again_and_done_once() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let run = with_lost_answer(etcd, &["put", &key, "v", "--create"], || version(etcd, &key).is_some(), cut);
+    run.code(7).out_empty().err_has("the first answer was lost").err_has("sent twice").err_has("hint:");
+    assert_eq!(version(etcd, &key), Some(1));
+}
+
+#[test]
+fn a_write_on_a_revision_without_an_answer_is_done_once() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let put = Kvadm::new().endpoint(etcd).args(["put", &key, "one", "-o", "json"]).run();
+    let rev = put.ok().json()["mod_revision"].to_string();
+    let args = ["put", &key, "two", "--if-rev", &rev];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key) == Some(2), cut);
+    run.code(7).err_has("the first answer was lost");
+    assert_eq!(version(etcd, &key), Some(2));
+}
+
+#[test]
+fn a_put_if_different_without_an_answer_is_read_back() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let args = ["put", &key, "v", "--if-different"];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_some(), cut);
+    run.ok().out_has(&key);
+    assert_eq!(version(etcd, &key), Some(1));
+}
+
+#[test]
+fn a_delete_without_an_answer_is_unknown_and_not_repeated() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    etcd.etcdctl_ok(&["put", &key, "v"]);
+    let run = with_lost_answer(etcd, &["delete", &key], || version(etcd, &key).is_none(), cut);
+    run.code(7).out_empty().err_has("'delete' was sent").err_has("hint:");
+}
+
+#[test]
+fn a_guarded_delete_without_an_answer_is_tried_again() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    etcd.etcdctl_ok(&["put", &key, "v"]);
+    let args = ["delete", &key, "--if-value", "v"];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_none(), cut);
+    run.code(7).err_has("the first answer was lost");
+}
+
+#[test]
+fn a_deadline_under_a_blind_write_is_unknown() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let args = ["--deadline", "1500ms", "put", &key, "v"];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_some(), |_| {});
+    run.code(7).err_has("unknown").err_has("deadline").within(Duration::from_secs(3));
+}
+
+#[test]
+fn a_deadline_under_a_read_is_a_timeout() {
+    let etcd = shared();
+    let mut proxy = Proxy::start(&etcd.address());
+    proxy.set(Mode::HangReplies);
+    let endpoint = proxy.endpoint();
+    let run = Kvadm::new().endpoint(&endpoint).args(["--deadline", "300ms", "get", "/none"]).run();
+    run.code(3).out_empty().err_has("deadline").within(Duration::from_secs(2));
+}
+
+#[test]
+fn a_write_without_an_answer_in_the_operations_time_is_unknown() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let args = ["--op-timeout", "900ms", "put", &key, "v"];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_some(), |_| {});
+    run.code(7).err_has("within 900ms").within(Duration::from_secs(4));
+    assert_eq!(version(etcd, &key), Some(1));
+}
