@@ -116,6 +116,9 @@ impl Store {
             let wait = match &error {
                 Error::Unreachable { .. } => match self.connect_pause(started) {
                     Some(wait) => wait,
+                    // Endpoints that served this command before may be restarting. Who asks for a member's state wants
+                    // to know that at once.
+                    None if request.leader && self.inner.sticky.served() && started.elapsed() < patience => pause,
                     None => return Err(self.last_word(request, error, uncertain)),
                 },
                 _ if started.elapsed() >= patience => return Err(self.last_word(request, error, uncertain)),

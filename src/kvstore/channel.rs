@@ -126,6 +126,11 @@ impl Sticky {
         self.shared.dialer.name(current)
     }
 
+    /// Whether there ever was a connection.
+    pub(super) fn served(&self) -> bool {
+        self.state().used.is_some()
+    }
+
     /// The generation of the connection that a call made now uses: the present one's, or else the next one's.
     pub(super) fn mark(&self) -> u64 {
         let state = self.state();
