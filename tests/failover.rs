@@ -197,6 +197,39 @@ fn a_listing_outlives_a_member_that_freezes() {
     assert!(stderr.contains("moved to"), "{stderr}");
 }
 
+/// `list | less`: the reader may rest for longer than any request may take.
+#[test]
+fn a_listing_outlives_a_reader_that_rests() {
+    let cluster = cluster();
+    let at = revision(&cluster);
+    let endpoints = cluster.endpoints();
+    let mut listing = Slow::start(&endpoints, &["--op-timeout", "200ms", "list", "/big/", "-o", "json"]);
+    for _ in 0..3 {
+        listing.read(1000);
+        // What passes here is the time that is being tested, not a wait for something to happen.
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    listing.finish_whole(at);
+}
+
+#[test]
+fn a_listing_and_a_load_outlive_a_restart_of_the_only_server() {
+    let (mut etcd, prefix) = (Etcd::start(), unique_prefix());
+    let endpoint = etcd.endpoint();
+    Kvadm::new().endpoint(&endpoint).args(["put", "--from", "-"]).stdin(records("/big/", 0..KEYS)).run().ok();
+    let mut listing = Slow::start(&endpoint, &["list", "/big/", "-o", "json"]);
+    listing.read(200);
+    let mut load = Kvadm::new().endpoint(&endpoint).args(["put", "--from", "-", "-o", "json"]).spawn();
+    load.write(records(&prefix, 0..1000));
+    eventually("the first records to be in", SOON, || count(&etcd, &prefix) > 0);
+    etcd.restart();
+    load.write(records(&prefix, 1000..2000));
+    load.close_stdin();
+    loaded(&load.wait(), 2000);
+    each_once(&etcd, &prefix, 2000);
+    listing.finish_whole(i64::MAX);
+}
+
 #[test]
 fn a_listing_outlives_its_connection() {
     let cluster = cluster();
