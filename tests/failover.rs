@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,15 +14,18 @@ use super::support::{Cluster, Etcd, Kvadm, Mode, Proxy, Run, eventually, shared,
 const SOON: Duration = Duration::from_secs(10);
 const KEYS: usize = 20_000;
 
-/// One cluster of three with [`KEYS`] keys under `/big/`, for one test at a time; whoever takes it finds all members up.
+/// A cluster of three with [`KEYS`] keys under `/big/`, for one test at a time; whoever takes it finds all members up.
 pub(super) fn cluster() -> MutexGuard<'static, Cluster> {
-    static SHARED: OnceLock<Mutex<Cluster>> = OnceLock::new();
-    let shared = SHARED.get_or_init(|| {
+    static POOL: [OnceLock<Mutex<Cluster>>; 2] = [const { OnceLock::new() }; 2];
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let seeded = || {
         let cluster = Cluster::start(3);
         Kvadm::new().endpoint(&cluster).args(["put", "--from", "-"]).stdin(records("/big/", 0..KEYS)).run().ok();
         Mutex::new(cluster)
-    });
-    let mut cluster = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    };
+    let free = POOL.iter().find_map(|cluster| cluster.get()?.try_lock().ok());
+    let next = || POOL[NEXT.fetch_add(1, Ordering::Relaxed) % POOL.len()].get_or_init(seeded).lock();
+    let mut cluster = free.unwrap_or_else(|| next().unwrap_or_else(PoisonError::into_inner));
     heal(&mut cluster);
     cluster
 }
@@ -335,15 +339,16 @@ fn write_over_a_kill(cluster: &mut Cluster, extra: &[&str]) -> (String, Vec<(Str
         let (sender, receiver) = std::sync::mpsc::channel();
         let (endpoints, writer) = (&endpoints, &prefix);
         scope.spawn(move || {
-            for number in 0..60 {
+            for number in 0..40 {
                 let key = key(writer, number);
-                let run = Kvadm::new().endpoint(endpoints).args(["put", &key, "v"]).args(extra).run();
+                let run =
+                    Kvadm::new().endpoint(endpoints).args(["--op-timeout", "2s", "put", &key, "v"]).args(extra).run();
                 if sender.send((key, run)).is_err() {
                     return;
                 }
             }
         });
-        runs.extend(receiver.iter().take(15));
+        runs.extend(receiver.iter().take(10));
         cluster.members[leader].kill();
         runs.extend(receiver.iter());
     });
@@ -353,7 +358,7 @@ fn write_over_a_kill(cluster: &mut Cluster, extra: &[&str]) -> (String, Vec<(Str
 
 #[track_caller]
 fn check_truth(cluster: &Cluster, runs: &[(String, Run)]) {
-    assert_eq!(runs.len(), 60);
+    assert_eq!(runs.len(), 40);
     for (key, run) in runs {
         let version = version(&cluster.members[0], key);
         match run.code {
@@ -366,7 +371,7 @@ fn check_truth(cluster: &Cluster, runs: &[(String, Run)]) {
         }
     }
     let done = runs.iter().filter(|(_, run)| run.code == Some(0)).count();
-    assert!(done >= 55, "the cluster went on: {done} of 60 done");
+    assert!(done >= 35, "the cluster went on: {done} of 40 done");
 }
 
 #[test]
