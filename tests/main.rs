@@ -6,6 +6,7 @@ mod failover;
 mod generated;
 mod harness;
 mod house;
+mod long_listings;
 mod lost_answers;
 mod signals;
 mod status;
