@@ -1,6 +1,7 @@
 //! One request to etcd: bounded in time, ended by the user at once, repeated only where the evidence allows it.
 
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use etcd_client::Client;
@@ -103,7 +104,10 @@ impl Store {
             let result = self.attempt(request, &mut send).await;
             self.trace(request, sent, &result);
             let (error, fate) = match result {
-                Ok(value) => return Ok(Answer { value, uncertain }),
+                Ok(value) => {
+                    self.inner.served.store(true, Ordering::Relaxed);
+                    return Ok(Answer { value, uncertain });
+                }
                 Err(failure) => failure,
             };
             let lags = request.pinned && error.is_refusal(Refusal::FutureRevision);
@@ -125,6 +129,14 @@ impl Store {
                             self.session.observer.notice(Notice::Warning, &text);
                         }
                         wait
+                    }
+                    // Endpoints that served this command before may be restarting. Who asks for a member's state wants
+                    // to know that at once.
+                    None if request.leader
+                        && self.inner.served.load(Ordering::Relaxed)
+                        && started.elapsed() < self.inner.patience =>
+                    {
+                        pause
                     }
                     None => return Err(self.last_word(request, error, uncertain)),
                 },
@@ -196,6 +208,24 @@ impl Store {
                 let endpoint = self.inner.sticky.current();
                 Err((Error::Timeout { op: "log in", endpoint, after }, Fate::NotDone))
             }
+        }
+    }
+
+    /// Sees to it that there is a connection whose peer has shown life.
+    pub(super) async fn reach(&self, op: &'static str) -> Result<(), Error> {
+        let session = &self.session;
+        let ready = async {
+            let ready = self.inner.sticky.ready(true);
+            match session.deadline {
+                Some(deadline) => timeout_at(deadline, ready).await.map_err(|_| Error::Deadline { op, last: None })?,
+                None => ready.await,
+            }
+            .map_err(|failure| super::error::of_transport(&failure).0)
+        };
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
+            ready = ready => ready,
         }
     }
 

@@ -8,8 +8,8 @@ use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
 use super::call::{Effect, Header, Request};
 use super::{Error, LeaseId, Refusal, Revision, Store};
 
-/// How long the revocation of a lease whose grant was not answered may take.
-const CLEANUP: Duration = Duration::from_secs(1);
+/// How long the revoking of a lease may take that was perhaps granted unheard.
+const GIVE_BACK: Duration = Duration::from_millis(500);
 
 /// A lease as etcd granted it, or what is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Grant {
 
 impl Store {
     /// Grants a lease of at least `ttl` seconds. The ID is chosen here, so that a grant whose answer was lost can be
-    /// asked for again without leaving a second lease behind.
+    /// asked for again without leaving a second lease behind, and revoked where its answer never came.
     ///
     /// # Errors
     /// A TTL out of range, no space left, or whatever kept the answer away.
@@ -61,9 +61,9 @@ impl Store {
                 let granted = self.time_to_live(id).await?;
                 granted.ok_or(Error::Protocol { op: "lease grant", what: "the lease is gone already".to_owned() })
             }
-            // It may be there or may still come: nobody but this call knows its ID, so nobody else can take it away.
+            // It may be there, and nobody else will ever know its ID.
             Err(error @ (Error::Unknown { .. } | Error::Interrupted { unknown: true, .. })) => {
-                let _ = self.for_cleanup(CLEANUP).revoke(id).await;
+                let _ = self.for_cleanup(GIVE_BACK).revoke(id).await;
                 Err(error)
             }
             Err(error) => Err(error),

@@ -97,7 +97,7 @@ impl Store {
     /// Whatever kept the answer away.
     pub async fn member_status(&self) -> Result<MemberStatus, Error> {
         // The dial is not the member's latency.
-        self.inner.sticky.ready(true).await.map_err(|failure| super::error::of_transport(&failure).0)?;
+        self.reach("status").await?;
         let request = Request { leader: false, ..Request::read("status", &[]) };
         let sent = Instant::now();
         let answer =

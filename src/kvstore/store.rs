@@ -1,6 +1,7 @@
 //! The handle on one etcd cluster.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use etcd_client::{Channel, Client};
@@ -30,6 +31,8 @@ pub(super) struct Inner {
     pub(super) limiter: Option<Arc<Limiter>>,
     /// How long a request is tried again while the cluster cannot serve it.
     pub(super) patience: Duration,
+    /// Whether any request of this command was answered.
+    pub(super) served: AtomicBool,
     with_leader: OnceCell<Client>,
     any_member: OnceCell<Client>,
 }
@@ -45,8 +48,15 @@ impl Store {
 
     fn over(options: ConnectOptions, session: Session, limiter: Option<Arc<Limiter>>, patience: Duration) -> Self {
         let sticky = Sticky::new(&options, &session);
-        let inner =
-            Inner { options, sticky, limiter, patience, with_leader: OnceCell::new(), any_member: OnceCell::new() };
+        let inner = Inner {
+            options,
+            sticky,
+            limiter,
+            patience,
+            served: AtomicBool::new(false),
+            with_leader: OnceCell::new(),
+            any_member: OnceCell::new(),
+        };
         Self { inner: Arc::new(inner), session }
     }
 

@@ -54,6 +54,13 @@ impl Over {
             }
         }
     }
+
+    /// What deletes it: the absolute key and the options.
+    pub(super) fn deletion(&self, namespace: &[u8], prev: bool) -> (Vec<u8>, DeleteOptions) {
+        let (key, end) = self.to_wire(namespace);
+        let options = end.map_or_else(DeleteOptions::new, |end| DeleteOptions::new().with_range(end));
+        (key, if prev { options.with_prev_key() } else { options })
+    }
 }
 
 /// How a compare's two sides must relate.
@@ -243,14 +250,7 @@ impl Op {
                 TxnOp::get(key, Some(options))
             }
             Self::Delete { over, prev } => {
-                let (key, end) = over.to_wire(namespace);
-                let mut options = DeleteOptions::new();
-                if let Some(end) = end {
-                    options = options.with_range(end);
-                }
-                if *prev {
-                    options = options.with_prev_key();
-                }
+                let (key, options) = over.deletion(namespace, *prev);
                 TxnOp::delete(key, Some(options))
             }
             Self::Txn(txn) => TxnOp::txn(txn.to_wire(namespace)),

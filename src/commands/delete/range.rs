@@ -12,7 +12,8 @@ use crate::commands::select::Filter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
-    Again, Compare, Counted, Error, KeyRange, KeyValue, LockGuard, Op, Over, ReadOptions, Revision, Store, Txn,
+    Again, Compare, Counted, Error, KeyRange, KeyValue, LockGuard, Op, Over, ReadOptions, Refusal, Revision, Store,
+    Txn, TxnResult,
 };
 use crate::output::{DeleteAnswer, bytes};
 
@@ -169,7 +170,12 @@ impl Job<'_> {
                 then: vec![Op::Delete { over: Over::Range(range), prev: false }],
                 otherwise: vec![],
             };
-            let result = store.txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await?;
+            let result = match store.txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await {
+                Err(error) if error.is_refusal(Refusal::NoSpace) && self.guard.is_none() => {
+                    self.without_space(error, txn.then, revision).await?
+                }
+                other => other?,
+            };
             if result.succeeded {
                 done.deleted += window.len() as u64;
                 done.revision = result.revision;
@@ -181,6 +187,22 @@ impl Job<'_> {
             self.remove_singly(store, chunk, revision, done, &mut gone).await?;
         }
         Ok(gone)
+    }
+
+    /// Some versions refuse every transaction in a full store, and take plain deletions. The store takes no writes
+    /// then, so that what is not newer when it is looked at is not newer when it is deleted.
+    async fn without_space(&self, refused: Error, then: Vec<Op>, revision: Revision) -> Result<TxnResult, Error> {
+        let store = self.ctx.store();
+        if let [Op::Delete { over: Over::Range(range), .. }] = then.as_slice() {
+            let mut reader = store.read(range, self.reading(0, true));
+            while let Some(page) = reader.next().await? {
+                if page.iter().any(|kv| kv.mod_revision > revision) {
+                    return Err(refused);
+                }
+            }
+        }
+        let plain = Txn { then, ..Txn::default() };
+        store.txn("delete", &plain, None, Again::Harmless).await
     }
 
     async fn remove_singly(

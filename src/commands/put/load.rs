@@ -233,8 +233,14 @@ impl Load<'_> {
         if records.is_empty() {
             return Ok(());
         }
+        let cancel = self.ctx.signals.cancel().clone();
         while records.iter().any(|record| self.keys.contains(record.key.as_slice())) {
-            match self.flying.join_next().await {
+            let landed = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(Failure::new(Exit::Interrupted, "interrupted")),
+                landed = self.flying.join_next() => landed,
+            };
+            match landed {
                 Some(landed) => self.land(landed)?,
                 None => break,
             }
@@ -267,7 +273,8 @@ impl Load<'_> {
         if let Some(fresh) = self.leases.get(&old) {
             return Ok(Lease::Fresh(*fresh));
         }
-        let granted = self.store.grant(ttl).await?;
+        // Nothing is lost by giving up a grant, so that the user's signal ends it at once.
+        let granted = self.ctx.store().grant(ttl).await?;
         self.leases.insert(old, granted.id);
         Ok(Lease::Fresh(granted.id))
     }
@@ -285,10 +292,12 @@ impl Load<'_> {
 
     /// Revokes the leases that no record needed after all.
     async fn give_back(&self) {
+        if self.tally.unknown > 0 {
+            return;
+        }
+        let store = self.store.for_cleanup(LAST_CALL);
         for fresh in self.leases.values().filter(|lease| !self.tally.leases.contains(lease)) {
-            if self.tally.unknown == 0 {
-                let _ = self.store.for_cleanup(LAST_CALL).revoke(*fresh).await;
-            }
+            let _ = store.revoke(*fresh).await;
         }
     }
 

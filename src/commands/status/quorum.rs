@@ -49,7 +49,7 @@ pub async fn prove(store: &Store) -> Result<Proof, Failure> {
     }
 }
 
-/// A full store still takes deletions, and those go through the quorum as any write.
+/// A full store still takes plain deletions, and those go through the quorum as any write.
 async fn without_space(store: &Store) -> Result<Proof, Failure> {
     let key = format!("{PREFIX}none").into_bytes();
     let nothing =

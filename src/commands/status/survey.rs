@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::quorum;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Alarm, Endpoint, Error, MemberStatus, Refusal, Revision, Scheme, Store};
+use crate::kvstore::{Alarm, Endpoint, Error, Member, MemberStatus, Refusal, Revision, Scheme, Store};
 use crate::output::MemberRow;
 
 /// What one member was found to be.
@@ -18,7 +18,7 @@ pub struct Looked {
     pub name: String,
     /// Its own answer, or why there is none.
     pub status: Result<MemberStatus, String>,
-    /// Why a read that needs the quorum failed there; a learner answers none.
+    /// Why a read that needs the quorum failed there; a learner is not asked for one, nor is who knows no leader.
     pub read: Result<(), String>,
     /// The alarms it has raised.
     pub alarms: Vec<String>,
@@ -75,6 +75,11 @@ impl Looked {
             && self.alarms.is_empty()
     }
 
+    /// Whether it has answered by way of the quorum.
+    fn serves(&self) -> bool {
+        self.read.is_ok() && self.status.as_ref().is_ok_and(|status| !status.learner && status.leader != 0)
+    }
+
     /// The member as it is shown.
     pub fn row(&self) -> MemberRow<'_> {
         MemberRow {
@@ -114,9 +119,7 @@ impl Looked {
 impl Survey {
     /// How the cluster is.
     pub fn verdict(&self) -> Verdict {
-        let served = self.members.iter().any(|member| {
-            member.read.is_ok() && member.status.as_ref().is_ok_and(|status| !status.learner && status.leader != 0)
-        });
+        let served = self.members.iter().any(Looked::serves);
         match &self.proof {
             Some(Proof::Failed(_)) => Verdict::NoQuorum,
             _ if !served => Verdict::NoQuorum,
@@ -181,6 +184,7 @@ pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
         return Err(listed.err().map_or_else(|| Failure::new(Exit::Unreachable, "no members"), Failure::from));
     }
     let mut found: Vec<(usize, Looked)> = asked.join_all().await;
+    uninterrupted(ctx)?;
     let mut general = Vec::new();
     let mut cluster = None;
     if let Ok(members) = &listed {
@@ -201,9 +205,13 @@ pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
             }
         }
         found.extend(more.join_all().await);
-        for (_, looked) in &mut found {
-            let Ok(status) = &looked.status else { continue };
-            if let Some(member) = members.members.iter().find(|member| member.id == status.id) {
+        for (index, looked) in &mut found {
+            let serves = |url: &String| Endpoint::parse(url, tls).is_ok_and(|url| endpoints.get(*index) == Some(&url));
+            let is_it = |member: &&Member| match &looked.status {
+                Ok(status) => member.id == status.id,
+                Err(_) => member.client_urls.iter().any(serves),
+            };
+            if let Some(member) = members.members.iter().find(is_it) {
                 looked.name.clone_from(&member.name);
             }
         }
@@ -226,10 +234,19 @@ pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
         Ok(alarms) => place(&mut survey, &alarms),
         Err(error) => survey.general.push(format!("the alarms are not known: {error}")),
     }
+    uninterrupted(ctx)?;
     if prove {
         survey.proof = Some(quorum::prove(store).await?);
     }
     Ok(survey)
+}
+
+/// A look that the user cut short says nothing about the cluster.
+fn uninterrupted(ctx: &Context) -> Result<(), Failure> {
+    if ctx.signals.cancel().is_cancelled() {
+        return Err(Failure::new(Exit::Interrupted, "interrupted while the members were asked"));
+    }
+    Ok(())
 }
 
 fn nobody(survey: &Survey) -> Failure {
@@ -272,7 +289,8 @@ async fn ask(index: usize, store: Store, endpoint: Endpoint) -> (usize, Looked) 
     let one = store.pinned(&endpoint);
     let status = one.member_status().await;
     let read = match &status {
-        Ok(status) if !status.learner => match one.revision().await {
+        // Without a leader the answer is known.
+        Ok(status) if !status.learner && status.leader != 0 => match one.revision().await {
             Ok(_) => Ok(()),
             // Whoever may not read this key has still been answered by way of the quorum.
             Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => Ok(()),

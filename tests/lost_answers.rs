@@ -1,0 +1,114 @@
+//! Writes that etcd did and whose answers are lost on the way: the outcome is named, and nothing is done twice.
+
+use std::time::Duration;
+
+use super::failover::{key, version};
+use super::support::{Etcd, Kvadm, Mode, Proxy, Run, eventually, shared, unique_prefix};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Starts a write through a slow proxy, and lets it go through with its answer held back.
+fn with_lost_answer(etcd: &Etcd, args: &[&str], done: impl Fn() -> bool, then: impl FnOnce(&mut Proxy)) -> Run {
+    let mut proxy = Proxy::start(&etcd.address());
+    // The request waits for the server's first words, and travels long enough for the test to act in between.
+    proxy.set(Mode::Delay { up: Duration::from_millis(400), down: Duration::ZERO });
+    let endpoint = proxy.endpoint();
+    let running = Kvadm::new().endpoint(&endpoint).args(args).spawn();
+    eventually("the server's first words", SOON, || proxy.bytes_down() > 0);
+    proxy.set(Mode::HangReplies);
+    eventually("the server to have done it", SOON, done);
+    then(&mut proxy);
+    running.wait()
+}
+
+fn cut(proxy: &mut Proxy) {
+    proxy.cut();
+    proxy.set(Mode::Pass);
+}
+
+#[test]
+fn a_plain_put_without_an_answer_is_unknown_and_not_repeated() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let run = with_lost_answer(etcd, &["put", &key, "v"], || version(etcd, &key).is_some(), cut);
+    run.code(7).out_empty().err_has("whether etcd did it is unknown").err_has("hint: read it back");
+    assert_eq!(version(etcd, &key), Some(1));
+}
+
+#[test]
+fn an_unknown_outcome_is_one_json_object() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let run = with_lost_answer(etcd, &["-o", "json", "put", &key, "v"], || version(etcd, &key).is_some(), cut);
+    assert_eq!(run.code(7).err_json()["exit_code"], 7);
+}
+
+#[test]
+fn a_creation_without_an_answer_is_tried_again_and_done_once() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let run = with_lost_answer(etcd, &["put", &key, "v", "--create"], || version(etcd, &key).is_some(), cut);
+    run.code(7).out_empty().err_has("the first answer was lost").err_has("sent twice").err_has("hint:");
+    assert_eq!(version(etcd, &key), Some(1));
+}
+
+#[test]
+fn a_write_on_a_revision_without_an_answer_is_done_once() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let put = Kvadm::new().endpoint(etcd).args(["put", &key, "one", "-o", "json"]).run();
+    let rev = put.ok().json()["mod_revision"].to_string();
+    let args = ["put", &key, "two", "--if-rev", &rev];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key) == Some(2), cut);
+    run.code(7).err_has("the first answer was lost");
+    assert_eq!(version(etcd, &key), Some(2));
+}
+
+#[test]
+fn a_put_if_different_without_an_answer_is_read_back() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let args = ["put", &key, "v", "--if-different"];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_some(), cut);
+    run.ok().out_has(&key);
+    assert_eq!(version(etcd, &key), Some(1));
+}
+
+#[test]
+fn a_delete_without_an_answer_is_unknown_and_not_repeated() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    etcd.etcdctl_ok(&["put", &key, "v"]);
+    let run = with_lost_answer(etcd, &["delete", &key], || version(etcd, &key).is_none(), cut);
+    run.code(7).out_empty().err_has("'delete' was sent").err_has("hint:");
+}
+
+#[test]
+fn a_guarded_delete_without_an_answer_is_tried_again() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    etcd.etcdctl_ok(&["put", &key, "v"]);
+    let args = ["delete", &key, "--if-value", "v"];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_none(), cut);
+    run.code(7).err_has("the first answer was lost");
+}
+
+#[test]
+fn a_deadline_under_a_blind_write_is_unknown() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let args = ["--deadline", "1500ms", "put", &key, "v"];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_some(), |_| {});
+    run.code(7).err_has("unknown").err_has("deadline").within(Duration::from_secs(3));
+}
+
+#[test]
+fn a_deadline_under_a_read_is_a_timeout() {
+    let etcd = shared();
+    let mut proxy = Proxy::start(&etcd.address());
+    proxy.set(Mode::HangReplies);
+    let endpoint = proxy.endpoint();
+    let run = Kvadm::new().endpoint(&endpoint).args(["--deadline", "300ms", "get", "/none"]).run();
+    run.code(3).out_empty().err_has("deadline").within(Duration::from_secs(2));
+}
+
+#[test]
+fn a_write_without_an_answer_in_the_operations_time_is_unknown() {
+    let (etcd, key) = (shared(), key(&unique_prefix(), 1));
+    let args = ["--op-timeout", "900ms", "put", &key, "v"];
+    let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_some(), |_| {});
+    run.code(7).err_has("within 900ms").within(Duration::from_secs(4));
+    assert_eq!(version(etcd, &key), Some(1));
+}
