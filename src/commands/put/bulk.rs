@@ -196,13 +196,7 @@ pub async fn send(store: &Store, items: Vec<Item>, manner: Manner<'_>) -> (Tally
 
 /// Reads one record's key and writes it if it differs and has not changed since. `sent` says that a write of it is on
 /// its way already, of which nothing is known: if it fails then, the record counts as unknown.
-async fn alone(
-    store: &Store,
-    item: &Item,
-    manner: Manner<'_>,
-    mut sent: bool,
-    tally: &mut Tally,
-) -> Result<(), Error> {
+async fn alone(store: &Store, item: &Item, manner: Manner<'_>, mut sent: bool, tally: &mut Tally) -> Result<(), Error> {
     let result = settle(store, item, manner, &mut sent, tally).await;
     if result.is_err() && sent {
         tally.count(item, Fate::Unknown);
