@@ -33,7 +33,7 @@ pub async fn run(ctx: &Context, mut wish: Wish, ttl: Option<i64>, guard: Option<
         granted = Some(grant);
     }
     let result = write(store, &wish, guard.as_ref()).await;
-    if let (Some(grant), false) = (granted, matches!(result, Ok((Outcome::Written, _)))) {
+    if let (Some(grant), false) = (granted, matches!(result, Ok((Outcome::Written { .. }, _)))) {
         give_back(ctx, grant, &result).await;
     }
     let (outcome, revision) = result?;
@@ -109,7 +109,7 @@ async fn write_large(store: &Store, wish: &Wish, guard: Option<&LockGuard>) -> R
         }
         let (outcome, revision) = settle(&narrowed, result)?;
         return Ok(match (outcome, same) {
-            (Outcome::Written, Some(same)) => (Outcome::Unchanged(same), revision),
+            (Outcome::Written { .. }, Some(same)) => (Outcome::Unchanged(same), revision),
             (outcome, _) => (outcome, revision),
         });
     }
@@ -149,11 +149,12 @@ fn answer(
 ) -> Result<Exit, Failure> {
     let lease = match (&outcome, wish.lease) {
         (Outcome::Unchanged(now), _) => now.lease,
+        (Outcome::Written { kept }, LeaseWish::Keep) => *kept,
         (_, LeaseWish::Attach(lease)) => Some(lease),
         _ => None,
     };
     let (written, mod_revision) = match &outcome {
-        Outcome::Written => (true, revision),
+        Outcome::Written { .. } => (true, revision),
         Outcome::Unchanged(now) => (false, now.mod_revision),
         Outcome::Refused(answers) => return Err(refused(wish, answers)),
     };
@@ -178,7 +179,7 @@ async fn rehearse(ctx: &Context, wish: &Wish, guard: Option<&LockGuard>) -> Resu
             ctx.out.note(&format!("dry run: {key} has this value already and would not be written"));
             Ok(Exit::Done)
         }
-        Outcome::Written => {
+        Outcome::Written { .. } => {
             ctx.out.note(&format!("dry run: {key} would be written"));
             Ok(Exit::Done)
         }
