@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::cli::{KeyText, LockToken, parse_lock_token, parse_revision};
+use crate::cli::{KeyText, parse_lock_token, parse_revision};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Refusal, Revision};
@@ -31,7 +31,7 @@ pub struct Args {
     /// Only while this lock is held; without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
-    if_locked: Option<LockToken>,
+    if_locked: Option<Option<OsString>>,
     #[command(flatten)]
     text: KeyText,
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 
-use crate::cli::{LockToken, parse_lock_token, parse_revision};
+use crate::cli::{parse_lock_token, parse_revision};
 use crate::commands::select::{Filter, Selection};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -50,7 +50,7 @@ pub struct Args {
     /// Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
-    if_locked: Option<LockToken>,
+    if_locked: Option<Option<OsString>>,
 }
 
 /// What a listing is ordered by.

@@ -7,7 +7,7 @@ mod save;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::{LockToken, bytes_of, parse_lock_token, parse_revision};
+use crate::cli::{bytes_of, parse_lock_token, parse_revision};
 use crate::commands::conditions::Conditions;
 use crate::commands::select::Selection;
 use crate::context::Context;
@@ -50,7 +50,7 @@ pub struct Args {
     /// Only while this lock is held; without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
-    if_locked: Option<LockToken>,
+    if_locked: Option<Option<OsString>>,
 
     /// Print the records that went
     #[arg(long)]

@@ -8,7 +8,7 @@ mod plan;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::{KeyText, LockToken, bytes_of, parse_lease, parse_lock_token, parse_revision, parse_ttl};
+use crate::cli::{KeyText, bytes_of, parse_lease, parse_lock_token, parse_revision, parse_ttl};
 use crate::commands::conditions::Conditions;
 use crate::commands::input::{Source, read_all};
 use crate::context::Context;
@@ -62,7 +62,7 @@ pub struct Args {
     /// Only while this lock is held; without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true, help_heading = "Conditions")]
     #[allow(clippy::option_option)]
-    if_locked: Option<LockToken>,
+    if_locked: Option<Option<OsString>>,
 
     /// Let the key live so long, on a lease of its own
     #[arg(long, value_name = "D", value_parser = parse_ttl, help_heading = "Lease", conflicts_with_all = ["from", "if_different"])]

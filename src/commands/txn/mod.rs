@@ -3,9 +3,10 @@
 mod check;
 mod parse;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::{LockToken, parse_lock_token};
+use crate::cli::parse_lock_token;
 use crate::commands::input::{Source, read_all};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -42,7 +43,7 @@ pub struct Args {
     /// Only while this lock is held: a lost lock does not run the else branch; without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
-    if_locked: Option<LockToken>,
+    if_locked: Option<Option<OsString>>,
 }
 
 /// Runs the verb.
