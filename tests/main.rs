@@ -2,10 +2,15 @@
 //! runs the built binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod bulk;
+mod delete;
 mod generated;
 mod harness;
 mod house;
+mod put;
+mod roundtrip;
 mod support;
+mod txn;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.
 #[test]
