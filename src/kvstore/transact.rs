@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use etcd_client::TxnOp;
-use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
+use etcd_client::proto::{PbDeleteResponse, PbResponseOp, PbTxnOpResponse, PbTxnResponse};
 
 use super::call::{Effect, Request, unknown};
-use super::{Again, Error, KeyValue, LeaseId, LockGuard, OpResult, Store, Txn, TxnResult};
+use super::{Again, Error, KeyValue, LeaseId, LockGuard, Op, OpResult, Over, Store, Txn, TxnResult};
 
 impl Store {
     /// Does a transaction. `op` names it in messages and for `-vv`.
@@ -36,6 +36,12 @@ impl Store {
         effect: Effect,
         bound: Option<Duration>,
     ) -> Result<TxnResult, Error> {
+        if let (None, Txn { compares, then, .. }) = (guard, txn)
+            && compares.is_empty()
+            && let [Op::Delete { over, prev }] = then.as_slice()
+        {
+            return self.send_delete(Request { effect, bound, ..Request::read(op, over.start()) }, over, *prev).await;
+        }
         let wire = match guard {
             None => txn.to_wire(self.namespace()),
             Some(lock) => {
@@ -76,6 +82,23 @@ impl Store {
         }
         let (succeeded, results) = self.take_txn(op, response)?;
         Ok(TxnResult { succeeded, revision, results, uncertain: answer.uncertain })
+    }
+
+    /// A deletion without any condition goes as what it is: early servers of 3.4 and 3.5 (3.5.1 is one) refuse every
+    /// transaction while they are over their quota, and take this.
+    async fn send_delete(&self, request: Request<'_>, over: &Over, prev: bool) -> Result<TxnResult, Error> {
+        let (key, options) = over.to_delete(self.namespace(), prev);
+        let answer = self
+            .call(Request { key: &key, ..request }, |client| {
+                let (key, options) = (key.clone(), options.clone());
+                async move { Self::kv(&client).delete(key, Some(options)).await }
+            })
+            .await?;
+        let revision = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let PbDeleteResponse { deleted, prev_kvs, .. } = answer.value.0;
+        let prev = prev_kvs.into_iter().map(|kv| self.take_wire(kv)).collect();
+        let results = vec![OpResult::Delete { deleted: u64::try_from(deleted).unwrap_or(0), prev }];
+        Ok(TxnResult { succeeded: true, revision, results, uncertain: answer.uncertain })
     }
 
     fn take_txn(&self, op: &'static str, response: PbTxnResponse) -> Result<(bool, Vec<OpResult>), Error> {

@@ -44,6 +44,19 @@ impl Over {
         }
     }
 
+    /// What a deletion of it is on the wire.
+    pub(super) fn to_delete(&self, namespace: &[u8], prev: bool) -> (Vec<u8>, DeleteOptions) {
+        let (key, end) = self.to_wire(namespace);
+        let mut options = DeleteOptions::new();
+        if let Some(end) = end {
+            options = options.with_range(end);
+        }
+        if prev {
+            options = options.with_prev_key();
+        }
+        (key, options)
+    }
+
     /// The absolute key and, for a range, its end.
     fn to_wire(&self, namespace: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
         match self {
@@ -243,14 +256,7 @@ impl Op {
                 TxnOp::get(key, Some(options))
             }
             Self::Delete { over, prev } => {
-                let (key, end) = over.to_wire(namespace);
-                let mut options = DeleteOptions::new();
-                if let Some(end) = end {
-                    options = options.with_range(end);
-                }
-                if *prev {
-                    options = options.with_prev_key();
-                }
+                let (key, options) = over.to_delete(namespace, *prev);
                 TxnOp::delete(key, Some(options))
             }
             Self::Txn(txn) => TxnOp::txn(txn.to_wire(namespace)),

@@ -12,7 +12,7 @@ use crate::commands::select::Filter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
-    Again, Compare, Counted, Error, KeyRange, KeyValue, LockGuard, Op, Over, ReadOptions, Revision, Store, Txn,
+    Again, Compare, Counted, Error, KeyRange, KeyValue, LockGuard, Op, Over, ReadOptions, Refusal, Revision, Store, Txn,
 };
 use crate::output::{DeleteAnswer, bytes};
 
@@ -84,10 +84,19 @@ impl Job<'_> {
             self.windows(counted, save.as_mut(), &mut done).await
         };
         if let Err(failure) = result {
-            return Err(so_far(failure, &done));
+            return Err(so_far(self.if_full(failure), &done));
         }
         let would = dry_run.then_some(counted.count);
         self.answer(&done, would)
+    }
+
+    /// Older servers over their quota refuse conditional deletes (see `Store::txn`): says which one they take.
+    fn if_full(&self, failure: Failure) -> Failure {
+        let full = failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::NoSpace));
+        if full && !self.atomic && self.filter.is_none() {
+            return failure.hint("this etcd takes no conditional delete while it is full: add --atomic");
+        }
+        failure
     }
 
     async fn count(&self) -> Result<Counted, Failure> {
