@@ -49,7 +49,7 @@ impl Etcd {
     /// The store's revision.
     #[track_caller]
     pub fn revision(&self) -> i64 {
-        json(&self.etcdctl_ok(&["get", "/", "--count-only", "-w", "json"]))["header"]["revision"].as_i64().unwrap()
+        json(&self.etcdctl_ok(&["get", "/", "-w", "json"]))["header"]["revision"].as_i64().unwrap()
     }
 
     /// Every lease's ID in hex.
