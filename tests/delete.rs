@@ -388,6 +388,8 @@ fn what_is_written_meanwhile_stays() {
         assert_eq!(held, written);
         let sum = told["deleted"].as_u64().unwrap() + told["kept"].as_u64().unwrap();
         assert_eq!(sum, 5000, "{told}: each key went, or stayed");
+        assert!(told["kept"].as_u64().unwrap() > 0, "{told}");
+        run.err_has(&format!("{} keys were written meanwhile and stay", told["kept"]));
     });
 }
 
