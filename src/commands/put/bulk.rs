@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use crate::kvstore::{
-    Again, Compare, CompareOp, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Store, Target, Txn, Write,
+    Again, Compare, CompareOp, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Refusal, Store, Target,
+    Txn, Write,
 };
 
 /// Records in one transaction. etcd takes 128 operations and counts what is nested on top.
@@ -190,7 +191,25 @@ pub async fn send(store: &Store, items: Vec<Item>, manner: Manner<'_>) -> (Tally
             }
             (tally, Ok(()))
         }
-        Err(error) => (tally, Err(error)),
+        Err(error) => {
+            if error.is_refusal(Refusal::NoSpace) {
+                look_back(store, &items, manner, &mut tally).await;
+            }
+            (tally, Err(error))
+        }
+    }
+}
+
+/// Counts what is in. To writes that race to fill the store etcd answers "no space" and does them all the same: its
+/// `quotaApplierV3` in `server/etcdserver/apply.go`.
+async fn look_back(store: &Store, items: &[Item], manner: Manner<'_>, tally: &mut Tally) {
+    for item in items {
+        match store.get(&item.key, 0, manner.guard).await {
+            Ok((Some(now), _)) if item.is_ours(&now) => tally.count(item, Fate::Written),
+            Ok((Some(now), _)) if item.is_met_by(&now) => tally.count(item, Fate::Unchanged),
+            Ok(_) => {}
+            Err(_) => tally.count(item, Fate::Unknown),
+        }
     }
 }
 
@@ -234,7 +253,13 @@ async fn settle(
             }
             Ok(_) => {}
             Err(Error::Unknown { .. }) => *sent = true,
-            Err(error) => return Err(error),
+            Err(error) => {
+                if error.is_refusal(Refusal::NoSpace) {
+                    look_back(store, std::slice::from_ref(item), manner, tally).await;
+                    *sent = false;
+                }
+                return Err(error);
+            }
         }
     }
     tally.count(item, Fate::Unknown);
