@@ -317,10 +317,9 @@ fn ctrl_c_does_not_wait_for_a_silent_server() {
     run.signal(Signal::SIGINT).err_has("100 records are in (100 written").err_has("300 records were on their way");
 }
 
-#[test]
-fn a_full_store_ends_the_load_and_deletes_still_go() {
-    let etcd = Etcd::options().arg("--quota-backend-bytes=2000000").start();
-    let mut child = load_into(&etcd, &[]).spawn();
+/// Loads until the store is full.
+fn load_until_full(etcd: &Etcd) {
+    let mut child = load_into(etcd, &[]).spawn();
     // The server counts what it has committed, a moment later: not everything at once.
     let mut sent = 0;
     eventually("the store to be full", SOON, || {
@@ -336,6 +335,28 @@ fn a_full_store_ends_the_load_and_deletes_still_go() {
     // The server refuses a write and does it all the same, where several race to fill the store.
     let told = run.err_json()["error"].as_str().unwrap().to_owned();
     assert!(told.starts_with(&format!("{within} records are in (")), "{within} are in: {told}");
+}
+
+/// Writes singly until the store is full.
+fn put_until_full(etcd: &Etcd) {
+    let mut sent = 0;
+    eventually("the store to be full", SOON, || {
+        let key = format!("/k{sent:03}");
+        sent += 1;
+        let run = Kvadm::new().endpoint(etcd).args(["put", &key, "-"]).stdin([1; 200_000]).run();
+        run.code != Some(0)
+    });
+}
+
+#[test]
+fn a_full_store_ends_the_load_and_deletes_still_go() {
+    let etcd = Etcd::options().arg("--quota-backend-bytes=2000000").start();
+    // 3.4.23 does not count what is written in a nested transaction, as a load's batches are.
+    if binary::version() >= (3, 5) {
+        load_until_full(&etcd);
+    } else {
+        put_until_full(&etcd);
+    }
     let put = Kvadm::new().endpoint(&etcd).args(["put", "/x", "v"]).run();
     put.code(4).err_has("database space exceeded").err_has("hint: the store is over its quota");
     let run = load_into(&etcd, &[]).stdin(leased("/x", "1f", 100)).run();

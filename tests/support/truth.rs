@@ -65,7 +65,8 @@ impl Etcd {
     #[track_caller]
     pub fn grant(&self, seconds: u32) -> String {
         let told = self.etcdctl_ok(&["lease", "grant", &seconds.to_string()]);
-        told.split_whitespace().nth(1).unwrap().to_owned()
+        // It pads to 16 digits; the lease itself is written without.
+        told.split_whitespace().nth(1).unwrap().trim_start_matches('0').to_owned()
     }
 
     /// Takes a lock's key as etcd's mutex would have it, and gives what `--if-locked` takes.

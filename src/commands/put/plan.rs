@@ -98,9 +98,9 @@ impl Wish {
         same
     }
 
+    /// With the value, for without it etcd 3.7 does not tell the lease.
     fn read(&self) -> Op {
-        let over = Over::Key(self.key.clone());
-        Op::Get { over, revision: 0, keys_only: true, count_only: false, limit: 0 }
+        Op::get_at(Over::Key(self.key.clone()), 0)
     }
 
     fn write(&self) -> Op {
