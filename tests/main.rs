@@ -3,8 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod auth;
+mod bulk;
 mod completions;
 mod config;
+mod delete;
 mod errors;
 mod failover;
 mod generated;
@@ -17,11 +19,14 @@ mod list_stream;
 mod long_listings;
 mod lost_answers;
 mod output;
+mod put;
+mod roundtrip;
 mod signals;
 mod status;
 mod support;
 mod tls;
 mod tty;
+mod txn;
 mod usage;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.

@@ -10,7 +10,7 @@ use crate::commands::{completions, config, delete, get, lease, list, put, status
 
 pub use global::Global;
 pub use value::{
-    KeyText, LockToken, bytes_of, parse_duration, parse_lease, parse_lock_token, parse_qps, parse_revision, parse_ttl,
+    KeyText, bytes_of, parse_duration, parse_lease, parse_lock_token, parse_qps, parse_revision, parse_ttl,
 };
 
 /// Administer etcd and the coordination state that clusters keep in it.

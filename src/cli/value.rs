@@ -106,18 +106,13 @@ pub fn parse_qps(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What `--if-locked` was given: a token, or nothing, which stands for the environment's.
-///
-/// The options themselves are declared `Option<Option<OsString>>`, written out: only so does clap's derive tell an
-/// option without a value from one that was not given, and behind this name a bare `--if-locked` would guard nothing.
-pub type LockToken = Option<OsString>;
-
 /// Reads `KEY@REV`: the lock's absolute key, escaped, and its create revision, split at the last `@`.
-/// Without a token the environment's `KVADM_LOCK` is taken.
+/// Without a token the environment's `KVADM_LOCK` is taken. (The options' type has to be spelt out as it is here: clap
+/// knows it by its name, and an alias would make a bare `--if-locked` look like none at all.)
 ///
 /// # Errors
 /// A usage error where there is no token, or where it is none.
-pub fn parse_lock_token(asked: Option<&LockToken>) -> Result<Option<LockGuard>, Failure> {
+pub fn parse_lock_token(asked: Option<&Option<OsString>>) -> Result<Option<LockGuard>, Failure> {
     let Some(given) = asked else { return Ok(None) };
     let (text, from) = match given {
         Some(text) => (text.clone(), "--if-locked"),

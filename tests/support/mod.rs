@@ -11,6 +11,7 @@ pub mod kvadm;
 pub mod process;
 pub mod proxy;
 pub mod running;
+pub mod truth;
 
 pub use certs::Certs;
 pub use cluster::Cluster;
@@ -18,6 +19,7 @@ pub use etcd::{Etcd, Options, shared, unique_prefix};
 pub use kvadm::{Endpoints, Kvadm, Run};
 pub use proxy::{Mode, Proxy};
 pub use running::Running;
+pub use truth::Held;
 
 use std::time::{Duration, Instant};
 

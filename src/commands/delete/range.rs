@@ -85,10 +85,19 @@ impl Job<'_> {
             self.windows(counted, save.as_mut(), &mut done).await
         };
         if let Err(failure) = result {
-            return Err(so_far(failure, &done));
+            return Err(so_far(self.if_full(failure), &done));
         }
         let would = dry_run.then_some(counted.count);
         self.answer(&done, would)
+    }
+
+    /// Older servers over their quota refuse conditional deletes (see `Store::txn`): says which one they take.
+    fn if_full(&self, failure: Failure) -> Failure {
+        let full = failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::NoSpace));
+        if full && !self.atomic && self.filter.is_none() {
+            return failure.hint("this etcd takes no conditional delete while it is full: add --atomic");
+        }
+        failure
     }
 
     async fn count(&self) -> Result<Counted, Failure> {
@@ -126,7 +135,7 @@ impl Job<'_> {
         let mut reader = store.read(&self.range, self.reading(counted.revision, !values));
         let mut sink = self.ctx.out.stream();
         let progress = self.ctx.out.progress("deleting", Some(counted.count));
-        let mut pace = Pace { keys: FIRST };
+        let mut pace = Pace::default();
         while let Some(mut page) = reader.next().await? {
             if let Some(filter) = &self.filter {
                 page.retain(|kv| filter.matches(&kv.key));
@@ -134,12 +143,15 @@ impl Job<'_> {
             if let Some(save) = save.as_deref_mut() {
                 save.keep(store, &page).await?;
             }
+            if let (Some(kv), None, false) = (page.first(), pace.distance, self.ctx.safety.dry_run) {
+                let asked = Instant::now();
+                store.get(&kv.key, 0, self.guard.as_ref()).await?;
+                pace.distance = Some(asked.elapsed());
+            }
             let mut rest = page.as_slice();
             while !rest.is_empty() && !self.ctx.safety.dry_run {
                 let (window, behind) = rest.split_at(pace.keys.min(rest.len()));
-                let started = Instant::now();
-                let gone = self.remove(window, counted.revision, done).await?;
-                pace.learn(started.elapsed());
+                let gone = self.remove(window, counted.revision, &mut pace, done).await?;
                 progress.inc(window.len() as u64);
                 if self.prev {
                     for kv in window.iter().filter(|kv| gone.went(&kv.key)) {
@@ -160,7 +172,13 @@ impl Job<'_> {
 
     /// Removes neighbouring keys, all read at `revision`: as one range, or key by key where a filter left gaps or
     /// something newer lies between them.
-    async fn remove(&self, window: &[KeyValue], revision: Revision, done: &mut Done) -> Result<Gone, Failure> {
+    async fn remove(
+        &self,
+        window: &[KeyValue],
+        revision: Revision,
+        pace: &mut Pace,
+        done: &mut Done,
+    ) -> Result<Gone, Failure> {
         let (Some(first), Some(last)) = (window.first(), window.last()) else { return Ok(Gone::default()) };
         let store = self.ctx.store();
         if self.filter.is_none() {
@@ -170,6 +188,7 @@ impl Job<'_> {
                 then: vec![Op::Delete { over: Over::Range(range), prev: false }],
                 otherwise: vec![],
             };
+            let started = Instant::now();
             let result = match store.txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await {
                 Err(error) if error.is_refusal(Refusal::NoSpace) && self.guard.is_none() => {
                     self.without_space(error, txn.then, revision).await?
@@ -177,6 +196,7 @@ impl Job<'_> {
                 other => other?,
             };
             if result.succeeded {
+                pace.learn(started.elapsed());
                 done.deleted += window.len() as u64;
                 done.revision = result.revision;
                 return Ok(Gone::default());
@@ -316,13 +336,24 @@ impl Gone {
 /// How many keys go in one removal.
 struct Pace {
     keys: usize,
+    /// How long the smallest request takes: what the way to the server and back costs, which no neighbour waits for.
+    distance: Option<Duration>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { keys: FIRST, distance: None }
+    }
 }
 
 impl Pace {
     fn learn(&mut self, took: Duration) {
-        if took > GOAL {
+        let distance = self.distance.map_or(took, |distance| distance.min(took));
+        self.distance = Some(distance);
+        let in_server = took - distance;
+        if in_server > GOAL {
             self.keys = (self.keys / 2).max(1);
-        } else if took < GOAL / 4 {
+        } else if in_server < GOAL / 4 {
             self.keys = (self.keys * 2).min(MOST);
         }
     }
@@ -336,4 +367,26 @@ fn so_far(mut failure: Failure, done: &Done) -> Failure {
         failure.exit = Exit::Partial;
     }
     failure.context(format!("{} keys were deleted before it ended", done.deleted)).hint("run it again to go on")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_far_away_is_not_taken_for_a_slow_one() {
+        let ms = Duration::from_millis;
+        let mut far = Pace { distance: Some(ms(100)), ..Pace::default() };
+        far.learn(ms(105));
+        assert_eq!(far.keys, 2 * FIRST);
+        far.learn(ms(120));
+        assert_eq!(far.keys, 2 * FIRST);
+        far.learn(ms(150));
+        assert_eq!(far.keys, FIRST);
+        let mut slow = Pace { distance: Some(ms(1)), ..Pace::default() };
+        for _ in 0..10 {
+            slow.learn(ms(100));
+        }
+        assert_eq!(slow.keys, 1);
+    }
 }

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use crate::kvstore::{
-    Again, Compare, CompareOp, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Store, Target, Txn, Write,
+    Again, Compare, CompareOp, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Refusal, Store, Target,
+    Txn, Write,
 };
 
 /// Records in one transaction. etcd takes 128 operations and counts what is nested on top.
@@ -129,6 +130,11 @@ impl Item {
         lease && now.value == self.value
     }
 
+    /// Whether this very load wrote it: nobody else knows the fresh lease.
+    fn is_ours(&self, now: &KeyValue) -> bool {
+        matches!(self.lease, Lease::Fresh(fresh) if now.lease == Some(fresh)) && now.value == self.value
+    }
+
     /// "If it is so already nothing, else write it"; under `create`, "if it is not there write it, else see whether
     /// it is so already".
     fn txn(&self, create: bool, dry_run: bool) -> Txn {
@@ -163,7 +169,7 @@ pub async fn send(store: &Store, items: Vec<Item>, manner: Manner<'_>) -> (Tally
     if let [item] = items.as_slice()
         && item.cost() > BATCH_BYTES
     {
-        let result = alone(store, item, manner, &mut tally).await;
+        let result = alone(store, item, manner, false, &mut tally).await;
         return (tally, result);
     }
     let nested = |item: &Item| Op::Txn(item.txn(manner.create, manner.dry_run));
@@ -177,22 +183,57 @@ pub async fn send(store: &Store, items: Vec<Item>, manner: Manner<'_>) -> (Tally
             (tally, Ok(()))
         }
         Err(Error::Unknown { .. }) => {
-            for item in &items {
-                if let Err(error) = alone(store, item, manner, &mut tally).await {
+            for (index, item) in items.iter().enumerate() {
+                if let Err(error) = alone(store, item, manner, true, &mut tally).await {
+                    tally.unknown += (items.len() - index - 1) as u64;
                     return (tally, Err(error));
                 }
             }
             (tally, Ok(()))
         }
-        Err(error) => (tally, Err(error)),
+        Err(error) => {
+            if error.is_refusal(Refusal::NoSpace) {
+                look_back(store, &items, manner, &mut tally).await;
+            }
+            (tally, Err(error))
+        }
     }
 }
 
-/// Reads one record's key and writes it if it differs and has not changed since.
-async fn alone(store: &Store, item: &Item, manner: Manner<'_>, tally: &mut Tally) -> Result<(), Error> {
+/// Counts what is in. To writes that race to fill the store etcd answers "no space" and does them all the same: its
+/// `quotaApplierV3` in `server/etcdserver/apply.go`.
+async fn look_back(store: &Store, items: &[Item], manner: Manner<'_>, tally: &mut Tally) {
+    for item in items {
+        match store.get(&item.key, 0, manner.guard).await {
+            Ok((Some(now), _)) if item.is_ours(&now) => tally.count(item, Fate::Written),
+            Ok((Some(now), _)) if item.is_met_by(&now) => tally.count(item, Fate::Unchanged),
+            Ok(_) => {}
+            Err(_) => tally.count(item, Fate::Unknown),
+        }
+    }
+}
+
+/// Reads one record's key and writes it if it differs and has not changed since. `sent` says that a write of it is on
+/// its way already, of which nothing is known: if it fails then, the record counts as unknown.
+async fn alone(store: &Store, item: &Item, manner: Manner<'_>, mut sent: bool, tally: &mut Tally) -> Result<(), Error> {
+    let result = settle(store, item, manner, &mut sent, tally).await;
+    if result.is_err() && sent {
+        tally.count(item, Fate::Unknown);
+    }
+    result
+}
+
+async fn settle(
+    store: &Store,
+    item: &Item,
+    manner: Manner<'_>,
+    sent: &mut bool,
+    tally: &mut Tally,
+) -> Result<(), Error> {
     for _ in 0..TRIES {
         let (now, _) = store.get(&item.key, 0, manner.guard).await?;
         let fate = match &now {
+            Some(now) if item.is_ours(now) => Some(Fate::Written),
             Some(now) if item.is_met_by(now) => Some(Fate::Unchanged),
             Some(_) if manner.create => Some(Fate::Exists),
             _ if manner.dry_run => Some(Fate::Written),
@@ -210,8 +251,15 @@ async fn alone(store: &Store, item: &Item, manner: Manner<'_>, tally: &mut Tally
                 tally.count(item, Fate::Written);
                 return Ok(());
             }
-            Ok(_) | Err(Error::Unknown { .. }) => {}
-            Err(error) => return Err(error),
+            Ok(_) => {}
+            Err(Error::Unknown { .. }) => *sent = true,
+            Err(error) => {
+                if error.is_refusal(Refusal::NoSpace) {
+                    look_back(store, std::slice::from_ref(item), manner, tally).await;
+                    *sent = false;
+                }
+                return Err(error);
+            }
         }
     }
     tally.count(item, Fate::Unknown);

@@ -319,6 +319,9 @@ impl Load<'_> {
             if partly {
                 failure.exit = Exit::Partial;
             }
+            if unknown > 0 && failure.exit != Exit::Interrupted {
+                failure.exit = Exit::Unknown;
+            }
             return Err(failure);
         }
         let leases = self.tally.leases.len() as u64;

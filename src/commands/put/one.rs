@@ -33,7 +33,7 @@ pub async fn run(ctx: &Context, mut wish: Wish, ttl: Option<i64>, guard: Option<
         granted = Some(grant);
     }
     let result = write(store, &wish, guard.as_ref()).await;
-    if let (Some(grant), false) = (granted, matches!(result, Ok((Outcome::Written, _)))) {
+    if let (Some(grant), false) = (granted, matches!(result, Ok((Outcome::Written { .. }, _)))) {
         give_back(ctx, grant, &result).await;
     }
     let (outcome, revision) = result?;
@@ -87,15 +87,17 @@ async fn write_large(store: &Store, wish: &Wish, guard: Option<&LockGuard>) -> R
         {
             return Ok((Outcome::Refused(vec![as_read(now)]), revision));
         }
-        if let Some(same) = now.as_ref().filter(|kv| wish.only_if_different && wish.is_met_by(kv)) {
-            return Ok((Outcome::Unchanged(same.clone()), revision));
-        }
+        let same = now.clone().filter(|kv| wish.only_if_different && wish.is_met_by(kv));
         let mut narrowed = wish.clone();
         narrowed.only_if_different = false;
         narrowed.conditions.value = None;
         let mut txn = narrowed.txn();
         let seen = now.as_ref().map_or(0, |kv| kv.mod_revision);
         txn.compares.push(Compare::unchanged(&wish.key, seen));
+        if same.is_some() {
+            // Nothing is to be written, but the other conditions still have to hold.
+            txn.then.clear();
+        }
         let mut result = store.txn("put", &txn, guard, Again::Harmless).await?;
         let changed = !result.succeeded && !result.uncertain && mod_revision(&result) != Some(seen);
         if changed {
@@ -105,7 +107,11 @@ async fn write_large(store: &Store, wish: &Wish, guard: Option<&LockGuard>) -> R
             // The else branch read no value; the explanation needs it.
             *first = as_read(now);
         }
-        return settle(&narrowed, result);
+        let (outcome, revision) = settle(&narrowed, result)?;
+        return Ok(match (outcome, same) {
+            (Outcome::Written { .. }, Some(same)) => (Outcome::Unchanged(same), revision),
+            (outcome, _) => (outcome, revision),
+        });
     }
 }
 
@@ -143,11 +149,12 @@ fn answer(
 ) -> Result<Exit, Failure> {
     let lease = match (&outcome, wish.lease) {
         (Outcome::Unchanged(now), _) => now.lease,
+        (Outcome::Written { kept }, LeaseWish::Keep) => *kept,
         (_, LeaseWish::Attach(lease)) => Some(lease),
         _ => None,
     };
     let (written, mod_revision) = match &outcome {
-        Outcome::Written => (true, revision),
+        Outcome::Written { .. } => (true, revision),
         Outcome::Unchanged(now) => (false, now.mod_revision),
         Outcome::Refused(answers) => return Err(refused(wish, answers)),
     };
@@ -172,7 +179,7 @@ async fn rehearse(ctx: &Context, wish: &Wish, guard: Option<&LockGuard>) -> Resu
             ctx.out.note(&format!("dry run: {key} has this value already and would not be written"));
             Ok(Exit::Done)
         }
-        Outcome::Written => {
+        Outcome::Written { .. } => {
             ctx.out.note(&format!("dry run: {key} would be written"));
             Ok(Exit::Done)
         }

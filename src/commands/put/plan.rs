@@ -33,7 +33,10 @@ pub enum LeaseWish {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was written.
-    Written,
+    Written {
+        /// The lease that [`LeaseWish::Keep`] found and kept.
+        kept: Option<LeaseId>,
+    },
     /// It was so already.
     Unchanged(KeyValue),
     /// A condition did not hold; what the else branch read.
@@ -45,14 +48,7 @@ impl Wish {
     pub fn txn(&self) -> Txn {
         let mut write = vec![self.write()];
         if self.only_if_different {
-            let read = Op::Get {
-                over: Over::Key(self.key.clone()),
-                revision: 0,
-                keys_only: true,
-                count_only: false,
-                limit: 0,
-            };
-            write = vec![Op::Txn(Txn { compares: self.same(), then: vec![read], otherwise: write })];
+            write = vec![Op::Txn(Txn { compares: self.same(), then: vec![self.read()], otherwise: write })];
         }
         Txn { compares: self.conditions.compares(&self.key), then: write, otherwise: self.conditions.reads(&self.key) }
     }
@@ -76,13 +72,13 @@ impl Wish {
         if !succeeded {
             return Outcome::Refused(results);
         }
-        match results.into_iter().next() {
-            Some(OpResult::Txn { succeeded: true, results }) => match results.into_iter().next() {
-                Some(OpResult::Get { mut kvs, .. }) if !kvs.is_empty() => Outcome::Unchanged(kvs.swap_remove(0)),
-                _ => Outcome::Written,
-            },
-            _ => Outcome::Written,
+        if let [OpResult::Txn { succeeded: true, results: read }] = results.as_slice()
+            && let Some(OpResult::Get { kvs, .. }) = read.first()
+            && let Some(same) = kvs.first()
+        {
+            return Outcome::Unchanged(same.clone());
         }
+        Outcome::Written { kept: kept(&results) }
     }
 
     /// Whether this is the state that was wished for.
@@ -102,6 +98,11 @@ impl Wish {
         same
     }
 
+    /// With the value, for without it etcd 3.7 does not tell the lease.
+    fn read(&self) -> Op {
+        Op::get_at(Over::Key(self.key.clone()), 0)
+    }
+
     fn write(&self) -> Op {
         let put = |lease| Op::Put(Write { key: self.key.clone(), value: self.value.clone(), lease, prev: false });
         match self.lease {
@@ -110,11 +111,21 @@ impl Wish {
             // etcd refuses to keep the lease of a key that is not there.
             LeaseWish::Keep => Op::Txn(Txn {
                 compares: vec![Compare::exists(&self.key)],
-                then: vec![put(LeaseMode::Keep)],
+                // Read behind the write: which lease that is.
+                then: vec![put(LeaseMode::Keep), self.read()],
                 otherwise: vec![put(LeaseMode::Detach)],
             }),
         }
     }
+}
+
+/// The lease of the key that was read behind the write.
+fn kept(results: &[OpResult]) -> Option<LeaseId> {
+    results.iter().find_map(|result| match result {
+        OpResult::Get { kvs, .. } => kvs.first().and_then(|kv| kv.lease),
+        OpResult::Txn { results, .. } => kept(results),
+        OpResult::Put { .. } | OpResult::Delete { .. } => None,
+    })
 }
 
 #[cfg(test)]
@@ -158,9 +169,13 @@ mod tests {
         };
         assert_eq!(Wish::outcome(true, vec![same]), Outcome::Unchanged(kv));
         let other = OpResult::Txn { succeeded: false, results: vec![OpResult::Put { prev: None }] };
-        assert_eq!(Wish::outcome(true, vec![other]), Outcome::Written);
+        assert_eq!(Wish::outcome(true, vec![other]), Outcome::Written { kept: None });
         // --keep-lease nests as well: its compare says whether the key was there, not whether it was written.
-        let kept = OpResult::Txn { succeeded: true, results: vec![OpResult::Put { prev: None }] };
-        assert_eq!(Wish::outcome(true, vec![kept]), Outcome::Written);
+        let leased = KeyValue { lease: Some(LeaseId(7)), ..KeyValue::default() };
+        let read = OpResult::Get { kvs: vec![leased], count: 1, more: false };
+        let kept = OpResult::Txn { succeeded: true, results: vec![OpResult::Put { prev: None }, read] };
+        assert_eq!(Wish::outcome(true, vec![kept.clone()]), Outcome::Written { kept: Some(LeaseId(7)) });
+        let nested = OpResult::Txn { succeeded: false, results: vec![kept] };
+        assert_eq!(Wish::outcome(true, vec![nested]), Outcome::Written { kept: Some(LeaseId(7)) });
     }
 }

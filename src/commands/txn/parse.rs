@@ -206,13 +206,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A lease ID in hex; 0 and `none` are no lease. YAML reads an ID of digits alone as a number, whose digits are
-    /// meant as hex all the same.
+    /// A lease ID in hex; 0 and `none` are no lease. Any other number is refused: it may be an ID in decimal, as
+    /// etcdctl's JSON has it, or YAML's `0x1f`, or hex that happens to have digits alone.
     fn lease(&self, name: &str) -> Result<Option<LeaseId>, String> {
         let text = match self.map.get(name) {
             None => return Ok(None),
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
+            Some(Value::Number(number)) if number.as_i64() == Some(0) => return Ok(None),
+            Some(Value::Number(_)) => return Err(format!("{}.{name}: not a text; put the hex ID in quotes", self.at)),
             Some(_) => return Err(format!("{}.{name}: a lease ID in hex", self.at)),
         };
         if text == "none" {
@@ -267,5 +268,9 @@ mod tests {
         );
         assert_eq!(said("then: [{get: {key_base64: '*'}}]").split(':').next(), Some("then[0].get.key_base64"));
         assert!(!said("then: [\n").is_empty());
+        for number in ["31", "0x1f", "1e5"] {
+            let put = format!("then: [{{put: {{key: a, value: b, lease: {number}}}}}]");
+            assert_eq!(said(&put), "then[0].put.lease: not a text; put the hex ID in quotes");
+        }
     }
 }
