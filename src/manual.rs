@@ -65,7 +65,7 @@ Bytes that are not UTF-8 stand in NAME_base64 instead of NAME. IDs of 64 bits ar
 revisions, versions and counts are numbers. What is absent is left out.
 
   get, list        key, value, create_revision, mod_revision, version, lease
-                   --with-leases: ttl (granted, in seconds); --keys-only: no value
+                   --with-leases: ttl (granted, in seconds); --keys-only: no value, no lease
   list --count     count, revision
   put KEY          outcome, key, mod_revision, lease, ttl, written
   put --from       written (or would_write), unchanged, exists, unknown, leases

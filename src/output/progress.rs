@@ -1,9 +1,10 @@
 //! Progress on stderr, where a person looks at it.
 
+use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// What is done sooner needs no bar.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -82,12 +83,14 @@ impl Drop for Progress {
 
 fn set_style(bar: &ProgressBar, counted: bool) {
     let template = if counted {
-        "{msg} {bar:24} {human_pos}/{human_len} {per_sec:.0} eta {eta}"
+        "{msg} {bar:24} {human_pos}/{human_len} {rate} eta {eta}"
     } else {
         "{msg} {spinner} {human_pos} {elapsed}"
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        }));
     }
 }
 

@@ -102,6 +102,7 @@ impl Record for KeyValue {
         visit(always("key", Value::Bytes(&self.key)));
         visit(always("value", Value::Bytes(&self.value)));
         visit_revisions(self, visit);
+        visit(table("lease", Value::lease(self.lease)));
     }
 }
 
@@ -109,10 +110,9 @@ fn visit_revisions<'a>(kv: &'a KeyValue, visit: &mut dyn FnMut(Field<'a>)) {
     visit(data("create_revision", Value::Int(kv.create_revision)));
     visit(table("mod_revision", Value::Int(kv.mod_revision)));
     visit(table("version", Value::Int(kv.version)));
-    visit(table("lease", Value::lease(kv.lease)));
 }
 
-/// A key without its value.
+/// A key without its value; and without its lease, which etcd 3.7 does not tell where no value is asked for.
 pub struct KeyOnly<'a>(pub &'a KeyValue);
 
 impl Record for KeyOnly<'_> {

@@ -11,12 +11,7 @@ use crate::kvstore::{Compare, CompareOp, KeyRange, LeaseId, LeaseMode, Op, Over,
 pub fn parse(text: &[u8]) -> Result<Txn, String> {
     let text =
         std::str::from_utf8(text).map_err(|_| "the file is not UTF-8 (use key_base64 and value_base64)".to_owned())?;
-    // JSON is nearly YAML, but not its \u escapes: what is JSON is read as JSON.
-    let value = match serde_json::from_str::<Value>(text) {
-        Ok(value) => value,
-        Err(_) => parse_document(text)?,
-    };
-    txn(&value, "")
+    txn(&parse_document(text)?, "")
 }
 
 fn txn(value: &Value, at: &str) -> Result<Txn, String> {
