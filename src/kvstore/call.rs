@@ -212,7 +212,7 @@ impl Store {
         within.then_some(wait.interval)
     }
 
-    async fn turn(&self, op: &'static str) -> Result<(), Error> {
+    pub(super) async fn turn(&self, op: &'static str) -> Result<(), Error> {
         let Some(limiter) = &self.inner.limiter else {
             return Ok(());
         };

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod bytes;
+mod event;
 pub mod json;
 mod progress;
 mod raw;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use answers::{
     Count, DeleteAnswer, LoadAnswer, MemberRow, PutAnswer, RevisionOnly, SettingRow, StatusAnswer, TxnAnswer,
 };
+pub use event::{EventRow, Kind, StatusRow};
 pub use progress::Progress;
 pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value};
 pub use settings::{ColorChoice, Format, Settings};
