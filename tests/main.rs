@@ -6,6 +6,8 @@ mod generated;
 mod harness;
 mod house;
 mod support;
+mod watch;
+mod watch_faults;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.
 #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::{Error, KeyRange, KeyValue, Notice, Revision, Store};
+use super::{Error, KeyRange, KeyValue, Notice, Refusal, Revision, Store};
 
 use assembly::Assembly;
 use stream::{Heard, Open};
@@ -111,7 +111,7 @@ impl Store {
 }
 
 impl Watcher {
-    /// The next thing to tell. Not to be polled again after it was dropped half-way.
+    /// The next thing to tell. It may be dropped half-way and asked for again: nothing is lost.
     ///
     /// # Errors
     /// The end of the session, or a refusal that no second try mends. Everything else is waited out.
@@ -231,12 +231,31 @@ impl Watcher {
         let next = self.assembly.next();
         let (known, prev) = (self.options.known, self.options.prev);
         let open = self.store.open_watch(&cover, next, known, prev).await?;
+        let reached = if next > self.options.start { next - 1 } else { known.min(next - 1) };
+        if open.revision < reached {
+            self.check_history(reached).await?;
+        }
         if !stream::is_large(next, open.revision) || stream::is_large(next, known) {
             return Ok(open);
         }
         // More was missed than was thought: again, and this time in pieces.
         self.options.known = open.revision;
         self.store.open_watch(&cover, next, open.revision, prev).await
+    }
+
+    /// A member that is behind what was told already may lag. If the whole cluster is, its history is another one, and
+    /// what comes would pass for old.
+    async fn check_history(&self, reached: Revision) -> Result<(), Error> {
+        let Some(range) = self.ranges.first() else { return Ok(()) };
+        let now = self.store.revision_for(range).await?;
+        if now >= reached {
+            return Ok(());
+        }
+        let message = format!(
+            "the store is at revision {now}, and the watch was at {reached} already: it was restored from a backup, or is \
+             another one"
+        );
+        Err(Error::Refused { op: "watch", kind: Refusal::FutureRevision, message })
     }
 
     /// Takes note of a loss; an error that no second try mends is passed on.

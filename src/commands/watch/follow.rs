@@ -12,7 +12,7 @@ use super::tell::{Stop, Teller};
 use crate::commands::select::Filter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{self, KeyRange, Revision, WatchEvent, WatchOptions, Watched, Watcher};
+use crate::kvstore::{self, KeyRange, Refusal, Revision, WatchEvent, WatchOptions, Watched, Watcher};
 use crate::output::{Kind, bytes};
 
 /// Where a watch starts.
@@ -77,7 +77,7 @@ impl<'a> Follow<'a> {
         let options = WatchOptions { ranges, start, known, prev: self.teller.prev };
         let mut watcher = self.ctx.store().watch(options);
         loop {
-            match self.next(&mut watcher).await? {
+            match self.next(&mut watcher).await.map_err(|stop| self.explain(stop))? {
                 Watched::Events(events) => self.events(events).await?,
                 Watched::Progress => {}
                 Watched::Away(why) => self.away(&why),
@@ -101,6 +101,21 @@ impl<'a> Follow<'a> {
                 Ok(told) => return told,
                 Err(_) => self.keeper.as_mut().map_or(Ok(()), Keeper::save)?,
             }
+        }
+    }
+
+    /// Several prefixes may be refused although each of them would be granted.
+    fn explain(&self, stop: Stop) -> Stop {
+        let denied = |failure: &Failure| {
+            let error = failure.error.downcast_ref::<kvstore::Error>();
+            error.is_some_and(|error| error.is_refusal(Refusal::Permission))
+        };
+        match stop {
+            Stop::Failed(failure) if self.ranges.len() > 1 && denied(&failure) => Stop::Failed(
+                failure
+                    .hint("several prefixes are watched as one range, for the order's sake: the user must have it all"),
+            ),
+            stop => stop,
         }
     }
 
@@ -182,13 +197,12 @@ impl<'a> Follow<'a> {
 
     /// Takes in that everything before this revision was told.
     pub(super) fn advance(&mut self, next: Revision) {
-        let kept = self.keeper.as_ref().and_then(Keeper::place).map_or(0, |place| place.next_revision);
-        if kept < next {
-            self.mark(next, None);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.advance(next);
         }
     }
 
-    fn mark(&mut self, next: Revision, after: Option<&[u8]>) {
+    pub(super) fn mark(&mut self, next: Revision, after: Option<&[u8]>) {
         if let Some(keeper) = &mut self.keeper {
             keeper.mark(next, after);
         }

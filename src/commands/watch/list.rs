@@ -46,12 +46,12 @@ impl Follow<'_> {
             }
             (None, Start::List) => {
                 let listed = self.read(0, Use::Tell).await?;
-                self.advance(listed + 1);
+                self.mark(listed + 1, None);
                 self.teller.list_done(listed)?;
                 Ok((listed + 1, listed))
             }
             (None, Start::Now | Start::Sync) => {
-                self.advance(known + 1);
+                self.mark(known + 1, None);
                 Ok((known + 1, known))
             }
         }

@@ -12,8 +12,10 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 use crate::output::bytes;
 
-/// How far the file may be behind what was printed.
+/// How far the file may be behind what was told.
 const LATE: Duration = Duration::from_millis(100);
+/// How far it may be behind where there was nothing to tell.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// Where a watch is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +60,16 @@ impl Keeper {
 
     /// Takes a place in: everything before this revision was told, and of it everything up to this key.
     pub fn mark(&mut self, next_revision: Revision, after: Option<&[u8]>) {
-        let place = Place { next_revision, after_key: after.map(bytes::escape) };
-        if self.place.as_ref() != Some(&place) {
-            self.place = Some(place);
-            self.due.get_or_insert_with(|| Instant::now() + LATE);
+        self.place = Some(Place { next_revision, after_key: after.map(bytes::escape) });
+        let due = Instant::now() + LATE;
+        self.due = Some(self.due.map_or(due, |before| before.min(due)));
+    }
+
+    /// Takes in that there was nothing to tell before this revision.
+    pub fn advance(&mut self, next_revision: Revision) {
+        if self.place.as_ref().is_none_or(|place| place.next_revision < next_revision) {
+            self.place = Some(Place { next_revision, after_key: None });
+            self.due.get_or_insert_with(|| Instant::now() + IDLE);
         }
     }
 

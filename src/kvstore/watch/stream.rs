@@ -182,7 +182,9 @@ pub(super) fn is_about_rights(error: &Error) -> bool {
 pub(super) fn is_final(error: &Error) -> bool {
     match error {
         Error::Tls(_) | Error::Interrupted { .. } | Error::Deadline { .. } => true,
-        Error::Refused { kind, .. } => matches!(kind, Refusal::NoUser | Refusal::BadPassword | Refusal::Unsupported),
+        Error::Refused { kind, .. } => {
+            matches!(kind, Refusal::NoUser | Refusal::BadPassword | Refusal::Unsupported | Refusal::FutureRevision)
+        }
         _ => false,
     }
 }
