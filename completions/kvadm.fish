@@ -62,6 +62,7 @@ complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "get" -d 'Read keys, all
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "put" -d 'Write a key, under conditions if wanted; or load many records'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "delete" -d 'Delete keys: one, several, or a whole range'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "list" -d 'List keys and values at one revision, in constant memory, whatever the size'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "watch" -d 'Watch keys: every change once, in order, and none missing'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "lease" -d 'Show, grant, renew and revoke leases'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "txn" -d 'Do a transaction from a YAML or JSON file: conditions, then one branch or the other, in one revision'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "status" -d 'Show each member\'s health, and prove the quorum'
@@ -247,6 +248,62 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l no-progress -d 'No 
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l exact -d 'This key alone' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l match -d 'Only keys that match; * and ? also match /' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l rev -d 'From this revision on' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l resume -d 'Keep the place in this file: the next run goes on where this one ended' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l only -d 'Only these kinds' -r -f -a "created\t'The key was not there before'
+modified\t'The key was there already'
+deleted\t'The key is not there any more'"
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l count -d 'End after so many changes' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l until -d 'End after the first event of this kind' -r -f -a "created\t'A key was created'
+modified\t'A key was modified'
+deleted\t'A key was deleted'
+list-done\t'--list has told all keys'
+in-sync\t'--sync has told all keys'"
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l timeout -d 'End with 1 after this time; what is being told is told to its end' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l on-error -d 'What a failing CMD means: stop ends with 6 and leaves the place before the event' -r -f -a "stop\t'End with 6'
+continue\t'Say so on stderr and go on'"
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l dir -d 'Append the missing / to each prefix: /a means /a/, and not /ab'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l list -d 'First the keys that are there, as created, and list-done; then what changes'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l sync -d 'Keep in sync: first the keys that are there, then what changes, after a compaction the true differences; status records say wait-for-datastore, resync-in-progress and in-sync'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l prev -d 'With the value before each change, as far as compaction allows'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l keys-only -d 'Keys without their values'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l exec -d 'Run CMD for each change instead of printing it: one at a time and in order, the value on its stdin, the rest in KVADM_EVENT, KVADM_EVENT_KEY (escaped), _KEY_RAW, _REV, _CREATE_REV, _VERSION and _LEASE'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r

@@ -1,7 +1,7 @@
 //! What kvadm(1) says beyond the options: configuration, keys, the JSON contract, exit codes.
 
 /// The sections of the manual page, each a heading and lines as they are to be set.
-pub const SECTIONS: [(&str, &str); 7] = [
+pub const SECTIONS: &[(&str, &str)] = &[
     (
         "KEYS",
         "\
@@ -74,6 +74,11 @@ revisions, versions and counts are numbers. What is absent is left out.
   txn              branch, revision, succeeded, dry_run, results: for each operation op, and
                    put: prev; get: count, more, kvs; delete: deleted, prev;
                    txn: branch, succeeded, results
+  watch            event: created, modified or deleted, with key, value, prev_value (--prev),
+                   create_revision, mod_revision, version, lease; a deleted key has no value,
+                   and mod_revision is that of its deletion, absent where --sync found the
+                   key gone after a compaction; list-done, with revision; status, with
+                   status (wait-for-datastore, resync-in-progress, in-sync) and revision
   status           health, quorum, quorum_ms, cluster, revision, complaints, members: endpoint,
                    name, health, latency_ms, version, db_size, in_use, quota, role, term,
                    index, applied, revision, id, leader, learner, alarms
@@ -82,6 +87,34 @@ revisions, versions and counts are numbers. What is absent is left out.
 
 What 'list -o json' prints, 'put --from' takes. An error is one object on stderr: error,
 caused_by, hints, exit_code.",
+    ),
+    (
+        "WATCHING",
+        "\
+'watch' tells each change once, in the order of revisions, and within a revision in the order
+of its transaction; none is missing. It resumes by itself, backing off from 50ms to 1s between
+tries. A peer that is silent without an error is found by the HTTP/2 keep-alive, in 15s.
+What was told is never told again by the same run. A store whose history is another one
+(restored from a backup) ends it with 4.
+
+--sync keeps each key's revision in memory, and no value. After a compaction it lists again
+and tells what was created or modified, then what was deleted; what did not change is not
+told. Its status goes from wait-for-datastore (it waits for the store) to resync-in-progress
+to in-sync, and never back.
+
+--resume keeps {next_revision, after_key} in a file, replaced as a whole: with --exec after
+every command, else within 100ms of the output and at the end. A run that is killed may so
+tell its last events again; none is left out. With --list or --sync the place counts from the
+end of the listing. Where the place is compacted, --sync tells what changed since, but cannot
+know what was deleted, and says so; without --sync it ends with 4.
+
+--exec runs CMD once a change, one at a time. It has KVADM_EVENT (created, modified, deleted),
+KVADM_EVENT_KEY (escaped as in text), KVADM_EVENT_KEY_RAW (the key's bytes; not set if there
+is a NUL), KVADM_EVENT_REV, KVADM_EVENT_CREATE_REV, KVADM_EVENT_VERSION and KVADM_EVENT_LEASE
+(not set where absent), and the value on stdin. While it runs nothing more is read, and
+nothing is dropped. SIGINT, SIGTERM, --timeout and --deadline let it end; a second signal does
+not. If it fails, kvadm ends with 6 before the event is counted, or goes on with
+--on-error continue; if it cannot be started, 2.",
     ),
     (
         "OUTPUT",

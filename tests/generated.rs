@@ -60,7 +60,7 @@ fn manual(command: clap::Command) -> Vec<u8> {
     man.render_options_section(&mut page).unwrap();
     let mut roff = Roff::new();
     for (heading, text) in kvadm::manual::SECTIONS {
-        roff.control("SH", [heading]).control("nf", []).text([roman(text)]).control("fi", []);
+        roff.control("SH", [*heading]).control("nf", []).text([roman(*text)]).control("fi", []);
     }
     roff.to_writer(&mut page).unwrap();
     man.render_extra_section(&mut page).unwrap();

@@ -28,6 +28,8 @@ mod tls;
 mod tty;
 mod txn;
 mod usage;
+mod watch;
+mod watch_faults;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.
 #[test]

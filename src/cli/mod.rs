@@ -6,7 +6,7 @@ mod value;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, delete, get, lease, list, put, status, txn};
+use crate::commands::{completions, config, delete, get, lease, list, put, status, txn, watch};
 
 pub use global::Global;
 pub use value::{
@@ -56,6 +56,9 @@ pub enum Command {
     #[command(name = "list")]
     #[allow(missing_docs)]
     List(list::Args),
+    #[command(name = "watch")]
+    #[allow(missing_docs)]
+    Watch(watch::Args),
     #[command(name = "lease")]
     #[allow(missing_docs)]
     Lease(lease::Args),

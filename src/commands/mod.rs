@@ -9,6 +9,7 @@ pub mod list;
 pub mod put;
 pub mod status;
 pub mod txn;
+pub mod watch;
 
 mod conditions;
 mod input;
@@ -28,6 +29,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Put(args) => put::run(ctx, &args).await,
         Command::Delete(args) => delete::run(ctx, &args).await,
         Command::List(args) => list::run(ctx, &args).await,
+        Command::Watch(args) => watch::run(ctx, &args).await,
         Command::Lease(args) => lease::run(ctx, &args).await,
         Command::Txn(args) => txn::run(ctx, &args).await,
         Command::Status(args) => status::run(ctx, &args).await,

@@ -37,6 +37,17 @@ pub struct Selection {
 pub struct Filter(GlobMatcher);
 
 impl Filter {
+    /// The value of `--match`.
+    ///
+    /// # Errors
+    /// A usage error for a glob that is none.
+    pub fn parse(glob: &str) -> Result<Self, Failure> {
+        match Glob::new(glob) {
+            Ok(glob) => Ok(Self(glob.compile_matcher())),
+            Err(error) => Err(Failure::usage(format!("--match '{glob}': {}", error.kind()))),
+        }
+    }
+
     /// Whether the whole key matches.
     pub fn matches(&self, key: &[u8]) -> bool {
         self.0.is_match(OsStr::from_bytes(key))
@@ -82,11 +93,7 @@ impl Selection {
     /// # Errors
     /// A usage error for a glob that is none.
     pub fn filter(&self) -> Result<Option<Filter>, Failure> {
-        let Some(glob) = &self.glob else { return Ok(None) };
-        match Glob::new(glob) {
-            Ok(glob) => Ok(Some(Filter(glob.compile_matcher()))),
-            Err(error) => Err(Failure::usage(format!("--match '{glob}': {}", error.kind()))),
-        }
+        self.glob.as_deref().map(Filter::parse).transpose()
     }
 }
 

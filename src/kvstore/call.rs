@@ -248,7 +248,7 @@ impl Store {
         (!left.is_zero()).then(|| wait.interval.min(left))
     }
 
-    async fn turn(&self, op: &'static str) -> Result<(), Error> {
+    pub(super) async fn turn(&self, op: &'static str) -> Result<(), Error> {
         let Some(limiter) = &self.inner.limiter else {
             return Ok(());
         };

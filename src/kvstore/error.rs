@@ -267,7 +267,8 @@ pub(super) fn strip(message: &str) -> &str {
     message.strip_prefix("etcdserver: ").unwrap_or(message)
 }
 
-fn refusal(code: Code, message: &str) -> Refusal {
+/// Which kind of no a message of etcd's is.
+pub(super) fn refusal(code: Code, message: &str) -> Refusal {
     match message {
         "user name is empty" => Refusal::NoUser,
         "authentication failed, invalid user ID or password" => Refusal::BadPassword,

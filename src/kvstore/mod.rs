@@ -31,6 +31,7 @@ mod tls_causes;
 mod transact;
 mod txn;
 mod types;
+mod watch;
 mod windows;
 
 pub use endpoint::{Endpoint, EndpointError, Scheme};
@@ -49,4 +50,5 @@ pub use txn::{
     TxnResult, Write,
 };
 pub use types::{KeyValue, LeaseId, Revision};
+pub use watch::{WatchEvent, WatchOptions, Watched, Watcher};
 pub use windows::{RangeReader, ReadOptions};

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod bytes;
+mod event;
 pub mod json;
 mod progress;
 mod raw;
@@ -22,6 +23,7 @@ pub use answers::{
     Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly, SettingRow,
     StatusAnswer, TxnAnswer,
 };
+pub use event::{EventRow, Kind, StatusRow};
 pub use progress::Progress;
 pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value};
 pub use settings::{ColorChoice, Format, Settings};

@@ -1,0 +1,132 @@
+//! What a syncing watch has told, as Calico's watchersyncer keeps it: each key's revision, and never a value. The cache
+//! decides what an event is, so that after a compaction exactly the differences are told.
+
+use std::collections::BTreeMap;
+
+use crate::kvstore::{KeyValue, Revision};
+use crate::output::Kind;
+
+/// The keys that were told, with the revision they were told at.
+#[derive(Debug, Default)]
+pub struct Cache {
+    known: BTreeMap<Box<[u8]>, Told>,
+    /// Counts the listings.
+    round: u32,
+    /// Changes below this revision were told by an earlier run, whose cache is gone.
+    told_below: Revision,
+}
+
+#[derive(Debug)]
+struct Told {
+    revision: Revision,
+    /// The listing, or the time behind it, in which the key was last seen.
+    round: u32,
+}
+
+impl Cache {
+    /// One for a listing after an earlier run, which told everything below this revision.
+    pub fn after(told_below: Revision) -> Self {
+        Self { told_below, ..Self::default() }
+    }
+
+    /// Takes in a key as it is; what that means to the one who is told, if anything.
+    pub fn put(&mut self, kv: &KeyValue) -> Option<Kind> {
+        let round = self.round;
+        if let Some(told) = self.known.get_mut(kv.key.as_slice()) {
+            told.round = round;
+            let newer = kv.mod_revision > told.revision;
+            told.revision = told.revision.max(kv.mod_revision);
+            return newer.then_some(Kind::Modified);
+        }
+        self.known.insert(kv.key.as_slice().into(), Told { revision: kv.mod_revision, round });
+        match self.told_below {
+            below if kv.mod_revision < below => None,
+            below if kv.create_revision < below => Some(Kind::Modified),
+            _ => Some(Kind::Created),
+        }
+    }
+
+    /// Takes a key out; whether it was there.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        self.known.remove(key).is_some()
+    }
+
+    /// A listing begins.
+    pub fn begin(&mut self) {
+        self.round += 1;
+    }
+
+    /// The listing is complete: takes out the keys that it did not have, in key order.
+    pub fn sweep(&mut self) -> Vec<Vec<u8>> {
+        let round = self.round;
+        self.told_below = 0;
+        let gone: Vec<Vec<u8>> =
+            self.known.iter().filter(|(_, told)| told.round != round).map(|(key, _)| key.to_vec()).collect();
+        self.known.retain(|_, told| told.round == round);
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn kv(key: &str, create: Revision, modified: Revision) -> KeyValue {
+        KeyValue { key: key.into(), create_revision: create, mod_revision: modified, ..KeyValue::default() }
+    }
+
+    #[test]
+    fn the_cache_decides_and_not_the_event() {
+        let mut cache = Cache::default();
+        assert_eq!(cache.put(&kv("a", 2, 5)), Some(Kind::Created));
+        assert_eq!(cache.put(&kv("a", 2, 5)), None);
+        assert_eq!(cache.put(&kv("a", 7, 7)), Some(Kind::Modified));
+        assert_eq!(cache.put(&kv("a", 2, 6)), None);
+        assert!(cache.delete(b"a") && !cache.delete(b"a"));
+        assert_eq!(cache.put(&kv("a", 2, 6)), Some(Kind::Created));
+    }
+
+    #[test]
+    fn after_an_earlier_run_only_what_changed_since_is_told() {
+        let mut cache = Cache::after(10);
+        cache.begin();
+        let told = [kv("a", 2, 5), kv("b", 2, 10), kv("c", 11, 12)].map(|kv| cache.put(&kv));
+        assert_eq!(told, [None, Some(Kind::Modified), Some(Kind::Created)]);
+        assert!(cache.sweep().is_empty());
+        assert_eq!(cache.put(&kv("d", 3, 3)), Some(Kind::Created));
+    }
+
+    proptest! {
+        /// Whoever applies what is told has what is there, and is told nothing that did not change.
+        #[test]
+        fn a_listing_tells_exactly_the_difference(
+            before in proptest::collection::btree_map("[a-e]", 1i64..9, 0..5),
+            after in proptest::collection::btree_map("[a-e]", 1i64..9, 0..5),
+        ) {
+            let mut cache = Cache::default();
+            for (key, revision) in &before {
+                cache.put(&kv(key, 1, *revision));
+            }
+            // A store's revisions grow: what is there now is as it was, or newer.
+            let after: BTreeMap<_, _> = after.into_iter().map(|(key, revision)| {
+                let old = before.get(&key).copied().unwrap_or(0);
+                (key, revision.max(old))
+            }).collect();
+            let mut mirror = before.clone();
+            cache.begin();
+            for (key, revision) in &after {
+                if let Some(kind) = cache.put(&kv(key, 1, *revision)) {
+                    let old = mirror.insert(key.clone(), *revision);
+                    prop_assert_eq!(kind == Kind::Created, old.is_none());
+                    prop_assert_ne!(old, Some(*revision));
+                }
+            }
+            for key in cache.sweep() {
+                let key = String::from_utf8(key).map_err(|e| TestCaseError::fail(e.to_string()))?;
+                prop_assert!(mirror.remove(&key).is_some());
+            }
+            prop_assert_eq!(mirror, after);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Telling: what is shown or run for each event, and when it is enough.
+
+use tokio::time::Instant;
+
+use super::exec::Exec;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{self, KeyValue, Revision};
+use crate::output::{EventRow, Kind, StatusRow};
+
+/// The record behind a listing's last key.
+pub const LIST_DONE: &str = "list-done";
+/// The last of a sync's statuses.
+pub const IN_SYNC: &str = "in-sync";
+
+/// Why a watch ends.
+pub enum Stop {
+    /// All is told that was asked for, or the time is up.
+    At(Exit),
+    /// It cannot go on.
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Tells events.
+pub struct Teller<'a> {
+    /// The surroundings.
+    pub ctx: &'a Context,
+    /// The kinds to tell; all where empty.
+    pub only: Vec<Kind>,
+    /// Leave the values out.
+    pub keys_only: bool,
+    /// Show the values before.
+    pub prev: bool,
+    /// How many more changes are to be told.
+    pub left: Option<u64>,
+    /// The event to end at.
+    pub until: Option<&'static str>,
+    /// Runs for each change, in place of its record.
+    pub exec: Option<Exec>,
+    /// When the time is up.
+    pub limit: Option<Instant>,
+}
+
+impl Teller<'_> {
+    /// Tells one change. Whether it was the last one that was asked for.
+    ///
+    /// # Errors
+    /// The time is up, the user or a command ends the watch, or stdout is closed: the change is not told.
+    pub async fn tell(&mut self, kind: Kind, kv: &KeyValue, prev: Option<&KeyValue>) -> Result<bool, Stop> {
+        if self.ctx.signals.cancel().is_cancelled() {
+            return Err(kvstore::Error::Interrupted { op: "watch", unknown: false }.into());
+        }
+        if self.ctx.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(kvstore::Error::Deadline { op: "watch", last: None }.into());
+        }
+        if self.limit.is_some_and(|limit| limit <= Instant::now()) {
+            return Err(Stop::At(Exit::No));
+        }
+        if !self.only.is_empty() && !self.only.contains(&kind) {
+            return Ok(false);
+        }
+        match &self.exec {
+            Some(exec) => exec.run(self.ctx, kind, kv).await?,
+            None => {
+                let prev = self.prev.then_some(prev.map(|kv| kv.value.as_slice()));
+                self.ctx.out.live(&EventRow { kind, kv, value: !self.keys_only, prev })?;
+            }
+        }
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        Ok(self.left == Some(0) || self.until == Some(kind.word()))
+    }
+
+    /// Says that the listing is complete.
+    ///
+    /// # Errors
+    /// It was waited for, or stdout is closed.
+    pub fn list_done(&self, revision: Revision) -> Result<(), Stop> {
+        self.stand(&StatusRow { event: LIST_DONE, status: None, revision: Some(revision) }, LIST_DONE)
+    }
+
+    /// Says where a sync stands.
+    ///
+    /// # Errors
+    /// As [`Teller::list_done`].
+    pub fn status(&self, status: &'static str, revision: Option<Revision>) -> Result<(), Stop> {
+        self.stand(&StatusRow { event: "status", status: Some(status), revision }, status)
+    }
+
+    fn stand(&self, row: &StatusRow, word: &str) -> Result<(), Stop> {
+        if self.exec.is_none() {
+            self.ctx.out.live(row)?;
+        }
+        if self.until == Some(word) { Err(Stop::At(Exit::Done)) } else { Ok(()) }
+    }
+}

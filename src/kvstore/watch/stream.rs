@@ -1,0 +1,207 @@
+//! One stream of etcd's Watch RPC: how it is opened, and what its answers mean.
+
+use std::time::Duration;
+
+use etcd_client::proto::PbEvent;
+use tokio::time::{Instant, timeout};
+
+use crate::kvstore::error::{classify, of_transport, refusal, strip};
+use crate::kvstore::{Error, KeyRange, Refusal, Revision, Store, Trace};
+
+const OP: &str = "watch";
+/// How long a member may take to grant a watch, the dialling included.
+const GRANT: Duration = Duration::from_secs(5);
+/// A backlog of more revisions than this is fetched in pieces of 1.5 MiB instead of a thousand revisions at a time.
+const LARGE: Revision = 10_000;
+
+/// A granted watch.
+pub(super) struct Open {
+    stream: etcd_client::WatchStream,
+    endpoint: String,
+    mark: u64,
+    since: Instant,
+    /// The member's revision when it granted the watch.
+    pub(super) revision: Revision,
+    /// The revision it was found compacted at in the same breath; 0 where it was not.
+    compacted: Revision,
+}
+
+/// What one answer means.
+pub(super) enum Heard {
+    /// Changes; `more` where the answer goes on in another piece.
+    Events { events: Vec<PbEvent>, more: bool },
+    /// Everything up to this revision has been sent.
+    Progress(Revision),
+    /// The place is behind the compaction: nothing comes any more.
+    Compacted(Revision),
+    /// The stream is gone, or the watch was refused.
+    Lost(Error),
+}
+
+impl Store {
+    /// Opens a stream that tells from `next` on, and waits until the member grants it.
+    pub(super) async fn open_watch(
+        &self,
+        cover: &KeyRange,
+        next: Revision,
+        known: Revision,
+        prev: bool,
+    ) -> Result<Open, Error> {
+        self.turn(OP).await?;
+        let (start, end) = cover.within(self.namespace()).to_wire();
+        let mut options =
+            etcd_client::WatchOptions::new().with_range(end).with_start_revision(next).with_progress_notify();
+        if prev {
+            options = options.with_prev_key();
+        }
+        if is_large(next, known) {
+            options = options.with_fragment();
+        }
+        let sticky = &self.inner.sticky;
+        let (mark, sent) = (sticky.mark(), Instant::now());
+        let granted = timeout(GRANT, self.grant_watch(&start, options)).await;
+        let result = granted.unwrap_or_else(|_| {
+            let after = GRANT;
+            Err(Error::Timeout { op: OP, endpoint: sticky.current(), after })
+        });
+        if self.session.observer.traces() {
+            let error = result.as_ref().err().map(ToString::to_string);
+            self.session.observer.request(&Trace {
+                op: OP,
+                key: &start,
+                guard: "",
+                revision: next,
+                took: sent.elapsed(),
+                endpoint: &sticky.current(),
+                error: error.as_deref(),
+            });
+        }
+        if result.is_err() {
+            sticky.leave(mark);
+        }
+        result.map(|open| Open { mark, ..open })
+    }
+
+    async fn grant_watch(&self, start: &[u8], options: etcd_client::WatchOptions) -> Result<Open, Error> {
+        let told = |error| classify(OP, &self.inner.sticky.current(), error).0;
+        self.inner.sticky.ready(false).await.map_err(|failure| of_transport(&failure).0)?;
+        let client = self.client(true).await.map_err(told)?;
+        let mut watching = client.watch_client().max_decoding_message_size(usize::MAX);
+        let mut stream = watching.watch(start, Some(options)).await.map_err(told)?;
+        let endpoint = self.inner.sticky.current();
+        // The first answer grants the watch or refuses it; both say "created".
+        let Some(answer) = stream.message().await.map_err(told)? else { return Err(ended(&endpoint)) };
+        if answer.canceled() && answer.compact_revision() == 0 {
+            return Err(refused(answer.cancel_reason(), &endpoint));
+        }
+        let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let compacted = answer.compact_revision();
+        Ok(Open { stream, endpoint, mark: 0, since: Instant::now(), revision, compacted })
+    }
+
+    /// A new token in place of one that may have run out; `false` where it is not to be had now.
+    pub(super) async fn refresh_token(&self) -> Result<bool, Error> {
+        if self.options().credentials.is_none() {
+            return Ok(true);
+        }
+        let told = |error| classify(OP, &self.inner.sticky.current(), error).0;
+        let refresh = async { self.client(true).await.map_err(told)?.refresh_token().await.map_err(told) };
+        match timeout(GRANT, refresh).await {
+            Ok(Err(error)) if is_final(&error) => Err(error),
+            Ok(Err(_)) | Err(_) => Ok(false),
+            Ok(Ok(())) => Ok(true),
+        }
+    }
+}
+
+/// Whether so many revisions are better fetched in pieces.
+pub(super) fn is_large(next: Revision, known: Revision) -> bool {
+    known.saturating_sub(next) > LARGE
+}
+
+impl Open {
+    /// How long it has been open.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Sees to it that the next stream is opened elsewhere, if there is an elsewhere.
+    pub(super) fn leave(&self, store: &Store) {
+        store.inner.sticky.leave(self.mark);
+    }
+
+    /// The next answer that means anything.
+    pub(super) async fn hear(&mut self) -> Heard {
+        if self.compacted > 0 {
+            return Heard::Compacted(self.compacted);
+        }
+        loop {
+            let mut answer = match self.stream.message().await {
+                Ok(Some(answer)) => answer.0,
+                Ok(None) => return Heard::Lost(ended(&self.endpoint)),
+                Err(error) => return Heard::Lost(classify(OP, &self.endpoint, error).0),
+            };
+            // A watch that is refused or behind the compaction may be "created" in the same breath.
+            if answer.compact_revision > 0 {
+                return Heard::Compacted(answer.compact_revision);
+            }
+            if answer.canceled {
+                return Heard::Lost(refused(&answer.cancel_reason, &self.endpoint));
+            }
+            // The answer to a progress request that somebody else made; old servers send it too early.
+            if answer.created || answer.watch_id < 0 {
+                continue;
+            }
+            if answer.events.is_empty() {
+                return Heard::Progress(answer.header.map_or(0, |header| header.revision));
+            }
+            return Heard::Events { events: std::mem::take(&mut answer.events), more: answer.fragment };
+        }
+    }
+}
+
+fn ended(endpoint: &str) -> Error {
+    Error::Broken { endpoint: endpoint.to_owned(), cause: "the member ended the watch".to_owned() }
+}
+
+/// The reason a watch was canceled for, `rpc error: code = X desc = Y`, as an error.
+fn refused(reason: &str, endpoint: &str) -> Error {
+    let message = strip(reason.split_once("desc = ").map_or(reason, |(_, text)| text)).to_owned();
+    match refusal(tonic::Code::Unknown, &message) {
+        Refusal::Other => Error::Unavailable { op: OP, endpoint: endpoint.to_owned(), message },
+        kind => Error::Refused { op: OP, kind, message },
+    }
+}
+
+/// Whether a second try with a fresh token may mend it.
+pub(super) fn is_about_rights(error: &Error) -> bool {
+    error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::BadToken)
+}
+
+/// Whether no second try mends it.
+pub(super) fn is_final(error: &Error) -> bool {
+    match error {
+        Error::Tls(_) | Error::Interrupted { .. } | Error::Deadline { .. } => true,
+        Error::Refused { kind, .. } => {
+            matches!(kind, Refusal::NoUser | Refusal::BadPassword | Refusal::Unsupported | Refusal::FutureRevision)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_read() {
+        let denied = refused("rpc error: code = PermissionDenied desc = etcdserver: permission denied", "e");
+        assert!(denied.is_refusal(Refusal::Permission) && is_about_rights(&denied), "{denied}");
+        let token = refused("rpc error: code = Unauthenticated desc = etcdserver: invalid auth token", "e");
+        assert!(token.is_refusal(Refusal::BadToken) && !is_final(&token), "{token}");
+        let nobody = refused("rpc error: code = InvalidArgument desc = etcdserver: user name is empty", "e");
+        assert!(is_final(&nobody), "{nobody}");
+        let other = refused("", "e");
+        assert!(matches!(other, Error::Unavailable { .. }), "{other}");
+    }
+}
