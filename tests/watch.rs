@@ -237,19 +237,20 @@ fn a_list_goes_over_into_the_stream_without_a_gap_or_a_double() {
 fn exec_runs_one_command_a_change_in_order() {
     let p = unique_prefix();
     let (a, b) = (format!("{p}a"), format!("{p}b"));
+    let revision = |run: Run| run.ok().json()["mod_revision"].as_i64().unwrap();
     let first = put(&a, "one");
-    put(&a, "two\nlines");
-    kvadm().args(["put", &b, "leased", "--ttl", "1h"]).run().ok();
-    delete(&a);
-    let script = r#"echo "$KVADM_EVENT|$KVADM_EVENT_KEY|$KVADM_EVENT_KEY_RAW|$((KVADM_EVENT_REV - FIRST))|${KVADM_EVENT_CREATE_REV:+c}|$KVADM_EVENT_VERSION|${KVADM_EVENT_LEASE:+l}|$(cat)""#;
+    let second = put(&a, "two\nlines");
+    let third = revision(kvadm().args(["put", &b, "leased", "--ttl", "1h", "-o", "json"]).run());
+    let fourth = kvadm().args(["delete", &a, "-o", "json"]).run().ok().json()["revision"].as_i64().unwrap();
+    let script = r#"echo "$KVADM_EVENT|$KVADM_EVENT_KEY|$KVADM_EVENT_KEY_RAW|$KVADM_EVENT_REV|$KVADM_EVENT_CREATE_REV|$KVADM_EVENT_VERSION|${KVADM_EVENT_LEASE:+l}|$(cat)""#;
     let rev = first.to_string();
     let args = ["watch", &p, "--rev", &rev, "--count", "4", "--exec", "--", "sh", "-c", script];
-    let run = kvadm().args(args).env("FIRST", &rev).env("KVADM_EVENT_LEASE", "an outer watch's").run();
+    let run = kvadm().args(args).env("KVADM_EVENT_LEASE", "an outer watch's").run();
     let wanted = [
-        format!("created|{a}|{a}|0|c|1||one\n"),
-        format!("modified|{a}|{a}|1|c|2||two\nlines\n"),
-        format!("created|{b}|{b}|2|c|1|l|leased\n"),
-        format!("deleted|{a}|{a}|3||||\n"),
+        format!("created|{a}|{a}|{first}|{first}|1||one\n"),
+        format!("modified|{a}|{a}|{second}|{first}|2||two\nlines\n"),
+        format!("created|{b}|{b}|{third}|{third}|1|l|leased\n"),
+        format!("deleted|{a}|{a}|{fourth}||||\n"),
     ];
     run.ok().err_empty().out(&wanted.concat());
 }
@@ -442,4 +443,30 @@ fn the_config_can_make_sync_the_default() {
     assert_eq!(lines(run.ok()), wanted);
     let run = with().args(["--list", "--until", "list-done"]).run();
     assert_eq!(lines(run.ok()), [format!("created {p}a"), "list-done".to_owned()]);
+}
+
+/// The README's example, as it stands there.
+#[test]
+fn a_prefix_is_mirrored_to_files() {
+    let p = unique_prefix();
+    let readme = include_str!("../README.md");
+    let script = readme.split("$ cat mirror.sh\n").nth(1).unwrap().split("$ kvadm").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("app");
+    let script = script.replace("/etc/app", target.to_str().unwrap()).replace("/config/", &p);
+    std::fs::write(folder.path().join("mirror.sh"), script).unwrap();
+    let read = |name: &str| std::fs::read_to_string(target.join(name)).ok();
+    put(&format!("{p}a"), "1");
+    put(&format!("{p}sub/b"), "2\n");
+    let args = ["watch", &p, "--sync", "--exec", "--", "sh", "-e", "mirror.sh"];
+    let mut running = kvadm().args(args).folder(folder.path()).spawn();
+    eventually("the first files", SOON, || {
+        read("a").as_deref() == Some("1") && read("sub/b").as_deref() == Some("2\n")
+    });
+    put(&format!("{p}a"), "new");
+    delete(&format!("{p}sub/b"));
+    eventually("the changes", SOON, || read("a").as_deref() == Some("new") && read("sub/b").is_none());
+    assert!(running.ended().is_none());
+    running.signal(Signal::SIGTERM);
+    running.wait().signal(Signal::SIGTERM).out_empty();
 }
