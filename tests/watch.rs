@@ -368,6 +368,44 @@ fn the_place_is_kept_between_runs() {
 }
 
 #[test]
+fn a_run_that_is_killed_repeats_one_command_at_most_and_leaves_none_out() {
+    let p = unique_prefix();
+    let folder = tempfile::tempdir().unwrap();
+    let keys: Vec<String> = (10..40).map(|n| format!("{p}{n}")).collect();
+    let script = r#"echo "$KVADM_EVENT_KEY" >> log"#;
+    let args = ["watch", &p, "--resume", "place", "--until", "deleted", "--exec", "--", "sh", "-c", script];
+    let start = || kvadm().args(args).folder(folder.path()).spawn();
+    let log = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+    kvadm().args(["watch", &p, "--resume", "place", "--timeout", "100ms"]).folder(folder.path()).run().code(1);
+    for key in &keys {
+        put(key, "");
+    }
+    let running = start();
+    eventually("some commands", SOON, || log().lines().count() > 3);
+    running.signal(Signal::SIGKILL);
+    running.wait().signal(Signal::SIGKILL);
+    delete(&keys[0]);
+    start().wait().ok();
+    let mut done: Vec<String> = log().lines().map(str::to_owned).collect();
+    let all = done.len();
+    done.dedup();
+    assert!(all - done.len() <= 1, "{done:?}");
+    assert_eq!(done, [keys.as_slice(), &keys[..1]].concat());
+}
+
+#[test]
+fn on_a_terminal_events_show_at_once() {
+    let p = unique_prefix();
+    put(&format!("{p}a"), "\u{1b}[31mred");
+    let running = kvadm().args(["watch", &p, "--list"]).pty().spawn();
+    running.wait_for_stdout("list-done", SOON);
+    let shown = String::from_utf8(running.stdout()).unwrap();
+    assert_eq!(shown, format!("created\t{p}a\t\\x1b[31mred\r\nlist-done\r\n"));
+    running.signal(Signal::SIGTERM);
+    running.wait().signal(Signal::SIGTERM);
+}
+
+#[test]
 fn binary_keys_and_values_and_a_namespace() {
     let p = unique_prefix();
     let key = format!("{p}\\xfe");
