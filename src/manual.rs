@@ -95,7 +95,9 @@ caused_by, hints, exit_code.",
 of its transaction; none is missing. It resumes by itself, backing off from 50ms to 1s between
 tries. A peer that is silent without an error is found by the HTTP/2 keep-alive, in 15s.
 What was told is never told again by the same run. A store whose history is another one
-(restored from a backup) ends it with 4.
+(restored from a backup) ends it with 4. Where nothing happens below the prefixes, the place
+moves with the server's progress reports (every 10 minutes by default): where compaction is
+closer behind than that, --sync is what a long watch needs.
 
 --sync keeps each key's revision in memory, and no value. After a compaction it lists again
 and tells what was created or modified, then what was deleted; what did not change is not

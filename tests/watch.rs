@@ -237,19 +237,20 @@ fn a_list_goes_over_into_the_stream_without_a_gap_or_a_double() {
 fn exec_runs_one_command_a_change_in_order() {
     let p = unique_prefix();
     let (a, b) = (format!("{p}a"), format!("{p}b"));
+    let revision = |run: Run| run.ok().json()["mod_revision"].as_i64().unwrap();
     let first = put(&a, "one");
-    put(&a, "two\nlines");
-    kvadm().args(["put", &b, "leased", "--ttl", "1h"]).run().ok();
-    delete(&a);
-    let script = r#"echo "$KVADM_EVENT|$KVADM_EVENT_KEY|$KVADM_EVENT_KEY_RAW|$((KVADM_EVENT_REV - FIRST))|${KVADM_EVENT_CREATE_REV:+c}|$KVADM_EVENT_VERSION|${KVADM_EVENT_LEASE:+l}|$(cat)""#;
+    let second = put(&a, "two\nlines");
+    let third = revision(kvadm().args(["put", &b, "leased", "--ttl", "1h", "-o", "json"]).run());
+    let fourth = kvadm().args(["delete", &a, "-o", "json"]).run().ok().json()["revision"].as_i64().unwrap();
+    let script = r#"echo "$KVADM_EVENT|$KVADM_EVENT_KEY|$KVADM_EVENT_KEY_RAW|$KVADM_EVENT_REV|$KVADM_EVENT_CREATE_REV|$KVADM_EVENT_VERSION|${KVADM_EVENT_LEASE:+l}|$(cat)""#;
     let rev = first.to_string();
     let args = ["watch", &p, "--rev", &rev, "--count", "4", "--exec", "--", "sh", "-c", script];
-    let run = kvadm().args(args).env("FIRST", &rev).env("KVADM_EVENT_LEASE", "an outer watch's").run();
+    let run = kvadm().args(args).env("KVADM_EVENT_LEASE", "an outer watch's").run();
     let wanted = [
-        format!("created|{a}|{a}|0|c|1||one\n"),
-        format!("modified|{a}|{a}|1|c|2||two\nlines\n"),
-        format!("created|{b}|{b}|2|c|1|l|leased\n"),
-        format!("deleted|{a}|{a}|3||||\n"),
+        format!("created|{a}|{a}|{first}|{first}|1||one\n"),
+        format!("modified|{a}|{a}|{second}|{first}|2||two\nlines\n"),
+        format!("created|{b}|{b}|{third}|{third}|1|l|leased\n"),
+        format!("deleted|{a}|{a}|{fourth}||||\n"),
     ];
     run.ok().err_empty().out(&wanted.concat());
 }
@@ -367,6 +368,44 @@ fn the_place_is_kept_between_runs() {
 }
 
 #[test]
+fn a_run_that_is_killed_repeats_one_command_at_most_and_leaves_none_out() {
+    let p = unique_prefix();
+    let folder = tempfile::tempdir().unwrap();
+    let keys: Vec<String> = (10..40).map(|n| format!("{p}{n}")).collect();
+    let script = r#"echo "$KVADM_EVENT_KEY" >> log"#;
+    let args = ["watch", &p, "--resume", "place", "--until", "deleted", "--exec", "--", "sh", "-c", script];
+    let start = || kvadm().args(args).folder(folder.path()).spawn();
+    let log = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+    kvadm().args(["watch", &p, "--resume", "place", "--timeout", "100ms"]).folder(folder.path()).run().code(1);
+    for key in &keys {
+        put(key, "");
+    }
+    let running = start();
+    eventually("some commands", SOON, || log().lines().count() > 3);
+    running.signal(Signal::SIGKILL);
+    running.wait().signal(Signal::SIGKILL);
+    delete(&keys[0]);
+    start().wait().ok();
+    let mut done: Vec<String> = log().lines().map(str::to_owned).collect();
+    let all = done.len();
+    done.dedup();
+    assert!(all - done.len() <= 1, "{done:?}");
+    assert_eq!(done, [keys.as_slice(), &keys[..1]].concat());
+}
+
+#[test]
+fn on_a_terminal_events_show_at_once() {
+    let p = unique_prefix();
+    put(&format!("{p}a"), "\u{1b}[31mred");
+    let running = kvadm().args(["watch", &p, "--list"]).pty().spawn();
+    running.wait_for_stdout("list-done", SOON);
+    let shown = String::from_utf8(running.stdout()).unwrap();
+    assert_eq!(shown, format!("created\t{p}a\t\\x1b[31mred\r\nlist-done\r\n"));
+    running.signal(Signal::SIGTERM);
+    running.wait().signal(Signal::SIGTERM);
+}
+
+#[test]
 fn binary_keys_and_values_and_a_namespace() {
     let p = unique_prefix();
     let key = format!("{p}\\xfe");
@@ -442,4 +481,30 @@ fn the_config_can_make_sync_the_default() {
     assert_eq!(lines(run.ok()), wanted);
     let run = with().args(["--list", "--until", "list-done"]).run();
     assert_eq!(lines(run.ok()), [format!("created {p}a"), "list-done".to_owned()]);
+}
+
+/// The README's example, as it stands there.
+#[test]
+fn a_prefix_is_mirrored_to_files() {
+    let p = unique_prefix();
+    let readme = include_str!("../README.md");
+    let script = readme.split("$ cat mirror.sh\n").nth(1).unwrap().split("$ kvadm").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("app");
+    let script = script.replace("/etc/app", target.to_str().unwrap()).replace("/config/", &p);
+    std::fs::write(folder.path().join("mirror.sh"), script).unwrap();
+    let read = |name: &str| std::fs::read_to_string(target.join(name)).ok();
+    put(&format!("{p}a"), "1");
+    put(&format!("{p}sub/b"), "2\n");
+    let args = ["watch", &p, "--sync", "--exec", "--", "sh", "-e", "mirror.sh"];
+    let mut running = kvadm().args(args).folder(folder.path()).spawn();
+    eventually("the first files", SOON, || {
+        read("a").as_deref() == Some("1") && read("sub/b").as_deref() == Some("2\n")
+    });
+    put(&format!("{p}a"), "new");
+    delete(&format!("{p}sub/b"));
+    eventually("the changes", SOON, || read("a").as_deref() == Some("new") && read("sub/b").is_none());
+    assert!(running.ended().is_none());
+    running.signal(Signal::SIGTERM);
+    running.wait().signal(Signal::SIGTERM).out_empty();
 }

@@ -345,3 +345,67 @@ fn a_backlog_of_many_revisions_comes_in_pieces() {
     assert_eq!(lines.len(), 10_400);
     check_versions(&lines);
 }
+
+/// One change of one of six keys, chosen by the seed.
+fn change(endpoint: &str, seed: &mut u64) {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let (key, what) = (format!("/s/{}", (*seed >> 33) % 6), (*seed >> 43) % 3);
+    let value = seed.to_string();
+    let _ = match what {
+        0 => Kvadm::new().endpoint(endpoint).args(["delete", &key]).run(),
+        _ => Kvadm::new().endpoint(endpoint).args(["put", &key, &value]).run(),
+    };
+}
+
+/// What one gets who applies the events; each of them must change something.
+#[track_caller]
+fn applied(lines: &[Value]) -> std::collections::BTreeMap<String, i64> {
+    let mut mirror = std::collections::BTreeMap::new();
+    for line in lines.iter().filter(|line| line["key"].is_string()) {
+        let key = line["key"].as_str().unwrap().to_owned();
+        let revision = line["mod_revision"].as_i64().unwrap_or_default();
+        match line["event"].as_str().unwrap() {
+            "deleted" => assert!(mirror.remove(&key).is_some(), "gone already: {line}"),
+            "created" => assert_eq!(mirror.insert(key, revision), None, "there already: {line}"),
+            _ => assert!(mirror.insert(key, revision).is_some_and(|before| before < revision), "not changed: {line}"),
+        }
+    }
+    mirror
+}
+
+#[test]
+fn a_sync_converges_under_cuts_and_compactions() {
+    let mut etcd = Etcd::start();
+    let mut proxy = Proxy::start(&etcd.address());
+    let direct = etcd.endpoint();
+    let running = watch(&proxy.endpoint(), &["/s/", "--sync"]);
+    let mut seed = u64::from(std::process::id());
+    eprintln!("seed {seed}");
+    for round in 0..6 {
+        (0..4).for_each(|_| change(&direct, &mut seed));
+        proxy.set(Mode::Refuse);
+        proxy.cut();
+        (0..8).for_each(|_| change(&direct, &mut seed));
+        if round == 2 {
+            etcd.kill();
+            etcd.restart();
+        }
+        if round % 2 == 1 {
+            let revision = Kvadm::new().endpoint(&direct).args(["status", "--revision"]).run().stdout_text();
+            // Nothing may have changed since the last one.
+            let _ = etcd.etcdctl(&["compact", revision.trim()]);
+        }
+        (0..2).for_each(|_| change(&direct, &mut seed));
+        proxy.set(Mode::Pass);
+        run_at(&direct, &["put", "/s/round", &format!("round {round}")]);
+        running.wait_for_stdout(&format!("round {round}"), SOON);
+    }
+    let now = Kvadm::new().endpoint(&direct).args(["list", "/s/", "-o", "json"]).run().ok().json_lines();
+    let wanted = now.iter().map(|kv| (kv["key"].as_str().unwrap().to_owned(), kv["mod_revision"].as_i64().unwrap()));
+    let wanted: std::collections::BTreeMap<String, i64> = wanted.collect();
+    // The keys that are gone come last in the last differences.
+    eventually("the final state", SOON, || {
+        let all = lines(&running);
+        all.iter().filter(|line| line["key"].is_string()).count() > 0 && applied(&all) == wanted
+    });
+}
