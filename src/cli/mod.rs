@@ -5,7 +5,7 @@ mod value;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, delete, get, list, put, status, txn};
+use crate::commands::{completions, config, delete, get, list, lock, put, status, txn};
 
 pub use global::Global;
 pub use value::{
@@ -55,6 +55,9 @@ pub enum Command {
     #[command(name = "list")]
     #[allow(missing_docs)]
     List(list::Args),
+    #[command(name = "lock")]
+    #[allow(missing_docs)]
+    Lock(lock::Args),
     #[command(name = "txn")]
     #[allow(missing_docs)]
     Txn(txn::Args),

@@ -5,6 +5,7 @@ pub mod config;
 pub mod delete;
 pub mod get;
 pub mod list;
+pub mod lock;
 pub mod put;
 pub mod status;
 pub mod txn;
@@ -27,6 +28,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Put(args) => put::run(ctx, &args).await,
         Command::Delete(args) => delete::run(ctx, &args).await,
         Command::List(args) => list::run(ctx, &args).await,
+        Command::Lock(args) => lock::run(ctx, &args).await,
         Command::Txn(args) => txn::run(ctx, &args).await,
         Command::Status(args) => status::run(ctx, &args).await,
         Command::Config(args) => config::run(ctx, &args),

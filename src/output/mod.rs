@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod bytes;
 pub mod json;
+mod locks;
 mod progress;
 mod raw;
 mod record;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use answers::{
     Count, DeleteAnswer, LoadAnswer, MemberRow, PutAnswer, RevisionOnly, SettingRow, StatusAnswer, TxnAnswer,
 };
+pub use locks::{LockAnswer, LockRow};
 pub use progress::Progress;
 pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value};
 pub use settings::{ColorChoice, Format, Settings};
