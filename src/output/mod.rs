@@ -321,6 +321,11 @@ impl Out {
         self.shared.terminal
     }
 
+    /// Whether the answer is JSON.
+    pub fn is_json(&self) -> bool {
+        self.shared.format == Format::Json
+    }
+
     /// Asks for a yes.
     pub fn confirm(&self, question: &str) -> Confirm {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {

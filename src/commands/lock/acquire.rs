@@ -119,7 +119,7 @@ async fn wait(ctx: &Context, entry: &Entry, kept: &Kept, limit: Option<Instant>,
         () = ctx.signals.cancel().cancelled() => Err(Failure::new(Exit::Interrupted, format!("interrupted while waiting for {name}"))),
         loss = kept.lost(Duration::ZERO) => Err(lost(loss)),
         () = until(limit) => Err(busy(name, last.borrow().as_deref())),
-        () = until(ctx.deadline()) => Err(Failure::new(Exit::Unreachable, format!("the deadline for the whole command is over (while waiting for {name})"))),
+        () = ctx.overdue() => Err(Failure::new(Exit::Unreachable, format!("the deadline for the whole command is over (while waiting for {name})"))),
         turn = ctx.store().wait_turn(entry, behind) => match turn? {
             true => Ok(()),
             false => Err(lost(crate::kvstore::Loss::KeyGone)),
@@ -134,7 +134,7 @@ fn busy(name: &str, holder: Option<&str>) -> Failure {
 }
 
 /// Sleeps until then; for ever where there is no such time.
-pub(super) async fn until(moment: Option<Instant>) {
+async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::acquire::{Held, until};
+use super::acquire::Held;
+use crate::child::margin;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Kept, LockGuard, Loss};
@@ -10,12 +11,6 @@ use crate::output::LockAnswer;
 
 /// The pause between two tries to give the lock up while etcd is away.
 const AGAIN: Duration = Duration::from_millis(200);
-
-/// How much of a lease must be left for what it protects to go on. What runs under the lease is ended within this
-/// time, so that it is over before the lease is.
-pub fn margin(ttl: Duration) -> Duration {
-    (ttl / 4).max(Duration::from_secs(1))
-}
 
 /// Prints the lock and holds it until a signal comes.
 ///
@@ -38,7 +33,7 @@ pub async fn until_signal(ctx: &Context, held: Held) -> Result<Exit, Failure> {
     let loss = tokio::select! {
         biased;
         () = ctx.signals.cancel().cancelled() => None,
-        () = until(ctx.deadline()) => None,
+        () = ctx.overdue() => None,
         loss = held.kept.lost(margin(held.kept.ttl())) => Some(loss),
     };
     let proved = release(ctx, &held.kept, &held.guard, &held.name).await;

@@ -3,6 +3,7 @@
 mod acquire;
 mod hold;
 mod list;
+mod under;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -83,7 +84,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return rehearse(ctx, &ask).await;
     }
     let held = acquire::acquire(ctx, &ask).await?;
-    hold::until_signal(ctx, held).await
+    if args.command.is_empty() {
+        return hold::until_signal(ctx, held).await;
+    }
+    under::run(ctx, held, &args.command).await
 }
 
 async fn rehearse(ctx: &Context, ask: &acquire::Ask) -> Result<Exit, Failure> {
