@@ -13,6 +13,7 @@ pub mod txn;
 mod conditions;
 mod input;
 mod select;
+mod tenure;
 
 use crate::cli::Command;
 use crate::context::Context;

@@ -13,7 +13,10 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Header, Request};
-use super::{Error, Grant, LeaseId, Refusal, Revision, Session, Store};
+use super::{
+    Again, Compare, Error, Grant, KeyValue, LeaseId, LeaseMode, Op, OpResult, Over, Refusal, Revision, Session, Store,
+    Txn, Write,
+};
 use crate::boottime::BootTime;
 
 /// The longest sleep: after the machine itself slept, this much passes at most before the clock is looked at.
@@ -85,6 +88,24 @@ impl Store {
         Self {
             inner: self.inner.clone(),
             session: Session { cancel: CancellationToken::new(), deadline: None, observer },
+        }
+    }
+
+    /// Creates a key on the lease. Gives its create revision, and whether it was this that created it.
+    async fn create_again(&self, held: &KeyValue, lease: LeaseId) -> Result<(bool, Revision), Error> {
+        let write =
+            Write { key: held.key.clone(), value: held.value.clone(), lease: LeaseMode::Attach(lease), prev: false };
+        let txn = Txn {
+            compares: vec![Compare::missing(&held.key)],
+            then: vec![Op::Put(write)],
+            otherwise: vec![Op::get_at(Over::Key(held.key.clone()), 0)],
+        };
+        let answer = self.txn("put", &txn, None, Again::Harmless).await?;
+        match answer.results.first() {
+            Some(OpResult::Get { kvs, .. }) => {
+                Ok((answer.uncertain, kvs.first().map_or(answer.revision, |kv| kv.create_revision)))
+            }
+            _ => Ok((true, answer.revision)),
         }
     }
 
@@ -161,6 +182,29 @@ impl Kept {
             // Where the key may not be read, the lease alone tells of a loss.
             if store.key_gone(&key, revision, revision).await.is_ok() {
                 lose(&alive, Loss::KeyGone);
+            }
+        });
+    }
+
+    /// Sees to it that a key (without the namespace) that was created on this lease is there as long as the lease lives:
+    /// where somebody deletes it, it is created again with its value, unless somebody else was quicker.
+    pub fn restore_key(&self, store: &Store, held: KeyValue, created: Revision, restored: impl Fn() + Send + 'static) {
+        let (store, lease, alive) = (store.unbound(), self.id(), Arc::clone(&self.alive));
+        self.also(async move {
+            let mut created = created;
+            let absolute = store.absolute(&held.key);
+            while store.key_gone(&absolute, created, created).await.is_ok() {
+                match store.create_again(&held, lease).await {
+                    Ok((anew, revision)) => {
+                        created = revision;
+                        if anew {
+                            restored();
+                        }
+                    }
+                    Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return lose(&alive, Loss::LeaseGone),
+                    // The deletion is found again at once.
+                    Err(_) => tokio::time::sleep(LONGEST_NAP).await,
+                }
             }
         });
     }

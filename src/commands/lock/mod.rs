@@ -3,12 +3,12 @@
 mod acquire;
 mod hold;
 mod list;
-mod under;
 
 use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::cli::{KeyText, parse_duration, parse_ttl};
+use crate::commands::tenure::seconds;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::bytes;
@@ -87,7 +87,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.command.is_empty() {
         return hold::until_signal(ctx, held).await;
     }
-    under::run(ctx, held, &args.command).await
+    hold::under(ctx, held, &args.command).await
 }
 
 async fn rehearse(ctx: &Context, ask: &acquire::Ask) -> Result<Exit, Failure> {
@@ -99,9 +99,4 @@ async fn rehearse(ctx: &Context, ask: &acquire::Ask) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
-}
-
-/// A configured time to live in whole seconds, rounded up.
-pub(super) fn seconds(time: Duration) -> i64 {
-    i64::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,7 @@
 //! `kvadm put`.
 
 mod bulk;
+mod hold;
 mod load;
 mod one;
 mod plan;
@@ -20,12 +21,17 @@ use crate::kvstore::{LeaseId, Revision};
 /// All conditions and the write are one transaction: if one does not hold nothing is written, and the exit code is 5.
 /// '--from' loads the JSON records that 'list -o json' prints; what is already so is not written again, so that an
 /// interrupted load is finished by running it again.
+///
+/// With '--hold' the key lives on a lease that is kept alive (session-ttl) while CMD or kvadm runs; the conditions are
+/// those of the first write. CMD's exit status is kvadm's; if the lease is lost CMD is ended as under 'kvadm lock', and
+/// the exit code is 5.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm put /app/mode blue --create
   kvadm put /app/mode green --if-value blue
   printf secret | kvadm put /app/key - --ttl 30s
+  kvadm put /nodes/a up --create --hold -- ./agent
   kvadm list /app/ -o json | kvadm --endpoints other:2379 put --from -")]
 pub struct Args {
     /// The key to write
@@ -73,6 +79,12 @@ pub struct Args {
     /// Keep the lease that the key has
     #[arg(long, help_heading = "Lease", conflicts_with_all = ["ttl", "lease", "from"])]
     keep_lease: bool,
+    /// Keep the key while CMD runs, or until a signal: restored if somebody deletes it, gone at the end
+    #[arg(long, help_heading = "Lease", conflicts_with_all = ["ttl", "lease", "keep_lease", "from", "if_different"])]
+    hold: bool,
+    /// With --hold, the command to run, and its arguments
+    #[arg(value_name = "CMD", last = true, requires = "hold", value_hint = clap::ValueHint::CommandWithArguments)]
+    command: Vec<OsString>,
     #[command(flatten)]
     text: KeyText,
 }
@@ -110,5 +122,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             None => plan::LeaseWish::None,
         },
     };
+    if ctx.safety.dry_run {
+        return one::rehearse(ctx, &wish, guard.as_ref()).await;
+    }
+    if args.hold {
+        return hold::run(ctx, wish, guard, &args.command).await;
+    }
     one::run(ctx, wish, args.ttl, guard).await
 }
