@@ -5,6 +5,9 @@
 mod generated;
 mod harness;
 mod house;
+mod lock;
+mod lock_command;
+mod lock_faults;
 mod support;
 
 /// A file that is not in the list above is never compiled, so its tests would pass by not running.
