@@ -86,11 +86,11 @@ kvadm and are excluded by it. An exclusive lock's value is empty; a shared one's
 it waits only for older keys that are not.
 
 The lease is renewed every third of its TTL. It counts as held until the TTL is over since the
-last renewal that was answered was sent (CLOCK_BOOTTIME); when less than a quarter of the TTL is
-left of that (at least a second, at most half), CMD gets SIGTERM, and SIGKILL at half of the rest:
-it is dead before anybody else can hold the lock. A second process of kvadm's own does the same
-where kvadm is stopped or killed. A key that is deleted, or a lease that is revoked, lets the next
-one in at once; CMD then dies within a second.
+last renewal that was answered was sent (CLOCK_BOOTTIME). When less than a quarter of the TTL is
+left of that (1 s to 30 s, at most half), CMD gets SIGTERM, and SIGKILL at half of the rest: it is
+dead before anybody else can hold the lock. A second process of kvadm's own does the same where
+kvadm is stopped or killed. A key that is deleted, or a lease that is revoked, lets the next one in
+at once; CMD then dies within a second.
 
 So only a CMD whose whole group is frozen together with kvadm and its helper (a suspended virtual
 machine, a frozen cgroup), that left its process group, or whose lock somebody took away by force

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 
 use super::support::process::pid;
 use super::support::{Cluster, Etcd, Kvadm, Proxy, Running, eventually};
@@ -216,7 +216,7 @@ fn nothing_acknowledged_is_lost_under_faults() {
         .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into());
     eprintln!("KVADM_TEST_SEED={seed}");
-    let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+    let (mut etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
     let proxy = Proxy::start(&etcd.address());
     let contenders: Vec<Mutex<Option<Running>>> = (0..4).map(|_| Mutex::new(None)).collect();
     let over = AtomicBool::new(false);
@@ -254,7 +254,7 @@ fn nothing_acknowledged_is_lost_under_faults() {
                 }
             });
         }
-        torment(&mut Dice(seed | 1), &etcd, &proxy, &contenders);
+        torment(&mut Dice(seed | 1), &mut etcd, &proxy, &contenders);
         over.store(true, Ordering::SeqCst);
     });
     let (acknowledged, denied) = (acknowledged.into_inner(), denied.into_inner());
@@ -271,25 +271,42 @@ fn nothing_acknowledged_is_lost_under_faults() {
     assert!(tokens.is_sorted(), "two commands ran at once; {said}: {tokens:?}");
 }
 
+/// A contender that does not run, and its command's group where that does not either.
+struct Frozen {
+    which: usize,
+    id: u32,
+    group: Option<u32>,
+    until: Instant,
+}
+
+/// The process group of a kvadm's command.
+fn command_of(id: u32) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+    let mut children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.find(|child| std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "sh"))
+}
+
+/// Sends a signal to a contender that still runs (and is this process, where one is named), and gives its id.
+fn send(contender: &Mutex<Option<Running>>, id: Option<u32>, signal: Signal) -> Option<u32> {
+    let mut place = contender.lock().unwrap();
+    let running = place.as_mut()?;
+    if running.ended().is_some() || id.is_some_and(|id| id != running.pid()) {
+        return None;
+    }
+    running.signal(signal);
+    Some(running.pid())
+}
+
 /// Stops, kills, cuts and freezes for a while, and leaves everything running.
-fn torment(dice: &mut Dice, etcd: &Etcd, proxy: &Proxy, contenders: &[Mutex<Option<Running>>]) {
+fn torment(dice: &mut Dice, etcd: &mut Etcd, proxy: &Proxy, contenders: &[Mutex<Option<Running>>]) {
     let end = Instant::now() + Duration::from_secs(12);
-    let mut stopped: Vec<(usize, u32, Instant)> = Vec::new();
-    let signal = |which: usize, id: Option<u32>, signal: Signal| -> Option<u32> {
-        let mut place = contenders[which].lock().unwrap();
-        let running = place.as_mut()?;
-        if running.ended().is_some() || id.is_some_and(|id| id != running.pid()) {
-            return None;
-        }
-        running.signal(signal);
-        Some(running.pid())
-    };
-    while Instant::now() < end || !stopped.is_empty() {
+    let mut frozen: Vec<Frozen> = Vec::new();
+    while Instant::now() < end || !frozen.is_empty() {
         std::thread::sleep(Duration::from_millis(100 + dice.below(300)));
-        stopped.retain(|(which, id, until)| {
-            let due = Instant::now() >= *until;
-            if due {
-                signal(*which, Some(*id), Signal::SIGCONT);
+        frozen.retain(|one| {
+            let due = Instant::now() >= one.until;
+            if due && send(&contenders[one.which], Some(one.id), Signal::SIGCONT).is_some() {
+                one.group.map(|group| killpg(pid(group), Signal::SIGCONT));
             }
             !due
         });
@@ -297,19 +314,23 @@ fn torment(dice: &mut Dice, etcd: &Etcd, proxy: &Proxy, contenders: &[Mutex<Opti
             continue;
         }
         let which = usize::try_from(dice.below(4)).unwrap();
-        match dice.below(5) {
+        match dice.below(7) {
             0 => proxy.cut(),
             1 => {
-                signal(which, None, Signal::SIGKILL);
+                send(&contenders[which], None, Signal::SIGKILL);
             }
             2 => {
                 etcd.pause();
                 std::thread::sleep(Duration::from_millis(200 + dice.below(1500)));
                 etcd.resume();
             }
-            _ => {
+            3 => etcd.restart(),
+            fault => {
                 let until = Instant::now() + Duration::from_millis(300 + dice.below(3000));
-                stopped.extend(signal(which, None, Signal::SIGSTOP).map(|id| (which, id, until)));
+                let Some(id) = send(&contenders[which], None, Signal::SIGSTOP) else { continue };
+                let group = command_of(id).filter(|_| fault == 4);
+                group.map(|group| killpg(pid(group), Signal::SIGSTOP));
+                frozen.push(Frozen { which, id, group, until });
             }
         }
     }

@@ -33,6 +33,13 @@ const ENDING: &[u8] = b"ending\n";
 /// Between two looks at a group that has to end.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// When to ask a group to end, and when to kill it, unless another word comes before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deadline {
+    pub(super) stop: BootTime,
+    pub(super) kill: BootTime,
+}
+
 /// kvadm's side of it.
 pub(super) struct Guardian {
     process: Child,
@@ -40,8 +47,9 @@ pub(super) struct Guardian {
 }
 
 impl Guardian {
-    /// Starts it and waits until it is out of the reach of what is sent to kvadm's own group.
-    pub(super) fn start() -> io::Result<Self> {
+    /// Starts it and waits until it is out of the reach of what is sent to kvadm's own group. Where the group runs
+    /// already, it is told of it before anything else.
+    pub(super) fn start(watch: Option<(Group, Deadline)>) -> io::Result<Self> {
         let (line, theirs) = UnixStream::pair()?;
         let process = Command::new(own_binary())
             .arg0(GUARDIAN)
@@ -51,21 +59,25 @@ impl Guardian {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let guardian = Self { process, line };
+        let mut guardian = Self { process, line };
+        if let Some((group, deadline)) = watch {
+            guardian.watch(group, deadline)?;
+        }
         guardian.line.set_read_timeout(Some(START))?;
         let mut word = String::new();
         BufReader::new(&guardian.line).read_line(&mut word)?;
         if word == "ready\n" { Ok(guardian) } else { Err(io::Error::other("the guardian ended at once")) }
     }
 
-    /// Names the group to end.
-    pub(super) fn watch(&mut self, group: Group) -> io::Result<()> {
-        writeln!(self.line, "group {}", group.0)
+    /// Names the group to end, and by when.
+    pub(super) fn watch(&mut self, group: Group, deadline: Deadline) -> io::Result<()> {
+        writeln!(self.line, "group {}", group.0)?;
+        self.until(deadline)
     }
 
-    /// Says when to ask the group to end, and when to kill it, unless this is called again before.
-    pub(super) fn until(&mut self, stop: BootTime, kill: BootTime) -> io::Result<()> {
-        writeln!(self.line, "until {} {}", stop.as_nanos(), kill.as_nanos())
+    /// Moves the deadline.
+    pub(super) fn until(&mut self, deadline: Deadline) -> io::Result<()> {
+        writeln!(self.line, "until {} {}", deadline.stop.as_nanos(), deadline.kill.as_nanos())
     }
 
     /// Whether it has ended, so that another one is needed.
@@ -94,7 +106,7 @@ impl Guardian {
 
 enum Word {
     Group(Group),
-    Until(BootTime, BootTime),
+    Until(Deadline),
     Done,
 }
 
@@ -104,7 +116,7 @@ fn parse(line: &str) -> Option<Word> {
         "group" => words.next()?.parse().ok().map(|id| Word::Group(Group(Pid::from_raw(id)))),
         "until" => {
             let mut moment = || words.next()?.parse().ok().map(BootTime::from_nanos);
-            Some(Word::Until(moment()?, moment()?))
+            Some(Word::Until(Deadline { stop: moment()?, kill: moment()? }))
         }
         "done" => Some(Word::Done),
         _ => None,
@@ -149,22 +161,22 @@ fn words() -> io::Result<(Receiver<Word>, UnixStream)> {
 
 fn watch_over(words: &Receiver<Word>, line: UnixStream) {
     let mut group = None;
-    let mut deadline = None;
+    let mut deadline: Option<Deadline> = None;
     loop {
-        let left = deadline.map_or(LONGEST_NAP, |(stop, _): (BootTime, BootTime)| stop.left());
+        let left = deadline.map_or(LONGEST_NAP, |deadline| deadline.stop.left());
         match words.recv_timeout(left.min(LONGEST_NAP)) {
             Ok(Word::Group(named)) => group = Some(named),
-            Ok(Word::Until(stop, kill)) => deadline = Some((stop, kill)),
+            Ok(Word::Until(moved)) => deadline = Some(moved),
             Ok(Word::Done) => return,
             Err(RecvTimeoutError::Timeout) => match (group, deadline) {
-                (Some(group), Some((stop, kill))) if stop.left().is_zero() => {
+                (Some(group), Some(Deadline { stop, kill })) if stop.left().is_zero() => {
                     return end(group, kill, words, line);
                 }
                 _ => {}
             },
             Err(RecvTimeoutError::Disconnected) => {
                 let soon = BootTime::now() + GRACE;
-                let kill = deadline.map_or(soon, |(_, kill)| kill.min(soon));
+                let kill = deadline.map_or(soon, |deadline| deadline.kill.min(soon));
                 if let Some(group) = group {
                     end(group, kill, words, line);
                 }

@@ -36,8 +36,8 @@ pub fn internal(args: &[OsString]) -> Option<ExitCode> {
 /// How much of a lease must be left for what it protects to go on. All that ends the command fits into it: SIGTERM,
 /// a time of grace, SIGKILL at half of it, and the rest for the system to do so.
 pub fn margin(ttl: Duration) -> Duration {
-    // Of a very short lease no more than half, or there would be no time to renew it.
-    (ttl / 4).max(Duration::from_secs(1)).min(ttl / 2)
+    // Of a very short lease no more than half, or there would be no time to renew it; of a long one no more than it takes.
+    (ttl / 4).clamp(Duration::from_secs(1), Duration::from_secs(30)).min(ttl / 2)
 }
 
 /// This very binary, also after another one was installed in its place.

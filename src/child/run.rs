@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::getpgrp;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-use super::guardian::Guardian;
+use super::guardian::{Deadline, Guardian};
 use super::process::{Change, Process};
 use super::terminal::{Owner, Terminal};
 use super::{GRACE, margin};
@@ -51,14 +51,19 @@ pub async fn run(ctx: &Context, job: &Job<'_>, kept: &Kept) -> Result<Ended, Fai
     if ctx.signals.cancel().is_cancelled() {
         return Err(Failure::new(Exit::Interrupted, "interrupted before the command was started"));
     }
-    let mut guardian = Guardian::start().map_err(cannot)?;
+    let mut guardian = Guardian::start(None).map_err(cannot)?;
     let process = Process::start(job.command, &job.envs, &ctx.out)?;
     let group = process.group();
     let run = Run { ctx, process, terminal: Terminal::open(), margin: margin(kept.ttl()) };
-    if let Err(error) = run.tell(&mut guardian, &kept.alive()) {
-        group.signal(Signal::SIGKILL);
-        run.process.reap();
+    if let Err(error) = guardian.watch(group, run.guardian_deadline(&kept.alive())) {
+        run.discard();
         return Err(cannot(error));
+    }
+    // kvadm may have been stopped meanwhile: nothing begins under a lease that is over.
+    if let Some(loss) = kept.is_lost(run.margin) {
+        guardian.done();
+        run.discard();
+        return Ok(Ended { code: Exit::Conflict.code(), loss: Some(loss), overdue: false });
     }
     run.begin();
     let mut view = kept.watch();
@@ -146,19 +151,21 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn tell(&self, guardian: &mut Guardian, alive: &Alive) -> io::Result<()> {
-        guardian.watch(self.process.group())?;
-        self.tell_until(guardian, alive)
+    /// The guardian's turn comes when kvadm's own has passed.
+    fn guardian_deadline(&self, alive: &Alive) -> Deadline {
+        Deadline { stop: alive.until - self.margin / 4 * 3, kill: alive.until - self.margin / 2 }
     }
 
-    /// The guardian's turn comes when kvadm's own has passed.
-    fn tell_until(&self, guardian: &mut Guardian, alive: &Alive) -> io::Result<()> {
-        guardian.until(alive.until - self.margin / 4 * 3, alive.until - self.margin / 2)
+    /// Ends what did not begin.
+    fn discard(self) {
+        self.process.group().signal(Signal::SIGKILL);
+        self.process.reap();
     }
 
     fn keep_guarded(&self, guardian: Option<Guardian>, alive: &Alive, loss: &mut Option<Loss>) -> Option<Guardian> {
+        let deadline = self.guardian_deadline(alive);
         if let Some(mut guardian) = guardian {
-            if !guardian.is_gone() && self.tell_until(&mut guardian, alive).is_ok() {
+            if !guardian.is_gone() && guardian.until(deadline).is_ok() {
                 return Some(guardian);
             }
             if guardian.done() {
@@ -167,7 +174,7 @@ impl Run<'_> {
         }
         // Somebody ended it. The command goes on under a new one.
         self.ctx.out.detail("the guardian process is gone; starting another");
-        let another = Guardian::start().and_then(|mut guardian| self.tell(&mut guardian, alive).map(|()| guardian));
+        let another = Guardian::start(Some((self.process.group(), deadline)));
         another.map_err(|error| self.ctx.out.detail(&format!("cannot start a guardian process: {error}"))).ok()
     }
 

@@ -21,6 +21,8 @@ use crate::boottime::BootTime;
 
 /// The longest sleep: after the machine itself slept, this much passes at most before the clock is looked at.
 const LONGEST_NAP: Duration = Duration::from_millis(500);
+/// How long the revocation of a lease that nobody will use may take.
+const CLEANUP: Duration = Duration::from_secs(1);
 
 /// Why a lease, or the key on it, counts as lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +76,13 @@ impl Store {
         let ttl = grant_ttl(grant);
         if asked.elapsed() > ttl / 4 {
             // Whoever waited long for the server would begin with a lease that is half over.
-            asked = self.renew(grant.id, self.options().op_timeout).await?;
+            asked = match self.renew(grant.id, self.options().op_timeout).await {
+                Ok(sent) => sent,
+                Err(error) => {
+                    let _ = self.for_cleanup(CLEANUP).revoke(grant.id).await;
+                    return Err(error);
+                }
+            };
         }
         let alive = Arc::new(watch::Sender::new(Alive { until: asked + ttl, lost: None, trouble: None }));
         let keeper = Keeper { store: self.unbound(), id: grant.id, ttl, alive: Arc::clone(&alive) };
@@ -156,18 +164,21 @@ impl Kept {
         self.alive.subscribe()
     }
 
+    /// Why the lease is lost, if it is, or if less than `margin` of its certain life is left.
+    pub fn is_lost(&self, margin: Duration) -> Option<Loss> {
+        let now = self.alive();
+        now.lost.or_else(|| (now.until - margin).left().is_zero().then_some(Loss::Late(now.trouble)))
+    }
+
     /// Waits until the lease is lost, or less than `margin` of its certain life is left.
     pub async fn lost(&self, margin: Duration) -> Loss {
         let mut view = self.watch();
         loop {
-            let now = view.borrow_and_update().clone();
-            if let Some(loss) = now.lost {
+            let until = view.borrow_and_update().until;
+            if let Some(loss) = self.is_lost(margin) {
                 return loss;
             }
-            let left = (now.until - margin).left();
-            if left.is_zero() {
-                return Loss::Late(now.trouble);
-            }
+            let left = (until - margin).left();
             tokio::select! {
                 _ = view.changed() => {}
                 () = tokio::time::sleep(left.min(LONGEST_NAP)) => {}
