@@ -63,6 +63,7 @@ complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "put" -d 'Write a key, u
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "delete" -d 'Delete keys: one, several, or a whole range'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "list" -d 'List keys and values at one revision, in constant memory, whatever the size'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "watch" -d 'Watch keys: every change once, in order, and none missing'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "lock" -d 'Hold a lock while a command runs, or until a signal; or list who holds and who waits'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "lease" -d 'Show, grant, renew and revoke leases'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "txn" -d 'Do a transaction from a YAML or JSON file: conditions, then one branch or the other, in one revision'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "status" -d 'Show each member\'s health, and prove the quorum'
@@ -143,6 +144,7 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l create -d 'Only if t
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l update -d 'Only if the key is there'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-different -d 'Write only if the value (and the --lease) differ; says whether it wrote'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l keep-lease -d 'Keep the lease that the key has'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l hold -d 'Keep the key while CMD runs, or until a signal: restored if somebody deletes it, gone at the end'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -s q -l quiet -d 'No notes and no warnings'
@@ -304,6 +306,45 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l no-progress -d 'No
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l wait -d 'Wait at most so long; 1 if somebody still has it' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l ttl -d 'How long the lock outlives a kvadm that is gone [default: lock-ttl, 25s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l shared -d 'Share it with others that do; wait only for those that do not'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l try -d 'Do not wait; 1 if somebody has it'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l list -d 'Show holders and waiters, those of other programs too'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r

@@ -63,6 +63,14 @@ impl Context {
         self.deadline
     }
 
+    /// Waits until the whole command must have ended; for ever where nothing was said.
+    pub async fn overdue(&self) {
+        match self.deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Asks before something that cannot be undone; `--yes` answers beforehand.
     ///
     /// # Errors

@@ -31,6 +31,9 @@ pub enum Exit {
     Bug,
     /// Ended by a signal, which is raised again: 130 for SIGINT, 143 for SIGTERM.
     Interrupted,
+    /// What the command that ran under kvadm ended with: its code, 128+n for a signal, 126 or 127 where it could not
+    /// be started.
+    Command(u8),
 }
 
 impl Exit {
@@ -47,6 +50,7 @@ impl Exit {
             Self::Unknown => 7,
             Self::Bug => 70,
             Self::Interrupted => 130,
+            Self::Command(code) => code,
         }
     }
 }

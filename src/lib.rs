@@ -3,6 +3,8 @@
 //! Imports point one way: `main`, then this file, then `cli`, `context` and `commands`, then `kvstore`; `commands`
 //! write through `output`. `etcd_client` is named only in `kvstore`; a test holds the rule.
 
+pub mod boottime;
+pub mod child;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -32,6 +34,9 @@ pub fn command() -> clap::Command {
 /// Runs the program on these arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = child::internal(&args) {
+        return code;
+    }
     let cli = match command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &args),

@@ -83,6 +83,8 @@ revisions, versions and counts are numbers. What is absent is left out.
                    name, health, latency_ms, version, db_size, in_use, quota, role, term,
                    index, applied, revision, id, leader, learner, alarms
   status --revision  revision
+  lock NAME        key, revision, token, lease, ttl, shared
+  lock --list      name, state, order, mode, shared, lease, left, ttl, create_revision, key
   config           key, value, source
 
 What 'list -o json' prints, 'put --from' takes. An error is one object on stderr: error,
@@ -119,6 +121,27 @@ not. If it fails, kvadm ends with 6 before the event is counted, or goes on with
 --on-error continue; if it cannot be started, 2.",
     ),
     (
+        "LOCKS",
+        "\
+'lock' speaks etcd's own mutex: below NAME/ each contender has a key named after its lease, and
+the oldest one holds the lock, so that 'etcdctl lock', Go's concurrency.Mutex and Cilium exclude
+kvadm and are excluded by it. An exclusive lock's value is empty; a shared one's is 'shared', and
+it waits only for older keys that are not.
+
+The lease is renewed every third of its TTL. It counts as held until the TTL is over since the
+last renewal that was answered was sent (CLOCK_BOOTTIME). When less than a quarter of the TTL is
+left of that (1 s to 30 s, at most half), CMD gets SIGTERM, and SIGKILL at half of the rest: it is
+dead before anybody else can hold the lock. A second process of kvadm's own does the same where
+kvadm is stopped or killed. A key that is deleted, or a lease that is revoked, lets the next one in
+at once; CMD then dies within a second.
+
+So only a CMD whose whole group is frozen together with kvadm and its helper (a suspended virtual
+machine, a frozen cgroup), that left its process group, or whose lock somebody took away by force
+can act beside the next holder. That is what the fencing token is for: KVADM_LOCK_REV grows from
+holder to holder, and 'put --if-locked' and its like do nothing once the lock is lost. What is
+written elsewhere has to be checked there. The exit code is 5 then.",
+    ),
+    (
         "OUTPUT",
         "\
 text    one record a line, fields separated by tabs; tab, newline, carriage return, backslash
@@ -139,8 +162,10 @@ pub const EXIT_CODES: &str = "  0  done, or yes
   2  wrong usage or configuration
   3  etcd could not be reached, did not answer in time, or has no quorum
   4  etcd refused: authentication, permission, compacted or future revision, no space, too large
-  5  a condition did not hold, or a safety rule refused
+  5  a condition did not hold, a safety rule refused, or a lock was lost
   6  partly done, or degraded; the summary says what is left
   7  sent, and whether etcd did it is unknown
   70 a bug in kvadm
-  130, 143  ended by SIGINT, SIGTERM";
+  130, 143  ended by SIGINT, SIGTERM
+Under 'lock NAME -- CMD' and 'put --hold -- CMD' it is CMD's own: its code, 128+n for a signal,
+126 or 127 where it cannot be started; and 5 where the lock or the lease was lost.";

@@ -1,14 +1,15 @@
 //! SIGINT, SIGTERM and SIGHUP: the first asks the program to end, the second ends it.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Incoming;
 use signal_hook::low_level::emulate_default_handler;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How long the program may take to notice the first signal where it has nothing to clean up: it may be stuck in
@@ -21,6 +22,21 @@ pub struct Signals {
     cancel: CancellationToken,
     received: Arc<AtomicI32>,
     held: Arc<AtomicBool>,
+    /// Who gets the signals in place of this program.
+    diverted: Arc<Mutex<Option<mpsc::UnboundedSender<i32>>>>,
+}
+
+/// The signals go to somebody else as long as this lives.
+pub struct Diversion {
+    signals: Signals,
+    /// Where they come.
+    pub incoming: mpsc::UnboundedReceiver<i32>,
+}
+
+impl Drop for Diversion {
+    fn drop(&mut self) {
+        self.signals.to(None);
+    }
 }
 
 impl Signals {
@@ -33,11 +49,15 @@ impl Signals {
             cancel: CancellationToken::new(),
             received: Arc::new(AtomicI32::new(0)),
             held: Arc::new(AtomicBool::new(false)),
+            diverted: Arc::default(),
         };
-        let mut incoming = Incoming::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut incoming = Incoming::new(heeded())?;
         let seen = signals.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in incoming.forever() {
+                if seen.divert_one(signal) {
+                    continue;
+                }
                 if seen.received.swap(signal, Ordering::SeqCst) != 0 {
                     let _ = emulate_default_handler(signal);
                 }
@@ -65,6 +85,23 @@ impl Signals {
         self.held.store(true, Ordering::SeqCst);
     }
 
+    /// Has every signal go to the receiver from now on, for a command that runs in this program's place. None of them
+    /// ends this program then.
+    pub fn divert(&self) -> Diversion {
+        let (sender, incoming) = mpsc::unbounded_channel();
+        self.to(Some(sender));
+        Diversion { signals: self.clone(), incoming }
+    }
+
+    fn to(&self, whom: Option<mpsc::UnboundedSender<i32>>) {
+        *self.diverted.lock().unwrap_or_else(PoisonError::into_inner) = whom;
+    }
+
+    fn divert_one(&self, signal: i32) -> bool {
+        let diverted = self.diverted.lock().unwrap_or_else(PoisonError::into_inner);
+        diverted.as_ref().is_some_and(|sender| sender.send(signal).is_ok())
+    }
+
     /// Ends the program by the signal that was received, so that the shell sees it; returns where there was none.
     pub fn reraise(&self) {
         let signal = self.received.load(Ordering::SeqCst);
@@ -72,4 +109,12 @@ impl Signals {
             let _ = emulate_default_handler(signal);
         }
     }
+}
+
+/// What is listened for, without what this program was told to ignore when it was started, as `nohup` does.
+fn heeded() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).collect()
 }

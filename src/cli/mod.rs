@@ -6,7 +6,7 @@ mod value;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, delete, get, lease, list, put, status, txn, watch};
+use crate::commands::{completions, config, delete, get, lease, list, lock, put, status, txn, watch};
 
 pub use global::Global;
 pub use value::{
@@ -59,6 +59,9 @@ pub enum Command {
     #[command(name = "watch")]
     #[allow(missing_docs)]
     Watch(watch::Args),
+    #[command(name = "lock")]
+    #[allow(missing_docs)]
+    Lock(lock::Args),
     #[command(name = "lease")]
     #[allow(missing_docs)]
     Lease(lease::Args),

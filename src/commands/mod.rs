@@ -6,6 +6,7 @@ pub mod delete;
 pub mod get;
 pub mod lease;
 pub mod list;
+pub mod lock;
 pub mod put;
 pub mod status;
 pub mod txn;
@@ -14,6 +15,7 @@ pub mod watch;
 mod conditions;
 mod input;
 mod select;
+mod tenure;
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -30,6 +32,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Delete(args) => delete::run(ctx, &args).await,
         Command::List(args) => list::run(ctx, &args).await,
         Command::Watch(args) => watch::run(ctx, &args).await,
+        Command::Lock(args) => lock::run(ctx, &args).await,
         Command::Lease(args) => lease::run(ctx, &args).await,
         Command::Txn(args) => txn::run(ctx, &args).await,
         Command::Status(args) => status::run(ctx, &args).await,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
 
-use super::call::{Effect, Header, Request};
-use super::{Error, LeaseId, Refusal, Revision, Store};
+use super::call::{Effect, Request};
+use super::{Error, LeaseId, Refusal, Store};
 
 /// How long the revoking of a lease may take that was perhaps granted unheard.
 const GIVE_BACK: Duration = Duration::from_millis(500);
@@ -136,27 +136,11 @@ impl Store {
     /// # Errors
     /// Whatever kept the answer away.
     pub async fn renew(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
-        let request = Request { effect: Effect::Guarded, ..Request::read("lease renew", &[]) };
-        let renewed = self
-            .call(request, |client| async move {
-                // The first answer is waited for; dropping the stream ends it.
-                client.lease_client().keep_alive(id.0).await.map(|_| Renewed)
-            })
-            .await;
-        match renewed {
+        match self.renew_within(id, self.options().op_timeout).await {
             Ok(_) => self.time_to_live(id).await,
             Err(error) if error.is_refusal(Refusal::LeaseNotFound) => Ok(None),
-            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseNotFound) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-}
-
-struct Renewed;
-
-impl Header for Renewed {
-    fn revision(&self) -> Revision {
-        0
     }
 }
 

@@ -4,6 +4,7 @@ pub mod answers;
 pub mod bytes;
 mod event;
 pub mod json;
+mod locks;
 mod progress;
 mod raw;
 mod record;
@@ -24,6 +25,7 @@ pub use answers::{
     StatusAnswer, TxnAnswer,
 };
 pub use event::{EventRow, Kind, StatusRow};
+pub use locks::{LockAnswer, LockRow};
 pub use progress::Progress;
 pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value};
 pub use settings::{ColorChoice, Format, Settings};
@@ -321,6 +323,11 @@ impl Out {
     /// Whether stdout is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.shared.terminal
+    }
+
+    /// Whether the answer is JSON.
+    pub fn is_json(&self) -> bool {
+        self.shared.format == Format::Json
     }
 
     /// Asks for a yes.

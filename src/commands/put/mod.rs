@@ -1,11 +1,12 @@
 //! `kvadm put`.
 
 mod bulk;
+mod hold;
 mod load;
 mod one;
 mod plan;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::cli::{KeyText, bytes_of, parse_lease, parse_lock_token, parse_revision, parse_ttl};
@@ -20,19 +21,24 @@ use crate::kvstore::{LeaseId, Revision};
 /// All conditions and the write are one transaction: if one does not hold nothing is written, and the exit code is 5.
 /// '--from' loads the JSON records that 'list -o json' prints; what is already so is not written again, so that an
 /// interrupted load is finished by running it again.
+///
+/// With '--hold' the key lives on a lease that is kept alive (session-ttl) while CMD or kvadm runs; the conditions are
+/// those of the first write. CMD's exit status is kvadm's; if the lease is lost CMD is ended as under 'kvadm lock', and
+/// the exit code is 5.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm put /app/mode blue --create
   kvadm put /app/mode green --if-value blue
   printf secret | kvadm put /app/key - --ttl 30s
+  kvadm put /nodes/a up --create --hold -- ./agent
   kvadm list /app/ -o json | kvadm --endpoints other:2379 put --from -")]
 pub struct Args {
     /// The key to write
-    #[arg(value_name = "KEY", required_unless_present = "from")]
+    #[arg(value_name = "KEY", required_unless_present_any = ["from", "command"])]
     key: Option<OsString>,
     /// Its value; - reads stdin
-    #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["file", "from"])]
+    #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["file", "from", "command"])]
     value: Option<OsString>,
     /// Take the value from this file, byte for byte
     #[arg(long, value_name = "FILE", conflicts_with = "value", value_hint = clap::ValueHint::FilePath)]
@@ -73,8 +79,30 @@ pub struct Args {
     /// Keep the lease that the key has
     #[arg(long, help_heading = "Lease", conflicts_with_all = ["ttl", "lease", "from"])]
     keep_lease: bool,
+    /// Keep the key while CMD runs, or until a signal: restored if somebody deletes it, gone at the end
+    #[arg(long, help_heading = "Lease", conflicts_with_all = ["ttl", "lease", "keep_lease", "from", "if_different"])]
+    hold: bool,
+    /// With --hold, the command to run, and its arguments
+    #[arg(value_name = "CMD", last = true, conflicts_with = "from", value_hint = clap::ValueHint::CommandWithArguments)]
+    command: Vec<OsString>,
     #[command(flatten)]
     text: KeyText,
+}
+
+impl Args {
+    /// KEY and VALUE; without --hold they may also stand behind `--`, as in other programs.
+    fn named(&self) -> Result<(&OsStr, Option<&OsStr>), Failure> {
+        let (key, value) = (self.key.as_deref(), self.value.as_deref());
+        match (key, value, self.command.as_slice()) {
+            (Some(key), value, []) => Ok((key, value)),
+            (Some(key), value, _) if self.hold => Ok((key, value)),
+            (None, None, [key]) if !self.hold => Ok((key, None)),
+            (None, None, [key, value]) if !self.hold => Ok((key, Some(value))),
+            (Some(key), None, [value]) if !self.hold => Ok((key, Some(value))),
+            (None, ..) if self.hold => Err(Failure::usage("--hold needs a KEY and a VALUE before the command")),
+            _ => Err(Failure::usage("a command behind -- goes with --hold")),
+        }
+    }
 }
 
 /// Runs the verb.
@@ -86,8 +114,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if let Some(from) = &args.from {
         return load::run(ctx, Source::of(from), args.create, guard).await;
     }
-    let key = args.text.key(args.key.as_deref().unwrap_or_default())?;
-    let value = match (&args.value, &args.file) {
+    let (key, value) = args.named()?;
+    let key = args.text.key(key)?;
+    let value = match (value, &args.file) {
         (_, Some(file)) => read_all(ctx, Source::of(file)).await?,
         (Some(value), None) if value == "-" => read_all(ctx, Source::Stdin).await?,
         (Some(value), None) => bytes_of(value),
@@ -110,5 +139,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             None => plan::LeaseWish::None,
         },
     };
+    if ctx.safety.dry_run {
+        return one::rehearse(ctx, &wish, guard.as_ref()).await;
+    }
+    if args.hold {
+        return hold::run(ctx, wish, guard, &args.command).await;
+    }
     one::run(ctx, wish, args.ttl, guard).await
 }

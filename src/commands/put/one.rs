@@ -19,9 +19,6 @@ const CLEANUP: Duration = Duration::from_secs(5);
 /// As the verb.
 pub async fn run(ctx: &Context, mut wish: Wish, ttl: Option<i64>, guard: Option<LockGuard>) -> Result<Exit, Failure> {
     let store = ctx.store();
-    if ctx.safety.dry_run {
-        return rehearse(ctx, &wish, guard.as_ref()).await;
-    }
     let mut granted = None;
     if let Some(ttl) = ttl {
         ctx.signals.hold();
@@ -40,9 +37,10 @@ pub async fn run(ctx: &Context, mut wish: Wish, ttl: Option<i64>, guard: Option<
     answer(ctx, &wish, granted, outcome, revision)
 }
 
+/// What became of a write, and in which revision.
 type Done = (Outcome, Revision);
 
-async fn write(store: &Store, wish: &Wish, guard: Option<&LockGuard>) -> Result<Done, Failure> {
+pub(super) async fn write(store: &Store, wish: &Wish, guard: Option<&LockGuard>) -> Result<Done, Failure> {
     let txn = wish.txn();
     // --if-different and --if-value send values twice; beyond the server's limit the compare is on the revision.
     let compares_values = wish.only_if_different || wish.conditions.value.is_some();
@@ -140,7 +138,11 @@ async fn give_back(ctx: &Context, grant: Grant, result: &Result<Done, Failure>) 
     }
 }
 
-fn answer(
+/// Says what became of it.
+///
+/// # Errors
+/// A condition that did not hold.
+pub(super) fn answer(
     ctx: &Context,
     wish: &Wish,
     granted: Option<Grant>,
@@ -168,7 +170,18 @@ fn refused(wish: &Wish, answers: &[OpResult]) -> Failure {
         .context(format!("nothing was written to {}: a condition did not hold", bytes::escape(&wish.key)))
 }
 
-async fn rehearse(ctx: &Context, wish: &Wish, guard: Option<&LockGuard>) -> Result<Exit, Failure> {
+/// Shows a key that was written just now, at once.
+pub(super) fn show(ctx: &Context, wish: &Wish, ttl: Option<i64>, mod_revision: Revision) -> Result<(), Failure> {
+    let lease = if let LeaseWish::Attach(lease) = wish.lease { Some(lease) } else { None };
+    ctx.out.one(&PutAnswer { key: &wish.key, mod_revision, lease, ttl, written: true })?;
+    Ok(ctx.out.flush()?)
+}
+
+/// Says what would be done.
+///
+/// # Errors
+/// A condition that does not hold, or whatever kept the answer away.
+pub(super) async fn rehearse(ctx: &Context, wish: &Wish, guard: Option<&LockGuard>) -> Result<Exit, Failure> {
     let txn: Txn = wish.rehearsal();
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
     let result = ctx.store().txn("put (dry run)", &txn, guard, Again::Harmless).await?;

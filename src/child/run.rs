@@ -1,0 +1,260 @@
+//! kvadm's part: starting the command, passing signals on, ending it in time.
+
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::getpgrp;
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+use super::guardian::{Deadline, Guardian};
+use super::process::{Change, Process};
+use super::terminal::{Owner, Terminal};
+use super::{GRACE, margin};
+use crate::boottime::BootTime;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Alive, Kept, Loss};
+
+/// How long a command may take to end when the deadline of the whole command is over.
+const OVERDUE: Duration = Duration::from_secs(2);
+/// Between two looks at a group that has to end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What is to be run.
+pub struct Job<'a> {
+    /// The program and its arguments.
+    pub command: &'a [OsString],
+    /// What its environment has beside kvadm's own.
+    pub envs: Vec<(&'static str, OsString)>,
+}
+
+/// How it ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// As a shell would have it: its code, 128 and the signal, 126 or 127 where it could not be started.
+    pub code: u8,
+    /// Why it was ended, where that was because of the lease.
+    pub loss: Option<Loss>,
+    /// Whether it was ended because the deadline of the whole command was over.
+    pub overdue: bool,
+}
+
+/// Runs the command to its end, or to the lease's.
+///
+/// # Errors
+/// No process could be started, or the program was told to end before the command was started.
+pub async fn run(ctx: &Context, job: &Job<'_>, kept: &Kept) -> Result<Ended, Failure> {
+    let mut asides = Asides::listen().map_err(cannot)?;
+    let mut diversion = ctx.signals.divert();
+    if ctx.signals.cancel().is_cancelled() {
+        return Err(Failure::new(Exit::Interrupted, "interrupted before the command was started"));
+    }
+    let mut guardian = Guardian::start(None).map_err(cannot)?;
+    let process = Process::start(job.command, &job.envs, &ctx.out)?;
+    let group = process.group();
+    let run = Run { ctx, process, terminal: Terminal::open(), margin: margin(kept.ttl()) };
+    if let Err(error) = guardian.watch(group, run.guardian_deadline(&kept.alive())) {
+        run.discard();
+        return Err(cannot(error));
+    }
+    // kvadm may have been stopped meanwhile: nothing begins under a lease that is over.
+    if let Some(loss) = kept.is_lost(run.margin) {
+        guardian.done();
+        run.discard();
+        return Ok(Ended { code: Exit::Conflict.code(), loss: Some(loss), overdue: false });
+    }
+    run.begin();
+    let mut view = kept.watch();
+    let mut guardian = Some(guardian);
+    let (mut loss, mut overdue) = (None, false);
+    let mut kill = None;
+    loop {
+        tokio::select! {
+            biased;
+            found = kept.lost(run.margin) => {
+                kill = Some(run.last_moment(&found, &kept.alive()));
+                loss = Some(found);
+                break;
+            }
+            aside = asides.next() => match aside {
+                Signal::SIGCHLD => {}
+                Signal::SIGCONT => run.go_on(),
+                signal => run.process.group().signal(signal),
+            },
+            Some(signal) = diversion.incoming.recv() => run.pass(signal),
+            Ok(()) = view.changed() => {}
+            () = ctx.overdue() => {
+                kill = Some((kept.alive().until - run.margin / 2).min(BootTime::now() + OVERDUE));
+                overdue = true;
+                break;
+            }
+        }
+        match run.process.look() {
+            Change::Ended => break,
+            Change::Stopped(signal) => run.stopped(signal),
+            Change::None => {}
+        }
+        guardian = run.keep_guarded(guardian, &view.borrow_and_update(), &mut loss);
+    }
+    if let Some(kill) = kill {
+        run.end(kill).await;
+    }
+    if guardian.is_some_and(Guardian::done) {
+        loss.get_or_insert(Loss::Late(None));
+    }
+    let code = run.finish();
+    Ok(Ended { code, loss, overdue })
+}
+
+fn cannot(error: io::Error) -> Failure {
+    Failure::new(Exit::Bug, format!("cannot run a command under a lease: {error}"))
+}
+
+/// The signals that nobody else listens for.
+struct Asides {
+    child: Stream,
+    go_on: Stream,
+    quit: Stream,
+    user1: Stream,
+    user2: Stream,
+}
+
+impl Asides {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            child: signal(SignalKind::child())?,
+            go_on: signal(SignalKind::from_raw(Signal::SIGCONT as i32))?,
+            quit: signal(SignalKind::quit())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.child.recv() => Signal::SIGCHLD,
+            _ = self.go_on.recv() => Signal::SIGCONT,
+            _ = self.quit.recv() => Signal::SIGQUIT,
+            _ = self.user1.recv() => Signal::SIGUSR1,
+            _ = self.user2.recv() => Signal::SIGUSR2,
+        }
+    }
+}
+
+struct Run<'a> {
+    ctx: &'a Context,
+    process: Process,
+    terminal: Option<Terminal>,
+    margin: Duration,
+}
+
+impl Run<'_> {
+    /// The guardian's turn comes when kvadm's own has passed.
+    fn guardian_deadline(&self, alive: &Alive) -> Deadline {
+        Deadline { stop: alive.until - self.margin / 4 * 3, kill: alive.until - self.margin / 2 }
+    }
+
+    /// Ends what did not begin.
+    fn discard(self) {
+        self.process.group().signal(Signal::SIGKILL);
+        self.process.reap();
+    }
+
+    fn keep_guarded(&self, guardian: Option<Guardian>, alive: &Alive, loss: &mut Option<Loss>) -> Option<Guardian> {
+        let deadline = self.guardian_deadline(alive);
+        if let Some(mut guardian) = guardian {
+            if !guardian.is_gone() && guardian.until(deadline).is_ok() {
+                return Some(guardian);
+            }
+            if guardian.done() {
+                loss.get_or_insert(Loss::Late(None));
+            }
+        }
+        // Somebody ended it. The command goes on under a new one.
+        self.ctx.out.detail("the guardian process is gone; starting another");
+        let another = Guardian::start(Some((self.process.group(), deadline)));
+        another.map_err(|error| self.ctx.out.detail(&format!("cannot start a guardian process: {error}"))).ok()
+    }
+
+    fn begin(&self) {
+        let group = self.process.group();
+        if let Some(terminal) = self.terminal.as_ref().filter(|t| t.wanted_at_once(self.ctx.out.is_terminal())) {
+            terminal.give(group);
+        }
+        group.signal(Signal::SIGCONT);
+    }
+
+    fn pass(&self, number: i32) {
+        if let Ok(signal) = Signal::try_from(number) {
+            self.process.group().signal(signal);
+        }
+    }
+
+    /// The command was stopped. Where it has the terminal, that was the user's Ctrl-Z, which means kvadm too: the shell
+    /// that waits for kvadm must see it stop. Where it asks for the terminal and we have it, it gets it.
+    fn stopped(&self, signal: Signal) {
+        let group = self.process.group();
+        let Some(terminal) = &self.terminal else { return };
+        let asks = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
+        match terminal.owner(group) {
+            Owner::Us if asks => self.go_on(),
+            Owner::Us => {}
+            Owner::Command => {
+                terminal.take(group);
+                self.ctx.out.note("stopped; the lease is not kept alive until this goes on");
+                let _ = killpg(getpgrp(), Signal::SIGTSTP);
+                // Here again once the shell lets it go on; at once where there is no shell that could.
+                self.go_on();
+            }
+            Owner::Other if asks => {
+                let _ = killpg(getpgrp(), Signal::SIGTSTP);
+            }
+            Owner::Other => {}
+        }
+    }
+
+    fn go_on(&self) {
+        let group = self.process.group();
+        if let Some(terminal) = &self.terminal {
+            terminal.give(group);
+        }
+        group.signal(Signal::SIGCONT);
+    }
+
+    /// By when the command has to be killed.
+    fn last_moment(&self, loss: &Loss, alive: &Alive) -> BootTime {
+        let kill = alive.until - self.margin / 2;
+        match loss {
+            Loss::Late(_) => kill,
+            Loss::LeaseGone | Loss::KeyGone => kill.min(BootTime::now() + GRACE),
+        }
+    }
+
+    /// Asks the group to end and kills it at the given moment.
+    async fn end(&self, kill: BootTime) {
+        let group = self.process.group();
+        group.terminate();
+        while self.process.look() != Change::Ended || group.runs() {
+            let left = kill.left();
+            if left.is_zero() {
+                break;
+            }
+            tokio::time::sleep(left.min(LOOK)).await;
+        }
+        group.signal(Signal::SIGKILL);
+    }
+
+    fn finish(self) -> u8 {
+        let group = self.process.group();
+        let code = self.process.reap();
+        if let Some(terminal) = &self.terminal {
+            terminal.take(group);
+            if code > 128 {
+                terminal.restore();
+            }
+        }
+        code
+    }
+}

@@ -1,0 +1,152 @@
+//! Getting the lock, or leaving nothing behind.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Blocker, Entry, Kept, LockGuard};
+use crate::output::bytes;
+
+/// How long the clean-up behind a wait that was given up may take.
+const CLEANUP: Duration = Duration::from_secs(5);
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The lock's name, without the namespace.
+    pub name: Vec<u8>,
+    /// Whether to share it.
+    pub shared: bool,
+    /// How long to wait.
+    pub patience: Patience,
+    /// The TTL of its lease, in seconds.
+    pub ttl: i64,
+}
+
+/// How long to wait for the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all.
+    None,
+    /// So long.
+    For(Duration),
+    /// For ever.
+    Endless,
+}
+
+/// A lock that is held.
+pub struct Held {
+    /// Its name as it is shown.
+    pub name: String,
+    /// Its key and create revision: the token.
+    pub guard: LockGuard,
+    /// Whether it is shared.
+    pub shared: bool,
+    /// Its lease.
+    pub kept: Kept,
+}
+
+impl Held {
+    /// The token as `--if-locked` reads it.
+    pub fn token(&self) -> String {
+        format!("{}@{}", bytes::escape(&self.guard.key), self.guard.revision)
+    }
+}
+
+/// Waits for the lock. Whatever the end is but success, no key and no lease stay behind.
+///
+/// # Errors
+/// [`Exit::No`] for a lock that is busy, [`Exit::Conflict`] where the place in the queue was lost, or whatever kept an
+/// answer away.
+pub async fn acquire(ctx: &Context, ask: &Ask) -> Result<Held, Failure> {
+    let begun = Instant::now();
+    ctx.signals.hold();
+    let kept = ctx.store().keep(ask.ttl).await?;
+    if kept.ttl().as_secs() != ask.ttl.unsigned_abs() {
+        ctx.out.detail(&format!("asked for a TTL of {} s, etcd granted {} s", ask.ttl, kept.ttl().as_secs()));
+    }
+    match queue(ctx, ask, &kept, begun).await {
+        Ok(guard) => Ok(Held { name: bytes::escape(&ask.name), guard, shared: ask.shared, kept }),
+        Err(failure) => {
+            give_back(ctx, &kept).await;
+            Err(failure)
+        }
+    }
+}
+
+async fn queue(ctx: &Context, ask: &Ask, kept: &Kept, begun: Instant) -> Result<LockGuard, Failure> {
+    let store = ctx.store();
+    let name = bytes::escape(&ask.name);
+    let entry = store.enqueue(&ask.name, kept.id(), ask.shared).await?;
+    kept.mind_key(store, &entry.guard.key, entry.guard.revision);
+    if entry.first {
+        return Ok(entry.guard);
+    }
+    if ask.patience == Patience::None {
+        return match store.blocker(&entry).await? {
+            None => Ok(entry.guard),
+            Some(blocker) => Err(busy(&name, Some(&bytes::escape(&blocker.key)))),
+        };
+    }
+    let limit = match ask.patience {
+        Patience::For(time) => Some(begun + time),
+        _ => None,
+    };
+    let progress = ctx.out.progress("waiting for the lock", None);
+    let result = wait(ctx, &entry, kept, limit, &name).await;
+    progress.finish();
+    result.map(|()| entry.guard)
+}
+
+async fn wait(ctx: &Context, entry: &Entry, kept: &Kept, limit: Option<Instant>, name: &str) -> Result<(), Failure> {
+    let last = std::cell::RefCell::new(None);
+    let behind = |blocker: &Blocker| {
+        let key = bytes::escape(&blocker.key);
+        ctx.out.detail(&format!("{name}: waiting for {key}"));
+        if blocker.lease.is_none() {
+            ctx.out.warn(&format!("{name}: {key} is on no lease; it blocks the lock until somebody deletes it"));
+        }
+        last.replace(Some(key));
+    };
+    let lost = |loss| {
+        let at = if matches!(loss, crate::kvstore::Loss::Late(_)) { Exit::Unreachable } else { Exit::Conflict };
+        Failure::new(at, format!("the place in the queue for {name} was lost: {loss}"))
+    };
+    tokio::select! {
+        biased;
+        () = ctx.signals.cancel().cancelled() => Err(Failure::new(Exit::Interrupted, format!("interrupted while waiting for {name}"))),
+        loss = kept.lost(Duration::ZERO) => Err(lost(loss)),
+        () = until(limit) => Err(busy(name, last.borrow().as_deref())),
+        () = ctx.overdue() => Err(Failure::new(Exit::Unreachable, format!("the deadline for the whole command is over (while waiting for {name})"))),
+        turn = ctx.store().wait_turn(entry, behind) => match turn? {
+            true => Ok(()),
+            false => Err(lost(crate::kvstore::Loss::KeyGone)),
+        },
+    }
+}
+
+fn busy(name: &str, holder: Option<&str>) -> Failure {
+    let by = holder.map_or(String::new(), |key| format!(": waiting for {key}"));
+    Failure::new(Exit::No, format!("the lock {name} is busy{by}"))
+        .hint("'kvadm lock --list' shows who holds it and who waits")
+}
+
+/// Sleeps until then; for ever where there is no such time.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes the key and the lease away.
+async fn give_back(ctx: &Context, kept: &Kept) {
+    kept.stop();
+    let limit = CLEANUP.min(kept.alive().until.left().max(Duration::from_secs(1)));
+    if let Err(error) = ctx.store().for_cleanup(limit).revoke(kept.id()).await {
+        let ttl = kept.ttl().as_secs();
+        ctx.out.warn(&format!("lease {} could not be revoked and runs out within {ttl} s: {error}", kept.id()));
+    }
+}

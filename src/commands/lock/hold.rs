@@ -1,0 +1,60 @@
+//! Holding a lock: until a signal, or under a command.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use super::acquire::Held;
+use crate::commands::tenure::Tenure;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::output::{LockAnswer, bytes};
+
+/// Prints the lock and holds it until a signal comes.
+///
+/// # Errors
+/// [`Exit::Conflict`] where it is lost.
+pub async fn until_signal(ctx: &Context, held: Held) -> Result<Exit, Failure> {
+    let answer = LockAnswer {
+        key: &held.guard.key,
+        revision: held.guard.revision,
+        token: &held.token(),
+        lease: held.kept.id(),
+        ttl: held.kept.ttl().as_secs(),
+        shared: held.shared,
+    };
+    let printed = ctx.out.one(&answer).and_then(|()| ctx.out.flush());
+    let tenure = tenure(held);
+    if let Err(error) = printed {
+        tenure.release(ctx).await;
+        return Err(error.into());
+    }
+    tenure.until_signal(ctx).await
+}
+
+/// Runs a command under the lock.
+///
+/// # Errors
+/// [`Exit::Conflict`] where the lock was lost, or where the command succeeded and nobody can prove that it was not.
+pub async fn under(ctx: &Context, held: Held, command: &[OsString]) -> Result<Exit, Failure> {
+    ctx.out.detail(&format!("holding {} as {}", held.name, held.token()));
+    let environment = environment(&held);
+    tenure(held).while_running(ctx, command, environment).await
+}
+
+fn tenure(held: Held) -> Tenure {
+    Tenure { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) }
+}
+
+fn environment(held: &Held) -> Vec<(&'static str, OsString)> {
+    let key = &held.guard.key;
+    // The environment cannot hold a NUL.
+    let key: OsString = if key.contains(&0) { bytes::escape(key).into() } else { OsStr::from_bytes(key).to_owned() };
+    let revision = held.guard.revision.to_string();
+    vec![
+        ("KVADM_LOCK", held.token().into()),
+        ("KVADM_LOCK_KEY", key.clone()),
+        ("KVADM_LOCK_REV", revision.clone().into()),
+        ("ETCD_LOCK_KEY", key),
+        ("ETCD_LOCK_REV", revision.into()),
+    ]
+}

@@ -1,0 +1,337 @@
+//! Locks while things break: nobody acts under a lock that somebody else may have.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::sys::signal::{Signal, kill, killpg};
+
+use super::support::process::pid;
+use super::support::{Cluster, Etcd, Kvadm, Proxy, Running, eventually};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn kvadm(endpoints: &str) -> Kvadm {
+    Kvadm::new().env("KVADM_ENDPOINTS", endpoints).env("K", env!("CARGO_BIN_EXE_kvadm"))
+}
+
+/// Holds the lock for `ttl` seconds at a time with a command that notes the time again and again, for ever.
+fn noting(endpoints: &str, folder: &Path, ttl: u32) -> (Running, u32) {
+    let script = "echo $$; while :; do date +%s%N >> alive; sleep 0.02; done";
+    let command = kvadm(endpoints).args(["--op-timeout", "1s", "lock", "/l", "--ttl", &format!("{ttl}s")]);
+    let mut running = command.args(["--", "sh", "-c", script]).folder(folder).spawn();
+    let id = running.next_line().unwrap().parse().unwrap();
+    (running, id)
+}
+
+/// Waits for the lock and notes when it had it.
+fn next(endpoints: &str, folder: &Path) -> Running {
+    let waiter = kvadm(endpoints).args(["lock", "/l", "--ttl", "60s", "--", "sh", "-c", "date +%s%N > next"]);
+    waiter.folder(folder).spawn()
+}
+
+fn wait_for_queue(endpoints: &str) {
+    eventually("a waiter", SOON, || {
+        kvadm(endpoints).args(["lock", "--list", "/l"]).run().stdout_text().contains("waiting")
+    });
+}
+
+fn alive(id: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// The last sign of life of the first command was before the first one of the second.
+fn one_behind_the_other(folder: &Path) {
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+    let last: u128 = read("alive").lines().last().unwrap().parse().unwrap();
+    let next: u128 = read("next").trim().parse().unwrap();
+    assert!(last < next, "the first command lived {} ms into the second's time", (last - next) / 1_000_000);
+}
+
+#[test]
+fn a_silent_etcd_ends_the_command_before_the_lease_can() {
+    let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+    let (running, id) = noting(&etcd.endpoint(), folder.path(), 3);
+    let waiter = next(&etcd.endpoint(), folder.path());
+    wait_for_queue(&etcd.endpoint());
+    etcd.pause();
+    let paused = Instant::now();
+    eventually("the command to die", Duration::from_secs(3), || !alive(id));
+    assert!(paused.elapsed() < Duration::from_secs(3), "the lease had up to 3 s from the pause");
+    let run = running.wait();
+    run.code(5).err_has("could not be renewed in time").err_has("runs out by itself");
+    etcd.resume();
+    waiter.wait().ok();
+    one_behind_the_other(folder.path());
+}
+
+#[test]
+fn a_server_started_again_in_time_is_no_loss() {
+    let mut etcd = Etcd::start();
+    let mut running =
+        kvadm(&etcd.endpoint()).args(["lock", "/l", "--ttl", "10s", "--", "sh", "-c", "echo up; read -r a"]).spawn();
+    assert!(running.next_line().is_some());
+    let mut waiter = kvadm(&etcd.endpoint()).args(["lock", "/l", "--ttl", "10s"]).spawn();
+    wait_for_queue(&etcd.endpoint());
+    etcd.kill();
+    etcd.restart();
+    running.write("go on\n");
+    running.wait().ok();
+    assert!(waiter.next_line().unwrap().starts_with("/l/"));
+    waiter.signal(Signal::SIGINT);
+    waiter.wait().signal(Signal::SIGINT);
+}
+
+#[test]
+fn a_server_that_is_gone_ends_the_command_in_time_too() {
+    let (mut etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+    let (running, id) = noting(&etcd.endpoint(), folder.path(), 3);
+    etcd.kill();
+    let killed = Instant::now();
+    running.wait().code(5).err_has("was lost");
+    assert!(killed.elapsed() < Duration::from_secs(5) && !alive(id));
+}
+
+#[test]
+fn a_killed_kvadm_takes_its_command_with_it() {
+    let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+    let (running, id) = noting(&etcd.endpoint(), folder.path(), 3);
+    let waiter = next(&etcd.endpoint(), folder.path());
+    wait_for_queue(&etcd.endpoint());
+    running.signal(Signal::SIGKILL);
+    eventually("the command to die", Duration::from_secs(1), || !alive(id));
+    waiter.wait().ok();
+    one_behind_the_other(folder.path());
+}
+
+#[test]
+fn a_stopped_kvadm_does_not_keep_its_command() {
+    let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+    let (running, id) = noting(&etcd.endpoint(), folder.path(), 3);
+    let waiter = next(&etcd.endpoint(), folder.path());
+    wait_for_queue(&etcd.endpoint());
+    running.signal(Signal::SIGSTOP);
+    eventually("the command to die", Duration::from_secs(3), || !alive(id));
+    waiter.wait().ok();
+    one_behind_the_other(folder.path());
+    running.signal(Signal::SIGCONT);
+    running.wait().code(5).err_has("was lost");
+}
+
+/// The guardian is a helper that anybody may end; another one comes.
+#[test]
+fn a_guardian_that_is_ended_is_replaced() {
+    let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+    let (running, id) = noting(&etcd.endpoint(), folder.path(), 30);
+    let guardians = || -> Vec<u32> {
+        let task = format!("/proc/{0}/task/{0}/children", running.pid());
+        let children = std::fs::read_to_string(task).unwrap();
+        children
+            .split_whitespace()
+            .map(|id| id.parse().unwrap())
+            .filter(|child| *child != id && alive(*child))
+            .collect()
+    };
+    let first = guardians();
+    assert_eq!(first.len(), 1, "one helper beside the command");
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        kill(pid(first[0]), signal).unwrap();
+    }
+    kill(pid(first[0]), Signal::SIGKILL).unwrap();
+    eventually("another guardian", SOON, || guardians().len() == 1 && guardians() != first);
+    assert!(alive(id));
+    running.signal(Signal::SIGKILL);
+    eventually("the command to die", Duration::from_secs(1), || !alive(id));
+}
+
+#[test]
+fn a_leader_s_end_within_the_ttl_is_no_loss() {
+    let mut cluster = Cluster::start(3);
+    let command = kvadm(&cluster.endpoints()).args(["lock", "/l", "--ttl", "6s", "--", "sh", "-c"]);
+    let mut running = command.arg("echo up; sleep 7; \"$K\" put /k v --if-locked -q").spawn();
+    assert!(running.next_line().is_some());
+    let waiter = kvadm(&cluster.endpoints()).args(["lock", "/l", "--ttl", "6s", "--", "echo", "mine"]).spawn();
+    let leader = cluster.leader();
+    cluster.members[leader].kill();
+    running.wait().ok();
+    waiter.wait().ok().out("mine\n");
+}
+
+#[test]
+fn giving_up_waits_for_an_etcd_that_is_away() {
+    let etcd = Etcd::start();
+    let mut running = kvadm(&etcd.endpoint())
+        .args(["--op-timeout", "500ms", "lock", "/l", "--ttl", "12s", "--", "sh", "-c", "echo up; read -r a"])
+        .spawn();
+    assert!(running.next_line().is_some());
+    etcd.pause();
+    running.write("end\n");
+    running.wait_for_stderr("the lock /l cannot be given up yet", SOON);
+    etcd.resume();
+    running.wait().ok().err_has("the lock /l is given up");
+    assert!(etcd.etcdctl_ok(&["lease", "list"]).starts_with("found 0 leases"));
+}
+
+#[test]
+fn success_that_cannot_be_proved_is_none() {
+    let mut etcd = Etcd::start();
+    let mut running =
+        kvadm(&etcd.endpoint()).args(["lock", "/l", "--ttl", "4s", "--", "sh", "-c", "echo up; read -r a"]).spawn();
+    assert!(running.next_line().is_some());
+    etcd.kill();
+    running.write("end\n");
+    running.wait().code(5).err_has("could not be given up").err_has("cannot be proved");
+}
+
+/// Numbers that a seed makes (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+const SECTION: &str = r#"
+echo "$KVADM_LOCK_REV" >> log
+value=$("$K" get /counter 2>/dev/null || echo 0)
+sleep 0.0$(( $$ % 10 ))
+echo "$KVADM_LOCK_REV" >> log
+"$K" put /counter $((value + 1)) --if-locked -q >/dev/null || exit 9
+echo "$KVADM_LOCK_REV" >> log
+"#;
+
+/// Contenders count under a lock while things break. The log, which every command appends to locally and unguarded, shows
+/// that no two commands ran at once: the fencing tokens in it never go back. The counter, written with the guard, shows
+/// that no write was lost: it equals the number of its writes. `KVADM_TEST_SEED` replays a run's faults.
+#[test]
+fn nothing_acknowledged_is_lost_under_faults() {
+    let seed: u64 = std::env::var("KVADM_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into());
+    eprintln!("KVADM_TEST_SEED={seed}");
+    let (mut etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+    let proxy = Proxy::start(&etcd.address());
+    let contenders: Vec<Mutex<Option<Running>>> = (0..4).map(|_| Mutex::new(None)).collect();
+    let over = AtomicBool::new(false);
+    let (acknowledged, denied) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for place in &contenders {
+            let (proxy, over, folder) = (&proxy, &over, folder.path());
+            let (acknowledged, denied) = (&acknowledged, &denied);
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    let lock = [
+                        "--op-timeout",
+                        "500ms",
+                        "lock",
+                        "/l",
+                        "--ttl",
+                        "2s",
+                        "--wait",
+                        "8s",
+                        "--",
+                        "sh",
+                        "-c",
+                        SECTION,
+                    ];
+                    let running = kvadm(&proxy.endpoint()).args(lock).folder(folder).spawn();
+                    *place.lock().unwrap() = Some(running);
+                    let ended = loop {
+                        if let Some(ended) = place.lock().unwrap().as_mut().unwrap().ended() {
+                            break ended;
+                        }
+                        std::thread::sleep(Duration::from_millis(5));
+                    };
+                    let count = if ended.success() { acknowledged } else { denied };
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        torment(&mut Dice(seed | 1), &mut etcd, &proxy, &contenders);
+        over.store(true, Ordering::SeqCst);
+    });
+    let (acknowledged, denied) = (acknowledged.into_inner(), denied.into_inner());
+    let counter = kvadm(&etcd.endpoint()).args(["get", "/counter", "-o", "json"]).run().json();
+    let value: u64 = counter["value"].as_str().unwrap().parse().unwrap();
+    let version = counter["version"].as_u64().unwrap();
+    let said = format!("seed {seed}: {acknowledged} acknowledged, {denied} not, counter {value}, {version} writes");
+    eprintln!("{said}");
+    assert_eq!(value, version, "a write was lost; {said}");
+    assert!(acknowledged <= value && value <= acknowledged + denied, "{said}");
+    assert!(acknowledged >= 5, "the faults left no room for work; {said}");
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    let tokens: Vec<i64> = log.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(tokens.is_sorted(), "two commands ran at once; {said}: {tokens:?}");
+}
+
+/// A contender that does not run, and its command's group where that does not either.
+struct Frozen {
+    which: usize,
+    id: u32,
+    group: Option<u32>,
+    until: Instant,
+}
+
+/// The process group of a kvadm's command.
+fn command_of(id: u32) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+    let mut children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.find(|child| std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "sh"))
+}
+
+/// Sends a signal to a contender that still runs (and is this process, where one is named), and gives its id.
+fn send(contender: &Mutex<Option<Running>>, id: Option<u32>, signal: Signal) -> Option<u32> {
+    let mut place = contender.lock().unwrap();
+    let running = place.as_mut()?;
+    if running.ended().is_some() || id.is_some_and(|id| id != running.pid()) {
+        return None;
+    }
+    running.signal(signal);
+    Some(running.pid())
+}
+
+/// Stops, kills, cuts and freezes for a while, and leaves everything running.
+fn torment(dice: &mut Dice, etcd: &mut Etcd, proxy: &Proxy, contenders: &[Mutex<Option<Running>>]) {
+    let end = Instant::now() + Duration::from_secs(12);
+    let mut frozen: Vec<Frozen> = Vec::new();
+    while Instant::now() < end || !frozen.is_empty() {
+        std::thread::sleep(Duration::from_millis(100 + dice.below(300)));
+        frozen.retain(|one| {
+            let due = Instant::now() >= one.until;
+            if due && send(&contenders[one.which], Some(one.id), Signal::SIGCONT).is_some() {
+                one.group.map(|group| killpg(pid(group), Signal::SIGCONT));
+            }
+            !due
+        });
+        if Instant::now() >= end {
+            continue;
+        }
+        let which = usize::try_from(dice.below(4)).unwrap();
+        match dice.below(7) {
+            0 => proxy.cut(),
+            1 => {
+                send(&contenders[which], None, Signal::SIGKILL);
+            }
+            2 => {
+                etcd.pause();
+                std::thread::sleep(Duration::from_millis(200 + dice.below(1500)));
+                etcd.resume();
+            }
+            3 => etcd.restart(),
+            fault => {
+                let until = Instant::now() + Duration::from_millis(300 + dice.below(3000));
+                let Some(id) = send(&contenders[which], None, Signal::SIGSTOP) else { continue };
+                let group = command_of(id).filter(|_| fault == 4);
+                group.map(|group| killpg(pid(group), Signal::SIGSTOP));
+                frozen.push(Frozen { which, id, group, until });
+            }
+        }
+    }
+}
