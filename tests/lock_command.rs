@@ -93,7 +93,7 @@ fn an_inner_lock_s_environment_is_its_own() {
         "echo $KVADM_LOCK_KEY; exec \"$K\" lock {prefix}inner -- sh -c 'echo $KVADM_LOCK_KEY $ETCD_LOCK_KEY; exit 9'"
     );
     let run = under(etcd, &format!("{prefix}outer"), &script).run();
-    run.code(9);
+    run.code(9).err_empty();
     let text = run.stdout_text();
     let mut lines = text.lines();
     assert!(lines.next().unwrap().starts_with(&format!("{prefix}outer/")));
@@ -123,6 +123,20 @@ fn signals_are_passed_on_and_none_of_them_ends_kvadm() {
         assert_eq!(running.next_line().as_deref(), Some(word));
     }
     running.wait().code(7);
+}
+
+/// What `nohup` told the program to ignore stays ignored, by kvadm and by the command.
+#[test]
+fn an_ignored_signal_stays_ignored() {
+    let etcd = shared();
+    let name = format!("{}l", unique_prefix());
+    let script = format!("trap '' HUP; exec \"$K\" lock {name} -- sh -c 'echo up; read -r a; echo \"<$a>\"'");
+    let shell = Kvadm::program("sh").args(["-c", &script]).env("K", env!("CARGO_BIN_EXE_kvadm"));
+    let mut running = shell.env("KVADM_ENDPOINTS", etcd.endpoint()).spawn();
+    assert_eq!(running.next_line().as_deref(), Some("up"));
+    running.signal(Signal::SIGHUP);
+    running.write("on\n");
+    running.wait().ok().out("up\n<on>\n");
 }
 
 #[test]

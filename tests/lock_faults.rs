@@ -159,6 +159,21 @@ fn a_leader_s_end_within_the_ttl_is_no_loss() {
     waiter.wait().ok().out("mine\n");
 }
 
+/// A frozen leader accepts everything and answers nothing: another member is asked in time.
+#[test]
+fn a_frozen_leader_is_no_loss() {
+    let cluster = Cluster::start(3);
+    let leader = cluster.leader();
+    let endpoints: Vec<String> = (0..3).map(|n| cluster.members[(leader + n) % 3].endpoint()).collect();
+    let command = kvadm(&endpoints.join(",")).args(["lock", "/l", "--ttl", "6s", "--", "sh", "-c"]);
+    let mut running = command.arg("echo up; sleep 7; \"$K\" put /k v --if-locked -q").spawn();
+    assert!(running.next_line().is_some());
+    cluster.members[leader].pause();
+    let run = running.wait();
+    cluster.members[leader].resume();
+    run.ok();
+}
+
 #[test]
 fn giving_up_waits_for_an_etcd_that_is_away() {
     let etcd = Etcd::start();
@@ -265,7 +280,7 @@ fn nothing_acknowledged_is_lost_under_faults() {
     eprintln!("{said}");
     assert_eq!(value, version, "a write was lost; {said}");
     assert!(acknowledged <= value && value <= acknowledged + denied, "{said}");
-    assert!(acknowledged >= 5, "the faults left no room for work; {said}");
+    assert!(acknowledged >= 2, "the faults left no room for work; {said}");
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
     let tokens: Vec<i64> = log.lines().map(|line| line.parse().unwrap()).collect();
     assert!(tokens.is_sorted(), "two commands ran at once; {said}: {tokens:?}");

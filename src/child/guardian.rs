@@ -3,8 +3,9 @@
 //! kvadm tells it the command's group and until when the lease lives for certain, each time that moves. When no such
 //! word comes in time (kvadm is stopped) or the connection breaks without a good-bye (kvadm is gone), it ends the group.
 //! Between the two goes a socket with one line a message: `group PGID`, `until STOP KILL` (nanoseconds of
-//! `CLOCK_BOOTTIME`), `done`; the guardian says `ready`, and `ending` before it ends the group.
+//! `CLOCK_BOOTTIME`), `done` (the first may also be arguments); the guardian says `ready`, and `ending` before it ends the group.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -48,21 +49,20 @@ pub(super) struct Guardian {
 
 impl Guardian {
     /// Starts it and waits until it is out of the reach of what is sent to kvadm's own group. Where the group runs
-    /// already, it is told of it before anything else.
+    /// already, it knows of it from its first moment on, whatever becomes of kvadm.
     pub(super) fn start(watch: Option<(Group, Deadline)>) -> io::Result<Self> {
         let (line, theirs) = UnixStream::pair()?;
+        let first = watch.map(|(group, deadline)| [group_line(group), until_line(deadline)]);
         let process = Command::new(own_binary())
             .arg0(GUARDIAN)
+            .args(first.into_iter().flatten())
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut guardian = Self { process, line };
-        if let Some((group, deadline)) = watch {
-            guardian.watch(group, deadline)?;
-        }
+        let guardian = Self { process, line };
         guardian.line.set_read_timeout(Some(START))?;
         let mut word = String::new();
         BufReader::new(&guardian.line).read_line(&mut word)?;
@@ -71,13 +71,13 @@ impl Guardian {
 
     /// Names the group to end, and by when.
     pub(super) fn watch(&mut self, group: Group, deadline: Deadline) -> io::Result<()> {
-        writeln!(self.line, "group {}", group.0)?;
+        writeln!(self.line, "{}", group_line(group))?;
         self.until(deadline)
     }
 
     /// Moves the deadline.
     pub(super) fn until(&mut self, deadline: Deadline) -> io::Result<()> {
-        writeln!(self.line, "until {} {}", deadline.stop.as_nanos(), deadline.kill.as_nanos())
+        writeln!(self.line, "{}", until_line(deadline))
     }
 
     /// Whether it has ended, so that another one is needed.
@@ -104,6 +104,14 @@ impl Guardian {
     }
 }
 
+fn group_line(group: Group) -> String {
+    format!("group {}", group.0)
+}
+
+fn until_line(deadline: Deadline) -> String {
+    format!("until {} {}", deadline.stop.as_nanos(), deadline.kill.as_nanos())
+}
+
 enum Word {
     Group(Group),
     Until(Deadline),
@@ -123,9 +131,10 @@ fn parse(line: &str) -> Option<Word> {
     }
 }
 
-/// The guardian's own life.
-pub(super) fn guard() -> ExitCode {
-    match words() {
+/// The guardian's own life. `first` are words that were known when it was started.
+pub(super) fn guard(first: &[OsString]) -> ExitCode {
+    let first = first.iter().filter_map(|word| parse(word.to_str()?));
+    match words(first) {
         Ok((words, line)) => {
             watch_over(&words, line);
             ExitCode::SUCCESS
@@ -135,7 +144,7 @@ pub(super) fn guard() -> ExitCode {
 }
 
 /// Gets out of everybody's way and listens.
-fn words() -> io::Result<(Receiver<Word>, UnixStream)> {
+fn words(first: impl Iterator<Item = Word>) -> io::Result<(Receiver<Word>, UnixStream)> {
     let heard = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2] {
         // A handler that does nothing: what kvadm's group or terminal is sent must not end the guardian.
@@ -145,9 +154,13 @@ fn words() -> io::Result<(Receiver<Word>, UnixStream)> {
     setsid()?;
     let _ = std::fs::write("/proc/self/comm", GUARDIAN);
     let mut line = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    line.write_all(b"ready\n")?;
+    // Where kvadm is gone already, the listening below finds out and ends what there is to end.
+    let _ = line.write_all(b"ready\n");
     let ours = line.try_clone()?;
     let (sender, receiver) = channel();
+    for word in first {
+        let _ = sender.send(word);
+    }
     thread::Builder::new().spawn(move || {
         for text in BufReader::new(line).lines().map_while(Result::ok) {
             let sent = parse(&text).map(|word| sender.send(word));

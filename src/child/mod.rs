@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_millis(600);
 /// Does what this process was started for, if it is one of kvadm's own helpers.
 pub fn internal(args: &[OsString]) -> Option<ExitCode> {
     match args.first()?.to_str()? {
-        GUARDIAN => Some(guardian::guard()),
+        GUARDIAN => Some(guardian::guard(args.get(1..).unwrap_or_default())),
         STARTER => Some(process::become_command(args)),
         _ => None,
     }

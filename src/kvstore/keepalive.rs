@@ -255,7 +255,8 @@ struct Keeper {
 
 impl Keeper {
     async fn run(self, mut sent: BootTime) {
-        let bound = (self.ttl / 3).min(self.store.options().op_timeout);
+        // Short enough that another member can still be asked in time.
+        let bound = (self.ttl / 6).max(Duration::from_millis(500)).min(self.store.options().op_timeout);
         let again = (self.ttl / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
         let mut next = sent + self.ttl / 3;
         loop {
