@@ -214,7 +214,8 @@ impl Dice {
 
 const SECTION: &str = r#"
 echo "$KVADM_LOCK_REV" >> log
-value=$("$K" get /counter 2>/dev/null || echo 0)
+value=$("$K" get /counter -q)
+case $? in 0) ;; 1) value=0 ;; *) exit 9 ;; esac
 sleep 0.0$(( $$ % 10 ))
 echo "$KVADM_LOCK_REV" >> log
 "$K" put /counter $((value + 1)) --if-locked -q >/dev/null || exit 9
