@@ -140,7 +140,7 @@ fn a_guardian_that_is_ended_is_replaced() {
         kill(pid(first[0]), signal).unwrap();
     }
     kill(pid(first[0]), Signal::SIGKILL).unwrap();
-    eventually("another guardian", SOON, || guardians().len() == 1 && guardians() != first);
+    eventually("another guardian", SOON, || matches!(guardians()[..], [another] if another != first[0]));
     assert!(alive(id));
     running.signal(Signal::SIGKILL);
     eventually("the command to die", Duration::from_secs(1), || !alive(id));
@@ -227,19 +227,31 @@ echo "$KVADM_LOCK_REV" >> log
 /// that no write was lost: it equals the number of its writes. `KVADM_TEST_SEED` replays a run's faults.
 #[test]
 fn nothing_acknowledged_is_lost_under_faults() {
+    let mut etcd = Etcd::start();
+    count_under_faults(std::slice::from_mut(&mut etcd));
+}
+
+/// The same on three members, of which one at a time is stopped and started again, frozen, or cut off.
+#[test]
+fn nothing_acknowledged_is_lost_while_members_come_and_go() {
+    count_under_faults(&mut Cluster::start(3).members);
+}
+
+fn count_under_faults(members: &mut [Etcd]) {
     let seed: u64 = std::env::var("KVADM_TEST_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into());
     eprintln!("KVADM_TEST_SEED={seed}");
-    let (mut etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
-    let proxy = Proxy::start(&etcd.address());
+    let folder = tempfile::tempdir().unwrap();
+    let proxies: Vec<Proxy> = members.iter().map(|member| Proxy::start(&member.address())).collect();
+    let endpoints = proxies.iter().map(Proxy::endpoint).collect::<Vec<_>>().join(",");
     let contenders: Vec<Mutex<Option<Running>>> = (0..4).map(|_| Mutex::new(None)).collect();
     let over = AtomicBool::new(false);
     let (acknowledged, denied) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for place in &contenders {
-            let (proxy, over, folder) = (&proxy, &over, folder.path());
+            let (endpoints, over, folder) = (&endpoints, &over, folder.path());
             let (acknowledged, denied) = (&acknowledged, &denied);
             scope.spawn(move || {
                 while !over.load(Ordering::SeqCst) {
@@ -257,7 +269,7 @@ fn nothing_acknowledged_is_lost_under_faults() {
                         "-c",
                         SECTION,
                     ];
-                    let running = kvadm(&proxy.endpoint()).args(lock).folder(folder).spawn();
+                    let running = kvadm(endpoints).args(lock).folder(folder).spawn();
                     *place.lock().unwrap() = Some(running);
                     let ended = loop {
                         if let Some(ended) = place.lock().unwrap().as_mut().unwrap().ended() {
@@ -270,11 +282,11 @@ fn nothing_acknowledged_is_lost_under_faults() {
                 }
             });
         }
-        torment(&mut Dice(seed | 1), &mut etcd, &proxy, &contenders);
+        torment(&mut Dice(seed | 1), members, &proxies, &contenders);
         over.store(true, Ordering::SeqCst);
     });
     let (acknowledged, denied) = (acknowledged.into_inner(), denied.into_inner());
-    let counter = kvadm(&etcd.endpoint()).args(["get", "/counter", "-o", "json"]).run().json();
+    let counter = kvadm(&endpoints).args(["get", "/counter", "-o", "json"]).run().json();
     let value: u64 = counter["value"].as_str().unwrap().parse().unwrap();
     let version = counter["version"].as_u64().unwrap();
     let said = format!("seed {seed}: {acknowledged} acknowledged, {denied} not, counter {value}, {version} writes");
@@ -314,7 +326,7 @@ fn send(contender: &Mutex<Option<Running>>, id: Option<u32>, signal: Signal) -> 
 }
 
 /// Stops, kills, cuts and freezes for a while, and leaves everything running.
-fn torment(dice: &mut Dice, etcd: &mut Etcd, proxy: &Proxy, contenders: &[Mutex<Option<Running>>]) {
+fn torment(dice: &mut Dice, members: &mut [Etcd], proxies: &[Proxy], contenders: &[Mutex<Option<Running>>]) {
     let end = Instant::now() + Duration::from_secs(12);
     let mut frozen: Vec<Frozen> = Vec::new();
     while Instant::now() < end || !frozen.is_empty() {
@@ -330,8 +342,10 @@ fn torment(dice: &mut Dice, etcd: &mut Etcd, proxy: &Proxy, contenders: &[Mutex<
             continue;
         }
         let which = usize::try_from(dice.below(4)).unwrap();
+        let at = usize::try_from(dice.below(members.len() as u64)).unwrap();
+        let etcd = &mut members[at];
         match dice.below(7) {
-            0 => proxy.cut(),
+            0 => proxies[at].cut(),
             1 => {
                 send(&contenders[which], None, Signal::SIGKILL);
             }

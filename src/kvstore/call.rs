@@ -161,11 +161,11 @@ impl Store {
         let deadline = session.deadline.unwrap_or_else(far);
         // Reaching an endpoint has a bound of its own, so that a slow dial never looks like a write without an answer.
         let ready = async {
-            self.inner
-                .sticky
-                .ready(request.effect != Effect::Read)
-                .await
-                .map_err(|f| super::error::of_transport(&f))?;
+            let proof = request.effect != Effect::Read;
+            self.inner.sticky.ready(proof).await.map_err(|failure| super::error::of_transport(&failure))?;
+            if proof {
+                self.inner.served.store(true, Ordering::Relaxed);
+            }
             self.logged_in(request).await
         };
         let client = tokio::select! {

@@ -31,7 +31,7 @@ pub(super) struct Inner {
     pub(super) limiter: Option<Arc<Limiter>>,
     /// How long a request is tried again while the cluster cannot serve it.
     pub(super) patience: Duration,
-    /// Whether any request of this command was answered.
+    /// Whether an endpoint has answered this command, or has shown life to it.
     pub(super) served: AtomicBool,
     with_leader: OnceCell<Client>,
     any_member: OnceCell<Client>,
