@@ -3,6 +3,7 @@
 //! Imports point one way: `main`, then this file, then `cli`, `context` and `commands`, then `kvstore`; `commands`
 //! write through `output`. `etcd_client` is named only in `kvstore`; a test holds the rule.
 
+pub mod allocator;
 pub mod boottime;
 pub mod child;
 pub mod cli;

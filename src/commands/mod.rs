@@ -1,5 +1,6 @@
 //! The verbs, one file each: `Args`, whose doc comments are help and man page, and `run`.
 
+pub mod allocate;
 pub mod completions;
 pub mod config;
 pub mod delete;

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::binary::{etcdctl, server, version};
 use super::certs::{Certs, Pair};
+use super::eventually;
 use super::process::{Guarded, free_port};
 
 /// How long a server may take until it answers that it is healthy.
@@ -194,6 +195,8 @@ impl Etcd {
     /// SIGSTOP: the sockets stay open and nothing answers.
     pub fn pause(&self) {
         self.process.signal(Signal::SIGSTOP);
+        // Threads that run on other processors go on for a moment after the signal was sent.
+        eventually("the server to stand still", Duration::from_secs(5), || stands_still(self.pid()));
     }
 
     /// SIGCONT.
@@ -355,4 +358,13 @@ pub fn shared() -> &'static Etcd {
 pub fn unique_prefix() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     format!("/t{}/", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether every thread of the process is stopped.
+fn stands_still(id: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
+    })
 }

@@ -1,0 +1,307 @@
+//! Where Cilium's allocator keeps what: keys to paths and back. Pure.
+//!
+//! Wire format: `pkg/allocator` and `pkg/kvstore/allocator` of Cilium. Below the base,
+//! `id/<ID>` holds the key's bytes (the *master*), `value/<key>/<node>` holds the ID in decimal (a *reference*, on a lease
+//! of the node's), and `locks/<key>` and `locks/id/<ID>` are the names of etcd mutexes.
+
+use std::fmt;
+use std::num::NonZeroU64;
+
+use thiserror::Error;
+
+use crate::kvstore::KeyRange;
+
+/// The base below which Cilium keeps its security identities.
+pub const DEFAULT_BASE: &str = "cilium/state/identities/v1";
+
+/// An ID, never 0. In etcd and in messages it is decimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub NonZeroU64);
+
+impl Id {
+    /// `None` for 0, which stands for "no ID".
+    pub fn new(id: u64) -> Option<Self> {
+        NonZeroU64::new(id).map(Self)
+    }
+
+    /// The number.
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+
+    /// Reads what Go's `strconv.ParseUint(text, 10, 64)` reads, but for 0: digits alone; leading zeros are allowed.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        std::str::from_utf8(text).ok()?.parse().ok().and_then(Self::new)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a base, a key or a node's name cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NameError {
+    /// Nothing at all.
+    #[error("is empty")]
+    Empty,
+    /// Path cleaning drops it.
+    #[error("begins with '/', which Cilium's path cleaning would drop")]
+    Leading,
+    /// Path cleaning drops it.
+    #[error("ends with '/', which Cilium's path cleaning would drop")]
+    Trailing,
+    /// Path cleaning drops one of them.
+    #[error("has '//', which Cilium's path cleaning would make '/'")]
+    Double,
+    /// Path cleaning resolves it.
+    #[error("has the part '.' or '..', which Cilium's path cleaning would resolve")]
+    Dots,
+    /// The last part of a reference is the node's name.
+    #[error("has '/', which would make its references look like another key's")]
+    Slash,
+}
+
+/// Whether Go's `path.Join` and Cilium's `JoinKey` would both leave these parts of a path alone.
+fn clean(path: &[u8]) -> Result<(), NameError> {
+    if path.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if path.ends_with(b"/") {
+        return Err(NameError::Trailing);
+    }
+    for (at, part) in path.split(|byte| *byte == b'/').enumerate() {
+        match part {
+            b"" if at == 0 => return Err(NameError::Leading),
+            b"" => return Err(NameError::Double),
+            b"." | b".." => return Err(NameError::Dots),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks a key: whatever path cleaning would alter is refused, for two keys could become one.
+///
+/// # Errors
+/// Says what would be altered.
+pub fn check_key(key: &[u8]) -> Result<(), NameError> {
+    clean(key)
+}
+
+/// Checks a node's name.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check_node(node: &[u8]) -> Result<(), NameError> {
+    if node.contains(&b'/') {
+        return Err(NameError::Slash);
+    }
+    clean(node)
+}
+
+/// The paths below one base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    base: Vec<u8>,
+}
+
+impl Layout {
+    /// Of this base; a slash at its end is left out, one at its beginning is part of it.
+    ///
+    /// # Errors
+    /// A base that path cleaning would alter.
+    pub fn new(base: &[u8]) -> Result<Self, NameError> {
+        let base = base.strip_suffix(b"/").unwrap_or(base);
+        clean(base.strip_prefix(b"/").unwrap_or(base))?;
+        Ok(Self { base: base.to_vec() })
+    }
+
+    /// The base, without a slash at its end.
+    pub fn base(&self) -> &[u8] {
+        &self.base
+    }
+
+    fn below(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let mut path = self.base.clone();
+        for part in parts {
+            path.push(b'/');
+            path.extend_from_slice(part);
+        }
+        path
+    }
+
+    fn folder(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let mut path = self.below(parts);
+        path.push(b'/');
+        path
+    }
+
+    /// All masters.
+    pub fn masters(&self) -> KeyRange {
+        KeyRange::prefix(&self.folder(&[b"id"]))
+    }
+
+    /// All references.
+    pub fn references(&self) -> KeyRange {
+        KeyRange::prefix(&self.folder(&[b"value"]))
+    }
+
+    /// All locks.
+    pub fn locks(&self) -> KeyRange {
+        KeyRange::prefix(&self.folder(&[b"locks"]))
+    }
+
+    /// The master of an ID.
+    pub fn master(&self, id: Id) -> Vec<u8> {
+        self.below(&[b"id", id.to_string().as_bytes()])
+    }
+
+    /// What a key's references begin with; those of longer keys may begin with it too, see [`Layout::parse_reference`].
+    pub fn references_of(&self, key: &[u8]) -> KeyRange {
+        KeyRange::prefix(&self.folder(&[b"value", key]))
+    }
+
+    /// A node's reference.
+    pub fn reference(&self, key: &[u8], node: &[u8]) -> Vec<u8> {
+        self.below(&[b"value", key, node])
+    }
+
+    /// The name of the lock under which a key is allocated.
+    pub fn key_lock(&self, key: &[u8]) -> Vec<u8> {
+        self.below(&[b"locks", key])
+    }
+
+    /// The name of the lock under which Cilium collects an ID.
+    pub fn id_lock(&self, id: Id) -> Vec<u8> {
+        self.below(&[b"locks", b"id", id.to_string().as_bytes()])
+    }
+
+    /// The ID whose master this path is: `None` for what is no master, or not one of a valid ID.
+    pub fn parse_master(&self, path: &[u8]) -> Option<Id> {
+        Id::parse(path.strip_prefix(self.folder(&[b"id"]).as_slice())?)
+    }
+
+    /// The key and the node of a reference: the node is what is behind the last slash, so that the references of `foo`
+    /// and of `foo/bar` are told apart.
+    pub fn parse_reference<'a>(&self, path: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let rest = path.strip_prefix(self.folder(&[b"value"]).as_slice())?;
+        let at = rest.iter().rposition(|byte| *byte == b'/')?;
+        let (key, node) = (&rest[..at], &rest[at + 1..]);
+        (!key.is_empty() && !node.is_empty()).then_some((key, node))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn layout() -> Layout {
+        Layout::new(DEFAULT_BASE.as_bytes()).unwrap()
+    }
+
+    fn id(id: u64) -> Id {
+        Id::new(id).unwrap()
+    }
+
+    #[test]
+    fn the_paths_are_cilium_s() {
+        let key = b"k8s:app=web;k8s:io.kubernetes.pod.namespace=default;";
+        let text = |path: Vec<u8>| String::from_utf8(path).unwrap();
+        assert_eq!(text(layout().master(id(379))), "cilium/state/identities/v1/id/379");
+        assert_eq!(
+            text(layout().reference(key, b"10.0.0.1")),
+            "cilium/state/identities/v1/value/k8s:app=web;k8s:io.kubernetes.pod.namespace=default;/10.0.0.1"
+        );
+        assert_eq!(text(layout().key_lock(b"k8s:app=web;")), "cilium/state/identities/v1/locks/k8s:app=web;");
+        assert_eq!(text(layout().id_lock(id(379))), "cilium/state/identities/v1/locks/id/379");
+    }
+
+    #[test]
+    fn ids_are_what_go_parses_but_zero() {
+        for (text, number) in [("10", Some(10)), ("007", Some(7)), ("18446744073709551615", Some(u64::MAX))] {
+            assert_eq!(Id::parse(text.as_bytes()).map(Id::get), number, "{text}");
+        }
+        for text in ["", "0", "000", "+1", "-1", " 1", "1 ", "0x10", "1_0", "18446744073709551616", "\u{663}"] {
+            assert_eq!(Id::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn masters_are_parsed_strictly() {
+        let parsed = |path: &str| layout().parse_master(path.as_bytes()).map(Id::get);
+        assert_eq!(parsed("cilium/state/identities/v1/id/10"), Some(10));
+        for path in [
+            "id/10",
+            "cilium/state/identities/v1/id",
+            "cilium/state/identities/v1/id/",
+            "cilium/state/identities/v1/id/invalid",
+        ] {
+            assert_eq!(parsed(path), None, "{path}");
+        }
+        assert_eq!(parsed("cilium/state/identities/v1/idx/10"), None);
+        assert_eq!(parsed("cilium/state/identities/v1/id/10/20"), None);
+    }
+
+    #[test]
+    fn the_last_slash_decides_whose_reference_it_is() {
+        let of = |rest: &str| {
+            let path = format!("{DEFAULT_BASE}/value/{rest}");
+            layout().parse_reference(path.as_bytes()).map(|(key, node)| {
+                (String::from_utf8_lossy(key).into_owned(), String::from_utf8_lossy(node).into_owned())
+            })
+        };
+        let is = |key: &str, node: &str| Some((key.to_owned(), node.to_owned()));
+        assert_eq!(of("foo/bar"), is("foo", "bar"));
+        assert_eq!(of("foo/;bar;baz;/;a;/alice"), is("foo/;bar;baz;/;a;", "alice"));
+        assert_eq!(of("foo"), None);
+        assert_eq!(of("foo/"), None);
+        assert_eq!(of("/foo"), None);
+    }
+
+    #[test]
+    fn names_that_path_cleaning_alters_are_refused() {
+        use NameError::{Dots, Double, Empty, Leading, Trailing};
+        for (key, error) in [
+            ("", Empty),
+            ("/lead;", Leading),
+            ("trail/", Trailing),
+            ("a//b;", Double),
+            ("./x;", Dots),
+            ("a/../b;", Dots),
+            ("a/.", Dots),
+            ("..", Dots),
+            ("/", Trailing),
+        ] {
+            assert_eq!(check_key(key.as_bytes()), Err(error), "{key}");
+        }
+        for key in ["..;", "a/b", "...", "k8s:app=web;", "foo;/;bar;0000000000", ".a/b."] {
+            assert_eq!(check_key(key.as_bytes()), Ok(()), "{key}");
+        }
+        assert_eq!(check_node(b"a/b"), Err(NameError::Slash));
+        assert_eq!(check_node(b".."), Err(Dots));
+        assert_eq!(check_node(b"10.0.0.1"), Ok(()));
+        assert_eq!(Layout::new(b"/team/ids/").unwrap().base(), b"/team/ids");
+        assert!(Layout::new(b"/").is_err());
+        assert!(Layout::new(b"").is_err());
+        assert!(Layout::new(b"a//b").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_reference_reads_back(key in "[a-c/.;]{1,8}", node in "[a-c.]{1,4}") {
+            prop_assume!(check_key(key.as_bytes()).is_ok() && check_node(node.as_bytes()).is_ok());
+            let path = layout().reference(key.as_bytes(), node.as_bytes());
+            prop_assert_eq!(layout().parse_reference(&path), Some((key.as_bytes(), node.as_bytes())));
+            prop_assert!(layout().references_of(key.as_bytes()).contains(&path));
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! All that an allocator keeps below its base, as of one revision: read page by page, folded into what is known of each
+//! ID and each key. Folding is pure.
+
+use std::collections::HashMap;
+
+use super::{Id, Layout};
+use crate::kvstore::{Error, KeyRange, KeyValue, LeaseId, ReadOptions, Revision, Store};
+
+/// The index of a key in [`Survey::keys`].
+pub type KeyIndex = u32;
+
+/// Texts, each kept once.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    texts: Vec<Vec<u8>>,
+    indexes: HashMap<Vec<u8>, u32>,
+}
+
+impl Names {
+    fn index(&mut self, text: &[u8]) -> u32 {
+        if let Some(index) = self.indexes.get(text) {
+            return *index;
+        }
+        let index = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.texts.push(text.to_vec());
+        self.indexes.insert(text.to_vec(), index);
+        index
+    }
+
+    /// The text of an index.
+    pub fn text(&self, index: u32) -> &[u8] {
+        self.texts.get(index as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The index of a text, if it occurs.
+    pub fn find(&self, text: &[u8]) -> Option<u32> {
+        self.indexes.get(text).copied()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+}
+
+/// `<base>/id/<ID>`: what says that an ID is a key's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Master {
+    /// The ID.
+    pub id: Id,
+    /// The key, verbatim from the value; empty for a master that names none.
+    pub key: KeyIndex,
+    /// The path's last part, where it is not the ID's canonical decimal ("007").
+    pub odd_path: Option<Vec<u8>>,
+    /// The revision of its last change.
+    pub mod_revision: Revision,
+    /// Its lease; Cilium's masters have none.
+    pub lease: Option<LeaseId>,
+}
+
+/// `<base>/value/<key>/<node>`: what says that a node uses a key's ID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The key.
+    pub key: KeyIndex,
+    /// The node's name, in [`Survey::nodes`].
+    pub node: u32,
+    /// The ID it names; `None` where its value is no ID.
+    pub id: Option<Id>,
+    /// The revision of its last change.
+    pub mod_revision: Revision,
+    /// Its lease; `None` for a permanent one.
+    pub lease: Option<LeaseId>,
+}
+
+/// Why a key below the base is nothing an allocator writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strange {
+    /// Below `id/`, but its last part is no ID.
+    MasterPath,
+    /// Below `value/`, but without a key or a node.
+    ReferencePath,
+}
+
+/// Everything below a base's `id/` and `value/`.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// What it was read at.
+    pub revision: Revision,
+    /// All masters, by ID.
+    pub masters: Vec<Master>,
+    /// All references, by key and node.
+    pub references: Vec<Reference>,
+    /// All keys, of masters and references.
+    pub keys: Names,
+    /// All nodes' names.
+    pub nodes: Names,
+    /// What is there and is neither: the path, and why.
+    pub strange: Vec<(Vec<u8>, Strange)>,
+}
+
+impl Survey {
+    /// Takes one key from below `id/`.
+    pub fn take_master(&mut self, layout: &Layout, kv: &KeyValue) {
+        let Some(id) = layout.parse_master(&kv.key) else {
+            return self.strange.push((kv.key.clone(), Strange::MasterPath));
+        };
+        let odd = kv.key != layout.master(id);
+        let last = kv.key.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        self.masters.push(Master {
+            id,
+            key: self.keys.index(&kv.value),
+            odd_path: odd.then(|| last.to_vec()),
+            mod_revision: kv.mod_revision,
+            lease: kv.lease,
+        });
+    }
+
+    /// Takes one key from below `value/`.
+    pub fn take_reference(&mut self, layout: &Layout, kv: &KeyValue) {
+        let Some((key, node)) = layout.parse_reference(&kv.key) else {
+            return self.strange.push((kv.key.clone(), Strange::ReferencePath));
+        };
+        self.references.push(Reference {
+            key: self.keys.index(key),
+            node: self.nodes.index(node),
+            id: Id::parse(&kv.value),
+            mod_revision: kv.mod_revision,
+            lease: kv.lease,
+        });
+    }
+
+    /// Puts everything in order, once all of it was taken.
+    pub fn sort(&mut self) {
+        self.masters.sort_by(|one, other| (one.id, &one.odd_path).cmp(&(other.id, &other.odd_path)));
+        self.references.sort_by_key(|reference| (reference.key, reference.node));
+    }
+
+    /// The references of a key: exactly its own, never those of a longer key.
+    pub fn references_of(&self, key: KeyIndex) -> &[Reference] {
+        let first = self.references.partition_point(|reference| reference.key < key);
+        let behind = self.references.partition_point(|reference| reference.key <= key);
+        &self.references[first..behind]
+    }
+
+    /// The references that keep a master: those of its key that name its ID. One whose value is no ID keeps every
+    /// master of its key, for nobody can tell which it means.
+    pub fn users<'a>(&'a self, master: &Master) -> impl Iterator<Item = &'a Reference> {
+        let id = master.id;
+        self.references_of(master.key).iter().filter(move |reference| reference.id.is_none_or(|named| named == id))
+    }
+
+    /// The masters of an ID; more than one only where somebody wrote paths such as `id/007`.
+    pub fn masters_of(&self, id: Id) -> &[Master] {
+        let first = self.masters.partition_point(|master| master.id < id);
+        let behind = self.masters.partition_point(|master| master.id <= id);
+        &self.masters[first..behind]
+    }
+
+    /// How many masters each key has, by the key's index.
+    pub fn masters_per_key(&self) -> Vec<u32> {
+        let mut counts = vec![0; self.keys.len()];
+        for master in &self.masters {
+            counts[master.key as usize] += 1;
+        }
+        counts
+    }
+}
+
+/// Reads everything below the base at one revision; holds it all. `read` is told the number of keys of each page.
+///
+/// # Errors
+/// Whatever kept an answer away, and a revision that was compacted meanwhile.
+pub async fn survey(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<Survey, Error> {
+    let mut survey = Survey::default();
+    survey.revision = each(store, &layout.masters(), 0, |kv| survey.take_master(layout, kv), &mut read).await?;
+    let at = survey.revision;
+    each(store, &layout.references(), at, |kv| survey.take_reference(layout, kv), &mut read).await?;
+    survey.sort();
+    Ok(survey)
+}
+
+/// Shows every key of the range, at the revision or, for 0, at the present one, which it gives.
+pub(super) async fn each(
+    store: &Store,
+    range: &KeyRange,
+    revision: Revision,
+    mut take: impl FnMut(&KeyValue),
+    read: &mut impl FnMut(u64),
+) -> Result<Revision, Error> {
+    let mut reader = store.read(range, ReadOptions { revision, ..ReadOptions::default() });
+    while let Some(page) = reader.next().await? {
+        page.iter().for_each(&mut take);
+        read(page.len() as u64);
+    }
+    Ok(reader.revision())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn surveyed(pairs: &[(&str, &str)]) -> Survey {
+        let layout = Layout::new(b"b").unwrap();
+        let mut survey = Survey::default();
+        for (path, value) in pairs {
+            let kv = KeyValue { key: (*path).into(), value: (*value).into(), ..KeyValue::default() };
+            if path.starts_with("b/id/") {
+                survey.take_master(&layout, &kv);
+            } else {
+                survey.take_reference(&layout, &kv);
+            }
+        }
+        survey.sort();
+        survey
+    }
+
+    fn users(survey: &Survey, id: u64) -> Vec<String> {
+        let master = &survey.masters_of(Id::new(id).unwrap())[0];
+        let name = |reference: &Reference| String::from_utf8_lossy(survey.nodes.text(reference.node)).into_owned();
+        survey.users(master).map(name).collect()
+    }
+
+    #[test]
+    fn only_a_key_s_own_references_keep_its_master() {
+        let survey = surveyed(&[
+            ("b/id/7", "foo"),
+            ("b/id/8", "foo/bar"),
+            ("b/value/foo/bar/n1", "8"),
+            ("b/value/foo/n2", "7"),
+            ("b/value/foo/bar", "7"),
+        ]);
+        assert_eq!(users(&survey, 7), ["n2", "bar"]);
+        assert_eq!(users(&survey, 8), ["n1"]);
+    }
+
+    #[test]
+    fn a_reference_to_another_id_keeps_no_master_and_an_unreadable_one_keeps_all() {
+        let survey = surveyed(&[
+            ("b/id/7", "a"),
+            ("b/id/9", "a"),
+            ("b/value/a/n1", "9"),
+            ("b/id/5", "b"),
+            ("b/value/b/n2", "x"),
+        ]);
+        assert_eq!(users(&survey, 7), [""; 0]);
+        assert_eq!(users(&survey, 9), ["n1"]);
+        assert_eq!(users(&survey, 5), ["n2"]);
+        assert_eq!(survey.masters_per_key()[survey.keys.find(b"a").unwrap() as usize], 2);
+    }
+
+    #[test]
+    fn hostile_content_is_told_apart() {
+        let survey = surveyed(&[
+            ("b/id/invalid", "x"),
+            ("b/id/", "x"),
+            ("b/id/0", "x"),
+            ("b/id/007", ""),
+            ("b/value/x", "1"),
+            ("b/value//n", "1"),
+        ]);
+        assert_eq!(survey.strange.len(), 5);
+        assert_eq!(survey.masters.len(), 1);
+        assert_eq!(survey.masters[0].odd_path.as_deref(), Some(b"007".as_slice()));
+        assert_eq!(survey.keys.text(survey.masters[0].key), b"");
+    }
+}

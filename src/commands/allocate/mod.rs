@@ -1,0 +1,3 @@
+//! `kvadm allocate`.
+
+pub mod scope;

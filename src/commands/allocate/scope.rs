@@ -1,0 +1,60 @@
+//! The options that say which allocator is meant. `gc ids` and `gc locks` share them.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use crate::allocator::{DEFAULT_BASE, IdRange, Layout};
+use crate::cli::bytes_of;
+use crate::error::Failure;
+
+/// Where an allocator keeps its keys.
+#[derive(Args, Clone, Debug)]
+pub struct Base {
+    /// What the allocator's keys begin with
+    #[arg(long, value_name = "PREFIX", default_value = DEFAULT_BASE, help_heading = "Allocator")]
+    base: OsString,
+}
+
+impl Base {
+    /// The paths below it.
+    ///
+    /// # Errors
+    /// A usage error for a base that Cilium's path cleaning would alter.
+    pub fn layout(&self) -> Result<Layout, Failure> {
+        Layout::new(&bytes_of(&self.base)).map_err(|error| Failure::usage(format!("--base: {error}")))
+    }
+}
+
+/// Which IDs an allocator gives away.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Ids {
+    /// The smallest ID
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = parse_number, help_heading = "Allocator")]
+    min: u64,
+    /// The largest ID
+    #[arg(long, value_name = "N", default_value_t = 65535, value_parser = parse_number, help_heading = "Allocator")]
+    max: u64,
+    /// Bits set in every ID on top, such as a cluster's ID shifted left by 16; decimal or 0x…
+    #[arg(long, value_name = "BITS", default_value_t = 0, value_parser = parse_number, help_heading = "Allocator")]
+    prefix_mask: u64,
+}
+
+impl Ids {
+    /// The IDs.
+    ///
+    /// # Errors
+    /// A usage error for a range without an ID.
+    pub fn range(&self) -> Result<IdRange, Failure> {
+        IdRange::new(self.min, self.max, self.prefix_mask)
+            .map_err(|error| Failure::usage(error.to_string()).hint("see --min, --max and --prefix-mask"))
+    }
+}
+
+fn parse_number(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| error.to_string())
+}
