@@ -2,6 +2,9 @@
 //! runs the built binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod allocate_check;
+mod allocate_read;
+mod allocate_watch;
 mod auth;
 mod bulk;
 mod completions;

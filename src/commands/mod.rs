@@ -35,6 +35,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Watch(args) => watch::run(ctx, &args).await,
         Command::Lock(args) => lock::run(ctx, &args).await,
         Command::Lease(args) => lease::run(ctx, &args).await,
+        Command::Allocate(args) => allocate::run(ctx, &args).await,
         Command::Txn(args) => txn::run(ctx, &args).await,
         Command::Status(args) => status::run(ctx, &args).await,
         Command::Config(args) => config::run(ctx, &args),

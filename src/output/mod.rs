@@ -1,5 +1,6 @@
 //! The only place that writes. Data goes to stdout, everything else to stderr.
 
+mod allocations;
 pub mod answers;
 pub mod bytes;
 mod event;
@@ -20,6 +21,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use allocations::{AllocationEvent, FoundRow, IdRow, KeyOfRow, NodeRow, ProblemRow};
 pub use answers::{
     Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly, SettingRow,
     StatusAnswer, TxnAnswer,

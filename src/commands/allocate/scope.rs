@@ -1,12 +1,13 @@
 //! The options that say which allocator is meant. `gc ids` and `gc locks` share them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::Args;
 
-use crate::allocator::{DEFAULT_BASE, IdRange, Layout};
-use crate::cli::bytes_of;
+use crate::allocator::{DEFAULT_BASE, IdRange, Layout, check_key};
+use crate::cli::{KeyText, bytes_of};
 use crate::error::Failure;
+use crate::output::bytes;
 
 /// Where an allocator keeps its keys.
 #[derive(Args, Clone, Debug)]
@@ -17,6 +18,11 @@ pub struct Base {
 }
 
 impl Base {
+    /// As it was given, for messages.
+    pub fn text(&self) -> String {
+        bytes::escape(&bytes_of(&self.base))
+    }
+
     /// The paths below it.
     ///
     /// # Errors
@@ -48,6 +54,27 @@ impl Ids {
     pub fn range(&self) -> Result<IdRange, Failure> {
         IdRange::new(self.min, self.max, self.prefix_mask)
             .map_err(|error| Failure::usage(error.to_string()).hint("see --min, --max and --prefix-mask"))
+    }
+}
+
+/// The bytes of an allocator's key.
+///
+/// # Errors
+/// A usage error for a bad escape, and for a key that Cilium's path cleaning would alter.
+pub fn key(text: KeyText, given: &OsStr) -> Result<Vec<u8>, Failure> {
+    let key = text.bytes(given)?;
+    checked(key)
+}
+
+/// The key, if it can be one.
+///
+/// # Errors
+/// A usage error for a key that Cilium's path cleaning would alter.
+pub fn checked(key: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    match check_key(&key) {
+        Ok(()) => Ok(key),
+        Err(error) => Err(Failure::usage(format!("the key '{}' {error}", bytes::escape(&key)))
+            .hint("two keys could become one and share an ID; write the key as it is kept")),
     }
 }
 
