@@ -85,6 +85,13 @@ revisions, versions and counts are numbers. What is absent is left out.
   status --revision  revision
   lock NAME        key, revision, token, lease, ttl, shared
   lock --list      name, state, order, mode, shared, lease, left, ttl, create_revision, key
+  allocate get     id, key, nodes (their number), state, store; of lookup: id, key, store
+  allocate list    id, key, nodes: node, lease, ttl, left (with --ttl); state, left, store
+  allocate watch   event: created, modified or deleted, with id, key, prev_key, mod_revision; a
+                   deleted ID has the key it had, none where that is not known any more;
+                   list-done and status as of watch
+  allocate check   severity, problem, id, key, text, repair (restore or restored), keys: key
+                   IDs are decimal texts; store is absent for the command's own
   config           key, value, source
 
 What 'list -o json' prints, 'put --from' takes. An error is one object on stderr: error,

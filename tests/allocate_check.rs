@@ -226,7 +226,7 @@ fn a_signal_leaves_no_lock_behind() {
     let waiting = base.kvadm("check", &["--repair", "--yes"]).spawn();
     eventually("the repair to queue", SOON, || base.dump().matches("locks/k;/").count() == 2);
     waiting.signal(nix::sys::signal::Signal::SIGINT);
-    waiting.wait().signal(nix::sys::signal::Signal::SIGINT);
+    waiting.wait().signal(nix::sys::signal::Signal::SIGINT).within(Duration::from_secs(8));
     assert_eq!(base.dump().matches("locks/k;/").count(), 1, "{}", base.dump());
     agent.signal(nix::sys::signal::Signal::SIGTERM);
     agent.wait().signal(nix::sys::signal::Signal::SIGTERM);

@@ -2,9 +2,11 @@
 //!
 //! Wire format: as `pkg/allocator` of Cilium has it, whose agents do the same for the keys they use (`UpdateKey`).
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::{Id, Layout};
 use crate::kvstore::{
@@ -35,7 +37,8 @@ pub enum Repaired {
 }
 
 /// Writes the master of an ID that references of this key name, while they do, and if the ID has none. The lock is taken
-/// on a lease that somebody else keeps alive, and given back; it is waited for at most so long.
+/// on a lease that somebody else keeps alive, and given back; it is waited for at most so long, and not any more once
+/// `stop` is cancelled.
 ///
 /// # Errors
 /// Whatever kept an answer away. The lock may still be there and goes with its lease.
@@ -45,10 +48,11 @@ pub async fn restore_master(
     lease: LeaseId,
     (id, key): (Id, &[u8]),
     wait: Duration,
+    stop: &CancellationToken,
 ) -> Result<Repaired, Error> {
     let entry = store.enqueue(&layout.key_lock(key), lease, false).await?;
     let lock = Lock { path: [&layout.key_lock(key), b"/".as_slice(), lease.to_string().as_bytes()].concat(), entry };
-    let done = match turn(store, &lock.entry, wait).await? {
+    let done = match turn(store, &lock.entry, wait, stop).await? {
         None => write(store, layout, &lock, id, key).await?,
         Some(not) => not,
     };
@@ -75,15 +79,23 @@ impl Lock {
 }
 
 /// Waits until the lock is held; says why it is not.
-async fn turn(store: &Store, entry: &Entry, wait: Duration) -> Result<Option<Repaired>, Error> {
+async fn turn(
+    store: &Store,
+    entry: &Entry,
+    wait: Duration,
+    stop: &CancellationToken,
+) -> Result<Option<Repaired>, Error> {
     if entry.first {
         return Ok(None);
     }
-    let mut before = Vec::new();
-    let held = timeout(wait, store.wait_turn(entry, |blocker| before.clone_from(&blocker.key))).await;
-    match held {
-        Ok(held) => Ok((!held?).then_some(Repaired::Lost)),
-        Err(_) => Ok(Some(Repaired::Busy(before))),
+    let before = RefCell::new(Vec::new());
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Error::Interrupted { op: "lock", unknown: false }),
+        held = store.wait_turn(entry, |blocker| before.borrow_mut().clone_from(&blocker.key)) => {
+            Ok((!held?).then_some(Repaired::Lost))
+        }
+        () = sleep(wait) => Ok(Some(Repaired::Busy(before.take()))),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::scope::{Base, Ids};
 use crate::allocator::{Id, IdRange, Layout, Problem, Repaired, Severity, problems, restore_master, survey};
 use crate::cli::parse_duration;
@@ -19,7 +21,7 @@ const CLEANUP: Duration = Duration::from_secs(5);
 const REPAIRABLE: &str = "restore";
 const REPAIRED: &str = "restored";
 
-/// Check masters and references, and repair what can be repaired safely
+/// Check masters and references, and repair what can be repaired safely.
 ///
 /// Errors: shared-id, missing-master, wrong-master, unreadable-value. Warnings: empty-master, duplicate-master,
 /// leased-master, odd-path, out-of-range, altered-key, unreadable-path. Information, with --all: unused-master. Ends
@@ -155,7 +157,10 @@ impl Check<'_> {
         let (mut restored, mut failed) = (0, 0);
         for problem in repairs {
             let (Some(id), Some(key)) = (problem.id, &problem.key) else { continue };
-            let done = restore_master(self.ctx.store(), &self.layout, lease, (id, key), self.args.wait).await;
+            let left = self.ctx.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let wait = left.map_or(self.args.wait, |left| left.min(self.args.wait));
+            let stop = self.ctx.signals.cancel();
+            let done = restore_master(self.ctx.store(), &self.layout, lease, (id, key), wait, stop).await;
             progress.inc(1);
             match done {
                 Ok(Repaired::Done) => {

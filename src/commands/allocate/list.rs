@@ -19,7 +19,7 @@ const AT_ONCE: usize = 16;
 /// Unreadable keys that are warned of one by one.
 const WARNED: usize = 20;
 
-/// List IDs with their key, the number of nodes that use them, and their state
+/// List IDs with their key, the number of nodes that use them, and their state.
 ///
 /// Sorted by ID. in-use: nodes refer to it; unused: none does; duplicate: its key has another ID, which counts;
 /// orphan: nodes refer to it, and no master says that it is their key's. Everything below the base is read at one

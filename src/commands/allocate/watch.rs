@@ -13,7 +13,7 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Revision};
 use crate::output::{AllocationEvent, Kind, bytes};
 
-/// Watch IDs being created, modified and deleted
+/// Watch IDs being created, modified and deleted.
 ///
 /// Masters alone are watched, not the nodes' references. A deleted ID is told with the key it had, as long as that is
 /// not compacted away. The stream resumes by itself; if what was missed has been compacted, --sync tells the
