@@ -143,7 +143,15 @@ impl Locks {
         let uses = Uses::default();
         let mut locked = Locked { key: key.to_vec(), lock: self.path(key), revision: entry.guard.revision, uses };
         if !entry.first {
-            match timeout(limit, self.store.wait_turn(&entry, |blocker| waiting(&blocker.key))).await {
+            let turn = self.store.wait_turn(&entry, |blocker| waiting(&blocker.key));
+            let turn = async {
+                tokio::select! {
+                    biased;
+                    error = self.store.ended("lock") => Err(error),
+                    turn = turn => turn,
+                }
+            };
+            match timeout(limit, turn).await {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => return Ok(Wait::Lost),
                 Ok(Err(error)) => return Err(error),
