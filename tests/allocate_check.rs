@@ -231,3 +231,42 @@ fn a_signal_leaves_no_lock_behind() {
     agent.signal(nix::sys::signal::Signal::SIGTERM);
     agent.wait().signal(nix::sys::signal::Signal::SIGTERM);
 }
+
+/// The whole life of an ID, by kvadm's own hand.
+#[test]
+fn an_id_that_lost_its_master_keeps_its_key() {
+    let base = Base::fresh();
+    let new = |node: &str, key: &str| base.run("new", &["--node", node, key]).ok().stdout_text();
+    assert_eq!((new("n1", "a;"), new("n2", "a;"), new("n1", "a;/b")), ("256\n".into(), "256\n".into(), "257\n".into()));
+    base.run("list", &[]).ok().out("256\ta;\t2\tin-use\n257\ta;/b\t1\tin-use\n");
+    base.run("check", &["--all"]).ok().out_empty();
+    base.delete("id/256");
+    base.run("get", &["a;"]).code(1).err_has("references of a; name the ID 256");
+    assert_eq!(problems(base.run("check", &["-o", "json"]).code(1)), ["missing-master 256 a;"]);
+    // Its references still keep the ID from being given to another key.
+    assert_eq!(new("n3", "c;"), "258\n");
+    base.run("check", &["--repair", "--yes"]).ok();
+    assert_eq!(new("n3", "a;"), "256\n");
+    base.run("release", &["--node", "n1", "a;/b"]).ok();
+    base.run("list", &["--unused"]).ok().out("257\ta;/b\t0\tunused\n");
+    assert_eq!(leases_on(&base), 0);
+}
+
+#[test]
+fn a_repair_within_a_namespace_stays_in_it() {
+    let base = Base::fresh();
+    base.write(&[("value/k;/n1", "300")]);
+    let (namespace, rest) = base.path.rsplit_once('/').unwrap();
+    let name = format!("{}/locks/k;", base.path);
+    let mut agent = Kvadm::new().endpoint(shared()).args(["lock", &name, "-o", "json"]).spawn();
+    agent.next_line().unwrap();
+    let within = Kvadm::new().endpoint(shared()).args(["--namespace", &format!("{namespace}/")]);
+    let waiting = within.args(["allocate", "check", "--base", rest, "--repair", "--yes", "-o", "json"]).spawn();
+    // Somebody who knows of no namespace excludes it all the same.
+    eventually("the repair to queue", SOON, || base.dump().matches("locks/k;/").count() == 2);
+    assert!(!base.dump().contains("id/300"));
+    agent.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(problems(waiting.wait().ok()), ["missing-master 300 k;"]);
+    agent.wait().signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(base.dump(), "id/300=k;\nvalue/k;/n1=300\n");
+}

@@ -105,7 +105,10 @@ fn what_two_cilium_nodes_left_is_read() {
 fn what_has_no_id_ends_with_1() {
     let base = two_nodes();
     base.run("get", &["k8s:app=we"]).code(1).out_empty().err_has("the key k8s:app=we has no ID");
-    base.run("get", &["nobody", WEB]).code(1).out(&format!("64554\t{WEB}\t1\tin-use\n")).err_has("the key nobody has no ID");
+    base.run("get", &["nobody", WEB])
+        .code(1)
+        .out(&format!("64554\t{WEB}\t1\tin-use\n"))
+        .err_has("the key nobody has no ID");
     base.run("lookup", &["380"]).code(1).out_empty().err_has("the ID 380 has no key");
     base.run("lookup", &["380", "379"]).code(1).out(&format!("379\t{WEB_DEFAULT}\n"));
     for bad in ["0", "-1", "0x10", "", "18446744073709551616", "abc"] {
@@ -152,9 +155,9 @@ fn of_several_masters_the_one_in_use_is_the_key_s_then_the_smallest() {
     base.write(&[("id/10", "a"), ("id/9", "a"), ("id/100", "a"), ("id/20", "b"), ("id/8", "b")]);
     base.write(&[("value/a/n1", "100")]);
     base.run("get", &["a", "b"]).ok().out("100\ta\t1\tin-use\n8\tb\t0\tunused\n");
-    base.run("list", &[]).ok().out(
-        "8\tb\t0\tunused\n9\ta\t0\tduplicate\n10\ta\t0\tduplicate\n20\tb\t0\tduplicate\n100\ta\t1\tin-use\n",
-    );
+    base.run("list", &[])
+        .ok()
+        .out("8\tb\t0\tunused\n9\ta\t0\tduplicate\n10\ta\t0\tduplicate\n20\tb\t0\tduplicate\n100\ta\t1\tin-use\n");
     base.run("list", &["--unused", "--key-prefix", "a"]).ok().out("9\ta\t0\tduplicate\n10\ta\t0\tduplicate\n");
     base.run("list", &["--state", "unused,in-use"]).ok().out("8\tb\t0\tunused\n100\ta\t1\tin-use\n");
 }

@@ -2,6 +2,7 @@
 //! runs the built binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod allocate;
 mod allocate_check;
 mod allocate_read;
 mod allocate_watch;

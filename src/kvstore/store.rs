@@ -12,7 +12,7 @@ use tower::util::BoxCloneSyncService;
 
 use super::channel::Sticky;
 use super::limiter::Limiter;
-use super::{ConnectOptions, Endpoint, Notice, Session};
+use super::{ConnectOptions, Endpoint, Error, Notice, Session};
 
 /// The largest answer that is taken in one piece, in bytes. A page that would be larger is asked for in halves.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -82,6 +82,21 @@ impl Store {
     /// The same store under another token: what is in flight ends when that one is cancelled.
     pub fn with_cancel(&self, cancel: CancellationToken) -> Self {
         Self { inner: self.inner.clone(), session: Session { cancel, ..self.session.clone() } }
+    }
+
+    /// Waits until the user or the deadline ends the command; what to say of the operation then.
+    pub async fn ended(&self, op: &'static str) -> Error {
+        let over = async {
+            match self.session.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.session.cancel.cancelled() => Error::Interrupted { op, unknown: false },
+            () = over => Error::Deadline { op, last: None },
+        }
     }
 
     /// The options this store was made with.

@@ -11,7 +11,7 @@ mod stream;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Error, KeyRange, KeyValue, Notice, Refusal, Revision, Store};
 
@@ -116,18 +116,10 @@ impl Watcher {
     /// # Errors
     /// The end of the session, or a refusal that no second try mends. Everything else is waited out.
     pub async fn next(&mut self) -> Result<Watched, Error> {
-        const OP: &str = "watch";
-        let session = self.store.session.clone();
-        let over = async {
-            match session.deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
+        let store = self.store.clone();
         tokio::select! {
             biased;
-            () = session.cancel.cancelled() => Err(Error::Interrupted { op: OP, unknown: false }),
-            () = over => Err(Error::Deadline { op: OP, last: None }),
+            error = store.ended("watch") => Err(error),
             told = self.step() => told,
         }
     }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{FoundRow, bytes};
 
-/// Show the IDs of keys.
+/// Show which IDs keys have.
 ///
 /// A key's ID is the one that its references name and whose master says the key; where there is none, the masters are
 /// read, all of them and once, for one without references. Of several IDs the one in use is shown, then the smallest.

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::KeyOfRow;
 
-/// Show the keys of IDs.
+/// Show which keys IDs stand for.
 ///
 /// The masters are read, all at one revision. Another store is asked for what the ones before it do not know; where it
 /// cannot be reached then, that is an error. Ends with 1 if an ID has no key. One ID prints the key alone.

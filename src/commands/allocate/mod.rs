@@ -2,10 +2,15 @@
 
 mod check;
 mod get;
+mod hold;
 mod list;
 mod lookup;
+mod new;
+mod release;
 mod remote;
+mod renew;
 pub mod scope;
+mod wanted;
 mod watch;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -15,14 +20,17 @@ use crate::error::{Exit, Failure};
 
 /// Allocate cluster-wide IDs for keys, byte compatible with Cilium's kvstore allocator.
 ///
-/// Below the base, id/<ID> is an ID's master and holds the key; value/<key>/<node> holds the ID and says that the node
-/// uses it; locks/<key> is the lock under which a key gets its ID. A master that no node refers to is unused.
+/// The same key has the same ID whoever asks, and two keys never share one. Each node that uses a key leaves a
+/// reference; an ID that no reference names is collected by 'kvadm gc ids'. Below the base, id/<ID> is an ID's master and
+/// holds the key; value/<key>/<node> is a reference and holds the ID; locks/<key> is the lock under which a key gets its
+/// ID.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
-  kvadm allocate list
-  kvadm allocate get 'k8s:app=web;'
-  kvadm allocate check --min 256 --max 65535")]
+  kvadm allocate new web
+  kvadm allocate hold web -- sh -c 'echo $KVADM_ID'
+  kvadm allocate list --unused
+  kvadm allocate release web")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -30,31 +38,29 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    #[command(name = "get")]
-    #[allow(missing_docs)]
+    New(new::Args),
     Get(get::Args),
-    #[command(name = "lookup")]
-    #[allow(missing_docs)]
     Lookup(lookup::Args),
-    #[command(name = "list")]
-    #[allow(missing_docs)]
+    Renew(renew::Args),
+    Release(release::Args),
+    Hold(hold::Args),
     List(list::Args),
-    #[command(name = "watch")]
-    #[allow(missing_docs)]
     Watch(watch::Args),
-    #[command(name = "check")]
-    #[allow(missing_docs)]
     Check(check::Args),
 }
 
 /// Runs the verb.
 ///
 /// # Errors
-/// Wrong usage, a condition that did not hold, or whatever kept an answer away.
+/// Wrong usage, keys without an ID, a condition that did not hold, or whatever kept an answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.action {
+        Action::New(args) => new::run(ctx, args).await,
         Action::Get(args) => get::run(ctx, args).await,
         Action::Lookup(args) => lookup::run(ctx, args).await,
+        Action::Renew(args) => renew::run(ctx, args).await,
+        Action::Release(args) => release::run(ctx, args).await,
+        Action::Hold(args) => hold::run(ctx, args).await,
         Action::List(args) => list::run(ctx, args).await,
         Action::Watch(args) => watch::run(ctx, args).await,
         Action::Check(args) => check::run(ctx, args).await,

@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 
 use clap::Args;
 
-use crate::allocator::{DEFAULT_BASE, IdRange, Layout, check_key};
+use crate::allocator::{DEFAULT_BASE, IdRange, Layout, check_key, check_node};
 use crate::cli::{KeyText, bytes_of};
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 use crate::output::bytes;
 
 /// Where an allocator keeps its keys.
@@ -54,6 +54,31 @@ impl Ids {
     pub fn range(&self) -> Result<IdRange, Failure> {
         IdRange::new(self.min, self.max, self.prefix_mask)
             .map_err(|error| Failure::usage(error.to_string()).hint("see --min, --max and --prefix-mask"))
+    }
+}
+
+/// Whose references are meant.
+#[derive(Args, Clone, Debug)]
+pub struct Node {
+    /// The node whose references they are, such as its IP address [default: the host's name]
+    #[arg(long, value_name = "NAME", help_heading = "Allocator")]
+    node: Option<OsString>,
+}
+
+impl Node {
+    /// Its name.
+    ///
+    /// # Errors
+    /// A usage error for a name that cannot be the last part of a path.
+    pub fn name(&self) -> Result<Vec<u8>, Failure> {
+        let name = match &self.node {
+            Some(name) => name.clone(),
+            None => nix::unistd::gethostname()
+                .map_err(|error| Failure::new(Exit::Bug, format!("cannot read the host's name: {error}")))?,
+        };
+        let name = bytes_of(&name);
+        check_node(&name).map_err(|error| Failure::usage(format!("--node: '{}' {error}", bytes::escape(&name))))?;
+        Ok(name)
     }
 }
 
