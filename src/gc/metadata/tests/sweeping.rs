@@ -157,8 +157,8 @@ fn what_changed_is_left_and_the_rest_goes() {
     type Change = fn(&mut Tree);
     const BLOB: &str = "/containerd/v1/ns1/content/blob";
     let changes: [(&str, Change, Fate, Fate); 6] = [
-        ("modified", |tree| drop(tree.put(&format!("{BLOB}/leased/size"), "2")), Fate::Changed, Fate::HeldBack),
-        ("added", |tree| drop(tree.put(&format!("{BLOB}/leased/updatedat"), "")), Fate::Changed, Fate::HeldBack),
+        ("modified", |tree| _ = tree.put(&format!("{BLOB}/leased/size"), "2"), Fate::Changed, Fate::HeldBack),
+        ("added", |tree| _ = tree.put(&format!("{BLOB}/leased/updatedat"), ""), Fate::Changed, Fate::HeldBack),
         (
             "recreated",
             |tree| {
@@ -180,8 +180,8 @@ fn what_changed_is_left_and_the_rest_goes() {
             Fate::Removed,
             Fate::Removed,
         ),
-        ("a field less", |tree| drop(tree.delete(&format!("{BLOB}/leased/size"))), Fate::Removed, Fate::Removed),
-        ("a neighbour", |tree| drop(tree.content("ns1", "leased2", &[])), Fate::Removed, Fate::Removed),
+        ("a field less", |tree| _ = tree.delete(&format!("{BLOB}/leased/size")), Fate::Removed, Fate::Removed),
+        ("a neighbour", |tree| _ = tree.content("ns1", "leased2", &[]), Fate::Removed, Fate::Removed),
     ];
     for (what, change, leased, below) in changes {
         let mut tree = store();
@@ -199,10 +199,11 @@ fn what_changed_is_left_and_the_rest_goes() {
 #[test]
 fn a_lease_that_was_renewed_keeps_what_it_holds() {
     let expire = "/containerd/v1/ns1/leases/over/labels/containerd.io/gc.expire";
-    let changes: [(&str, fn(&mut Tree, &str)); 2] = [
-        ("renewed", |tree, key| drop(tree.put(key, hours(1).to_string()))),
+    type Change = fn(&mut Tree, &str);
+    let changes: [(&str, Change); 2] = [
+        ("renewed", |tree, key| _ = tree.put(key, hours(1).to_string())),
         // Nothing newer is there to be seen: the exact compare of the label sees it.
-        ("withdrawn", |tree, key| drop(tree.delete(key))),
+        ("withdrawn", |tree, key| _ = tree.delete(key)),
     ];
     for (what, change) in changes {
         for guard in [Guard::Object, Guard::Scope] {

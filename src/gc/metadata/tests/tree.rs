@@ -1,7 +1,7 @@
 //! A key space in memory with etcd's rules for transactions, and a containerd store in it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::gc::metadata::mark::{Marking, mark};
 use crate::gc::metadata::model::{Folder, Model, ObjectId};
@@ -20,7 +20,10 @@ pub struct Tree {
 }
 
 pub fn schema(name: &str) -> Arc<Schema> {
-    Arc::new(Schema::parse(Schema::built_in(name).unwrap(), name).unwrap())
+    static READ: Mutex<BTreeMap<String, Arc<Schema>>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap();
+    let parse = || Arc::new(Schema::parse(Schema::built_in(name).unwrap(), name).unwrap());
+    Arc::clone(read.entry(name.to_owned()).or_insert_with(parse))
 }
 
 pub fn custom(text: &str) -> Arc<Schema> {
