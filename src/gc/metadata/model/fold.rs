@@ -80,6 +80,11 @@ impl Folder {
         self.model.revision = revision;
     }
 
+    /// How much was taken.
+    pub fn totals(&self) -> Totals {
+        self.model.totals
+    }
+
     /// Takes one key.
     ///
     /// # Errors
