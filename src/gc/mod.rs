@@ -1,0 +1,3 @@
+//! Garbage collection: plans and sweeps over [`kvstore`](crate::kvstore).
+
+pub mod metadata;
