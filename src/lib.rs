@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod error;
+pub mod gc;
 pub mod kvstore;
 pub mod manual;
 pub mod output;
