@@ -92,6 +92,12 @@ revisions, versions and counts are numbers. What is absent is left out.
                    list-done and status as of watch
   allocate check   severity, problem, id, key, text, repair (restore or restored), keys: key
                    IDs are decimal texts; store is absent for the command's own
+  gc               a row for each candidate: state (garbage, young; removed, changed, busy,
+                   failed), key, why, error, and
+                   locks: lease, left, ttl, waiting, seen (seconds), create_revision
+  gc, at the end on stderr; with --every a line a round on stdout
+                   time, round, kind, revision, looked_at, garbage, young, skipped, agreed,
+                   removed, changed, busy, failed, took_ms, error
   config           key, value, source
 
 What 'list -o json' prints, 'put --from' takes. An error is one object on stderr: error,
@@ -147,6 +153,26 @@ machine, a frozen cgroup), that left its process group, or whose lock somebody t
 can act beside the next holder. That is what the fencing token is for: KVADM_LOCK_REV grows from
 holder to holder, and 'put --if-locked' and its like do nothing once the lock is lost. What is
 written elsewhere has to be checked there. The exit code is 5 then.",
+    ),
+    (
+        "COLLECTING",
+        "\
+'gc' looks at everything of its kind at one revision and plans. A plan is a JSON file with one
+candidate a line: key, why, when it was first seen, and the facts that its removal compares. It
+may be read, compared and shortened; it holds keys, so it is written for its owner alone.
+
+--apply removes what this look and an earlier one have both, with the same facts: every plan of
+--since, or the look that the same run made --grace before, or the round before with --every. A
+plan of another kind, cluster, schema or of other keys is refused with 5, and a file that is no
+plan with 2. Each removal is a transaction that compares its facts: what changed meanwhile is
+skipped and counted, and what somebody has locked too; neither is an error. What fails does not
+keep the rest from going, and ends with 6. What is wrong with the store ends the run, or the
+round.
+
+Without --apply it ends with 1 if there is garbage that every earlier look has too. More than
+--max-delete or --max-percent: nothing goes, and 5. With --every a signal ends it between two
+removals; a store that is away fails the round and not the service, and what was seen before
+counts when it is back. --save keeps the last look, for the --since of the next start.",
     ),
     (
         "OUTPUT",

@@ -13,6 +13,8 @@ mod config;
 mod delete;
 mod errors;
 mod failover;
+mod gc_frame;
+mod gc_locks;
 mod generated;
 mod get;
 mod harness;

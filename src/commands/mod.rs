@@ -4,6 +4,7 @@ pub mod allocate;
 pub mod completions;
 pub mod config;
 pub mod delete;
+pub mod gc;
 pub mod get;
 pub mod lease;
 pub mod list;
@@ -36,6 +37,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Lock(args) => lock::run(ctx, &args).await,
         Command::Allocate(args) => allocate::run(ctx, &args).await,
         Command::Lease(args) => lease::run(ctx, &args).await,
+        Command::Gc(args) => gc::run(ctx, &args).await,
         Command::Txn(args) => txn::run(ctx, &args).await,
         Command::Status(args) => status::run(ctx, &args).await,
         Command::Config(args) => config::run(ctx, &args),

@@ -1,3 +1,19 @@
-//! Garbage collection: plans and sweeps over [`kvstore`](crate::kvstore).
+//! Garbage collection: looking, planning, and removing what two looks agree on, over the store. Planning is pure.
+//!
+//! Every kind of garbage has the same grammar: a look gives a [`Plan`] of candidates, each with the facts that make it
+//! garbage; what this look and earlier ones agree on may go; and each removal compares those facts in the transaction
+//! that removes.
 
+mod file;
+mod limits;
+pub mod locks;
 pub mod metadata;
+mod moment;
+mod plan;
+mod sweep;
+
+pub use file::PlanError;
+pub use limits::{Limits, OverLimit, Pace};
+pub use moment::Moment;
+pub use plan::{Candidate, Facts, Found, Mismatch, Outcome, Plan, Scope, Skipped};
+pub use sweep::{Answer, each, one_by_one};

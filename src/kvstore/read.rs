@@ -128,6 +128,21 @@ impl Store {
         Ok(Counted { count, revision: if revision == 0 { now } else { revision } })
     }
 
+    /// The ID of the cluster that answers for this key.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn cluster_of(&self, key: &[u8]) -> Result<u64, Error> {
+        let absolute = self.absolute(key);
+        let answer = self
+            .call(Request::read("cluster", &absolute), |client| {
+                let (key, options) = (absolute.clone(), GetOptions::new().with_keys_only());
+                async move { Self::kv(&client).get(key, Some(options)).await }
+            })
+            .await?;
+        Ok(answer.value.header().map_or(0, etcd_client::ResponseHeader::cluster_id))
+    }
+
     /// The store's present revision.
     ///
     /// # Errors

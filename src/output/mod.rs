@@ -5,6 +5,7 @@ mod allocations;
 pub mod answers;
 pub mod bytes;
 mod event;
+mod gc;
 pub mod json;
 mod locks;
 mod progress;
@@ -29,6 +30,7 @@ pub use answers::{
     StatusAnswer, TxnAnswer,
 };
 pub use event::{EventRow, Kind, StatusRow};
+pub use gc::{GcRound, LockGarbageRow, Swept};
 pub use locks::{LockAnswer, LockRow};
 pub use progress::Progress;
 pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value, key_of_record};
@@ -298,6 +300,17 @@ impl Out {
         }
         for hint in &view.hints {
             self.say("hint", "36", hint);
+        }
+    }
+
+    /// Says how a job went: a note in words, or one object in JSON.
+    pub fn summary(&self, record: &dyn Record, words: &str) {
+        if self.shared.format != Format::Json {
+            self.note(words);
+        } else if !self.shared.quiet {
+            let mut line = Vec::new();
+            json::line(&mut line, record);
+            self.stderr(&line);
         }
     }
 

@@ -1,0 +1,43 @@
+//! `kvadm gc`.
+
+mod kind;
+mod locks;
+mod options;
+mod round;
+mod tally;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+
+/// Look for garbage, plan, and remove what two looks agree on.
+///
+/// Without --apply nothing is changed: what would go is printed with the reason, and the exit code is 1 if there is
+/// anything. With --apply what this look and an earlier one agree on is removed, each object in a transaction that
+/// compares the very facts that made it garbage: what changed meanwhile is skipped. See kvadm(1).
+#[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Examples:
+  kvadm gc locks
+  kvadm gc locks --save plan.json; sleep 60; kvadm gc locks --since plan.json --apply --yes
+  kvadm gc locks --apply --every 5m --yes -o json")]
+pub struct Args {
+    #[command(subcommand)]
+    kind: Kind,
+}
+
+#[derive(Debug, Subcommand)]
+enum Kind {
+    Locks(locks::Args),
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A limit that forbids it, a plan of something else, or whatever kept an answer away.
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    match &args.kind {
+        Kind::Locks(args) => locks::run(ctx, args).await,
+    }
+}

@@ -1,0 +1,71 @@
+//! What a round counts.
+
+use tokio::time::Instant;
+
+use super::kind::Kind;
+use crate::error::Failure;
+use crate::gc::{Moment, Outcome, Plan};
+use crate::output::{GcRound, Swept};
+
+/// The counts of one round.
+pub struct Tally {
+    /// What was counted so far.
+    pub round: GcRound,
+    begun: Instant,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new<K: Kind>(number: Option<u64>) -> Self {
+        let time = Moment::now().to_string();
+        let round = GcRound { kind: K::NAME, objects: K::OBJECTS, round: number, time, ..GcRound::default() };
+        Self { round, begun: Instant::now() }
+    }
+
+    /// What the look gave: how much of the plan is garbage now, how much was left alone, how much is agreed on.
+    pub fn looked(&mut self, plan: &Plan, garbage: usize, skipped: usize, agreed: Option<usize>) {
+        let round = &mut self.round;
+        round.revision = Some(plan.revision);
+        round.looked_at = plan.looked_at;
+        round.garbage = garbage as u64;
+        round.young = (plan.candidates.len() - garbage) as u64;
+        round.skipped = skipped as u64;
+        round.agreed = agreed.map(|agreed| agreed as u64);
+    }
+
+    /// Removals are about to begin.
+    pub fn sweeps(&mut self) {
+        self.round.swept = Some(Swept::default());
+    }
+
+    /// One candidate was tried.
+    pub fn count(&mut self, outcome: &Outcome) {
+        let swept = self.round.swept.get_or_insert_default();
+        match outcome {
+            Outcome::Removed => swept.removed += 1,
+            Outcome::Changed => swept.changed += 1,
+            Outcome::Busy => swept.busy += 1,
+            Outcome::Failed(_) => swept.failed += 1,
+        }
+    }
+
+    /// How many are gone.
+    pub fn removed(&self) -> u64 {
+        self.round.swept.map_or(0, |swept| swept.removed)
+    }
+
+    /// Whether something could not be removed.
+    pub fn failed(&self) -> bool {
+        self.round.swept.is_some_and(|swept| swept.failed > 0)
+    }
+
+    /// The whole, at the round's end.
+    pub fn done(mut self, failure: Option<&Failure>) -> GcRound {
+        self.round.took_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.round.error = failure.map(|failure| {
+            let view = failure.view();
+            std::iter::once(view.error).chain(view.caused_by).collect::<Vec<_>>().join(": ")
+        });
+        self.round
+    }
+}

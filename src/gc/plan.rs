@@ -1,0 +1,324 @@
+//! Plans: what one look found to be garbage, and what several looks agree on. Pure.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::Moment;
+use crate::kvstore::Revision;
+
+/// Named facts, in the order they are shown in. A name that ends in `_base64` stands for bytes that are not UTF-8.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts(pub Map<String, Value>);
+
+impl Facts {
+    /// With one more fact.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With one more fact that is bytes: text where they are UTF-8, else `NAME_base64`.
+    #[must_use]
+    pub fn with_bytes(mut self, name: &str, bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.0.insert(name.to_owned(), text.into()),
+            Err(_) => self.0.insert(format!("{name}_base64"), STANDARD.encode(bytes).into()),
+        };
+        self
+    }
+
+    /// A fact that is a number.
+    pub fn int(&self, name: &str) -> Option<i64> {
+        self.0.get(name)?.as_i64()
+    }
+
+    /// A fact that is a text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    /// A fact that is bytes.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        match self.0.get(name) {
+            Some(text) => Some(text.as_str()?.as_bytes().to_vec()),
+            None => STANDARD.decode(self.0.get(&format!("{name}_base64"))?.as_str()?).ok(),
+        }
+    }
+}
+
+/// One object that may go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Its key, absolute; of an object of several keys, what they begin with. No two candidates of a plan share it.
+    pub key: Vec<u8>,
+    /// Why it is garbage, in words.
+    pub why: String,
+    /// When a look first saw it with these facts.
+    pub first_seen: Moment,
+    /// What its removal compares. Two looks agree on it only where all of this is the same.
+    pub facts: Facts,
+    /// What else is good to know of it; it may differ from look to look.
+    pub more: Facts,
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scope {
+    /// What the keys begin with, absolute.
+    pub prefix: Vec<u8>,
+    /// What else bounds it, such as a range of IDs.
+    pub bounds: Facts,
+}
+
+/// What one look found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The kind of garbage: `ids`, `locks`, `metadata`.
+    pub kind: String,
+    /// The cluster's ID.
+    pub cluster: u64,
+    /// The revision everything was read at.
+    pub revision: Revision,
+    /// When that was.
+    pub time: Moment,
+    /// The version of kvadm that looked.
+    pub tool: String,
+    /// What was looked at.
+    pub scope: Scope,
+    /// What the schema's text hashes to, where there is one.
+    pub schema: Option<String>,
+    /// How many objects were looked at.
+    pub looked_at: u64,
+    /// What may go, in the order of the keys.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Something that looks wrong, and is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its key, absolute.
+    pub key: Vec<u8>,
+    /// Why it is left alone.
+    pub why: String,
+}
+
+/// What one look at the store gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The revision everything was read at.
+    pub revision: Revision,
+    /// How many objects were looked at.
+    pub looked_at: u64,
+    /// What may go.
+    pub candidates: Vec<Candidate>,
+    /// What is no candidate although it looks wrong.
+    pub skipped: Vec<Skipped>,
+}
+
+/// What became of a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is gone.
+    Removed,
+    /// It is not what it was when it was looked at, and stays.
+    Changed,
+    /// Somebody has the lock that its removal needs; it stays.
+    Busy,
+    /// Why it could not be removed, or why nobody can tell.
+    Failed(String),
+}
+
+impl Outcome {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+            Self::Busy => "busy",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// Why an earlier plan says nothing of this look.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Mismatch {
+    /// Of another kind of garbage.
+    #[error("it is a plan of 'gc {0}'")]
+    Kind(String),
+    /// Of another cluster.
+    #[error("it is of cluster {earlier:x}, and this is cluster {now:x}")]
+    Cluster {
+        /// The plan's.
+        earlier: u64,
+        /// This look's.
+        now: u64,
+    },
+    /// Of other keys.
+    #[error("it looked at other keys: {0}")]
+    Scope(String),
+    /// By another schema.
+    #[error("it was made with another schema")]
+    Schema,
+    /// From a revision that this store does not have (yet).
+    #[error("it is of revision {earlier}, and the store is at {now} only: its history is another one")]
+    Future {
+        /// The plan's.
+        earlier: Revision,
+        /// This look's.
+        now: Revision,
+    },
+}
+
+impl Plan {
+    /// The candidates in their order, whoever found them.
+    pub fn sort(&mut self) {
+        self.candidates.sort_by(|one, other| one.key.cmp(&other.key));
+    }
+
+    /// Whether an earlier plan is about the same as this one.
+    ///
+    /// # Errors
+    /// Says what is different.
+    pub fn follows(&self, earlier: &Self) -> Result<(), Mismatch> {
+        if earlier.kind != self.kind {
+            return Err(Mismatch::Kind(earlier.kind.clone()));
+        }
+        if earlier.cluster != self.cluster {
+            return Err(Mismatch::Cluster { earlier: earlier.cluster, now: self.cluster });
+        }
+        if earlier.scope != self.scope {
+            return Err(Mismatch::Scope(earlier.scope.words()));
+        }
+        if earlier.schema != self.schema {
+            return Err(Mismatch::Schema);
+        }
+        if earlier.revision > self.revision {
+            return Err(Mismatch::Future { earlier: earlier.revision, now: self.revision });
+        }
+        Ok(())
+    }
+
+    /// Marks the candidates that every one of the earlier plans has with the same facts, one mark a candidate; and
+    /// carries over when each was first seen. Without an earlier plan none is marked.
+    pub fn agree(&mut self, earlier: &[Self]) -> Vec<bool> {
+        let mut agreed = vec![!earlier.is_empty(); self.candidates.len()];
+        for plan in earlier {
+            let known: HashMap<&[u8], &Candidate> =
+                plan.candidates.iter().map(|one| (one.key.as_slice(), one)).collect();
+            for (candidate, agreed) in self.candidates.iter_mut().zip(&mut agreed) {
+                match known.get(candidate.key.as_slice()).filter(|one| one.facts == candidate.facts) {
+                    Some(one) => candidate.first_seen = candidate.first_seen.min(one.first_seen),
+                    None => *agreed = false,
+                }
+            }
+        }
+        agreed
+    }
+}
+
+impl Scope {
+    fn words(&self) -> String {
+        let prefix = String::from_utf8_lossy(&self.prefix).escape_debug().to_string();
+        let bound = |(name, value): (&String, &Value)| format!(", {name} {value}");
+        prefix + &self.bounds.0.iter().map(bound).collect::<String>()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub fn plan(candidates: &[(&[u8], i64)], millis: u64) -> Plan {
+        let time = Moment::from_millis(millis);
+        let candidate = |(key, revision): &(&[u8], i64)| Candidate {
+            key: key.to_vec(),
+            why: "no reference".to_owned(),
+            first_seen: time,
+            facts: Facts::default().with("mod_revision", *revision).with_bytes("value", b"\xff"),
+            more: Facts::default(),
+        };
+        Plan {
+            kind: "ids".to_owned(),
+            cluster: u64::MAX,
+            revision: 10,
+            time,
+            tool: "0.1.0".to_owned(),
+            scope: Scope { prefix: b"b/id/".to_vec(), bounds: Facts::default().with("min", 1).with("max", 9) },
+            schema: None,
+            looked_at: 40,
+            candidates: candidates.iter().map(candidate).collect(),
+        }
+    }
+
+    fn agreed(now: &mut Plan, earlier: &[Plan]) -> Vec<Vec<u8>> {
+        let marks = now.agree(earlier);
+        now.candidates.iter().zip(marks).filter(|(_, mark)| *mark).map(|(one, _)| one.key.clone()).collect()
+    }
+
+    #[test]
+    fn only_what_every_look_has_with_the_same_facts_is_agreed_on() {
+        let one = plan(&[(b"a", 1), (b"b", 2), (b"c", 3)], 1000);
+        let two = plan(&[(b"a", 1), (b"b", 9), (b"d", 4)], 2000);
+        let mut now = plan(&[(b"a", 1), (b"b", 2), (b"c", 3), (b"d", 4)], 3000);
+        assert_eq!(agreed(&mut now, &[]), [b""; 0]);
+        assert_eq!(agreed(&mut now.clone(), std::slice::from_ref(&one)), [b"a", b"b", b"c"]);
+        assert_eq!(agreed(&mut now, &[one, two]), [b"a"]);
+        let first: Vec<_> = now.candidates.iter().map(|one| now.time.since(one.first_seen).as_secs()).collect();
+        assert_eq!(first, [2, 2, 2, 1]);
+    }
+
+    #[test]
+    fn a_plan_about_something_else_is_told_apart() {
+        let (now, earlier) = (plan(&[], 2), plan(&[], 1));
+        assert_eq!(now.follows(&earlier), Ok(()));
+        let with = |change: fn(&mut Plan)| {
+            let mut other = earlier.clone();
+            change(&mut other);
+            now.follows(&other).map_err(|why| why.to_string())
+        };
+        assert!(with(|plan| plan.kind = "locks".into()).is_err_and(|why| why.contains("gc locks")));
+        assert!(with(|plan| plan.cluster = 1).is_err_and(|why| why.contains("cluster 1,")));
+        assert!(with(|plan| plan.scope.prefix = b"c".into()).is_err_and(|why| why.contains("other keys: c, min 1")));
+        assert!(with(|plan| plan.scope.bounds = Facts::default().with("min", 2)).is_err());
+        assert!(with(|plan| plan.schema = Some("x".into())).is_err());
+        assert!(with(|plan| plan.revision = 11).is_err_and(|why| why.contains("revision 11")));
+        assert!(with(|plan| plan.tool = "0.0.9".into()).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn agreement_is_the_intersection_whatever_the_order(
+            looks in proptest::collection::vec(proptest::collection::btree_map(0u8..12, 1i64..3, 0..12), 1..5),
+        ) {
+            let make = |look: &std::collections::BTreeMap<u8, i64>, at| {
+                let mut made = plan(&[], at);
+                made.candidates = look.iter().map(|(key, revision)| Candidate {
+                    key: vec![*key],
+                    why: String::new(),
+                    first_seen: made.time,
+                    facts: Facts::default().with("mod_revision", *revision),
+                    more: Facts::default().with("noise", at),
+                }).collect();
+                made
+            };
+            let plans: Vec<Plan> = looks.iter().zip(1..).map(|(look, at)| make(look, at * 1000)).collect();
+            let (now, earlier) = (plans.last().cloned(), &plans[..plans.len() - 1]);
+            let Some(mut now) = now else { return Ok(()) };
+            let in_all = |key: &u8, revision: &i64| looks.iter().all(|look| look.get(key) == Some(revision));
+            let wanted: Vec<Vec<u8>> = looks[looks.len() - 1].iter()
+                .filter(|(key, revision)| looks.len() > 1 && in_all(key, revision))
+                .map(|(key, _)| vec![*key])
+                .collect();
+            let reversed: Vec<Plan> = earlier.iter().rev().cloned().collect();
+            prop_assert_eq!(agreed(&mut now.clone(), &reversed), wanted.clone());
+            prop_assert_eq!(agreed(&mut now, earlier), wanted);
+        }
+    }
+}
