@@ -1,5 +1,6 @@
 //! What `gc` answers: garbage, and how a round went.
 
+use super::metadata::{GcPart, GcPhase};
 use super::record::{Field, Record, Value, always, data, table};
 
 /// `gc locks`: one lock key.
@@ -67,6 +68,10 @@ pub struct GcRound {
     pub agreed: Option<u64>,
     /// What became of those; `None` where nothing was to be removed.
     pub swept: Option<Swept>,
+    /// What there is, sort by sort, where the kind tells.
+    pub parts: Vec<GcPart>,
+    /// The parts of the work, where the kind tells.
+    pub phases: Vec<GcPhase>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
     /// Why it ended early, or did nothing.
@@ -102,13 +107,16 @@ impl Record for GcRound {
         visit(always("changed", swept(|swept| swept.changed)));
         visit(always("busy", swept(|swept| swept.busy)));
         visit(always("failed", swept(|swept| swept.failed)));
+        let records = |of: Vec<&'a dyn Record>| if of.is_empty() { Value::Absent } else { Value::Records(of) };
+        visit(data("parts", records(self.parts.iter().map(|part| part as &dyn Record).collect())));
+        visit(data("phases", records(self.phases.iter().map(|phase| phase as &dyn Record).collect())));
         visit(data("took_ms", Value::Uint(self.took_ms)));
         visit(always("error", self.error.as_deref().map_or(Value::Absent, Value::Str)));
     }
 }
 
 impl GcRound {
-    /// The same in words.
+    /// The same in words: the round in one line, then a line for each part.
     pub fn words(&self) -> String {
         let mut words = format!("{} of {} {} are garbage", self.garbage, self.looked_at, self.objects);
         let mut add = |count: Option<u64>, what: &str| {
@@ -125,9 +133,12 @@ impl GcRound {
             add(Some(swept.busy).filter(|busy| *busy > 0), "locked by somebody and stay");
             add(Some(swept.failed).filter(|failed| *failed > 0), "failed");
         }
-        match self.revision {
-            Some(revision) => format!("{words} (revision {revision})"),
-            None => words,
+        if let Some(revision) = self.revision {
+            words += &format!(" (revision {revision})");
         }
+        for part in self.parts.iter().map(GcPart::words).chain(self.phases.iter().map(GcPhase::words)) {
+            words += &format!("\n{part}");
+        }
+        words
     }
 }

@@ -8,6 +8,7 @@ mod event;
 mod gc;
 pub mod json;
 mod locks;
+mod metadata;
 mod progress;
 mod raw;
 mod record;
@@ -32,6 +33,7 @@ pub use answers::{
 pub use event::{EventRow, Kind, StatusRow};
 pub use gc::{GcRound, LockGarbageRow, Swept};
 pub use locks::{LockAnswer, LockRow};
+pub use metadata::{Explained, FindingRow, GcPart, GcPhase, Hop, MetadataRow, PartSwept};
 pub use progress::Progress;
 pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value, key_of_record};
 pub use settings::{ColorChoice, Format, Settings};
@@ -303,10 +305,10 @@ impl Out {
         }
     }
 
-    /// Says how a job went: a note in words, or one object in JSON.
+    /// Says how a job went: a note for each line, or one object in JSON.
     pub fn summary(&self, record: &dyn Record, words: &str) {
         if self.shared.format != Format::Json {
-            self.note(words);
+            words.lines().for_each(|line| self.note(line));
         } else if !self.shared.quiet {
             let mut line = Vec::new();
             json::line(&mut line, record);

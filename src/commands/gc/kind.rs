@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::gc::{Candidate, Found, Outcome, Plan, Scope};
 use crate::kvstore::Store;
-use crate::output::{Progress, Record};
+use crate::output::{GcPart, GcPhase, Progress, Record};
 
 /// One kind of garbage.
 pub trait Kind {
@@ -46,8 +46,18 @@ pub trait Kind {
         async { Ok(()) }
     }
 
-    /// Removes candidates, each on the condition of its facts; one outcome a candidate. Once the user's signal
-    /// came it may call those busy that it has not begun with.
+    /// Once it is ready: may look again, put what is to go in another order, or refuse.
+    fn arrange(
+        &mut self,
+        _sweep: &Sweep<'_>,
+        _chosen: &mut Vec<&Candidate>,
+    ) -> impl Future<Output = Result<(), Failure>> {
+        async { Ok(()) }
+    }
+
+    /// Removes candidates, each on the condition of its facts; one outcome a candidate, from the first on. Those that
+    /// have none, if there is one at all, are given again. Once the user's signal came it may call those busy that it
+    /// has not begun with.
     ///
     /// An error is about the store: it ends the round.
     fn remove(
@@ -59,6 +69,16 @@ pub trait Kind {
     /// Gives back what [`Kind::begin`] took, however the removals ended.
     fn end(&mut self, _sweep: &Sweep<'_>) -> impl Future<Output = ()> {
         async {}
+    }
+
+    /// What there is, sort by sort, for the summary.
+    fn parts(&self) -> Vec<GcPart> {
+        Vec::new()
+    }
+
+    /// How long each part of the work took, for the summary.
+    fn phases(&self) -> Vec<GcPhase> {
+        Vec::new()
     }
 
     /// Makes a row of a candidate and gives it to `to`. The state is `garbage`, `young`, or an outcome's word.

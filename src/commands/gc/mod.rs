@@ -2,6 +2,7 @@
 
 mod kind;
 mod locks;
+mod metadata;
 mod options;
 mod round;
 mod tally;
@@ -30,6 +31,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Kind {
     Locks(locks::Args),
+    Metadata(metadata::Args),
 }
 
 /// Runs the verb.
@@ -39,5 +41,6 @@ enum Kind {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.kind {
         Kind::Locks(args) => locks::run(ctx, args).await,
+        Kind::Metadata(args) => metadata::run(ctx, args).await,
     }
 }

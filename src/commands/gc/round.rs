@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::{Candidate, Found, Moment, Outcome, Plan};
 use crate::kvstore::{Error, Refusal};
-use crate::output::{Sink, bytes};
+use crate::output::{GcRound, Sink, bytes};
 
 /// Looks that are tried while compaction takes away the revision under them.
 const LOOKS: usize = 3;
@@ -101,8 +101,7 @@ impl<K: Kind> Rounds<'_, K> {
             std::mem::replace(&mut result, Ok(()))?;
         }
         sink.finish()?;
-        let round = tally.done(None);
-        self.ctx.out.summary(&round, &round.words());
+        self.summary(tally, None);
         if let Err(over) = self.options.limits().check(garbage, looked.plan.looked_at) {
             self.ctx.out.warn(&format!("--apply would refuse: {over}"));
         }
@@ -127,9 +126,9 @@ impl<K: Kind> Rounds<'_, K> {
                     return Err(failure);
                 }
                 Err(failure) if failure.exit != Exit::Interrupted => {
-                    self.ctx.out.one(&tally.done(Some(&failure)))?;
+                    self.ctx.out.one(&self.done(tally, Some(&failure)))?;
                 }
-                _ => self.ctx.out.one(&tally.done(None))?,
+                _ => self.ctx.out.one(&self.done(tally, None))?,
             }
             self.ctx.out.flush()?;
             match self.ctx.sleep(every.saturating_sub(begun.elapsed())).await {
@@ -246,8 +245,11 @@ impl<K: Kind> Rounds<'_, K> {
         let store = ctx.store().with_cancel(CancellationToken::new());
         let sweep = Sweep { ctx, store };
         let result = match self.kind.begin(&sweep).await {
-            Ok(()) => self.batches(&sweep, plan, &chosen, tally, &mut sink).await,
-            Err(failure) => Err(failure),
+            Ok(()) => match self.kind.arrange(&sweep, &mut chosen).await {
+                Ok(()) => self.batches(&sweep, plan, &chosen, tally, &mut sink).await,
+                refused => refused,
+            },
+            failed => failed,
         };
         self.kind.end(&sweep).await;
         result.map_err(without_space)
@@ -264,7 +266,9 @@ impl<K: Kind> Rounds<'_, K> {
         let (ctx, pace, begun) = (sweep.ctx, self.options.pace(), Instant::now());
         let progress = ctx.out.progress("removing", Some(chosen.len() as u64));
         let mut tried = 0;
-        for batch in chosen.chunks(pace.batch(K::BATCH)) {
+        let mut left = chosen;
+        while !left.is_empty() {
+            let batch = &left[..left.len().min(pace.batch(K::BATCH))];
             // With nothing to wait for, it still ends here where the user wants it to.
             ctx.sleep(pace.due(tried).saturating_sub(begun.elapsed())).await?;
             let outcomes = self.kind.remove(sweep, batch).await?;
@@ -289,19 +293,30 @@ impl<K: Kind> Rounds<'_, K> {
             }
             // Whoever follows it sees what is gone as it goes.
             ctx.out.flush()?;
-            tried += batch.len() as u64;
-            progress.inc(batch.len() as u64);
+            let done = outcomes.len().min(batch.len());
+            left = &left[done..];
+            tried += done as u64;
+            progress.inc(done as u64);
         }
         progress.finish();
         Ok(())
+    }
+
+    /// The round as it is told.
+    fn done(&self, tally: Tally, failure: Option<&Failure>) -> GcRound {
+        GcRound { parts: self.kind.parts(), phases: self.kind.phases(), ..tally.done(failure) }
+    }
+
+    fn summary(&self, tally: Tally, failure: Option<&Failure>) {
+        let round = self.done(tally, failure);
+        self.ctx.out.summary(&round, &round.words());
     }
 
     /// Says how it went and what it ends with.
     fn finish(&self, tally: Tally, result: Result<(), Failure>) -> Result<Exit, Failure> {
         let failed = tally.failed();
         let removed = tally.removed();
-        let round = tally.done(result.as_ref().err());
-        self.ctx.out.summary(&round, &round.words());
+        self.summary(tally, result.as_ref().err());
         match result {
             Ok(()) if failed => Ok(Exit::Partial),
             Ok(()) => Ok(Exit::Done),
@@ -309,7 +324,7 @@ impl<K: Kind> Rounds<'_, K> {
                 Ok(Exit::Interrupted)
             }
             Err(mut failure) => {
-                if removed > 0 && failure.exit != Exit::Unknown {
+                if removed > 0 && !matches!(failure.exit, Exit::Unknown | Exit::Conflict) {
                     failure.exit = Exit::Partial;
                 }
                 Err(failure)

@@ -1,6 +1,6 @@
 //! `kvadm lock`.
 
-mod acquire;
+pub mod acquire;
 mod hold;
 mod list;
 

@@ -1,6 +1,6 @@
 //! Reading a tree at one revision, and doing the sweep's transactions.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -71,12 +71,14 @@ async fn read_once(
 }
 
 /// A sweep and where it is done.
-pub struct Collector<'m> {
+pub struct Collector {
     store: Store,
-    sweep: Sweep<'m>,
+    sweep: Sweep,
     lock: Option<LockGuard>,
     /// What may have been removed by a transaction whose answer was lost.
     doubtful: HashSet<ObjectId>,
+    /// Why single objects could not be removed.
+    failures: HashMap<ObjectId, String>,
     revision: Revision,
     batches: u64,
     refused: u64,
@@ -91,10 +93,19 @@ pub struct Step {
     pub removed: bool,
 }
 
-impl<'m> Collector<'m> {
+impl Collector {
     /// Begins. Every transaction stands in one that compares the lock, where there is one: the sweep must know.
-    pub fn new(store: Store, sweep: Sweep<'m>, lock: Option<LockGuard>) -> Self {
-        Self { store, sweep, lock, doubtful: HashSet::new(), revision: 0, batches: 0, refused: 0 }
+    pub fn new(store: Store, sweep: Sweep, lock: Option<LockGuard>) -> Self {
+        Self {
+            store,
+            sweep,
+            lock,
+            doubtful: HashSet::new(),
+            failures: HashMap::new(),
+            revision: 0,
+            batches: 0,
+            refused: 0,
+        }
     }
 
     /// Does the next transaction, of at most `most` objects; `None` at the end. An error at single objects is counted
@@ -117,6 +128,9 @@ impl<'m> Collector<'m> {
             // A smaller one may do: the server's limits are its own, and permissions go by key.
             Err(error) if is_by_size_or_key(&error) => {
                 self.refused += 1;
+                if let [id] = batch.objects.as_slice() {
+                    self.failures.insert(*id, error.to_string());
+                }
                 self.sweep.too_large(&batch);
             }
             Err(error) => {
@@ -149,8 +163,13 @@ impl<'m> Collector<'m> {
     }
 
     /// The state of the work.
-    pub fn sweep(&self) -> &Sweep<'m> {
+    pub fn sweep(&self) -> &Sweep {
         &self.sweep
+    }
+
+    /// Why the object could not be removed, where etcd said so.
+    pub fn failure(&self, id: ObjectId) -> Option<&str> {
+        self.failures.get(&id).map(String::as_str)
     }
 
     /// The last revision it made; 0 for none.

@@ -113,6 +113,16 @@ impl Model {
         known.max_by_key(|id| (self.exists(*id), self.object(*id).identity.len()))
     }
 
+    /// Every known object that this key may be or lie in, and whether the schema allows for one at all.
+    pub fn find_all(&self, key: &[u8]) -> (Vec<ObjectId>, bool) {
+        let Some(below) = key.strip_prefix(self.prefix.as_slice()) else { return (Vec::new(), false) };
+        let parts = Parts::new(below);
+        let mut ways = parts.objects(&self.schema);
+        ways.extend(parts.ways(&self.schema));
+        let possible = !ways.is_empty();
+        (ways.into_iter().filter_map(|way| self.lookup_way(&parts, way)).collect(), possible)
+    }
+
     /// The object of this kind, scope and identity.
     pub fn find_named(&self, kind: KindId, scope: &[u8], identity: &[u8]) -> Option<ObjectId> {
         let scope = self.scopes.iter().position(|known| **known == *scope)?;

@@ -46,7 +46,7 @@ impl Growing {
     }
 }
 
-impl Sweep<'_> {
+impl Sweep {
     /// The next transaction, of at most `most` objects: one kind, and with [`Guard::Scope`] one scope. `None` where
     /// nothing is left to try.
     pub fn next_batch(&mut self, most: usize) -> Option<Batch> {
@@ -181,7 +181,7 @@ impl Sweep<'_> {
         if self.scopes.len() <= scope {
             self.scopes.resize(scope + 1, None);
         }
-        self.scopes[scope].get_or_insert_with(|| scope_ranges(self.model, id)).clone()
+        self.scopes[scope].get_or_insert_with(|| scope_ranges(&self.model, id)).clone()
     }
 }
 

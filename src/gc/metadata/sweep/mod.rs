@@ -12,6 +12,7 @@ mod build;
 mod order;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::mark::Marking;
 use super::model::{Model, ObjectId};
@@ -115,8 +116,8 @@ struct Item {
 }
 
 /// The work and its state.
-pub struct Sweep<'m> {
-    model: &'m Model,
+pub struct Sweep {
+    model: Arc<Model>,
     options: SweepOptions,
     items: Vec<Item>,
     /// Numbers of the model's facts, item by item.
@@ -130,15 +131,16 @@ pub struct Sweep<'m> {
     scopes: Vec<Option<Vec<KeyRange>>>,
 }
 
-impl<'m> Sweep<'m> {
+impl Sweep {
     /// Plans the removal of these objects. What is not garbage by the marking is left out.
-    pub fn new(model: &'m Model, marking: &Marking, selected: &[ObjectId], options: SweepOptions) -> Self {
+    pub fn new(model: &Arc<Model>, marking: &Marking, selected: &[ObjectId], options: SweepOptions) -> Self {
         let (items, facts) = order::plan(model, marking, selected);
         let mut place = vec![u32::MAX; model.count() as usize];
         for (item, at) in items.iter().zip(0..) {
             place[item.id as usize] = at;
         }
         let tallies = vec![Tally::default(); model.schema().kinds.len()];
+        let model = Arc::clone(model);
         Self { model, options, items, facts, place, again: Vec::new(), next: 0, tallies, scopes: Vec::new() }
     }
 
@@ -150,6 +152,12 @@ impl<'m> Sweep<'m> {
     /// The objects in the order of the sweep, and what became of each.
     pub fn fates(&self) -> impl Iterator<Item = (ObjectId, Fate)> + '_ {
         self.items.iter().map(|item| (item.id, item.fate))
+    }
+
+    /// What became of an object; `None` for one that was not to go.
+    pub fn fate(&self, id: ObjectId) -> Option<Fate> {
+        let place = *self.place.get(id as usize)?;
+        self.items.get(place as usize).map(|item| item.fate)
     }
 
     /// One tally a kind, in the schema's order.
@@ -223,12 +231,13 @@ impl<'m> Sweep<'m> {
     /// Leaves an object and holds back all that it refers to, as it was read.
     fn leave(&mut self, place: u32, fate: Fate) {
         self.settle(place, fate);
+        let model = Arc::clone(&self.model);
         let mut left = vec![self.items[place as usize].id];
         let mut seen = std::collections::HashSet::from([left[0]]);
         while let Some(id) = left.pop() {
             // An edge that is not there now may be there when the object has changed: conditions are not asked.
-            let tied = self.model.conditional_from(id);
-            for to in self.model.edges(id).iter().copied().chain(tied).map(|edge| edge.to) {
+            let tied = model.conditional_from(id);
+            for to in model.edges(id).iter().copied().chain(tied).map(|edge| edge.to) {
                 if seen.insert(to) {
                     left.push(to);
                     let place = self.place[to as usize];

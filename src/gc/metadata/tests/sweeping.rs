@@ -16,12 +16,12 @@ fn all(model: &Model) -> Vec<ObjectId> {
     marked(model).garbage(model)
 }
 
-fn sweep<'m>(model: &'m Model, options: &SweepOptions) -> Sweep<'m> {
+fn sweep(model: &Arc<Model>, options: &SweepOptions) -> Sweep {
     Sweep::new(model, &marked(model), &all(model), options.clone())
 }
 
 /// Sends every batch to the tree; between the first and the second, `meanwhile` happens.
-fn run(tree: &mut Tree, sweep: &mut Sweep<'_>, most: usize, mut meanwhile: impl FnMut(&mut Tree, &Batch)) -> usize {
+fn run(tree: &mut Tree, sweep: &mut Sweep, most: usize, mut meanwhile: impl FnMut(&mut Tree, &Batch)) -> usize {
     let mut batches = 0;
     while let Some(batch) = sweep.next_batch(most) {
         batches += 1;
@@ -35,11 +35,11 @@ fn run(tree: &mut Tree, sweep: &mut Sweep<'_>, most: usize, mut meanwhile: impl 
     batches
 }
 
-fn fates(model: &Model, sweep: &Sweep<'_>) -> Vec<(String, Fate)> {
+fn fates(model: &Model, sweep: &Sweep) -> Vec<(String, Fate)> {
     sweep.fates().map(|(id, fate)| (name(model, id), fate)).collect()
 }
 
-fn fate(model: &Model, sweep: &Sweep<'_>, of: &str) -> Fate {
+fn fate(model: &Model, sweep: &Sweep, of: &str) -> Fate {
     fates(model, sweep).into_iter().find(|(name, _)| name == of).unwrap().1
 }
 

@@ -115,16 +115,16 @@ impl Tree {
         self
     }
 
-    pub fn model(&self, schema: &Arc<Schema>) -> Model {
+    pub fn model(&self, schema: &Arc<Schema>) -> Arc<Model> {
         self.model_below(schema, PREFIX)
     }
 
-    pub fn model_below(&self, schema: &Arc<Schema>, prefix: &str) -> Model {
+    pub fn model_below(&self, schema: &Arc<Schema>, prefix: &str) -> Arc<Model> {
         let mut folder = Folder::new(Arc::clone(schema), prefix.as_bytes(), self.revision);
         for kv in self.kvs.values().filter(|kv| kv.key.starts_with(prefix.as_bytes())) {
             folder.push(kv).unwrap();
         }
-        folder.finish().unwrap()
+        Arc::new(folder.finish().unwrap())
     }
 
     /// Does the transaction as etcd would; the counts are those of the else-branch's reads.

@@ -1,0 +1,342 @@
+//! Metadata as a kind of garbage: what the frame asks of it.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+
+use super::super::kind::{Kind, Sweep as Round};
+use super::Job;
+use super::tree::{Tree, look};
+use crate::commands::lock::acquire::{Ask, Patience, acquire};
+use crate::commands::tenure::{Tenure, seconds};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::gc::metadata::collect::Collector;
+use crate::gc::metadata::mark::Verdict;
+use crate::gc::metadata::model::{ObjectId, Oddity};
+use crate::gc::metadata::sweep::{Fate, Guard, Sweep, SweepOptions};
+use crate::gc::{Candidate, Facts, Found, Moment, Outcome, Plan, Scope, Skipped};
+use crate::kvstore::{MAX_TXN_OPS, Store};
+use crate::output::{GcPart, GcPhase, MetadataRow, PartSwept, Progress, Record, bytes};
+
+/// The collection of one tree.
+pub struct Metadata {
+    job: Job,
+    /// Whether it removes.
+    applies: bool,
+    /// The last look.
+    tree: Option<Tree>,
+    held: Option<Tenure>,
+    sweeping: Option<Sweeping>,
+    /// What was warned of: once is enough.
+    warned: Vec<String>,
+}
+
+/// A sweep that is under way or over.
+struct Sweeping {
+    collector: Collector,
+    /// The object of each key that is to go.
+    objects: HashMap<Vec<u8>, ObjectId>,
+    begun: Instant,
+    took_ms: u64,
+}
+
+impl Sweeping {
+    /// What became of a candidate. One that the last look did not find has changed.
+    fn fate(&self, candidate: &Candidate) -> Fate {
+        let id = self.objects.get(&candidate.key);
+        id.and_then(|id| self.collector.sweep().fate(*id)).unwrap_or(Fate::Changed)
+    }
+
+    fn outcome(&self, candidate: &Candidate) -> Option<Outcome> {
+        Some(match self.fate(candidate) {
+            Fate::Waiting => return None,
+            Fate::Removed => Outcome::Removed,
+            Fate::Changed | Fate::Gone | Fate::HeldBack => Outcome::Changed,
+            Fate::Entangled => Outcome::Failed(format!(
+                "it rests on more facts, or lies around more objects, than the {MAX_TXN_OPS} that one transaction can compare"
+            )),
+            Fate::Failed => {
+                let why = self.objects.get(&candidate.key).and_then(|id| self.collector.failure(*id));
+                Outcome::Failed(why.unwrap_or("etcd did not do it").to_owned())
+            }
+        })
+    }
+}
+
+impl Metadata {
+    /// Nothing is done yet.
+    pub fn new(job: Job, applies: bool) -> Self {
+        Self { job, applies, tree: None, held: None, sweeping: None, warned: Vec::new() }
+    }
+
+    /// Looks, and keeps the look. What cannot be swept is refused where it is to be, and told otherwise.
+    async fn look_at(&mut self, ctx: &Context, store: &Store, progress: &Progress) -> Result<&Tree, Failure> {
+        // The memory of the look before is given back first.
+        self.tree = None;
+        let tree = look(ctx, store, &self.job, progress).await?;
+        if let Some(why) = tree.refusal(&self.job) {
+            if self.applies {
+                return Err(Failure::conflict(format!("{why}; nothing was removed"))
+                    .hint("'--check' lists them; --ignore-unparsed leaves keys that fit nothing alone"));
+            }
+            self.warn(ctx, format!("--apply would refuse: {why}"));
+        }
+        if tree.model.totals().keys == 0 {
+            self.warn(ctx, "there is no key below the prefix".to_owned());
+        }
+        Ok(self.tree.insert(tree))
+    }
+
+    fn warn(&mut self, ctx: &Context, text: String) {
+        if !self.warned.contains(&text) {
+            ctx.out.warn(&text);
+            self.warned.push(text);
+        }
+    }
+
+    /// Refuses to empty a kind that is not said to become empty.
+    fn emptied(&self, tree: &Tree, ids: &[ObjectId]) -> Option<String> {
+        let mut going = vec![0_u64; tree.model.schema().kinds.len()];
+        ids.iter().for_each(|id| going[usize::from(tree.model.kind_id(*id))] += 1);
+        let all = tree.marking.summary(&tree.model);
+        let kinds = tree.model.schema().kinds.iter().zip(all.iter().zip(going));
+        let mut emptied = kinds.filter(|(kind, (sum, going))| {
+            *going > 0 && *going == sum.objects && !kind.may_empty && !self.job.allow_empty.contains(&kind.name)
+        });
+        let (kind, (sum, _)) = emptied.next()?;
+        Some(format!("all {} objects of the kind {} would go", sum.objects, kind.name))
+    }
+}
+
+/// What a look found of an object: facts that two looks agree on, and what else is good to know.
+fn candidate(tree: &Tree, store: &Store, id: ObjectId, seen: Moment) -> Option<Candidate> {
+    let model = &tree.model;
+    let (_, why) = tree.verdict(id);
+    let expired = match tree.marking.verdict(model, id) {
+        Verdict::Expired(time) => Some(time.to_string()),
+        _ => None,
+    };
+    let facts = Facts::default()
+        .with("kind", model.kind(id).name.as_str())
+        .with("mod_revision", model.newest(id))
+        .with("keys", model.keys(id))
+        .with("reason", if expired.is_some() { "expired" } else { "unreachable" });
+    let facts = match expired {
+        Some(time) => facts.with("expired", time),
+        None => facts,
+    };
+    let more = Facts::default()
+        .with("bytes", model.bytes(id))
+        .with_bytes("scope", model.scope(id))
+        .with_bytes("identity", model.identity(id));
+    Some(Candidate { key: store.absolute(&model.key(id)?), why, first_seen: seen, facts, more })
+}
+
+/// What looks wrong and is left alone.
+fn skipped(tree: &Tree, store: &Store) -> Vec<Skipped> {
+    let model = &tree.model;
+    let odd = model.oddities().iter().filter_map(|oddity| {
+        let (key, why) = match oddity {
+            Oddity::Unparsed(key) => (key.clone(), "the key fits nothing in the schema".to_owned()),
+            Oddity::Ambiguous(key) => (key.clone(), "the key could belong to several objects".to_owned()),
+            Oddity::Unanchored(id) => {
+                let anchor = model.kind(*id).anchor.as_deref().map(bytes::escape).unwrap_or_default();
+                (model.key(*id)?, format!("a {} without {anchor}", model.kind(*id).name))
+            }
+            Oddity::BadReference(..) | Oddity::Unread(..) => return None,
+        };
+        Some(Skipped { key: store.absolute(&key), why })
+    });
+    odd.collect()
+}
+
+impl Kind for Metadata {
+    const NAME: &'static str = "metadata";
+    const OBJECTS: &'static str = "objects";
+    // A lock takes one compare of each transaction.
+    const BATCH: usize = MAX_TXN_OPS - 1;
+
+    fn scope(&self, store: &Store) -> Scope {
+        Scope { prefix: store.absolute(&self.job.prefix), bounds: Facts::default() }
+    }
+
+    fn schema(&self) -> Option<String> {
+        Some(self.job.schema.hash.clone())
+    }
+
+    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<Found, Failure> {
+        self.sweeping = None;
+        let seen = Moment::now();
+        self.look_at(ctx, ctx.store(), progress).await?;
+        let Some(tree) = &self.tree else { return Ok(Found::default()) };
+        let garbage = tree.marking.garbage(&tree.model);
+        let empties = self.emptied(tree, &garbage);
+        let candidates = garbage.iter().filter_map(|id| candidate(tree, ctx.store(), *id, seen)).collect();
+        let collected = tree.model.objects().filter(|id| tree.model.kind(*id).collect).count();
+        let found = Found {
+            revision: tree.model.revision(),
+            looked_at: collected as u64,
+            candidates,
+            skipped: skipped(tree, ctx.store()),
+        };
+        if let Some(why) = empties.filter(|_| !self.applies) {
+            self.warn(ctx, format!("--apply would refuse: {why}"));
+        }
+        Ok(found)
+    }
+
+    async fn begin(&mut self, round: &Round<'_>) -> Result<(), Failure> {
+        let Some(name) = self.job.lock.clone() else { return Ok(()) };
+        let ttl = seconds(round.ctx.config.lock_ttl);
+        let held = acquire(round.ctx, &Ask { name, shared: false, patience: Patience::Endless, ttl }).await?;
+        self.held = Some(Tenure { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });
+        Ok(())
+    }
+
+    async fn arrange(&mut self, round: &Round<'_>, chosen: &mut Vec<&Candidate>) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let store = round.ctx.store();
+        if self.held.is_some() {
+            // Between the look and the lock anybody may have written.
+            let progress = round.ctx.out.progress("looking under the lock", None);
+            let looked = self.look_at(round.ctx, store, &progress).await.map(|_| ());
+            progress.finish();
+            looked?;
+        }
+        let Some(tree) = &self.tree else { return Err(Failure::new(Exit::Bug, "a sweep without a look")) };
+        let known = tree.marking.garbage(&tree.model);
+        let now: HashMap<Vec<u8>, (ObjectId, Facts)> = known
+            .into_iter()
+            .filter_map(|id| candidate(tree, store, id, Moment::default()).map(|one| (one.key, (id, one.facts))))
+            .collect();
+        let mut objects = HashMap::new();
+        for candidate in chosen.iter() {
+            if let Some((id, facts)) = now.get(&candidate.key)
+                && *facts == candidate.facts
+            {
+                objects.insert(candidate.key.clone(), *id);
+            }
+        }
+        let ids: Vec<ObjectId> = objects.values().copied().collect();
+        if let Some(why) = self.emptied(tree, &ids) {
+            return Err(Failure::conflict(format!("{why}; nothing was removed"))
+                .hint("is it the right schema? --allow-empty KIND lets all of a kind go"));
+        }
+        let options = SweepOptions { guard: self.job.guard, locked: self.held.is_some(), ..SweepOptions::default() };
+        if options.guard == Guard::Scope {
+            let totals = tree.model.totals();
+            round
+                .ctx
+                .out
+                .detail(&format!("each transaction makes etcd read the scope again, of {} keys in all", totals.keys));
+        }
+        let sweep = Sweep::new(&tree.model, &tree.marking, &ids, options);
+        let place: HashMap<ObjectId, usize> = sweep.fates().map(|(id, _)| id).zip(1..).collect();
+        chosen.sort_by_key(|candidate| objects.get(&candidate.key).and_then(|id| place.get(id)).copied());
+        let lock = self.held.as_ref().and_then(|held| held.guard.clone());
+        let collector = Collector::new(round.store.clone(), sweep, lock);
+        self.sweeping = Some(Sweeping { collector, objects, begun, took_ms: 0 });
+        Ok(())
+    }
+
+    async fn remove(&mut self, _round: &Round<'_>, batch: &[&Candidate]) -> Result<Vec<Outcome>, Failure> {
+        let Some(sweeping) = &mut self.sweeping else {
+            return Err(Failure::new(Exit::Bug, "a removal without a sweep"));
+        };
+        loop {
+            let settled: Vec<Outcome> = batch.iter().map_while(|candidate| sweeping.outcome(candidate)).collect();
+            if !settled.is_empty() {
+                return Ok(settled);
+            }
+            let step = sweeping.collector.step(batch.len()).await;
+            sweeping.took_ms = u64::try_from(sweeping.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            if step?.is_none() {
+                return Err(Failure::new(Exit::Bug, "the sweep ended before its time"));
+            }
+        }
+    }
+
+    async fn end(&mut self, round: &Round<'_>) {
+        if let Some(held) = self.held.take()
+            && !held.release(round.ctx).await
+        {
+            // Every transaction compared it: what was done was done under it.
+            round.ctx.out.detail(&format!("{} was not held to the end", held.what));
+        }
+    }
+
+    fn parts(&self) -> Vec<GcPart> {
+        let Some(tree) = &self.tree else { return Vec::new() };
+        let tallies = self.sweeping.as_ref().map(|sweeping| sweeping.collector.sweep().tallies());
+        let kinds = tree.model.schema().kinds.iter().zip(tree.marking.summary(&tree.model)).enumerate();
+        let part = |(at, (kind, sum)): (usize, (&crate::gc::metadata::schema::Kind, _))| {
+            let sum: crate::gc::metadata::mark::KindSummary = sum;
+            let swept = tallies.and_then(|tallies| tallies.get(at)).filter(|_| kind.collect).map(|tally| PartSwept {
+                removed: tally.removed,
+                keys: tally.keys,
+                bytes: tally.bytes,
+                skipped: tally.skipped(),
+                gone: tally.gone,
+                failed: tally.failed,
+            });
+            GcPart {
+                name: kind.name.clone(),
+                objects: sum.objects,
+                keys: sum.keys,
+                bytes: sum.bytes,
+                roots: sum.roots,
+                edges: sum.edges,
+                reachable: sum.reachable,
+                garbage: sum.garbage,
+                garbage_bytes: sum.garbage_bytes,
+                swept,
+            }
+        };
+        kinds.map(part).filter(|part| part.objects > 0).collect()
+    }
+
+    fn phases(&self) -> Vec<GcPhase> {
+        let mut phases = self.tree.as_ref().map_or_else(Vec::new, |tree| tree.phases.clone());
+        if let Some(sweeping) = &self.sweeping {
+            let (transactions, refused) = sweeping.collector.batches();
+            phases.push(GcPhase {
+                name: "sweep",
+                took_ms: sweeping.took_ms,
+                transactions: Some(transactions),
+                refused: Some(refused),
+                memory: None,
+            });
+        }
+        phases
+    }
+
+    fn show(
+        &self,
+        _plan: &Plan,
+        candidate: &Candidate,
+        state: &str,
+        error: Option<&str>,
+        to: &mut dyn FnMut(&dyn Record),
+    ) {
+        let fate = self.sweeping.as_ref().map(|sweeping| sweeping.fate(candidate));
+        let state = match fate {
+            Some(Fate::Gone) => "gone",
+            Some(Fate::HeldBack) => "held-back",
+            _ => state,
+        };
+        to(&MetadataRow {
+            state,
+            kind: candidate.facts.text("kind").unwrap_or_default(),
+            key: &candidate.key,
+            scope: &candidate.more.bytes("scope").unwrap_or_default(),
+            identity: &candidate.more.bytes("identity").unwrap_or_default(),
+            why: &candidate.why,
+            keys: candidate.facts.int("keys"),
+            bytes: candidate.more.int("bytes").and_then(|bytes| u64::try_from(bytes).ok()),
+            newest: candidate.facts.int("mod_revision"),
+            expired: candidate.facts.text("expired"),
+            error,
+        });
+    }
+}

@@ -1,0 +1,27 @@
+//! The file of roots that etcd does not know.
+
+use crate::commands::input::{Source, read_all};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::key_of_record;
+
+/// Reads the keys: one a line as it is, or a JSON record with a key, such as `list -o json` prints. Empty lines and
+/// those that begin with `#` are left out.
+///
+/// # Errors
+/// A usage error that names the file and the line.
+pub async fn read(ctx: &Context, source: Source<'_>) -> Result<Vec<Vec<u8>>, Failure> {
+    let text = read_all(ctx, source).await?;
+    let mut keys = Vec::new();
+    for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match line.first() {
+            None | Some(b'#') => {}
+            Some(b'{') => keys.push(key_of_record(line).ok_or_else(|| {
+                Failure::usage(format!("--roots {}, line {number}: no record with a key", source.name()))
+            })?),
+            Some(_) => keys.push(line.to_vec()),
+        }
+    }
+    Ok(keys)
+}

@@ -1,0 +1,182 @@
+//! Explaining an object, checking the tree, drawing it.
+
+use std::io::{self, Write};
+
+use super::Job;
+use super::tree::{Tree, look};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::gc::metadata::check::{Finding, check as find};
+use crate::gc::metadata::explain::{Referrer, explain as explanation};
+use crate::gc::metadata::graph::write_dot;
+use crate::gc::metadata::mark::Step;
+use crate::gc::metadata::model::Edge;
+use crate::kvstore::Store;
+use crate::output::{Explained, FindingRow, Hop, Out, bytes};
+
+async fn tree(ctx: &Context, job: &Job) -> Result<Tree, Failure> {
+    let progress = ctx.out.progress("looking", None);
+    let tree = look(ctx, ctx.store(), job, &progress).await;
+    progress.finish();
+    tree
+}
+
+/// Says why an object is kept or would go. A key inside the object will do.
+///
+/// # Errors
+/// As [`look`]; [`Exit::No`] where there is no such object.
+pub async fn explain(ctx: &Context, job: &Job, key: &[u8]) -> Result<Exit, Failure> {
+    let tree = tree(ctx, job).await?;
+    let store = ctx.store();
+    let Some(id) = tree.model.find(key) else {
+        let (_, possible) = tree.model.find_all(key);
+        let why = if possible {
+            "there is no such object, and nothing refers to one"
+        } else {
+            "it can be no object of this tree"
+        };
+        return Err(Failure::new(Exit::No, format!("{}: {why}", bytes::escape(key))));
+    };
+    let told = explanation(&tree.model, &tree.marking, id);
+    let (verdict, why) = tree.verdict(id);
+    let hop = |step: &Step| tree.hop_from_root(store, *step);
+    let path = if told.path.len() > 1 { told.path.iter().map(hop).collect() } else { Vec::new() };
+    ctx.out.report(&Explained {
+        kind: tree.model.kind(id).name.clone(),
+        key: tree.title(store, id),
+        scope: tree.model.scope(id).to_vec(),
+        identity: tree.model.identity(id).to_vec(),
+        verdict,
+        why,
+        path,
+        referrers: told.referrers.iter().map(|referrer| tree.referring(store, referrer)).collect(),
+    })?;
+    Ok(Exit::Done)
+}
+
+impl Tree {
+    fn hop_from_root(&self, store: &Store, step: Step) -> Hop {
+        let by = match step.edge {
+            Some(edge) => self.by(edge),
+            None => self
+                .marking
+                .root_reason(&self.model, step.object)
+                .map_or_else(String::new, |why| self.root(step.object, why)),
+        };
+        Hop {
+            step: if step.edge.is_some() { "keeps" } else { "root" },
+            kind: self.model.kind(step.object).name.clone(),
+            key: self.title(store, step.object),
+            by,
+            flat: step.flat,
+        }
+    }
+
+    fn referring(&self, store: &Store, referrer: &Referrer) -> Hop {
+        let from = referrer.edge.from;
+        Hop {
+            step: if referrer.kept && !referrer.idle {
+                "keeps"
+            } else if referrer.idle {
+                "idle"
+            } else {
+                "refers"
+            },
+            kind: self.model.kind(from).name.clone(),
+            key: self.title(store, from),
+            by: self.by(referrer.edge),
+            flat: false,
+        }
+    }
+
+    /// The field that an edge is read from, and whose it is where that is the other one's.
+    fn by(&self, edge: Edge) -> String {
+        let rule = self.model.rule(edge);
+        if rule.back { format!("{} (of the other)", rule.text) } else { rule.text.clone() }
+    }
+}
+
+/// Reports what is wrong.
+///
+/// # Errors
+/// As [`look`].
+pub async fn check(ctx: &Context, job: &Job) -> Result<Exit, Failure> {
+    let tree = tree(ctx, job).await?;
+    let mut problems = 0;
+    let mut sink = ctx.out.stream();
+    let found = find(&tree.model, &tree.marking);
+    for finding in &found {
+        let (key, text) = tree.finding(ctx.store(), finding);
+        problems += u64::from(finding.is_problem());
+        let severity = if finding.is_problem() { "problem" } else { "note" };
+        sink.push(&FindingRow { severity, finding: finding.name(), key: &key, text: &text })?;
+    }
+    sink.finish()?;
+    let totals = tree.model.totals();
+    let (keys, notes) = (totals.keys, found.len() as u64 - problems);
+    ctx.out.note(&format!("{problems} problems and {notes} notes in {keys} keys (revision {})", tree.model.revision()));
+    Ok(if problems > 0 { Exit::No } else { Exit::Done })
+}
+
+impl Tree {
+    /// The key that a finding is about, and what it says.
+    fn finding(&self, store: &Store, finding: &Finding) -> (Vec<u8>, String) {
+        let model = &self.model;
+        let name = |id| format!("{} {}", model.kind(id).name, bytes::escape(&self.title(store, id)));
+        let fields = |id, field: &[u8]| [&self.title(store, id), b"/".as_slice(), field].concat();
+        match finding {
+            Finding::Unparsed(key) => (store.absolute(key), "it fits nothing in the schema".to_owned()),
+            Finding::Ambiguous(key) => (store.absolute(key), "it could belong to several objects".to_owned()),
+            Finding::Unanchored(id) => {
+                let anchor = model.kind(*id).anchor.as_deref().map(bytes::escape).unwrap_or_default();
+                (self.title(store, *id), format!("a {} without {anchor}", model.kind(*id).name))
+            }
+            Finding::Dangling(edge) => (
+                self.title(store, edge.from),
+                format!("{} leads to {}, which is not there", self.by(*edge), name(edge.to)),
+            ),
+            Finding::CrossScope(edge, elsewhere) => {
+                let text = format!(
+                    "{} leads to {}, which is not there, but {} is: references stay in their scope",
+                    self.by(*edge),
+                    name(edge.to),
+                    name(*elsewhere)
+                );
+                (self.title(store, edge.from), text)
+            }
+            Finding::StaleLink { target, key, .. } => {
+                (store.absolute(key), format!("it names {}, which does not refer back", name(*target)))
+            }
+            Finding::BadTime(_, key) => (store.absolute(key), "it is no moment of the schema's form".to_owned()),
+            Finding::NoExpiry(id) => (self.title(store, *id), format!("a {} that never expires", model.kind(*id).name)),
+            Finding::BadReference(id, rule) => {
+                let text = model.schema().edges.get(usize::from(*rule)).map_or("", |rule| rule.text.as_str());
+                (self.title(store, *id), format!("{text} names what no object can be called"))
+            }
+            Finding::Unread(id, field) => (fields(*id, field), "the name is reserved, and no rule reads it".to_owned()),
+        }
+    }
+}
+
+/// Prints the tree as a graph.
+///
+/// # Errors
+/// As [`look`].
+pub async fn graph(ctx: &Context, job: &Job) -> Result<Exit, Failure> {
+    let tree = tree(ctx, job).await?;
+    write_dot(&tree.model, &tree.marking, &mut Stdout(&ctx.out))?;
+    ctx.out.flush()?;
+    Ok(Exit::Done)
+}
+
+struct Stdout<'a>(&'a Out);
+
+impl Write for Stdout<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.bytes(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
