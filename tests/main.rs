@@ -15,6 +15,8 @@ mod errors;
 mod failover;
 mod gc_frame;
 mod gc_locks;
+mod gc_metadata;
+mod gc_metadata_races;
 mod generated;
 mod get;
 mod harness;

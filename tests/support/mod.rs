@@ -6,6 +6,7 @@
 pub mod binary;
 pub mod certs;
 pub mod cluster;
+pub mod containerd;
 pub mod etcd;
 pub mod kvadm;
 pub mod process;

@@ -113,11 +113,12 @@ impl Model {
         known.max_by_key(|id| (self.exists(*id), self.object(*id).identity.len()))
     }
 
-    /// Every known object that this key may be or lie in, and whether the schema allows for one at all.
+    /// Every known object whose key, or one of whose fields, this may be; and whether the schema allows for one at all.
     pub fn find_all(&self, key: &[u8]) -> (Vec<ObjectId>, bool) {
         let Some(below) = key.strip_prefix(self.prefix.as_slice()) else { return (Vec::new(), false) };
         let parts = Parts::new(below);
         let mut ways = parts.objects(&self.schema);
+        ways.retain(|way| parts.first(way.parts) == parts.key);
         ways.extend(parts.ways(&self.schema));
         let possible = !ways.is_empty();
         (ways.into_iter().filter_map(|way| self.lookup_way(&parts, way)).collect(), possible)
