@@ -761,40 +761,86 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_su
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
 false\t''"
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
 false\t''"
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l op-timeout -d 'Bound on each request [default: 3s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l deadline -d 'Bound on the whole command' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l connect-wait -d 'Keep trying so long until the store answers' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l namespace -d 'Put this before every key, and take it off again' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l qps -d 'At most so many requests a second' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
 table\t''
 json\t''
 yaml\t''
 raw\t''"
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -s q -l quiet -d 'No notes and no warnings'
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l no-progress -d 'No progress bars'
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l yes -d 'Do not ask before something that cannot be undone'
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -l dry-run -d 'Show what would be done, and change nothing'
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from locks" -f -a "locks" -d 'Remove lock keys that nobody will take away'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -f -a "ids" -d 'Remove the masters of IDs that no node refers to'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -f -a "locks" -d 'Remove lock keys that nobody will take away'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l min -d 'The smallest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l max -d 'The largest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l prefix-mask -d 'Bits set in every ID on top, such as a cluster\'s ID shifted left by 16; decimal or 0x…' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l since -d 'The earlier look: a plan that --save kept; several: what all of them agree on' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l grace -d 'The earlier look is made by this run, so long before [default: 30s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l every -d 'Again every so often, until a signal: each round is the next one\'s earlier look' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l save -d 'Keep this look\'s plan in a file; an older plan there is replaced' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l max-delete -d 'Refuse to remove anything where more than this would go' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l max-percent -d 'Refuse to remove anything where more than this share would go [default: 50, above 20 objects]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l rate -d 'Remove at most so many a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l apply -d 'Remove what this look and an earlier one agree on'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l stale-after -d 'Holders too that were seen unchanged for so long' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l base -d 'What the allocator\'s keys begin with' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l since -d 'The earlier look: a plan that --save kept; several: what all of them agree on' -r -F

@@ -86,8 +86,9 @@ revisions, versions and counts are numbers. What is absent is left out.
   lock NAME        key, revision, token, lease, ttl, shared
   lock --list      name, state, order, mode, shared, lease, left, ttl, create_revision, key
   gc               a row for each candidate: state (garbage, young; removed, changed, busy,
-                   failed), key, why, error, and
-                   locks: lease, left, ttl, waiting, seen (seconds), create_revision
+                   failed), key, why, seen (seconds), error, and
+                   ids: id, value (the allocator's key), mod_revision
+                   locks: lease, left, ttl, waiting, create_revision
   gc, at the end on stderr; with --every a line a round on stdout
                    time, round, kind, revision, looked_at, garbage, young, skipped, agreed,
                    removed, changed, busy, failed, took_ms, error

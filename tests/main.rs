@@ -11,6 +11,7 @@ mod delete;
 mod errors;
 mod failover;
 mod gc_frame;
+mod gc_ids;
 mod gc_locks;
 mod generated;
 mod get;

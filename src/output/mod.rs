@@ -28,7 +28,7 @@ pub use answers::{
     StatusAnswer, TxnAnswer,
 };
 pub use event::{EventRow, Kind, StatusRow};
-pub use gc::{GcRound, LockGarbageRow, Swept};
+pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, Swept};
 pub use locks::{LockAnswer, LockRow};
 pub use progress::Progress;
 pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value, key_of_record};

@@ -302,12 +302,13 @@ impl<K: Kind> Rounds<'_, K> {
         let removed = tally.removed();
         let round = tally.done(result.as_ref().err());
         self.ctx.out.summary(&round, &round.words());
+        let ends = self.ctx.signals.cancel().is_cancelled();
         match result {
+            // What was called busy may only not have been waited for.
+            Ok(()) if ends => Ok(Exit::Interrupted),
+            Err(failure) if ends && failure.exit == Exit::Interrupted => Ok(Exit::Interrupted),
             Ok(()) if failed => Ok(Exit::Partial),
             Ok(()) => Ok(Exit::Done),
-            Err(failure) if failure.exit == Exit::Interrupted && self.ctx.signals.cancel().is_cancelled() => {
-                Ok(Exit::Interrupted)
-            }
             Err(mut failure) => {
                 if removed > 0 && failure.exit != Exit::Unknown {
                     failure.exit = Exit::Partial;
