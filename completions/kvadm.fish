@@ -65,6 +65,7 @@ complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "list" -d 'List keys and
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "watch" -d 'Watch keys: every change once, in order, and none missing'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "lock" -d 'Hold a lock while a command runs, or until a signal; or list who holds and who waits'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "lease" -d 'Show, grant, renew and revoke leases'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "allocate" -d 'Allocate cluster-wide IDs for keys, byte compatible with Cilium\'s kvstore allocator'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "txn" -d 'Do a transaction from a YAML or JSON file: conditions, then one branch or the other, in one revision'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "status" -d 'Show each member\'s health, and prove the quorum'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "config" -d 'Show the effective configuration, and where each value came from; secrets are redacted'
@@ -551,6 +552,214 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subco
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -f -a "new" -d 'Give keys their IDs: each the one it has, or the smallest that is free'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -f -a "renew" -d 'Renew this node\'s references: their leases live for their whole TTL again'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -f -a "release" -d 'Take this node\'s references away: the node uses the keys no more'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -f -a "hold" -d 'Use a key\'s ID while a command runs, or until a signal'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l label -d 'Cilium\'s key of these labels, [SOURCE:]KEY=VALUE each, sorted; repeatable' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l from -d 'Many keys from a file, or stdin for -: a key a line, or what \'allocate list -o json\' prints' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l ttl -d 'How long the reference lives without being renewed' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l wait -d 'How long to wait for whoever has a key\'s lock' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l if-locked -d 'Only while this lock is held; without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l node -d 'The node whose references they are, such as its IP address [default: the host\'s name]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l min -d 'The smallest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l max -d 'The largest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l prefix-mask -d 'Bits set in every ID on top, such as a cluster\'s ID shifted left by 16; decimal or 0x…' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l permanent -d 'The reference lives until it is released'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l label -d 'Cilium\'s key of these labels, [SOURCE:]KEY=VALUE each, sorted; repeatable' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l from -d 'Many keys from a file, or stdin for -: a key a line, or what \'allocate list -o json\' prints' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l ttl -d 'How long a reference that is made again lives without being renewed' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l wait -d 'How long to wait for whoever has a key\'s lock' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l node -d 'The node whose references they are, such as its IP address [default: the host\'s name]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l min -d 'The smallest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l max -d 'The largest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l prefix-mask -d 'Bits set in every ID on top, such as a cluster\'s ID shifted left by 16; decimal or 0x…' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l recreate -d 'Make a reference or a master again that is gone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l label -d 'Cilium\'s key of these labels, [SOURCE:]KEY=VALUE each, sorted; repeatable' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l from -d 'Many keys from a file, or stdin for -: a key a line, or what \'allocate list -o json\' prints' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l if-locked -d 'Only while this lock is held; without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l node -d 'The node whose references they are, such as its IP address [default: the host\'s name]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l ttl -d 'How long the reference outlives a kvadm that is gone [default: session-ttl]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l wait -d 'How long to wait for whoever has the key\'s lock' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l if-locked -d 'Allocate only while this lock is held; without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l node -d 'The node whose references they are, such as its IP address [default: the host\'s name]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l min -d 'The smallest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l max -d 'The largest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l prefix-mask -d 'Bits set in every ID on top, such as a cluster\'s ID shifted left by 16; decimal or 0x…' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l protect -d 'Make the master again if somebody deletes it'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l if-locked -d 'Only while this lock is held: a lost lock does not run the else branch; without a value, the one in KVADM_LOCK' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r

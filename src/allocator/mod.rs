@@ -3,10 +3,25 @@
 //! Protocol: `pkg/allocator` of Cilium. The same key gets the same ID whoever asks; nodes that use it leave a reference
 //! each, and a master without references is collected later.
 
+mod allocate;
+mod hold;
+mod labels;
 mod layout;
+mod locks;
 mod pool;
+mod preview;
+mod reference;
 mod survey;
+mod trial;
+mod view;
 
+pub use allocate::{Allocator, Denied, Life, Terms, Told};
+pub use hold::{Hold, Mended};
+pub use labels::{LabelError, label_key};
 pub use layout::{DEFAULT_BASE, Id, Layout, NameError, check_key, check_node};
+pub use locks::BATCH;
 pub use pool::{IdRange, IdSet, RangeError};
+pub use preview::preview;
+pub use reference::{References, Released, Renewed};
 pub use survey::{KeyIndex, Master, Names, Reference, Strange, Survey, survey};
+pub use trial::Allocated;

@@ -6,7 +6,7 @@ mod value;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, delete, get, lease, list, lock, put, status, txn, watch};
+use crate::commands::{allocate, completions, config, delete, get, lease, list, lock, put, status, txn, watch};
 
 pub use global::Global;
 pub use value::{
@@ -65,6 +65,9 @@ pub enum Command {
     #[command(name = "lease")]
     #[allow(missing_docs)]
     Lease(lease::Args),
+    #[command(name = "allocate")]
+    #[allow(missing_docs)]
+    Allocate(allocate::Args),
     #[command(name = "txn")]
     #[allow(missing_docs)]
     Txn(txn::Args),

@@ -34,6 +34,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<Exit, Failure> {
         Command::List(args) => list::run(ctx, &args).await,
         Command::Watch(args) => watch::run(ctx, &args).await,
         Command::Lock(args) => lock::run(ctx, &args).await,
+        Command::Allocate(args) => allocate::run(ctx, &args).await,
         Command::Lease(args) => lease::run(ctx, &args).await,
         Command::Txn(args) => txn::run(ctx, &args).await,
         Command::Status(args) => status::run(ctx, &args).await,

@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// The same store for what goes on in the background: neither the user's signal nor the command's deadline ends it.
-    pub(super) fn unbound(&self) -> Self {
+    pub fn unbound(&self) -> Self {
         let observer = Arc::clone(&self.session.observer);
         Self {
             inner: self.inner.clone(),
@@ -224,6 +224,12 @@ impl Kept {
     pub fn also(&self, what: impl Future<Output = ()> + Send + 'static) {
         let task = tokio::spawn(what).abort_handle();
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+
+    /// Runs this beside the keep-alive; where it ends, the lease counts as lost.
+    pub fn watched_by(&self, what: impl Future<Output = Loss> + Send + 'static) {
+        let alive = Arc::clone(&self.alive);
+        self.also(async move { lose(&alive, what.await) });
     }
 
     /// Ends the keep-alive and all that runs beside it.

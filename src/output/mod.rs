@@ -1,5 +1,6 @@
 //! The only place that writes. Data goes to stdout, everything else to stderr.
 
+mod allocated;
 pub mod answers;
 pub mod bytes;
 mod event;
@@ -20,6 +21,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use answers::{
     Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly, SettingRow,
     StatusAnswer, TxnAnswer,
@@ -27,7 +29,7 @@ pub use answers::{
 pub use event::{EventRow, Kind, StatusRow};
 pub use locks::{LockAnswer, LockRow};
 pub use progress::Progress;
-pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value};
+pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value, key_of_record};
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 

@@ -203,6 +203,20 @@ impl RecordIn {
     }
 }
 
+/// The key of a line of JSON that has one, whatever else it has; `None` for a line that is no such record.
+pub fn key_of_record(line: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Key {
+        key: Option<String>,
+        key_base64: Option<String>,
+    }
+    if !line.starts_with(b"{") {
+        return None;
+    }
+    let line: Key = serde_json::from_slice(line).ok()?;
+    either("key", line.key, line.key_base64).ok()
+}
+
 fn either(name: &'static str, text: Option<String>, encoded: Option<String>) -> Result<Vec<u8>, RecordError> {
     match (text, encoded) {
         (Some(text), None) => Ok(text.into_bytes()),

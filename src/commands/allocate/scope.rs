@@ -1,12 +1,13 @@
 //! The options that say which allocator is meant. `gc ids` and `gc locks` share them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::Args;
 
-use crate::allocator::{DEFAULT_BASE, IdRange, Layout};
-use crate::cli::bytes_of;
-use crate::error::Failure;
+use crate::allocator::{DEFAULT_BASE, IdRange, Layout, check_key, check_node};
+use crate::cli::{KeyText, bytes_of};
+use crate::error::{Exit, Failure};
+use crate::output::bytes;
 
 /// Where an allocator keeps its keys.
 #[derive(Args, Clone, Debug)]
@@ -48,6 +49,52 @@ impl Ids {
     pub fn range(&self) -> Result<IdRange, Failure> {
         IdRange::new(self.min, self.max, self.prefix_mask)
             .map_err(|error| Failure::usage(error.to_string()).hint("see --min, --max and --prefix-mask"))
+    }
+}
+
+/// Whose references are meant.
+#[derive(Args, Clone, Debug)]
+pub struct Node {
+    /// The node whose references they are, such as its IP address [default: the host's name]
+    #[arg(long, value_name = "NAME", help_heading = "Allocator")]
+    node: Option<OsString>,
+}
+
+impl Node {
+    /// Its name.
+    ///
+    /// # Errors
+    /// A usage error for a name that cannot be the last part of a path.
+    pub fn name(&self) -> Result<Vec<u8>, Failure> {
+        let name = match &self.node {
+            Some(name) => name.clone(),
+            None => nix::unistd::gethostname()
+                .map_err(|error| Failure::new(Exit::Bug, format!("cannot read the host's name: {error}")))?,
+        };
+        let name = bytes_of(&name);
+        check_node(&name).map_err(|error| Failure::usage(format!("--node: '{}' {error}", bytes::escape(&name))))?;
+        Ok(name)
+    }
+}
+
+/// The bytes of an allocator's key.
+///
+/// # Errors
+/// A usage error for a bad escape, and for a key that Cilium's path cleaning would alter.
+pub fn key(text: KeyText, given: &OsStr) -> Result<Vec<u8>, Failure> {
+    let key = text.bytes(given)?;
+    checked(key)
+}
+
+/// The key, if it can be one.
+///
+/// # Errors
+/// A usage error for a key that Cilium's path cleaning would alter.
+pub fn checked(key: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    match check_key(&key) {
+        Ok(()) => Ok(key),
+        Err(error) => Err(Failure::usage(format!("the key '{}' {error}", bytes::escape(&key)))
+            .hint("two keys could become one and share an ID; write the key as it is kept")),
     }
 }
 

@@ -1,0 +1,70 @@
+//! Cilium's identity keys: labels, sorted and joined. Pure.
+//!
+//! Wire format: `Labels.SortedList` and `ParseLabel` in `pkg/labels` of Cilium: `<source>:<key>=<value>;` for each label,
+//! sorted by the label's key; a label that names no source has the source `unspec`.
+
+use thiserror::Error;
+
+/// Why labels make no key.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LabelError {
+    /// `=value`.
+    #[error("the label '{0}' has no key")]
+    NoKey(String),
+    /// A part holds what separates labels.
+    #[error("the label '{0}' has ';', which separates labels")]
+    Separator(String),
+    /// One label key has one value.
+    #[error("the label key '{0}' is given twice")]
+    Twice(String),
+}
+
+/// The key of these labels, each `[SOURCE:]KEY[=VALUE]`.
+///
+/// # Errors
+/// A label without a key, one that would read as two, and one that is given twice.
+pub fn label_key(labels: &[String]) -> Result<String, LabelError> {
+    let mut parsed = Vec::with_capacity(labels.len());
+    for label in labels {
+        if label.contains(';') {
+            return Err(LabelError::Separator(label.clone()));
+        }
+        let (name, value) = label.split_once('=').unwrap_or((label, ""));
+        let (source, key) = name.split_once(':').unwrap_or(("unspec", name));
+        if key.is_empty() || source.is_empty() {
+            return Err(LabelError::NoKey(label.clone()));
+        }
+        parsed.push((key, source, value));
+    }
+    parsed.sort_unstable();
+    if let Some(twice) = parsed.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(LabelError::Twice(twice[0].0.to_owned()));
+    }
+    Ok(parsed.iter().map(|(key, source, value)| format!("{source}:{key}={value};")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(labels: &[&str]) -> Result<String, LabelError> {
+        label_key(&labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn labels_are_sorted_by_their_key() {
+        let web = key(&["k8s:io.kubernetes.pod.namespace=default", "k8s:app=web"]);
+        assert_eq!(web.unwrap_or_default(), "k8s:app=web;k8s:io.kubernetes.pod.namespace=default;");
+        assert_eq!(key(&["z:a=1", "a:b=2"]).unwrap_or_default(), "z:a=1;a:b=2;");
+        assert_eq!(key(&["app=web", "reserved:host"]).unwrap_or_default(), "unspec:app=web;reserved:host=;");
+        assert_eq!(key(&["k8s:url=http://x=y"]).unwrap_or_default(), "k8s:url=http://x=y;");
+    }
+
+    #[test]
+    fn labels_that_make_no_key() {
+        assert_eq!(key(&["=web"]), Err(LabelError::NoKey("=web".to_owned())));
+        assert_eq!(key(&[":app=web"]), Err(LabelError::NoKey(":app=web".to_owned())));
+        assert_eq!(key(&["app=a;b"]), Err(LabelError::Separator("app=a;b".to_owned())));
+        assert_eq!(key(&["k8s:app=a", "app=b"]), Err(LabelError::Twice("app".to_owned())));
+    }
+}

@@ -1,0 +1,248 @@
+//! The locks under which keys are allocated: many at once where nobody else wants them, one by one where somebody does.
+//! Nothing ever waits while it holds.
+//!
+//! Wire format: etcd's mutex with the name `<base>/locks/<key>`, as Cilium's `LockPath` takes it, so that a Cilium agent
+//! that allocates at the same moment is excluded.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{Id, Layout};
+use crate::kvstore::{
+    Again, Compare, CompareOp, Error, KeyRange, KeyValue, LeaseId, LeaseMode, Op, OpResult, Over, ReadOptions,
+    Revision, Store, Target, Txn, Write,
+};
+
+/// Keys that are locked in one transaction: with up to four operations each, nested one deep, far below etcd's limit.
+pub const BATCH: usize = 64;
+/// References that are read along with the lock. A longer key's may be among them, so that one would not do.
+const SOME: i64 = 16;
+
+/// What a key's references say, read under its lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// The revision they were read at.
+    pub at: Revision,
+    /// The IDs they name, each once, in order.
+    pub ids: Vec<Id>,
+    /// Whether some reference's value is no ID.
+    pub unreadable: bool,
+    /// This node's reference.
+    pub own: Option<KeyValue>,
+}
+
+/// A key whose lock is held.
+#[derive(Clone, Debug)]
+pub struct Locked {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The lock's own key, without the namespace.
+    pub lock: Vec<u8>,
+    /// Its create revision.
+    pub revision: Revision,
+    /// What the key's references said once the lock was held. At the revision of that, the lock's key was written: a
+    /// watch that has told this write has told everything that was done under the lock before.
+    pub uses: Uses,
+}
+
+impl Locked {
+    /// The lock is still held.
+    pub fn held(&self) -> Compare {
+        Compare::key(&self.lock, CompareOp::Equal, Target::Create(self.revision))
+    }
+}
+
+/// How waiting for a lock ended.
+#[derive(Debug)]
+pub enum Wait {
+    /// It is held.
+    Held(Box<Locked>),
+    /// Somebody still has it; the place in the queue was given up.
+    Busy,
+    /// The place in the queue was lost.
+    Lost,
+}
+
+/// Takes and gives back the locks of keys, all on one lease.
+pub struct Locks {
+    store: Store,
+    layout: Layout,
+    node: Vec<u8>,
+    lease: LeaseId,
+}
+
+impl Locks {
+    /// On a lease that somebody else keeps alive.
+    pub fn new(store: &Store, layout: &Layout, node: &[u8], lease: LeaseId) -> Self {
+        Self { store: store.clone(), layout: layout.clone(), node: node.to_vec(), lease }
+    }
+
+    fn path(&self, key: &[u8]) -> Vec<u8> {
+        [&self.layout.key_lock(key), b"/".as_slice(), self.lease.to_string().as_bytes()].concat()
+    }
+
+    fn queue(&self, key: &[u8]) -> KeyRange {
+        KeyRange::prefix(&[&self.layout.key_lock(key), b"/".as_slice()].concat())
+    }
+
+    /// What reads a key's references and its node's own.
+    fn reads(&self, key: &[u8]) -> [Op; 2] {
+        let all = Over::Range(self.layout.references_of(key));
+        let some = Op::Get { over: all, revision: 0, keys_only: false, count_only: false, limit: SOME };
+        [some, Op::get_at(Over::Key(self.layout.reference(key, &self.node)), 0)]
+    }
+
+    /// Tries to lock each of these different keys, at most [`BATCH`], in one transaction. Gives those that are held,
+    /// and the keys that somebody else has; of those nothing is left behind.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away; the locks may be there all the same, and go with their lease.
+    pub async fn try_many(&self, keys: &[&[u8]]) -> Result<(Vec<Locked>, Vec<Vec<u8>>), Error> {
+        let lock = |key: &&[u8]| {
+            let path = self.path(key);
+            let write = Write { key: path.clone(), lease: LeaseMode::Attach(self.lease), ..Write::default() };
+            let all = Over::Range(self.queue(key));
+            let queue = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: 0 };
+            let reads: Vec<Op> = std::iter::once(queue).chain(self.reads(key)).collect();
+            Op::Txn(Txn {
+                compares: vec![Compare::missing(&path)],
+                then: std::iter::once(Op::Put(write)).chain(reads.clone()).collect(),
+                otherwise: reads,
+            })
+        };
+        let txn = Txn { then: keys.iter().map(lock).collect(), ..Txn::default() };
+        // A second sending finds the keys that the first one made: nobody else has this lease.
+        let answer = self.store.txn("lock", &txn, None, Again::Harmless).await?;
+        let (mut held, mut behind) = (Vec::new(), Vec::new());
+        for (key, result) in keys.iter().zip(answer.results) {
+            let OpResult::Txn { results, .. } = result else { return Err(odd("a lock without its answer")) };
+            let mut reads = results.into_iter().filter_map(found);
+            let (Some((queue, _)), Some(some), Some((own, _))) = (reads.next(), reads.next(), reads.next()) else {
+                return Err(odd("a lock without its queue"));
+            };
+            let lock = self.path(key);
+            let Some(revision) = queue.iter().find(|kv| kv.key == lock).map(|kv| kv.create_revision) else {
+                return Err(odd("the lock's key is neither there nor missing"));
+            };
+            let uses = self.uses(key, some, own, answer.revision).await?;
+            let entry = Locked { key: key.to_vec(), lock, revision, uses };
+            let first = queue.iter().all(|kv| kv.create_revision >= revision);
+            if first { held.push(entry) } else { behind.push(entry) }
+        }
+        self.unlock(&behind).await?;
+        Ok((held, behind.into_iter().map(|entry| entry.key).collect()))
+    }
+
+    /// Locks a key, waiting for whoever has it, at most so long. Tells whom it waits for.
+    ///
+    /// # Errors
+    /// Whatever kept an answer away.
+    pub async fn wait_for(&self, key: &[u8], limit: Duration, mut waiting: impl FnMut(&[u8])) -> Result<Wait, Error> {
+        let entry = self.store.enqueue(&self.layout.key_lock(key), self.lease, false).await?;
+        let uses = Uses::default();
+        let mut locked = Locked { key: key.to_vec(), lock: self.path(key), revision: entry.guard.revision, uses };
+        if !entry.first {
+            match timeout(limit, self.store.wait_turn(&entry, |blocker| waiting(&blocker.key))).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return Ok(Wait::Lost),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return self.unlock(std::slice::from_ref(&locked)).await.map(|()| Wait::Busy),
+            }
+        }
+        let Some(uses) = self.read(&locked).await? else { return Ok(Wait::Lost) };
+        locked.uses = uses;
+        Ok(Wait::Held(Box::new(locked)))
+    }
+
+    /// Reads what a key's references say now; `None` where its lock was lost. Writes the lock's key once more, as it is:
+    /// its creation, which is what counts, stays.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn read(&self, locked: &Locked) -> Result<Option<Uses>, Error> {
+        let lease = LeaseMode::Attach(self.lease);
+        let write = Op::Put(Write { key: locked.lock.clone(), lease, ..Write::default() });
+        let then = std::iter::once(write).chain(self.reads(&locked.key)).collect();
+        let txn = Txn { compares: vec![locked.held()], then, otherwise: Vec::new() };
+        let answer = self.store.txn("references", &txn, None, Again::Harmless).await?;
+        if !answer.succeeded {
+            return Ok(None);
+        }
+        let mut reads = answer.results.into_iter().filter_map(found);
+        let (Some(some), Some((own, _))) = (reads.next(), reads.next()) else {
+            return Err(odd("a read without its answer"));
+        };
+        self.uses(&locked.key, some, own, answer.revision).await.map(Some)
+    }
+
+    /// Reads what a key's references say now, whoever has its lock.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn peek(&self, key: &[u8]) -> Result<Uses, Error> {
+        let txn = Txn { then: self.reads(key).into(), ..Txn::default() };
+        let answer = self.store.txn("references", &txn, None, Again::Harmless).await?;
+        let mut reads = answer.results.into_iter().filter_map(found);
+        let (Some(some), Some((own, _))) = (reads.next(), reads.next()) else {
+            return Err(odd("a read without its answer"));
+        };
+        self.uses(key, some, own, answer.revision).await
+    }
+
+    async fn uses(
+        &self,
+        key: &[u8],
+        (some, more): (Vec<KeyValue>, bool),
+        own: Vec<KeyValue>,
+        at: Revision,
+    ) -> Result<Uses, Error> {
+        let mut uses = Uses { at, own: own.into_iter().next(), ..Uses::default() };
+        let mut take = |kvs: &[KeyValue]| {
+            for kv in kvs.iter().filter(|kv| self.layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key)) {
+                match Id::parse(&kv.value) {
+                    Some(id) if uses.ids.contains(&id) => {}
+                    Some(id) => uses.ids.push(id),
+                    None => uses.unreadable = true,
+                }
+            }
+        };
+        take(&some);
+        if more {
+            let options = ReadOptions { revision: at, ..ReadOptions::default() };
+            let mut reader = self.store.read(&self.layout.references_of(key), options);
+            while let Some(page) = reader.next().await? {
+                take(&page);
+            }
+        }
+        uses.ids.sort_unstable();
+        Ok(uses)
+    }
+
+    /// Gives locks back, as far as they are still these.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away; they go with their lease then.
+    pub async fn unlock(&self, locked: &[Locked]) -> Result<(), Error> {
+        for some in locked.chunks(BATCH) {
+            let unlock = |one: &Locked| {
+                let delete = Op::Delete { over: Over::Key(one.lock.clone()), prev: false };
+                Op::Txn(Txn { compares: vec![one.held()], then: vec![delete], otherwise: Vec::new() })
+            };
+            let txn = Txn { then: some.iter().map(unlock).collect(), ..Txn::default() };
+            self.store.txn("unlock", &txn, None, Again::Harmless).await?;
+        }
+        Ok(())
+    }
+}
+
+fn found(result: OpResult) -> Option<(Vec<KeyValue>, bool)> {
+    match result {
+        OpResult::Get { kvs, more, .. } => Some((kvs, more)),
+        _ => None,
+    }
+}
+
+fn odd(what: &str) -> Error {
+    Error::Protocol { op: "lock", what: what.to_owned() }
+}

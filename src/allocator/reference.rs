@@ -1,0 +1,173 @@
+//! This node's references: what they say, renewing and releasing them.
+
+use std::collections::HashMap;
+
+use super::locks::BATCH;
+use super::{Id, Layout};
+use crate::kvstore::{
+    Again, Compare, Error, Grant, KeyValue, LeaseId, LockGuard, Op, OpResult, Over, ReadOptions, Revision, Store, Txn,
+};
+
+/// How often a release is tried while the reference keeps changing.
+const TRIES: u32 = 16;
+/// References of the key that are looked at along with the release.
+const SOME: i64 = 16;
+
+/// A reference that was taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// The ID it named; `None` where its value was no ID.
+    pub id: Option<Id>,
+    /// Whether no other reference to the key was left.
+    pub last_use: bool,
+}
+
+/// A reference that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    /// The ID it names; `None` where its value is no ID.
+    pub id: Option<Id>,
+    /// Its lease, renewed; `None` for a permanent one.
+    pub lease: Option<Grant>,
+}
+
+/// The references of one node.
+pub struct References<'a> {
+    store: &'a Store,
+    layout: &'a Layout,
+    node: &'a [u8],
+    guard: Option<&'a LockGuard>,
+}
+
+impl<'a> References<'a> {
+    /// Of this node; released only while this lock is held.
+    pub fn new(store: &'a Store, layout: &'a Layout, node: &'a [u8], guard: Option<&'a LockGuard>) -> Self {
+        Self { store, layout, node, guard }
+    }
+
+    /// What these keys' references are now.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn read(&self, keys: &[&[u8]]) -> Result<Vec<Option<KeyValue>>, Error> {
+        let paths: Vec<Vec<u8>> = keys.iter().map(|key| self.layout.reference(key, self.node)).collect();
+        Ok(self.store.get_many(&paths, 0, None).await?.kvs)
+    }
+
+    /// Renews the leases of these keys' references, each lease once; `None` for a reference that is not there.
+    ///
+    /// # Errors
+    /// Whatever kept an answer away.
+    pub async fn renew(&self, keys: &[&[u8]]) -> Result<Vec<Option<Renewed>>, Error> {
+        let mut leases: HashMap<LeaseId, Option<Grant>> = HashMap::new();
+        let mut renewed = Vec::with_capacity(keys.len());
+        for found in self.read(keys).await? {
+            let Some(reference) = found else {
+                renewed.push(None);
+                continue;
+            };
+            let id = Id::parse(&reference.value);
+            let lease = match reference.lease {
+                None => None,
+                Some(lease) => {
+                    if !leases.contains_key(&lease) {
+                        leases.insert(lease, self.store.renew(lease).await?);
+                    }
+                    match leases.get(&lease).copied().flatten() {
+                        Some(grant) => Some(grant),
+                        // The lease is over, and its references with it.
+                        None => {
+                            renewed.push(None);
+                            continue;
+                        }
+                    }
+                }
+            };
+            renewed.push(Some(Renewed { id, lease }));
+        }
+        Ok(renewed)
+    }
+
+    /// Takes these different keys' references away, each as it was read; `None` for one that is not there.
+    ///
+    /// # Errors
+    /// Whatever kept an answer away: what was released before it stays so, and asking again is safe.
+    pub async fn release(&self, keys: &[&[u8]]) -> Result<Vec<Option<Released>>, Error> {
+        let mut released = vec![None; keys.len()];
+        let mut open: Vec<usize> = (0..keys.len()).collect();
+        for _ in 0..TRIES {
+            let mut again = Vec::new();
+            for some in open.chunks(BATCH) {
+                again.extend(self.try_release(keys, some, &mut released).await?);
+            }
+            open = again;
+            if open.is_empty() {
+                return Ok(released);
+            }
+        }
+        Err(Error::Protocol { op: "release", what: "somebody keeps changing the reference".to_owned() })
+    }
+
+    /// Tries to release some; gives those whose reference changed meanwhile.
+    async fn try_release(
+        &self,
+        keys: &[&[u8]],
+        some: &[usize],
+        released: &mut [Option<Released>],
+    ) -> Result<Vec<usize>, Error> {
+        let asked: Vec<&[u8]> = some.iter().map(|at| keys[*at]).collect();
+        let found = self.read(&asked).await?;
+        let there: Vec<(usize, KeyValue)> =
+            some.iter().zip(found).filter_map(|(at, found)| found.map(|kv| (*at, kv))).collect();
+        if there.is_empty() {
+            return Ok(Vec::new());
+        }
+        let release = |(at, own): &(usize, KeyValue)| {
+            let all = Over::Range(self.layout.references_of(keys[*at]));
+            let others = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: SOME };
+            let delete = Op::Delete { over: Over::Key(own.key.clone()), prev: false };
+            Op::Txn(Txn {
+                compares: vec![Compare::unchanged(&own.key, own.mod_revision)],
+                then: vec![delete, others.clone()],
+                otherwise: vec![others, Op::get_at(Over::Key(own.key.clone()), 0)],
+            })
+        };
+        let txn = Txn { then: there.iter().map(release).collect(), ..Txn::default() };
+        let answer = self.store.txn("release", &txn, self.guard, Again::Harmless).await?;
+        let mut again = Vec::new();
+        for ((at, own), result) in there.into_iter().zip(answer.results) {
+            let odd = || Error::Protocol { op: "release", what: "a release without its answer".to_owned() };
+            let OpResult::Txn { succeeded, mut results } = result else { return Err(odd()) };
+            let gone = match results.last() {
+                _ if succeeded => true,
+                Some(OpResult::Get { kvs, .. }) => answer.uncertain && kvs.is_empty(),
+                _ => return Err(odd()),
+            };
+            if !gone {
+                again.push(at);
+                continue;
+            }
+            let others = results.swap_remove(usize::from(succeeded));
+            let OpResult::Get { kvs, more, .. } = others else { return Err(odd()) };
+            let used = self.is_used(keys[at], &kvs, more, answer.revision).await?;
+            released[at] = Some(Released { id: Id::parse(&own.value), last_use: !used });
+        }
+        Ok(again)
+    }
+
+    /// Whether the key has a reference of its own: one of those that were found, or further on.
+    async fn is_used(&self, key: &[u8], found: &[KeyValue], more: bool, at: Revision) -> Result<bool, Error> {
+        let own = |kv: &KeyValue| self.layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key);
+        if found.iter().any(own) || !more {
+            return Ok(found.iter().any(own));
+        }
+        let options = ReadOptions { revision: at, keys_only: true, ..ReadOptions::default() };
+        let mut reader = self.store.read(&self.layout.references_of(key), options);
+        while let Some(page) = reader.next().await? {
+            if page.iter().any(own) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

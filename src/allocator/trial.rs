@@ -1,0 +1,153 @@
+//! One attempt at one key: what its transaction compares and does, and what its answer means. Pure.
+
+use super::locks::Locked;
+use super::{Id, Layout};
+use crate::kvstore::{
+    Compare, CompareOp, Error, KeyValue, LeaseId, LeaseMode, Op, OpResult, Over, Revision, Target, Txn, Write,
+};
+
+/// A key's ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocated {
+    /// The ID.
+    pub id: Id,
+    /// Whether its master is new.
+    pub new: bool,
+    /// The lease of this node's reference; `None` for a permanent one.
+    pub lease: Option<LeaseId>,
+}
+
+/// Which ID a key is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// One whose master should say the key already.
+    Existing(Id),
+    /// One without a master.
+    New(Id),
+}
+
+impl Choice {
+    /// The ID.
+    pub fn id(self) -> Id {
+        match self {
+            Self::Existing(id) | Self::New(id) => id,
+        }
+    }
+}
+
+/// What is done with this node's reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refer {
+    /// It is right as it is.
+    Leave,
+    /// It is written.
+    Write(LeaseMode),
+}
+
+/// What became of the attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// The key has its ID.
+    Done(Allocated),
+    /// The ID that was thought free has a master; `true` where that says this very key.
+    Taken(bool),
+    /// The master is gone, or says another key.
+    NotIts,
+    /// The key's references changed: they have to be read again.
+    Changed,
+    /// The key's lock was lost.
+    LockLost,
+}
+
+/// One attempt.
+#[derive(Clone, Debug)]
+pub struct Attempt<'a> {
+    /// Where.
+    pub layout: &'a Layout,
+    /// The node whose reference it is.
+    pub node: &'a [u8],
+    /// The key, locked.
+    pub locked: &'a Locked,
+    /// Which ID.
+    pub choice: Choice,
+    /// What about the reference.
+    pub refer: Refer,
+}
+
+impl Attempt<'_> {
+    /// A transaction for it, to be nested.
+    ///
+    /// A new master and its reference come together, so that no master is ever left without one; a reference to an
+    /// existing master comes on the condition that this still says the key.
+    pub fn txn(&self) -> Txn {
+        let (id, key) = (self.choice.id(), &self.locked.key);
+        let (master, reference) = (self.layout.master(id), self.layout.reference(key, self.node));
+        let mut compares = vec![self.locked.held()];
+        let mut then = Vec::new();
+        match self.choice {
+            Choice::New(_) => {
+                compares.push(Compare::missing(&master));
+                compares.push(Compare::none_newer(&self.layout.references_of(key), self.locked.uses.at));
+                then.push(Op::Put(Write { key: master.clone(), value: key.clone(), ..Write::default() }));
+            }
+            Choice::Existing(_) => {
+                compares.push(Compare::key(&master, CompareOp::Equal, Target::Value(key.clone())));
+                let seen: Revision = self.locked.uses.own.as_ref().map_or(0, |own| own.mod_revision);
+                compares.push(Compare::unchanged(&reference, seen));
+            }
+        }
+        if let Refer::Write(lease) = self.refer {
+            let value = id.to_string().into_bytes();
+            then.push(Op::Put(Write { key: reference.clone(), value, lease, prev: false }));
+        }
+        let otherwise = [&master, &reference, &self.locked.lock].map(|key| Op::get_at(Over::Key(key.clone()), 0));
+        Txn { compares, then, otherwise: otherwise.into() }
+    }
+
+    /// What the nested transaction's answer means. `uncertain` says that it may have been done once before.
+    ///
+    /// # Errors
+    /// An answer that fits no such transaction.
+    pub fn read(&self, result: OpResult, uncertain: bool) -> Result<Trial, Error> {
+        let odd = || Error::Protocol { op: "allocate", what: "a read without its answer".to_owned() };
+        let OpResult::Txn { succeeded, results } = result else { return Err(odd()) };
+        let done = Trial::Done(Allocated {
+            id: self.choice.id(),
+            new: matches!(self.choice, Choice::New(_)),
+            lease: self.lease(),
+        });
+        if succeeded {
+            return Ok(done);
+        }
+        let mut found = Vec::new();
+        for result in results {
+            let OpResult::Get { mut kvs, .. } = result else { return Err(odd()) };
+            found.push(kvs.pop());
+        }
+        let [master, reference, lock] = found.as_slice() else { return Err(odd()) };
+        let says_key = master.as_ref().is_some_and(|kv| kv.value == self.locked.key);
+        if uncertain && says_key && reference.as_ref().is_some_and(|kv| self.is_ours(kv)) {
+            return Ok(done);
+        }
+        if lock.as_ref().map(|kv| kv.create_revision) != Some(self.locked.revision) {
+            return Ok(Trial::LockLost);
+        }
+        Ok(match self.choice {
+            Choice::New(_) if master.is_some() => Trial::Taken(says_key),
+            Choice::Existing(_) if !says_key => Trial::NotIts,
+            _ => Trial::Changed,
+        })
+    }
+
+    fn lease(&self) -> Option<LeaseId> {
+        match self.refer {
+            Refer::Write(LeaseMode::Attach(lease)) => Some(lease),
+            Refer::Write(_) => None,
+            Refer::Leave => self.locked.uses.own.as_ref().and_then(|own| own.lease),
+        }
+    }
+
+    fn is_ours(&self, reference: &KeyValue) -> bool {
+        Id::parse(&reference.value) == Some(self.choice.id()) && reference.lease == self.lease()
+    }
+}

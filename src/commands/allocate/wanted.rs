@@ -1,0 +1,78 @@
+//! The keys that are named on the command line, by labels, or in a file.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::scope::{checked, key};
+use crate::allocator::label_key;
+use crate::cli::KeyText;
+use crate::commands::input::{Source, read_all};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::output::{bytes, key_of_record};
+
+/// Which keys.
+#[derive(Args, Clone, Debug)]
+pub struct Wanted {
+    /// The keys
+    #[arg(value_name = "KEY", required_unless_present_any = ["labels", "from"])]
+    keys: Vec<OsString>,
+    /// Cilium's key of these labels, [SOURCE:]KEY=VALUE each, sorted; repeatable
+    #[arg(long = "label", value_name = "LABEL", conflicts_with_all = ["keys", "from"])]
+    labels: Vec<String>,
+    /// Many keys from a file, or stdin for -: a key a line, or what 'allocate list -o json' prints
+    #[arg(long, value_name = "FILE", conflicts_with = "keys", value_hint = clap::ValueHint::FilePath)]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    text: KeyText,
+}
+
+impl Wanted {
+    /// Whether exactly one key is asked for, by its name.
+    pub fn is_one(&self) -> bool {
+        self.from.is_none() && self.keys.len() <= 1
+    }
+
+    /// The keys, each once, in the order given.
+    ///
+    /// # Errors
+    /// A usage error for a key that cannot be one, naming it.
+    pub async fn keys(&self, ctx: &Context) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut keys = Vec::new();
+        if let Some(path) = &self.from {
+            let source = Source::of(path);
+            let name = source.name();
+            for (number, line) in read_all(ctx, source).await?.split(|byte| *byte == b'\n').enumerate() {
+                if line.is_empty() {
+                    continue;
+                }
+                let key =
+                    self.of_line(line).map_err(|failure| failure.context(format!("{name}, line {}", number + 1)))?;
+                keys.push(key);
+            }
+        } else if self.labels.is_empty() {
+            for given in &self.keys {
+                keys.push(key(self.text, given)?);
+            }
+        } else {
+            let key = label_key(&self.labels).map_err(|error| Failure::usage(format!("--label: {error}")))?;
+            keys.push(checked(key.into_bytes())?);
+        }
+        let mut seen = HashSet::new();
+        keys.retain(|key| seen.insert(key.clone()));
+        Ok(keys)
+    }
+
+    fn of_line(&self, line: &[u8]) -> Result<Vec<u8>, Failure> {
+        if let Some(key) = key_of_record(line) {
+            return checked(key);
+        }
+        if !self.text.escape {
+            return checked(line.to_vec());
+        }
+        checked(bytes::unescape(line).map_err(|error| Failure::usage(format!("--escape: {error}")))?)
+    }
+}
