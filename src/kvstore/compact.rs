@@ -108,8 +108,7 @@ impl Store {
         let request = Request { effect: Effect::Guarded, ..Request::read("move leader", &[]) };
         let bound = Some(self.options().op_timeout.max(LOOK));
         let request = Request { bound, ..request };
-        let send =
-            |client: etcd_client::Client| async move { client.maintenance_client().move_leader(to).await };
+        let send = |client: etcd_client::Client| async move { client.maintenance_client().move_leader(to).await };
         self.call(request, send).await.map(|_| ())
     }
 }
