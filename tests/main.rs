@@ -4,6 +4,8 @@
 
 mod auth;
 mod bulk;
+mod compact;
+mod compact_space;
 mod completions;
 mod config;
 mod delete;
