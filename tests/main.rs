@@ -8,6 +8,8 @@ mod allocate_read;
 mod allocate_watch;
 mod auth;
 mod bulk;
+mod compact;
+mod compact_space;
 mod completions;
 mod config;
 mod delete;

@@ -6,7 +6,9 @@ mod value;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{allocate, completions, config, delete, get, lease, list, lock, put, status, txn, watch};
+use crate::commands::{
+    allocate, compact, completions, config, delete, get, lease, list, lock, put, status, txn, watch,
+};
 
 pub use global::Global;
 pub use value::{
@@ -68,6 +70,9 @@ pub enum Command {
     #[command(name = "allocate")]
     #[allow(missing_docs)]
     Allocate(allocate::Args),
+    #[command(name = "compact")]
+    #[allow(missing_docs)]
+    Compact(compact::Args),
     #[command(name = "txn")]
     #[allow(missing_docs)]
     Txn(txn::Args),
