@@ -67,6 +67,7 @@ complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "lock" -d 'Hold a lock w
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "lease" -d 'Show, grant, renew and revoke leases'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "allocate" -d 'Allocate cluster-wide IDs for keys, byte compatible with Cilium\'s kvstore allocator'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "gc" -d 'Look for garbage, plan, and remove what two looks agree on'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "compact" -d 'Compact the history, and give the space back'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "txn" -d 'Do a transaction from a YAML or JSON file: conditions, then one branch or the other, in one revision'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "status" -d 'Show each member\'s health, and prove the quorum'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "config" -d 'Show the effective configuration, and where each value came from; secrets are redacted'
@@ -553,43 +554,48 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subco
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
 false\t''"
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
 false\t''"
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l op-timeout -d 'Bound on each request [default: 3s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l deadline -d 'Bound on the whole command' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l connect-wait -d 'Keep trying so long until the store answers' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l namespace -d 'Put this before every key, and take it off again' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l qps -d 'At most so many requests a second' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
 table\t''
 json\t''
 yaml\t''
 raw\t''"
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s q -l quiet -d 'No notes and no warnings'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l no-progress -d 'No progress bars'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l yes -d 'Do not ask before something that cannot be undone'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -l dry-run -d 'Show what would be done, and change nothing'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -f -a "new" -d 'Give keys their IDs: each the one it has, or the smallest that is free'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -f -a "renew" -d 'Renew this node\'s references: their leases live for their whole TTL again'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -f -a "release" -d 'Take this node\'s references away: the node uses the keys no more'
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new renew release hold" -f -a "hold" -d 'Use a key\'s ID while a command runs, or until a signal'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -f -a "new" -d 'Give keys their IDs: each the one it has, or the smallest that is free'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -f -a "get" -d 'Show which IDs keys have'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -f -a "lookup" -d 'Show which keys IDs stand for'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -f -a "renew" -d 'Renew this node\'s references: their leases live for their whole TTL again'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -f -a "release" -d 'Take this node\'s references away: the node uses the keys no more'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -f -a "hold" -d 'Use a key\'s ID while a command runs, or until a signal'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -f -a "list" -d 'List IDs with their key, the number of nodes that use them, and their state'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -f -a "watch" -d 'Watch IDs being created, modified and deleted'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -f -a "check" -d 'Check masters and references, and repair what can be repaired safely'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l label -d 'Cilium\'s key of these labels, [SOURCE:]KEY=VALUE each, sorted; repeatable' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l from -d 'Many keys from a file, or stdin for -: a key a line, or what \'allocate list -o json\' prints' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l ttl -d 'How long the reference lives without being renewed' -r
@@ -635,6 +641,77 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_su
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l remote -d 'Ask this context\'s store too, behind the command\'s own; repeatable, in this order. Its file alone says how it is reached' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l remote -d 'Ask this context\'s store too, behind the command\'s own; repeatable, in this order. Its file alone says how it is reached' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l label -d 'Cilium\'s key of these labels, [SOURCE:]KEY=VALUE each, sorted; repeatable' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l from -d 'Many keys from a file, or stdin for -: a key a line, or what \'allocate list -o json\' prints' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l ttl -d 'How long a reference that is made again lives without being renewed' -r
@@ -761,6 +838,129 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_su
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l remote -d 'Ask this context\'s store too, behind the command\'s own; repeatable, in this order. Its file alone says how it is reached' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l state -d 'Only IDs in these states' -r -f -a "in-use\t'Nodes refer to it'
+unused\t'No node refers to it'
+duplicate\t'Its key has another ID, which counts'
+orphan\t'Nodes refer to it, and no master says that it is their key\'s'"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l node -d 'Only IDs that this node uses' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l key-prefix -d 'Only IDs of keys that begin with this' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l unused -d 'Only IDs that no node uses'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l ttl -d 'Ask for the TTLs of the references\' leases, and show the seconds until the last one has run out'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l rev -d 'From this revision on' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l count -d 'End after so many changes' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l timeout -d 'End with 1 after this time' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l list -d 'First the IDs that are there, as created, and list-done; then what changes'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l sync -d 'Keep in sync: first the IDs that are there, then what changes, after a compaction the true differences; status records say wait-for-datastore, resync-in-progress and in-sync'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l min -d 'The smallest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l max -d 'The largest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l prefix-mask -d 'Bits set in every ID on top, such as a cluster\'s ID shifted left by 16; decimal or 0x…' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l wait -d 'How long to wait for each key\'s lock' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l all -d 'Show what is no problem too: unused IDs'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l repair -d 'Write missing masters again'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
@@ -885,6 +1085,48 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcomma
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l keep -d 'Compact so many revisions before the current one' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l physical -d 'Wait until a member has removed the old revisions; false: etcd does it by and by' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l every -d 'Again and again, every D; without D as often as the config\'s auto-compact says' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l defrag -d 'Defragment all members, one at a time'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l disarm -d 'Clear NOSPACE alarms where there is room again'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l reclaim -d 'The way out of "database space exceeded": compact, defragment, disarm'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l move-leader -d 'With --defrag or --reclaim: have another member lead before the leader\'s turn'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l force -d 'With --defrag or --reclaim: although the cluster is not healthy, and on where a member fails'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l if-locked -d 'Only while this lock is held: a lost lock does not run the else branch; without a value, the one in KVADM_LOCK' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{self, Config, ConfigError, Env, Overrides, Source};
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Notice, Observer, Session, Store, Trace};
 use crate::output::{Confirm, Out, bytes};
@@ -48,14 +48,39 @@ impl Context {
 
     /// The store; its first request dials.
     pub fn store(&self) -> &Store {
-        self.store.get_or_init(|| {
-            let session = Session {
-                cancel: self.signals.cancel().clone(),
-                deadline: self.deadline,
-                observer: Arc::new(Teller { out: self.out.clone(), warned: Mutex::default() }),
-            };
-            Store::new(self.config.connect.clone(), session)
-        })
+        self.store.get_or_init(|| Store::new(self.config.connect.clone(), self.session()))
+    }
+
+    fn session(&self) -> Session {
+        Session {
+            cancel: self.signals.cancel().clone(),
+            deadline: self.deadline,
+            observer: Arc::new(Teller { out: self.out.clone(), warned: Mutex::default() }),
+        }
+    }
+
+    /// The store of another context. Its file alone says how it is reached: options and environment are about this one.
+    ///
+    /// # Errors
+    /// There is no such context, it is bad, or it names no endpoints.
+    pub fn other_store(&self, name: &str) -> Result<Store, Failure> {
+        // Nobody waits for a store that only adds to the answer.
+        let connect_wait = Some(Duration::ZERO);
+        let overrides = Overrides { context: Some(name.to_owned()), connect_wait, ..Overrides::default() };
+        let about = format!("the context '{}'", name.escape_debug());
+        let bad = |error: ConfigError| Failure::from(error).context(about.clone());
+        let other = config::load(&overrides, &Env::from_process().places()).map_err(bad)?;
+        let named = |setting: &config::Setting| setting.key == "endpoints" && setting.source != Source::Default;
+        if !other.settings.iter().any(named) {
+            return Err(Failure::usage(format!("{about} names no endpoints")));
+        }
+        for warning in &other.warnings {
+            self.out.warn(&format!("{about}: {warning}"));
+        }
+        for detail in &other.details {
+            self.out.detail(&format!("{about}: {detail}"));
+        }
+        Ok(Store::new(other.connect, self.session()))
     }
 
     /// When the whole command must have ended.

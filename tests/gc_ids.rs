@@ -79,7 +79,7 @@ impl<'a> Ids<'a> {
 }
 
 fn ids(rows: &[Value], state: &str) -> Vec<i64> {
-    rows.iter().filter(|row| row["state"] == state).map(|row| row["id"].as_i64().unwrap()).collect()
+    rows.iter().filter(|row| row["state"] == state).map(|row| row["id"].as_str().unwrap().parse().unwrap()).collect()
 }
 
 /// `TestRunGC` of Cilium, with its keys and IDs.
@@ -225,7 +225,7 @@ fn between_look_and_removal(ids_: &Ids<'_>, meanwhile: impl FnOnce()) -> String 
     ids_.put(&[("id/300", "bait;"), ("id/301", "web;")]);
     let mut proxy = Proxy::start(&ids_.etcd.address());
     let running = ids_.apply().args(["--rate", "1", "--endpoints", &proxy.endpoint()]).spawn();
-    running.wait_for_stdout("\"id\":300", SOON);
+    running.wait_for_stdout("\"id\":\"300\"", SOON);
     proxy.set(Mode::Delay { up: Duration::ZERO, down: Duration::from_millis(1500) });
     eventually("gc to lock and look", SOON, || ids_.locks().iter().any(|lock| lock.starts_with("locks/web;/")));
     let begun = Instant::now();
@@ -236,7 +236,7 @@ fn between_look_and_removal(ids_: &Ids<'_>, meanwhile: impl FnOnce()) -> String 
     run.ok();
     let rows = run.json_lines();
     assert_eq!(ids(&rows, "removed").first(), Some(&300));
-    rows.iter().find(|row| row["id"] == 301).unwrap()["state"].as_str().unwrap().to_owned()
+    rows.iter().find(|row| row["id"] == "301").unwrap()["state"].as_str().unwrap().to_owned()
 }
 
 #[test]

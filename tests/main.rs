@@ -3,8 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod allocate;
+mod allocate_check;
+mod allocate_read;
+mod allocate_watch;
 mod auth;
 mod bulk;
+mod compact;
+mod compact_space;
 mod completions;
 mod config;
 mod delete;

@@ -162,6 +162,11 @@ impl Layout {
         self.below(&[b"id", id.to_string().as_bytes()])
     }
 
+    /// The path of a master as it was found: its last part where that is not the ID's canonical decimal.
+    pub fn master_at(&self, id: Id, odd: Option<&[u8]>) -> Vec<u8> {
+        odd.map_or_else(|| self.master(id), |last| self.below(&[b"id", last]))
+    }
+
     /// What a key's references begin with; those of longer keys may begin with it too, see [`Layout::parse_reference`].
     pub fn references_of(&self, key: &[u8]) -> KeyRange {
         KeyRange::prefix(&self.folder(&[b"value", key]))

@@ -13,6 +13,13 @@ impl Env {
         Self(std::env::vars_os().collect())
     }
 
+    /// Only what says where files are.
+    #[must_use]
+    pub fn places(&self) -> Self {
+        let places = ["HOME", "XDG_CONFIG_HOME"];
+        self.0.iter().filter(|(name, _)| places.iter().any(|place| *place == name.as_os_str())).collect()
+    }
+
     /// The variable's value, unless it is unset or empty.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())

@@ -8,6 +8,7 @@ mod file;
 pub mod ids;
 mod limits;
 pub mod locks;
+pub mod metadata;
 mod moment;
 mod plan;
 mod sweep;

@@ -46,8 +46,8 @@ impl Record for LockGarbageRow<'_> {
 pub struct IdGarbageRow<'a> {
     /// As of [`LockGarbageRow`].
     pub state: &'a str,
-    /// The ID.
-    pub id: Option<i64>,
+    /// The ID in decimal.
+    pub id: &'a str,
     /// Why it is garbage.
     pub why: &'a str,
     /// The allocator's key: the master's value.
@@ -65,7 +65,7 @@ pub struct IdGarbageRow<'a> {
 impl Record for IdGarbageRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("state", Value::Str(self.state)));
-        visit(always("id", Value::int(self.id)));
+        visit(always("id", Value::Str(self.id)));
         visit(always("why", Value::Str(self.why)));
         visit(always("value", Value::Bytes(self.value)));
         visit(data("key", Value::Bytes(self.key)));

@@ -1,6 +1,7 @@
 //! The only place that writes. Data goes to stdout, everything else to stderr.
 
 mod allocated;
+mod allocations;
 pub mod answers;
 pub mod bytes;
 mod event;
@@ -23,9 +24,10 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
+pub use allocations::{AllocationEvent, FoundRow, IdRow, KeyOfRow, NodeRow, ProblemRow};
 pub use answers::{
-    Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly, SettingRow,
-    StatusAnswer, TxnAnswer,
+    CompactAnswer, Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly,
+    RoundRow, SettingRow, SpaceRow, StatusAnswer, TxnAnswer,
 };
 pub use event::{EventRow, Kind, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, Swept};

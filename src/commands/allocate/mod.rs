@@ -1,11 +1,17 @@
 //! `kvadm allocate`.
 
+mod check;
+mod get;
 mod hold;
+mod list;
+mod lookup;
 mod new;
 mod release;
+mod remote;
 mod renew;
 pub mod scope;
 mod wanted;
+mod watch;
 
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -15,12 +21,15 @@ use crate::error::{Exit, Failure};
 /// Allocate cluster-wide IDs for keys, byte compatible with Cilium's kvstore allocator.
 ///
 /// The same key has the same ID whoever asks, and two keys never share one. Each node that uses a key leaves a
-/// reference; an ID that no reference names is collected by 'kvadm gc ids'.
+/// reference; an ID that no reference names is collected by 'kvadm gc ids'. Below the base, id/<ID> is an ID's master and
+/// holds the key; value/<key>/<node> is a reference and holds the ID; locks/<key> is the lock under which a key gets its
+/// ID.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm allocate new web
   kvadm allocate hold web -- sh -c 'echo $KVADM_ID'
+  kvadm allocate list --unused
   kvadm allocate release web")]
 pub struct Args {
     #[command(subcommand)]
@@ -30,20 +39,30 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     New(new::Args),
+    Get(get::Args),
+    Lookup(lookup::Args),
     Renew(renew::Args),
     Release(release::Args),
     Hold(hold::Args),
+    List(list::Args),
+    Watch(watch::Args),
+    Check(check::Args),
 }
 
 /// Runs the verb.
 ///
 /// # Errors
-/// Keys without an ID, a reference that is not there, or whatever kept an answer away.
+/// Wrong usage, keys without an ID, a condition that did not hold, or whatever kept an answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.action {
         Action::New(args) => new::run(ctx, args).await,
+        Action::Get(args) => get::run(ctx, args).await,
+        Action::Lookup(args) => lookup::run(ctx, args).await,
         Action::Renew(args) => renew::run(ctx, args).await,
         Action::Release(args) => release::run(ctx, args).await,
         Action::Hold(args) => hold::run(ctx, args).await,
+        Action::List(args) => list::run(ctx, args).await,
+        Action::Watch(args) => watch::run(ctx, args).await,
+        Action::Check(args) => check::run(ctx, args).await,
     }
 }

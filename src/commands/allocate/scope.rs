@@ -18,6 +18,11 @@ pub struct Base {
 }
 
 impl Base {
+    /// As it was given, for messages.
+    pub fn text(&self) -> String {
+        bytes::escape(&bytes_of(&self.base))
+    }
+
     /// The paths below it.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ impl Kind for Masters {
     ) {
         to(&IdGarbageRow {
             state,
-            id: candidate.more.int("id"),
+            id: candidate.more.text("id").unwrap_or_default(),
             why: &candidate.why,
             value: &candidate.facts.bytes("value").unwrap_or_default(),
             key: &candidate.key,

@@ -21,9 +21,10 @@ use crate::kvstore::{KeyRange, Revision};
 use crate::output::Kind;
 
 use exec::{Exec, OnError};
-use follow::{Follow, Start};
 use place::Keeper;
-use tell::Teller;
+
+pub(super) use follow::{Follow, Start};
+pub(super) use tell::Teller;
 
 /// Watch keys: every change once, in order, and none missing.
 ///
@@ -171,6 +172,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         left: args.count,
         until: args.until.map(Until::word),
         exec,
+        show: None,
         limit,
     };
     let ranges = KeyRange::joined(args.ranges()?);

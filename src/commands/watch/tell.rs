@@ -27,6 +27,9 @@ impl<E: Into<Failure>> From<E> for Stop {
     }
 }
 
+/// Shows a change, with what was there before, in place of its record; whether it was one to count.
+pub type ShowChange<'a> = Box<dyn Fn(Kind, &KeyValue, Option<&KeyValue>) -> Result<bool, Failure> + 'a>;
+
 /// Tells events.
 pub struct Teller<'a> {
     /// The surroundings.
@@ -43,6 +46,8 @@ pub struct Teller<'a> {
     pub until: Option<&'static str>,
     /// Runs for each change, in place of its record.
     pub exec: Option<Exec>,
+    /// Shows each change its own way.
+    pub show: Option<ShowChange<'a>>,
     /// When the time is up.
     pub limit: Option<Instant>,
 }
@@ -65,9 +70,14 @@ impl Teller<'_> {
         if !self.only.is_empty() && !self.only.contains(&kind) {
             return Ok(false);
         }
-        match &self.exec {
-            Some(exec) => exec.run(self.ctx, kind, kv).await?,
-            None => {
+        match (&self.exec, &self.show) {
+            (Some(exec), _) => exec.run(self.ctx, kind, kv).await?,
+            (None, Some(show)) => {
+                if !show(kind, kv, prev)? {
+                    return Ok(false);
+                }
+            }
+            (None, None) => {
                 let prev = self.prev.then_some(prev.map(|kv| kv.value.as_slice()));
                 self.ctx.out.live(&EventRow { kind, kv, value: !self.keys_only, prev })?;
             }

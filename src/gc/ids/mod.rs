@@ -54,7 +54,7 @@ fn judge(survey: &Survey, rule: &Rule, first_seen: Moment) -> Found {
                     why,
                     first_seen,
                     facts: Facts::default().with("mod_revision", master.mod_revision).with_bytes("value", key),
-                    more: Facts::default().with("id", master.id.get()),
+                    more: Facts::default().with("id", master.id.to_string()),
                 });
             }
         }

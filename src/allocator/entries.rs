@@ -1,0 +1,140 @@
+//! What each ID stands for: whose it is, who uses it, and whether it is as it should be. Pure.
+
+use std::collections::BTreeMap;
+
+use super::{Id, KeyIndex, Reference, Survey};
+
+/// How an ID stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Nodes refer to it.
+    InUse,
+    /// No node refers to it.
+    Unused,
+    /// Its key has another ID, which is the one that counts.
+    Duplicate,
+    /// Nodes refer to it, and no master says that it is their key's.
+    Orphan,
+}
+
+impl State {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InUse => "in-use",
+            Self::Unused => "unused",
+            Self::Duplicate => "duplicate",
+            Self::Orphan => "orphan",
+        }
+    }
+}
+
+/// One ID of one key.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// The ID.
+    pub id: Id,
+    /// The key, in [`Survey::keys`].
+    pub key: KeyIndex,
+    /// How it stands.
+    pub state: State,
+    /// The references that keep it; of an orphan those that name it.
+    pub references: Vec<&'a Reference>,
+    /// Its master, in [`Survey::masters`]; an orphan has none.
+    pub master: Option<usize>,
+}
+
+/// All IDs in their order: one entry a master, and one for each ID and key that references name without one.
+///
+/// Of several masters of one key, the smallest counts that a reference names, else the smallest.
+pub fn entries(survey: &Survey) -> Vec<Entry<'_>> {
+    let counts = chosen(survey);
+    let mut entries: Vec<Entry<'_>> = Vec::with_capacity(survey.masters.len());
+    for (index, master) in survey.masters.iter().enumerate() {
+        let references: Vec<&Reference> = survey.users(master).collect();
+        let state = match counts[master.key as usize] {
+            Some((counts, _)) if counts != index => State::Duplicate,
+            _ if references.is_empty() => State::Unused,
+            _ => State::InUse,
+        };
+        entries.push(Entry { id: master.id, key: master.key, state, references, master: Some(index) });
+    }
+    for ((id, key), references) in orphans(survey) {
+        entries.push(Entry { id, key, state: State::Orphan, references, master: None });
+    }
+    entries.sort_by_key(|entry| (entry.id, entry.state == State::Orphan));
+    entries
+}
+
+/// By key: the master that counts, and whether a reference names it.
+fn chosen(survey: &Survey) -> Vec<Option<(usize, bool)>> {
+    let mut chosen: Vec<Option<(usize, bool)>> = vec![None; survey.keys.len()];
+    for (index, master) in survey.masters.iter().enumerate() {
+        let of_key = &mut chosen[master.key as usize];
+        if matches!(of_key, Some((_, true))) {
+            continue;
+        }
+        let named = survey.references_of(master.key).iter().any(|reference| reference.id == Some(master.id));
+        if named || of_key.is_none() {
+            *of_key = Some((index, named));
+        }
+    }
+    chosen
+}
+
+fn orphans(survey: &Survey) -> BTreeMap<(Id, KeyIndex), Vec<&Reference>> {
+    let mut orphans: BTreeMap<_, Vec<&Reference>> = BTreeMap::new();
+    for reference in &survey.references {
+        if let Some(id) = reference.id
+            && !survey.masters_of(id).iter().any(|master| master.key == reference.key)
+        {
+            orphans.entry((id, reference.key)).or_default().push(reference);
+        }
+    }
+    orphans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocator::testing::surveyed;
+
+    fn shown(pairs: &[(&str, &str)]) -> Vec<String> {
+        let survey = surveyed(pairs);
+        let show = |entry: &Entry<'_>| {
+            let key = String::from_utf8_lossy(survey.keys.text(entry.key)).into_owned();
+            format!("{} {key} {} {}", entry.id, entry.references.len(), entry.state.word())
+        };
+        entries(&survey).iter().map(show).collect()
+    }
+
+    #[test]
+    fn ids_are_in_numeric_order_with_their_state() {
+        let shown = shown(&[
+            ("b/id/10", "ten"),
+            ("b/id/9", "nine"),
+            ("b/value/ten/n1", "10"),
+            ("b/value/ten/n2", "10"),
+            ("b/value/lost/n1", "100"),
+            ("b/value/wrong/n1", "9"),
+        ]);
+        assert_eq!(shown, ["9 nine 0 unused", "9 wrong 1 orphan", "10 ten 2 in-use", "100 lost 1 orphan"]);
+    }
+
+    #[test]
+    fn the_master_that_a_reference_names_counts_then_the_smallest() {
+        let masters = [("b/id/5", "a"), ("b/id/7", "a"), ("b/id/8", "a")];
+        assert_eq!(shown(&masters), ["5 a 0 unused", "7 a 0 duplicate", "8 a 0 duplicate"]);
+        let used = [masters.as_slice(), &[("b/value/a/n", "7"), ("b/value/a/m", "8")]].concat();
+        assert_eq!(shown(&used), ["5 a 0 duplicate", "7 a 1 in-use", "8 a 1 duplicate"]);
+        // A reference that cannot be read keeps all of them, and names none.
+        let unreadable = [masters.as_slice(), &[("b/value/a/n", "?")]].concat();
+        assert_eq!(shown(&unreadable), ["5 a 1 in-use", "7 a 1 duplicate", "8 a 1 duplicate"]);
+    }
+
+    #[test]
+    fn a_longer_key_s_references_are_not_a_key_s() {
+        let shown = shown(&[("b/id/5", "foo"), ("b/id/6", "foo/bar"), ("b/value/foo/bar/n", "6")]);
+        assert_eq!(shown, ["5 foo 0 unused", "6 foo/bar 1 in-use"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! From keys to their IDs and back, without reading everything.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::task::JoinSet;
+
+use super::survey::each;
+use super::{Id, Layout};
+use crate::kvstore::{Error, ReadOptions, Revision, Store};
+
+/// Keys whose references are read at once.
+const AT_ONCE: usize = 16;
+
+/// What is known of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its ID: the smallest one that its references name and whose master says the key, else the smallest one whose
+    /// master does.
+    pub id: Option<Id>,
+    /// How many references keep that ID.
+    pub nodes: u64,
+    /// IDs that its references name although their master is missing or says another key.
+    pub stray: Vec<Id>,
+}
+
+/// A key's references: how many name which ID, and how many none.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    ids: BTreeMap<Id, u64>,
+    unreadable: u64,
+}
+
+/// Finds the IDs of keys, all at one revision. The masters are read as a whole, once, where a key has none that its
+/// references name; `read` is told how many.
+///
+/// # Errors
+/// Whatever kept an answer away, and a revision that was compacted meanwhile.
+pub async fn find(
+    store: &Store,
+    layout: &Layout,
+    keys: &[Vec<u8>],
+    mut read: impl FnMut(u64),
+) -> Result<Vec<Found>, Error> {
+    let at = store.revision_for(&layout.masters()).await?;
+    let mut named = Vec::with_capacity(keys.len());
+    for some in keys.chunks(AT_ONCE) {
+        named.extend(references(store, layout, some, at).await?);
+    }
+    let says = masters(store, layout, &named, at).await?;
+    let mut found: Vec<Found> = keys.iter().zip(&named).map(|(key, named)| confirm(key, named, &says)).collect();
+    let missing = found.iter().filter(|found| found.id.is_none()).map(|found| (found.key.clone(), None));
+    let mut missing: HashMap<Vec<u8>, Option<Id>> = missing.collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let take = |kv: &crate::kvstore::KeyValue| {
+        if let (Some(id), Some(smallest)) = (layout.parse_master(&kv.key), missing.get_mut(&kv.value)) {
+            *smallest = Some(smallest.map_or(id, |smallest: Id| smallest.min(id)));
+        }
+    };
+    each(store, &layout.masters(), at, take, &mut read).await?;
+    for (found, named) in found.iter_mut().zip(&named).filter(|(found, _)| found.id.is_none()) {
+        found.id = missing.get(&found.key).copied().flatten();
+        found.nodes = found.id.map_or(0, |_| named.unreadable);
+    }
+    Ok(found)
+}
+
+fn confirm(key: &[u8], named: &Named, says: &HashMap<Id, Vec<u8>>) -> Found {
+    let (confirmed, stray): (Vec<_>, Vec<_>) =
+        named.ids.iter().partition(|(id, _)| says.get(id).is_some_and(|says| says == key));
+    let first = confirmed.first();
+    Found {
+        key: key.to_vec(),
+        id: first.map(|(id, _)| **id),
+        nodes: first.map_or(0, |(_, count)| **count + named.unreadable),
+        stray: stray.into_iter().map(|(id, _)| *id).collect(),
+    }
+}
+
+async fn references(store: &Store, layout: &Layout, keys: &[Vec<u8>], at: Revision) -> Result<Vec<Named>, Error> {
+    let mut tasks = JoinSet::new();
+    for (index, key) in keys.iter().enumerate() {
+        let (store, layout, key) = (store.clone(), layout.clone(), key.clone());
+        tasks.spawn(async move { (index, references_of(&store, &layout, &key, at).await) });
+    }
+    let mut all = tasks.join_all().await;
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, named)| named).collect()
+}
+
+async fn references_of(store: &Store, layout: &Layout, key: &[u8], at: Revision) -> Result<Named, Error> {
+    let mut named = Named::default();
+    let options = ReadOptions { revision: at, ..ReadOptions::default() };
+    let mut reader = store.read(&layout.references_of(key), options);
+    while let Some(page) = reader.next().await? {
+        for kv in page.iter().filter(|kv| layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key)) {
+            match Id::parse(&kv.value) {
+                Some(id) => *named.ids.entry(id).or_default() += 1,
+                None => named.unreadable += 1,
+            }
+        }
+    }
+    Ok(named)
+}
+
+/// What the masters of all these IDs say.
+async fn masters(store: &Store, layout: &Layout, named: &[Named], at: Revision) -> Result<HashMap<Id, Vec<u8>>, Error> {
+    let mut ids: Vec<Id> = named.iter().flat_map(|named| named.ids.keys().copied()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let keys = look_up(store, layout, &ids, at).await?;
+    Ok(ids.into_iter().zip(keys).filter_map(|(id, key)| Some((id, key?))).collect())
+}
+
+/// The keys of IDs, as their masters have them, at one revision, at the present where it is 0; `None` where there is
+/// no master.
+///
+/// # Errors
+/// Whatever kept an answer away.
+pub async fn look_up(store: &Store, layout: &Layout, ids: &[Id], at: Revision) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let paths: Vec<Vec<u8>> = ids.iter().map(|id| layout.master(*id)).collect();
+    let found = store.get_many(&paths, at, None).await?;
+    Ok(found.kvs.into_iter().map(|kv| kv.map(|kv| kv.value)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn id(id: u64) -> Id {
+        Id::new(id).unwrap()
+    }
+
+    #[test]
+    fn only_an_id_whose_master_says_the_key_counts() {
+        let says = HashMap::from([(id(7), b"k".to_vec()), (id(9), b"k".to_vec()), (id(3), b"other".to_vec())]);
+        let named = Named { ids: BTreeMap::from([(id(9), 2), (id(7), 1), (id(3), 5), (id(4), 1)]), unreadable: 1 };
+        let found = confirm(b"k", &named, &says);
+        assert_eq!((found.id, found.nodes, found.stray), (Some(id(7)), 2, vec![id(3), id(4)]));
+        let none = confirm(b"else", &named, &says);
+        assert_eq!((none.id, none.nodes, none.stray.len()), (None, 0, 4));
+    }
+}

@@ -1,0 +1,114 @@
+//! Writing a missing master again, under the key's lock.
+//!
+//! Wire format: as `pkg/allocator` of Cilium has it, whose agents do the same for the keys they use (`UpdateKey`).
+
+use std::time::Duration;
+
+use super::locks::{Locked, Locks, Wait};
+use super::{Id, Layout};
+use crate::kvstore::{
+    Again, Compare, Error, KeyValue, LeaseId, Op, OpResult, Over, ReadOptions, Revision, Store, Txn, Write,
+};
+
+/// How often what changes under the reading is read again.
+const ATTEMPTS: usize = 3;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repaired {
+    /// The master is there again.
+    Done,
+    /// Somebody else wrote it meanwhile.
+    ByOthers,
+    /// No reference names the ID any more.
+    Unused,
+    /// The ID is another key's now: this one.
+    Taken(Vec<u8>),
+    /// The key's references changed each time they were read.
+    Changing,
+    /// Somebody has the key's lock: the key of etcd's that is before this one, absolute.
+    Busy(Vec<u8>),
+    /// The lock was lost before anything was written.
+    Lost,
+}
+
+/// Writes the master of an ID that references of this key name, while they do, and if the ID has none. The lock is taken
+/// on a lease that somebody else keeps alive, and given back; it is waited for at most so long.
+///
+/// # Errors
+/// Whatever kept an answer away. The lock may still be there and goes with its lease.
+pub async fn restore_master(
+    store: &Store,
+    layout: &Layout,
+    lease: LeaseId,
+    (id, key): (Id, &[u8]),
+    wait: Duration,
+) -> Result<Repaired, Error> {
+    let locks = Locks::new(store, layout, b"", lease);
+    let mut before = Vec::new();
+    let locked = match locks.wait_for(key, wait, |blocker| before = blocker.to_vec()).await? {
+        Wait::Held(locked) => *locked,
+        Wait::Busy => return Ok(Repaired::Busy(before)),
+        Wait::Lost => return Ok(Repaired::Lost),
+    };
+    let done = write(store, layout, &locked, id).await?;
+    locks.unlock(&[locked]).await?;
+    Ok(done)
+}
+
+async fn write(store: &Store, layout: &Layout, lock: &Locked, id: Id) -> Result<Repaired, Error> {
+    let key = lock.key.as_slice();
+    for _ in 0..ATTEMPTS {
+        let (user, at) = user(store, layout, id, key).await?;
+        let Some(user) = user else { return Ok(Repaired::Unused) };
+        let master = layout.master(id);
+        let txn = Txn {
+            compares: vec![
+                lock.held(),
+                Compare::missing(&master),
+                Compare::unchanged(&user.key, user.mod_revision),
+                Compare::none_newer(&layout.references_of(key), at),
+            ],
+            then: vec![Op::Put(Write { key: master.clone(), value: lock.key.clone(), ..Write::default() })],
+            otherwise: [&master, &lock.lock].map(|path| Op::get_at(Over::Key(path.clone()), 0)).to_vec(),
+        };
+        // Done twice it finds the master that the first one wrote.
+        let answer = store.txn("restore", &txn, None, Again::Harmless).await?;
+        if answer.succeeded {
+            return Ok(Repaired::Done);
+        }
+        let mut there = answer.results.into_iter().map(first);
+        let (master, own) = (there.next().flatten(), there.next().flatten());
+        match master {
+            Some(master) if master.value == key && answer.uncertain => return Ok(Repaired::Done),
+            Some(master) if master.value == key => return Ok(Repaired::ByOthers),
+            Some(master) => return Ok(Repaired::Taken(master.value)),
+            None if own.is_none_or(|own| own.create_revision != lock.revision) => {
+                return Ok(Repaired::Lost);
+            }
+            None => {}
+        }
+    }
+    Ok(Repaired::Changing)
+}
+
+fn first(result: OpResult) -> Option<KeyValue> {
+    match result {
+        OpResult::Get { kvs, .. } => kvs.into_iter().next(),
+        _ => None,
+    }
+}
+
+/// A reference of the key that names the ID, and the revision it was read at.
+async fn user(store: &Store, layout: &Layout, id: Id, key: &[u8]) -> Result<(Option<KeyValue>, Revision), Error> {
+    let mut reader = store.read(&layout.references_of(key), ReadOptions::default());
+    while let Some(page) = reader.next().await? {
+        let names = |kv: &KeyValue| {
+            layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key) && Id::parse(&kv.value) == Some(id)
+        };
+        if let Some(kv) = page.into_iter().find(names) {
+            return Ok((Some(kv), reader.revision()));
+        }
+    }
+    Ok((None, reader.revision()))
+}

@@ -1,0 +1,102 @@
+//! `allocate get`.
+
+use std::ffi::OsString;
+
+use super::remote::{Asked, Remotes};
+use super::scope::{Base, key};
+use crate::allocator::{Found, Layout, State, find};
+use crate::cli::KeyText;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::output::{FoundRow, bytes};
+
+/// Show which IDs keys have.
+///
+/// A key's ID is the one that its references name and whose master says the key; where there is none, the masters are
+/// read, all of them and once, for one without references. Of several IDs the one in use is shown, then the smallest.
+/// Another store is asked for what the ones before it do not know; where it cannot be reached then, that is an error.
+/// Ends with 1 if a key has no ID. One key prints the ID alone.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kvadm allocate get 'k8s:app=web;'
+  kvadm allocate get 'k8s:app=web;' 'k8s:app=db;' -o json
+  kvadm allocate get 'k8s:app=web;' --remote west")]
+pub struct Args {
+    /// The keys
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<OsString>,
+    #[command(flatten)]
+    base: Base,
+    #[command(flatten)]
+    remotes: Remotes,
+    #[command(flatten)]
+    text: KeyText,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A key that path cleaning would alter, a store that cannot be reached, or whatever kept an answer away.
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    let layout = args.base.layout()?;
+    let keys = args.keys.iter().map(|given| key(args.text, given)).collect::<Result<Vec<_>, _>>()?;
+    let stores = args.remotes.stores(ctx)?;
+    let mut known: Vec<Option<(Found, &Asked)>> = keys.iter().map(|_| None).collect();
+    let mut failed = None;
+    for asked in &stores {
+        let open: Vec<usize> = (0..keys.len()).filter(|index| known[*index].is_none()).collect();
+        let wanted: Vec<Vec<u8>> = open.iter().map(|index| keys[*index].clone()).collect();
+        if wanted.is_empty() {
+            break;
+        }
+        let progress = ctx.out.progress("reading masters", None);
+        let found = find(&asked.store, &layout, &wanted, |count| progress.inc(count)).await;
+        progress.finish();
+        match found {
+            Ok(found) => {
+                for (index, found) in open.into_iter().zip(found) {
+                    remark(ctx, &layout, &found);
+                    known[index] = found.id.is_some().then_some((found, asked));
+                }
+            }
+            Err(error) => {
+                failed = Some(asked.explain(error));
+                break;
+            }
+        }
+    }
+    show(ctx, args, &known)?;
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
+    let mut exit = Exit::Done;
+    for (key, _) in keys.iter().zip(&known).filter(|(_, known)| known.is_none()) {
+        ctx.out.note(&format!("the key {} has no ID", bytes::escape(key)));
+        exit = Exit::No;
+    }
+    Ok(exit)
+}
+
+/// Says which references lead nowhere.
+fn remark(ctx: &Context, layout: &Layout, found: &Found) {
+    for id in &found.stray {
+        let (key, base) = (bytes::escape(&found.key), bytes::escape(layout.base()));
+        ctx.out.warn(&format!(
+            "references of {key} name the ID {id}, whose master is missing or another key's: see 'allocate check --base {base}'"
+        ));
+    }
+}
+
+fn show(ctx: &Context, args: &Args, known: &[Option<(Found, &Asked)>]) -> Result<(), Failure> {
+    let alone = known.len() == 1;
+    let mut sink = ctx.out.stream();
+    for (found, asked) in known.iter().flatten() {
+        let Some(id) = found.id.map(|id| id.to_string()) else { continue };
+        let state = if found.nodes > 0 { State::InUse } else { State::Unused };
+        let (key, nodes, state) = (&found.key, found.nodes, state.word());
+        let row = FoundRow { id: &id, key, nodes, state, store: asked.shown(&args.remotes), alone };
+        if alone { ctx.out.one(&row)? } else { sink.push(&row)? }
+    }
+    Ok(sink.finish()?)
+}

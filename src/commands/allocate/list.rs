@@ -1,0 +1,233 @@
+//! `allocate list`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+
+use tokio::task::JoinSet;
+
+use super::remote::{Asked, Remotes};
+use super::scope::Base;
+use crate::allocator::{Entry, Layout, Reference, State, Strange, Survey, entries, survey};
+use crate::cli::{KeyText, bytes_of};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Error, Grant, LeaseId, Store};
+use crate::output::{IdRow, NodeRow, Sink, bytes};
+
+/// Leases that are asked about at once.
+const AT_ONCE: usize = 16;
+/// Unreadable keys that are warned of one by one.
+const WARNED: usize = 20;
+
+/// List IDs with their key, the number of nodes that use them, and their state.
+///
+/// Sorted by ID. in-use: nodes refer to it; unused: none does; duplicate: its key has another ID, which counts;
+/// orphan: nodes refer to it, and no master says that it is their key's. Everything below the base is read at one
+/// revision and kept in memory, about 200 bytes a master or reference. JSON and YAML name the nodes with their leases.
+/// What no allocator wrote is warned of and not listed. Other stores follow one by one; one that cannot be reached is
+/// warned of, and the list ends with 6.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kvadm allocate list
+  kvadm allocate list --node 10.0.0.1 --ttl
+  kvadm allocate list --unused -o json
+  kvadm allocate list --remote west --remote east")]
+pub struct Args {
+    #[command(flatten)]
+    base: Base,
+    #[command(flatten)]
+    remotes: Remotes,
+    /// Only IDs that no node uses
+    #[arg(long, conflicts_with = "state", help_heading = "Which IDs")]
+    unused: bool,
+    /// Only IDs in these states
+    #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Which IDs")]
+    state: Vec<Is>,
+    /// Only IDs that this node uses
+    #[arg(long, value_name = "NAME", help_heading = "Which IDs")]
+    node: Option<OsString>,
+    /// Only IDs of keys that begin with this
+    #[arg(long, value_name = "PREFIX", help_heading = "Which IDs")]
+    key_prefix: Option<OsString>,
+    #[command(flatten)]
+    text: KeyText,
+    /// Ask for the TTLs of the references' leases, and show the seconds until the last one has run out
+    #[arg(long)]
+    ttl: bool,
+}
+
+/// A state to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Is {
+    /// Nodes refer to it
+    InUse,
+    /// No node refers to it
+    Unused,
+    /// Its key has another ID, which counts
+    Duplicate,
+    /// Nodes refer to it, and no master says that it is their key's
+    Orphan,
+}
+
+impl Is {
+    fn state(self) -> State {
+        match self {
+            Self::InUse => State::InUse,
+            Self::Unused => State::Unused,
+            Self::Duplicate => State::Duplicate,
+            Self::Orphan => State::Orphan,
+        }
+    }
+}
+
+/// Which IDs are wanted.
+struct Wanted {
+    unused: bool,
+    states: Vec<State>,
+    node: Option<Vec<u8>>,
+    key_prefix: Option<Vec<u8>>,
+}
+
+impl Wanted {
+    fn takes(&self, survey: &Survey, entry: &Entry<'_>) -> bool {
+        let uses = |reference: &&Reference| Some(survey.nodes.text(reference.node)) == self.node.as_deref();
+        (!self.unused || entry.references.is_empty())
+            && (self.states.is_empty() || self.states.contains(&entry.state))
+            && (self.node.is_none() || entry.references.iter().any(uses))
+            && self.key_prefix.as_ref().is_none_or(|prefix| survey.keys.text(entry.key).starts_with(prefix))
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A context that is missing or bad, or whatever kept an answer of the command's own store away.
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    let layout = args.base.layout()?;
+    let key_prefix = args.key_prefix.as_deref().map(|prefix| args.text.bytes(prefix)).transpose()?;
+    let wanted = Wanted {
+        unused: args.unused,
+        states: args.state.iter().map(|state| state.state()).collect(),
+        node: args.node.as_deref().map(bytes_of),
+        key_prefix,
+    };
+    let stores = args.remotes.stores(ctx)?;
+    let mut sink = ctx.out.stream();
+    let mut exit = Exit::Done;
+    for asked in &stores {
+        match read(ctx, args, &layout, &wanted, asked).await {
+            Ok((survey, times)) => show(ctx, args, &wanted, asked, &survey, times.as_ref(), &mut sink)?,
+            Err(failure) => {
+                let failure = asked.explain(failure);
+                if !asked.may_be_left_out(&failure, ctx) {
+                    return Err(failure);
+                }
+                let view = failure.view();
+                let all: Vec<String> = std::iter::once(view.error).chain(view.caused_by).collect();
+                ctx.out.warn(&format!("{}; its IDs are not listed", all.join(": ")));
+                exit = Exit::Partial;
+            }
+        }
+    }
+    sink.finish()?;
+    Ok(exit)
+}
+
+type Times = HashMap<LeaseId, Option<Grant>>;
+
+/// Reads a store as a whole, so that nothing is shown of one that fails half-way.
+async fn read(
+    ctx: &Context,
+    args: &Args,
+    layout: &Layout,
+    wanted: &Wanted,
+    asked: &Asked,
+) -> Result<(Survey, Option<Times>), Failure> {
+    let progress = ctx.out.progress("reading", None);
+    let survey = survey(&asked.store, layout, |count| progress.inc(count)).await?;
+    progress.finish();
+    if !args.ttl {
+        return Ok((survey, None));
+    }
+    let entries = entries(&survey);
+    let listed = entries.iter().filter(|entry| wanted.takes(&survey, entry));
+    let leases: BTreeSet<LeaseId> =
+        listed.flat_map(|entry| &entry.references).filter_map(|reference| reference.lease).collect();
+    let leases: Vec<LeaseId> = leases.into_iter().collect();
+    let progress = ctx.out.progress("asking for TTLs", Some(leases.len() as u64));
+    let mut times = Times::new();
+    for some in leases.chunks(AT_ONCE) {
+        times.extend(ask(&asked.store, some).await?);
+        progress.inc(some.len() as u64);
+    }
+    progress.finish();
+    Ok((survey, Some(times)))
+}
+
+async fn ask(store: &Store, leases: &[LeaseId]) -> Result<Vec<(LeaseId, Option<Grant>)>, Error> {
+    let mut tasks = JoinSet::new();
+    for lease in leases {
+        let (store, lease) = (store.clone(), *lease);
+        tasks.spawn(async move { store.time_to_live(lease).await.map(|grant| (lease, grant)) });
+    }
+    tasks.join_all().await.into_iter().collect()
+}
+
+fn show(
+    ctx: &Context,
+    args: &Args,
+    wanted: &Wanted,
+    asked: &Asked,
+    survey: &Survey,
+    times: Option<&Times>,
+    sink: &mut Sink,
+) -> Result<(), Failure> {
+    for entry in entries(survey).iter().filter(|entry| wanted.takes(survey, entry)) {
+        let time = |lease: LeaseId| times?.get(&lease).copied().flatten().map(|grant| (grant.ttl, grant.left));
+        let node = |reference: &&Reference| NodeRow {
+            node: survey.nodes.text(reference.node),
+            lease: reference.lease,
+            time: reference.lease.and_then(time),
+        };
+        let mut nodes: Vec<NodeRow<'_>> = entry.references.iter().map(node).collect();
+        nodes.sort_by_key(|row| row.node);
+        let permanent = nodes.iter().any(|node| node.lease.is_none());
+        let last = nodes.iter().map(|node| node.time.map_or(0, |(_, left)| left)).max().filter(|_| !permanent);
+        sink.push(&IdRow {
+            id: &entry.id.to_string(),
+            key: survey.keys.text(entry.key),
+            nodes: &nodes,
+            state: entry.state.word(),
+            left: times.map(|_| last),
+            store: asked.shown(&args.remotes),
+        })?;
+    }
+    warn(ctx, args, asked, survey);
+    Ok(())
+}
+
+/// Says what is not listed.
+fn warn(ctx: &Context, args: &Args, asked: &Asked, survey: &Survey) {
+    let at = asked.name.as_ref().map_or(String::new(), |name| format!("remote '{}': ", name.escape_debug()));
+    let strange = survey.strange.iter().map(|(path, why)| {
+        let not = match why {
+            Strange::MasterPath => "is no master: its last part is no ID",
+            Strange::ReferencePath => "is no reference: it has no key or no node",
+        };
+        format!("{} {not}", bytes::escape(path))
+    });
+    let unreadable = survey.references.iter().filter(|reference| reference.id.is_none()).map(|reference| {
+        let (key, node) = (survey.keys.text(reference.key), survey.nodes.text(reference.node));
+        format!("the reference of {} to {} names no ID", bytes::escape(node), bytes::escape(key))
+    });
+    let mut all = strange.chain(unreadable);
+    for text in all.by_ref().take(WARNED) {
+        ctx.out.warn(&format!("{at}{text}"));
+    }
+    let more = all.count();
+    if more > 0 {
+        let base = args.base.text();
+        ctx.out.warn(&format!("{at}{more} more like these: 'allocate check --base {base}' shows them"));
+    }
+}

@@ -1,0 +1,77 @@
+//! `allocate lookup`.
+
+use super::remote::{Asked, Remotes};
+use super::scope::Base;
+use crate::allocator::{Id, look_up};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::output::KeyOfRow;
+
+/// Show which keys IDs stand for.
+///
+/// The masters are read, all at one revision. Another store is asked for what the ones before it do not know; where it
+/// cannot be reached then, that is an error. Ends with 1 if an ID has no key. One ID prints the key alone.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kvadm allocate lookup 379
+  kvadm allocate lookup 379 64554 -o json")]
+pub struct Args {
+    /// The IDs
+    #[arg(required = true, value_name = "ID", value_parser = parse_id)]
+    ids: Vec<Id>,
+    #[command(flatten)]
+    base: Base,
+    #[command(flatten)]
+    remotes: Remotes,
+}
+
+fn parse_id(text: &str) -> Result<Id, String> {
+    Id::parse(text.as_bytes()).ok_or_else(|| "an ID is a decimal number from 1 to 18446744073709551615".to_owned())
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A store that cannot be reached, or whatever kept an answer away.
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    let layout = args.base.layout()?;
+    let stores = args.remotes.stores(ctx)?;
+    let mut known: Vec<Option<(Vec<u8>, &Asked)>> = args.ids.iter().map(|_| None).collect();
+    let mut failed = None;
+    for asked in &stores {
+        let open: Vec<usize> = (0..known.len()).filter(|index| known[*index].is_none()).collect();
+        let wanted: Vec<Id> = open.iter().map(|index| args.ids[*index]).collect();
+        match look_up(&asked.store, &layout, &wanted, 0).await {
+            Ok(keys) => {
+                for (index, key) in open.into_iter().zip(keys) {
+                    known[index] = key.map(|key| (key, asked));
+                }
+            }
+            Err(error) => {
+                failed = Some(asked.explain(error));
+                break;
+            }
+        }
+    }
+    let mut missing = Vec::new();
+    let alone = args.ids.len() == 1;
+    let mut sink = ctx.out.stream();
+    for (id, known) in args.ids.iter().zip(&known) {
+        match known {
+            Some((key, asked)) if !key.is_empty() => {
+                let id = id.to_string();
+                let row = KeyOfRow { id: &id, key, store: asked.shown(&args.remotes), alone };
+                if alone { ctx.out.one(&row)? } else { sink.push(&row)? }
+            }
+            Some(_) => missing.push(format!("the ID {id} is taken, and its master names no key")),
+            None => missing.push(format!("the ID {id} has no key")),
+        }
+    }
+    sink.finish()?;
+    if let Some(failure) = failed {
+        return Err(failure);
+    }
+    missing.iter().for_each(|text| ctx.out.note(text));
+    Ok(if missing.is_empty() { Exit::Done } else { Exit::No })
+}

@@ -1,0 +1,68 @@
+//! Other stores that are asked besides the command's own, as Cilium's `WatchRemoteKVStore` adds remote caches.
+
+use clap::Args;
+
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::Store;
+
+/// Which other stores are asked.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Remotes {
+    /// Ask this context's store too, behind the command's own; repeatable, in this order. Its file alone says how it is
+    /// reached
+    #[arg(long = "remote", value_name = "CONTEXT", help_heading = "Allocator")]
+    names: Vec<String>,
+}
+
+/// A store that is asked.
+pub struct Asked {
+    /// The context's name; `None` for the command's own store.
+    pub name: Option<String>,
+    /// The store.
+    pub store: Store,
+}
+
+impl Remotes {
+    /// Whether there is any.
+    pub fn any(&self) -> bool {
+        !self.names.is_empty()
+    }
+
+    /// All stores in the order they are asked, the command's own first; nothing is dialled.
+    ///
+    /// # Errors
+    /// A context that is missing or bad, or named twice.
+    pub fn stores(&self, ctx: &Context) -> Result<Vec<Asked>, Failure> {
+        let mut stores = vec![Asked { name: None, store: ctx.store().clone() }];
+        for name in &self.names {
+            if stores.iter().any(|asked| asked.name.as_ref() == Some(name)) {
+                return Err(Failure::usage(format!("--remote {name}: named twice")));
+            }
+            stores.push(Asked { name: Some(name.clone()), store: ctx.other_store(name)? });
+        }
+        Ok(stores)
+    }
+}
+
+impl Asked {
+    /// A failure with the store's name, where it is another one.
+    pub fn explain(&self, error: impl Into<Failure>) -> Failure {
+        let failure = error.into();
+        match &self.name {
+            Some(name) => failure.context(format!("remote '{}'", name.escape_debug())),
+            None => failure,
+        }
+    }
+
+    /// For the output: nothing where only one store is asked.
+    pub fn shown(&self, remotes: &Remotes) -> Option<Option<&str>> {
+        remotes.any().then_some(self.name.as_deref())
+    }
+
+    /// Whether another store's failure may be left at a warning: the user did not end the command.
+    pub fn may_be_left_out(&self, failure: &Failure, ctx: &Context) -> bool {
+        let over = ctx.deadline().is_some_and(|deadline| deadline <= tokio::time::Instant::now());
+        self.name.is_some() && failure.exit != Exit::Interrupted && !over
+    }
+}

@@ -1,0 +1,169 @@
+//! Reading a tree at one revision, and doing the sweep's transactions.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::model::{FoldError, Folder, Model, ObjectId, Totals};
+use super::schema::Schema;
+use super::sweep::{Batch, Sweep};
+use crate::kvstore::{Again, Error, KeyRange, LockGuard, OpResult, ReadOptions, Refusal, Revision, Store, TxnResult};
+
+/// How often a reading begins anew because its revision was compacted meanwhile.
+const MAX_READINGS: u32 = 5;
+
+/// Why a tree could not be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// A prefix that ends within a name.
+    #[error("the prefix must end with a slash, or the keys of its neighbours would count as well")]
+    Prefix,
+    /// What was read makes no tree.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// etcd did not answer, or refused. [`Refusal::Compacted`]: the history is cut faster than the tree can be read.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// Reads the tree below `prefix`, all of it at one revision; at the present. `seen` is shown how much was read, and how
+/// many keys there are, after each page.
+///
+/// # Errors
+/// As [`ReadError`]. A reading whose revision is compacted begins anew, a few times.
+pub async fn read_tree(
+    store: &Store,
+    schema: &Arc<Schema>,
+    prefix: &[u8],
+    mut seen: impl FnMut(Totals, Option<u64>),
+) -> Result<Model, ReadError> {
+    if !prefix.is_empty() && !prefix.ends_with(b"/") {
+        return Err(ReadError::Prefix);
+    }
+    let mut readings = 1;
+    loop {
+        match read_once(store, schema, prefix, &mut seen).await {
+            Err(ReadError::Store(error)) if readings < MAX_READINGS && error.is_refusal(Refusal::Compacted) => {
+                readings += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn read_once(
+    store: &Store,
+    schema: &Arc<Schema>,
+    prefix: &[u8],
+    seen: &mut impl FnMut(Totals, Option<u64>),
+) -> Result<Model, ReadError> {
+    let mut reader = store.read(&KeyRange::prefix(prefix), ReadOptions::default());
+    let mut folder = Folder::new(Arc::clone(schema), prefix, 0);
+    while let Some(page) = reader.next().await? {
+        for kv in &page {
+            folder.push(kv)?;
+        }
+        seen(folder.totals(), reader.total());
+    }
+    folder.set_revision(reader.revision());
+    Ok(folder.finish()?)
+}
+
+/// A sweep and where it is done.
+pub struct Collector<'m> {
+    store: Store,
+    sweep: Sweep<'m>,
+    lock: Option<LockGuard>,
+    /// What may have been removed by a transaction whose answer was lost.
+    doubtful: HashSet<ObjectId>,
+    revision: Revision,
+    batches: u64,
+    refused: u64,
+}
+
+/// What one transaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The objects it was about.
+    pub objects: usize,
+    /// Whether they went.
+    pub removed: bool,
+}
+
+impl<'m> Collector<'m> {
+    /// Begins. Every transaction stands in one that compares the lock, where there is one: the sweep must know.
+    pub fn new(store: Store, sweep: Sweep<'m>, lock: Option<LockGuard>) -> Self {
+        Self { store, sweep, lock, doubtful: HashSet::new(), revision: 0, batches: 0, refused: 0 }
+    }
+
+    /// Does the next transaction, of at most `most` objects; `None` at the end. An error at single objects is counted
+    /// as their fate and is not returned.
+    ///
+    /// # Errors
+    /// The lock was lost, the command was told to end, or etcd cannot be reached: nothing more can be done. What the
+    /// transaction was about counts as failed.
+    pub async fn step(&mut self, most: usize) -> Result<Option<Step>, Error> {
+        let Some(batch) = self.sweep.next_batch(most) else { return Ok(None) };
+        self.batches += 1;
+        let done = self.store.txn("gc", &batch.txn, self.lock.as_ref(), Again::Harmless).await;
+        let step = Step { objects: batch.objects.len(), removed: matches!(&done, Ok(result) if result.succeeded) };
+        match done {
+            Ok(result) if result.succeeded => {
+                self.revision = self.revision.max(result.revision);
+                self.sweep.removed(&batch);
+            }
+            Ok(result) => self.refused(&batch, &result),
+            // A smaller one may do: the server's limits are its own, and permissions go by key.
+            Err(error) if is_by_size_or_key(&error) => {
+                self.refused += 1;
+                self.sweep.too_large(&batch);
+            }
+            Err(error) => {
+                self.sweep.failed(&batch);
+                return Err(error);
+            }
+        }
+        Ok(Some(step))
+    }
+
+    fn refused(&mut self, batch: &Batch, result: &TxnResult) {
+        self.refused += 1;
+        if result.uncertain {
+            self.doubtful.extend(&batch.objects);
+        }
+        let left: u64 = result
+            .results
+            .iter()
+            .map(|result| match result {
+                OpResult::Get { count, .. } => *count,
+                _ => 0,
+            })
+            .sum();
+        let [id] = batch.objects.as_slice() else { return self.sweep.refused(batch, false) };
+        if left == 0 && self.doubtful.contains(id) {
+            self.sweep.removed(batch);
+        } else {
+            self.sweep.refused(batch, left == 0);
+        }
+    }
+
+    /// The state of the work.
+    pub fn sweep(&self) -> &Sweep<'m> {
+        &self.sweep
+    }
+
+    /// The last revision it made; 0 for none.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// How many transactions were sent, and how many of them were refused.
+    pub fn batches(&self) -> (u64, u64) {
+        (self.batches, self.refused)
+    }
+}
+
+fn is_by_size_or_key(error: &Error) -> bool {
+    [Refusal::TooManyOps, Refusal::TooLarge, Refusal::Permission].iter().any(|kind| error.is_refusal(*kind))
+}

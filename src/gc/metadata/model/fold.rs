@@ -1,0 +1,233 @@
+//! From a stream of keys to the model: each key once, in any order, its value looked at and dropped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::super::schema::{KindId, Schema};
+use super::keys::{self, Parts, Way};
+use super::{
+    ANCHORED, Arena, BackLink, Conditional, Edge, FOREIGN, Fact, Model, Object, ObjectId, Oddity, PERHAPS_ANCHORED,
+    Span, Table, Totals,
+};
+use crate::kvstore::{KeyValue, Revision};
+
+/// How many keys may fail to parse, or wait for the end to be parsed, before the schema is surely the wrong one.
+const MAX_STRANGE: usize = 100_000;
+
+/// Why a tree cannot be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum FoldError {
+    /// A key without the prefix.
+    #[error("a key lies outside the prefix")]
+    Outside,
+    /// Too many keys the schema does not know.
+    #[error("more than {MAX_STRANGE} keys do not fit the schema: is it the right one, and the right prefix?")]
+    Strange,
+    /// More than four milliard objects, or bytes of names.
+    #[error("the tree is too large to be held in memory")]
+    TooLarge,
+}
+
+/// Takes keys and makes a [`Model`].
+pub struct Folder {
+    pub(super) model: Model,
+    /// Keys that could be several objects', until all anchors are known.
+    pub(super) pending: Vec<KeyValue>,
+    /// Fields that an edge joins, by object and rule, until all of them were seen.
+    pub(super) joins: HashMap<(ObjectId, u16), Joining>,
+    pub(super) scopes: HashMap<Box<[u8]>, u32>,
+    scope: Vec<u8>,
+    pub(super) identity: Vec<u8>,
+}
+
+/// The joined fields seen so far.
+pub(super) type Joining = Vec<Option<Box<[u8]>>>;
+
+impl Folder {
+    /// Begins a model of what lies below `prefix`, read at `revision`.
+    pub fn new(schema: Arc<Schema>, prefix: &[u8], revision: Revision) -> Self {
+        let outside: Box<[u8]> = Box::default();
+        Self {
+            model: Model {
+                schema,
+                prefix: prefix.to_vec(),
+                revision,
+                arena: Arena::default(),
+                scopes: vec![outside.clone()],
+                objects: Vec::new(),
+                table: Table::default(),
+                edges: Vec::new(),
+                starts: Vec::new(),
+                conditional: Vec::<Conditional>::new(),
+                facts: Vec::<Fact>::new(),
+                links: Vec::<BackLink>::new(),
+                nested: Vec::new(),
+                oddities: Vec::new(),
+                totals: Totals::default(),
+            },
+            pending: Vec::new(),
+            joins: HashMap::new(),
+            scopes: HashMap::from([(outside, 0)]),
+            scope: Vec::new(),
+            identity: Vec::new(),
+        }
+    }
+
+    /// The revision everything was read at, once the first answer told.
+    pub fn set_revision(&mut self, revision: Revision) {
+        self.model.revision = revision;
+    }
+
+    /// How much was taken.
+    pub fn totals(&self) -> Totals {
+        self.model.totals
+    }
+
+    /// Takes one key.
+    ///
+    /// # Errors
+    /// A key outside the prefix, too many strange keys, or no room.
+    pub fn push(&mut self, kv: &KeyValue) -> Result<(), FoldError> {
+        let schema = Arc::clone(&self.model.schema);
+        let below = kv.key.strip_prefix(self.model.prefix.as_slice()).ok_or(FoldError::Outside)?;
+        self.model.totals.keys += 1;
+        self.model.totals.bytes += kv.size() as u64;
+        let parts = Parts::new(below);
+        match parts.ways(&schema).as_slice() {
+            [way] => self.place(&parts, *way, kv),
+            [] if parts.is_opaque(&schema) => {
+                self.model.totals.opaque += 1;
+                Ok(())
+            }
+            [] => self.unparsed(Oddity::Unparsed(kv.key.clone())),
+            ways => self.put_off(&parts, ways, kv),
+        }
+    }
+
+    pub(super) fn unparsed(&mut self, oddity: Oddity) -> Result<(), FoldError> {
+        match oddity {
+            Oddity::Ambiguous(_) => self.model.totals.ambiguous += 1,
+            _ => self.model.totals.unparsed += 1,
+        }
+        self.model.oddities.push(oddity);
+        self.not_too_strange()
+    }
+
+    fn not_too_strange(&self) -> Result<(), FoldError> {
+        let strange = self.model.totals.unparsed + self.model.totals.ambiguous + self.pending.len() as u64;
+        if strange > MAX_STRANGE as u64 { Err(FoldError::Strange) } else { Ok(()) }
+    }
+
+    /// Keeps a key that could be several objects' until the end.
+    fn put_off(&mut self, parts: &Parts<'_>, ways: &[Way], kv: &KeyValue) -> Result<(), FoldError> {
+        let schema = Arc::clone(&self.model.schema);
+        for way in ways {
+            let kind = schema.kind(way.kind);
+            if kind.anchor.as_deref() == Some(parts.field(kind, *way).as_ref()) {
+                let id = self.object_of(parts, *way)?;
+                self.model.objects[id as usize].flags |= PERHAPS_ANCHORED;
+            }
+        }
+        self.pending.push(kv.clone());
+        self.not_too_strange()
+    }
+
+    /// Counts the key among its object's and reads the field.
+    pub(super) fn place(&mut self, parts: &Parts<'_>, way: Way, kv: &KeyValue) -> Result<(), FoldError> {
+        let schema = Arc::clone(&self.model.schema);
+        let kind = schema.kind(way.kind);
+        let id = self.object_of(parts, way)?;
+        let key = parts.first(way.parts);
+        if !self.model.exists(id) {
+            self.keep_key(id, key)?;
+        } else if self.model.arena.get(self.model.object(id).key) != key {
+            // The same name, encoded in another way: two sets of keys for one object.
+            self.model.objects[id as usize].flags |= FOREIGN;
+            return self.unparsed(Oddity::Ambiguous(kv.key.clone()));
+        }
+        let field = parts.field(kind, way);
+        let object = &mut self.model.objects[id as usize];
+        object.keys = object.keys.saturating_add(1);
+        object.bytes += kv.size() as u64;
+        object.newest = object.newest.max(kv.mod_revision);
+        if kind.anchor.as_deref() == Some(field.as_ref()) {
+            object.flags |= ANCHORED;
+        }
+        let variables = parts.variables(kind, way);
+        self.read_field(&super::read::Field {
+            id,
+            kind,
+            variables: &variables,
+            name: &field,
+            raw: parts.behind(way.parts),
+            kv,
+        })
+    }
+
+    /// Remembers where the object is; its identity is mostly the end of its key.
+    fn keep_key(&mut self, id: ObjectId, key: &[u8]) -> Result<(), FoldError> {
+        let span = self.keep(key)?;
+        let identity = self.model.object(id).identity;
+        let length = identity.len();
+        if key.ends_with(self.model.arena.get(identity)) {
+            self.model.objects[id as usize].identity = span.tail(length);
+        }
+        self.model.objects[id as usize].key = span;
+        Ok(())
+    }
+
+    pub(super) fn keep(&mut self, bytes: &[u8]) -> Result<Span, FoldError> {
+        self.model.arena.keep(bytes).ok_or(FoldError::TooLarge)
+    }
+
+    /// The object that this reading of the key means; a new one where it was not heard of.
+    fn object_of(&mut self, parts: &Parts<'_>, way: Way) -> Result<ObjectId, FoldError> {
+        let schema = Arc::clone(&self.model.schema);
+        let kind = schema.kind(way.kind);
+        let variables = parts.variables(kind, way);
+        let mut scope = std::mem::take(&mut self.scope);
+        keys::joined(&mut scope, kind, &variables, true);
+        let scoped = kind.scoped.contains(&true);
+        let scope_id = if scoped { self.scope_id(&scope) } else { Ok(0) };
+        self.scope = scope;
+        keys::joined(&mut self.identity, kind, &variables, false);
+        let scope_id = scope_id?;
+        self.named(way.kind, scope_id)
+    }
+
+    fn scope_id(&mut self, scope: &[u8]) -> Result<u32, FoldError> {
+        if let Some(id) = self.scopes.get(scope) {
+            return Ok(*id);
+        }
+        let id = u32::try_from(self.model.scopes.len()).map_err(|_| FoldError::TooLarge)?;
+        self.model.scopes.push(scope.into());
+        self.scopes.insert(scope.into(), id);
+        Ok(id)
+    }
+
+    /// The object with the identity in the buffer.
+    pub(super) fn named(&mut self, kind: KindId, scope: u32) -> Result<ObjectId, FoldError> {
+        if let Some(known) = self.model.lookup(kind, scope, &self.identity) {
+            return Ok(known);
+        }
+        let id = u32::try_from(self.model.objects.len()).ok().filter(|id| *id < u32::MAX - 1);
+        let id = id.ok_or(FoldError::TooLarge)?;
+        let identity = self.model.arena.keep(&self.identity).ok_or(FoldError::TooLarge)?;
+        let object =
+            Object { identity, key: Span::default(), newest: 0, bytes: 0, keys: 0, scope, kind, root: 0, flags: 0 };
+        self.model.objects.push(object);
+        let Model { table, objects, arena, .. } = &mut self.model;
+        let hash = table.hash((kind, scope, &self.identity));
+        table.insert(hash, id, |table, id| {
+            let object = &objects[id as usize];
+            table.hash((object.kind, object.scope, arena.get(object.identity)))
+        });
+        Ok(id)
+    }
+
+    pub(super) fn add_edge(&mut self, edge: Edge) {
+        self.model.edges.push(edge);
+    }
+}

@@ -1,0 +1,230 @@
+//! Which object, and which of its fields, a key belongs to.
+
+use std::borrow::Cow;
+
+use super::super::schema::{Encoding, Kind, KindId, Schema, Segment};
+
+/// One way to read a key: as a field of an object of this kind, whose own key takes the first so many parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub kind: KindId,
+    /// How many parts the object's key has.
+    pub parts: usize,
+    /// How many of them its long variable takes.
+    taken: usize,
+}
+
+/// A key below the prefix, and its parts between slashes.
+pub struct Parts<'a> {
+    pub key: &'a [u8],
+    parts: Vec<&'a [u8]>,
+}
+
+impl<'a> Parts<'a> {
+    pub fn new(key: &'a [u8]) -> Self {
+        Self { key, parts: key.split(|byte| *byte == b'/').collect() }
+    }
+
+    /// The first so many parts, with the slashes between them.
+    pub fn first(&self, parts: usize) -> &'a [u8] {
+        &self.key[..self.length(parts)]
+    }
+
+    fn length(&self, parts: usize) -> usize {
+        self.parts[..parts].iter().map(|part| part.len() + 1).sum::<usize>() - usize::from(parts > 0)
+    }
+
+    /// What stands behind the first so many parts.
+    pub fn behind(&self, parts: usize) -> &'a [u8] {
+        self.key.get(self.length(parts) + 1..).unwrap_or_default()
+    }
+
+    /// Every way to read it as a key of this schema.
+    pub fn ways(&self, schema: &Schema) -> Vec<Way> {
+        let mut found = Vec::new();
+        self.each_way(schema, |kind, way| {
+            let rest = &self.parts[way.parts..];
+            let is_field = match rest {
+                [] => kind.own_key,
+                rest => kind.fields.iter().any(|field| field.fits(rest).is_some()),
+            };
+            if is_field && (kind.encoding == Encoding::Raw || rest.iter().all(|part| decode(part).is_some())) {
+                found.push(way);
+            }
+        });
+        found
+    }
+
+    /// Every object that the key may lie in or be, whatever its fields are called.
+    pub fn objects(&self, schema: &Schema) -> Vec<Way> {
+        let mut found = Vec::new();
+        self.each_way(schema, |_, way| found.push(way));
+        found
+    }
+
+    fn each_way(&self, schema: &Schema, mut take: impl FnMut(&Kind, Way)) {
+        for (kind, id) in schema.kinds.iter().zip(0..) {
+            let shortest = kind.key.0.len();
+            let longest = if kind.key.many().is_some() { self.parts.len() } else { shortest };
+            for parts in shortest..=longest.min(self.parts.len()) {
+                let Some(taken) = kind.key.fits(&self.parts[..parts]) else { continue };
+                let way = Way { kind: id, parts, taken };
+                if kind.encoding == Encoding::Raw || self.decodes(kind, way) {
+                    take(kind, way);
+                }
+            }
+        }
+    }
+
+    fn decodes(&self, kind: &Kind, way: Way) -> bool {
+        kind.key.0.iter().zip(&self.parts[..way.parts]).all(|(segment, part)| match segment {
+            Segment::Literal(_) => true,
+            Segment::Encoded(_) => decode(part).is_some(),
+            Segment::One(_) | Segment::Many(_) => decode(part).is_some_and(|name| !name.contains(&b'/')),
+        })
+    }
+
+    /// Whether it is one of the keys that belong to no object.
+    pub fn is_opaque(&self, schema: &Schema) -> bool {
+        schema.opaque.iter().any(|template| template.fits(&self.parts).is_some())
+    }
+
+    /// The variables of the object's key, decoded, in order.
+    pub fn variables(&self, kind: &Kind, way: Way) -> Vec<Cow<'a, [u8]>> {
+        let mut found = Vec::with_capacity(kind.scoped.len());
+        let mut at = 0;
+        for segment in &kind.key.0 {
+            let takes = if matches!(segment, Segment::Many(_)) { way.taken } else { 1 };
+            if !matches!(segment, Segment::Literal(_)) {
+                let start = self.length(at) + usize::from(at > 0);
+                let bytes = &self.key[start..self.length(at + takes)];
+                found.push(if kind.encoding == Encoding::Raw { Cow::Borrowed(bytes) } else { decoded(bytes) });
+            }
+            at += takes;
+        }
+        found
+    }
+
+    /// The field's name, decoded; empty for the object's own key.
+    pub fn field(&self, kind: &Kind, way: Way) -> Cow<'a, [u8]> {
+        let raw = self.behind(way.parts);
+        if kind.encoding == Encoding::Raw { Cow::Borrowed(raw) } else { decoded(raw) }
+    }
+}
+
+/// Joins those variables which are the scope's, or those which are not, by slashes.
+pub fn joined(buffer: &mut Vec<u8>, kind: &Kind, variables: &[Cow<'_, [u8]>], scoped: bool) {
+    buffer.clear();
+    let mut first = true;
+    for (variable, _) in variables.iter().zip(&kind.scoped).filter(|(_, is)| **is == scoped) {
+        if !first {
+            buffer.push(b'/');
+        }
+        first = false;
+        buffer.extend_from_slice(variable);
+    }
+}
+
+/// Whether an object of this kind can have this identity.
+pub fn can_be(kind: &Kind, identity: &[u8]) -> bool {
+    let own = kind.scoped.iter().filter(|scoped| !**scoped).count();
+    if own == 0 {
+        return identity.is_empty();
+    }
+    let long = kind.key.0.iter().any(|segment| matches!(segment, Segment::Many(_) | Segment::Encoded(_)));
+    let parts = identity.split(|byte| *byte == b'/').count();
+    !identity.is_empty() && if long { parts >= own } else { parts == own }
+}
+
+/// The bytes that `%XX` stand for; `None` where a `%` is not followed by two digits.
+fn decode(part: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let Some(first) = part.iter().position(|byte| *byte == b'%') else { return Some(Cow::Borrowed(part)) };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = part[..first].to_vec();
+    let mut rest = &part[first..];
+    while let Some((byte, tail)) = rest.split_first() {
+        if *byte == b'%' {
+            let [high, low, tail @ ..] = tail else { return None };
+            bytes.push(digit(*high)? << 4 | digit(*low)?);
+            rest = tail;
+        } else {
+            bytes.push(*byte);
+            rest = tail;
+        }
+    }
+    Some(Cow::Owned(bytes))
+}
+
+/// The same for what is known to decode.
+fn decoded(part: &[u8]) -> Cow<'_, [u8]> {
+    decode(part).unwrap_or(Cow::Borrowed(part))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn schema(encoding: &str) -> Schema {
+        let text = Schema::built_in("containerd").unwrap();
+        Schema::parse(&text.replace("encoding: raw", encoding), "containerd").unwrap()
+    }
+
+    fn read(schema: &Schema, key: &str) -> Vec<(String, String, String)> {
+        let parts = Parts::new(key.as_bytes());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        parts
+            .ways(schema)
+            .into_iter()
+            .map(|way| {
+                let kind = schema.kind(way.kind);
+                let mut identity = Vec::new();
+                joined(&mut identity, kind, &parts.variables(kind, way), false);
+                (kind.name.clone(), text(&identity), text(&parts.field(kind, way)))
+            })
+            .collect()
+    }
+
+    fn one(kind: &str, identity: &str, field: &str) -> Vec<(String, String, String)> {
+        vec![(kind.to_owned(), identity.to_owned(), field.to_owned())]
+    }
+
+    #[test]
+    fn raw_keys() {
+        let schema = schema("encoding: raw");
+        let read = |key| read(&schema, key);
+        assert_eq!(read("v1/a/content/blob/sha256:1/size"), one("content", "sha256:1", "size"));
+        assert_eq!(read("v1/a/leases/l/snapshots/o/a/b"), one("lease", "l", "snapshots/o/a/b"));
+        assert_eq!(read("v1/a/images/docker.io/x:1/labels/a/b"), one("image", "docker.io/x:1", "labels/a/b"));
+        assert_eq!(read("v1/a/snapshots/o/s/1/children/s/2"), one("snapshot", "o/s/1", "children/s/2"));
+        assert_eq!(read("v1/a/labels/x"), one("namespace", "", "labels/x"));
+        assert_eq!(read("v1/a/sandboxes/s/anything/at/all"), one("sandbox", "s", "anything/at/all"));
+        for none in ["v1/version", "v1/a/content/blob/d", "v1/a/content/blob/d/x", "v1/a/images/createdat", "v1", ""] {
+            assert_eq!(read(none), [], "{none}");
+        }
+        assert_eq!(read("v1/a/images/a/labels/b/labels/c").len(), 2);
+        assert!(Parts::new(b"v1/version").is_opaque(&schema));
+        assert!(!Parts::new(b"v1/versions").is_opaque(&schema));
+    }
+
+    #[test]
+    fn encoded_keys() {
+        let schema = schema("encoding: percent");
+        let read = |key| read(&schema, key);
+        assert_eq!(read("v1/a/images/docker.io%2Fx:1/labels/a%2Fb"), one("image", "docker.io/x:1", "labels/a/b"));
+        assert_eq!(read("v1/a/snapshots/o/s%2F1/parent"), one("snapshot", "o/s/1", "parent"));
+        for none in ["v1/a/images/a/b/createdat", "v1/a/images/a%2/createdat", "v1/a/snapshots/o%2fp/s/parent"] {
+            assert_eq!(read(none), [], "{none}");
+        }
+    }
+
+    #[test]
+    fn identities() {
+        let schema = schema("encoding: raw");
+        let can =
+            |kind: &str, identity: &str| can_be(schema.kind(schema.kind_named(kind).unwrap()), identity.as_bytes());
+        assert!(can("snapshot", "o/a") && can("snapshot", "o/a/b") && !can("snapshot", "o"));
+        assert!(can("content", "d") && !can("content", "d/e") && !can("content", ""));
+        assert!(can("namespace", "") && !can("namespace", "a"));
+    }
+}

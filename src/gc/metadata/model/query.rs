@@ -1,0 +1,137 @@
+//! What decisions look up: conditions, facts, back links, the ranges an object's keys fill, and objects by key or name.
+
+use super::super::schema::KindId;
+use super::super::time::Time;
+use super::keys::{self, Parts};
+use super::{BackLink, Conditional, Edge, Fact, Model, ObjectId, Span, What};
+use crate::kvstore::KeyRange;
+
+impl Model {
+    /// The edges whose condition holds at that time, in order.
+    pub(in super::super) fn conditional(&self, at: Time) -> Vec<Edge> {
+        let holds = |conditional: &&Conditional| self.holds(conditional, at);
+        self.conditional.iter().filter(holds).map(|conditional| conditional.edge).collect()
+    }
+
+    fn holds(&self, conditional: &Conditional, at: Time) -> bool {
+        let Some(when) = &self.rule(conditional.edge).when else { return true };
+        let wanted = u8::try_from(when.moment).map(What::Moment);
+        let fact = self.facts(conditional.edge.to).iter().find(|fact| Ok(fact.what) == wanted);
+        match fact.map(|fact| fact.time) {
+            None => false,
+            // Nobody knows: it is kept.
+            Some(None) => true,
+            Some(Some(time)) => conditional.tests.iter().any(|test| {
+                let age = at.nanos_since(time);
+                if test.younger { age < test.nanos } else { age > test.nanos }
+            }),
+        }
+    }
+
+    /// The fields of it that decisions rest on.
+    pub(in super::super) fn facts(&self, id: ObjectId) -> &[Fact] {
+        let from = self.facts.partition_point(|fact| fact.object < id);
+        let to = self.facts.partition_point(|fact| fact.object <= id);
+        &self.facts[from..to]
+    }
+
+    pub(in super::super) fn all_facts(&self) -> &[Fact] {
+        &self.facts
+    }
+
+    /// The fact's key, with the prefix.
+    pub(in super::super) fn fact_key(&self, fact: &Fact) -> Vec<u8> {
+        self.field_key(fact.object, fact.field)
+    }
+
+    /// The fields of others that name it.
+    pub(in super::super) fn links_to(&self, id: ObjectId) -> &[BackLink] {
+        let from = self.links.partition_point(|link| link.target < id);
+        let to = self.links.partition_point(|link| link.target <= id);
+        &self.links[from..to]
+    }
+
+    pub(in super::super) fn all_links(&self) -> &[BackLink] {
+        &self.links
+    }
+
+    /// The link's key, with the prefix.
+    pub(in super::super) fn link_key(&self, link: &BackLink) -> Vec<u8> {
+        self.field_key(link.holder, link.field)
+    }
+
+    fn field_key(&self, id: ObjectId, field: Span) -> Vec<u8> {
+        let (key, field) = (self.arena.get(self.object(id).key), self.arena.get(field));
+        let slash: &[u8] = if field.is_empty() { b"" } else { b"/" };
+        [&self.prefix, key, slash, field].concat()
+    }
+
+    /// The ranges that hold exactly its keys: its own key, and what lies below it but for other objects.
+    pub(in super::super) fn ranges(&self, id: ObjectId) -> Vec<KeyRange> {
+        let Some(key) = self.key(id) else { return Vec::new() };
+        let kind = self.kind(id);
+        let mut ranges = Vec::new();
+        if kind.own_key {
+            ranges.push(KeyRange::key(&key));
+        }
+        if kind.fields.is_empty() {
+            return ranges;
+        }
+        let below = |key: &[u8]| KeyRange::prefix(&[key, b"/"].concat());
+        let mut rest = below(&key);
+        for inner in self.inside(id) {
+            let Some(inner) = self.key(*inner) else { continue };
+            // The inner object's own key stays out as well: the gap reaches from it to behind what lies below it.
+            let gap = below(&inner);
+            if self.kind(id).own_key {
+                ranges.push(KeyRange { start: rest.start.clone(), end: Some(inner.clone()) });
+                ranges.push(KeyRange { start: KeyRange::key(&inner).end.unwrap_or_default(), end: Some(gap.start) });
+            } else {
+                ranges.push(KeyRange { start: rest.start.clone(), end: Some(gap.start) });
+            }
+            rest.start = gap.end.unwrap_or_default();
+        }
+        ranges.push(rest);
+        ranges.retain(|range| !range.is_empty());
+        ranges
+    }
+
+    /// The outermost objects that lie inside it, by key.
+    fn inside(&self, id: ObjectId) -> impl Iterator<Item = &ObjectId> {
+        let from = self.nested.partition_point(|(outer, _)| *outer < id);
+        self.nested[from..].iter().take_while(move |(outer, _)| *outer == id).map(|(_, inner)| inner)
+    }
+
+    /// The object that this key is or lies in; the key has the prefix.
+    pub fn find(&self, key: &[u8]) -> Option<ObjectId> {
+        let below = key.strip_prefix(self.prefix.as_slice())?;
+        let parts = Parts::new(below);
+        let ways = parts.ways(&self.schema);
+        let ways = if ways.is_empty() { parts.objects(&self.schema) } else { ways };
+        let known = ways.into_iter().filter_map(|way| self.lookup_way(&parts, way));
+        // An object that is there is meant rather than one that is only referred to, a longer key than a shorter.
+        known.max_by_key(|id| (self.exists(*id), self.object(*id).identity.len()))
+    }
+
+    /// The object of this kind, scope and identity.
+    pub fn find_named(&self, kind: KindId, scope: &[u8], identity: &[u8]) -> Option<ObjectId> {
+        let scope = self.scopes.iter().position(|known| **known == *scope)?;
+        self.lookup(kind, u32::try_from(scope).ok()?, identity)
+    }
+
+    pub(super) fn lookup(&self, kind: KindId, scope: u32, identity: &[u8]) -> Option<ObjectId> {
+        self.table.find(self.table.hash((kind, scope, identity)), |id| {
+            let object = self.object(id);
+            object.kind == kind && object.scope == scope && self.arena.get(object.identity) == identity
+        })
+    }
+
+    pub(super) fn lookup_way(&self, parts: &Parts<'_>, way: keys::Way) -> Option<ObjectId> {
+        let kind = self.schema.kind(way.kind);
+        let variables = parts.variables(kind, way);
+        let (mut scope, mut identity) = (Vec::new(), Vec::new());
+        keys::joined(&mut scope, kind, &variables, true);
+        keys::joined(&mut identity, kind, &variables, false);
+        self.find_named(way.kind, &scope, &identity)
+    }
+}

@@ -1,0 +1,255 @@
+//! What one field says: roots, moments, edges, back links.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::super::schema::{
+    Captures, Edge as Rule, EdgeSource, Identity, Kind, KindId, Link, Part, Pattern, RootRule, Schema,
+};
+use super::super::time::Time;
+use super::fold::{FoldError, Folder};
+use super::{AgeTest, BackLink, Conditional, Edge, FLAT, Fact, ObjectId, Oddity, What, keys};
+use crate::config::parse_duration;
+use crate::kvstore::KeyValue;
+
+/// One field of an object.
+pub(super) struct Field<'a> {
+    pub id: ObjectId,
+    pub kind: &'a Kind,
+    pub variables: &'a [Cow<'a, [u8]>],
+    /// Decoded.
+    pub name: &'a [u8],
+    /// As the key has it.
+    pub raw: &'a [u8],
+    pub kv: &'a KeyValue,
+}
+
+/// What an identity is put together from.
+struct Sources<'a> {
+    captures: (&'a [u8], Captures),
+    values: Option<Captures>,
+    value: &'a [u8],
+    own: &'a [Cow<'a, [u8]>],
+    joined: &'a [Option<Box<[u8]>>],
+}
+
+impl<'a> Sources<'a> {
+    fn part(&self, part: &'a Part) -> &[u8] {
+        match part {
+            Part::Literal(bytes) => bytes,
+            Part::Capture(at) => &self.captures.0[self.captures.1[*at].clone()],
+            Part::Own(at) => &self.own[*at],
+            Part::Value(None) => self.value,
+            Part::Value(Some(at)) => self.values.as_ref().map_or(&[], |values| &self.value[values[*at].clone()]),
+            Part::Joined(at) => self.joined.get(*at).and_then(Option::as_deref).unwrap_or_default(),
+        }
+    }
+
+    fn render(&self, buffer: &mut Vec<u8>, identity: &'a Identity) {
+        buffer.clear();
+        identity.0.iter().for_each(|part| buffer.extend_from_slice(self.part(part)));
+    }
+}
+
+impl Folder {
+    /// Takes from the field what the schema wants to know of it.
+    pub(super) fn read_field(&mut self, field: &Field<'_>) -> Result<(), FoldError> {
+        let schema = Arc::clone(&self.model.schema);
+        let mut read = self.read_roots(field)?;
+        if field.kind.flat.as_ref().is_some_and(|flat| flat.find(field.name).is_some()) {
+            read = true;
+            if !field.kv.value.is_empty() {
+                self.model.objects[field.id as usize].flags |= FLAT;
+                self.add_fact(field, What::Flat, None)?;
+            }
+        }
+        for (moment, number) in field.kind.moments.iter().zip(0..) {
+            if moment.field == field.name {
+                read = true;
+                if !field.kv.value.is_empty() {
+                    self.add_fact(field, What::Moment(number), Time::parse(&field.kv.value, moment.format))?;
+                }
+            }
+        }
+        for at in field.kind.edges.clone() {
+            let rule = &schema.edges[at];
+            let Ok(number) = u16::try_from(at) else { continue };
+            read |= match &rule.source {
+                EdgeSource::Field { pattern, value } => {
+                    self.read_edge(&schema, field, (rule, number), pattern, value.as_ref())?
+                }
+                EdgeSource::Joined(fields) => self.read_joined(&schema, field, (rule, number), fields)?,
+            };
+        }
+        for link in &field.kind.links {
+            read |= self.read_link(&schema, field, link)?;
+        }
+        if !read && schema.reserved.iter().any(|reserved| field.name.starts_with(reserved)) {
+            self.note(Oddity::Unread(field.id, field.name.to_vec()));
+        }
+        Ok(())
+    }
+
+    fn read_roots(&mut self, field: &Field<'_>) -> Result<bool, FoldError> {
+        let mut read = false;
+        for (rule, number) in field.kind.roots.iter().zip(0_u8..) {
+            match rule {
+                RootRule::Field { pattern, empty, .. } => {
+                    if pattern.find(field.name).is_some() {
+                        read = true;
+                        let object = &mut self.model.objects[field.id as usize];
+                        if object.root == 0 && (*empty || !field.kv.value.is_empty()) {
+                            object.root = number + 1;
+                        }
+                    }
+                }
+                RootRule::Unexpired { field: name, format, strict, .. } => {
+                    if name == field.name {
+                        read = true;
+                        // What is empty counts as absent, but where a bad moment stops everything.
+                        if *strict || !field.kv.value.is_empty() {
+                            self.add_fact(field, What::Expiry(number), Time::parse(&field.kv.value, *format))?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    fn add_fact(&mut self, field: &Field<'_>, what: What, time: Option<Time>) -> Result<(), FoldError> {
+        let span = self.keep(field.raw)?;
+        let revision = field.kv.mod_revision;
+        self.model.facts.push(Fact { object: field.id, what, time, revision, field: span });
+        Ok(())
+    }
+
+    fn read_edge(
+        &mut self,
+        schema: &Schema,
+        field: &Field<'_>,
+        (rule, number): (&Rule, u16),
+        pattern: &Pattern,
+        value: Option<&Pattern>,
+    ) -> Result<bool, FoldError> {
+        let Some(captures) = pattern.find(field.name) else { return Ok(false) };
+        if rule.identity.uses_value() && field.kv.value.is_empty() {
+            return Ok(true);
+        }
+        let values = match value {
+            None => None,
+            Some(pattern) => match pattern.find(&field.kv.value) {
+                None => {
+                    self.note(Oddity::BadReference(field.id, number));
+                    return Ok(true);
+                }
+                found => found,
+            },
+        };
+        let sources = Sources {
+            captures: (field.name, captures),
+            values,
+            value: &field.kv.value,
+            own: field.variables,
+            joined: &[],
+        };
+        let tests = rule.when.as_ref().map(|when| age_tests(sources.part(&when.conditions), &when.name));
+        sources.render(&mut self.identity, &rule.identity);
+        let Some(other) = self.other(schema, field.id, rule.other)? else {
+            self.note(Oddity::BadReference(field.id, number));
+            return Ok(true);
+        };
+        let edge = directed(rule, field.id, other, number);
+        match tests {
+            None => self.add_edge(edge),
+            Some(tests) if tests.is_empty() => {}
+            Some(tests) => self.model.conditional.push(Conditional { edge, tests }),
+        }
+        Ok(true)
+    }
+
+    fn read_joined(
+        &mut self,
+        schema: &Schema,
+        field: &Field<'_>,
+        (rule, number): (&Rule, u16),
+        fields: &[Vec<u8>],
+    ) -> Result<bool, FoldError> {
+        let Some(at) = fields.iter().position(|name| name == field.name) else { return Ok(false) };
+        if field.kv.value.is_empty() {
+            return Ok(true);
+        }
+        let joining = self.joins.entry((field.id, number)).or_insert_with(|| vec![None; fields.len()]);
+        joining[at] = Some(field.kv.value.clone().into());
+        if joining.iter().any(Option::is_none) {
+            return Ok(true);
+        }
+        let Some(joined) = self.joins.remove(&(field.id, number)) else { return Ok(true) };
+        let none = (field.name, Captures::default());
+        let sources = Sources { captures: none, values: None, value: &[], own: field.variables, joined: &joined };
+        sources.render(&mut self.identity, &rule.identity);
+        match self.other(schema, field.id, rule.other)? {
+            Some(other) => self.add_edge(directed(rule, field.id, other, number)),
+            None => self.note(Oddity::BadReference(field.id, number)),
+        }
+        Ok(true)
+    }
+
+    fn read_link(&mut self, schema: &Schema, field: &Field<'_>, link: &Link) -> Result<bool, FoldError> {
+        let Some(captures) = link.pattern.find(field.name) else { return Ok(false) };
+        let captures = (field.name, captures);
+        let sources = Sources { captures, values: None, value: &field.kv.value, own: field.variables, joined: &[] };
+        sources.render(&mut self.identity, &link.identity);
+        if let Some(target) = self.other(schema, field.id, link.of)? {
+            let span = self.keep(field.raw)?;
+            self.model.links.push(BackLink { holder: field.id, target, field: span });
+        }
+        Ok(true)
+    }
+
+    /// The object of that kind with the identity in the buffer, in the scope of this one.
+    fn other(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, FoldError> {
+        let other = schema.kind(kind);
+        if !keys::can_be(other, &self.identity) {
+            return Ok(None);
+        }
+        let scope = if other.scoped.contains(&true) { self.model.scope_id(id) } else { 0 };
+        self.named(kind, scope).map(Some)
+    }
+}
+
+fn directed(rule: &Rule, this: ObjectId, other: ObjectId, number: u16) -> Edge {
+    let (from, to) = if rule.back { (other, this) } else { (this, other) };
+    Edge { from, to, rule: number }
+}
+
+/// `usedat<2h,usedat>9h`: what is not understood is left out, as containerd does.
+fn age_tests(conditions: &[u8], name: &[u8]) -> Box<[AgeTest]> {
+    let test = |condition: &[u8]| {
+        let (sign, duration) = condition.strip_prefix(name)?.split_first()?;
+        let younger = match sign {
+            b'<' => true,
+            b'>' => false,
+            _ => return None,
+        };
+        let duration = parse_duration(std::str::from_utf8(duration).ok()?).ok()?;
+        Some(AgeTest { younger, nanos: i128::try_from(duration.as_nanos()).ok()? })
+    };
+    conditions.split(|byte| *byte == b',').filter_map(test).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions() {
+        let hour = 3_600_000_000_000_i128;
+        let test = |younger, hours| AgeTest { younger, nanos: hours * hour };
+        assert_eq!(*age_tests(b"usedat<2h", b"usedat"), [test(true, 2)]);
+        assert_eq!(*age_tests(b"usedat<2h,usedat>9h,x<1h,usedat=1h", b"usedat"), [test(true, 2), test(false, 9)]);
+        for none in ["", "usedat", "usedat<", "usedat<x", "usedatx<2h", "usedat<=2h"] {
+            assert_eq!(*age_tests(none.as_bytes(), b"usedat"), [], "{none}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The end of the reading: keys that waited are placed, and everything gets its order.
+
+use std::sync::Arc;
+
+use super::super::schema::{Segment, Template};
+use super::fold::{FoldError, Folder};
+use super::keys::Parts;
+use super::{ANCHORED, FOREIGN, Model, ObjectId, Oddity, PERHAPS_ANCHORED};
+
+/// The most oddities of one sort that are kept for the report; the totals count all.
+const MAX_NOTES: usize = 10_000;
+
+impl Folder {
+    /// The model, once every key was taken.
+    ///
+    /// # Errors
+    /// As [`Folder::push`].
+    pub fn finish(mut self) -> Result<Model, FoldError> {
+        self.place_pending()?;
+        self.find_unanchored();
+        self.find_foreign();
+        self.joins.clear();
+        let mut model = self.model;
+        model.nest();
+        model.edges.sort_unstable();
+        model.edges.dedup();
+        model.edges.shrink_to_fit();
+        model.starts = starts(&model);
+        model.conditional.sort_by_key(|conditional| conditional.edge);
+        model.facts.sort_by_key(|fact| (fact.object, fact.what));
+        model.links.sort_by_key(|link| (link.target, link.holder));
+        Ok(model)
+    }
+
+    pub(super) fn note(&mut self, oddity: Oddity) {
+        if self.model.oddities.len() < MAX_NOTES {
+            self.model.oddities.push(oddity);
+        }
+    }
+
+    /// A key that could be several objects' is that one's whose anchor is there, if it is exactly one.
+    fn place_pending(&mut self) -> Result<(), FoldError> {
+        let schema = Arc::clone(&self.model.schema);
+        let prefix = self.model.prefix.len();
+        for kv in std::mem::take(&mut self.pending) {
+            let parts = Parts::new(&kv.key[prefix..]);
+            let mut ways = parts.ways(&schema);
+            ways.retain(|way| {
+                let known = self.model.lookup_way(&parts, *way);
+                known.is_some_and(|id| self.model.object(id).flags & (ANCHORED | PERHAPS_ANCHORED) != 0)
+            });
+            match ways.as_slice() {
+                [way] => self.place(&parts, *way, &kv)?,
+                [] => self.unparsed(Oddity::Unparsed(kv.key.clone()))?,
+                _ => self.unparsed(Oddity::Ambiguous(kv.key.clone()))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// An object without its anchor is none: its keys count as unparsed, and nobody removes them.
+    fn find_unanchored(&mut self) {
+        for id in 0..self.model.count() {
+            let object = self.model.object(id);
+            if object.keys > 0 && object.flags & ANCHORED == 0 && self.model.kind(id).anchor.is_some() {
+                self.model.totals.unparsed += u64::from(object.keys);
+                self.model.objects[id as usize].flags |= FOREIGN;
+                self.note(Oddity::Unanchored(id));
+            }
+        }
+    }
+
+    /// Marks what has keys inside it that are nobody's, or not surely its own.
+    fn find_foreign(&mut self) {
+        let schema = Arc::clone(&self.model.schema);
+        let mut strange = std::mem::take(&mut self.model.oddities);
+        let prefix = self.model.prefix.len();
+        for oddity in &strange {
+            let (Oddity::Unparsed(key) | Oddity::Ambiguous(key)) = oddity else { continue };
+            let parts = Parts::new(&key[prefix..]);
+            for way in parts.objects(&schema) {
+                if let Some(id) = self.model.lookup_way(&parts, way) {
+                    self.model.objects[id as usize].flags |= FOREIGN;
+                }
+            }
+        }
+        strange.append(&mut self.model.oddities);
+        self.model.oddities = strange;
+    }
+}
+
+/// Where each object's edges begin.
+fn starts(model: &Model) -> Vec<u32> {
+    let mut starts = Vec::with_capacity(model.objects.len() + 1);
+    let mut at = 0_u32;
+    for id in 0..model.count() {
+        starts.push(at);
+        while model.edges.get(at as usize).is_some_and(|edge| edge.from == id) {
+            at += 1;
+        }
+    }
+    starts.push(at);
+    starts
+}
+
+impl Model {
+    /// Finds the objects whose keys lie inside another's.
+    fn nest(&mut self) {
+        let may_nest = |id: &ObjectId| self.exists(*id) && self.kind(*id).key.many().is_some();
+        let mut ids: Vec<ObjectId> = (0..self.count()).filter(may_nest).collect();
+        let key = |id: ObjectId| self.arena.get(self.object(id).key);
+        // With the slash behind it a key sorts right before everything inside it.
+        ids.sort_unstable_by(|a, b| key(*a).iter().chain(b"/").cmp(key(*b).iter().chain(b"/")));
+        let mut nested = Vec::new();
+        let mut torn = Vec::new();
+        let mut around: Vec<ObjectId> = Vec::new();
+        for id in ids {
+            let inner = key(id);
+            let holds = |outer: &ObjectId| {
+                let outer = key(*outer);
+                inner.len() > outer.len() && inner[outer.len()] == b'/' && inner.starts_with(outer)
+            };
+            while around.last().is_some_and(|outer| !holds(outer)) {
+                around.pop();
+            }
+            if let Some(outer) = around.last() {
+                nested.push((*outer, id));
+            }
+            let tears = |outer: &&ObjectId| self.field_may_lie_in(**outer, inner);
+            torn.extend(around.iter().filter(tears).flat_map(|outer| [*outer, id]));
+            around.push(id);
+        }
+        for id in torn {
+            self.objects[id as usize].flags |= FOREIGN;
+        }
+        nested.sort_by_key(|(outer, _)| *outer);
+        self.nested = nested;
+    }
+
+    /// Whether a field of the outer object could lie inside the inner one, whose key this is.
+    fn field_may_lie_in(&self, outer: ObjectId, inner: &[u8]) -> bool {
+        let kind = self.kind(outer);
+        let rest = &inner[self.object(outer).key.len() + 1..];
+        let words = rest.split(|byte| *byte == b'/').map(|part| Segment::Literal(part.to_vec()));
+        let inside = Template(words.chain([Segment::Many(String::new())]).collect());
+        kind.fields.iter().any(|field| field.meets(&inside))
+    }
+}

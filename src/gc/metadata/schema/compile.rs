@@ -1,0 +1,335 @@
+//! From the schema as it is written to one that can be worked with; everything unsound is refused here.
+
+use super::document::{self, Document, Encoding, FormatDoc, InvalidDoc, KindDoc, MissingDoc, RootDoc, RootRuleDoc};
+use super::edges;
+use super::error::Complaint;
+use super::pattern::Pattern;
+use super::template::{Segment, Template};
+use super::{Kind, RootRule, Schema, SchemaError, TimeFormat};
+
+/// The most kinds, and the most variables in a key.
+const MAX_KINDS: usize = 200;
+const MAX_VARIABLES: usize = 8;
+
+pub(super) fn compile(text: &str, origin: &str) -> Result<Schema, SchemaError> {
+    let document = document::read(text).map_err(|(line, message)| SchemaError {
+        origin: origin.to_owned(),
+        line,
+        place: Vec::new(),
+        message,
+    })?;
+    let mut schema = build(document).map_err(|complaint| complaint.at(origin, text))?;
+    schema.hash = hash(text);
+    Ok(schema)
+}
+
+fn build(document: Document) -> Result<Schema, Complaint> {
+    if document.schema != 1 {
+        let message = format!("version {} of the language is not known; 1 is", document.schema);
+        return Err(Complaint::new(message).within("schema").about("schema:"));
+    }
+    if document.kinds.is_empty() || document.kinds.len() > MAX_KINDS {
+        return Err(Complaint::new(format!("there must be 1 to {MAX_KINDS} kinds")).about("kinds:"));
+    }
+    let mut kinds = Vec::new();
+    for doc in &document.kinds {
+        if kinds.iter().any(|kind: &Kind| kind.name == doc.kind) {
+            return Err(Complaint::new("there are two of them").within(named(doc)).about(kind_line(doc)));
+        }
+        kinds.push(kind(doc, &document).map_err(|error| error.within(named(doc)).about(kind_line(doc)))?);
+    }
+    if kinds.iter().all(|kind| !kind.always_root && kind.roots.is_empty()) {
+        let message = "no kind has a root: everything would be garbage";
+        return Err(Complaint::new(message).about("kinds:"));
+    }
+    let opaque = document.opaque.iter().map(|text| {
+        let encoded = document.encoding == Encoding::Percent;
+        Template::parse(text, encoded).map_err(|error| Complaint::new(error).within("opaque").about(text))
+    });
+    let mut schema = Schema {
+        name: document.name.clone(),
+        hash: String::new(),
+        scope: document.scope.clone(),
+        outside_roots: document.outside_roots,
+        opaque: opaque.collect::<Result<_, _>>()?,
+        reserved: document.reserved.iter().map(|text| text.clone().into_bytes()).collect(),
+        kinds,
+        edges: Vec::new(),
+    };
+    scopes_are_used(&schema)?;
+    kinds_are_apart(&schema)?;
+    edges::add(&mut schema, &document)?;
+    Ok(schema)
+}
+
+pub(super) fn named(doc: &KindDoc) -> String {
+    format!("kind '{}'", doc.kind)
+}
+
+pub(super) fn kind_line(doc: &KindDoc) -> String {
+    format!("kind: {}", doc.kind)
+}
+
+fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, Complaint> {
+    let encoding = doc.encoding.unwrap_or(document.encoding);
+    let encoded = encoding == Encoding::Percent;
+    if doc.kind.is_empty() || !doc.kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+        return Err(Complaint::new("a kind's name has letters, digits, '-', '_' and '.' only"));
+    }
+    let key = template(&doc.key, encoded).map_err(|error| error.within("key"))?;
+    let scoped = variables(&key, document).map_err(|error| error.within("key").about(&doc.key))?;
+    let own_key = doc.fields.iter().any(|field| field == ".");
+    let mut fields = Vec::new();
+    for text in doc.fields.iter().filter(|text| *text != ".") {
+        let field = template(text, encoded).and_then(|field| one_long_variable(&field).map(|()| field));
+        fields.push(field.map_err(|error| error.within("fields").about(text))?);
+    }
+    if doc.fields.is_empty() {
+        return Err(Complaint::new("an object without fields has no keys ('.' is its own key)").within("fields"));
+    }
+    let anchor = doc.anchor.as_ref().map(|text| {
+        let parts: Vec<&[u8]> = text.split('/').map(str::as_bytes).collect();
+        let declared = if text == "." { own_key } else { fields.iter().any(|field| field.fits(&parts).is_some()) };
+        let unknown = || Complaint::new(format!("'{text}' is none of the fields")).within("anchor").about(text);
+        declared.then(|| own(text)).ok_or_else(unknown)
+    });
+    let anchor = anchor.transpose()?;
+    if key.many().is_some() && anchor.is_none() && !same_length(&fields, own_key) {
+        let message = format!(
+            "where a name ends in '{}' cannot be told: give the kind an anchor, a field that \
+                               every object has, or encoding: percent",
+            doc.key
+        );
+        return Err(Complaint::new(message).within("key").about(&doc.key));
+    }
+    let (always_root, roots) = roots(&doc.root).map_err(|error| error.within("root").about("root:"))?;
+    let flat = doc.flat.as_ref().map(|text| Pattern::parse(text, None));
+    let flat = flat.transpose().map_err(|error| Complaint::new(error).within("flat"))?;
+    let kind = Kind {
+        name: doc.kind.clone(),
+        key,
+        encoding,
+        scoped,
+        anchor,
+        own_key,
+        fields,
+        collect: doc.collect,
+        may_empty: doc.may_empty,
+        always_root,
+        roots,
+        flat,
+        moments: Vec::new(),
+        edges: 0..0,
+        links: Vec::new(),
+    };
+    root_fields_exist(&kind, doc.flat.as_ref())?;
+    Ok(kind)
+}
+
+/// Whether every key of an object is longer than the object's own by the same number of segments: then it is clear where
+/// the object's ends.
+fn same_length(fields: &[Template], own_key: bool) -> bool {
+    let lengths = fields.iter().map(|field| if field.many().is_some() { usize::MAX } else { field.0.len() });
+    let mut lengths: Vec<usize> = lengths.chain(own_key.then_some(0)).collect();
+    lengths.dedup();
+    lengths.len() == 1 && lengths[0] != usize::MAX
+}
+
+fn root_fields_exist(kind: &Kind, flat: Option<&String>) -> Result<(), Complaint> {
+    for rule in &kind.roots {
+        match rule {
+            RootRule::Field { pattern, text, .. } => declared(kind, pattern, text),
+            RootRule::Unexpired { field, .. } => declared_plainly(kind, field),
+        }
+        .map_err(|error| error.within("root"))?;
+    }
+    match kind.flat.as_ref().zip(flat) {
+        Some((pattern, text)) => declared(kind, pattern, text).map_err(|error| error.within("flat")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a pattern that none of the kind's fields can satisfy.
+pub(super) fn declared(kind: &Kind, pattern: &Pattern, text: &str) -> Result<(), Complaint> {
+    let own = kind.own_key && pattern.find(b"").is_some();
+    let wanted = if text == "." { Vec::new() } else { pattern.as_templates() };
+    if own || wanted.iter().any(|template| has_field(kind, template)) {
+        return Ok(());
+    }
+    Err(Complaint::new(format!("'{text}' is none of the kind's fields")).about(text))
+}
+
+/// The same for one field, decoded.
+pub(super) fn declared_plainly(kind: &Kind, field: &[u8]) -> Result<(), Complaint> {
+    let segments = field.split(|byte| *byte == b'/').map(|part| Segment::Literal(part.to_vec())).collect();
+    if (field.is_empty() && kind.own_key) || has_field(kind, &Template(segments)) {
+        return Ok(());
+    }
+    let text = if field.is_empty() { ".".into() } else { String::from_utf8_lossy(field) };
+    Err(Complaint::new(format!("'{text}' is none of the kind's fields")).about(text))
+}
+
+/// Whether one of the kind's fields, decoded, is what the template describes.
+fn has_field(kind: &Kind, wanted: &Template) -> bool {
+    let decoded = |segment: &Segment| match segment {
+        Segment::Encoded(name) => Segment::Many(name.clone()),
+        other => other.clone(),
+    };
+    kind.fields.iter().any(|field| wanted.meets(&Template(field.0.iter().map(decoded).collect())))
+}
+
+/// A field's name, decoded: nothing for the object's own key.
+pub(super) fn own(text: &str) -> Vec<u8> {
+    if text == "." { Vec::new() } else { text.as_bytes().to_vec() }
+}
+
+fn template(text: &str, encoded: bool) -> Result<Template, Complaint> {
+    Template::parse(text, encoded).map_err(|error| Complaint::new(error).about(text))
+}
+
+fn one_long_variable(template: &Template) -> Result<(), Complaint> {
+    let is_long = |segment: &&Segment| matches!(segment, Segment::Many(_) | Segment::Encoded(_));
+    let long = template.0.iter().filter(is_long).count();
+    if long > 1 {
+        return Err(Complaint::new("two names of any length in a row cannot be told apart"));
+    }
+    Ok(())
+}
+
+/// Of each variable, whether it is the scope's.
+fn variables(key: &Template, document: &Document) -> Result<Vec<bool>, Complaint> {
+    one_long_variable(key)?;
+    let names: Vec<&str> = key.variables().collect();
+    if names.len() > MAX_VARIABLES {
+        return Err(Complaint::new(format!("more than {MAX_VARIABLES} variables")));
+    }
+    if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        return Err(Complaint::new(format!("'{{{}}}' stands there twice", twice.1)));
+    }
+    let scoped: Vec<bool> = names.iter().map(|name| document.scope.iter().any(|scope| scope == name)).collect();
+    let long = key.0.iter().find_map(|segment| match segment {
+        Segment::Many(name) | Segment::Encoded(name) => Some(name),
+        _ => None,
+    });
+    if key.0.contains(&Segment::Many(String::new())) {
+        return Err(Complaint::new("'**' is for fields"));
+    }
+    if let Some(long) = long.filter(|name| document.scope.contains(name)) {
+        return Err(Complaint::new(format!("the scope '{{{long}+}}' must be one segment")));
+    }
+    let in_scope = scoped.iter().filter(|scoped| **scoped).count();
+    if in_scope != 0 && in_scope != document.scope.len() {
+        return Err(Complaint::new("it has some variables of the scope but not all"));
+    }
+    let order: Vec<&&str> = names.iter().zip(&scoped).filter(|(_, scoped)| **scoped).map(|(name, _)| name).collect();
+    if in_scope != 0 && !order.iter().zip(&document.scope).all(|(name, scope)| **name == scope) {
+        return Err(Complaint::new("it has the scope's variables in another order"));
+    }
+    Ok(scoped)
+}
+
+fn scopes_are_used(schema: &Schema) -> Result<(), Complaint> {
+    let used = schema.kinds.iter().any(|kind| kind.scoped.contains(&true));
+    if !schema.scope.is_empty() && !used {
+        return Err(Complaint::new("no key has these variables").within("scope").about("scope:"));
+    }
+    Ok(())
+}
+
+fn roots(doc: &RootDoc) -> Result<(bool, Vec<RootRule>), Complaint> {
+    match doc {
+        RootDoc::Always => Ok((true, Vec::new())),
+        RootDoc::Never => Ok((false, Vec::new())),
+        RootDoc::Rules(rules) if rules.is_empty() => Err(Complaint::new("an empty list; say 'never'")),
+        RootDoc::Rules(rules) => {
+            let numbered = rules
+                .iter()
+                .enumerate()
+                .map(|(at, rule)| root_rule(rule).map_err(|error| error.within(format!("rule {}", at + 1))));
+            Ok((false, numbered.collect::<Result<_, _>>()?))
+        }
+    }
+}
+
+fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, Complaint> {
+    match (&doc.field, &doc.unexpired) {
+        (Some(field), None) => {
+            if doc.format.is_some() || doc.missing.is_some() || doc.invalid.is_some() {
+                return Err(Complaint::new("'format', 'missing' and 'invalid' go with 'unexpired'").about(field));
+            }
+            let text = if field == "." { "" } else { field };
+            let pattern = if text.is_empty() { Pattern::own_key() } else { pattern(text, doc.suffix.as_deref())? };
+            Ok(RootRule::Field { pattern, empty: doc.empty, text: field.clone() })
+        }
+        (None, Some(field)) => {
+            if doc.suffix.is_some() || doc.empty {
+                return Err(Complaint::new("'suffix' and 'empty' go with 'field'").about(field));
+            }
+            let (Some(format), Some(missing)) = (doc.format, doc.missing) else {
+                return Err(Complaint::new("'unexpired' needs 'format' and 'missing'").about(field));
+            };
+            Ok(RootRule::Unexpired {
+                field: own(field),
+                format: time_format(format),
+                missing: missing != MissingDoc::NoRoot,
+                suspect: missing == MissingDoc::Suspect,
+                strict: doc.invalid == Some(InvalidDoc::Error),
+            })
+        }
+        _ => Err(Complaint::new("a rule has either 'field' or 'unexpired'")),
+    }
+}
+
+pub(super) fn pattern(text: &str, suffix: Option<&str>) -> Result<Pattern, Complaint> {
+    Pattern::parse(text, suffix).map_err(|error| Complaint::new(error).about(text))
+}
+
+pub(super) fn time_format(doc: FormatDoc) -> TimeFormat {
+    match doc {
+        FormatDoc::Rfc3339 => TimeFormat::Rfc3339,
+        FormatDoc::Unix => TimeFormat::Unix,
+        FormatDoc::GoBinary => TimeFormat::GoBinary,
+    }
+}
+
+/// Every key a kind can have, as templates.
+fn keys_of(kind: &Kind) -> impl Iterator<Item = Template> {
+    let own = kind.own_key.then(|| kind.key.clone());
+    kind.fields.iter().map(|field| kind.key.join(field)).chain(own)
+}
+
+/// Refuses a schema in which one key could be two kinds', or in which collecting an object could remove another
+/// kind's keys: they would lie inside it.
+fn kinds_are_apart(schema: &Schema) -> Result<(), Complaint> {
+    let anything = Template(vec![Segment::Many(String::new())]);
+    for (at, kind) in schema.kinds.iter().enumerate() {
+        let complain = |message: String| {
+            Complaint::new(message).within(format!("kind '{}'", kind.name)).about(format!("kind: {}", kind.name))
+        };
+        let inside = kind.key.join(&anything);
+        for other in schema.kinds.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, other)| other) {
+            let others: Vec<Template> = keys_of(other).collect();
+            if keys_of(kind).any(|key| others.iter().any(|other| key.meets(other))) {
+                return Err(complain(format!("a key could be this kind's or kind '{}''s", other.name)));
+            }
+            if kind.collect && others.iter().any(|key| inside.meets(key)) {
+                let message = format!("it cannot be collected: keys of kind '{}' lie inside its objects", other.name);
+                return Err(complain(message));
+            }
+        }
+        for opaque in &schema.opaque {
+            if keys_of(kind).any(|key| key.meets(opaque)) || (kind.collect && inside.meets(opaque)) {
+                return Err(complain("an opaque key could be one of this kind's, or lie inside one".to_owned()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// FNV-1a in 128 bits: tells an edited schema from the one a plan was made with.
+fn hash(text: &str) -> String {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let hash = text.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+    format!("{hash:032x}")
+}

@@ -1,0 +1,220 @@
+//! The schema as it is written: strict, every key named, nothing decided yet.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Document {
+    pub schema: u32,
+    pub name: String,
+    #[serde(default)]
+    pub encoding: Encoding,
+    #[serde(default)]
+    pub scope: Vec<String>,
+    #[serde(default)]
+    pub outside_roots: bool,
+    #[serde(default)]
+    pub opaque: Vec<String>,
+    #[serde(default)]
+    pub reserved: Vec<String>,
+    #[serde(default)]
+    pub groups: Entries<Vec<EdgeDoc>>,
+    pub kinds: Vec<KindDoc>,
+}
+
+/// How the segments of keys are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// As they are: a name with slashes takes several segments.
+    #[default]
+    Raw,
+    /// `%XX`: a name with slashes is one segment.
+    Percent,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KindDoc {
+    pub kind: String,
+    pub key: String,
+    pub encoding: Option<Encoding>,
+    pub anchor: Option<String>,
+    pub fields: Vec<String>,
+    #[serde(default)]
+    pub collect: bool,
+    #[serde(default)]
+    pub may_empty: bool,
+    pub root: RootDoc,
+    pub flat: Option<String>,
+    #[serde(default)]
+    pub edges: Vec<EdgeDoc>,
+    #[serde(default)]
+    pub backlinks: Vec<LinkDoc>,
+}
+
+/// `always`, `never`, or rules of which one must hold.
+pub enum RootDoc {
+    Always,
+    Never,
+    Rules(Vec<RootRuleDoc>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RootRuleDoc {
+    pub field: Option<String>,
+    pub suffix: Option<String>,
+    #[serde(default)]
+    pub empty: bool,
+    pub unexpired: Option<String>,
+    pub format: Option<FormatDoc>,
+    pub missing: Option<MissingDoc>,
+    pub invalid: Option<InvalidDoc>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FormatDoc {
+    Rfc3339,
+    Unix,
+    GoBinary,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingDoc {
+    Root,
+    Suspect,
+    NoRoot,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InvalidDoc {
+    Root,
+    Error,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EdgeDoc {
+    pub group: Option<String>,
+    pub field: Option<String>,
+    pub suffix: Option<String>,
+    pub fields: Option<Entries<String>>,
+    pub value: Option<String>,
+    pub to: Option<String>,
+    pub from: Option<String>,
+    pub id: Option<String>,
+    pub flat: Option<FlatDoc>,
+    pub when: Option<WhenDoc>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlatDoc {
+    Through,
+    Members,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WhenDoc {
+    pub conditions: String,
+    pub name: String,
+    pub field: String,
+    pub format: FormatDoc,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LinkDoc {
+    pub field: String,
+    pub of: String,
+    pub id: String,
+}
+
+/// A mapping in the order written, without a key that stands there twice.
+#[derive(Clone)]
+pub struct Entries<T>(pub Vec<(String, T)>);
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries: Vec<(String, T)> = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, T>()? {
+                    if entries.iter().any(|(earlier, _)| *earlier == name) {
+                        return Err(A::Error::custom(format!("'{name}' stands there twice")));
+                    }
+                    entries.push((name, value));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Reader(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for RootDoc {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = RootDoc;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("'always', 'never', or a list of rules")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<RootDoc, E> {
+                match text {
+                    "always" => Ok(RootDoc::Always),
+                    "never" => Ok(RootDoc::Never),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<RootDoc, A::Error> {
+                let mut rules = Vec::new();
+                while let Some(rule) = items.next_element()? {
+                    rules.push(rule);
+                }
+                Ok(RootDoc::Rules(rules))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// Reads the text.
+///
+/// # Errors
+/// The line, where it is known, and what is wrong there.
+pub fn read(text: &str) -> Result<Document, (Option<usize>, String)> {
+    serde_yaml::from_str(text).map_err(|error| {
+        let line = error.location().map(|place| place.line());
+        let message = error.to_string();
+        // The place comes first in the error as a whole.
+        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(head, _)| head);
+        (line, message.to_owned())
+    })
+}

@@ -1,0 +1,231 @@
+//! The edges and back links of a schema, once its kinds are known.
+
+use super::compile::{declared, declared_plainly, kind_line, named, own, pattern, time_format};
+use super::document::{Document, EdgeDoc, FlatDoc, KindDoc, LinkDoc, WhenDoc};
+use super::error::Complaint;
+use super::pattern::{Identity, Part, Pattern};
+use super::{Edge, EdgeSource, KindId, Link, Moment, Schema, When};
+
+const MAX_EDGES: usize = 10_000;
+/// The most fields that one edge joins.
+pub(in super::super) const MAX_JOINED: usize = 4;
+
+/// Adds what the document says of edges and back links.
+pub fn add(schema: &mut Schema, document: &Document) -> Result<(), Complaint> {
+    for (name, edges) in &document.groups.0 {
+        if edges.iter().any(|edge| edge.group.is_some()) {
+            return Err(Complaint::new("a group has no groups").within(format!("group '{name}'")).about(name));
+        }
+        if !document.kinds.iter().any(|doc| doc.edges.iter().any(|edge| edge.group.as_ref() == Some(name))) {
+            return Err(Complaint::new("no kind uses it").within(format!("group '{name}'")).about(format!("{name}:")));
+        }
+    }
+    for (at, doc) in document.kinds.iter().enumerate() {
+        let within = |error: Complaint| error.within(named(doc)).about(kind_line(doc));
+        let id = KindId::try_from(at).map_err(|_| Complaint::new("too many kinds"))?;
+        let first = schema.edges.len();
+        for (number, edge) in doc.edges.iter().enumerate() {
+            let place = format!("edge {}", number + 1);
+            kind_edges(schema, document, id, edge).map_err(|error| within(error.within(place)))?;
+        }
+        if schema.edges.len() > MAX_EDGES {
+            return Err(Complaint::new(format!("more than {MAX_EDGES} edges")));
+        }
+        schema.kinds[at].edges = first..schema.edges.len();
+        for (number, link) in doc.backlinks.iter().enumerate() {
+            let place = format!("back link {}", number + 1);
+            let link = back_link(schema, id, link).map_err(|error| within(error.within(place)))?;
+            schema.kinds[at].links.push(link);
+        }
+        flat_is_used(schema, doc, id).map_err(within)?;
+    }
+    Ok(())
+}
+
+fn flat_is_used(schema: &Schema, doc: &KindDoc, id: KindId) -> Result<(), Complaint> {
+    let kind = schema.kind(id);
+    let members = schema.edges[kind.edges.clone()].iter().any(|edge| edge.members);
+    match (members, &kind.flat) {
+        (true, None) => Err(Complaint::new("'flat: members' needs the kind's 'flat' field").about("flat: members")),
+        (false, Some(_)) => Err(Complaint::new("no edge has 'flat: members'").within("flat").about(doc_flat(doc))),
+        _ => Ok(()),
+    }
+}
+
+fn doc_flat(doc: &KindDoc) -> String {
+    doc.flat.clone().unwrap_or_default()
+}
+
+fn kind_edges(schema: &mut Schema, document: &Document, id: KindId, doc: &EdgeDoc) -> Result<(), Complaint> {
+    let Some(group) = &doc.group else {
+        let edge = edge(schema, id, doc)?;
+        schema.edges.push(edge);
+        return Ok(());
+    };
+    let alone = doc.field.is_none() && doc.fields.is_none() && doc.to.is_none() && doc.from.is_none();
+    if !alone || doc.id.is_some() || doc.flat.is_some() || doc.when.is_some() || doc.value.is_some() {
+        return Err(Complaint::new("'group' stands alone").about(group));
+    }
+    let Some((_, edges)) = document.groups.0.iter().find(|(name, _)| name == group) else {
+        return Err(Complaint::new(format!("there is no group '{group}'")).about(group));
+    };
+    for (number, doc) in edges.iter().enumerate() {
+        let edge =
+            edge(schema, id, doc).map_err(|error| error.within(format!("group '{group}', edge {}", number + 1)))?;
+        schema.edges.push(edge);
+    }
+    Ok(())
+}
+
+fn edge(schema: &mut Schema, id: KindId, doc: &EdgeDoc) -> Result<Edge, Complaint> {
+    let (other, back) = match (&doc.to, &doc.from) {
+        (Some(to), None) => (kind_named(schema, to)?, false),
+        (None, Some(from)) => (kind_named(schema, from)?, true),
+        _ => return Err(Complaint::new("an edge has either 'to' or 'from'").about(first_text(doc))),
+    };
+    let mut names = Names { own: own_variables(schema, id), ..Names::default() };
+    let source = source(doc, &mut names).map_err(|error| error.about(first_text(doc)))?;
+    check_source(schema, id, &source, &first_text(doc))?;
+    let identity = identity(doc.id.as_deref().unwrap_or("{value}"), &names)?;
+    scopes_allow(schema, id, other)?;
+    let when = doc.when.as_ref().map(|when| condition(schema, other, when, &names)).transpose()?;
+    if back && (doc.flat.is_some() || when.is_some()) {
+        return Err(Complaint::new("a back reference is neither flat nor conditional").about(first_text(doc)));
+    }
+    if when.is_some() && doc.flat == Some(FlatDoc::Through) {
+        return Err(Complaint::new("a conditional edge is not followed from flat objects").about(first_text(doc)));
+    }
+    Ok(Edge {
+        declared_by: id,
+        other,
+        back,
+        source,
+        identity,
+        through: doc.flat == Some(FlatDoc::Through),
+        members: doc.flat == Some(FlatDoc::Members),
+        when,
+        text: first_text(doc),
+    })
+}
+
+fn source(doc: &EdgeDoc, names: &mut Names) -> Result<EdgeSource, Complaint> {
+    match (&doc.field, &doc.fields) {
+        (Some(field), None) => {
+            let pattern = match field.as_str() {
+                "." => Pattern::own_key(),
+                field => pattern(field, doc.suffix.as_deref())?,
+            };
+            let value = doc.value.as_ref().map(|text| super::compile::pattern(text, None)).transpose()?;
+            names.captures = pattern.names().map(str::to_owned).collect();
+            names.values = value.iter().flat_map(Pattern::names).map(str::to_owned).collect();
+            names.value = true;
+            Ok(EdgeSource::Field { pattern, value })
+        }
+        (None, Some(fields)) => {
+            if doc.suffix.is_some() || doc.value.is_some() {
+                return Err(Complaint::new("'suffix' and 'value' go with 'field'"));
+            }
+            if fields.0.len() < 2 || fields.0.len() > MAX_JOINED {
+                return Err(Complaint::new(format!("'fields' joins 2 to {MAX_JOINED} fields")));
+            }
+            names.joined = fields.0.iter().map(|(name, _)| name.clone()).collect();
+            Ok(EdgeSource::Joined(fields.0.iter().map(|(_, field)| own(field)).collect()))
+        }
+        _ => Err(Complaint::new("an edge has either 'field' or 'fields'")),
+    }
+}
+
+fn check_source(schema: &Schema, id: KindId, source: &EdgeSource, text: &str) -> Result<(), Complaint> {
+    let kind = schema.kind(id);
+    match source {
+        EdgeSource::Field { pattern, .. } => declared(kind, pattern, text),
+        EdgeSource::Joined(fields) => fields.iter().try_for_each(|field| declared_plainly(kind, field)),
+    }
+}
+
+/// What names stand for in an identity.
+#[derive(Default)]
+struct Names {
+    captures: Vec<String>,
+    values: Vec<String>,
+    joined: Vec<String>,
+    own: Vec<String>,
+    value: bool,
+}
+
+impl Names {
+    fn resolve(&self, name: &str) -> Option<Part> {
+        let place = |names: &[String]| names.iter().position(|known| known == name);
+        place(&self.captures)
+            .map(Part::Capture)
+            .or_else(|| place(&self.values).map(|at| Part::Value(Some(at))))
+            .or_else(|| place(&self.joined).map(Part::Joined))
+            .or_else(|| (self.value && name == "value").then_some(Part::Value(None)))
+            .or_else(|| place(&self.own).map(Part::Own))
+    }
+}
+
+fn identity(text: &str, names: &Names) -> Result<Identity, Complaint> {
+    let identity = Identity::parse(text, |name| names.resolve(name))
+        .map_err(|error| Complaint::new(error).within("id").about(text))?;
+    let uses_join = |at: usize| identity.0.contains(&Part::Joined(at));
+    if let Some(unused) = (0..names.joined.len()).find(|at| !uses_join(*at)) {
+        let message = format!("it does not use '{}'", names.joined[unused]);
+        return Err(Complaint::new(message).within("id").about(text));
+    }
+    Ok(identity)
+}
+
+fn condition(schema: &mut Schema, other: KindId, doc: &WhenDoc, names: &Names) -> Result<When, Complaint> {
+    let within = |error: Complaint| error.within("when");
+    let conditions = match names.resolve(&doc.conditions) {
+        Some(part @ (Part::Capture(_) | Part::Value(_))) => part,
+        _ => return Err(within(Complaint::new(format!("nothing captures '{}'", doc.conditions)))),
+    };
+    declared_plainly(schema.kind(other), &own(&doc.field)).map_err(within)?;
+    let moment = Moment { field: own(&doc.field), format: time_format(doc.format) };
+    let moments = &mut schema.kinds[usize::from(other)].moments;
+    let at = moments.iter().position(|known| *known == moment).unwrap_or_else(|| {
+        moments.push(moment);
+        moments.len() - 1
+    });
+    Ok(When { conditions, name: doc.name.clone().into_bytes(), moment: at })
+}
+
+fn back_link(schema: &Schema, id: KindId, doc: &LinkDoc) -> Result<Link, Complaint> {
+    let pattern = pattern(&doc.field, None)?;
+    declared(schema.kind(id), &pattern, &doc.field)?;
+    let of = kind_named(schema, &doc.of)?;
+    scopes_allow(schema, id, of)?;
+    let captures = pattern.names().map(str::to_owned).collect();
+    let names = Names { captures, own: own_variables(schema, id), value: true, ..Names::default() };
+    let identity = identity(&doc.id, &names)?;
+    Ok(Link { pattern, of, identity, text: doc.field.clone() })
+}
+
+/// An object outside every scope cannot say in which one its reference is.
+fn scopes_allow(schema: &Schema, from: KindId, to: KindId) -> Result<(), Complaint> {
+    let scoped = |id: KindId| schema.kind(id).scoped.contains(&true);
+    if !scoped(from) && scoped(to) {
+        let message = format!("kind '{}' is scoped and this one is not: which scope is not said", schema.kind(to).name);
+        return Err(Complaint::new(message));
+    }
+    Ok(())
+}
+
+fn own_variables(schema: &Schema, id: KindId) -> Vec<String> {
+    schema.kind(id).key.variables().map(str::to_owned).collect()
+}
+
+fn kind_named(schema: &Schema, name: &str) -> Result<KindId, Complaint> {
+    schema.kind_named(name).ok_or_else(|| Complaint::new(format!("there is no kind '{name}'")).about(name))
+}
+
+/// What an edge is called in messages: the field, or the fields it joins.
+fn first_text(doc: &EdgeDoc) -> String {
+    match (&doc.field, &doc.fields) {
+        (Some(field), _) => field.clone(),
+        (None, Some(fields)) => fields.0.iter().map(|(_, field)| field.as_str()).collect::<Vec<_>>().join("+"),
+        (None, None) => String::new(),
+    }
+}

@@ -1,0 +1,258 @@
+//! Schemas: what a metadata tree in etcd is made of, which objects are roots, and who refers to whom.
+//!
+//! A schema is a YAML file. Every key in it is known or refused. The printable built-in one, `containerd.yaml` beside
+//! this file, is the best example.
+//!
+//! ```yaml
+//! schema: 1                  # the language's version
+//! name: shop                 # for messages and plans
+//! encoding: raw              # segments of keys as they are; percent: %XX, so that a slash in a name is %2F
+//! scope: [tenant]            # variables of keys; references never leave what has the same values of them
+//! outside-roots: false       # true: some roots are not in etcd; removing then needs them as a file, or a promise
+//! opaque: ["version"]        # keys that are known, belong to no object, and are never touched
+//! reserved: [labels/gc.]     # what fields begin with that only rules may have: others are reported by a check
+//! groups:                    # edges that several kinds share
+//!   refs:
+//!     - {field: "labels/gc.ref.{kind-of-parcel}", suffix: "/", to: parcel, id: "{kind-of-parcel}/{value}"}
+//! kinds:                     # in the order in which they are swept
+//!   - kind: parcel
+//!     key: "{tenant}/parcels/{box}/{name+}"
+//!     anchor: createdat
+//!     fields: [createdat, parent, "labels/{label+}", "children/{child+}"]
+//!     collect: true
+//!     root: [{field: labels/gc.root}]
+//!     edges:
+//!       - {field: parent, to: parcel, id: "{box}/{value}"}
+//!       - group: refs
+//!     backlinks: [{field: "children/{child+}", of: parcel, id: "{box}/{child}"}]
+//! ```
+//!
+//! **Keys.** `key` is a template below the prefix that is collected, `fields` are templates below the object's key and
+//! must name all there are; `.` is the object's own key, `**` anything below. `{name}` is one segment. `{name+}` may hold slashes: with
+//! `encoding: raw` it takes one segment or more (one such variable in a key), and the kind needs an `anchor`, a
+//! field that every object has, unless all fields have the same number of segments. Where a key could belong to several objects, it belongs to the one whose anchor is
+//! there; if that is not exactly one, it is reported, and nothing is swept. Two kinds whose keys could be the same are
+//! refused. An object's identity is its variables but the scope's, joined by slashes.
+//!
+//! **Roots.** `always`, `never`, or a list of which one must hold: `{field: F}` is there and not empty (`empty: true`:
+//! or empty); `{unexpired: F, format: rfc3339|unix|go-binary, missing: root|suspect|no-root,
+//! invalid: root|error}`: F holds a moment that is not over (equal is not over). `suspect`: without F it is a root, and a
+//! check says so. `error`: a bad moment stops the collection.
+//!
+//! **Edges.** What a reached object keeps. `field` is a pattern: `{x}` captures up to the next slash or to what follows
+//! it in the pattern, `{x+}` also over slashes; `suffix` says what may follow: characters one of which must come first,
+//! or `*` for anything. `to: KIND` refers to the object with identity `id` (default `{value}`), made of captures, the
+//! object's own variables, `{value}`, and what `value` (a pattern over the value) captures; a capture hides a variable of
+//! that name. `from: KIND` is a back reference: that object keeps this one. `fields: {a: F, b: G}` joins several
+//! fields' values, all of which must be there. An `id` without `{value}` is a set's member: the key's existence counts; else an
+//! empty value is no reference. `flat: members`: where the object has the kind's `flat` field, what the edge leads to
+//! is kept flat, that is, without following its edges but those with `flat: through`, which lead to flat objects again.
+//! `when: {conditions: C, name: N, field: F, format: …}`: only where one of the comma-separated conditions `N<DURATION` or
+//! `N>DURATION` in capture C holds for the age of F of the object referred to; F absent: no.
+//!
+//! **Sweeping.** Only kinds with `collect: true`. `may-empty: true`: all objects of the kind may go at once.
+//! `backlinks`: the field names an object which refers back to this one; when that one is swept, the field goes too.
+
+mod compile;
+mod document;
+mod edges;
+mod error;
+mod pattern;
+mod template;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::ops::Range;
+
+pub use document::Encoding;
+pub use error::SchemaError;
+pub use pattern::{Captures, Identity, Part, Pattern};
+pub use template::{Segment, Template};
+
+use super::time::TimeFormat;
+
+/// The names and texts of the schemas that are built in.
+pub const BUILT_IN: &[(&str, &str)] =
+    &[("containerd", include_str!("containerd.yaml")), ("containerd-1.7", include_str!("containerd-1.7.yaml"))];
+
+/// A kind's number: its place in the schema.
+pub type KindId = u16;
+
+/// A schema that was read and found sound.
+#[derive(Debug)]
+pub struct Schema {
+    /// What it calls itself.
+    pub name: String,
+    /// A hash of its text, in hex: plans name it.
+    pub hash: String,
+    /// The scope's variables.
+    pub scope: Vec<String>,
+    /// Whether there may be roots that etcd does not know.
+    pub outside_roots: bool,
+    /// Keys that belong to no object.
+    pub opaque: Vec<Template>,
+    /// What fields begin with that must be some rule's.
+    pub reserved: Vec<Vec<u8>>,
+    /// In the order of the sweep.
+    pub kinds: Vec<Kind>,
+    /// The edges of all kinds.
+    pub edges: Vec<Edge>,
+}
+
+/// What objects of one kind look like and what is done with them.
+#[derive(Debug)]
+pub struct Kind {
+    /// The name.
+    pub name: String,
+    /// The object's key, below the prefix.
+    pub key: Template,
+    /// How its segments are written.
+    pub encoding: Encoding,
+    /// Of the key's variables, in order: whether it is the scope's.
+    pub scoped: Vec<bool>,
+    /// The field every object has, decoded.
+    pub anchor: Option<Vec<u8>>,
+    /// Whether the object's own key holds a value.
+    pub own_key: bool,
+    /// The fields below it.
+    pub fields: Vec<Template>,
+    /// Whether objects may be removed.
+    pub collect: bool,
+    /// Whether all may be removed at once.
+    pub may_empty: bool,
+    /// Whether every object is a root.
+    pub always_root: bool,
+    /// Else what makes one.
+    pub roots: Vec<RootRule>,
+    /// The field that makes an object's members flat.
+    pub flat: Option<Pattern>,
+    /// Moments that conditions of edges to this kind look at.
+    pub moments: Vec<Moment>,
+    /// Its edges' places in [`Schema::edges`].
+    pub edges: Range<usize>,
+    /// Fields that name objects which refer back.
+    pub links: Vec<Link>,
+}
+
+/// One way to be a root.
+#[derive(Debug)]
+pub enum RootRule {
+    /// A field is there.
+    Field {
+        /// Which.
+        pattern: Pattern,
+        /// Whether an empty one counts.
+        empty: bool,
+        /// As it was written.
+        text: String,
+    },
+    /// A moment is not over.
+    Unexpired {
+        /// The field, decoded.
+        field: Vec<u8>,
+        /// How it is written.
+        format: TimeFormat,
+        /// Whether an object without it is a root.
+        missing: bool,
+        /// And whether a check says so.
+        suspect: bool,
+        /// Whether a bad moment stops the collection; else the object is a root.
+        strict: bool,
+    },
+}
+
+/// A field with a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The field, decoded.
+    pub field: Vec<u8>,
+    /// How it is written.
+    pub format: TimeFormat,
+}
+
+/// One rule by which objects refer to others.
+#[derive(Debug)]
+pub struct Edge {
+    /// The kind whose fields say so.
+    pub declared_by: KindId,
+    /// The other kind.
+    pub other: KindId,
+    /// Whether the other keeps this one.
+    pub back: bool,
+    /// Where it is read from.
+    pub source: EdgeSource,
+    /// The other's identity.
+    pub identity: Identity,
+    /// Whether flat objects have it too.
+    pub through: bool,
+    /// Whether it leads to flat objects where the kind's flat field is there.
+    pub members: bool,
+    /// What must hold for it.
+    pub when: Option<When>,
+    /// As it was written: the field or fields.
+    pub text: String,
+}
+
+/// What an edge is read from.
+#[derive(Debug)]
+pub enum EdgeSource {
+    /// Every field that the pattern finds.
+    Field {
+        /// The pattern.
+        pattern: Pattern,
+        /// What the value must look like.
+        value: Option<Pattern>,
+    },
+    /// Several fields together, decoded.
+    Joined(Vec<Vec<u8>>),
+}
+
+/// A condition on the age of the object referred to.
+#[derive(Debug)]
+pub struct When {
+    /// Which piece holds the conditions.
+    pub conditions: Part,
+    /// Their name.
+    pub name: Vec<u8>,
+    /// The number of the moment among the other kind's.
+    pub moment: usize,
+}
+
+/// A field that names an object which refers back.
+#[derive(Debug)]
+pub struct Link {
+    /// The field.
+    pub pattern: Pattern,
+    /// The kind it names.
+    pub of: KindId,
+    /// Its identity.
+    pub identity: Identity,
+    /// As it was written.
+    pub text: String,
+}
+
+impl Schema {
+    /// Reads a schema; `origin` is its file's name for messages.
+    ///
+    /// # Errors
+    /// Where and what: a key that is not known, keys that could be two kinds', references to nothing, no roots.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, SchemaError> {
+        compile::compile(text, origin)
+    }
+
+    /// The text of a schema that is built in.
+    pub fn built_in(name: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    }
+
+    /// The kind.
+    pub fn kind(&self, id: KindId) -> &Kind {
+        &self.kinds[usize::from(id)]
+    }
+
+    /// The kind with this name.
+    pub fn kind_named(&self, name: &str) -> Option<KindId> {
+        self.kinds.iter().position(|kind| kind.name == name).and_then(|at| KindId::try_from(at).ok())
+    }
+}

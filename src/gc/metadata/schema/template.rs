@@ -1,0 +1,173 @@
+//! Templates of keys: segments between slashes, each a word or a variable.
+
+use super::text::{Piece, pieces};
+
+/// What stands between two slashes of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// These bytes.
+    Literal(Vec<u8>),
+    /// `{name}`: one segment, whatever it holds but an encoded slash.
+    One(String),
+    /// `{name+}` in an encoded key: one segment, whatever it holds.
+    Encoded(String),
+    /// `{name+}` in a raw key: one segment or more. `**`: the same in any key.
+    Many(String),
+}
+
+/// Segments; a key's bytes are theirs, joined by slashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template(pub Vec<Segment>);
+
+impl Template {
+    /// Reads `v1/{ns}/images/{name+}`. With `encoded`, a name that may hold slashes is one segment all the same: its
+    /// slashes are written `%2F`.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text: an empty segment, a bad or half a variable.
+    pub fn parse(text: &str, encoded: bool) -> Result<Self, String> {
+        let segment = |part: &str| match pieces(part)?.as_slice() {
+            _ if part == "**" => Ok(Segment::Many(String::new())),
+            [] => Err(format!("'{text}' has an empty segment")),
+            [Piece::Literal(bytes)] => Ok(Segment::Literal(bytes.clone())),
+            [Piece::Variable { name, slashes: true }] if encoded => Ok(Segment::Encoded(name.clone())),
+            [Piece::Variable { name, slashes: true }] => Ok(Segment::Many(name.clone())),
+            [Piece::Variable { name, .. }] => Ok(Segment::One(name.clone())),
+            _ => Err(format!("in '{text}' a variable must stand alone between slashes")),
+        };
+        text.split('/').map(segment).collect::<Result<Vec<_>, _>>().map(Self)
+    }
+
+    /// The variables, in order.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::One(name) | Segment::Encoded(name) | Segment::Many(name) => Some(name.as_str()),
+        })
+    }
+
+    /// Where the variable that takes several segments stands.
+    pub fn many(&self) -> Option<usize> {
+        self.0.iter().position(|segment| matches!(segment, Segment::Many(_)))
+    }
+
+    /// Whether these parts of a key are what the template describes, and how many of them its [`Segment::Many`] takes
+    /// (0 where it has none). At most one such segment is allowed for.
+    pub fn fits(&self, parts: &[&[u8]]) -> Option<usize> {
+        let Some(at) = self.many() else {
+            return (parts.len() == self.0.len() && all_fit(&self.0, parts)).then_some(0);
+        };
+        let behind = self.0.len() - at - 1;
+        let taken = parts.len().checked_sub(at + behind).filter(|taken| *taken > 0)?;
+        let fit = all_fit(&self.0[..at], &parts[..at])
+            && all_fit(&self.0[at + 1..], &parts[at + taken..])
+            && (taken > 1 || !parts[at].is_empty());
+        fit.then_some(taken)
+    }
+
+    /// Whether some key is described by both.
+    pub fn meets(&self, other: &Self) -> bool {
+        meet(&self.0, &other.0)
+    }
+
+    /// This template with the other behind it.
+    pub fn join(&self, other: &Self) -> Self {
+        Self(self.0.iter().chain(&other.0).cloned().collect())
+    }
+}
+
+fn all_fit(segments: &[Segment], parts: &[&[u8]]) -> bool {
+    segments.iter().zip(parts).all(|(segment, part)| match segment {
+        Segment::Literal(bytes) => bytes == part,
+        _ => !part.is_empty(),
+    })
+}
+
+fn meet(a: &[Segment], b: &[Segment]) -> bool {
+    let (Some((head_a, rest_a)), Some((head_b, rest_b))) = (a.split_first(), b.split_first()) else {
+        return a.is_empty() && b.is_empty();
+    };
+    if let (Segment::Literal(word_a), Segment::Literal(word_b)) = (head_a, head_b)
+        && word_a != word_b
+    {
+        return false;
+    }
+    // One part of the key further: a long variable is over, or goes on.
+    let (long_a, long_b) = (matches!(head_a, Segment::Many(_)), matches!(head_b, Segment::Many(_)));
+    meet(rest_a, rest_b)
+        || (long_a && meet(a, rest_b))
+        || (long_b && meet(rest_a, b))
+        || (long_a && long_b && meet(&a[1..], b))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn template(text: &str) -> Template {
+        Template::parse(text, false).unwrap()
+    }
+
+    fn fits(text: &str, key: &str) -> Option<usize> {
+        let parts: Vec<&[u8]> = key.split('/').map(str::as_bytes).collect();
+        template(text).fits(&parts)
+    }
+
+    #[test]
+    fn what_fits() {
+        assert_eq!(fits("v1/{ns}/x", "v1/a/x"), Some(0));
+        assert_eq!(fits("v1/{ns}/x", "v1//x"), None);
+        assert_eq!(fits("v1/{ns}", "v1/a/x"), None);
+        assert_eq!(fits("a/{n+}/z", "a/b/z"), Some(1));
+        assert_eq!(fits("a/{n+}/z", "a/b/c//d/z"), Some(4));
+        assert_eq!(fits("a/{n+}", "a/"), None);
+        assert_eq!(fits("a/{n+}/z", "a/z"), None);
+    }
+
+    #[test]
+    fn bad_templates() {
+        for text in ["", "a//b", "/a", "a/", "a{b}", "{a", "a}", "{}", "{a b}", "{+}"] {
+            assert!(Template::parse(text, false).is_err(), "{text}");
+        }
+        assert!(Template::parse("{a+}", true).unwrap().meets(&template("b")));
+        assert!(!Template::parse("{a+}", true).unwrap().meets(&template("b/c")));
+        assert!(Template::parse("a/**", true).unwrap().meets(&template("a/b/c")));
+    }
+
+    #[test]
+    fn what_meets() {
+        for (a, b, expected) in [
+            ("a/{x}", "a/b", true),
+            ("a/{x}", "a/b/c", false),
+            ("a/{x+}", "a/b/c", true),
+            ("a/{x+}/c", "a/b/{y+}", true),
+            ("a/{x+}/c", "a/{y+}/d", false),
+            ("{x+}/m/{y}", "q/{z+}", true),
+            ("v1/{ns}/images/{n+}", "v1/{ns}/leases/{n+}", false),
+        ] {
+            assert_eq!(template(a).meets(&template(b)), expected, "{a} {b}");
+            assert_eq!(template(b).meets(&template(a)), expected, "{b} {a}");
+        }
+    }
+
+    proptest! {
+        /// A key that fits both is a proof that they meet.
+        #[test]
+        fn templates_of_one_key_meet(
+            a in proptest::collection::vec(prop_oneof!["a", "b", Just("{x}".to_owned()), Just("{y+}".to_owned())], 1..4),
+            b in proptest::collection::vec(prop_oneof!["a", "b", Just("{x}".to_owned()), Just("{y+}".to_owned())], 1..4),
+            key in proptest::collection::vec("[ab]", 1..6),
+        ) {
+            let (a, b) = (template(&a.join("/")), template(&b.join("/")));
+            let single = |t: &Template| t.0.iter().filter(|s| matches!(s, Segment::Many(_))).count() <= 1;
+            prop_assume!(single(&a) && single(&b));
+            let parts: Vec<&[u8]> = key.iter().map(String::as_bytes).collect();
+            if a.fits(&parts).is_some() && b.fits(&parts).is_some() {
+                prop_assert!(a.meets(&b));
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! From objects to transactions that etcd takes.
+
+use super::super::model::{Model, ObjectId};
+use super::super::schema::{Encoding, Kind, Segment};
+use super::{Batch, Fate, Guard, Sweep};
+use crate::kvstore::{Compare, KeyRange, MAX_REQUEST_BYTES, Op, Over, Txn};
+
+/// What one object brings into a transaction.
+struct Share {
+    compares: Vec<Compare>,
+    facts: Vec<u32>,
+    removals: Vec<Over>,
+    bytes: usize,
+}
+
+/// A transaction that grows.
+struct Growing {
+    places: Vec<u32>,
+    compares: Vec<Compare>,
+    facts: Vec<u32>,
+    removals: Vec<Over>,
+    bytes: usize,
+    keys: u64,
+}
+
+impl Growing {
+    /// Takes the share in if it fits; the first one always, if it alone is not too much.
+    fn take(&mut self, share: &Share, keys: u64, limits: (usize, u64)) -> bool {
+        let (ops, max_keys) = limits;
+        let new: Vec<u32> = share.facts.iter().copied().filter(|fact| !self.facts.contains(fact)).collect();
+        let compares = self.compares.len() + self.facts.len() + share.compares.len() + new.len();
+        let removals = self.removals.len() + share.removals.len();
+        let alone = self.places.is_empty();
+        let fits = compares <= ops && removals <= ops;
+        // Half of what a request may have: sizes are estimates.
+        let small = self.keys + keys <= max_keys && self.bytes + share.bytes <= MAX_REQUEST_BYTES / 2;
+        if !fits || !(small || alone) {
+            return false;
+        }
+        self.compares.extend(share.compares.iter().cloned());
+        self.removals.extend(share.removals.iter().cloned());
+        self.facts.extend(new);
+        self.bytes += share.bytes;
+        self.keys += keys;
+        true
+    }
+}
+
+impl Sweep<'_> {
+    /// The next transaction, of at most `most` objects: one kind, and with [`Guard::Scope`] one scope. `None` where
+    /// nothing is left to try.
+    pub fn next_batch(&mut self, most: usize) -> Option<Batch> {
+        loop {
+            let batch = match self.again.pop() {
+                Some(places) => {
+                    let (now, later) = places.split_at(places.len().min(most.max(1)));
+                    if !later.is_empty() {
+                        self.again.push(later.to_vec());
+                    }
+                    let (batch, taken) = self.build(now.iter().copied(), usize::MAX);
+                    if taken < now.len() {
+                        self.again.push(now[taken..].to_vec());
+                    }
+                    batch
+                }
+                None if self.next < self.items.len() => {
+                    let from = u32::try_from(self.next).unwrap_or(u32::MAX);
+                    let to = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
+                    let (batch, taken) = self.build(from..to, most.max(1));
+                    self.next += taken;
+                    batch
+                }
+                None => return None,
+            };
+            if batch.is_some() {
+                return batch;
+            }
+        }
+    }
+
+    /// A batch of the first waiting ones among these, as many as go together; and how many places that used up.
+    fn build(&mut self, places: impl Iterator<Item = u32>, most: usize) -> (Option<Batch>, usize) {
+        let ops = self.max_ops();
+        let mut growing = Growing {
+            places: Vec::new(),
+            compares: Vec::new(),
+            facts: Vec::new(),
+            removals: Vec::new(),
+            bytes: 0,
+            keys: 0,
+        };
+        let mut used = 0;
+        for place in places {
+            let item = &self.items[place as usize];
+            let (id, waiting) = (item.id, item.fate == Fate::Waiting);
+            if waiting {
+                if growing.places.len() >= most || !self.goes_with(&growing, place) {
+                    break;
+                }
+                if growing.places.is_empty() && self.options.guard == Guard::Scope {
+                    let scope = self.scope_compares(id);
+                    growing.bytes += scope.iter().map(|range| range.start.len() * 2 + 64).sum::<usize>();
+                    growing.compares = scope.iter().map(|range| self.none_newer(range)).collect();
+                }
+                let share = self.share(place);
+                if growing.take(&share, self.model.keys(id), (ops, self.options.max_keys)) {
+                    growing.places.push(place);
+                } else if growing.places.is_empty() {
+                    self.leave(place, Fate::Entangled);
+                    growing.compares.clear();
+                } else {
+                    break;
+                }
+            }
+            used += 1;
+        }
+        (self.finish(growing), used)
+    }
+
+    fn goes_with(&self, growing: &Growing, place: u32) -> bool {
+        let Some(first) = growing.places.first() else { return true };
+        let (a, b) = (&self.items[*first as usize], &self.items[place as usize]);
+        let scope = self.options.guard == Guard::Object || self.model.scope_id(a.id) == self.model.scope_id(b.id);
+        a.expired == b.expired && self.model.kind_id(a.id) == self.model.kind_id(b.id) && scope
+    }
+
+    fn none_newer(&self, range: &KeyRange) -> Compare {
+        Compare::none_newer(range, self.model.revision())
+    }
+
+    fn share(&self, place: u32) -> Share {
+        let item = &self.items[place as usize];
+        let ranges = self.model.ranges(item.id);
+        let mut compares = Vec::new();
+        if self.options.guard == Guard::Object {
+            compares.extend(ranges.iter().map(|range| self.none_newer(range)));
+        }
+        let mut removals: Vec<Over> = ranges.into_iter().map(Over::Range).collect();
+        for link in self.model.links_to(item.id) {
+            let holder = self.place[link.holder as usize];
+            let removed = holder != u32::MAX && self.items[holder as usize].fate == Fate::Removed;
+            if link.holder != item.id && !removed {
+                let key = self.model.link_key(link);
+                if self.options.guard == Guard::Object {
+                    compares.push(self.none_newer(&KeyRange::key(&key)));
+                }
+                removals.push(Over::Key(key));
+            }
+        }
+        let facts = self.facts[item.facts.start as usize..item.facts.end as usize].to_vec();
+        let ranges = Txn {
+            compares: compares.clone(),
+            then: removals.iter().map(|over| Op::Delete { over: over.clone(), prev: false }).collect(),
+            otherwise: Vec::new(),
+        };
+        Share { bytes: ranges.size() + facts.len() * 256, compares, facts, removals }
+    }
+
+    fn finish(&self, growing: Growing) -> Option<Batch> {
+        if growing.places.is_empty() {
+            return None;
+        }
+        let mut compares = growing.compares;
+        for number in growing.facts {
+            let fact = &self.model.all_facts()[number as usize];
+            compares.push(Compare::unchanged(&self.model.fact_key(fact), fact.revision));
+        }
+        let objects: Vec<ObjectId> = growing.places.iter().map(|place| self.items[*place as usize].id).collect();
+        let otherwise = match objects.as_slice() {
+            [id] => self.model.ranges(*id).into_iter().map(count).collect(),
+            _ => Vec::new(),
+        };
+        let then = growing.removals.into_iter().map(|over| Op::Delete { over, prev: false }).collect();
+        let txn = Txn { compares, then, otherwise };
+        Some(Batch { objects, txn, keys: growing.keys, places: growing.places })
+    }
+
+    /// What must not hold anything newer for a decision in the object's scope to stand.
+    fn scope_compares(&mut self, id: ObjectId) -> Vec<KeyRange> {
+        let scope = self.model.scope_id(id) as usize;
+        if self.scopes.len() <= scope {
+            self.scopes.resize(scope + 1, None);
+        }
+        self.scopes[scope].get_or_insert_with(|| scope_ranges(self.model, id)).clone()
+    }
+}
+
+fn count(range: KeyRange) -> Op {
+    Op::Get { over: Over::Range(range), revision: 0, keys_only: true, count_only: true, limit: 0 }
+}
+
+/// The ranges that hold every key of the object's scope and all that is in no scope.
+pub(super) fn scope_ranges(model: &Model, id: ObjectId) -> Vec<KeyRange> {
+    let values: Vec<&[u8]> = model.scope(id).split(|byte| *byte == b'/').collect();
+    let scoped = model.kind(id).scoped.contains(&true);
+    let mut ranges: Vec<KeyRange> = Vec::new();
+    for kind in &model.schema().kinds {
+        let range = leading(kind, if scoped { &values } else { &[] }).map_or_else(
+            || KeyRange::prefix(model.prefix()),
+            |below| KeyRange::prefix(&[model.prefix(), &below].concat()),
+        );
+        ranges.push(range);
+    }
+    ranges.sort_by(|a, b| a.start.len().cmp(&b.start.len()).then_with(|| a.start.cmp(&b.start)));
+    let mut apart: Vec<KeyRange> = Vec::new();
+    for range in ranges {
+        if !apart.iter().any(|wider| wider.contains(&range.start)) {
+            apart.push(range);
+        }
+    }
+    apart
+}
+
+/// What keys of this kind begin with in this scope, up to and with a slash; `None` where that is nothing that can be told.
+fn leading(kind: &Kind, values: &[&[u8]]) -> Option<Vec<u8>> {
+    let mut below = Vec::new();
+    let (mut variable, mut value) = (0, 0);
+    for segment in &kind.key.0 {
+        let part = match segment {
+            Segment::Literal(word) => word.as_slice(),
+            _ if kind.scoped.get(variable) == Some(&true) => {
+                let part = *values.get(value)?;
+                let plain = part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte));
+                if kind.encoding == Encoding::Percent && !plain {
+                    return None;
+                }
+                (variable, value) = (variable + 1, value + 1);
+                part
+            }
+            _ => return (!below.is_empty()).then_some(below),
+        };
+        below.extend_from_slice(part);
+        below.push(b'/');
+    }
+    // The object's own key has no slash behind it.
+    (!kind.own_key && !below.is_empty()).then_some(below)
+}

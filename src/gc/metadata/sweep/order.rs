@@ -1,0 +1,108 @@
+//! In which order objects go, and which facts each one rests on.
+
+use super::super::mark::Marking;
+use super::super::model::{Edge, Model, ObjectId, What};
+use super::{Fate, Item};
+
+/// The items in the order of the sweep, and their facts.
+pub(super) fn plan(model: &Model, marking: &Marking, selected: &[ObjectId]) -> (Vec<Item>, Vec<u32>) {
+    let size = model.count() as usize;
+    let mut chosen = vec![false; size];
+    let mut ids: Vec<ObjectId> = Vec::with_capacity(selected.len());
+    for id in selected.iter().copied().filter(|id| marking.is_garbage(model, *id)) {
+        if !std::mem::replace(&mut chosen[id as usize], true) {
+            ids.push(id);
+        }
+    }
+    ids.sort_by(|a, b| model.order(*a).cmp(&model.order(*b)));
+    let mut expired = Vec::new();
+    let mut rest = Vec::new();
+    for id in ids {
+        if marking.expired(model, id).is_some() { expired.push(id) } else { rest.push(id) }
+    }
+    let facts = resting_on(model, marking, &chosen);
+    let mut items = Vec::with_capacity(expired.len() + rest.len());
+    let mut numbers = Vec::new();
+    for (ids, expired) in [(expired, true), (rest, false)] {
+        for id in referrers_first(model, &ids) {
+            let from = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            let own = facts.partition_point(|(other, _)| *other < id);
+            numbers.extend(facts[own..].iter().take_while(|(other, _)| *other == id).map(|(_, fact)| *fact));
+            let to = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            items.push(Item { id, fate: Fate::Waiting, expired, facts: from..to });
+        }
+    }
+    (items, numbers)
+}
+
+/// Orders objects that come kind by kind: within a kind, whoever refers before whom it refers to, else as they come. In a
+/// circle somebody has to be first.
+fn referrers_first(model: &Model, ids: &[ObjectId]) -> Vec<ObjectId> {
+    const UNKNOWN: u8 = 0;
+    const WAITING: u8 = 1;
+    const ANOTHER: u8 = 2;
+    let mut state = vec![ANOTHER; model.count() as usize];
+    ids.iter().for_each(|id| state[*id as usize] = UNKNOWN);
+    let mut order = Vec::with_capacity(ids.len());
+    for kind in ids.chunk_by(|a, b| model.kind_id(*a) == model.kind_id(*b)) {
+        let first = order.len();
+        for root in kind.iter().rev() {
+            let mut open = vec![(*root, false)];
+            while let Some((id, left)) = open.pop() {
+                if left {
+                    order.push(id);
+                    continue;
+                }
+                if state[id as usize] != UNKNOWN {
+                    continue;
+                }
+                state[id as usize] = WAITING;
+                open.push((id, true));
+                let same = |edge: &&Edge| model.kind_id(edge.to) == model.kind_id(id);
+                let next = model.edges(id).iter().filter(same).map(|edge| edge.to);
+                open.extend(next.filter(|to| state[*to as usize] == UNKNOWN).map(|to| (to, false)));
+            }
+        }
+        order[first..].reverse();
+    }
+    order
+}
+
+/// Pairs of an object and a fact without which it might not be garbage: its own expiry; the expiry of a root that stays
+/// and would keep it; the flat field of an object that would keep it otherwise.
+fn resting_on(model: &Model, marking: &Marking, chosen: &[bool]) -> Vec<(ObjectId, u32)> {
+    let mut pairs = Vec::new();
+    let mut seen = vec![0_u32; chosen.len()];
+    let mut round = 0;
+    for (fact, number) in model.all_facts().iter().zip(0_u32..) {
+        let id = fact.object;
+        let starts: Vec<ObjectId> = match fact.what {
+            What::Moment(_) => continue,
+            What::Expiry(_) if fact.time.is_none() || marking.is_reached_fully(id) => continue,
+            What::Expiry(_) if chosen[id as usize] => {
+                pairs.push((id, number));
+                continue;
+            }
+            What::Expiry(_) => vec![id],
+            What::Flat if !marking.is_reached_fully(id) => continue,
+            What::Flat => {
+                let members = model.edges(id).iter().filter(|edge| model.rule(**edge).members);
+                members.map(|edge| edge.to).collect()
+            }
+        };
+        round += 1;
+        let mut open = starts;
+        while let Some(id) = open.pop() {
+            if marking.is_reached_fully(id) || std::mem::replace(&mut seen[id as usize], round) == round {
+                continue;
+            }
+            if chosen[id as usize] {
+                pairs.push((id, number));
+            }
+            let tied = model.conditional_from(id);
+            open.extend(model.edges(id).iter().copied().chain(tied).map(|edge| edge.to));
+        }
+    }
+    pairs.sort_unstable();
+    pairs
+}

@@ -1,0 +1,6 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+mod marking;
+mod random;
+mod references;
+mod sweeping;
+mod tree;

@@ -1,0 +1,394 @@
+//! Which transactions remove what, what refuses them, and what a refusal means for the rest.
+
+use std::sync::Arc;
+
+use super::tree::*;
+use crate::gc::metadata::model::{Model, ObjectId};
+use crate::gc::metadata::schema::Schema;
+use crate::gc::metadata::sweep::{Batch, Fate, Guard, Sweep, SweepOptions};
+use crate::kvstore::{Compare, KeyRange, MAX_TXN_OPS};
+
+fn containerd() -> Arc<Schema> {
+    schema("containerd")
+}
+
+fn all(model: &Model) -> Vec<ObjectId> {
+    marked(model).garbage(model)
+}
+
+fn sweep<'m>(model: &'m Model, options: &SweepOptions) -> Sweep<'m> {
+    Sweep::new(model, &marked(model), &all(model), options.clone())
+}
+
+/// Sends every batch to the tree; between the first and the second, `meanwhile` happens.
+fn run(tree: &mut Tree, sweep: &mut Sweep<'_>, most: usize, mut meanwhile: impl FnMut(&mut Tree, &Batch)) -> usize {
+    let mut batches = 0;
+    while let Some(batch) = sweep.next_batch(most) {
+        batches += 1;
+        match tree.txn(&batch.txn, MAX_TXN_OPS) {
+            Ok(()) => sweep.removed(&batch),
+            Err(left) => sweep.refused(&batch, batch.objects.len() == 1 && left == 0),
+        }
+        meanwhile(tree, &batch);
+        assert!(batches < 10_000, "it never ends");
+    }
+    batches
+}
+
+fn fates(model: &Model, sweep: &Sweep<'_>) -> Vec<(String, Fate)> {
+    sweep.fates().map(|(id, fate)| (name(model, id), fate)).collect()
+}
+
+fn fate(model: &Model, sweep: &Sweep<'_>, of: &str) -> Fate {
+    fates(model, sweep).into_iter().find(|(name, _)| name == of).unwrap().1
+}
+
+/// An expired lease with its content, an orphaned chain of snapshots, an image that is over, and what stays.
+fn store() -> Tree {
+    let mut tree = Tree::default();
+    let over = hours(-1).to_string();
+    tree.lease("ns1", "over", &["content/leased"], &[("expire", &over)])
+        .content("ns1", "leased", &[("ref.content", "below")])
+        .content("ns1", "below", &[])
+        .content("ns1", "kept", &[("root", "1")])
+        .snapshot("ns1", "overlay/1", "", &[("root", "1")])
+        .snapshot("ns1", "overlay/2", "1", &[])
+        .snapshot("ns1", "overlay/3", "2", &[])
+        .image("ns1", "i", "leased", &[("expire", &over)])
+        .image("ns1", "kept", "kept", &[]);
+    for (parent, child) in [("1", "2"), ("2", "3")] {
+        tree.put(&format!("{PREFIX}v1/ns1/snapshots/overlay/{parent}/children/{child}"), "1");
+    }
+    tree.put("/containerd", "neighbour").put("/containerd0", "neighbour");
+    tree
+}
+
+#[test]
+fn expired_roots_go_first_then_kind_by_kind_and_referrers_before_what_they_refer_to() {
+    let mut tree = store();
+    let model = tree.model(&containerd());
+    let mut sweep = sweep(&model, &SweepOptions::default());
+    let order: Vec<String> = fates(&model, &sweep).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        order,
+        [
+            "lease ns1/over",
+            "image ns1/i",
+            "snapshot ns1/overlay/3",
+            "snapshot ns1/overlay/2",
+            "content ns1/leased",
+            "content ns1/below"
+        ]
+    );
+    run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
+    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate == Fate::Removed));
+    // The kept parent's link to its child is gone with the child.
+    assert!(!tree.has("/containerd/v1/ns1/snapshots/overlay/1/children/2"));
+    assert!(tree.has("/containerd/v1/ns1/snapshots/overlay/1/parent") && tree.has("/containerd0"));
+    let after = tree.model(&containerd());
+    assert_eq!(garbage(&after), [] as [&str; 0]);
+    assert_eq!(after.objects().count(), 3);
+    let tallies = sweep.tallies();
+    assert_eq!((tallies[0].removed, tallies[1].removed, tallies[3].removed), (1, 2, 2));
+    assert_eq!(tallies.iter().map(|tally| tally.keys).sum::<u64>(), model.totals().keys - after.totals().keys - 1);
+}
+
+/// TestGCRemove: what is removed goes, whatever it is, and everything else stays.
+#[test]
+fn exactly_what_was_selected_goes() {
+    let mut tree = Tree::default();
+    let over = hours(-1).to_string();
+    for (ns, digest) in [("ns1", "d1"), ("ns1", "d2"), ("ns1", "d3"), ("ns2", "d1"), ("ns2", "d2")] {
+        tree.content(ns, digest, &[]);
+    }
+    for key in ["sn1", "sn2", "sn3", "sn4"] {
+        tree.snapshot("ns1", &format!("overlay/{key}"), "", &[]);
+    }
+    tree.snapshot("ns2", "overlay/sn1", "", &[])
+        .image("ns1", "image1", "", &[("expire", &over)])
+        .image("ns1", "image2", "", &[("expire", &over)])
+        .lease("ns1", "l1", &[], &[("expire", &over)])
+        .lease("ns2", "l2", &[], &[("expire", &over)])
+        .ingest("ns1", "ingest-1", None, "")
+        .ingest("ns2", "ingest-2", None, "")
+        .container("ns1", "container", None, &[]);
+    let model = tree.model(&containerd());
+    assert_eq!(all(&model).len(), 16);
+    let chosen = [
+        "content ns1/d1",
+        "content ns1/d3",
+        "content ns2/d2",
+        "snapshot ns1/overlay/sn2",
+        "snapshot ns1/overlay/sn4",
+        "image ns1/image1",
+        "lease ns1/l1",
+        "ingest ns1/ingest-1",
+    ];
+    let ids: Vec<ObjectId> = chosen.iter().map(|name| find(&model, name)).collect();
+    let mut sweep = Sweep::new(&model, &marked(&model), &ids, SweepOptions::default());
+    run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
+    assert_eq!(
+        garbage(&tree.model(&containerd())),
+        [
+            "content ns1/d2",
+            "content ns2/d1",
+            "image ns1/image2",
+            "ingest ns2/ingest-2",
+            "lease ns2/l2",
+            "snapshot ns1/overlay/sn1",
+            "snapshot ns1/overlay/sn3",
+            "snapshot ns2/overlay/sn1"
+        ]
+    );
+}
+
+#[test]
+fn what_stays_is_never_removed_by_being_asked_for() {
+    let tree = store();
+    let model = tree.model(&containerd());
+    let ids: Vec<ObjectId> = model.everything().collect();
+    let sweep = Sweep::new(&model, &marked(&model), &ids, SweepOptions::default());
+    assert_eq!(sweep.len(), 6);
+}
+
+/// The ten rows of what a guard sees, and then some: each changes one object between look and sweep.
+#[test]
+fn what_changed_is_left_and_the_rest_goes() {
+    type Change = fn(&mut Tree);
+    const BLOB: &str = "/containerd/v1/ns1/content/blob";
+    let changes: [(&str, Change, Fate, Fate); 6] = [
+        ("modified", |tree| _ = tree.put(&format!("{BLOB}/leased/size"), "2"), Fate::Changed, Fate::HeldBack),
+        ("added", |tree| _ = tree.put(&format!("{BLOB}/leased/updatedat"), ""), Fate::Changed, Fate::HeldBack),
+        (
+            "recreated",
+            |tree| {
+                for field in ["createdat", "size", "labels/containerd.io/gc.ref.content"] {
+                    tree.delete(&format!("{BLOB}/leased/{field}"));
+                }
+                tree.content("ns1", "leased", &[]);
+            },
+            Fate::Changed,
+            Fate::HeldBack,
+        ),
+        (
+            "gone",
+            |tree| {
+                for field in ["createdat", "size", "labels/containerd.io/gc.ref.content"] {
+                    tree.delete(&format!("{BLOB}/leased/{field}"));
+                }
+            },
+            Fate::Removed,
+            Fate::Removed,
+        ),
+        ("a field less", |tree| _ = tree.delete(&format!("{BLOB}/leased/size")), Fate::Removed, Fate::Removed),
+        ("a neighbour", |tree| _ = tree.content("ns1", "leased2", &[]), Fate::Removed, Fate::Removed),
+    ];
+    for (what, change, leased, below) in changes {
+        let mut tree = store();
+        let model = tree.model(&containerd());
+        change(&mut tree);
+        let mut sweep = sweep(&model, &SweepOptions::default());
+        run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
+        assert_eq!(fate(&model, &sweep, "content ns1/leased"), leased, "{what}");
+        assert_eq!(fate(&model, &sweep, "content ns1/below"), below, "{what}");
+        assert_eq!(fate(&model, &sweep, "lease ns1/over"), Fate::Removed, "{what}");
+        assert_eq!(tree.has_below(&format!("{BLOB}/below/")), below != Fate::Removed, "{what}");
+    }
+}
+
+#[test]
+fn a_lease_that_was_renewed_keeps_what_it_holds() {
+    let expire = "/containerd/v1/ns1/leases/over/labels/containerd.io/gc.expire";
+    type Change = fn(&mut Tree, &str);
+    let changes: [(&str, Change); 2] = [
+        ("renewed", |tree, key| _ = tree.put(key, hours(1).to_string())),
+        // Nothing newer is there to be seen: the exact compare of the label sees it.
+        ("withdrawn", |tree, key| _ = tree.delete(key)),
+    ];
+    for (what, change) in changes {
+        for guard in [Guard::Object, Guard::Scope] {
+            let mut tree = store();
+            let model = tree.model(&containerd());
+            change(&mut tree, expire);
+            let mut sweep = sweep(&model, &SweepOptions { guard, ..SweepOptions::default() });
+            run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
+            assert_eq!(fate(&model, &sweep, "lease ns1/over"), Fate::Changed, "{what}");
+            for held in ["content ns1/leased", "content ns1/below"] {
+                assert_eq!(fate(&model, &sweep, held), Fate::HeldBack, "{what}: {held}");
+            }
+            let rest = fate(&model, &sweep, "snapshot ns1/overlay/3");
+            let seen = guard == Guard::Scope && what == "renewed";
+            assert_eq!(rest, if seen { Fate::Changed } else { Fate::Removed }, "{what}");
+        }
+    }
+}
+
+#[test]
+fn an_expired_root_that_is_not_to_go_is_asked_each_time() {
+    let expire = "/containerd/v1/ns1/leases/over/labels/containerd.io/gc.expire";
+    let selected = |model: &Model| vec![find(model, "content ns1/leased"), find(model, "content ns1/below")];
+    let mut tree = store();
+    let model = tree.model(&containerd());
+    let mut sweep = Sweep::new(&model, &marked(&model), &selected(&model), SweepOptions::default());
+    let batch = sweep.next_batch(usize::MAX).unwrap();
+    let image = "/containerd/v1/ns1/images/i/labels/containerd.io/gc.expire";
+    for key in [expire, image] {
+        let compare = Compare::unchanged(key.as_bytes(), tree.kvs[key.as_bytes()].mod_revision);
+        assert!(batch.txn.compares.contains(&compare), "{key}");
+    }
+    tree.delete(expire);
+    let mut sweep = Sweep::new(&model, &marked(&model), &selected(&model), SweepOptions::default());
+    run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
+    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate != Fate::Removed));
+}
+
+#[test]
+fn a_flat_label_that_was_withdrawn_keeps_what_it_let_go() {
+    let mut tree = Tree::default();
+    tree.lease("ns1", "flat", &["snapshots/overlay/top"], &[("flat", "1")])
+        .snapshot("ns1", "overlay/top", "", &[("ref.content", "d1")])
+        .content("ns1", "d1", &[("ref.content", "d2")])
+        .content("ns1", "d2", &[])
+        .content("ns1", "d3", &[]);
+    let model = tree.model(&containerd());
+    assert_eq!(garbage(&model), ["content ns1/d1", "content ns1/d2", "content ns1/d3"]);
+    tree.delete("/containerd/v1/ns1/leases/flat/labels/containerd.io/gc.flat");
+    let mut sweep = sweep(&model, &SweepOptions::default());
+    run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
+    assert_eq!(fate(&model, &sweep, "content ns1/d1"), Fate::Changed);
+    assert_eq!(fate(&model, &sweep, "content ns1/d2"), Fate::HeldBack);
+    assert_eq!(fate(&model, &sweep, "content ns1/d3"), Fate::Removed);
+}
+
+#[test]
+fn a_new_referrer_is_seen_by_the_scope_guard_only() {
+    for (guard, expected) in [(Guard::Object, Fate::Removed), (Guard::Scope, Fate::Changed)] {
+        let mut tree = store();
+        tree.content("ns2", "orphan", &[]);
+        let model = tree.model(&containerd());
+        tree.image("ns1", "new", "below", &[]);
+        let mut sweep = sweep(&model, &SweepOptions { guard, ..SweepOptions::default() });
+        run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
+        assert_eq!(fate(&model, &sweep, "snapshot ns1/overlay/3"), expected);
+        // Another namespace has nothing to do with it.
+        assert_eq!(fate(&model, &sweep, "content ns2/orphan"), Fate::Removed);
+    }
+}
+
+#[test]
+fn the_scope_guard_passes_over_its_own_deletions() {
+    let mut tree = store();
+    let model = tree.model(&containerd());
+    let options = SweepOptions { guard: Guard::Scope, ..SweepOptions::default() };
+    let mut sweep = sweep(&model, &options);
+    let batches = run(&mut tree, &mut sweep, 1, |_, batch| {
+        let whole = KeyRange::prefix(b"/containerd/v1/ns1/");
+        assert_eq!(batch.txn.compares[0], Compare::none_newer(&whole, model.revision()));
+    });
+    assert_eq!(batches, 6);
+    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate == Fate::Removed));
+}
+
+#[test]
+fn etcds_limits_bound_a_batch() {
+    let mut tree = Tree::default();
+    for number in 0..129 {
+        tree.content("ns1", &format!("d{number:03}"), &[]);
+    }
+    let model = tree.model(&containerd());
+    let sizes = |options: &SweepOptions, most: usize| {
+        let mut sweep = sweep(&model, options);
+        let mut sizes = Vec::new();
+        while let Some(batch) = sweep.next_batch(most) {
+            assert!(batch.txn.compares.len() <= MAX_TXN_OPS - usize::from(options.locked));
+            sizes.push(batch.objects.len());
+            sweep.removed(&batch);
+        }
+        sizes
+    };
+    assert_eq!(sizes(&SweepOptions::default(), usize::MAX), [128, 1]);
+    assert_eq!(sizes(&SweepOptions { locked: true, ..SweepOptions::default() }, usize::MAX), [127, 2]);
+    assert_eq!(sizes(&SweepOptions::default(), 50), [50, 50, 29]);
+    // Two keys each.
+    assert_eq!(sizes(&SweepOptions { max_keys: 100, ..SweepOptions::default() }, usize::MAX), [50, 50, 29]);
+    let one_at_a_time = sizes(&SweepOptions { max_keys: 1, ..SweepOptions::default() }, usize::MAX);
+    assert_eq!(one_at_a_time.len(), 129);
+}
+
+#[test]
+fn a_refused_batch_is_halved_down_to_what_changed() {
+    let mut tree = Tree::default();
+    for number in 0..128 {
+        tree.content("ns1", &format!("d{number:03}"), &[]);
+    }
+    let model = tree.model(&containerd());
+    tree.put("/containerd/v1/ns1/content/blob/d077/size", "9");
+    let mut sweep = sweep(&model, &SweepOptions::default());
+    let batches = run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
+    assert_eq!(batches, 15, "seven halvings, each with a refused and a done half");
+    let left: Vec<_> = fates(&model, &sweep).into_iter().filter(|(_, fate)| *fate != Fate::Removed).collect();
+    assert_eq!(left, [("content ns1/d077".to_owned(), Fate::Changed)]);
+    assert_eq!((sweep.tallies()[3].removed, sweep.tallies()[3].skipped()), (127, 1));
+}
+
+#[test]
+fn what_vanished_is_gone_and_what_failed_holds_back() {
+    let mut tree = store();
+    let model = tree.model(&containerd());
+    for field in ["createdat", "content/leased", "labels/containerd.io/gc.expire"] {
+        tree.delete(&format!("/containerd/v1/ns1/leases/over/{field}"));
+    }
+    let mut gone = sweep(&model, &SweepOptions::default());
+    run(&mut tree, &mut gone, usize::MAX, |_, _| {});
+    assert_eq!(fate(&model, &gone, "lease ns1/over"), Fate::Gone);
+    assert_eq!(fate(&model, &gone, "content ns1/leased"), Fate::Removed);
+
+    let mut failing = sweep(&model, &SweepOptions::default());
+    let first = failing.next_batch(usize::MAX).unwrap();
+    assert_eq!(first.objects, [find(&model, "lease ns1/over")]);
+    failing.failed(&first);
+    let rest: Vec<ObjectId> = std::iter::from_fn(|| {
+        let batch = failing.next_batch(usize::MAX)?;
+        failing.removed(&batch);
+        Some(batch.objects)
+    })
+    .flatten()
+    .collect();
+    assert_eq!(rest.len(), 3, "the image and the snapshots");
+    assert_eq!(failing.tallies()[3].held_back, 2);
+}
+
+#[test]
+fn names_that_lie_inside_each_other_are_cut_out() {
+    let over = hours(-1).to_string();
+    let mut tree = Tree::default();
+    tree.image("ns1", "a", "d", &[("expire", &over)])
+        .image("ns1", "a/b", "d", &[])
+        .image("ns1", "a/b/c", "d", &[("expire", &over)])
+        .image("ns1", "ab", "d", &[])
+        .image("ns1", "a-b", "d", &[]);
+    let model = tree.model(&containerd());
+    assert_eq!(garbage(&model), ["image ns1/a", "image ns1/a/b/c"]);
+    let mut sweep = sweep(&model, &SweepOptions::default());
+    run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
+    let after = tree.model(&containerd());
+    assert_eq!(after.totals().unparsed, 0);
+    let left: Vec<String> =
+        after.objects().filter(|id| after.kind(*id).name == "image").map(|id| name(&after, id)).collect();
+    assert_eq!(left, ["image ns1/a-b", "image ns1/a/b", "image ns1/ab"]);
+    assert!(left.iter().all(|image| after.keys(find(&after, image)) == 2));
+}
+
+#[test]
+fn too_much_to_compare_is_left() {
+    let over = hours(-1).to_string();
+    let mut tree = Tree::default();
+    tree.image("ns1", "a", "d", &[("expire", &over)]);
+    for number in 0..200 {
+        tree.image("ns1", &format!("a/{number}"), "d", &[]);
+    }
+    let model = tree.model(&containerd());
+    let mut sweep = sweep(&model, &SweepOptions::default());
+    assert!(sweep.next_batch(usize::MAX).is_none());
+    assert_eq!(fate(&model, &sweep, "image ns1/a"), Fate::Entangled);
+}

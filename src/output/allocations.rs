@@ -1,0 +1,215 @@
+//! What `allocate get`, `lookup`, `list`, `watch` and `check` answer. IDs are decimal texts, for JSON's numbers lose digits.
+
+use super::answers::Named;
+use super::record::{Field, Record, Show, Value, always, data};
+use crate::kvstore::{LeaseId, Revision};
+
+/// Which store a record is from: nothing where only one was asked, else `None` for the command's own.
+pub type StoreName<'a> = Option<Option<&'a str>>;
+
+fn store<'a>(name: StoreName<'a>, visit: &mut dyn FnMut(Field<'a>)) {
+    if let Some(name) = name {
+        visit(always("store", name.map_or(Value::Absent, Value::Str)));
+    }
+}
+
+/// `allocate get`: a key's ID.
+pub struct FoundRow<'a> {
+    /// The ID.
+    pub id: &'a str,
+    /// The key.
+    pub key: &'a [u8],
+    /// How many nodes use it.
+    pub nodes: u64,
+    /// `in-use` or `unused`.
+    pub state: &'static str,
+    /// Which store knows it.
+    pub store: StoreName<'a>,
+    /// Whether it is the only one asked for: its line is the ID alone then.
+    pub alone: bool,
+}
+
+impl Record for FoundRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        let show = if self.alone { Show::Data } else { Show::Always };
+        visit(always("id", Value::Str(self.id)));
+        visit(Field { name: "key", value: Value::Bytes(self.key), show });
+        visit(Field { name: "nodes", value: Value::Uint(self.nodes), show });
+        visit(Field { name: "state", value: Value::Str(self.state), show });
+        let name = self.store.flatten().map_or(Value::Absent, Value::Str);
+        if self.alone {
+            visit(data("store", name));
+        } else {
+            store(self.store, visit);
+        }
+    }
+}
+
+/// `allocate lookup`: an ID's key.
+pub struct KeyOfRow<'a> {
+    /// The ID.
+    pub id: &'a str,
+    /// The key.
+    pub key: &'a [u8],
+    /// Which store knows it.
+    pub store: StoreName<'a>,
+    /// Whether it is the only one asked for: its line is the key alone then.
+    pub alone: bool,
+}
+
+impl Record for KeyOfRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        let show = if self.alone { Show::Data } else { Show::Always };
+        visit(Field { name: "id", value: Value::Str(self.id), show });
+        visit(always("key", Value::Bytes(self.key)));
+        let name = self.store.flatten().map_or(Value::Absent, Value::Str);
+        if self.alone {
+            visit(data("store", name));
+        } else {
+            store(self.store, visit);
+        }
+    }
+}
+
+/// A node that refers to an ID.
+pub struct NodeRow<'a> {
+    /// Its name.
+    pub node: &'a [u8],
+    /// Its reference's lease; `None` for a permanent one.
+    pub lease: Option<LeaseId>,
+    /// The lease's TTL and what is left of it, in seconds; `None` where that was not asked, or the lease is gone.
+    pub time: Option<(i64, i64)>,
+}
+
+impl Record for NodeRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("node", Value::Bytes(self.node)));
+        visit(data("lease", Value::lease(self.lease)));
+        visit(data("ttl", Value::int(self.time.map(|(ttl, _)| ttl))));
+        visit(data("left", Value::int(self.time.map(|(_, left)| left))));
+    }
+}
+
+/// `allocate list`: an ID. Text and tables show the number of its nodes, JSON and YAML the nodes.
+pub struct IdRow<'a> {
+    /// The ID.
+    pub id: &'a str,
+    /// The key; empty for a master that names none.
+    pub key: &'a [u8],
+    /// Who uses it.
+    pub nodes: &'a [NodeRow<'a>],
+    /// `in-use`, `unused`, `duplicate` or `orphan`.
+    pub state: &'static str,
+    /// The seconds until its last reference has run out, as things stand; nothing where that was not asked, `None` where
+    /// there is no reference, or a permanent one.
+    pub left: Option<Option<i64>>,
+    /// Which store has it.
+    pub store: StoreName<'a>,
+}
+
+impl Record for IdRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("id", Value::Str(self.id)));
+        visit(always("key", Value::Bytes(self.key)));
+        visit(always("nodes", Value::Records(self.nodes.iter().map(|node| node as &dyn Record).collect())));
+        visit(always("state", Value::Str(self.state)));
+        if let Some(left) = self.left {
+            visit(always("left", Value::int(left)));
+        }
+        store(self.store, visit);
+    }
+}
+
+/// `allocate watch`: what happened to an ID.
+pub struct AllocationEvent<'a> {
+    /// `created`, `modified` or `deleted`.
+    pub event: &'static str,
+    /// The ID.
+    pub id: &'a str,
+    /// The key; of a deleted ID what it was, `None` where nobody knows that any more.
+    pub key: Option<&'a [u8]>,
+    /// The key before, of a modified ID.
+    pub prev_key: Option<&'a [u8]>,
+    /// The revision of the change; `None` where it happened unseen.
+    pub revision: Option<Revision>,
+}
+
+impl Record for AllocationEvent<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("event", Value::Str(self.event)));
+        visit(always("id", Value::Str(self.id)));
+        visit(always("key", self.key.map_or(Value::Absent, Value::Bytes)));
+        visit(data("prev_key", self.prev_key.map_or(Value::Absent, Value::Bytes)));
+        visit(data("mod_revision", Value::int(self.revision)));
+    }
+}
+
+/// `allocate check`: something that is wrong.
+pub struct ProblemRow<'a> {
+    /// `error`, `warning` or `info`.
+    pub severity: &'static str,
+    /// What it is, in one word.
+    pub problem: &'static str,
+    /// The ID, if it is about one.
+    pub id: Option<&'a str>,
+    /// The key, if it is about one.
+    pub key: Option<&'a [u8]>,
+    /// What it means and what to do.
+    pub text: &'a str,
+    /// What `--repair` does about it, or did; `None` for nothing.
+    pub repair: Option<&'a str>,
+    /// The keys of etcd's that it is about.
+    pub paths: &'a [Named<'a>],
+}
+
+impl Record for ProblemRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("severity", Value::Str(self.severity)));
+        visit(always("problem", Value::Str(self.problem)));
+        visit(always("id", self.id.map_or(Value::Absent, Value::Str)));
+        visit(always("key", self.key.map_or(Value::Absent, Value::Bytes)));
+        visit(always("text", Value::Str(self.text)));
+        visit(always("repair", self.repair.map_or(Value::Absent, Value::Str)));
+        visit(data("keys", Value::Records(self.paths.iter().map(|path| path as &dyn Record).collect())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::{json, text};
+
+    fn shown(row: &dyn Record) -> (String, String) {
+        let (mut line, mut object) = (String::new(), Vec::new());
+        text::line(&mut line, row);
+        json::line(&mut object, row);
+        (line, String::from_utf8_lossy(&object).trim_end().to_owned())
+    }
+
+    #[test]
+    fn ids_in_text_and_json() {
+        let nodes = [
+            NodeRow { node: b"n1", lease: Some(LeaseId(0x1f)), time: Some((900, 12)) },
+            NodeRow { node: b"\xff", lease: None, time: None },
+        ];
+        let id = u64::MAX.to_string();
+        let row = IdRow { id: &id, key: b"a;", nodes: &nodes, state: "in-use", left: None, store: None };
+        let (line, object) = shown(&row);
+        assert_eq!(line, "18446744073709551615\ta;\t2\tin-use\n");
+        let nodes = r#"[{"node":"n1","lease":"1f","ttl":900,"left":12},{"node_base64":"/w=="}]"#;
+        let wanted = format!(r#"{{"id":"18446744073709551615","key":"a;","nodes":{nodes},"state":"in-use"}}"#);
+        assert_eq!(object, wanted);
+        let remote = IdRow { nodes: &[], left: Some(None), store: Some(Some("west")), ..row };
+        assert_eq!(shown(&remote).0, "18446744073709551615\ta;\t0\tin-use\t\twest\n");
+    }
+
+    #[test]
+    fn one_answer_alone_is_a_word() {
+        let row = FoundRow { id: "7", key: b"k", nodes: 1, state: "in-use", store: Some(None), alone: true };
+        assert_eq!(shown(&row).0, "7\n");
+        assert_eq!(shown(&FoundRow { alone: false, ..row }).0, "7\tk\t1\tin-use\t\n");
+        let row = KeyOfRow { id: "7", key: b"\xff", store: None, alone: true };
+        let (line, object) = shown(&row);
+        assert_eq!((line.as_str(), object.as_str()), ("\\xff\n", r#"{"id":"7","key_base64":"/w=="}"#));
+    }
+}

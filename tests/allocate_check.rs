@@ -1,0 +1,272 @@
+//! `allocate check` and `--repair`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::allocate_read::Base;
+use super::support::{Kvadm, Run, eventually, shared};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// `problem id key` of each record.
+fn problems(run: &Run) -> Vec<String> {
+    let word = |line: &Value, name: &str| line.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let one = |line: &Value| [word(line, "problem"), word(line, "id"), word(line, "key")].join(" ");
+    run.json_lines().iter().map(one).collect()
+}
+
+fn leases_on(base: &Base<'_>) -> usize {
+    // A lock that was left would be below the base with its lease.
+    base.dump().lines().filter(|line| line.starts_with("locks/")).count()
+}
+
+/// A base with one of everything.
+fn everything() -> Base<'static> {
+    let base = Base::fresh();
+    base.write(&[
+        ("id/300", "sound;"),
+        ("value/sound;/n1", "300"),
+        ("id/301", "sound;"),
+        ("id/302", "unused;"),
+        ("value/lost;/n1", "303"),
+        ("value/lost;/n2", "303"),
+        ("value/wrong;/n1", "300"),
+        ("id/304", "one;"),
+        ("id/0304", "two;"),
+        ("id/3", "small;"),
+        ("value/small;/n1", "3"),
+        ("id/none", "x"),
+        ("value/x", "5"),
+        ("value/sound;/n2", "none"),
+        ("id/305", "a//b"),
+        ("value/a/b/n1", "305"),
+        ("id/306", ""),
+    ]);
+    base
+}
+
+const EVERYTHING: [&str; 14] = [
+    "unreadable-value - sound;",
+    "shared-id 300 -",
+    "wrong-master 300 wrong;",
+    "missing-master 303 lost;",
+    "shared-id 304 -",
+    "wrong-master 305 a/b",
+    "altered-key - a//b",
+    "unreadable-path - -",
+    "unreadable-path - -",
+    "out-of-range 3 small;",
+    "duplicate-master 301 sound;",
+    "odd-path 304 two;",
+    "empty-master 306 -",
+    "",
+];
+
+#[test]
+fn each_kind_of_trouble_is_named_with_its_keys() {
+    let base = everything();
+    let run = base.run("check", &["-o", "json"]);
+    let mut wanted: Vec<&str> = EVERYTHING[..13].to_vec();
+    wanted[12] = "empty-master 306 ";
+    assert_eq!(problems(run.code(1)), wanted);
+    run.err_has("6 errors, 7 warnings; 3 unused IDs").err_has("'check --repair' restores 1 master");
+    let lines = run.json_lines();
+    let path = |rest: &str| json!({"key": format!("{}/{rest}", base.path)});
+    assert_eq!(lines[3]["keys"], json!([path("value/lost;/n1"), path("value/lost;/n2")]));
+    assert_eq!((&lines[3]["severity"], &lines[3]["repair"]), (&json!("error"), &json!("restore")));
+    assert_eq!(lines[4]["keys"], json!([path("id/304"), path("id/0304")]));
+    assert_eq!(lines[9]["text"], "the ID is not between 256 and 65535");
+    assert!(lines[0].get("repair").is_none());
+
+    let all = base.run("check", &["--all", "-o", "json", "--min", "1"]);
+    let told = problems(all.code(1));
+    assert!(told.contains(&"unused-master 302 unused;".to_owned()) && !told.contains(&EVERYTHING[9].to_owned()));
+    let text = base.run("check", &["--min", "1"]).stdout_text();
+    let line = text.lines().find(|line| line.contains("missing-master")).unwrap();
+    assert!(line.starts_with("error\tmissing-master\t303\tlost;\t2 nodes use it, and without a master"), "{line}");
+}
+
+#[test]
+fn ids_of_another_cluster_are_out_of_range() {
+    let base = Base::fresh();
+    base.write(&[("id/65836", "a"), ("value/a/n", "65836"), ("id/300", "b"), ("value/b/n", "300")]);
+    let mask = ["-o", "json", "--prefix-mask", "0x10000"];
+    assert_eq!(problems(base.run("check", &mask).code(1)), ["out-of-range 300 b"]);
+    assert_eq!(problems(base.run("check", &["-o", "json"]).code(1)), ["out-of-range 65836 a"]);
+    base.run("check", &["--min", "5", "--max", "4"]).code(2);
+}
+
+#[test]
+fn a_master_on_a_lease_is_told() {
+    let base = Base::fresh();
+    let lease = base.refer("a", "n", "300", "60s");
+    Kvadm::new().endpoint(shared()).args(["put", &format!("{}/id/300", base.path), "a", "--lease", &lease]).run().ok();
+    let run = base.run("check", &["-o", "json"]);
+    assert_eq!(problems(run.code(1)), ["leased-master 300 a"]);
+    run.out_has(&format!("on lease {lease}"));
+}
+
+#[test]
+fn missing_masters_are_restored_and_nothing_else_is_touched() {
+    let base = Base::fresh();
+    base.write(&[
+        ("value/a/n1", "300"),
+        ("value/a/n2", "300"),
+        ("value/a/b/n1", "301"),
+        ("value/c/n1", "302"),
+        ("id/303", "left"),
+    ]);
+    let before = base.dump();
+    base.run("check", &["--repair"]).code(2).out_empty().err_has("restore 3 masters").err_has("--yes");
+    let dry = base.run("check", &["--repair", "--dry-run", "-o", "json"]);
+    dry.code(1).err_has("dry run: 3 masters would be restored");
+    assert!(dry.json_lines().iter().all(|line| line["repair"] == "restore"));
+    assert_eq!(base.dump(), before);
+
+    let done = base.run("check", &["--repair", "--yes", "-o", "json"]);
+    done.ok().err_has("0 errors, 0 warnings; 1 unused IDs");
+    assert!(done.json_lines().iter().all(|line| line["repair"] == "restored"));
+    assert_eq!(problems(&done), ["missing-master 300 a", "missing-master 301 a/b", "missing-master 302 c"]);
+    assert_eq!(base.dump(), format!("id/300=a\nid/301=a/b\nid/302=c\n{before}"));
+    base.run("check", &["--repair", "--yes"]).ok().out_empty();
+    let master = Kvadm::new().endpoint(shared()).args(["get", "-o", "json", &format!("{}/id/300", base.path)]).run();
+    assert!(master.json().get("lease").is_none(), "a master has no lease");
+}
+
+#[test]
+fn what_cannot_be_repaired_safely_is_left_and_said() {
+    let base = everything();
+    // The reference that is a second claim on the ID of the missing master.
+    base.write(&[("value/claim;/n9", "303")]);
+    let before = base.dump();
+    let run = base.run("check", &["--repair", "--yes", "-o", "json"]);
+    run.code(1).err_has("nothing of this can be repaired safely");
+    assert_eq!(base.dump(), before);
+    let lost = run.json_lines().into_iter().find(|line| line["problem"] == "missing-master").unwrap();
+    assert!(lost["text"].as_str().unwrap().contains("another key's references name it too"), "{lost}");
+    let out = Base::fresh();
+    out.write(&[("value/a/n", "5")]);
+    out.run("check", &["--repair", "--yes"]).code(1).out_has("perhaps another cluster's");
+    assert_eq!(out.dump(), "value/a/n=5\n");
+}
+
+#[test]
+fn a_repair_leaves_the_rest_of_the_problems() {
+    let base = everything();
+    let run = base.run("check", &["--repair", "--yes", "-o", "json"]);
+    let told = problems(run.code(1));
+    assert_eq!(told[0], "missing-master 303 lost;");
+    assert_eq!(run.json_lines()[0]["repair"], "restored");
+    assert!(!told[1..].contains(&told[0]) && told.len() == 13, "{told:?}");
+    base.run("lookup", &["303"]).ok().out("lost;\n");
+}
+
+#[test]
+fn a_repair_waits_for_whoever_has_the_key_s_lock() {
+    let base = Base::fresh();
+    base.write(&[("value/k;/n1", "300"), ("value/l;/n1", "301")]);
+    // An agent is allocating: Cilium's lock is etcd's mutex of this name.
+    let name = format!("{}/locks/k;", base.path);
+    let mut agent = Kvadm::new().endpoint(shared()).args(["lock", &name, "-o", "json"]).spawn();
+    let held: Value = serde_json::from_str(&agent.next_line().unwrap()).unwrap();
+    let busy = base.run("check", &["--repair", "--yes", "--wait", "100ms", "-o", "json"]);
+    busy.code(6).err_has(&format!(
+        "the master of 300 for k; was not restored: its lock is busy: waiting for {}",
+        held["key"].as_str().unwrap()
+    ));
+    assert_eq!(problems(&busy), ["missing-master 301 l;", "missing-master 300 k;"]);
+    assert_eq!(base.dump().lines().filter(|line| line.starts_with("locks/")).count(), 1, "the agent's own");
+
+    // The agent gives the ID to its key and lets go: nothing is left to be done.
+    let waiting = base.kvadm("check", &["--repair", "--yes", "-o", "json"]).spawn();
+    eventually("the repair to queue", SOON, || base.dump().matches("locks/k;/").count() == 2);
+    base.write(&[("id/300", "k;")]);
+    agent.signal(nix::sys::signal::Signal::SIGTERM);
+    let run = waiting.wait();
+    run.ok().out_empty().err_has("the master of 300 for k; is there again already");
+    agent.wait().signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(leases_on(&base), 0);
+}
+
+#[test]
+fn what_changed_while_the_lock_was_awaited_is_not_repaired() {
+    for (change, told, code) in [
+        ("taken", "the ID is the key other's now", 6),
+        ("released", "the master of 300 for k; is not used any more", 0),
+    ] {
+        let base = Base::fresh();
+        base.write(&[("value/k;/n1", "300")]);
+        let name = format!("{}/locks/k;", base.path);
+        let mut agent = Kvadm::new().endpoint(shared()).args(["lock", &name, "-o", "json"]).spawn();
+        agent.next_line().unwrap();
+        let waiting = base.kvadm("check", &["--repair", "--yes", "-o", "json"]).spawn();
+        eventually("the repair to queue", SOON, || base.dump().matches("locks/k;/").count() == 2);
+        if change == "taken" {
+            base.write(&[("id/300", "other")]);
+        } else {
+            base.delete("value/k;/n1");
+        }
+        agent.signal(nix::sys::signal::Signal::SIGTERM);
+        let run = waiting.wait();
+        run.code(code).err_has(told);
+        agent.wait().signal(nix::sys::signal::Signal::SIGTERM);
+        assert!(!base.dump().contains("id/300=k;"), "{}", base.dump());
+        assert_eq!(leases_on(&base), 0);
+    }
+}
+
+#[test]
+fn a_signal_leaves_no_lock_behind() {
+    let base = Base::fresh();
+    base.write(&[("value/k;/n1", "300")]);
+    let name = format!("{}/locks/k;", base.path);
+    let mut agent = Kvadm::new().endpoint(shared()).args(["lock", &name, "-o", "json"]).spawn();
+    agent.next_line().unwrap();
+    let waiting = base.kvadm("check", &["--repair", "--yes"]).spawn();
+    eventually("the repair to queue", SOON, || base.dump().matches("locks/k;/").count() == 2);
+    waiting.signal(nix::sys::signal::Signal::SIGINT);
+    waiting.wait().signal(nix::sys::signal::Signal::SIGINT).within(Duration::from_secs(8));
+    assert_eq!(base.dump().matches("locks/k;/").count(), 1, "{}", base.dump());
+    agent.signal(nix::sys::signal::Signal::SIGTERM);
+    agent.wait().signal(nix::sys::signal::Signal::SIGTERM);
+}
+
+/// The whole life of an ID, by kvadm's own hand.
+#[test]
+fn an_id_that_lost_its_master_keeps_its_key() {
+    let base = Base::fresh();
+    let new = |node: &str, key: &str| base.run("new", &["--node", node, key]).ok().stdout_text();
+    assert_eq!((new("n1", "a;"), new("n2", "a;"), new("n1", "a;/b")), ("256\n".into(), "256\n".into(), "257\n".into()));
+    base.run("list", &[]).ok().out("256\ta;\t2\tin-use\n257\ta;/b\t1\tin-use\n");
+    base.run("check", &["--all"]).ok().out_empty();
+    base.delete("id/256");
+    base.run("get", &["a;"]).code(1).err_has("references of a; name the ID 256");
+    assert_eq!(problems(base.run("check", &["-o", "json"]).code(1)), ["missing-master 256 a;"]);
+    // Its references still keep the ID from being given to another key.
+    assert_eq!(new("n3", "c;"), "258\n");
+    base.run("check", &["--repair", "--yes"]).ok();
+    assert_eq!(new("n3", "a;"), "256\n");
+    base.run("release", &["--node", "n1", "a;/b"]).ok();
+    base.run("list", &["--unused"]).ok().out("257\ta;/b\t0\tunused\n");
+    assert_eq!(leases_on(&base), 0);
+}
+
+#[test]
+fn a_repair_within_a_namespace_stays_in_it() {
+    let base = Base::fresh();
+    base.write(&[("value/k;/n1", "300")]);
+    let (namespace, rest) = base.path.rsplit_once('/').unwrap();
+    let name = format!("{}/locks/k;", base.path);
+    let mut agent = Kvadm::new().endpoint(shared()).args(["lock", &name, "-o", "json"]).spawn();
+    agent.next_line().unwrap();
+    let within = Kvadm::new().endpoint(shared()).args(["--namespace", &format!("{namespace}/")]);
+    let waiting = within.args(["allocate", "check", "--base", rest, "--repair", "--yes", "-o", "json"]).spawn();
+    // Somebody who knows of no namespace excludes it all the same.
+    eventually("the repair to queue", SOON, || base.dump().matches("locks/k;/").count() == 2);
+    assert!(!base.dump().contains("id/300"));
+    agent.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(problems(waiting.wait().ok()), ["missing-master 300 k;"]);
+    agent.wait().signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(base.dump(), "id/300=k;\nvalue/k;/n1=300\n");
+}
