@@ -26,9 +26,10 @@ build: ## build the release binary, target/release/kvadm
 	$(WITH_PROTOC) $(CARGO) build --release
 
 install: build ## install binary, man pages and completions under PREFIX (/usr/local)
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1"
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/man/man7"
 	install -m 755 target/release/kvadm "$(DESTDIR)$(PREFIX)/bin/kvadm"
 	install -m 644 man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
+	install -m 644 man/*.7 "$(DESTDIR)$(PREFIX)/share/man/man7/"
 	install -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
 		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
 	install -m 644 completions/kvadm.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvadm"

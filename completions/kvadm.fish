@@ -66,6 +66,8 @@ complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "watch" -d 'Watch keys: 
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "lock" -d 'Hold a lock while a command runs, or until a signal; or list who holds and who waits'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "lease" -d 'Show, grant, renew and revoke leases'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "allocate" -d 'Allocate cluster-wide IDs for keys, byte compatible with Cilium\'s kvstore allocator'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "gc" -d 'Look for garbage, plan, and remove what two looks agree on'
+complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "compact" -d 'Compact the history, and give the space back'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "txn" -d 'Do a transaction from a YAML or JSON file: conditions, then one branch or the other, in one revision'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "status" -d 'Show each member\'s health, and prove the quorum'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "config" -d 'Show the effective configuration, and where each value came from; secrets are redacted'
@@ -959,6 +961,229 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_su
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -f -a "ids" -d 'Remove the masters of IDs that no node refers to'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -f -a "locks" -d 'Remove lock keys that nobody will take away'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -f -a "metadata" -d 'Mark and sweep a tree of metadata that a schema describes'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l min -d 'The smallest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l max -d 'The largest ID' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l prefix-mask -d 'Bits set in every ID on top, such as a cluster\'s ID shifted left by 16; decimal or 0x…' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l since -d 'The earlier look: a plan that --save kept; several: what all of them agree on' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l grace -d 'The earlier look is made by this run, so long before [default: 30s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l every -d 'Again every so often, until a signal: each round is the next one\'s earlier look' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l save -d 'Keep this look\'s plan in a file; an older plan there is replaced' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l max-delete -d 'Refuse to remove anything where more than this would go' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l max-percent -d 'Refuse to remove anything where more than this share would go [default: 50, above 20 objects]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l rate -d 'Remove at most so many a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l apply -d 'Remove what this look and an earlier one agree on'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l stale-after -d 'Holders too that were seen unchanged for so long' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l base -d 'What the allocator\'s keys begin with' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l since -d 'The earlier look: a plan that --save kept; several: what all of them agree on' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l grace -d 'The earlier look is made by this run, so long before [default: 30s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l every -d 'Again every so often, until a signal: each round is the next one\'s earlier look' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l save -d 'Keep this look\'s plan in a file; an older plan there is replaced' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l max-delete -d 'Refuse to remove anything where more than this would go' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l max-percent -d 'Refuse to remove anything where more than this share would go [default: 50, above 20 objects]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l rate -d 'Remove at most so many a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l apply -d 'Remove what this look and an earlier one agree on'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l schema -d 'The tree\'s schema: a file, containerd or containerd-1.7' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l explain -d 'Why this object is kept, or would go, and who refers to it' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l print-schema -d 'Print a built-in schema [default: containerd]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l guard -d 'What each removal compares: the objects, or their whole scope' -r -f -a "object\t''
+scope\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l lock -d 'Hold this lock while looking for the last time and removing' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l roots -d 'Keys of objects that are roots although etcd does not say so, one a line' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l now -d 'Judge what has expired as of this moment (RFC 3339); not later than now with --apply' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l skew -d 'How much clocks may differ: expired is what has been so for that long' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l allow-empty -d 'All objects of this kind may go' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l since -d 'The earlier look: a plan that --save kept; several: what all of them agree on' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l grace -d 'The earlier look is made by this run, so long before [default: 30s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l every -d 'Again every so often, until a signal: each round is the next one\'s earlier look' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l save -d 'Keep this look\'s plan in a file; an older plan there is replaced' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l max-delete -d 'Refuse to remove anything where more than this would go' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l max-percent -d 'Refuse to remove anything where more than this share would go [default: 50, above 20 objects]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l rate -d 'Remove at most so many a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l check -d 'Look for what is wrong in the tree; 1 if there is anything'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l graph -d 'Print the tree as a graph in DOT; what would go is red'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l roots-complete -d 'There are no roots outside etcd'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l ignore-unparsed -d 'Go on although there are keys that fit nothing in the schema; they, and what they lie in, stay'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l apply -d 'Remove what this look and an earlier one agree on'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l keep -d 'Compact so many revisions before the current one' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l physical -d 'Wait until a member has removed the old revisions; false: etcd does it by and by' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l every -d 'Again and again, every D; without D as often as the config\'s auto-compact says' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l ca-file -d 'PEM certificates to trust [env: KVADM_CA_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l cert-file -d 'PEM certificate to present [env: KVADM_CERT_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l key-file -d 'PEM key of that certificate [env: KVADM_KEY_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l insecure-transport -d 'Speak plaintext, and do not open the TLS files' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l insecure-skip-tls-verify -d 'Accept whatever certificate the server shows' -r -f -a "true\t''
+false\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l op-timeout -d 'Bound on each request [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l deadline -d 'Bound on the whole command' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l connect-wait -d 'Keep trying so long until the store answers' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l namespace -d 'Put this before every key, and take it off again' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l qps -d 'At most so many requests a second' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s o -l output -d 'text, table, json, yaml or raw [default: table on a terminal, else text]' -r -f -a "text\t''
+table\t''
+json\t''
+yaml\t''
+raw\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l defrag -d 'Defragment all members, one at a time'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l disarm -d 'Clear NOSPACE alarms where there is room again'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l reclaim -d 'The way out of "database space exceeded": compact, defragment, disarm'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l move-leader -d 'With --defrag or --reclaim: have another member lead before the leader\'s turn'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l force -d 'With --defrag or --reclaim: although the cluster is not healthy, and on where a member fails'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s q -l quiet -d 'No notes and no warnings'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l no-progress -d 'No progress bars'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l yes -d 'Do not ask before something that cannot be undone'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l dry-run -d 'Show what would be done, and change nothing'
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l if-locked -d 'Only while this lock is held: a lost lock does not run the else branch; without a value, the one in KVADM_LOCK' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r

@@ -218,7 +218,9 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::Permission => "the user lacks a role for this key: see 'etcdctl user get' and 'etcdctl role get'",
         Refusal::Compacted => "older revisions are gone; read at a later revision, or leave --rev out",
         Refusal::FutureRevision => "the store has not come that far; 'kvadm status --revision' shows how far it is",
-        Refusal::NoSpace => "the store is over its quota: delete keys, then compact, defragment and disarm the alarm",
+        Refusal::NoSpace => {
+            "the store is over its quota: 'kvadm compact --reclaim' is the way out; where keys are too many, delete some before it"
+        }
         Refusal::TooLarge => "etcd takes 1.5 MiB a request by default (--max-request-bytes on the server)",
         Refusal::OversizedAnswer => "kvadm takes answers of up to 16 MiB in one piece; ask for fewer keys at once",
         Refusal::TooManyOps => "etcd takes 128 operations a transaction by default (--max-txn-ops on the server)",

@@ -1,5 +1,9 @@
 //! What kvadm(1) says beyond the options: configuration, keys, the JSON contract, exit codes.
 
+mod schema;
+
+pub use schema::SECTIONS as SCHEMA_SECTIONS;
+
 /// The sections of the manual page, each a heading and lines as they are to be set.
 pub const SECTIONS: &[(&str, &str)] = &[
     (
@@ -83,6 +87,15 @@ revisions, versions and counts are numbers. What is absent is left out.
                    name, health, latency_ms, version, db_size, in_use, quota, role, term,
                    index, applied, revision, id, leader, learner, alarms
   status --revision  revision
+  compact          compacted (the revision; absent where nothing was compacted), removed (a member has
+                   removed what is old), disarmed (member IDs), already, current, members,
+                   complaints; --dry-run: dry_run, would_compact, would_defrag (endpoints in their
+                   order), would_disarm in place of the first three. A member: endpoint, name, id, role,
+                   db_size_before, db_size_after, in_use_before, in_use_after, revision_before,
+                   revision_after, quota (from etcd 3.6 on), defrag (done, failed, unknown, left,
+                   or skipped for a learner), alarms, error
+  compact --every  round, outcome (compacted, already, nothing, failed), compacted, current,
+                   took_ms, error
   lock NAME        key, revision, token, lease, ttl, shared
   lock --list      name, state, order, mode, shared, lease, left, ttl, create_revision, key
   allocate get     id, key, nodes (their number), state, store; of lookup: id, key, store
@@ -93,11 +106,23 @@ revisions, versions and counts are numbers. What is absent is left out.
   allocate check   severity, problem, id, key, text, repair (restore or restored), keys: key
                    IDs are decimal texts; store is absent for the command's own
   gc               a row for each candidate: state (garbage, young; removed, changed, busy,
-                   failed), key, why, error, and
-                   locks: lease, left, ttl, waiting, seen (seconds), create_revision
+                   failed), key, why, seen (seconds), error, and
+                   ids: id, value (the allocator's key), mod_revision
+                   locks: lease, left, ttl, waiting, create_revision
+                   metadata (also gone, held-back): kind, scope, identity, keys, bytes,
+                   mod_revision, expired
   gc, at the end on stderr; with --every a line a round on stdout
                    time, round, kind, revision, looked_at, garbage, young, skipped, agreed,
-                   removed, changed, busy, failed, took_ms, error
+                   removed, changed, busy, failed, took_ms, error; of metadata also
+                   parts: kind, objects, keys, bytes, roots, edges, reachable, garbage,
+                   garbage_bytes, removed, removed_keys, removed_bytes, skipped, gone, failed
+                   phases: phase (read, mark, sweep), took_ms, transactions, refused, memory
+  gc metadata --explain
+                   verdict (root, kept, garbage, not-collected, absent), kind, key, scope,
+                   identity, why; path (the root first) and referrers: step (root, keeps, refers,
+                   idle), kind, key, by, flat
+  gc metadata --check
+                   severity (problem, note), finding, key, text
   config           key, value, source
 
 What 'list -o json' prints, 'put --from' takes. An error is one object on stderr: error,
@@ -172,7 +197,32 @@ round.
 Without --apply it ends with 1 if there is garbage that every earlier look has too. More than
 --max-delete or --max-percent: nothing goes, and 5. With --every a signal ends it between two
 removals; a store that is away fails the round and not the service, and what was seen before
-counts when it is back. --save keeps the last look, for the --since of the next start.",
+counts when it is back. --save keeps the last look, for the --since of the next start.
+
+What a tree of metadata is made of, for 'gc metadata', is said by a schema: kvadm-schema(7).",
+    ),
+    (
+        "GIVING SPACE BACK",
+        "\
+etcd keeps every revision until the store is compacted; a compaction frees pages inside the
+database files, which keep their size until they are defragmented. etcd holds the file's size
+against the quota (--quota-backend-bytes, 2 GiB by default), member by member. The first one that
+is full raises the alarm NOSPACE, and from then on the cluster takes no put and no lease grant,
+until the alarm is cleared; if there is no room by then it is back with the next write. So the way
+out has an order, and 'compact --reclaim' goes it: compact, wait until all members have removed
+what is old, defragment one member after the other, clear the alarms, and grant a lease, which is
+given back, to see that the store takes writes.
+
+An alarm is cleared only where its member's file is smaller than the quota. etcd before 3.6 does
+not tell the quota; there it is tried, and if the alarm comes back that is said (6, or 5 where
+nothing else was done). Then the keys themselves are too many: 'kvadm delete' works on a full
+store.
+
+A member that is being defragmented serves nothing; the others do. Before each turn every member
+must answer, know the same leader, serve a read by way of the quorum, have no alarm but NOSPACE
+and be less than 1000 raft entries behind; that is waited for 2 minutes. If the answer to a
+defragmentation is lost, it counts as done where the file is smaller once the member is back, and
+as unknown (7) where it is not.",
     ),
     (
         "OUTPUT",

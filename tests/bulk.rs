@@ -330,7 +330,7 @@ fn load_until_full(etcd: &Etcd) {
         child.ended().is_some()
     });
     let run = child.wait();
-    run.code(6).out_empty().err_has("database space exceeded").err_has("delete keys, then compact");
+    run.code(6).out_empty().err_has("database space exceeded").err_has("kvadm compact --reclaim");
     let within = etcd.held_under("/k").len();
     assert!(within > 3 && within < sent);
     // The server refuses a write and does it all the same, where several race to fill the store.

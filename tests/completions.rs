@@ -29,7 +29,7 @@ fn bash_reads_its_script() {
 #[test]
 fn bash_completes_verbs_and_options() {
     let ask = ". completions/kvadm.bash; COMP_WORDS=(kvadm list --with); COMP_CWORD=2; _kvadm kvadm --with list; \
-               echo ${COMPREPLY[@]}; COMP_WORDS=(kvadm com); COMP_CWORD=1; _kvadm kvadm com kvadm; echo ${COMPREPLY[@]}";
+               echo ${COMPREPLY[@]}; COMP_WORDS=(kvadm compl); COMP_CWORD=1; _kvadm kvadm compl kvadm; echo ${COMPREPLY[@]}";
     let run = Kvadm::program("bash").args(["-c", ask]).folder(env!("CARGO_MANIFEST_DIR")).run();
     run.ok().out("--with-leases\ncompletions\n").err_empty();
 }

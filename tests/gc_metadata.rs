@@ -676,3 +676,36 @@ fn what_is_printed_without_json() {
     permit(gc()).args(["--grace", "1ms"]).run().ok().out(&format!("removed\tcontent\t{key}\tnothing keeps it\n"));
     gc().run().ok().out_empty().within(Duration::from_secs(5));
 }
+
+/// The manual's example does what one would think.
+#[test]
+fn the_manual_s_schema_works() {
+    let (heading, text) = kvadm::manual::SCHEMA_SECTIONS[1];
+    assert_eq!(heading, "EXAMPLE");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("builds.yaml");
+    fs::write(&file, text).unwrap();
+    let mut tree = tree();
+    for (key, value) in [
+        ("web/runs/1/expires", "1722510000"),
+        ("web/runs/1/uses/a", ""),
+        ("web/runs/2/expires", "1722517200"),
+        ("web/runs/2/uses/b", ""),
+        ("web/artifacts/a/size", "1"),
+        ("web/artifacts/b/base", "c"),
+        ("web/artifacts/c/size", "1"),
+        ("web/artifacts/d/labels/keep", "yes"),
+        ("web/artifacts/e/base", "b"),
+        ("app/artifacts/c/size", "1"),
+    ] {
+        tree.put(key, value);
+    }
+    tree.load();
+    let gc = || tree.gc_by(file.to_str().unwrap()).args(["-o", "json"]);
+    let names = ["artifact app/c", "artifact web/a", "artifact web/e", "run web/1"];
+    assert_eq!(named(gc().run().code(1), "garbage"), names);
+    // No roots lie outside etcd here: nothing has to be promised.
+    let run = gc().args(["--apply", "--yes", "--grace", "1ms"]).run();
+    assert_eq!(named(run.ok(), "removed"), names);
+    assert_eq!(tree.keys().len(), 5);
+}

@@ -25,6 +25,7 @@ fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
     command.build();
     files.insert(PathBuf::from("man/kvadm.1"), manual(shown(kvadm::command())));
     pages(&mut files, "kvadm", &command);
+    files.insert(PathBuf::from("man/kvadm-schema.7"), schema_page());
     files
 }
 
@@ -58,12 +59,28 @@ fn manual(command: clap::Command) -> Vec<u8> {
     man.render_description_section(&mut page).unwrap();
     man.render_subcommands_section(&mut page).unwrap();
     man.render_options_section(&mut page).unwrap();
-    let mut roff = Roff::new();
-    for (heading, text) in kvadm::manual::SECTIONS {
+    set(kvadm::manual::SECTIONS, Roff::new()).to_writer(&mut page).unwrap();
+    man.render_extra_section(&mut page).unwrap();
+    page
+}
+
+/// The sections, their lines as they stand.
+fn set(sections: &[(&str, &str)], mut roff: Roff) -> Roff {
+    for (heading, text) in sections {
         roff.control("SH", [*heading]).control("nf", []).text([roman(*text)]).control("fi", []);
     }
-    roff.to_writer(&mut page).unwrap();
-    man.render_extra_section(&mut page).unwrap();
+    roff
+}
+
+/// kvadm-schema(7), which is about no verb.
+fn schema_page() -> Vec<u8> {
+    let mut roff = Roff::new();
+    let source = concat!("kvadm ", env!("CARGO_PKG_VERSION"));
+    roff.control("TH", ["kvadm-schema", "7", "", source, "kvadm"]);
+    roff.control("SH", ["NAME"])
+        .text([roman("kvadm-schema - what a tree of metadata is made of, for kvadm gc metadata")]);
+    let mut page = Vec::new();
+    set(kvadm::manual::SCHEMA_SECTIONS, roff).to_writer(&mut page).unwrap();
     page
 }
 

@@ -2,16 +2,12 @@
 //!
 //! Wire format: as `pkg/allocator` of Cilium has it, whose agents do the same for the keys they use (`UpdateKey`).
 
-use std::cell::RefCell;
 use std::time::Duration;
 
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-
+use super::locks::{Locked, Locks, Wait};
 use super::{Id, Layout};
 use crate::kvstore::{
-    Again, Compare, CompareOp, Entry, Error, KeyValue, LeaseId, Op, OpResult, Over, ReadOptions, Revision, Store,
-    Target, Txn, Write,
+    Again, Compare, Error, KeyValue, LeaseId, Op, OpResult, Over, ReadOptions, Revision, Store, Txn, Write,
 };
 
 /// How often what changes under the reading is read again.
@@ -37,8 +33,7 @@ pub enum Repaired {
 }
 
 /// Writes the master of an ID that references of this key name, while they do, and if the ID has none. The lock is taken
-/// on a lease that somebody else keeps alive, and given back; it is waited for at most so long, and not any more once
-/// `stop` is cancelled.
+/// on a lease that somebody else keeps alive, and given back; it is waited for at most so long.
 ///
 /// # Errors
 /// Whatever kept an answer away. The lock may still be there and goes with its lease.
@@ -48,58 +43,21 @@ pub async fn restore_master(
     lease: LeaseId,
     (id, key): (Id, &[u8]),
     wait: Duration,
-    stop: &CancellationToken,
 ) -> Result<Repaired, Error> {
-    let entry = store.enqueue(&layout.key_lock(key), lease, false).await?;
-    let lock = Lock { path: [&layout.key_lock(key), b"/".as_slice(), lease.to_string().as_bytes()].concat(), entry };
-    let done = match turn(store, &lock.entry, wait, stop).await? {
-        None => write(store, layout, &lock, id, key).await?,
-        Some(not) => not,
+    let locks = Locks::new(store, layout, b"", lease);
+    let mut before = Vec::new();
+    let locked = match locks.wait_for(key, wait, |blocker| before = blocker.to_vec()).await? {
+        Wait::Held(locked) => *locked,
+        Wait::Busy => return Ok(Repaired::Busy(before)),
+        Wait::Lost => return Ok(Repaired::Lost),
     };
-    lock.give_back(store).await?;
+    let done = write(store, layout, &locked, id).await?;
+    locks.unlock(&[locked]).await?;
     Ok(done)
 }
 
-struct Lock {
-    /// Without the namespace.
-    path: Vec<u8>,
-    entry: Entry,
-}
-
-impl Lock {
-    fn held(&self) -> Compare {
-        Compare::key(&self.path, CompareOp::Equal, Target::Create(self.entry.guard.revision))
-    }
-
-    async fn give_back(&self, store: &Store) -> Result<(), Error> {
-        let delete = Op::Delete { over: Over::Key(self.path.clone()), prev: false };
-        let txn = Txn { compares: vec![self.held()], then: vec![delete], otherwise: Vec::new() };
-        store.txn("unlock", &txn, None, Again::Harmless).await.map(drop)
-    }
-}
-
-/// Waits until the lock is held; says why it is not.
-async fn turn(
-    store: &Store,
-    entry: &Entry,
-    wait: Duration,
-    stop: &CancellationToken,
-) -> Result<Option<Repaired>, Error> {
-    if entry.first {
-        return Ok(None);
-    }
-    let before = RefCell::new(Vec::new());
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => Err(Error::Interrupted { op: "lock", unknown: false }),
-        held = store.wait_turn(entry, |blocker| before.borrow_mut().clone_from(&blocker.key)) => {
-            Ok((!held?).then_some(Repaired::Lost))
-        }
-        () = sleep(wait) => Ok(Some(Repaired::Busy(before.take()))),
-    }
-}
-
-async fn write(store: &Store, layout: &Layout, lock: &Lock, id: Id, key: &[u8]) -> Result<Repaired, Error> {
+async fn write(store: &Store, layout: &Layout, lock: &Locked, id: Id) -> Result<Repaired, Error> {
+    let key = lock.key.as_slice();
     for _ in 0..ATTEMPTS {
         let (user, at) = user(store, layout, id, key).await?;
         let Some(user) = user else { return Ok(Repaired::Unused) };
@@ -111,8 +69,8 @@ async fn write(store: &Store, layout: &Layout, lock: &Lock, id: Id, key: &[u8]) 
                 Compare::unchanged(&user.key, user.mod_revision),
                 Compare::none_newer(&layout.references_of(key), at),
             ],
-            then: vec![Op::Put(Write { key: master.clone(), value: key.to_vec(), ..Write::default() })],
-            otherwise: [&master, &lock.path].map(|path| Op::get_at(Over::Key(path.clone()), 0)).to_vec(),
+            then: vec![Op::Put(Write { key: master.clone(), value: lock.key.clone(), ..Write::default() })],
+            otherwise: [&master, &lock.lock].map(|path| Op::get_at(Over::Key(path.clone()), 0)).to_vec(),
         };
         // Done twice it finds the master that the first one wrote.
         let answer = store.txn("restore", &txn, None, Again::Harmless).await?;
@@ -125,7 +83,7 @@ async fn write(store: &Store, layout: &Layout, lock: &Lock, id: Id, key: &[u8]) 
             Some(master) if master.value == key && answer.uncertain => return Ok(Repaired::Done),
             Some(master) if master.value == key => return Ok(Repaired::ByOthers),
             Some(master) => return Ok(Repaired::Taken(master.value)),
-            None if own.is_none_or(|own| own.create_revision != lock.entry.guard.revision) => {
+            None if own.is_none_or(|own| own.create_revision != lock.revision) => {
                 return Ok(Repaired::Lost);
             }
             None => {}

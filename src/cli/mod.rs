@@ -6,7 +6,9 @@ mod value;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{allocate, completions, config, delete, gc, get, lease, list, lock, put, status, txn, watch};
+use crate::commands::{
+    allocate, compact, completions, config, delete, gc, get, lease, list, lock, put, status, txn, watch,
+};
 
 pub use global::Global;
 pub use value::{
@@ -71,6 +73,9 @@ pub enum Command {
     #[command(name = "gc")]
     #[allow(missing_docs)]
     Gc(gc::Args),
+    #[command(name = "compact")]
+    #[allow(missing_docs)]
+    Compact(compact::Args),
     #[command(name = "txn")]
     #[allow(missing_docs)]
     Txn(txn::Args),

@@ -1,6 +1,7 @@
 //! The verbs, one file each: `Args`, whose doc comments are help and man page, and `run`.
 
 pub mod allocate;
+pub mod compact;
 pub mod completions;
 pub mod config;
 pub mod delete;
@@ -36,6 +37,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Watch(args) => watch::run(ctx, &args).await,
         Command::Lock(args) => lock::run(ctx, &args).await,
         Command::Allocate(args) => allocate::run(ctx, &args).await,
+        Command::Compact(args) => compact::run(ctx, &args).await,
         Command::Lease(args) => lease::run(ctx, &args).await,
         Command::Gc(args) => gc::run(ctx, &args).await,
         Command::Txn(args) => txn::run(ctx, &args).await,

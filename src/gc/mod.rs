@@ -5,6 +5,7 @@
 //! that removes.
 
 mod file;
+pub mod ids;
 mod limits;
 pub mod locks;
 pub mod metadata;

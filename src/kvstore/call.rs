@@ -79,7 +79,10 @@ header!(
     LeaseLeasesResponse,
     StatusResponse,
     MemberListResponse,
-    AlarmResponse
+    AlarmResponse,
+    CompactionResponse,
+    DefragmentResponse,
+    MoveLeaderResponse
 );
 
 impl Store {

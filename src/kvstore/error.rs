@@ -262,9 +262,9 @@ pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
-/// etcd's message without the prefix that every one of them has.
+/// etcd's message without the prefix that every one of them has; of the maintenance calls it is another one.
 pub(super) fn strip(message: &str) -> &str {
-    message.strip_prefix("etcdserver: ").unwrap_or(message)
+    message.strip_prefix("etcdserver: ").or_else(|| message.strip_prefix("auth: ")).unwrap_or(message)
 }
 
 /// Which kind of no a message of etcd's is.

@@ -8,6 +8,7 @@
 mod body;
 mod call;
 mod channel;
+mod compact;
 mod diagnose;
 mod dial;
 mod endpoint;
@@ -37,6 +38,7 @@ mod types;
 mod watch;
 mod windows;
 
+pub use compact::Compacted;
 pub use endpoint::{Endpoint, EndpointError, Scheme};
 pub use error::{EndpointFailure, Error, Refusal};
 pub use keepalive::{Alive, Kept, Loss};

@@ -43,6 +43,39 @@ impl Record for LockGarbageRow<'_> {
     }
 }
 
+/// `gc ids`: one master.
+pub struct IdGarbageRow<'a> {
+    /// As of [`LockGarbageRow`].
+    pub state: &'a str,
+    /// The ID in decimal.
+    pub id: &'a str,
+    /// Why it is garbage.
+    pub why: &'a str,
+    /// The allocator's key: the master's value.
+    pub value: &'a [u8],
+    /// The master's path, absolute.
+    pub key: &'a [u8],
+    /// The revision of its last change.
+    pub mod_revision: Option<i64>,
+    /// For how many seconds it was seen unchanged.
+    pub seen: u64,
+    /// Why it could not be removed.
+    pub error: Option<&'a str>,
+}
+
+impl Record for IdGarbageRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("state", Value::Str(self.state)));
+        visit(always("id", Value::Str(self.id)));
+        visit(always("why", Value::Str(self.why)));
+        visit(always("value", Value::Bytes(self.value)));
+        visit(data("key", Value::Bytes(self.key)));
+        visit(data("mod_revision", Value::int(self.mod_revision)));
+        visit(data("seen", Value::Uint(self.seen)));
+        visit(data("error", self.error.map_or(Value::Absent, Value::Str)));
+    }
+}
+
 /// How one round of `gc` went.
 #[derive(Clone, Debug, Default)]
 pub struct GcRound {

@@ -27,11 +27,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, FoundRow, IdRow, KeyOfRow, NodeRow, ProblemRow};
 pub use answers::{
-    Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly, SettingRow,
-    StatusAnswer, TxnAnswer,
+    CompactAnswer, Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly,
+    RoundRow, SettingRow, SpaceRow, StatusAnswer, TxnAnswer,
 };
 pub use event::{EventRow, Kind, StatusRow};
-pub use gc::{GcRound, LockGarbageRow, Swept};
+pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, Swept};
 pub use locks::{LockAnswer, LockRow};
 pub use metadata::{Explained, FindingRow, GcPart, GcPhase, Hop, MetadataRow, PartSwept};
 pub use progress::Progress;

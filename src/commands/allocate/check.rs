@@ -159,8 +159,7 @@ impl Check<'_> {
             let (Some(id), Some(key)) = (problem.id, &problem.key) else { continue };
             let left = self.ctx.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let wait = left.map_or(self.args.wait, |left| left.min(self.args.wait));
-            let stop = self.ctx.signals.cancel();
-            let done = restore_master(self.ctx.store(), &self.layout, lease, (id, key), wait, stop).await;
+            let done = restore_master(self.ctx.store(), &self.layout, lease, (id, key), wait).await;
             progress.inc(1);
             match done {
                 Ok(Repaired::Done) => {

@@ -1,5 +1,6 @@
 //! `kvadm gc`.
 
+mod ids;
 mod kind;
 mod locks;
 mod metadata;
@@ -20,8 +21,8 @@ use crate::error::{Exit, Failure};
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
-  kvadm gc locks
-  kvadm gc locks --save plan.json; sleep 60; kvadm gc locks --since plan.json --apply --yes
+  kvadm gc ids
+  kvadm gc ids --save plan.json; sleep 900; kvadm gc ids --since plan.json --apply --yes
   kvadm gc locks --apply --every 5m --yes -o json")]
 pub struct Args {
     #[command(subcommand)]
@@ -30,6 +31,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Kind {
+    Ids(ids::Args),
     Locks(locks::Args),
     Metadata(metadata::Args),
 }
@@ -40,6 +42,7 @@ enum Kind {
 /// A limit that forbids it, a plan of something else, or whatever kept an answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.kind {
+        Kind::Ids(args) => ids::run(ctx, args).await,
         Kind::Locks(args) => locks::run(ctx, args).await,
         Kind::Metadata(args) => metadata::run(ctx, args).await,
     }

@@ -293,7 +293,7 @@ impl<K: Kind> Rounds<'_, K> {
             }
             // Whoever follows it sees what is gone as it goes.
             ctx.out.flush()?;
-            let done = outcomes.len().min(batch.len());
+            let done = outcomes.len().clamp(1, batch.len());
             left = &left[done..];
             tried += done as u64;
             progress.inc(done as u64);
@@ -317,12 +317,13 @@ impl<K: Kind> Rounds<'_, K> {
         let failed = tally.failed();
         let removed = tally.removed();
         self.summary(tally, result.as_ref().err());
+        let ends = self.ctx.signals.cancel().is_cancelled();
         match result {
+            // What was called busy may only not have been waited for.
+            Ok(()) if ends => Ok(Exit::Interrupted),
+            Err(failure) if ends && failure.exit == Exit::Interrupted => Ok(Exit::Interrupted),
             Ok(()) if failed => Ok(Exit::Partial),
             Ok(()) => Ok(Exit::Done),
-            Err(failure) if failure.exit == Exit::Interrupted && self.ctx.signals.cancel().is_cancelled() => {
-                Ok(Exit::Interrupted)
-            }
             Err(mut failure) => {
                 if removed > 0 && !matches!(failure.exit, Exit::Unknown | Exit::Conflict) {
                     failure.exit = Exit::Partial;

@@ -1,7 +1,7 @@
 //! `kvadm status`.
 
 mod quorum;
-mod survey;
+pub(super) mod survey;
 
 use std::time::{Duration, Instant};
 

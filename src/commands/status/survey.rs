@@ -151,14 +151,19 @@ impl Survey {
         self.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.revision).max()
     }
 
+    /// What is wrong with the cluster as a whole, a line each.
+    pub fn general(&self) -> &[String] {
+        &self.general
+    }
+
     /// All that is wrong, a line each.
     pub fn complaints(&self) -> Vec<String> {
         let mut said: Vec<String> = self.members.iter().flat_map(Looked::complaints).collect();
         said.extend(self.general.iter().cloned());
         match &self.proof {
             Some(Proof::NoSpace) => said.push(
-                "the store is out of space and takes no writes; the quorum stands. Delete keys, compact, defragment, \
-                 then disarm the alarm"
+                "the store is out of space and takes no writes; the quorum stands. 'kvadm compact --reclaim' is the way \
+                 out; where keys are too many, delete some before it"
                     .to_owned(),
             ),
             Some(Proof::Failed(why)) => said.push(format!("the write that proves the quorum failed: {why}")),

@@ -1,10 +1,12 @@
 //! What the verbs answer, beside the keys themselves: the rest of the JSON contract.
 
+mod compact;
 mod keys;
 mod lease;
 mod status;
 mod txn;
 
+pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use keys::{Count, DeleteAnswer, LoadAnswer, PutAnswer, RevisionOnly, SettingRow};
 pub use lease::{LeaseKeys, LeaseRow, Named};
 pub use status::{MemberRow, StatusAnswer};

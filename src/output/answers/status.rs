@@ -41,7 +41,7 @@ impl Record for MemberRow<'_> {
     }
 }
 
-fn role(status: &MemberStatus) -> &'static str {
+pub(super) fn role(status: &MemberStatus) -> &'static str {
     match status {
         status if status.learner => "learner",
         status if status.leader == 0 => "no leader",

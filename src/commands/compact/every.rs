@@ -1,0 +1,112 @@
+//! `compact --every`: what etcd's own periodic auto-compaction does, from outside.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::plan::Aim;
+use super::{current, one_line, waiting};
+use crate::config::format_duration;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Compacted, Revision};
+use crate::output::RoundRow;
+
+/// What one round has come to.
+struct Round {
+    outcome: &'static str,
+    compacted: Option<Revision>,
+    current: Option<Revision>,
+    error: Option<String>,
+}
+
+/// Compacts every period until a signal.
+///
+/// # Errors
+/// The signal, or a refusal that the next round would meet again; that etcd is away ends nothing.
+pub async fn run(ctx: &Context, period: Duration, keep: Option<Revision>, physical: bool) -> Result<Exit, Failure> {
+    if ctx.safety.dry_run {
+        let what = match keep {
+            Some(keep) => format!("all but the last {keep} revisions"),
+            None => "what was current a period before".to_owned(),
+        };
+        ctx.out.note(&format!("dry run: every {} the store would be compacted to {what}", format_duration(period)));
+        return Ok(Exit::Done);
+    }
+    ctx.signals.hold();
+    let mut mark = match current(ctx).await {
+        Ok(revision) => Some(revision),
+        Err(failure) if passes(&failure) => {
+            ctx.out.warn(&format!("{}; trying again every {}", failure.view().error, format_duration(period)));
+            None
+        }
+        Err(failure) => return Err(failure),
+    };
+    let mut compacted = None;
+    let mut due = Instant::now();
+    for number in 1.. {
+        // Rounds that were missed are not made up for.
+        due = (due + period).max(Instant::now());
+        ctx.sleep(due.saturating_duration_since(Instant::now())).await?;
+        let started = Instant::now();
+        let round = one(ctx, mark, compacted, keep, physical).await?;
+        match round.current {
+            // The history of a store that went back is another one.
+            Some(now) if mark.is_some_and(|mark| now < mark) => (mark, compacted) = (Some(now), None),
+            // What a failed round should have compacted is still to be done.
+            Some(now) if round.error.is_none() => (mark, compacted) = (Some(now), round.compacted.or(compacted)),
+            _ => {}
+        }
+        ctx.out.one(&RoundRow {
+            round: number,
+            outcome: round.outcome,
+            compacted: round.compacted,
+            current: round.current,
+            took_ms: started.elapsed().as_secs_f64() * 1e3,
+            error: round.error.as_deref(),
+        })?;
+        ctx.out.flush()?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Whether the next round may do better.
+fn passes(failure: &Failure) -> bool {
+    matches!(failure.exit, Exit::Unreachable | Exit::Unknown)
+}
+
+async fn one(
+    ctx: &Context,
+    mark: Option<Revision>,
+    last: Option<Revision>,
+    keep: Option<Revision>,
+    physical: bool,
+) -> Result<Round, Failure> {
+    let mut round = Round { outcome: "nothing", compacted: None, current: None, error: None };
+    let now = match current(ctx).await {
+        Ok(now) => now,
+        Err(failure) if passes(&failure) => {
+            return Ok(Round { outcome: "failed", error: Some(one_line(&failure)), ..round });
+        }
+        Err(failure) => return Err(failure),
+    };
+    round.current = Some(now);
+    let target = match keep {
+        Some(keep) => Aim::Keep(keep).target(now),
+        None => mark.filter(|mark| *mark <= now),
+    };
+    let Some(target) = target.filter(|target| last != Some(*target)) else { return Ok(round) };
+    round.compacted = Some(target);
+    // Once sent, etcd does it whatever becomes of kvadm: the signal waits.
+    let store = ctx.store().with_cancel(CancellationToken::new());
+    match waiting(ctx, "compacting", store.compact(target, physical)).await.map_err(Failure::from) {
+        Ok(Compacted::Already) => round.outcome = "already",
+        Ok(_) => round.outcome = "compacted",
+        Err(failure) if passes(&failure) => {
+            round.outcome = "failed";
+            round.error = Some(one_line(&failure));
+        }
+        Err(failure) => return Err(failure),
+    }
+    Ok(round)
+}

@@ -1,0 +1,239 @@
+//! One run: compact, defragment, disarm, as far as asked for, and the members before and after.
+
+use std::time::{Duration, Instant};
+
+use super::defrag::{self, Manner};
+use super::ledger::{Defrag, Ledger};
+use super::plan::{Aim, answering, troubles};
+use super::{current, disarm, tell, waiting};
+use crate::commands::status::survey::{self, Survey};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Compacted, Revision};
+use crate::output::CompactAnswer;
+
+/// The pause between two looks at the bytes in use.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long figures may take to settle where they are only shown.
+const SETTLED: Duration = Duration::from_secs(2);
+/// How long the members may take to remove what was compacted before they are defragmented all the same.
+const REMOVED: Duration = Duration::from_secs(600);
+
+/// What is asked for.
+pub struct Job {
+    /// Compact there.
+    pub aim: Option<Aim>,
+    /// Wait for a member to remove what is old.
+    pub physical: bool,
+    /// Defragment.
+    pub defrag: Option<Manner>,
+    /// Clear alarms.
+    pub disarm: bool,
+}
+
+/// What has come of it so far.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) current: Option<Revision>,
+    compacted: Option<Revision>,
+    came: Option<Compacted>,
+    pub(super) disarmed: Vec<String>,
+    pub(super) complaints: Vec<String>,
+}
+
+impl Job {
+    /// Does it.
+    ///
+    /// # Errors
+    /// What kept it from beginning; or, behind the summary, what kept it from ending.
+    pub async fn run(&self, ctx: &Context) -> Result<Exit, Failure> {
+        let mut done = Done::default();
+        let target = self.target(ctx, &mut done).await?;
+        let survey = match survey::look(ctx, false).await {
+            // Who may compact may not be allowed to ask for the members.
+            Err(failure) if failure.exit == Exit::Refused && self.only_compacts() => {
+                ctx.out.detail(&format!("the members are not shown: {}", failure.view().error));
+                None
+            }
+            other => Some(other?),
+        };
+        if let (Some(manner), Some(survey)) = (self.defrag, &survey) {
+            self.may_defragment(survey, manner)?;
+        }
+        let defrag = self.defrag.is_some() && !ctx.safety.dry_run;
+        let mut ledger = survey.as_ref().map_or_else(Ledger::default, |it| Ledger::open(it, defrag));
+        if ctx.safety.dry_run {
+            return self.rehearse(ctx, target, &mut done, &ledger, survey.as_ref()).await;
+        }
+        if !self.only_compacts() {
+            ctx.consent(&self.question(target, ledger.ids().len()))?;
+        }
+        if let Some(revision) = target {
+            let came = waiting(ctx, "compacting", ctx.store().compact(revision, self.physical)).await?;
+            tell(ctx, revision, came, self.physical);
+            done.compacted = Some(revision);
+            done.came = Some(came);
+        }
+        let result = self.give_back(ctx, survey.as_ref(), &mut ledger, &mut done).await;
+        self.summary(ctx, result, ledger, done).await
+    }
+
+    fn only_compacts(&self) -> bool {
+        self.defrag.is_none() && !self.disarm
+    }
+
+    /// The revision to compact at, if any.
+    async fn target(&self, ctx: &Context, done: &mut Done) -> Result<Option<Revision>, Failure> {
+        let Some(aim) = self.aim else { return Ok(None) };
+        let current = current(ctx).await?;
+        done.current = Some(current);
+        match aim.target(current) {
+            Some(revision) if revision > current => Err(Failure::new(
+                Exit::Refused,
+                format!("revision {revision} is in the future: the store is at {current}"),
+            )
+            .hint("nothing was compacted; without REV the current revision is taken")),
+            None => {
+                ctx.out
+                    .note(&format!("nothing to compact: the store is at revision {current}, and that many are kept"));
+                Ok(None)
+            }
+            found => Ok(found),
+        }
+    }
+
+    fn may_defragment(&self, survey: &Survey, manner: Manner) -> Result<(), Failure> {
+        let troubles = troubles(survey);
+        if troubles.is_empty() || manner.force {
+            return Ok(());
+        }
+        let failure = Failure::conflict(troubles.join("; ")).context("the cluster is not healthy: nothing was done");
+        Err(failure.hint("a member that is defragmented is out of service meanwhile; --force does it all the same"))
+    }
+
+    fn question(&self, target: Option<Revision>, members: usize) -> String {
+        let mut steps = Vec::new();
+        steps.extend(target.map(|revision| format!("compact at revision {revision}")));
+        if self.defrag.is_some() {
+            let each = if members == 1 { "1 member".to_owned() } else { format!("{members} members, one at a time") };
+            steps.push(format!("defragment {each}"));
+        }
+        if self.disarm {
+            steps.push("clear NOSPACE alarms".to_owned());
+        }
+        steps.join(", ")
+    }
+
+    /// The steps behind the compaction.
+    async fn give_back(
+        &self,
+        ctx: &Context,
+        survey: Option<&Survey>,
+        ledger: &mut Ledger,
+        done: &mut Done,
+    ) -> Result<(), Failure> {
+        let Some(survey) = survey else { return Ok(()) };
+        if self.physical && matches!(done.came, Some(Compacted::Removed | Compacted::Removing)) {
+            // A member answers for itself alone, and before its figures tell: the others remove in their own time.
+            let (quiet, limit) = if self.defrag.is_some() { (3, REMOVED) } else { (1, SETTLED) };
+            waiting(ctx, "removing", settle(ctx, survey, quiet, limit)).await?;
+        }
+        if let Some(manner) = self.defrag {
+            defrag::roll(ctx, ledger, manner).await?;
+        }
+        if self.disarm {
+            let now = survey::look(ctx, false).await?;
+            let disarmed = waiting(ctx, "disarming", disarm::run(ctx, &now)).await?;
+            done.disarmed.extend(disarmed.cleared.iter().map(|id| format!("{id:x}")));
+            if !done.disarmed.is_empty() && disarmed.stay.is_empty() {
+                ctx.out.note("NOSPACE is cleared: the store takes writes again");
+                nearly_full(ctx, &now);
+            }
+            done.complaints.extend(disarmed.stay);
+        }
+        Ok(())
+    }
+
+    async fn summary(
+        &self,
+        ctx: &Context,
+        result: Result<(), Failure>,
+        mut ledger: Ledger,
+        mut done: Done,
+    ) -> Result<Exit, Failure> {
+        if !ledger.entries.is_empty() {
+            match survey::look(ctx, false).await {
+                Ok(now) => ledger.close(&now),
+                Err(failure) => ctx.out.detail(&format!("the members now: {}", failure.view().error)),
+            }
+        }
+        if self.only_compacts() {
+            done.complaints.extend(
+                ledger
+                    .entries
+                    .iter()
+                    .filter_map(|entry| Some(format!("{} was not asked: {}", entry.endpoint, entry.error.as_ref()?))),
+            );
+        }
+        let rows = ledger.rows();
+        ctx.out.report(&CompactAnswer {
+            compacted: done.compacted,
+            already: done.came == Some(Compacted::Already),
+            removed: done.came == Some(Compacted::Removed),
+            current: done.current,
+            disarmed: &done.disarmed,
+            members: &rows,
+            complaints: &done.complaints,
+            ..CompactAnswer::default()
+        })?;
+        let something = done.compacted.is_some() || ledger.count(Defrag::Done) > 0 || !done.disarmed.is_empty();
+        if let Err(mut failure) = result {
+            if something && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
+                failure.exit = Exit::Partial;
+            }
+            return Err(failure);
+        }
+        if ledger.count(Defrag::Unknown) > 0 {
+            return Ok(Exit::Unknown);
+        }
+        if ledger.count(Defrag::Failed) > 0 {
+            return Ok(Exit::Partial);
+        }
+        Ok(match (self.disarm && !done.complaints.is_empty(), something) {
+            (false, _) => Exit::Done,
+            (true, true) => Exit::Partial,
+            (true, false) => Exit::Conflict,
+        })
+    }
+}
+
+/// What has room has not always room for long.
+fn nearly_full(ctx: &Context, survey: &Survey) {
+    for (member, status) in answering(survey) {
+        if let Some(quota) = status.quota.filter(|quota| status.db_size > quota / 10 * 9) {
+            let (endpoint, size) = (&member.endpoint, status.db_size);
+            ctx.out.warn(&format!("{endpoint}: {size} of {quota} bytes are taken; it will be full again soon"));
+        }
+    }
+}
+
+/// Waits until so many looks after each other have found no member's bytes in use gone down, or the time is over.
+async fn settle(ctx: &Context, before: &Survey, quiet: u32, limit: Duration) -> Result<(), Failure> {
+    let started = Instant::now();
+    let figures = |survey: &Survey| -> Vec<(u64, u64)> {
+        answering(survey).map(|(_, status)| (status.id, status.db_in_use)).collect()
+    };
+    let mut last = figures(before);
+    let mut still = 0;
+    loop {
+        // Longer than the pause between two of etcd's own commits, behind which the figures are new.
+        ctx.sleep(LOOK).await?;
+        let now = figures(&survey::look(ctx, false).await?);
+        let falls = |(id, in_use): &(u64, u64)| last.iter().any(|(other, before)| other == id && in_use < before);
+        still = if now.iter().any(falls) { 0 } else { still + 1 };
+        if still >= quiet || started.elapsed() > limit {
+            return Ok(());
+        }
+        last = now;
+    }
+}

@@ -1,0 +1,137 @@
+//! What each member had before and has after.
+
+use crate::commands::status::survey::Survey;
+use crate::kvstore::MemberStatus;
+use crate::output::SpaceRow;
+
+use super::plan::{answering, stray};
+
+/// What became of one member's defragmentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defrag {
+    /// Its file was rewritten.
+    Done,
+    /// It was not.
+    Failed,
+    /// Its answer was lost.
+    Unknown,
+    /// Its turn has not come.
+    Left,
+    /// It is a learner, and its version takes no such request from one.
+    Skipped,
+}
+
+impl Defrag {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Left => "left",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// One member.
+pub struct Entry {
+    /// Where it is asked.
+    pub endpoint: String,
+    /// What became of its defragmentation; nothing where none was asked for.
+    pub defrag: Option<Defrag>,
+    /// Why it could not be asked, or what failed.
+    pub error: Option<String>,
+    /// What it said last.
+    pub after: Option<MemberStatus>,
+    name: String,
+    before: Option<MemberStatus>,
+    alarms: Vec<String>,
+}
+
+/// All members that were found at the beginning.
+#[derive(Default)]
+pub struct Ledger {
+    /// In the order of the endpoints.
+    pub entries: Vec<Entry>,
+}
+
+impl Ledger {
+    /// Opens the books.
+    pub fn open(survey: &Survey, defrag: bool) -> Self {
+        let known: Vec<u64> = answering(survey).map(|(_, status)| status.id).collect();
+        let names: Vec<&str> = answering(survey).map(|(member, _)| member.name.as_str()).collect();
+        let mut left = known.clone();
+        let mut entries = Vec::new();
+        for member in &survey.members {
+            match &member.status {
+                // Several endpoints may lead to one member.
+                Ok(status) if !left.contains(&status.id) => continue,
+                Ok(status) => left.retain(|id| *id != status.id),
+                Err(_) if !member.name.is_empty() && names.contains(&member.name.as_str()) => continue,
+                Err(_) => {}
+            }
+            let unreachable = member.status.as_ref().err();
+            let fate = if unreachable.is_some() { Defrag::Failed } else { Defrag::Left };
+            entries.push(Entry {
+                endpoint: member.endpoint.clone(),
+                defrag: Some(fate).filter(|_| defrag && !stray(member, survey)),
+                error: unreachable.cloned(),
+                name: member.name.clone(),
+                before: member.status.as_ref().ok().cloned(),
+                after: None,
+                alarms: member.alarms.clone(),
+            });
+        }
+        Self { entries }
+    }
+
+    /// Closes the books: what each member says now.
+    pub fn close(&mut self, survey: &Survey) {
+        for entry in &mut self.entries {
+            let now = survey.members.iter().find(|member| match (&member.status, &entry.before) {
+                (Ok(now), Some(before)) => now.id == before.id,
+                _ => member.endpoint == entry.endpoint,
+            });
+            let Some(now) = now else { continue };
+            entry.alarms.clone_from(&now.alarms);
+            match &now.status {
+                Ok(status) => entry.after = Some(status.clone()),
+                Err(why) => entry.error = entry.error.take().or_else(|| Some(why.clone())),
+            }
+        }
+    }
+
+    /// The members that answered, by their IDs.
+    pub fn ids(&self) -> Vec<u64> {
+        self.entries.iter().filter_map(|entry| Some(entry.before.as_ref()?.id)).collect()
+    }
+
+    /// A member that answered.
+    pub fn entry(&mut self, id: u64) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.before.as_ref().is_some_and(|status| status.id == id))
+    }
+
+    /// How many members' defragmentation ended so.
+    pub fn count(&self, what: Defrag) -> usize {
+        self.entries.iter().filter(|entry| entry.defrag == Some(what)).count()
+    }
+
+    /// The members as they are shown.
+    pub fn rows(&self) -> Vec<SpaceRow<'_>> {
+        self.entries.iter().map(Entry::row).collect()
+    }
+}
+
+impl Entry {
+    fn row(&self) -> SpaceRow<'_> {
+        SpaceRow {
+            endpoint: &self.endpoint,
+            name: &self.name,
+            before: self.before.as_ref(),
+            after: self.after.as_ref(),
+            defrag: self.defrag.map(Defrag::word),
+            alarms: &self.alarms,
+            error: self.error.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What is to be done and whether it may be: decided without I/O.
+
+use crate::commands::status::survey::{Looked, Survey};
+use crate::kvstore::{Alarm, MemberStatus, Revision};
+
+/// A member that is so many raft entries behind the furthest one is not caught up: etcd itself begins to refuse
+/// requests at 5000.
+const BEHIND: u64 = 1000;
+/// The alarm of a full database.
+pub const NOSPACE: &str = "NOSPACE";
+
+/// Where a compaction is aimed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// This revision.
+    At(Revision),
+    /// So many revisions before the current one.
+    Keep(Revision),
+}
+
+impl Aim {
+    /// The revision to compact at; `None` where the store has not so many revisions as are to be kept.
+    pub fn target(self, current: Revision) -> Option<Revision> {
+        match self {
+            Self::At(revision) => Some(revision),
+            Self::Keep(keep) => Some(current.saturating_sub(keep)).filter(|target| *target >= 1),
+        }
+    }
+}
+
+/// Whether a database has room for writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// The file is smaller than the quota.
+    Yes,
+    /// The server does not tell its quota (before 3.6).
+    Untold,
+    /// There is none; why, and what helps.
+    No(String),
+}
+
+/// Whether a member has room: etcd holds the size of the database file against the quota, not what is in use of it.
+pub fn room(status: &MemberStatus) -> Room {
+    let Some(quota) = status.quota else { return Room::Untold };
+    let (size, in_use) = (status.db_size, status.db_in_use);
+    if size < quota {
+        Room::Yes
+    } else if in_use < quota {
+        Room::No(format!(
+            "its database has {size} of {quota} bytes, {in_use} of them in use: defragment it first (--defrag)"
+        ))
+    } else {
+        Room::No(format!(
+            "{in_use} of {quota} bytes are in use: delete keys, then 'kvadm compact --reclaim', or start etcd with a \
+             larger quota"
+        ))
+    }
+}
+
+/// The NOSPACE alarms, sorted by what can be done about each.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Alarms {
+    /// Members whose alarm may go.
+    pub clear: Vec<u64>,
+    /// Why the others stay, a line each.
+    pub stay: Vec<String>,
+}
+
+/// Judges each alarm by its member's room. A member that is not in the cluster any more has nothing to be full.
+pub fn alarms(raised: &[Alarm], survey: &Survey) -> Alarms {
+    let mut found = Alarms::default();
+    for alarm in raised.iter().filter(|alarm| alarm.kind == NOSPACE) {
+        let asked = survey.members.iter().find_map(|member| {
+            let status = member.status.as_ref().ok()?;
+            (status.id == alarm.member).then_some((member, status))
+        });
+        let silent = survey.members.iter().find(|member| member.status.is_err());
+        match (asked, silent) {
+            (Some((member, status)), _) => match room(status) {
+                Room::Yes | Room::Untold => found.clear.push(alarm.member),
+                Room::No(why) => found.stay.push(format!("{}: NOSPACE stays, for {why}", member.endpoint)),
+            },
+            (None, Some(silent)) => {
+                let why = format!("whether it has room is not known, because {} does not answer", silent.endpoint);
+                found.stay.push(format!("member {:x}: NOSPACE stays: {why}", alarm.member));
+            }
+            (None, None) => found.clear.push(alarm.member),
+        }
+    }
+    found
+}
+
+/// The member to defragment next: followers in their order, the leader last.
+pub fn next(left: &[u64], leader: u64) -> Option<u64> {
+    left.iter().find(|id| **id != leader).or_else(|| left.first()).copied()
+}
+
+/// Who leads, as most of the members that answer see it; 0 for nobody.
+pub fn leader(survey: &Survey) -> u64 {
+    let seen: Vec<u64> = answering(survey).map(|(_, status)| status.leader).collect();
+    let votes = |leader: &u64| seen.iter().filter(|other| *other == leader).count();
+    seen.iter().copied().max_by_key(votes).unwrap_or(0)
+}
+
+/// Who may take the lead over: the voting member that is furthest, without the one that leads.
+pub fn successor(survey: &Survey, leader: u64) -> Option<u64> {
+    let voters = answering(survey).filter(|(member, status)| {
+        status.id != leader && !status.learner && status.leader == leader && member.read.is_ok()
+    });
+    voters.max_by_key(|(_, status)| status.raft_applied).map(|(_, status)| status.id)
+}
+
+/// The members that answer, each once: several endpoints may lead to the same.
+pub fn answering(survey: &Survey) -> impl Iterator<Item = (&Looked, &MemberStatus)> {
+    let mut seen = Vec::new();
+    survey.members.iter().filter_map(move |member| {
+        let status = member.status.as_ref().ok()?;
+        if seen.contains(&status.id) {
+            return None;
+        }
+        seen.push(status.id);
+        Some((member, status))
+    })
+}
+
+/// Whether this endpoint, which does not answer, is none of a member's own addresses: every member has been asked
+/// besides.
+pub fn stray(member: &Looked, survey: &Survey) -> bool {
+    member.status.is_err() && member.name.is_empty() && answering(survey).any(|(member, _)| !member.name.is_empty())
+}
+
+/// Everything for which no member must be taken out of service now, a line each. That the database is full is none.
+pub fn troubles(survey: &Survey) -> Vec<String> {
+    let mut said: Vec<String> = survey.general().iter().filter(|text| !text.ends_with(NOSPACE)).cloned().collect();
+    for member in &survey.members {
+        match &member.status {
+            Ok(status) => said.extend(troubles_of(member, status, survey)),
+            Err(_) if stray(member, survey) => {}
+            Err(why) => said.push(format!("{}: {why}", member.endpoint)),
+        }
+    }
+    said
+}
+
+/// The same for these members alone.
+pub fn troubles_among(survey: &Survey, ids: &[u64]) -> Vec<String> {
+    let found = |id: u64| answering(survey).find(|(_, status)| status.id == id);
+    let of = |id: &u64| match found(*id) {
+        Some((member, status)) => troubles_of(member, status, survey),
+        None => vec![format!("member {id:x} does not answer")],
+    };
+    ids.iter().flat_map(of).collect()
+}
+
+fn troubles_of(member: &Looked, status: &MemberStatus, survey: &Survey) -> Vec<String> {
+    let of = |what: &str| format!("{}: {what}", member.endpoint);
+    let mut said: Vec<String> =
+        status.errors.iter().filter(|error| !error.contains(NOSPACE)).map(|error| of(error.trim())).collect();
+    if status.leader == 0 {
+        said.push(of("knows no leader"));
+    } else if status.leader != leader(survey) {
+        said.push(of("sees another leader than most"));
+    }
+    if let Err(why) = &member.read {
+        said.push(of(&format!("a read that needs the quorum failed: {why}")));
+    }
+    // etcd lists its alarms among its errors too, in words.
+    if status.errors.is_empty() {
+        let other = member.alarms.iter().filter(|alarm| *alarm != NOSPACE);
+        said.extend(other.map(|alarm| of(&format!("alarm {alarm}"))));
+    }
+    let furthest = answering(survey).map(|(_, status)| status.raft_index).max().unwrap_or(0);
+    let behind = furthest.saturating_sub(status.raft_applied);
+    if behind > BEHIND {
+        said.push(of(&format!("is {behind} raft entries behind")));
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_revisions_count_back_from_the_current_one() {
+        assert_eq!(Aim::Keep(0).target(42), Some(42));
+        assert_eq!(Aim::Keep(41).target(42), Some(1));
+        assert_eq!(Aim::Keep(42).target(42), None);
+        assert_eq!(Aim::Keep(Revision::MAX).target(42), None);
+        assert_eq!(Aim::At(99).target(42), Some(99), "never rounded down");
+    }
+
+    #[test]
+    fn followers_go_first_and_the_leader_last() {
+        let mut left = vec![1, 2, 3];
+        let mut order = Vec::new();
+        while let Some(id) = next(&left, 1) {
+            order.push(id);
+            left.retain(|other| *other != id);
+        }
+        assert_eq!(order, [2, 3, 1]);
+        assert_eq!(next(&[], 1), None);
+        assert_eq!(next(&[2, 3], 0), Some(2), "nobody leads");
+    }
+
+    #[test]
+    fn what_counts_is_the_file_and_not_what_is_in_use_of_it() {
+        let status = |db_size, db_in_use, quota| MemberStatus {
+            cluster: 1,
+            id: 1,
+            version: String::new(),
+            db_size,
+            db_in_use,
+            quota,
+            leader: 1,
+            raft_term: 1,
+            raft_index: 1,
+            raft_applied: 1,
+            learner: false,
+            revision: 1,
+            errors: Vec::new(),
+            latency: std::time::Duration::ZERO,
+        };
+        let says = |status, word: &str| matches!(room(&status), Room::No(why) if why.contains(word));
+        assert_eq!(room(&status(9, 9, None)), Room::Untold);
+        assert_eq!(room(&status(9, 9, Some(10))), Room::Yes);
+        assert!(says(status(10, 9, Some(10)), "defragment"));
+        assert!(says(status(10, 10, Some(10)), "delete keys"));
+    }
+}

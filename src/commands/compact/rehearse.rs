@@ -1,0 +1,83 @@
+//! `compact --dry-run`.
+
+use super::job::{Done, Job};
+use super::ledger::Ledger;
+use super::plan::{self, Room, answering, leader, next};
+use crate::commands::status::survey::Survey;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::Revision;
+use crate::output::CompactAnswer;
+
+impl Job {
+    /// Says what would be done, and changes nothing.
+    ///
+    /// # Errors
+    /// Whatever kept an answer away.
+    pub(super) async fn rehearse(
+        &self,
+        ctx: &Context,
+        target: Option<Revision>,
+        done: &mut Done,
+        ledger: &Ledger,
+        survey: Option<&Survey>,
+    ) -> Result<Exit, Failure> {
+        let mut already = false;
+        if let Some(revision) = target {
+            already = ctx.store().is_compacted(revision).await?;
+            let but = if already { ", which it is already" } else { "" };
+            ctx.out.note(&format!("dry run: the store would be compacted at revision {revision}{but}"));
+        }
+        let order = survey.filter(|_| self.defrag.is_some()).map_or_else(Vec::new, in_order);
+        if !order.is_empty() {
+            ctx.out.note(&format!("dry run: would be defragmented, in this order: {}", order.join(", ")));
+        }
+        if let (true, Some(survey)) = (self.disarm, survey) {
+            self.rehearse_disarming(ctx, survey, done).await?;
+        }
+        let rows = ledger.rows();
+        ctx.out.report(&CompactAnswer {
+            dry_run: true,
+            compacted: target,
+            already,
+            current: done.current,
+            order: &order,
+            disarmed: &done.disarmed,
+            members: &rows,
+            complaints: &done.complaints,
+            ..CompactAnswer::default()
+        })?;
+        Ok(Exit::Done)
+    }
+
+    async fn rehearse_disarming(&self, ctx: &Context, survey: &Survey, done: &mut Done) -> Result<(), Failure> {
+        let raised = ctx.store().alarms().await?;
+        let found = plan::alarms(&raised, survey);
+        let ids: Vec<u64> = if self.defrag.is_some() {
+            raised.iter().filter(|alarm| alarm.kind == plan::NOSPACE).map(|alarm| alarm.member).collect()
+        } else {
+            done.complaints.extend(found.stay);
+            found.clear
+        };
+        for id in ids {
+            let status = answering(survey).find(|(_, status)| status.id == id);
+            let sure = status.is_some_and(|(_, status)| plan::room(status) == Room::Yes);
+            let but = if sure { "" } else { ", if there is room by then" };
+            ctx.out.note(&format!("dry run: NOSPACE of member {id:x} would be cleared{but}"));
+            done.disarmed.push(format!("{id:x}"));
+        }
+        Ok(())
+    }
+}
+
+/// The endpoints in the order of their turns.
+fn in_order(survey: &Survey) -> Vec<String> {
+    let mut left: Vec<u64> = answering(survey).map(|(_, status)| status.id).collect();
+    let mut order = Vec::new();
+    while let Some(id) = next(&left, leader(survey)) {
+        left.retain(|other| *other != id);
+        let found = answering(survey).find(|(_, status)| status.id == id);
+        order.extend(found.map(|(member, _)| member.endpoint.clone()));
+    }
+    order
+}

@@ -1,0 +1,231 @@
+//! `gc ids`: masters that no reference names.
+//!
+//! Protocol: `RunGC` of Cilium's `pkg/kvstore/allocator`, without its race: the user of an ID is found, and its master
+//! deleted, under the very lock under which the ID would be given to another user.
+
+mod sweep;
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{Candidate, Facts, Found, Moment, Skipped};
+use crate::allocator::{Id, IdRange, Layout, Master, Strange, Survey, check_key, survey};
+use crate::kvstore::{Error, Store};
+
+pub use sweep::{BATCH, Collector};
+
+/// Which masters are looked at.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Where they are.
+    pub layout: Layout,
+    /// Which IDs are this allocator's own.
+    pub range: IdRange,
+}
+
+/// Looks at all masters and references, at one revision. `read` is told the number of keys of each page.
+///
+/// # Errors
+/// Whatever kept an answer away, and a revision that was compacted meanwhile.
+pub async fn look(store: &Store, rule: &Rule, read: impl FnMut(u64)) -> Result<Found, Error> {
+    let survey = survey(store, &rule.layout, read).await?;
+    let mut found = judge(&survey, rule, Moment::now());
+    for skipped in &mut found.skipped {
+        skipped.key = store.absolute(&skipped.key);
+    }
+    for candidate in &mut found.candidates {
+        candidate.key = store.absolute(&candidate.key);
+    }
+    Ok(found)
+}
+
+/// What a survey says of each master. Keys are without the namespace. Pure.
+fn judge(survey: &Survey, rule: &Rule, first_seen: Moment) -> Found {
+    let mut found = Found { revision: survey.revision, ..Found::default() };
+    let named = named_by(survey);
+    for master in &survey.masters {
+        found.looked_at += u64::from(rule.range.contains(master.id));
+        match verdict(survey, rule, &named, master) {
+            Verdict::Used => {}
+            Verdict::Odd(why) => found.skipped.push(Skipped { key: path(rule, master), why }),
+            Verdict::Garbage(why) => {
+                let key = survey.keys.text(master.key);
+                found.candidates.push(Candidate {
+                    key: path(rule, master),
+                    why,
+                    first_seen,
+                    facts: Facts::default().with("mod_revision", master.mod_revision).with_bytes("value", key),
+                    more: Facts::default().with("id", master.id.to_string()),
+                });
+            }
+        }
+    }
+    let strange = |(key, why): &(Vec<u8>, Strange)| {
+        let why = match why {
+            Strange::MasterPath => "its last part is no ID",
+            Strange::ReferencePath => "it has no key, or no node",
+        };
+        Skipped { key: key.clone(), why: why.to_owned() }
+    };
+    found.skipped.extend(survey.strange.iter().map(strange));
+    found
+}
+
+enum Verdict {
+    Used,
+    Odd(String),
+    Garbage(String),
+}
+
+fn verdict(survey: &Survey, rule: &Rule, named: &HashMap<Id, BTreeSet<u32>>, master: &Master) -> Verdict {
+    let (key, odd) = (survey.keys.text(master.key), |why: &str| Verdict::Odd(why.to_owned()));
+    if master.odd_path.is_some() {
+        return odd("its path is not its ID's own");
+    }
+    if key.is_empty() {
+        return odd("it names no key");
+    }
+    if let Err(why) = check_key(key) {
+        return Verdict::Odd(format!("its key {why}: who refers to it cannot be told"));
+    }
+    if survey.users(master).next().is_some() {
+        return Verdict::Used;
+    }
+    if !rule.range.contains(master.id) {
+        let (first, last) = (rule.range.first(), rule.range.last());
+        return Verdict::Odd(format!("no reference names it, but its ID is not of {first} to {last}"));
+    }
+    if named.get(&master.id).is_some_and(|keys| keys.iter().any(|key| *key != master.key)) {
+        return odd("only references of another key name its ID");
+    }
+    let others: BTreeSet<Id> = survey.references_of(master.key).iter().filter_map(|reference| reference.id).collect();
+    if others.is_empty() {
+        return Verdict::Garbage("no reference".to_owned());
+    }
+    let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+    Verdict::Garbage(format!("a duplicate: its key's references name {}", others.join(", ")))
+}
+
+/// By whose references each ID is named.
+fn named_by(survey: &Survey) -> HashMap<Id, BTreeSet<u32>> {
+    let mut named: HashMap<Id, BTreeSet<u32>> = HashMap::new();
+    for reference in &survey.references {
+        if let Some(id) = reference.id {
+            named.entry(id).or_default().insert(reference.key);
+        }
+    }
+    named
+}
+
+fn path(rule: &Rule, master: &Master) -> Vec<u8> {
+    match &master.odd_path {
+        None => rule.layout.master(master.id),
+        Some(odd) => [rule.layout.masters().start.as_slice(), odd].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::kvstore::KeyValue;
+    use proptest::prelude::*;
+
+    fn rule() -> Rule {
+        Rule { layout: Layout::new(b"b").unwrap(), range: IdRange::new(1, 99, 0).unwrap() }
+    }
+
+    fn judged(pairs: &[(String, String)]) -> Found {
+        let (rule, mut survey) = (rule(), Survey::default());
+        for ((path, value), revision) in pairs.iter().zip(1..) {
+            let kv = KeyValue {
+                key: path.clone().into(),
+                value: value.clone().into(),
+                mod_revision: revision,
+                ..KeyValue::default()
+            };
+            if path.starts_with("b/id/") {
+                survey.take_master(&rule.layout, &kv);
+            } else {
+                survey.take_reference(&rule.layout, &kv);
+            }
+        }
+        survey.sort();
+        judge(&survey, &rule, Moment::default())
+    }
+
+    fn text(key: &[u8]) -> String {
+        String::from_utf8_lossy(key).into_owned()
+    }
+
+    fn all(pairs: &[(&str, &str)]) -> (Vec<(String, String)>, Vec<String>) {
+        let pairs: Vec<(String, String)> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let found = judged(&pairs);
+        let garbage = found.candidates.iter().map(|one| (text(&one.key), one.why.clone())).collect();
+        (garbage, found.skipped.iter().map(|one| text(&one.key)).collect())
+    }
+
+    /// `TestRunGC` of Cilium: one key is the beginning of another; a duplicate of a used key.
+    #[test]
+    fn masters_without_references_and_duplicates_that_nobody_names() {
+        let (garbage, skipped) = all(&[
+            ("b/id/10", "k8s:foo=bar;"),
+            ("b/id/11", "k8s:foo=bar;k8s:x=y;"),
+            ("b/id/12", "k8s:foo=bar;/k8s:z;"),
+            ("b/id/13", "k8s:foo=bar;k8s:x=y;"),
+            ("b/value/k8s:foo=bar;k8s:x=y;/n1", "11"),
+            ("b/value/k8s:foo=bar;/k8s:z;/n1", "12"),
+        ]);
+        let wanted = [("b/id/10", "no reference"), ("b/id/13", "a duplicate: its key's references name 11")];
+        assert_eq!(garbage, wanted.map(|(key, why)| (key.to_owned(), why.to_owned())));
+        assert_eq!(skipped, [""; 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_left_alone_and_said() {
+        let (garbage, skipped) = all(&[
+            ("b/id/7", ""),
+            ("b/id/007", "a"),
+            ("b/id/8", "a//b"),
+            ("b/id/9", "/a"),
+            ("b/id/10", "mine"),
+            ("b/id/11", "unreadable"),
+            ("b/id/100", "elsewhere"),
+            ("b/id/101", "elsewhere, used"),
+            ("b/id/x", "a"),
+            ("b/value/other/n", "10"),
+            ("b/value/unreadable/n", "what?"),
+            ("b/value/elsewhere, used/n", "101"),
+            ("b/value/x", "1"),
+        ]);
+        assert_eq!(garbage, []);
+        assert_eq!(
+            skipped,
+            ["b/id/7", "b/id/007", "b/id/8", "b/id/9", "b/id/10", "b/id/100", "b/id/x", "b/value/x"],
+            "and nothing that is used"
+        );
+    }
+
+    proptest! {
+        /// Whatever is garbage is named by no reference at all, and whatever is not is named by one of its key's.
+        #[test]
+        fn garbage_is_what_no_reference_names(
+            masters in proptest::collection::btree_map(1u64..12, "[ab](/[ab])?", 0..8),
+            references in proptest::collection::btree_map(("[ab](/[ab])?", "[mn]"), 1u64..12, 0..8),
+        ) {
+            let mut pairs: BTreeMap<String, String> = BTreeMap::new();
+            pairs.extend(masters.iter().map(|(id, key)| (format!("b/id/{id}"), key.clone())));
+            pairs.extend(references.iter().map(|((key, node), id)| (format!("b/value/{key}/{node}"), id.to_string())));
+            let found = judged(&pairs.into_iter().collect::<Vec<_>>());
+            let gone: BTreeSet<String> = found.candidates.iter().map(|one| text(&one.key)).collect();
+            for (id, key) in &masters {
+                let used = references.iter().any(|((of, _), named)| of == key && named == id);
+                let elsewhere = references.iter().any(|((of, _), named)| of != key && named == id);
+                prop_assert_eq!(gone.contains(&format!("b/id/{id}")), !used && !elsewhere, "{} {}", id, key);
+            }
+            prop_assert_eq!(found.looked_at, masters.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Deleting masters, each under both of its locks.
+//!
+//! A master goes in three steps, many masters at once: take the key's lock (Cilium's agents allocate under it) and the
+//! ID's (Cilium's operator collects under it); look at the key's references once the locks are held; delete on the condition
+//! that both locks are still held, that the master is the one that was seen, and that no reference is newer than that look.
+//! Where nobody else has a lock, the first two are one transaction, and the last one gives the locks back.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::allocator::{Id, Layout};
+use crate::gc::{Answer, Candidate, Outcome, each, one_by_one};
+use crate::kvstore::{
+    Again, Compare, CompareOp, Error, Kept, KeyRange, KeyValue, LeaseMode, Op, OpResult, Over, ReadOptions, Revision,
+    Store, Target, Txn, Write,
+};
+
+/// Masters of one transaction: with up to five compares each, nested one deep, far below etcd's limit.
+pub const BATCH: usize = 40;
+/// References that are read along with the locks.
+const SOME: i64 = 64;
+/// The TTL of the locks' lease, in seconds: Cilium's.
+const TTL: i64 = 25;
+/// The longest wait for one lock, and for all locks of a run together.
+const WAIT: Duration = Duration::from_secs(5);
+const WAITS: Duration = Duration::from_secs(30);
+/// What is waited even when that is used up.
+const LEAST: Duration = Duration::from_millis(50);
+/// How long giving back may take.
+const CLEANUP: Duration = Duration::from_secs(2);
+
+/// One master that is to go.
+#[derive(Clone, Debug)]
+struct Doomed {
+    index: usize,
+    id: Id,
+    /// The allocator's key.
+    key: Vec<u8>,
+    seen: Revision,
+}
+
+/// A lock that is held: its key, without the namespace, and its create revision.
+type Held = (Vec<u8>, Revision);
+
+/// A master whose locks are held, and the revision at which its key's references were looked at.
+struct Ready {
+    target: Doomed,
+    locks: Vec<Held>,
+    looked: Revision,
+    used: bool,
+}
+
+/// Deletes masters under locks on one lease.
+pub struct Collector {
+    store: Store,
+    layout: Layout,
+    kept: Kept,
+    /// What is left of the time for waiting.
+    patience: Duration,
+}
+
+impl Collector {
+    /// Grants the lease of the locks. The store must not be cut by the user's signal.
+    ///
+    /// # Errors
+    /// No space left, or whatever kept the answer away.
+    pub async fn open(store: &Store, layout: &Layout) -> Result<Self, Error> {
+        let kept = store.keep(TTL).await?;
+        Ok(Self { store: store.clone(), layout: layout.clone(), kept, patience: WAITS })
+    }
+
+    /// Revokes the lease; the locks go with it.
+    pub async fn close(self) -> Result<(), Error> {
+        self.kept.stop();
+        self.store.for_cleanup(CLEANUP).revoke(self.kept.id()).await.map(|_| ())
+    }
+
+    /// Deletes the masters that are what their candidates say, and that nothing refers to. Once `cancel` says so, no lock
+    /// is waited for any more.
+    ///
+    /// # Errors
+    /// What is wrong with the store, rather than with one of the masters.
+    pub async fn remove(
+        &mut self,
+        candidates: &[&Candidate],
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = vec![Outcome::Changed; candidates.len()];
+        let mut left: Vec<Doomed> = Vec::new();
+        for (index, candidate) in candidates.iter().enumerate() {
+            match self.target(index, candidate) {
+                Some(target) => left.push(target),
+                None => outcomes[index] = Outcome::Failed("its facts make no sense".to_owned()),
+            }
+        }
+        let mut contended = Vec::new();
+        while !left.is_empty() {
+            let (wave, behind) = self.independent(left);
+            let (ready, busy) = self.lock_many(wave, &mut outcomes).await?;
+            self.delete(ready, &mut outcomes).await?;
+            contended.extend(busy);
+            left = behind;
+        }
+        for target in contended {
+            let index = target.index;
+            outcomes[index] = match self.lock_one(target, cancel).await {
+                Ok(Some(ready)) => {
+                    self.delete(vec![ready], &mut outcomes).await?;
+                    continue;
+                }
+                Ok(None) => Outcome::Busy,
+                Err(error) if one_by_one(&error) => Outcome::Failed(error.to_string()),
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(outcomes)
+    }
+
+    fn target(&self, index: usize, candidate: &Candidate) -> Option<Doomed> {
+        let path = candidate.key.strip_prefix(self.store.namespace())?;
+        let (id, seen) = (self.layout.parse_master(path)?, candidate.facts.int("mod_revision")?);
+        Some(Doomed { index, id, key: candidate.facts.bytes("value")?, seen })
+    }
+
+    /// The names of a master's locks, in the order in which they are taken. A key such as `id/7` has the same for both
+    /// where its ID is 7.
+    fn names(&self, target: &Doomed) -> Vec<Vec<u8>> {
+        let mut names = vec![self.layout.key_lock(&target.key), self.layout.id_lock(target.id)];
+        names.dedup();
+        names
+    }
+
+    /// Those that need no lock that one before them needs as well, and the rest.
+    fn independent(&self, targets: Vec<Doomed>) -> (Vec<Doomed>, Vec<Doomed>) {
+        let mut taken: HashSet<Vec<u8>> = HashSet::new();
+        targets.into_iter().partition(|target| {
+            let names = self.names(target);
+            let free = names.iter().all(|name| !taken.contains(name));
+            taken.extend(names);
+            free
+        })
+    }
+
+    fn lock_path(&self, name: &[u8]) -> Vec<u8> {
+        [name, b"/", self.kept.id().to_string().as_bytes()].concat()
+    }
+
+    /// Takes the locks that nobody contends for, and looks, in one transaction. Gives those that are held, and the
+    /// masters of the others.
+    async fn lock_many(
+        &mut self,
+        targets: Vec<Doomed>,
+        outcomes: &mut [Outcome],
+    ) -> Result<(Vec<Ready>, Vec<Doomed>), Error> {
+        let txn = |collector: &Self, target: &Doomed| {
+            let names = collector.names(target);
+            let queue = |name: &Vec<u8>| Over::Range(KeyRange::prefix(&[name.as_slice(), b"/"].concat()));
+            let nobody = |name| Compare { over: queue(name), op: CompareOp::Equal, target: Target::Version(0) };
+            let lease = LeaseMode::Attach(collector.kept.id());
+            let take = |name: &Vec<u8>| Op::Put(Write { key: collector.lock_path(name), lease, ..Write::default() });
+            let over = Over::Range(collector.layout.references_of(&target.key));
+            let look = Op::Get { over, revision: 0, keys_only: false, count_only: false, limit: SOME };
+            Txn {
+                compares: names.iter().map(nobody).collect(),
+                then: names.iter().map(take).chain([look]).collect(),
+                otherwise: Vec::new(),
+            }
+        };
+        let mut answers = each(&self.store, "lock", targets.iter().map(|target| txn(self, target)).collect()).await?;
+        if answers.iter().any(|answer| matches!(answer, Answer::Failed(why) if why.contains("lease not found"))) {
+            // It ran out while this program or etcd stood still, and with it went every lock: once more, with a new one.
+            self.kept.stop();
+            self.kept = self.store.keep(TTL).await?;
+            answers = each(&self.store, "lock", targets.iter().map(|target| txn(self, target)).collect()).await?;
+        }
+        let (mut ready, mut contended) = (Vec::new(), Vec::new());
+        for (target, answer) in targets.into_iter().zip(answers) {
+            match answer {
+                Answer::Done { succeeded: true, mut results, revision, .. } => {
+                    let Some(OpResult::Get { kvs, more, .. }) = results.pop() else {
+                        return Err(Error::Protocol { op: "lock", what: "a look without its answer".to_owned() });
+                    };
+                    let locks = self.names(&target).iter().map(|name| (self.lock_path(name), revision)).collect();
+                    let (used, looked) = match more {
+                        true => self.read_all(&target).await?,
+                        false => (self.uses(&target, &kvs), revision),
+                    };
+                    ready.push(Ready { target, locks, looked, used });
+                }
+                // Also where its first answer was lost: the locks are this lease's own then, and found so.
+                Answer::Done { .. } => contended.push(target),
+                Answer::Failed(why) => {
+                    self.give_back(self.names(&target).iter().map(|name| self.lock_path(name)).collect()).await;
+                    outcomes[target.index] = Outcome::Failed(why);
+                }
+            }
+        }
+        Ok((ready, contended))
+    }
+
+    /// Takes one lock after the other, waiting for whoever has it, and looks then. `None` where somebody has one for too
+    /// long; nothing is left behind.
+    async fn lock_one(&mut self, target: Doomed, cancel: &CancellationToken) -> Result<Option<Ready>, Error> {
+        let names = self.names(&target);
+        let result = async {
+            let mut locks: Vec<Held> = Vec::new();
+            for name in &names {
+                match self.wait_for(name, cancel).await? {
+                    Some(lock) => locks.push(lock),
+                    None => return Ok(None),
+                }
+            }
+            let (used, looked) = self.read_all(&target).await?;
+            Ok(Some(Ready { target, locks, looked, used }))
+        };
+        let result = result.await;
+        if !matches!(result, Ok(Some(_))) {
+            self.give_back(names.iter().map(|name| self.lock_path(name)).collect()).await;
+        }
+        result
+    }
+
+    /// Queues up for a lock and waits for as long as there is patience.
+    async fn wait_for(&mut self, name: &[u8], cancel: &CancellationToken) -> Result<Option<Held>, Error> {
+        let entry = self.store.enqueue(name, self.kept.id(), false).await?;
+        let held = (self.lock_path(name), entry.guard.revision);
+        if entry.first {
+            return Ok(Some(held));
+        }
+        let (begun, limit) = (Instant::now(), WAIT.min(self.patience).max(LEAST));
+        let turn = tokio::select! {
+            biased;
+            () = cancel.cancelled() => None,
+            turn = timeout(limit, self.store.wait_turn(&entry, |_| {})) => turn.ok(),
+        };
+        self.patience = self.patience.saturating_sub(begun.elapsed());
+        Ok((turn.transpose()? == Some(true)).then_some(held))
+    }
+
+    /// Whether some reference keeps the master, at which revision.
+    async fn read_all(&self, target: &Doomed) -> Result<(bool, Revision), Error> {
+        let mut reader = self.store.read(&self.layout.references_of(&target.key), ReadOptions::default());
+        let mut used = false;
+        while let Some(page) = reader.next().await? {
+            used |= self.uses(target, &page);
+        }
+        Ok((used, reader.revision()))
+    }
+
+    /// Whether one of these keeps the master: a reference of exactly its key that names its ID, or whose value is no ID.
+    fn uses(&self, target: &Doomed, kvs: &[KeyValue]) -> bool {
+        kvs.iter().any(|kv| {
+            self.layout.parse_reference(&kv.key).is_some_and(|(key, _)| key == target.key)
+                && Id::parse(&kv.value).is_none_or(|id| id == target.id)
+        })
+    }
+
+    /// Deletes what is not used and gives the locks of all back, in one transaction.
+    async fn delete(&self, ready: Vec<Ready>, outcomes: &mut [Outcome]) -> Result<(), Error> {
+        let drop = |(path, _): &Held| Op::Delete { over: Over::Key(path.clone()), prev: false };
+        let txn = |one: &Ready| {
+            let (target, master) = (&one.target, self.layout.master(one.target.id));
+            let release: Vec<Op> = one.locks.iter().map(drop).collect();
+            if one.used {
+                return Txn { then: release, ..Txn::default() };
+            }
+            let mut compares = vec![
+                Compare::unchanged(&master, target.seen),
+                Compare::key(&master, CompareOp::Equal, Target::Value(target.key.clone())),
+                Compare::none_newer(&self.layout.references_of(&target.key), one.looked),
+            ];
+            compares.extend(one.locks.iter().map(held));
+            let (over, look) = (Over::Key(master.clone()), Op::get_at(Over::Key(master), 0));
+            let then = std::iter::once(Op::Delete { over, prev: false }).chain(release.iter().cloned()).collect();
+            // The locks are named after this lease: nobody else's can be there.
+            Txn { compares, then, otherwise: std::iter::once(look).chain(release).collect() }
+        };
+        let answers = each(&self.store, "gc id", ready.iter().map(txn).collect()).await?;
+        let mut kept = Vec::new();
+        for (one, answer) in ready.iter().zip(answers) {
+            let outcome = answer.outcome();
+            if matches!(outcome, Outcome::Failed(_)) {
+                kept.extend(one.locks.iter().map(|(path, _)| path.clone()));
+            }
+            outcomes[one.target.index] = if one.used { Outcome::Changed } else { outcome };
+        }
+        if !kept.is_empty() {
+            self.give_back(kept).await;
+        }
+        Ok(())
+    }
+
+    /// Gives locks back by their names, which are this lease's own. What cannot be given back goes with the lease.
+    async fn give_back(&self, paths: Vec<Vec<u8>>) {
+        let delete = |path| Op::Delete { over: Over::Key(path), prev: false };
+        let txn = Txn { then: paths.into_iter().map(delete).collect(), ..Txn::default() };
+        let _ = self.store.txn("unlock", &txn, None, Again::Harmless).await;
+    }
+}
+
+fn held((path, revision): &Held) -> Compare {
+    Compare::key(path, CompareOp::Equal, Target::Create(*revision))
+}
