@@ -1100,7 +1100,7 @@ Register-ArgumentCompleter -Native -CommandName 'kvadm' -ScriptBlock {
             [CompletionResult]::new('--explain', '--explain', [CompletionResultType]::ParameterName, 'Why this object is kept, or would go, and who refers to it')
             [CompletionResult]::new('--print-schema', '--print-schema', [CompletionResultType]::ParameterName, 'Print a built-in schema [default: containerd]')
             [CompletionResult]::new('--guard', '--guard', [CompletionResultType]::ParameterName, 'What each removal compares: the objects, or their whole scope')
-            [CompletionResult]::new('--lock', '--lock', [CompletionResultType]::ParameterName, 'Hold this lock while looking for the last time and removing')
+            [CompletionResult]::new('--lock', '--lock', [CompletionResultType]::ParameterName, 'Wait for this lock, and hold it while looking once more and removing')
             [CompletionResult]::new('--roots', '--roots', [CompletionResultType]::ParameterName, 'Keys of objects that are roots although etcd does not say so, one a line')
             [CompletionResult]::new('--now', '--now', [CompletionResultType]::ParameterName, 'Judge what has expired as of this moment (RFC 3339); not later than now with --apply')
             [CompletionResult]::new('--skew', '--skew', [CompletionResultType]::ParameterName, 'How much clocks may differ: expired is what has been so for that long')

@@ -1071,7 +1071,7 @@ set edit:completion:arg-completer[kvadm] = {|@words|
             cand --explain 'Why this object is kept, or would go, and who refers to it'
             cand --print-schema 'Print a built-in schema [default: containerd]'
             cand --guard 'What each removal compares: the objects, or their whole scope'
-            cand --lock 'Hold this lock while looking for the last time and removing'
+            cand --lock 'Wait for this lock, and hold it while looking once more and removing'
             cand --roots 'Keys of objects that are roots although etcd does not say so, one a line'
             cand --now 'Judge what has expired as of this moment (RFC 3339); not later than now with --apply'
             cand --skew 'How much clocks may differ: expired is what has been so for that long'

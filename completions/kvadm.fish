@@ -1091,7 +1091,7 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcomma
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l print-schema -d 'Print a built-in schema [default: containerd]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l guard -d 'What each removal compares: the objects, or their whole scope' -r -f -a "object\t''
 scope\t''"
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l lock -d 'Hold this lock while looking for the last time and removing' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l lock -d 'Wait for this lock, and hold it while looking once more and removing' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l roots -d 'Keys of objects that are roots although etcd does not say so, one a line' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l now -d 'Judge what has expired as of this moment (RFC 3339); not later than now with --apply' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l skew -d 'How much clocks may differ: expired is what has been so for that long' -r

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::super::kind::{Kind, Sweep as Round};
 use super::Job;
+use super::sweeping::Sweeping;
 use super::tree::{Tree, look};
 use crate::commands::lock::acquire::{Ask, Patience, acquire};
 use crate::commands::tenure::{Tenure, seconds};
@@ -30,38 +31,6 @@ pub struct Metadata {
     sweeping: Option<Sweeping>,
     /// What was warned of: once is enough.
     warned: Vec<String>,
-}
-
-/// A sweep that is under way or over.
-struct Sweeping {
-    collector: Collector,
-    /// The object of each key that is to go.
-    objects: HashMap<Vec<u8>, ObjectId>,
-    begun: Instant,
-    took_ms: u64,
-}
-
-impl Sweeping {
-    /// What became of a candidate. One that the last look did not find has changed.
-    fn fate(&self, candidate: &Candidate) -> Fate {
-        let id = self.objects.get(&candidate.key);
-        id.and_then(|id| self.collector.sweep().fate(*id)).unwrap_or(Fate::Changed)
-    }
-
-    fn outcome(&self, candidate: &Candidate) -> Option<Outcome> {
-        Some(match self.fate(candidate) {
-            Fate::Waiting => return None,
-            Fate::Removed => Outcome::Removed,
-            Fate::Changed | Fate::Gone | Fate::HeldBack => Outcome::Changed,
-            Fate::Entangled => Outcome::Failed(format!(
-                "it rests on more facts, or lies around more objects, than the {MAX_TXN_OPS} that one transaction can compare"
-            )),
-            Fate::Failed => {
-                let why = self.objects.get(&candidate.key).and_then(|id| self.collector.failure(*id));
-                Outcome::Failed(why.unwrap_or("etcd did not do it").to_owned())
-            }
-        })
-    }
 }
 
 impl Metadata {
@@ -205,19 +174,20 @@ impl Kind for Metadata {
             looked?;
         }
         let Some(tree) = &self.tree else { return Err(Failure::new(Exit::Bug, "a sweep without a look")) };
-        let known = tree.marking.garbage(&tree.model);
-        let now: HashMap<Vec<u8>, (ObjectId, Facts)> = known
-            .into_iter()
-            .filter_map(|id| candidate(tree, store, id, Moment::default()).map(|one| (one.key, (id, one.facts))))
-            .collect();
-        let mut objects = HashMap::new();
-        for candidate in chosen.iter() {
-            if let Some((id, facts)) = now.get(&candidate.key)
-                && *facts == candidate.facts
-            {
-                objects.insert(candidate.key.clone(), *id);
+        let looked_again = self.held.is_some();
+        let mut objects: HashMap<Vec<u8>, ObjectId> = HashMap::with_capacity(chosen.len());
+        let mut known: HashMap<Vec<u8>, ObjectId> = HashMap::new();
+        for id in tree.marking.garbage(&tree.model) {
+            known.extend(tree.model.key(id).map(|key| (store.absolute(&key), id)));
+        }
+        for one in chosen.iter() {
+            let Some(id) = known.remove(&one.key) else { continue };
+            let same = || candidate(tree, store, id, Moment::default()).is_some_and(|now| now.facts == one.facts);
+            if !looked_again || same() {
+                objects.insert(one.key.clone(), id);
             }
         }
+        drop(known);
         let ids: Vec<ObjectId> = objects.values().copied().collect();
         if let Some(why) = self.emptied(tree, &ids) {
             return Err(Failure::conflict(format!("{why}; nothing was removed"))

@@ -2,6 +2,7 @@
 
 mod kind;
 mod roots;
+mod sweeping;
 mod tell;
 mod tree;
 
@@ -71,7 +72,7 @@ pub struct Args {
     /// What each removal compares: the objects, or their whole scope
     #[arg(long, value_name = "WHAT", value_parser = ["object", "scope"], default_value = "object")]
     guard: String,
-    /// Hold this lock while looking for the last time and removing
+    /// Wait for this lock, and hold it while looking once more and removing
     #[arg(long, value_name = "NAME")]
     lock: Option<OsString>,
     /// Keys of objects that are roots although etcd does not say so, one a line

@@ -1,0 +1,47 @@
+//! A sweep as the frame sees it: by candidates.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+
+use crate::gc::metadata::collect::Collector;
+use crate::gc::metadata::model::ObjectId;
+use crate::gc::metadata::sweep::Fate;
+use crate::gc::{Candidate, Outcome};
+use crate::kvstore::MAX_TXN_OPS;
+
+/// A sweep that is under way or over.
+pub struct Sweeping {
+    /// The transactions.
+    pub collector: Collector,
+    /// The object of each key that is to go.
+    pub objects: HashMap<Vec<u8>, ObjectId>,
+    /// When it began.
+    pub begun: Instant,
+    /// How long it took so far, in milliseconds.
+    pub took_ms: u64,
+}
+
+impl Sweeping {
+    /// What became of a candidate. One that the last look did not find has changed.
+    pub fn fate(&self, candidate: &Candidate) -> Fate {
+        let id = self.objects.get(&candidate.key);
+        id.and_then(|id| self.collector.sweep().fate(*id)).unwrap_or(Fate::Changed)
+    }
+
+    /// The same for the frame; `None` while it waits.
+    pub fn outcome(&self, candidate: &Candidate) -> Option<Outcome> {
+        Some(match self.fate(candidate) {
+            Fate::Waiting => return None,
+            Fate::Removed => Outcome::Removed,
+            Fate::Changed | Fate::Gone | Fate::HeldBack => Outcome::Changed,
+            Fate::Entangled => Outcome::Failed(format!(
+                "it rests on more facts, or lies around more objects, than the {MAX_TXN_OPS} that one transaction can compare"
+            )),
+            Fate::Failed => {
+                let why = self.objects.get(&candidate.key).and_then(|id| self.collector.failure(*id));
+                Outcome::Failed(why.unwrap_or("etcd did not do it").to_owned())
+            }
+        })
+    }
+}
