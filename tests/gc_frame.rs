@@ -99,7 +99,7 @@ fn a_plan_of_something_else_or_a_broken_one_is_refused() {
     gc(etcd, &prefix).args(["--since", "/no/such/plan"]).run().code(2).err_has("/no/such/plan");
     assert_eq!(left(etcd, &prefix), keys);
 
-    // Other leases in the same place are no plan either, and nobody writes over them.
+    // What is no plan is not written over.
     std::fs::write(&plan, "precious").unwrap();
     gc(etcd, &prefix).arg("--save").arg(&plan).run().code(2).out_empty().err_has("no plan");
     assert_eq!(std::fs::read_to_string(&plan).unwrap(), "precious");
@@ -182,9 +182,8 @@ fn compaction_between_look_and_removal_does_not_matter() {
     assert_eq!(left(&etcd, "/l/"), [""; 0]);
 }
 
-fn service(etcd: &Etcd, endpoint: &str, prefix: &str, plan: &Path) -> Running {
+fn service(endpoint: &str, prefix: &str, plan: &Path) -> Running {
     let command = Kvadm::new().env("KVADM_ENDPOINTS", endpoint).args(["gc", "locks", prefix, "--apply", "--yes"]);
-    let _ = etcd;
     command.args(["--every", "100ms", "-o", "json", "--op-timeout", "500ms", "--save"]).arg(plan).spawn()
 }
 
@@ -205,7 +204,7 @@ fn a_service_removes_in_the_second_round_and_outlives_its_store() {
     let plan = folder.path().join("plan");
     let endpoint = etcd.endpoint();
     etcd.stop();
-    let mut running = service(&etcd, &endpoint, "/l/", &plan);
+    let mut running = service(&endpoint, "/l/", &plan);
     let failed = next_round(&mut running, |_| true);
     assert_eq!((failed["round"].as_i64(), failed["looked_at"].as_i64()), (Some(1), Some(0)));
     assert!(failed["error"].as_str().unwrap().contains("no etcd endpoint could be reached"), "{failed}");
