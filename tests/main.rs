@@ -5,6 +5,7 @@
 mod allocate;
 mod allocate_check;
 mod allocate_read;
+mod allocate_storm;
 mod allocate_watch;
 mod auth;
 mod bulk;
