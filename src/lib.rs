@@ -14,6 +14,7 @@ pub mod error;
 pub mod kvstore;
 pub mod manual;
 pub mod output;
+pub mod proto;
 pub mod signal;
 
 use std::ffi::OsString;

@@ -15,6 +15,7 @@ pub mod watch;
 
 mod conditions;
 mod input;
+mod proto;
 mod select;
 mod tenure;
 
