@@ -916,3 +916,13 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l no-progress 
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+
+# Keys, lock names, leases, allocator keys and contexts come from kvadm itself, which asks the configured store.
+function __fish_kvadm_live
+    set -l words (commandline -opc)
+    set -l program $words[1]
+    set -e words[1]
+    command $program __complete $words (commandline -ct | string collect --allow-empty) 2>/dev/null </dev/null
+end
+
+complete -c kvadm -a '(__fish_kvadm_live)'

@@ -182,6 +182,18 @@ raw     the exact bytes of values, nothing added.
 On a terminal the default is table, else text. NO_COLOR is honoured. A closed pipe ends the
 program quietly.",
     ),
+    (
+        "COMPLETION",
+        "\
+'kvadm completions SHELL' prints a shell's script. In bash, zsh and fish it also completes what
+the store has: keys and prefixes, up to the next slash; the names of locks; leases; the
+allocator's keys (below --base); and the names that --context takes. The script asks kvadm, which
+asks the store by the options on the command line, the environment and the configuration. That
+takes at most 150ms and gives at most 200 candidates; what went wrong is not told, a password is
+never asked for, and keys that cannot be typed (not UTF-8, control characters) are left out. What
+lies below a level is not read, though up to etcd 3.6 the server counts it: below a prefix with
+several 100000 keys it may not answer in time.",
+    ),
     ("EXIT STATUS", EXIT_CODES),
 ];
 

@@ -1,6 +1,7 @@
 //! The verbs, one file each: `Args`, whose doc comments are help and man page, and `run`.
 
 pub mod allocate;
+pub mod complete;
 pub mod completions;
 pub mod config;
 pub mod delete;

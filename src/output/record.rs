@@ -174,7 +174,7 @@ pub enum RecordError {
     #[error("{0}_base64: {1}")]
     Base64(&'static str, base64::DecodeError),
     /// A value that is neither a text nor an object.
-    #[error("value: neither a text nor an object")]
+    #[error("not a record: value is neither a text nor an object")]
     Kind,
     /// An object where no message type is known for the key.
     #[error(
@@ -286,7 +286,10 @@ mod tests {
         assert_eq!(said(r#"{"key":"a","key_base64":"YQ==","value":""}"#), Err("needs either key or key_base64".into()));
         assert_eq!(said(r#"{"key":"","value":""}"#), Err("the key is empty".to_owned()));
         assert_eq!(said(r#"{"key":"a","value":"b","lease":"xyz"}"#), Err("'xyz' is no lease ID in hex".to_owned()));
-        assert_eq!(said(r#"{"key":"a","value":5}"#), Err("value: neither a text nor an object".to_owned()));
+        assert_eq!(
+            said(r#"{"key":"a","value":5}"#),
+            Err("not a record: value is neither a text nor an object".to_owned())
+        );
         assert!(said(r#"{"key":"a","value":{}}"#).is_err_and(|e| e.contains("no message type is given for this key")));
         assert!(said(r#"{"key_base64":"*","value":""}"#).is_err_and(|e| e.starts_with("key_base64: ")));
         assert!(said("[]").is_err() && said("{").is_err() && said("null").is_err());
