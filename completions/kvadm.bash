@@ -2811,7 +2811,7 @@ _kvadm() {
             return 0
             ;;
         kvadm__subcmd__delete)
-            opts="-c -o -q -v -h --prefix --all --from --to --dir --match --escape --if-rev --if-value --if-exists --if-locked --prev --save --atomic --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
+            opts="-c -o -q -v -h --prefix --all --from --to --dir --match --escape --if-rev --if-value --if-exists --if-locked --prev --proto --message --no-proto --save --atomic --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2846,6 +2846,25 @@ _kvadm() {
                     return 0
                     ;;
                 --if-locked)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proto)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3965,7 +3984,7 @@ _kvadm() {
             return 0
             ;;
         kvadm__subcmd__get)
-            opts="-c -o -q -v -h --rev --history --if-locked --escape --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
+            opts="-c -o -q -v -h --rev --history --if-locked --proto --message --no-proto --escape --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3980,6 +3999,25 @@ _kvadm() {
                     return 0
                     ;;
                 --if-locked)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proto)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -5214,7 +5252,7 @@ _kvadm() {
             return 0
             ;;
         kvadm__subcmd__list)
-            opts="-c -o -q -v -h --from --to --dir --match --escape --keys-only --count --limit --rev --sort --desc --with-leases --if-locked --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
+            opts="-c -o -q -v -h --from --to --dir --match --escape --keys-only --count --limit --rev --sort --desc --with-leases --proto --message --no-proto --if-locked --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5242,6 +5280,25 @@ _kvadm() {
                     ;;
                 --sort)
                     COMPREPLY=($(compgen -W "key create mod version value" -- "${cur}"))
+                    return 0
+                    ;;
+                --proto)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --message)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --if-locked)
@@ -5600,7 +5657,7 @@ _kvadm() {
             return 0
             ;;
         kvadm__subcmd__put)
-            opts="-c -o -q -v -h --file --from --create --update --if-rev --if-value --if-exists --if-different --if-locked --ttl --lease --keep-lease --hold --escape --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
+            opts="-c -o -q -v -h --file --from --create --update --if-rev --if-value --if-exists --if-different --if-locked --ttl --lease --keep-lease --hold --proto --message --no-proto --escape --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5657,6 +5714,25 @@ _kvadm() {
                     return 0
                     ;;
                 --lease)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proto)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6016,12 +6092,31 @@ _kvadm() {
             return 0
             ;;
         kvadm__subcmd__txn)
-            opts="-c -o -q -v -h --if-locked --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
+            opts="-c -o -q -v -h --proto --message --no-proto --if-locked --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --proto)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --if-locked)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -6195,7 +6290,7 @@ _kvadm() {
             return 0
             ;;
         kvadm__subcmd__watch)
-            opts="-c -o -q -v -h --exact --dir --match --escape --rev --list --sync --resume --prev --keys-only --only --count --until --timeout --exec --on-error --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
+            opts="-c -o -q -v -h --exact --dir --match --escape --rev --list --sync --resume --prev --keys-only --only --count --until --timeout --proto --message --no-proto --exec --on-error --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -6241,6 +6336,25 @@ _kvadm() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proto)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -6423,4 +6537,63 @@ if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERS
     complete -F _kvadm -o nosort -o bashdefault -o default kvadm
 else
     complete -F _kvadm -o bashdefault -o default kvadm
+fi
+
+# Keys, lock names, leases, allocator keys and contexts come from kvadm itself, which asks the configured store.
+_kvadm_live() {
+    local line="${COMP_LINE:0:${COMP_POINT:-0}}" breaks="${COMP_WORDBREAKS//[\"\'[:space:]]/}"
+    local word cur open prefix="" found candidate i
+    local -a words=()
+    # Words that bash has split at : and = are joined again.
+    for ((i = 1; i <= COMP_CWORD; i++)); do
+        [[ $i -eq 1 && -n "$line" ]] && line="${line#*"${COMP_WORDS[0]}"}"
+        word="${COMP_WORDS[i]}"
+        if [[ ${#words[@]} -gt 0 && -n "$COMP_LINE" && "$line" != [[:space:]]* ]]; then
+            words[${#words[@]}-1]+="$word"
+        else
+            words+=("$word")
+        fi
+        line="${line#"${line%%[![:space:]]*}"}"
+        line="${line#"$word"}"
+    done
+    cur="${words[${#words[@]}-1]}"
+    [[ "$cur" == [\"\']* ]] && open=1
+    for i in "${!words[@]}"; do
+        words[i]="${words[i]//[\"\'\\]/}"
+    done
+    cur="${words[${#words[@]}-1]}"
+    found="$("${COMP_WORDS[0]}" __complete "${words[@]}" 2>/dev/null </dev/null)" || return 1
+    # Only what stands behind the last break is replaced.
+    if [[ -z "$open" ]]; then
+        for ((i = ${#cur}; i > 0; i--)); do
+            if [[ "$breaks" == *"${cur:i-1:1}"* ]]; then
+                prefix="${cur:0:i}"
+                break
+            fi
+        done
+    fi
+    COMPREPLY=()
+    while IFS= read -r candidate; do
+        [[ -n "$candidate" ]] || continue
+        if [[ -z "$open" ]]; then
+            printf -v candidate '%q' "${candidate#"$prefix"}"
+        fi
+        COMPREPLY+=("$candidate")
+    done <<<"$found"
+    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+        [[ ${#COMPREPLY[@]} -gt 0 && "${COMPREPLY[0]}" == */ ]] && compopt -o nospace 2>/dev/null
+        # No key is no reason to offer files.
+        compopt +o default +o bashdefault 2>/dev/null
+    fi
+    return 0
+}
+
+_kvadm_live_first() {
+    [[ ${COMP_CWORD} -gt 0 ]] && _kvadm_live || _kvadm "$@"
+}
+
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -F _kvadm_live_first -o nosort -o bashdefault -o default kvadm
+else
+    complete -F _kvadm_live_first -o bashdefault -o default kvadm
 fi

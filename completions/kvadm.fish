@@ -75,6 +75,8 @@ complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "completions" -d 'Print 
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l rev -d 'As it was at this revision' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l history -d 'The key\'s earlier values too, newest first: at most N, or as far as compaction allows' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l if-locked -d 'Only while this lock is held; without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l proto -d 'Values are messages of this descriptor set (\'protoc --include_imports -o FILE\'), in place of the config\'s proto' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l message -d 'The full name of the message that each value is' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
@@ -101,6 +103,7 @@ raw\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l no-proto -d 'Values are bytes, whatever the config\'s proto says'
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -s q -l quiet -d 'No notes and no warnings'
@@ -117,6 +120,8 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-exists -d 'Only i
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-locked -d 'Only while this lock is held; without a value, the one in KVADM_LOCK' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l ttl -d 'Let the key live so long, on a lease of its own' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l lease -d 'Attach the key to this lease' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l proto -d 'Values are messages of this descriptor set (\'protoc --include_imports -o FILE\'), in place of the config\'s proto' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l message -d 'The full name of the message that each value is' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l endpoints -d 'Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]' -r
@@ -148,6 +153,7 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l update -d 'Only if t
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-different -d 'Write only if the value (and the --lease) differ; says whether it wrote'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l keep-lease -d 'Keep the lease that the key has'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l hold -d 'Keep the key while CMD runs, or until a signal: restored if somebody deletes it, gone at the end'
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l no-proto -d 'Values are bytes, whatever the config\'s proto says'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -s q -l quiet -d 'No notes and no warnings'
@@ -164,6 +170,8 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l if-rev -d 'Only i
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l if-value -d 'Only if the key has this value' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l if-exists -d 'Only if this other key is there' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l if-locked -d 'Only while this lock is held; without a value, the one in KVADM_LOCK' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l proto -d 'Values are messages of this descriptor set (\'protoc --include_imports -o FILE\'), in place of the config\'s proto' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l message -d 'The full name of the message that each value is' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l save -d 'Keep what is deleted in this new file, as records that \'put --from\' restores' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
@@ -195,6 +203,7 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l all -d 'Needed fo
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l dir -d 'Append the missing / to the prefix: /a means /a/, and not /ab'
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l escape -d 'Decode \\xNN, \\n, \\t, \\r, \\0 and \\\\ in keys, prefixes and range ends'
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l prev -d 'Print the records that went'
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l no-proto -d 'Values are bytes, whatever the config\'s proto says'
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l atomic -d 'A range in one single request; neighbours wait for all of it'
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -s q -l quiet -d 'No notes and no warnings'
@@ -213,6 +222,8 @@ create\t'The revision of the creation'
 mod\t'The revision of the last change'
 version\t'The number of changes'
 value\t'The value\'s bytes'"
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l proto -d 'Values are messages of this descriptor set (\'protoc --include_imports -o FILE\'), in place of the config\'s proto' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l message -d 'The full name of the message that each value is' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l if-locked -d 'Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
@@ -246,6 +257,7 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l keys-only -d 'Keys 
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l count -d 'Only how many there are'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l desc -d 'Largest first; holds the whole listing in memory, or --limit of it'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l with-leases -d 'With each lease\'s granted TTL in seconds, so that \'put --from\' grants it again'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l no-proto -d 'Values are bytes, whatever the config\'s proto says'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s q -l quiet -d 'No notes and no warnings'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
@@ -267,6 +279,8 @@ deleted\t'A key was deleted'
 list-done\t'--list has told all keys'
 in-sync\t'--sync has told all keys'"
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l timeout -d 'End with 1 after this time; what is being told is told to its end' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l proto -d 'Values are messages of this descriptor set (\'protoc --include_imports -o FILE\'), in place of the config\'s proto' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l message -d 'The full name of the message that each value is' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l on-error -d 'What a failing CMD means: stop ends with 6 and leaves the place before the event' -r -f -a "stop\t'End with 6'
 continue\t'Say so on stderr and go on'"
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
@@ -301,6 +315,7 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l list -d 'First the
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l sync -d 'Keep in sync: first the keys that are there, then what changes, after a compaction the true differences; status records say wait-for-datastore, resync-in-progress and in-sync'
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l prev -d 'With the value before each change, as far as compaction allows'
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l keys-only -d 'Keys without their values'
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l no-proto -d 'Values are bytes, whatever the config\'s proto says'
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l exec -d 'Run CMD for each change instead of printing it: one at a time and in order, the value on its stdin, the rest in KVADM_EVENT, KVADM_EVENT_KEY (escaped), _KEY_RAW, _REV, _CREATE_REV, _VERSION and _LEASE'
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -s q -l quiet -d 'No notes and no warnings'
@@ -1184,6 +1199,8 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l no-progress -d '
 complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l proto -d 'Values are messages of this descriptor set (\'protoc --include_imports -o FILE\'), in place of the config\'s proto' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l message -d 'The full name of the message that each value is' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l if-locked -d 'Only while this lock is held: a lost lock does not run the else branch; without a value, the one in KVADM_LOCK' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s c -l config -l etcd-config -d 'The YAML etcd config, Ligato\'s or clientv3\'s [env: ETCD_CONFIG]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l context -d 'Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]' -r
@@ -1211,6 +1228,7 @@ raw\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l no-proto -d 'Values are bytes, whatever the config\'s proto says'
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s q -l quiet -d 'No notes and no warnings'
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -s v -l verbose -d 'Say more: -v what is decided, -vv every request (never values)'
@@ -1322,3 +1340,18 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l no-progress 
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l yes -d 'Do not ask before something that cannot be undone'
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+
+# Keys, lock names, leases, allocator keys and contexts come from kvadm itself, which asks the configured store.
+function __fish_kvadm_live
+    set -l words (commandline -opc)
+    set -l program $words[1]
+    set -e words[1]
+    set -l current (commandline -ct | string collect --allow-empty)
+    # fish itself puts back the option in front of =.
+    command $program __complete $words "$current" 2>/dev/null </dev/null | string replace -r -- '^--[a-z-]+=' ''
+end
+
+complete -c kvadm -a '(__fish_kvadm_live)'
+for option in base context exact from if-exists lease prefix to
+    complete -c kvadm -l $option -r -a '(__fish_kvadm_live)'
+end

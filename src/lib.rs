@@ -15,6 +15,7 @@ pub mod gc;
 pub mod kvstore;
 pub mod manual;
 pub mod output;
+pub mod proto;
 pub mod signal;
 
 use std::ffi::OsString;
@@ -36,7 +37,7 @@ pub fn command() -> clap::Command {
 /// Runs the program on these arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(code) = child::internal(&args) {
+    if let Some(code) = child::internal(&args).or_else(|| commands::complete::internal(&args)) {
         return code;
     }
     let cli = match command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {

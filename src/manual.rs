@@ -39,7 +39,7 @@ A file that is named but missing or bad is an error.
   auto-compact               period of 'compact --every'
   namespace, qps, output     as the options of the same name
   lock-ttl                   TTL of a lock's lease (25s)
-  proto                      list of {prefix, file, message}: how values are decoded
+  proto                      list of {prefix, file, message}: see PROTOBUF VALUES
 
 Durations: a bare number is nanoseconds, as in Go; a text is 300ms, 5s, 1h30m. Unknown keys
 are warned of, or refused with --strict-config.
@@ -82,7 +82,9 @@ revisions, versions and counts are numbers. What is absent is left out.
                    create_revision, mod_revision, version, lease; a deleted key has no value,
                    and mod_revision is that of its deletion, absent where --sync found the
                    key gone after a compaction; list-done, with revision; status, with
-                   status (wait-for-datastore, resync-in-progress, in-sync) and revision
+                   status (wait-for-datastore, resync-in-progress, in-sync) and revision;
+                   error, with key, error, field and mod_revision: a value of the event
+                   before it is no such message
   status           health, quorum, quorum_ms, cluster, revision, complaints, members: endpoint,
                    name, health, latency_ms, version, db_size, in_use, quota, role, term,
                    index, applied, revision, id, leader, learner, alarms
@@ -127,6 +129,33 @@ revisions, versions and counts are numbers. What is absent is left out.
 
 What 'list -o json' prints, 'put --from' takes. An error is one object on stderr: error,
 caused_by, hints, exit_code.",
+    ),
+    (
+        "PROTOBUF VALUES",
+        "\
+get, list, watch, txn and 'delete --prev' show a value as JSON, and put, 'put --from', txn and
+--if-value make such a value of JSON, where its message type is known: --proto FILE --message
+PKG.TYPE is for all keys; else the longest matching prefix of the config's section is:
+
+  proto:
+    - {prefix: /phonebook/, file: contact.desc, message: phonebook.Contact}
+
+FILE is a descriptor set: protoc --include_imports -o FILE x.proto. In the config ~ and a path
+relative to its folder are understood; a prefix is behind the namespace. --no-proto ignores the
+section. The JSON is protobuf's own mapping with the names of the .proto file: fields that are not
+set are left out, integers of 64 bits are texts, enums go by name, bytes are base64. On the way in
+a field's JSON name will do as well; what does not fit is wrong usage, and the field is named.
+
+In JSON and YAML 'value' is then the message itself, a mapping, and 'put --from' and txn encode a
+mapping by the same rules (a text is always the bytes). That is so only where the very same bytes
+come out of it again; else (fields that the type does not know, maps or fields in another order,
+types whose JSON is no mapping) 'value' or 'value_base64' has the bytes, which 'put --from' takes,
+and 'value_decoded' shows the message and is not read. Maps are written by key.
+
+A value that is no such message, or whose descriptor set cannot be read, is shown as bytes with a
+warning; of fields that the type does not know a warning tells too. 'watch' tells the event with
+the bytes and an error record behind it, which --count does not count, and goes on. -o raw,
+'watch --exec' and 'delete --save' have the bytes as they are.",
     ),
     (
         "WATCHING",
@@ -235,6 +264,18 @@ json    see above.    yaml    the same fields, a document each.
 raw     the exact bytes of values, nothing added.
 On a terminal the default is table, else text. NO_COLOR is honoured. A closed pipe ends the
 program quietly.",
+    ),
+    (
+        "COMPLETION",
+        "\
+'kvadm completions SHELL' prints a shell's script. In bash, zsh and fish it also completes what
+the store has: keys and prefixes, up to the next slash; the names of locks; leases; the
+allocator's keys (below --base); and the names that --context takes. The script asks kvadm, which
+asks the store by the options on the command line, the environment and the configuration. That
+takes at most 150ms and gives at most 200 candidates; what went wrong is not told, a password is
+never asked for, and keys that cannot be typed (not UTF-8, control characters) are left out. What
+lies below a level is not read, though up to etcd 3.6 the server counts it: below a prefix with
+several 100000 keys it may not answer in time.",
     ),
     ("EXIT STATUS", EXIT_CODES),
 ];

@@ -17,9 +17,8 @@ fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
         (Shell::Elvish, "kvadm.elv"),
         (Shell::PowerShell, "_kvadm.ps1"),
     ] {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut kvadm::command(), "kvadm", &mut script);
-        files.insert(Path::new("completions").join(name), script);
+        let script = kvadm::commands::completions::script(shell);
+        files.insert(Path::new("completions").join(name), script.into_bytes());
     }
     let mut command = shown(kvadm::command());
     command.build();

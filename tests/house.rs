@@ -45,6 +45,8 @@ fn libraries_are_named_in_their_rooms_only() {
     only_in("serde_yaml::", &["config", "output/yaml.rs", "gc/metadata/schema/document.rs"]);
     only_in("comfy_table", &["output/table.rs"]);
     only_in("indicatif", &["output/progress.rs"]);
+    only_in("prost_reflect", &["proto/"]);
+    only_in("crate::proto::", &["commands/", "output/"]);
     only_in("clap", &["cli/", "commands/", "lib.rs", "manual.rs"]);
     only_in("anyhow", &["commands/", "error.rs"]);
 }
@@ -67,6 +69,17 @@ fn imports_point_one_way() {
             }
             "output" => &["crate::cli", "crate::commands", "crate::context", "crate::config", "crate::error"],
             "config" => &["crate::cli", "crate::commands", "crate::context", "crate::output", "crate::error"],
+            "proto" => &[
+                "crate::cli",
+                "crate::commands",
+                "crate::context",
+                "crate::config",
+                "crate::output",
+                "crate::error",
+                "crate::kvstore",
+                "std::fs",
+                "std::io",
+            ],
             "context.rs" | "error.rs" | "signal.rs" => &["crate::cli", "crate::commands"],
             _ => &[],
         };

@@ -34,6 +34,7 @@ mod lock_faults;
 mod long_listings;
 mod lost_answers;
 mod output;
+mod proto;
 mod put;
 mod roundtrip;
 mod signals;

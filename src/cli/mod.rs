@@ -1,5 +1,6 @@
 //! The grammar of the command line. Parsing only: nothing here does I/O.
 
+pub mod complete;
 mod global;
 pub mod usage;
 mod value;

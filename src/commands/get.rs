@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::cli::{KeyText, parse_lock_token, parse_revision};
+use crate::commands::proto::Proto;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Refusal, Revision};
@@ -33,6 +34,8 @@ pub struct Args {
     #[allow(clippy::option_option)]
     if_locked: Option<Option<OsString>>,
     #[command(flatten)]
+    proto: Proto,
+    #[command(flatten)]
     text: KeyText,
 }
 
@@ -44,6 +47,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let keys = args.keys.iter().map(|key| args.text.key(key)).collect::<Result<Vec<_>, _>>()?;
     let guard = parse_lock_token(args.if_locked.as_ref())?;
     let rev = args.rev.unwrap_or(0);
+    args.proto.show(ctx)?;
     if let Some(most) = args.history {
         return match keys.as_slice() {
             [key] => history(ctx, key, rev, most).await,

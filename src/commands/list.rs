@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 
 use crate::cli::{parse_lock_token, parse_revision};
+use crate::commands::proto::Proto;
 use crate::commands::select::{Filter, Selection};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -47,6 +48,8 @@ pub struct Args {
     /// With each lease's granted TTL in seconds, so that 'put --from' grants it again
     #[arg(long, conflicts_with = "keys_only", help_heading = "What to show")]
     with_leases: bool,
+    #[command(flatten)]
+    proto: Proto,
     /// Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
@@ -77,6 +80,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let filter = args.selection.filter()?;
     let guard = parse_lock_token(args.if_locked.as_ref())?;
     let rev = args.rev.unwrap_or(0);
+    args.proto.show(ctx)?;
     if args.count && filter.is_none() {
         let counted = ctx.store().count(&range, rev, guard.as_ref()).await?;
         ctx.out.one(&Count { count: counted.count, revision: counted.revision })?;

@@ -2,6 +2,7 @@
 
 pub mod allocate;
 pub mod compact;
+pub mod complete;
 pub mod completions;
 pub mod config;
 pub mod delete;
@@ -17,6 +18,7 @@ pub mod watch;
 
 mod conditions;
 mod input;
+mod proto;
 mod select;
 mod tenure;
 

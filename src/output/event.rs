@@ -2,8 +2,9 @@
 
 use std::io;
 
+use super::decode::Fault;
 use super::record::{Field, Record, Value, always, data};
-use super::{Format, Out};
+use super::{Format, Out, Sink};
 use crate::kvstore::{KeyValue, Revision};
 
 /// What happened to a key.
@@ -93,7 +94,36 @@ impl Out {
         if self.shared.format == Format::Raw && !valued {
             return Ok(());
         }
-        self.one(record)
+        let Some(translated) = self.translated(record) else { return self.one(record) };
+        let mut sink = Sink::plain(self);
+        sink.write(&translated)?;
+        for fault in &translated.faults {
+            match fault.fatal {
+                true => sink.write(&FaultRow { fault, record })?,
+                false => self.complain(std::slice::from_ref(fault)),
+            }
+        }
+        sink.finish()
+    }
+}
+
+/// A value of the event before it that is no such message.
+struct FaultRow<'a> {
+    fault: &'a Fault,
+    record: &'a dyn Record,
+}
+
+impl Record for FaultRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("event", Value::Str("error")));
+        visit(always("key", Value::Bytes(&self.fault.key)));
+        visit(always("error", Value::Str(&self.fault.what)));
+        visit(data("field", Value::Str(self.fault.field)));
+        self.record.fields(&mut |field| {
+            if field.name == "mod_revision" {
+                visit(field);
+            }
+        });
     }
 }
 

@@ -31,18 +31,15 @@ fn object(out: &mut Vec<u8>, record: &dyn Record) {
 }
 
 fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
-    if let Value::Bytes(bytes) = value {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => {
-                key(out, name, "");
-                string(out, text);
-            }
-            Err(_) => {
-                key(out, name, "_base64");
-                string(out, &STANDARD.encode(bytes));
-            }
+    match value {
+        Value::Bytes(plain) => return bytes(out, name, plain),
+        Value::Decoded { bytes: plain, exact: false, json } => {
+            bytes(out, name, plain);
+            out.push(b',');
+            key(out, name, "_decoded");
+            return any(out, json);
         }
-        return;
+        _ => {}
     }
     key(out, name, "");
     // Writing to a vector cannot fail.
@@ -64,8 +61,56 @@ fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
             list(out, records.iter(), |out, record| object(out, *record));
             Ok(())
         }
+        Value::Decoded { json, .. } => {
+            any(out, json);
+            Ok(())
+        }
         Value::Bytes(_) | Value::Absent => Ok(()),
     };
+}
+
+fn bytes(out: &mut Vec<u8>, name: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            key(out, name, "");
+            string(out, text);
+        }
+        Err(_) => {
+            key(out, name, "_base64");
+            string(out, &STANDARD.encode(bytes));
+        }
+    }
+}
+
+/// Appends any JSON on one line, its texts as [`string`] writes them.
+pub(super) fn any(out: &mut Vec<u8>, json: &serde_json::Value) {
+    match json {
+        serde_json::Value::String(text) => string(out, text),
+        serde_json::Value::Array(items) => list(out, items.iter(), any),
+        serde_json::Value::Object(fields) => {
+            out.push(b'{');
+            for (index, (name, value)) in fields.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                string(out, name);
+                out.push(b':');
+                any(out, value);
+            }
+            out.push(b'}');
+        }
+        // Writing to a vector cannot fail.
+        plain => {
+            let _ = write!(out, "{plain}");
+        }
+    }
+}
+
+/// Any JSON as a text on one line.
+pub(super) fn text(json: &serde_json::Value) -> String {
+    let mut out = Vec::new();
+    any(&mut out, json);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut one: impl FnMut(&mut Vec<u8>, T)) {

@@ -4,6 +4,7 @@ mod allocated;
 mod allocations;
 pub mod answers;
 pub mod bytes;
+mod decode;
 mod event;
 mod gc;
 pub mod json;
@@ -22,7 +23,8 @@ mod yaml;
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, FoundRow, IdRow, KeyOfRow, NodeRow, ProblemRow};
@@ -39,10 +41,14 @@ pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Va
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 
+use crate::proto::Codec;
+use decode::{Fault, Translated};
 use progress::Slot;
 
 /// What is written before it goes to the operating system.
 const BUFFER: usize = 64 << 10;
+/// Values that cannot be decoded are warned of one by one so many times.
+const SHOWN_FAULTS: u64 = 10;
 
 /// What the user said when asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +112,9 @@ struct Shared {
     bars: bool,
     stdout: Mutex<Stdout>,
     slot: Slot,
+    codec: OnceLock<Arc<Codec>>,
+    /// How many values could not be decoded.
+    faults: AtomicU64,
 }
 
 struct Stdout {
@@ -171,6 +180,8 @@ impl Out {
                 slot: terminal.then(|| Arc::clone(&slot)),
             }),
             slot,
+            codec: OnceLock::new(),
+            faults: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -196,6 +207,13 @@ impl Out {
     /// The stream is closed or full.
     pub fn value(&self, record: &crate::kvstore::KeyValue) -> io::Result<()> {
         let value = &record.value;
+        if let Some(translated) = self.translated(record).filter(|_| !self.is_data()) {
+            self.complain(&translated.faults);
+            if let Some(json) = translated.json() {
+                let text = json::text(json) + "\n";
+                return self.bytes(sanitize::sanitize(text.as_bytes(), true).as_bytes());
+            }
+        }
         match self.shared.format {
             Format::Json | Format::Yaml | Format::Raw => self.one(record),
             Format::Text | Format::Table if self.shared.terminal => {
@@ -209,6 +227,36 @@ impl Out {
         }
     }
 
+    /// From here on values are decoded, except in raw.
+    pub fn decode_with(&self, codec: Arc<Codec>) {
+        // Whoever came first has read the same command line.
+        let _ = self.shared.codec.set(codec);
+    }
+
+    fn translated<'a>(&self, record: &'a dyn Record) -> Option<Translated<'a>> {
+        let codec = self.shared.codec.get().filter(|_| self.shared.format != Format::Raw)?;
+        Some(Translated::of(record, codec))
+    }
+
+    /// Warns of values that are not shown as messages, or not whole; of a few, not of a million.
+    fn complain(&self, faults: &[Fault]) {
+        for fault in faults {
+            match self.shared.faults.fetch_add(1, Ordering::Relaxed) {
+                n if n < SHOWN_FAULTS => {
+                    let end = if fault.fatal { "it is shown as bytes" } else { "they are not shown" };
+                    self.warn(&format!("{} of {}: {}: {end}", fault.field, bytes::escape(&fault.key), fault.what));
+                }
+                SHOWN_FAULTS => self.warn("more values cannot be decoded, or not wholly; they are not named"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether programs read the answer, field by field.
+    fn is_data(&self) -> bool {
+        matches!(self.shared.format, Format::Json | Format::Yaml)
+    }
+
     /// Begins many records.
     pub fn stream(&self) -> Sink {
         Sink::new(self)
@@ -219,11 +267,14 @@ impl Out {
     /// # Errors
     /// The stream is closed or full.
     pub fn report(&self, report: &dyn Report) -> io::Result<()> {
-        if matches!(self.shared.format, Format::Json | Format::Yaml) {
+        if self.is_data() {
             let mut line = Vec::new();
+            let translated = self.translated(report);
+            self.complain(translated.as_ref().map_or(&[], |translated| &translated.faults));
+            let record: &dyn Record = translated.as_ref().map_or(report, |translated| translated);
             match self.shared.format {
-                Format::Yaml => yaml::document(&mut line, report),
-                _ => json::line(&mut line, report),
+                Format::Yaml => yaml::document(&mut line, record),
+                _ => json::line(&mut line, record),
             }
             self.bytes(&line)?;
             return self.flush();

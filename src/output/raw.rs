@@ -6,7 +6,7 @@ use super::record::{Record, Value};
 pub fn value(out: &mut Vec<u8>, record: &dyn Record) -> bool {
     let mut found = false;
     record.fields(&mut |field| {
-        if let ("value", Value::Bytes(bytes)) = (field.name, &field.value) {
+        if let ("value", Value::Bytes(bytes) | Value::Decoded { bytes, .. }) = (field.name, &field.value) {
             out.extend_from_slice(bytes);
             found = true;
         }

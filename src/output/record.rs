@@ -6,6 +6,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::kvstore::{KeyValue, LeaseId};
+use crate::proto::Codec;
 
 /// One answer, or one line of many: named fields in a fixed order. Names are a contract: they only ever grow.
 pub trait Record {
@@ -38,6 +39,16 @@ pub enum Show {
 pub enum Value<'a> {
     /// Bytes: text if they are UTF-8; else `<name>_base64`.
     Bytes(&'a [u8]),
+    /// Bytes that were decoded. JSON has the object itself where the same bytes come out of it again; else the bytes as
+    /// above, and the object beside them as `<name>_decoded`.
+    Decoded {
+        /// What they say.
+        json: &'a serde_json::Value,
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Whether they come out of it again.
+        exact: bool,
+    },
     /// Text.
     Str(&'a str),
     /// A count, revision or version.
@@ -162,6 +173,17 @@ pub enum RecordError {
     /// Bad base64.
     #[error("{0}_base64: {1}")]
     Base64(&'static str, base64::DecodeError),
+    /// A value that is neither a text nor an object.
+    #[error("not a record: value is neither a text nor an object")]
+    Kind,
+    /// An object where no message type is known for the key.
+    #[error(
+        "value: an object, and no message type is given for this key (--proto and --message, or the config's proto)"
+    )]
+    NoMessage,
+    /// An object that is no such message.
+    #[error("value: {0}")]
+    Encode(String),
     /// An empty key.
     #[error("the key is empty")]
     EmptyKey,
@@ -174,24 +196,32 @@ pub enum RecordError {
 struct Line {
     key: Option<String>,
     key_base64: Option<String>,
-    value: Option<String>,
+    value: Option<serde_json::Value>,
     value_base64: Option<String>,
     lease: Option<String>,
     ttl: Option<i64>,
 }
 
 impl RecordIn {
-    /// Reads one line.
+    /// Reads one line. A value that is a text is the value's bytes; an object is encoded.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn parse(line: &[u8]) -> Result<Self, RecordError> {
+    pub fn parse(line: &[u8], codec: &Codec) -> Result<Self, RecordError> {
         let line: Line = serde_json::from_slice(line)?;
         let key = either("key", line.key, line.key_base64)?;
         if key.is_empty() {
             return Err(RecordError::EmptyKey);
         }
-        let value = either("value", line.value, line.value_base64)?;
+        let value = match (line.value, line.value_base64) {
+            (Some(serde_json::Value::String(text)), None) => text.into_bytes(),
+            (Some(object @ serde_json::Value::Object(_)), None) => {
+                let encoded = codec.encode(&key, &object).ok_or(RecordError::NoMessage)?;
+                encoded.map_err(RecordError::Encode)?
+            }
+            (Some(_), None) => return Err(RecordError::Kind),
+            (other, encoded) => either("value", other.map(|_| String::new()), encoded)?,
+        };
         let lease = match line.lease {
             None => None,
             Some(text) => match text.parse::<LeaseId>() {
@@ -244,18 +274,23 @@ mod tests {
             let mut line = Vec::new();
             json::line(&mut line, &Leased { kv: &kv, ttl });
             prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
-            let read = RecordIn::parse(&line).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            let read = RecordIn::parse(&line, &Codec::default()).map_err(|e| TestCaseError::fail(e.to_string()))?;
             prop_assert_eq!(read, RecordIn { key, value, lease, ttl });
         }
     }
 
     #[test]
     fn what_is_no_record_says_why() {
-        let said = |line: &str| RecordIn::parse(line.as_bytes()).map_err(|e| e.to_string());
+        let said = |line: &str| RecordIn::parse(line.as_bytes(), &Codec::default()).map_err(|e| e.to_string());
         assert_eq!(said(r#"{"key":"a"}"#), Err("needs either value or value_base64".to_owned()));
         assert_eq!(said(r#"{"key":"a","key_base64":"YQ==","value":""}"#), Err("needs either key or key_base64".into()));
         assert_eq!(said(r#"{"key":"","value":""}"#), Err("the key is empty".to_owned()));
         assert_eq!(said(r#"{"key":"a","value":"b","lease":"xyz"}"#), Err("'xyz' is no lease ID in hex".to_owned()));
+        assert_eq!(
+            said(r#"{"key":"a","value":5}"#),
+            Err("not a record: value is neither a text nor an object".to_owned())
+        );
+        assert!(said(r#"{"key":"a","value":{}}"#).is_err_and(|e| e.contains("no message type is given for this key")));
         assert!(said(r#"{"key_base64":"*","value":""}"#).is_err_and(|e| e.starts_with("key_base64: ")));
         assert!(said("[]").is_err() && said("{").is_err() && said("null").is_err());
     }

@@ -28,6 +28,16 @@ impl Sink {
     /// # Errors
     /// The stream is closed or full.
     pub fn push(&mut self, record: &dyn Record) -> io::Result<()> {
+        match self.out.translated(record) {
+            Some(translated) => {
+                self.out.complain(&translated.faults);
+                self.write(&translated)
+            }
+            None => self.write(record),
+        }
+    }
+
+    pub(super) fn write(&mut self, record: &dyn Record) -> io::Result<()> {
         let mut stdout = self.out.stdout();
         let stdout = &mut *stdout;
         match (self.out.shared.format, &mut self.layout) {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::json;
 use super::progress::human_bytes;
 use super::record::{Record, Show, Value};
 use super::sanitize::sanitize;
@@ -167,6 +168,7 @@ fn cell(value: &Value<'_>) -> Cell {
             let head = &bytes[..bytes.len().min(LONGEST)];
             cut(&sanitize(head, false), if head.len() < bytes.len() { LONGEST - 1 } else { usize::MAX }).into_owned()
         }
+        Value::Decoded { json, .. } => sanitize(json::text(json).as_bytes(), false).into_owned(),
         Value::Str(text) => sanitize(text.as_bytes(), false).into_owned(),
         Value::Size(bytes) => human_bytes(*bytes),
         other => {

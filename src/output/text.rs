@@ -1,6 +1,7 @@
 //! Text: one record a line, tab separated, escaped so that a line is always one record.
 
 use super::bytes::escape_into;
+use super::json;
 use super::record::{Record, Show, Value};
 
 /// Appends the record's fields for text as one line.
@@ -22,6 +23,7 @@ pub fn line(out: &mut String, record: &dyn Record) {
 pub fn value(out: &mut String, value: &Value<'_>) {
     match value {
         Value::Bytes(bytes) => escape_into(out, bytes),
+        Value::Decoded { json, .. } => escape_into(out, json::text(json).as_bytes()),
         Value::Str(text) => escape_into(out, text.as_bytes()),
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Uint(number) | Value::Size(number) => out.push_str(&number.to_string()),

@@ -50,10 +50,22 @@ fn pad(out: &mut Vec<u8>, indent: usize) {
     out.resize(out.len() + indent, b' ');
 }
 
-/// A text with JSON's escapes, a number, a list in brackets.
+/// A text with JSON's escapes, a number, a list or a mapping in brackets.
 fn scalar(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::String(text) => json::string(out, text),
+        Value::Object(fields) => {
+            out.push(b'{');
+            for (index, (name, value)) in fields.iter().enumerate() {
+                if index > 0 {
+                    out.extend_from_slice(b", ");
+                }
+                json::string(out, name);
+                out.extend_from_slice(b": ");
+                scalar(out, value);
+            }
+            out.push(b'}');
+        }
         Value::Array(items) => {
             out.push(b'[');
             for (index, item) in items.iter().enumerate() {

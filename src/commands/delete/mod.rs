@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::cli::{bytes_of, parse_lock_token, parse_revision};
 use crate::commands::conditions::Conditions;
+use crate::commands::proto::{Proto, encoded};
 use crate::commands::select::Selection;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -55,6 +56,8 @@ pub struct Args {
     /// Print the records that went
     #[arg(long)]
     prev: bool,
+    #[command(flatten)]
+    proto: Proto,
     /// Keep what is deleted in this new file, as records that 'put --from' restores
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     save: Option<PathBuf>,
@@ -70,11 +73,16 @@ pub struct Args {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let text = args.selection.text;
     let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let codec = args.proto.show(ctx)?;
+    let expected = match (&args.if_value, args.keys.as_slice()) {
+        (Some(value), [key]) => Some(encoded(&codec, &text.key(key)?, bytes_of(value), "--if-value")?),
+        (value, _) => value.as_deref().map(bytes_of),
+    };
     let conditions = Conditions {
         create: false,
         update: false,
         revision: args.if_rev,
-        value: args.if_value.as_deref().map(bytes_of),
+        value: expected,
         other: args.if_exists.as_deref().map(|key| text.key(key)).transpose()?,
     };
     if args.keys.is_empty() {

@@ -1,7 +1,7 @@
 //! `put --from`: loading records in bulk.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, LeaseId, LockGuard, Store};
 use crate::output::{LoadAnswer, Progress, RecordIn};
+use crate::proto::Codec;
 
 /// Batches on their way at once: as many as keep one server busy.
 const IN_FLIGHT: usize = 8;
@@ -30,8 +31,14 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A line that is no record, or whatever etcd refused; the message says how many records are in.
-pub async fn run(ctx: &Context, source: Source<'_>, create: bool, guard: Option<LockGuard>) -> Result<Exit, Failure> {
-    let total = check(source)?;
+pub async fn run(
+    ctx: &Context,
+    source: Source<'_>,
+    create: bool,
+    guard: Option<LockGuard>,
+    codec: Arc<Codec>,
+) -> Result<Exit, Failure> {
+    let total = check(source, &codec)?;
     ctx.signals.hold();
     let mut load = Load {
         ctx,
@@ -45,21 +52,20 @@ pub async fn run(ctx: &Context, source: Source<'_>, create: bool, guard: Option<
         keys: HashSet::new(),
         progress: ctx.out.progress("loading", total),
     };
-    let result = load.all(read(source)?).await;
+    let result = load.all(read(source, codec)?).await;
     load.progress.finish();
     load.give_back().await;
     load.summary(result)
 }
 
 /// A file is read once before anything is written, so that a bad line means that nothing was. Counts the records.
-fn check(source: Source<'_>) -> Result<Option<u64>, Failure> {
+fn check(source: Source<'_>, codec: &Arc<Codec>) -> Result<Option<u64>, Failure> {
     match source {
         Source::File(path) if path.is_file() => {}
         _ => return Ok(None),
     }
-    let name = source.name();
     let mut count = 0;
-    for chunk in (Lines { input: BufReader::with_capacity(1 << 16, source.open()?), name, line: 0 }) {
+    for chunk in Lines::of(source, Arc::clone(codec))? {
         chunk?;
         count += 1;
     }
@@ -67,32 +73,40 @@ fn check(source: Source<'_>) -> Result<Option<u64>, Failure> {
 }
 
 /// Records, line by line; ends behind the first failure.
-struct Lines<R> {
-    input: R,
+struct Lines {
+    input: BufReader<Box<dyn Read + Send>>,
     name: String,
     line: u64,
+    codec: Arc<Codec>,
 }
 
-impl<R: BufRead> Iterator for Lines<R> {
+impl Iterator for Lines {
     type Item = Result<RecordIn, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let mut line = Vec::new();
-            let read = std::io::Read::take(&mut self.input, LONGEST_LINE as u64).read_until(b'\n', &mut line);
+            let read = Read::take(&mut self.input, LONGEST_LINE as u64).read_until(b'\n', &mut line);
             self.line += 1;
             match read {
                 Err(error) => return Some(Err(unreadable(&self.name, &error))),
                 Ok(0) => return None,
                 Ok(LONGEST_LINE) => return Some(Err(self.bad("the line is too long for a record"))),
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(_) => return Some(RecordIn::parse(&line).map_err(|error| self.bad(&error.to_string()))),
+                Ok(_) => {
+                    return Some(RecordIn::parse(&line, &self.codec).map_err(|error| self.bad(&error.to_string())));
+                }
             }
         }
     }
 }
 
-impl<R> Lines<R> {
+impl Lines {
+    fn of(source: Source<'_>, codec: Arc<Codec>) -> Result<Self, Failure> {
+        let input = BufReader::with_capacity(1 << 16, source.open()?);
+        Ok(Self { input, name: source.name(), line: 0, codec })
+    }
+
     fn bad(&self, what: &str) -> Failure {
         Failure::usage(format!("{}:{}: {what}", self.name, self.line))
             .hint("one JSON object a line, as 'kvadm list -o json' prints them")
@@ -100,10 +114,9 @@ impl<R> Lines<R> {
 }
 
 /// Reads and parses on a thread of its own, a few batches ahead.
-fn read(source: Source<'_>) -> Result<mpsc::Receiver<Result<Vec<RecordIn>, Failure>>, Failure> {
+fn read(source: Source<'_>, codec: Arc<Codec>) -> Result<mpsc::Receiver<Result<Vec<RecordIn>, Failure>>, Failure> {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    let name = source.name();
-    let mut lines = Lines { input: BufReader::with_capacity(1 << 16, source.open()?), name, line: 0 };
+    let mut lines = Lines::of(source, codec)?;
     let work = move || {
         let mut batch = Batch::default();
         for record in &mut lines {

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use crate::cli::{KeyText, bytes_of, parse_lease, parse_lock_token, parse_revision, parse_ttl};
 use crate::commands::conditions::Conditions;
 use crate::commands::input::{Source, read_all};
+use crate::commands::proto::{Proto, encoded};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseId, Revision};
@@ -25,6 +26,8 @@ use crate::kvstore::{LeaseId, Revision};
 /// With '--hold' the key lives on a lease that is kept alive (session-ttl) while CMD or kvadm runs; the conditions are
 /// those of the first write. CMD's exit status is kvadm's; if the lease is lost CMD is ended as under 'kvadm lock', and
 /// the exit code is 5.
+///
+/// With '--proto', or where the config's 'proto' is for the key, the value is JSON and is written as that message.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -86,6 +89,8 @@ pub struct Args {
     #[arg(value_name = "CMD", last = true, conflicts_with = "from", value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
     #[command(flatten)]
+    proto: Proto,
+    #[command(flatten)]
     text: KeyText,
 }
 
@@ -111,8 +116,9 @@ impl Args {
 /// A condition that did not hold, a lost lock, an unknown outcome, or whatever etcd refused.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let codec = args.proto.codec(ctx)?;
     if let Some(from) = &args.from {
-        return load::run(ctx, Source::of(from), args.create, guard).await;
+        return load::run(ctx, Source::of(from), args.create, guard, codec).await;
     }
     let (key, value) = args.named()?;
     let key = args.text.key(key)?;
@@ -122,6 +128,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         (Some(value), None) => bytes_of(value),
         (None, None) => return Err(Failure::usage("put KEY needs a VALUE, - or --file")),
     };
+    let value = encoded(&codec, &key, value, "the value")?;
+    let expected = args.if_value.as_deref().map(|value| encoded(&codec, &key, bytes_of(value), "--if-value"));
     let wish = plan::Wish {
         key,
         value,
@@ -129,7 +137,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             create: args.create,
             update: args.update,
             revision: args.if_rev,
-            value: args.if_value.as_deref().map(bytes_of),
+            value: expected.transpose()?,
             other: args.if_exists.as_deref().map(|key| args.text.key(key)).transpose()?,
         },
         only_if_different: args.if_different,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::cli::parse_lock_token;
 use crate::commands::input::{Source, read_all};
+use crate::commands::proto::Proto;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Again, Op, Txn};
@@ -40,6 +41,8 @@ pub struct Args {
     /// The transaction; - reads stdin
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
+    #[command(flatten)]
+    proto: Proto,
     /// Only while this lock is held: a lost lock does not run the else branch; without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
@@ -52,9 +55,10 @@ pub struct Args {
 /// A file that is no transaction or is too large, a lost lock, an unknown outcome, or whatever etcd refused.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let codec = args.proto.show(ctx)?;
     let source = Source::of(&args.file);
     let text = read_all(ctx, source).await?;
-    let mut txn = parse::parse(&text).map_err(|why| {
+    let mut txn = parse::parse(&text, &codec).map_err(|why| {
         Failure::usage(format!("{}: {why}", source.name())).hint("'kvadm txn --help' shows the file's form")
     })?;
     check::check(&txn, guard.is_some())

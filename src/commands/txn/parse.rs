@@ -6,25 +6,26 @@ use serde_json::{Map, Value};
 
 use crate::config::parse_document;
 use crate::kvstore::{Compare, CompareOp, KeyRange, LeaseId, LeaseMode, Op, Over, Target, Txn, Write};
+use crate::proto::Codec;
 
 /// Reads the transaction.
-pub fn parse(text: &[u8]) -> Result<Txn, String> {
+pub fn parse(text: &[u8], codec: &Codec) -> Result<Txn, String> {
     let text =
         std::str::from_utf8(text).map_err(|_| "the file is not UTF-8 (use key_base64 and value_base64)".to_owned())?;
-    txn(&parse_document(text)?, "")
+    txn(&parse_document(text)?, "", codec)
 }
 
-fn txn(value: &Value, at: &str) -> Result<Txn, String> {
+fn txn(value: &Value, at: &str, codec: &Codec) -> Result<Txn, String> {
     let fields = Fields::of(value, at)?;
     fields.only(&["if", "then", "else"])?;
     Ok(Txn {
-        compares: fields.list("if", compare)?,
-        then: fields.list("then", operation)?,
-        otherwise: fields.list("else", operation)?,
+        compares: fields.list("if", |value, at| compare(value, at, codec))?,
+        then: fields.list("then", |value, at| operation(value, at, codec))?,
+        otherwise: fields.list("else", |value, at| operation(value, at, codec))?,
     })
 }
 
-fn compare(value: &Value, at: &str) -> Result<Compare, String> {
+fn compare(value: &Value, at: &str, codec: &Codec) -> Result<Compare, String> {
     let fields = Fields::of(value, at)?;
     let targets = ["value", "value_base64", "version", "create", "mod", "lease"];
     fields.only(&[KEYS.as_slice(), &targets, &["op"]].concat())?;
@@ -37,7 +38,7 @@ fn compare(value: &Value, at: &str) -> Result<Compare, String> {
     };
     let given: Vec<&str> = targets.into_iter().filter(|name| fields.map.contains_key(*name)).collect();
     let target = match given.as_slice() {
-        ["value" | "value_base64"] => Target::Value(fields.bytes("value")?.unwrap_or_default()),
+        ["value" | "value_base64"] => Target::Value(fields.value(fields.key()?.as_deref(), codec)?.unwrap_or_default()),
         ["version"] => Target::Version(fields.number("version")?.unwrap_or(0)),
         ["create"] => Target::Create(fields.number("create")?.unwrap_or(0)),
         ["mod"] => Target::Mod(fields.number("mod")?.unwrap_or(0)),
@@ -48,7 +49,7 @@ fn compare(value: &Value, at: &str) -> Result<Compare, String> {
     Ok(Compare { over: fields.over()?, op, target })
 }
 
-fn operation(value: &Value, at: &str) -> Result<Op, String> {
+fn operation(value: &Value, at: &str, codec: &Codec) -> Result<Op, String> {
     let fields = Fields::of(value, at)?;
     let (name, inner) = match fields.map.iter().collect::<Vec<_>>().as_slice() {
         [(name, inner)] => (name.as_str(), *inner),
@@ -56,22 +57,22 @@ fn operation(value: &Value, at: &str) -> Result<Op, String> {
     };
     let at = format!("{at}.{name}");
     match name {
-        "put" => put(&Fields::of(inner, &at)?),
+        "put" => put(&Fields::of(inner, &at)?, codec),
         "delete" => {
             let fields = Fields::of(inner, &at)?;
             fields.only(&[KEYS.as_slice(), &["prev"]].concat())?;
             Ok(Op::Delete { over: fields.over()?, prev: fields.flag("prev")? })
         }
         "get" => get(&Fields::of(inner, &at)?),
-        "txn" => Ok(Op::Txn(txn(inner, &at)?)),
+        "txn" => Ok(Op::Txn(txn(inner, &at, codec)?)),
         other => Err(format!("{at}: '{other}' is none of put, delete, get, txn")),
     }
 }
 
-fn put(fields: &Fields<'_>) -> Result<Op, String> {
+fn put(fields: &Fields<'_>, codec: &Codec) -> Result<Op, String> {
     fields.only(&["key", "key_base64", "value", "value_base64", "lease", "keep_lease", "prev"])?;
     let key = fields.key()?.ok_or_else(|| format!("{}: no key", fields.at))?;
-    let value = fields.bytes("value")?.ok_or_else(|| format!("{}: no value", fields.at))?;
+    let value = fields.value(Some(&key), codec)?.ok_or_else(|| format!("{}: no value", fields.at))?;
     let lease = match (fields.lease("lease")?, fields.flag("keep_lease")?) {
         (Some(_), true) => return Err(format!("{}: lease and keep_lease exclude each other", fields.at)),
         (Some(lease), false) => LeaseMode::Attach(lease),
@@ -157,6 +158,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The bytes of `value`: a text's own, or the message that a mapping says where the key's type is known.
+    fn value(&self, key: Option<&[u8]>, codec: &Codec) -> Result<Option<Vec<u8>>, String> {
+        let Some(object @ Value::Object(_)) = self.map.get("value") else { return self.bytes("value") };
+        match key.and_then(|key| codec.encode(key, object)) {
+            None => Err(format!("{}.value: a mapping, and no message type is given for the key (--proto)", self.at)),
+            Some(Err(why)) => Err(format!("{}.value: {why}", self.at)),
+            Some(Ok(_)) if self.map.contains_key("value_base64") => self.bytes("value"),
+            Some(Ok(bytes)) => Ok(Some(bytes)),
+        }
+    }
+
     fn key(&self) -> Result<Option<Vec<u8>>, String> {
         match self.bytes("key")? {
             Some(key) if key.is_empty() => Err(format!("{}: the key is empty", self.at)),
@@ -231,8 +243,8 @@ mod tests {
         let json = r#"{"if":[{"key":"/a","value":"x"},{"prefix":"/p/","op":"<","mod":7}],
             "then":[{"put":{"key_base64":"L2E=","value":"y","lease":"1f"}},{"delete":{"from":"b","to":"c","prev":true}}],
             "else":[{"get":{"key":"/a","rev":3}}]}"#;
-        let txn = parse(yaml.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(Ok(&txn), parse(json.as_bytes()).as_ref());
+        let txn = parse(yaml.as_bytes(), &Codec::default()).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(Ok(&txn), parse(json.as_bytes(), &Codec::default()).as_ref());
         assert_eq!(txn.compares.len(), 2);
         assert_eq!(
             txn.then[0],
@@ -247,7 +259,7 @@ mod tests {
 
     #[test]
     fn errors_say_where() {
-        let said = |text: &str| parse(text.as_bytes()).err().unwrap_or_default();
+        let said = |text: &str| parse(text.as_bytes(), &Codec::default()).err().unwrap_or_default();
         assert_eq!(said("[]"), "the file is not a mapping with if, then and else");
         assert_eq!(said("when: []"), "'when' is not known here (if, then, else)");
         assert_eq!(said("then: [{put: {key: a, value: 5}}]"), "then[0].put.value: not a text; put it in quotes");

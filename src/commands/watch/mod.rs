@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cli::{KeyText, parse_duration, parse_revision};
+use crate::commands::proto::Proto;
 use crate::commands::select::Filter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -91,6 +92,8 @@ pub struct Args {
     #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "When to end")]
     timeout: Option<Duration>,
 
+    #[command(flatten)]
+    proto: Proto,
     /// Run CMD for each change instead of printing it: one at a time and in order, the value on its stdin, the rest in
     /// KVADM_EVENT, KVADM_EVENT_KEY (escaped), _KEY_RAW, _REV, _CREATE_REV, _VERSION and _LEASE
     #[arg(long, requires = "command", help_heading = "Running a command")]
@@ -157,6 +160,7 @@ impl Until {
 /// A compacted revision, a refusal, a failed command, or the end of the session.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.timeout.map(|time| Instant::now() + time);
+    args.proto.show(ctx)?;
     let start = args.start(ctx.config.resync_after_reconnect)?;
     let keeper = args.resume.as_deref().map(Keeper::open).transpose()?;
     let exec = args.exec.then(|| Exec { command: args.command.clone(), on_error: args.on_error });

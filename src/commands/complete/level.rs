@@ -1,0 +1,89 @@
+//! One level of the tree of keys, without reading what lies below it.
+//!
+//! Behind a child with keys of its own the next one is looked for: first among the names that differ from it at their
+//! end alone, then further and further away. Up to etcd 3.6 a limited read counts its whole range, and so each one
+//! counts hardly more than the neighbours.
+
+use crate::kvstore::{Again, Error, KeyRange, Op, OpResult, Over, Store, Txn};
+
+/// Keys in one answer: enough for many leaves at once, little where all are below one child.
+const PAGE: i64 = 32;
+
+/// Something right below a prefix.
+#[derive(Clone, Copy)]
+pub struct Child<'a> {
+    /// Its first key.
+    key: &'a [u8],
+    /// Up to and with the slash; the whole key of a leaf.
+    len: usize,
+}
+
+impl<'a> Child<'a> {
+    /// The key, or the prefix up to and with the next slash.
+    pub fn name(self) -> &'a [u8] {
+        &self.key[..self.len]
+    }
+
+    /// Whether it is a key, and not a prefix.
+    pub fn is_leaf(self) -> bool {
+        self.len == self.key.len()
+    }
+
+    /// Where the first key is right below: the name without its slash, and that key's own part.
+    pub fn holder(self) -> Option<(&'a [u8], &'a [u8])> {
+        let (name, below) = self.key.split_at(self.len);
+        let right = !below.is_empty() && !below.contains(&b'/');
+        right.then(|| (&name[..name.len() - 1], below))
+    }
+}
+
+/// Gives the children of what is typed in their order, as long as more are wanted; ends silently at an error.
+pub async fn children(store: &Store, typed: &[u8], more: &mut dyn FnMut(Child<'_>) -> bool) {
+    let whole = KeyRange::prefix(typed);
+    // The next window: from `start` on, the keys that share its first `depth` bytes.
+    let (mut start, mut depth) = (typed.to_vec(), typed.len());
+    while whole.contains(&start) {
+        let end = above(&start, depth).filter(|end| whole.contains(end));
+        let range = KeyRange { start: start.clone(), end: end.clone().or_else(|| whole.end.clone()) };
+        let Ok(keys) = page(store, range).await else { return };
+        let full = i64::try_from(keys.len()).is_ok_and(|len| len >= PAGE);
+        // Where the last child ends, and the length of its name.
+        let mut last: Option<(Vec<u8>, usize)> = None;
+        for key in &keys {
+            if last.as_ref().is_some_and(|(behind, _)| key < behind) {
+                continue;
+            }
+            let slash = key[typed.len()..].iter().position(|byte| *byte == b'/');
+            let child = Child { key, len: slash.map_or(key.len(), |at| typed.len() + at + 1) };
+            if !more(child) {
+                return;
+            }
+            let leaf = || Some([key, &b"\0"[..]].concat());
+            let behind = if child.is_leaf() { leaf() } else { KeyRange::prefix(child.name()).end };
+            let Some(behind) = behind else { return };
+            last = Some((behind, child.len));
+        }
+        let goes_on = |behind: &[u8]| end.as_ref().is_none_or(|end| full || behind > end.as_slice());
+        (start, depth) = match (last, &end) {
+            (Some((behind, len)), _) if (full || end.is_some()) && goes_on(&behind) => (behind, len - 1),
+            (_, Some(end)) => (end.clone(), end.len() - 1),
+            (_, None) => return,
+        };
+        depth = depth.max(typed.len());
+    }
+}
+
+/// The first key that does not share its first `depth` bytes with `start`.
+fn above(start: &[u8], depth: usize) -> Option<Vec<u8>> {
+    KeyRange::prefix(start.get(..depth)?).end
+}
+
+async fn page(store: &Store, range: KeyRange) -> Result<Vec<Vec<u8>>, Error> {
+    let get = Op::Get { over: Over::Range(range), revision: 0, keys_only: true, count_only: false, limit: PAGE };
+    let txn = Txn { then: vec![get], ..Txn::default() };
+    let answer = store.txn("complete", &txn, None, Again::Harmless).await?;
+    Ok(match answer.results.into_iter().next() {
+        Some(OpResult::Get { kvs, .. }) => kvs.into_iter().map(|kv| kv.key).collect(),
+        _ => Vec::new(),
+    })
+}

@@ -1,0 +1,104 @@
+//! Messages as bytes, always the same ones for the same message.
+//!
+//! Protobuf leaves the order of a map's entries open, and prost-reflect has them in a hash map. Here they go by key, and
+//! each entry has its key and its value even where that is the default, as in Go's and C++'s deterministic output.
+
+use prost_reflect::prost::Message as _;
+use prost_reflect::prost::encoding::{WireType, encode_key, encode_varint};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
+
+use super::holds;
+
+const ANY: &str = "google.protobuf.Any";
+
+/// The bytes of the message.
+pub(super) fn bytes(message: &DynamicMessage) -> Vec<u8> {
+    let open = |message: &DynamicMessage| {
+        message.descriptor().full_name() == ANY || message.fields().any(|(field, _)| field.is_map())
+    };
+    if holds(message, &open) { ordered(message) } else { message.encode_to_vec() }
+}
+
+fn ordered(message: &DynamicMessage) -> Vec<u8> {
+    if message.descriptor().full_name() == ANY {
+        return any(message).unwrap_or_else(|| message.encode_to_vec());
+    }
+    let mut out = Vec::new();
+    for (field, value) in message.fields() {
+        let number = field.number();
+        match value {
+            Value::Map(entries) => {
+                let mut entries: Vec<(&MapKey, &Value)> = entries.iter().collect();
+                entries.sort_by_key(|(key, _)| *key);
+                for (key, value) in entries {
+                    delimited(&mut out, number, &entry(&field, key, value));
+                }
+            }
+            Value::Message(inner) if !field.is_group() => delimited(&mut out, number, &bytes(inner)),
+            Value::List(items) if matches!(field.kind(), Kind::Message(_)) && !field.is_group() => {
+                for inner in items.iter().filter_map(Value::as_message) {
+                    delimited(&mut out, number, &bytes(inner));
+                }
+            }
+            plain => alone(&mut out, message, &field, plain.clone()),
+        }
+    }
+    if message.extensions().next().is_some() {
+        let mut rest = message.clone();
+        rest.take_fields().for_each(drop);
+        out.extend_from_slice(&rest.encode_to_vec());
+    }
+    out
+}
+
+fn delimited(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    encode_key(number, WireType::LengthDelimited, out);
+    encode_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+/// One field as a message that has no other.
+fn alone(out: &mut Vec<u8>, like: &DynamicMessage, field: &FieldDescriptor, value: Value) {
+    let mut message = DynamicMessage::new(like.descriptor());
+    message.set_field(field, value);
+    out.extend_from_slice(&message.encode_to_vec());
+}
+
+fn entry(field: &FieldDescriptor, key: &MapKey, value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    let Kind::Message(kind) = field.kind() else { return out };
+    let empty = DynamicMessage::new(kind.clone());
+    for (part, value) in
+        [(kind.map_entry_key_field(), Value::from(key.clone())), (kind.map_entry_value_field(), value.clone())]
+    {
+        if let Value::Message(inner) = &value {
+            delimited(&mut out, part.number(), &bytes(inner));
+            continue;
+        }
+        let before = out.len();
+        alone(&mut out, &empty, &part, value);
+        if out.len() == before {
+            let wire = part.kind().wire_type();
+            encode_key(part.number(), wire, &mut out);
+            let zeros = match wire {
+                WireType::SixtyFourBit => 8,
+                WireType::ThirtyTwoBit => 4,
+                _ => 1,
+            };
+            out.resize(out.len() + zeros, 0);
+        }
+    }
+    out
+}
+
+/// An `Any` whose message is in order as well; nothing where its type is not known.
+fn any(message: &DynamicMessage) -> Option<Vec<u8>> {
+    let url = message.get_field_by_name("type_url")?;
+    let name = url.as_str()?.rsplit('/').next()?;
+    let kind = message.descriptor().parent_pool().get_message_by_name(name)?;
+    let value = message.get_field_by_name("value")?;
+    let inner = DynamicMessage::decode(kind, value.as_bytes()?.clone()).ok()?;
+    let mut whole = message.clone();
+    whole.set_field_by_name("value", Value::Bytes(bytes(&inner).into()));
+    Some(whole.encode_to_vec())
+}
