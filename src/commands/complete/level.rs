@@ -40,15 +40,15 @@ impl<'a> Child<'a> {
 /// Gives the children of what is typed in their order, as long as more are wanted; ends silently at an error.
 pub async fn children(store: &Store, typed: &[u8], more: &mut dyn FnMut(Child<'_>) -> bool) {
     let whole = KeyRange::prefix(typed);
-    // The next window: from `start` on, the keys that share its first `depth` bytes.
-    let (mut start, mut depth) = (typed.to_vec(), typed.len());
+    // The next window; without an end, the rest of them all.
+    let (mut start, mut end) = (typed.to_vec(), None::<Vec<u8>>);
     while whole.contains(&start) {
-        let end = above(&start, depth).filter(|end| whole.contains(end));
+        end = end.filter(|end| whole.contains(end));
         let range = KeyRange { start: start.clone(), end: end.clone().or_else(|| whole.end.clone()) };
         let Ok(keys) = page(store, range).await else { return };
         let full = i64::try_from(keys.len()).is_ok_and(|len| len >= PAGE);
-        // Where the last child ends, and the length of its name.
-        let mut last: Option<(Vec<u8>, usize)> = None;
+        // Behind the last child, and up to where its nearest neighbours are.
+        let mut last: Option<(Vec<u8>, Option<Vec<u8>>)> = None;
         for key in &keys {
             if last.as_ref().is_some_and(|(behind, _)| key < behind) {
                 continue;
@@ -58,24 +58,36 @@ pub async fn children(store: &Store, typed: &[u8], more: &mut dyn FnMut(Child<'_
             if !more(child) {
                 return;
             }
-            let leaf = || Some([key, &b"\0"[..]].concat());
-            let behind = if child.is_leaf() { leaf() } else { KeyRange::prefix(child.name()).end };
-            let Some(behind) = behind else { return };
-            last = Some((behind, child.len));
+            let Some(next) = child.behind() else { return };
+            last = Some(next);
         }
-        let goes_on = |behind: &[u8]| end.as_ref().is_none_or(|end| full || behind > end.as_slice());
-        (start, depth) = match (last, &end) {
-            (Some((behind, len)), _) if (full || end.is_some()) && goes_on(&behind) => (behind, len - 1),
-            (_, Some(end)) => (end.clone(), end.len() - 1),
+        (start, end) = match (last, end) {
+            (Some((behind, near)), None) if full => (behind, near),
+            (Some((behind, near)), Some(end)) if full || behind > end => (behind, near),
+            // The window is done with: the next one goes as far as one byte less is shared.
+            (_, Some(end)) => {
+                let wider = above(&end[..end.len() - 1]);
+                (end, wider)
+            }
             (_, None) => return,
         };
-        depth = depth.max(typed.len());
     }
 }
 
-/// The first key that does not share its first `depth` bytes with `start`.
-fn above(start: &[u8], depth: usize) -> Option<Vec<u8>> {
-    KeyRange::prefix(start.get(..depth)?).end
+impl Child<'_> {
+    /// Where the keys behind it begin, and an end that leaves hardly more than the next child between.
+    fn behind(self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        let name = self.name();
+        if self.is_leaf() {
+            return Some(([name, &b"\0"[..]].concat(), above(&name[..name.len() - 1])));
+        }
+        Some((above(name)?, above(&name[..name.len() - 1]).and_then(|next| above(&next))))
+    }
+}
+
+/// The first key above all those that begin so.
+fn above(prefix: &[u8]) -> Option<Vec<u8>> {
+    KeyRange::prefix(prefix).end
 }
 
 async fn page(store: &Store, range: KeyRange) -> Result<Vec<Vec<u8>>, Error> {
