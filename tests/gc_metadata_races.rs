@@ -261,3 +261,35 @@ fn a_service_removes_what_two_rounds_agree_on() {
     service.signal(Signal::SIGTERM);
     service.wait().signal(Signal::SIGTERM);
 }
+
+/// What one may not remove fails by itself; the rest goes, and what it referred to stays.
+#[test]
+fn what_a_user_may_not_remove_fails_alone() {
+    let etcd = Etcd::options().arg("--bcrypt-cost=4").start();
+    let mut tree = Tree::new(&etcd, "/c/");
+    tree.content("ns1", "d1", &[]).content("ns1", "d2", &[]).content("ns1", "kept", &[("root", "1")]);
+    tree.content("ns2", "d3", &[("ref.content", "d4")]).content("ns2", "d4", &[]).load();
+    for command in [
+        "user add root:secret",
+        "user add app:secret",
+        "role add app",
+        "role grant-permission app read /c/ --prefix=true",
+        "role grant-permission app readwrite /c/v1/ns1/ --prefix=true",
+        "user grant-role app app",
+        "user grant-role root root",
+        "auth enable",
+    ] {
+        etcd.etcdctl_ok(&command.split(' ').collect::<Vec<_>>());
+    }
+    let app = |gc: Kvadm| gc.args(["--user", "app"]).env("KVADM_PASSWORD", "secret");
+    let run = app(tree.apply()).run();
+    run.code(6).err_has("permission denied");
+    assert_eq!(named(&run, "removed"), ["content ns1/d1", "content ns1/d2"]);
+    assert_eq!(
+        (named(&run, "failed"), named(&run, "held-back")),
+        (vec!["content ns2/d3".into()], vec!["content ns2/d4".into()])
+    );
+    assert!(run.json_lines().iter().any(|row| row["error"].as_str().is_some_and(|error| error.contains("permission"))));
+    let left = app(tree.gc()).run();
+    assert_eq!(named(left.code(1), "garbage"), ["content ns2/d3", "content ns2/d4"]);
+}

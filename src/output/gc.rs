@@ -169,8 +169,11 @@ impl GcRound {
         if let Some(revision) = self.revision {
             words += &format!(" (revision {revision})");
         }
-        for part in self.parts.iter().map(GcPart::words).chain(self.phases.iter().map(GcPhase::words)) {
-            words += &format!("\n{part}");
+        for part in &self.parts {
+            words += &format!("\n{}", part.words());
+        }
+        for (phase, before) in self.phases.iter().zip(std::iter::once("\n").chain(std::iter::repeat("; "))) {
+            words += &format!("{before}{}", phase.words());
         }
         words
     }

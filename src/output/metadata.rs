@@ -120,7 +120,9 @@ impl GcPart {
             words += &format!(", {garbage} garbage of {} bytes", self.garbage_bytes);
         }
         if let Some(PartSwept { removed, keys, bytes, skipped, gone, failed }) = self.swept {
-            words += &format!(", {removed} removed of {keys} keys and {bytes} bytes");
+            if removed > 0 {
+                words += &format!(", {removed} removed of {keys} keys and {bytes} bytes");
+            }
             for (count, what) in [(skipped, "skipped"), (gone, "gone already"), (failed, "failed")] {
                 if count > 0 {
                     words += &format!(", {count} {what}");

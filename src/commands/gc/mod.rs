@@ -23,7 +23,8 @@ use crate::error::{Exit, Failure};
 Examples:
   kvadm gc ids
   kvadm gc ids --save plan.json; sleep 900; kvadm gc ids --since plan.json --apply --yes
-  kvadm gc locks --apply --every 5m --yes -o json")]
+  kvadm gc locks --apply --every 5m --yes -o json
+  kvadm gc metadata /containerd/ --schema containerd")]
 pub struct Args {
     #[command(subcommand)]
     kind: Kind,

@@ -221,7 +221,7 @@ impl Kind for Metadata {
             }
             let step = sweeping.collector.step(batch.len()).await;
             sweeping.took_ms = u64::try_from(sweeping.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            if step?.is_none() {
+            if step.map_err(|error| self.job.too_slow(error))?.is_none() {
                 return Err(Failure::new(Exit::Bug, "the sweep ended before its time"));
             }
         }
