@@ -191,7 +191,7 @@ fn bash_gets_what_stands_behind_its_word_breaks() {
     assert_eq!(replies(&line, &["kvadm", "-o", "json", "list", &format!("{at}d")]), [format!("{at}dir/")]);
     // The rest is as it was.
     assert_eq!(replies("kvadm list --with", &["kvadm", "list", "--with"]), ["--with-leases"]);
-    assert_eq!(replies("kvadm com", &["kvadm", "com"]), ["completions"]);
+    assert_eq!(replies("kvadm compl", &["kvadm", "compl"]), ["completions"]);
     assert!(replies("kvadm -o ", &["kvadm", "-o", ""]).contains(&"json".to_owned()));
 }
 

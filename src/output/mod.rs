@@ -5,6 +5,7 @@ mod allocations;
 pub mod answers;
 pub mod bytes;
 mod decode;
+mod error;
 mod event;
 mod gc;
 pub mod json;
@@ -32,6 +33,7 @@ pub use answers::{
     CompactAnswer, Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly,
     RoundRow, SettingRow, SpaceRow, StatusAnswer, TxnAnswer,
 };
+pub use error::ErrorView;
 pub use event::{EventRow, Kind, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, Swept};
 pub use locks::{LockAnswer, LockRow};
@@ -59,28 +61,6 @@ pub enum Confirm {
     No,
     /// There is nobody to ask.
     NoTerminal,
-}
-
-/// An error as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorView {
-    /// What was tried.
-    pub error: String,
-    /// Why it failed, from the outermost cause on.
-    pub caused_by: Vec<String>,
-    /// What to do next.
-    pub hints: Vec<String>,
-    /// What the program ends with.
-    pub exit_code: u8,
-}
-
-impl Record for ErrorView {
-    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(record::always("error", Value::Str(&self.error)));
-        visit(record::always("caused_by", Value::Strings(&self.caused_by)));
-        visit(record::always("hints", Value::Strings(&self.hints)));
-        visit(record::always("exit_code", Value::Uint(self.exit_code.into())));
-    }
 }
 
 /// An answer of several parts: one object in JSON and YAML, rows in text and tables.
