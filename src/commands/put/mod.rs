@@ -32,8 +32,7 @@ use crate::output::bytes;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  kvadm put /app/mode blue --create
-  kvadm put /app/mode green --if-value blue
+  kvadm put /app/mode blue --if-value green
   kvadm put /app/mode --revert-to 1234 --if-rev 1300
   printf secret | kvadm put /app/key - --ttl 30s
   kvadm put /nodes/a up --create --hold -- ./agent
