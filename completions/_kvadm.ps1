@@ -72,7 +72,7 @@ Register-ArgumentCompleter -Native -CommandName 'kvadm' -ScriptBlock {
         }
         'kvadm;get' {
             [CompletionResult]::new('--rev', '--rev', [CompletionResultType]::ParameterName, 'As it was at this revision')
-            [CompletionResult]::new('--history', '--history', [CompletionResultType]::ParameterName, 'The key''s earlier values too, newest first: at most N, or as far as compaction allows')
+            [CompletionResult]::new('--history', '--history', [CompletionResultType]::ParameterName, 'The key''s earlier values and deletions too, newest first: at most N, or as far as compaction allows')
             [CompletionResult]::new('--if-locked', '--if-locked', [CompletionResultType]::ParameterName, 'Only while this lock is held; without a value, the one in KVADM_LOCK')
             [CompletionResult]::new('--proto', '--proto', [CompletionResultType]::ParameterName, 'Values are messages of this descriptor set (''protoc --include_imports -o FILE''), in place of the config''s proto')
             [CompletionResult]::new('--message', '--message', [CompletionResultType]::ParameterName, 'The full name of the message that each value is')
@@ -113,6 +113,7 @@ Register-ArgumentCompleter -Native -CommandName 'kvadm' -ScriptBlock {
         }
         'kvadm;put' {
             [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'Take the value from this file, byte for byte')
+            [CompletionResult]::new('--revert-to', '--revert-to', [CompletionResultType]::ParameterName, 'Take the value that the key had at this revision; its lease of then is not restored: the key has none, unless --ttl, --lease or --keep-lease say so')
             [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'Load JSON records, one a line, from this file; - reads stdin')
             [CompletionResult]::new('--if-rev', '--if-rev', [CompletionResultType]::ParameterName, 'Only if the key''s last change was in this revision')
             [CompletionResult]::new('--if-value', '--if-value', [CompletionResultType]::ParameterName, 'Only if the key has this value')
@@ -220,6 +221,9 @@ Register-ArgumentCompleter -Native -CommandName 'kvadm' -ScriptBlock {
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most so many')
             [CompletionResult]::new('--rev', '--rev', [CompletionResultType]::ParameterName, 'As it was at this revision')
             [CompletionResult]::new('--sort', '--sort', [CompletionResultType]::ParameterName, 'Order by this instead of the key; holds the whole listing in memory, or --limit of it')
+            [CompletionResult]::new('--depth', '--depth', [CompletionResultType]::ParameterName, 'Branches and keys down to this level: instead of what lies deeper, the branch; names only')
+            [CompletionResult]::new('--top', '--top', [CompletionResultType]::ParameterName, 'With --du, only the N largest branches, the largest first')
+            [CompletionResult]::new('--separator', '--separator', [CompletionResultType]::ParameterName, 'What separates the levels, one byte')
             [CompletionResult]::new('--proto', '--proto', [CompletionResultType]::ParameterName, 'Values are messages of this descriptor set (''protoc --include_imports -o FILE''), in place of the config''s proto')
             [CompletionResult]::new('--message', '--message', [CompletionResultType]::ParameterName, 'The full name of the message that each value is')
             [CompletionResult]::new('--if-locked', '--if-locked', [CompletionResultType]::ParameterName, 'Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK')
@@ -250,6 +254,8 @@ Register-ArgumentCompleter -Native -CommandName 'kvadm' -ScriptBlock {
             [CompletionResult]::new('--count', '--count', [CompletionResultType]::ParameterName, 'Only how many there are')
             [CompletionResult]::new('--desc', '--desc', [CompletionResultType]::ParameterName, 'Largest first; holds the whole listing in memory, or --limit of it')
             [CompletionResult]::new('--with-leases', '--with-leases', [CompletionResultType]::ParameterName, 'With each lease''s granted TTL in seconds, so that ''put --from'' grants it again')
+            [CompletionResult]::new('--tree', '--tree', [CompletionResultType]::ParameterName, 'Branches and keys, indented; with --depth the number of keys in what lies deeper')
+            [CompletionResult]::new('--du', '--du', [CompletionResultType]::ParameterName, 'How many keys and bytes each branch holds, and their percentage of the quota (etcd 3.6 and later tell it); one level, or --depth')
             [CompletionResult]::new('--no-proto', '--no-proto', [CompletionResultType]::ParameterName, 'Values are bytes, whatever the config''s proto says')
             [CompletionResult]::new('--strict-config', '--strict-config', [CompletionResultType]::ParameterName, 'Refuse a config with unknown keys instead of warning')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notes and no warnings')

@@ -5252,7 +5252,7 @@ _kvadm() {
             return 0
             ;;
         kvadm__subcmd__list)
-            opts="-c -o -q -v -h --from --to --dir --match --escape --keys-only --count --limit --rev --sort --desc --with-leases --proto --message --no-proto --if-locked --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
+            opts="-c -o -q -v -h --from --to --dir --match --escape --keys-only --count --limit --rev --sort --desc --with-leases --depth --tree --du --top --separator --proto --message --no-proto --if-locked --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5279,7 +5279,19 @@ _kvadm() {
                     return 0
                     ;;
                 --sort)
-                    COMPREPLY=($(compgen -W "key create mod version value" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "key create mod version value size" -- "${cur}"))
+                    return 0
+                    ;;
+                --depth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --top)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --separator)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --proto)
@@ -5657,7 +5669,7 @@ _kvadm() {
             return 0
             ;;
         kvadm__subcmd__put)
-            opts="-c -o -q -v -h --file --from --create --update --if-rev --if-value --if-exists --if-different --if-locked --ttl --lease --keep-lease --hold --proto --message --no-proto --escape --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
+            opts="-c -o -q -v -h --file --revert-to --from --create --update --if-rev --if-value --if-exists --if-different --if-locked --ttl --lease --keep-lease --hold --proto --message --no-proto --escape --etcd-config --config --context --strict-config --endpoints --ca-file --cert-file --key-file --insecure-transport --insecure-skip-tls-verify --user --password-file --dial-timeout --op-timeout --deadline --connect-wait --namespace --qps --output --color --quiet --verbose --no-progress --yes --dry-run --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -5676,6 +5688,10 @@ _kvadm() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --revert-to)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --from)

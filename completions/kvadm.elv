@@ -68,7 +68,7 @@ set edit:completion:arg-completer[kvadm] = {|@words|
         }
         &'kvadm;get'= {
             cand --rev 'As it was at this revision'
-            cand --history 'The key''s earlier values too, newest first: at most N, or as far as compaction allows'
+            cand --history 'The key''s earlier values and deletions too, newest first: at most N, or as far as compaction allows'
             cand --if-locked 'Only while this lock is held; without a value, the one in KVADM_LOCK'
             cand --proto 'Values are messages of this descriptor set (''protoc --include_imports -o FILE''), in place of the config''s proto'
             cand --message 'The full name of the message that each value is'
@@ -108,6 +108,7 @@ set edit:completion:arg-completer[kvadm] = {|@words|
         }
         &'kvadm;put'= {
             cand --file 'Take the value from this file, byte for byte'
+            cand --revert-to 'Take the value that the key had at this revision; its lease of then is not restored: the key has none, unless --ttl, --lease or --keep-lease say so'
             cand --from 'Load JSON records, one a line, from this file; - reads stdin'
             cand --if-rev 'Only if the key''s last change was in this revision'
             cand --if-value 'Only if the key has this value'
@@ -213,6 +214,9 @@ set edit:completion:arg-completer[kvadm] = {|@words|
             cand --limit 'At most so many'
             cand --rev 'As it was at this revision'
             cand --sort 'Order by this instead of the key; holds the whole listing in memory, or --limit of it'
+            cand --depth 'Branches and keys down to this level: instead of what lies deeper, the branch; names only'
+            cand --top 'With --du, only the N largest branches, the largest first'
+            cand --separator 'What separates the levels, one byte'
             cand --proto 'Values are messages of this descriptor set (''protoc --include_imports -o FILE''), in place of the config''s proto'
             cand --message 'The full name of the message that each value is'
             cand --if-locked 'Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK'
@@ -243,6 +247,8 @@ set edit:completion:arg-completer[kvadm] = {|@words|
             cand --count 'Only how many there are'
             cand --desc 'Largest first; holds the whole listing in memory, or --limit of it'
             cand --with-leases 'With each lease''s granted TTL in seconds, so that ''put --from'' grants it again'
+            cand --tree 'Branches and keys, indented; with --depth the number of keys in what lies deeper'
+            cand --du 'How many keys and bytes each branch holds, and their percentage of the quota (etcd 3.6 and later tell it); one level, or --depth'
             cand --no-proto 'Values are bytes, whatever the config''s proto says'
             cand --strict-config 'Refuse a config with unknown keys instead of warning'
             cand -q 'No notes and no warnings'

@@ -73,7 +73,7 @@ complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "status" -d 'Show each m
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "config" -d 'Show the effective configuration, and where each value came from; secrets are redacted'
 complete -c kvadm -n "__fish_kvadm_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l rev -d 'As it was at this revision' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l history -d 'The key\'s earlier values too, newest first: at most N, or as far as compaction allows' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l history -d 'The key\'s earlier values and deletions too, newest first: at most N, or as far as compaction allows' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l if-locked -d 'Only while this lock is held; without a value, the one in KVADM_LOCK' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l proto -d 'Values are messages of this descriptor set (\'protoc --include_imports -o FILE\'), in place of the config\'s proto' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l message -d 'The full name of the message that each value is' -r
@@ -113,6 +113,7 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l yes -d 'Do not ask b
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l dry-run -d 'Show what would be done, and change nothing'
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l file -d 'Take the value from this file, byte for byte' -r -F
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l revert-to -d 'Take the value that the key had at this revision; its lease of then is not restored: the key has none, unless --ttl, --lease or --keep-lease say so' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l from -d 'Load JSON records, one a line, from this file; - reads stdin' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-rev -d 'Only if the key\'s last change was in this revision' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l if-value -d 'Only if the key has this value' -r
@@ -221,7 +222,11 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l sort -d 'Order by t
 create\t'The revision of the creation'
 mod\t'The revision of the last change'
 version\t'The number of changes'
-value\t'The value\'s bytes'"
+value\t'The value\'s bytes'
+size\t'The length of key and value together'"
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l depth -d 'Branches and keys down to this level: instead of what lies deeper, the branch; names only' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l top -d 'With --du, only the N largest branches, the largest first' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l separator -d 'What separates the levels, one byte' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l proto -d 'Values are messages of this descriptor set (\'protoc --include_imports -o FILE\'), in place of the config\'s proto' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l message -d 'The full name of the message that each value is' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l if-locked -d 'Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK' -r
@@ -257,6 +262,8 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l keys-only -d 'Keys 
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l count -d 'Only how many there are'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l desc -d 'Largest first; holds the whole listing in memory, or --limit of it'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l with-leases -d 'With each lease\'s granted TTL in seconds, so that \'put --from\' grants it again'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l tree -d 'Branches and keys, indented; with --depth the number of keys in what lies deeper'
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l du -d 'How many keys and bytes each branch holds, and their percentage of the quota (etcd 3.6 and later tell it); one level, or --depth'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l no-proto -d 'Values are bytes, whatever the config\'s proto says'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -s q -l quiet -d 'No notes and no warnings'

@@ -139,11 +139,16 @@ fn every_verb_s_help_opens_with_a_sentence_and_shows_examples() {
 
 #[test]
 fn help_fits_eighty_columns() {
-    for verb in kvadm::command().term_width(80).get_subcommands() {
-        let mut verb = verb.clone().term_width(80);
-        let help = verb.render_long_help().to_string();
-        for line in help.lines() {
-            assert!(line.chars().count() <= 120, "{}: {line}", verb.get_name());
+    fn all(command: &clap::Command) -> Vec<clap::Command> {
+        std::iter::once(command.clone()).chain(command.get_subcommands().flat_map(all)).collect()
+    }
+    let mut wide = Vec::new();
+    for verb in all(&kvadm::command()) {
+        for help in [verb.clone().term_width(80).render_long_help(), verb.clone().term_width(80).render_help()] {
+            let lines = help.to_string();
+            let too_wide = lines.lines().filter(|line| line.chars().count() > 80);
+            wide.extend(too_wide.map(|line| format!("{}: {line}", verb.get_name())));
         }
     }
+    assert!(wide.is_empty(), "{}", wide.join("\n"));
 }

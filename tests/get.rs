@@ -239,28 +239,6 @@ fn keys_are_bytes_with_and_without_escapes() {
 }
 
 #[test]
-fn the_history_is_newest_first_and_ends_at_the_creation() {
-    let (etcd, at) = (shared(), unique_prefix());
-    let key = format!("{at}a");
-    put(etcd, &key, "an earlier life");
-    kvadm(etcd, ["delete", &key]).run().ok();
-    let revs: Vec<i64> = (0..5).map(|n| put(etcd, &key, format!("v{n}"))).collect();
-    let all: String = (0..5).rev().map(|n| format!("{key}\tv{n}\n")).collect();
-    kvadm(etcd, ["get", &key, "--history"]).run().ok().err_empty().out(&all);
-    kvadm(etcd, ["get", &key, "--history=2"]).run().ok().err_empty().out(&format!("{key}\tv4\n{key}\tv3\n"));
-    let rev = revs[2].to_string();
-    kvadm(etcd, ["get", &key, "--history=9", "--rev", &rev])
-        .run()
-        .ok()
-        .out(&format!("{key}\tv2\n{key}\tv1\n{key}\tv0\n"));
-    let records = kvadm(etcd, ["get", &key, "--history", "-o", "json"]).run().ok().json_lines();
-    let got: Vec<i64> = records.iter().rev().map(|record| record["mod_revision"].as_i64().unwrap()).collect();
-    assert_eq!(got, revs);
-    kvadm(etcd, ["delete", &key]).run().ok();
-    kvadm(etcd, ["get", &key, "--history"]).run().code(1).out_empty().err_has(&format!("no key {key}"));
-}
-
-#[test]
 fn the_history_stops_where_it_was_compacted_and_says_so() {
     let etcd = Etcd::start();
     let revs: Vec<i64> = (0..5).map(|n| put(&etcd, "/a", format!("v{n}"))).collect();

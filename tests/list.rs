@@ -76,7 +76,7 @@ fn a_range_that_holds_nothing_by_itself_is_wrong_usage() {
     run(&["/a", "--rev", "0"]).code(2).out_empty().err_has("revisions count from 1");
     run(&["/a", "--count", "--limit", "3"]).code(2).out_empty();
     run(&["/a", "--count", "--keys-only"]).code(2).out_empty();
-    run(&["/a", "--sort", "size"]).code(2).out_empty().err_has("create");
+    run(&["/a", "--sort", "lease"]).code(2).out_empty().err_has("create");
     run(&["/a", "--limit", "-1"]).code(2).out_empty();
     run(&["/a", "/b"]).code(2).out_empty();
     run(&["/a", "--if-locked"]).code(2).out_empty().err_has("KVADM_LOCK");

@@ -30,6 +30,16 @@ impl KeyRange {
         key >= self.start.as_slice() && self.end.as_deref().is_none_or(|end| key < end)
     }
 
+    /// The keys that lie in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let end = match (&self.end, &other.end) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.as_ref().or(b.as_ref()),
+        };
+        Self { start: self.start.clone().max(other.start.clone()), end: end.cloned() }
+    }
+
     /// Whether no key can lie in the range.
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)

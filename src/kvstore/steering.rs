@@ -119,6 +119,16 @@ impl Steering {
         self.step = Some(each.max(1).saturating_mul(u128::from(self.keys)));
     }
 
+    /// Behind a branch that is left out: the next window takes in the branch whose name is the next one by its last
+    /// byte, and no more, for etcd counts every key of a window.
+    pub(super) fn step_over(&mut self, branch: &[u8]) {
+        let last = branch.len().saturating_sub(2);
+        self.skip = last.saturating_sub(KEPT);
+        self.step = Some(1 << (8 * (15 - (last - self.skip))));
+        self.keys = self.keys.min(FIRST_KEYS);
+        self.empty = 0;
+    }
+
     /// Behind an empty window the next one is wider, each time by more.
     fn widen(&mut self) {
         self.empty += 1;

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::call::Request;
-use super::range::successor;
+use super::range::{prefix_end, successor};
 use super::steering::{Page, Steering};
 use super::txn::{LockGuard, Op, OpResult, Over, Txn};
 use super::{Error, KeyRange, KeyValue, Refusal, Revision, Store};
@@ -38,6 +38,8 @@ pub struct RangeReader {
     revision: Revision,
     total: Option<u64>,
     steering: Steering,
+    /// Whether the next page is read while this one is used.
+    ahead: bool,
     next: Next,
 }
 
@@ -59,6 +61,7 @@ impl Store {
             revision: options.revision,
             total: None,
             steering: Steering::new(options.limit),
+            ahead: true,
             next: if range.is_empty() || options.limit == Some(0) {
                 Next::End
             } else {
@@ -78,6 +81,25 @@ impl RangeReader {
     /// How many keys the whole range holds; known with the first page.
     pub fn total(&self) -> Option<u64> {
         self.total
+    }
+
+    /// Reads no page before it is asked for: for readings that [`RangeReader::skip`] much.
+    #[must_use]
+    pub fn one_by_one(mut self) -> Self {
+        self.ahead = false;
+        self
+    }
+
+    /// Leaves out the rest of the keys that begin with `branch`, the branch of the last key read.
+    pub fn skip(&mut self, branch: &[u8]) {
+        if matches!(self.next, Next::End) {
+            return;
+        }
+        self.next = match prefix_end(branch) {
+            Some(start) if self.range.contains(&start) => Next::From(start),
+            _ => Next::End,
+        };
+        self.steering.step_over(branch);
     }
 
     /// The next page, never empty; `None` at the end.
@@ -123,7 +145,7 @@ impl RangeReader {
     }
 
     async fn prefetch(&mut self) {
-        if let Next::From(start) = &self.next {
+        if let (true, Next::From(start)) = (self.ahead, &self.next) {
             let window = self.window(start.clone());
             self.next = Next::Coming(tokio::spawn(window.read()));
             // Gives the task its first turn, so that the request is on the wire while this page is used.

@@ -19,6 +19,7 @@ mod settings;
 mod sink;
 mod table;
 mod text;
+mod tree;
 mod yaml;
 
 use std::fs::File;
@@ -30,8 +31,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, FoundRow, IdRow, KeyOfRow, NodeRow, ProblemRow};
 pub use answers::{
-    CompactAnswer, Count, DeleteAnswer, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer, RevisionOnly,
-    RoundRow, SettingRow, SpaceRow, StatusAnswer, TxnAnswer,
+    CompactAnswer, Count, DeleteAnswer, DeletedRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer,
+    RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, TxnAnswer,
 };
 pub use error::ErrorView;
 pub use event::{EventRow, Kind, StatusRow};
@@ -42,6 +43,7 @@ pub use progress::Progress;
 pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value, key_of_record};
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
+pub use tree::{BranchRow, UsageRow};
 
 use crate::proto::Codec;
 use decode::{Fault, Translated};
@@ -233,7 +235,7 @@ impl Out {
     }
 
     /// Whether programs read the answer, field by field.
-    fn is_data(&self) -> bool {
+    pub fn is_data(&self) -> bool {
         matches!(self.shared.format, Format::Json | Format::Yaml)
     }
 

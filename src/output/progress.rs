@@ -50,6 +50,13 @@ impl Progress {
         }
     }
 
+    /// Says something else in front of the bar.
+    pub fn say(&self, text: impl FnOnce() -> String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text());
+        }
+    }
+
     /// Shows the waiting itself: something that has no count.
     pub fn wait(&self) {
         if let Some(bar) = &self.bar {

@@ -16,6 +16,7 @@ use crate::commands::proto::{Proto, encoded};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseId, Revision};
+use crate::output::bytes;
 
 /// Write a key, under conditions if wanted; or load many records.
 ///
@@ -31,8 +32,8 @@ use crate::kvstore::{LeaseId, Revision};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  kvadm put /app/mode blue --create
-  kvadm put /app/mode green --if-value blue
+  kvadm put /app/mode blue --if-value green
+  kvadm put /app/mode --revert-to 1234 --if-rev 1300
   printf secret | kvadm put /app/key - --ttl 30s
   kvadm put /nodes/a up --create --hold -- ./agent
   kvadm list /app/ -o json | kvadm --endpoints other:2379 put --from -")]
@@ -41,11 +42,15 @@ pub struct Args {
     #[arg(value_name = "KEY", required_unless_present_any = ["from", "command"])]
     key: Option<OsString>,
     /// Its value; - reads stdin
-    #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["file", "from", "command"])]
+    #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["file", "from", "command", "revert_to"])]
     value: Option<OsString>,
     /// Take the value from this file, byte for byte
     #[arg(long, value_name = "FILE", conflicts_with = "value", value_hint = clap::ValueHint::FilePath)]
     file: Option<PathBuf>,
+    /// Take the value that the key had at this revision; its lease of then is not restored: the key has none, unless
+    /// --ttl, --lease or --keep-lease say so
+    #[arg(long, value_name = "REV", value_parser = parse_revision, conflicts_with_all = ["value", "file", "from"])]
+    revert_to: Option<Revision>,
     /// Load JSON records, one a line, from this file; - reads stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "value", "file"], value_hint = clap::ValueHint::FilePath)]
     from: Option<PathBuf>,
@@ -122,13 +127,18 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let (key, value) = args.named()?;
     let key = args.text.key(key)?;
-    let value = match (value, &args.file) {
-        (_, Some(file)) => read_all(ctx, Source::of(file)).await?,
-        (Some(value), None) if value == "-" => read_all(ctx, Source::Stdin).await?,
-        (Some(value), None) => bytes_of(value),
+    let given = match (value, &args.file) {
+        (None, None) if args.revert_to.is_some() => None,
+        (_, Some(file)) => Some(read_all(ctx, Source::of(file)).await?),
+        (Some(value), None) if value == "-" => Some(read_all(ctx, Source::Stdin).await?),
+        (Some(value), None) => Some(bytes_of(value)),
         (None, None) => return Err(Failure::usage("put KEY needs a VALUE, - or --file")),
     };
-    let value = encoded(&codec, &key, value, "the value")?;
+    let value = match (given, args.revert_to) {
+        (Some(_), Some(_)) | (None, None) => return Err(Failure::usage("--revert-to takes the place of VALUE")),
+        (Some(value), None) => encoded(&codec, &key, value, "the value")?,
+        (None, Some(rev)) => earlier(ctx, &key, rev).await?,
+    };
     let expected = args.if_value.as_deref().map(|value| encoded(&codec, &key, bytes_of(value), "--if-value"));
     let wish = plan::Wish {
         key,
@@ -154,4 +164,15 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return hold::run(ctx, wish, guard, &args.command).await;
     }
     one::run(ctx, wish, args.ttl, guard).await
+}
+
+/// The value that the key had at the revision.
+async fn earlier(ctx: &Context, key: &[u8], rev: Revision) -> Result<Vec<u8>, Failure> {
+    let name = bytes::escape(key);
+    match ctx.store().get(key, rev, None).await {
+        Ok((Some(kv), _)) => Ok(kv.value),
+        Ok((None, _)) => Err(Failure::new(Exit::No, format!("there was no key {name} at revision {rev}"))
+            .hint("to have that back, delete the key; 'get KEY --history' shows what there was")),
+        Err(error) => Err(Failure::from(error).context(format!("reading {name} as it was at revision {rev}"))),
+    }
 }

@@ -31,6 +31,26 @@ impl Record for RevisionOnly {
     }
 }
 
+/// `get --history`: a deletion.
+pub struct DeletedRow<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The revision in which it was deleted.
+    pub revision: Revision,
+}
+
+impl Record for DeletedRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("key", Value::Bytes(self.key)));
+        visit(always("value", Value::Absent));
+        visit(table("mod_revision", Value::Int(self.revision)));
+        // As etcd's own events have it; behind the columns of a key that is there.
+        visit(table("version", Value::Int(0)));
+        visit(table("lease", Value::Absent));
+        visit(always("deleted", Value::Bool(true)));
+    }
+}
+
 /// `put KEY`.
 pub struct PutAnswer<'a> {
     /// The key.

@@ -7,7 +7,7 @@ mod status;
 mod txn;
 
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
-pub use keys::{Count, DeleteAnswer, LoadAnswer, PutAnswer, RevisionOnly, SettingRow};
+pub use keys::{Count, DeleteAnswer, DeletedRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow};
 pub use lease::{LeaseKeys, LeaseRow, Named};
 pub use status::{MemberRow, StatusAnswer};
 pub use txn::TxnAnswer;

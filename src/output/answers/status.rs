@@ -30,8 +30,8 @@ impl Record for MemberRow<'_> {
         visit(always("in_use", Value::size(status.map(|s| s.db_in_use))));
         visit(table("quota", Value::size(status.and_then(|s| s.quota))));
         visit(always("role", Value::Str(status.map_or("", role))));
-        visit(table("term", uint(|s| s.raft_term)));
-        visit(table("index", uint(|s| s.raft_index)));
+        visit(data("term", uint(|s| s.raft_term)));
+        visit(data("index", uint(|s| s.raft_index)));
         visit(data("applied", uint(|s| s.raft_applied)));
         visit(data("revision", Value::int(status.map(|s| s.revision))));
         visit(data("id", status.map_or(Value::Absent, |s| Value::Hex(s.id))));

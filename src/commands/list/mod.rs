@@ -1,5 +1,8 @@
 //! `kvadm list`.
 
+mod branches;
+mod usage;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 
@@ -8,18 +11,27 @@ use crate::commands::proto::Proto;
 use crate::commands::select::{Filter, Selection};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyValue, LeaseId, RangeReader, ReadOptions, Refusal, Revision};
+use crate::kvstore::{KeyRange, KeyValue, LeaseId, LockGuard, RangeReader, ReadOptions, Refusal, Revision};
 use crate::output::{Count, KeyOnly, Leased, Sink};
+
+use branches::{Cut, Walk};
 
 /// List keys and values at one revision, in constant memory, whatever the size.
 ///
 /// A prefix is a raw byte prefix: /a matches /ab as well, unless --dir is given. What '-o json' prints,
 /// 'put --from' takes. If the revision is compacted under a long listing, it ends with 4 and says so.
+///
+/// '--depth', '--tree' and '--du' see keys as paths: a branch is all the keys with the same beginning up to a /. They hold
+/// the branches of one key in memory (with '--top' N more), never the keys. '--depth' and '--tree --depth' read a page of
+/// each branch and leave the rest of it unread; etcd counts it all the same. '--du' counts keys and values as they are
+/// now: earlier revisions and etcd's own pages fill the database too.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm list /app/
   kvadm list /app --dir --keys-only --match '*cert*'
+  kvadm list /app --dir --depth 1
+  kvadm list / --du --depth 2 --top 10
   kvadm list --from /a --to /m -o json --with-leases > backup.jsonl")]
 pub struct Args {
     /// Keys that begin with this; all keys without it
@@ -48,6 +60,26 @@ pub struct Args {
     /// With each lease's granted TTL in seconds, so that 'put --from' grants it again
     #[arg(long, conflicts_with = "keys_only", help_heading = "What to show")]
     with_leases: bool,
+    /// Branches and keys down to this level: instead of what lies deeper, the branch; names only
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "As a tree",
+          conflicts_with_all = ["count", "sort", "desc", "keys_only", "with_leases"])]
+    depth: Option<u64>,
+    /// Branches and keys, indented; with --depth the number of keys in what lies deeper
+    #[arg(long, help_heading = "As a tree",
+          conflicts_with_all = ["count", "limit", "sort", "desc", "keys_only", "with_leases", "du"])]
+    tree: bool,
+    /// How many keys and bytes each branch holds, and their percentage of the quota (etcd 3.6 and later tell it); one
+    /// level, or --depth
+    #[arg(long, help_heading = "As a tree",
+          conflicts_with_all = ["count", "limit", "sort", "desc", "keys_only", "with_leases"])]
+    du: bool,
+    /// With --du, only the N largest branches, the largest first
+    #[arg(long, value_name = "N", requires = "du", value_parser = clap::value_parser!(u32).range(1..),
+          help_heading = "As a tree")]
+    top: Option<u32>,
+    /// What separates the levels, one byte
+    #[arg(long, value_name = "C", default_value = "/", value_parser = parse_separator, help_heading = "As a tree")]
+    separator: u8,
     #[command(flatten)]
     proto: Proto,
     /// Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK
@@ -69,6 +101,33 @@ enum Order {
     Version,
     /// The value's bytes
     Value,
+    /// The length of key and value together
+    Size,
+}
+
+fn parse_separator(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] => Ok(*byte),
+        _ => Err("a separator is one byte".to_owned()),
+    }
+}
+
+impl Args {
+    fn as_tree(&self) -> bool {
+        self.tree || self.du || self.depth.is_some()
+    }
+
+    /// Whether no value is looked at.
+    fn names_only(&self) -> bool {
+        let sized = matches!(self.sort, Some(Order::Value | Order::Size));
+        (self.keys_only && !sized) || (self.as_tree() && !self.du)
+    }
+
+    fn cut(&self, range: &KeyRange, depth: usize) -> Cut {
+        let base = if self.selection.has_ends() { 0 } else { range.start.len() };
+        let depth = self.depth.map_or(depth, |depth| usize::try_from(depth).unwrap_or(usize::MAX));
+        Cut { base, separator: self.separator, depth }
+    }
 }
 
 /// Runs the verb.
@@ -89,13 +148,20 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let sorted = args.desc || args.sort.is_some_and(|order| order != Order::Key);
     let options = ReadOptions {
         revision: rev,
-        keys_only: args.count || (args.keys_only && args.sort != Some(Order::Value)),
-        limit: if filter.is_some() || sorted { None } else { args.limit },
-        guard,
+        keys_only: args.count || args.names_only(),
+        limit: if filter.is_some() || sorted || args.as_tree() { None } else { args.limit },
+        guard: guard.clone(),
     };
-    let mut listing = Listing { ctx, args, filter, seen: 0, ttls: HashMap::new() };
     let reader = ctx.store().read(&range, options);
-    if sorted {
+    let mut listing = Listing { ctx, args, filter, range, guard, seen: 0, ttls: HashMap::new() };
+    if args.du {
+        let top = args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
+        let cut = args.cut(&listing.range, 1);
+        usage::run(&mut listing, cut, top, reader).await?;
+    } else if args.as_tree() {
+        let cut = args.cut(&listing.range, usize::MAX);
+        Walk::new(&mut listing, cut, args.tree).run(reader).await?;
+    } else if sorted {
         listing.sorted(reader).await?
     } else {
         listing.stream(reader).await?
@@ -107,6 +173,8 @@ struct Listing<'a> {
     ctx: &'a Context,
     args: &'a Args,
     filter: Option<Filter>,
+    range: KeyRange,
+    guard: Option<LockGuard>,
     /// Keys that matched so far.
     seen: u64,
     /// The granted TTL of each lease met; `None` for one that is gone.
@@ -169,6 +237,7 @@ impl Listing<'_> {
                 Order::Mod => a.mod_revision.cmp(&b.mod_revision),
                 Order::Version => a.version.cmp(&b.version),
                 Order::Value => a.value.cmp(&b.value),
+                Order::Size => a.size().cmp(&b.size()),
             };
             let order = by.then_with(|| a.key.cmp(&b.key));
             if self.args.desc { order.reverse() } else { order }

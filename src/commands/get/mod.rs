@@ -1,22 +1,29 @@
 //! `kvadm get`.
 
+mod history;
+
 use std::ffi::OsString;
 
 use crate::cli::{KeyText, parse_lock_token, parse_revision};
 use crate::commands::proto::Proto;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyValue, Refusal, Revision};
+use crate::kvstore::Revision;
 use crate::output::bytes;
 
 /// Read keys, all at one revision.
 ///
 /// One key prints its value's bytes and a newline; several print a record each. Ends with 1 if a key is missing.
+///
+/// '--history' steps back from change to change, and asks etcd for the events before the key's creation, which it
+/// searches its whole history for. Values of earlier lives (N at most) are held in memory. Of a key that is deleted now
+/// the history is taken to be complete when etcd has told no more of it for --op-timeout.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm get /app/mode
   kvadm get /app/mode /app/size -o json
+  kvadm get /app/mode --history=5
   kvadm get /app/cert -o raw > cert.der")]
 pub struct Args {
     /// The keys to read
@@ -25,7 +32,7 @@ pub struct Args {
     /// As it was at this revision
     #[arg(long, value_name = "N", value_parser = parse_revision)]
     rev: Option<Revision>,
-    /// The key's earlier values too, newest first: at most N, or as far as compaction allows
+    /// The key's earlier values and deletions too, newest first: at most N, or as far as compaction allows
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "9223372036854775807",
           value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "if_locked")]
     history: Option<u64>,
@@ -50,7 +57,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     args.proto.show(ctx)?;
     if let Some(most) = args.history {
         return match keys.as_slice() {
-            [key] => history(ctx, key, rev, most).await,
+            [key] => history::run(ctx, key, rev, most).await,
             _ => Err(Failure::usage("--history takes one key")),
         };
     }
@@ -71,34 +78,4 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         ctx.out.note(&format!("no key {} at revision {}", bytes::escape(key), found.revision));
     }
     Ok(if missing.is_empty() { Exit::Done } else { Exit::No })
-}
-
-/// Walks back from change to change: what a key was before its last change is what it is at the revision before.
-async fn history(ctx: &Context, key: &[u8], rev: Revision, most: u64) -> Result<Exit, Failure> {
-    let mut sink = ctx.out.stream();
-    let mut next = rev;
-    let mut shown = 0;
-    while shown < most {
-        let kv: KeyValue = match ctx.store().get(key, next, None).await {
-            Ok((Some(kv), _)) => kv,
-            Ok((None, _)) => break,
-            Err(error) if shown > 0 && error.is_refusal(Refusal::Compacted) => {
-                ctx.out.note(&format!("what was before revision {} has been compacted", next + 1));
-                break;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        sink.push(&kv)?;
-        shown += 1;
-        if kv.version <= 1 {
-            break;
-        }
-        next = kv.mod_revision - 1;
-    }
-    sink.finish()?;
-    if shown == 0 {
-        ctx.out.note(&format!("no key {}", bytes::escape(key)));
-        return Ok(Exit::No);
-    }
-    Ok(Exit::Done)
 }

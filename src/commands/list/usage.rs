@@ -1,0 +1,190 @@
+//! How much each branch holds: `list --du`.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::Listing;
+use super::branches::Cut;
+use crate::error::Failure;
+use crate::kvstore::{KeyValue, RangeReader};
+use crate::output::{Progress, Sink, UsageRow, bytes};
+
+/// Keys and bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
+    keys: u64,
+    key_bytes: u64,
+    value_bytes: u64,
+}
+
+impl Usage {
+    fn add(&mut self, kv: &KeyValue) {
+        self.keys += 1;
+        self.key_bytes += kv.key.len() as u64;
+        self.value_bytes += kv.value.len() as u64;
+    }
+
+    fn bytes(&self) -> u64 {
+        self.key_bytes + self.value_bytes
+    }
+}
+
+/// A branch of the last key.
+struct Open {
+    end: usize,
+    usage: Usage,
+}
+
+/// A branch that is complete, as `--top` orders them: the largest first, then by key.
+struct Ranked {
+    branch: Vec<u8>,
+    usage: Usage,
+}
+
+impl Ranked {
+    fn rank(&self) -> (u64, Reverse<&[u8]>) {
+        (self.usage.bytes(), Reverse(&self.branch))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+}
+
+impl Eq for Ranked {}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+struct Sums {
+    sink: Sink,
+    quota: Option<u64>,
+    top: Option<usize>,
+    last: Vec<u8>,
+    open: Vec<Open>,
+    total: Usage,
+    best: BinaryHeap<Reverse<Ranked>>,
+    largest: u64,
+}
+
+/// Adds up the listing and shows each branch as it ends, or the `top` largest; all of it comes last.
+///
+/// # Errors
+/// As the verb.
+pub async fn run(
+    listing: &mut Listing<'_>,
+    cut: Cut,
+    top: Option<usize>,
+    mut reader: RangeReader,
+) -> Result<(), Failure> {
+    let out = &listing.ctx.out;
+    let quota = match listing.ctx.store().member_status().await {
+        Ok(status) => {
+            if status.quota.is_none() {
+                out.note(&format!("etcd {} does not tell its quota: the share of it is unknown", status.version));
+            }
+            status.quota
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            if failure.exit == crate::error::Exit::Interrupted {
+                return Err(failure);
+            }
+            out.note(&format!("the share of the quota is unknown: {}", failure.view().error));
+            None
+        }
+    };
+    let mut sums = Sums {
+        sink: out.stream(),
+        quota,
+        top,
+        last: Vec::new(),
+        open: Vec::new(),
+        total: Usage::default(),
+        best: BinaryHeap::new(),
+        largest: 0,
+    };
+    let progress = out.progress("adding up", None);
+    while let Some(page) = listing.page(&mut reader).await? {
+        progress.set_total(reader.total());
+        progress.inc(page.len() as u64);
+        for kv in &page {
+            if listing.wanted(kv) {
+                sums.take(cut, kv, &progress)?;
+            }
+        }
+    }
+    progress.finish();
+    sums.close(0, &progress)?;
+    sums.finish(&listing.range.start[..cut.base])
+}
+
+impl Sums {
+    fn take(&mut self, cut: Cut, kv: &KeyValue, progress: &Progress) -> Result<(), Failure> {
+        let shared = |open: &&Open| kv.key.get(..open.end) == Some(&self.last[..open.end]);
+        let common = self.open.iter().take_while(shared).count();
+        self.close(common, progress)?;
+        for end in cut.ends(&kv.key).skip(common) {
+            self.open.push(Open { end, usage: Usage::default() });
+        }
+        for open in &mut self.open {
+            open.usage.add(kv);
+        }
+        self.total.add(kv);
+        self.last.clone_from(&kv.key);
+        Ok(())
+    }
+
+    /// Ends the branches below this level, the innermost first.
+    fn close(&mut self, level: usize, progress: &Progress) -> Result<(), Failure> {
+        while self.open.len() > level
+            && let Some(Open { end, usage }) = self.open.pop()
+        {
+            let branch = &self.last[..end];
+            if usage.bytes() > self.largest {
+                self.largest = usage.bytes();
+                progress.say(|| format!("adding up (largest so far {})", shortened(branch)));
+            }
+            let Some(top) = self.top else {
+                self.sink.push(&row(branch, usage, false, self.quota))?;
+                continue;
+            };
+            self.best.push(Reverse(Ranked { branch: branch.to_vec(), usage }));
+            if self.best.len() > top {
+                self.best.pop();
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, prefix: &[u8]) -> Result<(), Failure> {
+        for Reverse(one) in std::mem::take(&mut self.best).into_sorted_vec() {
+            self.sink.push(&row(&one.branch, one.usage, false, self.quota))?;
+        }
+        self.sink.push(&row(prefix, self.total, true, self.quota))?;
+        Ok(self.sink.finish()?)
+    }
+}
+
+fn row(key: &[u8], usage: Usage, total: bool, quota: Option<u64>) -> UsageRow<'_> {
+    let Usage { keys, key_bytes, value_bytes } = usage;
+    UsageRow { key, total, keys, key_bytes, value_bytes, quota }
+}
+
+/// The end of a name, as much as stands beside a bar.
+fn shortened(branch: &[u8]) -> String {
+    let name = bytes::escape(branch).to_string();
+    let skip = name.chars().count().saturating_sub(24);
+    if skip == 0 { name } else { format!("…{}", name.chars().skip(skip).collect::<String>()) }
+}
