@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine;
@@ -289,8 +291,12 @@ fn a_signal_ends_it_at_once_and_a_closed_pipe_quietly() {
         running.signal(Signal::SIGINT);
         running.wait().signal(Signal::SIGINT).within(Duration::from_secs(5));
     }
-    let binary = Kvadm::new().endpoint(&etcd).args(["list", "/", "--tree"]);
-    let mut running = binary.spawn();
-    assert!(running.next_line().is_some());
-    drop(running);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvadm"));
+    command.env_clear().env("HOME", "/nonexistent").args(["--endpoints", &etcd.endpoint(), "list", "/", "--tree"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // More than the pipe and the buffer hold, so that it is still writing when its reader goes away.
+    let mut some = vec![0; 1000];
+    child.stdout.take().unwrap().read_exact(&mut some).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]), "{output:?}");
 }
