@@ -7,7 +7,9 @@ CARGO ?= cargo
 PROTOC = $(or $(protoc),$(eval protoc := $(shell .ci/fetch protoc))$(protoc),$(error no protoc))
 WITH_PROTOC = PROTOC="$(PROTOC)"
 
-.PHONY: help demo test test-versions build install bless check clean-tools
+BENCH = $(WITH_PROTOC) .ci/bench
+
+.PHONY: help demo test test-versions bench bench-report build install bless check clean-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +23,12 @@ test: ## run all the tests against a real etcd (KVADM_TEST_ETCD=SERVER to use yo
 
 test-versions: ## run all the tests against each etcd from 3.4 to 3.7 that can be had
 	@$(WITH_PROTOC) .ci/test-versions
+
+bench: ## kvadm and etcdctl side by side (BENCH_KEYS=1000000 BENCH_ROUNDS=5 BENCH_CASES=get,list)
+	@$(BENCH)
+
+bench-report: ## the same, with the table kept in benches/RESULTS.md
+	@BENCH_REPORT=benches/RESULTS.md $(BENCH)
 
 build: ## build the release binary, target/release/kvadm
 	$(WITH_PROTOC) $(CARGO) build --release

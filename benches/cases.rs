@@ -1,0 +1,300 @@
+//! What is measured, against what, and what is to be reached. A new case is one more entry in [`all`].
+
+use std::path::Path;
+
+use crate::client::{self, SCHEMA, Shape};
+use crate::measure::{Cmd, Until};
+
+/// A figure and the most it may be.
+#[derive(Clone, Copy)]
+pub enum Target {
+    /// Wall time as a share of the other program's.
+    Wall(f64),
+    /// CPU time as a share of the other program's.
+    Cpu(f64),
+    /// Wall time as a share of the floor's.
+    Floor(f64),
+    /// Wall time, ms.
+    Millis(f64),
+    /// Peak memory, MiB.
+    Memory(f64),
+    /// The least keys a second.
+    Rate(f64),
+    /// The longest put of a neighbour meanwhile, ms.
+    Neighbour(f64),
+    /// How long after the last write the last event was there, ms.
+    Behind(f64),
+    /// From the end of one holder's command to the start of the next one's: the median and the 90th in a hundred, ms.
+    Handoff(f64, f64),
+}
+
+/// How a case runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The commands in turn, each by itself.
+    Alone,
+    /// Each beside a neighbour who puts a key every 5 ms.
+    Neighbour,
+    /// The commands are watchers; so many keys are put once they watch.
+    Live(u64),
+    /// The commands take a lock and are followed by what to run under it: twenty processes queue for it.
+    Queue,
+    /// The same, but four workers take it again and again.
+    BackToBack,
+}
+
+/// One row of the table.
+pub struct Case {
+    pub name: String,
+    pub how: How,
+    pub kvadm: Cmd,
+    /// etcdctl, or what else the row is compared with.
+    pub other: Option<Cmd>,
+    pub floor: Option<Cmd>,
+    /// Run before each of the three, and not measured.
+    pub before: Vec<Cmd>,
+    pub keys: u64,
+    pub targets: Vec<Target>,
+}
+
+/// Where everything is.
+pub struct Place<'a> {
+    pub kvadm: String,
+    pub etcdctl: String,
+    /// This program, for the floors.
+    pub own: String,
+    pub endpoint: String,
+    /// The same store, 50 ms away and back.
+    pub far: String,
+    /// Another store.
+    pub second: String,
+    /// A store that speaks TLS, and the same 50 ms away and back.
+    pub tls: String,
+    pub tls_far: String,
+    pub work: &'a Path,
+    pub keys: u64,
+}
+
+/// A command without a shell that runs to its end.
+pub fn cmd(argv: &[&str]) -> Cmd {
+    Cmd { argv: argv.iter().map(|word| (*word).to_owned()).collect(), until: Until::End }
+}
+
+impl Place<'_> {
+    fn kvadm_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
+        cmd(&[&[self.kvadm.as_str(), "--endpoints", endpoint, "--op-timeout", "600s"], args].concat())
+    }
+
+    fn etcdctl_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
+        cmd(&[&[self.etcdctl.as_str(), "--endpoints", endpoint, "--command-timeout=600s"], args].concat())
+    }
+
+    fn kvadm(&self, args: &[&str]) -> Cmd {
+        self.kvadm_at(&self.endpoint, args)
+    }
+
+    fn etcdctl(&self, args: &[&str]) -> Cmd {
+        self.etcdctl_at(&self.endpoint, args)
+    }
+
+    pub fn client(&self, what: &str, args: &[&str]) -> Cmd {
+        cmd(&[&[self.own.as_str(), "client", what, &self.endpoint], args].concat())
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.work.join(name).to_string_lossy().into_owned()
+    }
+}
+
+fn until(mut cmd: Cmd, until: Until) -> Cmd {
+    cmd.until = until;
+    cmd
+}
+
+fn case(name: &str, kvadm: Cmd, other: Option<Cmd>, targets: &[Target]) -> Case {
+    let (name, targets) = (name.to_owned(), targets.to_vec());
+    Case { name, how: How::Alone, kvadm, other, floor: None, before: Vec::new(), keys: 0, targets }
+}
+
+/// The prefixes that hold data before the first case, and how their keys are spread.
+pub const LOADED: [(&str, &str); 5] =
+    [("/k/", "decimal"), ("/uuid/", "uuid"), ("/skewed/", "skewed"), ("/deep/", "deep"), ("/binary/", "binary")];
+
+/// Every case, in the order in which they run.
+///
+/// # Errors
+/// Files that cannot be written.
+pub fn all(p: &Place<'_>) -> Result<Vec<Case>, String> {
+    let mut cases = gets(p);
+    cases.extend(lists(p));
+    cases.extend(writes(p)?);
+    cases.extend(watches(p)?);
+    cases.extend(locks(p));
+    cases.extend(growth(p)?);
+    Ok(cases)
+}
+
+fn decimal(p: &Place<'_>, n: u64) -> String {
+    debug_assert!(n < p.keys);
+    String::from_utf8_lossy(&Shape::Decimal.key("/k/", n)).into_owned()
+}
+
+fn gets(p: &Place<'_>) -> Vec<Case> {
+    use Target::{Memory, Millis, Wall};
+    let one = decimal(p, p.keys / 2);
+    let ca = p.file("tls.pem");
+    let get = |endpoint: &str| (p.kvadm_at(endpoint, &["get", &one]), p.etcdctl_at(endpoint, &["get", &one]));
+    let tls = |endpoint: &str| {
+        let endpoint = format!("https://{endpoint}");
+        let theirs = p.etcdctl_at(&endpoint, &["--cacert", &ca, "get", "k"]);
+        (p.kvadm_at(&endpoint, &["--ca-file", &ca, "get", "k"]), theirs)
+    };
+    let row = |name: &str, (ours, theirs), targets: &[Target]| case(name, ours, Some(theirs), targets);
+    vec![
+        row("get", get(&p.endpoint), &[Wall(0.15), Memory(8.0)]),
+        row("get over TLS", tls(&p.tls), &[Wall(0.35)]),
+        // One round trip behind the TCP connection, which the proxy accepts at once; two with TLS 1.3.
+        row("get, 50 ms away", get(&p.far), &[Millis(90.0)]),
+        row("get over TLS, 50 ms away", tls(&p.tls_far), &[Millis(140.0)]),
+    ]
+}
+
+fn lists(p: &Place<'_>) -> Vec<Case> {
+    use Target::{Cpu, Floor, Memory, Wall};
+    let list = |args: &[&str]| p.kvadm(&[&["list", "/k/"], args].concat());
+    let get = |args: &[&str]| Some(p.etcdctl(&[&["get", "/k/", "--prefix"], args].concat()));
+    let keys_only = list(&["--keys-only"]);
+    let count = get(&["--count-only", "-w", "fields"]);
+    let line = Until::Lines(1);
+    let far = p.etcdctl_at(&p.far, &["get", "/k/", "--prefix"]);
+    let whole = case("list", list(&[]), get(&[]), &[Wall(0.8), Floor(1.2), Cpu(0.4), Memory(24.0)]);
+    let mut cases = vec![
+        Case { floor: Some(p.client("range", &["/k/"])), ..whole },
+        case("list -o json", list(&["-o", "json"]), get(&["-w", "json"]), &[Wall(0.65), Memory(24.0)]),
+        case("list --keys-only", keys_only, get(&["--keys-only"]), &[Wall(0.8)]),
+        case("list --count", list(&["--count"]), count, &[Wall(0.8)]),
+        case(
+            "first line of list",
+            until(list(&[]), line.clone()),
+            get(&[]).map(|theirs| until(theirs, line)),
+            &[Wall(0.1)],
+        ),
+        case("list, 50 ms away", p.kvadm_at(&p.far, &["list", "/k/"]), Some(far), &[Wall(1.0)]),
+    ];
+    for (prefix, shape) in &LOADED[1..] {
+        let name = format!("list of {shape} keys : decimal");
+        cases.push(case(&name, p.kvadm(&["list", prefix]), Some(list(&[])), &[Wall(1.3)]));
+    }
+    cases.into_iter().map(|case| Case { keys: p.keys, ..case }).collect()
+}
+
+fn writes(p: &Place<'_>) -> Result<Vec<Case>, String> {
+    use Target::{Floor, Memory, Neighbour, Rate, Wall};
+    let records = p.file("records");
+    write(&records, |out| {
+        for n in 0..p.keys {
+            let key = String::from_utf8_lossy(&Shape::Decimal.key("/p/", n)).into_owned();
+            writeln!(out, r#"{{"key":"{key}","value":"{}"}}"#, Shape::Decimal.value(n))?;
+        }
+        Ok(())
+    })?;
+    let load = || p.client("load", &["/p/", &p.keys.to_string(), "decimal"]);
+    let empty = |endpoint: &str, prefix: &str| p.etcdctl_at(endpoint, &["del", prefix, "--prefix"]);
+    let import = p.kvadm(&["put", "--from", &records]);
+    let import = case("put --from", import, None, &[Rate(50_000.0), Floor(1.25), Memory(48.0)]);
+    // etcdctl copies one key after the other: it gets the first 10 000.
+    let (few, mirrored) = (p.keys.min(10_000), "/k/000000");
+    let copy = |prefix: &str| {
+        let common = "--op-timeout 600s";
+        let from = format!("{} --endpoints {} {common} list {prefix} -o json", p.kvadm, p.endpoint);
+        cmd(&["sh", "-c", &format!("{from} | {} --endpoints {} {common} put --from -", p.kvadm, p.second)])
+    };
+    let mirror = p.etcdctl(&["make-mirror", &p.second, "--prefix", mirrored]);
+    let mirror = until(mirror, Until::Key { endpoint: p.second.clone(), key: decimal(p, few - 1) });
+    let delete = p.kvadm(&["delete", "--prefix", "/p/", "--yes"]);
+    let delete = case("delete --prefix", delete, Some(empty(&p.endpoint, "/p/")), &[Wall(1.5), Neighbour(200.0)]);
+    let whole = case("copy: list | put --from", copy("/k/"), None, &[Rate(30_000.0)]);
+    let part = case("copy of 10 000 : make-mirror", copy(mirrored), Some(mirror), &[]);
+    Ok(vec![
+        Case { floor: Some(load()), before: vec![empty(&p.endpoint, "/p/")], keys: p.keys, ..import },
+        Case { before: vec![empty(&p.second, "/k/")], keys: p.keys, ..whole },
+        Case { before: vec![empty(&p.second, "/k/")], keys: few, ..part },
+        Case { how: How::Neighbour, before: vec![load()], keys: p.keys, ..delete },
+    ])
+}
+
+fn watches(p: &Place<'_>) -> Result<Vec<Case>, String> {
+    use Target::{Behind, Cpu, Memory, Wall};
+    let events = p.keys.min(100_000);
+    let both = |prefix: &str, args: &[&str]| {
+        let ours = p.kvadm(&[&["watch", prefix], args].concat());
+        (ours, p.etcdctl(&[&["watch", prefix, "--prefix"], args].concat()))
+    };
+    let (ours, theirs) = both("/live/", &[]);
+    let live = case("watch, live", ours, Some(theirs), &[Cpu(0.35), Memory(10.0), Behind(100.0)]);
+    let mut cases = vec![Case { how: How::Live(events), keys: events, ..live }];
+    // The backlog is written now, so that every round replays the same one.
+    for (name, prefix, part) in
+        [("watch, backlog of transactions", "/log/", "load"), ("watch, backlog of puts", "/puts/", "puts")]
+    {
+        let revision = (client::revision(&p.endpoint)? + 1).to_string();
+        let keys = events.to_string();
+        let args: &[&str] = if part == "load" { &[prefix, &keys, "decimal"] } else { &[prefix, &keys] };
+        crate::measure::run(&p.client(part, args), p.work)?;
+        let (ours, theirs) = both(prefix, &["--rev", &revision]);
+        let (ours, theirs) = (until(ours, Until::Lines(events)), until(theirs, Until::Lines(events * 3)));
+        cases.push(Case { keys: events, ..case(name, ours, Some(theirs), &[Wall(0.5), Memory(24.0)]) });
+    }
+    Ok(cases)
+}
+
+fn locks(p: &Place<'_>) -> Vec<Case> {
+    use Target::{Handoff, Wall};
+    let ours = |name: &str, rest: &[&str]| p.kvadm(&[&["lock", name, "--"], rest].concat());
+    let theirs = |name: &str, rest: &[&str]| Some(p.etcdctl(&[&["lock", name], rest].concat()));
+    let (alone, queue, again) = ("/bench/lock", "/bench/queue", "/bench/again");
+    let true_alone = case("lock -- true", ours(alone, &["true"]), theirs(alone, &["true"]), &[Wall(0.25)]);
+    let queue = case("lock: handoff in a queue", ours(queue, &[]), theirs(queue, &[]), &[Handoff(3.0, 10.0)]);
+    let again = case("lock: handoff back to back", ours(again, &[]), theirs(again, &[]), &[Handoff(3.0, 10.0)]);
+    vec![true_alone, Case { how: How::Queue, ..queue }, Case { how: How::BackToBack, ..again }]
+}
+
+/// Jobs over whole sets, at a quarter, a half and all of their size: what a doubling costs.
+fn growth(p: &Place<'_>) -> Result<Vec<Case>, String> {
+    let sizes = |most: u64| [4, 2, 1].map(|part| p.keys.min(most) / part);
+    let wanted = |keys: u64| -> Result<String, String> {
+        let file = p.file(&format!("wanted-{keys}"));
+        write(&file, |out| (0..keys).try_for_each(|n| writeln!(out, "k8s:app=bench-{n};")))?;
+        Ok(file)
+    };
+    let mut cases = Vec::new();
+    for keys in sizes(10_000) {
+        let base = format!("bench/new/{keys}");
+        let new = p.kvadm(&["allocate", "new", "--from", &wanted(keys)?, "--base", &base, "--node", "n"]);
+        let before = vec![p.etcdctl(&["del", &base, "--prefix"])];
+        cases.push(Case { before, keys, ..case(&format!("allocate new, {keys} keys"), new, None, &[]) });
+    }
+    for keys in sizes(100_000) {
+        let base = format!("bench/ids/{keys}");
+        let pool = ["--base", &base, "--max", "16777215"];
+        let fill = ["allocate", "new", "--from", &wanted(keys)?, "--node", "n"];
+        crate::measure::run(&p.kvadm(&[&fill[..], &pool].concat()), p.work)?;
+        let gc = p.kvadm(&[&["gc", "ids"], &pool[..]].concat());
+        cases.push(Case { keys, ..case(&format!("gc ids, {keys} IDs"), gc, None, &[]) });
+    }
+    let schema = p.file("schema.yaml");
+    write(&schema, |out| out.write_all(SCHEMA.as_bytes()))?;
+    for keys in sizes(1_000_000) {
+        let prefix = format!("/metadata-{keys}/");
+        crate::measure::run(&p.client("load", &[&prefix, &keys.to_string(), "metadata"]), p.work)?;
+        let gc = p.kvadm(&["gc", "metadata", &prefix, "--schema", &schema]);
+        cases.push(Case { keys, ..case(&format!("gc metadata, {keys} keys"), gc, None, &[]) });
+    }
+    Ok(cases)
+}
+
+fn write(file: &str, fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), String> {
+    let told = |e: std::io::Error| format!("{file}: {e}");
+    let mut out = std::io::BufWriter::new(std::fs::File::create(file).map_err(told)?);
+    fill(&mut out).and_then(|()| std::io::Write::flush(&mut out)).map_err(told)
+}

@@ -1,0 +1,277 @@
+//! The least a client can do: the floors, the data, and the neighbour whose writes must not wait.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine;
+use etcd_client::{Channel, Client, GetOptions, KvClient, Txn, TxnOp};
+use tokio::task::JoinSet;
+use tonic::transport::Endpoint;
+
+/// The flow control windows of kvadm's own connections, so that the floor is one of the same connection.
+const WINDOW: u32 = 16 << 20;
+
+/// How the keys of a set are spread.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    Decimal,
+    Uuid,
+    Skewed,
+    Deep,
+    Binary,
+    /// Runs and artifacts, as [`SCHEMA`] describes them.
+    Metadata,
+}
+
+/// The schema of [`Shape::Metadata`]: four keys an artifact, one artifact in ten begins a chain of bases, four in five
+/// are used by a run.
+pub const SCHEMA: &str = r#"schema: 1
+name: builds
+scope: [project]
+kinds:
+  - kind: run
+    key: "{project}/runs/{id}"
+    fields: ["uses/{artifact}"]
+    collect: true
+    root: always
+    edges:
+      - {field: "uses/{artifact}", to: artifact, id: "{artifact}"}
+  - kind: artifact
+    key: "{project}/artifacts/{id}"
+    fields: [size, base, "labels/{label}"]
+    collect: true
+    root: never
+    edges:
+      - {field: base, to: artifact}
+"#;
+
+impl Shape {
+    pub fn of(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "decimal" => Self::Decimal,
+            "uuid" => Self::Uuid,
+            "skewed" => Self::Skewed,
+            "deep" => Self::Deep,
+            "binary" => Self::Binary,
+            "metadata" => Self::Metadata,
+            other => return Err(format!("{other}: no shape of keys")),
+        })
+    }
+
+    /// The `n`th key below `prefix`; decimal ones have 64 bytes with a prefix of three.
+    pub fn key(self, prefix: &str, n: u64) -> Vec<u8> {
+        let h = mixed(n);
+        let tail = match self {
+            Self::Decimal => format!("{n:010}/{h:016x}{:016x}{n:018x}", mixed(h)).into_bytes(),
+            Self::Uuid => format!("{h:016x}-{:016x}", mixed(h)).into_bytes(),
+            Self::Skewed if !n.is_multiple_of(10) => format!("aaaa/{n:010}").into_bytes(),
+            Self::Skewed => format!("{h:016x}").into_bytes(),
+            Self::Deep => format!("{:x}/{:x}/{:x}/{n:x}", h & 15, (h >> 4) & 255, (h >> 12) & 15).into_bytes(),
+            Self::Binary => [h.to_be_bytes(), n.to_be_bytes()].concat(),
+            Self::Metadata => {
+                let m = n / 4;
+                match n % 4 {
+                    0 => format!("p/artifacts/{m}/size"),
+                    1 => format!("p/artifacts/{m}/base"),
+                    3 if !m.is_multiple_of(5) => format!("p/runs/{m}/uses/{m}"),
+                    part => format!("p/artifacts/{m}/labels/l{part}"),
+                }
+                .into_bytes()
+            }
+        };
+        [prefix.as_bytes(), &tail].concat()
+    }
+
+    /// 256 printable bytes, but for what refers to another object.
+    pub fn value(self, n: u64) -> String {
+        match self {
+            Self::Metadata if n % 4 == 1 && !(n / 4).is_multiple_of(10) => (n / 4 - 1).to_string(),
+            Self::Metadata if n % 4 == 1 => String::new(),
+            Self::Metadata => "1".to_owned(),
+            _ => (0..16).map(|i| format!("{:016x}", mixed(n.wrapping_mul(31) + i))).collect(),
+        }
+    }
+}
+
+/// SplitMix64: spread, and the same in every run.
+fn mixed(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?.block_on(work)
+}
+
+/// What this program does for the benchmark in processes of its own: the first word says what.
+pub fn run(args: &[String]) -> Result<(), String> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse().map_err(|_| format!("{text}: no number"));
+    match args[..] {
+        ["range", endpoint, prefix] => block_on(async { range(endpoint, prefix).await.map(drop) }),
+        ["same", endpoint, prefix] => block_on(same(endpoint, prefix)),
+        ["load", endpoint, prefix, keys, shape] => block_on(load(endpoint, prefix, number(keys)?, Shape::of(shape)?)),
+        ["puts", endpoint, prefix, keys] => block_on(puts(endpoint, prefix, number(keys)?)),
+        ["neighbour", endpoint] => block_on(neighbour(endpoint)),
+        ["stamp", file, gate, hold] => stamp(Path::new(file), Path::new(gate), number(hold)?),
+        _ => Err("no such part".to_owned()),
+    }
+}
+
+async fn connect(endpoint: &str) -> Result<KvClient, String> {
+    let endpoint = Endpoint::from_shared(format!("http://{endpoint}"))
+        .map_err(|e| e.to_string())?
+        .tcp_nodelay(true)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW);
+    let client =
+        Client::from_channel(Channel::Tonic(endpoint.connect_lazy()), None).await.map_err(|e| e.to_string())?;
+    Ok(client.kv_client().max_decoding_message_size(usize::MAX))
+}
+
+/// One Range over the whole prefix, decoded and not printed.
+async fn range(endpoint: &str, prefix: &str) -> Result<etcd_client::GetResponse, String> {
+    let mut client = connect(endpoint).await?;
+    client.get(prefix, Some(GetOptions::new().with_prefix())).await.map_err(|e| e.to_string())
+}
+
+/// Whether the JSON records on stdin are what one Range over the prefix gives, key by key and byte by byte.
+async fn same(endpoint: &str, prefix: &str) -> Result<(), String> {
+    let answer = range(endpoint, prefix).await?;
+    let mut records = std::io::stdin().lock().lines();
+    let bytes = |record: &serde_json::Value, name: &str| match record.get(name).and_then(|text| text.as_str()) {
+        Some(text) => Some(text.as_bytes().to_vec()),
+        None => {
+            let text = record.get(format!("{name}_base64"))?.as_str()?;
+            base64::engine::general_purpose::STANDARD.decode(text).ok()
+        }
+    };
+    for kv in answer.kvs() {
+        let line = records.next().ok_or("fewer keys than one Range gives")?.map_err(|e| e.to_string())?;
+        let record: serde_json::Value = serde_json::from_str(&line).map_err(|e| e.to_string())?;
+        if bytes(&record, "key").as_deref() != Some(kv.key()) || bytes(&record, "value").as_deref() != Some(kv.value())
+        {
+            return Err(format!("{line}: not what one Range gives there"));
+        }
+    }
+    match records.next() {
+        Some(_) => Err("more keys than one Range gives".to_owned()),
+        None => Ok(()),
+    }
+}
+
+type Landed = Result<Result<(), String>, tokio::task::JoinError>;
+
+/// Runs the jobs, so many at a time.
+async fn flight<F>(jobs: impl Iterator<Item = F>, width: usize) -> Result<(), String>
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let landed = |result: Option<Landed>| result.map_or(Ok(()), |joined| joined.map_err(|e| e.to_string())?);
+    let mut flying = JoinSet::new();
+    for job in jobs {
+        if flying.len() == width {
+            landed(flying.join_next().await)?;
+        }
+        flying.spawn(job);
+    }
+    while !flying.is_empty() {
+        landed(flying.join_next().await)?;
+    }
+    Ok(())
+}
+
+/// Puts in transactions of 128, eight in flight.
+async fn load(endpoint: &str, prefix: &str, keys: u64, shape: Shape) -> Result<(), String> {
+    let client = connect(endpoint).await?;
+    let jobs = (0..keys).step_by(128).map(|first| {
+        let put = |n| TxnOp::put(shape.key(prefix, n), shape.value(n), None);
+        let ops: Vec<_> = (first..keys.min(first + 128)).map(put).collect();
+        let mut client = client.clone();
+        async move { client.txn(Txn::new().and_then(ops)).await.map(drop).map_err(|e| e.to_string()) }
+    });
+    flight(jobs, 8).await
+}
+
+/// Single puts, 32 in flight: a revision each.
+async fn puts(endpoint: &str, prefix: &str, keys: u64) -> Result<(), String> {
+    let client = connect(endpoint).await?;
+    let jobs = (0..keys).map(|n| {
+        let mut client = client.clone();
+        let (key, value) = (Shape::Decimal.key(prefix, n), Shape::Decimal.value(n));
+        async move { client.put(key, value, None).await.map(drop).map_err(|e| e.to_string()) }
+    });
+    flight(jobs, 32).await
+}
+
+/// A put every 5 ms, until standard input ends; prints the longest one, in milliseconds.
+async fn neighbour(endpoint: &str) -> Result<(), String> {
+    let mut client = connect(endpoint).await?;
+    let done = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    let mut worst = Duration::ZERO;
+    while !done.is_finished() {
+        let start = Instant::now();
+        client.put("/neighbour", "x", None).await.map_err(|e| e.to_string())?;
+        worst = worst.max(start.elapsed());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!("{:.1}", worst.as_secs_f64() * 1e3);
+    Ok(())
+}
+
+/// What runs under a lock: waits until the gate's file is there, stays so many milliseconds, and appends when it began
+/// and when it ended, in nanoseconds.
+fn stamp(file: &Path, gate: &Path, hold: u64) -> Result<(), String> {
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map(|d| d.as_nanos()).unwrap_or_default();
+    let start = now();
+    while !gate.exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(hold));
+    let mut file = std::fs::File::options().append(true).create(true).open(file).map_err(|e| e.to_string())?;
+    // One write: lines of several processes do not mix.
+    file.write_all(format!("{start} {}\n", now()).as_bytes()).map_err(|e| e.to_string())
+}
+
+/// Puts one key.
+pub fn put(endpoint: &str, key: &str) -> Result<(), String> {
+    block_on(async { connect(endpoint).await?.put(key, "x", None).await.map(drop).map_err(|e| e.to_string()) })
+}
+
+/// The store's revision.
+pub fn revision(endpoint: &str) -> Result<i64, String> {
+    block_on(async {
+        let answer = connect(endpoint).await?.get("revision", None).await.map_err(|e| e.to_string())?;
+        Ok(answer.header().map_or(0, etcd_client::ResponseHeader::revision))
+    })
+}
+
+/// Waits until the prefix holds so many keys.
+pub fn await_count(endpoint: &str, prefix: &str, keys: i64, limit: Duration) -> bool {
+    let options = GetOptions::new().with_prefix().with_count_only();
+    poll(endpoint, limit, prefix, &options, |count| count >= keys)
+}
+
+/// Waits until the key is there.
+pub fn await_key(endpoint: &str, key: &str, limit: Duration) -> bool {
+    poll(endpoint, limit, key, &GetOptions::new().with_count_only(), |count| count == 1)
+}
+
+fn poll(endpoint: &str, limit: Duration, key: &str, options: &GetOptions, done: impl Fn(i64) -> bool) -> bool {
+    let start = Instant::now();
+    let found = block_on(async {
+        let mut client = connect(endpoint).await?;
+        while start.elapsed() < limit && crate::measure::go_on().is_ok() {
+            let answer = client.get(key, Some(options.clone())).await.map_err(|e| e.to_string())?;
+            if done(answer.count()) {
+                return Ok(true);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(false)
+    });
+    found.unwrap_or(false)
+}

@@ -1,0 +1,171 @@
+//! Runs one process and says what it cost, by the kernel's own account of it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::libc;
+
+use crate::client;
+
+/// The processes to end when the benchmark is told to stop.
+static RUNNING: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// What tells that a command has done its work.
+#[derive(Clone)]
+pub enum Until {
+    /// It ends by itself.
+    End,
+    /// It has printed so many lines; it is then ended.
+    Lines(u64),
+    /// This key is in that store; it is then ended.
+    Key { endpoint: String, key: String },
+}
+
+/// A command line, without a shell.
+#[derive(Clone)]
+pub struct Cmd {
+    pub argv: Vec<String>,
+    pub until: Until,
+}
+
+/// What one run cost.
+#[derive(Clone, Copy, Default)]
+pub struct Cost {
+    /// Wall time, seconds: from the start until the work was done.
+    pub wall: f64,
+    /// User and system time, seconds.
+    pub cpu: f64,
+    /// Peak resident memory, MiB.
+    pub memory: f64,
+}
+
+/// Ends what is running, by process id, on SIGINT and SIGTERM; the run under way then fails and so the benchmark ends.
+pub fn listen() -> std::io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([libc::SIGINT, libc::SIGTERM])?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            STOPPED.store(true, Ordering::SeqCst);
+            for pid in RUNNING.lock().unwrap().iter() {
+                kill(*pid);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// An error once the benchmark was told to stop.
+pub fn go_on() -> Result<(), String> {
+    if STOPPED.load(Ordering::SeqCst) { Err("stopped".to_owned()) } else { Ok(()) }
+}
+
+/// A started process. It is waited for with [`Running::end`], so that its cost is known.
+pub struct Running {
+    pub child: Child,
+    start: Instant,
+    name: String,
+    log: std::path::PathBuf,
+}
+
+impl Running {
+    /// Starts it, with its stderr kept in the folder for the case that it fails.
+    pub fn start(argv: &[String], stdout: Stdio, work: &Path) -> Result<Self, String> {
+        go_on()?;
+        let name = argv.join(" ");
+        let told = |e: std::io::Error| format!("{name}: {e}");
+        let log = tempfile::Builder::new().prefix("stderr").tempfile_in(work).map_err(told)?;
+        let (file, log) = log.keep().map_err(|e| told(e.error))?;
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]).stdin(Stdio::null()).stdout(stdout).stderr(file);
+        let start = Instant::now();
+        let child = command.spawn().map_err(told)?;
+        RUNNING.lock().unwrap().push(child.id() as i32);
+        Ok(Self { child, start, name, log })
+    }
+
+    /// Ends it, as the user would not: its work is done.
+    pub fn stop(&self) {
+        kill(self.child.id() as i32);
+    }
+
+    /// Waits for its end. `done` is when its work was done, where it was stopped then. Exit codes 0 and 1 are good: 1 is
+    /// kvadm's "garbage found".
+    pub fn end(self, done: Option<Instant>) -> Result<Cost, String> {
+        let pid = self.child.id() as i32;
+        let (status, usage) = wait(pid);
+        let wall = done.unwrap_or_else(Instant::now) - self.start;
+        RUNNING.lock().unwrap().retain(|other| *other != pid);
+        go_on()?;
+        let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let _ = std::fs::remove_file(&self.log);
+        if done.is_none() && !(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) <= 1) {
+            return Err(format!("{}: failed: {}", self.name, said.trim()));
+        }
+        Ok(Cost {
+            wall: wall.as_secs_f64(),
+            cpu: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+            memory: usage.ru_maxrss as f64 / 1024.0,
+        })
+    }
+}
+
+/// Runs it once.
+pub fn run(cmd: &Cmd, work: &Path) -> Result<Cost, String> {
+    let stdout = if matches!(cmd.until, Until::Lines(_)) { Stdio::piped() } else { Stdio::null() };
+    let mut running = Running::start(&cmd.argv, stdout, work)?;
+    let done = match &cmd.until {
+        Until::End => return running.end(None),
+        Until::Lines(lines) => read_lines(&mut running.child, *lines),
+        Until::Key { endpoint, key } => client::await_key(endpoint, key, Duration::from_secs(600)),
+    };
+    let now = Instant::now();
+    running.stop();
+    // Without the work done, its own end tells why.
+    running.end(done.then_some(now))
+}
+
+fn read_lines(child: &mut Child, lines: u64) -> bool {
+    let Some(output) = child.stdout.take() else { return false };
+    let mut output = BufReader::with_capacity(1 << 16, output);
+    let mut seen = 0;
+    while seen < lines {
+        let Some(buffer) = output.fill_buf().ok().filter(|buffer| !buffer.is_empty()) else { return false };
+        seen += buffer.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let length = buffer.len();
+        output.consume(length);
+    }
+    true
+}
+
+fn kill(pid: i32) {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+}
+
+/// The standard library waits for a child but keeps the child's resource usage to itself.
+#[allow(unsafe_code)]
+fn wait(pid: i32) -> (i32, libc::rusage) {
+    let mut status = 0;
+    // SAFETY: all-zero bytes are a valid rusage, and both pointers are to live locals of the types that wait4 writes.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: as above.
+        let got = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+        if got == pid || std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
+            return (status, usage);
+        }
+    }
+}
+
+fn seconds(time: libc::timeval) -> f64 {
+    (Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)).as_secs_f64()
+}
+
+/// An empty file of this name.
+pub fn touch(path: &Path) -> Result<(), String> {
+    File::create(path).map(drop).map_err(|e| format!("{}: {e}", path.display()))
+}

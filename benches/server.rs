@@ -1,0 +1,120 @@
+//! A throw-away etcd, and a proxy that makes it far away.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// A certificate for 127.0.0.1 that is its own CA, and its key: PEM files.
+pub struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Tls {
+    pub fn new(work: &Path) -> Result<Self, String> {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).map_err(|e| e.to_string())?;
+        let files = Self { cert: work.join("tls.pem"), key: work.join("tls.key") };
+        for (file, text) in [(&files.cert, made.cert.pem()), (&files.key, made.signing_key.serialize_pem())] {
+            std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?;
+        }
+        Ok(files)
+    }
+}
+
+/// An etcd on free loopback ports. Dropped, it is ended.
+pub struct Server {
+    child: Child,
+    /// `127.0.0.1:PORT`.
+    pub endpoint: String,
+}
+
+impl Server {
+    /// Starts `folder/etcd` with its data in `work/name` and waits until it takes connections.
+    pub fn start(folder: &Path, work: &Path, name: &str, tls: Option<&Tls>) -> Result<Self, String> {
+        let told = |e: std::io::Error| format!("etcd in {}: {e}", folder.display());
+        let (client, peer) = (free_port().map_err(told)?, free_port().map_err(told)?);
+        let endpoint = format!("127.0.0.1:{client}");
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut command = Command::new(folder.join("etcd"));
+        if let Some(files) = tls {
+            command.arg("--cert-file").arg(&files.cert).arg("--key-file").arg(&files.key);
+        }
+        let child = command
+            .arg("--data-dir")
+            .arg(work.join(name))
+            .arg(format!("--listen-client-urls={scheme}://{endpoint}"))
+            .arg(format!("--advertise-client-urls={scheme}://{endpoint}"))
+            .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer}"))
+            .arg(format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"))
+            .arg(format!("--initial-cluster=default=http://127.0.0.1:{peer}"))
+            .args(["--quota-backend-bytes=8589934592", "--snapshot-count=100000", "--log-level=error"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(work.join(format!("{name}.log"))).map_err(told)?)
+            .spawn()
+            .map_err(told)?;
+        let server = Self { child, endpoint };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(&server.endpoint).is_err() {
+            if Instant::now() > deadline {
+                return Err("etcd did not start within 30 s".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Passes connections on to `target`, each direction `delay` later, for as long as the benchmark runs; the address.
+pub fn far_away(target: &str, delay: Duration) -> std::io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    let target = target.to_owned();
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let Ok(far) = TcpStream::connect(&target) else { continue };
+            let _ = (near.set_nodelay(true), far.set_nodelay(true));
+            if let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) {
+                pass(near, far, delay);
+                pass(far_too, near_too, delay);
+            }
+        }
+    });
+    Ok(address)
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+    let (sender, receiver) = mpsc::sync_channel::<(Instant, Vec<u8>)>(4096);
+    std::thread::spawn(move || {
+        for (due, bytes) in receiver {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if to.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            if sender.send((Instant::now() + delay, buffer[..length].to_vec())).is_err() {
+                break;
+            }
+        }
+    });
+}
