@@ -324,7 +324,7 @@ fn another_history_under_the_same_address_is_no_silence() {
 }
 
 #[test]
-fn a_backlog_of_many_revisions_comes_in_pieces() {
+fn a_backlog_of_many_revisions_comes_whole() {
     let etcd = Etcd::start();
     let endpoint = etcd.endpoint();
     // One transaction a record, for the key is the same: each record is a revision.

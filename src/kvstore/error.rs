@@ -287,6 +287,7 @@ pub(super) fn refusal(code: Code, message: &str) -> Refusal {
         m if m.contains("received message larger than max") => Refusal::TooLarge,
         // Said by the client library, behind the server's answer.
         m if m.contains("decoded message length too large") => Refusal::OversizedAnswer,
+        m if m.contains("trying to send message larger than max") => Refusal::OversizedAnswer,
         _ => match code {
             Code::PermissionDenied => Refusal::Permission,
             Code::Unimplemented => Refusal::Unsupported,

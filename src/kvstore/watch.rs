@@ -32,7 +32,7 @@ pub struct WatchOptions {
     pub ranges: Vec<KeyRange>,
     /// The first revision that is told, at least 1.
     pub start: Revision,
-    /// The store's revision as far as it is known, so that a large backlog is fetched in pieces.
+    /// The store's revision as far as it is known: a member that is behind it lags, or is another store's.
     pub known: Revision,
     /// With the record that each event replaced or deleted, as far as compaction allows.
     pub prev: bool,
@@ -71,6 +71,8 @@ pub struct Watcher {
     ranges: Vec<KeyRange>,
     options: WatchOptions,
     assembly: Assembly,
+    /// Large answers are asked for in pieces: one was larger than is taken whole.
+    pieces: bool,
     open: Option<Open>,
     lost: Option<Lost>,
     pause: Duration,
@@ -93,6 +95,7 @@ impl Store {
             ranges: KeyRange::joined(options.ranges.clone()),
             assembly: Assembly::new(options.start),
             options,
+            pieces: false,
             open: None,
             lost: None,
             pause: FIRST_PAUSE,
@@ -222,17 +225,12 @@ impl Watcher {
         let cover = KeyRange::cover(&self.ranges);
         let next = self.assembly.next();
         let (known, prev) = (self.options.known, self.options.prev);
-        let open = self.store.open_watch(&cover, next, known, prev).await?;
+        let open = self.store.open_watch(&cover, next, self.pieces, prev).await?;
         let reached = if next > self.options.start { next - 1 } else { known.min(next - 1) };
         if open.revision < reached {
             self.check_history(reached).await?;
         }
-        if !stream::is_large(next, open.revision) || stream::is_large(next, known) {
-            return Ok(open);
-        }
-        // More was missed than was thought: again, and this time in pieces.
-        self.options.known = open.revision;
-        self.store.open_watch(&cover, next, open.revision, prev).await
+        Ok(open)
     }
 
     /// A member that is behind what was told already may lag. If the whole cluster is, its history is another one, and
@@ -261,6 +259,9 @@ impl Watcher {
         self.assembly.forget();
         if stream::is_final(&error) {
             return Err(error);
+        }
+        if error.is_refusal(Refusal::OversizedAnswer) {
+            self.pieces = true;
         }
         // Old servers call a token that has run out a lack of permission, so a new one is tried in both cases.
         if stream::is_about_rights(&error) {

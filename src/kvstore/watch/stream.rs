@@ -11,8 +11,13 @@ use crate::kvstore::{Error, KeyRange, Refusal, Revision, Store, Trace};
 const OP: &str = "watch";
 /// How long a member may take to grant a watch, the dialling included.
 const GRANT: Duration = Duration::from_secs(5);
-/// A backlog of more revisions than this is fetched in pieces of 1.5 MiB instead of a thousand revisions at a time.
-const LARGE: Revision = 10_000;
+
+/// An answer of a backlog may hold so many bytes; a larger one is refused unread, and asked for in pieces.
+///
+/// etcd sends a thousand revisions of a backlog in one answer, or, where asked to, cuts that into pieces of 1.5 MiB. For
+/// each event that it adds to a piece it measures the whole piece anew (`sendFragments` in its `api/v3rpc/watch.go`), so
+/// that the cutting takes time with the square of the events of a piece: many small ones come several times as fast uncut.
+const WHOLE: usize = 64 << 20;
 
 /// A granted watch.
 pub(super) struct Open {
@@ -39,12 +44,12 @@ pub(super) enum Heard {
 }
 
 impl Store {
-    /// Opens a stream that tells from `next` on, and waits until the member grants it.
+    /// Opens a stream that tells from `next` on, large answers in `pieces`, and waits until the member grants it.
     pub(super) async fn open_watch(
         &self,
         cover: &KeyRange,
         next: Revision,
-        known: Revision,
+        pieces: bool,
         prev: bool,
     ) -> Result<Open, Error> {
         self.turn(OP).await?;
@@ -54,12 +59,13 @@ impl Store {
         if prev {
             options = options.with_prev_key();
         }
-        if is_large(next, known) {
+        if pieces {
             options = options.with_fragment();
         }
         let sticky = &self.inner.sticky;
         let (mark, sent) = (sticky.mark(), Instant::now());
-        let granted = timeout(GRANT, self.grant_watch(&start, options)).await;
+        let most = if pieces { usize::MAX } else { WHOLE };
+        let granted = timeout(GRANT, self.grant_watch(&start, options, most)).await;
         let result = granted.unwrap_or_else(|_| {
             let after = GRANT;
             Err(Error::Timeout { op: OP, endpoint: sticky.current(), after })
@@ -82,11 +88,11 @@ impl Store {
         result.map(|open| Open { mark, ..open })
     }
 
-    async fn grant_watch(&self, start: &[u8], options: etcd_client::WatchOptions) -> Result<Open, Error> {
+    async fn grant_watch(&self, start: &[u8], options: etcd_client::WatchOptions, most: usize) -> Result<Open, Error> {
         let told = |error| classify(OP, &self.inner.sticky.current(), error).0;
         self.inner.sticky.ready(false).await.map_err(|failure| of_transport(&failure).0)?;
         let client = self.client(true).await.map_err(told)?;
-        let mut watching = client.watch_client().max_decoding_message_size(usize::MAX);
+        let mut watching = client.watch_client().max_decoding_message_size(most);
         let mut stream = watching.watch(start, Some(options)).await.map_err(told)?;
         let endpoint = self.inner.sticky.current();
         // The first answer grants the watch or refuses it; both say "created".
@@ -112,11 +118,6 @@ impl Store {
             Ok(Ok(())) => Ok(true),
         }
     }
-}
-
-/// Whether so many revisions are better fetched in pieces.
-pub(super) fn is_large(next: Revision, known: Revision) -> bool {
-    known.saturating_sub(next) > LARGE
 }
 
 impl Open {
