@@ -147,7 +147,7 @@ fn spaced(alert: AlertDescription) -> String {
 }
 
 /// A moment as `2021-01-31 23:59:59 UTC`.
-fn date(time: UnixTime) -> String {
+pub(super) fn date(time: UnixTime) -> String {
     let seconds = time.as_secs();
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days are counted from 0000-03-01, so that a leap day is the last of its year.
