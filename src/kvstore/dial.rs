@@ -5,8 +5,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -214,12 +214,7 @@ impl Dialer {
         diagnose::stillborn(ending, &endpoint.scheme, &self.files)
     }
 
-    async fn handshake(
-        &self,
-        endpoint: &Endpoint,
-        tcp: TcpStream,
-        course: &Course,
-    ) -> Result<Box<dyn Stream>, Cause> {
+    async fn handshake(&self, endpoint: &Endpoint, tcp: TcpStream, course: &Course) -> Result<Box<dyn Stream>, Cause> {
         let tls = self.tls().map_err(|error| Cause::hint(error.to_string(), error.hint()))?;
         let config = course.witness().map_or(tls.config.clone(), |witness| witness.beside(&tls));
         let name = ServerName::try_from(endpoint.host.clone())

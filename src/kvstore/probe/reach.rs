@@ -21,12 +21,7 @@ pub(super) fn steps(
     let fell = log.blamed.or_else(|| log.entered.last().map(|(leg, _)| *leg)).unwrap_or(Leg::Waiting);
     let names: &[(Leg, &'static str)] = match endpoint.scheme {
         Scheme::Unix => &[(Leg::Connecting, "socket"), (Leg::Silence, "http2")],
-        _ => &[
-            (Leg::Resolving, "resolve"),
-            (Leg::Connecting, "tcp"),
-            (Leg::Handshake, "tls"),
-            (Leg::Silence, "http2"),
-        ],
+        _ => &[(Leg::Resolving, "resolve"), (Leg::Connecting, "tcp"), (Leg::Handshake, "tls"), (Leg::Silence, "http2")],
     };
     let mut trouble = reached.err().map(Trouble::Error);
     let mut broken = None;
@@ -34,10 +29,8 @@ pub(super) fn steps(
     for &(leg, name) in names {
         let (detail, facts) = told(leg, endpoint, files, log, seen);
         steps.push(match (broken, leg) {
+            (_, Leg::Handshake) if endpoint.scheme == Scheme::Plain => Step::skipped(name, "the endpoint says http://"),
             (Some(broken), _) => Step::skipped(name, format!("{broken} failed")),
-            (None, Leg::Handshake) if endpoint.scheme == Scheme::Plain => {
-                Step::skipped(name, "the endpoint says http://")
-            }
             (None, leg) => match trouble.take_if(|_| leg == fell || fell == Leg::Waiting) {
                 Some(trouble) => {
                     broken = Some(name);
@@ -87,11 +80,13 @@ fn connected(log: &Log) -> (String, Vec<Fact>) {
         facts.push(Fact::text("address", &peer).told());
     }
     let refused = log.failed.iter().map(|(address, words)| format!("{address}: {words}")).collect();
-    facts.extend(listed("failed", refused));
+    // One that failed alone is the step's own error.
+    let alone = log.addresses.len() == 1;
+    facts.extend(listed("failed", refused).map(|fact| Fact { told: alone, ..fact }));
     if log.peer.is_none() {
         let answered = |address: &&_| log.failed.iter().any(|(failed, _)| failed == *address);
         let silent = log.addresses.iter().filter(|address| !answered(address)).map(ToString::to_string).collect();
-        facts.extend(listed("silent", silent));
+        facts.extend(listed("silent", silent).map(|fact| Fact { told: alone, ..fact }));
     }
     (peer, facts)
 }
