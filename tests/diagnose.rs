@@ -432,11 +432,10 @@ fn followers_and_learners_say_what_they_are() {
     let leader = cluster.leader();
     let run = Kvadm::new().endpoint(&*cluster).args(["status", "--diagnose", "-o", "json"]).run();
     let lines = run.ok().json_lines();
-    let id = |at: usize| step(&lines[at], "leader")["facts"]["member"].as_str().unwrap().to_owned();
-    for at in 0..3 {
-        let found = step(&lines[at], "leader");
+    let told: Vec<&Value> = lines.iter().map(|line| &step(line, "leader")["facts"]).collect();
+    for (at, facts) in told.iter().enumerate() {
         let role = if at == leader { "leader" } else { "follower" };
-        assert_eq!((&found["facts"]["role"], &found["facts"]["leader"]), (&json!(role), &json!(id(leader))));
+        assert_eq!((&facts["role"], &facts["leader"]), (&json!(role), &told[leader]["member"]));
     }
 
     let etcd = Etcd::start();

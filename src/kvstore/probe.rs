@@ -66,8 +66,8 @@ pub enum Trouble {
     Alarms {
         /// All of them.
         alarms: Vec<Alarm>,
-        /// The member that was asked.
-        member: u64,
+        /// The member that was asked, where it may be known.
+        member: Option<u64>,
     },
 }
 
@@ -180,54 +180,62 @@ impl Store {
 
     /// The steps behind the connection.
     async fn ask(&self, shown: Option<&Certificate>) -> Vec<Step> {
-        // A member tells its state to everybody up to some versions, and without a leader too; a login needs the quorum.
+        let named = self.options().credentials.is_some();
+        // A member tells its state without a leader, and up to etcd 3.6 to everybody; a login needs the quorum.
         let mut begun = Instant::now();
         let mut status = self.anonymous().member_status().await;
-        let leaderless = status.as_ref().is_ok_and(|status| status.leader == 0);
-        let auth = if leaderless && self.options().credentials.is_some() {
-            Step::skipped("auth", "a login needs the quorum, and this member knows no leader")
-        } else {
-            self.auth(shown).await
+        let auth = match &status {
+            Ok(status) if status.leader == 0 && named => {
+                Step::skipped("auth", "a login needs the quorum, and this member knows no leader")
+            }
+            _ => self.auth(shown).await,
         };
         let let_in = auth.trouble().is_none();
-        if matches!(&status, Err(Error::Refused { .. })) && let_in && self.options().credentials.is_some() {
+        if matches!(&status, Err(Error::Refused { .. })) && let_in && named {
             begun = Instant::now();
             status = self.member_status().await;
         }
-        let locked_out = !let_in && self.options().credentials.is_some();
+        let took = Some(begun.elapsed());
         let mut steps = vec![auth];
-        let status = match status {
-            Ok(status) => status,
-            Err(error) => {
-                let took = Some(begun.elapsed());
-                steps.push(Step::failed("leader", took, Trouble::Error(error), Vec::new()));
-                steps.extend(["quorum", "alarms", "quota"].map(|name| Step::skipped(name, "leader failed")));
-                return steps;
+        let skipped =
+            |names: &[&'static str], why: &str| names.iter().map(|name| Step::skipped(name, why)).collect::<Vec<_>>();
+        match status {
+            Ok(status) => {
+                steps.push(leader(&status));
+                match &status {
+                    _ if named && !let_in => steps.extend(skipped(&["quorum", "alarms"], "auth failed")),
+                    status if status.leader == 0 => steps.extend(skipped(&["quorum", "alarms"], "leader failed")),
+                    status if status.learner => {
+                        steps.extend(skipped(&["quorum", "alarms"], "a learner cannot serve it"))
+                    }
+                    status => steps.extend(self.by_quorum(Some(status.id)).await),
+                }
+                steps.push(quota(&status));
             }
-        };
-        steps.push(leader(&status));
-        let why_not = match &status {
-            _ if locked_out => Some("auth failed"),
-            status if status.leader == 0 => Some("leader failed"),
-            status if status.learner => Some("a learner cannot serve it"),
-            _ => None,
-        };
-        match why_not {
-            Some(why) => steps.extend(["quorum", "alarms"].map(|name| Step::skipped(name, why))),
-            None => {
-                let quorum = self.quorum().await;
-                // The alarms are read by way of the quorum: asking would only wait.
-                let stands = quorum.trouble().is_none();
-                steps.push(quorum);
-                steps.push(if stands {
-                    self.alarm_step(&status).await
-                } else {
-                    Step::skipped("alarms", "quorum failed")
-                });
+            Err(Error::Refused { .. }) if !let_in => steps.extend(skipped(&ASKING[1..], "auth failed")),
+            Err(Error::Refused { message, .. }) => {
+                let why = unseen(&message);
+                steps.extend(skipped(&["leader"], &why));
+                steps.extend(self.by_quorum(None).await);
+                steps.extend(skipped(&["quota"], &why));
+            }
+            Err(error) => {
+                steps.push(Step::failed("leader", took, Trouble::Error(error), Vec::new()));
+                steps.extend(skipped(&ASKING[2..], "leader failed"));
             }
         }
-        steps.push(quota(&status));
         steps
+    }
+
+    /// What is answered by way of the quorum.
+    async fn by_quorum(&self, member: Option<u64>) -> [Step; 2] {
+        let quorum = self.quorum().await;
+        let alarms = match quorum.trouble() {
+            None => self.alarm_step(member).await,
+            // Asking would only wait.
+            Some(_) => Step::skipped("alarms", "quorum failed"),
+        };
+        [quorum, alarms]
     }
 
     /// Logs in where there is a user, and sees whether the member lets the user read at all.
@@ -289,7 +297,7 @@ impl Store {
         }
     }
 
-    async fn alarm_step(&self, status: &MemberStatus) -> Step {
+    async fn alarm_step(&self, member: Option<u64>) -> Step {
         let begun = Instant::now();
         let alarms = self.alarms().await;
         let took = Some(begun.elapsed());
@@ -300,14 +308,16 @@ impl Store {
             Ok(alarms) => {
                 let raised = alarms.iter().map(|alarm| format!("{} by {:x}", alarm.kind, alarm.member)).collect();
                 let facts = vec![Fact::new("raised", FactValue::List(raised)).told()];
-                Step::failed("alarms", took, Trouble::Alarms { alarms, member: status.id }, facts)
+                Step::failed("alarms", took, Trouble::Alarms { alarms, member }, facts)
             }
-            Err(Error::Refused { message, .. }) => {
-                Step { took, ..Step::skipped("alarms", format!("this user may not see them: {message}")) }
-            }
+            Err(Error::Refused { message, .. }) => Step { took, ..Step::skipped("alarms", unseen(&message)) },
             Err(error) => Step::failed("alarms", took, Trouble::Error(error), Vec::new()),
         }
     }
+}
+
+fn unseen(message: &str) -> String {
+    format!("this user may not see it: {message}")
 }
 
 fn leader(status: &MemberStatus) -> Step {

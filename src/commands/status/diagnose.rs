@@ -85,9 +85,9 @@ fn finding(step: &Step, tls: bool) -> Option<Finding> {
     })
 }
 
-fn raised(alarms: &[Alarm], member: u64) -> String {
+fn raised(alarms: &[Alarm], member: Option<u64>) -> String {
     let one = |alarm: &Alarm| match alarm.member {
-        id if id == member => format!("{} is raised by this member", alarm.kind),
+        id if Some(id) == member => format!("{} is raised by this member", alarm.kind),
         other => format!("{} is raised by member {other:x}", alarm.kind),
     };
     alarms.iter().map(one).collect::<Vec<_>>().join("; ")
@@ -131,6 +131,9 @@ fn of_error(step: &str, error: &Error, tls: bool) -> Finding {
             "look at the process on that host: it may be stopped, out of memory, or held up by its disk; is this etcd's \
              client port, and not the one for peers or metrics?",
         ),
+        ("auth", Error::Timeout { .. } | Error::Unavailable { .. }) => {
+            Some("a login needs a majority of the voting members: see which are up with 'kvadm status'")
+        }
         ("quorum", Error::Timeout { .. } | Error::Unavailable { .. }) => {
             Some("a majority of the voting members must be up and reach each other: 'kvadm status' asks all of them")
         }
