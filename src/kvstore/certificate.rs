@@ -4,7 +4,11 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::UnixTime;
-use x509_parser::extensions::GeneralName;
+use x509_parser::certificate::X509CertificateParser;
+use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
+use x509_parser::nom::Parser;
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
+use x509_parser::prelude::FromDer;
 
 use super::tls_causes::date;
 
@@ -30,9 +34,11 @@ pub(super) struct Certificate {
 impl Certificate {
     /// Reads DER; `None` where it is no certificate that can be read.
     pub(super) fn read(der: &[u8]) -> Option<Self> {
-        let (_, read) = x509_parser::parse_x509_certificate(der).ok()?;
-        let names = match read.subject_alternative_name() {
-            Ok(Some(extension)) => extension.value.general_names.iter().filter_map(name).collect(),
+        // Of the extensions only one is looked at: the others' code would be half of what the library adds.
+        let (_, read) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(der).ok()?;
+        let alternative = read.extensions().iter().find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
+        let names = match alternative.map(|extension| SubjectAlternativeName::from_der(extension.value)) {
+            Some(Ok((_, names))) => names.general_names.iter().filter_map(name).collect(),
             _ => Vec::new(),
         };
         let common_name = read.subject().iter_common_name().next().and_then(|name| name.as_str().ok());

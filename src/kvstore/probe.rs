@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use etcd_client::GetOptions;
+use etcd_client::{Client, GetOptions};
 use tokio::time::Instant;
 
-use super::call::Request;
+use super::call::{Header, Request};
 use super::certificate::Certificate;
 use super::course::Course;
 use super::error::of_transport;
 use super::tls::Witness;
-use super::{Alarm, Endpoint, Error, MemberStatus, Refusal, Store};
+use super::{Alarm, Endpoint, Error, MemberStatus, Refusal, Revision, Store};
 
 /// What was found at one endpoint.
 #[derive(Debug)]
@@ -97,8 +97,6 @@ pub enum FactValue {
     Bytes(u64),
     /// An ID of 64 bits.
     Id(u64),
-    /// Yes or no.
-    Flag(bool),
     /// A share of a hundred.
     Percent(f64),
 }
@@ -241,13 +239,8 @@ impl Store {
     /// Logs in where there is a user, and sees whether the member lets the user read at all.
     async fn auth(&self, shown: Option<&Certificate>) -> Step {
         let begun = Instant::now();
-        let request = Request { leader: false, ..Request::read("auth", &[]) };
-        // The smallest key there can be; the member answers for itself.
-        let read = self
-            .call(request, |client| async move {
-                client.kv_client().get(vec![0], Some(GetOptions::new().with_serializable().with_count_only())).await
-            })
-            .await;
+        // The member answers for itself.
+        let read = self.empty_read("auth", false).await;
         let took = Some(begun.elapsed());
         let may_read = match read {
             Ok(_) => true,
@@ -280,9 +273,21 @@ impl Store {
         }
     }
 
+    /// Reads the smallest key there can be, which nobody has.
+    async fn empty_read(&self, op: &'static str, linearizable: bool) -> Result<Revision, Error> {
+        let none = GetOptions::new().with_count_only();
+        let options = if linearizable { none } else { none.with_serializable() };
+        let request = Request { leader: linearizable, ..Request::read(op, &[]) };
+        let read = |client: Client| {
+            let options = options.clone();
+            async move { client.kv_client().get(vec![0], Some(options)).await }
+        };
+        Ok(self.call(request, read).await?.value.revision())
+    }
+
     async fn quorum(&self) -> Step {
         let begun = Instant::now();
-        let answer = self.revision().await;
+        let answer = self.empty_read("linearizable read", true).await;
         let took = Some(begun.elapsed());
         let detail = "a linearizable read was answered";
         match answer {

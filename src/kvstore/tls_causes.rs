@@ -116,10 +116,11 @@ fn refused(alert: AlertDescription, files: &TlsFiles) -> Cause {
         A::DecryptError => "its signature does not verify",
         other => return general_alert(other),
     };
-    Cause::hint(
-        format!("the server refused the client certificate {}: {because}", cert.display()),
-        "check cert-file against the server's trusted-ca-file",
-    )
+    let hint = match alert {
+        A::CertificateExpired => "renew the client certificate, or check the clocks of both machines",
+        _ => "check cert-file against the server's trusted-ca-file",
+    };
+    Cause::hint(format!("the server refused the client certificate {}: {because}", cert.display()), hint)
 }
 
 fn general_alert(alert: AlertDescription) -> Cause {

@@ -10,6 +10,9 @@ use super::super::tls::Seen;
 use super::super::{Endpoint, Error, Scheme, TlsFiles};
 use super::{Fact, FactValue, Step, Trouble};
 
+/// Certificates that expire within so many days are mentioned.
+const SOON: i64 = 15;
+
 /// The steps up to HTTP/2, and which of them failed.
 pub(super) fn steps(
     endpoint: &Endpoint,
@@ -91,6 +94,16 @@ fn connected(log: &Log) -> (String, Vec<Fact>) {
     (peer, facts)
 }
 
+/// What the detail says of a certificate that is to be renewed.
+fn ending(which: &str, days_left: i64) -> String {
+    match days_left {
+        days if !(0..SOON).contains(&days) => String::new(),
+        0 => format!("; {which} expires within a day"),
+        1 => format!("; {which} expires in a day"),
+        days => format!("; {which} expires in {days} days"),
+    }
+}
+
 fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String, Vec<Fact>) {
     let now = certificate::now();
     let mut facts = Vec::new();
@@ -104,11 +117,12 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String
         match Certificate::read(der) {
             Some(shown) => {
                 facts.push(Fact::text("subject", &shown.subject));
-                facts.push(Fact::new("names", FactValue::List(shown.names.clone())));
+                facts.push(Fact::new("alternative_names", FactValue::List(shown.names.clone())));
                 facts.push(Fact::text("issuer", &shown.issuer));
                 facts.push(Fact::text("not_before", shown.not_before()));
                 facts.push(Fact::text("not_after", shown.not_after()));
                 facts.push(Fact::new("days_left", FactValue::Number(shown.days_left(now))));
+                detail.push_str(&ending("the certificate", shown.days_left(now)));
                 if !shown.in_time(now) {
                     facts.push(Fact::text("clock_here", certificate::shown(now)));
                 }
@@ -126,7 +140,12 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String
         },
     ));
     if seen.certificate.is_some() {
-        facts.push(Fact::new("client_certificate_asked_for", FactValue::Flag(seen.asked)));
+        let asked = match seen {
+            Seen { asked: false, .. } => "not asked for",
+            Seen { shown: None, .. } => "asked for, and none is set",
+            _ => "asked for",
+        };
+        facts.push(Fact::text("client_certificate", asked));
     }
     if let Some(der) = &seen.shown {
         if let Some(file) = &files.cert {
@@ -138,7 +157,41 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String
             facts.push(Fact::text("client_not_before", client.not_before()));
             facts.push(Fact::text("client_not_after", client.not_after()));
             facts.push(Fact::new("client_days_left", FactValue::Number(client.days_left(now))));
+            detail.push_str(&ending("the client certificate", client.days_left(now)));
         }
     }
     (detail, facts)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_address_that_was_tried_is_told() {
+        let addresses: Vec<_> =
+            ["[::1]:1", "127.0.0.1:1", "10.0.0.1:1"].iter().map(|address| address.parse().unwrap()).collect();
+        let failed = vec![(addresses[0], "connection refused".to_owned())];
+        let mut log = Log { addresses, failed, ..Log::default() };
+        let shown = |log: &Log| {
+            let (detail, facts) = connected(log);
+            (detail, facts.into_iter().map(|fact| format!("{} {:?}", fact.name, fact.value)).collect::<Vec<_>>())
+        };
+        let refused = r#"failed List(["[::1]:1: connection refused"])"#.to_owned();
+        let silent = r#"silent List(["127.0.0.1:1", "10.0.0.1:1"])"#.to_owned();
+        assert_eq!(shown(&log), (String::new(), vec![refused.clone(), silent]));
+        log.peer = Some(log.addresses[1]);
+        let address = r#"address Text("127.0.0.1:1")"#.to_owned();
+        assert_eq!(shown(&log), ("127.0.0.1:1".to_owned(), vec![address, refused]));
+    }
+
+    #[test]
+    fn a_certificate_that_expires_soon_is_mentioned() {
+        assert_eq!(ending("it", 14), "; it expires in 14 days");
+        assert_eq!(ending("it", 1), "; it expires in a day");
+        assert_eq!(ending("it", 0), "; it expires within a day");
+        assert_eq!([ending("it", 15), ending("it", -1)], ["", ""]);
+    }
 }

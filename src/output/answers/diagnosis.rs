@@ -95,7 +95,6 @@ fn value(value: &FactValue) -> Value<'_> {
         FactValue::Count(count) => Value::Uint(*count),
         FactValue::Bytes(bytes) => Value::Size(*bytes),
         FactValue::Id(id) => Value::Hex(*id),
-        FactValue::Flag(flag) => Value::Bool(*flag),
         FactValue::Percent(share) => Value::Millis(*share),
     }
 }
