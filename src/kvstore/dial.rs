@@ -5,8 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -106,11 +105,19 @@ impl Dialer {
     /// As [`Dialer::dial`]; that a TLS file is unusable shows no sooner than it is needed.
     pub(super) async fn walk(&self, course: &Course) -> Result<Won, Lost> {
         let Some(endpoint) = self.endpoints.first() else { return Err(Lost::All(Vec::new())) };
+        if endpoint.scheme == Scheme::Tls && self.tls.get().is_none() {
+            // Other endpoints are looked at meanwhile, and their steps are timed: nobody waits for files on this thread.
+            let files = self.files.clone();
+            if let Ok(built) = tokio::task::spawn_blocking(move || client_config(&files)).await {
+                // Whoever came first has read the same files.
+                let _ = self.tls.set(built);
+            }
+        }
         let dialled = self.bounded(endpoint, Instant::now() + self.timeout, true, course).await;
         course.note(|log| log.ended = Some(Instant::now()));
         match (dialled, self.tls.get()) {
             (Ok(dialled), _) => Ok(Won { index: 0, dialled, failures: Vec::new() }),
-            (Err(_), Some(Err(error))) => Err(Lost::Tls(error.clone())),
+            (Err(_), Some(Err(error))) if course.at() == Leg::Handshake => Err(Lost::Tls(error.clone())),
             (Err(cause), _) => Err(Lost::All(vec![failure(endpoint, cause)])),
         }
     }
