@@ -1278,6 +1278,7 @@ Register-ArgumentCompleter -Native -CommandName 'kvadm' -ScriptBlock {
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'text, table, json, yaml or raw [default: table on a terminal, else text]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
             [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Print the store''s revision and nothing else')
+            [CompletionResult]::new('--diagnose', '--diagnose', [CompletionResultType]::ParameterName, 'Show every step to each endpoint, from the name to the quota, and what to do where one fails')
             [CompletionResult]::new('--quorum', '--quorum', [CompletionResultType]::ParameterName, 'Prove the quorum by a write under a lock, on kvadm''s own key, which is removed again')
             [CompletionResult]::new('--strict-config', '--strict-config', [CompletionResultType]::ParameterName, 'Refuse a config with unknown keys instead of warning')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'No notes and no warnings')

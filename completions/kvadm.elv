@@ -1246,6 +1246,7 @@ set edit:completion:arg-completer[kvadm] = {|@words|
             cand --output 'text, table, json, yaml or raw [default: table on a terminal, else text]'
             cand --color 'Colour: auto, always or never'
             cand --revision 'Print the store''s revision and nothing else'
+            cand --diagnose 'Show every step to each endpoint, from the name to the quota, and what to do where one fails'
             cand --quorum 'Prove the quorum by a write under a lock, on kvadm''s own key, which is removed again'
             cand --strict-config 'Refuse a config with unknown keys instead of warning'
             cand -q 'No notes and no warnings'

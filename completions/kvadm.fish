@@ -1273,6 +1273,7 @@ complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l color -d 'Colour:
 always\t''
 never\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l revision -d 'Print the store\'s revision and nothing else'
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l diagnose -d 'Show every step to each endpoint, from the name to the quota, and what to do where one fails'
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l quorum -d 'Prove the quorum by a write under a lock, on kvadm\'s own key, which is removed again'
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l strict-config -d 'Refuse a config with unknown keys instead of warning'
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -s q -l quiet -d 'No notes and no warnings'

@@ -172,7 +172,8 @@ impl From<io::Error> for Failure {
     }
 }
 
-fn class(error: &kvstore::Error) -> (Exit, Vec<String>) {
+/// What the store's error ends the program with, and what to do next.
+pub fn class(error: &kvstore::Error) -> (Exit, Vec<String>) {
     use kvstore::Error;
     let one = |hint: &str| vec![hint.to_owned()];
     match error {

@@ -89,6 +89,9 @@ revisions, versions and counts are numbers. What is absent is left out.
                    name, health, latency_ms, version, db_size, in_use, quota, role, term,
                    index, applied, revision, id, leader, learner, alarms
   status --revision  revision
+  status --diagnose  an object for each endpoint: endpoint, ok, serves, steps: step (resolve, tcp or, in
+                   place of both, socket; tls, http2, auth, leader, quorum, alarms, quota), state (ok,
+                   failed, skipped), ms, detail, facts (an object of what was learnt), error, remedy
   compact          compacted (the revision; absent where nothing was compacted), removed (a member has
                    removed what is old), disarmed (member IDs), already, current, members,
                    complaints; --dry-run: dry_run, would_compact, would_defrag (endpoints in their

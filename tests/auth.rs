@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::support::{Etcd, Kvadm, Run};
 
 const ROOT: &str = "Root-hunter2";
-const LIMITED: &str = "Limited-hunter3";
+pub(super) const LIMITED: &str = "Limited-hunter3";
 
 /// `root`, and `app`, who may read and write below `/app/` and read below `/shared/`.
 fn protected(args: &[&str]) -> Etcd {
@@ -27,15 +27,15 @@ fn protected(args: &[&str]) -> Etcd {
 }
 
 /// With logins that cost little; each test that does not measure them wants that.
-fn cheap() -> Etcd {
+pub(super) fn cheap() -> Etcd {
     protected(&["--bcrypt-cost=4"])
 }
 
-fn anonymous(etcd: &Etcd) -> Kvadm {
+pub(super) fn anonymous(etcd: &Etcd) -> Kvadm {
     Kvadm::new().endpoint(etcd)
 }
 
-fn login(etcd: &Etcd, user: &str, password: &str) -> Kvadm {
+pub(super) fn login(etcd: &Etcd, user: &str, password: &str) -> Kvadm {
     anonymous(etcd).args(["--user", user]).env("KVADM_PASSWORD", password)
 }
 

@@ -42,6 +42,7 @@ fn libraries_are_named_in_their_rooms_only() {
     only_in("etcd_client::", &["kvstore/"]);
     only_in("tonic::", &["kvstore/"]);
     only_in("rustls", &["kvstore/"]);
+    only_in("x509_parser", &["kvstore/certificate.rs"]);
     only_in("serde_yaml::", &["config", "output/yaml.rs", "gc/metadata/schema/document.rs"]);
     only_in("comfy_table", &["output/table.rs"]);
     only_in("indicatif", &["output/progress.rs"]);

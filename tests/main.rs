@@ -14,6 +14,7 @@ mod compact_space;
 mod completions;
 mod config;
 mod delete;
+mod diagnose;
 mod errors;
 mod failover;
 mod gc_frame;

@@ -145,7 +145,7 @@ fn the_proof_of_the_quorum_leaves_nothing_behind() {
 
 /// A server whose database file is larger than its quota: it refuses every put, and versions such as 3.5.1 every
 /// transaction. The file's size is only looked at behind a commit, so that commits are what the test says.
-fn full() -> Etcd {
+pub(super) fn full() -> Etcd {
     let etcd = Etcd::options().arg("--quota-backend-bytes=2097152").arg("--backend-batch-interval=1h").start();
     let value = "x".repeat(900_000);
     for number in 0..4 {
@@ -177,6 +177,20 @@ fn a_full_store_is_degraded_and_not_without_quorum() {
     run.code(6).out_has("NOSPACE").err_has("out of space").err_has("the quorum stands").err_lacks("no quorum");
 }
 
+/// The member `late` of the server's cluster, which has been added as a learner with this peer address.
+pub(super) fn learner(etcd: &Etcd, peer: &str) -> Etcd {
+    let listed = etcd.etcdctl_ok(&["member", "list"]);
+    let first = listed.lines().find(|line| line.contains("default")).unwrap();
+    let first = first.split(", ").find(|field| field.starts_with("http")).unwrap();
+    Etcd::options()
+        .arg(format!("--initial-cluster=default={first},late={peer}"))
+        .arg("--initial-cluster-state=existing")
+        .arg("--name=late")
+        .arg(format!("--listen-peer-urls={peer}"))
+        .arg(format!("--initial-advertise-peer-urls={peer}"))
+        .start()
+}
+
 #[test]
 fn a_learner_is_shown_and_one_that_has_not_started_is_named() {
     let etcd = Etcd::start();
@@ -185,16 +199,7 @@ fn a_learner_is_shown_and_one_that_has_not_started_is_named() {
     let run = status(&etcd, &[]);
     run.code(6).err_has("has not started").out_has("leader");
 
-    let listed = etcd.etcdctl_ok(&["member", "list"]);
-    let first = listed.lines().find(|line| line.contains("default")).unwrap();
-    let first = first.split(", ").find(|field| field.starts_with("http")).unwrap();
-    let learner = Etcd::options()
-        .arg(format!("--initial-cluster=default={first},late={peer}"))
-        .arg("--initial-cluster-state=existing")
-        .arg("--name=late")
-        .arg(format!("--listen-peer-urls={peer}"))
-        .arg(format!("--initial-advertise-peer-urls={peer}"))
-        .start();
+    let learner = learner(&etcd, &peer);
     let run = status(&etcd, &["-o", "json"]);
     let said = run.ok().json();
     let found = said["members"].as_array().unwrap().iter().find(|member| member["name"] == "late").unwrap();

@@ -11,6 +11,7 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt};
 
 use super::body::Watched;
+use super::course::Course;
 use super::diagnose;
 use super::dial::{Dialer, Dialled, Lost, Won};
 use super::io::Vital;
@@ -117,6 +118,14 @@ impl Sticky {
         if proof && let Some(failure) = self.shared.dialer.lifeless(connection.index, &connection.dialled).await {
             return Err(self.stillborn(&connection, failure));
         }
+        Ok(())
+    }
+
+    /// Makes the connection to the first endpoint, and leaves in the course what is seen on the way.
+    pub(super) async fn walk(&self, course: &Course) -> Result<(), TransportFailure> {
+        let _flight = self.shared.flight.lock().await;
+        let won = self.shared.dialer.walk(course).await?;
+        self.won(won);
         Ok(())
     }
 

@@ -5,21 +5,22 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
+use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 
+use super::course::{Course, Leg};
 use super::diagnose::{self, Cause};
-use super::io::{Health, Stream, Vital, Wire};
+use super::io::{Ending, Health, Stream, Vital, Wire};
 use super::race::race;
-use super::tls::{TlsError, client_config};
+use super::tls::{Tls, TlsError, client_config};
 use super::{ConnectOptions, Endpoint, EndpointFailure, Scheme, TlsFiles};
 
 /// The pause before the next endpoint, or the next address of one, is tried beside those that have not answered.
@@ -35,7 +36,7 @@ pub(super) struct Dialer {
     timeout: Duration,
     keepalive: (Duration, Duration),
     /// Built when the first endpoint with TLS is dialled: without one, no file is opened.
-    tls: OnceLock<Result<Arc<ClientConfig>, TlsError>>,
+    tls: OnceLock<Result<Tls, TlsError>>,
 }
 
 /// An endpoint that was dialled.
@@ -45,16 +46,6 @@ pub(super) struct Dialled {
     pub(super) health: Arc<Health>,
     /// Until when the peer must have given a sign of life.
     pub(super) deadline: Instant,
-}
-
-/// How far an attempt has come, for the cause when time is up.
-#[derive(Clone, Copy)]
-enum Step {
-    Waiting,
-    Resolving,
-    Connecting,
-    Handshake,
-    Silence,
 }
 
 impl Dialer {
@@ -95,12 +86,7 @@ impl Dialer {
         }
         let attempts = known.iter().map(|&(index, endpoint)| {
             Box::pin(async move {
-                let step = Mutex::new(Step::Waiting);
-                let attempt = self.attempt(endpoint, deadline, proof, &step);
-                let outcome = match timeout_at(deadline, attempt).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Err(self.timed_out(*step.lock().unwrap_or_else(PoisonError::into_inner))),
-                };
+                let outcome = self.bounded(endpoint, deadline, proof, &Course::default()).await;
                 outcome.map(|dialled| (index, dialled)).map_err(|cause| (index, failure(endpoint, cause)))
             })
         });
@@ -110,6 +96,29 @@ impl Dialer {
         match race(attempts.collect(), stagger).await {
             (Some((index, dialled)), failures) => Ok(Won { index, dialled, failures: in_order(failures) }),
             (None, failures) => Err(Lost::All(in_order(failures))),
+        }
+    }
+
+    /// Dials the first endpoint alone, up to a sign of life. What is seen on the way is left in the course.
+    ///
+    /// # Errors
+    /// As [`Dialer::dial`]; that a TLS file is unusable shows no sooner than it is needed.
+    pub(super) async fn walk(&self, course: &Course) -> Result<Won, Lost> {
+        let Some(endpoint) = self.endpoints.first() else { return Err(Lost::All(Vec::new())) };
+        if endpoint.scheme == Scheme::Tls && self.tls.get().is_none() {
+            // Other endpoints are looked at meanwhile, and their steps are timed: nobody waits for files on this thread.
+            let files = self.files.clone();
+            if let Ok(built) = tokio::task::spawn_blocking(move || client_config(&files)).await {
+                // Whoever came first has read the same files.
+                let _ = self.tls.set(built);
+            }
+        }
+        let dialled = self.bounded(endpoint, Instant::now() + self.timeout, true, course).await;
+        course.note(|log| log.ended = Some(Instant::now()));
+        match (dialled, self.tls.get()) {
+            (Ok(dialled), _) => Ok(Won { index: 0, dialled, failures: Vec::new() }),
+            (Err(_), Some(Err(error))) if course.at() == Leg::Handshake => Err(Lost::Tls(error.clone())),
+            (Err(cause), _) => Err(Lost::All(vec![failure(endpoint, cause)])),
         }
     }
 
@@ -125,28 +134,41 @@ impl Dialer {
         let endpoint = self.endpoints.get(index)?;
         let cause = match settled {
             Ok(_) => diagnose::stillborn(dialled.health.ending().as_ref(), &endpoint.scheme, &self.files),
-            Err(_) => self.timed_out(Step::Silence),
+            Err(_) => self.timed_out(Leg::Silence),
         };
         Some(failure(endpoint, cause))
     }
 
-    fn tls(&self) -> Result<Arc<ClientConfig>, TlsError> {
+    fn tls(&self) -> Result<Tls, TlsError> {
         self.tls.get_or_init(|| client_config(&self.files)).clone()
     }
 
-    fn timed_out(&self, step: Step) -> Cause {
+    fn timed_out(&self, leg: Leg) -> Cause {
         let bound = diagnose::bound(self.timeout);
-        match step {
-            Step::Waiting => Cause::new(format!("not tried: the dial timeout of {bound} was over")),
-            Step::Resolving => Cause::new(format!("the name did not resolve within {bound}")),
-            Step::Connecting => Cause::hint(
+        match leg {
+            Leg::Waiting => Cause::new(format!("not tried: the dial timeout of {bound} was over")),
+            Leg::Resolving => Cause::new(format!("the name did not resolve within {bound}")),
+            Leg::Connecting => Cause::hint(
                 format!("no answer to the TCP connect within {bound}"),
                 "a firewall may drop the packets, or the host is down; --dial-timeout gives it longer",
             ),
-            Step::Handshake => Cause::new(format!(
+            Leg::Handshake => Cause::new(format!(
                 "accepted the connection and did not answer the TLS handshake within {bound} (frozen server, or not a TLS server)"
             )),
-            Step::Silence => diagnose::silent(),
+            Leg::Silence => diagnose::silent(),
+        }
+    }
+
+    async fn bounded(
+        &self,
+        endpoint: &Endpoint,
+        deadline: Instant,
+        proof: bool,
+        course: &Course,
+    ) -> Result<Dialled, Cause> {
+        match timeout_at(deadline, self.attempt(endpoint, deadline, proof, course)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.timed_out(course.at())),
         }
     }
 
@@ -155,48 +177,60 @@ impl Dialer {
         endpoint: &Endpoint,
         deadline: Instant,
         proof: bool,
-        step: &Mutex<Step>,
+        course: &Course,
     ) -> Result<Dialled, Cause> {
-        let enter = |next| *step.lock().unwrap_or_else(PoisonError::into_inner) = next;
         let stream: Box<dyn Stream> = match endpoint.scheme {
             Scheme::Unix => {
-                enter(Step::Connecting);
+                course.enter(Leg::Connecting);
                 Box::new(UnixStream::connect(&endpoint.path).await.map_err(|error| diagnose::unix(&error))?)
             }
             Scheme::Plain | Scheme::Tls => {
-                enter(Step::Resolving);
+                course.enter(Leg::Resolving);
                 let addresses = resolve(endpoint).await?;
-                enter(Step::Connecting);
-                let tcp = connect(addresses).await?;
+                course.note(|log| log.addresses.clone_from(&addresses));
+                course.enter(Leg::Connecting);
+                let tcp = connect(addresses, course).await?;
                 if endpoint.scheme == Scheme::Tls {
-                    enter(Step::Handshake);
-                    self.handshake(endpoint, tcp).await?
+                    course.enter(Leg::Handshake);
+                    self.handshake(endpoint, tcp, course).await?
                 } else {
                     Box::new(tcp)
                 }
             }
         };
-        enter(Step::Silence);
+        course.enter(Leg::Silence);
         let (wire, health) = Wire::new(stream);
         let channel = self.channel(endpoint, wire).await.map_err(|error| {
             // The peer may be gone already; then the wire knows more.
             match health.ending() {
-                Some(ending) => diagnose::stillborn(Some(&ending), &endpoint.scheme, &self.files),
+                Some(ending) => self.stillborn(endpoint, Some(&ending), course),
                 None => Cause::new(diagnose::broken(&error, None, &self.files)),
             }
         })?;
         if proof && health.settled().await != Vital::Alive {
-            return Err(diagnose::stillborn(health.ending().as_ref(), &endpoint.scheme, &self.files));
+            return Err(self.stillborn(endpoint, health.ending().as_ref(), course));
         }
         Ok(Dialled { channel, health, deadline })
     }
 
-    async fn handshake(&self, endpoint: &Endpoint, tcp: TcpStream) -> Result<Box<dyn Stream>, Cause> {
-        let config = self.tls().map_err(|error| Cause::hint(error.to_string(), error.hint()))?;
+    fn stillborn(&self, endpoint: &Endpoint, ending: Option<&Ending>, course: &Course) -> Cause {
+        if matches!(ending, Some(Ending::Failed(error)) if diagnose::tls_error(error).is_some()) {
+            // A TLS 1.3 server looks at the client's certificate when the handshake is over.
+            course.note(|log| log.blamed = Some(Leg::Handshake));
+        }
+        diagnose::stillborn(ending, &endpoint.scheme, &self.files)
+    }
+
+    async fn handshake(&self, endpoint: &Endpoint, tcp: TcpStream, course: &Course) -> Result<Box<dyn Stream>, Cause> {
+        let tls = self.tls().map_err(|error| Cause::hint(error.to_string(), error.hint()))?;
+        let config = course.witness().map_or(tls.config.clone(), |witness| witness.beside(&tls));
         let name = ServerName::try_from(endpoint.host.clone())
             .map_err(|_| Cause::new(format!("'{}' is no name that a certificate could be for", endpoint.host)))?;
         match TlsConnector::from(config).connect(name, tcp).await {
-            Ok(stream) => Ok(Box::new(stream)),
+            Ok(stream) => {
+                course.note(|log| log.agreed = agreed(stream.get_ref().1));
+                Ok(Box::new(stream))
+            }
             Err(error) => Err(diagnose::handshake(&error, &self.files)),
         }
     }
@@ -265,11 +299,27 @@ async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Cause> {
     Ok(found)
 }
 
-async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream, Cause> {
+/// The version of TLS as `TLS 1.3`, and the cipher by its registered name.
+fn agreed(connection: &rustls::ClientConnection) -> Option<(String, String)> {
+    let version = match connection.protocol_version()? {
+        ProtocolVersion::TLSv1_3 => "TLS 1.3".to_owned(),
+        ProtocolVersion::TLSv1_2 => "TLS 1.2".to_owned(),
+        other => other.as_str().unwrap_or("unknown").to_owned(),
+    };
+    let cipher = connection.negotiated_cipher_suite()?.suite();
+    Some((version, cipher.as_str().unwrap_or("unknown").replace("TLS13_", "TLS_")))
+}
+
+async fn connect(addresses: Vec<SocketAddr>, course: &Course) -> Result<TcpStream, Cause> {
     let several = addresses.len() > 1;
     let attempts = addresses.into_iter().map(|address| {
         Box::pin(async move {
-            let stream = TcpStream::connect(address).await.map_err(|error| (address, diagnose::io_words(&error)))?;
+            let stream = TcpStream::connect(address).await.map_err(|error| {
+                let words = diagnose::io_words(&error);
+                course.note(|log| log.failed.push((address, words.clone())));
+                (address, words)
+            })?;
+            course.note(|log| log.peer = Some(address));
             // Without it small requests may wait for the acknowledgement of the one before. It cannot fail on TCP.
             let _ = stream.set_nodelay(true);
             Ok(stream)

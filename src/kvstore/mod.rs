@@ -7,8 +7,10 @@
 
 mod body;
 mod call;
+mod certificate;
 mod channel;
 mod compact;
+mod course;
 mod diagnose;
 mod dial;
 mod endpoint;
@@ -21,6 +23,7 @@ mod lock;
 mod members;
 mod observe;
 mod options;
+mod probe;
 mod queues;
 mod race;
 mod range;
@@ -47,6 +50,7 @@ pub use lock::{Blocker, Entry, SHARED, lock_key_of};
 pub use members::{Alarm, Member, MemberStatus, Members};
 pub use observe::{Notice, Observer, Trace};
 pub use options::{ConnectOptions, ConnectWait, Credentials, Session, TlsFiles};
+pub use probe::{Fact, FactValue, Outcome, Probe, Step, Trouble};
 pub use queues::{Contender, LockQueue, LockTree, left_behind};
 pub use range::KeyRange;
 pub use read::{Counted, Found};

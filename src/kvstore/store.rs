@@ -1,7 +1,7 @@
 //! The handle on one etcd cluster.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use etcd_client::{Channel, Client};
@@ -33,6 +33,8 @@ pub(super) struct Inner {
     pub(super) patience: Duration,
     /// Whether an endpoint has answered this command, or has shown life to it.
     pub(super) served: AtomicBool,
+    /// Whether a login was refused because there is nothing to log in to.
+    pub(super) open: AtomicBool,
     with_leader: OnceCell<Client>,
     any_member: OnceCell<Client>,
 }
@@ -48,12 +50,23 @@ impl Store {
 
     fn over(options: ConnectOptions, session: Session, limiter: Option<Arc<Limiter>>, patience: Duration) -> Self {
         let sticky = Sticky::new(&options, &session);
+        Self::on(sticky, options, session, limiter, patience)
+    }
+
+    fn on(
+        sticky: Sticky,
+        options: ConnectOptions,
+        session: Session,
+        limiter: Option<Arc<Limiter>>,
+        patience: Duration,
+    ) -> Self {
         let inner = Inner {
             options,
             sticky,
             limiter,
             patience,
             served: AtomicBool::new(false),
+            open: AtomicBool::new(false),
             with_leader: OnceCell::new(),
             any_member: OnceCell::new(),
         };
@@ -66,6 +79,13 @@ impl Store {
         options.endpoints = vec![endpoint.clone()];
         options.connect_wait = None;
         Self::over(options, self.session.clone(), self.inner.limiter.clone(), Duration::ZERO)
+    }
+
+    /// The same connection without a login.
+    pub(super) fn anonymous(&self) -> Self {
+        let Inner { sticky, options, limiter, patience, .. } = self.inner.as_ref();
+        let options = ConnectOptions { credentials: None, ..options.clone() };
+        Self::on(sticky.clone(), options, self.session.clone(), limiter.clone(), *patience)
     }
 
     /// The same store for what must be done although the command was told to end: the signal does not reach it, and
@@ -143,6 +163,7 @@ impl Store {
             {
                 let text = "a user was given, but authentication is not enabled in etcd; going on without";
                 self.session.observer.notice(Notice::Warning, text);
+                self.inner.open.store(true, Ordering::Relaxed);
                 Client::from_channel(channel(), Some(options)).await
             }
             other => other,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, WantsClientCert};
+use rustls::client::{ResolvesClientCert, WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -20,6 +20,10 @@ use rustls::{
 use thiserror::Error;
 
 use super::TlsFiles;
+
+mod witness;
+
+pub(super) use witness::{Seen, Witness};
 
 /// Why the TLS files cannot be used. Nothing was dialled.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -118,11 +122,19 @@ const CA: &str = "CA file";
 const CERT: &str = "client certificate";
 const KEY: &str = "private key";
 
+/// What all TLS connections share.
+#[derive(Clone, Debug)]
+pub(super) struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    /// Who judges the server's certificate, for [`Witness::beside`]: the configuration does not give it back.
+    verifier: Arc<dyn ServerCertVerifier>,
+}
+
 /// Reads the files and builds the configuration all TLS connections share.
 ///
 /// # Errors
 /// The first file that cannot be used, and why.
-pub(super) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsError> {
+pub(super) fn client_config(files: &TlsFiles) -> Result<Tls, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let setup = |error: Rustls| TlsError::Setup(error.to_string());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -130,18 +142,21 @@ pub(super) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsEr
         .map_err(setup)?;
     // A CA file that is named is looked at even where it is not needed: a bad path must not stay hidden.
     let named = files.ca.as_deref().map(read_roots).transpose()?;
-    let builder = if files.skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(Arc::clone(&provider))))
+    let verifier: Arc<dyn ServerCertVerifier> = if files.skip_verify {
+        Arc::new(AcceptAny(Arc::clone(&provider)))
     } else {
         let roots = match named {
             Some(roots) => roots,
             None => system_roots()?,
         };
-        builder.with_root_certificates(roots)
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| TlsError::Setup(error.to_string()))?
     };
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier));
     let mut config = with_identity(builder, files, &provider)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Tls { config: Arc::new(config), verifier })
 }
 
 fn with_identity(

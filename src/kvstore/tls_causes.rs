@@ -116,10 +116,11 @@ fn refused(alert: AlertDescription, files: &TlsFiles) -> Cause {
         A::DecryptError => "its signature does not verify",
         other => return general_alert(other),
     };
-    Cause::hint(
-        format!("the server refused the client certificate {}: {because}", cert.display()),
-        "check cert-file against the server's trusted-ca-file",
-    )
+    let hint = match alert {
+        A::CertificateExpired => "renew the client certificate, or check the clocks of both machines",
+        _ => "check cert-file against the server's trusted-ca-file",
+    };
+    Cause::hint(format!("the server refused the client certificate {}: {because}", cert.display()), hint)
 }
 
 fn general_alert(alert: AlertDescription) -> Cause {
@@ -147,7 +148,7 @@ fn spaced(alert: AlertDescription) -> String {
 }
 
 /// A moment as `2021-01-31 23:59:59 UTC`.
-fn date(time: UnixTime) -> String {
+pub(super) fn date(time: UnixTime) -> String {
     let seconds = time.as_secs();
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days are counted from 0000-03-01, so that a leap day is the last of its year.

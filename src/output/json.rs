@@ -57,6 +57,10 @@ fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
             list(out, texts.iter(), |out, text| string(out, text));
             Ok(())
         }
+        Value::Record(record) => {
+            object(out, *record);
+            Ok(())
+        }
         Value::Records(records) => {
             list(out, records.iter(), |out, record| object(out, *record));
             Ok(())

@@ -31,8 +31,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, FoundRow, IdRow, KeyOfRow, NodeRow, ProblemRow};
 pub use answers::{
-    CompactAnswer, Count, DeleteAnswer, DeletedRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named, PutAnswer,
-    RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, TxnAnswer,
+    CompactAnswer, Count, DeleteAnswer, DeletedRow, Diagnosis, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, Named,
+    PutAnswer, RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow, TxnAnswer,
 };
 pub use error::ErrorView;
 pub use event::{EventRow, Kind, StatusRow};

@@ -65,6 +65,8 @@ pub enum Value<'a> {
     Bool(bool),
     /// Several texts.
     Strings(&'a [String]),
+    /// A record inside this one.
+    Record(&'a dyn Record),
     /// Several records.
     Records(Vec<&'a dyn Record>),
     /// Not there: left out of JSON and YAML, empty in text and tables.

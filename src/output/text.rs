@@ -38,6 +38,11 @@ pub fn value(out: &mut String, value: &Value<'_>) {
                 escape_into(out, text.as_bytes());
             }
         }
+        Value::Record(record) => {
+            let mut fields = 0;
+            record.fields(&mut |_| fields += 1);
+            out.push_str(&fields.to_string());
+        }
         Value::Records(records) => out.push_str(&records.len().to_string()),
         Value::Absent => {}
     }

@@ -1,5 +1,6 @@
 //! `kvadm status`.
 
+mod diagnose;
 mod quorum;
 pub(super) mod survey;
 
@@ -24,16 +25,27 @@ const LOOK: Duration = Duration::from_millis(250);
 /// A member is healthy if it answers a read that needs the quorum, knows a leader, and has raised no alarm. All members
 /// of the cluster are asked, also those that --endpoints does not name. Ends with 0 if all are healthy, with 6 if the
 /// cluster serves but something is wrong, with 3 if there is no quorum.
+///
+/// --diagnose goes to each endpoint of --endpoints by itself and shows every step on the way: name resolution, TCP,
+/// TLS with the certificates of both sides, HTTP/2, authentication, leader, quorum, alarms and quota; each with its
+/// time and, where it fails, with the cause and a remedy. A server's certificate is shown also where it is refused.
+/// The report is laid out for people in pipes too; -o json has an object an endpoint. Ends with 0 if all is well
+/// everywhere, with 6 if something is wrong and an endpoint serves, with 3 if none does; with 2 or 4 where the TLS
+/// files or a refused login are what keeps all of them from it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm status
   kvadm status --quorum -o json
-  kvadm status --wait 60s -q && ./deploy")]
+  kvadm status --wait 60s -q && ./deploy
+  kvadm status --diagnose --endpoints https://etcd-0:2379,https://etcd-1:2379")]
 pub struct Args {
     /// Print the store's revision and nothing else
     #[arg(long, conflicts_with_all = ["quorum", "watch", "wait"])]
     revision: bool,
+    /// Show every step to each endpoint, from the name to the quota, and what to do where one fails
+    #[arg(long, conflicts_with_all = ["revision", "quorum", "watch", "wait"])]
+    diagnose: bool,
     /// Prove the quorum by a write under a lock, on kvadm's own key, which is removed again
     #[arg(long)]
     quorum: bool,
@@ -56,6 +68,9 @@ pub struct Args {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.revision {
         return revision(ctx).await;
+    }
+    if args.diagnose {
+        return diagnose::run(ctx).await;
     }
     if let Some(every) = args.watch {
         return watch(ctx, args, every).await;

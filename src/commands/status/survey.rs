@@ -308,7 +308,7 @@ async fn ask(index: usize, store: Store, endpoint: Endpoint) -> (usize, Looked) 
 }
 
 /// The error in one line, with an endpoint's own cause where there is one.
-fn said(error: &Error) -> String {
+pub(super) fn said(error: &Error) -> String {
     match error {
         Error::Unreachable { failures } => {
             failures.iter().map(|failure| failure.cause.clone()).collect::<Vec<_>>().join("; ")

@@ -1,12 +1,14 @@
 //! What the verbs answer, beside the keys themselves: the rest of the JSON contract.
 
 mod compact;
+mod diagnosis;
 mod keys;
 mod lease;
 mod status;
 mod txn;
 
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
+pub use diagnosis::{Diagnosis, StepRow};
 pub use keys::{Count, DeleteAnswer, DeletedRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow};
 pub use lease::{LeaseKeys, LeaseRow, Named};
 pub use status::{MemberRow, StatusAnswer};
