@@ -21,8 +21,6 @@ pub mod signal;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
-
 use cli::Cli;
 use context::Context;
 use error::{Exit, Failure};
@@ -31,7 +29,7 @@ use signal::Signals;
 
 /// The whole grammar; what help, completions and man pages are made of.
 pub fn command() -> clap::Command {
-    Cli::command()
+    cli::command()
 }
 
 /// Runs the program on these arguments, the program's name first.
@@ -40,7 +38,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(code) = child::internal(&args).or_else(|| commands::complete::internal(&args)) {
         return code;
     }
-    let cli = match command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match cli::parse(&args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &args),
     };

@@ -5,16 +5,18 @@ mod global;
 pub mod usage;
 mod value;
 
-use clap::{Parser, Subcommand};
+mod verbs;
 
-use crate::commands::{
-    allocate, compact, completions, config, delete, gc, get, lease, list, lock, put, status, txn, watch,
-};
+use std::ffi::OsString;
+
+use clap::error::Result;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use global::Global;
 pub use value::{
     KeyText, bytes_of, parse_duration, parse_lease, parse_lock_token, parse_qps, parse_revision, parse_ttl,
 };
+pub use verbs::Command;
 
 /// Administer etcd and the coordination state that clusters keep in it.
 #[derive(Debug, Parser)]
@@ -36,6 +38,26 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The whole grammar; what help, completions and man pages are made of.
+pub fn command() -> clap::Command {
+    Command::augment(Cli::command(), |_| true)
+}
+
+/// What the arguments mean, the program's name first.
+///
+/// # Errors
+/// Wrong usage, or a wish for help or the version.
+pub fn parse(args: &[OsString]) -> Result<Cli> {
+    // Putting all verbs together takes longer than everything else before the first request. A verb that is no word of
+    // the line cannot be the one that is meant.
+    let named = Command::augment(Cli::command(), |verb| args.iter().any(|word| word == verb));
+    match named.try_get_matches_from(args) {
+        Ok(matches) => Cli::from_arg_matches(&matches),
+        // Help, and what was meant instead of a word that is no verb, need all of them.
+        Err(_) => command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)),
+    }
+}
+
 const AFTER: &str = "\
 Examples:
   kvadm put /app/mode blue --create
@@ -44,59 +66,32 @@ Examples:
 
 See kvadm(1) for the configuration file, the JSON contract and the exit codes.";
 
-/// The verbs.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    #[command(name = "get")]
-    #[allow(missing_docs)]
-    Get(get::Args),
-    #[command(name = "put")]
-    #[allow(missing_docs)]
-    Put(put::Args),
-    #[command(name = "delete")]
-    #[allow(missing_docs)]
-    Delete(delete::Args),
-    #[command(name = "list")]
-    #[allow(missing_docs)]
-    List(list::Args),
-    #[command(name = "watch")]
-    #[allow(missing_docs)]
-    Watch(watch::Args),
-    #[command(name = "lock")]
-    #[allow(missing_docs)]
-    Lock(lock::Args),
-    #[command(name = "lease")]
-    #[allow(missing_docs)]
-    Lease(lease::Args),
-    #[command(name = "allocate")]
-    #[allow(missing_docs)]
-    Allocate(allocate::Args),
-    #[command(name = "gc")]
-    #[allow(missing_docs)]
-    Gc(gc::Args),
-    #[command(name = "compact")]
-    #[allow(missing_docs)]
-    Compact(compact::Args),
-    #[command(name = "txn")]
-    #[allow(missing_docs)]
-    Txn(txn::Args),
-    #[command(name = "status")]
-    #[allow(missing_docs)]
-    Status(status::Args),
-    #[command(name = "config")]
-    #[allow(missing_docs)]
-    Config(config::Args),
-    #[command(name = "completions")]
-    #[allow(missing_docs)]
-    Completions(completions::Args),
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_grammar_is_sound() {
-        super::Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_not_named_changes_nothing() {
+        for line in [
+            "kvadm get k",
+            "kvadm -v list --limit 3 get",
+            "kvadm gte k",
+            "kvadm",
+            "kvadm --help",
+            "kvadm lock n -- get k",
+        ] {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let whole = command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+            match (parse(&args), whole) {
+                (Ok(named), Ok(whole)) => assert_eq!(format!("{named:?}"), format!("{whole:?}"), "{line}"),
+                (Err(named), Err(whole)) => assert_eq!(named.to_string(), whole.to_string(), "{line}"),
+                (named, whole) => panic!("{line}: {named:?}, not {whole:?}"),
+            }
+        }
     }
 }
