@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tonic::transport::Endpoint;
 
 /// The flow control windows of kvadm's own connections, so that the floor is one of the same connection.
-const WINDOW: u32 = 16 << 20;
+const WINDOW: u32 = 8 << 20;
 
 /// How the keys of a set are spread.
 #[derive(Clone, Copy)]

@@ -29,6 +29,7 @@ mod history;
 mod house;
 mod lease;
 mod list;
+mod list_much;
 mod list_stream;
 mod list_tree;
 mod lock;

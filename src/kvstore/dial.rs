@@ -27,7 +27,7 @@ use super::{ConnectOptions, Endpoint, EndpointFailure, Scheme, TlsFiles};
 const STAGGER: Duration = Duration::from_millis(100);
 
 /// HTTP/2 flow control windows: large enough for a fast line with a long way, as a listing fills it.
-const WINDOW: u32 = 16 << 20;
+const WINDOW: u32 = 8 << 20;
 
 /// Dials endpoints. Shared by all channels of one store.
 pub(super) struct Dialer {

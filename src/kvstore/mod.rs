@@ -27,6 +27,7 @@ mod probe;
 mod queues;
 mod race;
 mod range;
+mod range_stream;
 mod read;
 mod secret;
 mod steering;

@@ -33,6 +33,8 @@ pub(super) struct Inner {
     pub(super) patience: Duration,
     /// Whether an endpoint has answered this command, or has shown life to it.
     pub(super) served: AtomicBool,
+    /// Whether the server is known to have no RangeStream.
+    pub(super) lacks_range_stream: AtomicBool,
     /// Whether a login was refused because there is nothing to log in to.
     pub(super) open: AtomicBool,
     with_leader: OnceCell<Client>,
@@ -66,6 +68,7 @@ impl Store {
             limiter,
             patience,
             served: AtomicBool::new(false),
+            lacks_range_stream: AtomicBool::new(false),
             open: AtomicBool::new(false),
             with_leader: OnceCell::new(),
             any_member: OnceCell::new(),

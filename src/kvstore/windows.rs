@@ -5,6 +5,10 @@
 //! counts the window alone. The guess is steered by the keys and counts that come back and only ever costs time: a
 //! window that holds more than was asked for is continued behind its last key, and windows abut, so that no key is
 //! left out or read twice whatever the guess.
+//!
+//! Where a large range is read from etcd 3.7 or later, RangeStream takes over behind the first page.
+
+use std::sync::atomic::Ordering;
 
 use etcd_client::GetOptions;
 use tokio::task::JoinHandle;
@@ -12,9 +16,13 @@ use tokio::time::Instant;
 
 use super::call::Request;
 use super::range::{prefix_end, successor};
+use super::range_stream::{Chunk, RangeStream, Wanted};
 use super::steering::{Page, Steering};
 use super::txn::{LockGuard, Op, OpResult, Over, Txn};
 use super::{Error, KeyRange, KeyValue, Refusal, Revision, Store};
+
+/// From so many keys on it is worth a request to find out whether the server streams ranges.
+const STREAMED: u64 = 10_000;
 
 /// How a range is read.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +48,8 @@ pub struct RangeReader {
     steering: Steering,
     /// Whether the next page is read while this one is used.
     ahead: bool,
+    /// Whether RangeStream may be used: it has not broken under this reading.
+    streams: bool,
     next: Next,
 }
 
@@ -48,6 +58,8 @@ enum Next {
     From(Vec<u8>),
     /// The next window is being read.
     Coming(JoinHandle<Result<Page, Error>>),
+    /// The rest comes as one stream; where it breaks, the next window starts there.
+    Streaming(RangeStream, Vec<u8>),
     End,
 }
 
@@ -62,6 +74,7 @@ impl Store {
             total: None,
             steering: Steering::new(options.limit),
             ahead: true,
+            streams: true,
             next: if range.is_empty() || options.limit == Some(0) {
                 Next::End
             } else {
@@ -116,6 +129,25 @@ impl RangeReader {
                     Ok(page) => page?,
                     Err(error) => return Err(Error::Protocol { op: "list", what: error.to_string() }),
                 },
+                Next::Streaming(mut stream, start) => match stream.next().await {
+                    Chunk::Keys(kvs) => {
+                        self.count_down(kvs.len());
+                        let behind = kvs.last().map_or(start, |kv| successor(&kv.key));
+                        self.next = Next::Streaming(stream, behind);
+                        return Ok(Some(kvs));
+                    }
+                    Chunk::End => return Ok(None),
+                    Chunk::Failed(error) => return Err(error),
+                    Chunk::Broken => {
+                        self.streams = false;
+                        self.next = if self.range.contains(&start) && self.left != Some(0) {
+                            Next::From(start)
+                        } else {
+                            Next::End
+                        };
+                        continue;
+                    }
+                },
             };
             let kvs = self.take(page);
             if !kvs.is_empty() {
@@ -134,7 +166,7 @@ impl RangeReader {
             self.total = Some(page.count);
         }
         self.steering.learn(&page);
-        self.left = self.left.map(|left| left.saturating_sub(page.kvs.len() as u64));
+        self.count_down(page.kvs.len());
         let behind = if page.more { page.kvs.last().map(|kv| successor(&kv.key)) } else { page.end };
         self.next = match behind {
             _ if self.left == Some(0) => Next::End,
@@ -144,8 +176,30 @@ impl RangeReader {
         page.kvs
     }
 
+    fn count_down(&mut self, keys: usize) {
+        self.left = self.left.map(|left| left.saturating_sub(keys as u64));
+    }
+
+    /// Whether the rest is worth a stream, as far as is known.
+    fn is_much(&self) -> bool {
+        let lacking = self.store.inner.lacks_range_stream.load(Ordering::Relaxed);
+        let keys = self.total.unwrap_or(0).min(self.left.unwrap_or(u64::MAX));
+        self.streams && !lacking && self.options.guard.is_none() && keys >= STREAMED
+    }
+
     async fn prefetch(&mut self) {
         if let (true, Next::From(start)) = (self.ahead, &self.next) {
+            if self.is_much() {
+                let wanted = Wanted {
+                    range: KeyRange { start: start.clone(), end: self.range.end.clone() },
+                    revision: self.revision,
+                    keys_only: self.options.keys_only,
+                    limit: self.left.unwrap_or(0),
+                };
+                self.next = Next::Streaming(RangeStream::start(&self.store, wanted), start.clone());
+                tokio::task::yield_now().await;
+                return;
+            }
             let window = self.window(start.clone());
             self.next = Next::Coming(tokio::spawn(window.read()));
             // Gives the task its first turn, so that the request is on the wire while this page is used.
