@@ -1,10 +1,9 @@
 //! What an answer is made of, and how one record is read back: the JSON contract begins here.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::bytes::{Base64Error, decode_base64};
 use crate::kvstore::{KeyValue, LeaseId};
 use crate::proto::Codec;
 
@@ -172,7 +171,7 @@ pub enum RecordError {
     Either(&'static str),
     /// Bad base64.
     #[error("{0}_base64: {1}")]
-    Base64(&'static str, base64::DecodeError),
+    Base64(&'static str, Base64Error),
     /// A value that is neither a text nor an object.
     #[error("not a record: value is neither a text nor an object")]
     Kind,
@@ -250,7 +249,7 @@ pub fn key_of_record(line: &[u8]) -> Option<Vec<u8>> {
 fn either(name: &'static str, text: Option<String>, encoded: Option<String>) -> Result<Vec<u8>, RecordError> {
     match (text, encoded) {
         (Some(text), None) => Ok(text.into_bytes()),
-        (None, Some(encoded)) => STANDARD.decode(encoded).map_err(|error| RecordError::Base64(name, error)),
+        (None, Some(encoded)) => decode_base64(&encoded).map_err(|error| RecordError::Base64(name, error)),
         _ => Err(RecordError::Either(name)),
     }
 }
