@@ -128,6 +128,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_damaged_moment_is_none_or_whole(damage in crate::fuzzing::damage()) {
+            let bytes = crate::fuzzing::damaged(b"2026-11-21T06:04:45.123456789Z", &damage);
+            let text = String::from_utf8_lossy(&bytes);
+            if let Some(moment) = Moment::parse(&text) {
+                prop_assert_eq!(Moment::parse(&moment.to_string()), Some(moment), "{}", text);
+                prop_assert_eq!(&moment.to_string()[..19], &text[..19]);
+            }
+        }
+
+        #[test]
         fn a_moment_reads_back(millis in 0..=LAST * 1000 + 999) {
             let moment = Moment::from_millis(millis);
             prop_assert_eq!(Moment::parse(&moment.to_string()), Some(moment));
