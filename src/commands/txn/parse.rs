@@ -233,6 +233,9 @@ impl<'a> Fields<'a> {
 }
 
 #[cfg(test)]
+mod fuzz_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
