@@ -150,3 +150,47 @@ fn holds(message: &DynamicMessage, is_so: &dyn Fn(&DynamicMessage) -> bool) -> b
     };
     is_so(message) || message.fields().any(|(_, value)| inside(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzzing::{damage, damaged, in_words};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// A message that is not known says so, which tells the rules apart.
+        #[test]
+        fn the_longest_prefix_wins_and_of_equal_ones_the_first(
+            prefixes in proptest::collection::vec(proptest::collection::vec(prop_oneof![Just(b'/'), any::<u8>()], 0..4), 0..8),
+            key in proptest::collection::vec(prop_oneof![Just(b'/'), any::<u8>()], 0..6),
+            below in any::<prop::sample::Index>(),
+        ) {
+            let mut codec = Codec::default();
+            prefixes.iter().zip(0..).for_each(|(prefix, number)| codec.add(prefix, Err(format!("rule {number}"))));
+            let mut keys = vec![key.clone()];
+            keys.extend((!prefixes.is_empty()).then(|| [below.get(&prefixes).as_slice(), &key].concat()));
+            for key in keys {
+                let fitting = (0..prefixes.len()).filter(|number| key.starts_with(&prefixes[*number]));
+                let wanted = fitting.max_by_key(|number| (prefixes[*number].len(), usize::MAX - number));
+                let said = codec.decode(&key, b"").map(|decoded| decoded.err().unwrap_or_default());
+                prop_assert_eq!(said, wanted.map(|number| format!("rule {number}")));
+                prop_assert_eq!(codec.knows(&key), wanted.is_some());
+            }
+        }
+
+        /// Descriptor sets come from files: what is damaged is refused in words, or still is one.
+        #[test]
+        fn a_damaged_descriptor_set_gets_an_answer(damage in damage(), bytes in proptest::collection::vec(0u8..32, 0..24)) {
+            let whole = DescriptorPool::global().encode_to_vec();
+            for set in [damaged(&whole[..whole.len().min(1_500)], &damage), damaged(&whole, &damage), bytes] {
+                match Descriptors::parse(&set) {
+                    Err(message) => in_words(&message)?,
+                    Ok(set) => prop_assert!(set.message("no.such.Message").is_err()),
+                }
+            }
+        }
+    }
+}
