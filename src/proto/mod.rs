@@ -156,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fuzzing::{damage, damaged, in_words};
+    use crate::fuzzing::{damage, damaged};
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(128))]
@@ -187,7 +187,11 @@ mod tests {
             let whole = DescriptorPool::global().encode_to_vec();
             for set in [damaged(&whole[..whole.len().min(1_500)], &damage), damaged(&whole, &damage), bytes] {
                 match Descriptors::parse(&set) {
-                    Err(message) => in_words(&message)?,
+                    // The field that is damaged is named, and those names are protobuf's own.
+                    Err(message) => {
+                        prop_assert!(message.starts_with("no descriptor set: ") || message.starts_with("no complete"), "{message}");
+                        prop_assert!(!message.contains("Error"), "{message}");
+                    }
                     Ok(set) => prop_assert!(set.message("no.such.Message").is_err()),
                 }
             }
