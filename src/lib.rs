@@ -11,6 +11,8 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod error;
+#[cfg(test)]
+mod fuzzing;
 pub mod gc;
 pub mod kvstore;
 pub mod manual;

@@ -45,7 +45,10 @@ pub fn label_key(labels: &[String]) -> Result<String, LabelError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fuzzing::{damage, damaged, in_words};
 
     fn key(labels: &[&str]) -> Result<String, LabelError> {
         label_key(&labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>())
@@ -58,6 +61,35 @@ mod tests {
         assert_eq!(key(&["z:a=1", "a:b=2"]).unwrap_or_default(), "z:a=1;a:b=2;");
         assert_eq!(key(&["app=web", "reserved:host"]).unwrap_or_default(), "unspec:app=web;reserved:host=;");
         assert_eq!(key(&["k8s:url=http://x=y"]).unwrap_or_default(), "k8s:url=http://x=y;");
+    }
+
+    proptest! {
+        /// The key holds each label once, whatever their order, and can be taken apart again.
+        #[test]
+        fn a_key_is_its_labels(
+            labels in proptest::collection::btree_map("[a-c./:\u{e9}]{0,3}[a-c]", ("[a-z]{1,3}", "[a-c:=/ ]{0,3}"), 1..5),
+            turn in any::<prop::sample::Index>(),
+        ) {
+            let mut given: Vec<String> =
+                labels.iter().map(|(name, (source, value))| format!("{source}:{name}={value}")).collect();
+            let made = label_key(&given);
+            given.rotate_left(turn.index(labels.len()));
+            prop_assert_eq!(&label_key(&given), &made);
+            let made = made.unwrap_or_default();
+            let parts: Vec<String> = made.split_terminator(';').map(str::to_owned).collect();
+            prop_assert_eq!(label_key(&parts), Ok(made.clone()));
+            prop_assert_eq!(parts.len(), labels.len());
+            prop_assert!(given.iter().all(|label| parts.contains(label)), "{made}");
+        }
+
+        #[test]
+        fn a_damaged_label_is_refused_or_one(damage in damage()) {
+            let label = String::from_utf8_lossy(&damaged(b"k8s:io.kubernetes.pod.namespace=default", &damage)).into_owned();
+            match label_key(std::slice::from_ref(&label)) {
+                Err(error) => in_words(&error.to_string())?,
+                Ok(key) => prop_assert!(key.matches(';').count() == 1 && key.ends_with(';') && key.contains('='), "{key}"),
+            }
+        }
     }
 
     #[test]

@@ -300,7 +300,66 @@ mod tests {
         assert!(Layout::new(b"a//b").is_err());
     }
 
+    /// Go's `path.Clean`, by its description; what it makes of nothing is no key.
+    fn go_clean(path: &[u8]) -> Vec<u8> {
+        let mut parts: Vec<&[u8]> = Vec::new();
+        for part in path.split(|byte| *byte == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." if parts.last().is_some_and(|last| *last != b"..") => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        parts.join(&b'/')
+    }
+
+    fn near_path() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(prop_oneof![Just(b'/'), Just(b'.'), Just(b'a'), Just(b';'), any::<u8>()], 0..10)
+    }
+
+    /// Parts of any bytes but slashes.
+    fn near_key(parts: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
+        let part = proptest::collection::vec(any::<u8>().prop_map(|byte| if byte == b'/' { b'.' } else { byte }), 1..4);
+        let key = proptest::collection::vec(part, parts).prop_map(|parts| parts.join(&b'/'));
+        key.prop_filter("path cleaning", |key| check_key(key).is_ok())
+    }
+
     proptest! {
+        /// A key is allowed exactly where path cleaning leaves it alone, and does not climb.
+        #[test]
+        fn a_key_is_what_path_cleaning_leaves(key in near_path()) {
+            let climbs = key.split(|byte| *byte == b'/').any(|part| part == b"..");
+            prop_assert_eq!(check_key(&key).is_ok(), !key.is_empty() && !climbs && go_clean(&key) == key);
+            prop_assert_eq!(check_node(&key).is_ok(), check_key(&key).is_ok() && !key.contains(&b'/'));
+        }
+
+        #[test]
+        fn any_key_of_bytes_reads_back(base in near_key(1..3), key in near_key(1..4), node in near_key(1..2), number in 1..=u64::MAX) {
+            let layout = Layout::new(&base).unwrap();
+            let path = layout.reference(&key, &node);
+            prop_assert_eq!(layout.parse_reference(&path), Some((key.as_slice(), node.as_slice())));
+            prop_assert_eq!(layout.parse_master(&path), None);
+            let master = layout.master(id(number));
+            prop_assert_eq!(layout.parse_master(&master), Some(id(number)));
+            prop_assert_eq!(layout.parse_reference(&master), None);
+            prop_assert!(layout.masters().contains(&master) && !layout.masters().contains(&path));
+        }
+
+        /// Whatever lies below the base: what is taken for a reference is the one that it says.
+        #[test]
+        fn a_damaged_path_is_nothing_or_itself(damage in crate::fuzzing::damage(), master in any::<bool>()) {
+            let rest = if master { "id/379" } else { "value/k8s:app=web;/10.0.0.1" };
+            let path = crate::fuzzing::damaged(format!("{DEFAULT_BASE}/{rest}").as_bytes(), &damage);
+            if let Some((key, node)) = layout().parse_reference(&path) {
+                prop_assert_eq!(layout().reference(key, node), path.clone());
+            }
+            if let Some(id) = layout().parse_master(&path) {
+                let last = path.rsplit(|byte| *byte == b'/').next();
+                prop_assert_eq!(layout().master_at(id, last), path.clone());
+                prop_assert!(last.is_some_and(|last| last.iter().all(u8::is_ascii_digit)));
+            }
+        }
+
         #[test]
         fn a_reference_reads_back(key in "[a-c/.;]{1,8}", node in "[a-c.]{1,4}") {
             prop_assume!(check_key(key.as_bytes()).is_ok() && check_node(node.as_bytes()).is_ok());

@@ -77,7 +77,8 @@ pub fn parse_ttl(text: &str) -> Result<i64, String> {
 /// Refuses 0 and what is no number.
 pub fn parse_revision(text: &str) -> Result<Revision, String> {
     match text.parse::<Revision>() {
-        Ok(revision) if revision >= 1 => Ok(revision),
+        Ok(revision) if revision >= 1 && !text.starts_with('+') => Ok(revision),
+        Ok(1..) => Err("a revision is digits alone".to_owned()),
         Ok(_) => Err("revisions count from 1; leave the option out for the present".to_owned()),
         Err(error) => Err(error.to_string()),
     }
@@ -132,5 +133,114 @@ pub fn parse_lock_token(asked: Option<&Option<OsString>>) -> Result<Option<LockG
     match revision {
         Some(revision) if !key.is_empty() => Ok(Some(LockGuard { key, revision })),
         _ => Err(bad()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzzing::{damage, damaged, in_words};
+
+    fn token(text: &[u8]) -> Result<Option<LockGuard>, String> {
+        parse_lock_token(Some(&Some(OsString::from_vec(text.to_vec())))).map_err(|failure| failure.error.to_string())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// As `lock` prints it and KVADM_LOCK carries it.
+        #[test]
+        fn a_lock_token_reads_back(key in proptest::collection::vec(any::<u8>(), 1..24), revision in 1..=i64::MAX) {
+            let text = format!("{}@{revision}", bytes::escape(&key));
+            prop_assert_eq!(token(text.as_bytes()), Ok(Some(LockGuard { key, revision })));
+        }
+
+        /// No other lock's token comes of a damaged one unless it says so itself.
+        #[test]
+        fn a_damaged_token_is_refused_or_whole(damage in damage()) {
+            match token(&damaged(b"/locks/\\xff\\t@a/694d7c5a1b2c3d4e@1234", &damage)) {
+                Err(message) => in_words(&message)?,
+                Ok(None) => prop_assert!(false, "nothing was asked for"),
+                Ok(Some(guard)) => {
+                    let text = format!("{}@{}", bytes::escape(&guard.key), guard.revision);
+                    prop_assert_eq!(token(text.as_bytes()), Ok(Some(guard)));
+                }
+            }
+        }
+
+        /// With `--escape` or without, a key is the bytes that were meant or it is refused.
+        #[test]
+        fn any_key_gets_an_answer(text in proptest::collection::vec(prop_oneof![Just(b'\\'), Just(b'x'), any::<u8>()], 0..16)) {
+            let given = OsString::from_vec(text.clone());
+            let plain = KeyText { escape: false }.key(&given).ok();
+            prop_assert_eq!(plain, (!text.is_empty()).then(|| text.clone()));
+            match (KeyText { escape: true }).bytes(&given) {
+                Ok(key) => prop_assert_eq!(bytes::unescape(bytes::escape(&key).as_bytes()), Ok(key)),
+                Err(failure) => in_words(&failure.error.to_string())?,
+            }
+        }
+
+        #[test]
+        fn numbers_read_back(lease in any::<i64>(), revision in any::<i64>(), nanos in any::<u32>(), secs in 0..u64::from(u32::MAX)) {
+            prop_assert_eq!(parse_lease(&LeaseId(lease).to_string()).ok(), LeaseId::from_wire(lease));
+            prop_assert_eq!(parse_revision(&revision.to_string()).ok(), (revision > 0).then_some(revision));
+            let time = Duration::from_secs(secs) + Duration::from_nanos(nanos.into());
+            let whole = i64::try_from(time.as_nanos().div_ceil(1_000_000_000)).ok();
+            let text = config::format_duration(time);
+            prop_assert_eq!(parse_ttl(&text).ok(), whole.filter(|_| time >= Duration::from_secs(1)));
+            prop_assert_eq!(parse_duration(&text).ok(), (!time.is_zero()).then_some(time));
+        }
+
+        #[test]
+        fn a_damaged_number_gets_an_answer(
+            text in prop::sample::select(vec!["694d7c5a1b2c3d4e", "1h15m30.918s", "9223372036854775807", "0.25"]),
+            damage in damage(),
+        ) {
+            let text = String::from_utf8_lossy(&damaged(text.as_bytes(), &damage)).into_owned();
+            let errors = [
+                parse_lease(&text).err(), parse_revision(&text).err(), parse_ttl(&text).err(),
+                parse_duration(&text).err(), parse_qps(&text).err(),
+            ];
+            errors.iter().flatten().try_for_each(|message| in_words(message))?;
+            prop_assert!(parse_qps(&text).map_or(true, |qps| qps.is_finite() && qps > 0.0));
+        }
+    }
+
+    #[test]
+    fn near_misses_are_refused() {
+        for text in [
+            "",
+            "@",
+            "k",
+            "k@",
+            "@5",
+            "k@0",
+            "k@-1",
+            "k@+5",
+            "k@5 ",
+            "k@ 5",
+            "k@0x5",
+            "k@9223372036854775808",
+            "\\q@5",
+            "k@5@",
+        ] {
+            assert!(token(text.as_bytes()).is_err_and(|why| why.contains("is no LOCKKEY@REVISION")), "{text}");
+        }
+        for text in ["", "0", "0x0", "-1", "+1f", "0x+1f", "0x", "0x0x1", " 1f", "1g", "10000000000000000"] {
+            assert!(parse_lease(text).is_err(), "{text}");
+        }
+        for text in ["", "0", "-1", "+1", "1.0", "0x1", "1e3", " 1", "9223372036854775808"] {
+            assert!(parse_revision(text).is_err(), "{text}");
+        }
+        for text in ["", "0", "0s", "999ms", "-5s", "5", "5d", "1s1", "292277026597h"] {
+            assert!(parse_ttl(text).is_err(), "{text}");
+        }
+        for text in ["", "0", "-1", "nan", "inf", "-inf", "1e999", "1,5", "0x1"] {
+            assert!(parse_qps(text).is_err(), "{text}");
+        }
     }
 }

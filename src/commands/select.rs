@@ -99,10 +99,41 @@ impl Selection {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fuzzing::{damage, damaged, in_words};
 
     fn filter(glob: &str) -> Filter {
         Filter(Glob::new(glob).unwrap_or_else(|e| panic!("{e}")).compile_matcher())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn a_damaged_glob_is_refused_in_words(damage in damage(), key in proptest::collection::vec(any::<u8>(), 0..24)) {
+            let glob = String::from_utf8_lossy(&damaged(b"/app/{a,b}*/[!c-e]?/**/x\\*", &damage)).into_owned();
+            match Filter::parse(&glob) {
+                Err(failure) => in_words(&failure.error.to_string())?,
+                Ok(filter) => drop(filter.matches(&key)),
+            }
+        }
+
+        /// What has no meaning of its own in a glob stands for itself alone.
+        #[test]
+        fn plain_text_matches_itself(text in "[a-z/\u{e9} .+()^$|#-]{1,12}", more in any::<u8>()) {
+            let filter = filter(&text);
+            prop_assert!(filter.matches(text.as_bytes()));
+            let longer = [text.as_bytes(), &[more]].concat();
+            prop_assert!(!filter.matches(&longer) && !filter.matches(&longer[1..]) || longer[1..] == *text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn globs_take_no_longer_than_the_key() {
+        let hard = filter(&"*a".repeat(200));
+        assert!(!hard.matches(&b"a".repeat(150)) && hard.matches(&b"a".repeat(4_000)));
     }
 
     #[test]

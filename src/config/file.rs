@@ -72,7 +72,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, Refused> {
         return Ok(Document { text, entries: Vec::new(), more: false });
     };
     if let Err(error) = first.deserialize_any(&mut walk) {
-        return Err(refused(&error, walk));
+        return Err(refused(text, &error, walk));
     }
     let more = documents.next().is_some_and(|next| {
         let nothing = <Value as serde::Deserialize>::deserialize(next);
@@ -82,9 +82,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, Refused> {
 }
 
 /// serde_yaml's error in words that quote nothing.
-fn refused(error: &serde_yaml::Error, walk: Walk) -> Refused {
+fn refused(file: &str, error: &serde_yaml::Error, walk: Walk) -> Refused {
     let text = error.to_string();
-    let line = error.location().map(|at| at.line()).filter(|line| *line > 0);
+    // What is missing at the end is missed on a line that is not there any more.
+    let last = file.lines().count().max(1);
+    let line = error.location().map(|at| at.line().min(last)).filter(|line| *line > 0);
     let message = match walk.fault {
         Some(fault) => fault.to_owned(),
         None if text.contains("duplicate entry") => "a key stands there twice".to_owned(),

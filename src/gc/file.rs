@@ -12,14 +12,17 @@
 //! }
 //! ```
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::{Candidate, Facts, Moment, Plan, Scope};
-use crate::kvstore::Revision;
+use crate::kvstore::{Revision, parse_hex};
 
 /// The version of the format.
 const VERSION: u64 = 1;
@@ -50,12 +53,13 @@ pub enum PlanError {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a JSON object")]
 struct Head {
     kvadm_plan: u64,
 }
 
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 struct Whole {
     kvadm_plan: u64,
     kind: String,
@@ -71,18 +75,18 @@ struct Whole {
 }
 
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 struct WireScope {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prefix_base64: Option<String>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "once_each")]
     bounds: Map<String, Value>,
 }
 
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 struct WireCandidate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -90,9 +94,34 @@ struct WireCandidate {
     key_base64: Option<String>,
     why: String,
     first_seen: String,
+    #[serde(deserialize_with = "once_each")]
     facts: Map<String, Value>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "once_each")]
     more: Map<String, Value>,
+}
+
+/// Facts of which none stands there twice: of two, a reader of the file may take the one and kvadm the other.
+fn once_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    struct Reader;
+    impl<'de> Visitor<'de> for Reader {
+        type Value = Map<String, Value>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("named facts")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut facts = Map::new();
+            while let Some((name, value)) = entries.next_entry::<String, Value>()? {
+                if facts.contains_key(&name) {
+                    return Err(A::Error::custom(format!("'{name}' stands there twice")));
+                }
+                facts.insert(name, value);
+            }
+            Ok(facts)
+        }
+    }
+    deserializer.deserialize_map(Reader)
 }
 
 impl Plan {
@@ -135,7 +164,7 @@ impl Plan {
         }
         let whole: Whole = serde_json::from_slice(text)?;
         let field = |field, text: &str| PlanError::Field { field, text: text.to_owned() };
-        let cluster = u64::from_str_radix(&whole.cluster, 16).map_err(|_| field("cluster", &whole.cluster))?;
+        let cluster = parse_hex(&whole.cluster).ok_or_else(|| field("cluster", &whole.cluster))?;
         if whole.revision < 1 {
             return Err(field("revision", &whole.revision.to_string()));
         }
@@ -209,6 +238,7 @@ mod tests {
 
     use super::super::plan::tests::plan;
     use super::*;
+    use crate::fuzzing::{damage, damaged, in_words};
     use proptest::prelude::*;
 
     fn refused(text: &str) -> String {
@@ -242,11 +272,39 @@ mod tests {
         assert!(edited("1970-01-01", "1970-02-30").starts_with("time '1970-02-30"));
         assert!(edited("\"key\":\"b\"", "\"key\":\"a\"").contains("two candidates have the key 'a'"));
         assert!(edited("\"key\":\"b\",", "").contains("either key or key_base64"));
+        for cluster in ["+f", "-f", "0xf", "", "10000000000000000"] {
+            assert!(edited("ffffffffffffffff", cluster).starts_with(&format!("cluster '{cluster}'")), "{cluster}");
+        }
+        for number in ["-1", "1.5", "\"1\"", "null", "18446744073709551616"] {
+            assert!(
+                edited("\"looked_at\":40", &format!("\"looked_at\":{number}")).starts_with("it is no plan"),
+                "{number}"
+            );
+        }
+        assert!(edited("\"min\":1", "\"min\":1,\"min\":2").contains("'min' stands there twice"));
+        assert!(edited("\"mod_revision\":1", "\"mod_revision\":1,\"mod_revision\":2").contains("stands there twice"));
+        for twice in ["\"kind\":\"ids\"", "\"looked_at\":40", "\"why\":\"no reference\"", "\"key\":\"b\""] {
+            let message = edited(twice, &format!("{twice},{twice}"));
+            assert!(message.contains("duplicate field"), "{twice}: {message}");
+        }
+        for place in ["\"kind\"", "\"prefix\"", "\"why\""] {
+            assert!(edited(place, &format!("\"colour\":1,{place}")).contains("colour"), "{place}");
+        }
         assert!(refused("[]").contains("no plan") && refused("{}").contains("kvadm_plan"));
         assert!(refused(&format!("{text}{text}")).contains("trailing"));
     }
 
     proptest! {
+        /// Damage is refused in words; what is still a plan is written and read as that plan.
+        #[test]
+        fn a_damaged_plan_is_refused_or_whole(damage in damage()) {
+            let text = plan(&[(b"a", 1), (b"b", 2), (b"\xff", 3)], 1000).to_text().unwrap();
+            match Plan::parse(&damaged(&text, &damage)) {
+                Err(why) => in_words(&why.to_string())?,
+                Ok(read) => prop_assert_eq!(Plan::parse(&read.to_text().unwrap()).unwrap(), read),
+            }
+        }
+
         #[test]
         fn a_plan_reads_back(
             keys in proptest::collection::btree_set(proptest::collection::vec(any::<u8>(), 0..6), 0..6),

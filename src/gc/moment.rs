@@ -37,8 +37,9 @@ impl Moment {
         if fraction.is_empty() || fraction.len() > 9 || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
-        let millis = number(&format!("{fraction:0<3}")[..3])?;
+        // Digits alone, so that the first three of them can be cut off.
         number(fraction)?;
+        let millis = number(&format!("{fraction:0<3}")[..3])?;
         let days = days(year, month, day)?;
         // The calendar has the last word on the day: 30 February is none.
         (civil(days) == (year, month, day))
@@ -115,6 +116,7 @@ mod tests {
             "2026-11-21T24:00:00Z",
             "2026-11-21T06:04:45.Z",
             "2026-11-21T06:04:45.1x3Z",
+            "2026-11-21T06:04:45.1\u{20ac}Z",
             "1969-12-31T23:59:59Z",
             "2026-11-21T06:04:45+01:00Z",
             "+026-11-21T06:04:45Z",
@@ -127,6 +129,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_damaged_moment_is_none_or_whole(damage in crate::fuzzing::damage()) {
+            let bytes = crate::fuzzing::damaged(b"2026-11-21T06:04:45.123456789Z", &damage);
+            let text = String::from_utf8_lossy(&bytes);
+            if let Some(moment) = Moment::parse(&text) {
+                prop_assert_eq!(Moment::parse(&moment.to_string()), Some(moment), "{}", text);
+                prop_assert_eq!(&moment.to_string()[..19], &text[..19]);
+            }
+        }
+
         #[test]
         fn a_moment_reads_back(millis in 0..=LAST * 1000 + 999) {
             let moment = Moment::from_millis(millis);

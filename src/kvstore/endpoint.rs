@@ -126,8 +126,9 @@ fn split_host_port(text: &str) -> Result<(String, u16), EndpointError> {
     }
     let port = match port {
         None => DEFAULT_PORT,
+        // The standard library also takes a plus.
         Some(text) => match text.parse::<u16>() {
-            Ok(port) if port > 0 => port,
+            Ok(port) if port > 0 && !text.starts_with('+') => port,
             _ => return Err(EndpointError::Port(text.to_owned())),
         },
     };
@@ -146,7 +147,44 @@ impl fmt::Display for Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fuzzing::{damage, damaged, in_words};
+
+    proptest! {
+        #[test]
+        fn an_endpoint_reads_back(
+            scheme in prop::sample::select(vec!["http://", "https://", "unix://"]),
+            host in prop_oneof!["[a-z0-9]([-a-z0-9._]{0,8}[a-z0-9])?", any::<std::net::IpAddr>().prop_map(|ip| match ip {
+                std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+                std::net::IpAddr::V4(ip) => ip.to_string(),
+            })],
+            port in 1..=u16::MAX,
+            path in "/[a-z/\u{e9} ]{0,8}[a-z]",
+            tls in any::<bool>(),
+        ) {
+            let text = if scheme == "unix://" { format!("{scheme}{path}") } else { format!("{scheme}{host}:{port}") };
+            prop_assert_eq!(Endpoint::parse(&text, tls).map(|endpoint| endpoint.to_string()), Ok(text));
+        }
+
+        /// What is still an endpoint is the one it shows, and has nothing in it that could not be dialled.
+        #[test]
+        fn a_damaged_endpoint_is_refused_or_whole(
+            text in prop::sample::select(vec!["https://etcd-0.example:2379", "[fe80::1]:1", "::1", "unix:///run/etcd.sock", "10.0.0.1:65535"]),
+            damage in damage(),
+        ) {
+            let text = String::from_utf8_lossy(&damaged(text.as_bytes(), &damage)).into_owned();
+            match Endpoint::parse(&text, false) {
+                Err(error) => in_words(&error.to_string())?,
+                Ok(endpoint) => {
+                    prop_assert_eq!(Endpoint::parse(&endpoint.to_string(), true), Ok(endpoint.clone()));
+                    let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#".contains(c);
+                    prop_assert!(!endpoint.host.contains(odd) && (endpoint.port > 0 || endpoint.scheme == Scheme::Unix));
+                }
+            }
+        }
+    }
 
     fn shown(text: &str) -> String {
         Endpoint::parse(text, false).map_or_else(|e| format!("error: {e}"), |e| e.to_string())
@@ -183,6 +221,7 @@ mod tests {
         assert_eq!(shown("http://h:1/path"), "error: 'h:1/path' has more than a host and a port");
         assert_eq!(shown("h:99999"), "error: '99999' is no port (1 to 65535)");
         assert_eq!(shown("h:0"), "error: '0' is no port (1 to 65535)");
+        assert_eq!(shown("h:+80"), "error: '+80' is no port (1 to 65535)");
         assert_eq!(shown(":2379"), "error: '' is no host name");
         assert_eq!(shown("a b"), "error: 'a b' is no host name");
     }

@@ -62,6 +62,6 @@ pub use txn::{
     Again, Compare, CompareOp, LeaseMode, LockGuard, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, OpResult, Over, Target, Txn,
     TxnResult, Write,
 };
-pub use types::{KeyValue, LeaseId, Revision};
+pub use types::{KeyValue, LeaseId, NoLeaseId, Revision, parse_hex};
 pub use watch::{WatchEvent, WatchOptions, Watched, Watcher};
 pub use windows::{RangeReader, ReadOptions};

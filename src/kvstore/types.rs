@@ -1,8 +1,9 @@
 //! The plain data of etcd's key space, free of the client library's types.
 
 use std::fmt;
-use std::num::ParseIntError;
 use std::str::FromStr;
+
+use thiserror::Error;
 
 /// A revision of the store, counted from 1; 0 means "now" where a revision is asked for.
 pub type Revision = i64;
@@ -54,12 +55,23 @@ impl fmt::Debug for LeaseId {
     }
 }
 
-impl FromStr for LeaseId {
-    type Err = ParseIntError;
+/// A text that is no lease's ID.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("a lease ID is hex of 64 bits")]
+pub struct NoLeaseId;
 
-    /// Reads hex, with or without `0x`.
+impl FromStr for LeaseId {
+    type Err = NoLeaseId;
+
+    /// Reads hex, with or without `0x`, and without a sign.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
-        u64::from_str_radix(digits, 16).map(|id| Self(id.cast_signed()))
+        parse_hex(digits).map(|id| Self(id.cast_signed())).ok_or(NoLeaseId)
     }
+}
+
+/// Hex of up to 64 bits; digits alone, for the standard library also takes a plus.
+pub fn parse_hex(digits: &str) -> Option<u64> {
+    let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    plain.then(|| u64::from_str_radix(digits, 16).ok())?
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
 /// Why a text cannot be decoded.
@@ -91,6 +93,29 @@ pub fn unescape(text: &[u8]) -> Result<Vec<u8>, UnescapeError> {
     Ok(out)
 }
 
+/// Why a text is no base64.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Base64Error {
+    /// A character that base64 does not have, or not there.
+    #[error("bad base64 at byte {0}: '{escaped}' does not belong there", escaped = .1.escape_ascii())]
+    Byte(usize, u8),
+    /// Characters are missing at the end.
+    #[error("bad base64: it is cut off, or the '=' at its end are missing")]
+    End,
+}
+
+/// Decodes base64 as JSON output writes it: the standard alphabet, padded.
+///
+/// # Errors
+/// Says where it is none.
+pub fn decode_base64(text: &str) -> Result<Vec<u8>, Base64Error> {
+    STANDARD.decode(text).map_err(|error| match error {
+        base64::DecodeError::InvalidByte(at, byte)
+        | base64::DecodeError::InvalidLastSymbol { offset: at, symbol: byte, .. } => Base64Error::Byte(at, byte),
+        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => Base64Error::End,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +148,18 @@ mod tests {
         );
         assert_eq!(unescape(br"ab\x+1").map_err(|e| e.at), Err(2));
         assert_eq!(unescape(br"\").map_err(|e| e.at), Err(0));
+    }
+
+    #[test]
+    fn what_is_no_base64_says_where() {
+        let said = |text: &str| decode_base64(text).map_err(|error| error.to_string());
+        assert_eq!(said("AP8="), Ok(vec![0, 255]));
+        assert_eq!(said("A*8="), Err("bad base64 at byte 1: '*' does not belong there".to_owned()));
+        assert_eq!(said("AP8=\n"), Err(r"bad base64 at byte 4: '\n' does not belong there".to_owned()));
+        // The last character says more than the one byte there is.
+        assert_eq!(said("AB=="), Err("bad base64 at byte 1: 'B' does not belong there".to_owned()));
+        for cut in ["A", "AP8", "AP8=A"] {
+            assert!(said(cut).is_err_and(|why| why.starts_with("bad base64")), "{cut}");
+        }
     }
 }

@@ -1,10 +1,9 @@
 //! What an answer is made of, and how one record is read back: the JSON contract begins here.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::bytes::{Base64Error, decode_base64};
 use crate::kvstore::{KeyValue, LeaseId};
 use crate::proto::Codec;
 
@@ -174,7 +173,7 @@ pub enum RecordError {
     Either(&'static str),
     /// Bad base64.
     #[error("{0}_base64: {1}")]
-    Base64(&'static str, base64::DecodeError),
+    Base64(&'static str, Base64Error),
     /// A value that is neither a text nor an object.
     #[error("not a record: value is neither a text nor an object")]
     Kind,
@@ -195,6 +194,7 @@ pub enum RecordError {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a JSON object")]
 struct Line {
     key: Option<String>,
     key_base64: Option<String>,
@@ -252,7 +252,7 @@ pub fn key_of_record(line: &[u8]) -> Option<Vec<u8>> {
 fn either(name: &'static str, text: Option<String>, encoded: Option<String>) -> Result<Vec<u8>, RecordError> {
     match (text, encoded) {
         (Some(text), None) => Ok(text.into_bytes()),
-        (None, Some(encoded)) => STANDARD.decode(encoded).map_err(|error| RecordError::Base64(name, error)),
+        (None, Some(encoded)) => decode_base64(&encoded).map_err(|error| RecordError::Base64(name, error)),
         _ => Err(RecordError::Either(name)),
     }
 }
@@ -260,6 +260,7 @@ fn either(name: &'static str, text: Option<String>, encoded: Option<String>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzzing::{damage, damaged, in_words};
     use crate::output::json;
     use proptest::prelude::*;
 
@@ -278,6 +279,64 @@ mod tests {
             prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
             let read = RecordIn::parse(&line, &Codec::default()).map_err(|e| TestCaseError::fail(e.to_string()))?;
             prop_assert_eq!(read, RecordIn { key, value, lease, ttl });
+        }
+    }
+
+    const SAMPLE: &str = r#"{"key":"/a/\u00e9","value_base64":"AP8=","create_revision":2,"mod_revision":9,"version":3,"lease":"694d7c5a1b2c3d4e","ttl":60}"#;
+
+    proptest! {
+        /// What is still a record after damage is written and read as that record.
+        #[test]
+        fn a_damaged_record_is_refused_or_whole(damage in damage()) {
+            let line = damaged(SAMPLE.as_bytes(), &damage);
+            match RecordIn::parse(&line, &Codec::default()) {
+                Err(error) => in_words(&error.to_string())?,
+                Ok(record) => {
+                    let RecordIn { key, value, lease, ttl } = record.clone();
+                    let kv = KeyValue { key, value, lease, ..KeyValue::default() };
+                    let mut again = Vec::new();
+                    json::line(&mut again, &Leased { kv: &kv, ttl });
+                    prop_assert_eq!(RecordIn::parse(&again, &Codec::default()).map_err(|e| e.to_string()), Ok(record));
+                    prop_assert!(key_of_record(&line).is_none_or(|key| key == kv.key));
+                }
+            }
+        }
+
+        #[test]
+        fn a_record_cut_off_or_going_on_is_refused(at in 0..SAMPLE.len(), more in "[]}{a0,\"]") {
+            let read = |text: &str| RecordIn::parse(text.as_bytes(), &Codec::default());
+            prop_assert!(read(&SAMPLE[..at]).is_err());
+            let (longer, twice) = (format!("{SAMPLE}{more}"), SAMPLE.repeat(2));
+            prop_assert!(read(&longer).is_err() && read(&twice).is_err());
+        }
+    }
+
+    #[test]
+    fn near_misses_are_refused() {
+        let read = |from: &str, to: &str| {
+            assert!(SAMPLE.contains(from), "{from}");
+            RecordIn::parse(SAMPLE.replacen(from, to, 1).as_bytes(), &Codec::default())
+                .map_err(|error| error.to_string())
+        };
+        assert!(read("\"", "\"").is_ok());
+        for field in ["\"key\":\"/a/\\u00e9\"", "\"value_base64\":\"AP8=\"", "\"ttl\":60"] {
+            assert!(
+                read(field, &format!("{field},{field}")).is_err_and(|why| why.contains("duplicate field")),
+                "{field}"
+            );
+        }
+        for lease in ["+1f", "-1f", "1g", "", "0x", "10000000000000000"] {
+            let said = format!("'{lease}' is no lease ID in hex");
+            assert_eq!(read("694d7c5a1b2c3d4e", lease), Err(said));
+        }
+        for ttl in ["1.5", "\"60\"", "9223372036854775808", "1e3", "true", "[60]"] {
+            assert!(
+                read("\"ttl\":60", &format!("\"ttl\":{ttl}")).is_err_and(|why| why.starts_with("not a record")),
+                "{ttl}"
+            );
+        }
+        for value in ["AP8", "AP8=\\n", "AP9=", "A P8=", "*"] {
+            assert!(read("AP8=", value).is_err_and(|why| why.starts_with("value_base64: bad base64")), "{value}");
         }
     }
 

@@ -8,6 +8,8 @@ mod wire;
 
 use std::fmt;
 
+use prost_reflect::prost::Message as _;
+use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value as Field};
 use serde_json::Value;
 
@@ -49,6 +51,7 @@ impl Descriptors {
     /// # Errors
     /// Says what is wrong with it.
     pub fn parse(set: &[u8]) -> Result<Self, String> {
+        known_syntax(set)?;
         let whole = DescriptorPool::decode(set);
         let pool = whole.or_else(|error| {
             let mut pool = DescriptorPool::global();
@@ -75,6 +78,20 @@ impl Descriptors {
             Some(near) => format!("there is no message {name} in it; did you mean {}?", near.full_name()),
             None => format!("there is no message {name} in it"),
         })
+    }
+}
+
+/// Refuses files of a syntax that the library does not know, such as protobuf's editions: it would panic at them. What is
+/// no descriptor set at all passes here.
+fn known_syntax(set: &[u8]) -> Result<(), String> {
+    let files = FileDescriptorSet::decode(set).unwrap_or_default().file;
+    match files.iter().find(|file| !matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3"))) {
+        None => Ok(()),
+        Some(file) => Err(format!(
+            "the file {} in it has the syntax '{}', and proto2 and proto3 alone are known",
+            file.name(),
+            file.syntax().escape_debug()
+        )),
     }
 }
 
@@ -149,4 +166,62 @@ fn holds(message: &DynamicMessage, is_so: &dyn Fn(&DynamicMessage) -> bool) -> b
         _ => false,
     };
     is_so(message) || message.fields().any(|(_, value)| inside(value))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzzing::{damage, damaged};
+
+    #[test]
+    fn a_syntax_that_is_not_known_is_refused() {
+        // A set of one file: name 'a', syntax 'editions'.
+        let set = [b"\x0a\x0d\x0a\x01a\x62\x08".as_slice(), b"editions"].concat();
+        let refused = Descriptors::parse(&set).map(|_| ()).unwrap_err();
+        assert_eq!(refused, "the file a in it has the syntax 'editions', and proto2 and proto3 alone are known");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// A message that is not known says so, which tells the rules apart.
+        #[test]
+        fn the_longest_prefix_wins_and_of_equal_ones_the_first(
+            prefixes in proptest::collection::vec(proptest::collection::vec(prop_oneof![Just(b'/'), any::<u8>()], 0..4), 0..8),
+            key in proptest::collection::vec(prop_oneof![Just(b'/'), any::<u8>()], 0..6),
+            below in any::<prop::sample::Index>(),
+        ) {
+            let mut codec = Codec::default();
+            prefixes.iter().zip(0..).for_each(|(prefix, number)| codec.add(prefix, Err(format!("rule {number}"))));
+            let mut keys = vec![key.clone()];
+            keys.extend((!prefixes.is_empty()).then(|| [below.get(&prefixes).as_slice(), &key].concat()));
+            for key in keys {
+                let fitting = (0..prefixes.len()).filter(|number| key.starts_with(&prefixes[*number]));
+                let wanted = fitting.max_by_key(|number| (prefixes[*number].len(), usize::MAX - number));
+                let said = codec.decode(&key, b"").map(|decoded| decoded.err().unwrap_or_default());
+                prop_assert_eq!(said, wanted.map(|number| format!("rule {number}")));
+                prop_assert_eq!(codec.knows(&key), wanted.is_some());
+            }
+        }
+
+        /// Descriptor sets come from files: what is damaged is refused in words, or still is one.
+        #[test]
+        fn a_damaged_descriptor_set_gets_an_answer(damage in damage(), bytes in proptest::collection::vec(0u8..32, 0..24)) {
+            let whole = DescriptorPool::global().encode_to_vec();
+            for set in [damaged(&whole[..whole.len().min(1_500)], &damage), damaged(&whole, &damage), bytes] {
+                match Descriptors::parse(&set) {
+                    // The field that is damaged is named, and those names are protobuf's own.
+                    Err(message) => {
+                        prop_assert!(message.starts_with("no descriptor set: ") || message.starts_with("no complete") || message.starts_with("the file "), "{message}");
+                        prop_assert!(!message.contains("Error"), "{message}");
+                    }
+                    Ok(set) => prop_assert!(set.message("no.such.Message").is_err()),
+                }
+            }
+        }
+    }
 }

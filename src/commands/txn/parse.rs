@@ -1,11 +1,10 @@
 //! Reading a transaction from YAML or JSON. Pure; every error says where in the file it is.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::config::parse_document;
 use crate::kvstore::{Compare, CompareOp, KeyRange, LeaseId, LeaseMode, Op, Over, Target, Txn, Write};
+use crate::output::bytes::decode_base64;
 use crate::proto::Codec;
 
 /// Reads the transaction.
@@ -150,7 +149,7 @@ impl<'a> Fields<'a> {
         match (self.text(name)?, self.text(&encoded)?) {
             (Some(_), Some(_)) => Err(format!("{}: {name} and {encoded} exclude each other", self.at)),
             (Some(text), None) => Ok(Some(text.as_bytes().to_vec())),
-            (None, Some(text)) => match STANDARD.decode(text) {
+            (None, Some(text)) => match decode_base64(text) {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(error) => Err(format!("{}.{encoded}: {error}", self.at)),
             },
@@ -232,6 +231,9 @@ impl<'a> Fields<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz_tests;
 
 #[cfg(test)]
 mod tests {

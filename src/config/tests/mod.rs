@@ -1,6 +1,7 @@
 //! The loader as a whole, over files in a temporary folder and an environment made of plain data.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod damage;
 mod files;
 mod keys;
 mod precedence;

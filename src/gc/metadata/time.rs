@@ -180,6 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fuzzing::{damage, damaged};
 
     fn text(text: &str) -> Option<Time> {
         Time::parse(text.as_bytes(), TimeFormat::Rfc3339)
@@ -245,6 +246,23 @@ mod tests {
         fn what_is_printed_is_read(secs in -62_167_219_200_i64..253_402_300_800, nanos in 0..1_000_000_000_u32) {
             let time = Time { secs, nanos };
             prop_assert_eq!(text(&time.to_string()), Some(time));
+        }
+
+        /// What is still a moment is the one that is printed of it.
+        #[test]
+        fn a_damaged_moment_is_none_or_whole(damage in damage()) {
+            let bytes = damaged(b"2026-08-01T12:00:00.123456789+02:00", &damage);
+            if let Some(time) = Time::parse(&bytes, TimeFormat::Rfc3339).filter(|time| time.secs >= -62_167_219_200) {
+                prop_assert_eq!(text(&time.to_string()), Some(time));
+            }
+        }
+
+        #[test]
+        fn go_s_bytes_are_read(secs in i64::MIN..i64::MAX - YEAR_ONE, nanos in 0..2_000_000_000_u32, zone in any::<i16>(), cut in 0..17_usize) {
+            let seconds = secs.saturating_add(YEAR_ONE).to_be_bytes();
+            let bytes = [&[1], seconds.as_slice(), &nanos.to_be_bytes(), &zone.to_be_bytes(), &[0]].concat();
+            let time = Time::parse(&bytes[..cut.min(16)], TimeFormat::GoBinary);
+            prop_assert_eq!(time, (cut == 15 && nanos < 1_000_000_000).then_some(Time { secs, nanos }));
         }
 
         #[test]

@@ -44,7 +44,8 @@ fn build(document: Document) -> Result<Schema, Complaint> {
     }
     let opaque = document.opaque.iter().map(|text| {
         let encoded = document.encoding == Encoding::Percent;
-        Template::parse(text, encoded).map_err(|error| Complaint::new(error).within("opaque").about(text))
+        let opaque = template(text, encoded).and_then(|opaque| one_long_variable(&opaque).map(|()| opaque));
+        opaque.map_err(|error| error.within("opaque").about(text))
     });
     let mut schema = Schema {
         name: document.name.clone(),

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// The whole file.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a mapping")]
 pub struct Document {
     pub schema: u32,
     pub name: String,
@@ -39,7 +39,7 @@ pub enum Encoding {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a mapping")]
 pub struct KindDoc {
     pub kind: String,
     pub key: String,
@@ -66,7 +66,7 @@ pub enum RootDoc {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a mapping")]
 pub struct RootRuleDoc {
     pub field: Option<String>,
     pub suffix: Option<String>,
@@ -102,7 +102,7 @@ pub enum InvalidDoc {
 }
 
 #[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a mapping")]
 pub struct EdgeDoc {
     pub group: Option<String>,
     pub field: Option<String>,
@@ -124,7 +124,7 @@ pub enum FlatDoc {
 }
 
 #[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a mapping")]
 pub struct WhenDoc {
     pub conditions: String,
     pub name: String,
@@ -133,7 +133,7 @@ pub struct WhenDoc {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a mapping")]
 pub struct LinkDoc {
     pub field: String,
     pub of: String,
@@ -211,7 +211,8 @@ impl<'de> Deserialize<'de> for RootDoc {
 /// The line, where it is known, and what is wrong there.
 pub fn read(text: &str) -> Result<Document, (Option<usize>, String)> {
     serde_yaml::from_str(text).map_err(|error| {
-        let line = error.location().map(|place| place.line());
+        // What is missing at the end is missed on a line that is not there any more.
+        let line = error.location().map(|place| place.line().min(text.lines().count().max(1)));
         let message = error.to_string();
         // The place comes first in the error as a whole.
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(head, _)| head);

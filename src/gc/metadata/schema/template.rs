@@ -83,21 +83,23 @@ fn all_fit(segments: &[Segment], parts: &[&[u8]]) -> bool {
     })
 }
 
+/// Fills in, from the end, whether what is left of each meets what is left of the other: trying every length of every long
+/// variable would take forever where there are several.
 fn meet(a: &[Segment], b: &[Segment]) -> bool {
-    let (Some((head_a, rest_a)), Some((head_b, rest_b))) = (a.split_first(), b.split_first()) else {
-        return a.is_empty() && b.is_empty();
-    };
-    if let (Segment::Literal(word_a), Segment::Literal(word_b)) = (head_a, head_b)
-        && word_a != word_b
-    {
-        return false;
+    // The rests of `a` from one segment further on, against each rest of `b`.
+    let mut further = vec![false; b.len() + 1];
+    further[b.len()] = true;
+    for head_a in a.iter().rev() {
+        let mut here = vec![false; b.len() + 1];
+        for (at, head_b) in b.iter().enumerate().rev() {
+            let differ = matches!((head_a, head_b), (Segment::Literal(one), Segment::Literal(other)) if one != other);
+            // One part of the key further: a long variable is over, or goes on.
+            let (long_a, long_b) = (matches!(head_a, Segment::Many(_)), matches!(head_b, Segment::Many(_)));
+            here[at] = !differ && (further[at + 1] || (long_a && here[at + 1]) || (long_b && further[at]));
+        }
+        further = here;
     }
-    // One part of the key further: a long variable is over, or goes on.
-    let (long_a, long_b) = (matches!(head_a, Segment::Many(_)), matches!(head_b, Segment::Many(_)));
-    meet(rest_a, rest_b)
-        || (long_a && meet(a, rest_b))
-        || (long_b && meet(rest_a, b))
-        || (long_a && long_b && meet(&a[1..], b))
+    further[0]
 }
 
 #[cfg(test)]
@@ -153,6 +155,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn many_long_variables_take_no_longer() {
+        let long = |last: &str| template(&format!("{}{last}", "**/".repeat(300)));
+        assert!(!long("a").meets(&long("b")));
+        assert!(long("a").meets(&long("{x}")));
+    }
+
     proptest! {
         /// A key that fits both is a proof that they meet.
         #[test]
@@ -168,6 +177,24 @@ mod tests {
             if a.fits(&parts).is_some() && b.fits(&parts).is_some() {
                 prop_assert!(a.meets(&b));
             }
+        }
+
+        /// Templates meet exactly where a key of few parts and words is both's, which is tried with every such key.
+        #[test]
+        fn templates_that_meet_have_a_key(
+            a in proptest::collection::vec(prop_oneof!["a", "b", Just("{x}".to_owned()), Just("{y+}".to_owned())], 1..4),
+            b in proptest::collection::vec(prop_oneof!["a", "b", Just("{x}".to_owned()), Just("{y+}".to_owned())], 1..4),
+        ) {
+            let (a, b) = (template(&a.join("/")), template(&b.join("/")));
+            let single = |t: &Template| t.0.iter().filter(|s| matches!(s, Segment::Many(_))).count() <= 1;
+            prop_assume!(single(&a) && single(&b));
+            let keys = (1..=6).flat_map(|length| (0..1_u32 << length).map(move |bits| (length, bits)));
+            let shared = keys.into_iter().any(|(length, bits)| {
+                let parts: Vec<&[u8]> =
+                    (0..length).map(|at| if bits >> at & 1 == 0 { b"a".as_slice() } else { b"b" }).collect();
+                a.fits(&parts).is_some() && b.fits(&parts).is_some()
+            });
+            prop_assert_eq!(a.meets(&b), shared);
         }
     }
 }

@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
+use proptest::prelude::*;
+
 use super::*;
+use crate::fuzzing::{damage, damaged, in_words};
 
 /// A small schema that is sound; tests change a piece of it.
 const SHOP: &str = r#"
@@ -100,6 +103,7 @@ fn what_is_unsound_is_refused_with_its_place() {
         ("{field: parent, to: parcel}", "{field: parent, to: parcel, flat: members}", "needs the kind's 'flat' field"),
         ("collect: true", "collect: true\n    flat: at", "no edge has 'flat: members'"),
         ("scope: [tenant]", "scope: [tenant]\nopaque: [\"{t}/parcels/x/y\"]", "an opaque key could be"),
+        ("scope: [tenant]", "scope: [tenant]\nopaque: [\"x/**/y/**\"]", "opaque: two names of any length in a row"),
         ("kind: order", "kind: parcel", "there are two of them"),
         ("root: [{field: labels/root}]", "root: sometimes", "'always', 'never', or a list of rules"),
     ];
@@ -122,4 +126,81 @@ fn without_a_root_everything_would_be_garbage() {
 fn an_object_outside_the_scopes_cannot_refer_into_one() {
     let message = refused("{tenant}/orders/{id}", "x/orders/{id}");
     assert!(message.contains("kind 'parcel' is scoped and this one is not"), "{message}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// The refusal begins with the file, and its line is one of the file's.
+    #[test]
+    fn a_damaged_schema_gets_an_answer(damage in damage(), which in 0..=BUILT_IN.len()) {
+        let text = BUILT_IN.get(which).map_or(SHOP, |(_, text)| text);
+        let text = String::from_utf8_lossy(&damaged(text.as_bytes(), &damage)).into_owned();
+        match Schema::parse(&text, "shop.yaml") {
+            Err(error) => {
+                in_words(&error.message)?;
+                prop_assert!(error.to_string().starts_with("shop.yaml:"), "{error}");
+                let lines = text.lines().count().max(1);
+                prop_assert!(error.line.is_none_or(|line| (1..=lines).contains(&line)), "{error}");
+            }
+            Ok(schema) => {
+                prop_assert!(schema.kinds.iter().any(|kind| kind.always_root || !kind.roots.is_empty()));
+                let known = |kind: KindId| usize::from(kind) < schema.kinds.len();
+                prop_assert!(schema.edges.iter().all(|edge| known(edge.other) && known(edge.declared_by)));
+                prop_assert!(schema.kinds.iter().all(|kind| kind.edges.end <= schema.edges.len()));
+            }
+        }
+    }
+
+    /// No key is there twice and none is unknown, wherever it stands.
+    #[test]
+    fn a_key_that_is_there_twice_or_unknown_is_refused(line in 0..SHOP.lines().count(), unknown in any::<bool>()) {
+        let mut lines: Vec<String> = SHOP.lines().map(str::to_owned).collect();
+        let text = lines[line].clone();
+        let indent = text.len() - text.trim_start().len();
+        let bare = text.trim_start().trim_start_matches("- ");
+        let Some((name, _)) = bare.split_once(": ").filter(|_| !bare.starts_with('{')) else { return Ok(()) };
+        let within = " ".repeat(indent + if text.trim_start().starts_with("- ") { 2 } else { 0 });
+        lines.insert(line + 1, if unknown { format!("{within}colour: red") } else { format!("{within}{bare}") });
+        let error = Schema::parse(&lines.join("\n"), "shop.yaml").map(|_| ()).unwrap_err().to_string();
+        let wanted = if unknown { "unknown field `colour`".to_owned() } else { format!("duplicate field `{name}`") };
+        prop_assert!(error.starts_with("shop.yaml:") && error.contains(&wanted), "{error}");
+    }
+
+    /// A pattern's words and captures are the text again, as far as it takes; and its templates describe the text.
+    #[test]
+    fn what_a_pattern_finds_is_what_stands_there(
+        pieces in proptest::collection::vec(("[ab/.]{1,2}", "[xy]", any::<bool>(), any::<bool>()), 1..4),
+        suffix in prop::sample::select(vec![None, Some("*"), Some("./")]),
+        text in "[ab/.]{0,10}",
+    ) {
+        let mut written = String::new();
+        for (word, name, slashes, last) in &pieces {
+            written += word;
+            written += &if *last { format!("{{{name}{}}}", if *slashes { "+" } else { "" }) } else { String::new() };
+        }
+        let pattern = Pattern::parse(&written, suffix).unwrap();
+        let texts = [text.clone(), pieces.iter().map(|(word, name, ..)| format!("{word}{name}")).collect(), written.replace(['{', '}', '+'], "")];
+        for text in texts {
+            let Some(captures) = pattern.find(text.as_bytes()) else { continue };
+            let mut again = String::new();
+            let mut captured = captures.iter();
+            for (word, _, slashes, last) in &pieces {
+                again += word;
+                if *last {
+                    let capture = &text[captured.next().unwrap().clone()];
+                    prop_assert!(!capture.is_empty() && (*slashes || !capture.contains('/')), "{written} {text}");
+                    again += capture;
+                }
+            }
+            prop_assert!(text.strip_prefix(&again).is_some_and(|rest| match suffix {
+                None => rest.is_empty(),
+                Some("*") => true,
+                Some(_) => rest.is_empty() || rest.starts_with(['.', '/']),
+            }), "{written} {text}");
+            let parts: Vec<&[u8]> = text.split('/').map(str::as_bytes).collect();
+            let exact = Template(parts.iter().map(|part| Segment::Literal(part.to_vec())).collect());
+            prop_assert!(pattern.as_templates().iter().any(|template| template.meets(&exact)), "{written} {text}");
+        }
+    }
 }
