@@ -509,3 +509,21 @@ fn a_prefix_is_mirrored_to_files() {
     running.signal(Signal::SIGTERM);
     running.wait().signal(Signal::SIGTERM).out_empty();
 }
+
+#[test]
+fn a_long_backlog_of_single_changes_comes_whole_and_in_order() {
+    let etcd = Etcd::start();
+    // A record of the same key is a transaction, and so a revision, of its own. In the middle others write.
+    let record = |key: &str, n: usize| format!("{{\"key\":\"{key}\",\"value\":\"{n}\"}}\n");
+    let records: String =
+        (0..9000).map(|n| record(if (4000..6500).contains(&n) { "/elsewhere" } else { "/long/k" }, n)).collect();
+    Kvadm::new().endpoint(&etcd).args(["put", "--from", "-", "-q"]).stdin(records).run().ok();
+    let args = ["watch", "/long/", "--rev", "1", "--count", "6500", "-o", "json", "-vv"];
+    let run = Kvadm::new().endpoint(&etcd).args(args).timeout(Duration::from_secs(60)).run();
+    let lines = run.ok().json_lines();
+    let told: Vec<usize> = lines.iter().map(|line| line["value"].as_str().unwrap().parse().unwrap()).collect();
+    let wanted: Vec<usize> = (0..4000).chain(6500..9000).collect();
+    assert_eq!(told, wanted, "each once and in order, also across what is not watched");
+    let streams = run.stderr_text().lines().filter(|line| line.starts_with("trace: watch")).count();
+    assert!(streams > 4, "the backlog was fetched by several streams: {}", run.stderr_text());
+}

@@ -6,6 +6,7 @@
 //! So the order is etcd's own: by revision, and within a revision by the order of the transaction.
 
 mod assembly;
+mod backlog;
 mod ranges;
 mod stream;
 
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{Error, KeyRange, KeyValue, Notice, Refusal, Revision, Store};
 
 use assembly::Assembly;
+use backlog::Backlog;
 use stream::{Heard, Open};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -74,6 +76,8 @@ pub struct Watcher {
     /// Large answers are asked for in pieces: one was larger than is taken whole.
     pieces: bool,
     open: Option<Open>,
+    /// What several streams fetch in the place of the one.
+    backlog: Option<Backlog>,
     lost: Option<Lost>,
     pause: Duration,
     /// A fresh token was asked for since the last watch that was granted.
@@ -97,6 +101,7 @@ impl Store {
             options,
             pieces: false,
             open: None,
+            backlog: None,
             lost: None,
             pause: FIRST_PAUSE,
             refreshed: false,
@@ -137,10 +142,24 @@ impl Watcher {
         self.assembly = Assembly::new(next);
         self.options.known = next;
         self.open = None;
+        self.backlog = None;
     }
 
     async fn step(&mut self) -> Result<Watched, Error> {
         loop {
+            if let Some(backlog) = &mut self.backlog {
+                let segment = backlog.next().await;
+                if !segment.as_ref().is_some_and(|segment| segment.whole) {
+                    self.backlog = None;
+                }
+                let Some(segment) = segment else { continue };
+                self.assembly = Assembly::new(segment.next);
+                let told = self.chosen(segment.events);
+                if !told.is_empty() {
+                    return Ok(Watched::Events(told));
+                }
+                continue;
+            }
             let Some(open) = &mut self.open else {
                 match self.seek().await? {
                     Some(told) => return Ok(told),
@@ -149,8 +168,18 @@ impl Watcher {
             };
             match open.hear().await {
                 Heard::Events { events, more } => {
+                    // Only the first answer tells of the backlog's size and pace.
+                    let (took, end) = (open.age(), std::mem::take(&mut open.backlog));
+                    if end > 0 && !more {
+                        let cover = KeyRange::cover(&self.ranges);
+                        let prev = self.options.prev;
+                        self.backlog = Backlog::worth(&self.store, &cover, prev, &events, took, end);
+                    }
                     let whole = self.assembly.take(events, more);
                     let told = self.chosen(whole);
+                    if self.backlog.is_some() {
+                        self.open = None;
+                    }
                     if !told.is_empty() {
                         return Ok(Watched::Events(told));
                     }

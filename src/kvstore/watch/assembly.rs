@@ -54,7 +54,8 @@ impl Assembly {
     }
 }
 
-fn revision(event: &PbEvent) -> Revision {
+/// The revision of the change.
+pub(super) fn revision(event: &PbEvent) -> Revision {
     event.kv.as_ref().map_or(0, |kv| kv.mod_revision)
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Open {
     since: Instant,
     /// The member's revision when it granted the watch.
     pub(super) revision: Revision,
+    /// The same as long as nothing was heard: up to there there may be a backlog.
+    pub(super) backlog: Revision,
     /// The revision it was found compacted at in the same breath; 0 where it was not.
     compacted: Revision,
 }
@@ -102,7 +104,7 @@ impl Store {
         }
         let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
         let compacted = answer.compact_revision();
-        Ok(Open { stream, endpoint, mark: 0, since: Instant::now(), revision, compacted })
+        Ok(Open { stream, endpoint, mark: 0, since: Instant::now(), revision, backlog: revision, compacted })
     }
 
     /// A new token in place of one that may have run out; `false` where it is not to be had now.

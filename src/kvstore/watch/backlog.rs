@@ -1,0 +1,153 @@
+//! A large backlog of single changes, fetched by several streams at once.
+//!
+//! etcd hands a watch that starts in the past a thousand revisions in a tenth of a second at best, and for each such
+//! batch reads the whole backlog anew; but in one go it serves all watches that wait (`syncWatchers` in its
+//! `mvcc/watchable_store.go`). So the backlog is cut into segments of somewhat less than a batch, and each has a stream of
+//! its own. A segment is whole once its stream tells of a revision behind it, for etcd tells each watch in order.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use etcd_client::proto::PbEvent;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::assembly::{Assembly, revision};
+use super::stream::Heard;
+use crate::kvstore::{KeyRange, Revision, Store};
+
+/// Revisions of one segment: less than etcd's batch, so that a segment that is dense is whole with its first answer.
+const SEGMENT: Revision = 900;
+/// So many streams at once …
+const STREAMS: usize = 16;
+/// … as long as their answers take no more than these bytes.
+const BYTES: usize = 8 << 20;
+/// A shorter backlog gains nothing.
+const LEAST: Revision = 4 * SEGMENT;
+/// A segment that is not whole after so many times the first batch's time, and this, is not waited for.
+const PATIENCE: (u32, Duration) = (4, Duration::from_millis(500));
+
+/// The rest of a backlog, on its way.
+pub(super) struct Backlog {
+    segments: VecDeque<JoinHandle<Segment>>,
+    plan: Plan,
+    /// Where the next segment to be asked for begins.
+    next: Revision,
+}
+
+#[derive(Clone)]
+struct Plan {
+    store: Store,
+    cover: KeyRange,
+    prev: bool,
+    streams: usize,
+    /// Nothing from this revision on is part of the backlog.
+    end: Revision,
+    patience: Duration,
+}
+
+/// What came of a segment.
+pub(super) struct Segment {
+    /// Its events, in order.
+    pub(super) events: Vec<PbEvent>,
+    /// The first revision that they do not tell whole.
+    pub(super) next: Revision,
+    /// Whether that is the segment's end; otherwise it is to be gone on from there by an ordinary stream.
+    pub(super) whole: bool,
+}
+
+impl Backlog {
+    /// The rest of a backlog up to `end` of which the first batch took a plain stream so long; `None` where several streams
+    /// would gain nothing.
+    pub(super) fn worth(
+        store: &Store,
+        cover: &KeyRange,
+        prev: bool,
+        batch: &[PbEvent],
+        took: Duration,
+        end: Revision,
+    ) -> Option<Self> {
+        let (streams, next) = (streams(batch, end)?, batch.last().map(revision)? + 1);
+        let patience = took * PATIENCE.0 + PATIENCE.1;
+        let plan = Plan { store: store.clone(), cover: cover.clone(), prev, streams, end, patience };
+        Some(Self { segments: VecDeque::new(), plan, next })
+    }
+
+    /// The next segment; `None` behind the last one. It may be dropped half-way and asked for again.
+    pub(super) async fn next(&mut self) -> Option<Segment> {
+        while self.segments.len() < self.plan.streams && self.next + SEGMENT < self.plan.end {
+            let (plan, start) = (self.plan.clone(), self.next);
+            self.next += SEGMENT;
+            self.segments.push_back(tokio::spawn(async move { plan.fetch(start).await }));
+        }
+        let segment = self.segments.front_mut()?.await.ok();
+        self.segments.pop_front();
+        segment
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.segments.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Plan {
+    async fn fetch(&self, start: Revision) -> Segment {
+        let end = start + SEGMENT;
+        let mut assembly = Assembly::new(start);
+        let mut events = Vec::new();
+        let until = Instant::now() + self.patience;
+        // Whatever goes wrong, the ordinary stream will meet it too, and say it.
+        if let Ok(Ok(mut open)) = timeout_at(until, self.store.open_watch(&self.cover, start, false, self.prev)).await {
+            while let Ok(Heard::Events { events: more, more: cut }) = timeout_at(until, open.hear()).await {
+                events.extend(assembly.take(more, cut).into_iter().filter(|event| revision(event) < end));
+                if assembly.next() > end {
+                    return Segment { events, next: end, whole: true };
+                }
+            }
+        }
+        Segment { next: assembly.next(), events, whole: false }
+    }
+}
+
+/// How many streams, judged by the first batch; `None` where there is little left, few of the revisions are of watched
+/// keys, or they are large.
+fn streams(batch: &[PbEvent], end: Revision) -> Option<usize> {
+    let (first, last) = (batch.first().map(revision)?, batch.last().map(revision)?);
+    let mut revisions: Vec<Revision> = batch.iter().map(revision).collect();
+    revisions.dedup();
+    let count = Revision::try_from(revisions.len()).unwrap_or(Revision::MAX);
+    let dense = count >= SEGMENT && last - first < count + count / 10;
+    let size =
+        |kv: &Option<etcd_client::proto::PbKeyValue>| kv.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len() + 64);
+    let bytes: usize = batch.iter().map(|event| size(&event.kv) + size(&event.prev_kv)).sum();
+    let streams = (BYTES / bytes.max(1)).min(STREAMS);
+    (dense && streams > 1 && end.saturating_sub(last) >= LEAST).then_some(streams)
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd_client::proto::PbKeyValue;
+
+    use super::*;
+
+    fn batch(revisions: impl Iterator<Item = Revision>, bytes: usize) -> Vec<PbEvent> {
+        let kv = |at| PbKeyValue { value: vec![0; bytes], mod_revision: at, ..PbKeyValue::default() };
+        revisions.map(|at| PbEvent { kv: Some(kv(at)), ..PbEvent::default() }).collect()
+    }
+
+    #[test]
+    fn only_a_long_dense_backlog_of_small_changes_is_worth_it() {
+        let dense = batch(1..=1000, 300);
+        assert_eq!(streams(&dense, 100_000), Some(16));
+        assert_eq!(streams(&dense, 2000), None, "little is left");
+        assert_eq!(streams(&batch((1..=1000).map(|n| n * 2), 300), 100_000), None, "every second revision");
+        assert_eq!(streams(&batch(1..=500, 300), 100_000), None, "less than a batch");
+        assert_eq!(streams(&batch(1..=1000, 2000), 100_000), Some(4), "larger ones by fewer streams");
+        assert_eq!(streams(&batch(1..=1000, 9000), 100_000), None, "large ones by one");
+        let transactions = batch((0..10_000).map(|n| 1 + n / 10), 300);
+        assert_eq!(streams(&transactions, 100_000), Some(2), "ten changes a revision");
+        assert_eq!(streams(&[], 100_000), None);
+    }
+}
