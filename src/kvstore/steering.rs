@@ -8,10 +8,12 @@ use super::{KeyValue, Revision};
 const FIRST_KEYS: u64 = 100;
 /// A page is steered towards this many bytes …
 const PAGE_BYTES: u64 = 1 << 20;
-/// … and, where the network's round trip dominates, up to this many.
-const MAX_PAGE_BYTES: u64 = 8 << 20;
-/// More keys than this in a page gain nothing.
-const MAX_PAGE_KEYS: u64 = 20_000;
+/// … and, where the network's round trip dominates, up to this many …
+const MAX_PAGE_BYTES: u64 = 12 << 20;
+/// … but no more than fast lines carry in a millisecond, for each millisecond of [`ROUND_TRIPS`].
+const BYTES_PER_MS: u64 = 96 << 10;
+/// A key takes at least so much memory, whatever its length.
+const KEY_BYTES: u64 = 52;
 /// A page's size grows by no more than this at a time.
 const GROWTH: u64 = 8;
 /// Of the bytes that the keys of a page have in common, so many are part of the number, for the carry.
@@ -53,7 +55,12 @@ pub(super) struct Steering {
     step: Option<u128>,
     /// How many windows in a row were empty.
     empty: u32,
+    /// The shortest time a page took: about the network's round trip.
     fastest: Duration,
+    /// How many keys there are to the end of the range, at most; `None` before the first page.
+    left: Option<u64>,
+    /// The end of the last window and how many keys it holds that did not come back, where there are such.
+    rest: Option<(Vec<u8>, u64)>,
 }
 
 impl Steering {
@@ -65,6 +72,8 @@ impl Steering {
             step: None,
             empty: 0,
             fastest: Duration::MAX,
+            left: None,
+            rest: None,
         }
     }
 
@@ -75,6 +84,14 @@ impl Steering {
 
     /// The guessed end of a window from `start` on; `None` for "the end of the range".
     pub(super) fn end(&self, start: &[u8]) -> Option<Vec<u8>> {
+        if self.left.is_some_and(|left| left <= self.limit()) {
+            return None;
+        }
+        if let Some((end, keys)) = &self.rest
+            && *keys <= self.limit()
+        {
+            return Some(end.clone());
+        }
         let mut skip = self.skip.min(start.len());
         let mut step = coarser(self.step?, self.skip - skip);
         loop {
@@ -93,17 +110,18 @@ impl Steering {
     pub(super) fn learn(&mut self, page: &Page) {
         self.fastest = self.fastest.min(page.took);
         let got = page.kvs.len() as u64;
+        let unread = if page.more { page.count.saturating_sub(got) } else { 0 };
+        self.left = match (self.left, &page.end) {
+            (Some(left), Some(_)) => Some(left.saturating_sub(got)),
+            _ => Some(unread),
+        };
+        self.rest = page.end.clone().filter(|_| unread > 0).map(|end| (end, unread));
         let (Some(first), Some(last)) = (page.kvs.first(), page.kvs.last()) else {
             self.widen();
             return;
         };
         self.empty = 0;
-        let bytes: u64 = page.kvs.iter().map(|kv| kv.size() as u64 + 32).sum();
-        if page.took < self.fastest.saturating_mul(ROUND_TRIPS) && bytes * 2 > self.bytes {
-            self.bytes = (self.bytes * 2).min(MAX_PAGE_BYTES);
-        }
-        let fits = (self.bytes * got / bytes.max(1)).max(1);
-        self.keys = fits.min(self.keys.saturating_mul(GROWTH)).min(MAX_PAGE_KEYS);
+        self.size(page);
         let from: &[u8] = if got > 1 { &first.key } else { &page.start };
         let common = from.iter().zip(&last.key).take_while(|(a, b)| a == b).count();
         self.skip = common.saturating_sub(KEPT);
@@ -119,6 +137,19 @@ impl Steering {
         self.step = Some(each.max(1).saturating_mul(u128::from(self.keys)));
     }
 
+    /// How large the next page is to be.
+    fn size(&mut self, page: &Page) {
+        let got = page.kvs.len() as u64;
+        let bytes: u64 = page.kvs.iter().map(|kv| (kv.size() as u64 + 32).max(KEY_BYTES)).sum();
+        let far = u64::try_from(self.fastest.as_millis()).unwrap_or(u64::MAX);
+        let most = far.saturating_mul(BYTES_PER_MS * u64::from(ROUND_TRIPS)).clamp(PAGE_BYTES, MAX_PAGE_BYTES);
+        let (trips, took) = (self.fastest.saturating_mul(ROUND_TRIPS).as_micros(), page.took.as_micros().max(1));
+        let growth = u64::try_from(trips / took).unwrap_or(GROWTH).clamp(1, GROWTH);
+        self.bytes = self.bytes.max(bytes * growth).min(most);
+        let fits = (self.bytes * got / bytes.max(1)).max(1);
+        self.keys = fits.min(self.keys.saturating_mul(GROWTH));
+    }
+
     /// Behind a branch that is left out: the next window takes in the branch whose name is the next one by its last
     /// byte, and no more, for etcd counts every key of a window.
     pub(super) fn step_over(&mut self, branch: &[u8]) {
@@ -127,6 +158,7 @@ impl Steering {
         self.step = Some(1 << (8 * (15 - (last - self.skip))));
         self.keys = self.keys.min(FIRST_KEYS);
         self.empty = 0;
+        self.rest = None;
     }
 
     /// Behind an empty window the next one is wider, each time by more.
