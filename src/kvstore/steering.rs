@@ -17,8 +17,10 @@ const PAGE_BYTES: u64 = 1 << 20;
 const MAX_PAGE_BYTES: u64 = 10 << 20;
 /// A page that turns out larger has room for this much.
 const ROOM: u64 = 14 << 20;
-/// … but no more than a fast line carries in so many of them.
+/// … but no more than a fast line carries in so many of them …
 const BYTES_PER_US: u64 = 100;
+/// … and a page that took no longer than this, in microseconds, may have waited for a busy machine.
+const NEAR_US: u64 = 4000;
 /// A key takes at least so much memory, whatever its length.
 const KEY_BYTES: u64 = 52;
 /// A page's size grows by no more than this at a time.
@@ -77,6 +79,9 @@ pub(super) struct Steering {
     credit: u64,
     /// The end of the last window and how many keys it holds that did not come back, where there are such.
     rest: Option<(Vec<u8>, u64)>,
+    /// The last key read, and the last two keys between which there were empty windows.
+    last: Vec<u8>,
+    gap: Option<(Vec<u8>, Vec<u8>)>,
     /// The last branches that were left out.
     branches: VecDeque<Vec<u8>>,
 }
@@ -95,6 +100,8 @@ impl Steering {
             left: None,
             credit: 0,
             rest: None,
+            last: Vec::new(),
+            gap: None,
             branches: VecDeque::new(),
         }
     }
@@ -137,6 +144,10 @@ impl Steering {
             self.widen();
             return;
         };
+        if self.empty > 0 {
+            self.gap = Some((std::mem::take(&mut self.last), first.key.clone()));
+        }
+        self.last.clone_from(&last.key);
         self.empty = 0;
         self.size(page);
         let from: &[u8] = if got > 1 { &first.key } else { &page.start };
@@ -156,7 +167,8 @@ impl Steering {
         let got = page.kvs.len() as u64;
         let bytes: u64 = page.kvs.iter().map(|kv| (kv.size() as u64 + 32).max(KEY_BYTES)).sum();
         let trip = u64::try_from(self.fastest.as_micros()).unwrap_or(u64::MAX);
-        let most = trip.saturating_mul(BYTES_PER_US * u64::from(ROUND_TRIPS)).clamp(PAGE_BYTES, MAX_PAGE_BYTES);
+        let far = trip.saturating_sub(NEAR_US).saturating_mul(BYTES_PER_US * u64::from(ROUND_TRIPS));
+        let most = far.clamp(PAGE_BYTES, MAX_PAGE_BYTES);
         let (trips, took) = (self.fastest.saturating_mul(ROUND_TRIPS).as_micros(), page.took.as_micros().max(1));
         let growth = u64::try_from(trips / took).unwrap_or(GROWTH).clamp(1, GROWTH);
         self.bytes = self.bytes.max(bytes * growth).min(most);
@@ -200,6 +212,15 @@ impl Steering {
     fn widen(&mut self) {
         self.empty += 1;
         let Some(step) = self.step else { return };
+        if let (1, Some((from, to))) = (self.empty, &self.gap) {
+            let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
+            let skip = self.scale.up(common, CARRY);
+            let gap = self.scale.width(from, to, skip);
+            if skip <= self.skip && gap > self.scale.rise(self.skip, skip, step).1 {
+                (self.skip, self.step) = (skip, Some(gap));
+                return;
+            }
+        }
         let (skip, step) = self.scale.widened(self.skip, step, 2u128.saturating_pow(self.empty + 1));
         (self.skip, self.step) = (skip, Some(step));
     }
