@@ -12,10 +12,12 @@ const LOOKS: usize = 64;
 struct Place {
     bytes: [u64; 4],
     ends: bool,
+    /// Whether the bytes before were seen to change while these began anew, so that all of them are known.
+    known: bool,
 }
 
 impl Place {
-    const ANY: Self = Self { bytes: [u64::MAX; 4], ends: false };
+    const ANY: Self = Self { bytes: [u64::MAX; 4], ends: false, known: true };
 
     /// Where one byte of a class occurs, the others of it will.
     fn add(&mut self, byte: u8) {
@@ -31,6 +33,10 @@ impl Place {
         for byte in class {
             self.bytes[usize::from(byte / 64)] |= 1 << (byte % 64);
         }
+    }
+
+    fn join(&mut self, bytes: [u64; 4]) {
+        self.bytes.iter_mut().zip(bytes).for_each(|(own, more)| *own |= more);
     }
 
     /// How many digits there are, the end of the key being the lowest.
@@ -57,11 +63,14 @@ impl Place {
 #[derive(Debug, Default)]
 pub(super) struct Scale {
     places: Vec<Place>,
+    /// As the places, but where not all the bytes are known, those of the next known place as well.
+    digits: Vec<Place>,
 }
 
 impl Scale {
     pub(super) fn learn<'a>(&mut self, keys: impl ExactSizeIterator<Item = &'a [u8]>) {
         let each = keys.len().div_ceil(LOOKS).max(1);
+        let mut before: &[u8] = &[];
         for key in keys.step_by(each) {
             let key = &key[..key.len().min(LEARNED)];
             if self.places.len() <= key.len() {
@@ -71,11 +80,25 @@ impl Scale {
                 place.add(*byte);
             }
             self.places[key.len()].ends = true;
+            let pairs = before.iter().zip(key).enumerate().skip_while(|(_, (a, b))| a == b).skip(1);
+            for (at, _) in pairs.filter(|(_, (a, b))| b <= a) {
+                self.places[at].known = true;
+            }
+            before = key;
+        }
+        self.digits.clone_from(&self.places);
+        let mut behind = Place::default();
+        for place in self.digits.iter_mut().rev() {
+            if !place.known {
+                place.join(behind.bytes);
+            } else if place.radix() > 1 {
+                behind = *place;
+            }
         }
     }
 
     fn place(&self, at: usize) -> Place {
-        match self.places.get(at) {
+        match self.digits.get(at) {
             _ if at >= LEARNED => Place::ANY,
             Some(place) => *place,
             None => Place::default(),
