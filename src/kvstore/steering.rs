@@ -52,6 +52,13 @@ pub(super) struct Page {
     pub(super) took: Duration,
 }
 
+impl Page {
+    /// About how many bytes the answer has.
+    fn bytes(&self) -> u64 {
+        self.kvs.iter().map(|kv| (kv.size() as u64 + 32).max(KEY_BYTES)).sum()
+    }
+}
+
 /// Guesses where a window of the wanted size ends.
 ///
 /// The keys of a page are read as numbers whose digits are the bytes that occur at each place: their distance for each
@@ -71,7 +78,7 @@ pub(super) struct Steering {
     step: Option<u128>,
     /// How many windows in a row were empty.
     empty: u32,
-    /// The shortest time a page took: about the network's round trip.
+    /// The shortest time a page took, but for the counting and the bytes: about the network's round trip.
     fastest: Duration,
     /// How many keys there are to the end of the range, at most; `None` before the first page.
     left: Option<u64>,
@@ -125,7 +132,10 @@ impl Steering {
     }
 
     pub(super) fn learn(&mut self, page: &Page) {
-        self.fastest = self.fastest.min(page.took);
+        let work = Duration::from_micros(page.count / COUNTED_PER_US + page.bytes() / BYTES_PER_US);
+        if work <= page.took / 2 {
+            self.fastest = self.fastest.min(page.took - work);
+        }
         let got = page.kvs.len() as u64;
         let unread = if page.more { page.count.saturating_sub(got) } else { 0 };
         self.left = match (self.left, &page.end) {
@@ -164,10 +174,8 @@ impl Steering {
 
     /// How large the next page is to be.
     fn size(&mut self, page: &Page) {
-        let got = page.kvs.len() as u64;
-        let bytes: u64 = page.kvs.iter().map(|kv| (kv.size() as u64 + 32).max(KEY_BYTES)).sum();
-        let trip = u64::try_from(self.fastest.as_micros()).unwrap_or(u64::MAX);
-        let far = trip.saturating_sub(NEAR_US).saturating_mul(BYTES_PER_US * u64::from(ROUND_TRIPS));
+        let (got, bytes) = (page.kvs.len() as u64, page.bytes());
+        let far = self.trip().saturating_sub(NEAR_US).saturating_mul(BYTES_PER_US * u64::from(ROUND_TRIPS));
         let most = far.clamp(PAGE_BYTES, MAX_PAGE_BYTES);
         let (trips, took) = (self.fastest.saturating_mul(ROUND_TRIPS).as_micros(), page.took.as_micros().max(1));
         let growth = u64::try_from(trips / took).unwrap_or(GROWTH).clamp(1, GROWTH);
@@ -177,10 +185,14 @@ impl Steering {
         self.most = (ROOM * got / bytes.max(1)).max(1);
     }
 
+    /// The network's round trip in microseconds; 0 where it is not known.
+    fn trip(&self) -> u64 {
+        u64::try_from(self.fastest.as_micros()).ok().filter(|_| self.fastest < Duration::MAX).unwrap_or(0)
+    }
+
     /// Behind empty windows: whether counting all the keys that are left takes etcd no longer than what it saves.
     fn affords(&self, left: u64) -> bool {
-        let trip = u64::try_from(self.fastest.as_micros()).unwrap_or(u64::MAX);
-        let worth = trip.saturating_mul(COUNTED_PER_US).saturating_mul(4u64.saturating_pow(self.empty));
+        let worth = self.trip().saturating_mul(COUNTED_PER_US).saturating_mul(4u64.saturating_pow(self.empty));
         self.empty > 0 && left <= worth && left <= self.credit
     }
 
