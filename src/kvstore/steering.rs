@@ -20,7 +20,7 @@ const ROOM: u64 = 14 << 20;
 /// … but no more than a fast line carries in so many of them …
 const BYTES_PER_US: u64 = 100;
 /// … and a page that took no longer than this, in microseconds, may have waited for a busy machine.
-const NEAR_US: u64 = 4000;
+const NEAR_US: u64 = 8000;
 /// A key takes at least so much memory, whatever its length.
 const KEY_BYTES: u64 = 52;
 /// A page's size grows by no more than this at a time.

@@ -9,6 +9,8 @@ const NEAR: Duration = Duration::from_micros(700);
 const FAR: Duration = Duration::from_millis(50);
 const VALUE: usize = 256;
 
+type Keys = BTreeSet<Vec<u8>>;
+
 /// What a reading cost.
 #[derive(Debug, Default)]
 struct Cost {
@@ -28,7 +30,7 @@ struct Played {
 }
 
 impl Played {
-    fn new(keys: &BTreeSet<Vec<u8>>, trip: Duration, value: usize) -> Self {
+    fn new(keys: &Keys, trip: Duration, value: usize) -> Self {
         Self { keys: keys.iter().cloned().collect(), trip, value, cost: Cost::default() }
     }
 
@@ -109,13 +111,13 @@ fn hash(n: u64) -> String {
 
 const SIXTY_FOUR: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-fn keys(count: u64, name: impl Fn(u64) -> Vec<u8>) -> BTreeSet<Vec<u8>> {
+fn keys(count: u64, name: impl Fn(u64) -> Vec<u8>) -> Keys {
     (0..count).map(|n| [b"/k/".as_slice(), &name(n)].concat()).collect()
 }
 
 /// The shapes that keys have, and how many requests a listing of 50 000 of them takes at most, near and far, and how
 /// many keys etcd counts for each key. They are 12 to 18 MB: so many pages of 1 MiB.
-fn shapes() -> Vec<(&'static str, BTreeSet<Vec<u8>>, u64, u64, u64)> {
+fn shapes() -> Vec<(&'static str, Keys, u64, u64, u64)> {
     let of = |name: &'static str, near, far, counted, key: &dyn Fn(u64) -> Vec<u8>| {
         (name, keys(50_000, key), near, far, counted)
     };
@@ -165,14 +167,14 @@ fn large_values_make_small_pages() {
     assert!((10..=25).contains(&cost.requests) && cost.largest < ROOM, "{cost:?}");
 }
 
-fn branches(names: impl IntoIterator<Item = String>, each: usize) -> BTreeSet<Vec<u8>> {
+fn branches(names: impl IntoIterator<Item = String>, each: usize) -> Keys {
     let below = |name: String| (0..each).map(move |n| format!("/k/{name}/{n:06}").into_bytes());
     names.into_iter().flat_map(below).collect()
 }
 
 /// Branches, how many there are, how many requests each takes at most, in hundredths, and how many keys etcd counts
 /// for each key.
-fn trees() -> Vec<(&'static str, BTreeSet<Vec<u8>>, u64, u64, u64)> {
+fn trees() -> Vec<(&'static str, Keys, u64, u64, u64)> {
     let words = ["api", "cache", "db", "queue", "web", "x"];
     let mut mixed = branches((0..1000).map(hash), 20);
     mixed.append(&mut branches(["0-large".to_owned()], 50_000));
