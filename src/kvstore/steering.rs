@@ -21,6 +21,8 @@ const ROOM: u64 = 14 << 20;
 const BYTES_PER_US: u64 = 100;
 /// … and a page that took no longer than this, in microseconds, may have waited for a busy machine.
 const NEAR_US: u64 = 8000;
+/// So many pages must have taken longer, for the same reason.
+const TIMED: u32 = 3;
 /// A key takes at least so much memory, whatever its length.
 const KEY_BYTES: u64 = 52;
 /// A page's size grows by no more than this at a time.
@@ -80,6 +82,8 @@ pub(super) struct Steering {
     empty: u32,
     /// The shortest time a page took, but for the counting and the bytes: about the network's round trip.
     fastest: Duration,
+    /// How many pages that is taken from.
+    timed: u32,
     /// How many keys there are to the end of the range, at most; `None` before the first page.
     left: Option<u64>,
     /// How many keys etcd may be made to count in vain: as many as there are.
@@ -104,6 +108,7 @@ impl Steering {
             step: None,
             empty: 0,
             fastest: Duration::MAX,
+            timed: 0,
             left: None,
             credit: 0,
             rest: None,
@@ -125,6 +130,7 @@ impl Steering {
         }
         if let Some((end, keys)) = &self.rest
             && *keys <= self.limit()
+            && end.as_slice() > start
         {
             return Some(end.clone());
         }
@@ -135,6 +141,7 @@ impl Steering {
         let work = Duration::from_micros(page.count / COUNTED_PER_US + page.bytes() / BYTES_PER_US);
         if work <= page.took / 2 {
             self.fastest = self.fastest.min(page.took - work);
+            self.timed += 1;
         }
         let got = page.kvs.len() as u64;
         let unread = if page.more { page.count.saturating_sub(got) } else { 0 };
@@ -176,6 +183,7 @@ impl Steering {
     fn size(&mut self, page: &Page) {
         let (got, bytes) = (page.kvs.len() as u64, page.bytes());
         let far = self.trip().saturating_sub(NEAR_US).saturating_mul(BYTES_PER_US * u64::from(ROUND_TRIPS));
+        let far = if self.timed < TIMED { 0 } else { far };
         let most = far.clamp(PAGE_BYTES, MAX_PAGE_BYTES);
         let (trips, took) = (self.fastest.saturating_mul(ROUND_TRIPS).as_micros(), page.took.as_micros().max(1));
         let growth = u64::try_from(trips / took).unwrap_or(GROWTH).clamp(1, GROWTH);
