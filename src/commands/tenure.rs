@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::child::{self, Job, margin};
+use crate::child::{self, Stage, margin};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, Kept, LockGuard, Loss, Store};
@@ -56,9 +56,23 @@ impl Tenure {
         command: &[OsString],
         envs: Vec<(&'static str, OsString)>,
     ) -> Result<Exit, Failure> {
-        let result = child::run(ctx, &Job { command, envs }, &self.kept).await;
+        self.while_staged(ctx, Stage::open(command, ctx.out.is_json()), &envs).await
+    }
+
+    /// The same for a command whose stage is there already.
+    ///
+    /// # Errors
+    /// As [`Tenure::while_running`].
+    pub async fn while_staged(
+        &self,
+        ctx: &Context,
+        stage: Stage,
+        envs: &[(&'static str, OsString)],
+    ) -> Result<Exit, Failure> {
+        let parting = child::run(ctx, stage, envs, &self.kept).await;
+        // Others wait for this, nobody for the helpers.
         let proved = self.release(ctx).await;
-        let ended = result?;
+        let ended = parting?.complete();
         if let Some(loss) = &ended.loss {
             return Err(self.lost(loss).context("the command was ended"));
         }

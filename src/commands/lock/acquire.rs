@@ -63,11 +63,15 @@ impl Held {
 pub async fn acquire(ctx: &Context, ask: &Ask) -> Result<Held, Failure> {
     let begun = Instant::now();
     ctx.signals.hold();
-    let kept = ctx.store().keep(ask.ttl).await?;
+    let (kept, entry) = ctx.store().contend(&ask.name, ask.shared, ask.ttl).await?;
     if kept.ttl().as_secs() != ask.ttl.unsigned_abs() {
         ctx.out.detail(&format!("asked for a TTL of {} s, etcd granted {} s", ask.ttl, kept.ttl().as_secs()));
     }
-    match queue(ctx, ask, &kept, begun).await {
+    let placed = match entry {
+        Ok(entry) => queue(ctx, ask, &kept, entry, begun).await,
+        Err(error) => Err(error.into()),
+    };
+    match placed {
         Ok(guard) => Ok(Held { name: bytes::escape(&ask.name), guard, shared: ask.shared, kept }),
         Err(failure) => {
             give_back(ctx, &kept).await;
@@ -76,10 +80,9 @@ pub async fn acquire(ctx: &Context, ask: &Ask) -> Result<Held, Failure> {
     }
 }
 
-async fn queue(ctx: &Context, ask: &Ask, kept: &Kept, begun: Instant) -> Result<LockGuard, Failure> {
+async fn queue(ctx: &Context, ask: &Ask, kept: &Kept, entry: Entry, begun: Instant) -> Result<LockGuard, Failure> {
     let store = ctx.store();
     let name = bytes::escape(&ask.name);
-    let entry = store.enqueue(&ask.name, kept.id(), ask.shared).await?;
     kept.mind_key(store, &entry.guard.key, entry.guard.revision);
     if entry.first {
         return Ok(entry.guard);
