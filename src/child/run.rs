@@ -47,6 +47,14 @@ impl Parting {
         Self { ended, process: None, guardian: None }
     }
 
+    /// Tells the helper that its work is over. Until then it would end what the command left behind, as soon as the lease
+    /// is not renewed in time.
+    pub fn dismiss(&mut self) {
+        if let Some(guardian) = &mut self.guardian {
+            guardian.dismiss();
+        }
+    }
+
     /// Waits until the helper is gone, and tells how the command ended.
     pub fn complete(mut self) -> Ended {
         // The group's ID is nobody else's until the command is reaped.
@@ -119,9 +127,6 @@ pub async fn run(
     }
     if let Some(kill) = kill {
         run.end(kill).await;
-    }
-    if let Some(guardian) = &mut guardian {
-        guardian.dismiss();
     }
     let code = run.finish();
     Ok(Parting { ended: Ended { code, loss, overdue }, process: Some(run.process), guardian })

@@ -36,12 +36,14 @@ impl Stage {
         drop(self.started.await);
     }
 
-    /// Waits until both are there. Who has waited for long may find that somebody ended one of them: there is another.
+    /// Waits until both are there. Who has waited for long may find that somebody ended one of them: there are others.
     pub(super) async fn ready(self) -> io::Result<Crew> {
-        let crew = self.started.await.map_err(io::Error::other)??;
-        let (command, json) = (self.command, self.json);
-        let whole = move || crew.made_whole(&command, json);
-        spawn_blocking(whole).await.map_err(io::Error::other)?
+        let mut crew = self.started.await.map_err(io::Error::other)??;
+        if crew.guardian.is_gone() || crew.process.look() == Change::Ended {
+            let Self { command, json, .. } = self;
+            crew = spawn_blocking(move || Crew::start(&command, json)).await.map_err(io::Error::other)??;
+        }
+        Ok(crew)
     }
 }
 
@@ -50,15 +52,5 @@ impl Crew {
         let guardian = Guardian::start(None)?;
         let process = Process::start(command, json)?;
         Ok(Self { guardian: guardian.ready()?, process })
-    }
-
-    fn made_whole(mut self, command: &[OsString], json: bool) -> io::Result<Self> {
-        if self.guardian.is_gone() {
-            self.guardian = Guardian::start(None)?.ready()?;
-        }
-        if self.process.look() == Change::Ended {
-            self.process = Process::start(command, json)?;
-        }
-        Ok(self)
     }
 }

@@ -73,7 +73,8 @@ impl Store {
     /// As [`Store::keep`]; inside, as [`Store::enqueue`].
     pub async fn contend(&self, name: &[u8], shared: bool, ttl: i64) -> Result<(Kept, Result<Entry, Error>), Error> {
         let id = LeaseId::random();
-        let (kept, entry) = tokio::join!(self.keep_as(id, ttl), self.enqueue(name, id, shared));
+        // In this order they are sent, and mostly done.
+        let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), self.enqueue(name, id, shared));
         let kept = kept?;
         let entry = match entry {
             // etcd took the key before the lease that it was to be on.
