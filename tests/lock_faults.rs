@@ -125,15 +125,8 @@ fn a_stopped_kvadm_does_not_keep_its_command() {
 fn a_guardian_that_is_ended_is_replaced() {
     let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
     let (running, id) = noting(&etcd.endpoint(), folder.path(), 30);
-    let guardians = || -> Vec<u32> {
-        let task = format!("/proc/{0}/task/{0}/children", running.pid());
-        let children = std::fs::read_to_string(task).unwrap();
-        children
-            .split_whitespace()
-            .map(|id| id.parse().unwrap())
-            .filter(|child| *child != id && alive(*child))
-            .collect()
-    };
+    let guardians =
+        || -> Vec<u32> { children(running.pid()).into_iter().filter(|child| *child != id && alive(*child)).collect() };
     let first = guardians();
     assert_eq!(first.len(), 1, "one helper beside the command");
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
@@ -309,9 +302,17 @@ struct Frozen {
 
 /// The process group of a kvadm's command.
 fn command_of(id: u32) -> Option<u32> {
-    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
-    let mut children = children.split_whitespace().filter_map(|child| child.parse().ok());
-    children.find(|child| std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "sh"))
+    let is_sh =
+        |child: &u32| std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "sh");
+    children(id).into_iter().find(is_sh)
+}
+
+/// The children of all threads of a process; none where it is gone.
+fn children(id: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
+    let of = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    let all: Vec<String> = threads.flatten().map(of).collect();
+    all.iter().flat_map(|ids| ids.split_whitespace()).filter_map(|id| id.parse().ok()).collect()
 }
 
 /// Sends a signal to a contender that still runs (and is this process, where one is named), and gives its id.

@@ -48,8 +48,7 @@ pub(super) struct Guardian {
 }
 
 impl Guardian {
-    /// Starts it and waits until it is out of the reach of what is sent to kvadm's own group. Where the group runs
-    /// already, it knows of it from its first moment on, whatever becomes of kvadm.
+    /// Starts it. Where the group runs already, it knows of it from its first moment on, whatever becomes of kvadm.
     pub(super) fn start(watch: Option<(Group, Deadline)>) -> io::Result<Self> {
         let (line, theirs) = UnixStream::pair()?;
         let first = watch.map(|(group, deadline)| [group_line(group), until_line(deadline)]);
@@ -62,11 +61,15 @@ impl Guardian {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let guardian = Self { process, line };
-        guardian.line.set_read_timeout(Some(START))?;
+        Ok(Self { process, line })
+    }
+
+    /// Waits until it is out of the reach of what is sent to kvadm's own group.
+    pub(super) fn ready(self) -> io::Result<Self> {
+        self.line.set_read_timeout(Some(START))?;
         let mut word = String::new();
-        BufReader::new(&guardian.line).read_line(&mut word)?;
-        if word == "ready\n" { Ok(guardian) } else { Err(io::Error::other("the guardian ended at once")) }
+        BufReader::new(&self.line).read_line(&mut word)?;
+        if word == "ready\n" { Ok(self) } else { Err(io::Error::other("the guardian ended at once")) }
     }
 
     /// Names the group to end, and by when.
@@ -85,10 +88,15 @@ impl Guardian {
         !matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Lets it go: the group's ID may be somebody else's from now on. `true` where it has begun to end the group.
-    pub(super) fn done(mut self) -> bool {
+    /// Tells it that its work is over.
+    pub(super) fn dismiss(&mut self) {
         let _ = writeln!(self.line, "done");
         let _ = self.line.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Lets it go: the group's ID may be somebody else's from now on. `true` where it has begun to end the group.
+    pub(super) fn done(mut self) -> bool {
+        self.dismiss();
         // It closes its end when it goes; one that is stopped is not waited for.
         let _ = self.line.set_read_timeout(Some(GRACE));
         let mut words = Vec::new();
@@ -176,8 +184,11 @@ fn watch_over(words: &Receiver<Word>, line: UnixStream) {
     let mut group = None;
     let mut deadline: Option<Deadline> = None;
     loop {
-        let left = deadline.map_or(LONGEST_NAP, |deadline| deadline.stop.left());
-        match words.recv_timeout(left.min(LONGEST_NAP)) {
+        let heard = match deadline {
+            Some(deadline) => words.recv_timeout(deadline.stop.left().min(LONGEST_NAP)),
+            None => words.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match heard {
             Ok(Word::Group(named)) => group = Some(named),
             Ok(Word::Until(moved)) => deadline = Some(moved),
             Ok(Word::Done) => return,

@@ -2,11 +2,13 @@
 //!
 //! Three processes beside each other: kvadm, which keeps the lease alive and ends the command in time; the command, in a
 //! process group of its own; and the *guardian*, which ends the command where kvadm itself is stopped or killed. The
-//! latter two begin as kvadm's own binary under another name (see [`internal`]), which users never see.
+//! latter two begin as kvadm's own binary under another name (see [`internal`]), which users never see, and may begin
+//! ahead: see [`Stage`].
 
 mod guardian;
 mod process;
 mod run;
+mod stage;
 mod terminal;
 
 use std::ffi::OsString;
@@ -14,7 +16,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-pub use run::{Ended, Job, run};
+pub use run::{Ended, Parting, run};
+pub use stage::Stage;
 
 /// The guardian's name, in place of the program's.
 const GUARDIAN: &str = "kvadm-guardian";

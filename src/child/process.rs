@@ -1,18 +1,25 @@
 //! The command's process and its group.
 
-use std::ffi::OsString;
-use std::io;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, PipeWriter, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg, raise};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{Pid, getppid};
+use nix::unistd::Pid;
 
 use super::{STARTER, own_binary};
 use crate::error::{Exit, Failure};
 use crate::output::{ColorChoice, Format, Out, Settings};
+
+/// The last word to what waits to become the command; it begins as no environment variable does.
+const BEGIN: &[u8] = b"=begin\n";
 
 /// A process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,34 +63,41 @@ pub(super) enum Change {
     Ended,
 }
 
-/// The command, not yet reaped, so that its process and group IDs are nobody else's.
+/// The command, not yet reaped, so that its process and group IDs are nobody else's. Dropped before it began, it never does.
 pub(super) struct Process {
     pid: Pid,
+    /// Where it is told to begin; it waits for that as long as this is open.
+    start: Option<PipeWriter>,
+    reaped: bool,
 }
 
 impl Process {
-    /// Starts what will become the command, stopped, in a process group of its own.
-    pub(super) fn start(command: &[OsString], envs: &[(&'static str, OsString)], out: &Out) -> Result<Self, Failure> {
-        let failed = |error: String| Failure::new(Exit::Bug, format!("cannot start a process: {error}"));
-        let format = if out.is_json() { "json" } else { "text" };
+    /// Starts what will become the command in a process group of its own. It waits for [`Process::begin`], whatever
+    /// signals it gets, and ends where kvadm does.
+    pub(super) fn start(command: &[OsString], json: bool) -> io::Result<Self> {
+        let (theirs, start) = io::pipe()?;
+        fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        let format = if json { "json" } else { "text" };
         let child = Command::new(own_binary())
             .arg0(STARTER)
-            .args([std::process::id().to_string().as_str(), format])
+            .args([theirs.as_raw_fd().to_string().as_str(), format])
             .args(command)
-            .envs(envs.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::inherit())
             .process_group(0)
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let pid = i32::try_from(child.id()).map(Pid::from_raw).map_err(|error| failed(error.to_string()))?;
-        loop {
-            match waitpid(pid, Some(WaitPidFlag::WUNTRACED)) {
-                Ok(WaitStatus::Stopped(..)) => return Ok(Self { pid }),
-                Err(Errno::EINTR) => {}
-                Ok(status) => return Err(failed(format!("it ended at once ({status:?})"))),
-                Err(error) => return Err(failed(error.to_string())),
-            }
+            .spawn()?;
+        let pid = i32::try_from(child.id()).map(Pid::from_raw).map_err(io::Error::other)?;
+        Ok(Self { pid, start: Some(start), reaped: false })
+    }
+
+    /// Lets it become the command, with this beside kvadm's own environment.
+    pub(super) fn begin(&mut self, envs: &[(&'static str, OsString)]) -> io::Result<()> {
+        let Some(mut start) = self.start.take() else { return Ok(()) };
+        let mut words = Vec::new();
+        for (name, value) in envs {
+            words.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
         }
+        words.extend(BEGIN);
+        start.write_all(&words)
     }
 
     /// Its group.
@@ -103,10 +117,10 @@ impl Process {
         }
     }
 
-    /// Reaps it once it has ended, and gives its status as a shell would: its code, or 128 and the signal.
-    pub(super) fn reap(self) -> u8 {
+    /// Its status once it has ended, as a shell would give it: its code, or 128 and the signal. It is not reaped.
+    pub(super) fn status(&self) -> u8 {
         loop {
-            match waitpid(self.pid, None) {
+            match waitid(Id::Pid(self.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
                 Ok(WaitStatus::Exited(_, code)) => return u8::try_from(code & 0xff).unwrap_or(u8::MAX),
                 Ok(WaitStatus::Signaled(_, signal, _)) => return u8::try_from(128 + signal as i32).unwrap_or(u8::MAX),
                 Ok(_) | Err(Errno::EINTR) => {}
@@ -115,20 +129,37 @@ impl Process {
             }
         }
     }
+
+    /// Reaps it once it has ended.
+    pub(super) fn reap(mut self) {
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        while matches!(waitpid(self.pid, None), Err(Errno::EINTR)) {}
+        self.reaped = true;
+    }
 }
 
-/// What [`Process::start`] starts: stops itself until everybody who has to end the command knows of it, and becomes the
-/// command then.
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.reaped && self.start.is_some() {
+            self.group().signal(Signal::SIGKILL);
+            self.wait();
+        }
+    }
+}
+
+/// What [`Process::start`] starts: waits until everybody who has to end the command knows of it, and becomes the command
+/// then. Where kvadm goes without a word, it ends.
 pub(super) fn become_command(args: &[OsString]) -> ExitCode {
-    let [_, parent, format, program, rest @ ..] = args else {
+    let [_, start, format, program, rest @ ..] = args else {
         return ExitCode::from(Exit::Usage.code());
     };
-    let _ = raise(Signal::SIGSTOP);
-    // An orphaned group that is stopped is sent SIGHUP and SIGCONT; who ignores the former goes on all the same.
-    if parent.to_str() != Some(getppid().to_string().as_str()) {
+    let Some(envs) = start.to_str().and_then(|fd| fd.parse().ok()).and_then(told_to_begin) else {
         return ExitCode::from(Exit::Bug.code());
-    }
-    let error = Command::new(program).args(rest).exec();
+    };
+    let error = Command::new(program).args(rest).envs(envs).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
     let settings = Settings {
         format: Some(if format == "json" { Format::Json } else { Format::Text }),
@@ -141,4 +172,19 @@ pub(super) fn become_command(args: &[OsString]) -> ExitCode {
         .context(format!("cannot run {}", program.to_string_lossy()));
     Out::new(settings).error(&failure.view());
     ExitCode::from(code)
+}
+
+/// Waits for the word to begin, and gives the environment that comes before it. The command does not inherit the pipe.
+fn told_to_begin(fd: RawFd) -> Option<Vec<(OsString, OsString)>> {
+    // The descriptor itself is a number here, and what the number names cannot be owned safely; a path can be opened.
+    let mut pipe = File::open(format!("/proc/self/fd/{fd}")).ok()?;
+    nix::unistd::close(fd).ok()?;
+    let mut words = Vec::new();
+    pipe.read_to_end(&mut words).ok()?;
+    let envs = words.strip_suffix(BEGIN)?;
+    let pair = |word: &[u8]| {
+        let at = word.iter().position(|byte| *byte == b'=')?;
+        Some((OsStr::from_bytes(&word[..at]).to_owned(), OsStr::from_bytes(&word[at + 1..]).to_owned()))
+    };
+    envs.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(pair).collect()
 }

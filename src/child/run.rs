@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 use super::guardian::{Deadline, Guardian};
 use super::process::{Change, Process};
+use super::stage::{Crew, Stage};
 use super::terminal::{Owner, Terminal};
 use super::{GRACE, margin};
 use crate::boottime::BootTime;
@@ -22,14 +23,6 @@ const OVERDUE: Duration = Duration::from_secs(2);
 /// Between two looks at a group that has to end.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What is to be run.
-pub struct Job<'a> {
-    /// The program and its arguments.
-    pub command: &'a [OsString],
-    /// What its environment has beside kvadm's own.
-    pub envs: Vec<(&'static str, OsString)>,
-}
-
 /// How it ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -41,31 +34,65 @@ pub struct Ended {
     pub overdue: bool,
 }
 
-/// Runs the command to its end, or to the lease's.
+/// A command that has ended; only its helper is still there.
+pub struct Parting {
+    ended: Ended,
+    process: Option<Process>,
+    guardian: Option<Guardian>,
+}
+
+impl Parting {
+    fn never_began(loss: Loss) -> Self {
+        let ended = Ended { code: Exit::Conflict.code(), loss: Some(loss), overdue: false };
+        Self { ended, process: None, guardian: None }
+    }
+
+    /// Tells the helper that its work is over. Until then it would end what the command left behind, as soon as the lease
+    /// is not renewed in time.
+    pub fn dismiss(&mut self) {
+        if let Some(guardian) = &mut self.guardian {
+            guardian.dismiss();
+        }
+    }
+
+    /// Waits until the helper is gone, and tells how the command ended.
+    pub fn complete(mut self) -> Ended {
+        // The group's ID is nobody else's until the command is reaped.
+        if self.guardian.is_some_and(Guardian::done) {
+            self.ended.loss.get_or_insert(Loss::Late(None));
+        }
+        if let Some(process) = self.process {
+            process.reap();
+        }
+        self.ended
+    }
+}
+
+/// Runs the command of the stage to its end, or to the lease's, with `envs` beside kvadm's own environment.
 ///
 /// # Errors
 /// No process could be started, or the program was told to end before the command was started.
-pub async fn run(ctx: &Context, job: &Job<'_>, kept: &Kept) -> Result<Ended, Failure> {
+pub async fn run(
+    ctx: &Context,
+    stage: Stage,
+    envs: &[(&'static str, OsString)],
+    kept: &Kept,
+) -> Result<Parting, Failure> {
     let mut asides = Asides::listen().map_err(cannot)?;
     let mut diversion = ctx.signals.divert();
     if ctx.signals.cancel().is_cancelled() {
+        stage.close().await;
         return Err(Failure::new(Exit::Interrupted, "interrupted before the command was started"));
     }
-    let mut guardian = Guardian::start(None).map_err(cannot)?;
-    let process = Process::start(job.command, &job.envs, &ctx.out)?;
-    let group = process.group();
-    let run = Run { ctx, process, terminal: Terminal::open(), margin: margin(kept.ttl()) };
-    if let Err(error) = guardian.watch(group, run.guardian_deadline(&kept.alive())) {
-        run.discard();
-        return Err(cannot(error));
-    }
+    let Crew { mut guardian, process } = stage.ready().await.map_err(cannot)?;
+    let mut run = Run { ctx, process, terminal: Terminal::open(), margin: margin(kept.ttl()) };
+    guardian.watch(run.process.group(), run.guardian_deadline(&kept.alive())).map_err(cannot)?;
     // kvadm may have been stopped meanwhile: nothing begins under a lease that is over.
     if let Some(loss) = kept.is_lost(run.margin) {
         guardian.done();
-        run.discard();
-        return Ok(Ended { code: Exit::Conflict.code(), loss: Some(loss), overdue: false });
+        return Ok(Parting::never_began(loss));
     }
-    run.begin();
+    run.begin(envs).map_err(cannot)?;
     let mut view = kept.watch();
     let mut guardian = Some(guardian);
     let (mut loss, mut overdue) = (None, false);
@@ -101,11 +128,8 @@ pub async fn run(ctx: &Context, job: &Job<'_>, kept: &Kept) -> Result<Ended, Fai
     if let Some(kill) = kill {
         run.end(kill).await;
     }
-    if guardian.is_some_and(Guardian::done) {
-        loss.get_or_insert(Loss::Late(None));
-    }
     let code = run.finish();
-    Ok(Ended { code, loss, overdue })
+    Ok(Parting { ended: Ended { code, loss, overdue }, process: Some(run.process), guardian })
 }
 
 fn cannot(error: io::Error) -> Failure {
@@ -156,12 +180,6 @@ impl Run<'_> {
         Deadline { stop: alive.until - self.margin / 4 * 3, kill: alive.until - self.margin / 2 }
     }
 
-    /// Ends what did not begin.
-    fn discard(self) {
-        self.process.group().signal(Signal::SIGKILL);
-        self.process.reap();
-    }
-
     fn keep_guarded(&self, guardian: Option<Guardian>, alive: &Alive, loss: &mut Option<Loss>) -> Option<Guardian> {
         let deadline = self.guardian_deadline(alive);
         if let Some(mut guardian) = guardian {
@@ -174,16 +192,15 @@ impl Run<'_> {
         }
         // Somebody ended it. The command goes on under a new one.
         self.ctx.out.detail("the guardian process is gone; starting another");
-        let another = Guardian::start(Some((self.process.group(), deadline)));
+        let another = Guardian::start(Some((self.process.group(), deadline))).and_then(Guardian::ready);
         another.map_err(|error| self.ctx.out.detail(&format!("cannot start a guardian process: {error}"))).ok()
     }
 
-    fn begin(&self) {
-        let group = self.process.group();
+    fn begin(&mut self, envs: &[(&'static str, OsString)]) -> io::Result<()> {
         if let Some(terminal) = self.terminal.as_ref().filter(|t| t.wanted_at_once(self.ctx.out.is_terminal())) {
-            terminal.give(group);
+            terminal.give(self.process.group());
         }
-        group.signal(Signal::SIGCONT);
+        self.process.begin(envs)
     }
 
     fn pass(&self, number: i32) {
@@ -246,11 +263,11 @@ impl Run<'_> {
         group.signal(Signal::SIGKILL);
     }
 
-    fn finish(self) -> u8 {
-        let group = self.process.group();
-        let code = self.process.reap();
+    /// Takes the terminal back and gives the command's status.
+    fn finish(&self) -> u8 {
+        let code = self.process.status();
         if let Some(terminal) = &self.terminal {
-            terminal.take(group);
+            terminal.take(self.process.group());
             if code > 128 {
                 terminal.restore();
             }

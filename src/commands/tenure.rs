@@ -1,19 +1,23 @@
 //! What is held on a lease: until when, under what, and how it is given up. Locks and held keys share it.
 
 use std::ffi::OsString;
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use crate::child::{self, Job, margin};
+use crate::child::{self, Parting, Stage, margin};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, Kept, LockGuard, Loss, Store};
+use crate::kvstore::{Error, Kept, LockGuard, Loss, Store, beside};
 
 /// The pause between two tries to give it up while etcd is away.
 const AGAIN: Duration = Duration::from_millis(200);
 /// How long to try where nothing is left to be given up.
 const BRIEFLY: Duration = Duration::from_secs(2);
+
+/// How long giving up mostly takes; less than what a guardian leaves of the smallest margin.
+const PROMPTLY: Duration = Duration::from_millis(50);
 
 /// Something that is held as long as a lease lives.
 pub struct Tenure {
@@ -56,9 +60,30 @@ impl Tenure {
         command: &[OsString],
         envs: Vec<(&'static str, OsString)>,
     ) -> Result<Exit, Failure> {
-        let result = child::run(ctx, &Job { command, envs }, &self.kept).await;
-        let proved = self.release(ctx).await;
-        let ended = result?;
+        self.while_staged(ctx, Stage::open(command, ctx.out.is_json()), &envs).await
+    }
+
+    /// The same for a command whose stage is there already.
+    ///
+    /// # Errors
+    /// As [`Tenure::while_running`].
+    pub async fn while_staged(
+        &self,
+        ctx: &Context,
+        stage: Stage,
+        envs: &[(&'static str, OsString)],
+    ) -> Result<Exit, Failure> {
+        let mut parting = child::run(ctx, stage, envs, &self.kept).await;
+        // Others wait for this; the helper's farewell comes behind it, unless it takes time.
+        let mut release = pin!(self.release(ctx));
+        let proved = match timeout(PROMPTLY, &mut release).await {
+            Ok(proved) => proved,
+            Err(_) => {
+                parting.iter_mut().for_each(Parting::dismiss);
+                release.await
+            }
+        };
+        let ended = parting?.complete();
         if let Some(loss) = &ended.loss {
             return Err(self.lost(loss).context("the command was ended"));
         }
@@ -110,11 +135,22 @@ impl Tenure {
     }
 
     async fn try_release(&self, store: &Store, proved: &mut Option<bool>) -> Result<bool, Error> {
-        if let (Some(guard), None) = (&self.guard, &proved) {
-            *proved = Some(store.still_held(guard).await?);
-        }
-        let lease_was_there = store.revoke(self.kept.id()).await?;
-        Ok(proved.unwrap_or(lease_was_there))
+        let (store, lease) = (store.clone(), self.kept.id());
+        let unproved = self.guard.clone().filter(|_| proved.is_none());
+        // On the connections' own thread no request waits for another thread to wake up.
+        let (now, result) = beside(async move {
+            let mut now = None;
+            if let Some(guard) = unproved {
+                match store.still_held(&guard).await {
+                    Ok(held) => now = Some(held),
+                    Err(error) => return Ok((None, Err(error))),
+                }
+            }
+            Ok((now, store.revoke(lease).await))
+        })
+        .await?;
+        *proved = proved.or(now);
+        Ok(proved.unwrap_or(result?))
     }
 
     fn lost(&self, loss: &Loss) -> Failure {

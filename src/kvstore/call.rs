@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use etcd_client::Client;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::error::{Fate, classify};
@@ -291,6 +292,22 @@ impl Store {
             endpoint: &self.inner.sticky.current(),
             error: error.as_deref(),
         });
+    }
+}
+
+/// Runs this on the thread that the connections run on: what asks more than once then waits for no other thread to
+/// wake up in between. It ends where this is dropped.
+///
+/// # Errors
+/// Its own.
+pub async fn beside<T: Send + 'static>(
+    what: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(what);
+    match tasks.join_next().await {
+        Some(Ok(result)) => result,
+        _ => Err(Error::Protocol { op: "task", what: "it ended without a result".to_owned() }),
     }
 }
 

@@ -71,8 +71,13 @@ impl Store {
     /// # Errors
     /// As [`Store::grant`].
     pub async fn keep(&self, ttl: i64) -> Result<Kept, Error> {
+        self.keep_as(LeaseId::random(), ttl).await
+    }
+
+    /// The same with an ID from [`LeaseId::random`].
+    pub(super) async fn keep_as(&self, id: LeaseId, ttl: i64) -> Result<Kept, Error> {
         let mut asked = BootTime::now();
-        let grant = self.grant(ttl).await?;
+        let grant = self.grant_as(id, ttl).await?;
         let ttl = grant_ttl(grant);
         if asked.elapsed() > ttl / 4 {
             // Whoever waited long for the server would begin with a lease that is half over.

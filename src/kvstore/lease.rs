@@ -29,7 +29,7 @@ impl Store {
     /// # Errors
     /// A TTL out of range, no space left, or whatever kept the answer away.
     pub async fn grant(&self, ttl: i64) -> Result<Grant, Error> {
-        self.grant_as(LeaseId(random_id()), ttl).await
+        self.grant_as(LeaseId::random(), ttl).await
     }
 
     /// Grants a lease with an ID of the caller's choice.
@@ -47,7 +47,8 @@ impl Store {
         Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() })
     }
 
-    async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
+    /// Grants a lease with an ID that nobody else has.
+    pub(super) async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
         let request = Request { effect: Effect::Guarded, ..Request::read("lease grant", &[]) };
         let result = self
             .call(request, |client| async move {
@@ -144,8 +145,10 @@ impl Store {
     }
 }
 
-/// 63 random bits, never 0. The hasher's keys come from the operating system.
-fn random_id() -> i64 {
-    let bits = RandomState::new().build_hasher().finish();
-    i64::try_from(bits >> 1).unwrap_or(1).max(1)
+impl LeaseId {
+    /// 63 random bits, never 0. The hasher's keys come from the operating system.
+    pub(super) fn random() -> Self {
+        let bits = RandomState::new().build_hasher().finish();
+        Self(i64::try_from(bits >> 1).unwrap_or(1).max(1))
+    }
 }

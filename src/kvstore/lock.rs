@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::call::{Effect, Request};
 use super::error::classify;
 use super::range::prefix_end;
-use super::{Error, KeyValue, LeaseId, LockGuard, Revision, Store};
+use super::{Error, Kept, KeyValue, LeaseId, LockGuard, Refusal, Revision, Store};
 
 /// The value of a shared contender's key.
 pub const SHARED: &[u8] = b"shared";
@@ -65,6 +65,25 @@ pub fn lock_key_of(kv: &KeyValue) -> Option<&[u8]> {
 }
 
 impl Store {
+    /// Grants a lease of at least `ttl` seconds, keeps it alive, and takes a place in the queue for the lock `name`
+    /// (without the namespace) with a key on it; both are asked for at once. Where only the place could not be had,
+    /// the lease is there all the same.
+    ///
+    /// # Errors
+    /// As [`Store::keep`]; inside, as [`Store::enqueue`].
+    pub async fn contend(&self, name: &[u8], shared: bool, ttl: i64) -> Result<(Kept, Result<Entry, Error>), Error> {
+        let id = LeaseId::random();
+        // In this order they are sent, and mostly done.
+        let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), self.enqueue(name, id, shared));
+        let kept = kept?;
+        let entry = match entry {
+            // etcd took the key before the lease that it was to be on.
+            Err(error) if is_early(&error) => self.enqueue(name, id, shared).await,
+            entry => entry,
+        };
+        Ok((kept, entry))
+    }
+
     /// Takes a place in the queue for the lock `name` (without the namespace), with a key on `lease`.
     ///
     /// # Errors
@@ -295,6 +314,14 @@ fn created(kv: &PbKeyValue) -> Revision {
 /// A lock's prefix ends in a slash, so that there is an end.
 fn range_end(prefix: &[u8]) -> Vec<u8> {
     prefix_end(prefix).unwrap_or_else(|| vec![0])
+}
+
+/// Whether it was too early for a key on the lease.
+fn is_early(error: &Error) -> bool {
+    match error {
+        Error::Unknown { cause, .. } => is_early(cause),
+        error => error.is_refusal(Refusal::LeaseNotFound),
+    }
 }
 
 /// Whether another try may do better once etcd is well again.

@@ -42,6 +42,7 @@ mod types;
 mod watch;
 mod windows;
 
+pub use call::beside;
 pub use compact::Compacted;
 pub use endpoint::{Endpoint, EndpointError, Scheme};
 pub use error::{EndpointFailure, Error, Refusal};

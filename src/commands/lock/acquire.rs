@@ -1,12 +1,13 @@
 //! Getting the lock, or leaving nothing behind.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Blocker, Entry, Kept, LockGuard};
+use crate::kvstore::{Blocker, Entry, Kept, LockGuard, beside};
 use crate::output::bytes;
 
 /// How long the clean-up behind a wait that was given up may take.
@@ -63,11 +64,15 @@ impl Held {
 pub async fn acquire(ctx: &Context, ask: &Ask) -> Result<Held, Failure> {
     let begun = Instant::now();
     ctx.signals.hold();
-    let kept = ctx.store().keep(ask.ttl).await?;
+    let (kept, entry) = ctx.store().contend(&ask.name, ask.shared, ask.ttl).await?;
     if kept.ttl().as_secs() != ask.ttl.unsigned_abs() {
         ctx.out.detail(&format!("asked for a TTL of {} s, etcd granted {} s", ask.ttl, kept.ttl().as_secs()));
     }
-    match queue(ctx, ask, &kept, begun).await {
+    let placed = match entry {
+        Ok(entry) => queue(ctx, ask, &kept, entry, begun).await,
+        Err(error) => Err(error.into()),
+    };
+    match placed {
         Ok(guard) => Ok(Held { name: bytes::escape(&ask.name), guard, shared: ask.shared, kept }),
         Err(failure) => {
             give_back(ctx, &kept).await;
@@ -76,10 +81,9 @@ pub async fn acquire(ctx: &Context, ask: &Ask) -> Result<Held, Failure> {
     }
 }
 
-async fn queue(ctx: &Context, ask: &Ask, kept: &Kept, begun: Instant) -> Result<LockGuard, Failure> {
+async fn queue(ctx: &Context, ask: &Ask, kept: &Kept, entry: Entry, begun: Instant) -> Result<LockGuard, Failure> {
     let store = ctx.store();
     let name = bytes::escape(&ask.name);
-    let entry = store.enqueue(&ask.name, kept.id(), ask.shared).await?;
     kept.mind_key(store, &entry.guard.key, entry.guard.revision);
     if entry.first {
         return Ok(entry.guard);
@@ -101,15 +105,18 @@ async fn queue(ctx: &Context, ask: &Ask, kept: &Kept, begun: Instant) -> Result<
 }
 
 async fn wait(ctx: &Context, entry: &Entry, kept: &Kept, limit: Option<Instant>, name: &str) -> Result<(), Failure> {
-    let last = std::cell::RefCell::new(None);
-    let behind = |blocker: &Blocker| {
-        let key = bytes::escape(&blocker.key);
-        ctx.out.detail(&format!("{name}: waiting for {key}"));
+    let last = Arc::new(Mutex::new(None));
+    let (out, shown, seen) = (ctx.out.clone(), name.to_owned(), Arc::clone(&last));
+    let behind = move |blocker: &Blocker| {
+        let (name, key) = (&shown, bytes::escape(&blocker.key));
+        out.detail(&format!("{name}: waiting for {key}"));
         if blocker.lease.is_none() {
-            ctx.out.warn(&format!("{name}: {key} is on no lease; it blocks the lock until somebody deletes it"));
+            out.warn(&format!("{name}: {key} is on no lease; it blocks the lock until somebody deletes it"));
         }
-        last.replace(Some(key));
+        seen.lock().unwrap_or_else(PoisonError::into_inner).replace(key);
     };
+    let (store, entry) = (ctx.store().clone(), entry.clone());
+    let turn = beside(async move { store.wait_turn(&entry, behind).await });
     let lost = |loss| {
         let at = if matches!(loss, crate::kvstore::Loss::Late(_)) { Exit::Unreachable } else { Exit::Conflict };
         Failure::new(at, format!("the place in the queue for {name} was lost: {loss}"))
@@ -118,9 +125,9 @@ async fn wait(ctx: &Context, entry: &Entry, kept: &Kept, limit: Option<Instant>,
         biased;
         () = ctx.signals.cancel().cancelled() => Err(Failure::new(Exit::Interrupted, format!("interrupted while waiting for {name}"))),
         loss = kept.lost(Duration::ZERO) => Err(lost(loss)),
-        () = until(limit) => Err(busy(name, last.borrow().as_deref())),
+        () = until(limit) => Err(busy(name, last.lock().unwrap_or_else(PoisonError::into_inner).as_deref())),
         () = ctx.overdue() => Err(Failure::new(Exit::Unreachable, format!("the deadline for the whole command is over (while waiting for {name})"))),
-        turn = ctx.store().wait_turn(entry, behind) => match turn? {
+        turn = turn => match turn? {
             true => Ok(()),
             false => Err(lost(crate::kvstore::Loss::KeyGone)),
         },

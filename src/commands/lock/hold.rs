@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::acquire::Held;
+use crate::child::Stage;
 use crate::commands::tenure::Tenure;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -31,14 +32,14 @@ pub async fn until_signal(ctx: &Context, held: Held) -> Result<Exit, Failure> {
     tenure.until_signal(ctx).await
 }
 
-/// Runs a command under the lock.
+/// Runs the command of the stage under the lock.
 ///
 /// # Errors
 /// [`Exit::Conflict`] where the lock was lost, or where the command succeeded and nobody can prove that it was not.
-pub async fn under(ctx: &Context, held: Held, command: &[OsString]) -> Result<Exit, Failure> {
+pub async fn under(ctx: &Context, held: Held, stage: Stage) -> Result<Exit, Failure> {
     ctx.out.detail(&format!("holding {} as {}", held.name, held.token()));
     let environment = environment(&held);
-    tenure(held).while_running(ctx, command, environment).await
+    tenure(held).while_staged(ctx, stage, &environment).await
 }
 
 fn tenure(held: Held) -> Tenure {

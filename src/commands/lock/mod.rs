@@ -7,6 +7,7 @@ mod list;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::child::Stage;
 use crate::cli::{KeyText, parse_duration, parse_ttl};
 use crate::commands::tenure::seconds;
 use crate::context::Context;
@@ -83,11 +84,19 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if ctx.safety.dry_run {
         return rehearse(ctx, &ask).await;
     }
-    let held = acquire::acquire(ctx, &ask).await?;
-    if args.command.is_empty() {
-        return hold::until_signal(ctx, held).await;
+    let open = || Stage::open(&args.command, ctx.out.is_json());
+    // Who does not wait mostly finds the lock busy, and starts nothing for that.
+    let ahead = (!args.command.is_empty() && !args.once).then(open);
+    match (acquire::acquire(ctx, &ask).await, ahead) {
+        (Ok(held), _) if args.command.is_empty() => hold::until_signal(ctx, held).await,
+        (Ok(held), ahead) => hold::under(ctx, held, ahead.unwrap_or_else(open)).await,
+        (Err(failure), ahead) => {
+            if let Some(stage) = ahead {
+                stage.close().await;
+            }
+            Err(failure)
+        }
     }
-    hold::under(ctx, held, &args.command).await
 }
 
 async fn rehearse(ctx: &Context, ask: &acquire::Ask) -> Result<Exit, Failure> {

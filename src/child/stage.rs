@@ -1,0 +1,56 @@
+//! What has to be there before a command can begin: started ahead, so that nobody waits for it once a lock is held.
+
+use std::ffi::OsString;
+use std::io;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::guardian::Guardian;
+use super::process::{Change, Process};
+
+/// A guardian, and a process that will become the command once it is told so. Neither does anything by itself, and
+/// both go with kvadm.
+pub struct Stage {
+    command: Vec<OsString>,
+    json: bool,
+    started: JoinHandle<io::Result<Crew>>,
+}
+
+/// The two, started.
+pub(super) struct Crew {
+    pub(super) guardian: Guardian,
+    pub(super) process: Process,
+}
+
+impl Stage {
+    /// Begins to start both, on a thread of its own. `json`: how what keeps the command from starting is written.
+    pub fn open(command: &[OsString], json: bool) -> Self {
+        let command = command.to_vec();
+        let theirs = command.clone();
+        Self { command, json, started: spawn_blocking(move || Crew::start(&theirs, json)) }
+    }
+
+    /// Ends both; the command never begins.
+    pub async fn close(self) {
+        // Dropped while it starts, what is started last might be left behind.
+        drop(self.started.await);
+    }
+
+    /// Waits until both are there. Who has waited for long may find that somebody ended one of them: there are others.
+    pub(super) async fn ready(self) -> io::Result<Crew> {
+        let mut crew = self.started.await.map_err(io::Error::other)??;
+        if crew.guardian.is_gone() || crew.process.look() == Change::Ended {
+            let Self { command, json, .. } = self;
+            crew = spawn_blocking(move || Crew::start(&command, json)).await.map_err(io::Error::other)??;
+        }
+        Ok(crew)
+    }
+}
+
+impl Crew {
+    fn start(command: &[OsString], json: bool) -> io::Result<Self> {
+        let guardian = Guardian::start(None)?;
+        let process = Process::start(command, json)?;
+        Ok(Self { guardian: guardian.ready()?, process })
+    }
+}
