@@ -115,6 +115,11 @@ pub fn run(args: &[String]) -> Result<(), String> {
         ["same", endpoint, prefix] => block_on(same(endpoint, prefix)),
         ["load", endpoint, prefix, keys, shape] => block_on(load(endpoint, prefix, number(keys)?, Shape::of(shape)?)),
         ["puts", endpoint, prefix, keys] => block_on(puts(endpoint, prefix, number(keys)?)),
+        ["put", endpoint, key] => block_on(put(endpoint, key)),
+        ["revision", endpoint] => block_on(revision(endpoint)),
+        ["await", endpoint, prefix, keys] => {
+            block_on(await_count(endpoint, prefix, number(keys)? as i64, Duration::from_secs(600)))
+        }
         ["neighbour", endpoint] => block_on(neighbour(endpoint)),
         ["stamp", file, gate, hold] => stamp(Path::new(file), Path::new(gate), number(hold)?),
         _ => Err("no such part".to_owned()),
@@ -236,42 +241,27 @@ fn stamp(file: &Path, gate: &Path, hold: u64) -> Result<(), String> {
     file.write_all(format!("{start} {}\n", now()).as_bytes()).map_err(|e| e.to_string())
 }
 
-/// Puts one key.
-pub fn put(endpoint: &str, key: &str) -> Result<(), String> {
-    block_on(async { connect(endpoint).await?.put(key, "x", None).await.map(drop).map_err(|e| e.to_string()) })
-}
-
-/// The store's revision.
-pub fn revision(endpoint: &str) -> Result<i64, String> {
-    block_on(async {
-        let answer = connect(endpoint).await?.get("revision", None).await.map_err(|e| e.to_string())?;
-        Ok(answer.header().map_or(0, etcd_client::ResponseHeader::revision))
-    })
-}
-
 /// Waits until the prefix holds so many keys.
-pub fn await_count(endpoint: &str, prefix: &str, keys: i64, limit: Duration) -> bool {
-    let options = GetOptions::new().with_prefix().with_count_only();
-    poll(endpoint, limit, prefix, &options, |count| count >= keys)
-}
-
-/// Waits until the key is there.
-pub fn await_key(endpoint: &str, key: &str, limit: Duration) -> bool {
-    poll(endpoint, limit, key, &GetOptions::new().with_count_only(), |count| count == 1)
-}
-
-fn poll(endpoint: &str, limit: Duration, key: &str, options: &GetOptions, done: impl Fn(i64) -> bool) -> bool {
+async fn await_count(endpoint: &str, prefix: &str, keys: i64, limit: Duration) -> Result<(), String> {
     let start = Instant::now();
-    let found = block_on(async {
-        let mut client = connect(endpoint).await?;
-        while start.elapsed() < limit && crate::measure::go_on().is_ok() {
-            let answer = client.get(key, Some(options.clone())).await.map_err(|e| e.to_string())?;
-            if done(answer.count()) {
-                return Ok(true);
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+    let mut client = connect(endpoint).await?;
+    let options = GetOptions::new().with_prefix().with_count_only();
+    while client.get(prefix, Some(options.clone())).await.map_err(|e| e.to_string())?.count() < keys {
+        if start.elapsed() > limit {
+            return Err(format!("{prefix} did not hold {keys} keys within {limit:?}"));
         }
-        Ok(false)
-    });
-    found.unwrap_or(false)
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
+}
+
+async fn put(endpoint: &str, key: &str) -> Result<(), String> {
+    connect(endpoint).await?.put(key, "x", None).await.map(drop).map_err(|e| e.to_string())
+}
+
+/// Prints the store's revision.
+async fn revision(endpoint: &str) -> Result<(), String> {
+    let answer = connect(endpoint).await?.get("revision", None).await.map_err(|e| e.to_string())?;
+    println!("{}", answer.header().map_or(0, etcd_client::ResponseHeader::revision));
+    Ok(())
 }

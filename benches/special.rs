@@ -6,7 +6,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::cases::Place;
-use crate::client;
 use crate::measure::{self, Cmd, Cost, Running};
 
 /// How many processes queue for a lock; in the back-to-back case so many workers take it [`TURNS`] times each.
@@ -40,7 +39,7 @@ pub fn live(watcher: &Cmd, place: &Place<'_>, events: u64) -> Result<(Cost, f64)
     // It watches once it tells of a put; until then it may not have got so far.
     let start = Instant::now();
     loop {
-        client::put(&place.endpoint, "/live/probe")?;
+        measure::run(&place.client("put", &["/live/probe"]), place.work)?;
         if receiver.recv_timeout(Duration::from_millis(50)).is_ok() {
             break;
         }
@@ -51,7 +50,7 @@ pub fn live(watcher: &Cmd, place: &Place<'_>, events: u64) -> Result<(Cost, f64)
     }
     let writing = Instant::now();
     let done = measure::run(&place.client("puts", &["/live/e/", &events.to_string()]), place.work).and_then(|_| {
-        client::put(&place.endpoint, "/live/~end")?;
+        measure::run(&place.client("put", &["/live/~end"]), place.work)?;
         let written = Instant::now();
         // Probes that were told late come first.
         let mut last = written;
@@ -86,7 +85,8 @@ pub fn handoff(lock: &Cmd, place: &Place<'_>, queued: bool) -> Result<Vec<f64>, 
     if queued {
         let holders: Result<Vec<_>, _> = (0..QUEUE).map(|_| Running::start(&argv, Stdio::null(), place.work)).collect();
         let holders = holders?;
-        let all = client::await_count(&place.endpoint, &format!("{name}/"), QUEUE, LIMIT);
+        let queue = place.client("await", &[&format!("{name}/"), &QUEUE.to_string()]);
+        let all = measure::run(&queue, place.work).is_ok();
         measure::touch(&gate)?;
         let ended: Result<Vec<_>, _> = holders.into_iter().map(|holder| holder.end(None)).collect();
         ended?;
