@@ -100,13 +100,8 @@ impl Guardian {
         // It closes its end when it goes; one that is stopped is not waited for.
         let _ = self.line.set_read_timeout(Some(GRACE));
         let mut words = Vec::new();
-        let _ = self.line.read_to_end(&mut words);
-        for _ in 0..50 {
-            // Its end of the socket is closed a little before it can be reaped.
-            if self.is_gone() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(1));
+        if self.line.read_to_end(&mut words).is_ok() {
+            let _ = self.process.wait();
         }
         words == ENDING
     }

@@ -21,6 +21,8 @@ use crate::boottime::BootTime;
 
 /// The longest sleep: after the machine itself slept, this much passes at most before the clock is looked at.
 const LONGEST_NAP: Duration = Duration::from_millis(500);
+/// How long a key is held before it is watched, so that short work is not slowed down by it.
+const BEFORE_MINDING: Duration = Duration::from_millis(50);
 /// How long the revocation of a lease that nobody will use may take.
 const CLEANUP: Duration = Duration::from_secs(1);
 
@@ -195,6 +197,8 @@ impl Kept {
     pub fn mind_key(&self, store: &Store, key: &[u8], revision: Revision) {
         let (store, key, alive) = (store.unbound(), key.to_vec(), Arc::clone(&self.alive));
         self.also(async move {
+            // Many a key is not held for longer, and what became of it until then is told all the same.
+            tokio::time::sleep(BEFORE_MINDING).await;
             // Where the key may not be read, the lease alone tells of a loss.
             if store.key_gone(&key, revision, revision).await.is_ok() {
                 lose(&alive, Loss::KeyGone);

@@ -12,6 +12,7 @@ use etcd_client::{
     Compare, CompareOp, EventType, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, WatchFilterType,
     WatchOptions,
 };
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::call::{Effect, Request};
@@ -24,6 +25,10 @@ pub const SHARED: &[u8] = b"shared";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a watch that was too late to be told at once is followed by another one. Where others write all the time,
+/// every one is too late, and is told within 100 ms.
+const PROMPT_TRIES: u32 = 3;
 
 /// A place in a lock's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,13 +78,18 @@ impl Store {
     /// As [`Store::keep`]; inside, as [`Store::enqueue`].
     pub async fn contend(&self, name: &[u8], shared: bool, ttl: i64) -> Result<(Kept, Result<Entry, Error>), Error> {
         let id = LeaseId::random();
-        // In this order they are sent, and mostly done.
-        let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), self.enqueue(name, id, shared));
+        let place = async {
+            // The lease is asked for first: etcd takes what is sent on one connection in this order, mostly.
+            self.reach("lock").await.ok()?;
+            yield_now().await;
+            Some(self.enqueue(name, id, shared).await)
+        };
+        let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), place);
         let kept = kept?;
         let entry = match entry {
-            // etcd took the key before the lease that it was to be on.
-            Err(error) if is_early(&error) => self.enqueue(name, id, shared).await,
-            entry => entry,
+            Some(Err(error)) if is_early(&error) => self.enqueue(name, id, shared).await,
+            Some(entry) => entry,
+            None => self.enqueue(name, id, shared).await,
         };
         Ok((kept, entry))
     }
@@ -243,11 +253,14 @@ impl Store {
         let mark = self.inner.sticky.mark();
         let told = |error| classify(op, &self.inner.sticky.current(), error).0;
         // From a revision that is still to come: the server then sends at once, without going through its history.
-        let options = WatchOptions::new().with_start_revision(*known + 1).with_filters(vec![WatchFilterType::NoPut]);
+        let from = |known: Revision| {
+            WatchOptions::new().with_start_revision(known + 1).with_filters(vec![WatchFilterType::NoPut])
+        };
+        let mut tries = PROMPT_TRIES;
         let limit = self.inner.options.op_timeout;
         let open = async {
             let client = self.client(true).await?;
-            client.watch_client().watch(key.to_vec(), Some(options)).await
+            client.watch_client().watch(key.to_vec(), Some(from(*known))).await
         };
         let mut stream = match timeout(limit, open).await {
             Ok(opened) => opened.map_err(told)?,
@@ -275,6 +288,10 @@ impl Store {
                     return Ok(true);
                 }
                 *known = revision;
+                if tries > 0 {
+                    tries -= 1;
+                    stream.watch(key.to_vec(), Some(from(revision))).await.map_err(told)?;
+                }
             }
         }
         Ok(false)
