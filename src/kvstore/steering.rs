@@ -20,7 +20,7 @@ const ROOM: u64 = 14 << 20;
 /// … but no more than a fast line carries in so many of them …
 const BYTES_PER_US: u64 = 100;
 /// … and a page that took no longer than this, in microseconds, may have waited for a busy machine.
-const NEAR_US: u64 = 8000;
+const NEAR_US: u64 = 20_000;
 /// So many pages must have taken longer, for the same reason.
 const TIMED: u32 = 3;
 /// A key takes at least so much memory, whatever its length.
@@ -33,6 +33,8 @@ const CARRY: u128 = 1 << 40;
 const BRANCHES: usize = 8;
 /// So many keys does etcd count in a microsecond, up to 3.6.
 const COUNTED_PER_US: u64 = 3;
+/// So many microseconds does it take to read, send and decode a key.
+const US_A_KEY: u64 = 3;
 /// A page that takes less than this many round trips is too small for its network.
 const ROUND_TRIPS: u32 = 10;
 
@@ -138,12 +140,13 @@ impl Steering {
     }
 
     pub(super) fn learn(&mut self, page: &Page) {
-        let work = Duration::from_micros(page.count / COUNTED_PER_US + page.bytes() / BYTES_PER_US);
+        let got = page.kvs.len() as u64;
+        let work = page.count / COUNTED_PER_US + got * US_A_KEY + page.bytes() / BYTES_PER_US;
+        let work = Duration::from_micros(work);
         if work <= page.took / 2 {
             self.fastest = self.fastest.min(page.took - work);
             self.timed += 1;
         }
-        let got = page.kvs.len() as u64;
         let unread = if page.more { page.count.saturating_sub(got) } else { 0 };
         self.left = match (self.left, &page.end) {
             (Some(left), Some(_)) => Some(left.saturating_sub(got)),
