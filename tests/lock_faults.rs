@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill, killpg};
 
-use super::support::process::pid;
+use super::support::process::{children, pid};
 use super::support::{Cluster, Etcd, Kvadm, Proxy, Running, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -305,14 +305,6 @@ fn command_of(id: u32) -> Option<u32> {
     let is_sh =
         |child: &u32| std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "sh");
     children(id).into_iter().find(is_sh)
-}
-
-/// The children of all threads of a process; none where it is gone.
-fn children(id: u32) -> Vec<u32> {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
-    let of = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-    let all: Vec<String> = threads.flatten().map(of).collect();
-    all.iter().flat_map(|ids| ids.split_whitespace()).filter_map(|id| id.parse().ok()).collect()
 }
 
 /// Sends a signal to a contender that still runs (and is this process, where one is named), and gives its id.

@@ -35,6 +35,7 @@ mod list_tree;
 mod lock;
 mod lock_command;
 mod lock_faults;
+mod lock_helpers;
 mod long_listings;
 mod lost_answers;
 mod output;

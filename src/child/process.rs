@@ -18,8 +18,8 @@ use super::{STARTER, own_binary};
 use crate::error::{Exit, Failure};
 use crate::output::{ColorChoice, Format, Out, Settings};
 
-/// The last word to what waits to become the command; it begins as no environment variable does.
-const BEGIN: &[u8] = b"=begin\n";
+/// The last word to what waits to become the command; no part of an environment can look like it.
+const BEGIN: &[u8] = b"\0=begin\n";
 
 /// A process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,9 @@ impl Process {
         let Some(mut start) = self.start.take() else { return Ok(()) };
         let mut words = Vec::new();
         for (name, value) in envs {
+            if value.as_bytes().contains(&0) {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} would hold a NUL")));
+            }
             words.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
         }
         words.extend(BEGIN);

@@ -12,7 +12,7 @@ use etcd_client::{
     Compare, CompareOp, EventType, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, WatchFilterType,
     WatchOptions,
 };
-use tokio::task::yield_now;
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::call::{Effect, Request};
@@ -26,6 +26,8 @@ pub const SHARED: &[u8] = b"shared";
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long before the place in the queue the lease is asked for that it is on.
+const HEAD_START: Duration = Duration::from_micros(200);
 /// How often a watch that was too late to be told at once is followed by another one. Where others write all the time,
 /// every one is too late, and is told within 100 ms.
 const PROMPT_TRIES: u32 = 3;
@@ -79,9 +81,9 @@ impl Store {
     pub async fn contend(&self, name: &[u8], shared: bool, ttl: i64) -> Result<(Kept, Result<Entry, Error>), Error> {
         let id = LeaseId::random();
         let place = async {
-            // The lease is asked for first: etcd takes what is sent on one connection in this order, mostly.
+            // Of what comes at once etcd takes the last first; the timer is too coarse for so short a time.
             self.reach("lock").await.ok()?;
-            yield_now().await;
+            spawn_blocking(|| std::thread::sleep(HEAD_START)).await.ok()?;
             Some(self.enqueue(name, id, shared).await)
         };
         let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), place);
@@ -130,8 +132,9 @@ impl Store {
     /// What etcd refuses, and the command's own end.
     pub async fn wait_turn(&self, entry: &Entry, mut behind: impl FnMut(&Blocker)) -> Result<bool, Error> {
         let mut pause = FIRST_PAUSE;
+        let mut gone = None;
         loop {
-            let blocker = match self.place(entry).await {
+            let blocker = match self.place(entry, gone).await {
                 Ok(Place::Held) => return Ok(true),
                 Ok(Place::Gone) => return Ok(false),
                 Ok(Place::Behind(blocker)) => blocker,
@@ -144,7 +147,7 @@ impl Store {
             };
             pause = FIRST_PAUSE;
             behind(&blocker);
-            self.key_gone(&blocker.key, blocker.revision, blocker.known).await?;
+            gone = Some(self.key_gone(&blocker.key, blocker.revision, blocker.known).await?);
         }
     }
 
@@ -153,33 +156,48 @@ impl Store {
     /// # Errors
     /// Whatever kept the answer away.
     pub async fn blocker(&self, entry: &Entry) -> Result<Option<Blocker>, Error> {
-        match self.place(entry).await? {
+        match self.place(entry, None).await? {
             Place::Behind(blocker) => Ok(Some(blocker)),
             Place::Held | Place::Gone => Ok(None),
         }
     }
 
-    async fn place(&self, entry: &Entry) -> Result<Place, Error> {
+    /// Where this contender stands. Who saw a contender's end at revision `gone` may be told by the member alone that
+    /// told that: what was so at that revision or later is all that anybody can know, and needs no leader's word.
+    async fn place(&self, entry: &Entry, gone: Option<Revision>) -> Result<Place, Error> {
+        if let Some(gone) = gone {
+            let (place, known) = self.look(entry, true).await?;
+            if known >= gone {
+                return Ok(place);
+            }
+            // Another member, and it lags.
+        }
+        Ok(self.look(entry, false).await?.0)
+    }
+
+    async fn look(&self, entry: &Entry, serializable: bool) -> Result<(Place, Revision), Error> {
         let guard = &entry.guard;
-        let older = GetOptions::new()
+        let options = || if serializable { GetOptions::new().with_serializable() } else { GetOptions::new() };
+        let older = options()
             .with_range(range_end(&entry.prefix))
             .with_max_create_revision(guard.revision - 1)
             .with_sort(SortTarget::Create, SortOrder::Descend);
         // A contender that shares has to tell the older ones apart; there are few.
         let older = if entry.shared { older } else { older.with_limit(1) };
-        let own = TxnOp::get(guard.key.clone(), Some(GetOptions::new().with_keys_only()));
+        let own = TxnOp::get(guard.key.clone(), Some(options().with_keys_only()));
         let txn = Txn::new().and_then([own, TxnOp::get(entry.prefix.clone(), Some(older))]);
         let (_, known, mut results) = self.lock_txn("lock place", &guard.key, "", Effect::Read, txn).await?;
         let older = results.pop().unwrap_or_default();
         let own = results.pop().unwrap_or_default();
         if own.first().map(created) != Some(guard.revision) {
-            return Ok(Place::Gone);
+            return Ok((Place::Gone, known));
         }
         let blocks = |kv: &PbKeyValue| !(entry.shared && kv.value == SHARED);
-        Ok(older.into_iter().find(blocks).map_or(Place::Held, |kv| {
+        let place = older.into_iter().find(blocks).map_or(Place::Held, |kv| {
             let (revision, lease) = (kv.create_revision, LeaseId::from_wire(kv.lease));
             Place::Behind(Blocker { key: kv.key, revision, lease, known })
-        }))
+        });
+        Ok((place, known))
     }
 
     /// Who would be waited for by a new contender for the lock `name`: its key, absolute.
@@ -210,17 +228,17 @@ impl Store {
     }
 
     /// Waits until the absolute key with this create revision is gone, knowing that it was there at revision `known`.
-    /// Goes on through everything that passes.
+    /// Goes on through everything that passes. Gives a revision at which it was gone.
     ///
     /// # Errors
     /// What etcd refuses, and the command's own end.
-    pub async fn key_gone(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<(), Error> {
+    pub async fn key_gone(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<Revision, Error> {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.watch_deletion(key, created, &mut known).await {
-                Ok(true) => return Ok(()),
+                Ok(Some(gone)) => return Ok(gone),
                 // Where watching is not allowed, looking now and then has to do.
-                Ok(false) => {}
+                Ok(None) => {}
                 Err(error) if passes(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -232,7 +250,7 @@ impl Store {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
             match self.is_there(key, created).await {
-                Ok((false, _)) => return Ok(()),
+                Ok((false, revision)) => return Ok(revision),
                 Ok((true, revision)) => known = revision,
                 Err(error) if passes(&error) => {}
                 Err(error) => return Err(error),
@@ -247,8 +265,14 @@ impl Store {
         Ok((found == Some(created_in), revision))
     }
 
-    /// Watches the key for its deletion from `known` on. `true` once it is gone, `false` where the stream ended.
-    async fn watch_deletion(&self, key: &[u8], created: Revision, known: &mut Revision) -> Result<bool, Error> {
+    /// Watches the key for its deletion from `known` on. Gives a revision at which it was gone, `None` where the stream
+    /// ended.
+    async fn watch_deletion(
+        &self,
+        key: &[u8],
+        created: Revision,
+        known: &mut Revision,
+    ) -> Result<Option<Revision>, Error> {
         let op = "lock watch";
         let mark = self.inner.sticky.mark();
         let told = |error| classify(op, &self.inner.sticky.current(), error).0;
@@ -272,20 +296,21 @@ impl Store {
         };
         while let Some(message) = stream.message().await.map_err(told)? {
             if message.canceled() {
-                return Ok(false);
+                return Ok(None);
             }
             let deleted = |event: &etcd_client::Event| {
-                event.event_type() == EventType::Delete && event.kv().is_some_and(|kv| kv.mod_revision() > *known)
+                let at = event.kv().map(etcd_client::KeyValue::mod_revision);
+                at.filter(|at| event.event_type() == EventType::Delete && at > known)
             };
-            if message.events().iter().any(deleted) {
-                return Ok(true);
+            if let Some(gone) = message.events().iter().find_map(deleted) {
+                return Ok(Some(gone));
             }
             let newer = message.header().is_some_and(|header| header.revision() > *known);
             if message.created() && newer {
                 // Something happened before the watch was there: the server would tell, but late.
                 let (there, revision) = self.is_there(key, created).await?;
                 if !there {
-                    return Ok(true);
+                    return Ok(Some(revision));
                 }
                 *known = revision;
                 if tries > 0 {
@@ -294,7 +319,7 @@ impl Store {
                 }
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Sends a transaction over absolute keys. Gives whether its conditions held, its revision, and the records of each

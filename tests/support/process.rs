@@ -126,3 +126,11 @@ pub fn free_port() -> u16 {
     }
     panic!("no free port on the loopback address");
 }
+
+/// The children of all threads of a process; none where it is gone.
+pub fn children(id: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
+    let of = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+    let all: Vec<String> = threads.flatten().map(of).collect();
+    all.iter().flat_map(|ids| ids.split_whitespace()).filter_map(|id| id.parse().ok()).collect()
+}
