@@ -121,6 +121,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
             block_on(await_count(endpoint, prefix, number(keys)? as i64, Duration::from_secs(600)))
         }
         ["neighbour", endpoint] => block_on(neighbour(endpoint)),
+        ["far", target] => crate::server::far_away(target),
         ["stamp", file, gate, hold] => stamp(Path::new(file), Path::new(gate), number(hold)?),
         _ => Err("no such part".to_owned()),
     }

@@ -14,14 +14,10 @@ mod special;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
 
 use cases::{Case, How, LOADED, Place};
 use measure::{Cmd, Cost};
 use report::Rounds;
-
-/// The way to the server and back takes twice as long.
-const FAR: Duration = Duration::from_millis(25);
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -58,11 +54,12 @@ fn bench() -> Result<(), String> {
     let store = server::Server::start(&etcd, work.path(), "first", None)?;
     let second = server::Server::start(&etcd, work.path(), "second", None)?;
     let tls = server::Server::start(&etcd, work.path(), "tls", Some(&files))?;
+    let (far, tls_far) = (server::FarAway::start(&store.endpoint)?, server::FarAway::start(&tls.endpoint)?);
     let place = Place {
         etcdctl: etcd.join("etcdctl").to_string_lossy().into_owned(),
         own: std::env::current_exe().map_err(told)?.to_string_lossy().into_owned(),
-        far: server::far_away(&store.endpoint, FAR).map_err(told)?,
-        tls_far: server::far_away(&tls.endpoint, FAR).map_err(told)?,
+        far: far.endpoint.clone(),
+        tls_far: tls_far.endpoint.clone(),
         endpoint: store.endpoint.clone(),
         second: second.endpoint.clone(),
         tls: tls.endpoint.clone(),

@@ -1,12 +1,15 @@
 //! A throw-away etcd, and a proxy that makes it far away.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+/// The way to the server and back takes twice as long.
+const FAR: Duration = Duration::from_millis(25);
 
 /// A certificate for 127.0.0.1 that is its own CA, and its key: PEM files.
 pub struct Tls {
@@ -80,22 +83,50 @@ fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Passes connections on to `target`, each direction `delay` later, for as long as the benchmark runs; the address.
-pub fn far_away(target: &str, delay: Duration) -> std::io::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?.to_string();
-    let target = target.to_owned();
-    std::thread::spawn(move || {
-        for near in listener.incoming().flatten() {
-            let Ok(far) = TcpStream::connect(&target) else { continue };
-            let _ = (near.set_nodelay(true), far.set_nodelay(true));
-            if let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) {
-                pass(near, far, delay);
-                pass(far_too, near_too, delay);
-            }
+/// The way to a server with a delay, a process of its own. Dropped, it is ended.
+pub struct FarAway {
+    child: Child,
+    /// `127.0.0.1:PORT`.
+    pub endpoint: String,
+}
+
+impl FarAway {
+    /// Starts this program as the proxy.
+    pub fn start(target: &str) -> Result<Self, String> {
+        let own = std::env::current_exe().map_err(|e| e.to_string())?;
+        let mut command = Command::new(own);
+        command.args(["client", "far", target]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| format!("the delaying proxy: {e}"))?;
+        let mut endpoint = String::new();
+        let read = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut endpoint));
+        let proxy = Self { child, endpoint: endpoint.trim().to_owned() };
+        match read {
+            Some(Ok(1..)) => Ok(proxy),
+            _ => Err("the delaying proxy did not start".to_owned()),
         }
-    });
-    Ok(address)
+    }
+}
+
+impl Drop for FarAway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Prints an address and passes connections there on to `target`, each direction later by [`FAR`], until it is ended.
+pub fn far_away(target: &str) -> Result<(), String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
+    println!("{}", listener.local_addr().map_err(|e| e.to_string())?);
+    for near in listener.incoming().flatten() {
+        let Ok(far) = TcpStream::connect(target) else { continue };
+        let _ = (near.set_nodelay(true), far.set_nodelay(true));
+        if let (Ok(near_too), Ok(far_too)) = (near.try_clone(), far.try_clone()) {
+            pass(near, far, FAR);
+            pass(far_too, near_too, FAR);
+        }
+    }
+    Ok(())
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
