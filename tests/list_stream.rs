@@ -250,7 +250,8 @@ fn a_lock_lost_under_a_listing_ends_it() {
 fn a_compaction_under_a_listing_is_said_and_revisions_are_never_mixed() {
     let etcd = Etcd::start();
     let keys = || (0..12_000).map(|n| format!("/c/{n:05}"));
-    let write = |word: &str| load(&etcd, keys().map(|key| (key, word.repeat(300))));
+    // More than fits between etcd and a reader who rests.
+    let write = |word: &str| load(&etcd, keys().map(|key| (key, word.repeat(2000))));
     write("1");
     let rev = kvadm(&etcd, ["status", "--revision", "-o", "json"]).run().ok().json()["revision"].as_i64().unwrap();
     let mut slow = Slow::start(&etcd, &["/c/", "-o", "json"]);
