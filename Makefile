@@ -7,6 +7,9 @@ CARGO ?= cargo
 PROTOC = $(or $(protoc),$(eval protoc := $(shell .ci/fetch protoc))$(protoc),$(error no protoc))
 WITH_PROTOC = PROTOC="$(PROTOC)"
 
+# The tests interrupt what they run. A shell without job control has what it starts in the background ignore that.
+INTERRUPTIBLE = $(shell env --default-signal=INT,QUIT true 2>/dev/null && echo env --default-signal=INT,QUIT)
+
 BENCH = $(WITH_PROTOC) .ci/bench
 
 .PHONY: help demo test test-versions bench bench-report build install bless check clean-tools
@@ -19,10 +22,10 @@ demo: ## build kvadm and tour it against a throw-away etcd
 
 test: ## run all the tests against a real etcd (KVADM_TEST_ETCD=SERVER to use your own)
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
-	$(WITH_PROTOC) $(CARGO) test
+	$(WITH_PROTOC) $(INTERRUPTIBLE) $(CARGO) test
 
 test-versions: ## run all the tests against each etcd from 3.4 to 3.7 that can be had
-	@$(WITH_PROTOC) .ci/test-versions
+	@$(WITH_PROTOC) $(INTERRUPTIBLE) .ci/test-versions
 
 bench: ## kvadm and etcdctl side by side (BENCH_KEYS=1000000 BENCH_ROUNDS=5 BENCH_CASES=get,list)
 	@$(BENCH)

@@ -45,6 +45,7 @@ mod roundtrip;
 mod signals;
 mod status;
 mod support;
+mod tables;
 mod tls;
 mod tty;
 mod txn;

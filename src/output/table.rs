@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::json;
@@ -17,38 +17,63 @@ const TOGETHER: usize = 2000;
 const LONGEST: usize = 400;
 /// The gap between two columns.
 const GAP: usize = 2;
-/// A column is not made narrower than this.
+/// A column of text is not made narrower than this while there is another way.
 const NARROWEST: usize = 12;
+/// The first column, which says what a row is about, keeps this while there is another way.
+const IDENTITY: usize = 24;
 
 struct Cell {
     text: String,
     number: bool,
+    /// Whether half of it is of use.
+    cuttable: bool,
+}
+
+/// A column that the record names, shown or not.
+struct Column {
+    title: String,
+    /// Whether it is left out of text lines, and so of a table that is too narrow for it.
+    extra: bool,
+}
+
+/// A column as it is shown.
+struct Shown {
+    index: usize,
+    width: usize,
+    title: [String; 2],
+}
+
+impl Shown {
+    /// So narrow it may become, and keeps its title.
+    fn least(&self, least: usize) -> usize {
+        self.title.iter().map(|part| part.width()).max().unwrap_or(0).max(least)
+    }
 }
 
 /// Takes records, gives lines.
 pub struct Layout {
     width: usize,
     bold: bool,
-    header: Vec<&'static str>,
+    columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
-    /// The columns' widths, once rows are streamed.
-    widths: Option<Vec<usize>>,
+    /// What is shown, once rows are streamed.
+    streamed: Option<Vec<Shown>>,
 }
 
 impl Layout {
     /// For a terminal of so many columns.
     pub fn new(width: usize, bold: bool) -> Self {
-        Self { width, bold, header: Vec::new(), rows: Vec::new(), widths: None }
+        Self { width, bold, columns: Vec::new(), rows: Vec::new(), streamed: None }
     }
 
     /// Takes a record in; appends what can be shown already.
     pub fn push(&mut self, out: &mut String, record: &dyn Record) {
-        let (names, row) = cells(record);
-        if self.header.is_empty() {
-            self.header = names;
+        let (columns, row) = cells(record);
+        if self.columns.is_empty() {
+            self.columns = columns;
         }
-        if let Some(widths) = &self.widths {
-            stream_row(out, &row, widths);
+        if let Some(shown) = &self.streamed {
+            stream_row(out, &row, shown);
             return;
         }
         self.rows.push(row);
@@ -59,110 +84,160 @@ impl Layout {
 
     /// Appends what has not been shown yet.
     pub fn finish(&mut self, out: &mut String) {
-        if self.widths.is_some() || self.rows.is_empty() {
+        if self.streamed.is_some() || self.rows.is_empty() {
             return;
         }
-        let used = self.used();
-        let widths = self.fit(&used);
+        let shown = self.fit(self.used());
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(used.iter().map(|column| self.title(*column)));
         for row in &self.rows {
-            table.add_row(used.iter().zip(&widths).map(|(column, width)| {
-                let cell = row.get(*column);
-                let text = cell.map_or(Cow::Borrowed(""), |cell| cut(&cell.text, *width));
+            table.add_row(shown.iter().map(|column| {
+                let cell = row.get(column.index);
+                let text = cell.map_or(Cow::Borrowed(""), |cell| cut(&cell.text, column.width));
                 let align =
                     if cell.is_some_and(|cell| cell.number) { CellAlignment::Right } else { CellAlignment::Left };
                 comfy_table::Cell::new(text).set_alignment(align)
             }));
         }
-        for (index, _) in used.iter().enumerate() {
-            if let Some(column) = table.column_mut(index) {
-                column.set_padding((0, u16::try_from(GAP).unwrap_or(2)));
+        for (index, column) in shown.iter().enumerate() {
+            if let Some(laid) = table.column_mut(index) {
+                laid.set_padding((0, u16::try_from(GAP).unwrap_or(2)));
+                let width = u16::try_from(column.width + GAP).unwrap_or(u16::MAX);
+                laid.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
             }
         }
-        for (index, line) in table.lines().enumerate() {
-            self.line(out, line.trim_end(), index == 0);
+        self.header(out, &shown);
+        for line in table.lines() {
+            out.push_str(line.trim_end());
+            out.push('\n');
         }
         self.rows.clear();
     }
 
-    fn line(&self, out: &mut String, line: &str, header: bool) {
-        if header && self.bold {
-            out.push_str("\x1b[1m");
-            out.push_str(line);
-            out.push_str("\x1b[0m");
-        } else {
-            out.push_str(line);
+    fn header(&self, out: &mut String, shown: &[Shown]) {
+        for part in 0..2 {
+            let title = |column: &Shown| Cell {
+                text: column.title[part].clone(),
+                number: self.numeric(column.index),
+                cuttable: false,
+            };
+            let mut line = String::new();
+            laid(&mut line, shown.iter().map(|column| (title(column), column.width)));
+            if line.is_empty() {
+                continue;
+            }
+            if self.bold {
+                line = format!("\x1b[1m{line}\x1b[0m");
+            }
+            out.push_str(&line);
+            out.push('\n');
         }
-        out.push('\n');
     }
 
     fn begin_stream(&mut self, out: &mut String) {
-        let all: Vec<usize> = (0..self.header.len()).collect();
-        let widths = self.fit(&all);
-        let mut header = String::new();
-        let titles: Vec<Cell> =
-            all.iter().map(|column| Cell { text: self.title(*column), number: self.numeric(*column) }).collect();
-        stream_row(&mut header, &titles, &widths);
-        self.line(out, header.trim_end(), true);
+        let shown = self.fit((0..self.columns.len()).collect());
+        self.header(out, &shown);
         for row in std::mem::take(&mut self.rows) {
-            stream_row(out, &row, &widths);
+            stream_row(out, &row, &shown);
         }
-        self.widths = Some(widths);
+        self.streamed = Some(shown);
     }
 
-    fn title(&self, column: usize) -> String {
-        self.header.get(column).map(|name| name.to_uppercase().replace('_', " ")).unwrap_or_default()
+    fn cells(&self, column: usize) -> impl Iterator<Item = &Cell> {
+        self.rows.iter().filter_map(move |row| row.get(column))
     }
 
     fn numeric(&self, column: usize) -> bool {
-        self.rows.iter().filter_map(|row| row.get(column)).any(|cell| cell.number)
+        self.cells(column).any(|cell| cell.number)
     }
 
     /// The columns that have anything in them.
     fn used(&self) -> Vec<usize> {
-        let filled =
-            |column: &usize| self.rows.iter().any(|row| row.get(*column).is_some_and(|cell| !cell.text.is_empty()));
-        (0..self.header.len()).filter(filled).collect()
+        (0..self.columns.len()).filter(|column| self.cells(*column).any(|cell| !cell.text.is_empty())).collect()
     }
 
-    /// How wide each column becomes, so that a row fits the terminal: the widest column gives way first, the key last.
-    fn fit(&self, columns: &[usize]) -> Vec<usize> {
-        let natural = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.width()).max();
-            cells.unwrap_or(0).max(self.title(column).width())
+    /// What is shown of these columns, and how wide, so that a row fits the terminal. First titles take two lines, then
+    /// the texts behind the first column are cut, then that one a little; then columns are left out that are extra, from
+    /// the right; last, any column is cut.
+    fn fit(&self, mut indices: Vec<usize>) -> Vec<Shown> {
+        let shown = self.at_most(&indices, false, &[]);
+        if self.total(&shown) <= self.width {
+            return shown;
+        }
+        loop {
+            let shown = self.at_most(&indices, true, &[(1, NARROWEST), (0, IDENTITY)]);
+            if self.total(&shown) <= self.width {
+                return shown;
+            }
+            match indices.iter().rposition(|index| self.columns[*index].extra) {
+                Some(extra) => indices.remove(extra),
+                None => break,
+            };
+        }
+        let mut shown = self.at_most(&indices, true, &[(1, NARROWEST), (0, NARROWEST), (0, 1)]);
+        while self.total(&shown) > self.width {
+            let widest = shown.iter_mut().max_by_key(|column| column.width).filter(|column| column.width > 1);
+            let Some(widest) = widest else { break };
+            widest.width -= 1;
+        }
+        shown
+    }
+
+    fn total(&self, shown: &[Shown]) -> usize {
+        shown.iter().map(|column| column.width).sum::<usize>() + GAP * shown.len().saturating_sub(1)
+    }
+
+    /// The columns at their natural widths; where that is too much, texts from the column `from` on are cut, the widest
+    /// first, none below `least`, for each `(from, least)` in turn. Titles that are wider than all below take two lines
+    /// where they may.
+    fn at_most(&self, indices: &[usize], two_lines: bool, steps: &[(usize, usize)]) -> Vec<Shown> {
+        let column = |index: &usize| {
+            let title = &self.columns[*index].title;
+            let cells = self.cells(*index).map(|cell| cell.text.width()).max().unwrap_or(0);
+            let halved = two_lines && title.width() > cells;
+            let title = if halved { halves(title) } else { [String::new(), title.clone()] };
+            let mut shown = Shown { index: *index, width: 0, title };
+            shown.width = shown.least(cells);
+            shown
         };
-        let mut widths: Vec<usize> = columns.iter().map(|column| natural(*column)).collect();
-        let room = self.width.saturating_sub(GAP * columns.len().saturating_sub(1));
-        let is_key = |index: usize| self.header.get(columns[index]).is_some_and(|name| *name == "key");
-        for keys_too in [false, true] {
-            while widths.iter().sum::<usize>() > room {
-                let over = widths.iter().sum::<usize>() - room;
-                let widest = (0..widths.len())
-                    .filter(|index| widths[*index] > NARROWEST && (keys_too || !is_key(*index)))
-                    .max_by_key(|index| widths[*index]);
-                let Some(widest) = widest else { break };
-                widths[widest] = widths[widest].saturating_sub(over).max(NARROWEST);
+        let mut shown: Vec<Shown> = indices.iter().map(column).collect();
+        for (from, least) in steps {
+            loop {
+                let over = self.total(&shown).saturating_sub(self.width);
+                let may = |column: &&mut Shown| {
+                    column.width > column.least(*least) && self.cells(column.index).any(|cell| cell.cuttable)
+                };
+                let widest = shown.iter_mut().skip(*from).filter(may).max_by_key(|column| column.width);
+                let Some(widest) = widest.filter(|_| over > 0) else { break };
+                widest.width = widest.width.saturating_sub(over).max(widest.least(*least));
             }
         }
-        widths
+        shown
     }
 }
 
-fn cells(record: &dyn Record) -> (Vec<&'static str>, Vec<Cell>) {
-    let (mut names, mut row) = (Vec::new(), Vec::new());
+/// A title in two lines, as narrow as its words let it be.
+fn halves(title: &str) -> [String; 2] {
+    let splits = title.match_indices(' ').map(|(at, _)| (&title[..at], &title[at + 1..]));
+    let (upper, lower) = splits.min_by_key(|(upper, lower)| upper.width().max(lower.width())).unwrap_or(("", title));
+    [upper.to_owned(), lower.to_owned()]
+}
+
+fn cells(record: &dyn Record) -> (Vec<Column>, Vec<Cell>) {
+    let (mut columns, mut row) = (Vec::new(), Vec::new());
     record.fields(&mut |field| {
         if field.show != Show::Data {
-            names.push(field.name);
+            let title = field.name.to_uppercase().replace('_', " ");
+            columns.push(Column { title, extra: field.show == Show::Table });
             row.push(cell(&field.value));
         }
     });
-    (names, row)
+    (columns, row)
 }
 
 fn cell(value: &Value<'_>) -> Cell {
     let number = matches!(value, Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Millis(_));
+    let cuttable = !number && !matches!(value, Value::Hex(_) | Value::Bool(_));
     let text = match value {
         Value::Bytes(bytes) => {
             let head = &bytes[..bytes.len().min(LONGEST)];
@@ -177,16 +252,23 @@ fn cell(value: &Value<'_>) -> Cell {
             sanitize(shown.as_bytes(), false).into_owned()
         }
     };
-    Cell { text, number }
+    Cell { text, number, cuttable }
 }
 
-fn stream_row(out: &mut String, row: &[Cell], widths: &[usize]) {
+fn stream_row(out: &mut String, row: &[Cell], shown: &[Shown]) {
+    laid(out, shown.iter().filter_map(|column| Some((row.get(column.index)?, column.width))));
+    out.push('\n');
+}
+
+/// Appends cells side by side, each at its width.
+fn laid(out: &mut String, cells: impl Iterator<Item = (impl std::borrow::Borrow<Cell>, usize)>) {
     let start = out.len();
-    for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
+    for (index, (cell, width)) in cells.enumerate() {
+        let cell = cell.borrow();
         if index > 0 {
             out.push_str("  ");
         }
-        let text = cut(&cell.text, *width);
+        let text = cut(&cell.text, width);
         let pad = " ".repeat(width.saturating_sub(text.width()));
         if cell.number {
             out.push_str(&pad);
@@ -198,7 +280,6 @@ fn stream_row(out: &mut String, row: &[Cell], widths: &[usize]) {
     }
     let end = start + out[start..].trim_end().len();
     out.truncate(end);
-    out.push('\n');
 }
 
 /// The text in so many columns, with … where it was cut.
@@ -219,54 +300,4 @@ fn cut(text: &str, width: usize) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kvstore::KeyValue;
-
-    fn kv(key: &str, value: &str, revision: i64) -> KeyValue {
-        KeyValue {
-            key: key.as_bytes().to_vec(),
-            value: value.as_bytes().to_vec(),
-            mod_revision: revision,
-            version: 1,
-            ..KeyValue::default()
-        }
-    }
-
-    #[test]
-    fn a_table_fits_and_leaves_empty_columns_out() {
-        let mut layout = Layout::new(40, false);
-        let mut out = String::new();
-        layout.push(&mut out, &kv("/a", &"x".repeat(90), 7));
-        layout.push(&mut out, &kv("/long/key", "\u{1b}[2J", 12345));
-        assert_eq!(out, "");
-        layout.finish(&mut out);
-        let expected = "KEY        VALUE         MOD REVISION  V\n";
-        assert!(out.starts_with("KEY        VALUE"), "{out}");
-        assert!(!out.contains("LEASE") && !out.contains('\u{1b}') && out.contains("xx…"), "{out}");
-        assert!(out.lines().count() == 3 && expected.len() > 40, "{out}");
-    }
-
-    #[test]
-    fn many_rows_stream_in_columns() {
-        let mut layout = Layout::new(80, false);
-        let (mut shown, mut lines) = (String::new(), 0);
-        for n in 0..5000 {
-            let mut out = String::new();
-            layout.push(&mut out, &kv(&format!("/k/{n:05}"), "v", n));
-            lines += out.lines().count();
-            shown.push_str(&out);
-            assert!(layout.rows.len() < TOGETHER);
-        }
-        layout.finish(&mut shown);
-        assert_eq!(lines, 5001);
-        let columns: Vec<usize> = shown.lines().filter_map(|line| line.find(" v ")).collect();
-        assert!(columns.iter().all(|column| column == &columns[0]));
-    }
-
-    #[test]
-    fn wide_characters_are_cut_by_columns() {
-        assert_eq!(cut("日本語テキスト", 6), "日本…");
-        assert_eq!(cut("abc", 3), "abc");
-    }
-}
+mod tests;

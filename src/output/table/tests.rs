@@ -1,0 +1,115 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::kvstore::KeyValue;
+use crate::output::record::Field;
+
+fn kv(key: &str, value: &str, revision: i64) -> KeyValue {
+    KeyValue {
+        key: key.as_bytes().to_vec(),
+        value: value.as_bytes().to_vec(),
+        mod_revision: revision,
+        version: 1,
+        ..KeyValue::default()
+    }
+}
+
+#[test]
+fn a_table_fits_and_leaves_empty_columns_out() {
+    let mut layout = Layout::new(40, false);
+    let mut out = String::new();
+    layout.push(&mut out, &kv("/a", &"x".repeat(90), 7));
+    layout.push(&mut out, &kv("/long/key", "\u{1b}[2J", 12345));
+    assert_eq!(out, "");
+    layout.finish(&mut out);
+    let header: Vec<&str> = out.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(header, ["KEY", "VALUE", "REVISION"], "{out}");
+    assert!(!out.contains("LEASE") && !out.contains('\u{1b}') && out.contains("xx…"), "{out}");
+    assert!(out.lines().count() == 4 && out.lines().all(|line| line.width() <= 40), "{out}");
+}
+
+/// Title, value and whether it is extra.
+struct Any<'a>(&'a [(&'static str, String, u8)]);
+
+impl Record for Any<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        for (name, text, kind) in self.0 {
+            let value = match kind % 3 {
+                0 => Value::Bytes(text.as_bytes()),
+                1 => Value::Uint(text.len() as u64 * 1_000_000),
+                _ => Value::Hex(u64::MAX),
+            };
+            visit(Field { name, value, show: if *kind < 3 { Show::Always } else { Show::Table } });
+        }
+    }
+}
+
+proptest! {
+    /// Whatever the columns are, laid out together or streamed.
+    #[test]
+    fn every_row_fits(
+        fields in proptest::collection::vec(
+            (proptest::sample::select(vec!["key", "mod_revision", "in_use_after", "latency_ms"]), ".{0,90}", 0u8..6),
+            1..9,
+        ),
+        width in 26usize..130,
+        streamed: bool,
+    ) {
+        let mut layout = Layout::new(width, false);
+        let mut shown = String::new();
+        for _ in 0..if streamed { TOGETHER + 1 } else { 2 } {
+            layout.push(&mut shown, &Any(&fields));
+        }
+        layout.finish(&mut shown);
+        for line in shown.lines() {
+            prop_assert!(line.width() <= width, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_left_out_is_extra_and_numbers_stay_whole() {
+    let wide = [
+        ("key", "k".repeat(60), 0),
+        ("value", "v".repeat(60), 0),
+        ("lease", String::new(), 2),
+        ("size", "x".repeat(99), 1),
+        ("mod_revision", "x".repeat(99), 4),
+    ];
+    let shown = |width: usize| {
+        let mut layout = Layout::new(width, false);
+        let mut out = String::new();
+        layout.push(&mut out, &Any(&wide));
+        layout.finish(&mut out);
+        out
+    };
+    assert!(shown(200).starts_with("KEY ") && shown(200).lines().count() == 2, "{}", shown(200));
+    let narrower = shown(90);
+    assert!(narrower.lines().nth(1).unwrap().ends_with("REVISION") && narrower.lines().count() == 3, "{narrower}");
+    let narrow = shown(70);
+    assert!(!narrow.contains("REVISION") && narrow.contains("ffffffffffffffff  99000000"), "{narrow}");
+    assert!(narrow.contains(&format!("{}…", "k".repeat(23))), "{narrow}");
+}
+
+#[test]
+fn many_rows_stream_in_columns() {
+    let mut layout = Layout::new(80, false);
+    let (mut shown, mut lines) = (String::new(), 0);
+    for n in 0..5000 {
+        let mut out = String::new();
+        layout.push(&mut out, &kv(&format!("/k/{n:05}"), "v", n));
+        lines += out.lines().count();
+        shown.push_str(&out);
+        assert!(layout.rows.len() < TOGETHER);
+    }
+    layout.finish(&mut shown);
+    assert_eq!(lines, 5001);
+    let columns: Vec<usize> = shown.lines().filter_map(|line| line.find(" v ")).collect();
+    assert!(columns.iter().all(|column| column == &columns[0]));
+}
+
+#[test]
+fn wide_characters_are_cut_by_columns() {
+    assert_eq!(cut("日本語テキスト", 6), "日本…");
+    assert_eq!(cut("abc", 3), "abc");
+}
