@@ -1,8 +1,11 @@
 //! Listings of so many keys that etcd 3.7 streams them and older servers are asked window by window.
 
+use std::time::Duration;
+
 use super::support::{Etcd, Kvadm};
 
 const KEYS: usize = 12_000;
+const MINUTES: Duration = Duration::from_secs(180);
 
 fn key(n: usize) -> String {
     format!("/much/{n:05}")
@@ -44,5 +47,40 @@ fn few_requests() {
         assert_eq!(requests, 2, "the first page and the stream of the rest: {}", run.stderr_text());
     } else {
         assert!((3..40).contains(&requests), "{requests} windows: {}", run.stderr_text());
+    }
+}
+
+/// How long etcd took for the request that is traced with these words, in milliseconds.
+fn took(trace: &str, request: &str) -> Option<f64> {
+    let line = trace.lines().find(|line| line.starts_with(request) && line.contains(" rev="))?;
+    line.split(' ').rev().nth(1)?.strip_suffix("ms")?.parse().ok()
+}
+
+/// The first page of a range, and a count, take etcd as long as there are keys.
+#[test]
+fn a_member_that_is_long_at_work_is_waited_for_beyond_the_operation_timeout() {
+    const MANY: usize = 300_000;
+    let etcd = Etcd::start();
+    let records: String = (0..MANY).map(|n| format!("{{\"key\":\"/many/{n:06}\",\"value\":\"\"}}\n")).collect();
+    Kvadm::new().endpoint(&etcd).args(["put", "--from", "-", "-q"]).stdin(records).timeout(MINUTES).run().ok();
+    for (request, args, shown) in [
+        ("trace: count", &["list", "/many/", "--count"][..], "300000\n"),
+        ("trace: list", &["list", "/many/", "--keys-only", "--limit", "2"], "/many/000000\n/many/000001\n"),
+    ] {
+        let ask = |limit: f64| {
+            let limit = format!("{limit:.0}ms");
+            Kvadm::new().endpoint(&etcd).args(args).args(["-vv", "--op-timeout", &limit]).run()
+        };
+        let run = ask(60_000.0);
+        let took_then = took(&run.ok().stderr_text(), request).unwrap();
+        // Not each of its signs of life comes within milliseconds, on a machine with other work to do.
+        let limit = (took_then / 2.5).floor().max(1.0);
+        let longer = (0..50).find_map(|_| {
+            let run = ask(limit);
+            let took = took(&run.stderr_text(), request).filter(|took| *took > limit)?;
+            run.ok().out(shown).err_has("the member is still at work");
+            Some(took)
+        });
+        assert!(longer.is_some(), "{args:?} in {took_then} ms, never with --op-timeout {limit}ms");
     }
 }

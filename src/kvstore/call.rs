@@ -1,13 +1,15 @@
 //! One request to etcd: bounded in time, ended by the user at once, repeated only where the evidence allows it.
 
 use std::future::Future;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use etcd_client::Client;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tonic::Code;
 
+use super::bound::{Bound, while_alive};
 use super::error::{Fate, classify};
 use super::{Error, Notice, Refusal, Revision, Store, Trace};
 
@@ -36,15 +38,14 @@ pub(super) struct Request<'a> {
     pub(super) effect: Effect,
     /// Whether it needs a leader.
     pub(super) leader: bool,
-    /// A bound of its own in place of the operation timeout.
-    pub(super) bound: Option<Duration>,
+    pub(super) bound: Bound,
     /// Whether it reads at a revision that is known to exist, so that "future revision" means a member that lags.
     pub(super) pinned: bool,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn read(op: &'static str, key: &'a [u8]) -> Self {
-        Self { op, key, guard: "", effect: Effect::Read, leader: true, bound: None, pinned: false }
+        Self { op, key, guard: "", effect: Effect::Read, leader: true, bound: Bound::Operation, pinned: false }
     }
 }
 
@@ -180,22 +181,55 @@ impl Store {
                 Err(_) => return Err((Error::Deadline { op, last: None }, Fate::Final)),
             },
         };
-        let limit = request.bound.unwrap_or(self.inner.options.op_timeout);
-        let bound = Instant::now() + limit;
         let writes = request.effect != Effect::Read;
         tokio::select! {
             biased;
             () = session.cancel.cancelled() => Err((Error::Interrupted { op, unknown: writes }, Fate::Final)),
-            answer = timeout_at(bound.min(deadline), send(client)) => match answer {
-                Ok(answer) => answer.map_err(told),
-                Err(_) if bound < deadline => {
+            answer = timeout_at(deadline, self.answer(request, client, send)) => match answer {
+                Ok(Ok(answer)) => answer.map_err(told),
+                Ok(Err(after)) => {
                     let endpoint = self.inner.sticky.current();
-                    Err((Error::Timeout { op, endpoint, after: limit }, Fate::Unknown))
+                    Err((Error::Timeout { op, endpoint, after }, Fate::Unknown))
                 }
                 Err(_) if writes => Err((unknown(op, Error::Deadline { op, last: None }), Fate::Final)),
                 Err(_) => Err((Error::Deadline { op, last: None }, Fate::Final)),
             },
         }
+    }
+
+    /// What etcd answers to one sending; or, where it does not in time, how long it was waited for.
+    async fn answer<T, F: Future<Output = T>>(
+        &self,
+        request: Request<'_>,
+        client: Client,
+        send: &mut impl FnMut(Client) -> F,
+    ) -> Result<T, Duration> {
+        let limit = match request.bound {
+            Bound::Operation | Bound::Alive => self.inner.options.op_timeout,
+            Bound::Own(limit) => limit,
+        };
+        if request.bound != Bound::Alive {
+            return timeout(limit, send(client)).await.map_err(|_| limit);
+        }
+        let told = AtomicBool::new(false);
+        let alive = || {
+            let (mut asked, told) = (client.maintenance_client(), &told);
+            async move {
+                let alive = match asked.status().await {
+                    Ok(_) => true,
+                    Err(etcd_client::Error::GRpcStatus(status)) => {
+                        matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated)
+                    }
+                    Err(_) => false,
+                };
+                if alive && !told.swap(true, Ordering::Relaxed) {
+                    let text = format!("{}: the member is still at work; waiting on", request.op);
+                    self.session.observer.notice(Notice::Detail, &text);
+                }
+                alive
+            }
+        };
+        while_alive(limit, send(client.clone()), alive).await
     }
 
     /// The client; where there are credentials, after a login. A login is a request of its own under the operation

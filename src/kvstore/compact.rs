@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType, CompactionOptions};
 
+use super::bound::Bound;
 use super::call::{Effect, Request};
 use super::{Error, KeyRange, Refusal, Revision, Store};
 
@@ -35,7 +36,7 @@ impl Store {
     /// [`Refusal::FutureRevision`], [`Error::Unknown`] where it cannot be told whether it was done, or whatever kept the
     /// answer away.
     pub async fn compact(&self, revision: Revision, physical: bool) -> Result<Compacted, Error> {
-        let bound = physical.then_some(AS_LONG_AS_IT_TAKES);
+        let bound = if physical { Bound::Own(AS_LONG_AS_IT_TAKES) } else { Bound::Operation };
         let request = Request { effect: Effect::Guarded, bound, ..Request::read("compact", &[]) };
         let options = if physical { CompactionOptions::new().with_physical() } else { CompactionOptions::new() };
         let send = |client: etcd_client::Client| {
@@ -81,7 +82,7 @@ impl Store {
     /// # Errors
     /// [`Error::Unknown`] where the answer was lost, or whatever kept it away.
     pub async fn defragment(&self) -> Result<(), Error> {
-        let bound = Some(AS_LONG_AS_IT_TAKES);
+        let bound = Bound::Own(AS_LONG_AS_IT_TAKES);
         let request = Request { effect: Effect::Blind, leader: false, bound, ..Request::read("defragment", &[]) };
         self.call(request, |client| async move { client.maintenance_client().defragment().await }).await.map(|_| ())
     }
@@ -106,7 +107,7 @@ impl Store {
     /// The member in use does not lead, or the other one did not take over in time; and whatever kept the answer away.
     pub async fn move_leader(&self, to: u64) -> Result<(), Error> {
         let request = Request { effect: Effect::Guarded, ..Request::read("move leader", &[]) };
-        let bound = Some(self.options().op_timeout.max(LOOK));
+        let bound = Bound::Own(self.options().op_timeout.max(LOOK));
         let request = Request { bound, ..request };
         let send = |client: etcd_client::Client| async move { client.maintenance_client().move_leader(to).await };
         self.call(request, send).await.map(|_| ())

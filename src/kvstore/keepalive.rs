@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::bound::Bound;
 use super::call::{Header, Request};
 use super::{
     Again, Compare, Error, Grant, KeyValue, LeaseId, LeaseMode, Op, OpResult, Over, Refusal, Revision, Session, Store,
@@ -126,7 +127,7 @@ impl Store {
 
     /// Renews a lease once and gives the moment before the answered request was sent.
     pub(super) async fn renew_within(&self, id: LeaseId, bound: Duration) -> Result<BootTime, Error> {
-        let request = Request { bound: Some(bound), ..Request::read("lease keep-alive", &[]) };
+        let request = Request { bound: Bound::Own(bound), ..Request::read("lease keep-alive", &[]) };
         let answer = self
             .call(request, |client| async move {
                 let sent = BootTime::now();

@@ -6,6 +6,7 @@
 //! of the namespace.
 
 mod body;
+mod bound;
 mod call;
 mod certificate;
 mod channel;

@@ -2,6 +2,7 @@
 
 use etcd_client::GetOptions;
 
+use super::bound::Bound;
 use super::call::{Effect, Request};
 use super::error::Error;
 use super::txn::{LockGuard, Op, OpResult, Over, Txn};
@@ -118,7 +119,7 @@ impl Store {
         let (start, end) = range.within(self.namespace()).to_wire();
         let options = GetOptions::new().with_range(end).with_count_only().with_revision(revision);
         let answer = self
-            .call(Request::read("count", &start), |client| {
+            .call(Request { bound: Bound::Alive, ..Request::read("count", &start) }, |client| {
                 let (key, options) = (start.clone(), options.clone());
                 async move { Self::kv(&client).get(key, Some(options)).await }
             })
@@ -159,7 +160,7 @@ impl Store {
         txn: Txn,
         guard: Option<&LockGuard>,
     ) -> Result<super::TxnResult, Error> {
-        self.send_txn(op, &txn, guard, Effect::Read, None).await
+        self.send_txn(op, &txn, guard, Effect::Read, Bound::Alive).await
     }
 
     /// The library's record as ours, without the namespace.

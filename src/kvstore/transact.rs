@@ -1,10 +1,9 @@
 //! Doing transactions, guarded by a lock where asked for, and taking their answers apart.
 
-use std::time::Duration;
-
 use etcd_client::TxnOp;
 use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
 
+use super::bound::Bound;
 use super::call::{Effect, Request, unknown};
 use super::{Again, Error, KeyValue, LeaseId, LockGuard, Op, OpResult, Over, Store, Txn, TxnResult};
 
@@ -22,9 +21,9 @@ impl Store {
         again: Again,
     ) -> Result<TxnResult, Error> {
         match again {
-            Again::Never => self.send_txn(op, txn, guard, Effect::Blind, None).await,
-            Again::Harmless => self.send_txn(op, txn, guard, Effect::Guarded, None).await,
-            Again::NeverWithin(limit) => self.send_txn(op, txn, guard, Effect::Blind, Some(limit)).await,
+            Again::Never => self.send_txn(op, txn, guard, Effect::Blind, Bound::Operation).await,
+            Again::Harmless => self.send_txn(op, txn, guard, Effect::Guarded, Bound::Operation).await,
+            Again::NeverWithin(limit) => self.send_txn(op, txn, guard, Effect::Blind, Bound::Own(limit)).await,
         }
     }
 
@@ -34,7 +33,7 @@ impl Store {
         txn: &Txn,
         guard: Option<&LockGuard>,
         effect: Effect,
-        bound: Option<Duration>,
+        bound: Bound,
     ) -> Result<TxnResult, Error> {
         if let (None, [], [Op::Delete { over, prev }]) = (guard, txn.compares.as_slice(), txn.then.as_slice()) {
             return self.send_delete(op, over, *prev, effect, bound).await;
@@ -89,7 +88,7 @@ impl Store {
         over: &Over,
         prev: bool,
         effect: Effect,
-        bound: Option<Duration>,
+        bound: Bound,
     ) -> Result<TxnResult, Error> {
         let (key, options) = over.deletion(self.namespace(), prev);
         let request = Request { op, key: &key, guard: "", effect, leader: true, bound, pinned: false };

@@ -14,6 +14,7 @@ use etcd_client::GetOptions;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::bound::Bound;
 use super::call::Request;
 use super::range::{prefix_end, successor};
 use super::range_stream::{Chunk, RangeStream, Wanted};
@@ -305,7 +306,7 @@ impl Window {
             // What a revision holds never changes, so any member may answer; one that lags is asked again elsewhere.
             options = options.with_serializable();
         }
-        let request = Request { pinned, ..Request::read("list", &start) };
+        let request = Request { pinned, bound: Bound::Alive, ..Request::read("list", &start) };
         let answer = self
             .store
             .call(request, |client| {
