@@ -143,10 +143,10 @@ impl Steering {
         let got = page.kvs.len() as u64;
         let work = page.count / COUNTED_PER_US + got * US_A_KEY + page.bytes() / BYTES_PER_US;
         let work = Duration::from_micros(work);
-        if work <= page.took / 2 {
-            self.fastest = self.fastest.min(page.took - work);
-            self.timed += 1;
-        }
+        // No page comes in less than a round trip, however wrong the guess at the work is.
+        let trip = if work <= page.took / 2 { page.took - work } else { page.took };
+        self.fastest = self.fastest.min(trip);
+        self.timed += 1;
         let unread = if page.more { page.count.saturating_sub(got) } else { 0 };
         self.left = match (self.left, &page.end) {
             (Some(left), Some(_)) => Some(left.saturating_sub(got)),

@@ -7,6 +7,8 @@ use super::*;
 
 const NEAR: Duration = Duration::from_micros(700);
 const FAR: Duration = Duration::from_millis(50);
+/// How long a busy machine keeps an answer.
+const BUSY: Duration = Duration::from_millis(150);
 const VALUE: usize = 256;
 
 type Keys = BTreeSet<Vec<u8>>;
@@ -26,12 +28,14 @@ struct Played {
     keys: Vec<Vec<u8>>,
     trip: Duration,
     value: usize,
+    /// Every so manyth answer waits for a busy machine.
+    busy: u64,
     cost: Cost,
 }
 
 impl Played {
     fn new(keys: &Keys, trip: Duration, value: usize) -> Self {
-        Self { keys: keys.iter().cloned().collect(), trip, value, cost: Cost::default() }
+        Self { keys: keys.iter().cloned().collect(), trip, value, busy: u64::MAX, cost: Cost::default() }
     }
 
     /// Asks for a window the way the reader does.
@@ -49,7 +53,10 @@ impl Played {
         self.cost.counted += count;
         self.cost.largest = self.cost.largest.max(bytes);
         // Counting, and a line of 100 MB a second.
-        let took = self.trip + Duration::from_micros(count / COUNTED_PER_US + bytes / 100);
+        let mut took = self.trip + Duration::from_micros(count / COUNTED_PER_US + bytes / 100);
+        if self.cost.requests.is_multiple_of(self.busy) {
+            took += BUSY;
+        }
         let page = Page { start: start.to_vec(), end, kvs, count, more: count > got, revision: 1, took };
         steering.learn(&page);
         page
@@ -148,6 +155,18 @@ fn few_requests_and_little_counting_for_the_shapes_that_keys_have() {
             let fine = cost.requests <= most && cost.counted <= counted * keys.len() as u64;
             assert!(fine, "{name}, {place}: {cost:?}, not {most} requests");
             assert!(cost.largest <= if place == "near" { 2 * PAGE_BYTES } else { ROOM }, "{name}, {place}: {cost:?}");
+        }
+    }
+}
+
+#[test]
+fn a_busy_server_is_not_taken_for_a_far_one() {
+    for (name, keys, ..) in shapes() {
+        for (value, busy) in [(0, 2), (0, 5), (VALUE, 2), (VALUE, 5)] {
+            let mut played = Played::new(&keys, NEAR, value);
+            played.busy = busy;
+            let cost = played.walk();
+            assert!(cost.largest <= 2 * PAGE_BYTES, "{name}, {value}, every {busy}th: {cost:?}");
         }
     }
 }
