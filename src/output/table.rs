@@ -19,8 +19,9 @@ const LONGEST: usize = 400;
 const GAP: usize = 2;
 /// A column of text is not made narrower than this while there is another way.
 const NARROWEST: usize = 12;
-/// The first column, which says what a row is about, keeps this while there is another way.
-const IDENTITY: usize = 24;
+/// So much of a text is worth more than the rest of it beside a title in one line; and the first column, which says what
+/// a row is about, keeps it while there is another way.
+const ENOUGH: usize = 24;
 
 struct Cell {
     text: String,
@@ -156,16 +157,16 @@ impl Layout {
         (0..self.columns.len()).filter(|column| self.cells(*column).any(|cell| !cell.text.is_empty())).collect()
     }
 
-    /// What is shown of these columns, and how wide, so that a row fits the terminal. First titles take two lines, then
-    /// the texts behind the first column are cut, then that one a little; then columns are left out that are extra, from
-    /// the right; last, any column is cut.
+    /// What is shown of these columns, and how wide, so that a row fits the terminal. First the texts behind the first
+    /// column are cut, then titles take two lines, then all texts are cut more; then columns are left out that are
+    /// extra, from the right; last, any column is cut.
     fn fit(&self, mut indices: Vec<usize>) -> Vec<Shown> {
-        let shown = self.at_most(&indices, false, &[]);
+        let shown = self.at_most(&indices, false, &[(1, ENOUGH)]);
         if self.total(&shown) <= self.width {
             return shown;
         }
         loop {
-            let shown = self.at_most(&indices, true, &[(1, NARROWEST), (0, IDENTITY)]);
+            let shown = self.at_most(&indices, true, &[(1, NARROWEST), (0, ENOUGH)]);
             if self.total(&shown) <= self.width {
                 return shown;
             }
