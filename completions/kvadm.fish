@@ -37,7 +37,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_needs_command" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_needs_command" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_needs_command" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_needs_command" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_needs_command" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_needs_command" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_needs_command" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_needs_command" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -90,7 +90,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand get" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -136,7 +136,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand put" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -187,7 +187,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand delete" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -243,7 +243,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand list" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -303,7 +303,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand watch" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -346,7 +346,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lock" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -383,7 +383,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and not __fish_seen_subcommand_from list show grant renew revoke" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -421,7 +421,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from list" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from list" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from list" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from list" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from list" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from list" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from list" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from list" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -454,7 +454,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from show" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from show" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from show" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from show" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from show" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from show" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from show" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from show" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -489,7 +489,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from grant" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from grant" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from grant" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from grant" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from grant" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from grant" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from grant" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from grant" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -523,7 +523,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from renew" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from renew" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from renew" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from renew" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from renew" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from renew" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from renew" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from renew" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -556,7 +556,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand lease; and __fish_seen_subcommand_from revoke" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -589,7 +589,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and not __fish_seen_subcommand_from new get lookup renew release hold list watch check" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -641,7 +641,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from new" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -678,7 +678,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from get" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -714,7 +714,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from lookup" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -756,7 +756,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from renew" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -796,7 +796,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from release" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -838,7 +838,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from hold" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -881,7 +881,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from list" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -921,7 +921,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from watch" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -961,7 +961,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand allocate; and __fish_seen_subcommand_from check" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -996,7 +996,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and not __fish_seen_subcommand_from ids locks metadata" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -1043,7 +1043,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from ids" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -1086,7 +1086,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from locks" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -1138,7 +1138,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand gc; and __fish_seen_subcommand_from metadata" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -1181,7 +1181,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand compact" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -1222,7 +1222,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand txn" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -1259,7 +1259,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand status" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -1295,7 +1295,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand config" -l namespace -d 'Put this before every key, and take it off again' -r
@@ -1328,7 +1328,7 @@ false\t''"
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l user -d 'The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l password-file -d 'A file that holds the password [env: KVADM_PASSWORD_FILE]' -r -F
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l dial-timeout -d 'Bound on reaching an endpoint, such as 500ms [default: 1s]' -r
-complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l op-timeout -d 'Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]' -r
+complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l op-timeout -d 'Bound on each request; ten times that where a range is read and its member shows life [default: 3s]' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l deadline -d 'Bound on the whole command' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l connect-wait -d 'Keep trying so long until the store answers' -r
 complete -c kvadm -n "__fish_kvadm_using_subcommand completions" -l namespace -d 'Put this before every key, and take it off again' -r

@@ -24,8 +24,8 @@ A file that is named but missing or bad is an error.
 
   endpoints                  list of host:port, http://, https://, unix:// (127.0.0.1:2379)
   dial-timeout               bound on reaching an endpoint (1s)
-  operation-timeout          bound on each request (3s); where a whole range is counted or
-                             read, on each sign of life from the member that is at it
+  operation-timeout          bound on each request (3s); ten times that where a whole range is
+                             counted or read and the member that is at it shows life
   insecure-transport         true: plaintext, and the TLS files are not opened
   insecure-skip-tls-verify   true: any server certificate will do
   ca-file, trusted-ca-file   PEM certificates to trust (the system's)

@@ -62,7 +62,7 @@ struct Connection {
     /// Bound on reaching an endpoint, such as 500ms [default: 1s]
     #[arg(long, global = true, value_name = "D", value_parser = parse_duration, hide_short_help = true)]
     dial_timeout: Option<Duration>,
-    /// Bound on each request; on each sign of life, where a whole range is counted or read [default: 3s]
+    /// Bound on each request; ten times that where a range is read and its member shows life [default: 3s]
     #[arg(long, global = true, value_name = "D", value_parser = parse_duration, hide_short_help = true)]
     op_timeout: Option<Duration>,
     /// Bound on the whole command

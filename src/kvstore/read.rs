@@ -61,7 +61,7 @@ impl Store {
             let (chunk, behind) = rest.split_at(rest.len().min(most));
             let read = |key: &Vec<u8>| Op::get_at(Over::Key(key.clone()), found.revision);
             let txn = Txn { then: chunk.iter().map(read).collect(), ..Txn::default() };
-            let answer = match self.read_txn("get", txn, guard).await {
+            let answer = match self.read_txn("get", txn, guard, Bound::Operation).await {
                 // Large values: half as many fit.
                 Err(error) if chunk.len() > 1 && error.is_refusal(Refusal::OversizedAnswer) => {
                     most = chunk.len() / 2;
@@ -109,7 +109,8 @@ impl Store {
         if let Some(guard) = guard {
             let op =
                 Op::Get { over: Over::Range(range.clone()), revision, keys_only: false, count_only: true, limit: 0 };
-            let answer = self.read_txn("count", Txn { then: vec![op], ..Txn::default() }, Some(guard)).await?;
+            let answer =
+                self.read_txn("count", Txn { then: vec![op], ..Txn::default() }, Some(guard), Bound::Alive).await?;
             let at = if revision == 0 { answer.revision } else { revision };
             return match answer.results.as_slice() {
                 [OpResult::Get { count, .. }] => Ok(Counted { count: *count, revision: at }),
@@ -159,8 +160,9 @@ impl Store {
         op: &'static str,
         txn: Txn,
         guard: Option<&LockGuard>,
+        bound: Bound,
     ) -> Result<super::TxnResult, Error> {
-        self.send_txn(op, &txn, guard, Effect::Read, Bound::Alive).await
+        self.send_txn(op, &txn, guard, Effect::Read, bound).await
     }
 
     /// The library's record as ours, without the namespace.

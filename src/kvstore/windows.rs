@@ -287,7 +287,7 @@ impl Window {
             limit: i64::try_from(self.limit).unwrap_or(i64::MAX),
         };
         let txn = Txn { then: vec![op], ..Txn::default() };
-        let mut answer = self.store.read_txn("list", txn, Some(guard)).await?;
+        let mut answer = self.store.read_txn("list", txn, Some(guard), Bound::Alive).await?;
         match answer.results.pop() {
             Some(OpResult::Get { kvs, count, more }) => Ok((kvs, count, more, answer.revision)),
             _ => Err(Error::Protocol { op: "list", what: "a read without its answer".to_owned() }),

@@ -27,8 +27,8 @@ impl Record for MemberRow<'_> {
         visit(always("latency_ms", status.map_or(Value::Absent, |s| Value::Millis(s.latency.as_secs_f64() * 1e3))));
         visit(always("version", status.map_or(Value::Absent, |s| Value::Str(&s.version))));
         visit(always("db_size", Value::size(status.map(|s| s.db_size))));
-        visit(always("quota", Value::size(status.and_then(|s| s.quota))));
-        visit(table("in_use", Value::size(status.map(|s| s.db_in_use))));
+        visit(always("in_use", Value::size(status.map(|s| s.db_in_use))));
+        visit(table("quota", Value::size(status.and_then(|s| s.quota))));
         visit(always("role", Value::Str(status.map_or("", role))));
         visit(data("term", uint(|s| s.raft_term)));
         visit(data("index", uint(|s| s.raft_index)));
