@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use super::support::running::pseudo_terminal;
 use super::support::{Certs, Cluster, Etcd, Kvadm, Mode, Proxy, binary, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -254,6 +256,16 @@ fn a_terminal_has_a_size_and_takes_answers() {
     child.wait_for_stdout("up", SOON);
     child.write([3]);
     child.wait().signal(Signal::SIGINT);
+}
+
+#[test]
+fn a_terminal_is_handed_on_to_nobody_else() {
+    let (_master, slave) = pseudo_terminal().unwrap();
+    let slave = std::fs::read_link(format!("/proc/self/fd/{}", slave.as_raw_fd())).unwrap();
+    let slave = format!("-> {}", slave.display());
+    let held = sh("ls -l /proc/$$/fd").run().ok().out_lacks("ptmx").stdout_text();
+    assert!(held.contains("pipe:"), "{held}");
+    assert!(!held.lines().any(|file| file.ends_with(&slave)), "{slave}: {held}");
 }
 
 #[test]

@@ -30,10 +30,10 @@ fn ends_by(running: Running, signal: Signal) -> Run {
 
 #[track_caller]
 fn ends_by_within(running: Running, signal: Signal, limit: Duration) -> Run {
-    let sent = Instant::now();
+    let sent = running.elapsed();
     running.signal(signal);
     let run = running.wait();
-    let took = sent.elapsed();
+    let took = run.took.saturating_sub(sent);
     run.signal(signal);
     assert!(took < limit, "{took:?} from the signal to the end: {run:?}");
     run

@@ -1,15 +1,16 @@
 //! A kvadm that runs: its output as it comes, its input, signals.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use tempfile::TempDir;
 
 use super::kvadm::Run;
@@ -72,6 +73,17 @@ impl Capture {
     }
 }
 
+/// Both ends, of 24 lines and 80 columns. Closed on exec from the start: the tests of other threads start programs at any
+/// moment, and one that inherits an end keeps the terminal open for as long as it lives.
+pub fn pseudo_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags)?;
+    unlockpt(&master)?;
+    let slave = ioctl_tiocgptpeer(&master, flags)?;
+    tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 })?;
+    Ok((master, slave))
+}
+
 /// A running kvadm. Dropped, it is killed.
 pub struct Running {
     child: Child,
@@ -99,18 +111,22 @@ impl Running {
 
     /// On a terminal of 24 lines and 80 columns; `command` has to take its standard input as the controlling terminal.
     pub(super) fn terminal(mut command: Command, shown: String, timeout: Duration, home: Option<TempDir>) -> Self {
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = openpty(Some(&size), None).expect("open a pseudo-terminal");
+        let (master, slave) = pseudo_terminal().expect("open a pseudo-terminal");
         let end = |of: &OwnedFd| of.try_clone().expect("share the pseudo-terminal");
-        command.stdin(end(&pty.slave)).stdout(end(&pty.slave)).stderr(pty.slave);
+        command.stdin(end(&slave)).stdout(end(&slave)).stderr(slave);
         let started = Instant::now();
         let child = command.spawn().unwrap_or_else(|why| panic!("cannot start `{shown}`: {why}"));
         // The command holds the terminal's other end open until it is dropped, and the output would never end.
         drop(command);
-        let input: Box<dyn Write + Send> = Box::new(File::from(end(&pty.master)));
-        let out = Capture::of(File::from(pty.master));
+        let input: Box<dyn Write + Send> = Box::new(File::from(end(&master)));
+        let out = Capture::of(File::from(master));
         let (input, err) = (Some(input), Capture::ended());
         Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home }
+    }
+
+    /// How long ago it was started; at its end, that is its [`Run::took`].
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// The process id.
