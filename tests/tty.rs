@@ -129,10 +129,11 @@ fn a_bar_shows_the_progress_and_never_tears_the_listing() {
     let file = folder.path().join("records");
     std::fs::write(&file, lines).unwrap();
     let file = file.to_str().unwrap();
-    let run = kvadm(&etcd, ["put", "--from", file, "--qps", "40"]).pty().run();
+    let load = || kvadm(&etcd, ["put", "--from", file, "--qps", "40"]).pty().timeout(Duration::from_secs(120));
+    let run = load().run();
     run.ok().out_has("eta").out_has("\u{1b}[2K");
     assert!(!screen(&run.stdout).iter().any(|line| line.contains("eta")), "the bar goes away");
-    kvadm(&etcd, ["put", "--from", file, "--qps", "40", "--no-progress"]).pty().run().ok().out_lacks("eta");
+    load().args(["--no-progress"]).run().ok().out_lacks("eta");
 
     let run = kvadm(&etcd, ["list", "/p/", "-o", "text", "--qps", "6"]).pty().run();
     let shown = screen(&run.ok().stdout);
