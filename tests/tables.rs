@@ -49,7 +49,7 @@ fn those_of_every_verb_fit_eighty_columns_on_a_terminal() {
     }
     // Half an ID is of no use.
     let leases = kvadm(&etcd, ["lock", "--list", "-o", "json"]).run().ok().json_lines();
-    let table = kvadm(&etcd, ["lock", "--list"]).pty().run().ok().stdout_text();
+    let table = kvadm(&etcd, ["lock", "--list", "--no-progress"]).pty().run().ok().stdout_text();
     for lease in leases.iter().map(|row| row["lease"].as_str().unwrap()) {
         assert!(table.contains(lease), "{lease}: {table}");
     }

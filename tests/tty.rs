@@ -27,7 +27,8 @@ fn many_records_are_a_table_and_one_is_its_value() {
     let (etcd, at) = (shared(), unique_prefix());
     put(etcd, format!("{at}a"), "one");
     put(etcd, format!("{at}b"), "x".repeat(300));
-    let run = kvadm(etcd, ["list", &at]).pty().run();
+    let list = |args: &[&str]| kvadm(etcd, ["list", &at, "--no-progress"]).args(args).pty().run();
+    let run = list(&[]);
     let text = run.ok().stdout_text();
     let lines: Vec<&str> = text.split_terminator("\r\n").collect();
     assert_eq!(lines.len(), 3, "{text}");
@@ -35,15 +36,15 @@ fn many_records_are_a_table_and_one_is_its_value() {
     assert!(lines[1].contains(&format!("{at}a")) && lines[1].contains("one") && lines[2].contains("xx…"), "{text}");
     assert!(lines[1..].iter().all(|line| line.chars().count() <= 80), "{text}");
     kvadm(etcd, ["get", &format!("{at}a")]).pty().run().ok().out("one\r\n");
-    kvadm(etcd, ["list", &at, "-o", "text", "--limit", "1"]).pty().run().ok().out(&format!("{at}a\tone\r\n"));
-    kvadm(etcd, ["list", &at, "-o", "json", "--limit", "1"]).pty().run().ok().out_has("{\"key\":");
+    list(&["-o", "text", "--limit", "1"]).ok().out(&format!("{at}a\tone\r\n"));
+    list(&["-o", "json", "--limit", "1"]).ok().out_has("{\"key\":");
 }
 
 #[test]
 fn no_color_and_a_dumb_terminal_get_none() {
     let (etcd, at) = (shared(), unique_prefix());
     put(etcd, format!("{at}a"), "one");
-    let list = || kvadm(etcd, ["list", &at]).pty();
+    let list = || kvadm(etcd, ["list", &at, "--no-progress"]).pty();
     list().env("NO_COLOR", "1").run().ok().out_lacks("\x1b").out_has("KEY");
     list().env("NO_COLOR", "").run().ok().out_has("\x1b[1m");
     list().env("TERM", "dumb").run().ok().out_lacks("\x1b");
