@@ -120,6 +120,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
         ["await", endpoint, prefix, keys] => {
             block_on(await_count(endpoint, prefix, number(keys)? as i64, Duration::from_secs(600)))
         }
+        ["gone", endpoint, prefix] => block_on(gone(endpoint, prefix)),
         ["neighbour", endpoint] => block_on(neighbour(endpoint)),
         ["far", target] => crate::server::far_away(target),
         ["stamp", file, gate, hold] => stamp(Path::new(file), Path::new(gate), number(hold)?),
@@ -213,14 +214,17 @@ async fn puts(endpoint: &str, prefix: &str, keys: u64) -> Result<(), String> {
     flight(jobs, 32).await
 }
 
-/// A put every 5 ms, until standard input ends; prints the longest one, in milliseconds.
+/// A put every 5 ms, until standard input ends; prints the longest one, in milliseconds. One that fails is put again, and
+/// its time goes on.
 async fn neighbour(endpoint: &str) -> Result<(), String> {
     let mut client = connect(endpoint).await?;
     let done = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
     let mut worst = Duration::ZERO;
     while !done.is_finished() {
         let start = Instant::now();
-        client.put("/neighbour", "x", None).await.map_err(|e| e.to_string())?;
+        while let Err(error) = client.put("/neighbour", "x", None).await {
+            wait_on(start, error).await?;
+        }
         worst = worst.max(start.elapsed());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -253,6 +257,29 @@ async fn await_count(endpoint: &str, prefix: &str, keys: i64, limit: Duration) -
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    Ok(())
+}
+
+/// Waits until no key begins with the prefix.
+async fn gone(endpoint: &str, prefix: &str) -> Result<(), String> {
+    let start = Instant::now();
+    let mut client = connect(endpoint).await?;
+    let options = GetOptions::new().with_prefix().with_limit(1).with_keys_only();
+    loop {
+        match client.get(prefix, Some(options.clone())).await {
+            Ok(answer) if answer.kvs().is_empty() => return Ok(()),
+            Ok(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+            Err(error) => wait_on(start, error).await?,
+        }
+    }
+}
+
+/// A server that is long at work lets requests fail: so long, and it is given up.
+async fn wait_on(start: Instant, error: etcd_client::Error) -> Result<(), String> {
+    if start.elapsed() > Duration::from_secs(600) {
+        return Err(error.to_string());
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
     Ok(())
 }
 
