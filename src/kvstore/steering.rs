@@ -73,6 +73,8 @@ pub(super) struct Steering {
     keys: u64,
     /// Bytes wanted in a page.
     bytes: u64,
+    /// No more bytes are wanted in a page, however far away the server is.
+    largest: u64,
     /// More keys than this are never asked for at once.
     most: u64,
     scale: Scale,
@@ -104,6 +106,7 @@ impl Steering {
         Self {
             keys: limit.map_or(FIRST_KEYS, |limit| limit.min(FIRST_KEYS)),
             bytes: PAGE_BYTES,
+            largest: MAX_PAGE_BYTES,
             most: FIRST_KEYS * 2,
             scale: Scale::default(),
             skip: 0,
@@ -118,6 +121,11 @@ impl Steering {
             gap: None,
             branches: VecDeque::new(),
         }
+    }
+
+    /// Pages do not grow with the network's round trip.
+    pub(super) fn keep_small(&mut self) {
+        self.largest = PAGE_BYTES;
     }
 
     /// Twice what is wanted where there is room for it, so that a window that holds somewhat more is read in one go.
@@ -187,7 +195,7 @@ impl Steering {
         let (got, bytes) = (page.kvs.len() as u64, page.bytes());
         let far = self.trip().saturating_sub(NEAR_US).saturating_mul(BYTES_PER_US * u64::from(ROUND_TRIPS));
         let far = if self.timed < TIMED { 0 } else { far };
-        let most = far.clamp(PAGE_BYTES, MAX_PAGE_BYTES);
+        let most = far.clamp(PAGE_BYTES, self.largest);
         let (trips, took) = (self.fastest.saturating_mul(ROUND_TRIPS).as_micros(), page.took.as_micros().max(1));
         let growth = u64::try_from(trips / took).unwrap_or(GROWTH).clamp(1, GROWTH);
         self.bytes = self.bytes.max(bytes * growth).min(most);

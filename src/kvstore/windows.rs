@@ -104,6 +104,14 @@ impl RangeReader {
         self
     }
 
+    /// Reads small pages however far away the server is: for readings whose pages take longer to use than to read. While a
+    /// server reads a large page, what others write waits.
+    #[must_use]
+    pub fn in_small_pages(mut self) -> Self {
+        self.steering.keep_small();
+        self
+    }
+
     /// Leaves out the rest of the keys that begin with `branch`, the branch of the last key read.
     pub fn skip(&mut self, branch: &[u8]) {
         if matches!(self.next, Next::End) {

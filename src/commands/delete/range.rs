@@ -132,7 +132,7 @@ impl Job<'_> {
     async fn windows(&self, counted: Counted, mut save: Option<&mut Save>, done: &mut Done) -> Result<(), Failure> {
         let store = self.ctx.store();
         let values = save.is_some() || self.prev;
-        let mut reader = store.read(&self.range, self.reading(counted.revision, !values));
+        let mut reader = store.read(&self.range, self.reading(counted.revision, !values)).in_small_pages();
         let mut sink = self.ctx.out.stream();
         let progress = self.ctx.out.progress("deleting", Some(counted.count));
         let mut pace = Pace::default();

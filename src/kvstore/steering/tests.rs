@@ -67,8 +67,12 @@ impl Played {
     }
 
     /// Reads it all.
-    fn walk(mut self) -> Cost {
-        let (mut steering, mut start, mut seen) = (Steering::new(None), Some(Vec::new()), 0);
+    fn walk(self) -> Cost {
+        self.walk_by(Steering::new(None))
+    }
+
+    fn walk_by(mut self, mut steering: Steering) -> Cost {
+        let (mut start, mut seen) = (Some(Vec::new()), 0);
         while let Some(from) = start {
             let page = self.ask(&mut steering, &from);
             let found = page.kvs.iter().map(|kv| &kv.key);
@@ -156,6 +160,16 @@ fn few_requests_and_little_counting_for_the_shapes_that_keys_have() {
             assert!(fine, "{name}, {place}: {cost:?}, not {most} requests");
             assert!(cost.largest <= if place == "near" { 2 * PAGE_BYTES } else { ROOM }, "{name}, {place}: {cost:?}");
         }
+    }
+}
+
+#[test]
+fn pages_that_are_to_stay_small_do_so_far_away() {
+    for (name, keys, ..) in shapes() {
+        let mut steering = Steering::new(None);
+        steering.keep_small();
+        let cost = Played::new(&keys, FAR, VALUE).walk_by(steering);
+        assert!(cost.largest <= 2 * PAGE_BYTES, "{name}: {cost:?}");
     }
 }
 
