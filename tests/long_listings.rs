@@ -160,8 +160,14 @@ fn a_listing_and_a_load_outlive_a_restart_of_the_only_server() {
 fn a_listing_outlives_its_connection() {
     let cluster = cluster();
     let at = revision(&cluster);
-    let proxy = Proxy::start(&cluster.members[0].address());
+    let mut proxy = Proxy::start(&cluster.members[0].address());
+    // What follows the first page is still on its way when that is read.
+    let way = Duration::from_millis(50);
+    proxy.set(Mode::Delay { up: way, down: way });
     let mut listing = Slow::start(&proxy.endpoint(), &["list", "/big/", "-o", "json"]);
+    listing.read(1);
+    proxy.cut();
+    proxy.set(Mode::Pass);
     for _ in 0..3 {
         listing.read(2000);
         proxy.cut();
