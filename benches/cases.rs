@@ -214,7 +214,6 @@ fn writes(p: &Place<'_>) -> Result<Vec<Case>, String> {
         Ok(())
     })?;
     let load = || p.client("load", &["/p/", &p.keys.to_string(), "decimal"]);
-    let empty = |endpoint: &str, prefix: &str| p.one_delete(endpoint, prefix);
     let import = p.kvadm(&["put", "--from", &records]);
     let import = case("put --from", import, None, &[Rate(50_000.0), Floor(1.25), Memory(48.0)]);
     // etcdctl copies one key after the other: it gets the first 10 000.
@@ -227,13 +226,14 @@ fn writes(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let mirror = p.etcdctl(&["make-mirror", &p.second, "--prefix", mirrored]);
     let mirror = until(mirror, Until::Ended(p.client_at(&p.second, "await", &[&decimal(p, few - 1), "1"]).argv));
     let delete = p.kvadm(&["delete", "--prefix", "/p/", "--yes"]);
-    let delete = case("delete --prefix", delete, Some(empty(&p.endpoint, "/p/")), &[Wall(1.5), Neighbour(200.0)]);
+    let delete =
+        case("delete --prefix", delete, Some(p.one_delete(&p.endpoint, "/p/")), &[Wall(1.5), Neighbour(200.0)]);
     let whole = case("copy: list | put --from", copy("/k/"), None, &[Rate(30_000.0)]);
     let part = case("copy of 10 000 : make-mirror", copy(mirrored), Some(mirror), &[]);
     Ok(vec![
-        Case { floor: Some(load()), before: vec![empty(&p.endpoint, "/p/")], keys: p.keys, ..import },
-        Case { before: vec![empty(&p.second, "/k/")], keys: p.keys, ..whole },
-        Case { before: vec![empty(&p.second, "/k/")], keys: few, ..part },
+        Case { floor: Some(load()), before: vec![p.one_delete(&p.endpoint, "/p/")], keys: p.keys, ..import },
+        Case { before: vec![p.one_delete(&p.second, "/k/")], keys: p.keys, ..whole },
+        Case { before: vec![p.one_delete(&p.second, "/k/")], keys: few, ..part },
         Case { how: How::Neighbour, before: vec![load()], keys: p.keys, ..delete },
     ])
 }

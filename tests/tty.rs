@@ -128,13 +128,17 @@ fn a_bar_shows_the_progress_and_never_tears_the_listing() {
     let lines: String = (0..9000).map(|n| format!("{{\"key\":\"/p/{n:05}\",\"value\":\"v\"}}\n")).collect();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records");
-    std::fs::write(&file, lines).unwrap();
+    std::fs::write(&file, &lines).unwrap();
     let file = file.to_str().unwrap();
-    let load = || kvadm(&etcd, ["put", "--from", file, "--qps", "40"]).pty().timeout(Duration::from_secs(120));
-    let run = load().run();
+    let some = format!("{file}.some");
+    std::fs::write(&some, lines.split_inclusive('\n').take(3000).collect::<String>()).unwrap();
+    let slowly = || kvadm(&etcd, ["put", "--from", &some, "--qps", "40"]).pty();
+    let run = slowly().run();
     run.ok().out_has("eta").out_has("\u{1b}[2K");
     assert!(!screen(&run.stdout).iter().any(|line| line.contains("eta")), "the bar goes away");
-    load().args(["--no-progress"]).run().ok().out_lacks("eta");
+    slowly().args(["--no-progress"]).run().ok().out_lacks("eta");
+    slowly().env("TERM", "dumb").run().ok().out_lacks("eta").out_lacks("\u{1b}");
+    kvadm(&etcd, ["put", "--from", file]).run().ok();
 
     let run = kvadm(&etcd, ["list", "/p/", "-o", "text", "--qps", "6"]).pty().run();
     let shown = screen(&run.ok().stdout);

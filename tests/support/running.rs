@@ -124,11 +124,6 @@ impl Running {
         Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home }
     }
 
-    /// How long ago it was started; at its end, that is its [`Run::took`].
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
