@@ -8,9 +8,10 @@ use tokio::time::Instant;
 
 use crate::config::{self, Config, ConfigError, Env, Overrides, Source};
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Notice, Observer, Session, Store, Trace};
+use crate::kvstore::Store;
 use crate::output::{Confirm, Out, bytes};
 use crate::signal::Signals;
+use crate::transport::{Notice, Observer, Session, Trace};
 
 /// One command's surroundings.
 pub struct Context {

@@ -4,21 +4,24 @@
 //! write through `output`. `etcd_client` is named only in `kvstore`; a test holds the rule.
 
 pub mod allocator;
+pub mod args;
 pub mod boottime;
 pub mod child;
 pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod context;
+pub mod diagnose;
+pub mod duration;
 pub mod error;
 #[cfg(test)]
 mod fuzzing;
 pub mod gc;
 pub mod kvstore;
-pub mod manual;
 pub mod output;
 pub mod proto;
 pub mod signal;
+pub mod transport;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -680,7 +680,7 @@ fn what_is_printed_without_json() {
 /// The manual's example does what one would think.
 #[test]
 fn the_manual_s_schema_works() {
-    let (heading, text) = kvadm::manual::SCHEMA_SECTIONS[1];
+    let (heading, text) = kvadm::cli::manual::SCHEMA_SECTIONS[1];
     assert_eq!(heading, "EXAMPLE");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("builds.yaml");

@@ -58,7 +58,7 @@ fn manual(command: clap::Command) -> Vec<u8> {
     man.render_description_section(&mut page).unwrap();
     man.render_subcommands_section(&mut page).unwrap();
     man.render_options_section(&mut page).unwrap();
-    set(kvadm::manual::SECTIONS, Roff::new()).to_writer(&mut page).unwrap();
+    set(kvadm::cli::manual::SECTIONS, Roff::new()).to_writer(&mut page).unwrap();
     man.render_extra_section(&mut page).unwrap();
     page
 }
@@ -79,7 +79,7 @@ fn schema_page() -> Vec<u8> {
     roff.control("SH", ["NAME"])
         .text([roman("kvadm-schema - what a tree of metadata is made of, for kvadm gc metadata")]);
     let mut page = Vec::new();
-    set(kvadm::manual::SCHEMA_SECTIONS, roff).to_writer(&mut page).unwrap();
+    set(kvadm::cli::manual::SCHEMA_SECTIONS, roff).to_writer(&mut page).unwrap();
     page
 }
 

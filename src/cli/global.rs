@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
-use super::value::{parse_duration, parse_qps};
+use crate::args::{parse_duration, parse_qps};
 use crate::config::Overrides;
 use crate::context::Safety;
 use crate::output::{ColorChoice, Format, Settings};

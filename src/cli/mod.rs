@@ -2,8 +2,8 @@
 
 pub mod complete;
 mod global;
+pub mod manual;
 pub mod usage;
-mod value;
 
 mod verbs;
 
@@ -13,9 +13,6 @@ use clap::error::Result;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 pub use global::Global;
-pub use value::{
-    KeyText, bytes_of, parse_duration, parse_lease, parse_lock_token, parse_qps, parse_revision, parse_ttl,
-};
 pub use verbs::Command;
 
 /// Administer etcd and the coordination state that clusters keep in it.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use clap::Args;
 use globset::{Glob, GlobMatcher};
 
-use crate::cli::KeyText;
+use crate::args::KeyText;
 use crate::error::Failure;
 use crate::kvstore::KeyRange;
 use crate::output::bytes;

@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::document::{Notes, Values};
-use super::duration::format_duration;
 use super::error::{ConfigError, Given, Problem, Source};
 use super::keys::Key;
 use super::values::in_env;
 use super::{Env, Setting};
+use crate::duration::format_duration;
 
 /// How a variable is read.
 type ReadEnv<T> = fn(&OsStr) -> Result<T, Problem>;

@@ -10,7 +10,7 @@ use super::keys;
 use super::layers::Layers;
 use super::locate::{read_limited, unreadable};
 use super::values::in_env;
-use crate::kvstore::{Credentials, Secret};
+use crate::transport::{Credentials, Secret};
 
 /// The most bytes a password file may have.
 const MAX_PASSWORD: u64 = 64 << 10;

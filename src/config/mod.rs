@@ -5,7 +5,6 @@
 //! default. Nothing here looks at the process: the command line and the environment come in as plain data.
 
 mod document;
-mod duration;
 mod env;
 mod error;
 mod file;
@@ -19,18 +18,18 @@ mod tests;
 mod values;
 mod yaml;
 
+use crate::duration::format_duration;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use document::ProtoRule;
-pub use duration::{DurationError, format_duration, parse_duration};
 pub use env::Env;
 pub use error::{ConfigError, Source};
 pub use locate::contexts;
 pub use yaml::parse_document;
 
-use crate::kvstore::{ConnectOptions, ConnectWait};
+use crate::transport::{ConnectOptions, ConnectWait};
 use document::{Notes, Values};
 use error::Given;
 use layers::{Layers, Time};

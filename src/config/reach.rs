@@ -7,7 +7,7 @@ use super::error::{ConfigError, Given, Problem, Source};
 use super::keys::{self, Key};
 use super::layers::Layers;
 use super::values::{in_env, split};
-use crate::kvstore::{Endpoint, Scheme, TlsFiles};
+use crate::transport::{Endpoint, Scheme, TlsFiles};
 
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 

@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::duration::{DurationError, format_duration, parse_duration};
 use super::error::Problem;
 use super::file::Raw;
+use crate::duration::{DurationError, format_duration, parse_duration};
 
 /// The output formats `output` may name.
 const OUTPUTS: [&str; 5] = ["text", "table", "json", "yaml", "raw"];

@@ -4,32 +4,15 @@
 //! collide (`OutOfRange` alone has four meanings), so its messages decide. The messages are the same from
 //! etcd 3.4 to 3.7.
 
-use std::fmt;
+use crate::transport::failure::EndpointFailure;
 use std::time::Duration;
 
 use thiserror::Error;
 use tonic::{Code, Status};
 
-use super::Revision;
-use super::channel::TransportFailure;
-use super::tls::TlsError;
-
-/// One endpoint that could not be reached, and its own cause.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointFailure {
-    /// The endpoint as [`Endpoint`](super::Endpoint) shows itself.
-    pub endpoint: String,
-    /// What happened there: "connection refused", "certificate expired …".
-    pub cause: String,
-    /// What the user can do about it, where that is known.
-    pub hint: Option<String>,
-}
-
-impl fmt::Display for EndpointFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.endpoint, self.cause)
-    }
-}
+use crate::kvstore::types::Revision;
+use crate::transport::TlsError;
+use crate::transport::failure::TransportFailure;
 
 /// Why etcd would not do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +158,7 @@ impl Error {
 
 /// What is known of a request that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// It never left, or etcd said it did nothing and another try may do better.
     NotDone,
     /// It may have been done, or may still be.
@@ -185,7 +168,7 @@ pub(super) enum Fate {
 }
 
 /// Tells a failed request's error and fate from what the client library gave.
-pub(super) fn classify(op: &'static str, endpoint: &str, error: etcd_client::Error) -> (Error, Fate) {
+pub(crate) fn classify(op: &'static str, endpoint: &str, error: etcd_client::Error) -> (Error, Fate) {
     use etcd_client::Error as Lib;
     match error {
         Lib::GRpcStatus(status) => classify_status(op, endpoint, &status),
@@ -244,7 +227,7 @@ fn transport_failure(status: &Status) -> Option<(Error, Fate)> {
 }
 
 /// What a failure of the transport means for the request.
-pub(super) fn of_transport(failure: &TransportFailure) -> (Error, Fate) {
+pub(crate) fn of_transport(failure: &TransportFailure) -> (Error, Fate) {
     match failure.clone() {
         TransportFailure::Dial(failures) => (Error::Unreachable { failures }, Fate::NotDone),
         TransportFailure::Tls(error) => (Error::Tls(error), Fate::Final),
@@ -254,7 +237,7 @@ pub(super) fn of_transport(failure: &TransportFailure) -> (Error, Fate) {
 }
 
 /// The innermost error's text.
-pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
@@ -263,12 +246,12 @@ pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// etcd's message without the prefix that every one of them has; of the maintenance calls it is another one.
-pub(super) fn strip(message: &str) -> &str {
+pub(crate) fn strip(message: &str) -> &str {
     message.strip_prefix("etcdserver: ").or_else(|| message.strip_prefix("auth: ")).unwrap_or(message)
 }
 
 /// Which kind of no a message of etcd's is.
-pub(super) fn refusal(code: Code, message: &str) -> Refusal {
+pub(crate) fn refusal(code: Code, message: &str) -> Refusal {
     match message {
         "user name is empty" => Refusal::NoUser,
         "authentication failed, invalid user ID or password" => Refusal::BadPassword,

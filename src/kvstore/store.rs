@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
-use super::channel::Sticky;
-use super::limiter::Limiter;
-use super::{ConnectOptions, Endpoint, Error, Notice, Session};
+use crate::kvstore::error::Error;
+use crate::kvstore::limiter::Limiter;
+use crate::transport::channel::Sticky;
+use crate::transport::{ConnectOptions, Endpoint, Notice, Session};
 
 /// The largest answer that is taken in one piece, in bytes. A page that would be larger is asked for in halves.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -20,23 +21,23 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// One etcd cluster, as one command sees it. Cheap to clone; nothing is dialled before the first request.
 #[derive(Clone)]
 pub struct Store {
-    pub(super) inner: Arc<Inner>,
-    pub(super) session: Session,
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) session: Session,
 }
 
-pub(super) struct Inner {
-    pub(super) options: ConnectOptions,
-    pub(super) sticky: Sticky,
+pub(crate) struct Inner {
+    pub(crate) options: ConnectOptions,
+    pub(crate) sticky: Sticky,
     /// Shared with the handles on single endpoints: the limit is the command's.
-    pub(super) limiter: Option<Arc<Limiter>>,
+    pub(crate) limiter: Option<Arc<Limiter>>,
     /// How long a request is tried again while the cluster cannot serve it.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
     /// Whether an endpoint has answered this command, or has shown life to it.
-    pub(super) served: AtomicBool,
+    pub(crate) served: AtomicBool,
     /// Whether the server is known to have no RangeStream.
-    pub(super) lacks_range_stream: AtomicBool,
+    pub(crate) lacks_range_stream: AtomicBool,
     /// Whether a login was refused because there is nothing to log in to.
-    pub(super) open: AtomicBool,
+    pub(crate) open: AtomicBool,
     with_leader: OnceCell<Client>,
     any_member: OnceCell<Client>,
 }
@@ -85,7 +86,7 @@ impl Store {
     }
 
     /// The same connection without a login.
-    pub(super) fn anonymous(&self) -> Self {
+    pub(crate) fn anonymous(&self) -> Self {
         let Inner { sticky, options, limiter, patience, .. } = self.inner.as_ref();
         let options = ConnectOptions { credentials: None, ..options.clone() };
         Self::on(sticky.clone(), options, self.session.clone(), limiter.clone(), *patience)
@@ -138,7 +139,7 @@ impl Store {
     }
 
     /// A key of etcd's without the namespace.
-    pub(super) fn relative(&self, mut key: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn relative(&self, mut key: Vec<u8>) -> Vec<u8> {
         let namespace = self.namespace();
         if !namespace.is_empty() && key.starts_with(namespace) {
             key.drain(..namespace.len());
@@ -148,7 +149,7 @@ impl Store {
 
     /// The library's client: one whose calls fail at once on a member without a leader, and one for calls that must
     /// work without.
-    pub(super) async fn client(&self, leader: bool) -> Result<Client, etcd_client::Error> {
+    pub(crate) async fn client(&self, leader: bool) -> Result<Client, etcd_client::Error> {
         let cell = if leader { &self.inner.with_leader } else { &self.inner.any_member };
         cell.get_or_try_init(|| self.log_in(leader)).await.cloned()
     }
@@ -174,12 +175,12 @@ impl Store {
     }
 
     /// The key-value client with room for large answers.
-    pub(super) fn kv(client: &Client) -> etcd_client::KvClient {
+    pub(crate) fn kv(client: &Client) -> etcd_client::KvClient {
         client.kv_client().max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// The key-value client for one single key, which cannot be asked for in halves: whatever the server stores.
-    pub(super) fn kv_for_one(client: &Client) -> etcd_client::KvClient {
+    pub(crate) fn kv_for_one(client: &Client) -> etcd_client::KvClient {
         client.kv_client().max_decoding_message_size(usize::MAX)
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::scope::{Base, Ids};
 use crate::allocator::{Id, IdRange, Layout, Problem, Repaired, Severity, problems, restore_master, survey};
-use crate::cli::parse_duration;
+use crate::args::parse_duration;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::remote::{Asked, Remotes};
 use super::scope::{Base, key};
 use crate::allocator::{Found, Layout, State, find};
-use crate::cli::KeyText;
+use crate::args::KeyText;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{FoundRow, bytes};

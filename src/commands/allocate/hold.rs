@@ -9,7 +9,7 @@ use clap::Args as ClapArgs;
 use super::new::refusal;
 use super::scope::{Base, Ids, Node, key};
 use crate::allocator::{Allocated, Allocator, Denied, Hold, Life, Mended, Terms};
-use crate::cli::{KeyText, parse_duration, parse_lock_token, parse_ttl};
+use crate::args::{KeyText, parse_duration, parse_lock_token, parse_ttl};
 use crate::commands::tenure::{Tenure, seconds};
 use crate::context::Context;
 use crate::error::{Exit, Failure};

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::remote::{Asked, Remotes};
 use super::scope::Base;
 use crate::allocator::{Entry, Layout, Reference, State, Strange, Survey, entries, survey};
-use crate::cli::{KeyText, bytes_of};
+use crate::args::{KeyText, bytes_of};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, Grant, LeaseId, Store};

@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use super::scope::{Base, Ids, Node};
 use super::wanted::Wanted;
 use crate::allocator::{Allocated, Allocator, BATCH, Denied, Life, Terms, Told, preview};
-use crate::cli::{parse_duration, parse_lock_token, parse_ttl};
+use crate::args::{parse_duration, parse_lock_token, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocatedRow, Out, Progress, Sink, bytes};

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::scope::{Base, Node};
 use super::wanted::Wanted;
 use crate::allocator::{BATCH, Id, References};
-use crate::cli::parse_lock_token;
+use crate::args::parse_lock_token;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{ReleasedRow, bytes};

@@ -8,7 +8,7 @@ use super::new;
 use super::scope::{Base, Ids, Node};
 use super::wanted::Wanted;
 use crate::allocator::{BATCH, Life, References, Terms};
-use crate::cli::{parse_duration, parse_ttl};
+use crate::args::{parse_duration, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{RenewedRow, bytes};

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use clap::Args;
 
 use crate::allocator::{DEFAULT_BASE, IdRange, Layout, check_key, check_node};
-use crate::cli::{KeyText, bytes_of};
+use crate::args::{KeyText, bytes_of};
 use crate::error::{Exit, Failure};
 use crate::output::bytes;
 

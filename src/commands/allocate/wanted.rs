@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::scope::{checked, key};
 use crate::allocator::label_key;
-use crate::cli::KeyText;
+use crate::args::KeyText;
 use crate::commands::input::{Source, read_all};
 use crate::context::Context;
 use crate::error::Failure;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::scope::Base;
 use crate::allocator::Layout;
-use crate::cli::{parse_duration, parse_revision};
+use crate::args::{parse_duration, parse_revision};
 use crate::commands::watch::{Follow, Start, Teller};
 use crate::context::Context;
 use crate::error::{Exit, Failure};

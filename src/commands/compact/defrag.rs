@@ -10,8 +10,9 @@ use super::plan::{answering, leader, next, successor, troubles, troubles_among};
 use crate::commands::status::survey::{self, Survey};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Endpoint, Error, MemberStatus, Refusal, Store};
+use crate::kvstore::{Error, MemberStatus, Refusal, Store};
 use crate::output::Progress;
+use crate::transport::Endpoint;
 
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_millis(100);

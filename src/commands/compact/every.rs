@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::Aim;
 use super::{current, one_line, waiting};
-use crate::config::format_duration;
 use crate::context::Context;
+use crate::duration::format_duration;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Compacted, Revision};
 use crate::output::RoundRow;

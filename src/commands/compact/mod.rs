@@ -11,7 +11,7 @@ mod rehearse;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::cli::{parse_duration, parse_revision};
+use crate::args::{parse_duration, parse_revision};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Compacted, Refusal, Revision};

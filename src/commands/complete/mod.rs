@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::allocator::DEFAULT_BASE;
 use crate::cli::complete::{Asked, Wanted, asked};
 use crate::config::{self, Env};
-use crate::kvstore::{Notice, Observer, Session, Store, Trace};
+use crate::kvstore::Store;
 use crate::output::{ColorChoice, Format, Out, Settings};
+use crate::transport::{Notice, Observer, Session, Trace};
 use level::Child;
 
 /// The hidden verb.

@@ -7,7 +7,7 @@ mod save;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::{bytes_of, parse_lock_token, parse_revision};
+use crate::args::{bytes_of, parse_lock_token, parse_revision};
 use crate::commands::conditions::Conditions;
 use crate::commands::proto::{Proto, encoded};
 use crate::commands::select::Selection;

@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use super::kind::{Kind, Sweep};
 use super::options::Options;
 use super::round;
-use crate::cli::{KeyText, parse_duration};
+use crate::args::{KeyText, parse_duration};
 use crate::commands::allocate::scope::Base;
 use crate::context::Context;
 use crate::error::{Exit, Failure};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{parse_duration, parse_qps};
+use crate::args::{parse_duration, parse_qps};
 use crate::commands::input::{Source, read_all};
 use crate::context::Context;
 use crate::error::{Exit, Failure};

@@ -4,7 +4,7 @@ mod history;
 
 use std::ffi::OsString;
 
-use crate::cli::{KeyText, parse_lock_token, parse_revision};
+use crate::args::{KeyText, parse_lock_token, parse_revision};
 use crate::commands::proto::Proto;
 use crate::context::Context;
 use crate::error::{Exit, Failure};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand};
 use tokio::task::JoinSet;
 
-use crate::cli::{parse_duration, parse_lease, parse_ttl};
+use crate::args::{parse_duration, parse_lease, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, Grant, LeaseId};

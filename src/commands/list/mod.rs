@@ -6,7 +6,7 @@ mod usage;
 use std::collections::HashMap;
 use std::ffi::OsString;
 
-use crate::cli::{parse_lock_token, parse_revision};
+use crate::args::{parse_lock_token, parse_revision};
 use crate::commands::proto::Proto;
 use crate::commands::select::{Filter, Selection};
 use crate::context::Context;

@@ -7,8 +7,8 @@ mod list;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use crate::args::{KeyText, parse_duration, parse_ttl};
 use crate::child::Stage;
-use crate::cli::{KeyText, parse_duration, parse_ttl};
 use crate::commands::tenure::seconds;
 use crate::context::Context;
 use crate::error::{Exit, Failure};

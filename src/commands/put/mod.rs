@@ -9,7 +9,7 @@ mod plan;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use crate::cli::{KeyText, bytes_of, parse_lease, parse_lock_token, parse_revision, parse_ttl};
+use crate::args::{KeyText, bytes_of, parse_lease, parse_lock_token, parse_revision, parse_ttl};
 use crate::commands::conditions::Conditions;
 use crate::commands::input::{Source, read_all};
 use crate::commands::proto::{Proto, encoded};

@@ -4,9 +4,11 @@ use tokio::task::JoinSet;
 
 use super::survey::said;
 use crate::context::Context;
+use crate::diagnose::{Probe, Step, Trouble};
 use crate::error::{Exit, Failure, class};
-use crate::kvstore::{Alarm, Error, Probe, Scheme, Step, Store, Trouble};
+use crate::kvstore::{Alarm, Error, Store};
 use crate::output::{Diagnosis, StepRow};
+use crate::transport::Scheme;
 
 /// What is wrong in a step, in words, and what to do.
 struct Finding {

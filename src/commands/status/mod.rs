@@ -6,7 +6,7 @@ pub(super) mod survey;
 
 use std::time::{Duration, Instant};
 
-use crate::cli::parse_duration;
+use crate::args::parse_duration;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Refusal;

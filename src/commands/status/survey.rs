@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 use super::quorum;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Alarm, Endpoint, Error, Member, MemberStatus, Refusal, Revision, Scheme, Store};
+use crate::kvstore::{Alarm, Error, Member, MemberStatus, Refusal, Revision, Store};
 use crate::output::MemberRow;
+use crate::transport::{Endpoint, Scheme};
 
 /// What one member was found to be.
 pub struct Looked {

@@ -6,7 +6,7 @@ mod parse;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::parse_lock_token;
+use crate::args::parse_lock_token;
 use crate::commands::input::{Source, read_all};
 use crate::commands::proto::Proto;
 use crate::context::Context;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cli::{KeyText, parse_duration, parse_revision};
+use crate::args::{KeyText, parse_duration, parse_revision};
 use crate::commands::proto::Proto;
 use crate::commands::select::Filter;
 use crate::context::Context;

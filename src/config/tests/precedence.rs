@@ -24,7 +24,7 @@ fn path(n: usize) -> String {
 }
 
 fn time(text: &str) -> Option<Duration> {
-    Some(parse_duration(text).unwrap())
+    Some(crate::duration::parse_duration(text).unwrap())
 }
 
 #[rustfmt::skip]

@@ -1,7 +1,7 @@
 //! When TLS is spoken, and with which files.
 
 use super::*;
-use crate::kvstore::TlsFiles;
+use crate::transport::TlsFiles;
 
 #[test]
 fn the_scheme_decides_and_else_the_files() {

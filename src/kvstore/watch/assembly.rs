@@ -2,10 +2,10 @@
 
 use etcd_client::proto::PbEvent;
 
-use crate::kvstore::Revision;
+use crate::kvstore::types::Revision;
 
 /// The place of a watch: what is told once is not told again, and a revision is told whole or not at all.
-pub(super) struct Assembly {
+pub(crate) struct Assembly {
     next: Revision,
     /// The events of the last revision, which may go on in the next piece.
     held: Vec<PbEvent>,
@@ -13,18 +13,18 @@ pub(super) struct Assembly {
 
 impl Assembly {
     /// Tells from this revision on.
-    pub(super) fn new(next: Revision) -> Self {
+    pub(crate) fn new(next: Revision) -> Self {
         Self { next, held: Vec::new() }
     }
 
     /// The first revision that has not been told whole.
-    pub(super) fn next(&self) -> Revision {
+    pub(crate) fn next(&self) -> Revision {
         self.next
     }
 
     /// Takes one answer, `more` where it goes on in another piece; gives the events of whole revisions. What was told
     /// already is left out: a member that lags behind the others may send it again.
-    pub(super) fn take(&mut self, events: Vec<PbEvent>, more: bool) -> Vec<PbEvent> {
+    pub(crate) fn take(&mut self, events: Vec<PbEvent>, more: bool) -> Vec<PbEvent> {
         let next = self.next;
         self.held.extend(events.into_iter().filter(|event| revision(event) >= next));
         let Some(last) = self.held.last().map(revision) else { return Vec::new() };
@@ -40,7 +40,7 @@ impl Assembly {
     }
 
     /// All events up to this revision have been sent; whether that moved the place.
-    pub(super) fn progress(&mut self, revision: Revision) -> bool {
+    pub(crate) fn progress(&mut self, revision: Revision) -> bool {
         let moved = self.held.is_empty() && revision >= self.next;
         if moved {
             self.next = revision + 1;
@@ -49,13 +49,13 @@ impl Assembly {
     }
 
     /// The stream is gone: the last revision's pieces come again from the beginning.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.held.clear();
     }
 }
 
 /// The revision of the change.
-pub(super) fn revision(event: &PbEvent) -> Revision {
+pub(crate) fn revision(event: &PbEvent) -> Revision {
     event.kv.as_ref().map_or(0, |kv| kv.mod_revision)
 }
 

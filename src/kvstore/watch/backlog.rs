@@ -12,9 +12,11 @@ use etcd_client::proto::PbEvent;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::assembly::{Assembly, revision};
-use super::stream::Heard;
-use crate::kvstore::{KeyRange, Revision, Store};
+use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::store::Store;
+use crate::kvstore::types::Revision;
+use crate::kvstore::watch::assembly::{Assembly, revision};
+use crate::kvstore::watch::stream::Heard;
 
 /// Revisions of one segment: less than etcd's batch, so that a segment that is dense is whole with its first answer.
 const SEGMENT: Revision = 900;
@@ -28,7 +30,7 @@ const LEAST: Revision = 4 * SEGMENT;
 const PATIENCE: (u32, Duration) = (4, Duration::from_millis(500));
 
 /// The rest of a backlog, on its way.
-pub(super) struct Backlog {
+pub(crate) struct Backlog {
     segments: VecDeque<JoinHandle<Segment>>,
     plan: Plan,
     /// Where the next segment to be asked for begins.
@@ -47,19 +49,19 @@ struct Plan {
 }
 
 /// What came of a segment.
-pub(super) struct Segment {
+pub(crate) struct Segment {
     /// Its events, in order.
-    pub(super) events: Vec<PbEvent>,
+    pub(crate) events: Vec<PbEvent>,
     /// The first revision that they do not tell whole.
-    pub(super) next: Revision,
+    pub(crate) next: Revision,
     /// Whether that is the segment's end; otherwise it is to be gone on from there by an ordinary stream.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl Backlog {
     /// The rest of a backlog up to `end` of which the first batch took a plain stream so long; `None` where several streams
     /// would gain nothing.
-    pub(super) fn worth(
+    pub(crate) fn worth(
         store: &Store,
         cover: &KeyRange,
         prev: bool,
@@ -74,7 +76,7 @@ impl Backlog {
     }
 
     /// The next segment; `None` behind the last one. It may be dropped half-way and asked for again.
-    pub(super) async fn next(&mut self) -> Option<Segment> {
+    pub(crate) async fn next(&mut self) -> Option<Segment> {
         while self.segments.len() < self.plan.streams && self.next + SEGMENT < self.plan.end {
             let (plan, start) = (self.plan.clone(), self.next);
             self.next += SEGMENT;

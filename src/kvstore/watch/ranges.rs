@@ -1,6 +1,6 @@
 //! Several ranges as one.
 
-use crate::kvstore::KeyRange;
+use crate::kvstore::key_range::KeyRange;
 
 impl KeyRange {
     /// The same keys in ranges that neither overlap nor touch, in key order.
@@ -23,7 +23,7 @@ impl KeyRange {
     }
 
     /// The smallest range that holds all of these, which are in key order and do not overlap.
-    pub(super) fn cover(ranges: &[Self]) -> Self {
+    pub(crate) fn cover(ranges: &[Self]) -> Self {
         let start = ranges.first().map(|range| range.start.clone()).unwrap_or_default();
         Self { start, end: ranges.last().and_then(|range| range.end.clone()) }
     }

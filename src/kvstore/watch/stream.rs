@@ -5,8 +5,12 @@ use std::time::Duration;
 use etcd_client::proto::PbEvent;
 use tokio::time::{Instant, timeout};
 
+use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::error::{classify, of_transport, refusal, strip};
-use crate::kvstore::{Error, KeyRange, Refusal, Revision, Store, Trace};
+use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::store::Store;
+use crate::kvstore::types::Revision;
+use crate::transport::Trace;
 
 const OP: &str = "watch";
 /// How long a member may take to grant a watch, the dialling included.
@@ -20,21 +24,21 @@ const GRANT: Duration = Duration::from_secs(5);
 const WHOLE: usize = 64 << 20;
 
 /// A granted watch.
-pub(super) struct Open {
+pub(crate) struct Open {
     stream: etcd_client::WatchStream,
     endpoint: String,
     mark: u64,
     since: Instant,
     /// The member's revision when it granted the watch.
-    pub(super) revision: Revision,
+    pub(crate) revision: Revision,
     /// The same as long as nothing was heard: up to there there may be a backlog.
-    pub(super) backlog: Revision,
+    pub(crate) backlog: Revision,
     /// The revision it was found compacted at in the same breath; 0 where it was not.
     compacted: Revision,
 }
 
 /// What one answer means.
-pub(super) enum Heard {
+pub(crate) enum Heard {
     /// Changes; `more` where the answer goes on in another piece.
     Events { events: Vec<PbEvent>, more: bool },
     /// Everything up to this revision has been sent.
@@ -47,7 +51,7 @@ pub(super) enum Heard {
 
 impl Store {
     /// Opens a stream that tells from `next` on, large answers in `pieces`, and waits until the member grants it.
-    pub(super) async fn open_watch(
+    pub(crate) async fn open_watch(
         &self,
         cover: &KeyRange,
         next: Revision,
@@ -108,7 +112,7 @@ impl Store {
     }
 
     /// A new token in place of one that may have run out; `false` where it is not to be had now.
-    pub(super) async fn refresh_token(&self) -> Result<bool, Error> {
+    pub(crate) async fn refresh_token(&self) -> Result<bool, Error> {
         if self.options().credentials.is_none() {
             return Ok(true);
         }
@@ -124,17 +128,17 @@ impl Store {
 
 impl Open {
     /// How long it has been open.
-    pub(super) fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
     /// Sees to it that the next stream is opened elsewhere, if there is an elsewhere.
-    pub(super) fn leave(&self, store: &Store) {
+    pub(crate) fn leave(&self, store: &Store) {
         store.inner.sticky.leave(self.mark);
     }
 
     /// The next answer that means anything.
-    pub(super) async fn hear(&mut self) -> Heard {
+    pub(crate) async fn hear(&mut self) -> Heard {
         if self.compacted > 0 {
             return Heard::Compacted(self.compacted);
         }
@@ -177,12 +181,12 @@ fn refused(reason: &str, endpoint: &str) -> Error {
 }
 
 /// Whether a second try with a fresh token may mend it.
-pub(super) fn is_about_rights(error: &Error) -> bool {
+pub(crate) fn is_about_rights(error: &Error) -> bool {
     error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::BadToken)
 }
 
 /// Whether no second try mends it.
-pub(super) fn is_final(error: &Error) -> bool {
+pub(crate) fn is_final(error: &Error) -> bool {
     match error {
         Error::Tls(_) | Error::Interrupted { .. } | Error::Deadline { .. } => true,
         Error::Refused { kind, .. } => {

@@ -8,7 +8,7 @@ use super::super::progress::human_bytes;
 use super::super::sanitize::sanitize;
 use super::super::{Out, text};
 use super::{Field, Record, Value, always, data};
-use crate::kvstore::{Fact, FactValue, Outcome, Step};
+use crate::diagnose::{Fact, FactValue, Outcome, Step};
 
 /// No line of the report is wider, but for a word that is.
 const WIDTH: usize = 80;

@@ -15,10 +15,10 @@ use clap::Args as ClapArgs;
 
 use super::options::Options;
 use super::round;
-use crate::cli::KeyText;
+use crate::args::KeyText;
 use crate::commands::input::{Source, read_all};
-use crate::config;
 use crate::context::Context;
+use crate::duration;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::schema::{BUILT_IN, Schema};
 use crate::gc::metadata::sweep::Guard;
@@ -106,7 +106,7 @@ fn parse_time(text: &str) -> Result<Time, String> {
 }
 
 fn parse_skew(text: &str) -> Result<Duration, String> {
-    config::parse_duration(text).map_err(|error| error.to_string())
+    duration::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// What is collected, and how.

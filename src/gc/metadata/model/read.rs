@@ -9,7 +9,7 @@ use super::super::schema::{
 use super::super::time::Time;
 use super::fold::{FoldError, Folder};
 use super::{AgeTest, BackLink, Conditional, Edge, FLAT, Fact, ObjectId, Oddity, What, keys};
-use crate::config::parse_duration;
+use crate::duration::parse_duration;
 use crate::kvstore::KeyValue;
 
 /// One field of an object.

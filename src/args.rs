@@ -1,0 +1,246 @@
+//! Parsers for the values of options.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::duration;
+use crate::error::Failure;
+use crate::kvstore::{LeaseId, LockGuard, Revision};
+use crate::output::bytes;
+
+/// How keys are written on the command line.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct KeyText {
+    /// Decode \xNN, \n, \t, \r, \0 and \\ in keys, prefixes and range ends
+    #[arg(long)]
+    pub escape: bool,
+}
+
+impl KeyText {
+    /// The bytes of a key; it must not be empty.
+    ///
+    /// # Errors
+    /// A usage error for an empty key or a bad escape.
+    pub fn key(self, text: &OsStr) -> Result<Vec<u8>, Failure> {
+        let key = self.bytes(text)?;
+        if key.is_empty() {
+            return Err(Failure::usage("the key is empty").hint("etcd has no empty key; for all keys use 'kvadm list'"));
+        }
+        Ok(key)
+    }
+
+    /// The bytes of a prefix or a range end, which may be empty.
+    ///
+    /// # Errors
+    /// A usage error for a bad escape.
+    pub fn bytes(self, text: &OsStr) -> Result<Vec<u8>, Failure> {
+        if !self.escape {
+            return Ok(text.as_bytes().to_vec());
+        }
+        bytes::unescape(text.as_bytes()).map_err(|error| Failure::usage(format!("--escape: {error}")))
+    }
+}
+
+/// The bytes of a value on the command line.
+pub fn bytes_of(text: &OsStr) -> Vec<u8> {
+    text.as_bytes().to_vec()
+}
+
+/// A Go duration above zero, with its unit.
+///
+/// # Errors
+/// Says what is wrong and what was perhaps meant.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let time = duration::parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() { Err("must be above zero".to_owned()) } else { Ok(time) }
+}
+
+/// A TTL: whole seconds, at least one, rounded up.
+///
+/// # Errors
+/// Refuses less than a second, which etcd would silently make its own minimum.
+pub fn parse_ttl(text: &str) -> Result<i64, String> {
+    let time = duration::parse_duration(text).map_err(|error| error.to_string())?;
+    if time < Duration::from_secs(1) {
+        return Err("etcd counts TTLs in seconds; at least 1s".to_owned());
+    }
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    i64::try_from(seconds).map_err(|_| "too long".to_owned())
+}
+
+/// A revision, counted from 1.
+///
+/// # Errors
+/// Refuses 0 and what is no number.
+pub fn parse_revision(text: &str) -> Result<Revision, String> {
+    match text.parse::<Revision>() {
+        Ok(revision) if revision >= 1 && !text.starts_with('+') => Ok(revision),
+        Ok(1..) => Err("a revision is digits alone".to_owned()),
+        Ok(_) => Err("revisions count from 1; leave the option out for the present".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A lease ID in hex, as etcdctl prints it.
+///
+/// # Errors
+/// Refuses 0 and what is no hex number of 64 bits.
+pub fn parse_lease(text: &str) -> Result<LeaseId, String> {
+    match text.parse::<LeaseId>() {
+        Ok(LeaseId(0)) => Err("0 is no lease".to_owned()),
+        Ok(lease) => Ok(lease),
+        Err(_) => Err("a lease ID is hex, such as 694d7c5a1b2c3d4e".to_owned()),
+    }
+}
+
+/// Requests a second, above zero.
+///
+/// # Errors
+/// Refuses zero, negatives and what is no number.
+pub fn parse_qps(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(qps) if qps.is_finite() && qps > 0.0 => Ok(qps),
+        _ => Err("a number of requests a second above 0".to_owned()),
+    }
+}
+
+/// Reads `KEY@REV`: the lock's absolute key, escaped, and its create revision, split at the last `@`.
+/// Without a token the environment's `KVADM_LOCK` is taken. (The options' type has to be spelt out as it is here: clap
+/// knows it by its name, and an alias would make a bare `--if-locked` look like none at all.)
+///
+/// # Errors
+/// A usage error where there is no token, or where it is none.
+pub fn parse_lock_token(asked: Option<&Option<OsString>>) -> Result<Option<LockGuard>, Failure> {
+    let Some(given) = asked else { return Ok(None) };
+    let (text, from) = match given {
+        Some(text) => (text.clone(), "--if-locked"),
+        None => match std::env::var_os("KVADM_LOCK") {
+            Some(text) if !text.is_empty() => (text, "KVADM_LOCK"),
+            _ => {
+                return Err(Failure::usage("--if-locked without a lock: KVADM_LOCK is not set")
+                    .hint("run it under 'kvadm lock NAME -- …', or say --if-locked=LOCKKEY@REVISION"));
+            }
+        },
+    };
+    let bad = || Failure::usage(format!("{from}: '{}' is no LOCKKEY@REVISION", text.to_string_lossy()));
+    let raw = text.as_bytes();
+    let at = raw.iter().rposition(|byte| *byte == b'@').ok_or_else(bad)?;
+    let key = bytes::unescape(&raw[..at]).map_err(|_| bad())?;
+    let revision = std::str::from_utf8(&raw[at + 1..]).ok().and_then(|digits| parse_revision(digits).ok());
+    match revision {
+        Some(revision) if !key.is_empty() => Ok(Some(LockGuard { key, revision })),
+        _ => Err(bad()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzzing::{damage, damaged, in_words};
+
+    fn token(text: &[u8]) -> Result<Option<LockGuard>, String> {
+        parse_lock_token(Some(&Some(OsString::from_vec(text.to_vec())))).map_err(|failure| failure.error.to_string())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// As `lock` prints it and KVADM_LOCK carries it.
+        #[test]
+        fn a_lock_token_reads_back(key in proptest::collection::vec(any::<u8>(), 1..24), revision in 1..=i64::MAX) {
+            let text = format!("{}@{revision}", bytes::escape(&key));
+            prop_assert_eq!(token(text.as_bytes()), Ok(Some(LockGuard { key, revision })));
+        }
+
+        /// No other lock's token comes of a damaged one unless it says so itself.
+        #[test]
+        fn a_damaged_token_is_refused_or_whole(damage in damage()) {
+            match token(&damaged(b"/locks/\\xff\\t@a/694d7c5a1b2c3d4e@1234", &damage)) {
+                Err(message) => in_words(&message)?,
+                Ok(None) => prop_assert!(false, "nothing was asked for"),
+                Ok(Some(guard)) => {
+                    let text = format!("{}@{}", bytes::escape(&guard.key), guard.revision);
+                    prop_assert_eq!(token(text.as_bytes()), Ok(Some(guard)));
+                }
+            }
+        }
+
+        /// With `--escape` or without, a key is the bytes that were meant or it is refused.
+        #[test]
+        fn any_key_gets_an_answer(text in proptest::collection::vec(prop_oneof![Just(b'\\'), Just(b'x'), any::<u8>()], 0..16)) {
+            let given = OsString::from_vec(text.clone());
+            let plain = KeyText { escape: false }.key(&given).ok();
+            prop_assert_eq!(plain, (!text.is_empty()).then(|| text.clone()));
+            match (KeyText { escape: true }).bytes(&given) {
+                Ok(key) => prop_assert_eq!(bytes::unescape(bytes::escape(&key).as_bytes()), Ok(key)),
+                Err(failure) => in_words(&failure.error.to_string())?,
+            }
+        }
+
+        #[test]
+        fn numbers_read_back(lease in any::<i64>(), revision in any::<i64>(), nanos in any::<u32>(), secs in 0..u64::from(u32::MAX)) {
+            prop_assert_eq!(parse_lease(&LeaseId(lease).to_string()).ok(), LeaseId::from_wire(lease));
+            prop_assert_eq!(parse_revision(&revision.to_string()).ok(), (revision > 0).then_some(revision));
+            let time = Duration::from_secs(secs) + Duration::from_nanos(nanos.into());
+            let whole = i64::try_from(time.as_nanos().div_ceil(1_000_000_000)).ok();
+            let text = duration::format_duration(time);
+            prop_assert_eq!(parse_ttl(&text).ok(), whole.filter(|_| time >= Duration::from_secs(1)));
+            prop_assert_eq!(parse_duration(&text).ok(), (!time.is_zero()).then_some(time));
+        }
+
+        #[test]
+        fn a_damaged_number_gets_an_answer(
+            text in prop::sample::select(vec!["694d7c5a1b2c3d4e", "1h15m30.918s", "9223372036854775807", "0.25"]),
+            damage in damage(),
+        ) {
+            let text = String::from_utf8_lossy(&damaged(text.as_bytes(), &damage)).into_owned();
+            let errors = [
+                parse_lease(&text).err(), parse_revision(&text).err(), parse_ttl(&text).err(),
+                parse_duration(&text).err(), parse_qps(&text).err(),
+            ];
+            errors.iter().flatten().try_for_each(|message| in_words(message))?;
+            prop_assert!(parse_qps(&text).map_or(true, |qps| qps.is_finite() && qps > 0.0));
+        }
+    }
+
+    #[test]
+    fn near_misses_are_refused() {
+        for text in [
+            "",
+            "@",
+            "k",
+            "k@",
+            "@5",
+            "k@0",
+            "k@-1",
+            "k@+5",
+            "k@5 ",
+            "k@ 5",
+            "k@0x5",
+            "k@9223372036854775808",
+            "\\q@5",
+            "k@5@",
+        ] {
+            assert!(token(text.as_bytes()).is_err_and(|why| why.contains("is no LOCKKEY@REVISION")), "{text}");
+        }
+        for text in ["", "0", "0x0", "-1", "+1f", "0x+1f", "0x", "0x0x1", " 1f", "1g", "10000000000000000"] {
+            assert!(parse_lease(text).is_err(), "{text}");
+        }
+        for text in ["", "0", "-1", "+1", "1.0", "0x1", "1e3", " 1", "9223372036854775808"] {
+            assert!(parse_revision(text).is_err(), "{text}");
+        }
+        for text in ["", "0", "0s", "999ms", "-5s", "5", "5d", "1s1", "292277026597h"] {
+            assert!(parse_ttl(text).is_err(), "{text}");
+        }
+        for text in ["", "0", "-1", "nan", "inf", "-inf", "1e999", "1,5", "0x1"] {
+            assert!(parse_qps(text).is_err(), "{text}");
+        }
+    }
+}

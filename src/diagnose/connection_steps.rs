@@ -1,0 +1,199 @@
+//! From the log of an attempt to the steps of a probe.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::diagnose::{Fact, FactValue, Step, Trouble};
+use crate::kvstore::Error;
+use crate::transport::dial::trace::{Leg, Log};
+use crate::transport::tls::certificate;
+use crate::transport::tls::certificate::Certificate;
+use crate::transport::tls::witness::Seen;
+use crate::transport::{Endpoint, Scheme, TlsFiles};
+
+/// Certificates that expire within so many days are mentioned.
+const SOON: i64 = 15;
+
+/// The steps up to HTTP/2, and which of them failed.
+pub(crate) fn steps(
+    endpoint: &Endpoint,
+    files: &TlsFiles,
+    log: &Log,
+    seen: &Seen,
+    reached: Result<(), Error>,
+) -> (Vec<Step>, Option<&'static str>) {
+    let fell = log.blamed.or_else(|| log.entered.last().map(|(leg, _)| *leg)).unwrap_or(Leg::Waiting);
+    let names: &[(Leg, &'static str)] = match endpoint.scheme {
+        Scheme::Unix => &[(Leg::Connecting, "socket"), (Leg::Silence, "http2")],
+        _ => &[(Leg::Resolving, "resolve"), (Leg::Connecting, "tcp"), (Leg::Handshake, "tls"), (Leg::Silence, "http2")],
+    };
+    let mut trouble = reached.err().map(Trouble::Error);
+    let mut broken = None;
+    let mut steps = Vec::new();
+    for &(leg, name) in names {
+        let (detail, facts) = told(leg, endpoint, files, log, seen);
+        steps.push(match (broken, leg) {
+            (_, Leg::Handshake) if endpoint.scheme == Scheme::Plain => Step::skipped(name, "the endpoint says http://"),
+            (Some(broken), _) => Step::skipped(name, format!("{broken} failed")),
+            (None, leg) => match trouble.take_if(|_| leg == fell || fell == Leg::Waiting) {
+                Some(trouble) => {
+                    broken = Some(name);
+                    Step::failed(name, took(leg, log), trouble, facts)
+                }
+                None => Step::done(name, took(leg, log), detail, facts),
+            },
+        });
+    }
+    (steps, broken)
+}
+
+/// From the step's beginning to the next one's, or to the end.
+fn took(leg: Leg, log: &Log) -> Option<Duration> {
+    let at = log.entered.iter().position(|(entered, _)| *entered == leg)?;
+    let end = log.entered.get(at + 1).map(|(_, next)| *next).or(log.ended).unwrap_or_else(Instant::now);
+    Some(end - log.entered.get(at)?.1)
+}
+
+fn told(leg: Leg, endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String, Vec<Fact>) {
+    match leg {
+        Leg::Resolving => {
+            let mut addresses: Vec<String> = log.addresses.iter().map(|address| address.ip().to_string()).collect();
+            addresses.dedup();
+            let detail = addresses.join(", ");
+            (detail, listed("addresses", addresses).map(Fact::told).collect())
+        }
+        Leg::Connecting if endpoint.scheme == Scheme::Unix => {
+            let path = endpoint.path.display().to_string();
+            (path.clone(), vec![Fact::text("path", path).told()])
+        }
+        Leg::Connecting => connected(log),
+        Leg::Handshake => tls(endpoint, files, log, seen),
+        Leg::Silence => ("SETTINGS received".to_owned(), Vec::new()),
+        Leg::Waiting => Default::default(),
+    }
+}
+
+fn listed(name: &'static str, texts: Vec<String>) -> impl Iterator<Item = Fact> {
+    (!texts.is_empty()).then(|| Fact::new(name, FactValue::List(texts))).into_iter()
+}
+
+fn connected(log: &Log) -> (String, Vec<Fact>) {
+    let peer = log.peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let mut facts = Vec::new();
+    if log.peer.is_some() {
+        facts.push(Fact::text("address", &peer).told());
+    }
+    let refused = log.failed.iter().map(|(address, words)| format!("{address}: {words}")).collect();
+    // One that failed alone is the step's own error.
+    let alone = log.addresses.len() == 1;
+    facts.extend(listed("failed", refused).map(|fact| Fact { told: alone, ..fact }));
+    if log.peer.is_none() {
+        let answered = |address: &&_| log.failed.iter().any(|(failed, _)| failed == *address);
+        let silent = log.addresses.iter().filter(|address| !answered(address)).map(ToString::to_string).collect();
+        facts.extend(listed("silent", silent).map(|fact| Fact { told: alone, ..fact }));
+    }
+    (peer, facts)
+}
+
+/// What the detail says of a certificate that is to be renewed.
+fn ending(which: &str, days_left: i64) -> String {
+    match days_left {
+        days if !(0..SOON).contains(&days) => String::new(),
+        0 => format!("; {which} expires within a day"),
+        1 => format!("; {which} expires in a day"),
+        days => format!("; {which} expires in {days} days"),
+    }
+}
+
+fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String, Vec<Fact>) {
+    let now = certificate::now();
+    let mut facts = Vec::new();
+    let mut detail = String::new();
+    if let Some((version, cipher)) = &log.agreed {
+        detail = format!("{version}, {cipher}");
+        facts.push(Fact::text("protocol", version).told());
+        facts.push(Fact::text("cipher", cipher).told());
+    }
+    if let Some(der) = &seen.certificate {
+        match Certificate::read(der) {
+            Some(shown) => {
+                facts.push(Fact::text("subject", &shown.subject));
+                facts.push(Fact::new("alternative_names", FactValue::List(shown.names.clone())));
+                facts.push(Fact::text("issuer", &shown.issuer));
+                facts.push(Fact::text("not_before", shown.not_before()));
+                facts.push(Fact::text("not_after", shown.not_after()));
+                facts.push(Fact::new("days_left", FactValue::Number(shown.days_left(now))));
+                detail.push_str(&ending("the certificate", shown.days_left(now)));
+                if !shown.in_time(now) {
+                    facts.push(Fact::text("clock_here", certificate::shown(now)));
+                }
+            }
+            None => facts.push(Fact::text("subject", "a certificate that cannot be read")),
+        }
+    }
+    facts.push(Fact::text("name_wanted", &endpoint.host));
+    facts.push(Fact::text(
+        "checked_against",
+        match &files.ca {
+            _ if files.skip_verify => "nothing: insecure-skip-tls-verify is set".to_owned(),
+            Some(file) => file.display().to_string(),
+            None => "the system's certificate authorities".to_owned(),
+        },
+    ));
+    if seen.certificate.is_some() {
+        let asked = match seen {
+            Seen { asked: false, .. } => "not asked for",
+            Seen { shown: None, .. } => "asked for, and none is set",
+            _ => "asked for",
+        };
+        facts.push(Fact::text("client_certificate", asked));
+    }
+    if let Some(der) = &seen.shown {
+        if let Some(file) = &files.cert {
+            facts.push(Fact::text("client_file", file.display().to_string()));
+        }
+        if let Some(client) = Certificate::read(der) {
+            facts.push(Fact::text("client_subject", &client.subject));
+            facts.push(Fact::text("client_issuer", &client.issuer));
+            facts.push(Fact::text("client_not_before", client.not_before()));
+            facts.push(Fact::text("client_not_after", client.not_after()));
+            facts.push(Fact::new("client_days_left", FactValue::Number(client.days_left(now))));
+            detail.push_str(&ending("the client certificate", client.days_left(now)));
+        }
+    }
+    (detail, facts)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_address_that_was_tried_is_told() {
+        let addresses: Vec<_> =
+            ["[::1]:1", "127.0.0.1:1", "10.0.0.1:1"].iter().map(|address| address.parse().unwrap()).collect();
+        let failed = vec![(addresses[0], "connection refused".to_owned())];
+        let mut log = Log { addresses, failed, ..Log::default() };
+        let shown = |log: &Log| {
+            let (detail, facts) = connected(log);
+            (detail, facts.into_iter().map(|fact| format!("{} {:?}", fact.name, fact.value)).collect::<Vec<_>>())
+        };
+        let refused = r#"failed List(["[::1]:1: connection refused"])"#.to_owned();
+        let silent = r#"silent List(["127.0.0.1:1", "10.0.0.1:1"])"#.to_owned();
+        assert_eq!(shown(&log), (String::new(), vec![refused.clone(), silent]));
+        log.peer = Some(log.addresses[1]);
+        let address = r#"address Text("127.0.0.1:1")"#.to_owned();
+        assert_eq!(shown(&log), ("127.0.0.1:1".to_owned(), vec![address, refused]));
+    }
+
+    #[test]
+    fn a_certificate_that_expires_soon_is_mentioned() {
+        assert_eq!(ending("it", 14), "; it expires in 14 days");
+        assert_eq!(ending("it", 1), "; it expires in a day");
+        assert_eq!(ending("it", 0), "; it expires within a day");
+        assert_eq!([ending("it", 15), ending("it", -1)], ["", ""]);
+    }
+}

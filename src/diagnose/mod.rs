@@ -1,0 +1,372 @@
+//! One endpoint looked at step by step: name, TCP, TLS, HTTP/2, login, leader, quorum, alarms and room.
+//!
+//! It is reached by the very code that reaches it for every other command, and asked by the same requests: what a step
+//! shows here is what the others meet.
+
+mod connection_steps;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use etcd_client::{Client, GetOptions};
+use tokio::time::Instant;
+
+use crate::kvstore::error::of_transport;
+use crate::kvstore::request::{Header, Request};
+use crate::kvstore::{Alarm, Error, MemberStatus, Refusal, Revision, Store};
+use crate::transport::Endpoint;
+use crate::transport::dial::trace::Course;
+use crate::transport::tls::certificate::Certificate;
+use crate::transport::tls::witness::Witness;
+
+/// What was found at one endpoint.
+#[derive(Debug)]
+pub struct Probe {
+    /// The endpoint as messages name it.
+    pub endpoint: String,
+    /// Each step in order; those behind a failed one that need it are skipped.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug)]
+pub struct Step {
+    /// `resolve`, `tcp` (for a Unix socket `socket` in place of both), `tls`, `http2`, `auth`, `leader`, `quorum`,
+    /// `alarms`, `quota`.
+    pub name: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took; `None` where nothing was done for it.
+    pub took: Option<Duration>,
+    /// What it came to, in a few words; for a skipped step why; empty where it failed.
+    pub detail: String,
+    /// What was learnt, also from a step that failed.
+    pub facts: Vec<Fact>,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Well.
+    Done,
+    /// Not well.
+    Failed(Trouble),
+    /// It was not tried.
+    Skipped,
+}
+
+/// What is wrong.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The endpoint could not be reached, or did not answer as it should.
+    Error(Error),
+    /// The member knows no leader.
+    NoLeader,
+    /// Alarms are raised in the cluster; the member's own ID tells its own.
+    Alarms {
+        /// All of them.
+        alarms: Vec<Alarm>,
+        /// The member that was asked, where it may be known.
+        member: Option<u64>,
+    },
+}
+
+/// Something learnt in a step.
+#[derive(Debug)]
+pub struct Fact {
+    /// Its name in JSON.
+    pub name: &'static str,
+    /// What it is.
+    pub value: FactValue,
+    /// Whether the step's detail says it already, so that people need not read it twice.
+    pub told: bool,
+}
+
+/// A fact's value.
+#[derive(Debug)]
+pub enum FactValue {
+    /// A text.
+    Text(String),
+    /// Several texts.
+    List(Vec<String>),
+    /// A number.
+    Number(i64),
+    /// A count.
+    Count(u64),
+    /// A size in bytes.
+    Bytes(u64),
+    /// An ID of 64 bits.
+    Id(u64),
+    /// A share of a hundred.
+    Percent(f64),
+}
+
+impl Fact {
+    fn new(name: &'static str, value: FactValue) -> Self {
+        Self { name, value, told: false }
+    }
+
+    fn text(name: &'static str, text: impl Into<String>) -> Self {
+        Self::new(name, FactValue::Text(text.into()))
+    }
+
+    /// The same, where the detail says it.
+    fn told(self) -> Self {
+        Self { told: true, ..self }
+    }
+}
+
+impl Step {
+    fn done(name: &'static str, took: Option<Duration>, detail: impl Into<String>, facts: Vec<Fact>) -> Self {
+        Self { name, outcome: Outcome::Done, took, detail: detail.into(), facts }
+    }
+
+    fn failed(name: &'static str, took: Option<Duration>, trouble: Trouble, facts: Vec<Fact>) -> Self {
+        Self { name, outcome: Outcome::Failed(trouble), took, detail: String::new(), facts }
+    }
+
+    fn skipped(name: &'static str, why: impl Into<String>) -> Self {
+        Self { name, outcome: Outcome::Skipped, took: None, detail: why.into(), facts: Vec::new() }
+    }
+
+    /// What went wrong in it, if anything did.
+    pub fn trouble(&self) -> Option<&Trouble> {
+        match &self.outcome {
+            Outcome::Failed(trouble) => Some(trouble),
+            _ => None,
+        }
+    }
+}
+
+impl Probe {
+    /// The first step that failed.
+    pub fn failure(&self) -> Option<(&Step, &Trouble)> {
+        self.steps.iter().find_map(|step| Some((step, step.trouble()?)))
+    }
+
+    /// Whether requests are served there, whatever else may be wrong.
+    pub fn serves(&self) -> bool {
+        let minor = |step: &Step| matches!(step.name, "alarms" | "quota");
+        self.steps.iter().all(|step| step.trouble().is_none() || minor(step))
+    }
+}
+
+const ASKING: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"];
+
+impl Store {
+    /// Looks at one endpoint, which need not be a configured one. What goes wrong is a finding and no error. Takes no
+    /// longer than the dial timeout and an operation timeout a request, and ends at once where the user says so.
+    pub async fn probe(&self, endpoint: &Endpoint) -> Probe {
+        let one = self.pinned(endpoint);
+        let witness = Arc::new(Witness::default());
+        let course = Course::watched(Arc::clone(&witness));
+        let reached = tokio::select! {
+            biased;
+            error = one.ended("dial") => Err(error),
+            reached = one.inner.sticky.walk(&course) => reached.map_err(|failure| of_transport(&failure).0),
+        };
+        let (mut steps, broken) =
+            connection_steps::steps(endpoint, &one.options().tls, &course.log(), &witness.seen(), reached);
+        match broken {
+            Some(broken) => steps.extend(ASKING.map(|name| Step::skipped(name, format!("{broken} failed")))),
+            None => {
+                let shown = witness.seen().shown.and_then(|der| Certificate::read(&der));
+                steps.extend(one.ask(shown.as_ref()).await);
+            }
+        }
+        Probe { endpoint: endpoint.to_string(), steps }
+    }
+
+    /// The steps behind the connection.
+    async fn ask(&self, shown: Option<&Certificate>) -> Vec<Step> {
+        let named = self.options().credentials.is_some();
+        // A member tells its state without a leader, and up to etcd 3.6 to everybody; a login needs the quorum.
+        let mut begun = Instant::now();
+        let mut status = self.anonymous().member_status().await;
+        let auth = match &status {
+            Ok(status) if status.leader == 0 && named => {
+                Step::skipped("auth", "a login needs the quorum, and this member knows no leader")
+            }
+            _ => self.auth(shown).await,
+        };
+        let let_in = auth.trouble().is_none();
+        if matches!(&status, Err(Error::Refused { .. })) && let_in && named {
+            begun = Instant::now();
+            status = self.member_status().await;
+        }
+        let took = Some(begun.elapsed());
+        let mut steps = vec![auth];
+        let skipped =
+            |names: &[&'static str], why: &str| names.iter().map(|name| Step::skipped(name, why)).collect::<Vec<_>>();
+        match status {
+            Ok(status) => {
+                steps.push(leader(&status));
+                match &status {
+                    _ if named && !let_in => steps.extend(skipped(&["quorum", "alarms"], "auth failed")),
+                    status if status.leader == 0 => steps.extend(skipped(&["quorum", "alarms"], "leader failed")),
+                    status if status.learner => {
+                        steps.extend(skipped(&["quorum", "alarms"], "a learner cannot serve it"))
+                    }
+                    status => steps.extend(self.by_quorum(Some(status.id)).await),
+                }
+                steps.push(quota(&status));
+            }
+            Err(Error::Refused { .. }) if !let_in => steps.extend(skipped(&ASKING[1..], "auth failed")),
+            Err(Error::Refused { message, .. }) => {
+                let why = unseen(&message);
+                steps.extend(skipped(&["leader"], &why));
+                steps.extend(self.by_quorum(None).await);
+                steps.extend(skipped(&["quota"], &why));
+            }
+            Err(error) => {
+                steps.push(Step::failed("leader", took, Trouble::Error(error), Vec::new()));
+                steps.extend(skipped(&ASKING[2..], "leader failed"));
+            }
+        }
+        steps
+    }
+
+    /// What is answered by way of the quorum.
+    async fn by_quorum(&self, member: Option<u64>) -> [Step; 2] {
+        let quorum = self.quorum().await;
+        let alarms = match quorum.trouble() {
+            None => self.alarm_step(member).await,
+            // Asking would only wait.
+            Some(_) => Step::skipped("alarms", "quorum failed"),
+        };
+        [quorum, alarms]
+    }
+
+    /// Logs in where there is a user, and sees whether the member lets the user read at all.
+    async fn auth(&self, shown: Option<&Certificate>) -> Step {
+        let begun = Instant::now();
+        // The member answers for itself.
+        let read = self.empty_read("auth", false).await;
+        let took = Some(begun.elapsed());
+        let may_read = match read {
+            Ok(_) => true,
+            // Who may not read this key has been let in all the same.
+            Err(error) if error.is_refusal(Refusal::Permission) => false,
+            Err(error) => return Step::failed("auth", took, Trouble::Error(error), Vec::new()),
+        };
+        let fact = |kind: &str| Fact::text("authentication", kind).told();
+        let user = |name: &str| Fact::text("user", name).told();
+        if let Some(who) = &self.options().credentials {
+            let name = &who.user;
+            return if self.inner.open.load(Ordering::Relaxed) {
+                let detail = format!("authentication is off: user '{name}' is not needed");
+                Step::done("auth", took, detail, vec![fact("off"), user(name)])
+            } else {
+                Step::done("auth", took, format!("logged in as '{name}'"), vec![fact("password"), user(name)])
+            };
+        }
+        match shown.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
+            None if may_read => Step::done("auth", took, "authentication is off", vec![fact("off")]),
+            None => Step::done("auth", took, "let in without a user", vec![fact("on")]),
+            Some(name) if may_read => {
+                let detail = format!("let in: authentication is off, or the client certificate's '{name}' is the user");
+                Step::done("auth", took, detail, vec![fact("off or certificate"), user(name)])
+            }
+            Some(name) => {
+                let detail = format!("let in as '{name}', the client certificate's common name");
+                Step::done("auth", took, detail, vec![fact("certificate"), user(name)])
+            }
+        }
+    }
+
+    /// Reads the smallest key there can be, which nobody has.
+    async fn empty_read(&self, op: &'static str, linearizable: bool) -> Result<Revision, Error> {
+        let none = GetOptions::new().with_count_only();
+        let options = if linearizable { none } else { none.with_serializable() };
+        let request = Request { leader: linearizable, ..Request::read(op, &[]) };
+        let read = |client: Client| {
+            let options = options.clone();
+            async move { client.kv_client().get(vec![0], Some(options)).await }
+        };
+        Ok(self.call(request, read).await?.value.revision())
+    }
+
+    async fn quorum(&self) -> Step {
+        let begun = Instant::now();
+        let answer = self.empty_read("linearizable read", true).await;
+        let took = Some(begun.elapsed());
+        let detail = "a linearizable read was answered";
+        match answer {
+            Ok(revision) => {
+                Step::done("quorum", took, detail, vec![Fact::new("revision", FactValue::Number(revision))])
+            }
+            // Whoever may not read this key has still been answered by way of the quorum.
+            Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => {
+                Step::done("quorum", took, detail, Vec::new())
+            }
+            Err(error) => Step::failed("quorum", took, Trouble::Error(error), Vec::new()),
+        }
+    }
+
+    async fn alarm_step(&self, member: Option<u64>) -> Step {
+        let begun = Instant::now();
+        let alarms = self.alarms().await;
+        let took = Some(begun.elapsed());
+        match alarms {
+            Ok(alarms) if alarms.is_empty() => {
+                Step::done("alarms", took, "none", vec![Fact::new("raised", FactValue::List(Vec::new())).told()])
+            }
+            Ok(alarms) => {
+                let raised = alarms.iter().map(|alarm| format!("{} by {:x}", alarm.kind, alarm.member)).collect();
+                let facts = vec![Fact::new("raised", FactValue::List(raised)).told()];
+                Step::failed("alarms", took, Trouble::Alarms { alarms, member }, facts)
+            }
+            Err(Error::Refused { message, .. }) => Step { took, ..Step::skipped("alarms", unseen(&message)) },
+            Err(error) => Step::failed("alarms", took, Trouble::Error(error), Vec::new()),
+        }
+    }
+}
+
+fn unseen(message: &str) -> String {
+    format!("this user may not see it: {message}")
+}
+
+fn leader(status: &MemberStatus) -> Step {
+    let (role, detail) = match status {
+        status if status.leader == 0 => ("no leader", String::new()),
+        status if status.learner => ("learner", format!("a learner; member {:x} leads", status.leader)),
+        status if status.leader == status.id => ("leader", "this member leads".to_owned()),
+        status => ("follower", format!("member {:x} leads", status.leader)),
+    };
+    let mut facts = vec![
+        Fact::new("member", FactValue::Id(status.id)),
+        Fact::text("role", role).told(),
+        Fact::new("leader", FactValue::Id(status.leader)).told(),
+        Fact::new("term", FactValue::Count(status.raft_term)),
+        Fact::new("index", FactValue::Count(status.raft_index)),
+        Fact::new("applied", FactValue::Count(status.raft_applied)),
+        Fact::new("cluster", FactValue::Id(status.cluster)),
+        Fact::text("version", &status.version),
+    ];
+    if !status.errors.is_empty() {
+        facts.push(Fact::new("complaints", FactValue::List(status.errors.clone())));
+    }
+    match status.leader {
+        0 => Step::failed("leader", Some(status.latency), Trouble::NoLeader, facts),
+        _ => Step::done("leader", Some(status.latency), detail, facts),
+    }
+}
+
+fn quota(status: &MemberStatus) -> Step {
+    let mut facts = vec![
+        Fact::new("db_size", FactValue::Bytes(status.db_size)),
+        Fact::new("in_use", FactValue::Bytes(status.db_in_use)),
+    ];
+    let detail = match status.quota {
+        Some(quota) => {
+            #[allow(clippy::cast_precision_loss)]
+            let share = status.db_size as f64 * 100.0 / quota as f64;
+            facts.push(Fact::new("quota", FactValue::Bytes(quota)));
+            facts.push(Fact::new("share", FactValue::Percent(share)).told());
+            format!("{share:.1} % of the quota is taken")
+        }
+        None => "this version does not tell its quota".to_owned(),
+    };
+    Step::done("quota", None, detail, facts)
+}

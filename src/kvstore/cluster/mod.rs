@@ -1,0 +1,4 @@
+//! etcd's Cluster and Maintenance services: members, their state, alarms, defragmentation.
+
+pub(crate) mod maintenance;
+pub(crate) mod members;

@@ -1,0 +1,176 @@
+//! Reading named keys and counting ranges.
+
+use etcd_client::GetOptions;
+
+use crate::kvstore::error::Error;
+use crate::kvstore::error::Refusal;
+use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::kv::txn::MAX_TXN_OPS;
+use crate::kvstore::kv::txn::{LockGuard, Op, OpResult, Over, Txn};
+use crate::kvstore::request::{Effect, Request};
+use crate::kvstore::store::Store;
+use crate::kvstore::timeout::Bound;
+use crate::kvstore::types::{KeyValue, Revision};
+
+/// What a read of named keys found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// One entry a key asked for, in the order asked; `None` for a key that is not there.
+    pub kvs: Vec<Option<KeyValue>>,
+    /// The revision all of them were read at.
+    pub revision: Revision,
+}
+
+/// How many keys a range holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The number of keys.
+    pub count: u64,
+    /// The revision they were counted at.
+    pub revision: Revision,
+}
+
+impl Store {
+    /// Reads one key; at the present where `revision` is 0.
+    ///
+    /// # Errors
+    /// A compacted or future revision, a lost lock, or whatever kept the answer away.
+    pub async fn get(
+        &self,
+        key: &[u8],
+        revision: Revision,
+        guard: Option<&LockGuard>,
+    ) -> Result<(Option<KeyValue>, Revision), Error> {
+        let found = self.get_many(&[key.to_vec()], revision, guard).await?;
+        Ok((found.kvs.into_iter().next().flatten(), found.revision))
+    }
+
+    /// Reads several keys, all at one revision; at the present where `revision` is 0.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn get_many(
+        &self,
+        keys: &[Vec<u8>],
+        revision: Revision,
+        guard: Option<&LockGuard>,
+    ) -> Result<Found, Error> {
+        if let ([key], None) = (keys, guard) {
+            return self.get_alone(key, revision).await;
+        }
+        let mut found = Found { kvs: Vec::with_capacity(keys.len()), revision };
+        // One operation of the transaction is the lock's, where there is a guard.
+        let (mut rest, mut most) = (keys, MAX_TXN_OPS - 1);
+        while !rest.is_empty() {
+            let (chunk, behind) = rest.split_at(rest.len().min(most));
+            let read = |key: &Vec<u8>| Op::get_at(Over::Key(key.clone()), found.revision);
+            let txn = Txn { then: chunk.iter().map(read).collect(), ..Txn::default() };
+            let answer = match self.read_txn("get", txn, guard, Bound::Operation).await {
+                // Large values: half as many fit.
+                Err(error) if chunk.len() > 1 && error.is_refusal(Refusal::OversizedAnswer) => {
+                    most = chunk.len() / 2;
+                    continue;
+                }
+                answer => answer?,
+            };
+            rest = behind;
+            if found.revision == 0 {
+                found.revision = answer.revision;
+            }
+            found.kvs.extend(answer.results.into_iter().map(|result| match result {
+                OpResult::Get { mut kvs, .. } => kvs.pop(),
+                _ => None,
+            }));
+        }
+        Ok(found)
+    }
+
+    async fn get_alone(&self, key: &[u8], revision: Revision) -> Result<Found, Error> {
+        let absolute = self.absolute(key);
+        let options = GetOptions::new().with_revision(revision);
+        let answer = self
+            .call(Request::read("get", &absolute), |client| {
+                let (key, options) = (absolute.clone(), options.clone());
+                async move { Self::kv_for_one(&client).get(key, Some(options)).await }
+            })
+            .await?;
+        let mut response = answer.value;
+        let now = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let kv = response.take_kvs().pop().map(|kv| self.take(kv));
+        Ok(Found { kvs: vec![kv], revision: if revision == 0 { now } else { revision } })
+    }
+
+    /// Counts a range's keys in one request, without reading them.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn count(
+        &self,
+        range: &KeyRange,
+        revision: Revision,
+        guard: Option<&LockGuard>,
+    ) -> Result<Counted, Error> {
+        if let Some(guard) = guard {
+            let op =
+                Op::Get { over: Over::Range(range.clone()), revision, keys_only: false, count_only: true, limit: 0 };
+            let answer =
+                self.read_txn("count", Txn { then: vec![op], ..Txn::default() }, Some(guard), Bound::Alive).await?;
+            let at = if revision == 0 { answer.revision } else { revision };
+            return match answer.results.as_slice() {
+                [OpResult::Get { count, .. }] => Ok(Counted { count: *count, revision: at }),
+                _ => Err(Error::Protocol { op: "count", what: "a read without its answer".to_owned() }),
+            };
+        }
+        let (start, end) = range.within(self.namespace()).to_wire();
+        let options = GetOptions::new().with_range(end).with_count_only().with_revision(revision);
+        let answer = self
+            .call(Request { bound: Bound::Alive, ..Request::read("count", &start) }, |client| {
+                let (key, options) = (start.clone(), options.clone());
+                async move { Self::kv(&client).get(key, Some(options)).await }
+            })
+            .await?;
+        let now = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let count = u64::try_from(answer.value.count()).unwrap_or(0);
+        Ok(Counted { count, revision: if revision == 0 { now } else { revision } })
+    }
+
+    /// The ID of the cluster that answers for this key.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn cluster_of(&self, key: &[u8]) -> Result<u64, Error> {
+        let absolute = self.absolute(key);
+        let answer = self
+            .call(Request::read("cluster", &absolute), |client| {
+                let (key, options) = (absolute.clone(), GetOptions::new().with_keys_only());
+                async move { Self::kv(&client).get(key, Some(options)).await }
+            })
+            .await?;
+        Ok(answer.value.header().map_or(0, etcd_client::ResponseHeader::cluster_id))
+    }
+
+    /// The store's present revision.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn revision(&self) -> Result<Revision, Error> {
+        // The smallest key there can be: nothing is read, only the header counts.
+        let none = KeyRange::key(b"\0");
+        Ok(self.count(&none, 0, None).await?.revision)
+    }
+
+    pub(crate) async fn read_txn(
+        &self,
+        op: &'static str,
+        txn: Txn,
+        guard: Option<&LockGuard>,
+        bound: Bound,
+    ) -> Result<crate::kvstore::kv::txn::TxnResult, Error> {
+        self.send_txn(op, &txn, guard, Effect::Read, bound).await
+    }
+
+    /// The library's record as ours, without the namespace.
+    pub(crate) fn take(&self, kv: etcd_client::KeyValue) -> KeyValue {
+        self.take_wire(kv.0)
+    }
+}

@@ -1,0 +1,9 @@
+//! etcd's KV service: reading, ranges, transactions and compaction.
+
+pub(crate) mod compact;
+pub(crate) mod get;
+pub(crate) mod page_sizer;
+pub(crate) mod range_reader;
+pub(crate) mod range_stream;
+pub(crate) mod transact;
+pub(crate) mod txn;

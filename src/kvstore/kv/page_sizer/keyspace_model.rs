@@ -1,0 +1,222 @@
+//! Keys as numbers, so that the distance between two keys tells about how many keys fit in between.
+
+/// A number stays below this, so that steps can be added to it and widened.
+const MOST: u128 = 1 << 112;
+/// Behind so many bytes any byte is taken to occur.
+const LEARNED: usize = 1024;
+/// So many keys of a page are looked at.
+const LOOKS: usize = 64;
+
+/// The bytes that occur at one place of a key, and whether a key ends there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    bytes: [u64; 4],
+    ends: bool,
+    /// Whether the bytes before were seen to change while these began anew, so that all of them are known.
+    known: bool,
+}
+
+impl Place {
+    const ANY: Self = Self { bytes: [u64::MAX; 4], ends: false, known: true };
+
+    /// Where one byte of a class occurs, the others of it will.
+    fn add(&mut self, byte: u8) {
+        let class = match byte {
+            b'0'..=b'9' => b'0'..=b'9',
+            b'a'..=b'f' => b'a'..=b'f',
+            b'g'..=b'z' => b'a'..=b'z',
+            b'A'..=b'F' => b'A'..=b'F',
+            b'G'..=b'Z' => b'A'..=b'Z',
+            b' '..=b'~' => byte..=byte,
+            _ => 0..=255,
+        };
+        for byte in class {
+            self.bytes[usize::from(byte / 64)] |= 1 << (byte % 64);
+        }
+    }
+
+    fn join(&mut self, bytes: [u64; 4]) {
+        self.bytes.iter_mut().zip(bytes).for_each(|(own, more)| *own |= more);
+    }
+
+    /// How many digits there are, the end of the key being the lowest.
+    fn radix(&self) -> u128 {
+        let bytes: u32 = self.bytes.iter().map(|bits| bits.count_ones()).sum();
+        u128::from((bytes + u32::from(self.ends)).max(1))
+    }
+
+    /// The lowest digit that is not below the byte, and whether it is the byte's own.
+    fn digit(&self, byte: u8) -> (u128, bool) {
+        let (word, bit) = (usize::from(byte / 64), byte % 64);
+        let below: u32 = self.bytes[..word].iter().map(|bits| bits.count_ones()).sum::<u32>()
+            + (self.bytes[word] & ((1 << bit) - 1)).count_ones();
+        (u128::from(below + u32::from(self.ends)), self.bytes[word] >> bit & 1 == 1)
+    }
+
+    fn byte(&self, digit: u128) -> Option<u8> {
+        let nth = usize::try_from(digit).ok()?.checked_sub(usize::from(self.ends))?;
+        (0..=255u8).filter(|byte| self.digit(*byte).1).nth(nth)
+    }
+}
+
+/// What is known of the places of the keys.
+#[derive(Debug, Default)]
+pub(crate) struct Scale {
+    places: Vec<Place>,
+    /// As the places, but where not all the bytes are known, those of the next known place as well.
+    digits: Vec<Place>,
+}
+
+impl Scale {
+    pub(crate) fn learn<'a>(&mut self, keys: impl ExactSizeIterator<Item = &'a [u8]>) {
+        let each = keys.len().div_ceil(LOOKS).max(1);
+        let mut before: &[u8] = &[];
+        for key in keys.step_by(each) {
+            let key = &key[..key.len().min(LEARNED)];
+            if self.places.len() <= key.len() {
+                self.places.resize(key.len() + 1, Place::default());
+            }
+            for (place, byte) in self.places.iter_mut().zip(key) {
+                place.add(*byte);
+            }
+            self.places[key.len()].ends = true;
+            let pairs = before.iter().zip(key).enumerate().skip_while(|(_, (a, b))| a == b).skip(1);
+            for (at, _) in pairs.filter(|(_, (a, b))| b <= a) {
+                self.places[at].known = true;
+            }
+            before = key;
+        }
+        self.digits.clone_from(&self.places);
+        let mut behind = Place::default();
+        for place in self.digits.iter_mut().rev() {
+            if !place.known {
+                place.join(behind.bytes);
+            } else if place.radix() > 1 {
+                behind = *place;
+            }
+        }
+    }
+
+    fn place(&self, at: usize) -> Place {
+        match self.digits.get(at) {
+            _ if at >= LEARNED => Place::ANY,
+            Some(place) => *place,
+            None => Place::default(),
+        }
+    }
+
+    /// How many numbers the places have.
+    fn numbers(&self, places: std::ops::Range<usize>) -> u128 {
+        places.fold(1, |all, at| u128::saturating_mul(all, self.place(at).radix()))
+    }
+
+    /// So far up from `at` that the places in between have no more numbers than this.
+    pub(crate) fn up(&self, at: usize, numbers: u128) -> usize {
+        let (mut up, mut all) = (at, 1);
+        while up > 0 && all < numbers {
+            up -= 1;
+            all = u128::saturating_mul(all, self.place(up).radix());
+        }
+        up
+    }
+
+    /// Where the number ends that begins at `from`, and the first one that it cannot be.
+    fn span(&self, from: usize) -> (usize, u128) {
+        let (mut to, mut all) = (from, 1);
+        loop {
+            let more = u128::saturating_mul(all, self.place(to).radix());
+            if more > MOST || to > self.places.len().max(from + 16) {
+                return (to, all);
+            }
+            (to, all) = (to + 1, more);
+        }
+    }
+
+    /// The lowest number, of the places behind `from`, that does not stand below the key.
+    pub(crate) fn number(&self, key: &[u8], from: usize) -> u128 {
+        let (to, end) = self.span(from);
+        let (mut left, mut number) = (end, 0);
+        for at in from..to {
+            let place = self.place(at);
+            left /= place.radix();
+            let Some(byte) = key.get(at) else { break };
+            let (digit, exact) = place.digit(*byte);
+            number += digit * left;
+            if !exact {
+                break;
+            }
+        }
+        number
+    }
+
+    /// The key that has these leading bytes and this number; `None` beyond the last one.
+    fn key(&self, head: &[u8], number: u128) -> Option<Vec<u8>> {
+        let (to, end) = self.span(head.len());
+        if number >= end {
+            return None;
+        }
+        let (mut left, mut rest, mut key) = (end, number, head.to_vec());
+        for at in head.len()..to {
+            if rest == 0 {
+                break;
+            }
+            let place = self.place(at);
+            left /= place.radix();
+            let (digit, under) = (rest / left, rest % left);
+            // The end of a key with something behind it: the next key begins with the lowest byte.
+            let byte = place.byte(digit).or_else(|| place.byte(digit + 1).filter(|_| under > 0));
+            match byte {
+                Some(byte) => key.push(byte),
+                None => break,
+            }
+            rest = if digit == 0 && place.ends { 0 } else { under };
+        }
+        Some(key)
+    }
+
+    /// The key that stands `step` numbers behind this one, above it in any case; `from` and `step` change where the
+    /// number overflows into the bytes before. `None` for none.
+    pub(crate) fn beyond(&self, key: &[u8], mut from: usize, mut step: u128) -> Option<Vec<u8>> {
+        if key.len() < from {
+            (from, step) = self.rise(from, key.len(), step);
+        }
+        loop {
+            if let Some(found) = self.key(&key[..from], self.number(key, from).saturating_add(step))
+                && found.as_slice() > key
+            {
+                return Some(found);
+            }
+            if from == 0 {
+                return None;
+            }
+            let up = self.up(from, 1 << 16);
+            (from, step) = self.rise(from, up, step);
+        }
+    }
+
+    /// The step from one byte at the place before `to` to the next one.
+    pub(crate) fn unit(&self, from: usize, to: usize) -> u128 {
+        let (end, all) = self.span(from);
+        if to > end { 1 } else { all / self.numbers(from..to) }
+    }
+
+    /// The same step where the number begins earlier.
+    pub(crate) fn rise(&self, from: usize, up: usize, step: u128) -> (usize, u128) {
+        let (old, new) = (self.span(from).0, self.span(up).0);
+        (up, (step / self.numbers(new..old.max(new))).max(1))
+    }
+
+    /// The step so many times as wide; the number begins earlier where it would be too small for that.
+    pub(crate) fn widened(&self, mut from: usize, mut step: u128, times: u128) -> (usize, u128) {
+        while from > 0 && step.saturating_mul(times) >= self.span(from).1 {
+            (from, step) = self.rise(from, self.up(from, 1 << 16), step);
+        }
+        (from, step.saturating_mul(times))
+    }
+
+    /// How many numbers lie between two keys, where both are seen as beginning with the leading bytes of the first.
+    pub(crate) fn width(&self, key: &[u8], to: &[u8], from: usize) -> u128 {
+        let number = if key.get(..from) == to.get(..from) { self.number(to, from) } else { self.span(from).1 };
+        number.saturating_sub(self.number(key, from))
+    }
+}

@@ -1,0 +1,335 @@
+//! The one reader for whole ranges: one revision, constant memory, never quadratic.
+//!
+//! Up to etcd 3.6 a limited read counts every key from its start to its range end, so that paging to the true end
+//! costs the square of the number of keys. Each page here ends at a guessed key close by instead, so that etcd
+//! counts the window alone. The guess is steered by the keys and counts that come back and only ever costs time: a
+//! window that holds more than was asked for is continued behind its last key, and windows abut, so that no key is
+//! left out or read twice whatever the guess.
+//!
+//! Where a large range is read from etcd 3.7 or later, RangeStream takes over behind the first page.
+
+use std::sync::atomic::Ordering;
+
+use etcd_client::GetOptions;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::key_range::{prefix_end, successor};
+use crate::kvstore::kv::page_sizer::{Page, Steering};
+use crate::kvstore::kv::range_stream::{Chunk, RangeStream, Wanted};
+use crate::kvstore::kv::txn::{LockGuard, Op, OpResult, Over, Txn};
+use crate::kvstore::request::Request;
+use crate::kvstore::store::Store;
+use crate::kvstore::timeout::Bound;
+use crate::kvstore::types::{KeyValue, Revision};
+
+/// From so many keys on it is worth a request to find out whether the server streams ranges.
+const STREAMED: u64 = 10_000;
+
+/// How a range is read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// At this revision; at the one of the first answer where 0.
+    pub revision: Revision,
+    /// Keys without values.
+    pub keys_only: bool,
+    /// At most so many keys.
+    pub limit: Option<u64>,
+    /// Only while this lock is held: checked with every page.
+    pub guard: Option<LockGuard>,
+}
+
+/// Reads a range page by page, in key order. While one page is used, the next is on its way.
+pub struct RangeReader {
+    store: Store,
+    range: KeyRange,
+    options: ReadOptions,
+    left: Option<u64>,
+    revision: Revision,
+    total: Option<u64>,
+    steering: Steering,
+    /// Whether the next page is read while this one is used.
+    ahead: bool,
+    /// Whether RangeStream may be used: it has not broken under this reading.
+    streams: bool,
+    next: Next,
+}
+
+enum Next {
+    /// Where the next window starts.
+    From(Vec<u8>),
+    /// The next window is being read.
+    Coming(JoinHandle<Result<Page, Error>>),
+    /// The rest comes as one stream; where it breaks, the next window starts there.
+    Streaming(RangeStream, Vec<u8>),
+    End,
+}
+
+impl Store {
+    /// A reader over the range; nothing is sent before the first [`RangeReader::next`].
+    pub fn read(&self, range: &KeyRange, options: ReadOptions) -> RangeReader {
+        RangeReader {
+            store: self.clone(),
+            range: range.clone(),
+            left: options.limit,
+            revision: options.revision,
+            total: None,
+            steering: Steering::new(options.limit),
+            ahead: true,
+            streams: true,
+            next: if range.is_empty() || options.limit == Some(0) {
+                Next::End
+            } else {
+                Next::From(range.start.clone())
+            },
+            options,
+        }
+    }
+}
+
+impl RangeReader {
+    /// The revision everything is read at; 0 before the first page.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// How many keys the whole range holds; known with the first page.
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// Reads no page before it is asked for: for readings that [`RangeReader::skip`] much.
+    #[must_use]
+    pub fn one_by_one(mut self) -> Self {
+        self.ahead = false;
+        self
+    }
+
+    /// Reads small pages however far away the server is: for readings whose pages take longer to use than to read. While a
+    /// server reads a large page, what others write waits.
+    #[must_use]
+    pub fn in_small_pages(mut self) -> Self {
+        self.steering.keep_small();
+        self
+    }
+
+    /// Leaves out the rest of the keys that begin with `branch`, the branch of the last key read.
+    pub fn skip(&mut self, branch: &[u8]) {
+        if matches!(self.next, Next::End) {
+            return;
+        }
+        self.next = match prefix_end(branch) {
+            Some(start) if self.range.contains(&start) => Next::From(start),
+            _ => Next::End,
+        };
+        self.steering.step_over(branch);
+    }
+
+    /// The next page, never empty; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Refusal::Compacted`](crate::kvstore::error::Refusal::Compacted) where the revision went away under the reading, a lost lock,
+    /// or whatever kept the answer away. Nothing is read behind an error.
+    pub async fn next(&mut self) -> Result<Option<Vec<KeyValue>>, Error> {
+        loop {
+            let page = match std::mem::replace(&mut self.next, Next::End) {
+                Next::End => return Ok(None),
+                Next::From(start) => self.window(start).read().await?,
+                Next::Coming(task) => match task.await {
+                    Ok(page) => page?,
+                    Err(error) => return Err(Error::Protocol { op: "list", what: error.to_string() }),
+                },
+                Next::Streaming(mut stream, start) => match stream.next().await {
+                    Chunk::Keys(kvs) => {
+                        self.count_down(kvs.len());
+                        let behind = kvs.last().map_or(start, |kv| successor(&kv.key));
+                        self.next = Next::Streaming(stream, behind);
+                        return Ok(Some(kvs));
+                    }
+                    Chunk::End => return Ok(None),
+                    Chunk::Failed(error) => return Err(error),
+                    Chunk::Broken => {
+                        self.streams = false;
+                        self.next = if self.range.contains(&start) && self.left != Some(0) {
+                            Next::From(start)
+                        } else {
+                            Next::End
+                        };
+                        continue;
+                    }
+                },
+            };
+            let kvs = self.take(page);
+            if !kvs.is_empty() {
+                self.prefetch().await;
+                return Ok(Some(kvs));
+            }
+        }
+    }
+
+    /// Learns from an answered window and decides where the next one starts.
+    fn take(&mut self, page: Page) -> Vec<KeyValue> {
+        if self.revision == 0 {
+            self.revision = page.revision;
+        }
+        if self.total.is_none() && page.end.is_none() {
+            self.total = Some(page.count);
+        }
+        self.steering.learn(&page);
+        self.count_down(page.kvs.len());
+        let behind = if page.more { page.kvs.last().map(|kv| successor(&kv.key)) } else { page.end };
+        self.next = match behind {
+            _ if self.left == Some(0) => Next::End,
+            Some(start) if self.range.contains(&start) => Next::From(start),
+            _ => Next::End,
+        };
+        page.kvs
+    }
+
+    fn count_down(&mut self, keys: usize) {
+        self.left = self.left.map(|left| left.saturating_sub(keys as u64));
+    }
+
+    /// Whether the rest is worth a stream, as far as is known.
+    fn is_much(&self) -> bool {
+        let lacking = self.store.inner.lacks_range_stream.load(Ordering::Relaxed);
+        let keys = self.total.unwrap_or(0).min(self.left.unwrap_or(u64::MAX));
+        self.streams && !lacking && self.options.guard.is_none() && keys >= STREAMED
+    }
+
+    async fn prefetch(&mut self) {
+        if let (true, Next::From(start)) = (self.ahead, &self.next) {
+            if self.is_much() {
+                let wanted = Wanted {
+                    range: KeyRange { start: start.clone(), end: self.range.end.clone() },
+                    revision: self.revision,
+                    keys_only: self.options.keys_only,
+                    limit: self.left.unwrap_or(0),
+                };
+                self.next = Next::Streaming(RangeStream::start(&self.store, wanted), start.clone());
+                tokio::task::yield_now().await;
+                return;
+            }
+            let window = self.window(start.clone());
+            self.next = Next::Coming(tokio::spawn(window.read()));
+            // Gives the task its first turn, so that the request is on the wire while this page is used.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn window(&self, start: Vec<u8>) -> Window {
+        let end = self.steering.end(&start).filter(|end| self.range.contains(end));
+        let limit = self.left.map_or(self.steering.limit(), |left| left.min(self.steering.limit()));
+        Window {
+            store: self.store.clone(),
+            range: self.range.clone(),
+            start,
+            end,
+            limit,
+            revision: self.revision,
+            keys_only: self.options.keys_only,
+            guard: self.options.guard.clone(),
+        }
+    }
+}
+
+impl Drop for RangeReader {
+    fn drop(&mut self) {
+        if let Next::Coming(task) = &self.next {
+            task.abort();
+        }
+    }
+}
+
+/// One window to be read.
+struct Window {
+    store: Store,
+    range: KeyRange,
+    start: Vec<u8>,
+    end: Option<Vec<u8>>,
+    limit: u64,
+    revision: Revision,
+    keys_only: bool,
+    guard: Option<LockGuard>,
+}
+
+impl Window {
+    async fn read(mut self) -> Result<Page, Error> {
+        loop {
+            match self.ask().await {
+                // A run of large values: half as many fit.
+                Err(error) if self.limit > 1 && error.is_refusal(Refusal::OversizedAnswer) => self.limit /= 2,
+                other => return other,
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Page, Error> {
+        let end = self.end.clone().or_else(|| self.range.end.clone());
+        let range = KeyRange { start: self.start.clone(), end };
+        let sent = Instant::now();
+        let (kvs, count, more, revision) = match &self.guard {
+            Some(guard) => self.ask_guarded(range, guard).await?,
+            None => self.ask_plainly(&range).await?,
+        };
+        Ok(Page {
+            start: self.start.clone(),
+            end: self.end.clone(),
+            kvs,
+            count,
+            more,
+            revision: if self.revision == 0 { revision } else { self.revision },
+            took: sent.elapsed(),
+        })
+    }
+
+    async fn ask_guarded(
+        &self,
+        range: KeyRange,
+        guard: &LockGuard,
+    ) -> Result<(Vec<KeyValue>, u64, bool, Revision), Error> {
+        let op = Op::Get {
+            over: Over::Range(range),
+            revision: self.revision,
+            keys_only: self.keys_only,
+            count_only: false,
+            limit: i64::try_from(self.limit).unwrap_or(i64::MAX),
+        };
+        let txn = Txn { then: vec![op], ..Txn::default() };
+        let mut answer = self.store.read_txn("list", txn, Some(guard), Bound::Alive).await?;
+        match answer.results.pop() {
+            Some(OpResult::Get { kvs, count, more }) => Ok((kvs, count, more, answer.revision)),
+            _ => Err(Error::Protocol { op: "list", what: "a read without its answer".to_owned() }),
+        }
+    }
+
+    async fn ask_plainly(&self, range: &KeyRange) -> Result<(Vec<KeyValue>, u64, bool, Revision), Error> {
+        let (start, end) = range.within(self.store.namespace()).to_wire();
+        let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
+        let mut options = GetOptions::new().with_range(end).with_revision(self.revision).with_limit(limit);
+        if self.keys_only {
+            options = options.with_keys_only();
+        }
+        let pinned = self.revision > 0;
+        if pinned {
+            // What a revision holds never changes, so any member may answer; one that lags is asked again elsewhere.
+            options = options.with_serializable();
+        }
+        let request = Request { pinned, bound: Bound::Alive, ..Request::read("list", &start) };
+        let answer = self
+            .store
+            .call(request, |client| {
+                let (start, options) = (start.clone(), options.clone());
+                let mut kv = if limit == 1 { Store::kv_for_one(&client) } else { Store::kv(&client) };
+                async move { kv.get(start, Some(options)).await }
+            })
+            .await?;
+        let mut response = answer.value;
+        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let (count, more) = (u64::try_from(response.count()).unwrap_or(0), response.more());
+        let kvs = response.take_kvs().into_iter().map(|kv| self.store.take(kv)).collect();
+        Ok((kvs, count, more, revision))
+    }
+}

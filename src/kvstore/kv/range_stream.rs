@@ -1,0 +1,127 @@
+//! etcd 3.7's RangeStream: a whole range as one answer in chunks, without counting what lies behind each.
+//!
+//! It takes the place of the windows where there is much to read. Whatever goes wrong with it, the windows go on behind
+//! the last key that came; their retries and messages are those of every reading.
+
+use etcd_client::{GetOptions, GetStreamResponse};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::request::{Header, Request};
+use crate::kvstore::store::Store;
+use crate::kvstore::types::{KeyValue, Revision};
+
+impl Header for GetStreamResponse {
+    /// Told with the last chunk only.
+    fn revision(&self) -> Revision {
+        0
+    }
+}
+
+/// What is read.
+pub(crate) struct Wanted {
+    pub(crate) range: KeyRange,
+    /// A revision that is known to exist.
+    pub(crate) revision: Revision,
+    pub(crate) keys_only: bool,
+    /// At most so many keys; 0 for all.
+    pub(crate) limit: u64,
+}
+
+/// What comes.
+pub(crate) enum Chunk {
+    /// The next keys, at least one.
+    Keys(Vec<KeyValue>),
+    /// There are no more.
+    End,
+    /// The server has no such call, or the stream broke.
+    Broken,
+    /// The command's end.
+    Failed(Error),
+}
+
+/// A range on its way. While one chunk is used, the next one is received.
+pub(crate) struct RangeStream {
+    chunks: mpsc::Receiver<Chunk>,
+    task: JoinHandle<()>,
+}
+
+impl RangeStream {
+    /// Asks for the range.
+    pub(crate) fn start(store: &Store, wanted: Wanted) -> Self {
+        let (sender, chunks) = mpsc::channel(1);
+        let store = store.clone();
+        let task = tokio::spawn(async move {
+            let last = store.receive(wanted, &sender).await.unwrap_or_else(|error| match error {
+                Error::Interrupted { .. } | Error::Deadline { .. } => Chunk::Failed(error),
+                _ => Chunk::Broken,
+            });
+            // Nobody listens any more where the reader was dropped.
+            let _ = sender.send(last).await;
+        });
+        Self { chunks, task }
+    }
+
+    /// The next chunk.
+    pub(crate) async fn next(&mut self) -> Chunk {
+        self.chunks.recv().await.unwrap_or(Chunk::Broken)
+    }
+}
+
+impl Drop for RangeStream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Store {
+    /// Receives the chunks up to the end; how it ended.
+    async fn receive(&self, wanted: Wanted, sender: &mpsc::Sender<Chunk>) -> Result<Chunk, Error> {
+        let (start, end) = wanted.range.within(self.namespace()).to_wire();
+        let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
+        let mut options = GetOptions::new().with_range(end).with_revision(wanted.revision).with_limit(limit);
+        // What a revision holds never changes, so any member may answer.
+        options = options.with_serializable();
+        if wanted.keys_only {
+            options = options.with_keys_only();
+        }
+        let opened = self
+            .call(Request { pinned: true, ..Request::read("list", &start) }, |client| {
+                let (start, options) = (start.clone(), options.clone());
+                async move { Self::kv(&client).get_stream(start, Some(options)).await }
+            })
+            .await;
+        let mut stream = match opened {
+            Ok(answer) => answer.value,
+            Err(error) => {
+                if error.is_refusal(Refusal::Unsupported) {
+                    self.inner.lacks_range_stream.store(true, std::sync::atomic::Ordering::Relaxed);
+                }
+                return Err(error);
+            }
+        };
+        loop {
+            let next = timeout(self.options().op_timeout, stream.message());
+            let mut answer = tokio::select! {
+                biased;
+                error = self.ended("list") => return Err(error),
+                answer = next => match answer {
+                    Ok(Ok(Some(answer))) => answer,
+                    // The last chunk has a header: without one the rest is missing.
+                    _ => return Ok(Chunk::Broken),
+                },
+            };
+            let whole = answer.header().is_some();
+            let kvs: Vec<KeyValue> = answer.take_kvs().into_iter().map(|kv| self.take(kv)).collect();
+            if !kvs.is_empty() && sender.send(Chunk::Keys(kvs)).await.is_err() {
+                return Ok(Chunk::Broken);
+            }
+            if whole {
+                return Ok(Chunk::End);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Doing transactions, guarded by a lock where asked for, and taking their answers apart.
+
+use etcd_client::TxnOp;
+use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
+
+use crate::kvstore::error::Error;
+use crate::kvstore::kv::txn::{Again, LockGuard, Op, OpResult, Over, Txn, TxnResult};
+use crate::kvstore::request::{Effect, Request, unknown};
+use crate::kvstore::store::Store;
+use crate::kvstore::timeout::Bound;
+use crate::kvstore::types::{KeyValue, LeaseId};
+
+impl Store {
+    /// Does a transaction. `op` names it in messages and for `-vv`.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] where it may have been done, [`Error::LockLost`] where the guard did not hold, and whatever
+    /// etcd refuses.
+    pub async fn txn(
+        &self,
+        op: &'static str,
+        txn: &Txn,
+        guard: Option<&LockGuard>,
+        again: Again,
+    ) -> Result<TxnResult, Error> {
+        match again {
+            Again::Never => self.send_txn(op, txn, guard, Effect::Blind, Bound::Operation).await,
+            Again::Harmless => self.send_txn(op, txn, guard, Effect::Guarded, Bound::Operation).await,
+            Again::NeverWithin(limit) => self.send_txn(op, txn, guard, Effect::Blind, Bound::Own(limit)).await,
+        }
+    }
+
+    pub(crate) async fn send_txn(
+        &self,
+        op: &'static str,
+        txn: &Txn,
+        guard: Option<&LockGuard>,
+        effect: Effect,
+        bound: Bound,
+    ) -> Result<TxnResult, Error> {
+        if let (None, [], [Op::Delete { over, prev }]) = (guard, txn.compares.as_slice(), txn.then.as_slice()) {
+            return self.send_delete(op, over, *prev, effect, bound).await;
+        }
+        let wire = match guard {
+            None => txn.to_wire(self.namespace()),
+            Some(lock) => {
+                let held = etcd_client::Compare::create_revision(
+                    lock.key.clone(),
+                    etcd_client::CompareOp::Equal,
+                    lock.revision,
+                );
+                etcd_client::Txn::new().when([held]).and_then([TxnOp::txn(txn.to_wire(self.namespace()))])
+            }
+        };
+        let mut words = txn.guard_words();
+        if let Some(lock) = guard {
+            words = format!("lock@{} {words}", lock.revision);
+        }
+        let key = self.absolute(txn.first_key());
+        let request = Request { op, key: &key, guard: words.trim_end(), effect, leader: true, bound, pinned: false };
+        let answer = self
+            .call(request, |client| {
+                let wire = wire.clone();
+                async move { Self::kv(&client).txn(wire).await }
+            })
+            .await?;
+        let revision = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let mut response = answer.value.0;
+        if let Some(lock) = guard {
+            if !response.succeeded {
+                let lost = Error::LockLost {
+                    key: String::from_utf8_lossy(&lock.key).escape_debug().to_string(),
+                    revision: lock.revision,
+                };
+                return Err(if answer.uncertain { unknown(op, lost) } else { lost });
+            }
+            response = match response.responses.pop().and_then(|inner| inner.response) {
+                Some(PbTxnOpResponse::ResponseTxn(inner)) => inner,
+                _ => return Err(Error::Protocol { op, what: "the guarded transaction has no answer".to_owned() }),
+            };
+        }
+        let (succeeded, results) = self.take_txn(op, response)?;
+        Ok(TxnResult { succeeded, revision, results, uncertain: answer.uncertain })
+    }
+
+    /// A deletion that nothing is compared with needs no transaction. A full store takes it in any version, while
+    /// etcd 3.5.1, for one, refuses every transaction once the database file is as large as the quota.
+    async fn send_delete(
+        &self,
+        op: &'static str,
+        over: &Over,
+        prev: bool,
+        effect: Effect,
+        bound: Bound,
+    ) -> Result<TxnResult, Error> {
+        let (key, options) = over.deletion(self.namespace(), prev);
+        let request = Request { op, key: &key, guard: "", effect, leader: true, bound, pinned: false };
+        let answer = self
+            .call(request, |client| {
+                let (key, options) = (key.clone(), options.clone());
+                async move { Self::kv(&client).delete(key, Some(options)).await }
+            })
+            .await?;
+        let mut response = answer.value;
+        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let deleted = u64::try_from(response.deleted()).unwrap_or(0);
+        let prev = response.take_prev_kvs().into_iter().map(|kv| self.take(kv)).collect();
+        let results = vec![OpResult::Delete { deleted, prev }];
+        Ok(TxnResult { succeeded: true, revision, results, uncertain: answer.uncertain })
+    }
+
+    fn take_txn(&self, op: &'static str, response: PbTxnResponse) -> Result<(bool, Vec<OpResult>), Error> {
+        let results = response.responses.into_iter().map(|one| self.take_op(op, one)).collect::<Result<_, _>>()?;
+        Ok((response.succeeded, results))
+    }
+
+    fn take_op(&self, op: &'static str, response: PbResponseOp) -> Result<OpResult, Error> {
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        Ok(match response.response {
+            Some(PbTxnOpResponse::ResponsePut(put)) => OpResult::Put { prev: put.prev_kv.map(|kv| self.take_wire(kv)) },
+            Some(PbTxnOpResponse::ResponseRange(range)) => OpResult::Get {
+                count: count(range.count),
+                more: range.more,
+                kvs: range.kvs.into_iter().map(|kv| self.take_wire(kv)).collect(),
+            },
+            Some(PbTxnOpResponse::ResponseDeleteRange(delete)) => OpResult::Delete {
+                deleted: count(delete.deleted),
+                prev: delete.prev_kvs.into_iter().map(|kv| self.take_wire(kv)).collect(),
+            },
+            Some(PbTxnOpResponse::ResponseTxn(txn)) => {
+                let (succeeded, results) = self.take_txn(op, txn)?;
+                OpResult::Txn { succeeded, results }
+            }
+            None => return Err(Error::Protocol { op, what: "an operation has no answer".to_owned() }),
+        })
+    }
+
+    /// The wire's record as ours, without the namespace.
+    pub(crate) fn take_wire(&self, kv: etcd_client::proto::PbKeyValue) -> KeyValue {
+        KeyValue {
+            key: self.relative(kv.key),
+            value: kv.value,
+            create_revision: kv.create_revision,
+            mod_revision: kv.mod_revision,
+            version: kv.version,
+            lease: LeaseId::from_wire(kv.lease),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Leases: granting, revoking, and what is left of one.
+
+pub(crate) mod keepalive;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
+
+use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::request::{Effect, Request};
+use crate::kvstore::store::Store;
+use crate::kvstore::types::LeaseId;
+
+/// How long the revoking of a lease may take that was perhaps granted unheard.
+const GIVE_BACK: Duration = Duration::from_millis(500);
+
+/// A lease as etcd granted it, or what is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Its ID.
+    pub id: LeaseId,
+    /// The TTL the server granted, in seconds; it may be more than was asked for.
+    pub ttl: i64,
+    /// The seconds left.
+    pub left: i64,
+}
+
+impl Store {
+    /// Grants a lease of at least `ttl` seconds. The ID is chosen here, so that a grant whose answer was lost can be
+    /// asked for again without leaving a second lease behind, and revoked where its answer never came.
+    ///
+    /// # Errors
+    /// A TTL out of range, no space left, or whatever kept the answer away.
+    pub async fn grant(&self, ttl: i64) -> Result<Grant, Error> {
+        self.grant_as(LeaseId::random(), ttl).await
+    }
+
+    /// Grants a lease with an ID of the caller's choice.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseExists`] where the ID is taken, and as [`Store::grant`].
+    pub async fn grant_with_id(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
+        // A lease with this ID may be somebody else's: what happened to a lost grant cannot be told, nor taken back.
+        let request = Request { effect: Effect::Blind, ..Request::read("lease grant", &[]) };
+        let answer = self
+            .call(request, |client| async move {
+                client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
+            })
+            .await?;
+        Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() })
+    }
+
+    /// Grants a lease with an ID that nobody else has.
+    pub(crate) async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
+        let request = Request { effect: Effect::Guarded, ..Request::read("lease grant", &[]) };
+        let result = self
+            .call(request, |client| async move {
+                client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
+            })
+            .await;
+        match result {
+            Ok(answer) => Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() }),
+            // The first sending was done after all: the random ID is nobody else's.
+            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseExists) => {
+                let granted = self.time_to_live(id).await?;
+                granted.ok_or(Error::Protocol { op: "lease grant", what: "the lease is gone already".to_owned() })
+            }
+            // It may be there, and nobody else will ever know its ID.
+            Err(error @ (Error::Unknown { .. } | Error::Interrupted { unknown: true, .. })) => {
+                let _ = self.for_cleanup(GIVE_BACK).revoke(id).await;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Revokes a lease; its keys go with it. `false` where there was none.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn revoke(&self, id: LeaseId) -> Result<bool, Error> {
+        let request = Request { effect: Effect::Guarded, ..Request::read("lease revoke", &[]) };
+        let result = self.call(request, |client| async move { client.lease_client().revoke(id.0).await }).await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_refusal(Refusal::LeaseNotFound) => Ok(false),
+            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseNotFound) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is left of a lease; `None` where there is none.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn time_to_live(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
+        Ok(self.ask_lease(id, false).await?.map(|(grant, _)| grant))
+    }
+
+    /// What is left of a lease, and the keys on it, in key order; `None` where there is none. Keys outside the
+    /// namespace are absolute.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn lease_with_keys(&self, id: LeaseId) -> Result<Option<(Grant, Vec<Vec<u8>>)>, Error> {
+        self.ask_lease(id, true).await
+    }
+
+    async fn ask_lease(&self, id: LeaseId, keys: bool) -> Result<Option<(Grant, Vec<Vec<u8>>)>, Error> {
+        let answer = self
+            .call(Request::read("lease ttl", &[]), |client| async move {
+                let options = LeaseTimeToLiveOptions::new();
+                let options = if keys { options.with_keys() } else { options };
+                client.lease_client().time_to_live(id.0, Some(options)).await
+            })
+            .await?
+            .value;
+        let (left, ttl) = (answer.ttl(), answer.granted_ttl());
+        let mut keys: Vec<Vec<u8>> = answer.keys().iter().map(|key| self.relative(key.clone())).collect();
+        keys.sort();
+        Ok((left >= 0).then_some((Grant { id, ttl, left }, keys)))
+    }
+
+    /// All leases there are, in the order of their IDs.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn leases(&self) -> Result<Vec<LeaseId>, Error> {
+        let answer = self
+            .call(Request::read("lease list", &[]), |client| async move { client.lease_client().leases().await })
+            .await?
+            .value;
+        let mut ids: Vec<LeaseId> = answer.leases().iter().map(|lease| LeaseId(lease.id())).collect();
+        ids.sort_by_key(|id| id.0.cast_unsigned());
+        Ok(ids)
+    }
+
+    /// Renews a lease once, to its full TTL; `None` where there is none.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn renew(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
+        match self.renew_within(id, self.options().op_timeout).await {
+            Ok(_) => self.time_to_live(id).await,
+            Err(error) if error.is_refusal(Refusal::LeaseNotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl LeaseId {
+    /// 63 random bits, never 0. The hasher's keys come from the operating system.
+    pub(crate) fn random() -> Self {
+        let bits = RandomState::new().build_hasher().finish();
+        Self(i64::try_from(bits >> 1).unwrap_or(1).max(1))
+    }
+}

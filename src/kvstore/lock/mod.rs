@@ -1,0 +1,405 @@
+//! etcd's own mutex: taking a place in the queue, waiting for one's turn, proving that one still holds it.
+//!
+//! Wire format: `client/v3/concurrency/mutex.go` of etcd, which `etcdctl lock`, the server's Lock service and Cilium's
+//! `LockPath` share. A contender's key is `<name>/<its lease's ID in lower-case hex>`, bound to the lease, with an empty
+//! value; who has the oldest create revision below `<name>/` holds the lock. A shared contender has the value `shared`
+//! and waits only for older keys without it; anybody else's exclusive waiter waits for it as for every older key.
+
+pub(crate) mod queue;
+
+use std::time::Duration;
+
+use etcd_client::proto::{PbKeyValue, PbTxnOpResponse};
+use etcd_client::{
+    Compare, CompareOp, EventType, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, WatchFilterType,
+    WatchOptions,
+};
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+
+use crate::kvstore::error::classify;
+use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::key_range::prefix_end;
+use crate::kvstore::kv::txn::LockGuard;
+use crate::kvstore::lease::keepalive::Kept;
+use crate::kvstore::request::{Effect, Request};
+use crate::kvstore::store::Store;
+use crate::kvstore::types::{KeyValue, LeaseId, Revision};
+
+/// The value of a shared contender's key.
+pub const SHARED: &[u8] = b"shared";
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long before the place in the queue the lease is asked for that it is on.
+const HEAD_START: Duration = Duration::from_micros(200);
+/// How often a watch that was too late to be told at once is followed by another one. Where others write all the time,
+/// every one is too late, and is told within 100 ms.
+const PROMPT_TRIES: u32 = 3;
+
+/// A place in a lock's queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key, absolute, and its create revision: the lock's token once it is held.
+    pub guard: LockGuard,
+    /// What the keys of all contenders begin with, absolute: the lock's name and a slash.
+    prefix: Vec<u8>,
+    /// Whether it only waits for contenders that do not share.
+    shared: bool,
+    /// Whether the very first look showed that nobody is before it.
+    pub first: bool,
+}
+
+/// Whom a contender waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// The newest key it must wait for, absolute.
+    pub key: Vec<u8>,
+    /// That key's create revision.
+    pub revision: Revision,
+    /// That key's lease; without one nobody will take the key away by itself.
+    pub lease: Option<LeaseId>,
+    /// The revision at which this was seen.
+    known: Revision,
+}
+
+enum Place {
+    Held,
+    Gone,
+    Behind(Blocker),
+}
+
+/// The name of the lock whose contender's key this is; `None` for a key that is no contender's: its last part must be
+/// its own lease's ID.
+pub fn lock_key_of(kv: &KeyValue) -> Option<&[u8]> {
+    let at = kv.key.iter().rposition(|byte| *byte == b'/')?;
+    (kv.key[at + 1..] == *kv.lease?.to_string().as_bytes()).then_some(&kv.key[..at])
+}
+
+impl Store {
+    /// Grants a lease of at least `ttl` seconds, keeps it alive, and takes a place in the queue for the lock `name`
+    /// (without the namespace) with a key on it; both are asked for at once. Where only the place could not be had,
+    /// the lease is there all the same.
+    ///
+    /// # Errors
+    /// As [`Store::keep`]; inside, as [`Store::enqueue`].
+    pub async fn contend(&self, name: &[u8], shared: bool, ttl: i64) -> Result<(Kept, Result<Entry, Error>), Error> {
+        let id = LeaseId::random();
+        let place = async {
+            // Of what comes at once etcd takes the last first; the timer is too coarse for so short a time.
+            self.reach("lock").await.ok()?;
+            spawn_blocking(|| std::thread::sleep(HEAD_START)).await.ok()?;
+            Some(self.enqueue(name, id, shared).await)
+        };
+        let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), place);
+        let kept = kept?;
+        let entry = match entry {
+            Some(Err(error)) if is_early(&error) => self.enqueue(name, id, shared).await,
+            Some(entry) => entry,
+            None => self.enqueue(name, id, shared).await,
+        };
+        Ok((kept, entry))
+    }
+
+    /// Takes a place in the queue for the lock `name` (without the namespace), with a key on `lease`.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away; the key may be there all the same, and goes with its lease.
+    pub async fn enqueue(&self, name: &[u8], lease: LeaseId, shared: bool) -> Result<Entry, Error> {
+        let prefix = [&self.absolute(name), b"/".as_slice()].concat();
+        let key = [prefix.as_slice(), lease.to_string().as_bytes()].concat();
+        let value = if shared { SHARED.to_vec() } else { Vec::new() };
+        let oldest = GetOptions::new()
+            .with_range(range_end(&prefix))
+            .with_sort(SortTarget::Create, SortOrder::Ascend)
+            .with_limit(1);
+        let oldest = TxnOp::get(prefix.clone(), Some(oldest));
+        let txn = Txn::new()
+            .when([Compare::create_revision(key.clone(), CompareOp::Equal, 0)])
+            .and_then([TxnOp::put(key.clone(), value, Some(PutOptions::new().with_lease(lease.0))), oldest.clone()])
+            .or_else([TxnOp::get(key.clone(), None), oldest]);
+        // A second sending finds the key that the first one made: nobody else has this lease.
+        let (succeeded, revision, mut results) = self.lock_txn("lock", &key, "create=0", Effect::Guarded, txn).await?;
+        let oldest = results.pop().and_then(|mut kvs| kvs.pop());
+        let own = if succeeded { Some(revision) } else { results.pop().and_then(|kvs| kvs.first().map(created)) };
+        let Some(own) = own else {
+            return Err(Error::Protocol { op: "lock", what: "the key is neither there nor missing".to_owned() });
+        };
+        let first = oldest.is_none_or(|kv| created(&kv) == own);
+        Ok(Entry { guard: LockGuard { key, revision: own }, prefix, shared, first })
+    }
+
+    /// Waits until it is this contender's turn. `true` once it holds the lock, `false` where its key is gone. Goes on
+    /// through everything that passes; calls `behind` with each contender it waits for, and with what keeps it from
+    /// looking. Ends only when dropped where etcd does not come back.
+    ///
+    /// # Errors
+    /// What etcd refuses, and the command's own end.
+    pub async fn wait_turn(&self, entry: &Entry, mut behind: impl FnMut(&Blocker)) -> Result<bool, Error> {
+        let mut pause = FIRST_PAUSE;
+        let mut gone = None;
+        loop {
+            let blocker = match self.place(entry, gone).await {
+                Ok(Place::Held) => return Ok(true),
+                Ok(Place::Gone) => return Ok(false),
+                Ok(Place::Behind(blocker)) => blocker,
+                Err(error) if passes(&error) => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            pause = FIRST_PAUSE;
+            behind(&blocker);
+            gone = Some(self.key_gone(&blocker.key, blocker.revision, blocker.known).await?);
+        }
+    }
+
+    /// Whom this contender waits for, if anybody.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn blocker(&self, entry: &Entry) -> Result<Option<Blocker>, Error> {
+        match self.place(entry, None).await? {
+            Place::Behind(blocker) => Ok(Some(blocker)),
+            Place::Held | Place::Gone => Ok(None),
+        }
+    }
+
+    /// Where this contender stands. Who saw a contender's end at revision `gone` may be told by the member alone that
+    /// told that: what was so at that revision or later is all that anybody can know, and needs no leader's word.
+    async fn place(&self, entry: &Entry, gone: Option<Revision>) -> Result<Place, Error> {
+        if let Some(gone) = gone {
+            let (place, known) = self.look(entry, true).await?;
+            if known >= gone {
+                return Ok(place);
+            }
+            // Another member, and it lags.
+        }
+        Ok(self.look(entry, false).await?.0)
+    }
+
+    async fn look(&self, entry: &Entry, serializable: bool) -> Result<(Place, Revision), Error> {
+        let guard = &entry.guard;
+        let options = || if serializable { GetOptions::new().with_serializable() } else { GetOptions::new() };
+        let older = options()
+            .with_range(range_end(&entry.prefix))
+            .with_max_create_revision(guard.revision - 1)
+            .with_sort(SortTarget::Create, SortOrder::Descend);
+        // A contender that shares has to tell the older ones apart; there are few.
+        let older = if entry.shared { older } else { older.with_limit(1) };
+        let own = TxnOp::get(guard.key.clone(), Some(options().with_keys_only()));
+        let txn = Txn::new().and_then([own, TxnOp::get(entry.prefix.clone(), Some(older))]);
+        let (_, known, mut results) = self.lock_txn("lock place", &guard.key, "", Effect::Read, txn).await?;
+        let older = results.pop().unwrap_or_default();
+        let own = results.pop().unwrap_or_default();
+        if own.first().map(created) != Some(guard.revision) {
+            return Ok((Place::Gone, known));
+        }
+        let blocks = |kv: &PbKeyValue| !(entry.shared && kv.value == SHARED);
+        let place = older.into_iter().find(blocks).map_or(Place::Held, |kv| {
+            let (revision, lease) = (kv.create_revision, LeaseId::from_wire(kv.lease));
+            Place::Behind(Blocker { key: kv.key, revision, lease, known })
+        });
+        Ok((place, known))
+    }
+
+    /// Who would be waited for by a new contender for the lock `name`: its key, absolute.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn lock_holder(&self, name: &[u8], shared: bool) -> Result<Option<Vec<u8>>, Error> {
+        let prefix = [&self.absolute(name), b"/".as_slice()].concat();
+        let all = GetOptions::new().with_range(range_end(&prefix)).with_sort(SortTarget::Create, SortOrder::Ascend);
+        let all = if shared { all } else { all.with_limit(1) };
+        let txn = Txn::new().and_then([TxnOp::get(prefix.clone(), Some(all))]);
+        let (_, _, mut results) = self.lock_txn("lock place", &prefix, "", Effect::Read, txn).await?;
+        let found = results.pop().unwrap_or_default().into_iter().find(|kv| !(shared && kv.value == SHARED));
+        Ok(found.map(|kv| kv.key))
+    }
+
+    /// Whether the key still has this create revision, so that its lease was held without a gap until now. Changes
+    /// nothing and may therefore be asked until it is answered, which a deletion could not: once its answer is lost,
+    /// nobody can tell whose deletion it was.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub async fn still_held(&self, guard: &LockGuard) -> Result<bool, Error> {
+        let held = Compare::create_revision(guard.key.clone(), CompareOp::Equal, guard.revision);
+        let words = format!("create={}", guard.revision);
+        let txn = Txn::new().when([held]);
+        Ok(self.lock_txn("unlock proof", &guard.key, &words, Effect::Read, txn).await?.0)
+    }
+
+    /// Waits until the absolute key with this create revision is gone, knowing that it was there at revision `known`.
+    /// Goes on through everything that passes. Gives a revision at which it was gone.
+    ///
+    /// # Errors
+    /// What etcd refuses, and the command's own end.
+    pub async fn key_gone(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<Revision, Error> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.watch_deletion(key, created, &mut known).await {
+                Ok(Some(gone)) => return Ok(gone),
+                // Where watching is not allowed, looking now and then has to do.
+                Ok(None) => {}
+                Err(error) if passes(&error) => {}
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = self.session.cancel.cancelled() => {
+                    return Err(Error::Interrupted { op: "lock watch", unknown: false });
+                }
+                () = sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            match self.is_there(key, created).await {
+                Ok((false, revision)) => return Ok(revision),
+                Ok((true, revision)) => known = revision,
+                Err(error) if passes(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn is_there(&self, key: &[u8], created_in: Revision) -> Result<(bool, Revision), Error> {
+        let txn = Txn::new().and_then([TxnOp::get(key.to_vec(), Some(GetOptions::new().with_keys_only()))]);
+        let (_, revision, results) = self.lock_txn("lock look", key, "", Effect::Read, txn).await?;
+        let found = results.first().and_then(|kvs| kvs.first()).map(created);
+        Ok((found == Some(created_in), revision))
+    }
+
+    /// Watches the key for its deletion from `known` on. Gives a revision at which it was gone, `None` where the stream
+    /// ended.
+    async fn watch_deletion(
+        &self,
+        key: &[u8],
+        created: Revision,
+        known: &mut Revision,
+    ) -> Result<Option<Revision>, Error> {
+        let op = "lock watch";
+        let mark = self.inner.sticky.mark();
+        let told = |error| classify(op, &self.inner.sticky.current(), error).0;
+        // From a revision that is still to come: the server then sends at once, without going through its history.
+        let from = |known: Revision| {
+            WatchOptions::new().with_start_revision(known + 1).with_filters(vec![WatchFilterType::NoPut])
+        };
+        let mut tries = PROMPT_TRIES;
+        let limit = self.inner.options.op_timeout;
+        let open = async {
+            let client = self.client(true).await?;
+            client.watch_client().watch(key.to_vec(), Some(from(*known))).await
+        };
+        let mut stream = match timeout(limit, open).await {
+            Ok(opened) => opened.map_err(told)?,
+            Err(_) => {
+                let endpoint = self.inner.sticky.current();
+                self.inner.sticky.leave(mark);
+                return Err(Error::Timeout { op, endpoint, after: limit });
+            }
+        };
+        while let Some(message) = stream.message().await.map_err(told)? {
+            if message.canceled() {
+                return Ok(None);
+            }
+            let deleted = |event: &etcd_client::Event| {
+                let at = event.kv().map(etcd_client::KeyValue::mod_revision);
+                at.filter(|at| event.event_type() == EventType::Delete && at > known)
+            };
+            if let Some(gone) = message.events().iter().find_map(deleted) {
+                return Ok(Some(gone));
+            }
+            let newer = message.header().is_some_and(|header| header.revision() > *known);
+            if message.created() && newer {
+                // Something happened before the watch was there: the server would tell, but late.
+                let (there, revision) = self.is_there(key, created).await?;
+                if !there {
+                    return Ok(Some(revision));
+                }
+                *known = revision;
+                if tries > 0 {
+                    tries -= 1;
+                    stream.watch(key.to_vec(), Some(from(revision))).await.map_err(told)?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends a transaction over absolute keys. Gives whether its conditions held, its revision, and the records of each
+    /// operation; none for a write.
+    async fn lock_txn(
+        &self,
+        op: &'static str,
+        key: &[u8],
+        guard: &str,
+        effect: Effect,
+        txn: Txn,
+    ) -> Result<(bool, Revision, Vec<Vec<PbKeyValue>>), Error> {
+        let request = Request { guard, effect, ..Request::read(op, key) };
+        let answer = self
+            .call(request, |client| {
+                let txn = txn.clone();
+                async move { Self::kv(&client).txn(txn).await }
+            })
+            .await?;
+        let revision = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let response = answer.value.0;
+        let records = response.responses.into_iter().map(|one| match one.response {
+            Some(PbTxnOpResponse::ResponseRange(range)) => range.kvs,
+            _ => Vec::new(),
+        });
+        Ok((response.succeeded, revision, records.collect()))
+    }
+}
+
+fn created(kv: &PbKeyValue) -> Revision {
+    kv.create_revision
+}
+
+/// A lock's prefix ends in a slash, so that there is an end.
+fn range_end(prefix: &[u8]) -> Vec<u8> {
+    prefix_end(prefix).unwrap_or_else(|| vec![0])
+}
+
+/// Whether it was too early for a key on the lease.
+fn is_early(error: &Error) -> bool {
+    match error {
+        Error::Unknown { cause, .. } => is_early(cause),
+        error => error.is_refusal(Refusal::LeaseNotFound),
+    }
+}
+
+/// Whether another try may do better once etcd is well again.
+fn passes(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::Timeout { .. }
+            | Error::Broken { .. }
+            | Error::Unavailable { .. }
+            | Error::Unknown { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contender_s_key_ends_in_its_own_lease() {
+        let kv = |key: &str, lease: i64| KeyValue {
+            key: key.into(),
+            lease: LeaseId::from_wire(lease),
+            ..KeyValue::default()
+        };
+        assert_eq!(lock_key_of(&kv("/a/b/1f", 0x1f)), Some(b"/a/b".as_slice()));
+        assert_eq!(lock_key_of(&kv("/a/1f", 0x2f)), None);
+        assert_eq!(lock_key_of(&kv("/a/1F", 0x1f)), None);
+        assert_eq!(lock_key_of(&kv("/a/01f", 0x1f)), None);
+        assert_eq!(lock_key_of(&kv("/a/0", 0)), None);
+        assert_eq!(lock_key_of(&kv("1f", 0x1f)), None);
+    }
+}

@@ -1,0 +1,359 @@
+//! One request to etcd: bounded in time, ended by the user at once, repeated only where the evidence allows it.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use etcd_client::Client;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tonic::Code;
+
+use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::error::{Fate, classify};
+use crate::kvstore::store::Store;
+use crate::kvstore::timeout::{Bound, while_alive};
+use crate::kvstore::types::Revision;
+use crate::transport::{Notice, Trace};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a second sending of the same request could do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing: it only reads.
+    Read,
+    /// Nothing more than the first: what it rests on is gone once it was done, or doing it twice is doing it once.
+    Guarded,
+    /// A second effect: it is never sent twice.
+    Blind,
+}
+
+/// A request's name and nature, for retries, messages and `-vv`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) op: &'static str,
+    /// The first key it names, absolute.
+    pub(crate) key: &'a [u8],
+    /// Its conditions in words.
+    pub(crate) guard: &'a str,
+    pub(crate) effect: Effect,
+    /// Whether it needs a leader.
+    pub(crate) leader: bool,
+    pub(crate) bound: Bound,
+    /// Whether it reads at a revision that is known to exist, so that "future revision" means a member that lags.
+    pub(crate) pinned: bool,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn read(op: &'static str, key: &'a [u8]) -> Self {
+        Self { op, key, guard: "", effect: Effect::Read, leader: true, bound: Bound::Operation, pinned: false }
+    }
+}
+
+/// An answer, and whether an earlier sending of the same request may have been done as well.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    pub(crate) value: T,
+    pub(crate) uncertain: bool,
+}
+
+/// Answers that carry the store's revision.
+pub(crate) trait Header {
+    fn revision(&self) -> Revision;
+}
+
+macro_rules! header {
+    ($($answer:ident),*) => {$(
+        impl Header for etcd_client::$answer {
+            fn revision(&self) -> Revision {
+                self.header().map_or(0, etcd_client::ResponseHeader::revision)
+            }
+        }
+    )*};
+}
+header!(
+    GetResponse,
+    PutResponse,
+    DeleteResponse,
+    TxnResponse,
+    LeaseGrantResponse,
+    LeaseRevokeResponse,
+    LeaseTimeToLiveResponse,
+    LeaseLeasesResponse,
+    StatusResponse,
+    MemberListResponse,
+    AlarmResponse,
+    CompactionResponse,
+    DefragmentResponse,
+    MoveLeaderResponse
+);
+
+impl Store {
+    /// Sends a request until it is answered, refused, or may not be sent again.
+    pub(crate) async fn call<T, F>(
+        &self,
+        request: Request<'_>,
+        mut send: impl FnMut(Client) -> F,
+    ) -> Result<Answer<T>, Error>
+    where
+        T: Header,
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let started = Instant::now();
+        let mut waits = false;
+        let mut pause = FIRST_PAUSE;
+        let mut uncertain = false;
+        loop {
+            self.turn(request.op).await.map_err(|error| self.last_word(request, error, uncertain))?;
+            let mark = self.inner.sticky.mark();
+            let sent = Instant::now();
+            let result = self.attempt(request, &mut send).await;
+            self.trace(request, sent, &result);
+            let (error, fate) = match result {
+                Ok(value) => {
+                    self.inner.served.store(true, Ordering::Relaxed);
+                    return Ok(Answer { value, uncertain });
+                }
+                Err(failure) => failure,
+            };
+            let lags = request.pinned && error.is_refusal(Refusal::FutureRevision);
+            match fate {
+                Fate::Final if lags => {}
+                Fate::Final if request.effect != Effect::Read && error.is_refusal(Refusal::OversizedAnswer) => {
+                    return Err(unknown(request.op, error));
+                }
+                Fate::Final => return Err(self.last_word(request, error, uncertain)),
+                Fate::Unknown if request.effect == Effect::Blind => return Err(unknown(request.op, error)),
+                Fate::Unknown => uncertain |= request.effect == Effect::Guarded,
+                Fate::NotDone => {}
+            }
+            let wait = match &error {
+                Error::Unreachable { .. } => match self.connect_pause(started) {
+                    Some(wait) => {
+                        if !std::mem::replace(&mut waits, true) {
+                            let text = format!("no etcd endpoint answers yet; trying again every {wait:?}");
+                            self.session.observer.notice(Notice::Warning, &text);
+                        }
+                        wait
+                    }
+                    // Endpoints that served this command before may be restarting. Who asks for a member's state wants
+                    // to know that at once.
+                    None if request.leader
+                        && self.inner.served.load(Ordering::Relaxed)
+                        && started.elapsed() < self.inner.patience =>
+                    {
+                        pause
+                    }
+                    None => return Err(self.last_word(request, error, uncertain)),
+                },
+                _ if started.elapsed() >= self.inner.patience => return Err(self.last_word(request, error, uncertain)),
+                _ => pause,
+            };
+            self.inner.sticky.leave(mark);
+            self.session.observer.notice(Notice::Detail, &format!("{}: {error}; trying again", request.op));
+            let paused = self.pause(request.op, wait, error).await;
+            paused.map_err(|error| self.last_word(request, error, uncertain))?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn attempt<T, F>(&self, request: Request<'_>, send: &mut impl FnMut(Client) -> F) -> Result<T, (Error, Fate)>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let op = request.op;
+        let session = &self.session;
+        let told = |error| classify(op, &self.inner.sticky.current(), error);
+        let deadline = session.deadline.unwrap_or_else(far);
+        // Reaching an endpoint has a bound of its own, so that a slow dial never looks like a write without an answer.
+        let ready = async {
+            let proof = request.effect != Effect::Read;
+            self.inner.sticky.ready(proof).await.map_err(|failure| crate::kvstore::error::of_transport(&failure))?;
+            if proof {
+                self.inner.served.store(true, Ordering::Relaxed);
+            }
+            self.logged_in(request).await
+        };
+        let client = tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => return Err((Error::Interrupted { op, unknown: false }, Fate::Final)),
+            ready = timeout_at(deadline, ready) => match ready {
+                Ok(ready) => ready?,
+                Err(_) => return Err((Error::Deadline { op, last: None }, Fate::Final)),
+            },
+        };
+        let writes = request.effect != Effect::Read;
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => Err((Error::Interrupted { op, unknown: writes }, Fate::Final)),
+            answer = timeout_at(deadline, self.answer(request, client, send)) => match answer {
+                Ok(Ok(answer)) => answer.map_err(told),
+                Ok(Err(after)) => {
+                    let endpoint = self.inner.sticky.current();
+                    Err((Error::Timeout { op, endpoint, after }, Fate::Unknown))
+                }
+                Err(_) if writes => Err((unknown(op, Error::Deadline { op, last: None }), Fate::Final)),
+                Err(_) => Err((Error::Deadline { op, last: None }, Fate::Final)),
+            },
+        }
+    }
+
+    /// What etcd answers to one sending; or, where it does not in time, how long it was waited for.
+    async fn answer<T, F: Future<Output = T>>(
+        &self,
+        request: Request<'_>,
+        client: Client,
+        send: &mut impl FnMut(Client) -> F,
+    ) -> Result<T, Duration> {
+        let limit = match request.bound {
+            Bound::Operation | Bound::Alive => self.inner.options.op_timeout,
+            Bound::Own(limit) => limit,
+        };
+        if request.bound != Bound::Alive {
+            return timeout(limit, send(client)).await.map_err(|_| limit);
+        }
+        let told = AtomicBool::new(false);
+        let alive = || {
+            let (mut asked, told) = (client.maintenance_client(), &told);
+            async move {
+                let alive = match asked.status().await {
+                    Ok(_) => true,
+                    Err(etcd_client::Error::GRpcStatus(status)) => {
+                        matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated)
+                    }
+                    Err(_) => false,
+                };
+                if alive && !told.swap(true, Ordering::Relaxed) {
+                    let text = format!("{}: the member is still at work; waiting on", request.op);
+                    self.session.observer.notice(Notice::Detail, &text);
+                }
+                alive
+            }
+        };
+        while_alive(limit, send(client.clone()), alive).await
+    }
+
+    /// The client; where there are credentials, after a login. A login is a request of its own under the operation
+    /// timeout: whatever becomes of it, the request it is for was not sent.
+    async fn logged_in(&self, request: Request<'_>) -> Result<Client, (Error, Fate)> {
+        let after = self.inner.options.op_timeout;
+        match timeout(after, self.client(request.leader)).await {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(error)) => match classify(request.op, &self.inner.sticky.current(), error) {
+                (error, Fate::Unknown) => Err((error, Fate::NotDone)),
+                other => Err(other),
+            },
+            Err(_) => {
+                let endpoint = self.inner.sticky.current();
+                Err((Error::Timeout { op: "log in", endpoint, after }, Fate::NotDone))
+            }
+        }
+    }
+
+    /// Sees to it that there is a connection whose peer has shown life.
+    pub(crate) async fn reach(&self, op: &'static str) -> Result<(), Error> {
+        let session = &self.session;
+        let ready = async {
+            let ready = self.inner.sticky.ready(true);
+            match session.deadline {
+                Some(deadline) => timeout_at(deadline, ready).await.map_err(|_| Error::Deadline { op, last: None })?,
+                None => ready.await,
+            }
+            .map_err(|failure| crate::kvstore::error::of_transport(&failure).0)
+        };
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
+            ready = ready => ready,
+        }
+    }
+
+    /// A final error's words, where an earlier sending may have been done.
+    fn last_word(&self, request: Request<'_>, error: Error, uncertain: bool) -> Error {
+        match error {
+            Error::Unknown { .. } | Error::Interrupted { unknown: true, .. } => error,
+            Error::Interrupted { op, .. } if uncertain => Error::Interrupted { op, unknown: true },
+            error if uncertain => unknown(request.op, error),
+            error => error,
+        }
+    }
+
+    /// How long to wait before the next round of dialling; `None` for no further round. The last round is at the end of
+    /// the time given, however long the pauses are.
+    fn connect_pause(&self, started: Instant) -> Option<Duration> {
+        let wait = self.inner.options.connect_wait?;
+        let Some(limit) = wait.limit else { return Some(wait.interval) };
+        let left = limit.saturating_sub(started.elapsed());
+        (!left.is_zero()).then(|| wait.interval.min(left))
+    }
+
+    pub(crate) async fn turn(&self, op: &'static str) -> Result<(), Error> {
+        let Some(limiter) = &self.inner.limiter else {
+            return Ok(());
+        };
+        tokio::select! {
+            biased;
+            () = self.session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
+            () = limiter.turn() => Ok(()),
+            () = sleep_until(self.session.deadline.unwrap_or_else(far)) => Err(Error::Deadline { op, last: None }),
+        }
+    }
+
+    async fn pause(&self, op: &'static str, wait: Duration, last: Error) -> Result<(), Error> {
+        let until = Instant::now() + wait;
+        let session = &self.session;
+        if session.deadline.is_some_and(|deadline| deadline <= until) {
+            return Err(Error::Deadline { op, last: Some(Box::new(last)) });
+        }
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
+            () = sleep_until(until) => Ok(()),
+        }
+    }
+
+    fn trace<T: Header>(&self, request: Request<'_>, sent: Instant, result: &Result<T, (Error, Fate)>) {
+        let observer = &self.session.observer;
+        if !observer.traces() {
+            return;
+        }
+        let error = result.as_ref().err().map(|(error, _)| error.to_string());
+        observer.request(&Trace {
+            op: request.op,
+            key: request.key,
+            guard: request.guard,
+            revision: result.as_ref().map_or(0, Header::revision),
+            took: sent.elapsed(),
+            endpoint: &self.inner.sticky.current(),
+            error: error.as_deref(),
+        });
+    }
+}
+
+/// Runs this on the thread that the connections run on: what asks more than once then waits for no other thread to
+/// wake up in between. It ends where this is dropped.
+///
+/// # Errors
+/// Its own.
+pub async fn beside<T: Send + 'static>(
+    what: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(what);
+    match tasks.join_next().await {
+        Some(Ok(result)) => result,
+        _ => Err(Error::Protocol { op: "task", what: "it ended without a result".to_owned() }),
+    }
+}
+
+/// Later than any command runs.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(365 * 24 * 3600)
+}
+
+/// The error for a write that may or may not have been done.
+pub(crate) fn unknown(op: &'static str, cause: Error) -> Error {
+    Error::Unknown { op, cause: Box::new(cause) }
+}

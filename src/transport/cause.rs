@@ -1,0 +1,55 @@
+//! What went wrong with a connection, in words.
+
+use std::io::{self, ErrorKind};
+
+use rustls::{CertificateError, Error as Rustls};
+
+/// What happened, and what can be done about it where that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) text: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Cause {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), hint: None }
+    }
+
+    pub(crate) fn hint(text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { text: text.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// An I/O error without the system's number.
+pub(crate) fn io_words(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::HostUnreachable => "no route to host".to_owned(),
+        ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
+        ErrorKind::ConnectionReset => "connection reset by the peer".to_owned(),
+        ErrorKind::BrokenPipe => "the peer closed the connection".to_owned(),
+        ErrorKind::UnexpectedEof => "the peer closed the connection".to_owned(),
+        ErrorKind::TimedOut => "connection timed out".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::NotFound => "no such file".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error ").next().unwrap_or(&text).to_owned()
+        }
+    }
+}
+
+/// The TLS library's error behind an I/O error.
+pub(crate) fn tls_error(error: &io::Error) -> Option<&Rustls> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// The TLS library's error in short, where no more is known.
+pub(crate) fn rustls_words(error: &Rustls) -> String {
+    match error {
+        Rustls::InvalidCertificate(CertificateError::BadEncoding) => "bad encoding".to_owned(),
+        other => other.to_string(),
+    }
+}

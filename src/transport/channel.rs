@@ -1,0 +1,312 @@
+//! The sticky channel: one good connection for all requests, and the next endpoint when it fails.
+
+use crate::transport::failure::TransportFailure;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+use tonic::body::Body;
+use tower::{BoxError, Service, ServiceExt};
+
+use crate::transport::connection_cause;
+use crate::transport::dial::trace::Course;
+use crate::transport::dial::{Dialer, Dialled, Lost, Won};
+use crate::transport::failure::EndpointFailure;
+use crate::transport::monitored_stream::Vital;
+use crate::transport::observer::{Notice, Observer};
+use crate::transport::options::{ConnectOptions, Session};
+use crate::transport::response_body::Watched;
+
+type Request = http::Request<Body>;
+type Response = http::Response<Body>;
+
+/// One connection to one of the endpoints, made on first use and kept. Clones share it.
+///
+/// Wrap it as `etcd_client::Channel::Custom(BoxCloneSyncService::new(sticky))`. Nothing runs on its own: dropping a
+/// call's future ends what it did, a dial included.
+#[derive(Clone)]
+pub(crate) struct Sticky {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dialer: Dialer,
+    observer: Arc<dyn Observer>,
+    state: Mutex<State>,
+    /// Held by whoever dials; the others wait for the outcome.
+    flight: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    present: Option<Arc<Connection>>,
+    /// Of the last connection made; they count from 1.
+    generation: u64,
+    /// The endpoint that the next dial starts with.
+    start: usize,
+    /// Of the endpoint in use or last tried.
+    current: usize,
+    /// Of the endpoint last used.
+    used: Option<usize>,
+    /// Counts failed dials, so that those who waited for one take its outcome.
+    lost: u64,
+    outcome: Option<Lost>,
+}
+
+struct Connection {
+    generation: u64,
+    /// The endpoint, as the dialer counts.
+    index: usize,
+    dialled: Dialled,
+}
+
+impl Connection {
+    /// Whether a request may go here: not ended, and either alive or not yet due to be.
+    fn usable(&self) -> bool {
+        match self.dialled.health.vital() {
+            Vital::Alive => true,
+            Vital::Waiting => Instant::now() < self.dialled.deadline,
+            Vital::Ended => false,
+        }
+    }
+}
+
+impl Sticky {
+    /// A channel to the endpoints of these options. Does no I/O.
+    pub(crate) fn new(options: &ConnectOptions, session: &Session) -> Self {
+        let shared = Shared {
+            dialer: Dialer::new(options),
+            observer: Arc::clone(&session.observer),
+            state: Mutex::default(),
+            flight: tokio::sync::Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Sees to it that there is a connection, with `proof` one whose peer has shown life. Sends nothing that could
+    /// change anything.
+    pub(crate) async fn ready(&self, proof: bool) -> Result<(), TransportFailure> {
+        let connection = self.connection().await?;
+        if proof && let Some(failure) = self.shared.dialer.lifeless(connection.index, &connection.dialled).await {
+            return Err(self.stillborn(&connection, failure));
+        }
+        Ok(())
+    }
+
+    /// Makes the connection to the first endpoint, and leaves in the course what is seen on the way.
+    pub(crate) async fn walk(&self, course: &Course) -> Result<(), TransportFailure> {
+        let _flight = self.shared.flight.lock().await;
+        let won = self.shared.dialer.walk(course).await?;
+        self.won(won);
+        Ok(())
+    }
+
+    /// The endpoint in use or last tried, for messages.
+    pub(crate) fn current(&self) -> String {
+        let current = self.state().current;
+        self.shared.dialer.name(current)
+    }
+
+    /// The generation of the connection that a call made now uses: the present one's, or else the next one's.
+    pub(crate) fn mark(&self) -> u64 {
+        let state = self.state();
+        match &state.present {
+            Some(present) if present.usable() => present.generation,
+            _ => state.generation + 1,
+        }
+    }
+
+    /// Drops the connection of this generation if it is still the present one; the next dial starts behind its
+    /// endpoint. Requests that are under way on it go on until they end.
+    pub(crate) fn leave(&self, generation: u64) {
+        let mut state = self.state();
+        if state.present.as_ref().is_some_and(|present| present.generation == generation) {
+            self.drop_present(&mut state);
+        }
+    }
+
+    fn drop_present(&self, state: &mut State) {
+        let Some(left) = state.present.take() else { return };
+        state.start = (left.index + 1) % self.shared.dialer.len();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present connection, if it can be used.
+    fn present(&self) -> Option<Arc<Connection>> {
+        let mut state = self.state();
+        match &state.present {
+            Some(present) if present.usable() => Some(Arc::clone(present)),
+            Some(_) => {
+                self.drop_present(&mut state);
+                None
+            }
+            None => None,
+        }
+    }
+
+    async fn connection(&self) -> Result<Arc<Connection>, TransportFailure> {
+        if let Some(present) = self.present() {
+            return Ok(present);
+        }
+        let lost = self.state().lost;
+        let _flight = self.shared.flight.lock().await;
+        if let Some(present) = self.present() {
+            return Ok(present);
+        }
+        let start = {
+            let state = self.state();
+            if let (true, Some(outcome)) = (state.lost > lost, &state.outcome) {
+                return Err(outcome.clone().into());
+            }
+            state.start
+        };
+        let count = self.shared.dialer.len();
+        let order: Vec<usize> = (start..count).chain(0..start).collect();
+        self.state().current = start;
+        match self.shared.dialer.dial(&order, count > 1).await {
+            Ok(won) => Ok(self.won(won)),
+            Err(outcome) => {
+                let mut state = self.state();
+                state.lost += 1;
+                state.outcome = Some(outcome.clone());
+                state.current = order.last().copied().unwrap_or(state.current);
+                Err(outcome.into())
+            }
+        }
+    }
+
+    fn won(&self, won: Won) -> Arc<Connection> {
+        let (connection, before) = {
+            let mut state = self.state();
+            state.generation += 1;
+            state.current = won.index;
+            let connection =
+                Arc::new(Connection { generation: state.generation, index: won.index, dialled: won.dialled });
+            state.present = Some(Arc::clone(&connection));
+            (connection, state.used.replace(won.index))
+        };
+        let observer = &self.shared.observer;
+        for failure in won.failures {
+            observer.notice(Notice::Detail, &failure.to_string());
+        }
+        if let Some(before) = before.filter(|before| *before != won.index) {
+            let dialer = &self.shared.dialer;
+            observer.notice(Notice::Detail, &format!("{}: moved to {}", dialer.name(before), dialer.name(won.index)));
+        }
+        connection
+    }
+
+    async fn send(self, request: Request) -> Result<Response, TransportFailure> {
+        let connection = self.connection().await?;
+        let channel = connection.dialled.channel.clone();
+        let lifeless = self.shared.dialer.lifeless(connection.index, &connection.dialled);
+        if !harmless(request.uri().path()) {
+            // A silent peer must not find a write in its buffers when it wakes up.
+            if let Some(failure) = lifeless.await {
+                return Err(self.stillborn(&connection, failure));
+            }
+            return self.answer(&connection, channel.oneshot(request).await).await;
+        }
+        let mut answer = pin!(channel.oneshot(request));
+        let result = tokio::select! {
+            biased;
+            result = &mut answer => result,
+            lifeless = lifeless => match lifeless {
+                Some(failure) => return Err(self.stillborn(&connection, failure)),
+                None => answer.await,
+            },
+        };
+        self.answer(&connection, result).await
+    }
+
+    fn stillborn(&self, connection: &Connection, failure: EndpointFailure) -> TransportFailure {
+        self.leave(connection.generation);
+        TransportFailure::Dial(vec![failure])
+    }
+
+    async fn answer(
+        &self,
+        connection: &Arc<Connection>,
+        result: Result<Response, tonic::transport::Error>,
+    ) -> Result<Response, TransportFailure> {
+        match result {
+            Ok(response) => {
+                let (sticky, connection) = (self.clone(), Arc::clone(connection));
+                let cut = move |status: &tonic::Status| {
+                    sticky.leave(connection.generation);
+                    // The answer had begun: the request was sent, whatever the error's kind.
+                    match sticky.broken(&connection, status) {
+                        TransportFailure::NotSent { endpoint, cause } => TransportFailure::Cut { endpoint, cause },
+                        other => other,
+                    }
+                };
+                Ok(response.map(|body| Body::new(Watched::new(body, cut))))
+            }
+            Err(error) => {
+                if let Some(failure) = self.shared.dialer.lifeless(connection.index, &connection.dialled).await {
+                    return Err(self.stillborn(connection, failure));
+                }
+                self.leave(connection.generation);
+                Err(self.broken(connection, &error))
+            }
+        }
+    }
+
+    fn broken(&self, connection: &Connection, error: &(dyn std::error::Error + 'static)) -> TransportFailure {
+        let dialer = &self.shared.dialer;
+        let endpoint = dialer.name(connection.index);
+        let cause = connection_cause::broken(error, connection.dialled.health.ending().as_ref(), dialer.files());
+        if connection_cause::not_sent(error) {
+            TransportFailure::NotSent { endpoint, cause }
+        } else {
+            TransportFailure::Cut { endpoint, cause }
+        }
+    }
+}
+
+impl From<Lost> for TransportFailure {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Tls(error) => Self::Tls(error),
+            Lost::All(failures) => Self::Dial(failures),
+        }
+    }
+}
+
+/// Whether the request changes nothing in the store, so that it may be sent to a peer that has not shown any life yet.
+/// That saves a round trip of a single `get`.
+fn harmless(path: &str) -> bool {
+    matches!(
+        path,
+        "/etcdserverpb.KV/Range"
+            | "/etcdserverpb.KV/RangeStream"
+            | "/etcdserverpb.Maintenance/Status"
+            | "/etcdserverpb.Cluster/MemberList"
+            | "/etcdserverpb.Lease/LeaseTimeToLive"
+            | "/etcdserverpb.Lease/LeaseLeases"
+            | "/etcdserverpb.Auth/Authenticate"
+    )
+}
+
+impl Service<Request> for Sticky {
+    type Response = Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let send = self.clone().send(request);
+        Box::pin(async move { send.await.map_err(Into::into) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use super::*;
+use crate::transport::options::TlsFiles;
+use crate::transport::testing::{
+    Manner, Notices, Peer, Pki, SETTINGS, closed_port, has_headers_frame, options, session,
+};
+
+const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(500);
+const READ: &str = "/etcdserverpb.KV/Range";
+const WRITE: &str = "/etcdserverpb.KV/Put";
+
+fn sticky(endpoints: &[String], tls: TlsFiles, timeout: Duration) -> (Sticky, Arc<Notices>) {
+    let notices = Arc::new(Notices::default());
+    (Sticky::new(&options(endpoints, tls, timeout), &session(&notices)), notices)
+}
+
+async fn call(sticky: &Sticky, path: &str) -> TransportFailure {
+    let request = http::Request::post(path).body(Body::empty()).unwrap();
+    let failed = sticky.clone().oneshot(request).await.map(|_| ()).unwrap_err();
+    failed.downcast_ref::<TransportFailure>().unwrap().clone()
+}
+
+fn only(failure: TransportFailure) -> EndpointFailure {
+    match failure {
+        TransportFailure::Dial(mut failures) if failures.len() == 1 => failures.remove(0),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_write_to_a_silent_peer_is_never_sent() {
+    let peer = Peer::start(Manner::Silent).await;
+    let (sticky, _) = sticky(&[peer.url("http")], TlsFiles::default(), SHORT);
+    assert!(only(call(&sticky, WRITE).await).cause.contains("stayed silent"));
+    let received = peer.bytes();
+    assert!(received.starts_with(b"PRI "), "the preface is sent: {received:?}");
+    assert!(!has_headers_frame(&received));
+}
+
+#[tokio::test]
+async fn a_read_to_a_single_peer_is_sent_at_once_and_fails_as_silent() {
+    let peer = Peer::start(Manner::Silent).await;
+    let (sticky, _) = sticky(&[peer.url("http")], TlsFiles::default(), SHORT);
+    assert!(only(call(&sticky, READ).await).cause.contains("stayed silent"));
+    assert!(has_headers_frame(&peer.bytes()));
+}
+
+#[tokio::test]
+async fn a_read_with_several_peers_goes_only_to_one_that_lives() {
+    let silent = Peer::start(Manner::Silent).await;
+    let live = Peer::start(Manner::Says(SETTINGS.to_vec())).await;
+    let (sticky, _) = sticky(&[silent.url("http"), live.url("http")], TlsFiles::default(), LONG);
+    let waiting = tokio::spawn({
+        let sticky = sticky.clone();
+        async move { call(&sticky, READ).await }
+    });
+    wait_for(|| has_headers_frame(&live.bytes())).await;
+    assert!(!has_headers_frame(&silent.bytes()));
+    assert_eq!(sticky.current(), live.url("http"));
+    waiting.abort();
+}
+
+async fn wait_for(mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !done() {
+        assert!(Instant::now() < deadline, "it did not happen in time");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refused_client_certificate_is_told_also_for_a_read_sent_at_once() {
+    let pki = Pki::new();
+    let peer = pki.peer(true).await;
+    for path in [READ, WRITE] {
+        let (sticky, _) = sticky(&[peer.url("https")], pki.files(), LONG);
+        assert_eq!(only(call(&sticky, path).await).cause, "the server requires a client certificate", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn unusable_tls_files_are_an_error_of_their_own() {
+    let files = TlsFiles { ca: Some("/nonexistent/ca.crt".into()), ..TlsFiles::default() };
+    let (sticky, _) = sticky(&["https://127.0.0.1:1".to_owned()], files, LONG);
+    match call(&sticky, READ).await {
+        TransportFailure::Tls(error) => {
+            assert_eq!(error.to_string(), "cannot read the CA file /nonexistent/ca.crt: no such file");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn concurrent_callers_share_one_dial_and_its_failure() {
+    let peer = Peer::start(Manner::Silent).await;
+    let other = Peer::start(Manner::Silent).await;
+    let (sticky, _) = sticky(&[peer.url("http"), other.url("http")], TlsFiles::default(), SHORT);
+    let (a, b, c) = tokio::join!(call(&sticky, WRITE), call(&sticky, READ), call(&sticky, WRITE));
+    for failure in [a, b, c] {
+        assert!(matches!(failure, TransportFailure::Dial(failures) if failures.len() == 2));
+    }
+    assert_eq!(peer.received.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_call_leaves_the_way_free() {
+    let peer = Peer::start(Manner::Silent).await;
+    let closed = format!("http://127.0.0.1:{}", closed_port().await);
+    let (sticky, _) = sticky(&[peer.url("http"), closed], TlsFiles::default(), SHORT);
+    let dropped = tokio::time::timeout(Duration::from_millis(50), call(&sticky, WRITE)).await;
+    assert!(dropped.is_err());
+    assert!(matches!(call(&sticky, WRITE).await, TransportFailure::Dial(failures) if failures.len() == 2));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_moves_the_next_call_on() {
+    let first = Peer::start(Manner::OnRequest(Vec::new())).await;
+    let second = Peer::start(Manner::Says(SETTINGS.to_vec())).await;
+    let (sticky, notices) = sticky(&[first.url("http"), second.url("http")], TlsFiles::default(), LONG);
+    let before = sticky.mark();
+    let failure = call(&sticky, WRITE).await;
+    match &failure {
+        TransportFailure::Cut { endpoint, cause } => {
+            assert_eq!(*endpoint, first.url("http"));
+            assert!(cause.contains("peer"), "{cause}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(sticky.mark(), before + 1);
+    let waiting = tokio::spawn({
+        let sticky = sticky.clone();
+        async move { call(&sticky, WRITE).await }
+    });
+    wait_for(|| has_headers_frame(&second.bytes())).await;
+    waiting.abort();
+    let expected = format!("{}: moved to {}", first.url("http"), second.url("http"));
+    assert!(notices.0.lock().unwrap().contains(&expected), "{:?}", notices.0.lock().unwrap());
+}
+
+#[tokio::test]
+async fn leaving_counts_only_for_the_connection_that_is_meant() {
+    let peers =
+        [Peer::start(Manner::Says(SETTINGS.to_vec())).await, Peer::start(Manner::Says(SETTINGS.to_vec())).await];
+    let urls = [peers[0].url("http"), peers[1].url("http")];
+    let (sticky, _) = sticky(&urls, TlsFiles::default(), LONG);
+    let reach = async |peer: &Peer| {
+        let waiting = tokio::spawn({
+            let sticky = sticky.clone();
+            async move { call(&sticky, WRITE).await }
+        });
+        wait_for(|| has_headers_frame(&peer.bytes())).await;
+        waiting.abort();
+    };
+    let mark = sticky.mark();
+    reach(&peers[0]).await;
+    assert_eq!(sticky.mark(), mark, "the mark before a first call is that of the connection it made");
+    sticky.leave(mark + 1);
+    assert_eq!(sticky.mark(), mark);
+    sticky.leave(mark);
+    assert_eq!(sticky.mark(), mark + 1);
+    reach(&peers[1]).await;
+    sticky.leave(mark);
+    assert_eq!((sticky.mark(), sticky.current()), (mark + 1, urls[1].clone()));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_told_as_cut() {
+    // HEADERS on stream 1, END_HEADERS, `:status: 200` from HPACK's static table; then the peer closes.
+    let head = vec![0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
+    let peer = Peer::start(Manner::OnRequest(head)).await;
+    let (sticky, _) = sticky(&[peer.url("http")], TlsFiles::default(), LONG);
+    let mark = sticky.mark();
+    let request = http::Request::post(READ).body(Body::empty()).unwrap();
+    let mut body = sticky.clone().oneshot(request).await.unwrap().into_body();
+    let status = loop {
+        match std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx)).await {
+            Some(Ok(_)) => {}
+            Some(Err(status)) => break status,
+            None => panic!("a clean end"),
+        }
+    };
+    let source = std::error::Error::source(&status).and_then(|source| source.downcast_ref::<TransportFailure>());
+    assert!(
+        matches!(source, Some(TransportFailure::Cut { endpoint, .. }) if *endpoint == peer.url("http")),
+        "{status:?}"
+    );
+    assert_eq!(sticky.mark(), mark + 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_falls_silent_is_left_by_keep_alive() {
+    let peer = Peer::start(Manner::Says(SETTINGS.to_vec())).await;
+    let mut options = options(&[peer.url("http")], TlsFiles::default(), LONG);
+    options.keepalive_time = Duration::from_millis(100);
+    options.keepalive_timeout = Duration::from_millis(100);
+    let sticky = Sticky::new(&options, &session(&Arc::default()));
+    match call(&sticky, WRITE).await {
+        TransportFailure::Cut { cause, .. } => {
+            assert_eq!(cause, "the peer was silent for longer than the keep-alive allows");
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,47 @@
+//! Attempts that start one after another and run beside each other until one succeeds.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// Starts attempts one by one: the next when `stagger` has passed, or at once when one has failed. The first success
+/// ends it, and drops all others. Returns it and the failures before it.
+pub(crate) async fn race<F, T, E>(attempts: Vec<Pin<Box<F>>>, stagger: Duration) -> (Option<T>, Vec<E>)
+where
+    F: Future<Output = Result<T, E>> + ?Sized,
+{
+    let mut waiting = attempts.into_iter();
+    let mut running: Vec<_> = waiting.next().into_iter().collect();
+    let mut failures = Vec::new();
+    let mut next = Box::pin(sleep_until(Instant::now() + stagger));
+    poll_fn(move |cx| {
+        loop {
+            let before = failures.len();
+            let mut index = 0;
+            while index < running.len() {
+                match running[index].as_mut().poll(cx) {
+                    Poll::Ready(Ok(won)) => return Poll::Ready((Some(won), std::mem::take(&mut failures))),
+                    Poll::Ready(Err(failed)) => {
+                        failures.push(failed);
+                        drop(running.remove(index));
+                    }
+                    Poll::Pending => index += 1,
+                }
+            }
+            let due = failures.len() > before || next.as_mut().poll(cx).is_ready();
+            if due && let Some(attempt) = waiting.next() {
+                running.push(attempt);
+                next.as_mut().reset(Instant::now() + stagger);
+                continue;
+            }
+            if running.is_empty() {
+                return Poll::Ready((None, std::mem::take(&mut failures)));
+            }
+            return Poll::Pending;
+        }
+    })
+    .await
+}

@@ -1,0 +1,78 @@
+//! How one attempt to reach an endpoint goes: how far it has come, for the cause when time is up, and what was seen on
+//! the way, for who wants to look at every step.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::transport::tls::witness::Witness;
+
+/// A step of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leg {
+    Waiting,
+    Resolving,
+    Connecting,
+    Handshake,
+    /// Until the peer speaks HTTP/2.
+    Silence,
+}
+
+/// What happened so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log {
+    /// Each step with its beginning, in order.
+    pub(crate) entered: Vec<(Leg, Instant)>,
+    /// When the last one was over, where it was.
+    pub(crate) ended: Option<Instant>,
+    /// The step that a failure belongs to, where it only showed later.
+    pub(crate) blamed: Option<Leg>,
+    /// What the name resolved to.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// The addresses that would not have the connection, and why.
+    pub(crate) failed: Vec<(SocketAddr, String)>,
+    /// The address that took it.
+    pub(crate) peer: Option<SocketAddr>,
+    /// The version of TLS and the cipher that were agreed on.
+    pub(crate) agreed: Option<(String, String)>,
+}
+
+/// One attempt's log.
+#[derive(Debug, Default)]
+pub(crate) struct Course {
+    log: Mutex<Log>,
+    witness: Option<Arc<Witness>>,
+}
+
+impl Course {
+    /// One that also looks at certificates.
+    pub(crate) fn watched(witness: Arc<Witness>) -> Self {
+        Self { witness: Some(witness), ..Self::default() }
+    }
+
+    pub(crate) fn witness(&self) -> Option<&Arc<Witness>> {
+        self.witness.as_ref()
+    }
+
+    pub(crate) fn enter(&self, leg: Leg) {
+        self.lock().entered.push((leg, Instant::now()));
+    }
+
+    pub(crate) fn note(&self, note: impl FnOnce(&mut Log)) {
+        note(&mut self.lock());
+    }
+
+    /// The step that the attempt is at.
+    pub(crate) fn at(&self) -> Leg {
+        self.lock().entered.last().map_or(Leg::Waiting, |(leg, _)| *leg)
+    }
+
+    pub(crate) fn log(&self) -> Log {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

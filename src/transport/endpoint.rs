@@ -1,0 +1,228 @@
+//! Endpoints as users write them, checked before anything is dialled.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+const DEFAULT_PORT: u16 = 2379;
+
+/// How an endpoint is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// TCP without TLS.
+    Plain,
+    /// TCP with TLS.
+    Tls,
+    /// A Unix socket without TLS; the path is [`Endpoint::path`].
+    Unix,
+}
+
+/// One address of an etcd member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Plain, TLS, or a Unix socket.
+    pub scheme: Scheme,
+    /// Host name or IP address without brackets; empty for a Unix socket.
+    pub host: String,
+    /// TCP port; 0 for a Unix socket.
+    pub port: u16,
+    /// The socket's path; empty for TCP.
+    pub path: PathBuf,
+}
+
+/// Why an endpoint's text is not one.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum EndpointError {
+    /// Nothing between two commas, or an empty entry.
+    #[error("the endpoint is empty")]
+    Empty,
+    /// A scheme other than `http`, `https`, `unix`.
+    #[error("unknown scheme '{0}://' (http://, https:// and unix:// are known)")]
+    Scheme(String),
+    /// A path, query or user part behind host and port.
+    #[error("'{0}' has more than a host and a port")]
+    Trailing(String),
+    /// The port is no number from 1 to 65535.
+    #[error("'{0}' is no port (1 to 65535)")]
+    Port(String),
+    /// The host is empty or has bytes no host name has.
+    #[error("'{0}' is no host name")]
+    Host(String),
+    /// `unix://` without a path behind it.
+    #[error("unix:// without a path")]
+    Path,
+}
+
+impl Endpoint {
+    /// Reads `host`, `host:port`, `[v6]:port`, `http://…`, `https://…`, `unix:///path` or `unix:/path`.
+    ///
+    /// `tls` decides for texts without a scheme. The port defaults to 2379.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text; nothing is resolved or dialled.
+    pub fn parse(text: &str, tls: bool) -> Result<Self, EndpointError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(EndpointError::Empty);
+        }
+        if let Some(path) = text.strip_prefix("unix://").or_else(|| text.strip_prefix("unix:")) {
+            if path.is_empty() || path == "/" {
+                return Err(EndpointError::Path);
+            }
+            return Ok(Self { scheme: Scheme::Unix, host: String::new(), port: 0, path: PathBuf::from(path) });
+        }
+        let (scheme, rest) = match text.split_once("://") {
+            Some((name, rest)) if name.eq_ignore_ascii_case("http") => (Scheme::Plain, rest),
+            Some((name, rest)) if name.eq_ignore_ascii_case("https") => (Scheme::Tls, rest),
+            Some((name, _)) => return Err(EndpointError::Scheme(name.to_owned())),
+            None if tls => (Scheme::Tls, text),
+            None => (Scheme::Plain, text),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains(['/', '?', '#', '@']) {
+            return Err(EndpointError::Trailing(rest.to_owned()));
+        }
+        let (host, port) = split_host_port(rest)?;
+        Ok(Self { scheme, host, port, path: PathBuf::new() })
+    }
+
+    /// The HTTP/2 authority, with brackets around an IPv6 address; `localhost` for a Unix socket, as grpc-go has it.
+    pub(crate) fn authority(&self) -> String {
+        match self.scheme {
+            Scheme::Unix => "localhost".to_owned(),
+            _ if self.host.contains(':') => format!("[{}]:{}", self.host, self.port),
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+fn split_host_port(text: &str) -> Result<(String, u16), EndpointError> {
+    let (host, port) = if let Some(inner) = text.strip_prefix('[') {
+        let (host, rest) = inner.split_once(']').ok_or_else(|| EndpointError::Host(text.to_owned()))?;
+        let port = match rest {
+            "" => None,
+            _ => Some(rest.strip_prefix(':').ok_or_else(|| EndpointError::Port(rest.to_owned()))?),
+        };
+        if host.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err(EndpointError::Host(host.to_owned()));
+        }
+        (host, port)
+    } else if text.matches(':').count() > 1 {
+        // A bare IPv6 address: every colon belongs to the address, and the port is the default one.
+        if text.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err(EndpointError::Host(text.to_owned()));
+        }
+        (text, None)
+    } else {
+        match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        }
+    };
+    let bad_host = |c: char| !(c.is_ascii_alphanumeric() || "-._:%".contains(c));
+    if host.is_empty() || host.contains(bad_host) {
+        return Err(EndpointError::Host(host.to_owned()));
+    }
+    let port = match port {
+        None => DEFAULT_PORT,
+        // The standard library also takes a plus.
+        Some(text) => match text.parse::<u16>() {
+            Ok(port) if port > 0 && !text.starts_with('+') => port,
+            _ => return Err(EndpointError::Port(text.to_owned())),
+        },
+    };
+    Ok((host.to_owned(), port))
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.scheme {
+            Scheme::Plain => write!(f, "http://{}", self.authority()),
+            Scheme::Tls => write!(f, "https://{}", self.authority()),
+            Scheme::Unix => write!(f, "unix://{}", self.path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzzing::{damage, damaged, in_words};
+
+    proptest! {
+        #[test]
+        fn an_endpoint_reads_back(
+            scheme in prop::sample::select(vec!["http://", "https://", "unix://"]),
+            host in prop_oneof!["[a-z0-9]([-a-z0-9._]{0,8}[a-z0-9])?", any::<std::net::IpAddr>().prop_map(|ip| match ip {
+                std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+                std::net::IpAddr::V4(ip) => ip.to_string(),
+            })],
+            port in 1..=u16::MAX,
+            path in "/[a-z/\u{e9} ]{0,8}[a-z]",
+            tls in any::<bool>(),
+        ) {
+            let text = if scheme == "unix://" { format!("{scheme}{path}") } else { format!("{scheme}{host}:{port}") };
+            prop_assert_eq!(Endpoint::parse(&text, tls).map(|endpoint| endpoint.to_string()), Ok(text));
+        }
+
+        /// What is still an endpoint is the one it shows, and has nothing in it that could not be dialled.
+        #[test]
+        fn a_damaged_endpoint_is_refused_or_whole(
+            text in prop::sample::select(vec!["https://etcd-0.example:2379", "[fe80::1]:1", "::1", "unix:///run/etcd.sock", "10.0.0.1:65535"]),
+            damage in damage(),
+        ) {
+            let text = String::from_utf8_lossy(&damaged(text.as_bytes(), &damage)).into_owned();
+            match Endpoint::parse(&text, false) {
+                Err(error) => in_words(&error.to_string())?,
+                Ok(endpoint) => {
+                    prop_assert_eq!(Endpoint::parse(&endpoint.to_string(), true), Ok(endpoint.clone()));
+                    let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#".contains(c);
+                    prop_assert!(!endpoint.host.contains(odd) && (endpoint.port > 0 || endpoint.scheme == Scheme::Unix));
+                }
+            }
+        }
+    }
+
+    fn shown(text: &str) -> String {
+        Endpoint::parse(text, false).map_or_else(|e| format!("error: {e}"), |e| e.to_string())
+    }
+
+    #[test]
+    fn default_port_and_scheme() {
+        assert_eq!(shown("127.0.0.1"), "http://127.0.0.1:2379");
+        assert_eq!(shown(" etcd-0.example:1 "), "http://etcd-0.example:1");
+        assert_eq!(shown("HTTPS://h:4/"), "https://h:4");
+        assert_eq!(Endpoint::parse("h", true).map(|e| e.scheme), Ok(Scheme::Tls));
+        assert_eq!(Endpoint::parse("http://h", true).map(|e| e.scheme), Ok(Scheme::Plain));
+    }
+
+    #[test]
+    fn ipv6_with_and_without_brackets() {
+        assert_eq!(shown("[::1]:2380"), "http://[::1]:2380");
+        assert_eq!(shown("::1"), "http://[::1]:2379");
+        assert_eq!(shown("[::1"), "error: '[::1' is no host name");
+        assert_eq!(shown("[host]:1"), "error: 'host' is no host name");
+    }
+
+    #[test]
+    fn unix_sockets() {
+        assert_eq!(shown("unix:///run/etcd.sock"), "unix:///run/etcd.sock");
+        assert_eq!(shown("unix:/run/etcd.sock"), "unix:///run/etcd.sock");
+        assert_eq!(shown("unix://"), "error: unix:// without a path");
+    }
+
+    #[test]
+    fn texts_that_are_no_endpoints() {
+        assert_eq!(shown(""), "error: the endpoint is empty");
+        assert_eq!(shown("ftp://h:1"), "error: unknown scheme 'ftp://' (http://, https:// and unix:// are known)");
+        assert_eq!(shown("http://h:1/path"), "error: 'h:1/path' has more than a host and a port");
+        assert_eq!(shown("h:99999"), "error: '99999' is no port (1 to 65535)");
+        assert_eq!(shown("h:0"), "error: '0' is no port (1 to 65535)");
+        assert_eq!(shown("h:+80"), "error: '+80' is no port (1 to 65535)");
+        assert_eq!(shown(":2379"), "error: '' is no host name");
+        assert_eq!(shown("a b"), "error: 'a b' is no host name");
+    }
+}

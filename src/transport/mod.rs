@@ -1,0 +1,24 @@
+//! One healthy connection to one of many endpoints: endpoints, dialling, TLS, HTTP/2 health, failover, and the causes of
+//! failed connections.
+
+pub(crate) mod cause;
+pub(crate) mod channel;
+pub(crate) mod connection_cause;
+pub(crate) mod dial;
+pub(crate) mod endpoint;
+pub(crate) mod failure;
+pub(crate) mod monitored_stream;
+pub(crate) mod observer;
+pub(crate) mod options;
+pub(crate) mod response_body;
+pub(crate) mod secret;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod tls;
+
+pub use endpoint::{Endpoint, EndpointError, Scheme};
+pub use failure::EndpointFailure;
+pub use observer::{Notice, Observer, Trace};
+pub use options::{ConnectOptions, ConnectWait, Credentials, Session, TlsFiles};
+pub use secret::Secret;
+pub use tls::TlsError;

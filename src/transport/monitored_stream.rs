@@ -1,0 +1,337 @@
+//! The byte stream under one HTTP/2 connection, watched: whether the peer gave a sign of life, and how it ended.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+
+/// A stream that can be dialled: TCP, TLS over TCP, or a Unix socket.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// What is known of the peer behind a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vital {
+    /// Nothing has come yet.
+    Waiting,
+    /// It speaks HTTP/2: its SETTINGS have come.
+    Alive,
+    /// The stream has ended; [`Health::ending`] says how.
+    Ended,
+}
+
+/// How a stream ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    /// The peer closed it, or this side gave it up.
+    Closed,
+    /// Reading or writing failed.
+    Failed(Arc<io::Error>),
+    /// The peer's first bytes are no HTTP/2.
+    Foreign(Foreign),
+}
+
+/// What speaks there instead of HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// A TLS record.
+    Tls,
+    /// An HTTP/1 answer.
+    Http1,
+    /// Something else.
+    Other,
+}
+
+/// The state of one connection, shared between the stream and those who use it.
+#[derive(Debug)]
+pub(crate) struct Health {
+    vital: watch::Sender<Vital>,
+    ending: Mutex<Option<Ending>>,
+    proven: std::sync::atomic::AtomicBool,
+}
+
+impl Health {
+    fn new() -> Self {
+        Self { vital: watch::Sender::new(Vital::Waiting), ending: Mutex::new(None), proven: false.into() }
+    }
+
+    pub(crate) fn vital(&self) -> Vital {
+        *self.vital.borrow()
+    }
+
+    /// Whether the peer ever spoke HTTP/2, also where the stream has ended since.
+    pub(crate) fn proven(&self) -> bool {
+        self.proven.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// The first ending seen, if any.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        self.lock().clone()
+    }
+
+    /// Waits until the peer is known to be alive, or the stream has ended.
+    pub(crate) async fn settled(&self) -> Vital {
+        let mut watch = self.vital.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        watch.wait_for(|vital| *vital != Vital::Waiting).await.map_or(Vital::Ended, |vital| *vital)
+    }
+
+    fn alive(&self) {
+        self.proven.store(true, std::sync::atomic::Ordering::Release);
+        self.vital.send_if_modified(|vital| {
+            let first = *vital == Vital::Waiting;
+            if first {
+                *vital = Vital::Alive;
+            }
+            first
+        });
+    }
+
+    fn end(&self, ending: Ending) {
+        self.lock().get_or_insert(ending);
+        self.vital.send_replace(Vital::Ended);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Ending>> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes of an HTTP/2 frame's header.
+const FRAME_HEADER: usize = 9;
+const SETTINGS: u8 = 4;
+
+/// A dialled stream that reports to a [`Health`].
+pub(crate) struct Wire {
+    stream: Box<dyn Stream>,
+    health: Arc<Health>,
+    /// The peer's first bytes, as long as they do not tell who it is; `None` once they did.
+    first: Option<Vec<u8>>,
+    /// Bytes read ahead while looking for the reason of a failed write.
+    ahead: VecDeque<u8>,
+    /// A write's failure, held back until the stream has said what there is to read.
+    failed: Option<io::Error>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: Box<dyn Stream>) -> (Self, Arc<Health>) {
+        let health = Arc::new(Health::new());
+        (
+            Self { stream, health: Arc::clone(&health), first: Some(Vec::new()), ahead: VecDeque::new(), failed: None },
+            health,
+        )
+    }
+
+    /// A server's first frame is SETTINGS on stream 0 (RFC 9113, 3.4).
+    fn sniff(&mut self, bytes: &[u8]) {
+        let Some(first) = &mut self.first else { return };
+        let missing = FRAME_HEADER - first.len();
+        first.extend_from_slice(&bytes[..bytes.len().min(missing)]);
+        let foreign = match first.as_slice() {
+            [0x15 | 0x16, 3, ..] => Some(Foreign::Tls),
+            [b'H', b'T', b'T', b'P', b'/', ..] => Some(Foreign::Http1),
+            [_, _, _, SETTINGS, _, 0, 0, 0, 0] => None,
+            whole if whole.len() == FRAME_HEADER => Some(Foreign::Other),
+            _ => return,
+        };
+        self.first = None;
+        match foreign {
+            Some(foreign) => self.health.end(Ending::Foreign(foreign)),
+            None => self.health.alive(),
+        }
+    }
+
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| self.note_error(error))
+    }
+
+    fn note_error(&self, error: &io::Error) {
+        let copy = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(tls) => io::Error::new(error.kind(), tls.clone()),
+            None => match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(error.kind(), error.to_string()),
+            },
+        };
+        self.health.end(Ending::Failed(Arc::new(copy)));
+    }
+
+    /// A TLS 1.3 server refuses a client's certificate after the handshake, by an alert and a close. Who only writes
+    /// then sees a broken pipe; the alert is still there to be read. It is pending until the runtime has heard of that:
+    /// a stream that cannot be written has ended, and an end is always readable.
+    fn look_for_alert(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut room = [0_u8; 4096];
+        for _ in 0..8 {
+            let mut buffer = ReadBuf::new(&mut room);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => self.ahead.extend(buffer.filled()),
+                Err(error) if crate::transport::cause::tls_error(&error).is_some() => {
+                    // Noted here; the caller goes on with the write's own error.
+                    self.note_error(&error);
+                    break;
+                }
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn written<T>(&mut self, cx: &mut Context<'_>, result: io::Result<T>) -> Poll<io::Result<T>> {
+        match result {
+            Ok(value) => Poll::Ready(Ok(value)),
+            Err(error) => {
+                self.failed = Some(error);
+                self.failure(cx).map(Err)
+            }
+        }
+    }
+
+    /// The failure held back, once it may be told.
+    fn failure(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        ready!(self.look_for_alert(cx));
+        let error = self.failed.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
+        self.note_error(&error);
+        Poll::Ready(error)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        if this.ahead.is_empty() {
+            let result = ready!(Pin::new(&mut this.stream).poll_read(cx, buffer));
+            this.note(result)?;
+        } else {
+            let (front, _) = this.ahead.as_slices();
+            let count = front.len().min(buffer.remaining());
+            buffer.put_slice(&front[..count]);
+            this.ahead.drain(..count);
+        }
+        let fresh = &buffer.filled()[before..];
+        if fresh.is_empty() && buffer.remaining() > 0 {
+            this.health.end(Ending::Closed);
+        }
+        this.sniff(fresh);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.failed.is_some() {
+            return this.failure(cx).map(Err);
+        }
+        let result = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes));
+        this.written(cx, result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.failed.is_some() {
+            return this.failure(cx).map(Err);
+        }
+        let result = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bytes));
+        this.written(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.failed.is_some() {
+            return this.failure(cx).map(Err);
+        }
+        let result = ready!(Pin::new(&mut this.stream).poll_flush(cx));
+        this.written(cx, result)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The end is near anyway: what shutting down says is not why the connection ended.
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.health.end(Ending::Closed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// The peer has answered, refused, and closed, before this side writes.
+    struct Refused(Vec<u8>);
+
+    impl AsyncRead for Refused {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let answer = std::mem::take(&mut self.0);
+            if answer.is_empty() {
+                let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)));
+            }
+            buffer.put_slice(&answer);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Refused {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_alert_behind_a_failed_write_is_found_and_what_came_before_is_kept() {
+        let (mut wire, health) = Wire::new(Box::new(Refused(b"before".to_vec())));
+        assert_eq!(wire.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let Some(Ending::Failed(error)) = health.ending() else { panic!("no failure was noted") };
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        assert_eq!(crate::transport::cause::tls_error(&error), Some(&alert));
+        let mut room = [0; 16];
+        assert_eq!(wire.read(&mut room).await.unwrap(), 6);
+        assert_eq!(&room[..6], b"before");
+    }
+
+    #[tokio::test]
+    async fn a_settings_frame_in_pieces_is_a_sign_of_life() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let (mut wire, health) = Wire::new(Box::new(near));
+        let mut room = [0; 16];
+        for byte in [0, 0, 0, SETTINGS, 0, 0, 0, 0, 0] {
+            assert_eq!(health.vital(), Vital::Waiting);
+            far.write_all(&[byte]).await.unwrap();
+            wire.read_exact(&mut room[..1]).await.unwrap();
+        }
+        assert_eq!((health.vital(), health.proven()), (Vital::Alive, true));
+        drop(far);
+        assert_eq!(wire.read(&mut room).await.unwrap(), 0);
+        assert!(matches!(health.ending(), Some(Ending::Closed)));
+        assert_eq!((health.vital(), health.proven()), (Vital::Ended, true));
+    }
+}

@@ -1,0 +1,45 @@
+//! The body of an answer: streams of watches and leases break in it, long after the call itself went well.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::transport::failure::TransportFailure;
+
+/// A body whose break is told as a [`TransportFailure`].
+pub(crate) struct Watched {
+    body: Body,
+    cut: Box<dyn Fn(&Status) -> TransportFailure + Send>,
+}
+
+impl Watched {
+    /// `cut` is called when the body breaks off, with what the client library says.
+    pub(crate) fn new(body: Body, cut: impl Fn(&Status) -> TransportFailure + Send + 'static) -> Self {
+        Self { body, cut: Box::new(cut) }
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = <Body as HttpBody>::Data;
+    type Error = TransportFailure;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, TransportFailure>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| frame.map_err(|status| (this.cut)(&status))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

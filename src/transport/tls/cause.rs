@@ -1,0 +1,223 @@
+//! What TLS found wrong, in words for the one who has to mend it.
+
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{AlertDescription, CertificateError, Error as Rustls};
+
+use crate::transport::cause::Cause;
+use crate::transport::options::TlsFiles;
+
+/// What TLS found wrong, during the handshake or by an alert after it.
+pub(crate) fn tls(error: &Rustls, files: &TlsFiles) -> Cause {
+    match error {
+        Rustls::InvalidCertificate(error) => server_certificate(error, files),
+        Rustls::AlertReceived(alert) => refused(*alert, files),
+        Rustls::InvalidMessage(_) | Rustls::InappropriateMessage { .. } => {
+            Cause::hint("is not a TLS server", "if the server speaks plaintext, use http:// or insecure-transport")
+        }
+        Rustls::PeerIncompatible(_) => Cause::new("no TLS version or cipher in common (kvadm speaks TLS 1.2 and 1.3)"),
+        Rustls::NoApplicationProtocol => Cause::new("speaks TLS, and no HTTP/2 over it (not etcd's client port)"),
+        other => Cause::new(format!("TLS failed: {other}")),
+    }
+}
+
+fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
+    let renew = "renew the server's certificate, or check the clock of this machine";
+    match error {
+        CertificateError::ExpiredContext { time, not_after } => Cause::hint(
+            format!("the server's certificate expired on {}, {} ago", date(*not_after), span(*not_after, *time)),
+            renew,
+        ),
+        CertificateError::NotValidYetContext { time, not_before } => Cause::hint(
+            format!(
+                "the server's certificate is not valid before {}, {} from now",
+                date(*not_before),
+                span(*time, *not_before)
+            ),
+            renew,
+        ),
+        CertificateError::UnknownIssuer => match &files.ca {
+            Some(file) => Cause::hint(
+                format!("the server's certificate is signed by an authority that is not in {}", file.display()),
+                "set ca-file to the certificate of the authority that signed it",
+            ),
+            None => Cause::hint(
+                "the server's certificate is signed by an authority that is not in the system's list",
+                "set ca-file",
+            ),
+        },
+        CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
+        CertificateError::NotValidForName => Cause::new("the server's certificate is for another host name"),
+        CertificateError::BadSignature => match &files.ca {
+            Some(file) => Cause::hint(
+                format!("the signature on the server's certificate is not by the authority in {}", file.display()),
+                "set ca-file to the certificate of the authority that signed it",
+            ),
+            None => Cause::new("the signature on the server's certificate is wrong"),
+        },
+        CertificateError::Revoked => Cause::new("the server's certificate is revoked"),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            Cause::new("the server's certificate is not made for servers (extended key usage)")
+        }
+        CertificateError::Other(other) => Cause::new(match other.to_string().as_str() {
+            "CaUsedAsEndEntity" => {
+                "the server shows an authority's certificate as its own (CA:TRUE), which is not accepted".to_owned()
+            }
+            "UnsupportedCertVersion" => "the server's certificate is not of X.509 version 3".to_owned(),
+            words => format!("the server's certificate cannot be used: {words}"),
+        }),
+        other => Cause::new(format!("the server's certificate cannot be used: {other}")),
+    }
+}
+
+fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Cause {
+    let host = expected.to_str();
+    if presented.is_empty() {
+        return Cause::hint(
+            format!("the server's certificate names no host at all, so not '{host}' either (no subjectAltName)"),
+            "issue one with subject alternative names; the common name does not count",
+        );
+    }
+    // Each comes as `DnsName("a.example")` or `IpAddress(10.0.0.1)`.
+    let inner = |name: &String| match name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')) {
+        Some(inner) => inner.trim_matches('"').to_owned(),
+        None => name.clone(),
+    };
+    let names: Vec<String> = presented.iter().map(inner).collect();
+    Cause::hint(
+        format!("the server's certificate is not for '{host}'; it is for {}", names.join(", ")),
+        "use one of these names in the endpoint",
+    )
+}
+
+/// An alert by which the server ended it. Go's TLS says "bad certificate" for a missing one, up to Go 1.19.
+fn refused(alert: AlertDescription, files: &TlsFiles) -> Cause {
+    use AlertDescription as A;
+    let Some(cert) = &files.cert else {
+        return match alert {
+            A::CertificateRequired | A::BadCertificate | A::NoCertificate => {
+                Cause::hint("the server requires a client certificate", "set cert-file and key-file")
+            }
+            A::HandshakeFailure => Cause::hint(
+                "the server broke off the TLS handshake (no cipher in common, or it requires a client certificate)",
+                "set cert-file and key-file if it does",
+            ),
+            other => general_alert(other),
+        };
+    };
+    let because = match alert {
+        A::UnknownCA => "it is signed by an authority that the server does not trust",
+        A::CertificateExpired => "it has expired, or is not valid yet",
+        A::CertificateRevoked => "it is revoked",
+        A::UnsupportedCertificate => "it is of a type that the server does not take",
+        // Go up to 1.19 says no more than this.
+        A::BadCertificate | A::CertificateUnknown | A::AccessDenied | A::CertificateRequired => {
+            "it is expired, not made for clients, or signed by an authority that the server does not trust"
+        }
+        A::DecryptError => "its signature does not verify",
+        other => return general_alert(other),
+    };
+    let hint = match alert {
+        A::CertificateExpired => "renew the client certificate, or check the clocks of both machines",
+        _ => "check cert-file against the server's trusted-ca-file",
+    };
+    Cause::hint(format!("the server refused the client certificate {}: {because}", cert.display()), hint)
+}
+
+fn general_alert(alert: AlertDescription) -> Cause {
+    use AlertDescription as A;
+    match alert {
+        A::ProtocolVersion => Cause::new("no TLS version in common (kvadm speaks TLS 1.2 and 1.3)"),
+        A::HandshakeFailure | A::InsufficientSecurity => Cause::new("no TLS cipher in common"),
+        A::NoApplicationProtocol => Cause::new("speaks TLS, and no HTTP/2 over it (not etcd's client port)"),
+        A::UnrecognisedName => Cause::new("the server knows no host of this name"),
+        other => Cause::new(format!("the server ended TLS with the alert '{}'", spaced(other))),
+    }
+}
+
+/// `InternalError` as `internal error`.
+fn spaced(alert: AlertDescription) -> String {
+    let Some(name) = alert.as_str() else { return format!("number {}", u8::from(alert)) };
+    let mut words = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+    }
+    words
+}
+
+/// A moment as `2021-01-31 23:59:59 UTC`.
+pub(crate) fn date(time: UnixTime) -> String {
+    let seconds = time.as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days are counted from 0000-03-01, so that a leap day is the last of its year.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let in_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * in_year + 2) / 153;
+    let in_month = in_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + carry;
+    format!("{year:04}-{month:02}-{in_month:02} {:02}:{:02}:{:02} UTC", rest / 3_600, rest / 60 % 60, rest % 60)
+}
+
+/// The time between two moments, in its largest unit.
+fn span(from: UnixTime, to: UnixTime) -> String {
+    let seconds = to.as_secs().saturating_sub(from.as_secs());
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        7_200..172_800 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn dates() {
+        assert_eq!(date(at(0)), "1970-01-01 00:00:00 UTC");
+        assert_eq!(date(at(951_868_799)), "2000-02-29 23:59:59 UTC");
+        assert_eq!(date(at(1_609_459_200)), "2021-01-01 00:00:00 UTC");
+        assert_eq!(date(at(4_107_542_399)), "2100-02-28 23:59:59 UTC");
+        assert_eq!(date(at(4_107_542_400)), "2100-03-01 00:00:00 UTC");
+    }
+
+    #[test]
+    fn spans() {
+        assert_eq!(span(at(10), at(11)), "1 second");
+        assert_eq!(span(at(0), at(7_199)), "119 minutes");
+        assert_eq!(span(at(0), at(86_400)), "24 hours");
+        assert_eq!(span(at(0), at(185_738_570)), "2149 days");
+    }
+
+    #[test]
+    fn a_refused_client_certificate_is_told_from_a_missing_one() {
+        let without = TlsFiles::default();
+        let with = TlsFiles { cert: Some("/pki/client.crt".into()), ..TlsFiles::default() };
+        for alert in [AlertDescription::CertificateRequired, AlertDescription::BadCertificate] {
+            assert_eq!(refused(alert, &without).text, "the server requires a client certificate");
+            assert!(
+                refused(alert, &with).text.starts_with("the server refused the client certificate /pki/client.crt")
+            );
+        }
+        assert!(
+            refused(AlertDescription::UnknownCA, &with).text.ends_with("an authority that the server does not trust")
+        );
+        assert_eq!(
+            refused(AlertDescription::InternalError, &with).text,
+            "the server ended TLS with the alert 'internal error'"
+        );
+    }
+}

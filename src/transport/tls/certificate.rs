@@ -1,0 +1,126 @@
+//! What a certificate says of itself, for people. Whether it is good is judged elsewhere.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::UnixTime;
+use x509_parser::certificate::X509CertificateParser;
+use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
+use x509_parser::nom::Parser;
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
+use x509_parser::prelude::FromDer;
+
+use crate::transport::tls::cause::date;
+
+const DAY: i64 = 86_400;
+
+/// What a certificate says of itself (RFC 5280).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    /// Whose it is, as `CN=etcd, O=…`.
+    pub(crate) subject: String,
+    /// The subject's common name: etcd takes a client's for its user.
+    pub(crate) common_name: Option<String>,
+    /// The subject alternative names: hosts and addresses.
+    pub(crate) names: Vec<String>,
+    /// Who signed it.
+    pub(crate) issuer: String,
+    /// Seconds since 1970.
+    not_before: i64,
+    /// Seconds since 1970.
+    not_after: i64,
+}
+
+impl Certificate {
+    /// Reads DER; `None` where it is no certificate that can be read.
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+        // Of the extensions only one is looked at: the others' code would be half of what the library adds.
+        let (_, read) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(der).ok()?;
+        let alternative = read.extensions().iter().find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
+        let names = match alternative.map(|extension| SubjectAlternativeName::from_der(extension.value)) {
+            Some(Ok((_, names))) => names.general_names.iter().filter_map(name).collect(),
+            _ => Vec::new(),
+        };
+        let common_name = read.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        Some(Self {
+            subject: read.subject().to_string(),
+            common_name: common_name.map(str::to_owned),
+            names,
+            issuer: read.issuer().to_string(),
+            not_before: read.validity().not_before.timestamp(),
+            not_after: read.validity().not_after.timestamp(),
+        })
+    }
+
+    /// From when it is valid.
+    pub(crate) fn not_before(&self) -> String {
+        shown(self.not_before)
+    }
+
+    /// Until when it is valid.
+    pub(crate) fn not_after(&self) -> String {
+        shown(self.not_after)
+    }
+
+    /// Whole days until it expires; negative where it has.
+    pub(crate) fn days_left(&self, now: i64) -> i64 {
+        (self.not_after - now).div_euclid(DAY)
+    }
+
+    /// Whether its time has come and is not over.
+    pub(crate) fn in_time(&self, now: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
+}
+
+/// This machine's clock, in seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A moment as `2021-01-31 23:59:59 UTC`.
+pub(crate) fn shown(seconds: i64) -> String {
+    date(UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or(0))))
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) | GeneralName::URI(name) | GeneralName::RFC822Name(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => Some(match bytes.len() {
+            4 => IpAddr::from(<[u8; 4]>::try_from(*bytes).ok()?).to_string(),
+            _ => IpAddr::from(<[u8; 16]>::try_from(*bytes).ok()?).to_string(),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_says_who_it_is_for_and_until_when() {
+        let names = ["etcd.example", "10.0.0.1", "::1"].map(str::to_owned).to_vec();
+        let mut params = CertificateParams::new(names.clone()).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "Example");
+        params.distinguished_name.push(DnType::CommonName, "etcd");
+        params.not_before = date_time_ymd(2020, 2, 29);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let read = Certificate::read(der.der()).unwrap();
+        assert_eq!((read.subject.as_str(), read.issuer.as_str()), ("O=Example, CN=etcd", "O=Example, CN=etcd"));
+        assert_eq!((read.common_name.as_deref(), &read.names), (Some("etcd"), &names));
+        assert_eq!(read.not_before(), "2020-02-29 00:00:00 UTC");
+        assert_eq!(read.not_after(), "2021-01-01 00:00:00 UTC");
+        let end = 1_609_459_200;
+        assert_eq!([end - DAY, end - 1, end, end + 1].map(|now| read.days_left(now)), [1, 0, 0, -1]);
+        assert_eq!([end, end + 1].map(|now| read.in_time(now)), [true, false]);
+        assert_eq!(Certificate::read(b"no certificate"), None);
+    }
+}

@@ -1,0 +1,305 @@
+//! The client side of TLS: which authorities are trusted, which certificate is presented.
+//!
+//! TLS 1.2 and 1.3 with ring. PEM files as etcdctl takes them: keys as PKCS#1, PKCS#8 or SEC1, certificates also of
+//! X.509 version 1.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, WantsClientCert, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error as Rustls, InconsistentKeys, RootCertStore,
+    SignatureScheme,
+};
+use thiserror::Error;
+
+use crate::transport::options::TlsFiles;
+
+pub(crate) mod cause;
+pub(crate) mod certificate;
+pub(crate) mod witness;
+
+/// Why the TLS files cannot be used. Nothing was dialled.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum TlsError {
+    /// The file is missing or may not be read.
+    #[error("cannot read the {role} {}: {cause}", file.display())]
+    Unreadable {
+        /// What the file is for: `CA file`, `client certificate`, `private key`.
+        role: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// The system's words.
+        cause: String,
+    },
+    /// The file is no PEM, or cut off.
+    #[error("the {role} {} is damaged: {cause}", file.display())]
+    Damaged {
+        /// What the file is for.
+        role: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The CA file or the client certificate file has no certificate in it.
+    #[error("there is no certificate in the {role} {}", file.display())]
+    NoCertificate {
+        /// What the file is for.
+        role: &'static str,
+        /// The file.
+        file: PathBuf,
+    },
+    /// The key file has no private key in it.
+    #[error("there is no private key in {}", file.display())]
+    NoKey {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The private key is protected by a passphrase.
+    #[error("the private key {} is encrypted", file.display())]
+    EncryptedKey {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The private key is of a type or size that cannot be used, e.g. P-521.
+    #[error("the private key {} is of a type that is not supported", file.display())]
+    KeyType {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Certificate and key do not belong together.
+    #[error("the private key {} does not match the certificate {}", key.display(), cert.display())]
+    KeyMismatch {
+        /// The key file.
+        key: PathBuf,
+        /// The certificate file.
+        cert: PathBuf,
+    },
+    /// Only one of certificate and key is set.
+    #[error("a client certificate needs both halves, and only the {present} {} is set", file.display())]
+    Half {
+        /// The half that is there.
+        present: &'static str,
+        /// Its file.
+        file: PathBuf,
+    },
+    /// No CA file is set, and the system trusts nobody.
+    #[error("no CA file is set and this system has no trusted certificates")]
+    NoSystemRoots,
+    /// The TLS library refuses the combination.
+    #[error("TLS cannot be set up: {0}")]
+    Setup(String),
+}
+
+impl TlsError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "check the path in the configuration and the file's permissions",
+            Self::Damaged { .. } => "a PEM file is expected (-----BEGIN …); write it again",
+            Self::NoCertificate { .. } => "the file must have a '-----BEGIN CERTIFICATE-----' block",
+            Self::NoKey { .. } => "the file must have a '-----BEGIN … PRIVATE KEY-----' block (PKCS#1, PKCS#8 or SEC1)",
+            Self::EncryptedKey { .. } => "decrypt it: openssl pkey -in FILE -out NEWFILE",
+            Self::KeyType { .. } => {
+                "RSA (2048 to 8192 bits), ECDSA P-256 and P-384, and Ed25519 work; issue a certificate with such a key"
+            }
+            Self::KeyMismatch { .. } => "cert-file and key-file must be of the same pair",
+            Self::Half { .. } => "set cert-file and key-file, or neither",
+            Self::NoSystemRoots => "set ca-file",
+            Self::Setup(_) => "check ca-file, cert-file and key-file",
+        }
+    }
+}
+
+const CA: &str = "CA file";
+const CERT: &str = "client certificate";
+const KEY: &str = "private key";
+
+/// What all TLS connections share.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    pub(crate) config: Arc<ClientConfig>,
+    /// Who judges the server's certificate, for [`Witness::beside`]: the configuration does not give it back.
+    verifier: Arc<dyn ServerCertVerifier>,
+}
+
+/// Reads the files and builds the configuration all TLS connections share.
+///
+/// # Errors
+/// The first file that cannot be used, and why.
+pub(crate) fn client_config(files: &TlsFiles) -> Result<Tls, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let setup = |error: Rustls| TlsError::Setup(error.to_string());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(setup)?;
+    // A CA file that is named is looked at even where it is not needed: a bad path must not stay hidden.
+    let named = files.ca.as_deref().map(read_roots).transpose()?;
+    let verifier: Arc<dyn ServerCertVerifier> = if files.skip_verify {
+        Arc::new(AcceptAny(Arc::clone(&provider)))
+    } else {
+        let roots = match named {
+            Some(roots) => roots,
+            None => system_roots()?,
+        };
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| TlsError::Setup(error.to_string()))?
+    };
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier));
+    let mut config = with_identity(builder, files, &provider)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Tls { config: Arc::new(config), verifier })
+}
+
+fn with_identity(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    files: &TlsFiles,
+    provider: &CryptoProvider,
+) -> Result<ClientConfig, TlsError> {
+    match (&files.cert, &files.key) {
+        (None, None) => Ok(builder.with_no_client_auth()),
+        (Some(file), None) => Err(TlsError::Half { present: CERT, file: file.clone() }),
+        (None, Some(file)) => Err(TlsError::Half { present: KEY, file: file.clone() }),
+        (Some(cert), Some(key)) => {
+            let identity = read_identity(cert, key, provider)?;
+            Ok(builder.with_client_cert_resolver(Arc::new(Identity(Arc::new(identity)))))
+        }
+    }
+}
+
+fn read(role: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
+    let failed = |error: io::Error| TlsError::Unreadable {
+        role,
+        file: file.to_owned(),
+        cause: crate::transport::cause::io_words(&error),
+    };
+    std::fs::read(file).map_err(failed)
+}
+
+fn read_certificates(role: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = read(role, file)?;
+    let damaged = |error: rustls::pki_types::pem::Error| TlsError::Damaged {
+        role,
+        file: file.to_owned(),
+        cause: error.to_string(),
+    };
+    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+    if found.is_empty() {
+        return Err(TlsError::NoCertificate { role, file: file.to_owned() });
+    }
+    Ok(found)
+}
+
+fn read_roots(file: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(CA, file)? {
+        roots.add(certificate).map_err(|error| TlsError::Damaged {
+            role: CA,
+            file: file.to_owned(),
+            cause: format!(
+                "one of its certificates cannot be read ({})",
+                crate::transport::cause::rustls_words(&error)
+            ),
+        })?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if added == 0 { Err(TlsError::NoSystemRoots) } else { Ok(roots) }
+}
+
+fn read_identity(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    let chain = read_certificates(CERT, cert)?;
+    let der = read_key(key)?;
+    let signer = provider.key_provider.load_private_key(der).map_err(|_| TlsError::KeyType { file: key.to_owned() })?;
+    let identity = CertifiedKey::new(chain, signer);
+    let matches = match identity.keys_match() {
+        Ok(()) | Err(Rustls::InconsistentKeys(InconsistentKeys::Unknown)) => true,
+        Err(Rustls::InconsistentKeys(_)) => false,
+        // rustls reads no certificates of version 1. The public key stands in them all the same, byte for byte.
+        Err(_) => identity.key.public_key().is_none_or(|public| {
+            identity.cert.first().is_some_and(|leaf| leaf.windows(public.len()).any(|part| part == public.as_ref()))
+        }),
+    };
+    if matches { Ok(identity) } else { Err(TlsError::KeyMismatch { key: key.to_owned(), cert: cert.to_owned() }) }
+}
+
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    use rustls::pki_types::pem::Error as Pem;
+    let pem = read(KEY, file)?;
+    let has = |words: &[u8]| pem.windows(words.len()).any(|part| part == words);
+    if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+        return Err(TlsError::EncryptedKey { file: file.to_owned() });
+    }
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
+        Pem::NoItemsFound => TlsError::NoKey { file: file.to_owned() },
+        other => TlsError::Damaged { role: KEY, file: file.to_owned(), cause: other.to_string() },
+    })
+}
+
+/// Presents the one certificate there is, whatever authorities the server names.
+#[derive(Debug)]
+struct Identity(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// Accepts any certificate, but not a peer that has no key to the one it shows.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Rustls> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Rustls> {
+        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Rustls> {
+        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Looks on while a TLS connection is made: which certificate the server showed, also where it is refused, and whether
+//! it asked for one. It changes nothing of what is decided.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, DigitallySignedStruct, Error as Rustls, SignatureScheme};
+
+use crate::transport::tls::Tls;
+
+/// What was seen of one handshake.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// The server's own certificate, DER.
+    pub(crate) certificate: Option<CertificateDer<'static>>,
+    /// Whether the server asked for a client certificate.
+    pub(crate) asked: bool,
+    /// The client certificate that was shown then, DER.
+    pub(crate) shown: Option<CertificateDer<'static>>,
+}
+
+/// Sees one handshake.
+#[derive(Debug, Default)]
+pub(crate) struct Witness(Mutex<Seen>);
+
+impl Witness {
+    /// What was seen so far.
+    pub(crate) fn seen(&self) -> Seen {
+        self.lock().clone()
+    }
+
+    /// The same configuration with the witness beside those who decide. It resumes no session, for in a resumed one the
+    /// server shows nothing.
+    pub(crate) fn beside(self: &Arc<Self>, tls: &Tls) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&tls.config);
+        let verifier = Watched { witness: Arc::clone(self), judge: Arc::clone(&tls.verifier) };
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        let identity = Arc::clone(&config.client_auth_cert_resolver);
+        config.client_auth_cert_resolver = Arc::new(Watched { witness: Arc::clone(self), judge: identity });
+        config.resumption = Resumption::disabled();
+        Arc::new(config)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who decides, and the witness beside.
+#[derive(Debug)]
+struct Watched<T: ?Sized> {
+    witness: Arc<Witness>,
+    judge: Arc<T>,
+}
+
+impl ServerCertVerifier for Watched<dyn ServerCertVerifier> {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Rustls> {
+        self.witness.lock().certificate = Some(end_entity.clone().into_owned());
+        self.judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Rustls> {
+        self.judge.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Rustls> {
+        self.judge.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.judge.supported_verify_schemes()
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        self.judge.requires_raw_public_keys()
+    }
+}
+
+impl ResolvesClientCert for Watched<dyn ResolvesClientCert> {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let identity = self.judge.resolve(hints, schemes);
+        let mut seen = self.witness.lock();
+        seen.asked = true;
+        seen.shown = identity.as_ref().and_then(|identity| identity.cert.first().cloned());
+        identity
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        self.judge.only_raw_public_keys()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.judge.has_certs()
+    }
+}
