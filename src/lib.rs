@@ -102,7 +102,7 @@ fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::from(error).context("cannot start the runtime"))?;
-    let result = runtime.block_on(commands::run(ctx, command));
+    let result = runtime.block_on(command.run(ctx));
     // A thread that waits for stdin must not keep the program from ending.
     runtime.shutdown_background();
     result

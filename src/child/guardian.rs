@@ -22,7 +22,7 @@ use nix::unistd::{Pid, setsid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
 
 use super::process::Group;
-use super::{GRACE, GUARDIAN, own_binary};
+use super::program::{GRACE, GUARDIAN, own_binary};
 use crate::boottime::BootTime;
 
 /// How long the guardian may take to start.

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
-use super::{STARTER, own_binary};
+use super::program::{STARTER, own_binary};
 use crate::error::{Exit, Failure};
 use crate::output::{ColorChoice, Format, Out, Settings};
 

@@ -10,9 +10,9 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 use super::guardian::{Deadline, Guardian};
 use super::process::{Change, Process};
+use super::program::{GRACE, margin};
 use super::stage::{Crew, Stage};
 use super::terminal::{Owner, Terminal};
-use super::{GRACE, margin};
 use crate::boottime::BootTime;
 use crate::context::Context;
 use crate::error::{Exit, Failure};

@@ -1,11 +1,13 @@
 //! The verbs and their arguments. By hand what clap's derive would write, but that verbs can be left out of a grammar.
 
-use clap::error::{ErrorKind, Result};
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Args as _, FromArgMatches, Subcommand};
 
 use crate::commands::{
     allocate, compact, completions, config, delete, gc, get, lease, list, lock, put, status, txn, watch,
 };
+use crate::context::Context;
+use crate::error::{Exit, Failure};
 
 macro_rules! verbs {
     ($($name:literal $verb:ident $module:ident;)*) => {
@@ -17,6 +19,16 @@ macro_rules! verbs {
         }
 
         impl Command {
+            /// Runs the verb.
+            ///
+            /// # Errors
+            /// Whatever kept the verb from doing what was asked, with its class and what to do next.
+            pub async fn run(self, ctx: &Context) -> Result<Exit, Failure> {
+                match self {
+                    $(Self::$verb(args) => $module::run(ctx, &args).await,)*
+                }
+            }
+
             /// The grammar with those verbs that are wanted, by name.
             pub(super) fn augment(mut grammar: clap::Command, wanted: impl Fn(&str) -> bool) -> clap::Command {
                 $(if wanted($name) {
@@ -27,11 +39,11 @@ macro_rules! verbs {
         }
 
         impl FromArgMatches for Command {
-            fn from_arg_matches(matches: &ArgMatches) -> Result<Self> {
+            fn from_arg_matches(matches: &ArgMatches) -> clap::error::Result<Self> {
                 Self::from_arg_matches_mut(&mut matches.clone())
             }
 
-            fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self> {
+            fn from_arg_matches_mut(matches: &mut ArgMatches) -> clap::error::Result<Self> {
                 let Some((name, mut matches)) = matches.remove_subcommand() else {
                     return Err(clap::Error::raw(ErrorKind::MissingSubcommand, "a verb is missing"));
                 };
@@ -41,7 +53,7 @@ macro_rules! verbs {
                 }
             }
 
-            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<()> {
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> clap::error::Result<()> {
                 Self::from_arg_matches(matches).map(|command| *self = command)
             }
         }

@@ -20,7 +20,7 @@ pub struct Args {}
 ///
 /// # Errors
 /// Nothing but a closed output.
-pub fn run(ctx: &Context, _args: &Args) -> Result<Exit, Failure> {
+pub async fn run(ctx: &Context, _args: &Args) -> Result<Exit, Failure> {
     let mut sink = ctx.out.stream();
     for setting in &ctx.config.settings {
         let source = setting.source.to_string();

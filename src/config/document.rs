@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Env;
+use super::env::Env;
 use super::error::{ConfigError, Given, Problem, Source};
 use super::file::{self, Document, Entry, Raw};
 use super::keys::{self, Kind};

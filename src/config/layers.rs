@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::document::{Notes, Values};
+use super::env::Env;
 use super::error::{ConfigError, Given, Problem, Source};
 use super::keys::Key;
+use super::settings::Setting;
 use super::values::in_env;
-use super::{Env, Setting};
 use crate::duration::format_duration;
 
 /// How a variable is read.

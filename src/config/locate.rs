@@ -5,9 +5,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::env::Env;
 use super::error::{ConfigError, Problem, Source, io_text};
 use super::file::MAX_BYTES;
-use super::{Env, Overrides};
+use super::settings::Overrides;
 
 /// Where the machine's own configuration lies.
 pub(super) const SYSTEM_FILE: &str = "/etc/kvadm/etcd.yaml";

@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::Overrides;
 use super::document::exposed;
 use super::error::{ConfigError, Given, Problem, Source};
 use super::keys;
 use super::layers::Layers;
 use super::locate::{read_limited, unreadable};
+use super::settings::Overrides;
 use super::values::in_env;
 use crate::transport::{Credentials, Secret};
 

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::Overrides;
 use super::error::{ConfigError, Given, Problem, Source};
 use super::keys::{self, Key};
 use super::layers::Layers;
+use super::settings::Overrides;
 use super::values::{in_env, split};
 use crate::transport::{Endpoint, Scheme, TlsFiles};
 

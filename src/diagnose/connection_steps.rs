@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::diagnose::{Fact, FactValue, Step, Trouble};
+use crate::diagnose::{Step, Trouble};
 use crate::kvstore::Error;
+use crate::output::{Fact, FactValue};
 use crate::transport::dial::trace::{Leg, Log};
 use crate::transport::tls::certificate;
 use crate::transport::tls::certificate::Certificate;

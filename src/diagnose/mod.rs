@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::kvstore::error::of_transport;
 use crate::kvstore::request::{Header, Request};
 use crate::kvstore::{Alarm, Error, MemberStatus, Refusal, Revision, Store};
+use crate::output::{Fact, FactValue};
 use crate::transport::Endpoint;
 use crate::transport::dial::trace::Course;
 use crate::transport::tls::certificate::Certificate;
@@ -70,51 +71,6 @@ pub enum Trouble {
         /// The member that was asked, where it may be known.
         member: Option<u64>,
     },
-}
-
-/// Something learnt in a step.
-#[derive(Debug)]
-pub struct Fact {
-    /// Its name in JSON.
-    pub name: &'static str,
-    /// What it is.
-    pub value: FactValue,
-    /// Whether the step's detail says it already, so that people need not read it twice.
-    pub told: bool,
-}
-
-/// A fact's value.
-#[derive(Debug)]
-pub enum FactValue {
-    /// A text.
-    Text(String),
-    /// Several texts.
-    List(Vec<String>),
-    /// A number.
-    Number(i64),
-    /// A count.
-    Count(u64),
-    /// A size in bytes.
-    Bytes(u64),
-    /// An ID of 64 bits.
-    Id(u64),
-    /// A share of a hundred.
-    Percent(f64),
-}
-
-impl Fact {
-    fn new(name: &'static str, value: FactValue) -> Self {
-        Self { name, value, told: false }
-    }
-
-    fn text(name: &'static str, text: impl Into<String>) -> Self {
-        Self::new(name, FactValue::Text(text.into()))
-    }
-
-    /// The same, where the detail says it.
-    fn told(self) -> Self {
-        Self { told: true, ..self }
-    }
 }
 
 impl Step {

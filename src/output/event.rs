@@ -3,8 +3,10 @@
 use std::io;
 
 use super::decode::Fault;
+use super::out::Out;
 use super::record::{Field, Record, Value, always, data};
-use super::{Format, Out, Sink};
+use super::settings::Format;
+use super::sink::Sink;
 use crate::kvstore::{KeyValue, Revision};
 
 /// What happened to a key.

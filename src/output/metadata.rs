@@ -1,6 +1,6 @@
 //! What `gc metadata` answers: objects that would go, what there is of each kind, explanations and findings.
 
-use super::Report;
+use super::answer::Report;
 use super::record::{Field, Record, Value, always, data, table};
 
 /// One object that would go, or went.

@@ -2,9 +2,11 @@
 
 use std::{fmt, io};
 
+use super::out::Out;
 use super::record::Record;
+use super::settings::Format;
 use super::table::Layout;
-use super::{Format, Out, json, raw, text, yaml};
+use super::{json, raw, text, yaml};
 
 /// Takes records one by one.
 pub struct Sink {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Defrag, Entry, Ledger};
-use super::one_line;
 use super::plan::{answering, leader, next, successor, troubles, troubles_among};
+use super::step::one_line;
 use crate::commands::status::survey::{self, Survey};
 use crate::context::Context;
 use crate::error::{Exit, Failure};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Aim;
-use super::{current, one_line, waiting};
+use super::step::{current, one_line, waiting};
 use crate::context::Context;
 use crate::duration::format_duration;
 use crate::error::{Exit, Failure};

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::defrag::{self, Manner};
+use super::disarm;
 use super::ledger::{Defrag, Ledger};
 use super::plan::{Aim, answering, troubles};
-use super::{current, disarm, tell, waiting};
+use super::step::{current, tell, waiting};
 use crate::commands::status::survey::{self, Survey};
 use crate::context::Context;
 use crate::error::{Exit, Failure};

@@ -7,20 +7,17 @@ mod job;
 mod ledger;
 mod plan;
 mod rehearse;
+mod step;
 
-use std::future::Future;
 use std::time::Duration;
 
 use crate::args::{parse_duration, parse_revision};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Compacted, Refusal, Revision};
+use crate::kvstore::Revision;
 
 use job::Job;
 use plan::Aim;
-
-/// How often a bar that has no count is drawn.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Compact the history, and give the space back.
 ///
@@ -115,46 +112,4 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         disarm: args.disarm || args.reclaim,
     };
     job.run(ctx).await
-}
-
-/// The store's revision; for a user who may read no key, as far as the member in use is.
-async fn current(ctx: &Context) -> Result<Revision, Failure> {
-    let store = ctx.store();
-    match store.revision().await {
-        Err(error) if error.is_refusal(Refusal::Permission) => Ok(store.member_status().await?.revision),
-        other => Ok(other?),
-    }
-}
-
-/// Says what a compaction has come to, where that is not plain.
-fn tell(ctx: &Context, revision: Revision, came: Compacted, physical: bool) {
-    match came {
-        Compacted::Already => ctx.out.note(&format!("the store was compacted at revision {revision} or later before")),
-        Compacted::Removing if physical => ctx.out.note(&format!(
-            "the store is compacted at revision {revision}, but the answer was lost: etcd may still be removing"
-        )),
-        Compacted::Removing | Compacted::Removed => ctx.out.note(&format!("compacted at revision {revision}")),
-    }
-}
-
-/// Shows that something is waited for.
-async fn waiting<T>(ctx: &Context, label: &'static str, work: impl Future<Output = T>) -> T {
-    let progress = ctx.out.progress(label, None);
-    let mut work = std::pin::pin!(work);
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut work => {
-                progress.finish();
-                return done;
-            }
-            () = tokio::time::sleep(TICK) => progress.wait(),
-        }
-    }
-}
-
-/// A failure and its causes in a line.
-fn one_line(failure: &Failure) -> String {
-    let view = failure.view();
-    std::iter::once(view.error).chain(view.caused_by).collect::<Vec<_>>().join(": ")
 }

@@ -26,7 +26,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Nothing but a closed output.
-pub fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     ctx.out.bytes(script(args.shell).as_bytes())?;
     Ok(Exit::Done)
 }

@@ -3,29 +3,11 @@
 //! In key order the keys of a branch stand together, whatever bytes they are of, for a branch is a prefix. So the open
 //! branches are those of the last key, and memory does not grow with the tree.
 
-use super::Listing;
+use super::cut::Cut;
+use super::listing::Listing;
 use crate::error::Failure;
 use crate::kvstore::{KeyRange, RangeReader};
 use crate::output::{BranchRow, Sink};
-
-/// How keys are cut into branches.
-#[derive(Clone, Copy, Debug)]
-pub struct Cut {
-    /// Where the part of a key begins that is cut: behind the prefix.
-    pub base: usize,
-    /// What separates the parts.
-    pub separator: u8,
-    /// How many levels there are.
-    pub depth: usize,
-}
-
-impl Cut {
-    /// Where the key's branches end, the outermost first; a separator that the rest begins with parts nothing.
-    pub fn ends(self, key: &[u8]) -> impl Iterator<Item = usize> {
-        let parted = move |index: &usize| *index > self.base && key[*index] == self.separator;
-        (self.base..key.len()).filter(parted).map(|index| index + 1).take(self.depth)
-    }
-}
 
 /// The deepest branch at the cut: it is told when it ends, for then its keys are counted.
 struct Open {

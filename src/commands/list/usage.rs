@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::Listing;
-use super::branches::Cut;
+use super::cut::Cut;
+use super::listing::Listing;
 use crate::error::Failure;
 use crate::kvstore::{KeyValue, RangeReader};
 use crate::output::{Progress, Sink, UsageRow, bytes};

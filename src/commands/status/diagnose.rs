@@ -4,10 +4,10 @@ use tokio::task::JoinSet;
 
 use super::survey::said;
 use crate::context::Context;
-use crate::diagnose::{Probe, Step, Trouble};
+use crate::diagnose::{Outcome, Probe, Step, Trouble};
 use crate::error::{Exit, Failure, class};
 use crate::kvstore::{Alarm, Error, Store};
-use crate::output::{Diagnosis, StepRow};
+use crate::output::{Diagnosis, StepRow, StepState};
 use crate::transport::Scheme;
 
 /// What is wrong in a step, in words, and what to do.
@@ -62,15 +62,27 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
 }
 
 fn show(ctx: &Context, probe: &Probe, findings: &[Option<Finding>]) -> Result<(), Failure> {
-    let row = |(step, finding): (_, &'_ Option<Finding>)| StepRow {
-        step,
-        error: finding.as_ref().map(|finding| finding.error.clone()),
-        remedy: finding.as_ref().and_then(|finding| finding.remedy.clone()),
-    };
-    let steps: Vec<StepRow<'_>> = probe.steps.iter().zip(findings).map(row).collect();
+    let steps: Vec<StepRow<'_>> = probe.steps.iter().zip(findings).map(|(step, finding)| row(step, finding)).collect();
     let ok = probe.failure().is_none();
     ctx.out.diagnosis(&Diagnosis { endpoint: &probe.endpoint, ok, serves: probe.serves(), steps: &steps })?;
     Ok(())
+}
+
+fn row<'a>(step: &'a Step, finding: &Option<Finding>) -> StepRow<'a> {
+    let state = match step.outcome {
+        Outcome::Done => StepState::Done,
+        Outcome::Failed(_) => StepState::Failed,
+        Outcome::Skipped => StepState::Skipped,
+    };
+    StepRow {
+        name: step.name,
+        state,
+        took: step.took,
+        detail: &step.detail,
+        facts: &step.facts,
+        error: finding.as_ref().map(|finding| finding.error.clone()),
+        remedy: finding.as_ref().and_then(|finding| finding.remedy.clone()),
+    }
 }
 
 fn finding(step: &Step, tls: bool) -> Option<Finding> {

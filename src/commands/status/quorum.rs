@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::survey::Proof;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Again, Compare, Error, LeaseMode, Op, Over, Refusal, Store, Txn, Write};
 
@@ -11,6 +10,16 @@ const PREFIX: &str = "kvadm/.quorum/";
 /// The lease's TTL in seconds: what is left behind if kvadm is killed in the middle is gone after it.
 const TTL: i64 = 10;
 const CLEANUP: Duration = Duration::from_secs(3);
+
+/// What became of the write that proves the quorum.
+pub enum Proof {
+    /// It was done.
+    Done(Duration),
+    /// The quorum stands, but the store takes no writes.
+    NoSpace,
+    /// It was not done.
+    Failed(String),
+}
 
 /// Grants a lease, takes a lock nobody else can want, and gives both back.
 ///

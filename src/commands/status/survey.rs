@@ -1,10 +1,8 @@
 //! One look at all members, and what it means.
 
-use std::time::Duration;
-
 use tokio::task::JoinSet;
 
-use super::quorum;
+use super::quorum::{self, Proof};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Alarm, Error, Member, MemberStatus, Refusal, Revision, Store};
@@ -35,16 +33,6 @@ pub struct Survey {
     pub proof: Option<Proof>,
     /// What is wrong with the cluster as a whole.
     general: Vec<String>,
-}
-
-/// What became of the write that proves the quorum.
-pub enum Proof {
-    /// It was done.
-    Done(Duration),
-    /// The quorum stands, but the store takes no writes.
-    NoSpace,
-    /// It was not done.
-    Failed(String),
 }
 
 /// How the cluster is.

@@ -4,11 +4,11 @@ use std::io;
 
 use unicode_width::UnicodeWidthStr;
 
+use super::super::out::Out;
 use super::super::progress::human_bytes;
 use super::super::sanitize::sanitize;
-use super::super::{Out, text};
+use super::super::text;
 use super::{Field, Record, Value, always, data};
-use crate::diagnose::{Fact, FactValue, Outcome, Step};
 
 /// No line of the report is wider, but for a word that is.
 const WIDTH: usize = 80;
@@ -17,10 +17,77 @@ const WORDS: usize = 27;
 /// Where the facts begin, and then their values.
 const FACTS: usize = 6;
 
+/// Something learnt in a step.
+#[derive(Debug)]
+pub struct Fact {
+    /// Its name in JSON.
+    pub name: &'static str,
+    /// What it is.
+    pub value: FactValue,
+    /// Whether the step's detail says it already, so that people need not read it twice.
+    pub told: bool,
+}
+
+/// A fact's value.
+#[derive(Debug)]
+pub enum FactValue {
+    /// A text.
+    Text(String),
+    /// Several texts.
+    List(Vec<String>),
+    /// A number.
+    Number(i64),
+    /// A count.
+    Count(u64),
+    /// A size in bytes.
+    Bytes(u64),
+    /// An ID of 64 bits.
+    Id(u64),
+    /// A share of a hundred.
+    Percent(f64),
+}
+
+impl Fact {
+    /// A fact.
+    pub fn new(name: &'static str, value: FactValue) -> Self {
+        Self { name, value, told: false }
+    }
+
+    /// A fact that is a text.
+    pub fn text(name: &'static str, text: impl Into<String>) -> Self {
+        Self::new(name, FactValue::Text(text.into()))
+    }
+
+    /// The same, where the detail says it.
+    #[must_use]
+    pub fn told(self) -> Self {
+        Self { told: true, ..self }
+    }
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepState {
+    /// Well.
+    Done,
+    /// Not well.
+    Failed,
+    /// It was not tried.
+    Skipped,
+}
+
 /// One step to an endpoint.
 pub struct StepRow<'a> {
-    /// The step.
-    pub step: &'a Step,
+    /// The step's name.
+    pub name: &'static str,
+    /// How it ended.
+    pub state: StepState,
+    /// How long it took, if anything was done for it.
+    pub took: Option<std::time::Duration>,
+    /// What it came to, in a few words.
+    pub detail: &'a str,
+    /// What was learnt.
+    pub facts: &'a Vec<Fact>,
     /// What went wrong.
     pub error: Option<String>,
     /// What to do about it.
@@ -50,30 +117,33 @@ impl Record for Diagnosis<'_> {
 
 impl StepRow<'_> {
     fn state(&self) -> &'static str {
-        match self.step.outcome {
-            Outcome::Done => "ok",
-            Outcome::Failed(_) => "failed",
-            Outcome::Skipped => "skipped",
+        match self.state {
+            StepState::Done => "ok",
+            StepState::Failed => "failed",
+            StepState::Skipped => "skipped",
         }
     }
 
     fn same_skip(&self, other: &Self) -> bool {
-        other.state() == "skipped" && self.step.detail == other.step.detail
+        other.state() == "skipped" && self.detail == other.detail
     }
 
     fn millis(&self) -> Option<f64> {
-        self.step.took.map(|took| took.as_secs_f64() * 1e3)
+        self.took.map(|took| took.as_secs_f64() * 1e3)
     }
 }
 
 impl Record for StepRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let some = |text: Option<&'a String>| text.map_or(Value::Absent, |text| Value::Str(text));
-        visit(always("step", Value::Str(self.step.name)));
+        visit(always("step", Value::Str(self.name)));
         visit(always("state", Value::Str(self.state())));
         visit(always("ms", self.millis().map_or(Value::Absent, Value::Millis)));
-        visit(always("detail", some(Some(&self.step.detail).filter(|detail| !detail.is_empty()))));
-        visit(data("facts", Value::Record(&self.step.facts)));
+        visit(always(
+            "detail",
+            Some(self.detail).filter(|detail| !detail.is_empty()).map_or(Value::Absent, Value::Str),
+        ));
+        visit(data("facts", Value::Record(self.facts)));
         visit(always("error", some(self.error.as_ref())));
         visit(always("remedy", some(self.remedy.as_ref())));
     }
@@ -133,16 +203,16 @@ impl Out {
     }
 
     fn step(&self, report: &mut String, row: &StepRow<'_>) {
-        let state = match row.step.outcome {
-            Outcome::Done => "ok  ".to_owned(),
-            Outcome::Failed(_) => self.colored("FAIL", "1;31"),
-            Outcome::Skipped => "skip".to_owned(),
+        let state = match row.state {
+            StepState::Done => "ok  ".to_owned(),
+            StepState::Failed => self.colored("FAIL", "1;31"),
+            StepState::Skipped => "skip".to_owned(),
         };
         let took = row.millis().map_or_else(String::new, |millis| format!("{millis:.1} ms"));
-        let words = row.error.as_ref().unwrap_or(&row.step.detail);
-        report.push_str(&format!("  {state}  {:<7} {took:>10}", row.step.name));
+        let words = row.error.as_ref().map_or(row.detail, String::as_str);
+        report.push_str(&format!("  {state}  {:<7} {took:>10}", row.name));
         wrapped(report, WORDS - 1, words, WORDS);
-        let shown = || row.step.facts.iter().filter(|fact| !fact.told);
+        let shown = || row.facts.iter().filter(|fact| !fact.told);
         let labels = shown().map(|fact| fact.name.len() + 2).max().unwrap_or_default();
         for fact in shown() {
             let label = fact.name.replace('_', " ");
@@ -162,8 +232,8 @@ impl Out {
 }
 
 fn skipped(report: &mut String, rows: &[StepRow<'_>]) {
-    let names: Vec<&str> = rows.iter().map(|row| row.step.name).collect();
-    let why = rows.first().map_or("", |row| &row.step.detail);
+    let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
+    let why = rows.first().map_or("", |row| row.detail);
     report.push_str("  skip");
     wrapped(report, FACTS, &format!("{}: {why}", names.join(", ")), FACTS + 2);
 }

@@ -8,13 +8,13 @@ mod status;
 mod txn;
 
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
-pub use diagnosis::{Diagnosis, StepRow};
+pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use keys::{Count, DeleteAnswer, DeletedRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow};
 pub use lease::{LeaseKeys, LeaseRow, Named};
 pub use status::{MemberRow, StatusAnswer};
 pub use txn::TxnAnswer;
 
-use super::Report;
+use super::answer::Report;
 use super::record::{Field, Record, Value, always, data, table};
 
 /// A record that is shown as one of another's rows.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::super::schema::{KindId, Schema};
+use super::field::Field;
 use super::keys::{self, Parts, Way};
 use super::{
     ANCHORED, Arena, BackLink, Conditional, Edge, FOREIGN, Fact, Model, Object, ObjectId, Oddity, PERHAPS_ANCHORED,
@@ -156,14 +157,7 @@ impl Folder {
             object.flags |= ANCHORED;
         }
         let variables = parts.variables(kind, way);
-        self.read_field(&super::read::Field {
-            id,
-            kind,
-            variables: &variables,
-            name: &field,
-            raw: parts.behind(way.parts),
-            kv,
-        })
+        self.read_field(&Field { id, kind, variables: &variables, name: &field, raw: parts.behind(way.parts), kv })
     }
 
     /// Remembers where the object is; its identity is mostly the end of its key.

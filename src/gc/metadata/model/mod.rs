@@ -1,6 +1,7 @@
 //! The tree as objects and edges: what is kept of it in memory, and it is little. Values are looked at once and dropped.
 
 mod arena;
+mod field;
 mod fold;
 mod keys;
 mod query;

@@ -4,25 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::super::schema::{
-    Captures, Edge as Rule, EdgeSource, Identity, Kind, KindId, Link, Part, Pattern, RootRule, Schema,
+    Captures, Edge as Rule, EdgeSource, Identity, KindId, Link, Part, Pattern, RootRule, Schema,
 };
 use super::super::time::Time;
+use super::field::Field;
 use super::fold::{FoldError, Folder};
 use super::{AgeTest, BackLink, Conditional, Edge, FLAT, Fact, ObjectId, Oddity, What, keys};
 use crate::duration::parse_duration;
-use crate::kvstore::KeyValue;
-
-/// One field of an object.
-pub(super) struct Field<'a> {
-    pub id: ObjectId,
-    pub kind: &'a Kind,
-    pub variables: &'a [Cow<'a, [u8]>],
-    /// Decoded.
-    pub name: &'a [u8],
-    /// As the key has it.
-    pub raw: &'a [u8],
-    pub kv: &'a KeyValue,
-}
 
 /// What an identity is put together from.
 struct Sources<'a> {

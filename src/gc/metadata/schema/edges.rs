@@ -1,8 +1,8 @@
 //! The edges and back links of a schema, once its kinds are known.
 
-use super::compile::{declared, declared_plainly, kind_line, named, own, pattern, time_format};
 use super::document::{Document, EdgeDoc, FlatDoc, KindDoc, LinkDoc, WhenDoc};
 use super::error::Complaint;
+use super::names::{declared, declared_plainly, kind_line, named, own, pattern, time_format};
 use super::pattern::{Identity, Part, Pattern};
 use super::{Edge, EdgeSource, KindId, Link, Moment, Schema, When};
 
@@ -115,7 +115,7 @@ fn source(doc: &EdgeDoc, names: &mut Names) -> Result<EdgeSource, Complaint> {
                 "." => Pattern::own_key(),
                 field => pattern(field, doc.suffix.as_deref())?,
             };
-            let value = doc.value.as_ref().map(|text| super::compile::pattern(text, None)).transpose()?;
+            let value = doc.value.as_ref().map(|text| super::names::pattern(text, None)).transpose()?;
             names.captures = pattern.names().map(str::to_owned).collect();
             names.values = value.iter().flat_map(Pattern::names).map(str::to_owned).collect();
             names.value = true;

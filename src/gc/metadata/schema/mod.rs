@@ -57,6 +57,7 @@ mod compile;
 mod document;
 mod edges;
 mod error;
+mod names;
 mod pattern;
 mod template;
 #[cfg(test)]

@@ -1,0 +1,20 @@
+//! How keys are cut into branches.
+
+/// How keys are cut into branches.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// Where the part of a key begins that is cut: behind the prefix.
+    pub base: usize,
+    /// What separates the parts.
+    pub separator: u8,
+    /// How many levels there are.
+    pub depth: usize,
+}
+
+impl Cut {
+    /// Where the key's branches end, the outermost first; a separator that the rest begins with parts nothing.
+    pub fn ends(self, key: &[u8]) -> impl Iterator<Item = usize> {
+        let parted = move |index: &usize| *index > self.base && key[*index] == self.separator;
+        (self.base..key.len()).filter(parted).map(|index| index + 1).take(self.depth)
+    }
+}

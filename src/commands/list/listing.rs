@@ -1,0 +1,132 @@
+//! Reading and showing the keys of a listing.
+
+use std::collections::HashMap;
+
+use super::options::{Args, Order};
+use crate::commands::select::Filter;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{KeyRange, KeyValue, LeaseId, LockGuard, RangeReader, Refusal};
+use crate::output::{Count, KeyOnly, Leased, Sink};
+
+/// A listing that is going on.
+pub(super) struct Listing<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) args: &'a Args,
+    pub(super) filter: Option<Filter>,
+    pub(super) range: KeyRange,
+    pub(super) guard: Option<LockGuard>,
+    /// Keys that matched so far.
+    pub(super) seen: u64,
+    /// The granted TTL of each lease met; `None` for one that is gone.
+    pub(super) ttls: HashMap<LeaseId, Option<i64>>,
+}
+
+impl Listing<'_> {
+    pub(super) async fn stream(&mut self, mut reader: RangeReader) -> Result<(), Failure> {
+        let mut sink = self.ctx.out.stream();
+        let progress = self.ctx.out.progress("listing", None);
+        'pages: while let Some(page) = self.page(&mut reader).await? {
+            progress.set_total(reader.total());
+            progress.inc(page.len() as u64);
+            for kv in &page {
+                if self.full() {
+                    break 'pages;
+                }
+                if self.wanted(kv) && !self.args.count {
+                    self.show(&mut sink, kv).await?;
+                }
+            }
+        }
+        progress.finish();
+        sink.finish()?;
+        if self.args.count {
+            self.ctx.out.one(&Count { count: self.seen, revision: reader.revision() })?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what is to be shown, ordered; with a limit never more than twice that.
+    pub(super) async fn sorted(&mut self, mut reader: RangeReader) -> Result<(), Failure> {
+        let limit = self.args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let mut kept: Vec<KeyValue> = Vec::new();
+        let progress = self.ctx.out.progress("sorting", None);
+        while let Some(page) = self.page(&mut reader).await? {
+            progress.set_total(reader.total());
+            progress.inc(page.len() as u64);
+            kept.extend(page.into_iter().filter(|kv| self.wanted(kv)));
+            if kept.len() / 2 > limit {
+                self.order(&mut kept);
+                kept.truncate(limit);
+            }
+        }
+        progress.finish();
+        self.order(&mut kept);
+        kept.truncate(limit);
+        let mut sink = self.ctx.out.stream();
+        for kv in &kept {
+            self.show(&mut sink, kv).await?;
+        }
+        Ok(sink.finish()?)
+    }
+
+    pub(super) fn order(&self, kept: &mut [KeyValue]) {
+        kept.sort_by(|a, b| {
+            let by = match self.args.sort.unwrap_or(Order::Key) {
+                Order::Key => std::cmp::Ordering::Equal,
+                Order::Create => a.create_revision.cmp(&b.create_revision),
+                Order::Mod => a.mod_revision.cmp(&b.mod_revision),
+                Order::Version => a.version.cmp(&b.version),
+                Order::Value => a.value.cmp(&b.value),
+                Order::Size => a.size().cmp(&b.size()),
+            };
+            let order = by.then_with(|| a.key.cmp(&b.key));
+            if self.args.desc { order.reverse() } else { order }
+        });
+    }
+
+    pub(super) async fn page(&self, reader: &mut RangeReader) -> Result<Option<Vec<KeyValue>>, Failure> {
+        reader.next().await.map_err(|error| {
+            let compacted = error.is_refusal(Refusal::Compacted) && reader.revision() > 0;
+            let failure = Failure::from(error);
+            let (rev, seen) = (reader.revision(), self.seen);
+            if seen == 0 || failure.exit == Exit::Interrupted {
+                return failure;
+            }
+            if !compacted {
+                return failure.hint(format!("the listing is incomplete: it ends after {seen} keys of revision {rev}"));
+            }
+            failure
+                .context(format!("revision {rev} was compacted while it was being listed, after {seen} keys"))
+                .hint("the listing is incomplete; start over, and let auto-compaction keep more than a listing takes")
+        })
+    }
+
+    pub(super) fn wanted(&mut self, kv: &KeyValue) -> bool {
+        let wanted = self.filter.as_ref().is_none_or(|filter| filter.matches(&kv.key));
+        self.seen += u64::from(wanted);
+        wanted
+    }
+
+    pub(super) fn full(&self) -> bool {
+        self.args.limit.is_some_and(|limit| self.seen >= limit)
+    }
+
+    pub(super) async fn show(&mut self, sink: &mut Sink, kv: &KeyValue) -> Result<(), Failure> {
+        if self.args.keys_only {
+            return Ok(sink.push(&KeyOnly(kv))?);
+        }
+        let Some(lease) = kv.lease.filter(|_| self.args.with_leases) else {
+            return Ok(sink.push(kv)?);
+        };
+        let ttl = match self.ttls.get(&lease) {
+            Some(ttl) => *ttl,
+            None => {
+                let ttl = self.ctx.store().time_to_live(lease).await?.map(|grant| grant.ttl);
+                self.ttls.insert(lease, ttl);
+                ttl
+            }
+        };
+        Ok(sink.push(&Leased { kv, ttl })?)
+    }
+}

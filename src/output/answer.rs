@@ -1,0 +1,93 @@
+//! Single answers, answers of several parts, and the beginning of a stream of records.
+
+use std::io;
+
+use super::out::Out;
+use super::record::Record;
+use super::settings::Format;
+use super::sink::Sink;
+use super::{json, sanitize, yaml};
+
+/// An answer of several parts: one object in JSON and YAML, rows in text and tables.
+pub trait Report: Record {
+    /// The rows.
+    fn rows(&self) -> Vec<Box<dyn Record + '_>>;
+    /// Whether all rows have the same fields, so that a table can hold them.
+    fn tabular(&self) -> bool;
+    /// What is said beside the data, a warning each.
+    fn remarks(&self) -> &[String] {
+        &[]
+    }
+}
+
+impl Out {
+    /// Writes one answer.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn one(&self, record: &dyn Record) -> io::Result<()> {
+        let mut sink = Sink::plain(self);
+        sink.push(record)?;
+        sink.finish()
+    }
+
+    /// Writes one key's value: its bytes and a newline; made harmless on a terminal; alone in raw; the whole record
+    /// in JSON and YAML.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn value(&self, record: &crate::kvstore::KeyValue) -> io::Result<()> {
+        let value = &record.value;
+        if let Some(translated) = self.translated(record).filter(|_| !self.is_data()) {
+            self.complain(&translated.faults);
+            if let Some(json) = translated.json() {
+                let text = json::text(json) + "\n";
+                return self.bytes(sanitize::sanitize(text.as_bytes(), true).as_bytes());
+            }
+        }
+        match self.shared.format {
+            Format::Json | Format::Yaml | Format::Raw => self.one(record),
+            Format::Text | Format::Table if self.shared.terminal => {
+                self.bytes(sanitize::sanitize(value, true).as_bytes())?;
+                self.bytes(b"\n")
+            }
+            Format::Text | Format::Table => {
+                self.bytes(value)?;
+                self.bytes(b"\n")
+            }
+        }
+    }
+
+    /// Begins many records.
+    pub fn stream(&self) -> Sink {
+        Sink::new(self)
+    }
+
+    /// Writes an answer of several parts; its remarks go to stderr.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn report(&self, report: &dyn Report) -> io::Result<()> {
+        if self.is_data() {
+            let mut line = Vec::new();
+            let translated = self.translated(report);
+            self.complain(translated.as_ref().map_or(&[], |translated| &translated.faults));
+            let record: &dyn Record = translated.as_ref().map_or(report, |translated| translated);
+            match self.shared.format {
+                Format::Yaml => yaml::document(&mut line, record),
+                _ => json::line(&mut line, record),
+            }
+            self.bytes(&line)?;
+            return self.flush();
+        }
+        let mut sink = if report.tabular() { Sink::new(self) } else { Sink::plain(self) };
+        for row in report.rows() {
+            sink.push(row.as_ref())?;
+        }
+        sink.finish()?;
+        for remark in report.remarks() {
+            self.warn(remark);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! The process's streams: data on stdout, everything else on stderr.
+
+use std::fs::File;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::decode::{Fault, Translated};
+use super::error::ErrorView;
+use super::progress::{self, Progress, Slot};
+use super::record::Record;
+use super::settings::{Format, Settings};
+use super::{bytes, json, sanitize};
+use crate::proto::Codec;
+
+/// What the user said when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirm {
+    /// Go ahead.
+    Yes,
+    /// Leave it.
+    No,
+    /// There is nobody to ask.
+    NoTerminal,
+}
+
+/// What is written before it goes to the operating system.
+const BUFFER: usize = 64 << 10;
+/// Values that cannot be decoded are warned of one by one so many times.
+const SHOWN_FAULTS: u64 = 10;
+
+/// The process's streams. Cheap to clone.
+#[derive(Clone)]
+pub struct Out {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) format: Format,
+    pub(super) terminal: bool,
+    pub(super) width: usize,
+    pub(super) bold: bool,
+    colored_errors: bool,
+    quiet: bool,
+    verbosity: u8,
+    bars: bool,
+    stdout: Mutex<Stdout>,
+    slot: Slot,
+    codec: OnceLock<Arc<Codec>>,
+    /// How many values could not be decoded.
+    faults: AtomicU64,
+}
+
+pub(super) struct Stdout {
+    file: Option<File>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) text: String,
+    /// The bar that has to stand aside, where stdout is a terminal as well.
+    slot: Option<Slot>,
+}
+
+impl Stdout {
+    /// Hands the buffer to the operating system.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
+        let (file, buffer) = (&mut self.file, &self.buffer);
+        let mut write = || file.as_mut().map_or(Ok(()), |file| file.write_all(buffer));
+        let result = match &self.slot {
+            Some(slot) if !buffer.is_empty() => progress::aside(slot, write),
+            _ => write(),
+        };
+        self.buffer.clear();
+        if result.is_err() {
+            // Nothing is written behind a failed write.
+            self.file = None;
+        }
+        result
+    }
+
+    pub(super) fn put_text(&mut self) -> io::Result<()> {
+        self.buffer.extend_from_slice(self.text.as_bytes());
+        self.text.clear();
+        self.put(&[])
+    }
+
+    pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER { self.drain() } else { Ok(()) }
+    }
+}
+
+impl Out {
+    /// Takes the process's streams.
+    pub fn new(settings: Settings) -> Self {
+        let stdout = io::stdout();
+        let terminal = stdout.is_terminal();
+        let err_terminal = io::stderr().is_terminal();
+        let format = settings.format.unwrap_or(if terminal { Format::Table } else { Format::Text });
+        let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)).max(20);
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let slot = Slot::default();
+        let shared = Shared {
+            format,
+            terminal,
+            width: if terminal { width } else { 160 },
+            bold: settings.color.on(terminal),
+            colored_errors: settings.color.on(err_terminal),
+            quiet: settings.quiet,
+            verbosity: settings.verbosity,
+            bars: settings.progress && !settings.quiet && settings.verbosity < 2 && err_terminal && !dumb,
+            stdout: Mutex::new(Stdout {
+                file: stdout.as_fd().try_clone_to_owned().ok().map(File::from),
+                buffer: Vec::new(),
+                text: String::new(),
+                slot: terminal.then(|| Arc::clone(&slot)),
+            }),
+            slot,
+            codec: OnceLock::new(),
+            faults: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(super) fn stdout(&self) -> MutexGuard<'_, Stdout> {
+        self.shared.stdout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on values are decoded, except in raw.
+    pub fn decode_with(&self, codec: Arc<Codec>) {
+        // Whoever came first has read the same command line.
+        let _ = self.shared.codec.set(codec);
+    }
+
+    pub(super) fn translated<'a>(&self, record: &'a dyn Record) -> Option<Translated<'a>> {
+        let codec = self.shared.codec.get().filter(|_| self.shared.format != Format::Raw)?;
+        Some(Translated::of(record, codec))
+    }
+
+    /// Warns of values that are not shown as messages, or not whole; of a few, not of a million.
+    pub(super) fn complain(&self, faults: &[Fault]) {
+        for fault in faults {
+            match self.shared.faults.fetch_add(1, Ordering::Relaxed) {
+                n if n < SHOWN_FAULTS => {
+                    let end = if fault.fatal { "it is shown as bytes" } else { "they are not shown" };
+                    self.warn(&format!("{} of {}: {}: {end}", fault.field, bytes::escape(&fault.key), fault.what));
+                }
+                SHOWN_FAULTS => self.warn("more values cannot be decoded, or not wholly; they are not named"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether programs read the answer, field by field.
+    pub fn is_data(&self) -> bool {
+        matches!(self.shared.format, Format::Json | Format::Yaml)
+    }
+
+    /// Writes bytes as they are.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        self.stdout().put(bytes)
+    }
+
+    /// Hands everything to the operating system.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn flush(&self) -> io::Result<()> {
+        self.stdout().drain()
+    }
+
+    /// Says something that is good to know.
+    pub fn note(&self, text: &str) {
+        if !self.shared.quiet {
+            self.say("note", "36", text);
+        }
+    }
+
+    /// Says something that may be wrong.
+    pub fn warn(&self, text: &str) {
+        if !self.shared.quiet {
+            self.say("warning", "33", text);
+        }
+    }
+
+    /// Says what was decided, with `-v`.
+    pub fn detail(&self, text: &str) {
+        if self.shared.verbosity >= 1 {
+            self.say("info", "2", text);
+        }
+    }
+
+    /// Says what was requested, with `-vv`.
+    pub fn trace(&self, text: &str) {
+        if self.traces() {
+            self.say("trace", "2", text);
+        }
+    }
+
+    /// Whether [`Out::trace`] says anything.
+    pub fn traces(&self) -> bool {
+        self.shared.verbosity >= 2
+    }
+
+    /// Shows why the program fails: lines, or one object in JSON.
+    pub fn error(&self, view: &ErrorView) {
+        if self.shared.format == Format::Json {
+            let mut line = Vec::new();
+            json::line(&mut line, view);
+            self.stderr(&line);
+            return;
+        }
+        self.say("error", "1;31", &view.error);
+        for cause in &view.caused_by {
+            self.say("caused by", "31", cause);
+        }
+        for hint in &view.hints {
+            self.say("hint", "36", hint);
+        }
+    }
+
+    /// Says how a job went: a note for each line, or one object in JSON.
+    pub fn summary(&self, record: &dyn Record, words: &str) {
+        if self.shared.format != Format::Json {
+            words.lines().for_each(|line| self.note(line));
+        } else if !self.shared.quiet {
+            let mut line = Vec::new();
+            json::line(&mut line, record);
+            self.stderr(&line);
+        }
+    }
+
+    fn say(&self, word: &str, color: &str, text: &str) {
+        // Server texts and keys may be in it: what a terminal would obey is made visible.
+        let text = sanitize::sanitize(text.as_bytes(), false);
+        let line = if self.shared.colored_errors {
+            format!("\x1b[{color}m{word}:\x1b[0m {text}\n")
+        } else {
+            format!("{word}: {text}\n")
+        };
+        self.stderr(line.as_bytes());
+    }
+
+    fn stderr(&self, bytes: &[u8]) {
+        // Where stderr is gone, nobody can be told so.
+        progress::aside(&self.shared.slot, || {
+            let _ = io::stderr().lock().write_all(bytes);
+        });
+    }
+
+    /// A bar, if somebody looks at stderr.
+    pub fn progress(&self, label: &'static str, total: Option<u64>) -> Progress {
+        if self.shared.bars { Progress::new(label, total, &self.shared.slot) } else { Progress::hidden() }
+    }
+
+    /// Whether stdout is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.shared.terminal
+    }
+
+    /// Whether the answer is JSON.
+    pub fn is_json(&self) -> bool {
+        self.shared.format == Format::Json
+    }
+
+    /// Asks for a yes.
+    pub fn confirm(&self, question: &str) -> Confirm {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Confirm::NoTerminal;
+        }
+        let question = sanitize::sanitize(question.as_bytes(), false);
+        self.stderr(format!("{question}? [y/N] ").as_bytes());
+        let mut answer = String::new();
+        match io::stdin().lock().read_line(&mut answer) {
+            Ok(_) if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Confirm::Yes,
+            _ => Confirm::No,
+        }
+    }
+}
