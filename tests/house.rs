@@ -39,7 +39,7 @@ fn only_in(word: &str, allowed: &[&str]) {
 
 #[test]
 fn libraries_are_named_in_their_rooms_only() {
-    only_in("etcd_client::", &["kvstore/", "diagnose/"]);
+    only_in("etcd_client::", &["kvstore/"]);
     only_in("tonic::", &["kvstore/", "transport/"]);
     only_in("rustls", &["transport/"]);
     only_in("x509_parser", &["transport/tls/certificate.rs"]);

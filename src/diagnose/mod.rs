@@ -6,15 +6,11 @@
 mod connection_steps;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use etcd_client::{Client, GetOptions};
 use tokio::time::Instant;
 
-use crate::kvstore::error::of_transport;
-use crate::kvstore::request::{Header, Request};
-use crate::kvstore::{Alarm, Error, MemberStatus, Refusal, Revision, Store};
+use crate::kvstore::{Alarm, Error, MemberStatus, Refusal, Store};
 use crate::output::{Fact, FactValue};
 use crate::transport::Endpoint;
 use crate::transport::dial::trace::Course;
@@ -110,172 +106,154 @@ impl Probe {
 
 const ASKING: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"];
 
-impl Store {
-    /// Looks at one endpoint, which need not be a configured one. What goes wrong is a finding and no error. Takes no
-    /// longer than the dial timeout and an operation timeout a request, and ends at once where the user says so.
-    pub async fn probe(&self, endpoint: &Endpoint) -> Probe {
-        let one = self.pinned(endpoint);
-        let witness = Arc::new(Witness::default());
-        let course = Course::watched(Arc::clone(&witness));
-        let reached = tokio::select! {
-            biased;
-            error = one.ended("dial") => Err(error),
-            reached = one.inner.sticky.walk(&course) => reached.map_err(|failure| of_transport(&failure).0),
+/// Looks at one endpoint, which need not be a configured one. What goes wrong is a finding and no error. Takes no
+/// longer than the dial timeout and an operation timeout a request, and ends at once where the user says so.
+pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
+    let one = store.pinned(endpoint);
+    let witness = Arc::new(Witness::default());
+    let course = Course::watched(Arc::clone(&witness));
+    let reached = tokio::select! {
+        biased;
+        error = one.ended("dial") => Err(error),
+        reached = one.dial_traced(&course) => reached,
+    };
+    let (mut steps, broken) =
+        connection_steps::steps(endpoint, &one.options().tls, &course.log(), &witness.seen(), reached);
+    match broken {
+        Some(broken) => steps.extend(ASKING.map(|name| Step::skipped(name, format!("{broken} failed")))),
+        None => {
+            let shown = witness.seen().shown.and_then(|der| Certificate::read(&der));
+            steps.extend(ask(&one, shown.as_ref()).await);
+        }
+    }
+    Probe { endpoint: endpoint.to_string(), steps }
+}
+
+/// The steps behind the connection.
+async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<Step> {
+    let named = store.options().credentials.is_some();
+    // A member tells its state without a leader, and up to etcd 3.6 to everybody; a login needs the quorum.
+    let mut begun = Instant::now();
+    let mut status = store.anonymous().member_status().await;
+    let auth = match &status {
+        Ok(status) if status.leader == 0 && named => {
+            Step::skipped("auth", "a login needs the quorum, and this member knows no leader")
+        }
+        _ => auth(store, shown).await,
+    };
+    let let_in = auth.trouble().is_none();
+    if matches!(&status, Err(Error::Refused { .. })) && let_in && named {
+        begun = Instant::now();
+        status = store.member_status().await;
+    }
+    let took = Some(begun.elapsed());
+    let mut steps = vec![auth];
+    let skipped =
+        |names: &[&'static str], why: &str| names.iter().map(|name| Step::skipped(name, why)).collect::<Vec<_>>();
+    match status {
+        Ok(status) => {
+            steps.push(leader(&status));
+            match &status {
+                _ if named && !let_in => steps.extend(skipped(&["quorum", "alarms"], "auth failed")),
+                status if status.leader == 0 => steps.extend(skipped(&["quorum", "alarms"], "leader failed")),
+                status if status.learner => steps.extend(skipped(&["quorum", "alarms"], "a learner cannot serve it")),
+                status => steps.extend(by_quorum(store, Some(status.id)).await),
+            }
+            steps.push(quota(&status));
+        }
+        Err(Error::Refused { .. }) if !let_in => steps.extend(skipped(&ASKING[1..], "auth failed")),
+        Err(Error::Refused { message, .. }) => {
+            let why = unseen(&message);
+            steps.extend(skipped(&["leader"], &why));
+            steps.extend(by_quorum(store, None).await);
+            steps.extend(skipped(&["quota"], &why));
+        }
+        Err(error) => {
+            steps.push(Step::failed("leader", took, Trouble::Error(error), Vec::new()));
+            steps.extend(skipped(&ASKING[2..], "leader failed"));
+        }
+    }
+    steps
+}
+
+/// What is answered by way of the quorum.
+async fn by_quorum(store: &Store, member: Option<u64>) -> [Step; 2] {
+    let quorum = quorum(store).await;
+    let alarms = match quorum.trouble() {
+        None => alarm_step(store, member).await,
+        // Asking would only wait.
+        Some(_) => Step::skipped("alarms", "quorum failed"),
+    };
+    [quorum, alarms]
+}
+
+/// Logs in where there is a user, and sees whether the member lets the user read at all.
+async fn auth(store: &Store, shown: Option<&Certificate>) -> Step {
+    let begun = Instant::now();
+    // The member answers for itstore.
+    let read = store.read_empty_key("auth", false).await;
+    let took = Some(begun.elapsed());
+    let may_read = match read {
+        Ok(_) => true,
+        // Who may not read this key has been let in all the same.
+        Err(error) if error.is_refusal(Refusal::Permission) => false,
+        Err(error) => return Step::failed("auth", took, Trouble::Error(error), Vec::new()),
+    };
+    let fact = |kind: &str| Fact::text("authentication", kind).told();
+    let user = |name: &str| Fact::text("user", name).told();
+    if let Some(who) = &store.options().credentials {
+        let name = &who.user;
+        return if store.authentication_is_off() {
+            let detail = format!("authentication is off: user '{name}' is not needed");
+            Step::done("auth", took, detail, vec![fact("off"), user(name)])
+        } else {
+            Step::done("auth", took, format!("logged in as '{name}'"), vec![fact("password"), user(name)])
         };
-        let (mut steps, broken) =
-            connection_steps::steps(endpoint, &one.options().tls, &course.log(), &witness.seen(), reached);
-        match broken {
-            Some(broken) => steps.extend(ASKING.map(|name| Step::skipped(name, format!("{broken} failed")))),
-            None => {
-                let shown = witness.seen().shown.and_then(|der| Certificate::read(&der));
-                steps.extend(one.ask(shown.as_ref()).await);
-            }
-        }
-        Probe { endpoint: endpoint.to_string(), steps }
     }
-
-    /// The steps behind the connection.
-    async fn ask(&self, shown: Option<&Certificate>) -> Vec<Step> {
-        let named = self.options().credentials.is_some();
-        // A member tells its state without a leader, and up to etcd 3.6 to everybody; a login needs the quorum.
-        let mut begun = Instant::now();
-        let mut status = self.anonymous().member_status().await;
-        let auth = match &status {
-            Ok(status) if status.leader == 0 && named => {
-                Step::skipped("auth", "a login needs the quorum, and this member knows no leader")
-            }
-            _ => self.auth(shown).await,
-        };
-        let let_in = auth.trouble().is_none();
-        if matches!(&status, Err(Error::Refused { .. })) && let_in && named {
-            begun = Instant::now();
-            status = self.member_status().await;
+    match shown.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
+        None if may_read => Step::done("auth", took, "authentication is off", vec![fact("off")]),
+        None => Step::done("auth", took, "let in without a user", vec![fact("on")]),
+        Some(name) if may_read => {
+            let detail = format!("let in: authentication is off, or the client certificate's '{name}' is the user");
+            Step::done("auth", took, detail, vec![fact("off or certificate"), user(name)])
         }
-        let took = Some(begun.elapsed());
-        let mut steps = vec![auth];
-        let skipped =
-            |names: &[&'static str], why: &str| names.iter().map(|name| Step::skipped(name, why)).collect::<Vec<_>>();
-        match status {
-            Ok(status) => {
-                steps.push(leader(&status));
-                match &status {
-                    _ if named && !let_in => steps.extend(skipped(&["quorum", "alarms"], "auth failed")),
-                    status if status.leader == 0 => steps.extend(skipped(&["quorum", "alarms"], "leader failed")),
-                    status if status.learner => {
-                        steps.extend(skipped(&["quorum", "alarms"], "a learner cannot serve it"))
-                    }
-                    status => steps.extend(self.by_quorum(Some(status.id)).await),
-                }
-                steps.push(quota(&status));
-            }
-            Err(Error::Refused { .. }) if !let_in => steps.extend(skipped(&ASKING[1..], "auth failed")),
-            Err(Error::Refused { message, .. }) => {
-                let why = unseen(&message);
-                steps.extend(skipped(&["leader"], &why));
-                steps.extend(self.by_quorum(None).await);
-                steps.extend(skipped(&["quota"], &why));
-            }
-            Err(error) => {
-                steps.push(Step::failed("leader", took, Trouble::Error(error), Vec::new()));
-                steps.extend(skipped(&ASKING[2..], "leader failed"));
-            }
-        }
-        steps
-    }
-
-    /// What is answered by way of the quorum.
-    async fn by_quorum(&self, member: Option<u64>) -> [Step; 2] {
-        let quorum = self.quorum().await;
-        let alarms = match quorum.trouble() {
-            None => self.alarm_step(member).await,
-            // Asking would only wait.
-            Some(_) => Step::skipped("alarms", "quorum failed"),
-        };
-        [quorum, alarms]
-    }
-
-    /// Logs in where there is a user, and sees whether the member lets the user read at all.
-    async fn auth(&self, shown: Option<&Certificate>) -> Step {
-        let begun = Instant::now();
-        // The member answers for itself.
-        let read = self.empty_read("auth", false).await;
-        let took = Some(begun.elapsed());
-        let may_read = match read {
-            Ok(_) => true,
-            // Who may not read this key has been let in all the same.
-            Err(error) if error.is_refusal(Refusal::Permission) => false,
-            Err(error) => return Step::failed("auth", took, Trouble::Error(error), Vec::new()),
-        };
-        let fact = |kind: &str| Fact::text("authentication", kind).told();
-        let user = |name: &str| Fact::text("user", name).told();
-        if let Some(who) = &self.options().credentials {
-            let name = &who.user;
-            return if self.inner.open.load(Ordering::Relaxed) {
-                let detail = format!("authentication is off: user '{name}' is not needed");
-                Step::done("auth", took, detail, vec![fact("off"), user(name)])
-            } else {
-                Step::done("auth", took, format!("logged in as '{name}'"), vec![fact("password"), user(name)])
-            };
-        }
-        match shown.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
-            None if may_read => Step::done("auth", took, "authentication is off", vec![fact("off")]),
-            None => Step::done("auth", took, "let in without a user", vec![fact("on")]),
-            Some(name) if may_read => {
-                let detail = format!("let in: authentication is off, or the client certificate's '{name}' is the user");
-                Step::done("auth", took, detail, vec![fact("off or certificate"), user(name)])
-            }
-            Some(name) => {
-                let detail = format!("let in as '{name}', the client certificate's common name");
-                Step::done("auth", took, detail, vec![fact("certificate"), user(name)])
-            }
+        Some(name) => {
+            let detail = format!("let in as '{name}', the client certificate's common name");
+            Step::done("auth", took, detail, vec![fact("certificate"), user(name)])
         }
     }
+}
 
-    /// Reads the smallest key there can be, which nobody has.
-    async fn empty_read(&self, op: &'static str, linearizable: bool) -> Result<Revision, Error> {
-        let none = GetOptions::new().with_count_only();
-        let options = if linearizable { none } else { none.with_serializable() };
-        let request = Request { leader: linearizable, ..Request::read(op, &[]) };
-        let read = |client: Client| {
-            let options = options.clone();
-            async move { client.kv_client().get(vec![0], Some(options)).await }
-        };
-        Ok(self.call(request, read).await?.value.revision())
-    }
-
-    async fn quorum(&self) -> Step {
-        let begun = Instant::now();
-        let answer = self.empty_read("linearizable read", true).await;
-        let took = Some(begun.elapsed());
-        let detail = "a linearizable read was answered";
-        match answer {
-            Ok(revision) => {
-                Step::done("quorum", took, detail, vec![Fact::new("revision", FactValue::Number(revision))])
-            }
-            // Whoever may not read this key has still been answered by way of the quorum.
-            Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => {
-                Step::done("quorum", took, detail, Vec::new())
-            }
-            Err(error) => Step::failed("quorum", took, Trouble::Error(error), Vec::new()),
+async fn quorum(store: &Store) -> Step {
+    let begun = Instant::now();
+    let answer = store.read_empty_key("linearizable read", true).await;
+    let took = Some(begun.elapsed());
+    let detail = "a linearizable read was answered";
+    match answer {
+        Ok(revision) => Step::done("quorum", took, detail, vec![Fact::new("revision", FactValue::Number(revision))]),
+        // Whoever may not read this key has still been answered by way of the quorum.
+        Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => {
+            Step::done("quorum", took, detail, Vec::new())
         }
+        Err(error) => Step::failed("quorum", took, Trouble::Error(error), Vec::new()),
     }
+}
 
-    async fn alarm_step(&self, member: Option<u64>) -> Step {
-        let begun = Instant::now();
-        let alarms = self.alarms().await;
-        let took = Some(begun.elapsed());
-        match alarms {
-            Ok(alarms) if alarms.is_empty() => {
-                Step::done("alarms", took, "none", vec![Fact::new("raised", FactValue::List(Vec::new())).told()])
-            }
-            Ok(alarms) => {
-                let raised = alarms.iter().map(|alarm| format!("{} by {:x}", alarm.kind, alarm.member)).collect();
-                let facts = vec![Fact::new("raised", FactValue::List(raised)).told()];
-                Step::failed("alarms", took, Trouble::Alarms { alarms, member }, facts)
-            }
-            Err(Error::Refused { message, .. }) => Step { took, ..Step::skipped("alarms", unseen(&message)) },
-            Err(error) => Step::failed("alarms", took, Trouble::Error(error), Vec::new()),
+async fn alarm_step(store: &Store, member: Option<u64>) -> Step {
+    let begun = Instant::now();
+    let alarms = store.alarms().await;
+    let took = Some(begun.elapsed());
+    match alarms {
+        Ok(alarms) if alarms.is_empty() => {
+            Step::done("alarms", took, "none", vec![Fact::new("raised", FactValue::List(Vec::new())).told()])
         }
+        Ok(alarms) => {
+            let raised = alarms.iter().map(|alarm| format!("{} by {:x}", alarm.kind, alarm.member)).collect();
+            let facts = vec![Fact::new("raised", FactValue::List(raised)).told()];
+            Step::failed("alarms", took, Trouble::Alarms { alarms, member }, facts)
+        }
+        Err(Error::Refused { message, .. }) => Step { took, ..Step::skipped("alarms", unseen(&message)) },
+        Err(error) => Step::failed("alarms", took, Trouble::Error(error), Vec::new()),
     }
 }
 

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
-use crate::kvstore::error::Error;
+use crate::kvstore::error::{Error, of_transport};
 use crate::kvstore::limiter::Limiter;
 use crate::transport::channel::Sticky;
+use crate::transport::dial::trace::Course;
 use crate::transport::{ConnectOptions, Endpoint, Notice, Session};
 
 /// The largest answer that is taken in one piece, in bytes. A page that would be larger is asked for in halves.
@@ -121,6 +122,19 @@ impl Store {
             () = self.session.cancel.cancelled() => Error::Interrupted { op, unknown: false },
             () = over => Error::Deadline { op, last: None },
         }
+    }
+
+    /// Connects to the first endpoint and records each step in the trace.
+    ///
+    /// # Errors
+    /// The endpoint cannot be reached.
+    pub(crate) async fn dial_traced(&self, trace: &Course) -> Result<(), Error> {
+        self.inner.sticky.walk(trace).await.map_err(|failure| of_transport(&failure).0)
+    }
+
+    /// Whether a login was refused because authentication is not enabled.
+    pub(crate) fn authentication_is_off(&self) -> bool {
+        self.inner.open.load(Ordering::Relaxed)
     }
 
     /// The options this store was made with.

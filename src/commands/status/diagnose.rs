@@ -4,7 +4,7 @@ use tokio::task::JoinSet;
 
 use super::survey::said;
 use crate::context::Context;
-use crate::diagnose::{Outcome, Probe, Step, Trouble};
+use crate::diagnose::{self, Outcome, Probe, Step, Trouble};
 use crate::error::{Exit, Failure, class};
 use crate::kvstore::{Alarm, Error, Store};
 use crate::output::{Diagnosis, StepRow, StepState};
@@ -28,7 +28,7 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     let mut asked = JoinSet::new();
     for (index, endpoint) in endpoints.iter().cloned().enumerate() {
         let store: Store = store.clone();
-        asked.spawn(async move { (index, store.probe(&endpoint).await) });
+        asked.spawn(async move { (index, diagnose::probe(&store, &endpoint).await) });
     }
     let mut probes: Vec<(usize, Probe)> = asked.join_all().await;
     if ctx.signals.cancel().is_cancelled() {

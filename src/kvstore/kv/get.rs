@@ -173,4 +173,19 @@ impl Store {
     pub(crate) fn take(&self, kv: etcd_client::KeyValue) -> KeyValue {
         self.take_wire(kv.0)
     }
+
+    /// Reads the smallest key there can be, which nobody has; the answer's revision.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away.
+    pub(crate) async fn read_empty_key(&self, op: &'static str, linearizable: bool) -> Result<Revision, Error> {
+        let none = GetOptions::new().with_count_only();
+        let options = if linearizable { none } else { none.with_serializable() };
+        let request = Request { leader: linearizable, ..Request::read(op, &[]) };
+        let read = |client: etcd_client::Client| {
+            let options = options.clone();
+            async move { client.kv_client().get(vec![0], Some(options)).await }
+        };
+        Ok(self.call(request, read).await?.value.revision())
+    }
 }
