@@ -248,7 +248,7 @@ impl Pki {
 
     /// A server's side with this certificate; with `clients` it requires a certificate by the authority.
     pub(crate) fn server(&self, pair: &Pair, clients: bool) -> Arc<ServerConfig> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
         let builder = if clients {

@@ -7,7 +7,7 @@ use crate::kvstore::error::Refusal;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::txn::MAX_TXN_OPS;
 use crate::kvstore::kv::txn::{LockGuard, Op, OpResult, Over, Txn};
-use crate::kvstore::request::{Effect, Request};
+use crate::kvstore::request::{Effect, Header, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Bound;
 use crate::kvstore::types::{KeyValue, Revision};

@@ -1,6 +1,6 @@
 //! The client side of TLS: which authorities are trusted, which certificate is presented.
 //!
-//! TLS 1.2 and 1.3 with ring. PEM files as etcdctl takes them: keys as PKCS#1, PKCS#8 or SEC1, certificates also of
+//! TLS 1.2 and 1.3 with aws-lc-rs. PEM files as etcdctl takes them: keys as PKCS#1, PKCS#8 or SEC1, certificates also of
 //! X.509 version 1.
 
 use std::io;
@@ -135,7 +135,7 @@ pub(crate) struct Tls {
 /// # Errors
 /// The first file that cannot be used, and why.
 pub(crate) fn client_config(files: &TlsFiles) -> Result<Tls, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let setup = |error: Rustls| TlsError::Setup(error.to_string());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

@@ -82,7 +82,7 @@ fn prime(random: &mut impl FnMut() -> BigUint) -> BigUint {
 
 /// A new RSA key of 2048 bits as PKCS#1 (RFC 8017, A.1.2); ring makes none.
 fn rsa_key() -> Vec<u8> {
-    let source = rustls::crypto::ring::default_provider().secure_random;
+    let source = rustls::crypto::aws_lc_rs::default_provider().secure_random;
     let mut random = || {
         let mut bytes = [0; 128];
         source.fill(&mut bytes).unwrap();
