@@ -56,7 +56,7 @@ impl Context {
         Session {
             cancel: self.signals.cancel().clone(),
             deadline: self.deadline,
-            observer: Arc::new(Teller { out: self.out.clone(), warned: Mutex::default() }),
+            observer: Arc::new(OutputObserver { out: self.out.clone(), warned: Mutex::default() }),
         }
     }
 
@@ -131,13 +131,13 @@ impl Context {
 }
 
 /// Tells the user what the store tells.
-struct Teller {
+struct OutputObserver {
     out: Out,
     /// What was warned of: every connection of a command finds the same things wrong, and once is enough.
     warned: Mutex<HashSet<String>>,
 }
 
-impl Observer for Teller {
+impl Observer for OutputObserver {
     fn request(&self, trace: &Trace<'_>) {
         let guard = if trace.guard.is_empty() { String::new() } else { format!(" if[{}]", trace.guard) };
         let end = trace.error.map_or_else(|| format!("rev={}", trace.revision), |error| format!("failed: {error}"));

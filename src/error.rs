@@ -69,12 +69,12 @@ pub struct Failure {
 /// A usage error that clap cannot see.
 #[derive(Debug, ThisError)]
 #[error("{0}")]
-struct Said(String);
+struct Message(String);
 
 impl Failure {
     /// A failure of the given class.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, error: Said(message.into()).into(), hints: Vec::new() }
+        Self { exit, error: Message(message.into()).into(), hints: Vec::new() }
     }
 
     /// Wrong usage that the parser cannot see.

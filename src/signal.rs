@@ -27,13 +27,13 @@ pub struct Signals {
 }
 
 /// The signals go to somebody else as long as this lives.
-pub struct Diversion {
+pub struct Redirection {
     signals: Signals,
     /// Where they come.
     pub incoming: mpsc::UnboundedReceiver<i32>,
 }
 
-impl Drop for Diversion {
+impl Drop for Redirection {
     fn drop(&mut self) {
         self.signals.to(None);
     }
@@ -87,10 +87,10 @@ impl Signals {
 
     /// Has every signal go to the receiver from now on, for a command that runs in this program's place. None of them
     /// ends this program then.
-    pub fn divert(&self) -> Diversion {
+    pub fn divert(&self) -> Redirection {
         let (sender, incoming) = mpsc::unbounded_channel();
         self.to(Some(sender));
-        Diversion { signals: self.clone(), incoming }
+        Redirection { signals: self.clone(), incoming }
     }
 
     fn to(&self, whom: Option<mpsc::UnboundedSender<i32>>) {

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::locks::{BATCH, Locked, Locks, Uses, Wait};
-use super::survey::survey;
-use super::trial::{Allocated, Attempt, Choice, Refer, Trial};
-use super::view::View;
+use super::attempt::{AllocatedId, AllocationAttempt, AllocationOutcome, IdChoice, ReferenceAction};
+use super::id_index::IdIndex;
+use super::locks::{BATCH, KeyLocks, LockWaitOutcome, LockedKey, ReferenceSummary};
+use super::scan::scan;
 use super::{Id, IdRange, Layout};
-use crate::kvstore::{Again, Error, Kept, LeaseId, LeaseMode, LockGuard, Op, Store, Txn};
+use crate::kvstore::{Error, LeaseId, LeaseKeeper, LeaseMode, LockGuard, Op, Retry, Store, Txn};
 
 /// The TTL of the locks' lease in seconds; Cilium's.
 const LOCK_TTL: i64 = 25;
@@ -25,7 +25,7 @@ const TRIES: u32 = 64;
 
 /// How long a reference lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub enum ReferenceLifetime {
     /// Until it is released.
     Permanent,
     /// So many seconds, unless it is renewed.
@@ -36,7 +36,7 @@ pub enum Life {
 
 /// Whose IDs are given away, and for whom.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct AllocatorOptions {
     /// Where.
     pub layout: Layout,
     /// Which IDs.
@@ -44,7 +44,7 @@ pub struct Terms {
     /// The node whose references are written.
     pub node: Vec<u8>,
     /// How long these live.
-    pub life: Life,
+    pub life: ReferenceLifetime,
     /// How long to wait for whoever allocates the same key.
     pub wait: Duration,
     /// Whether a master that is gone is made again where the key's references name its ID and nobody else's do.
@@ -57,7 +57,7 @@ pub struct Terms {
 
 /// Why a key has no ID.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Denied {
+pub enum AllocationError {
     /// Every ID is taken.
     #[error("none from {first} to {last} is free ({size} in all)", size = .0.size(), first = .0.first(), last = .0.last())]
     Full(IdRange),
@@ -85,7 +85,7 @@ fn list(ids: &[Id]) -> String {
 }
 
 /// What is told while it goes on.
-pub trait Told {
+pub trait AllocationNotice {
     /// So many keys of the store were read.
     fn read(&mut self, _keys: u64) {}
     /// The key's lock is somebody else's: the key of the lock, absolute.
@@ -93,15 +93,15 @@ pub trait Told {
 }
 
 /// Nothing is told.
-impl Told for () {}
+impl AllocationNotice for () {}
 
 /// Gives IDs to keys, as many as come. [`Allocator::close`] it in the end.
 pub struct Allocator {
     store: Store,
-    terms: Terms,
-    kept: Kept,
-    locks: Locks,
-    view: Option<View>,
+    terms: AllocatorOptions,
+    kept: LeaseKeeper,
+    locks: KeyLocks,
+    view: Option<IdIndex>,
     /// The lease of new references, and how many are on it.
     lease: Option<(LeaseId, usize)>,
     /// The granted TTL of leases that references were found on; `None` for one that is gone.
@@ -109,8 +109,8 @@ pub struct Allocator {
 }
 
 /// A key whose lock is held, on the way to its ID.
-struct Pending {
-    locked: Locked,
+struct PendingKey {
+    locked: LockedKey,
     /// IDs whose masters do not say the key.
     refused: Vec<Id>,
     /// The free ID that is kept for it.
@@ -118,16 +118,16 @@ struct Pending {
     tries: u32,
 }
 
-type Outcomes = HashMap<Vec<u8>, Result<Allocated, Denied>>;
+type AllocationResults = HashMap<Vec<u8>, Result<AllocatedId, AllocationError>>;
 
 impl Allocator {
     /// Grants the lease of its locks.
     ///
     /// # Errors
     /// Whatever kept the answer away.
-    pub async fn open(store: &Store, terms: Terms) -> Result<Self, Error> {
+    pub async fn open(store: &Store, terms: AllocatorOptions) -> Result<Self, Error> {
         let kept = store.keep(LOCK_TTL).await?;
-        let locks = Locks::new(store, &terms.layout, &terms.node, kept.id());
+        let locks = KeyLocks::new(store, &terms.layout, &terms.node, kept.id());
         Ok(Self { store: store.clone(), terms, kept, locks, view: None, lease: None, leases: HashMap::new() })
     }
 
@@ -149,28 +149,33 @@ impl Allocator {
     pub async fn allocate(
         &mut self,
         keys: &[&[u8]],
-        told: &mut impl Told,
-    ) -> Result<Vec<Result<Allocated, Denied>>, Error> {
-        let mut done = Outcomes::new();
+        told: &mut impl AllocationNotice,
+    ) -> Result<Vec<Result<AllocatedId, AllocationError>>, Error> {
+        let mut done = AllocationResults::new();
         for some in keys.chunks(BATCH) {
             let (held, busy) = self.locks.try_many(some).await?;
             self.under_locks(held, &mut done, told).await?;
             for key in busy {
                 let waiting = |blocker: &[u8]| told.waiting(&key, blocker);
                 match self.locks.wait_for(&key, self.terms.wait, waiting).await? {
-                    Wait::Held(locked) => self.under_locks(vec![*locked], &mut done, told).await?,
-                    Wait::Busy => drop(done.insert(key, Err(Denied::Busy))),
-                    Wait::Lost => drop(done.insert(key, Err(Denied::Contended))),
+                    LockWaitOutcome::Held(locked) => self.under_locks(vec![*locked], &mut done, told).await?,
+                    LockWaitOutcome::Busy => drop(done.insert(key, Err(AllocationError::Busy))),
+                    LockWaitOutcome::Lost => drop(done.insert(key, Err(AllocationError::Contended))),
                 }
             }
         }
-        Ok(keys.iter().map(|key| done.remove(*key).unwrap_or(Err(Denied::Contended))).collect())
+        Ok(keys.iter().map(|key| done.remove(*key).unwrap_or(Err(AllocationError::Contended))).collect())
     }
 
-    async fn under_locks(&mut self, held: Vec<Locked>, done: &mut Outcomes, told: &mut impl Told) -> Result<(), Error> {
+    async fn under_locks(
+        &mut self,
+        held: Vec<LockedKey>,
+        done: &mut AllocationResults,
+        told: &mut impl AllocationNotice,
+    ) -> Result<(), Error> {
         let pending =
-            |locked: &Locked| Pending { locked: locked.clone(), refused: Vec::new(), reserved: None, tries: 0 };
-        let mut pending: Vec<Pending> = held.iter().map(pending).collect();
+            |locked: &LockedKey| PendingKey { locked: locked.clone(), refused: Vec::new(), reserved: None, tries: 0 };
+        let mut pending: Vec<PendingKey> = held.iter().map(pending).collect();
         while !pending.is_empty() {
             pending = self.round(pending, done, told).await?;
         }
@@ -180,10 +185,10 @@ impl Allocator {
     /// Tries every key once, in one transaction. Gives those that are to be tried again.
     async fn round(
         &mut self,
-        pending: Vec<Pending>,
-        done: &mut Outcomes,
-        told: &mut impl Told,
-    ) -> Result<Vec<Pending>, Error> {
+        pending: Vec<PendingKey>,
+        done: &mut AllocationResults,
+        told: &mut impl AllocationNotice,
+    ) -> Result<Vec<PendingKey>, Error> {
         let mut chosen = Vec::new();
         for mut one in pending {
             match self.choose(&mut one, told).await? {
@@ -195,9 +200,9 @@ impl Allocator {
             return Ok(Vec::new());
         }
         let terms = self.terms.clone();
-        let attempts: Vec<Attempt<'_>> = chosen
+        let attempts: Vec<AllocationAttempt<'_>> = chosen
             .iter()
-            .map(|(refer, choice, one)| Attempt {
+            .map(|(refer, choice, one)| AllocationAttempt {
                 layout: &terms.layout,
                 node: &terms.node,
                 locked: &one.locked,
@@ -207,16 +212,18 @@ impl Allocator {
             .collect();
         let then = attempts.iter().map(|attempt| Op::Txn(attempt.txn())).collect();
         // A second sending finds what the first one did, and only one who holds the lock could have done it.
-        let answer =
-            self.store.txn("allocate", &Txn { then, ..Txn::default() }, terms.guard.as_ref(), Again::Harmless).await?;
-        let trials: Result<Vec<Trial>, Error> = attempts
+        let answer = self
+            .store
+            .txn("allocate", &Txn { then, ..Txn::default() }, terms.guard.as_ref(), Retry::Idempotent)
+            .await?;
+        let trials: Result<Vec<AllocationOutcome>, Error> = attempts
             .iter()
             .zip(answer.results)
-            .map(|(attempt, result)| attempt.read(result, answer.uncertain))
+            .map(|(attempt, result)| attempt.read(result, answer.maybe_applied))
             .collect();
         let mut again = Vec::new();
         for ((refer, choice, mut one), trial) in chosen.into_iter().zip(trials?) {
-            if let (Trial::Done(_), Refer::Write(LeaseMode::Attach(on)), Some((lease, keys))) =
+            if let (AllocationOutcome::Done(_), ReferenceAction::Write(LeaseMode::Attach(on)), Some((lease, keys))) =
                 (&trial, refer, &mut self.lease)
                 && on == *lease
             {
@@ -234,48 +241,52 @@ impl Allocator {
     /// Draws the lesson from a trial; `None` where the key is to be tried again.
     async fn settle(
         &mut self,
-        one: &mut Pending,
-        choice: Choice,
-        trial: Trial,
-    ) -> Result<Option<Result<Allocated, Denied>>, Error> {
+        one: &mut PendingKey,
+        choice: IdChoice,
+        trial: AllocationOutcome,
+    ) -> Result<Option<Result<AllocatedId, AllocationError>>, Error> {
         let (key, id) = (&one.locked.key, choice.id());
         one.tries += 1;
         match trial {
-            Trial::Done(allocated) => {
+            AllocationOutcome::Done(allocated) => {
                 if let (true, Some(view)) = (allocated.new, &mut self.view) {
                     view.learn(key, id);
                 }
                 return Ok(Some(Ok(allocated)));
             }
-            Trial::LockLost => return Ok(Some(Err(Denied::Contended))),
-            Trial::Taken(says_key) => {
+            AllocationOutcome::LockLost => return Ok(Some(Err(AllocationError::Contended))),
+            AllocationOutcome::Taken(says_key) => {
                 one.reserved = None;
                 if let (true, Some(view)) = (says_key, &mut self.view) {
                     view.learn(key, id);
                 }
             }
-            Trial::NotIts => {
+            AllocationOutcome::NotIts => {
                 one.refused.push(id);
                 if let Some(view) = &mut self.view {
                     view.forget(key, id);
                 }
             }
-            Trial::Changed => match self.locks.read(&one.locked).await? {
+            AllocationOutcome::Changed => match self.locks.read(&one.locked).await? {
                 Some(uses) => one.locked.uses = uses,
-                None => return Ok(Some(Err(Denied::Contended))),
+                None => return Ok(Some(Err(AllocationError::Contended))),
             },
         }
-        Ok((one.tries >= TRIES).then_some(Err(Denied::Contended)))
+        Ok((one.tries >= TRIES).then_some(Err(AllocationError::Contended)))
     }
 
     /// The ID its references name, else the one a master has for it, else the smallest that is free.
-    async fn choose(&mut self, one: &mut Pending, told: &mut impl Told) -> Result<Result<Choice, Denied>, Error> {
+    async fn choose(
+        &mut self,
+        one: &mut PendingKey,
+        told: &mut impl AllocationNotice,
+    ) -> Result<Result<IdChoice, AllocationError>, Error> {
         let usable = |id: &&Id| !one.refused.contains(id);
         if let Some(id) = one.locked.uses.ids.iter().find(usable) {
-            return Ok(Ok(Choice::Existing(*id)));
+            return Ok(Ok(IdChoice::Existing(*id)));
         }
         if one.locked.uses.unreadable {
-            return Ok(Err(Denied::Unreadable));
+            return Ok(Err(AllocationError::Unreadable));
         }
         if !one.locked.uses.ids.is_empty() {
             return self.restorable(one).await;
@@ -284,18 +295,18 @@ impl Allocator {
         for _ in 0..2 {
             let Some(view) = &mut self.view else { break };
             if let Some(id) = view.masters_of(&one.locked.key).iter().find(usable) {
-                return Ok(Ok(Choice::Existing(*id)));
+                return Ok(Ok(IdChoice::Existing(*id)));
             }
             if self.terms.existing {
-                return Ok(Err(Denied::Unknown));
+                return Ok(Err(AllocationError::Unknown));
             }
             if let Some(id) = one.reserved {
-                return Ok(Ok(Choice::New(id)));
+                return Ok(Ok(IdChoice::New(id)));
             }
             if let Some(id) = free(view, &self.terms.range, one.tries) {
                 view.taken.insert(id);
                 one.reserved = Some(id);
-                return Ok(Ok(Choice::New(id)));
+                return Ok(Ok(IdChoice::New(id)));
             }
             if view.is_fresh() {
                 break;
@@ -303,22 +314,22 @@ impl Allocator {
             // IDs may have become free since it was looked.
             self.look(told).await?;
         }
-        Ok(Err(Denied::Full(self.terms.range)))
+        Ok(Err(AllocationError::Full(self.terms.range)))
     }
 
     /// A key whose references name IDs without a master of its own.
-    async fn restorable(&mut self, one: &Pending) -> Result<Result<Choice, Denied>, Error> {
+    async fn restorable(&mut self, one: &PendingKey) -> Result<Result<IdChoice, AllocationError>, Error> {
         let ids = &one.locked.uses.ids;
-        let orphaned = Err(Denied::Orphaned(ids.clone()));
+        let orphaned = Err(AllocationError::Orphaned(ids.clone()));
         let ([id], true) = (ids.as_slice(), self.terms.restore) else { return Ok(orphaned) };
-        let all = survey(&self.store, &self.terms.layout, |_| {}).await?;
+        let all = scan(&self.store, &self.terms.layout, |_| {}).await?;
         let own = all.keys.find(&one.locked.key);
         let others = all.references.iter().any(|reference| reference.id == Some(*id) && Some(reference.key) != own);
         let sound = !others && all.masters_of(*id).is_empty() && self.terms.range.contains(*id);
-        Ok(if sound { Ok(Choice::New(*id)) } else { orphaned })
+        Ok(if sound { Ok(IdChoice::New(*id)) } else { orphaned })
     }
 
-    async fn bring_up_to_date(&mut self, locked: &Locked, told: &mut impl Told) -> Result<(), Error> {
+    async fn bring_up_to_date(&mut self, locked: &LockedKey, told: &mut impl AllocationNotice) -> Result<(), Error> {
         if let Some(view) = &mut self.view
             && view.catch_up(locked).await?
         {
@@ -327,31 +338,31 @@ impl Allocator {
         self.look(told).await
     }
 
-    async fn look(&mut self, told: &mut impl Told) -> Result<(), Error> {
-        self.view = Some(View::look(&self.store, &self.terms.layout, |keys| told.read(keys)).await?);
+    async fn look(&mut self, told: &mut impl AllocationNotice) -> Result<(), Error> {
+        self.view = Some(IdIndex::look(&self.store, &self.terms.layout, |keys| told.read(keys)).await?);
         Ok(())
     }
 
     /// What to do with this node's reference. One that lives at least as long already is left where it is, its lease
     /// renewed: whoever keeps it alive goes on doing so.
-    async fn refer(&mut self, uses: &Uses, choice: Choice) -> Result<Refer, Error> {
+    async fn refer(&mut self, uses: &ReferenceSummary, choice: IdChoice) -> Result<ReferenceAction, Error> {
         let own = uses.own.as_ref().filter(|own| Id::parse(&own.value) == Some(choice.id()));
         let there = match (own, self.terms.life) {
             (None, _) => false,
-            (Some(own), Life::Permanent) => own.lease.is_none(),
-            (Some(own), Life::On(lease)) => own.lease.is_none_or(|on| on == lease),
-            (Some(own), Life::For(ttl)) => match own.lease {
+            (Some(own), ReferenceLifetime::Permanent) => own.lease.is_none(),
+            (Some(own), ReferenceLifetime::On(lease)) => own.lease.is_none_or(|on| on == lease),
+            (Some(own), ReferenceLifetime::For(ttl)) => match own.lease {
                 None => true,
                 Some(lease) => self.renewed(lease).await?.is_some_and(|granted| granted >= ttl),
             },
         };
         if there {
-            return Ok(Refer::Leave);
+            return Ok(ReferenceAction::Leave);
         }
-        Ok(Refer::Write(match self.terms.life {
-            Life::Permanent => LeaseMode::Detach,
-            Life::On(lease) => LeaseMode::Attach(lease),
-            Life::For(ttl) => LeaseMode::Attach(self.reference_lease(ttl).await?),
+        Ok(ReferenceAction::Write(match self.terms.life {
+            ReferenceLifetime::Permanent => LeaseMode::Detach,
+            ReferenceLifetime::On(lease) => LeaseMode::Attach(lease),
+            ReferenceLifetime::For(ttl) => LeaseMode::Attach(self.reference_lease(ttl).await?),
         }))
     }
 
@@ -378,7 +389,7 @@ impl Allocator {
 }
 
 /// The smallest free ID; further on where others were quicker, so that not everybody tries the same one again.
-fn free(view: &View, range: &IdRange, tries: u32) -> Option<Id> {
+fn free(view: &IdIndex, range: &IdRange, tries: u32) -> Option<Id> {
     let first = view.taken.free(range, 0)?;
     if tries == 0 {
         return Some(first);

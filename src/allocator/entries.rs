@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Id, KeyIndex, Reference, Survey};
+use super::{AllocatorScan, Id, KeyIndex, ReferenceKey};
 
 /// How an ID stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum IdState {
     /// Nodes refer to it.
     InUse,
     /// No node refers to it.
@@ -17,7 +17,7 @@ pub enum State {
     Orphan,
 }
 
-impl State {
+impl IdState {
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -31,50 +31,50 @@ impl State {
 
 /// One ID of one key.
 #[derive(Clone, Debug)]
-pub struct Entry<'a> {
+pub struct IdEntry<'a> {
     /// The ID.
     pub id: Id,
-    /// The key, in [`Survey::keys`].
+    /// The key, in [`AllocatorScan::keys`].
     pub key: KeyIndex,
     /// How it stands.
-    pub state: State,
+    pub state: IdState,
     /// The references that keep it; of an orphan those that name it.
-    pub references: Vec<&'a Reference>,
-    /// Its master, in [`Survey::masters`]; an orphan has none.
+    pub references: Vec<&'a ReferenceKey>,
+    /// Its master, in [`AllocatorScan::masters`]; an orphan has none.
     pub master: Option<usize>,
 }
 
 /// All IDs in their order: one entry a master, and one for each ID and key that references name without one.
 ///
 /// Of several masters of one key, the smallest counts that a reference names, else the smallest.
-pub fn entries(survey: &Survey) -> Vec<Entry<'_>> {
-    let counts = chosen(survey);
-    let mut entries: Vec<Entry<'_>> = Vec::with_capacity(survey.masters.len());
-    for (index, master) in survey.masters.iter().enumerate() {
-        let references: Vec<&Reference> = survey.users(master).collect();
+pub fn entries(scan: &AllocatorScan) -> Vec<IdEntry<'_>> {
+    let counts = chosen(scan);
+    let mut entries: Vec<IdEntry<'_>> = Vec::with_capacity(scan.masters.len());
+    for (index, master) in scan.masters.iter().enumerate() {
+        let references: Vec<&ReferenceKey> = scan.users(master).collect();
         let state = match counts[master.key as usize] {
-            Some((counts, _)) if counts != index => State::Duplicate,
-            _ if references.is_empty() => State::Unused,
-            _ => State::InUse,
+            Some((counts, _)) if counts != index => IdState::Duplicate,
+            _ if references.is_empty() => IdState::Unused,
+            _ => IdState::InUse,
         };
-        entries.push(Entry { id: master.id, key: master.key, state, references, master: Some(index) });
+        entries.push(IdEntry { id: master.id, key: master.key, state, references, master: Some(index) });
     }
-    for ((id, key), references) in orphans(survey) {
-        entries.push(Entry { id, key, state: State::Orphan, references, master: None });
+    for ((id, key), references) in orphans(scan) {
+        entries.push(IdEntry { id, key, state: IdState::Orphan, references, master: None });
     }
-    entries.sort_by_key(|entry| (entry.id, entry.state == State::Orphan));
+    entries.sort_by_key(|entry| (entry.id, entry.state == IdState::Orphan));
     entries
 }
 
 /// By key: the master that counts, and whether a reference names it.
-fn chosen(survey: &Survey) -> Vec<Option<(usize, bool)>> {
-    let mut chosen: Vec<Option<(usize, bool)>> = vec![None; survey.keys.len()];
-    for (index, master) in survey.masters.iter().enumerate() {
+fn chosen(scan: &AllocatorScan) -> Vec<Option<(usize, bool)>> {
+    let mut chosen: Vec<Option<(usize, bool)>> = vec![None; scan.keys.len()];
+    for (index, master) in scan.masters.iter().enumerate() {
         let of_key = &mut chosen[master.key as usize];
         if matches!(of_key, Some((_, true))) {
             continue;
         }
-        let named = survey.references_of(master.key).iter().any(|reference| reference.id == Some(master.id));
+        let named = scan.references_of(master.key).iter().any(|reference| reference.id == Some(master.id));
         if named || of_key.is_none() {
             *of_key = Some((index, named));
         }
@@ -82,11 +82,11 @@ fn chosen(survey: &Survey) -> Vec<Option<(usize, bool)>> {
     chosen
 }
 
-fn orphans(survey: &Survey) -> BTreeMap<(Id, KeyIndex), Vec<&Reference>> {
-    let mut orphans: BTreeMap<_, Vec<&Reference>> = BTreeMap::new();
-    for reference in &survey.references {
+fn orphans(scan: &AllocatorScan) -> BTreeMap<(Id, KeyIndex), Vec<&ReferenceKey>> {
+    let mut orphans: BTreeMap<_, Vec<&ReferenceKey>> = BTreeMap::new();
+    for reference in &scan.references {
         if let Some(id) = reference.id
-            && !survey.masters_of(id).iter().any(|master| master.key == reference.key)
+            && !scan.masters_of(id).iter().any(|master| master.key == reference.key)
         {
             orphans.entry((id, reference.key)).or_default().push(reference);
         }
@@ -97,15 +97,15 @@ fn orphans(survey: &Survey) -> BTreeMap<(Id, KeyIndex), Vec<&Reference>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::allocator::testing::surveyed;
+    use crate::allocator::testing::scanned;
 
     fn shown(pairs: &[(&str, &str)]) -> Vec<String> {
-        let survey = surveyed(pairs);
-        let show = |entry: &Entry<'_>| {
-            let key = String::from_utf8_lossy(survey.keys.text(entry.key)).into_owned();
+        let scan = scanned(pairs);
+        let show = |entry: &IdEntry<'_>| {
+            let key = String::from_utf8_lossy(scan.keys.text(entry.key)).into_owned();
             format!("{} {key} {} {}", entry.id, entry.references.len(), entry.state.word())
         };
-        entries(&survey).iter().map(show).collect()
+        entries(&scan).iter().map(show).collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tokio::task::JoinSet;
 
-use super::survey::each;
+use super::scan::each;
 use super::{Id, Layout};
 use crate::kvstore::{Error, ReadOptions, Revision, Store};
 
@@ -13,7 +13,7 @@ const AT_ONCE: usize = 16;
 
 /// What is known of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct KeyLookup {
     /// The key.
     pub key: Vec<u8>,
     /// Its ID: the smallest one that its references name and whose master says the key, else the smallest one whose
@@ -27,7 +27,7 @@ pub struct Found {
 
 /// A key's references: how many name which ID, and how many none.
 #[derive(Clone, Debug, Default)]
-struct Named {
+struct ReferenceCounts {
     ids: BTreeMap<Id, u64>,
     unreadable: u64,
 }
@@ -42,14 +42,14 @@ pub async fn find(
     layout: &Layout,
     keys: &[Vec<u8>],
     mut read: impl FnMut(u64),
-) -> Result<Vec<Found>, Error> {
+) -> Result<Vec<KeyLookup>, Error> {
     let at = store.revision_for(&layout.masters()).await?;
     let mut named = Vec::with_capacity(keys.len());
     for some in keys.chunks(AT_ONCE) {
         named.extend(references(store, layout, some, at).await?);
     }
     let says = masters(store, layout, &named, at).await?;
-    let mut found: Vec<Found> = keys.iter().zip(&named).map(|(key, named)| confirm(key, named, &says)).collect();
+    let mut found: Vec<KeyLookup> = keys.iter().zip(&named).map(|(key, named)| confirm(key, named, &says)).collect();
     let missing = found.iter().filter(|found| found.id.is_none()).map(|found| (found.key.clone(), None));
     let mut missing: HashMap<Vec<u8>, Option<Id>> = missing.collect();
     if missing.is_empty() {
@@ -68,11 +68,11 @@ pub async fn find(
     Ok(found)
 }
 
-fn confirm(key: &[u8], named: &Named, says: &HashMap<Id, Vec<u8>>) -> Found {
+fn confirm(key: &[u8], named: &ReferenceCounts, says: &HashMap<Id, Vec<u8>>) -> KeyLookup {
     let (confirmed, stray): (Vec<_>, Vec<_>) =
         named.ids.iter().partition(|(id, _)| says.get(id).is_some_and(|says| says == key));
     let first = confirmed.first();
-    Found {
+    KeyLookup {
         key: key.to_vec(),
         id: first.map(|(id, _)| **id),
         nodes: first.map_or(0, |(_, count)| **count + named.unreadable),
@@ -80,7 +80,12 @@ fn confirm(key: &[u8], named: &Named, says: &HashMap<Id, Vec<u8>>) -> Found {
     }
 }
 
-async fn references(store: &Store, layout: &Layout, keys: &[Vec<u8>], at: Revision) -> Result<Vec<Named>, Error> {
+async fn references(
+    store: &Store,
+    layout: &Layout,
+    keys: &[Vec<u8>],
+    at: Revision,
+) -> Result<Vec<ReferenceCounts>, Error> {
     let mut tasks = JoinSet::new();
     for (index, key) in keys.iter().enumerate() {
         let (store, layout, key) = (store.clone(), layout.clone(), key.clone());
@@ -91,8 +96,8 @@ async fn references(store: &Store, layout: &Layout, keys: &[Vec<u8>], at: Revisi
     all.into_iter().map(|(_, named)| named).collect()
 }
 
-async fn references_of(store: &Store, layout: &Layout, key: &[u8], at: Revision) -> Result<Named, Error> {
-    let mut named = Named::default();
+async fn references_of(store: &Store, layout: &Layout, key: &[u8], at: Revision) -> Result<ReferenceCounts, Error> {
+    let mut named = ReferenceCounts::default();
     let options = ReadOptions { revision: at, ..ReadOptions::default() };
     let mut reader = store.read(&layout.references_of(key), options);
     while let Some(page) = reader.next().await? {
@@ -107,7 +112,12 @@ async fn references_of(store: &Store, layout: &Layout, key: &[u8], at: Revision)
 }
 
 /// What the masters of all these IDs say.
-async fn masters(store: &Store, layout: &Layout, named: &[Named], at: Revision) -> Result<HashMap<Id, Vec<u8>>, Error> {
+async fn masters(
+    store: &Store,
+    layout: &Layout,
+    named: &[ReferenceCounts],
+    at: Revision,
+) -> Result<HashMap<Id, Vec<u8>>, Error> {
     let mut ids: Vec<Id> = named.iter().flat_map(|named| named.ids.keys().copied()).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -142,7 +152,8 @@ mod tests {
     #[test]
     fn only_an_id_whose_master_says_the_key_counts() {
         let says = HashMap::from([(id(7), b"k".to_vec()), (id(9), b"k".to_vec()), (id(3), b"other".to_vec())]);
-        let named = Named { ids: BTreeMap::from([(id(9), 2), (id(7), 1), (id(3), 5), (id(4), 1)]), unreadable: 1 };
+        let named =
+            ReferenceCounts { ids: BTreeMap::from([(id(9), 2), (id(7), 1), (id(3), 5), (id(4), 1)]), unreadable: 1 };
         let found = confirm(b"k", &named, &says);
         assert_eq!((found.id, found.nodes, found.stray), (Some(id(7)), 2, vec![id(3), id(4)]));
         let none = confirm(b"else", &named, &says);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Allocated, Layout};
+use super::{AllocatedId, Layout};
 use crate::kvstore::{
-    Again, Compare, CompareOp, Error, Kept, KeyRange, KeyValue, LeaseId, LeaseMode, Loss, Op, OpResult, Over, Refusal,
-    Revision, Store, Target, Txn, WatchOptions, Watched, Write,
+    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LeaseKeeper, LeaseLoss,
+    LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn, WatchOptions, WatchUpdate, Write,
 };
 
 /// The pause before what failed is tried again.
@@ -13,7 +13,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 
 /// What is held.
 #[derive(Clone, Debug)]
-pub struct Hold {
+pub struct ReferenceHold {
     /// Where.
     pub layout: Layout,
     /// The key.
@@ -21,14 +21,14 @@ pub struct Hold {
     /// The node whose reference it is.
     pub node: Vec<u8>,
     /// Its ID.
-    pub allocated: Allocated,
+    pub allocated: AllocatedId,
     /// Whether a master that is deleted meanwhile is made again.
     pub protect: bool,
 }
 
 /// What happened to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mended {
+pub enum HoldRepair {
     /// The reference was gone and is there again.
     Reference,
     /// The master was gone and is there again.
@@ -37,10 +37,10 @@ pub enum Mended {
     Unprotected,
 }
 
-impl Hold {
+impl ReferenceHold {
     /// Sees to it, beside the lease's keep-alive, that the reference is there on this lease. The lease counts as lost
     /// where somebody gave the reference another ID, or the ID to another key.
-    pub fn begin(self, store: &Store, kept: &Kept, mended: impl Fn(Mended) + Send + Sync + 'static) {
+    pub fn begin(self, store: &Store, kept: &LeaseKeeper, mended: impl Fn(HoldRepair) + Send + Sync + 'static) {
         let (store, lease) = (store.unbound(), kept.id());
         kept.watched_by(async move { self.keep(&store, lease, &mended).await });
     }
@@ -53,7 +53,7 @@ impl Hold {
         self.layout.reference(&self.key, &self.node)
     }
 
-    async fn keep(&self, store: &Store, lease: LeaseId, mended: &(impl Fn(Mended) + Sync)) -> Loss {
+    async fn keep(&self, store: &Store, lease: LeaseId, mended: &(impl Fn(HoldRepair) + Sync)) -> LeaseLoss {
         let mut unprotected = false;
         loop {
             match self.look(store, lease, &mut unprotected, mended).await {
@@ -61,8 +61,8 @@ impl Hold {
                     // Whatever comes next: it is looked at anew.
                     let _ = self.change(store, revision).await;
                 }
-                Ok(Look::Lost) => return Loss::KeyGone,
-                Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return Loss::LeaseGone,
+                Ok(Look::Lost) => return LeaseLoss::KeyGone,
+                Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return LeaseLoss::LeaseGone,
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }
         }
@@ -74,7 +74,7 @@ impl Hold {
         store: &Store,
         lease: LeaseId,
         unprotected: &mut bool,
-        mended: &(impl Fn(Mended) + Sync),
+        mended: &(impl Fn(HoldRepair) + Sync),
     ) -> Result<Look, Error> {
         let (master, reference) = (self.master(), self.reference());
         let found = store.get_many(&[master.clone(), reference.clone()], 0, None).await?;
@@ -89,20 +89,20 @@ impl Hold {
             None if self.protect => {
                 // Without a lock, as Cilium's master key protection: the compare is enough.
                 if self.create(store, &master, &self.key, None, None).await? {
-                    mended(Mended::Master);
+                    mended(HoldRepair::Master);
                 }
                 return Ok(Look::Whole(found.revision));
             }
             None if !*unprotected => {
                 *unprotected = true;
-                mended(Mended::Unprotected);
+                mended(HoldRepair::Unprotected);
             }
             None => {}
         }
         if at_reference.is_none() && at_master.is_some() {
-            let says_key = Compare::key(&master, CompareOp::Equal, Target::Value(self.key.clone()));
+            let says_key = Compare::key(&master, CompareOp::Equal, CompareTarget::Value(self.key.clone()));
             if self.create(store, &reference, &id, Some(lease), Some(says_key)).await? {
-                mended(Mended::Reference);
+                mended(HoldRepair::Reference);
             }
             return Ok(Look::Whole(found.revision));
         }
@@ -123,14 +123,14 @@ impl Hold {
         let txn = Txn {
             compares: std::iter::once(Compare::missing(key)).chain(condition).collect(),
             then: vec![Op::Put(write)],
-            otherwise: vec![Op::get_at(Over::Key(key.to_vec()), 0)],
+            otherwise: vec![Op::get_at(KeySelector::Key(key.to_vec()), 0)],
         };
-        let answer = store.txn("hold", &txn, None, Again::Harmless).await?;
+        let answer = store.txn("hold", &txn, None, Retry::Idempotent).await?;
         let there = |result: &OpResult| match result {
             OpResult::Get { kvs, .. } => kvs.iter().any(|kv: &KeyValue| kv.value == value),
             _ => false,
         };
-        Ok(answer.succeeded || (answer.uncertain && answer.results.iter().any(there)))
+        Ok(answer.succeeded || (answer.maybe_applied && answer.results.iter().any(there)))
     }
 
     /// Waits for a change of the master or the reference after this revision.
@@ -146,7 +146,7 @@ impl Hold {
                 told = master.next() => told?,
                 told = reference.next() => told?,
             };
-            if matches!(told, Watched::Events(_) | Watched::Compacted(_) | Watched::Back) {
+            if matches!(told, WatchUpdate::Events(_) | WatchUpdate::Compacted(_) | WatchUpdate::Back) {
                 return Ok(());
             }
         }

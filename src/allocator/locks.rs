@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::{Id, Layout};
 use crate::kvstore::{
-    Again, Compare, CompareOp, Error, KeyRange, KeyValue, LeaseId, LeaseMode, Op, OpResult, Over, ReadOptions,
-    Revision, Store, Target, Txn, Write,
+    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult,
+    ReadOptions, Retry, Revision, Store, Txn, Write,
 };
 
 /// Keys that are locked in one transaction: with up to four operations each, nested one deep, far below etcd's limit.
@@ -21,7 +21,7 @@ const SOME: i64 = 16;
 
 /// What a key's references say, read under its lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Uses {
+pub struct ReferenceSummary {
     /// The revision they were read at.
     pub at: Revision,
     /// The IDs they name, each once, in order.
@@ -34,7 +34,7 @@ pub struct Uses {
 
 /// A key whose lock is held.
 #[derive(Clone, Debug)]
-pub struct Locked {
+pub struct LockedKey {
     /// The key.
     pub key: Vec<u8>,
     /// The lock's own key, without the namespace.
@@ -43,21 +43,21 @@ pub struct Locked {
     pub revision: Revision,
     /// What the key's references said once the lock was held. At the revision of that, the lock's key was written: a
     /// watch that has told this write has told everything that was done under the lock before.
-    pub uses: Uses,
+    pub uses: ReferenceSummary,
 }
 
-impl Locked {
+impl LockedKey {
     /// The lock is still held.
     pub fn held(&self) -> Compare {
-        Compare::key(&self.lock, CompareOp::Equal, Target::Create(self.revision))
+        Compare::key(&self.lock, CompareOp::Equal, CompareTarget::Create(self.revision))
     }
 }
 
 /// How waiting for a lock ended.
 #[derive(Debug)]
-pub enum Wait {
+pub enum LockWaitOutcome {
     /// It is held.
-    Held(Box<Locked>),
+    Held(Box<LockedKey>),
     /// Somebody still has it; the place in the queue was given up.
     Busy,
     /// The place in the queue was lost.
@@ -65,14 +65,14 @@ pub enum Wait {
 }
 
 /// Takes and gives back the locks of keys, all on one lease.
-pub struct Locks {
+pub struct KeyLocks {
     store: Store,
     layout: Layout,
     node: Vec<u8>,
     lease: LeaseId,
 }
 
-impl Locks {
+impl KeyLocks {
     /// On a lease that somebody else keeps alive.
     pub fn new(store: &Store, layout: &Layout, node: &[u8], lease: LeaseId) -> Self {
         Self { store: store.clone(), layout: layout.clone(), node: node.to_vec(), lease }
@@ -88,9 +88,9 @@ impl Locks {
 
     /// What reads a key's references and its node's own.
     fn reads(&self, key: &[u8]) -> [Op; 2] {
-        let all = Over::Range(self.layout.references_of(key));
+        let all = KeySelector::Range(self.layout.references_of(key));
         let some = Op::Get { over: all, revision: 0, keys_only: false, count_only: false, limit: SOME };
-        [some, Op::get_at(Over::Key(self.layout.reference(key, &self.node)), 0)]
+        [some, Op::get_at(KeySelector::Key(self.layout.reference(key, &self.node)), 0)]
     }
 
     /// Tries to lock each of these different keys, at most [`BATCH`], in one transaction. Gives those that are held,
@@ -98,11 +98,11 @@ impl Locks {
     ///
     /// # Errors
     /// Whatever kept the answer away; the locks may be there all the same, and go with their lease.
-    pub async fn try_many(&self, keys: &[&[u8]]) -> Result<(Vec<Locked>, Vec<Vec<u8>>), Error> {
+    pub async fn try_many(&self, keys: &[&[u8]]) -> Result<(Vec<LockedKey>, Vec<Vec<u8>>), Error> {
         let lock = |key: &&[u8]| {
             let path = self.path(key);
             let write = Write { key: path.clone(), lease: LeaseMode::Attach(self.lease), ..Write::default() };
-            let all = Over::Range(self.queue(key));
+            let all = KeySelector::Range(self.queue(key));
             let queue = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: 0 };
             let reads: Vec<Op> = std::iter::once(queue).chain(self.reads(key)).collect();
             Op::Txn(Txn {
@@ -113,7 +113,7 @@ impl Locks {
         };
         let txn = Txn { then: keys.iter().map(lock).collect(), ..Txn::default() };
         // A second sending finds the keys that the first one made: nobody else has this lease.
-        let answer = self.store.txn("lock", &txn, None, Again::Harmless).await?;
+        let answer = self.store.txn("lock", &txn, None, Retry::Idempotent).await?;
         let (mut held, mut behind) = (Vec::new(), Vec::new());
         for (key, result) in keys.iter().zip(answer.results) {
             let OpResult::Txn { results, .. } = result else { return Err(odd("a lock without its answer")) };
@@ -126,7 +126,7 @@ impl Locks {
                 return Err(odd("the lock's key is neither there nor missing"));
             };
             let uses = self.uses(key, some, own, answer.revision).await?;
-            let entry = Locked { key: key.to_vec(), lock, revision, uses };
+            let entry = LockedKey { key: key.to_vec(), lock, revision, uses };
             let first = queue.iter().all(|kv| kv.create_revision >= revision);
             if first { held.push(entry) } else { behind.push(entry) }
         }
@@ -138,10 +138,15 @@ impl Locks {
     ///
     /// # Errors
     /// Whatever kept an answer away.
-    pub async fn wait_for(&self, key: &[u8], limit: Duration, mut waiting: impl FnMut(&[u8])) -> Result<Wait, Error> {
+    pub async fn wait_for(
+        &self,
+        key: &[u8],
+        limit: Duration,
+        mut waiting: impl FnMut(&[u8]),
+    ) -> Result<LockWaitOutcome, Error> {
         let entry = self.store.enqueue(&self.layout.key_lock(key), self.lease, false).await?;
-        let uses = Uses::default();
-        let mut locked = Locked { key: key.to_vec(), lock: self.path(key), revision: entry.guard.revision, uses };
+        let uses = ReferenceSummary::default();
+        let mut locked = LockedKey { key: key.to_vec(), lock: self.path(key), revision: entry.guard.revision, uses };
         if !entry.first {
             let turn = self.store.wait_turn(&entry, |blocker| waiting(&blocker.key));
             let turn = async {
@@ -153,14 +158,14 @@ impl Locks {
             };
             match timeout(limit, turn).await {
                 Ok(Ok(true)) => {}
-                Ok(Ok(false)) => return Ok(Wait::Lost),
+                Ok(Ok(false)) => return Ok(LockWaitOutcome::Lost),
                 Ok(Err(error)) => return Err(error),
-                Err(_) => return self.unlock(std::slice::from_ref(&locked)).await.map(|()| Wait::Busy),
+                Err(_) => return self.unlock(std::slice::from_ref(&locked)).await.map(|()| LockWaitOutcome::Busy),
             }
         }
-        let Some(uses) = self.read(&locked).await? else { return Ok(Wait::Lost) };
+        let Some(uses) = self.read(&locked).await? else { return Ok(LockWaitOutcome::Lost) };
         locked.uses = uses;
-        Ok(Wait::Held(Box::new(locked)))
+        Ok(LockWaitOutcome::Held(Box::new(locked)))
     }
 
     /// Reads what a key's references say now; `None` where its lock was lost. Writes the lock's key once more, as it is:
@@ -168,12 +173,12 @@ impl Locks {
     ///
     /// # Errors
     /// Whatever kept the answer away.
-    pub async fn read(&self, locked: &Locked) -> Result<Option<Uses>, Error> {
+    pub async fn read(&self, locked: &LockedKey) -> Result<Option<ReferenceSummary>, Error> {
         let lease = LeaseMode::Attach(self.lease);
         let write = Op::Put(Write { key: locked.lock.clone(), lease, ..Write::default() });
         let then = std::iter::once(write).chain(self.reads(&locked.key)).collect();
         let txn = Txn { compares: vec![locked.held()], then, otherwise: Vec::new() };
-        let answer = self.store.txn("references", &txn, None, Again::Harmless).await?;
+        let answer = self.store.txn("references", &txn, None, Retry::Idempotent).await?;
         if !answer.succeeded {
             return Ok(None);
         }
@@ -188,9 +193,9 @@ impl Locks {
     ///
     /// # Errors
     /// Whatever kept the answer away.
-    pub async fn peek(&self, key: &[u8]) -> Result<Uses, Error> {
+    pub async fn peek(&self, key: &[u8]) -> Result<ReferenceSummary, Error> {
         let txn = Txn { then: self.reads(key).into(), ..Txn::default() };
-        let answer = self.store.txn("references", &txn, None, Again::Harmless).await?;
+        let answer = self.store.txn("references", &txn, None, Retry::Idempotent).await?;
         let mut reads = answer.results.into_iter().filter_map(found);
         let (Some(some), Some((own, _))) = (reads.next(), reads.next()) else {
             return Err(odd("a read without its answer"));
@@ -204,8 +209,8 @@ impl Locks {
         (some, more): (Vec<KeyValue>, bool),
         own: Vec<KeyValue>,
         at: Revision,
-    ) -> Result<Uses, Error> {
-        let mut uses = Uses { at, own: own.into_iter().next(), ..Uses::default() };
+    ) -> Result<ReferenceSummary, Error> {
+        let mut uses = ReferenceSummary { at, own: own.into_iter().next(), ..ReferenceSummary::default() };
         let mut take = |kvs: &[KeyValue]| {
             for kv in kvs.iter().filter(|kv| self.layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key)) {
                 match Id::parse(&kv.value) {
@@ -231,14 +236,14 @@ impl Locks {
     ///
     /// # Errors
     /// Whatever kept the answer away; they go with their lease then.
-    pub async fn unlock(&self, locked: &[Locked]) -> Result<(), Error> {
+    pub async fn unlock(&self, locked: &[LockedKey]) -> Result<(), Error> {
         for some in locked.chunks(BATCH) {
-            let unlock = |one: &Locked| {
-                let delete = Op::Delete { over: Over::Key(one.lock.clone()), prev: false };
+            let unlock = |one: &LockedKey| {
+                let delete = Op::Delete { over: KeySelector::Key(one.lock.clone()), prev: false };
                 Op::Txn(Txn { compares: vec![one.held()], then: vec![delete], otherwise: Vec::new() })
             };
             let txn = Txn { then: some.iter().map(unlock).collect(), ..Txn::default() };
-            self.store.txn("unlock", &txn, None, Again::Harmless).await?;
+            self.store.txn("unlock", &txn, None, Retry::Idempotent).await?;
         }
         Ok(())
     }

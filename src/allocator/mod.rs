@@ -4,9 +4,11 @@
 //! each, and a master without references is collected later.
 
 mod allocate;
+mod attempt;
 mod entries;
 mod find;
 mod hold;
+mod id_index;
 mod labels;
 mod layout;
 mod locks;
@@ -15,23 +17,21 @@ mod preview;
 mod problems;
 mod reference;
 mod repair;
-mod survey;
+mod scan;
 #[cfg(test)]
 mod testing;
-mod trial;
-mod view;
 
-pub use allocate::{Allocator, Denied, Life, Terms, Told};
-pub use entries::{Entry, State, entries};
-pub use find::{Found, find, look_up};
-pub use hold::{Hold, Mended};
+pub use allocate::{AllocationError, AllocationNotice, Allocator, AllocatorOptions, ReferenceLifetime};
+pub use attempt::AllocatedId;
+pub use entries::{IdEntry, IdState, entries};
+pub use find::{KeyLookup, find, look_up};
+pub use hold::{HoldRepair, ReferenceHold};
 pub use labels::{LabelError, label_key};
 pub use layout::{DEFAULT_BASE, Id, Layout, NameError, check_key, check_node};
 pub use locks::BATCH;
 pub use pool::{IdRange, IdSet, RangeError};
 pub use preview::preview;
-pub use problems::{Problem, Severity, Trouble, problems};
-pub use reference::{References, Released, Renewed};
-pub use repair::{Repaired, restore_master};
-pub use survey::{KeyIndex, Master, Names, Reference, Strange, Survey, survey};
-pub use trial::Allocated;
+pub use problems::{Problem, ProblemKind, Severity, problems};
+pub use reference::{NodeReferences, ReleasedReference, RenewedReference};
+pub use repair::{RepairOutcome, restore_master};
+pub use scan::{AllocatorScan, KeyIndex, MasterKey, ReferenceKey, StringTable, UnknownKeyReason, scan};

@@ -1,17 +1,21 @@
 //! What an allocation would give, without a lock and without a write.
 
-use super::locks::Locks;
-use super::view::View;
-use super::{Denied, Id, Terms};
+use super::id_index::IdIndex;
+use super::locks::KeyLocks;
+use super::{AllocationError, AllocatorOptions, Id};
 use crate::kvstore::{Error, LeaseId, Store};
 
 /// For each key its ID and whether that would be new, as things are now.
 ///
 /// # Errors
 /// Whatever kept an answer away.
-pub async fn preview(store: &Store, terms: &Terms, keys: &[Vec<u8>]) -> Result<Vec<Result<(Id, bool), Denied>>, Error> {
-    let reader = Locks::new(store, &terms.layout, &terms.node, LeaseId(0));
-    let mut view: Option<View> = None;
+pub async fn preview(
+    store: &Store,
+    terms: &AllocatorOptions,
+    keys: &[Vec<u8>],
+) -> Result<Vec<Result<(Id, bool), AllocationError>>, Error> {
+    let reader = KeyLocks::new(store, &terms.layout, &terms.node, LeaseId(0));
+    let mut view: Option<IdIndex> = None;
     let mut outcomes = Vec::with_capacity(keys.len());
     for key in keys {
         let uses = reader.peek(key).await?;
@@ -20,12 +24,12 @@ pub async fn preview(store: &Store, terms: &Terms, keys: &[Vec<u8>]) -> Result<V
         let says_key = uses.ids.iter().zip(&found).find(|(_, kv)| kv.as_ref().is_some_and(|kv| kv.value == *key));
         outcomes.push(match says_key {
             Some((id, _)) => Ok((*id, false)),
-            None if uses.unreadable => Err(Denied::Unreadable),
-            None if !uses.ids.is_empty() => Err(Denied::Orphaned(uses.ids)),
+            None if uses.unreadable => Err(AllocationError::Unreadable),
+            None if !uses.ids.is_empty() => Err(AllocationError::Orphaned(uses.ids)),
             None => {
                 let view = match &mut view {
                     Some(view) => view,
-                    None => view.insert(View::look(store, &terms.layout, |_| {}).await?),
+                    None => view.insert(IdIndex::look(store, &terms.layout, |_| {}).await?),
                 };
                 match (view.masters_of(key).first(), view.taken.free(&terms.range, 0)) {
                     (Some(id), _) => Ok((*id, false)),
@@ -33,7 +37,7 @@ pub async fn preview(store: &Store, terms: &Terms, keys: &[Vec<u8>]) -> Result<V
                         view.taken.insert(id);
                         Ok((id, true))
                     }
-                    (None, None) => Err(Denied::Full(terms.range)),
+                    (None, None) => Err(AllocationError::Full(terms.range)),
                 }
             }
         });

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::entries::{Entry, State, entries};
-use super::{Id, IdRange, KeyIndex, Layout, NameError, Names, Reference, Strange, Survey, check_key, check_node};
+use super::entries::{IdEntry, IdState, entries};
+use super::{
+    AllocatorScan, Id, IdRange, KeyIndex, Layout, NameError, ReferenceKey, StringTable, UnknownKeyReason, check_key,
+    check_node,
+};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +33,7 @@ impl Severity {
 
 /// What is wrong. The words are a contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
+pub enum ProblemKind {
     /// Two keys claim one ID.
     SharedId,
     /// References name an ID that has no master.
@@ -57,7 +60,7 @@ pub enum Trouble {
     UnusedMaster,
 }
 
-impl Trouble {
+impl ProblemKind {
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -90,7 +93,7 @@ impl Trouble {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// What.
-    pub trouble: Trouble,
+    pub trouble: ProblemKind,
     /// The ID, if it is about one.
     pub id: Option<Id>,
     /// The key, if it is about one.
@@ -104,25 +107,25 @@ pub struct Problem {
 }
 
 /// Everything that is wrong, the worst first, then by ID. Masters that are merely unused are in it, as information.
-pub fn problems(survey: &Survey, layout: &Layout, range: &IdRange) -> Vec<Problem> {
-    let entries = entries(survey);
-    let mut check = Check { survey, layout, range, claims: claims(&entries), found: Vec::new() };
+pub fn problems(scan: &AllocatorScan, layout: &Layout, range: &IdRange) -> Vec<Problem> {
+    let entries = entries(scan);
+    let mut check = ProblemCheck { scan, layout, range, claims: claims(&entries), found: Vec::new() };
     for entry in &entries {
         check.entry(entry);
     }
     check.shared(&entries);
     check.names();
-    for reference in survey.references.iter().filter(|reference| reference.id.is_none()) {
+    for reference in scan.references.iter().filter(|reference| reference.id.is_none()) {
         let text = "its value is no ID; nobody can tell which of its key's IDs it means: its node has to renew it";
         let (key, path) = (check.key(reference.key), check.path_of(reference));
-        check.add(Trouble::UnreadableValue, None, Some(key), vec![path], text.to_owned());
+        check.add(ProblemKind::UnreadableValue, None, Some(key), vec![path], text.to_owned());
     }
-    for (path, why) in &survey.strange {
+    for (path, why) in &scan.strange {
         let text = match why {
-            Strange::MasterPath => "no ID is its last part: allocators do not see it",
-            Strange::ReferencePath => "it has no key or no node: allocators do not see it",
+            UnknownKeyReason::MasterPath => "no ID is its last part: allocators do not see it",
+            UnknownKeyReason::ReferencePath => "it has no key or no node: allocators do not see it",
         };
-        check.add(Trouble::UnreadablePath, None, None, vec![path.clone()], text.to_owned());
+        check.add(ProblemKind::UnreadablePath, None, None, vec![path.clone()], text.to_owned());
     }
     let mut found = check.found;
     found.sort_by_key(|problem| (problem.trouble.severity(), problem.id, problem.trouble));
@@ -130,7 +133,7 @@ pub fn problems(survey: &Survey, layout: &Layout, range: &IdRange) -> Vec<Proble
 }
 
 /// Which keys claim each ID, by a master or by references.
-fn claims(entries: &[Entry<'_>]) -> BTreeMap<Id, BTreeSet<KeyIndex>> {
+fn claims(entries: &[IdEntry<'_>]) -> BTreeMap<Id, BTreeSet<KeyIndex>> {
     let mut claims: BTreeMap<Id, BTreeSet<KeyIndex>> = BTreeMap::new();
     for entry in entries {
         claims.entry(entry.id).or_default().insert(entry.key);
@@ -138,91 +141,91 @@ fn claims(entries: &[Entry<'_>]) -> BTreeMap<Id, BTreeSet<KeyIndex>> {
     claims
 }
 
-struct Check<'a> {
-    survey: &'a Survey,
+struct ProblemCheck<'a> {
+    scan: &'a AllocatorScan,
     layout: &'a Layout,
     range: &'a IdRange,
     claims: BTreeMap<Id, BTreeSet<KeyIndex>>,
     found: Vec<Problem>,
 }
 
-impl Check<'_> {
-    fn add(&mut self, trouble: Trouble, id: Option<Id>, key: Option<Vec<u8>>, paths: Vec<Vec<u8>>, text: String) {
+impl ProblemCheck<'_> {
+    fn add(&mut self, trouble: ProblemKind, id: Option<Id>, key: Option<Vec<u8>>, paths: Vec<Vec<u8>>, text: String) {
         self.found.push(Problem { trouble, id, key, paths, text, repairable: false });
     }
 
     fn key(&self, key: KeyIndex) -> Vec<u8> {
-        self.survey.keys.text(key).to_vec()
+        self.scan.keys.text(key).to_vec()
     }
 
-    fn path_of(&self, reference: &Reference) -> Vec<u8> {
-        self.layout.reference(self.survey.keys.text(reference.key), self.survey.nodes.text(reference.node))
+    fn path_of(&self, reference: &ReferenceKey) -> Vec<u8> {
+        self.layout.reference(self.scan.keys.text(reference.key), self.scan.nodes.text(reference.node))
     }
 
     /// The entry's master, or else the references that name it.
-    fn paths(&self, entry: &Entry<'_>) -> Vec<Vec<u8>> {
-        let master = entry.master.and_then(|index| self.survey.masters.get(index));
+    fn paths(&self, entry: &IdEntry<'_>) -> Vec<Vec<u8>> {
+        let master = entry.master.and_then(|index| self.scan.masters.get(index));
         match master {
             Some(master) => vec![self.layout.master_at(master.id, master.odd_path.as_deref())],
             None => entry.references.iter().map(|reference| self.path_of(reference)).collect(),
         }
     }
 
-    fn entry(&mut self, entry: &Entry<'_>) {
+    fn entry(&mut self, entry: &IdEntry<'_>) {
         if !self.range.contains(entry.id) {
             let text = format!("the ID is not between {} and {}", self.range.first(), self.range.last());
-            self.about(entry, Trouble::OutOfRange, text);
+            self.about(entry, ProblemKind::OutOfRange, text);
         }
         if entry.master.is_some() { self.master(entry) } else { self.orphan(entry) }
     }
 
-    fn about(&mut self, entry: &Entry<'_>, trouble: Trouble, text: String) {
+    fn about(&mut self, entry: &IdEntry<'_>, trouble: ProblemKind, text: String) {
         let (key, paths) = (self.key(entry.key), self.paths(entry));
         self.add(trouble, Some(entry.id), Some(key), paths, text);
     }
 
-    fn master(&mut self, entry: &Entry<'_>) {
-        let Some(master) = entry.master.and_then(|index| self.survey.masters.get(index)) else { return };
+    fn master(&mut self, entry: &IdEntry<'_>) {
+        let Some(master) = entry.master.and_then(|index| self.scan.masters.get(index)) else { return };
         let nodes = nodes(entry.references.len());
         if let Some(lease) = master.lease {
             let text = format!("the master is on lease {lease} and goes with it: write it again without a lease");
-            self.about(entry, Trouble::LeasedMaster, text);
+            self.about(entry, ProblemKind::LeasedMaster, text);
         }
         if master.odd_path.is_some() {
             let text = format!("allocators look for the ID {0} at id/{0} and do not find this master", entry.id);
-            return self.about(entry, Trouble::OddPath, text);
+            return self.about(entry, ProblemKind::OddPath, text);
         }
-        if self.survey.keys.text(entry.key).is_empty() {
+        if self.scan.keys.text(entry.key).is_empty() {
             let text = "the master names no key: the ID is taken and of no use; delete it if no node uses the ID";
-            return self.about(entry, Trouble::EmptyMaster, text.to_owned());
+            return self.about(entry, ProblemKind::EmptyMaster, text.to_owned());
         }
         match entry.state {
-            State::Unused => self.about(entry, Trouble::UnusedMaster, "'gc ids' collects it".to_owned()),
-            State::Duplicate if entry.references.is_empty() => {
+            IdState::Unused => self.about(entry, ProblemKind::UnusedMaster, "'gc ids' collects it".to_owned()),
+            IdState::Duplicate if entry.references.is_empty() => {
                 let text = "the key has another ID, and no node uses this one: 'gc ids' collects it";
-                self.about(entry, Trouble::DuplicateMaster, text.to_owned());
+                self.about(entry, ProblemKind::DuplicateMaster, text.to_owned());
             }
-            State::Duplicate => {
+            IdState::Duplicate => {
                 let text =
                     format!("the key has another ID too, and {nodes} yet: release and allocate the key anew there");
-                self.about(entry, Trouble::DuplicateMaster, text);
+                self.about(entry, ProblemKind::DuplicateMaster, text);
             }
-            State::InUse | State::Orphan => {}
+            IdState::InUse | IdState::Orphan => {}
         }
     }
 
-    fn orphan(&mut self, entry: &Entry<'_>) {
+    fn orphan(&mut self, entry: &IdEntry<'_>) {
         let count = nodes(entry.references.len());
-        let others: Vec<KeyIndex> = self.survey.masters_of(entry.id).iter().map(|master| master.key).collect();
+        let others: Vec<KeyIndex> = self.scan.masters_of(entry.id).iter().map(|master| master.key).collect();
         if let Some(other) = others.first() {
-            let other = shown(self.survey.keys.text(*other));
+            let other = shown(self.scan.keys.text(*other));
             let text = format!(
                 "{count} for this key, and the ID is the key {other}'s: release and allocate this key anew there"
             );
-            return self.about(entry, Trouble::WrongMaster, text);
+            return self.about(entry, ProblemKind::WrongMaster, text);
         }
         let alone = self.claims.get(&entry.id).is_some_and(|keys| keys.len() == 1);
-        let clean = check_key(self.survey.keys.text(entry.key)).is_ok();
+        let clean = check_key(self.scan.keys.text(entry.key)).is_ok();
         let repairable = alone && clean && self.range.contains(entry.id);
         let mut text = format!("{count}, and without a master the ID may be given to another key");
         text.push_str(match (alone, clean, repairable) {
@@ -231,14 +234,14 @@ impl Check<'_> {
             (_, false, _) => "; path cleaning alters the key, so that it cannot be repaired safely",
             _ => "; it is outside the range, and so perhaps another cluster's: see --min, --max and --prefix-mask",
         });
-        self.about(entry, Trouble::MissingMaster, text);
+        self.about(entry, ProblemKind::MissingMaster, text);
         if let Some(problem) = self.found.last_mut() {
             problem.repairable = repairable;
         }
     }
 
     /// IDs that nodes use for several keys, or whose masters say several.
-    fn shared(&mut self, entries: &[Entry<'_>]) {
+    fn shared(&mut self, entries: &[IdEntry<'_>]) {
         for same in entries.chunk_by(|one, next| one.id == next.id).filter(|same| same.len() > 1) {
             let used: BTreeSet<_> = same.iter().filter(|one| !one.references.is_empty()).map(|one| one.key).collect();
             let masters: BTreeSet<_> = same.iter().filter(|one| one.master.is_some()).map(|one| one.key).collect();
@@ -248,26 +251,26 @@ impl Check<'_> {
             let all: BTreeSet<_> = used.union(&masters).copied().collect();
             let mut text = format!("{} keys have this ID:", all.len());
             for (index, key) in all.iter().take(4).enumerate() {
-                let _ = write!(text, "{}{}", if index > 0 { ", " } else { " " }, shown(self.survey.keys.text(*key)));
+                let _ = write!(text, "{}{}", if index > 0 { ", " } else { " " }, shown(self.scan.keys.text(*key)));
             }
             text.push_str("; release and allocate all but one of them anew");
             let paths = same.iter().flat_map(|one| self.paths(one)).collect();
-            self.add(Trouble::SharedId, same.first().map(|one| one.id), None, paths, text);
+            self.add(ProblemKind::SharedId, same.first().map(|one| one.id), None, paths, text);
         }
     }
 
     /// Keys and nodes' names that path cleaning would alter.
     fn names(&mut self) {
-        let survey = self.survey;
-        let keys = altered(&survey.keys, |key| if key.is_empty() { Ok(()) } else { check_key(key) });
+        let scan = self.scan;
+        let keys = altered(&scan.keys, |key| if key.is_empty() { Ok(()) } else { check_key(key) });
         let mut of_keys: BTreeMap<KeyIndex, Vec<Vec<u8>>> = BTreeMap::new();
-        let nodes = altered(&survey.nodes, check_node);
+        let nodes = altered(&scan.nodes, check_node);
         let mut of_nodes: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
-        for master in survey.masters.iter().filter(|master| keys.contains_key(&master.key)) {
+        for master in scan.masters.iter().filter(|master| keys.contains_key(&master.key)) {
             let path = self.layout.master_at(master.id, master.odd_path.as_deref());
             of_keys.entry(master.key).or_default().push(path);
         }
-        for reference in &survey.references {
+        for reference in &scan.references {
             if keys.contains_key(&reference.key) {
                 of_keys.entry(reference.key).or_default().push(self.path_of(reference));
             }
@@ -278,19 +281,19 @@ impl Check<'_> {
         for (key, error) in keys {
             let text = format!("the key {error}: its references and another key's may be the same");
             let paths = of_keys.remove(&key).unwrap_or_default();
-            self.add(Trouble::AlteredKey, None, Some(self.key(key)), paths, text);
+            self.add(ProblemKind::AlteredKey, None, Some(self.key(key)), paths, text);
         }
         for (node, error) in nodes {
             let text =
-                format!("the node's name {} {error}: no node writes such references", shown(survey.nodes.text(node)));
+                format!("the node's name {} {error}: no node writes such references", shown(scan.nodes.text(node)));
             let paths = of_nodes.remove(&node).unwrap_or_default();
-            self.add(Trouble::AlteredKey, None, None, paths, text);
+            self.add(ProblemKind::AlteredKey, None, None, paths, text);
         }
     }
 }
 
 /// The texts that path cleaning would alter.
-fn altered(names: &Names, check: impl Fn(&[u8]) -> Result<(), NameError>) -> BTreeMap<u32, NameError> {
+fn altered(names: &StringTable, check: impl Fn(&[u8]) -> Result<(), NameError>) -> BTreeMap<u32, NameError> {
     let indexes = (0..names.len()).filter_map(|index| u32::try_from(index).ok());
     indexes.filter_map(|index| Some((index, check(names.text(index)).err()?))).collect()
 }

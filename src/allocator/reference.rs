@@ -6,7 +6,8 @@ use std::collections::hash_map::Entry;
 use super::locks::BATCH;
 use super::{Id, Layout};
 use crate::kvstore::{
-    Again, Compare, Error, Grant, KeyValue, LeaseId, LockGuard, Op, OpResult, Over, ReadOptions, Revision, Store, Txn,
+    Compare, Error, Grant, KeySelector, KeyValue, LeaseId, LockGuard, Op, OpResult, ReadOptions, Retry, Revision,
+    Store, Txn,
 };
 
 /// How often a release is tried while the reference keeps changing.
@@ -16,7 +17,7 @@ const SOME: i64 = 16;
 
 /// A reference that was taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Released {
+pub struct ReleasedReference {
     /// The ID it named; `None` where its value was no ID.
     pub id: Option<Id>,
     /// Whether no other reference to the key was left.
@@ -25,7 +26,7 @@ pub struct Released {
 
 /// A reference that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Renewed {
+pub struct RenewedReference {
     /// The ID it names; `None` where its value is no ID.
     pub id: Option<Id>,
     /// Its lease, renewed; `None` for a permanent one.
@@ -33,14 +34,14 @@ pub struct Renewed {
 }
 
 /// The references of one node.
-pub struct References<'a> {
+pub struct NodeReferences<'a> {
     store: &'a Store,
     layout: &'a Layout,
     node: &'a [u8],
     guard: Option<&'a LockGuard>,
 }
 
-impl<'a> References<'a> {
+impl<'a> NodeReferences<'a> {
     /// Of this node; released only while this lock is held.
     pub fn new(store: &'a Store, layout: &'a Layout, node: &'a [u8], guard: Option<&'a LockGuard>) -> Self {
         Self { store, layout, node, guard }
@@ -59,7 +60,7 @@ impl<'a> References<'a> {
     ///
     /// # Errors
     /// Whatever kept an answer away.
-    pub async fn renew(&self, keys: &[&[u8]]) -> Result<Vec<Option<Renewed>>, Error> {
+    pub async fn renew(&self, keys: &[&[u8]]) -> Result<Vec<Option<RenewedReference>>, Error> {
         let mut leases: HashMap<LeaseId, Option<Grant>> = HashMap::new();
         let mut renewed = Vec::with_capacity(keys.len());
         for found in self.read(keys).await? {
@@ -84,7 +85,7 @@ impl<'a> References<'a> {
                     }
                 }
             };
-            renewed.push(Some(Renewed { id, lease }));
+            renewed.push(Some(RenewedReference { id, lease }));
         }
         Ok(renewed)
     }
@@ -93,7 +94,7 @@ impl<'a> References<'a> {
     ///
     /// # Errors
     /// Whatever kept an answer away: what was released before it stays so, and asking again is safe.
-    pub async fn release(&self, keys: &[&[u8]]) -> Result<Vec<Option<Released>>, Error> {
+    pub async fn release(&self, keys: &[&[u8]]) -> Result<Vec<Option<ReleasedReference>>, Error> {
         let mut released = vec![None; keys.len()];
         let mut open: Vec<usize> = (0..keys.len()).collect();
         for _ in 0..TRIES {
@@ -114,7 +115,7 @@ impl<'a> References<'a> {
         &self,
         keys: &[&[u8]],
         some: &[usize],
-        released: &mut [Option<Released>],
+        released: &mut [Option<ReleasedReference>],
     ) -> Result<Vec<usize>, Error> {
         let asked: Vec<&[u8]> = some.iter().map(|at| keys[*at]).collect();
         let found = self.read(&asked).await?;
@@ -124,24 +125,24 @@ impl<'a> References<'a> {
             return Ok(Vec::new());
         }
         let release = |(at, own): &(usize, KeyValue)| {
-            let all = Over::Range(self.layout.references_of(keys[*at]));
+            let all = KeySelector::Range(self.layout.references_of(keys[*at]));
             let others = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: SOME };
-            let delete = Op::Delete { over: Over::Key(own.key.clone()), prev: false };
+            let delete = Op::Delete { over: KeySelector::Key(own.key.clone()), prev: false };
             Op::Txn(Txn {
                 compares: vec![Compare::unchanged(&own.key, own.mod_revision)],
                 then: vec![delete, others.clone()],
-                otherwise: vec![others, Op::get_at(Over::Key(own.key.clone()), 0)],
+                otherwise: vec![others, Op::get_at(KeySelector::Key(own.key.clone()), 0)],
             })
         };
         let txn = Txn { then: there.iter().map(release).collect(), ..Txn::default() };
-        let answer = self.store.txn("release", &txn, self.guard, Again::Harmless).await?;
+        let answer = self.store.txn("release", &txn, self.guard, Retry::Idempotent).await?;
         let mut again = Vec::new();
         for ((at, own), result) in there.into_iter().zip(answer.results) {
             let odd = || Error::Protocol { op: "release", what: "a release without its answer".to_owned() };
             let OpResult::Txn { succeeded, mut results } = result else { return Err(odd()) };
             let gone = match results.last() {
                 _ if succeeded => true,
-                Some(OpResult::Get { kvs, .. }) => answer.uncertain && kvs.is_empty(),
+                Some(OpResult::Get { kvs, .. }) => answer.maybe_applied && kvs.is_empty(),
                 _ => return Err(odd()),
             };
             if !gone {
@@ -151,7 +152,7 @@ impl<'a> References<'a> {
             let others = results.swap_remove(usize::from(succeeded));
             let OpResult::Get { kvs, more, .. } = others else { return Err(odd()) };
             let used = self.is_used(keys[at], &kvs, more, answer.revision).await?;
-            released[at] = Some(Released { id: Id::parse(&own.value), last_use: !used });
+            released[at] = Some(ReleasedReference { id: Id::parse(&own.value), last_use: !used });
         }
         Ok(again)
     }

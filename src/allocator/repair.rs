@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use super::locks::{Locked, Locks, Wait};
+use super::locks::{KeyLocks, LockWaitOutcome, LockedKey};
 use super::{Id, Layout};
 use crate::kvstore::{
-    Again, Compare, Error, KeyValue, LeaseId, Op, OpResult, Over, ReadOptions, Revision, Store, Txn, Write,
+    Compare, Error, KeySelector, KeyValue, LeaseId, Op, OpResult, ReadOptions, Retry, Revision, Store, Txn, Write,
 };
 
 /// How often what changes under the reading is read again.
@@ -15,7 +15,7 @@ const ATTEMPTS: usize = 3;
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Repaired {
+pub enum RepairOutcome {
     /// The master is there again.
     Done,
     /// Somebody else wrote it meanwhile.
@@ -43,24 +43,24 @@ pub async fn restore_master(
     lease: LeaseId,
     (id, key): (Id, &[u8]),
     wait: Duration,
-) -> Result<Repaired, Error> {
-    let locks = Locks::new(store, layout, b"", lease);
+) -> Result<RepairOutcome, Error> {
+    let locks = KeyLocks::new(store, layout, b"", lease);
     let mut before = Vec::new();
     let locked = match locks.wait_for(key, wait, |blocker| before = blocker.to_vec()).await? {
-        Wait::Held(locked) => *locked,
-        Wait::Busy => return Ok(Repaired::Busy(before)),
-        Wait::Lost => return Ok(Repaired::Lost),
+        LockWaitOutcome::Held(locked) => *locked,
+        LockWaitOutcome::Busy => return Ok(RepairOutcome::Busy(before)),
+        LockWaitOutcome::Lost => return Ok(RepairOutcome::Lost),
     };
     let done = write(store, layout, &locked, id).await?;
     locks.unlock(&[locked]).await?;
     Ok(done)
 }
 
-async fn write(store: &Store, layout: &Layout, lock: &Locked, id: Id) -> Result<Repaired, Error> {
+async fn write(store: &Store, layout: &Layout, lock: &LockedKey, id: Id) -> Result<RepairOutcome, Error> {
     let key = lock.key.as_slice();
     for _ in 0..ATTEMPTS {
         let (user, at) = user(store, layout, id, key).await?;
-        let Some(user) = user else { return Ok(Repaired::Unused) };
+        let Some(user) = user else { return Ok(RepairOutcome::Unused) };
         let master = layout.master(id);
         let txn = Txn {
             compares: vec![
@@ -70,26 +70,26 @@ async fn write(store: &Store, layout: &Layout, lock: &Locked, id: Id) -> Result<
                 Compare::none_newer(&layout.references_of(key), at),
             ],
             then: vec![Op::Put(Write { key: master.clone(), value: lock.key.clone(), ..Write::default() })],
-            otherwise: [&master, &lock.lock].map(|path| Op::get_at(Over::Key(path.clone()), 0)).to_vec(),
+            otherwise: [&master, &lock.lock].map(|path| Op::get_at(KeySelector::Key(path.clone()), 0)).to_vec(),
         };
         // Done twice it finds the master that the first one wrote.
-        let answer = store.txn("restore", &txn, None, Again::Harmless).await?;
+        let answer = store.txn("restore", &txn, None, Retry::Idempotent).await?;
         if answer.succeeded {
-            return Ok(Repaired::Done);
+            return Ok(RepairOutcome::Done);
         }
         let mut there = answer.results.into_iter().map(first);
         let (master, own) = (there.next().flatten(), there.next().flatten());
         match master {
-            Some(master) if master.value == key && answer.uncertain => return Ok(Repaired::Done),
-            Some(master) if master.value == key => return Ok(Repaired::ByOthers),
-            Some(master) => return Ok(Repaired::Taken(master.value)),
+            Some(master) if master.value == key && answer.maybe_applied => return Ok(RepairOutcome::Done),
+            Some(master) if master.value == key => return Ok(RepairOutcome::ByOthers),
+            Some(master) => return Ok(RepairOutcome::Taken(master.value)),
             None if own.is_none_or(|own| own.create_revision != lock.revision) => {
-                return Ok(Repaired::Lost);
+                return Ok(RepairOutcome::Lost);
             }
             None => {}
         }
     }
-    Ok(Repaired::Changing)
+    Ok(RepairOutcome::Changing)
 }
 
 fn first(result: OpResult) -> Option<KeyValue> {

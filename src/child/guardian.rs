@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, setsid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
 
-use super::process::Group;
+use super::process::ProcessGroup;
 use super::program::{GRACE, GUARDIAN, own_binary};
 use crate::boottime::BootTime;
 
@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// When to ask a group to end, and when to kill it, unless another word comes before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Deadline {
+pub(super) struct KillSchedule {
     pub(super) stop: BootTime,
     pub(super) kill: BootTime,
 }
@@ -49,7 +49,7 @@ pub(super) struct Guardian {
 
 impl Guardian {
     /// Starts it. Where the group runs already, it knows of it from its first moment on, whatever becomes of kvadm.
-    pub(super) fn start(watch: Option<(Group, Deadline)>) -> io::Result<Self> {
+    pub(super) fn start(watch: Option<(ProcessGroup, KillSchedule)>) -> io::Result<Self> {
         let (line, theirs) = UnixStream::pair()?;
         let first = watch.map(|(group, deadline)| [group_line(group), until_line(deadline)]);
         let process = Command::new(own_binary())
@@ -73,13 +73,13 @@ impl Guardian {
     }
 
     /// Names the group to end, and by when.
-    pub(super) fn watch(&mut self, group: Group, deadline: Deadline) -> io::Result<()> {
+    pub(super) fn watch(&mut self, group: ProcessGroup, deadline: KillSchedule) -> io::Result<()> {
         writeln!(self.line, "{}", group_line(group))?;
         self.until(deadline)
     }
 
     /// Moves the deadline.
-    pub(super) fn until(&mut self, deadline: Deadline) -> io::Result<()> {
+    pub(super) fn until(&mut self, deadline: KillSchedule) -> io::Result<()> {
         writeln!(self.line, "{}", until_line(deadline))
     }
 
@@ -107,29 +107,29 @@ impl Guardian {
     }
 }
 
-fn group_line(group: Group) -> String {
+fn group_line(group: ProcessGroup) -> String {
     format!("group {}", group.0)
 }
 
-fn until_line(deadline: Deadline) -> String {
+fn until_line(deadline: KillSchedule) -> String {
     format!("until {} {}", deadline.stop.as_nanos(), deadline.kill.as_nanos())
 }
 
-enum Word {
-    Group(Group),
-    Until(Deadline),
+enum GuardianMessage {
+    ProcessGroup(ProcessGroup),
+    Until(KillSchedule),
     Done,
 }
 
-fn parse(line: &str) -> Option<Word> {
+fn parse(line: &str) -> Option<GuardianMessage> {
     let mut words = line.split_whitespace();
     match words.next()? {
-        "group" => words.next()?.parse().ok().map(|id| Word::Group(Group(Pid::from_raw(id)))),
+        "group" => words.next()?.parse().ok().map(|id| GuardianMessage::ProcessGroup(ProcessGroup(Pid::from_raw(id)))),
         "until" => {
             let mut moment = || words.next()?.parse().ok().map(BootTime::from_nanos);
-            Some(Word::Until(Deadline { stop: moment()?, kill: moment()? }))
+            Some(GuardianMessage::Until(KillSchedule { stop: moment()?, kill: moment()? }))
         }
-        "done" => Some(Word::Done),
+        "done" => Some(GuardianMessage::Done),
         _ => None,
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn guard(first: &[OsString]) -> ExitCode {
 }
 
 /// Gets out of everybody's way and listens.
-fn words(first: impl Iterator<Item = Word>) -> io::Result<(Receiver<Word>, UnixStream)> {
+fn words(first: impl Iterator<Item = GuardianMessage>) -> io::Result<(Receiver<GuardianMessage>, UnixStream)> {
     let heard = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2] {
         // A handler that does nothing: what kvadm's group or terminal is sent must not end the guardian.
@@ -175,20 +175,20 @@ fn words(first: impl Iterator<Item = Word>) -> io::Result<(Receiver<Word>, UnixS
     Ok((receiver, ours))
 }
 
-fn watch_over(words: &Receiver<Word>, line: UnixStream) {
+fn watch_over(words: &Receiver<GuardianMessage>, line: UnixStream) {
     let mut group = None;
-    let mut deadline: Option<Deadline> = None;
+    let mut deadline: Option<KillSchedule> = None;
     loop {
         let heard = match deadline {
             Some(deadline) => words.recv_timeout(deadline.stop.left().min(LONGEST_NAP)),
             None => words.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match heard {
-            Ok(Word::Group(named)) => group = Some(named),
-            Ok(Word::Until(moved)) => deadline = Some(moved),
-            Ok(Word::Done) => return,
+            Ok(GuardianMessage::ProcessGroup(named)) => group = Some(named),
+            Ok(GuardianMessage::Until(moved)) => deadline = Some(moved),
+            Ok(GuardianMessage::Done) => return,
             Err(RecvTimeoutError::Timeout) => match (group, deadline) {
-                (Some(group), Some(Deadline { stop, kill })) if stop.left().is_zero() => {
+                (Some(group), Some(KillSchedule { stop, kill })) if stop.left().is_zero() => {
                     return end(group, kill, words, line);
                 }
                 _ => {}
@@ -205,7 +205,7 @@ fn watch_over(words: &Receiver<Word>, line: UnixStream) {
     }
 }
 
-fn end(group: Group, kill: BootTime, words: &Receiver<Word>, mut line: UnixStream) {
+fn end(group: ProcessGroup, kill: BootTime, words: &Receiver<GuardianMessage>, mut line: UnixStream) {
     let _ = line.write_all(ENDING);
     group.terminate();
     while group.runs() {
@@ -213,7 +213,7 @@ fn end(group: Group, kill: BootTime, words: &Receiver<Word>, mut line: UnixStrea
             return group.signal(Signal::SIGKILL);
         }
         match words.recv_timeout(LOOK.min(kill.left())) {
-            Ok(Word::Done) => return,
+            Ok(GuardianMessage::Done) => return,
             Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK.min(kill.left())),
         }

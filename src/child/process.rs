@@ -23,9 +23,9 @@ const BEGIN: &[u8] = b"\0=begin\n";
 
 /// A process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Group(pub(super) Pid);
+pub(super) struct ProcessGroup(pub(super) Pid);
 
-impl Group {
+impl ProcessGroup {
     /// Sends a signal to every process in it; a group that is gone is fine.
     pub(super) fn signal(self, signal: Signal) {
         let _ = killpg(self.0, signal);
@@ -57,22 +57,22 @@ impl Group {
 
 /// What became of the command since the last look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum ProcessEvent {
     None,
     Stopped(Signal),
     Ended,
 }
 
 /// The command, not yet reaped, so that its process and group IDs are nobody else's. Dropped before it began, it never does.
-pub(super) struct Process {
+pub(super) struct ChildProcess {
     pid: Pid,
     /// Where it is told to begin; it waits for that as long as this is open.
     start: Option<PipeWriter>,
     reaped: bool,
 }
 
-impl Process {
-    /// Starts what will become the command in a process group of its own. It waits for [`Process::begin`], whatever
+impl ChildProcess {
+    /// Starts what will become the command in a process group of its own. It waits for [`ChildProcess::begin`], whatever
     /// signals it gets, and ends where kvadm does.
     pub(super) fn start(command: &[OsString], json: bool) -> io::Result<Self> {
         let (theirs, start) = io::pipe()?;
@@ -104,19 +104,19 @@ impl Process {
     }
 
     /// Its group.
-    pub(super) fn group(&self) -> Group {
-        Group(self.pid)
+    pub(super) fn group(&self) -> ProcessGroup {
+        ProcessGroup(self.pid)
     }
 
     /// What became of it. One that has ended is not reaped by this.
-    pub(super) fn look(&self) -> Change {
+    pub(super) fn look(&self) -> ProcessEvent {
         let ended = waitid(Id::Pid(self.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT);
         if !matches!(ended, Ok(WaitStatus::StillAlive) | Err(Errno::EINTR)) {
-            return Change::Ended;
+            return ProcessEvent::Ended;
         }
         match waitid(Id::Pid(self.pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG) {
-            Ok(WaitStatus::Stopped(_, signal)) => Change::Stopped(signal),
-            _ => Change::None,
+            Ok(WaitStatus::Stopped(_, signal)) => ProcessEvent::Stopped(signal),
+            _ => ProcessEvent::None,
         }
     }
 
@@ -144,7 +144,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         if !self.reaped && self.start.is_some() {
             self.group().signal(Signal::SIGKILL);
@@ -153,7 +153,7 @@ impl Drop for Process {
     }
 }
 
-/// What [`Process::start`] starts: waits until everybody who has to end the command knows of it, and becomes the command
+/// What [`ChildProcess::start`] starts: waits until everybody who has to end the command knows of it, and becomes the command
 /// then. Where kvadm goes without a word, it ends.
 pub(super) fn become_command(args: &[OsString]) -> ExitCode {
     let [_, start, format, program, rest @ ..] = args else {

@@ -8,15 +8,15 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::getpgrp;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-use super::guardian::{Deadline, Guardian};
-use super::process::{Change, Process};
+use super::guardian::{Guardian, KillSchedule};
+use super::prepared_child::{Helpers, PreparedChild};
+use super::process::{ChildProcess, ProcessEvent};
 use super::program::{GRACE, margin};
-use super::stage::{Crew, Stage};
-use super::terminal::{Owner, Terminal};
+use super::terminal::{Terminal, TerminalOwner};
 use crate::boottime::BootTime;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Alive, Kept, Loss};
+use crate::kvstore::{LeaseKeeper, LeaseLoss, LeaseState};
 
 /// How long a command may take to end when the deadline of the whole command is over.
 const OVERDUE: Duration = Duration::from_secs(2);
@@ -25,25 +25,25 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// How it ended.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct ChildExit {
     /// As a shell would have it: its code, 128 and the signal, 126 or 127 where it could not be started.
     pub code: u8,
     /// Why it was ended, where that was because of the lease.
-    pub loss: Option<Loss>,
+    pub loss: Option<LeaseLoss>,
     /// Whether it was ended because the deadline of the whole command was over.
     pub overdue: bool,
 }
 
 /// A command that has ended; only its helper is still there.
-pub struct Parting {
-    ended: Ended,
-    process: Option<Process>,
+pub struct ExitedChild {
+    ended: ChildExit,
+    process: Option<ChildProcess>,
     guardian: Option<Guardian>,
 }
 
-impl Parting {
-    fn never_began(loss: Loss) -> Self {
-        let ended = Ended { code: Exit::Conflict.code(), loss: Some(loss), overdue: false };
+impl ExitedChild {
+    fn never_began(loss: LeaseLoss) -> Self {
+        let ended = ChildExit { code: Exit::Conflict.code(), loss: Some(loss), overdue: false };
         Self { ended, process: None, guardian: None }
     }
 
@@ -56,10 +56,10 @@ impl Parting {
     }
 
     /// Waits until the helper is gone, and tells how the command ended.
-    pub fn complete(mut self) -> Ended {
+    pub fn complete(mut self) -> ChildExit {
         // The group's ID is nobody else's until the command is reaped.
         if self.guardian.is_some_and(Guardian::done) {
-            self.ended.loss.get_or_insert(Loss::Late(None));
+            self.ended.loss.get_or_insert(LeaseLoss::Late(None));
         }
         if let Some(process) = self.process {
             process.reap();
@@ -74,23 +74,23 @@ impl Parting {
 /// No process could be started, or the program was told to end before the command was started.
 pub async fn run(
     ctx: &Context,
-    stage: Stage,
+    stage: PreparedChild,
     envs: &[(&'static str, OsString)],
-    kept: &Kept,
-) -> Result<Parting, Failure> {
-    let mut asides = Asides::listen().map_err(cannot)?;
+    kept: &LeaseKeeper,
+) -> Result<ExitedChild, Failure> {
+    let mut asides = ForwardedSignals::listen().map_err(cannot)?;
     let mut diversion = ctx.signals.divert();
     if ctx.signals.cancel().is_cancelled() {
         stage.close().await;
         return Err(Failure::new(Exit::Interrupted, "interrupted before the command was started"));
     }
-    let Crew { mut guardian, process } = stage.ready().await.map_err(cannot)?;
-    let mut run = Run { ctx, process, terminal: Terminal::open(), margin: margin(kept.ttl()) };
+    let Helpers { mut guardian, process } = stage.ready().await.map_err(cannot)?;
+    let mut run = ChildRun { ctx, process, terminal: Terminal::open(), margin: margin(kept.ttl()) };
     guardian.watch(run.process.group(), run.guardian_deadline(&kept.alive())).map_err(cannot)?;
     // kvadm may have been stopped meanwhile: nothing begins under a lease that is over.
     if let Some(loss) = kept.is_lost(run.margin) {
         guardian.done();
-        return Ok(Parting::never_began(loss));
+        return Ok(ExitedChild::never_began(loss));
     }
     run.begin(envs).map_err(cannot)?;
     let mut view = kept.watch();
@@ -119,9 +119,9 @@ pub async fn run(
             }
         }
         match run.process.look() {
-            Change::Ended => break,
-            Change::Stopped(signal) => run.stopped(signal),
-            Change::None => {}
+            ProcessEvent::Ended => break,
+            ProcessEvent::Stopped(signal) => run.stopped(signal),
+            ProcessEvent::None => {}
         }
         guardian = run.keep_guarded(guardian, &view.borrow_and_update(), &mut loss);
     }
@@ -129,7 +129,7 @@ pub async fn run(
         run.end(kill).await;
     }
     let code = run.finish();
-    Ok(Parting { ended: Ended { code, loss, overdue }, process: Some(run.process), guardian })
+    Ok(ExitedChild { ended: ChildExit { code, loss, overdue }, process: Some(run.process), guardian })
 }
 
 fn cannot(error: io::Error) -> Failure {
@@ -137,7 +137,7 @@ fn cannot(error: io::Error) -> Failure {
 }
 
 /// The signals that nobody else listens for.
-struct Asides {
+struct ForwardedSignals {
     child: Stream,
     go_on: Stream,
     quit: Stream,
@@ -145,7 +145,7 @@ struct Asides {
     user2: Stream,
 }
 
-impl Asides {
+impl ForwardedSignals {
     fn listen() -> io::Result<Self> {
         Ok(Self {
             child: signal(SignalKind::child())?,
@@ -167,27 +167,32 @@ impl Asides {
     }
 }
 
-struct Run<'a> {
+struct ChildRun<'a> {
     ctx: &'a Context,
-    process: Process,
+    process: ChildProcess,
     terminal: Option<Terminal>,
     margin: Duration,
 }
 
-impl Run<'_> {
+impl ChildRun<'_> {
     /// The guardian's turn comes when kvadm's own has passed.
-    fn guardian_deadline(&self, alive: &Alive) -> Deadline {
-        Deadline { stop: alive.until - self.margin / 4 * 3, kill: alive.until - self.margin / 2 }
+    fn guardian_deadline(&self, alive: &LeaseState) -> KillSchedule {
+        KillSchedule { stop: alive.until - self.margin / 4 * 3, kill: alive.until - self.margin / 2 }
     }
 
-    fn keep_guarded(&self, guardian: Option<Guardian>, alive: &Alive, loss: &mut Option<Loss>) -> Option<Guardian> {
+    fn keep_guarded(
+        &self,
+        guardian: Option<Guardian>,
+        alive: &LeaseState,
+        loss: &mut Option<LeaseLoss>,
+    ) -> Option<Guardian> {
         let deadline = self.guardian_deadline(alive);
         if let Some(mut guardian) = guardian {
             if !guardian.is_gone() && guardian.until(deadline).is_ok() {
                 return Some(guardian);
             }
             if guardian.done() {
-                loss.get_or_insert(Loss::Late(None));
+                loss.get_or_insert(LeaseLoss::Late(None));
             }
         }
         // Somebody ended it. The command goes on under a new one.
@@ -216,19 +221,19 @@ impl Run<'_> {
         let Some(terminal) = &self.terminal else { return };
         let asks = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
         match terminal.owner(group) {
-            Owner::Us if asks => self.go_on(),
-            Owner::Us => {}
-            Owner::Command => {
+            TerminalOwner::Us if asks => self.go_on(),
+            TerminalOwner::Us => {}
+            TerminalOwner::Command => {
                 terminal.take(group);
                 self.ctx.out.note("stopped; the lease is not kept alive until this goes on");
                 let _ = killpg(getpgrp(), Signal::SIGTSTP);
                 // Here again once the shell lets it go on; at once where there is no shell that could.
                 self.go_on();
             }
-            Owner::Other if asks => {
+            TerminalOwner::Other if asks => {
                 let _ = killpg(getpgrp(), Signal::SIGTSTP);
             }
-            Owner::Other => {}
+            TerminalOwner::Other => {}
         }
     }
 
@@ -241,11 +246,11 @@ impl Run<'_> {
     }
 
     /// By when the command has to be killed.
-    fn last_moment(&self, loss: &Loss, alive: &Alive) -> BootTime {
+    fn last_moment(&self, loss: &LeaseLoss, alive: &LeaseState) -> BootTime {
         let kill = alive.until - self.margin / 2;
         match loss {
-            Loss::Late(_) => kill,
-            Loss::LeaseGone | Loss::KeyGone => kill.min(BootTime::now() + GRACE),
+            LeaseLoss::Late(_) => kill,
+            LeaseLoss::LeaseGone | LeaseLoss::KeyGone => kill.min(BootTime::now() + GRACE),
         }
     }
 
@@ -253,7 +258,7 @@ impl Run<'_> {
     async fn end(&self, kill: BootTime) {
         let group = self.process.group();
         group.terminate();
-        while self.process.look() != Change::Ended || group.runs() {
+        while self.process.look() != ProcessEvent::Ended || group.runs() {
             let left = kill.left();
             if left.is_zero() {
                 break;

@@ -7,7 +7,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
-use super::process::Group;
+use super::process::ProcessGroup;
 
 /// The controlling terminal.
 pub(super) struct Terminal {
@@ -18,7 +18,7 @@ pub(super) struct Terminal {
 
 /// Whose the terminal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(super) enum TerminalOwner {
     /// This program's group.
     Us,
     /// The command's group.
@@ -41,24 +41,24 @@ impl Terminal {
         stdin().is_terminal() && stdout_is_terminal
     }
 
-    pub(super) fn owner(&self, command: Group) -> Owner {
+    pub(super) fn owner(&self, command: ProcessGroup) -> TerminalOwner {
         match tcgetpgrp(&self.file) {
-            Ok(group) if group == getpgrp() => Owner::Us,
-            Ok(group) if group == command.0 => Owner::Command,
-            _ => Owner::Other,
+            Ok(group) if group == getpgrp() => TerminalOwner::Us,
+            Ok(group) if group == command.0 => TerminalOwner::Command,
+            _ => TerminalOwner::Other,
         }
     }
 
     /// Gives it to the command, if it is ours to give.
-    pub(super) fn give(&self, command: Group) {
-        if self.owner(command) == Owner::Us {
+    pub(super) fn give(&self, command: ProcessGroup) {
+        if self.owner(command) == TerminalOwner::Us {
             self.set(command.0);
         }
     }
 
     /// Takes it back from the command.
-    pub(super) fn take(&self, command: Group) {
-        if self.owner(command) == Owner::Command {
+    pub(super) fn take(&self, command: ProcessGroup) {
+        if self.owner(command) == TerminalOwner::Command {
             self.set(getpgrp());
         }
     }

@@ -1,6 +1,6 @@
 //! The conditions of `put` and `delete`: planned here, purely; all of one command go into one transaction.
 
-use crate::kvstore::{Compare, CompareOp, KeyValue, Op, OpResult, Over, Revision, Target};
+use crate::kvstore::{Compare, CompareOp, CompareTarget, KeySelector, KeyValue, Op, OpResult, Revision};
 use crate::output::bytes;
 
 /// What must hold for a write or a deletion.
@@ -32,7 +32,7 @@ impl Conditions {
             compares.push(Compare::unchanged(key, revision));
         }
         if let Some(value) = &self.value {
-            compares.push(Compare::key(key, CompareOp::Equal, Target::Value(value.clone())));
+            compares.push(Compare::key(key, CompareOp::Equal, CompareTarget::Value(value.clone())));
         }
         if let Some(other) = &self.other {
             compares.push(Compare::exists(other));
@@ -44,7 +44,7 @@ impl Conditions {
     pub fn reads(&self, key: &[u8]) -> Vec<Op> {
         let keys_only = self.value.is_none();
         let read = |key: &[u8], keys_only| Op::Get {
-            over: Over::Key(key.to_vec()),
+            over: KeySelector::Key(key.to_vec()),
             revision: 0,
             keys_only,
             count_only: false,

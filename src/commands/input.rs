@@ -12,14 +12,14 @@ const MOST: u64 = 128 << 20;
 
 /// Where something is read from.
 #[derive(Clone, Copy, Debug)]
-pub enum Source<'a> {
+pub enum InputSource<'a> {
     /// Standard input.
     Stdin,
     /// A file.
     File(&'a Path),
 }
 
-impl Source<'_> {
+impl InputSource<'_> {
     /// The name for messages.
     pub fn name(self) -> String {
         match self {
@@ -29,8 +29,8 @@ impl Source<'_> {
     }
 
     /// `-` is stdin.
-    pub fn of(path: &Path) -> Source<'_> {
-        if path.as_os_str() == "-" { Source::Stdin } else { Source::File(path) }
+    pub fn of(path: &Path) -> InputSource<'_> {
+        if path.as_os_str() == "-" { InputSource::Stdin } else { InputSource::File(path) }
     }
 
     /// Opens it.
@@ -52,7 +52,7 @@ impl Source<'_> {
 ///
 /// # Errors
 /// A usage error that names the file, or the interruption.
-pub async fn read_all(ctx: &Context, source: Source<'_>) -> Result<Vec<u8>, Failure> {
+pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>, Failure> {
     let name = source.name();
     let reader = source.open()?;
     let reading = tokio::task::spawn_blocking(move || {

@@ -18,6 +18,6 @@ pub mod watch;
 
 mod conditions;
 mod input;
+mod lease_scope;
 mod proto;
 mod select;
-mod tenure;

@@ -14,7 +14,7 @@ use crate::proto::{Codec, Descriptors};
 /// What the command line says of messages.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Protobuf values")]
-pub struct Proto {
+pub struct ProtoArgs {
     /// Values are messages of this descriptor set ('protoc --include_imports -o FILE'), in place of the config's proto
     #[arg(long, value_name = "FILE", requires = "message", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     proto: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub struct Proto {
     no_proto: bool,
 }
 
-impl Proto {
+impl ProtoArgs {
     /// The rules that hold. A broken one of the configuration is reported where a value is to be written by it; what is
     /// read is shown as bytes then.
     ///
@@ -62,7 +62,7 @@ impl Proto {
     /// The same, and what is printed is decoded by them.
     ///
     /// # Errors
-    /// As [`Proto::codec`].
+    /// As [`ProtoArgs::codec`].
     pub fn show(&self, ctx: &Context) -> Result<Arc<Codec>, Failure> {
         let codec = self.codec(ctx)?;
         if !codec.is_empty() {

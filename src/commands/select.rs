@@ -14,7 +14,7 @@ use crate::output::bytes;
 /// A range of keys, and a filter on it.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Which keys")]
-pub struct Selection {
+pub struct KeySelection {
     /// From this key on
     #[arg(long, value_name = "KEY")]
     from: Option<OsString>,
@@ -34,9 +34,9 @@ pub struct Selection {
 
 /// A glob over whole keys.
 #[derive(Debug)]
-pub struct Filter(GlobMatcher);
+pub struct KeyFilter(GlobMatcher);
 
-impl Filter {
+impl KeyFilter {
     /// The value of `--match`.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Filter {
     }
 }
 
-impl Selection {
+impl KeySelection {
     /// Whether a range was given by its ends.
     pub fn has_ends(&self) -> bool {
         self.from.is_some() || self.to.is_some()
@@ -92,8 +92,8 @@ impl Selection {
     ///
     /// # Errors
     /// A usage error for a glob that is none.
-    pub fn filter(&self) -> Result<Option<Filter>, Failure> {
-        self.glob.as_deref().map(Filter::parse).transpose()
+    pub fn filter(&self) -> Result<Option<KeyFilter>, Failure> {
+        self.glob.as_deref().map(KeyFilter::parse).transpose()
     }
 }
 
@@ -104,8 +104,8 @@ mod tests {
     use super::*;
     use crate::fuzzing::{damage, damaged, in_words};
 
-    fn filter(glob: &str) -> Filter {
-        Filter(Glob::new(glob).unwrap_or_else(|e| panic!("{e}")).compile_matcher())
+    fn filter(glob: &str) -> KeyFilter {
+        KeyFilter(Glob::new(glob).unwrap_or_else(|e| panic!("{e}")).compile_matcher())
     }
 
     proptest! {
@@ -114,7 +114,7 @@ mod tests {
         #[test]
         fn a_damaged_glob_is_refused_in_words(damage in damage(), key in proptest::collection::vec(any::<u8>(), 0..24)) {
             let glob = String::from_utf8_lossy(&damaged(b"/app/{a,b}*/[!c-e]?/**/x\\*", &damage)).into_owned();
-            match Filter::parse(&glob) {
+            match KeyFilter::parse(&glob) {
                 Err(failure) => in_words(&failure.error.to_string())?,
                 Ok(filter) => drop(filter.matches(&key)),
             }

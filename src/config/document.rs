@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::env::Env;
 use super::error::{ConfigError, Given, Problem, Source};
-use super::file::{self, Document, Entry, Raw};
-use super::keys::{self, Kind};
-use super::locate::Found;
+use super::file::{self, Document, FileEntry, RawValue};
+use super::keys::{self, ValueKind};
+use super::locate::ConfigFile;
 use super::values::in_file;
 
 /// Unknown keys beyond this many are only counted.
@@ -30,7 +30,7 @@ pub(super) struct Values {
     path: PathBuf,
     home: Option<PathBuf>,
     /// By known name.
-    entries: Vec<(&'static str, Raw, Option<usize>)>,
+    entries: Vec<(&'static str, RawValue, Option<usize>)>,
 }
 
 /// What was read, beside the values.
@@ -42,7 +42,7 @@ pub(super) struct Notes {
 
 impl Values {
     /// Reads `found`; keys nobody knows are warned of, or refused where `strict`.
-    pub fn read(found: &Found, env: &Env, strict: bool, notes: &mut Notes) -> Result<Self, ConfigError> {
+    pub fn read(found: &ConfigFile, env: &Env, strict: bool, notes: &mut Notes) -> Result<Self, ConfigError> {
         let at = |line| Source::File(found.path.clone(), line);
         let document = file::parse(&found.bytes).map_err(|refused| match refused.key {
             Some(key) => refused.problem.at(&at(refused.line), &shown(&key)),
@@ -52,10 +52,10 @@ impl Values {
             notes.warnings.push(format!("{}: only the first YAML document is read", found.path.display()));
         }
         unknown_keys(&document, found, strict, notes)?;
-        let mut entries: Vec<(&'static str, Raw, Option<usize>)> = Vec::new();
+        let mut entries: Vec<(&'static str, RawValue, Option<usize>)> = Vec::new();
         for entry in &document.entries {
             let Some((name, kind)) = keys::known(&entry.name) else { continue };
-            if kind == Kind::Ignored || matches!(entry.value, Raw::Null) {
+            if kind == ValueKind::Ignored || matches!(entry.value, RawValue::Null) {
                 continue;
             }
             // As Go's decoder: the exact case wins, else the last.
@@ -75,8 +75,9 @@ impl Values {
             }
             entries.push((name, entry.value.clone(), line));
         }
-        let secret = |name: &str, value: &Raw| {
-            matches!(keys::known(name), Some((_, Kind::Secret))) && !matches!(value, Raw::Text(text) if text.is_empty())
+        let secret = |name: &str, value: &RawValue| {
+            matches!(keys::known(name), Some((_, ValueKind::Secret)))
+                && !matches!(value, RawValue::Text(text) if text.is_empty())
         };
         if found.is_exposed() && entries.iter().any(|(name, value, _)| secret(name, value)) {
             notes.warnings.push(exposed(found));
@@ -88,7 +89,7 @@ impl Values {
     fn get<T>(
         &self,
         key: &str,
-        read: impl FnOnce(&Raw) -> Result<T, Problem>,
+        read: impl FnOnce(&RawValue) -> Result<T, Problem>,
     ) -> Result<Option<Given<T>>, ConfigError> {
         let Some((_, raw, line)) = self.entries.iter().find(|(name, _, _)| *name == key) else { return Ok(None) };
         let source = Source::File(self.path.clone(), *line);
@@ -126,7 +127,7 @@ impl Values {
         &self,
         key: &str,
         notes: &mut Notes,
-        read: fn(&Raw, &mut Option<String>) -> Result<Duration, Problem>,
+        read: fn(&RawValue, &mut Option<String>) -> Result<Duration, Problem>,
     ) -> Result<Option<Given<Duration>>, ConfigError> {
         let mut warning = None;
         let given = self.get(key, |raw| read(raw, &mut warning))?;
@@ -158,13 +159,13 @@ impl Values {
     pub fn proto(&self) -> Result<Option<Given<Vec<ProtoRule>>>, ConfigError> {
         self.get("proto", |raw| {
             let shape = || Problem::new("must be a list of mappings with 'prefix', 'file' and 'message'");
-            let Raw::List(items) = raw else { return Err(shape()) };
+            let RawValue::List(items) = raw else { return Err(shape()) };
             items
                 .iter()
                 .map(|item| {
-                    let Raw::Map(pairs) = item else { return Err(shape()) };
+                    let RawValue::Map(pairs) = item else { return Err(shape()) };
                     let part = |wanted: &str| match pairs.iter().find(|(name, _)| name == wanted) {
-                        Some((_, Raw::Text(text))) => Ok(text.clone()),
+                        Some((_, RawValue::Text(text))) => Ok(text.clone()),
                         _ => Err(shape()),
                     };
                     if pairs.len() != 3 {
@@ -179,7 +180,7 @@ impl Values {
 }
 
 /// The warning for a file that holds a password and is open to others.
-pub(super) fn exposed(found: &Found) -> String {
+pub(super) fn exposed(found: &ConfigFile) -> String {
     let (path, mode) = (found.path.display(), found.mode.unwrap_or_default() & 0o777);
     format!("{path} holds a password and others may read it (mode {mode:03o}); chmod 600 {path}")
 }
@@ -193,8 +194,13 @@ fn shown(name: &str) -> String {
     text
 }
 
-fn unknown_keys(document: &Document<'_>, found: &Found, strict: bool, notes: &mut Notes) -> Result<(), ConfigError> {
-    let unknown: Vec<&Entry> = document.entries.iter().filter(|entry| keys::known(&entry.name).is_none()).collect();
+fn unknown_keys(
+    document: &Document<'_>,
+    found: &ConfigFile,
+    strict: bool,
+    notes: &mut Notes,
+) -> Result<(), ConfigError> {
+    let unknown: Vec<&FileEntry> = document.entries.iter().filter(|entry| keys::known(&entry.name).is_none()).collect();
     for entry in unknown.iter().take(SHOWN_UNKNOWN) {
         let source = Source::File(found.path.clone(), document.line(entry));
         let near = keys::nearest(&entry.name).map(|near| format!("did you mean '{near}'?"));

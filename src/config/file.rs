@@ -1,4 +1,4 @@
-//! YAML to [`Raw`] values: the only place that names serde_yaml.
+//! YAML to [`RawValue`] values: the only place that names serde_yaml.
 //!
 //! The top level is walked by hand, because then every error can name its key, texts can be taken as they are
 //! written (`password: 1e5` is no number), and serde_yaml's own messages, some of which quote the file, are not shown.
@@ -10,27 +10,27 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_yaml::Value;
 
 use super::error::Problem;
-use super::keys::{self, Kind};
+use super::keys::{self, ValueKind};
 
 /// The most bytes a configuration file may have.
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 
 /// A value of the file. It has no `Debug`: it may be a password.
 #[derive(Clone, PartialEq)]
-pub(super) enum Raw {
+pub(super) enum RawValue {
     Null,
     Bool(bool),
     Int(i128),
     Float(f64),
     Text(String),
-    List(Vec<Raw>),
-    Map(Vec<(String, Raw)>),
+    List(Vec<RawValue>),
+    Map(Vec<(String, RawValue)>),
 }
 
 /// A key of the top level, as written.
-pub(super) struct Entry {
+pub(super) struct FileEntry {
     pub name: String,
-    pub value: Raw,
+    pub value: RawValue,
     /// Its place among the keys, for [`Document::line`].
     index: usize,
 }
@@ -38,13 +38,13 @@ pub(super) struct Entry {
 /// The first document of a file.
 pub(super) struct Document<'a> {
     text: &'a str,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<FileEntry>,
     /// More documents follow, which are not read.
     pub more: bool,
 }
 
 /// What is wrong with the file, and where.
-pub(super) struct Refused {
+pub(super) struct FileError {
     pub problem: Problem,
     pub line: Option<usize>,
     pub key: Option<String>,
@@ -52,22 +52,22 @@ pub(super) struct Refused {
 
 impl Document<'_> {
     /// The line, from 1, where the entry's key stands.
-    pub fn line(&self, entry: &Entry) -> Option<usize> {
-        let mut walk = Walk { stop_at: Some(entry.index), ..Walk::default() };
+    pub fn line(&self, entry: &FileEntry) -> Option<usize> {
+        let mut walk = TopLevelVisitor { stop_at: Some(entry.index), ..TopLevelVisitor::default() };
         let first = serde_yaml::Deserializer::from_str(self.text).next()?;
         first.deserialize_any(&mut walk).err()?.location().map(|at| at.line())
     }
 }
 
 /// Reads the first document of `bytes`.
-pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, Refused> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, FileError> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let line = bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-        Refused { problem: Problem::new("the file is not UTF-8"), line: Some(line), key: None }
+        FileError { problem: Problem::new("the file is not UTF-8"), line: Some(line), key: None }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = serde_yaml::Deserializer::from_str(text);
-    let mut walk = Walk::default();
+    let mut walk = TopLevelVisitor::default();
     let Some(first) = documents.next() else {
         return Ok(Document { text, entries: Vec::new(), more: false });
     };
@@ -82,7 +82,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, Refused> {
 }
 
 /// serde_yaml's error in words that quote nothing.
-fn refused(file: &str, error: &serde_yaml::Error, walk: Walk) -> Refused {
+fn refused(file: &str, error: &serde_yaml::Error, walk: TopLevelVisitor) -> FileError {
     let text = error.to_string();
     // What is missing at the end is missed on a line that is not there any more.
     let last = file.lines().count().max(1);
@@ -102,13 +102,13 @@ fn refused(file: &str, error: &serde_yaml::Error, walk: Walk) -> Refused {
             format!("bad YAML: {}", text[..end].to_lowercase())
         }
     };
-    Refused { problem: Problem::new(message), line, key: walk.key }
+    FileError { problem: Problem::new(message), line, key: walk.key }
 }
 
 /// Collects the entries of the top level; with `stop_at` it fails at that key, which makes serde_yaml tell its line.
 #[derive(Default)]
-struct Walk {
-    entries: Vec<Entry>,
+struct TopLevelVisitor {
+    entries: Vec<FileEntry>,
     seen: HashSet<String>,
     /// The key whose value is being read.
     key: Option<String>,
@@ -117,7 +117,7 @@ struct Walk {
     count: usize,
 }
 
-impl<'de> Visitor<'de> for &mut Walk {
+impl<'de> Visitor<'de> for &mut TopLevelVisitor {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,7 +134,7 @@ impl<'de> Visitor<'de> for &mut Walk {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut merged = Vec::new();
-        while let Some(name) = map.next_key_seed(KeyText(self))? {
+        while let Some(name) = map.next_key_seed(UniqueKeySeed(self))? {
             let index = self.count;
             self.count += 1;
             if self.stop_at.is_some() {
@@ -143,7 +143,7 @@ impl<'de> Visitor<'de> for &mut Walk {
             }
             self.key = Some(name.clone());
             let value = match keys::known(&name) {
-                Some((_, Kind::Text | Kind::Secret)) => map.next_value_seed(ScalarText)?,
+                Some((_, ValueKind::Text | ValueKind::Secret)) => map.next_value_seed(ScalarText)?,
                 _ => raw(map.next_value::<Value>()?).map_err(|fault| {
                     self.fault = Some(fault);
                     A::Error::custom(fault)
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for &mut Walk {
             if name == "<<" {
                 merged.push((index, value));
             } else {
-                self.entries.push(Entry { name, value, index });
+                self.entries.push(FileEntry { name, value, index });
             }
         }
         self.key = None;
@@ -163,21 +163,27 @@ impl<'de> Visitor<'de> for &mut Walk {
     }
 }
 
-impl Walk {
+impl TopLevelVisitor {
     /// YAML's `<<`: what is not written out comes from the mapping, or the first of several that has it.
-    fn merge(&mut self, index: usize, value: Raw) {
+    fn merge(&mut self, index: usize, value: RawValue) {
         match value {
-            Raw::List(items) => items.into_iter().for_each(|item| self.merge(index, item)),
-            Raw::Map(pairs) => {
+            RawValue::List(items) => items.into_iter().for_each(|item| self.merge(index, item)),
+            RawValue::Map(pairs) => {
                 for (name, value) in pairs {
                     if self.seen.insert(name.clone()) {
                         let value = match (keys::known(&name), value) {
-                            (Some((_, Kind::Text | Kind::Secret)), Raw::Int(n)) => Raw::Text(n.to_string()),
-                            (Some((_, Kind::Text | Kind::Secret)), Raw::Float(n)) => Raw::Text(n.to_string()),
-                            (Some((_, Kind::Text | Kind::Secret)), Raw::Bool(b)) => Raw::Text(b.to_string()),
+                            (Some((_, ValueKind::Text | ValueKind::Secret)), RawValue::Int(n)) => {
+                                RawValue::Text(n.to_string())
+                            }
+                            (Some((_, ValueKind::Text | ValueKind::Secret)), RawValue::Float(n)) => {
+                                RawValue::Text(n.to_string())
+                            }
+                            (Some((_, ValueKind::Text | ValueKind::Secret)), RawValue::Bool(b)) => {
+                                RawValue::Text(b.to_string())
+                            }
                             (_, value) => value,
                         };
-                        self.entries.push(Entry { name, value, index });
+                        self.entries.push(FileEntry { name, value, index });
                     }
                 }
             }
@@ -187,9 +193,9 @@ impl Walk {
 }
 
 /// A key's text; refuses a key that was there before.
-struct KeyText<'a>(&'a mut Walk);
+struct UniqueKeySeed<'a>(&'a mut TopLevelVisitor);
 
-impl<'de> DeserializeSeed<'de> for KeyText<'_> {
+impl<'de> DeserializeSeed<'de> for UniqueKeySeed<'_> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
@@ -197,7 +203,7 @@ impl<'de> DeserializeSeed<'de> for KeyText<'_> {
     }
 }
 
-impl Visitor<'_> for KeyText<'_> {
+impl Visitor<'_> for UniqueKeySeed<'_> {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,46 +227,46 @@ impl Visitor<'_> for KeyText<'_> {
 struct ScalarText;
 
 impl<'de> DeserializeSeed<'de> for ScalarText {
-    type Value = Raw;
+    type Value = RawValue;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawValue, D::Error> {
         deserializer.deserialize_option(self)
     }
 }
 
 impl<'de> Visitor<'de> for ScalarText {
-    type Value = Raw;
+    type Value = RawValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text")
     }
 
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
+    fn visit_none<E>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawValue, D::Error> {
         deserializer.deserialize_str(self)
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<RawValue, E> {
+        Ok(RawValue::Text(text.to_owned()))
     }
 }
 
 /// `Value` without its numbers' kinds and without tags.
-fn raw(value: Value) -> Result<Raw, &'static str> {
+fn raw(value: Value) -> Result<RawValue, &'static str> {
     Ok(match value {
-        Value::Null => Raw::Null,
-        Value::Bool(b) => Raw::Bool(b),
+        Value::Null => RawValue::Null,
+        Value::Bool(b) => RawValue::Bool(b),
         Value::Number(n) => match (n.as_i64(), n.as_u64(), n.as_f64()) {
-            (Some(n), _, _) => Raw::Int(n.into()),
-            (_, Some(n), _) => Raw::Int(n.into()),
-            (_, _, n) => Raw::Float(n.unwrap_or(f64::NAN)),
+            (Some(n), _, _) => RawValue::Int(n.into()),
+            (_, Some(n), _) => RawValue::Int(n.into()),
+            (_, _, n) => RawValue::Float(n.unwrap_or(f64::NAN)),
         },
-        Value::String(text) => Raw::Text(text),
-        Value::Sequence(items) => Raw::List(items.into_iter().map(raw).collect::<Result<_, _>>()?),
-        Value::Mapping(pairs) => Raw::Map(
+        Value::String(text) => RawValue::Text(text),
+        Value::Sequence(items) => RawValue::List(items.into_iter().map(raw).collect::<Result<_, _>>()?),
+        Value::Mapping(pairs) => RawValue::Map(
             pairs
                 .into_iter()
                 .filter_map(|(key, value)| match key {

@@ -2,7 +2,7 @@
 
 /// What a key's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     /// Taken as it is written, whatever YAML thinks it is.
     Text,
     /// As `Text`, and never shown.
@@ -14,7 +14,7 @@ pub(super) enum Kind {
 }
 
 /// One key, with its option and its environment variables (`""` where there is none).
-pub(super) struct Key {
+pub(super) struct SettingKey {
     pub name: &'static str,
     pub flag: &'static str,
     /// Above the file.
@@ -23,82 +23,88 @@ pub(super) struct Key {
     pub fallback: &'static [&'static str],
 }
 
-const fn key(name: &'static str, flag: &'static str, env: &'static str, fallback: &'static [&'static str]) -> Key {
-    Key { name, flag, env, fallback }
+const fn key(
+    name: &'static str,
+    flag: &'static str,
+    env: &'static str,
+    fallback: &'static [&'static str],
+) -> SettingKey {
+    SettingKey { name, flag, env, fallback }
 }
 
-pub(super) const ENDPOINTS: Key =
+pub(super) const ENDPOINTS: SettingKey =
     key("endpoints", "--endpoints", "KVADM_ENDPOINTS", &["ETCD_ENDPOINTS", "ETCDV3_ENDPOINTS", "ETCDCTL_ENDPOINTS"]);
-pub(super) const CA_FILE: Key = key("ca-file", "--ca-file", "KVADM_CA_FILE", &["ETCDCTL_CACERT"]);
-pub(super) const CERT_FILE: Key = key("cert-file", "--cert-file", "KVADM_CERT_FILE", &["ETCDCTL_CERT"]);
-pub(super) const KEY_FILE: Key = key("key-file", "--key-file", "KVADM_KEY_FILE", &["ETCDCTL_KEY"]);
-pub(super) const INSECURE_TRANSPORT: Key =
+pub(super) const CA_FILE: SettingKey = key("ca-file", "--ca-file", "KVADM_CA_FILE", &["ETCDCTL_CACERT"]);
+pub(super) const CERT_FILE: SettingKey = key("cert-file", "--cert-file", "KVADM_CERT_FILE", &["ETCDCTL_CERT"]);
+pub(super) const KEY_FILE: SettingKey = key("key-file", "--key-file", "KVADM_KEY_FILE", &["ETCDCTL_KEY"]);
+pub(super) const INSECURE_TRANSPORT: SettingKey =
     key("insecure-transport", "--insecure-transport", "KVADM_INSECURE_TRANSPORT", &[]);
-pub(super) const SKIP_VERIFY: Key =
+pub(super) const SKIP_VERIFY: SettingKey =
     key("insecure-skip-tls-verify", "--insecure-skip-tls-verify", "KVADM_INSECURE_SKIP_TLS_VERIFY", &[]);
-pub(super) const USERNAME: Key = key("username", "--user", "KVADM_USER", &["ETCDCTL_USER"]);
-pub(super) const PASSWORD: Key = key("password", "", "KVADM_PASSWORD", &["ETCDCTL_PASSWORD"]);
-pub(super) const PASSWORD_FILE: Key = key("password-file", "--password-file", "KVADM_PASSWORD_FILE", &[]);
-pub(super) const DIAL_TIMEOUT: Key = key("dial-timeout", "--dial-timeout", "KVADM_DIAL_TIMEOUT", &[]);
-pub(super) const OP_TIMEOUT: Key = key("operation-timeout", "--op-timeout", "KVADM_OP_TIMEOUT", &[]);
-pub(super) const CONNECT_WAIT: Key = key("connect-wait", "--connect-wait", "KVADM_CONNECT_WAIT", &[]);
-pub(super) const DELAYED_START: Key = key("allow-delayed-start", "", "KVADM_ALLOW_DELAYED_START", &[]);
-pub(super) const RECONNECT: Key = key("reconnect-interval", "", "KVADM_RECONNECT_INTERVAL", &[]);
-pub(super) const KEEPALIVE_TIME: Key = key("dial-keep-alive-time", "", "KVADM_DIAL_KEEP_ALIVE_TIME", &[]);
-pub(super) const KEEPALIVE_TIMEOUT: Key = key("dial-keep-alive-timeout", "", "KVADM_DIAL_KEEP_ALIVE_TIMEOUT", &[]);
-pub(super) const NAMESPACE: Key = key("namespace", "--namespace", "KVADM_NAMESPACE", &[]);
-pub(super) const QPS: Key = key("qps", "--qps", "KVADM_QPS", &[]);
-pub(super) const OUTPUT: Key = key("output", "--output", "KVADM_OUTPUT", &[]);
-pub(super) const SESSION_TTL: Key = key("session-ttl", "", "KVADM_SESSION_TTL", &[]);
-pub(super) const LOCK_TTL: Key = key("lock-ttl", "", "KVADM_LOCK_TTL", &[]);
-pub(super) const AUTO_COMPACT: Key = key("auto-compact", "", "KVADM_AUTO_COMPACT", &[]);
-pub(super) const RESYNC: Key = key("resync-after-reconnect", "", "KVADM_RESYNC_AFTER_RECONNECT", &[]);
+pub(super) const USERNAME: SettingKey = key("username", "--user", "KVADM_USER", &["ETCDCTL_USER"]);
+pub(super) const PASSWORD: SettingKey = key("password", "", "KVADM_PASSWORD", &["ETCDCTL_PASSWORD"]);
+pub(super) const PASSWORD_FILE: SettingKey = key("password-file", "--password-file", "KVADM_PASSWORD_FILE", &[]);
+pub(super) const DIAL_TIMEOUT: SettingKey = key("dial-timeout", "--dial-timeout", "KVADM_DIAL_TIMEOUT", &[]);
+pub(super) const OP_TIMEOUT: SettingKey = key("operation-timeout", "--op-timeout", "KVADM_OP_TIMEOUT", &[]);
+pub(super) const CONNECT_WAIT: SettingKey = key("connect-wait", "--connect-wait", "KVADM_CONNECT_WAIT", &[]);
+pub(super) const DELAYED_START: SettingKey = key("allow-delayed-start", "", "KVADM_ALLOW_DELAYED_START", &[]);
+pub(super) const RECONNECT: SettingKey = key("reconnect-interval", "", "KVADM_RECONNECT_INTERVAL", &[]);
+pub(super) const KEEPALIVE_TIME: SettingKey = key("dial-keep-alive-time", "", "KVADM_DIAL_KEEP_ALIVE_TIME", &[]);
+pub(super) const KEEPALIVE_TIMEOUT: SettingKey =
+    key("dial-keep-alive-timeout", "", "KVADM_DIAL_KEEP_ALIVE_TIMEOUT", &[]);
+pub(super) const NAMESPACE: SettingKey = key("namespace", "--namespace", "KVADM_NAMESPACE", &[]);
+pub(super) const QPS: SettingKey = key("qps", "--qps", "KVADM_QPS", &[]);
+pub(super) const OUTPUT: SettingKey = key("output", "--output", "KVADM_OUTPUT", &[]);
+pub(super) const SESSION_TTL: SettingKey = key("session-ttl", "", "KVADM_SESSION_TTL", &[]);
+pub(super) const LOCK_TTL: SettingKey = key("lock-ttl", "", "KVADM_LOCK_TTL", &[]);
+pub(super) const AUTO_COMPACT: SettingKey = key("auto-compact", "", "KVADM_AUTO_COMPACT", &[]);
+pub(super) const RESYNC: SettingKey = key("resync-after-reconnect", "", "KVADM_RESYNC_AFTER_RECONNECT", &[]);
 
-pub(super) const PROTO: Key = key("proto", "", "", &[]);
+pub(super) const PROTO: SettingKey = key("proto", "", "", &[]);
 
 /// Every key of the file: Ligato's `etcd.conf`, clientv3's YAML configuration, kvadm's own.
-const IN_FILE: &[(&str, Kind)] = &[
-    ("endpoints", Kind::Other),
-    ("ca-file", Kind::Text),
-    ("trusted-ca-file", Kind::Text),
-    ("cert-file", Kind::Text),
-    ("key-file", Kind::Text),
-    ("insecure-transport", Kind::Other),
-    ("insecure-skip-tls-verify", Kind::Other),
-    ("username", Kind::Text),
-    ("password", Kind::Secret),
-    ("dial-timeout", Kind::Other),
-    ("operation-timeout", Kind::Other),
-    ("allow-delayed-start", Kind::Other),
-    ("reconnect-interval", Kind::Other),
-    ("dial-keep-alive-time", Kind::Other),
-    ("dial-keep-alive-timeout", Kind::Other),
-    ("namespace", Kind::Text),
-    ("qps", Kind::Other),
-    ("output", Kind::Text),
-    ("session-ttl", Kind::Other),
-    ("lock-ttl", Kind::Other),
-    ("auto-compact", Kind::Other),
-    ("resync-after-reconnect", Kind::Other),
-    ("proto", Kind::Other),
-    ("expand-env-variables", Kind::Other),
-    ("token", Kind::Secret),
-    ("auto-sync-interval", Kind::Ignored),
-    ("reject-old-cluster", Kind::Ignored),
-    ("permit-without-stream", Kind::Ignored),
-    ("max-unary-retries", Kind::Ignored),
-    ("backoff-wait-between", Kind::Ignored),
-    ("backoff-jitter-fraction", Kind::Ignored),
-    ("max-call-send-size", Kind::Ignored),
-    ("max-call-recv-size", Kind::Ignored),
-    ("max-call-send-msg-size", Kind::Ignored),
-    ("max-call-recv-msg-size", Kind::Ignored),
+const IN_FILE: &[(&str, ValueKind)] = &[
+    ("endpoints", ValueKind::Other),
+    ("ca-file", ValueKind::Text),
+    ("trusted-ca-file", ValueKind::Text),
+    ("cert-file", ValueKind::Text),
+    ("key-file", ValueKind::Text),
+    ("insecure-transport", ValueKind::Other),
+    ("insecure-skip-tls-verify", ValueKind::Other),
+    ("username", ValueKind::Text),
+    ("password", ValueKind::Secret),
+    ("dial-timeout", ValueKind::Other),
+    ("operation-timeout", ValueKind::Other),
+    ("allow-delayed-start", ValueKind::Other),
+    ("reconnect-interval", ValueKind::Other),
+    ("dial-keep-alive-time", ValueKind::Other),
+    ("dial-keep-alive-timeout", ValueKind::Other),
+    ("namespace", ValueKind::Text),
+    ("qps", ValueKind::Other),
+    ("output", ValueKind::Text),
+    ("session-ttl", ValueKind::Other),
+    ("lock-ttl", ValueKind::Other),
+    ("auto-compact", ValueKind::Other),
+    ("resync-after-reconnect", ValueKind::Other),
+    ("proto", ValueKind::Other),
+    ("expand-env-variables", ValueKind::Other),
+    ("token", ValueKind::Secret),
+    ("auto-sync-interval", ValueKind::Ignored),
+    ("reject-old-cluster", ValueKind::Ignored),
+    ("permit-without-stream", ValueKind::Ignored),
+    ("max-unary-retries", ValueKind::Ignored),
+    ("backoff-wait-between", ValueKind::Ignored),
+    ("backoff-jitter-fraction", ValueKind::Ignored),
+    ("max-call-send-size", ValueKind::Ignored),
+    ("max-call-recv-size", ValueKind::Ignored),
+    ("max-call-send-msg-size", ValueKind::Ignored),
+    ("max-call-recv-msg-size", ValueKind::Ignored),
 ];
 
 /// The known key that `written` is, whatever its case.
-pub(super) fn known(written: &str) -> Option<(&'static str, Kind)> {
+pub(super) fn known(written: &str) -> Option<(&'static str, ValueKind)> {
     let found = IN_FILE.iter().copied().find(|(name, _)| name.eq_ignore_ascii_case(written));
-    found.or_else(|| written.to_ascii_lowercase().starts_with("backoff-").then_some(("backoff", Kind::Ignored)))
+    found.or_else(|| written.to_ascii_lowercase().starts_with("backoff-").then_some(("backoff", ValueKind::Ignored)))
 }
 
 /// The known key that `written` may have been meant as.
@@ -151,8 +157,8 @@ mod tests {
 
     #[test]
     fn case_does_not_matter() {
-        assert_eq!(known("DIAL-Timeout"), Some(("dial-timeout", Kind::Other)));
-        assert_eq!(known("Backoff-Max"), Some(("backoff", Kind::Ignored)));
+        assert_eq!(known("DIAL-Timeout"), Some(("dial-timeout", ValueKind::Other)));
+        assert_eq!(known("Backoff-Max"), Some(("backoff", ValueKind::Ignored)));
         assert_eq!(known("dial_timeout"), None);
     }
 }

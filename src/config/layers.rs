@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::document::{Notes, Values};
 use super::env::Env;
 use super::error::{ConfigError, Given, Problem, Source};
-use super::keys::Key;
+use super::keys::SettingKey;
 use super::settings::Setting;
 use super::values::in_env;
 use crate::duration::format_duration;
@@ -23,7 +23,7 @@ pub(super) struct Layers<'a> {
 }
 
 /// A duration's rules.
-pub(super) struct Time {
+pub(super) struct DurationRule {
     /// What it must fulfil.
     pub check: fn(Duration) -> Result<(), Problem>,
     /// Zero in the file means the default, as for Go's zero values.
@@ -36,7 +36,7 @@ impl Layers<'_> {
     /// The value of the highest source that has one.
     pub fn choose<T>(
         &self,
-        key: &Key,
+        key: &SettingKey,
         flag: Option<T>,
         file: Option<Given<T>>,
         read: ReadEnv<T>,
@@ -71,7 +71,7 @@ impl Layers<'_> {
     }
 
     /// Notes a chosen value, or that there is none.
-    pub fn record_given<T>(&mut self, key: &Key, given: Option<&Given<T>>, show: impl FnOnce(&T) -> String) {
+    pub fn record_given<T>(&mut self, key: &SettingKey, given: Option<&Given<T>>, show: impl FnOnce(&T) -> String) {
         let (value, source) = match given {
             Some(given) => (Some(show(&given.value)), given.source.clone()),
             None => (None, Source::Default),
@@ -80,7 +80,7 @@ impl Layers<'_> {
     }
 
     /// A switch that is off by default.
-    pub fn switch(&mut self, key: &Key, flag: Option<bool>) -> Result<Given<bool>, ConfigError> {
+    pub fn switch(&mut self, key: &SettingKey, flag: Option<bool>) -> Result<Given<bool>, ConfigError> {
         let file = self.values.flag(key.name)?;
         let given = self.choose(key, flag, file, in_env::flag)?;
         let given = given.unwrap_or(Given { value: false, source: Source::Default });
@@ -89,7 +89,12 @@ impl Layers<'_> {
     }
 
     /// A duration that keeps its rules, if anybody gives it.
-    pub fn time(&mut self, key: &Key, flag: Option<Duration>, rules: &Time) -> Result<Option<Duration>, ConfigError> {
+    pub fn time(
+        &mut self,
+        key: &SettingKey,
+        flag: Option<Duration>,
+        rules: &DurationRule,
+    ) -> Result<Option<Duration>, ConfigError> {
         let given = self.chosen_time(key, flag, rules)?;
         self.record_given(key, given.as_ref(), |value| format_duration(*value));
         Ok(given.map(|given| given.value))
@@ -98,10 +103,10 @@ impl Layers<'_> {
     /// A duration that keeps its rules, else `default`.
     pub fn time_or(
         &mut self,
-        key: &Key,
+        key: &SettingKey,
         flag: Option<Duration>,
         default: Duration,
-        rules: &Time,
+        rules: &DurationRule,
     ) -> Result<Duration, ConfigError> {
         let given = self.chosen_time(key, flag, rules)?;
         let given = given.unwrap_or(Given { value: default, source: Source::Default });
@@ -112,9 +117,9 @@ impl Layers<'_> {
     /// As [`Layers::time`], without a record of it.
     pub fn chosen_time(
         &mut self,
-        key: &Key,
+        key: &SettingKey,
         flag: Option<Duration>,
-        rules: &Time,
+        rules: &DurationRule,
     ) -> Result<Option<Given<Duration>>, ConfigError> {
         let (file, read): (_, ReadEnv<Duration>) = match rules.in_seconds {
             true => (self.values.seconds(key.name, &mut self.notes)?, in_env::seconds),

@@ -14,14 +14,14 @@ use super::settings::Overrides;
 pub(super) const SYSTEM_FILE: &str = "/etc/kvadm/etcd.yaml";
 
 /// A file's bytes.
-pub(super) struct Found {
+pub(super) struct ConfigFile {
     pub path: PathBuf,
     pub bytes: Vec<u8>,
     /// Permission bits; nothing for what is no regular file.
     pub mode: Option<u32>,
 }
 
-impl Found {
+impl ConfigFile {
     /// Whether the group or others may read it.
     pub fn is_exposed(&self) -> bool {
         self.mode.is_some_and(|mode| mode & 0o044 != 0)
@@ -35,7 +35,7 @@ pub(super) fn find(
     env: &Env,
     system: &Path,
     warnings: &mut Vec<String>,
-) -> Result<Option<Found>, ConfigError> {
+) -> Result<Option<ConfigFile>, ConfigError> {
     if let Some(path) = &overrides.config {
         let origin = Source::Flag("--config");
         if overrides.context.is_some() {
@@ -81,7 +81,7 @@ pub fn contexts(env: &Env) -> Vec<String> {
 }
 
 /// `ETCD_CONFIG` as Ligato reads it: as given, else inside `CONFIG_DIR`.
-fn from_etcd_config(path: &Path, env: &Env) -> Result<Found, ConfigError> {
+fn from_etcd_config(path: &Path, env: &Env) -> Result<ConfigFile, ConfigError> {
     let origin = Source::Env("ETCD_CONFIG");
     match read(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -99,7 +99,7 @@ fn from_etcd_config(path: &Path, env: &Env) -> Result<Found, ConfigError> {
     }
 }
 
-fn context(name: &str, env: &Env, origin: &Source) -> Result<Found, ConfigError> {
+fn context(name: &str, env: &Env, origin: &Source) -> Result<ConfigFile, ConfigError> {
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
         let problem = Problem::new(format!("'{}' is no context name", name.escape_debug()));
         return Err(problem.hint("a file goes by -c FILE; a context is a name without '/'").by(origin));
@@ -130,12 +130,12 @@ fn user_dir(env: &Env) -> Option<PathBuf> {
     Some(base.join("kvadm"))
 }
 
-fn read(path: &Path) -> io::Result<Found> {
+fn read(path: &Path) -> io::Result<ConfigFile> {
     read_limited(path, MAX_BYTES)
 }
 
 /// Reads a whole file of at most `limit` bytes; a pipe will do.
-pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<Found> {
+pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<ConfigFile> {
     let mut file = File::open(path)?;
     let about = file.metadata()?;
     let mut bytes = Vec::new();
@@ -144,7 +144,7 @@ pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<Found> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes")));
     }
     let mode = about.is_file().then(|| about.permissions().mode());
-    Ok(Found { path: path.to_owned(), bytes, mode })
+    Ok(ConfigFile { path: path.to_owned(), bytes, mode })
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Problem {

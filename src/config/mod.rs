@@ -34,7 +34,7 @@ pub use yaml::parse_document;
 use crate::transport::{ConnectOptions, ConnectWait};
 use document::{Notes, Values};
 use error::Given;
-use layers::{Layers, Time};
+use layers::{DurationRule, Layers};
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 const OP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -70,10 +70,10 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
     without_effect(&mut layers)?;
     let connect = connect_options(&mut layers, overrides)?;
     let output = output(&mut layers, overrides)?;
-    let lease = |in_seconds| Time { check: values::lease_time, zero_is_default: in_seconds, in_seconds };
+    let lease = |in_seconds| DurationRule { check: values::lease_time, zero_is_default: in_seconds, in_seconds };
     let session_ttl = layers.time_or(&keys::SESSION_TTL, None, SESSION_TTL, &lease(true))?;
     let lock_ttl = layers.time_or(&keys::LOCK_TTL, None, LOCK_TTL, &lease(false))?;
-    let period = Time { check: |_| Ok(()), zero_is_default: true, in_seconds: false };
+    let period = DurationRule { check: |_| Ok(()), zero_is_default: true, in_seconds: false };
     let auto_compact = layers.time(&keys::AUTO_COMPACT, None, &period)?;
     let resync_after_reconnect = layers.switch(&keys::RESYNC, None)?.value;
     let proto = proto(&mut layers)?;
@@ -96,10 +96,10 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
 fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<ConnectOptions, ConfigError> {
     let (endpoints, tls) = reach::endpoints_and_tls(layers, overrides)?;
     let credentials = login::credentials(layers, overrides)?;
-    let bound = Time { check: values::positive, zero_is_default: false, in_seconds: false };
+    let bound = DurationRule { check: values::positive, zero_is_default: false, in_seconds: false };
     let dial_timeout = layers.time_or(&keys::DIAL_TIMEOUT, overrides.dial_timeout, DIAL_TIMEOUT, &bound)?;
     let op_timeout = layers.time_or(&keys::OP_TIMEOUT, overrides.op_timeout, OP_TIMEOUT, &bound)?;
-    let bound = Time { zero_is_default: true, ..bound };
+    let bound = DurationRule { zero_is_default: true, ..bound };
     let keepalive_time = keepalive_time(layers, &bound)?;
     let keepalive_timeout = layers.time_or(&keys::KEEPALIVE_TIMEOUT, None, KEEPALIVE_TIMEOUT, &bound)?;
     let connect_wait = connect_wait(layers, overrides, &bound)?;
@@ -120,7 +120,7 @@ fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Con
 }
 
 /// etcd cuts clients that ping more often than every 5 s.
-fn keepalive_time(layers: &mut Layers<'_>, rules: &Time) -> Result<Duration, ConfigError> {
+fn keepalive_time(layers: &mut Layers<'_>, rules: &DurationRule) -> Result<Duration, ConfigError> {
     const LEAST: Duration = Duration::from_secs(5);
     let key = &keys::KEEPALIVE_TIME;
     let given = layers.chosen_time(key, None, rules)?;
@@ -137,11 +137,11 @@ fn keepalive_time(layers: &mut Layers<'_>, rules: &Time) -> Result<Duration, Con
 fn connect_wait(
     layers: &mut Layers<'_>,
     overrides: &Overrides,
-    rules: &Time,
+    rules: &DurationRule,
 ) -> Result<Option<ConnectWait>, ConfigError> {
     let delayed = layers.switch(&keys::DELAYED_START, None)?.value;
     let interval = layers.time_or(&keys::RECONNECT, None, RECONNECT, rules)?;
-    let any = Time { check: |_| Ok(()), zero_is_default: false, in_seconds: false };
+    let any = DurationRule { check: |_| Ok(()), zero_is_default: false, in_seconds: false };
     let limit = layers.time(&keys::CONNECT_WAIT, overrides.connect_wait, &any)?;
     Ok(match limit {
         Some(limit) if limit.is_zero() => None,

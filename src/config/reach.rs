@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::{ConfigError, Given, Problem, Source};
-use super::keys::{self, Key};
+use super::keys::{self, SettingKey};
 use super::layers::Layers;
 use super::settings::Overrides;
 use super::values::{in_env, split};
@@ -12,13 +12,13 @@ use crate::transport::{Endpoint, Scheme, TlsFiles};
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 
 /// The TLS files as they were given.
-struct Files {
+struct GivenTlsFiles {
     ca: Option<Given<PathBuf>>,
     cert: Option<Given<PathBuf>>,
     key: Option<Given<PathBuf>>,
 }
 
-impl Files {
+impl GivenTlsFiles {
     fn all(&self) -> impl Iterator<Item = (&'static str, &Given<PathBuf>)> {
         let named = [("ca-file", &self.ca), ("cert-file", &self.cert), ("key-file", &self.key)];
         named.into_iter().filter_map(|(name, given)| Some((name, given.as_ref()?)))
@@ -119,7 +119,7 @@ fn parse(texts: &Given<Vec<String>>, tls: bool) -> Result<Vec<Endpoint>, ConfigE
     Ok(endpoints)
 }
 
-fn files(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Files, ConfigError> {
+fn files(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<GivenTlsFiles, ConfigError> {
     let trusted = layers.values.path("trusted-ca-file")?;
     let ca = layers.values.path(keys::CA_FILE.name)?;
     if let (Some(ca), Some(trusted)) = (&ca, &trusted)
@@ -133,12 +133,12 @@ fn files(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Files, Config
     let cert = pick(layers, &keys::CERT_FILE, overrides.cert_file.as_ref(), file)?;
     let file = layers.values.path(keys::KEY_FILE.name)?;
     let key = pick(layers, &keys::KEY_FILE, overrides.key_file.as_ref(), file)?;
-    Ok(Files { ca, cert, key })
+    Ok(GivenTlsFiles { ca, cert, key })
 }
 
 fn pick(
     layers: &mut Layers<'_>,
-    key: &Key,
+    key: &SettingKey,
     flag: Option<&PathBuf>,
     file: Option<Given<PathBuf>>,
 ) -> Result<Option<Given<PathBuf>>, ConfigError> {
@@ -147,7 +147,7 @@ fn pick(
     Ok(given)
 }
 
-fn whole_pair(files: &Files) -> Result<(), ConfigError> {
+fn whole_pair(files: &GivenTlsFiles) -> Result<(), ConfigError> {
     let (half, name, other) = match (&files.cert, &files.key) {
         (Some(cert), None) => (cert, "cert-file", "key-file"),
         (None, Some(key)) => (key, "key-file", "cert-file"),
@@ -157,7 +157,13 @@ fn whole_pair(files: &Files) -> Result<(), ConfigError> {
     Err(problem.hint("a client certificate needs both halves").at(&half.source, name))
 }
 
-fn warn(layers: &mut Layers<'_>, files: &Files, insecure: &Given<bool>, skip_verify: &Given<bool>, spoken: bool) {
+fn warn(
+    layers: &mut Layers<'_>,
+    files: &GivenTlsFiles,
+    insecure: &Given<bool>,
+    skip_verify: &Given<bool>,
+    spoken: bool,
+) {
     if skip_verify.value && spoken {
         let source = &skip_verify.source;
         layers.warn(format!("insecure-skip-tls-verify ({source}): the server's certificate is not checked"));

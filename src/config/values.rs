@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Problem;
-use super::file::Raw;
+use super::file::RawValue;
 use crate::duration::{DurationError, format_duration, parse_duration};
 
 /// The output formats `output` may name.
@@ -21,28 +21,28 @@ fn boolean(text: &str) -> Option<bool> {
 }
 
 /// What a value is, for messages that must not show it.
-fn kind(raw: &Raw) -> &'static str {
+fn kind(raw: &RawValue) -> &'static str {
     match raw {
-        Raw::Null => "nothing",
-        Raw::Bool(_) => "a boolean",
-        Raw::Int(_) | Raw::Float(_) => "a number",
-        Raw::Text(_) => "a text",
-        Raw::List(_) => "a list",
-        Raw::Map(_) => "a mapping",
+        RawValue::Null => "nothing",
+        RawValue::Bool(_) => "a boolean",
+        RawValue::Int(_) | RawValue::Float(_) => "a number",
+        RawValue::Text(_) => "a text",
+        RawValue::List(_) => "a list",
+        RawValue::Map(_) => "a mapping",
     }
 }
 
 /// A whole number: `5`, `1_000_000`, `1.0e+9`. Nothing where it is something else.
-fn whole(raw: &Raw) -> Option<i128> {
+fn whole(raw: &RawValue) -> Option<i128> {
     match raw {
-        Raw::Int(n) => Some(*n),
-        Raw::Float(n) if n.fract() == 0.0 && n.abs() < 9.3e18 =>
+        RawValue::Int(n) => Some(*n),
+        RawValue::Float(n) if n.fract() == 0.0 && n.abs() < 9.3e18 =>
         {
             #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and within 64 bits")]
             Some(*n as i128)
         }
         // YAML 1.1 knows underscores in numbers; serde_yaml takes such a scalar for a text.
-        Raw::Text(text) if text.contains('_') => text.replace('_', "").parse().ok(),
+        RawValue::Text(text) if text.contains('_') => text.replace('_', "").parse().ok(),
         _ => None,
     }
 }
@@ -51,24 +51,24 @@ fn whole(raw: &Raw) -> Option<i128> {
 pub(super) mod in_file {
     use super::*;
 
-    pub fn text(raw: &Raw) -> Result<String, Problem> {
+    pub fn text(raw: &RawValue) -> Result<String, Problem> {
         match raw {
-            Raw::Text(text) => Ok(text.clone()),
+            RawValue::Text(text) => Ok(text.clone()),
             other => Err(Problem::new(format!("must be a text, not {}", kind(other)))),
         }
     }
 
-    pub fn flag(raw: &Raw) -> Result<bool, Problem> {
+    pub fn flag(raw: &RawValue) -> Result<bool, Problem> {
         let wrong = |what: &str| Problem::new(format!("must be true or false, not {what}"));
         match raw {
-            Raw::Bool(b) => Ok(*b),
-            Raw::Text(text) => boolean(text).ok_or_else(|| wrong(&format!("'{}'", text.escape_debug()))),
+            RawValue::Bool(b) => Ok(*b),
+            RawValue::Text(text) => boolean(text).ok_or_else(|| wrong(&format!("'{}'", text.escape_debug()))),
             other => Err(wrong(kind(other))),
         }
     }
 
     /// A bare number is nanoseconds; a suspiciously small one puts a text into `warning`.
-    pub fn duration(raw: &Raw, warning: &mut Option<String>) -> Result<Duration, Problem> {
+    pub fn duration(raw: &RawValue, warning: &mut Option<String>) -> Result<Duration, Problem> {
         if let Some(nanos) = whole(raw) {
             if (1..1_000_000).contains(&nanos) {
                 *warning = Some(format!("{nanos} is nanoseconds; did you mean {nanos}s or {nanos}ms?"));
@@ -80,12 +80,12 @@ pub(super) mod in_file {
             };
         }
         match raw {
-            Raw::Text(text) => parse_duration(text).map_err(|e| match e {
+            RawValue::Text(text) => parse_duration(text).map_err(|e| match e {
                 DurationError::NoUnit(text) => Problem::new(format!("'{text}' is a text without a unit"))
                     .hint(format!("write {text}s, or a number without quotes for nanoseconds")),
                 other => Problem::new(other.to_string()),
             }),
-            Raw::Float(n) => {
+            RawValue::Float(n) => {
                 Err(Problem::new(format!("{n} is no whole number of nanoseconds"))
                     .hint("write it with a unit, like 1.5s"))
             }
@@ -94,14 +94,14 @@ pub(super) mod in_file {
     }
 
     /// A bare number is seconds.
-    pub fn seconds(raw: &Raw, warning: &mut Option<String>) -> Result<Duration, Problem> {
+    pub fn seconds(raw: &RawValue, warning: &mut Option<String>) -> Result<Duration, Problem> {
         let quoted = match raw {
-            Raw::Text(text) => text.parse().ok(),
+            RawValue::Text(text) => text.parse().ok(),
             _ => None,
         };
         let Some(seconds) = whole(raw).or(quoted) else {
             return match raw {
-                Raw::Float(n) => Err(Problem::new(format!("{n} is no whole number of seconds"))),
+                RawValue::Float(n) => Err(Problem::new(format!("{n} is no whole number of seconds"))),
                 _ => duration(raw, warning),
             };
         };
@@ -114,29 +114,29 @@ pub(super) mod in_file {
         Ok(Duration::from_secs(seconds))
     }
 
-    pub fn number(raw: &Raw) -> Result<f64, Problem> {
+    pub fn number(raw: &RawValue) -> Result<f64, Problem> {
         match raw {
             #[allow(clippy::cast_precision_loss, reason = "a rate; its 54th bit does not matter")]
-            Raw::Int(n) => super::rate(*n as f64),
-            Raw::Float(n) => super::rate(*n),
-            Raw::Text(text) => super::rate_text(&text.replace('_', "")),
+            RawValue::Int(n) => super::rate(*n as f64),
+            RawValue::Float(n) => super::rate(*n),
+            RawValue::Text(text) => super::rate_text(&text.replace('_', "")),
             other => Err(Problem::new(format!("must be a number, not {}", kind(other)))),
         }
     }
 
     /// A list, or one text with commas.
-    pub fn texts(raw: &Raw) -> Result<Vec<String>, Problem> {
+    pub fn texts(raw: &RawValue) -> Result<Vec<String>, Problem> {
         match raw {
-            Raw::List(items) => items
+            RawValue::List(items) => items
                 .iter()
                 .map(|item| match item {
-                    Raw::Text(text) => Ok(text.trim().to_owned()),
-                    Raw::Int(n) => Ok(n.to_string()),
+                    RawValue::Text(text) => Ok(text.trim().to_owned()),
+                    RawValue::Int(n) => Ok(n.to_string()),
                     other => Err(Problem::new(format!("every entry must be a text, not {}", kind(other)))),
                 })
                 .collect(),
-            Raw::Text(text) => Ok(super::split(text)),
-            Raw::Int(n) => Ok(vec![n.to_string()]),
+            RawValue::Text(text) => Ok(super::split(text)),
+            RawValue::Int(n) => Ok(vec![n.to_string()]),
             other => Err(Problem::new(format!("must be a list of texts, not {}", kind(other)))),
         }
     }

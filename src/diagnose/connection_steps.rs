@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::diagnose::{Step, Trouble};
+use crate::diagnose::{ProbeStep, StepFailure};
 use crate::kvstore::Error;
 use crate::output::{Fact, FactValue};
-use crate::transport::dial::trace::{Leg, Log};
+use crate::transport::dial::trace::{DialPhase, Log};
 use crate::transport::tls::certificate;
 use crate::transport::tls::certificate::Certificate;
-use crate::transport::tls::witness::Seen;
+use crate::transport::tls::handshake_observer::HandshakeRecord;
 use crate::transport::{Endpoint, Scheme, TlsFiles};
 
 /// Certificates that expire within so many days are mentioned.
@@ -21,28 +21,35 @@ pub(crate) fn steps(
     endpoint: &Endpoint,
     files: &TlsFiles,
     log: &Log,
-    seen: &Seen,
+    seen: &HandshakeRecord,
     reached: Result<(), Error>,
-) -> (Vec<Step>, Option<&'static str>) {
-    let fell = log.blamed.or_else(|| log.entered.last().map(|(leg, _)| *leg)).unwrap_or(Leg::Waiting);
-    let names: &[(Leg, &'static str)] = match endpoint.scheme {
-        Scheme::Unix => &[(Leg::Connecting, "socket"), (Leg::Silence, "http2")],
-        _ => &[(Leg::Resolving, "resolve"), (Leg::Connecting, "tcp"), (Leg::Handshake, "tls"), (Leg::Silence, "http2")],
+) -> (Vec<ProbeStep>, Option<&'static str>) {
+    let fell = log.blamed.or_else(|| log.entered.last().map(|(phase, _)| *phase)).unwrap_or(DialPhase::Waiting);
+    let names: &[(DialPhase, &'static str)] = match endpoint.scheme {
+        Scheme::Unix => &[(DialPhase::Connecting, "socket"), (DialPhase::Silence, "http2")],
+        _ => &[
+            (DialPhase::Resolving, "resolve"),
+            (DialPhase::Connecting, "tcp"),
+            (DialPhase::Handshake, "tls"),
+            (DialPhase::Silence, "http2"),
+        ],
     };
-    let mut trouble = reached.err().map(Trouble::Error);
+    let mut trouble = reached.err().map(StepFailure::Error);
     let mut broken = None;
     let mut steps = Vec::new();
-    for &(leg, name) in names {
-        let (detail, facts) = told(leg, endpoint, files, log, seen);
-        steps.push(match (broken, leg) {
-            (_, Leg::Handshake) if endpoint.scheme == Scheme::Plain => Step::skipped(name, "the endpoint says http://"),
-            (Some(broken), _) => Step::skipped(name, format!("{broken} failed")),
-            (None, leg) => match trouble.take_if(|_| leg == fell || fell == Leg::Waiting) {
+    for &(phase, name) in names {
+        let (detail, facts) = told(phase, endpoint, files, log, seen);
+        steps.push(match (broken, phase) {
+            (_, DialPhase::Handshake) if endpoint.scheme == Scheme::Plain => {
+                ProbeStep::skipped(name, "the endpoint says http://")
+            }
+            (Some(broken), _) => ProbeStep::skipped(name, format!("{broken} failed")),
+            (None, phase) => match trouble.take_if(|_| phase == fell || fell == DialPhase::Waiting) {
                 Some(trouble) => {
                     broken = Some(name);
-                    Step::failed(name, took(leg, log), trouble, facts)
+                    ProbeStep::failed(name, took(phase, log), trouble, facts)
                 }
-                None => Step::done(name, took(leg, log), detail, facts),
+                None => ProbeStep::done(name, took(phase, log), detail, facts),
             },
         });
     }
@@ -50,28 +57,34 @@ pub(crate) fn steps(
 }
 
 /// From the step's beginning to the next one's, or to the end.
-fn took(leg: Leg, log: &Log) -> Option<Duration> {
-    let at = log.entered.iter().position(|(entered, _)| *entered == leg)?;
+fn took(phase: DialPhase, log: &Log) -> Option<Duration> {
+    let at = log.entered.iter().position(|(entered, _)| *entered == phase)?;
     let end = log.entered.get(at + 1).map(|(_, next)| *next).or(log.ended).unwrap_or_else(Instant::now);
     Some(end - log.entered.get(at)?.1)
 }
 
-fn told(leg: Leg, endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String, Vec<Fact>) {
-    match leg {
-        Leg::Resolving => {
+fn told(
+    phase: DialPhase,
+    endpoint: &Endpoint,
+    files: &TlsFiles,
+    log: &Log,
+    seen: &HandshakeRecord,
+) -> (String, Vec<Fact>) {
+    match phase {
+        DialPhase::Resolving => {
             let mut addresses: Vec<String> = log.addresses.iter().map(|address| address.ip().to_string()).collect();
             addresses.dedup();
             let detail = addresses.join(", ");
             (detail, listed("addresses", addresses).map(Fact::told).collect())
         }
-        Leg::Connecting if endpoint.scheme == Scheme::Unix => {
+        DialPhase::Connecting if endpoint.scheme == Scheme::Unix => {
             let path = endpoint.path.display().to_string();
             (path.clone(), vec![Fact::text("path", path).told()])
         }
-        Leg::Connecting => connected(log),
-        Leg::Handshake => tls(endpoint, files, log, seen),
-        Leg::Silence => ("SETTINGS received".to_owned(), Vec::new()),
-        Leg::Waiting => Default::default(),
+        DialPhase::Connecting => connected(log),
+        DialPhase::Handshake => tls(endpoint, files, log, seen),
+        DialPhase::Silence => ("SETTINGS received".to_owned(), Vec::new()),
+        DialPhase::Waiting => Default::default(),
     }
 }
 
@@ -98,7 +111,7 @@ fn connected(log: &Log) -> (String, Vec<Fact>) {
 }
 
 /// What the detail says of a certificate that is to be renewed.
-fn ending(which: &str, days_left: i64) -> String {
+fn close_reason(which: &str, days_left: i64) -> String {
     match days_left {
         days if !(0..SOON).contains(&days) => String::new(),
         0 => format!("; {which} expires within a day"),
@@ -107,7 +120,7 @@ fn ending(which: &str, days_left: i64) -> String {
     }
 }
 
-fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String, Vec<Fact>) {
+fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &HandshakeRecord) -> (String, Vec<Fact>) {
     let now = certificate::now();
     let mut facts = Vec::new();
     let mut detail = String::new();
@@ -125,7 +138,7 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String
                 facts.push(Fact::text("not_before", shown.not_before()));
                 facts.push(Fact::text("not_after", shown.not_after()));
                 facts.push(Fact::new("days_left", FactValue::Number(shown.days_left(now))));
-                detail.push_str(&ending("the certificate", shown.days_left(now)));
+                detail.push_str(&close_reason("the certificate", shown.days_left(now)));
                 if !shown.in_time(now) {
                     facts.push(Fact::text("clock_here", certificate::shown(now)));
                 }
@@ -144,8 +157,8 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String
     ));
     if seen.certificate.is_some() {
         let asked = match seen {
-            Seen { asked: false, .. } => "not asked for",
-            Seen { shown: None, .. } => "asked for, and none is set",
+            HandshakeRecord { asked: false, .. } => "not asked for",
+            HandshakeRecord { shown: None, .. } => "asked for, and none is set",
             _ => "asked for",
         };
         facts.push(Fact::text("client_certificate", asked));
@@ -160,7 +173,7 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &Seen) -> (String
             facts.push(Fact::text("client_not_before", client.not_before()));
             facts.push(Fact::text("client_not_after", client.not_after()));
             facts.push(Fact::new("client_days_left", FactValue::Number(client.days_left(now))));
-            detail.push_str(&ending("the client certificate", client.days_left(now)));
+            detail.push_str(&close_reason("the client certificate", client.days_left(now)));
         }
     }
     (detail, facts)
@@ -192,9 +205,9 @@ mod tests {
 
     #[test]
     fn a_certificate_that_expires_soon_is_mentioned() {
-        assert_eq!(ending("it", 14), "; it expires in 14 days");
-        assert_eq!(ending("it", 1), "; it expires in a day");
-        assert_eq!(ending("it", 0), "; it expires within a day");
-        assert_eq!([ending("it", 15), ending("it", -1)], ["", ""]);
+        assert_eq!(close_reason("it", 14), "; it expires in 14 days");
+        assert_eq!(close_reason("it", 1), "; it expires in a day");
+        assert_eq!(close_reason("it", 0), "; it expires within a day");
+        assert_eq!([close_reason("it", 15), close_reason("it", -1)], ["", ""]);
     }
 }

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use crate::kvstore::{Alarm, Error, MemberStatus, Refusal, Store};
 use crate::output::{Fact, FactValue};
 use crate::transport::Endpoint;
-use crate::transport::dial::trace::Course;
+use crate::transport::dial::trace::DialTrace;
 use crate::transport::tls::certificate::Certificate;
-use crate::transport::tls::witness::Witness;
+use crate::transport::tls::handshake_observer::HandshakeObserver;
 
 /// What was found at one endpoint.
 #[derive(Debug)]
@@ -23,17 +23,17 @@ pub struct Probe {
     /// The endpoint as messages name it.
     pub endpoint: String,
     /// Each step in order; those behind a failed one that need it are skipped.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ProbeStep>,
 }
 
 /// One step.
 #[derive(Debug)]
-pub struct Step {
+pub struct ProbeStep {
     /// `resolve`, `tcp` (for a Unix socket `socket` in place of both), `tls`, `http2`, `auth`, `leader`, `quorum`,
     /// `alarms`, `quota`.
     pub name: &'static str,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: StepOutcome,
     /// How long it took; `None` where nothing was done for it.
     pub took: Option<Duration>,
     /// What it came to, in a few words; for a skipped step why; empty where it failed.
@@ -44,18 +44,18 @@ pub struct Step {
 
 /// How a step ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum StepOutcome {
     /// Well.
     Done,
     /// Not well.
-    Failed(Trouble),
+    Failed(StepFailure),
     /// It was not tried.
     Skipped,
 }
 
 /// What is wrong.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum StepFailure {
     /// The endpoint could not be reached, or did not answer as it should.
     Error(Error),
     /// The member knows no leader.
@@ -69,23 +69,23 @@ pub enum Trouble {
     },
 }
 
-impl Step {
+impl ProbeStep {
     fn done(name: &'static str, took: Option<Duration>, detail: impl Into<String>, facts: Vec<Fact>) -> Self {
-        Self { name, outcome: Outcome::Done, took, detail: detail.into(), facts }
+        Self { name, outcome: StepOutcome::Done, took, detail: detail.into(), facts }
     }
 
-    fn failed(name: &'static str, took: Option<Duration>, trouble: Trouble, facts: Vec<Fact>) -> Self {
-        Self { name, outcome: Outcome::Failed(trouble), took, detail: String::new(), facts }
+    fn failed(name: &'static str, took: Option<Duration>, trouble: StepFailure, facts: Vec<Fact>) -> Self {
+        Self { name, outcome: StepOutcome::Failed(trouble), took, detail: String::new(), facts }
     }
 
     fn skipped(name: &'static str, why: impl Into<String>) -> Self {
-        Self { name, outcome: Outcome::Skipped, took: None, detail: why.into(), facts: Vec::new() }
+        Self { name, outcome: StepOutcome::Skipped, took: None, detail: why.into(), facts: Vec::new() }
     }
 
     /// What went wrong in it, if anything did.
-    pub fn trouble(&self) -> Option<&Trouble> {
+    pub fn trouble(&self) -> Option<&StepFailure> {
         match &self.outcome {
-            Outcome::Failed(trouble) => Some(trouble),
+            StepOutcome::Failed(trouble) => Some(trouble),
             _ => None,
         }
     }
@@ -93,13 +93,13 @@ impl Step {
 
 impl Probe {
     /// The first step that failed.
-    pub fn failure(&self) -> Option<(&Step, &Trouble)> {
+    pub fn failure(&self) -> Option<(&ProbeStep, &StepFailure)> {
         self.steps.iter().find_map(|step| Some((step, step.trouble()?)))
     }
 
     /// Whether requests are served there, whatever else may be wrong.
     pub fn serves(&self) -> bool {
-        let minor = |step: &Step| matches!(step.name, "alarms" | "quota");
+        let minor = |step: &ProbeStep| matches!(step.name, "alarms" | "quota");
         self.steps.iter().all(|step| step.trouble().is_none() || minor(step))
     }
 }
@@ -110,19 +110,19 @@ const ASKING: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"];
 /// longer than the dial timeout and an operation timeout a request, and ends at once where the user says so.
 pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
     let one = store.pinned(endpoint);
-    let witness = Arc::new(Witness::default());
-    let course = Course::watched(Arc::clone(&witness));
+    let handshake_observer = Arc::new(HandshakeObserver::default());
+    let trace = DialTrace::watched(Arc::clone(&handshake_observer));
     let reached = tokio::select! {
         biased;
         error = one.ended("dial") => Err(error),
-        reached = one.dial_traced(&course) => reached,
+        reached = one.dial_traced(&trace) => reached,
     };
     let (mut steps, broken) =
-        connection_steps::steps(endpoint, &one.options().tls, &course.log(), &witness.seen(), reached);
+        connection_steps::steps(endpoint, &one.options().tls, &trace.log(), &handshake_observer.seen(), reached);
     match broken {
-        Some(broken) => steps.extend(ASKING.map(|name| Step::skipped(name, format!("{broken} failed")))),
+        Some(broken) => steps.extend(ASKING.map(|name| ProbeStep::skipped(name, format!("{broken} failed")))),
         None => {
-            let shown = witness.seen().shown.and_then(|der| Certificate::read(&der));
+            let shown = handshake_observer.seen().shown.and_then(|der| Certificate::read(&der));
             steps.extend(ask(&one, shown.as_ref()).await);
         }
     }
@@ -130,14 +130,14 @@ pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
 }
 
 /// The steps behind the connection.
-async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<Step> {
+async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<ProbeStep> {
     let named = store.options().credentials.is_some();
     // A member tells its state without a leader, and up to etcd 3.6 to everybody; a login needs the quorum.
     let mut begun = Instant::now();
     let mut status = store.anonymous().member_status().await;
     let auth = match &status {
         Ok(status) if status.leader == 0 && named => {
-            Step::skipped("auth", "a login needs the quorum, and this member knows no leader")
+            ProbeStep::skipped("auth", "a login needs the quorum, and this member knows no leader")
         }
         _ => auth(store, shown).await,
     };
@@ -149,7 +149,7 @@ async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<Step> {
     let took = Some(begun.elapsed());
     let mut steps = vec![auth];
     let skipped =
-        |names: &[&'static str], why: &str| names.iter().map(|name| Step::skipped(name, why)).collect::<Vec<_>>();
+        |names: &[&'static str], why: &str| names.iter().map(|name| ProbeStep::skipped(name, why)).collect::<Vec<_>>();
     match status {
         Ok(status) => {
             steps.push(leader(&status));
@@ -169,7 +169,7 @@ async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<Step> {
             steps.extend(skipped(&["quota"], &why));
         }
         Err(error) => {
-            steps.push(Step::failed("leader", took, Trouble::Error(error), Vec::new()));
+            steps.push(ProbeStep::failed("leader", took, StepFailure::Error(error), Vec::new()));
             steps.extend(skipped(&ASKING[2..], "leader failed"));
         }
     }
@@ -177,18 +177,18 @@ async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<Step> {
 }
 
 /// What is answered by way of the quorum.
-async fn by_quorum(store: &Store, member: Option<u64>) -> [Step; 2] {
+async fn by_quorum(store: &Store, member: Option<u64>) -> [ProbeStep; 2] {
     let quorum = quorum(store).await;
     let alarms = match quorum.trouble() {
         None => alarm_step(store, member).await,
         // Asking would only wait.
-        Some(_) => Step::skipped("alarms", "quorum failed"),
+        Some(_) => ProbeStep::skipped("alarms", "quorum failed"),
     };
     [quorum, alarms]
 }
 
 /// Logs in where there is a user, and sees whether the member lets the user read at all.
-async fn auth(store: &Store, shown: Option<&Certificate>) -> Step {
+async fn auth(store: &Store, shown: Option<&Certificate>) -> ProbeStep {
     let begun = Instant::now();
     // The member answers for itstore.
     let read = store.read_empty_key("auth", false).await;
@@ -197,7 +197,7 @@ async fn auth(store: &Store, shown: Option<&Certificate>) -> Step {
         Ok(_) => true,
         // Who may not read this key has been let in all the same.
         Err(error) if error.is_refusal(Refusal::Permission) => false,
-        Err(error) => return Step::failed("auth", took, Trouble::Error(error), Vec::new()),
+        Err(error) => return ProbeStep::failed("auth", took, StepFailure::Error(error), Vec::new()),
     };
     let fact = |kind: &str| Fact::text("authentication", kind).told();
     let user = |name: &str| Fact::text("user", name).told();
@@ -205,55 +205,57 @@ async fn auth(store: &Store, shown: Option<&Certificate>) -> Step {
         let name = &who.user;
         return if store.authentication_is_off() {
             let detail = format!("authentication is off: user '{name}' is not needed");
-            Step::done("auth", took, detail, vec![fact("off"), user(name)])
+            ProbeStep::done("auth", took, detail, vec![fact("off"), user(name)])
         } else {
-            Step::done("auth", took, format!("logged in as '{name}'"), vec![fact("password"), user(name)])
+            ProbeStep::done("auth", took, format!("logged in as '{name}'"), vec![fact("password"), user(name)])
         };
     }
     match shown.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
-        None if may_read => Step::done("auth", took, "authentication is off", vec![fact("off")]),
-        None => Step::done("auth", took, "let in without a user", vec![fact("on")]),
+        None if may_read => ProbeStep::done("auth", took, "authentication is off", vec![fact("off")]),
+        None => ProbeStep::done("auth", took, "let in without a user", vec![fact("on")]),
         Some(name) if may_read => {
             let detail = format!("let in: authentication is off, or the client certificate's '{name}' is the user");
-            Step::done("auth", took, detail, vec![fact("off or certificate"), user(name)])
+            ProbeStep::done("auth", took, detail, vec![fact("off or certificate"), user(name)])
         }
         Some(name) => {
             let detail = format!("let in as '{name}', the client certificate's common name");
-            Step::done("auth", took, detail, vec![fact("certificate"), user(name)])
+            ProbeStep::done("auth", took, detail, vec![fact("certificate"), user(name)])
         }
     }
 }
 
-async fn quorum(store: &Store) -> Step {
+async fn quorum(store: &Store) -> ProbeStep {
     let begun = Instant::now();
     let answer = store.read_empty_key("linearizable read", true).await;
     let took = Some(begun.elapsed());
     let detail = "a linearizable read was answered";
     match answer {
-        Ok(revision) => Step::done("quorum", took, detail, vec![Fact::new("revision", FactValue::Number(revision))]),
+        Ok(revision) => {
+            ProbeStep::done("quorum", took, detail, vec![Fact::new("revision", FactValue::Number(revision))])
+        }
         // Whoever may not read this key has still been answered by way of the quorum.
         Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => {
-            Step::done("quorum", took, detail, Vec::new())
+            ProbeStep::done("quorum", took, detail, Vec::new())
         }
-        Err(error) => Step::failed("quorum", took, Trouble::Error(error), Vec::new()),
+        Err(error) => ProbeStep::failed("quorum", took, StepFailure::Error(error), Vec::new()),
     }
 }
 
-async fn alarm_step(store: &Store, member: Option<u64>) -> Step {
+async fn alarm_step(store: &Store, member: Option<u64>) -> ProbeStep {
     let begun = Instant::now();
     let alarms = store.alarms().await;
     let took = Some(begun.elapsed());
     match alarms {
         Ok(alarms) if alarms.is_empty() => {
-            Step::done("alarms", took, "none", vec![Fact::new("raised", FactValue::List(Vec::new())).told()])
+            ProbeStep::done("alarms", took, "none", vec![Fact::new("raised", FactValue::List(Vec::new())).told()])
         }
         Ok(alarms) => {
             let raised = alarms.iter().map(|alarm| format!("{} by {:x}", alarm.kind, alarm.member)).collect();
             let facts = vec![Fact::new("raised", FactValue::List(raised)).told()];
-            Step::failed("alarms", took, Trouble::Alarms { alarms, member }, facts)
+            ProbeStep::failed("alarms", took, StepFailure::Alarms { alarms, member }, facts)
         }
-        Err(Error::Refused { message, .. }) => Step { took, ..Step::skipped("alarms", unseen(&message)) },
-        Err(error) => Step::failed("alarms", took, Trouble::Error(error), Vec::new()),
+        Err(Error::Refused { message, .. }) => ProbeStep { took, ..ProbeStep::skipped("alarms", unseen(&message)) },
+        Err(error) => ProbeStep::failed("alarms", took, StepFailure::Error(error), Vec::new()),
     }
 }
 
@@ -261,7 +263,7 @@ fn unseen(message: &str) -> String {
     format!("this user may not see it: {message}")
 }
 
-fn leader(status: &MemberStatus) -> Step {
+fn leader(status: &MemberStatus) -> ProbeStep {
     let (role, detail) = match status {
         status if status.leader == 0 => ("no leader", String::new()),
         status if status.learner => ("learner", format!("a learner; member {:x} leads", status.leader)),
@@ -282,12 +284,12 @@ fn leader(status: &MemberStatus) -> Step {
         facts.push(Fact::new("complaints", FactValue::List(status.errors.clone())));
     }
     match status.leader {
-        0 => Step::failed("leader", Some(status.latency), Trouble::NoLeader, facts),
-        _ => Step::done("leader", Some(status.latency), detail, facts),
+        0 => ProbeStep::failed("leader", Some(status.latency), StepFailure::NoLeader, facts),
+        _ => ProbeStep::done("leader", Some(status.latency), detail, facts),
     }
 }
 
-fn quota(status: &MemberStatus) -> Step {
+fn quota(status: &MemberStatus) -> ProbeStep {
     let mut facts = vec![
         Fact::new("db_size", FactValue::Bytes(status.db_size)),
         Fact::new("in_use", FactValue::Bytes(status.db_in_use)),
@@ -302,5 +304,5 @@ fn quota(status: &MemberStatus) -> Step {
         }
         None => "this version does not tell its quota".to_owned(),
     };
-    Step::done("quota", None, detail, facts)
+    ProbeStep::done("quota", None, detail, facts)
 }

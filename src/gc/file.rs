@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{Candidate, Facts, Moment, Plan, Scope};
+use super::{Candidate, Facts, Plan, Scope, Timestamp};
 use crate::kvstore::{Revision, parse_hex};
 
 /// The version of the format.
@@ -228,8 +228,8 @@ fn either(field: &'static str, text: Option<String>, encoded: Option<String>) ->
     }
 }
 
-fn moment(field: &'static str, text: &str) -> Result<Moment, PlanError> {
-    Moment::parse(text).ok_or_else(|| PlanError::Field { field, text: text.to_owned() })
+fn moment(field: &'static str, text: &str) -> Result<Timestamp, PlanError> {
+    Timestamp::parse(text).ok_or_else(|| PlanError::Field { field, text: text.to_owned() })
 }
 
 #[cfg(test)]

@@ -64,12 +64,12 @@ impl Limits {
 
 /// Spreads removals over time.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct SweepPacer {
     /// Removals a second; as fast as it goes where absent.
     pub rate: Option<f64>,
 }
 
-impl Pace {
+impl SweepPacer {
     /// How many to remove at once, of at most `batch`: a quarter of a second's worth, at least one.
     pub fn batch(&self, batch: usize) -> usize {
         let Some(rate) = self.rate else { return batch };
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn removals_are_spread() {
-        let pace = |rate| Pace { rate };
+        let pace = |rate| SweepPacer { rate };
         assert_eq!((pace(None).batch(40), pace(None).due(1_000_000)), (40, Duration::ZERO));
         assert_eq!((pace(Some(2.0)).batch(40), pace(Some(2.0)).due(3)), (1, Duration::from_millis(1500)));
         assert_eq!((pace(Some(40.0)).batch(64), pace(Some(1000.0)).batch(64)), (10, 64));

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::sweep::each;
-use super::{Candidate, Facts, Found, Moment, Outcome, Plan, Skipped};
+use super::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Skipped, Timestamp};
 use crate::kvstore::{
-    Compare, CompareOp, Contender, Error, Grant, KeyRange, KeyValue, LeaseId, LockQueue, LockTree, Op, Over,
-    ReadOptions, Store, Target, Txn, left_behind, lock_key_of,
+    Compare, CompareOp, CompareTarget, Contender, Error, Grant, KeyRange, KeySelector, KeyValue, LeaseId, LockQueue,
+    LockTree, Op, ReadOptions, Store, Txn, left_behind, lock_key_of,
 };
 
 /// Removals in one request.
@@ -23,7 +23,7 @@ const AT_ONCE: usize = 16;
 
 /// Which locks are looked at, and what counts as garbage.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct LockRule {
     /// The locks' keys.
     pub range: KeyRange,
     /// Whether nothing but locks is expected there, so that anything else is said.
@@ -32,7 +32,7 @@ pub struct Rule {
     pub stale_after: Option<Duration>,
 }
 
-impl Rule {
+impl LockRule {
     /// Whether a candidate of a plan was seen long enough: a holder for as long as the rule says, what was left behind at
     /// once.
     pub fn ripe(&self, plan: &Plan, candidate: &Candidate) -> bool {
@@ -45,15 +45,15 @@ impl Rule {
 
 /// What one look at the keys says, before leases are asked about.
 #[derive(Default)]
-struct Sorted {
+struct SortedLocks {
     looked_at: u64,
     /// Keys that were left behind, and holders; with the number of those that wait.
     picked: Vec<(Contender, Vec<u8>, u64)>,
     strange: Vec<Skipped>,
 }
 
-impl Sorted {
-    fn judge(&mut self, lock: &LockQueue, rule: &Rule) {
+impl SortedLocks {
+    fn judge(&mut self, lock: &LockQueue, rule: &LockRule) {
         for contender in &lock.contenders {
             let holder = contender.lease.is_some() && rule.stale_after.is_some() && lock.holds(contender);
             if contender.lease.is_none() || holder {
@@ -62,7 +62,7 @@ impl Sorted {
         }
     }
 
-    fn take(&mut self, tree: &mut LockTree, kv: KeyValue, rule: &Rule) {
+    fn take(&mut self, tree: &mut LockTree, kv: KeyValue, rule: &LockRule) {
         let is_lock = lock_key_of(&kv).is_some() || left_behind(&kv).is_some();
         self.looked_at += u64::from(is_lock);
         if !is_lock && rule.dedicated {
@@ -82,19 +82,23 @@ impl Sorted {
 ///
 /// # Errors
 /// Whatever kept an answer away.
-pub async fn look(store: &Store, rule: &Rule, mut read: impl FnMut(u64)) -> Result<Found, Error> {
+pub async fn look(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> Result<ScanResult, Error> {
     let mut reader = store.read(&rule.range, ReadOptions::default());
-    let (mut tree, mut sorted) = (LockTree::default(), Sorted::default());
+    let (mut tree, mut sorted) = (LockTree::default(), SortedLocks::default());
     while let Some(page) = reader.next().await? {
         read(page.len() as u64);
         page.into_iter().for_each(|kv| sorted.take(&mut tree, kv, rule));
     }
     tree.rest().iter().for_each(|lock| sorted.judge(lock, rule));
     // Not before what it saw was read, so that nothing looks older than it is.
-    let first_seen = Moment::now();
+    let first_seen = Timestamp::now();
     let leases = ask(store, sorted.picked.iter().map(|(contender, ..)| contender.named)).await?;
-    let mut found =
-        Found { revision: reader.revision(), looked_at: sorted.looked_at, skipped: sorted.strange, ..Found::default() };
+    let mut found = ScanResult {
+        revision: reader.revision(),
+        looked_at: sorted.looked_at,
+        skipped: sorted.strange,
+        ..ScanResult::default()
+    };
     for (contender, name, waiting) in sorted.picked {
         let grant = leases.get(&contender.named).copied().flatten();
         if contender.lease.is_none()
@@ -115,7 +119,13 @@ pub async fn look(store: &Store, rule: &Rule, mut read: impl FnMut(u64)) -> Resu
     Ok(found)
 }
 
-fn candidate(contender: Contender, name: &[u8], waiting: u64, grant: Option<Grant>, first_seen: Moment) -> Candidate {
+fn candidate(
+    contender: Contender,
+    name: &[u8],
+    waiting: u64,
+    grant: Option<Grant>,
+    first_seen: Timestamp,
+) -> Candidate {
     let why = match contender.lease {
         None => "on no lease: nobody takes it away".to_owned(),
         Some(lease) => format!("held on lease {lease}"),
@@ -156,7 +166,7 @@ async fn ask(store: &Store, ids: impl Iterator<Item = LeaseId>) -> Result<HashMa
 ///
 /// # Errors
 /// What is wrong with the store, rather than with one of the keys.
-pub async fn remove(store: &Store, candidates: &[&Candidate]) -> Result<Vec<Outcome>, Error> {
+pub async fn remove(store: &Store, candidates: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Error> {
     let namespace = store.namespace();
     let txn = |candidate: &&Candidate| {
         let key = candidate.key.strip_prefix(namespace).unwrap_or(&candidate.key);
@@ -165,16 +175,16 @@ pub async fn remove(store: &Store, candidates: &[&Candidate]) -> Result<Vec<Outc
         let equal = |target| Compare::key(key, CompareOp::Equal, target);
         Txn {
             compares: vec![
-                equal(Target::Create(fact("create_revision"))),
-                equal(Target::Mod(fact("mod_revision"))),
-                equal(Target::Lease(lease)),
+                equal(CompareTarget::Create(fact("create_revision"))),
+                equal(CompareTarget::Mod(fact("mod_revision"))),
+                equal(CompareTarget::Lease(lease)),
             ],
-            then: vec![Op::Delete { over: Over::Key(key.to_vec()), prev: false }],
-            otherwise: vec![Op::get_at(Over::Key(key.to_vec()), 0)],
+            then: vec![Op::Delete { over: KeySelector::Key(key.to_vec()), prev: false }],
+            otherwise: vec![Op::get_at(KeySelector::Key(key.to_vec()), 0)],
         }
     };
     let answers = each(store, "gc lock", candidates.iter().map(txn).collect()).await?;
-    Ok(answers.into_iter().map(super::Answer::outcome).collect())
+    Ok(answers.into_iter().map(super::SweepAnswer::outcome).collect())
 }
 
 #[cfg(test)]
@@ -186,13 +196,13 @@ mod tests {
         KeyValue { key: key.into(), lease, create_revision: created, mod_revision: created, ..KeyValue::default() }
     }
 
-    fn rule(stale_after: Option<Duration>) -> Rule {
-        Rule { range: KeyRange::prefix(b"l/"), dedicated: true, stale_after }
+    fn rule(stale_after: Option<Duration>) -> LockRule {
+        LockRule { range: KeyRange::prefix(b"l/"), dedicated: true, stale_after }
     }
 
-    fn picked(keys: &[KeyValue], rule: &Rule) -> (Vec<(String, u64)>, Vec<String>) {
+    fn picked(keys: &[KeyValue], rule: &LockRule) -> (Vec<(String, u64)>, Vec<String>) {
         let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
-        let (mut tree, mut sorted) = (LockTree::default(), Sorted::default());
+        let (mut tree, mut sorted) = (LockTree::default(), SortedLocks::default());
         keys.iter().for_each(|kv| sorted.take(&mut tree, kv.clone(), rule));
         tree.rest().iter().for_each(|lock| sorted.judge(lock, rule));
         let picked = sorted.picked.iter().map(|(one, _, waiting)| (text(&one.key), *waiting)).collect();
@@ -229,13 +239,13 @@ mod tests {
     #[test]
     fn only_a_holder_has_to_be_seen_for_long() {
         let mut plan = super::super::plan::tests::plan(&[(b"a", 1)], 30_000);
-        plan.candidates[0].first_seen = Moment::from_millis(10_000);
+        plan.candidates[0].first_seen = Timestamp::from_millis(10_000);
         let mut candidate = plan.candidates[0].clone();
         let (short, long) = (rule(Some(Duration::from_secs(20))), rule(Some(Duration::from_secs(21))));
         assert!(short.ripe(&plan, &candidate) && long.ripe(&plan, &candidate));
         candidate.facts = Facts::default().with("lease", "1f");
         assert!(short.ripe(&plan, &candidate) && !long.ripe(&plan, &candidate));
-        candidate.first_seen = Moment::from_millis(99_000);
+        candidate.first_seen = Timestamp::from_millis(99_000);
         assert!(!short.ripe(&plan, &candidate), "a clock that was set back makes nothing old");
     }
 }

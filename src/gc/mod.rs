@@ -14,7 +14,7 @@ mod plan;
 mod sweep;
 
 pub use file::PlanError;
-pub use limits::{Limits, OverLimit, Pace};
-pub use moment::Moment;
-pub use plan::{Candidate, Facts, Found, Mismatch, Outcome, Plan, Scope, Skipped};
-pub use sweep::{Answer, each, one_by_one};
+pub use limits::{Limits, OverLimit, SweepPacer};
+pub use moment::Timestamp;
+pub use plan::{Candidate, CandidateOutcome, Facts, Mismatch, Plan, ScanResult, Scope, Skipped};
+pub use sweep::{SweepAnswer, each, one_by_one};

@@ -9,9 +9,9 @@ const LAST: u64 = 253_402_300_799;
 
 /// A moment in milliseconds since 1970 UTC, between then and the year 9999. As text: `2026-11-21T06:04:45.123Z`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(u64);
+pub struct Timestamp(u64);
 
-impl Moment {
+impl Timestamp {
     /// The present, as this machine's clock has it.
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -47,7 +47,7 @@ impl Moment {
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, millis) = (self.0 / 1000, self.0 % 1000);
         let ((year, month, day), rest) = (civil(seconds / DAY), seconds % DAY);
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn moments_are_written_as_rfc_3339() {
-        let written = |millis| Moment::from_millis(millis).to_string();
+        let written = |millis| Timestamp::from_millis(millis).to_string();
         assert_eq!(written(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(written(951_868_799_007), "2000-02-29T23:59:59.007Z");
         assert_eq!(written(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
@@ -121,11 +121,11 @@ mod tests {
             "2026-11-21T06:04:45+01:00Z",
             "+026-11-21T06:04:45Z",
         ] {
-            assert_eq!(Moment::parse(text), None, "{text}");
+            assert_eq!(Timestamp::parse(text), None, "{text}");
         }
-        assert_eq!(Moment::parse("2000-02-29T23:59:59Z"), Some(Moment::from_millis(951_868_799_000)));
-        assert_eq!(Moment::parse("2000-02-29T23:59:59.5Z"), Some(Moment::from_millis(951_868_799_500)));
-        assert_eq!(Moment::parse("2000-02-29T23:59:59.123456789Z"), Some(Moment::from_millis(951_868_799_123)));
+        assert_eq!(Timestamp::parse("2000-02-29T23:59:59Z"), Some(Timestamp::from_millis(951_868_799_000)));
+        assert_eq!(Timestamp::parse("2000-02-29T23:59:59.5Z"), Some(Timestamp::from_millis(951_868_799_500)));
+        assert_eq!(Timestamp::parse("2000-02-29T23:59:59.123456789Z"), Some(Timestamp::from_millis(951_868_799_123)));
     }
 
     proptest! {
@@ -133,16 +133,16 @@ mod tests {
         fn a_damaged_moment_is_none_or_whole(damage in crate::fuzzing::damage()) {
             let bytes = crate::fuzzing::damaged(b"2026-11-21T06:04:45.123456789Z", &damage);
             let text = String::from_utf8_lossy(&bytes);
-            if let Some(moment) = Moment::parse(&text) {
-                prop_assert_eq!(Moment::parse(&moment.to_string()), Some(moment), "{}", text);
+            if let Some(moment) = Timestamp::parse(&text) {
+                prop_assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment), "{}", text);
                 prop_assert_eq!(&moment.to_string()[..19], &text[..19]);
             }
         }
 
         #[test]
         fn a_moment_reads_back(millis in 0..=LAST * 1000 + 999) {
-            let moment = Moment::from_millis(millis);
-            prop_assert_eq!(Moment::parse(&moment.to_string()), Some(moment));
+            let moment = Timestamp::from_millis(millis);
+            prop_assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment));
         }
     }
 }

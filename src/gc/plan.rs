@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::Moment;
+use super::Timestamp;
 use crate::kvstore::Revision;
 
 /// Named facts, in the order they are shown in. A name that ends in `_base64` stands for bytes that are not UTF-8.
@@ -59,7 +59,7 @@ pub struct Candidate {
     /// Why it is garbage, in words.
     pub why: String,
     /// When a look first saw it with these facts.
-    pub first_seen: Moment,
+    pub first_seen: Timestamp,
     /// What its removal compares. Two looks agree on it only where all of this is the same.
     pub facts: Facts,
     /// What else is good to know of it; it may differ from look to look.
@@ -85,7 +85,7 @@ pub struct Plan {
     /// The revision everything was read at.
     pub revision: Revision,
     /// When that was.
-    pub time: Moment,
+    pub time: Timestamp,
     /// The version of kvadm that looked.
     pub tool: String,
     /// What was looked at.
@@ -109,7 +109,7 @@ pub struct Skipped {
 
 /// What one look at the store gave.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
+pub struct ScanResult {
     /// The revision everything was read at.
     pub revision: Revision,
     /// How many objects were looked at.
@@ -122,7 +122,7 @@ pub struct Found {
 
 /// What became of a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CandidateOutcome {
     /// It is gone.
     Removed,
     /// It is not what it was when it was looked at, and stays.
@@ -133,7 +133,7 @@ pub enum Outcome {
     Failed(String),
 }
 
-impl Outcome {
+impl CandidateOutcome {
     /// The word for it.
     pub fn word(&self) -> &'static str {
         match self {
@@ -236,7 +236,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     pub fn plan(candidates: &[(&[u8], i64)], millis: u64) -> Plan {
-        let time = Moment::from_millis(millis);
+        let time = Timestamp::from_millis(millis);
         let candidate = |(key, revision): &(&[u8], i64)| Candidate {
             key: key.to_vec(),
             why: "no reference".to_owned(),

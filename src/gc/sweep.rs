@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::Outcome;
-use crate::kvstore::{Again, Error, Op, OpResult, Refusal, Revision, Store, Txn};
+use super::CandidateOutcome;
+use crate::kvstore::{Error, Op, OpResult, Refusal, Retry, Revision, Store, Txn};
 
 /// What became of one of several transactions.
 #[derive(Debug)]
-pub enum Answer {
+pub enum SweepAnswer {
     /// Its conditions held or did not.
     Done {
         /// Whether they held.
@@ -17,20 +17,20 @@ pub enum Answer {
         /// The store's revision after it.
         revision: Revision,
         /// Whether it may have been done once before it was answered: its first answer was lost.
-        uncertain: bool,
+        maybe_applied: bool,
     },
     /// Why etcd refused it, or why nobody can tell whether it was done.
     Failed(String),
 }
 
-impl Answer {
+impl SweepAnswer {
     /// The outcome of a removal, where its else-branch begins with a read of what was to go.
-    pub fn outcome(self) -> Outcome {
+    pub fn outcome(self) -> CandidateOutcome {
         match self {
-            Self::Done { succeeded: true, .. } => Outcome::Removed,
-            Self::Done { results, uncertain: true, .. } if is_gone(&results) => Outcome::Removed,
-            Self::Done { .. } => Outcome::Changed,
-            Self::Failed(why) => Outcome::Failed(why),
+            Self::Done { succeeded: true, .. } => CandidateOutcome::Removed,
+            Self::Done { results, maybe_applied: true, .. } if is_gone(&results) => CandidateOutcome::Removed,
+            Self::Done { .. } => CandidateOutcome::Changed,
+            Self::Failed(why) => CandidateOutcome::Failed(why),
         }
     }
 }
@@ -73,7 +73,7 @@ pub fn one_by_one(error: &Error) -> bool {
 /// # Errors
 /// What is wrong with the store, rather than with one of the transactions: what was done before is lost sight of, and
 /// the compares of the next try tell.
-pub async fn each(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec<Answer>, Error> {
+pub async fn each(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec<SweepAnswer>, Error> {
     let mut answers = Vec::with_capacity(txns.len());
     let mut left = VecDeque::from([txns]);
     while let Some(mut some) = left.pop_front() {
@@ -84,11 +84,13 @@ pub async fn each(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec
                 left.push_front(behind);
                 left.push_front(some);
             }
-            Err(error @ Error::Refused { .. }) if one_by_one(&error) => answers.push(Answer::Failed(words(&error))),
+            Err(error @ Error::Refused { .. }) if one_by_one(&error) => {
+                answers.push(SweepAnswer::Failed(words(&error)))
+            }
             // All of one request share its fate.
             Err(Error::Unknown { op, cause }) => {
                 let why = words(&Error::Unknown { op, cause });
-                answers.extend(some.iter().map(|_| Answer::Failed(why.clone())));
+                answers.extend(some.iter().map(|_| SweepAnswer::Failed(why.clone())));
             }
             Err(error) => return Err(error),
         }
@@ -96,23 +98,28 @@ pub async fn each(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec
     Ok(answers)
 }
 
-async fn together(store: &Store, op: &'static str, txns: &[Txn]) -> Result<Vec<Answer>, Error> {
+async fn together(store: &Store, op: &'static str, txns: &[Txn]) -> Result<Vec<SweepAnswer>, Error> {
     if let [txn] = txns {
-        let answer = store.txn(op, txn, None, Again::Harmless).await?;
+        let answer = store.txn(op, txn, None, Retry::Idempotent).await?;
         let (succeeded, results) = (answer.succeeded, answer.results);
-        return Ok(vec![Answer::Done { succeeded, results, revision: answer.revision, uncertain: answer.uncertain }]);
+        return Ok(vec![SweepAnswer::Done {
+            succeeded,
+            results,
+            revision: answer.revision,
+            maybe_applied: answer.maybe_applied,
+        }]);
     }
     if txns.is_empty() {
         return Ok(Vec::new());
     }
     let all = Txn { then: txns.iter().cloned().map(Op::Txn).collect(), ..Txn::default() };
-    let answer = store.txn(op, &all, None, Again::Harmless).await?;
+    let answer = store.txn(op, &all, None, Retry::Idempotent).await?;
     if answer.results.len() != txns.len() {
         return Err(Error::Protocol { op, what: "a transaction without its answer".to_owned() });
     }
-    let (revision, uncertain) = (answer.revision, answer.uncertain);
+    let (revision, maybe_applied) = (answer.revision, answer.maybe_applied);
     let one = |result| match result {
-        OpResult::Txn { succeeded, results } => Ok(Answer::Done { succeeded, results, revision, uncertain }),
+        OpResult::Txn { succeeded, results } => Ok(SweepAnswer::Done { succeeded, results, revision, maybe_applied }),
         _ => Err(Error::Protocol { op, what: "a transaction without its answer".to_owned() }),
     };
     answer.results.into_iter().map(one).collect()

@@ -158,7 +158,7 @@ impl Error {
 
 /// What is known of a request that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Delivery {
     /// It never left, or etcd said it did nothing and another try may do better.
     NotDone,
     /// It may have been done, or may still be.
@@ -168,18 +168,18 @@ pub(crate) enum Fate {
 }
 
 /// Tells a failed request's error and fate from what the client library gave.
-pub(crate) fn classify(op: &'static str, endpoint: &str, error: etcd_client::Error) -> (Error, Fate) {
+pub(crate) fn classify(op: &'static str, endpoint: &str, error: etcd_client::Error) -> (Error, Delivery) {
     use etcd_client::Error as Lib;
     match error {
         Lib::GRpcStatus(status) => classify_status(op, endpoint, &status),
         Lib::LeaseKeepAliveError(message) => {
-            (Error::Refused { op, kind: Refusal::LeaseNotFound, message }, Fate::Final)
+            (Error::Refused { op, kind: Refusal::LeaseNotFound, message }, Delivery::Final)
         }
-        other => (Error::Protocol { op, what: other.to_string() }, Fate::Final),
+        other => (Error::Protocol { op, what: other.to_string() }, Delivery::Final),
     }
 }
 
-fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error, Fate) {
+fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error, Delivery) {
     if let Some(failure) = transport_failure(status) {
         return failure;
     }
@@ -187,24 +187,24 @@ fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error,
     if let Some(source) = std::error::Error::source(status) {
         // Only the transport leaves a source on a status: the stream was cut after it had begun.
         let error = Error::Broken { endpoint: endpoint.to_owned(), cause: root_cause(source) };
-        return (error, Fate::Unknown);
+        return (error, Delivery::Unknown);
     }
     let owned = || message.to_owned();
     let unavailable = || Error::Unavailable { op, endpoint: endpoint.to_owned(), message: owned() };
     match (status.code(), message) {
         (_, "no leader" | "too many requests" | "not capable" | "rpc not supported for learner") => {
-            (unavailable(), Fate::NotDone)
+            (unavailable(), Delivery::NotDone)
         }
-        (Code::ResourceExhausted, m) if m.contains("too many requests") => (unavailable(), Fate::NotDone),
+        (Code::ResourceExhausted, m) if m.contains("too many requests") => (unavailable(), Delivery::NotDone),
         (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted, _) => {
-            (unavailable(), Fate::Unknown)
+            (unavailable(), Delivery::Unknown)
         }
-        (_, m) if is_unknown_outcome(m) => (unavailable(), Fate::Unknown),
+        (_, m) if is_unknown_outcome(m) => (unavailable(), Delivery::Unknown),
         // A member that lags behind does not know a revision the others have.
         (_, "mvcc: required revision is a future revision") => {
-            (Error::Refused { op, kind: Refusal::FutureRevision, message: owned() }, Fate::Final)
+            (Error::Refused { op, kind: Refusal::FutureRevision, message: owned() }, Delivery::Final)
         }
-        (code, m) => (Error::Refused { op, kind: refusal(code, m), message: owned() }, Fate::Final),
+        (code, m) => (Error::Refused { op, kind: refusal(code, m), message: owned() }, Delivery::Final),
     }
 }
 
@@ -215,7 +215,7 @@ fn is_unknown_outcome(message: &str) -> bool {
         .any(|words| message.contains(words))
 }
 
-fn transport_failure(status: &Status) -> Option<(Error, Fate)> {
+fn transport_failure(status: &Status) -> Option<(Error, Delivery)> {
     let mut next = std::error::Error::source(status);
     while let Some(error) = next {
         if let Some(failure) = error.downcast_ref::<TransportFailure>() {
@@ -227,12 +227,12 @@ fn transport_failure(status: &Status) -> Option<(Error, Fate)> {
 }
 
 /// What a failure of the transport means for the request.
-pub(crate) fn of_transport(failure: &TransportFailure) -> (Error, Fate) {
+pub(crate) fn of_transport(failure: &TransportFailure) -> (Error, Delivery) {
     match failure.clone() {
-        TransportFailure::Dial(failures) => (Error::Unreachable { failures }, Fate::NotDone),
-        TransportFailure::Tls(error) => (Error::Tls(error), Fate::Final),
-        TransportFailure::NotSent { endpoint, cause } => (Error::Broken { endpoint, cause }, Fate::NotDone),
-        TransportFailure::Cut { endpoint, cause } => (Error::Broken { endpoint, cause }, Fate::Unknown),
+        TransportFailure::Dial(failures) => (Error::Unreachable { failures }, Delivery::NotDone),
+        TransportFailure::Tls(error) => (Error::Tls(error), Delivery::Final),
+        TransportFailure::NotSent { endpoint, cause } => (Error::Broken { endpoint, cause }, Delivery::NotDone),
+        TransportFailure::Cut { endpoint, cause } => (Error::Broken { endpoint, cause }, Delivery::Unknown),
     }
 }
 

@@ -21,18 +21,18 @@ pub(crate) mod watch;
 pub use cluster::members::{Alarm, Member, MemberStatus, Members};
 pub use error::{Error, Refusal};
 pub use key_range::KeyRange;
-pub use kv::compact::Compacted;
-pub use kv::get::{Counted, Found};
+pub use kv::compact::CompactionOutcome;
+pub use kv::get::{KeysRead, RangeCount};
 pub use kv::range_reader::{RangeReader, ReadOptions};
 pub use kv::txn::{
-    Again, Compare, CompareOp, LeaseMode, LockGuard, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, OpResult, Over, Target, Txn,
-    TxnResult, Write,
+    Compare, CompareOp, CompareTarget, KeySelector, LeaseMode, LockGuard, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, OpResult,
+    Retry, Txn, TxnResult, Write,
 };
 pub use lease::Grant;
-pub use lease::keepalive::{Alive, Kept, Loss};
+pub use lease::keepalive::{LeaseKeeper, LeaseLoss, LeaseState};
 pub use lock::queue::{Contender, LockQueue, LockTree, left_behind};
-pub use lock::{Blocker, Entry, SHARED, lock_key_of};
-pub use request::beside;
+pub use lock::{Blocker, QueueEntry, SHARED, lock_key_of};
+pub use request::run_on_io_thread;
 pub use store::Store;
 pub use types::{KeyValue, LeaseId, NoLeaseId, Revision, parse_hex};
-pub use watch::{WatchEvent, WatchOptions, Watched, Watcher};
+pub use watch::{WatchEvent, WatchOptions, WatchUpdate, Watcher};

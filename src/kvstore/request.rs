@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::Code;
 
+use crate::kvstore::error::{Delivery, classify};
 use crate::kvstore::error::{Error, Refusal};
-use crate::kvstore::error::{Fate, classify};
 use crate::kvstore::store::Store;
-use crate::kvstore::timeout::{Bound, while_alive};
+use crate::kvstore::timeout::{Timeout, while_alive};
 use crate::kvstore::types::Revision;
 use crate::transport::{Notice, Trace};
 
@@ -21,13 +21,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a second sending of the same request could do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub(crate) enum Idempotency {
     /// Nothing: it only reads.
     Read,
     /// Nothing more than the first: what it rests on is gone once it was done, or doing it twice is doing it once.
-    Guarded,
+    Conditional,
     /// A second effect: it is never sent twice.
-    Blind,
+    None,
 }
 
 /// A request's name and nature, for retries, messages and `-vv`.
@@ -38,17 +38,17 @@ pub(crate) struct Request<'a> {
     pub(crate) key: &'a [u8],
     /// Its conditions in words.
     pub(crate) guard: &'a str,
-    pub(crate) effect: Effect,
+    pub(crate) effect: Idempotency,
     /// Whether it needs a leader.
     pub(crate) leader: bool,
-    pub(crate) bound: Bound,
+    pub(crate) bound: Timeout,
     /// Whether it reads at a revision that is known to exist, so that "future revision" means a member that lags.
     pub(crate) pinned: bool,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn read(op: &'static str, key: &'a [u8]) -> Self {
-        Self { op, key, guard: "", effect: Effect::Read, leader: true, bound: Bound::Operation, pinned: false }
+        Self { op, key, guard: "", effect: Idempotency::Read, leader: true, bound: Timeout::Operation, pinned: false }
     }
 }
 
@@ -56,17 +56,17 @@ impl<'a> Request<'a> {
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
     pub(crate) value: T,
-    pub(crate) uncertain: bool,
+    pub(crate) maybe_applied: bool,
 }
 
 /// Answers that carry the store's revision.
-pub(crate) trait Header {
+pub(crate) trait ResponseHeader {
     fn revision(&self) -> Revision;
 }
 
 macro_rules! header {
     ($($answer:ident),*) => {$(
-        impl Header for etcd_client::$answer {
+        impl ResponseHeader for etcd_client::$answer {
             fn revision(&self) -> Revision {
                 self.header().map_or(0, etcd_client::ResponseHeader::revision)
             }
@@ -98,36 +98,38 @@ impl Store {
         mut send: impl FnMut(Client) -> F,
     ) -> Result<Answer<T>, Error>
     where
-        T: Header,
+        T: ResponseHeader,
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let started = Instant::now();
         let mut waits = false;
         let mut pause = FIRST_PAUSE;
-        let mut uncertain = false;
+        let mut maybe_applied = false;
         loop {
-            self.turn(request.op).await.map_err(|error| self.last_word(request, error, uncertain))?;
-            let mark = self.inner.sticky.mark();
+            self.turn(request.op).await.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
+            let generation = self.inner.channel.generation();
             let sent = Instant::now();
             let result = self.attempt(request, &mut send).await;
             self.trace(request, sent, &result);
             let (error, fate) = match result {
                 Ok(value) => {
                     self.inner.served.store(true, Ordering::Relaxed);
-                    return Ok(Answer { value, uncertain });
+                    return Ok(Answer { value, maybe_applied });
                 }
                 Err(failure) => failure,
             };
             let lags = request.pinned && error.is_refusal(Refusal::FutureRevision);
             match fate {
-                Fate::Final if lags => {}
-                Fate::Final if request.effect != Effect::Read && error.is_refusal(Refusal::OversizedAnswer) => {
+                Delivery::Final if lags => {}
+                Delivery::Final
+                    if request.effect != Idempotency::Read && error.is_refusal(Refusal::OversizedAnswer) =>
+                {
                     return Err(unknown(request.op, error));
                 }
-                Fate::Final => return Err(self.last_word(request, error, uncertain)),
-                Fate::Unknown if request.effect == Effect::Blind => return Err(unknown(request.op, error)),
-                Fate::Unknown => uncertain |= request.effect == Effect::Guarded,
-                Fate::NotDone => {}
+                Delivery::Final => return Err(self.finalize_error(request, error, maybe_applied)),
+                Delivery::Unknown if request.effect == Idempotency::None => return Err(unknown(request.op, error)),
+                Delivery::Unknown => maybe_applied |= request.effect == Idempotency::Conditional,
+                Delivery::NotDone => {}
             }
             let wait = match &error {
                 Error::Unreachable { .. } => match self.connect_pause(started) {
@@ -146,31 +148,37 @@ impl Store {
                     {
                         pause
                     }
-                    None => return Err(self.last_word(request, error, uncertain)),
+                    None => return Err(self.finalize_error(request, error, maybe_applied)),
                 },
-                _ if started.elapsed() >= self.inner.patience => return Err(self.last_word(request, error, uncertain)),
+                _ if started.elapsed() >= self.inner.patience => {
+                    return Err(self.finalize_error(request, error, maybe_applied));
+                }
                 _ => pause,
             };
-            self.inner.sticky.leave(mark);
+            self.inner.channel.invalidate(generation);
             self.session.observer.notice(Notice::Detail, &format!("{}: {error}; trying again", request.op));
             let paused = self.pause(request.op, wait, error).await;
-            paused.map_err(|error| self.last_word(request, error, uncertain))?;
+            paused.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn attempt<T, F>(&self, request: Request<'_>, send: &mut impl FnMut(Client) -> F) -> Result<T, (Error, Fate)>
+    async fn attempt<T, F>(
+        &self,
+        request: Request<'_>,
+        send: &mut impl FnMut(Client) -> F,
+    ) -> Result<T, (Error, Delivery)>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let op = request.op;
         let session = &self.session;
-        let told = |error| classify(op, &self.inner.sticky.current(), error);
+        let told = |error| classify(op, &self.inner.channel.current(), error);
         let deadline = session.deadline.unwrap_or_else(far);
         // Reaching an endpoint has a bound of its own, so that a slow dial never looks like a write without an answer.
         let ready = async {
-            let proof = request.effect != Effect::Read;
-            self.inner.sticky.ready(proof).await.map_err(|failure| crate::kvstore::error::of_transport(&failure))?;
+            let proof = request.effect != Idempotency::Read;
+            self.inner.channel.ready(proof).await.map_err(|failure| crate::kvstore::error::of_transport(&failure))?;
             if proof {
                 self.inner.served.store(true, Ordering::Relaxed);
             }
@@ -178,24 +186,24 @@ impl Store {
         };
         let client = tokio::select! {
             biased;
-            () = session.cancel.cancelled() => return Err((Error::Interrupted { op, unknown: false }, Fate::Final)),
+            () = session.cancel.cancelled() => return Err((Error::Interrupted { op, unknown: false }, Delivery::Final)),
             ready = timeout_at(deadline, ready) => match ready {
                 Ok(ready) => ready?,
-                Err(_) => return Err((Error::Deadline { op, last: None }, Fate::Final)),
+                Err(_) => return Err((Error::Deadline { op, last: None }, Delivery::Final)),
             },
         };
-        let writes = request.effect != Effect::Read;
+        let writes = request.effect != Idempotency::Read;
         tokio::select! {
             biased;
-            () = session.cancel.cancelled() => Err((Error::Interrupted { op, unknown: writes }, Fate::Final)),
+            () = session.cancel.cancelled() => Err((Error::Interrupted { op, unknown: writes }, Delivery::Final)),
             answer = timeout_at(deadline, self.answer(request, client, send)) => match answer {
                 Ok(Ok(answer)) => answer.map_err(told),
                 Ok(Err(after)) => {
-                    let endpoint = self.inner.sticky.current();
-                    Err((Error::Timeout { op, endpoint, after }, Fate::Unknown))
+                    let endpoint = self.inner.channel.current();
+                    Err((Error::Timeout { op, endpoint, after }, Delivery::Unknown))
                 }
-                Err(_) if writes => Err((unknown(op, Error::Deadline { op, last: None }), Fate::Final)),
-                Err(_) => Err((Error::Deadline { op, last: None }, Fate::Final)),
+                Err(_) if writes => Err((unknown(op, Error::Deadline { op, last: None }), Delivery::Final)),
+                Err(_) => Err((Error::Deadline { op, last: None }, Delivery::Final)),
             },
         }
     }
@@ -208,10 +216,10 @@ impl Store {
         send: &mut impl FnMut(Client) -> F,
     ) -> Result<T, Duration> {
         let limit = match request.bound {
-            Bound::Operation | Bound::Alive => self.inner.options.op_timeout,
-            Bound::Own(limit) => limit,
+            Timeout::Operation | Timeout::WhileResponsive => self.inner.options.op_timeout,
+            Timeout::Fixed(limit) => limit,
         };
-        if request.bound != Bound::Alive {
+        if request.bound != Timeout::WhileResponsive {
             return timeout(limit, send(client)).await.map_err(|_| limit);
         }
         let told = AtomicBool::new(false);
@@ -237,17 +245,17 @@ impl Store {
 
     /// The client; where there are credentials, after a login. A login is a request of its own under the operation
     /// timeout: whatever becomes of it, the request it is for was not sent.
-    async fn logged_in(&self, request: Request<'_>) -> Result<Client, (Error, Fate)> {
+    async fn logged_in(&self, request: Request<'_>) -> Result<Client, (Error, Delivery)> {
         let after = self.inner.options.op_timeout;
         match timeout(after, self.client(request.leader)).await {
             Ok(Ok(client)) => Ok(client),
-            Ok(Err(error)) => match classify(request.op, &self.inner.sticky.current(), error) {
-                (error, Fate::Unknown) => Err((error, Fate::NotDone)),
+            Ok(Err(error)) => match classify(request.op, &self.inner.channel.current(), error) {
+                (error, Delivery::Unknown) => Err((error, Delivery::NotDone)),
                 other => Err(other),
             },
             Err(_) => {
-                let endpoint = self.inner.sticky.current();
-                Err((Error::Timeout { op: "log in", endpoint, after }, Fate::NotDone))
+                let endpoint = self.inner.channel.current();
+                Err((Error::Timeout { op: "log in", endpoint, after }, Delivery::NotDone))
             }
         }
     }
@@ -256,7 +264,7 @@ impl Store {
     pub(crate) async fn reach(&self, op: &'static str) -> Result<(), Error> {
         let session = &self.session;
         let ready = async {
-            let ready = self.inner.sticky.ready(true);
+            let ready = self.inner.channel.ready(true);
             match session.deadline {
                 Some(deadline) => timeout_at(deadline, ready).await.map_err(|_| Error::Deadline { op, last: None })?,
                 None => ready.await,
@@ -271,11 +279,11 @@ impl Store {
     }
 
     /// A final error's words, where an earlier sending may have been done.
-    fn last_word(&self, request: Request<'_>, error: Error, uncertain: bool) -> Error {
+    fn finalize_error(&self, request: Request<'_>, error: Error, maybe_applied: bool) -> Error {
         match error {
             Error::Unknown { .. } | Error::Interrupted { unknown: true, .. } => error,
-            Error::Interrupted { op, .. } if uncertain => Error::Interrupted { op, unknown: true },
-            error if uncertain => unknown(request.op, error),
+            Error::Interrupted { op, .. } if maybe_applied => Error::Interrupted { op, unknown: true },
+            error if maybe_applied => unknown(request.op, error),
             error => error,
         }
     }
@@ -314,7 +322,7 @@ impl Store {
         }
     }
 
-    fn trace<T: Header>(&self, request: Request<'_>, sent: Instant, result: &Result<T, (Error, Fate)>) {
+    fn trace<T: ResponseHeader>(&self, request: Request<'_>, sent: Instant, result: &Result<T, (Error, Delivery)>) {
         let observer = &self.session.observer;
         if !observer.traces() {
             return;
@@ -324,9 +332,9 @@ impl Store {
             op: request.op,
             key: request.key,
             guard: request.guard,
-            revision: result.as_ref().map_or(0, Header::revision),
+            revision: result.as_ref().map_or(0, ResponseHeader::revision),
             took: sent.elapsed(),
-            endpoint: &self.inner.sticky.current(),
+            endpoint: &self.inner.channel.current(),
             error: error.as_deref(),
         });
     }
@@ -337,7 +345,7 @@ impl Store {
 ///
 /// # Errors
 /// Its own.
-pub async fn beside<T: Send + 'static>(
+pub async fn run_on_io_thread<T: Send + 'static>(
     what: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     let mut tasks = JoinSet::new();

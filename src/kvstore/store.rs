@@ -12,8 +12,8 @@ use tower::util::BoxCloneSyncService;
 
 use crate::kvstore::error::{Error, of_transport};
 use crate::kvstore::limiter::Limiter;
-use crate::transport::channel::Sticky;
-use crate::transport::dial::trace::Course;
+use crate::transport::channel::FailoverChannel;
+use crate::transport::dial::trace::DialTrace;
 use crate::transport::{ConnectOptions, Endpoint, Notice, Session};
 
 /// The largest answer that is taken in one piece, in bytes. A page that would be larger is asked for in halves.
@@ -28,7 +28,7 @@ pub struct Store {
 
 pub(crate) struct Inner {
     pub(crate) options: ConnectOptions,
-    pub(crate) sticky: Sticky,
+    pub(crate) channel: FailoverChannel,
     /// Shared with the handles on single endpoints: the limit is the command's.
     pub(crate) limiter: Option<Arc<Limiter>>,
     /// How long a request is tried again while the cluster cannot serve it.
@@ -53,12 +53,12 @@ impl Store {
     }
 
     fn over(options: ConnectOptions, session: Session, limiter: Option<Arc<Limiter>>, patience: Duration) -> Self {
-        let sticky = Sticky::new(&options, &session);
-        Self::on(sticky, options, session, limiter, patience)
+        let channel = FailoverChannel::new(&options, &session);
+        Self::on(channel, options, session, limiter, patience)
     }
 
     fn on(
-        sticky: Sticky,
+        channel: FailoverChannel,
         options: ConnectOptions,
         session: Session,
         limiter: Option<Arc<Limiter>>,
@@ -66,7 +66,7 @@ impl Store {
     ) -> Self {
         let inner = Inner {
             options,
-            sticky,
+            channel,
             limiter,
             patience,
             served: AtomicBool::new(false),
@@ -88,9 +88,9 @@ impl Store {
 
     /// The same connection without a login.
     pub(crate) fn anonymous(&self) -> Self {
-        let Inner { sticky, options, limiter, patience, .. } = self.inner.as_ref();
+        let Inner { channel, options, limiter, patience, .. } = self.inner.as_ref();
         let options = ConnectOptions { credentials: None, ..options.clone() };
-        Self::on(sticky.clone(), options, self.session.clone(), limiter.clone(), *patience)
+        Self::on(channel.clone(), options, self.session.clone(), limiter.clone(), *patience)
     }
 
     /// The same store for what must be done although the command was told to end: the signal does not reach it, and
@@ -128,8 +128,8 @@ impl Store {
     ///
     /// # Errors
     /// The endpoint cannot be reached.
-    pub(crate) async fn dial_traced(&self, trace: &Course) -> Result<(), Error> {
-        self.inner.sticky.walk(trace).await.map_err(|failure| of_transport(&failure).0)
+    pub(crate) async fn dial_traced(&self, trace: &DialTrace) -> Result<(), Error> {
+        self.inner.channel.walk(trace).await.map_err(|failure| of_transport(&failure).0)
     }
 
     /// Whether a login was refused because authentication is not enabled.
@@ -169,7 +169,7 @@ impl Store {
     }
 
     async fn log_in(&self, leader: bool) -> Result<Client, etcd_client::Error> {
-        let channel = || Channel::Custom(BoxCloneSyncService::new(self.inner.sticky.clone()));
+        let channel = || Channel::Custom(BoxCloneSyncService::new(self.inner.channel.clone()));
         let options = etcd_client::ConnectOptions::new().with_require_leader(leader);
         let Some(who) = &self.inner.options.credentials else {
             return Client::from_channel(channel(), Some(options)).await;

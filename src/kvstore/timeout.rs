@@ -12,15 +12,15 @@ const PATIENCE: u32 = 10;
 
 /// The bound on one sending of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bound {
+pub(crate) enum Timeout {
     /// The operation timeout.
     Operation,
     /// One of its own.
-    Own(Duration),
+    Fixed(Duration),
     /// The operation timeout for each sign of life: for reads whose work grows with the store. Up to etcd 3.6 the first
     /// page of a range takes as long as counting all of it, some seconds with ten million keys; giving up and asking
     /// again would only have etcd count twice.
-    Alive,
+    WhileResponsive,
 }
 
 /// An answer; or, where `limit` passes without it and without a sign of life from the member, the time waited. Halfway

@@ -1,6 +1,6 @@
 //! What `allocate new`, `renew`, `release` and `hold` answer.
 
-use super::record::{Field, Record, Show, Value, always, data, table};
+use super::record::{Field, Record, Value, Visibility, always, data, table};
 use crate::kvstore::LeaseId;
 
 /// One key's ID.
@@ -21,7 +21,7 @@ pub struct AllocatedRow<'a> {
 
 impl Record for AllocatedRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let show = if self.alone { Show::Data } else { Show::Always };
+        let show = if self.alone { Visibility::Data } else { Visibility::Always };
         let word = if self.new { "new" } else { "existing" };
         visit(always("id", Value::Str(self.id)));
         visit(Field { name: "key", value: Value::Bytes(self.key), show });
@@ -31,7 +31,7 @@ impl Record for AllocatedRow<'_> {
         visit(Field {
             name: "lease",
             value: Value::lease(self.lease),
-            show: if self.alone { Show::Data } else { Show::Table },
+            show: if self.alone { Visibility::Data } else { Visibility::Table },
         });
     }
 }

@@ -1,7 +1,7 @@
 //! What `allocate get`, `lookup`, `list`, `watch` and `check` answer. IDs are decimal texts, for JSON's numbers lose digits.
 
-use super::answers::Named;
-use super::record::{Field, Record, Show, Value, always, data};
+use super::answers::KeyNameRow;
+use super::record::{Field, Record, Value, Visibility, always, data};
 use crate::kvstore::{LeaseId, Revision};
 
 /// Which store a record is from: nothing where only one was asked, else `None` for the command's own.
@@ -14,7 +14,7 @@ fn store<'a>(name: StoreName<'a>, visit: &mut dyn FnMut(Field<'a>)) {
 }
 
 /// `allocate get`: a key's ID.
-pub struct FoundRow<'a> {
+pub struct AllocationRow<'a> {
     /// The ID.
     pub id: &'a str,
     /// The key.
@@ -29,9 +29,9 @@ pub struct FoundRow<'a> {
     pub alone: bool,
 }
 
-impl Record for FoundRow<'_> {
+impl Record for AllocationRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let show = if self.alone { Show::Data } else { Show::Always };
+        let show = if self.alone { Visibility::Data } else { Visibility::Always };
         visit(always("id", Value::Str(self.id)));
         visit(Field { name: "key", value: Value::Bytes(self.key), show });
         visit(Field { name: "nodes", value: Value::Uint(self.nodes), show });
@@ -46,7 +46,7 @@ impl Record for FoundRow<'_> {
 }
 
 /// `allocate lookup`: an ID's key.
-pub struct KeyOfRow<'a> {
+pub struct LookupRow<'a> {
     /// The ID.
     pub id: &'a str,
     /// The key.
@@ -57,9 +57,9 @@ pub struct KeyOfRow<'a> {
     pub alone: bool,
 }
 
-impl Record for KeyOfRow<'_> {
+impl Record for LookupRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let show = if self.alone { Show::Data } else { Show::Always };
+        let show = if self.alone { Visibility::Data } else { Visibility::Always };
         visit(Field { name: "id", value: Value::Str(self.id), show });
         visit(always("key", Value::Bytes(self.key)));
         let name = self.store.flatten().map_or(Value::Absent, Value::Str);
@@ -159,7 +159,7 @@ pub struct ProblemRow<'a> {
     /// What `--repair` does about it, or did; `None` for nothing.
     pub repair: Option<&'a str>,
     /// The keys of etcd's that it is about.
-    pub paths: &'a [Named<'a>],
+    pub paths: &'a [KeyNameRow<'a>],
 }
 
 impl Record for ProblemRow<'_> {
@@ -205,10 +205,10 @@ mod tests {
 
     #[test]
     fn one_answer_alone_is_a_word() {
-        let row = FoundRow { id: "7", key: b"k", nodes: 1, state: "in-use", store: Some(None), alone: true };
+        let row = AllocationRow { id: "7", key: b"k", nodes: 1, state: "in-use", store: Some(None), alone: true };
         assert_eq!(shown(&row).0, "7\n");
-        assert_eq!(shown(&FoundRow { alone: false, ..row }).0, "7\tk\t1\tin-use\t\n");
-        let row = KeyOfRow { id: "7", key: b"\xff", store: None, alone: true };
+        assert_eq!(shown(&AllocationRow { alone: false, ..row }).0, "7\tk\t1\tin-use\t\n");
+        let row = LookupRow { id: "7", key: b"\xff", store: None, alone: true };
         let (line, object) = shown(&row);
         assert_eq!((line.as_str(), object.as_str()), ("\\xff\n", r#"{"id":"7","key_base64":"/w=="}"#));
     }

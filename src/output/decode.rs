@@ -10,7 +10,7 @@ pub(super) struct Translated<'a> {
     /// For each field in turn, what became of it.
     parts: Vec<Part<'a>>,
     /// What is to be said beside it.
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<DecodeFault>,
 }
 
 enum Part<'a> {
@@ -20,7 +20,7 @@ enum Part<'a> {
 }
 
 /// A value that does not say all it says as a message.
-pub(super) struct Fault {
+pub(super) struct DecodeFault {
     /// Its key.
     pub key: Vec<u8>,
     /// The field it is in.
@@ -55,7 +55,7 @@ impl<'a> Translated<'a> {
     }
 
     fn value(&mut self, codec: &Codec, key: &[u8], field: &'static str, bytes: &'a [u8]) -> Part<'a> {
-        let mut fault = |what, fatal| self.faults.push(Fault { key: key.to_vec(), field, what, fatal });
+        let mut fault = |what, fatal| self.faults.push(DecodeFault { key: key.to_vec(), field, what, fatal });
         match codec.decode(key, bytes) {
             None => Part::AsItIs,
             Some(Ok(decoded)) => {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::decode::Fault;
+use super::decode::DecodeFault;
 use super::out::Out;
 use super::record::{Field, Record, Value, always, data};
 use super::settings::Format;
@@ -11,7 +11,7 @@ use crate::kvstore::{KeyValue, Revision};
 
 /// What happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ChangeKind {
     /// It was not there before.
     Created,
     /// It was there, and was written again.
@@ -20,7 +20,7 @@ pub enum Kind {
     Deleted,
 }
 
-impl Kind {
+impl ChangeKind {
     /// The word for it in all formats.
     pub fn word(self) -> &'static str {
         match self {
@@ -34,7 +34,7 @@ impl Kind {
 /// One change of one key.
 pub struct EventRow<'a> {
     /// What happened.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// The key as it is now; of a deleted one the key, and the revision of the deletion where that is known.
     pub kv: &'a KeyValue,
     /// Whether its value is shown.
@@ -48,7 +48,7 @@ impl Record for EventRow<'_> {
         let kv = self.kv;
         visit(always("event", Value::Str(self.kind.word())));
         visit(always("key", Value::Bytes(&kv.key)));
-        let deleted = self.kind == Kind::Deleted;
+        let deleted = self.kind == ChangeKind::Deleted;
         if self.value {
             visit(always("value", if deleted { Value::Absent } else { Value::Bytes(&kv.value) }));
         }
@@ -111,7 +111,7 @@ impl Out {
 
 /// A value of the event before it that is no such message.
 struct FaultRow<'a> {
-    fault: &'a Fault,
+    fault: &'a DecodeFault,
     record: &'a dyn Record,
 }
 
@@ -145,13 +145,13 @@ mod tests {
     fn events_in_text_and_json() {
         let kv =
             KeyValue { key: b"/a\tb".to_vec(), create_revision: 7, mod_revision: 9, version: 2, ..KeyValue::default() };
-        let row = EventRow { kind: Kind::Modified, kv: &kv, value: true, prev: Some(Some(b"\xff")) };
+        let row = EventRow { kind: ChangeKind::Modified, kv: &kv, value: true, prev: Some(Some(b"\xff")) };
         let (line, object) = shown(&row);
         assert_eq!(line, "modified\t/a\\tb\t\t\\xff\n");
         let wanted = r#"{"event":"modified","key":"/a\tb","value":"","prev_value_base64":"/w==","create_revision":7,"mod_revision":9,"version":2}"#;
         assert_eq!(object.trim_end(), wanted);
         let gone = KeyValue { key: b"k".to_vec(), mod_revision: 11, ..KeyValue::default() };
-        let (line, object) = shown(&EventRow { kind: Kind::Deleted, kv: &gone, value: true, prev: None });
+        let (line, object) = shown(&EventRow { kind: ChangeKind::Deleted, kv: &gone, value: true, prev: None });
         assert_eq!(
             (line.as_str(), object.trim_end()),
             ("deleted\tk\t\n", r#"{"event":"deleted","key":"k","mod_revision":11}"#)

@@ -100,7 +100,7 @@ pub struct GcRound {
     /// How many earlier looks agree on; `None` where there is none.
     pub agreed: Option<u64>,
     /// What became of those; `None` where nothing was to be removed.
-    pub swept: Option<Swept>,
+    pub swept: Option<SweepCounts>,
     /// What there is, sort by sort, where the kind tells.
     pub parts: Vec<GcPart>,
     /// The parts of the work, where the kind tells.
@@ -113,7 +113,7 @@ pub struct GcRound {
 
 /// What became of what was to go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepCounts {
     /// What is gone.
     pub removed: u64,
     /// What had changed since the look, and stays.
@@ -126,7 +126,7 @@ pub struct Swept {
 
 impl Record for GcRound {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let swept = |count: fn(&Swept) -> u64| Value::uint(self.swept.as_ref().map(count));
+        let swept = |count: fn(&SweepCounts) -> u64| Value::uint(self.swept.as_ref().map(count));
         visit(always("time", Value::Str(&self.time)));
         visit(always("round", Value::uint(self.round)));
         visit(always("kind", Value::Str(self.kind)));

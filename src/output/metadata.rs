@@ -67,12 +67,12 @@ pub struct GcPart {
     /// Their bytes.
     pub garbage_bytes: u64,
     /// What became of them; `None` where nothing was to be removed.
-    pub swept: Option<PartSwept>,
+    pub swept: Option<PartCounts>,
 }
 
 /// What became of one kind's garbage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartSwept {
+pub struct PartCounts {
     /// Objects removed.
     pub removed: u64,
     /// Their keys.
@@ -89,7 +89,7 @@ pub struct PartSwept {
 
 impl Record for GcPart {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let swept = |count: fn(&PartSwept) -> u64| Value::uint(self.swept.as_ref().map(count));
+        let swept = |count: fn(&PartCounts) -> u64| Value::uint(self.swept.as_ref().map(count));
         visit(data("kind", Value::Str(&self.name)));
         visit(data("objects", Value::Uint(self.objects)));
         visit(data("keys", Value::Uint(self.keys)));
@@ -119,7 +119,7 @@ impl GcPart {
         if garbage > 0 {
             words += &format!(", {garbage} garbage of {} bytes", self.garbage_bytes);
         }
-        if let Some(PartSwept { removed, keys, bytes, skipped, gone, failed }) = self.swept {
+        if let Some(PartCounts { removed, keys, bytes, skipped, gone, failed }) = self.swept {
             if removed > 0 {
                 words += &format!(", {removed} removed of {keys} keys and {bytes} bytes");
             }
@@ -170,7 +170,7 @@ impl GcPhase {
 }
 
 /// One object on the way from a root, or one that refers to another.
-pub struct Hop {
+pub struct PathRow {
     /// `root`, `keeps`, `refers`, or `idle` for a reference that does not count.
     pub step: &'static str,
     /// The object's kind.
@@ -183,7 +183,7 @@ pub struct Hop {
     pub flat: bool,
 }
 
-impl Record for Hop {
+impl Record for PathRow {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("step", Value::Str(self.step)));
         visit(always("kind", Value::Str(&self.kind)));
@@ -194,7 +194,7 @@ impl Record for Hop {
 }
 
 /// `gc metadata --explain`.
-pub struct Explained {
+pub struct ExplanationAnswer {
     /// The object's kind.
     pub kind: String,
     /// Its key, absolute.
@@ -208,15 +208,15 @@ pub struct Explained {
     /// Why.
     pub why: String,
     /// The way from a root, the root first.
-    pub path: Vec<Hop>,
+    pub path: Vec<PathRow>,
     /// Who refers to it.
-    pub referrers: Vec<Hop>,
+    pub referrers: Vec<PathRow>,
 }
 
 /// The first row of an explanation.
-struct Verdict<'a>(&'a Explained);
+struct VerdictRow<'a>(&'a ExplanationAnswer);
 
-impl Record for Verdict<'_> {
+impl Record for VerdictRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("step", Value::Str(self.0.verdict)));
         visit(always("kind", Value::Str(&self.0.kind)));
@@ -225,7 +225,7 @@ impl Record for Verdict<'_> {
     }
 }
 
-struct Row<'a>(&'a Hop);
+struct Row<'a>(&'a PathRow);
 
 impl Record for Row<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
@@ -233,9 +233,9 @@ impl Record for Row<'_> {
     }
 }
 
-impl Record for Explained {
+impl Record for ExplanationAnswer {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let hops = |hops: &'a [Hop]| Value::Records(hops.iter().map(|hop| hop as &dyn Record).collect());
+        let hops = |hops: &'a [PathRow]| Value::Records(hops.iter().map(|hop| hop as &dyn Record).collect());
         visit(always("verdict", Value::Str(self.verdict)));
         visit(always("kind", Value::Str(&self.kind)));
         visit(always("key", Value::Bytes(&self.key)));
@@ -247,9 +247,9 @@ impl Record for Explained {
     }
 }
 
-impl Report for Explained {
+impl Report for ExplanationAnswer {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        let first: Box<dyn Record> = Box::new(Verdict(self));
+        let first: Box<dyn Record> = Box::new(VerdictRow(self));
         let hops = self.path.iter().chain(&self.referrers).map(|hop| Box::new(Row(hop)) as Box<dyn Record>);
         std::iter::once(first).chain(hops).collect()
     }

@@ -25,21 +25,21 @@ mod tree;
 mod yaml;
 
 pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
-pub use allocations::{AllocationEvent, FoundRow, IdRow, KeyOfRow, NodeRow, ProblemRow};
+pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    CompactAnswer, Count, DeleteAnswer, DeletedRow, Diagnosis, Fact, FactValue, LeaseKeys, LeaseRow, LoadAnswer,
-    MemberRow, Named, PutAnswer, RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState,
+    CompactAnswer, Count, DeleteAnswer, DeletedRow, Diagnosis, Fact, FactValue, KeyNameRow, LeaseKeys, LeaseRow,
+    LoadAnswer, MemberRow, PutAnswer, RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState,
     TxnAnswer,
 };
 pub use error::ErrorView;
-pub use event::{EventRow, Kind, StatusRow};
-pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, Swept};
+pub use event::{ChangeKind, EventRow, StatusRow};
+pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, SweepCounts};
 pub use locks::{LockAnswer, LockRow};
-pub use metadata::{Explained, FindingRow, GcPart, GcPhase, Hop, MetadataRow, PartSwept};
+pub use metadata::{ExplanationAnswer, FindingRow, GcPart, GcPhase, MetadataRow, PartCounts, PathRow};
 pub use out::{Confirm, Out};
 pub use progress::Progress;
-pub use record::{Field, KeyOnly, Leased, Record, RecordError, RecordIn, Show, Value, key_of_record};
+pub use record::{Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError, Value, Visibility, key_of_record};
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use tree::{BranchRow, UsageRow};

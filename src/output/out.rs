@@ -6,9 +6,9 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::decode::{Fault, Translated};
+use super::decode::{DecodeFault, Translated};
 use super::error::ErrorView;
-use super::progress::{self, Progress, Slot};
+use super::progress::{self, BarSlot, Progress};
 use super::record::Record;
 use super::settings::{Format, Settings};
 use super::{bytes, json, sanitize};
@@ -46,7 +46,7 @@ pub(super) struct Shared {
     verbosity: u8,
     bars: bool,
     stdout: Mutex<Stdout>,
-    slot: Slot,
+    slot: BarSlot,
     codec: OnceLock<Arc<Codec>>,
     /// How many values could not be decoded.
     faults: AtomicU64,
@@ -57,7 +57,7 @@ pub(super) struct Stdout {
     pub(super) buffer: Vec<u8>,
     pub(super) text: String,
     /// The bar that has to stand aside, where stdout is a terminal as well.
-    slot: Option<Slot>,
+    slot: Option<BarSlot>,
 }
 
 impl Stdout {
@@ -98,7 +98,7 @@ impl Out {
         let format = settings.format.unwrap_or(if terminal { Format::Table } else { Format::Text });
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)).max(20);
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let slot = Slot::default();
+        let slot = BarSlot::default();
         let shared = Shared {
             format,
             terminal,
@@ -137,7 +137,7 @@ impl Out {
     }
 
     /// Warns of values that are not shown as messages, or not whole; of a few, not of a million.
-    pub(super) fn complain(&self, faults: &[Fault]) {
+    pub(super) fn complain(&self, faults: &[DecodeFault]) {
         for fault in faults {
             match self.shared.faults.fetch_add(1, Ordering::Relaxed) {
                 n if n < SHOWN_FAULTS => {

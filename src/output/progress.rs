@@ -10,22 +10,22 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Where the present bar is kept, so that lines written meanwhile do not tear it.
-pub(super) type Slot = Arc<Mutex<Option<ProgressBar>>>;
+pub(super) type BarSlot = Arc<Mutex<Option<ProgressBar>>>;
 
 /// A bar, or nothing where nobody looks.
 pub struct Progress {
     bar: Option<ProgressBar>,
-    slot: Slot,
+    slot: BarSlot,
     /// When drawing begins; `None` once it has.
     due: Mutex<Option<Instant>>,
 }
 
 impl Progress {
     pub(super) fn hidden() -> Self {
-        Self { bar: None, slot: Slot::default(), due: Mutex::new(None) }
+        Self { bar: None, slot: BarSlot::default(), due: Mutex::new(None) }
     }
 
-    pub(super) fn new(label: &'static str, total: Option<u64>, slot: &Slot) -> Self {
+    pub(super) fn new(label: &'static str, total: Option<u64>, slot: &BarSlot) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         bar.set_message(label);
         set_style(&bar, total.is_some());
@@ -101,7 +101,7 @@ fn set_style(bar: &ProgressBar, counted: bool) {
     }
 }
 
-pub(super) fn lock(slot: &Slot) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
+pub(super) fn lock(slot: &BarSlot) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -111,7 +111,7 @@ pub(super) fn human_bytes(bytes: u64) -> String {
 }
 
 /// Writes while the bar, if there is one, stands aside.
-pub(super) fn aside<T>(slot: &Slot, write: impl FnOnce() -> T) -> T {
+pub(super) fn aside<T>(slot: &BarSlot, write: impl FnOnce() -> T) -> T {
     let bar = lock(slot).clone();
     match bar {
         Some(bar) => bar.suspend(write),

@@ -20,12 +20,12 @@ pub struct Field<'a> {
     /// Its value.
     pub value: Value<'a>,
     /// Where it is shown.
-    pub show: Show,
+    pub show: Visibility,
 }
 
 /// Where a field is shown. JSON and YAML show all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Show {
+pub enum Visibility {
     /// In text lines and tables.
     Always,
     /// In tables.
@@ -96,17 +96,17 @@ impl<'a> Value<'a> {
 
 /// A field for every format.
 pub fn always<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
-    Field { name, value, show: Show::Always }
+    Field { name, value, show: Visibility::Always }
 }
 
 /// A field for tables, JSON and YAML.
 pub fn table<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
-    Field { name, value, show: Show::Table }
+    Field { name, value, show: Visibility::Table }
 }
 
 /// A field for JSON and YAML alone.
 pub fn data<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
-    Field { name, value, show: Show::Data }
+    Field { name, value, show: Visibility::Data }
 }
 
 impl Record for KeyValue {
@@ -135,14 +135,14 @@ impl Record for KeyOnly<'_> {
 }
 
 /// A key with the granted TTL of its lease in seconds, as `list --with-leases` exports it.
-pub struct Leased<'a> {
+pub struct LeasedRecord<'a> {
     /// The key.
     pub kv: &'a KeyValue,
     /// The TTL; `None` without a lease, or with one that is gone.
     pub ttl: Option<i64>,
 }
 
-impl Record for Leased<'_> {
+impl Record for LeasedRecord<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         self.kv.fields(visit);
         visit(table("ttl", Value::int(self.ttl)));
@@ -151,7 +151,7 @@ impl Record for Leased<'_> {
 
 /// One record as `put --from` reads it: a line of what `list -o json` prints. Revisions and version are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordIn {
+pub struct InputRecord {
     /// The key.
     pub key: Vec<u8>,
     /// The value.
@@ -204,7 +204,7 @@ struct Line {
     ttl: Option<i64>,
 }
 
-impl RecordIn {
+impl InputRecord {
     /// Reads one line. A value that is a text is the value's bytes; an object is encoded.
     ///
     /// # Errors
@@ -275,10 +275,10 @@ mod tests {
             let lease = lease.and_then(LeaseId::from_wire);
             let kv = KeyValue { key: key.clone(), value: value.clone(), lease, ..KeyValue::default() };
             let mut line = Vec::new();
-            json::line(&mut line, &Leased { kv: &kv, ttl });
+            json::line(&mut line, &LeasedRecord { kv: &kv, ttl });
             prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
-            let read = RecordIn::parse(&line, &Codec::default()).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            prop_assert_eq!(read, RecordIn { key, value, lease, ttl });
+            let read = InputRecord::parse(&line, &Codec::default()).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(read, InputRecord { key, value, lease, ttl });
         }
     }
 
@@ -289,14 +289,14 @@ mod tests {
         #[test]
         fn a_damaged_record_is_refused_or_whole(damage in damage()) {
             let line = damaged(SAMPLE.as_bytes(), &damage);
-            match RecordIn::parse(&line, &Codec::default()) {
+            match InputRecord::parse(&line, &Codec::default()) {
                 Err(error) => in_words(&error.to_string())?,
                 Ok(record) => {
-                    let RecordIn { key, value, lease, ttl } = record.clone();
+                    let InputRecord { key, value, lease, ttl } = record.clone();
                     let kv = KeyValue { key, value, lease, ..KeyValue::default() };
                     let mut again = Vec::new();
-                    json::line(&mut again, &Leased { kv: &kv, ttl });
-                    prop_assert_eq!(RecordIn::parse(&again, &Codec::default()).map_err(|e| e.to_string()), Ok(record));
+                    json::line(&mut again, &LeasedRecord { kv: &kv, ttl });
+                    prop_assert_eq!(InputRecord::parse(&again, &Codec::default()).map_err(|e| e.to_string()), Ok(record));
                     prop_assert!(key_of_record(&line).is_none_or(|key| key == kv.key));
                 }
             }
@@ -304,7 +304,7 @@ mod tests {
 
         #[test]
         fn a_record_cut_off_or_going_on_is_refused(at in 0..SAMPLE.len(), more in "[]}{a0,\"]") {
-            let read = |text: &str| RecordIn::parse(text.as_bytes(), &Codec::default());
+            let read = |text: &str| InputRecord::parse(text.as_bytes(), &Codec::default());
             prop_assert!(read(&SAMPLE[..at]).is_err());
             let (longer, twice) = (format!("{SAMPLE}{more}"), SAMPLE.repeat(2));
             prop_assert!(read(&longer).is_err() && read(&twice).is_err());
@@ -315,7 +315,7 @@ mod tests {
     fn near_misses_are_refused() {
         let read = |from: &str, to: &str| {
             assert!(SAMPLE.contains(from), "{from}");
-            RecordIn::parse(SAMPLE.replacen(from, to, 1).as_bytes(), &Codec::default())
+            InputRecord::parse(SAMPLE.replacen(from, to, 1).as_bytes(), &Codec::default())
                 .map_err(|error| error.to_string())
         };
         assert!(read("\"", "\"").is_ok());
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_is_no_record_says_why() {
-        let said = |line: &str| RecordIn::parse(line.as_bytes(), &Codec::default()).map_err(|e| e.to_string());
+        let said = |line: &str| InputRecord::parse(line.as_bytes(), &Codec::default()).map_err(|e| e.to_string());
         assert_eq!(said(r#"{"key":"a"}"#), Err("needs either value or value_base64".to_owned()));
         assert_eq!(said(r#"{"key":"a","key_base64":"YQ==","value":""}"#), Err("needs either key or key_base64".into()));
         assert_eq!(said(r#"{"key":"","value":""}"#), Err("the key is empty".to_owned()));

@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::json;
 use super::progress::human_bytes;
-use super::record::{Record, Show, Value};
+use super::record::{Record, Value, Visibility};
 use super::sanitize::sanitize;
 use super::text;
 
@@ -227,9 +227,9 @@ fn halves(title: &str) -> [String; 2] {
 fn cells(record: &dyn Record) -> (Vec<Column>, Vec<Cell>) {
     let (mut columns, mut row) = (Vec::new(), Vec::new());
     record.fields(&mut |field| {
-        if field.show != Show::Data {
+        if field.show != Visibility::Data {
             let title = field.name.to_uppercase().replace('_', " ");
-            columns.push(Column { title, extra: field.show == Show::Table });
+            columns.push(Column { title, extra: field.show == Visibility::Table });
             row.push(cell(&field.value));
         }
     });

@@ -2,13 +2,13 @@
 
 use super::bytes::escape_into;
 use super::json;
-use super::record::{Record, Show, Value};
+use super::record::{Record, Value, Visibility};
 
 /// Appends the record's fields for text as one line.
 pub fn line(out: &mut String, record: &dyn Record) {
     let mut first = true;
     record.fields(&mut |field| {
-        if field.show == Show::Always {
+        if field.show == Visibility::Always {
             if !first {
                 out.push('\t');
             }

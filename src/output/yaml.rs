@@ -104,7 +104,7 @@ mod tests {
     fn nested_records_read_back() {
         let kv = KeyValue { key: b"k".to_vec(), value: b"\xff".to_vec(), ..KeyValue::default() };
         let get = OpResult::Get { kvs: vec![kv.clone(), kv], count: 2, more: false };
-        let result = TxnResult { succeeded: true, revision: 7, results: vec![get], uncertain: false };
+        let result = TxnResult { succeeded: true, revision: 7, results: vec![get], maybe_applied: false };
         let mut out = Vec::new();
         document(&mut out, &TxnAnswer { result: &result, dry_run: false });
         let read: serde_yaml::Value = serde_yaml::from_slice(&out).unwrap_or_default();

@@ -11,23 +11,23 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::transport::connection_cause;
-use crate::transport::dial::trace::Course;
-use crate::transport::dial::{Dialer, Dialled, Lost, Won};
+use crate::transport::dial::trace::DialTrace;
+use crate::transport::dial::{DialError, Dialer, Dialled, Established};
 use crate::transport::failure::EndpointFailure;
-use crate::transport::monitored_stream::Vital;
+use crate::transport::monitored_stream::PeerState;
 use crate::transport::observer::{Notice, Observer};
 use crate::transport::options::{ConnectOptions, Session};
-use crate::transport::response_body::Watched;
+use crate::transport::response_body::MonitoredBody;
 
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
 /// One connection to one of the endpoints, made on first use and kept. Clones share it.
 ///
-/// Wrap it as `etcd_client::Channel::Custom(BoxCloneSyncService::new(sticky))`. Nothing runs on its own: dropping a
+/// Wrap it as `etcd_client::Channel::Custom(BoxCloneSyncService::new(channel))`. Nothing runs on its own: dropping a
 /// call's future ends what it did, a dial included.
 #[derive(Clone)]
-pub(crate) struct Sticky {
+pub(crate) struct FailoverChannel {
     shared: Arc<Shared>,
 }
 
@@ -52,7 +52,7 @@ struct State {
     used: Option<usize>,
     /// Counts failed dials, so that those who waited for one take its outcome.
     lost: u64,
-    outcome: Option<Lost>,
+    outcome: Option<DialError>,
 }
 
 struct Connection {
@@ -65,15 +65,15 @@ struct Connection {
 impl Connection {
     /// Whether a request may go here: not ended, and either alive or not yet due to be.
     fn usable(&self) -> bool {
-        match self.dialled.health.vital() {
-            Vital::Alive => true,
-            Vital::Waiting => Instant::now() < self.dialled.deadline,
-            Vital::Ended => false,
+        match self.dialled.health.peer_state() {
+            PeerState::Alive => true,
+            PeerState::Waiting => Instant::now() < self.dialled.deadline,
+            PeerState::Ended => false,
         }
     }
 }
 
-impl Sticky {
+impl FailoverChannel {
     /// A channel to the endpoints of these options. Does no I/O.
     pub(crate) fn new(options: &ConnectOptions, session: &Session) -> Self {
         let shared = Shared {
@@ -89,17 +89,17 @@ impl Sticky {
     /// change anything.
     pub(crate) async fn ready(&self, proof: bool) -> Result<(), TransportFailure> {
         let connection = self.connection().await?;
-        if proof && let Some(failure) = self.shared.dialer.lifeless(connection.index, &connection.dialled).await {
-            return Err(self.stillborn(&connection, failure));
+        if proof && let Some(failure) = self.shared.dialer.await_settings(connection.index, &connection.dialled).await {
+            return Err(self.handshake_failed(&connection, failure));
         }
         Ok(())
     }
 
     /// Makes the connection to the first endpoint, and leaves in the course what is seen on the way.
-    pub(crate) async fn walk(&self, course: &Course) -> Result<(), TransportFailure> {
+    pub(crate) async fn walk(&self, trace: &DialTrace) -> Result<(), TransportFailure> {
         let _flight = self.shared.flight.lock().await;
-        let won = self.shared.dialer.walk(course).await?;
-        self.won(won);
+        let established = self.shared.dialer.walk(trace).await?;
+        self.established(established);
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl Sticky {
     }
 
     /// The generation of the connection that a call made now uses: the present one's, or else the next one's.
-    pub(crate) fn mark(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         let state = self.state();
         match &state.present {
             Some(present) if present.usable() => present.generation,
@@ -120,7 +120,7 @@ impl Sticky {
 
     /// Drops the connection of this generation if it is still the present one; the next dial starts behind its
     /// endpoint. Requests that are under way on it go on until they end.
-    pub(crate) fn leave(&self, generation: u64) {
+    pub(crate) fn invalidate(&self, generation: u64) {
         let mut state = self.state();
         if state.present.as_ref().is_some_and(|present| present.generation == generation) {
             self.drop_present(&mut state);
@@ -169,7 +169,7 @@ impl Sticky {
         let order: Vec<usize> = (start..count).chain(0..start).collect();
         self.state().current = start;
         match self.shared.dialer.dial(&order, count > 1).await {
-            Ok(won) => Ok(self.won(won)),
+            Ok(established) => Ok(self.established(established)),
             Err(outcome) => {
                 let mut state = self.state();
                 state.lost += 1;
@@ -180,23 +180,29 @@ impl Sticky {
         }
     }
 
-    fn won(&self, won: Won) -> Arc<Connection> {
+    fn established(&self, established: Established) -> Arc<Connection> {
         let (connection, before) = {
             let mut state = self.state();
             state.generation += 1;
-            state.current = won.index;
-            let connection =
-                Arc::new(Connection { generation: state.generation, index: won.index, dialled: won.dialled });
+            state.current = established.index;
+            let connection = Arc::new(Connection {
+                generation: state.generation,
+                index: established.index,
+                dialled: established.dialled,
+            });
             state.present = Some(Arc::clone(&connection));
-            (connection, state.used.replace(won.index))
+            (connection, state.used.replace(established.index))
         };
         let observer = &self.shared.observer;
-        for failure in won.failures {
+        for failure in established.failures {
             observer.notice(Notice::Detail, &failure.to_string());
         }
-        if let Some(before) = before.filter(|before| *before != won.index) {
+        if let Some(before) = before.filter(|before| *before != established.index) {
             let dialer = &self.shared.dialer;
-            observer.notice(Notice::Detail, &format!("{}: moved to {}", dialer.name(before), dialer.name(won.index)));
+            observer.notice(
+                Notice::Detail,
+                &format!("{}: moved to {}", dialer.name(before), dialer.name(established.index)),
+            );
         }
         connection
     }
@@ -204,11 +210,11 @@ impl Sticky {
     async fn send(self, request: Request) -> Result<Response, TransportFailure> {
         let connection = self.connection().await?;
         let channel = connection.dialled.channel.clone();
-        let lifeless = self.shared.dialer.lifeless(connection.index, &connection.dialled);
-        if !harmless(request.uri().path()) {
+        let await_settings = self.shared.dialer.await_settings(connection.index, &connection.dialled);
+        if !is_read_only(request.uri().path()) {
             // A silent peer must not find a write in its buffers when it wakes up.
-            if let Some(failure) = lifeless.await {
-                return Err(self.stillborn(&connection, failure));
+            if let Some(failure) = await_settings.await {
+                return Err(self.handshake_failed(&connection, failure));
             }
             return self.answer(&connection, channel.oneshot(request).await).await;
         }
@@ -216,16 +222,16 @@ impl Sticky {
         let result = tokio::select! {
             biased;
             result = &mut answer => result,
-            lifeless = lifeless => match lifeless {
-                Some(failure) => return Err(self.stillborn(&connection, failure)),
+            await_settings = await_settings => match await_settings {
+                Some(failure) => return Err(self.handshake_failed(&connection, failure)),
                 None => answer.await,
             },
         };
         self.answer(&connection, result).await
     }
 
-    fn stillborn(&self, connection: &Connection, failure: EndpointFailure) -> TransportFailure {
-        self.leave(connection.generation);
+    fn handshake_failed(&self, connection: &Connection, failure: EndpointFailure) -> TransportFailure {
+        self.invalidate(connection.generation);
         TransportFailure::Dial(vec![failure])
     }
 
@@ -236,22 +242,22 @@ impl Sticky {
     ) -> Result<Response, TransportFailure> {
         match result {
             Ok(response) => {
-                let (sticky, connection) = (self.clone(), Arc::clone(connection));
+                let (channel, connection) = (self.clone(), Arc::clone(connection));
                 let cut = move |status: &tonic::Status| {
-                    sticky.leave(connection.generation);
+                    channel.invalidate(connection.generation);
                     // The answer had begun: the request was sent, whatever the error's kind.
-                    match sticky.broken(&connection, status) {
+                    match channel.broken(&connection, status) {
                         TransportFailure::NotSent { endpoint, cause } => TransportFailure::Cut { endpoint, cause },
                         other => other,
                     }
                 };
-                Ok(response.map(|body| Body::new(Watched::new(body, cut))))
+                Ok(response.map(|body| Body::new(MonitoredBody::new(body, cut))))
             }
             Err(error) => {
-                if let Some(failure) = self.shared.dialer.lifeless(connection.index, &connection.dialled).await {
-                    return Err(self.stillborn(connection, failure));
+                if let Some(failure) = self.shared.dialer.await_settings(connection.index, &connection.dialled).await {
+                    return Err(self.handshake_failed(connection, failure));
                 }
-                self.leave(connection.generation);
+                self.invalidate(connection.generation);
                 Err(self.broken(connection, &error))
             }
         }
@@ -260,7 +266,7 @@ impl Sticky {
     fn broken(&self, connection: &Connection, error: &(dyn std::error::Error + 'static)) -> TransportFailure {
         let dialer = &self.shared.dialer;
         let endpoint = dialer.name(connection.index);
-        let cause = connection_cause::broken(error, connection.dialled.health.ending().as_ref(), dialer.files());
+        let cause = connection_cause::broken(error, connection.dialled.health.close_reason().as_ref(), dialer.files());
         if connection_cause::not_sent(error) {
             TransportFailure::NotSent { endpoint, cause }
         } else {
@@ -269,18 +275,18 @@ impl Sticky {
     }
 }
 
-impl From<Lost> for TransportFailure {
-    fn from(lost: Lost) -> Self {
+impl From<DialError> for TransportFailure {
+    fn from(lost: DialError) -> Self {
         match lost {
-            Lost::Tls(error) => Self::Tls(error),
-            Lost::All(failures) => Self::Dial(failures),
+            DialError::Tls(error) => Self::Tls(error),
+            DialError::All(failures) => Self::Dial(failures),
         }
     }
 }
 
 /// Whether the request changes nothing in the store, so that it may be sent to a peer that has not shown any life yet.
 /// That saves a round trip of a single `get`.
-fn harmless(path: &str) -> bool {
+fn is_read_only(path: &str) -> bool {
     matches!(
         path,
         "/etcdserverpb.KV/Range"
@@ -293,7 +299,7 @@ fn harmless(path: &str) -> bool {
     )
 }
 
-impl Service<Request> for Sticky {
+impl Service<Request> for FailoverChannel {
     type Response = Response;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response, BoxError>> + Send>>;

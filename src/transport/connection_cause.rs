@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use crate::transport::endpoint::Scheme;
-use crate::transport::monitored_stream::{Ending, Foreign};
+use crate::transport::monitored_stream::{CloseReason, UnexpectedProtocol};
 use crate::transport::options::TlsFiles;
 use crate::transport::tls::cause::tls;
 
@@ -51,20 +51,26 @@ pub(crate) fn handshake(error: &io::Error, files: &TlsFiles) -> Cause {
 }
 
 /// How a connection ended before the peer spoke HTTP/2.
-pub(crate) fn stillborn(ending: Option<&Ending>, scheme: &Scheme, files: &TlsFiles) -> Cause {
+pub(crate) fn handshake_failed(close_reason: Option<&CloseReason>, scheme: &Scheme, files: &TlsFiles) -> Cause {
     const TO_TLS: &str = "if the server speaks TLS, use https:// or set ca-file";
-    match ending {
-        Some(Ending::Failed(error)) => match tls_error(error) {
+    match close_reason {
+        Some(CloseReason::Failed(error)) => match tls_error(error) {
             Some(error) => tls(error, files),
             None => closed(closing_words(error), scheme),
         },
-        Some(Ending::Foreign(Foreign::Tls)) => Cause::hint("is a TLS server, and was spoken to in plaintext", TO_TLS),
-        Some(Ending::Foreign(Foreign::Http1)) if *scheme != Scheme::Tls => {
+        Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Tls)) => {
+            Cause::hint("is a TLS server, and was spoken to in plaintext", TO_TLS)
+        }
+        Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Http1)) if *scheme != Scheme::Tls => {
             Cause::hint("answers HTTP/1 only: a TLS server spoken to in plaintext, or not etcd's client port", TO_TLS)
         }
-        Some(Ending::Foreign(Foreign::Http1)) => Cause::new("answers HTTP/1 only (not etcd's client port)"),
-        Some(Ending::Foreign(Foreign::Other)) => Cause::new("does not speak HTTP/2 (not etcd)"),
-        Some(Ending::Closed) | None => closed(WORDLESS.to_owned(), scheme),
+        Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Http1)) => {
+            Cause::new("answers HTTP/1 only (not etcd's client port)")
+        }
+        Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Other)) => {
+            Cause::new("does not speak HTTP/2 (not etcd)")
+        }
+        Some(CloseReason::Closed) | None => closed(WORDLESS.to_owned(), scheme),
     }
 }
 
@@ -89,12 +95,12 @@ fn closed(text: String, scheme: &Scheme) -> Cause {
 }
 
 /// How a connection that had been good ended under a request.
-pub(crate) fn broken(error: &(dyn StdError + 'static), ending: Option<&Ending>, files: &TlsFiles) -> String {
+pub(crate) fn broken(error: &(dyn StdError + 'static), close_reason: Option<&CloseReason>, files: &TlsFiles) -> String {
     if chain(error).any(|e| e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)) {
         return "the peer was silent for longer than the keep-alive allows".to_owned();
     }
-    match ending {
-        Some(Ending::Failed(io)) => tls_error(io).map_or_else(|| io_words(io), |e| tls(e, files).text),
+    match close_reason {
+        Some(CloseReason::Failed(io)) => tls_error(io).map_or_else(|| io_words(io), |e| tls(e, files).text),
         Some(_) => "the peer closed the connection".to_owned(),
         None => match chain(error).find_map(|e| e.downcast_ref::<io::Error>()) {
             Some(io) => io_words(io),

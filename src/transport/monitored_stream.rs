@@ -15,29 +15,29 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// What is known of the peer behind a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Vital {
+pub(crate) enum PeerState {
     /// Nothing has come yet.
     Waiting,
     /// It speaks HTTP/2: its SETTINGS have come.
     Alive,
-    /// The stream has ended; [`Health::ending`] says how.
+    /// The stream has ended; [`ConnectionState::close_reason`] says how.
     Ended,
 }
 
 /// How a stream ended.
 #[derive(Clone, Debug)]
-pub(crate) enum Ending {
+pub(crate) enum CloseReason {
     /// The peer closed it, or this side gave it up.
     Closed,
     /// Reading or writing failed.
     Failed(Arc<io::Error>),
     /// The peer's first bytes are no HTTP/2.
-    Foreign(Foreign),
+    UnexpectedProtocol(UnexpectedProtocol),
 }
 
 /// What speaks there instead of HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Foreign {
+pub(crate) enum UnexpectedProtocol {
     /// A TLS record.
     Tls,
     /// An HTTP/1 answer.
@@ -48,19 +48,23 @@ pub(crate) enum Foreign {
 
 /// The state of one connection, shared between the stream and those who use it.
 #[derive(Debug)]
-pub(crate) struct Health {
-    vital: watch::Sender<Vital>,
-    ending: Mutex<Option<Ending>>,
+pub(crate) struct ConnectionState {
+    peer_state: watch::Sender<PeerState>,
+    close_reason: Mutex<Option<CloseReason>>,
     proven: std::sync::atomic::AtomicBool,
 }
 
-impl Health {
+impl ConnectionState {
     fn new() -> Self {
-        Self { vital: watch::Sender::new(Vital::Waiting), ending: Mutex::new(None), proven: false.into() }
+        Self {
+            peer_state: watch::Sender::new(PeerState::Waiting),
+            close_reason: Mutex::new(None),
+            proven: false.into(),
+        }
     }
 
-    pub(crate) fn vital(&self) -> Vital {
-        *self.vital.borrow()
+    pub(crate) fn peer_state(&self) -> PeerState {
+        *self.peer_state.borrow()
     }
 
     /// Whether the peer ever spoke HTTP/2, also where the stream has ended since.
@@ -69,35 +73,38 @@ impl Health {
     }
 
     /// The first ending seen, if any.
-    pub(crate) fn ending(&self) -> Option<Ending> {
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.lock().clone()
     }
 
     /// Waits until the peer is known to be alive, or the stream has ended.
-    pub(crate) async fn settled(&self) -> Vital {
-        let mut watch = self.vital.subscribe();
+    pub(crate) async fn settled(&self) -> PeerState {
+        let mut watch = self.peer_state.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
-        watch.wait_for(|vital| *vital != Vital::Waiting).await.map_or(Vital::Ended, |vital| *vital)
+        watch
+            .wait_for(|peer_state| *peer_state != PeerState::Waiting)
+            .await
+            .map_or(PeerState::Ended, |peer_state| *peer_state)
     }
 
     fn alive(&self) {
         self.proven.store(true, std::sync::atomic::Ordering::Release);
-        self.vital.send_if_modified(|vital| {
-            let first = *vital == Vital::Waiting;
+        self.peer_state.send_if_modified(|peer_state| {
+            let first = *peer_state == PeerState::Waiting;
             if first {
-                *vital = Vital::Alive;
+                *peer_state = PeerState::Alive;
             }
             first
         });
     }
 
-    fn end(&self, ending: Ending) {
-        self.lock().get_or_insert(ending);
-        self.vital.send_replace(Vital::Ended);
+    fn end(&self, close_reason: CloseReason) {
+        self.lock().get_or_insert(close_reason);
+        self.peer_state.send_replace(PeerState::Ended);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Ending>> {
-        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<CloseReason>> {
+        self.close_reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,10 +112,10 @@ impl Health {
 const FRAME_HEADER: usize = 9;
 const SETTINGS: u8 = 4;
 
-/// A dialled stream that reports to a [`Health`].
-pub(crate) struct Wire {
+/// A dialled stream that reports to a [`ConnectionState`].
+pub(crate) struct MonitoredStream {
     stream: Box<dyn Stream>,
-    health: Arc<Health>,
+    health: Arc<ConnectionState>,
     /// The peer's first bytes, as long as they do not tell who it is; `None` once they did.
     first: Option<Vec<u8>>,
     /// Bytes read ahead while looking for the reason of a failed write.
@@ -117,9 +124,9 @@ pub(crate) struct Wire {
     failed: Option<io::Error>,
 }
 
-impl Wire {
-    pub(crate) fn new(stream: Box<dyn Stream>) -> (Self, Arc<Health>) {
-        let health = Arc::new(Health::new());
+impl MonitoredStream {
+    pub(crate) fn new(stream: Box<dyn Stream>) -> (Self, Arc<ConnectionState>) {
+        let health = Arc::new(ConnectionState::new());
         (
             Self { stream, health: Arc::clone(&health), first: Some(Vec::new()), ahead: VecDeque::new(), failed: None },
             health,
@@ -132,15 +139,15 @@ impl Wire {
         let missing = FRAME_HEADER - first.len();
         first.extend_from_slice(&bytes[..bytes.len().min(missing)]);
         let foreign = match first.as_slice() {
-            [0x15 | 0x16, 3, ..] => Some(Foreign::Tls),
-            [b'H', b'T', b'T', b'P', b'/', ..] => Some(Foreign::Http1),
+            [0x15 | 0x16, 3, ..] => Some(UnexpectedProtocol::Tls),
+            [b'H', b'T', b'T', b'P', b'/', ..] => Some(UnexpectedProtocol::Http1),
             [_, _, _, SETTINGS, _, 0, 0, 0, 0] => None,
-            whole if whole.len() == FRAME_HEADER => Some(Foreign::Other),
+            whole if whole.len() == FRAME_HEADER => Some(UnexpectedProtocol::Other),
             _ => return,
         };
         self.first = None;
         match foreign {
-            Some(foreign) => self.health.end(Ending::Foreign(foreign)),
+            Some(foreign) => self.health.end(CloseReason::UnexpectedProtocol(foreign)),
             None => self.health.alive(),
         }
     }
@@ -157,7 +164,7 @@ impl Wire {
                 None => io::Error::new(error.kind(), error.to_string()),
             },
         };
-        self.health.end(Ending::Failed(Arc::new(copy)));
+        self.health.end(CloseReason::Failed(Arc::new(copy)));
     }
 
     /// A TLS 1.3 server refuses a client's certificate after the handshake, by an alert and a close. Who only writes
@@ -199,7 +206,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for MonitoredStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
@@ -214,14 +221,14 @@ impl AsyncRead for Wire {
         }
         let fresh = &buffer.filled()[before..];
         if fresh.is_empty() && buffer.remaining() > 0 {
-            this.health.end(Ending::Closed);
+            this.health.end(CloseReason::Closed);
         }
         this.sniff(fresh);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for MonitoredStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.failed.is_some() {
@@ -263,9 +270,9 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for MonitoredStream {
     fn drop(&mut self) {
-        self.health.end(Ending::Closed);
+        self.health.end(CloseReason::Closed);
     }
 }
 
@@ -308,9 +315,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_alert_behind_a_failed_write_is_found_and_what_came_before_is_kept() {
-        let (mut wire, health) = Wire::new(Box::new(Refused(b"before".to_vec())));
+        let (mut wire, health) = MonitoredStream::new(Box::new(Refused(b"before".to_vec())));
         assert_eq!(wire.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        let Some(Ending::Failed(error)) = health.ending() else { panic!("no failure was noted") };
+        let Some(CloseReason::Failed(error)) = health.close_reason() else { panic!("no failure was noted") };
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
         assert_eq!(crate::transport::cause::tls_error(&error), Some(&alert));
         let mut room = [0; 16];
@@ -321,17 +328,17 @@ mod tests {
     #[tokio::test]
     async fn a_settings_frame_in_pieces_is_a_sign_of_life() {
         let (near, mut far) = tokio::io::duplex(64);
-        let (mut wire, health) = Wire::new(Box::new(near));
+        let (mut wire, health) = MonitoredStream::new(Box::new(near));
         let mut room = [0; 16];
         for byte in [0, 0, 0, SETTINGS, 0, 0, 0, 0, 0] {
-            assert_eq!(health.vital(), Vital::Waiting);
+            assert_eq!(health.peer_state(), PeerState::Waiting);
             far.write_all(&[byte]).await.unwrap();
             wire.read_exact(&mut room[..1]).await.unwrap();
         }
-        assert_eq!((health.vital(), health.proven()), (Vital::Alive, true));
+        assert_eq!((health.peer_state(), health.proven()), (PeerState::Alive, true));
         drop(far);
         assert_eq!(wire.read(&mut room).await.unwrap(), 0);
-        assert!(matches!(health.ending(), Some(Ending::Closed)));
-        assert_eq!((health.vital(), health.proven()), (Vital::Ended, true));
+        assert!(matches!(health.close_reason(), Some(CloseReason::Closed)));
+        assert_eq!((health.peer_state(), health.proven()), (PeerState::Ended, true));
     }
 }

@@ -10,19 +10,19 @@ use tonic::body::Body;
 use crate::transport::failure::TransportFailure;
 
 /// A body whose break is told as a [`TransportFailure`].
-pub(crate) struct Watched {
+pub(crate) struct MonitoredBody {
     body: Body,
     cut: Box<dyn Fn(&Status) -> TransportFailure + Send>,
 }
 
-impl Watched {
+impl MonitoredBody {
     /// `cut` is called when the body breaks off, with what the client library says.
     pub(crate) fn new(body: Body, cut: impl Fn(&Status) -> TransportFailure + Send + 'static) -> Self {
         Self { body, cut: Box::new(cut) }
     }
 }
 
-impl HttpBody for Watched {
+impl HttpBody for MonitoredBody {
     type Data = <Body as HttpBody>::Data;
     type Error = TransportFailure;
 

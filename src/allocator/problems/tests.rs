@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::allocator::testing::{layout, surveyed};
+use crate::allocator::testing::{layout, scanned};
 use crate::kvstore::{KeyValue, LeaseId};
 
 fn range() -> IdRange {
@@ -11,7 +11,7 @@ fn range() -> IdRange {
 }
 
 fn found(pairs: &[(&str, &str)]) -> Vec<Problem> {
-    problems(&surveyed(pairs), &layout(), &range())
+    problems(&scanned(pairs), &layout(), &range())
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -39,7 +39,7 @@ fn a_store_in_order_has_unused_ids_at_most() {
         ("b/value/foo/bar/n1", "6"),
     ]);
     assert_eq!(shown, ["unused-master 7 left"]);
-    assert_eq!(Trouble::UnusedMaster.severity(), Severity::Info);
+    assert_eq!(ProblemKind::UnusedMaster.severity(), Severity::Info);
 }
 
 #[test]
@@ -99,13 +99,13 @@ fn what_nobody_can_read_is_reported_and_nothing_else() {
 
 #[test]
 fn a_master_on_a_lease_goes_with_it() {
-    let mut survey = Survey::default();
+    let mut scan = AllocatorScan::default();
     let lease = Some(LeaseId(0x1f));
     let kv = KeyValue { key: b"b/id/5".to_vec(), value: b"a".to_vec(), lease, ..KeyValue::default() };
-    survey.take_master(&layout(), &kv);
-    survey.sort();
-    let found = problems(&survey, &layout(), &range());
-    assert_eq!(found[0].trouble, Trouble::LeasedMaster);
+    scan.take_master(&layout(), &kv);
+    scan.sort();
+    let found = problems(&scan, &layout(), &range());
+    assert_eq!(found[0].trouble, ProblemKind::LeasedMaster);
     assert!(found[0].text.contains("lease 1f"), "{}", found[0].text);
 }
 
@@ -148,11 +148,11 @@ proptest! {
         let pairs: BTreeMap<String, String> = pairs.into_iter().collect();
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect();
         let unreadable = |problem: &Problem| {
-            (problem.trouble == Trouble::UnreadablePath).then(|| problem.paths.clone())
+            (problem.trouble == ProblemKind::UnreadablePath).then(|| problem.paths.clone())
         };
         let told: BTreeSet<_> = found(&pairs).iter().filter_map(unreadable).flatten().collect();
-        let survey = surveyed(&pairs);
-        let strange: BTreeSet<_> = survey.strange.into_iter().map(|(path, _)| path).collect();
+        let scan = scanned(&pairs);
+        let strange: BTreeSet<_> = scan.strange.into_iter().map(|(path, _)| path).collect();
         prop_assert_eq!(told, strange);
     }
 
@@ -170,6 +170,6 @@ proptest! {
         let found = found(&pairs);
         let unused = keys.values().filter(|nodes| nodes.is_empty()).count();
         prop_assert_eq!(found.len(), unused);
-        prop_assert!(found.iter().all(|problem| problem.trouble == Trouble::UnusedMaster));
+        prop_assert!(found.iter().all(|problem| problem.trouble == ProblemKind::UnusedMaster));
     }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scope::{Base, Ids};
-use crate::allocator::{Id, IdRange, Layout, Problem, Repaired, Severity, problems, restore_master, survey};
+use super::scope::{BaseArgs, IdRangeArgs};
+use crate::allocator::{Id, IdRange, Layout, Problem, RepairOutcome, Severity, problems, restore_master, scan};
 use crate::args::parse_duration;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;
-use crate::output::{Named, ProblemRow, Sink, bytes};
+use crate::output::{KeyNameRow, ProblemRow, Sink, bytes};
 
 /// The TTL of the locks under which repairs are done, in seconds, as Cilium's.
 const LOCK_TTL: i64 = 25;
@@ -38,9 +38,9 @@ Examples:
   kvadm allocate check --repair --yes")]
 pub struct Args {
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
-    ids: Ids,
+    ids: IdRangeArgs,
     /// Show what is no problem too: unused IDs
     #[arg(long)]
     all: bool,
@@ -57,7 +57,7 @@ pub struct Args {
 /// # Errors
 /// A refused confirmation, or whatever kept an answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let check = Check { ctx, args, layout: args.base.layout()?, range: args.ids.range()? };
+    let check = CheckRun { ctx, args, layout: args.base.layout()?, range: args.ids.range()? };
     let mut found = check.look().await?;
     let repairable = found.iter().filter(|problem| problem.repairable).count();
     let mut sink = ctx.out.stream();
@@ -93,7 +93,7 @@ fn masters(count: usize) -> String {
 
 fn push(sink: &mut Sink, problem: &Problem, repair: Option<&str>) -> Result<(), Failure> {
     let id = problem.id.map(|id| id.to_string());
-    let paths: Vec<Named<'_>> = problem.paths.iter().map(|path| Named(path)).collect();
+    let paths: Vec<KeyNameRow<'_>> = problem.paths.iter().map(|path| KeyNameRow(path)).collect();
     sink.push(&ProblemRow {
         severity: problem.trouble.severity().word(),
         problem: problem.trouble.word(),
@@ -106,21 +106,21 @@ fn push(sink: &mut Sink, problem: &Problem, repair: Option<&str>) -> Result<(), 
     Ok(())
 }
 
-struct Check<'a> {
+struct CheckRun<'a> {
     ctx: &'a Context,
     args: &'a Args,
     layout: Layout,
     range: IdRange,
 }
 
-impl Check<'_> {
+impl CheckRun<'_> {
     async fn look(&self) -> Result<Vec<Problem>, Failure> {
         let progress = self.ctx.out.progress("reading", None);
-        let survey = survey(self.ctx.store(), &self.layout, |count| progress.inc(count)).await?;
+        let scan = scan(self.ctx.store(), &self.layout, |count| progress.inc(count)).await?;
         progress.finish();
-        let (masters, references) = (survey.masters.len(), survey.references.len());
-        self.ctx.out.detail(&format!("revision {}: {masters} masters, {references} references", survey.revision));
-        Ok(problems(&survey, &self.layout, &self.range))
+        let (masters, references) = (scan.masters.len(), scan.references.len());
+        self.ctx.out.detail(&format!("revision {}: {masters} masters, {references} references", scan.revision));
+        Ok(problems(&scan, &self.layout, &self.range))
     }
 
     fn sum_up(&self, found: &[Problem]) {
@@ -162,12 +162,12 @@ impl Check<'_> {
             let done = restore_master(self.ctx.store(), &self.layout, lease, (id, key), wait).await;
             progress.inc(1);
             match done {
-                Ok(Repaired::Done) => {
+                Ok(RepairOutcome::Done) => {
                     restored += 1;
                     push(sink, problem, Some(REPAIRED))?;
                 }
-                Ok(Repaired::ByOthers) => self.ctx.out.note(&format!("{} is there again already", what(id, key))),
-                Ok(Repaired::Unused) => self.ctx.out.note(&format!("{} is not used any more", what(id, key))),
+                Ok(RepairOutcome::ByOthers) => self.ctx.out.note(&format!("{} is there again already", what(id, key))),
+                Ok(RepairOutcome::Unused) => self.ctx.out.note(&format!("{} is not used any more", what(id, key))),
                 Ok(not) => {
                     failed += 1;
                     self.ctx.out.warn(&format!("{} was not restored: {}", what(id, key), why(&not)));
@@ -193,11 +193,11 @@ fn what(id: Id, key: &[u8]) -> String {
     format!("the master of {id} for {}", bytes::escape(key))
 }
 
-fn why(not: &Repaired) -> String {
+fn why(not: &RepairOutcome) -> String {
     match not {
-        Repaired::Taken(key) => format!("the ID is the key {}'s now", bytes::escape(key)),
-        Repaired::Busy(lock) => format!("its lock is busy: waiting for {}", bytes::escape(lock)),
-        Repaired::Lost => "its lock was lost".to_owned(),
+        RepairOutcome::Taken(key) => format!("the ID is the key {}'s now", bytes::escape(key)),
+        RepairOutcome::Busy(lock) => format!("its lock is busy: waiting for {}", bytes::escape(lock)),
+        RepairOutcome::Lost => "its lock was lost".to_owned(),
         _ => "its references changed all the time".to_owned(),
     }
 }

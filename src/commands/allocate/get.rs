@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 
-use super::remote::{Asked, Remotes};
-use super::scope::{Base, key};
-use crate::allocator::{Found, Layout, State, find};
+use super::remote::{RemoteStore, RemoteStores};
+use super::scope::{BaseArgs, key};
+use crate::allocator::{IdState, KeyLookup, Layout, find};
 use crate::args::KeyText;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::output::{FoundRow, bytes};
+use crate::output::{AllocationRow, bytes};
 
 /// Show which IDs keys have.
 ///
@@ -27,9 +27,9 @@ pub struct Args {
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<OsString>,
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
-    remotes: Remotes,
+    remotes: RemoteStores,
     #[command(flatten)]
     text: KeyText,
 }
@@ -42,7 +42,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let keys = args.keys.iter().map(|given| key(args.text, given)).collect::<Result<Vec<_>, _>>()?;
     let stores = args.remotes.stores(ctx)?;
-    let mut known: Vec<Option<(Found, &Asked)>> = keys.iter().map(|_| None).collect();
+    let mut known: Vec<Option<(KeyLookup, &RemoteStore)>> = keys.iter().map(|_| None).collect();
     let mut failed = None;
     for asked in &stores {
         let open: Vec<usize> = (0..keys.len()).filter(|index| known[*index].is_none()).collect();
@@ -79,7 +79,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 }
 
 /// Says which references lead nowhere.
-fn remark(ctx: &Context, layout: &Layout, found: &Found) {
+fn remark(ctx: &Context, layout: &Layout, found: &KeyLookup) {
     for id in &found.stray {
         let (key, base) = (bytes::escape(&found.key), bytes::escape(layout.base()));
         ctx.out.warn(&format!(
@@ -88,14 +88,14 @@ fn remark(ctx: &Context, layout: &Layout, found: &Found) {
     }
 }
 
-fn show(ctx: &Context, args: &Args, known: &[Option<(Found, &Asked)>]) -> Result<(), Failure> {
+fn show(ctx: &Context, args: &Args, known: &[Option<(KeyLookup, &RemoteStore)>]) -> Result<(), Failure> {
     let alone = known.len() == 1;
     let mut sink = ctx.out.stream();
     for (found, asked) in known.iter().flatten() {
         let Some(id) = found.id.map(|id| id.to_string()) else { continue };
-        let state = if found.nodes > 0 { State::InUse } else { State::Unused };
+        let state = if found.nodes > 0 { IdState::InUse } else { IdState::Unused };
         let (key, nodes, state) = (&found.key, found.nodes, state.word());
-        let row = FoundRow { id: &id, key, nodes, state, store: asked.shown(&args.remotes), alone };
+        let row = AllocationRow { id: &id, key, nodes, state, store: asked.shown(&args.remotes), alone };
         if alone { ctx.out.one(&row)? } else { sink.push(&row)? }
     }
     Ok(sink.finish()?)

@@ -7,10 +7,12 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::new::refusal;
-use super::scope::{Base, Ids, Node, key};
-use crate::allocator::{Allocated, Allocator, Denied, Hold, Life, Mended, Terms};
+use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, key};
+use crate::allocator::{
+    AllocatedId, AllocationError, Allocator, AllocatorOptions, HoldRepair, ReferenceHold, ReferenceLifetime,
+};
 use crate::args::{KeyText, parse_duration, parse_lock_token, parse_ttl};
-use crate::commands::tenure::{Tenure, seconds};
+use crate::commands::lease_scope::{LeaseScope, seconds};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;
@@ -55,11 +57,11 @@ pub struct Args {
     #[command(flatten)]
     text: KeyText,
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
-    node: Node,
+    node: NodeArgs,
     #[command(flatten)]
-    ids: Ids,
+    ids: IdRangeArgs,
 }
 
 /// Runs it.
@@ -68,11 +70,11 @@ pub struct Args {
 /// As `new`; [`Exit::Conflict`] also where the ID is lost.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let key = key(args.text, &args.key)?;
-    let mut terms = Terms {
+    let mut terms = AllocatorOptions {
         layout: args.base.layout()?,
         range: args.ids.range()?,
         node: args.node.name()?,
-        life: Life::Permanent,
+        life: ReferenceLifetime::Permanent,
         wait: args.wait,
         restore: false,
         existing: false,
@@ -83,9 +85,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     ctx.signals.hold();
     let kept = ctx.store().keep(args.ttl.unwrap_or_else(|| seconds(ctx.config.session_ttl))).await?;
-    terms.life = Life::On(kept.id());
+    terms.life = ReferenceLifetime::On(kept.id());
     let what = format!("the ID of '{}'", bytes::escape(&key));
-    let tenure = Tenure { what: what.clone(), kept, guard: None };
+    let tenure = LeaseScope { what: what.clone(), kept, guard: None };
     let allocated = match allocate(ctx, terms.clone(), &key).await {
         Ok(allocated) => allocated,
         Err(failure) => {
@@ -94,14 +96,19 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             return Err(failure);
         }
     };
-    let hold =
-        Hold { layout: terms.layout, key: key.clone(), node: terms.node.clone(), allocated, protect: args.protect };
+    let hold = ReferenceHold {
+        layout: terms.layout,
+        key: key.clone(),
+        node: terms.node.clone(),
+        allocated,
+        protect: args.protect,
+    };
     let (out, id) = (ctx.out.clone(), allocated.id.to_string());
     let shown = id.clone();
     hold.begin(ctx.store(), &tenure.kept, move |mended| match mended {
-        Mended::Reference => out.warn(&format!("the reference to ID {shown} was deleted and is there again")),
-        Mended::Master => out.warn(&format!("the master of ID {shown} was deleted and is there again")),
-        Mended::Unprotected => out.warn(&format!("the master of ID {shown} was deleted: see --protect")),
+        HoldRepair::Reference => out.warn(&format!("the reference to ID {shown} was deleted and is there again")),
+        HoldRepair::Master => out.warn(&format!("the master of ID {shown} was deleted and is there again")),
+        HoldRepair::Unprotected => out.warn(&format!("the master of ID {shown} was deleted: see --protect")),
     });
     if !args.command.is_empty() {
         let os = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
@@ -115,19 +122,19 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     tenure.until_signal(ctx).await
 }
 
-fn show(ctx: &Context, key: &[u8], node: &[u8], allocated: Allocated, lease: LeaseId) -> Result<(), Failure> {
+fn show(ctx: &Context, key: &[u8], node: &[u8], allocated: AllocatedId, lease: LeaseId) -> Result<(), Failure> {
     let id = allocated.id.to_string();
     ctx.out.one(&AllocatedRow { id: &id, key, new: allocated.new, node, lease: Some(lease), alone: true })?;
     Ok(())
 }
 
-async fn allocate(ctx: &Context, terms: Terms, key: &[u8]) -> Result<Allocated, Failure> {
+async fn allocate(ctx: &Context, terms: AllocatorOptions, key: &[u8]) -> Result<AllocatedId, Failure> {
     let mut allocator = Allocator::open(ctx.store(), terms).await?;
     let result = allocator.allocate(&[key], &mut ()).await;
     allocator.close(CLEANUP).await;
     match result?.pop() {
         Some(Ok(allocated)) => Ok(allocated),
         Some(Err(denied)) => Err(refusal(key, &denied)),
-        None => Err(refusal(key, &Denied::Contended)),
+        None => Err(refusal(key, &AllocationError::Contended)),
     }
 }

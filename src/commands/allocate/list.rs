@@ -5,9 +5,9 @@ use std::ffi::OsString;
 
 use tokio::task::JoinSet;
 
-use super::remote::{Asked, Remotes};
-use super::scope::Base;
-use crate::allocator::{Entry, Layout, Reference, State, Strange, Survey, entries, survey};
+use super::remote::{RemoteStore, RemoteStores};
+use super::scope::BaseArgs;
+use crate::allocator::{AllocatorScan, IdEntry, IdState, Layout, ReferenceKey, UnknownKeyReason, entries, scan};
 use crate::args::{KeyText, bytes_of};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -35,15 +35,15 @@ Examples:
   kvadm allocate list --remote west --remote east")]
 pub struct Args {
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
-    remotes: Remotes,
+    remotes: RemoteStores,
     /// Only IDs that no node uses
     #[arg(long, conflicts_with = "state", help_heading = "Which IDs")]
     unused: bool,
     /// Only IDs in these states
     #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Which IDs")]
-    state: Vec<Is>,
+    state: Vec<StateFilter>,
     /// Only IDs that this node uses
     #[arg(long, value_name = "NAME", help_heading = "Which IDs")]
     node: Option<OsString>,
@@ -59,7 +59,7 @@ pub struct Args {
 
 /// A state to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Is {
+enum StateFilter {
     /// Nodes refer to it
     InUse,
     /// No node refers to it
@@ -70,32 +70,32 @@ enum Is {
     Orphan,
 }
 
-impl Is {
-    fn state(self) -> State {
+impl StateFilter {
+    fn state(self) -> IdState {
         match self {
-            Self::InUse => State::InUse,
-            Self::Unused => State::Unused,
-            Self::Duplicate => State::Duplicate,
-            Self::Orphan => State::Orphan,
+            Self::InUse => IdState::InUse,
+            Self::Unused => IdState::Unused,
+            Self::Duplicate => IdState::Duplicate,
+            Self::Orphan => IdState::Orphan,
         }
     }
 }
 
 /// Which IDs are wanted.
-struct Wanted {
+struct IdFilter {
     unused: bool,
-    states: Vec<State>,
+    states: Vec<IdState>,
     node: Option<Vec<u8>>,
     key_prefix: Option<Vec<u8>>,
 }
 
-impl Wanted {
-    fn takes(&self, survey: &Survey, entry: &Entry<'_>) -> bool {
-        let uses = |reference: &&Reference| Some(survey.nodes.text(reference.node)) == self.node.as_deref();
+impl IdFilter {
+    fn takes(&self, scan: &AllocatorScan, entry: &IdEntry<'_>) -> bool {
+        let uses = |reference: &&ReferenceKey| Some(scan.nodes.text(reference.node)) == self.node.as_deref();
         (!self.unused || entry.references.is_empty())
             && (self.states.is_empty() || self.states.contains(&entry.state))
             && (self.node.is_none() || entry.references.iter().any(uses))
-            && self.key_prefix.as_ref().is_none_or(|prefix| survey.keys.text(entry.key).starts_with(prefix))
+            && self.key_prefix.as_ref().is_none_or(|prefix| scan.keys.text(entry.key).starts_with(prefix))
     }
 }
 
@@ -106,7 +106,7 @@ impl Wanted {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let key_prefix = args.key_prefix.as_deref().map(|prefix| args.text.bytes(prefix)).transpose()?;
-    let wanted = Wanted {
+    let wanted = IdFilter {
         unused: args.unused,
         states: args.state.iter().map(|state| state.state()).collect(),
         node: args.node.as_deref().map(bytes_of),
@@ -117,7 +117,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for asked in &stores {
         match read(ctx, args, &layout, &wanted, asked).await {
-            Ok((survey, times)) => show(ctx, args, &wanted, asked, &survey, times.as_ref(), &mut sink)?,
+            Ok((scan, times)) => show(ctx, args, &wanted, asked, &scan, times.as_ref(), &mut sink)?,
             Err(failure) => {
                 let failure = asked.explain(failure);
                 if !asked.may_be_left_out(&failure, ctx) {
@@ -134,35 +134,35 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-type Times = HashMap<LeaseId, Option<Grant>>;
+type LeaseTimes = HashMap<LeaseId, Option<Grant>>;
 
 /// Reads a store as a whole, so that nothing is shown of one that fails half-way.
 async fn read(
     ctx: &Context,
     args: &Args,
     layout: &Layout,
-    wanted: &Wanted,
-    asked: &Asked,
-) -> Result<(Survey, Option<Times>), Failure> {
+    wanted: &IdFilter,
+    asked: &RemoteStore,
+) -> Result<(AllocatorScan, Option<LeaseTimes>), Failure> {
     let progress = ctx.out.progress("reading", None);
-    let survey = survey(&asked.store, layout, |count| progress.inc(count)).await?;
+    let scan = scan(&asked.store, layout, |count| progress.inc(count)).await?;
     progress.finish();
     if !args.ttl {
-        return Ok((survey, None));
+        return Ok((scan, None));
     }
-    let entries = entries(&survey);
-    let listed = entries.iter().filter(|entry| wanted.takes(&survey, entry));
+    let entries = entries(&scan);
+    let listed = entries.iter().filter(|entry| wanted.takes(&scan, entry));
     let leases: BTreeSet<LeaseId> =
         listed.flat_map(|entry| &entry.references).filter_map(|reference| reference.lease).collect();
     let leases: Vec<LeaseId> = leases.into_iter().collect();
     let progress = ctx.out.progress("asking for TTLs", Some(leases.len() as u64));
-    let mut times = Times::new();
+    let mut times = LeaseTimes::new();
     for some in leases.chunks(AT_ONCE) {
         times.extend(ask(&asked.store, some).await?);
         progress.inc(some.len() as u64);
     }
     progress.finish();
-    Ok((survey, Some(times)))
+    Ok((scan, Some(times)))
 }
 
 async fn ask(store: &Store, leases: &[LeaseId]) -> Result<Vec<(LeaseId, Option<Grant>)>, Error> {
@@ -177,16 +177,16 @@ async fn ask(store: &Store, leases: &[LeaseId]) -> Result<Vec<(LeaseId, Option<G
 fn show(
     ctx: &Context,
     args: &Args,
-    wanted: &Wanted,
-    asked: &Asked,
-    survey: &Survey,
-    times: Option<&Times>,
+    wanted: &IdFilter,
+    asked: &RemoteStore,
+    scan: &AllocatorScan,
+    times: Option<&LeaseTimes>,
     sink: &mut Sink,
 ) -> Result<(), Failure> {
-    for entry in entries(survey).iter().filter(|entry| wanted.takes(survey, entry)) {
+    for entry in entries(scan).iter().filter(|entry| wanted.takes(scan, entry)) {
         let time = |lease: LeaseId| times?.get(&lease).copied().flatten().map(|grant| (grant.ttl, grant.left));
-        let node = |reference: &&Reference| NodeRow {
-            node: survey.nodes.text(reference.node),
+        let node = |reference: &&ReferenceKey| NodeRow {
+            node: scan.nodes.text(reference.node),
             lease: reference.lease,
             time: reference.lease.and_then(time),
         };
@@ -196,29 +196,29 @@ fn show(
         let last = nodes.iter().map(|node| node.time.map_or(0, |(_, left)| left)).max().filter(|_| !permanent);
         sink.push(&IdRow {
             id: &entry.id.to_string(),
-            key: survey.keys.text(entry.key),
+            key: scan.keys.text(entry.key),
             nodes: &nodes,
             state: entry.state.word(),
             left: times.map(|_| last),
             store: asked.shown(&args.remotes),
         })?;
     }
-    warn(ctx, args, asked, survey);
+    warn(ctx, args, asked, scan);
     Ok(())
 }
 
 /// Says what is not listed.
-fn warn(ctx: &Context, args: &Args, asked: &Asked, survey: &Survey) {
+fn warn(ctx: &Context, args: &Args, asked: &RemoteStore, scan: &AllocatorScan) {
     let at = asked.name.as_ref().map_or(String::new(), |name| format!("remote '{}': ", name.escape_debug()));
-    let strange = survey.strange.iter().map(|(path, why)| {
+    let strange = scan.strange.iter().map(|(path, why)| {
         let not = match why {
-            Strange::MasterPath => "is no master: its last part is no ID",
-            Strange::ReferencePath => "is no reference: it has no key or no node",
+            UnknownKeyReason::MasterPath => "is no master: its last part is no ID",
+            UnknownKeyReason::ReferencePath => "is no reference: it has no key or no node",
         };
         format!("{} {not}", bytes::escape(path))
     });
-    let unreadable = survey.references.iter().filter(|reference| reference.id.is_none()).map(|reference| {
-        let (key, node) = (survey.keys.text(reference.key), survey.nodes.text(reference.node));
+    let unreadable = scan.references.iter().filter(|reference| reference.id.is_none()).map(|reference| {
+        let (key, node) = (scan.keys.text(reference.key), scan.nodes.text(reference.node));
         format!("the reference of {} to {} names no ID", bytes::escape(node), bytes::escape(key))
     });
     let mut all = strange.chain(unreadable);

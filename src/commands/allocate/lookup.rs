@@ -1,11 +1,11 @@
 //! `allocate lookup`.
 
-use super::remote::{Asked, Remotes};
-use super::scope::Base;
+use super::remote::{RemoteStore, RemoteStores};
+use super::scope::BaseArgs;
 use crate::allocator::{Id, look_up};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::output::KeyOfRow;
+use crate::output::LookupRow;
 
 /// Show which keys IDs stand for.
 ///
@@ -21,9 +21,9 @@ pub struct Args {
     #[arg(required = true, value_name = "ID", value_parser = parse_id)]
     ids: Vec<Id>,
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
-    remotes: Remotes,
+    remotes: RemoteStores,
 }
 
 fn parse_id(text: &str) -> Result<Id, String> {
@@ -37,7 +37,7 @@ fn parse_id(text: &str) -> Result<Id, String> {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let stores = args.remotes.stores(ctx)?;
-    let mut known: Vec<Option<(Vec<u8>, &Asked)>> = args.ids.iter().map(|_| None).collect();
+    let mut known: Vec<Option<(Vec<u8>, &RemoteStore)>> = args.ids.iter().map(|_| None).collect();
     let mut failed = None;
     for asked in &stores {
         let open: Vec<usize> = (0..known.len()).filter(|index| known[*index].is_none()).collect();
@@ -61,7 +61,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         match known {
             Some((key, asked)) if !key.is_empty() => {
                 let id = id.to_string();
-                let row = KeyOfRow { id: &id, key, store: asked.shown(&args.remotes), alone };
+                let row = LookupRow { id: &id, key, store: asked.shown(&args.remotes), alone };
                 if alone { ctx.out.one(&row)? } else { sink.push(&row)? }
             }
             Some(_) => missing.push(format!("the ID {id} is taken, and its master names no key")),

@@ -3,6 +3,7 @@
 mod check;
 mod get;
 mod hold;
+mod key_args;
 mod list;
 mod lookup;
 mod new;
@@ -10,7 +11,6 @@ mod release;
 mod remote;
 mod renew;
 pub mod scope;
-mod wanted;
 mod watch;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -33,11 +33,11 @@ Examples:
   kvadm allocate release web")]
 pub struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: AllocateCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum AllocateCommand {
     New(new::Args),
     Get(get::Args),
     Lookup(lookup::Args),
@@ -55,14 +55,14 @@ enum Action {
 /// Wrong usage, keys without an ID, a condition that did not hold, or whatever kept an answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.action {
-        Action::New(args) => new::run(ctx, args).await,
-        Action::Get(args) => get::run(ctx, args).await,
-        Action::Lookup(args) => lookup::run(ctx, args).await,
-        Action::Renew(args) => renew::run(ctx, args).await,
-        Action::Release(args) => release::run(ctx, args).await,
-        Action::Hold(args) => hold::run(ctx, args).await,
-        Action::List(args) => list::run(ctx, args).await,
-        Action::Watch(args) => watch::run(ctx, args).await,
-        Action::Check(args) => check::run(ctx, args).await,
+        AllocateCommand::New(args) => new::run(ctx, args).await,
+        AllocateCommand::Get(args) => get::run(ctx, args).await,
+        AllocateCommand::Lookup(args) => lookup::run(ctx, args).await,
+        AllocateCommand::Renew(args) => renew::run(ctx, args).await,
+        AllocateCommand::Release(args) => release::run(ctx, args).await,
+        AllocateCommand::Hold(args) => hold::run(ctx, args).await,
+        AllocateCommand::List(args) => list::run(ctx, args).await,
+        AllocateCommand::Watch(args) => watch::run(ctx, args).await,
+        AllocateCommand::Check(args) => check::run(ctx, args).await,
     }
 }

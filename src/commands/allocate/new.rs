@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::scope::{Base, Ids, Node};
-use super::wanted::Wanted;
-use crate::allocator::{Allocated, Allocator, BATCH, Denied, Life, Terms, Told, preview};
+use super::key_args::KeyArgs;
+use super::scope::{BaseArgs, IdRangeArgs, NodeArgs};
+use crate::allocator::{
+    AllocatedId, AllocationError, AllocationNotice, Allocator, AllocatorOptions, BATCH, ReferenceLifetime, preview,
+};
 use crate::args::{parse_duration, parse_lock_token, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -35,7 +37,7 @@ Examples:
   kvadm allocate new --from keys.txt --base /team/ids --min 1 --max 99999 --permanent")]
 pub struct Args {
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: KeyArgs,
     /// How long the reference lives without being renewed
     #[arg(long, value_name = "D", value_parser = parse_ttl, default_value = "15m")]
     ttl: i64,
@@ -50,11 +52,11 @@ pub struct Args {
     #[allow(clippy::option_option)]
     if_locked: Option<Option<OsString>>,
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
-    node: Node,
+    node: NodeArgs,
     #[command(flatten)]
-    ids: Ids,
+    ids: IdRangeArgs,
 }
 
 /// Runs it.
@@ -62,11 +64,11 @@ pub struct Args {
 /// # Errors
 /// Keys without an ID, or whatever kept an answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let terms = Terms {
+    let terms = AllocatorOptions {
         layout: args.base.layout()?,
         range: args.ids.range()?,
         node: args.node.name()?,
-        life: if args.permanent { Life::Permanent } else { Life::For(args.ttl) },
+        life: if args.permanent { ReferenceLifetime::Permanent } else { ReferenceLifetime::For(args.ttl) },
         wait: args.wait,
         restore: false,
         existing: false,
@@ -84,11 +86,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn all(ctx: &Context, terms: Terms, keys: &[Vec<u8>], alone: bool) -> Result<Exit, Failure> {
+pub async fn all(ctx: &Context, terms: AllocatorOptions, keys: &[Vec<u8>], alone: bool) -> Result<Exit, Failure> {
     ctx.signals.hold();
     let node = terms.node.clone();
     let mut allocator = Allocator::open(ctx.store(), terms).await?;
-    let mut batch = Batch {
+    let mut batch = AllocationBatch {
         out: &ctx.out,
         node: &node,
         alone,
@@ -103,21 +105,21 @@ pub async fn all(ctx: &Context, terms: Terms, keys: &[Vec<u8>], alone: bool) -> 
     batch.end(result, keys.len())
 }
 
-struct Batch<'a> {
+struct AllocationBatch<'a> {
     out: &'a Out,
     node: &'a [u8],
     alone: bool,
     sink: Option<Sink>,
     progress: Progress,
     granted: usize,
-    denied: Vec<(Vec<u8>, Denied)>,
+    denied: Vec<(Vec<u8>, AllocationError)>,
 }
 
-impl Batch<'_> {
+impl AllocationBatch<'_> {
     async fn all(&mut self, allocator: &mut Allocator, keys: &[Vec<u8>]) -> Result<(), Failure> {
         for some in keys.chunks(BATCH) {
             let some: Vec<&[u8]> = some.iter().map(Vec::as_slice).collect();
-            let mut waiting = Waiting { out: self.out };
+            let mut waiting = WaitingNotice { out: self.out };
             let outcomes = allocator.allocate(&some, &mut waiting).await?;
             for (key, outcome) in some.iter().zip(outcomes) {
                 match outcome {
@@ -130,7 +132,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn granted(&mut self, key: &[u8], allocated: &Allocated) -> Result<(), Failure> {
+    fn granted(&mut self, key: &[u8], allocated: &AllocatedId) -> Result<(), Failure> {
         self.granted += 1;
         let id = allocated.id.to_string();
         let row = AllocatedRow {
@@ -179,26 +181,29 @@ impl Batch<'_> {
 }
 
 /// Why one key has no ID.
-pub fn refusal(key: &[u8], denied: &Denied) -> Failure {
+pub fn refusal(key: &[u8], denied: &AllocationError) -> Failure {
     let key = bytes::escape(key);
-    let exit = if matches!(denied, Denied::Busy | Denied::Unknown) { Exit::No } else { Exit::Conflict };
+    let exit =
+        if matches!(denied, AllocationError::Busy | AllocationError::Unknown) { Exit::No } else { Exit::Conflict };
     let failure = Failure::new(exit, format!("no ID for '{key}': {denied}"));
     match denied {
-        Denied::Full(_) => failure
+        AllocationError::Full(_) => failure
             .hint("'kvadm gc ids' finds IDs that nobody uses; 'kvadm allocate check' what else takes them; see --max"),
-        Denied::Orphaned(_) | Denied::Unreadable => failure
+        AllocationError::Orphaned(_) | AllocationError::Unreadable => failure
             .hint("'kvadm allocate check' shows it, and 'kvadm allocate check --repair' mends what can be mended"),
-        Denied::Busy => failure.hint("'kvadm lock --list' with the base and /locks/ shows who has it; see --wait"),
-        Denied::Contended => failure.hint("run it again"),
-        Denied::Unknown => failure.hint("'kvadm allocate new' gives it an ID"),
+        AllocationError::Busy => {
+            failure.hint("'kvadm lock --list' with the base and /locks/ shows who has it; see --wait")
+        }
+        AllocationError::Contended => failure.hint("run it again"),
+        AllocationError::Unknown => failure.hint("'kvadm allocate new' gives it an ID"),
     }
 }
 
-struct Waiting<'a> {
+struct WaitingNotice<'a> {
     out: &'a Out,
 }
 
-impl Told for Waiting<'_> {
+impl AllocationNotice for WaitingNotice<'_> {
     fn waiting(&mut self, key: &[u8], blocker: &[u8]) {
         self.out.detail(&format!("{}: waiting for {}", bytes::escape(key), bytes::escape(blocker)));
     }
@@ -208,7 +213,7 @@ impl Told for Waiting<'_> {
 ///
 /// # Errors
 /// Whatever kept an answer away.
-pub async fn rehearse(ctx: &Context, terms: &Terms, keys: &[Vec<u8>]) -> Result<Exit, Failure> {
+pub async fn rehearse(ctx: &Context, terms: &AllocatorOptions, keys: &[Vec<u8>]) -> Result<Exit, Failure> {
     for (key, outcome) in keys.iter().zip(preview(ctx.store(), terms, keys).await?) {
         let key = bytes::escape(key);
         match outcome {

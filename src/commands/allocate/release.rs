@@ -4,9 +4,9 @@ use std::ffi::OsString;
 
 use clap::Args as ClapArgs;
 
-use super::scope::{Base, Node};
-use super::wanted::Wanted;
-use crate::allocator::{BATCH, Id, References};
+use super::key_args::KeyArgs;
+use super::scope::{BaseArgs, NodeArgs};
+use crate::allocator::{BATCH, Id, NodeReferences};
 use crate::args::parse_lock_token;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -24,15 +24,15 @@ Examples:
   kvadm allocate list --node gone -o json | kvadm allocate release --from - --node gone")]
 pub struct Args {
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: KeyArgs,
     /// Only while this lock is held; without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
     if_locked: Option<Option<OsString>>,
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
-    node: Node,
+    node: NodeArgs,
 }
 
 /// Runs it.
@@ -43,7 +43,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
     let guard = parse_lock_token(args.if_locked.as_ref())?;
     let keys = args.wanted.keys(ctx).await?;
-    let references = References::new(ctx.store(), &layout, &node, guard.as_ref());
+    let references = NodeReferences::new(ctx.store(), &layout, &node, guard.as_ref());
     let shown = bytes::escape(&node);
     let mut sink = ctx.out.stream();
     let mut exit = Exit::Done;

@@ -8,7 +8,7 @@ use crate::kvstore::Store;
 
 /// Which other stores are asked.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Remotes {
+pub struct RemoteStores {
     /// Ask this context's store too, behind the command's own; repeatable, in this order. Its file alone says how it is
     /// reached
     #[arg(long = "remote", value_name = "CONTEXT", help_heading = "Allocator")]
@@ -16,14 +16,14 @@ pub struct Remotes {
 }
 
 /// A store that is asked.
-pub struct Asked {
+pub struct RemoteStore {
     /// The context's name; `None` for the command's own store.
     pub name: Option<String>,
     /// The store.
     pub store: Store,
 }
 
-impl Remotes {
+impl RemoteStores {
     /// Whether there is any.
     pub fn any(&self) -> bool {
         !self.names.is_empty()
@@ -33,19 +33,19 @@ impl Remotes {
     ///
     /// # Errors
     /// A context that is missing or bad, or named twice.
-    pub fn stores(&self, ctx: &Context) -> Result<Vec<Asked>, Failure> {
-        let mut stores = vec![Asked { name: None, store: ctx.store().clone() }];
+    pub fn stores(&self, ctx: &Context) -> Result<Vec<RemoteStore>, Failure> {
+        let mut stores = vec![RemoteStore { name: None, store: ctx.store().clone() }];
         for name in &self.names {
             if stores.iter().any(|asked| asked.name.as_ref() == Some(name)) {
                 return Err(Failure::usage(format!("--remote {name}: named twice")));
             }
-            stores.push(Asked { name: Some(name.clone()), store: ctx.other_store(name)? });
+            stores.push(RemoteStore { name: Some(name.clone()), store: ctx.other_store(name)? });
         }
         Ok(stores)
     }
 }
 
-impl Asked {
+impl RemoteStore {
     /// A failure with the store's name, where it is another one.
     pub fn explain(&self, error: impl Into<Failure>) -> Failure {
         let failure = error.into();
@@ -56,7 +56,7 @@ impl Asked {
     }
 
     /// For the output: nothing where only one store is asked.
-    pub fn shown(&self, remotes: &Remotes) -> Option<Option<&str>> {
+    pub fn shown(&self, remotes: &RemoteStores) -> Option<Option<&str>> {
         remotes.any().then_some(self.name.as_deref())
     }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use super::key_args::KeyArgs;
 use super::new;
-use super::scope::{Base, Ids, Node};
-use super::wanted::Wanted;
-use crate::allocator::{BATCH, Life, References, Terms};
+use super::scope::{BaseArgs, IdRangeArgs, NodeArgs};
+use crate::allocator::{AllocatorOptions, BATCH, NodeReferences, ReferenceLifetime};
 use crate::args::{parse_duration, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -25,7 +25,7 @@ Examples:
   kvadm allocate renew --from keys.txt -q")]
 pub struct Args {
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: KeyArgs,
     /// Make a reference or a master again that is gone
     #[arg(long)]
     recreate: bool,
@@ -36,11 +36,11 @@ pub struct Args {
     #[arg(long, value_name = "D", value_parser = parse_duration, default_value = "1m", requires = "recreate")]
     wait: Duration,
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
-    node: Node,
+    node: NodeArgs,
     #[command(flatten)]
-    ids: Ids,
+    ids: IdRangeArgs,
 }
 
 /// Runs it.
@@ -55,11 +55,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if args.recreate {
-        let (range, life) = (args.ids.range()?, Life::For(args.ttl));
-        let terms = Terms { layout, range, node, life, wait: args.wait, restore: true, existing: true, guard: None };
+        let (range, life) = (args.ids.range()?, ReferenceLifetime::For(args.ttl));
+        let terms =
+            AllocatorOptions { layout, range, node, life, wait: args.wait, restore: true, existing: true, guard: None };
         return new::all(ctx, terms, &keys, args.wanted.is_one()).await;
     }
-    let references = References::new(ctx.store(), &layout, &node, None);
+    let references = NodeReferences::new(ctx.store(), &layout, &node, None);
     let mut sink = ctx.out.stream();
     let mut exit = Exit::Done;
     for some in keys.chunks(BATCH) {

@@ -11,13 +11,13 @@ use crate::output::bytes;
 
 /// Where an allocator keeps its keys.
 #[derive(Args, Clone, Debug)]
-pub struct Base {
+pub struct BaseArgs {
     /// What the allocator's keys begin with
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_BASE, help_heading = "Allocator")]
     base: OsString,
 }
 
-impl Base {
+impl BaseArgs {
     /// As it was given, for messages.
     pub fn text(&self) -> String {
         bytes::escape(&bytes_of(&self.base))
@@ -34,7 +34,7 @@ impl Base {
 
 /// Which IDs an allocator gives away.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct Ids {
+pub struct IdRangeArgs {
     /// The smallest ID
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = parse_number, help_heading = "Allocator")]
     min: u64,
@@ -46,7 +46,7 @@ pub struct Ids {
     prefix_mask: u64,
 }
 
-impl Ids {
+impl IdRangeArgs {
     /// The IDs.
     ///
     /// # Errors
@@ -59,13 +59,13 @@ impl Ids {
 
 /// Whose references are meant.
 #[derive(Args, Clone, Debug)]
-pub struct Node {
+pub struct NodeArgs {
     /// The node whose references they are, such as its IP address [default: the host's name]
     #[arg(long, value_name = "NAME", help_heading = "Allocator")]
     node: Option<OsString>,
 }
 
-impl Node {
+impl NodeArgs {
     /// Its name.
     ///
     /// # Errors

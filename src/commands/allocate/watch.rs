@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scope::Base;
+use super::scope::BaseArgs;
 use crate::allocator::Layout;
 use crate::args::{parse_duration, parse_revision};
-use crate::commands::watch::{Follow, Start, Teller};
+use crate::commands::watch::{EventWriter, WatchLoop, WatchStart};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Revision};
-use crate::output::{AllocationEvent, Kind, bytes};
+use crate::output::{AllocationEvent, ChangeKind, bytes};
 
 /// Watch IDs being created, modified and deleted.
 ///
@@ -27,7 +27,7 @@ Examples:
   kvadm allocate watch --count 1 --timeout 10m")]
 pub struct Args {
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     /// From this revision on
     #[arg(long, value_name = "N", value_parser = parse_revision, conflicts_with_all = ["list", "sync"], help_heading = "Where to start")]
     rev: Option<Revision>,
@@ -54,13 +54,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.timeout.map(|time| Instant::now() + time);
     let layout = args.base.layout()?;
     let start = match args.rev {
-        Some(revision) => Start::At(revision),
-        None if args.list => Start::List,
-        None if args.sync || ctx.config.resync_after_reconnect => Start::Sync,
-        None => Start::Now,
+        Some(revision) => WatchStart::At(revision),
+        None if args.list => WatchStart::List,
+        None if args.sync || ctx.config.resync_after_reconnect => WatchStart::Sync,
+        None => WatchStart::Now,
     };
     let ranges = vec![layout.masters()];
-    let teller = Teller {
+    let teller = EventWriter {
         ctx,
         only: Vec::new(),
         keys_only: false,
@@ -71,11 +71,17 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         show: Some(Box::new(move |kind, kv, prev| show(ctx, &layout, kind, kv, prev))),
         limit,
     };
-    Follow::new(ctx, ranges, None, start, teller, None).run().await
+    WatchLoop::new(ctx, ranges, None, start, teller, None).run().await
 }
 
 /// Tells one change of a master; whether it was one.
-fn show(ctx: &Context, layout: &Layout, kind: Kind, kv: &KeyValue, prev: Option<&KeyValue>) -> Result<bool, Failure> {
+fn show(
+    ctx: &Context,
+    layout: &Layout,
+    kind: ChangeKind,
+    kv: &KeyValue,
+    prev: Option<&KeyValue>,
+) -> Result<bool, Failure> {
     let Some(id) = layout.parse_master(&kv.key).map(|id| id.to_string()) else {
         let path = bytes::escape(&kv.key);
         ctx.out.warn(&format!("{path} was {}, and is no master of an ID", kind.word()));
@@ -83,9 +89,9 @@ fn show(ctx: &Context, layout: &Layout, kind: Kind, kv: &KeyValue, prev: Option<
     };
     let before = prev.map(|prev| prev.value.as_slice());
     let (key, prev_key) = match kind {
-        Kind::Created => (Some(kv.value.as_slice()), None),
-        Kind::Modified => (Some(kv.value.as_slice()), before),
-        Kind::Deleted => (before, None),
+        ChangeKind::Created => (Some(kv.value.as_slice()), None),
+        ChangeKind::Modified => (Some(kv.value.as_slice()), before),
+        ChangeKind::Deleted => (before, None),
     };
     if key.is_none() {
         ctx.out.warn(&format!("the key of the deleted ID {id} is unknown: what was before is compacted away"));

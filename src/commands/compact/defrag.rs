@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::{Defrag, Entry, Ledger};
+use super::ledger::{DefragOutcome, LedgerEntry, MemberLedger};
 use super::plan::{answering, leader, next, successor, troubles, troubles_among};
 use super::step::one_line;
-use crate::commands::status::survey::{self, Survey};
+use crate::commands::status::scan::{self, ClusterScan};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, MemberStatus, Refusal, Store};
@@ -26,7 +26,7 @@ const LEARNER: &str = "not supported for learner";
 
 /// How to go about it.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct DefragOptions {
     /// Go on with the others where a member is in trouble.
     pub force: bool,
     /// Have another member lead before the leader's turn.
@@ -38,13 +38,13 @@ pub struct Manner {
 ///
 /// # Errors
 /// The first failure; with `force`, that some members are left. The ledger says which.
-pub async fn roll(ctx: &Context, ledger: &mut Ledger, manner: Manner) -> Result<(), Failure> {
+pub async fn roll(ctx: &Context, ledger: &mut MemberLedger, manner: DefragOptions) -> Result<(), Failure> {
     ctx.signals.hold();
     let mut left = ledger.ids();
     let progress = ctx.out.progress("defragmenting", Some(left.len() as u64));
-    let mut roll = Roll { ctx, manner, progress, sound: None };
+    let mut roll = DefragRun { ctx, manner, progress, sound: None };
     if manner.force {
-        let survey = survey::look(ctx, false).await?;
+        let survey = scan::look(ctx, false).await?;
         roll.sound = Some(left.iter().copied().filter(|id| troubles_among(&survey, &[*id]).is_empty()).collect());
     }
     let mut moved = !manner.move_leader;
@@ -83,43 +83,44 @@ pub async fn roll(ctx: &Context, ledger: &mut Ledger, manner: Manner) -> Result<
 }
 
 /// Enters what has come of one member.
-fn enter(ctx: &Context, entry: &mut Entry, result: Result<MemberStatus, Failure>) -> Result<(), Failure> {
+fn enter(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Failure>) -> Result<(), Failure> {
     let endpoint = &entry.endpoint;
     match result {
         Ok(now) => {
-            entry.defrag = Some(Defrag::Done);
+            entry.defrag = Some(DefragOutcome::Done);
             entry.after = Some(now);
             Ok(())
         }
         Err(failure) if one_line(&failure).contains(LEARNER) => {
             ctx.out.warn(&format!("{endpoint} is a learner, which this version of etcd does not defragment"));
-            entry.defrag = Some(Defrag::Skipped);
+            entry.defrag = Some(DefragOutcome::Skipped);
             Ok(())
         }
         Err(failure) => {
-            entry.defrag = Some(if failure.may_have_been_done() { Defrag::Unknown } else { Defrag::Failed });
+            entry.defrag =
+                Some(if failure.may_have_been_done() { DefragOutcome::Unknown } else { DefragOutcome::Failed });
             entry.error = Some(one_line(&failure));
             Err(failure.context(format!("{endpoint} was not defragmented")))
         }
     }
 }
 
-struct Roll<'a> {
+struct DefragRun<'a> {
     ctx: &'a Context,
-    manner: Manner,
+    manner: DefragOptions,
     progress: Progress,
     /// With `force`: the members that have been without trouble so far.
     sound: Option<Vec<u64>>,
 }
 
-impl Roll<'_> {
+impl DefragRun<'_> {
     /// Waits until all members are healthy and caught up; with `force`, those that answered in the beginning, and not
     /// for ever.
-    async fn steady(&self) -> Result<Survey, Failure> {
+    async fn steady(&self) -> Result<ClusterScan, Failure> {
         let started = Instant::now();
         let mut told = false;
         loop {
-            let survey = survey::look(self.ctx, false).await?;
+            let survey = scan::look(self.ctx, false).await?;
             let troubles = match &self.sound {
                 Some(sound) => troubles_among(&survey, sound),
                 None => troubles(&survey),
@@ -199,7 +200,7 @@ impl Roll<'_> {
     }
 
     /// Gives the lead to another member, if there is one.
-    async fn hand_over(&self, survey: &Survey, leader: u64) -> Result<(), Failure> {
+    async fn hand_over(&self, survey: &ClusterScan, leader: u64) -> Result<(), Failure> {
         let ctx = self.ctx;
         let (Some(to), Some((from, _))) =
             (successor(survey, leader), answering(survey).find(|(_, status)| status.id == leader))

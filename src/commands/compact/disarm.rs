@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::plan::{self, NOSPACE};
-use crate::commands::status::survey::Survey;
+use crate::commands::status::scan::ClusterScan;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::kvstore::{Error, Refusal};
@@ -16,7 +16,7 @@ const ECHO: Duration = Duration::from_millis(250);
 
 /// What became of the alarms.
 #[derive(Debug, Default)]
-pub struct Disarmed {
+pub struct DisarmOutcome {
     /// The members whose alarm is gone.
     pub cleared: Vec<u64>,
     /// Why others are still raised, a line each.
@@ -28,10 +28,10 @@ pub struct Disarmed {
 ///
 /// # Errors
 /// Whatever kept an answer away.
-pub async fn run(ctx: &Context, survey: &Survey) -> Result<Disarmed, Failure> {
+pub async fn run(ctx: &Context, survey: &ClusterScan) -> Result<DisarmOutcome, Failure> {
     let store = ctx.store();
     let found = plan::alarms(&store.alarms().await?, survey);
-    let mut done = Disarmed { cleared: Vec::new(), stay: found.stay };
+    let mut done = DisarmOutcome { cleared: Vec::new(), stay: found.stay };
     if found.clear.is_empty() {
         if done.stay.is_empty() {
             ctx.out.note("no NOSPACE alarm is raised");

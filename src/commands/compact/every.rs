@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::plan::Aim;
+use super::plan::CompactTarget;
 use super::step::{current, one_line, waiting};
 use crate::context::Context;
 use crate::duration::format_duration;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Compacted, Revision};
+use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::RoundRow;
 
 /// What one round has come to.
-struct Round {
+struct CompactRound {
     outcome: &'static str,
     compacted: Option<Revision>,
     current: Option<Revision>,
@@ -81,18 +81,18 @@ async fn one(
     last: Option<Revision>,
     keep: Option<Revision>,
     physical: bool,
-) -> Result<Round, Failure> {
-    let mut round = Round { outcome: "nothing", compacted: None, current: None, error: None };
+) -> Result<CompactRound, Failure> {
+    let mut round = CompactRound { outcome: "nothing", compacted: None, current: None, error: None };
     let now = match current(ctx).await {
         Ok(now) => now,
         Err(failure) if passes(&failure) => {
-            return Ok(Round { outcome: "failed", error: Some(one_line(&failure)), ..round });
+            return Ok(CompactRound { outcome: "failed", error: Some(one_line(&failure)), ..round });
         }
         Err(failure) => return Err(failure),
     };
     round.current = Some(now);
     let target = match keep {
-        Some(keep) => Aim::Keep(keep).target(now),
+        Some(keep) => CompactTarget::Keep(keep).target(now),
         None => mark.filter(|mark| *mark <= now),
     };
     let Some(target) = target.filter(|target| last != Some(*target)) else { return Ok(round) };
@@ -100,7 +100,7 @@ async fn one(
     // Once sent, etcd does it whatever becomes of kvadm: the signal waits.
     let store = ctx.store().with_cancel(CancellationToken::new());
     match waiting(ctx, "compacting", store.compact(target, physical)).await.map_err(Failure::from) {
-        Ok(Compacted::Already) => round.outcome = "already",
+        Ok(CompactionOutcome::Already) => round.outcome = "already",
         Ok(_) => round.outcome = "compacted",
         Err(failure) if passes(&failure) => {
             round.outcome = "failed";

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::defrag::{self, Manner};
+use super::defrag::{self, DefragOptions};
 use super::disarm;
-use super::ledger::{Defrag, Ledger};
-use super::plan::{Aim, answering, troubles};
+use super::ledger::{DefragOutcome, MemberLedger};
+use super::plan::{CompactTarget, answering, troubles};
 use super::step::{current, tell, waiting};
-use crate::commands::status::survey::{self, Survey};
+use crate::commands::status::scan::{self, ClusterScan};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Compacted, Revision};
+use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::CompactAnswer;
 
 /// The pause between two looks at the bytes in use.
@@ -21,36 +21,36 @@ const SETTLED: Duration = Duration::from_secs(2);
 const REMOVED: Duration = Duration::from_secs(600);
 
 /// What is asked for.
-pub struct Job {
+pub struct CompactJob {
     /// Compact there.
-    pub aim: Option<Aim>,
+    pub aim: Option<CompactTarget>,
     /// Wait for a member to remove what is old.
     pub physical: bool,
     /// Defragment.
-    pub defrag: Option<Manner>,
+    pub defrag: Option<DefragOptions>,
     /// Clear alarms.
     pub disarm: bool,
 }
 
 /// What has come of it so far.
 #[derive(Default)]
-pub(super) struct Done {
+pub(super) struct CompactResult {
     pub(super) current: Option<Revision>,
     compacted: Option<Revision>,
-    came: Option<Compacted>,
+    came: Option<CompactionOutcome>,
     pub(super) disarmed: Vec<String>,
     pub(super) complaints: Vec<String>,
 }
 
-impl Job {
+impl CompactJob {
     /// Does it.
     ///
     /// # Errors
     /// What kept it from beginning; or, behind the summary, what kept it from ending.
     pub async fn run(&self, ctx: &Context) -> Result<Exit, Failure> {
-        let mut done = Done::default();
+        let mut done = CompactResult::default();
         let target = self.target(ctx, &mut done).await?;
-        let survey = match survey::look(ctx, false).await {
+        let survey = match scan::look(ctx, false).await {
             // Who may compact may not be allowed to ask for the members.
             Err(failure) if failure.exit == Exit::Refused && self.only_compacts() => {
                 ctx.out.detail(&format!("the members are not shown: {}", failure.view().error));
@@ -62,7 +62,7 @@ impl Job {
             self.may_defragment(survey, manner)?;
         }
         let defrag = self.defrag.is_some() && !ctx.safety.dry_run;
-        let mut ledger = survey.as_ref().map_or_else(Ledger::default, |it| Ledger::open(it, defrag));
+        let mut ledger = survey.as_ref().map_or_else(MemberLedger::default, |it| MemberLedger::open(it, defrag));
         if ctx.safety.dry_run {
             return self.rehearse(ctx, target, &mut done, &ledger, survey.as_ref()).await;
         }
@@ -84,7 +84,7 @@ impl Job {
     }
 
     /// The revision to compact at, if any.
-    async fn target(&self, ctx: &Context, done: &mut Done) -> Result<Option<Revision>, Failure> {
+    async fn target(&self, ctx: &Context, done: &mut CompactResult) -> Result<Option<Revision>, Failure> {
         let Some(aim) = self.aim else { return Ok(None) };
         let current = current(ctx).await?;
         done.current = Some(current);
@@ -103,7 +103,7 @@ impl Job {
         }
     }
 
-    fn may_defragment(&self, survey: &Survey, manner: Manner) -> Result<(), Failure> {
+    fn may_defragment(&self, survey: &ClusterScan, manner: DefragOptions) -> Result<(), Failure> {
         let troubles = troubles(survey);
         if troubles.is_empty() || manner.force {
             return Ok(());
@@ -129,12 +129,12 @@ impl Job {
     async fn give_back(
         &self,
         ctx: &Context,
-        survey: Option<&Survey>,
-        ledger: &mut Ledger,
-        done: &mut Done,
+        survey: Option<&ClusterScan>,
+        ledger: &mut MemberLedger,
+        done: &mut CompactResult,
     ) -> Result<(), Failure> {
         let Some(survey) = survey else { return Ok(()) };
-        if self.physical && matches!(done.came, Some(Compacted::Removed | Compacted::Removing)) {
+        if self.physical && matches!(done.came, Some(CompactionOutcome::Removed | CompactionOutcome::Removing)) {
             // A member answers for itself alone, and before its figures tell: the others remove in their own time.
             let (quiet, limit) = if self.defrag.is_some() { (3, REMOVED) } else { (1, SETTLED) };
             waiting(ctx, "removing", settle(ctx, survey, quiet, limit)).await?;
@@ -143,7 +143,7 @@ impl Job {
             defrag::roll(ctx, ledger, manner).await?;
         }
         if self.disarm {
-            let now = survey::look(ctx, false).await?;
+            let now = scan::look(ctx, false).await?;
             let disarmed = waiting(ctx, "disarming", disarm::run(ctx, &now)).await?;
             done.disarmed.extend(disarmed.cleared.iter().map(|id| format!("{id:x}")));
             if !done.disarmed.is_empty() && disarmed.stay.is_empty() {
@@ -159,11 +159,11 @@ impl Job {
         &self,
         ctx: &Context,
         result: Result<(), Failure>,
-        mut ledger: Ledger,
-        mut done: Done,
+        mut ledger: MemberLedger,
+        mut done: CompactResult,
     ) -> Result<Exit, Failure> {
         if !ledger.entries.is_empty() {
-            match survey::look(ctx, false).await {
+            match scan::look(ctx, false).await {
                 Ok(now) => ledger.close(&now),
                 Err(failure) => ctx.out.detail(&format!("the members now: {}", failure.view().error)),
             }
@@ -179,25 +179,25 @@ impl Job {
         let rows = ledger.rows();
         ctx.out.report(&CompactAnswer {
             compacted: done.compacted,
-            already: done.came == Some(Compacted::Already),
-            removed: done.came == Some(Compacted::Removed),
+            already: done.came == Some(CompactionOutcome::Already),
+            removed: done.came == Some(CompactionOutcome::Removed),
             current: done.current,
             disarmed: &done.disarmed,
             members: &rows,
             complaints: &done.complaints,
             ..CompactAnswer::default()
         })?;
-        let something = done.compacted.is_some() || ledger.count(Defrag::Done) > 0 || !done.disarmed.is_empty();
+        let something = done.compacted.is_some() || ledger.count(DefragOutcome::Done) > 0 || !done.disarmed.is_empty();
         if let Err(mut failure) = result {
             if something && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
                 failure.exit = Exit::Partial;
             }
             return Err(failure);
         }
-        if ledger.count(Defrag::Unknown) > 0 {
+        if ledger.count(DefragOutcome::Unknown) > 0 {
             return Ok(Exit::Unknown);
         }
-        if ledger.count(Defrag::Failed) > 0 {
+        if ledger.count(DefragOutcome::Failed) > 0 {
             return Ok(Exit::Partial);
         }
         Ok(match (self.disarm && !done.complaints.is_empty(), something) {
@@ -209,7 +209,7 @@ impl Job {
 }
 
 /// What has room has not always room for long.
-fn nearly_full(ctx: &Context, survey: &Survey) {
+fn nearly_full(ctx: &Context, survey: &ClusterScan) {
     for (member, status) in answering(survey) {
         if let Some(quota) = status.quota.filter(|quota| status.db_size > quota / 10 * 9) {
             let (endpoint, size) = (&member.endpoint, status.db_size);
@@ -219,9 +219,9 @@ fn nearly_full(ctx: &Context, survey: &Survey) {
 }
 
 /// Waits until so many looks after each other have found no member's bytes in use gone down, or the time is over.
-async fn settle(ctx: &Context, before: &Survey, quiet: u32, limit: Duration) -> Result<(), Failure> {
+async fn settle(ctx: &Context, before: &ClusterScan, quiet: u32, limit: Duration) -> Result<(), Failure> {
     let started = Instant::now();
-    let figures = |survey: &Survey| -> Vec<(u64, u64)> {
+    let figures = |survey: &ClusterScan| -> Vec<(u64, u64)> {
         answering(survey).map(|(_, status)| (status.id, status.db_in_use)).collect()
     };
     let mut last = figures(before);
@@ -229,7 +229,7 @@ async fn settle(ctx: &Context, before: &Survey, quiet: u32, limit: Duration) -> 
     loop {
         // Longer than the pause between two of etcd's own commits, behind which the figures are new.
         ctx.sleep(LOOK).await?;
-        let now = figures(&survey::look(ctx, false).await?);
+        let now = figures(&scan::look(ctx, false).await?);
         let falls = |(id, in_use): &(u64, u64)| last.iter().any(|(other, before)| other == id && in_use < before);
         still = if now.iter().any(falls) { 0 } else { still + 1 };
         if still >= quiet || started.elapsed() > limit {

@@ -1,6 +1,6 @@
 //! What each member had before and has after.
 
-use crate::commands::status::survey::Survey;
+use crate::commands::status::scan::ClusterScan;
 use crate::kvstore::MemberStatus;
 use crate::output::SpaceRow;
 
@@ -8,7 +8,7 @@ use super::plan::{answering, stray};
 
 /// What became of one member's defragmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Defrag {
+pub enum DefragOutcome {
     /// Its file was rewritten.
     Done,
     /// It was not.
@@ -21,7 +21,7 @@ pub enum Defrag {
     Skipped,
 }
 
-impl Defrag {
+impl DefragOutcome {
     fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -34,11 +34,11 @@ impl Defrag {
 }
 
 /// One member.
-pub struct Entry {
+pub struct LedgerEntry {
     /// Where it is asked.
     pub endpoint: String,
     /// What became of its defragmentation; nothing where none was asked for.
-    pub defrag: Option<Defrag>,
+    pub defrag: Option<DefragOutcome>,
     /// Why it could not be asked, or what failed.
     pub error: Option<String>,
     /// What it said last.
@@ -50,14 +50,14 @@ pub struct Entry {
 
 /// All members that were found at the beginning.
 #[derive(Default)]
-pub struct Ledger {
+pub struct MemberLedger {
     /// In the order of the endpoints.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LedgerEntry>,
 }
 
-impl Ledger {
+impl MemberLedger {
     /// Opens the books.
-    pub fn open(survey: &Survey, defrag: bool) -> Self {
+    pub fn open(survey: &ClusterScan, defrag: bool) -> Self {
         let known: Vec<u64> = answering(survey).map(|(_, status)| status.id).collect();
         let names: Vec<&str> = answering(survey).map(|(member, _)| member.name.as_str()).collect();
         let mut left = known.clone();
@@ -71,8 +71,8 @@ impl Ledger {
                 Err(_) => {}
             }
             let unreachable = member.status.as_ref().err();
-            let fate = if unreachable.is_some() { Defrag::Failed } else { Defrag::Left };
-            entries.push(Entry {
+            let fate = if unreachable.is_some() { DefragOutcome::Failed } else { DefragOutcome::Left };
+            entries.push(LedgerEntry {
                 endpoint: member.endpoint.clone(),
                 defrag: Some(fate).filter(|_| defrag && !stray(member, survey)),
                 error: unreachable.cloned(),
@@ -86,7 +86,7 @@ impl Ledger {
     }
 
     /// Closes the books: what each member says now.
-    pub fn close(&mut self, survey: &Survey) {
+    pub fn close(&mut self, survey: &ClusterScan) {
         for entry in &mut self.entries {
             let now = survey.members.iter().find(|member| match (&member.status, &entry.before) {
                 (Ok(now), Some(before)) => now.id == before.id,
@@ -107,29 +107,29 @@ impl Ledger {
     }
 
     /// A member that answered.
-    pub fn entry(&mut self, id: u64) -> Option<&mut Entry> {
+    pub fn entry(&mut self, id: u64) -> Option<&mut LedgerEntry> {
         self.entries.iter_mut().find(|entry| entry.before.as_ref().is_some_and(|status| status.id == id))
     }
 
     /// How many members' defragmentation ended so.
-    pub fn count(&self, what: Defrag) -> usize {
+    pub fn count(&self, what: DefragOutcome) -> usize {
         self.entries.iter().filter(|entry| entry.defrag == Some(what)).count()
     }
 
     /// The members as they are shown.
     pub fn rows(&self) -> Vec<SpaceRow<'_>> {
-        self.entries.iter().map(Entry::row).collect()
+        self.entries.iter().map(LedgerEntry::row).collect()
     }
 }
 
-impl Entry {
+impl LedgerEntry {
     fn row(&self) -> SpaceRow<'_> {
         SpaceRow {
             endpoint: &self.endpoint,
             name: &self.name,
             before: self.before.as_ref(),
             after: self.after.as_ref(),
-            defrag: self.defrag.map(Defrag::word),
+            defrag: self.defrag.map(DefragOutcome::word),
             alarms: &self.alarms,
             error: self.error.as_deref(),
         }

@@ -16,8 +16,8 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 
-use job::Job;
-use plan::Aim;
+use job::CompactJob;
+use plan::CompactTarget;
 
 /// Compact the history, and give the space back.
 ///
@@ -84,8 +84,8 @@ pub struct Args {
 /// A future revision, a safety rule, an unhealthy cluster, or whatever etcd refused.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let asked = match (args.revision, args.keep) {
-        (Some(revision), _) => Some(Aim::At(revision)),
-        (None, Some(keep)) => Some(Aim::Keep(keep)),
+        (Some(revision), _) => Some(CompactTarget::At(revision)),
+        (None, Some(keep)) => Some(CompactTarget::Keep(keep)),
         (None, None) => None,
     };
     let defrag = args.defrag || args.reclaim;
@@ -105,10 +105,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return every::run(ctx, period, args.keep, args.physical).await;
     }
     let alone = !defrag && !args.disarm;
-    let job = Job {
-        aim: asked.or((alone || args.reclaim).then_some(Aim::Keep(0))),
+    let job = CompactJob {
+        aim: asked.or((alone || args.reclaim).then_some(CompactTarget::Keep(0))),
         physical: args.physical,
-        defrag: defrag.then_some(defrag::Manner { force: args.force, move_leader: args.move_leader }),
+        defrag: defrag.then_some(defrag::DefragOptions { force: args.force, move_leader: args.move_leader }),
         disarm: args.disarm || args.reclaim,
     };
     job.run(ctx).await

@@ -1,6 +1,6 @@
 //! What is to be done and whether it may be: decided without I/O.
 
-use crate::commands::status::survey::{Looked, Survey};
+use crate::commands::status::scan::{ClusterScan, MemberObservation};
 use crate::kvstore::{Alarm, MemberStatus, Revision};
 
 /// A member that is so many raft entries behind the furthest one is not caught up: etcd itself begins to refuse
@@ -11,14 +11,14 @@ pub const NOSPACE: &str = "NOSPACE";
 
 /// Where a compaction is aimed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aim {
+pub enum CompactTarget {
     /// This revision.
     At(Revision),
     /// So many revisions before the current one.
     Keep(Revision),
 }
 
-impl Aim {
+impl CompactTarget {
     /// The revision to compact at; `None` where the store has not so many revisions as are to be kept.
     pub fn target(self, current: Revision) -> Option<Revision> {
         match self {
@@ -30,7 +30,7 @@ impl Aim {
 
 /// Whether a database has room for writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Room {
+pub enum Headroom {
     /// The file is smaller than the quota.
     Yes,
     /// The server does not tell its quota (before 3.6).
@@ -40,17 +40,17 @@ pub enum Room {
 }
 
 /// Whether a member has room: etcd holds the size of the database file against the quota, not what is in use of it.
-pub fn room(status: &MemberStatus) -> Room {
-    let Some(quota) = status.quota else { return Room::Untold };
+pub fn room(status: &MemberStatus) -> Headroom {
+    let Some(quota) = status.quota else { return Headroom::Untold };
     let (size, in_use) = (status.db_size, status.db_in_use);
     if size < quota {
-        Room::Yes
+        Headroom::Yes
     } else if in_use < quota {
-        Room::No(format!(
+        Headroom::No(format!(
             "its database has {size} of {quota} bytes, {in_use} of them in use: defragment it first (--defrag)"
         ))
     } else {
-        Room::No(format!(
+        Headroom::No(format!(
             "{in_use} of {quota} bytes are in use: delete keys, then 'kvadm compact --reclaim', or start etcd with a \
              larger quota"
         ))
@@ -59,7 +59,7 @@ pub fn room(status: &MemberStatus) -> Room {
 
 /// The NOSPACE alarms, sorted by what can be done about each.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Alarms {
+pub struct NospaceAlarms {
     /// Members whose alarm may go.
     pub clear: Vec<u64>,
     /// Why the others stay, a line each.
@@ -67,8 +67,8 @@ pub struct Alarms {
 }
 
 /// Judges each alarm by its member's room. A member that is not in the cluster any more has nothing to be full.
-pub fn alarms(raised: &[Alarm], survey: &Survey) -> Alarms {
-    let mut found = Alarms::default();
+pub fn alarms(raised: &[Alarm], survey: &ClusterScan) -> NospaceAlarms {
+    let mut found = NospaceAlarms::default();
     for alarm in raised.iter().filter(|alarm| alarm.kind == NOSPACE) {
         let asked = survey.members.iter().find_map(|member| {
             let status = member.status.as_ref().ok()?;
@@ -77,8 +77,8 @@ pub fn alarms(raised: &[Alarm], survey: &Survey) -> Alarms {
         let silent = survey.members.iter().find(|member| member.status.is_err());
         match (asked, silent) {
             (Some((member, status)), _) => match room(status) {
-                Room::Yes | Room::Untold => found.clear.push(alarm.member),
-                Room::No(why) => found.stay.push(format!("{}: NOSPACE stays, for {why}", member.endpoint)),
+                Headroom::Yes | Headroom::Untold => found.clear.push(alarm.member),
+                Headroom::No(why) => found.stay.push(format!("{}: NOSPACE stays, for {why}", member.endpoint)),
             },
             (None, Some(silent)) => {
                 let why = format!("whether it has room is not known, because {} does not answer", silent.endpoint);
@@ -96,14 +96,14 @@ pub fn next(left: &[u64], leader: u64) -> Option<u64> {
 }
 
 /// Who leads, as most of the members that answer see it; 0 for nobody.
-pub fn leader(survey: &Survey) -> u64 {
+pub fn leader(survey: &ClusterScan) -> u64 {
     let seen: Vec<u64> = answering(survey).map(|(_, status)| status.leader).collect();
     let votes = |leader: &u64| seen.iter().filter(|other| *other == leader).count();
     seen.iter().copied().max_by_key(votes).unwrap_or(0)
 }
 
 /// Who may take the lead over: the voting member that is furthest, without the one that leads.
-pub fn successor(survey: &Survey, leader: u64) -> Option<u64> {
+pub fn successor(survey: &ClusterScan, leader: u64) -> Option<u64> {
     let voters = answering(survey).filter(|(member, status)| {
         status.id != leader && !status.learner && status.leader == leader && member.read.is_ok()
     });
@@ -111,7 +111,7 @@ pub fn successor(survey: &Survey, leader: u64) -> Option<u64> {
 }
 
 /// The members that answer, each once: several endpoints may lead to the same.
-pub fn answering(survey: &Survey) -> impl Iterator<Item = (&Looked, &MemberStatus)> {
+pub fn answering(survey: &ClusterScan) -> impl Iterator<Item = (&MemberObservation, &MemberStatus)> {
     let mut seen = Vec::new();
     survey.members.iter().filter_map(move |member| {
         let status = member.status.as_ref().ok()?;
@@ -125,12 +125,12 @@ pub fn answering(survey: &Survey) -> impl Iterator<Item = (&Looked, &MemberStatu
 
 /// Whether this endpoint, which does not answer, is none of a member's own addresses: every member has been asked
 /// besides.
-pub fn stray(member: &Looked, survey: &Survey) -> bool {
+pub fn stray(member: &MemberObservation, survey: &ClusterScan) -> bool {
     member.status.is_err() && member.name.is_empty() && answering(survey).any(|(member, _)| !member.name.is_empty())
 }
 
 /// Everything for which no member must be taken out of service now, a line each. That the database is full is none.
-pub fn troubles(survey: &Survey) -> Vec<String> {
+pub fn troubles(survey: &ClusterScan) -> Vec<String> {
     let mut said: Vec<String> = survey.general().iter().filter(|text| !text.ends_with(NOSPACE)).cloned().collect();
     for member in &survey.members {
         match &member.status {
@@ -143,7 +143,7 @@ pub fn troubles(survey: &Survey) -> Vec<String> {
 }
 
 /// The same for these members alone.
-pub fn troubles_among(survey: &Survey, ids: &[u64]) -> Vec<String> {
+pub fn troubles_among(survey: &ClusterScan, ids: &[u64]) -> Vec<String> {
     let found = |id: u64| answering(survey).find(|(_, status)| status.id == id);
     let of = |id: &u64| match found(*id) {
         Some((member, status)) => troubles_of(member, status, survey),
@@ -152,7 +152,7 @@ pub fn troubles_among(survey: &Survey, ids: &[u64]) -> Vec<String> {
     ids.iter().flat_map(of).collect()
 }
 
-fn troubles_of(member: &Looked, status: &MemberStatus, survey: &Survey) -> Vec<String> {
+fn troubles_of(member: &MemberObservation, status: &MemberStatus, survey: &ClusterScan) -> Vec<String> {
     let of = |what: &str| format!("{}: {what}", member.endpoint);
     let mut said: Vec<String> =
         status.errors.iter().filter(|error| !error.contains(NOSPACE)).map(|error| of(error.trim())).collect();
@@ -183,11 +183,11 @@ mod tests {
 
     #[test]
     fn kept_revisions_count_back_from_the_current_one() {
-        assert_eq!(Aim::Keep(0).target(42), Some(42));
-        assert_eq!(Aim::Keep(41).target(42), Some(1));
-        assert_eq!(Aim::Keep(42).target(42), None);
-        assert_eq!(Aim::Keep(Revision::MAX).target(42), None);
-        assert_eq!(Aim::At(99).target(42), Some(99), "never rounded down");
+        assert_eq!(CompactTarget::Keep(0).target(42), Some(42));
+        assert_eq!(CompactTarget::Keep(41).target(42), Some(1));
+        assert_eq!(CompactTarget::Keep(42).target(42), None);
+        assert_eq!(CompactTarget::Keep(Revision::MAX).target(42), None);
+        assert_eq!(CompactTarget::At(99).target(42), Some(99), "never rounded down");
     }
 
     #[test]
@@ -221,9 +221,9 @@ mod tests {
             errors: Vec::new(),
             latency: std::time::Duration::ZERO,
         };
-        let says = |status, word: &str| matches!(room(&status), Room::No(why) if why.contains(word));
-        assert_eq!(room(&status(9, 9, None)), Room::Untold);
-        assert_eq!(room(&status(9, 9, Some(10))), Room::Yes);
+        let says = |status, word: &str| matches!(room(&status), Headroom::No(why) if why.contains(word));
+        assert_eq!(room(&status(9, 9, None)), Headroom::Untold);
+        assert_eq!(room(&status(9, 9, Some(10))), Headroom::Yes);
         assert!(says(status(10, 9, Some(10)), "defragment"));
         assert!(says(status(10, 10, Some(10)), "delete keys"));
     }

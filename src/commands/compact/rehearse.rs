@@ -1,15 +1,15 @@
 //! `compact --dry-run`.
 
-use super::job::{Done, Job};
-use super::ledger::Ledger;
-use super::plan::{self, Room, answering, leader, next};
-use crate::commands::status::survey::Survey;
+use super::job::{CompactJob, CompactResult};
+use super::ledger::MemberLedger;
+use super::plan::{self, Headroom, answering, leader, next};
+use crate::commands::status::scan::ClusterScan;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 use crate::output::CompactAnswer;
 
-impl Job {
+impl CompactJob {
     /// Says what would be done, and changes nothing.
     ///
     /// # Errors
@@ -18,9 +18,9 @@ impl Job {
         &self,
         ctx: &Context,
         target: Option<Revision>,
-        done: &mut Done,
-        ledger: &Ledger,
-        survey: Option<&Survey>,
+        done: &mut CompactResult,
+        ledger: &MemberLedger,
+        survey: Option<&ClusterScan>,
     ) -> Result<Exit, Failure> {
         let mut already = false;
         if let Some(revision) = target {
@@ -50,7 +50,12 @@ impl Job {
         Ok(Exit::Done)
     }
 
-    async fn rehearse_disarming(&self, ctx: &Context, survey: &Survey, done: &mut Done) -> Result<(), Failure> {
+    async fn rehearse_disarming(
+        &self,
+        ctx: &Context,
+        survey: &ClusterScan,
+        done: &mut CompactResult,
+    ) -> Result<(), Failure> {
         let raised = ctx.store().alarms().await?;
         let found = plan::alarms(&raised, survey);
         let ids: Vec<u64> = if self.defrag.is_some() {
@@ -61,7 +66,7 @@ impl Job {
         };
         for id in ids {
             let status = answering(survey).find(|(_, status)| status.id == id);
-            let sure = status.is_some_and(|(_, status)| plan::room(status) == Room::Yes);
+            let sure = status.is_some_and(|(_, status)| plan::room(status) == Headroom::Yes);
             let but = if sure { "" } else { ", if there is room by then" };
             ctx.out.note(&format!("dry run: NOSPACE of member {id:x} would be cleared{but}"));
             done.disarmed.push(format!("{id:x}"));
@@ -71,7 +76,7 @@ impl Job {
 }
 
 /// The endpoints in the order of their turns.
-fn in_order(survey: &Survey) -> Vec<String> {
+fn in_order(survey: &ClusterScan) -> Vec<String> {
     let mut left: Vec<u64> = answering(survey).map(|(_, status)| status.id).collect();
     let mut order = Vec::new();
     while let Some(id) = next(&left, leader(survey)) {

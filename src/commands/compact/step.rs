@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::kvstore::{Compacted, Refusal, Revision};
+use crate::kvstore::{CompactionOutcome, Refusal, Revision};
 
 /// How often a bar that has no count is drawn.
 const TICK: Duration = Duration::from_millis(100);
@@ -20,13 +20,17 @@ pub(super) async fn current(ctx: &Context) -> Result<Revision, Failure> {
 }
 
 /// Says what a compaction has come to, where that is not plain.
-pub(super) fn tell(ctx: &Context, revision: Revision, came: Compacted, physical: bool) {
+pub(super) fn tell(ctx: &Context, revision: Revision, came: CompactionOutcome, physical: bool) {
     match came {
-        Compacted::Already => ctx.out.note(&format!("the store was compacted at revision {revision} or later before")),
-        Compacted::Removing if physical => ctx.out.note(&format!(
+        CompactionOutcome::Already => {
+            ctx.out.note(&format!("the store was compacted at revision {revision} or later before"))
+        }
+        CompactionOutcome::Removing if physical => ctx.out.note(&format!(
             "the store is compacted at revision {revision}, but the answer was lost: etcd may still be removing"
         )),
-        Compacted::Removing | Compacted::Removed => ctx.out.note(&format!("compacted at revision {revision}")),
+        CompactionOutcome::Removing | CompactionOutcome::Removed => {
+            ctx.out.note(&format!("compacted at revision {revision}"))
+        }
     }
 }
 

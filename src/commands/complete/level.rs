@@ -4,7 +4,7 @@
 //! end alone, then further and further away. Up to etcd 3.6 a limited read counts its whole range, and so each one
 //! counts hardly more than the neighbours.
 
-use crate::kvstore::{Again, Error, KeyRange, Op, OpResult, Over, Store, Txn};
+use crate::kvstore::{Error, KeyRange, KeySelector, Op, OpResult, Retry, Store, Txn};
 
 /// Keys in one answer: enough for many leaves at once, little where all are below one child.
 const PAGE: i64 = 32;
@@ -91,9 +91,9 @@ fn above(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 async fn page(store: &Store, range: KeyRange) -> Result<Vec<Vec<u8>>, Error> {
-    let get = Op::Get { over: Over::Range(range), revision: 0, keys_only: true, count_only: false, limit: PAGE };
+    let get = Op::Get { over: KeySelector::Range(range), revision: 0, keys_only: true, count_only: false, limit: PAGE };
     let txn = Txn { then: vec![get], ..Txn::default() };
-    let answer = store.txn("complete", &txn, None, Again::Harmless).await?;
+    let answer = store.txn("complete", &txn, None, Retry::Idempotent).await?;
     Ok(match answer.results.into_iter().next() {
         Some(OpResult::Get { kvs, .. }) => kvs.into_iter().map(|kv| kv.key).collect(),
         _ => Vec::new(),

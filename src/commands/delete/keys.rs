@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use super::save::Save;
+use super::save::SaveFile;
 use crate::commands::conditions::Conditions;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Again, Compare, KeyValue, LockGuard, MAX_TXN_OPS, Op, OpResult, Over, Txn, TxnResult};
+use crate::kvstore::{Compare, KeySelector, KeyValue, LockGuard, MAX_TXN_OPS, Op, OpResult, Retry, Txn, TxnResult};
 use crate::output::{DeleteAnswer, bytes};
 
 /// One `delete KEY…`.
-pub struct Job<'a> {
+pub struct KeyDeletion<'a> {
     /// The command's surroundings.
     pub ctx: &'a Context,
     /// The keys; conditions go with a single one.
@@ -23,7 +23,7 @@ pub struct Job<'a> {
     pub prev: bool,
 }
 
-impl Job<'_> {
+impl KeyDeletion<'_> {
     /// Runs it.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl Job<'_> {
             then: vec![delete(&self.keys[0], self.prev)],
             otherwise: self.conditions.reads(&self.keys[0]),
         };
-        let again = if self.conditions.once_only(None) { Again::Harmless } else { Again::Never };
+        let again = if self.conditions.once_only(None) { Retry::Idempotent } else { Retry::Never };
         let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), again).await?;
         self.single(result)
     }
@@ -49,7 +49,7 @@ impl Job<'_> {
         let key = bytes::escape(&self.keys[0]);
         if !result.succeeded {
             let why = self.conditions.explain(&self.keys[0], &result.results);
-            if result.uncertain {
+            if result.maybe_applied {
                 return Err(Failure::new(
                     Exit::Unknown,
                     "the delete was sent twice, and whether the first was done is unknown",
@@ -103,7 +103,7 @@ impl Job<'_> {
             self.ctx.consent(&question)?;
         }
         if let Some(path) = save {
-            Save::create(path)?.keep(store, &there).await?;
+            SaveFile::create(path)?.keep(store, &there).await?;
         }
         self.remove(&there, found.revision, missing).await
     }
@@ -113,7 +113,7 @@ impl Job<'_> {
         let [only] = there else { return Ok(()) };
         let compares = self.conditions.compares(&only.key);
         let asked = Txn { compares, then: vec![], otherwise: self.conditions.reads(&only.key) };
-        let result = self.ctx.store().txn("delete (dry run)", &asked, self.guard.as_ref(), Again::Harmless).await?;
+        let result = self.ctx.store().txn("delete (dry run)", &asked, self.guard.as_ref(), Retry::Idempotent).await?;
         if result.succeeded {
             return Ok(());
         }
@@ -126,14 +126,15 @@ impl Job<'_> {
         let mut deleted: u64 = 0;
         for chunk in there.chunks(MAX_TXN_OPS - 1) {
             let mut compares: Vec<_> = chunk.iter().map(|kv| Compare::unchanged(&kv.key, kv.mod_revision)).collect();
-            let mut otherwise: Vec<_> = chunk.iter().map(|kv| Op::get_at(Over::Key(kv.key.clone()), 0)).collect();
+            let mut otherwise: Vec<_> =
+                chunk.iter().map(|kv| Op::get_at(KeySelector::Key(kv.key.clone()), 0)).collect();
             if let [only] = chunk {
                 compares.extend(self.conditions.compares(&only.key));
                 otherwise = self.conditions.reads(&only.key);
             }
             let then = chunk.iter().map(|kv| delete(&kv.key, false)).collect();
             let txn = Txn { compares, then, otherwise };
-            let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await?;
+            let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await?;
             if !result.succeeded {
                 return Err(self.refused(chunk, &result, deleted));
             }
@@ -155,7 +156,7 @@ impl Job<'_> {
             Some((was, _)) => format!("{} was changed meanwhile", bytes::escape(&was.key)),
             None => self.conditions.explain(&chunk[0].key, &result.results),
         };
-        let exit = match (result.uncertain, deleted) {
+        let exit = match (result.maybe_applied, deleted) {
             (true, _) => Exit::Unknown,
             (false, 0) => Exit::Conflict,
             _ => Exit::Partial,
@@ -186,5 +187,5 @@ impl Job<'_> {
 }
 
 fn delete(key: &[u8], prev: bool) -> Op {
-    Op::Delete { over: Over::Key(key.to_vec()), prev }
+    Op::Delete { over: KeySelector::Key(key.to_vec()), prev }
 }

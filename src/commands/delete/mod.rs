@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use crate::args::{bytes_of, parse_lock_token, parse_revision};
 use crate::commands::conditions::Conditions;
-use crate::commands::proto::{Proto, encoded};
-use crate::commands::select::Selection;
+use crate::commands::proto::{ProtoArgs, encoded};
+use crate::commands::select::KeySelection;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, help_heading = "Which keys")]
     all: bool,
     #[command(flatten)]
-    selection: Selection,
+    selection: KeySelection,
 
     /// Only if the key's last change was in this revision
     #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "Conditions (on one key)")]
@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long)]
     prev: bool,
     #[command(flatten)]
-    proto: Proto,
+    proto: ProtoArgs,
     /// Keep what is deleted in this new file, as records that 'put --from' restores
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     save: Option<PathBuf>,
@@ -90,13 +90,19 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             return Err(Failure::usage("--if-rev, --if-value and --if-exists go with one key, not with a range"));
         }
         let range = args.selection.range(args.prefix.as_deref())?;
-        let job =
-            range::Job { ctx, range, filter: args.selection.filter()?, guard, prev: args.prev, atomic: args.atomic };
+        let job = range::RangeDeletion {
+            ctx,
+            range,
+            filter: args.selection.filter()?,
+            guard,
+            prev: args.prev,
+            atomic: args.atomic,
+        };
         return job.run(args.all, args.save.as_deref()).await;
     }
     let keys = args.keys.iter().map(|key| text.key(key)).collect::<Result<Vec<_>, _>>()?;
     if keys.len() > 1 && conditions != Conditions::default() {
         return Err(Failure::usage("conditions go with one key, not with several"));
     }
-    keys::Job { ctx, keys, conditions, guard, prev: args.prev }.run(args.save.as_deref()).await
+    keys::KeyDeletion { ctx, keys, conditions, guard, prev: args.prev }.run(args.save.as_deref()).await
 }

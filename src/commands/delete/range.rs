@@ -7,13 +7,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::save::Save;
-use crate::commands::select::Filter;
+use super::save::SaveFile;
+use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
-    Again, Compare, Counted, Error, KeyRange, KeyValue, LockGuard, Op, Over, ReadOptions, Refusal, Revision, Store,
-    Txn, TxnResult,
+    Compare, Error, KeyRange, KeySelector, KeyValue, LockGuard, Op, RangeCount, ReadOptions, Refusal, Retry, Revision,
+    Store, Txn, TxnResult,
 };
 use crate::output::{DeleteAnswer, bytes};
 
@@ -29,13 +29,13 @@ const ATOMIC: Duration = Duration::from_secs(10);
 const ATOMIC_EACH: Duration = Duration::from_micros(40);
 
 /// One `delete` of a range.
-pub struct Job<'a> {
+pub struct RangeDeletion<'a> {
     /// The command's surroundings.
     pub ctx: &'a Context,
     /// What is to go.
     pub range: KeyRange,
     /// Only keys that match.
-    pub filter: Option<Filter>,
+    pub filter: Option<KeyFilter>,
     /// Only while this lock is held.
     pub guard: Option<LockGuard>,
     /// Print what went.
@@ -46,14 +46,14 @@ pub struct Job<'a> {
 
 /// What has been done so far.
 #[derive(Default)]
-struct Done {
+struct DeletionProgress {
     deleted: u64,
     /// Keys that were written after the count, and stay.
     kept: u64,
     revision: Revision,
 }
 
-impl Job<'_> {
+impl RangeDeletion<'_> {
     /// Runs it. `all` allows a range that is the whole store.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Job<'_> {
         let dry_run = self.ctx.safety.dry_run;
         if counted.count == 0 || (dry_run && !self.prev) {
             let would = dry_run.then_some(counted.count);
-            return self.answer(&Done { revision: counted.revision, ..Done::default() }, would);
+            return self.answer(&DeletionProgress { revision: counted.revision, ..DeletionProgress::default() }, would);
         }
         if !dry_run {
             let what = self.describe(counted);
@@ -74,11 +74,11 @@ impl Job<'_> {
             self.ctx.consent(&format!("delete {what}"))?;
         }
         let mut save = match save {
-            Some(path) if !dry_run => Some(Save::create(path)?),
+            Some(path) if !dry_run => Some(SaveFile::create(path)?),
             _ => None,
         };
         self.ctx.signals.hold();
-        let mut done = Done { revision: counted.revision, ..Done::default() };
+        let mut done = DeletionProgress { revision: counted.revision, ..DeletionProgress::default() };
         let result = if self.atomic && !dry_run {
             self.at_once(counted, save.as_mut(), &mut done).await
         } else {
@@ -100,7 +100,7 @@ impl Job<'_> {
         failure
     }
 
-    async fn count(&self) -> Result<Counted, Failure> {
+    async fn count(&self) -> Result<RangeCount, Failure> {
         let store = self.ctx.store();
         let Some(filter) = &self.filter else {
             return Ok(store.count(&self.range, 0, self.guard.as_ref()).await?);
@@ -113,14 +113,14 @@ impl Job<'_> {
             count += page.iter().filter(|kv| filter.matches(&kv.key)).count() as u64;
         }
         progress.finish();
-        Ok(Counted { count, revision: reader.revision() })
+        Ok(RangeCount { count, revision: reader.revision() })
     }
 
     fn reading(&self, revision: Revision, keys_only: bool) -> ReadOptions {
         ReadOptions { revision, keys_only, limit: None, guard: self.guard.clone() }
     }
 
-    fn describe(&self, counted: Counted) -> String {
+    fn describe(&self, counted: RangeCount) -> String {
         let from = bytes::escape(&self.range.start);
         if self.range == KeyRange::prefix(&self.range.start) {
             return format!("{} keys with prefix '{from}' (revision {})", counted.count, counted.revision);
@@ -129,13 +129,18 @@ impl Job<'_> {
         format!("{} keys from {from} below {to} (revision {})", counted.count, counted.revision)
     }
 
-    async fn windows(&self, counted: Counted, mut save: Option<&mut Save>, done: &mut Done) -> Result<(), Failure> {
+    async fn windows(
+        &self,
+        counted: RangeCount,
+        mut save: Option<&mut SaveFile>,
+        done: &mut DeletionProgress,
+    ) -> Result<(), Failure> {
         let store = self.ctx.store();
         let values = save.is_some() || self.prev;
         let mut reader = store.read(&self.range, self.reading(counted.revision, !values)).in_small_pages();
         let mut sink = self.ctx.out.stream();
         let progress = self.ctx.out.progress("deleting", Some(counted.count));
-        let mut pace = Pace::default();
+        let mut pace = DeletionPacer::default();
         while let Some(mut page) = reader.next().await? {
             if let Some(filter) = &self.filter {
                 page.retain(|kv| filter.matches(&kv.key));
@@ -176,20 +181,20 @@ impl Job<'_> {
         &self,
         window: &[KeyValue],
         revision: Revision,
-        pace: &mut Pace,
-        done: &mut Done,
-    ) -> Result<Gone, Failure> {
-        let (Some(first), Some(last)) = (window.first(), window.last()) else { return Ok(Gone::default()) };
+        pace: &mut DeletionPacer,
+        done: &mut DeletionProgress,
+    ) -> Result<KeptKeys, Failure> {
+        let (Some(first), Some(last)) = (window.first(), window.last()) else { return Ok(KeptKeys::default()) };
         let store = self.ctx.store();
         if self.filter.is_none() {
             let range = KeyRange::between(&first.key, Some(&[last.key.as_slice(), &[0]].concat()));
             let txn = Txn {
                 compares: vec![Compare::none_newer(&range, revision)],
-                then: vec![Op::Delete { over: Over::Range(range), prev: false }],
+                then: vec![Op::Delete { over: KeySelector::Range(range), prev: false }],
                 otherwise: vec![],
             };
             let started = Instant::now();
-            let result = match store.txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await {
+            let result = match store.txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await {
                 Err(error) if error.is_refusal(Refusal::NoSpace) && self.guard.is_none() => {
                     self.without_space(error, txn.then, revision).await?
                 }
@@ -199,10 +204,10 @@ impl Job<'_> {
                 pace.learn(started.elapsed());
                 done.deleted += window.len() as u64;
                 done.revision = result.revision;
-                return Ok(Gone::default());
+                return Ok(KeptKeys::default());
             }
         }
-        let mut gone = Gone::default();
+        let mut gone = KeptKeys::default();
         for chunk in window.chunks(SINGLE) {
             self.remove_singly(store, chunk, revision, done, &mut gone).await?;
         }
@@ -213,7 +218,7 @@ impl Job<'_> {
     /// then, so that what is not newer when it is looked at is not newer when it is deleted.
     async fn without_space(&self, refused: Error, then: Vec<Op>, revision: Revision) -> Result<TxnResult, Error> {
         let store = self.ctx.store();
-        if let [Op::Delete { over: Over::Range(range), .. }] = then.as_slice() {
+        if let [Op::Delete { over: KeySelector::Range(range), .. }] = then.as_slice() {
             let mut reader = store.read(range, self.reading(0, true));
             while let Some(page) = reader.next().await? {
                 if page.iter().any(|kv| kv.mod_revision > revision) {
@@ -222,7 +227,7 @@ impl Job<'_> {
             }
         }
         let plain = Txn { then, ..Txn::default() };
-        store.txn("delete", &plain, None, Again::Harmless).await
+        store.txn("delete", &plain, None, Retry::Idempotent).await
     }
 
     async fn remove_singly(
@@ -230,18 +235,18 @@ impl Job<'_> {
         store: &Store,
         chunk: &[KeyValue],
         revision: Revision,
-        done: &mut Done,
-        gone: &mut Gone,
+        done: &mut DeletionProgress,
+        gone: &mut KeptKeys,
     ) -> Result<(), Failure> {
         let mut keys: Vec<&[u8]> = chunk.iter().map(|kv| kv.key.as_slice()).collect();
         while !keys.is_empty() {
             let one = |key: &&[u8]| KeyRange::key(key);
             let txn = Txn {
                 compares: keys.iter().map(|key| Compare::none_newer(&one(key), revision)).collect(),
-                then: keys.iter().map(|key| Op::Delete { over: Over::Key(key.to_vec()), prev: false }).collect(),
+                then: keys.iter().map(|key| Op::Delete { over: KeySelector::Key(key.to_vec()), prev: false }).collect(),
                 otherwise: vec![],
             };
-            let result = store.txn("delete", &txn, self.guard.as_ref(), Again::Harmless).await?;
+            let result = store.txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await?;
             if result.succeeded {
                 done.deleted += keys.len() as u64;
                 done.revision = result.revision;
@@ -262,7 +267,12 @@ impl Job<'_> {
     }
 
     /// One request for everything. What was saved is guarded: nothing may be newer.
-    async fn at_once(&self, counted: Counted, save: Option<&mut Save>, done: &mut Done) -> Result<(), Failure> {
+    async fn at_once(
+        &self,
+        counted: RangeCount,
+        save: Option<&mut SaveFile>,
+        done: &mut DeletionProgress,
+    ) -> Result<(), Failure> {
         let store = self.ctx.store();
         let mut compares = Vec::new();
         if let Some(save) = save {
@@ -273,12 +283,12 @@ impl Job<'_> {
             compares.push(Compare::none_newer(&self.range, counted.revision));
         }
         let guarded = !compares.is_empty();
-        let over = Over::Range(self.range.clone());
+        let over = KeySelector::Range(self.range.clone());
         let txn = Txn { compares, then: vec![Op::Delete { over, prev: false }], otherwise: vec![] };
         let each = u32::try_from(counted.count).unwrap_or(u32::MAX);
         let limit = ATOMIC + ATOMIC_EACH.saturating_mul(each);
         let progress = self.ctx.out.progress("deleting in one request", None);
-        let result = store.txn("delete", &txn, self.guard.as_ref(), Again::NeverWithin(limit)).await;
+        let result = store.txn("delete", &txn, self.guard.as_ref(), Retry::NeverWithin(limit)).await;
         progress.finish();
         match result {
             Ok(answer) if !answer.succeeded && guarded => {
@@ -308,12 +318,12 @@ impl Job<'_> {
         }
     }
 
-    fn answer(&self, done: &Done, would_delete: Option<u64>) -> Result<Exit, Failure> {
+    fn answer(&self, done: &DeletionProgress, would_delete: Option<u64>) -> Result<Exit, Failure> {
         if done.kept > 0 {
             self.ctx.out.note(&format!("{} keys were written meanwhile and stay", done.kept));
         }
         if !self.prev {
-            let Done { deleted, kept, revision } = *done;
+            let DeletionProgress { deleted, kept, revision } = *done;
             self.ctx.out.one(&DeleteAnswer { deleted, would_delete, kept, revision })?;
         }
         let nothing = done.deleted == 0 && would_delete.unwrap_or(0) == 0;
@@ -323,30 +333,30 @@ impl Job<'_> {
 
 /// Which keys of a window stayed.
 #[derive(Default)]
-struct Gone {
+struct KeptKeys {
     kept: Vec<Vec<u8>>,
 }
 
-impl Gone {
+impl KeptKeys {
     fn went(&self, key: &[u8]) -> bool {
         !self.kept.iter().any(|kept| kept == key)
     }
 }
 
 /// How many keys go in one removal.
-struct Pace {
+struct DeletionPacer {
     keys: usize,
     /// How long the smallest request takes: what the way to the server and back costs, which no neighbour waits for.
     distance: Option<Duration>,
 }
 
-impl Default for Pace {
+impl Default for DeletionPacer {
     fn default() -> Self {
         Self { keys: FIRST, distance: None }
     }
 }
 
-impl Pace {
+impl DeletionPacer {
     fn learn(&mut self, took: Duration) {
         let distance = self.distance.map_or(took, |distance| distance.min(took));
         self.distance = Some(distance);
@@ -359,7 +369,7 @@ impl Pace {
     }
 }
 
-fn so_far(mut failure: Failure, done: &Done) -> Failure {
+fn so_far(mut failure: Failure, done: &DeletionProgress) -> Failure {
     if done.deleted == 0 {
         return failure;
     }
@@ -376,14 +386,14 @@ mod tests {
     #[test]
     fn a_server_far_away_is_not_taken_for_a_slow_one() {
         let ms = Duration::from_millis;
-        let mut far = Pace { distance: Some(ms(100)), ..Pace::default() };
+        let mut far = DeletionPacer { distance: Some(ms(100)), ..DeletionPacer::default() };
         far.learn(ms(105));
         assert_eq!(far.keys, 2 * FIRST);
         far.learn(ms(120));
         assert_eq!(far.keys, 2 * FIRST);
         far.learn(ms(150));
         assert_eq!(far.keys, FIRST);
-        let mut slow = Pace { distance: Some(ms(1)), ..Pace::default() };
+        let mut slow = DeletionPacer { distance: Some(ms(1)), ..DeletionPacer::default() };
         for _ in 0..10 {
             slow.learn(ms(100));
         }

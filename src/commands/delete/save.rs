@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, KeyValue, LeaseId, Store};
-use crate::output::{Leased, json};
+use crate::output::{LeasedRecord, json};
 
 /// A new file of records. Nothing is deleted before its record is on the disk.
-pub struct Save {
+pub struct SaveFile {
     file: BufWriter<File>,
     path: PathBuf,
     ttls: HashMap<LeaseId, Option<i64>>,
     line: Vec<u8>,
 }
 
-impl Save {
+impl SaveFile {
     /// Creates the file, for the user alone: it holds values.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Save {
         for kv in kvs {
             let ttl = self.ttl(store, kv.lease).await?;
             self.line.clear();
-            json::line(&mut self.line, &Leased { kv, ttl });
+            json::line(&mut self.line, &LeasedRecord { kv, ttl });
             self.file.write_all(&self.line).map_err(|error| self.unwritable(&error))?;
         }
         self.file.flush().map_err(|error| self.unwritable(&error))?;

@@ -2,14 +2,14 @@
 
 use clap::Args as ClapArgs;
 
-use super::kind::{Kind, Sweep};
-use super::options::Options;
+use super::kind::{GarbageKind, SweepContext};
+use super::options::GcOptions;
 use super::round;
-use crate::commands::allocate::scope::{Base, Ids};
+use crate::commands::allocate::scope::{BaseArgs, IdRangeArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::ids::{self, Collector, Rule};
-use crate::gc::{Candidate, Facts, Found, Outcome, Plan, Scope};
+use crate::gc::ids::{self, IdCollector, IdRule};
+use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope};
 use crate::kvstore::Store;
 use crate::output::{IdGarbageRow, Progress, Record};
 
@@ -31,11 +31,11 @@ Examples:
   kvadm gc ids --base /team/ids --min 1 --max 99999 --apply --every 15m --yes -o json")]
 pub struct Args {
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
-    ids: Ids,
+    ids: IdRangeArgs,
     #[command(flatten)]
-    options: Options,
+    options: GcOptions,
 }
 
 /// Runs it.
@@ -43,16 +43,16 @@ pub struct Args {
 /// # Errors
 /// As the verb.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let rule = Rule { layout: args.base.layout()?, range: args.ids.range()? };
-    round::run(ctx, &args.options, Masters { rule, collector: None }).await
+    let rule = IdRule { layout: args.base.layout()?, range: args.ids.range()? };
+    round::run(ctx, &args.options, IdGarbage { rule, collector: None }).await
 }
 
-struct Masters {
-    rule: Rule,
-    collector: Option<Collector>,
+struct IdGarbage {
+    rule: IdRule,
+    collector: Option<IdCollector>,
 }
 
-impl Kind for Masters {
+impl GarbageKind for IdGarbage {
     const NAME: &'static str = "ids";
     const OBJECTS: &'static str = "masters";
     const BATCH: usize = ids::BATCH;
@@ -62,23 +62,27 @@ impl Kind for Masters {
         Scope { prefix: store.absolute(&self.rule.layout.masters().start), bounds }
     }
 
-    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<Found, Failure> {
+    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
         Ok(ids::look(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
     }
 
-    async fn begin(&mut self, sweep: &Sweep<'_>) -> Result<(), Failure> {
-        self.collector = Some(Collector::open(&sweep.store, &self.rule.layout).await?);
+    async fn begin(&mut self, sweep: &SweepContext<'_>) -> Result<(), Failure> {
+        self.collector = Some(IdCollector::open(&sweep.store, &self.rule.layout).await?);
         Ok(())
     }
 
-    async fn remove(&mut self, sweep: &Sweep<'_>, batch: &[&Candidate]) -> Result<Vec<Outcome>, Failure> {
+    async fn remove(
+        &mut self,
+        sweep: &SweepContext<'_>,
+        batch: &[&Candidate],
+    ) -> Result<Vec<CandidateOutcome>, Failure> {
         let Some(collector) = &mut self.collector else {
             return Err(Failure::new(Exit::Bug, "masters are removed without a lease for their locks"));
         };
         Ok(collector.remove(batch, sweep.ctx.signals.cancel()).await?)
     }
 
-    async fn end(&mut self, sweep: &Sweep<'_>) {
+    async fn end(&mut self, sweep: &SweepContext<'_>) {
         if let Some(collector) = self.collector.take()
             && let Err(error) = collector.close().await
         {

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::Failure;
-use crate::gc::{Candidate, Found, Outcome, Plan, Scope};
+use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Scope};
 use crate::kvstore::Store;
 use crate::output::{GcPart, GcPhase, Progress, Record};
 
 /// One kind of garbage.
-pub trait Kind {
+pub trait GarbageKind {
     /// Its name in plans: `ids`.
     const NAME: &'static str;
     /// What its objects are called: `masters`.
     const OBJECTS: &'static str;
-    /// The most candidates that [`Kind::remove`] is given at once.
+    /// The most candidates that [`GarbageKind::remove`] is given at once.
     const BATCH: usize;
 
     /// What is looked at. Two looks at other things never agree.
@@ -26,7 +26,7 @@ pub trait Kind {
     }
 
     /// Reads and judges everything, at one revision. The candidates' keys are absolute.
-    fn look(&mut self, ctx: &Context, progress: &Progress) -> impl Future<Output = Result<Found, Failure>>;
+    fn look(&mut self, ctx: &Context, progress: &Progress) -> impl Future<Output = Result<ScanResult, Failure>>;
 
     /// How long something may have to be seen before it is garbage.
     fn ripens(&self) -> Duration {
@@ -42,14 +42,14 @@ pub trait Kind {
     fn order(&self, _chosen: &mut Vec<&Candidate>) {}
 
     /// Gets ready to remove: takes leases and locks.
-    fn begin(&mut self, _sweep: &Sweep<'_>) -> impl Future<Output = Result<(), Failure>> {
+    fn begin(&mut self, _sweep: &SweepContext<'_>) -> impl Future<Output = Result<(), Failure>> {
         async { Ok(()) }
     }
 
     /// Once it is ready: may look again, put what is to go in another order, or refuse.
     fn arrange(
         &mut self,
-        _sweep: &Sweep<'_>,
+        _sweep: &SweepContext<'_>,
         _chosen: &mut Vec<&Candidate>,
     ) -> impl Future<Output = Result<(), Failure>> {
         async { Ok(()) }
@@ -62,12 +62,12 @@ pub trait Kind {
     /// An error is about the store: it ends the round.
     fn remove(
         &mut self,
-        sweep: &Sweep<'_>,
+        sweep: &SweepContext<'_>,
         batch: &[&Candidate],
-    ) -> impl Future<Output = Result<Vec<Outcome>, Failure>>;
+    ) -> impl Future<Output = Result<Vec<CandidateOutcome>, Failure>>;
 
-    /// Gives back what [`Kind::begin`] took, however the removals ended.
-    fn end(&mut self, _sweep: &Sweep<'_>) -> impl Future<Output = ()> {
+    /// Gives back what [`GarbageKind::begin`] took, however the removals ended.
+    fn end(&mut self, _sweep: &SweepContext<'_>) -> impl Future<Output = ()> {
         async {}
     }
 
@@ -93,7 +93,7 @@ pub trait Kind {
 }
 
 /// What a removal has at hand.
-pub struct Sweep<'a> {
+pub struct SweepContext<'a> {
     /// The command's surroundings.
     pub ctx: &'a Context,
     /// The store, for removals: the user's signal does not cut what is in flight.

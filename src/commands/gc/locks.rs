@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::kind::{Kind, Sweep};
-use super::options::Options;
+use super::kind::{GarbageKind, SweepContext};
+use super::options::GcOptions;
 use super::round;
 use crate::args::{KeyText, parse_duration};
-use crate::commands::allocate::scope::Base;
+use crate::commands::allocate::scope::BaseArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::locks::{self, Rule};
-use crate::gc::{Candidate, Facts, Found, Outcome, Plan, Scope};
+use crate::gc::locks::{self, LockRule};
+use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope};
 use crate::kvstore::{KeyRange, Store};
 use crate::output::{LockGarbageRow, Progress, Record};
 
@@ -41,11 +41,11 @@ pub struct Args {
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     stale_after: Option<Duration>,
     #[command(flatten)]
-    base: Base,
+    base: BaseArgs,
     #[command(flatten)]
     text: KeyText,
     #[command(flatten)]
-    options: Options,
+    options: GcOptions,
 }
 
 /// Runs it.
@@ -57,15 +57,15 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         Some(prefix) => KeyRange::prefix(&args.text.bytes(prefix)?),
         None => args.base.layout()?.locks(),
     };
-    let rule = Rule { range, dedicated: args.prefix.is_none(), stale_after: args.stale_after };
-    round::run(ctx, &args.options, Locks { rule }).await
+    let rule = LockRule { range, dedicated: args.prefix.is_none(), stale_after: args.stale_after };
+    round::run(ctx, &args.options, LockGarbage { rule }).await
 }
 
-struct Locks {
-    rule: Rule,
+struct LockGarbage {
+    rule: LockRule,
 }
 
-impl Kind for Locks {
+impl GarbageKind for LockGarbage {
     const NAME: &'static str = "locks";
     const OBJECTS: &'static str = "lock keys";
     const BATCH: usize = locks::BATCH;
@@ -82,11 +82,15 @@ impl Kind for Locks {
         self.rule.ripe(plan, candidate)
     }
 
-    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<Found, Failure> {
+    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
         Ok(locks::look(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
     }
 
-    async fn remove(&mut self, sweep: &Sweep<'_>, batch: &[&Candidate]) -> Result<Vec<Outcome>, Failure> {
+    async fn remove(
+        &mut self,
+        sweep: &SweepContext<'_>,
+        batch: &[&Candidate],
+    ) -> Result<Vec<CandidateOutcome>, Failure> {
         Ok(locks::remove(&sweep.store, batch).await?)
     }
 

@@ -27,11 +27,11 @@ Examples:
   kvadm gc metadata /containerd/ --schema containerd")]
 pub struct Args {
     #[command(subcommand)]
-    kind: Kind,
+    kind: GcCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Kind {
+enum GcCommand {
     Ids(ids::Args),
     Locks(locks::Args),
     Metadata(metadata::Args),
@@ -43,8 +43,8 @@ enum Kind {
 /// A limit that forbids it, a plan of something else, or whatever kept an answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.kind {
-        Kind::Ids(args) => ids::run(ctx, args).await,
-        Kind::Locks(args) => locks::run(ctx, args).await,
-        Kind::Metadata(args) => metadata::run(ctx, args).await,
+        GcCommand::Ids(args) => ids::run(ctx, args).await,
+        GcCommand::Locks(args) => locks::run(ctx, args).await,
+        GcCommand::Metadata(args) => metadata::run(ctx, args).await,
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::args::{parse_duration, parse_qps};
-use crate::commands::input::{Source, read_all};
+use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::{Limits, Pace, Plan, PlanError};
+use crate::gc::{Limits, Plan, PlanError, SweepPacer};
 
 /// The wait between the two looks of one run.
 const GRACE: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ const MORE: Duration = Duration::from_millis(100);
 /// The grammar that all kinds share.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Collecting")]
-pub struct Options {
+pub struct GcOptions {
     /// Remove what this look and an earlier one agree on
     #[arg(long)]
     pub apply: bool,
@@ -49,15 +49,15 @@ pub struct Options {
     rate: Option<f64>,
 }
 
-impl Options {
+impl GcOptions {
     /// How much may go.
     pub fn limits(&self) -> Limits {
         Limits { count: self.max_delete, percent: self.max_percent }
     }
 
     /// How fast.
-    pub fn pace(&self) -> Pace {
-        Pace { rate: self.rate }
+    pub fn pace(&self) -> SweepPacer {
+        SweepPacer { rate: self.rate }
     }
 
     /// How long to wait between two looks: at least as long as something has to be seen.
@@ -72,7 +72,7 @@ impl Options {
     pub async fn earlier(&self, ctx: &Context) -> Result<Vec<Plan>, Failure> {
         let mut plans = Vec::new();
         for path in &self.since {
-            let source = Source::of(path);
+            let source = InputSource::of(path);
             let text = read_all(ctx, source).await?;
             let plan =
                 Plan::parse(&text).map_err(|error| Failure::usage(format!("--since {}: {error}", source.name())));
@@ -83,7 +83,7 @@ impl Options {
 
     /// Which file an earlier plan came from, for messages.
     pub fn source(&self, index: usize) -> String {
-        self.since.get(index).map_or_else(|| "the look before".to_owned(), |path| Source::of(path).name())
+        self.since.get(index).map_or_else(|| "the look before".to_owned(), |path| InputSource::of(path).name())
     }
 
     /// Refuses a file that may be replaced by a plan only if it is one.

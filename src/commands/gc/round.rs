@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::kind::{Kind, Sweep};
-use super::options::Options;
-use super::tally::Tally;
+use super::kind::{GarbageKind, SweepContext};
+use super::options::GcOptions;
+use super::tally::RoundTally;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::{Candidate, Found, Moment, Outcome, Plan};
+use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Timestamp};
 use crate::kvstore::{Error, Refusal};
 use crate::output::{GcRound, Sink, bytes};
 
@@ -26,37 +26,37 @@ const TICK: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// A limit that forbids it, a plan of something else, or whatever kept an answer away.
-pub async fn run<K: Kind>(ctx: &Context, options: &Options, kind: K) -> Result<Exit, Failure> {
+pub async fn run<K: GarbageKind>(ctx: &Context, options: &GcOptions, kind: K) -> Result<Exit, Failure> {
     options.check_save()?;
     let earlier = options.earlier(ctx).await?;
-    let mut rounds = Rounds { ctx, options, kind, said: HashSet::new() };
+    let mut rounds = GcRounds { ctx, options, kind, said: HashSet::new() };
     match options.every {
         Some(every) => rounds.service(every, earlier).await,
         None => rounds.once(earlier).await,
     }
 }
 
-struct Rounds<'a, K> {
+struct GcRounds<'a, K> {
     ctx: &'a Context,
-    options: &'a Options,
+    options: &'a GcOptions,
     kind: K,
     /// What was said to be left alone: once is enough.
     said: HashSet<Vec<u8>>,
 }
 
 /// A look, and which of its candidates earlier looks agree on.
-struct Looked {
+struct GarbageScan {
     plan: Plan,
     agreed: Vec<bool>,
 }
 
-impl<K: Kind> Rounds<'_, K> {
+impl<K: GarbageKind> GcRounds<'_, K> {
     fn removes(&self) -> bool {
         self.options.apply && !self.ctx.safety.dry_run
     }
 
     async fn once(&mut self, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
-        let mut tally = Tally::new::<K>(None);
+        let mut tally = RoundTally::new::<K>(None);
         let mut looked = self.look(&earlier, &mut tally).await?;
         self.options.keep(&looked.plan)?;
         if !self.removes() {
@@ -71,7 +71,7 @@ impl<K: Kind> Rounds<'_, K> {
             ))?;
             self.wait(grace).await?;
             earlier.push(looked.plan);
-            tally = Tally::new::<K>(None);
+            tally = RoundTally::new::<K>(None);
             looked = self.look(&earlier, &mut tally).await?;
             self.options.keep(&looked.plan)?;
         } else if let Some(agreed) = tally.round.agreed.filter(|agreed| *agreed > 0) {
@@ -87,7 +87,7 @@ impl<K: Kind> Rounds<'_, K> {
     }
 
     /// Shows what would go. Where there are earlier looks, only what they agree on would.
-    fn show(&self, looked: &Looked, earlier: bool, tally: Tally) -> Result<Exit, Failure> {
+    fn show(&self, looked: &GarbageScan, earlier: bool, tally: RoundTally) -> Result<Exit, Failure> {
         let mut sink = self.ctx.out.stream();
         let (mut garbage, mut result) = (0, Ok(()));
         for (candidate, agreed) in looked.plan.candidates.iter().zip(&looked.agreed) {
@@ -117,7 +117,7 @@ impl<K: Kind> Rounds<'_, K> {
         self.ctx.signals.hold();
         for number in 1.. {
             let begun = Instant::now();
-            let mut tally = Tally::new::<K>(Some(number));
+            let mut tally = RoundTally::new::<K>(Some(number));
             let result = self.one_round(&mut earlier, &mut tally).await;
             let ends = self.ctx.signals.cancel().is_cancelled();
             match result {
@@ -139,7 +139,7 @@ impl<K: Kind> Rounds<'_, K> {
         Ok(Exit::Interrupted)
     }
 
-    async fn one_round(&mut self, earlier: &mut Vec<Plan>, tally: &mut Tally) -> Result<(), Failure> {
+    async fn one_round(&mut self, earlier: &mut Vec<Plan>, tally: &mut RoundTally) -> Result<(), Failure> {
         let looked = self.look(earlier, tally).await.inspect_err(|failure| {
             // Of a store that was replaced under a service there is no earlier look.
             if failure.exit == Exit::Conflict {
@@ -155,12 +155,12 @@ impl<K: Kind> Rounds<'_, K> {
     }
 
     /// Looks, and finds out what earlier looks agree on.
-    async fn look(&mut self, earlier: &[Plan], tally: &mut Tally) -> Result<Looked, Failure> {
+    async fn look(&mut self, earlier: &[Plan], tally: &mut RoundTally) -> Result<GarbageScan, Failure> {
         let ctx = self.ctx;
         let scope = self.kind.scope(ctx.store());
         let relative = scope.prefix.strip_prefix(ctx.store().namespace()).unwrap_or(&scope.prefix);
         let cluster = ctx.store().cluster_of(if relative.is_empty() { b"\0" } else { relative }).await?;
-        let time = Moment::now();
+        let time = Timestamp::now();
         let found = self.read().await?;
         let mut plan = Plan {
             kind: K::NAME.to_owned(),
@@ -193,10 +193,10 @@ impl<K: Kind> Rounds<'_, K> {
         if more > 0 {
             ctx.out.warn(&format!("{more} more look wrong and are left alone"));
         }
-        Ok(Looked { plan, agreed })
+        Ok(GarbageScan { plan, agreed })
     }
 
-    async fn read(&mut self) -> Result<Found, Failure> {
+    async fn read(&mut self) -> Result<ScanResult, Failure> {
         let mut looks = 1;
         loop {
             let progress = self.ctx.out.progress("looking", None);
@@ -227,7 +227,12 @@ impl<K: Kind> Rounds<'_, K> {
     }
 
     /// Removes what is agreed on, batch by batch.
-    async fn sweep(&mut self, looked: &Looked, tally: &mut Tally, mut sink: Option<&mut Sink>) -> Result<(), Failure> {
+    async fn sweep(
+        &mut self,
+        looked: &GarbageScan,
+        tally: &mut RoundTally,
+        mut sink: Option<&mut Sink>,
+    ) -> Result<(), Failure> {
         let (ctx, plan) = (self.ctx, &looked.plan);
         let marked = plan.candidates.iter().zip(&looked.agreed).filter(|(_, agreed)| **agreed);
         let mut chosen: Vec<&Candidate> =
@@ -243,7 +248,7 @@ impl<K: Kind> Rounds<'_, K> {
         self.kind.order(&mut chosen);
         ctx.signals.hold();
         let store = ctx.store().with_cancel(CancellationToken::new());
-        let sweep = Sweep { ctx, store };
+        let sweep = SweepContext { ctx, store };
         let result = match self.kind.begin(&sweep).await {
             Ok(()) => match self.kind.arrange(&sweep, &mut chosen).await {
                 Ok(()) => self.batches(&sweep, plan, &chosen, tally, &mut sink).await,
@@ -257,10 +262,10 @@ impl<K: Kind> Rounds<'_, K> {
 
     async fn batches(
         &mut self,
-        sweep: &Sweep<'_>,
+        sweep: &SweepContext<'_>,
         plan: &Plan,
         chosen: &[&Candidate],
-        tally: &mut Tally,
+        tally: &mut RoundTally,
         sink: &mut Option<&mut Sink>,
     ) -> Result<(), Failure> {
         let (ctx, pace, begun) = (sweep.ctx, self.options.pace(), Instant::now());
@@ -276,7 +281,7 @@ impl<K: Kind> Rounds<'_, K> {
                 tally.count(outcome);
                 let key = bytes::escape(&candidate.key);
                 let error = match outcome {
-                    Outcome::Failed(why) => {
+                    CandidateOutcome::Failed(why) => {
                         ctx.out.warn(&format!("{key}: {why}"));
                         Some(why.as_str())
                     }
@@ -303,17 +308,17 @@ impl<K: Kind> Rounds<'_, K> {
     }
 
     /// The round as it is told.
-    fn done(&self, tally: Tally, failure: Option<&Failure>) -> GcRound {
+    fn done(&self, tally: RoundTally, failure: Option<&Failure>) -> GcRound {
         GcRound { parts: self.kind.parts(), phases: self.kind.phases(), ..tally.done(failure) }
     }
 
-    fn summary(&self, tally: Tally, failure: Option<&Failure>) {
+    fn summary(&self, tally: RoundTally, failure: Option<&Failure>) {
         let round = self.done(tally, failure);
         self.ctx.out.summary(&round, &round.words());
     }
 
     /// Says how it went and what it ends with.
-    fn finish(&self, tally: Tally, result: Result<(), Failure>) -> Result<Exit, Failure> {
+    fn finish(&self, tally: RoundTally, result: Result<(), Failure>) -> Result<Exit, Failure> {
         let failed = tally.failed();
         let removed = tally.removed();
         self.summary(tally, result.as_ref().err());
@@ -349,7 +354,7 @@ fn without_space(failure: Failure) -> Failure {
 }
 
 /// Whether an earlier plan was one of something else: then nothing was counted.
-fn is_mismatch(failure: &Failure, tally: &Tally) -> bool {
+fn is_mismatch(failure: &Failure, tally: &RoundTally) -> bool {
     failure.exit == Exit::Conflict && tally.round.revision.is_none()
 }
 

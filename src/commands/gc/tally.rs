@@ -2,22 +2,22 @@
 
 use tokio::time::Instant;
 
-use super::kind::Kind;
+use super::kind::GarbageKind;
 use crate::error::Failure;
-use crate::gc::{Moment, Outcome, Plan};
-use crate::output::{GcRound, Swept};
+use crate::gc::{CandidateOutcome, Plan, Timestamp};
+use crate::output::{GcRound, SweepCounts};
 
 /// The counts of one round.
-pub struct Tally {
+pub struct RoundTally {
     /// What was counted so far.
     pub round: GcRound,
     begun: Instant,
 }
 
-impl Tally {
+impl RoundTally {
     /// Nothing yet.
-    pub fn new<K: Kind>(number: Option<u64>) -> Self {
-        let time = Moment::now().to_string();
+    pub fn new<K: GarbageKind>(number: Option<u64>) -> Self {
+        let time = Timestamp::now().to_string();
         let round = GcRound { kind: K::NAME, objects: K::OBJECTS, round: number, time, ..GcRound::default() };
         Self { round, begun: Instant::now() }
     }
@@ -35,17 +35,17 @@ impl Tally {
 
     /// Removals are about to begin.
     pub fn sweeps(&mut self) {
-        self.round.swept = Some(Swept::default());
+        self.round.swept = Some(SweepCounts::default());
     }
 
     /// One candidate was tried.
-    pub fn count(&mut self, outcome: &Outcome) {
+    pub fn count(&mut self, outcome: &CandidateOutcome) {
         let swept = self.round.swept.get_or_insert_default();
         match outcome {
-            Outcome::Removed => swept.removed += 1,
-            Outcome::Changed => swept.changed += 1,
-            Outcome::Busy => swept.busy += 1,
-            Outcome::Failed(_) => swept.failed += 1,
+            CandidateOutcome::Removed => swept.removed += 1,
+            CandidateOutcome::Changed => swept.changed += 1,
+            CandidateOutcome::Busy => swept.busy += 1,
+            CandidateOutcome::Failed(_) => swept.failed += 1,
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyRange, KeyValue, Refusal, Revision, WatchEvent, WatchOptions, Watched};
+use crate::kvstore::{KeyRange, KeyValue, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate};
 use crate::output::{DeletedRow, Sink, bytes};
 
 /// Shows at most `most` values and deletions of the key, from `rev` (0 for now) back.
@@ -14,11 +14,11 @@ use crate::output::{DeletedRow, Sink, bytes};
 /// # Errors
 /// As the verb.
 pub async fn run(ctx: &Context, key: &[u8], rev: Revision, most: u64) -> Result<Exit, Failure> {
-    let mut history = History { ctx, key, sink: ctx.out.stream(), shown: 0, most };
+    let mut history = KeyHistory { ctx, key, sink: ctx.out.stream(), shown: 0, most };
     let (now, revision) = ctx.store().get(key, rev, None).await?;
     let before = match now {
         Some(kv) => history.present_life(kv).await?,
-        None => Some(Earlier { below: revision + 1, created: false }),
+        None => Some(SearchEnd { below: revision + 1, created: false }),
     };
     if let Some(before) = before.filter(|_| history.shown < most) {
         history.earlier_lives(before).await?;
@@ -31,7 +31,7 @@ pub async fn run(ctx: &Context, key: &[u8], rev: Revision, most: u64) -> Result<
     Ok(Exit::Done)
 }
 
-struct History<'a> {
+struct KeyHistory<'a> {
     ctx: &'a Context,
     key: &'a [u8],
     sink: Sink,
@@ -40,22 +40,22 @@ struct History<'a> {
 }
 
 /// Where the search for earlier lives ends.
-struct Earlier {
+struct SearchEnd {
     /// Below this revision.
     below: Revision,
     /// Whether the key was created in that revision, so that etcd will tell of it.
     created: bool,
 }
 
-impl History<'_> {
+impl KeyHistory<'_> {
     /// Steps back from change to change: what a key was before its last change is what it is at the revision before.
-    async fn present_life(&mut self, newest: KeyValue) -> Result<Option<Earlier>, Failure> {
+    async fn present_life(&mut self, newest: KeyValue) -> Result<Option<SearchEnd>, Failure> {
         let mut kv = newest;
         loop {
             self.sink.push(&kv)?;
             self.shown += 1;
             if kv.version <= 1 {
-                return Ok(Some(Earlier { below: kv.mod_revision, created: true }));
+                return Ok(Some(SearchEnd { below: kv.mod_revision, created: true }));
             }
             if self.shown == self.most {
                 return Ok(None);
@@ -77,7 +77,7 @@ impl History<'_> {
     }
 
     /// Only a watch tells of deletions; it tells them from the oldest on.
-    async fn earlier_lives(&mut self, end: Earlier) -> Result<(), Failure> {
+    async fn earlier_lives(&mut self, end: SearchEnd) -> Result<(), Failure> {
         let most = usize::try_from(self.most - self.shown).unwrap_or(usize::MAX);
         let (mut events, compacted) = self.events(&end, most).await?;
         if let Some(compacted) = compacted.filter(|_| events.len() < most)
@@ -102,7 +102,7 @@ impl History<'_> {
     }
 
     /// The newest `most` events below the end, the oldest first; and the revision that the store is compacted at.
-    async fn events(&self, end: &Earlier, most: usize) -> Result<(VecDeque<WatchEvent>, Option<Revision>), Failure> {
+    async fn events(&self, end: &SearchEnd, most: usize) -> Result<(VecDeque<WatchEvent>, Option<Revision>), Failure> {
         let (mut events, mut compacted, mut away) = (VecDeque::new(), None, None);
         let ranges = vec![KeyRange::key(self.key)];
         let options = WatchOptions { ranges, start: 1, known: end.below - 1, prev: false };
@@ -122,7 +122,7 @@ impl History<'_> {
                 Err(_) => break,
             };
             match told {
-                Watched::Events(told) => {
+                WatchUpdate::Events(told) => {
                     for event in told.into_iter().filter(|event| event.kv.mod_revision < end.below) {
                         events.push_back(event);
                         if events.len() > most {
@@ -130,13 +130,13 @@ impl History<'_> {
                         }
                     }
                 }
-                Watched::Compacted(revision) => {
+                WatchUpdate::Compacted(revision) => {
                     compacted = Some(revision);
                     watcher.move_to(revision + 1);
                 }
-                Watched::Away(why) => away = Some(why),
-                Watched::Back => away = None,
-                Watched::Progress => {}
+                WatchUpdate::Away(why) => away = Some(why),
+                WatchUpdate::Back => away = None,
+                WatchUpdate::Progress => {}
             }
         }
         progress.finish();

@@ -5,7 +5,7 @@ mod history;
 use std::ffi::OsString;
 
 use crate::args::{KeyText, parse_lock_token, parse_revision};
-use crate::commands::proto::Proto;
+use crate::commands::proto::ProtoArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
@@ -41,7 +41,7 @@ pub struct Args {
     #[allow(clippy::option_option)]
     if_locked: Option<Option<OsString>>,
     #[command(flatten)]
-    proto: Proto,
+    proto: ProtoArgs,
     #[command(flatten)]
     text: KeyText,
 }

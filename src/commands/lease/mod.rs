@@ -11,7 +11,7 @@ use crate::args::{parse_duration, parse_lease, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, Grant, LeaseId};
-use crate::output::{LeaseKeys, LeaseRow, Named};
+use crate::output::{KeyNameRow, LeaseKeys, LeaseRow};
 
 /// Leases that are asked about at once.
 const AT_ONCE: usize = 16;
@@ -27,11 +27,11 @@ Examples:
   kvadm lease revoke 694d7c5a1b2c3d4e --yes")]
 pub struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: LeaseCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum LeaseCommand {
     /// List all leases: ID, TTL granted and left in seconds, number of keys
     ///
     /// Asks about each lease, some at once.
@@ -94,11 +94,11 @@ enum Action {
 /// A refused confirmation, a lease that was lost, or whatever etcd refused.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.action {
-        Action::List => list(ctx).await,
-        Action::Show { id } => show(ctx, *id).await,
-        Action::Grant { ttl, id } => grant(ctx, *ttl, *id).await,
-        Action::Renew { ids, every } => renew::run(ctx, ids, *every).await,
-        Action::Revoke { ids } => revoke(ctx, ids).await,
+        LeaseCommand::List => list(ctx).await,
+        LeaseCommand::Show { id } => show(ctx, *id).await,
+        LeaseCommand::Grant { ttl, id } => grant(ctx, *ttl, *id).await,
+        LeaseCommand::Renew { ids, every } => renew::run(ctx, ids, *every).await,
+        LeaseCommand::Revoke { ids } => revoke(ctx, ids).await,
     }
 }
 
@@ -136,7 +136,7 @@ async fn show(ctx: &Context, id: LeaseId) -> Result<Exit, Failure> {
         return Ok(Exit::No);
     };
     ctx.out.note(&format!("lease {id}: {} s of {} s left, {} keys", grant.left, grant.ttl, keys.len()));
-    let keys = keys.iter().map(|key| Named(key)).collect();
+    let keys = keys.iter().map(|key| KeyNameRow(key)).collect();
     ctx.out.report(&LeaseKeys { grant, keys })?;
     Ok(Exit::Done)
 }

@@ -3,34 +3,34 @@
 //! In key order the keys of a branch stand together, whatever bytes they are of, for a branch is a prefix. So the open
 //! branches are those of the last key, and memory does not grow with the tree.
 
-use super::cut::Cut;
+use super::levels::BranchLevels;
 use super::listing::Listing;
 use crate::error::Failure;
 use crate::kvstore::{KeyRange, RangeReader};
 use crate::output::{BranchRow, Sink};
 
 /// The deepest branch at the cut: it is told when it ends, for then its keys are counted.
-struct Open {
+struct OpenBranch {
     branch: Vec<u8>,
     keys: u64,
 }
 
 /// Walks the keys of a listing and shows its branches.
-pub struct Walk<'a, 'b> {
+pub struct TreeWalk<'a, 'b> {
     listing: &'a mut Listing<'b>,
-    cut: Cut,
+    cut: BranchLevels,
     tree: bool,
     sink: Sink,
     /// The key before this one, and the ends of its branches.
     last: Vec<u8>,
     ends: Vec<usize>,
-    open: Option<Open>,
+    open: Option<OpenBranch>,
     shown: u64,
 }
 
-impl<'a, 'b> Walk<'a, 'b> {
+impl<'a, 'b> TreeWalk<'a, 'b> {
     /// Nothing is read yet.
-    pub fn new(listing: &'a mut Listing<'b>, cut: Cut, tree: bool) -> Self {
+    pub fn new(listing: &'a mut Listing<'b>, cut: BranchLevels, tree: bool) -> Self {
         let sink = listing.ctx.out.stream();
         Self { listing, cut, tree, sink, last: Vec::new(), ends: Vec::new(), open: None, shown: 0 }
     }
@@ -77,7 +77,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.close()?;
         for (level, end) in ends.iter().enumerate().skip(common) {
             if level + 1 == self.cut.depth {
-                self.open = Some(Open { branch: key[..*end].to_vec(), keys: 1 });
+                self.open = Some(OpenBranch { branch: key[..*end].to_vec(), keys: 1 });
             } else if self.tree {
                 self.show(&key[..*end], true, level, None)?;
             }
@@ -86,7 +86,7 @@ impl<'a, 'b> Walk<'a, 'b> {
             self.show(key, false, ends.len(), None)?;
         } else if !self.tree {
             self.close()?;
-            self.open = Some(Open { branch: Vec::new(), keys: 0 });
+            self.open = Some(OpenBranch { branch: Vec::new(), keys: 0 });
         }
         (self.last, self.ends) = (key.to_vec(), ends);
         Ok(())

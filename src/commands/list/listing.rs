@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
-use super::options::{Args, Order};
-use crate::commands::select::Filter;
+use super::options::{Args, SortOrder};
+use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, KeyValue, LeaseId, LockGuard, RangeReader, Refusal};
-use crate::output::{Count, KeyOnly, Leased, Sink};
+use crate::output::{Count, KeyOnly, LeasedRecord, Sink};
 
 /// A listing that is going on.
 pub(super) struct Listing<'a> {
     pub(super) ctx: &'a Context,
     pub(super) args: &'a Args,
-    pub(super) filter: Option<Filter>,
+    pub(super) filter: Option<KeyFilter>,
     pub(super) range: KeyRange,
     pub(super) guard: Option<LockGuard>,
     /// Keys that matched so far.
@@ -72,13 +72,13 @@ impl Listing<'_> {
 
     pub(super) fn order(&self, kept: &mut [KeyValue]) {
         kept.sort_by(|a, b| {
-            let by = match self.args.sort.unwrap_or(Order::Key) {
-                Order::Key => std::cmp::Ordering::Equal,
-                Order::Create => a.create_revision.cmp(&b.create_revision),
-                Order::Mod => a.mod_revision.cmp(&b.mod_revision),
-                Order::Version => a.version.cmp(&b.version),
-                Order::Value => a.value.cmp(&b.value),
-                Order::Size => a.size().cmp(&b.size()),
+            let by = match self.args.sort.unwrap_or(SortOrder::Key) {
+                SortOrder::Key => std::cmp::Ordering::Equal,
+                SortOrder::Create => a.create_revision.cmp(&b.create_revision),
+                SortOrder::Mod => a.mod_revision.cmp(&b.mod_revision),
+                SortOrder::Version => a.version.cmp(&b.version),
+                SortOrder::Value => a.value.cmp(&b.value),
+                SortOrder::Size => a.size().cmp(&b.size()),
             };
             let order = by.then_with(|| a.key.cmp(&b.key));
             if self.args.desc { order.reverse() } else { order }
@@ -127,6 +127,6 @@ impl Listing<'_> {
                 ttl
             }
         };
-        Ok(sink.push(&Leased { kv, ttl })?)
+        Ok(sink.push(&LeasedRecord { kv, ttl })?)
     }
 }

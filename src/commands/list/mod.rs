@@ -1,7 +1,7 @@
 //! `kvadm list`.
 
 mod branches;
-mod cut;
+mod levels;
 mod listing;
 mod options;
 mod usage;
@@ -14,10 +14,10 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::ReadOptions;
 use crate::output::Count;
 
-use branches::Walk;
+use branches::TreeWalk;
 use listing::Listing;
 pub use options::Args;
-use options::Order;
+use options::SortOrder;
 
 /// Runs the verb.
 ///
@@ -34,7 +34,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         ctx.out.one(&Count { count: counted.count, revision: counted.revision })?;
         return Ok(Exit::Done);
     }
-    let sorted = args.desc || args.sort.is_some_and(|order| order != Order::Key);
+    let sorted = args.desc || args.sort.is_some_and(|order| order != SortOrder::Key);
     let options = ReadOptions {
         revision: rev,
         keys_only: args.count || args.names_only(),
@@ -49,7 +49,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         usage::run(&mut listing, cut, top, reader).await?;
     } else if args.as_tree() {
         let cut = args.cut(&listing.range, usize::MAX);
-        Walk::new(&mut listing, cut, args.tree).run(reader).await?;
+        TreeWalk::new(&mut listing, cut, args.tree).run(reader).await?;
     } else if sorted {
         listing.sorted(reader).await?
     } else {

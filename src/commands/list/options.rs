@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
-use super::cut::Cut;
+use super::levels::BranchLevels;
 use crate::args::parse_revision;
-use crate::commands::proto::Proto;
-use crate::commands::select::Selection;
+use crate::commands::proto::ProtoArgs;
+use crate::commands::select::KeySelection;
 use crate::kvstore::{KeyRange, Revision};
 
 /// List keys and values at one revision, in constant memory, whatever the size.
@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(value_name = "PREFIX")]
     pub(super) prefix: Option<OsString>,
     #[command(flatten)]
-    pub(super) selection: Selection,
+    pub(super) selection: KeySelection,
     /// Keys without their values
     #[arg(long, help_heading = "What to show")]
     pub(super) keys_only: bool,
@@ -45,7 +45,7 @@ pub struct Args {
     pub(super) rev: Option<Revision>,
     /// Order by this instead of the key; holds the whole listing in memory, or --limit of it
     #[arg(long, value_name = "BY", help_heading = "What to show")]
-    pub(super) sort: Option<Order>,
+    pub(super) sort: Option<SortOrder>,
     /// Largest first; holds the whole listing in memory, or --limit of it
     #[arg(long, help_heading = "What to show")]
     pub(super) desc: bool,
@@ -73,7 +73,7 @@ pub struct Args {
     #[arg(long, value_name = "C", default_value = "/", value_parser = parse_separator, help_heading = "As a tree")]
     pub(super) separator: u8,
     #[command(flatten)]
-    pub(super) proto: Proto,
+    pub(super) proto: ProtoArgs,
     /// Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
@@ -82,7 +82,7 @@ pub struct Args {
 
 /// What a listing is ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Order {
+pub(super) enum SortOrder {
     /// The key's bytes
     Key,
     /// The revision of the creation
@@ -111,13 +111,13 @@ impl Args {
 
     /// Whether no value is looked at.
     pub(super) fn names_only(&self) -> bool {
-        let sized = matches!(self.sort, Some(Order::Value | Order::Size));
+        let sized = matches!(self.sort, Some(SortOrder::Value | SortOrder::Size));
         (self.keys_only && !sized) || (self.as_tree() && !self.du)
     }
 
-    pub(super) fn cut(&self, range: &KeyRange, depth: usize) -> Cut {
+    pub(super) fn cut(&self, range: &KeyRange, depth: usize) -> BranchLevels {
         let base = if self.selection.has_ends() { 0 } else { range.start.len() };
         let depth = self.depth.map_or(depth, |depth| usize::try_from(depth).unwrap_or(usize::MAX));
-        Cut { base, separator: self.separator, depth }
+        BranchLevels { base, separator: self.separator, depth }
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::cut::Cut;
+use super::levels::BranchLevels;
 use super::listing::Listing;
 use crate::error::Failure;
 use crate::kvstore::{KeyValue, RangeReader};
@@ -11,13 +11,13 @@ use crate::output::{Progress, Sink, UsageRow, bytes};
 
 /// Keys and bytes.
 #[derive(Clone, Copy, Debug, Default)]
-struct Usage {
+struct BranchUsage {
     keys: u64,
     key_bytes: u64,
     value_bytes: u64,
 }
 
-impl Usage {
+impl BranchUsage {
     fn add(&mut self, kv: &KeyValue) {
         self.keys += 1;
         self.key_bytes += kv.key.len() as u64;
@@ -30,51 +30,51 @@ impl Usage {
 }
 
 /// A branch of the last key.
-struct Open {
+struct OpenUsage {
     end: usize,
-    usage: Usage,
+    usage: BranchUsage,
 }
 
 /// A branch that is complete, as `--top` orders them: the largest first, then by key.
-struct Ranked {
+struct RankedBranch {
     branch: Vec<u8>,
-    usage: Usage,
+    usage: BranchUsage,
 }
 
-impl Ranked {
+impl RankedBranch {
     fn rank(&self) -> (u64, Reverse<&[u8]>) {
         (self.usage.bytes(), Reverse(&self.branch))
     }
 }
 
-impl PartialEq for Ranked {
+impl PartialEq for RankedBranch {
     fn eq(&self, other: &Self) -> bool {
         self.rank() == other.rank()
     }
 }
 
-impl Eq for Ranked {}
+impl Eq for RankedBranch {}
 
-impl PartialOrd for Ranked {
+impl PartialOrd for RankedBranch {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Ranked {
+impl Ord for RankedBranch {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.rank().cmp(&other.rank())
     }
 }
 
-struct Sums {
+struct UsageSums {
     sink: Sink,
     quota: Option<u64>,
     top: Option<usize>,
     last: Vec<u8>,
-    open: Vec<Open>,
-    total: Usage,
-    best: BinaryHeap<Reverse<Ranked>>,
+    open: Vec<OpenUsage>,
+    total: BranchUsage,
+    best: BinaryHeap<Reverse<RankedBranch>>,
     largest: u64,
 }
 
@@ -84,7 +84,7 @@ struct Sums {
 /// As the verb.
 pub async fn run(
     listing: &mut Listing<'_>,
-    cut: Cut,
+    cut: BranchLevels,
     top: Option<usize>,
     mut reader: RangeReader,
 ) -> Result<(), Failure> {
@@ -105,13 +105,13 @@ pub async fn run(
             None
         }
     };
-    let mut sums = Sums {
+    let mut sums = UsageSums {
         sink: out.stream(),
         quota,
         top,
         last: Vec::new(),
         open: Vec::new(),
-        total: Usage::default(),
+        total: BranchUsage::default(),
         best: BinaryHeap::new(),
         largest: 0,
     };
@@ -130,13 +130,13 @@ pub async fn run(
     sums.finish(&listing.range.start[..cut.base])
 }
 
-impl Sums {
-    fn take(&mut self, cut: Cut, kv: &KeyValue, progress: &Progress) -> Result<(), Failure> {
-        let shared = |open: &&Open| kv.key.get(..open.end) == Some(&self.last[..open.end]);
+impl UsageSums {
+    fn take(&mut self, cut: BranchLevels, kv: &KeyValue, progress: &Progress) -> Result<(), Failure> {
+        let shared = |open: &&OpenUsage| kv.key.get(..open.end) == Some(&self.last[..open.end]);
         let common = self.open.iter().take_while(shared).count();
         self.close(common, progress)?;
         for end in cut.ends(&kv.key).skip(common) {
-            self.open.push(Open { end, usage: Usage::default() });
+            self.open.push(OpenUsage { end, usage: BranchUsage::default() });
         }
         for open in &mut self.open {
             open.usage.add(kv);
@@ -149,7 +149,7 @@ impl Sums {
     /// Ends the branches below this level, the innermost first.
     fn close(&mut self, level: usize, progress: &Progress) -> Result<(), Failure> {
         while self.open.len() > level
-            && let Some(Open { end, usage }) = self.open.pop()
+            && let Some(OpenUsage { end, usage }) = self.open.pop()
         {
             let branch = &self.last[..end];
             if usage.bytes() > self.largest {
@@ -160,7 +160,7 @@ impl Sums {
                 self.sink.push(&row(branch, usage, false, self.quota))?;
                 continue;
             };
-            self.best.push(Reverse(Ranked { branch: branch.to_vec(), usage }));
+            self.best.push(Reverse(RankedBranch { branch: branch.to_vec(), usage }));
             if self.best.len() > top {
                 self.best.pop();
             }
@@ -177,8 +177,8 @@ impl Sums {
     }
 }
 
-fn row(key: &[u8], usage: Usage, total: bool, quota: Option<u64>) -> UsageRow<'_> {
-    let Usage { keys, key_bytes, value_bytes } = usage;
+fn row(key: &[u8], usage: BranchUsage, total: bool, quota: Option<u64>) -> UsageRow<'_> {
+    let BranchUsage { keys, key_bytes, value_bytes } = usage;
     UsageRow { key, total, keys, key_bytes, value_bytes, quota }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Blocker, Entry, Kept, LockGuard, beside};
+use crate::kvstore::{Blocker, LeaseKeeper, LockGuard, QueueEntry, run_on_io_thread};
 use crate::output::bytes;
 
 /// How long the clean-up behind a wait that was given up may take.
@@ -15,20 +15,20 @@ const CLEANUP: Duration = Duration::from_secs(5);
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct LockRequest {
     /// The lock's name, without the namespace.
     pub name: Vec<u8>,
     /// Whether to share it.
     pub shared: bool,
     /// How long to wait.
-    pub patience: Patience,
+    pub patience: WaitLimit,
     /// The TTL of its lease, in seconds.
     pub ttl: i64,
 }
 
 /// How long to wait for the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum WaitLimit {
     /// Not at all.
     None,
     /// So long.
@@ -38,7 +38,7 @@ pub enum Patience {
 }
 
 /// A lock that is held.
-pub struct Held {
+pub struct HeldLock {
     /// Its name as it is shown.
     pub name: String,
     /// Its key and create revision: the token.
@@ -46,10 +46,10 @@ pub struct Held {
     /// Whether it is shared.
     pub shared: bool,
     /// Its lease.
-    pub kept: Kept,
+    pub kept: LeaseKeeper,
 }
 
-impl Held {
+impl HeldLock {
     /// The token as `--if-locked` reads it.
     pub fn token(&self) -> String {
         format!("{}@{}", bytes::escape(&self.guard.key), self.guard.revision)
@@ -61,7 +61,7 @@ impl Held {
 /// # Errors
 /// [`Exit::No`] for a lock that is busy, [`Exit::Conflict`] where the place in the queue was lost, or whatever kept an
 /// answer away.
-pub async fn acquire(ctx: &Context, ask: &Ask) -> Result<Held, Failure> {
+pub async fn acquire(ctx: &Context, ask: &LockRequest) -> Result<HeldLock, Failure> {
     let begun = Instant::now();
     ctx.signals.hold();
     let (kept, entry) = ctx.store().contend(&ask.name, ask.shared, ask.ttl).await?;
@@ -73,7 +73,7 @@ pub async fn acquire(ctx: &Context, ask: &Ask) -> Result<Held, Failure> {
         Err(error) => Err(error.into()),
     };
     match placed {
-        Ok(guard) => Ok(Held { name: bytes::escape(&ask.name), guard, shared: ask.shared, kept }),
+        Ok(guard) => Ok(HeldLock { name: bytes::escape(&ask.name), guard, shared: ask.shared, kept }),
         Err(failure) => {
             give_back(ctx, &kept).await;
             Err(failure)
@@ -81,21 +81,27 @@ pub async fn acquire(ctx: &Context, ask: &Ask) -> Result<Held, Failure> {
     }
 }
 
-async fn queue(ctx: &Context, ask: &Ask, kept: &Kept, entry: Entry, begun: Instant) -> Result<LockGuard, Failure> {
+async fn queue(
+    ctx: &Context,
+    ask: &LockRequest,
+    kept: &LeaseKeeper,
+    entry: QueueEntry,
+    begun: Instant,
+) -> Result<LockGuard, Failure> {
     let store = ctx.store();
     let name = bytes::escape(&ask.name);
-    kept.mind_key(store, &entry.guard.key, entry.guard.revision);
+    kept.watch_key(store, &entry.guard.key, entry.guard.revision);
     if entry.first {
         return Ok(entry.guard);
     }
-    if ask.patience == Patience::None {
+    if ask.patience == WaitLimit::None {
         return match store.blocker(&entry).await? {
             None => Ok(entry.guard),
             Some(blocker) => Err(busy(&name, Some(&bytes::escape(&blocker.key)))),
         };
     }
     let limit = match ask.patience {
-        Patience::For(time) => Some(begun + time),
+        WaitLimit::For(time) => Some(begun + time),
         _ => None,
     };
     let progress = ctx.out.progress("waiting for the lock", None);
@@ -104,7 +110,13 @@ async fn queue(ctx: &Context, ask: &Ask, kept: &Kept, entry: Entry, begun: Insta
     result.map(|()| entry.guard)
 }
 
-async fn wait(ctx: &Context, entry: &Entry, kept: &Kept, limit: Option<Instant>, name: &str) -> Result<(), Failure> {
+async fn wait(
+    ctx: &Context,
+    entry: &QueueEntry,
+    kept: &LeaseKeeper,
+    limit: Option<Instant>,
+    name: &str,
+) -> Result<(), Failure> {
     let last = Arc::new(Mutex::new(None));
     let (out, shown, seen) = (ctx.out.clone(), name.to_owned(), Arc::clone(&last));
     let behind = move |blocker: &Blocker| {
@@ -116,9 +128,9 @@ async fn wait(ctx: &Context, entry: &Entry, kept: &Kept, limit: Option<Instant>,
         seen.lock().unwrap_or_else(PoisonError::into_inner).replace(key);
     };
     let (store, entry) = (ctx.store().clone(), entry.clone());
-    let turn = beside(async move { store.wait_turn(&entry, behind).await });
+    let turn = run_on_io_thread(async move { store.wait_turn(&entry, behind).await });
     let lost = |loss| {
-        let at = if matches!(loss, crate::kvstore::Loss::Late(_)) { Exit::Unreachable } else { Exit::Conflict };
+        let at = if matches!(loss, crate::kvstore::LeaseLoss::Late(_)) { Exit::Unreachable } else { Exit::Conflict };
         Failure::new(at, format!("the place in the queue for {name} was lost: {loss}"))
     };
     tokio::select! {
@@ -129,7 +141,7 @@ async fn wait(ctx: &Context, entry: &Entry, kept: &Kept, limit: Option<Instant>,
         () = ctx.overdue() => Err(Failure::new(Exit::Unreachable, format!("the deadline for the whole command is over (while waiting for {name})"))),
         turn = turn => match turn? {
             true => Ok(()),
-            false => Err(lost(crate::kvstore::Loss::KeyGone)),
+            false => Err(lost(crate::kvstore::LeaseLoss::KeyGone)),
         },
     }
 }
@@ -149,7 +161,7 @@ async fn until(moment: Option<Instant>) {
 }
 
 /// Takes the key and the lease away.
-async fn give_back(ctx: &Context, kept: &Kept) {
+async fn give_back(ctx: &Context, kept: &LeaseKeeper) {
     kept.stop();
     let limit = CLEANUP.min(kept.alive().until.left().max(Duration::from_secs(1)));
     if let Err(error) = ctx.store().for_cleanup(limit).revoke(kept.id()).await {

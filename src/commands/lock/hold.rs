@@ -3,9 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::acquire::Held;
-use crate::child::Stage;
-use crate::commands::tenure::Tenure;
+use super::acquire::HeldLock;
+use crate::child::PreparedChild;
+use crate::commands::lease_scope::LeaseScope;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{LockAnswer, bytes};
@@ -14,7 +14,7 @@ use crate::output::{LockAnswer, bytes};
 ///
 /// # Errors
 /// [`Exit::Conflict`] where it is lost.
-pub async fn until_signal(ctx: &Context, held: Held) -> Result<Exit, Failure> {
+pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure> {
     let answer = LockAnswer {
         key: &held.guard.key,
         revision: held.guard.revision,
@@ -36,17 +36,17 @@ pub async fn until_signal(ctx: &Context, held: Held) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// [`Exit::Conflict`] where the lock was lost, or where the command succeeded and nobody can prove that it was not.
-pub async fn under(ctx: &Context, held: Held, stage: Stage) -> Result<Exit, Failure> {
+pub async fn under(ctx: &Context, held: HeldLock, stage: PreparedChild) -> Result<Exit, Failure> {
     ctx.out.detail(&format!("holding {} as {}", held.name, held.token()));
     let environment = environment(&held);
     tenure(held).while_staged(ctx, stage, &environment).await
 }
 
-fn tenure(held: Held) -> Tenure {
-    Tenure { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) }
+fn tenure(held: HeldLock) -> LeaseScope {
+    LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) }
 }
 
-fn environment(held: &Held) -> Vec<(&'static str, OsString)> {
+fn environment(held: &HeldLock) -> Vec<(&'static str, OsString)> {
     let key = &held.guard.key;
     // The environment cannot hold a NUL.
     let key: OsString = if key.contains(&0) { bytes::escape(key).into() } else { OsStr::from_bytes(key).to_owned() };

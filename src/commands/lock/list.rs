@@ -12,7 +12,7 @@ use crate::output::{LockRow, Sink};
 /// # Errors
 /// Whatever kept an answer away.
 pub async fn run(ctx: &Context, prefix: &[u8]) -> Result<Exit, Failure> {
-    let mut listing = Listing { ctx, sink: ctx.out.stream(), leases: HashMap::new() };
+    let mut listing = LockListing { ctx, sink: ctx.out.stream(), leases: HashMap::new() };
     let mut reader = ctx.store().read(&KeyRange::prefix(prefix), ReadOptions::default());
     let mut tree = LockTree::default();
     while let Some(page) = reader.next().await? {
@@ -29,13 +29,13 @@ pub async fn run(ctx: &Context, prefix: &[u8]) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-struct Listing<'a> {
+struct LockListing<'a> {
     ctx: &'a Context,
     sink: Sink,
     leases: HashMap<LeaseId, Option<Grant>>,
 }
 
-impl Listing<'_> {
+impl LockListing<'_> {
     async fn show(&mut self, lock: LockQueue) -> Result<(), Failure> {
         // A key that was left behind without its lease contends for nothing; 'gc locks' finds it.
         let leased = lock.contenders.iter().filter_map(|contender| Some((contender, contender.lease?)));

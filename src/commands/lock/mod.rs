@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::args::{KeyText, parse_duration, parse_ttl};
-use crate::child::Stage;
-use crate::commands::tenure::seconds;
+use crate::child::PreparedChild;
+use crate::commands::lease_scope::seconds;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::bytes;
@@ -71,20 +71,20 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.list {
         return list::run(ctx, &args.text.bytes(name)?).await;
     }
-    let ask = acquire::Ask {
+    let ask = acquire::LockRequest {
         name: args.text.key(name)?,
         shared: args.shared,
         patience: match args.wait {
-            _ if args.once => acquire::Patience::None,
-            Some(time) => acquire::Patience::For(time),
-            None => acquire::Patience::Endless,
+            _ if args.once => acquire::WaitLimit::None,
+            Some(time) => acquire::WaitLimit::For(time),
+            None => acquire::WaitLimit::Endless,
         },
         ttl: args.ttl.unwrap_or_else(|| seconds(ctx.config.lock_ttl)),
     };
     if ctx.safety.dry_run {
         return rehearse(ctx, &ask).await;
     }
-    let open = || Stage::open(&args.command, ctx.out.is_json());
+    let open = || PreparedChild::open(&args.command, ctx.out.is_json());
     // Who does not wait mostly finds the lock busy, and starts nothing for that.
     let ahead = (!args.command.is_empty() && !args.once).then(open);
     match (acquire::acquire(ctx, &ask).await, ahead) {
@@ -99,7 +99,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
 }
 
-async fn rehearse(ctx: &Context, ask: &acquire::Ask) -> Result<Exit, Failure> {
+async fn rehearse(ctx: &Context, ask: &acquire::LockRequest) -> Result<Exit, Failure> {
     let name = bytes::escape(&ask.name);
     match ctx.store().lock_holder(&ask.name, ask.shared).await? {
         None => ctx.out.note(&format!("dry run: {name} is free and would be held")),

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::kvstore::{
-    Again, Compare, CompareOp, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Refusal, Store, Target,
-    Txn, Write,
+    Compare, CompareOp, CompareTarget, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Refusal, Retry,
+    Store, Txn, Write,
 };
 
 /// Records in one transaction. etcd takes 128 operations and counts what is nested on top.
@@ -16,18 +16,18 @@ const TRIES: usize = 5;
 
 /// One record to be written.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct LoadItem {
     /// The key.
     pub key: Vec<u8>,
     /// The value.
     pub value: Vec<u8>,
     /// The lease it is to have.
-    pub lease: Lease,
+    pub lease: LeaseTarget,
 }
 
 /// Which lease a record is to have, and which one counts as "already so".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lease {
+pub enum LeaseTarget {
     /// None.
     None,
     /// A fresh one, granted for this load; any lease that the key has counts as already so.
@@ -38,7 +38,7 @@ pub enum Lease {
 
 /// How the records are written.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner<'a> {
+pub struct LoadMode<'a> {
     /// Only keys that are not there.
     pub create: bool,
     /// Compare only, write nothing.
@@ -49,7 +49,7 @@ pub struct Manner<'a> {
 
 /// How many records ended how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct LoadTally {
     /// Written (or, in a dry run, to be written).
     pub written: u64,
     /// So already.
@@ -62,7 +62,7 @@ pub struct Tally {
     pub leases: HashSet<LeaseId>,
 }
 
-impl Tally {
+impl LoadTally {
     /// Adds another one.
     pub fn add(&mut self, other: Self) {
         self.written += other.written;
@@ -77,62 +77,65 @@ impl Tally {
         self.written + self.unchanged
     }
 
-    fn count(&mut self, item: &Item, fate: Fate) {
+    fn count(&mut self, item: &LoadItem, fate: RecordOutcome) {
         match fate {
-            Fate::Written => {
+            RecordOutcome::Written => {
                 self.written += 1;
-                if let Lease::Fresh(lease) = item.lease {
+                if let LeaseTarget::Fresh(lease) = item.lease {
                     self.leases.insert(lease);
                 }
             }
-            Fate::Unchanged => self.unchanged += 1,
-            Fate::Exists => self.exists += 1,
-            Fate::Unknown => self.unknown += 1,
+            RecordOutcome::Unchanged => self.unchanged += 1,
+            RecordOutcome::Exists => self.exists += 1,
+            RecordOutcome::Unknown => self.unknown += 1,
         }
     }
 }
 
 #[derive(Clone, Copy)]
-enum Fate {
+enum RecordOutcome {
     Written,
     Unchanged,
     Exists,
     Unknown,
 }
 
-impl Item {
+impl LoadItem {
     /// The bytes that its transaction has, about.
     pub fn cost(&self) -> usize {
         self.txn(false, false).size()
     }
 
     fn write(&self) -> Op {
-        let lease = if let Lease::Fresh(lease) = self.lease { LeaseMode::Attach(lease) } else { LeaseMode::Detach };
+        let lease =
+            if let LeaseTarget::Fresh(lease) = self.lease { LeaseMode::Attach(lease) } else { LeaseMode::Detach };
         Op::Put(Write { key: self.key.clone(), value: self.value.clone(), lease, prev: false })
     }
 
     fn same(&self) -> Vec<Compare> {
-        let mut same = vec![Compare::key(&self.key, CompareOp::Equal, Target::Value(self.value.clone()))];
+        let mut same = vec![Compare::key(&self.key, CompareOp::Equal, CompareTarget::Value(self.value.clone()))];
         match self.lease {
-            Lease::None => same.push(Compare::key(&self.key, CompareOp::Equal, Target::Lease(None))),
-            Lease::Fresh(_) => same.push(Compare::key(&self.key, CompareOp::NotEqual, Target::Lease(None))),
-            Lease::Whatever => {}
+            LeaseTarget::None => same.push(Compare::key(&self.key, CompareOp::Equal, CompareTarget::Lease(None))),
+            LeaseTarget::Fresh(_) => {
+                same.push(Compare::key(&self.key, CompareOp::NotEqual, CompareTarget::Lease(None)))
+            }
+            LeaseTarget::Whatever => {}
         }
         same
     }
 
     fn is_met_by(&self, now: &KeyValue) -> bool {
         let lease = match self.lease {
-            Lease::None => now.lease.is_none(),
-            Lease::Fresh(_) => now.lease.is_some(),
-            Lease::Whatever => true,
+            LeaseTarget::None => now.lease.is_none(),
+            LeaseTarget::Fresh(_) => now.lease.is_some(),
+            LeaseTarget::Whatever => true,
         };
         lease && now.value == self.value
     }
 
     /// Whether this very load wrote it: nobody else knows the fresh lease.
     fn is_ours(&self, now: &KeyValue) -> bool {
-        matches!(self.lease, Lease::Fresh(fresh) if now.lease == Some(fresh)) && now.value == self.value
+        matches!(self.lease, LeaseTarget::Fresh(fresh) if now.lease == Some(fresh)) && now.value == self.value
     }
 
     /// "If it is so already nothing, else write it"; under `create`, "if it is not there write it, else see whether
@@ -147,14 +150,14 @@ impl Item {
         }
     }
 
-    fn fate(create: bool, result: &OpResult) -> Fate {
+    fn fate(create: bool, result: &OpResult) -> RecordOutcome {
         match (create, result) {
-            (false, OpResult::Txn { succeeded: true, .. }) => Fate::Unchanged,
+            (false, OpResult::Txn { succeeded: true, .. }) => RecordOutcome::Unchanged,
             (true, OpResult::Txn { succeeded: false, results }) => match results.first() {
-                Some(OpResult::Txn { succeeded: true, .. }) => Fate::Unchanged,
-                _ => Fate::Exists,
+                Some(OpResult::Txn { succeeded: true, .. }) => RecordOutcome::Unchanged,
+                _ => RecordOutcome::Exists,
             },
-            _ => Fate::Written,
+            _ => RecordOutcome::Written,
         }
     }
 }
@@ -164,21 +167,21 @@ impl Item {
 ///
 /// # Errors
 /// Whatever etcd refused, with what was written before it.
-pub async fn send(store: &Store, items: Vec<Item>, manner: Manner<'_>) -> (Tally, Result<(), Error>) {
-    let mut tally = Tally::default();
+pub async fn send(store: &Store, items: Vec<LoadItem>, manner: LoadMode<'_>) -> (LoadTally, Result<(), Error>) {
+    let mut tally = LoadTally::default();
     if let [item] = items.as_slice()
         && item.cost() > BATCH_BYTES
     {
         let result = alone(store, item, manner, false, &mut tally).await;
         return (tally, result);
     }
-    let nested = |item: &Item| Op::Txn(item.txn(manner.create, manner.dry_run));
+    let nested = |item: &LoadItem| Op::Txn(item.txn(manner.create, manner.dry_run));
     let txn = Txn { then: items.iter().map(nested).collect(), ..Txn::default() };
     let op = if manner.dry_run { "put (dry run)" } else { "put" };
-    match store.txn(op, &txn, manner.guard, Again::Never).await {
+    match store.txn(op, &txn, manner.guard, Retry::Never).await {
         Ok(answer) => {
             for (item, result) in items.iter().zip(&answer.results) {
-                tally.count(item, Item::fate(manner.create, result));
+                tally.count(item, LoadItem::fate(manner.create, result));
             }
             (tally, Ok(()))
         }
@@ -202,41 +205,47 @@ pub async fn send(store: &Store, items: Vec<Item>, manner: Manner<'_>) -> (Tally
 
 /// Counts what is in. To writes that race to fill the store etcd answers "no space" and does them all the same: its
 /// `quotaApplierV3` in `server/etcdserver/apply.go`.
-async fn look_back(store: &Store, items: &[Item], manner: Manner<'_>, tally: &mut Tally) {
+async fn look_back(store: &Store, items: &[LoadItem], manner: LoadMode<'_>, tally: &mut LoadTally) {
     for item in items {
         match store.get(&item.key, 0, manner.guard).await {
-            Ok((Some(now), _)) if item.is_ours(&now) => tally.count(item, Fate::Written),
-            Ok((Some(now), _)) if item.is_met_by(&now) => tally.count(item, Fate::Unchanged),
+            Ok((Some(now), _)) if item.is_ours(&now) => tally.count(item, RecordOutcome::Written),
+            Ok((Some(now), _)) if item.is_met_by(&now) => tally.count(item, RecordOutcome::Unchanged),
             Ok(_) => {}
-            Err(_) => tally.count(item, Fate::Unknown),
+            Err(_) => tally.count(item, RecordOutcome::Unknown),
         }
     }
 }
 
 /// Reads one record's key and writes it if it differs and has not changed since. `sent` says that a write of it is on
 /// its way already, of which nothing is known: if it fails then, the record counts as unknown.
-async fn alone(store: &Store, item: &Item, manner: Manner<'_>, mut sent: bool, tally: &mut Tally) -> Result<(), Error> {
+async fn alone(
+    store: &Store,
+    item: &LoadItem,
+    manner: LoadMode<'_>,
+    mut sent: bool,
+    tally: &mut LoadTally,
+) -> Result<(), Error> {
     let result = settle(store, item, manner, &mut sent, tally).await;
     if result.is_err() && sent {
-        tally.count(item, Fate::Unknown);
+        tally.count(item, RecordOutcome::Unknown);
     }
     result
 }
 
 async fn settle(
     store: &Store,
-    item: &Item,
-    manner: Manner<'_>,
+    item: &LoadItem,
+    manner: LoadMode<'_>,
     sent: &mut bool,
-    tally: &mut Tally,
+    tally: &mut LoadTally,
 ) -> Result<(), Error> {
     for _ in 0..TRIES {
         let (now, _) = store.get(&item.key, 0, manner.guard).await?;
         let fate = match &now {
-            Some(now) if item.is_ours(now) => Some(Fate::Written),
-            Some(now) if item.is_met_by(now) => Some(Fate::Unchanged),
-            Some(_) if manner.create => Some(Fate::Exists),
-            _ if manner.dry_run => Some(Fate::Written),
+            Some(now) if item.is_ours(now) => Some(RecordOutcome::Written),
+            Some(now) if item.is_met_by(now) => Some(RecordOutcome::Unchanged),
+            Some(_) if manner.create => Some(RecordOutcome::Exists),
+            _ if manner.dry_run => Some(RecordOutcome::Written),
             _ => None,
         };
         if let Some(fate) = fate {
@@ -246,9 +255,9 @@ async fn settle(
         let seen = now.map_or(0, |kv| kv.mod_revision);
         let txn =
             Txn { compares: vec![Compare::unchanged(&item.key, seen)], then: vec![item.write()], otherwise: vec![] };
-        match store.txn("put", &txn, manner.guard, Again::Never).await {
+        match store.txn("put", &txn, manner.guard, Retry::Never).await {
             Ok(answer) if answer.succeeded => {
-                tally.count(item, Fate::Written);
+                tally.count(item, RecordOutcome::Written);
                 return Ok(());
             }
             Ok(_) => {}
@@ -262,6 +271,6 @@ async fn settle(
             }
         }
     }
-    tally.count(item, Fate::Unknown);
+    tally.count(item, RecordOutcome::Unknown);
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 
 use super::one;
-use super::plan::{LeaseWish, Outcome, Wish};
-use crate::commands::tenure::{Tenure, seconds};
+use super::plan::{LeaseRequest, PutOutcome, PutRequest};
+use crate::commands::lease_scope::{LeaseScope, seconds};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, LockGuard};
@@ -16,18 +16,18 @@ use crate::output::bytes;
 /// As `put`; [`Exit::Conflict`] also where the lease is lost.
 pub async fn run(
     ctx: &Context,
-    mut wish: Wish,
+    mut wish: PutRequest,
     guard: Option<LockGuard>,
     command: &[OsString],
 ) -> Result<Exit, Failure> {
     ctx.signals.hold();
     let store = ctx.store();
     let kept = store.keep(seconds(ctx.config.session_ttl)).await?;
-    wish.lease = LeaseWish::Attach(kept.id());
+    wish.lease = LeaseRequest::Attach(kept.id());
     let what = format!("the key {}", bytes::escape(&wish.key));
-    let tenure = Tenure { what: what.clone(), kept, guard: None };
+    let tenure = LeaseScope { what: what.clone(), kept, guard: None };
     let revision = match one::write(store, &wish, guard.as_ref()).await {
-        Ok((Outcome::Written { .. }, revision)) => revision,
+        Ok((PutOutcome::Written { .. }, revision)) => revision,
         result => {
             // Whatever may have been written goes with the lease.
             tenure.release(ctx).await;

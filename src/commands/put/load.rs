@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::bulk::{BATCH, BATCH_BYTES, Item, Lease, Manner, Tally, send};
-use crate::commands::input::{Source, unreadable};
+use super::bulk::{BATCH, BATCH_BYTES, LeaseTarget, LoadItem, LoadMode, LoadTally, send};
+use crate::commands::input::{InputSource, unreadable};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, LeaseId, LockGuard, Store};
-use crate::output::{LoadAnswer, Progress, RecordIn};
+use crate::output::{InputRecord, LoadAnswer, Progress};
 use crate::proto::Codec;
 
 /// Batches on their way at once: as many as keep one server busy.
@@ -33,7 +33,7 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 /// A line that is no record, or whatever etcd refused; the message says how many records are in.
 pub async fn run(
     ctx: &Context,
-    source: Source<'_>,
+    source: InputSource<'_>,
     create: bool,
     guard: Option<LockGuard>,
     codec: Arc<Codec>,
@@ -45,7 +45,7 @@ pub async fn run(
         store: ctx.store().with_cancel(CancellationToken::new()),
         create,
         guard: guard.map(Arc::new),
-        tally: Tally::default(),
+        tally: LoadTally::default(),
         leases: HashMap::new(),
         dropped: 0,
         flying: JoinSet::new(),
@@ -59,13 +59,13 @@ pub async fn run(
 }
 
 /// A file is read once before anything is written, so that a bad line means that nothing was. Counts the records.
-fn check(source: Source<'_>, codec: &Arc<Codec>) -> Result<Option<u64>, Failure> {
+fn check(source: InputSource<'_>, codec: &Arc<Codec>) -> Result<Option<u64>, Failure> {
     match source {
-        Source::File(path) if path.is_file() => {}
+        InputSource::File(path) if path.is_file() => {}
         _ => return Ok(None),
     }
     let mut count = 0;
-    for chunk in Lines::of(source, Arc::clone(codec))? {
+    for chunk in RecordLines::of(source, Arc::clone(codec))? {
         chunk?;
         count += 1;
     }
@@ -73,15 +73,15 @@ fn check(source: Source<'_>, codec: &Arc<Codec>) -> Result<Option<u64>, Failure>
 }
 
 /// Records, line by line; ends behind the first failure.
-struct Lines {
+struct RecordLines {
     input: BufReader<Box<dyn Read + Send>>,
     name: String,
     line: u64,
     codec: Arc<Codec>,
 }
 
-impl Iterator for Lines {
-    type Item = Result<RecordIn, Failure>;
+impl Iterator for RecordLines {
+    type Item = Result<InputRecord, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -94,15 +94,15 @@ impl Iterator for Lines {
                 Ok(LONGEST_LINE) => return Some(Err(self.bad("the line is too long for a record"))),
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
                 Ok(_) => {
-                    return Some(RecordIn::parse(&line, &self.codec).map_err(|error| self.bad(&error.to_string())));
+                    return Some(InputRecord::parse(&line, &self.codec).map_err(|error| self.bad(&error.to_string())));
                 }
             }
         }
     }
 }
 
-impl Lines {
-    fn of(source: Source<'_>, codec: Arc<Codec>) -> Result<Self, Failure> {
+impl RecordLines {
+    fn of(source: InputSource<'_>, codec: Arc<Codec>) -> Result<Self, Failure> {
         let input = BufReader::with_capacity(1 << 16, source.open()?);
         Ok(Self { input, name: source.name(), line: 0, codec })
     }
@@ -114,11 +114,14 @@ impl Lines {
 }
 
 /// Reads and parses on a thread of its own, a few batches ahead.
-fn read(source: Source<'_>, codec: Arc<Codec>) -> Result<mpsc::Receiver<Result<Vec<RecordIn>, Failure>>, Failure> {
+fn read(
+    source: InputSource<'_>,
+    codec: Arc<Codec>,
+) -> Result<mpsc::Receiver<Result<Vec<InputRecord>, Failure>>, Failure> {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    let mut lines = Lines::of(source, codec)?;
+    let mut lines = RecordLines::of(source, codec)?;
     let work = move || {
-        let mut batch = Batch::default();
+        let mut batch = RecordBatch::default();
         for record in &mut lines {
             let sent = match record {
                 Ok(record) => match batch.push(record) {
@@ -147,15 +150,15 @@ fn read(source: Source<'_>, codec: Arc<Codec>) -> Result<mpsc::Receiver<Result<V
 
 /// Records that fit into one transaction: not too many, not too large, no key twice.
 #[derive(Default)]
-struct Batch {
-    records: Vec<RecordIn>,
+struct RecordBatch {
+    records: Vec<InputRecord>,
     keys: HashSet<Vec<u8>>,
     bytes: usize,
 }
 
-impl Batch {
+impl RecordBatch {
     /// Takes the record in; gives back the batch before it where it does not fit any more.
-    fn push(&mut self, record: RecordIn) -> Option<Vec<RecordIn>> {
+    fn push(&mut self, record: InputRecord) -> Option<Vec<InputRecord>> {
         // In the compare and in the write; what the protocol adds is small beside the room that is left.
         let bytes = 2 * (record.key.len() + record.value.len()) + 256;
         let full = self.records.len() >= BATCH
@@ -168,14 +171,14 @@ impl Batch {
         before
     }
 
-    fn take(&mut self) -> Vec<RecordIn> {
+    fn take(&mut self) -> Vec<InputRecord> {
         self.keys.clear();
         self.bytes = 0;
         std::mem::take(&mut self.records)
     }
 }
 
-type Landed = (Vec<Vec<u8>>, Tally, Result<(), Error>);
+type BatchResult = (Vec<Vec<u8>>, LoadTally, Result<(), Error>);
 
 struct Load<'a> {
     ctx: &'a Context,
@@ -183,19 +186,19 @@ struct Load<'a> {
     store: Store,
     create: bool,
     guard: Option<Arc<LockGuard>>,
-    tally: Tally,
+    tally: LoadTally,
     /// The lease granted for each lease of the records, and its TTL.
     leases: HashMap<LeaseId, LeaseId>,
     /// Records whose lease is not known.
     dropped: u64,
-    flying: JoinSet<Landed>,
+    flying: JoinSet<BatchResult>,
     /// The keys that are on their way: a key's records go in one behind the other.
     keys: HashSet<Vec<u8>>,
     progress: Progress,
 }
 
 impl Load<'_> {
-    async fn all(&mut self, mut chunks: mpsc::Receiver<Result<Vec<RecordIn>, Failure>>) -> Result<(), Failure> {
+    async fn all(&mut self, mut chunks: mpsc::Receiver<Result<Vec<InputRecord>, Failure>>) -> Result<(), Failure> {
         let cancel = self.ctx.signals.cancel().clone();
         let result = loop {
             tokio::select! {
@@ -242,7 +245,7 @@ impl Load<'_> {
         }
     }
 
-    async fn launch(&mut self, records: Vec<RecordIn>) -> Result<(), Failure> {
+    async fn launch(&mut self, records: Vec<InputRecord>) -> Result<(), Failure> {
         if records.is_empty() {
             return Ok(());
         }
@@ -261,38 +264,38 @@ impl Load<'_> {
         let mut items = Vec::with_capacity(records.len());
         for record in records {
             let lease = self.lease(&record).await?;
-            items.push(Item { key: record.key, value: record.value, lease });
+            items.push(LoadItem { key: record.key, value: record.value, lease });
         }
         let keys: Vec<_> = items.iter().map(|item| item.key.clone()).collect();
         self.keys.extend(keys.iter().cloned());
         let (store, guard, create, dry_run) =
             (self.store.clone(), self.guard.clone(), self.create, self.ctx.safety.dry_run);
         self.flying.spawn(async move {
-            let (tally, result) = send(&store, items, Manner { create, dry_run, guard: guard.as_deref() }).await;
+            let (tally, result) = send(&store, items, LoadMode { create, dry_run, guard: guard.as_deref() }).await;
             (keys, tally, result)
         });
         Ok(())
     }
 
-    async fn lease(&mut self, record: &RecordIn) -> Result<Lease, Failure> {
-        let Some(old) = record.lease else { return Ok(Lease::None) };
+    async fn lease(&mut self, record: &InputRecord) -> Result<LeaseTarget, Failure> {
+        let Some(old) = record.lease else { return Ok(LeaseTarget::None) };
         let Some(ttl) = record.ttl.filter(|ttl| *ttl > 0) else {
             self.dropped += 1;
-            return Ok(Lease::Whatever);
+            return Ok(LeaseTarget::Whatever);
         };
         if self.ctx.safety.dry_run {
-            return Ok(Lease::Fresh(old));
+            return Ok(LeaseTarget::Fresh(old));
         }
         if let Some(fresh) = self.leases.get(&old) {
-            return Ok(Lease::Fresh(*fresh));
+            return Ok(LeaseTarget::Fresh(*fresh));
         }
         // Nothing is lost by giving up a grant, so that the user's signal ends it at once.
         let granted = self.ctx.store().grant(ttl).await?;
         self.leases.insert(old, granted.id);
-        Ok(Lease::Fresh(granted.id))
+        Ok(LeaseTarget::Fresh(granted.id))
     }
 
-    fn land(&mut self, landed: Result<Landed, tokio::task::JoinError>) -> Result<(), Failure> {
+    fn land(&mut self, landed: Result<BatchResult, tokio::task::JoinError>) -> Result<(), Failure> {
         let (keys, tally, result) =
             landed.map_err(|error| Failure::new(Exit::Bug, format!("a batch ended by itself: {error}")))?;
         for key in &keys {
@@ -315,7 +318,7 @@ impl Load<'_> {
     }
 
     fn summary(&self, result: Result<(), Failure>) -> Result<Exit, Failure> {
-        let Tally { written, unchanged, exists, unknown, .. } = self.tally;
+        let LoadTally { written, unchanged, exists, unknown, .. } = self.tally;
         if self.dropped > 0 {
             self.ctx.out.note(&format!(
                 "{} records had a lease without its TTL and were loaded without ('list --with-leases' exports it)",

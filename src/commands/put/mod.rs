@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use crate::args::{KeyText, bytes_of, parse_lease, parse_lock_token, parse_revision, parse_ttl};
 use crate::commands::conditions::Conditions;
-use crate::commands::input::{Source, read_all};
-use crate::commands::proto::{Proto, encoded};
+use crate::commands::input::{InputSource, read_all};
+use crate::commands::proto::{ProtoArgs, encoded};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseId, Revision};
@@ -94,7 +94,7 @@ pub struct Args {
     #[arg(value_name = "CMD", last = true, conflicts_with = "from", value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
     #[command(flatten)]
-    proto: Proto,
+    proto: ProtoArgs,
     #[command(flatten)]
     text: KeyText,
 }
@@ -123,14 +123,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = parse_lock_token(args.if_locked.as_ref())?;
     let codec = args.proto.codec(ctx)?;
     if let Some(from) = &args.from {
-        return load::run(ctx, Source::of(from), args.create, guard, codec).await;
+        return load::run(ctx, InputSource::of(from), args.create, guard, codec).await;
     }
     let (key, value) = args.named()?;
     let key = args.text.key(key)?;
     let given = match (value, &args.file) {
         (None, None) if args.revert_to.is_some() => None,
-        (_, Some(file)) => Some(read_all(ctx, Source::of(file)).await?),
-        (Some(value), None) if value == "-" => Some(read_all(ctx, Source::Stdin).await?),
+        (_, Some(file)) => Some(read_all(ctx, InputSource::of(file)).await?),
+        (Some(value), None) if value == "-" => Some(read_all(ctx, InputSource::Stdin).await?),
         (Some(value), None) => Some(bytes_of(value)),
         (None, None) => return Err(Failure::usage("put KEY needs a VALUE, - or --file")),
     };
@@ -140,7 +140,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         (None, Some(rev)) => earlier(ctx, &key, rev).await?,
     };
     let expected = args.if_value.as_deref().map(|value| encoded(&codec, &key, bytes_of(value), "--if-value"));
-    let wish = plan::Wish {
+    let wish = plan::PutRequest {
         key,
         value,
         conditions: Conditions {
@@ -152,9 +152,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         },
         only_if_different: args.if_different,
         lease: match args.lease {
-            _ if args.keep_lease => plan::LeaseWish::Keep,
-            Some(lease) => plan::LeaseWish::Attach(lease),
-            None => plan::LeaseWish::None,
+            _ if args.keep_lease => plan::LeaseRequest::Keep,
+            Some(lease) => plan::LeaseRequest::Attach(lease),
+            None => plan::LeaseRequest::None,
         },
     };
     if ctx.safety.dry_run {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::plan::{LeaseWish, Outcome, Wish};
+use super::plan::{LeaseRequest, PutOutcome, PutRequest};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
-    Again, Compare, Error, Grant, KeyValue, LockGuard, MAX_REQUEST_BYTES, Op, OpResult, Revision, Store, Txn, TxnResult,
+    Compare, Error, Grant, KeyValue, LockGuard, MAX_REQUEST_BYTES, Op, OpResult, Retry, Revision, Store, Txn, TxnResult,
 };
 use crate::output::{PutAnswer, bytes};
 
@@ -17,7 +17,12 @@ const CLEANUP: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// As the verb.
-pub async fn run(ctx: &Context, mut wish: Wish, ttl: Option<i64>, guard: Option<LockGuard>) -> Result<Exit, Failure> {
+pub async fn run(
+    ctx: &Context,
+    mut wish: PutRequest,
+    ttl: Option<i64>,
+    guard: Option<LockGuard>,
+) -> Result<Exit, Failure> {
     let store = ctx.store();
     let mut granted = None;
     if let Some(ttl) = ttl {
@@ -26,11 +31,11 @@ pub async fn run(ctx: &Context, mut wish: Wish, ttl: Option<i64>, guard: Option<
         if grant.ttl != ttl {
             ctx.out.note(&format!("asked for a TTL of {ttl} s, etcd granted {} s", grant.ttl));
         }
-        wish.lease = LeaseWish::Attach(grant.id);
+        wish.lease = LeaseRequest::Attach(grant.id);
         granted = Some(grant);
     }
     let result = write(store, &wish, guard.as_ref()).await;
-    if let (Some(grant), false) = (granted, matches!(result, Ok((Outcome::Written { .. }, _)))) {
+    if let (Some(grant), false) = (granted, matches!(result, Ok((PutOutcome::Written { .. }, _)))) {
         give_back(ctx, grant, &result).await;
     }
     let (outcome, revision) = result?;
@@ -38,22 +43,22 @@ pub async fn run(ctx: &Context, mut wish: Wish, ttl: Option<i64>, guard: Option<
 }
 
 /// What became of a write, and in which revision.
-type Done = (Outcome, Revision);
+type PutResult = (PutOutcome, Revision);
 
-pub(super) async fn write(store: &Store, wish: &Wish, guard: Option<&LockGuard>) -> Result<Done, Failure> {
+pub(super) async fn write(store: &Store, wish: &PutRequest, guard: Option<&LockGuard>) -> Result<PutResult, Failure> {
     let txn = wish.txn();
     // --if-different and --if-value send values twice; beyond the server's limit the compare is on the revision.
     let compares_values = wish.only_if_different || wish.conditions.value.is_some();
     if compares_values && txn.size() > MAX_REQUEST_BYTES {
         return write_large(store, wish, guard).await;
     }
-    let again = if wish.conditions.once_only(Some(&wish.value)) { Again::Harmless } else { Again::Never };
+    let again = if wish.conditions.once_only(Some(&wish.value)) { Retry::Idempotent } else { Retry::Never };
     match store.txn("put", &txn, guard, again).await {
         Ok(result) => settle(wish, result),
         Err(error @ Error::Unknown { .. }) if wish.only_if_different => {
             let (now, revision) = store.get(&wish.key, 0, guard).await?;
             match now {
-                Some(now) if wish.is_met_by(&now) => Ok((Outcome::Unchanged(now), revision)),
+                Some(now) if wish.is_met_by(&now) => Ok((PutOutcome::Unchanged(now), revision)),
                 _ => Err(error.into()),
             }
         }
@@ -62,11 +67,11 @@ pub(super) async fn write(store: &Store, wish: &Wish, guard: Option<&LockGuard>)
 }
 
 /// A refusal behind a lost answer may be due to the first sending having been done.
-fn settle(wish: &Wish, result: TxnResult) -> Result<Done, Failure> {
-    let TxnResult { succeeded, revision, results, uncertain } = result;
-    let outcome = Wish::outcome(succeeded, results);
-    match (&outcome, uncertain) {
-        (Outcome::Refused(answers), true) => {
+fn settle(wish: &PutRequest, result: TxnResult) -> Result<PutResult, Failure> {
+    let TxnResult { succeeded, revision, results, maybe_applied } = result;
+    let outcome = PutRequest::outcome(succeeded, results);
+    match (&outcome, maybe_applied) {
+        (PutOutcome::Refused(answers), true) => {
             let why = wish.conditions.explain(&wish.key, answers);
             Err(Failure::new(Exit::Unknown, "the put was sent twice, and whether the first was done is unknown")
                 .context(format!("the first answer was lost, and now {why}"))
@@ -77,13 +82,13 @@ fn settle(wish: &Wish, result: TxnResult) -> Result<Done, Failure> {
 }
 
 /// Reads the key, decides here, and writes on the condition that it has not changed since.
-async fn write_large(store: &Store, wish: &Wish, guard: Option<&LockGuard>) -> Result<Done, Failure> {
+async fn write_large(store: &Store, wish: &PutRequest, guard: Option<&LockGuard>) -> Result<PutResult, Failure> {
     loop {
         let (now, revision) = store.get(&wish.key, 0, guard).await?;
         if let Some(wanted) = &wish.conditions.value
             && now.as_ref().map(|kv| &kv.value) != Some(wanted)
         {
-            return Ok((Outcome::Refused(vec![as_read(now)]), revision));
+            return Ok((PutOutcome::Refused(vec![as_read(now)]), revision));
         }
         let same = now.clone().filter(|kv| wish.only_if_different && wish.is_met_by(kv));
         let mut narrowed = wish.clone();
@@ -96,8 +101,8 @@ async fn write_large(store: &Store, wish: &Wish, guard: Option<&LockGuard>) -> R
             // Nothing is to be written, but the other conditions still have to hold.
             txn.then.clear();
         }
-        let mut result = store.txn("put", &txn, guard, Again::Harmless).await?;
-        let changed = !result.succeeded && !result.uncertain && mod_revision(&result) != Some(seen);
+        let mut result = store.txn("put", &txn, guard, Retry::Idempotent).await?;
+        let changed = !result.succeeded && !result.maybe_applied && mod_revision(&result) != Some(seen);
         if changed {
             continue;
         }
@@ -107,7 +112,7 @@ async fn write_large(store: &Store, wish: &Wish, guard: Option<&LockGuard>) -> R
         }
         let (outcome, revision) = settle(&narrowed, result)?;
         return Ok(match (outcome, same) {
-            (Outcome::Written { .. }, Some(same)) => (Outcome::Unchanged(same), revision),
+            (PutOutcome::Written { .. }, Some(same)) => (PutOutcome::Unchanged(same), revision),
             (outcome, _) => (outcome, revision),
         });
     }
@@ -127,7 +132,7 @@ fn mod_revision(result: &TxnResult) -> Option<Revision> {
 }
 
 /// Revokes the lease of a write that did not happen; one whose write may have happened is left to run out.
-async fn give_back(ctx: &Context, grant: Grant, result: &Result<Done, Failure>) {
+async fn give_back(ctx: &Context, grant: Grant, result: &Result<PutResult, Failure>) {
     let id = grant.id;
     if result.as_ref().is_err_and(Failure::may_have_been_done) {
         ctx.out.warn(&format!("lease {id} is left to run out in {} s, for the key may be on it", grant.ttl));
@@ -144,35 +149,35 @@ async fn give_back(ctx: &Context, grant: Grant, result: &Result<Done, Failure>) 
 /// A condition that did not hold.
 pub(super) fn answer(
     ctx: &Context,
-    wish: &Wish,
+    wish: &PutRequest,
     granted: Option<Grant>,
-    outcome: Outcome,
+    outcome: PutOutcome,
     revision: Revision,
 ) -> Result<Exit, Failure> {
     let lease = match (&outcome, wish.lease) {
-        (Outcome::Unchanged(now), _) => now.lease,
-        (Outcome::Written { kept }, LeaseWish::Keep) => *kept,
-        (_, LeaseWish::Attach(lease)) => Some(lease),
+        (PutOutcome::Unchanged(now), _) => now.lease,
+        (PutOutcome::Written { kept }, LeaseRequest::Keep) => *kept,
+        (_, LeaseRequest::Attach(lease)) => Some(lease),
         _ => None,
     };
     let (written, mod_revision) = match &outcome {
-        Outcome::Written { .. } => (true, revision),
-        Outcome::Unchanged(now) => (false, now.mod_revision),
-        Outcome::Refused(answers) => return Err(refused(wish, answers)),
+        PutOutcome::Written { .. } => (true, revision),
+        PutOutcome::Unchanged(now) => (false, now.mod_revision),
+        PutOutcome::Refused(answers) => return Err(refused(wish, answers)),
     };
     let ttl = granted.map(|grant| grant.ttl);
     ctx.out.one(&PutAnswer { key: &wish.key, mod_revision, lease, ttl, written })?;
     Ok(Exit::Done)
 }
 
-fn refused(wish: &Wish, answers: &[OpResult]) -> Failure {
+fn refused(wish: &PutRequest, answers: &[OpResult]) -> Failure {
     Failure::conflict(wish.conditions.explain(&wish.key, answers))
         .context(format!("nothing was written to {}: a condition did not hold", bytes::escape(&wish.key)))
 }
 
 /// Shows a key that was written just now, at once.
-pub(super) fn show(ctx: &Context, wish: &Wish, ttl: Option<i64>, mod_revision: Revision) -> Result<(), Failure> {
-    let lease = if let LeaseWish::Attach(lease) = wish.lease { Some(lease) } else { None };
+pub(super) fn show(ctx: &Context, wish: &PutRequest, ttl: Option<i64>, mod_revision: Revision) -> Result<(), Failure> {
+    let lease = if let LeaseRequest::Attach(lease) = wish.lease { Some(lease) } else { None };
     ctx.out.one(&PutAnswer { key: &wish.key, mod_revision, lease, ttl, written: true })?;
     Ok(ctx.out.flush()?)
 }
@@ -181,18 +186,18 @@ pub(super) fn show(ctx: &Context, wish: &Wish, ttl: Option<i64>, mod_revision: R
 ///
 /// # Errors
 /// A condition that does not hold, or whatever kept the answer away.
-pub(super) async fn rehearse(ctx: &Context, wish: &Wish, guard: Option<&LockGuard>) -> Result<Exit, Failure> {
+pub(super) async fn rehearse(ctx: &Context, wish: &PutRequest, guard: Option<&LockGuard>) -> Result<Exit, Failure> {
     let txn: Txn = wish.rehearsal();
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
-    let result = ctx.store().txn("put (dry run)", &txn, guard, Again::Harmless).await?;
+    let result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;
     let key = bytes::escape(&wish.key);
-    match Wish::outcome(result.succeeded, result.results) {
-        Outcome::Refused(answers) => Err(refused(wish, &answers)),
-        Outcome::Unchanged(_) => {
+    match PutRequest::outcome(result.succeeded, result.results) {
+        PutOutcome::Refused(answers) => Err(refused(wish, &answers)),
+        PutOutcome::Unchanged(_) => {
             ctx.out.note(&format!("dry run: {key} has this value already and would not be written"));
             Ok(Exit::Done)
         }
-        Outcome::Written { .. } => {
+        PutOutcome::Written { .. } => {
             ctx.out.note(&format!("dry run: {key} would be written"));
             Ok(Exit::Done)
         }

@@ -1,11 +1,13 @@
 //! What a conditional write is as a transaction. Pure: no I/O.
 
 use crate::commands::conditions::Conditions;
-use crate::kvstore::{Compare, CompareOp, KeyValue, LeaseId, LeaseMode, Op, OpResult, Over, Target, Txn, Write};
+use crate::kvstore::{
+    Compare, CompareOp, CompareTarget, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult, Txn, Write,
+};
 
 /// What is to be written, and when.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct PutRequest {
     /// The key.
     pub key: Vec<u8>,
     /// The value.
@@ -15,12 +17,12 @@ pub struct Wish {
     /// Leave the key alone if it has the value (and the lease) already.
     pub only_if_different: bool,
     /// Its lease.
-    pub lease: LeaseWish,
+    pub lease: LeaseRequest,
 }
 
 /// Which lease the key is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseWish {
+pub enum LeaseRequest {
     /// None.
     None,
     /// This one.
@@ -31,10 +33,10 @@ pub enum LeaseWish {
 
 /// What became of a wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PutOutcome {
     /// It was written.
     Written {
-        /// The lease that [`LeaseWish::Keep`] found and kept.
+        /// The lease that [`LeaseRequest::Keep`] found and kept.
         kept: Option<LeaseId>,
     },
     /// It was so already.
@@ -43,7 +45,7 @@ pub enum Outcome {
     Refused(Vec<OpResult>),
 }
 
-impl Wish {
+impl PutRequest {
     /// The transaction.
     pub fn txn(&self) -> Txn {
         let mut write = vec![self.write()];
@@ -68,48 +70,48 @@ impl Wish {
     }
 
     /// Reads what became of it from the transaction's answer.
-    pub fn outcome(succeeded: bool, results: Vec<OpResult>) -> Outcome {
+    pub fn outcome(succeeded: bool, results: Vec<OpResult>) -> PutOutcome {
         if !succeeded {
-            return Outcome::Refused(results);
+            return PutOutcome::Refused(results);
         }
         if let [OpResult::Txn { succeeded: true, results: read }] = results.as_slice()
             && let Some(OpResult::Get { kvs, .. }) = read.first()
             && let Some(same) = kvs.first()
         {
-            return Outcome::Unchanged(same.clone());
+            return PutOutcome::Unchanged(same.clone());
         }
-        Outcome::Written { kept: kept(&results) }
+        PutOutcome::Written { kept: kept(&results) }
     }
 
     /// Whether this is the state that was wished for.
     pub fn is_met_by(&self, now: &KeyValue) -> bool {
         let lease = match self.lease {
-            LeaseWish::Attach(lease) => now.lease == Some(lease),
-            LeaseWish::None | LeaseWish::Keep => true,
+            LeaseRequest::Attach(lease) => now.lease == Some(lease),
+            LeaseRequest::None | LeaseRequest::Keep => true,
         };
         lease && now.value == self.value
     }
 
     fn same(&self) -> Vec<Compare> {
-        let mut same = vec![Compare::key(&self.key, CompareOp::Equal, Target::Value(self.value.clone()))];
-        if let LeaseWish::Attach(lease) = self.lease {
-            same.push(Compare::key(&self.key, CompareOp::Equal, Target::Lease(Some(lease))));
+        let mut same = vec![Compare::key(&self.key, CompareOp::Equal, CompareTarget::Value(self.value.clone()))];
+        if let LeaseRequest::Attach(lease) = self.lease {
+            same.push(Compare::key(&self.key, CompareOp::Equal, CompareTarget::Lease(Some(lease))));
         }
         same
     }
 
     /// With the value, for without it etcd 3.7 does not tell the lease.
     fn read(&self) -> Op {
-        Op::get_at(Over::Key(self.key.clone()), 0)
+        Op::get_at(KeySelector::Key(self.key.clone()), 0)
     }
 
     fn write(&self) -> Op {
         let put = |lease| Op::Put(Write { key: self.key.clone(), value: self.value.clone(), lease, prev: false });
         match self.lease {
-            LeaseWish::None => put(LeaseMode::Detach),
-            LeaseWish::Attach(lease) => put(LeaseMode::Attach(lease)),
+            LeaseRequest::None => put(LeaseMode::Detach),
+            LeaseRequest::Attach(lease) => put(LeaseMode::Attach(lease)),
             // etcd refuses to keep the lease of a key that is not there.
-            LeaseWish::Keep => Op::Txn(Txn {
+            LeaseRequest::Keep => Op::Txn(Txn {
                 compares: vec![Compare::exists(&self.key)],
                 // Read behind the write: which lease that is.
                 then: vec![put(LeaseMode::Keep), self.read()],
@@ -132,13 +134,13 @@ fn kept(results: &[OpResult]) -> Option<LeaseId> {
 mod tests {
     use super::*;
 
-    fn wish() -> Wish {
-        Wish {
+    fn wish() -> PutRequest {
+        PutRequest {
             key: b"k".to_vec(),
             value: b"v".to_vec(),
             conditions: Conditions { update: true, ..Conditions::default() },
             only_if_different: true,
-            lease: LeaseWish::Keep,
+            lease: LeaseRequest::Keep,
         }
     }
 
@@ -153,7 +155,7 @@ mod tests {
     #[test]
     fn a_rehearsal_writes_nothing_and_keeps_every_compare() {
         for only_if_different in [false, true] {
-            let wish = Wish { only_if_different, ..wish() };
+            let wish = PutRequest { only_if_different, ..wish() };
             assert!(writes(&wish.txn().then));
             assert!(!writes(&wish.rehearsal().then) && !writes(&wish.rehearsal().otherwise));
             assert_eq!(wish.rehearsal().compares, wish.txn().compares);
@@ -167,15 +169,15 @@ mod tests {
             succeeded: true,
             results: vec![OpResult::Get { kvs: vec![kv.clone()], count: 1, more: false }],
         };
-        assert_eq!(Wish::outcome(true, vec![same]), Outcome::Unchanged(kv));
+        assert_eq!(PutRequest::outcome(true, vec![same]), PutOutcome::Unchanged(kv));
         let other = OpResult::Txn { succeeded: false, results: vec![OpResult::Put { prev: None }] };
-        assert_eq!(Wish::outcome(true, vec![other]), Outcome::Written { kept: None });
+        assert_eq!(PutRequest::outcome(true, vec![other]), PutOutcome::Written { kept: None });
         // --keep-lease nests as well: its compare says whether the key was there, not whether it was written.
         let leased = KeyValue { lease: Some(LeaseId(7)), ..KeyValue::default() };
         let read = OpResult::Get { kvs: vec![leased], count: 1, more: false };
         let kept = OpResult::Txn { succeeded: true, results: vec![OpResult::Put { prev: None }, read] };
-        assert_eq!(Wish::outcome(true, vec![kept.clone()]), Outcome::Written { kept: Some(LeaseId(7)) });
+        assert_eq!(PutRequest::outcome(true, vec![kept.clone()]), PutOutcome::Written { kept: Some(LeaseId(7)) });
         let nested = OpResult::Txn { succeeded: false, results: vec![kept] };
-        assert_eq!(Wish::outcome(true, vec![nested]), Outcome::Written { kept: Some(LeaseId(7)) });
+        assert_eq!(PutRequest::outcome(true, vec![nested]), PutOutcome::Written { kept: Some(LeaseId(7)) });
     }
 }

@@ -2,16 +2,16 @@
 
 use tokio::task::JoinSet;
 
-use super::survey::said;
+use super::scan::said;
 use crate::context::Context;
-use crate::diagnose::{self, Outcome, Probe, Step, Trouble};
+use crate::diagnose::{self, Probe, ProbeStep, StepFailure, StepOutcome};
 use crate::error::{Exit, Failure, class};
 use crate::kvstore::{Alarm, Error, Store};
 use crate::output::{Diagnosis, StepRow, StepState};
 use crate::transport::Scheme;
 
 /// What is wrong in a step, in words, and what to do.
-struct Finding {
+struct StepFinding {
     error: String,
     remedy: Option<String>,
     /// What the command ends with where nothing else is wrong anywhere.
@@ -39,7 +39,7 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     let mut ends: Vec<Exit> = Vec::new();
     for (index, probe) in &probes {
         let tls = endpoints.get(*index).is_some_and(|endpoint| endpoint.scheme == Scheme::Tls);
-        let findings: Vec<Option<Finding>> = probe.steps.iter().map(|step| finding(step, tls)).collect();
+        let findings: Vec<Option<StepFinding>> = probe.steps.iter().map(|step| finding(step, tls)).collect();
         ends.extend(findings.iter().flatten().map(|finding| finding.exit).next());
         wrong += usize::from(probe.failure().is_some());
         serving += usize::from(probe.serves());
@@ -61,18 +61,18 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     }
 }
 
-fn show(ctx: &Context, probe: &Probe, findings: &[Option<Finding>]) -> Result<(), Failure> {
+fn show(ctx: &Context, probe: &Probe, findings: &[Option<StepFinding>]) -> Result<(), Failure> {
     let steps: Vec<StepRow<'_>> = probe.steps.iter().zip(findings).map(|(step, finding)| row(step, finding)).collect();
     let ok = probe.failure().is_none();
     ctx.out.diagnosis(&Diagnosis { endpoint: &probe.endpoint, ok, serves: probe.serves(), steps: &steps })?;
     Ok(())
 }
 
-fn row<'a>(step: &'a Step, finding: &Option<Finding>) -> StepRow<'a> {
+fn row<'a>(step: &'a ProbeStep, finding: &Option<StepFinding>) -> StepRow<'a> {
     let state = match step.outcome {
-        Outcome::Done => StepState::Done,
-        Outcome::Failed(_) => StepState::Failed,
-        Outcome::Skipped => StepState::Skipped,
+        StepOutcome::Done => StepState::Done,
+        StepOutcome::Failed(_) => StepState::Failed,
+        StepOutcome::Skipped => StepState::Skipped,
     };
     StepRow {
         name: step.name,
@@ -85,17 +85,17 @@ fn row<'a>(step: &'a Step, finding: &Option<Finding>) -> StepRow<'a> {
     }
 }
 
-fn finding(step: &Step, tls: bool) -> Option<Finding> {
+fn finding(step: &ProbeStep, tls: bool) -> Option<StepFinding> {
     let unreachable =
-        |error: String, remedy: &str| Finding { error, remedy: Some(remedy.to_owned()), exit: Exit::Unreachable };
+        |error: String, remedy: &str| StepFinding { error, remedy: Some(remedy.to_owned()), exit: Exit::Unreachable };
     Some(match step.trouble()? {
-        Trouble::Error(error) => of_error(step.name, error, tls),
-        Trouble::NoLeader => unreachable(
+        StepFailure::Error(error) => of_error(step.name, error, tls),
+        StepFailure::NoLeader => unreachable(
             "this member knows no leader".to_owned(),
             "a majority of the voting members must be up and reach each other's peer addresses; look at the others with \
              'kvadm status', and at this member's log",
         ),
-        Trouble::Alarms { alarms, member } => unreachable(raised(alarms, *member), remedy_of(alarms)),
+        StepFailure::Alarms { alarms, member } => unreachable(raised(alarms, *member), remedy_of(alarms)),
     })
 }
 
@@ -121,7 +121,7 @@ fn remedy_of(alarms: &[Alarm]) -> &'static str {
     }
 }
 
-fn of_error(step: &str, error: &Error, tls: bool) -> Finding {
+fn of_error(step: &str, error: &Error, tls: bool) -> StepFinding {
     let named = match error {
         // What the failed connection itself suggests comes before what is suggested for the step.
         Error::Unreachable { failures } => failures.iter().find_map(|failure| failure.hint.clone()),
@@ -155,5 +155,5 @@ fn of_error(step: &str, error: &Error, tls: bool) -> Finding {
     };
     let (exit, hints) = class(error);
     let remedy = named.or_else(|| by_step.map(str::to_owned)).or_else(|| hints.into_iter().next());
-    Finding { error: said(error), remedy, exit }
+    StepFinding { error: said(error), remedy, exit }
 }

@@ -2,7 +2,7 @@
 
 mod diagnose;
 mod quorum;
-pub(super) mod survey;
+pub(super) mod scan;
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::Refusal;
 use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
 
-use survey::{Survey, Verdict};
+use scan::{ClusterHealth, ClusterScan};
 
 /// What a round costs when all is well, and when it is not; as Cilium's StatusCheckInterval.
 const WELL: Duration = Duration::from_secs(30);
@@ -79,8 +79,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.wait.unwrap_or(Duration::ZERO);
     let progress = args.wait.map(|_| ctx.out.progress("waiting for a healthy cluster", None));
     loop {
-        let survey = survey::look(ctx, args.quorum).await;
-        let healthy = matches!(&survey, Ok(survey) if survey.verdict() == Verdict::Healthy);
+        let survey = scan::look(ctx, args.quorum).await;
+        let healthy = matches!(&survey, Ok(survey) if survey.verdict() == ClusterHealth::Healthy);
         let waitable = match &survey {
             Ok(_) => true,
             Err(failure) => failure.exit == Exit::Unreachable,
@@ -104,7 +104,7 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
     let revision = match ctx.store().revision().await {
         // Who may not read may still know how far the members are.
         Err(error) if error.is_refusal(Refusal::Permission) => {
-            let survey = survey::look(ctx, false).await?;
+            let survey = scan::look(ctx, false).await?;
             survey.revision().ok_or_else(|| Failure::from(error))?
         }
         other => other?,
@@ -115,12 +115,12 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
 
 async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Exit, Failure> {
     loop {
-        let survey = survey::look(ctx, args.quorum).await;
+        let survey = scan::look(ctx, args.quorum).await;
         let healthy = match &survey {
             Ok(survey) => {
                 show(ctx, survey)?;
                 ctx.out.flush()?;
-                survey.verdict() == Verdict::Healthy
+                survey.verdict() == ClusterHealth::Healthy
             }
             Err(failure) if failure.exit == Exit::Unreachable => {
                 ctx.out.error(&failure.view());
@@ -141,8 +141,8 @@ fn interval(healthy: bool, nodes: Option<u32>) -> Duration {
     nodes.map_or(base, |nodes| base.mul_f64(f64::from(nodes).ln_1p()))
 }
 
-fn show(ctx: &Context, survey: &Survey) -> Result<(), Failure> {
-    let rows: Vec<MemberRow<'_>> = survey.members.iter().map(survey::Looked::row).collect();
+fn show(ctx: &Context, survey: &ClusterScan) -> Result<(), Failure> {
+    let rows: Vec<MemberRow<'_>> = survey.members.iter().map(scan::MemberObservation::row).collect();
     let complaints = survey.complaints();
     ctx.out.report(&StatusAnswer {
         verdict: survey.verdict().word(),
@@ -156,11 +156,11 @@ fn show(ctx: &Context, survey: &Survey) -> Result<(), Failure> {
     Ok(())
 }
 
-fn end(survey: &Survey) -> Result<Exit, Failure> {
+fn end(survey: &ClusterScan) -> Result<Exit, Failure> {
     match survey.verdict() {
-        Verdict::Healthy => Ok(Exit::Done),
-        Verdict::Degraded => Ok(Exit::Partial),
-        Verdict::NoQuorum => {
+        ClusterHealth::Healthy => Ok(Exit::Done),
+        ClusterHealth::Degraded => Ok(Exit::Partial),
+        ClusterHealth::NoQuorum => {
             Err(Failure::new(Exit::Unreachable, "the cluster has no quorum: it can neither write nor read reliably")
                 .hint("a majority of the voting members must be up and reach each other"))
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Again, Compare, Error, LeaseMode, Op, Over, Refusal, Store, Txn, Write};
+use crate::kvstore::{Compare, Error, KeySelector, LeaseMode, Op, Refusal, Retry, Store, Txn, Write};
 
 /// kvadm's own keys; the lease's ID behind it makes each proof's key its own.
 const PREFIX: &str = "kvadm/.quorum/";
@@ -12,7 +12,7 @@ const TTL: i64 = 10;
 const CLEANUP: Duration = Duration::from_secs(3);
 
 /// What became of the write that proves the quorum.
-pub enum Proof {
+pub enum QuorumProof {
     /// It was done.
     Done(Duration),
     /// The quorum stands, but the store takes no writes.
@@ -25,7 +25,7 @@ pub enum Proof {
 ///
 /// # Errors
 /// Only an interruption, or a user that may not write there; a proof that fails is an answer.
-pub async fn prove(store: &Store) -> Result<Proof, Failure> {
+pub async fn prove(store: &Store) -> Result<QuorumProof, Failure> {
     let started = Instant::now();
     let lease = match store.grant(TTL).await {
         Ok(grant) => grant.id,
@@ -35,16 +35,16 @@ pub async fn prove(store: &Store) -> Result<Proof, Failure> {
     let key = format!("{PREFIX}{lease}").into_bytes();
     let lock = Write { key: key.clone(), lease: LeaseMode::Attach(lease), ..Write::default() };
     let take = Txn { compares: vec![Compare::missing(&key)], then: vec![Op::Put(lock)], otherwise: vec![] };
-    let taken = store.txn("quorum lock", &take, None, Again::Harmless).await;
+    let taken = store.txn("quorum lock", &take, None, Retry::Idempotent).await;
     let taken = match taken {
         // The key is this command's alone: if it is there, an earlier sending made it.
-        Ok(answer) if answer.succeeded || answer.uncertain => {
+        Ok(answer) if answer.succeeded || answer.maybe_applied => {
             let give = Txn {
                 compares: vec![Compare::exists(&key)],
-                then: vec![Op::Delete { over: Over::Key(key), prev: false }],
+                then: vec![Op::Delete { over: KeySelector::Key(key), prev: false }],
                 otherwise: vec![],
             };
-            store.txn("quorum unlock", &give, None, Again::Harmless).await.map(|_| ())
+            store.txn("quorum unlock", &give, None, Retry::Idempotent).await.map(|_| ())
         }
         Ok(_) => Ok(()),
         Err(error) => Err(error),
@@ -52,24 +52,27 @@ pub async fn prove(store: &Store) -> Result<Proof, Failure> {
     let took = started.elapsed();
     let _ = store.for_cleanup(CLEANUP).revoke(lease).await;
     match taken {
-        Ok(()) => Ok(Proof::Done(took)),
+        Ok(()) => Ok(QuorumProof::Done(took)),
         Err(error) if error.is_refusal(Refusal::NoSpace) => without_space(store).await,
         Err(error) => failed(error),
     }
 }
 
 /// A full store still takes plain deletions, and those go through the quorum as any write.
-async fn without_space(store: &Store) -> Result<Proof, Failure> {
+async fn without_space(store: &Store) -> Result<QuorumProof, Failure> {
     let key = format!("{PREFIX}none").into_bytes();
-    let nothing =
-        Txn { compares: vec![], then: vec![Op::Delete { over: Over::Key(key), prev: false }], otherwise: vec![] };
-    match store.txn("quorum proof", &nothing, None, Again::Harmless).await {
-        Ok(_) => Ok(Proof::NoSpace),
+    let nothing = Txn {
+        compares: vec![],
+        then: vec![Op::Delete { over: KeySelector::Key(key), prev: false }],
+        otherwise: vec![],
+    };
+    match store.txn("quorum proof", &nothing, None, Retry::Idempotent).await {
+        Ok(_) => Ok(QuorumProof::NoSpace),
         Err(error) => failed(error),
     }
 }
 
-fn failed(error: Error) -> Result<Proof, Failure> {
+fn failed(error: Error) -> Result<QuorumProof, Failure> {
     match error {
         Error::Interrupted { .. } | Error::Refused { .. } => {
             let failure = Failure::from(error);
@@ -81,6 +84,6 @@ fn failed(error: Error) -> Result<Proof, Failure> {
                 failure
             })
         }
-        other => Ok(Proof::Failed(other.to_string())),
+        other => Ok(QuorumProof::Failed(other.to_string())),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The rules are those of `checkTxnRequest` and `checkIntervals` in etcd's `server/etcdserver/api/v3rpc/key.go`.
 
-use crate::kvstore::{KeyRange, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, Over, Txn};
+use crate::kvstore::{KeyRange, KeySelector, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, Txn};
 use crate::output::bytes;
 
 /// Says which limit the transaction would break, with the server's option for it.
@@ -42,18 +42,18 @@ fn count(txn: &Txn, room: usize, which: &str) -> Result<(), String> {
 
 /// What a branch writes: single keys put, and ranges deleted.
 #[derive(Default)]
-struct Written {
+struct WrittenKeys {
     puts: Vec<Vec<u8>>,
     deletes: Vec<KeyRange>,
 }
 
-fn written(ops: &[Op]) -> Result<Written, String> {
-    let mut all = Written::default();
+fn written(ops: &[Op]) -> Result<WrittenKeys, String> {
+    let mut all = WrittenKeys::default();
     for op in ops {
         if let Op::Delete { over, .. } = op {
             all.deletes.push(match over {
-                Over::Key(key) => KeyRange::key(key),
-                Over::Range(range) => range.clone(),
+                KeySelector::Key(key) => KeyRange::key(key),
+                KeySelector::Range(range) => range.clone(),
             });
         }
     }
@@ -77,7 +77,7 @@ fn written(ops: &[Op]) -> Result<Written, String> {
     Ok(all)
 }
 
-fn add(all: &mut Written, key: Vec<u8>, again: bool) -> Result<(), String> {
+fn add(all: &mut WrittenKeys, key: Vec<u8>, again: bool) -> Result<(), String> {
     if again {
         return Err(format!("writes {} twice; etcd takes each key once in a transaction", bytes::escape(&key)));
     }
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_key_is_written_once() {
         assert!(said(vec![put("a"), put("a")]).is_err_and(|e| e.starts_with("writes a twice")));
-        let gone = Op::Delete { over: Over::Range(KeyRange::prefix(b"a")), prev: false };
+        let gone = Op::Delete { over: KeySelector::Range(KeyRange::prefix(b"a")), prev: false };
         assert!(said(vec![put("ab"), gone.clone()]).is_err());
         assert!(said(vec![put("b"), gone.clone(), gone.clone()]).is_ok());
         assert!(said(vec![nested(vec![put("a")], vec![put("a")])]).is_ok());

@@ -7,11 +7,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::args::parse_lock_token;
-use crate::commands::input::{Source, read_all};
-use crate::commands::proto::Proto;
+use crate::commands::input::{InputSource, read_all};
+use crate::commands::proto::ProtoArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Again, Op, Txn};
+use crate::kvstore::{Op, Retry, Txn};
 use crate::output::TxnAnswer;
 
 /// Do a transaction from a YAML or JSON file: conditions, then one branch or the other, in one revision.
@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
     #[command(flatten)]
-    proto: Proto,
+    proto: ProtoArgs,
     /// Only while this lock is held: a lost lock does not run the else branch; without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
@@ -56,7 +56,7 @@ pub struct Args {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = parse_lock_token(args.if_locked.as_ref())?;
     let codec = args.proto.show(ctx)?;
-    let source = Source::of(&args.file);
+    let source = InputSource::of(&args.file);
     let text = read_all(ctx, source).await?;
     let mut txn = parse::parse(&text, &codec).map_err(|why| {
         Failure::usage(format!("{}: {why}", source.name())).hint("'kvadm txn --help' shows the file's form")
@@ -67,7 +67,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if dry_run {
         rehearse(&mut txn);
     }
-    let again = if dry_run { Again::Harmless } else { Again::Never };
+    let again = if dry_run { Retry::Idempotent } else { Retry::Never };
     let result = ctx.store().txn("txn", &txn, guard.as_ref(), again).await?;
     ctx.out.report(&TxnAnswer { result: &result, dry_run })?;
     Ok(if result.succeeded { Exit::Done } else { Exit::Conflict })

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::config::parse_document;
-use crate::kvstore::{Compare, CompareOp, KeyRange, LeaseId, LeaseMode, Op, Over, Target, Txn, Write};
+use crate::kvstore::{Compare, CompareOp, CompareTarget, KeyRange, KeySelector, LeaseId, LeaseMode, Op, Txn, Write};
 use crate::output::bytes::decode_base64;
 use crate::proto::Codec;
 
@@ -15,7 +15,7 @@ pub fn parse(text: &[u8], codec: &Codec) -> Result<Txn, String> {
 }
 
 fn txn(value: &Value, at: &str, codec: &Codec) -> Result<Txn, String> {
-    let fields = Fields::of(value, at)?;
+    let fields = TxnFields::of(value, at)?;
     fields.only(&["if", "then", "else"])?;
     Ok(Txn {
         compares: fields.list("if", |value, at| compare(value, at, codec))?,
@@ -25,7 +25,7 @@ fn txn(value: &Value, at: &str, codec: &Codec) -> Result<Txn, String> {
 }
 
 fn compare(value: &Value, at: &str, codec: &Codec) -> Result<Compare, String> {
-    let fields = Fields::of(value, at)?;
+    let fields = TxnFields::of(value, at)?;
     let targets = ["value", "value_base64", "version", "create", "mod", "lease"];
     fields.only(&[KEYS.as_slice(), &targets, &["op"]].concat())?;
     let op = match fields.text("op")?.unwrap_or("=") {
@@ -37,11 +37,13 @@ fn compare(value: &Value, at: &str, codec: &Codec) -> Result<Compare, String> {
     };
     let given: Vec<&str> = targets.into_iter().filter(|name| fields.map.contains_key(*name)).collect();
     let target = match given.as_slice() {
-        ["value" | "value_base64"] => Target::Value(fields.value(fields.key()?.as_deref(), codec)?.unwrap_or_default()),
-        ["version"] => Target::Version(fields.number("version")?.unwrap_or(0)),
-        ["create"] => Target::Create(fields.number("create")?.unwrap_or(0)),
-        ["mod"] => Target::Mod(fields.number("mod")?.unwrap_or(0)),
-        ["lease"] => Target::Lease(fields.lease("lease")?),
+        ["value" | "value_base64"] => {
+            CompareTarget::Value(fields.value(fields.key()?.as_deref(), codec)?.unwrap_or_default())
+        }
+        ["version"] => CompareTarget::Version(fields.number("version")?.unwrap_or(0)),
+        ["create"] => CompareTarget::Create(fields.number("create")?.unwrap_or(0)),
+        ["mod"] => CompareTarget::Mod(fields.number("mod")?.unwrap_or(0)),
+        ["lease"] => CompareTarget::Lease(fields.lease("lease")?),
         [] => return Err(format!("{at}: compares nothing: give value, version, create, mod or lease")),
         _ => return Err(format!("{at}: {} exclude each other", given.join(" and "))),
     };
@@ -49,26 +51,26 @@ fn compare(value: &Value, at: &str, codec: &Codec) -> Result<Compare, String> {
 }
 
 fn operation(value: &Value, at: &str, codec: &Codec) -> Result<Op, String> {
-    let fields = Fields::of(value, at)?;
+    let fields = TxnFields::of(value, at)?;
     let (name, inner) = match fields.map.iter().collect::<Vec<_>>().as_slice() {
         [(name, inner)] => (name.as_str(), *inner),
         _ => return Err(format!("{at}: one of put, delete, get or txn")),
     };
     let at = format!("{at}.{name}");
     match name {
-        "put" => put(&Fields::of(inner, &at)?, codec),
+        "put" => put(&TxnFields::of(inner, &at)?, codec),
         "delete" => {
-            let fields = Fields::of(inner, &at)?;
+            let fields = TxnFields::of(inner, &at)?;
             fields.only(&[KEYS.as_slice(), &["prev"]].concat())?;
             Ok(Op::Delete { over: fields.over()?, prev: fields.flag("prev")? })
         }
-        "get" => get(&Fields::of(inner, &at)?),
+        "get" => get(&TxnFields::of(inner, &at)?),
         "txn" => Ok(Op::Txn(txn(inner, &at, codec)?)),
         other => Err(format!("{at}: '{other}' is none of put, delete, get, txn")),
     }
 }
 
-fn put(fields: &Fields<'_>, codec: &Codec) -> Result<Op, String> {
+fn put(fields: &TxnFields<'_>, codec: &Codec) -> Result<Op, String> {
     fields.only(&["key", "key_base64", "value", "value_base64", "lease", "keep_lease", "prev"])?;
     let key = fields.key()?.ok_or_else(|| format!("{}: no key", fields.at))?;
     let value = fields.value(Some(&key), codec)?.ok_or_else(|| format!("{}: no value", fields.at))?;
@@ -81,7 +83,7 @@ fn put(fields: &Fields<'_>, codec: &Codec) -> Result<Op, String> {
     Ok(Op::Put(Write { key, value, lease, prev: fields.flag("prev")? }))
 }
 
-fn get(fields: &Fields<'_>) -> Result<Op, String> {
+fn get(fields: &TxnFields<'_>) -> Result<Op, String> {
     fields.only(&[KEYS.as_slice(), &["rev", "keys_only", "count", "limit"]].concat())?;
     let positive = |name: &str| match fields.number(name)? {
         Some(number) if number < 1 => Err(format!("{}.{name}: must be above 0", fields.at)),
@@ -99,12 +101,12 @@ fn get(fields: &Fields<'_>) -> Result<Op, String> {
 /// How a key or range is named.
 const KEYS: [&str; 8] = ["key", "key_base64", "prefix", "prefix_base64", "from", "from_base64", "to", "to_base64"];
 
-struct Fields<'a> {
+struct TxnFields<'a> {
     map: &'a Map<String, Value>,
     at: &'a str,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> TxnFields<'a> {
     fn of(value: &'a Value, at: &'a str) -> Result<Self, String> {
         match value {
             Value::Object(map) => Ok(Self { map, at }),
@@ -175,18 +177,18 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn over(&self) -> Result<Over, String> {
+    fn over(&self) -> Result<KeySelector, String> {
         let (key, prefix) = (self.key()?, self.bytes("prefix")?);
         let (from, to) = (self.bytes("from")?, self.bytes("to")?);
         match (key, prefix, from, to) {
-            (Some(key), None, None, None) => Ok(Over::Key(key)),
-            (None, Some(prefix), None, None) => Ok(Over::Range(KeyRange::prefix(&prefix))),
+            (Some(key), None, None, None) => Ok(KeySelector::Key(key)),
+            (None, Some(prefix), None, None) => Ok(KeySelector::Range(KeyRange::prefix(&prefix))),
             (None, None, Some(from), to) => {
                 let range = KeyRange::between(&from, to.as_deref());
                 if range.is_empty() {
                     Err(format!("{}: from is not below to", self.at))
                 } else {
-                    Ok(Over::Range(range))
+                    Ok(KeySelector::Range(range))
                 }
             }
             (None, None, None, None) => Err(format!("{}: no key, prefix or from", self.at)),

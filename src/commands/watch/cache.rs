@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use crate::kvstore::{KeyValue, Revision};
-use crate::output::Kind;
+use crate::output::ChangeKind;
 
 /// The keys that were told, with the revision they were told at.
 #[derive(Debug, Default)]
-pub struct Cache {
-    known: BTreeMap<Box<[u8]>, Told>,
+pub struct KeyCache {
+    known: BTreeMap<Box<[u8]>, CachedRevision>,
     /// Counts the listings.
     round: u32,
     /// Changes below this revision were told by an earlier run, whose cache is gone.
@@ -17,32 +17,32 @@ pub struct Cache {
 }
 
 #[derive(Debug)]
-struct Told {
+struct CachedRevision {
     revision: Revision,
     /// The listing, or the time behind it, in which the key was last seen.
     round: u32,
 }
 
-impl Cache {
+impl KeyCache {
     /// One for a listing after an earlier run, which told everything below this revision.
     pub fn after(told_below: Revision) -> Self {
         Self { told_below, ..Self::default() }
     }
 
     /// Takes in a key as it is; what that means to the one who is told, if anything.
-    pub fn put(&mut self, kv: &KeyValue) -> Option<Kind> {
+    pub fn put(&mut self, kv: &KeyValue) -> Option<ChangeKind> {
         let round = self.round;
         if let Some(told) = self.known.get_mut(kv.key.as_slice()) {
             told.round = round;
             let newer = kv.mod_revision > told.revision;
             told.revision = told.revision.max(kv.mod_revision);
-            return newer.then_some(Kind::Modified);
+            return newer.then_some(ChangeKind::Modified);
         }
-        self.known.insert(kv.key.as_slice().into(), Told { revision: kv.mod_revision, round });
+        self.known.insert(kv.key.as_slice().into(), CachedRevision { revision: kv.mod_revision, round });
         match self.told_below {
             below if kv.mod_revision < below => None,
-            below if kv.create_revision < below => Some(Kind::Modified),
-            _ => Some(Kind::Created),
+            below if kv.create_revision < below => Some(ChangeKind::Modified),
+            _ => Some(ChangeKind::Created),
         }
     }
 
@@ -78,23 +78,23 @@ mod tests {
 
     #[test]
     fn the_cache_decides_and_not_the_event() {
-        let mut cache = Cache::default();
-        assert_eq!(cache.put(&kv("a", 2, 5)), Some(Kind::Created));
+        let mut cache = KeyCache::default();
+        assert_eq!(cache.put(&kv("a", 2, 5)), Some(ChangeKind::Created));
         assert_eq!(cache.put(&kv("a", 2, 5)), None);
-        assert_eq!(cache.put(&kv("a", 7, 7)), Some(Kind::Modified));
+        assert_eq!(cache.put(&kv("a", 7, 7)), Some(ChangeKind::Modified));
         assert_eq!(cache.put(&kv("a", 2, 6)), None);
         assert!(cache.delete(b"a") && !cache.delete(b"a"));
-        assert_eq!(cache.put(&kv("a", 2, 6)), Some(Kind::Created));
+        assert_eq!(cache.put(&kv("a", 2, 6)), Some(ChangeKind::Created));
     }
 
     #[test]
     fn after_an_earlier_run_only_what_changed_since_is_told() {
-        let mut cache = Cache::after(10);
+        let mut cache = KeyCache::after(10);
         cache.begin();
         let told = [kv("a", 2, 5), kv("b", 2, 10), kv("c", 11, 12)].map(|kv| cache.put(&kv));
-        assert_eq!(told, [None, Some(Kind::Modified), Some(Kind::Created)]);
+        assert_eq!(told, [None, Some(ChangeKind::Modified), Some(ChangeKind::Created)]);
         assert!(cache.sweep().is_empty());
-        assert_eq!(cache.put(&kv("d", 3, 3)), Some(Kind::Created));
+        assert_eq!(cache.put(&kv("d", 3, 3)), Some(ChangeKind::Created));
     }
 
     proptest! {
@@ -104,7 +104,7 @@ mod tests {
             before in proptest::collection::btree_map("[a-e]", 1i64..9, 0..5),
             after in proptest::collection::btree_map("[a-e]", 1i64..9, 0..5),
         ) {
-            let mut cache = Cache::default();
+            let mut cache = KeyCache::default();
             for (key, revision) in &before {
                 cache.put(&kv(key, 1, *revision));
             }
@@ -118,7 +118,7 @@ mod tests {
             for (key, revision) in &after {
                 if let Some(kind) = cache.put(&kv(key, 1, *revision)) {
                     let old = mirror.insert(key.clone(), *revision);
-                    prop_assert_eq!(kind == Kind::Created, old.is_none());
+                    prop_assert_eq!(kind == ChangeKind::Created, old.is_none());
                     prop_assert_ne!(old, Some(*revision));
                 }
             }

@@ -12,10 +12,10 @@ use tokio::process::{Child, Command};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::KeyValue;
-use crate::output::{Kind, bytes};
+use crate::output::{ChangeKind, bytes};
 
 /// The command, and what its failure means.
-pub struct Exec {
+pub struct EventCommand {
     /// The program and its arguments; at least the program.
     pub command: Vec<OsString>,
     /// What a failure means.
@@ -31,12 +31,12 @@ pub enum OnError {
     Continue,
 }
 
-impl Exec {
+impl EventCommand {
     /// Runs the command and waits for its end, a signal or not: an event is done or not done, never half.
     ///
     /// # Errors
     /// The command cannot be started, or failed where that means to stop.
-    pub async fn run(&self, ctx: &Context, kind: Kind, kv: &KeyValue) -> Result<(), Failure> {
+    pub async fn run(&self, ctx: &Context, kind: ChangeKind, kv: &KeyValue) -> Result<(), Failure> {
         let program = self.command.first().map(OsString::as_os_str).unwrap_or_default();
         let name = program.to_string_lossy();
         let mut child = self.start(program, kind, kv).map_err(|error| {
@@ -69,7 +69,7 @@ impl Exec {
         }
     }
 
-    fn start(&self, program: &OsStr, kind: Kind, kv: &KeyValue) -> io::Result<Child> {
+    fn start(&self, program: &OsStr, kind: ChangeKind, kv: &KeyValue) -> io::Result<Child> {
         let mut command = Command::new(program);
         command.args(self.command.iter().skip(1));
         command.env("KVADM_EVENT", kind.word()).env("KVADM_EVENT_KEY", bytes::escape(&kv.key));

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::cache::Cache;
-use super::place::{Keeper, Place};
-use super::tell::{Stop, Teller};
-use crate::commands::select::Filter;
+use super::cache::KeyCache;
+use super::event_writer::{EventWriter, StopReason};
+use super::resume::{ResumeFile, ResumePosition};
+use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{self, KeyRange, Refusal, Revision, WatchEvent, WatchOptions, Watched, Watcher};
-use crate::output::{Kind, bytes};
+use crate::kvstore::{self, KeyRange, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate, Watcher};
+use crate::output::{ChangeKind, bytes};
 
 /// Where a watch starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum WatchStart {
     /// With the next change.
     Now,
     /// With this revision.
@@ -29,32 +29,32 @@ pub enum Start {
 }
 
 /// One watch, from its start to its end.
-pub struct Follow<'a> {
+pub struct WatchLoop<'a> {
     pub(super) ctx: &'a Context,
     pub(super) ranges: Vec<KeyRange>,
-    pub(super) filter: Option<Filter>,
-    pub(super) start: Start,
-    pub(super) teller: Teller<'a>,
-    pub(super) keeper: Option<Keeper>,
-    pub(super) cache: Option<Cache>,
+    pub(super) filter: Option<KeyFilter>,
+    pub(super) start: WatchStart,
+    pub(super) teller: EventWriter<'a>,
+    pub(super) keeper: Option<ResumeFile>,
+    pub(super) cache: Option<KeyCache>,
     /// Whether it was said that the stream is away.
     away: bool,
     /// The events of this place's revision up to its key were told by an earlier run.
-    told: Option<Place>,
+    told: Option<ResumePosition>,
 }
 
-impl<'a> Follow<'a> {
+impl<'a> WatchLoop<'a> {
     /// Puts it together; nothing is sent.
     pub fn new(
         ctx: &'a Context,
         ranges: Vec<KeyRange>,
-        filter: Option<Filter>,
-        start: Start,
-        teller: Teller<'a>,
-        keeper: Option<Keeper>,
+        filter: Option<KeyFilter>,
+        start: WatchStart,
+        teller: EventWriter<'a>,
+        keeper: Option<ResumeFile>,
     ) -> Self {
         let told = keeper.as_ref().and_then(|keeper| keeper.place().cloned());
-        let cache = (start == Start::Sync).then(Cache::default);
+        let cache = (start == WatchStart::Sync).then(KeyCache::default);
         Self { ctx, ranges, filter, start, teller, keeper, cache, away: false, told }
     }
 
@@ -64,25 +64,25 @@ impl<'a> Follow<'a> {
     /// Whatever ends it but what was asked for.
     pub async fn run(mut self) -> Result<Exit, Failure> {
         let Err(stop) = self.flow().await;
-        let saved = self.keeper.as_mut().map_or(Ok(()), Keeper::save);
+        let saved = self.keeper.as_mut().map_or(Ok(()), ResumeFile::save);
         match stop {
-            Stop::At(exit) => saved.map(|()| exit),
-            Stop::Failed(failure) => Err(failure),
+            StopReason::At(exit) => saved.map(|()| exit),
+            StopReason::Failed(failure) => Err(failure),
         }
     }
 
-    async fn flow(&mut self) -> Result<Infallible, Stop> {
+    async fn flow(&mut self) -> Result<Infallible, StopReason> {
         let (start, known) = self.begin().await?;
         let ranges = self.ranges.clone();
         let options = WatchOptions { ranges, start, known, prev: self.teller.prev };
         let mut watcher = self.ctx.store().watch(options);
         loop {
             match self.next(&mut watcher).await.map_err(|stop| self.explain(stop))? {
-                Watched::Events(events) => self.events(events).await?,
-                Watched::Progress => {}
-                Watched::Away(why) => self.away(&why),
-                Watched::Back => self.back(),
-                Watched::Compacted(revision) => {
+                WatchUpdate::Events(events) => self.events(events).await?,
+                WatchUpdate::Progress => {}
+                WatchUpdate::Away(why) => self.away(&why),
+                WatchUpdate::Back => self.back(),
+                WatchUpdate::Compacted(revision) => {
                     let next = self.compacted(watcher.place(), revision).await?;
                     watcher.move_to(next);
                 }
@@ -92,26 +92,26 @@ impl<'a> Follow<'a> {
     }
 
     /// The next thing to tell; saves the place when that is due.
-    async fn next(&mut self, watcher: &mut Watcher) -> Result<Watched, Stop> {
+    async fn next(&mut self, watcher: &mut Watcher) -> Result<WatchUpdate, StopReason> {
         loop {
-            let Some(due) = self.keeper.as_ref().and_then(Keeper::due) else {
+            let Some(due) = self.keeper.as_ref().and_then(ResumeFile::due) else {
                 return self.bounded(watcher.next()).await;
             };
             match timeout_at(due, self.bounded(watcher.next())).await {
                 Ok(told) => return told,
-                Err(_) => self.keeper.as_mut().map_or(Ok(()), Keeper::save)?,
+                Err(_) => self.keeper.as_mut().map_or(Ok(()), ResumeFile::save)?,
             }
         }
     }
 
     /// Several prefixes may be refused although each of them would be granted.
-    fn explain(&self, stop: Stop) -> Stop {
+    fn explain(&self, stop: StopReason) -> StopReason {
         let denied = |failure: &Failure| {
             let error = failure.error.downcast_ref::<kvstore::Error>();
             error.is_some_and(|error| error.is_refusal(Refusal::Permission))
         };
         match stop {
-            Stop::Failed(failure) if self.ranges.len() > 1 && denied(&failure) => Stop::Failed(
+            StopReason::Failed(failure) if self.ranges.len() > 1 && denied(&failure) => StopReason::Failed(
                 failure
                     .hint("several prefixes are watched as one range, for the order's sake: the user must have it all"),
             ),
@@ -120,14 +120,17 @@ impl<'a> Follow<'a> {
     }
 
     /// Waits, but not beyond `--timeout`.
-    pub(super) async fn bounded<T>(&self, wait: impl Future<Output = Result<T, kvstore::Error>>) -> Result<T, Stop> {
+    pub(super) async fn bounded<T>(
+        &self,
+        wait: impl Future<Output = Result<T, kvstore::Error>>,
+    ) -> Result<T, StopReason> {
         match self.teller.limit {
-            Some(limit) => timeout_at(limit, wait).await.map_err(|_| Stop::At(Exit::No))?.map_err(Into::into),
+            Some(limit) => timeout_at(limit, wait).await.map_err(|_| StopReason::At(Exit::No))?.map_err(Into::into),
             None => Ok(wait.await?),
         }
     }
 
-    async fn events(&mut self, events: Vec<WatchEvent>) -> Result<(), Stop> {
+    async fn events(&mut self, events: Vec<WatchEvent>) -> Result<(), StopReason> {
         let mut events = self.without_told(events).into_iter().peekable();
         while let Some((event, silent)) = events.next() {
             let enough = self.event(&event, silent).await?;
@@ -143,7 +146,7 @@ impl<'a> Follow<'a> {
                 keeper.save()?;
             }
             if enough {
-                return Err(Stop::At(Exit::Done));
+                return Err(StopReason::At(Exit::Done));
             }
         }
         Ok(())
@@ -152,7 +155,7 @@ impl<'a> Follow<'a> {
     /// Marks what an earlier run has told: up to the place's key, if that is among its revision's events.
     fn without_told(&mut self, events: Vec<WatchEvent>) -> Vec<(WatchEvent, bool)> {
         let told = self.told.take();
-        let is_last = |event: &WatchEvent, place: &Place| {
+        let is_last = |event: &WatchEvent, place: &ResumePosition| {
             event.kv.mod_revision == place.next_revision && place.after_key == Some(bytes::escape(&event.kv.key))
         };
         let behind = told.and_then(|place| events.iter().position(|event| is_last(event, &place)));
@@ -161,17 +164,17 @@ impl<'a> Follow<'a> {
     }
 
     /// Tells one event, if it is to be told; whether that was the last.
-    async fn event(&mut self, event: &WatchEvent, silent: bool) -> Result<bool, Stop> {
+    async fn event(&mut self, event: &WatchEvent, silent: bool) -> Result<bool, StopReason> {
         let kv = &event.kv;
         if self.filter.as_ref().is_some_and(|filter| !filter.matches(&kv.key)) {
             return Ok(false);
         }
         let kind = match &mut self.cache {
-            Some(cache) if event.deleted => cache.delete(&kv.key).then_some(Kind::Deleted),
+            Some(cache) if event.deleted => cache.delete(&kv.key).then_some(ChangeKind::Deleted),
             Some(cache) => cache.put(kv),
-            None if event.deleted => Some(Kind::Deleted),
-            None if kv.create_revision == kv.mod_revision => Some(Kind::Created),
-            None => Some(Kind::Modified),
+            None if event.deleted => Some(ChangeKind::Deleted),
+            None if kv.create_revision == kv.mod_revision => Some(ChangeKind::Created),
+            None => Some(ChangeKind::Modified),
         };
         match kind.filter(|_| !silent) {
             Some(kind) => self.teller.tell(kind, kv, event.prev.as_ref()).await,
@@ -180,7 +183,7 @@ impl<'a> Follow<'a> {
     }
 
     /// What was missed is gone: with `--sync` the differences are told, without it the watch is over.
-    async fn compacted(&mut self, place: Revision, compacted: Revision) -> Result<Revision, Stop> {
+    async fn compacted(&mut self, place: Revision, compacted: Revision) -> Result<Revision, StopReason> {
         if self.cache.is_some() {
             self.ctx.out.detail(&format!("revision {place} is compacted (at {compacted}): listing again"));
             return self.resync().await;
@@ -223,11 +226,11 @@ impl<'a> Follow<'a> {
     }
 
     /// Sleeps between two tries, but not beyond `--timeout`.
-    pub(super) async fn pause(&self, time: Duration) -> Result<(), Stop> {
+    pub(super) async fn pause(&self, time: Duration) -> Result<(), StopReason> {
         let until = Instant::now() + time;
         if let Some(limit) = self.teller.limit.filter(|limit| *limit < until) {
             self.ctx.sleep(limit.saturating_duration_since(Instant::now())).await?;
-            return Err(Stop::At(Exit::No));
+            return Err(StopReason::At(Exit::No));
         }
         Ok(self.ctx.sleep(time).await?)
     }

@@ -2,55 +2,55 @@
 
 use std::time::Duration;
 
-use super::cache::Cache;
-use super::follow::{Follow, Start};
-use super::tell::{IN_SYNC, Stop};
+use super::cache::KeyCache;
+use super::event_writer::{IN_SYNC, StopReason};
+use super::follow::{WatchLoop, WatchStart};
 use crate::error::{Exit, Failure};
 use crate::kvstore::{self, KeyRange, KeyValue, ReadOptions, Refusal, Revision};
-use crate::output::Kind;
+use crate::output::ChangeKind;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What becomes of the keys that are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
+enum ListedKeys {
     /// They are told.
     Tell,
     /// They were told by an earlier run: the cache learns them.
     Learn,
 }
 
-impl Follow<'_> {
+impl WatchLoop<'_> {
     /// Tells the keys that are there, where asked for. The first revision to watch, and the store's own.
-    pub(super) async fn begin(&mut self) -> Result<(Revision, Revision), Stop> {
+    pub(super) async fn begin(&mut self) -> Result<(Revision, Revision), StopReason> {
         let resumed = self.keeper.as_ref().and_then(|keeper| keeper.place().map(|place| place.next_revision));
-        if self.start == Start::Sync {
+        if self.start == WatchStart::Sync {
             return self.begin_sync(resumed).await;
         }
         let known = self.bounded(self.ctx.store().revision_for(&self.first())).await?;
         match (resumed, self.start) {
             (Some(next), _) => {
                 self.check_place(next, known)?;
-                if self.start == Start::List {
+                if self.start == WatchStart::List {
                     // What was there was told by an earlier run.
                     self.teller.list_done(next - 1)?;
                 }
                 Ok((next, known))
             }
-            (None, Start::At(revision)) => {
+            (None, WatchStart::At(revision)) => {
                 if revision > known + 1 {
                     self.ctx.out.note(&format!("the store is at revision {known} yet"));
                 }
                 Ok((revision, known))
             }
-            (None, Start::List) => {
-                let listed = self.read(0, Use::Tell).await?;
+            (None, WatchStart::List) => {
+                let listed = self.read(0, ListedKeys::Tell).await?;
                 self.mark(listed + 1, None);
                 self.teller.list_done(listed)?;
                 Ok((listed + 1, listed))
             }
-            (None, Start::Now | Start::Sync) => {
+            (None, WatchStart::Now | WatchStart::Sync) => {
                 self.mark(known + 1, None);
                 Ok((known + 1, known))
             }
@@ -66,7 +66,7 @@ impl Follow<'_> {
             .hint("the file belongs to another cluster, or the store was restored from a backup: begin without it"))
     }
 
-    async fn begin_sync(&mut self, resumed: Option<Revision>) -> Result<(Revision, Revision), Stop> {
+    async fn begin_sync(&mut self, resumed: Option<Revision>) -> Result<(Revision, Revision), StopReason> {
         self.teller.status("wait-for-datastore", None)?;
         let known = self.wait_for_store().await?;
         self.teller.status("resync-in-progress", None)?;
@@ -82,7 +82,7 @@ impl Follow<'_> {
         Ok((next, known.max(next - 1)))
     }
 
-    async fn wait_for_store(&mut self) -> Result<Revision, Stop> {
+    async fn wait_for_store(&mut self) -> Result<Revision, StopReason> {
         let mut pause = FIRST_PAUSE;
         loop {
             let first = self.first();
@@ -95,16 +95,16 @@ impl Follow<'_> {
 
     /// What an earlier run had told up to this revision: the cache as it was then, or, where that is compacted, the
     /// differences as far as they can be known. The first revision to watch.
-    async fn recall(&mut self, next: Revision) -> Result<Revision, Stop> {
+    async fn recall(&mut self, next: Revision) -> Result<Revision, StopReason> {
         let mut pause = FIRST_PAUSE;
         loop {
-            self.cache = Some(Cache::default());
+            self.cache = Some(KeyCache::default());
             let learned = match next - 1 {
                 0 => Ok(0),
-                before => self.read(before, Use::Learn).await,
+                before => self.read(before, ListedKeys::Learn).await,
             };
             match learned {
-                Err(Stop::Failed(failure)) if is_compacted(&failure) => break,
+                Err(StopReason::Failed(failure)) if is_compacted(&failure) => break,
                 other => {
                     if self.attempt(other, &mut pause).await?.is_some() {
                         return Ok(next);
@@ -112,7 +112,7 @@ impl Follow<'_> {
                 }
             }
         }
-        self.cache = Some(Cache::after(next));
+        self.cache = Some(KeyCache::after(next));
         let then = self.resync().await?;
         self.ctx.out.warn(&format!(
             "the events from revision {next} on are compacted: keys that were deleted up to revision {} are not told",
@@ -122,15 +122,15 @@ impl Follow<'_> {
     }
 
     /// Tells the differences between what was told and what is. The first revision to watch then.
-    pub(super) async fn resync(&mut self) -> Result<Revision, Stop> {
+    pub(super) async fn resync(&mut self) -> Result<Revision, StopReason> {
         let mut pause = FIRST_PAUSE;
         let listed = loop {
             if let Some(cache) = &mut self.cache {
                 cache.begin();
             }
-            match self.read(0, Use::Tell).await {
+            match self.read(0, ListedKeys::Tell).await {
                 // It took longer than compaction allows. What it has told it need not tell again.
-                Err(Stop::Failed(failure)) if is_compacted(&failure) => {}
+                Err(StopReason::Failed(failure)) if is_compacted(&failure) => {}
                 other => {
                     if let Some(listed) = self.attempt(other, &mut pause).await? {
                         break listed;
@@ -138,26 +138,30 @@ impl Follow<'_> {
                 }
             }
         };
-        let gone = self.cache.as_mut().map(Cache::sweep).unwrap_or_default();
+        let gone = self.cache.as_mut().map(KeyCache::sweep).unwrap_or_default();
         for key in gone {
             // Nobody knows any more in which revision it went.
             let kv = KeyValue { key, ..KeyValue::default() };
-            if self.teller.tell(Kind::Deleted, &kv, None).await? {
-                return Err(Stop::At(Exit::Done));
+            if self.teller.tell(ChangeKind::Deleted, &kv, None).await? {
+                return Err(StopReason::At(Exit::Done));
             }
         }
         Ok(listed + 1)
     }
 
     /// The outcome of something that a sync waits for; nothing where it is to be tried again, which is said once.
-    async fn attempt<T>(&mut self, outcome: Result<T, Stop>, pause: &mut Duration) -> Result<Option<T>, Stop> {
+    async fn attempt<T>(
+        &mut self,
+        outcome: Result<T, StopReason>,
+        pause: &mut Duration,
+    ) -> Result<Option<T>, StopReason> {
         match outcome {
             Ok(value) => {
                 self.back();
                 Ok(Some(value))
             }
-            Err(Stop::Failed(failure)) => {
-                let Some(error) = passing(&failure) else { return Err(Stop::Failed(failure)) };
+            Err(StopReason::Failed(failure)) => {
+                let Some(error) = passing(&failure) else { return Err(StopReason::Failed(failure)) };
                 self.away(error);
                 self.pause(*pause).await?;
                 *pause = (*pause * 2).min(LONGEST_PAUSE);
@@ -168,8 +172,8 @@ impl Follow<'_> {
     }
 
     /// Reads all keys at one revision, at the present where it is 0, in constant memory; the revision.
-    async fn read(&mut self, revision: Revision, to: Use) -> Result<Revision, Stop> {
-        let keys_only = to == Use::Learn || (self.teller.keys_only && self.teller.exec.is_none());
+    async fn read(&mut self, revision: Revision, to: ListedKeys) -> Result<Revision, StopReason> {
+        let keys_only = to == ListedKeys::Learn || (self.teller.keys_only && self.teller.exec.is_none());
         let mut at = revision;
         for range in self.ranges.clone() {
             let options = ReadOptions { revision: at, keys_only, ..ReadOptions::default() };
@@ -184,16 +188,16 @@ impl Follow<'_> {
         Ok(at)
     }
 
-    async fn listed(&mut self, kv: &KeyValue, to: Use) -> Result<(), Stop> {
+    async fn listed(&mut self, kv: &KeyValue, to: ListedKeys) -> Result<(), StopReason> {
         if self.filter.as_ref().is_some_and(|filter| !filter.matches(&kv.key)) {
             return Ok(());
         }
         let kind = match &mut self.cache {
             Some(cache) => cache.put(kv),
-            None => Some(Kind::Created),
+            None => Some(ChangeKind::Created),
         };
-        match kind.filter(|_| to == Use::Tell) {
-            Some(kind) if self.teller.tell(kind, kv, None).await? => Err(Stop::At(Exit::Done)),
+        match kind.filter(|_| to == ListedKeys::Tell) {
+            Some(kind) if self.teller.tell(kind, kv, None).await? => Err(StopReason::At(Exit::Done)),
             _ => Ok(()),
         }
     }

@@ -1,11 +1,11 @@
 //! `kvadm watch`.
 
 mod cache;
+mod event_writer;
 mod exec;
 mod follow;
 mod list;
-mod place;
-mod tell;
+mod resume;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,18 +14,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::args::{KeyText, parse_duration, parse_revision};
-use crate::commands::proto::Proto;
-use crate::commands::select::Filter;
+use crate::commands::proto::ProtoArgs;
+use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, Revision};
-use crate::output::Kind;
+use crate::output::ChangeKind;
 
-use exec::{Exec, OnError};
-use place::Keeper;
+use exec::{EventCommand, OnError};
+use resume::ResumeFile;
 
-pub(super) use follow::{Follow, Start};
-pub(super) use tell::Teller;
+pub(super) use event_writer::EventWriter;
+pub(super) use follow::{WatchLoop, WatchStart};
 
 /// Watch keys: every change once, in order, and none missing.
 ///
@@ -80,20 +80,20 @@ pub struct Args {
     keys_only: bool,
     /// Only these kinds
     #[arg(long, value_name = "KINDS", value_delimiter = ',', help_heading = "What to tell")]
-    only: Vec<What>,
+    only: Vec<WantedChange>,
 
     /// End after so many changes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "When to end")]
     count: Option<u64>,
     /// End after the first event of this kind
     #[arg(long, value_name = "EVENT", help_heading = "When to end")]
-    until: Option<Until>,
+    until: Option<UntilEvent>,
     /// End with 1 after this time; what is being told is told to its end
     #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "When to end")]
     timeout: Option<Duration>,
 
     #[command(flatten)]
-    proto: Proto,
+    proto: ProtoArgs,
     /// Run CMD for each change instead of printing it: one at a time and in order, the value on its stdin, the rest in
     /// KVADM_EVENT, KVADM_EVENT_KEY (escaped), _KEY_RAW, _REV, _CREATE_REV, _VERSION and _LEASE
     #[arg(long, requires = "command", help_heading = "Running a command")]
@@ -108,7 +108,7 @@ pub struct Args {
 
 /// A kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum What {
+enum WantedChange {
     /// The key was not there before
     Created,
     /// The key was there already
@@ -117,19 +117,19 @@ enum What {
     Deleted,
 }
 
-impl What {
-    fn kind(self) -> Kind {
+impl WantedChange {
+    fn kind(self) -> ChangeKind {
         match self {
-            Self::Created => Kind::Created,
-            Self::Modified => Kind::Modified,
-            Self::Deleted => Kind::Deleted,
+            Self::Created => ChangeKind::Created,
+            Self::Modified => ChangeKind::Modified,
+            Self::Deleted => ChangeKind::Deleted,
         }
     }
 }
 
 /// What a watch may end at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Until {
+enum UntilEvent {
     /// A key was created
     Created,
     /// A key was modified
@@ -142,14 +142,14 @@ enum Until {
     InSync,
 }
 
-impl Until {
+impl UntilEvent {
     fn word(self) -> &'static str {
         match self {
-            Self::Created => Kind::Created.word(),
-            Self::Modified => Kind::Modified.word(),
-            Self::Deleted => Kind::Deleted.word(),
-            Self::ListDone => tell::LIST_DONE,
-            Self::InSync => tell::IN_SYNC,
+            Self::Created => ChangeKind::Created.word(),
+            Self::Modified => ChangeKind::Modified.word(),
+            Self::Deleted => ChangeKind::Deleted.word(),
+            Self::ListDone => event_writer::LIST_DONE,
+            Self::InSync => event_writer::IN_SYNC,
         }
     }
 }
@@ -162,26 +162,26 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.timeout.map(|time| Instant::now() + time);
     args.proto.show(ctx)?;
     let start = args.start(ctx.config.resync_after_reconnect)?;
-    let keeper = args.resume.as_deref().map(Keeper::open).transpose()?;
-    let exec = args.exec.then(|| Exec { command: args.command.clone(), on_error: args.on_error });
+    let keeper = args.resume.as_deref().map(ResumeFile::open).transpose()?;
+    let exec = args.exec.then(|| EventCommand { command: args.command.clone(), on_error: args.on_error });
     if exec.is_some() {
         // The first signal lets the running command end.
         ctx.signals.hold();
     }
-    let teller = Teller {
+    let teller = EventWriter {
         ctx,
         only: args.only.iter().map(|what| what.kind()).collect(),
         keys_only: args.keys_only,
         prev: args.prev,
         left: args.count,
-        until: args.until.map(Until::word),
+        until: args.until.map(UntilEvent::word),
         exec,
         show: None,
         limit,
     };
     let ranges = KeyRange::joined(args.ranges()?);
-    let filter = args.glob.as_deref().map(Filter::parse).transpose()?;
-    Follow::new(ctx, ranges, filter, start, teller, keeper).run().await
+    let filter = args.glob.as_deref().map(KeyFilter::parse).transpose()?;
+    WatchLoop::new(ctx, ranges, filter, start, teller, keeper).run().await
 }
 
 impl Args {
@@ -200,16 +200,20 @@ impl Args {
         Ok(ranges)
     }
 
-    fn start(&self, sync_by_default: bool) -> Result<Start, Failure> {
+    fn start(&self, sync_by_default: bool) -> Result<WatchStart, Failure> {
         let start = match self.rev {
-            Some(revision) => Start::At(revision),
-            None if self.list => Start::List,
-            None if self.sync || sync_by_default => Start::Sync,
-            None => Start::Now,
+            Some(revision) => WatchStart::At(revision),
+            None if self.list => WatchStart::List,
+            None if self.sync || sync_by_default => WatchStart::Sync,
+            None => WatchStart::Now,
         };
         match self.until {
-            Some(Until::ListDone) if start != Start::List => Err(Failure::usage("--until list-done goes with --list")),
-            Some(Until::InSync) if start != Start::Sync => Err(Failure::usage("--until in-sync goes with --sync")),
+            Some(UntilEvent::ListDone) if start != WatchStart::List => {
+                Err(Failure::usage("--until list-done goes with --list"))
+            }
+            Some(UntilEvent::InSync) if start != WatchStart::Sync => {
+                Err(Failure::usage("--until in-sync goes with --sync"))
+            }
             _ => Ok(start),
         }
     }

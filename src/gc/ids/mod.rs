@@ -7,15 +7,15 @@ mod sweep;
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Candidate, Facts, Found, Moment, Skipped};
-use crate::allocator::{Id, IdRange, Layout, Master, Strange, Survey, check_key, survey};
+use super::{Candidate, Facts, ScanResult, Skipped, Timestamp};
+use crate::allocator::{AllocatorScan, Id, IdRange, Layout, MasterKey, UnknownKeyReason, check_key, scan};
 use crate::kvstore::{Error, Store};
 
-pub use sweep::{BATCH, Collector};
+pub use sweep::{BATCH, IdCollector};
 
 /// Which masters are looked at.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct IdRule {
     /// Where they are.
     pub layout: Layout,
     /// Which IDs are this allocator's own.
@@ -26,9 +26,9 @@ pub struct Rule {
 ///
 /// # Errors
 /// Whatever kept an answer away, and a revision that was compacted meanwhile.
-pub async fn look(store: &Store, rule: &Rule, read: impl FnMut(u64)) -> Result<Found, Error> {
-    let survey = survey(store, &rule.layout, read).await?;
-    let mut found = judge(&survey, rule, Moment::now());
+pub async fn look(store: &Store, rule: &IdRule, read: impl FnMut(u64)) -> Result<ScanResult, Error> {
+    let scan = scan(store, &rule.layout, read).await?;
+    let mut found = judge(&scan, rule, Timestamp::now());
     for skipped in &mut found.skipped {
         skipped.key = store.absolute(&skipped.key);
     }
@@ -38,17 +38,17 @@ pub async fn look(store: &Store, rule: &Rule, read: impl FnMut(u64)) -> Result<F
     Ok(found)
 }
 
-/// What a survey says of each master. Keys are without the namespace. Pure.
-fn judge(survey: &Survey, rule: &Rule, first_seen: Moment) -> Found {
-    let mut found = Found { revision: survey.revision, ..Found::default() };
-    let named = named_by(survey);
-    for master in &survey.masters {
+/// What a scan says of each master. Keys are without the namespace. Pure.
+fn judge(scan: &AllocatorScan, rule: &IdRule, first_seen: Timestamp) -> ScanResult {
+    let mut found = ScanResult { revision: scan.revision, ..ScanResult::default() };
+    let named = named_by(scan);
+    for master in &scan.masters {
         found.looked_at += u64::from(rule.range.contains(master.id));
-        match verdict(survey, rule, &named, master) {
-            Verdict::Used => {}
-            Verdict::Odd(why) => found.skipped.push(Skipped { key: path(rule, master), why }),
-            Verdict::Garbage(why) => {
-                let key = survey.keys.text(master.key);
+        match verdict(scan, rule, &named, master) {
+            MasterVerdict::Used => {}
+            MasterVerdict::Odd(why) => found.skipped.push(Skipped { key: path(rule, master), why }),
+            MasterVerdict::Garbage(why) => {
+                let key = scan.keys.text(master.key);
                 found.candidates.push(Candidate {
                     key: path(rule, master),
                     why,
@@ -59,25 +59,30 @@ fn judge(survey: &Survey, rule: &Rule, first_seen: Moment) -> Found {
             }
         }
     }
-    let strange = |(key, why): &(Vec<u8>, Strange)| {
+    let strange = |(key, why): &(Vec<u8>, UnknownKeyReason)| {
         let why = match why {
-            Strange::MasterPath => "its last part is no ID",
-            Strange::ReferencePath => "it has no key, or no node",
+            UnknownKeyReason::MasterPath => "its last part is no ID",
+            UnknownKeyReason::ReferencePath => "it has no key, or no node",
         };
         Skipped { key: key.clone(), why: why.to_owned() }
     };
-    found.skipped.extend(survey.strange.iter().map(strange));
+    found.skipped.extend(scan.strange.iter().map(strange));
     found
 }
 
-enum Verdict {
+enum MasterVerdict {
     Used,
     Odd(String),
     Garbage(String),
 }
 
-fn verdict(survey: &Survey, rule: &Rule, named: &HashMap<Id, BTreeSet<u32>>, master: &Master) -> Verdict {
-    let (key, odd) = (survey.keys.text(master.key), |why: &str| Verdict::Odd(why.to_owned()));
+fn verdict(
+    scan: &AllocatorScan,
+    rule: &IdRule,
+    named: &HashMap<Id, BTreeSet<u32>>,
+    master: &MasterKey,
+) -> MasterVerdict {
+    let (key, odd) = (scan.keys.text(master.key), |why: &str| MasterVerdict::Odd(why.to_owned()));
     if master.odd_path.is_some() {
         return odd("its path is not its ID's own");
     }
@@ -85,30 +90,30 @@ fn verdict(survey: &Survey, rule: &Rule, named: &HashMap<Id, BTreeSet<u32>>, mas
         return odd("it names no key");
     }
     if let Err(why) = check_key(key) {
-        return Verdict::Odd(format!("its key {why}: who refers to it cannot be told"));
+        return MasterVerdict::Odd(format!("its key {why}: who refers to it cannot be told"));
     }
-    if survey.users(master).next().is_some() {
-        return Verdict::Used;
+    if scan.users(master).next().is_some() {
+        return MasterVerdict::Used;
     }
     if !rule.range.contains(master.id) {
         let (first, last) = (rule.range.first(), rule.range.last());
-        return Verdict::Odd(format!("no reference names it, but its ID is not of {first} to {last}"));
+        return MasterVerdict::Odd(format!("no reference names it, but its ID is not of {first} to {last}"));
     }
     if named.get(&master.id).is_some_and(|keys| keys.iter().any(|key| *key != master.key)) {
         return odd("only references of another key name its ID");
     }
-    let others: BTreeSet<Id> = survey.references_of(master.key).iter().filter_map(|reference| reference.id).collect();
+    let others: BTreeSet<Id> = scan.references_of(master.key).iter().filter_map(|reference| reference.id).collect();
     if others.is_empty() {
-        return Verdict::Garbage("no reference".to_owned());
+        return MasterVerdict::Garbage("no reference".to_owned());
     }
     let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-    Verdict::Garbage(format!("a duplicate: its key's references name {}", others.join(", ")))
+    MasterVerdict::Garbage(format!("a duplicate: its key's references name {}", others.join(", ")))
 }
 
 /// By whose references each ID is named.
-fn named_by(survey: &Survey) -> HashMap<Id, BTreeSet<u32>> {
+fn named_by(scan: &AllocatorScan) -> HashMap<Id, BTreeSet<u32>> {
     let mut named: HashMap<Id, BTreeSet<u32>> = HashMap::new();
-    for reference in &survey.references {
+    for reference in &scan.references {
         if let Some(id) = reference.id {
             named.entry(id).or_default().insert(reference.key);
         }
@@ -116,7 +121,7 @@ fn named_by(survey: &Survey) -> HashMap<Id, BTreeSet<u32>> {
     named
 }
 
-fn path(rule: &Rule, master: &Master) -> Vec<u8> {
+fn path(rule: &IdRule, master: &MasterKey) -> Vec<u8> {
     match &master.odd_path {
         None => rule.layout.master(master.id),
         Some(odd) => [rule.layout.masters().start.as_slice(), odd].concat(),
@@ -133,12 +138,12 @@ mod tests {
     use crate::kvstore::KeyValue;
     use proptest::prelude::*;
 
-    fn rule() -> Rule {
-        Rule { layout: Layout::new(b"b").unwrap(), range: IdRange::new(1, 99, 0).unwrap() }
+    fn rule() -> IdRule {
+        IdRule { layout: Layout::new(b"b").unwrap(), range: IdRange::new(1, 99, 0).unwrap() }
     }
 
-    fn judged(pairs: &[(String, String)]) -> Found {
-        let (rule, mut survey) = (rule(), Survey::default());
+    fn judged(pairs: &[(String, String)]) -> ScanResult {
+        let (rule, mut scan) = (rule(), AllocatorScan::default());
         for ((path, value), revision) in pairs.iter().zip(1..) {
             let kv = KeyValue {
                 key: path.clone().into(),
@@ -147,13 +152,13 @@ mod tests {
                 ..KeyValue::default()
             };
             if path.starts_with("b/id/") {
-                survey.take_master(&rule.layout, &kv);
+                scan.take_master(&rule.layout, &kv);
             } else {
-                survey.take_reference(&rule.layout, &kv);
+                scan.take_reference(&rule.layout, &kv);
             }
         }
-        survey.sort();
-        judge(&survey, &rule, Moment::default())
+        scan.sort();
+        judge(&scan, &rule, Timestamp::default())
     }
 
     fn text(key: &[u8]) -> String {

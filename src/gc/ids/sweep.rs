@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::allocator::{Id, Layout};
-use crate::gc::{Answer, Candidate, Outcome, each, one_by_one};
+use crate::gc::{Candidate, CandidateOutcome, SweepAnswer, each, one_by_one};
 use crate::kvstore::{
-    Again, Compare, CompareOp, Error, Kept, KeyRange, KeyValue, LeaseMode, Op, OpResult, Over, ReadOptions, Revision,
-    Store, Target, Txn, Write,
+    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseKeeper, LeaseMode, Op, OpResult,
+    ReadOptions, Retry, Revision, Store, Txn, Write,
 };
 
 /// Masters of one transaction: with up to five compares each, nested one deep, far below etcd's limit.
@@ -34,7 +34,7 @@ const CLEANUP: Duration = Duration::from_secs(2);
 
 /// One master that is to go.
 #[derive(Clone, Debug)]
-struct Doomed {
+struct DoomedMaster {
     index: usize,
     id: Id,
     /// The allocator's key.
@@ -43,26 +43,26 @@ struct Doomed {
 }
 
 /// A lock that is held: its key, without the namespace, and its create revision.
-type Held = (Vec<u8>, Revision);
+type HeldKeyLock = (Vec<u8>, Revision);
 
 /// A master whose locks are held, and the revision at which its key's references were looked at.
-struct Ready {
-    target: Doomed,
-    locks: Vec<Held>,
+struct LockedMaster {
+    target: DoomedMaster,
+    locks: Vec<HeldKeyLock>,
     looked: Revision,
     used: bool,
 }
 
 /// Deletes masters under locks on one lease.
-pub struct Collector {
+pub struct IdCollector {
     store: Store,
     layout: Layout,
-    kept: Kept,
+    kept: LeaseKeeper,
     /// What is left of the time for waiting.
     patience: Duration,
 }
 
-impl Collector {
+impl IdCollector {
     /// Grants the lease of the locks. The store must not be cut by the user's signal.
     ///
     /// # Errors
@@ -87,13 +87,13 @@ impl Collector {
         &mut self,
         candidates: &[&Candidate],
         cancel: &CancellationToken,
-    ) -> Result<Vec<Outcome>, Error> {
-        let mut outcomes = vec![Outcome::Changed; candidates.len()];
-        let mut left: Vec<Doomed> = Vec::new();
+    ) -> Result<Vec<CandidateOutcome>, Error> {
+        let mut outcomes = vec![CandidateOutcome::Changed; candidates.len()];
+        let mut left: Vec<DoomedMaster> = Vec::new();
         for (index, candidate) in candidates.iter().enumerate() {
             match self.target(index, candidate) {
                 Some(target) => left.push(target),
-                None => outcomes[index] = Outcome::Failed("its facts make no sense".to_owned()),
+                None => outcomes[index] = CandidateOutcome::Failed("its facts make no sense".to_owned()),
             }
         }
         let mut contended = Vec::new();
@@ -111,30 +111,30 @@ impl Collector {
                     self.delete(vec![ready], &mut outcomes).await?;
                     continue;
                 }
-                Ok(None) => Outcome::Busy,
-                Err(error) if one_by_one(&error) => Outcome::Failed(error.to_string()),
+                Ok(None) => CandidateOutcome::Busy,
+                Err(error) if one_by_one(&error) => CandidateOutcome::Failed(error.to_string()),
                 Err(error) => return Err(error),
             };
         }
         Ok(outcomes)
     }
 
-    fn target(&self, index: usize, candidate: &Candidate) -> Option<Doomed> {
+    fn target(&self, index: usize, candidate: &Candidate) -> Option<DoomedMaster> {
         let path = candidate.key.strip_prefix(self.store.namespace())?;
         let (id, seen) = (self.layout.parse_master(path)?, candidate.facts.int("mod_revision")?);
-        Some(Doomed { index, id, key: candidate.facts.bytes("value")?, seen })
+        Some(DoomedMaster { index, id, key: candidate.facts.bytes("value")?, seen })
     }
 
     /// The names of a master's locks, in the order in which they are taken. A key such as `id/7` has the same for both
     /// where its ID is 7.
-    fn names(&self, target: &Doomed) -> Vec<Vec<u8>> {
+    fn names(&self, target: &DoomedMaster) -> Vec<Vec<u8>> {
         let mut names = vec![self.layout.key_lock(&target.key), self.layout.id_lock(target.id)];
         names.dedup();
         names
     }
 
     /// Those that need no lock that one before them needs as well, and the rest.
-    fn independent(&self, targets: Vec<Doomed>) -> (Vec<Doomed>, Vec<Doomed>) {
+    fn independent(&self, targets: Vec<DoomedMaster>) -> (Vec<DoomedMaster>, Vec<DoomedMaster>) {
         let mut taken: HashSet<Vec<u8>> = HashSet::new();
         targets.into_iter().partition(|target| {
             let names = self.names(target);
@@ -152,16 +152,16 @@ impl Collector {
     /// masters of the others.
     async fn lock_many(
         &mut self,
-        targets: Vec<Doomed>,
-        outcomes: &mut [Outcome],
-    ) -> Result<(Vec<Ready>, Vec<Doomed>), Error> {
-        let txn = |collector: &Self, target: &Doomed| {
+        targets: Vec<DoomedMaster>,
+        outcomes: &mut [CandidateOutcome],
+    ) -> Result<(Vec<LockedMaster>, Vec<DoomedMaster>), Error> {
+        let txn = |collector: &Self, target: &DoomedMaster| {
             let names = collector.names(target);
-            let queue = |name: &Vec<u8>| Over::Range(KeyRange::prefix(&[name.as_slice(), b"/"].concat()));
-            let nobody = |name| Compare { over: queue(name), op: CompareOp::Equal, target: Target::Version(0) };
+            let queue = |name: &Vec<u8>| KeySelector::Range(KeyRange::prefix(&[name.as_slice(), b"/"].concat()));
+            let nobody = |name| Compare { over: queue(name), op: CompareOp::Equal, target: CompareTarget::Version(0) };
             let lease = LeaseMode::Attach(collector.kept.id());
             let take = |name: &Vec<u8>| Op::Put(Write { key: collector.lock_path(name), lease, ..Write::default() });
-            let over = Over::Range(collector.layout.references_of(&target.key));
+            let over = KeySelector::Range(collector.layout.references_of(&target.key));
             let look = Op::Get { over, revision: 0, keys_only: false, count_only: false, limit: SOME };
             Txn {
                 compares: names.iter().map(nobody).collect(),
@@ -170,7 +170,7 @@ impl Collector {
             }
         };
         let mut answers = each(&self.store, "lock", targets.iter().map(|target| txn(self, target)).collect()).await?;
-        if answers.iter().any(|answer| matches!(answer, Answer::Failed(why) if why.contains("lease not found"))) {
+        if answers.iter().any(|answer| matches!(answer, SweepAnswer::Failed(why) if why.contains("lease not found"))) {
             // It ran out while this program or etcd stood still, and with it went every lock: once more, with a new one.
             self.kept.stop();
             self.kept = self.store.keep(TTL).await?;
@@ -179,7 +179,7 @@ impl Collector {
         let (mut ready, mut contended) = (Vec::new(), Vec::new());
         for (target, answer) in targets.into_iter().zip(answers) {
             match answer {
-                Answer::Done { succeeded: true, mut results, revision, .. } => {
+                SweepAnswer::Done { succeeded: true, mut results, revision, .. } => {
                     let Some(OpResult::Get { kvs, more, .. }) = results.pop() else {
                         return Err(Error::Protocol { op: "lock", what: "a look without its answer".to_owned() });
                     };
@@ -188,13 +188,13 @@ impl Collector {
                         true => self.read_all(&target).await?,
                         false => (self.uses(&target, &kvs), revision),
                     };
-                    ready.push(Ready { target, locks, looked, used });
+                    ready.push(LockedMaster { target, locks, looked, used });
                 }
                 // Also where its first answer was lost: the locks are this lease's own then, and found so.
-                Answer::Done { .. } => contended.push(target),
-                Answer::Failed(why) => {
+                SweepAnswer::Done { .. } => contended.push(target),
+                SweepAnswer::Failed(why) => {
                     self.give_back(self.names(&target).iter().map(|name| self.lock_path(name)).collect()).await;
-                    outcomes[target.index] = Outcome::Failed(why);
+                    outcomes[target.index] = CandidateOutcome::Failed(why);
                 }
             }
         }
@@ -203,10 +203,14 @@ impl Collector {
 
     /// Takes one lock after the other, waiting for whoever has it, and looks then. `None` where somebody has one for too
     /// long; nothing is left behind.
-    async fn lock_one(&mut self, target: Doomed, cancel: &CancellationToken) -> Result<Option<Ready>, Error> {
+    async fn lock_one(
+        &mut self,
+        target: DoomedMaster,
+        cancel: &CancellationToken,
+    ) -> Result<Option<LockedMaster>, Error> {
         let names = self.names(&target);
         let result = async {
-            let mut locks: Vec<Held> = Vec::new();
+            let mut locks: Vec<HeldKeyLock> = Vec::new();
             for name in &names {
                 match self.wait_for(name, cancel).await? {
                     Some(lock) => locks.push(lock),
@@ -214,7 +218,7 @@ impl Collector {
                 }
             }
             let (used, looked) = self.read_all(&target).await?;
-            Ok(Some(Ready { target, locks, looked, used }))
+            Ok(Some(LockedMaster { target, locks, looked, used }))
         };
         let result = result.await;
         if !matches!(result, Ok(Some(_))) {
@@ -224,7 +228,7 @@ impl Collector {
     }
 
     /// Queues up for a lock and waits for as long as there is patience.
-    async fn wait_for(&mut self, name: &[u8], cancel: &CancellationToken) -> Result<Option<Held>, Error> {
+    async fn wait_for(&mut self, name: &[u8], cancel: &CancellationToken) -> Result<Option<HeldKeyLock>, Error> {
         let entry = self.store.enqueue(name, self.kept.id(), false).await?;
         let held = (self.lock_path(name), entry.guard.revision);
         if entry.first {
@@ -241,7 +245,7 @@ impl Collector {
     }
 
     /// Whether some reference keeps the master, at which revision.
-    async fn read_all(&self, target: &Doomed) -> Result<(bool, Revision), Error> {
+    async fn read_all(&self, target: &DoomedMaster) -> Result<(bool, Revision), Error> {
         let mut reader = self.store.read(&self.layout.references_of(&target.key), ReadOptions::default());
         let mut used = false;
         while let Some(page) = reader.next().await? {
@@ -251,7 +255,7 @@ impl Collector {
     }
 
     /// Whether one of these keeps the master: a reference of exactly its key that names its ID, or whose value is no ID.
-    fn uses(&self, target: &Doomed, kvs: &[KeyValue]) -> bool {
+    fn uses(&self, target: &DoomedMaster, kvs: &[KeyValue]) -> bool {
         kvs.iter().any(|kv| {
             self.layout.parse_reference(&kv.key).is_some_and(|(key, _)| key == target.key)
                 && Id::parse(&kv.value).is_none_or(|id| id == target.id)
@@ -259,9 +263,9 @@ impl Collector {
     }
 
     /// Deletes what is not used and gives the locks of all back, in one transaction.
-    async fn delete(&self, ready: Vec<Ready>, outcomes: &mut [Outcome]) -> Result<(), Error> {
-        let drop = |(path, _): &Held| Op::Delete { over: Over::Key(path.clone()), prev: false };
-        let txn = |one: &Ready| {
+    async fn delete(&self, ready: Vec<LockedMaster>, outcomes: &mut [CandidateOutcome]) -> Result<(), Error> {
+        let drop = |(path, _): &HeldKeyLock| Op::Delete { over: KeySelector::Key(path.clone()), prev: false };
+        let txn = |one: &LockedMaster| {
             let (target, master) = (&one.target, self.layout.master(one.target.id));
             let release: Vec<Op> = one.locks.iter().map(drop).collect();
             if one.used {
@@ -269,11 +273,11 @@ impl Collector {
             }
             let mut compares = vec![
                 Compare::unchanged(&master, target.seen),
-                Compare::key(&master, CompareOp::Equal, Target::Value(target.key.clone())),
+                Compare::key(&master, CompareOp::Equal, CompareTarget::Value(target.key.clone())),
                 Compare::none_newer(&self.layout.references_of(&target.key), one.looked),
             ];
             compares.extend(one.locks.iter().map(held));
-            let (over, look) = (Over::Key(master.clone()), Op::get_at(Over::Key(master), 0));
+            let (over, look) = (KeySelector::Key(master.clone()), Op::get_at(KeySelector::Key(master), 0));
             let then = std::iter::once(Op::Delete { over, prev: false }).chain(release.iter().cloned()).collect();
             // The locks are named after this lease: nobody else's can be there.
             Txn { compares, then, otherwise: std::iter::once(look).chain(release).collect() }
@@ -282,10 +286,10 @@ impl Collector {
         let mut kept = Vec::new();
         for (one, answer) in ready.iter().zip(answers) {
             let outcome = answer.outcome();
-            if matches!(outcome, Outcome::Failed(_)) {
+            if matches!(outcome, CandidateOutcome::Failed(_)) {
                 kept.extend(one.locks.iter().map(|(path, _)| path.clone()));
             }
-            outcomes[one.target.index] = if one.used { Outcome::Changed } else { outcome };
+            outcomes[one.target.index] = if one.used { CandidateOutcome::Changed } else { outcome };
         }
         if !kept.is_empty() {
             self.give_back(kept).await;
@@ -295,12 +299,12 @@ impl Collector {
 
     /// Gives locks back by their names, which are this lease's own. What cannot be given back goes with the lease.
     async fn give_back(&self, paths: Vec<Vec<u8>>) {
-        let delete = |path| Op::Delete { over: Over::Key(path), prev: false };
+        let delete = |path| Op::Delete { over: KeySelector::Key(path), prev: false };
         let txn = Txn { then: paths.into_iter().map(delete).collect(), ..Txn::default() };
-        let _ = self.store.txn("unlock", &txn, None, Again::Harmless).await;
+        let _ = self.store.txn("unlock", &txn, None, Retry::Idempotent).await;
     }
 }
 
-fn held((path, revision): &Held) -> Compare {
-    Compare::key(path, CompareOp::Equal, Target::Create(*revision))
+fn held((path, revision): &HeldKeyLock) -> Compare {
+    Compare::key(path, CompareOp::Equal, CompareTarget::Create(*revision))
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::mark::{Marking, RootReason};
-use super::model::{Edge, Model, ObjectId, Oddity};
+use super::model::{Edge, Model, ObjectId, TreeProblem};
 use super::schema::RootRule;
 
 /// One finding. Objects are the model's numbers, keys have the prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum TreeFinding {
     /// The key belongs to nothing the schema knows.
     Unparsed(Vec<u8>),
     /// The key could belong to several objects.
@@ -38,7 +38,7 @@ pub enum Finding {
     Unread(ObjectId, Vec<u8>),
 }
 
-impl Finding {
+impl TreeFinding {
     /// Whether it is a problem; else a note, such as a root without expiry.
     pub fn is_problem(&self) -> bool {
         !matches!(self, Self::NoExpiry(_))
@@ -62,12 +62,12 @@ impl Finding {
 }
 
 /// Looks for everything; in a fixed order.
-pub fn check(model: &Model, marking: &Marking) -> Vec<Finding> {
-    let mut found: Vec<Finding> = model.oddities().iter().map(of_oddity).collect();
+pub fn check(model: &Model, marking: &Marking) -> Vec<TreeFinding> {
+    let mut found: Vec<TreeFinding> = model.oddities().iter().map(of_oddity).collect();
     dangling(model, &mut found);
     stale_links(model, &mut found);
     for fact in model.all_facts().iter().filter(|fact| fact.is_bad_time()) {
-        found.push(Finding::BadTime(fact.object, model.fact_key(fact)));
+        found.push(TreeFinding::BadTime(fact.object, model.fact_key(fact)));
     }
     let forever = |id: &ObjectId| match marking.root_reason(model, *id) {
         Some(RootReason::NoExpiry(at)) => {
@@ -75,21 +75,21 @@ pub fn check(model: &Model, marking: &Marking) -> Vec<Finding> {
         }
         _ => false,
     };
-    found.extend(model.objects().filter(forever).map(Finding::NoExpiry));
+    found.extend(model.objects().filter(forever).map(TreeFinding::NoExpiry));
     found
 }
 
-fn of_oddity(oddity: &Oddity) -> Finding {
+fn of_oddity(oddity: &TreeProblem) -> TreeFinding {
     match oddity.clone() {
-        Oddity::Unparsed(key) => Finding::Unparsed(key),
-        Oddity::Ambiguous(key) => Finding::Ambiguous(key),
-        Oddity::Unanchored(id) => Finding::Unanchored(id),
-        Oddity::BadReference(id, rule) => Finding::BadReference(id, rule),
-        Oddity::Unread(id, field) => Finding::Unread(id, field),
+        TreeProblem::Unparsed(key) => TreeFinding::Unparsed(key),
+        TreeProblem::Ambiguous(key) => TreeFinding::Ambiguous(key),
+        TreeProblem::Unanchored(id) => TreeFinding::Unanchored(id),
+        TreeProblem::BadReference(id, rule) => TreeFinding::BadReference(id, rule),
+        TreeProblem::Unread(id, field) => TreeFinding::Unread(id, field),
     }
 }
 
-fn dangling(model: &Model, found: &mut Vec<Finding>) {
+fn dangling(model: &Model, found: &mut Vec<TreeFinding>) {
     // A back reference to what is not there dangles as well: its source is the missing end.
     let missing = |edge: &Edge| if model.exists(edge.to) { edge.from } else { edge.to };
     let plain = model.all_edges().iter().copied();
@@ -108,18 +108,18 @@ fn dangling(model: &Model, found: &mut Vec<Finding>) {
     for edge in edges {
         let id = missing(&edge);
         match named.get(&(model.kind_id(id), model.identity(id))).copied().flatten() {
-            Some(elsewhere) => found.push(Finding::CrossScope(edge, elsewhere)),
-            None => found.push(Finding::Dangling(edge)),
+            Some(elsewhere) => found.push(TreeFinding::CrossScope(edge, elsewhere)),
+            None => found.push(TreeFinding::Dangling(edge)),
         }
     }
 }
 
-fn stale_links(model: &Model, found: &mut Vec<Finding>) {
+fn stale_links(model: &Model, found: &mut Vec<TreeFinding>) {
     for link in model.all_links() {
         let refers_back = model.edges(link.target).iter().any(|edge| edge.to == link.holder);
         if !model.exists(link.target) || !refers_back {
             let key = model.link_key(link);
-            found.push(Finding::StaleLink { holder: link.holder, target: link.target, key });
+            found.push(TreeFinding::StaleLink { holder: link.holder, target: link.target, key });
         }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::model::{FoldError, Folder, Model, ObjectId, Totals};
+use super::model::{Model, ModelBuilder, ModelError, ObjectId, Totals};
 use super::schema::Schema;
-use super::sweep::{Batch, Sweep};
-use crate::kvstore::{Again, Error, KeyRange, LockGuard, OpResult, ReadOptions, Refusal, Revision, Store, TxnResult};
+use super::sweep::{Sweep, SweepBatch};
+use crate::kvstore::{Error, KeyRange, LockGuard, OpResult, ReadOptions, Refusal, Retry, Revision, Store, TxnResult};
 
 /// How often a reading begins anew because its revision was compacted meanwhile.
 const MAX_READINGS: u32 = 5;
@@ -21,7 +21,7 @@ pub enum ReadError {
     Prefix,
     /// What was read makes no tree.
     #[error(transparent)]
-    Fold(#[from] FoldError),
+    Fold(#[from] ModelError),
     /// etcd did not answer, or refused. [`Refusal::Compacted`]: the history is cut faster than the tree can be read.
     #[error(transparent)]
     Store(#[from] Error),
@@ -59,7 +59,7 @@ async fn read_once(
     seen: &mut impl FnMut(Totals, Option<u64>),
 ) -> Result<Model, ReadError> {
     let mut reader = store.read(&KeyRange::prefix(prefix), ReadOptions::default());
-    let mut folder = Folder::new(Arc::clone(schema), prefix, 0);
+    let mut folder = ModelBuilder::new(Arc::clone(schema), prefix, 0);
     while let Some(page) = reader.next().await? {
         for kv in &page {
             folder.push(kv)?;
@@ -71,7 +71,7 @@ async fn read_once(
 }
 
 /// A sweep and where it is done.
-pub struct Collector {
+pub struct TreeCollector {
     store: Store,
     sweep: Sweep,
     lock: Option<LockGuard>,
@@ -86,14 +86,14 @@ pub struct Collector {
 
 /// What one transaction did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct SweepStep {
     /// The objects it was about.
     pub objects: usize,
     /// Whether they went.
     pub removed: bool,
 }
 
-impl Collector {
+impl TreeCollector {
     /// Begins. Every transaction stands in one that compares the lock, where there is one: the sweep must know.
     pub fn new(store: Store, sweep: Sweep, lock: Option<LockGuard>) -> Self {
         Self {
@@ -114,11 +114,11 @@ impl Collector {
     /// # Errors
     /// The lock was lost, the command was told to end, or etcd cannot be reached: nothing more can be done. What the
     /// transaction was about counts as failed.
-    pub async fn step(&mut self, most: usize) -> Result<Option<Step>, Error> {
+    pub async fn step(&mut self, most: usize) -> Result<Option<SweepStep>, Error> {
         let Some(batch) = self.sweep.next_batch(most) else { return Ok(None) };
         self.batches += 1;
-        let done = self.store.txn("gc", &batch.txn, self.lock.as_ref(), Again::Harmless).await;
-        let step = Step { objects: batch.objects.len(), removed: matches!(&done, Ok(result) if result.succeeded) };
+        let done = self.store.txn("gc", &batch.txn, self.lock.as_ref(), Retry::Idempotent).await;
+        let step = SweepStep { objects: batch.objects.len(), removed: matches!(&done, Ok(result) if result.succeeded) };
         match done {
             Ok(result) if result.succeeded => {
                 self.revision = self.revision.max(result.revision);
@@ -141,9 +141,9 @@ impl Collector {
         Ok(Some(step))
     }
 
-    fn refused(&mut self, batch: &Batch, result: &TxnResult) {
+    fn refused(&mut self, batch: &SweepBatch, result: &TxnResult) {
         self.refused += 1;
-        if result.uncertain {
+        if result.maybe_applied {
             self.doubtful.extend(&batch.objects);
         }
         let left: u64 = result

@@ -1,6 +1,6 @@
 //! Why an object is kept or would go, and who refers to it.
 
-use super::mark::{Marking, Step, Verdict};
+use super::mark::{Marking, ObjectVerdict, PathStep};
 use super::model::{Edge, Model, ObjectId};
 
 /// Somebody who refers to an object.
@@ -20,9 +20,9 @@ pub struct Explanation {
     /// The object.
     pub object: ObjectId,
     /// What becomes of it.
-    pub verdict: Verdict,
+    pub verdict: ObjectVerdict,
     /// A shortest way to it from a root, the root first; empty where nothing keeps it.
-    pub path: Vec<Step>,
+    pub path: Vec<PathStep>,
     /// Who refers to it, in order.
     pub referrers: Vec<Referrer>,
 }

@@ -1,6 +1,6 @@
 //! Marking: what the roots keep, at one moment. Pure; breadth first, so that the way back to a root is a shortest one.
 
-use super::model::{Edge, Model, ObjectId, What};
+use super::model::{Edge, FactKind, Model, ObjectId};
 use super::schema::RootRule;
 use super::time::Time;
 
@@ -32,7 +32,7 @@ pub enum RootReason {
 
 /// What becomes of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ObjectVerdict {
     /// It is a root.
     Root(RootReason),
     /// A root keeps it.
@@ -47,7 +47,7 @@ pub enum Verdict {
     Absent,
 }
 
-impl Verdict {
+impl ObjectVerdict {
     /// Whether it would go.
     pub fn is_garbage(self) -> bool {
         matches!(self, Self::Expired(_) | Self::Unreachable)
@@ -68,7 +68,7 @@ pub struct Marking {
 
 /// One step from a root to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct PathStep {
     /// Where it leads.
     pub object: ObjectId,
     /// By which edge; `None` for the root itself.
@@ -207,31 +207,31 @@ impl Marking {
     }
 
     /// What becomes of it, and why.
-    pub fn verdict(&self, model: &Model, id: ObjectId) -> Verdict {
+    pub fn verdict(&self, model: &Model, id: ObjectId) -> ObjectVerdict {
         if let Some(reason) = self.root_reason(model, id) {
-            return Verdict::Root(reason);
+            return ObjectVerdict::Root(reason);
         }
         if !model.exists(id) {
-            return Verdict::Absent;
+            return ObjectVerdict::Absent;
         }
         if self.is_reached(id) {
-            return Verdict::Held;
+            return ObjectVerdict::Held;
         }
         if !model.kind(id).collect {
-            return Verdict::NotCollected;
+            return ObjectVerdict::NotCollected;
         }
-        self.expired(model, id).map_or(Verdict::Unreachable, Verdict::Expired)
+        self.expired(model, id).map_or(ObjectVerdict::Unreachable, ObjectVerdict::Expired)
     }
 
     /// The moment at which an object that is no root stopped being one.
     pub fn expired(&self, model: &Model, id: ObjectId) -> Option<Time> {
-        let moments = model.facts(id).iter().filter(|fact| matches!(fact.what, What::Expiry(_)));
+        let moments = model.facts(id).iter().filter(|fact| matches!(fact.what, FactKind::Expiry(_)));
         moments.filter_map(|fact| fact.time).filter(|time| *time < self.at).max()
     }
 
     /// A shortest way from a root to the object; empty where nothing keeps it. Where it is kept both with what it
     /// refers to and flat, the former is told.
-    pub fn path(&self, model: &Model, id: ObjectId) -> Vec<Step> {
+    pub fn path(&self, model: &Model, id: ObjectId) -> Vec<PathStep> {
         if !self.is_reached(id) {
             return Vec::new();
         }
@@ -240,7 +240,7 @@ impl Marking {
         loop {
             let via = if flat { self.via_flat[object as usize] } else { self.via[object as usize] };
             let edge = (via != NONE).then(|| self.edge(model, via));
-            steps.push(Step { object, edge, flat });
+            steps.push(PathStep { object, edge, flat });
             let Some(edge) = edge else { break };
             // A flat object is kept by a flat one through such an edge; a member, by one that is kept fully.
             flat = flat && model.rule(edge).through;
@@ -262,7 +262,7 @@ impl Marking {
             matches!(model.kind(id).roots.get(usize::from(at)), Some(RootRule::Unexpired { strict: true, .. }))
         };
         let bad = model.all_facts().iter().filter(|fact| match fact.what {
-            What::Expiry(at) => fact.time.is_none() && strict(fact.object, at),
+            FactKind::Expiry(at) => fact.time.is_none() && strict(fact.object, at),
             _ => false,
         });
         bad.map(|fact| fact.object).collect()

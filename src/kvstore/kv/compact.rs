@@ -10,9 +10,9 @@ use etcd_client::CompactionOptions;
 
 use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::key_range::KeyRange;
-use crate::kvstore::request::{Effect, Request};
+use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
-use crate::kvstore::timeout::Bound;
+use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::Revision;
 
 /// Longer than any database takes; a peer that is gone is noticed by the connection's keep-alive.
@@ -22,7 +22,7 @@ pub(crate) const LOOK: Duration = Duration::from_secs(5);
 
 /// What became of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compacted {
+pub enum CompactionOutcome {
     /// It is done, and the member that was asked has removed the old revisions.
     Removed,
     /// It is done, and etcd removes the old revisions by and by.
@@ -38,23 +38,25 @@ impl Store {
     /// # Errors
     /// [`Refusal::FutureRevision`], [`Error::Unknown`] where it cannot be told whether it was done, or whatever kept the
     /// answer away.
-    pub async fn compact(&self, revision: Revision, physical: bool) -> Result<Compacted, Error> {
-        let bound = if physical { Bound::Own(AS_LONG_AS_IT_TAKES) } else { Bound::Operation };
-        let request = Request { effect: Effect::Guarded, bound, ..Request::read("compact", &[]) };
+    pub async fn compact(&self, revision: Revision, physical: bool) -> Result<CompactionOutcome, Error> {
+        let bound = if physical { Timeout::Fixed(AS_LONG_AS_IT_TAKES) } else { Timeout::Operation };
+        let request = Request { effect: Idempotency::Conditional, bound, ..Request::read("compact", &[]) };
         let options = if physical { CompactionOptions::new().with_physical() } else { CompactionOptions::new() };
         let send = |client: etcd_client::Client| {
             let options = options.clone();
             async move { client.kv_client().compact(revision, Some(options)).await }
         };
         match self.call(request, send).await {
-            Ok(_) if physical => Ok(Compacted::Removed),
-            Ok(_) => Ok(Compacted::Removing),
-            Err(error) if error.is_refusal(Refusal::Compacted) => Ok(Compacted::Already),
+            Ok(_) if physical => Ok(CompactionOutcome::Removed),
+            Ok(_) => Ok(CompactionOutcome::Removing),
+            Err(error) if error.is_refusal(Refusal::Compacted) => Ok(CompactionOutcome::Already),
             // The second sending found what the first has done.
-            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::Compacted) => Ok(Compacted::Removing),
+            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::Compacted) => {
+                Ok(CompactionOutcome::Removing)
+            }
             Err(error @ Error::Unknown { .. }) => {
                 match self.for_cleanup(LOOK).is_compacted(revision).await {
-                    Ok(true) => Ok(Compacted::Removing),
+                    Ok(true) => Ok(CompactionOutcome::Removing),
                     // Not yet is no proof: the request may still be on its way through the cluster.
                     Ok(false) | Err(_) => Err(error),
                 }

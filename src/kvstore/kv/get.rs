@@ -6,15 +6,15 @@ use crate::kvstore::error::Error;
 use crate::kvstore::error::Refusal;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::txn::MAX_TXN_OPS;
-use crate::kvstore::kv::txn::{LockGuard, Op, OpResult, Over, Txn};
-use crate::kvstore::request::{Effect, Header, Request};
+use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
+use crate::kvstore::request::{Idempotency, Request, ResponseHeader};
 use crate::kvstore::store::Store;
-use crate::kvstore::timeout::Bound;
+use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, Revision};
 
 /// What a read of named keys found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct KeysRead {
     /// One entry a key asked for, in the order asked; `None` for a key that is not there.
     pub kvs: Vec<Option<KeyValue>>,
     /// The revision all of them were read at.
@@ -23,7 +23,7 @@ pub struct Found {
 
 /// How many keys a range holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
+pub struct RangeCount {
     /// The number of keys.
     pub count: u64,
     /// The revision they were counted at.
@@ -54,18 +54,18 @@ impl Store {
         keys: &[Vec<u8>],
         revision: Revision,
         guard: Option<&LockGuard>,
-    ) -> Result<Found, Error> {
+    ) -> Result<KeysRead, Error> {
         if let ([key], None) = (keys, guard) {
             return self.get_alone(key, revision).await;
         }
-        let mut found = Found { kvs: Vec::with_capacity(keys.len()), revision };
+        let mut found = KeysRead { kvs: Vec::with_capacity(keys.len()), revision };
         // One operation of the transaction is the lock's, where there is a guard.
         let (mut rest, mut most) = (keys, MAX_TXN_OPS - 1);
         while !rest.is_empty() {
             let (chunk, behind) = rest.split_at(rest.len().min(most));
-            let read = |key: &Vec<u8>| Op::get_at(Over::Key(key.clone()), found.revision);
+            let read = |key: &Vec<u8>| Op::get_at(KeySelector::Key(key.clone()), found.revision);
             let txn = Txn { then: chunk.iter().map(read).collect(), ..Txn::default() };
-            let answer = match self.read_txn("get", txn, guard, Bound::Operation).await {
+            let answer = match self.read_txn("get", txn, guard, Timeout::Operation).await {
                 // Large values: half as many fit.
                 Err(error) if chunk.len() > 1 && error.is_refusal(Refusal::OversizedAnswer) => {
                     most = chunk.len() / 2;
@@ -85,7 +85,7 @@ impl Store {
         Ok(found)
     }
 
-    async fn get_alone(&self, key: &[u8], revision: Revision) -> Result<Found, Error> {
+    async fn get_alone(&self, key: &[u8], revision: Revision) -> Result<KeysRead, Error> {
         let absolute = self.absolute(key);
         let options = GetOptions::new().with_revision(revision);
         let answer = self
@@ -97,7 +97,7 @@ impl Store {
         let mut response = answer.value;
         let now = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         let kv = response.take_kvs().pop().map(|kv| self.take(kv));
-        Ok(Found { kvs: vec![kv], revision: if revision == 0 { now } else { revision } })
+        Ok(KeysRead { kvs: vec![kv], revision: if revision == 0 { now } else { revision } })
     }
 
     /// Counts a range's keys in one request, without reading them.
@@ -109,29 +109,35 @@ impl Store {
         range: &KeyRange,
         revision: Revision,
         guard: Option<&LockGuard>,
-    ) -> Result<Counted, Error> {
+    ) -> Result<RangeCount, Error> {
         if let Some(guard) = guard {
-            let op =
-                Op::Get { over: Over::Range(range.clone()), revision, keys_only: false, count_only: true, limit: 0 };
-            let answer =
-                self.read_txn("count", Txn { then: vec![op], ..Txn::default() }, Some(guard), Bound::Alive).await?;
+            let op = Op::Get {
+                over: KeySelector::Range(range.clone()),
+                revision,
+                keys_only: false,
+                count_only: true,
+                limit: 0,
+            };
+            let answer = self
+                .read_txn("count", Txn { then: vec![op], ..Txn::default() }, Some(guard), Timeout::WhileResponsive)
+                .await?;
             let at = if revision == 0 { answer.revision } else { revision };
             return match answer.results.as_slice() {
-                [OpResult::Get { count, .. }] => Ok(Counted { count: *count, revision: at }),
+                [OpResult::Get { count, .. }] => Ok(RangeCount { count: *count, revision: at }),
                 _ => Err(Error::Protocol { op: "count", what: "a read without its answer".to_owned() }),
             };
         }
         let (start, end) = range.within(self.namespace()).to_wire();
         let options = GetOptions::new().with_range(end).with_count_only().with_revision(revision);
         let answer = self
-            .call(Request { bound: Bound::Alive, ..Request::read("count", &start) }, |client| {
+            .call(Request { bound: Timeout::WhileResponsive, ..Request::read("count", &start) }, |client| {
                 let (key, options) = (start.clone(), options.clone());
                 async move { Self::kv(&client).get(key, Some(options)).await }
             })
             .await?;
         let now = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
         let count = u64::try_from(answer.value.count()).unwrap_or(0);
-        Ok(Counted { count, revision: if revision == 0 { now } else { revision } })
+        Ok(RangeCount { count, revision: if revision == 0 { now } else { revision } })
     }
 
     /// The ID of the cluster that answers for this key.
@@ -164,9 +170,9 @@ impl Store {
         op: &'static str,
         txn: Txn,
         guard: Option<&LockGuard>,
-        bound: Bound,
+        bound: Timeout,
     ) -> Result<crate::kvstore::kv::txn::TxnResult, Error> {
-        self.send_txn(op, &txn, guard, Effect::Read, bound).await
+        self.send_txn(op, &txn, guard, Idempotency::Read, bound).await
     }
 
     /// The library's record as ours, without the namespace.

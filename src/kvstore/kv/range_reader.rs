@@ -17,12 +17,12 @@ use tokio::time::Instant;
 use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::key_range::{prefix_end, successor};
-use crate::kvstore::kv::page_sizer::{Page, Steering};
-use crate::kvstore::kv::range_stream::{Chunk, RangeStream, Wanted};
-use crate::kvstore::kv::txn::{LockGuard, Op, OpResult, Over, Txn};
+use crate::kvstore::kv::page_sizer::{AnsweredWindow, PageSizer};
+use crate::kvstore::kv::range_stream::{RangeStream, StreamChunk, StreamRequest};
+use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
 use crate::kvstore::request::Request;
 use crate::kvstore::store::Store;
-use crate::kvstore::timeout::Bound;
+use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, Revision};
 
 /// From so many keys on it is worth a request to find out whether the server streams ranges.
@@ -49,7 +49,7 @@ pub struct RangeReader {
     left: Option<u64>,
     revision: Revision,
     total: Option<u64>,
-    steering: Steering,
+    steering: PageSizer,
     /// Whether the next page is read while this one is used.
     ahead: bool,
     /// Whether RangeStream may be used: it has not broken under this reading.
@@ -61,7 +61,7 @@ enum Next {
     /// Where the next window starts.
     From(Vec<u8>),
     /// The next window is being read.
-    Coming(JoinHandle<Result<Page, Error>>),
+    Coming(JoinHandle<Result<AnsweredWindow, Error>>),
     /// The rest comes as one stream; where it breaks, the next window starts there.
     Streaming(RangeStream, Vec<u8>),
     End,
@@ -76,7 +76,7 @@ impl Store {
             left: options.limit,
             revision: options.revision,
             total: None,
-            steering: Steering::new(options.limit),
+            steering: PageSizer::new(options.limit),
             ahead: true,
             streams: true,
             next: if range.is_empty() || options.limit == Some(0) {
@@ -142,15 +142,15 @@ impl RangeReader {
                     Err(error) => return Err(Error::Protocol { op: "list", what: error.to_string() }),
                 },
                 Next::Streaming(mut stream, start) => match stream.next().await {
-                    Chunk::Keys(kvs) => {
+                    StreamChunk::Keys(kvs) => {
                         self.count_down(kvs.len());
                         let behind = kvs.last().map_or(start, |kv| successor(&kv.key));
                         self.next = Next::Streaming(stream, behind);
                         return Ok(Some(kvs));
                     }
-                    Chunk::End => return Ok(None),
-                    Chunk::Failed(error) => return Err(error),
-                    Chunk::Broken => {
+                    StreamChunk::End => return Ok(None),
+                    StreamChunk::Failed(error) => return Err(error),
+                    StreamChunk::Broken => {
                         self.streams = false;
                         self.next = if self.range.contains(&start) && self.left != Some(0) {
                             Next::From(start)
@@ -170,7 +170,7 @@ impl RangeReader {
     }
 
     /// Learns from an answered window and decides where the next one starts.
-    fn take(&mut self, page: Page) -> Vec<KeyValue> {
+    fn take(&mut self, page: AnsweredWindow) -> Vec<KeyValue> {
         if self.revision == 0 {
             self.revision = page.revision;
         }
@@ -202,7 +202,7 @@ impl RangeReader {
     async fn prefetch(&mut self) {
         if let (true, Next::From(start)) = (self.ahead, &self.next) {
             if self.is_much() {
-                let wanted = Wanted {
+                let wanted = StreamRequest {
                     range: KeyRange { start: start.clone(), end: self.range.end.clone() },
                     revision: self.revision,
                     keys_only: self.options.keys_only,
@@ -256,7 +256,7 @@ struct Window {
 }
 
 impl Window {
-    async fn read(mut self) -> Result<Page, Error> {
+    async fn read(mut self) -> Result<AnsweredWindow, Error> {
         loop {
             match self.ask().await {
                 // A run of large values: half as many fit.
@@ -266,7 +266,7 @@ impl Window {
         }
     }
 
-    async fn ask(&self) -> Result<Page, Error> {
+    async fn ask(&self) -> Result<AnsweredWindow, Error> {
         let end = self.end.clone().or_else(|| self.range.end.clone());
         let range = KeyRange { start: self.start.clone(), end };
         let sent = Instant::now();
@@ -274,7 +274,7 @@ impl Window {
             Some(guard) => self.ask_guarded(range, guard).await?,
             None => self.ask_plainly(&range).await?,
         };
-        Ok(Page {
+        Ok(AnsweredWindow {
             start: self.start.clone(),
             end: self.end.clone(),
             kvs,
@@ -291,14 +291,14 @@ impl Window {
         guard: &LockGuard,
     ) -> Result<(Vec<KeyValue>, u64, bool, Revision), Error> {
         let op = Op::Get {
-            over: Over::Range(range),
+            over: KeySelector::Range(range),
             revision: self.revision,
             keys_only: self.keys_only,
             count_only: false,
             limit: i64::try_from(self.limit).unwrap_or(i64::MAX),
         };
         let txn = Txn { then: vec![op], ..Txn::default() };
-        let mut answer = self.store.read_txn("list", txn, Some(guard), Bound::Alive).await?;
+        let mut answer = self.store.read_txn("list", txn, Some(guard), Timeout::WhileResponsive).await?;
         match answer.results.pop() {
             Some(OpResult::Get { kvs, count, more }) => Ok((kvs, count, more, answer.revision)),
             _ => Err(Error::Protocol { op: "list", what: "a read without its answer".to_owned() }),
@@ -317,7 +317,7 @@ impl Window {
             // What a revision holds never changes, so any member may answer; one that lags is asked again elsewhere.
             options = options.with_serializable();
         }
-        let request = Request { pinned, bound: Bound::Alive, ..Request::read("list", &start) };
+        let request = Request { pinned, bound: Timeout::WhileResponsive, ..Request::read("list", &start) };
         let answer = self
             .store
             .call(request, |client| {

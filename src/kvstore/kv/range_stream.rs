@@ -10,11 +10,11 @@ use tokio::time::timeout;
 
 use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::key_range::KeyRange;
-use crate::kvstore::request::{Header, Request};
+use crate::kvstore::request::{Request, ResponseHeader};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};
 
-impl Header for GetStreamResponse {
+impl ResponseHeader for GetStreamResponse {
     /// Told with the last chunk only.
     fn revision(&self) -> Revision {
         0
@@ -22,7 +22,7 @@ impl Header for GetStreamResponse {
 }
 
 /// What is read.
-pub(crate) struct Wanted {
+pub(crate) struct StreamRequest {
     pub(crate) range: KeyRange,
     /// A revision that is known to exist.
     pub(crate) revision: Revision,
@@ -32,7 +32,7 @@ pub(crate) struct Wanted {
 }
 
 /// What comes.
-pub(crate) enum Chunk {
+pub(crate) enum StreamChunk {
     /// The next keys, at least one.
     Keys(Vec<KeyValue>),
     /// There are no more.
@@ -45,19 +45,19 @@ pub(crate) enum Chunk {
 
 /// A range on its way. While one chunk is used, the next one is received.
 pub(crate) struct RangeStream {
-    chunks: mpsc::Receiver<Chunk>,
+    chunks: mpsc::Receiver<StreamChunk>,
     task: JoinHandle<()>,
 }
 
 impl RangeStream {
     /// Asks for the range.
-    pub(crate) fn start(store: &Store, wanted: Wanted) -> Self {
+    pub(crate) fn start(store: &Store, wanted: StreamRequest) -> Self {
         let (sender, chunks) = mpsc::channel(1);
         let store = store.clone();
         let task = tokio::spawn(async move {
             let last = store.receive(wanted, &sender).await.unwrap_or_else(|error| match error {
-                Error::Interrupted { .. } | Error::Deadline { .. } => Chunk::Failed(error),
-                _ => Chunk::Broken,
+                Error::Interrupted { .. } | Error::Deadline { .. } => StreamChunk::Failed(error),
+                _ => StreamChunk::Broken,
             });
             // Nobody listens any more where the reader was dropped.
             let _ = sender.send(last).await;
@@ -66,8 +66,8 @@ impl RangeStream {
     }
 
     /// The next chunk.
-    pub(crate) async fn next(&mut self) -> Chunk {
-        self.chunks.recv().await.unwrap_or(Chunk::Broken)
+    pub(crate) async fn next(&mut self) -> StreamChunk {
+        self.chunks.recv().await.unwrap_or(StreamChunk::Broken)
     }
 }
 
@@ -79,7 +79,7 @@ impl Drop for RangeStream {
 
 impl Store {
     /// Receives the chunks up to the end; how it ended.
-    async fn receive(&self, wanted: Wanted, sender: &mpsc::Sender<Chunk>) -> Result<Chunk, Error> {
+    async fn receive(&self, wanted: StreamRequest, sender: &mpsc::Sender<StreamChunk>) -> Result<StreamChunk, Error> {
         let (start, end) = wanted.range.within(self.namespace()).to_wire();
         let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
         let mut options = GetOptions::new().with_range(end).with_revision(wanted.revision).with_limit(limit);
@@ -111,16 +111,16 @@ impl Store {
                 answer = next => match answer {
                     Ok(Ok(Some(answer))) => answer,
                     // The last chunk has a header: without one the rest is missing.
-                    _ => return Ok(Chunk::Broken),
+                    _ => return Ok(StreamChunk::Broken),
                 },
             };
             let whole = answer.header().is_some();
             let kvs: Vec<KeyValue> = answer.take_kvs().into_iter().map(|kv| self.take(kv)).collect();
-            if !kvs.is_empty() && sender.send(Chunk::Keys(kvs)).await.is_err() {
-                return Ok(Chunk::Broken);
+            if !kvs.is_empty() && sender.send(StreamChunk::Keys(kvs)).await.is_err() {
+                return Ok(StreamChunk::Broken);
             }
             if whole {
-                return Ok(Chunk::End);
+                return Ok(StreamChunk::End);
             }
         }
     }

@@ -4,10 +4,10 @@ use etcd_client::TxnOp;
 use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
 
 use crate::kvstore::error::Error;
-use crate::kvstore::kv::txn::{Again, LockGuard, Op, OpResult, Over, Txn, TxnResult};
-use crate::kvstore::request::{Effect, Request, unknown};
+use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Retry, Txn, TxnResult};
+use crate::kvstore::request::{Idempotency, Request, unknown};
 use crate::kvstore::store::Store;
-use crate::kvstore::timeout::Bound;
+use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, LeaseId};
 
 impl Store {
@@ -21,12 +21,12 @@ impl Store {
         op: &'static str,
         txn: &Txn,
         guard: Option<&LockGuard>,
-        again: Again,
+        again: Retry,
     ) -> Result<TxnResult, Error> {
         match again {
-            Again::Never => self.send_txn(op, txn, guard, Effect::Blind, Bound::Operation).await,
-            Again::Harmless => self.send_txn(op, txn, guard, Effect::Guarded, Bound::Operation).await,
-            Again::NeverWithin(limit) => self.send_txn(op, txn, guard, Effect::Blind, Bound::Own(limit)).await,
+            Retry::Never => self.send_txn(op, txn, guard, Idempotency::None, Timeout::Operation).await,
+            Retry::Idempotent => self.send_txn(op, txn, guard, Idempotency::Conditional, Timeout::Operation).await,
+            Retry::NeverWithin(limit) => self.send_txn(op, txn, guard, Idempotency::None, Timeout::Fixed(limit)).await,
         }
     }
 
@@ -35,8 +35,8 @@ impl Store {
         op: &'static str,
         txn: &Txn,
         guard: Option<&LockGuard>,
-        effect: Effect,
-        bound: Bound,
+        effect: Idempotency,
+        bound: Timeout,
     ) -> Result<TxnResult, Error> {
         if let (None, [], [Op::Delete { over, prev }]) = (guard, txn.compares.as_slice(), txn.then.as_slice()) {
             return self.send_delete(op, over, *prev, effect, bound).await;
@@ -72,7 +72,7 @@ impl Store {
                     key: String::from_utf8_lossy(&lock.key).escape_debug().to_string(),
                     revision: lock.revision,
                 };
-                return Err(if answer.uncertain { unknown(op, lost) } else { lost });
+                return Err(if answer.maybe_applied { unknown(op, lost) } else { lost });
             }
             response = match response.responses.pop().and_then(|inner| inner.response) {
                 Some(PbTxnOpResponse::ResponseTxn(inner)) => inner,
@@ -80,7 +80,7 @@ impl Store {
             };
         }
         let (succeeded, results) = self.take_txn(op, response)?;
-        Ok(TxnResult { succeeded, revision, results, uncertain: answer.uncertain })
+        Ok(TxnResult { succeeded, revision, results, maybe_applied: answer.maybe_applied })
     }
 
     /// A deletion that nothing is compared with needs no transaction. A full store takes it in any version, while
@@ -88,10 +88,10 @@ impl Store {
     async fn send_delete(
         &self,
         op: &'static str,
-        over: &Over,
+        over: &KeySelector,
         prev: bool,
-        effect: Effect,
-        bound: Bound,
+        effect: Idempotency,
+        bound: Timeout,
     ) -> Result<TxnResult, Error> {
         let (key, options) = over.deletion(self.namespace(), prev);
         let request = Request { op, key: &key, guard: "", effect, leader: true, bound, pinned: false };
@@ -106,7 +106,7 @@ impl Store {
         let deleted = u64::try_from(response.deleted()).unwrap_or(0);
         let prev = response.take_prev_kvs().into_iter().map(|kv| self.take(kv)).collect();
         let results = vec![OpResult::Delete { deleted, prev }];
-        Ok(TxnResult { succeeded: true, revision, results, uncertain: answer.uncertain })
+        Ok(TxnResult { succeeded: true, revision, results, maybe_applied: answer.maybe_applied })
     }
 
     fn take_txn(&self, op: &'static str, response: PbTxnResponse) -> Result<(bool, Vec<OpResult>), Error> {

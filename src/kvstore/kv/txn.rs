@@ -21,7 +21,7 @@ const OVERHEAD: usize = 48;
 
 /// One key, or a range of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Over {
+pub enum KeySelector {
     /// Exactly this key.
     Key(Vec<u8>),
     /// Every key in the range. A compare holds if it holds for each; on an empty range it is asked of a key with
@@ -29,7 +29,7 @@ pub enum Over {
     Range(KeyRange),
 }
 
-impl Over {
+impl KeySelector {
     /// The key, or the range's start.
     pub fn start(&self) -> &[u8] {
         match self {
@@ -79,7 +79,7 @@ pub enum CompareOp {
 
 /// What of a key is compared, and with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum CompareTarget {
     /// The value's bytes. Never true for a key that is not there.
     Value(Vec<u8>),
     /// The number of changes since the creation; 0 for a key that is not there.
@@ -96,41 +96,41 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compare {
     /// Of which key or keys.
-    pub over: Over,
+    pub over: KeySelector,
     /// How.
     pub op: CompareOp,
     /// What, and with what.
-    pub target: Target,
+    pub target: CompareTarget,
 }
 
 impl Compare {
     /// A condition on one key.
-    pub fn key(key: &[u8], op: CompareOp, target: Target) -> Self {
-        Self { over: Over::Key(key.to_vec()), op, target }
+    pub fn key(key: &[u8], op: CompareOp, target: CompareTarget) -> Self {
+        Self { over: KeySelector::Key(key.to_vec()), op, target }
     }
 
     /// The key is not there.
     pub fn missing(key: &[u8]) -> Self {
-        Self::key(key, CompareOp::Equal, Target::Version(0))
+        Self::key(key, CompareOp::Equal, CompareTarget::Version(0))
     }
 
     /// The key is there.
     pub fn exists(key: &[u8]) -> Self {
-        Self::key(key, CompareOp::Greater, Target::Version(0))
+        Self::key(key, CompareOp::Greater, CompareTarget::Version(0))
     }
 
     /// The key's last change was in this revision; 0 for "is not there".
     pub fn unchanged(key: &[u8], revision: Revision) -> Self {
-        Self::key(key, CompareOp::Equal, Target::Mod(revision))
+        Self::key(key, CompareOp::Equal, CompareTarget::Mod(revision))
     }
 
     /// No key of the range was changed after this revision.
     pub fn none_newer(range: &KeyRange, revision: Revision) -> Self {
-        Self { over: Over::Range(range.clone()), op: CompareOp::Less, target: Target::Mod(revision + 1) }
+        Self { over: KeySelector::Range(range.clone()), op: CompareOp::Less, target: CompareTarget::Mod(revision + 1) }
     }
 
     fn size(&self) -> usize {
-        let value = if let Target::Value(value) = &self.target { value.len() } else { 0 };
+        let value = if let CompareTarget::Value(value) = &self.target { value.len() } else { 0 };
         OVERHEAD + self.over.len() + value
     }
 
@@ -144,11 +144,11 @@ impl Compare {
             CompareOp::Greater => etcd_client::CompareOp::Greater,
         };
         let wire = match &self.target {
-            Target::Value(value) => Wire::value(key, op, value.clone()),
-            Target::Version(version) => Wire::version(key, op, *version),
-            Target::Create(revision) => Wire::create_revision(key, op, *revision),
-            Target::Mod(revision) => Wire::mod_revision(key, op, *revision),
-            Target::Lease(lease) => Wire::lease(key, op, lease.map_or(0, |lease| lease.0)),
+            CompareTarget::Value(value) => Wire::value(key, op, value.clone()),
+            CompareTarget::Version(version) => Wire::version(key, op, *version),
+            CompareTarget::Create(revision) => Wire::create_revision(key, op, *revision),
+            CompareTarget::Mod(revision) => Wire::mod_revision(key, op, *revision),
+            CompareTarget::Lease(lease) => Wire::lease(key, op, lease.map_or(0, |lease| lease.0)),
         };
         match end {
             Some(end) => wire.with_range(end),
@@ -190,7 +190,7 @@ pub enum Op {
     /// Reads a key or a range.
     Get {
         /// Which.
-        over: Over,
+        over: KeySelector,
         /// At which revision; 0 for the present.
         revision: Revision,
         /// Without values.
@@ -203,7 +203,7 @@ pub enum Op {
     /// Deletes a key or a range.
     Delete {
         /// Which.
-        over: Over,
+        over: KeySelector,
         /// Whether to answer with what was there before.
         prev: bool,
     },
@@ -213,7 +213,7 @@ pub enum Op {
 
 impl Op {
     /// Reads all of it, values included.
-    pub fn get_at(over: Over, revision: Revision) -> Self {
+    pub fn get_at(over: KeySelector, revision: Revision) -> Self {
         Self::Get { over, revision, keys_only: false, count_only: false, limit: 0 }
     }
 
@@ -303,11 +303,13 @@ impl Txn {
                 CompareOp::Greater => ">",
             };
             match &compare.target {
-                Target::Value(_) => format!("value{op}…"),
-                Target::Version(version) => format!("version{op}{version}"),
-                Target::Create(revision) => format!("create{op}{revision}"),
-                Target::Mod(revision) => format!("mod{op}{revision}"),
-                Target::Lease(lease) => format!("lease{op}{}", lease.map_or("none".to_owned(), |l| l.to_string())),
+                CompareTarget::Value(_) => format!("value{op}…"),
+                CompareTarget::Version(version) => format!("version{op}{version}"),
+                CompareTarget::Create(revision) => format!("create{op}{revision}"),
+                CompareTarget::Mod(revision) => format!("mod{op}{revision}"),
+                CompareTarget::Lease(lease) => {
+                    format!("lease{op}{}", lease.map_or("none".to_owned(), |l| l.to_string()))
+                }
             }
         };
         self.compares.iter().take(4).map(words).collect::<Vec<_>>().join(" ")
@@ -325,14 +327,14 @@ pub struct LockGuard {
 
 /// Whether a transaction whose answer was lost may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum Retry {
     /// No: it could be done twice.
     Never,
     /// No, and it may take this long.
     NeverWithin(Duration),
     /// Yes: its conditions cannot hold any more once it was done, or doing it twice is doing it once.
-    /// [`TxnResult::uncertain`] then says that an earlier sending may have been done.
-    Harmless,
+    /// [`TxnResult::maybe_applied`] then says that an earlier sending may have been done.
+    Idempotent,
 }
 
 /// What one operation gave.
@@ -378,5 +380,5 @@ pub struct TxnResult {
     /// One result an operation of the branch that ran.
     pub results: Vec<OpResult>,
     /// Whether an earlier sending of the same transaction may have been done before this one was answered.
-    pub uncertain: bool,
+    pub maybe_applied: bool,
 }

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::boottime::BootTime;
 use crate::kvstore::error::{Error, Refusal};
-use crate::kvstore::kv::txn::{Again, Compare, LeaseMode, Op, OpResult, Over, Txn, Write};
+use crate::kvstore::kv::txn::{Compare, KeySelector, LeaseMode, Op, OpResult, Retry, Txn, Write};
 use crate::kvstore::lease::Grant;
-use crate::kvstore::request::{Header, Request};
+use crate::kvstore::request::{Request, ResponseHeader};
 use crate::kvstore::store::Store;
-use crate::kvstore::timeout::Bound;
+use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 use crate::transport::Session;
 
@@ -31,7 +31,7 @@ const CLEANUP: Duration = Duration::from_secs(1);
 
 /// Why a lease, or the key on it, counts as lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub enum LeaseLoss {
     /// etcd says that there is no such lease (any more).
     LeaseGone,
     /// Somebody deleted the key.
@@ -40,7 +40,7 @@ pub enum Loss {
     Late(Option<String>),
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for LeaseLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LeaseGone => f.write_str("its lease was revoked or has run out"),
@@ -53,34 +53,34 @@ impl fmt::Display for Loss {
 
 /// What is known of a lease that is kept alive.
 #[derive(Clone, Debug)]
-pub struct Alive {
+pub struct LeaseState {
     /// Until then it lives for certain.
     pub until: BootTime,
     /// It is lost, whatever the clock says.
-    pub lost: Option<Loss>,
+    pub lost: Option<LeaseLoss>,
     /// What the last keep-alive failed with, if it did.
     pub trouble: Option<String>,
 }
 
 /// A lease of this process, kept alive in the background. Dropped, it is kept no longer and runs out by itself.
-pub struct Kept {
+pub struct LeaseKeeper {
     grant: Grant,
-    alive: Arc<watch::Sender<Alive>>,
+    alive: Arc<watch::Sender<LeaseState>>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
 impl Store {
     /// Grants a lease of at least `ttl` seconds and keeps it alive, also when the command is being ended, until
-    /// [`Kept::stop`].
+    /// [`LeaseKeeper::stop`].
     ///
     /// # Errors
     /// As [`Store::grant`].
-    pub async fn keep(&self, ttl: i64) -> Result<Kept, Error> {
+    pub async fn keep(&self, ttl: i64) -> Result<LeaseKeeper, Error> {
         self.keep_as(LeaseId::random(), ttl).await
     }
 
     /// The same with an ID from [`LeaseId::random`].
-    pub(crate) async fn keep_as(&self, id: LeaseId, ttl: i64) -> Result<Kept, Error> {
+    pub(crate) async fn keep_as(&self, id: LeaseId, ttl: i64) -> Result<LeaseKeeper, Error> {
         let mut asked = BootTime::now();
         let grant = self.grant_as(id, ttl).await?;
         let ttl = grant_ttl(grant);
@@ -94,10 +94,10 @@ impl Store {
                 }
             };
         }
-        let alive = Arc::new(watch::Sender::new(Alive { until: asked + ttl, lost: None, trouble: None }));
-        let keeper = Keeper { store: self.unbound(), id: grant.id, ttl, alive: Arc::clone(&alive) };
+        let alive = Arc::new(watch::Sender::new(LeaseState { until: asked + ttl, lost: None, trouble: None }));
+        let keeper = KeepaliveTask { store: self.unbound(), id: grant.id, ttl, alive: Arc::clone(&alive) };
         let task = tokio::spawn(keeper.run(asked)).abort_handle();
-        Ok(Kept { grant, alive, tasks: Mutex::new(vec![task]) })
+        Ok(LeaseKeeper { grant, alive, tasks: Mutex::new(vec![task]) })
     }
 
     /// The same store for what goes on in the background: neither the user's signal nor the command's deadline ends it.
@@ -116,12 +116,12 @@ impl Store {
         let txn = Txn {
             compares: vec![Compare::missing(&held.key)],
             then: vec![Op::Put(write)],
-            otherwise: vec![Op::get_at(Over::Key(held.key.clone()), 0)],
+            otherwise: vec![Op::get_at(KeySelector::Key(held.key.clone()), 0)],
         };
-        let answer = self.txn("put", &txn, None, Again::Harmless).await?;
+        let answer = self.txn("put", &txn, None, Retry::Idempotent).await?;
         match answer.results.first() {
             Some(OpResult::Get { kvs, .. }) => {
-                Ok((answer.uncertain, kvs.first().map_or(answer.revision, |kv| kv.create_revision)))
+                Ok((answer.maybe_applied, kvs.first().map_or(answer.revision, |kv| kv.create_revision)))
             }
             _ => Ok((true, answer.revision)),
         }
@@ -129,21 +129,21 @@ impl Store {
 
     /// Renews a lease once and gives the moment before the answered request was sent.
     pub(crate) async fn renew_within(&self, id: LeaseId, bound: Duration) -> Result<BootTime, Error> {
-        let request = Request { bound: Bound::Own(bound), ..Request::read("lease keep-alive", &[]) };
+        let request = Request { bound: Timeout::Fixed(bound), ..Request::read("lease keep-alive", &[]) };
         let answer = self
             .call(request, |client| async move {
                 let sent = BootTime::now();
                 // The answer of TTL 0 that stands for a lease that is gone comes as an error.
-                client.lease_client().keep_alive(id.0).await.map(|_| Renewed(sent))
+                client.lease_client().keep_alive(id.0).await.map(|_| RenewedLease(sent))
             })
             .await?;
         Ok(answer.value.0)
     }
 }
 
-struct Renewed(BootTime);
+struct RenewedLease(BootTime);
 
-impl Header for Renewed {
+impl ResponseHeader for RenewedLease {
     fn revision(&self) -> Revision {
         0
     }
@@ -153,7 +153,7 @@ fn grant_ttl(grant: Grant) -> Duration {
     Duration::from_secs(u64::try_from(grant.ttl).unwrap_or(0))
 }
 
-impl Kept {
+impl LeaseKeeper {
     /// The lease's ID.
     pub fn id(&self) -> LeaseId {
         self.grant.id
@@ -165,23 +165,23 @@ impl Kept {
     }
 
     /// What is known of it now.
-    pub fn alive(&self) -> Alive {
+    pub fn alive(&self) -> LeaseState {
         self.alive.borrow().clone()
     }
 
     /// A view that can be waited on.
-    pub fn watch(&self) -> watch::Receiver<Alive> {
+    pub fn watch(&self) -> watch::Receiver<LeaseState> {
         self.alive.subscribe()
     }
 
     /// Why the lease is lost, if it is, or if less than `margin` of its certain life is left.
-    pub fn is_lost(&self, margin: Duration) -> Option<Loss> {
+    pub fn is_lost(&self, margin: Duration) -> Option<LeaseLoss> {
         let now = self.alive();
-        now.lost.or_else(|| (now.until - margin).left().is_zero().then_some(Loss::Late(now.trouble)))
+        now.lost.or_else(|| (now.until - margin).left().is_zero().then_some(LeaseLoss::Late(now.trouble)))
     }
 
     /// Waits until the lease is lost, or less than `margin` of its certain life is left.
-    pub async fn lost(&self, margin: Duration) -> Loss {
+    pub async fn lost(&self, margin: Duration) -> LeaseLoss {
         let mut view = self.watch();
         loop {
             let until = view.borrow_and_update().until;
@@ -197,14 +197,14 @@ impl Kept {
     }
 
     /// Counts the lease as lost as soon as its key of this create revision is gone.
-    pub fn mind_key(&self, store: &Store, key: &[u8], revision: Revision) {
+    pub fn watch_key(&self, store: &Store, key: &[u8], revision: Revision) {
         let (store, key, alive) = (store.unbound(), key.to_vec(), Arc::clone(&self.alive));
-        self.also(async move {
+        self.spawn_scoped(async move {
             // Many a key is not held for longer, and what became of it until then is told all the same.
             tokio::time::sleep(BEFORE_MINDING).await;
             // Where the key may not be read, the lease alone tells of a loss.
             if store.key_gone(&key, revision, revision).await.is_ok() {
-                lose(&alive, Loss::KeyGone);
+                lose(&alive, LeaseLoss::KeyGone);
             }
         });
     }
@@ -213,7 +213,7 @@ impl Kept {
     /// where somebody deletes it, it is created again with its value, unless somebody else was quicker.
     pub fn restore_key(&self, store: &Store, held: KeyValue, created: Revision, restored: impl Fn() + Send + 'static) {
         let (store, lease, alive) = (store.unbound(), self.id(), Arc::clone(&self.alive));
-        self.also(async move {
+        self.spawn_scoped(async move {
             let mut created = created;
             let absolute = store.absolute(&held.key);
             while store.key_gone(&absolute, created, created).await.is_ok() {
@@ -224,7 +224,9 @@ impl Kept {
                             restored();
                         }
                     }
-                    Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return lose(&alive, Loss::LeaseGone),
+                    Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
+                        return lose(&alive, LeaseLoss::LeaseGone);
+                    }
                     // The deletion is found again at once.
                     Err(_) => tokio::time::sleep(LONGEST_NAP).await,
                 }
@@ -233,15 +235,15 @@ impl Kept {
     }
 
     /// Runs this beside the keep-alive, as long as that.
-    pub fn also(&self, what: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn_scoped(&self, what: impl Future<Output = ()> + Send + 'static) {
         let task = tokio::spawn(what).abort_handle();
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
     /// Runs this beside the keep-alive; where it ends, the lease counts as lost.
-    pub fn watched_by(&self, what: impl Future<Output = Loss> + Send + 'static) {
+    pub fn watched_by(&self, what: impl Future<Output = LeaseLoss> + Send + 'static) {
         let alive = Arc::clone(&self.alive);
-        self.also(async move { lose(&alive, what.await) });
+        self.spawn_scoped(async move { lose(&alive, what.await) });
     }
 
     /// Ends the keep-alive and all that runs beside it.
@@ -252,26 +254,26 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for LeaseKeeper {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-fn lose(alive: &watch::Sender<Alive>, loss: Loss) {
+fn lose(alive: &watch::Sender<LeaseState>, loss: LeaseLoss) {
     alive.send_modify(|alive| {
         alive.lost.get_or_insert(loss);
     });
 }
 
-struct Keeper {
+struct KeepaliveTask {
     store: Store,
     id: LeaseId,
     ttl: Duration,
-    alive: Arc<watch::Sender<Alive>>,
+    alive: Arc<watch::Sender<LeaseState>>,
 }
 
-impl Keeper {
+impl KeepaliveTask {
     async fn run(self, mut sent: BootTime) {
         // Short enough that another member can still be asked in time.
         let bound = (self.ttl / 6).max(Duration::from_millis(500)).min(self.store.options().op_timeout);
@@ -288,7 +290,9 @@ impl Keeper {
                         alive.trouble = None;
                     });
                 }
-                Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return lose(&self.alive, Loss::LeaseGone),
+                Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
+                    return lose(&self.alive, LeaseLoss::LeaseGone);
+                }
                 Err(error) => {
                     next = BootTime::now() + again;
                     self.alive.send_modify(|alive| alive.trouble = Some(error.to_string()));
@@ -296,7 +300,7 @@ impl Keeper {
             }
             if sent.elapsed() >= self.ttl {
                 let trouble = self.alive.borrow().trouble.clone();
-                return lose(&self.alive, Loss::Late(trouble));
+                return lose(&self.alive, LeaseLoss::Late(trouble));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
 
 use crate::kvstore::error::{Error, Refusal};
-use crate::kvstore::request::{Effect, Request};
+use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::LeaseId;
 
@@ -42,7 +42,7 @@ impl Store {
     /// [`Refusal::LeaseExists`] where the ID is taken, and as [`Store::grant`].
     pub async fn grant_with_id(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
         // A lease with this ID may be somebody else's: what happened to a lost grant cannot be told, nor taken back.
-        let request = Request { effect: Effect::Blind, ..Request::read("lease grant", &[]) };
+        let request = Request { effect: Idempotency::None, ..Request::read("lease grant", &[]) };
         let answer = self
             .call(request, |client| async move {
                 client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
@@ -53,7 +53,7 @@ impl Store {
 
     /// Grants a lease with an ID that nobody else has.
     pub(crate) async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
-        let request = Request { effect: Effect::Guarded, ..Request::read("lease grant", &[]) };
+        let request = Request { effect: Idempotency::Conditional, ..Request::read("lease grant", &[]) };
         let result = self
             .call(request, |client| async move {
                 client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
@@ -80,7 +80,7 @@ impl Store {
     /// # Errors
     /// Whatever kept the answer away.
     pub async fn revoke(&self, id: LeaseId) -> Result<bool, Error> {
-        let request = Request { effect: Effect::Guarded, ..Request::read("lease revoke", &[]) };
+        let request = Request { effect: Idempotency::Conditional, ..Request::read("lease revoke", &[]) };
         let result = self.call(request, |client| async move { client.lease_client().revoke(id.0).await }).await;
         match result {
             Ok(_) => Ok(true),

@@ -21,8 +21,8 @@ use crate::kvstore::error::classify;
 use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::key_range::prefix_end;
 use crate::kvstore::kv::txn::LockGuard;
-use crate::kvstore::lease::keepalive::Kept;
-use crate::kvstore::request::{Effect, Request};
+use crate::kvstore::lease::keepalive::LeaseKeeper;
+use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 
@@ -40,7 +40,7 @@ const PROMPT_TRIES: u32 = 3;
 
 /// A place in a lock's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct QueueEntry {
     /// The key, absolute, and its create revision: the lock's token once it is held.
     pub guard: LockGuard,
     /// What the keys of all contenders begin with, absolute: the lock's name and a slash.
@@ -84,7 +84,12 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::keep`]; inside, as [`Store::enqueue`].
-    pub async fn contend(&self, name: &[u8], shared: bool, ttl: i64) -> Result<(Kept, Result<Entry, Error>), Error> {
+    pub async fn contend(
+        &self,
+        name: &[u8],
+        shared: bool,
+        ttl: i64,
+    ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
         let id = LeaseId::random();
         let place = async {
             // Of what comes at once etcd takes the last first; the timer is too coarse for so short a time.
@@ -106,7 +111,7 @@ impl Store {
     ///
     /// # Errors
     /// Whatever kept the answer away; the key may be there all the same, and goes with its lease.
-    pub async fn enqueue(&self, name: &[u8], lease: LeaseId, shared: bool) -> Result<Entry, Error> {
+    pub async fn enqueue(&self, name: &[u8], lease: LeaseId, shared: bool) -> Result<QueueEntry, Error> {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let key = [prefix.as_slice(), lease.to_string().as_bytes()].concat();
         let value = if shared { SHARED.to_vec() } else { Vec::new() };
@@ -120,14 +125,15 @@ impl Store {
             .and_then([TxnOp::put(key.clone(), value, Some(PutOptions::new().with_lease(lease.0))), oldest.clone()])
             .or_else([TxnOp::get(key.clone(), None), oldest]);
         // A second sending finds the key that the first one made: nobody else has this lease.
-        let (succeeded, revision, mut results) = self.lock_txn("lock", &key, "create=0", Effect::Guarded, txn).await?;
+        let (succeeded, revision, mut results) =
+            self.lock_txn("lock", &key, "create=0", Idempotency::Conditional, txn).await?;
         let oldest = results.pop().and_then(|mut kvs| kvs.pop());
         let own = if succeeded { Some(revision) } else { results.pop().and_then(|kvs| kvs.first().map(created)) };
         let Some(own) = own else {
             return Err(Error::Protocol { op: "lock", what: "the key is neither there nor missing".to_owned() });
         };
         let first = oldest.is_none_or(|kv| created(&kv) == own);
-        Ok(Entry { guard: LockGuard { key, revision: own }, prefix, shared, first })
+        Ok(QueueEntry { guard: LockGuard { key, revision: own }, prefix, shared, first })
     }
 
     /// Waits until it is this contender's turn. `true` once it holds the lock, `false` where its key is gone. Goes on
@@ -136,7 +142,7 @@ impl Store {
     ///
     /// # Errors
     /// What etcd refuses, and the command's own end.
-    pub async fn wait_turn(&self, entry: &Entry, mut behind: impl FnMut(&Blocker)) -> Result<bool, Error> {
+    pub async fn wait_turn(&self, entry: &QueueEntry, mut behind: impl FnMut(&Blocker)) -> Result<bool, Error> {
         let mut pause = FIRST_PAUSE;
         let mut gone = None;
         loop {
@@ -161,7 +167,7 @@ impl Store {
     ///
     /// # Errors
     /// Whatever kept the answer away.
-    pub async fn blocker(&self, entry: &Entry) -> Result<Option<Blocker>, Error> {
+    pub async fn blocker(&self, entry: &QueueEntry) -> Result<Option<Blocker>, Error> {
         match self.place(entry, None).await? {
             Place::Behind(blocker) => Ok(Some(blocker)),
             Place::Held | Place::Gone => Ok(None),
@@ -170,7 +176,7 @@ impl Store {
 
     /// Where this contender stands. Who saw a contender's end at revision `gone` may be told by the member alone that
     /// told that: what was so at that revision or later is all that anybody can know, and needs no leader's word.
-    async fn place(&self, entry: &Entry, gone: Option<Revision>) -> Result<Place, Error> {
+    async fn place(&self, entry: &QueueEntry, gone: Option<Revision>) -> Result<Place, Error> {
         if let Some(gone) = gone {
             let (place, known) = self.look(entry, true).await?;
             if known >= gone {
@@ -181,7 +187,7 @@ impl Store {
         Ok(self.look(entry, false).await?.0)
     }
 
-    async fn look(&self, entry: &Entry, serializable: bool) -> Result<(Place, Revision), Error> {
+    async fn look(&self, entry: &QueueEntry, serializable: bool) -> Result<(Place, Revision), Error> {
         let guard = &entry.guard;
         let options = || if serializable { GetOptions::new().with_serializable() } else { GetOptions::new() };
         let older = options()
@@ -192,7 +198,7 @@ impl Store {
         let older = if entry.shared { older } else { older.with_limit(1) };
         let own = TxnOp::get(guard.key.clone(), Some(options().with_keys_only()));
         let txn = Txn::new().and_then([own, TxnOp::get(entry.prefix.clone(), Some(older))]);
-        let (_, known, mut results) = self.lock_txn("lock place", &guard.key, "", Effect::Read, txn).await?;
+        let (_, known, mut results) = self.lock_txn("lock place", &guard.key, "", Idempotency::Read, txn).await?;
         let older = results.pop().unwrap_or_default();
         let own = results.pop().unwrap_or_default();
         if own.first().map(created) != Some(guard.revision) {
@@ -215,7 +221,7 @@ impl Store {
         let all = GetOptions::new().with_range(range_end(&prefix)).with_sort(SortTarget::Create, SortOrder::Ascend);
         let all = if shared { all } else { all.with_limit(1) };
         let txn = Txn::new().and_then([TxnOp::get(prefix.clone(), Some(all))]);
-        let (_, _, mut results) = self.lock_txn("lock place", &prefix, "", Effect::Read, txn).await?;
+        let (_, _, mut results) = self.lock_txn("lock place", &prefix, "", Idempotency::Read, txn).await?;
         let found = results.pop().unwrap_or_default().into_iter().find(|kv| !(shared && kv.value == SHARED));
         Ok(found.map(|kv| kv.key))
     }
@@ -230,7 +236,7 @@ impl Store {
         let held = Compare::create_revision(guard.key.clone(), CompareOp::Equal, guard.revision);
         let words = format!("create={}", guard.revision);
         let txn = Txn::new().when([held]);
-        Ok(self.lock_txn("unlock proof", &guard.key, &words, Effect::Read, txn).await?.0)
+        Ok(self.lock_txn("unlock proof", &guard.key, &words, Idempotency::Read, txn).await?.0)
     }
 
     /// Waits until the absolute key with this create revision is gone, knowing that it was there at revision `known`.
@@ -266,7 +272,7 @@ impl Store {
 
     async fn is_there(&self, key: &[u8], created_in: Revision) -> Result<(bool, Revision), Error> {
         let txn = Txn::new().and_then([TxnOp::get(key.to_vec(), Some(GetOptions::new().with_keys_only()))]);
-        let (_, revision, results) = self.lock_txn("lock look", key, "", Effect::Read, txn).await?;
+        let (_, revision, results) = self.lock_txn("lock look", key, "", Idempotency::Read, txn).await?;
         let found = results.first().and_then(|kvs| kvs.first()).map(created);
         Ok((found == Some(created_in), revision))
     }
@@ -280,8 +286,8 @@ impl Store {
         known: &mut Revision,
     ) -> Result<Option<Revision>, Error> {
         let op = "lock watch";
-        let mark = self.inner.sticky.mark();
-        let told = |error| classify(op, &self.inner.sticky.current(), error).0;
+        let generation = self.inner.channel.generation();
+        let told = |error| classify(op, &self.inner.channel.current(), error).0;
         // From a revision that is still to come: the server then sends at once, without going through its history.
         let from = |known: Revision| {
             WatchOptions::new().with_start_revision(known + 1).with_filters(vec![WatchFilterType::NoPut])
@@ -295,8 +301,8 @@ impl Store {
         let mut stream = match timeout(limit, open).await {
             Ok(opened) => opened.map_err(told)?,
             Err(_) => {
-                let endpoint = self.inner.sticky.current();
-                self.inner.sticky.leave(mark);
+                let endpoint = self.inner.channel.current();
+                self.inner.channel.invalidate(generation);
                 return Err(Error::Timeout { op, endpoint, after: limit });
             }
         };
@@ -335,7 +341,7 @@ impl Store {
         op: &'static str,
         key: &[u8],
         guard: &str,
-        effect: Effect,
+        effect: Idempotency,
         txn: Txn,
     ) -> Result<(bool, Revision, Vec<Vec<PbKeyValue>>), Error> {
         let request = Request { guard, effect, ..Request::read(op, key) };

@@ -16,7 +16,7 @@ use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 use crate::kvstore::watch::assembly::{Assembly, revision};
-use crate::kvstore::watch::stream::Heard;
+use crate::kvstore::watch::stream::WatchMessage;
 
 /// Revisions of one segment: less than etcd's batch, so that a segment that is dense is whole with its first answer.
 const SEGMENT: Revision = 900;
@@ -31,14 +31,14 @@ const PATIENCE: (u32, Duration) = (4, Duration::from_millis(500));
 
 /// The rest of a backlog, on its way.
 pub(crate) struct Backlog {
-    segments: VecDeque<JoinHandle<Segment>>,
-    plan: Plan,
+    segments: VecDeque<JoinHandle<BacklogSegment>>,
+    plan: BacklogPlan,
     /// Where the next segment to be asked for begins.
     next: Revision,
 }
 
 #[derive(Clone)]
-struct Plan {
+struct BacklogPlan {
     store: Store,
     cover: KeyRange,
     prev: bool,
@@ -49,7 +49,7 @@ struct Plan {
 }
 
 /// What came of a segment.
-pub(crate) struct Segment {
+pub(crate) struct BacklogSegment {
     /// Its events, in order.
     pub(crate) events: Vec<PbEvent>,
     /// The first revision that they do not tell whole.
@@ -71,12 +71,12 @@ impl Backlog {
     ) -> Option<Self> {
         let (streams, next) = (streams(batch, end)?, batch.last().map(revision)? + 1);
         let patience = took * PATIENCE.0 + PATIENCE.1;
-        let plan = Plan { store: store.clone(), cover: cover.clone(), prev, streams, end, patience };
+        let plan = BacklogPlan { store: store.clone(), cover: cover.clone(), prev, streams, end, patience };
         Some(Self { segments: VecDeque::new(), plan, next })
     }
 
     /// The next segment; `None` behind the last one. It may be dropped half-way and asked for again.
-    pub(crate) async fn next(&mut self) -> Option<Segment> {
+    pub(crate) async fn next(&mut self) -> Option<BacklogSegment> {
         while self.segments.len() < self.plan.streams && self.next + SEGMENT < self.plan.end {
             let (plan, start) = (self.plan.clone(), self.next);
             self.next += SEGMENT;
@@ -94,22 +94,22 @@ impl Drop for Backlog {
     }
 }
 
-impl Plan {
-    async fn fetch(&self, start: Revision) -> Segment {
+impl BacklogPlan {
+    async fn fetch(&self, start: Revision) -> BacklogSegment {
         let end = start + SEGMENT;
         let mut assembly = Assembly::new(start);
         let mut events = Vec::new();
         let until = Instant::now() + self.patience;
         // Whatever goes wrong, the ordinary stream will meet it too, and say it.
         if let Ok(Ok(mut open)) = timeout_at(until, self.store.open_watch(&self.cover, start, false, self.prev)).await {
-            while let Ok(Heard::Events { events: more, more: cut }) = timeout_at(until, open.hear()).await {
+            while let Ok(WatchMessage::Events { events: more, more: cut }) = timeout_at(until, open.hear()).await {
                 events.extend(assembly.take(more, cut).into_iter().filter(|event| revision(event) < end));
                 if assembly.next() > end {
-                    return Segment { events, next: end, whole: true };
+                    return BacklogSegment { events, next: end, whole: true };
                 }
             }
         }
-        Segment { next: assembly.next(), events, whole: false }
+        BacklogSegment { next: assembly.next(), events, whole: false }
     }
 }
 

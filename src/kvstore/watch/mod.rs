@@ -22,7 +22,7 @@ use crate::transport::Notice;
 
 use crate::kvstore::watch::assembly::Assembly;
 use crate::kvstore::watch::backlog::Backlog;
-use crate::kvstore::watch::stream::{Heard, Open};
+use crate::kvstore::watch::stream::{OpenedWatch, WatchMessage};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -57,14 +57,14 @@ pub struct WatchEvent {
 
 /// What a watch tells.
 #[derive(Debug)]
-pub enum Watched {
+pub enum WatchUpdate {
     /// The next changes, of one or more whole revisions.
     Events(Vec<WatchEvent>),
     /// There is nothing to tell, and the watch's place has moved on.
     Progress,
     /// The stream has been away for a second, for this reason; it is being sought.
     Away(Error),
-    /// The stream is back after an [`Watched::Away`].
+    /// The stream is back after an [`WatchUpdate::Away`].
     Back,
     /// The events from the watch's place on up to this revision are gone; nothing comes before
     /// [`Watcher::move_to`].
@@ -79,17 +79,17 @@ pub struct Watcher {
     assembly: Assembly,
     /// Large answers are asked for in pieces: one was larger than is taken whole.
     pieces: bool,
-    open: Option<Open>,
+    open: Option<OpenedWatch>,
     /// What several streams fetch in the place of the one.
     backlog: Option<Backlog>,
-    lost: Option<Lost>,
+    lost: Option<StreamLost>,
     pause: Duration,
     /// A fresh token was asked for since the last watch that was granted.
     refreshed: bool,
 }
 
 /// The stream is away.
-struct Lost {
+struct StreamLost {
     since: Instant,
     why: Option<Error>,
     told: bool,
@@ -127,7 +127,7 @@ impl Watcher {
     ///
     /// # Errors
     /// The end of the session, or a refusal that no second try mends. Everything else is waited out.
-    pub async fn next(&mut self) -> Result<Watched, Error> {
+    pub async fn next(&mut self) -> Result<WatchUpdate, Error> {
         let store = self.store.clone();
         tokio::select! {
             biased;
@@ -149,7 +149,7 @@ impl Watcher {
         self.backlog = None;
     }
 
-    async fn step(&mut self) -> Result<Watched, Error> {
+    async fn step(&mut self) -> Result<WatchUpdate, Error> {
         loop {
             if let Some(backlog) = &mut self.backlog {
                 let segment = backlog.next().await;
@@ -160,7 +160,7 @@ impl Watcher {
                 self.assembly = Assembly::new(segment.next);
                 let told = self.chosen(segment.events);
                 if !told.is_empty() {
-                    return Ok(Watched::Events(told));
+                    return Ok(WatchUpdate::Events(told));
                 }
                 continue;
             }
@@ -171,7 +171,7 @@ impl Watcher {
                 }
             };
             match open.hear().await {
-                Heard::Events { events, more } => {
+                WatchMessage::Events { events, more } => {
                     // Only the first answer tells of the backlog's size and pace.
                     let (took, end) = (open.age(), std::mem::take(&mut open.backlog));
                     if end > 0 && !more {
@@ -185,22 +185,22 @@ impl Watcher {
                         self.open = None;
                     }
                     if !told.is_empty() {
-                        return Ok(Watched::Events(told));
+                        return Ok(WatchUpdate::Events(told));
                     }
                     if !more {
-                        return Ok(Watched::Progress);
+                        return Ok(WatchUpdate::Progress);
                     }
                 }
-                Heard::Progress(revision) => {
+                WatchMessage::Progress(revision) => {
                     if self.assembly.progress(revision) {
-                        return Ok(Watched::Progress);
+                        return Ok(WatchUpdate::Progress);
                     }
                 }
-                Heard::Compacted(revision) => {
+                WatchMessage::Compacted(revision) => {
                     self.open = None;
-                    return Ok(Watched::Compacted(revision));
+                    return Ok(WatchUpdate::Compacted(revision));
                 }
-                Heard::Lost(error) => self.lose(error).await?,
+                WatchMessage::Lost(error) => self.lose(error).await?,
             }
         }
     }
@@ -218,14 +218,14 @@ impl Watcher {
     }
 
     /// Opens a stream, or says that it is away; nothing to tell where it is there and nobody missed it.
-    async fn seek(&mut self) -> Result<Option<Watched>, Error> {
+    async fn seek(&mut self) -> Result<Option<WatchUpdate>, Error> {
         if let Some(lost) = &mut self.lost
             && !lost.told
             && lost.since.elapsed() >= UNTOLD
             && let Some(why) = lost.why.take()
         {
             lost.told = true;
-            return Ok(Some(Watched::Away(why)));
+            return Ok(Some(WatchUpdate::Away(why)));
         }
         let due = self.lost.as_ref().filter(|lost| !lost.told).map(|lost| lost.since + UNTOLD);
         let opened = match due {
@@ -243,13 +243,13 @@ impl Watcher {
                     let text = format!("watch: resumed at revision {}", self.assembly.next());
                     self.store.session.observer.notice(Notice::Detail, &text);
                 }
-                Ok(lost.is_some_and(|lost| lost.told).then_some(Watched::Back))
+                Ok(lost.is_some_and(|lost| lost.told).then_some(WatchUpdate::Back))
             }
             Err(error) => self.lose(error).await.map(|()| None),
         }
     }
 
-    async fn attempt(&mut self) -> Result<Open, Error> {
+    async fn attempt(&mut self) -> Result<OpenedWatch, Error> {
         if self.lost.is_some() {
             let pause = self.pause;
             self.pause = (pause * 2).min(LONGEST_PAUSE);
@@ -284,7 +284,7 @@ impl Watcher {
     /// Takes note of a loss; an error that no second try mends is passed on.
     async fn lose(&mut self, error: Error) -> Result<(), Error> {
         if let Some(open) = self.open.take() {
-            open.leave(&self.store);
+            open.invalidate(&self.store);
             if open.age() >= GOOD {
                 self.pause = FIRST_PAUSE;
             }
@@ -304,7 +304,7 @@ impl Watcher {
             self.refreshed = self.store.refresh_token().await?;
         }
         self.store.session.observer.notice(Notice::Detail, &format!("watch: {error}; trying again"));
-        let lost = self.lost.get_or_insert_with(|| Lost { since: Instant::now(), why: None, told: false });
+        let lost = self.lost.get_or_insert_with(|| StreamLost { since: Instant::now(), why: None, told: false });
         lost.why = Some(error);
         Ok(())
     }

@@ -24,10 +24,10 @@ const GRANT: Duration = Duration::from_secs(5);
 const WHOLE: usize = 64 << 20;
 
 /// A granted watch.
-pub(crate) struct Open {
+pub(crate) struct OpenedWatch {
     stream: etcd_client::WatchStream,
     endpoint: String,
-    mark: u64,
+    generation: u64,
     since: Instant,
     /// The member's revision when it granted the watch.
     pub(crate) revision: Revision,
@@ -38,7 +38,7 @@ pub(crate) struct Open {
 }
 
 /// What one answer means.
-pub(crate) enum Heard {
+pub(crate) enum WatchMessage {
     /// Changes; `more` where the answer goes on in another piece.
     Events { events: Vec<PbEvent>, more: bool },
     /// Everything up to this revision has been sent.
@@ -57,7 +57,7 @@ impl Store {
         next: Revision,
         pieces: bool,
         prev: bool,
-    ) -> Result<Open, Error> {
+    ) -> Result<OpenedWatch, Error> {
         self.turn(OP).await?;
         let (start, end) = cover.within(self.namespace()).to_wire();
         let mut options =
@@ -68,13 +68,13 @@ impl Store {
         if pieces {
             options = options.with_fragment();
         }
-        let sticky = &self.inner.sticky;
-        let (mark, sent) = (sticky.mark(), Instant::now());
+        let channel = &self.inner.channel;
+        let (generation, sent) = (channel.generation(), Instant::now());
         let most = if pieces { usize::MAX } else { WHOLE };
         let granted = timeout(GRANT, self.grant_watch(&start, options, most)).await;
         let result = granted.unwrap_or_else(|_| {
             let after = GRANT;
-            Err(Error::Timeout { op: OP, endpoint: sticky.current(), after })
+            Err(Error::Timeout { op: OP, endpoint: channel.current(), after })
         });
         if self.session.observer.traces() {
             let error = result.as_ref().err().map(ToString::to_string);
@@ -84,23 +84,28 @@ impl Store {
                 guard: "",
                 revision: next,
                 took: sent.elapsed(),
-                endpoint: &sticky.current(),
+                endpoint: &channel.current(),
                 error: error.as_deref(),
             });
         }
         if result.is_err() {
-            sticky.leave(mark);
+            channel.invalidate(generation);
         }
-        result.map(|open| Open { mark, ..open })
+        result.map(|open| OpenedWatch { generation, ..open })
     }
 
-    async fn grant_watch(&self, start: &[u8], options: etcd_client::WatchOptions, most: usize) -> Result<Open, Error> {
-        let told = |error| classify(OP, &self.inner.sticky.current(), error).0;
-        self.inner.sticky.ready(false).await.map_err(|failure| of_transport(&failure).0)?;
+    async fn grant_watch(
+        &self,
+        start: &[u8],
+        options: etcd_client::WatchOptions,
+        most: usize,
+    ) -> Result<OpenedWatch, Error> {
+        let told = |error| classify(OP, &self.inner.channel.current(), error).0;
+        self.inner.channel.ready(false).await.map_err(|failure| of_transport(&failure).0)?;
         let client = self.client(true).await.map_err(told)?;
         let mut watching = client.watch_client().max_decoding_message_size(most);
         let mut stream = watching.watch(start, Some(options)).await.map_err(told)?;
-        let endpoint = self.inner.sticky.current();
+        let endpoint = self.inner.channel.current();
         // The first answer grants the watch or refuses it; both say "created".
         let Some(answer) = stream.message().await.map_err(told)? else { return Err(ended(&endpoint)) };
         if answer.canceled() && answer.compact_revision() == 0 {
@@ -108,7 +113,15 @@ impl Store {
         }
         let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
         let compacted = answer.compact_revision();
-        Ok(Open { stream, endpoint, mark: 0, since: Instant::now(), revision, backlog: revision, compacted })
+        Ok(OpenedWatch {
+            stream,
+            endpoint,
+            generation: 0,
+            since: Instant::now(),
+            revision,
+            backlog: revision,
+            compacted,
+        })
     }
 
     /// A new token in place of one that may have run out; `false` where it is not to be had now.
@@ -116,7 +129,7 @@ impl Store {
         if self.options().credentials.is_none() {
             return Ok(true);
         }
-        let told = |error| classify(OP, &self.inner.sticky.current(), error).0;
+        let told = |error| classify(OP, &self.inner.channel.current(), error).0;
         let refresh = async { self.client(true).await.map_err(told)?.refresh_token().await.map_err(told) };
         match timeout(GRANT, refresh).await {
             Ok(Err(error)) if is_final(&error) => Err(error),
@@ -126,43 +139,43 @@ impl Store {
     }
 }
 
-impl Open {
+impl OpenedWatch {
     /// How long it has been open.
     pub(crate) fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
     /// Sees to it that the next stream is opened elsewhere, if there is an elsewhere.
-    pub(crate) fn leave(&self, store: &Store) {
-        store.inner.sticky.leave(self.mark);
+    pub(crate) fn invalidate(&self, store: &Store) {
+        store.inner.channel.invalidate(self.generation);
     }
 
     /// The next answer that means anything.
-    pub(crate) async fn hear(&mut self) -> Heard {
+    pub(crate) async fn hear(&mut self) -> WatchMessage {
         if self.compacted > 0 {
-            return Heard::Compacted(self.compacted);
+            return WatchMessage::Compacted(self.compacted);
         }
         loop {
             let mut answer = match self.stream.message().await {
                 Ok(Some(answer)) => answer.0,
-                Ok(None) => return Heard::Lost(ended(&self.endpoint)),
-                Err(error) => return Heard::Lost(classify(OP, &self.endpoint, error).0),
+                Ok(None) => return WatchMessage::Lost(ended(&self.endpoint)),
+                Err(error) => return WatchMessage::Lost(classify(OP, &self.endpoint, error).0),
             };
             // A watch that is refused or behind the compaction may be "created" in the same breath.
             if answer.compact_revision > 0 {
-                return Heard::Compacted(answer.compact_revision);
+                return WatchMessage::Compacted(answer.compact_revision);
             }
             if answer.canceled {
-                return Heard::Lost(refused(&answer.cancel_reason, &self.endpoint));
+                return WatchMessage::Lost(refused(&answer.cancel_reason, &self.endpoint));
             }
             // The answer to a progress request that somebody else made; old servers send it too early.
             if answer.created || answer.watch_id < 0 {
                 continue;
             }
             if answer.events.is_empty() {
-                return Heard::Progress(answer.header.map_or(0, |header| header.revision));
+                return WatchMessage::Progress(answer.header.map_or(0, |header| header.revision));
             }
-            return Heard::Events { events: std::mem::take(&mut answer.events), more: answer.fragment };
+            return WatchMessage::Events { events: std::mem::take(&mut answer.events), more: answer.fragment };
         }
     }
 }

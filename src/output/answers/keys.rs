@@ -2,7 +2,7 @@
 
 use super::{Field, Record, Report, Value, always, data, table};
 use crate::kvstore::{LeaseId, Revision};
-use crate::output::Show;
+use crate::output::Visibility;
 
 /// `list --count`.
 pub struct Count {
@@ -68,7 +68,7 @@ pub struct PutAnswer<'a> {
 impl Record for PutAnswer<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let word = if self.written { "written" } else { "unchanged" };
-        visit(Field { name: "outcome", value: Value::Str(word), show: Show::Always });
+        visit(Field { name: "outcome", value: Value::Str(word), show: Visibility::Always });
         visit(always("key", Value::Bytes(self.key)));
         visit(always("mod_revision", Value::Int(self.mod_revision)));
         visit(table("lease", Value::lease(self.lease)));

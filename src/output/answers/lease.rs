@@ -25,13 +25,13 @@ pub struct LeaseKeys<'a> {
     /// What etcd says of it.
     pub grant: Grant,
     /// The keys on it.
-    pub keys: Vec<Named<'a>>,
+    pub keys: Vec<KeyNameRow<'a>>,
 }
 
 /// A key by its name alone.
-pub struct Named<'a>(pub &'a [u8]);
+pub struct KeyNameRow<'a>(pub &'a [u8]);
 
-impl Record for Named<'_> {
+impl Record for KeyNameRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("key", Value::Bytes(self.0)));
     }

@@ -85,13 +85,13 @@ fn results<'a>(rows: &mut Vec<Box<dyn Record + 'a>>, all: &'a [OpResult]) {
         rows.push(Box::new(Borrowed(result)));
         match result {
             OpResult::Put { prev } => {
-                rows.extend(prev.iter().map(|kv| Box::new(Brought("prev", kv)) as Box<dyn Record>))
+                rows.extend(prev.iter().map(|kv| Box::new(LabelledRecord("prev", kv)) as Box<dyn Record>))
             }
             OpResult::Get { kvs, .. } => {
-                rows.extend(kvs.iter().map(|kv| Box::new(Brought("kv", kv)) as Box<dyn Record>));
+                rows.extend(kvs.iter().map(|kv| Box::new(LabelledRecord("kv", kv)) as Box<dyn Record>));
             }
             OpResult::Delete { prev, .. } => {
-                rows.extend(prev.iter().map(|kv| Box::new(Brought("prev", kv)) as Box<dyn Record>));
+                rows.extend(prev.iter().map(|kv| Box::new(LabelledRecord("prev", kv)) as Box<dyn Record>));
             }
             OpResult::Txn { results: nested, .. } => results(rows, nested),
         }
@@ -99,9 +99,9 @@ fn results<'a>(rows: &mut Vec<Box<dyn Record + 'a>>, all: &'a [OpResult]) {
 }
 
 /// A record that an operation brought, behind a word that says so.
-struct Brought<'a>(&'static str, &'a KeyValue);
+struct LabelledRecord<'a>(&'static str, &'a KeyValue);
 
-impl Record for Brought<'_> {
+impl Record for LabelledRecord<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("what", Value::Str(self.0)));
         self.1.fields(visit);

@@ -39,7 +39,7 @@ impl Record for Any<'_> {
                 1 => Value::Uint(text.len() as u64 * 1_000_000),
                 _ => Value::Hex(u64::MAX),
             };
-            visit(Field { name, value, show: if *kind < 3 { Show::Always } else { Show::Table } });
+            visit(Field { name, value, show: if *kind < 3 { Visibility::Always } else { Visibility::Table } });
         }
     }
 }

@@ -13,14 +13,14 @@ const SHORT: Duration = Duration::from_millis(500);
 const READ: &str = "/etcdserverpb.KV/Range";
 const WRITE: &str = "/etcdserverpb.KV/Put";
 
-fn sticky(endpoints: &[String], tls: TlsFiles, timeout: Duration) -> (Sticky, Arc<Notices>) {
+fn channel(endpoints: &[String], tls: TlsFiles, timeout: Duration) -> (FailoverChannel, Arc<Notices>) {
     let notices = Arc::new(Notices::default());
-    (Sticky::new(&options(endpoints, tls, timeout), &session(&notices)), notices)
+    (FailoverChannel::new(&options(endpoints, tls, timeout), &session(&notices)), notices)
 }
 
-async fn call(sticky: &Sticky, path: &str) -> TransportFailure {
+async fn call(channel: &FailoverChannel, path: &str) -> TransportFailure {
     let request = http::Request::post(path).body(Body::empty()).unwrap();
-    let failed = sticky.clone().oneshot(request).await.map(|_| ()).unwrap_err();
+    let failed = channel.clone().oneshot(request).await.map(|_| ()).unwrap_err();
     failed.downcast_ref::<TransportFailure>().unwrap().clone()
 }
 
@@ -34,8 +34,8 @@ fn only(failure: TransportFailure) -> EndpointFailure {
 #[tokio::test]
 async fn a_write_to_a_silent_peer_is_never_sent() {
     let peer = Peer::start(Manner::Silent).await;
-    let (sticky, _) = sticky(&[peer.url("http")], TlsFiles::default(), SHORT);
-    assert!(only(call(&sticky, WRITE).await).cause.contains("stayed silent"));
+    let (channel, _) = channel(&[peer.url("http")], TlsFiles::default(), SHORT);
+    assert!(only(call(&channel, WRITE).await).cause.contains("stayed silent"));
     let received = peer.bytes();
     assert!(received.starts_with(b"PRI "), "the preface is sent: {received:?}");
     assert!(!has_headers_frame(&received));
@@ -44,8 +44,8 @@ async fn a_write_to_a_silent_peer_is_never_sent() {
 #[tokio::test]
 async fn a_read_to_a_single_peer_is_sent_at_once_and_fails_as_silent() {
     let peer = Peer::start(Manner::Silent).await;
-    let (sticky, _) = sticky(&[peer.url("http")], TlsFiles::default(), SHORT);
-    assert!(only(call(&sticky, READ).await).cause.contains("stayed silent"));
+    let (channel, _) = channel(&[peer.url("http")], TlsFiles::default(), SHORT);
+    assert!(only(call(&channel, READ).await).cause.contains("stayed silent"));
     assert!(has_headers_frame(&peer.bytes()));
 }
 
@@ -53,14 +53,14 @@ async fn a_read_to_a_single_peer_is_sent_at_once_and_fails_as_silent() {
 async fn a_read_with_several_peers_goes_only_to_one_that_lives() {
     let silent = Peer::start(Manner::Silent).await;
     let live = Peer::start(Manner::Says(SETTINGS.to_vec())).await;
-    let (sticky, _) = sticky(&[silent.url("http"), live.url("http")], TlsFiles::default(), LONG);
+    let (channel, _) = channel(&[silent.url("http"), live.url("http")], TlsFiles::default(), LONG);
     let waiting = tokio::spawn({
-        let sticky = sticky.clone();
-        async move { call(&sticky, READ).await }
+        let channel = channel.clone();
+        async move { call(&channel, READ).await }
     });
     wait_for(|| has_headers_frame(&live.bytes())).await;
     assert!(!has_headers_frame(&silent.bytes()));
-    assert_eq!(sticky.current(), live.url("http"));
+    assert_eq!(channel.current(), live.url("http"));
     waiting.abort();
 }
 
@@ -77,16 +77,16 @@ async fn a_refused_client_certificate_is_told_also_for_a_read_sent_at_once() {
     let pki = Pki::new();
     let peer = pki.peer(true).await;
     for path in [READ, WRITE] {
-        let (sticky, _) = sticky(&[peer.url("https")], pki.files(), LONG);
-        assert_eq!(only(call(&sticky, path).await).cause, "the server requires a client certificate", "{path}");
+        let (channel, _) = channel(&[peer.url("https")], pki.files(), LONG);
+        assert_eq!(only(call(&channel, path).await).cause, "the server requires a client certificate", "{path}");
     }
 }
 
 #[tokio::test]
 async fn unusable_tls_files_are_an_error_of_their_own() {
     let files = TlsFiles { ca: Some("/nonexistent/ca.crt".into()), ..TlsFiles::default() };
-    let (sticky, _) = sticky(&["https://127.0.0.1:1".to_owned()], files, LONG);
-    match call(&sticky, READ).await {
+    let (channel, _) = channel(&["https://127.0.0.1:1".to_owned()], files, LONG);
+    match call(&channel, READ).await {
         TransportFailure::Tls(error) => {
             assert_eq!(error.to_string(), "cannot read the CA file /nonexistent/ca.crt: no such file");
         }
@@ -98,8 +98,8 @@ async fn unusable_tls_files_are_an_error_of_their_own() {
 async fn concurrent_callers_share_one_dial_and_its_failure() {
     let peer = Peer::start(Manner::Silent).await;
     let other = Peer::start(Manner::Silent).await;
-    let (sticky, _) = sticky(&[peer.url("http"), other.url("http")], TlsFiles::default(), SHORT);
-    let (a, b, c) = tokio::join!(call(&sticky, WRITE), call(&sticky, READ), call(&sticky, WRITE));
+    let (channel, _) = channel(&[peer.url("http"), other.url("http")], TlsFiles::default(), SHORT);
+    let (a, b, c) = tokio::join!(call(&channel, WRITE), call(&channel, READ), call(&channel, WRITE));
     for failure in [a, b, c] {
         assert!(matches!(failure, TransportFailure::Dial(failures) if failures.len() == 2));
     }
@@ -110,19 +110,19 @@ async fn concurrent_callers_share_one_dial_and_its_failure() {
 async fn a_dropped_call_leaves_the_way_free() {
     let peer = Peer::start(Manner::Silent).await;
     let closed = format!("http://127.0.0.1:{}", closed_port().await);
-    let (sticky, _) = sticky(&[peer.url("http"), closed], TlsFiles::default(), SHORT);
-    let dropped = tokio::time::timeout(Duration::from_millis(50), call(&sticky, WRITE)).await;
+    let (channel, _) = channel(&[peer.url("http"), closed], TlsFiles::default(), SHORT);
+    let dropped = tokio::time::timeout(Duration::from_millis(50), call(&channel, WRITE)).await;
     assert!(dropped.is_err());
-    assert!(matches!(call(&sticky, WRITE).await, TransportFailure::Dial(failures) if failures.len() == 2));
+    assert!(matches!(call(&channel, WRITE).await, TransportFailure::Dial(failures) if failures.len() == 2));
 }
 
 #[tokio::test]
 async fn a_connection_that_breaks_moves_the_next_call_on() {
     let first = Peer::start(Manner::OnRequest(Vec::new())).await;
     let second = Peer::start(Manner::Says(SETTINGS.to_vec())).await;
-    let (sticky, notices) = sticky(&[first.url("http"), second.url("http")], TlsFiles::default(), LONG);
-    let before = sticky.mark();
-    let failure = call(&sticky, WRITE).await;
+    let (channel, notices) = channel(&[first.url("http"), second.url("http")], TlsFiles::default(), LONG);
+    let before = channel.generation();
+    let failure = call(&channel, WRITE).await;
     match &failure {
         TransportFailure::Cut { endpoint, cause } => {
             assert_eq!(*endpoint, first.url("http"));
@@ -130,10 +130,10 @@ async fn a_connection_that_breaks_moves_the_next_call_on() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(sticky.mark(), before + 1);
+    assert_eq!(channel.generation(), before + 1);
     let waiting = tokio::spawn({
-        let sticky = sticky.clone();
-        async move { call(&sticky, WRITE).await }
+        let channel = channel.clone();
+        async move { call(&channel, WRITE).await }
     });
     wait_for(|| has_headers_frame(&second.bytes())).await;
     waiting.abort();
@@ -146,25 +146,25 @@ async fn leaving_counts_only_for_the_connection_that_is_meant() {
     let peers =
         [Peer::start(Manner::Says(SETTINGS.to_vec())).await, Peer::start(Manner::Says(SETTINGS.to_vec())).await];
     let urls = [peers[0].url("http"), peers[1].url("http")];
-    let (sticky, _) = sticky(&urls, TlsFiles::default(), LONG);
+    let (channel, _) = channel(&urls, TlsFiles::default(), LONG);
     let reach = async |peer: &Peer| {
         let waiting = tokio::spawn({
-            let sticky = sticky.clone();
-            async move { call(&sticky, WRITE).await }
+            let channel = channel.clone();
+            async move { call(&channel, WRITE).await }
         });
         wait_for(|| has_headers_frame(&peer.bytes())).await;
         waiting.abort();
     };
-    let mark = sticky.mark();
+    let generation = channel.generation();
     reach(&peers[0]).await;
-    assert_eq!(sticky.mark(), mark, "the mark before a first call is that of the connection it made");
-    sticky.leave(mark + 1);
-    assert_eq!(sticky.mark(), mark);
-    sticky.leave(mark);
-    assert_eq!(sticky.mark(), mark + 1);
+    assert_eq!(channel.generation(), generation, "the mark before a first call is that of the connection it made");
+    channel.invalidate(generation + 1);
+    assert_eq!(channel.generation(), generation);
+    channel.invalidate(generation);
+    assert_eq!(channel.generation(), generation + 1);
     reach(&peers[1]).await;
-    sticky.leave(mark);
-    assert_eq!((sticky.mark(), sticky.current()), (mark + 1, urls[1].clone()));
+    channel.invalidate(generation);
+    assert_eq!((channel.generation(), channel.current()), (generation + 1, urls[1].clone()));
 }
 
 #[tokio::test]
@@ -172,10 +172,10 @@ async fn an_answer_that_breaks_off_is_told_as_cut() {
     // HEADERS on stream 1, END_HEADERS, `:status: 200` from HPACK's static table; then the peer closes.
     let head = vec![0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
     let peer = Peer::start(Manner::OnRequest(head)).await;
-    let (sticky, _) = sticky(&[peer.url("http")], TlsFiles::default(), LONG);
-    let mark = sticky.mark();
+    let (channel, _) = channel(&[peer.url("http")], TlsFiles::default(), LONG);
+    let generation = channel.generation();
     let request = http::Request::post(READ).body(Body::empty()).unwrap();
-    let mut body = sticky.clone().oneshot(request).await.unwrap().into_body();
+    let mut body = channel.clone().oneshot(request).await.unwrap().into_body();
     let status = loop {
         match std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx)).await {
             Some(Ok(_)) => {}
@@ -188,7 +188,7 @@ async fn an_answer_that_breaks_off_is_told_as_cut() {
         matches!(source, Some(TransportFailure::Cut { endpoint, .. }) if *endpoint == peer.url("http")),
         "{status:?}"
     );
-    assert_eq!(sticky.mark(), mark + 1);
+    assert_eq!(channel.generation(), generation + 1);
 }
 
 #[tokio::test]
@@ -197,8 +197,8 @@ async fn a_peer_that_falls_silent_is_left_by_keep_alive() {
     let mut options = options(&[peer.url("http")], TlsFiles::default(), LONG);
     options.keepalive_time = Duration::from_millis(100);
     options.keepalive_timeout = Duration::from_millis(100);
-    let sticky = Sticky::new(&options, &session(&Arc::default()));
-    match call(&sticky, WRITE).await {
+    let channel = FailoverChannel::new(&options, &session(&Arc::default()));
+    match call(&channel, WRITE).await {
         TransportFailure::Cut { cause, .. } => {
             assert_eq!(cause, "the peer was silent for longer than the keep-alive allows");
         }

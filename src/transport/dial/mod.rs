@@ -23,10 +23,10 @@ use crate::transport::cause::Cause;
 use crate::transport::cause::{io_words, tls_error};
 use crate::transport::connection_cause;
 use crate::transport::dial::race::race;
-use crate::transport::dial::trace::{Course, Leg};
+use crate::transport::dial::trace::{DialPhase, DialTrace};
 use crate::transport::endpoint::{Endpoint, Scheme};
 use crate::transport::failure::EndpointFailure;
-use crate::transport::monitored_stream::{Ending, Health, Stream, Vital, Wire};
+use crate::transport::monitored_stream::{CloseReason, ConnectionState, MonitoredStream, PeerState, Stream};
 use crate::transport::options::{ConnectOptions, TlsFiles};
 use crate::transport::tls::{Tls, TlsError, client_config};
 
@@ -50,7 +50,7 @@ pub(crate) struct Dialer {
 #[derive(Clone)]
 pub(crate) struct Dialled {
     pub(crate) channel: Channel,
-    pub(crate) health: Arc<Health>,
+    pub(crate) health: Arc<ConnectionState>,
     /// Until when the peer must have given a sign of life.
     pub(crate) deadline: Instant,
 }
@@ -84,16 +84,16 @@ impl Dialer {
     ///
     /// # Errors
     /// An unusable TLS file where one of the endpoints speaks TLS, or every endpoint with its cause.
-    pub(crate) async fn dial(&self, order: &[usize], proof: bool) -> Result<Won, Lost> {
+    pub(crate) async fn dial(&self, order: &[usize], proof: bool) -> Result<Established, DialError> {
         let deadline = Instant::now() + self.timeout;
         let known: Vec<(usize, &Endpoint)> =
             order.iter().filter_map(|&index| Some((index, self.endpoints.get(index)?))).collect();
         if known.iter().any(|(_, endpoint)| endpoint.scheme == Scheme::Tls) {
-            self.tls().map_err(Lost::Tls)?;
+            self.tls().map_err(DialError::Tls)?;
         }
         let attempts = known.iter().map(|&(index, endpoint)| {
             Box::pin(async move {
-                let outcome = self.bounded(endpoint, deadline, proof, &Course::default()).await;
+                let outcome = self.bounded(endpoint, deadline, proof, &DialTrace::default()).await;
                 outcome.map(|dialled| (index, dialled)).map_err(|cause| (index, failure(endpoint, cause)))
             })
         });
@@ -101,8 +101,8 @@ impl Dialer {
         // However many there are, the last has half of the time left.
         let stagger = STAGGER.min(self.timeout / 2 / count);
         match race(attempts.collect(), stagger).await {
-            (Some((index, dialled)), failures) => Ok(Won { index, dialled, failures: in_order(failures) }),
-            (None, failures) => Err(Lost::All(in_order(failures))),
+            (Some((index, dialled)), failures) => Ok(Established { index, dialled, failures: in_order(failures) }),
+            (None, failures) => Err(DialError::All(in_order(failures))),
         }
     }
 
@@ -110,8 +110,8 @@ impl Dialer {
     ///
     /// # Errors
     /// As [`Dialer::dial`]; that a TLS file is unusable shows no sooner than it is needed.
-    pub(crate) async fn walk(&self, course: &Course) -> Result<Won, Lost> {
-        let Some(endpoint) = self.endpoints.first() else { return Err(Lost::All(Vec::new())) };
+    pub(crate) async fn walk(&self, trace: &DialTrace) -> Result<Established, DialError> {
+        let Some(endpoint) = self.endpoints.first() else { return Err(DialError::All(Vec::new())) };
         if endpoint.scheme == Scheme::Tls && self.tls.get().is_none() {
             // Other endpoints are looked at meanwhile, and their steps are timed: nobody waits for files on this thread.
             let files = self.files.clone();
@@ -120,17 +120,17 @@ impl Dialer {
                 let _ = self.tls.set(built);
             }
         }
-        let dialled = self.bounded(endpoint, Instant::now() + self.timeout, true, course).await;
-        course.note(|log| log.ended = Some(Instant::now()));
+        let dialled = self.bounded(endpoint, Instant::now() + self.timeout, true, trace).await;
+        trace.note(|log| log.ended = Some(Instant::now()));
         match (dialled, self.tls.get()) {
-            (Ok(dialled), _) => Ok(Won { index: 0, dialled, failures: Vec::new() }),
-            (Err(_), Some(Err(error))) if course.at() == Leg::Handshake => Err(Lost::Tls(error.clone())),
-            (Err(cause), _) => Err(Lost::All(vec![failure(endpoint, cause)])),
+            (Ok(dialled), _) => Ok(Established { index: 0, dialled, failures: Vec::new() }),
+            (Err(_), Some(Err(error))) if trace.at() == DialPhase::Handshake => Err(DialError::Tls(error.clone())),
+            (Err(cause), _) => Err(DialError::All(vec![failure(endpoint, cause)])),
         }
     }
 
     /// What is wrong with a connection that gave no sign of life, or `None` where it did.
-    pub(crate) async fn lifeless(&self, index: usize, dialled: &Dialled) -> Option<EndpointFailure> {
+    pub(crate) async fn await_settings(&self, index: usize, dialled: &Dialled) -> Option<EndpointFailure> {
         if dialled.health.proven() {
             return None;
         }
@@ -140,8 +140,12 @@ impl Dialer {
         }
         let endpoint = self.endpoints.get(index)?;
         let cause = match settled {
-            Ok(_) => connection_cause::stillborn(dialled.health.ending().as_ref(), &endpoint.scheme, &self.files),
-            Err(_) => self.timed_out(Leg::Silence),
+            Ok(_) => connection_cause::handshake_failed(
+                dialled.health.close_reason().as_ref(),
+                &endpoint.scheme,
+                &self.files,
+            ),
+            Err(_) => self.timed_out(DialPhase::Silence),
         };
         Some(failure(endpoint, cause))
     }
@@ -150,19 +154,19 @@ impl Dialer {
         self.tls.get_or_init(|| client_config(&self.files)).clone()
     }
 
-    fn timed_out(&self, leg: Leg) -> Cause {
+    fn timed_out(&self, phase: DialPhase) -> Cause {
         let bound = connection_cause::bound(self.timeout);
-        match leg {
-            Leg::Waiting => Cause::new(format!("not tried: the dial timeout of {bound} was over")),
-            Leg::Resolving => Cause::new(format!("the name did not resolve within {bound}")),
-            Leg::Connecting => Cause::hint(
+        match phase {
+            DialPhase::Waiting => Cause::new(format!("not tried: the dial timeout of {bound} was over")),
+            DialPhase::Resolving => Cause::new(format!("the name did not resolve within {bound}")),
+            DialPhase::Connecting => Cause::hint(
                 format!("no answer to the TCP connect within {bound}"),
                 "a firewall may drop the packets, or the host is down; --dial-timeout gives it longer",
             ),
-            Leg::Handshake => Cause::new(format!(
+            DialPhase::Handshake => Cause::new(format!(
                 "accepted the connection and did not answer the TLS handshake within {bound} (frozen server, or not a TLS server)"
             )),
-            Leg::Silence => connection_cause::silent(),
+            DialPhase::Silence => connection_cause::silent(),
         }
     }
 
@@ -171,11 +175,11 @@ impl Dialer {
         endpoint: &Endpoint,
         deadline: Instant,
         proof: bool,
-        course: &Course,
+        trace: &DialTrace,
     ) -> Result<Dialled, Cause> {
-        match timeout_at(deadline, self.attempt(endpoint, deadline, proof, course)).await {
+        match timeout_at(deadline, self.attempt(endpoint, deadline, proof, trace)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.timed_out(course.at())),
+            Err(_) => Err(self.timed_out(trace.at())),
         }
     }
 
@@ -184,58 +188,65 @@ impl Dialer {
         endpoint: &Endpoint,
         deadline: Instant,
         proof: bool,
-        course: &Course,
+        trace: &DialTrace,
     ) -> Result<Dialled, Cause> {
         let stream: Box<dyn Stream> = match endpoint.scheme {
             Scheme::Unix => {
-                course.enter(Leg::Connecting);
+                trace.enter(DialPhase::Connecting);
                 Box::new(UnixStream::connect(&endpoint.path).await.map_err(|error| connection_cause::unix(&error))?)
             }
             Scheme::Plain | Scheme::Tls => {
-                course.enter(Leg::Resolving);
+                trace.enter(DialPhase::Resolving);
                 let addresses = resolve(endpoint).await?;
-                course.note(|log| log.addresses.clone_from(&addresses));
-                course.enter(Leg::Connecting);
-                let tcp = connect(addresses, course).await?;
+                trace.note(|log| log.addresses.clone_from(&addresses));
+                trace.enter(DialPhase::Connecting);
+                let tcp = connect(addresses, trace).await?;
                 if endpoint.scheme == Scheme::Tls {
-                    course.enter(Leg::Handshake);
-                    self.handshake(endpoint, tcp, course).await?
+                    trace.enter(DialPhase::Handshake);
+                    self.handshake(endpoint, tcp, trace).await?
                 } else {
                     Box::new(tcp)
                 }
             }
         };
-        course.enter(Leg::Silence);
-        let (wire, health) = Wire::new(stream);
+        trace.enter(DialPhase::Silence);
+        let (wire, health) = MonitoredStream::new(stream);
         let channel = self.channel(endpoint, wire).await.map_err(|error| {
             // The peer may be gone already; then the wire knows more.
-            match health.ending() {
-                Some(ending) => self.stillborn(endpoint, Some(&ending), course),
+            match health.close_reason() {
+                Some(close_reason) => self.handshake_failed(endpoint, Some(&close_reason), trace),
                 None => Cause::new(connection_cause::broken(&error, None, &self.files)),
             }
         })?;
-        if proof && health.settled().await != Vital::Alive {
-            return Err(self.stillborn(endpoint, health.ending().as_ref(), course));
+        if proof && health.settled().await != PeerState::Alive {
+            return Err(self.handshake_failed(endpoint, health.close_reason().as_ref(), trace));
         }
         Ok(Dialled { channel, health, deadline })
     }
 
-    fn stillborn(&self, endpoint: &Endpoint, ending: Option<&Ending>, course: &Course) -> Cause {
-        if matches!(ending, Some(Ending::Failed(error)) if tls_error(error).is_some()) {
+    fn handshake_failed(&self, endpoint: &Endpoint, close_reason: Option<&CloseReason>, trace: &DialTrace) -> Cause {
+        if matches!(close_reason, Some(CloseReason::Failed(error)) if tls_error(error).is_some()) {
             // A TLS 1.3 server looks at the client's certificate when the handshake is over.
-            course.note(|log| log.blamed = Some(Leg::Handshake));
+            trace.note(|log| log.blamed = Some(DialPhase::Handshake));
         }
-        connection_cause::stillborn(ending, &endpoint.scheme, &self.files)
+        connection_cause::handshake_failed(close_reason, &endpoint.scheme, &self.files)
     }
 
-    async fn handshake(&self, endpoint: &Endpoint, tcp: TcpStream, course: &Course) -> Result<Box<dyn Stream>, Cause> {
+    async fn handshake(
+        &self,
+        endpoint: &Endpoint,
+        tcp: TcpStream,
+        trace: &DialTrace,
+    ) -> Result<Box<dyn Stream>, Cause> {
         let tls = self.tls().map_err(|error| Cause::hint(error.to_string(), error.hint()))?;
-        let config = course.witness().map_or(tls.config.clone(), |witness| witness.beside(&tls));
+        let config = trace
+            .handshake_observer()
+            .map_or(tls.config.clone(), |handshake_observer| handshake_observer.observed_config(&tls));
         let name = ServerName::try_from(endpoint.host.clone())
             .map_err(|_| Cause::new(format!("'{}' is no name that a certificate could be for", endpoint.host)))?;
         match TlsConnector::from(config).connect(name, tcp).await {
             Ok(stream) => {
-                course.note(|log| log.agreed = agreed(stream.get_ref().1));
+                trace.note(|log| log.agreed = agreed(stream.get_ref().1));
                 Ok(Box::new(stream))
             }
             Err(error) => Err(connection_cause::handshake(&error, &self.files)),
@@ -244,7 +255,7 @@ impl Dialer {
 
     /// An HTTP/2 channel over this one stream. It cannot dial again by itself: when the stream is gone, its calls fail
     /// with [`tonic::ConnectError`].
-    async fn channel(&self, endpoint: &Endpoint, wire: Wire) -> Result<Channel, tonic::transport::Error> {
+    async fn channel(&self, endpoint: &Endpoint, wire: MonitoredStream) -> Result<Channel, tonic::transport::Error> {
         let authority = endpoint.authority();
         let (time, timeout) = self.keepalive;
         // tonic adds TLS of its own for https, so it never sees that; the requests do.
@@ -269,7 +280,7 @@ impl Dialer {
 }
 
 /// The endpoint that won a race.
-pub(crate) struct Won {
+pub(crate) struct Established {
     pub(crate) index: usize,
     pub(crate) dialled: Dialled,
     /// Those that failed before.
@@ -278,7 +289,7 @@ pub(crate) struct Won {
 
 /// Why nobody won.
 #[derive(Clone, Debug)]
-pub(crate) enum Lost {
+pub(crate) enum DialError {
     /// The TLS files are unusable.
     Tls(TlsError),
     /// Every endpoint failed.
@@ -317,16 +328,16 @@ fn agreed(connection: &rustls::ClientConnection) -> Option<(String, String)> {
     Some((version, cipher.as_str().unwrap_or("unknown").replace("TLS13_", "TLS_")))
 }
 
-async fn connect(addresses: Vec<SocketAddr>, course: &Course) -> Result<TcpStream, Cause> {
+async fn connect(addresses: Vec<SocketAddr>, trace: &DialTrace) -> Result<TcpStream, Cause> {
     let several = addresses.len() > 1;
     let attempts = addresses.into_iter().map(|address| {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await.map_err(|error| {
                 let words = io_words(&error);
-                course.note(|log| log.failed.push((address, words.clone())));
+                trace.note(|log| log.failed.push((address, words.clone())));
                 (address, words)
             })?;
-            course.note(|log| log.peer = Some(address));
+            trace.note(|log| log.peer = Some(address));
             // Without it small requests may wait for the acknowledgement of the one before. It cannot fail on TCP.
             let _ = stream.set_nodelay(true);
             Ok(stream)

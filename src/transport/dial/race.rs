@@ -23,7 +23,9 @@ where
             let mut index = 0;
             while index < running.len() {
                 match running[index].as_mut().poll(cx) {
-                    Poll::Ready(Ok(won)) => return Poll::Ready((Some(won), std::mem::take(&mut failures))),
+                    Poll::Ready(Ok(established)) => {
+                        return Poll::Ready((Some(established), std::mem::take(&mut failures)));
+                    }
                     Poll::Ready(Err(failed)) => {
                         failures.push(failed);
                         drop(running.remove(index));

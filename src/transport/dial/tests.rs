@@ -15,9 +15,9 @@ async fn dial(endpoints: &[String], tls: TlsFiles, timeout: Duration) -> Result<
     let dialer = Dialer::new(&options(endpoints, tls, timeout));
     let order: Vec<usize> = (0..endpoints.len()).collect();
     match dialer.dial(&order, true).await {
-        Ok(won) => Ok(won.index),
-        Err(Lost::All(failures)) => Err(failures),
-        Err(Lost::Tls(error)) => panic!("TLS files: {error}"),
+        Ok(established) => Ok(established.index),
+        Err(DialError::All(failures)) => Err(failures),
+        Err(DialError::Tls(error)) => panic!("TLS files: {error}"),
     }
 }
 
@@ -237,6 +237,6 @@ async fn tls_files_are_not_opened_for_plaintext() {
     assert_eq!(dial(&[live.url("http")], missing.clone(), LONG).await, Ok(0));
 
     let dialer = Dialer::new(&options(&[live.url("http"), live.url("https")], missing, LONG));
-    assert!(matches!(dialer.dial(&[0, 1], true).await, Err(Lost::Tls(TlsError::Unreadable { .. }))));
+    assert!(matches!(dialer.dial(&[0, 1], true).await, Err(DialError::Tls(TlsError::Unreadable { .. }))));
     assert!(dialer.dial(&[0], true).await.is_ok(), "the other endpoint needs no files");
 }

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::transport::tls::witness::Witness;
+use crate::transport::tls::handshake_observer::HandshakeObserver;
 
 /// A step of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leg {
+pub(crate) enum DialPhase {
     Waiting,
     Resolving,
     Connecting,
@@ -23,11 +23,11 @@ pub(crate) enum Leg {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     /// Each step with its beginning, in order.
-    pub(crate) entered: Vec<(Leg, Instant)>,
+    pub(crate) entered: Vec<(DialPhase, Instant)>,
     /// When the last one was over, where it was.
     pub(crate) ended: Option<Instant>,
     /// The step that a failure belongs to, where it only showed later.
-    pub(crate) blamed: Option<Leg>,
+    pub(crate) blamed: Option<DialPhase>,
     /// What the name resolved to.
     pub(crate) addresses: Vec<SocketAddr>,
     /// The addresses that would not have the connection, and why.
@@ -40,23 +40,23 @@ pub(crate) struct Log {
 
 /// One attempt's log.
 #[derive(Debug, Default)]
-pub(crate) struct Course {
+pub(crate) struct DialTrace {
     log: Mutex<Log>,
-    witness: Option<Arc<Witness>>,
+    handshake_observer: Option<Arc<HandshakeObserver>>,
 }
 
-impl Course {
+impl DialTrace {
     /// One that also looks at certificates.
-    pub(crate) fn watched(witness: Arc<Witness>) -> Self {
-        Self { witness: Some(witness), ..Self::default() }
+    pub(crate) fn watched(handshake_observer: Arc<HandshakeObserver>) -> Self {
+        Self { handshake_observer: Some(handshake_observer), ..Self::default() }
     }
 
-    pub(crate) fn witness(&self) -> Option<&Arc<Witness>> {
-        self.witness.as_ref()
+    pub(crate) fn handshake_observer(&self) -> Option<&Arc<HandshakeObserver>> {
+        self.handshake_observer.as_ref()
     }
 
-    pub(crate) fn enter(&self, leg: Leg) {
-        self.lock().entered.push((leg, Instant::now()));
+    pub(crate) fn enter(&self, phase: DialPhase) {
+        self.lock().entered.push((phase, Instant::now()));
     }
 
     pub(crate) fn note(&self, note: impl FnOnce(&mut Log)) {
@@ -64,8 +64,8 @@ impl Course {
     }
 
     /// The step that the attempt is at.
-    pub(crate) fn at(&self) -> Leg {
-        self.lock().entered.last().map_or(Leg::Waiting, |(leg, _)| *leg)
+    pub(crate) fn at(&self) -> DialPhase {
+        self.lock().entered.last().map_or(DialPhase::Waiting, |(phase, _)| *phase)
     }
 
     pub(crate) fn log(&self) -> Log {

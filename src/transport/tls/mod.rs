@@ -23,7 +23,7 @@ use crate::transport::options::TlsFiles;
 
 pub(crate) mod cause;
 pub(crate) mod certificate;
-pub(crate) mod witness;
+pub(crate) mod handshake_observer;
 
 /// Why the TLS files cannot be used. Nothing was dialled.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -4,43 +4,43 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::super::kind::{Kind, Sweep as Round};
-use super::Job;
-use super::sweeping::Sweeping;
-use super::tree::{Tree, look};
-use crate::commands::lock::acquire::{Ask, Patience, acquire};
-use crate::commands::tenure::{Tenure, seconds};
+use super::super::kind::{GarbageKind, SweepContext as Round};
+use super::MetadataJob;
+use super::sweeping::SweepInProgress;
+use super::tree::{TreeSelection, look};
+use crate::commands::lease_scope::{LeaseScope, seconds};
+use crate::commands::lock::acquire::{LockRequest, WaitLimit, acquire};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::metadata::collect::Collector;
-use crate::gc::metadata::mark::Verdict;
-use crate::gc::metadata::model::{ObjectId, Oddity};
-use crate::gc::metadata::sweep::{Fate, Guard, Sweep, SweepOptions};
-use crate::gc::{Candidate, Facts, Found, Moment, Outcome, Plan, Scope, Skipped};
+use crate::gc::metadata::collect::TreeCollector;
+use crate::gc::metadata::mark::ObjectVerdict;
+use crate::gc::metadata::model::{ObjectId, TreeProblem};
+use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions, SweepVerdict};
+use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope, Skipped, Timestamp};
 use crate::kvstore::{MAX_TXN_OPS, Store};
-use crate::output::{GcPart, GcPhase, MetadataRow, PartSwept, Progress, Record, bytes};
+use crate::output::{GcPart, GcPhase, MetadataRow, PartCounts, Progress, Record, bytes};
 
 /// The collection of one tree.
-pub struct Metadata {
-    job: Job,
+pub struct MetadataGarbage {
+    job: MetadataJob,
     /// Whether it removes.
     applies: bool,
     /// The last look.
-    tree: Option<Tree>,
-    held: Option<Tenure>,
-    sweeping: Option<Sweeping>,
+    tree: Option<TreeSelection>,
+    held: Option<LeaseScope>,
+    sweeping: Option<SweepInProgress>,
     /// What was warned of: once is enough.
     warned: Vec<String>,
 }
 
-impl Metadata {
+impl MetadataGarbage {
     /// Nothing is done yet.
-    pub fn new(job: Job, applies: bool) -> Self {
+    pub fn new(job: MetadataJob, applies: bool) -> Self {
         Self { job, applies, tree: None, held: None, sweeping: None, warned: Vec::new() }
     }
 
     /// Looks, and keeps the look. What cannot be swept is refused where it is to be, and told otherwise.
-    async fn look_at(&mut self, ctx: &Context, store: &Store, progress: &Progress) -> Result<&Tree, Failure> {
+    async fn look_at(&mut self, ctx: &Context, store: &Store, progress: &Progress) -> Result<&TreeSelection, Failure> {
         // The memory of the look before is given back first.
         self.tree = None;
         let tree = look(ctx, store, &self.job, progress).await?;
@@ -65,7 +65,7 @@ impl Metadata {
     }
 
     /// Refuses to empty a kind that is not said to become empty.
-    fn emptied(&self, tree: &Tree, ids: &[ObjectId]) -> Option<String> {
+    fn emptied(&self, tree: &TreeSelection, ids: &[ObjectId]) -> Option<String> {
         let mut going = vec![0_u64; tree.model.schema().kinds.len()];
         ids.iter().for_each(|id| going[usize::from(tree.model.kind_id(*id))] += 1);
         let all = tree.marking.summary(&tree.model);
@@ -79,11 +79,11 @@ impl Metadata {
 }
 
 /// What a look found of an object: facts that two looks agree on, and what else is good to know.
-fn candidate(tree: &Tree, store: &Store, id: ObjectId, seen: Moment) -> Option<Candidate> {
+fn candidate(tree: &TreeSelection, store: &Store, id: ObjectId, seen: Timestamp) -> Option<Candidate> {
     let model = &tree.model;
     let (_, why) = tree.verdict(id);
     let expired = match tree.marking.verdict(model, id) {
-        Verdict::Expired(time) => Some(time.to_string()),
+        ObjectVerdict::Expired(time) => Some(time.to_string()),
         _ => None,
     };
     let facts = Facts::default()
@@ -103,24 +103,24 @@ fn candidate(tree: &Tree, store: &Store, id: ObjectId, seen: Moment) -> Option<C
 }
 
 /// What looks wrong and is left alone.
-fn skipped(tree: &Tree, store: &Store) -> Vec<Skipped> {
+fn skipped(tree: &TreeSelection, store: &Store) -> Vec<Skipped> {
     let model = &tree.model;
     let odd = model.oddities().iter().filter_map(|oddity| {
         let (key, why) = match oddity {
-            Oddity::Unparsed(key) => (key.clone(), "the key fits nothing in the schema".to_owned()),
-            Oddity::Ambiguous(key) => (key.clone(), "the key could belong to several objects".to_owned()),
-            Oddity::Unanchored(id) => {
+            TreeProblem::Unparsed(key) => (key.clone(), "the key fits nothing in the schema".to_owned()),
+            TreeProblem::Ambiguous(key) => (key.clone(), "the key could belong to several objects".to_owned()),
+            TreeProblem::Unanchored(id) => {
                 let anchor = model.kind(*id).anchor.as_deref().map(bytes::escape).unwrap_or_default();
                 (model.key(*id)?, format!("a {} without {anchor}", model.kind(*id).name))
             }
-            Oddity::BadReference(..) | Oddity::Unread(..) => return None,
+            TreeProblem::BadReference(..) | TreeProblem::Unread(..) => return None,
         };
         Some(Skipped { key: store.absolute(&key), why })
     });
     odd.collect()
 }
 
-impl Kind for Metadata {
+impl GarbageKind for MetadataGarbage {
     const NAME: &'static str = "metadata";
     const OBJECTS: &'static str = "objects";
     // A lock takes one compare of each transaction.
@@ -134,16 +134,16 @@ impl Kind for Metadata {
         Some(self.job.schema.hash.clone())
     }
 
-    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<Found, Failure> {
+    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
         self.sweeping = None;
-        let seen = Moment::now();
+        let seen = Timestamp::now();
         self.look_at(ctx, ctx.store(), progress).await?;
-        let Some(tree) = &self.tree else { return Ok(Found::default()) };
+        let Some(tree) = &self.tree else { return Ok(ScanResult::default()) };
         let garbage = tree.marking.garbage(&tree.model);
         let empties = self.emptied(tree, &garbage);
         let candidates = garbage.iter().filter_map(|id| candidate(tree, ctx.store(), *id, seen)).collect();
         let collected = tree.model.objects().filter(|id| tree.model.kind(*id).collect).count();
-        let found = Found {
+        let found = ScanResult {
             revision: tree.model.revision(),
             looked_at: collected as u64,
             candidates,
@@ -158,8 +158,9 @@ impl Kind for Metadata {
     async fn begin(&mut self, round: &Round<'_>) -> Result<(), Failure> {
         let Some(name) = self.job.lock.clone() else { return Ok(()) };
         let ttl = seconds(round.ctx.config.lock_ttl);
-        let held = acquire(round.ctx, &Ask { name, shared: false, patience: Patience::Endless, ttl }).await?;
-        self.held = Some(Tenure { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });
+        let held = acquire(round.ctx, &LockRequest { name, shared: false, patience: WaitLimit::Endless, ttl }).await?;
+        self.held =
+            Some(LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });
         Ok(())
     }
 
@@ -182,7 +183,7 @@ impl Kind for Metadata {
         }
         for one in chosen.iter() {
             let Some(id) = known.remove(&one.key) else { continue };
-            let same = || candidate(tree, store, id, Moment::default()).is_some_and(|now| now.facts == one.facts);
+            let same = || candidate(tree, store, id, Timestamp::default()).is_some_and(|now| now.facts == one.facts);
             if !looked_again || same() {
                 objects.insert(one.key.clone(), id);
             }
@@ -194,7 +195,7 @@ impl Kind for Metadata {
                 .hint("is it the right schema? --allow-empty KIND lets all of a kind go"));
         }
         let options = SweepOptions { guard: self.job.guard, locked: self.held.is_some(), ..SweepOptions::default() };
-        if options.guard == Guard::Scope {
+        if options.guard == SweepGuard::Scope {
             let totals = tree.model.totals();
             round
                 .ctx
@@ -205,17 +206,18 @@ impl Kind for Metadata {
         let place: HashMap<ObjectId, usize> = sweep.fates().map(|(id, _)| id).zip(1..).collect();
         chosen.sort_by_key(|candidate| objects.get(&candidate.key).and_then(|id| place.get(id)).copied());
         let lock = self.held.as_ref().and_then(|held| held.guard.clone());
-        let collector = Collector::new(round.store.clone(), sweep, lock);
-        self.sweeping = Some(Sweeping { collector, objects, begun, took_ms: 0 });
+        let collector = TreeCollector::new(round.store.clone(), sweep, lock);
+        self.sweeping = Some(SweepInProgress { collector, objects, begun, took_ms: 0 });
         Ok(())
     }
 
-    async fn remove(&mut self, _round: &Round<'_>, batch: &[&Candidate]) -> Result<Vec<Outcome>, Failure> {
+    async fn remove(&mut self, _round: &Round<'_>, batch: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Failure> {
         let Some(sweeping) = &mut self.sweeping else {
             return Err(Failure::new(Exit::Bug, "a removal without a sweep"));
         };
         loop {
-            let settled: Vec<Outcome> = batch.iter().map_while(|candidate| sweeping.outcome(candidate)).collect();
+            let settled: Vec<CandidateOutcome> =
+                batch.iter().map_while(|candidate| sweeping.outcome(candidate)).collect();
             if !settled.is_empty() {
                 return Ok(settled);
             }
@@ -242,7 +244,7 @@ impl Kind for Metadata {
         let kinds = tree.model.schema().kinds.iter().zip(tree.marking.summary(&tree.model)).enumerate();
         let part = |(at, (kind, sum)): (usize, (&crate::gc::metadata::schema::Kind, _))| {
             let sum: crate::gc::metadata::mark::KindSummary = sum;
-            let swept = tallies.and_then(|tallies| tallies.get(at)).filter(|_| kind.collect).map(|tally| PartSwept {
+            let swept = tallies.and_then(|tallies| tallies.get(at)).filter(|_| kind.collect).map(|tally| PartCounts {
                 removed: tally.removed,
                 keys: tally.keys,
                 bytes: tally.bytes,
@@ -291,8 +293,8 @@ impl Kind for Metadata {
     ) {
         let fate = self.sweeping.as_ref().map(|sweeping| sweeping.fate(candidate));
         let state = match fate {
-            Some(Fate::Gone) => "gone",
-            Some(Fate::HeldBack) => "held-back",
+            Some(SweepVerdict::Gone) => "gone",
+            Some(SweepVerdict::HeldBack) => "held-back",
             _ => state,
         };
         to(&MetadataRow {

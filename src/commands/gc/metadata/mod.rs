@@ -1,9 +1,9 @@
 //! `gc metadata`.
 
 mod kind;
+mod result_writer;
 mod roots;
 mod sweeping;
-mod tell;
 mod tree;
 
 use std::ffi::OsString;
@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::options::Options;
+use super::options::GcOptions;
 use super::round;
 use crate::args::KeyText;
-use crate::commands::input::{Source, read_all};
+use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
 use crate::duration;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::schema::{BUILT_IN, Schema};
-use crate::gc::metadata::sweep::Guard;
+use crate::gc::metadata::sweep::SweepGuard;
 use crate::gc::metadata::time::{Time, TimeFormat};
 use crate::kvstore::Error;
 
@@ -97,7 +97,7 @@ pub struct Args {
     #[command(flatten)]
     text: KeyText,
     #[command(flatten)]
-    options: Options,
+    options: GcOptions,
 }
 
 fn parse_time(text: &str) -> Result<Time, String> {
@@ -110,10 +110,10 @@ fn parse_skew(text: &str) -> Result<Duration, String> {
 }
 
 /// What is collected, and how.
-struct Job {
+struct MetadataJob {
     schema: Arc<Schema>,
     prefix: Vec<u8>,
-    guard: Guard,
+    guard: SweepGuard,
     lock: Option<Vec<u8>>,
     /// Keys of outside roots, in full.
     roots: Vec<Vec<u8>>,
@@ -123,11 +123,11 @@ struct Job {
     allow_empty: Vec<String>,
 }
 
-impl Job {
+impl MetadataJob {
     /// A scope that etcd cannot read in time is no fault of the network's.
     fn too_slow(&self, error: Error) -> Failure {
         let failure = Failure::from(error);
-        if self.guard == Guard::Scope && (failure.exit == Exit::Unreachable || failure.may_have_been_done()) {
+        if self.guard == SweepGuard::Scope && (failure.exit == Exit::Unreachable || failure.may_have_been_done()) {
             return failure
                 .hint("with --guard scope etcd reads the whole scope in each request: --op-timeout gives it longer");
         }
@@ -148,13 +148,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let job = job(ctx, args).await?;
     if let Some(key) = &args.explain {
-        return tell::explain(ctx, &job, &args.text.key(key)?).await;
+        return result_writer::explain(ctx, &job, &args.text.key(key)?).await;
     }
     if args.check {
-        return tell::check(ctx, &job).await;
+        return result_writer::check(ctx, &job).await;
     }
     if args.graph {
-        return tell::graph(ctx, &job).await;
+        return result_writer::graph(ctx, &job).await;
     }
     let applies = args.options.apply && !ctx.safety.dry_run;
     if applies && job.schema.outside_roots && args.roots.is_none() && !args.roots_complete {
@@ -167,10 +167,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if applies && args.now.is_some_and(|now| now > Time::now()) {
         return Err(Failure::usage("--now lies in the future: what is still needed would be removed with --apply"));
     }
-    round::run(ctx, &args.options, kind::Metadata::new(job, applies)).await
+    round::run(ctx, &args.options, kind::MetadataGarbage::new(job, applies)).await
 }
 
-async fn job(ctx: &Context, args: &Args) -> Result<Job, Failure> {
+async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
     let alone = [
         (args.options.apply, "--apply"),
         (args.options.save.is_some(), "--save"),
@@ -198,13 +198,13 @@ async fn job(ctx: &Context, args: &Args) -> Result<Job, Failure> {
             .hint(format!("the schema has {}", known.join(", "))));
     }
     let roots = match &args.roots {
-        Some(file) => roots::read(ctx, Source::of(file)).await?,
+        Some(file) => roots::read(ctx, InputSource::of(file)).await?,
         None => Vec::new(),
     };
-    Ok(Job {
+    Ok(MetadataJob {
         schema: Arc::new(schema),
         prefix,
-        guard: if args.guard == "scope" { Guard::Scope } else { Guard::Object },
+        guard: if args.guard == "scope" { SweepGuard::Scope } else { SweepGuard::Object },
         lock: args.lock.as_deref().map(|name| args.text.key(name)).transpose()?,
         roots,
         now: args.now,
@@ -220,7 +220,7 @@ async fn read_schema(ctx: &Context, args: &Args) -> Result<Schema, Failure> {
     let text = match Schema::built_in(&name) {
         Some(text) => text.to_owned(),
         None => {
-            let source = Source::of(&path);
+            let source = InputSource::of(&path);
             let text = read_all(ctx, source).await.map_err(|failure| {
                 let plain = !name.contains(['/', '.']) && name != "-" && failure.exit == Exit::Usage;
                 if plain { failure.hint(format!("built in are {}", built_in())) } else { failure }

@@ -1,6 +1,6 @@
 //! The file of roots that etcd does not know.
 
-use crate::commands::input::{Source, read_all};
+use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::key_of_record;
@@ -10,7 +10,7 @@ use crate::output::key_of_record;
 ///
 /// # Errors
 /// A usage error that names the file and the line.
-pub async fn read(ctx: &Context, source: Source<'_>) -> Result<Vec<Vec<u8>>, Failure> {
+pub async fn read(ctx: &Context, source: InputSource<'_>) -> Result<Vec<Vec<u8>>, Failure> {
     let text = read_all(ctx, source).await?;
     let mut keys = Vec::new();
     for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use crate::gc::metadata::collect::Collector;
+use crate::gc::metadata::collect::TreeCollector;
 use crate::gc::metadata::model::ObjectId;
-use crate::gc::metadata::sweep::Fate;
-use crate::gc::{Candidate, Outcome};
+use crate::gc::metadata::sweep::SweepVerdict;
+use crate::gc::{Candidate, CandidateOutcome};
 use crate::kvstore::MAX_TXN_OPS;
 
 /// A sweep that is under way or over.
-pub struct Sweeping {
+pub struct SweepInProgress {
     /// The transactions.
-    pub collector: Collector,
+    pub collector: TreeCollector,
     /// The object of each key that is to go.
     pub objects: HashMap<Vec<u8>, ObjectId>,
     /// When it began.
@@ -22,25 +22,25 @@ pub struct Sweeping {
     pub took_ms: u64,
 }
 
-impl Sweeping {
+impl SweepInProgress {
     /// What became of a candidate. One that the last look did not find has changed.
-    pub fn fate(&self, candidate: &Candidate) -> Fate {
+    pub fn fate(&self, candidate: &Candidate) -> SweepVerdict {
         let id = self.objects.get(&candidate.key);
-        id.and_then(|id| self.collector.sweep().fate(*id)).unwrap_or(Fate::Changed)
+        id.and_then(|id| self.collector.sweep().fate(*id)).unwrap_or(SweepVerdict::Changed)
     }
 
     /// The same for the frame; `None` while it waits.
-    pub fn outcome(&self, candidate: &Candidate) -> Option<Outcome> {
+    pub fn outcome(&self, candidate: &Candidate) -> Option<CandidateOutcome> {
         Some(match self.fate(candidate) {
-            Fate::Waiting => return None,
-            Fate::Removed => Outcome::Removed,
-            Fate::Changed | Fate::Gone | Fate::HeldBack => Outcome::Changed,
-            Fate::Entangled => Outcome::Failed(format!(
+            SweepVerdict::Waiting => return None,
+            SweepVerdict::Removed => CandidateOutcome::Removed,
+            SweepVerdict::Changed | SweepVerdict::Gone | SweepVerdict::HeldBack => CandidateOutcome::Changed,
+            SweepVerdict::Entangled => CandidateOutcome::Failed(format!(
                 "it rests on more facts, or lies around more objects, than the {MAX_TXN_OPS} that one transaction can compare"
             )),
-            Fate::Failed => {
+            SweepVerdict::Failed => {
                 let why = self.objects.get(&candidate.key).and_then(|id| self.collector.failure(*id));
-                Outcome::Failed(why.unwrap_or("etcd did not do it").to_owned())
+                CandidateOutcome::Failed(why.unwrap_or("etcd did not do it").to_owned())
             }
         })
     }

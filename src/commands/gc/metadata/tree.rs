@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::Job;
+use super::MetadataJob;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::collect::{ReadError, read_tree};
-use crate::gc::metadata::mark::{Marking, RootReason, Verdict, mark};
+use crate::gc::metadata::mark::{Marking, ObjectVerdict, RootReason, mark};
 use crate::gc::metadata::model::{Model, ObjectId};
 use crate::gc::metadata::schema::RootRule;
 use crate::gc::metadata::time::Time;
@@ -16,7 +16,7 @@ use crate::kvstore::Store;
 use crate::output::{GcPhase, Progress, bytes};
 
 /// A tree and what is kept of it.
-pub struct Tree {
+pub struct TreeSelection {
     /// The tree.
     pub model: Arc<Model>,
     /// What is kept.
@@ -29,7 +29,12 @@ pub struct Tree {
 ///
 /// # Errors
 /// A tree that cannot be read or that the schema does not describe; outside roots that can be nothing in it.
-pub async fn look(ctx: &Context, store: &Store, job: &Job, progress: &Progress) -> Result<Tree, Failure> {
+pub async fn look(
+    ctx: &Context,
+    store: &Store,
+    job: &MetadataJob,
+    progress: &Progress,
+) -> Result<TreeSelection, Failure> {
     // The clock is read first: what expires while the tree is read is still needed.
     let now = job.now.unwrap_or_else(Time::now);
     let begun = Instant::now();
@@ -49,7 +54,7 @@ pub async fn look(ctx: &Context, store: &Store, job: &Job, progress: &Progress) 
     let read =
         GcPhase { name: "read", took_ms: millis(took_read), memory: Some(model.memory() as u64), ..GcPhase::default() };
     let mark = GcPhase { name: "mark", took_ms: millis(begun.elapsed()), ..GcPhase::default() };
-    Ok(Tree { model, marking, phases: vec![read, mark] })
+    Ok(TreeSelection { model, marking, phases: vec![read, mark] })
 }
 
 fn unread(error: ReadError) -> Failure {
@@ -61,7 +66,7 @@ fn unread(error: ReadError) -> Failure {
 }
 
 /// The objects that the file of outside roots names.
-fn outside_roots(ctx: &Context, job: &Job, model: &Model) -> Result<Vec<ObjectId>, Failure> {
+fn outside_roots(ctx: &Context, job: &MetadataJob, model: &Model) -> Result<Vec<ObjectId>, Failure> {
     let mut found = Vec::new();
     let mut missing = 0;
     for key in &job.roots {
@@ -79,7 +84,7 @@ fn outside_roots(ctx: &Context, job: &Job, model: &Model) -> Result<Vec<ObjectId
     Ok(found)
 }
 
-impl Tree {
+impl TreeSelection {
     /// The object's key as it is shown; of what is only referred to, its kind and name.
     pub fn title(&self, store: &Store, id: ObjectId) -> Vec<u8> {
         let model = &self.model;
@@ -96,12 +101,14 @@ impl Tree {
     /// What becomes of an object: a word, and why.
     pub fn verdict(&self, id: ObjectId) -> (&'static str, String) {
         match self.marking.verdict(&self.model, id) {
-            Verdict::Root(reason) => ("root", self.root(id, reason)),
-            Verdict::Held => ("kept", "a root keeps it".to_owned()),
-            Verdict::Expired(time) => ("garbage", format!("it expired at {time}, and nothing else keeps it")),
-            Verdict::Unreachable => ("garbage", "nothing keeps it".to_owned()),
-            Verdict::NotCollected => ("not-collected", "nothing keeps it, but its kind is not collected".to_owned()),
-            Verdict::Absent => ("absent", "it is not there, only referred to".to_owned()),
+            ObjectVerdict::Root(reason) => ("root", self.root(id, reason)),
+            ObjectVerdict::Held => ("kept", "a root keeps it".to_owned()),
+            ObjectVerdict::Expired(time) => ("garbage", format!("it expired at {time}, and nothing else keeps it")),
+            ObjectVerdict::Unreachable => ("garbage", "nothing keeps it".to_owned()),
+            ObjectVerdict::NotCollected => {
+                ("not-collected", "nothing keeps it, but its kind is not collected".to_owned())
+            }
+            ObjectVerdict::Absent => ("absent", "it is not there, only referred to".to_owned()),
         }
     }
 
@@ -125,7 +132,7 @@ impl Tree {
     }
 
     /// Why the tree cannot be swept; nothing where it can.
-    pub fn refusal(&self, job: &Job) -> Option<String> {
+    pub fn refusal(&self, job: &MetadataJob) -> Option<String> {
         let totals = self.model.totals();
         let (strange, ambiguous) = (totals.unparsed, totals.ambiguous);
         if !job.ignore_unparsed && strange + ambiguous > 0 {

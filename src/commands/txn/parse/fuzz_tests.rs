@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::parse;
 use crate::fuzzing::{damage, damaged, in_words};
-use crate::kvstore::{Compare, CompareOp, KeyRange, LeaseId, LeaseMode, Op, Over, Target, Txn, Write};
+use crate::kvstore::{Compare, CompareOp, CompareTarget, KeyRange, KeySelector, LeaseId, LeaseMode, Op, Txn, Write};
 use crate::proto::Codec;
 
 /// A piece of a transaction, and how it is written.
@@ -48,18 +48,19 @@ fn named(name: &str, bytes: &[u8], encoded: bool) -> (String, Value) {
     }
 }
 
-fn over() -> impl Strategy<Value = Written<Over>> {
-    let key = (some_bytes(1), any::<bool>())
-        .prop_map(|(key, encoded)| (Over::Key(key.clone()), [named("key", &key, encoded)].into_iter().collect()));
+fn over() -> impl Strategy<Value = Written<KeySelector>> {
+    let key = (some_bytes(1), any::<bool>()).prop_map(|(key, encoded)| {
+        (KeySelector::Key(key.clone()), [named("key", &key, encoded)].into_iter().collect())
+    });
     let prefix = (some_bytes(0), any::<bool>()).prop_map(|(prefix, encoded)| {
-        (Over::Range(KeyRange::prefix(&prefix)), [named("prefix", &prefix, encoded)].into_iter().collect())
+        (KeySelector::Range(KeyRange::prefix(&prefix)), [named("prefix", &prefix, encoded)].into_iter().collect())
     });
     let ends = (some_bytes(0), proptest::option::of(some_bytes(1)), any::<bool>());
     let ends = ends.prop_filter_map("nothing is between", |(from, to, encoded)| {
         let range = KeyRange::between(&from, to.as_deref());
         let to = to.map(|to| named("to", &to, !encoded));
         let written = [named("from", &from, encoded)].into_iter().chain(to).collect();
-        (!range.is_empty()).then_some((Over::Range(range), written))
+        (!range.is_empty()).then_some((KeySelector::Range(range), written))
     });
     prop_oneof![key, prefix, ends]
 }
@@ -76,11 +77,11 @@ fn compare() -> impl Strategy<Value = Written<Compare>> {
     let number = 0..=i64::MAX;
     let target = prop_oneof![
         (some_bytes(0), any::<bool>())
-            .prop_map(|(value, encoded)| (Target::Value(value.clone()), named("value", &value, encoded))),
-        number.clone().prop_map(|n| (Target::Version(n), ("version".to_owned(), n.into()))),
-        number.clone().prop_map(|n| (Target::Create(n), ("create".to_owned(), n.into()))),
-        number.prop_map(|n| (Target::Mod(n), ("mod".to_owned(), n.into()))),
-        lease().prop_map(|(id, written)| (Target::Lease(id), ("lease".to_owned(), written))),
+            .prop_map(|(value, encoded)| (CompareTarget::Value(value.clone()), named("value", &value, encoded))),
+        number.clone().prop_map(|n| (CompareTarget::Version(n), ("version".to_owned(), n.into()))),
+        number.clone().prop_map(|n| (CompareTarget::Create(n), ("create".to_owned(), n.into()))),
+        number.prop_map(|n| (CompareTarget::Mod(n), ("mod".to_owned(), n.into()))),
+        lease().prop_map(|(id, written)| (CompareTarget::Lease(id), ("lease".to_owned(), written))),
     ];
     let op = prop::sample::select(vec![
         (CompareOp::Equal, ""),

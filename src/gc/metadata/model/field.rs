@@ -7,7 +7,7 @@ use super::ObjectId;
 use crate::kvstore::KeyValue;
 
 /// One field of an object.
-pub(super) struct Field<'a> {
+pub(super) struct ObjectField<'a> {
     pub id: ObjectId,
     pub kind: &'a Kind,
     pub variables: &'a [Cow<'a, [u8]>],

@@ -6,7 +6,7 @@ use super::super::schema::{Encoding, Kind, KindId, Schema, Segment};
 
 /// One way to read a key: as a field of an object of this kind, whose own key takes the first so many parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct KeyReading {
     pub kind: KindId,
     /// How many parts the object's key has.
     pub parts: usize,
@@ -15,12 +15,12 @@ pub struct Way {
 }
 
 /// A key below the prefix, and its parts between slashes.
-pub struct Parts<'a> {
+pub struct KeyParts<'a> {
     pub key: &'a [u8],
     parts: Vec<&'a [u8]>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> KeyParts<'a> {
     pub fn new(key: &'a [u8]) -> Self {
         Self { key, parts: key.split(|byte| *byte == b'/').collect() }
     }
@@ -40,7 +40,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Every way to read it as a key of this schema.
-    pub fn ways(&self, schema: &Schema) -> Vec<Way> {
+    pub fn ways(&self, schema: &Schema) -> Vec<KeyReading> {
         let mut found = Vec::new();
         self.each_way(schema, |kind, way| {
             let rest = &self.parts[way.parts..];
@@ -56,19 +56,19 @@ impl<'a> Parts<'a> {
     }
 
     /// Every object that the key may lie in or be, whatever its fields are called.
-    pub fn objects(&self, schema: &Schema) -> Vec<Way> {
+    pub fn objects(&self, schema: &Schema) -> Vec<KeyReading> {
         let mut found = Vec::new();
         self.each_way(schema, |_, way| found.push(way));
         found
     }
 
-    fn each_way(&self, schema: &Schema, mut take: impl FnMut(&Kind, Way)) {
+    fn each_way(&self, schema: &Schema, mut take: impl FnMut(&Kind, KeyReading)) {
         for (kind, id) in schema.kinds.iter().zip(0..) {
             let shortest = kind.key.0.len();
             let longest = if kind.key.many().is_some() { self.parts.len() } else { shortest };
             for parts in shortest..=longest.min(self.parts.len()) {
                 let Some(taken) = kind.key.fits(&self.parts[..parts]) else { continue };
-                let way = Way { kind: id, parts, taken };
+                let way = KeyReading { kind: id, parts, taken };
                 if kind.encoding == Encoding::Raw || self.decodes(kind, way) {
                     take(kind, way);
                 }
@@ -76,7 +76,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn decodes(&self, kind: &Kind, way: Way) -> bool {
+    fn decodes(&self, kind: &Kind, way: KeyReading) -> bool {
         kind.key.0.iter().zip(&self.parts[..way.parts]).all(|(segment, part)| match segment {
             Segment::Literal(_) => true,
             Segment::Encoded(_) => decode(part).is_some(),
@@ -90,7 +90,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The variables of the object's key, decoded, in order.
-    pub fn variables(&self, kind: &Kind, way: Way) -> Vec<Cow<'a, [u8]>> {
+    pub fn variables(&self, kind: &Kind, way: KeyReading) -> Vec<Cow<'a, [u8]>> {
         let mut found = Vec::with_capacity(kind.scoped.len());
         let mut at = 0;
         for segment in &kind.key.0 {
@@ -106,7 +106,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The field's name, decoded; empty for the object's own key.
-    pub fn field(&self, kind: &Kind, way: Way) -> Cow<'a, [u8]> {
+    pub fn field(&self, kind: &Kind, way: KeyReading) -> Cow<'a, [u8]> {
         let raw = self.behind(way.parts);
         if kind.encoding == Encoding::Raw { Cow::Borrowed(raw) } else { decoded(raw) }
     }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn read(schema: &Schema, key: &str) -> Vec<(String, String, String)> {
-        let parts = Parts::new(key.as_bytes());
+        let parts = KeyParts::new(key.as_bytes());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         parts
             .ways(schema)
@@ -203,8 +203,8 @@ mod tests {
             assert_eq!(read(none), [], "{none}");
         }
         assert_eq!(read("v1/a/images/a/labels/b/labels/c").len(), 2);
-        assert!(Parts::new(b"v1/version").is_opaque(&schema));
-        assert!(!Parts::new(b"v1/versions").is_opaque(&schema));
+        assert!(KeyParts::new(b"v1/version").is_opaque(&schema));
+        assert!(!KeyParts::new(b"v1/versions").is_opaque(&schema));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The tree as objects and edges: what is kept of it in memory, and it is little. Values are looked at once and dropped.
 
 mod arena;
+mod builder;
 mod field;
-mod fold;
 mod keys;
 mod query;
 mod read;
@@ -10,7 +10,7 @@ mod settle;
 
 use std::sync::Arc;
 
-pub use fold::{FoldError, Folder};
+pub use builder::{ModelBuilder, ModelError};
 
 use super::schema::{Edge as Rule, Kind, KindId, Schema};
 use super::time::Time;
@@ -57,7 +57,7 @@ pub struct Edge {
 
 /// An edge that is there only while the other object's age is right.
 #[derive(Clone, Debug)]
-struct Conditional {
+struct ConditionalEdge {
     edge: Edge,
     /// Any of them will do.
     tests: Box<[AgeTest]>,
@@ -72,9 +72,9 @@ struct AgeTest {
 
 /// A field that a decision rests on.
 #[derive(Clone, Debug)]
-pub(super) struct Fact {
+pub(super) struct FieldFact {
     pub object: ObjectId,
-    pub what: What,
+    pub what: FactKind,
     /// `None` where the moment is none.
     pub time: Option<Time>,
     /// The field's last change.
@@ -82,16 +82,16 @@ pub(super) struct Fact {
     field: Span,
 }
 
-impl Fact {
+impl FieldFact {
     /// Whether it should be a moment and is none.
     pub fn is_bad_time(&self) -> bool {
-        self.time.is_none() && self.what != What::Flat
+        self.time.is_none() && self.what != FactKind::Flat
     }
 }
 
 /// What a fact is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
+pub(super) enum FactKind {
     /// The moment of the root rule with this number.
     Expiry(u8),
     /// The flat field.
@@ -110,7 +110,7 @@ pub(super) struct BackLink {
 
 /// Something about single keys and objects that a check reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Oddity {
+pub enum TreeProblem {
     /// The key belongs to nothing the schema knows.
     Unparsed(Vec<u8>),
     /// The key could belong to several objects.
@@ -137,14 +137,14 @@ pub struct Model {
     edges: Vec<Edge>,
     /// Where each object's edges begin, and where the last one's end.
     starts: Vec<u32>,
-    conditional: Vec<Conditional>,
+    conditional: Vec<ConditionalEdge>,
     /// By object.
-    facts: Vec<Fact>,
+    facts: Vec<FieldFact>,
     /// By target.
     links: Vec<BackLink>,
     /// Objects whose keys lie inside another's: the outer one, then the inner one.
     nested: Vec<(ObjectId, ObjectId)>,
-    oddities: Vec<Oddity>,
+    oddities: Vec<TreeProblem>,
     totals: Totals,
 }
 
@@ -185,7 +185,7 @@ impl Model {
     }
 
     /// What is odd about single keys and objects.
-    pub fn oddities(&self) -> &[Oddity] {
+    pub fn oddities(&self) -> &[TreeProblem] {
         &self.oddities
     }
 
@@ -304,7 +304,7 @@ impl Model {
 
     /// The moment of its root rule with this number: absent, none that can be read, or when.
     pub(super) fn expiry(&self, id: ObjectId, rule: usize) -> Option<Option<Time>> {
-        let wanted = u8::try_from(rule).map(What::Expiry);
+        let wanted = u8::try_from(rule).map(FactKind::Expiry);
         self.facts(id).iter().find(|fact| Ok(fact.what) == wanted).map(|fact| fact.time)
     }
 
@@ -318,7 +318,7 @@ impl Model {
         self.arena.len()
             + self.objects.len() * (size_of::<Object>() + 8)
             + self.edges.len() * size_of::<Edge>()
-            + self.facts.len() * size_of::<Fact>()
+            + self.facts.len() * size_of::<FieldFact>()
             + self.links.len() * size_of::<BackLink>()
     }
 }

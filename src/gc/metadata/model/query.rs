@@ -2,20 +2,20 @@
 
 use super::super::schema::KindId;
 use super::super::time::Time;
-use super::keys::{self, Parts};
-use super::{BackLink, Conditional, Edge, Fact, Model, ObjectId, Span, What};
+use super::keys::{self, KeyParts};
+use super::{BackLink, ConditionalEdge, Edge, FactKind, FieldFact, Model, ObjectId, Span};
 use crate::kvstore::KeyRange;
 
 impl Model {
     /// The edges whose condition holds at that time, in order.
     pub(in super::super) fn conditional(&self, at: Time) -> Vec<Edge> {
-        let holds = |conditional: &&Conditional| self.holds(conditional, at);
+        let holds = |conditional: &&ConditionalEdge| self.holds(conditional, at);
         self.conditional.iter().filter(holds).map(|conditional| conditional.edge).collect()
     }
 
-    fn holds(&self, conditional: &Conditional, at: Time) -> bool {
+    fn holds(&self, conditional: &ConditionalEdge, at: Time) -> bool {
         let Some(when) = &self.rule(conditional.edge).when else { return true };
-        let wanted = u8::try_from(when.moment).map(What::Moment);
+        let wanted = u8::try_from(when.moment).map(FactKind::Moment);
         let fact = self.facts(conditional.edge.to).iter().find(|fact| Ok(fact.what) == wanted);
         match fact.map(|fact| fact.time) {
             None => false,
@@ -29,18 +29,18 @@ impl Model {
     }
 
     /// The fields of it that decisions rest on.
-    pub(in super::super) fn facts(&self, id: ObjectId) -> &[Fact] {
+    pub(in super::super) fn facts(&self, id: ObjectId) -> &[FieldFact] {
         let from = self.facts.partition_point(|fact| fact.object < id);
         let to = self.facts.partition_point(|fact| fact.object <= id);
         &self.facts[from..to]
     }
 
-    pub(in super::super) fn all_facts(&self) -> &[Fact] {
+    pub(in super::super) fn all_facts(&self) -> &[FieldFact] {
         &self.facts
     }
 
     /// The fact's key, with the prefix.
-    pub(in super::super) fn fact_key(&self, fact: &Fact) -> Vec<u8> {
+    pub(in super::super) fn fact_key(&self, fact: &FieldFact) -> Vec<u8> {
         self.field_key(fact.object, fact.field)
     }
 
@@ -105,7 +105,7 @@ impl Model {
     /// The object that this key is or lies in; the key has the prefix.
     pub fn find(&self, key: &[u8]) -> Option<ObjectId> {
         let below = key.strip_prefix(self.prefix.as_slice())?;
-        let parts = Parts::new(below);
+        let parts = KeyParts::new(below);
         let ways = parts.ways(&self.schema);
         let ways = if ways.is_empty() { parts.objects(&self.schema) } else { ways };
         let known = ways.into_iter().filter_map(|way| self.lookup_way(&parts, way));
@@ -116,7 +116,7 @@ impl Model {
     /// Every known object whose key, or one of whose fields, this may be; and whether the schema allows for one at all.
     pub fn find_all(&self, key: &[u8]) -> (Vec<ObjectId>, bool) {
         let Some(below) = key.strip_prefix(self.prefix.as_slice()) else { return (Vec::new(), false) };
-        let parts = Parts::new(below);
+        let parts = KeyParts::new(below);
         let mut ways = parts.objects(&self.schema);
         ways.retain(|way| parts.first(way.parts) == parts.key);
         ways.extend(parts.ways(&self.schema));
@@ -137,7 +137,7 @@ impl Model {
         })
     }
 
-    pub(super) fn lookup_way(&self, parts: &Parts<'_>, way: keys::Way) -> Option<ObjectId> {
+    pub(super) fn lookup_way(&self, parts: &KeyParts<'_>, way: keys::KeyReading) -> Option<ObjectId> {
         let kind = self.schema.kind(way.kind);
         let variables = parts.variables(kind, way);
         let (mut scope, mut identity) = (Vec::new(), Vec::new());

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::super::schema::{
-    Captures, Edge as Rule, EdgeSource, Identity, KindId, Link, Part, Pattern, RootRule, Schema,
+    Captures, Edge as Rule, EdgeSource, Identity, IdentityPart, KindId, Link, Pattern, RootRule, Schema,
 };
 use super::super::time::Time;
-use super::field::Field;
-use super::fold::{FoldError, Folder};
-use super::{AgeTest, BackLink, Conditional, Edge, FLAT, Fact, ObjectId, Oddity, What, keys};
+use super::builder::{ModelBuilder, ModelError};
+use super::field::ObjectField;
+use super::{AgeTest, BackLink, ConditionalEdge, Edge, FLAT, FactKind, FieldFact, ObjectId, TreeProblem, keys};
 use crate::duration::parse_duration;
 
 /// What an identity is put together from.
@@ -22,14 +22,16 @@ struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    fn part(&self, part: &'a Part) -> &[u8] {
+    fn part(&self, part: &'a IdentityPart) -> &[u8] {
         match part {
-            Part::Literal(bytes) => bytes,
-            Part::Capture(at) => &self.captures.0[self.captures.1[*at].clone()],
-            Part::Own(at) => &self.own[*at],
-            Part::Value(None) => self.value,
-            Part::Value(Some(at)) => self.values.as_ref().map_or(&[], |values| &self.value[values[*at].clone()]),
-            Part::Joined(at) => self.joined.get(*at).and_then(Option::as_deref).unwrap_or_default(),
+            IdentityPart::Literal(bytes) => bytes,
+            IdentityPart::Capture(at) => &self.captures.0[self.captures.1[*at].clone()],
+            IdentityPart::Own(at) => &self.own[*at],
+            IdentityPart::Value(None) => self.value,
+            IdentityPart::Value(Some(at)) => {
+                self.values.as_ref().map_or(&[], |values| &self.value[values[*at].clone()])
+            }
+            IdentityPart::Joined(at) => self.joined.get(*at).and_then(Option::as_deref).unwrap_or_default(),
         }
     }
 
@@ -39,23 +41,23 @@ impl<'a> Sources<'a> {
     }
 }
 
-impl Folder {
+impl ModelBuilder {
     /// Takes from the field what the schema wants to know of it.
-    pub(super) fn read_field(&mut self, field: &Field<'_>) -> Result<(), FoldError> {
+    pub(super) fn read_field(&mut self, field: &ObjectField<'_>) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let mut read = self.read_roots(field)?;
         if field.kind.flat.as_ref().is_some_and(|flat| flat.find(field.name).is_some()) {
             read = true;
             if !field.kv.value.is_empty() {
                 self.model.objects[field.id as usize].flags |= FLAT;
-                self.add_fact(field, What::Flat, None)?;
+                self.add_fact(field, FactKind::Flat, None)?;
             }
         }
         for (moment, number) in field.kind.moments.iter().zip(0..) {
             if moment.field == field.name {
                 read = true;
                 if !field.kv.value.is_empty() {
-                    self.add_fact(field, What::Moment(number), Time::parse(&field.kv.value, moment.format))?;
+                    self.add_fact(field, FactKind::Moment(number), Time::parse(&field.kv.value, moment.format))?;
                 }
             }
         }
@@ -73,12 +75,12 @@ impl Folder {
             read |= self.read_link(&schema, field, link)?;
         }
         if !read && schema.reserved.iter().any(|reserved| field.name.starts_with(reserved)) {
-            self.note(Oddity::Unread(field.id, field.name.to_vec()));
+            self.note(TreeProblem::Unread(field.id, field.name.to_vec()));
         }
         Ok(())
     }
 
-    fn read_roots(&mut self, field: &Field<'_>) -> Result<bool, FoldError> {
+    fn read_roots(&mut self, field: &ObjectField<'_>) -> Result<bool, ModelError> {
         let mut read = false;
         for (rule, number) in field.kind.roots.iter().zip(0_u8..) {
             match rule {
@@ -96,7 +98,7 @@ impl Folder {
                         read = true;
                         // What is empty counts as absent, but where a bad moment stops everything.
                         if *strict || !field.kv.value.is_empty() {
-                            self.add_fact(field, What::Expiry(number), Time::parse(&field.kv.value, *format))?;
+                            self.add_fact(field, FactKind::Expiry(number), Time::parse(&field.kv.value, *format))?;
                         }
                     }
                 }
@@ -105,21 +107,21 @@ impl Folder {
         Ok(read)
     }
 
-    fn add_fact(&mut self, field: &Field<'_>, what: What, time: Option<Time>) -> Result<(), FoldError> {
+    fn add_fact(&mut self, field: &ObjectField<'_>, what: FactKind, time: Option<Time>) -> Result<(), ModelError> {
         let span = self.keep(field.raw)?;
         let revision = field.kv.mod_revision;
-        self.model.facts.push(Fact { object: field.id, what, time, revision, field: span });
+        self.model.facts.push(FieldFact { object: field.id, what, time, revision, field: span });
         Ok(())
     }
 
     fn read_edge(
         &mut self,
         schema: &Schema,
-        field: &Field<'_>,
+        field: &ObjectField<'_>,
         (rule, number): (&Rule, u16),
         pattern: &Pattern,
         value: Option<&Pattern>,
-    ) -> Result<bool, FoldError> {
+    ) -> Result<bool, ModelError> {
         let Some(captures) = pattern.find(field.name) else { return Ok(false) };
         if rule.identity.uses_value() && field.kv.value.is_empty() {
             return Ok(true);
@@ -128,7 +130,7 @@ impl Folder {
             None => None,
             Some(pattern) => match pattern.find(&field.kv.value) {
                 None => {
-                    self.note(Oddity::BadReference(field.id, number));
+                    self.note(TreeProblem::BadReference(field.id, number));
                     return Ok(true);
                 }
                 found => found,
@@ -144,14 +146,14 @@ impl Folder {
         let tests = rule.when.as_ref().map(|when| age_tests(sources.part(&when.conditions), &when.name));
         sources.render(&mut self.identity, &rule.identity);
         let Some(other) = self.other(schema, field.id, rule.other)? else {
-            self.note(Oddity::BadReference(field.id, number));
+            self.note(TreeProblem::BadReference(field.id, number));
             return Ok(true);
         };
         let edge = directed(rule, field.id, other, number);
         match tests {
             None => self.add_edge(edge),
             Some(tests) if tests.is_empty() => {}
-            Some(tests) => self.model.conditional.push(Conditional { edge, tests }),
+            Some(tests) => self.model.conditional.push(ConditionalEdge { edge, tests }),
         }
         Ok(true)
     }
@@ -159,10 +161,10 @@ impl Folder {
     fn read_joined(
         &mut self,
         schema: &Schema,
-        field: &Field<'_>,
+        field: &ObjectField<'_>,
         (rule, number): (&Rule, u16),
         fields: &[Vec<u8>],
-    ) -> Result<bool, FoldError> {
+    ) -> Result<bool, ModelError> {
         let Some(at) = fields.iter().position(|name| name == field.name) else { return Ok(false) };
         if field.kv.value.is_empty() {
             return Ok(true);
@@ -178,12 +180,12 @@ impl Folder {
         sources.render(&mut self.identity, &rule.identity);
         match self.other(schema, field.id, rule.other)? {
             Some(other) => self.add_edge(directed(rule, field.id, other, number)),
-            None => self.note(Oddity::BadReference(field.id, number)),
+            None => self.note(TreeProblem::BadReference(field.id, number)),
         }
         Ok(true)
     }
 
-    fn read_link(&mut self, schema: &Schema, field: &Field<'_>, link: &Link) -> Result<bool, FoldError> {
+    fn read_link(&mut self, schema: &Schema, field: &ObjectField<'_>, link: &Link) -> Result<bool, ModelError> {
         let Some(captures) = link.pattern.find(field.name) else { return Ok(false) };
         let captures = (field.name, captures);
         let sources = Sources { captures, values: None, value: &field.kv.value, own: field.variables, joined: &[] };
@@ -196,7 +198,7 @@ impl Folder {
     }
 
     /// The object of that kind with the identity in the buffer, in the scope of this one.
-    fn other(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, FoldError> {
+    fn other(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, ModelError> {
         let other = schema.kind(kind);
         if !keys::can_be(other, &self.identity) {
             return Ok(None);

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use super::super::schema::{Segment, Template};
-use super::fold::{FoldError, Folder};
-use super::keys::Parts;
-use super::{ANCHORED, FOREIGN, Model, ObjectId, Oddity, PERHAPS_ANCHORED};
+use super::builder::{ModelBuilder, ModelError};
+use super::keys::KeyParts;
+use super::{ANCHORED, FOREIGN, Model, ObjectId, PERHAPS_ANCHORED, TreeProblem};
 
 /// The most oddities of one sort that are kept for the report; the totals count all.
 const MAX_NOTES: usize = 10_000;
 
-impl Folder {
+impl ModelBuilder {
     /// The model, once every key was taken.
     ///
     /// # Errors
-    /// As [`Folder::push`].
-    pub fn finish(mut self) -> Result<Model, FoldError> {
+    /// As [`ModelBuilder::push`].
+    pub fn finish(mut self) -> Result<Model, ModelError> {
         self.place_pending()?;
         self.find_unanchored();
         self.find_foreign();
@@ -32,18 +32,18 @@ impl Folder {
         Ok(model)
     }
 
-    pub(super) fn note(&mut self, oddity: Oddity) {
+    pub(super) fn note(&mut self, oddity: TreeProblem) {
         if self.model.oddities.len() < MAX_NOTES {
             self.model.oddities.push(oddity);
         }
     }
 
     /// A key that could be several objects' is that one's whose anchor is there, if it is exactly one.
-    fn place_pending(&mut self) -> Result<(), FoldError> {
+    fn place_pending(&mut self) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let prefix = self.model.prefix.len();
         for kv in std::mem::take(&mut self.pending) {
-            let parts = Parts::new(&kv.key[prefix..]);
+            let parts = KeyParts::new(&kv.key[prefix..]);
             let mut ways = parts.ways(&schema);
             ways.retain(|way| {
                 let known = self.model.lookup_way(&parts, *way);
@@ -51,8 +51,8 @@ impl Folder {
             });
             match ways.as_slice() {
                 [way] => self.place(&parts, *way, &kv)?,
-                [] => self.unparsed(Oddity::Unparsed(kv.key.clone()))?,
-                _ => self.unparsed(Oddity::Ambiguous(kv.key.clone()))?,
+                [] => self.unparsed(TreeProblem::Unparsed(kv.key.clone()))?,
+                _ => self.unparsed(TreeProblem::Ambiguous(kv.key.clone()))?,
             }
         }
         Ok(())
@@ -65,7 +65,7 @@ impl Folder {
             if object.keys > 0 && object.flags & ANCHORED == 0 && self.model.kind(id).anchor.is_some() {
                 self.model.totals.unparsed += u64::from(object.keys);
                 self.model.objects[id as usize].flags |= FOREIGN;
-                self.note(Oddity::Unanchored(id));
+                self.note(TreeProblem::Unanchored(id));
             }
         }
     }
@@ -76,8 +76,8 @@ impl Folder {
         let mut strange = std::mem::take(&mut self.model.oddities);
         let prefix = self.model.prefix.len();
         for oddity in &strange {
-            let (Oddity::Unparsed(key) | Oddity::Ambiguous(key)) = oddity else { continue };
-            let parts = Parts::new(&key[prefix..]);
+            let (TreeProblem::Unparsed(key) | TreeProblem::Ambiguous(key)) = oddity else { continue };
+            let parts = KeyParts::new(&key[prefix..]);
             for way in parts.objects(&schema) {
                 if let Some(id) = self.model.lookup_way(&parts, way) {
                     self.model.objects[id as usize].flags |= FOREIGN;

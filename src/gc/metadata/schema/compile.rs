@@ -2,7 +2,7 @@
 
 use super::document::{self, Document, Encoding, InvalidDoc, KindDoc, MissingDoc, RootDoc, RootRuleDoc};
 use super::edges;
-use super::error::Complaint;
+use super::error::SchemaProblem;
 use super::names::{declared, declared_plainly, kind_line, named, own, pattern, time_format};
 use super::pattern::Pattern;
 use super::template::{Segment, Template};
@@ -24,24 +24,24 @@ pub(super) fn compile(text: &str, origin: &str) -> Result<Schema, SchemaError> {
     Ok(schema)
 }
 
-fn build(document: Document) -> Result<Schema, Complaint> {
+fn build(document: Document) -> Result<Schema, SchemaProblem> {
     if document.schema != 1 {
         let message = format!("version {} of the language is not known; 1 is", document.schema);
-        return Err(Complaint::new(message).within("schema").about("schema:"));
+        return Err(SchemaProblem::new(message).within("schema").about("schema:"));
     }
     if document.kinds.is_empty() || document.kinds.len() > MAX_KINDS {
-        return Err(Complaint::new(format!("there must be 1 to {MAX_KINDS} kinds")).about("kinds:"));
+        return Err(SchemaProblem::new(format!("there must be 1 to {MAX_KINDS} kinds")).about("kinds:"));
     }
     let mut kinds = Vec::new();
     for doc in &document.kinds {
         if kinds.iter().any(|kind: &Kind| kind.name == doc.kind) {
-            return Err(Complaint::new("there are two of them").within(named(doc)).about(kind_line(doc)));
+            return Err(SchemaProblem::new("there are two of them").within(named(doc)).about(kind_line(doc)));
         }
         kinds.push(kind(doc, &document).map_err(|error| error.within(named(doc)).about(kind_line(doc)))?);
     }
     if kinds.iter().all(|kind| !kind.always_root && kind.roots.is_empty()) {
         let message = "no kind has a root: everything would be garbage";
-        return Err(Complaint::new(message).about("kinds:"));
+        return Err(SchemaProblem::new(message).about("kinds:"));
     }
     let opaque = document.opaque.iter().map(|text| {
         let encoded = document.encoding == Encoding::Percent;
@@ -64,11 +64,11 @@ fn build(document: Document) -> Result<Schema, Complaint> {
     Ok(schema)
 }
 
-fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, Complaint> {
+fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, SchemaProblem> {
     let encoding = doc.encoding.unwrap_or(document.encoding);
     let encoded = encoding == Encoding::Percent;
     if doc.kind.is_empty() || !doc.kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-        return Err(Complaint::new("a kind's name has letters, digits, '-', '_' and '.' only"));
+        return Err(SchemaProblem::new("a kind's name has letters, digits, '-', '_' and '.' only"));
     }
     let key = template(&doc.key, encoded).map_err(|error| error.within("key"))?;
     let scoped = variables(&key, document).map_err(|error| error.within("key").about(&doc.key))?;
@@ -79,12 +79,12 @@ fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, Complaint> {
         fields.push(field.map_err(|error| error.within("fields").about(text))?);
     }
     if doc.fields.is_empty() {
-        return Err(Complaint::new("an object without fields has no keys ('.' is its own key)").within("fields"));
+        return Err(SchemaProblem::new("an object without fields has no keys ('.' is its own key)").within("fields"));
     }
     let anchor = doc.anchor.as_ref().map(|text| {
         let parts: Vec<&[u8]> = text.split('/').map(str::as_bytes).collect();
         let declared = if text == "." { own_key } else { fields.iter().any(|field| field.fits(&parts).is_some()) };
-        let unknown = || Complaint::new(format!("'{text}' is none of the fields")).within("anchor").about(text);
+        let unknown = || SchemaProblem::new(format!("'{text}' is none of the fields")).within("anchor").about(text);
         declared.then(|| own(text)).ok_or_else(unknown)
     });
     let anchor = anchor.transpose()?;
@@ -94,11 +94,11 @@ fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, Complaint> {
                                every object has, or encoding: percent",
             doc.key
         );
-        return Err(Complaint::new(message).within("key").about(&doc.key));
+        return Err(SchemaProblem::new(message).within("key").about(&doc.key));
     }
     let (always_root, roots) = roots(&doc.root).map_err(|error| error.within("root").about("root:"))?;
     let flat = doc.flat.as_ref().map(|text| Pattern::parse(text, None));
-    let flat = flat.transpose().map_err(|error| Complaint::new(error).within("flat"))?;
+    let flat = flat.transpose().map_err(|error| SchemaProblem::new(error).within("flat"))?;
     let kind = Kind {
         name: doc.kind.clone(),
         key,
@@ -129,7 +129,7 @@ fn same_length(fields: &[Template], own_key: bool) -> bool {
     lengths.len() == 1 && lengths[0] != usize::MAX
 }
 
-fn root_fields_exist(kind: &Kind, flat: Option<&String>) -> Result<(), Complaint> {
+fn root_fields_exist(kind: &Kind, flat: Option<&String>) -> Result<(), SchemaProblem> {
     for rule in &kind.roots {
         match rule {
             RootRule::Field { pattern, text, .. } => declared(kind, pattern, text),
@@ -143,28 +143,28 @@ fn root_fields_exist(kind: &Kind, flat: Option<&String>) -> Result<(), Complaint
     }
 }
 
-fn template(text: &str, encoded: bool) -> Result<Template, Complaint> {
-    Template::parse(text, encoded).map_err(|error| Complaint::new(error).about(text))
+fn template(text: &str, encoded: bool) -> Result<Template, SchemaProblem> {
+    Template::parse(text, encoded).map_err(|error| SchemaProblem::new(error).about(text))
 }
 
-fn one_long_variable(template: &Template) -> Result<(), Complaint> {
+fn one_long_variable(template: &Template) -> Result<(), SchemaProblem> {
     let is_long = |segment: &&Segment| matches!(segment, Segment::Many(_) | Segment::Encoded(_));
     let long = template.0.iter().filter(is_long).count();
     if long > 1 {
-        return Err(Complaint::new("two names of any length in a row cannot be told apart"));
+        return Err(SchemaProblem::new("two names of any length in a row cannot be told apart"));
     }
     Ok(())
 }
 
 /// Of each variable, whether it is the scope's.
-fn variables(key: &Template, document: &Document) -> Result<Vec<bool>, Complaint> {
+fn variables(key: &Template, document: &Document) -> Result<Vec<bool>, SchemaProblem> {
     one_long_variable(key)?;
     let names: Vec<&str> = key.variables().collect();
     if names.len() > MAX_VARIABLES {
-        return Err(Complaint::new(format!("more than {MAX_VARIABLES} variables")));
+        return Err(SchemaProblem::new(format!("more than {MAX_VARIABLES} variables")));
     }
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
-        return Err(Complaint::new(format!("'{{{}}}' stands there twice", twice.1)));
+        return Err(SchemaProblem::new(format!("'{{{}}}' stands there twice", twice.1)));
     }
     let scoped: Vec<bool> = names.iter().map(|name| document.scope.iter().any(|scope| scope == name)).collect();
     let long = key.0.iter().find_map(|segment| match segment {
@@ -172,35 +172,35 @@ fn variables(key: &Template, document: &Document) -> Result<Vec<bool>, Complaint
         _ => None,
     });
     if key.0.contains(&Segment::Many(String::new())) {
-        return Err(Complaint::new("'**' is for fields"));
+        return Err(SchemaProblem::new("'**' is for fields"));
     }
     if let Some(long) = long.filter(|name| document.scope.contains(name)) {
-        return Err(Complaint::new(format!("the scope '{{{long}+}}' must be one segment")));
+        return Err(SchemaProblem::new(format!("the scope '{{{long}+}}' must be one segment")));
     }
     let in_scope = scoped.iter().filter(|scoped| **scoped).count();
     if in_scope != 0 && in_scope != document.scope.len() {
-        return Err(Complaint::new("it has some variables of the scope but not all"));
+        return Err(SchemaProblem::new("it has some variables of the scope but not all"));
     }
     let order: Vec<&&str> = names.iter().zip(&scoped).filter(|(_, scoped)| **scoped).map(|(name, _)| name).collect();
     if in_scope != 0 && !order.iter().zip(&document.scope).all(|(name, scope)| **name == scope) {
-        return Err(Complaint::new("it has the scope's variables in another order"));
+        return Err(SchemaProblem::new("it has the scope's variables in another order"));
     }
     Ok(scoped)
 }
 
-fn scopes_are_used(schema: &Schema) -> Result<(), Complaint> {
+fn scopes_are_used(schema: &Schema) -> Result<(), SchemaProblem> {
     let used = schema.kinds.iter().any(|kind| kind.scoped.contains(&true));
     if !schema.scope.is_empty() && !used {
-        return Err(Complaint::new("no key has these variables").within("scope").about("scope:"));
+        return Err(SchemaProblem::new("no key has these variables").within("scope").about("scope:"));
     }
     Ok(())
 }
 
-fn roots(doc: &RootDoc) -> Result<(bool, Vec<RootRule>), Complaint> {
+fn roots(doc: &RootDoc) -> Result<(bool, Vec<RootRule>), SchemaProblem> {
     match doc {
         RootDoc::Always => Ok((true, Vec::new())),
         RootDoc::Never => Ok((false, Vec::new())),
-        RootDoc::Rules(rules) if rules.is_empty() => Err(Complaint::new("an empty list; say 'never'")),
+        RootDoc::Rules(rules) if rules.is_empty() => Err(SchemaProblem::new("an empty list; say 'never'")),
         RootDoc::Rules(rules) => {
             let numbered = rules
                 .iter()
@@ -211,11 +211,11 @@ fn roots(doc: &RootDoc) -> Result<(bool, Vec<RootRule>), Complaint> {
     }
 }
 
-fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, Complaint> {
+fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, SchemaProblem> {
     match (&doc.field, &doc.unexpired) {
         (Some(field), None) => {
             if doc.format.is_some() || doc.missing.is_some() || doc.invalid.is_some() {
-                return Err(Complaint::new("'format', 'missing' and 'invalid' go with 'unexpired'").about(field));
+                return Err(SchemaProblem::new("'format', 'missing' and 'invalid' go with 'unexpired'").about(field));
             }
             let text = if field == "." { "" } else { field };
             let pattern = if text.is_empty() { Pattern::own_key() } else { pattern(text, doc.suffix.as_deref())? };
@@ -223,10 +223,10 @@ fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, Complaint> {
         }
         (None, Some(field)) => {
             if doc.suffix.is_some() || doc.empty {
-                return Err(Complaint::new("'suffix' and 'empty' go with 'field'").about(field));
+                return Err(SchemaProblem::new("'suffix' and 'empty' go with 'field'").about(field));
             }
             let (Some(format), Some(missing)) = (doc.format, doc.missing) else {
-                return Err(Complaint::new("'unexpired' needs 'format' and 'missing'").about(field));
+                return Err(SchemaProblem::new("'unexpired' needs 'format' and 'missing'").about(field));
             };
             Ok(RootRule::Unexpired {
                 field: own(field),
@@ -236,7 +236,7 @@ fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, Complaint> {
                 strict: doc.invalid == Some(InvalidDoc::Error),
             })
         }
-        _ => Err(Complaint::new("a rule has either 'field' or 'unexpired'")),
+        _ => Err(SchemaProblem::new("a rule has either 'field' or 'unexpired'")),
     }
 }
 
@@ -248,11 +248,11 @@ fn keys_of(kind: &Kind) -> impl Iterator<Item = Template> {
 
 /// Refuses a schema in which one key could be two kinds', or in which collecting an object could remove another
 /// kind's keys: they would lie inside it.
-fn kinds_are_apart(schema: &Schema) -> Result<(), Complaint> {
+fn kinds_are_apart(schema: &Schema) -> Result<(), SchemaProblem> {
     let anything = Template(vec![Segment::Many(String::new())]);
     for (at, kind) in schema.kinds.iter().enumerate() {
         let complain = |message: String| {
-            Complaint::new(message).within(format!("kind '{}'", kind.name)).about(format!("kind: {}", kind.name))
+            SchemaProblem::new(message).within(format!("kind '{}'", kind.name)).about(format!("kind: {}", kind.name))
         };
         let inside = kind.key.join(&anything);
         for other in schema.kinds.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, other)| other) {

@@ -1,9 +1,9 @@
 //! The edges and back links of a schema, once its kinds are known.
 
 use super::document::{Document, EdgeDoc, FlatDoc, KindDoc, LinkDoc, WhenDoc};
-use super::error::Complaint;
+use super::error::SchemaProblem;
 use super::names::{declared, declared_plainly, kind_line, named, own, pattern, time_format};
-use super::pattern::{Identity, Part, Pattern};
+use super::pattern::{Identity, IdentityPart, Pattern};
 use super::{Edge, EdgeSource, KindId, Link, Moment, Schema, When};
 
 const MAX_EDGES: usize = 10_000;
@@ -11,25 +11,27 @@ const MAX_EDGES: usize = 10_000;
 pub(in super::super) const MAX_JOINED: usize = 4;
 
 /// Adds what the document says of edges and back links.
-pub fn add(schema: &mut Schema, document: &Document) -> Result<(), Complaint> {
+pub fn add(schema: &mut Schema, document: &Document) -> Result<(), SchemaProblem> {
     for (name, edges) in &document.groups.0 {
         if edges.iter().any(|edge| edge.group.is_some()) {
-            return Err(Complaint::new("a group has no groups").within(format!("group '{name}'")).about(name));
+            return Err(SchemaProblem::new("a group has no groups").within(format!("group '{name}'")).about(name));
         }
         if !document.kinds.iter().any(|doc| doc.edges.iter().any(|edge| edge.group.as_ref() == Some(name))) {
-            return Err(Complaint::new("no kind uses it").within(format!("group '{name}'")).about(format!("{name}:")));
+            return Err(SchemaProblem::new("no kind uses it")
+                .within(format!("group '{name}'"))
+                .about(format!("{name}:")));
         }
     }
     for (at, doc) in document.kinds.iter().enumerate() {
-        let within = |error: Complaint| error.within(named(doc)).about(kind_line(doc));
-        let id = KindId::try_from(at).map_err(|_| Complaint::new("too many kinds"))?;
+        let within = |error: SchemaProblem| error.within(named(doc)).about(kind_line(doc));
+        let id = KindId::try_from(at).map_err(|_| SchemaProblem::new("too many kinds"))?;
         let first = schema.edges.len();
         for (number, edge) in doc.edges.iter().enumerate() {
             let place = format!("edge {}", number + 1);
             kind_edges(schema, document, id, edge).map_err(|error| within(error.within(place)))?;
         }
         if schema.edges.len() > MAX_EDGES {
-            return Err(Complaint::new(format!("more than {MAX_EDGES} edges")));
+            return Err(SchemaProblem::new(format!("more than {MAX_EDGES} edges")));
         }
         schema.kinds[at].edges = first..schema.edges.len();
         for (number, link) in doc.backlinks.iter().enumerate() {
@@ -42,12 +44,12 @@ pub fn add(schema: &mut Schema, document: &Document) -> Result<(), Complaint> {
     Ok(())
 }
 
-fn flat_is_used(schema: &Schema, doc: &KindDoc, id: KindId) -> Result<(), Complaint> {
+fn flat_is_used(schema: &Schema, doc: &KindDoc, id: KindId) -> Result<(), SchemaProblem> {
     let kind = schema.kind(id);
     let members = schema.edges[kind.edges.clone()].iter().any(|edge| edge.members);
     match (members, &kind.flat) {
-        (true, None) => Err(Complaint::new("'flat: members' needs the kind's 'flat' field").about("flat: members")),
-        (false, Some(_)) => Err(Complaint::new("no edge has 'flat: members'").within("flat").about(doc_flat(doc))),
+        (true, None) => Err(SchemaProblem::new("'flat: members' needs the kind's 'flat' field").about("flat: members")),
+        (false, Some(_)) => Err(SchemaProblem::new("no edge has 'flat: members'").within("flat").about(doc_flat(doc))),
         _ => Ok(()),
     }
 }
@@ -56,7 +58,7 @@ fn doc_flat(doc: &KindDoc) -> String {
     doc.flat.clone().unwrap_or_default()
 }
 
-fn kind_edges(schema: &mut Schema, document: &Document, id: KindId, doc: &EdgeDoc) -> Result<(), Complaint> {
+fn kind_edges(schema: &mut Schema, document: &Document, id: KindId, doc: &EdgeDoc) -> Result<(), SchemaProblem> {
     let Some(group) = &doc.group else {
         let edge = edge(schema, id, doc)?;
         schema.edges.push(edge);
@@ -64,10 +66,10 @@ fn kind_edges(schema: &mut Schema, document: &Document, id: KindId, doc: &EdgeDo
     };
     let alone = doc.field.is_none() && doc.fields.is_none() && doc.to.is_none() && doc.from.is_none();
     if !alone || doc.id.is_some() || doc.flat.is_some() || doc.when.is_some() || doc.value.is_some() {
-        return Err(Complaint::new("'group' stands alone").about(group));
+        return Err(SchemaProblem::new("'group' stands alone").about(group));
     }
     let Some((_, edges)) = document.groups.0.iter().find(|(name, _)| name == group) else {
-        return Err(Complaint::new(format!("there is no group '{group}'")).about(group));
+        return Err(SchemaProblem::new(format!("there is no group '{group}'")).about(group));
     };
     for (number, doc) in edges.iter().enumerate() {
         let edge =
@@ -77,23 +79,23 @@ fn kind_edges(schema: &mut Schema, document: &Document, id: KindId, doc: &EdgeDo
     Ok(())
 }
 
-fn edge(schema: &mut Schema, id: KindId, doc: &EdgeDoc) -> Result<Edge, Complaint> {
+fn edge(schema: &mut Schema, id: KindId, doc: &EdgeDoc) -> Result<Edge, SchemaProblem> {
     let (other, back) = match (&doc.to, &doc.from) {
         (Some(to), None) => (kind_named(schema, to)?, false),
         (None, Some(from)) => (kind_named(schema, from)?, true),
-        _ => return Err(Complaint::new("an edge has either 'to' or 'from'").about(first_text(doc))),
+        _ => return Err(SchemaProblem::new("an edge has either 'to' or 'from'").about(first_text(doc))),
     };
-    let mut names = Names { own: own_variables(schema, id), ..Names::default() };
+    let mut names = IdentityNames { own: own_variables(schema, id), ..IdentityNames::default() };
     let source = source(doc, &mut names).map_err(|error| error.about(first_text(doc)))?;
     check_source(schema, id, &source, &first_text(doc))?;
     let identity = identity(doc.id.as_deref().unwrap_or("{value}"), &names)?;
     scopes_allow(schema, id, other)?;
     let when = doc.when.as_ref().map(|when| condition(schema, other, when, &names)).transpose()?;
     if back && (doc.flat.is_some() || when.is_some()) {
-        return Err(Complaint::new("a back reference is neither flat nor conditional").about(first_text(doc)));
+        return Err(SchemaProblem::new("a back reference is neither flat nor conditional").about(first_text(doc)));
     }
     if when.is_some() && doc.flat == Some(FlatDoc::Through) {
-        return Err(Complaint::new("a conditional edge is not followed from flat objects").about(first_text(doc)));
+        return Err(SchemaProblem::new("a conditional edge is not followed from flat objects").about(first_text(doc)));
     }
     Ok(Edge {
         declared_by: id,
@@ -108,7 +110,7 @@ fn edge(schema: &mut Schema, id: KindId, doc: &EdgeDoc) -> Result<Edge, Complain
     })
 }
 
-fn source(doc: &EdgeDoc, names: &mut Names) -> Result<EdgeSource, Complaint> {
+fn source(doc: &EdgeDoc, names: &mut IdentityNames) -> Result<EdgeSource, SchemaProblem> {
     match (&doc.field, &doc.fields) {
         (Some(field), None) => {
             let pattern = match field.as_str() {
@@ -123,19 +125,19 @@ fn source(doc: &EdgeDoc, names: &mut Names) -> Result<EdgeSource, Complaint> {
         }
         (None, Some(fields)) => {
             if doc.suffix.is_some() || doc.value.is_some() {
-                return Err(Complaint::new("'suffix' and 'value' go with 'field'"));
+                return Err(SchemaProblem::new("'suffix' and 'value' go with 'field'"));
             }
             if fields.0.len() < 2 || fields.0.len() > MAX_JOINED {
-                return Err(Complaint::new(format!("'fields' joins 2 to {MAX_JOINED} fields")));
+                return Err(SchemaProblem::new(format!("'fields' joins 2 to {MAX_JOINED} fields")));
             }
             names.joined = fields.0.iter().map(|(name, _)| name.clone()).collect();
             Ok(EdgeSource::Joined(fields.0.iter().map(|(_, field)| own(field)).collect()))
         }
-        _ => Err(Complaint::new("an edge has either 'field' or 'fields'")),
+        _ => Err(SchemaProblem::new("an edge has either 'field' or 'fields'")),
     }
 }
 
-fn check_source(schema: &Schema, id: KindId, source: &EdgeSource, text: &str) -> Result<(), Complaint> {
+fn check_source(schema: &Schema, id: KindId, source: &EdgeSource, text: &str) -> Result<(), SchemaProblem> {
     let kind = schema.kind(id);
     match source {
         EdgeSource::Field { pattern, .. } => declared(kind, pattern, text),
@@ -145,7 +147,7 @@ fn check_source(schema: &Schema, id: KindId, source: &EdgeSource, text: &str) ->
 
 /// What names stand for in an identity.
 #[derive(Default)]
-struct Names {
+struct IdentityNames {
     captures: Vec<String>,
     values: Vec<String>,
     joined: Vec<String>,
@@ -153,34 +155,34 @@ struct Names {
     value: bool,
 }
 
-impl Names {
-    fn resolve(&self, name: &str) -> Option<Part> {
+impl IdentityNames {
+    fn resolve(&self, name: &str) -> Option<IdentityPart> {
         let place = |names: &[String]| names.iter().position(|known| known == name);
         place(&self.captures)
-            .map(Part::Capture)
-            .or_else(|| place(&self.values).map(|at| Part::Value(Some(at))))
-            .or_else(|| place(&self.joined).map(Part::Joined))
-            .or_else(|| (self.value && name == "value").then_some(Part::Value(None)))
-            .or_else(|| place(&self.own).map(Part::Own))
+            .map(IdentityPart::Capture)
+            .or_else(|| place(&self.values).map(|at| IdentityPart::Value(Some(at))))
+            .or_else(|| place(&self.joined).map(IdentityPart::Joined))
+            .or_else(|| (self.value && name == "value").then_some(IdentityPart::Value(None)))
+            .or_else(|| place(&self.own).map(IdentityPart::Own))
     }
 }
 
-fn identity(text: &str, names: &Names) -> Result<Identity, Complaint> {
+fn identity(text: &str, names: &IdentityNames) -> Result<Identity, SchemaProblem> {
     let identity = Identity::parse(text, |name| names.resolve(name))
-        .map_err(|error| Complaint::new(error).within("id").about(text))?;
-    let uses_join = |at: usize| identity.0.contains(&Part::Joined(at));
+        .map_err(|error| SchemaProblem::new(error).within("id").about(text))?;
+    let uses_join = |at: usize| identity.0.contains(&IdentityPart::Joined(at));
     if let Some(unused) = (0..names.joined.len()).find(|at| !uses_join(*at)) {
         let message = format!("it does not use '{}'", names.joined[unused]);
-        return Err(Complaint::new(message).within("id").about(text));
+        return Err(SchemaProblem::new(message).within("id").about(text));
     }
     Ok(identity)
 }
 
-fn condition(schema: &mut Schema, other: KindId, doc: &WhenDoc, names: &Names) -> Result<When, Complaint> {
-    let within = |error: Complaint| error.within("when");
+fn condition(schema: &mut Schema, other: KindId, doc: &WhenDoc, names: &IdentityNames) -> Result<When, SchemaProblem> {
+    let within = |error: SchemaProblem| error.within("when");
     let conditions = match names.resolve(&doc.conditions) {
-        Some(part @ (Part::Capture(_) | Part::Value(_))) => part,
-        _ => return Err(within(Complaint::new(format!("nothing captures '{}'", doc.conditions)))),
+        Some(part @ (IdentityPart::Capture(_) | IdentityPart::Value(_))) => part,
+        _ => return Err(within(SchemaProblem::new(format!("nothing captures '{}'", doc.conditions)))),
     };
     declared_plainly(schema.kind(other), &own(&doc.field)).map_err(within)?;
     let moment = Moment { field: own(&doc.field), format: time_format(doc.format) };
@@ -192,23 +194,23 @@ fn condition(schema: &mut Schema, other: KindId, doc: &WhenDoc, names: &Names) -
     Ok(When { conditions, name: doc.name.clone().into_bytes(), moment: at })
 }
 
-fn back_link(schema: &Schema, id: KindId, doc: &LinkDoc) -> Result<Link, Complaint> {
+fn back_link(schema: &Schema, id: KindId, doc: &LinkDoc) -> Result<Link, SchemaProblem> {
     let pattern = pattern(&doc.field, None)?;
     declared(schema.kind(id), &pattern, &doc.field)?;
     let of = kind_named(schema, &doc.of)?;
     scopes_allow(schema, id, of)?;
     let captures = pattern.names().map(str::to_owned).collect();
-    let names = Names { captures, own: own_variables(schema, id), value: true, ..Names::default() };
+    let names = IdentityNames { captures, own: own_variables(schema, id), value: true, ..IdentityNames::default() };
     let identity = identity(&doc.id, &names)?;
     Ok(Link { pattern, of, identity, text: doc.field.clone() })
 }
 
 /// An object outside every scope cannot say in which one its reference is.
-fn scopes_allow(schema: &Schema, from: KindId, to: KindId) -> Result<(), Complaint> {
+fn scopes_allow(schema: &Schema, from: KindId, to: KindId) -> Result<(), SchemaProblem> {
     let scoped = |id: KindId| schema.kind(id).scoped.contains(&true);
     if !scoped(from) && scoped(to) {
         let message = format!("kind '{}' is scoped and this one is not: which scope is not said", schema.kind(to).name);
-        return Err(Complaint::new(message));
+        return Err(SchemaProblem::new(message));
     }
     Ok(())
 }
@@ -217,8 +219,8 @@ fn own_variables(schema: &Schema, id: KindId) -> Vec<String> {
     schema.kind(id).key.variables().map(str::to_owned).collect()
 }
 
-fn kind_named(schema: &Schema, name: &str) -> Result<KindId, Complaint> {
-    schema.kind_named(name).ok_or_else(|| Complaint::new(format!("there is no kind '{name}'")).about(name))
+fn kind_named(schema: &Schema, name: &str) -> Result<KindId, SchemaProblem> {
+    schema.kind_named(name).ok_or_else(|| SchemaProblem::new(format!("there is no kind '{name}'")).about(name))
 }
 
 /// What an edge is called in messages: the field, or the fields it joins.

@@ -32,14 +32,14 @@ impl fmt::Display for SchemaError {
 
 /// A complaint on its way out to where the file's name and text are known.
 #[derive(Debug)]
-pub(super) struct Complaint {
+pub(super) struct SchemaProblem {
     pub place: Vec<String>,
     pub message: String,
     /// Texts of the schema that the complaint is about, the outermost first: they lead to the line.
     pub about: Vec<String>,
 }
 
-impl Complaint {
+impl SchemaProblem {
     pub fn new(message: impl Into<String>) -> Self {
         Self { place: Vec::new(), message: message.into(), about: Vec::new() }
     }

@@ -68,7 +68,7 @@ use std::ops::Range;
 
 pub use document::Encoding;
 pub use error::SchemaError;
-pub use pattern::{Captures, Identity, Part, Pattern};
+pub use pattern::{Captures, Identity, IdentityPart, Pattern};
 pub use template::{Segment, Template};
 
 use super::time::TimeFormat;
@@ -213,7 +213,7 @@ pub enum EdgeSource {
 #[derive(Debug)]
 pub struct When {
     /// Which piece holds the conditions.
-    pub conditions: Part,
+    pub conditions: IdentityPart,
     /// Their name.
     pub name: Vec<u8>,
     /// The number of the moment among the other kind's.

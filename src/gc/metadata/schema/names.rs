@@ -1,7 +1,7 @@
 //! Names in a schema's document, and the fields and patterns they stand for.
 
 use super::document::{FormatDoc, KindDoc};
-use super::error::Complaint;
+use super::error::SchemaProblem;
 use super::pattern::Pattern;
 use super::template::{Segment, Template};
 use super::{Kind, TimeFormat};
@@ -15,23 +15,23 @@ pub(super) fn kind_line(doc: &KindDoc) -> String {
 }
 
 /// Refuses a pattern that none of the kind's fields can satisfy.
-pub(super) fn declared(kind: &Kind, pattern: &Pattern, text: &str) -> Result<(), Complaint> {
+pub(super) fn declared(kind: &Kind, pattern: &Pattern, text: &str) -> Result<(), SchemaProblem> {
     let own = kind.own_key && pattern.find(b"").is_some();
     let wanted = if text == "." { Vec::new() } else { pattern.as_templates() };
     if own || wanted.iter().any(|template| has_field(kind, template)) {
         return Ok(());
     }
-    Err(Complaint::new(format!("'{text}' is none of the kind's fields")).about(text))
+    Err(SchemaProblem::new(format!("'{text}' is none of the kind's fields")).about(text))
 }
 
 /// The same for one field, decoded.
-pub(super) fn declared_plainly(kind: &Kind, field: &[u8]) -> Result<(), Complaint> {
+pub(super) fn declared_plainly(kind: &Kind, field: &[u8]) -> Result<(), SchemaProblem> {
     let segments = field.split(|byte| *byte == b'/').map(|part| Segment::Literal(part.to_vec())).collect();
     if (field.is_empty() && kind.own_key) || has_field(kind, &Template(segments)) {
         return Ok(());
     }
     let text = if field.is_empty() { ".".into() } else { String::from_utf8_lossy(field) };
-    Err(Complaint::new(format!("'{text}' is none of the kind's fields")).about(text))
+    Err(SchemaProblem::new(format!("'{text}' is none of the kind's fields")).about(text))
 }
 
 /// Whether one of the kind's fields, decoded, is what the template describes.
@@ -48,8 +48,8 @@ pub(super) fn own(text: &str) -> Vec<u8> {
     if text == "." { Vec::new() } else { text.as_bytes().to_vec() }
 }
 
-pub(super) fn pattern(text: &str, suffix: Option<&str>) -> Result<Pattern, Complaint> {
-    Pattern::parse(text, suffix).map_err(|error| Complaint::new(error).about(text))
+pub(super) fn pattern(text: &str, suffix: Option<&str>) -> Result<Pattern, SchemaProblem> {
+    Pattern::parse(text, suffix).map_err(|error| SchemaProblem::new(error).about(text))
 }
 
 pub(super) fn time_format(doc: FormatDoc) -> TimeFormat {

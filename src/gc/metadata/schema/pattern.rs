@@ -155,11 +155,11 @@ fn loosest(parts: &[Piece]) -> Segment {
 /// How an object's identity is put together: words, and variables by their number among the captures, the object's own
 /// variables, or the fields that were joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity(pub Vec<Part>);
+pub struct Identity(pub Vec<IdentityPart>);
 
 /// A stretch of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum IdentityPart {
     /// These bytes.
     Literal(Vec<u8>),
     /// The capture with this number.
@@ -177,9 +177,9 @@ impl Identity {
     ///
     /// # Errors
     /// Says which name is unknown.
-    pub fn parse(text: &str, resolve: impl Fn(&str) -> Option<Part>) -> Result<Self, String> {
+    pub fn parse(text: &str, resolve: impl Fn(&str) -> Option<IdentityPart>) -> Result<Self, String> {
         let part = |piece: Piece| match piece {
-            Piece::Literal(bytes) => Ok(Part::Literal(bytes)),
+            Piece::Literal(bytes) => Ok(IdentityPart::Literal(bytes)),
             Piece::Variable { name, .. } => {
                 resolve(&name).ok_or_else(|| format!("'{text}': nothing is called '{name}' here"))
             }
@@ -189,7 +189,7 @@ impl Identity {
 
     /// Whether it is made of the field's value.
     pub fn uses_value(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, Part::Value(_) | Part::Joined(_)))
+        self.0.iter().any(|part| matches!(part, IdentityPart::Value(_) | IdentityPart::Joined(_)))
     }
 }
 

@@ -2,30 +2,30 @@
 
 use super::super::model::{Model, ObjectId};
 use super::super::schema::{Encoding, Kind, Segment};
-use super::{Batch, Fate, Guard, Sweep};
-use crate::kvstore::{Compare, KeyRange, MAX_REQUEST_BYTES, Op, Over, Txn};
+use super::{Sweep, SweepBatch, SweepGuard, SweepVerdict};
+use crate::kvstore::{Compare, KeyRange, KeySelector, MAX_REQUEST_BYTES, Op, Txn};
 
 /// What one object brings into a transaction.
-struct Share {
+struct ObjectShare {
     compares: Vec<Compare>,
     facts: Vec<u32>,
-    removals: Vec<Over>,
+    removals: Vec<KeySelector>,
     bytes: usize,
 }
 
 /// A transaction that grows.
-struct Growing {
+struct TransactionBuilder {
     places: Vec<u32>,
     compares: Vec<Compare>,
     facts: Vec<u32>,
-    removals: Vec<Over>,
+    removals: Vec<KeySelector>,
     bytes: usize,
     keys: u64,
 }
 
-impl Growing {
+impl TransactionBuilder {
     /// Takes the share in if it fits; the first one always, if it alone is not too much.
-    fn take(&mut self, share: &Share, keys: u64, limits: (usize, u64)) -> bool {
+    fn take(&mut self, share: &ObjectShare, keys: u64, limits: (usize, u64)) -> bool {
         let (ops, max_keys) = limits;
         let new: Vec<u32> = share.facts.iter().copied().filter(|fact| !self.facts.contains(fact)).collect();
         let compares = self.compares.len() + self.facts.len() + share.compares.len() + new.len();
@@ -47,9 +47,9 @@ impl Growing {
 }
 
 impl Sweep {
-    /// The next transaction, of at most `most` objects: one kind, and with [`Guard::Scope`] one scope. `None` where
+    /// The next transaction, of at most `most` objects: one kind, and with [`SweepGuard::Scope`] one scope. `None` where
     /// nothing is left to try.
-    pub fn next_batch(&mut self, most: usize) -> Option<Batch> {
+    pub fn next_batch(&mut self, most: usize) -> Option<SweepBatch> {
         loop {
             let batch = match self.again.pop() {
                 Some(places) => {
@@ -79,9 +79,9 @@ impl Sweep {
     }
 
     /// A batch of the first waiting ones among these, as many as go together; and how many places that used up.
-    fn build(&mut self, places: impl Iterator<Item = u32>, most: usize) -> (Option<Batch>, usize) {
+    fn build(&mut self, places: impl Iterator<Item = u32>, most: usize) -> (Option<SweepBatch>, usize) {
         let ops = self.max_ops();
-        let mut growing = Growing {
+        let mut growing = TransactionBuilder {
             places: Vec::new(),
             compares: Vec::new(),
             facts: Vec::new(),
@@ -92,12 +92,12 @@ impl Sweep {
         let mut used = 0;
         for place in places {
             let item = &self.items[place as usize];
-            let (id, waiting) = (item.id, item.fate == Fate::Waiting);
+            let (id, waiting) = (item.id, item.fate == SweepVerdict::Waiting);
             if waiting {
                 if growing.places.len() >= most || !self.goes_with(&growing, place) {
                     break;
                 }
-                if growing.places.is_empty() && self.options.guard == Guard::Scope {
+                if growing.places.is_empty() && self.options.guard == SweepGuard::Scope {
                     let scope = self.scope_compares(id);
                     growing.bytes += scope.iter().map(|range| range.start.len() * 2 + 64).sum::<usize>();
                     growing.compares = scope.iter().map(|range| self.none_newer(range)).collect();
@@ -106,7 +106,7 @@ impl Sweep {
                 if growing.take(&share, self.model.keys(id), (ops, self.options.max_keys)) {
                     growing.places.push(place);
                 } else if growing.places.is_empty() {
-                    self.leave(place, Fate::Entangled);
+                    self.leave(place, SweepVerdict::Entangled);
                     growing.compares.clear();
                 } else {
                     break;
@@ -117,10 +117,10 @@ impl Sweep {
         (self.finish(growing), used)
     }
 
-    fn goes_with(&self, growing: &Growing, place: u32) -> bool {
+    fn goes_with(&self, growing: &TransactionBuilder, place: u32) -> bool {
         let Some(first) = growing.places.first() else { return true };
         let (a, b) = (&self.items[*first as usize], &self.items[place as usize]);
-        let scope = self.options.guard == Guard::Object || self.model.scope_id(a.id) == self.model.scope_id(b.id);
+        let scope = self.options.guard == SweepGuard::Object || self.model.scope_id(a.id) == self.model.scope_id(b.id);
         a.expired == b.expired && self.model.kind_id(a.id) == self.model.kind_id(b.id) && scope
     }
 
@@ -128,23 +128,23 @@ impl Sweep {
         Compare::none_newer(range, self.model.revision())
     }
 
-    fn share(&self, place: u32) -> Share {
+    fn share(&self, place: u32) -> ObjectShare {
         let item = &self.items[place as usize];
         let ranges = self.model.ranges(item.id);
         let mut compares = Vec::new();
-        if self.options.guard == Guard::Object {
+        if self.options.guard == SweepGuard::Object {
             compares.extend(ranges.iter().map(|range| self.none_newer(range)));
         }
-        let mut removals: Vec<Over> = ranges.into_iter().map(Over::Range).collect();
+        let mut removals: Vec<KeySelector> = ranges.into_iter().map(KeySelector::Range).collect();
         for link in self.model.links_to(item.id) {
             let holder = self.place[link.holder as usize];
-            let removed = holder != u32::MAX && self.items[holder as usize].fate == Fate::Removed;
+            let removed = holder != u32::MAX && self.items[holder as usize].fate == SweepVerdict::Removed;
             if link.holder != item.id && !removed {
                 let key = self.model.link_key(link);
-                if self.options.guard == Guard::Object {
+                if self.options.guard == SweepGuard::Object {
                     compares.push(self.none_newer(&KeyRange::key(&key)));
                 }
-                removals.push(Over::Key(key));
+                removals.push(KeySelector::Key(key));
             }
         }
         let facts = self.facts[item.facts.start as usize..item.facts.end as usize].to_vec();
@@ -153,10 +153,10 @@ impl Sweep {
             then: removals.iter().map(|over| Op::Delete { over: over.clone(), prev: false }).collect(),
             otherwise: Vec::new(),
         };
-        Share { bytes: ranges.size() + facts.len() * 256, compares, facts, removals }
+        ObjectShare { bytes: ranges.size() + facts.len() * 256, compares, facts, removals }
     }
 
-    fn finish(&self, growing: Growing) -> Option<Batch> {
+    fn finish(&self, growing: TransactionBuilder) -> Option<SweepBatch> {
         if growing.places.is_empty() {
             return None;
         }
@@ -172,7 +172,7 @@ impl Sweep {
         };
         let then = growing.removals.into_iter().map(|over| Op::Delete { over, prev: false }).collect();
         let txn = Txn { compares, then, otherwise };
-        Some(Batch { objects, txn, keys: growing.keys, places: growing.places })
+        Some(SweepBatch { objects, txn, keys: growing.keys, places: growing.places })
     }
 
     /// What must not hold anything newer for a decision in the object's scope to stand.
@@ -186,7 +186,7 @@ impl Sweep {
 }
 
 fn count(range: KeyRange) -> Op {
-    Op::Get { over: Over::Range(range), revision: 0, keys_only: true, count_only: true, limit: 0 }
+    Op::Get { over: KeySelector::Range(range), revision: 0, keys_only: true, count_only: true, limit: 0 }
 }
 
 /// The ranges that hold every key of the object's scope and all that is in no scope.

@@ -5,8 +5,8 @@
 //! refers to. An object that turns out to have changed is left, and so is all that it, as it was, referred to: it
 //! may be a root now.
 //!
-//! What [`Guard::Object`] compares cannot see a reference that was added elsewhere since the reading. Two looks with
-//! time between them, a lock that writers respect, or [`Guard::Scope`] cover that.
+//! What [`SweepGuard::Object`] compares cannot see a reference that was added elsewhere since the reading. Two looks with
+//! time between them, a lock that writers respect, or [`SweepGuard::Scope`] cover that.
 
 mod build;
 mod order;
@@ -20,7 +20,7 @@ use crate::kvstore::{KeyRange, MAX_TXN_OPS, Txn};
 
 /// What a transaction compares beside the facts that decisions rest on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Guard {
+pub enum SweepGuard {
     /// That nothing in the objects it removes is newer than the reading.
     #[default]
     Object,
@@ -32,7 +32,7 @@ pub enum Guard {
 #[derive(Clone, Debug)]
 pub struct SweepOptions {
     /// What is compared.
-    pub guard: Guard,
+    pub guard: SweepGuard,
     /// Whether each transaction stands in one that compares a lock's key: that takes one operation.
     pub locked: bool,
     /// The most keys that one transaction removes; a larger object goes alone.
@@ -41,13 +41,13 @@ pub struct SweepOptions {
 
 impl Default for SweepOptions {
     fn default() -> Self {
-        Self { guard: Guard::Object, locked: false, max_keys: 1000 }
+        Self { guard: SweepGuard::Object, locked: false, max_keys: 1000 }
     }
 }
 
 /// What became of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum SweepVerdict {
     /// Not tried yet.
     Waiting,
     /// Removed.
@@ -66,7 +66,7 @@ pub enum Fate {
 
 /// How often each fate was met by objects of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct KindTally {
     /// Objects removed.
     pub removed: u64,
     /// Their keys, as they were read.
@@ -85,7 +85,7 @@ pub struct Tally {
     pub failed: u64,
 }
 
-impl Tally {
+impl KindTally {
     /// Objects left on purpose.
     pub fn skipped(&self) -> u64 {
         self.changed + self.held_back + self.entangled
@@ -94,7 +94,7 @@ impl Tally {
 
 /// Some objects and the transaction that removes them, or none of them.
 #[derive(Clone, Debug)]
-pub struct Batch {
+pub struct SweepBatch {
     /// The objects.
     pub objects: Vec<ObjectId>,
     /// The transaction. For one object, its else-branch counts what is left of it.
@@ -106,9 +106,9 @@ pub struct Batch {
 
 /// One object that is to go.
 #[derive(Clone, Debug)]
-struct Item {
+struct SweepItem {
     id: ObjectId,
-    fate: Fate,
+    fate: SweepVerdict,
     /// An expired root: these go first.
     expired: bool,
     /// The facts it rests on: places in [`Sweep::facts`].
@@ -119,7 +119,7 @@ struct Item {
 pub struct Sweep {
     model: Arc<Model>,
     options: SweepOptions,
-    items: Vec<Item>,
+    items: Vec<SweepItem>,
     /// Numbers of the model's facts, item by item.
     facts: Vec<u32>,
     /// The place of each object among the items; `u32::MAX` for none.
@@ -127,7 +127,7 @@ pub struct Sweep {
     /// Refused batches' halves, the next one last.
     again: Vec<Vec<u32>>,
     next: usize,
-    tallies: Vec<Tally>,
+    tallies: Vec<KindTally>,
     scopes: Vec<Option<Vec<KeyRange>>>,
 }
 
@@ -139,7 +139,7 @@ impl Sweep {
         for (item, at) in items.iter().zip(0..) {
             place[item.id as usize] = at;
         }
-        let tallies = vec![Tally::default(); model.schema().kinds.len()];
+        let tallies = vec![KindTally::default(); model.schema().kinds.len()];
         let model = Arc::clone(model);
         Self { model, options, items, facts, place, again: Vec::new(), next: 0, tallies, scopes: Vec::new() }
     }
@@ -150,18 +150,18 @@ impl Sweep {
     }
 
     /// The objects in the order of the sweep, and what became of each.
-    pub fn fates(&self) -> impl Iterator<Item = (ObjectId, Fate)> + '_ {
+    pub fn fates(&self) -> impl Iterator<Item = (ObjectId, SweepVerdict)> + '_ {
         self.items.iter().map(|item| (item.id, item.fate))
     }
 
     /// What became of an object; `None` for one that was not to go.
-    pub fn fate(&self, id: ObjectId) -> Option<Fate> {
+    pub fn fate(&self, id: ObjectId) -> Option<SweepVerdict> {
         let place = *self.place.get(id as usize)?;
         self.items.get(place as usize).map(|item| item.fate)
     }
 
     /// One tally a kind, in the schema's order.
-    pub fn tallies(&self) -> &[Tally] {
+    pub fn tallies(&self) -> &[KindTally] {
         &self.tallies
     }
 
@@ -176,31 +176,31 @@ impl Sweep {
     }
 
     /// The batch was done.
-    pub fn removed(&mut self, batch: &Batch) {
-        batch.places.iter().for_each(|place| self.settle(*place, Fate::Removed));
+    pub fn removed(&mut self, batch: &SweepBatch) {
+        batch.places.iter().for_each(|place| self.settle(*place, SweepVerdict::Removed));
     }
 
     /// A compare did not hold. A batch of several is tried again in halves; a single object is left, with all it refers
     /// to, unless `gone`: nothing is there any more.
-    pub fn refused(&mut self, batch: &Batch, gone: bool) {
+    pub fn refused(&mut self, batch: &SweepBatch, gone: bool) {
         match batch.places.as_slice() {
-            [place] if gone => self.settle(*place, Fate::Gone),
-            [place] => self.leave(*place, Fate::Changed),
+            [place] if gone => self.settle(*place, SweepVerdict::Gone),
+            [place] => self.leave(*place, SweepVerdict::Changed),
             places => self.halve(places),
         }
     }
 
     /// The server takes no transaction of that size: several are tried again in halves, a single one has failed.
-    pub fn too_large(&mut self, batch: &Batch) {
+    pub fn too_large(&mut self, batch: &SweepBatch) {
         match batch.places.as_slice() {
-            [place] => self.leave(*place, Fate::Failed),
+            [place] => self.leave(*place, SweepVerdict::Failed),
             places => self.halve(places),
         }
     }
 
     /// An error, or an unknown outcome: its objects are given up, and what they refer to is left.
-    pub fn failed(&mut self, batch: &Batch) {
-        batch.places.iter().for_each(|place| self.leave(*place, Fate::Failed));
+    pub fn failed(&mut self, batch: &SweepBatch) {
+        batch.places.iter().for_each(|place| self.leave(*place, SweepVerdict::Failed));
     }
 
     fn halve(&mut self, places: &[u32]) {
@@ -209,27 +209,27 @@ impl Sweep {
         self.again.push(first.to_vec());
     }
 
-    fn settle(&mut self, place: u32, fate: Fate) {
+    fn settle(&mut self, place: u32, fate: SweepVerdict) {
         let item = &mut self.items[place as usize];
         item.fate = fate;
         let tally = &mut self.tallies[usize::from(self.model.kind_id(item.id))];
         match fate {
-            Fate::Waiting => {}
-            Fate::Removed => {
+            SweepVerdict::Waiting => {}
+            SweepVerdict::Removed => {
                 tally.removed += 1;
                 tally.keys += self.model.keys(item.id);
                 tally.bytes += self.model.bytes(item.id);
             }
-            Fate::Changed => tally.changed += 1,
-            Fate::Gone => tally.gone += 1,
-            Fate::HeldBack => tally.held_back += 1,
-            Fate::Entangled => tally.entangled += 1,
-            Fate::Failed => tally.failed += 1,
+            SweepVerdict::Changed => tally.changed += 1,
+            SweepVerdict::Gone => tally.gone += 1,
+            SweepVerdict::HeldBack => tally.held_back += 1,
+            SweepVerdict::Entangled => tally.entangled += 1,
+            SweepVerdict::Failed => tally.failed += 1,
         }
     }
 
     /// Leaves an object and holds back all that it refers to, as it was read.
-    fn leave(&mut self, place: u32, fate: Fate) {
+    fn leave(&mut self, place: u32, fate: SweepVerdict) {
         self.settle(place, fate);
         let model = Arc::clone(&self.model);
         let mut left = vec![self.items[place as usize].id];
@@ -241,8 +241,8 @@ impl Sweep {
                 if seen.insert(to) {
                     left.push(to);
                     let place = self.place[to as usize];
-                    if place != u32::MAX && self.items[place as usize].fate == Fate::Waiting {
-                        self.settle(place, Fate::HeldBack);
+                    if place != u32::MAX && self.items[place as usize].fate == SweepVerdict::Waiting {
+                        self.settle(place, SweepVerdict::HeldBack);
                     }
                 }
             }

@@ -1,11 +1,11 @@
 //! In which order objects go, and which facts each one rests on.
 
 use super::super::mark::Marking;
-use super::super::model::{Edge, Model, ObjectId, What};
-use super::{Fate, Item};
+use super::super::model::{Edge, FactKind, Model, ObjectId};
+use super::{SweepItem, SweepVerdict};
 
 /// The items in the order of the sweep, and their facts.
-pub(super) fn plan(model: &Model, marking: &Marking, selected: &[ObjectId]) -> (Vec<Item>, Vec<u32>) {
+pub(super) fn plan(model: &Model, marking: &Marking, selected: &[ObjectId]) -> (Vec<SweepItem>, Vec<u32>) {
     let size = model.count() as usize;
     let mut chosen = vec![false; size];
     let mut ids: Vec<ObjectId> = Vec::with_capacity(selected.len());
@@ -29,7 +29,7 @@ pub(super) fn plan(model: &Model, marking: &Marking, selected: &[ObjectId]) -> (
             let own = facts.partition_point(|(other, _)| *other < id);
             numbers.extend(facts[own..].iter().take_while(|(other, _)| *other == id).map(|(_, fact)| *fact));
             let to = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            items.push(Item { id, fate: Fate::Waiting, expired, facts: from..to });
+            items.push(SweepItem { id, fate: SweepVerdict::Waiting, expired, facts: from..to });
         }
     }
     (items, numbers)
@@ -77,15 +77,15 @@ fn resting_on(model: &Model, marking: &Marking, chosen: &[bool]) -> Vec<(ObjectI
     for (fact, number) in model.all_facts().iter().zip(0_u32..) {
         let id = fact.object;
         let starts: Vec<ObjectId> = match fact.what {
-            What::Moment(_) => continue,
-            What::Expiry(_) if fact.time.is_none() || marking.is_reached_fully(id) => continue,
-            What::Expiry(_) if chosen[id as usize] => {
+            FactKind::Moment(_) => continue,
+            FactKind::Expiry(_) if fact.time.is_none() || marking.is_reached_fully(id) => continue,
+            FactKind::Expiry(_) if chosen[id as usize] => {
                 pairs.push((id, number));
                 continue;
             }
-            What::Expiry(_) => vec![id],
-            What::Flat if !marking.is_reached_fully(id) => continue,
-            What::Flat => {
+            FactKind::Expiry(_) => vec![id],
+            FactKind::Flat if !marking.is_reached_fully(id) => continue,
+            FactKind::Flat => {
                 let members = model.edges(id).iter().filter(|edge| model.rule(**edge).members);
                 members.map(|edge| edge.to).collect()
             }

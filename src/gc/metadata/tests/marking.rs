@@ -1,9 +1,9 @@
 //! What is kept and what would go: containerd's rules, one by one.
 
 use super::tree::*;
-use crate::gc::metadata::check::{Finding, check};
+use crate::gc::metadata::check::{TreeFinding, check};
 use crate::gc::metadata::explain::explain;
-use crate::gc::metadata::mark::{RootReason, Verdict, mark};
+use crate::gc::metadata::mark::{ObjectVerdict, RootReason, mark};
 use crate::gc::metadata::model::Model;
 
 fn swept(build: impl FnOnce(&mut Tree)) -> Vec<String> {
@@ -100,7 +100,8 @@ fn a_bad_moment_of_an_ingest_stops_the_collection_and_that_of_a_lease_does_not()
     let marking = marked(&model);
     assert_eq!(marking.blocking(&model), [find(&model, "ingest ns1/bad")]);
     assert_eq!(garbage(&model), NONE);
-    let bad: Vec<Finding> = check(&model, &marking).into_iter().filter(|f| matches!(f, Finding::BadTime(..))).collect();
+    let bad: Vec<TreeFinding> =
+        check(&model, &marking).into_iter().filter(|f| matches!(f, TreeFinding::BadTime(..))).collect();
     assert_eq!(bad.len(), 2, "{bad:?}");
 }
 
@@ -209,7 +210,7 @@ fn clocks_may_differ_and_roots_may_be_elsewhere() {
     let marking = mark(&model, NOW, NOW, &[outside]);
     let left: Vec<String> = marking.garbage(&model).into_iter().map(|id| name(&model, id)).collect();
     assert_eq!(left, ["lease ns1/l1", "content ns1/d1"]);
-    assert_eq!(marking.verdict(&model, outside), Verdict::Root(RootReason::Outside));
+    assert_eq!(marking.verdict(&model, outside), ObjectVerdict::Root(RootReason::Outside));
 }
 
 fn path(model: &Model, of: &str) -> Vec<String> {
@@ -242,12 +243,12 @@ fn explanations() {
     assert_eq!(path(&model, "content ns1/d4"), NONE);
     let marking = marked(&model);
     let explanation = explain(&model, &marking, find(&model, "content ns1/d4"));
-    assert_eq!(explanation.verdict, Verdict::Unreachable);
+    assert_eq!(explanation.verdict, ObjectVerdict::Unreachable);
     let referrers: Vec<(String, bool, bool)> =
         explanation.referrers.iter().map(|r| (name(&model, r.edge.from), r.kept, r.idle)).collect();
     let flat_one = ("snapshot ns1/overlay/base".to_owned(), true, true);
     assert_eq!(referrers, [flat_one, ("lease ns1/old".to_owned(), false, false)]);
-    assert_eq!(marking.verdict(&model, find(&model, "lease ns1/old")), Verdict::Expired(expired));
+    assert_eq!(marking.verdict(&model, find(&model, "lease ns1/old")), ObjectVerdict::Expired(expired));
     // A field leads to its object, and so does a key that no field has.
     for key in ["v1/ns1/content/blob/d4/labels/x/y", "v1/ns1/content/blob/d4", "v1/ns1/content/blob/d4/unknown"] {
         let found = model.find(format!("{PREFIX}{key}").as_bytes());
@@ -273,13 +274,13 @@ fn a_check_finds_what_is_wrong() {
     tree.put(&format!("{PREFIX}v1/ns1/what/is/this"), "");
     tree.put(&format!("{PREFIX}v1/ns1/images/half/updatedat"), "");
     let model = tree.model(&schema("containerd"));
-    let text = |finding: &Finding| match finding {
-        Finding::Unparsed(key) => String::from_utf8_lossy(key).into_owned(),
-        Finding::Unanchored(id) | Finding::NoExpiry(id) => name(&model, *id),
-        Finding::Dangling(edge) => name(&model, edge.to),
-        Finding::CrossScope(edge, other) => format!("{} is {}", name(&model, edge.to), name(&model, *other)),
-        Finding::StaleLink { target, .. } => name(&model, *target),
-        Finding::Unread(id, field) => format!("{} {}", name(&model, *id), String::from_utf8_lossy(field)),
+    let text = |finding: &TreeFinding| match finding {
+        TreeFinding::Unparsed(key) => String::from_utf8_lossy(key).into_owned(),
+        TreeFinding::Unanchored(id) | TreeFinding::NoExpiry(id) => name(&model, *id),
+        TreeFinding::Dangling(edge) => name(&model, edge.to),
+        TreeFinding::CrossScope(edge, other) => format!("{} is {}", name(&model, edge.to), name(&model, *other)),
+        TreeFinding::StaleLink { target, .. } => name(&model, *target),
+        TreeFinding::Unread(id, field) => format!("{} {}", name(&model, *id), String::from_utf8_lossy(field)),
         other => format!("{other:?}"),
     };
     let mut found: Vec<String> =
@@ -330,7 +331,7 @@ fn keys_that_are_nobodys_keep_what_they_lie_in() {
     assert_eq!(model.totals().unparsed, 1);
     assert_eq!(garbage(&model), ["content ns1/d10"]);
     let verdict = marked(&model).verdict(&model, find(&model, "content ns1/d1"));
-    assert_eq!(verdict, Verdict::Root(RootReason::Guarded));
+    assert_eq!(verdict, ObjectVerdict::Root(RootReason::Guarded));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::tree::*;
-use crate::gc::metadata::sweep::{Guard, Sweep, SweepOptions};
+use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions};
 use crate::kvstore::MAX_TXN_OPS;
 
 /// An object as the test knows it: kind, namespace, name, fields, labels.
@@ -317,7 +317,7 @@ proptest! {
     fn a_sweep_in_peace_leaves_exactly_what_is_kept(world in world(), most in 1..9_usize, scope: bool) {
         let mut tree = world.tree();
         let model = tree.model(&schema("containerd"));
-        let guard = if scope { Guard::Scope } else { Guard::Object };
+        let guard = if scope { SweepGuard::Scope } else { SweepGuard::Object };
         let all = marked(&model).garbage(&model);
         let mut sweep = Sweep::new(&model, &marked(&model), &all, SweepOptions { guard, ..SweepOptions::default() });
         while let Some(batch) = sweep.next_batch(most) {

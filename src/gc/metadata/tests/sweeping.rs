@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::tree::*;
 use crate::gc::metadata::model::{Model, ObjectId};
 use crate::gc::metadata::schema::Schema;
-use crate::gc::metadata::sweep::{Batch, Fate, Guard, Sweep, SweepOptions};
+use crate::gc::metadata::sweep::{Sweep, SweepBatch, SweepGuard, SweepOptions, SweepVerdict};
 use crate::kvstore::{Compare, KeyRange, MAX_TXN_OPS};
 
 fn containerd() -> Arc<Schema> {
@@ -21,7 +21,7 @@ fn sweep(model: &Arc<Model>, options: &SweepOptions) -> Sweep {
 }
 
 /// Sends every batch to the tree; between the first and the second, `meanwhile` happens.
-fn run(tree: &mut Tree, sweep: &mut Sweep, most: usize, mut meanwhile: impl FnMut(&mut Tree, &Batch)) -> usize {
+fn run(tree: &mut Tree, sweep: &mut Sweep, most: usize, mut meanwhile: impl FnMut(&mut Tree, &SweepBatch)) -> usize {
     let mut batches = 0;
     while let Some(batch) = sweep.next_batch(most) {
         batches += 1;
@@ -35,11 +35,11 @@ fn run(tree: &mut Tree, sweep: &mut Sweep, most: usize, mut meanwhile: impl FnMu
     batches
 }
 
-fn fates(model: &Model, sweep: &Sweep) -> Vec<(String, Fate)> {
+fn fates(model: &Model, sweep: &Sweep) -> Vec<(String, SweepVerdict)> {
     sweep.fates().map(|(id, fate)| (name(model, id), fate)).collect()
 }
 
-fn fate(model: &Model, sweep: &Sweep, of: &str) -> Fate {
+fn fate(model: &Model, sweep: &Sweep, of: &str) -> SweepVerdict {
     fates(model, sweep).into_iter().find(|(name, _)| name == of).unwrap().1
 }
 
@@ -81,7 +81,7 @@ fn expired_roots_go_first_then_kind_by_kind_and_referrers_before_what_they_refer
         ]
     );
     run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate == Fate::Removed));
+    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate == SweepVerdict::Removed));
     // The kept parent's link to its child is gone with the child.
     assert!(!tree.has("/containerd/v1/ns1/snapshots/overlay/1/children/2"));
     assert!(tree.has("/containerd/v1/ns1/snapshots/overlay/1/parent") && tree.has("/containerd0"));
@@ -156,9 +156,19 @@ fn what_stays_is_never_removed_by_being_asked_for() {
 fn what_changed_is_left_and_the_rest_goes() {
     type Change = fn(&mut Tree);
     const BLOB: &str = "/containerd/v1/ns1/content/blob";
-    let changes: [(&str, Change, Fate, Fate); 6] = [
-        ("modified", |tree| _ = tree.put(&format!("{BLOB}/leased/size"), "2"), Fate::Changed, Fate::HeldBack),
-        ("added", |tree| _ = tree.put(&format!("{BLOB}/leased/updatedat"), ""), Fate::Changed, Fate::HeldBack),
+    let changes: [(&str, Change, SweepVerdict, SweepVerdict); 6] = [
+        (
+            "modified",
+            |tree| _ = tree.put(&format!("{BLOB}/leased/size"), "2"),
+            SweepVerdict::Changed,
+            SweepVerdict::HeldBack,
+        ),
+        (
+            "added",
+            |tree| _ = tree.put(&format!("{BLOB}/leased/updatedat"), ""),
+            SweepVerdict::Changed,
+            SweepVerdict::HeldBack,
+        ),
         (
             "recreated",
             |tree| {
@@ -167,8 +177,8 @@ fn what_changed_is_left_and_the_rest_goes() {
                 }
                 tree.content("ns1", "leased", &[]);
             },
-            Fate::Changed,
-            Fate::HeldBack,
+            SweepVerdict::Changed,
+            SweepVerdict::HeldBack,
         ),
         (
             "gone",
@@ -177,11 +187,16 @@ fn what_changed_is_left_and_the_rest_goes() {
                     tree.delete(&format!("{BLOB}/leased/{field}"));
                 }
             },
-            Fate::Removed,
-            Fate::Removed,
+            SweepVerdict::Removed,
+            SweepVerdict::Removed,
         ),
-        ("a field less", |tree| _ = tree.delete(&format!("{BLOB}/leased/size")), Fate::Removed, Fate::Removed),
-        ("a neighbour", |tree| _ = tree.content("ns1", "leased2", &[]), Fate::Removed, Fate::Removed),
+        (
+            "a field less",
+            |tree| _ = tree.delete(&format!("{BLOB}/leased/size")),
+            SweepVerdict::Removed,
+            SweepVerdict::Removed,
+        ),
+        ("a neighbour", |tree| _ = tree.content("ns1", "leased2", &[]), SweepVerdict::Removed, SweepVerdict::Removed),
     ];
     for (what, change, leased, below) in changes {
         let mut tree = store();
@@ -191,8 +206,8 @@ fn what_changed_is_left_and_the_rest_goes() {
         run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
         assert_eq!(fate(&model, &sweep, "content ns1/leased"), leased, "{what}");
         assert_eq!(fate(&model, &sweep, "content ns1/below"), below, "{what}");
-        assert_eq!(fate(&model, &sweep, "lease ns1/over"), Fate::Removed, "{what}");
-        assert_eq!(tree.has_below(&format!("{BLOB}/below/")), below != Fate::Removed, "{what}");
+        assert_eq!(fate(&model, &sweep, "lease ns1/over"), SweepVerdict::Removed, "{what}");
+        assert_eq!(tree.has_below(&format!("{BLOB}/below/")), below != SweepVerdict::Removed, "{what}");
     }
 }
 
@@ -206,19 +221,19 @@ fn a_lease_that_was_renewed_keeps_what_it_holds() {
         ("withdrawn", |tree, key| _ = tree.delete(key)),
     ];
     for (what, change) in changes {
-        for guard in [Guard::Object, Guard::Scope] {
+        for guard in [SweepGuard::Object, SweepGuard::Scope] {
             let mut tree = store();
             let model = tree.model(&containerd());
             change(&mut tree, expire);
             let mut sweep = sweep(&model, &SweepOptions { guard, ..SweepOptions::default() });
             run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-            assert_eq!(fate(&model, &sweep, "lease ns1/over"), Fate::Changed, "{what}");
+            assert_eq!(fate(&model, &sweep, "lease ns1/over"), SweepVerdict::Changed, "{what}");
             for held in ["content ns1/leased", "content ns1/below"] {
-                assert_eq!(fate(&model, &sweep, held), Fate::HeldBack, "{what}: {held}");
+                assert_eq!(fate(&model, &sweep, held), SweepVerdict::HeldBack, "{what}: {held}");
             }
             let rest = fate(&model, &sweep, "snapshot ns1/overlay/3");
-            let seen = guard == Guard::Scope && what == "renewed";
-            assert_eq!(rest, if seen { Fate::Changed } else { Fate::Removed }, "{what}");
+            let seen = guard == SweepGuard::Scope && what == "renewed";
+            assert_eq!(rest, if seen { SweepVerdict::Changed } else { SweepVerdict::Removed }, "{what}");
         }
     }
 }
@@ -239,7 +254,7 @@ fn an_expired_root_that_is_not_to_go_is_asked_each_time() {
     tree.delete(expire);
     let mut sweep = Sweep::new(&model, &marked(&model), &selected(&model), SweepOptions::default());
     run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate != Fate::Removed));
+    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate != SweepVerdict::Removed));
 }
 
 #[test]
@@ -255,14 +270,14 @@ fn a_flat_label_that_was_withdrawn_keeps_what_it_let_go() {
     tree.delete("/containerd/v1/ns1/leases/flat/labels/containerd.io/gc.flat");
     let mut sweep = sweep(&model, &SweepOptions::default());
     run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-    assert_eq!(fate(&model, &sweep, "content ns1/d1"), Fate::Changed);
-    assert_eq!(fate(&model, &sweep, "content ns1/d2"), Fate::HeldBack);
-    assert_eq!(fate(&model, &sweep, "content ns1/d3"), Fate::Removed);
+    assert_eq!(fate(&model, &sweep, "content ns1/d1"), SweepVerdict::Changed);
+    assert_eq!(fate(&model, &sweep, "content ns1/d2"), SweepVerdict::HeldBack);
+    assert_eq!(fate(&model, &sweep, "content ns1/d3"), SweepVerdict::Removed);
 }
 
 #[test]
 fn a_new_referrer_is_seen_by_the_scope_guard_only() {
-    for (guard, expected) in [(Guard::Object, Fate::Removed), (Guard::Scope, Fate::Changed)] {
+    for (guard, expected) in [(SweepGuard::Object, SweepVerdict::Removed), (SweepGuard::Scope, SweepVerdict::Changed)] {
         let mut tree = store();
         tree.content("ns2", "orphan", &[]);
         let model = tree.model(&containerd());
@@ -271,7 +286,7 @@ fn a_new_referrer_is_seen_by_the_scope_guard_only() {
         run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
         assert_eq!(fate(&model, &sweep, "snapshot ns1/overlay/3"), expected);
         // Another namespace has nothing to do with it.
-        assert_eq!(fate(&model, &sweep, "content ns2/orphan"), Fate::Removed);
+        assert_eq!(fate(&model, &sweep, "content ns2/orphan"), SweepVerdict::Removed);
     }
 }
 
@@ -279,14 +294,14 @@ fn a_new_referrer_is_seen_by_the_scope_guard_only() {
 fn the_scope_guard_passes_over_its_own_deletions() {
     let mut tree = store();
     let model = tree.model(&containerd());
-    let options = SweepOptions { guard: Guard::Scope, ..SweepOptions::default() };
+    let options = SweepOptions { guard: SweepGuard::Scope, ..SweepOptions::default() };
     let mut sweep = sweep(&model, &options);
     let batches = run(&mut tree, &mut sweep, 1, |_, batch| {
         let whole = KeyRange::prefix(b"/containerd/v1/ns1/");
         assert_eq!(batch.txn.compares[0], Compare::none_newer(&whole, model.revision()));
     });
     assert_eq!(batches, 6);
-    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate == Fate::Removed));
+    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate == SweepVerdict::Removed));
 }
 
 #[test]
@@ -326,8 +341,8 @@ fn a_refused_batch_is_halved_down_to_what_changed() {
     let mut sweep = sweep(&model, &SweepOptions::default());
     let batches = run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
     assert_eq!(batches, 15, "seven halvings, each with a refused and a done half");
-    let left: Vec<_> = fates(&model, &sweep).into_iter().filter(|(_, fate)| *fate != Fate::Removed).collect();
-    assert_eq!(left, [("content ns1/d077".to_owned(), Fate::Changed)]);
+    let left: Vec<_> = fates(&model, &sweep).into_iter().filter(|(_, fate)| *fate != SweepVerdict::Removed).collect();
+    assert_eq!(left, [("content ns1/d077".to_owned(), SweepVerdict::Changed)]);
     assert_eq!((sweep.tallies()[3].removed, sweep.tallies()[3].skipped()), (127, 1));
 }
 
@@ -340,8 +355,8 @@ fn what_vanished_is_gone_and_what_failed_holds_back() {
     }
     let mut gone = sweep(&model, &SweepOptions::default());
     run(&mut tree, &mut gone, usize::MAX, |_, _| {});
-    assert_eq!(fate(&model, &gone, "lease ns1/over"), Fate::Gone);
-    assert_eq!(fate(&model, &gone, "content ns1/leased"), Fate::Removed);
+    assert_eq!(fate(&model, &gone, "lease ns1/over"), SweepVerdict::Gone);
+    assert_eq!(fate(&model, &gone, "content ns1/leased"), SweepVerdict::Removed);
 
     let mut failing = sweep(&model, &SweepOptions::default());
     let first = failing.next_batch(usize::MAX).unwrap();
@@ -390,5 +405,5 @@ fn too_much_to_compare_is_left() {
     let model = tree.model(&containerd());
     let mut sweep = sweep(&model, &SweepOptions::default());
     assert!(sweep.next_batch(usize::MAX).is_none());
-    assert_eq!(fate(&model, &sweep, "image ns1/a"), Fate::Entangled);
+    assert_eq!(fate(&model, &sweep, "image ns1/a"), SweepVerdict::Entangled);
 }

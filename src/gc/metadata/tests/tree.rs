@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::gc::metadata::mark::{Marking, mark};
-use crate::gc::metadata::model::{Folder, Model, ObjectId};
+use crate::gc::metadata::model::{Model, ModelBuilder, ObjectId};
 use crate::gc::metadata::schema::Schema;
 use crate::gc::metadata::time::Time;
-use crate::kvstore::{Compare, CompareOp, KeyRange, KeyValue, Op, Over, Target, Txn};
+use crate::kvstore::{Compare, CompareOp, CompareTarget, KeyRange, KeySelector, KeyValue, Op, Txn};
 
 /// The moment that the tests call now: 2026-08-01T12:00:00Z.
 pub const NOW: Time = Time { secs: 1_785_585_600, nanos: 0 };
@@ -120,7 +120,7 @@ impl Tree {
     }
 
     pub fn model_below(&self, schema: &Arc<Schema>, prefix: &str) -> Arc<Model> {
-        let mut folder = Folder::new(Arc::clone(schema), prefix.as_bytes(), self.revision);
+        let mut folder = ModelBuilder::new(Arc::clone(schema), prefix.as_bytes(), self.revision);
         for kv in self.kvs.values().filter(|kv| kv.key.starts_with(prefix.as_bytes())) {
             folder.push(kv).unwrap();
         }
@@ -150,16 +150,16 @@ impl Tree {
         Ok(())
     }
 
-    fn over(&self, over: &Over) -> Vec<Vec<u8>> {
+    fn over(&self, over: &KeySelector) -> Vec<Vec<u8>> {
         let range = match over {
-            Over::Key(key) => KeyRange::key(key),
-            Over::Range(range) => range.clone(),
+            KeySelector::Key(key) => KeyRange::key(key),
+            KeySelector::Range(range) => range.clone(),
         };
         self.kvs.keys().filter(|key| range.contains(key)).cloned().collect()
     }
 
     fn holds(&self, compare: &Compare) -> bool {
-        let Target::Mod(wanted) = compare.target else { panic!("only modifications are compared") };
+        let CompareTarget::Mod(wanted) = compare.target else { panic!("only modifications are compared") };
         let found = self.over(&compare.over);
         let mut revisions: Vec<i64> = found.iter().map(|key| self.kvs[key].mod_revision).collect();
         if revisions.is_empty() {

@@ -9,14 +9,14 @@ const LOOKS: usize = 64;
 
 /// The bytes that occur at one place of a key, and whether a key ends there.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct KeyPosition {
     bytes: [u64; 4],
     ends: bool,
     /// Whether the bytes before were seen to change while these began anew, so that all of them are known.
     known: bool,
 }
 
-impl Place {
+impl KeyPosition {
     const ANY: Self = Self { bytes: [u64::MAX; 4], ends: false, known: true };
 
     /// Where one byte of a class occurs, the others of it will.
@@ -61,20 +61,20 @@ impl Place {
 
 /// What is known of the places of the keys.
 #[derive(Debug, Default)]
-pub(crate) struct Scale {
-    places: Vec<Place>,
+pub(crate) struct KeyspaceModel {
+    places: Vec<KeyPosition>,
     /// As the places, but where not all the bytes are known, those of the next known place as well.
-    digits: Vec<Place>,
+    digits: Vec<KeyPosition>,
 }
 
-impl Scale {
+impl KeyspaceModel {
     pub(crate) fn learn<'a>(&mut self, keys: impl ExactSizeIterator<Item = &'a [u8]>) {
         let each = keys.len().div_ceil(LOOKS).max(1);
         let mut before: &[u8] = &[];
         for key in keys.step_by(each) {
             let key = &key[..key.len().min(LEARNED)];
             if self.places.len() <= key.len() {
-                self.places.resize(key.len() + 1, Place::default());
+                self.places.resize(key.len() + 1, KeyPosition::default());
             }
             for (place, byte) in self.places.iter_mut().zip(key) {
                 place.add(*byte);
@@ -87,7 +87,7 @@ impl Scale {
             before = key;
         }
         self.digits.clone_from(&self.places);
-        let mut behind = Place::default();
+        let mut behind = KeyPosition::default();
         for place in self.digits.iter_mut().rev() {
             if !place.known {
                 place.join(behind.bytes);
@@ -97,11 +97,11 @@ impl Scale {
         }
     }
 
-    fn place(&self, at: usize) -> Place {
+    fn place(&self, at: usize) -> KeyPosition {
         match self.digits.get(at) {
-            _ if at >= LEARNED => Place::ANY,
+            _ if at >= LEARNED => KeyPosition::ANY,
             Some(place) => *place,
-            None => Place::default(),
+            None => KeyPosition::default(),
         }
     }
 

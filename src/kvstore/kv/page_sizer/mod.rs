@@ -5,7 +5,7 @@ pub(crate) mod keyspace_model;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::kvstore::kv::page_sizer::keyspace_model::Scale;
+use crate::kvstore::kv::page_sizer::keyspace_model::KeyspaceModel;
 
 use crate::kvstore::types::{KeyValue, Revision};
 
@@ -39,7 +39,7 @@ const US_A_KEY: u64 = 3;
 const ROUND_TRIPS: u32 = 10;
 
 /// One answered window.
-pub(crate) struct Page {
+pub(crate) struct AnsweredWindow {
     /// Where the window began.
     pub(crate) start: Vec<u8>,
     /// Where it ended, if it was not the whole rest of the range.
@@ -56,7 +56,7 @@ pub(crate) struct Page {
     pub(crate) took: Duration,
 }
 
-impl Page {
+impl AnsweredWindow {
     /// About how many bytes the answer has.
     fn bytes(&self) -> u64 {
         self.kvs.iter().map(|kv| (kv.size() as u64 + 32).max(KEY_BYTES)).sum()
@@ -68,7 +68,7 @@ impl Page {
 /// The keys of a page are read as numbers whose digits are the bytes that occur at each place: their distance for each
 /// key, times the keys wanted, is the width of the next window.
 #[derive(Debug)]
-pub(crate) struct Steering {
+pub(crate) struct PageSizer {
     /// Keys wanted in a page.
     keys: u64,
     /// Bytes wanted in a page.
@@ -77,7 +77,7 @@ pub(crate) struct Steering {
     largest: u64,
     /// More keys than this are never asked for at once.
     most: u64,
-    scale: Scale,
+    scale: KeyspaceModel,
     /// How many leading bytes of a key stand before those that are read as a number.
     skip: usize,
     /// The width of a window; `None` before two different keys were seen.
@@ -101,14 +101,14 @@ pub(crate) struct Steering {
     branches: VecDeque<Vec<u8>>,
 }
 
-impl Steering {
+impl PageSizer {
     pub(crate) fn new(limit: Option<u64>) -> Self {
         Self {
             keys: limit.map_or(FIRST_KEYS, |limit| limit.min(FIRST_KEYS)),
             bytes: PAGE_BYTES,
             largest: MAX_PAGE_BYTES,
             most: FIRST_KEYS * 2,
-            scale: Scale::default(),
+            scale: KeyspaceModel::default(),
             skip: 0,
             step: None,
             empty: 0,
@@ -147,7 +147,7 @@ impl Steering {
         self.scale.beyond(start, self.skip, self.step?)
     }
 
-    pub(crate) fn learn(&mut self, page: &Page) {
+    pub(crate) fn learn(&mut self, page: &AnsweredWindow) {
         let got = page.kvs.len() as u64;
         let work = page.count / COUNTED_PER_US + got * US_A_KEY + page.bytes() / BYTES_PER_US;
         let work = Duration::from_micros(work);
@@ -191,7 +191,7 @@ impl Steering {
     }
 
     /// How large the next page is to be.
-    fn size(&mut self, page: &Page) {
+    fn size(&mut self, page: &AnsweredWindow) {
         let (got, bytes) = (page.kvs.len() as u64, page.bytes());
         let far = self.trip().saturating_sub(NEAR_US).saturating_mul(BYTES_PER_US * u64::from(ROUND_TRIPS));
         let far = if self.timed < TIMED { 0 } else { far };

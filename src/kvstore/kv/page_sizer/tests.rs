@@ -39,7 +39,7 @@ impl Played {
     }
 
     /// Asks for a window the way the reader does.
-    fn ask(&mut self, steering: &mut Steering, start: &[u8]) -> Page {
+    fn ask(&mut self, steering: &mut PageSizer, start: &[u8]) -> AnsweredWindow {
         let end = steering.end(start);
         assert!(end.as_ref().is_none_or(|end| end.as_slice() > start), "a window must not be empty by itself");
         let from = self.keys.partition_point(|key| key.as_slice() < start);
@@ -57,21 +57,21 @@ impl Played {
         if self.cost.requests.is_multiple_of(self.busy) {
             took += BUSY;
         }
-        let page = Page { start: start.to_vec(), end, kvs, count, more: count > got, revision: 1, took };
+        let page = AnsweredWindow { start: start.to_vec(), end, kvs, count, more: count > got, revision: 1, took };
         steering.learn(&page);
         page
     }
 
-    fn behind(page: &Page) -> Option<Vec<u8>> {
+    fn behind(page: &AnsweredWindow) -> Option<Vec<u8>> {
         if page.more { page.kvs.last().map(|kv| successor(&kv.key)) } else { page.end.clone() }
     }
 
     /// Reads it all.
     fn walk(self) -> Cost {
-        self.walk_by(Steering::new(None))
+        self.walk_by(PageSizer::new(None))
     }
 
-    fn walk_by(mut self, mut steering: Steering) -> Cost {
+    fn walk_by(mut self, mut steering: PageSizer) -> Cost {
         let (mut start, mut seen) = (Some(Vec::new()), 0);
         while let Some(from) = start {
             let page = self.ask(&mut steering, &from);
@@ -90,7 +90,7 @@ impl Played {
             let name = key[3..].iter().position(|byte| *byte == b'/');
             name.map(|end| key[..3 + end + 1].to_vec())
         };
-        let (mut steering, mut start, mut met) = (Steering::new(None), Some(Vec::new()), BTreeSet::new());
+        let (mut steering, mut start, mut met) = (PageSizer::new(None), Some(Vec::new()), BTreeSet::new());
         while let Some(from) = start {
             let page = self.ask(&mut steering, &from);
             met.extend(page.kvs.iter().filter_map(|kv| branch(&kv.key)));
@@ -166,7 +166,7 @@ fn few_requests_and_little_counting_for_the_shapes_that_keys_have() {
 #[test]
 fn pages_that_are_to_stay_small_do_so_far_away() {
     for (name, keys, ..) in shapes() {
-        let mut steering = Steering::new(None);
+        let mut steering = PageSizer::new(None);
         steering.keep_small();
         let cost = Played::new(&keys, FAR, VALUE).walk_by(steering);
         assert!(cost.largest <= 2 * PAGE_BYTES, "{name}: {cost:?}");

@@ -13,7 +13,7 @@ use crate::transport::tls::Tls;
 
 /// What was seen of one handshake.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct HandshakeRecord {
     /// The server's own certificate, DER.
     pub(crate) certificate: Option<CertificateDer<'static>>,
     /// Whether the server asked for a client certificate.
@@ -24,39 +24,40 @@ pub(crate) struct Seen {
 
 /// Sees one handshake.
 #[derive(Debug, Default)]
-pub(crate) struct Witness(Mutex<Seen>);
+pub(crate) struct HandshakeObserver(Mutex<HandshakeRecord>);
 
-impl Witness {
+impl HandshakeObserver {
     /// What was seen so far.
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> HandshakeRecord {
         self.lock().clone()
     }
 
     /// The same configuration with the witness beside those who decide. It resumes no session, for in a resumed one the
     /// server shows nothing.
-    pub(crate) fn beside(self: &Arc<Self>, tls: &Tls) -> Arc<ClientConfig> {
+    pub(crate) fn observed_config(self: &Arc<Self>, tls: &Tls) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&tls.config);
-        let verifier = Watched { witness: Arc::clone(self), judge: Arc::clone(&tls.verifier) };
+        let verifier = ObservedVerifier { handshake_observer: Arc::clone(self), judge: Arc::clone(&tls.verifier) };
         config.dangerous().set_certificate_verifier(Arc::new(verifier));
         let identity = Arc::clone(&config.client_auth_cert_resolver);
-        config.client_auth_cert_resolver = Arc::new(Watched { witness: Arc::clone(self), judge: identity });
+        config.client_auth_cert_resolver =
+            Arc::new(ObservedVerifier { handshake_observer: Arc::clone(self), judge: identity });
         config.resumption = Resumption::disabled();
         Arc::new(config)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, HandshakeRecord> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Somebody who decides, and the witness beside.
 #[derive(Debug)]
-struct Watched<T: ?Sized> {
-    witness: Arc<Witness>,
+struct ObservedVerifier<T: ?Sized> {
+    handshake_observer: Arc<HandshakeObserver>,
     judge: Arc<T>,
 }
 
-impl ServerCertVerifier for Watched<dyn ServerCertVerifier> {
+impl ServerCertVerifier for ObservedVerifier<dyn ServerCertVerifier> {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -65,7 +66,7 @@ impl ServerCertVerifier for Watched<dyn ServerCertVerifier> {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Rustls> {
-        self.witness.lock().certificate = Some(end_entity.clone().into_owned());
+        self.handshake_observer.lock().certificate = Some(end_entity.clone().into_owned());
         self.judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
@@ -96,10 +97,10 @@ impl ServerCertVerifier for Watched<dyn ServerCertVerifier> {
     }
 }
 
-impl ResolvesClientCert for Watched<dyn ResolvesClientCert> {
+impl ResolvesClientCert for ObservedVerifier<dyn ResolvesClientCert> {
     fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let identity = self.judge.resolve(hints, schemes);
-        let mut seen = self.witness.lock();
+        let mut seen = self.handshake_observer.lock();
         seen.asked = true;
         seen.shown = identity.as_ref().and_then(|identity| identity.cert.first().cloned());
         identity

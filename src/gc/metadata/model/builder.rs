@@ -6,11 +6,11 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::super::schema::{KindId, Schema};
-use super::field::Field;
-use super::keys::{self, Parts, Way};
+use super::field::ObjectField;
+use super::keys::{self, KeyParts, KeyReading};
 use super::{
-    ANCHORED, Arena, BackLink, Conditional, Edge, FOREIGN, Fact, Model, Object, ObjectId, Oddity, PERHAPS_ANCHORED,
-    Span, Table, Totals,
+    ANCHORED, Arena, BackLink, ConditionalEdge, Edge, FOREIGN, FieldFact, Model, Object, ObjectId, PERHAPS_ANCHORED,
+    Span, Table, Totals, TreeProblem,
 };
 use crate::kvstore::{KeyValue, Revision};
 
@@ -19,7 +19,7 @@ const MAX_STRANGE: usize = 100_000;
 
 /// Why a tree cannot be read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum FoldError {
+pub enum ModelError {
     /// A key without the prefix.
     #[error("a key lies outside the prefix")]
     Outside,
@@ -32,21 +32,21 @@ pub enum FoldError {
 }
 
 /// Takes keys and makes a [`Model`].
-pub struct Folder {
+pub struct ModelBuilder {
     pub(super) model: Model,
     /// Keys that could be several objects', until all anchors are known.
     pub(super) pending: Vec<KeyValue>,
     /// Fields that an edge joins, by object and rule, until all of them were seen.
-    pub(super) joins: HashMap<(ObjectId, u16), Joining>,
+    pub(super) joins: HashMap<(ObjectId, u16), JoinedFields>,
     pub(super) scopes: HashMap<Box<[u8]>, u32>,
     scope: Vec<u8>,
     pub(super) identity: Vec<u8>,
 }
 
 /// The joined fields seen so far.
-pub(super) type Joining = Vec<Option<Box<[u8]>>>;
+pub(super) type JoinedFields = Vec<Option<Box<[u8]>>>;
 
-impl Folder {
+impl ModelBuilder {
     /// Begins a model of what lies below `prefix`, read at `revision`.
     pub fn new(schema: Arc<Schema>, prefix: &[u8], revision: Revision) -> Self {
         let outside: Box<[u8]> = Box::default();
@@ -61,8 +61,8 @@ impl Folder {
                 table: Table::default(),
                 edges: Vec::new(),
                 starts: Vec::new(),
-                conditional: Vec::<Conditional>::new(),
-                facts: Vec::<Fact>::new(),
+                conditional: Vec::<ConditionalEdge>::new(),
+                facts: Vec::<FieldFact>::new(),
                 links: Vec::<BackLink>::new(),
                 nested: Vec::new(),
                 oddities: Vec::new(),
@@ -90,39 +90,39 @@ impl Folder {
     ///
     /// # Errors
     /// A key outside the prefix, too many strange keys, or no room.
-    pub fn push(&mut self, kv: &KeyValue) -> Result<(), FoldError> {
+    pub fn push(&mut self, kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
-        let below = kv.key.strip_prefix(self.model.prefix.as_slice()).ok_or(FoldError::Outside)?;
+        let below = kv.key.strip_prefix(self.model.prefix.as_slice()).ok_or(ModelError::Outside)?;
         self.model.totals.keys += 1;
         self.model.totals.bytes += kv.size() as u64;
-        let parts = Parts::new(below);
+        let parts = KeyParts::new(below);
         match parts.ways(&schema).as_slice() {
             [way] => self.place(&parts, *way, kv),
             [] if parts.is_opaque(&schema) => {
                 self.model.totals.opaque += 1;
                 Ok(())
             }
-            [] => self.unparsed(Oddity::Unparsed(kv.key.clone())),
+            [] => self.unparsed(TreeProblem::Unparsed(kv.key.clone())),
             ways => self.put_off(&parts, ways, kv),
         }
     }
 
-    pub(super) fn unparsed(&mut self, oddity: Oddity) -> Result<(), FoldError> {
+    pub(super) fn unparsed(&mut self, oddity: TreeProblem) -> Result<(), ModelError> {
         match oddity {
-            Oddity::Ambiguous(_) => self.model.totals.ambiguous += 1,
+            TreeProblem::Ambiguous(_) => self.model.totals.ambiguous += 1,
             _ => self.model.totals.unparsed += 1,
         }
         self.model.oddities.push(oddity);
         self.not_too_strange()
     }
 
-    fn not_too_strange(&self) -> Result<(), FoldError> {
+    fn not_too_strange(&self) -> Result<(), ModelError> {
         let strange = self.model.totals.unparsed + self.model.totals.ambiguous + self.pending.len() as u64;
-        if strange > MAX_STRANGE as u64 { Err(FoldError::Strange) } else { Ok(()) }
+        if strange > MAX_STRANGE as u64 { Err(ModelError::Strange) } else { Ok(()) }
     }
 
     /// Keeps a key that could be several objects' until the end.
-    fn put_off(&mut self, parts: &Parts<'_>, ways: &[Way], kv: &KeyValue) -> Result<(), FoldError> {
+    fn put_off(&mut self, parts: &KeyParts<'_>, ways: &[KeyReading], kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         for way in ways {
             let kind = schema.kind(way.kind);
@@ -136,7 +136,7 @@ impl Folder {
     }
 
     /// Counts the key among its object's and reads the field.
-    pub(super) fn place(&mut self, parts: &Parts<'_>, way: Way, kv: &KeyValue) -> Result<(), FoldError> {
+    pub(super) fn place(&mut self, parts: &KeyParts<'_>, way: KeyReading, kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let kind = schema.kind(way.kind);
         let id = self.object_of(parts, way)?;
@@ -146,7 +146,7 @@ impl Folder {
         } else if self.model.arena.get(self.model.object(id).key) != key {
             // The same name, encoded in another way: two sets of keys for one object.
             self.model.objects[id as usize].flags |= FOREIGN;
-            return self.unparsed(Oddity::Ambiguous(kv.key.clone()));
+            return self.unparsed(TreeProblem::Ambiguous(kv.key.clone()));
         }
         let field = parts.field(kind, way);
         let object = &mut self.model.objects[id as usize];
@@ -157,11 +157,18 @@ impl Folder {
             object.flags |= ANCHORED;
         }
         let variables = parts.variables(kind, way);
-        self.read_field(&Field { id, kind, variables: &variables, name: &field, raw: parts.behind(way.parts), kv })
+        self.read_field(&ObjectField {
+            id,
+            kind,
+            variables: &variables,
+            name: &field,
+            raw: parts.behind(way.parts),
+            kv,
+        })
     }
 
     /// Remembers where the object is; its identity is mostly the end of its key.
-    fn keep_key(&mut self, id: ObjectId, key: &[u8]) -> Result<(), FoldError> {
+    fn keep_key(&mut self, id: ObjectId, key: &[u8]) -> Result<(), ModelError> {
         let span = self.keep(key)?;
         let identity = self.model.object(id).identity;
         let length = identity.len();
@@ -172,12 +179,12 @@ impl Folder {
         Ok(())
     }
 
-    pub(super) fn keep(&mut self, bytes: &[u8]) -> Result<Span, FoldError> {
-        self.model.arena.keep(bytes).ok_or(FoldError::TooLarge)
+    pub(super) fn keep(&mut self, bytes: &[u8]) -> Result<Span, ModelError> {
+        self.model.arena.keep(bytes).ok_or(ModelError::TooLarge)
     }
 
     /// The object that this reading of the key means; a new one where it was not heard of.
-    fn object_of(&mut self, parts: &Parts<'_>, way: Way) -> Result<ObjectId, FoldError> {
+    fn object_of(&mut self, parts: &KeyParts<'_>, way: KeyReading) -> Result<ObjectId, ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let kind = schema.kind(way.kind);
         let variables = parts.variables(kind, way);
@@ -191,24 +198,24 @@ impl Folder {
         self.named(way.kind, scope_id)
     }
 
-    fn scope_id(&mut self, scope: &[u8]) -> Result<u32, FoldError> {
+    fn scope_id(&mut self, scope: &[u8]) -> Result<u32, ModelError> {
         if let Some(id) = self.scopes.get(scope) {
             return Ok(*id);
         }
-        let id = u32::try_from(self.model.scopes.len()).map_err(|_| FoldError::TooLarge)?;
+        let id = u32::try_from(self.model.scopes.len()).map_err(|_| ModelError::TooLarge)?;
         self.model.scopes.push(scope.into());
         self.scopes.insert(scope.into(), id);
         Ok(id)
     }
 
     /// The object with the identity in the buffer.
-    pub(super) fn named(&mut self, kind: KindId, scope: u32) -> Result<ObjectId, FoldError> {
+    pub(super) fn named(&mut self, kind: KindId, scope: u32) -> Result<ObjectId, ModelError> {
         if let Some(known) = self.model.lookup(kind, scope, &self.identity) {
             return Ok(known);
         }
         let id = u32::try_from(self.model.objects.len()).ok().filter(|id| *id < u32::MAX - 1);
-        let id = id.ok_or(FoldError::TooLarge)?;
-        let identity = self.model.arena.keep(&self.identity).ok_or(FoldError::TooLarge)?;
+        let id = id.ok_or(ModelError::TooLarge)?;
+        let identity = self.model.arena.keep(&self.identity).ok_or(ModelError::TooLarge)?;
         let object =
             Object { identity, key: Span::default(), newest: 0, bytes: 0, keys: 0, scope, kind, root: 0, flags: 0 };
         self.model.objects.push(object);

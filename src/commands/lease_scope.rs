@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::child::{self, Parting, Stage, margin};
+use crate::child::{self, ExitedChild, PreparedChild, margin};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, Kept, LockGuard, Loss, Store, beside};
+use crate::kvstore::{Error, LeaseKeeper, LeaseLoss, LockGuard, Store, run_on_io_thread};
 
 /// The pause between two tries to give it up while etcd is away.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -20,16 +20,16 @@ const BRIEFLY: Duration = Duration::from_secs(2);
 const PROMPTLY: Duration = Duration::from_millis(50);
 
 /// Something that is held as long as a lease lives.
-pub struct Tenure {
+pub struct LeaseScope {
     /// What it is, with its name: "the lock a".
     pub what: String,
     /// Its lease.
-    pub kept: Kept,
+    pub kept: LeaseKeeper,
     /// The key that proves that it is held, where one does.
     pub guard: Option<LockGuard>,
 }
 
-impl Tenure {
+impl LeaseScope {
     /// Holds it until a signal comes, and gives it up.
     ///
     /// # Errors
@@ -60,17 +60,17 @@ impl Tenure {
         command: &[OsString],
         envs: Vec<(&'static str, OsString)>,
     ) -> Result<Exit, Failure> {
-        self.while_staged(ctx, Stage::open(command, ctx.out.is_json()), &envs).await
+        self.while_staged(ctx, PreparedChild::open(command, ctx.out.is_json()), &envs).await
     }
 
     /// The same for a command whose stage is there already.
     ///
     /// # Errors
-    /// As [`Tenure::while_running`].
+    /// As [`LeaseScope::while_running`].
     pub async fn while_staged(
         &self,
         ctx: &Context,
-        stage: Stage,
+        stage: PreparedChild,
         envs: &[(&'static str, OsString)],
     ) -> Result<Exit, Failure> {
         let mut parting = child::run(ctx, stage, envs, &self.kept).await;
@@ -79,7 +79,7 @@ impl Tenure {
         let proved = match timeout(PROMPTLY, &mut release).await {
             Ok(proved) => proved,
             Err(_) => {
-                parting.iter_mut().for_each(Parting::dismiss);
+                parting.iter_mut().for_each(ExitedChild::dismiss);
                 release.await
             }
         };
@@ -101,7 +101,7 @@ impl Tenure {
         self.kept.stop();
         let alive = self.kept.alive();
         // A lease that is gone needs no patience; one that is late may still be there.
-        let gone = matches!(alive.lost, Some(Loss::LeaseGone | Loss::KeyGone));
+        let gone = matches!(alive.lost, Some(LeaseLoss::LeaseGone | LeaseLoss::KeyGone));
         let limit = if gone { BRIEFLY } else { alive.until.left().max(Duration::from_secs(1)) };
         let (store, end) = (ctx.store().for_cleanup(limit), Instant::now() + limit);
         let (what, lease) = (&self.what, self.kept.id());
@@ -138,7 +138,7 @@ impl Tenure {
         let (store, lease) = (store.clone(), self.kept.id());
         let unproved = self.guard.clone().filter(|_| proved.is_none());
         // On the connections' own thread no request waits for another thread to wake up.
-        let (now, result) = beside(async move {
+        let (now, result) = run_on_io_thread(async move {
             let mut now = None;
             if let Some(guard) = unproved {
                 match store.still_held(&guard).await {
@@ -153,7 +153,7 @@ impl Tenure {
         Ok(proved.unwrap_or(result?))
     }
 
-    fn lost(&self, loss: &Loss) -> Failure {
+    fn lost(&self, loss: &LeaseLoss) -> Failure {
         self.overlap(Failure::conflict(format!("{} was lost: {loss}", self.what)))
     }
 

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::locks::Locked;
-use super::survey::each;
+use super::locks::LockedKey;
+use super::scan::each;
 use super::{Id, IdSet, Layout};
-use crate::kvstore::{Error, Revision, Store, WatchEvent, WatchOptions, Watched, Watcher};
+use crate::kvstore::{Error, Revision, Store, WatchEvent, WatchOptions, WatchUpdate, Watcher};
 
 /// How long a watch may take to tell what happened already, before everything is read again instead.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// The IDs that are taken, and which masters a key may have. Sixteen bytes a master, and the runs of taken IDs.
-pub struct View {
+pub struct IdIndex {
     store: Store,
     layout: Layout,
     /// Everything up to here is in it.
@@ -32,7 +32,7 @@ pub struct View {
     fresh: bool,
 }
 
-impl View {
+impl IdIndex {
     /// Reads all masters and all references at one revision.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl View {
     ///
     /// # Errors
     /// The end of the session, or what etcd refuses.
-    pub async fn catch_up(&mut self, locked: &Locked) -> Result<bool, Error> {
+    pub async fn catch_up(&mut self, locked: &LockedKey) -> Result<bool, Error> {
         if self.revision >= locked.uses.at {
             return Ok(true);
         }
@@ -114,9 +114,9 @@ impl View {
         let end = Instant::now() + CATCH_UP;
         while self.revision < locked.uses.at {
             match timeout_at(end, watcher.next()).await {
-                Ok(Ok(Watched::Events(events))) => events.iter().for_each(|event| self.take(event)),
-                Ok(Ok(Watched::Compacted(_))) | Err(_) => return Ok(false),
-                Ok(Ok(Watched::Progress | Watched::Away(_) | Watched::Back)) => {}
+                Ok(Ok(WatchUpdate::Events(events))) => events.iter().for_each(|event| self.take(event)),
+                Ok(Ok(WatchUpdate::Compacted(_))) | Err(_) => return Ok(false),
+                Ok(Ok(WatchUpdate::Progress | WatchUpdate::Away(_) | WatchUpdate::Back)) => {}
                 Ok(Err(error)) => return Err(error),
             }
             self.revision = self.revision.max(watcher.place() - 1);

@@ -9,14 +9,14 @@ use clap::Args;
 use super::scope::{checked, key};
 use crate::allocator::label_key;
 use crate::args::KeyText;
-use crate::commands::input::{Source, read_all};
+use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{bytes, key_of_record};
 
 /// Which keys.
 #[derive(Args, Clone, Debug)]
-pub struct Wanted {
+pub struct KeyArgs {
     /// The keys
     #[arg(value_name = "KEY", required_unless_present_any = ["labels", "from"])]
     keys: Vec<OsString>,
@@ -30,7 +30,7 @@ pub struct Wanted {
     text: KeyText,
 }
 
-impl Wanted {
+impl KeyArgs {
     /// Whether exactly one key is asked for, by its name.
     pub fn is_one(&self) -> bool {
         self.from.is_none() && self.keys.len() <= 1
@@ -43,7 +43,7 @@ impl Wanted {
     pub async fn keys(&self, ctx: &Context) -> Result<Vec<Vec<u8>>, Failure> {
         let mut keys = Vec::new();
         if let Some(path) = &self.from {
-            let source = Source::of(path);
+            let source = InputSource::of(path);
             let name = source.name();
             for (number, line) in read_all(ctx, source).await?.split(|byte| *byte == b'\n').enumerate() {
                 if line.is_empty() {

@@ -2,7 +2,7 @@
 
 /// How keys are cut into branches.
 #[derive(Clone, Copy, Debug)]
-pub struct Cut {
+pub struct BranchLevels {
     /// Where the part of a key begins that is cut: behind the prefix.
     pub base: usize,
     /// What separates the parts.
@@ -11,7 +11,7 @@ pub struct Cut {
     pub depth: usize,
 }
 
-impl Cut {
+impl BranchLevels {
     /// Where the key's branches end, the outermost first; a separator that the rest begins with parts nothing.
     pub fn ends(self, key: &[u8]) -> impl Iterator<Item = usize> {
         let parted = move |index: &usize| *index > self.base && key[*index] == self.separator;

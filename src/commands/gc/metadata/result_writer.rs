@@ -2,19 +2,19 @@
 
 use std::io::{self, Write};
 
-use super::Job;
-use super::tree::{Tree, look};
+use super::MetadataJob;
+use super::tree::{TreeSelection, look};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::metadata::check::{Finding, check as find};
+use crate::gc::metadata::check::{TreeFinding, check as find};
 use crate::gc::metadata::explain::{Referrer, explain as explanation};
 use crate::gc::metadata::graph::write_dot;
-use crate::gc::metadata::mark::Step;
+use crate::gc::metadata::mark::PathStep;
 use crate::gc::metadata::model::Edge;
 use crate::kvstore::Store;
-use crate::output::{Explained, FindingRow, Hop, Out, bytes};
+use crate::output::{ExplanationAnswer, FindingRow, Out, PathRow, bytes};
 
-async fn tree(ctx: &Context, job: &Job) -> Result<Tree, Failure> {
+async fn tree(ctx: &Context, job: &MetadataJob) -> Result<TreeSelection, Failure> {
     let progress = ctx.out.progress("looking", None);
     let tree = look(ctx, ctx.store(), job, &progress).await;
     progress.finish();
@@ -25,7 +25,7 @@ async fn tree(ctx: &Context, job: &Job) -> Result<Tree, Failure> {
 ///
 /// # Errors
 /// As [`look`]; [`Exit::No`] where there is no such object.
-pub async fn explain(ctx: &Context, job: &Job, key: &[u8]) -> Result<Exit, Failure> {
+pub async fn explain(ctx: &Context, job: &MetadataJob, key: &[u8]) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
     let store = ctx.store();
     let Some(id) = tree.model.find(key) else {
@@ -39,9 +39,9 @@ pub async fn explain(ctx: &Context, job: &Job, key: &[u8]) -> Result<Exit, Failu
     };
     let told = explanation(&tree.model, &tree.marking, id);
     let (verdict, why) = tree.verdict(id);
-    let hop = |step: &Step| tree.hop_from_root(store, *step);
+    let hop = |step: &PathStep| tree.hop_from_root(store, *step);
     let path = if told.path.len() > 1 { told.path.iter().map(hop).collect() } else { Vec::new() };
-    ctx.out.report(&Explained {
+    ctx.out.report(&ExplanationAnswer {
         kind: tree.model.kind(id).name.clone(),
         key: tree.title(store, id),
         scope: tree.model.scope(id).to_vec(),
@@ -54,8 +54,8 @@ pub async fn explain(ctx: &Context, job: &Job, key: &[u8]) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-impl Tree {
-    fn hop_from_root(&self, store: &Store, step: Step) -> Hop {
+impl TreeSelection {
+    fn hop_from_root(&self, store: &Store, step: PathStep) -> PathRow {
         let by = match step.edge {
             Some(edge) => self.by(edge),
             None => self
@@ -63,7 +63,7 @@ impl Tree {
                 .root_reason(&self.model, step.object)
                 .map_or_else(String::new, |why| self.root(step.object, why)),
         };
-        Hop {
+        PathRow {
             step: if step.edge.is_some() { "keeps" } else { "root" },
             kind: self.model.kind(step.object).name.clone(),
             key: self.title(store, step.object),
@@ -72,9 +72,9 @@ impl Tree {
         }
     }
 
-    fn referring(&self, store: &Store, referrer: &Referrer) -> Hop {
+    fn referring(&self, store: &Store, referrer: &Referrer) -> PathRow {
         let from = referrer.edge.from;
-        Hop {
+        PathRow {
             step: if referrer.kept && !referrer.idle {
                 "keeps"
             } else if referrer.idle {
@@ -100,7 +100,7 @@ impl Tree {
 ///
 /// # Errors
 /// As [`look`].
-pub async fn check(ctx: &Context, job: &Job) -> Result<Exit, Failure> {
+pub async fn check(ctx: &Context, job: &MetadataJob) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
     let mut problems = 0;
     let mut sink = ctx.out.stream();
@@ -118,24 +118,24 @@ pub async fn check(ctx: &Context, job: &Job) -> Result<Exit, Failure> {
     Ok(if problems > 0 { Exit::No } else { Exit::Done })
 }
 
-impl Tree {
+impl TreeSelection {
     /// The key that a finding is about, and what it says.
-    fn finding(&self, store: &Store, finding: &Finding) -> (Vec<u8>, String) {
+    fn finding(&self, store: &Store, finding: &TreeFinding) -> (Vec<u8>, String) {
         let model = &self.model;
         let name = |id| format!("{} {}", model.kind(id).name, bytes::escape(&self.title(store, id)));
         let fields = |id, field: &[u8]| [&self.title(store, id), b"/".as_slice(), field].concat();
         match finding {
-            Finding::Unparsed(key) => (store.absolute(key), "it fits nothing in the schema".to_owned()),
-            Finding::Ambiguous(key) => (store.absolute(key), "it could belong to several objects".to_owned()),
-            Finding::Unanchored(id) => {
+            TreeFinding::Unparsed(key) => (store.absolute(key), "it fits nothing in the schema".to_owned()),
+            TreeFinding::Ambiguous(key) => (store.absolute(key), "it could belong to several objects".to_owned()),
+            TreeFinding::Unanchored(id) => {
                 let anchor = model.kind(*id).anchor.as_deref().map(bytes::escape).unwrap_or_default();
                 (self.title(store, *id), format!("a {} without {anchor}", model.kind(*id).name))
             }
-            Finding::Dangling(edge) => (
+            TreeFinding::Dangling(edge) => (
                 self.title(store, edge.from),
                 format!("{} leads to {}, which is not there", self.by(*edge), name(edge.to)),
             ),
-            Finding::CrossScope(edge, elsewhere) => {
+            TreeFinding::CrossScope(edge, elsewhere) => {
                 let text = format!(
                     "{} leads to {}, which is not there, but {} is: references stay in their scope",
                     self.by(*edge),
@@ -144,16 +144,20 @@ impl Tree {
                 );
                 (self.title(store, edge.from), text)
             }
-            Finding::StaleLink { target, key, .. } => {
+            TreeFinding::StaleLink { target, key, .. } => {
                 (store.absolute(key), format!("it names {}, which does not refer back", name(*target)))
             }
-            Finding::BadTime(_, key) => (store.absolute(key), "it is no moment of the schema's form".to_owned()),
-            Finding::NoExpiry(id) => (self.title(store, *id), format!("a {} that never expires", model.kind(*id).name)),
-            Finding::BadReference(id, rule) => {
+            TreeFinding::BadTime(_, key) => (store.absolute(key), "it is no moment of the schema's form".to_owned()),
+            TreeFinding::NoExpiry(id) => {
+                (self.title(store, *id), format!("a {} that never expires", model.kind(*id).name))
+            }
+            TreeFinding::BadReference(id, rule) => {
                 let text = model.schema().edges.get(usize::from(*rule)).map_or("", |rule| rule.text.as_str());
                 (self.title(store, *id), format!("{text} names what no object can be called"))
             }
-            Finding::Unread(id, field) => (fields(*id, field), "the name is reserved, and no rule reads it".to_owned()),
+            TreeFinding::Unread(id, field) => {
+                (fields(*id, field), "the name is reserved, and no rule reads it".to_owned())
+            }
         }
     }
 }
@@ -162,16 +166,16 @@ impl Tree {
 ///
 /// # Errors
 /// As [`look`].
-pub async fn graph(ctx: &Context, job: &Job) -> Result<Exit, Failure> {
+pub async fn graph(ctx: &Context, job: &MetadataJob) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
-    write_dot(&tree.model, &tree.marking, &mut Stdout(&ctx.out))?;
+    write_dot(&tree.model, &tree.marking, &mut ResultWriter(&ctx.out))?;
     ctx.out.flush()?;
     Ok(Exit::Done)
 }
 
-struct Stdout<'a>(&'a Out);
+struct ResultWriter<'a>(&'a Out);
 
-impl Write for Stdout<'_> {
+impl Write for ResultWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.bytes(bytes).map(|()| bytes.len())
     }

@@ -2,11 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::exec::Exec;
+use super::exec::EventCommand;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{self, KeyValue, Revision};
-use crate::output::{EventRow, Kind, StatusRow};
+use crate::output::{ChangeKind, EventRow, StatusRow};
 
 /// The record behind a listing's last key.
 pub const LIST_DONE: &str = "list-done";
@@ -14,28 +14,28 @@ pub const LIST_DONE: &str = "list-done";
 pub const IN_SYNC: &str = "in-sync";
 
 /// Why a watch ends.
-pub enum Stop {
+pub enum StopReason {
     /// All is told that was asked for, or the time is up.
     At(Exit),
     /// It cannot go on.
     Failed(Failure),
 }
 
-impl<E: Into<Failure>> From<E> for Stop {
+impl<E: Into<Failure>> From<E> for StopReason {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
 /// Shows a change, with what was there before, in place of its record; whether it was one to count.
-pub type ShowChange<'a> = Box<dyn Fn(Kind, &KeyValue, Option<&KeyValue>) -> Result<bool, Failure> + 'a>;
+pub type ShowChange<'a> = Box<dyn Fn(ChangeKind, &KeyValue, Option<&KeyValue>) -> Result<bool, Failure> + 'a>;
 
 /// Tells events.
-pub struct Teller<'a> {
+pub struct EventWriter<'a> {
     /// The surroundings.
     pub ctx: &'a Context,
     /// The kinds to tell; all where empty.
-    pub only: Vec<Kind>,
+    pub only: Vec<ChangeKind>,
     /// Leave the values out.
     pub keys_only: bool,
     /// Show the values before.
@@ -45,19 +45,19 @@ pub struct Teller<'a> {
     /// The event to end at.
     pub until: Option<&'static str>,
     /// Runs for each change, in place of its record.
-    pub exec: Option<Exec>,
+    pub exec: Option<EventCommand>,
     /// Shows each change its own way.
     pub show: Option<ShowChange<'a>>,
     /// When the time is up.
     pub limit: Option<Instant>,
 }
 
-impl Teller<'_> {
+impl EventWriter<'_> {
     /// Tells one change. Whether it was the last one that was asked for.
     ///
     /// # Errors
     /// The time is up, the user or a command ends the watch, or stdout is closed: the change is not told.
-    pub async fn tell(&mut self, kind: Kind, kv: &KeyValue, prev: Option<&KeyValue>) -> Result<bool, Stop> {
+    pub async fn tell(&mut self, kind: ChangeKind, kv: &KeyValue, prev: Option<&KeyValue>) -> Result<bool, StopReason> {
         if self.ctx.signals.cancel().is_cancelled() {
             return Err(kvstore::Error::Interrupted { op: "watch", unknown: false }.into());
         }
@@ -65,7 +65,7 @@ impl Teller<'_> {
             return Err(kvstore::Error::Deadline { op: "watch", last: None }.into());
         }
         if self.limit.is_some_and(|limit| limit <= Instant::now()) {
-            return Err(Stop::At(Exit::No));
+            return Err(StopReason::At(Exit::No));
         }
         if !self.only.is_empty() && !self.only.contains(&kind) {
             return Ok(false);
@@ -90,22 +90,22 @@ impl Teller<'_> {
     ///
     /// # Errors
     /// It was waited for, or stdout is closed.
-    pub fn list_done(&self, revision: Revision) -> Result<(), Stop> {
+    pub fn list_done(&self, revision: Revision) -> Result<(), StopReason> {
         self.stand(&StatusRow { event: LIST_DONE, status: None, revision: Some(revision) }, LIST_DONE)
     }
 
     /// Says where a sync stands.
     ///
     /// # Errors
-    /// As [`Teller::list_done`].
-    pub fn status(&self, status: &'static str, revision: Option<Revision>) -> Result<(), Stop> {
+    /// As [`EventWriter::list_done`].
+    pub fn status(&self, status: &'static str, revision: Option<Revision>) -> Result<(), StopReason> {
         self.stand(&StatusRow { event: "status", status: Some(status), revision }, status)
     }
 
-    fn stand(&self, row: &StatusRow, word: &str) -> Result<(), Stop> {
+    fn stand(&self, row: &StatusRow, word: &str) -> Result<(), StopReason> {
         if self.exec.is_none() {
             self.ctx.out.live(row)?;
         }
-        if self.until == Some(word) { Err(Stop::At(Exit::Done)) } else { Ok(()) }
+        if self.until == Some(word) { Err(StopReason::At(Exit::Done)) } else { Ok(()) }
     }
 }

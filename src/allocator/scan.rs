@@ -6,17 +6,17 @@ use std::collections::HashMap;
 use super::{Id, Layout};
 use crate::kvstore::{Error, KeyRange, KeyValue, LeaseId, ReadOptions, Revision, Store};
 
-/// The index of a key in [`Survey::keys`].
+/// The index of a key in [`AllocatorScan::keys`].
 pub type KeyIndex = u32;
 
 /// Texts, each kept once.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct StringTable {
     texts: Vec<Vec<u8>>,
     indexes: HashMap<Vec<u8>, u32>,
 }
 
-impl Names {
+impl StringTable {
     fn index(&mut self, text: &[u8]) -> u32 {
         if let Some(index) = self.indexes.get(text) {
             return *index;
@@ -50,7 +50,7 @@ impl Names {
 
 /// `<base>/id/<ID>`: what says that an ID is a key's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Master {
+pub struct MasterKey {
     /// The ID.
     pub id: Id,
     /// The key, verbatim from the value; empty for a master that names none.
@@ -65,10 +65,10 @@ pub struct Master {
 
 /// `<base>/value/<key>/<node>`: what says that a node uses a key's ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub struct ReferenceKey {
     /// The key.
     pub key: KeyIndex,
-    /// The node's name, in [`Survey::nodes`].
+    /// The node's name, in [`AllocatorScan::nodes`].
     pub node: u32,
     /// The ID it names; `None` where its value is no ID.
     pub id: Option<Id>,
@@ -80,7 +80,7 @@ pub struct Reference {
 
 /// Why a key below the base is nothing an allocator writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strange {
+pub enum UnknownKeyReason {
     /// Below `id/`, but its last part is no ID.
     MasterPath,
     /// Below `value/`, but without a key or a node.
@@ -89,30 +89,30 @@ pub enum Strange {
 
 /// Everything below a base's `id/` and `value/`.
 #[derive(Clone, Debug, Default)]
-pub struct Survey {
+pub struct AllocatorScan {
     /// What it was read at.
     pub revision: Revision,
     /// All masters, by ID.
-    pub masters: Vec<Master>,
+    pub masters: Vec<MasterKey>,
     /// All references, by key and node.
-    pub references: Vec<Reference>,
+    pub references: Vec<ReferenceKey>,
     /// All keys, of masters and references.
-    pub keys: Names,
+    pub keys: StringTable,
     /// All nodes' names.
-    pub nodes: Names,
+    pub nodes: StringTable,
     /// What is there and is neither: the path, and why.
-    pub strange: Vec<(Vec<u8>, Strange)>,
+    pub strange: Vec<(Vec<u8>, UnknownKeyReason)>,
 }
 
-impl Survey {
+impl AllocatorScan {
     /// Takes one key from below `id/`.
     pub fn take_master(&mut self, layout: &Layout, kv: &KeyValue) {
         let Some(id) = layout.parse_master(&kv.key) else {
-            return self.strange.push((kv.key.clone(), Strange::MasterPath));
+            return self.strange.push((kv.key.clone(), UnknownKeyReason::MasterPath));
         };
         let odd = kv.key != layout.master(id);
         let last = kv.key.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        self.masters.push(Master {
+        self.masters.push(MasterKey {
             id,
             key: self.keys.index(&kv.value),
             odd_path: odd.then(|| last.to_vec()),
@@ -124,9 +124,9 @@ impl Survey {
     /// Takes one key from below `value/`.
     pub fn take_reference(&mut self, layout: &Layout, kv: &KeyValue) {
         let Some((key, node)) = layout.parse_reference(&kv.key) else {
-            return self.strange.push((kv.key.clone(), Strange::ReferencePath));
+            return self.strange.push((kv.key.clone(), UnknownKeyReason::ReferencePath));
         };
-        self.references.push(Reference {
+        self.references.push(ReferenceKey {
             key: self.keys.index(key),
             node: self.nodes.index(node),
             id: Id::parse(&kv.value),
@@ -142,7 +142,7 @@ impl Survey {
     }
 
     /// The references of a key: exactly its own, never those of a longer key.
-    pub fn references_of(&self, key: KeyIndex) -> &[Reference] {
+    pub fn references_of(&self, key: KeyIndex) -> &[ReferenceKey] {
         let first = self.references.partition_point(|reference| reference.key < key);
         let behind = self.references.partition_point(|reference| reference.key <= key);
         &self.references[first..behind]
@@ -150,13 +150,13 @@ impl Survey {
 
     /// The references that keep a master: those of its key that name its ID. One whose value is no ID keeps every
     /// master of its key, for nobody can tell which it means.
-    pub fn users<'a>(&'a self, master: &Master) -> impl Iterator<Item = &'a Reference> {
+    pub fn users<'a>(&'a self, master: &MasterKey) -> impl Iterator<Item = &'a ReferenceKey> {
         let id = master.id;
         self.references_of(master.key).iter().filter(move |reference| reference.id.is_none_or(|named| named == id))
     }
 
     /// The masters of an ID; more than one only where somebody wrote paths such as `id/007`.
-    pub fn masters_of(&self, id: Id) -> &[Master] {
+    pub fn masters_of(&self, id: Id) -> &[MasterKey] {
         let first = self.masters.partition_point(|master| master.id < id);
         let behind = self.masters.partition_point(|master| master.id <= id);
         &self.masters[first..behind]
@@ -176,13 +176,13 @@ impl Survey {
 ///
 /// # Errors
 /// Whatever kept an answer away, and a revision that was compacted meanwhile.
-pub async fn survey(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<Survey, Error> {
-    let mut survey = Survey::default();
-    survey.revision = each(store, &layout.masters(), 0, |kv| survey.take_master(layout, kv), &mut read).await?;
-    let at = survey.revision;
-    each(store, &layout.references(), at, |kv| survey.take_reference(layout, kv), &mut read).await?;
-    survey.sort();
-    Ok(survey)
+pub async fn scan(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<AllocatorScan, Error> {
+    let mut scan = AllocatorScan::default();
+    scan.revision = each(store, &layout.masters(), 0, |kv| scan.take_master(layout, kv), &mut read).await?;
+    let at = scan.revision;
+    each(store, &layout.references(), at, |kv| scan.take_reference(layout, kv), &mut read).await?;
+    scan.sort();
+    Ok(scan)
 }
 
 /// Shows every key of the range, at the revision or, for 0, at the present one, which it gives.
@@ -207,58 +207,53 @@ mod tests {
 
     use super::*;
 
-    fn surveyed(pairs: &[(&str, &str)]) -> Survey {
+    fn scanned(pairs: &[(&str, &str)]) -> AllocatorScan {
         let layout = Layout::new(b"b").unwrap();
-        let mut survey = Survey::default();
+        let mut scan = AllocatorScan::default();
         for (path, value) in pairs {
             let kv = KeyValue { key: (*path).into(), value: (*value).into(), ..KeyValue::default() };
             if path.starts_with("b/id/") {
-                survey.take_master(&layout, &kv);
+                scan.take_master(&layout, &kv);
             } else {
-                survey.take_reference(&layout, &kv);
+                scan.take_reference(&layout, &kv);
             }
         }
-        survey.sort();
-        survey
+        scan.sort();
+        scan
     }
 
-    fn users(survey: &Survey, id: u64) -> Vec<String> {
-        let master = &survey.masters_of(Id::new(id).unwrap())[0];
-        let name = |reference: &Reference| String::from_utf8_lossy(survey.nodes.text(reference.node)).into_owned();
-        survey.users(master).map(name).collect()
+    fn users(scan: &AllocatorScan, id: u64) -> Vec<String> {
+        let master = &scan.masters_of(Id::new(id).unwrap())[0];
+        let name = |reference: &ReferenceKey| String::from_utf8_lossy(scan.nodes.text(reference.node)).into_owned();
+        scan.users(master).map(name).collect()
     }
 
     #[test]
     fn only_a_key_s_own_references_keep_its_master() {
-        let survey = surveyed(&[
+        let scan = scanned(&[
             ("b/id/7", "foo"),
             ("b/id/8", "foo/bar"),
             ("b/value/foo/bar/n1", "8"),
             ("b/value/foo/n2", "7"),
             ("b/value/foo/bar", "7"),
         ]);
-        assert_eq!(users(&survey, 7), ["n2", "bar"]);
-        assert_eq!(users(&survey, 8), ["n1"]);
+        assert_eq!(users(&scan, 7), ["n2", "bar"]);
+        assert_eq!(users(&scan, 8), ["n1"]);
     }
 
     #[test]
     fn a_reference_to_another_id_keeps_no_master_and_an_unreadable_one_keeps_all() {
-        let survey = surveyed(&[
-            ("b/id/7", "a"),
-            ("b/id/9", "a"),
-            ("b/value/a/n1", "9"),
-            ("b/id/5", "b"),
-            ("b/value/b/n2", "x"),
-        ]);
-        assert_eq!(users(&survey, 7), [""; 0]);
-        assert_eq!(users(&survey, 9), ["n1"]);
-        assert_eq!(users(&survey, 5), ["n2"]);
-        assert_eq!(survey.masters_per_key()[survey.keys.find(b"a").unwrap() as usize], 2);
+        let scan =
+            scanned(&[("b/id/7", "a"), ("b/id/9", "a"), ("b/value/a/n1", "9"), ("b/id/5", "b"), ("b/value/b/n2", "x")]);
+        assert_eq!(users(&scan, 7), [""; 0]);
+        assert_eq!(users(&scan, 9), ["n1"]);
+        assert_eq!(users(&scan, 5), ["n2"]);
+        assert_eq!(scan.masters_per_key()[scan.keys.find(b"a").unwrap() as usize], 2);
     }
 
     #[test]
     fn hostile_content_is_told_apart() {
-        let survey = surveyed(&[
+        let scan = scanned(&[
             ("b/id/invalid", "x"),
             ("b/id/", "x"),
             ("b/id/0", "x"),
@@ -266,9 +261,9 @@ mod tests {
             ("b/value/x", "1"),
             ("b/value//n", "1"),
         ]);
-        assert_eq!(survey.strange.len(), 5);
-        assert_eq!(survey.masters.len(), 1);
-        assert_eq!(survey.masters[0].odd_path.as_deref(), Some(b"007".as_slice()));
-        assert_eq!(survey.keys.text(survey.masters[0].key), b"");
+        assert_eq!(scan.strange.len(), 5);
+        assert_eq!(scan.masters.len(), 1);
+        assert_eq!(scan.masters[0].odd_path.as_deref(), Some(b"007".as_slice()));
+        assert_eq!(scan.keys.text(scan.masters[0].key), b"");
     }
 }

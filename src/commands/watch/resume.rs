@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// Where a watch is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct ResumePosition {
     /// The first revision that has not been told whole.
     pub next_revision: Revision,
     /// The last key of that revision that was told, escaped; absent where none was.
@@ -28,21 +28,21 @@ pub struct Place {
 }
 
 /// Keeps a place in a file.
-pub struct Keeper {
+pub struct ResumeFile {
     path: PathBuf,
-    place: Option<Place>,
+    place: Option<ResumePosition>,
     /// When the file has to have the place, where it has not.
     due: Option<Instant>,
 }
 
-impl Keeper {
+impl ResumeFile {
     /// Reads the file, if it is there.
     ///
     /// # Errors
     /// A usage error that names the file.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let bad = |why: String| Failure::usage(format!("--resume {}: {why}", path.display()));
-        let place: Option<Place> = match fs::read(path) {
+        let place: Option<ResumePosition> = match fs::read(path) {
             Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| bad(format!("is no place: {error}")))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(bad(error.to_string())),
@@ -54,13 +54,13 @@ impl Keeper {
     }
 
     /// The place.
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&ResumePosition> {
         self.place.as_ref()
     }
 
     /// Takes a place in: everything before this revision was told, and of it everything up to this key.
     pub fn mark(&mut self, next_revision: Revision, after: Option<&[u8]>) {
-        self.place = Some(Place { next_revision, after_key: after.map(bytes::escape) });
+        self.place = Some(ResumePosition { next_revision, after_key: after.map(bytes::escape) });
         let due = Instant::now() + LATE;
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
@@ -68,12 +68,12 @@ impl Keeper {
     /// Takes in that there was nothing to tell before this revision.
     pub fn advance(&mut self, next_revision: Revision) {
         if self.place.as_ref().is_none_or(|place| place.next_revision < next_revision) {
-            self.place = Some(Place { next_revision, after_key: None });
+            self.place = Some(ResumePosition { next_revision, after_key: None });
             self.due.get_or_insert_with(|| Instant::now() + IDLE);
         }
     }
 
-    /// When [`Keeper::save`] is due, if it is.
+    /// When [`ResumeFile::save`] is due, if it is.
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
@@ -117,14 +117,14 @@ mod tests {
     fn a_place_is_kept_and_read_back() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("place");
-        let open = || Keeper::open(&path).map_err(|failure| failure.view().error);
+        let open = || ResumeFile::open(&path).map_err(|failure| failure.view().error);
         let mut keeper = open()?;
         assert!(keeper.place().is_none() && keeper.due().is_none());
         keeper.mark(7, Some(b"/a\xff"));
         assert!(keeper.due().is_some());
         keeper.save().map_err(|failure| failure.view().error)?;
         assert!(keeper.due().is_none());
-        assert_eq!(open()?.place(), Some(&Place { next_revision: 7, after_key: Some("/a\\xff".to_owned()) }));
+        assert_eq!(open()?.place(), Some(&ResumePosition { next_revision: 7, after_key: Some("/a\\xff".to_owned()) }));
         fs::write(&path, "{}")?;
         assert!(open().is_err_and(|why| why.contains("is no place")));
         fs::write(&path, r#"{"next_revision":0}"#)?;

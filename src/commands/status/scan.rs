@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 
-use super::quorum::{self, Proof};
+use super::quorum::{self, QuorumProof};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Alarm, Error, Member, MemberStatus, Refusal, Revision, Store};
@@ -10,7 +10,7 @@ use crate::output::MemberRow;
 use crate::transport::{Endpoint, Scheme};
 
 /// What one member was found to be.
-pub struct Looked {
+pub struct MemberObservation {
     /// Where it was asked.
     pub endpoint: String,
     /// Its name in the cluster's list, where that is known.
@@ -24,20 +24,20 @@ pub struct Looked {
 }
 
 /// One look at the cluster.
-pub struct Survey {
+pub struct ClusterScan {
     /// The cluster's ID; `None` where nobody answered.
     pub cluster: Option<u64>,
     /// All members.
-    pub members: Vec<Looked>,
+    pub members: Vec<MemberObservation>,
     /// What the write under a lock gave, if it was asked for.
-    pub proof: Option<Proof>,
+    pub proof: Option<QuorumProof>,
     /// What is wrong with the cluster as a whole.
     general: Vec<String>,
 }
 
 /// How the cluster is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ClusterHealth {
     /// All is well.
     Healthy,
     /// It serves, but something is wrong.
@@ -46,7 +46,7 @@ pub enum Verdict {
     NoQuorum,
 }
 
-impl Verdict {
+impl ClusterHealth {
     /// The word of the JSON contract.
     pub fn word(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Verdict {
     }
 }
 
-impl Looked {
+impl MemberObservation {
     fn healthy(&self) -> bool {
         self.status.as_ref().is_ok_and(|status| status.leader != 0 && status.errors.is_empty())
             && self.read.is_ok()
@@ -105,24 +105,26 @@ impl Looked {
     }
 }
 
-impl Survey {
+impl ClusterScan {
     /// How the cluster is.
-    pub fn verdict(&self) -> Verdict {
-        let served = self.members.iter().any(Looked::serves);
+    pub fn verdict(&self) -> ClusterHealth {
+        let served = self.members.iter().any(MemberObservation::serves);
         match &self.proof {
-            Some(Proof::Failed(_)) => Verdict::NoQuorum,
-            _ if !served => Verdict::NoQuorum,
-            Some(Proof::NoSpace) => Verdict::Degraded,
-            _ if self.general.is_empty() && self.members.iter().all(Looked::healthy) => Verdict::Healthy,
-            _ => Verdict::Degraded,
+            Some(QuorumProof::Failed(_)) => ClusterHealth::NoQuorum,
+            _ if !served => ClusterHealth::NoQuorum,
+            Some(QuorumProof::NoSpace) => ClusterHealth::Degraded,
+            _ if self.general.is_empty() && self.members.iter().all(MemberObservation::healthy) => {
+                ClusterHealth::Healthy
+            }
+            _ => ClusterHealth::Degraded,
         }
     }
 
     /// How the quorum is known: `proved` by a write, `read` by reads alone, or `none`.
     pub fn quorum_word(&self) -> &'static str {
         match (&self.proof, self.verdict()) {
-            (Some(Proof::Done(_) | Proof::NoSpace), _) => "proved",
-            (_, Verdict::NoQuorum) => "none",
+            (Some(QuorumProof::Done(_) | QuorumProof::NoSpace), _) => "proved",
+            (_, ClusterHealth::NoQuorum) => "none",
             _ => "read",
         }
     }
@@ -130,7 +132,7 @@ impl Survey {
     /// How long the write under a lock took, in milliseconds.
     pub fn quorum_ms(&self) -> Option<f64> {
         match &self.proof {
-            Some(Proof::Done(took)) => Some(took.as_secs_f64() * 1e3),
+            Some(QuorumProof::Done(took)) => Some(took.as_secs_f64() * 1e3),
             _ => None,
         }
     }
@@ -147,15 +149,15 @@ impl Survey {
 
     /// All that is wrong, a line each.
     pub fn complaints(&self) -> Vec<String> {
-        let mut said: Vec<String> = self.members.iter().flat_map(Looked::complaints).collect();
+        let mut said: Vec<String> = self.members.iter().flat_map(MemberObservation::complaints).collect();
         said.extend(self.general.iter().cloned());
         match &self.proof {
-            Some(Proof::NoSpace) => said.push(
+            Some(QuorumProof::NoSpace) => said.push(
                 "the store is out of space and takes no writes; the quorum stands. 'kvadm compact --reclaim' is the way \
                  out; where keys are too many, delete some before it"
                     .to_owned(),
             ),
-            Some(Proof::Failed(why)) => said.push(format!("the write that proves the quorum failed: {why}")),
+            Some(QuorumProof::Failed(why)) => said.push(format!("the write that proves the quorum failed: {why}")),
             _ => {}
         }
         said
@@ -166,9 +168,9 @@ impl Survey {
 ///
 /// # Errors
 /// Nobody could be reached, or a login that was refused.
-pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
+pub async fn look(ctx: &Context, prove: bool) -> Result<ClusterScan, Failure> {
     let store = ctx.store();
-    let mut asked: JoinSet<(usize, Looked)> = JoinSet::new();
+    let mut asked: JoinSet<(usize, MemberObservation)> = JoinSet::new();
     let mut endpoints = store.options().endpoints.clone();
     for (index, endpoint) in endpoints.iter().enumerate() {
         asked.spawn(ask(index, store.clone(), endpoint.clone()));
@@ -177,7 +179,7 @@ pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
     if let Err(Error::Interrupted { .. } | Error::Deadline { .. } | Error::Refused { .. } | Error::Tls(_)) = &listed {
         return Err(listed.err().map_or_else(|| Failure::new(Exit::Unreachable, "no members"), Failure::from));
     }
-    let mut found: Vec<(usize, Looked)> = asked.join_all().await;
+    let mut found: Vec<(usize, MemberObservation)> = asked.join_all().await;
     uninterrupted(ctx)?;
     let mut general = Vec::new();
     let mut cluster = None;
@@ -185,7 +187,7 @@ pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
         cluster = Some(members.cluster);
         let known: Vec<u64> = ids(&found);
         let tls = endpoints.first().is_some_and(|endpoint| endpoint.scheme == Scheme::Tls);
-        let mut more: JoinSet<(usize, Looked)> = JoinSet::new();
+        let mut more: JoinSet<(usize, MemberObservation)> = JoinSet::new();
         for member in members.members.iter().filter(|member| !known.contains(&member.id)) {
             let url = member.client_urls.iter().find_map(|url| Endpoint::parse(url, tls).ok());
             match url {
@@ -212,15 +214,15 @@ pub async fn look(ctx: &Context, prove: bool) -> Result<Survey, Failure> {
     }
     found.sort_by_key(|(index, _)| *index);
     let mut survey =
-        Survey { cluster, members: found.into_iter().map(|(_, looked)| looked).collect(), proof: None, general };
+        ClusterScan { cluster, members: found.into_iter().map(|(_, looked)| looked).collect(), proof: None, general };
     if survey.members.iter().all(|member| member.status.is_err()) {
         return Err(listed.err().map_or_else(|| nobody(&survey), Failure::from));
     }
     strangers(&mut survey);
-    if survey.verdict() == Verdict::NoQuorum {
+    if survey.verdict() == ClusterHealth::NoQuorum {
         // Alarms are read, and writes done, by way of the quorum: asking would only wait.
         if prove {
-            survey.proof = Some(Proof::Failed("no member answers a read that needs the quorum".to_owned()));
+            survey.proof = Some(QuorumProof::Failed("no member answers a read that needs the quorum".to_owned()));
         }
         return Ok(survey);
     }
@@ -243,7 +245,7 @@ fn uninterrupted(ctx: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn nobody(survey: &Survey) -> Failure {
+fn nobody(survey: &ClusterScan) -> Failure {
     Failure::new(Exit::Unreachable, "no member answers").context(survey.complaints().join("; "))
 }
 
@@ -251,12 +253,12 @@ fn named(id: u64, name: &str) -> String {
     if name.is_empty() { format!("{id:x}") } else { format!("{name} ({id:x})") }
 }
 
-fn ids(found: &[(usize, Looked)]) -> Vec<u64> {
+fn ids(found: &[(usize, MemberObservation)]) -> Vec<u64> {
     found.iter().filter_map(|(_, looked)| looked.status.as_ref().ok()).map(|status| status.id).collect()
 }
 
 /// Endpoints of different clusters in one list are a mistake that nothing else shows.
-fn strangers(survey: &mut Survey) {
+fn strangers(survey: &mut ClusterScan) {
     let clusters: Vec<u64> =
         survey.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.cluster).collect();
     if clusters.iter().any(|cluster| Some(cluster) != clusters.first()) {
@@ -265,7 +267,7 @@ fn strangers(survey: &mut Survey) {
     survey.cluster = survey.cluster.or_else(|| clusters.first().copied());
 }
 
-fn place(survey: &mut Survey, alarms: &[Alarm]) {
+fn place(survey: &mut ClusterScan, alarms: &[Alarm]) {
     for alarm in alarms {
         let holder = survey
             .members
@@ -278,7 +280,7 @@ fn place(survey: &mut Survey, alarms: &[Alarm]) {
     }
 }
 
-async fn ask(index: usize, store: Store, endpoint: Endpoint) -> (usize, Looked) {
+async fn ask(index: usize, store: Store, endpoint: Endpoint) -> (usize, MemberObservation) {
     let shown = endpoint.to_string();
     let one = store.pinned(&endpoint);
     let status = one.member_status().await;
@@ -293,7 +295,7 @@ async fn ask(index: usize, store: Store, endpoint: Endpoint) -> (usize, Looked) 
         _ => Ok(()),
     };
     let status = status.map_err(|error| said(&error));
-    (index, Looked { endpoint: shown, name: String::new(), status, read, alarms: Vec::new() })
+    (index, MemberObservation { endpoint: shown, name: String::new(), status, read, alarms: Vec::new() })
 }
 
 /// The error in one line, with an endpoint's own cause where there is one.

@@ -1,14 +1,15 @@
 //! One attempt at one key: what its transaction compares and does, and what its answer means. Pure.
 
-use super::locks::Locked;
+use super::locks::LockedKey;
 use super::{Id, Layout};
 use crate::kvstore::{
-    Compare, CompareOp, Error, KeyValue, LeaseId, LeaseMode, Op, OpResult, Over, Revision, Target, Txn, Write,
+    Compare, CompareOp, CompareTarget, Error, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult, Revision, Txn,
+    Write,
 };
 
 /// A key's ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allocated {
+pub struct AllocatedId {
     /// The ID.
     pub id: Id,
     /// Whether its master is new.
@@ -19,14 +20,14 @@ pub struct Allocated {
 
 /// Which ID a key is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum IdChoice {
     /// One whose master should say the key already.
     Existing(Id),
     /// One without a master.
     New(Id),
 }
 
-impl Choice {
+impl IdChoice {
     /// The ID.
     pub fn id(self) -> Id {
         match self {
@@ -37,7 +38,7 @@ impl Choice {
 
 /// What is done with this node's reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refer {
+pub enum ReferenceAction {
     /// It is right as it is.
     Leave,
     /// It is written.
@@ -46,9 +47,9 @@ pub enum Refer {
 
 /// What became of the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trial {
+pub enum AllocationOutcome {
     /// The key has its ID.
-    Done(Allocated),
+    Done(AllocatedId),
     /// The ID that was thought free has a master; `true` where that says this very key.
     Taken(bool),
     /// The master is gone, or says another key.
@@ -61,20 +62,20 @@ pub enum Trial {
 
 /// One attempt.
 #[derive(Clone, Debug)]
-pub struct Attempt<'a> {
+pub struct AllocationAttempt<'a> {
     /// Where.
     pub layout: &'a Layout,
     /// The node whose reference it is.
     pub node: &'a [u8],
     /// The key, locked.
-    pub locked: &'a Locked,
+    pub locked: &'a LockedKey,
     /// Which ID.
-    pub choice: Choice,
+    pub choice: IdChoice,
     /// What about the reference.
-    pub refer: Refer,
+    pub refer: ReferenceAction,
 }
 
-impl Attempt<'_> {
+impl AllocationAttempt<'_> {
     /// A transaction for it, to be nested.
     ///
     /// A new master and its reference come together, so that no master is ever left without one; a reference to an
@@ -85,35 +86,36 @@ impl Attempt<'_> {
         let mut compares = vec![self.locked.held()];
         let mut then = Vec::new();
         match self.choice {
-            Choice::New(_) => {
+            IdChoice::New(_) => {
                 compares.push(Compare::missing(&master));
                 compares.push(Compare::none_newer(&self.layout.references_of(key), self.locked.uses.at));
                 then.push(Op::Put(Write { key: master.clone(), value: key.clone(), ..Write::default() }));
             }
-            Choice::Existing(_) => {
-                compares.push(Compare::key(&master, CompareOp::Equal, Target::Value(key.clone())));
+            IdChoice::Existing(_) => {
+                compares.push(Compare::key(&master, CompareOp::Equal, CompareTarget::Value(key.clone())));
                 let seen: Revision = self.locked.uses.own.as_ref().map_or(0, |own| own.mod_revision);
                 compares.push(Compare::unchanged(&reference, seen));
             }
         }
-        if let Refer::Write(lease) = self.refer {
+        if let ReferenceAction::Write(lease) = self.refer {
             let value = id.to_string().into_bytes();
             then.push(Op::Put(Write { key: reference.clone(), value, lease, prev: false }));
         }
-        let otherwise = [&master, &reference, &self.locked.lock].map(|key| Op::get_at(Over::Key(key.clone()), 0));
+        let otherwise =
+            [&master, &reference, &self.locked.lock].map(|key| Op::get_at(KeySelector::Key(key.clone()), 0));
         Txn { compares, then, otherwise: otherwise.into() }
     }
 
-    /// What the nested transaction's answer means. `uncertain` says that it may have been done once before.
+    /// What the nested transaction's answer means. `maybe_applied` says that it may have been done once before.
     ///
     /// # Errors
     /// An answer that fits no such transaction.
-    pub fn read(&self, result: OpResult, uncertain: bool) -> Result<Trial, Error> {
+    pub fn read(&self, result: OpResult, maybe_applied: bool) -> Result<AllocationOutcome, Error> {
         let odd = || Error::Protocol { op: "allocate", what: "a read without its answer".to_owned() };
         let OpResult::Txn { succeeded, results } = result else { return Err(odd()) };
-        let done = Trial::Done(Allocated {
+        let done = AllocationOutcome::Done(AllocatedId {
             id: self.choice.id(),
-            new: matches!(self.choice, Choice::New(_)),
+            new: matches!(self.choice, IdChoice::New(_)),
             lease: self.lease(),
         });
         if succeeded {
@@ -126,24 +128,24 @@ impl Attempt<'_> {
         }
         let [master, reference, lock] = found.as_slice() else { return Err(odd()) };
         let says_key = master.as_ref().is_some_and(|kv| kv.value == self.locked.key);
-        if uncertain && says_key && reference.as_ref().is_some_and(|kv| self.is_ours(kv)) {
+        if maybe_applied && says_key && reference.as_ref().is_some_and(|kv| self.is_ours(kv)) {
             return Ok(done);
         }
         if lock.as_ref().map(|kv| kv.create_revision) != Some(self.locked.revision) {
-            return Ok(Trial::LockLost);
+            return Ok(AllocationOutcome::LockLost);
         }
         Ok(match self.choice {
-            Choice::New(_) if master.is_some() => Trial::Taken(says_key),
-            Choice::Existing(_) if !says_key => Trial::NotIts,
-            _ => Trial::Changed,
+            IdChoice::New(_) if master.is_some() => AllocationOutcome::Taken(says_key),
+            IdChoice::Existing(_) if !says_key => AllocationOutcome::NotIts,
+            _ => AllocationOutcome::Changed,
         })
     }
 
     fn lease(&self) -> Option<LeaseId> {
         match self.refer {
-            Refer::Write(LeaseMode::Attach(lease)) => Some(lease),
-            Refer::Write(_) => None,
-            Refer::Leave => self.locked.uses.own.as_ref().and_then(|own| own.lease),
+            ReferenceAction::Write(LeaseMode::Attach(lease)) => Some(lease),
+            ReferenceAction::Write(_) => None,
+            ReferenceAction::Leave => self.locked.uses.own.as_ref().and_then(|own| own.lease),
         }
     }
 
