@@ -45,6 +45,7 @@ mod roundtrip;
 mod signals;
 mod snapshots;
 mod snapshots_errors;
+mod snapshots_tables;
 mod snapshots_usage;
 mod status;
 mod support;
