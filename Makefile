@@ -47,8 +47,9 @@ install: build ## install binary, man pages and completions under PREFIX (/usr/l
 	install -m 644 completions/_kvadm "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kvadm"
 	install -m 644 completions/kvadm.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kvadm.fish"
 
-bless: ## regenerate man/ and completions/ from the command line's definition
-	KVADM_BLESS=1 $(WITH_PROTOC) $(CARGO) test generated
+bless: ## regenerate man/, completions/ and tests/snapshots/ from what kvadm says now
+	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
+	KVADM_BLESS=1 INSTA_UPDATE=always $(WITH_PROTOC) $(CARGO) test -- generated snapshots
 
 check: ## format and lint, as .ci/run does
 	$(CARGO) fmt --check
