@@ -1,10 +1,14 @@
-# `make demo` and `make test` work on a bare machine: what is missing is fetched into target/tools (see .ci/fetch).
+# `make demo` and `make test` work on a bare machine: missing tools are downloaded into target/tools (see .ci/fetch).
 PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
 
+# The oldest Rust that builds kvadm: rust-version in Cargo.toml. Checked once, before anything is downloaded or built.
+RUST_VERSION = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+RUST_OK = $(or $(rust_ok),$(eval rust_ok := $(shell .ci/rust-version "$(CARGO)" "$(RUST_VERSION)"))$(filter ok,$(rust_ok)),$(error Rust $(RUST_VERSION) or later is required: install or update it with rustup))
+
 # Recursive on purpose: protoc is looked for when a target that builds needs it, not for `make help`.
-PROTOC = $(or $(protoc),$(eval protoc := $(shell .ci/fetch protoc))$(protoc),$(error no protoc))
+PROTOC = $(if $(RUST_OK),$(or $(protoc),$(eval protoc := $(shell .ci/fetch protoc))$(protoc),$(error protoc is required and could not be downloaded)))
 WITH_PROTOC = PROTOC="$(PROTOC)"
 
 # The tests interrupt what they run. A shell without job control has what it starts in the background ignore that.
@@ -17,29 +21,31 @@ BENCH = $(WITH_PROTOC) .ci/bench
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## build kvadm and tour it against a throw-away etcd
+demo: ## build kvadm and run a tour against a temporary etcd
 	@$(WITH_PROTOC) .ci/demo
 
-test: ## run all the tests against a real etcd (KVADM_TEST_ETCD=SERVER to use your own)
+test: ## run all tests against a real etcd (KVADM_TEST_ETCD=BINARY for another one)
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
 	$(WITH_PROTOC) $(INTERRUPTIBLE) $(CARGO) test
 
-test-versions: ## run all the tests against each etcd from 3.4 to 3.7 that can be had
+test-versions: ## run all tests against each available etcd from 3.4 to 3.7
 	@$(WITH_PROTOC) $(INTERRUPTIBLE) .ci/test-versions
 
-bench: ## kvadm and etcdctl side by side (BENCH_KEYS=1000000 BENCH_ROUNDS=5 BENCH_CASES=get,list)
+bench: ## compare kvadm with etcdctl (BENCH_KEYS=1000000 BENCH_ROUNDS=5 BENCH_CASES=get,list)
 	@$(BENCH)
 
-bench-report: ## the same, with the table kept in benches/RESULTS.md
+bench-report: ## run the benchmark and write benches/RESULTS.md
 	@BENCH_REPORT=benches/RESULTS.md $(BENCH)
 
 build: ## build the release binary, target/release/kvadm
 	$(WITH_PROTOC) $(CARGO) build --release
 
-install: build ## install binary, man pages and completions under PREFIX (/usr/local)
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/man/man7"
+install: build ## install binary, man pages and completion scripts under PREFIX (/usr/local)
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" \
+		"$(DESTDIR)$(PREFIX)/share/man/man5" "$(DESTDIR)$(PREFIX)/share/man/man7"
 	install -m 755 target/release/kvadm "$(DESTDIR)$(PREFIX)/bin/kvadm"
 	install -m 644 man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
+	install -m 644 man/*.5 "$(DESTDIR)$(PREFIX)/share/man/man5/"
 	install -m 644 man/*.7 "$(DESTDIR)$(PREFIX)/share/man/man7/"
 	install -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
 		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
@@ -51,9 +57,9 @@ bless: ## regenerate man/, completions/ and tests/snapshots/ from what kvadm say
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
 	KVADM_BLESS=1 INSTA_UPDATE=always $(WITH_PROTOC) $(CARGO) test -- generated snapshots
 
-check: ## format and lint, as .ci/run does
+check: ## check format and lint, as .ci/run does
 	$(CARGO) fmt --check
 	$(WITH_PROTOC) $(CARGO) clippy --all-targets -- -D warnings
 
-clean-tools: ## remove the fetched protoc and etcd
+clean-tools: ## remove the downloaded protoc and etcd
 	rm -rf target/tools

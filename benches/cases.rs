@@ -196,7 +196,7 @@ fn lists(p: &Place<'_>) -> Vec<Case> {
     ];
     for (prefix, shape) in &LOADED[1..] {
         // etcd itself takes longer for keys that were not written in their order; the floor, one Range, shows it.
-        let name = format!("list of {shape} keys : decimal");
+        let name = format!("list of {shape} keys, compared with decimal");
         let case = case(&name, p.kvadm(&["list", prefix]), Some(list(&[])), &[Wall(1.3), Floor(1.2)]);
         cases.push(Case { floor: Some(p.client("range", &[prefix])), ..case });
     }
@@ -228,8 +228,8 @@ fn writes(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let delete = p.kvadm(&["delete", "--prefix", "/p/", "--yes"]);
     let delete =
         case("delete --prefix", delete, Some(p.one_delete(&p.endpoint, "/p/")), &[Wall(1.5), Neighbour(200.0)]);
-    let whole = case("copy: list | put --from", copy("/k/"), None, &[Rate(30_000.0)]);
-    let part = case("copy of 10 000 : make-mirror", copy(mirrored), Some(mirror), &[]);
+    let whole = case("copy: list to put --from", copy("/k/"), None, &[Rate(30_000.0)]);
+    let part = case("copy of 10 000, compared with make-mirror", copy(mirrored), Some(mirror), &[]);
     Ok(vec![
         Case { floor: Some(load()), before: vec![p.one_delete(&p.endpoint, "/p/")], keys: p.keys, ..import },
         Case { before: vec![p.one_delete(&p.second, "/k/")], keys: p.keys, ..whole },

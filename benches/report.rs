@@ -16,7 +16,7 @@ pub struct Rounds {
 
 /// The heading of the table, Markdown.
 pub const HEADING: &str = "\
-| case | kvadm: wall / CPU / memory | compared with | wall ratio (spread) | CPU ratio | to floor | to reach |
+| case | kvadm: wall / CPU / memory | etcdctl or the compared case | wall ratio (spread) | CPU ratio | ratio to floor | targets |
 |---|---|---|---|---|---|---|";
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
@@ -106,11 +106,11 @@ fn judge(target: Target, case: &Case, rounds: &Rounds) -> String {
         }
         Target::Neighbour(most) => {
             let (ours, theirs) = (most_of(ours), most_of(theirs));
-            (ours <= most, format!("neighbour's put {ours:.0} ≤ {most} ms (beside etcdctl {theirs:.0})"))
+            (ours <= most, format!("another client's put {ours:.0} ≤ {most} ms (etcdctl {theirs:.0})"))
         }
         Target::Behind(most) => {
             let (ours, theirs) = (most_of(ours), most_of(theirs));
-            (ours <= most, format!("behind {ours:.0} ≤ {most} ms (etcdctl {theirs:.0})"))
+            (ours <= most, format!("lag {ours:.0} ≤ {most} ms (etcdctl {theirs:.0})"))
         }
         Target::Handoff(half, most) => {
             let gaps = sorted(ours.iter().copied());

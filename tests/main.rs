@@ -15,6 +15,7 @@ mod completions;
 mod config;
 mod delete;
 mod diagnose;
+mod documents;
 mod errors;
 mod failover;
 mod gc_frame;

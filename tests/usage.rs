@@ -95,7 +95,7 @@ fn tokens(line: &str) -> Vec<Token> {
 }
 
 /// The kvadm commands of a shell line, each as its words.
-fn commands(line: &str) -> Vec<Vec<String>> {
+pub(super) fn commands(line: &str) -> Vec<Vec<String>> {
     let mut all = vec![Vec::new()];
     let mut tokens = tokens(line).into_iter();
     while let Some(token) = tokens.next() {

@@ -1,116 +1,122 @@
-//! kvadm-schema(7): the language in which `gc metadata` is told what a tree is made of.
+//! kvadm-schema(7): the language in which a schema describes a metadata tree for `gc metadata`.
 
-/// The page's sections, each a heading and lines as they are to be set.
+/// The sections of the page, each a heading and its text.
 pub const SECTIONS: &[(&str, &str)] = &[
     (
         "DESCRIPTION",
         "\
-A schema is a YAML file that describes a tree of metadata in etcd: what objects there are, which
-of them are needed for themselves (roots), and which ones keep others. 'gc metadata' removes the
-rest. Two schemas are built in, and printed by 'kvadm gc metadata --print-schema NAME':
+A schema is a YAML file that describes a tree of metadata in etcd: which objects exist, which of them are roots, and which
+objects keep which others. An object that no root keeps, directly or through other objects, is garbage. 'gc metadata'
+finds garbage and removes it.
 
-  containerd       containerd 2.x
-  containerd-1.7   containerd 1.5 to 1.7: images never go, no back references, no conditions
+Two schemas are built in. 'kvadm gc metadata --print-schema NAME' prints them:
 
-Every key of the file is known or refused, with the line. A plan holds the file's hash: a plan
-that was made with another text is refused, be it a comment that changed.",
+  containerd      containerd 2.x
+  containerd-1.7  containerd 1.5 to 1.7: images are never collected; no back references and no conditions
+
+Every key of the file is checked: an unknown key is an error that names the line. A plan stores the hash of the schema
+file, so a plan that was made with another text is refused, even if only a comment differs.
+
+The schema in EXAMPLE describes builds. A run is a root until it expires. A run keeps the artifacts that it uses, and an
+artifact keeps the artifact that it is based on. An artifact with the label keep is a root.",
     ),
     ("EXAMPLE", EXAMPLE),
     (
-        "THE WHOLE",
-        "\
-  schema          1, the version of the language
-  name            for messages
-  encoding        raw (default): names stand in keys as they are; percent: %XX, so that a name
-                  with slashes is one segment
-  scope           variables of keys; a reference never leaves what has the same values of them
-  outside-roots   true: some roots are not in etcd; --apply then demands --roots FILE or
-                  --roots-complete
-  opaque          keys that are known, belong to no object, and are never touched
-  reserved        what fields begin with that only rules may have: --check reports others
-  groups          lists of edges by name, that several kinds share
-  kinds           a list, in the order in which they are swept",
+        "TOP LEVEL",
+        "
+  schema         The version of the language: 1.
+  name           The name of the schema, for messages.
+  encoding       How names are written in keys. raw (the default): as they are. percent: with %XX, so that a name that
+                 contains slashes is one segment.
+  scope          The variables of keys that separate scopes. A reference never leaves its scope: it only leads to objects
+                 with the same values of these variables.
+  outside-roots  true: some roots are not stored in etcd. --apply then requires --roots FILE or --roots-complete.
+  opaque         Keys that are known, belong to no object, and are never touched.
+  reserved       Prefixes of field names that are reserved for rules. --check reports other fields that begin with them.
+  groups         Named lists of edges that several kinds share.
+  kinds          The list of kinds, in the order in which they are swept.",
     ),
     (
         "KINDS",
-        "\
-  kind        its name
-  key         the template of its objects' keys, below the prefix that is collected
-  fields      templates below the object's key; all there are. '.' is the object's own key,
-              '**' anything below it
-  anchor      a field that every object has; see NAMES
-  encoding    its own, if it is another
-  collect     true: objects that nothing keeps go
-  may-empty   true: all of them may go at once
-  root        what makes a root; see ROOTS
-  edges       what its objects keep, or who keeps them; see EDGES
-  flat        the field that makes an object's members flat; see EDGES
-  backlinks   a list of {field, of, id}: the field names an object that refers back to this one;
-              when that one is swept, the field goes with it
+        "
+  kind       The name of the kind.
+  key        Template of the keys of its objects, below the prefix that is collected.
+  fields     Templates of all keys below the key of the object. '.' is the key of the object itself, '**' is anything below
+             it.
+  anchor     A field that every object has; see NAMES.
+  encoding   The encoding of this kind, if it differs from the top level.
+  collect    true: objects of this kind are removed if nothing keeps them.
+  may-empty  true: all objects of this kind may be removed at once.
+  root       The rules that make an object a root; see ROOTS.
+  edges      What objects of this kind keep, or what keeps them; see EDGES.
+  flat       The field that makes the members of an object flat; see EDGES.
+  backlinks  List of {field, of, id}: the field names an object that refers back to this object. When this object is swept,
+             the field is removed with it.
 
-Two kinds whose keys could be the same are refused, and so is a kind that is collected while
-another one's keys lie inside its objects.",
+A schema is refused if keys of two kinds could be the same, or if the keys of another kind lie inside the objects of a kind
+that is collected.",
     ),
     (
         "NAMES",
         "\
-{name} in a template is one segment between slashes. {name+} may hold slashes: with raw encoding
-it takes one segment or more, so that a key may be read in several ways. It belongs to the object
-whose anchor is there. If that is not exactly one, the key is ambiguous: it is reported, and
-nothing is swept (--ignore-unparsed: but what it may lie in). An object's identity is its
-variables but the scope's, joined by slashes.",
+{name} in a template matches one segment between slashes. {name+} may contain slashes. With raw encoding, {name+} matches
+one or more segments, so a key may be read in several ways. The key then belongs to the object whose anchor exists. If this
+does not single out one object, the key is ambiguous: kvadm reports it and sweeps nothing. With --ignore-unparsed, kvadm
+continues and keeps the objects that such a key may belong to.
+
+The identity of an object is the values of its variables, without those of the scope, joined by slashes.",
     ),
     (
         "ROOTS",
         "\
-always, never, or a list of rules of which one must hold:
+root is always, never, or a list of rules. An object is a root if one of the rules holds:
 
-  {field: F}                     F is there and not empty; 'suffix' as for edges; 'empty: true':
-                                 or empty
+  {field: F}  The field F exists and is not empty. 'suffix' works as for edges. 'empty: true' also accepts an empty field.
   {unexpired: F, format: X, missing: Y, invalid: Z}
-                                 F holds a moment that is not over; equal is not over
+              The field F holds a time that has not passed. A time equal to now has not passed.
 
-The format is rfc3339, unix (seconds) or go-binary (15 or 16 bytes). Without F the object is a
-root (missing: root), a root that --check notes (suspect), or none (no-root). With a moment that
-cannot be read it is a root (invalid: root, the default), or the collection is refused (error).
-Where no kind has a root the schema is refused.",
+The format is rfc3339, unix (seconds) or go-binary (15 or 16 bytes). If the field F is missing, the object is a root
+(missing: root), a root that --check reports (missing: suspect), or not a root (missing: no-root). If the time cannot be
+read, the object is a root (invalid: root, the default) or the collection is refused (invalid: error).
+
+A schema in which no kind has a root is refused.",
     ),
     (
         "EDGES",
-        "\
-  field       the field it is read from; {x} captures up to the next slash or to what follows it
-              in the pattern, {x+} also over slashes
-  suffix      what may follow the field's name: one of these characters and anything, or '*' for
-              anything at all
-  fields      instead: {a: F, b: G} joins several fields, all of which must be there
-  value       a pattern over the value, with captures
-  to          the kind that it leads to
-  from        instead: a back reference; that kind's object keeps this one
-  id          the other's identity (default {value}), of captures, the object's own variables,
-              {value}, and what 'value' captures. Without {value} the key's existence counts,
-              else an empty value is no reference
-  when        {conditions: C, name: N, field: F, format: X}: only where one of the conditions
-              N<DURATION or N>DURATION in capture C, between commas, holds for the age of F of
-              the object it leads to
-  flat        members: where the object has its kind's flat field, what this leads to is kept
-              flat: without following its edges, but those with 'flat: through'
-  group       instead of all that: the edges of this group
+        "
+  field   The field that holds the reference. {x} captures up to the next slash, or up to what follows it in the pattern.
+          {x+} also captures slashes.
+  suffix  What may follow the name of the field: one of these characters and then anything, or '*' for anything at all.
+  fields  Instead of field: {a: F, b: G} joins several fields, all of which must exist.
+  value   A pattern for the value, with captures.
+  to      The kind that the edge leads to.
+  from    Instead of to: a back reference. The object of that kind keeps this one.
+  id      The identity of the other object (default: {value}), made of captures, the variables of the object, {value} and
+          what 'value' captures. If {value} is not used, the existence of the key counts; otherwise an empty value is not a
+          reference.
+  when    {conditions: C, name: N, field: F, format: X}: the edge exists only if one of the conditions N<DURATION or
+          N>DURATION in the capture C, separated by commas, holds for the age of the field F of the object that the edge
+          leads to.
+  flat    members: if the object has the flat field of its kind, the other object is kept flat: its own edges are not
+          followed, except those with 'flat: through'.
+  group   Instead of all the above: the edges of this group.
 
-A reference to what is not there is legal; --check lists it.",
+A reference to an object that does not exist is legal; --check lists it.",
     ),
     (
-        "THE SWEEP",
+        "SWEEP ORDER",
         "\
-Expired roots go first, then kind by kind as listed, within a kind whoever refers before whom it
-refers to. A transaction removes up to 127 objects and compares, for each, that none of its keys
-is newer than the look, and that the fields it is garbage by (an expiry, a flat label) are as
-they were: one that somebody withdrew is seen. A refused transaction is halved, down to the
-object that changed; that one is skipped, and what it referred to is held back.",
+Expired roots are removed first, then the kinds in the order of the schema. Within a kind, an object is removed before the
+objects that it refers to.
+
+A transaction removes up to 127 objects. For each object it compares that none of its keys is newer than the scan, and that
+the fields that made it garbage (an expiry time, a flat label) are unchanged. If etcd refuses the transaction because
+something changed, kvadm splits it in half until it finds the object that changed. That object is skipped, and the objects
+that it referred to are held back.",
     ),
-    ("SEE ALSO", "kvadm(1), kvadm-gc-metadata(1)"),
 ];
 
-/// A schema as one writes it.
+/// A complete schema.
 const EXAMPLE: &str = "\
 schema: 1
 name: builds
