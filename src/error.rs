@@ -105,9 +105,20 @@ impl Failure {
     pub fn may_have_been_done(&self) -> bool {
         use kvstore::Error::{Interrupted, Unknown};
         let unknown = |cause: &(dyn std::error::Error + 'static)| {
-            matches!(of_store(cause), Some(Unknown { .. } | Interrupted { unknown: true, .. }))
+            matches!(kvstore::error::of_store(cause), Some(Unknown { .. } | Interrupted { unknown: true, .. }))
         };
         self.exit == Exit::Unknown || self.error.chain().any(unknown)
+    }
+
+    /// The store's error that this failure is about, if it is about one.
+    pub fn store_error(&self) -> Option<&kvstore::Error> {
+        self.error.chain().find_map(kvstore::error::of_store)
+    }
+
+    /// The failure and its causes in one line.
+    pub fn one_line(&self) -> String {
+        let view = self.view();
+        std::iter::once(view.error).chain(view.caused_by).collect::<Vec<_>>().join(": ")
     }
 
     /// Whether this is nothing but a reader that went away.
@@ -134,14 +145,9 @@ impl Failure {
     }
 }
 
-/// The store's error that a cause is; as the source of another of them it comes in a box.
-fn of_store<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a kvstore::Error> {
-    cause.downcast_ref().or_else(|| cause.downcast_ref::<Box<kvstore::Error>>().map(Box::as_ref))
-}
-
 /// One line an endpoint: each has its own cause.
 fn endpoint_causes(error: &anyhow::Error) -> Vec<String> {
-    let found = error.chain().find_map(|cause| match of_store(cause) {
+    let found = error.chain().find_map(|cause| match kvstore::error::of_store(cause) {
         Some(kvstore::Error::Unreachable { failures }) => Some(failures),
         _ => None,
     });
@@ -216,6 +222,7 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::NoUser => "authentication is on: give --user with --password-file or KVADM_PASSWORD",
         Refusal::BadPassword => "check --user and where the password comes from",
         Refusal::BadToken => "log in again; the server may have lost its tokens in a restart",
+        Refusal::AuthNotEnabled => "leave --user out: authentication is not enabled in etcd",
         Refusal::Permission => "the user lacks a role for this key: see 'etcdctl user get' and 'etcdctl role get'",
         Refusal::Compacted => "older revisions are gone; read at a later revision, or leave --rev out",
         Refusal::FutureRevision => "the store has not come that far; 'kvadm status --revision' shows how far it is",

@@ -1,15 +1,10 @@
 //! Holding an ID: its reference is there as long as a lease lives, whatever others do.
 
-use std::time::Duration;
-
 use super::{AllocatedId, Layout};
 use crate::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LeaseKeeper, LeaseLoss,
-    LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn, WatchOptions, WatchUpdate, Write,
+    Backoff, Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LeaseKeeper,
+    LeaseLoss, LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn, WatchOptions, WatchUpdate, Write,
 };
-
-/// The pause before what failed is tried again.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// What is held.
 #[derive(Clone, Debug)]
@@ -55,15 +50,17 @@ impl ReferenceHold {
 
     async fn keep(&self, store: &Store, lease: LeaseId, mended: &(impl Fn(HoldRepair) + Sync)) -> LeaseLoss {
         let mut unprotected = false;
+        let mut backoff = Backoff::default();
         loop {
             match self.look(store, lease, &mut unprotected, mended).await {
                 Ok(Look::Whole(revision)) => {
+                    backoff.reset();
                     // Whatever comes next: it is looked at anew.
                     let _ = self.change(store, revision).await;
                 }
                 Ok(Look::Lost) => return LeaseLoss::KeyGone,
                 Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return LeaseLoss::LeaseGone,
-                Err(_) => tokio::time::sleep(AGAIN).await,
+                Err(_) => tokio::time::sleep(backoff.next_delay()).await,
             }
         }
     }

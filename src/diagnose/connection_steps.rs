@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use crate::diagnose::{ProbeStep, StepFailure};
 use crate::kvstore::Error;
 use crate::output::{Fact, FactValue};
+use crate::time::Time;
 use crate::transport::dial::trace::{DialPhase, Log};
-use crate::transport::tls::certificate;
 use crate::transport::tls::certificate::Certificate;
 use crate::transport::tls::handshake_observer::HandshakeRecord;
 use crate::transport::{Endpoint, Scheme, TlsFiles};
@@ -121,7 +121,7 @@ fn close_reason(which: &str, days_left: i64) -> String {
 }
 
 fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &HandshakeRecord) -> (String, Vec<Fact>) {
-    let now = certificate::now();
+    let now = Time::now();
     let mut facts = Vec::new();
     let mut detail = String::new();
     if let Some((version, cipher)) = &log.agreed {
@@ -137,10 +137,10 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &HandshakeRecord)
                 facts.push(Fact::text("issuer", &shown.issuer));
                 facts.push(Fact::text("not_before", shown.not_before()));
                 facts.push(Fact::text("not_after", shown.not_after()));
-                facts.push(Fact::new("days_left", FactValue::Number(shown.days_left(now))));
-                detail.push_str(&close_reason("the certificate", shown.days_left(now)));
-                if !shown.in_time(now) {
-                    facts.push(Fact::text("clock_here", certificate::shown(now)));
+                facts.push(Fact::new("days_left", FactValue::Number(shown.days_left(now.secs))));
+                detail.push_str(&close_reason("the certificate", shown.days_left(now.secs)));
+                if !shown.in_time(now.secs) {
+                    facts.push(Fact::text("clock_here", now.format_utc()));
                 }
             }
             None => facts.push(Fact::text("subject", "a certificate that cannot be read")),
@@ -172,8 +172,8 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &HandshakeRecord)
             facts.push(Fact::text("client_issuer", &client.issuer));
             facts.push(Fact::text("client_not_before", client.not_before()));
             facts.push(Fact::text("client_not_after", client.not_after()));
-            facts.push(Fact::new("client_days_left", FactValue::Number(client.days_left(now))));
-            detail.push_str(&close_reason("the client certificate", client.days_left(now)));
+            facts.push(Fact::new("client_days_left", FactValue::Number(client.days_left(now.secs))));
+            detail.push_str(&close_reason("the client certificate", client.days_left(now.secs)));
         }
     }
     (detail, facts)

@@ -4,10 +4,7 @@
 //! whose lease is gone: it blocks its lock for ever. And a holder that lives, but hangs, where somebody says after how
 //! long: Cilium's operator does that after 25 s (`RunLocksGC`).
 
-use std::collections::HashMap;
 use std::time::Duration;
-
-use tokio::task::JoinSet;
 
 use super::sweep::each;
 use super::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Skipped, Timestamp};
@@ -18,8 +15,6 @@ use crate::kvstore::{
 
 /// Removals in one request.
 pub const BATCH: usize = 40;
-/// Leases that are asked about at once.
-const AT_ONCE: usize = 16;
 
 /// Which locks are looked at, and what counts as garbage.
 #[derive(Clone, Debug)]
@@ -92,7 +87,8 @@ pub async fn look(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> 
     tree.rest().iter().for_each(|lock| sorted.judge(lock, rule));
     // Not before what it saw was read, so that nothing looks older than it is.
     let first_seen = Timestamp::now();
-    let leases = ask(store, sorted.picked.iter().map(|(contender, ..)| contender.named)).await?;
+    let named: Vec<LeaseId> = sorted.picked.iter().map(|(contender, ..)| contender.named).collect();
+    let leases = store.time_to_live_many(&named).await?;
     let mut found = ScanResult {
         revision: reader.revision(),
         looked_at: sorted.looked_at,
@@ -141,25 +137,6 @@ fn candidate(
         Some(grant) => more.with("left", grant.left).with("ttl", grant.ttl),
     };
     Candidate { key: contender.key, why, first_seen, facts, more }
-}
-
-/// What is left of each lease.
-async fn ask(store: &Store, ids: impl Iterator<Item = LeaseId>) -> Result<HashMap<LeaseId, Option<Grant>>, Error> {
-    let mut ids: Vec<LeaseId> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut known = HashMap::new();
-    for some in ids.chunks(AT_ONCE) {
-        let mut asked = JoinSet::new();
-        for id in some {
-            let (store, id) = (store.clone(), *id);
-            asked.spawn(async move { (id, store.time_to_live(id).await) });
-        }
-        for (id, answer) in asked.join_all().await {
-            known.insert(id, answer?);
-        }
-    }
-    Ok(known)
 }
 
 /// Removes lock keys, each on the condition that it is the very key that was seen. One outcome a candidate.

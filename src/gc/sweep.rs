@@ -39,17 +39,6 @@ fn is_gone(results: &[OpResult]) -> bool {
     matches!(results.first(), Some(OpResult::Get { kvs, .. }) if kvs.is_empty())
 }
 
-/// An error and its causes in one line.
-fn words(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
-
 /// Whether an error is about what was to be done, so that the next removal may do better. All others are about the store.
 pub fn one_by_one(error: &Error) -> bool {
     match error {
@@ -85,11 +74,11 @@ pub async fn each(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec
                 left.push_front(some);
             }
             Err(error @ Error::Refused { .. }) if one_by_one(&error) => {
-                answers.push(SweepAnswer::Failed(words(&error)))
+                answers.push(SweepAnswer::Failed(error.one_line()))
             }
             // All of one request share its fate.
             Err(Error::Unknown { op, cause }) => {
-                let why = words(&Error::Unknown { op, cause });
+                let why = Error::Unknown { op, cause }.one_line();
                 answers.extend(some.iter().map(|_| SweepAnswer::Failed(why.clone())));
             }
             Err(error) => return Err(error),

@@ -4,7 +4,6 @@
 //! collide (`OutOfRange` alone has four meanings), so its messages decide. The messages are the same from
 //! etcd 3.4 to 3.7.
 
-use crate::transport::failure::EndpointFailure;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -12,7 +11,10 @@ use tonic::{Code, Status};
 
 use crate::kvstore::types::Revision;
 use crate::transport::TlsError;
-use crate::transport::failure::TransportFailure;
+use crate::transport::failure::{EndpointFailure, TransportFailure};
+
+/// etcd's message for a request that a learner does not serve (`ErrGRPCNotSupportedForLearner`).
+const LEARNER: &str = "rpc not supported for learner";
 
 /// Why etcd would not do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Refusal {
     BadToken,
     /// The user may not do this.
     Permission,
+    /// A user logs in, but authentication is not enabled.
+    AuthNotEnabled,
     /// The revision asked for has been compacted.
     Compacted,
     /// The revision asked for does not exist yet.
@@ -154,6 +158,27 @@ impl Error {
     pub fn is_refusal(&self, wanted: Refusal) -> bool {
         matches!(self, Self::Refused { kind, .. } if *kind == wanted)
     }
+
+    /// Whether the same request may succeed later: etcd was not reached, did not answer, or could not serve it.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Broken { .. } | Self::Unavailable { .. })
+    }
+
+    /// Whether a learner answered that it does not serve this request.
+    pub fn is_learner_refusal(&self) -> bool {
+        matches!(self, Self::Unavailable { message, .. } if message == LEARNER)
+    }
+
+    /// The error and its causes in one line, with each endpoint's own cause.
+    pub fn one_line(&self) -> String {
+        match self {
+            Self::Unreachable { failures } => failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            error => match std::error::Error::source(error).and_then(of_store) {
+                Some(cause) => format!("{error}: {}", cause.one_line()),
+                None => error.to_string(),
+            },
+        }
+    }
 }
 
 /// What is known of a request that failed.
@@ -165,6 +190,11 @@ pub(crate) enum Delivery {
     Unknown,
     /// etcd's answer is final: it was not done and will not be.
     Final,
+}
+
+/// The store's error that a cause in an error chain is; an error of the store keeps another one in a box.
+pub(crate) fn of_store<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    cause.downcast_ref().or_else(|| cause.downcast_ref::<Box<Error>>().map(Box::as_ref))
 }
 
 /// Tells a failed request's error and fate from what the client library gave.
@@ -192,9 +222,7 @@ fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error,
     let owned = || message.to_owned();
     let unavailable = || Error::Unavailable { op, endpoint: endpoint.to_owned(), message: owned() };
     match (status.code(), message) {
-        (_, "no leader" | "too many requests" | "not capable" | "rpc not supported for learner") => {
-            (unavailable(), Delivery::NotDone)
-        }
+        (_, "no leader" | "too many requests" | "not capable" | LEARNER) => (unavailable(), Delivery::NotDone),
         (Code::ResourceExhausted, m) if m.contains("too many requests") => (unavailable(), Delivery::NotDone),
         (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted, _) => {
             (unavailable(), Delivery::Unknown)
@@ -257,6 +285,7 @@ pub(crate) fn refusal(code: Code, message: &str) -> Refusal {
         "authentication failed, invalid user ID or password" => Refusal::BadPassword,
         "invalid auth token" => Refusal::BadToken,
         "permission denied" => Refusal::Permission,
+        "authentication is not enabled" => Refusal::AuthNotEnabled,
         "mvcc: required revision has been compacted" => Refusal::Compacted,
         "mvcc: database space exceeded" => Refusal::NoSpace,
         "request is too large" => Refusal::TooLarge,

@@ -5,6 +5,7 @@
 //! trims it on the way out; lock guards alone hold absolute keys, because they name somebody's lock and not a key
 //! of the namespace.
 
+pub(crate) mod backoff;
 pub(crate) mod cluster;
 pub(crate) mod error;
 pub(crate) mod key_range;
@@ -18,6 +19,7 @@ pub(crate) mod timeout;
 pub(crate) mod types;
 pub(crate) mod watch;
 
+pub use backoff::Backoff;
 pub use cluster::members::{Alarm, Member, MemberStatus, Members};
 pub use error::{Error, Refusal};
 pub use key_range::KeyRange;

@@ -9,15 +9,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::Code;
 
-use crate::kvstore::error::{Delivery, classify};
-use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::backoff::Backoff;
+use crate::kvstore::error::{Delivery, Error, Refusal, classify, of_transport};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::{Timeout, while_alive};
 use crate::kvstore::types::Revision;
 use crate::transport::{Notice, Trace};
-
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a second sending of the same request could do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +100,7 @@ impl Store {
     {
         let started = Instant::now();
         let mut waits = false;
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         let mut maybe_applied = false;
         loop {
             self.turn(request.op).await.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
@@ -146,20 +143,19 @@ impl Store {
                         && self.inner.served.load(Ordering::Relaxed)
                         && started.elapsed() < self.inner.patience =>
                     {
-                        pause
+                        backoff.next_delay()
                     }
                     None => return Err(self.finalize_error(request, error, maybe_applied)),
                 },
                 _ if started.elapsed() >= self.inner.patience => {
                     return Err(self.finalize_error(request, error, maybe_applied));
                 }
-                _ => pause,
+                _ => backoff.next_delay(),
             };
             self.inner.channel.invalidate(generation);
             self.session.observer.notice(Notice::Detail, &format!("{}: {error}; trying again", request.op));
             let paused = self.pause(request.op, wait, error).await;
             paused.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -178,7 +174,7 @@ impl Store {
         // Reaching an endpoint has a bound of its own, so that a slow dial never looks like a write without an answer.
         let ready = async {
             let proof = request.effect != Idempotency::Read;
-            self.inner.channel.ready(proof).await.map_err(|failure| crate::kvstore::error::of_transport(&failure))?;
+            self.inner.channel.ready(proof).await.map_err(|failure| of_transport(&failure))?;
             if proof {
                 self.inner.served.store(true, Ordering::Relaxed);
             }
@@ -269,7 +265,7 @@ impl Store {
                 Some(deadline) => timeout_at(deadline, ready).await.map_err(|_| Error::Deadline { op, last: None })?,
                 None => ready.await,
             }
-            .map_err(|failure| crate::kvstore::error::of_transport(&failure).0)
+            .map_err(|failure| of_transport(&failure).0)
         };
         tokio::select! {
             biased;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
-use crate::kvstore::error::{Error, of_transport};
+use crate::kvstore::error::{Error, Refusal, of_transport, refusal, strip};
 use crate::kvstore::limiter::Limiter;
 use crate::transport::channel::FailoverChannel;
 use crate::transport::dial::trace::DialTrace;
@@ -177,7 +177,7 @@ impl Store {
         let named = options.clone().with_user(&who.user, who.password.expose()).with_auto_token_refresh(true);
         match Client::from_channel(channel(), Some(named)).await {
             Err(etcd_client::Error::GRpcStatus(status))
-                if status.message().contains("authentication is not enabled") =>
+                if refusal(status.code(), strip(status.message())) == Refusal::AuthNotEnabled =>
             {
                 let text = "a user was given, but authentication is not enabled in etcd; going on without";
                 self.session.observer.notice(Notice::Warning, text);

@@ -178,9 +178,7 @@ impl CheckRun<'_> {
                         return Err(failure.hint(format!("{} restored before", masters(restored))));
                     }
                     failed += 1;
-                    let view = failure.view();
-                    let all: Vec<String> = std::iter::once(view.error).chain(view.caused_by).collect();
-                    self.ctx.out.warn(&all.join(": "));
+                    self.ctx.out.warn(&failure.one_line());
                 }
             }
         }

@@ -3,15 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 
-use tokio::task::JoinSet;
-
 use super::remote::{RemoteStore, RemoteStores};
 use super::scope::BaseArgs;
 use crate::allocator::{AllocatorScan, IdEntry, IdState, Layout, ReferenceKey, UnknownKeyReason, entries, scan};
 use crate::args::{KeyText, bytes_of};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, Grant, LeaseId, Store};
+use crate::kvstore::{Grant, LeaseId};
 use crate::output::{IdRow, NodeRow, Sink, bytes};
 
 /// Leases that are asked about at once.
@@ -123,9 +121,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
                 if !asked.may_be_left_out(&failure, ctx) {
                     return Err(failure);
                 }
-                let view = failure.view();
-                let all: Vec<String> = std::iter::once(view.error).chain(view.caused_by).collect();
-                ctx.out.warn(&format!("{}; its IDs are not listed", all.join(": ")));
+                ctx.out.warn(&format!("{}; its IDs are not listed", failure.one_line()));
                 exit = Exit::Partial;
             }
         }
@@ -158,20 +154,11 @@ async fn read(
     let progress = ctx.out.progress("asking for TTLs", Some(leases.len() as u64));
     let mut times = LeaseTimes::new();
     for some in leases.chunks(AT_ONCE) {
-        times.extend(ask(&asked.store, some).await?);
+        times.extend(asked.store.time_to_live_many(some).await?);
         progress.inc(some.len() as u64);
     }
     progress.finish();
     Ok((scan, Some(times)))
-}
-
-async fn ask(store: &Store, leases: &[LeaseId]) -> Result<Vec<(LeaseId, Option<Grant>)>, Error> {
-    let mut tasks = JoinSet::new();
-    for lease in leases {
-        let (store, lease) = (store.clone(), *lease);
-        tasks.spawn(async move { store.time_to_live(lease).await.map(|grant| (lease, grant)) });
-    }
-    tasks.join_all().await.into_iter().collect()
 }
 
 fn show(

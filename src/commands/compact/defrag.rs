@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::{DefragOutcome, LedgerEntry, MemberLedger};
 use super::plan::{answering, leader, next, successor, troubles, troubles_among};
-use super::step::one_line;
 use crate::commands::status::scan::{self, ClusterScan};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -20,9 +19,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const RECOVERY: Duration = Duration::from_secs(120);
 /// What takes longer is worth a word.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// etcd's words for what it does not take from a learner.
-const LEARNER: &str = "not supported for learner";
 
 /// How to go about it.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +68,7 @@ pub async fn roll(ctx: &Context, ledger: &mut MemberLedger, manner: DefragOption
             if !manner.force || failure.exit == Exit::Interrupted {
                 return Err(failure);
             }
-            ctx.out.warn(&one_line(&failure));
+            ctx.out.warn(&failure.one_line());
             roll.sound.iter_mut().for_each(|sound| sound.retain(|other| *other != id));
         }
     }
@@ -91,7 +87,7 @@ fn enter(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Fa
             entry.after = Some(now);
             Ok(())
         }
-        Err(failure) if one_line(&failure).contains(LEARNER) => {
+        Err(failure) if failure.store_error().is_some_and(Error::is_learner_refusal) => {
             ctx.out.warn(&format!("{endpoint} is a learner, which this version of etcd does not defragment"));
             entry.defrag = Some(DefragOutcome::Skipped);
             Ok(())
@@ -99,7 +95,7 @@ fn enter(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Fa
         Err(failure) => {
             entry.defrag =
                 Some(if failure.may_have_been_done() { DefragOutcome::Unknown } else { DefragOutcome::Failed });
-            entry.error = Some(one_line(&failure));
+            entry.error = Some(failure.one_line());
             Err(failure.context(format!("{endpoint} was not defragmented")))
         }
     }

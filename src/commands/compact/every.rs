@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::CompactTarget;
-use super::step::{current, one_line, waiting};
+use super::step::{current, waiting};
 use crate::context::Context;
 use crate::duration::format_duration;
 use crate::error::{Exit, Failure};
@@ -86,7 +86,7 @@ async fn one(
     let now = match current(ctx).await {
         Ok(now) => now,
         Err(failure) if passes(&failure) => {
-            return Ok(CompactRound { outcome: "failed", error: Some(one_line(&failure)), ..round });
+            return Ok(CompactRound { outcome: "failed", error: Some(failure.one_line()), ..round });
         }
         Err(failure) => return Err(failure),
     };
@@ -104,7 +104,7 @@ async fn one(
         Ok(_) => round.outcome = "compacted",
         Err(failure) if passes(&failure) => {
             round.outcome = "failed";
-            round.error = Some(one_line(&failure));
+            round.error = Some(failure.one_line());
         }
         Err(failure) => return Err(failure),
     }

@@ -49,9 +49,3 @@ pub(super) async fn waiting<T>(ctx: &Context, label: &'static str, work: impl Fu
         }
     }
 }
-
-/// A failure and its causes in a line.
-pub(super) fn one_line(failure: &Failure) -> String {
-    let view = failure.view();
-    std::iter::once(view.error).chain(view.caused_by).collect::<Vec<_>>().join(": ")
-}

@@ -62,10 +62,7 @@ impl RoundTally {
     /// The whole, at the round's end.
     pub fn done(mut self, failure: Option<&Failure>) -> GcRound {
         self.round.took_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.round.error = failure.map(|failure| {
-            let view = failure.view();
-            std::iter::once(view.error).chain(view.caused_by).collect::<Vec<_>>().join(": ")
-        });
+        self.round.error = failure.map(Failure::one_line);
         self.round
     }
 }

@@ -5,12 +5,11 @@ mod renew;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
-use tokio::task::JoinSet;
 
 use crate::args::{parse_duration, parse_lease, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, Grant, LeaseId};
+use crate::kvstore::LeaseId;
 use crate::output::{KeyNameRow, LeaseKeys, LeaseRow};
 
 /// Leases that are asked about at once.
@@ -107,7 +106,7 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
     let progress = ctx.out.progress("asking", Some(ids.len() as u64));
     let mut sink = ctx.out.stream();
     for some in ids.chunks(AT_ONCE) {
-        for (grant, keys) in ask(ctx, some).await?.into_iter().flatten() {
+        for (grant, keys) in ctx.store().leases_with_keys(some).await?.into_iter().flatten() {
             sink.push(&LeaseRow { grant, keys: Some(keys.len() as u64) })?;
         }
         progress.inc(some.len() as u64);
@@ -115,19 +114,6 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
     progress.finish();
     sink.finish()?;
     Ok(Exit::Done)
-}
-
-/// What is left of each lease, and its keys, in the order asked; `None` for one that is gone.
-async fn ask(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Option<(Grant, Vec<Vec<u8>>)>>, Failure> {
-    let mut asked = JoinSet::new();
-    for (index, id) in ids.iter().enumerate() {
-        let (store, id) = (ctx.store().clone(), *id);
-        asked.spawn(async move { (index, store.lease_with_keys(id).await) });
-    }
-    let mut answers = asked.join_all().await;
-    answers.sort_by_key(|(index, _)| *index);
-    let answers: Result<Vec<_>, Error> = answers.into_iter().map(|(_, answer)| answer).collect();
-    Ok(answers?)
 }
 
 async fn show(ctx: &Context, id: LeaseId) -> Result<Exit, Failure> {
@@ -160,7 +146,7 @@ async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Fai
 async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
     let mut there = Vec::new();
     let mut keys = 0;
-    for (id, answer) in ids.iter().zip(ask(ctx, ids).await?) {
+    for (id, answer) in ids.iter().zip(ctx.store().leases_with_keys(ids).await?) {
         match answer {
             Some((grant, on_it)) => {
                 keys += on_it.len();

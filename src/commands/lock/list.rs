@@ -37,17 +37,13 @@ struct LockListing<'a> {
 
 impl LockListing<'_> {
     async fn show(&mut self, lock: LockQueue) -> Result<(), Failure> {
+        let leases = lock.contenders.iter().filter_map(|contender| contender.lease);
+        let unknown: Vec<LeaseId> = leases.filter(|lease| !self.leases.contains_key(lease)).collect();
+        self.leases.extend(self.ctx.store().time_to_live_many(&unknown).await?);
         // A key that was left behind without its lease contends for nothing; 'gc locks' finds it.
         let leased = lock.contenders.iter().filter_map(|contender| Some((contender, contender.lease?)));
         for ((contender, lease), order) in leased.zip(1..) {
-            let grant = match self.leases.get(&lease) {
-                Some(grant) => *grant,
-                None => {
-                    let grant = self.ctx.store().time_to_live(lease).await?;
-                    self.leases.insert(lease, grant);
-                    grant
-                }
-            };
+            let grant = self.leases.get(&lease).copied().flatten();
             self.sink.push(&LockRow {
                 name: lock.name(),
                 held: lock.holds(contender),

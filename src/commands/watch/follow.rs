@@ -214,7 +214,7 @@ impl<'a> WatchLoop<'a> {
     /// Says once that the stream is away.
     pub(super) fn away(&mut self, why: &kvstore::Error) {
         if !std::mem::replace(&mut self.away, true) {
-            self.ctx.out.warn(&format!("the watch is away, and is being resumed: {}", words(why)));
+            self.ctx.out.warn(&format!("the watch is away, and is being resumed: {}", why.one_line()));
         }
     }
 
@@ -233,15 +233,5 @@ impl<'a> WatchLoop<'a> {
             return Err(StopReason::At(Exit::No));
         }
         Ok(self.ctx.sleep(time).await?)
-    }
-}
-
-/// An error with each endpoint's own cause.
-fn words(error: &kvstore::Error) -> String {
-    match error {
-        kvstore::Error::Unreachable { failures } => {
-            failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        }
-        other => other.to_string(),
     }
 }

@@ -1,16 +1,11 @@
 //! The beginning of a watch, and what it reads besides the stream: the keys that are there.
 
-use std::time::Duration;
-
 use super::cache::KeyCache;
 use super::event_writer::{IN_SYNC, StopReason};
 use super::follow::{WatchLoop, WatchStart};
 use crate::error::{Exit, Failure};
-use crate::kvstore::{self, KeyRange, KeyValue, ReadOptions, Refusal, Revision};
+use crate::kvstore::{self, Backoff, KeyRange, KeyValue, ReadOptions, Refusal, Revision};
 use crate::output::ChangeKind;
-
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What becomes of the keys that are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,11 +78,11 @@ impl WatchLoop<'_> {
     }
 
     async fn wait_for_store(&mut self) -> Result<Revision, StopReason> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         loop {
             let first = self.first();
             let asked = self.bounded(self.ctx.store().revision_for(&first)).await;
-            if let Some(revision) = self.attempt(asked, &mut pause).await? {
+            if let Some(revision) = self.attempt(asked, &mut backoff).await? {
                 return Ok(revision);
             }
         }
@@ -96,7 +91,7 @@ impl WatchLoop<'_> {
     /// What an earlier run had told up to this revision: the cache as it was then, or, where that is compacted, the
     /// differences as far as they can be known. The first revision to watch.
     async fn recall(&mut self, next: Revision) -> Result<Revision, StopReason> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         loop {
             self.cache = Some(KeyCache::default());
             let learned = match next - 1 {
@@ -106,7 +101,7 @@ impl WatchLoop<'_> {
             match learned {
                 Err(StopReason::Failed(failure)) if is_compacted(&failure) => break,
                 other => {
-                    if self.attempt(other, &mut pause).await?.is_some() {
+                    if self.attempt(other, &mut backoff).await?.is_some() {
                         return Ok(next);
                     }
                 }
@@ -123,7 +118,7 @@ impl WatchLoop<'_> {
 
     /// Tells the differences between what was told and what is. The first revision to watch then.
     pub(super) async fn resync(&mut self) -> Result<Revision, StopReason> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         let listed = loop {
             if let Some(cache) = &mut self.cache {
                 cache.begin();
@@ -132,7 +127,7 @@ impl WatchLoop<'_> {
                 // It took longer than compaction allows. What it has told it need not tell again.
                 Err(StopReason::Failed(failure)) if is_compacted(&failure) => {}
                 other => {
-                    if let Some(listed) = self.attempt(other, &mut pause).await? {
+                    if let Some(listed) = self.attempt(other, &mut backoff).await? {
                         break listed;
                     }
                 }
@@ -153,7 +148,7 @@ impl WatchLoop<'_> {
     async fn attempt<T>(
         &mut self,
         outcome: Result<T, StopReason>,
-        pause: &mut Duration,
+        backoff: &mut Backoff,
     ) -> Result<Option<T>, StopReason> {
         match outcome {
             Ok(value) => {
@@ -161,10 +156,11 @@ impl WatchLoop<'_> {
                 Ok(Some(value))
             }
             Err(StopReason::Failed(failure)) => {
-                let Some(error) = passing(&failure) else { return Err(StopReason::Failed(failure)) };
+                let Some(error) = cause(&failure).filter(|error| error.is_transient()) else {
+                    return Err(StopReason::Failed(failure));
+                };
                 self.away(error);
-                self.pause(*pause).await?;
-                *pause = (*pause * 2).min(LONGEST_PAUSE);
+                self.pause(backoff.next_delay()).await?;
                 Ok(None)
             }
             Err(stop) => Err(stop),
@@ -213,16 +209,4 @@ fn cause(failure: &Failure) -> Option<&kvstore::Error> {
 
 fn is_compacted(failure: &Failure) -> bool {
     cause(failure).is_some_and(|error| error.is_refusal(Refusal::Compacted))
-}
-
-/// An error that passes by itself.
-fn passing(failure: &Failure) -> Option<&kvstore::Error> {
-    use kvstore::Error;
-    let passes = |error: &&Error| {
-        matches!(
-            error,
-            Error::Unreachable { .. } | Error::Timeout { .. } | Error::Broken { .. } | Error::Unavailable { .. }
-        )
-    };
-    cause(failure).filter(passes)
 }

@@ -2,11 +2,13 @@
 
 pub(crate) mod keepalive;
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
+use tokio::task::JoinSet;
 
+use crate::kvstore::backoff::random_bits;
 use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
@@ -14,6 +16,9 @@ use crate::kvstore::types::LeaseId;
 
 /// How long the revoking of a lease may take that was perhaps granted unheard.
 const GIVE_BACK: Duration = Duration::from_millis(500);
+
+/// Leases are queried one by one (etcd has no request for several); this many requests run concurrently.
+const CONCURRENT_REQUESTS: usize = 16;
 
 /// A lease as etcd granted it, or what is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +30,9 @@ pub struct Grant {
     /// The seconds left.
     pub left: i64,
 }
+
+/// A lease and the keys attached to it, in key order.
+pub type LeaseWithKeys = (Grant, Vec<Vec<u8>>);
 
 impl Store {
     /// Grants a lease of at least `ttl` seconds. The ID is chosen here, so that a grant whose answer was lost can be
@@ -103,11 +111,48 @@ impl Store {
     ///
     /// # Errors
     /// Whatever kept the answer away.
-    pub async fn lease_with_keys(&self, id: LeaseId) -> Result<Option<(Grant, Vec<Vec<u8>>)>, Error> {
+    pub async fn lease_with_keys(&self, id: LeaseId) -> Result<Option<LeaseWithKeys>, Error> {
         self.ask_lease(id, true).await
     }
 
-    async fn ask_lease(&self, id: LeaseId, keys: bool) -> Result<Option<(Grant, Vec<Vec<u8>>)>, Error> {
+    /// The remaining TTL of each lease; `None` for a lease that does not exist.
+    ///
+    /// # Errors
+    /// Whatever kept one of the answers away.
+    pub async fn time_to_live_many(&self, ids: &[LeaseId]) -> Result<HashMap<LeaseId, Option<Grant>>, Error> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        let answers = self.ask_leases(&ids, false).await?;
+        Ok(ids.into_iter().zip(answers.into_iter().map(|answer| answer.map(|(grant, _)| grant))).collect())
+    }
+
+    /// [`Store::lease_with_keys`] for several leases, in the order given.
+    ///
+    /// # Errors
+    /// Whatever kept one of the answers away.
+    pub async fn leases_with_keys(&self, ids: &[LeaseId]) -> Result<Vec<Option<LeaseWithKeys>>, Error> {
+        self.ask_leases(ids, true).await
+    }
+
+    async fn ask_leases(&self, ids: &[LeaseId], keys: bool) -> Result<Vec<Option<LeaseWithKeys>>, Error> {
+        let mut all = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(CONCURRENT_REQUESTS) {
+            let mut tasks = JoinSet::new();
+            for (index, id) in chunk.iter().copied().enumerate() {
+                let store = self.clone();
+                tasks.spawn(async move { (index, store.ask_lease(id, keys).await) });
+            }
+            let mut answers = tasks.join_all().await;
+            answers.sort_by_key(|(index, _)| *index);
+            for (_, answer) in answers {
+                all.push(answer?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn ask_lease(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseWithKeys>, Error> {
         let answer = self
             .call(Request::read("lease ttl", &[]), |client| async move {
                 let options = LeaseTimeToLiveOptions::new();
@@ -150,9 +195,8 @@ impl Store {
 }
 
 impl LeaseId {
-    /// 63 random bits, never 0. The hasher's keys come from the operating system.
+    /// 63 random bits, never 0.
     pub(crate) fn random() -> Self {
-        let bits = RandomState::new().build_hasher().finish();
-        Self(i64::try_from(bits >> 1).unwrap_or(1).max(1))
+        Self(i64::try_from(random_bits() >> 1).unwrap_or(1).max(1))
     }
 }

@@ -17,8 +17,8 @@ use etcd_client::{
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use crate::kvstore::error::classify;
-use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::backoff::Backoff;
+use crate::kvstore::error::{Error, Refusal, classify};
 use crate::kvstore::key_range::prefix_end;
 use crate::kvstore::kv::txn::LockGuard;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
@@ -28,9 +28,6 @@ use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 
 /// The value of a shared contender's key.
 pub const SHARED: &[u8] = b"shared";
-
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long before the place in the queue the lease is asked for that it is on.
 const HEAD_START: Duration = Duration::from_micros(200);
@@ -143,21 +140,20 @@ impl Store {
     /// # Errors
     /// What etcd refuses, and the command's own end.
     pub async fn wait_turn(&self, entry: &QueueEntry, mut behind: impl FnMut(&Blocker)) -> Result<bool, Error> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         let mut gone = None;
         loop {
             let blocker = match self.place(entry, gone).await {
                 Ok(Place::Held) => return Ok(true),
                 Ok(Place::Gone) => return Ok(false),
                 Ok(Place::Behind(blocker)) => blocker,
-                Err(error) if passes(&error) => {
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                Err(error) if error.is_transient() => {
+                    sleep(backoff.next_delay()).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            pause = FIRST_PAUSE;
+            backoff.reset();
             behind(&blocker);
             gone = Some(self.key_gone(&blocker.key, blocker.revision, blocker.known).await?);
         }
@@ -245,26 +241,25 @@ impl Store {
     /// # Errors
     /// What etcd refuses, and the command's own end.
     pub async fn key_gone(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<Revision, Error> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         loop {
             match self.watch_deletion(key, created, &mut known).await {
                 Ok(Some(gone)) => return Ok(gone),
                 // Where watching is not allowed, looking now and then has to do.
                 Ok(None) => {}
-                Err(error) if passes(&error) => {}
+                Err(error) if error.is_transient() => {}
                 Err(error) => return Err(error),
             }
             tokio::select! {
                 () = self.session.cancel.cancelled() => {
                     return Err(Error::Interrupted { op: "lock watch", unknown: false });
                 }
-                () = sleep(pause) => {}
+                () = sleep(backoff.next_delay()) => {}
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
             match self.is_there(key, created).await {
                 Ok((false, revision)) => return Ok(revision),
                 Ok((true, revision)) => known = revision,
-                Err(error) if passes(&error) => {}
+                Err(error) if error.is_transient() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -376,18 +371,6 @@ fn is_early(error: &Error) -> bool {
         Error::Unknown { cause, .. } => is_early(cause),
         error => error.is_refusal(Refusal::LeaseNotFound),
     }
-}
-
-/// Whether another try may do better once etcd is well again.
-fn passes(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Unreachable { .. }
-            | Error::Timeout { .. }
-            | Error::Broken { .. }
-            | Error::Unavailable { .. }
-            | Error::Unknown { .. }
-    )
 }
 
 #[cfg(test)]

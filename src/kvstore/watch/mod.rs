@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::store::Store;
@@ -24,8 +25,6 @@ use crate::kvstore::watch::assembly::Assembly;
 use crate::kvstore::watch::backlog::Backlog;
 use crate::kvstore::watch::stream::{OpenedWatch, WatchMessage};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A stream that lived so long was a good one: the next try comes soon.
 const GOOD: Duration = Duration::from_secs(1);
 /// How long the stream may be away before it is told.
@@ -83,7 +82,7 @@ pub struct Watcher {
     /// What several streams fetch in the place of the one.
     backlog: Option<Backlog>,
     lost: Option<StreamLost>,
-    pause: Duration,
+    backoff: Backoff,
     /// A fresh token was asked for since the last watch that was granted.
     refreshed: bool,
 }
@@ -107,7 +106,7 @@ impl Store {
             open: None,
             backlog: None,
             lost: None,
-            pause: FIRST_PAUSE,
+            backoff: Backoff::default(),
             refreshed: false,
         }
     }
@@ -251,9 +250,7 @@ impl Watcher {
 
     async fn attempt(&mut self) -> Result<OpenedWatch, Error> {
         if self.lost.is_some() {
-            let pause = self.pause;
-            self.pause = (pause * 2).min(LONGEST_PAUSE);
-            sleep(pause).await;
+            sleep(self.backoff.next_delay()).await;
         }
         let cover = KeyRange::cover(&self.ranges);
         let next = self.assembly.next();
@@ -286,7 +283,7 @@ impl Watcher {
         if let Some(open) = self.open.take() {
             open.invalidate(&self.store);
             if open.age() >= GOOD {
-                self.pause = FIRST_PAUSE;
+                self.backoff.reset();
             }
         }
         self.assembly.forget();

@@ -1,16 +1,14 @@
 //! What a certificate says of itself, for people. Whether it is good is judged elsewhere.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustls::pki_types::UnixTime;
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
 use x509_parser::nom::Parser;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
 
-use crate::transport::tls::cause::date;
+use crate::time::Time;
 
 const DAY: i64 = 86_400;
 
@@ -54,12 +52,12 @@ impl Certificate {
 
     /// From when it is valid.
     pub(crate) fn not_before(&self) -> String {
-        shown(self.not_before)
+        Time::from_secs(self.not_before).format_utc()
     }
 
     /// Until when it is valid.
     pub(crate) fn not_after(&self) -> String {
-        shown(self.not_after)
+        Time::from_secs(self.not_after).format_utc()
     }
 
     /// Whole days until it expires; negative where it has.
@@ -71,17 +69,6 @@ impl Certificate {
     pub(crate) fn in_time(&self, now: i64) -> bool {
         (self.not_before..=self.not_after).contains(&now)
     }
-}
-
-/// This machine's clock, in seconds since 1970.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// A moment as `2021-01-31 23:59:59 UTC`.
-pub(crate) fn shown(seconds: i64) -> String {
-    date(UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or(0))))
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {

@@ -1,0 +1,58 @@
+//! Exponential backoff with jitter between retries.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+/// About the time in which a local etcd answers again after a restart of its listener.
+const FIRST: Duration = Duration::from_millis(50);
+/// An election takes about a second with etcd's default --election-timeout.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// The delays between retries of one operation: they double from 50 ms to 1 s. Each delay is shortened by a random part
+/// of up to one half, so that clients that failed together do not retry together.
+#[derive(Debug)]
+pub struct Backoff {
+    ceiling: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { ceiling: FIRST }
+    }
+}
+
+impl Backoff {
+    /// The delay before the next retry.
+    pub fn next_delay(&mut self) -> Duration {
+        let ceiling = self.ceiling;
+        self.ceiling = (ceiling * 2).min(LONGEST);
+        let random = u32::try_from(random_bits() >> 32).unwrap_or(u32::MAX);
+        ceiling / 2 + (ceiling / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+    }
+
+    /// Starts over with the shortest delay, after a success.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// 64 random bits. The hasher's keys come from the operating system.
+pub(crate) fn random_bits() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_longest_and_start_over() {
+        let mut backoff = Backoff::default();
+        for ceiling in [50, 100, 200, 400, 800, 1000, 1000].map(Duration::from_millis) {
+            let delay = backoff.next_delay();
+            assert!(ceiling / 2 <= delay && delay <= ceiling, "{delay:?} of {ceiling:?}");
+        }
+        backoff.reset();
+        assert!(backoff.next_delay() <= FIRST);
+    }
+}
