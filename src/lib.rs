@@ -5,6 +5,7 @@
 
 pub mod allocator;
 pub mod args;
+pub mod atomic_file;
 pub mod boottime;
 pub mod child;
 pub mod cli;

@@ -109,12 +109,14 @@ pub(super) fn known(written: &str) -> Option<(&'static str, ValueKind)> {
 
 /// The known key that `written` may have been meant as.
 pub(super) fn nearest(written: &str) -> Option<&'static str> {
-    let plain = written.to_ascii_lowercase().replace(['_', ' ', '.'], "-");
-    // Two slips, or one in a short word: `host` is no `output`.
+    // The distance costs time in proportion to the length, and no key is this long.
+    let plain: String = written.chars().take(64).collect();
+    let plain = plain.to_ascii_lowercase().replace(['_', ' ', '.'], "-");
+    // Two typos, or one in a short word: `host` is not meant as `output`.
     let allowed = if plain.chars().count() < 6 { 1 } else { 2 };
     let squeezed = plain.replace('-', "");
     let distance = |name: &str| {
-        if name.replace('-', "") == squeezed { 0 } else { edits(name, &plain) }
+        if name.replace('-', "") == squeezed { 0 } else { strsim::levenshtein(name, &plain) }
     };
     IN_FILE
         .iter()
@@ -122,22 +124,6 @@ pub(super) fn nearest(written: &str) -> Option<&'static str> {
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, name)| name)
-}
-
-/// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

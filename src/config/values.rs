@@ -117,9 +117,9 @@ pub(super) mod in_file {
     pub fn number(raw: &RawValue) -> Result<f64, Problem> {
         match raw {
             #[allow(clippy::cast_precision_loss, reason = "a rate; its 54th bit does not matter")]
-            RawValue::Int(n) => super::rate(*n as f64),
-            RawValue::Float(n) => super::rate(*n),
-            RawValue::Text(text) => super::rate_text(&text.replace('_', "")),
+            RawValue::Int(n) => rate(*n as f64),
+            RawValue::Float(n) => rate(*n),
+            RawValue::Text(text) => rate_text(&text.replace('_', "")),
             other => Err(Problem::new(format!("must be a number, not {}", kind(other)))),
         }
     }
@@ -135,7 +135,7 @@ pub(super) mod in_file {
                     other => Err(Problem::new(format!("every entry must be a text, not {}", kind(other)))),
                 })
                 .collect(),
-            RawValue::Text(text) => Ok(super::split(text)),
+            RawValue::Text(text) => Ok(split(text)),
             RawValue::Int(n) => Ok(vec![n.to_string()]),
             other => Err(Problem::new(format!("must be a list of texts, not {}", kind(other)))),
         }
@@ -175,11 +175,11 @@ pub(super) mod in_env {
     }
 
     pub fn number(value: &OsStr) -> Result<f64, Problem> {
-        super::rate_text(&text(value)?)
+        rate_text(&text(value)?)
     }
 
     pub fn texts(value: &OsStr) -> Result<Vec<String>, Problem> {
-        Ok(super::split(&text(value)?))
+        Ok(split(&text(value)?))
     }
 }
 
