@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::{self, Config, ConfigError, Env, Overrides, Source};
+use crate::consent::Consent;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Store;
 use crate::output::{Confirm, Out, bytes};
@@ -35,10 +36,6 @@ pub struct Safety {
     /// Show what would be done, and change nothing.
     pub dry_run: bool,
 }
-
-/// Proof that the user agreed to a destructive step: only [`Context::consent`] makes one.
-#[derive(Debug)]
-pub struct Consent(());
 
 impl Context {
     /// Puts the surroundings together; nothing is dialled.
@@ -103,14 +100,22 @@ impl Context {
     /// A usage error where nobody can be asked, a refused safety rule where the answer was no.
     pub fn consent(&self, question: &str) -> Result<Consent, Failure> {
         if self.safety.yes {
-            return Ok(Consent(()));
+            return Ok(Consent::granted());
         }
         match self.out.confirm(question) {
-            Confirm::Yes => Ok(Consent(())),
+            Confirm::Yes => Ok(Consent::granted()),
             Confirm::No => Err(Failure::conflict("not confirmed; nothing was changed")),
             Confirm::NoTerminal => Err(Failure::usage(format!("{question}: there is no terminal to ask on"))
                 .hint("say --yes to go ahead, or --dry-run to see what would be done")),
         }
+    }
+
+    /// Asks before several objects named on the command line are destroyed. One named object needs no prompt.
+    ///
+    /// # Errors
+    /// As [`Context::consent`].
+    pub fn consent_if_several(&self, named: usize, question: &str) -> Result<Consent, Failure> {
+        if named > 1 { self.consent(question) } else { Ok(Consent::granted()) }
     }
 
     /// Sleeps, unless the user or the deadline ends the command first.

@@ -11,6 +11,7 @@ pub mod child;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod consent;
 pub mod context;
 pub mod diagnose;
 pub mod duration;

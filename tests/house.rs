@@ -53,6 +53,12 @@ fn libraries_are_named_in_their_rooms_only() {
     only_in("tempfile", &["atomic_file.rs"]);
 }
 
+/// Functions that destroy data take a `&Consent`; only the prompt may create one.
+#[test]
+fn consent_comes_from_the_prompt_alone() {
+    only_in("Consent::granted", &["context.rs"]);
+}
+
 #[test]
 fn only_output_writes() {
     for word in ["println!(", "print!(", "eprintln!(", "eprint!(", "io::stdout()", "io::stderr()"] {

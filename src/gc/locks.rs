@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::sweep::each;
 use super::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Skipped, Timestamp};
+use crate::consent::Consent;
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Contender, Error, Grant, KeyRange, KeySelector, KeyValue, LeaseId, LockQueue,
     LockTree, Op, ReadOptions, Store, Txn, left_behind, lock_key_of,
@@ -166,7 +167,7 @@ async fn ask(store: &Store, ids: impl Iterator<Item = LeaseId>) -> Result<HashMa
 ///
 /// # Errors
 /// What is wrong with the store, rather than with one of the keys.
-pub async fn remove(store: &Store, candidates: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Error> {
+pub async fn remove(store: &Store, _: &Consent, candidates: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Error> {
     let namespace = store.namespace();
     let txn = |candidate: &&Candidate| {
         let key = candidate.key.strip_prefix(namespace).unwrap_or(&candidate.key);

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use tokio::task::JoinSet;
 
 use crate::args::{parse_duration, parse_lease, parse_ttl};
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, Grant, LeaseId};
@@ -178,10 +179,8 @@ async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
         ctx.out.note(&format!("dry run: {what} would be revoked"));
     } else {
         ctx.out.note(&what);
-        ctx.consent(&format!("revoke {what}"))?;
-        for row in &there {
-            ctx.store().revoke(row.grant.id).await?;
-        }
+        let consent = ctx.consent(&format!("revoke {what}"))?;
+        revoke_all(ctx, &consent, &there).await?;
     }
     let mut sink = ctx.out.stream();
     for row in &there {
@@ -189,4 +188,11 @@ async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
     }
     sink.finish()?;
     Ok(missing)
+}
+
+async fn revoke_all(ctx: &Context, _: &Consent, leases: &[LeaseRow]) -> Result<(), Failure> {
+    for row in leases {
+        ctx.store().revoke(row.grant.id).await?;
+    }
+    Ok(())
 }
