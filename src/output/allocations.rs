@@ -1,10 +1,10 @@
-//! What `allocate get`, `lookup`, `list`, `watch` and `check` answer. IDs are decimal texts, for JSON's numbers lose digits.
+//! Records of `allocate get`, `lookup`, `list`, `watch` and `check`. IDs are decimal strings, because JSON numbers lose digits.
 
 use super::answers::KeyNameRow;
 use super::record::{Field, Record, Value, Visibility, always, data};
 use crate::kvstore::{LeaseId, Revision};
 
-/// Which store a record is from: nothing where only one was asked, else `None` for the command's own.
+/// The store of a record: `None` if only one store was read, `Some(None)` for the current one.
 pub type StoreName<'a> = Option<Option<&'a str>>;
 
 fn store<'a>(name: StoreName<'a>, visit: &mut dyn FnMut(Field<'a>)) {
@@ -19,13 +19,13 @@ pub struct AllocationRow<'a> {
     pub id: &'a str,
     /// The key.
     pub key: &'a [u8],
-    /// How many nodes use it.
+    /// Number of nodes that use the ID.
     pub nodes: u64,
     /// `in-use` or `unused`.
     pub state: &'static str,
-    /// Which store knows it.
+    /// The store that has the allocation.
     pub store: StoreName<'a>,
-    /// Whether it is the only one asked for: its line is the ID alone then.
+    /// Whether it is the only result; the text line is then only the ID.
     pub alone: bool,
 }
 
@@ -51,9 +51,9 @@ pub struct LookupRow<'a> {
     pub id: &'a str,
     /// The key.
     pub key: &'a [u8],
-    /// Which store knows it.
+    /// The store that has the allocation.
     pub store: StoreName<'a>,
-    /// Whether it is the only one asked for: its line is the key alone then.
+    /// Whether it is the only result; the text line is then only the key.
     pub alone: bool,
 }
 
@@ -73,11 +73,11 @@ impl Record for LookupRow<'_> {
 
 /// A node that refers to an ID.
 pub struct NodeRow<'a> {
-    /// Its name.
+    /// The node's name.
     pub node: &'a [u8],
-    /// Its reference's lease; `None` for a permanent one.
+    /// The reference's lease; `None` for a permanent reference.
     pub lease: Option<LeaseId>,
-    /// The lease's TTL and what is left of it, in seconds; `None` where that was not asked, or the lease is gone.
+    /// The lease's granted and remaining TTL in seconds; `None` if not requested, or if the lease is gone.
     pub time: Option<(i64, i64)>,
 }
 
@@ -90,20 +90,20 @@ impl Record for NodeRow<'_> {
     }
 }
 
-/// `allocate list`: an ID. Text and tables show the number of its nodes, JSON and YAML the nodes.
+/// `allocate list`: an ID. Text and tables show the number of nodes, JSON and YAML the nodes.
 pub struct IdRow<'a> {
     /// The ID.
     pub id: &'a str,
     /// The key; empty for a master that names none.
     pub key: &'a [u8],
-    /// Who uses it.
+    /// The nodes that use the ID.
     pub nodes: &'a [NodeRow<'a>],
     /// `in-use`, `unused`, `duplicate` or `orphan`.
     pub state: &'static str,
-    /// The seconds until its last reference has run out, as things stand; nothing where that was not asked, `None` where
-    /// there is no reference, or a permanent one.
+    /// Seconds until the last reference expires; `None` if not requested, `Some(None)` without a reference or with a
+    /// permanent one.
     pub left: Option<Option<i64>>,
-    /// Which store has it.
+    /// The store of the ID.
     pub store: StoreName<'a>,
 }
 
@@ -120,17 +120,17 @@ impl Record for IdRow<'_> {
     }
 }
 
-/// `allocate watch`: what happened to an ID.
+/// `allocate watch`: a change of an ID.
 pub struct AllocationEvent<'a> {
     /// `created`, `modified` or `deleted`.
     pub event: &'static str,
     /// The ID.
     pub id: &'a str,
-    /// The key; of a deleted ID what it was, `None` where nobody knows that any more.
+    /// The key; of a deleted ID the last one, `None` if it is unknown.
     pub key: Option<&'a [u8]>,
-    /// The key before, of a modified ID.
+    /// The previous key of a modified ID.
     pub prev_key: Option<&'a [u8]>,
-    /// The revision of the change; `None` where it happened unseen.
+    /// The revision of the change; `None` for a change that was missed.
     pub revision: Option<Revision>,
 }
 
@@ -144,21 +144,21 @@ impl Record for AllocationEvent<'_> {
     }
 }
 
-/// `allocate check`: something that is wrong.
+/// `allocate check`: a problem.
 pub struct ProblemRow<'a> {
     /// `error`, `warning` or `info`.
     pub severity: &'static str,
-    /// What it is, in one word.
+    /// The kind of problem, in one word.
     pub problem: &'static str,
-    /// The ID, if it is about one.
+    /// The affected ID.
     pub id: Option<&'a str>,
-    /// The key, if it is about one.
+    /// The affected key.
     pub key: Option<&'a [u8]>,
-    /// What it means and what to do.
+    /// What the problem means and what to do.
     pub text: &'a str,
-    /// What `--repair` does about it, or did; `None` for nothing.
+    /// What `--repair` would do or did; `None` for nothing.
     pub repair: Option<&'a str>,
-    /// The keys of etcd's that it is about.
+    /// The affected etcd keys.
     pub paths: &'a [KeyNameRow<'a>],
 }
 

@@ -1,4 +1,4 @@
-//! JSON: one object a line.
+//! JSON output: one object per line.
 
 use std::io::Write;
 
@@ -86,7 +86,7 @@ fn bytes(out: &mut Vec<u8>, name: &str, bytes: &[u8]) {
     }
 }
 
-/// Appends any JSON on one line, its texts as [`string`] writes them.
+/// Appends a JSON value on one line, with strings as [`string`] writes them.
 pub(super) fn any(out: &mut Vec<u8>, json: &serde_json::Value) {
     match json {
         serde_json::Value::String(text) => string(out, text),
@@ -110,7 +110,7 @@ pub(super) fn any(out: &mut Vec<u8>, json: &serde_json::Value) {
     }
 }
 
-/// Any JSON as a text on one line.
+/// A JSON value as text on one line.
 pub(super) fn text(json: &serde_json::Value) -> String {
     let mut out = Vec::new();
     any(&mut out, json);
@@ -135,8 +135,8 @@ fn key(out: &mut Vec<u8>, name: &str, suffix: &str) {
     out.extend_from_slice(b"\":");
 }
 
-/// Appends a JSON string. Beyond what JSON demands it escapes what a terminal would obey or hide and what YAML does not
-/// take in a text, so that a line is harmless wherever it is shown and reads back the same.
+/// Appends a JSON string. Besides what JSON requires, it escapes characters that control a terminal or are invisible, and
+/// those that YAML does not allow, so that a line is safe to print and parses back to the same string.
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     let mut plain = text;
     out.push(b'"');
@@ -150,14 +150,14 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 fn is_special(c: char) -> bool {
-    // C0 is escaped by serde_json, mostly by shorter names; what takes two escapes in JSON takes another one in YAML.
+    // serde_json escapes C0. Characters above U+FFFF need two escapes in JSON and another form in YAML.
     ('\u{7f}'..='\u{ffff}').contains(&c) && (!harmless(c, false) || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
-/// The text between the quotes.
+/// Appends the escaped text without quotes.
 fn inner(out: &mut Vec<u8>, text: &str) {
     let start = out.len();
-    // serde_json escapes exactly what JSON demands; a vector takes every write.
+    // serde_json escapes exactly what JSON requires. Writing to a vector cannot fail.
     let _ = serde_json::to_writer(&mut *out, text);
     out.remove(start);
     out.pop();

@@ -103,8 +103,7 @@ fn enter(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Fa
             Ok(())
         }
         Err(failure) => {
-            entry.defrag =
-                Some(if failure.may_have_been_done() { DefragOutcome::Unknown } else { DefragOutcome::Failed });
+            entry.defrag = Some(if failure.maybe_applied() { DefragOutcome::Unknown } else { DefragOutcome::Failed });
             entry.error = Some(one_line(&failure));
             Err(failure.context(format!("{endpoint} was not defragmented")))
         }
@@ -149,7 +148,7 @@ impl DefragRun<'_> {
             if started.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true) {
                 self.ctx.out.note(&format!("waiting until all members are healthy: {}", troubles.join("; ")));
             }
-            self.progress.wait();
+            self.progress.tick();
             self.ctx.sleep(LOOK).await?;
         }
     }
@@ -170,7 +169,7 @@ impl DefragRun<'_> {
                     told = true;
                     ctx.out.note(&format!("{endpoint} is being defragmented, and etcd does not stop; kvadm ends behind it, or at once by a second signal"));
                 }
-                () = tokio::time::sleep(LOOK) => self.progress.wait(),
+                () = tokio::time::sleep(LOOK) => self.progress.tick(),
             }
         };
         match result {

@@ -320,7 +320,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
 
     fn summary(&self, tally: RoundTally, failure: Option<&Failure>) {
         let round = self.done(tally, failure);
-        self.ctx.out.summary(&round, &round.words());
+        self.ctx.out.summary(&round, &round.describe());
     }
 
     /// Says how it went and what it ends with.
