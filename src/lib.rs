@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use cli::Cli;
 use context::Context;
 use error::{Exit, Failure};
-use output::{ColorChoice, Format, Out, Settings};
+use output::{Format, Out, Settings};
 use signal::Signals;
 
 /// The command-line grammar, from which help, completions and man pages are generated.
@@ -67,17 +67,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Prints help and version to stdout, which is a success, and anything else as a usage error.
 fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
     if error.use_stderr() && cli::usage::requested_format(args) == Some(Format::Json) {
-        let color = ColorChoice::Never;
-        let out = Settings { format: Some(Format::Json), color, quiet: false, verbosity: 0, progress: false };
-        return end(&Out::new(out), None, Err(cli::usage::failure(error)));
+        let settings = Settings { format: Some(Format::Json), ..Settings::default() };
+        return end(&Out::new(settings), None, Err(cli::usage::failure(error)));
     }
     let printed = error.print();
     if error.use_stderr() {
         // A failed write to stderr cannot be reported anywhere.
         return ExitCode::from(Exit::Usage.code());
     }
-    let plain = Settings { format: None, color: ColorChoice::Auto, quiet: false, verbosity: 0, progress: false };
-    end(&Out::new(plain), None, printed.map(|()| Exit::Done).map_err(Failure::from))
+    end(&Out::new(Settings::default()), None, printed.map(|()| Exit::Done).map_err(Failure::from))
 }
 
 fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use super::program::{STARTER, own_binary};
 use crate::error::{Exit, Failure};
-use crate::output::{ColorChoice, Format, Out, Settings};
+use crate::output::{Format, Out, Settings};
 
 /// The message that starts the command. No environment variable can look like it.
 const BEGIN: &[u8] = b"\0=begin\n";
@@ -168,13 +168,8 @@ pub(super) fn become_command(args: &[OsString]) -> ExitCode {
     };
     let error = Command::new(program).args(rest).envs(envs).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-    let settings = Settings {
-        format: Some(if format == "json" { Format::Json } else { Format::Text }),
-        color: ColorChoice::Auto,
-        quiet: false,
-        verbosity: 0,
-        progress: false,
-    };
+    let format = if format == "json" { Format::Json } else { Format::Text };
+    let settings = Settings { format: Some(format), ..Settings::default() };
     let failure = Failure::new(Exit::Command(code), error.to_string())
         .context(format!("cannot run {}", program.to_string_lossy()));
     Out::new(settings).error(&failure.view());

@@ -50,7 +50,7 @@ pub struct RenewedRow<'a> {
 
 impl Record for RenewedRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("id", self.id.map_or(Value::Absent, Value::Str)));
+        visit(always("id", Value::str(self.id)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("ttl", Value::int(self.ttl)));
         visit(table("lease", Value::lease(self.lease)));
@@ -70,7 +70,7 @@ pub struct ReleasedRow<'a> {
 impl Record for ReleasedRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let word = if self.last_use { "last use" } else { "still used" };
-        visit(always("id", self.id.map_or(Value::Absent, Value::Str)));
+        visit(always("id", Value::str(self.id)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("left", Value::Str(word)));
         visit(data("last_use", Value::Bool(self.last_use)));

@@ -7,9 +7,12 @@ use crate::kvstore::{LeaseId, Revision};
 /// The store of a record: `None` if only one store was read, `Some(None)` for the current one.
 pub type StoreName<'a> = Option<Option<&'a str>>;
 
-fn store<'a>(name: StoreName<'a>, visit: &mut dyn FnMut(Field<'a>)) {
-    if let Some(name) = name {
-        visit(always("store", name.map_or(Value::Absent, Value::Str)));
+/// The store's field. A single result has no such column in text and tables.
+fn visit_store<'a>(name: StoreName<'a>, alone: bool, visit: &mut dyn FnMut(Field<'a>)) {
+    if alone {
+        visit(data("store", Value::str(name.flatten())));
+    } else if let Some(name) = name {
+        visit(always("store", Value::str(name)));
     }
 }
 
@@ -36,12 +39,7 @@ impl Record for AllocationRow<'_> {
         visit(Field { name: "key", value: Value::Bytes(self.key), show });
         visit(Field { name: "nodes", value: Value::Uint(self.nodes), show });
         visit(Field { name: "state", value: Value::Str(self.state), show });
-        let name = self.store.flatten().map_or(Value::Absent, Value::Str);
-        if self.alone {
-            visit(data("store", name));
-        } else {
-            store(self.store, visit);
-        }
+        visit_store(self.store, self.alone, visit);
     }
 }
 
@@ -62,12 +60,7 @@ impl Record for LookupRow<'_> {
         let show = if self.alone { Visibility::Data } else { Visibility::Always };
         visit(Field { name: "id", value: Value::Str(self.id), show });
         visit(always("key", Value::Bytes(self.key)));
-        let name = self.store.flatten().map_or(Value::Absent, Value::Str);
-        if self.alone {
-            visit(data("store", name));
-        } else {
-            store(self.store, visit);
-        }
+        visit_store(self.store, self.alone, visit);
     }
 }
 
@@ -111,12 +104,12 @@ impl Record for IdRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("id", Value::Str(self.id)));
         visit(always("key", Value::Bytes(self.key)));
-        visit(always("nodes", Value::Records(self.nodes.iter().map(|node| node as &dyn Record).collect())));
+        visit(always("nodes", Value::records(self.nodes.iter())));
         visit(always("state", Value::Str(self.state)));
         if let Some(left) = self.left {
             visit(always("left", Value::int(left)));
         }
-        store(self.store, visit);
+        visit_store(self.store, false, visit);
     }
 }
 
@@ -138,8 +131,8 @@ impl Record for AllocationEvent<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("event", Value::Str(self.event)));
         visit(always("id", Value::Str(self.id)));
-        visit(always("key", self.key.map_or(Value::Absent, Value::Bytes)));
-        visit(data("prev_key", self.prev_key.map_or(Value::Absent, Value::Bytes)));
+        visit(always("key", Value::bytes(self.key)));
+        visit(data("prev_key", Value::bytes(self.prev_key)));
         visit(data("mod_revision", Value::int(self.revision)));
     }
 }
@@ -166,11 +159,11 @@ impl Record for ProblemRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("severity", Value::Str(self.severity)));
         visit(always("problem", Value::Str(self.problem)));
-        visit(always("id", self.id.map_or(Value::Absent, Value::Str)));
-        visit(always("key", self.key.map_or(Value::Absent, Value::Bytes)));
+        visit(always("id", Value::str(self.id)));
+        visit(always("key", Value::bytes(self.key)));
         visit(always("text", Value::Str(self.text)));
-        visit(always("repair", self.repair.map_or(Value::Absent, Value::Str)));
-        visit(data("keys", Value::Records(self.paths.iter().map(|path| path as &dyn Record).collect())));
+        visit(always("repair", Value::str(self.repair)));
+        visit(data("keys", Value::records(self.paths.iter())));
     }
 }
 

@@ -13,7 +13,9 @@ pub trait Report: Record {
     /// The rows.
     fn rows(&self) -> Vec<Box<dyn Record + '_>>;
     /// Whether all rows have the same fields, so that a table can hold them.
-    fn tabular(&self) -> bool;
+    fn tabular(&self) -> bool {
+        true
+    }
     /// Warnings that go with the data.
     fn remarks(&self) -> &[String] {
         &[]

@@ -91,9 +91,7 @@ impl Record for Translated<'_> {
                 Some(Part::Decoded(decoded, bytes)) => {
                     Value::Decoded { json: &decoded.json, bytes, exact: decoded.exact }
                 }
-                Some(Part::Nested(nested)) => {
-                    Value::Records(nested.iter().map(|record| record as &dyn Record).collect())
-                }
+                Some(Part::Nested(nested)) => Value::records(nested.iter()),
                 _ => field.value,
             };
             visit(Field { value, ..field });

@@ -53,7 +53,7 @@ impl Record for EventRow<'_> {
             visit(always("value", if deleted { Value::Absent } else { Value::Bytes(&kv.value) }));
         }
         if let Some(prev) = self.prev {
-            visit(always("prev_value", prev.map_or(Value::Absent, Value::Bytes)));
+            visit(always("prev_value", Value::bytes(prev)));
         }
         // etcd sends 0 for the fields that a deleted key does not have.
         let known = |number: i64| Value::int((number > 0).then_some(number));

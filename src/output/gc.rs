@@ -33,13 +33,13 @@ impl Record for LockGarbageRow<'_> {
         visit(always("state", Value::Str(self.state)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("why", Value::Str(self.why)));
-        visit(data("lease", self.lease.map_or(Value::Absent, Value::Str)));
+        visit(data("lease", Value::str(self.lease)));
         visit(table("left", Value::int(self.left)));
         visit(data("ttl", Value::int(self.ttl)));
         visit(table("waiting", Value::int(self.waiting)));
         visit(table("seen", Value::Uint(self.seen)));
         visit(data("create_revision", Value::int(self.create_revision)));
-        visit(data("error", self.error.map_or(Value::Absent, Value::Str)));
+        visit(data("error", Value::str(self.error)));
     }
 }
 
@@ -72,7 +72,7 @@ impl Record for IdGarbageRow<'_> {
         visit(data("key", Value::Bytes(self.key)));
         visit(data("mod_revision", Value::int(self.mod_revision)));
         visit(data("seen", Value::Uint(self.seen)));
-        visit(data("error", self.error.map_or(Value::Absent, Value::Str)));
+        visit(data("error", Value::str(self.error)));
     }
 }
 
@@ -144,7 +144,7 @@ impl Record for GcRound {
         visit(data("parts", records(self.parts.iter().map(|part| part as &dyn Record).collect())));
         visit(data("phases", records(self.phases.iter().map(|phase| phase as &dyn Record).collect())));
         visit(data("took_ms", Value::Uint(self.took_ms)));
-        visit(always("error", self.error.as_deref().map_or(Value::Absent, Value::Str)));
+        visit(always("error", Value::str(self.error.as_deref())));
     }
 }
 

@@ -1,5 +1,6 @@
 //! JSON output: one object per line.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use base64::Engine;
@@ -42,35 +43,24 @@ fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
         _ => {}
     }
     key(out, name, "");
+    match value {
+        Value::Str(text) => string(out, text),
+        Value::Int(number) => push(out, number),
+        Value::Uint(number) | Value::Size(number) => push(out, number),
+        Value::Hex(id) => push(out, format_args!("\"{id:x}\"")),
+        Value::Millis(millis) => push(out, format_args!("{millis:.3}")),
+        Value::Bool(yes) => push(out, yes),
+        Value::Strings(texts) => list(out, texts.iter(), |out, text| string(out, text)),
+        Value::Record(record) => object(out, *record),
+        Value::Records(records) => list(out, records.iter(), |out, record| object(out, *record)),
+        Value::Decoded { json, .. } => any(out, json),
+        Value::Bytes(_) | Value::Absent => {}
+    }
+}
+
+pub(super) fn push(out: &mut Vec<u8>, value: impl Display) {
     // Writing to a vector cannot fail.
-    let _ = match value {
-        Value::Str(text) => {
-            string(out, text);
-            Ok(())
-        }
-        Value::Int(number) => write!(out, "{number}"),
-        Value::Uint(number) | Value::Size(number) => write!(out, "{number}"),
-        Value::Hex(id) => write!(out, "\"{id:x}\""),
-        Value::Millis(millis) => write!(out, "{millis:.3}"),
-        Value::Bool(yes) => write!(out, "{yes}"),
-        Value::Strings(texts) => {
-            list(out, texts.iter(), |out, text| string(out, text));
-            Ok(())
-        }
-        Value::Record(record) => {
-            object(out, *record);
-            Ok(())
-        }
-        Value::Records(records) => {
-            list(out, records.iter(), |out, record| object(out, *record));
-            Ok(())
-        }
-        Value::Decoded { json, .. } => {
-            any(out, json);
-            Ok(())
-        }
-        Value::Bytes(_) | Value::Absent => Ok(()),
-    };
+    let _ = write!(out, "{value}");
 }
 
 fn bytes(out: &mut Vec<u8>, name: &str, bytes: &[u8]) {
@@ -93,20 +83,14 @@ pub(super) fn any(out: &mut Vec<u8>, json: &serde_json::Value) {
         serde_json::Value::Array(items) => list(out, items.iter(), any),
         serde_json::Value::Object(fields) => {
             out.push(b'{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
+            separated(out, b",", fields.iter(), |out, (name, value)| {
                 string(out, name);
                 out.push(b':');
                 any(out, value);
-            }
+            });
             out.push(b'}');
         }
-        // Writing to a vector cannot fail.
-        plain => {
-            let _ = write!(out, "{plain}");
-        }
+        plain => push(out, plain),
     }
 }
 
@@ -117,15 +101,25 @@ pub(super) fn text(json: &serde_json::Value) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut one: impl FnMut(&mut Vec<u8>, T)) {
+fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, one: impl FnMut(&mut Vec<u8>, T)) {
     out.push(b'[');
+    separated(out, b",", items, one);
+    out.push(b']');
+}
+
+/// Appends items with a separator between them.
+pub(super) fn separated<T>(
+    out: &mut Vec<u8>,
+    separator: &[u8],
+    items: impl Iterator<Item = T>,
+    mut one: impl FnMut(&mut Vec<u8>, T),
+) {
     for (index, item) in items.enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.extend_from_slice(separator);
         }
         one(out, item);
     }
-    out.push(b']');
 }
 
 fn key(out: &mut Vec<u8>, name: &str, suffix: &str) {
@@ -142,7 +136,7 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     while let Some((at, c)) = plain.char_indices().find(|(_, c)| is_special(*c)) {
         inner(out, &plain[..at]);
-        let _ = write!(out, "\\u{:04x}", c as u32);
+        push(out, format_args!("\\u{:04x}", c as u32));
         plain = &plain[at + c.len_utf8()..];
     }
     inner(out, plain);

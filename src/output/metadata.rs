@@ -41,8 +41,8 @@ impl Record for MetadataRow<'_> {
         visit(table("keys", Value::int(self.keys)));
         visit(table("bytes", Value::size(self.bytes)));
         visit(data("mod_revision", Value::int(self.newest)));
-        visit(data("expired", self.expired.map_or(Value::Absent, Value::Str)));
-        visit(data("error", self.error.map_or(Value::Absent, Value::Str)));
+        visit(data("expired", Value::str(self.expired)));
+        visit(data("error", Value::str(self.error)));
     }
 }
 
@@ -228,7 +228,7 @@ impl Record for VerdictRow<'_> {
 
 impl Record for ExplanationAnswer {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let hops = |hops: &'a [PathRow]| Value::Records(hops.iter().map(|hop| hop as &dyn Record).collect());
+        let hops = |hops: &'a [PathRow]| Value::records(hops.iter());
         visit(always("verdict", Value::Str(self.verdict)));
         visit(always("kind", Value::Str(&self.kind)));
         visit(always("key", Value::Bytes(&self.key)));
@@ -245,10 +245,6 @@ impl Report for ExplanationAnswer {
         let first: Box<dyn Record> = Box::new(VerdictRow(self));
         let hops = self.path.iter().chain(&self.referrers).map(|hop| Box::new(Borrowed(hop)) as Box<dyn Record>);
         std::iter::once(first).chain(hops).collect()
-    }
-
-    fn tabular(&self) -> bool {
-        true
     }
 }
 

@@ -88,6 +88,21 @@ impl<'a> Value<'a> {
         bytes.map_or(Value::Absent, Value::Size)
     }
 
+    /// A string, or no value.
+    pub fn str(text: Option<&'a str>) -> Self {
+        text.map_or(Value::Absent, Value::Str)
+    }
+
+    /// Bytes, or no value.
+    pub fn bytes(bytes: Option<&'a [u8]>) -> Self {
+        bytes.map_or(Value::Absent, Value::Bytes)
+    }
+
+    /// Nested records.
+    pub fn records<R: Record + 'a>(records: impl Iterator<Item = &'a R>) -> Self {
+        Value::Records(records.map(|record| record as &dyn Record).collect())
+    }
+
     /// A count, or no value.
     pub fn uint(number: Option<u64>) -> Self {
         number.map_or(Value::Absent, Value::Uint)

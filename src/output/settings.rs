@@ -33,9 +33,10 @@ impl FromStr for Format {
 }
 
 /// When to use colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set or the terminal is dumb.
+    #[default]
     Auto,
     /// Always.
     Always,
@@ -55,7 +56,7 @@ impl ColorChoice {
 }
 
 /// Output settings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
     /// `None`: a table on a terminal, otherwise text.
     pub format: Option<Format>,

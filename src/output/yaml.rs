@@ -3,8 +3,6 @@
 //! Every string is double-quoted with JSON's escapes: serde_yaml would leave `no` and `1_000` unquoted, which YAML 1.1
 //! parsers (among them Go's and Python's) do not read as strings.
 
-use std::io::Write;
-
 use serde_json::Value;
 
 use super::json;
@@ -27,7 +25,7 @@ fn block(out: &mut Vec<u8>, fields: &serde_json::Map<String, Value>, indent: usi
         if index > 0 || !begun {
             pad(out, indent);
         }
-        let _ = write!(out, "{name}:");
+        json::push(out, format_args!("{name}:"));
         match value {
             Value::Array(items) if items.iter().any(Value::is_object) => {
                 out.push(b'\n');
@@ -56,30 +54,19 @@ fn scalar(out: &mut Vec<u8>, value: &Value) {
         Value::String(text) => json::string(out, text),
         Value::Object(fields) => {
             out.push(b'{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                if index > 0 {
-                    out.extend_from_slice(b", ");
-                }
+            json::separated(out, b", ", fields.iter(), |out, (name, value)| {
                 json::string(out, name);
                 out.extend_from_slice(b": ");
                 scalar(out, value);
-            }
+            });
             out.push(b'}');
         }
         Value::Array(items) => {
             out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.extend_from_slice(b", ");
-                }
-                scalar(out, item);
-            }
+            json::separated(out, b", ", items.iter(), scalar);
             out.push(b']');
         }
-        // Writing to a vector cannot fail.
-        other => {
-            let _ = write!(out, "{other}");
-        }
+        other => json::push(out, other),
     }
 }
 

@@ -36,9 +36,9 @@ impl Record for SpaceRow<'_> {
         visit(data("revision_before", Value::int(self.before.map(|s| s.revision))));
         visit(data("revision_after", Value::int(self.after.map(|s| s.revision))));
         visit(data("quota", Value::size(latest.and_then(|s| s.quota))));
-        visit(always("defrag", self.defrag.map_or(Value::Absent, Value::Str)));
+        visit(always("defrag", Value::str(self.defrag)));
         visit(table("alarms", Value::Strings(self.alarms)));
-        visit(data("error", self.error.map_or(Value::Absent, Value::Str)));
+        visit(data("error", Value::str(self.error)));
     }
 }
 
@@ -79,18 +79,14 @@ impl Record for CompactAnswer<'_> {
         }
         visit(data("already", Value::Bool(self.already)));
         visit(data("current", Value::int(self.current)));
-        visit(data("members", Value::Records(self.members.iter().map(|row| row as &dyn Record).collect())));
+        visit(data("members", Value::records(self.members.iter())));
         visit(data("complaints", Value::Strings(self.complaints)));
     }
 }
 
 impl Report for CompactAnswer<'_> {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        self.members.iter().map(|row| Box::new(Borrowed(row)) as Box<dyn Record>).collect()
-    }
-
-    fn tabular(&self) -> bool {
-        true
+        Borrowed::all(self.members).collect()
     }
 
     fn remarks(&self) -> &[String] {

@@ -111,7 +111,7 @@ impl Record for Diagnosis<'_> {
         visit(always("endpoint", Value::Str(self.endpoint)));
         visit(always("ok", Value::Bool(self.ok)));
         visit(always("serves", Value::Bool(self.serves)));
-        visit(always("steps", Value::Records(self.steps.iter().map(|step| step as &dyn Record).collect())));
+        visit(always("steps", Value::records(self.steps.iter())));
     }
 }
 
@@ -135,17 +135,13 @@ impl StepRow<'_> {
 
 impl Record for StepRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let some = |text: Option<&'a String>| text.map_or(Value::Absent, |text| Value::Str(text));
         visit(always("step", Value::Str(self.name)));
         visit(always("state", Value::Str(self.state())));
         visit(always("ms", self.millis().map_or(Value::Absent, Value::Millis)));
-        visit(always(
-            "detail",
-            Some(self.detail).filter(|detail| !detail.is_empty()).map_or(Value::Absent, Value::Str),
-        ));
+        visit(always("detail", Value::str(Some(self.detail).filter(|detail| !detail.is_empty()))));
         visit(data("facts", Value::Record(self.facts)));
-        visit(always("error", some(self.error.as_ref())));
-        visit(always("remedy", some(self.remedy.as_ref())));
+        visit(always("error", Value::str(self.error.as_deref())));
+        visit(always("remedy", Value::str(self.remedy.as_deref())));
     }
 }
 

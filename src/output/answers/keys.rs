@@ -170,7 +170,7 @@ pub struct SettingRow<'a> {
 impl Record for SettingRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("key", Value::Str(self.key)));
-        visit(always("value", self.value.map_or(Value::Absent, Value::Str)));
+        visit(always("value", Value::str(self.value)));
         visit(always("source", Value::Str(self.source)));
     }
 }

@@ -42,16 +42,12 @@ impl Record for LeaseKeys<'_> {
         visit(always("lease", Value::lease(Some(self.grant.id))));
         visit(always("ttl", Value::Int(self.grant.ttl)));
         visit(always("left", Value::Int(self.grant.left)));
-        visit(always("keys", Value::Records(self.keys.iter().map(|key| key as &dyn Record).collect())));
+        visit(always("keys", Value::records(self.keys.iter())));
     }
 }
 
 impl Report for LeaseKeys<'_> {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        self.keys.iter().map(|key| Box::new(Borrowed(key)) as Box<dyn Record>).collect()
-    }
-
-    fn tabular(&self) -> bool {
-        true
+        Borrowed::all(&self.keys).collect()
     }
 }

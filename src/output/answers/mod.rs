@@ -20,6 +20,13 @@ use super::record::{Field, Record, Value, always, data, table};
 /// A row of a report that borrows its record.
 pub(super) struct Borrowed<'a>(pub(super) &'a dyn Record);
 
+impl<'a> Borrowed<'a> {
+    /// Rows that borrow these records.
+    pub(super) fn all<R: Record>(records: &'a [R]) -> impl Iterator<Item = Box<dyn Record + 'a>> {
+        records.iter().map(|record| Box::new(Self(record)) as Box<dyn Record>)
+    }
+}
+
 impl Record for Borrowed<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         self.0.fields(visit);

@@ -75,18 +75,14 @@ impl Record for StatusAnswer<'_> {
         visit(data("quorum_ms", self.quorum_ms.map_or(Value::Absent, Value::Millis)));
         visit(always("cluster", self.cluster.map_or(Value::Absent, Value::Hex)));
         visit(always("revision", Value::int(self.revision)));
-        visit(always("members", Value::Records(self.members.iter().map(|row| row as &dyn Record).collect())));
+        visit(always("members", Value::records(self.members.iter())));
         visit(always("complaints", Value::Strings(self.complaints)));
     }
 }
 
 impl Report for StatusAnswer<'_> {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        self.members.iter().map(|row| Box::new(Borrowed(row)) as Box<dyn Record>).collect()
-    }
-
-    fn tabular(&self) -> bool {
-        true
+        Borrowed::all(self.members).collect()
     }
 
     fn remarks(&self) -> &[String] {

@@ -28,11 +28,11 @@ impl Record for TxnAnswer<'_> {
 }
 
 fn records(results: &[OpResult]) -> Value<'_> {
-    Value::Records(results.iter().map(|result| result as &dyn Record).collect())
+    Value::records(results.iter())
 }
 
 fn kvs(kvs: &[KeyValue]) -> Value<'_> {
-    Value::Records(kvs.iter().map(|kv| kv as &dyn Record).collect())
+    Value::records(kvs.iter())
 }
 
 impl Record for OpResult {
