@@ -1,4 +1,4 @@
-//! Parsers for the values of options.
+//! Parsers for option values.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -20,14 +20,16 @@ pub struct KeyText {
 }
 
 impl KeyText {
-    /// The bytes of a key; it must not be empty.
+    /// The bytes of a key.
     ///
     /// # Errors
-    /// A usage error for an empty key or a bad escape.
+    /// A usage error for an empty key or an invalid escape.
     pub fn key(self, text: &OsStr) -> Result<Vec<u8>, Failure> {
         let key = self.bytes(text)?;
         if key.is_empty() {
-            return Err(Failure::usage("the key is empty").hint("etcd has no empty key; for all keys use 'kvadm list'"));
+            return Err(
+                Failure::usage("the key is empty").hint("run 'kvadm list' to print all keys; etcd has no empty key")
+            );
         }
         Ok(key)
     }
@@ -35,7 +37,7 @@ impl KeyText {
     /// The bytes of a prefix or a range end, which may be empty.
     ///
     /// # Errors
-    /// A usage error for a bad escape.
+    /// A usage error for an invalid escape.
     pub fn bytes(self, text: &OsStr) -> Result<Vec<u8>, Failure> {
         if !self.escape {
             return Ok(text.as_bytes().to_vec());
@@ -49,23 +51,23 @@ pub fn bytes_of(text: &OsStr) -> Vec<u8> {
     text.as_bytes().to_vec()
 }
 
-/// A Go duration above zero, with its unit.
+/// A Go duration with its unit, greater than zero.
 ///
 /// # Errors
-/// Says what is wrong and what was perhaps meant.
+/// The problem, and a suggestion if a unit is missing.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let time = duration::parse_duration(text).map_err(|error| error.to_string())?;
-    if time.is_zero() { Err("must be above zero".to_owned()) } else { Ok(time) }
+    if time.is_zero() { Err("must be greater than zero".to_owned()) } else { Ok(time) }
 }
 
-/// A TTL: whole seconds, at least one, rounded up.
+/// A TTL in whole seconds, rounded up.
 ///
 /// # Errors
-/// Refuses less than a second, which etcd would silently make its own minimum.
+/// Less than one second, which etcd would silently raise to its own minimum, or more than 64 bits of seconds.
 pub fn parse_ttl(text: &str) -> Result<i64, String> {
     let time = duration::parse_duration(text).map_err(|error| error.to_string())?;
     if time < Duration::from_secs(1) {
-        return Err("etcd counts TTLs in seconds; at least 1s".to_owned());
+        return Err("must be at least 1s: etcd counts TTLs in seconds".to_owned());
     }
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     i64::try_from(seconds).map_err(|_| "too long".to_owned())
@@ -74,12 +76,12 @@ pub fn parse_ttl(text: &str) -> Result<i64, String> {
 /// A revision, counted from 1.
 ///
 /// # Errors
-/// Refuses 0 and what is no number.
+/// Zero, a sign, or not a number.
 pub fn parse_revision(text: &str) -> Result<Revision, String> {
     match text.parse::<Revision>() {
         Ok(revision) if revision >= 1 && !text.starts_with('+') => Ok(revision),
-        Ok(1..) => Err("a revision is digits alone".to_owned()),
-        Ok(_) => Err("revisions count from 1; leave the option out for the present".to_owned()),
+        Ok(1..) => Err("a revision consists of digits only".to_owned()),
+        Ok(_) => Err("revisions start at 1; omit the option for the current revision".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -87,45 +89,45 @@ pub fn parse_revision(text: &str) -> Result<Revision, String> {
 /// A lease ID in hex, as etcdctl prints it.
 ///
 /// # Errors
-/// Refuses 0 and what is no hex number of 64 bits.
+/// Zero, or not a 64-bit hex number.
 pub fn parse_lease(text: &str) -> Result<LeaseId, String> {
     match text.parse::<LeaseId>() {
-        Ok(LeaseId(0)) => Err("0 is no lease".to_owned()),
+        Ok(LeaseId(0)) => Err("0 is not a valid lease ID".to_owned()),
         Ok(lease) => Ok(lease),
-        Err(_) => Err("a lease ID is hex, such as 694d7c5a1b2c3d4e".to_owned()),
+        Err(_) => Err("a lease ID is a hex number, such as 694d7c5a1b2c3d4e".to_owned()),
     }
 }
 
-/// Requests a second, above zero.
+/// Requests per second, greater than zero.
 ///
 /// # Errors
-/// Refuses zero, negatives and what is no number.
+/// Zero, a negative number, or not a number.
 pub fn parse_qps(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(qps) if qps.is_finite() && qps > 0.0 => Ok(qps),
-        _ => Err("a number of requests a second above 0".to_owned()),
+        _ => Err("must be a number of requests per second greater than 0".to_owned()),
     }
 }
 
-/// Reads `KEY@REV`: the lock's absolute key, escaped, and its create revision, split at the last `@`.
-/// Without a token the environment's `KVADM_LOCK` is taken. (The options' type has to be spelt out as it is here: clap
-/// knows it by its name, and an alias would make a bare `--if-locked` look like none at all.)
+/// Reads the `--if-locked` token `KEY@REV`: the lock's absolute key, escaped, and its create revision, split at the last
+/// `@`. A bare `--if-locked` takes the token from `KVADM_LOCK`. Options must spell out `Option<Option<OsString>>`: clap
+/// recognizes the type by its name, and behind an alias a bare `--if-locked` would look absent.
 ///
 /// # Errors
-/// A usage error where there is no token, or where it is none.
-pub fn parse_lock_token(asked: Option<&Option<OsString>>) -> Result<Option<LockGuard>, Failure> {
-    let Some(given) = asked else { return Ok(None) };
+/// A usage error if there is no token, or if it is invalid.
+pub fn parse_lock_token(option: Option<&Option<OsString>>) -> Result<Option<LockGuard>, Failure> {
+    let Some(given) = option else { return Ok(None) };
     let (text, from) = match given {
         Some(text) => (text.clone(), "--if-locked"),
         None => match std::env::var_os("KVADM_LOCK") {
             Some(text) if !text.is_empty() => (text, "KVADM_LOCK"),
             _ => {
-                return Err(Failure::usage("--if-locked without a lock: KVADM_LOCK is not set")
-                    .hint("run it under 'kvadm lock NAME -- …', or say --if-locked=LOCKKEY@REVISION"));
+                return Err(Failure::usage("--if-locked has no lock: KVADM_LOCK is not set")
+                    .hint("run it under 'kvadm lock NAME -- COMMAND', or write --if-locked=LOCKKEY@REVISION"));
             }
         },
     };
-    let bad = || Failure::usage(format!("{from}: '{}' is no LOCKKEY@REVISION", text.to_string_lossy()));
+    let bad = || Failure::usage(format!("{from}: '{}' is not LOCKKEY@REVISION", text.to_string_lossy()));
     let raw = text.as_bytes();
     let at = raw.iter().rposition(|byte| *byte == b'@').ok_or_else(bad)?;
     let key = bytes::unescape(&raw[..at]).map_err(|_| bad())?;
@@ -228,7 +230,7 @@ mod tests {
             "\\q@5",
             "k@5@",
         ] {
-            assert!(token(text.as_bytes()).is_err_and(|why| why.contains("is no LOCKKEY@REVISION")), "{text}");
+            assert!(token(text.as_bytes()).is_err_and(|why| why.contains("is not LOCKKEY@REVISION")), "{text}");
         }
         for text in ["", "0", "0x0", "-1", "+1f", "0x+1f", "0x", "0x0x1", " 1f", "1g", "10000000000000000"] {
             assert!(parse_lease(text).is_err(), "{text}");

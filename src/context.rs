@@ -1,4 +1,4 @@
-//! What every command gets: the configuration, the output, the signals, and the store on first use.
+//! What every command is given: configuration, output, signals, and the store, which connects on first use.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -7,17 +7,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::{self, Config, ConfigError, Env, Overrides, Source};
+use crate::consent::Consent;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Store;
 use crate::output::{Confirm, Out, bytes};
 use crate::signal::Signals;
 use crate::transport::{Notice, Observer, Session, Trace};
 
-/// One command's surroundings.
+/// The environment of one command.
 pub struct Context {
     /// The effective configuration.
     pub config: Config,
-    /// Where everything is written.
+    /// The output streams.
     pub out: Out,
     /// The signals that end the program.
     pub signals: Signals,
@@ -27,27 +28,23 @@ pub struct Context {
     store: OnceLock<Store>,
 }
 
-/// What the user agreed to on the command line.
+/// The safety options of the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Safety {
-    /// Do not ask.
+    /// Skip confirmation prompts.
     pub yes: bool,
-    /// Show what would be done, and change nothing.
+    /// Show what would be done, without changing anything.
     pub dry_run: bool,
 }
 
-/// Proof that the user agreed to a destructive step: only [`Context::consent`] makes one.
-#[derive(Debug)]
-pub struct Consent(());
-
 impl Context {
-    /// Puts the surroundings together; nothing is dialled.
+    /// Creates a context without connecting.
     pub fn new(config: Config, out: Out, signals: Signals, safety: Safety, deadline: Option<Duration>) -> Self {
         let deadline = deadline.map(|limit| Instant::now() + limit);
         Self { config, out, signals, safety, deadline, store: OnceLock::new() }
     }
 
-    /// The store; its first request dials.
+    /// The store. Its first request connects.
     pub fn store(&self) -> &Store {
         self.store.get_or_init(|| Store::new(self.config.connect.clone(), self.session()))
     }
@@ -60,20 +57,21 @@ impl Context {
         }
     }
 
-    /// The store of another context. Its file alone says how it is reached: options and environment are about this one.
+    /// The store of another context. Only that context's file applies: options and environment variables belong to the
+    /// current one.
     ///
     /// # Errors
-    /// There is no such context, it is bad, or it names no endpoints.
+    /// The context does not exist, is invalid, or has no endpoints.
     pub fn other_store(&self, name: &str) -> Result<Store, Failure> {
-        // Nobody waits for a store that only adds to the answer.
+        // The other store only adds to the answer, which must not wait for it.
         let connect_wait = Some(Duration::ZERO);
         let overrides = Overrides { context: Some(name.to_owned()), connect_wait, ..Overrides::default() };
-        let about = format!("the context '{}'", name.escape_debug());
+        let about = format!("context '{}'", name.escape_debug());
         let bad = |error: ConfigError| Failure::from(error).context(about.clone());
-        let other = config::load(&overrides, &Env::from_process().places()).map_err(bad)?;
+        let other = config::load(&overrides, &Env::from_process().only_paths()).map_err(bad)?;
         let named = |setting: &config::Setting| setting.key == "endpoints" && setting.source != Source::Default;
         if !other.settings.iter().any(named) {
-            return Err(Failure::usage(format!("{about} names no endpoints")));
+            return Err(Failure::usage(format!("{about} has no endpoints")));
         }
         for warning in &other.warnings {
             self.out.warn(&format!("{about}: {warning}"));
@@ -84,43 +82,53 @@ impl Context {
         Ok(Store::new(other.connect, self.session()))
     }
 
-    /// When the whole command must have ended.
+    /// The deadline of the whole command (`--deadline`).
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Waits until the whole command must have ended; for ever where nothing was said.
-    pub async fn overdue(&self) {
+    /// Waits for the deadline of the whole command; forever if there is none.
+    pub async fn deadline_passed(&self) {
         match self.deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
             None => std::future::pending().await,
         }
     }
 
-    /// Asks before something that cannot be undone; `--yes` answers beforehand.
+    /// Asks before a step that cannot be undone. `--yes` skips the prompt.
     ///
     /// # Errors
-    /// A usage error where nobody can be asked, a refused safety rule where the answer was no.
+    /// [`Exit::Usage`] without a terminal, [`Exit::Conflict`] if the answer is no.
     pub fn consent(&self, question: &str) -> Result<Consent, Failure> {
         if self.safety.yes {
-            return Ok(Consent(()));
+            return Ok(Consent::granted());
         }
         match self.out.confirm(question) {
-            Confirm::Yes => Ok(Consent(())),
+            Confirm::Yes => Ok(Consent::granted()),
             Confirm::No => Err(Failure::conflict("not confirmed; nothing was changed")),
-            Confirm::NoTerminal => Err(Failure::usage(format!("{question}: there is no terminal to ask on"))
-                .hint("say --yes to go ahead, or --dry-run to see what would be done")),
+            Confirm::NoTerminal => {
+                Err(Failure::usage(format!("{question}: cannot ask for confirmation without a terminal"))
+                    .hint("add --yes to confirm, or --dry-run to see what would be done"))
+            }
         }
     }
 
-    /// Sleeps, unless the user or the deadline ends the command first.
+    /// Asks before several objects named on the command line are destroyed. One named object needs no prompt.
+    ///
+    /// # Errors
+    /// As [`Context::consent`].
+    pub fn consent_if_several(&self, named: usize, question: &str) -> Result<Consent, Failure> {
+        if named > 1 { self.consent(question) } else { Ok(Consent::granted()) }
+    }
+
+    /// Sleeps, unless a signal or the deadline ends the command first.
     ///
     /// # Errors
     /// [`Exit::Interrupted`], or [`Exit::Unreachable`] for the deadline.
     pub async fn sleep(&self, time: Duration) -> Result<(), Failure> {
         let until = Instant::now() + time;
         if self.deadline.is_some_and(|deadline| deadline < until) {
-            return Err(Failure::new(Exit::Unreachable, "the deadline for the whole command is over"));
+            return Err(Failure::new(Exit::Unreachable, "the deadline of the whole command passed"));
         }
         tokio::select! {
             biased;
@@ -130,10 +138,10 @@ impl Context {
     }
 }
 
-/// Tells the user what the store tells.
+/// Forwards the store's notices and request traces to the output.
 struct OutputObserver {
     out: Out,
-    /// What was warned of: every connection of a command finds the same things wrong, and once is enough.
+    /// Warnings already printed: every connection of a command reports the same ones.
     warned: Mutex<HashSet<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! What kvadm ends with: the failure classes, their exit codes, and what to do next.
+//! Failure classes, their exit codes, and hints on what to do next.
 
 use std::io;
 
@@ -8,36 +8,35 @@ use crate::config::ConfigError;
 use crate::kvstore::{self, Refusal};
 use crate::output::ErrorView;
 
-/// How the program ends. The one table of exit codes.
+/// How the program exits. This is the only table of exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done, or "yes".
+    /// Success, or the answer is yes.
     Done,
-    /// "No": not found, nothing deleted, busy, or a wait that elapsed.
+    /// The answer is no: not found, nothing deleted, the lock is taken, or a wait timed out.
     No,
-    /// Wrong usage or configuration.
+    /// Invalid options, arguments or configuration.
     Usage,
     /// etcd could not be reached, or did not answer in time.
     Unreachable,
-    /// etcd refused.
+    /// etcd refused the request.
     Refused,
-    /// A condition did not hold, or a safety rule refused.
+    /// A condition did not hold, a safety rule refused, or a lock was lost.
     Conflict,
-    /// Partly done, or degraded; the summary says what is left.
+    /// Part of the work is done, or the cluster is degraded; the summary lists what remains.
     Partial,
-    /// Sent, and whether etcd did it is unknown.
+    /// The request was sent, and it is unknown whether etcd applied it.
     Unknown,
-    /// A bug in kvadm, or an operating system that fails.
+    /// A bug in kvadm, or a failure of the operating system.
     Bug,
-    /// Ended by a signal, which is raised again: 130 for SIGINT, 143 for SIGTERM.
+    /// Ended by a signal, which kvadm raises again: 130 for SIGINT, 143 for SIGTERM.
     Interrupted,
-    /// What the command that ran under kvadm ended with: its code, 128+n for a signal, 126 or 127 where it could not
-    /// be started.
+    /// The exit code of the command that ran under kvadm: 128+n after signal n, 126 or 127 if it could not be started.
     Command(u8),
 }
 
 impl Exit {
-    /// The code the shell sees.
+    /// The exit code that the shell sees.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -55,18 +54,18 @@ impl Exit {
     }
 }
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// Its class.
+    /// The failure class.
     pub exit: Exit,
-    /// What was tried, and the chain of causes.
+    /// The operation that failed, and its chain of causes.
     pub error: anyhow::Error,
-    /// What to do next.
+    /// What to do next, one line each.
     pub hints: Vec<String>,
 }
 
-/// A usage error that clap cannot see.
+/// A failure whose only cause is its message.
 #[derive(Debug, ThisError)]
 #[error("{0}")]
 struct Message(String);
@@ -77,7 +76,7 @@ impl Failure {
         Self { exit, error: Message(message.into()).into(), hints: Vec::new() }
     }
 
-    /// Wrong usage that the parser cannot see.
+    /// A usage error that the argument parser cannot detect.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
@@ -87,22 +86,22 @@ impl Failure {
         Self::new(Exit::Conflict, message)
     }
 
-    /// Adds a line that says what to do.
+    /// Adds a line on what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Says in front of the causes what was being done.
+    /// Puts the operation that failed in front of the causes.
     #[must_use]
     pub fn context(mut self, what: impl Into<String>) -> Self {
         self.error = self.error.context(what.into());
         self
     }
 
-    /// Whether a write may have been done in spite of the failure.
-    pub fn may_have_been_done(&self) -> bool {
+    /// Whether etcd may have applied the write despite the failure.
+    pub fn maybe_applied(&self) -> bool {
         use kvstore::Error::{Interrupted, Unknown};
         let unknown = |cause: &(dyn std::error::Error + 'static)| {
             matches!(kvstore::error::of_store(cause), Some(Unknown { .. } | Interrupted { unknown: true, .. }))
@@ -121,7 +120,7 @@ impl Failure {
         std::iter::once(view.error).chain(view.caused_by).collect::<Vec<_>>().join(": ")
     }
 
-    /// Whether this is nothing but a reader that went away.
+    /// Whether the failure is only that the reader of stdout has closed the pipe.
     pub fn is_broken_pipe(&self) -> bool {
         let pipe = |cause: &(dyn std::error::Error + 'static)| {
             cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -129,11 +128,11 @@ impl Failure {
         self.error.chain().any(pipe)
     }
 
-    /// The failure as it is shown.
+    /// The failure as it is printed.
     pub fn view(&self) -> ErrorView {
         let mut chain = self.error.chain().map(ToString::to_string);
         let error = chain.next().unwrap_or_default();
-        // A cause that only repeats what was said adds nothing.
+        // A cause with the same text as the error above it adds nothing.
         let mut caused_by: Vec<String> = Vec::new();
         for cause in chain {
             if cause != error && caused_by.last() != Some(&cause) {
@@ -145,7 +144,7 @@ impl Failure {
     }
 }
 
-/// One line an endpoint: each has its own cause.
+/// One line for each endpoint, with its own cause.
 fn endpoint_causes(error: &anyhow::Error) -> Vec<String> {
     let found = error.chain().find_map(|cause| match kvstore::error::of_store(cause) {
         Some(kvstore::Error::Unreachable { failures }) => Some(failures),
@@ -156,7 +155,7 @@ fn endpoint_causes(error: &anyhow::Error) -> Vec<String> {
 
 impl From<kvstore::Error> for Failure {
     fn from(error: kvstore::Error) -> Self {
-        let (exit, hints) = class(&error);
+        let (exit, hints) = classify(&error);
         Self { exit, error: error.into(), hints }
     }
 }
@@ -178,8 +177,8 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// What the store's error ends the program with, and what to do next.
-pub fn class(error: &kvstore::Error) -> (Exit, Vec<String>) {
+/// The exit code and the hints for an error of the store.
+pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
     use kvstore::Error;
     let one = |hint: &str| vec![hint.to_owned()];
     match error {
@@ -187,31 +186,35 @@ pub fn class(error: &kvstore::Error) -> (Exit, Vec<String>) {
             let mut hints: Vec<String> = failures.iter().filter_map(|failure| failure.hint.clone()).collect();
             hints.dedup();
             if hints.is_empty() {
-                hints.push(
-                    "check --endpoints and whether etcd runs there; 'kvadm config' shows where each came from".into(),
-                );
+                hints.push("run 'kvadm config' to see where the endpoints are configured".to_owned());
+                hints.push("run 'kvadm status --diagnose' to see which step fails at each endpoint".to_owned());
             }
             (Exit::Unreachable, hints)
         }
         Error::Tls(error) => {
-            let where_from = "'kvadm config' shows where each TLS file was named";
-            (Exit::Usage, vec![error.hint().to_owned(), where_from.to_owned()])
+            let sources = "run 'kvadm config' to see where each TLS file is configured";
+            (Exit::Usage, vec![error.hint().to_owned(), sources.to_owned()])
         }
         Error::Timeout { .. } => {
-            (Exit::Unreachable, one("give it longer with --op-timeout, or ask 'kvadm status' which member is slow"))
+            (Exit::Unreachable, one("raise --op-timeout, or run 'kvadm status' to see which member is slow"))
         }
-        Error::Deadline { .. } => (Exit::Unreachable, one("give the whole command longer with --deadline")),
+        Error::Deadline { .. } => (Exit::Unreachable, one("raise --deadline, which limits the whole command")),
         Error::Broken { .. } | Error::Unavailable { .. } => {
-            (Exit::Unreachable, one("ask 'kvadm status' which members are up and who leads"))
+            (Exit::Unreachable, one("run 'kvadm status' to see which members are up"))
         }
-        Error::Unknown { .. } => {
-            (Exit::Unknown, one("read it back before trying again: etcd may have done it, or may still do it"))
-        }
+        Error::Unknown { .. } => (
+            Exit::Unknown,
+            one("read the keys before you retry: etcd may have applied the request, or may still apply it"),
+        ),
         Error::Refused { kind, .. } => (Exit::Refused, refusal_hint(*kind).map(one).unwrap_or_default()),
-        Error::LockLost { .. } => (Exit::Conflict, one("the request was not done; take the lock again and start over")),
-        Error::Protocol { .. } => (Exit::Bug, one("is this an etcd server, version 3.4 or later?")),
+        Error::LockLost { .. } => {
+            (Exit::Conflict, one("the request was not applied; run it again under 'kvadm lock NAME -- COMMAND'"))
+        }
+        Error::Protocol { .. } => {
+            (Exit::Bug, one("run 'kvadm status --diagnose' to check that the endpoint is etcd 3.4 or later"))
+        }
         Error::Interrupted { unknown: true, .. } => {
-            (Exit::Interrupted, one("a request was on its way: etcd may have done it, or may still do it"))
+            (Exit::Interrupted, one("a request was in flight: etcd may have applied it, or may still apply it"))
         }
         Error::Interrupted { .. } => (Exit::Interrupted, Vec::new()),
     }
@@ -219,25 +222,33 @@ pub fn class(error: &kvstore::Error) -> (Exit, Vec<String>) {
 
 fn refusal_hint(kind: Refusal) -> Option<&'static str> {
     Some(match kind {
-        Refusal::NoUser => "authentication is on: give --user with --password-file or KVADM_PASSWORD",
-        Refusal::BadPassword => "check --user and where the password comes from",
-        Refusal::BadToken => "log in again; the server may have lost its tokens in a restart",
-        Refusal::AuthNotEnabled => "leave --user out: authentication is not enabled in etcd",
-        Refusal::Permission => "the user lacks a role for this key: see 'etcdctl user get' and 'etcdctl role get'",
-        Refusal::Compacted => "older revisions are gone; read at a later revision, or leave --rev out",
-        Refusal::FutureRevision => "the store has not come that far; 'kvadm status --revision' shows how far it is",
-        Refusal::NoSpace => {
-            "the store is over its quota: 'kvadm compact --reclaim' is the way out; where keys are too many, delete some before it"
+        Refusal::NoUser => {
+            "etcd requires a login: add --user NAME --password-file FILE, or set KVADM_USER and KVADM_PASSWORD"
         }
-        Refusal::TooLarge => "etcd takes 1.5 MiB a request by default (--max-request-bytes on the server)",
-        Refusal::OversizedAnswer => "kvadm takes answers of up to 16 MiB in one piece; ask for fewer keys at once",
-        Refusal::TooManyOps => "etcd takes 128 operations a transaction by default (--max-txn-ops on the server)",
-        Refusal::DuplicateKey => "a transaction may write each key once only",
-        Refusal::LeaseNotFound => "the lease has expired or was revoked",
-        Refusal::LeaseExists => "another lease has this ID",
-        Refusal::LeaseTtl => "etcd takes TTLs of up to 9000000000 seconds",
-        Refusal::Corrupt => "a member's data differs from the others': see the CORRUPT alarm in 'kvadm status'",
-        Refusal::Unsupported => "the server's version does not know this request",
+        Refusal::BadPassword => "run 'kvadm config' to see where the user and the password are configured",
+        Refusal::BadToken => "run the command again to log in again; a restarted server has lost its tokens",
+        Refusal::AuthNotEnabled => "omit --user: authentication is not enabled in etcd",
+        Refusal::Permission => {
+            "no role of the user allows this: see 'etcdctl user get NAME' and 'etcdctl role get ROLE'"
+        }
+        Refusal::Compacted => "older revisions were compacted; read at a later revision, or omit --rev",
+        Refusal::FutureRevision => {
+            "the store has not reached this revision; 'kvadm status --revision' prints the current one"
+        }
+        Refusal::NoSpace => {
+            "the database is over its quota: run 'kvadm compact --reclaim', after deleting keys if too many are stored"
+        }
+        Refusal::TooLarge => "etcd accepts up to 1.5 MiB per request by default (server option --max-request-bytes)",
+        Refusal::OversizedAnswer => "kvadm accepts up to 16 MiB per response; request fewer keys at once",
+        Refusal::TooManyOps => "etcd accepts 128 operations per transaction by default (server option --max-txn-ops)",
+        Refusal::DuplicateKey => "a transaction may write each key only once",
+        Refusal::LeaseNotFound => "the lease expired or was revoked; 'kvadm lease list' shows the existing ones",
+        Refusal::LeaseExists => "another lease has this ID; omit --id to get a free one",
+        Refusal::LeaseTtl => "etcd accepts TTLs of up to 9000000000 seconds",
+        Refusal::Corrupt => "a member's data differs from that of the others; 'kvadm status' shows the CORRUPT alarm",
+        Refusal::Unsupported => {
+            "this version of etcd does not support the request; 'kvadm status' shows each member's version"
+        }
         Refusal::EmptyKey | Refusal::Other => return None,
     })
 }

@@ -1,15 +1,17 @@
 //! kvadm administers etcd and the coordination state that clusters keep in it.
 //!
-//! Imports point one way: `main`, then this file, then `cli`, `context` and `commands`, then `kvstore`; `commands`
-//! write through `output`. `etcd_client` is named only in `kvstore`; a test holds the rule.
+//! Imports point one way: `main`, this file, `cli`, `commands`, `context`, `kvstore`, `transport`. Commands write through
+//! `output`, and only `kvstore` names `etcd_client`. `tests/house.rs` checks these rules.
 
 pub mod allocator;
 pub mod args;
+pub mod atomic_file;
 pub mod boottime;
 pub mod child;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod consent;
 pub mod context;
 pub mod diagnose;
 pub mod duration;
@@ -30,15 +32,15 @@ use std::process::ExitCode;
 use cli::Cli;
 use context::Context;
 use error::{Exit, Failure};
-use output::{ColorChoice, Format, Out, Settings};
+use output::{Format, Out, Settings};
 use signal::Signals;
 
-/// The whole grammar; what help, completions and man pages are made of.
+/// The command-line grammar, from which help, completions and man pages are generated.
 pub fn command() -> clap::Command {
     cli::command()
 }
 
-/// Runs the program on these arguments, the program's name first.
+/// Runs the program with these arguments, of which the first is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     if let Some(code) = child::internal(&args).or_else(|| commands::complete::internal(&args)) {
@@ -51,7 +53,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let out = Out::new(cli.global.output(cli.global.format()));
     let signals = match Signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return end(&out, None, Err(Failure::from(error).context("cannot listen for signals"))),
+        Err(error) => return end(&out, None, Err(Failure::from(error).context("cannot install signal handlers"))),
     };
     let (out, result) = match prepare(&cli, out.clone(), &signals) {
         Ok(ctx) => {
@@ -63,20 +65,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     end(&out, Some(&signals), result)
 }
 
-/// Help and version go to stdout and are no failure; everything else is wrong usage.
+/// Prints help and version to stdout, which is a success, and anything else as a usage error.
 fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
-    if error.use_stderr() && cli::usage::format_asked_for(args) == Some(Format::Json) {
-        let color = ColorChoice::Never;
-        let out = Settings { format: Some(Format::Json), color, quiet: false, verbosity: 0, progress: false };
-        return end(&Out::new(out), None, Err(cli::usage::failure(error)));
+    if error.use_stderr() && cli::usage::requested_format(args) == Some(Format::Json) {
+        let settings = Settings { format: Some(Format::Json), ..Settings::default() };
+        return end(&Out::new(settings), None, Err(cli::usage::failure(error)));
     }
     let printed = error.print();
     if error.use_stderr() {
-        // Where stderr is gone, nobody can be told so.
+        // A failed write to stderr cannot be reported anywhere.
         return ExitCode::from(Exit::Usage.code());
     }
-    let plain = Settings { format: None, color: ColorChoice::Auto, quiet: false, verbosity: 0, progress: false };
-    end(&Out::new(plain), None, printed.map(|()| Exit::Done).map_err(Failure::from))
+    end(&Out::new(Settings::default()), None, printed.map(|()| Exit::Done).map_err(Failure::from))
 }
 
 fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
@@ -96,22 +96,22 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
 }
 
 fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {
-    // The command itself runs on this thread and may be held up for long by whoever reads its output. Connections and
-    // requests run on another, so that their time does not run out meanwhile.
+    // The command runs on this thread, which a slow reader of its output may block for long. Connections and requests run
+    // on the worker thread, so that they do not time out meanwhile.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|error| Failure::from(error).context("cannot start the runtime"))?;
     let result = runtime.block_on(command.run(ctx));
-    // A thread that waits for stdin must not keep the program from ending.
+    // A thread that is blocked on stdin must not keep the program from exiting.
     runtime.shutdown_background();
     result
 }
 
-/// Writes what is left to say and turns the result into the program's end: the one place that does.
+/// Flushes the output, prints the error and turns the result into the exit code.
 fn end(out: &Out, signals: Option<&Signals>, result: Result<Exit, Failure>) -> ExitCode {
-    // What was written before a failure is data too: the message may count it.
+    // Output from before a failure is data too, and the message may refer to it.
     let flushed = out.flush().map_err(Failure::from);
     let result = result.and_then(|exit| flushed.map(|()| exit));
     let exit = match result {

@@ -1,4 +1,4 @@
-//! The `kvadm` program: parse and exit; nothing else.
+//! The `kvadm` program.
 
 use std::process::ExitCode;
 

@@ -330,9 +330,9 @@ fn a_remote_store_that_is_away() {
 #[test]
 fn a_remote_store_that_is_no_context() {
     let base = two_nodes();
-    base.kvadm("list", &["--remote", "nowhere"]).run().code(2).out_empty().err_has("there is no context 'nowhere'");
+    base.kvadm("list", &["--remote", "nowhere"]).run().code(2).out_empty().err_has("context 'nowhere' not found");
     let silent = base.kvadm("get", &[WEB, "--remote", "west"]).config_file("west.yaml", "qps: 5\n").run();
-    silent.code(2).out_empty().err_has("the context 'west' names no endpoints");
+    silent.code(2).out_empty().err_has("context 'west' has no endpoints");
     let twice = base.kvadm("get", &[WEB, "--remote", "west", "--remote", "west"]);
     twice.config_file("west.yaml", west(shared())).run().code(2).err_has("--remote west: named twice");
 }

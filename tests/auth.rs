@@ -69,7 +69,7 @@ fn a_password_may_come_from_the_environment_a_file_and_the_configuration() {
     get(Kvadm::new().arg("-c").arg(&config)).ok().out("one\n").err_empty();
     // What is on the command line can be seen by everybody on the machine.
     let run = get(anonymous(&etcd).arg(format!("--user=app:{LIMITED}")));
-    run.code(2).out_empty().err_has("a password does not belong here").err_lacks(LIMITED);
+    run.code(2).out_empty().err_has("'NAME:PASSWORD' is not accepted here; give only the name").err_lacks(LIMITED);
 }
 
 #[test]
@@ -77,7 +77,11 @@ fn whoever_is_not_let_in_is_told_why() {
     let etcd = cheap();
     for verb in [["get", "/app/a"].as_slice(), &["put", "/app/a", "x"], &["list", "/app/"], &["status"]] {
         let wrong = login(&etcd, "app", "wrong-hunter").args(verb).run();
-        wrong.code(4).out_empty().err_has("authentication failed, invalid user ID or password").err_has("check --user");
+        wrong
+            .code(4)
+            .out_empty()
+            .err_has("authentication failed, invalid user ID or password")
+            .err_has("run 'kvadm config' to see where the user and the password are configured");
         no_secret_in(&wrong);
     }
     let nobody = login(&etcd, "nobody", LIMITED).args(["get", "/app/a"]).run();
@@ -255,10 +259,10 @@ fn a_password_that_others_may_read_is_warned_of() {
     private_file(&config, &format!("endpoints: [{}]\nusername: app\npassword: {LIMITED}\n", etcd.address()));
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
     let run = Kvadm::new().arg("-c").arg(&config).args(["list", "/app/"]).run();
-    run.ok().err_has("holds a password and others may read it (mode 644)").err_has("chmod 600");
+    run.ok().err_has("contains a password and is readable by others (mode 644)").err_has("chmod 600");
     let file = dir.path().join("password");
     std::fs::write(&file, LIMITED).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let run = anonymous(&etcd).args(["--user", "app"]).arg("--password-file").arg(&file).args(["list", "/app/"]).run();
-    run.ok().err_has("password and others may read it (mode 640)");
+    run.ok().err_has("password and is readable by others (mode 640)");
 }

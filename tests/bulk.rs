@@ -126,7 +126,7 @@ fn a_bad_line_in_a_file_writes_nothing() {
         (r#"{"key":"","value":"a"}"#, "the key is empty"),
         (r#"{"key":"a","key":"b","value":"a"}"#, "not a record: duplicate field"),
         (r#"{"key":"a","value":1}"#, "not a record"),
-        (r#"{"key":"a","value":"x","lease":"zz"}"#, "'zz' is no lease ID in hex"),
+        (r#"{"key":"a","value":"x","lease":"zz"}"#, "'zz' is not a lease ID in hex"),
         (r#"{"key":"\ud800","value":"x"}"#, "not a record"),
         ("{\"key\":\"\u{0}", "not a record"),
         (&encoded, "value_base64"),

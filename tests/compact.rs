@@ -133,7 +133,7 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
 #[test]
 fn what_makes_no_sense_is_said_before_anything_is_done() {
     for (args, why) in [
-        (&["0"][..], "revisions count from 1"),
+        (&["0"][..], "revisions start at 1; omit the option for the current revision"),
         (&["-5"], "-5"),
         (&["five"], "invalid digit"),
         (&["5", "--keep", "3"], "--keep"),
@@ -142,7 +142,7 @@ fn what_makes_no_sense_is_said_before_anything_is_done() {
         (&["--force", "--disarm"], "--force without --defrag"),
         (&["--reclaim", "--physical=false"], "--physical=false"),
         (&["--every"], "auto-compact is not in the config"),
-        (&["--every", "0s"], "above zero"),
+        (&["--every", "0s"], "must be greater than zero"),
         (&["--every", "5"], "5"),
         (&["--every", "1m", "--defrag"], "--defrag"),
         (&["--every", "1m", "--reclaim"], "--reclaim"),
@@ -188,7 +188,9 @@ fn an_interrupted_wait_says_that_etcd_goes_on() {
     eventually("the compaction to begin", SOON, || !readable(&etcd, revision - 1));
     running.signal(Signal::SIGINT);
     let run = running.wait();
-    run.signal(Signal::SIGINT).within(Duration::from_secs(5)).err_has("a request was on its way");
+    run.signal(Signal::SIGINT)
+        .within(Duration::from_secs(5))
+        .err_has("a request was in flight: etcd may have applied it, or may still apply it");
 }
 
 #[test]

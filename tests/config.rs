@@ -77,9 +77,9 @@ fn a_named_file_that_is_missing_is_an_error() {
     let run = with(folder.path("").as_path()).run();
     run.code(2).out_empty().err_has("directory");
     let run = config().args(["--context", "nowhere"]).config_file("here.yaml", "").run();
-    run.code(2).out_empty().err_has("there is no context 'nowhere'").err_has("has: here");
+    run.code(2).out_empty().err_has("context 'nowhere' not found").err_has("existing contexts: here");
     let run = config().env("KVADM_CONTEXT", "../etcd").run();
-    run.code(2).err_has("env KVADM_CONTEXT").err_has("is no context name");
+    run.code(2).err_has("env KVADM_CONTEXT").err_has("is not a valid context name");
     // Even the file that nobody named: what is there and cannot be read is not passed over.
     config().config_file("etcd.yaml", "endpoints: [a\n").run().code(2).out_empty().err_has("etcd.yaml:");
 }
@@ -90,11 +90,11 @@ fn a_bad_file_is_named_by_line_and_key() {
     let cases = [
         ("endpoints: [a:1]\ndial-timeout: soon\n", ":2: dial-timeout: "),
         ("# one\n# two\nqps: many\n", ":3: qps: "),
-        ("a: 1\n\tb: 2\n", ":2: a: bad YAML: "),
-        ("endpoints: [a\nqps: 2\n", ":2: endpoints: bad YAML: "),
+        ("a: 1\n\tb: 2\n", ":2: a: invalid YAML: "),
+        ("endpoints: [a\nqps: 2\n", ":2: endpoints: invalid YAML: "),
         ("endpoints: ['ftp://h']\n", ":1: endpoints: "),
         ("endpoints: ['h:99999']\n", ":1: endpoints: "),
-        ("operation-timeout: '5'\n", ":1: operation-timeout: '5' is a text without a unit"),
+        ("operation-timeout: '5'\n", ":1: operation-timeout: '5' has no unit"),
         ("output: xml\n", ":1: output: 'xml' is no output format"),
         ("insecure-transport: perhaps\n", ":1: insecure-transport: must be true or false"),
         ("- a\n- b\n", ":1: the top level must be a mapping"),
@@ -182,7 +182,7 @@ fn the_strongest_source_wins_key_by_key() {
     let run = below.arg("-v").run();
     let at = format!("file {}:3", file.display());
     says(&run, "endpoints", "file:1", &at);
-    run.err_has(&format!("info: endpoints: {at} (file:1) wins over env ETCD_ENDPOINTS (etcd:1)"));
+    run.err_has(&format!("info: endpoints: {at} (file:1) takes precedence over env ETCD_ENDPOINTS (etcd:1)"));
     let quiet = all().env("KVADM_ENDPOINTS", "").run();
     quiet.ok().err_empty();
     let environment = || config().env("ETCDV3_ENDPOINTS", "etcdv3:1").env("ETCDCTL_ENDPOINTS", "etcdctl:1");
@@ -198,11 +198,12 @@ fn durations_are_gos() {
     let folder = Folder::new();
     let file = folder.write("etcd.yaml", "dial-timeout: 5\noperation-timeout: 2500000000\nreconnect-interval: 1m30s\n");
     let run = with(&file).run();
-    run.ok().err_has(&format!("warning: file {}:1: dial-timeout: 5 is nanoseconds; did you mean 5s", file.display()));
+    run.ok()
+        .err_has(&format!("warning: file {}:1: dial-timeout: 5 means nanoseconds; did you mean 5s", file.display()));
     says(&run, "operation-timeout", "2.5s", &format!("file {}:2", file.display()));
     says(&run, "reconnect-interval", "1m30s", &format!("file {}:3", file.display()));
     for (value, words) in
-        [("5", "did you mean 5s?"), ("0s", "above zero"), ("-1s", "negative"), ("soon", "no duration")]
+        [("5", "did you mean 5s?"), ("0s", "must be greater than zero"), ("-1s", "negative"), ("soon", "no duration")]
     {
         let run = config().arg(format!("--op-timeout={value}")).run();
         run.code(2).out_empty().err_has("--op-timeout").err_has(words);

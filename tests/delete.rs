@@ -93,7 +93,11 @@ fn several_keys_need_a_yes() {
         put(key, "v");
     }
     let run = delete(&[&a, &b]).run();
-    run.code(2).out_empty().err_has("2 of 2 keys are there").err_has("there is no terminal to ask on").err_has("--yes");
+    run.code(2)
+        .out_empty()
+        .err_has("2 of 2 keys are there")
+        .err_has("cannot ask for confirmation without a terminal")
+        .err_has("--yes");
     assert_eq!(names(&p), ["a", "b", "c"]);
     delete(&[&a, &b, &c, "--dry-run"]).run().ok().out("3\n");
     delete(&[&a, &b, "--yes"]).run().ok().out("2\n");
@@ -451,7 +455,10 @@ fn a_lost_answer_is_unknown_or_made_good() {
     let gone = || etcd.held("/k00000").is_none();
     fill(&etcd, "/k", 1);
     let run = answer_lost(&etcd, &["/k00000"], gone);
-    run.code(7).out_empty().err_has("whether etcd did it is unknown").err_has("read it back");
+    run.code(7)
+        .out_empty()
+        .err_has("whether etcd did it is unknown")
+        .err_has("read the keys before you retry: etcd may have applied the request, or may still apply it");
     // Sent again under its condition, which the first sending ended.
     fill(&etcd, "/k", 1);
     let run = answer_lost(&etcd, &["/k00000", "--if-value", "0"], gone);

@@ -163,7 +163,7 @@ fn an_endpoint_that_refuses_a_name_that_is_unknown_and_a_socket_that_is_not_ther
     run.code(3).within(SOON).err_has("error: the endpoint does not serve").err_has("hint: ");
     is_narrow(&run);
     let lines = timeless(&run);
-    assert_eq!(lines[0], format!("http://{dead}: does not serve"));
+    assert_eq!(lines[0], format!("http://{dead}: does not serve requests"));
     assert_eq!(lines[2], "  FAIL  tcp N ms connection refused");
     assert!(lines[3].starts_with("      try: is etcd running there, and does its --listen-client-urls"), "{lines:#?}");
     assert_eq!(lines.last().unwrap(), "  skip  http2, auth, leader, quorum, alarms, quota: tcp failed");
@@ -222,7 +222,11 @@ fn one_of_two_endpoints_dead_is_a_part_and_both_are_all() {
     run.code(6).err_has("warning: something is wrong at 1 of 2 endpoints");
     let text = run.stdout_text();
     let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("http")).collect();
-    assert_eq!(headings, [format!("{live}: ok"), format!("http://{dead}: does not serve")], "as they were given");
+    assert_eq!(
+        headings,
+        [format!("{live}: ok"), format!("http://{dead}: does not serve requests")],
+        "as they were given"
+    );
     let run = diagnose(&format!("{},{dead}", refusing())).arg("-q").run();
     run.code(3).err_has("none of the endpoints serves").out_has("connection refused");
     let run = diagnose(&dead).args(["-o", "json"]).run();
@@ -370,7 +374,13 @@ fn logins() {
     let said = run(login(&etcd, "app", "wrong-hunter"), 4);
     let auth = step(&said, "auth");
     assert!(auth["error"].as_str().unwrap().contains("authentication failed, invalid user ID or password"), "{said}");
-    assert!(auth["remedy"].as_str().unwrap().contains("check --user"), "{said}");
+    assert!(
+        auth["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("run 'kvadm config' to see where the user and the password are configured"),
+        "{said}"
+    );
     assert_eq!(step(&said, "quorum")["detail"], "auth failed");
     assert!(!said.to_string().contains("hunter"), "{said}");
 
@@ -396,7 +406,7 @@ fn a_raised_alarm_is_a_part_and_says_the_way_out() {
     assert_eq!(alarms["facts"]["raised"], json!([format!("NOSPACE by {id}")]));
     assert_eq!(step(&said, "quota")["state"], "ok");
     let run = diagnose(&etcd.endpoint()).run();
-    run.code(6).out_has(": serves, and something is wrong\n").out_has("  FAIL  alarms ").err_has("warning: ");
+    run.code(6).out_has(": serves requests, but there are problems\n").out_has("  FAIL  alarms ").err_has("warning: ");
 }
 
 #[test]

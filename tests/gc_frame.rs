@@ -68,9 +68,9 @@ fn a_plan_is_a_file_to_read_and_only_what_all_agree_on_goes() {
         .ok()
         .out_has("removed")
         .err_has("4 of 4")
-        .err_has("1 agreed on, 1 removed");
+        .err_has("1 confirmed by earlier scans, 1 removed");
     assert_eq!(left(etcd, &prefix), [keys[0].clone(), keys[1].clone(), late]);
-    since().args(["--apply", "--yes"]).run().ok().out_empty().err_has("0 agreed on, 0 removed");
+    since().args(["--apply", "--yes"]).run().ok().out_empty().err_has("0 confirmed by earlier scans, 0 removed");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn wrong_usage() {
     said(&["--rate", "0"]).code(2);
     said(&["--every", "0s"]).code(2);
     kvadm(etcd).args(["gc", "locks", "--base", "a//b"]).run().code(2).err_has("--base");
-    said(&["--apply", "--every", "1s"]).code(2).err_has("no terminal").out_empty();
+    said(&["--apply", "--every", "1s"]).code(2).err_has("cannot ask for confirmation without a terminal").out_empty();
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn what_lives_and_what_is_data_stays() {
     }
     let before = keys(etcd, &prefix);
     let run = apply(etcd, &prefix).run();
-    run.ok().out_empty().err_has(&detached).err_has("lives; left alone").err_has("1 more look wrong");
+    run.ok().out_empty().err_has(&detached).err_has("lives; left alone").err_has("1 not classifiable and kept");
     assert_eq!(keys(etcd, &prefix), before);
     etcd.etcdctl_ok(&["lease", "revoke", &lease]);
     gc(etcd, &prefix).run().code(1).out_has(&detached);
@@ -143,7 +143,7 @@ fn a_stale_holder_goes_and_its_waiter_never() {
     since().arg("--save").arg(&plan).args(["--apply", "--yes"]).run().ok().out_has("removed").out_has(&held);
     assert!(waiter.next_line().unwrap().starts_with(&name));
     // Its plan is of the first holder: the next one has to be seen for as long again.
-    since().args(["--apply", "--yes"]).run().ok().out_empty().err_has("not for long enough");
+    since().args(["--apply", "--yes"]).run().ok().out_empty().err_has("not seen for long enough");
     for who in [holder, waiter] {
         who.signal(Signal::SIGINT);
         who.wait().ok();
@@ -185,7 +185,7 @@ fn a_new_holder_under_the_old_name_is_another_one() {
     etcd.etcdctl_ok(&["del", &key]);
     etcd.etcdctl_ok(&["put", &key, ""]);
     let run = gc(etcd, &prefix).arg("--since").arg(&plan).args(["--apply", "--yes"]).run();
-    run.ok().out_empty().err_has("1 of 1 lock keys are garbage, 0 agreed on");
+    run.ok().out_empty().err_has("1 of 1 lock keys are garbage, 0 confirmed by earlier scans");
     assert_eq!(keys(etcd, &prefix), [key]);
 }
 

@@ -211,14 +211,20 @@ fn revisions_that_are_not_there_are_refused_with_what_to_do() {
 fn wrong_usage_is_said_before_anything_is_dialled() {
     let run = |args: &[&str]| Kvadm::new().args(["--endpoints", "127.0.0.1:1", "get"]).args(args).run();
     run(&[]).code(2).out_empty().err_has("KEY");
-    run(&["/a", "--rev", "0"]).code(2).out_empty().err_has("revisions count from 1");
-    run(&["/a", "--rev=-1"]).code(2).out_empty().err_has("revisions count from 1");
+    run(&["/a", "--rev", "0"])
+        .code(2)
+        .out_empty()
+        .err_has("revisions start at 1; omit the option for the current revision");
+    run(&["/a", "--rev=-1"])
+        .code(2)
+        .out_empty()
+        .err_has("revisions start at 1; omit the option for the current revision");
     run(&["/a", "--rev", "x"]).code(2).out_empty();
     run(&[""]).code(2).out_empty().err_has("the key is empty").err_has("hint: ");
     run(&["/a", ""]).code(2).out_empty().err_has("the key is empty");
     run(&["/a", "--history=0"]).code(2).out_empty();
     run(&["/a", "/b", "--history"]).code(2).out_empty().err_has("one key");
-    run(&["--escape", "/a\\q"]).code(2).out_empty().err_has("--escape: bad escape at byte 2");
+    run(&["--escape", "/a\\q"]).code(2).out_empty().err_has("--escape: invalid escape at byte 2");
     run(&["--escape", "/a\\x1"]).code(2).out_empty().err_has("two hex digits");
     for bad in ["", "@5", "/lock", "/lock@", "/lock@0", "/lock@-3", "/lock@x", "/lo\\qck@5"] {
         run(&["/a", &format!("--if-locked={bad}")]).code(2).out_empty().err_has("LOCKKEY@REVISION");

@@ -73,7 +73,10 @@ fn a_range_that_holds_nothing_by_itself_is_wrong_usage() {
     run(&["/p", "--from", "/a"]).code(2).out_empty().err_has("exclude each other");
     run(&["--from", "/a", "--dir"]).code(2).out_empty().err_has("--dir");
     run(&["--match", "[a"]).code(2).out_empty().err_has("--match '[a'");
-    run(&["/a", "--rev", "0"]).code(2).out_empty().err_has("revisions count from 1");
+    run(&["/a", "--rev", "0"])
+        .code(2)
+        .out_empty()
+        .err_has("revisions start at 1; omit the option for the current revision");
     run(&["/a", "--count", "--limit", "3"]).code(2).out_empty();
     run(&["/a", "--count", "--keys-only"]).code(2).out_empty();
     run(&["/a", "--sort", "lease"]).code(2).out_empty().err_has("create");

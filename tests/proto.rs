@@ -142,7 +142,9 @@ fn what_would_not_come_back_the_same_keeps_its_bytes_beside_the_json() {
         let held = held.unwrap_or_else(|| record["value"].as_str().unwrap().as_bytes().to_vec());
         assert_eq!(&held, bytes, "{name}");
         match unknown {
-            true => run.err_has(&format!("{key}: it has fields that {message} does not know: they are not shown")),
+            true => {
+                run.err_has(&format!("{key}: it has fields that are unknown to {message}: these fields are not shown"))
+            }
             false => run.err_empty(),
         };
         let other = format!("{key}-copy");
@@ -161,7 +163,7 @@ fn a_value_that_is_no_such_message_is_shown_as_bytes_with_a_warning() {
     let (bad, good) = (format!("{at}bad"), format!("{at}good"));
     load(shared(), [(&bad, &b"\xff\xff"[..]), (&good, &made(SHOP, "id: 1")[..])]);
     let listed = order(&["list", &at, "-o", "json"]).run();
-    let records = listed.ok().err_has(&format!("warning: value of {bad}: no {SHOP}: ")).json_lines();
+    let records = listed.ok().err_has(&format!("warning: value of {bad}: not a valid {SHOP}: ")).json_lines();
     assert_eq!((&records[0]["value_base64"], &records[1]["value"]), (&json!("//8="), &json!({"id": "1"})));
     order(&["get", &bad]).run().ok().out_bytes(b"\xff\xff\n").err_has("shown as bytes");
     order(&["list", &at, "-q"]).run().ok().out(&format!("{bad}\t\\xff\\xff\n{good}\t{{\"id\":\"1\"}}\n")).err_empty();
@@ -191,8 +193,8 @@ fn a_json_that_does_not_fit_is_wrong_usage_and_names_the_field() {
         (r#"{"id":1.5}"#, "field id: "),
         (r#"{"at":"yesterday"}"#, "field at: "),
         (r#"{"any":{"@type":"x/shop.v1.Nope"}}"#, "field any: "),
-        (r#"{"cash":true,"card":"c"}"#, "no shop.v1.Order: "),
-        ("[]", "no shop.v1.Order: "),
+        (r#"{"cash":true,"card":"c"}"#, "not a valid shop.v1.Order: "),
+        ("[]", "not a valid shop.v1.Order: "),
         ("plain", "no JSON: "),
     ];
     for (json, wanted) in cases {
@@ -210,8 +212,12 @@ fn a_json_that_does_not_fit_is_wrong_usage_and_names_the_field() {
         .stdin(r#"{"key":"k","value":[]}"#)
         .run()
         .code(2)
-        .err_has("neither a text nor an obj");
-    kvadm(["put", "--from", "-"]).stdin(r#"{"key":"k","value":{}}"#).run().code(2).err_has("no message type is given");
+        .err_has("value is neither a string nor an object");
+    kvadm(["put", "--from", "-"])
+        .stdin(r#"{"key":"k","value":{}}"#)
+        .run()
+        .code(2)
+        .err_has("value: is an object, but this key has no message type");
     assert!(shared().held(&key).is_none());
 }
 
@@ -220,9 +226,9 @@ fn a_descriptor_set_that_is_missing_or_wrong_is_named() {
     let ask = |file: &str, message: &str| kvadm(["get", "k", "--proto", file, "--message", message]).run();
     ask("/nowhere/x.desc", SHOP).code(2).out_empty().err_has("--proto /nowhere/x.desc: cannot be read: ");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/proto/shop.proto");
-    ask(source.to_str().unwrap(), SHOP).code(2).err_has("shop.proto: no complete descriptor set").err_has("protoc");
-    ask("/dev/null", SHOP).code(2).err_has("/dev/null: no descriptor set: it defines no message");
-    ask(&shop(), "Order").code(2).err_has("there is no message Order in it; did you mean shop.v1.Order?");
+    ask(source.to_str().unwrap(), SHOP).code(2).err_has("shop.proto: not a complete descriptor set").err_has("protoc");
+    ask("/dev/null", SHOP).code(2).err_has("/dev/null: not a descriptor set: it defines no message");
+    ask(&shop(), "Order").code(2).err_has("it has no message Order; did you mean shop.v1.Order?");
     // Google's own types need not be in it.
     let bare = descriptors().join("bare.desc").display().to_string();
     ask(&bare, SHOP).code(1).err_has("no key k");
@@ -259,7 +265,7 @@ fn the_config_s_longest_prefix_wins_and_a_broken_rule_breaks_nothing_else() {
     configured(&at, &["list", "--no-proto"]).ok().err_empty().out_has("o/1\t\\x08\\x05\n");
     // The command line's own stands in for all of the section.
     let flags = ["get", "o/part/1", "--proto", &shop(), "--message", "shop.v1.Tiny"];
-    configured(&at, &flags).ok().out("{}\n").err_has("does not know");
+    configured(&at, &flags).ok().out("{}\n").err_has("it has fields that are unknown to");
     configured(&at, &["delete", "o/1", "--prev", "--if-value", r#"{"id":"5"}"#]).ok().out_has("o/1\t{\"id\":\"5\"}");
     let txn = r#"{"if":[{"key":"o/part/1","value":{"weight":"5"}}],"then":[{"get":{"prefix":"o/"}}]}"#;
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -284,7 +290,7 @@ fn a_watch_tells_an_undecodable_value_as_bytes_and_an_error_record_and_goes_on()
     assert_eq!(told(&lines)[1..], wanted);
     assert_eq!((&lines[1]["value"], &lines[2]["value"]), (&json!({"id": "1"}), &json!("not at all")));
     assert_eq!((&lines[3]["field"], &lines[3]["mod_revision"]), (&json!("value"), &lines[2]["mod_revision"]));
-    assert!(lines[3]["error"].as_str().unwrap().starts_with("no shop.v1.Order: "));
+    assert!(lines[3]["error"].as_str().unwrap().starts_with("not a valid shop.v1.Order: "));
     assert_eq!((&lines[4]["prev_value"], &lines[5]["field"]), (&json!("not at all"), &json!("prev_value")));
     assert_eq!(lines[6]["prev_value"], json!({"id": "2"}));
     assert!(run.took < Duration::from_secs(20));

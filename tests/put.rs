@@ -231,8 +231,8 @@ fn leases_are_attached_kept_and_taken_off() {
     put(&[&key, "f", "--lease", &format!("0x{lease}")]).run().ok();
     assert_eq!(shared().held(&key).unwrap().lease.as_ref(), Some(&lease));
     put(&[&key, "g", "--lease", "123abc"]).run().code(4).out_empty().err_has("requested lease not found");
-    put(&[&key, "g", "--lease", "xyz"]).run().code(2).err_has("a lease ID is hex");
-    put(&[&key, "g", "--lease", "0"]).run().code(2).err_has("0 is no lease");
+    put(&[&key, "g", "--lease", "xyz"]).run().code(2).err_has("a lease ID is a hex number, such as 694d7c5a1b2c3d4e");
+    put(&[&key, "g", "--lease", "0"]).run().code(2).err_has("0 is not a valid lease ID");
     assert_eq!(value(&key).unwrap(), "f");
 }
 
@@ -314,13 +314,13 @@ fn wrong_usage_writes_nothing() {
     usage(&[&key, "v", "--from", "f"], "cannot be used with");
     usage(&["--from", "f", "--update"], "cannot be used with");
     usage(&["--from", "f", "--if-rev", "3"], "cannot be used with");
-    usage(&[&key, "v", "--if-rev", "0"], "revisions count from 1");
+    usage(&[&key, "v", "--if-rev", "0"], "revisions start at 1; omit the option for the current revision");
     usage(&[&key, "v", "--if-rev=-3"], "--if-rev");
     usage(&[&key, "v", "--if-exists", ""], "the key is empty");
     usage(&[&key, "v", "--if-locked"], "KVADM_LOCK is not set");
-    usage(&[&key, "v", "--if-locked=nonsense"], "is no LOCKKEY@REVISION");
-    usage(&[&key, "v", "--if-locked=/l@0"], "is no LOCKKEY@REVISION");
-    usage(&["--escape", "\\q", "v"], "bad escape");
+    usage(&[&key, "v", "--if-locked=nonsense"], "is not LOCKKEY@REVISION");
+    usage(&[&key, "v", "--if-locked=/l@0"], "is not LOCKKEY@REVISION");
+    usage(&["--escape", "\\q", "v"], "invalid escape at byte 0: use \\xNN, \\t, \\n, \\r, \\0 or \\\\");
     assert_eq!(value(&key), None);
 }
 

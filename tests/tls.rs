@@ -192,9 +192,9 @@ fn half_a_pair_and_the_wrong_half_are_refused() {
     let certs = Certs::new();
     let endpoint = "https://127.0.0.1:1";
     let run = with_ca(endpoint, &certs.ca).arg("--cert-file").arg(&certs.client.cert).run();
-    refused_with(&run, &["flag --cert-file: cert-file is given without key-file"]);
+    refused_with(&run, &["flag --cert-file: cert-file is set without key-file"]);
     let run = with_ca(endpoint, &certs.ca).env("KVADM_KEY_FILE", &certs.client.key).run();
-    refused_with(&run, &["env KVADM_KEY_FILE: key-file is given without cert-file"]);
+    refused_with(&run, &["env KVADM_KEY_FILE: key-file is set without cert-file"]);
     let config = write(&certs, "etcd.yaml", "ca-file: ca.pem\ncert-file: client.pem\n");
     let run = get(endpoint).arg("-c").arg(&config).run();
     refused_with(&run, &[&format!("{}:2: cert-file", text(&config)), "without key-file"]);
@@ -221,7 +221,7 @@ fn skipping_the_check_works_and_is_warned_of() {
     let certs = Certs::new();
     let etcd = Etcd::options().tls(&certs).start();
     etcd.etcdctl_ok(&["put", "/tls", "yes"]);
-    let warning = "the server's certificate is not checked";
+    let warning = "the server certificate is not verified";
     get(&etcd.endpoint()).arg("--insecure-skip-tls-verify").run().ok().out("yes\n").err_has(warning);
     get(&etcd.endpoint()).env("KVADM_INSECURE_SKIP_TLS_VERIFY", "1").run().ok().out("yes\n").err_has(warning);
     get(&etcd.endpoint()).args(["--insecure-skip-tls-verify", "-q"]).run().ok().out("yes\n").err_empty();
@@ -238,7 +238,7 @@ fn skipping_alone_is_no_tls() {
     let etcd = Etcd::start();
     etcd.etcdctl_ok(&["put", "/tls", "plain"]);
     let run = get(&etcd.address()).arg("--insecure-skip-tls-verify").run();
-    run.ok().out("plain\n").err_has("has no effect, because no endpoint speaks TLS");
+    run.ok().out("plain\n").err_has("has no effect, because no endpoint uses TLS");
 }
 
 #[test]

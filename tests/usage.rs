@@ -176,12 +176,12 @@ fn bad_global_values_are_named() {
         (["--endpoints", "ftp://h"], "unknown scheme 'ftp://'"),
         (["--endpoints", "h:0"], "'0' is no port"),
         (["--op-timeout", "5"], "did you mean 5s?"),
-        (["--deadline", "0s"], "above zero"),
-        (["--qps", "0"], "above 0"),
-        (["--qps", "nan"], "above 0"),
+        (["--deadline", "0s"], "must be greater than zero"),
+        (["--qps", "0"], "must be a number of requests per second greater than 0"),
+        (["--qps", "nan"], "must be a number of requests per second greater than 0"),
         (["--output", "xml"], "--output"),
         (["--color", "blue"], "--color"),
-        (["--user", "a:b"], "a password does not belong here"),
+        (["--user", "a:b"], "'NAME:PASSWORD' is not accepted here; give only the name"),
     ];
     for (flag, words) in cases {
         kvadm().args(flag).args(["get", "/a"]).run().code(2).out_empty().err_has(words);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::locks::{KeyLocks, LockWaitOutcome, LockedKey};
 use super::{Id, Layout};
+use crate::consent::Consent;
 use crate::kvstore::{
     Compare, Error, KeySelector, KeyValue, LeaseId, Op, OpResult, ReadOptions, Retry, Revision, Store, Txn, Write,
 };
@@ -39,6 +40,7 @@ pub enum RepairOutcome {
 /// Whatever kept an answer away. The lock may still be there and goes with its lease.
 pub async fn restore_master(
     store: &Store,
+    _: &Consent,
     layout: &Layout,
     lease: LeaseId,
     (id, key): (Id, &[u8]),

@@ -1,9 +1,12 @@
-//! The guardian: a second process of kvadm's own that ends the command where kvadm cannot.
+//! The guardian: a helper process of kvadm that terminates the command if kvadm cannot.
 //!
-//! kvadm tells it the command's group and until when the lease lives for certain, each time that moves. When no such
-//! word comes in time (kvadm is stopped) or the connection breaks without a good-bye (kvadm is gone), it ends the group.
-//! Between the two goes a socket with one line a message: `group PGID`, `until STOP KILL` (nanoseconds of
-//! `CLOCK_BOOTTIME`), `done` (the first may also be arguments); the guardian says `ready`, and `ending` before it ends the group.
+//! kvadm sends it the command's process group and the lease's deadline, again each time the deadline moves. If the
+//! deadline passes (kvadm is stopped), or the connection breaks without `done` (kvadm was killed), the guardian terminates
+//! the group.
+//!
+//! Protocol: one message per line over a socket. kvadm sends `group PGID`, `until STOP KILL` (nanoseconds of
+//! `CLOCK_BOOTTIME`) and `done`; the first two may also be arguments. The guardian sends `ready`, and `ending` before it
+//! terminates the group.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -25,32 +28,32 @@ use super::process::ProcessGroup;
 use super::program::{GRACE, GUARDIAN, own_binary};
 use crate::boottime::BootTime;
 
-/// How long the guardian may take to start.
-const START: Duration = Duration::from_secs(10);
-/// The longest sleep: after the machine itself slept, this much passes at most before the clock is looked at.
-const LONGEST_NAP: Duration = Duration::from_millis(500);
-/// What it says before it ends the group.
+/// Time limit for the start of the guardian.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum sleep: after a suspend of the machine, the clock is read again within this time.
+const MAX_SLEEP: Duration = Duration::from_millis(500);
+/// The message before it terminates the group.
 const ENDING: &[u8] = b"ending\n";
-/// Between two looks at a group that has to end.
-const LOOK: Duration = Duration::from_millis(20);
+/// Interval of polling a group that is being terminated.
+const POLL: Duration = Duration::from_millis(20);
 
-/// When to ask a group to end, and when to kill it, unless another word comes before.
+/// When to send SIGTERM and SIGKILL to a group, unless the deadline moves before that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KillSchedule {
     pub(super) stop: BootTime,
     pub(super) kill: BootTime,
 }
 
-/// kvadm's side of it.
+/// kvadm's side of the guardian.
 pub(super) struct Guardian {
     process: Child,
-    line: UnixStream,
+    socket: UnixStream,
 }
 
 impl Guardian {
-    /// Starts it. Where the group runs already, it knows of it from its first moment on, whatever becomes of kvadm.
+    /// Starts the guardian. For a running group, `watch` takes effect from its start, even if kvadm is killed meanwhile.
     pub(super) fn start(watch: Option<(ProcessGroup, KillSchedule)>) -> io::Result<Self> {
-        let (line, theirs) = UnixStream::pair()?;
+        let (socket, theirs) = UnixStream::pair()?;
         let first = watch.map(|(group, deadline)| [group_line(group), until_line(deadline)]);
         let process = Command::new(own_binary())
             .arg0(GUARDIAN)
@@ -61,49 +64,49 @@ impl Guardian {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Self { process, line })
+        Ok(Self { process, socket })
     }
 
-    /// Waits until it is out of the reach of what is sent to kvadm's own group.
+    /// Waits until signals to kvadm's process group no longer reach the guardian.
     pub(super) fn ready(self) -> io::Result<Self> {
-        self.line.set_read_timeout(Some(START))?;
-        let mut word = String::new();
-        BufReader::new(&self.line).read_line(&mut word)?;
-        if word == "ready\n" { Ok(self) } else { Err(io::Error::other("the guardian ended at once")) }
+        self.socket.set_read_timeout(Some(START_TIMEOUT))?;
+        let mut message = String::new();
+        BufReader::new(&self.socket).read_line(&mut message)?;
+        if message == "ready\n" { Ok(self) } else { Err(io::Error::other("the guardian process exited at its start")) }
     }
 
-    /// Names the group to end, and by when.
+    /// Sends the group to terminate, and the deadline.
     pub(super) fn watch(&mut self, group: ProcessGroup, deadline: KillSchedule) -> io::Result<()> {
-        writeln!(self.line, "{}", group_line(group))?;
+        writeln!(self.socket, "{}", group_line(group))?;
         self.until(deadline)
     }
 
     /// Moves the deadline.
     pub(super) fn until(&mut self, deadline: KillSchedule) -> io::Result<()> {
-        writeln!(self.line, "{}", until_line(deadline))
+        writeln!(self.socket, "{}", until_line(deadline))
     }
 
-    /// Whether it has ended, so that another one is needed.
-    pub(super) fn is_gone(&mut self) -> bool {
+    /// Whether the guardian has exited, so that another one is needed.
+    pub(super) fn has_exited(&mut self) -> bool {
         !matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Tells it that its work is over.
+    /// Tells the guardian to exit.
     pub(super) fn dismiss(&mut self) {
-        let _ = writeln!(self.line, "done");
-        let _ = self.line.shutdown(std::net::Shutdown::Write);
+        let _ = writeln!(self.socket, "done");
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
     }
 
-    /// Lets it go: the group's ID may be somebody else's from now on. `true` where it has begun to end the group.
+    /// Stops the guardian, after which the group ID may be reused. `true` if it has begun to terminate the group.
     pub(super) fn done(mut self) -> bool {
         self.dismiss();
-        // It closes its end when it goes; one that is stopped is not waited for.
-        let _ = self.line.set_read_timeout(Some(GRACE));
-        let mut words = Vec::new();
-        if self.line.read_to_end(&mut words).is_ok() {
+        // It closes its socket when it exits. The timeout skips a stopped guardian.
+        let _ = self.socket.set_read_timeout(Some(GRACE));
+        let mut received = Vec::new();
+        if self.socket.read_to_end(&mut received).is_ok() {
             let _ = self.process.wait();
         }
-        words == ENDING
+        received == ENDING
     }
 }
 
@@ -134,39 +137,39 @@ fn parse(line: &str) -> Option<GuardianMessage> {
     }
 }
 
-/// The guardian's own life. `first` are words that were known when it was started.
-pub(super) fn guard(first: &[OsString]) -> ExitCode {
-    let first = first.iter().filter_map(|word| parse(word.to_str()?));
-    match words(first) {
-        Ok((words, line)) => {
-            watch_over(&words, line);
+/// Runs the guardian process. `args` are messages that were known at its start.
+pub(super) fn guard(args: &[OsString]) -> ExitCode {
+    let first = args.iter().filter_map(|arg| parse(arg.to_str()?));
+    match listen(first) {
+        Ok((messages, socket)) => {
+            watch_over(&messages, socket);
             ExitCode::SUCCESS
         }
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Gets out of everybody's way and listens.
-fn words(first: impl Iterator<Item = GuardianMessage>) -> io::Result<(Receiver<GuardianMessage>, UnixStream)> {
-    let heard = Arc::new(AtomicBool::new(false));
+/// Detaches the process from signals and the terminal, and starts to receive messages.
+fn listen(first: impl Iterator<Item = GuardianMessage>) -> io::Result<(Receiver<GuardianMessage>, UnixStream)> {
+    let flag = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2] {
-        // A handler that does nothing: what kvadm's group or terminal is sent must not end the guardian.
-        signal_hook::flag::register(signal, Arc::clone(&heard))?;
+        // The handler has no effect: signals to kvadm's group or terminal must not end the guardian.
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }
-    // In a session of its own it has no terminal, and no signal of kvadm's group or session reaches it.
+    // In its own session the guardian has no terminal, and receives no signals to kvadm's group or session.
     setsid()?;
     let _ = std::fs::write("/proc/self/comm", GUARDIAN);
-    let mut line = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // Where kvadm is gone already, the listening below finds out and ends what there is to end.
-    let _ = line.write_all(b"ready\n");
-    let ours = line.try_clone()?;
+    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // If kvadm is already dead, the reader below sees the end of the stream.
+    let _ = socket.write_all(b"ready\n");
+    let ours = socket.try_clone()?;
     let (sender, receiver) = channel();
-    for word in first {
-        let _ = sender.send(word);
+    for message in first {
+        let _ = sender.send(message);
     }
     thread::Builder::new().spawn(move || {
-        for text in BufReader::new(line).lines().map_while(Result::ok) {
-            let sent = parse(&text).map(|word| sender.send(word));
+        for line in BufReader::new(socket).lines().map_while(Result::ok) {
+            let sent = parse(&line).map(|message| sender.send(message));
             if matches!(sent, Some(Err(_))) {
                 return;
             }
@@ -175,21 +178,21 @@ fn words(first: impl Iterator<Item = GuardianMessage>) -> io::Result<(Receiver<G
     Ok((receiver, ours))
 }
 
-fn watch_over(words: &Receiver<GuardianMessage>, line: UnixStream) {
+fn watch_over(messages: &Receiver<GuardianMessage>, socket: UnixStream) {
     let mut group = None;
     let mut deadline: Option<KillSchedule> = None;
     loop {
-        let heard = match deadline {
-            Some(deadline) => words.recv_timeout(deadline.stop.left().min(LONGEST_NAP)),
-            None => words.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let message = match deadline {
+            Some(deadline) => messages.recv_timeout(deadline.stop.left().min(MAX_SLEEP)),
+            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
-        match heard {
+        match message {
             Ok(GuardianMessage::ProcessGroup(named)) => group = Some(named),
             Ok(GuardianMessage::Until(moved)) => deadline = Some(moved),
             Ok(GuardianMessage::Done) => return,
             Err(RecvTimeoutError::Timeout) => match (group, deadline) {
                 (Some(group), Some(KillSchedule { stop, kill })) if stop.left().is_zero() => {
-                    return end(group, kill, words, line);
+                    return terminate(group, kill, messages, socket);
                 }
                 _ => {}
             },
@@ -197,7 +200,7 @@ fn watch_over(words: &Receiver<GuardianMessage>, line: UnixStream) {
                 let soon = BootTime::now() + GRACE;
                 let kill = deadline.map_or(soon, |deadline| deadline.kill.min(soon));
                 if let Some(group) = group {
-                    end(group, kill, words, line);
+                    terminate(group, kill, messages, socket);
                 }
                 return;
             }
@@ -205,17 +208,17 @@ fn watch_over(words: &Receiver<GuardianMessage>, line: UnixStream) {
     }
 }
 
-fn end(group: ProcessGroup, kill: BootTime, words: &Receiver<GuardianMessage>, mut line: UnixStream) {
-    let _ = line.write_all(ENDING);
+fn terminate(group: ProcessGroup, kill: BootTime, messages: &Receiver<GuardianMessage>, mut socket: UnixStream) {
+    let _ = socket.write_all(ENDING);
     group.terminate();
     while group.runs() {
         if kill.left().is_zero() {
             return group.signal(Signal::SIGKILL);
         }
-        match words.recv_timeout(LOOK.min(kill.left())) {
+        match messages.recv_timeout(POLL.min(kill.left())) {
             Ok(GuardianMessage::Done) => return,
             Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK.min(kill.left())),
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL.min(kill.left())),
         }
     }
 }

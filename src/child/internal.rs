@@ -1,4 +1,4 @@
-//! What kvadm does where it was started as one of its own helpers.
+//! Entry point of kvadm's helper processes.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::program::{GUARDIAN, STARTER};
 use super::{guardian, process};
 
-/// Does what this process was started for, if it is one of kvadm's own helpers.
+/// Runs this process as a helper, if its name says so.
 pub fn internal(args: &[OsString]) -> Option<ExitCode> {
     match args.first()?.to_str()? {
         GUARDIAN => Some(guardian::guard(args.get(1..).unwrap_or_default())),

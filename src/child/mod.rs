@@ -1,9 +1,8 @@
 //! Running a command that must not outlive a lease.
 //!
-//! Three processes beside each other: kvadm, which keeps the lease alive and ends the command in time; the command, in a
-//! process group of its own; and the *guardian*, which ends the command where kvadm itself is stopped or killed. The
-//! latter two begin as kvadm's own binary under another name (see [`internal`]), which users never see, and may begin
-//! ahead: see [`PreparedChild`].
+//! Three processes cooperate: kvadm, which keeps the lease alive and terminates the command in time; the command, in its
+//! own process group; and the *guardian*, which terminates the command if kvadm itself is stopped or killed. The latter
+//! two start as kvadm's own binary under another name (see [`internal`]), and can be started ahead (see [`PreparedChild`]).
 
 mod guardian;
 mod internal;

@@ -1,4 +1,4 @@
-//! What has to be there before a command can begin: started ahead, so that nobody waits for it once a lock is held.
+//! Processes that are started before the lock is held, so that the command starts without delay.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,42 +8,41 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::guardian::Guardian;
 use super::process::{ChildProcess, ProcessEvent};
 
-/// A guardian, and a process that will become the command once it is told so. Neither does anything by itself, and
-/// both go with kvadm.
+/// A guardian, and a process that becomes the command on request. Neither acts by itself, and both exit with kvadm.
 pub struct PreparedChild {
     command: Vec<OsString>,
     json: bool,
     started: JoinHandle<io::Result<Helpers>>,
 }
 
-/// The two, started.
+/// Both processes, started.
 pub(super) struct Helpers {
     pub(super) guardian: Guardian,
     pub(super) process: ChildProcess,
 }
 
 impl PreparedChild {
-    /// Begins to start both, on a thread of its own. `json`: how what keeps the command from starting is written.
+    /// Starts both on a blocking thread. `json` is the format of the error if the command cannot be executed.
     pub fn open(command: &[OsString], json: bool) -> Self {
         let command = command.to_vec();
         let theirs = command.clone();
         Self { command, json, started: spawn_blocking(move || Helpers::start(&theirs, json)) }
     }
 
-    /// Ends both; the command never begins.
+    /// Ends both processes; the command never begins.
     pub async fn close(self) {
-        // Dropped while it starts, what is started last might be left behind.
+        // Dropping the task during the start could leave a process behind.
         drop(self.started.await);
     }
 
-    /// Waits until both are there. Who has waited for long may find that somebody ended one of them: there are others.
+    /// Waits until both are ready. If one was killed during a long wait for the lock, both are started again.
     pub(super) async fn ready(self) -> io::Result<Helpers> {
-        let mut crew = self.started.await.map_err(io::Error::other)??;
-        if crew.guardian.is_gone() || crew.process.look() == ProcessEvent::Ended {
+        let mut helpers = self.started.await.map_err(io::Error::other)??;
+        if helpers.guardian.has_exited() || helpers.process.poll() == ProcessEvent::Ended {
             let Self { command, json, .. } = self;
-            crew = spawn_blocking(move || Helpers::start(&command, json)).await.map_err(io::Error::other)??;
+            helpers = spawn_blocking(move || Helpers::start(&command, json)).await.map_err(io::Error::other)??;
         }
-        Ok(crew)
+        Ok(helpers)
     }
 }
 

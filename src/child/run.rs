@@ -1,4 +1,4 @@
-//! kvadm's part: starting the command, passing signals on, ending it in time.
+//! Running the command: starting it, forwarding signals, and terminating it in time.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,23 +18,23 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseKeeper, LeaseLoss, LeaseState};
 
-/// How long a command may take to end when the deadline of the whole command is over.
-const OVERDUE: Duration = Duration::from_secs(2);
-/// Between two looks at a group that has to end.
-const LOOK: Duration = Duration::from_millis(20);
+/// Time between SIGTERM and SIGKILL after the deadline of the whole command (`--deadline`).
+const DEADLINE_GRACE: Duration = Duration::from_secs(2);
+/// Interval of polling a group that is being terminated.
+const POLL: Duration = Duration::from_millis(20);
 
-/// How it ended.
+/// How the command ended.
 #[derive(Clone, Debug)]
 pub struct ChildExit {
-    /// As a shell would have it: its code, 128 and the signal, 126 or 127 where it could not be started.
+    /// The exit code like a shell: 128+n after signal n, 126 or 127 if it could not be started.
     pub code: u8,
-    /// Why it was ended, where that was because of the lease.
+    /// The loss of the lease for which it was terminated.
     pub loss: Option<LeaseLoss>,
-    /// Whether it was ended because the deadline of the whole command was over.
+    /// Whether it was terminated at the deadline of the whole command.
     pub overdue: bool,
 }
 
-/// A command that has ended; only its helper is still there.
+/// A command that has ended, while its guardian may still run.
 pub struct ExitedChild {
     ended: ChildExit,
     process: Option<ChildProcess>,
@@ -47,17 +47,17 @@ impl ExitedChild {
         Self { ended, process: None, guardian: None }
     }
 
-    /// Tells the helper that its work is over. Until then it would end what the command left behind, as soon as the lease
-    /// is not renewed in time.
+    /// Tells the guardian to exit. Until then it would terminate processes that the command left behind, once the lease is
+    /// not renewed in time.
     pub fn dismiss(&mut self) {
         if let Some(guardian) = &mut self.guardian {
             guardian.dismiss();
         }
     }
 
-    /// Waits until the helper is gone, and tells how the command ended.
+    /// Waits for the guardian, and returns how the command ended.
     pub fn complete(mut self) -> ChildExit {
-        // The group's ID is nobody else's until the command is reaped.
+        // The group ID is not reused before the command is reaped.
         if self.guardian.is_some_and(Guardian::done) {
             self.ended.loss.get_or_insert(LeaseLoss::Late(None));
         }
@@ -68,57 +68,57 @@ impl ExitedChild {
     }
 }
 
-/// Runs the command of the stage to its end, or to the lease's, with `envs` beside kvadm's own environment.
+/// Runs the prepared command until it ends or the lease is lost, with `envs` added to kvadm's environment.
 ///
 /// # Errors
-/// No process could be started, or the program was told to end before the command was started.
+/// A process that could not be started, or a signal before the start of the command.
 pub async fn run(
     ctx: &Context,
-    stage: PreparedChild,
+    prepared: PreparedChild,
     envs: &[(&'static str, OsString)],
-    kept: &LeaseKeeper,
+    lease: &LeaseKeeper,
 ) -> Result<ExitedChild, Failure> {
-    let mut asides = ForwardedSignals::listen().map_err(cannot)?;
+    let mut forwarded = ForwardedSignals::listen().map_err(cannot)?;
     let mut diversion = ctx.signals.divert();
     if ctx.signals.cancel().is_cancelled() {
-        stage.close().await;
+        prepared.close().await;
         return Err(Failure::new(Exit::Interrupted, "interrupted before the command was started"));
     }
-    let Helpers { mut guardian, process } = stage.ready().await.map_err(cannot)?;
-    let mut run = ChildRun { ctx, process, terminal: Terminal::open(), margin: margin(kept.ttl()) };
-    guardian.watch(run.process.group(), run.guardian_deadline(&kept.alive())).map_err(cannot)?;
-    // kvadm may have been stopped meanwhile: nothing begins under a lease that is over.
-    if let Some(loss) = kept.is_lost(run.margin) {
+    let Helpers { mut guardian, process } = prepared.ready().await.map_err(cannot)?;
+    let mut run = ChildRun { ctx, process, terminal: Terminal::open(), margin: margin(lease.ttl()) };
+    guardian.watch(run.process.group(), run.guardian_deadline(&lease.alive())).map_err(cannot)?;
+    // kvadm may have been stopped meanwhile, and the command must not begin under an expired lease.
+    if let Some(loss) = lease.is_lost(run.margin) {
         guardian.done();
         return Ok(ExitedChild::never_began(loss));
     }
     run.begin(envs).map_err(cannot)?;
-    let mut view = kept.watch();
+    let mut view = lease.watch();
     let mut guardian = Some(guardian);
     let (mut loss, mut overdue) = (None, false);
     let mut kill = None;
     loop {
         tokio::select! {
             biased;
-            found = kept.lost(run.margin) => {
-                kill = Some(run.last_moment(&found, &kept.alive()));
+            found = lease.lost(run.margin) => {
+                kill = Some(run.kill_time(&found, &lease.alive()));
                 loss = Some(found);
                 break;
             }
-            aside = asides.next() => match aside {
+            signal = forwarded.next() => match signal {
                 Signal::SIGCHLD => {}
-                Signal::SIGCONT => run.go_on(),
+                Signal::SIGCONT => run.resume(),
                 signal => run.process.group().signal(signal),
             },
-            Some(signal) = diversion.incoming.recv() => run.pass(signal),
+            Some(signal) = diversion.incoming.recv() => run.forward(signal),
             Ok(()) = view.changed() => {}
-            () = ctx.overdue() => {
-                kill = Some((kept.alive().until - run.margin / 2).min(BootTime::now() + OVERDUE));
+            () = ctx.deadline_passed() => {
+                kill = Some((lease.alive().until - run.margin / 2).min(BootTime::now() + DEADLINE_GRACE));
                 overdue = true;
                 break;
             }
         }
-        match run.process.look() {
+        match run.process.poll() {
             ProcessEvent::Ended => break,
             ProcessEvent::Stopped(signal) => run.stopped(signal),
             ProcessEvent::None => {}
@@ -126,20 +126,20 @@ pub async fn run(
         guardian = run.keep_guarded(guardian, &view.borrow_and_update(), &mut loss);
     }
     if let Some(kill) = kill {
-        run.end(kill).await;
+        run.terminate(kill).await;
     }
     let code = run.finish();
     Ok(ExitedChild { ended: ChildExit { code, loss, overdue }, process: Some(run.process), guardian })
 }
 
 fn cannot(error: io::Error) -> Failure {
-    Failure::new(Exit::Bug, format!("cannot run a command under a lease: {error}"))
+    Failure::new(Exit::Bug, format!("cannot run the command: {error}"))
 }
 
-/// The signals that nobody else listens for.
+/// The signals that are forwarded to the command, and SIGCHLD.
 struct ForwardedSignals {
     child: Stream,
-    go_on: Stream,
+    cont: Stream,
     quit: Stream,
     user1: Stream,
     user2: Stream,
@@ -149,7 +149,7 @@ impl ForwardedSignals {
     fn listen() -> io::Result<Self> {
         Ok(Self {
             child: signal(SignalKind::child())?,
-            go_on: signal(SignalKind::from_raw(Signal::SIGCONT as i32))?,
+            cont: signal(SignalKind::from_raw(Signal::SIGCONT as i32))?,
             quit: signal(SignalKind::quit())?,
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
@@ -159,7 +159,7 @@ impl ForwardedSignals {
     async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.child.recv() => Signal::SIGCHLD,
-            _ = self.go_on.recv() => Signal::SIGCONT,
+            _ = self.cont.recv() => Signal::SIGCONT,
             _ = self.quit.recv() => Signal::SIGQUIT,
             _ = self.user1.recv() => Signal::SIGUSR1,
             _ = self.user2.recv() => Signal::SIGUSR2,
@@ -175,7 +175,7 @@ struct ChildRun<'a> {
 }
 
 impl ChildRun<'_> {
-    /// The guardian's turn comes when kvadm's own has passed.
+    /// The guardian's deadline, which is after kvadm's own.
     fn guardian_deadline(&self, alive: &LeaseState) -> KillSchedule {
         KillSchedule { stop: alive.until - self.margin / 4 * 3, kill: alive.until - self.margin / 2 }
     }
@@ -188,56 +188,56 @@ impl ChildRun<'_> {
     ) -> Option<Guardian> {
         let deadline = self.guardian_deadline(alive);
         if let Some(mut guardian) = guardian {
-            if !guardian.is_gone() && guardian.until(deadline).is_ok() {
+            if !guardian.has_exited() && guardian.until(deadline).is_ok() {
                 return Some(guardian);
             }
             if guardian.done() {
                 loss.get_or_insert(LeaseLoss::Late(None));
             }
         }
-        // Somebody ended it. The command goes on under a new one.
-        self.ctx.out.detail("the guardian process is gone; starting another");
+        // The guardian was killed. The command continues under a new one.
+        self.ctx.out.detail("the guardian process exited; starting another one");
         let another = Guardian::start(Some((self.process.group(), deadline))).and_then(Guardian::ready);
         another.map_err(|error| self.ctx.out.detail(&format!("cannot start a guardian process: {error}"))).ok()
     }
 
     fn begin(&mut self, envs: &[(&'static str, OsString)]) -> io::Result<()> {
-        if let Some(terminal) = self.terminal.as_ref().filter(|t| t.wanted_at_once(self.ctx.out.is_terminal())) {
+        if let Some(terminal) = self.terminal.as_ref().filter(|t| t.give_at_start(self.ctx.out.is_terminal())) {
             terminal.give(self.process.group());
         }
         self.process.begin(envs)
     }
 
-    fn pass(&self, number: i32) {
+    fn forward(&self, number: i32) {
         if let Ok(signal) = Signal::try_from(number) {
             self.process.group().signal(signal);
         }
     }
 
-    /// The command was stopped. Where it has the terminal, that was the user's Ctrl-Z, which means kvadm too: the shell
-    /// that waits for kvadm must see it stop. Where it asks for the terminal and we have it, it gets it.
+    /// Handles a stopped command. If it owns the terminal, the user pressed Ctrl-Z, and kvadm stops too, because the shell
+    /// waits for kvadm. If it wants the terminal that kvadm owns, it gets the terminal.
     fn stopped(&self, signal: Signal) {
         let group = self.process.group();
         let Some(terminal) = &self.terminal else { return };
-        let asks = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
+        let wants_terminal = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
         match terminal.owner(group) {
-            TerminalOwner::Us if asks => self.go_on(),
+            TerminalOwner::Us if wants_terminal => self.resume(),
             TerminalOwner::Us => {}
             TerminalOwner::Command => {
                 terminal.take(group);
-                self.ctx.out.note("stopped; the lease is not kept alive until this goes on");
+                self.ctx.out.note("stopped; the lease is not kept alive until kvadm continues");
                 let _ = killpg(getpgrp(), Signal::SIGTSTP);
-                // Here again once the shell lets it go on; at once where there is no shell that could.
-                self.go_on();
+                // Reached when the shell continues kvadm, or at once without a job-control shell.
+                self.resume();
             }
-            TerminalOwner::Other if asks => {
+            TerminalOwner::Other if wants_terminal => {
                 let _ = killpg(getpgrp(), Signal::SIGTSTP);
             }
             TerminalOwner::Other => {}
         }
     }
 
-    fn go_on(&self) {
+    fn resume(&self) {
         let group = self.process.group();
         if let Some(terminal) = &self.terminal {
             terminal.give(group);
@@ -245,8 +245,8 @@ impl ChildRun<'_> {
         group.signal(Signal::SIGCONT);
     }
 
-    /// By when the command has to be killed.
-    fn last_moment(&self, loss: &LeaseLoss, alive: &LeaseState) -> BootTime {
+    /// When the command must be killed.
+    fn kill_time(&self, loss: &LeaseLoss, alive: &LeaseState) -> BootTime {
         let kill = alive.until - self.margin / 2;
         match loss {
             LeaseLoss::Late(_) => kill,
@@ -254,21 +254,21 @@ impl ChildRun<'_> {
         }
     }
 
-    /// Asks the group to end and kills it at the given moment.
-    async fn end(&self, kill: BootTime) {
+    /// Sends SIGTERM to the group, and SIGKILL at the given time.
+    async fn terminate(&self, kill: BootTime) {
         let group = self.process.group();
         group.terminate();
-        while self.process.look() != ProcessEvent::Ended || group.runs() {
+        while self.process.poll() != ProcessEvent::Ended || group.runs() {
             let left = kill.left();
             if left.is_zero() {
                 break;
             }
-            tokio::time::sleep(left.min(LOOK)).await;
+            tokio::time::sleep(left.min(POLL)).await;
         }
         group.signal(Signal::SIGKILL);
     }
 
-    /// Takes the terminal back and gives the command's status.
+    /// Takes the terminal back and returns the command's exit code.
     fn finish(&self) -> u8 {
         let code = self.process.status();
         if let Some(terminal) = &self.terminal {

@@ -1,4 +1,4 @@
-//! The terminal, which belongs to one process group at a time.
+//! The controlling terminal, which one process group owns at a time.
 
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, stdin};
@@ -12,18 +12,18 @@ use super::process::ProcessGroup;
 /// The controlling terminal.
 pub(super) struct Terminal {
     file: File,
-    /// How it was before the command got it.
+    /// The mode before the command got the terminal.
     mode: Option<Termios>,
 }
 
-/// Whose the terminal is.
+/// The owner of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TerminalOwner {
-    /// This program's group.
+    /// kvadm's group.
     Us,
     /// The command's group.
     Command,
-    /// Another one's, or it is gone.
+    /// Another group, or the terminal is gone.
     Other,
 }
 
@@ -35,9 +35,9 @@ impl Terminal {
         Some(Self { file, mode })
     }
 
-    /// Whether the command should have it from the start. In a pipe into a pager it would be taken away from the
-    /// pager; there the command gets it when it asks.
-    pub(super) fn wanted_at_once(&self, stdout_is_terminal: bool) -> bool {
+    /// Whether to give the command the terminal at its start. In a pipe into a pager the pager would lose it; there the
+    /// command gets the terminal when it needs it.
+    pub(super) fn give_at_start(&self, stdout_is_terminal: bool) -> bool {
         stdin().is_terminal() && stdout_is_terminal
     }
 
@@ -49,21 +49,21 @@ impl Terminal {
         }
     }
 
-    /// Gives it to the command, if it is ours to give.
+    /// Gives the terminal to the command, if kvadm owns it.
     pub(super) fn give(&self, command: ProcessGroup) {
         if self.owner(command) == TerminalOwner::Us {
             self.set(command.0);
         }
     }
 
-    /// Takes it back from the command.
+    /// Takes the terminal back from the command.
     pub(super) fn take(&self, command: ProcessGroup) {
         if self.owner(command) == TerminalOwner::Command {
             self.set(getpgrp());
         }
     }
 
-    /// Sets it as it was before: a command that was killed could not do so.
+    /// Restores the terminal mode, which a killed command could not do.
     pub(super) fn restore(&self) {
         if let Some(mode) = self.mode.as_ref().filter(|_| tcgetpgrp(&self.file) == Ok(getpgrp())) {
             let _ = tcsetattr(&self.file, SetArg::TCSADRAIN, mode);
@@ -71,7 +71,7 @@ impl Terminal {
     }
 
     fn set(&self, group: Pid) {
-        // Who is not in the foreground is stopped for this, unless SIGTTOU is blocked.
+        // The kernel stops a background process for this call, unless SIGTTOU is blocked.
         let quiet = SigSet::from(Signal::SIGTTOU);
         let before = quiet.thread_swap_mask(SigmaskHow::SIG_BLOCK);
         let _ = tcsetpgrp(&self.file, group);

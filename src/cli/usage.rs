@@ -1,14 +1,14 @@
-//! Wrong usage as a failure like any other, for scripts that asked for JSON.
+//! Usage errors as ordinary failures, for scripts that request JSON.
 
 use std::ffi::{OsStr, OsString};
 
 use crate::error::{Exit, Failure};
 use crate::output::Format;
 
-/// The format that these arguments ask for, read where the parser gives up.
-pub fn format_asked_for(args: &[OsString]) -> Option<Format> {
+/// The output format in arguments that clap has rejected.
+pub fn requested_format(args: &[OsString]) -> Option<Format> {
     let mut words = args.iter().map(OsString::as_os_str).take_while(|word| *word != "--").map(OsStr::to_string_lossy);
-    let mut asked = None;
+    let mut format = None;
     while let Some(word) = words.next() {
         let value = match word.as_ref() {
             "-o" | "--output" => words.next(),
@@ -17,21 +17,19 @@ pub fn format_asked_for(args: &[OsString]) -> Option<Format> {
                 .or_else(|| word.strip_prefix("-o").map(|value| value.strip_prefix('=').unwrap_or(value)))
                 .map(|value| value.to_owned().into()),
         };
-        asked = value.and_then(|value| value.parse().ok()).or(asked);
+        format = value.and_then(|value| value.parse().ok()).or(format);
     }
-    asked
+    format
 }
 
-/// The parser's error: its first paragraph is what is wrong, the others say what to do.
+/// Converts clap's error: the first paragraph is the error, the others are hints.
 pub fn failure(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     let first = paragraphs.next().unwrap_or_default();
-    let wrong = Failure::new(Exit::Usage, first.strip_prefix("error: ").unwrap_or(&first));
-    paragraphs.filter(|part| !part.is_empty()).fold(wrong, |wrong, part| match part.strip_prefix("tip: ") {
-        Some(tip) => wrong.hint(tip),
-        None => wrong.hint(part),
-    })
+    let failure = Failure::new(Exit::Usage, first.strip_prefix("error: ").unwrap_or(&first));
+    let hints = paragraphs.filter(|part| !part.is_empty());
+    hints.fold(failure, |failure, part| failure.hint(part.strip_prefix("tip: ").unwrap_or(&part)))
 }
 
 #[cfg(test)]
@@ -40,12 +38,12 @@ mod tests {
 
     #[test]
     fn the_format_is_found_however_it_is_written() {
-        let asked = |line: &str| format_asked_for(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let requested = |line: &str| requested_format(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         for line in ["-o json x", "x -ojson", "x -o=json", "--output json", "--output=json", "-o text -o json"] {
-            assert_eq!(asked(line), Some(Format::Json), "{line}");
+            assert_eq!(requested(line), Some(Format::Json), "{line}");
         }
         for line in ["x", "x -- -o json", "-o", "-o xml", "--output-json", "-O json"] {
-            assert_eq!(asked(line), None, "{line}");
+            assert_eq!(requested(line), None, "{line}");
         }
     }
 }

@@ -38,7 +38,7 @@ impl LeaseScope {
         let loss = tokio::select! {
             biased;
             () = ctx.signals.cancel().cancelled() => None,
-            () = ctx.overdue() => None,
+            () = ctx.deadline_passed() => None,
             loss = self.kept.lost(margin(self.kept.ttl())) => Some(loss),
         };
         let proved = self.release(ctx).await;

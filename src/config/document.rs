@@ -1,4 +1,4 @@
-//! The configuration file's keys, found by name whatever their case, each with its line.
+//! The configuration file's keys, found by name in any case, each with its line.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,30 +10,30 @@ use super::keys::{self, ValueKind};
 use super::locate::ConfigFile;
 use super::values::in_file;
 
-/// Unknown keys beyond this many are only counted.
+/// Number of unknown keys that are named; the rest are only counted.
 const SHOWN_UNKNOWN: usize = 20;
 
-/// One rule of the `proto` section: the values of keys below `prefix` are `message`s of the descriptor set `file`.
+/// One rule of the `proto` section: keys with this prefix have values of this message type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtoRule {
-    /// Keys that begin with this.
+    /// The key prefix.
     pub prefix: String,
-    /// A compiled descriptor set.
+    /// The file of the compiled descriptor set.
     pub file: PathBuf,
     /// The message's full name.
     pub message: String,
 }
 
-/// A read file; or the absence of one, which has no keys.
+/// The values of the configuration file; empty without a file.
 #[derive(Default)]
 pub(super) struct Values {
     path: PathBuf,
     home: Option<PathBuf>,
-    /// By known name.
+    /// Known name, value and line.
     entries: Vec<(&'static str, RawValue, Option<usize>)>,
 }
 
-/// What was read, beside the values.
+/// Messages for the user, collected while loading.
 #[derive(Default)]
 pub(super) struct Notes {
     pub warnings: Vec<String>,
@@ -41,7 +41,7 @@ pub(super) struct Notes {
 }
 
 impl Values {
-    /// Reads `found`; keys nobody knows are warned of, or refused where `strict`.
+    /// Reads the file. Unknown keys cause warnings, or an error if `strict`.
     pub fn read(found: &ConfigFile, env: &Env, strict: bool, notes: &mut Notes) -> Result<Self, ConfigError> {
         let at = |line| Source::File(found.path.clone(), line);
         let document = file::parse(&found.bytes).map_err(|refused| match refused.key {
@@ -49,7 +49,7 @@ impl Values {
             None => refused.problem.by(&at(refused.line)),
         })?;
         if document.more {
-            notes.warnings.push(format!("{}: only the first YAML document is read", found.path.display()));
+            notes.warnings.push(format!("{}: only the first YAML document is used", found.path.display()));
         }
         unknown_keys(&document, found, strict, notes)?;
         let mut entries: Vec<(&'static str, RawValue, Option<usize>)> = Vec::new();
@@ -58,20 +58,23 @@ impl Values {
             if kind == ValueKind::Ignored || matches!(entry.value, RawValue::Null) {
                 continue;
             }
-            // As Go's decoder: the exact case wins, else the last.
+            // Like Go's decoder: the exact case wins, otherwise the last key.
             let exact = document.entries.iter().any(|other| other.name == name);
             let line = document.line(entry);
             if exact && entry.name != name {
-                notes.warnings.push(format!("{}: '{}' has no effect beside '{name}'", at(line), shown(&entry.name)));
+                notes.warnings.push(format!(
+                    "{}: '{}' is ignored, because '{name}' is present",
+                    at(line),
+                    shown(&entry.name)
+                ));
                 continue;
             }
             if let Some(old) = entries.iter().position(|(old, _, _)| *old == name) {
                 entries.remove(old);
-                notes.warnings.push(format!(
-                    "{}: '{}' is there before in another case; the last wins",
-                    at(line),
-                    shown(&entry.name)
-                ));
+                let name = shown(&entry.name);
+                notes
+                    .warnings
+                    .push(format!("{}: '{name}' repeats a key in another case; the last one is used", at(line)));
             }
             entries.push((name, entry.value.clone(), line));
         }
@@ -97,7 +100,7 @@ impl Values {
         Ok(Some(Given { value, source }))
     }
 
-    /// A text; the empty one counts as absent.
+    /// A string; an empty one counts as absent.
     pub fn text(&self, key: &str) -> Result<Option<Given<String>>, ConfigError> {
         Ok(self.get(key, in_file::text)?.filter(|given| !given.value.is_empty()))
     }
@@ -110,7 +113,7 @@ impl Values {
         self.get(key, in_file::number)
     }
 
-    /// A list of texts; the empty one counts as absent.
+    /// A list of strings; an empty one counts as absent.
     pub fn texts(&self, key: &str) -> Result<Option<Given<Vec<String>>>, ConfigError> {
         Ok(self.get(key, in_file::texts)?.filter(|given| !given.value.is_empty()))
     }
@@ -137,7 +140,7 @@ impl Values {
         Ok(given)
     }
 
-    /// A path: `~` is the home folder, and what is relative lies beside the file.
+    /// A path. `~` is the home directory; a relative path starts at the file's directory.
     pub fn path(&self, key: &str) -> Result<Option<Given<PathBuf>>, ConfigError> {
         let Some(given) = self.text(key)? else { return Ok(None) };
         let value = self.resolve(&given.value).map_err(|problem| problem.at(&given.source, key))?;
@@ -147,11 +150,11 @@ impl Values {
     fn resolve(&self, text: &str) -> Result<PathBuf, Problem> {
         let beside = self.path.parent().unwrap_or(Path::new(""));
         let Some(rest) = text.strip_prefix('~') else { return Ok(beside.join(text)) };
-        let home = self.home.as_ref().ok_or_else(|| Problem::new("'~' has no meaning, because HOME is unset"));
+        let home = self.home.as_ref().ok_or_else(|| Problem::new("cannot expand '~': HOME is not set"));
         match rest.strip_prefix('/') {
             Some(rest) => Ok(home?.join(rest)),
             None if rest.is_empty() => home.cloned(),
-            None => Err(Problem::new("only '~' and '~/' are understood, not another user's home")),
+            None => Err(Problem::new("only '~' and '~/' are supported, not another user's home")),
         }
     }
 
@@ -179,13 +182,13 @@ impl Values {
     }
 }
 
-/// The warning for a file that holds a password and is open to others.
+/// The warning for a file that contains a password and is readable by others.
 pub(super) fn exposed(found: &ConfigFile) -> String {
     let (path, mode) = (found.path.display(), found.mode.unwrap_or_default() & 0o777);
-    format!("{path} holds a password and others may read it (mode {mode:03o}); chmod 600 {path}")
+    format!("{path} contains a password and is readable by others (mode {mode:03o}): run 'chmod 600 {path}'")
 }
 
-/// A key from the file, as it may be shown.
+/// A key from the file, safe to print and at most 64 characters long.
 fn shown(name: &str) -> String {
     let mut text: String = name.chars().take(64).collect::<String>().escape_debug().to_string();
     if text.len() < name.len() && name.chars().count() > 64 {
@@ -212,10 +215,11 @@ fn unknown_keys(
         notes.warnings.push(format!("{source}: unknown key '{}'{near}", shown(&entry.name)));
     }
     if unknown.len() > SHOWN_UNKNOWN {
+        let more = unknown.len() - SHOWN_UNKNOWN;
         notes.warnings.push(format!(
-            "{}: and {} more unknown keys",
+            "{}: {more} more unknown {}",
             found.path.display(),
-            unknown.len() - SHOWN_UNKNOWN
+            if more == 1 { "key" } else { "keys" }
         ));
     }
     Ok(())

@@ -1,23 +1,23 @@
-//! The environment as plain data.
+//! The environment variables as plain data.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-/// The variables of an environment. Empty values count as unset. It has no `Debug`: passwords may be among them.
+/// Environment variables. Empty ones count as unset. It does not implement `Debug`, because some may be passwords.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<OsString, OsString>);
 
 impl Env {
-    /// The environment this process was started with.
+    /// The environment of this process.
     pub fn from_process() -> Self {
         Self(std::env::vars_os().collect())
     }
 
-    /// Only what says where files are.
+    /// Only the variables that locate the user's files.
     #[must_use]
-    pub fn places(&self) -> Self {
-        let places = ["HOME", "XDG_CONFIG_HOME"];
-        self.0.iter().filter(|(name, _)| places.iter().any(|place| *place == name.as_os_str())).collect()
+    pub fn only_paths(&self) -> Self {
+        let kept = |name: &OsStr| name == "HOME" || name == "XDG_CONFIG_HOME";
+        self.0.iter().filter(|(name, _)| kept(name)).collect()
     }
 
     /// The variable's value, unless it is unset or empty.

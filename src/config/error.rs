@@ -1,4 +1,4 @@
-//! Where a setting came from, and what is wrong with it.
+//! Sources of settings, and errors in them.
 
 use std::fmt;
 use std::io;
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A command line option, by its name (`--endpoints`).
+    /// A command-line option, by its name (`--endpoints`).
     Flag(&'static str),
     /// An environment variable, by its name.
     Env(&'static str),
-    /// The configuration file; the line counts from 1.
+    /// The configuration file, and the line counted from 1.
     File(PathBuf, Option<usize>),
-    /// Nobody said anything.
+    /// The built-in default.
     Default,
 }
 
@@ -31,14 +31,14 @@ impl fmt::Display for Source {
     }
 }
 
-/// A value and where it came from.
+/// A value and its source.
 #[derive(Clone)]
 pub(super) struct Given<T> {
     pub value: T,
     pub source: Source,
 }
 
-/// What is wrong with a value, before it is known whose it is. Never holds a secret.
+/// An error in a value whose source is not known yet. It never contains a secret.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub message: String,
@@ -54,38 +54,38 @@ impl Problem {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// Says that it came from `origin`, and which key it is about.
+    /// Adds the source and the key.
     pub fn at(self, origin: &Source, key: &str) -> ConfigError {
         ConfigError { origin: Some(origin.clone()), key: Some(key.to_owned()), message: self.message, hint: self.hint }
     }
 
-    /// Says that it came from `origin` as a whole.
+    /// Adds the source.
     pub fn by(self, origin: &Source) -> ConfigError {
         ConfigError { origin: Some(origin.clone()), key: None, message: self.message, hint: self.hint }
     }
 
-    /// About the configuration as a whole.
+    /// Makes an error of the whole configuration.
     pub fn anywhere(self) -> ConfigError {
         ConfigError { origin: None, key: None, message: self.message, hint: self.hint }
     }
 }
 
-/// Why there is no configuration. Neither the message nor the hint ever holds a password, a token, or a piece of the
-/// file's text that could be one.
+/// A configuration error. Neither message nor hint ever contains a password, a token, or text of the file that could be
+/// one.
 #[derive(Debug, Error)]
 pub struct ConfigError {
-    /// The flag, variable or file that is to blame.
+    /// The option, variable or file with the error.
     pub origin: Option<Source>,
-    /// The key, as it is written in the file.
+    /// The key as written in the file.
     pub key: Option<String>,
-    /// What is wrong.
+    /// The error message.
     pub message: String,
-    /// What to do.
+    /// What to do next.
     pub hint: Option<String>,
 }
 
 impl ConfigError {
-    /// The file that is to blame.
+    /// The file with the error.
     pub fn file(&self) -> Option<&Path> {
         match &self.origin {
             Some(Source::File(path, _)) => Some(path),
@@ -93,7 +93,7 @@ impl ConfigError {
         }
     }
 
-    /// The line in that file, from 1.
+    /// The line in that file, counted from 1.
     pub fn line(&self) -> Option<usize> {
         match &self.origin {
             Some(Source::File(_, line)) => *line,
@@ -118,7 +118,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The operating system's words for an error: lower case, without the number.
+/// The operating system's error message in lower case, without the error number.
 pub(super) fn io_text(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();

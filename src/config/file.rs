@@ -1,7 +1,7 @@
-//! YAML to [`RawValue`] values: the only place that names serde_yaml.
+//! Parses the configuration file from YAML into [`RawValue`]s.
 //!
-//! The top level is walked by hand, because then every error can name its key, texts can be taken as they are
-//! written (`password: 1e5` is no number), and serde_yaml's own messages, some of which quote the file, are not shown.
+//! A visitor walks the top level, so that every error names its key, strings are taken literally (`password: 1e5` is not
+//! a number), and serde_yaml's own messages, some of which quote the file, are never printed.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,10 +12,10 @@ use serde_yaml::Value;
 use super::error::Problem;
 use super::keys::{self, ValueKind};
 
-/// The most bytes a configuration file may have.
+/// Maximum size of a configuration file.
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 
-/// A value of the file. It has no `Debug`: it may be a password.
+/// A value of the file. It does not implement `Debug`, because it may be a password.
 #[derive(Clone, PartialEq)]
 pub(super) enum RawValue {
     Null,
@@ -27,11 +27,11 @@ pub(super) enum RawValue {
     Map(Vec<(String, RawValue)>),
 }
 
-/// A key of the top level, as written.
+/// A top-level key as written, and its value.
 pub(super) struct FileEntry {
     pub name: String,
     pub value: RawValue,
-    /// Its place among the keys, for [`Document::line`].
+    /// The key's position in the file, for [`Document::line`].
     index: usize,
 }
 
@@ -39,11 +39,11 @@ pub(super) struct FileEntry {
 pub(super) struct Document<'a> {
     text: &'a str,
     pub entries: Vec<FileEntry>,
-    /// More documents follow, which are not read.
+    /// Whether more documents follow, which are not read.
     pub more: bool,
 }
 
-/// What is wrong with the file, and where.
+/// An error in the file, with its line and key.
 pub(super) struct FileError {
     pub problem: Problem,
     pub line: Option<usize>,
@@ -51,7 +51,7 @@ pub(super) struct FileError {
 }
 
 impl Document<'_> {
-    /// The line, from 1, where the entry's key stands.
+    /// The line of the entry's key, counted from 1.
     pub fn line(&self, entry: &FileEntry) -> Option<usize> {
         let mut walk = TopLevelVisitor { stop_at: Some(entry.index), ..TopLevelVisitor::default() };
         let first = serde_yaml::Deserializer::from_str(self.text).next()?;
@@ -75,42 +75,42 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, FileError> {
         return Err(refused(text, &error, walk));
     }
     let more = documents.next().is_some_and(|next| {
-        let nothing = <Value as serde::Deserialize>::deserialize(next);
-        !matches!(nothing, Ok(Value::Null))
+        let value = <Value as serde::Deserialize>::deserialize(next);
+        !matches!(value, Ok(Value::Null))
     });
     Ok(Document { text, entries: walk.entries, more })
 }
 
-/// serde_yaml's error in words that quote nothing.
+/// Rewrites serde_yaml's error without quoting the file.
 fn refused(file: &str, error: &serde_yaml::Error, walk: TopLevelVisitor) -> FileError {
     let text = error.to_string();
-    // What is missing at the end is missed on a line that is not there any more.
+    // An unexpected end of the file is reported on the line after the last one.
     let last = file.lines().count().max(1);
     let line = error.location().map(|at| at.line().min(last)).filter(|line| *line > 0);
     let message = match walk.fault {
         Some(fault) => fault.to_owned(),
-        None if text.contains("duplicate entry") => "a key stands there twice".to_owned(),
+        None if text.contains("duplicate entry") => "a key occurs twice".to_owned(),
         None if text.contains("invalid type") || text.contains("invalid value") => match walk.key {
-            Some(_) if text.contains("invalid type: sequence") => "must be a text, not a list".to_owned(),
-            Some(_) if text.contains("invalid type: map") => "must be a text, not a mapping".to_owned(),
-            Some(_) => "the value is not of the kind its tag says".to_owned(),
+            Some(_) if text.contains("invalid type: sequence") => "must be a string, not a list".to_owned(),
+            Some(_) if text.contains("invalid type: map") => "must be a string, not a mapping".to_owned(),
+            Some(_) => "the value does not match its YAML tag".to_owned(),
             None => "the top level must be a mapping of keys to values".to_owned(),
         },
-        // What remains are the scanner's own fixed texts; the place they name is said already.
+        // The remaining messages are the scanner's fixed texts. Their position is already in `line`.
         None => {
             let end = text.find(" at line").or_else(|| text.find(" at position")).unwrap_or(text.len());
-            format!("bad YAML: {}", text[..end].to_lowercase())
+            format!("invalid YAML: {}", text[..end].to_lowercase())
         }
     };
     FileError { problem: Problem::new(message), line, key: walk.key }
 }
 
-/// Collects the entries of the top level; with `stop_at` it fails at that key, which makes serde_yaml tell its line.
+/// Collects the top-level entries. With `stop_at` it fails at that key, so that serde_yaml reports the key's line.
 #[derive(Default)]
 struct TopLevelVisitor {
     entries: Vec<FileEntry>,
     seen: HashSet<String>,
-    /// The key whose value is being read.
+    /// The key whose value is being parsed.
     key: Option<String>,
     fault: Option<&'static str>,
     stop_at: Option<usize>,
@@ -164,24 +164,19 @@ impl<'de> Visitor<'de> for &mut TopLevelVisitor {
 }
 
 impl TopLevelVisitor {
-    /// YAML's `<<`: what is not written out comes from the mapping, or the first of several that has it.
+    /// YAML's `<<` key: adds the keys of a mapping, or of several, that are not present yet.
     fn merge(&mut self, index: usize, value: RawValue) {
         match value {
             RawValue::List(items) => items.into_iter().for_each(|item| self.merge(index, item)),
             RawValue::Map(pairs) => {
                 for (name, value) in pairs {
                     if self.seen.insert(name.clone()) {
-                        let value = match (keys::known(&name), value) {
-                            (Some((_, ValueKind::Text | ValueKind::Secret)), RawValue::Int(n)) => {
-                                RawValue::Text(n.to_string())
-                            }
-                            (Some((_, ValueKind::Text | ValueKind::Secret)), RawValue::Float(n)) => {
-                                RawValue::Text(n.to_string())
-                            }
-                            (Some((_, ValueKind::Text | ValueKind::Secret)), RawValue::Bool(b)) => {
-                                RawValue::Text(b.to_string())
-                            }
-                            (_, value) => value,
+                        let is_text = matches!(keys::known(&name), Some((_, ValueKind::Text | ValueKind::Secret)));
+                        let value = match value {
+                            RawValue::Int(n) if is_text => RawValue::Text(n.to_string()),
+                            RawValue::Float(n) if is_text => RawValue::Text(n.to_string()),
+                            RawValue::Bool(b) if is_text => RawValue::Text(b.to_string()),
+                            value => value,
                         };
                         self.entries.push(FileEntry { name, value, index });
                     }
@@ -192,7 +187,7 @@ impl TopLevelVisitor {
     }
 }
 
-/// A key's text; refuses a key that was there before.
+/// Reads a key and rejects a repeated one.
 struct UniqueKeySeed<'a>(&'a mut TopLevelVisitor);
 
 impl<'de> DeserializeSeed<'de> for UniqueKeySeed<'_> {
@@ -207,7 +202,7 @@ impl Visitor<'_> for UniqueKeySeed<'_> {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
+        f.write_str("a string")
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
@@ -216,14 +211,14 @@ impl Visitor<'_> for UniqueKeySeed<'_> {
         }
         if !self.0.seen.insert(text.to_owned()) {
             self.0.key = Some(text.to_owned());
-            self.0.fault = Some("the key is there twice");
-            return Err(E::custom("twice"));
+            self.0.fault = Some("the key occurs twice");
+            return Err(E::custom("repeated key"));
         }
         Ok(text.to_owned())
     }
 }
 
-/// A scalar as it is written; nothing where it is null.
+/// A scalar as it is written; null stays null.
 struct ScalarText;
 
 impl<'de> DeserializeSeed<'de> for ScalarText {
@@ -238,7 +233,7 @@ impl<'de> Visitor<'de> for ScalarText {
     type Value = RawValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
+        f.write_str("a string")
     }
 
     fn visit_none<E>(self) -> Result<RawValue, E> {
@@ -254,7 +249,7 @@ impl<'de> Visitor<'de> for ScalarText {
     }
 }
 
-/// `Value` without its numbers' kinds and without tags.
+/// Converts a `Value` and rejects tags.
 fn raw(value: Value) -> Result<RawValue, &'static str> {
     Ok(match value {
         Value::Null => RawValue::Null,
@@ -275,6 +270,6 @@ fn raw(value: Value) -> Result<RawValue, &'static str> {
                 })
                 .collect::<Result<_, _>>()?,
         ),
-        Value::Tagged(_) => return Err("YAML tags are not understood"),
+        Value::Tagged(_) => return Err("YAML tags are not supported"),
     })
 }

@@ -1,25 +1,25 @@
-//! The keys a configuration may have, and the other names their values go by.
+//! The keys of the configuration, with their options and environment variables.
 
-/// What a key's value is.
+/// The kind of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueKind {
-    /// Taken as it is written, whatever YAML thinks it is.
+    /// A string, taken literally whatever its YAML type.
     Text,
-    /// As `Text`, and never shown.
+    /// Like `Text`, but never printed.
     Secret,
     /// Anything else.
     Other,
-    /// Understood and without effect.
+    /// Accepted for compatibility, without effect.
     Ignored,
 }
 
-/// One key, with its option and its environment variables (`""` where there is none).
+/// One key, with its option and its environment variables (`""` for none).
 pub(super) struct SettingKey {
     pub name: &'static str,
     pub flag: &'static str,
-    /// Above the file.
+    /// The variable that takes precedence over the file.
     pub env: &'static str,
-    /// Below the file, best first.
+    /// Variables of other tools, which the file takes precedence over; the first one set counts.
     pub fallback: &'static [&'static str],
 }
 
@@ -62,7 +62,7 @@ pub(super) const RESYNC: SettingKey = key("resync-after-reconnect", "", "KVADM_R
 
 pub(super) const PROTO: SettingKey = key("proto", "", "", &[]);
 
-/// Every key of the file: Ligato's `etcd.conf`, clientv3's YAML configuration, kvadm's own.
+/// Every key of the file: those of Ligato's `etcd.conf`, of clientv3's YAML configuration, and kvadm's own.
 const IN_FILE: &[(&str, ValueKind)] = &[
     ("endpoints", ValueKind::Other),
     ("ca-file", ValueKind::Text),
@@ -101,20 +101,22 @@ const IN_FILE: &[(&str, ValueKind)] = &[
     ("max-call-recv-msg-size", ValueKind::Ignored),
 ];
 
-/// The known key that `written` is, whatever its case.
+/// Finds a known key in any case.
 pub(super) fn known(written: &str) -> Option<(&'static str, ValueKind)> {
     let found = IN_FILE.iter().copied().find(|(name, _)| name.eq_ignore_ascii_case(written));
     found.or_else(|| written.to_ascii_lowercase().starts_with("backoff-").then_some(("backoff", ValueKind::Ignored)))
 }
 
-/// The known key that `written` may have been meant as.
+/// The known key closest to a misspelt one.
 pub(super) fn nearest(written: &str) -> Option<&'static str> {
-    let plain = written.to_ascii_lowercase().replace(['_', ' ', '.'], "-");
-    // Two slips, or one in a short word: `host` is no `output`.
+    // The distance costs time in proportion to the length, and no key is this long.
+    let plain: String = written.chars().take(64).collect();
+    let plain = plain.to_ascii_lowercase().replace(['_', ' ', '.'], "-");
+    // Two typos, or one in a short word: `host` is not meant as `output`.
     let allowed = if plain.chars().count() < 6 { 1 } else { 2 };
     let squeezed = plain.replace('-', "");
     let distance = |name: &str| {
-        if name.replace('-', "") == squeezed { 0 } else { edits(name, &plain) }
+        if name.replace('-', "") == squeezed { 0 } else { strsim::levenshtein(name, &plain) }
     };
     IN_FILE
         .iter()
@@ -122,22 +124,6 @@ pub(super) fn nearest(written: &str) -> Option<&'static str> {
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, name)| name)
-}
-
-/// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Precedence: option, `KVADM_*`, file, the variables of other tools, default. One rule for every key.
+//! Precedence of every key: option, `KVADM_*` variable, file, variables of other tools, default.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::settings::Setting;
 use super::values::in_env;
 use crate::duration::format_duration;
 
-/// How a variable is read.
+/// Parses an environment variable.
 type ReadEnv<T> = fn(&OsStr) -> Result<T, Problem>;
 
-/// The sources below the options, and what is learnt while choosing among them.
+/// The sources below the options, and the results of choosing among them.
 pub(super) struct Layers<'a> {
     pub env: &'a Env,
     pub values: Values,
@@ -22,18 +22,18 @@ pub(super) struct Layers<'a> {
     pub settings: Vec<Setting>,
 }
 
-/// A duration's rules.
+/// How a duration is parsed and checked.
 pub(super) struct DurationRule {
-    /// What it must fulfil.
+    /// Rejects invalid durations.
     pub check: fn(Duration) -> Result<(), Problem>,
-    /// Zero in the file means the default, as for Go's zero values.
+    /// Zero in the file means the default, like Go's zero values.
     pub zero_is_default: bool,
     /// A bare number in the file or a variable is seconds.
     pub in_seconds: bool,
 }
 
 impl Layers<'_> {
-    /// The value of the highest source that has one.
+    /// The value from the source with the highest precedence.
     pub fn choose<T>(
         &self,
         key: &SettingKey,
@@ -58,19 +58,19 @@ impl Layers<'_> {
         Ok(None)
     }
 
-    /// A variable's value, read.
+    /// The parsed value of an environment variable.
     pub fn variable<T>(&self, name: &'static str, read: ReadEnv<T>) -> Result<Option<Given<T>>, ConfigError> {
         let Some(value) = self.env.get(name) else { return Ok(None) };
         let source = Source::Env(name);
         read(value).map(|value| Some(Given { value, source: source.clone() })).map_err(|problem| problem.by(&source))
     }
 
-    /// Notes the value of `key` for `kvadm config`.
+    /// Records the value of `key` for `kvadm config`.
     pub fn record(&mut self, key: &'static str, value: Option<String>, source: Source) {
         self.settings.push(Setting { key, value, source });
     }
 
-    /// Notes a chosen value, or that there is none.
+    /// Records a chosen value, or its absence.
     pub fn record_given<T>(&mut self, key: &SettingKey, given: Option<&Given<T>>, show: impl FnOnce(&T) -> String) {
         let (value, source) = match given {
             Some(given) => (Some(show(&given.value)), given.source.clone()),
@@ -79,7 +79,7 @@ impl Layers<'_> {
         self.record(key.name, value, source);
     }
 
-    /// A switch that is off by default.
+    /// A flag that is off by default.
     pub fn switch(&mut self, key: &SettingKey, flag: Option<bool>) -> Result<Given<bool>, ConfigError> {
         let file = self.values.flag(key.name)?;
         let given = self.choose(key, flag, file, in_env::flag)?;
@@ -88,7 +88,7 @@ impl Layers<'_> {
         Ok(given)
     }
 
-    /// A duration that keeps its rules, if anybody gives it.
+    /// A checked duration, if a source has one.
     pub fn time(
         &mut self,
         key: &SettingKey,
@@ -100,7 +100,7 @@ impl Layers<'_> {
         Ok(given.map(|given| given.value))
     }
 
-    /// A duration that keeps its rules, else `default`.
+    /// A checked duration, or `default`.
     pub fn time_or(
         &mut self,
         key: &SettingKey,
@@ -114,7 +114,7 @@ impl Layers<'_> {
         Ok(given.value)
     }
 
-    /// As [`Layers::time`], without a record of it.
+    /// Like [`Layers::time`], but does not record the value.
     pub fn chosen_time(
         &mut self,
         key: &SettingKey,
@@ -128,14 +128,14 @@ impl Layers<'_> {
         let file = file.filter(|given| !(rules.zero_is_default && given.value.is_zero()));
         let check =
             |given: &Given<Duration>| (rules.check)(given.value).map_err(|problem| problem.at(&given.source, key.name));
-        // The file's value is checked even where it is overruled.
+        // The file's value is checked even if another source overrides it.
         file.as_ref().map_or(Ok(()), check)?;
         let given = self.choose(key, flag, file, read)?;
         given.as_ref().map_or(Ok(()), check)?;
         Ok(given)
     }
 
-    /// A warning for the user.
+    /// Adds a warning.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.notes.warnings.push(text.into());
     }

@@ -1,4 +1,4 @@
-//! Which file is the configuration, and its bytes.
+//! Finds and reads the configuration file.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,26 +10,26 @@ use super::error::{ConfigError, Problem, Source, io_text};
 use super::file::MAX_BYTES;
 use super::settings::Overrides;
 
-/// Where the machine's own configuration lies.
+/// The path of the system-wide configuration file.
 pub(super) const SYSTEM_FILE: &str = "/etc/kvadm/etcd.yaml";
 
-/// A file's bytes.
+/// A configuration file and its contents.
 pub(super) struct ConfigFile {
     pub path: PathBuf,
     pub bytes: Vec<u8>,
-    /// Permission bits; nothing for what is no regular file.
+    /// Permission bits of a regular file; `None` for any other kind.
     pub mode: Option<u32>,
 }
 
 impl ConfigFile {
-    /// Whether the group or others may read it.
+    /// Whether the group or others can read the file.
     pub fn is_exposed(&self) -> bool {
         self.mode.is_some_and(|mode| mode & 0o044 != 0)
     }
 }
 
-/// Finds and reads the configuration: `-c`, then `--context`, then `ETCD_CONFIG`, then `KVADM_CONTEXT`, then the user's file,
-/// then the machine's. Nothing where none of them is named or there.
+/// Reads the first of: `-c`, `--context`, `ETCD_CONFIG`, `KVADM_CONTEXT`, the user's file, the system-wide file. `None` if
+/// no file is named and neither of the last two exists.
 pub(super) fn find(
     overrides: &Overrides,
     env: &Env,
@@ -49,7 +49,7 @@ pub(super) fn find(
     let named = env.get("KVADM_CONTEXT");
     if let Some(path) = env.get("ETCD_CONFIG") {
         if named.is_some() {
-            warnings.push("env KVADM_CONTEXT has no effect, because ETCD_CONFIG names a file".to_owned());
+            warnings.push("env KVADM_CONTEXT is ignored, because ETCD_CONFIG names a file".to_owned());
         }
         return from_etcd_config(Path::new(path), env).map(Some);
     }
@@ -69,7 +69,7 @@ pub(super) fn find(
     Ok(None)
 }
 
-/// The names `--context` takes, sorted.
+/// The names that `--context` accepts, sorted.
 pub fn contexts(env: &Env) -> Vec<String> {
     let Some(entries) = user_dir(env).and_then(|dir| dir.read_dir().ok()) else { return Vec::new() };
     let mut names: Vec<String> = entries
@@ -80,7 +80,7 @@ pub fn contexts(env: &Env) -> Vec<String> {
     names
 }
 
-/// `ETCD_CONFIG` as Ligato reads it: as given, else inside `CONFIG_DIR`.
+/// Reads `ETCD_CONFIG` like Ligato: the path as given, otherwise inside `CONFIG_DIR`.
 fn from_etcd_config(path: &Path, env: &Env) -> Result<ConfigFile, ConfigError> {
     let origin = Source::Env("ETCD_CONFIG");
     match read(path) {
@@ -89,7 +89,7 @@ fn from_etcd_config(path: &Path, env: &Env) -> Result<ConfigFile, ConfigError> {
             match read(&second) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     let missing = unreadable(path, &e);
-                    let also = env.get("CONFIG_DIR").map(|_| format!("{} is not there either", second.display()));
+                    let also = env.get("CONFIG_DIR").map(|_| format!("{} does not exist either", second.display()));
                     Err(Problem { hint: also, ..missing }.by(&origin))
                 }
                 other => other.map_err(|e| unreadable(&second, &e).by(&origin)),
@@ -101,11 +101,11 @@ fn from_etcd_config(path: &Path, env: &Env) -> Result<ConfigFile, ConfigError> {
 
 fn context(name: &str, env: &Env, origin: &Source) -> Result<ConfigFile, ConfigError> {
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        let problem = Problem::new(format!("'{}' is no context name", name.escape_debug()));
-        return Err(problem.hint("a file goes by -c FILE; a context is a name without '/'").by(origin));
+        let problem = Problem::new(format!("'{}' is not a valid context name", name.escape_debug()));
+        return Err(problem.hint("a context name has no '/' and no leading '.'; use -c FILE for a file").by(origin));
     }
     let Some(dir) = user_dir(env) else {
-        return Err(Problem::new("there are no contexts, because HOME and XDG_CONFIG_HOME are unset").by(origin));
+        return Err(Problem::new("there are no contexts, because HOME and XDG_CONFIG_HOME are not set").by(origin));
     };
     let path = dir.join(format!("{name}.yaml"));
     read(&path).map_err(|e| {
@@ -114,16 +114,14 @@ fn context(name: &str, env: &Env, origin: &Source) -> Result<ConfigFile, ConfigE
         }
         let names = contexts(env);
         let hint = match names.is_empty() {
-            true => format!("{} has no contexts", dir.display()),
-            false => format!("{} has: {}", dir.display(), names.join(", ")),
+            true => format!("{} contains no contexts", dir.display()),
+            false => format!("existing contexts: {}", names.join(", ")),
         };
-        Problem::new(format!("there is no context '{}' ({})", name.escape_debug(), path.display()))
-            .hint(hint)
-            .by(origin)
+        Problem::new(format!("context '{}' not found: {}", name.escape_debug(), path.display())).hint(hint).by(origin)
     })
 }
 
-/// `$XDG_CONFIG_HOME/kvadm`; a relative `XDG_CONFIG_HOME` counts as unset, as its specification says.
+/// `$XDG_CONFIG_HOME/kvadm`. A relative `XDG_CONFIG_HOME` counts as unset, as the XDG specification requires.
 fn user_dir(env: &Env) -> Option<PathBuf> {
     let xdg = env.get("XDG_CONFIG_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
     let base = xdg.or_else(|| env.get("HOME").map(|home| Path::new(home).join(".config")))?;
@@ -134,7 +132,7 @@ fn read(path: &Path) -> io::Result<ConfigFile> {
     read_limited(path, MAX_BYTES)
 }
 
-/// Reads a whole file of at most `limit` bytes; a pipe will do.
+/// Reads a whole file or pipe of at most `limit` bytes.
 pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<ConfigFile> {
     let mut file = File::open(path)?;
     let about = file.metadata()?;

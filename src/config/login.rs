@@ -1,4 +1,4 @@
-//! Who to log in as.
+//! The user and the password.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use super::settings::Overrides;
 use super::values::in_env;
 use crate::transport::{Credentials, Secret};
 
-/// The most bytes a password file may have.
+/// Maximum size of a password file.
 const MAX_PASSWORD: u64 = 64 << 10;
 
-/// The user and the password, each from its highest source.
+/// The user and the password, each from its source with the highest precedence.
 pub(super) fn credentials(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<Credentials>, ConfigError> {
     let (user, embedded) = user(layers, overrides)?;
     let password = password(layers, overrides, embedded)?;
@@ -24,10 +24,10 @@ pub(super) fn credentials(layers: &mut Layers<'_>, overrides: &Overrides) -> Res
     match (user, password) {
         (Some(user), Some(password)) => Ok(Some(Credentials { user: user.value, password: password.value })),
         (Some(user), None) => Err(Problem::new(format!("user '{}' has no password", user.value.escape_debug()))
-            .hint("give one by --password-file FILE, env KVADM_PASSWORD, or 'password' in the configuration file")
+            .hint("add --password-file FILE, set KVADM_PASSWORD, or set 'password' in the configuration file")
             .at(&user.source, "username")),
         (None, Some(password)) => {
-            layers.warn(format!("the password from {} has no effect without a user", password.source));
+            layers.warn(format!("the password from {} is ignored, because no user is set", password.source));
             Ok(None)
         }
         (None, None) => Ok(None),
@@ -37,14 +37,14 @@ pub(super) fn credentials(layers: &mut Layers<'_>, overrides: &Overrides) -> Res
 type User = Option<Given<String>>;
 type Password = Option<Given<Secret>>;
 
-/// The user's name, and the password that stood behind it in `ETCDCTL_USER`.
+/// The user name, and the password that `ETCDCTL_USER` may contain.
 fn user(layers: &Layers<'_>, overrides: &Overrides) -> Result<(User, Password), ConfigError> {
     let file = layers.values.text(keys::USERNAME.name)?;
     let chosen = layers.choose(&keys::USERNAME, overrides.user.clone(), file, in_env::text)?;
     let Some(given) = chosen else { return Ok((None, None)) };
     let split = given.value.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned()));
     let (given, embedded) = match (given.source.clone(), split) {
-        // A file may well hold both, so that a ':' there can only be part of the name.
+        // A file has a key for the password, so that a ':' in `username` can only be part of the name.
         (Source::File(..), _) | (_, None) => (given, None),
         (source @ Source::Env("ETCDCTL_USER"), Some((name, password))) => {
             let password = Some(password).filter(|password| !password.is_empty());
@@ -52,12 +52,12 @@ fn user(layers: &Layers<'_>, overrides: &Overrides) -> Result<(User, Password), 
             (Given { value: name, source }, password)
         }
         (source, Some(_)) => {
-            let problem = Problem::new("a user's name has no ':', and a password does not belong here");
-            return Err(problem.hint("give the password by --password-file FILE or env KVADM_PASSWORD").by(&source));
+            let problem = Problem::new("'NAME:PASSWORD' is not accepted here; give only the name");
+            return Err(problem.hint("add --password-file FILE, or set KVADM_PASSWORD").by(&source));
         }
     };
     if given.value.is_empty() {
-        return Err(Problem::new("the user's name is empty").by(&given.source));
+        return Err(Problem::new("the user name is empty").by(&given.source));
     }
     Ok((Some(given), embedded))
 }
@@ -76,7 +76,7 @@ fn password(layers: &mut Layers<'_>, overrides: &Overrides, embedded: Password) 
     Ok(chosen.or(embedded))
 }
 
-/// The password in a file, without the line's end.
+/// The password in a file, without a trailing line break.
 fn from_file(layers: &mut Layers<'_>, path: &Path) -> Result<Secret, Problem> {
     let found = read_limited(path, MAX_PASSWORD).map_err(|e| unreadable(path, &e))?;
     let wrong = |what| Problem::new(format!("the password in {} {what}", path.display()));

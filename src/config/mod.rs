@@ -1,8 +1,8 @@
-//! The one configuration loader.
+//! The configuration loader.
 //!
-//! It reads a Ligato `etcd.conf` and a clientv3 (Cilium) `etcd.config` as they are, and joins them with the command line and
-//! the environment. Each key is decided by itself: option, `KVADM_*` variable, file, the variables of Ligato and etcdctl,
-//! default. Nothing here looks at the process: the command line and the environment come in as plain data.
+//! It reads a Ligato `etcd.conf` and a clientv3 (Cilium) `etcd.config` unchanged, and merges them with the command line and
+//! the environment. Each key is resolved separately: option, `KVADM_*` variable, file, variables of Ligato and etcdctl,
+//! default. The loader never reads the process state: command line and environment are plain data.
 
 mod document;
 mod env;
@@ -47,13 +47,13 @@ const LOCK_TTL: Duration = Duration::from_secs(25);
 /// Loads the configuration.
 ///
 /// # Errors
-/// A file that is named and missing, a file or value that is bad, or settings that contradict each other. The error
-/// names the option, the variable, or the file, line and key that is to blame, and never a secret.
+/// A named file that does not exist, an invalid file or value, or contradicting settings. The error names the option, the
+/// variable, or the file, line and key, and never contains a secret.
 pub fn load(overrides: &Overrides, env: &Env) -> Result<Config, ConfigError> {
     load_with(overrides, env, Path::new(locate::SYSTEM_FILE))
 }
 
-/// [`load`] with another place for the machine's own file.
+/// [`load`] with another path of the system-wide file.
 fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, ConfigError> {
     let mut notes = Notes::default();
     let found = locate::find(overrides, env, system, &mut notes.warnings)?;
@@ -67,7 +67,7 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
         None => "configuration: no file".to_owned(),
     });
     let mut layers = Layers { env, values, notes, settings: Vec::new() };
-    without_effect(&mut layers)?;
+    warn_unsupported(&mut layers)?;
     let connect = connect_options(&mut layers, overrides)?;
     let output = output(&mut layers, overrides)?;
     let lease = |in_seconds| DurationRule { check: values::lease_time, zero_is_default: in_seconds, in_seconds };
@@ -119,7 +119,7 @@ fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Con
     })
 }
 
-/// etcd cuts clients that ping more often than every 5 s.
+/// etcd disconnects clients that ping more often than every 5 s.
 fn keepalive_time(layers: &mut Layers<'_>, rules: &DurationRule) -> Result<Duration, ConfigError> {
     const LEAST: Duration = Duration::from_secs(5);
     let key = &keys::KEEPALIVE_TIME;
@@ -127,7 +127,10 @@ fn keepalive_time(layers: &mut Layers<'_>, rules: &DurationRule) -> Result<Durat
     let mut given = given.unwrap_or(Given { value: KEEPALIVE_TIME, source: Source::Default });
     if given.value < LEAST {
         let (value, source) = (format_duration(given.value), &given.source);
-        layers.warn(format!("{source}: {}: {value} is raised to 5s, because etcd cuts clients below that", key.name));
+        layers.warn(format!(
+            "{source}: {}: {value} was raised to 5s, because etcd disconnects clients that ping more often",
+            key.name
+        ));
         given.value = LEAST;
     }
     layers.record(key.name, Some(format_duration(given.value)), given.source);
@@ -177,7 +180,7 @@ fn output(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<Strin
     let check = |given: &Given<String>| {
         values::output(&given.value).map_err(|problem| problem.at(&given.source, keys::OUTPUT.name))
     };
-    // The file's value is checked even where it is overruled.
+    // The file's value is checked even if another source overrides it.
     file.as_ref().map_or(Ok(()), check)?;
     let given = layers.choose(&keys::OUTPUT, overrides.output.clone(), file, values::in_env::text)?;
     given.as_ref().map_or(Ok(()), check)?;
@@ -194,10 +197,10 @@ fn proto(layers: &mut Layers<'_>) -> Result<Vec<ProtoRule>, ConfigError> {
     Ok(given.map(|given| given.value).unwrap_or_default())
 }
 
-/// Ligato's `expand-env-variables` would change what the file says, and is not done here.
-fn without_effect(layers: &mut Layers<'_>) -> Result<(), ConfigError> {
+/// Warns of Ligato's `expand-env-variables`, which would change the file's contents and is not supported.
+fn warn_unsupported(layers: &mut Layers<'_>) -> Result<(), ConfigError> {
     if let Some(given) = layers.values.flag("expand-env-variables")?.filter(|given| given.value) {
-        layers.warn(format!("{}: expand-env-variables has no effect", given.source));
+        layers.warn(format!("{}: expand-env-variables is not supported and has no effect", given.source));
     }
     Ok(())
 }

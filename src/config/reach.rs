@@ -1,4 +1,4 @@
-//! Where the store is, and whether TLS is spoken there.
+//! The endpoints, and whether they use TLS.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::transport::{Endpoint, Scheme, TlsFiles};
 
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 
-/// The TLS files as they were given.
+/// The configured TLS files.
 struct GivenTlsFiles {
     ca: Option<Given<PathBuf>>,
     cert: Option<Given<PathBuf>>,
@@ -25,7 +25,7 @@ impl GivenTlsFiles {
     }
 }
 
-/// The endpoints, each with its scheme decided, and the files for those that speak TLS.
+/// Resolves the endpoints, each with its scheme, and the TLS files.
 pub(super) fn endpoints_and_tls(
     layers: &mut Layers<'_>,
     overrides: &Overrides,
@@ -36,11 +36,11 @@ pub(super) fn endpoints_and_tls(
     let skip_verify = layers.switch(&keys::SKIP_VERIFY, overrides.insecure_skip_tls_verify)?;
     let tls = !insecure.value && files.all().next().is_some();
     let endpoints = parse(&texts, tls)?;
-    let spoken = endpoints.iter().any(|endpoint| endpoint.scheme == Scheme::Tls);
-    if spoken || !insecure.value {
-        whole_pair(&files)?;
+    let uses_tls = endpoints.iter().any(|endpoint| endpoint.scheme == Scheme::Tls);
+    if uses_tls || !insecure.value {
+        check_key_pair(&files)?;
     }
-    warn(layers, &files, &insecure, &skip_verify, spoken);
+    warn(layers, &files, &insecure, &skip_verify, uses_tls);
     let value = |given: Option<Given<PathBuf>>| given.map(|given| given.value);
     let tls = TlsFiles {
         ca: value(files.ca),
@@ -51,12 +51,12 @@ pub(super) fn endpoints_and_tls(
     Ok((endpoints, tls))
 }
 
-/// The endpoints' texts from the highest source. A source that says something else and loses is told of by `-v`.
+/// The endpoints from the source with the highest precedence. `-v` reports sources with other endpoints.
 fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Given<Vec<String>>, ConfigError> {
     let key = &keys::ENDPOINTS;
     let flag = overrides.endpoints.as_ref().map(|texts| texts.iter().flat_map(|text| split(text)).collect::<Vec<_>>());
     if flag.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Problem::new("names no endpoint").by(&Source::Flag(key.flag)));
+        return Err(Problem::new("contains no endpoint").by(&Source::Flag(key.flag)));
     }
     let flag = flag.map(|value| Given { value, source: Source::Flag(key.flag) });
     let mut given: Vec<Given<Vec<String>>> = flag.into_iter().collect();
@@ -74,13 +74,16 @@ fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Give
     };
     for loser in given.filter(|loser| loser.value != winner.value) {
         let (won, lost) = (shown(&winner.value), shown(&loser.value));
-        layers.notes.details.push(format!("endpoints: {} ({won}) wins over {} ({lost})", winner.source, loser.source));
+        layers
+            .notes
+            .details
+            .push(format!("endpoints: {} ({won}) takes precedence over {} ({lost})", winner.source, loser.source));
     }
     layers.record(key.name, Some(shown(&winner.value)), winner.source.clone());
     Ok(winner)
 }
 
-/// Adds a variable's endpoints, if it has any. What cannot be read matters only where nothing higher is given.
+/// Adds the endpoints of a variable. An unreadable variable is an error only if no higher source has endpoints.
 fn add_variable(
     layers: &Layers<'_>,
     name: &'static str,
@@ -94,7 +97,7 @@ fn add_variable(
     Ok(())
 }
 
-/// Endpoints for display; whatever stands before an `@` could be a password.
+/// Endpoints for display. Text before an `@` is hidden, because it could be a password.
 fn shown(texts: &[String]) -> String {
     let hide = |text: &String| text.rfind('@').map_or_else(|| text.clone(), |at| format!("(redacted){}", &text[at..]));
     texts.iter().map(hide).collect::<Vec<_>>().join(",")
@@ -104,8 +107,8 @@ fn parse(texts: &Given<Vec<String>>, tls: bool) -> Result<Vec<Endpoint>, ConfigE
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for text in &texts.value {
         if text.contains('@') && !text.starts_with("unix:") {
-            let problem = Problem::new("an endpoint has no user part ('…@')");
-            let problem = problem.hint("the user goes by 'username' and 'password', or --user and --password-file");
+            let problem = Problem::new("an endpoint must not contain a user ('NAME@')");
+            let problem = problem.hint("use 'username' and 'password', or --user NAME --password-file FILE");
             return Err(problem.at(&texts.source, keys::ENDPOINTS.name));
         }
         let endpoint = Endpoint::parse(text, tls).map_err(|e| {
@@ -125,7 +128,7 @@ fn files(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<GivenTlsFiles
     if let (Some(ca), Some(trusted)) = (&ca, &trusted)
         && ca.value != trusted.value
     {
-        let problem = Problem::new("differs from trusted-ca-file, and both name the same thing");
+        let problem = Problem::new("differs from trusted-ca-file, which is another name of the same setting");
         return Err(problem.at(&ca.source, keys::CA_FILE.name));
     }
     let ca = pick(layers, &keys::CA_FILE, overrides.ca_file.as_ref(), ca.or(trusted))?;
@@ -147,14 +150,14 @@ fn pick(
     Ok(given)
 }
 
-fn whole_pair(files: &GivenTlsFiles) -> Result<(), ConfigError> {
+fn check_key_pair(files: &GivenTlsFiles) -> Result<(), ConfigError> {
     let (half, name, other) = match (&files.cert, &files.key) {
         (Some(cert), None) => (cert, "cert-file", "key-file"),
         (None, Some(key)) => (key, "key-file", "cert-file"),
         _ => return Ok(()),
     };
-    let problem = Problem::new(format!("{name} is given without {other}"));
-    Err(problem.hint("a client certificate needs both halves").at(&half.source, name))
+    let problem = Problem::new(format!("{name} is set without {other}"));
+    Err(problem.hint("a client certificate needs both cert-file and key-file").at(&half.source, name))
 }
 
 fn warn(
@@ -162,24 +165,24 @@ fn warn(
     files: &GivenTlsFiles,
     insecure: &Given<bool>,
     skip_verify: &Given<bool>,
-    spoken: bool,
+    uses_tls: bool,
 ) {
-    if skip_verify.value && spoken {
+    if skip_verify.value && uses_tls {
         let source = &skip_verify.source;
-        layers.warn(format!("insecure-skip-tls-verify ({source}): the server's certificate is not checked"));
+        layers.warn(format!("insecure-skip-tls-verify ({source}): the server certificate is not verified"));
     }
-    if spoken {
+    if uses_tls {
         return;
     }
     if skip_verify.value && !insecure.value {
         let source = &skip_verify.source;
         layers.warn(format!(
-            "insecure-skip-tls-verify ({source}) has no effect, because no endpoint speaks TLS; write https://, or set ca-file"
+            "insecure-skip-tls-verify ({source}) has no effect, because no endpoint uses TLS; write https://, or set ca-file"
         ));
     }
     for (name, given) in files.all() {
         if !insecure.value {
-            layers.warn(format!("{name} ({}) has no effect, because no endpoint speaks TLS", given.source));
+            layers.warn(format!("{name} ({}) has no effect, because no endpoint uses TLS", given.source));
         } else if rank(&given.source) < rank(&insecure.source) {
             layers.warn(format!(
                 "{name} ({}) has no effect, because insecure-transport is true ({})",
@@ -189,7 +192,7 @@ fn warn(
     }
 }
 
-/// Lower wins.
+/// The precedence of a source; a lower rank wins.
 fn rank(source: &Source) -> u8 {
     match source {
         Source::Flag(_) => 0,

@@ -1,4 +1,4 @@
-//! What the command line overrides, and what the configuration comes to.
+//! The command line's overrides, and the effective configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use super::document::ProtoRule;
 use super::error::Source;
 use crate::transport::ConnectOptions;
 
-/// What the command line says; nothing where an option is not given.
+/// The options of the command line; `None` for those not given.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `-c`: the configuration file.
     pub config: Option<PathBuf>,
-    /// `--context`: a file of the user's configuration folder.
+    /// `--context`: the name of a file in the user's configuration directory.
     pub context: Option<String>,
     /// `--strict-config`: unknown keys are errors.
     pub strict: bool,
@@ -28,7 +28,7 @@ pub struct Overrides {
     pub insecure_transport: Option<bool>,
     /// `--insecure-skip-tls-verify`.
     pub insecure_skip_tls_verify: Option<bool>,
-    /// `--user`: a name; `NAME:PASSWORD` is refused.
+    /// `--user`: a name; `NAME:PASSWORD` is rejected.
     pub user: Option<String>,
     /// `--password-file`.
     pub password_file: Option<PathBuf>,
@@ -36,49 +36,49 @@ pub struct Overrides {
     pub dial_timeout: Option<Duration>,
     /// `--op-timeout`.
     pub op_timeout: Option<Duration>,
-    /// `--connect-wait`; zero is not to wait, whatever the file says.
+    /// `--connect-wait`; zero disables waiting, whatever the file says.
     pub connect_wait: Option<Duration>,
     /// `--namespace`, decoded.
     pub namespace: Option<Vec<u8>>,
-    /// `--qps`; zero is no limit.
+    /// `--qps`; zero means no limit.
     pub qps: Option<f64>,
     /// `--output`.
     pub output: Option<String>,
 }
 
-/// One effective value and where it came from.
+/// One effective value and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// The key, as in the file.
+    /// The key as in the file.
     pub key: &'static str,
-    /// Its value as text; secrets are redacted; nothing where it is not set.
+    /// The value, with secrets redacted; `None` if not set.
     pub value: Option<String>,
-    /// Who said so.
+    /// The source of the value.
     pub source: Source,
 }
 
 /// The effective configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How to reach the store.
+    /// How to connect to etcd.
     pub connect: ConnectOptions,
     /// The output format: one of `text`, `table`, `json`, `yaml`, `raw`.
     pub output: Option<String>,
-    /// Time to live of leases behind sessions (`put --hold`); at least a second.
+    /// TTL of session leases (`put --hold`); at least one second.
     pub session_ttl: Duration,
-    /// Time to live of leases behind locks; at least a second.
+    /// TTL of lock leases; at least one second.
     pub lock_ttl: Duration,
     /// The period of `compact --every`.
     pub auto_compact: Option<Duration>,
     /// `watch` behaves as with `--sync`.
     pub resync_after_reconnect: bool,
-    /// Which message types the values of keys have.
+    /// The protobuf message types of values, by key prefix.
     pub proto: Vec<ProtoRule>,
-    /// The configuration file, if there is one.
+    /// The configuration file, if one was read.
     pub file: Option<PathBuf>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// What the user may want to know (`-v`).
+    /// Details for `-v`.
     pub details: Vec<String>,
     /// Every key, for `kvadm config`.
     pub settings: Vec<Setting>,

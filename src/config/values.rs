@@ -1,4 +1,4 @@
-//! From what is written, in the file or in a variable, to what is meant.
+//! Parses and checks the values of the file and of environment variables.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -20,19 +20,19 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// What a value is, for messages that must not show it.
+/// The kind of a value, for messages that must not contain the value.
 fn kind(raw: &RawValue) -> &'static str {
     match raw {
         RawValue::Null => "nothing",
         RawValue::Bool(_) => "a boolean",
         RawValue::Int(_) | RawValue::Float(_) => "a number",
-        RawValue::Text(_) => "a text",
+        RawValue::Text(_) => "a string",
         RawValue::List(_) => "a list",
         RawValue::Map(_) => "a mapping",
     }
 }
 
-/// A whole number: `5`, `1_000_000`, `1.0e+9`. Nothing where it is something else.
+/// A whole number, such as `5`, `1_000_000` or `1.0e+9`.
 fn whole(raw: &RawValue) -> Option<i128> {
     match raw {
         RawValue::Int(n) => Some(*n),
@@ -41,20 +41,20 @@ fn whole(raw: &RawValue) -> Option<i128> {
             #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and within 64 bits")]
             Some(*n as i128)
         }
-        // YAML 1.1 knows underscores in numbers; serde_yaml takes such a scalar for a text.
+        // YAML 1.1 allows underscores in numbers; serde_yaml reads such a scalar as a string.
         RawValue::Text(text) if text.contains('_') => text.replace('_', "").parse().ok(),
         _ => None,
     }
 }
 
-/// The file's values. A null is never asked for: it counts as absent.
+/// Values of the file. Null counts as absent and never gets here.
 pub(super) mod in_file {
     use super::*;
 
     pub fn text(raw: &RawValue) -> Result<String, Problem> {
         match raw {
             RawValue::Text(text) => Ok(text.clone()),
-            other => Err(Problem::new(format!("must be a text, not {}", kind(other)))),
+            other => Err(Problem::new(format!("must be a string, not {}", kind(other)))),
         }
     }
 
@@ -67,29 +67,29 @@ pub(super) mod in_file {
         }
     }
 
-    /// A bare number is nanoseconds; a suspiciously small one puts a text into `warning`.
+    /// A bare number is nanoseconds; a suspiciously small one sets `warning`.
     pub fn duration(raw: &RawValue, warning: &mut Option<String>) -> Result<Duration, Problem> {
         if let Some(nanos) = whole(raw) {
             if (1..1_000_000).contains(&nanos) {
-                *warning = Some(format!("{nanos} is nanoseconds; did you mean {nanos}s or {nanos}ms?"));
+                *warning = Some(format!("{nanos} means nanoseconds; did you mean {nanos}s or {nanos}ms?"));
             }
             return match i64::try_from(nanos).map(u64::try_from) {
                 Ok(Ok(nanos)) => Ok(Duration::from_nanos(nanos)),
                 Ok(Err(_)) => Err(Problem::new(format!("{nanos} is negative"))),
-                Err(_) => Err(Problem::new(format!("{nanos} nanoseconds are too long"))),
+                Err(_) => Err(Problem::new(format!("{nanos} nanoseconds is too long"))),
             };
         }
         match raw {
             RawValue::Text(text) => parse_duration(text).map_err(|e| match e {
-                DurationError::NoUnit(text) => Problem::new(format!("'{text}' is a text without a unit"))
-                    .hint(format!("write {text}s, or a number without quotes for nanoseconds")),
+                DurationError::NoUnit(text) => Problem::new(format!("'{text}' has no unit"))
+                    .hint(format!("write {text}s, or omit the quotes for nanoseconds")),
                 other => Problem::new(other.to_string()),
             }),
             RawValue::Float(n) => {
-                Err(Problem::new(format!("{n} is no whole number of nanoseconds"))
-                    .hint("write it with a unit, like 1.5s"))
+                Err(Problem::new(format!("{n} is not a whole number of nanoseconds"))
+                    .hint("write a unit, such as 1.5s"))
             }
-            other => Err(Problem::new(format!("must be a duration like 5s, not {}", kind(other)))),
+            other => Err(Problem::new(format!("must be a duration such as 5s, not {}", kind(other)))),
         }
     }
 
@@ -101,7 +101,7 @@ pub(super) mod in_file {
         };
         let Some(seconds) = whole(raw).or(quoted) else {
             return match raw {
-                RawValue::Float(n) => Err(Problem::new(format!("{n} is no whole number of seconds"))),
+                RawValue::Float(n) => Err(Problem::new(format!("{n} is not a whole number of seconds"))),
                 _ => duration(raw, warning),
             };
         };
@@ -109,7 +109,7 @@ pub(super) mod in_file {
             return Err(Problem::new(format!("{seconds} is negative")));
         };
         if seconds >= 1_000_000 {
-            *warning = Some(format!("{seconds} is seconds; did you mean a shorter time, like 5 or 5s?"));
+            *warning = Some(format!("{seconds} means seconds; did you mean a shorter time, such as 5s?"));
         }
         Ok(Duration::from_secs(seconds))
     }
@@ -117,14 +117,14 @@ pub(super) mod in_file {
     pub fn number(raw: &RawValue) -> Result<f64, Problem> {
         match raw {
             #[allow(clippy::cast_precision_loss, reason = "a rate; its 54th bit does not matter")]
-            RawValue::Int(n) => super::rate(*n as f64),
-            RawValue::Float(n) => super::rate(*n),
-            RawValue::Text(text) => super::rate_text(&text.replace('_', "")),
+            RawValue::Int(n) => rate(*n as f64),
+            RawValue::Float(n) => rate(*n),
+            RawValue::Text(text) => rate_text(&text.replace('_', "")),
             other => Err(Problem::new(format!("must be a number, not {}", kind(other)))),
         }
     }
 
-    /// A list, or one text with commas.
+    /// A list, or one string with commas.
     pub fn texts(raw: &RawValue) -> Result<Vec<String>, Problem> {
         match raw {
             RawValue::List(items) => items
@@ -132,17 +132,17 @@ pub(super) mod in_file {
                 .map(|item| match item {
                     RawValue::Text(text) => Ok(text.trim().to_owned()),
                     RawValue::Int(n) => Ok(n.to_string()),
-                    other => Err(Problem::new(format!("every entry must be a text, not {}", kind(other)))),
+                    other => Err(Problem::new(format!("every entry must be a string, not {}", kind(other)))),
                 })
                 .collect(),
-            RawValue::Text(text) => Ok(super::split(text)),
+            RawValue::Text(text) => Ok(split(text)),
             RawValue::Int(n) => Ok(vec![n.to_string()]),
-            other => Err(Problem::new(format!("must be a list of texts, not {}", kind(other)))),
+            other => Err(Problem::new(format!("must be a list of strings, not {}", kind(other)))),
         }
     }
 }
 
-/// The environment's values; variables are read as options are, so that numbers need their units.
+/// Values of environment variables, parsed like options: numbers need units.
 pub(super) mod in_env {
     use super::*;
 
@@ -159,8 +159,9 @@ pub(super) mod in_env {
         match text.trim() {
             "1" => Ok(true),
             "0" => Ok(false),
-            word => boolean(word)
-                .ok_or_else(|| Problem::new(format!("'{}' is neither true nor false", word.escape_debug()))),
+            word => {
+                boolean(word).ok_or_else(|| Problem::new(format!("'{}' must be true or false", word.escape_debug())))
+            }
         }
     }
 
@@ -168,49 +169,49 @@ pub(super) mod in_env {
         parse_duration(&text(value)?).map_err(|e| Problem::new(e.to_string()))
     }
 
-    /// As the file's `session-ttl`: a bare number is seconds.
+    /// Like the file's `session-ttl`: a bare number is seconds.
     pub fn seconds(value: &OsStr) -> Result<Duration, Problem> {
         let text = text(value)?;
         text.trim().parse::<u64>().map_or_else(|_| duration(value), |seconds| Ok(Duration::from_secs(seconds)))
     }
 
     pub fn number(value: &OsStr) -> Result<f64, Problem> {
-        super::rate_text(&text(value)?)
+        rate_text(&text(value)?)
     }
 
     pub fn texts(value: &OsStr) -> Result<Vec<String>, Problem> {
-        Ok(super::split(&text(value)?))
+        Ok(split(&text(value)?))
     }
 }
 
-/// The entries between commas, trimmed; empty ones are dropped.
+/// The entries between commas, trimmed and without empty ones.
 pub(super) fn split(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }
 
 fn rate_text(text: &str) -> Result<f64, Problem> {
-    let number = text.trim().parse().map_err(|_| Problem::new(format!("'{}' is no number", text.escape_debug())))?;
+    let number = text.trim().parse().map_err(|_| Problem::new(format!("'{}' is not a number", text.escape_debug())))?;
     rate(number)
 }
 
-/// Requests a second; 0 is without limit.
+/// Requests per second; 0 means no limit.
 pub(super) fn rate(number: f64) -> Result<f64, Problem> {
     if number.is_finite() && number >= 0.0 {
         Ok(number)
     } else {
-        Err(Problem::new(format!("{number} is no rate (a number of requests a second, 0 for no limit)")))
+        Err(Problem::new(format!("{number} is not a rate (requests per second; 0 means no limit)")))
     }
 }
 
-/// A bound that must let something happen.
+/// A timeout, which must be greater than zero.
 pub(super) fn positive(duration: Duration) -> Result<(), Problem> {
-    if duration.is_zero() { Err(Problem::new("must be more than 0")) } else { Ok(()) }
+    if duration.is_zero() { Err(Problem::new("must be greater than 0")) } else { Ok(()) }
 }
 
-/// A lease's time to live, which etcd counts in seconds.
+/// A lease's TTL, which etcd counts in seconds.
 pub(super) fn lease_time(duration: Duration) -> Result<(), Problem> {
     if duration < Duration::from_secs(1) {
-        return Err(Problem::new(format!("{} is below 1s, the shortest time to live", format_duration(duration))));
+        return Err(Problem::new(format!("{} is shorter than 1s, the minimum TTL", format_duration(duration))));
     }
     Ok(())
 }
@@ -220,5 +221,5 @@ pub(super) fn output(name: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let known = OUTPUTS.join(", ");
-    Err(Problem::new(format!("'{}' is no output format ({known} are known)", name.escape_debug())))
+    Err(Problem::new(format!("'{}' is not an output format; use one of {known}", name.escape_debug())))
 }

@@ -1,30 +1,30 @@
-//! Documents other than the configuration: YAML or JSON, read as JSON's data.
+//! Parses YAML or JSON documents other than the configuration as JSON data.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Reads one document: as JSON where it is that, else as YAML. JSON is nearly YAML, but for its \u escapes.
+/// Parses one document as JSON, otherwise as YAML. (JSON is a subset of YAML except for its \u escapes.)
 ///
 /// # Errors
-/// Says where it is neither, or which key stands in it twice: a silent "the last one wins" could drop a condition.
+/// Invalid syntax, with its position, or a repeated key: silently using the last one could drop a condition.
 pub fn parse_document(text: &str) -> Result<Value, String> {
     let json = match serde_json::from_str::<Unique>(text) {
         Ok(document) => return Ok(document.0),
         Err(error) => error,
     };
-    // What is sound JSON but for a key that stands in it twice is not better YAML.
+    // Well-formed JSON with a repeated key is not valid YAML either.
     if json.is_data() {
-        return Err(format!("bad JSON: {json}"));
+        return Err(format!("invalid JSON: {json}"));
     }
     match serde_yaml::from_str::<Option<Unique>>(text) {
         Ok(document) => Ok(document.map_or(Value::Null, |document| document.0)),
-        Err(error) => Err(format!("bad YAML: {error}")),
+        Err(error) => Err(format!("invalid YAML: {error}")),
     }
 }
 
-/// JSON's data without a key that stands in an object twice.
+/// JSON data whose objects have no repeated keys.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -78,7 +78,7 @@ impl<'de> Visitor<'de> for Builder {
         let mut map = Map::new();
         while let Some((name, Unique(value))) = entries.next_entry::<String, Unique>()? {
             if map.insert(name.clone(), value).is_some() {
-                return Err(A::Error::custom(format!("'{name}' stands there twice")));
+                return Err(A::Error::custom(format!("key '{name}' occurs twice")));
             }
         }
         Ok(Value::Object(map))

@@ -75,11 +75,11 @@ fn told(
             let mut addresses: Vec<String> = log.addresses.iter().map(|address| address.ip().to_string()).collect();
             addresses.dedup();
             let detail = addresses.join(", ");
-            (detail, listed("addresses", addresses).map(Fact::told).collect())
+            (detail, listed("addresses", addresses).map(Fact::in_detail).collect())
         }
         DialPhase::Connecting if endpoint.scheme == Scheme::Unix => {
             let path = endpoint.path.display().to_string();
-            (path.clone(), vec![Fact::text("path", path).told()])
+            (path.clone(), vec![Fact::text("path", path).in_detail()])
         }
         DialPhase::Connecting => connected(log),
         DialPhase::Handshake => tls(endpoint, files, log, seen),
@@ -96,16 +96,16 @@ fn connected(log: &Log) -> (String, Vec<Fact>) {
     let peer = log.peer.map(|peer| peer.to_string()).unwrap_or_default();
     let mut facts = Vec::new();
     if log.peer.is_some() {
-        facts.push(Fact::text("address", &peer).told());
+        facts.push(Fact::text("address", &peer).in_detail());
     }
     let refused = log.failed.iter().map(|(address, words)| format!("{address}: {words}")).collect();
     // One that failed alone is the step's own error.
     let alone = log.addresses.len() == 1;
-    facts.extend(listed("failed", refused).map(|fact| Fact { told: alone, ..fact }));
+    facts.extend(listed("failed", refused).map(|fact| Fact { in_detail: alone, ..fact }));
     if log.peer.is_none() {
         let answered = |address: &&_| log.failed.iter().any(|(failed, _)| failed == *address);
         let silent = log.addresses.iter().filter(|address| !answered(address)).map(ToString::to_string).collect();
-        facts.extend(listed("silent", silent).map(|fact| Fact { told: alone, ..fact }));
+        facts.extend(listed("silent", silent).map(|fact| Fact { in_detail: alone, ..fact }));
     }
     (peer, facts)
 }
@@ -126,8 +126,8 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &HandshakeRecord)
     let mut detail = String::new();
     if let Some((version, cipher)) = &log.agreed {
         detail = format!("{version}, {cipher}");
-        facts.push(Fact::text("protocol", version).told());
-        facts.push(Fact::text("cipher", cipher).told());
+        facts.push(Fact::text("protocol", version).in_detail());
+        facts.push(Fact::text("cipher", cipher).in_detail());
     }
     if let Some(der) = &seen.certificate {
         match Certificate::read(der) {

@@ -199,8 +199,8 @@ async fn auth(store: &Store, shown: Option<&Certificate>) -> ProbeStep {
         Err(error) if error.is_refusal(Refusal::Permission) => false,
         Err(error) => return ProbeStep::failed("auth", took, StepFailure::Error(error), Vec::new()),
     };
-    let fact = |kind: &str| Fact::text("authentication", kind).told();
-    let user = |name: &str| Fact::text("user", name).told();
+    let fact = |kind: &str| Fact::text("authentication", kind).in_detail();
+    let user = |name: &str| Fact::text("user", name).in_detail();
     if let Some(who) = &store.options().credentials {
         let name = &who.user;
         return if store.authentication_is_off() {
@@ -247,11 +247,11 @@ async fn alarm_step(store: &Store, member: Option<u64>) -> ProbeStep {
     let took = Some(begun.elapsed());
     match alarms {
         Ok(alarms) if alarms.is_empty() => {
-            ProbeStep::done("alarms", took, "none", vec![Fact::new("raised", FactValue::List(Vec::new())).told()])
+            ProbeStep::done("alarms", took, "none", vec![Fact::new("raised", FactValue::List(Vec::new())).in_detail()])
         }
         Ok(alarms) => {
             let raised = alarms.iter().map(|alarm| format!("{} by {:x}", alarm.kind, alarm.member)).collect();
-            let facts = vec![Fact::new("raised", FactValue::List(raised)).told()];
+            let facts = vec![Fact::new("raised", FactValue::List(raised)).in_detail()];
             ProbeStep::failed("alarms", took, StepFailure::Alarms { alarms, member }, facts)
         }
         Err(Error::Refused { message, .. }) => ProbeStep { took, ..ProbeStep::skipped("alarms", unseen(&message)) },
@@ -272,8 +272,8 @@ fn leader(status: &MemberStatus) -> ProbeStep {
     };
     let mut facts = vec![
         Fact::new("member", FactValue::Id(status.id)),
-        Fact::text("role", role).told(),
-        Fact::new("leader", FactValue::Id(status.leader)).told(),
+        Fact::text("role", role).in_detail(),
+        Fact::new("leader", FactValue::Id(status.leader)).in_detail(),
         Fact::new("term", FactValue::Count(status.raft_term)),
         Fact::new("index", FactValue::Count(status.raft_index)),
         Fact::new("applied", FactValue::Count(status.raft_applied)),
@@ -299,7 +299,7 @@ fn quota(status: &MemberStatus) -> ProbeStep {
             #[allow(clippy::cast_precision_loss)]
             let share = status.db_size as f64 * 100.0 / quota as f64;
             facts.push(Fact::new("quota", FactValue::Bytes(quota)));
-            facts.push(Fact::new("share", FactValue::Percent(share)).told());
+            facts.push(Fact::new("share", FactValue::Percent(share)).in_detail());
             format!("{share:.1} % of the quota is taken")
         }
         None => "this version does not tell its quota".to_owned(),

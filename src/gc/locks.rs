@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::sweep::each;
 use super::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Skipped, Timestamp};
+use crate::consent::Consent;
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Contender, Error, Grant, KeyRange, KeySelector, KeyValue, LeaseId, LockQueue,
     LockTree, Op, ReadOptions, Store, Txn, left_behind, lock_key_of,
@@ -143,7 +144,7 @@ fn candidate(
 ///
 /// # Errors
 /// What is wrong with the store, rather than with one of the keys.
-pub async fn remove(store: &Store, candidates: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Error> {
+pub async fn remove(store: &Store, _: &Consent, candidates: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Error> {
     let namespace = store.namespace();
     let txn = |candidate: &&Candidate| {
         let key = candidate.key.strip_prefix(namespace).unwrap_or(&candidate.key);

@@ -1,21 +1,21 @@
-//! What `allocate new`, `renew`, `release` and `hold` answer.
+//! Records of `allocate new`, `renew`, `release` and `hold`.
 
 use super::record::{Field, Record, Value, Visibility, always, data, table};
 use crate::kvstore::LeaseId;
 
-/// One key's ID.
+/// A key's ID.
 pub struct AllocatedRow<'a> {
     /// The ID, decimal.
     pub id: &'a str,
     /// The key.
     pub key: &'a [u8],
-    /// Whether its master is new.
+    /// Whether the ID was newly allocated.
     pub new: bool,
-    /// The node whose reference it is.
+    /// The node that holds the reference.
     pub node: &'a [u8],
-    /// The reference's lease; `None` for a permanent one.
+    /// The reference's lease; `None` for a permanent reference.
     pub lease: Option<LeaseId>,
-    /// Whether it is the only one asked for: its line is the ID alone then.
+    /// Whether it is the only result; the text line is then only the ID.
     pub alone: bool,
 }
 
@@ -36,41 +36,41 @@ impl Record for AllocatedRow<'_> {
     }
 }
 
-/// One reference that is there.
+/// A renewed reference.
 pub struct RenewedRow<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// The ID it names, decimal; `None` where its value is none.
+    /// The referenced ID, decimal; `None` if the value is not an ID.
     pub id: Option<&'a str>,
-    /// Its lease; `None` for a permanent one.
+    /// The reference's lease; `None` for a permanent reference.
     pub lease: Option<LeaseId>,
-    /// The lease's TTL in seconds, of which all is left.
+    /// The lease's full TTL in seconds.
     pub ttl: Option<i64>,
 }
 
 impl Record for RenewedRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("id", self.id.map_or(Value::Absent, Value::Str)));
+        visit(always("id", Value::str(self.id)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("ttl", Value::int(self.ttl)));
         visit(table("lease", Value::lease(self.lease)));
     }
 }
 
-/// One reference that was taken away.
+/// A released reference.
 pub struct ReleasedRow<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// The ID it named, decimal; `None` where its value was none.
+    /// The referenced ID, decimal; `None` if the value was not an ID.
     pub id: Option<&'a str>,
-    /// Whether no other node uses the key now.
+    /// Whether no other node uses the key.
     pub last_use: bool,
 }
 
 impl Record for ReleasedRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let word = if self.last_use { "last use" } else { "still used" };
-        visit(always("id", self.id.map_or(Value::Absent, Value::Str)));
+        visit(always("id", Value::str(self.id)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("left", Value::Str(word)));
         visit(data("last_use", Value::Bool(self.last_use)));

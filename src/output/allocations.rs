@@ -1,15 +1,18 @@
-//! What `allocate get`, `lookup`, `list`, `watch` and `check` answer. IDs are decimal texts, for JSON's numbers lose digits.
+//! Records of `allocate get`, `lookup`, `list`, `watch` and `check`. IDs are decimal strings, because JSON numbers lose digits.
 
 use super::answers::KeyNameRow;
 use super::record::{Field, Record, Value, Visibility, always, data};
 use crate::kvstore::{LeaseId, Revision};
 
-/// Which store a record is from: nothing where only one was asked, else `None` for the command's own.
+/// The store of a record: `None` if only one store was read, `Some(None)` for the current one.
 pub type StoreName<'a> = Option<Option<&'a str>>;
 
-fn store<'a>(name: StoreName<'a>, visit: &mut dyn FnMut(Field<'a>)) {
-    if let Some(name) = name {
-        visit(always("store", name.map_or(Value::Absent, Value::Str)));
+/// The store's field. A single result has no such column in text and tables.
+fn visit_store<'a>(name: StoreName<'a>, alone: bool, visit: &mut dyn FnMut(Field<'a>)) {
+    if alone {
+        visit(data("store", Value::str(name.flatten())));
+    } else if let Some(name) = name {
+        visit(always("store", Value::str(name)));
     }
 }
 
@@ -19,13 +22,13 @@ pub struct AllocationRow<'a> {
     pub id: &'a str,
     /// The key.
     pub key: &'a [u8],
-    /// How many nodes use it.
+    /// Number of nodes that use the ID.
     pub nodes: u64,
     /// `in-use` or `unused`.
     pub state: &'static str,
-    /// Which store knows it.
+    /// The store that has the allocation.
     pub store: StoreName<'a>,
-    /// Whether it is the only one asked for: its line is the ID alone then.
+    /// Whether it is the only result; the text line is then only the ID.
     pub alone: bool,
 }
 
@@ -36,12 +39,7 @@ impl Record for AllocationRow<'_> {
         visit(Field { name: "key", value: Value::Bytes(self.key), show });
         visit(Field { name: "nodes", value: Value::Uint(self.nodes), show });
         visit(Field { name: "state", value: Value::Str(self.state), show });
-        let name = self.store.flatten().map_or(Value::Absent, Value::Str);
-        if self.alone {
-            visit(data("store", name));
-        } else {
-            store(self.store, visit);
-        }
+        visit_store(self.store, self.alone, visit);
     }
 }
 
@@ -51,9 +49,9 @@ pub struct LookupRow<'a> {
     pub id: &'a str,
     /// The key.
     pub key: &'a [u8],
-    /// Which store knows it.
+    /// The store that has the allocation.
     pub store: StoreName<'a>,
-    /// Whether it is the only one asked for: its line is the key alone then.
+    /// Whether it is the only result; the text line is then only the key.
     pub alone: bool,
 }
 
@@ -62,22 +60,17 @@ impl Record for LookupRow<'_> {
         let show = if self.alone { Visibility::Data } else { Visibility::Always };
         visit(Field { name: "id", value: Value::Str(self.id), show });
         visit(always("key", Value::Bytes(self.key)));
-        let name = self.store.flatten().map_or(Value::Absent, Value::Str);
-        if self.alone {
-            visit(data("store", name));
-        } else {
-            store(self.store, visit);
-        }
+        visit_store(self.store, self.alone, visit);
     }
 }
 
 /// A node that refers to an ID.
 pub struct NodeRow<'a> {
-    /// Its name.
+    /// The node's name.
     pub node: &'a [u8],
-    /// Its reference's lease; `None` for a permanent one.
+    /// The reference's lease; `None` for a permanent reference.
     pub lease: Option<LeaseId>,
-    /// The lease's TTL and what is left of it, in seconds; `None` where that was not asked, or the lease is gone.
+    /// The lease's granted and remaining TTL in seconds; `None` if not requested, or if the lease is gone.
     pub time: Option<(i64, i64)>,
 }
 
@@ -90,20 +83,20 @@ impl Record for NodeRow<'_> {
     }
 }
 
-/// `allocate list`: an ID. Text and tables show the number of its nodes, JSON and YAML the nodes.
+/// `allocate list`: an ID. Text and tables show the number of nodes, JSON and YAML the nodes.
 pub struct IdRow<'a> {
     /// The ID.
     pub id: &'a str,
     /// The key; empty for a master that names none.
     pub key: &'a [u8],
-    /// Who uses it.
+    /// The nodes that use the ID.
     pub nodes: &'a [NodeRow<'a>],
     /// `in-use`, `unused`, `duplicate` or `orphan`.
     pub state: &'static str,
-    /// The seconds until its last reference has run out, as things stand; nothing where that was not asked, `None` where
-    /// there is no reference, or a permanent one.
+    /// Seconds until the last reference expires; `None` if not requested, `Some(None)` without a reference or with a
+    /// permanent one.
     pub left: Option<Option<i64>>,
-    /// Which store has it.
+    /// The store of the ID.
     pub store: StoreName<'a>,
 }
 
@@ -111,26 +104,26 @@ impl Record for IdRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("id", Value::Str(self.id)));
         visit(always("key", Value::Bytes(self.key)));
-        visit(always("nodes", Value::Records(self.nodes.iter().map(|node| node as &dyn Record).collect())));
+        visit(always("nodes", Value::records(self.nodes.iter())));
         visit(always("state", Value::Str(self.state)));
         if let Some(left) = self.left {
             visit(always("left", Value::int(left)));
         }
-        store(self.store, visit);
+        visit_store(self.store, false, visit);
     }
 }
 
-/// `allocate watch`: what happened to an ID.
+/// `allocate watch`: a change of an ID.
 pub struct AllocationEvent<'a> {
     /// `created`, `modified` or `deleted`.
     pub event: &'static str,
     /// The ID.
     pub id: &'a str,
-    /// The key; of a deleted ID what it was, `None` where nobody knows that any more.
+    /// The key; of a deleted ID the last one, `None` if it is unknown.
     pub key: Option<&'a [u8]>,
-    /// The key before, of a modified ID.
+    /// The previous key of a modified ID.
     pub prev_key: Option<&'a [u8]>,
-    /// The revision of the change; `None` where it happened unseen.
+    /// The revision of the change; `None` for a change that was missed.
     pub revision: Option<Revision>,
 }
 
@@ -138,27 +131,27 @@ impl Record for AllocationEvent<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("event", Value::Str(self.event)));
         visit(always("id", Value::Str(self.id)));
-        visit(always("key", self.key.map_or(Value::Absent, Value::Bytes)));
-        visit(data("prev_key", self.prev_key.map_or(Value::Absent, Value::Bytes)));
+        visit(always("key", Value::bytes(self.key)));
+        visit(data("prev_key", Value::bytes(self.prev_key)));
         visit(data("mod_revision", Value::int(self.revision)));
     }
 }
 
-/// `allocate check`: something that is wrong.
+/// `allocate check`: a problem.
 pub struct ProblemRow<'a> {
     /// `error`, `warning` or `info`.
     pub severity: &'static str,
-    /// What it is, in one word.
+    /// The kind of problem, in one word.
     pub problem: &'static str,
-    /// The ID, if it is about one.
+    /// The affected ID.
     pub id: Option<&'a str>,
-    /// The key, if it is about one.
+    /// The affected key.
     pub key: Option<&'a [u8]>,
-    /// What it means and what to do.
+    /// What the problem means and what to do.
     pub text: &'a str,
-    /// What `--repair` does about it, or did; `None` for nothing.
+    /// What `--repair` would do or did; `None` for nothing.
     pub repair: Option<&'a str>,
-    /// The keys of etcd's that it is about.
+    /// The affected etcd keys.
     pub paths: &'a [KeyNameRow<'a>],
 }
 
@@ -166,11 +159,11 @@ impl Record for ProblemRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("severity", Value::Str(self.severity)));
         visit(always("problem", Value::Str(self.problem)));
-        visit(always("id", self.id.map_or(Value::Absent, Value::Str)));
-        visit(always("key", self.key.map_or(Value::Absent, Value::Bytes)));
+        visit(always("id", Value::str(self.id)));
+        visit(always("key", Value::bytes(self.key)));
         visit(always("text", Value::Str(self.text)));
-        visit(always("repair", self.repair.map_or(Value::Absent, Value::Str)));
-        visit(data("keys", Value::Records(self.paths.iter().map(|path| path as &dyn Record).collect())));
+        visit(always("repair", Value::str(self.repair)));
+        visit(data("keys", Value::records(self.paths.iter())));
     }
 }
 

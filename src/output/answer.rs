@@ -1,4 +1,4 @@
-//! Single answers, answers of several parts, and the beginning of a stream of records.
+//! Writing single records, reports of several rows, and streams of records.
 
 use std::io;
 
@@ -8,20 +8,22 @@ use super::settings::Format;
 use super::sink::Sink;
 use super::{json, sanitize, yaml};
 
-/// An answer of several parts: one object in JSON and YAML, rows in text and tables.
+/// A result of several rows: one object in JSON and YAML, rows in text and tables.
 pub trait Report: Record {
     /// The rows.
     fn rows(&self) -> Vec<Box<dyn Record + '_>>;
     /// Whether all rows have the same fields, so that a table can hold them.
-    fn tabular(&self) -> bool;
-    /// What is said beside the data, a warning each.
+    fn tabular(&self) -> bool {
+        true
+    }
+    /// Warnings that go with the data.
     fn remarks(&self) -> &[String] {
         &[]
     }
 }
 
 impl Out {
-    /// Writes one answer.
+    /// Writes one record.
     ///
     /// # Errors
     /// The stream is closed or full.
@@ -31,15 +33,15 @@ impl Out {
         sink.finish()
     }
 
-    /// Writes one key's value: its bytes and a newline; made harmless on a terminal; alone in raw; the whole record
-    /// in JSON and YAML.
+    /// Writes one key's value: its bytes and a newline, sanitized on a terminal; in raw only the bytes, in JSON and YAML
+    /// the whole record.
     ///
     /// # Errors
     /// The stream is closed or full.
     pub fn value(&self, record: &crate::kvstore::KeyValue) -> io::Result<()> {
         let value = &record.value;
         if let Some(translated) = self.translated(record).filter(|_| !self.is_data()) {
-            self.complain(&translated.faults);
+            self.warn_faults(&translated.faults);
             if let Some(json) = translated.json() {
                 let text = json::text(json) + "\n";
                 return self.bytes(sanitize::sanitize(text.as_bytes(), true).as_bytes());
@@ -58,12 +60,12 @@ impl Out {
         }
     }
 
-    /// Begins many records.
+    /// Begins a stream of records.
     pub fn stream(&self) -> Sink {
         Sink::new(self)
     }
 
-    /// Writes an answer of several parts; its remarks go to stderr.
+    /// Writes a report; its remarks go to stderr.
     ///
     /// # Errors
     /// The stream is closed or full.
@@ -71,7 +73,7 @@ impl Out {
         if self.is_data() {
             let mut line = Vec::new();
             let translated = self.translated(report);
-            self.complain(translated.as_ref().map_or(&[], |translated| &translated.faults));
+            self.warn_faults(translated.as_ref().map_or(&[], |translated| &translated.faults));
             let record: &dyn Record = translated.as_ref().map_or(report, |translated| translated);
             match self.shared.format {
                 Format::Yaml => yaml::document(&mut line, record),

@@ -1,4 +1,4 @@
-//! Bytes as text that can be read back: what `text` output prints and `--escape` reads.
+//! Bytes as escaped text: the form that `text` output prints and `--escape` reads.
 
 use std::fmt::Write;
 
@@ -6,16 +6,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
-/// Why a text cannot be decoded.
+/// An invalid escape sequence.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("bad escape at byte {at}: {what}")]
+#[error("invalid escape at byte {at}: {what}")]
 pub struct UnescapeError {
     at: usize,
     what: &'static str,
 }
 
-/// Appends the bytes so that they stand on one line and decode back exactly: tab, newline, carriage return, backslash
-/// and NUL by name, other control characters and bytes that are not UTF-8 as `\xNN`.
+/// Appends the bytes on one line so that they decode back exactly: tab, newline, carriage return, backslash and NUL as
+/// named escapes, other control characters and bytes that are not UTF-8 as `\xNN`.
 pub fn escape_into(out: &mut String, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
         let valid = chunk.valid();
@@ -51,17 +51,17 @@ fn escape_char(out: &mut String, c: char) {
     }
 }
 
-/// The bytes as such a text.
+/// The bytes as escaped text.
 pub fn escape(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     escape_into(&mut out, bytes);
     out
 }
 
-/// Decodes `\xNN`, `\t`, `\n`, `\r`, `\0` and `\\`; everything else stands for itself.
+/// Decodes `\xNN`, `\t`, `\n`, `\r`, `\0` and `\\`; all other bytes stay unchanged.
 ///
 /// # Errors
-/// Says where an escape is that is none.
+/// An unknown escape, with its position.
 pub fn unescape(text: &[u8]) -> Result<Vec<u8>, UnescapeError> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
@@ -82,10 +82,10 @@ pub fn unescape(text: &[u8]) -> Result<Vec<u8>, UnescapeError> {
                 let hex = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
                 match hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
                     Some(byte) => (byte, 4),
-                    None => return Err(UnescapeError { at, what: "\\x takes two hex digits" }),
+                    None => return Err(UnescapeError { at, what: "\\x needs two hex digits" }),
                 }
             }
-            _ => return Err(UnescapeError { at, what: "\\xNN, \\t, \\n, \\r, \\0 and \\\\ are known" }),
+            _ => return Err(UnescapeError { at, what: "use \\xNN, \\t, \\n, \\r, \\0 or \\\\" }),
         };
         out.push(decoded);
         at += len;
@@ -93,21 +93,21 @@ pub fn unescape(text: &[u8]) -> Result<Vec<u8>, UnescapeError> {
     Ok(out)
 }
 
-/// Why a text is no base64.
+/// Invalid base64.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Base64Error {
-    /// A character that base64 does not have, or not there.
-    #[error("bad base64 at byte {0}: '{escaped}' does not belong there", escaped = .1.escape_ascii())]
+    /// An invalid character, or one in the wrong position.
+    #[error("invalid base64 at byte {0}: unexpected '{escaped}'", escaped = .1.escape_ascii())]
     Byte(usize, u8),
-    /// Characters are missing at the end.
-    #[error("bad base64: it is cut off, or the '=' at its end are missing")]
+    /// Missing characters at the end.
+    #[error("invalid base64: it is truncated, or its padding ('=') is missing")]
     End,
 }
 
-/// Decodes base64 as JSON output writes it: the standard alphabet, padded.
+/// Decodes base64 as JSON output writes it: the standard alphabet with padding.
 ///
 /// # Errors
-/// Says where it is none.
+/// The position of the first invalid character, or a truncated text.
 pub fn decode_base64(text: &str) -> Result<Vec<u8>, Base64Error> {
     STANDARD.decode(text).map_err(|error| match error {
         base64::DecodeError::InvalidByte(at, byte)
@@ -142,24 +142,21 @@ mod tests {
     fn the_forms() {
         assert_eq!(escape(b"a\tb\n\\\x00\x1b\xff"), "a\\tb\\n\\\\\\0\\x1b\\xff");
         assert_eq!(escape("é /x".as_bytes()), "é /x");
-        assert_eq!(
-            unescape(br"\q"),
-            Err(UnescapeError { at: 0, what: "\\xNN, \\t, \\n, \\r, \\0 and \\\\ are known" })
-        );
+        assert_eq!(unescape(br"\q"), Err(UnescapeError { at: 0, what: "use \\xNN, \\t, \\n, \\r, \\0 or \\\\" }));
         assert_eq!(unescape(br"ab\x+1").map_err(|e| e.at), Err(2));
         assert_eq!(unescape(br"\").map_err(|e| e.at), Err(0));
     }
 
     #[test]
     fn what_is_no_base64_says_where() {
-        let said = |text: &str| decode_base64(text).map_err(|error| error.to_string());
-        assert_eq!(said("AP8="), Ok(vec![0, 255]));
-        assert_eq!(said("A*8="), Err("bad base64 at byte 1: '*' does not belong there".to_owned()));
-        assert_eq!(said("AP8=\n"), Err(r"bad base64 at byte 4: '\n' does not belong there".to_owned()));
-        // The last character says more than the one byte there is.
-        assert_eq!(said("AB=="), Err("bad base64 at byte 1: 'B' does not belong there".to_owned()));
+        let decoded = |text: &str| decode_base64(text).map_err(|error| error.to_string());
+        assert_eq!(decoded("AP8="), Ok(vec![0, 255]));
+        assert_eq!(decoded("A*8="), Err("invalid base64 at byte 1: unexpected '*'".to_owned()));
+        assert_eq!(decoded("AP8=\n"), Err(r"invalid base64 at byte 4: unexpected '\n'".to_owned()));
+        // The last character holds bits beyond the one byte.
+        assert_eq!(decoded("AB=="), Err("invalid base64 at byte 1: unexpected 'B'".to_owned()));
         for cut in ["A", "AP8", "AP8=A"] {
-            assert!(said(cut).is_err_and(|why| why.starts_with("bad base64")), "{cut}");
+            assert!(decoded(cut).is_err_and(|why| why.starts_with("invalid base64")), "{cut}");
         }
     }
 }

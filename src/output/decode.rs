@@ -1,33 +1,32 @@
-//! Values as messages: the one place where what is written is decoded. Whatever has a `key` and bytes named `value` or
-//! `prev_value` is, at any depth.
+//! Decoding of protobuf values in records: the fields `value` and `prev_value` of each record with a `key`, at any depth.
 
 use super::record::{Field, Record, Value};
 use crate::proto::{Codec, Decoded};
 
-/// A record whose values were decoded.
+/// A record with decoded values.
 pub(super) struct Translated<'a> {
     record: &'a dyn Record,
-    /// For each field in turn, what became of it.
+    /// The decoding result of each field, in order.
     parts: Vec<Part<'a>>,
-    /// What is to be said beside it.
+    /// Values that could not be decoded completely.
     pub(super) faults: Vec<DecodeFault>,
 }
 
 enum Part<'a> {
-    AsItIs,
+    Unchanged,
     Decoded(Decoded, &'a [u8]),
     Nested(Vec<Translated<'a>>),
 }
 
-/// A value that does not say all it says as a message.
+/// A value that could not be decoded, or only in part.
 pub(super) struct DecodeFault {
-    /// Its key.
+    /// The key of the value.
     pub key: Vec<u8>,
-    /// The field it is in.
+    /// The field of the value.
     pub field: &'static str,
-    /// What is wrong.
+    /// The problem.
     pub what: String,
-    /// Whether it is shown as bytes; else only a part of it is not shown.
+    /// Whether the value is shown as bytes; otherwise only some of its fields are not shown.
     pub fatal: bool,
 }
 
@@ -39,7 +38,7 @@ impl<'a> Translated<'a> {
             let part = match field.value {
                 Value::Bytes(bytes) if field.name == "key" => {
                     key = bytes;
-                    Part::AsItIs
+                    Part::Unchanged
                 }
                 Value::Bytes(bytes) if is_value(field.name) => translated.value(codec, key, field.name, bytes),
                 Value::Records(records) => {
@@ -47,7 +46,7 @@ impl<'a> Translated<'a> {
                     translated.faults.extend(nested.iter_mut().flat_map(|nested| std::mem::take(&mut nested.faults)));
                     Part::Nested(nested)
                 }
-                _ => Part::AsItIs,
+                _ => Part::Unchanged,
             };
             translated.parts.push(part);
         });
@@ -57,21 +56,21 @@ impl<'a> Translated<'a> {
     fn value(&mut self, codec: &Codec, key: &[u8], field: &'static str, bytes: &'a [u8]) -> Part<'a> {
         let mut fault = |what, fatal| self.faults.push(DecodeFault { key: key.to_vec(), field, what, fatal });
         match codec.decode(key, bytes) {
-            None => Part::AsItIs,
+            None => Part::Unchanged,
             Some(Ok(decoded)) => {
                 if let Some(message) = &decoded.incomplete {
-                    fault(format!("it has fields that {message} does not know"), false);
+                    fault(format!("it has fields that are unknown to {message}"), false);
                 }
                 Part::Decoded(decoded, bytes)
             }
             Some(Err(what)) => {
                 fault(what, true);
-                Part::AsItIs
+                Part::Unchanged
             }
         }
     }
 
-    /// The field `value`, where it was decoded.
+    /// The decoded field `value`.
     pub(super) fn json(&self) -> Option<&serde_json::Value> {
         self.parts.iter().find_map(|part| match part {
             Part::Decoded(decoded, _) => Some(&decoded.json),
@@ -92,9 +91,7 @@ impl Record for Translated<'_> {
                 Some(Part::Decoded(decoded, bytes)) => {
                     Value::Decoded { json: &decoded.json, bytes, exact: decoded.exact }
                 }
-                Some(Part::Nested(nested)) => {
-                    Value::Records(nested.iter().map(|record| record as &dyn Record).collect())
-                }
+                Some(Part::Nested(nested)) => Value::records(nested.iter()),
                 _ => field.value,
             };
             visit(Field { value, ..field });

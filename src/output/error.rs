@@ -1,17 +1,17 @@
-//! An error as it is shown: lines, or one object in JSON.
+//! The printed form of an error: lines, or one object in JSON.
 
 use super::record::{Field, Record, Value, always};
 
-/// An error as it is shown.
+/// The printed form of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorView {
-    /// What was tried.
+    /// The operation that failed.
     pub error: String,
-    /// Why it failed, from the outermost cause on.
+    /// The causes, the outermost first.
     pub caused_by: Vec<String>,
     /// What to do next.
     pub hints: Vec<String>,
-    /// What the program ends with.
+    /// The exit code.
     pub exit_code: u8,
 }
 

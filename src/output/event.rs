@@ -1,4 +1,4 @@
-//! What a watch tells, record by record.
+//! Records of `watch`.
 
 use std::io;
 
@@ -9,19 +9,19 @@ use super::settings::Format;
 use super::sink::Sink;
 use crate::kvstore::{KeyValue, Revision};
 
-/// What happened to a key.
+/// The kind of change of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It was not there before.
+    /// The key did not exist before.
     Created,
-    /// It was there, and was written again.
+    /// An existing key was written.
     Modified,
-    /// It was there, and is not any more.
+    /// The key was deleted.
     Deleted,
 }
 
 impl ChangeKind {
-    /// The word for it in all formats.
+    /// The name in all formats.
     pub fn word(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -33,13 +33,13 @@ impl ChangeKind {
 
 /// One change of one key.
 pub struct EventRow<'a> {
-    /// What happened.
+    /// The kind of change.
     pub kind: ChangeKind,
-    /// The key as it is now; of a deleted one the key, and the revision of the deletion where that is known.
+    /// The new state of the key; of a deleted key only its name, and the revision of the deletion if known.
     pub kv: &'a KeyValue,
-    /// Whether its value is shown.
+    /// Whether the value is shown.
     pub value: bool,
-    /// The value before, and whether that is shown.
+    /// The previous value, if shown; `Some(None)` if there was none.
     pub prev: Option<Option<&'a [u8]>>,
 }
 
@@ -53,9 +53,9 @@ impl Record for EventRow<'_> {
             visit(always("value", if deleted { Value::Absent } else { Value::Bytes(&kv.value) }));
         }
         if let Some(prev) = self.prev {
-            visit(always("prev_value", prev.map_or(Value::Absent, Value::Bytes)));
+            visit(always("prev_value", Value::bytes(prev)));
         }
-        // etcd sends 0 where a deleted key has none of these.
+        // etcd sends 0 for the fields that a deleted key does not have.
         let known = |number: i64| Value::int((number > 0).then_some(number));
         visit(data("create_revision", known(kv.create_revision)));
         visit(data("mod_revision", known(kv.mod_revision)));
@@ -64,13 +64,13 @@ impl Record for EventRow<'_> {
     }
 }
 
-/// Where a watch stands: the end of its listing, or its status.
+/// The end of a watch's listing, or a change of its status.
 pub struct StatusRow {
     /// `list-done` or `status`.
     pub event: &'static str,
-    /// Which status.
+    /// The status.
     pub status: Option<&'static str>,
-    /// The revision that was listed.
+    /// The revision of the listing.
     pub revision: Option<Revision>,
 }
 
@@ -85,8 +85,7 @@ impl Record for StatusRow {
 }
 
 impl Out {
-    /// Writes one record of a stream that goes on for ever: at once, and without a table's columns. In raw, only what
-    /// has a value.
+    /// Writes one record of an endless stream: immediately and without table columns; in raw only records with a value.
     ///
     /// # Errors
     /// The stream is closed or full.
@@ -102,14 +101,14 @@ impl Out {
         for fault in &translated.faults {
             match fault.fatal {
                 true => sink.write(&FaultRow { fault, record })?,
-                false => self.complain(std::slice::from_ref(fault)),
+                false => self.warn_faults(std::slice::from_ref(fault)),
             }
         }
         sink.finish()
     }
 }
 
-/// A value of the event before it that is no such message.
+/// An undecodable value of the preceding event.
 struct FaultRow<'a> {
     fault: &'a DecodeFault,
     record: &'a dyn Record,

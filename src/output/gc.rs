@@ -1,30 +1,30 @@
-//! What `gc` answers: garbage, and how a round went.
+//! Records of `gc`: garbage, and the summary of a round.
 
 use super::metadata::{GcPart, GcPhase};
 use super::record::{Field, Record, Value, always, data, table};
 
 /// `gc locks`: one lock key.
 pub struct LockGarbageRow<'a> {
-    /// `garbage`, or `young` for what was not seen for long enough; once it was tried: `removed`, `changed`, `busy`,
+    /// `garbage`, or `young` if it has not been seen for long enough; after an attempt `removed`, `changed`, `busy` or
     /// `failed`.
     pub state: &'a str,
-    /// The key, absolute.
+    /// The absolute key.
     pub key: &'a [u8],
     /// Why it is garbage.
     pub why: &'a str,
-    /// Its lease in hex; `None` for a key without.
+    /// The key's lease in hex; `None` without a lease.
     pub lease: Option<&'a str>,
-    /// The seconds that the lease has left.
+    /// The remaining TTL of the lease in seconds.
     pub left: Option<i64>,
-    /// The seconds that the lease was granted.
+    /// The granted TTL of the lease in seconds.
     pub ttl: Option<i64>,
-    /// How many others wait for the lock.
+    /// Number of waiters for the lock.
     pub waiting: Option<i64>,
-    /// For how many seconds it was seen unchanged.
+    /// Seconds for which it has been seen unchanged.
     pub seen: u64,
-    /// The revision in which it queued up.
+    /// The revision at which it joined the queue.
     pub create_revision: Option<i64>,
-    /// Why it could not be removed.
+    /// Why the removal failed.
     pub error: Option<&'a str>,
 }
 
@@ -33,19 +33,19 @@ impl Record for LockGarbageRow<'_> {
         visit(always("state", Value::Str(self.state)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("why", Value::Str(self.why)));
-        visit(data("lease", self.lease.map_or(Value::Absent, Value::Str)));
+        visit(data("lease", Value::str(self.lease)));
         visit(table("left", Value::int(self.left)));
         visit(data("ttl", Value::int(self.ttl)));
         visit(table("waiting", Value::int(self.waiting)));
         visit(table("seen", Value::Uint(self.seen)));
         visit(data("create_revision", Value::int(self.create_revision)));
-        visit(data("error", self.error.map_or(Value::Absent, Value::Str)));
+        visit(data("error", Value::str(self.error)));
     }
 }
 
 /// `gc ids`: one master.
 pub struct IdGarbageRow<'a> {
-    /// As of [`LockGarbageRow`].
+    /// As in [`LockGarbageRow`].
     pub state: &'a str,
     /// The ID in decimal.
     pub id: &'a str,
@@ -53,13 +53,13 @@ pub struct IdGarbageRow<'a> {
     pub why: &'a str,
     /// The allocator's key: the master's value.
     pub value: &'a [u8],
-    /// The master's path, absolute.
+    /// The absolute key of the master.
     pub key: &'a [u8],
     /// The revision of its last change.
     pub mod_revision: Option<i64>,
-    /// For how many seconds it was seen unchanged.
+    /// Seconds for which it has been seen unchanged.
     pub seen: u64,
-    /// Why it could not be removed.
+    /// Why the removal failed.
     pub error: Option<&'a str>,
 }
 
@@ -72,55 +72,55 @@ impl Record for IdGarbageRow<'_> {
         visit(data("key", Value::Bytes(self.key)));
         visit(data("mod_revision", Value::int(self.mod_revision)));
         visit(data("seen", Value::Uint(self.seen)));
-        visit(data("error", self.error.map_or(Value::Absent, Value::Str)));
+        visit(data("error", Value::str(self.error)));
     }
 }
 
-/// How one round of `gc` went.
+/// The summary of one round of `gc`.
 #[derive(Clone, Debug, Default)]
 pub struct GcRound {
     /// `ids`, `locks`, `metadata`.
     pub kind: &'static str,
-    /// What is looked at: `masters`.
+    /// The kind of objects, such as `masters`.
     pub objects: &'static str,
-    /// Its number, counted from 1, with `--every`.
+    /// The number of the round with `--every`, counted from 1.
     pub round: Option<u64>,
-    /// When it began.
+    /// The start time.
     pub time: String,
-    /// The revision that was looked at; `None` where nothing was.
+    /// The revision of the scan; `None` if there was none.
     pub revision: Option<i64>,
-    /// How many objects there are.
+    /// Number of objects scanned.
     pub looked_at: u64,
-    /// How many of them are garbage.
+    /// Number of garbage objects.
     pub garbage: u64,
-    /// How many may become garbage, once they were seen for long enough.
+    /// Number of objects that have not been seen for long enough.
     pub young: u64,
-    /// How many look wrong and are left alone.
+    /// Number of unclassifiable objects, which are kept.
     pub skipped: u64,
-    /// How many earlier looks agree on; `None` where there is none.
+    /// Number of garbage objects that earlier scans agree on; `None` without an earlier scan.
     pub agreed: Option<u64>,
-    /// What became of those; `None` where nothing was to be removed.
+    /// The outcome of the sweep; `None` without one.
     pub swept: Option<SweepCounts>,
-    /// What there is, sort by sort, where the kind tells.
+    /// The totals of each kind of object, if there are several.
     pub parts: Vec<GcPart>,
-    /// The parts of the work, where the kind tells.
+    /// The phases of the round, if they are measured.
     pub phases: Vec<GcPhase>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub took_ms: u64,
-    /// Why it ended early, or did nothing.
+    /// Why it failed.
     pub error: Option<String>,
 }
 
-/// What became of what was to go.
+/// The outcome of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepCounts {
-    /// What is gone.
+    /// Objects removed.
     pub removed: u64,
-    /// What had changed since the look, and stays.
+    /// Objects kept because they changed since the scan.
     pub changed: u64,
-    /// What somebody has locked, and stays.
+    /// Objects kept because another client holds their lock.
     pub busy: u64,
-    /// What could not be removed.
+    /// Objects whose removal failed.
     pub failed: u64,
 }
 
@@ -144,37 +144,38 @@ impl Record for GcRound {
         visit(data("parts", records(self.parts.iter().map(|part| part as &dyn Record).collect())));
         visit(data("phases", records(self.phases.iter().map(|phase| phase as &dyn Record).collect())));
         visit(data("took_ms", Value::Uint(self.took_ms)));
-        visit(always("error", self.error.as_deref().map_or(Value::Absent, Value::Str)));
+        visit(always("error", Value::str(self.error.as_deref())));
     }
 }
 
 impl GcRound {
-    /// The same in words: the round in one line, then a line for each part.
-    pub fn words(&self) -> String {
-        let mut words = format!("{} of {} {} are garbage", self.garbage, self.looked_at, self.objects);
-        let mut add = |count: Option<u64>, what: &str| {
+    /// The round in one line of text, then a line for each part.
+    pub fn describe(&self) -> String {
+        let mut text = format!("{} of {} {} are garbage", self.garbage, self.looked_at, self.objects);
+        let nonzero = |count| Some(count).filter(|count| *count > 0);
+        let swept = |count: fn(&SweepCounts) -> u64| self.swept.as_ref().map(count);
+        for (count, what) in [
+            (nonzero(self.young), "not seen for long enough"),
+            (nonzero(self.skipped), "not classifiable and kept"),
+            (self.agreed, "confirmed by earlier scans"),
+            (swept(|swept| swept.removed), "removed"),
+            (swept(|swept| swept.changed).and_then(nonzero), "changed meanwhile and kept"),
+            (swept(|swept| swept.busy).and_then(nonzero), "locked and kept"),
+            (swept(|swept| swept.failed).and_then(nonzero), "failed"),
+        ] {
             if let Some(count) = count {
-                words += &format!(", {count} {what}");
+                text += &format!(", {count} {what}");
             }
-        };
-        add(Some(self.young).filter(|young| *young > 0), "not for long enough yet");
-        add(Some(self.skipped).filter(|skipped| *skipped > 0), "more look wrong and are left alone");
-        add(self.agreed, "agreed on");
-        if let Some(swept) = self.swept {
-            add(Some(swept.removed), "removed");
-            add(Some(swept.changed).filter(|changed| *changed > 0), "changed meanwhile and stay");
-            add(Some(swept.busy).filter(|busy| *busy > 0), "locked by somebody and stay");
-            add(Some(swept.failed).filter(|failed| *failed > 0), "failed");
         }
         if let Some(revision) = self.revision {
-            words += &format!(" (revision {revision})");
+            text += &format!(" (revision {revision})");
         }
         for part in &self.parts {
-            words += &format!("\n{}", part.words());
+            text += &format!("\n{}", part.describe());
         }
         for (phase, before) in self.phases.iter().zip(std::iter::once("\n").chain(std::iter::repeat("; "))) {
-            words += &format!("{before}{}", phase.words());
+            text += &format!("{before}{}", phase.describe());
         }
-        words
+        text
     }
 }

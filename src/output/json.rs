@@ -1,5 +1,6 @@
-//! JSON: one object a line.
+//! JSON output: one object per line.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use base64::Engine;
@@ -42,35 +43,24 @@ fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
         _ => {}
     }
     key(out, name, "");
+    match value {
+        Value::Str(text) => string(out, text),
+        Value::Int(number) => push(out, number),
+        Value::Uint(number) | Value::Size(number) => push(out, number),
+        Value::Hex(id) => push(out, format_args!("\"{id:x}\"")),
+        Value::Millis(millis) => push(out, format_args!("{millis:.3}")),
+        Value::Bool(yes) => push(out, yes),
+        Value::Strings(texts) => list(out, texts.iter(), |out, text| string(out, text)),
+        Value::Record(record) => object(out, *record),
+        Value::Records(records) => list(out, records.iter(), |out, record| object(out, *record)),
+        Value::Decoded { json, .. } => any(out, json),
+        Value::Bytes(_) | Value::Absent => {}
+    }
+}
+
+pub(super) fn push(out: &mut Vec<u8>, value: impl Display) {
     // Writing to a vector cannot fail.
-    let _ = match value {
-        Value::Str(text) => {
-            string(out, text);
-            Ok(())
-        }
-        Value::Int(number) => write!(out, "{number}"),
-        Value::Uint(number) | Value::Size(number) => write!(out, "{number}"),
-        Value::Hex(id) => write!(out, "\"{id:x}\""),
-        Value::Millis(millis) => write!(out, "{millis:.3}"),
-        Value::Bool(yes) => write!(out, "{yes}"),
-        Value::Strings(texts) => {
-            list(out, texts.iter(), |out, text| string(out, text));
-            Ok(())
-        }
-        Value::Record(record) => {
-            object(out, *record);
-            Ok(())
-        }
-        Value::Records(records) => {
-            list(out, records.iter(), |out, record| object(out, *record));
-            Ok(())
-        }
-        Value::Decoded { json, .. } => {
-            any(out, json);
-            Ok(())
-        }
-        Value::Bytes(_) | Value::Absent => Ok(()),
-    };
+    let _ = write!(out, "{value}");
 }
 
 fn bytes(out: &mut Vec<u8>, name: &str, bytes: &[u8]) {
@@ -86,46 +76,50 @@ fn bytes(out: &mut Vec<u8>, name: &str, bytes: &[u8]) {
     }
 }
 
-/// Appends any JSON on one line, its texts as [`string`] writes them.
+/// Appends a JSON value on one line, with strings as [`string`] writes them.
 pub(super) fn any(out: &mut Vec<u8>, json: &serde_json::Value) {
     match json {
         serde_json::Value::String(text) => string(out, text),
         serde_json::Value::Array(items) => list(out, items.iter(), any),
         serde_json::Value::Object(fields) => {
             out.push(b'{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
+            separated(out, b",", fields.iter(), |out, (name, value)| {
                 string(out, name);
                 out.push(b':');
                 any(out, value);
-            }
+            });
             out.push(b'}');
         }
-        // Writing to a vector cannot fail.
-        plain => {
-            let _ = write!(out, "{plain}");
-        }
+        plain => push(out, plain),
     }
 }
 
-/// Any JSON as a text on one line.
+/// A JSON value as text on one line.
 pub(super) fn text(json: &serde_json::Value) -> String {
     let mut out = Vec::new();
     any(&mut out, json);
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut one: impl FnMut(&mut Vec<u8>, T)) {
+fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, one: impl FnMut(&mut Vec<u8>, T)) {
     out.push(b'[');
+    separated(out, b",", items, one);
+    out.push(b']');
+}
+
+/// Appends items with a separator between them.
+pub(super) fn separated<T>(
+    out: &mut Vec<u8>,
+    separator: &[u8],
+    items: impl Iterator<Item = T>,
+    mut one: impl FnMut(&mut Vec<u8>, T),
+) {
     for (index, item) in items.enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.extend_from_slice(separator);
         }
         one(out, item);
     }
-    out.push(b']');
 }
 
 fn key(out: &mut Vec<u8>, name: &str, suffix: &str) {
@@ -135,14 +129,14 @@ fn key(out: &mut Vec<u8>, name: &str, suffix: &str) {
     out.extend_from_slice(b"\":");
 }
 
-/// Appends a JSON string. Beyond what JSON demands it escapes what a terminal would obey or hide and what YAML does not
-/// take in a text, so that a line is harmless wherever it is shown and reads back the same.
+/// Appends a JSON string. Besides what JSON requires, it escapes characters that control a terminal or are invisible, and
+/// those that YAML does not allow, so that a line is safe to print and parses back to the same string.
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     let mut plain = text;
     out.push(b'"');
     while let Some((at, c)) = plain.char_indices().find(|(_, c)| is_special(*c)) {
         inner(out, &plain[..at]);
-        let _ = write!(out, "\\u{:04x}", c as u32);
+        push(out, format_args!("\\u{:04x}", c as u32));
         plain = &plain[at + c.len_utf8()..];
     }
     inner(out, plain);
@@ -150,14 +144,14 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 fn is_special(c: char) -> bool {
-    // C0 is escaped by serde_json, mostly by shorter names; what takes two escapes in JSON takes another one in YAML.
+    // serde_json escapes C0. Characters above U+FFFF need two escapes in JSON and another form in YAML.
     ('\u{7f}'..='\u{ffff}').contains(&c) && (!harmless(c, false) || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
-/// The text between the quotes.
+/// Appends the escaped text without quotes.
 fn inner(out: &mut Vec<u8>, text: &str) {
     let start = out.len();
-    // serde_json escapes exactly what JSON demands; a vector takes every write.
+    // serde_json escapes exactly what JSON requires. Writing to a vector cannot fail.
     let _ = serde_json::to_writer(&mut *out, text);
     out.remove(start);
     out.pop();

@@ -1,21 +1,21 @@
-//! What `lock` answers.
+//! Records of `lock`.
 
 use super::record::{Field, Record, Value, always, data, table};
 use crate::kvstore::{LeaseId, Revision};
 
 /// `lock NAME` without a command, once the lock is held.
 pub struct LockAnswer<'a> {
-    /// The lock key, absolute.
+    /// The absolute lock key.
     pub key: &'a [u8],
-    /// Its create revision, which only grows from holder to holder.
+    /// The key's create revision, a fencing token: each later holder has a higher one.
     pub revision: Revision,
-    /// Both in one, as `--if-locked` takes it.
+    /// Key and revision in the form that `--if-locked` accepts.
     pub token: &'a str,
-    /// The lease that the key lives on.
+    /// The lease of the lock key.
     pub lease: LeaseId,
-    /// That lease's TTL in seconds, as granted.
+    /// The granted TTL of the lease in seconds.
     pub ttl: u64,
-    /// Whether others that share may hold it too.
+    /// Whether the lock is shared.
     pub shared: bool,
 }
 
@@ -30,25 +30,25 @@ impl Record for LockAnswer<'_> {
     }
 }
 
-/// `lock --list`: one contender.
+/// `lock --list`: a holder or a waiter.
 pub struct LockRow<'a> {
     /// The lock's name.
     pub name: &'a [u8],
-    /// Whether it holds the lock, or waits.
+    /// Whether it holds the lock.
     pub held: bool,
-    /// Its place in the queue, counted from 1.
+    /// The position in the queue, counted from 1.
     pub order: u64,
-    /// Whether it shares.
+    /// Whether the lock is shared.
     pub shared: bool,
-    /// Its lease.
+    /// The lease of its key.
     pub lease: LeaseId,
-    /// The seconds that lease has left; `None` where it is gone already.
+    /// The remaining TTL of the lease in seconds; `None` if the lease is gone.
     pub left: Option<i64>,
-    /// The seconds that lease was granted.
+    /// The granted TTL of the lease in seconds.
     pub ttl: Option<i64>,
-    /// The revision in which it queued up.
+    /// The revision at which it joined the queue.
     pub create_revision: Revision,
-    /// Its key.
+    /// The lock key.
     pub key: &'a [u8],
 }
 

@@ -1,31 +1,32 @@
-//! What `gc metadata` answers: objects that would go, what there is of each kind, explanations and findings.
+//! Records of `gc metadata`: garbage objects, totals of each kind, explanations and findings.
 
 use super::answer::Report;
+use super::answers::Borrowed;
 use super::record::{Field, Record, Value, always, data, table};
 
-/// One object that would go, or went.
+/// An object that would be removed, or was.
 pub struct MetadataRow<'a> {
-    /// `garbage`; once it was tried: `removed`, `changed`, `gone`, `held-back`, `entangled`, `failed`.
+    /// `garbage`; after an attempt `removed`, `changed`, `gone`, `held-back`, `entangled` or `failed`.
     pub state: &'a str,
     /// The object's kind.
     pub kind: &'a str,
-    /// Its key, absolute.
+    /// The object's absolute key.
     pub key: &'a [u8],
-    /// Its scope: the scope's variables joined by slashes.
+    /// The scope's variables, joined by slashes.
     pub scope: &'a [u8],
-    /// What it is called in its scope.
+    /// The object's name in its scope.
     pub identity: &'a [u8],
-    /// Why it would go.
+    /// Why it is garbage.
     pub why: &'a str,
-    /// How many keys it has.
+    /// Number of keys.
     pub keys: Option<i64>,
-    /// The bytes of its keys and values.
+    /// Bytes of its keys and values.
     pub bytes: Option<u64>,
-    /// Its last change.
+    /// The revision of its last change.
     pub newest: Option<i64>,
     /// When it stopped being a root.
     pub expired: Option<&'a str>,
-    /// Why it could not be removed.
+    /// Why the removal failed.
     pub error: Option<&'a str>,
 }
 
@@ -40,48 +41,48 @@ impl Record for MetadataRow<'_> {
         visit(table("keys", Value::int(self.keys)));
         visit(table("bytes", Value::size(self.bytes)));
         visit(data("mod_revision", Value::int(self.newest)));
-        visit(data("expired", self.expired.map_or(Value::Absent, Value::Str)));
-        visit(data("error", self.error.map_or(Value::Absent, Value::Str)));
+        visit(data("expired", Value::str(self.expired)));
+        visit(data("error", Value::str(self.error)));
     }
 }
 
-/// What there is of one kind, and what became of it.
+/// The totals of one kind, and the outcome of its sweep.
 #[derive(Clone, Debug, Default)]
 pub struct GcPart {
-    /// The kind.
+    /// The kind's name.
     pub name: String,
-    /// How many objects.
+    /// Number of objects.
     pub objects: u64,
-    /// Their keys.
+    /// Number of their keys.
     pub keys: u64,
-    /// The bytes of their keys and values.
+    /// Bytes of their keys and values.
     pub bytes: u64,
-    /// Roots among them.
+    /// Number of roots.
     pub roots: u64,
-    /// References from them.
+    /// Number of references from them.
     pub edges: u64,
-    /// Objects that are kept.
+    /// Number of objects that are kept.
     pub reachable: u64,
-    /// Objects that are garbage.
+    /// Number of objects that are garbage.
     pub garbage: u64,
-    /// Their bytes.
+    /// Bytes of the garbage.
     pub garbage_bytes: u64,
-    /// What became of them; `None` where nothing was to be removed.
+    /// The outcome of the sweep; `None` without one.
     pub swept: Option<PartCounts>,
 }
 
-/// What became of one kind's garbage.
+/// The outcome of sweeping one kind's garbage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PartCounts {
     /// Objects removed.
     pub removed: u64,
-    /// Their keys.
+    /// Keys removed.
     pub keys: u64,
-    /// And bytes.
+    /// Bytes removed.
     pub bytes: u64,
-    /// Objects that stay because they, or what they rest on, changed.
+    /// Objects kept because they, or facts about them, changed.
     pub skipped: u64,
-    /// Objects that somebody else removed.
+    /// Objects that another client removed.
     pub gone: u64,
     /// Objects that could not be removed.
     pub failed: u64,
@@ -109,42 +110,42 @@ impl Record for GcPart {
 }
 
 impl GcPart {
-    /// The same in words.
-    pub fn words(&self) -> String {
+    /// The totals as one line of text.
+    pub fn describe(&self) -> String {
         let (name, objects, keys, bytes) = (&self.name, self.objects, self.keys, self.bytes);
         let (roots, edges, reachable, garbage) = (self.roots, self.edges, self.reachable, self.garbage);
-        let mut words = format!(
+        let mut text = format!(
             "{name}: {objects} objects, {keys} keys, {bytes} bytes, {roots} roots, {edges} references, {reachable} kept"
         );
         if garbage > 0 {
-            words += &format!(", {garbage} garbage of {} bytes", self.garbage_bytes);
+            text += &format!(", {garbage} garbage ({} bytes)", self.garbage_bytes);
         }
         if let Some(PartCounts { removed, keys, bytes, skipped, gone, failed }) = self.swept {
             if removed > 0 {
-                words += &format!(", {removed} removed of {keys} keys and {bytes} bytes");
+                text += &format!(", {removed} removed ({keys} keys, {bytes} bytes)");
             }
-            for (count, what) in [(skipped, "skipped"), (gone, "gone already"), (failed, "failed")] {
+            for (count, what) in [(skipped, "skipped"), (gone, "already gone"), (failed, "failed")] {
                 if count > 0 {
-                    words += &format!(", {count} {what}");
+                    text += &format!(", {count} {what}");
                 }
             }
         }
-        words
+        text
     }
 }
 
-/// One part of the work.
+/// One phase of a round.
 #[derive(Clone, Debug, Default)]
 pub struct GcPhase {
     /// `read`, `mark` or `sweep`.
     pub name: &'static str,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub took_ms: u64,
-    /// How many transactions were sent, where there were any.
+    /// Number of transactions sent; `None` for a phase without transactions.
     pub transactions: Option<u64>,
-    /// How many of them were refused.
+    /// Number of refused transactions.
     pub refused: Option<u64>,
-    /// The bytes of memory that its result takes, where that is known.
+    /// Memory of its result in bytes, if known.
     pub memory: Option<u64>,
 }
 
@@ -159,27 +160,27 @@ impl Record for GcPhase {
 }
 
 impl GcPhase {
-    /// The same in words.
-    pub fn words(&self) -> String {
-        let mut words = format!("{}: {} ms", self.name, self.took_ms);
+    /// The phase as text.
+    pub fn describe(&self) -> String {
+        let mut text = format!("{}: {} ms", self.name, self.took_ms);
         if let (Some(transactions), Some(refused)) = (self.transactions, self.refused) {
-            words += &format!(", {transactions} transactions, {refused} of them refused");
+            text += &format!(", {transactions} transactions, {refused} of them refused");
         }
-        words
+        text
     }
 }
 
-/// One object on the way from a root, or one that refers to another.
+/// An object on the path from a root, or one that refers to another.
 pub struct PathRow {
-    /// `root`, `keeps`, `refers`, or `idle` for a reference that does not count.
+    /// `root`, `keeps`, `refers`, or `idle` for a reference that does not keep the object.
     pub step: &'static str,
     /// The object's kind.
     pub kind: String,
-    /// Its key; of one that is not there, what it would be called.
+    /// The object's key; of a missing object the key it would have.
     pub key: Vec<u8>,
-    /// The field by which it refers or is referred to; or why it is a root.
+    /// The referring field, or why the object is a root.
     pub by: String,
-    /// Whether it is kept without what it refers to.
+    /// Whether it is kept, but not the objects it refers to.
     pub flat: bool,
 }
 
@@ -197,19 +198,19 @@ impl Record for PathRow {
 pub struct ExplanationAnswer {
     /// The object's kind.
     pub kind: String,
-    /// Its key, absolute.
+    /// The object's absolute key.
     pub key: Vec<u8>,
-    /// Its scope.
+    /// The object's scope.
     pub scope: Vec<u8>,
-    /// What it is called in it.
+    /// The object's name in the scope.
     pub identity: Vec<u8>,
     /// `root`, `kept`, `garbage`, `not-collected` or `absent`.
     pub verdict: &'static str,
-    /// Why.
+    /// The reason for the verdict.
     pub why: String,
-    /// The way from a root, the root first.
+    /// The path from a root, the root first.
     pub path: Vec<PathRow>,
-    /// Who refers to it.
+    /// The objects that refer to it.
     pub referrers: Vec<PathRow>,
 }
 
@@ -225,17 +226,9 @@ impl Record for VerdictRow<'_> {
     }
 }
 
-struct Row<'a>(&'a PathRow);
-
-impl Record for Row<'_> {
-    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        self.0.fields(visit);
-    }
-}
-
 impl Record for ExplanationAnswer {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let hops = |hops: &'a [PathRow]| Value::Records(hops.iter().map(|hop| hop as &dyn Record).collect());
+        let hops = |hops: &'a [PathRow]| Value::records(hops.iter());
         visit(always("verdict", Value::Str(self.verdict)));
         visit(always("kind", Value::Str(&self.kind)));
         visit(always("key", Value::Bytes(&self.key)));
@@ -250,24 +243,20 @@ impl Record for ExplanationAnswer {
 impl Report for ExplanationAnswer {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
         let first: Box<dyn Record> = Box::new(VerdictRow(self));
-        let hops = self.path.iter().chain(&self.referrers).map(|hop| Box::new(Row(hop)) as Box<dyn Record>);
+        let hops = self.path.iter().chain(&self.referrers).map(|hop| Box::new(Borrowed(hop)) as Box<dyn Record>);
         std::iter::once(first).chain(hops).collect()
-    }
-
-    fn tabular(&self) -> bool {
-        true
     }
 }
 
 /// `gc metadata --check`: one finding.
 pub struct FindingRow<'a> {
-    /// `problem`, or `note` for what is legal and seldom meant.
+    /// `problem`, or `note` for something legal but unusual.
     pub severity: &'static str,
-    /// What is wrong: `dangling`, `unparsed` …
+    /// The kind of finding: `dangling`, `unparsed` …
     pub finding: &'static str,
-    /// The key it is about.
+    /// The affected key.
     pub key: &'a [u8],
-    /// What is wrong, in words.
+    /// The description.
     pub text: &'a str,
 }
 

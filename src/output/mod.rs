@@ -1,4 +1,4 @@
-//! The only place that writes. Data goes to stdout, everything else to stderr.
+//! All output of the program: data to stdout, everything else to stderr.
 
 mod allocated;
 mod allocations;

@@ -1,4 +1,4 @@
-//! The process's streams: data on stdout, everything else on stderr.
+//! The output streams: data on stdout, everything else on stderr.
 
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -14,23 +14,23 @@ use super::settings::{Format, Settings};
 use super::{bytes, json, sanitize};
 use crate::proto::Codec;
 
-/// What the user said when asked.
+/// The answer to a confirmation prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirm {
-    /// Go ahead.
+    /// The user agreed.
     Yes,
-    /// Leave it.
+    /// The user did not agree.
     No,
-    /// There is nobody to ask.
+    /// No terminal to ask on.
     NoTerminal,
 }
 
-/// What is written before it goes to the operating system.
-const BUFFER: usize = 64 << 10;
-/// Values that cannot be decoded are warned of one by one so many times.
+/// Output is buffered up to this size.
+const BUFFER_BYTES: usize = 64 << 10;
+/// Number of undecodable values with a warning each.
 const SHOWN_FAULTS: u64 = 10;
 
-/// The process's streams. Cheap to clone.
+/// The output streams. Cheap to clone.
 #[derive(Clone)]
 pub struct Out {
     pub(super) shared: Arc<Shared>,
@@ -48,7 +48,7 @@ pub(super) struct Shared {
     stdout: Mutex<Stdout>,
     slot: BarSlot,
     codec: OnceLock<Arc<Codec>>,
-    /// How many values could not be decoded.
+    /// Number of undecodable values.
     faults: AtomicU64,
 }
 
@@ -56,22 +56,22 @@ pub(super) struct Stdout {
     file: Option<File>,
     pub(super) buffer: Vec<u8>,
     pub(super) text: String,
-    /// The bar that has to stand aside, where stdout is a terminal as well.
+    /// The bar to suspend, if stdout is a terminal too.
     slot: Option<BarSlot>,
 }
 
 impl Stdout {
-    /// Hands the buffer to the operating system.
+    /// Writes the buffer to the operating system.
     pub(super) fn drain(&mut self) -> io::Result<()> {
         let (file, buffer) = (&mut self.file, &self.buffer);
         let mut write = || file.as_mut().map_or(Ok(()), |file| file.write_all(buffer));
         let result = match &self.slot {
-            Some(slot) if !buffer.is_empty() => progress::aside(slot, write),
+            Some(slot) if !buffer.is_empty() => progress::suspend(slot, write),
             _ => write(),
         };
         self.buffer.clear();
         if result.is_err() {
-            // Nothing is written behind a failed write.
+            // Nothing is written after a failed write.
             self.file = None;
         }
         result
@@ -85,12 +85,12 @@ impl Stdout {
 
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= BUFFER { self.drain() } else { Ok(()) }
+        if self.buffer.len() >= BUFFER_BYTES { self.drain() } else { Ok(()) }
     }
 }
 
 impl Out {
-    /// Takes the process's streams.
+    /// Opens the process's streams.
     pub fn new(settings: Settings) -> Self {
         let stdout = io::stdout();
         let terminal = stdout.is_terminal();
@@ -125,9 +125,9 @@ impl Out {
         self.shared.stdout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From here on values are decoded, except in raw.
+    /// Decodes values with this codec from now on, except in raw.
     pub fn decode_with(&self, codec: Arc<Codec>) {
-        // Whoever came first has read the same command line.
+        // An earlier codec comes from the same command line.
         let _ = self.shared.codec.set(codec);
     }
 
@@ -136,26 +136,26 @@ impl Out {
         Some(Translated::of(record, codec))
     }
 
-    /// Warns of values that are not shown as messages, or not whole; of a few, not of a million.
-    pub(super) fn complain(&self, faults: &[DecodeFault]) {
+    /// Warns of values that cannot be decoded, or only in part; a warning each for the first ones.
+    pub(super) fn warn_faults(&self, faults: &[DecodeFault]) {
         for fault in faults {
             match self.shared.faults.fetch_add(1, Ordering::Relaxed) {
                 n if n < SHOWN_FAULTS => {
-                    let end = if fault.fatal { "it is shown as bytes" } else { "they are not shown" };
+                    let end = if fault.fatal { "the value is shown as bytes" } else { "these fields are not shown" };
                     self.warn(&format!("{} of {}: {}: {end}", fault.field, bytes::escape(&fault.key), fault.what));
                 }
-                SHOWN_FAULTS => self.warn("more values cannot be decoded, or not wholly; they are not named"),
+                SHOWN_FAULTS => self.warn("more values cannot be decoded completely; further warnings are omitted"),
                 _ => {}
             }
         }
     }
 
-    /// Whether programs read the answer, field by field.
+    /// Whether the format is JSON or YAML.
     pub fn is_data(&self) -> bool {
         matches!(self.shared.format, Format::Json | Format::Yaml)
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     ///
     /// # Errors
     /// The stream is closed or full.
@@ -163,7 +163,7 @@ impl Out {
         self.stdout().put(bytes)
     }
 
-    /// Hands everything to the operating system.
+    /// Writes everything to the operating system.
     ///
     /// # Errors
     /// The stream is closed or full.
@@ -171,40 +171,40 @@ impl Out {
         self.stdout().drain()
     }
 
-    /// Says something that is good to know.
+    /// Prints a note.
     pub fn note(&self, text: &str) {
         if !self.shared.quiet {
-            self.say("note", "36", text);
+            self.print_line("note", "36", text);
         }
     }
 
-    /// Says something that may be wrong.
+    /// Prints a warning.
     pub fn warn(&self, text: &str) {
         if !self.shared.quiet {
-            self.say("warning", "33", text);
+            self.print_line("warning", "33", text);
         }
     }
 
-    /// Says what was decided, with `-v`.
+    /// Prints a detail with `-v`.
     pub fn detail(&self, text: &str) {
         if self.shared.verbosity >= 1 {
-            self.say("info", "2", text);
+            self.print_line("info", "2", text);
         }
     }
 
-    /// Says what was requested, with `-vv`.
+    /// Prints a request trace with `-vv`.
     pub fn trace(&self, text: &str) {
         if self.traces() {
-            self.say("trace", "2", text);
+            self.print_line("trace", "2", text);
         }
     }
 
-    /// Whether [`Out::trace`] says anything.
+    /// Whether [`Out::trace`] prints anything.
     pub fn traces(&self) -> bool {
         self.shared.verbosity >= 2
     }
 
-    /// Shows why the program fails: lines, or one object in JSON.
+    /// Prints an error as lines, or as one object in JSON.
     pub fn error(&self, view: &ErrorView) {
         if self.shared.format == Format::Json {
             let mut line = Vec::new();
@@ -212,19 +212,19 @@ impl Out {
             self.stderr(&line);
             return;
         }
-        self.say("error", "1;31", &view.error);
+        self.print_line("error", "1;31", &view.error);
         for cause in &view.caused_by {
-            self.say("caused by", "31", cause);
+            self.print_line("caused by", "31", cause);
         }
         for hint in &view.hints {
-            self.say("hint", "36", hint);
+            self.print_line("hint", "36", hint);
         }
     }
 
-    /// Says how a job went: a note for each line, or one object in JSON.
-    pub fn summary(&self, record: &dyn Record, words: &str) {
+    /// Prints a summary to stderr: a note for each line of text, or one object in JSON.
+    pub fn summary(&self, record: &dyn Record, text: &str) {
         if self.shared.format != Format::Json {
-            words.lines().for_each(|line| self.note(line));
+            text.lines().for_each(|line| self.note(line));
         } else if !self.shared.quiet {
             let mut line = Vec::new();
             json::line(&mut line, record);
@@ -232,25 +232,25 @@ impl Out {
         }
     }
 
-    fn say(&self, word: &str, color: &str, text: &str) {
-        // Server texts and keys may be in it: what a terminal would obey is made visible.
+    fn print_line(&self, label: &str, color: &str, text: &str) {
+        // The text may contain server messages and keys, which must not control the terminal.
         let text = sanitize::sanitize(text.as_bytes(), false);
         let line = if self.shared.colored_errors {
-            format!("\x1b[{color}m{word}:\x1b[0m {text}\n")
+            format!("\x1b[{color}m{label}:\x1b[0m {text}\n")
         } else {
-            format!("{word}: {text}\n")
+            format!("{label}: {text}\n")
         };
         self.stderr(line.as_bytes());
     }
 
     fn stderr(&self, bytes: &[u8]) {
-        // Where stderr is gone, nobody can be told so.
-        progress::aside(&self.shared.slot, || {
+        // A failed write to stderr cannot be reported anywhere.
+        progress::suspend(&self.shared.slot, || {
             let _ = io::stderr().lock().write_all(bytes);
         });
     }
 
-    /// A bar, if somebody looks at stderr.
+    /// Starts a progress bar, which is hidden if stderr is not a terminal.
     pub fn progress(&self, label: &'static str, total: Option<u64>) -> Progress {
         if self.shared.bars { Progress::new(label, total, &self.shared.slot) } else { Progress::hidden() }
     }
@@ -260,12 +260,12 @@ impl Out {
         self.shared.terminal
     }
 
-    /// Whether the answer is JSON.
+    /// Whether the format is JSON.
     pub fn is_json(&self) -> bool {
         self.shared.format == Format::Json
     }
 
-    /// Asks for a yes.
+    /// Asks for confirmation.
     pub fn confirm(&self, question: &str) -> Confirm {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Confirm::NoTerminal;

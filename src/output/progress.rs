@@ -1,4 +1,4 @@
-//! Progress on stderr, where a person looks at it.
+//! Progress bars on stderr, if it is a terminal.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// What is done sooner needs no bar.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// Work that takes less time shows no bar.
+const DELAY: Duration = Duration::from_millis(250);
 
-/// Where the present bar is kept, so that lines written meanwhile do not tear it.
+/// The current bar, which is suspended while other lines are written.
 pub(super) type BarSlot = Arc<Mutex<Option<ProgressBar>>>;
 
-/// A bar, or nothing where nobody looks.
+/// A progress bar, or nothing if stderr is not a terminal.
 pub struct Progress {
     bar: Option<ProgressBar>,
     slot: BarSlot,
-    /// When drawing begins; `None` once it has.
+    /// When drawing begins; `None` after that.
     due: Mutex<Option<Instant>>,
 }
 
@@ -30,17 +30,17 @@ impl Progress {
         bar.set_message(label);
         set_style(&bar, total.is_some());
         *lock(slot) = Some(bar.clone());
-        Self { bar: Some(bar), slot: Arc::clone(slot), due: Mutex::new(Some(Instant::now() + PATIENCE)) }
+        Self { bar: Some(bar), slot: Arc::clone(slot), due: Mutex::new(Some(Instant::now() + DELAY)) }
     }
 
-    /// Counts so many more as done.
+    /// Adds `n` to the count of finished items.
     pub fn inc(&self, n: u64) {
         let Some(bar) = &self.bar else { return };
         self.draw(bar);
         bar.inc(n);
     }
 
-    /// Says how many there will be, once that is known.
+    /// Sets the total, once it is known.
     pub fn set_total(&self, total: Option<u64>) {
         if let (Some(bar), Some(total)) = (&self.bar, total)
             && bar.length() != Some(total)
@@ -50,22 +50,22 @@ impl Progress {
         }
     }
 
-    /// Says something else in front of the bar.
-    pub fn say(&self, text: impl FnOnce() -> String) {
+    /// Replaces the label.
+    pub fn set_label(&self, text: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
             bar.set_message(text());
         }
     }
 
-    /// Shows the waiting itself: something that has no count.
-    pub fn wait(&self) {
+    /// Redraws the bar of work that has no count.
+    pub fn tick(&self) {
         if let Some(bar) = &self.bar {
             self.draw(bar);
             bar.tick();
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -105,13 +105,13 @@ pub(super) fn lock(slot: &BarSlot) -> std::sync::MutexGuard<'_, Option<ProgressB
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A size in the unit that suits it: `20.00 KiB`.
+/// A size with a suitable unit: `20.00 KiB`.
 pub(super) fn human_bytes(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 
-/// Writes while the bar, if there is one, stands aside.
-pub(super) fn aside<T>(slot: &BarSlot, write: impl FnOnce() -> T) -> T {
+/// Writes while the bar is suspended.
+pub(super) fn suspend<T>(slot: &BarSlot, write: impl FnOnce() -> T) -> T {
     let bar = lock(slot).clone();
     match bar {
         Some(bar) => bar.suspend(write),

@@ -1,8 +1,8 @@
-//! Raw: the exact bytes of the values, nothing added.
+//! Raw output: the exact bytes of the values.
 
 use super::record::{Record, Value};
 
-/// Appends the bytes of the field `value`; `false` where the record has none.
+/// Appends the bytes of the field `value`; `false` if the record has none.
 pub fn value(out: &mut Vec<u8>, record: &dyn Record) -> bool {
     let mut found = false;
     record.fields(&mut |field| {

@@ -1,4 +1,4 @@
-//! What an answer is made of, and how one record is read back: the JSON contract begins here.
+//! Records, their fields, and reading a record back: the basis of the JSON format.
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -7,28 +7,28 @@ use super::bytes::{Base64Error, decode_base64};
 use crate::kvstore::{KeyValue, LeaseId};
 use crate::proto::Codec;
 
-/// One answer, or one line of many: named fields in a fixed order. Names are a contract: they only ever grow.
+/// A result, or one line of many: named fields in a fixed order. Field names are stable; new fields may be added.
 pub trait Record {
-    /// Shows each field to the visitor, in order.
+    /// Calls the visitor with each field in order.
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>));
 }
 
 /// One field of a record.
 pub struct Field<'a> {
-    /// Its name in JSON and YAML; tables show it in upper case.
+    /// The field's name in JSON and YAML; tables show it in upper case.
     pub name: &'static str,
-    /// Its value.
+    /// The field's value.
     pub value: Value<'a>,
-    /// Where it is shown.
+    /// Where the field is shown.
     pub show: Visibility,
 }
 
-/// Where a field is shown. JSON and YAML show all of them.
+/// Where a field is shown. JSON and YAML show all fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
-    /// In text lines and tables.
+    /// In all formats.
     Always,
-    /// In tables.
+    /// In tables, JSON and YAML.
     Table,
     /// Only in JSON and YAML.
     Data,
@@ -36,16 +36,16 @@ pub enum Visibility {
 
 /// A field's value.
 pub enum Value<'a> {
-    /// Bytes: text if they are UTF-8; else `<name>_base64`.
+    /// Bytes: a string if they are UTF-8, otherwise `<name>_base64`.
     Bytes(&'a [u8]),
-    /// Bytes that were decoded. JSON has the object itself where the same bytes come out of it again; else the bytes as
-    /// above, and the object beside them as `<name>_decoded`.
+    /// Decoded bytes. JSON shows the object if encoding it gives the same bytes; otherwise the bytes as above, and the
+    /// object as `<name>_decoded`.
     Decoded {
-        /// What they say.
+        /// The decoded object.
         json: &'a serde_json::Value,
-        /// The bytes.
+        /// The original bytes.
         bytes: &'a [u8],
-        /// Whether they come out of it again.
+        /// Whether encoding the object gives the same bytes.
         exact: bool,
     },
     /// Text.
@@ -56,39 +56,54 @@ pub enum Value<'a> {
     Uint(u64),
     /// A size in bytes; tables show it in larger units.
     Size(u64),
-    /// An ID of 64 bits: a hex string, for JSON's numbers lose digits.
+    /// A 64-bit ID: a hex string, because JSON numbers lose digits.
     Hex(u64),
-    /// Milliseconds, shown to the thousandth.
+    /// Milliseconds, shown with up to three decimals.
     Millis(f64),
     /// Yes or no.
     Bool(bool),
-    /// Several texts.
+    /// Several strings.
     Strings(&'a [String]),
-    /// A record inside this one.
+    /// A nested record.
     Record(&'a dyn Record),
-    /// Several records.
+    /// Several nested records.
     Records(Vec<&'a dyn Record>),
-    /// Not there: left out of JSON and YAML, empty in text and tables.
+    /// No value: omitted in JSON and YAML, empty in text and tables.
     Absent,
 }
 
 impl<'a> Value<'a> {
-    /// A lease's ID, or nothing.
+    /// A lease ID, or no value.
     pub fn lease(lease: Option<LeaseId>) -> Self {
         lease.map_or(Value::Absent, |lease| Value::Hex(lease.0.cast_unsigned()))
     }
 
-    /// A number, or nothing.
+    /// A number, or no value.
     pub fn int(number: Option<i64>) -> Self {
         number.map_or(Value::Absent, Value::Int)
     }
 
-    /// A size, or nothing.
+    /// A size, or no value.
     pub fn size(bytes: Option<u64>) -> Self {
         bytes.map_or(Value::Absent, Value::Size)
     }
 
-    /// A count, or nothing.
+    /// A string, or no value.
+    pub fn str(text: Option<&'a str>) -> Self {
+        text.map_or(Value::Absent, Value::Str)
+    }
+
+    /// Bytes, or no value.
+    pub fn bytes(bytes: Option<&'a [u8]>) -> Self {
+        bytes.map_or(Value::Absent, Value::Bytes)
+    }
+
+    /// Nested records.
+    pub fn records<R: Record + 'a>(records: impl Iterator<Item = &'a R>) -> Self {
+        Value::Records(records.map(|record| record as &dyn Record).collect())
+    }
+
+    /// A count, or no value.
     pub fn uint(number: Option<u64>) -> Self {
         number.map_or(Value::Absent, Value::Uint)
     }
@@ -104,7 +119,7 @@ pub fn table<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
     Field { name, value, show: Visibility::Table }
 }
 
-/// A field for JSON and YAML alone.
+/// A field for JSON and YAML only.
 pub fn data<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
     Field { name, value, show: Visibility::Data }
 }
@@ -124,7 +139,7 @@ fn visit_revisions<'a>(kv: &'a KeyValue, visit: &mut dyn FnMut(Field<'a>)) {
     visit(table("version", Value::Int(kv.version)));
 }
 
-/// A key without its value; and without its lease, which etcd 3.7 does not tell where no value is asked for.
+/// A key without its value and lease. etcd 3.7 does not return the lease if only keys are requested.
 pub struct KeyOnly<'a>(pub &'a KeyValue);
 
 impl Record for KeyOnly<'_> {
@@ -138,7 +153,7 @@ impl Record for KeyOnly<'_> {
 pub struct LeasedRecord<'a> {
     /// The key.
     pub kv: &'a KeyValue,
-    /// The TTL; `None` without a lease, or with one that is gone.
+    /// The TTL; `None` without a lease, or if the lease is gone.
     pub ttl: Option<i64>,
 }
 
@@ -149,47 +164,47 @@ impl Record for LeasedRecord<'_> {
     }
 }
 
-/// One record as `put --from` reads it: a line of what `list -o json` prints. Revisions and version are ignored.
+/// A record that `put --from` reads: a line of `list -o json`. Revisions and version are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputRecord {
     /// The key.
     pub key: Vec<u8>,
     /// The value.
     pub value: Vec<u8>,
-    /// The lease it had.
+    /// The original lease.
     pub lease: Option<LeaseId>,
-    /// That lease's granted TTL in seconds.
+    /// The lease's granted TTL in seconds.
     pub ttl: Option<i64>,
 }
 
-/// Why a line is no record.
+/// Why a line is not a record.
 #[derive(Debug, Error)]
 pub enum RecordError {
     /// Not JSON, or not an object with these fields.
     #[error("not a record: {0}")]
     Json(#[from] serde_json::Error),
-    /// `key` and `key_base64`, or the same for the value, both given or both missing.
+    /// Both or neither of `key` and `key_base64`, or of the value's fields.
     #[error("needs either {0} or {0}_base64")]
     Either(&'static str),
-    /// Bad base64.
+    /// Invalid base64.
     #[error("{0}_base64: {1}")]
     Base64(&'static str, Base64Error),
-    /// A value that is neither a text nor an object.
-    #[error("not a record: value is neither a text nor an object")]
+    /// A value that is neither a string nor an object.
+    #[error("not a record: value is neither a string nor an object")]
     Kind,
-    /// An object where no message type is known for the key.
+    /// An object, but no message type is configured for the key.
     #[error(
-        "value: an object, and no message type is given for this key (--proto and --message, or the config's proto)"
+        "value: is an object, but this key has no message type (set --proto and --message, or the config key proto)"
     )]
     NoMessage,
-    /// An object that is no such message.
+    /// An object that does not match the message type.
     #[error("value: {0}")]
     Encode(String),
     /// An empty key.
     #[error("the key is empty")]
     EmptyKey,
-    /// A lease that is no hex number.
-    #[error("'{0}' is no lease ID in hex")]
+    /// A lease ID that is not a hex number.
+    #[error("'{0}' is not a lease ID in hex")]
     Lease(String),
 }
 
@@ -205,10 +220,10 @@ struct Line {
 }
 
 impl InputRecord {
-    /// Reads one line. A value that is a text is the value's bytes; an object is encoded.
+    /// Parses one line. A string value is taken as bytes; an object is encoded as a message.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// As [`RecordError`].
     pub fn parse(line: &[u8], codec: &Codec) -> Result<Self, RecordError> {
         let line: Line = serde_json::from_slice(line)?;
         let key = either("key", line.key, line.key_base64)?;
@@ -235,7 +250,7 @@ impl InputRecord {
     }
 }
 
-/// The key of a line of JSON that has one, whatever else it has; `None` for a line that is no such record.
+/// The key of a JSON record; `None` if the line has none.
 pub fn key_of_record(line: &[u8]) -> Option<Vec<u8>> {
     #[derive(Deserialize)]
     struct Key {
@@ -326,7 +341,7 @@ mod tests {
             );
         }
         for lease in ["+1f", "-1f", "1g", "", "0x", "10000000000000000"] {
-            let said = format!("'{lease}' is no lease ID in hex");
+            let said = format!("'{lease}' is not a lease ID in hex");
             assert_eq!(read("694d7c5a1b2c3d4e", lease), Err(said));
         }
         for ttl in ["1.5", "\"60\"", "9223372036854775808", "1e3", "true", "[60]"] {
@@ -336,7 +351,7 @@ mod tests {
             );
         }
         for value in ["AP8", "AP8=\\n", "AP9=", "A P8=", "*"] {
-            assert!(read("AP8=", value).is_err_and(|why| why.starts_with("value_base64: bad base64")), "{value}");
+            assert!(read("AP8=", value).is_err_and(|why| why.starts_with("value_base64: invalid base64")), "{value}");
         }
     }
 
@@ -346,12 +361,15 @@ mod tests {
         assert_eq!(said(r#"{"key":"a"}"#), Err("needs either value or value_base64".to_owned()));
         assert_eq!(said(r#"{"key":"a","key_base64":"YQ==","value":""}"#), Err("needs either key or key_base64".into()));
         assert_eq!(said(r#"{"key":"","value":""}"#), Err("the key is empty".to_owned()));
-        assert_eq!(said(r#"{"key":"a","value":"b","lease":"xyz"}"#), Err("'xyz' is no lease ID in hex".to_owned()));
+        assert_eq!(said(r#"{"key":"a","value":"b","lease":"xyz"}"#), Err("'xyz' is not a lease ID in hex".to_owned()));
         assert_eq!(
             said(r#"{"key":"a","value":5}"#),
-            Err("not a record: value is neither a text nor an object".to_owned())
+            Err("not a record: value is neither a string nor an object".to_owned())
         );
-        assert!(said(r#"{"key":"a","value":{}}"#).is_err_and(|e| e.contains("no message type is given for this key")));
+        assert!(
+            said(r#"{"key":"a","value":{}}"#)
+                .is_err_and(|e| e.contains("is an object, but this key has no message type"))
+        );
         assert!(said(r#"{"key_base64":"*","value":""}"#).is_err_and(|e| e.starts_with("key_base64: ")));
         assert!(said("[]").is_err() && said("{").is_err() && said("null").is_err());
     }

@@ -1,10 +1,9 @@
-//! What a terminal may be shown: nothing that moves its cursor, sets its title, or lets a text read differently from
-//! what it is. Only for terminals; pipes get bytes as the format says.
+//! Sanitizing text for terminals: removes characters that move the cursor, set the title, or make text look different from
+//! what it is. Pipes get the bytes as the format defines.
 
 use std::borrow::Cow;
 
-/// The text with control characters and invisible formatting made visible as escapes. Newlines stay where `lines` says
-/// so: in a value that is shown alone.
+/// Escapes control characters and invisible formatting. With `lines`, newlines and tabs stay, for a value shown alone.
 pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes)
         && text.chars().all(|c| harmless(c, lines))

@@ -1,17 +1,17 @@
-//! How to write.
+//! Output settings.
 
 use std::str::FromStr;
 
-/// How data is written.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One record a line, tab separated and escaped.
+    /// One record per line, tab-separated and escaped.
     Text,
-    /// For people.
+    /// A table with a header.
     Table,
-    /// One object a line.
+    /// One object per line.
     Json,
-    /// Documents.
+    /// One document per record.
     Yaml,
     /// The exact bytes of values.
     Raw,
@@ -32,10 +32,11 @@ impl FromStr for Format {
     }
 }
 
-/// When to colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set or the terminal is dumb.
+    #[default]
     Auto,
     /// Always.
     Always,
@@ -54,17 +55,17 @@ impl ColorChoice {
     }
 }
 
-/// How to write.
-#[derive(Clone, Copy, Debug)]
+/// Output settings.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
-    /// `None`: a table on a terminal, else text.
+    /// `None`: a table on a terminal, otherwise text.
     pub format: Option<Format>,
-    /// When to colour.
+    /// When to use colours.
     pub color: ColorChoice,
-    /// No notes and no warnings.
+    /// Suppresses notes and warnings.
     pub quiet: bool,
-    /// 1: what is decided; 2: every request.
+    /// 1 prints details, 2 every request.
     pub verbosity: u8,
-    /// Whether bars may be shown.
+    /// Whether progress bars may be shown.
     pub progress: bool,
 }

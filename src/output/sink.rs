@@ -1,4 +1,4 @@
-//! Many records, one after the other.
+//! A stream of records.
 
 use std::{fmt, io};
 
@@ -8,7 +8,7 @@ use super::settings::Format;
 use super::table::Layout;
 use super::{json, raw, text, yaml};
 
-/// Takes records one by one.
+/// Writes records one by one.
 pub struct Sink {
     out: Out,
     layout: Option<Layout>,
@@ -20,19 +20,19 @@ impl Sink {
         Self { out: out.clone(), layout }
     }
 
-    /// One that writes no table: fields on a line.
+    /// A sink without a table layout: one line for each record.
     pub(super) fn plain(out: &Out) -> Self {
         Self { out: out.clone(), layout: None }
     }
 
-    /// Writes a record, now or with the rows around it.
+    /// Writes a record, immediately or together with the table rows around it.
     ///
     /// # Errors
     /// The stream is closed or full.
     pub fn push(&mut self, record: &dyn Record) -> io::Result<()> {
         match self.out.translated(record) {
             Some(translated) => {
-                self.out.complain(&translated.faults);
+                self.out.warn_faults(&translated.faults);
                 self.write(&translated)
             }
             None => self.write(record),
@@ -52,7 +52,7 @@ impl Sink {
         stdout.put_text()
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     ///
     /// # Errors
     /// The stream is closed or full.
@@ -68,12 +68,12 @@ impl Sink {
 }
 
 impl Drop for Sink {
-    /// A failure between two records does not take back the rows that a table still holds.
+    /// Writes rows that a table still holds, so that a failure between two records does not lose them.
     fn drop(&mut self) {
         if let Some(layout) = &mut self.layout {
             let mut stdout = self.out.stdout();
             layout.finish(&mut stdout.text);
-            // Whoever flushes next sees the stream's error.
+            // The next flush reports the stream's error.
             let _ = stdout.put_text();
         }
     }

@@ -1,4 +1,4 @@
-//! Tables for people: laid out where they fit in memory, in streaming columns where they do not.
+//! Table output: short tables are laid out as a whole, long ones are streamed with the widths of their first rows.
 
 use std::borrow::Cow;
 
@@ -11,63 +11,63 @@ use super::record::{Record, Value, Visibility};
 use super::sanitize::sanitize;
 use super::text;
 
-/// Rows that are laid out together; beyond them the widths learned so far stand.
-const TOGETHER: usize = 2000;
-/// No cell is kept longer than this.
-const LONGEST: usize = 400;
+/// Number of rows that determine the column widths; later rows are streamed.
+const LAYOUT_ROWS: usize = 2000;
+/// Maximum length of a stored cell, in bytes and columns.
+const MAX_CELL: usize = 400;
 /// The gap between two columns.
 const GAP: usize = 2;
-/// A column of text is not made narrower than this while there is another way.
-const NARROWEST: usize = 12;
-/// So much of a text is worth more than the rest of it beside a title in one line; and the first column, which says what
-/// a row is about, keeps it while there is another way.
-const ENOUGH: usize = 24;
+/// Minimum width of a text column, unless nothing else helps.
+const MIN_WIDTH: usize = 12;
+/// Preferred minimum width of a text column: titles are split before text gets narrower, and the first column, which
+/// identifies the row, keeps it longest.
+const PREFERRED_WIDTH: usize = 24;
 
 struct Cell {
     text: String,
     number: bool,
-    /// Whether half of it is of use.
+    /// Whether the text may be truncated.
     cuttable: bool,
 }
 
-/// A column that the record names, shown or not.
+/// A column of the records, shown or not.
 struct Column {
     title: String,
-    /// Whether it is left out of text lines, and so of a table that is too narrow for it.
+    /// Whether a narrow table may omit the column.
     extra: bool,
 }
 
-/// A column as it is shown.
-struct Shown {
+/// A column of the printed table.
+struct ShownColumn {
     index: usize,
     width: usize,
     title: [String; 2],
 }
 
-impl Shown {
-    /// So narrow it may become, and keeps its title.
-    fn least(&self, least: usize) -> usize {
+impl ShownColumn {
+    /// The minimum width, which includes the title.
+    fn min_width(&self, least: usize) -> usize {
         self.title.iter().map(|part| part.width()).max().unwrap_or(0).max(least)
     }
 }
 
-/// Takes records, gives lines.
+/// Lays out records as table lines.
 pub struct Layout {
     width: usize,
     bold: bool,
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
-    /// What is shown, once rows are streamed.
-    streamed: Option<Vec<Shown>>,
+    /// The columns, once rows are streamed.
+    streamed: Option<Vec<ShownColumn>>,
 }
 
 impl Layout {
-    /// For a terminal of so many columns.
+    /// Creates a layout for a terminal of this width.
     pub fn new(width: usize, bold: bool) -> Self {
         Self { width, bold, columns: Vec::new(), rows: Vec::new(), streamed: None }
     }
 
-    /// Takes a record in; appends what can be shown already.
+    /// Adds a record and appends the lines that are ready.
     pub fn push(&mut self, out: &mut String, record: &dyn Record) {
         let (columns, row) = cells(record);
         if self.columns.is_empty() {
@@ -78,23 +78,23 @@ impl Layout {
             return;
         }
         self.rows.push(row);
-        if self.rows.len() >= TOGETHER {
+        if self.rows.len() >= LAYOUT_ROWS {
             self.begin_stream(out);
         }
     }
 
-    /// Appends what has not been shown yet.
+    /// Appends the remaining lines.
     pub fn finish(&mut self, out: &mut String) {
         if self.streamed.is_some() || self.rows.is_empty() {
             return;
         }
-        let shown = self.fit(self.used());
+        let shown = self.fit(self.non_empty());
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         for row in &self.rows {
             table.add_row(shown.iter().map(|column| {
                 let cell = row.get(column.index);
-                let text = cell.map_or(Cow::Borrowed(""), |cell| cut(&cell.text, column.width));
+                let text = cell.map_or(Cow::Borrowed(""), |cell| truncate(&cell.text, column.width));
                 let align =
                     if cell.is_some_and(|cell| cell.number) { CellAlignment::Right } else { CellAlignment::Left };
                 comfy_table::Cell::new(text).set_alignment(align)
@@ -115,15 +115,15 @@ impl Layout {
         self.rows.clear();
     }
 
-    fn header(&self, out: &mut String, shown: &[Shown]) {
+    fn header(&self, out: &mut String, shown: &[ShownColumn]) {
         for part in 0..2 {
-            let title = |column: &Shown| Cell {
+            let title = |column: &ShownColumn| Cell {
                 text: column.title[part].clone(),
                 number: self.numeric(column.index),
                 cuttable: false,
             };
             let mut line = String::new();
-            laid(&mut line, shown.iter().map(|column| (title(column), column.width)));
+            push_cells(&mut line, shown.iter().map(|column| (title(column), column.width)));
             if line.is_empty() {
                 continue;
             }
@@ -152,21 +152,21 @@ impl Layout {
         self.cells(column).any(|cell| cell.number)
     }
 
-    /// The columns that have anything in them.
-    fn used(&self) -> Vec<usize> {
+    /// The columns with at least one non-empty cell.
+    fn non_empty(&self) -> Vec<usize> {
         (0..self.columns.len()).filter(|column| self.cells(*column).any(|cell| !cell.text.is_empty())).collect()
     }
 
-    /// What is shown of these columns, and how wide, so that a row fits the terminal. First the texts behind the first
-    /// column are cut, then titles take two lines, then all texts are cut more; then columns are left out that are
-    /// extra, from the right; last, any column is cut.
-    fn fit(&self, mut indices: Vec<usize>) -> Vec<Shown> {
-        let shown = self.at_most(&indices, false, &[(1, ENOUGH)]);
+    /// Chooses columns and widths so that a row fits the terminal. In this order: truncate the texts after the first
+    /// column, split titles into two lines, truncate all texts further, omit extra columns from the right, and finally
+    /// truncate any column.
+    fn fit(&self, mut indices: Vec<usize>) -> Vec<ShownColumn> {
+        let shown = self.shrink(&indices, false, &[(1, PREFERRED_WIDTH)]);
         if self.total(&shown) <= self.width {
             return shown;
         }
         loop {
-            let shown = self.at_most(&indices, true, &[(1, NARROWEST), (0, ENOUGH)]);
+            let shown = self.shrink(&indices, true, &[(1, MIN_WIDTH), (0, PREFERRED_WIDTH)]);
             if self.total(&shown) <= self.width {
                 return shown;
             }
@@ -175,7 +175,7 @@ impl Layout {
                 None => break,
             };
         }
-        let mut shown = self.at_most(&indices, true, &[(1, NARROWEST), (0, NARROWEST), (0, 1)]);
+        let mut shown = self.shrink(&indices, true, &[(1, MIN_WIDTH), (0, MIN_WIDTH), (0, 1)]);
         while self.total(&shown) > self.width {
             let widest = shown.iter_mut().max_by_key(|column| column.width).filter(|column| column.width > 1);
             let Some(widest) = widest else { break };
@@ -184,41 +184,41 @@ impl Layout {
         shown
     }
 
-    fn total(&self, shown: &[Shown]) -> usize {
+    fn total(&self, shown: &[ShownColumn]) -> usize {
         shown.iter().map(|column| column.width).sum::<usize>() + GAP * shown.len().saturating_sub(1)
     }
 
-    /// The columns at their natural widths; where that is too much, texts from the column `from` on are cut, the widest
-    /// first, none below `least`, for each `(from, least)` in turn. Titles that are wider than all below take two lines
-    /// where they may.
-    fn at_most(&self, indices: &[usize], two_lines: bool, steps: &[(usize, usize)]) -> Vec<Shown> {
+    /// The columns at their natural widths. If these are too wide, each `(from, least)` step truncates the texts from the
+    /// column `from` on, the widest first, to no less than `least`. With `two_lines`, titles wider than their cells are
+    /// split.
+    fn shrink(&self, indices: &[usize], two_lines: bool, steps: &[(usize, usize)]) -> Vec<ShownColumn> {
         let column = |index: &usize| {
             let title = &self.columns[*index].title;
             let cells = self.cells(*index).map(|cell| cell.text.width()).max().unwrap_or(0);
             let halved = two_lines && title.width() > cells;
-            let title = if halved { halves(title) } else { [String::new(), title.clone()] };
-            let mut shown = Shown { index: *index, width: 0, title };
-            shown.width = shown.least(cells);
+            let title = if halved { split_title(title) } else { [String::new(), title.clone()] };
+            let mut shown = ShownColumn { index: *index, width: 0, title };
+            shown.width = shown.min_width(cells);
             shown
         };
-        let mut shown: Vec<Shown> = indices.iter().map(column).collect();
+        let mut shown: Vec<ShownColumn> = indices.iter().map(column).collect();
         for (from, least) in steps {
             loop {
                 let over = self.total(&shown).saturating_sub(self.width);
-                let may = |column: &&mut Shown| {
-                    column.width > column.least(*least) && self.cells(column.index).any(|cell| cell.cuttable)
+                let may = |column: &&mut ShownColumn| {
+                    column.width > column.min_width(*least) && self.cells(column.index).any(|cell| cell.cuttable)
                 };
                 let widest = shown.iter_mut().skip(*from).filter(may).max_by_key(|column| column.width);
                 let Some(widest) = widest.filter(|_| over > 0) else { break };
-                widest.width = widest.width.saturating_sub(over).max(widest.least(*least));
+                widest.width = widest.width.saturating_sub(over).max(widest.min_width(*least));
             }
         }
         shown
     }
 }
 
-/// A title in two lines, as narrow as its words let it be.
-fn halves(title: &str) -> [String; 2] {
+/// Splits a title into two lines of minimum width.
+fn split_title(title: &str) -> [String; 2] {
     let splits = title.match_indices(' ').map(|(at, _)| (&title[..at], &title[at + 1..]));
     let (upper, lower) = splits.min_by_key(|(upper, lower)| upper.width().max(lower.width())).unwrap_or(("", title));
     [upper.to_owned(), lower.to_owned()]
@@ -241,8 +241,9 @@ fn cell(value: &Value<'_>) -> Cell {
     let cuttable = !number && !matches!(value, Value::Hex(_) | Value::Bool(_));
     let text = match value {
         Value::Bytes(bytes) => {
-            let head = &bytes[..bytes.len().min(LONGEST)];
-            cut(&sanitize(head, false), if head.len() < bytes.len() { LONGEST - 1 } else { usize::MAX }).into_owned()
+            let head = &bytes[..bytes.len().min(MAX_CELL)];
+            truncate(&sanitize(head, false), if head.len() < bytes.len() { MAX_CELL - 1 } else { usize::MAX })
+                .into_owned()
         }
         Value::Decoded { json, .. } => sanitize(json::text(json).as_bytes(), false).into_owned(),
         Value::Str(text) => sanitize(text.as_bytes(), false).into_owned(),
@@ -256,20 +257,20 @@ fn cell(value: &Value<'_>) -> Cell {
     Cell { text, number, cuttable }
 }
 
-fn stream_row(out: &mut String, row: &[Cell], shown: &[Shown]) {
-    laid(out, shown.iter().filter_map(|column| Some((row.get(column.index)?, column.width))));
+fn stream_row(out: &mut String, row: &[Cell], shown: &[ShownColumn]) {
+    push_cells(out, shown.iter().filter_map(|column| Some((row.get(column.index)?, column.width))));
     out.push('\n');
 }
 
-/// Appends cells side by side, each at its width.
-fn laid(out: &mut String, cells: impl Iterator<Item = (impl std::borrow::Borrow<Cell>, usize)>) {
+/// Appends cells side by side, padded or truncated to their widths.
+fn push_cells(out: &mut String, cells: impl Iterator<Item = (impl std::borrow::Borrow<Cell>, usize)>) {
     let start = out.len();
     for (index, (cell, width)) in cells.enumerate() {
         let cell = cell.borrow();
         if index > 0 {
             out.push_str("  ");
         }
-        let text = cut(&cell.text, width);
+        let text = truncate(&cell.text, width);
         let pad = " ".repeat(width.saturating_sub(text.width()));
         if cell.number {
             out.push_str(&pad);
@@ -283,8 +284,8 @@ fn laid(out: &mut String, cells: impl Iterator<Item = (impl std::borrow::Borrow<
     out.truncate(end);
 }
 
-/// The text in so many columns, with … where it was cut.
-fn cut(text: &str, width: usize) -> Cow<'_, str> {
+/// The text, truncated with … to this width.
+fn truncate(text: &str, width: usize) -> Cow<'_, str> {
     if text.width() <= width {
         return Cow::Borrowed(text);
     }

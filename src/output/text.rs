@@ -1,10 +1,10 @@
-//! Text: one record a line, tab separated, escaped so that a line is always one record.
+//! Text output: one record per line, tab-separated and escaped.
 
 use super::bytes::escape_into;
 use super::json;
 use super::record::{Record, Value, Visibility};
 
-/// Appends the record's fields for text as one line.
+/// Appends the record's text fields as one line.
 pub fn line(out: &mut String, record: &dyn Record) {
     let mut first = true;
     record.fields(&mut |field| {
@@ -19,7 +19,7 @@ pub fn line(out: &mut String, record: &dyn Record) {
     out.push('\n');
 }
 
-/// Appends a value in one word or line.
+/// Appends a value on one line.
 pub fn value(out: &mut String, value: &Value<'_>) {
     match value {
         Value::Bytes(bytes) => escape_into(out, bytes),

@@ -1,18 +1,18 @@
-//! Branches of a listing: `list --depth`, `--tree` and `--du`.
+//! Records of `list --depth`, `--tree` and `--du`.
 
 use super::record::{Field, Record, Value, always, data, table};
 
-/// A branch, or a key that lies in none that deep.
+/// A branch, or a single key.
 pub struct BranchRow<'a> {
-    /// The key; of a branch what all its keys begin with.
+    /// The key, or the prefix of a branch.
     pub key: &'a [u8],
     /// Whether it is a branch.
     pub branch: bool,
-    /// How deep it lies, counted from 1.
+    /// The depth, counted from 1.
     pub depth: u64,
-    /// How many keys the branch holds, where that is known.
+    /// Number of keys in the branch, if known.
     pub keys: Option<u64>,
-    /// For people: its last part behind as many blanks as it lies deep.
+    /// For text and tables: the last part of the key, indented by depth.
     pub drawn: Option<&'a [u8]>,
 }
 
@@ -30,19 +30,19 @@ impl Record for BranchRow<'_> {
     }
 }
 
-/// What a branch holds.
+/// `list --du`: the contents of a branch.
 pub struct UsageRow<'a> {
-    /// What all its keys begin with.
+    /// The prefix of the branch.
     pub key: &'a [u8],
-    /// Whether it is all that was asked for, and no branch of it.
+    /// Whether it is the total, not a branch.
     pub total: bool,
-    /// The number of its keys.
+    /// Number of keys.
     pub keys: u64,
-    /// The bytes of the keys.
+    /// Bytes of the keys.
     pub key_bytes: u64,
-    /// The bytes of the values.
+    /// Bytes of the values.
     pub value_bytes: u64,
-    /// The quota in bytes, where the server tells it.
+    /// The quota in bytes, if the server reports it.
     pub quota: Option<u64>,
 }
 

@@ -1,9 +1,7 @@
-//! YAML: one document a record, with the names of the JSON contract.
+//! YAML output: one document per record, with the field names of JSON.
 //!
-//! Every text is in double quotes, with JSON's escapes: serde_yaml leaves words such as `no` and `1_000` bare, which
-//! readers of YAML 1.1 (Go's and Python's among them) take for something else.
-
-use std::io::Write;
+//! Every string is double-quoted with JSON's escapes: serde_yaml would leave `no` and `1_000` unquoted, which YAML 1.1
+//! parsers (among them Go's and Python's) do not read as strings.
 
 use serde_json::Value;
 
@@ -15,19 +13,19 @@ pub fn document(out: &mut Vec<u8>, record: &dyn Record) {
     let mut line = Vec::new();
     json::line(&mut line, record);
     out.extend_from_slice(b"---\n");
-    // What json::line writes is JSON.
+    // json::line always writes valid JSON.
     if let Ok(Value::Object(fields)) = serde_json::from_slice(&line) {
         block(out, &fields, 0, false);
     }
 }
 
-/// Writes the fields, each on a line of its own; the first one goes on behind `- ` where `begun`.
+/// Writes each field on its own line; with `begun`, the first one follows a `- `.
 fn block(out: &mut Vec<u8>, fields: &serde_json::Map<String, Value>, indent: usize, begun: bool) {
     for (index, (name, value)) in fields.iter().enumerate() {
         if index > 0 || !begun {
             pad(out, indent);
         }
-        let _ = write!(out, "{name}:");
+        json::push(out, format_args!("{name}:"));
         match value {
             Value::Array(items) if items.iter().any(Value::is_object) => {
                 out.push(b'\n');
@@ -50,36 +48,25 @@ fn pad(out: &mut Vec<u8>, indent: usize) {
     out.resize(out.len() + indent, b' ');
 }
 
-/// A text with JSON's escapes, a number, a list or a mapping in brackets.
+/// Writes a string with JSON's escapes, a number, or a list or mapping in flow style.
 fn scalar(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::String(text) => json::string(out, text),
         Value::Object(fields) => {
             out.push(b'{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                if index > 0 {
-                    out.extend_from_slice(b", ");
-                }
+            json::separated(out, b", ", fields.iter(), |out, (name, value)| {
                 json::string(out, name);
                 out.extend_from_slice(b": ");
                 scalar(out, value);
-            }
+            });
             out.push(b'}');
         }
         Value::Array(items) => {
             out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.extend_from_slice(b", ");
-                }
-                scalar(out, item);
-            }
+            json::separated(out, b", ", items.iter(), scalar);
             out.push(b']');
         }
-        // Writing to a vector cannot fail.
-        other => {
-            let _ = write!(out, "{other}");
-        }
+        other => json::push(out, other),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Messages as JSON, in one order, and which field of a JSON does not fit.
+//! Messages as JSON in a fixed order, and the field that does not match a message type.
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectMessage, SerializeOptions};
 use serde_json::{Value, json};
@@ -8,23 +8,23 @@ pub(super) fn of(message: &DynamicMessage) -> Result<Value, String> {
     let mut text = serde_json::Serializer::new(Vec::new());
     let options = SerializeOptions::new().use_proto_field_name(true);
     message.serialize_with_options(&mut text, &options).map_err(|error| error.to_string())?;
-    // By way of the text, for there a number of 32 bits has no more digits than it needs.
+    // Through text, because a 32-bit float then has no more digits than it needs.
     let mut json = serde_json::from_slice(&text.into_inner()).map_err(|error| error.to_string())?;
     order(&message.descriptor(), &mut json);
     Ok(json)
 }
 
-/// The message that the JSON says; fields by either of their names.
+/// Parses JSON as a message. Fields may have either of their names.
 pub(super) fn parse(kind: &MessageDescriptor, json: &Value) -> Result<DynamicMessage, String> {
     DynamicMessage::deserialize(kind.clone(), json).map_err(|error| error.to_string())
 }
 
-/// Google's types have a JSON of their own.
+/// Whether it is one of Google's types, which have their own JSON form.
 fn is_well_known(kind: &MessageDescriptor) -> bool {
     kind.package_name() == "google.protobuf"
 }
 
-/// The message that a field holds, be it in a list or a map.
+/// The message type of a field, of its list entries or of its map values.
 fn inside(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     let kind = field.kind();
     let kind = kind.as_message()?;
@@ -52,7 +52,7 @@ fn order(kind: &MessageDescriptor, json: &mut Value) {
     }
 }
 
-/// Names the field that does not fit, as a path.
+/// Adds the path of the field that does not match.
 pub(super) fn blame(kind: &MessageDescriptor, json: &Value, why: String) -> String {
     match locate(kind, json) {
         Some((path, why)) if !path.is_empty() => format!("field {path}: {why}"),
@@ -60,7 +60,7 @@ pub(super) fn blame(kind: &MessageDescriptor, json: &Value, why: String) -> Stri
     }
 }
 
-/// The path and the fault of the first field that does not fit, found by trying each alone; nothing where all do.
+/// The path and the error of the first field that does not match, found by parsing each field alone.
 fn locate(kind: &MessageDescriptor, json: &Value) -> Option<(String, String)> {
     let whole = parse(kind, json).err()?;
     for (name, value) in json.as_object().filter(|_| !is_well_known(kind)).into_iter().flatten() {

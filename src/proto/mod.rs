@@ -1,7 +1,7 @@
-//! Protobuf values as JSON and back, by a descriptor set and the key's prefix. Pure: files are read elsewhere.
+//! Converts protobuf values to JSON and back, by a descriptor set and the key's prefix. It does no I/O.
 //!
 //! The JSON is protobuf's own mapping (protobuf.dev, "ProtoJSON Format") with the names of the `.proto` file, as Ligato
-//! writes it: fields that are not set are left out, integers of 64 bits are texts, enums go by name, bytes are base64.
+//! writes it: unset fields are omitted, 64-bit integers are strings, enums are names, bytes are base64.
 
 mod json;
 mod wire;
@@ -13,7 +13,7 @@ use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value as Field};
 use serde_json::Value;
 
-/// Which keys' values are which messages. Without rules it decodes nothing.
+/// The message types of values, by key prefix. Without rules it decodes nothing.
 #[derive(Debug, Default)]
 pub struct Codec {
     /// The longest prefix first.
@@ -30,14 +30,14 @@ struct Rule {
 #[derive(Clone, Debug)]
 pub struct Message(MessageDescriptor);
 
-/// A value that was decoded.
+/// A decoded value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// What it says.
+    /// The message as JSON.
     pub json: Value,
-    /// Whether [`Codec::encode`] makes the same bytes of it again.
+    /// Whether [`Codec::encode`] gives the same bytes.
     pub exact: bool,
-    /// The message type, where the value has fields that this does not know: they are not in the JSON.
+    /// The message type, if the value has fields unknown to it, which the JSON lacks.
     pub incomplete: Option<String>,
 }
 
@@ -46,28 +46,28 @@ pub struct Decoded {
 pub struct Descriptors(DescriptorPool);
 
 impl Descriptors {
-    /// Reads a serialised `google.protobuf.FileDescriptorSet`. Google's own well-known types need not be in it.
+    /// Parses a serialized `google.protobuf.FileDescriptorSet`. It may lack Google's well-known types.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// An invalid, incomplete or empty set, or an unsupported syntax.
     pub fn parse(set: &[u8]) -> Result<Self, String> {
-        known_syntax(set)?;
+        check_syntax(set)?;
         let whole = DescriptorPool::decode(set);
         let pool = whole.or_else(|error| {
             let mut pool = DescriptorPool::global();
             pool.decode_file_descriptor_set(set).map(|()| pool).map_err(|_| error)
         });
         match pool {
-            Ok(pool) if pool.all_messages().len() == 0 => Err("no descriptor set: it defines no message".to_owned()),
+            Ok(pool) if pool.all_messages().len() == 0 => Err("not a descriptor set: it defines no message".to_owned()),
             Ok(pool) => Ok(Self(pool)),
-            Err(error) => Err(format!("no complete descriptor set: {error}")),
+            Err(error) => Err(format!("not a complete descriptor set: {error}")),
         }
     }
 
-    /// The message of this full name.
+    /// The message with this full name.
     ///
     /// # Errors
-    /// Says that there is none, and which one was perhaps meant.
+    /// An unknown name, with a suggestion if another package has it.
     pub fn message(&self, name: &str) -> Result<Message, String> {
         if let Some(found) = self.0.get_message_by_name(name.trim_start_matches('.')) {
             return Ok(Message(found));
@@ -75,20 +75,20 @@ impl Descriptors {
         let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_lowercase();
         let near = self.0.all_messages().find(|message| last(message.full_name()) == last(name));
         Err(match near {
-            Some(near) => format!("there is no message {name} in it; did you mean {}?", near.full_name()),
-            None => format!("there is no message {name} in it"),
+            Some(near) => format!("it has no message {name}; did you mean {}?", near.full_name()),
+            None => format!("it has no message {name}"),
         })
     }
 }
 
-/// Refuses files of a syntax that the library does not know, such as protobuf's editions: it would panic at them. What is
-/// no descriptor set at all passes here.
-fn known_syntax(set: &[u8]) -> Result<(), String> {
+/// Rejects files with a syntax that the library does not support, such as protobuf editions, for which it would panic.
+/// Bytes that are not a descriptor set pass.
+fn check_syntax(set: &[u8]) -> Result<(), String> {
     let files = FileDescriptorSet::decode(set).unwrap_or_default().file;
     match files.iter().find(|file| !matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3"))) {
         None => Ok(()),
         Some(file) => Err(format!(
-            "the file {} in it has the syntax '{}', and proto2 and proto3 alone are known",
+            "its file {} has the unsupported syntax '{}'; only proto2 and proto3 are supported",
             file.name(),
             file.syntax().escape_debug()
         )),
@@ -96,19 +96,19 @@ fn known_syntax(set: &[u8]) -> Result<(), String> {
 }
 
 impl Codec {
-    /// Adds a rule: the values of keys that begin with the prefix are such messages; or why that type is not known.
-    /// The longest prefix wins, and among equal ones the first.
+    /// Adds a rule: keys with this prefix have values of this message type, or an error if the type is unknown. The
+    /// longest prefix wins, and of equal prefixes the first.
     pub fn add(&mut self, prefix: &[u8], message: Result<Message, String>) {
         let at = self.rules.iter().position(|rule| rule.prefix.len() < prefix.len()).unwrap_or(self.rules.len());
         self.rules.insert(at, Rule { prefix: prefix.to_vec(), message });
     }
 
-    /// Whether there is no rule at all.
+    /// Whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Whether a rule is for this key.
+    /// Whether a rule applies to this key.
     pub fn knows(&self, key: &[u8]) -> bool {
         self.rule(key).is_some()
     }
@@ -117,13 +117,13 @@ impl Codec {
         self.rules.iter().find(|rule| key.starts_with(&rule.prefix))
     }
 
-    /// The value of this key as JSON; `None` where no rule is for the key.
+    /// The value of this key as JSON; `None` if no rule applies.
     pub fn decode(&self, key: &[u8], value: &[u8]) -> Option<Result<Decoded, String>> {
         let rule = self.rule(key)?;
         Some(rule.message.as_ref().map_err(Clone::clone).and_then(|message| message.decode(value)))
     }
 
-    /// The bytes of this key's value; `None` where no rule is for the key.
+    /// The bytes of this key's value; `None` if no rule applies.
     pub fn encode(&self, key: &[u8], json: &Value) -> Option<Result<Vec<u8>, String>> {
         let rule = self.rule(key)?;
         Some(rule.message.as_ref().map_err(Clone::clone).and_then(|message| message.encode(json)))
@@ -138,9 +138,10 @@ impl fmt::Display for Message {
 
 impl Message {
     fn decode(&self, bytes: &[u8]) -> Result<Decoded, String> {
-        let message = DynamicMessage::decode(self.0.clone(), bytes).map_err(|error| format!("no {self}: {error}"))?;
-        let json = json::of(&message).map_err(|error| format!("no {self}: {error}"))?;
-        // A text would be taken for the value's own bytes when it is read back; and extensions may come in any order.
+        let message =
+            DynamicMessage::decode(self.0.clone(), bytes).map_err(|error| format!("not a valid {self}: {error}"))?;
+        let json = json::of(&message).map_err(|error| format!("not a valid {self}: {error}"))?;
+        // A JSON string would be read back as the value's own bytes, and extensions have no fixed order.
         let extended = |message: &DynamicMessage| message.extensions().next().is_some();
         let again = json::parse(&self.0, &json).map(|again| wire::bytes(&again));
         let exact = json.is_object() && !holds(&message, &extended) && again.is_ok_and(|again| again == bytes);
@@ -152,20 +153,20 @@ impl Message {
     fn encode(&self, json: &Value) -> Result<Vec<u8>, String> {
         match json::parse(&self.0, json) {
             Ok(message) => Ok(wire::bytes(&message)),
-            Err(error) => Err(format!("no {self}: {}", json::blame(&self.0, json, error))),
+            Err(error) => Err(format!("not a valid {self}: {}", json::blame(&self.0, json, error))),
         }
     }
 }
 
-/// Whether the message or one inside it is so.
-fn holds(message: &DynamicMessage, is_so: &dyn Fn(&DynamicMessage) -> bool) -> bool {
+/// Whether the message or a nested one fulfils the predicate.
+fn holds(message: &DynamicMessage, predicate: &dyn Fn(&DynamicMessage) -> bool) -> bool {
     let inside = |value: &Field| match value {
-        Field::Message(inner) => holds(inner, is_so),
-        Field::List(items) => items.iter().filter_map(Field::as_message).any(|inner| holds(inner, is_so)),
-        Field::Map(entries) => entries.values().filter_map(Field::as_message).any(|inner| holds(inner, is_so)),
+        Field::Message(inner) => holds(inner, predicate),
+        Field::List(items) => items.iter().filter_map(Field::as_message).any(|inner| holds(inner, predicate)),
+        Field::Map(entries) => entries.values().filter_map(Field::as_message).any(|inner| holds(inner, predicate)),
         _ => false,
     };
-    is_so(message) || message.fields().any(|(_, value)| inside(value))
+    predicate(message) || message.fields().any(|(_, value)| inside(value))
 }
 
 #[cfg(test)]
@@ -182,13 +183,13 @@ mod tests {
         // A set of one file: name 'a', syntax 'editions'.
         let set = [b"\x0a\x0d\x0a\x01a\x62\x08".as_slice(), b"editions"].concat();
         let refused = Descriptors::parse(&set).map(|_| ()).unwrap_err();
-        assert_eq!(refused, "the file a in it has the syntax 'editions', and proto2 and proto3 alone are known");
+        assert_eq!(refused, "its file a has the unsupported syntax 'editions'; only proto2 and proto3 are supported");
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
-        /// A message that is not known says so, which tells the rules apart.
+        /// Each rule has its own error, which identifies the rule.
         #[test]
         fn the_longest_prefix_wins_and_of_equal_ones_the_first(
             prefixes in proptest::collection::vec(proptest::collection::vec(prop_oneof![Just(b'/'), any::<u8>()], 0..4), 0..8),
@@ -216,7 +217,7 @@ mod tests {
                 match Descriptors::parse(&set) {
                     // The field that is damaged is named, and those names are protobuf's own.
                     Err(message) => {
-                        prop_assert!(message.starts_with("no descriptor set: ") || message.starts_with("no complete") || message.starts_with("the file "), "{message}");
+                        prop_assert!(message.starts_with("not a descriptor set: ") || message.starts_with("not a complete") || message.starts_with("its file "), "{message}");
                         prop_assert!(!message.contains("Error"), "{message}");
                     }
                     Ok(set) => prop_assert!(set.message("no.such.Message").is_err()),

@@ -1,7 +1,7 @@
-//! Messages as bytes, always the same ones for the same message.
+//! Deterministic encoding of messages.
 //!
-//! Protobuf leaves the order of a map's entries open, and prost-reflect has them in a hash map. Here they go by key, and
-//! each entry has its key and its value even where that is the default, as in Go's and C++'s deterministic output.
+//! Protobuf does not define the order of map entries, and prost-reflect keeps them in a hash map. Here they are sorted by
+//! key, and each entry has its key and value even if they are defaults, like the deterministic output of Go and C++.
 
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost::encoding::{WireType, encode_key, encode_varint};
@@ -57,7 +57,7 @@ fn delimited(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// One field as a message that has no other.
+/// Encodes one field as a message without other fields.
 fn alone(out: &mut Vec<u8>, like: &DynamicMessage, field: &FieldDescriptor, value: Value) {
     let mut message = DynamicMessage::new(like.descriptor());
     message.set_field(field, value);
@@ -91,7 +91,7 @@ fn entry(field: &FieldDescriptor, key: &MapKey, value: &Value) -> Vec<u8> {
     out
 }
 
-/// An `Any` whose message is in order as well; nothing where its type is not known.
+/// Encodes an `Any` with its message in order as well; `None` if its type is unknown.
 fn any(message: &DynamicMessage) -> Option<Vec<u8>> {
     let url = message.get_field_by_name("type_url")?;
     let name = url.as_str()?.rsplit('/').next()?;

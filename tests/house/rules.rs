@@ -23,7 +23,7 @@ pub const FLOORS: &[Floor] = &[
     Floor { number: 2, places: &["transport"] },
     Floor {
         number: 1,
-        places: &["backoff", "boottime", "consent", "duration", "fuzzing", "proto", "replace_file", "signal", "time"],
+        places: &["atomic_file", "backoff", "boottime", "consent", "duration", "fuzzing", "proto", "signal", "time"],
     },
 ];
 
@@ -41,6 +41,9 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("rustls", &["transport"]),
     ("x509_parser", &["transport"]),
     ("prost_reflect", &["proto"]),
+    ("tempfile", &["atomic_file"]),
+    // Only the prompt gives consent to functions that destroy data.
+    ("Consent::granted", &["context"]),
     // The signal leaf listens for and raises again the signals that end the program.
     ("nix::sys::signal", &["child", "signal"]),
     ("nix::unistd", &["child"]),

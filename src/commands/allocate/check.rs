@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::scope::{BaseArgs, IdRangeArgs};
 use crate::allocator::{Id, IdRange, Layout, Problem, RepairOutcome, Severity, problems, restore_master, scan};
 use crate::args::parse_duration;
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;
@@ -65,8 +66,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.repair && ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {} would be restored", masters(repairable)));
     } else if args.repair && repairable > 0 {
-        ctx.consent(&format!("restore {}", masters(repairable)))?;
-        failed = check.repair(&found, &mut sink).await?;
+        let consent = ctx.consent(&format!("restore {}", masters(repairable)))?;
+        failed = check.repair(&consent, &found, &mut sink).await?;
         found = check.look().await?;
     } else if args.repair && found.iter().any(is_problem) {
         ctx.out.note("nothing of this can be repaired safely: each problem says what to do");
@@ -138,10 +139,10 @@ impl CheckRun<'_> {
     }
 
     /// Restores what can be restored and shows it; how many could not be.
-    async fn repair(&self, found: &[Problem], sink: &mut Sink) -> Result<u64, Failure> {
+    async fn repair(&self, consent: &Consent, found: &[Problem], sink: &mut Sink) -> Result<u64, Failure> {
         self.ctx.signals.hold();
         let kept = self.ctx.store().keep(LOCK_TTL).await?;
-        let result = self.restore_all(found, kept.id(), sink).await;
+        let result = self.restore_all(consent, found, kept.id(), sink).await;
         kept.stop();
         // The locks go with it, whatever happened.
         if let Err(error) = self.ctx.store().for_cleanup(CLEANUP).revoke(kept.id()).await {
@@ -151,7 +152,13 @@ impl CheckRun<'_> {
         result
     }
 
-    async fn restore_all(&self, found: &[Problem], lease: LeaseId, sink: &mut Sink) -> Result<u64, Failure> {
+    async fn restore_all(
+        &self,
+        consent: &Consent,
+        found: &[Problem],
+        lease: LeaseId,
+        sink: &mut Sink,
+    ) -> Result<u64, Failure> {
         let repairs = found.iter().filter(|problem| problem.repairable);
         let progress = self.ctx.out.progress("restoring", Some(repairs.clone().count() as u64));
         let (mut restored, mut failed) = (0, 0);
@@ -159,7 +166,7 @@ impl CheckRun<'_> {
             let (Some(id), Some(key)) = (problem.id, &problem.key) else { continue };
             let left = self.ctx.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let wait = left.map_or(self.args.wait, |left| left.min(self.args.wait));
-            let done = restore_master(self.ctx.store(), &self.layout, lease, (id, key), wait).await;
+            let done = restore_master(self.ctx.store(), consent, &self.layout, lease, (id, key), wait).await;
             progress.inc(1);
             match done {
                 Ok(RepairOutcome::Done) => {

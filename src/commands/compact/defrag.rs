@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::ledger::{DefragOutcome, LedgerEntry, MemberLedger};
 use super::plan::{answering, leader, next, successor, troubles, troubles_among};
 use crate::commands::status::scan::{self, ClusterScan};
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, MemberStatus, Refusal, Store};
@@ -34,11 +35,16 @@ pub struct DefragOptions {
 ///
 /// # Errors
 /// The first failure; with `force`, that some members are left. The ledger says which.
-pub async fn roll(ctx: &Context, ledger: &mut MemberLedger, manner: DefragOptions) -> Result<(), Failure> {
+pub async fn roll(
+    ctx: &Context,
+    consent: &Consent,
+    ledger: &mut MemberLedger,
+    manner: DefragOptions,
+) -> Result<(), Failure> {
     ctx.signals.hold();
     let mut left = ledger.ids();
     let progress = ctx.out.progress("defragmenting", Some(left.len() as u64));
-    let mut roll = DefragRun { ctx, manner, progress, sound: None };
+    let mut roll = DefragRun { ctx, consent, manner, progress, sound: None };
     if manner.force {
         let survey = scan::look(ctx, false).await?;
         roll.sound = Some(left.iter().copied().filter(|id| troubles_among(&survey, &[*id]).is_empty()).collect());
@@ -93,8 +99,7 @@ fn enter(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Fa
             Ok(())
         }
         Err(failure) => {
-            entry.defrag =
-                Some(if failure.may_have_been_done() { DefragOutcome::Unknown } else { DefragOutcome::Failed });
+            entry.defrag = Some(if failure.maybe_applied() { DefragOutcome::Unknown } else { DefragOutcome::Failed });
             entry.error = Some(failure.one_line());
             Err(failure.context(format!("{endpoint} was not defragmented")))
         }
@@ -103,6 +108,7 @@ fn enter(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Fa
 
 struct DefragRun<'a> {
     ctx: &'a Context,
+    consent: &'a Consent,
     manner: DefragOptions,
     progress: Progress,
     /// With `force`: the members that have been without trouble so far.
@@ -138,7 +144,7 @@ impl DefragRun<'_> {
             if started.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true) {
                 self.ctx.out.note(&format!("waiting until all members are healthy: {}", troubles.join("; ")));
             }
-            self.progress.wait();
+            self.progress.tick();
             self.ctx.sleep(LOOK).await?;
         }
     }
@@ -149,7 +155,7 @@ impl DefragRun<'_> {
         let store = self.at(endpoint)?.with_cancel(CancellationToken::new());
         ctx.out.detail(&format!("defragmenting {endpoint}, {} of {} bytes in use", before.db_in_use, before.db_size));
         let cancel = ctx.signals.cancel();
-        let mut work = std::pin::pin!(store.defragment());
+        let mut work = std::pin::pin!(store.defragment(self.consent));
         let mut told = cancel.is_cancelled();
         let result = loop {
             tokio::select! {
@@ -159,7 +165,7 @@ impl DefragRun<'_> {
                     told = true;
                     ctx.out.note(&format!("{endpoint} is being defragmented, and etcd does not stop; kvadm ends behind it, or at once by a second signal"));
                 }
-                () = tokio::time::sleep(LOOK) => self.progress.wait(),
+                () = tokio::time::sleep(LOOK) => self.progress.tick(),
             }
         };
         match result {

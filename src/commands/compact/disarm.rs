@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::plan::{self, NOSPACE};
 use crate::commands::status::scan::ClusterScan;
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::kvstore::{Error, Refusal};
@@ -28,7 +29,7 @@ pub struct DisarmOutcome {
 ///
 /// # Errors
 /// Whatever kept an answer away.
-pub async fn run(ctx: &Context, survey: &ClusterScan) -> Result<DisarmOutcome, Failure> {
+pub async fn run(ctx: &Context, consent: &Consent, survey: &ClusterScan) -> Result<DisarmOutcome, Failure> {
     let store = ctx.store();
     let found = plan::alarms(&store.alarms().await?, survey);
     let mut done = DisarmOutcome { cleared: Vec::new(), stay: found.stay };
@@ -39,7 +40,7 @@ pub async fn run(ctx: &Context, survey: &ClusterScan) -> Result<DisarmOutcome, F
         return Ok(done);
     }
     for id in &found.clear {
-        store.disarm_nospace(*id).await?;
+        store.disarm_nospace(consent, *id).await?;
     }
     let writes = prove(ctx).await?;
     ctx.sleep(ECHO).await?;

@@ -8,6 +8,7 @@ use super::ledger::{DefragOutcome, MemberLedger};
 use super::plan::{CompactTarget, answering, troubles};
 use super::step::{current, tell, waiting};
 use crate::commands::status::scan::{self, ClusterScan};
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{CompactionOutcome, Revision};
@@ -66,16 +67,17 @@ impl CompactJob {
         if ctx.safety.dry_run {
             return self.rehearse(ctx, target, &mut done, &ledger, survey.as_ref()).await;
         }
-        if !self.only_compacts() {
-            ctx.consent(&self.question(target, ledger.ids().len()))?;
-        }
+        let consent = match self.only_compacts() {
+            true => None,
+            false => Some(ctx.consent(&self.question(target, ledger.ids().len()))?),
+        };
         if let Some(revision) = target {
             let came = waiting(ctx, "compacting", ctx.store().compact(revision, self.physical)).await?;
             tell(ctx, revision, came, self.physical);
             done.compacted = Some(revision);
             done.came = Some(came);
         }
-        let result = self.give_back(ctx, survey.as_ref(), &mut ledger, &mut done).await;
+        let result = self.give_back(ctx, consent.as_ref(), survey.as_ref(), &mut ledger, &mut done).await;
         self.summary(ctx, result, ledger, done).await
     }
 
@@ -129,6 +131,7 @@ impl CompactJob {
     async fn give_back(
         &self,
         ctx: &Context,
+        consent: Option<&Consent>,
         survey: Option<&ClusterScan>,
         ledger: &mut MemberLedger,
         done: &mut CompactResult,
@@ -139,12 +142,13 @@ impl CompactJob {
             let (quiet, limit) = if self.defrag.is_some() { (3, REMOVED) } else { (1, SETTLED) };
             waiting(ctx, "removing", settle(ctx, survey, quiet, limit)).await?;
         }
+        let Some(consent) = consent else { return Ok(()) };
         if let Some(manner) = self.defrag {
-            defrag::roll(ctx, ledger, manner).await?;
+            defrag::roll(ctx, consent, ledger, manner).await?;
         }
         if self.disarm {
             let now = scan::look(ctx, false).await?;
-            let disarmed = waiting(ctx, "disarming", disarm::run(ctx, &now)).await?;
+            let disarmed = waiting(ctx, "disarming", disarm::run(ctx, consent, &now)).await?;
             done.disarmed.extend(disarmed.cleared.iter().map(|id| format!("{id:x}")));
             if !done.disarmed.is_empty() && disarmed.stay.is_empty() {
                 ctx.out.note("NOSPACE is cleared: the store takes writes again");

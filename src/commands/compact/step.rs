@@ -45,7 +45,7 @@ pub(super) async fn waiting<T>(ctx: &Context, label: &'static str, work: impl Fu
                 progress.finish();
                 return done;
             }
-            () = tokio::time::sleep(TICK) => progress.wait(),
+            () = tokio::time::sleep(TICK) => progress.tick(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::save::SaveFile;
 use crate::commands::conditions::Conditions;
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Compare, KeySelector, KeyValue, LockGuard, MAX_TXN_OPS, Op, OpResult, Retry, Txn, TxnResult};
@@ -97,15 +98,15 @@ impl KeyDeletion<'_> {
         if there.is_empty() {
             return self.answer(0, 0, found.revision, missing);
         }
+        let question = format!("delete {} of {} keys", there.len(), self.keys.len());
         if several {
-            let question = format!("delete {} of {} keys", there.len(), self.keys.len());
             self.ctx.out.note(&format!("{} of {} keys are there", there.len(), self.keys.len()));
-            self.ctx.consent(&question)?;
         }
+        let consent = self.ctx.consent_if_several(self.keys.len(), &question)?;
         if let Some(path) = save {
             SaveFile::create(path)?.keep(store, &there).await?;
         }
-        self.remove(&there, found.revision, missing).await
+        self.remove(&consent, &there, found.revision, missing).await
     }
 
     /// Asks whether the conditions hold, and does nothing else.
@@ -122,7 +123,7 @@ impl KeyDeletion<'_> {
     }
 
     /// Deletes in transactions as large as etcd takes, each on the condition that its keys are as they were read.
-    async fn remove(&self, there: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
+    async fn remove(&self, _: &Consent, there: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
         let mut deleted: u64 = 0;
         for chunk in there.chunks(MAX_TXN_OPS - 1) {
             let mut compares: Vec<_> = chunk.iter().map(|kv| Compare::unchanged(&kv.key, kv.mod_revision)).collect();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::save::SaveFile;
 use crate::commands::select::KeyFilter;
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
@@ -68,21 +69,22 @@ impl RangeDeletion<'_> {
             let would = dry_run.then_some(counted.count);
             return self.answer(&DeletionProgress { revision: counted.revision, ..DeletionProgress::default() }, would);
         }
-        if !dry_run {
+        let consent = if dry_run {
+            None
+        } else {
             let what = self.describe(counted);
             self.ctx.out.note(&what);
-            self.ctx.consent(&format!("delete {what}"))?;
-        }
+            Some(self.ctx.consent(&format!("delete {what}"))?)
+        };
         let mut save = match save {
             Some(path) if !dry_run => Some(SaveFile::create(path)?),
             _ => None,
         };
         self.ctx.signals.hold();
         let mut done = DeletionProgress { revision: counted.revision, ..DeletionProgress::default() };
-        let result = if self.atomic && !dry_run {
-            self.at_once(counted, save.as_mut(), &mut done).await
-        } else {
-            self.windows(counted, save.as_mut(), &mut done).await
+        let result = match &consent {
+            Some(consent) if self.atomic => self.at_once(consent, counted, save.as_mut(), &mut done).await,
+            consent => self.windows(consent.as_ref(), counted, save.as_mut(), &mut done).await,
         };
         if let Err(failure) = result {
             return Err(so_far(self.if_full(failure), &done));
@@ -129,8 +131,10 @@ impl RangeDeletion<'_> {
         format!("{} keys from {from} below {to} (revision {})", counted.count, counted.revision)
     }
 
+    /// Deletes window by window; without consent (a dry run) it only prints the records.
     async fn windows(
         &self,
+        consent: Option<&Consent>,
         counted: RangeCount,
         mut save: Option<&mut SaveFile>,
         done: &mut DeletionProgress,
@@ -148,15 +152,21 @@ impl RangeDeletion<'_> {
             if let Some(save) = save.as_deref_mut() {
                 save.keep(store, &page).await?;
             }
-            if let (Some(kv), None, false) = (page.first(), pace.distance, self.ctx.safety.dry_run) {
+            if let (Some(kv), None, false) = (page.first(), pace.distance, consent.is_none()) {
                 let asked = Instant::now();
                 store.get(&kv.key, 0, self.guard.as_ref()).await?;
                 pace.distance = Some(asked.elapsed());
             }
+            let Some(consent) = consent else {
+                for kv in &page {
+                    sink.push(kv)?;
+                }
+                continue;
+            };
             let mut rest = page.as_slice();
-            while !rest.is_empty() && !self.ctx.safety.dry_run {
+            while !rest.is_empty() {
                 let (window, behind) = rest.split_at(pace.keys.min(rest.len()));
-                let gone = self.remove(window, counted.revision, &mut pace, done).await?;
+                let gone = self.remove(consent, window, counted.revision, &mut pace, done).await?;
                 progress.inc(window.len() as u64);
                 if self.prev {
                     for kv in window.iter().filter(|kv| gone.went(&kv.key)) {
@@ -164,11 +174,6 @@ impl RangeDeletion<'_> {
                     }
                 }
                 rest = behind;
-            }
-            if self.ctx.safety.dry_run {
-                for kv in &page {
-                    sink.push(kv)?;
-                }
             }
         }
         progress.finish();
@@ -179,6 +184,7 @@ impl RangeDeletion<'_> {
     /// something newer lies between them.
     async fn remove(
         &self,
+        consent: &Consent,
         window: &[KeyValue],
         revision: Revision,
         pace: &mut DeletionPacer,
@@ -196,7 +202,7 @@ impl RangeDeletion<'_> {
             let started = Instant::now();
             let result = match store.txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await {
                 Err(error) if error.is_refusal(Refusal::NoSpace) && self.guard.is_none() => {
-                    self.without_space(error, txn.then, revision).await?
+                    self.without_space(consent, error, txn.then, revision).await?
                 }
                 other => other?,
             };
@@ -209,14 +215,20 @@ impl RangeDeletion<'_> {
         }
         let mut gone = KeptKeys::default();
         for chunk in window.chunks(SINGLE) {
-            self.remove_singly(store, chunk, revision, done, &mut gone).await?;
+            self.remove_singly(consent, store, chunk, revision, done, &mut gone).await?;
         }
         Ok(gone)
     }
 
     /// Some versions refuse every transaction in a full store, and take plain deletions. The store takes no writes
     /// then, so that what is not newer when it is looked at is not newer when it is deleted.
-    async fn without_space(&self, refused: Error, then: Vec<Op>, revision: Revision) -> Result<TxnResult, Error> {
+    async fn without_space(
+        &self,
+        _: &Consent,
+        refused: Error,
+        then: Vec<Op>,
+        revision: Revision,
+    ) -> Result<TxnResult, Error> {
         let store = self.ctx.store();
         if let [Op::Delete { over: KeySelector::Range(range), .. }] = then.as_slice() {
             let mut reader = store.read(range, self.reading(0, true));
@@ -232,6 +244,7 @@ impl RangeDeletion<'_> {
 
     async fn remove_singly(
         &self,
+        _: &Consent,
         store: &Store,
         chunk: &[KeyValue],
         revision: Revision,
@@ -269,6 +282,7 @@ impl RangeDeletion<'_> {
     /// One request for everything. What was saved is guarded: nothing may be newer.
     async fn at_once(
         &self,
+        _: &Consent,
         counted: RangeCount,
         save: Option<&mut SaveFile>,
         done: &mut DeletionProgress,

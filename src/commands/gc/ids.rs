@@ -79,7 +79,7 @@ impl GarbageKind for IdGarbage {
         let Some(collector) = &mut self.collector else {
             return Err(Failure::new(Exit::Bug, "masters are removed without a lease for their locks"));
         };
-        Ok(collector.remove(batch, sweep.ctx.signals.cancel()).await?)
+        Ok(collector.remove(sweep.consent, batch, sweep.ctx.signals.cancel()).await?)
     }
 
     async fn end(&mut self, sweep: &SweepContext<'_>) {

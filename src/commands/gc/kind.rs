@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Scope};
@@ -96,6 +97,8 @@ pub trait GarbageKind {
 pub struct SweepContext<'a> {
     /// The command's surroundings.
     pub ctx: &'a Context,
+    /// The user's agreement to the removals.
+    pub consent: &'a Consent,
     /// The store, for removals: the user's signal does not cut what is in flight.
     pub store: Store,
 }

@@ -91,7 +91,7 @@ impl GarbageKind for LockGarbage {
         sweep: &SweepContext<'_>,
         batch: &[&Candidate],
     ) -> Result<Vec<CandidateOutcome>, Failure> {
-        Ok(locks::remove(&sweep.store, batch).await?)
+        Ok(locks::remove(&sweep.store, sweep.consent, batch).await?)
     }
 
     fn show(

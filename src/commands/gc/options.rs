@@ -1,14 +1,13 @@
 //! What every kind of `gc` is told, and the files of plans.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::args::{parse_duration, parse_qps};
+use crate::atomic_file;
 use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -114,25 +113,7 @@ impl GcOptions {
     pub fn keep(&self, plan: &Plan) -> Result<(), Failure> {
         let Some(path) = &self.save else { return Ok(()) };
         let text = plan.to_text().map_err(|error| Failure::new(Exit::Bug, format!("the plan has no text: {error}")))?;
-        replace(path, &text)
+        atomic_file::replace(path, &text)
             .map_err(|error| Failure::new(Exit::Usage, format!("cannot write {}: {error}", path.display())))
     }
-}
-
-/// Writes a file beside the old one and puts it in its place.
-fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = path.with_file_name(name);
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut file: File| file.write_all(text).and_then(|()| file.sync_data()))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }

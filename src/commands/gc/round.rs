@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::kind::{GarbageKind, SweepContext};
 use super::options::GcOptions;
 use super::tally::RoundTally;
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Timestamp};
@@ -63,12 +64,13 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             return self.show(&looked, !earlier.is_empty(), tally);
         }
         let objects = K::OBJECTS;
+        let mut consent = None;
         if earlier.is_empty() && !looked.plan.candidates.is_empty() {
             let (count, of) = (looked.plan.candidates.len(), looked.plan.looked_at);
             let grace = self.options.grace(self.kind.ripens());
-            self.ctx.consent(&format!(
+            consent = Some(self.ctx.consent(&format!(
                 "remove those of {count} candidates among {of} {objects} that are still the same in {grace:?}"
-            ))?;
+            ))?);
             self.wait(grace).await?;
             earlier.push(looked.plan);
             tally = RoundTally::new::<K>(None);
@@ -77,11 +79,11 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         } else if let Some(agreed) = tally.round.agreed.filter(|agreed| *agreed > 0) {
             let of = looked.plan.looked_at;
             if self.options.limits().check(agreed, of).is_ok() {
-                self.ctx.consent(&format!("remove {agreed} of {of} {objects}"))?;
+                consent = Some(self.ctx.consent(&format!("remove {agreed} of {of} {objects}"))?);
             }
         }
         let mut sink = self.ctx.out.stream();
-        let result = self.sweep(&looked, &mut tally, Some(&mut sink)).await;
+        let result = self.sweep(consent.as_ref(), &looked, &mut tally, Some(&mut sink)).await;
         sink.finish()?;
         self.finish(tally, result)
     }
@@ -110,15 +112,14 @@ impl<K: GarbageKind> GcRounds<'_, K> {
 
     /// Round after round, each the next one's earlier look, until a signal.
     async fn service(&mut self, every: Duration, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
-        if self.removes() {
-            let what = K::OBJECTS;
-            self.ctx.consent(&format!("remove {what} that two looks agree on, every {every:?}, until it is ended"))?;
-        }
+        let what = K::OBJECTS;
+        let question = format!("remove {what} that two looks agree on, every {every:?}, until it is ended");
+        let consent = self.removes().then(|| self.ctx.consent(&question)).transpose()?;
         self.ctx.signals.hold();
         for number in 1.. {
             let begun = Instant::now();
             let mut tally = RoundTally::new::<K>(Some(number));
-            let result = self.one_round(&mut earlier, &mut tally).await;
+            let result = self.one_round(consent.as_ref(), &mut earlier, &mut tally).await;
             let ends = self.ctx.signals.cancel().is_cancelled();
             match result {
                 Err(failure) if ends && failure.exit == Exit::Interrupted && tally.round.revision.is_none() => break,
@@ -139,7 +140,12 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         Ok(Exit::Interrupted)
     }
 
-    async fn one_round(&mut self, earlier: &mut Vec<Plan>, tally: &mut RoundTally) -> Result<(), Failure> {
+    async fn one_round(
+        &mut self,
+        consent: Option<&Consent>,
+        earlier: &mut Vec<Plan>,
+        tally: &mut RoundTally,
+    ) -> Result<(), Failure> {
         let looked = self.look(earlier, tally).await.inspect_err(|failure| {
             // Of a store that was replaced under a service there is no earlier look.
             if failure.exit == Exit::Conflict {
@@ -147,7 +153,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             }
         })?;
         let result = match self.options.keep(&looked.plan) {
-            Ok(()) if self.removes() => self.sweep(&looked, tally, None).await,
+            Ok(()) if self.removes() => self.sweep(consent, &looked, tally, None).await,
             kept => kept,
         };
         *earlier = vec![looked.plan];
@@ -226,9 +232,11 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         Ok(())
     }
 
-    /// Removes what is agreed on, batch by batch.
+    /// Removes what is agreed on, batch by batch. Without consent, which is not asked for where nothing qualifies,
+    /// nothing is removed.
     async fn sweep(
         &mut self,
+        consent: Option<&Consent>,
         looked: &GarbageScan,
         tally: &mut RoundTally,
         mut sink: Option<&mut Sink>,
@@ -242,13 +250,11 @@ impl<K: GarbageKind> GcRounds<'_, K> {
                 .hint("look at the plan; then allow more with --max-percent or --max-delete")
         })?;
         tally.sweeps();
-        if chosen.is_empty() {
-            return Ok(());
-        }
+        let Some(consent) = consent.filter(|_| !chosen.is_empty()) else { return Ok(()) };
         self.kind.order(&mut chosen);
         ctx.signals.hold();
         let store = ctx.store().with_cancel(CancellationToken::new());
-        let sweep = SweepContext { ctx, store };
+        let sweep = SweepContext { ctx, consent, store };
         let result = match self.kind.begin(&sweep).await {
             Ok(()) => match self.kind.arrange(&sweep, &mut chosen).await {
                 Ok(()) => self.batches(&sweep, plan, &chosen, tally, &mut sink).await,
@@ -314,7 +320,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
 
     fn summary(&self, tally: RoundTally, failure: Option<&Failure>) {
         let round = self.done(tally, failure);
-        self.ctx.out.summary(&round, &round.words());
+        self.ctx.out.summary(&round, &round.describe());
     }
 
     /// Says how it went and what it ends with.

@@ -110,7 +110,7 @@ impl KeyHistory<'_> {
         let mut watcher = store.watch(options);
         let progress = self.ctx.out.progress("looking for earlier lives", None);
         while watcher.place() < end.below {
-            progress.wait();
+            progress.tick();
             let told = timeout(store.options().op_timeout, watcher.next()).await;
             if let (Err(_), Some(why)) = (&told, away.take()) {
                 return Err(Failure::from(why));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand};
 
 use crate::args::{parse_duration, parse_lease, parse_ttl};
+use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;
@@ -164,10 +165,8 @@ async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
         ctx.out.note(&format!("dry run: {what} would be revoked"));
     } else {
         ctx.out.note(&what);
-        ctx.consent(&format!("revoke {what}"))?;
-        for row in &there {
-            ctx.store().revoke(row.grant.id).await?;
-        }
+        let consent = ctx.consent(&format!("revoke {what}"))?;
+        revoke_all(ctx, &consent, &there).await?;
     }
     let mut sink = ctx.out.stream();
     for row in &there {
@@ -175,4 +174,11 @@ async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
     }
     sink.finish()?;
     Ok(missing)
+}
+
+async fn revoke_all(ctx: &Context, _: &Consent, leases: &[LeaseRow]) -> Result<(), Failure> {
+    for row in leases {
+        ctx.store().revoke(row.grant.id).await?;
+    }
+    Ok(())
 }

@@ -154,7 +154,7 @@ impl UsageSums {
             let branch = &self.last[..end];
             if usage.bytes() > self.largest {
                 self.largest = usage.bytes();
-                progress.say(|| format!("adding up (largest so far {})", shortened(branch)));
+                progress.set_label(|| format!("adding up (largest so far {})", shortened(branch)));
             }
             let Some(top) = self.top else {
                 self.sink.push(&row(branch, usage, false, self.quota))?;

@@ -138,7 +138,7 @@ async fn wait(
         () = ctx.signals.cancel().cancelled() => Err(Failure::new(Exit::Interrupted, format!("interrupted while waiting for {name}"))),
         loss = kept.lost(Duration::ZERO) => Err(lost(loss)),
         () = until(limit) => Err(busy(name, last.lock().unwrap_or_else(PoisonError::into_inner).as_deref())),
-        () = ctx.overdue() => Err(Failure::new(Exit::Unreachable, format!("the deadline for the whole command is over (while waiting for {name})"))),
+        () = ctx.deadline_passed() => Err(Failure::new(Exit::Unreachable, format!("the deadline for the whole command is over (while waiting for {name})"))),
         turn = turn => match turn? {
             true => Ok(()),
             false => Err(lost(crate::kvstore::LeaseLoss::KeyGone)),

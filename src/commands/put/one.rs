@@ -134,7 +134,7 @@ fn mod_revision(result: &TxnResult) -> Option<Revision> {
 /// Revokes the lease of a write that did not happen; one whose write may have happened is left to run out.
 async fn give_back(ctx: &Context, grant: Grant, result: &Result<PutResult, Failure>) {
     let id = grant.id;
-    if result.as_ref().is_err_and(Failure::may_have_been_done) {
+    if result.as_ref().is_err_and(Failure::maybe_applied) {
         ctx.out.warn(&format!("lease {id} is left to run out in {} s, for the key may be on it", grant.ttl));
         return;
     }

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use super::scan::said;
 use crate::context::Context;
 use crate::diagnose::{self, Probe, ProbeStep, StepFailure, StepOutcome};
-use crate::error::{Exit, Failure, class};
+use crate::error::{Exit, Failure, classify};
 use crate::kvstore::{Alarm, Error, Store};
 use crate::output::{Diagnosis, StepRow, StepState};
 use crate::transport::Scheme;
@@ -153,7 +153,7 @@ fn of_error(step: &str, error: &Error, tls: bool) -> StepFinding {
         }
         _ => None,
     };
-    let (exit, hints) = class(error);
+    let (exit, hints) = classify(error);
     let remedy = named.or_else(|| by_step.map(str::to_owned)).or_else(|| hints.into_iter().next());
     StepFinding { error: said(error), remedy, exit }
 }

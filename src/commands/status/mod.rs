@@ -94,7 +94,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             return end(&survey);
         }
         if let Some(progress) = &progress {
-            progress.wait();
+            progress.tick();
         }
         ctx.sleep(LOOK).await?;
     }

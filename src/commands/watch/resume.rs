@@ -1,13 +1,14 @@
 //! The place of a watch between two runs, in a file.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::atomic_file;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 use crate::output::bytes;
@@ -97,15 +98,7 @@ impl ResumeFile {
         let Some(place) = &self.place else { return Ok(()) };
         let mut text = serde_json::to_vec(place)?;
         text.push(b'\n');
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = folder.join(name);
-        let mut file = File::create(&new)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        File::open(folder)?.sync_all()
+        atomic_file::replace(&self.path, &text)
     }
 }
 
@@ -129,6 +122,23 @@ mod tests {
         assert!(open().is_err_and(|why| why.contains("is no place")));
         fs::write(&path, r#"{"next_revision":0}"#)?;
         assert!(open().is_err());
+        Ok(())
+    }
+
+    /// The file may lie in a folder that others can write to.
+    #[test]
+    fn a_planted_symlink_is_not_followed_and_the_file_is_private() -> Result<(), Box<dyn std::error::Error>> {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir()?;
+        let (path, other) = (folder.path().join("place"), folder.path().join("other"));
+        fs::write(&other, "untouched")?;
+        std::os::unix::fs::symlink(&other, folder.path().join("place.new"))?;
+        let mut file = ResumeFile::open(&path).map_err(|failure| failure.view().error)?;
+        file.mark(7, None);
+        file.save().map_err(|failure| failure.view().error)?;
+        assert_eq!(fs::read_to_string(&other)?, "untouched");
+        assert!(fs::symlink_metadata(&path)?.is_file());
+        assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
         Ok(())
     }
 }

@@ -77,7 +77,7 @@ fn bom_crlf_and_json_are_fine() {
 fn only_the_first_document_is_read() {
     let setup = Setup::with("endpoints: h:1\n---\nendpoints: h:2\n");
     assert_eq!(endpoints(&setup.ok()), ["http://h:1"]);
-    assert_eq!(setup.warnings(), ["D/etcd.yaml: only the first YAML document is read"]);
+    assert_eq!(setup.warnings(), ["D/etcd.yaml: only the first YAML document is used"]);
 }
 
 #[test]
@@ -85,16 +85,16 @@ fn a_bad_file_is_refused_by_line() {
     let cases = [
         ("just text\n", "D/etcd.yaml: the top level must be a mapping of keys to values"),
         ("- a\n- b\n", "D/etcd.yaml: the top level must be a mapping of keys to values"),
-        ("a: 1\nendpoints: [a\nb: 2\n", "D/etcd.yaml:3: endpoints: bad YAML: did not find expected ',' or ']'"),
-        ("a: 1\n\tb: 2\n", "D/etcd.yaml:2: a: bad YAML: found a tab character"),
-        ("qps: 1\n\nqps: 2\n", "D/etcd.yaml:3: qps: the key is there twice"),
-        ("{\"qps\": 1,\n\"qps\": 2}", "D/etcd.yaml:2: qps: the key is there twice"),
-        ("proto:\n- {prefix: a, prefix: b}\n", "D/etcd.yaml:2: proto: a key stands there twice"),
-        ("cert-file:\n- a\n", "D/etcd.yaml:2: cert-file: must be a text, not a list"),
-        ("cert-file: {a: b}\n", "D/etcd.yaml:1: cert-file: must be a text, not a mapping"),
-        ("qps: !!int x\n", "D/etcd.yaml:1: qps: the value is not of the kind its tag says"),
-        ("a: *nowhere\n", "D/etcd.yaml:1: a: bad YAML: unknown anchor"),
-        ("qps: !big 3\n", "D/etcd.yaml:1: qps: YAML tags are not understood"),
+        ("a: 1\nendpoints: [a\nb: 2\n", "D/etcd.yaml:3: endpoints: invalid YAML: did not find expected ',' or ']'"),
+        ("a: 1\n\tb: 2\n", "D/etcd.yaml:2: a: invalid YAML: found a tab character"),
+        ("qps: 1\n\nqps: 2\n", "D/etcd.yaml:3: qps: the key occurs twice"),
+        ("{\"qps\": 1,\n\"qps\": 2}", "D/etcd.yaml:2: qps: the key occurs twice"),
+        ("proto:\n- {prefix: a, prefix: b}\n", "D/etcd.yaml:2: proto: a key occurs twice"),
+        ("cert-file:\n- a\n", "D/etcd.yaml:2: cert-file: must be a string, not a list"),
+        ("cert-file: {a: b}\n", "D/etcd.yaml:1: cert-file: must be a string, not a mapping"),
+        ("qps: !!int x\n", "D/etcd.yaml:1: qps: the value does not match its YAML tag"),
+        ("a: *nowhere\n", "D/etcd.yaml:1: a: invalid YAML: unknown anchor"),
+        ("qps: !big 3\n", "D/etcd.yaml:1: qps: YAML tags are not supported"),
     ];
     for (text, expected) in cases {
         let error = Setup::with(text).error();
@@ -133,7 +133,7 @@ fn etcd_config_is_looked_for_in_config_dir_too() {
     assert_eq!(endpoints(&setup.ok()), ["http://h:7"]);
     let setup = setup.env("ETCD_CONFIG", "missing.conf");
     let expected = "env ETCD_CONFIG: cannot read missing.conf: no such file or directory \
-                    (hint: D/conf/missing.conf is not there either)";
+                    (hint: D/conf/missing.conf does not exist either)";
     assert_eq!(setup.error(), expected);
 }
 
@@ -162,7 +162,7 @@ fn the_order_of_the_ways_to_name_a_file() {
     assert_eq!(host(&setup), "one");
     setup.overrides.context = None;
     assert_eq!(host(&setup), "env");
-    assert_eq!(setup.warnings(), ["env KVADM_CONTEXT has no effect, because ETCD_CONFIG names a file"]);
+    assert_eq!(setup.warnings(), ["env KVADM_CONTEXT is ignored, because ETCD_CONFIG names a file"]);
     setup = setup.env("ETCD_CONFIG", "");
     assert_eq!(host(&setup), "two");
     setup = setup.env("KVADM_CONTEXT", "");
@@ -185,16 +185,16 @@ fn contexts_are_names_in_the_users_folder() {
     assert_eq!(endpoints(&setup.ok()), ["http://p:2379"]);
     let setup = setup.set(|o| o.context = Some("pord".to_owned()));
     let expected =
-        "flag --context: there is no context 'pord' (D/xdg/kvadm/pord.yaml) (hint: D/xdg/kvadm has: dev, prod)";
+        "flag --context: context 'pord' not found: D/xdg/kvadm/pord.yaml (hint: existing contexts: dev, prod)";
     assert_eq!(setup.error(), expected);
     for name in ["../x", "a/b", "", ".", ".."] {
         let setup = Setup::new().set(|o| o.context = Some(name.to_owned()));
-        assert!(setup.error().starts_with(&format!("flag --context: '{name}' is no context name")), "{name}");
+        assert!(setup.error().starts_with(&format!("flag --context: '{name}' is not a valid context name")), "{name}");
     }
     let setup = Setup::new().env("XDG_CONFIG_HOME", "relative").env("KVADM_CONTEXT", "x");
-    assert!(setup.error().contains("D/home/.config/kvadm has no contexts"), "{}", setup.error());
+    assert!(setup.error().contains("D/home/.config/kvadm contains no contexts"), "{}", setup.error());
     let setup = Setup::new().env("HOME", "").env("KVADM_CONTEXT", "x");
-    assert!(setup.error().contains("HOME and XDG_CONFIG_HOME are unset"), "{}", setup.error());
+    assert!(setup.error().contains("HOME and XDG_CONFIG_HOME are not set"), "{}", setup.error());
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn unknown_keys_are_told_and_can_be_refused() {
     let many: String = (0..25).map(|n| format!("k{n}: 1\n")).collect();
     let warnings = Setup::with(&many).warnings();
     assert_eq!(warnings.len(), 21);
-    assert_eq!(warnings[20], "D/etcd.yaml: and 5 more unknown keys");
+    assert_eq!(warnings[20], "D/etcd.yaml: 5 more unknown keys");
 }
 
 #[test]
@@ -220,8 +220,8 @@ fn case_does_not_matter_and_the_exact_one_wins() {
     assert_eq!(setup.setting("qps"), "2 (file D/etcd.yaml:3)");
     assert_eq!(setup.setting("dial-timeout"), "9s (file D/etcd.yaml:2)");
     let expected = [
-        "file D/etcd.yaml:1: 'QPS' has no effect beside 'qps'",
-        "file D/etcd.yaml:4: 'Qps' has no effect beside 'qps'",
+        "file D/etcd.yaml:1: 'QPS' is ignored, because 'qps' is present",
+        "file D/etcd.yaml:4: 'Qps' is ignored, because 'qps' is present",
     ];
     assert_eq!(setup.warnings(), expected);
     let setup = Setup::with("QPS: 1\nQps: 3\n");

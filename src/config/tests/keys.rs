@@ -19,7 +19,7 @@ fn a_ligato_file_as_it_is() {
     assert!(config.resync_after_reconnect);
     assert_eq!(config.connect.connect_wait, Some(ConnectWait { limit: None, interval: Duration::from_secs(2) }));
     assert_eq!(config.session_ttl, Duration::from_secs(7));
-    assert_eq!(setup.warnings(), ["file D/etcd.yaml:16: expand-env-variables has no effect"]);
+    assert_eq!(setup.warnings(), ["file D/etcd.yaml:16: expand-env-variables is not supported and has no effect"]);
 }
 
 #[test]
@@ -79,30 +79,30 @@ fn endpoints_in_every_form() {
 #[test]
 fn values_that_are_refused() {
     let cases = [
-        ("dial-timeout: 0", "dial-timeout: must be more than 0"),
+        ("dial-timeout: 0", "dial-timeout: must be greater than 0"),
         ("dial-timeout: -5", "dial-timeout: -5 is negative"),
         ("dial-timeout: -5s", "dial-timeout: '-5s' is negative"),
-        ("operation-timeout: 0s", "operation-timeout: must be more than 0"),
-        ("operation-timeout: '5'", "operation-timeout: '5' is a text without a unit (hint: write 5s, "),
-        ("operation-timeout: 1.5", "operation-timeout: 1.5 is no whole number of nanoseconds (hint: "),
+        ("operation-timeout: 0s", "operation-timeout: must be greater than 0"),
+        ("operation-timeout: '5'", "operation-timeout: '5' has no unit (hint: write 5s, "),
+        ("operation-timeout: 1.5", "operation-timeout: 1.5 is not a whole number of nanoseconds (hint: "),
         ("operation-timeout: 5 sec", "operation-timeout: '5 sec' has an unknown unit"),
-        ("operation-timeout: [1]", "operation-timeout: must be a duration like 5s, not a list"),
+        ("operation-timeout: [1]", "operation-timeout: must be a duration such as 5s, not a list"),
         ("operation-timeout: 99999999999999999999", "operation-timeout: "),
         ("auto-compact: -1h", "auto-compact: '-1h' is negative"),
         ("session-ttl: -1", "session-ttl: -1 is negative"),
-        ("session-ttl: 500ms", "session-ttl: 500ms is below 1s, the shortest time to live"),
-        ("session-ttl: 2.5", "session-ttl: 2.5 is no whole number of seconds"),
-        ("lock-ttl: 0", "lock-ttl: 0s is below 1s, the shortest time to live"),
+        ("session-ttl: 500ms", "session-ttl: 500ms is shorter than 1s, the minimum TTL"),
+        ("session-ttl: 2.5", "session-ttl: 2.5 is not a whole number of seconds"),
+        ("lock-ttl: 0", "lock-ttl: 0s is shorter than 1s, the minimum TTL"),
         ("insecure-transport: 1", "insecure-transport: must be true or false, not a number"),
         ("insecure-transport: maybe", "insecure-transport: must be true or false, not 'maybe'"),
-        ("qps: -1", "qps: -1 is no rate"),
-        ("qps: .nan", "qps: NaN is no rate"),
-        ("qps: many", "qps: 'many' is no number"),
-        ("output: xml", "output: 'xml' is no output format (text, table, json, yaml, raw are known)"),
+        ("qps: -1", "qps: -1 is not a rate (requests per second; 0 means no limit)"),
+        ("qps: .nan", "qps: NaN is not a rate (requests per second; 0 means no limit)"),
+        ("qps: many", "qps: 'many' is not a number"),
+        ("output: xml", "output: 'xml' is not an output format; use one of text, table, json, yaml, raw"),
         ("endpoints: ['']", "endpoints: the endpoint is empty"),
         ("endpoints: [a:b]", "endpoints: 'a:b': 'b' is no port (1 to 65535)"),
-        ("endpoints: [[a]]", "endpoints: every entry must be a text, not a list"),
-        ("endpoints: {a: b}", "endpoints: must be a list of texts, not a mapping"),
+        ("endpoints: [[a]]", "endpoints: every entry must be a string, not a list"),
+        ("endpoints: {a: b}", "endpoints: must be a list of strings, not a mapping"),
         ("proto: x", "proto: must be a list of mappings with 'prefix', 'file' and 'message'"),
         ("proto: [{prefix: a}]", "proto: must be a list of mappings"),
         ("ca-file: ~bob/x", "ca-file: only '~' and '~/' are understood"),
@@ -150,7 +150,7 @@ fn texts_are_taken_as_they_are_written() {
 #[test]
 fn small_numbers_are_warned_of() {
     let setup = Setup::with("dial-timeout: 5\n");
-    let expected = "file D/etcd.yaml:1: dial-timeout: 5 is nanoseconds; did you mean 5s or 5ms?";
+    let expected = "file D/etcd.yaml:1: dial-timeout: 5 means nanoseconds; did you mean 5s or 5ms?";
     assert_eq!(setup.warnings(), [expected]);
     assert_eq!(setup.ok().connect.dial_timeout, Duration::from_nanos(5));
     assert_eq!(Setup::with("dial-timeout: 1000000\n").warnings(), [""; 0]);
@@ -162,7 +162,7 @@ fn keep_alive_is_raised_to_what_etcd_bears() {
     let setup = Setup::with("dial-keep-alive-time: 1s\n");
     assert_eq!(setup.ok().connect.keepalive_time, Duration::from_secs(5));
     assert_eq!(setup.setting("dial-keep-alive-time"), "5s (file D/etcd.yaml:1)");
-    let expected = "file D/etcd.yaml:1: dial-keep-alive-time: 1s is raised to 5s, because etcd cuts clients below that";
+    let expected = "file D/etcd.yaml:1: dial-keep-alive-time: 1s was raised to 5s, because etcd disconnects clients that ping more often";
     assert_eq!(setup.warnings(), [expected]);
     let zero =
         Setup::with("dial-keep-alive-time: 0\ndial-keep-alive-timeout: 0\nreconnect-interval: 0\nsession-ttl: 0\n");
@@ -190,15 +190,15 @@ fn waiting_for_the_store() {
 fn variables_are_read_as_options_are() {
     let cases = [
         ("KVADM_DIAL_TIMEOUT", "5", "'5' has no unit; did you mean 5s?"),
-        ("KVADM_OP_TIMEOUT", "0s", "must be more than 0"),
+        ("KVADM_OP_TIMEOUT", "0s", "must be greater than 0"),
         ("KVADM_CONNECT_WAIT", "x", "'x' is no duration (like 300ms, 5s or 1h30m)"),
-        ("KVADM_QPS", "fast", "'fast' is no number"),
-        ("KVADM_QPS", "-1", "-1 is no rate (a number of requests a second, 0 for no limit)"),
-        ("KVADM_INSECURE_TRANSPORT", "maybe", "'maybe' is neither true nor false"),
-        ("KVADM_OUTPUT", "xml", "'xml' is no output format (text, table, json, yaml, raw are known)"),
+        ("KVADM_QPS", "fast", "'fast' is not a number"),
+        ("KVADM_QPS", "-1", "-1 is not a rate (requests per second; 0 means no limit)"),
+        ("KVADM_INSECURE_TRANSPORT", "maybe", "'maybe' must be true or false"),
+        ("KVADM_OUTPUT", "xml", "'xml' is not an output format; use one of text, table, json, yaml, raw"),
         ("KVADM_ENDPOINTS", "ftp://h", "'ftp://h': unknown scheme 'ftp://' (http://, https:// and unix:// are known)"),
         ("ETCDCTL_ENDPOINTS", "h:0", "'h:0': '0' is no port (1 to 65535)"),
-        ("KVADM_SESSION_TTL", "0", "0s is below 1s, the shortest time to live"),
+        ("KVADM_SESSION_TTL", "0", "0s is shorter than 1s, the minimum TTL"),
     ];
     for (name, value, expected) in cases {
         assert_eq!(Setup::new().env(name, value).error(), format!("env {name}: {expected}"));

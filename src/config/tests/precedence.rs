@@ -141,14 +141,16 @@ fn every_setting_has_its_ladder() {
 fn who_lost_over_endpoints_is_told() {
     let setup = Setup::with("endpoints: [a, b]\n").env("ETCD_ENDPOINTS", " c ,, ").env("ETCDV3_ENDPOINTS", "a,b");
     assert_eq!(endpoints(&setup.ok()), ["http://a:2379", "http://b:2379"]);
-    let expected =
-        ["configuration: D/etcd.yaml", "endpoints: file D/etcd.yaml:1 (a,b) wins over env ETCD_ENDPOINTS (c)"];
+    let expected = [
+        "configuration: D/etcd.yaml",
+        "endpoints: file D/etcd.yaml:1 (a,b) takes precedence over env ETCD_ENDPOINTS (c)",
+    ];
     assert_eq!(setup.details(), expected);
     let setup = setup.set(|o| o.endpoints = Some(vec!["x,y".into(), " z".into()]));
     assert_eq!(setup.setting("endpoints"), "x,y,z (flag --endpoints)");
     assert_eq!(setup.details().len(), 4);
     let setup = setup.set(|o| o.endpoints = Some(vec![" ,".into()]));
-    assert_eq!(setup.error(), "flag --endpoints: names no endpoint");
+    assert_eq!(setup.error(), "flag --endpoints: contains no endpoint");
 }
 
 #[test]

@@ -35,18 +35,18 @@ fn etcdctls_user_may_carry_its_password() {
     assert_eq!(login(&setup), ("root".into(), "p".into()));
     let setup = Setup::new().env("ETCDCTL_USER", "root:x").set(|o| o.user = Some("other".into()));
     assert!(setup.error().starts_with("flag --user: user 'other' has no password"), "another user's is not taken");
-    assert_eq!(Setup::new().env("ETCDCTL_USER", ":x").error(), "env ETCDCTL_USER: the user's name is empty");
+    assert_eq!(Setup::new().env("ETCDCTL_USER", ":x").error(), "env ETCDCTL_USER: the user name is empty");
 }
 
 #[test]
 fn half_a_login() {
-    let hint = " (hint: give one by --password-file FILE, env KVADM_PASSWORD, or 'password' in the configuration file)";
+    let hint = " (hint: add --password-file FILE, set KVADM_PASSWORD, or set 'password' in the configuration file)";
     let setup = Setup::with("\nusername: root\n");
     assert_eq!(setup.error(), format!("D/etcd.yaml:2: username: user 'root' has no password{hint}"));
     let setup = Setup::new().env("KVADM_USER", "root");
     assert_eq!(setup.error(), format!("env KVADM_USER: user 'root' has no password{hint}"));
     let setup = Setup::new().env("KVADM_PASSWORD", PASSWORD);
-    assert_eq!(setup.warnings(), ["the password from env KVADM_PASSWORD has no effect without a user"]);
+    assert_eq!(setup.warnings(), ["the password from env KVADM_PASSWORD is ignored, because no user is set"]);
     assert!(setup.ok().connect.credentials.is_none());
 }
 
@@ -74,7 +74,7 @@ fn files_that_others_may_read_are_warned_of() {
         setup.chmod(&setup.path("etcd.yaml"), mode);
         setup.warnings()
     };
-    let expected = "D/etcd.yaml holds a password and others may read it (mode 640); chmod 600 D/etcd.yaml";
+    let expected = "D/etcd.yaml contains a password and is readable by others (mode 640): run 'chmod 600 D/etcd.yaml'";
     assert_eq!(warned(0o640, "username: u\npassword: p\n"), [expected]);
     assert_eq!(warned(0o604, "username: u\npassword: p\n").len(), 1);
     assert_eq!(warned(0o644, "token: t\n").len(), 1);
@@ -84,7 +84,10 @@ fn files_that_others_may_read_are_warned_of() {
     let path = setup.write("pw", "x");
     setup.chmod(&path, 0o644);
     let setup = setup.set(|o| o.password_file = Some(path));
-    assert_eq!(setup.warnings(), ["D/pw holds a password and others may read it (mode 644); chmod 600 D/pw"]);
+    assert_eq!(
+        setup.warnings(),
+        ["D/pw contains a password and is readable by others (mode 644): run 'chmod 600 D/pw'"]
+    );
 }
 
 /// Whatever is wrong with a file that holds a password: nothing that comes out shows it.

@@ -36,7 +36,7 @@ fn files_are_found_beside_the_configuration() {
     let tls = setup.ok().connect.tls;
     assert_eq!((tls.ca, tls.key), (Some("env/ca.pem".into()), Some("flag/key.pem".into())), "as the shell gave them");
     let setup = Setup::with("ca-file: ~/ca.pem\n").env("HOME", "");
-    assert_eq!(setup.error(), "D/etcd.yaml:1: ca-file: '~' has no meaning, because HOME is unset");
+    assert_eq!(setup.error(), "D/etcd.yaml:1: ca-file: cannot expand '~': HOME is not set");
 }
 
 #[test]
@@ -47,13 +47,13 @@ fn the_same_ca_twice_is_one() {
 
 #[test]
 fn half_a_pair_is_refused() {
-    let hint = "(hint: a client certificate needs both halves)";
+    let hint = "(hint: a client certificate needs both cert-file and key-file)";
     let setup = Setup::with("qps: 1\ncert-file: /c\n");
-    assert_eq!(setup.error(), format!("D/etcd.yaml:2: cert-file: cert-file is given without key-file {hint}"));
+    assert_eq!(setup.error(), format!("D/etcd.yaml:2: cert-file: cert-file is set without key-file {hint}"));
     let setup = Setup::new().set(|o| o.key_file = Some("/k".into()));
-    assert_eq!(setup.error(), format!("flag --key-file: key-file is given without cert-file {hint}"));
+    assert_eq!(setup.error(), format!("flag --key-file: key-file is set without cert-file {hint}"));
     let setup = Setup::new().env("ETCDCTL_CERT", "/c");
-    assert_eq!(setup.error(), format!("env ETCDCTL_CERT: cert-file is given without key-file {hint}"));
+    assert_eq!(setup.error(), format!("env ETCDCTL_CERT: cert-file is set without key-file {hint}"));
     // The halves may come from two places; without TLS nobody looks at them.
     assert!(Setup::with("cert-file: /c\n").env("ETCDCTL_KEY", "/k").load().is_ok());
     assert!(Setup::with("cert-file: /c\ninsecure-transport: true\n").load().is_ok());
@@ -63,14 +63,14 @@ fn half_a_pair_is_refused() {
 #[test]
 fn what_has_no_effect_is_said() {
     let setup = Setup::with("ca-file: /c\ninsecure-skip-tls-verify: true\n");
-    let unchecked = "insecure-skip-tls-verify (file D/etcd.yaml:2): the server's certificate is not checked";
+    let unchecked = "insecure-skip-tls-verify (file D/etcd.yaml:2): the server certificate is not verified";
     assert_eq!(setup.warnings(), [unchecked]);
     let setup = Setup::new().set(|o| o.insecure_skip_tls_verify = Some(true));
     let without = "insecure-skip-tls-verify (flag --insecure-skip-tls-verify) has no effect, \
-                   because no endpoint speaks TLS; write https://, or set ca-file";
+                   because no endpoint uses TLS; write https://, or set ca-file";
     assert_eq!(setup.warnings(), [without]);
     let setup = Setup::with("ca-file: /c\nendpoints: 'http://h'\n");
-    let plain = "ca-file (file D/etcd.yaml:1) has no effect, because no endpoint speaks TLS";
+    let plain = "ca-file (file D/etcd.yaml:1) has no effect, because no endpoint uses TLS";
     assert_eq!(setup.warnings(), [plain]);
     let setup = Setup::with("ca-file: /c\ninsecure-transport: true\n");
     assert_eq!(setup.warnings(), [""; 0]);

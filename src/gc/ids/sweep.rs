@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::allocator::{Id, Layout};
+use crate::consent::Consent;
 use crate::gc::{Candidate, CandidateOutcome, SweepAnswer, each, one_by_one};
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseKeeper, LeaseMode, Op, OpResult,
@@ -85,6 +86,7 @@ impl IdCollector {
     /// What is wrong with the store, rather than with one of the masters.
     pub async fn remove(
         &mut self,
+        _: &Consent,
         candidates: &[&Candidate],
         cancel: &CancellationToken,
     ) -> Result<Vec<CandidateOutcome>, Error> {

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::model::{Model, ModelBuilder, ModelError, ObjectId, Totals};
 use super::schema::Schema;
 use super::sweep::{Sweep, SweepBatch};
+use crate::consent::Consent;
 use crate::kvstore::{Error, KeyRange, LockGuard, OpResult, ReadOptions, Refusal, Retry, Revision, Store, TxnResult};
 
 /// How often a reading begins anew because its revision was compacted meanwhile.
@@ -114,7 +115,7 @@ impl TreeCollector {
     /// # Errors
     /// The lock was lost, the command was told to end, or etcd cannot be reached: nothing more can be done. What the
     /// transaction was about counts as failed.
-    pub async fn step(&mut self, most: usize) -> Result<Option<SweepStep>, Error> {
+    pub async fn step(&mut self, _: &Consent, most: usize) -> Result<Option<SweepStep>, Error> {
         let Some(batch) = self.sweep.next_batch(most) else { return Ok(None) };
         self.batches += 1;
         let done = self.store.txn("gc", &batch.txn, self.lock.as_ref(), Retry::Idempotent).await;

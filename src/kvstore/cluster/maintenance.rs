@@ -2,6 +2,7 @@
 
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType};
 
+use crate::consent::Consent;
 use crate::kvstore::error::Error;
 use crate::kvstore::kv::compact::{AS_LONG_AS_IT_TAKES, LOOK};
 use crate::kvstore::request::{Idempotency, Request};
@@ -14,7 +15,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unknown`] where the answer was lost, or whatever kept it away.
-    pub async fn defragment(&self) -> Result<(), Error> {
+    pub async fn defragment(&self, _: &Consent) -> Result<(), Error> {
         let bound = Timeout::Fixed(AS_LONG_AS_IT_TAKES);
         let request = Request { effect: Idempotency::None, leader: false, bound, ..Request::read("defragment", &[]) };
         self.call(request, |client| async move { client.maintenance_client().defragment().await }).await.map(|_| ())
@@ -24,7 +25,7 @@ impl Store {
     ///
     /// # Errors
     /// Whatever kept the answer away.
-    pub async fn disarm_nospace(&self, member: u64) -> Result<(), Error> {
+    pub async fn disarm_nospace(&self, _: &Consent, member: u64) -> Result<(), Error> {
         let request = Request { effect: Idempotency::Conditional, ..Request::read("alarm disarm", &[]) };
         let send = |client: etcd_client::Client| async move {
             let mut options = AlarmOptions::new();

@@ -1,24 +1,24 @@
-//! The answers of `compact`.
+//! Records of `compact`.
 
 use super::status::role;
 use super::{Borrowed, Field, Record, Report, Value, always, data, table};
 use crate::kvstore::{MemberStatus, Revision};
 
-/// One member's database before and after.
+/// A member's database before and after.
 pub struct SpaceRow<'a> {
-    /// Where it was asked.
+    /// The member's endpoint.
     pub endpoint: &'a str,
-    /// Its name.
+    /// The member's name.
     pub name: &'a str,
-    /// What it said before.
+    /// The status before.
     pub before: Option<&'a MemberStatus>,
-    /// What it said in the end; nothing in a dry run.
+    /// The status at the end; `None` in a dry run.
     pub after: Option<&'a MemberStatus>,
-    /// What became of its defragmentation: `done`, `failed`, `unknown`, `left` or `skipped`; nothing where none was asked for.
+    /// The outcome of defragmentation: `done`, `failed`, `unknown`, `left` or `skipped`; `None` if not requested.
     pub defrag: Option<&'static str>,
-    /// The alarms it has raised in the end.
+    /// The raised alarms at the end.
     pub alarms: &'a [String],
-    /// Why it could not be asked, or what failed.
+    /// Why the member did not answer, or what failed.
     pub error: Option<&'a str>,
 }
 
@@ -36,32 +36,32 @@ impl Record for SpaceRow<'_> {
         visit(data("revision_before", Value::int(self.before.map(|s| s.revision))));
         visit(data("revision_after", Value::int(self.after.map(|s| s.revision))));
         visit(data("quota", Value::size(latest.and_then(|s| s.quota))));
-        visit(always("defrag", self.defrag.map_or(Value::Absent, Value::Str)));
+        visit(always("defrag", Value::str(self.defrag)));
         visit(table("alarms", Value::Strings(self.alarms)));
-        visit(data("error", self.error.map_or(Value::Absent, Value::Str)));
+        visit(data("error", Value::str(self.error)));
     }
 }
 
-/// What one run of `compact` did, or would do.
+/// The result of `compact`, or what a dry run would do.
 #[derive(Default)]
 pub struct CompactAnswer<'a> {
-    /// Whether nothing was changed.
+    /// Whether it was a dry run.
     pub dry_run: bool,
-    /// The revision that the store is compacted at by this run, or would be; nothing where none was asked for.
+    /// The revision that this run compacts at; `None` if it does not compact.
     pub compacted: Option<Revision>,
-    /// Whether it was so before.
+    /// Whether the store was already compacted at it.
     pub already: bool,
-    /// Whether a member is known to have removed the old revisions from its database.
+    /// Whether a member has confirmed the removal of old revisions.
     pub removed: bool,
-    /// The store's revision when it was looked at.
+    /// The current revision of the store.
     pub current: Option<Revision>,
-    /// The endpoints that would be defragmented, in this order; in a dry run.
+    /// In a dry run, the endpoints to defragment, in order.
     pub order: &'a [String],
-    /// The members whose alarm was cleared, or would be, in hex.
+    /// The members (hex IDs) whose alarm was cleared, or would be.
     pub disarmed: &'a [String],
     /// All members.
     pub members: &'a [SpaceRow<'a>],
-    /// What is left or wrong.
+    /// Remaining problems.
     pub complaints: &'a [String],
 }
 
@@ -79,18 +79,14 @@ impl Record for CompactAnswer<'_> {
         }
         visit(data("already", Value::Bool(self.already)));
         visit(data("current", Value::int(self.current)));
-        visit(data("members", Value::Records(self.members.iter().map(|row| row as &dyn Record).collect())));
+        visit(data("members", Value::records(self.members.iter())));
         visit(data("complaints", Value::Strings(self.complaints)));
     }
 }
 
 impl Report for CompactAnswer<'_> {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        self.members.iter().map(|row| Box::new(Borrowed(row)) as Box<dyn Record>).collect()
-    }
-
-    fn tabular(&self) -> bool {
-        true
+        Borrowed::all(self.members).collect()
     }
 
     fn remarks(&self) -> &[String] {
@@ -100,15 +96,15 @@ impl Report for CompactAnswer<'_> {
 
 /// One round of `compact --every`.
 pub struct RoundRow<'a> {
-    /// Counted from 1.
+    /// The number of the round, counted from 1.
     pub round: u64,
     /// `compacted`, `already`, `nothing` or `failed`.
     pub outcome: &'static str,
-    /// The revision that was compacted at, or should have been.
+    /// The revision compacted at, or attempted.
     pub compacted: Option<Revision>,
-    /// The store's revision at the time.
+    /// The current revision of the store.
     pub current: Option<Revision>,
-    /// How long the round took, in milliseconds.
+    /// Duration of the round in milliseconds.
     pub took_ms: f64,
     /// Why it failed.
     pub error: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! The answer of `status --diagnose`: an object an endpoint, or a report laid out for people.
+//! Output of `status --diagnose`: one object per endpoint, or a report.
 
 use std::io;
 
@@ -10,30 +10,30 @@ use super::super::sanitize::sanitize;
 use super::super::text;
 use super::{Field, Record, Value, always, data};
 
-/// No line of the report is wider, but for a word that is.
+/// Maximum width of a line; only a longer word exceeds it.
 const WIDTH: usize = 80;
-/// Where the words of a step begin.
-const WORDS: usize = 27;
-/// Where the facts begin, and then their values.
-const FACTS: usize = 6;
+/// The column of a step's description.
+const DETAIL_COLUMN: usize = 27;
+/// The column of a step's facts.
+const FACT_COLUMN: usize = 6;
 
-/// Something learnt in a step.
+/// A fact found in a step.
 #[derive(Debug)]
 pub struct Fact {
-    /// Its name in JSON.
+    /// The fact's name in JSON.
     pub name: &'static str,
-    /// What it is.
+    /// The fact's value.
     pub value: FactValue,
-    /// Whether the step's detail says it already, so that people need not read it twice.
-    pub told: bool,
+    /// Whether the step's description contains it, so that the report omits it.
+    pub in_detail: bool,
 }
 
 /// A fact's value.
 #[derive(Debug)]
 pub enum FactValue {
-    /// A text.
+    /// A string.
     Text(String),
-    /// Several texts.
+    /// Several strings.
     List(Vec<String>),
     /// A number.
     Number(i64),
@@ -41,68 +41,68 @@ pub enum FactValue {
     Count(u64),
     /// A size in bytes.
     Bytes(u64),
-    /// An ID of 64 bits.
+    /// A 64-bit ID.
     Id(u64),
-    /// A share of a hundred.
+    /// A percentage.
     Percent(f64),
 }
 
 impl Fact {
-    /// A fact.
+    /// Creates a fact.
     pub fn new(name: &'static str, value: FactValue) -> Self {
-        Self { name, value, told: false }
+        Self { name, value, in_detail: false }
     }
 
-    /// A fact that is a text.
+    /// Creates a fact with a string value.
     pub fn text(name: &'static str, text: impl Into<String>) -> Self {
         Self::new(name, FactValue::Text(text.into()))
     }
 
-    /// The same, where the detail says it.
+    /// Marks a fact that the step's description contains.
     #[must_use]
-    pub fn told(self) -> Self {
-        Self { told: true, ..self }
+    pub fn in_detail(self) -> Self {
+        Self { in_detail: true, ..self }
     }
 }
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepState {
-    /// Well.
+    /// It succeeded.
     Done,
-    /// Not well.
+    /// It failed.
     Failed,
-    /// It was not tried.
+    /// It was not attempted.
     Skipped,
 }
 
-/// One step to an endpoint.
+/// One step of connecting to an endpoint.
 pub struct StepRow<'a> {
     /// The step's name.
     pub name: &'static str,
     /// How it ended.
     pub state: StepState,
-    /// How long it took, if anything was done for it.
+    /// The duration, if the step was attempted.
     pub took: Option<std::time::Duration>,
-    /// What it came to, in a few words.
+    /// A short description of the result.
     pub detail: &'a str,
-    /// What was learnt.
+    /// The facts found.
     pub facts: &'a Vec<Fact>,
-    /// What went wrong.
+    /// The error.
     pub error: Option<String>,
-    /// What to do about it.
+    /// What to do next.
     pub remedy: Option<String>,
 }
 
-/// What was found at one endpoint.
+/// The diagnosis of one endpoint.
 pub struct Diagnosis<'a> {
     /// The endpoint.
     pub endpoint: &'a str,
-    /// Whether every step went well.
+    /// Whether every step succeeded.
     pub ok: bool,
-    /// Whether requests are served there.
+    /// Whether the endpoint serves requests.
     pub serves: bool,
-    /// Each step in order.
+    /// The steps in order.
     pub steps: &'a [StepRow<'a>],
 }
 
@@ -111,7 +111,7 @@ impl Record for Diagnosis<'_> {
         visit(always("endpoint", Value::Str(self.endpoint)));
         visit(always("ok", Value::Bool(self.ok)));
         visit(always("serves", Value::Bool(self.serves)));
-        visit(always("steps", Value::Records(self.steps.iter().map(|step| step as &dyn Record).collect())));
+        visit(always("steps", Value::records(self.steps.iter())));
     }
 }
 
@@ -135,17 +135,13 @@ impl StepRow<'_> {
 
 impl Record for StepRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let some = |text: Option<&'a String>| text.map_or(Value::Absent, |text| Value::Str(text));
         visit(always("step", Value::Str(self.name)));
         visit(always("state", Value::Str(self.state())));
         visit(always("ms", self.millis().map_or(Value::Absent, Value::Millis)));
-        visit(always(
-            "detail",
-            Some(self.detail).filter(|detail| !detail.is_empty()).map_or(Value::Absent, Value::Str),
-        ));
+        visit(always("detail", Value::str(Some(self.detail).filter(|detail| !detail.is_empty()))));
         visit(data("facts", Value::Record(self.facts)));
-        visit(always("error", some(self.error.as_ref())));
-        visit(always("remedy", some(self.remedy.as_ref())));
+        visit(always("error", Value::str(self.error.as_deref())));
+        visit(always("remedy", Value::str(self.remedy.as_deref())));
     }
 }
 
@@ -170,7 +166,7 @@ fn value(value: &FactValue) -> Value<'_> {
 }
 
 impl Out {
-    /// Writes what was found at one endpoint: for programs as a record, for people as a report.
+    /// Writes the diagnosis of one endpoint: a record in JSON and YAML, otherwise a report.
     ///
     /// # Errors
     /// The stream is closed or full.
@@ -180,11 +176,11 @@ impl Out {
         }
         let mut report = String::new();
         self.heading(&mut report, found);
-        // What was skipped for one reason is one line.
+        // Steps skipped for the same reason share a line.
         for alike in found.steps.chunk_by(|one, next| one.state() == "skipped" && one.same_skip(next)) {
             match alike {
                 [step] => self.step(&mut report, step),
-                several => skipped(&mut report, several),
+                several => push_skipped(&mut report, several),
             }
         }
         self.bytes(report.as_bytes())?;
@@ -194,10 +190,10 @@ impl Out {
     fn heading(&self, report: &mut String, found: &Diagnosis<'_>) {
         let state = match found {
             Diagnosis { ok: true, .. } => "ok",
-            Diagnosis { serves: true, .. } => "serves, and something is wrong",
-            _ => "does not serve",
+            Diagnosis { serves: true, .. } => "serves requests, but there are problems",
+            _ => "does not serve requests",
         };
-        let line = format!("{}: {state}", harmless(found.endpoint));
+        let line = format!("{}: {state}", sanitized(found.endpoint));
         report.push_str(&self.colored(&line, "1"));
         report.push('\n');
     }
@@ -209,20 +205,20 @@ impl Out {
             StepState::Skipped => "skip".to_owned(),
         };
         let took = row.millis().map_or_else(String::new, |millis| format!("{millis:.1} ms"));
-        let words = row.error.as_ref().map_or(row.detail, String::as_str);
+        let detail = row.error.as_ref().map_or(row.detail, String::as_str);
         report.push_str(&format!("  {state}  {:<7} {took:>10}", row.name));
-        wrapped(report, WORDS - 1, words, WORDS);
-        let shown = || row.facts.iter().filter(|fact| !fact.told);
+        push_wrapped(report, DETAIL_COLUMN - 1, detail, DETAIL_COLUMN);
+        let shown = || row.facts.iter().filter(|fact| !fact.in_detail);
         let labels = shown().map(|fact| fact.name.len() + 2).max().unwrap_or_default();
         for fact in shown() {
             let label = fact.name.replace('_', " ");
-            report.push_str(&format!("{:FACTS$}{label:<labels$}", ""));
-            let place = FACTS + labels;
-            wrapped(report, place, &spoken(&fact.value), place);
+            report.push_str(&format!("{:FACT_COLUMN$}{label:<labels$}", ""));
+            let column = FACT_COLUMN + labels;
+            push_wrapped(report, column, &format_fact(&fact.value), column);
         }
         if let Some(remedy) = &row.remedy {
-            report.push_str(&format!("{:FACTS$}try:", ""));
-            wrapped(report, FACTS + 4, remedy, FACTS + 5);
+            report.push_str(&format!("{:FACT_COLUMN$}try:", ""));
+            push_wrapped(report, FACT_COLUMN + 4, remedy, FACT_COLUMN + 5);
         }
     }
 
@@ -231,21 +227,21 @@ impl Out {
     }
 }
 
-fn skipped(report: &mut String, rows: &[StepRow<'_>]) {
+fn push_skipped(report: &mut String, rows: &[StepRow<'_>]) {
     let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
     let why = rows.first().map_or("", |row| row.detail);
     report.push_str("  skip");
-    wrapped(report, FACTS, &format!("{}: {why}", names.join(", ")), FACTS + 2);
+    push_wrapped(report, FACT_COLUMN, &format!("{}: {why}", names.join(", ")), FACT_COLUMN + 2);
 }
 
-/// A value as people read it.
-fn spoken(fact: &FactValue) -> String {
+/// A fact's value as text.
+fn format_fact(fact: &FactValue) -> String {
     match fact {
         FactValue::Bytes(bytes) => human_bytes(*bytes),
         FactValue::List(texts) if texts.is_empty() => "none".to_owned(),
         FactValue::List(texts) => texts.join(", "),
-        FactValue::Text(words) if words.is_empty() => "(empty)".to_owned(),
-        FactValue::Text(words) => words.clone(),
+        FactValue::Text(text) if text.is_empty() => "(empty)".to_owned(),
+        FactValue::Text(text) => text.clone(),
         other => {
             let mut shown = String::new();
             text::value(&mut shown, &value(other));
@@ -254,16 +250,16 @@ fn spoken(fact: &FactValue) -> String {
     }
 }
 
-/// Certificates and servers' words may hold anything: in pipes too the report is made of plain lines.
-fn harmless(text: &str) -> String {
+/// Sanitizes text from certificates and servers. Unlike data, the report is sanitized in pipes too.
+fn sanitized(text: &str) -> String {
     sanitize(text.as_bytes(), false).into_owned()
 }
 
-/// Goes on behind `at` columns with these words, further lines begin behind `indent`; ends the line.
-fn wrapped(report: &mut String, at: usize, words: &str, indent: usize) {
-    let words = harmless(words);
+/// Appends text after `at` columns, wraps it to lines indented by `indent`, and ends the last line.
+fn push_wrapped(report: &mut String, at: usize, text: &str, indent: usize) {
+    let text = sanitized(text);
     let mut column = at;
-    for word in words.split_whitespace() {
+    for word in text.split_whitespace() {
         if column + 1 + word.width() > WIDTH && column > indent {
             report.push('\n');
             report.push_str(&" ".repeat(indent));
@@ -290,18 +286,18 @@ mod tests {
     #[test]
     fn words_are_wrapped_behind_their_place() {
         let mut report = "ab".to_owned();
-        wrapped(&mut report, 2, &"word ".repeat(20), 4);
+        push_wrapped(&mut report, 2, &"word ".repeat(20), 4);
         let lines: Vec<&str> = report.lines().collect();
         assert!(lines[0].starts_with("ab  word word") && lines[1].starts_with("    word"), "{report}");
         assert_eq!((lines.len(), lines.iter().map(|line| line.len()).max()), (2, Some(78)));
         let mut report = "x   ".to_owned();
-        wrapped(&mut report, 4, "", 6);
+        push_wrapped(&mut report, 4, "", 6);
         assert_eq!(report, "x\n");
         let mut report = String::new();
-        wrapped(&mut report, 0, &format!("a {}", "b".repeat(90)), 2);
+        push_wrapped(&mut report, 0, &format!("a {}", "b".repeat(90)), 2);
         assert_eq!(report, format!("  a\n  {}\n", "b".repeat(90)), "a long word is left whole, to be copied");
         let mut report = String::new();
-        wrapped(&mut report, 0, "\x1b[2J", 0);
+        push_wrapped(&mut report, 0, "\x1b[2J", 0);
         assert_eq!(report, "\\x1b[2J\n");
     }
 }

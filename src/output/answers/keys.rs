@@ -1,14 +1,13 @@
-//! The answers of `list --count`, `put`, `delete`, `config` and `status --revision`.
+//! Records of `list --count`, `put`, `delete`, `config` and `status --revision`.
 
 use super::{Field, Record, Report, Value, always, data, table};
 use crate::kvstore::{LeaseId, Revision};
-use crate::output::Visibility;
 
 /// `list --count`.
 pub struct Count {
-    /// The number of keys.
+    /// Number of keys.
     pub count: u64,
-    /// The revision they were counted at.
+    /// The revision of the count.
     pub revision: Revision,
 }
 
@@ -21,7 +20,7 @@ impl Record for Count {
 
 /// `status --revision`.
 pub struct RevisionOnly {
-    /// The store's revision.
+    /// The current revision of the store.
     pub revision: Revision,
 }
 
@@ -35,7 +34,7 @@ impl Record for RevisionOnly {
 pub struct DeletedRow<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// The revision in which it was deleted.
+    /// The revision of the deletion.
     pub revision: Revision,
 }
 
@@ -44,7 +43,7 @@ impl Record for DeletedRow<'_> {
         visit(always("key", Value::Bytes(self.key)));
         visit(always("value", Value::Absent));
         visit(table("mod_revision", Value::Int(self.revision)));
-        // As etcd's own events have it; behind the columns of a key that is there.
+        // Version 0 as in etcd's events. `deleted` follows the columns of an existing key.
         visit(table("version", Value::Int(0)));
         visit(table("lease", Value::Absent));
         visit(always("deleted", Value::Bool(true)));
@@ -55,20 +54,20 @@ impl Record for DeletedRow<'_> {
 pub struct PutAnswer<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// The revision of its last change.
+    /// The revision of the key's last change.
     pub mod_revision: Revision,
-    /// Its lease.
+    /// The key's lease.
     pub lease: Option<LeaseId>,
-    /// The TTL that etcd granted for `--ttl`, in seconds.
+    /// The granted TTL in seconds, with `--ttl`.
     pub ttl: Option<i64>,
-    /// Whether it was written, or so already.
+    /// Whether the key was written; `false` if it already had this value.
     pub written: bool,
 }
 
 impl Record for PutAnswer<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let word = if self.written { "written" } else { "unchanged" };
-        visit(Field { name: "outcome", value: Value::Str(word), show: Visibility::Always });
+        let outcome = if self.written { "written" } else { "unchanged" };
+        visit(always("outcome", Value::Str(outcome)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("mod_revision", Value::Int(self.mod_revision)));
         visit(table("lease", Value::lease(self.lease)));
@@ -79,17 +78,17 @@ impl Record for PutAnswer<'_> {
 
 /// `put --from`.
 pub struct LoadAnswer {
-    /// Records that were written (or would be).
+    /// Records written, or to be written in a dry run.
     pub written: u64,
-    /// Records that were so already.
+    /// Records that already had this value.
     pub unchanged: u64,
-    /// Keys that exist with another value, under `--create`.
+    /// With `--create`, keys that exist with another value.
     pub exists: u64,
-    /// Records that may be in or not.
+    /// Records that may or may not have been written.
     pub unknown: u64,
-    /// Leases that were granted and are in use.
+    /// Granted leases in use.
     pub leases: u64,
-    /// Whether nothing was written.
+    /// Whether it was a dry run.
     pub dry_run: bool,
 }
 
@@ -137,13 +136,13 @@ impl Record for Tally {
 
 /// `delete`.
 pub struct DeleteAnswer {
-    /// Keys that went.
+    /// Number of deleted keys.
     pub deleted: u64,
-    /// Keys that would go; in a dry run.
+    /// In a dry run, the number of keys to delete.
     pub would_delete: Option<u64>,
-    /// Keys that were written meanwhile and stay.
+    /// Number of keys written meanwhile and kept.
     pub kept: u64,
-    /// The revision of the last removal, or the one that was looked at.
+    /// The revision of the last deletion, otherwise of the read.
     pub revision: Revision,
 }
 
@@ -158,20 +157,20 @@ impl Record for DeleteAnswer {
     }
 }
 
-/// One line of `config`.
+/// A setting, as `config` prints it.
 pub struct SettingRow<'a> {
-    /// The key, as the file has it.
+    /// The key as in the file.
     pub key: &'a str,
-    /// The effective value; secrets are redacted.
+    /// The effective value, with secrets redacted.
     pub value: Option<&'a str>,
-    /// Where it came from.
+    /// The source of the value.
     pub source: &'a str,
 }
 
 impl Record for SettingRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("key", Value::Str(self.key)));
-        visit(always("value", self.value.map_or(Value::Absent, Value::Str)));
+        visit(always("value", Value::str(self.value)));
         visit(always("source", Value::Str(self.source)));
     }
 }

@@ -1,13 +1,13 @@
-//! The answers of `lease`.
+//! Records of `lease`.
 
 use super::{Borrowed, Field, Record, Report, Value, always};
 use crate::kvstore::Grant;
 
 /// One lease.
 pub struct LeaseRow {
-    /// What etcd says of it.
+    /// The lease's ID and TTLs.
     pub grant: Grant,
-    /// How many keys are on it; `None` where that was not asked.
+    /// Number of keys attached to it; `None` if not requested.
     pub keys: Option<u64>,
 }
 
@@ -22,13 +22,13 @@ impl Record for LeaseRow {
 
 /// `lease show`.
 pub struct LeaseKeys<'a> {
-    /// What etcd says of it.
+    /// The lease's ID and TTLs.
     pub grant: Grant,
-    /// The keys on it.
+    /// The keys attached to it.
     pub keys: Vec<KeyNameRow<'a>>,
 }
 
-/// A key by its name alone.
+/// A key's name.
 pub struct KeyNameRow<'a>(pub &'a [u8]);
 
 impl Record for KeyNameRow<'_> {
@@ -42,16 +42,12 @@ impl Record for LeaseKeys<'_> {
         visit(always("lease", Value::lease(Some(self.grant.id))));
         visit(always("ttl", Value::Int(self.grant.ttl)));
         visit(always("left", Value::Int(self.grant.left)));
-        visit(always("keys", Value::Records(self.keys.iter().map(|key| key as &dyn Record).collect())));
+        visit(always("keys", Value::records(self.keys.iter())));
     }
 }
 
 impl Report for LeaseKeys<'_> {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        self.keys.iter().map(|key| Box::new(Borrowed(key)) as Box<dyn Record>).collect()
-    }
-
-    fn tabular(&self) -> bool {
-        true
+        Borrowed::all(&self.keys).collect()
     }
 }

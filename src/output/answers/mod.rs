@@ -1,4 +1,4 @@
-//! What the verbs answer, beside the keys themselves: the rest of the JSON contract.
+//! Records of the verbs, other than keys.
 
 mod compact;
 mod diagnosis;
@@ -17,8 +17,15 @@ pub use txn::TxnAnswer;
 use super::answer::Report;
 use super::record::{Field, Record, Value, always, data, table};
 
-/// A record that is shown as one of another's rows.
-struct Borrowed<'a>(&'a dyn Record);
+/// A row of a report that borrows its record.
+pub(super) struct Borrowed<'a>(pub(super) &'a dyn Record);
+
+impl<'a> Borrowed<'a> {
+    /// Rows that borrow these records.
+    pub(super) fn all<R: Record>(records: &'a [R]) -> impl Iterator<Item = Box<dyn Record + 'a>> {
+        records.iter().map(|record| Box::new(Self(record)) as Box<dyn Record>)
+    }
+}
 
 impl Record for Borrowed<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {

@@ -1,19 +1,19 @@
-//! The answer of `status`.
+//! Records of `status`.
 
 use super::{Borrowed, Field, Record, Report, Value, always, data, table};
 use crate::kvstore::{MemberStatus, Revision};
 
-/// One member in `status`.
+/// A member.
 pub struct MemberRow<'a> {
-    /// Where it was asked.
+    /// The member's endpoint.
     pub endpoint: &'a str,
-    /// Its name.
+    /// The member's name.
     pub name: &'a str,
     /// `healthy`, `unhealthy` or `unreachable`.
     pub health: &'static str,
-    /// What it says of itself.
+    /// The member's own status; `None` if it does not answer.
     pub status: Option<&'a MemberStatus>,
-    /// The alarms it has raised.
+    /// The raised alarms.
     pub alarms: &'a [String],
 }
 
@@ -56,15 +56,15 @@ pub struct StatusAnswer<'a> {
     pub verdict: &'static str,
     /// How the quorum is known: `proved`, `read` or `none`.
     pub quorum: &'static str,
-    /// How long the write that proves it took, in milliseconds.
+    /// Duration of the write that proves it, in milliseconds.
     pub quorum_ms: Option<f64>,
     /// The cluster's ID.
     pub cluster: Option<u64>,
-    /// The newest revision that a member has.
+    /// The newest revision of all members.
     pub revision: Option<Revision>,
     /// All members.
     pub members: &'a [MemberRow<'a>],
-    /// All that is wrong.
+    /// All problems found.
     pub complaints: &'a [String],
 }
 
@@ -75,18 +75,14 @@ impl Record for StatusAnswer<'_> {
         visit(data("quorum_ms", self.quorum_ms.map_or(Value::Absent, Value::Millis)));
         visit(always("cluster", self.cluster.map_or(Value::Absent, Value::Hex)));
         visit(always("revision", Value::int(self.revision)));
-        visit(always("members", Value::Records(self.members.iter().map(|row| row as &dyn Record).collect())));
+        visit(always("members", Value::records(self.members.iter())));
         visit(always("complaints", Value::Strings(self.complaints)));
     }
 }
 
 impl Report for StatusAnswer<'_> {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        self.members.iter().map(|row| Box::new(Borrowed(row)) as Box<dyn Record>).collect()
-    }
-
-    fn tabular(&self) -> bool {
-        true
+        Borrowed::all(self.members).collect()
     }
 
     fn remarks(&self) -> &[String] {

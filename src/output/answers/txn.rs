@@ -1,13 +1,13 @@
-//! The answer of `txn`.
+//! Records of `txn`.
 
 use super::{Borrowed, Field, Record, Report, Value, always, data};
 use crate::kvstore::{KeyValue, OpResult, TxnResult};
 
 /// `txn`.
 pub struct TxnAnswer<'a> {
-    /// What etcd answered.
+    /// etcd's response.
     pub result: &'a TxnResult,
-    /// Whether nothing was written.
+    /// Whether it was a dry run.
     pub dry_run: bool,
 }
 
@@ -28,11 +28,11 @@ impl Record for TxnAnswer<'_> {
 }
 
 fn records(results: &[OpResult]) -> Value<'_> {
-    Value::Records(results.iter().map(|result| result as &dyn Record).collect())
+    Value::records(results.iter())
 }
 
 fn kvs(kvs: &[KeyValue]) -> Value<'_> {
-    Value::Records(kvs.iter().map(|kv| kv as &dyn Record).collect())
+    Value::records(kvs.iter())
 }
 
 impl Record for OpResult {
@@ -68,7 +68,7 @@ impl Record for OpResult {
 }
 
 impl Report for TxnAnswer<'_> {
-    /// The branch, then each result with the records it brought indented behind it.
+    /// The branch, then each result followed by its records.
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
         let mut rows: Vec<Box<dyn Record + '_>> = vec![Box::new(Borrowed(self))];
         results(&mut rows, &self.result.results);
@@ -84,21 +84,19 @@ fn results<'a>(rows: &mut Vec<Box<dyn Record + 'a>>, all: &'a [OpResult]) {
     for result in all {
         rows.push(Box::new(Borrowed(result)));
         match result {
-            OpResult::Put { prev } => {
-                rows.extend(prev.iter().map(|kv| Box::new(LabelledRecord("prev", kv)) as Box<dyn Record>))
-            }
-            OpResult::Get { kvs, .. } => {
-                rows.extend(kvs.iter().map(|kv| Box::new(LabelledRecord("kv", kv)) as Box<dyn Record>));
-            }
-            OpResult::Delete { prev, .. } => {
-                rows.extend(prev.iter().map(|kv| Box::new(LabelledRecord("prev", kv)) as Box<dyn Record>));
-            }
+            OpResult::Put { prev } => rows.extend(prev.iter().map(|kv| labelled("prev", kv))),
+            OpResult::Get { kvs, .. } => rows.extend(kvs.iter().map(|kv| labelled("kv", kv))),
+            OpResult::Delete { prev, .. } => rows.extend(prev.iter().map(|kv| labelled("prev", kv))),
             OpResult::Txn { results: nested, .. } => results(rows, nested),
         }
     }
 }
 
-/// A record that an operation brought, behind a word that says so.
+fn labelled<'a>(label: &'static str, kv: &'a KeyValue) -> Box<dyn Record + 'a> {
+    Box::new(LabelledRecord(label, kv))
+}
+
+/// A record of an operation, after its label.
 struct LabelledRecord<'a>(&'static str, &'a KeyValue);
 
 impl Record for LabelledRecord<'_> {

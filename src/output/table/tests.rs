@@ -57,7 +57,7 @@ proptest! {
     ) {
         let mut layout = Layout::new(width, false);
         let mut shown = String::new();
-        for _ in 0..if streamed { TOGETHER + 1 } else { 2 } {
+        for _ in 0..if streamed { LAYOUT_ROWS + 1 } else { 2 } {
             layout.push(&mut shown, &Any(&fields));
         }
         layout.finish(&mut shown);
@@ -103,7 +103,7 @@ fn many_rows_stream_in_columns() {
         layout.push(&mut out, &kv(&format!("/k/{n:05}"), "v", n));
         lines += out.lines().count();
         shown.push_str(&out);
-        assert!(layout.rows.len() < TOGETHER);
+        assert!(layout.rows.len() < LAYOUT_ROWS);
     }
     layout.finish(&mut shown);
     assert_eq!(lines, 5001);
@@ -113,6 +113,6 @@ fn many_rows_stream_in_columns() {
 
 #[test]
 fn wide_characters_are_cut_by_columns() {
-    assert_eq!(cut("日本語テキスト", 6), "日本…");
-    assert_eq!(cut("abc", 3), "abc");
+    assert_eq!(truncate("日本語テキスト", 6), "日本…");
+    assert_eq!(truncate("abc", 3), "abc");
 }

@@ -211,7 +211,7 @@ impl GarbageKind for MetadataGarbage {
         Ok(())
     }
 
-    async fn remove(&mut self, _round: &Round<'_>, batch: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Failure> {
+    async fn remove(&mut self, round: &Round<'_>, batch: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Failure> {
         let Some(sweeping) = &mut self.sweeping else {
             return Err(Failure::new(Exit::Bug, "a removal without a sweep"));
         };
@@ -221,7 +221,7 @@ impl GarbageKind for MetadataGarbage {
             if !settled.is_empty() {
                 return Ok(settled);
             }
-            let step = sweeping.collector.step(batch.len()).await;
+            let step = sweeping.collector.step(round.consent, batch.len()).await;
             sweeping.took_ms = u64::try_from(sweeping.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             if step.map_err(|error| self.job.too_slow(error))?.is_none() {
                 return Err(Failure::new(Exit::Bug, "the sweep ended before its time"));

@@ -127,7 +127,7 @@ impl MetadataJob {
     /// A scope that etcd cannot read in time is no fault of the network's.
     fn too_slow(&self, error: Error) -> Failure {
         let failure = Failure::from(error);
-        if self.guard == SweepGuard::Scope && (failure.exit == Exit::Unreachable || failure.may_have_been_done()) {
+        if self.guard == SweepGuard::Scope && (failure.exit == Exit::Unreachable || failure.maybe_applied()) {
             return failure
                 .hint("with --guard scope etcd reads the whole scope in each request: --op-timeout gives it longer");
         }

@@ -1,0 +1,56 @@
+//! Replacing a file's contents as a whole.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Replaces the file's contents. A reader finds either the old or the new contents, also after a crash. The temporary
+/// file has an unpredictable name in the same folder and is created exclusively, so that nothing planted there is
+/// followed. A new file has mode 0600; an existing regular file keeps its mode.
+///
+/// # Errors
+/// The folder or the disk refuses the write; the old contents then remain.
+pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".kvadm-").tempfile_in(folder)?;
+    if let Ok(old) = fs::symlink_metadata(path)
+        && old.is_file()
+    {
+        file.as_file().set_permissions(old.permissions())?;
+    }
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn only_the_file_is_left_and_it_keeps_its_mode() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("file");
+        let mode = || fs::metadata(&path).map(|about| about.permissions().mode() & 0o777);
+        replace(&path, b"one")?;
+        assert_eq!(mode()?, 0o600);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o640))?;
+        replace(&path, b"two")?;
+        assert_eq!((mode()?, fs::read(&path)?), (0o640, b"two".to_vec()));
+        assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_left_behind_by_a_failure() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken)?;
+        assert!(replace(&taken, b"one").is_err());
+        assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+        Ok(())
+    }
+}
