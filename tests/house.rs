@@ -50,7 +50,7 @@ fn libraries_are_named_in_their_rooms_only() {
     only_in("crate::proto::", &["commands/", "output/"]);
     only_in("clap", &["cli/", "commands/", "args.rs", "lib.rs"]);
     only_in("anyhow", &["commands/", "error.rs"]);
-    only_in("tempfile", &["atomic_file.rs"]);
+    only_in("tempfile::Builder", &["atomic_file.rs"]);
 }
 
 /// Functions that destroy data take a `&Consent`; only the prompt may create one.

@@ -10,7 +10,7 @@ use super::decode::{DecodeFault, Translated};
 use super::error::ErrorView;
 use super::progress::{self, BarSlot, Progress};
 use super::record::Record;
-use super::settings::{Format, Settings};
+use super::settings::{Format, Settings, is_dumb_terminal};
 use super::{bytes, json, sanitize};
 use crate::proto::Codec;
 
@@ -97,7 +97,6 @@ impl Out {
         let err_terminal = io::stderr().is_terminal();
         let format = settings.format.unwrap_or(if terminal { Format::Table } else { Format::Text });
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)).max(20);
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let slot = BarSlot::default();
         let shared = Shared {
             format,
@@ -107,7 +106,7 @@ impl Out {
             colored_errors: settings.color.on(err_terminal),
             quiet: settings.quiet,
             verbosity: settings.verbosity,
-            bars: settings.progress && !settings.quiet && settings.verbosity < 2 && err_terminal && !dumb,
+            bars: settings.progress && !settings.quiet && settings.verbosity < 2 && err_terminal && !is_dumb_terminal(),
             stdout: Mutex::new(Stdout {
                 file: stdout.as_fd().try_clone_to_owned().ok().map(File::from),
                 buffer: Vec::new(),
