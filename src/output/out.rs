@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::decode::{DecodeFault, Translated};
+use super::decode::{DecodeFault, DecodedRecord};
 use super::error::ErrorView;
 use super::progress::{self, BarSlot, Progress};
 use super::record::Record;
@@ -130,9 +130,9 @@ impl Out {
         let _ = self.shared.codec.set(codec);
     }
 
-    pub(super) fn translated<'a>(&self, record: &'a dyn Record) -> Option<Translated<'a>> {
+    pub(super) fn decoded<'a>(&self, record: &'a dyn Record) -> Option<DecodedRecord<'a>> {
         let codec = self.shared.codec.get().filter(|_| self.shared.format != Format::Raw)?;
-        Some(Translated::of(record, codec))
+        Some(DecodedRecord::of(record, codec))
     }
 
     /// Warns of values that cannot be decoded, or only in part; a warning each for the first ones.
