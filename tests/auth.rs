@@ -88,7 +88,9 @@ fn whoever_is_not_let_in_is_told_why() {
     nobody.code(4).out_empty().err_has("authentication failed");
     for verb in [["get", "/app/a"].as_slice(), &["put", "/app/a", "x"], &["list", "/app/"], &["delete", "/app/a"]] {
         let run = anonymous(&etcd).args(verb).run();
-        run.code(4).out_empty().err_has("user name is empty").err_has("hint: authentication is on: give --user");
+        run.code(4).out_empty().err_has("user name is empty").err_has(
+            "hint: etcd requires a login: add --user NAME --password-file FILE, or set KVADM_USER and KVADM_PASSWORD",
+        );
     }
     let run = anonymous(&etcd).args(["--user", "app", "get", "/app/a"]).run();
     run.code(2).out_empty().err_has("user 'app' has no password").err_has("KVADM_PASSWORD");
@@ -138,7 +140,10 @@ fn what_a_role_does_not_allow_is_refused_and_not_done() {
     let nested = nested.into_iter().filter(|_| etcd.version() >= (3, 6));
     for (args, stdin) in cases.into_iter().chain(nested) {
         let run = app(&etcd).args(args).stdin(stdin).run();
-        run.code(4).out_empty().err_has("permission denied").err_has("hint: the user lacks a role for this key");
+        run.code(4)
+            .out_empty()
+            .err_has("permission denied")
+            .err_has("hint: no role of the user allows this: see 'etcdctl user get NAME' and 'etcdctl role get ROLE'");
         let json = app(&etcd).args(args).args(["-o", "json"]).stdin(stdin).run();
         assert_eq!(json.code(4).err_json()["exit_code"], 4);
     }

@@ -359,7 +359,7 @@ fn a_full_store_ends_the_load_and_deletes_still_go() {
         put_until_full(&etcd);
     }
     let put = Kvadm::new().endpoint(&etcd).args(["put", "/x", "v"]).run();
-    put.code(4).err_has("database space exceeded").err_has("hint: the store is over its quota");
+    put.code(4).err_has("database space exceeded").err_has("hint: the database is over its quota: run 'kvadm compact --reclaim', after deleting keys if too many are stored");
     let run = load_into(&etcd, &[]).stdin(leased("/x", "1f", 100)).run();
     run.code(4).err_has("database space exceeded").err_has("0 records are in");
     let delete = |args: &[&str]| Kvadm::new().endpoint(&etcd).args(["delete", "--yes"]).args(args).run();

@@ -95,7 +95,7 @@ fn a_bad_file_is_named_by_line_and_key() {
         ("endpoints: ['ftp://h']\n", ":1: endpoints: "),
         ("endpoints: ['h:99999']\n", ":1: endpoints: "),
         ("operation-timeout: '5'\n", ":1: operation-timeout: '5' has no unit"),
-        ("output: xml\n", ":1: output: 'xml' is no output format"),
+        ("output: xml\n", ":1: output: 'xml' is not an output format; use one of text, table, json, yaml, raw"),
         ("insecure-transport: perhaps\n", ":1: insecure-transport: must be true or false"),
         ("- a\n- b\n", ":1: the top level must be a mapping"),
     ];

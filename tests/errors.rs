@@ -166,7 +166,11 @@ fn what_is_not_etcd_is_said_to_be_something_else() {
 fn the_deadline_bounds_the_whole_command() {
     let silent = silent();
     let run = to(&silent.endpoint()).args(["get", "/a", "--dial-timeout", "20s", "--deadline", "300ms"]).run();
-    run.code(3).out_empty().within(ms(1500)).err_has("deadline").err_has("hint: give the whole command longer");
+    run.code(3)
+        .out_empty()
+        .within(ms(1500))
+        .err_has("deadline")
+        .err_has("hint: raise --deadline, which limits the whole command");
     // Also where it waits for the store, and where it waits for its turn.
     let run = to(&refusing()).args(["get", "/a", "--connect-wait", "20s", "--deadline", "300ms"]).run();
     run.code(3).within(ms(1500)).err_has("deadline").err_has("connection refused");
@@ -192,7 +196,11 @@ fn a_write_without_an_answer_is_unknown() {
     eventually("the sign of life", Duration::from_secs(5), || proxy.bytes_down() > 0);
     proxy.set(Mode::HangReplies);
     let run = put.wait();
-    run.code(7).out_empty().within(ms(4000)).err_has("whether etcd did it is unknown").err_has("hint: read it back");
+    run.code(7)
+        .out_empty()
+        .within(ms(4000))
+        .err_has("whether etcd did it is unknown")
+        .err_has("hint: read the keys before you retry: etcd may have applied the request, or may still apply it");
     eventually("the write", Duration::from_secs(5), || to(&etcd.endpoint()).args(["get", &key]).run().stdout == b"x\n");
 }
 

@@ -379,7 +379,8 @@ fn an_answer_that_is_lost_is_unknown() {
     proxy.set(Mode::HangReplies);
     let run = child.wait();
     run.code(7).out_empty().err_has("'txn' was sent, and whether etcd did it is unknown");
-    run.err_has("no answer from").err_has("hint: read it back before trying again");
+    run.err_has("no answer from")
+        .err_has("hint: read the keys before you retry: etcd may have applied the request, or may still apply it");
     proxy.set(Mode::Pass);
     drop(proxy);
 

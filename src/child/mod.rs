@@ -5,14 +5,24 @@
 //! two start as kvadm's own binary under another name (see [`internal`]), and can be started ahead (see [`PreparedChild`]).
 
 mod guardian;
-mod internal;
 mod prepared_child;
 mod process;
 mod program;
 mod run;
 mod terminal;
 
-pub use internal::internal;
 pub use prepared_child::PreparedChild;
 pub use program::margin;
 pub use run::{ChildExit, ExitedChild, run};
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs this process as a helper, if its name says so.
+pub fn internal(args: &[OsString]) -> Option<ExitCode> {
+    match args.first()?.to_str()? {
+        program::GUARDIAN => Some(guardian::guard(args.get(1..).unwrap_or_default())),
+        program::STARTER => Some(process::become_command(args)),
+        _ => None,
+    }
+}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::env::Env;
-use super::error::{ConfigError, Given, Problem, Source};
+use super::error::{ConfigError, Source, Sourced, ValueError};
 use super::file::{self, Document, FileEntry, RawValue};
 use super::keys::{self, ValueKind};
 use super::locate::ConfigFile;
@@ -45,8 +45,8 @@ impl Values {
     pub fn read(found: &ConfigFile, env: &Env, strict: bool, notes: &mut Notes) -> Result<Self, ConfigError> {
         let at = |line| Source::File(found.path.clone(), line);
         let document = file::parse(&found.bytes).map_err(|refused| match refused.key {
-            Some(key) => refused.problem.at(&at(refused.line), &shown(&key)),
-            None => refused.problem.by(&at(refused.line)),
+            Some(key) => refused.problem.at_key(&at(refused.line), &shown(&key)),
+            None => refused.problem.in_source(&at(refused.line)),
         })?;
         if document.more {
             notes.warnings.push(format!("{}: only the first YAML document is used", found.path.display()));
@@ -92,37 +92,37 @@ impl Values {
     fn get<T>(
         &self,
         key: &str,
-        read: impl FnOnce(&RawValue) -> Result<T, Problem>,
-    ) -> Result<Option<Given<T>>, ConfigError> {
+        read: impl FnOnce(&RawValue) -> Result<T, ValueError>,
+    ) -> Result<Option<Sourced<T>>, ConfigError> {
         let Some((_, raw, line)) = self.entries.iter().find(|(name, _, _)| *name == key) else { return Ok(None) };
         let source = Source::File(self.path.clone(), *line);
-        let value = read(raw).map_err(|problem| problem.at(&source, key))?;
-        Ok(Some(Given { value, source }))
+        let value = read(raw).map_err(|problem| problem.at_key(&source, key))?;
+        Ok(Some(Sourced { value, source }))
     }
 
     /// A string; an empty one counts as absent.
-    pub fn text(&self, key: &str) -> Result<Option<Given<String>>, ConfigError> {
+    pub fn text(&self, key: &str) -> Result<Option<Sourced<String>>, ConfigError> {
         Ok(self.get(key, in_file::text)?.filter(|given| !given.value.is_empty()))
     }
 
-    pub fn flag(&self, key: &str) -> Result<Option<Given<bool>>, ConfigError> {
+    pub fn flag(&self, key: &str) -> Result<Option<Sourced<bool>>, ConfigError> {
         self.get(key, in_file::flag)
     }
 
-    pub fn number(&self, key: &str) -> Result<Option<Given<f64>>, ConfigError> {
+    pub fn number(&self, key: &str) -> Result<Option<Sourced<f64>>, ConfigError> {
         self.get(key, in_file::number)
     }
 
     /// A list of strings; an empty one counts as absent.
-    pub fn texts(&self, key: &str) -> Result<Option<Given<Vec<String>>>, ConfigError> {
+    pub fn texts(&self, key: &str) -> Result<Option<Sourced<Vec<String>>>, ConfigError> {
         Ok(self.get(key, in_file::texts)?.filter(|given| !given.value.is_empty()))
     }
 
-    pub fn duration(&self, key: &str, notes: &mut Notes) -> Result<Option<Given<Duration>>, ConfigError> {
+    pub fn duration(&self, key: &str, notes: &mut Notes) -> Result<Option<Sourced<Duration>>, ConfigError> {
         self.time(key, notes, in_file::duration)
     }
 
-    pub fn seconds(&self, key: &str, notes: &mut Notes) -> Result<Option<Given<Duration>>, ConfigError> {
+    pub fn seconds(&self, key: &str, notes: &mut Notes) -> Result<Option<Sourced<Duration>>, ConfigError> {
         self.time(key, notes, in_file::seconds)
     }
 
@@ -130,8 +130,8 @@ impl Values {
         &self,
         key: &str,
         notes: &mut Notes,
-        read: fn(&RawValue, &mut Option<String>) -> Result<Duration, Problem>,
-    ) -> Result<Option<Given<Duration>>, ConfigError> {
+        read: fn(&RawValue, &mut Option<String>) -> Result<Duration, ValueError>,
+    ) -> Result<Option<Sourced<Duration>>, ConfigError> {
         let mut warning = None;
         let given = self.get(key, |raw| read(raw, &mut warning))?;
         if let (Some(given), Some(warning)) = (&given, warning) {
@@ -141,27 +141,27 @@ impl Values {
     }
 
     /// A path. `~` is the home directory; a relative path starts at the file's directory.
-    pub fn path(&self, key: &str) -> Result<Option<Given<PathBuf>>, ConfigError> {
+    pub fn path(&self, key: &str) -> Result<Option<Sourced<PathBuf>>, ConfigError> {
         let Some(given) = self.text(key)? else { return Ok(None) };
-        let value = self.resolve(&given.value).map_err(|problem| problem.at(&given.source, key))?;
-        Ok(Some(Given { value, source: given.source }))
+        let value = self.resolve(&given.value).map_err(|problem| problem.at_key(&given.source, key))?;
+        Ok(Some(Sourced { value, source: given.source }))
     }
 
-    fn resolve(&self, text: &str) -> Result<PathBuf, Problem> {
+    fn resolve(&self, text: &str) -> Result<PathBuf, ValueError> {
         let beside = self.path.parent().unwrap_or(Path::new(""));
         let Some(rest) = text.strip_prefix('~') else { return Ok(beside.join(text)) };
-        let home = self.home.as_ref().ok_or_else(|| Problem::new("cannot expand '~': HOME is not set"));
+        let home = self.home.as_ref().ok_or_else(|| ValueError::new("cannot expand '~': HOME is not set"));
         match rest.strip_prefix('/') {
             Some(rest) => Ok(home?.join(rest)),
             None if rest.is_empty() => home.cloned(),
-            None => Err(Problem::new("only '~' and '~/' are supported, not another user's home")),
+            None => Err(ValueError::new("only '~' and '~/' are supported, not another user's home")),
         }
     }
 
     /// The `proto` section.
-    pub fn proto(&self) -> Result<Option<Given<Vec<ProtoRule>>>, ConfigError> {
+    pub fn proto(&self) -> Result<Option<Sourced<Vec<ProtoRule>>>, ConfigError> {
         self.get("proto", |raw| {
-            let shape = || Problem::new("must be a list of mappings with 'prefix', 'file' and 'message'");
+            let shape = || ValueError::new("must be a list of mappings with 'prefix', 'file' and 'message'");
             let RawValue::List(items) = raw else { return Err(shape()) };
             items
                 .iter()
@@ -208,8 +208,8 @@ fn unknown_keys(
         let source = Source::File(found.path.clone(), document.line(entry));
         let near = keys::nearest(&entry.name).map(|near| format!("did you mean '{near}'?"));
         if strict {
-            let problem = Problem { message: "unknown key".to_owned(), hint: near };
-            return Err(problem.at(&source, &shown(&entry.name)));
+            let problem = ValueError { message: "unknown key".to_owned(), hint: near };
+            return Err(problem.at_key(&source, &shown(&entry.name)));
         }
         let near = near.map_or_else(String::new, |near| format!("; {near}"));
         notes.warnings.push(format!("{source}: unknown key '{}'{near}", shown(&entry.name)));

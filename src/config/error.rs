@@ -33,19 +33,19 @@ impl fmt::Display for Source {
 
 /// A value and its source.
 #[derive(Clone)]
-pub(super) struct Given<T> {
+pub(super) struct Sourced<T> {
     pub value: T,
     pub source: Source,
 }
 
 /// An error in a value whose source is not known yet. It never contains a secret.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct ValueError {
     pub message: String,
     pub hint: Option<String>,
 }
 
-impl Problem {
+impl ValueError {
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
     }
@@ -55,17 +55,17 @@ impl Problem {
     }
 
     /// Adds the source and the key.
-    pub fn at(self, origin: &Source, key: &str) -> ConfigError {
+    pub fn at_key(self, origin: &Source, key: &str) -> ConfigError {
         ConfigError { origin: Some(origin.clone()), key: Some(key.to_owned()), message: self.message, hint: self.hint }
     }
 
     /// Adds the source.
-    pub fn by(self, origin: &Source) -> ConfigError {
+    pub fn in_source(self, origin: &Source) -> ConfigError {
         ConfigError { origin: Some(origin.clone()), key: None, message: self.message, hint: self.hint }
     }
 
     /// Makes an error of the whole configuration.
-    pub fn anywhere(self) -> ConfigError {
+    pub fn without_source(self) -> ConfigError {
         ConfigError { origin: None, key: None, message: self.message, hint: self.hint }
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_yaml::Value;
 
-use super::error::Problem;
+use super::error::ValueError;
 use super::keys::{self, ValueKind};
 
 /// Maximum size of a configuration file.
@@ -45,7 +45,7 @@ pub(super) struct Document<'a> {
 
 /// An error in the file, with its line and key.
 pub(super) struct FileError {
-    pub problem: Problem,
+    pub problem: ValueError,
     pub line: Option<usize>,
     pub key: Option<String>,
 }
@@ -63,7 +63,7 @@ impl Document<'_> {
 pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, FileError> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let line = bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-        FileError { problem: Problem::new("the file is not UTF-8"), line: Some(line), key: None }
+        FileError { problem: ValueError::new("the file is not UTF-8"), line: Some(line), key: None }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = serde_yaml::Deserializer::from_str(text);
@@ -102,7 +102,7 @@ fn refused(file: &str, error: &serde_yaml::Error, walk: TopLevelVisitor) -> File
             format!("invalid YAML: {}", text[..end].to_lowercase())
         }
     };
-    FileError { problem: Problem::new(message), line, key: walk.key }
+    FileError { problem: ValueError::new(message), line, key: walk.key }
 }
 
 /// Collects the top-level entries. With `stop_at` it fails at that key, so that serde_yaml reports the key's line.
@@ -143,7 +143,10 @@ impl<'de> Visitor<'de> for &mut TopLevelVisitor {
             }
             self.key = Some(name.clone());
             let value = match keys::known(&name) {
-                Some((_, ValueKind::Text | ValueKind::Secret)) => map.next_value_seed(ScalarText)?,
+                // serde_yaml reads any scalar into a string as it is written.
+                Some((_, ValueKind::Text | ValueKind::Secret)) => {
+                    map.next_value::<Option<String>>()?.map_or(RawValue::Null, RawValue::Text)
+                }
                 _ => raw(map.next_value::<Value>()?).map_err(|fault| {
                     self.fault = Some(fault);
                     A::Error::custom(fault)
@@ -215,37 +218,6 @@ impl Visitor<'_> for UniqueKeySeed<'_> {
             return Err(E::custom("repeated key"));
         }
         Ok(text.to_owned())
-    }
-}
-
-/// A scalar as it is written; null stays null.
-struct ScalarText;
-
-impl<'de> DeserializeSeed<'de> for ScalarText {
-    type Value = RawValue;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawValue, D::Error> {
-        deserializer.deserialize_option(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ScalarText {
-    type Value = RawValue;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_none<E>(self) -> Result<RawValue, E> {
-        Ok(RawValue::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawValue, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<RawValue, E> {
-        Ok(RawValue::Text(text.to_owned()))
     }
 }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::document::{Notes, Values};
 use super::env::Env;
-use super::error::{ConfigError, Given, Problem, Source};
+use super::error::{ConfigError, Source, Sourced, ValueError};
 use super::keys::SettingKey;
 use super::settings::Setting;
 use super::values::in_env;
 use crate::duration::format_duration;
 
 /// Parses an environment variable.
-type ReadEnv<T> = fn(&OsStr) -> Result<T, Problem>;
+type ReadEnv<T> = fn(&OsStr) -> Result<T, ValueError>;
 
 /// The sources below the options, and the results of choosing among them.
 pub(super) struct Layers<'a> {
@@ -25,7 +25,7 @@ pub(super) struct Layers<'a> {
 /// How a duration is parsed and checked.
 pub(super) struct DurationRule {
     /// Rejects invalid durations.
-    pub check: fn(Duration) -> Result<(), Problem>,
+    pub check: fn(Duration) -> Result<(), ValueError>,
     /// Zero in the file means the default, like Go's zero values.
     pub zero_is_default: bool,
     /// A bare number in the file or a variable is seconds.
@@ -38,11 +38,11 @@ impl Layers<'_> {
         &self,
         key: &SettingKey,
         flag: Option<T>,
-        file: Option<Given<T>>,
+        file: Option<Sourced<T>>,
         read: ReadEnv<T>,
-    ) -> Result<Option<Given<T>>, ConfigError> {
+    ) -> Result<Option<Sourced<T>>, ConfigError> {
         if let Some(value) = flag {
-            return Ok(Some(Given { value, source: Source::Flag(key.flag) }));
+            return Ok(Some(Sourced { value, source: Source::Flag(key.flag) }));
         }
         if let Some(given) = self.variable(key.env, read)? {
             return Ok(Some(given));
@@ -59,10 +59,12 @@ impl Layers<'_> {
     }
 
     /// The parsed value of an environment variable.
-    pub fn variable<T>(&self, name: &'static str, read: ReadEnv<T>) -> Result<Option<Given<T>>, ConfigError> {
+    pub fn variable<T>(&self, name: &'static str, read: ReadEnv<T>) -> Result<Option<Sourced<T>>, ConfigError> {
         let Some(value) = self.env.get(name) else { return Ok(None) };
         let source = Source::Env(name);
-        read(value).map(|value| Some(Given { value, source: source.clone() })).map_err(|problem| problem.by(&source))
+        read(value)
+            .map(|value| Some(Sourced { value, source: source.clone() }))
+            .map_err(|problem| problem.in_source(&source))
     }
 
     /// Records the value of `key` for `kvadm config`.
@@ -71,7 +73,7 @@ impl Layers<'_> {
     }
 
     /// Records a chosen value, or its absence.
-    pub fn record_given<T>(&mut self, key: &SettingKey, given: Option<&Given<T>>, show: impl FnOnce(&T) -> String) {
+    pub fn record_given<T>(&mut self, key: &SettingKey, given: Option<&Sourced<T>>, show: impl FnOnce(&T) -> String) {
         let (value, source) = match given {
             Some(given) => (Some(show(&given.value)), given.source.clone()),
             None => (None, Source::Default),
@@ -80,10 +82,10 @@ impl Layers<'_> {
     }
 
     /// A flag that is off by default.
-    pub fn switch(&mut self, key: &SettingKey, flag: Option<bool>) -> Result<Given<bool>, ConfigError> {
+    pub fn switch(&mut self, key: &SettingKey, flag: Option<bool>) -> Result<Sourced<bool>, ConfigError> {
         let file = self.values.flag(key.name)?;
         let given = self.choose(key, flag, file, in_env::flag)?;
-        let given = given.unwrap_or(Given { value: false, source: Source::Default });
+        let given = given.unwrap_or(Sourced { value: false, source: Source::Default });
         self.record(key.name, Some(given.value.to_string()), given.source.clone());
         Ok(given)
     }
@@ -109,7 +111,7 @@ impl Layers<'_> {
         rules: &DurationRule,
     ) -> Result<Duration, ConfigError> {
         let given = self.chosen_time(key, flag, rules)?;
-        let given = given.unwrap_or(Given { value: default, source: Source::Default });
+        let given = given.unwrap_or(Sourced { value: default, source: Source::Default });
         self.record(key.name, Some(format_duration(given.value)), given.source);
         Ok(given.value)
     }
@@ -120,14 +122,15 @@ impl Layers<'_> {
         key: &SettingKey,
         flag: Option<Duration>,
         rules: &DurationRule,
-    ) -> Result<Option<Given<Duration>>, ConfigError> {
+    ) -> Result<Option<Sourced<Duration>>, ConfigError> {
         let (file, read): (_, ReadEnv<Duration>) = match rules.in_seconds {
             true => (self.values.seconds(key.name, &mut self.notes)?, in_env::seconds),
             false => (self.values.duration(key.name, &mut self.notes)?, in_env::duration),
         };
         let file = file.filter(|given| !(rules.zero_is_default && given.value.is_zero()));
-        let check =
-            |given: &Given<Duration>| (rules.check)(given.value).map_err(|problem| problem.at(&given.source, key.name));
+        let check = |given: &Sourced<Duration>| {
+            (rules.check)(given.value).map_err(|problem| problem.at_key(&given.source, key.name))
+        };
         // The file's value is checked even if another source overrides it.
         file.as_ref().map_or(Ok(()), check)?;
         let given = self.choose(key, flag, file, read)?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::env::Env;
-use super::error::{ConfigError, Problem, Source, io_text};
+use super::error::{ConfigError, Source, ValueError, io_text};
 use super::file::MAX_BYTES;
 use super::settings::Overrides;
 
@@ -39,9 +39,9 @@ pub(super) fn find(
     if let Some(path) = &overrides.config {
         let origin = Source::Flag("--config");
         if overrides.context.is_some() {
-            return Err(Problem::new("cannot be used together with --context").by(&origin));
+            return Err(ValueError::new("cannot be used together with --context").in_source(&origin));
         }
-        return read(path).map(Some).map_err(|e| unreadable(path, &e).by(&origin));
+        return read(path).map(Some).map_err(|e| unreadable(path, &e).in_source(&origin));
     }
     if let Some(name) = &overrides.context {
         return context(name, env, &Source::Flag("--context")).map(Some);
@@ -55,7 +55,7 @@ pub(super) fn find(
     }
     if let Some(name) = named {
         let origin = Source::Env("KVADM_CONTEXT");
-        let name = name.to_str().ok_or_else(|| Problem::new("the name is not UTF-8").by(&origin))?;
+        let name = name.to_str().ok_or_else(|| ValueError::new("the name is not UTF-8").in_source(&origin))?;
         return context(name, env, &origin).map(Some);
     }
     let user = user_dir(env).map(|dir| dir.join("etcd.yaml"));
@@ -63,7 +63,7 @@ pub(super) fn find(
         match read(path) {
             Ok(found) => return Ok(Some(found)),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-            Err(e) => return Err(unreadable(path, &e).anywhere()),
+            Err(e) => return Err(unreadable(path, &e).without_source()),
         }
     }
     Ok(None)
@@ -90,34 +90,40 @@ fn from_etcd_config(path: &Path, env: &Env) -> Result<ConfigFile, ConfigError> {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     let missing = unreadable(path, &e);
                     let also = env.get("CONFIG_DIR").map(|_| format!("{} does not exist either", second.display()));
-                    Err(Problem { hint: also, ..missing }.by(&origin))
+                    Err(ValueError { hint: also, ..missing }.in_source(&origin))
                 }
-                other => other.map_err(|e| unreadable(&second, &e).by(&origin)),
+                other => other.map_err(|e| unreadable(&second, &e).in_source(&origin)),
             }
         }
-        other => other.map_err(|e| unreadable(path, &e).by(&origin)),
+        other => other.map_err(|e| unreadable(path, &e).in_source(&origin)),
     }
 }
 
 fn context(name: &str, env: &Env, origin: &Source) -> Result<ConfigFile, ConfigError> {
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        let problem = Problem::new(format!("'{}' is not a valid context name", name.escape_debug()));
-        return Err(problem.hint("a context name has no '/' and no leading '.'; use -c FILE for a file").by(origin));
+        let problem = ValueError::new(format!("'{}' is not a valid context name", name.escape_debug()));
+        return Err(problem
+            .hint("a context name has no '/' and no leading '.'; use -c FILE for a file")
+            .in_source(origin));
     }
     let Some(dir) = user_dir(env) else {
-        return Err(Problem::new("there are no contexts, because HOME and XDG_CONFIG_HOME are not set").by(origin));
+        return Err(
+            ValueError::new("there are no contexts, because HOME and XDG_CONFIG_HOME are not set").in_source(origin)
+        );
     };
     let path = dir.join(format!("{name}.yaml"));
     read(&path).map_err(|e| {
         if e.kind() != io::ErrorKind::NotFound {
-            return unreadable(&path, &e).by(origin);
+            return unreadable(&path, &e).in_source(origin);
         }
         let names = contexts(env);
         let hint = match names.is_empty() {
             true => format!("{} contains no contexts", dir.display()),
             false => format!("existing contexts: {}", names.join(", ")),
         };
-        Problem::new(format!("context '{}' not found: {}", name.escape_debug(), path.display())).hint(hint).by(origin)
+        ValueError::new(format!("context '{}' not found: {}", name.escape_debug(), path.display()))
+            .hint(hint)
+            .in_source(origin)
     })
 }
 
@@ -145,6 +151,6 @@ pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<ConfigFile> {
     Ok(ConfigFile { path: path.to_owned(), bytes, mode })
 }
 
-pub(super) fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    Problem::new(format!("cannot read {}: {}", path.display(), io_text(error)))
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> ValueError {
+    ValueError::new(format!("cannot read {}: {}", path.display(), io_text(error)))
 }

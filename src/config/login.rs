@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::document::exposed;
-use super::error::{ConfigError, Given, Problem, Source};
+use super::error::{ConfigError, Source, Sourced, ValueError};
 use super::keys;
 use super::layers::Layers;
 use super::locate::{read_limited, unreadable};
@@ -23,9 +23,9 @@ pub(super) fn credentials(layers: &mut Layers<'_>, overrides: &Overrides) -> Res
     layers.record_given(&keys::PASSWORD, password.as_ref(), ToString::to_string);
     match (user, password) {
         (Some(user), Some(password)) => Ok(Some(Credentials { user: user.value, password: password.value })),
-        (Some(user), None) => Err(Problem::new(format!("user '{}' has no password", user.value.escape_debug()))
+        (Some(user), None) => Err(ValueError::new(format!("user '{}' has no password", user.value.escape_debug()))
             .hint("add --password-file FILE, set KVADM_PASSWORD, or set 'password' in the configuration file")
-            .at(&user.source, "username")),
+            .at_key(&user.source, "username")),
         (None, Some(password)) => {
             layers.warn(format!("the password from {} is ignored, because no user is set", password.source));
             Ok(None)
@@ -34,8 +34,8 @@ pub(super) fn credentials(layers: &mut Layers<'_>, overrides: &Overrides) -> Res
     }
 }
 
-type User = Option<Given<String>>;
-type Password = Option<Given<Secret>>;
+type User = Option<Sourced<String>>;
+type Password = Option<Sourced<Secret>>;
 
 /// The user name, and the password that `ETCDCTL_USER` may contain.
 fn user(layers: &Layers<'_>, overrides: &Overrides) -> Result<(User, Password), ConfigError> {
@@ -48,16 +48,16 @@ fn user(layers: &Layers<'_>, overrides: &Overrides) -> Result<(User, Password), 
         (Source::File(..), _) | (_, None) => (given, None),
         (source @ Source::Env("ETCDCTL_USER"), Some((name, password))) => {
             let password = Some(password).filter(|password| !password.is_empty());
-            let password = password.map(|text| Given { value: Secret::new(text), source: source.clone() });
-            (Given { value: name, source }, password)
+            let password = password.map(|text| Sourced { value: Secret::new(text), source: source.clone() });
+            (Sourced { value: name, source }, password)
         }
         (source, Some(_)) => {
-            let problem = Problem::new("'NAME:PASSWORD' is not accepted here; give only the name");
-            return Err(problem.hint("add --password-file FILE, or set KVADM_PASSWORD").by(&source));
+            let problem = ValueError::new("'NAME:PASSWORD' is not accepted here; give only the name");
+            return Err(problem.hint("add --password-file FILE, or set KVADM_PASSWORD").in_source(&source));
         }
     };
     if given.value.is_empty() {
-        return Err(Problem::new("the user name is empty").by(&given.source));
+        return Err(ValueError::new("the user name is empty").in_source(&given.source));
     }
     Ok((Some(given), embedded))
 }
@@ -65,21 +65,21 @@ fn user(layers: &Layers<'_>, overrides: &Overrides) -> Result<(User, Password), 
 fn password(layers: &mut Layers<'_>, overrides: &Overrides, embedded: Password) -> Result<Password, ConfigError> {
     let read = |value: &OsStr| in_env::text(value).map(Secret::new);
     let file = layers.values.text(keys::PASSWORD.name)?;
-    let file = file.map(|given| Given { value: Secret::new(given.value), source: given.source });
+    let file = file.map(|given| Sourced { value: Secret::new(given.value), source: given.source });
     let path = layers.choose(&keys::PASSWORD_FILE, overrides.password_file.clone(), None, in_env::path)?;
     layers.record_given(&keys::PASSWORD_FILE, path.as_ref(), |path: &PathBuf| path.display().to_string());
     if let Some(path) = path {
-        let value = from_file(layers, &path.value).map_err(|problem| problem.by(&path.source))?;
-        return Ok(Some(Given { value, source: path.source }));
+        let value = from_file(layers, &path.value).map_err(|problem| problem.in_source(&path.source))?;
+        return Ok(Some(Sourced { value, source: path.source }));
     }
     let chosen = layers.choose(&keys::PASSWORD, None, file, read)?;
     Ok(chosen.or(embedded))
 }
 
 /// The password in a file, without a trailing line break.
-fn from_file(layers: &mut Layers<'_>, path: &Path) -> Result<Secret, Problem> {
+fn from_file(layers: &mut Layers<'_>, path: &Path) -> Result<Secret, ValueError> {
     let found = read_limited(path, MAX_PASSWORD).map_err(|e| unreadable(path, &e))?;
-    let wrong = |what| Problem::new(format!("the password in {} {what}", path.display()));
+    let wrong = |what| ValueError::new(format!("the password in {} {what}", path.display()));
     let text = std::str::from_utf8(&found.bytes).map_err(|_| wrong("is not UTF-8"))?;
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     if text.is_empty() {

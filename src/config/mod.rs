@@ -33,7 +33,7 @@ pub use yaml::parse_document;
 
 use crate::transport::{ConnectOptions, ConnectWait};
 use document::{Notes, Values};
-use error::Given;
+use error::Sourced;
 use layers::{DurationRule, Layers};
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -124,7 +124,7 @@ fn keepalive_time(layers: &mut Layers<'_>, rules: &DurationRule) -> Result<Durat
     const LEAST: Duration = Duration::from_secs(5);
     let key = &keys::KEEPALIVE_TIME;
     let given = layers.chosen_time(key, None, rules)?;
-    let mut given = given.unwrap_or(Given { value: KEEPALIVE_TIME, source: Source::Default });
+    let mut given = given.unwrap_or(Sourced { value: KEEPALIVE_TIME, source: Source::Default });
     if given.value < LEAST {
         let (value, source) = (format_duration(given.value), &given.source);
         layers.warn(format!(
@@ -155,7 +155,7 @@ fn connect_wait(
 
 fn namespace(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Vec<u8>, ConfigError> {
     let file = layers.values.text(keys::NAMESPACE.name)?;
-    let file = file.map(|given| Given { value: given.value.into_bytes(), source: given.source });
+    let file = file.map(|given| Sourced { value: given.value.into_bytes(), source: given.source });
     let read = |value: &OsStr| Ok(std::os::unix::ffi::OsStrExt::as_bytes(value).to_vec());
     let given = layers.choose(&keys::NAMESPACE, overrides.namespace.clone(), file, read)?;
     layers.record_given(&keys::NAMESPACE, given.as_ref(), |bytes| match std::str::from_utf8(bytes) {
@@ -169,7 +169,7 @@ fn qps(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<f64>, Co
     let file = layers.values.number(keys::QPS.name)?;
     let given = layers.choose(&keys::QPS, overrides.qps, file, values::in_env::number)?;
     if let Some(given) = &given {
-        values::rate(given.value).map_err(|problem| problem.at(&given.source, keys::QPS.name))?;
+        values::rate(given.value).map_err(|problem| problem.at_key(&given.source, keys::QPS.name))?;
     }
     layers.record_given(&keys::QPS, given.as_ref(), ToString::to_string);
     Ok(given.map(|given| given.value).filter(|qps| *qps > 0.0))
@@ -177,8 +177,8 @@ fn qps(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<f64>, Co
 
 fn output(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<String>, ConfigError> {
     let file = layers.values.text(keys::OUTPUT.name)?;
-    let check = |given: &Given<String>| {
-        values::output(&given.value).map_err(|problem| problem.at(&given.source, keys::OUTPUT.name))
+    let check = |given: &Sourced<String>| {
+        values::output(&given.value).map_err(|problem| problem.at_key(&given.source, keys::OUTPUT.name))
     };
     // The file's value is checked even if another source overrides it.
     file.as_ref().map_or(Ok(()), check)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::error::{ConfigError, Given, Problem, Source};
+use super::error::{ConfigError, Source, Sourced, ValueError};
 use super::keys::{self, SettingKey};
 use super::layers::Layers;
 use super::settings::Overrides;
@@ -12,14 +12,14 @@ use crate::transport::{Endpoint, Scheme, TlsFiles};
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 
 /// The configured TLS files.
-struct GivenTlsFiles {
-    ca: Option<Given<PathBuf>>,
-    cert: Option<Given<PathBuf>>,
-    key: Option<Given<PathBuf>>,
+struct ConfiguredTlsFiles {
+    ca: Option<Sourced<PathBuf>>,
+    cert: Option<Sourced<PathBuf>>,
+    key: Option<Sourced<PathBuf>>,
 }
 
-impl GivenTlsFiles {
-    fn all(&self) -> impl Iterator<Item = (&'static str, &Given<PathBuf>)> {
+impl ConfiguredTlsFiles {
+    fn all(&self) -> impl Iterator<Item = (&'static str, &Sourced<PathBuf>)> {
         let named = [("ca-file", &self.ca), ("cert-file", &self.cert), ("key-file", &self.key)];
         named.into_iter().filter_map(|(name, given)| Some((name, given.as_ref()?)))
     }
@@ -41,7 +41,7 @@ pub(super) fn endpoints_and_tls(
         check_key_pair(&files)?;
     }
     warn(layers, &files, &insecure, &skip_verify, uses_tls);
-    let value = |given: Option<Given<PathBuf>>| given.map(|given| given.value);
+    let value = |given: Option<Sourced<PathBuf>>| given.map(|given| given.value);
     let tls = TlsFiles {
         ca: value(files.ca),
         cert: value(files.cert),
@@ -52,14 +52,14 @@ pub(super) fn endpoints_and_tls(
 }
 
 /// The endpoints from the source with the highest precedence. `-v` reports sources with other endpoints.
-fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Given<Vec<String>>, ConfigError> {
+fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Sourced<Vec<String>>, ConfigError> {
     let key = &keys::ENDPOINTS;
     let flag = overrides.endpoints.as_ref().map(|texts| texts.iter().flat_map(|text| split(text)).collect::<Vec<_>>());
     if flag.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Problem::new("contains no endpoint").by(&Source::Flag(key.flag)));
+        return Err(ValueError::new("contains no endpoint").in_source(&Source::Flag(key.flag)));
     }
-    let flag = flag.map(|value| Given { value, source: Source::Flag(key.flag) });
-    let mut given: Vec<Given<Vec<String>>> = flag.into_iter().collect();
+    let flag = flag.map(|value| Sourced { value, source: Source::Flag(key.flag) });
+    let mut given: Vec<Sourced<Vec<String>>> = flag.into_iter().collect();
     let file = layers.values.texts(key.name)?;
     add_variable(layers, key.env, &mut given)?;
     given.extend(file);
@@ -68,7 +68,7 @@ fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Give
     }
     let mut given = given.into_iter();
     let Some(winner) = given.next() else {
-        let winner = Given { value: vec![DEFAULT_ENDPOINT.to_owned()], source: Source::Default };
+        let winner = Sourced { value: vec![DEFAULT_ENDPOINT.to_owned()], source: Source::Default };
         layers.record(key.name, Some(DEFAULT_ENDPOINT.to_owned()), Source::Default);
         return Ok(winner);
     };
@@ -87,7 +87,7 @@ fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Give
 fn add_variable(
     layers: &Layers<'_>,
     name: &'static str,
-    given: &mut Vec<Given<Vec<String>>>,
+    given: &mut Vec<Sourced<Vec<String>>>,
 ) -> Result<(), ConfigError> {
     match layers.variable(name, in_env::texts) {
         Ok(found) => given.extend(found.filter(|found| !found.value.is_empty())),
@@ -103,17 +103,18 @@ fn shown(texts: &[String]) -> String {
     texts.iter().map(hide).collect::<Vec<_>>().join(",")
 }
 
-fn parse(texts: &Given<Vec<String>>, tls: bool) -> Result<Vec<Endpoint>, ConfigError> {
+fn parse(texts: &Sourced<Vec<String>>, tls: bool) -> Result<Vec<Endpoint>, ConfigError> {
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for text in &texts.value {
         if text.contains('@') && !text.starts_with("unix:") {
-            let problem = Problem::new("an endpoint must not contain a user ('NAME@')");
+            let problem = ValueError::new("an endpoint must not contain a user ('NAME@')");
             let problem = problem.hint("use 'username' and 'password', or --user NAME --password-file FILE");
-            return Err(problem.at(&texts.source, keys::ENDPOINTS.name));
+            return Err(problem.at_key(&texts.source, keys::ENDPOINTS.name));
         }
         let endpoint = Endpoint::parse(text, tls).map_err(|e| {
             let message = if e.to_string().contains(text.as_str()) { e.to_string() } else { format!("'{text}': {e}") };
-            Problem::new(if text.is_empty() { e.to_string() } else { message }).at(&texts.source, keys::ENDPOINTS.name)
+            ValueError::new(if text.is_empty() { e.to_string() } else { message })
+                .at_key(&texts.source, keys::ENDPOINTS.name)
         })?;
         if !endpoints.contains(&endpoint) {
             endpoints.push(endpoint);
@@ -122,49 +123,49 @@ fn parse(texts: &Given<Vec<String>>, tls: bool) -> Result<Vec<Endpoint>, ConfigE
     Ok(endpoints)
 }
 
-fn files(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<GivenTlsFiles, ConfigError> {
+fn files(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<ConfiguredTlsFiles, ConfigError> {
     let trusted = layers.values.path("trusted-ca-file")?;
     let ca = layers.values.path(keys::CA_FILE.name)?;
     if let (Some(ca), Some(trusted)) = (&ca, &trusted)
         && ca.value != trusted.value
     {
-        let problem = Problem::new("differs from trusted-ca-file, which is another name of the same setting");
-        return Err(problem.at(&ca.source, keys::CA_FILE.name));
+        let problem = ValueError::new("differs from trusted-ca-file, which is another name of the same setting");
+        return Err(problem.at_key(&ca.source, keys::CA_FILE.name));
     }
     let ca = pick(layers, &keys::CA_FILE, overrides.ca_file.as_ref(), ca.or(trusted))?;
     let file = layers.values.path(keys::CERT_FILE.name)?;
     let cert = pick(layers, &keys::CERT_FILE, overrides.cert_file.as_ref(), file)?;
     let file = layers.values.path(keys::KEY_FILE.name)?;
     let key = pick(layers, &keys::KEY_FILE, overrides.key_file.as_ref(), file)?;
-    Ok(GivenTlsFiles { ca, cert, key })
+    Ok(ConfiguredTlsFiles { ca, cert, key })
 }
 
 fn pick(
     layers: &mut Layers<'_>,
     key: &SettingKey,
     flag: Option<&PathBuf>,
-    file: Option<Given<PathBuf>>,
-) -> Result<Option<Given<PathBuf>>, ConfigError> {
+    file: Option<Sourced<PathBuf>>,
+) -> Result<Option<Sourced<PathBuf>>, ConfigError> {
     let given = layers.choose(key, flag.cloned(), file, in_env::path)?;
     layers.record_given(key, given.as_ref(), |path| path.display().to_string());
     Ok(given)
 }
 
-fn check_key_pair(files: &GivenTlsFiles) -> Result<(), ConfigError> {
+fn check_key_pair(files: &ConfiguredTlsFiles) -> Result<(), ConfigError> {
     let (half, name, other) = match (&files.cert, &files.key) {
         (Some(cert), None) => (cert, "cert-file", "key-file"),
         (None, Some(key)) => (key, "key-file", "cert-file"),
         _ => return Ok(()),
     };
-    let problem = Problem::new(format!("{name} is set without {other}"));
-    Err(problem.hint("a client certificate needs both cert-file and key-file").at(&half.source, name))
+    let problem = ValueError::new(format!("{name} is set without {other}"));
+    Err(problem.hint("a client certificate needs both cert-file and key-file").at_key(&half.source, name))
 }
 
 fn warn(
     layers: &mut Layers<'_>,
-    files: &GivenTlsFiles,
-    insecure: &Given<bool>,
-    skip_verify: &Given<bool>,
+    files: &ConfiguredTlsFiles,
+    insecure: &Sourced<bool>,
+    skip_verify: &Sourced<bool>,
     uses_tls: bool,
 ) {
     if skip_verify.value && uses_tls {

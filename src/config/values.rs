@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::error::Problem;
+use super::error::ValueError;
 use super::file::RawValue;
 use crate::duration::{DurationError, format_duration, parse_duration};
 
@@ -51,15 +51,15 @@ fn whole(raw: &RawValue) -> Option<i128> {
 pub(super) mod in_file {
     use super::*;
 
-    pub fn text(raw: &RawValue) -> Result<String, Problem> {
+    pub fn text(raw: &RawValue) -> Result<String, ValueError> {
         match raw {
             RawValue::Text(text) => Ok(text.clone()),
-            other => Err(Problem::new(format!("must be a string, not {}", kind(other)))),
+            other => Err(ValueError::new(format!("must be a string, not {}", kind(other)))),
         }
     }
 
-    pub fn flag(raw: &RawValue) -> Result<bool, Problem> {
-        let wrong = |what: &str| Problem::new(format!("must be true or false, not {what}"));
+    pub fn flag(raw: &RawValue) -> Result<bool, ValueError> {
+        let wrong = |what: &str| ValueError::new(format!("must be true or false, not {what}"));
         match raw {
             RawValue::Bool(b) => Ok(*b),
             RawValue::Text(text) => boolean(text).ok_or_else(|| wrong(&format!("'{}'", text.escape_debug()))),
@@ -68,45 +68,45 @@ pub(super) mod in_file {
     }
 
     /// A bare number is nanoseconds; a suspiciously small one sets `warning`.
-    pub fn duration(raw: &RawValue, warning: &mut Option<String>) -> Result<Duration, Problem> {
+    pub fn duration(raw: &RawValue, warning: &mut Option<String>) -> Result<Duration, ValueError> {
         if let Some(nanos) = whole(raw) {
             if (1..1_000_000).contains(&nanos) {
                 *warning = Some(format!("{nanos} means nanoseconds; did you mean {nanos}s or {nanos}ms?"));
             }
             return match i64::try_from(nanos).map(u64::try_from) {
                 Ok(Ok(nanos)) => Ok(Duration::from_nanos(nanos)),
-                Ok(Err(_)) => Err(Problem::new(format!("{nanos} is negative"))),
-                Err(_) => Err(Problem::new(format!("{nanos} nanoseconds is too long"))),
+                Ok(Err(_)) => Err(ValueError::new(format!("{nanos} is negative"))),
+                Err(_) => Err(ValueError::new(format!("{nanos} nanoseconds is too long"))),
             };
         }
         match raw {
             RawValue::Text(text) => parse_duration(text).map_err(|e| match e {
-                DurationError::NoUnit(text) => Problem::new(format!("'{text}' has no unit"))
+                DurationError::NoUnit(text) => ValueError::new(format!("'{text}' has no unit"))
                     .hint(format!("write {text}s, or omit the quotes for nanoseconds")),
-                other => Problem::new(other.to_string()),
+                other => ValueError::new(other.to_string()),
             }),
             RawValue::Float(n) => {
-                Err(Problem::new(format!("{n} is not a whole number of nanoseconds"))
+                Err(ValueError::new(format!("{n} is not a whole number of nanoseconds"))
                     .hint("write a unit, such as 1.5s"))
             }
-            other => Err(Problem::new(format!("must be a duration such as 5s, not {}", kind(other)))),
+            other => Err(ValueError::new(format!("must be a duration such as 5s, not {}", kind(other)))),
         }
     }
 
     /// A bare number is seconds.
-    pub fn seconds(raw: &RawValue, warning: &mut Option<String>) -> Result<Duration, Problem> {
+    pub fn seconds(raw: &RawValue, warning: &mut Option<String>) -> Result<Duration, ValueError> {
         let quoted = match raw {
             RawValue::Text(text) => text.parse().ok(),
             _ => None,
         };
         let Some(seconds) = whole(raw).or(quoted) else {
             return match raw {
-                RawValue::Float(n) => Err(Problem::new(format!("{n} is not a whole number of seconds"))),
+                RawValue::Float(n) => Err(ValueError::new(format!("{n} is not a whole number of seconds"))),
                 _ => duration(raw, warning),
             };
         };
         let Ok(seconds) = u64::try_from(seconds) else {
-            return Err(Problem::new(format!("{seconds} is negative")));
+            return Err(ValueError::new(format!("{seconds} is negative")));
         };
         if seconds >= 1_000_000 {
             *warning = Some(format!("{seconds} means seconds; did you mean a shorter time, such as 5s?"));
@@ -114,30 +114,30 @@ pub(super) mod in_file {
         Ok(Duration::from_secs(seconds))
     }
 
-    pub fn number(raw: &RawValue) -> Result<f64, Problem> {
+    pub fn number(raw: &RawValue) -> Result<f64, ValueError> {
         match raw {
             #[allow(clippy::cast_precision_loss, reason = "a rate; its 54th bit does not matter")]
             RawValue::Int(n) => rate(*n as f64),
             RawValue::Float(n) => rate(*n),
             RawValue::Text(text) => rate_text(&text.replace('_', "")),
-            other => Err(Problem::new(format!("must be a number, not {}", kind(other)))),
+            other => Err(ValueError::new(format!("must be a number, not {}", kind(other)))),
         }
     }
 
     /// A list, or one string with commas.
-    pub fn texts(raw: &RawValue) -> Result<Vec<String>, Problem> {
+    pub fn texts(raw: &RawValue) -> Result<Vec<String>, ValueError> {
         match raw {
             RawValue::List(items) => items
                 .iter()
                 .map(|item| match item {
                     RawValue::Text(text) => Ok(text.trim().to_owned()),
                     RawValue::Int(n) => Ok(n.to_string()),
-                    other => Err(Problem::new(format!("every entry must be a string, not {}", kind(other)))),
+                    other => Err(ValueError::new(format!("every entry must be a string, not {}", kind(other)))),
                 })
                 .collect(),
             RawValue::Text(text) => Ok(split(text)),
             RawValue::Int(n) => Ok(vec![n.to_string()]),
-            other => Err(Problem::new(format!("must be a list of strings, not {}", kind(other)))),
+            other => Err(ValueError::new(format!("must be a list of strings, not {}", kind(other)))),
         }
     }
 }
@@ -146,40 +146,40 @@ pub(super) mod in_file {
 pub(super) mod in_env {
     use super::*;
 
-    pub fn text(value: &OsStr) -> Result<String, Problem> {
-        value.to_str().map(str::to_owned).ok_or_else(|| Problem::new("the value is not UTF-8"))
+    pub fn text(value: &OsStr) -> Result<String, ValueError> {
+        value.to_str().map(str::to_owned).ok_or_else(|| ValueError::new("the value is not UTF-8"))
     }
 
-    pub fn path(value: &OsStr) -> Result<PathBuf, Problem> {
+    pub fn path(value: &OsStr) -> Result<PathBuf, ValueError> {
         Ok(PathBuf::from(value))
     }
 
-    pub fn flag(value: &OsStr) -> Result<bool, Problem> {
+    pub fn flag(value: &OsStr) -> Result<bool, ValueError> {
         let text = text(value)?;
         match text.trim() {
             "1" => Ok(true),
             "0" => Ok(false),
             word => {
-                boolean(word).ok_or_else(|| Problem::new(format!("'{}' must be true or false", word.escape_debug())))
+                boolean(word).ok_or_else(|| ValueError::new(format!("'{}' must be true or false", word.escape_debug())))
             }
         }
     }
 
-    pub fn duration(value: &OsStr) -> Result<Duration, Problem> {
-        parse_duration(&text(value)?).map_err(|e| Problem::new(e.to_string()))
+    pub fn duration(value: &OsStr) -> Result<Duration, ValueError> {
+        parse_duration(&text(value)?).map_err(|e| ValueError::new(e.to_string()))
     }
 
     /// Like the file's `session-ttl`: a bare number is seconds.
-    pub fn seconds(value: &OsStr) -> Result<Duration, Problem> {
+    pub fn seconds(value: &OsStr) -> Result<Duration, ValueError> {
         let text = text(value)?;
         text.trim().parse::<u64>().map_or_else(|_| duration(value), |seconds| Ok(Duration::from_secs(seconds)))
     }
 
-    pub fn number(value: &OsStr) -> Result<f64, Problem> {
+    pub fn number(value: &OsStr) -> Result<f64, ValueError> {
         rate_text(&text(value)?)
     }
 
-    pub fn texts(value: &OsStr) -> Result<Vec<String>, Problem> {
+    pub fn texts(value: &OsStr) -> Result<Vec<String>, ValueError> {
         Ok(split(&text(value)?))
     }
 }
@@ -189,37 +189,38 @@ pub(super) fn split(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }
 
-fn rate_text(text: &str) -> Result<f64, Problem> {
-    let number = text.trim().parse().map_err(|_| Problem::new(format!("'{}' is not a number", text.escape_debug())))?;
+fn rate_text(text: &str) -> Result<f64, ValueError> {
+    let number =
+        text.trim().parse().map_err(|_| ValueError::new(format!("'{}' is not a number", text.escape_debug())))?;
     rate(number)
 }
 
 /// Requests per second; 0 means no limit.
-pub(super) fn rate(number: f64) -> Result<f64, Problem> {
+pub(super) fn rate(number: f64) -> Result<f64, ValueError> {
     if number.is_finite() && number >= 0.0 {
         Ok(number)
     } else {
-        Err(Problem::new(format!("{number} is not a rate (requests per second; 0 means no limit)")))
+        Err(ValueError::new(format!("{number} is not a rate (requests per second; 0 means no limit)")))
     }
 }
 
 /// A timeout, which must be greater than zero.
-pub(super) fn positive(duration: Duration) -> Result<(), Problem> {
-    if duration.is_zero() { Err(Problem::new("must be greater than 0")) } else { Ok(()) }
+pub(super) fn positive(duration: Duration) -> Result<(), ValueError> {
+    if duration.is_zero() { Err(ValueError::new("must be greater than 0")) } else { Ok(()) }
 }
 
 /// A lease's TTL, which etcd counts in seconds.
-pub(super) fn lease_time(duration: Duration) -> Result<(), Problem> {
+pub(super) fn lease_time(duration: Duration) -> Result<(), ValueError> {
     if duration < Duration::from_secs(1) {
-        return Err(Problem::new(format!("{} is shorter than 1s, the minimum TTL", format_duration(duration))));
+        return Err(ValueError::new(format!("{} is shorter than 1s, the minimum TTL", format_duration(duration))));
     }
     Ok(())
 }
 
-pub(super) fn output(name: &str) -> Result<(), Problem> {
+pub(super) fn output(name: &str) -> Result<(), ValueError> {
     if OUTPUTS.contains(&name) {
         return Ok(());
     }
     let known = OUTPUTS.join(", ");
-    Err(Problem::new(format!("'{}' is not an output format; use one of {known}", name.escape_debug())))
+    Err(ValueError::new(format!("'{}' is not an output format; use one of {known}", name.escape_debug())))
 }

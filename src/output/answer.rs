@@ -40,9 +40,9 @@ impl Out {
     /// The stream is closed or full.
     pub fn value(&self, record: &crate::kvstore::KeyValue) -> io::Result<()> {
         let value = &record.value;
-        if let Some(translated) = self.translated(record).filter(|_| !self.is_data()) {
-            self.warn_faults(&translated.faults);
-            if let Some(json) = translated.json() {
+        if let Some(decoded) = self.decoded(record).filter(|_| !self.is_data()) {
+            self.warn_faults(&decoded.faults);
+            if let Some(json) = decoded.json() {
                 let text = json::text(json) + "\n";
                 return self.bytes(sanitize::sanitize(text.as_bytes(), true).as_bytes());
             }
@@ -72,9 +72,9 @@ impl Out {
     pub fn report(&self, report: &dyn Report) -> io::Result<()> {
         if self.is_data() {
             let mut line = Vec::new();
-            let translated = self.translated(report);
-            self.warn_faults(translated.as_ref().map_or(&[], |translated| &translated.faults));
-            let record: &dyn Record = translated.as_ref().map_or(report, |translated| translated);
+            let decoded = self.decoded(report);
+            self.warn_faults(decoded.as_ref().map_or(&[], |decoded| &decoded.faults));
+            let record: &dyn Record = decoded.as_ref().map_or(report, |decoded| decoded);
             match self.shared.format {
                 Format::Yaml => yaml::document(&mut line, record),
                 _ => json::line(&mut line, record),

@@ -4,7 +4,7 @@ use super::record::{Field, Record, Value};
 use crate::proto::{Codec, Decoded};
 
 /// A record with decoded values.
-pub(super) struct Translated<'a> {
+pub(super) struct DecodedRecord<'a> {
     record: &'a dyn Record,
     /// The decoding result of each field, in order.
     parts: Vec<Part<'a>>,
@@ -15,7 +15,7 @@ pub(super) struct Translated<'a> {
 enum Part<'a> {
     Unchanged,
     Decoded(Decoded, &'a [u8]),
-    Nested(Vec<Translated<'a>>),
+    Nested(Vec<DecodedRecord<'a>>),
 }
 
 /// A value that could not be decoded, or only in part.
@@ -30,9 +30,9 @@ pub(super) struct DecodeFault {
     pub fatal: bool,
 }
 
-impl<'a> Translated<'a> {
+impl<'a> DecodedRecord<'a> {
     pub(super) fn of(record: &'a dyn Record, codec: &Codec) -> Self {
-        let mut translated = Self { record, parts: Vec::new(), faults: Vec::new() };
+        let mut decoded = Self { record, parts: Vec::new(), faults: Vec::new() };
         let mut key: &[u8] = &[];
         record.fields(&mut |field| {
             let part = match field.value {
@@ -40,17 +40,17 @@ impl<'a> Translated<'a> {
                     key = bytes;
                     Part::Unchanged
                 }
-                Value::Bytes(bytes) if is_value(field.name) => translated.value(codec, key, field.name, bytes),
+                Value::Bytes(bytes) if is_value(field.name) => decoded.value(codec, key, field.name, bytes),
                 Value::Records(records) => {
                     let mut nested: Vec<_> = records.into_iter().map(|record| Self::of(record, codec)).collect();
-                    translated.faults.extend(nested.iter_mut().flat_map(|nested| std::mem::take(&mut nested.faults)));
+                    decoded.faults.extend(nested.iter_mut().flat_map(|nested| std::mem::take(&mut nested.faults)));
                     Part::Nested(nested)
                 }
                 _ => Part::Unchanged,
             };
-            translated.parts.push(part);
+            decoded.parts.push(part);
         });
-        translated
+        decoded
     }
 
     fn value(&mut self, codec: &Codec, key: &[u8], field: &'static str, bytes: &'a [u8]) -> Part<'a> {
@@ -83,7 +83,7 @@ fn is_value(name: &str) -> bool {
     matches!(name, "value" | "prev_value")
 }
 
-impl Record for Translated<'_> {
+impl Record for DecodedRecord<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let mut parts = self.parts.iter();
         self.record.fields(&mut |field| {

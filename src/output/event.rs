@@ -95,10 +95,10 @@ impl Out {
         if self.shared.format == Format::Raw && !valued {
             return Ok(());
         }
-        let Some(translated) = self.translated(record) else { return self.one(record) };
+        let Some(decoded) = self.decoded(record) else { return self.one(record) };
         let mut sink = Sink::plain(self);
-        sink.write(&translated)?;
-        for fault in &translated.faults {
+        sink.write(&decoded)?;
+        for fault in &decoded.faults {
             match fault.fatal {
                 true => sink.write(&FaultRow { fault, record })?,
                 false => self.warn_faults(std::slice::from_ref(fault)),

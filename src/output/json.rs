@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::record::{Record, Value};
-use super::sanitize::harmless;
+use super::sanitize::is_safe;
 
 /// Appends the record as one line.
 pub fn line(out: &mut Vec<u8>, record: &dyn Record) {
@@ -145,7 +145,7 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
 
 fn is_special(c: char) -> bool {
     // serde_json escapes C0. Characters above U+FFFF need two escapes in JSON and another form in YAML.
-    ('\u{7f}'..='\u{ffff}').contains(&c) && (!harmless(c, false) || matches!(c, '\u{fffe}' | '\u{ffff}'))
+    ('\u{7f}'..='\u{ffff}').contains(&c) && (!is_safe(c, false) || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
 /// Appends the escaped text without quotes.

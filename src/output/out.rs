@@ -6,11 +6,11 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::decode::{DecodeFault, Translated};
+use super::decode::{DecodeFault, DecodedRecord};
 use super::error::ErrorView;
 use super::progress::{self, BarSlot, Progress};
 use super::record::Record;
-use super::settings::{Format, Settings};
+use super::settings::{Format, Settings, is_dumb_terminal};
 use super::{bytes, json, sanitize};
 use crate::proto::Codec;
 
@@ -97,7 +97,6 @@ impl Out {
         let err_terminal = io::stderr().is_terminal();
         let format = settings.format.unwrap_or(if terminal { Format::Table } else { Format::Text });
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)).max(20);
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let slot = BarSlot::default();
         let shared = Shared {
             format,
@@ -107,7 +106,7 @@ impl Out {
             colored_errors: settings.color.on(err_terminal),
             quiet: settings.quiet,
             verbosity: settings.verbosity,
-            bars: settings.progress && !settings.quiet && settings.verbosity < 2 && err_terminal && !dumb,
+            bars: settings.progress && !settings.quiet && settings.verbosity < 2 && err_terminal && !is_dumb_terminal(),
             stdout: Mutex::new(Stdout {
                 file: stdout.as_fd().try_clone_to_owned().ok().map(File::from),
                 buffer: Vec::new(),
@@ -131,9 +130,9 @@ impl Out {
         let _ = self.shared.codec.set(codec);
     }
 
-    pub(super) fn translated<'a>(&self, record: &'a dyn Record) -> Option<Translated<'a>> {
+    pub(super) fn decoded<'a>(&self, record: &'a dyn Record) -> Option<DecodedRecord<'a>> {
         let codec = self.shared.codec.get().filter(|_| self.shared.format != Format::Raw)?;
-        Some(Translated::of(record, codec))
+        Some(DecodedRecord::of(record, codec))
     }
 
     /// Warns of values that cannot be decoded, or only in part; a warning each for the first ones.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// Escapes control characters and invisible formatting. With `lines`, newlines and tabs stay, for a value shown alone.
 pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes)
-        && text.chars().all(|c| harmless(c, lines))
+        && text.chars().all(|c| is_safe(c, lines))
     {
         return Cow::Borrowed(text);
     }
@@ -14,7 +14,7 @@ pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
-                c if harmless(c, lines) => out.push(c),
+                c if is_safe(c, lines) => out.push(c),
                 '\t' => out.push_str("\\t"),
                 '\n' => out.push_str("\\n"),
                 '\r' => out.push_str("\\r"),
@@ -29,7 +29,7 @@ pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-pub(super) fn harmless(c: char, lines: bool) -> bool {
+pub(super) fn is_safe(c: char, lines: bool) -> bool {
     match c {
         '\n' | '\t' => lines,
         // Soft hyphen, Arabic letter mark, Mongolian vowel separator, zero-width and bidirectional controls, line

@@ -30,10 +30,10 @@ impl Sink {
     /// # Errors
     /// The stream is closed or full.
     pub fn push(&mut self, record: &dyn Record) -> io::Result<()> {
-        match self.out.translated(record) {
-            Some(translated) => {
-                self.out.warn_faults(&translated.faults);
-                self.write(&translated)
+        match self.out.decoded(record) {
+            Some(decoded) => {
+                self.out.warn_faults(&decoded.faults);
+                self.write(&decoded)
             }
             None => self.write(record),
         }

@@ -27,7 +27,7 @@ struct Cell {
     text: String,
     number: bool,
     /// Whether the text may be truncated.
-    cuttable: bool,
+    truncatable: bool,
 }
 
 /// A column of the records, shown or not.
@@ -120,7 +120,7 @@ impl Layout {
             let title = |column: &ShownColumn| Cell {
                 text: column.title[part].clone(),
                 number: self.numeric(column.index),
-                cuttable: false,
+                truncatable: false,
             };
             let mut line = String::new();
             push_cells(&mut line, shown.iter().map(|column| (title(column), column.width)));
@@ -195,8 +195,8 @@ impl Layout {
         let column = |index: &usize| {
             let title = &self.columns[*index].title;
             let cells = self.cells(*index).map(|cell| cell.text.width()).max().unwrap_or(0);
-            let halved = two_lines && title.width() > cells;
-            let title = if halved { split_title(title) } else { [String::new(), title.clone()] };
+            let split = two_lines && title.width() > cells;
+            let title = if split { split_title(title) } else { [String::new(), title.clone()] };
             let mut shown = ShownColumn { index: *index, width: 0, title };
             shown.width = shown.min_width(cells);
             shown
@@ -206,7 +206,7 @@ impl Layout {
             loop {
                 let over = self.total(&shown).saturating_sub(self.width);
                 let may = |column: &&mut ShownColumn| {
-                    column.width > column.min_width(*least) && self.cells(column.index).any(|cell| cell.cuttable)
+                    column.width > column.min_width(*least) && self.cells(column.index).any(|cell| cell.truncatable)
                 };
                 let widest = shown.iter_mut().skip(*from).filter(may).max_by_key(|column| column.width);
                 let Some(widest) = widest.filter(|_| over > 0) else { break };
@@ -238,7 +238,7 @@ fn cells(record: &dyn Record) -> (Vec<Column>, Vec<Cell>) {
 
 fn cell(value: &Value<'_>) -> Cell {
     let number = matches!(value, Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Millis(_));
-    let cuttable = !number && !matches!(value, Value::Hex(_) | Value::Bool(_));
+    let truncatable = !number && !matches!(value, Value::Hex(_) | Value::Bool(_));
     let text = match value {
         Value::Bytes(bytes) => {
             let head = &bytes[..bytes.len().min(MAX_CELL)];
@@ -254,7 +254,7 @@ fn cell(value: &Value<'_>) -> Cell {
             sanitize(shown.as_bytes(), false).into_owned()
         }
     };
-    Cell { text, number, cuttable }
+    Cell { text, number, truncatable }
 }
 
 fn stream_row(out: &mut String, row: &[Cell], shown: &[ShownColumn]) {
