@@ -40,7 +40,7 @@ impl IdChoice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReferenceAction {
     /// It is right as it is.
-    Leave,
+    Keep,
     /// It is written.
     Write(LeaseMode),
 }
@@ -49,13 +49,13 @@ pub enum ReferenceAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllocationOutcome {
     /// The key has its ID.
-    Done(AllocatedId),
+    Allocated(AllocatedId),
     /// The ID that was thought free has a master; `true` where that says this very key.
-    Taken(bool),
+    IdTaken(bool),
     /// The master is gone, or says another key.
-    NotIts,
+    OtherKey,
     /// The key's references changed: they have to be read again.
-    Changed,
+    ReferencesChanged,
     /// The key's lock was lost.
     LockLost,
 }
@@ -72,7 +72,7 @@ pub struct AllocationAttempt<'a> {
     /// Which ID.
     pub choice: IdChoice,
     /// What about the reference.
-    pub refer: ReferenceAction,
+    pub action: ReferenceAction,
 }
 
 impl AllocationAttempt<'_> {
@@ -88,16 +88,16 @@ impl AllocationAttempt<'_> {
         match self.choice {
             IdChoice::New(_) => {
                 compares.push(Compare::missing(&master));
-                compares.push(Compare::none_newer(&self.layout.references_of(key), self.locked.uses.at));
+                compares.push(Compare::none_newer(&self.layout.references_of(key), self.locked.references.revision));
                 then.push(Op::Put(Write { key: master.clone(), value: key.clone(), ..Write::default() }));
             }
             IdChoice::Existing(_) => {
                 compares.push(Compare::key(&master, CompareOp::Equal, CompareTarget::Value(key.clone())));
-                let seen: Revision = self.locked.uses.own.as_ref().map_or(0, |own| own.mod_revision);
+                let seen: Revision = self.locked.references.own.as_ref().map_or(0, |own| own.mod_revision);
                 compares.push(Compare::unchanged(&reference, seen));
             }
         }
-        if let ReferenceAction::Write(lease) = self.refer {
+        if let ReferenceAction::Write(lease) = self.action {
             let value = id.to_string().into_bytes();
             then.push(Op::Put(Write { key: reference.clone(), value, lease, prev: false }));
         }
@@ -110,10 +110,10 @@ impl AllocationAttempt<'_> {
     ///
     /// # Errors
     /// An answer that fits no such transaction.
-    pub fn read(&self, result: OpResult, maybe_applied: bool) -> Result<AllocationOutcome, Error> {
-        let odd = || Error::Protocol { op: "allocate", what: "a read without its answer".to_owned() };
-        let OpResult::Txn { succeeded, results } = result else { return Err(odd()) };
-        let done = AllocationOutcome::Done(AllocatedId {
+    pub fn outcome(&self, result: OpResult, maybe_applied: bool) -> Result<AllocationOutcome, Error> {
+        let unexpected = || Error::Protocol { op: "allocate", what: "a read without its answer".to_owned() };
+        let OpResult::Txn { succeeded, results } = result else { return Err(unexpected()) };
+        let done = AllocationOutcome::Allocated(AllocatedId {
             id: self.choice.id(),
             new: matches!(self.choice, IdChoice::New(_)),
             lease: self.lease(),
@@ -123,29 +123,29 @@ impl AllocationAttempt<'_> {
         }
         let mut found = Vec::new();
         for result in results {
-            let OpResult::Get { mut kvs, .. } = result else { return Err(odd()) };
+            let OpResult::Get { mut kvs, .. } = result else { return Err(unexpected()) };
             found.push(kvs.pop());
         }
-        let [master, reference, lock] = found.as_slice() else { return Err(odd()) };
-        let says_key = master.as_ref().is_some_and(|kv| kv.value == self.locked.key);
-        if maybe_applied && says_key && reference.as_ref().is_some_and(|kv| self.is_ours(kv)) {
+        let [master, reference, lock] = found.as_slice() else { return Err(unexpected()) };
+        let same_key = master.as_ref().is_some_and(|kv| kv.value == self.locked.key);
+        if maybe_applied && same_key && reference.as_ref().is_some_and(|kv| self.is_ours(kv)) {
             return Ok(done);
         }
         if lock.as_ref().map(|kv| kv.create_revision) != Some(self.locked.revision) {
             return Ok(AllocationOutcome::LockLost);
         }
         Ok(match self.choice {
-            IdChoice::New(_) if master.is_some() => AllocationOutcome::Taken(says_key),
-            IdChoice::Existing(_) if !says_key => AllocationOutcome::NotIts,
-            _ => AllocationOutcome::Changed,
+            IdChoice::New(_) if master.is_some() => AllocationOutcome::IdTaken(same_key),
+            IdChoice::Existing(_) if !same_key => AllocationOutcome::OtherKey,
+            _ => AllocationOutcome::ReferencesChanged,
         })
     }
 
     fn lease(&self) -> Option<LeaseId> {
-        match self.refer {
+        match self.action {
             ReferenceAction::Write(LeaseMode::Attach(lease)) => Some(lease),
             ReferenceAction::Write(_) => None,
-            ReferenceAction::Leave => self.locked.uses.own.as_ref().and_then(|own| own.lease),
+            ReferenceAction::Keep => self.locked.references.own.as_ref().and_then(|own| own.lease),
         }
     }
 

@@ -11,7 +11,7 @@ pub enum IdState {
     InUse,
     /// No node refers to it.
     Unused,
-    /// Its key has another ID, which is the one that counts.
+    /// Its key has another ID, which is the one that effective.
     Duplicate,
     /// Nodes refer to it, and no master says that it is their key's.
     Orphan,
@@ -19,7 +19,7 @@ pub enum IdState {
 
 impl IdState {
     /// The word for it.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::InUse => "in-use",
             Self::Unused => "unused",
@@ -46,14 +46,14 @@ pub struct IdEntry<'a> {
 
 /// All IDs in their order: one entry a master, and one for each ID and key that references name without one.
 ///
-/// Of several masters of one key, the smallest counts that a reference names, else the smallest.
+/// Of several masters of one key, the smallest effective that a reference names, else the smallest.
 pub fn entries(scan: &AllocatorScan) -> Vec<IdEntry<'_>> {
-    let counts = chosen(scan);
+    let effective = effective_masters(scan);
     let mut entries: Vec<IdEntry<'_>> = Vec::with_capacity(scan.masters.len());
     for (index, master) in scan.masters.iter().enumerate() {
         let references: Vec<&ReferenceKey> = scan.users(master).collect();
-        let state = match counts[master.key as usize] {
-            Some((counts, _)) if counts != index => IdState::Duplicate,
+        let state = match effective[master.key as usize] {
+            Some((effective, _)) if effective != index => IdState::Duplicate,
             _ if references.is_empty() => IdState::Unused,
             _ => IdState::InUse,
         };
@@ -66,11 +66,11 @@ pub fn entries(scan: &AllocatorScan) -> Vec<IdEntry<'_>> {
     entries
 }
 
-/// By key: the master that counts, and whether a reference names it.
-fn chosen(scan: &AllocatorScan) -> Vec<Option<(usize, bool)>> {
-    let mut chosen: Vec<Option<(usize, bool)>> = vec![None; scan.keys.len()];
+/// By key: the master that effective, and whether a reference names it.
+fn effective_masters(scan: &AllocatorScan) -> Vec<Option<(usize, bool)>> {
+    let mut effective_masters: Vec<Option<(usize, bool)>> = vec![None; scan.keys.len()];
     for (index, master) in scan.masters.iter().enumerate() {
-        let of_key = &mut chosen[master.key as usize];
+        let of_key = &mut effective_masters[master.key as usize];
         if matches!(of_key, Some((_, true))) {
             continue;
         }
@@ -79,7 +79,7 @@ fn chosen(scan: &AllocatorScan) -> Vec<Option<(usize, bool)>> {
             *of_key = Some((index, named));
         }
     }
-    chosen
+    effective_masters
 }
 
 fn orphans(scan: &AllocatorScan) -> BTreeMap<(Id, KeyIndex), Vec<&ReferenceKey>> {
@@ -103,7 +103,7 @@ mod tests {
         let scan = scanned(pairs);
         let show = |entry: &IdEntry<'_>| {
             let key = String::from_utf8_lossy(scan.keys.text(entry.key)).into_owned();
-            format!("{} {key} {} {}", entry.id, entry.references.len(), entry.state.word())
+            format!("{} {key} {} {}", entry.id, entry.references.len(), entry.state.name())
         };
         entries(&scan).iter().map(show).collect()
     }

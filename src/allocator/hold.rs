@@ -9,7 +9,7 @@ use crate::kvstore::{
 };
 
 /// The pause before what failed is tried again.
-const AGAIN: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// What is held.
 #[derive(Clone, Debug)]
@@ -40,9 +40,14 @@ pub enum HoldRepair {
 impl ReferenceHold {
     /// Sees to it, beside the lease's keep-alive, that the reference is there on this lease. The lease counts as lost
     /// where somebody gave the reference another ID, or the ID to another key.
-    pub fn begin(self, store: &Store, kept: &LeaseKeeper, mended: impl Fn(HoldRepair) + Send + Sync + 'static) {
-        let (store, lease) = (store.unbound(), kept.id());
-        kept.watched_by(async move { self.keep(&store, lease, &mended).await });
+    pub fn start(
+        self,
+        store: &Store,
+        lease_keeper: &LeaseKeeper,
+        on_repair: impl Fn(HoldRepair) + Send + Sync + 'static,
+    ) {
+        let (store, lease) = (store.unbound(), lease_keeper.id());
+        lease_keeper.watched_by(async move { self.run(&store, lease, &on_repair).await });
     }
 
     fn master(&self) -> Vec<u8> {
@@ -53,60 +58,60 @@ impl ReferenceHold {
         self.layout.reference(&self.key, &self.node)
     }
 
-    async fn keep(&self, store: &Store, lease: LeaseId, mended: &(impl Fn(HoldRepair) + Sync)) -> LeaseLoss {
+    async fn run(&self, store: &Store, lease: LeaseId, on_repair: &(impl Fn(HoldRepair) + Sync)) -> LeaseLoss {
         let mut unprotected = false;
         loop {
-            match self.look(store, lease, &mut unprotected, mended).await {
-                Ok(Look::Whole(revision)) => {
+            match self.reconcile(store, lease, &mut unprotected, on_repair).await {
+                Ok(Reconciled::Intact(revision)) => {
                     // Whatever comes next: it is looked at anew.
-                    let _ = self.change(store, revision).await;
+                    let _ = self.wait_for_change(store, revision).await;
                 }
-                Ok(Look::Lost) => return LeaseLoss::KeyGone,
+                Ok(Reconciled::Lost) => return LeaseLoss::KeyGone,
                 Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return LeaseLoss::LeaseGone,
-                Err(_) => tokio::time::sleep(AGAIN).await,
+                Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
             }
         }
     }
 
     /// Mends what is missing. Gives the revision at which all was well.
-    async fn look(
+    async fn reconcile(
         &self,
         store: &Store,
         lease: LeaseId,
         unprotected: &mut bool,
-        mended: &(impl Fn(HoldRepair) + Sync),
-    ) -> Result<Look, Error> {
+        on_repair: &(impl Fn(HoldRepair) + Sync),
+    ) -> Result<Reconciled, Error> {
         let (master, reference) = (self.master(), self.reference());
         let found = store.get_many(&[master.clone(), reference.clone()], 0, None).await?;
-        let [at_master, at_reference] = found.kvs.as_slice() else { return Ok(Look::Lost) };
+        let [at_master, at_reference] = found.kvs.as_slice() else { return Ok(Reconciled::Lost) };
         let id = self.allocated.id.to_string().into_bytes();
         if at_reference.as_ref().is_some_and(|kv| kv.value != id) {
-            return Ok(Look::Lost);
+            return Ok(Reconciled::Lost);
         }
         match at_master {
-            Some(kv) if kv.value != self.key => return Ok(Look::Lost),
+            Some(kv) if kv.value != self.key => return Ok(Reconciled::Lost),
             Some(_) => *unprotected = false,
             None if self.protect => {
                 // Without a lock, as Cilium's master key protection: the compare is enough.
                 if self.create(store, &master, &self.key, None, None).await? {
-                    mended(HoldRepair::Master);
+                    on_repair(HoldRepair::Master);
                 }
-                return Ok(Look::Whole(found.revision));
+                return Ok(Reconciled::Intact(found.revision));
             }
             None if !*unprotected => {
                 *unprotected = true;
-                mended(HoldRepair::Unprotected);
+                on_repair(HoldRepair::Unprotected);
             }
             None => {}
         }
         if at_reference.is_none() && at_master.is_some() {
-            let says_key = Compare::key(&master, CompareOp::Equal, CompareTarget::Value(self.key.clone()));
-            if self.create(store, &reference, &id, Some(lease), Some(says_key)).await? {
-                mended(HoldRepair::Reference);
+            let master_is_ours = Compare::key(&master, CompareOp::Equal, CompareTarget::Value(self.key.clone()));
+            if self.create(store, &reference, &id, Some(lease), Some(master_is_ours)).await? {
+                on_repair(HoldRepair::Reference);
             }
-            return Ok(Look::Whole(found.revision));
+            return Ok(Reconciled::Intact(found.revision));
         }
-        Ok(Look::Whole(found.revision))
+        Ok(Reconciled::Intact(found.revision))
     }
 
     /// Creates a key that is missing, under one more condition. Gives whether it was created.
@@ -134,7 +139,7 @@ impl ReferenceHold {
     }
 
     /// Waits for a change of the master or the reference after this revision.
-    async fn change(&self, store: &Store, revision: Revision) -> Result<(), Error> {
+    async fn wait_for_change(&self, store: &Store, revision: Revision) -> Result<(), Error> {
         let watch = |key: &[u8]| {
             let ranges = vec![KeyRange::key(key)];
             store.watch(WatchOptions { ranges, start: revision + 1, known: revision, prev: false })
@@ -142,20 +147,20 @@ impl ReferenceHold {
         // Two watches: one over the range that covers both would bring everything between them too.
         let (mut master, mut reference) = (watch(&self.master()), watch(&self.reference()));
         loop {
-            let told = tokio::select! {
-                told = master.next() => told?,
-                told = reference.next() => told?,
+            let update = tokio::select! {
+                update = master.next() => update?,
+                update = reference.next() => update?,
             };
-            if matches!(told, WatchUpdate::Events(_) | WatchUpdate::Compacted(_) | WatchUpdate::Back) {
+            if matches!(update, WatchUpdate::Events(_) | WatchUpdate::Compacted(_) | WatchUpdate::Back) {
                 return Ok(());
             }
         }
     }
 }
 
-enum Look {
-    /// All is well, or was mended after this revision.
-    Whole(Revision),
+enum Reconciled {
+    /// All is well, or was on_repair after this revision.
+    Intact(Revision),
     /// Somebody else has the ID, or the reference says another one.
     Lost,
 }

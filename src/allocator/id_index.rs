@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::locks::LockedKey;
-use super::scan::each;
+use super::scan::for_each_key;
 use super::{Id, IdSet, Layout};
 use crate::kvstore::{Error, Revision, Store, WatchEvent, WatchOptions, WatchUpdate, Watcher};
 
@@ -22,7 +22,7 @@ pub struct IdIndex {
     layout: Layout,
     /// Everything up to here is in it.
     revision: Revision,
-    /// IDs with a master or a reference, now or at any time since the view began.
+    /// IDs with a master or a reference, now or at any time since the index began.
     pub taken: IdSet,
     /// The hash of a master's key, and its ID. Different keys may share a hash: whoever relies on it compares.
     masters: BTreeSet<(u64, Id)>,
@@ -37,8 +37,8 @@ impl IdIndex {
     ///
     /// # Errors
     /// Whatever kept an answer away.
-    pub async fn look(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<Self, Error> {
-        let mut view = Self {
+    pub async fn build(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<Self, Error> {
+        let mut index = Self {
             store: store.clone(),
             layout: layout.clone(),
             revision: 0,
@@ -50,22 +50,22 @@ impl IdIndex {
         };
         let mut taken = IdSet::default();
         let mut masters = BTreeSet::new();
-        let (hasher, at) = (&view.hasher, &mut read);
-        let take = |kv: &crate::kvstore::KeyValue| {
+        let (hasher, at) = (&index.hasher, &mut read);
+        let add_master = |kv: &crate::kvstore::KeyValue| {
             if let Some(id) = layout.parse_master(&kv.key) {
                 taken.insert(id);
                 masters.insert((hasher.hash_one(&kv.value), id));
             }
         };
-        view.revision = each(store, &layout.masters(), 0, take, at).await?;
-        let refer = |kv: &crate::kvstore::KeyValue| {
+        index.revision = for_each_key(store, &layout.masters(), 0, add_master, at).await?;
+        let add_reference = |kv: &crate::kvstore::KeyValue| {
             if let Some(id) = Id::parse(&kv.value) {
                 taken.insert(id);
             }
         };
-        each(store, &layout.references(), view.revision, refer, at).await?;
-        (view.taken, view.masters) = (taken, masters);
-        Ok(view)
+        for_each_key(store, &layout.references(), index.revision, add_reference, at).await?;
+        (index.taken, index.masters) = (taken, masters);
+        Ok(index)
     }
 
     /// Whether it is as it was read, so that reading again would tell nothing new.
@@ -82,12 +82,12 @@ impl IdIndex {
     }
 
     /// Takes note that a master does not say this key after all.
-    pub fn forget(&mut self, key: &[u8], id: Id) {
+    pub fn remove_master(&mut self, key: &[u8], id: Id) {
         self.masters.remove(&(self.hasher.hash_one(key), id));
     }
 
     /// Takes note of a new master of our own.
-    pub fn learn(&mut self, key: &[u8], id: Id) {
+    pub fn add_master(&mut self, key: &[u8], id: Id) {
         self.taken.insert(id);
         self.masters.insert((self.hasher.hash_one(key), id));
     }
@@ -98,7 +98,7 @@ impl IdIndex {
     /// # Errors
     /// The end of the session, or what etcd refuses.
     pub async fn catch_up(&mut self, locked: &LockedKey) -> Result<bool, Error> {
-        if self.revision >= locked.uses.at {
+        if self.revision >= locked.references.revision {
             return Ok(true);
         }
         self.fresh = false;
@@ -106,15 +106,15 @@ impl IdIndex {
             self.store.watch(WatchOptions {
                 ranges: vec![self.layout.masters(), self.layout.locks()],
                 start: self.revision + 1,
-                known: locked.uses.at,
+                known: locked.references.revision,
                 // What a deleted master said is in what it was before.
                 prev: true,
             })
         });
         let end = Instant::now() + CATCH_UP;
-        while self.revision < locked.uses.at {
+        while self.revision < locked.references.revision {
             match timeout_at(end, watcher.next()).await {
-                Ok(Ok(WatchUpdate::Events(events))) => events.iter().for_each(|event| self.take(event)),
+                Ok(Ok(WatchUpdate::Events(events))) => events.iter().for_each(|event| self.apply(event)),
                 Ok(Ok(WatchUpdate::Compacted(_))) | Err(_) => return Ok(false),
                 Ok(Ok(WatchUpdate::Progress | WatchUpdate::Away(_) | WatchUpdate::Back)) => {}
                 Ok(Err(error)) => return Err(error),
@@ -125,7 +125,7 @@ impl IdIndex {
         Ok(true)
     }
 
-    fn take(&mut self, event: &WatchEvent) {
+    fn apply(&mut self, event: &WatchEvent) {
         let Some(id) = self.layout.parse_master(&event.kv.key) else { return };
         if let Some(before) = &event.prev {
             self.masters.remove(&(self.hasher.hash_one(&before.value), id));

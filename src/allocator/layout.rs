@@ -68,7 +68,7 @@ pub enum NameError {
 }
 
 /// Whether Go's `path.Join` and Cilium's `JoinKey` would both leave these parts of a path alone.
-fn clean(path: &[u8]) -> Result<(), NameError> {
+fn check_path(path: &[u8]) -> Result<(), NameError> {
     if path.is_empty() {
         return Err(NameError::Empty);
     }
@@ -91,7 +91,7 @@ fn clean(path: &[u8]) -> Result<(), NameError> {
 /// # Errors
 /// Says what would be altered.
 pub fn check_key(key: &[u8]) -> Result<(), NameError> {
-    clean(key)
+    check_path(key)
 }
 
 /// Checks a node's name.
@@ -102,7 +102,7 @@ pub fn check_node(node: &[u8]) -> Result<(), NameError> {
     if node.contains(&b'/') {
         return Err(NameError::Slash);
     }
-    clean(node)
+    check_path(node)
 }
 
 /// The paths below one base.
@@ -118,7 +118,7 @@ impl Layout {
     /// A base that path cleaning would alter.
     pub fn new(base: &[u8]) -> Result<Self, NameError> {
         let base = base.strip_suffix(b"/").unwrap_or(base);
-        clean(base.strip_prefix(b"/").unwrap_or(base))?;
+        check_path(base.strip_prefix(b"/").unwrap_or(base))?;
         Ok(Self { base: base.to_vec() })
     }
 
@@ -127,7 +127,7 @@ impl Layout {
         &self.base
     }
 
-    fn below(&self, parts: &[&[u8]]) -> Vec<u8> {
+    fn path(&self, parts: &[&[u8]]) -> Vec<u8> {
         let mut path = self.base.clone();
         for part in parts {
             path.push(b'/');
@@ -136,66 +136,66 @@ impl Layout {
         path
     }
 
-    fn folder(&self, parts: &[&[u8]]) -> Vec<u8> {
-        let mut path = self.below(parts);
+    fn directory(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let mut path = self.path(parts);
         path.push(b'/');
         path
     }
 
     /// All masters.
     pub fn masters(&self) -> KeyRange {
-        KeyRange::prefix(&self.folder(&[b"id"]))
+        KeyRange::prefix(&self.directory(&[b"id"]))
     }
 
     /// All references.
     pub fn references(&self) -> KeyRange {
-        KeyRange::prefix(&self.folder(&[b"value"]))
+        KeyRange::prefix(&self.directory(&[b"value"]))
     }
 
     /// All locks.
     pub fn locks(&self) -> KeyRange {
-        KeyRange::prefix(&self.folder(&[b"locks"]))
+        KeyRange::prefix(&self.directory(&[b"locks"]))
     }
 
     /// The master of an ID.
     pub fn master(&self, id: Id) -> Vec<u8> {
-        self.below(&[b"id", id.to_string().as_bytes()])
+        self.path(&[b"id", id.to_string().as_bytes()])
     }
 
     /// The path of a master as it was found: its last part where that is not the ID's canonical decimal.
     pub fn master_at(&self, id: Id, odd: Option<&[u8]>) -> Vec<u8> {
-        odd.map_or_else(|| self.master(id), |last| self.below(&[b"id", last]))
+        odd.map_or_else(|| self.master(id), |last| self.path(&[b"id", last]))
     }
 
     /// What a key's references begin with; those of longer keys may begin with it too, see [`Layout::parse_reference`].
     pub fn references_of(&self, key: &[u8]) -> KeyRange {
-        KeyRange::prefix(&self.folder(&[b"value", key]))
+        KeyRange::prefix(&self.directory(&[b"value", key]))
     }
 
     /// A node's reference.
     pub fn reference(&self, key: &[u8], node: &[u8]) -> Vec<u8> {
-        self.below(&[b"value", key, node])
+        self.path(&[b"value", key, node])
     }
 
     /// The name of the lock under which a key is allocated.
     pub fn key_lock(&self, key: &[u8]) -> Vec<u8> {
-        self.below(&[b"locks", key])
+        self.path(&[b"locks", key])
     }
 
     /// The name of the lock under which Cilium collects an ID.
     pub fn id_lock(&self, id: Id) -> Vec<u8> {
-        self.below(&[b"locks", b"id", id.to_string().as_bytes()])
+        self.path(&[b"locks", b"id", id.to_string().as_bytes()])
     }
 
     /// The ID whose master this path is: `None` for what is no master, or not one of a valid ID.
     pub fn parse_master(&self, path: &[u8]) -> Option<Id> {
-        Id::parse(path.strip_prefix(self.folder(&[b"id"]).as_slice())?)
+        Id::parse(path.strip_prefix(self.directory(&[b"id"]).as_slice())?)
     }
 
     /// The key and the node of a reference: the node is what is behind the last slash, so that the references of `foo`
     /// and of `foo/bar` are told apart.
     pub fn parse_reference<'a>(&self, path: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-        let rest = path.strip_prefix(self.folder(&[b"value"]).as_slice())?;
+        let rest = path.strip_prefix(self.directory(&[b"value"]).as_slice())?;
         let at = rest.iter().rposition(|byte| *byte == b'/')?;
         let (key, node) = (&rest[..at], &rest[at + 1..]);
         (!key.is_empty() && !node.is_empty()).then_some((key, node))

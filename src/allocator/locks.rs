@@ -17,13 +17,13 @@ use crate::kvstore::{
 /// Keys that are locked in one transaction: with up to four operations each, nested one deep, far below etcd's limit.
 pub const BATCH: usize = 64;
 /// References that are read along with the lock. A longer key's may be among them, so that one would not do.
-const SOME: i64 = 16;
+const REFERENCE_LIMIT: i64 = 16;
 
 /// What a key's references say, read under its lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReferenceSummary {
     /// The revision they were read at.
-    pub at: Revision,
+    pub revision: Revision,
     /// The IDs they name, each once, in order.
     pub ids: Vec<Id>,
     /// Whether some reference's value is no ID.
@@ -43,7 +43,7 @@ pub struct LockedKey {
     pub revision: Revision,
     /// What the key's references said once the lock was held. At the revision of that, the lock's key was written: a
     /// watch that has told this write has told everything that was done under the lock before.
-    pub uses: ReferenceSummary,
+    pub references: ReferenceSummary,
 }
 
 impl LockedKey {
@@ -87,9 +87,9 @@ impl KeyLocks {
     }
 
     /// What reads a key's references and its node's own.
-    fn reads(&self, key: &[u8]) -> [Op; 2] {
+    fn reference_reads(&self, key: &[u8]) -> [Op; 2] {
         let all = KeySelector::Range(self.layout.references_of(key));
-        let some = Op::Get { over: all, revision: 0, keys_only: false, count_only: false, limit: SOME };
+        let some = Op::Get { over: all, revision: 0, keys_only: false, count_only: false, limit: REFERENCE_LIMIT };
         [some, Op::get_at(KeySelector::Key(self.layout.reference(key, &self.node)), 0)]
     }
 
@@ -98,13 +98,13 @@ impl KeyLocks {
     ///
     /// # Errors
     /// Whatever kept the answer away; the locks may be there all the same, and go with their lease.
-    pub async fn try_many(&self, keys: &[&[u8]]) -> Result<(Vec<LockedKey>, Vec<Vec<u8>>), Error> {
+    pub async fn try_lock_many(&self, keys: &[&[u8]]) -> Result<(Vec<LockedKey>, Vec<Vec<u8>>), Error> {
         let lock = |key: &&[u8]| {
             let path = self.path(key);
             let write = Write { key: path.clone(), lease: LeaseMode::Attach(self.lease), ..Write::default() };
             let all = KeySelector::Range(self.queue(key));
             let queue = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: 0 };
-            let reads: Vec<Op> = std::iter::once(queue).chain(self.reads(key)).collect();
+            let reads: Vec<Op> = std::iter::once(queue).chain(self.reference_reads(key)).collect();
             Op::Txn(Txn {
                 compares: vec![Compare::missing(&path)],
                 then: std::iter::once(Op::Put(write)).chain(reads.clone()).collect(),
@@ -116,17 +116,17 @@ impl KeyLocks {
         let answer = self.store.txn("lock", &txn, None, Retry::Idempotent).await?;
         let (mut held, mut behind) = (Vec::new(), Vec::new());
         for (key, result) in keys.iter().zip(answer.results) {
-            let OpResult::Txn { results, .. } = result else { return Err(odd("a lock without its answer")) };
-            let mut reads = results.into_iter().filter_map(found);
+            let OpResult::Txn { results, .. } = result else { return Err(protocol_error("a lock without its answer")) };
+            let mut reads = results.into_iter().filter_map(get_result);
             let (Some((queue, _)), Some(some), Some((own, _))) = (reads.next(), reads.next(), reads.next()) else {
-                return Err(odd("a lock without its queue"));
+                return Err(protocol_error("a lock without its queue"));
             };
             let lock = self.path(key);
             let Some(revision) = queue.iter().find(|kv| kv.key == lock).map(|kv| kv.create_revision) else {
-                return Err(odd("the lock's key is neither there nor missing"));
+                return Err(protocol_error("the lock's key is neither there nor missing"));
             };
-            let uses = self.uses(key, some, own, answer.revision).await?;
-            let entry = LockedKey { key: key.to_vec(), lock, revision, uses };
+            let references = self.summarize(key, some, own, answer.revision).await?;
+            let entry = LockedKey { key: key.to_vec(), lock, revision, references };
             let first = queue.iter().all(|kv| kv.create_revision >= revision);
             if first { held.push(entry) } else { behind.push(entry) }
         }
@@ -138,15 +138,16 @@ impl KeyLocks {
     ///
     /// # Errors
     /// Whatever kept an answer away.
-    pub async fn wait_for(
+    pub async fn lock(
         &self,
         key: &[u8],
         limit: Duration,
         mut waiting: impl FnMut(&[u8]),
     ) -> Result<LockWaitOutcome, Error> {
         let entry = self.store.enqueue(&self.layout.key_lock(key), self.lease, false).await?;
-        let uses = ReferenceSummary::default();
-        let mut locked = LockedKey { key: key.to_vec(), lock: self.path(key), revision: entry.guard.revision, uses };
+        let references = ReferenceSummary::default();
+        let mut locked =
+            LockedKey { key: key.to_vec(), lock: self.path(key), revision: entry.guard.revision, references };
         if !entry.first {
             let turn = self.store.wait_turn(&entry, |blocker| waiting(&blocker.key));
             let turn = async {
@@ -163,8 +164,8 @@ impl KeyLocks {
                 Err(_) => return self.unlock(std::slice::from_ref(&locked)).await.map(|()| LockWaitOutcome::Busy),
             }
         }
-        let Some(uses) = self.read(&locked).await? else { return Ok(LockWaitOutcome::Lost) };
-        locked.uses = uses;
+        let Some(references) = self.read_references(&locked).await? else { return Ok(LockWaitOutcome::Lost) };
+        locked.references = references;
         Ok(LockWaitOutcome::Held(Box::new(locked)))
     }
 
@@ -173,50 +174,51 @@ impl KeyLocks {
     ///
     /// # Errors
     /// Whatever kept the answer away.
-    pub async fn read(&self, locked: &LockedKey) -> Result<Option<ReferenceSummary>, Error> {
+    pub async fn read_references(&self, locked: &LockedKey) -> Result<Option<ReferenceSummary>, Error> {
         let lease = LeaseMode::Attach(self.lease);
         let write = Op::Put(Write { key: locked.lock.clone(), lease, ..Write::default() });
-        let then = std::iter::once(write).chain(self.reads(&locked.key)).collect();
+        let then = std::iter::once(write).chain(self.reference_reads(&locked.key)).collect();
         let txn = Txn { compares: vec![locked.held()], then, otherwise: Vec::new() };
         let answer = self.store.txn("references", &txn, None, Retry::Idempotent).await?;
         if !answer.succeeded {
             return Ok(None);
         }
-        let mut reads = answer.results.into_iter().filter_map(found);
+        let mut reads = answer.results.into_iter().filter_map(get_result);
         let (Some(some), Some((own, _))) = (reads.next(), reads.next()) else {
-            return Err(odd("a read without its answer"));
+            return Err(protocol_error("a read without its answer"));
         };
-        self.uses(&locked.key, some, own, answer.revision).await.map(Some)
+        self.summarize(&locked.key, some, own, answer.revision).await.map(Some)
     }
 
     /// Reads what a key's references say now, whoever has its lock.
     ///
     /// # Errors
     /// Whatever kept the answer away.
-    pub async fn peek(&self, key: &[u8]) -> Result<ReferenceSummary, Error> {
-        let txn = Txn { then: self.reads(key).into(), ..Txn::default() };
+    pub async fn read_references_unlocked(&self, key: &[u8]) -> Result<ReferenceSummary, Error> {
+        let txn = Txn { then: self.reference_reads(key).into(), ..Txn::default() };
         let answer = self.store.txn("references", &txn, None, Retry::Idempotent).await?;
-        let mut reads = answer.results.into_iter().filter_map(found);
+        let mut reads = answer.results.into_iter().filter_map(get_result);
         let (Some(some), Some((own, _))) = (reads.next(), reads.next()) else {
-            return Err(odd("a read without its answer"));
+            return Err(protocol_error("a read without its answer"));
         };
-        self.uses(key, some, own, answer.revision).await
+        self.summarize(key, some, own, answer.revision).await
     }
 
-    async fn uses(
+    async fn summarize(
         &self,
         key: &[u8],
         (some, more): (Vec<KeyValue>, bool),
         own: Vec<KeyValue>,
         at: Revision,
     ) -> Result<ReferenceSummary, Error> {
-        let mut uses = ReferenceSummary { at, own: own.into_iter().next(), ..ReferenceSummary::default() };
+        let mut references =
+            ReferenceSummary { revision: at, own: own.into_iter().next(), ..ReferenceSummary::default() };
         let mut take = |kvs: &[KeyValue]| {
             for kv in kvs.iter().filter(|kv| self.layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key)) {
                 match Id::parse(&kv.value) {
-                    Some(id) if uses.ids.contains(&id) => {}
-                    Some(id) => uses.ids.push(id),
-                    None => uses.unreadable = true,
+                    Some(id) if references.ids.contains(&id) => {}
+                    Some(id) => references.ids.push(id),
+                    None => references.unreadable = true,
                 }
             }
         };
@@ -228,8 +230,8 @@ impl KeyLocks {
                 take(&page);
             }
         }
-        uses.ids.sort_unstable();
-        Ok(uses)
+        references.ids.sort_unstable();
+        Ok(references)
     }
 
     /// Gives locks back, as far as they are still these.
@@ -249,13 +251,13 @@ impl KeyLocks {
     }
 }
 
-fn found(result: OpResult) -> Option<(Vec<KeyValue>, bool)> {
+fn get_result(result: OpResult) -> Option<(Vec<KeyValue>, bool)> {
     match result {
         OpResult::Get { kvs, more, .. } => Some((kvs, more)),
         _ => None,
     }
 }
 
-fn odd(what: &str) -> Error {
+fn protocol_error(what: &str) -> Error {
     Error::Protocol { op: "lock", what: what.to_owned() }
 }

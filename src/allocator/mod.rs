@@ -24,7 +24,7 @@ mod testing;
 pub use allocate::{AllocationError, AllocationNotice, Allocator, AllocatorOptions, ReferenceLifetime};
 pub use attempt::AllocatedId;
 pub use entries::{IdEntry, IdState, entries};
-pub use find::{KeyLookup, find, look_up};
+pub use find::{KeyLookup, find_ids, keys_of};
 pub use hold::{HoldRepair, ReferenceHold};
 pub use labels::{LabelError, label_key};
 pub use layout::{DEFAULT_BASE, Id, Layout, NameError, check_key, check_node};

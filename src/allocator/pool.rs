@@ -111,7 +111,7 @@ impl IdSet {
     }
 
     /// The smallest ID of the range that is not in it, from the number `from` on.
-    pub fn free(&self, range: &IdRange, from: u64) -> Option<Id> {
+    pub fn first_free(&self, range: &IdRange, from: u64) -> Option<Id> {
         let from = from.max(range.first());
         let free = match self.run_of(from) {
             // Runs do not touch: what follows one is free.
@@ -122,7 +122,7 @@ impl IdSet {
     }
 
     /// How many IDs of the range are in it.
-    pub fn taken(&self, range: &IdRange) -> u64 {
+    pub fn count_in(&self, range: &IdRange) -> u64 {
         let overlap = |(first, last): (&u64, &u64)| {
             let (first, last) = ((*first).max(range.first()), (*last).min(range.last()));
             last.checked_sub(first).map_or(0, |more| more.saturating_add(1))
@@ -142,7 +142,7 @@ mod tests {
 
     fn ids(range: &IdRange, taken: &mut IdSet) -> Vec<u64> {
         std::iter::from_fn(|| {
-            let free = taken.free(range, 0)?;
+            let free = taken.first_free(range, 0)?;
             taken.insert(free);
             Some(free.get())
         })
@@ -155,7 +155,7 @@ mod tests {
         let mut taken = IdSet::default();
         taken.insert(Id::new(3).unwrap());
         assert_eq!(ids(&range, &mut taken), [1, 2, 4, 5]);
-        assert_eq!(taken.taken(&range), 5);
+        assert_eq!(taken.count_in(&range), 5);
     }
 
     #[test]
@@ -187,12 +187,12 @@ mod tests {
                 plain.insert(id);
             }
             let range = IdRange::new(3, 20, 0).unwrap();
-            prop_assert_eq!(set.taken(&range), plain.range(3..=20).count() as u64);
+            prop_assert_eq!(set.count_in(&range), plain.range(3..=20).count() as u64);
             let free = (from.max(3)..=20).find(|id| !plain.contains(id));
-            prop_assert_eq!(set.free(&range, from).map(Id::get), free);
+            prop_assert_eq!(set.first_free(&range, from).map(Id::get), free);
             let all = IdRange::new(1, u64::MAX, 0).unwrap();
             let last = (u64::MAX - 4..=u64::MAX).find(|id| !plain.contains(id));
-            prop_assert_eq!(set.free(&all, u64::MAX - 4).map(Id::get), last);
+            prop_assert_eq!(set.first_free(&all, u64::MAX - 4).map(Id::get), last);
             let joined = set.runs.iter().zip(set.runs.iter().skip(1)).all(|(one, next)| one.1 + 1 < *next.0);
             prop_assert!(joined);
         }

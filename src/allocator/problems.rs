@@ -22,7 +22,7 @@ pub enum Severity {
 
 impl Severity {
     /// The word for it.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
@@ -62,7 +62,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// The word for it.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::SharedId => "shared-id",
             Self::MissingMaster => "missing-master",
@@ -73,7 +73,7 @@ impl ProblemKind {
             Self::LeasedMaster => "leased-master",
             Self::OddPath => "odd-path",
             Self::OutOfRange => "out-of-range",
-            Self::AlteredKey => "altered-key",
+            Self::AlteredKey => "altered_names-key",
             Self::UnreadablePath => "unreadable-path",
             Self::UnusedMaster => "unused-master",
         }
@@ -93,7 +93,7 @@ impl ProblemKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// What.
-    pub trouble: ProblemKind,
+    pub kind: ProblemKind,
     /// The ID, if it is about one.
     pub id: Option<Id>,
     /// The key, if it is about one.
@@ -120,7 +120,7 @@ pub fn problems(scan: &AllocatorScan, layout: &Layout, range: &IdRange) -> Vec<P
         let (key, path) = (check.key(reference.key), check.path_of(reference));
         check.add(ProblemKind::UnreadableValue, None, Some(key), vec![path], text.to_owned());
     }
-    for (path, why) in &scan.strange {
+    for (path, why) in &scan.unknown_keys {
         let text = match why {
             UnknownKeyReason::MasterPath => "no ID is its last part: allocators do not see it",
             UnknownKeyReason::ReferencePath => "it has no key or no node: allocators do not see it",
@@ -128,7 +128,7 @@ pub fn problems(scan: &AllocatorScan, layout: &Layout, range: &IdRange) -> Vec<P
         check.add(ProblemKind::UnreadablePath, None, None, vec![path.clone()], text.to_owned());
     }
     let mut found = check.found;
-    found.sort_by_key(|problem| (problem.trouble.severity(), problem.id, problem.trouble));
+    found.sort_by_key(|problem| (problem.kind.severity(), problem.id, problem.kind));
     found
 }
 
@@ -150,8 +150,8 @@ struct ProblemCheck<'a> {
 }
 
 impl ProblemCheck<'_> {
-    fn add(&mut self, trouble: ProblemKind, id: Option<Id>, key: Option<Vec<u8>>, paths: Vec<Vec<u8>>, text: String) {
-        self.found.push(Problem { trouble, id, key, paths, text, repairable: false });
+    fn add(&mut self, kind: ProblemKind, id: Option<Id>, key: Option<Vec<u8>>, paths: Vec<Vec<u8>>, text: String) {
+        self.found.push(Problem { kind, id, key, paths, text, repairable: false });
     }
 
     fn key(&self, key: KeyIndex) -> Vec<u8> {
@@ -174,55 +174,55 @@ impl ProblemCheck<'_> {
     fn entry(&mut self, entry: &IdEntry<'_>) {
         if !self.range.contains(entry.id) {
             let text = format!("the ID is not between {} and {}", self.range.first(), self.range.last());
-            self.about(entry, ProblemKind::OutOfRange, text);
+            self.add_for(entry, ProblemKind::OutOfRange, text);
         }
         if entry.master.is_some() { self.master(entry) } else { self.orphan(entry) }
     }
 
-    fn about(&mut self, entry: &IdEntry<'_>, trouble: ProblemKind, text: String) {
+    fn add_for(&mut self, entry: &IdEntry<'_>, kind: ProblemKind, text: String) {
         let (key, paths) = (self.key(entry.key), self.paths(entry));
-        self.add(trouble, Some(entry.id), Some(key), paths, text);
+        self.add(kind, Some(entry.id), Some(key), paths, text);
     }
 
     fn master(&mut self, entry: &IdEntry<'_>) {
         let Some(master) = entry.master.and_then(|index| self.scan.masters.get(index)) else { return };
-        let nodes = nodes(entry.references.len());
+        let nodes = format_nodes(entry.references.len());
         if let Some(lease) = master.lease {
             let text = format!("the master is on lease {lease} and goes with it: write it again without a lease");
-            self.about(entry, ProblemKind::LeasedMaster, text);
+            self.add_for(entry, ProblemKind::LeasedMaster, text);
         }
         if master.odd_path.is_some() {
             let text = format!("allocators look for the ID {0} at id/{0} and do not find this master", entry.id);
-            return self.about(entry, ProblemKind::OddPath, text);
+            return self.add_for(entry, ProblemKind::OddPath, text);
         }
         if self.scan.keys.text(entry.key).is_empty() {
             let text = "the master names no key: the ID is taken and of no use; delete it if no node uses the ID";
-            return self.about(entry, ProblemKind::EmptyMaster, text.to_owned());
+            return self.add_for(entry, ProblemKind::EmptyMaster, text.to_owned());
         }
         match entry.state {
-            IdState::Unused => self.about(entry, ProblemKind::UnusedMaster, "'gc ids' collects it".to_owned()),
+            IdState::Unused => self.add_for(entry, ProblemKind::UnusedMaster, "'gc ids' collects it".to_owned()),
             IdState::Duplicate if entry.references.is_empty() => {
                 let text = "the key has another ID, and no node uses this one: 'gc ids' collects it";
-                self.about(entry, ProblemKind::DuplicateMaster, text.to_owned());
+                self.add_for(entry, ProblemKind::DuplicateMaster, text.to_owned());
             }
             IdState::Duplicate => {
                 let text =
                     format!("the key has another ID too, and {nodes} yet: release and allocate the key anew there");
-                self.about(entry, ProblemKind::DuplicateMaster, text);
+                self.add_for(entry, ProblemKind::DuplicateMaster, text);
             }
             IdState::InUse | IdState::Orphan => {}
         }
     }
 
     fn orphan(&mut self, entry: &IdEntry<'_>) {
-        let count = nodes(entry.references.len());
+        let count = format_nodes(entry.references.len());
         let others: Vec<KeyIndex> = self.scan.masters_of(entry.id).iter().map(|master| master.key).collect();
         if let Some(other) = others.first() {
-            let other = shown(self.scan.keys.text(*other));
+            let other = format_key(self.scan.keys.text(*other));
             let text = format!(
                 "{count} for this key, and the ID is the key {other}'s: release and allocate this key anew there"
             );
-            return self.about(entry, ProblemKind::WrongMaster, text);
+            return self.add_for(entry, ProblemKind::WrongMaster, text);
         }
         let alone = self.claims.get(&entry.id).is_some_and(|keys| keys.len() == 1);
         let clean = check_key(self.scan.keys.text(entry.key)).is_ok();
@@ -234,7 +234,7 @@ impl ProblemCheck<'_> {
             (_, false, _) => "; path cleaning alters the key, so that it cannot be repaired safely",
             _ => "; it is outside the range, and so perhaps another cluster's: see --min, --max and --prefix-mask",
         });
-        self.about(entry, ProblemKind::MissingMaster, text);
+        self.add_for(entry, ProblemKind::MissingMaster, text);
         if let Some(problem) = self.found.last_mut() {
             problem.repairable = repairable;
         }
@@ -251,7 +251,7 @@ impl ProblemCheck<'_> {
             let all: BTreeSet<_> = used.union(&masters).copied().collect();
             let mut text = format!("{} keys have this ID:", all.len());
             for (index, key) in all.iter().take(4).enumerate() {
-                let _ = write!(text, "{}{}", if index > 0 { ", " } else { " " }, shown(self.scan.keys.text(*key)));
+                let _ = write!(text, "{}{}", if index > 0 { ", " } else { " " }, format_key(self.scan.keys.text(*key)));
             }
             text.push_str("; release and allocate all but one of them anew");
             let paths = same.iter().flat_map(|one| self.paths(one)).collect();
@@ -262,9 +262,9 @@ impl ProblemCheck<'_> {
     /// Keys and nodes' names that path cleaning would alter.
     fn names(&mut self) {
         let scan = self.scan;
-        let keys = altered(&scan.keys, |key| if key.is_empty() { Ok(()) } else { check_key(key) });
+        let keys = altered_names(&scan.keys, |key| if key.is_empty() { Ok(()) } else { check_key(key) });
         let mut of_keys: BTreeMap<KeyIndex, Vec<Vec<u8>>> = BTreeMap::new();
-        let nodes = altered(&scan.nodes, check_node);
+        let nodes = altered_names(&scan.nodes, check_node);
         let mut of_nodes: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
         for master in scan.masters.iter().filter(|master| keys.contains_key(&master.key)) {
             let path = self.layout.master_at(master.id, master.odd_path.as_deref());
@@ -284,8 +284,10 @@ impl ProblemCheck<'_> {
             self.add(ProblemKind::AlteredKey, None, Some(self.key(key)), paths, text);
         }
         for (node, error) in nodes {
-            let text =
-                format!("the node's name {} {error}: no node writes such references", shown(scan.nodes.text(node)));
+            let text = format!(
+                "the node's name {} {error}: no node writes such references",
+                format_key(scan.nodes.text(node))
+            );
             let paths = of_nodes.remove(&node).unwrap_or_default();
             self.add(ProblemKind::AlteredKey, None, None, paths, text);
         }
@@ -293,17 +295,17 @@ impl ProblemCheck<'_> {
 }
 
 /// The texts that path cleaning would alter.
-fn altered(names: &StringTable, check: impl Fn(&[u8]) -> Result<(), NameError>) -> BTreeMap<u32, NameError> {
+fn altered_names(names: &StringTable, check: impl Fn(&[u8]) -> Result<(), NameError>) -> BTreeMap<u32, NameError> {
     let indexes = (0..names.len()).filter_map(|index| u32::try_from(index).ok());
     indexes.filter_map(|index| Some((index, check(names.text(index)).err()?))).collect()
 }
 
-fn nodes(count: usize) -> String {
+fn format_nodes(count: usize) -> String {
     if count == 1 { "1 node uses it".to_owned() } else { format!("{count} nodes use it") }
 }
 
 /// A key in a message, cut where it is long.
-fn shown(key: &[u8]) -> String {
+fn format_key(key: &[u8]) -> String {
     const LONGEST: usize = 80;
     let cut = key.get(..LONGEST);
     let text = String::from_utf8_lossy(cut.unwrap_or(key)).escape_debug().to_string();

@@ -11,9 +11,9 @@ use crate::kvstore::{
 };
 
 /// How often a release is tried while the reference keeps changing.
-const TRIES: u32 = 16;
+const MAX_ATTEMPTS: u32 = 16;
 /// References of the key that are looked at along with the release.
-const SOME: i64 = 16;
+const REFERENCE_LIMIT: i64 = 16;
 
 /// A reference that was taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct ReleasedReference {
     pub last_use: bool,
 }
 
-/// A reference that is there.
+/// A reference that is present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewedReference {
     /// The ID it names; `None` where its value is no ID.
@@ -56,7 +56,7 @@ impl<'a> NodeReferences<'a> {
         Ok(self.store.get_many(&paths, 0, None).await?.kvs)
     }
 
-    /// Renews the leases of these keys' references, each lease once; `None` for a reference that is not there.
+    /// Renews the leases of these keys' references, each lease once; `None` for a reference that is not present.
     ///
     /// # Errors
     /// Whatever kept an answer away.
@@ -90,14 +90,14 @@ impl<'a> NodeReferences<'a> {
         Ok(renewed)
     }
 
-    /// Takes these different keys' references away, each as it was read; `None` for one that is not there.
+    /// Takes these different keys' references away, each as it was read; `None` for one that is not present.
     ///
     /// # Errors
     /// Whatever kept an answer away: what was released before it stays so, and asking again is safe.
     pub async fn release(&self, keys: &[&[u8]]) -> Result<Vec<Option<ReleasedReference>>, Error> {
         let mut released = vec![None; keys.len()];
         let mut open: Vec<usize> = (0..keys.len()).collect();
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let mut again = Vec::new();
             for some in open.chunks(BATCH) {
                 again.extend(self.try_release(keys, some, &mut released).await?);
@@ -119,14 +119,14 @@ impl<'a> NodeReferences<'a> {
     ) -> Result<Vec<usize>, Error> {
         let asked: Vec<&[u8]> = some.iter().map(|at| keys[*at]).collect();
         let found = self.read(&asked).await?;
-        let there: Vec<(usize, KeyValue)> =
+        let present: Vec<(usize, KeyValue)> =
             some.iter().zip(found).filter_map(|(at, found)| found.map(|kv| (*at, kv))).collect();
-        if there.is_empty() {
+        if present.is_empty() {
             return Ok(Vec::new());
         }
         let release = |(at, own): &(usize, KeyValue)| {
             let all = KeySelector::Range(self.layout.references_of(keys[*at]));
-            let others = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: SOME };
+            let others = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: REFERENCE_LIMIT };
             let delete = Op::Delete { over: KeySelector::Key(own.key.clone()), prev: false };
             Op::Txn(Txn {
                 compares: vec![Compare::unchanged(&own.key, own.mod_revision)],
@@ -134,23 +134,23 @@ impl<'a> NodeReferences<'a> {
                 otherwise: vec![others, Op::get_at(KeySelector::Key(own.key.clone()), 0)],
             })
         };
-        let txn = Txn { then: there.iter().map(release).collect(), ..Txn::default() };
+        let txn = Txn { then: present.iter().map(release).collect(), ..Txn::default() };
         let answer = self.store.txn("release", &txn, self.guard, Retry::Idempotent).await?;
         let mut again = Vec::new();
-        for ((at, own), result) in there.into_iter().zip(answer.results) {
-            let odd = || Error::Protocol { op: "release", what: "a release without its answer".to_owned() };
-            let OpResult::Txn { succeeded, mut results } = result else { return Err(odd()) };
+        for ((at, own), result) in present.into_iter().zip(answer.results) {
+            let unexpected = || Error::Protocol { op: "release", what: "a release without its answer".to_owned() };
+            let OpResult::Txn { succeeded, mut results } = result else { return Err(unexpected()) };
             let gone = match results.last() {
                 _ if succeeded => true,
                 Some(OpResult::Get { kvs, .. }) => answer.maybe_applied && kvs.is_empty(),
-                _ => return Err(odd()),
+                _ => return Err(unexpected()),
             };
             if !gone {
                 again.push(at);
                 continue;
             }
             let others = results.swap_remove(usize::from(succeeded));
-            let OpResult::Get { kvs, more, .. } = others else { return Err(odd()) };
+            let OpResult::Get { kvs, more, .. } = others else { return Err(unexpected()) };
             let used = self.is_used(keys[at], &kvs, more, answer.revision).await?;
             released[at] = Some(ReleasedReference { id: Id::parse(&own.value), last_use: !used });
         }

@@ -11,25 +11,25 @@ use crate::kvstore::{
 };
 
 /// How often what changes under the reading is read again.
-const ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepairOutcome {
     /// The master is there again.
-    Done,
+    Restored,
     /// Somebody else wrote it meanwhile.
-    ByOthers,
+    AlreadyRestored,
     /// No reference names the ID any more.
     Unused,
     /// The ID is another key's now: this one.
-    Taken(Vec<u8>),
+    IdTaken(Vec<u8>),
     /// The key's references changed each time they were read.
-    Changing,
+    ReferencesChanged,
     /// Somebody has the key's lock: the key of etcd's that is before this one, absolute.
-    Busy(Vec<u8>),
+    LockBusy(Vec<u8>),
     /// The lock was lost before anything was written.
-    Lost,
+    LockLost,
 }
 
 /// Writes the master of an ID that references of this key name, while they do, and if the ID has none. The lock is taken
@@ -46,10 +46,10 @@ pub async fn restore_master(
 ) -> Result<RepairOutcome, Error> {
     let locks = KeyLocks::new(store, layout, b"", lease);
     let mut before = Vec::new();
-    let locked = match locks.wait_for(key, wait, |blocker| before = blocker.to_vec()).await? {
+    let locked = match locks.lock(key, wait, |blocker| before = blocker.to_vec()).await? {
         LockWaitOutcome::Held(locked) => *locked,
-        LockWaitOutcome::Busy => return Ok(RepairOutcome::Busy(before)),
-        LockWaitOutcome::Lost => return Ok(RepairOutcome::Lost),
+        LockWaitOutcome::Busy => return Ok(RepairOutcome::LockBusy(before)),
+        LockWaitOutcome::Lost => return Ok(RepairOutcome::LockLost),
     };
     let done = write(store, layout, &locked, id).await?;
     locks.unlock(&[locked]).await?;
@@ -58,15 +58,15 @@ pub async fn restore_master(
 
 async fn write(store: &Store, layout: &Layout, lock: &LockedKey, id: Id) -> Result<RepairOutcome, Error> {
     let key = lock.key.as_slice();
-    for _ in 0..ATTEMPTS {
-        let (user, at) = user(store, layout, id, key).await?;
-        let Some(user) = user else { return Ok(RepairOutcome::Unused) };
+    for _ in 0..MAX_ATTEMPTS {
+        let (reference, at) = find_reference(store, layout, id, key).await?;
+        let Some(reference) = reference else { return Ok(RepairOutcome::Unused) };
         let master = layout.master(id);
         let txn = Txn {
             compares: vec![
                 lock.held(),
                 Compare::missing(&master),
-                Compare::unchanged(&user.key, user.mod_revision),
+                Compare::unchanged(&reference.key, reference.mod_revision),
                 Compare::none_newer(&layout.references_of(key), at),
             ],
             then: vec![Op::Put(Write { key: master.clone(), value: lock.key.clone(), ..Write::default() })],
@@ -75,21 +75,21 @@ async fn write(store: &Store, layout: &Layout, lock: &LockedKey, id: Id) -> Resu
         // Done twice it finds the master that the first one wrote.
         let answer = store.txn("restore", &txn, None, Retry::Idempotent).await?;
         if answer.succeeded {
-            return Ok(RepairOutcome::Done);
+            return Ok(RepairOutcome::Restored);
         }
         let mut there = answer.results.into_iter().map(first);
         let (master, own) = (there.next().flatten(), there.next().flatten());
         match master {
-            Some(master) if master.value == key && answer.maybe_applied => return Ok(RepairOutcome::Done),
-            Some(master) if master.value == key => return Ok(RepairOutcome::ByOthers),
-            Some(master) => return Ok(RepairOutcome::Taken(master.value)),
+            Some(master) if master.value == key && answer.maybe_applied => return Ok(RepairOutcome::Restored),
+            Some(master) if master.value == key => return Ok(RepairOutcome::AlreadyRestored),
+            Some(master) => return Ok(RepairOutcome::IdTaken(master.value)),
             None if own.is_none_or(|own| own.create_revision != lock.revision) => {
-                return Ok(RepairOutcome::Lost);
+                return Ok(RepairOutcome::LockLost);
             }
             None => {}
         }
     }
-    Ok(RepairOutcome::Changing)
+    Ok(RepairOutcome::ReferencesChanged)
 }
 
 fn first(result: OpResult) -> Option<KeyValue> {
@@ -100,7 +100,12 @@ fn first(result: OpResult) -> Option<KeyValue> {
 }
 
 /// A reference of the key that names the ID, and the revision it was read at.
-async fn user(store: &Store, layout: &Layout, id: Id, key: &[u8]) -> Result<(Option<KeyValue>, Revision), Error> {
+async fn find_reference(
+    store: &Store,
+    layout: &Layout,
+    id: Id,
+    key: &[u8],
+) -> Result<(Option<KeyValue>, Revision), Error> {
     let mut reader = store.read(&layout.references_of(key), ReadOptions::default());
     while let Some(page) = reader.next().await? {
         let names = |kv: &KeyValue| {

@@ -101,14 +101,14 @@ pub struct AllocatorScan {
     /// All nodes' names.
     pub nodes: StringTable,
     /// What is there and is neither: the path, and why.
-    pub strange: Vec<(Vec<u8>, UnknownKeyReason)>,
+    pub unknown_keys: Vec<(Vec<u8>, UnknownKeyReason)>,
 }
 
 impl AllocatorScan {
     /// Takes one key from below `id/`.
-    pub fn take_master(&mut self, layout: &Layout, kv: &KeyValue) {
+    pub fn add_master(&mut self, layout: &Layout, kv: &KeyValue) {
         let Some(id) = layout.parse_master(&kv.key) else {
-            return self.strange.push((kv.key.clone(), UnknownKeyReason::MasterPath));
+            return self.unknown_keys.push((kv.key.clone(), UnknownKeyReason::MasterPath));
         };
         let odd = kv.key != layout.master(id);
         let last = kv.key.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
@@ -122,9 +122,9 @@ impl AllocatorScan {
     }
 
     /// Takes one key from below `value/`.
-    pub fn take_reference(&mut self, layout: &Layout, kv: &KeyValue) {
+    pub fn add_reference(&mut self, layout: &Layout, kv: &KeyValue) {
         let Some((key, node)) = layout.parse_reference(&kv.key) else {
-            return self.strange.push((kv.key.clone(), UnknownKeyReason::ReferencePath));
+            return self.unknown_keys.push((kv.key.clone(), UnknownKeyReason::ReferencePath));
         };
         self.references.push(ReferenceKey {
             key: self.keys.index(key),
@@ -178,15 +178,15 @@ impl AllocatorScan {
 /// Whatever kept an answer away, and a revision that was compacted meanwhile.
 pub async fn scan(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<AllocatorScan, Error> {
     let mut scan = AllocatorScan::default();
-    scan.revision = each(store, &layout.masters(), 0, |kv| scan.take_master(layout, kv), &mut read).await?;
+    scan.revision = for_each_key(store, &layout.masters(), 0, |kv| scan.add_master(layout, kv), &mut read).await?;
     let at = scan.revision;
-    each(store, &layout.references(), at, |kv| scan.take_reference(layout, kv), &mut read).await?;
+    for_each_key(store, &layout.references(), at, |kv| scan.add_reference(layout, kv), &mut read).await?;
     scan.sort();
     Ok(scan)
 }
 
 /// Shows every key of the range, at the revision or, for 0, at the present one, which it gives.
-pub(super) async fn each(
+pub(super) async fn for_each_key(
     store: &Store,
     range: &KeyRange,
     revision: Revision,
@@ -213,9 +213,9 @@ mod tests {
         for (path, value) in pairs {
             let kv = KeyValue { key: (*path).into(), value: (*value).into(), ..KeyValue::default() };
             if path.starts_with("b/id/") {
-                scan.take_master(&layout, &kv);
+                scan.add_master(&layout, &kv);
             } else {
-                scan.take_reference(&layout, &kv);
+                scan.add_reference(&layout, &kv);
             }
         }
         scan.sort();
@@ -261,7 +261,7 @@ mod tests {
             ("b/value/x", "1"),
             ("b/value//n", "1"),
         ]);
-        assert_eq!(scan.strange.len(), 5);
+        assert_eq!(scan.unknown_keys.len(), 5);
         assert_eq!(scan.masters.len(), 1);
         assert_eq!(scan.masters[0].odd_path.as_deref(), Some(b"007".as_slice()));
         assert_eq!(scan.keys.text(scan.masters[0].key), b"");

@@ -45,7 +45,7 @@ pub enum PlanError {
         text: String,
     },
     /// Neither a text nor its base64, or both.
-    #[error("a candidate or the scope needs either {0} or {0}_base64")]
+    #[error("a candidate or the scope needs text_or_base64 {0} or {0}_base64")]
     Either(&'static str),
     /// One object twice.
     #[error("two candidates have the key '{0}'")]
@@ -60,7 +60,7 @@ struct Head {
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
-struct Whole {
+struct PlanFile {
     kvadm_plan: u64,
     kind: String,
     cluster: String,
@@ -81,7 +81,7 @@ struct WireScope {
     prefix: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prefix_base64: Option<String>,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "once_each")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "unique_names")]
     bounds: Map<String, Value>,
 }
 
@@ -94,14 +94,14 @@ struct WireCandidate {
     key_base64: Option<String>,
     why: String,
     first_seen: String,
-    #[serde(deserialize_with = "once_each")]
+    #[serde(deserialize_with = "unique_names")]
     facts: Map<String, Value>,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "once_each")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "unique_names")]
     more: Map<String, Value>,
 }
 
 /// Facts of which none stands there twice: of two, a reader of the file may take the one and kvadm the other.
-fn once_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     struct Reader;
     impl<'de> Visitor<'de> for Reader {
         type Value = Map<String, Value>;
@@ -144,7 +144,7 @@ impl Plan {
         if let Some(schema) = &self.schema {
             text += &format!("\"schema\":{},\n", serde_json::to_string(schema)?);
         }
-        text += &format!("\"looked_at\":{},\n\"candidates\":[\n", self.looked_at);
+        text += &format!("\"looked_at\":{},\n\"candidates\":[\n", self.scanned);
         for (candidate, at) in self.candidates.iter().zip(1..) {
             text += &serde_json::to_string(&WireCandidate::from(candidate))?;
             text += if at == self.candidates.len() { "\n" } else { ",\n" };
@@ -162,23 +162,23 @@ impl Plan {
         if head.kvadm_plan != VERSION {
             return Err(PlanError::Version(head.kvadm_plan));
         }
-        let whole: Whole = serde_json::from_slice(text)?;
+        let file: PlanFile = serde_json::from_slice(text)?;
         let field = |field, text: &str| PlanError::Field { field, text: text.to_owned() };
-        let cluster = parse_hex(&whole.cluster).ok_or_else(|| field("cluster", &whole.cluster))?;
-        if whole.revision < 1 {
-            return Err(field("revision", &whole.revision.to_string()));
+        let cluster = parse_hex(&file.cluster).ok_or_else(|| field("cluster", &file.cluster))?;
+        if file.revision < 1 {
+            return Err(field("revision", &file.revision.to_string()));
         }
-        let prefix = either("prefix", whole.scope.prefix, whole.scope.prefix_base64)?;
-        let candidates = whole.candidates.into_iter().map(Candidate::try_from).collect::<Result<_, _>>()?;
+        let prefix = text_or_base64("prefix", file.scope.prefix, file.scope.prefix_base64)?;
+        let candidates = file.candidates.into_iter().map(Candidate::try_from).collect::<Result<_, _>>()?;
         let mut plan = Self {
-            kind: whole.kind,
+            kind: file.kind,
             cluster,
-            revision: whole.revision,
-            time: moment("time", &whole.time)?,
-            tool: whole.tool,
-            scope: Scope { prefix, bounds: Facts(whole.scope.bounds) },
-            schema: whole.schema,
-            looked_at: whole.looked_at,
+            revision: file.revision,
+            time: parse_timestamp("time", &file.time)?,
+            tool: file.tool,
+            scope: Scope { prefix, bounds: Facts(file.scope.bounds) },
+            schema: file.schema,
+            scanned: file.looked_at,
             candidates,
         };
         plan.sort();
@@ -207,8 +207,8 @@ impl TryFrom<WireCandidate> for Candidate {
     type Error = PlanError;
 
     fn try_from(wire: WireCandidate) -> Result<Self, PlanError> {
-        let key = either("key", wire.key, wire.key_base64)?;
-        let first_seen = moment("first_seen", &wire.first_seen)?;
+        let key = text_or_base64("key", wire.key, wire.key_base64)?;
+        let first_seen = parse_timestamp("first_seen", &wire.first_seen)?;
         Ok(Self { key, why: wire.why, first_seen, facts: Facts(wire.facts), more: Facts(wire.more) })
     }
 }
@@ -220,7 +220,7 @@ fn split(bytes: &[u8]) -> (Option<String>, Option<String>) {
     }
 }
 
-fn either(field: &'static str, text: Option<String>, encoded: Option<String>) -> Result<Vec<u8>, PlanError> {
+fn text_or_base64(field: &'static str, text: Option<String>, encoded: Option<String>) -> Result<Vec<u8>, PlanError> {
     match (text, encoded) {
         (Some(text), None) => Ok(text.into_bytes()),
         (None, Some(encoded)) => STANDARD.decode(&encoded).map_err(|_| PlanError::Field { field, text: encoded }),
@@ -228,7 +228,7 @@ fn either(field: &'static str, text: Option<String>, encoded: Option<String>) ->
     }
 }
 
-fn moment(field: &'static str, text: &str) -> Result<Timestamp, PlanError> {
+fn parse_timestamp(field: &'static str, text: &str) -> Result<Timestamp, PlanError> {
     Timestamp::parse(text).ok_or_else(|| PlanError::Field { field, text: text.to_owned() })
 }
 
@@ -253,8 +253,8 @@ mod tests {
             &r#"{"key":"a","why":"no reference","first_seen":"1970-01-01T00:00:01.000Z","facts":{"mod_revision":1,"value_base64":"/w=="}},"#
         ));
         assert!(lines.iter().any(|line| line.starts_with(r#"{"key_base64":"/w==","#)), "{text}");
-        let whole: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(whole["cluster"], "ffffffffffffffff");
+        let file: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(file["cluster"], "ffffffffffffffff");
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
         assert!(edited("\"revision\":10", "\"revision\":0").starts_with("revision '0'"));
         assert!(edited("1970-01-01", "1970-02-30").starts_with("time '1970-02-30"));
         assert!(edited("\"key\":\"b\"", "\"key\":\"a\"").contains("two candidates have the key 'a'"));
-        assert!(edited("\"key\":\"b\",", "").contains("either key or key_base64"));
+        assert!(edited("\"key\":\"b\",", "").contains("text_or_base64 key or key_base64"));
         for cluster in ["+f", "-f", "0xf", "", "10000000000000000"] {
             assert!(edited("ffffffffffffffff", cluster).starts_with(&format!("cluster '{cluster}'")), "{cluster}");
         }

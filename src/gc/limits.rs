@@ -5,9 +5,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// The share that may go unless something else is said, in percent.
-const PERCENT: u8 = 50;
+const DEFAULT_PERCENT: u8 = 50;
 /// Up to so many objects the default share does not count: all of a few may well be garbage.
-const FEW: u64 = 20;
+const DEFAULT_PERCENT_ABOVE: u64 = 20;
 
 /// How much may go in one round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,12 +30,12 @@ pub enum OverLimit {
         limit: u64,
     },
     /// More than the share allowed.
-    #[error("{garbage} of {looked_at} would go, more than the {percent} % that --max-percent allows")]
+    #[error("{garbage} of {scanned} would go, more than the {percent} % that --max-percent allows")]
     Percent {
         /// How many would go.
         garbage: u64,
         /// How many there are.
-        looked_at: u64,
+        scanned: u64,
         /// How many of a hundred may.
         percent: u8,
     },
@@ -46,17 +46,17 @@ impl Limits {
     ///
     /// # Errors
     /// The limit that forbids it, with the numbers.
-    pub fn check(&self, garbage: u64, looked_at: u64) -> Result<(), OverLimit> {
+    pub fn check(&self, garbage: u64, scanned: u64) -> Result<(), OverLimit> {
         if let Some(limit) = self.count.filter(|limit| garbage > *limit) {
             return Err(OverLimit::Count { garbage, limit });
         }
         let percent = match self.percent {
             Some(percent) => percent,
-            None if looked_at > FEW => PERCENT,
+            None if scanned > DEFAULT_PERCENT_ABOVE => DEFAULT_PERCENT,
             None => return Ok(()),
         };
-        if u128::from(garbage) * 100 > u128::from(looked_at) * u128::from(percent) {
-            return Err(OverLimit::Percent { garbage, looked_at, percent });
+        if u128::from(garbage) * 100 > u128::from(scanned) * u128::from(percent) {
+            return Err(OverLimit::Percent { garbage, scanned, percent });
         }
         Ok(())
     }
@@ -96,11 +96,11 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(limits.check(20, 20), Ok(()));
         assert_eq!(limits.check(10, 21), Ok(()));
-        assert_eq!(limits.check(11, 21), Err(OverLimit::Percent { garbage: 11, looked_at: 21, percent: 50 }));
+        assert_eq!(limits.check(11, 21), Err(OverLimit::Percent { garbage: 11, scanned: 21, percent: 50 }));
         assert_eq!(limits.check(0, 0), Ok(()));
         assert_eq!(
             limits.check(u64::MAX, u64::MAX),
-            Err(OverLimit::Percent { garbage: u64::MAX, looked_at: u64::MAX, percent: 50 })
+            Err(OverLimit::Percent { garbage: u64::MAX, scanned: u64::MAX, percent: 50 })
         );
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::sweep::each;
+use super::sweep::run_txns;
 use super::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Skipped, Timestamp};
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Contender, Error, Grant, KeyRange, KeySelector, KeyValue, LeaseId, LockQueue,
@@ -19,7 +19,7 @@ use crate::kvstore::{
 /// Removals in one request.
 pub const BATCH: usize = 40;
 /// Leases that are asked about at once.
-const AT_ONCE: usize = 16;
+const CONCURRENT_REQUESTS: usize = 16;
 
 /// Which locks are looked at, and what counts as garbage.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct LockRule {
 impl LockRule {
     /// Whether a candidate of a plan was seen long enough: a holder for as long as the rule says, what was left behind at
     /// once.
-    pub fn ripe(&self, plan: &Plan, candidate: &Candidate) -> bool {
+    pub fn is_old_enough(&self, plan: &Plan, candidate: &Candidate) -> bool {
         match self.stale_after {
             Some(limit) if candidate.facts.text("lease").is_some() => plan.time.since(candidate.first_seen) >= limit,
             _ => true,
@@ -45,35 +45,35 @@ impl LockRule {
 
 /// What one look at the keys says, before leases are asked about.
 #[derive(Default)]
-struct SortedLocks {
-    looked_at: u64,
+struct LockScan {
+    scanned: u64,
     /// Keys that were left behind, and holders; with the number of those that wait.
-    picked: Vec<(Contender, Vec<u8>, u64)>,
-    strange: Vec<Skipped>,
+    suspects: Vec<(Contender, Vec<u8>, u64)>,
+    skipped: Vec<Skipped>,
 }
 
-impl SortedLocks {
-    fn judge(&mut self, lock: &LockQueue, rule: &LockRule) {
+impl LockScan {
+    fn classify(&mut self, lock: &LockQueue, rule: &LockRule) {
         for contender in &lock.contenders {
             let holder = contender.lease.is_some() && rule.stale_after.is_some() && lock.holds(contender);
             if contender.lease.is_none() || holder {
-                self.picked.push((contender.clone(), lock.name().to_vec(), lock.waiting(contender)));
+                self.suspects.push((contender.clone(), lock.name().to_vec(), lock.waiting(contender)));
             }
         }
     }
 
     fn take(&mut self, tree: &mut LockTree, kv: KeyValue, rule: &LockRule) {
         let is_lock = lock_key_of(&kv).is_some() || left_behind(&kv).is_some();
-        self.looked_at += u64::from(is_lock);
+        self.scanned += u64::from(is_lock);
         if !is_lock && rule.dedicated {
             let why = match kv.lease {
                 None => "it is on no lease, but its name or its value is no lock's",
                 Some(_) => "it is on a lease, but not named after it",
             };
-            self.strange.push(Skipped { key: kv.key.clone(), why: why.to_owned() });
+            self.skipped.push(Skipped { key: kv.key.clone(), why: why.to_owned() });
         }
         for lock in tree.push(kv) {
-            self.judge(&lock, rule);
+            self.classify(&lock, rule);
         }
     }
 }
@@ -82,24 +82,24 @@ impl SortedLocks {
 ///
 /// # Errors
 /// Whatever kept an answer away.
-pub async fn look(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> Result<ScanResult, Error> {
+pub async fn scan(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> Result<ScanResult, Error> {
     let mut reader = store.read(&rule.range, ReadOptions::default());
-    let (mut tree, mut sorted) = (LockTree::default(), SortedLocks::default());
+    let (mut tree, mut scan) = (LockTree::default(), LockScan::default());
     while let Some(page) = reader.next().await? {
         read(page.len() as u64);
-        page.into_iter().for_each(|kv| sorted.take(&mut tree, kv, rule));
+        page.into_iter().for_each(|kv| scan.take(&mut tree, kv, rule));
     }
-    tree.rest().iter().for_each(|lock| sorted.judge(lock, rule));
+    tree.rest().iter().for_each(|lock| scan.classify(lock, rule));
     // Not before what it saw was read, so that nothing looks older than it is.
     let first_seen = Timestamp::now();
-    let leases = ask(store, sorted.picked.iter().map(|(contender, ..)| contender.named)).await?;
+    let leases = ask(store, scan.suspects.iter().map(|(contender, ..)| contender.named)).await?;
     let mut found = ScanResult {
         revision: reader.revision(),
-        looked_at: sorted.looked_at,
-        skipped: sorted.strange,
+        scanned: scan.scanned,
+        skipped: scan.skipped,
         ..ScanResult::default()
     };
-    for (contender, name, waiting) in sorted.picked {
+    for (contender, name, waiting) in scan.suspects {
         let grant = leases.get(&contender.named).copied().flatten();
         if contender.lease.is_none()
             && let Some(grant) = grant
@@ -149,7 +149,7 @@ async fn ask(store: &Store, ids: impl Iterator<Item = LeaseId>) -> Result<HashMa
     ids.sort_unstable();
     ids.dedup();
     let mut known = HashMap::new();
-    for some in ids.chunks(AT_ONCE) {
+    for some in ids.chunks(CONCURRENT_REQUESTS) {
         let mut asked = JoinSet::new();
         for id in some {
             let (store, id) = (store.clone(), *id);
@@ -183,7 +183,7 @@ pub async fn remove(store: &Store, candidates: &[&Candidate]) -> Result<Vec<Cand
             otherwise: vec![Op::get_at(KeySelector::Key(key.to_vec()), 0)],
         }
     };
-    let answers = each(store, "gc lock", candidates.iter().map(txn).collect()).await?;
+    let answers = run_txns(store, "gc lock", candidates.iter().map(txn).collect()).await?;
     Ok(answers.into_iter().map(super::SweepAnswer::outcome).collect())
 }
 
@@ -200,13 +200,13 @@ mod tests {
         LockRule { range: KeyRange::prefix(b"l/"), dedicated: true, stale_after }
     }
 
-    fn picked(keys: &[KeyValue], rule: &LockRule) -> (Vec<(String, u64)>, Vec<String>) {
+    fn suspects(keys: &[KeyValue], rule: &LockRule) -> (Vec<(String, u64)>, Vec<String>) {
         let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
-        let (mut tree, mut sorted) = (LockTree::default(), SortedLocks::default());
-        keys.iter().for_each(|kv| sorted.take(&mut tree, kv.clone(), rule));
-        tree.rest().iter().for_each(|lock| sorted.judge(lock, rule));
-        let picked = sorted.picked.iter().map(|(one, _, waiting)| (text(&one.key), *waiting)).collect();
-        (picked, sorted.strange.iter().map(|skipped| text(&skipped.key)).collect())
+        let (mut tree, mut scan) = (LockTree::default(), LockScan::default());
+        keys.iter().for_each(|kv| scan.take(&mut tree, kv.clone(), rule));
+        tree.rest().iter().for_each(|lock| scan.classify(lock, rule));
+        let suspects = scan.suspects.iter().map(|(one, _, waiting)| (text(&one.key), *waiting)).collect();
+        (suspects, scan.skipped.iter().map(|skipped| text(&skipped.key)).collect())
     }
 
     /// `getOldestLeases` of Cilium's operator: of each lock the oldest alone.
@@ -222,18 +222,18 @@ mod tests {
             kv("l/bbz/7", 7, 7),
             kv("l/note", 0, 8),
         ];
-        let (holders, strange) = picked(&keys, &rule(Some(Duration::from_secs(25))));
+        let (holders, skipped) = suspects(&keys, &rule(Some(Duration::from_secs(25))));
         let wanted = [("l/bar/1", 4), ("l/baz/6", 0), ("l/bbz/7", 0)];
         assert_eq!(holders, wanted.map(|(key, waiting)| (key.to_owned(), waiting)));
-        assert_eq!(strange, ["l/note"]);
-        assert_eq!(picked(&keys, &rule(None)).0, []);
-        assert_eq!(picked(&[], &rule(None)).0, []);
+        assert_eq!(skipped, ["l/note"]);
+        assert_eq!(suspects(&keys, &rule(None)).0, []);
+        assert_eq!(suspects(&[], &rule(None)).0, []);
     }
 
     #[test]
     fn a_key_left_behind_goes_whatever_its_place() {
         let keys = [kv("l/a/1f", 0x1f, 1), kv("l/a/324aa1fa14dee5a6", 0, 2), kv("l/a/4f", 0x4f, 3)];
-        assert_eq!(picked(&keys, &rule(None)).0, [("l/a/324aa1fa14dee5a6".to_owned(), 1)]);
+        assert_eq!(suspects(&keys, &rule(None)).0, [("l/a/324aa1fa14dee5a6".to_owned(), 1)]);
     }
 
     #[test]
@@ -242,10 +242,10 @@ mod tests {
         plan.candidates[0].first_seen = Timestamp::from_millis(10_000);
         let mut candidate = plan.candidates[0].clone();
         let (short, long) = (rule(Some(Duration::from_secs(20))), rule(Some(Duration::from_secs(21))));
-        assert!(short.ripe(&plan, &candidate) && long.ripe(&plan, &candidate));
+        assert!(short.is_old_enough(&plan, &candidate) && long.is_old_enough(&plan, &candidate));
         candidate.facts = Facts::default().with("lease", "1f");
-        assert!(short.ripe(&plan, &candidate) && !long.ripe(&plan, &candidate));
+        assert!(short.is_old_enough(&plan, &candidate) && !long.is_old_enough(&plan, &candidate));
         candidate.first_seen = Timestamp::from_millis(99_000);
-        assert!(!short.ripe(&plan, &candidate), "a clock that was set back makes nothing old");
+        assert!(!short.is_old_enough(&plan, &candidate), "a clock that was set back makes nothing old");
     }
 }

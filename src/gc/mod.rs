@@ -17,4 +17,4 @@ pub use file::PlanError;
 pub use limits::{Limits, OverLimit, SweepPacer};
 pub use moment::Timestamp;
 pub use plan::{Candidate, CandidateOutcome, Facts, Mismatch, Plan, ScanResult, Scope, Skipped};
-pub use sweep::{SweepAnswer, each, one_by_one};
+pub use sweep::{SweepAnswer, is_per_candidate, run_txns};

@@ -93,7 +93,7 @@ pub struct Plan {
     /// What the schema's text hashes to, where there is one.
     pub schema: Option<String>,
     /// How many objects were looked at.
-    pub looked_at: u64,
+    pub scanned: u64,
     /// What may go, in the order of the keys.
     pub candidates: Vec<Candidate>,
 }
@@ -113,7 +113,7 @@ pub struct ScanResult {
     /// The revision everything was read at.
     pub revision: Revision,
     /// How many objects were looked at.
-    pub looked_at: u64,
+    pub scanned: u64,
     /// What may go.
     pub candidates: Vec<Candidate>,
     /// What is no candidate although it looks wrong.
@@ -135,7 +135,7 @@ pub enum CandidateOutcome {
 
 impl CandidateOutcome {
     /// The word for it.
-    pub fn word(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Removed => "removed",
             Self::Changed => "changed",
@@ -185,7 +185,7 @@ impl Plan {
     ///
     /// # Errors
     /// Says what is different.
-    pub fn follows(&self, earlier: &Self) -> Result<(), Mismatch> {
+    pub fn check_comparable(&self, earlier: &Self) -> Result<(), Mismatch> {
         if earlier.kind != self.kind {
             return Err(Mismatch::Kind(earlier.kind.clone()));
         }
@@ -193,7 +193,7 @@ impl Plan {
             return Err(Mismatch::Cluster { earlier: earlier.cluster, now: self.cluster });
         }
         if earlier.scope != self.scope {
-            return Err(Mismatch::Scope(earlier.scope.words()));
+            return Err(Mismatch::Scope(earlier.scope.format()));
         }
         if earlier.schema != self.schema {
             return Err(Mismatch::Schema);
@@ -206,7 +206,7 @@ impl Plan {
 
     /// Marks the candidates that every one of the earlier plans has with the same facts, one mark a candidate; and
     /// carries over when each was first seen. Without an earlier plan none is marked.
-    pub fn agree(&mut self, earlier: &[Self]) -> Vec<bool> {
+    pub fn mark_agreed(&mut self, earlier: &[Self]) -> Vec<bool> {
         let mut agreed = vec![!earlier.is_empty(); self.candidates.len()];
         for plan in earlier {
             let known: HashMap<&[u8], &Candidate> =
@@ -223,7 +223,7 @@ impl Plan {
 }
 
 impl Scope {
-    fn words(&self) -> String {
+    fn format(&self) -> String {
         let prefix = String::from_utf8_lossy(&self.prefix).escape_debug().to_string();
         let bound = |(name, value): (&String, &Value)| format!(", {name} {value}");
         prefix + &self.bounds.0.iter().map(bound).collect::<String>()
@@ -252,13 +252,13 @@ pub(super) mod tests {
             tool: "0.1.0".to_owned(),
             scope: Scope { prefix: b"b/id/".to_vec(), bounds: Facts::default().with("min", 1).with("max", 9) },
             schema: None,
-            looked_at: 40,
+            scanned: 40,
             candidates: candidates.iter().map(candidate).collect(),
         }
     }
 
     fn agreed(now: &mut Plan, earlier: &[Plan]) -> Vec<Vec<u8>> {
-        let marks = now.agree(earlier);
+        let marks = now.mark_agreed(earlier);
         now.candidates.iter().zip(marks).filter(|(_, mark)| *mark).map(|(one, _)| one.key.clone()).collect()
     }
 
@@ -277,11 +277,11 @@ pub(super) mod tests {
     #[test]
     fn a_plan_about_something_else_is_told_apart() {
         let (now, earlier) = (plan(&[], 2), plan(&[], 1));
-        assert_eq!(now.follows(&earlier), Ok(()));
+        assert_eq!(now.check_comparable(&earlier), Ok(()));
         let with = |change: fn(&mut Plan)| {
             let mut other = earlier.clone();
             change(&mut other);
-            now.follows(&other).map_err(|why| why.to_string())
+            now.check_comparable(&other).map_err(|why| why.to_string())
         };
         assert!(with(|plan| plan.kind = "locks".into()).is_err_and(|why| why.contains("gc locks")));
         assert!(with(|plan| plan.cluster = 1).is_err_and(|why| why.contains("cluster 1,")));

@@ -28,19 +28,19 @@ impl SweepAnswer {
     pub fn outcome(self) -> CandidateOutcome {
         match self {
             Self::Done { succeeded: true, .. } => CandidateOutcome::Removed,
-            Self::Done { results, maybe_applied: true, .. } if is_gone(&results) => CandidateOutcome::Removed,
+            Self::Done { results, maybe_applied: true, .. } if is_missing(&results) => CandidateOutcome::Removed,
             Self::Done { .. } => CandidateOutcome::Changed,
             Self::Failed(why) => CandidateOutcome::Failed(why),
         }
     }
 }
 
-fn is_gone(results: &[OpResult]) -> bool {
+fn is_missing(results: &[OpResult]) -> bool {
     matches!(results.first(), Some(OpResult::Get { kvs, .. }) if kvs.is_empty())
 }
 
 /// An error and its causes in one line.
-fn words(error: &Error) -> String {
+fn format_error(error: &Error) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
@@ -51,7 +51,7 @@ fn words(error: &Error) -> String {
 }
 
 /// Whether an error is about what was to be done, so that the next removal may do better. All others are about the store.
-pub fn one_by_one(error: &Error) -> bool {
+pub fn is_per_candidate(error: &Error) -> bool {
     match error {
         Error::Unknown { .. } => true,
         Error::Refused { kind, .. } => !matches!(
@@ -73,23 +73,23 @@ pub fn one_by_one(error: &Error) -> bool {
 /// # Errors
 /// What is wrong with the store, rather than with one of the transactions: what was done before is lost sight of, and
 /// the compares of the next try tell.
-pub async fn each(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec<SweepAnswer>, Error> {
+pub async fn run_txns(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec<SweepAnswer>, Error> {
     let mut answers = Vec::with_capacity(txns.len());
     let mut left = VecDeque::from([txns]);
     while let Some(mut some) = left.pop_front() {
-        match together(store, op, &some).await {
+        match run_request(store, op, &some).await {
             Ok(mut done) => answers.append(&mut done),
-            Err(error @ Error::Refused { .. }) if some.len() > 1 && one_by_one(&error) => {
+            Err(error @ Error::Refused { .. }) if some.len() > 1 && is_per_candidate(&error) => {
                 let behind = some.split_off(some.len() / 2);
                 left.push_front(behind);
                 left.push_front(some);
             }
-            Err(error @ Error::Refused { .. }) if one_by_one(&error) => {
-                answers.push(SweepAnswer::Failed(words(&error)))
+            Err(error @ Error::Refused { .. }) if is_per_candidate(&error) => {
+                answers.push(SweepAnswer::Failed(format_error(&error)))
             }
-            // All of one request share its fate.
+            // All of one request share its verdict.
             Err(Error::Unknown { op, cause }) => {
-                let why = words(&Error::Unknown { op, cause });
+                let why = format_error(&Error::Unknown { op, cause });
                 answers.extend(some.iter().map(|_| SweepAnswer::Failed(why.clone())));
             }
             Err(error) => return Err(error),
@@ -98,7 +98,7 @@ pub async fn each(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec
     Ok(answers)
 }
 
-async fn together(store: &Store, op: &'static str, txns: &[Txn]) -> Result<Vec<SweepAnswer>, Error> {
+async fn run_request(store: &Store, op: &'static str, txns: &[Txn]) -> Result<Vec<SweepAnswer>, Error> {
     if let [txn] = txns {
         let answer = store.txn(op, txn, None, Retry::Idempotent).await?;
         let (succeeded, results) = (answer.succeeded, answer.results);

@@ -58,24 +58,24 @@ pub struct Args {
 /// A refused confirmation, or whatever kept an answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let check = CheckRun { ctx, args, layout: args.base.layout()?, range: args.ids.range()? };
-    let mut found = check.look().await?;
+    let mut found = check.scan_problems().await?;
     let repairable = found.iter().filter(|problem| problem.repairable).count();
     let mut sink = ctx.out.stream();
     let mut failed = 0;
     if args.repair && ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: {} would be restored", masters(repairable)));
+        ctx.out.note(&format!("dry run: {} would be restored", count_masters(repairable)));
     } else if args.repair && repairable > 0 {
-        ctx.consent(&format!("restore {}", masters(repairable)))?;
+        ctx.consent(&format!("restore {}", count_masters(repairable)))?;
         failed = check.repair(&found, &mut sink).await?;
-        found = check.look().await?;
+        found = check.scan_problems().await?;
     } else if args.repair && found.iter().any(is_problem) {
         ctx.out.note("nothing of this can be repaired safely: each problem says what to do");
     }
     for problem in found.iter().filter(|problem| args.all || is_problem(problem)) {
-        push(&mut sink, problem, problem.repairable.then_some(REPAIRABLE))?;
+        print_problem(&mut sink, problem, problem.repairable.then_some(REPAIRABLE))?;
     }
     sink.finish()?;
-    check.sum_up(&found);
+    check.print_summary(&found);
     Ok(match failed {
         0 if !found.iter().any(is_problem) => Exit::Done,
         0 => Exit::No,
@@ -84,19 +84,19 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 }
 
 fn is_problem(problem: &Problem) -> bool {
-    problem.trouble.severity() != Severity::Info
+    problem.kind.severity() != Severity::Info
 }
 
-fn masters(count: usize) -> String {
+fn count_masters(count: usize) -> String {
     if count == 1 { "1 master".to_owned() } else { format!("{count} masters") }
 }
 
-fn push(sink: &mut Sink, problem: &Problem, repair: Option<&str>) -> Result<(), Failure> {
+fn print_problem(sink: &mut Sink, problem: &Problem, repair: Option<&str>) -> Result<(), Failure> {
     let id = problem.id.map(|id| id.to_string());
     let paths: Vec<KeyNameRow<'_>> = problem.paths.iter().map(|path| KeyNameRow(path)).collect();
     sink.push(&ProblemRow {
-        severity: problem.trouble.severity().word(),
-        problem: problem.trouble.word(),
+        severity: problem.kind.severity().name(),
+        problem: problem.kind.name(),
         id: id.as_deref(),
         key: problem.key.as_deref(),
         text: &problem.text,
@@ -114,7 +114,7 @@ struct CheckRun<'a> {
 }
 
 impl CheckRun<'_> {
-    async fn look(&self) -> Result<Vec<Problem>, Failure> {
+    async fn scan_problems(&self) -> Result<Vec<Problem>, Failure> {
         let progress = self.ctx.out.progress("reading", None);
         let scan = scan(self.ctx.store(), &self.layout, |count| progress.inc(count)).await?;
         progress.finish();
@@ -123,8 +123,8 @@ impl CheckRun<'_> {
         Ok(problems(&scan, &self.layout, &self.range))
     }
 
-    fn sum_up(&self, found: &[Problem]) {
-        let count = |severity| found.iter().filter(|problem| problem.trouble.severity() == severity).count();
+    fn print_summary(&self, found: &[Problem]) {
+        let count = |severity| found.iter().filter(|problem| problem.kind.severity() == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         let unused = match count(Severity::Info) {
             0 => String::new(),
@@ -133,7 +133,7 @@ impl CheckRun<'_> {
         self.ctx.out.note(&format!("{errors} errors, {warnings} warnings{unused}"));
         let repairable = found.iter().filter(|problem| problem.repairable).count();
         if repairable > 0 && !self.args.repair {
-            self.ctx.out.note(&format!("'check --repair' restores {}", masters(repairable)));
+            self.ctx.out.note(&format!("'check --repair' restores {}", count_masters(repairable)));
         }
     }
 
@@ -162,20 +162,28 @@ impl CheckRun<'_> {
             let done = restore_master(self.ctx.store(), &self.layout, lease, (id, key), wait).await;
             progress.inc(1);
             match done {
-                Ok(RepairOutcome::Done) => {
+                Ok(RepairOutcome::Restored) => {
                     restored += 1;
-                    push(sink, problem, Some(REPAIRED))?;
+                    print_problem(sink, problem, Some(REPAIRED))?;
                 }
-                Ok(RepairOutcome::ByOthers) => self.ctx.out.note(&format!("{} is there again already", what(id, key))),
-                Ok(RepairOutcome::Unused) => self.ctx.out.note(&format!("{} is not used any more", what(id, key))),
-                Ok(not) => {
+                Ok(RepairOutcome::AlreadyRestored) => {
+                    self.ctx.out.note(&format!("{} is there again already", describe_master(id, key)))
+                }
+                Ok(RepairOutcome::Unused) => {
+                    self.ctx.out.note(&format!("{} is not used any more", describe_master(id, key)))
+                }
+                Ok(outcome) => {
                     failed += 1;
-                    self.ctx.out.warn(&format!("{} was not restored: {}", what(id, key), why(&not)));
+                    self.ctx.out.warn(&format!(
+                        "{} was not restored: {}",
+                        describe_master(id, key),
+                        describe_outcome(&outcome)
+                    ));
                 }
                 Err(error) => {
-                    let failure = Failure::from(error).context(format!("cannot restore {}", what(id, key)));
+                    let failure = Failure::from(error).context(format!("cannot restore {}", describe_master(id, key)));
                     if matches!(failure.exit, Exit::Interrupted | Exit::Refused | Exit::Unreachable) {
-                        return Err(failure.hint(format!("{} restored before", masters(restored))));
+                        return Err(failure.hint(format!("{} restored before", count_masters(restored))));
                     }
                     failed += 1;
                     let view = failure.view();
@@ -189,15 +197,15 @@ impl CheckRun<'_> {
     }
 }
 
-fn what(id: Id, key: &[u8]) -> String {
+fn describe_master(id: Id, key: &[u8]) -> String {
     format!("the master of {id} for {}", bytes::escape(key))
 }
 
-fn why(not: &RepairOutcome) -> String {
-    match not {
-        RepairOutcome::Taken(key) => format!("the ID is the key {}'s now", bytes::escape(key)),
-        RepairOutcome::Busy(lock) => format!("its lock is busy: waiting for {}", bytes::escape(lock)),
-        RepairOutcome::Lost => "its lock was lost".to_owned(),
+fn describe_outcome(outcome: &RepairOutcome) -> String {
+    match outcome {
+        RepairOutcome::IdTaken(key) => format!("the ID is the key {}'s now", bytes::escape(key)),
+        RepairOutcome::LockBusy(lock) => format!("its lock is busy: waiting for {}", bytes::escape(lock)),
+        RepairOutcome::LockLost => "its lock was lost".to_owned(),
         _ => "its references changed all the time".to_owned(),
     }
 }

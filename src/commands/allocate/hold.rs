@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::new::refusal;
-use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, key};
+use super::new::allocation_failure;
+use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, parse_key};
 use crate::allocator::{
     AllocatedId, AllocationError, Allocator, AllocatorOptions, HoldRepair, ReferenceHold, ReferenceLifetime,
 };
@@ -69,72 +69,78 @@ pub struct Args {
 /// # Errors
 /// As `new`; [`Exit::Conflict`] also where the ID is lost.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let key = key(args.text, &args.key)?;
-    let mut terms = AllocatorOptions {
+    let key = parse_key(args.text, &args.key)?;
+    let mut options = AllocatorOptions {
         layout: args.base.layout()?,
         range: args.ids.range()?,
         node: args.node.name()?,
-        life: ReferenceLifetime::Permanent,
+        lifetime: ReferenceLifetime::Permanent,
         wait: args.wait,
         restore: false,
-        existing: false,
+        existing_only: false,
         guard: parse_lock_token(args.if_locked.as_ref())?,
     };
     if ctx.safety.dry_run {
-        return super::new::rehearse(ctx, &terms, &[key]).await;
+        return super::new::dry_run(ctx, &options, &[key]).await;
     }
     ctx.signals.hold();
     let kept = ctx.store().keep(args.ttl.unwrap_or_else(|| seconds(ctx.config.session_ttl))).await?;
-    terms.life = ReferenceLifetime::On(kept.id());
+    options.lifetime = ReferenceLifetime::Lease(kept.id());
     let what = format!("the ID of '{}'", bytes::escape(&key));
-    let tenure = LeaseScope { what: what.clone(), kept, guard: None };
-    let allocated = match allocate(ctx, terms.clone(), &key).await {
+    let scope = LeaseScope { what: what.clone(), kept, guard: None };
+    let allocated = match allocate(ctx, options.clone(), &key).await {
         Ok(allocated) => allocated,
         Err(failure) => {
             // Whatever may have been written goes with the lease.
-            tenure.release(ctx).await;
+            scope.release(ctx).await;
             return Err(failure);
         }
     };
     let hold = ReferenceHold {
-        layout: terms.layout,
+        layout: options.layout,
         key: key.clone(),
-        node: terms.node.clone(),
+        node: options.node.clone(),
         allocated,
         protect: args.protect,
     };
     let (out, id) = (ctx.out.clone(), allocated.id.to_string());
     let shown = id.clone();
-    hold.begin(ctx.store(), &tenure.kept, move |mended| match mended {
+    hold.start(ctx.store(), &scope.kept, move |repair| match repair {
         HoldRepair::Reference => out.warn(&format!("the reference to ID {shown} was deleted and is there again")),
         HoldRepair::Master => out.warn(&format!("the master of ID {shown} was deleted and is there again")),
         HoldRepair::Unprotected => out.warn(&format!("the master of ID {shown} was deleted: see --protect")),
     });
     if !args.command.is_empty() {
         let os = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
-        let envs = vec![("KVADM_ID", id.into()), ("KVADM_ID_KEY", os(&key)), ("KVADM_ID_NODE", os(&terms.node))];
-        return tenure.while_running(ctx, &args.command, envs).await;
+        let envs = vec![("KVADM_ID", id.into()), ("KVADM_ID_KEY", os(&key)), ("KVADM_ID_NODE", os(&options.node))];
+        return scope.while_running(ctx, &args.command, envs).await;
     }
-    if let Err(failure) = show(ctx, &key, &terms.node, allocated, tenure.kept.id()) {
-        tenure.release(ctx).await;
+    if let Err(failure) = print_allocated(ctx, &key, &options.node, allocated, scope.kept.id()) {
+        scope.release(ctx).await;
         return Err(failure);
     }
-    tenure.until_signal(ctx).await
+    scope.until_signal(ctx).await
 }
 
-fn show(ctx: &Context, key: &[u8], node: &[u8], allocated: AllocatedId, lease: LeaseId) -> Result<(), Failure> {
+fn print_allocated(
+    ctx: &Context,
+    key: &[u8],
+    node: &[u8],
+    allocated: AllocatedId,
+    lease: LeaseId,
+) -> Result<(), Failure> {
     let id = allocated.id.to_string();
     ctx.out.one(&AllocatedRow { id: &id, key, new: allocated.new, node, lease: Some(lease), alone: true })?;
     Ok(())
 }
 
-async fn allocate(ctx: &Context, terms: AllocatorOptions, key: &[u8]) -> Result<AllocatedId, Failure> {
-    let mut allocator = Allocator::open(ctx.store(), terms).await?;
+async fn allocate(ctx: &Context, options: AllocatorOptions, key: &[u8]) -> Result<AllocatedId, Failure> {
+    let mut allocator = Allocator::open(ctx.store(), options).await?;
     let result = allocator.allocate(&[key], &mut ()).await;
     allocator.close(CLEANUP).await;
     match result?.pop() {
         Some(Ok(allocated)) => Ok(allocated),
-        Some(Err(denied)) => Err(refusal(key, &denied)),
-        None => Err(refusal(key, &AllocationError::Contended)),
+        Some(Err(error)) => Err(allocation_failure(key, &error)),
+        None => Err(allocation_failure(key, &AllocationError::Contended)),
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::scope::{checked, key};
+use super::scope::{parse_key, validate_key};
 use crate::allocator::label_key;
 use crate::args::KeyText;
 use crate::commands::input::{InputSource, read_all};
@@ -50,29 +50,29 @@ impl KeyArgs {
                     continue;
                 }
                 let key =
-                    self.of_line(line).map_err(|failure| failure.context(format!("{name}, line {}", number + 1)))?;
+                    self.parse_line(line).map_err(|failure| failure.context(format!("{name}, line {}", number + 1)))?;
                 keys.push(key);
             }
         } else if self.labels.is_empty() {
             for given in &self.keys {
-                keys.push(key(self.text, given)?);
+                keys.push(parse_key(self.text, given)?);
             }
         } else {
             let key = label_key(&self.labels).map_err(|error| Failure::usage(format!("--label: {error}")))?;
-            keys.push(checked(key.into_bytes())?);
+            keys.push(validate_key(key.into_bytes())?);
         }
         let mut seen = HashSet::new();
         keys.retain(|key| seen.insert(key.clone()));
         Ok(keys)
     }
 
-    fn of_line(&self, line: &[u8]) -> Result<Vec<u8>, Failure> {
+    fn parse_line(&self, line: &[u8]) -> Result<Vec<u8>, Failure> {
         if let Some(key) = key_of_record(line) {
-            return checked(key);
+            return validate_key(key);
         }
         if !self.text.escape {
-            return checked(line.to_vec());
+            return validate_key(line.to_vec());
         }
-        checked(bytes::unescape(line).map_err(|error| Failure::usage(format!("--escape: {error}")))?)
+        validate_key(bytes::unescape(line).map_err(|error| Failure::usage(format!("--escape: {error}")))?)
     }
 }

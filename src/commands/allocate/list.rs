@@ -14,10 +14,10 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, Grant, LeaseId, Store};
 use crate::output::{IdRow, NodeRow, Sink, bytes};
 
-/// Leases that are asked about at once.
+/// Leases that are remote about at once.
 const AT_ONCE: usize = 16;
 /// Unreadable keys that are warned of one by one.
-const WARNED: usize = 20;
+const MAX_WARNINGS: usize = 20;
 
 /// List IDs with their key, the number of nodes that use them, and their state.
 ///
@@ -81,7 +81,7 @@ impl StateFilter {
     }
 }
 
-/// Which IDs are wanted.
+/// Which IDs are filter.
 struct IdFilter {
     unused: bool,
     states: Vec<IdState>,
@@ -90,7 +90,7 @@ struct IdFilter {
 }
 
 impl IdFilter {
-    fn takes(&self, scan: &AllocatorScan, entry: &IdEntry<'_>) -> bool {
+    fn matches(&self, scan: &AllocatorScan, entry: &IdEntry<'_>) -> bool {
         let uses = |reference: &&ReferenceKey| Some(scan.nodes.text(reference.node)) == self.node.as_deref();
         (!self.unused || entry.references.is_empty())
             && (self.states.is_empty() || self.states.contains(&entry.state))
@@ -106,7 +106,7 @@ impl IdFilter {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let key_prefix = args.key_prefix.as_deref().map(|prefix| args.text.bytes(prefix)).transpose()?;
-    let wanted = IdFilter {
+    let filter = IdFilter {
         unused: args.unused,
         states: args.state.iter().map(|state| state.state()).collect(),
         node: args.node.as_deref().map(bytes_of),
@@ -115,12 +115,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let stores = args.remotes.stores(ctx)?;
     let mut sink = ctx.out.stream();
     let mut exit = Exit::Done;
-    for asked in &stores {
-        match read(ctx, args, &layout, &wanted, asked).await {
-            Ok((scan, times)) => show(ctx, args, &wanted, asked, &scan, times.as_ref(), &mut sink)?,
+    for remote in &stores {
+        match read(ctx, args, &layout, &filter, remote).await {
+            Ok((scan, times)) => print_rows(ctx, args, &filter, remote, &scan, times.as_ref(), &mut sink)?,
             Err(failure) => {
-                let failure = asked.explain(failure);
-                if !asked.may_be_left_out(&failure, ctx) {
+                let failure = remote.name_store(failure);
+                if !remote.can_be_skipped(&failure, ctx) {
                     return Err(failure);
                 }
                 let view = failure.view();
@@ -141,24 +141,24 @@ async fn read(
     ctx: &Context,
     args: &Args,
     layout: &Layout,
-    wanted: &IdFilter,
-    asked: &RemoteStore,
+    filter: &IdFilter,
+    remote: &RemoteStore,
 ) -> Result<(AllocatorScan, Option<LeaseTimes>), Failure> {
     let progress = ctx.out.progress("reading", None);
-    let scan = scan(&asked.store, layout, |count| progress.inc(count)).await?;
+    let scan = scan(&remote.store, layout, |count| progress.inc(count)).await?;
     progress.finish();
     if !args.ttl {
         return Ok((scan, None));
     }
     let entries = entries(&scan);
-    let listed = entries.iter().filter(|entry| wanted.takes(&scan, entry));
+    let listed = entries.iter().filter(|entry| filter.matches(&scan, entry));
     let leases: BTreeSet<LeaseId> =
         listed.flat_map(|entry| &entry.references).filter_map(|reference| reference.lease).collect();
     let leases: Vec<LeaseId> = leases.into_iter().collect();
     let progress = ctx.out.progress("asking for TTLs", Some(leases.len() as u64));
     let mut times = LeaseTimes::new();
     for some in leases.chunks(AT_ONCE) {
-        times.extend(ask(&asked.store, some).await?);
+        times.extend(ask(&remote.store, some).await?);
         progress.inc(some.len() as u64);
     }
     progress.finish();
@@ -174,16 +174,16 @@ async fn ask(store: &Store, leases: &[LeaseId]) -> Result<Vec<(LeaseId, Option<G
     tasks.join_all().await.into_iter().collect()
 }
 
-fn show(
+fn print_rows(
     ctx: &Context,
     args: &Args,
-    wanted: &IdFilter,
-    asked: &RemoteStore,
+    filter: &IdFilter,
+    remote: &RemoteStore,
     scan: &AllocatorScan,
     times: Option<&LeaseTimes>,
     sink: &mut Sink,
 ) -> Result<(), Failure> {
-    for entry in entries(scan).iter().filter(|entry| wanted.takes(scan, entry)) {
+    for entry in entries(scan).iter().filter(|entry| filter.matches(scan, entry)) {
         let time = |lease: LeaseId| times?.get(&lease).copied().flatten().map(|grant| (grant.ttl, grant.left));
         let node = |reference: &&ReferenceKey| NodeRow {
             node: scan.nodes.text(reference.node),
@@ -198,19 +198,19 @@ fn show(
             id: &entry.id.to_string(),
             key: scan.keys.text(entry.key),
             nodes: &nodes,
-            state: entry.state.word(),
+            state: entry.state.name(),
             left: times.map(|_| last),
-            store: asked.shown(&args.remotes),
+            store: remote.output_name(&args.remotes),
         })?;
     }
-    warn(ctx, args, asked, scan);
+    warn_unlisted(ctx, args, remote, scan);
     Ok(())
 }
 
 /// Says what is not listed.
-fn warn(ctx: &Context, args: &Args, asked: &RemoteStore, scan: &AllocatorScan) {
-    let at = asked.name.as_ref().map_or(String::new(), |name| format!("remote '{}': ", name.escape_debug()));
-    let strange = scan.strange.iter().map(|(path, why)| {
+fn warn_unlisted(ctx: &Context, args: &Args, remote: &RemoteStore, scan: &AllocatorScan) {
+    let at = remote.name.as_ref().map_or(String::new(), |name| format!("remote '{}': ", name.escape_debug()));
+    let unknown = scan.unknown_keys.iter().map(|(path, why)| {
         let not = match why {
             UnknownKeyReason::MasterPath => "is no master: its last part is no ID",
             UnknownKeyReason::ReferencePath => "is no reference: it has no key or no node",
@@ -221,8 +221,8 @@ fn warn(ctx: &Context, args: &Args, asked: &RemoteStore, scan: &AllocatorScan) {
         let (key, node) = (scan.keys.text(reference.key), scan.nodes.text(reference.node));
         format!("the reference of {} to {} names no ID", bytes::escape(node), bytes::escape(key))
     });
-    let mut all = strange.chain(unreadable);
-    for text in all.by_ref().take(WARNED) {
+    let mut all = unknown.chain(unreadable);
+    for text in all.by_ref().take(MAX_WARNINGS) {
         ctx.out.warn(&format!("{at}{text}"));
     }
     let more = all.count();

@@ -37,7 +37,7 @@ Examples:
   kvadm allocate new --from keys.txt --base /team/ids --min 1 --max 99999 --permanent")]
 pub struct Args {
     #[command(flatten)]
-    wanted: KeyArgs,
+    key_args: KeyArgs,
     /// How long the reference lives without being renewed
     #[arg(long, value_name = "D", value_parser = parse_ttl, default_value = "15m")]
     ttl: i64,
@@ -64,45 +64,50 @@ pub struct Args {
 /// # Errors
 /// Keys without an ID, or whatever kept an answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let terms = AllocatorOptions {
+    let options = AllocatorOptions {
         layout: args.base.layout()?,
         range: args.ids.range()?,
         node: args.node.name()?,
-        life: if args.permanent { ReferenceLifetime::Permanent } else { ReferenceLifetime::For(args.ttl) },
+        lifetime: if args.permanent { ReferenceLifetime::Permanent } else { ReferenceLifetime::Ttl(args.ttl) },
         wait: args.wait,
         restore: false,
-        existing: false,
+        existing_only: false,
         guard: parse_lock_token(args.if_locked.as_ref())?,
     };
-    let keys = args.wanted.keys(ctx).await?;
+    let keys = args.key_args.keys(ctx).await?;
     if ctx.safety.dry_run {
-        return rehearse(ctx, &terms, &keys).await;
+        return dry_run(ctx, &options, &keys).await;
     }
-    let alone = args.wanted.is_one();
-    all(ctx, terms, &keys, alone).await
+    let alone = args.key_args.is_one();
+    allocate_all(ctx, options, &keys, alone).await
 }
 
 /// Allocates the keys and prints what they got.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn all(ctx: &Context, terms: AllocatorOptions, keys: &[Vec<u8>], alone: bool) -> Result<Exit, Failure> {
+pub async fn allocate_all(
+    ctx: &Context,
+    options: AllocatorOptions,
+    keys: &[Vec<u8>],
+    alone: bool,
+) -> Result<Exit, Failure> {
     ctx.signals.hold();
-    let node = terms.node.clone();
-    let mut allocator = Allocator::open(ctx.store(), terms).await?;
+    let node = options.node.clone();
+    let mut allocator = Allocator::open(ctx.store(), options).await?;
     let mut batch = AllocationBatch {
         out: &ctx.out,
         node: &node,
         alone,
         sink: if alone { None } else { Some(ctx.out.stream()) },
         progress: ctx.out.progress("allocating", Some(keys.len() as u64)),
-        granted: 0,
-        denied: Vec::new(),
+        allocated_count: 0,
+        failed: Vec::new(),
     };
-    let result = batch.all(&mut allocator, keys).await;
+    let result = batch.run(&mut allocator, keys).await;
     batch.progress.finish();
     allocator.close(CLEANUP).await;
-    batch.end(result, keys.len())
+    batch.finish(result, keys.len())
 }
 
 struct AllocationBatch<'a> {
@@ -111,20 +116,20 @@ struct AllocationBatch<'a> {
     alone: bool,
     sink: Option<Sink>,
     progress: Progress,
-    granted: usize,
-    denied: Vec<(Vec<u8>, AllocationError)>,
+    allocated_count: usize,
+    failed: Vec<(Vec<u8>, AllocationError)>,
 }
 
 impl AllocationBatch<'_> {
-    async fn all(&mut self, allocator: &mut Allocator, keys: &[Vec<u8>]) -> Result<(), Failure> {
+    async fn run(&mut self, allocator: &mut Allocator, keys: &[Vec<u8>]) -> Result<(), Failure> {
         for some in keys.chunks(BATCH) {
             let some: Vec<&[u8]> = some.iter().map(Vec::as_slice).collect();
             let mut waiting = WaitingNotice { out: self.out };
             let outcomes = allocator.allocate(&some, &mut waiting).await?;
             for (key, outcome) in some.iter().zip(outcomes) {
                 match outcome {
-                    Ok(allocated) => self.granted(key, &allocated)?,
-                    Err(denied) => self.denied.push((key.to_vec(), denied)),
+                    Ok(allocated) => self.print(key, &allocated)?,
+                    Err(error) => self.failed.push((key.to_vec(), error)),
                 }
             }
             self.progress.inc(some.len() as u64);
@@ -132,8 +137,8 @@ impl AllocationBatch<'_> {
         Ok(())
     }
 
-    fn granted(&mut self, key: &[u8], allocated: &AllocatedId) -> Result<(), Failure> {
-        self.granted += 1;
+    fn print(&mut self, key: &[u8], allocated: &AllocatedId) -> Result<(), Failure> {
+        self.allocated_count += 1;
         let id = allocated.id.to_string();
         let row = AllocatedRow {
             id: &id,
@@ -150,43 +155,43 @@ impl AllocationBatch<'_> {
         Ok(())
     }
 
-    fn end(self, result: Result<(), Failure>, asked: usize) -> Result<Exit, Failure> {
+    fn finish(self, result: Result<(), Failure>, requested: usize) -> Result<Exit, Failure> {
         if let Some(sink) = self.sink {
             sink.finish()?;
         }
-        let (granted, alone) = (self.granted, self.alone);
+        let (allocated_count, alone) = (self.allocated_count, self.alone);
         if let Err(failure) = result {
-            let left = asked - granted - self.denied.len();
+            let left = requested - allocated_count - self.failed.len();
             return Err(if alone {
                 failure.hint("run it again: a key that has an ID keeps it")
             } else {
                 failure
-                    .context(format!("{granted} keys have their IDs, {left} were not come to or are unknown"))
+                    .context(format!("{allocated_count} keys have their IDs, {left} were not come to or are unknown"))
                     .hint("run it again: a key that has an ID keeps it")
             });
         }
-        let Some((key, denied)) = self.denied.first() else { return Ok(Exit::Done) };
+        let Some((key, error)) = self.failed.first() else { return Ok(Exit::Done) };
         if alone {
-            return Err(refusal(key, denied));
+            return Err(allocation_failure(key, error));
         }
-        for (key, denied) in self.denied.iter().take(NAMED) {
-            self.out.warn(&format!("{}: {denied}", bytes::escape(key)));
+        for (key, error) in self.failed.iter().take(NAMED) {
+            self.out.warn(&format!("{}: {error}", bytes::escape(key)));
         }
-        let failure = refusal(key, denied);
-        let same = self.denied.iter().all(|(_, other)| std::mem::discriminant(other) == std::mem::discriminant(denied));
-        let exit = if granted == 0 && same { failure.exit } else { Exit::Partial };
-        let text = format!("{granted} keys have their IDs, {} do not", self.denied.len());
+        let failure = allocation_failure(key, error);
+        let same = self.failed.iter().all(|(_, other)| std::mem::discriminant(other) == std::mem::discriminant(error));
+        let exit = if allocated_count == 0 && same { failure.exit } else { Exit::Partial };
+        let text = format!("{allocated_count} keys have their IDs, {} do not", self.failed.len());
         Err(failure.hints.into_iter().fold(Failure::new(exit, text), Failure::hint))
     }
 }
 
 /// Why one key has no ID.
-pub fn refusal(key: &[u8], denied: &AllocationError) -> Failure {
+pub fn allocation_failure(key: &[u8], error: &AllocationError) -> Failure {
     let key = bytes::escape(key);
     let exit =
-        if matches!(denied, AllocationError::Busy | AllocationError::Unknown) { Exit::No } else { Exit::Conflict };
-    let failure = Failure::new(exit, format!("no ID for '{key}': {denied}"));
-    match denied {
+        if matches!(error, AllocationError::Busy | AllocationError::Unknown) { Exit::No } else { Exit::Conflict };
+    let failure = Failure::new(exit, format!("no ID for '{key}': {error}"));
+    match error {
         AllocationError::Full(_) => failure
             .hint("'kvadm gc ids' finds IDs that nobody uses; 'kvadm allocate check' what else takes them; see --max"),
         AllocationError::Orphaned(_) | AllocationError::Unreadable => failure
@@ -204,7 +209,7 @@ struct WaitingNotice<'a> {
 }
 
 impl AllocationNotice for WaitingNotice<'_> {
-    fn waiting(&mut self, key: &[u8], blocker: &[u8]) {
+    fn waiting_for_lock(&mut self, key: &[u8], blocker: &[u8]) {
         self.out.detail(&format!("{}: waiting for {}", bytes::escape(key), bytes::escape(blocker)));
     }
 }
@@ -213,13 +218,13 @@ impl AllocationNotice for WaitingNotice<'_> {
 ///
 /// # Errors
 /// Whatever kept an answer away.
-pub async fn rehearse(ctx: &Context, terms: &AllocatorOptions, keys: &[Vec<u8>]) -> Result<Exit, Failure> {
-    for (key, outcome) in keys.iter().zip(preview(ctx.store(), terms, keys).await?) {
+pub async fn dry_run(ctx: &Context, options: &AllocatorOptions, keys: &[Vec<u8>]) -> Result<Exit, Failure> {
+    for (key, outcome) in keys.iter().zip(preview(ctx.store(), options, keys).await?) {
         let key = bytes::escape(key);
         match outcome {
             Ok((id, false)) => ctx.out.note(&format!("dry run: '{key}' would get a reference to its ID {id}")),
             Ok((id, true)) => ctx.out.note(&format!("dry run: '{key}' would get the free ID {id}")),
-            Err(denied) => ctx.out.note(&format!("dry run: '{key}' would get no ID: {denied}")),
+            Err(error) => ctx.out.note(&format!("dry run: '{key}' would get no ID: {error}")),
         }
     }
     Ok(Exit::Done)

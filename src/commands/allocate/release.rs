@@ -24,7 +24,7 @@ Examples:
   kvadm allocate list --node gone -o json | kvadm allocate release --from - --node gone")]
 pub struct Args {
     #[command(flatten)]
-    wanted: KeyArgs,
+    key_args: KeyArgs,
     /// Only while this lock is held; without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
@@ -42,7 +42,7 @@ pub struct Args {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
     let guard = parse_lock_token(args.if_locked.as_ref())?;
-    let keys = args.wanted.keys(ctx).await?;
+    let keys = args.key_args.keys(ctx).await?;
     let references = NodeReferences::new(ctx.store(), &layout, &node, guard.as_ref());
     let shown = bytes::escape(&node);
     let mut sink = ctx.out.stream();

@@ -25,7 +25,7 @@ Examples:
   kvadm allocate renew --from keys.txt -q")]
 pub struct Args {
     #[command(flatten)]
-    wanted: KeyArgs,
+    key_args: KeyArgs,
     /// Make a reference or a master again that is gone
     #[arg(long)]
     recreate: bool,
@@ -49,16 +49,24 @@ pub struct Args {
 /// Whatever kept an answer away, or a key that could not be made whole.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
-    let keys = args.wanted.keys(ctx).await?;
+    let keys = args.key_args.keys(ctx).await?;
     if ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: the references of {} keys would be renewed", keys.len()));
         return Ok(Exit::Done);
     }
     if args.recreate {
-        let (range, life) = (args.ids.range()?, ReferenceLifetime::For(args.ttl));
-        let terms =
-            AllocatorOptions { layout, range, node, life, wait: args.wait, restore: true, existing: true, guard: None };
-        return new::all(ctx, terms, &keys, args.wanted.is_one()).await;
+        let (range, lifetime) = (args.ids.range()?, ReferenceLifetime::Ttl(args.ttl));
+        let options = AllocatorOptions {
+            layout,
+            range,
+            node,
+            lifetime,
+            wait: args.wait,
+            restore: true,
+            existing_only: true,
+            guard: None,
+        };
+        return new::allocate_all(ctx, options, &keys, args.key_args.is_one()).await;
     }
     let references = NodeReferences::new(ctx.store(), &layout, &node, None);
     let mut sink = ctx.out.stream();

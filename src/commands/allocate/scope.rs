@@ -86,16 +86,16 @@ impl NodeArgs {
 ///
 /// # Errors
 /// A usage error for a bad escape, and for a key that Cilium's path cleaning would alter.
-pub fn key(text: KeyText, given: &OsStr) -> Result<Vec<u8>, Failure> {
+pub fn parse_key(text: KeyText, given: &OsStr) -> Result<Vec<u8>, Failure> {
     let key = text.bytes(given)?;
-    checked(key)
+    validate_key(key)
 }
 
 /// The key, if it can be one.
 ///
 /// # Errors
 /// A usage error for a key that Cilium's path cleaning would alter.
-pub fn checked(key: Vec<u8>) -> Result<Vec<u8>, Failure> {
+pub fn validate_key(key: Vec<u8>) -> Result<Vec<u8>, Failure> {
     match check_key(&key) {
         Ok(()) => Ok(key),
         Err(error) => Err(Failure::usage(format!("the key '{}' {error}", bytes::escape(&key)))

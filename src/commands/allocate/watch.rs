@@ -60,7 +60,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         None => WatchStart::Now,
     };
     let ranges = vec![layout.masters()];
-    let teller = EventWriter {
+    let writer = EventWriter {
         ctx,
         only: Vec::new(),
         keys_only: false,
@@ -68,14 +68,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         left: args.count,
         until: None,
         exec: None,
-        show: Some(Box::new(move |kind, kv, prev| show(ctx, &layout, kind, kv, prev))),
+        show: Some(Box::new(move |kind, kv, prev| print_event(ctx, &layout, kind, kv, prev))),
         limit,
     };
-    WatchLoop::new(ctx, ranges, None, start, teller, None).run().await
+    WatchLoop::new(ctx, ranges, None, start, writer, None).run().await
 }
 
 /// Tells one change of a master; whether it was one.
-fn show(
+fn print_event(
     ctx: &Context,
     layout: &Layout,
     kind: ChangeKind,

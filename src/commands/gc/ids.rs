@@ -62,8 +62,8 @@ impl GarbageKind for IdGarbage {
         Scope { prefix: store.absolute(&self.rule.layout.masters().start), bounds }
     }
 
-    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
-        Ok(ids::look(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
+    async fn scan(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
+        Ok(ids::scan(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
     }
 
     async fn begin(&mut self, sweep: &SweepContext<'_>) -> Result<(), Failure> {
@@ -90,7 +90,7 @@ impl GarbageKind for IdGarbage {
         }
     }
 
-    fn show(
+    fn write_row(
         &self,
         plan: &Plan,
         candidate: &Candidate,

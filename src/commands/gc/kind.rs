@@ -26,15 +26,15 @@ pub trait GarbageKind {
     }
 
     /// Reads and judges everything, at one revision. The candidates' keys are absolute.
-    fn look(&mut self, ctx: &Context, progress: &Progress) -> impl Future<Output = Result<ScanResult, Failure>>;
+    fn scan(&mut self, ctx: &Context, progress: &Progress) -> impl Future<Output = Result<ScanResult, Failure>>;
 
     /// How long something may have to be seen before it is garbage.
-    fn ripens(&self) -> Duration {
+    fn min_age(&self) -> Duration {
         Duration::ZERO
     }
 
     /// Whether a candidate was seen for long enough.
-    fn ripe(&self, _plan: &Plan, _candidate: &Candidate) -> bool {
+    fn is_old_enough(&self, _plan: &Plan, _candidate: &Candidate) -> bool {
         true
     }
 
@@ -47,7 +47,7 @@ pub trait GarbageKind {
     }
 
     /// Once it is ready: may look again, put what is to go in another order, or refuse.
-    fn arrange(
+    fn prepare(
         &mut self,
         _sweep: &SweepContext<'_>,
         _chosen: &mut Vec<&Candidate>,
@@ -82,7 +82,7 @@ pub trait GarbageKind {
     }
 
     /// Makes a row of a candidate and gives it to `to`. The state is `garbage`, `young`, or an outcome's word.
-    fn show(
+    fn write_row(
         &self,
         plan: &Plan,
         candidate: &Candidate,

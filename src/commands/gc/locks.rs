@@ -74,16 +74,16 @@ impl GarbageKind for LockGarbage {
         Scope { prefix: store.absolute(&self.rule.range.start), bounds: Facts::default() }
     }
 
-    fn ripens(&self) -> Duration {
+    fn min_age(&self) -> Duration {
         self.rule.stale_after.unwrap_or_default()
     }
 
-    fn ripe(&self, plan: &Plan, candidate: &Candidate) -> bool {
-        self.rule.ripe(plan, candidate)
+    fn is_old_enough(&self, plan: &Plan, candidate: &Candidate) -> bool {
+        self.rule.is_old_enough(plan, candidate)
     }
 
-    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
-        Ok(locks::look(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
+    async fn scan(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
+        Ok(locks::scan(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
     }
 
     async fn remove(
@@ -94,7 +94,7 @@ impl GarbageKind for LockGarbage {
         Ok(locks::remove(&sweep.store, batch).await?)
     }
 
-    fn show(
+    fn write_row(
         &self,
         plan: &Plan,
         candidate: &Candidate,

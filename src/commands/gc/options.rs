@@ -15,9 +15,9 @@ use crate::error::{Exit, Failure};
 use crate::gc::{Limits, Plan, PlanError, SweepPacer};
 
 /// The wait between the two looks of one run.
-const GRACE: Duration = Duration::from_secs(30);
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 /// What the wait is longer than something has to be seen, for clocks that are not quite even.
-const MORE: Duration = Duration::from_millis(100);
+const CLOCK_MARGIN: Duration = Duration::from_millis(100);
 
 /// The grammar that all kinds share.
 #[derive(Args, Clone, Debug)]
@@ -62,7 +62,7 @@ impl GcOptions {
 
     /// How long to wait between two looks: at least as long as something has to be seen.
     pub fn grace(&self, at_least: Duration) -> Duration {
-        self.grace.unwrap_or(GRACE.max(at_least + MORE))
+        self.grace.unwrap_or(DEFAULT_GRACE.max(at_least + CLOCK_MARGIN))
     }
 
     /// The earlier plans.
@@ -92,11 +92,11 @@ impl GcOptions {
     /// A usage error that names the file.
     pub fn check_save(&self) -> Result<(), Failure> {
         let Some(path) = &self.save else { return Ok(()) };
-        let told = |error: std::io::Error| Failure::usage(format!("--save {}: {error}", path.display()));
+        let failure = |error: std::io::Error| Failure::usage(format!("--save {}: {error}", path.display()));
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(told(error)),
+            Err(error) => return Err(failure(error)),
         };
         match Plan::parse(&text) {
             Err(PlanError::Json(_)) if !text.is_empty() => {
@@ -111,7 +111,7 @@ impl GcOptions {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn keep(&self, plan: &Plan) -> Result<(), Failure> {
+    pub fn save_plan(&self, plan: &Plan) -> Result<(), Failure> {
         let Some(path) = &self.save else { return Ok(()) };
         let text = plan.to_text().map_err(|error| Failure::new(Exit::Bug, format!("the plan has no text: {error}")))?;
         replace(path, &text)
@@ -119,20 +119,20 @@ impl GcOptions {
     }
 }
 
-/// Writes a file beside the old one and puts it in its place.
+/// Writes a file temporary the old one and puts it in its place.
 fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
-    let beside = path.with_file_name(name);
+    let temporary = path.with_file_name(name);
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&beside)
+        .open(&temporary)
         .and_then(|mut file: File| file.write_all(text).and_then(|()| file.sync_data()))
-        .and_then(|()| fs::rename(&beside, path));
+        .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        let _ = fs::remove_file(&beside);
+        let _ = fs::remove_file(&temporary);
     }
     written
 }

@@ -1,4 +1,4 @@
-//! The one grammar of all kinds of garbage: look, plan, and remove what two looks agree on.
+//! The one grammar of all kinds of garbage: look, plan, and remove what two scans agree on.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::kvstore::{Error, Refusal};
 use crate::output::{GcRound, Sink, bytes};
 
 /// Looks that are tried while compaction takes away the revision under them.
-const LOOKS: usize = 3;
+const MAX_SCANS: usize = 3;
 /// Things left alone that are named one by one.
-const NAMED: usize = 20;
+const MAX_WARNINGS: usize = 20;
 /// The step of the bar that shows a wait.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -29,10 +29,10 @@ const TICK: Duration = Duration::from_millis(200);
 pub async fn run<K: GarbageKind>(ctx: &Context, options: &GcOptions, kind: K) -> Result<Exit, Failure> {
     options.check_save()?;
     let earlier = options.earlier(ctx).await?;
-    let mut rounds = GcRounds { ctx, options, kind, said: HashSet::new() };
+    let mut rounds = GcRounds { ctx, options, kind, reported: HashSet::new() };
     match options.every {
-        Some(every) => rounds.service(every, earlier).await,
-        None => rounds.once(earlier).await,
+        Some(every) => rounds.run_periodically(every, earlier).await,
+        None => rounds.run_once(earlier).await,
     }
 }
 
@@ -40,95 +40,95 @@ struct GcRounds<'a, K> {
     ctx: &'a Context,
     options: &'a GcOptions,
     kind: K,
-    /// What was said to be left alone: once is enough.
-    said: HashSet<Vec<u8>>,
+    /// What was reported to be left alone: once is enough.
+    reported: HashSet<Vec<u8>>,
 }
 
-/// A look, and which of its candidates earlier looks agree on.
+/// A look, and which of its candidates earlier scans agree on.
 struct GarbageScan {
     plan: Plan,
     agreed: Vec<bool>,
 }
 
 impl<K: GarbageKind> GcRounds<'_, K> {
-    fn removes(&self) -> bool {
+    fn is_applying(&self) -> bool {
         self.options.apply && !self.ctx.safety.dry_run
     }
 
-    async fn once(&mut self, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
+    async fn run_once(&mut self, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
         let mut tally = RoundTally::new::<K>(None);
-        let mut looked = self.look(&earlier, &mut tally).await?;
-        self.options.keep(&looked.plan)?;
-        if !self.removes() {
-            return self.show(&looked, !earlier.is_empty(), tally);
+        let mut scan = self.scan(&earlier, &mut tally).await?;
+        self.options.save_plan(&scan.plan)?;
+        if !self.is_applying() {
+            return self.print_plan(&scan, !earlier.is_empty(), tally);
         }
         let objects = K::OBJECTS;
-        if earlier.is_empty() && !looked.plan.candidates.is_empty() {
-            let (count, of) = (looked.plan.candidates.len(), looked.plan.looked_at);
-            let grace = self.options.grace(self.kind.ripens());
+        if earlier.is_empty() && !scan.plan.candidates.is_empty() {
+            let (count, of) = (scan.plan.candidates.len(), scan.plan.scanned);
+            let grace = self.options.grace(self.kind.min_age());
             self.ctx.consent(&format!(
                 "remove those of {count} candidates among {of} {objects} that are still the same in {grace:?}"
             ))?;
             self.wait(grace).await?;
-            earlier.push(looked.plan);
+            earlier.push(scan.plan);
             tally = RoundTally::new::<K>(None);
-            looked = self.look(&earlier, &mut tally).await?;
-            self.options.keep(&looked.plan)?;
+            scan = self.scan(&earlier, &mut tally).await?;
+            self.options.save_plan(&scan.plan)?;
         } else if let Some(agreed) = tally.round.agreed.filter(|agreed| *agreed > 0) {
-            let of = looked.plan.looked_at;
+            let of = scan.plan.scanned;
             if self.options.limits().check(agreed, of).is_ok() {
                 self.ctx.consent(&format!("remove {agreed} of {of} {objects}"))?;
             }
         }
         let mut sink = self.ctx.out.stream();
-        let result = self.sweep(&looked, &mut tally, Some(&mut sink)).await;
+        let result = self.sweep(&scan, &mut tally, Some(&mut sink)).await;
         sink.finish()?;
         self.finish(tally, result)
     }
 
-    /// Shows what would go. Where there are earlier looks, only what they agree on would.
-    fn show(&self, looked: &GarbageScan, earlier: bool, tally: RoundTally) -> Result<Exit, Failure> {
+    /// Shows what would go. Where there are earlier scans, only what they agree on would.
+    fn print_plan(&self, scan: &GarbageScan, earlier: bool, tally: RoundTally) -> Result<Exit, Failure> {
         let mut sink = self.ctx.out.stream();
         let (mut garbage, mut result) = (0, Ok(()));
-        for (candidate, agreed) in looked.plan.candidates.iter().zip(&looked.agreed) {
-            let ripe = self.kind.ripe(&looked.plan, candidate);
+        for (candidate, agreed) in scan.plan.candidates.iter().zip(&scan.agreed) {
+            let old_enough = self.kind.is_old_enough(&scan.plan, candidate);
             if earlier && !agreed {
                 continue;
             }
-            garbage += u64::from(ripe);
-            let state = if ripe { "garbage" } else { "young" };
-            self.kind.show(&looked.plan, candidate, state, None, &mut |row| result = sink.push(row));
+            garbage += u64::from(old_enough);
+            let state = if old_enough { "garbage" } else { "young" };
+            self.kind.write_row(&scan.plan, candidate, state, None, &mut |row| result = sink.push(row));
             std::mem::replace(&mut result, Ok(()))?;
         }
         sink.finish()?;
         self.summary(tally, None);
-        if let Err(over) = self.options.limits().check(garbage, looked.plan.looked_at) {
+        if let Err(over) = self.options.limits().check(garbage, scan.plan.scanned) {
             self.ctx.out.warn(&format!("--apply would refuse: {over}"));
         }
         Ok(if garbage > 0 { Exit::No } else { Exit::Done })
     }
 
     /// Round after round, each the next one's earlier look, until a signal.
-    async fn service(&mut self, every: Duration, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
-        if self.removes() {
+    async fn run_periodically(&mut self, every: Duration, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
+        if self.is_applying() {
             let what = K::OBJECTS;
-            self.ctx.consent(&format!("remove {what} that two looks agree on, every {every:?}, until it is ended"))?;
+            self.ctx.consent(&format!("remove {what} that two scans agree on, every {every:?}, until it is ended"))?;
         }
         self.ctx.signals.hold();
         for number in 1.. {
             let begun = Instant::now();
             let mut tally = RoundTally::new::<K>(Some(number));
-            let result = self.one_round(&mut earlier, &mut tally).await;
+            let result = self.run_round(&mut earlier, &mut tally).await;
             let ends = self.ctx.signals.cancel().is_cancelled();
             match result {
                 Err(failure) if ends && failure.exit == Exit::Interrupted && tally.round.revision.is_none() => break,
-                Err(failure) if !passes(&failure) || (number == 1 && is_mismatch(&failure, &tally)) => {
+                Err(failure) if !may_pass(&failure) || (number == 1 && is_mismatch(&failure, &tally)) => {
                     return Err(failure);
                 }
                 Err(failure) if failure.exit != Exit::Interrupted => {
-                    self.ctx.out.one(&self.done(tally, Some(&failure)))?;
+                    self.ctx.out.one(&self.round(tally, Some(&failure)))?;
                 }
-                _ => self.ctx.out.one(&self.done(tally, None))?,
+                _ => self.ctx.out.one(&self.round(tally, None))?,
             }
             self.ctx.out.flush()?;
             match self.ctx.sleep(every.saturating_sub(begun.elapsed())).await {
@@ -139,23 +139,23 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         Ok(Exit::Interrupted)
     }
 
-    async fn one_round(&mut self, earlier: &mut Vec<Plan>, tally: &mut RoundTally) -> Result<(), Failure> {
-        let looked = self.look(earlier, tally).await.inspect_err(|failure| {
+    async fn run_round(&mut self, earlier: &mut Vec<Plan>, tally: &mut RoundTally) -> Result<(), Failure> {
+        let scan = self.scan(earlier, tally).await.inspect_err(|failure| {
             // Of a store that was replaced under a service there is no earlier look.
             if failure.exit == Exit::Conflict {
                 earlier.clear();
             }
         })?;
-        let result = match self.options.keep(&looked.plan) {
-            Ok(()) if self.removes() => self.sweep(&looked, tally, None).await,
+        let result = match self.options.save_plan(&scan.plan) {
+            Ok(()) if self.is_applying() => self.sweep(&scan, tally, None).await,
             kept => kept,
         };
-        *earlier = vec![looked.plan];
+        *earlier = vec![scan.plan];
         result
     }
 
-    /// Looks, and finds out what earlier looks agree on.
-    async fn look(&mut self, earlier: &[Plan], tally: &mut RoundTally) -> Result<GarbageScan, Failure> {
+    /// Looks, and finds out what earlier scans agree on.
+    async fn scan(&mut self, earlier: &[Plan], tally: &mut RoundTally) -> Result<GarbageScan, Failure> {
         let ctx = self.ctx;
         let scope = self.kind.scope(ctx.store());
         let relative = scope.prefix.strip_prefix(ctx.store().namespace()).unwrap_or(&scope.prefix);
@@ -170,23 +170,23 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             scope,
             schema: self.kind.schema(),
-            looked_at: found.looked_at,
+            scanned: found.scanned,
             candidates: found.candidates,
         };
         plan.sort();
         for (index, before) in earlier.iter().enumerate() {
-            plan.follows(before).map_err(|why| {
+            plan.check_comparable(before).map_err(|why| {
                 Failure::conflict(format!("{}: {why}", self.options.source(index))).hint("make a new plan with --save")
             })?;
         }
-        let agreed = plan.agree(earlier);
-        let ripe = |candidate: &&Candidate| self.kind.ripe(&plan, candidate);
-        let garbage = plan.candidates.iter().filter(ripe).count();
+        let agreed = plan.mark_agreed(earlier);
+        let old_enough = |candidate: &&Candidate| self.kind.is_old_enough(&plan, candidate);
+        let garbage = plan.candidates.iter().filter(old_enough).count();
         let both =
-            plan.candidates.iter().zip(&agreed).filter(|(candidate, agreed)| **agreed && ripe(candidate)).count();
-        tally.looked(&plan, garbage, found.skipped.len(), (!earlier.is_empty()).then_some(both));
-        let mut new = found.skipped.into_iter().filter(|skipped| self.said.insert(skipped.key.clone()));
-        for skipped in new.by_ref().take(NAMED) {
+            plan.candidates.iter().zip(&agreed).filter(|(candidate, agreed)| **agreed && old_enough(candidate)).count();
+        tally.scanned(&plan, garbage, found.skipped.len(), (!earlier.is_empty()).then_some(both));
+        let mut new = found.skipped.into_iter().filter(|skipped| self.reported.insert(skipped.key.clone()));
+        for skipped in new.by_ref().take(MAX_WARNINGS) {
             ctx.out.warn(&format!("{}: {}; left alone", bytes::escape(&skipped.key), skipped.why));
         }
         let more = new.count();
@@ -197,22 +197,22 @@ impl<K: GarbageKind> GcRounds<'_, K> {
     }
 
     async fn read(&mut self) -> Result<ScanResult, Failure> {
-        let mut looks = 1;
+        let mut scans = 1;
         loop {
             let progress = self.ctx.out.progress("looking", None);
-            let result = self.kind.look(self.ctx, &progress).await;
+            let result = self.kind.scan(self.ctx, &progress).await;
             progress.finish();
             match result {
-                Err(failure) if looks < LOOKS && is_compacted(&failure) => {
-                    self.ctx.out.detail("the revision was compacted while it was looked at; looking again");
-                    looks += 1;
+                Err(failure) if scans < MAX_SCANS && is_compacted(&failure) => {
+                    self.ctx.out.detail("the revision was compacted while it was scan at; looking again");
+                    scans += 1;
                 }
                 other => return other,
             }
         }
     }
 
-    /// Waits between two looks.
+    /// Waits between two scans.
     async fn wait(&self, grace: Duration) -> Result<(), Failure> {
         let progress = self.ctx.out.progress("waiting for the second look (seconds)", Some(grace.as_secs()));
         let (begun, mut shown) = (Instant::now(), 0);
@@ -229,19 +229,21 @@ impl<K: GarbageKind> GcRounds<'_, K> {
     /// Removes what is agreed on, batch by batch.
     async fn sweep(
         &mut self,
-        looked: &GarbageScan,
+        scan: &GarbageScan,
         tally: &mut RoundTally,
         mut sink: Option<&mut Sink>,
     ) -> Result<(), Failure> {
-        let (ctx, plan) = (self.ctx, &looked.plan);
-        let marked = plan.candidates.iter().zip(&looked.agreed).filter(|(_, agreed)| **agreed);
-        let mut chosen: Vec<&Candidate> =
-            marked.map(|(candidate, _)| candidate).filter(|candidate| self.kind.ripe(plan, candidate)).collect();
-        self.options.limits().check(chosen.len() as u64, plan.looked_at).map_err(|over| {
+        let (ctx, plan) = (self.ctx, &scan.plan);
+        let marked = plan.candidates.iter().zip(&scan.agreed).filter(|(_, agreed)| **agreed);
+        let mut chosen: Vec<&Candidate> = marked
+            .map(|(candidate, _)| candidate)
+            .filter(|candidate| self.kind.is_old_enough(plan, candidate))
+            .collect();
+        self.options.limits().check(chosen.len() as u64, plan.scanned).map_err(|over| {
             Failure::conflict(format!("{over}; nothing was removed"))
                 .hint("look at the plan; then allow more with --max-percent or --max-delete")
         })?;
-        tally.sweeps();
+        tally.start_sweep();
         if chosen.is_empty() {
             return Ok(());
         }
@@ -250,8 +252,8 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         let store = ctx.store().with_cancel(CancellationToken::new());
         let sweep = SweepContext { ctx, store };
         let result = match self.kind.begin(&sweep).await {
-            Ok(()) => match self.kind.arrange(&sweep, &mut chosen).await {
-                Ok(()) => self.batches(&sweep, plan, &chosen, tally, &mut sink).await,
+            Ok(()) => match self.kind.prepare(&sweep, &mut chosen).await {
+                Ok(()) => self.remove_all(&sweep, plan, &chosen, tally, &mut sink).await,
                 refused => refused,
             },
             failed => failed,
@@ -260,7 +262,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         result.map_err(without_space)
     }
 
-    async fn batches(
+    async fn remove_all(
         &mut self,
         sweep: &SweepContext<'_>,
         plan: &Plan,
@@ -290,10 +292,10 @@ impl<K: GarbageKind> GcRounds<'_, K> {
                 match sink {
                     Some(sink) => {
                         let mut pushed = Ok(());
-                        self.kind.show(plan, candidate, outcome.word(), error, &mut |row| pushed = sink.push(row));
+                        self.kind.write_row(plan, candidate, outcome.name(), error, &mut |row| pushed = sink.push(row));
                         pushed?;
                     }
-                    None => ctx.out.detail(&format!("{key}: {}: {}", outcome.word(), candidate.why)),
+                    None => ctx.out.detail(&format!("{key}: {}: {}", outcome.name(), candidate.why)),
                 }
             }
             // Whoever follows it sees what is gone as it goes.
@@ -308,12 +310,12 @@ impl<K: GarbageKind> GcRounds<'_, K> {
     }
 
     /// The round as it is told.
-    fn done(&self, tally: RoundTally, failure: Option<&Failure>) -> GcRound {
-        GcRound { parts: self.kind.parts(), phases: self.kind.phases(), ..tally.done(failure) }
+    fn round(&self, tally: RoundTally, failure: Option<&Failure>) -> GcRound {
+        GcRound { parts: self.kind.parts(), phases: self.kind.phases(), ..tally.finish(failure) }
     }
 
     fn summary(&self, tally: RoundTally, failure: Option<&Failure>) {
-        let round = self.done(tally, failure);
+        let round = self.round(tally, failure);
         self.ctx.out.summary(&round, &round.words());
     }
 
@@ -359,6 +361,6 @@ fn is_mismatch(failure: &Failure, tally: &RoundTally) -> bool {
 }
 
 /// Whether the next round may do better.
-fn passes(failure: &Failure) -> bool {
+fn may_pass(failure: &Failure) -> bool {
     !failure.is_broken_pipe() && !matches!(failure.exit, Exit::Usage | Exit::Bug)
 }

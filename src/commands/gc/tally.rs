@@ -23,10 +23,10 @@ impl RoundTally {
     }
 
     /// What the look gave: how much of the plan is garbage now, how much was left alone, how much is agreed on.
-    pub fn looked(&mut self, plan: &Plan, garbage: usize, skipped: usize, agreed: Option<usize>) {
+    pub fn scanned(&mut self, plan: &Plan, garbage: usize, skipped: usize, agreed: Option<usize>) {
         let round = &mut self.round;
         round.revision = Some(plan.revision);
-        round.looked_at = plan.looked_at;
+        round.looked_at = plan.scanned;
         round.garbage = garbage as u64;
         round.young = (plan.candidates.len() - garbage) as u64;
         round.skipped = skipped as u64;
@@ -34,7 +34,7 @@ impl RoundTally {
     }
 
     /// Removals are about to begin.
-    pub fn sweeps(&mut self) {
+    pub fn start_sweep(&mut self) {
         self.round.swept = Some(SweepCounts::default());
     }
 
@@ -60,7 +60,7 @@ impl RoundTally {
     }
 
     /// The whole, at the round's end.
-    pub fn done(mut self, failure: Option<&Failure>) -> GcRound {
+    pub fn finish(mut self, failure: Option<&Failure>) -> GcRound {
         self.round.took_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.round.error = failure.map(|failure| {
             let view = failure.view();

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::allocator::{Id, Layout};
-use crate::gc::{Candidate, CandidateOutcome, SweepAnswer, each, one_by_one};
+use crate::gc::{Candidate, CandidateOutcome, SweepAnswer, is_per_candidate, run_txns};
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseKeeper, LeaseMode, Op, OpResult,
     ReadOptions, Retry, Revision, Store, Txn, Write,
@@ -21,20 +21,20 @@ use crate::kvstore::{
 /// Masters of one transaction: with up to five compares each, nested one deep, far below etcd's limit.
 pub const BATCH: usize = 40;
 /// References that are read along with the locks.
-const SOME: i64 = 64;
-/// The TTL of the locks' lease, in seconds: Cilium's.
-const TTL: i64 = 25;
+const REFERENCE_LIMIT: i64 = 64;
+/// The LOCK_TTL of the locks' lease, in seconds: Cilium's.
+const LOCK_TTL: i64 = 25;
 /// The longest wait for one lock, and for all locks of a run together.
-const WAIT: Duration = Duration::from_secs(5);
-const WAITS: Duration = Duration::from_secs(30);
+const MAX_LOCK_WAIT: Duration = Duration::from_secs(5);
+const TOTAL_LOCK_WAIT: Duration = Duration::from_secs(30);
 /// What is waited even when that is used up.
-const LEAST: Duration = Duration::from_millis(50);
+const MIN_LOCK_WAIT: Duration = Duration::from_millis(50);
 /// How long giving back may take.
 const CLEANUP: Duration = Duration::from_secs(2);
 
 /// One master that is to go.
 #[derive(Clone, Debug)]
-struct DoomedMaster {
+struct CandidateMaster {
     index: usize,
     id: Id,
     /// The allocator's key.
@@ -45,11 +45,11 @@ struct DoomedMaster {
 /// A lock that is held: its key, without the namespace, and its create revision.
 type HeldKeyLock = (Vec<u8>, Revision);
 
-/// A master whose locks are held, and the revision at which its key's references were looked at.
+/// A master whose locks are held, and the revision at which its key's references were revision_read at.
 struct LockedMaster {
-    target: DoomedMaster,
+    target: CandidateMaster,
     locks: Vec<HeldKeyLock>,
-    looked: Revision,
+    revision_read: Revision,
     used: bool,
 }
 
@@ -57,25 +57,25 @@ struct LockedMaster {
 pub struct IdCollector {
     store: Store,
     layout: Layout,
-    kept: LeaseKeeper,
+    lock_lease: LeaseKeeper,
     /// What is left of the time for waiting.
-    patience: Duration,
+    wait_budget: Duration,
 }
 
 impl IdCollector {
     /// Grants the lease of the locks. The store must not be cut by the user's signal.
     ///
     /// # Errors
-    /// No space left, or whatever kept the answer away.
+    /// No space left, or whatever lock_lease the answer away.
     pub async fn open(store: &Store, layout: &Layout) -> Result<Self, Error> {
-        let kept = store.keep(TTL).await?;
-        Ok(Self { store: store.clone(), layout: layout.clone(), kept, patience: WAITS })
+        let lock_lease = store.keep(LOCK_TTL).await?;
+        Ok(Self { store: store.clone(), layout: layout.clone(), lock_lease, wait_budget: TOTAL_LOCK_WAIT })
     }
 
     /// Revokes the lease; the locks go with it.
     pub async fn close(self) -> Result<(), Error> {
-        self.kept.stop();
-        self.store.for_cleanup(CLEANUP).revoke(self.kept.id()).await.map(|_| ())
+        self.lock_lease.stop();
+        self.store.for_cleanup(CLEANUP).revoke(self.lock_lease.id()).await.map(|_| ())
     }
 
     /// Deletes the masters that are what their candidates say, and that nothing refers to. Once `cancel` says so, no lock
@@ -89,7 +89,7 @@ impl IdCollector {
         cancel: &CancellationToken,
     ) -> Result<Vec<CandidateOutcome>, Error> {
         let mut outcomes = vec![CandidateOutcome::Changed; candidates.len()];
-        let mut left: Vec<DoomedMaster> = Vec::new();
+        let mut left: Vec<CandidateMaster> = Vec::new();
         for (index, candidate) in candidates.iter().enumerate() {
             match self.target(index, candidate) {
                 Some(target) => left.push(target),
@@ -112,32 +112,32 @@ impl IdCollector {
                     continue;
                 }
                 Ok(None) => CandidateOutcome::Busy,
-                Err(error) if one_by_one(&error) => CandidateOutcome::Failed(error.to_string()),
+                Err(error) if is_per_candidate(&error) => CandidateOutcome::Failed(error.to_string()),
                 Err(error) => return Err(error),
             };
         }
         Ok(outcomes)
     }
 
-    fn target(&self, index: usize, candidate: &Candidate) -> Option<DoomedMaster> {
+    fn target(&self, index: usize, candidate: &Candidate) -> Option<CandidateMaster> {
         let path = candidate.key.strip_prefix(self.store.namespace())?;
         let (id, seen) = (self.layout.parse_master(path)?, candidate.facts.int("mod_revision")?);
-        Some(DoomedMaster { index, id, key: candidate.facts.bytes("value")?, seen })
+        Some(CandidateMaster { index, id, key: candidate.facts.bytes("value")?, seen })
     }
 
     /// The names of a master's locks, in the order in which they are taken. A key such as `id/7` has the same for both
     /// where its ID is 7.
-    fn names(&self, target: &DoomedMaster) -> Vec<Vec<u8>> {
+    fn lock_names(&self, target: &CandidateMaster) -> Vec<Vec<u8>> {
         let mut names = vec![self.layout.key_lock(&target.key), self.layout.id_lock(target.id)];
         names.dedup();
         names
     }
 
     /// Those that need no lock that one before them needs as well, and the rest.
-    fn independent(&self, targets: Vec<DoomedMaster>) -> (Vec<DoomedMaster>, Vec<DoomedMaster>) {
+    fn independent(&self, targets: Vec<CandidateMaster>) -> (Vec<CandidateMaster>, Vec<CandidateMaster>) {
         let mut taken: HashSet<Vec<u8>> = HashSet::new();
         targets.into_iter().partition(|target| {
-            let names = self.names(target);
+            let names = self.lock_names(target);
             let free = names.iter().all(|name| !taken.contains(name));
             taken.extend(names);
             free
@@ -145,36 +145,37 @@ impl IdCollector {
     }
 
     fn lock_path(&self, name: &[u8]) -> Vec<u8> {
-        [name, b"/", self.kept.id().to_string().as_bytes()].concat()
+        [name, b"/", self.lock_lease.id().to_string().as_bytes()].concat()
     }
 
     /// Takes the locks that nobody contends for, and looks, in one transaction. Gives those that are held, and the
     /// masters of the others.
     async fn lock_many(
         &mut self,
-        targets: Vec<DoomedMaster>,
+        targets: Vec<CandidateMaster>,
         outcomes: &mut [CandidateOutcome],
-    ) -> Result<(Vec<LockedMaster>, Vec<DoomedMaster>), Error> {
-        let txn = |collector: &Self, target: &DoomedMaster| {
-            let names = collector.names(target);
+    ) -> Result<(Vec<LockedMaster>, Vec<CandidateMaster>), Error> {
+        let txn = |collector: &Self, target: &CandidateMaster| {
+            let names = collector.lock_names(target);
             let queue = |name: &Vec<u8>| KeySelector::Range(KeyRange::prefix(&[name.as_slice(), b"/"].concat()));
             let nobody = |name| Compare { over: queue(name), op: CompareOp::Equal, target: CompareTarget::Version(0) };
-            let lease = LeaseMode::Attach(collector.kept.id());
+            let lease = LeaseMode::Attach(collector.lock_lease.id());
             let take = |name: &Vec<u8>| Op::Put(Write { key: collector.lock_path(name), lease, ..Write::default() });
             let over = KeySelector::Range(collector.layout.references_of(&target.key));
-            let look = Op::Get { over, revision: 0, keys_only: false, count_only: false, limit: SOME };
+            let look = Op::Get { over, revision: 0, keys_only: false, count_only: false, limit: REFERENCE_LIMIT };
             Txn {
                 compares: names.iter().map(nobody).collect(),
                 then: names.iter().map(take).chain([look]).collect(),
                 otherwise: Vec::new(),
             }
         };
-        let mut answers = each(&self.store, "lock", targets.iter().map(|target| txn(self, target)).collect()).await?;
+        let mut answers =
+            run_txns(&self.store, "lock", targets.iter().map(|target| txn(self, target)).collect()).await?;
         if answers.iter().any(|answer| matches!(answer, SweepAnswer::Failed(why) if why.contains("lease not found"))) {
             // It ran out while this program or etcd stood still, and with it went every lock: once more, with a new one.
-            self.kept.stop();
-            self.kept = self.store.keep(TTL).await?;
-            answers = each(&self.store, "lock", targets.iter().map(|target| txn(self, target)).collect()).await?;
+            self.lock_lease.stop();
+            self.lock_lease = self.store.keep(LOCK_TTL).await?;
+            answers = run_txns(&self.store, "lock", targets.iter().map(|target| txn(self, target)).collect()).await?;
         }
         let (mut ready, mut contended) = (Vec::new(), Vec::new());
         for (target, answer) in targets.into_iter().zip(answers) {
@@ -183,17 +184,17 @@ impl IdCollector {
                     let Some(OpResult::Get { kvs, more, .. }) = results.pop() else {
                         return Err(Error::Protocol { op: "lock", what: "a look without its answer".to_owned() });
                     };
-                    let locks = self.names(&target).iter().map(|name| (self.lock_path(name), revision)).collect();
-                    let (used, looked) = match more {
+                    let locks = self.lock_names(&target).iter().map(|name| (self.lock_path(name), revision)).collect();
+                    let (used, revision_read) = match more {
                         true => self.read_all(&target).await?,
-                        false => (self.uses(&target, &kvs), revision),
+                        false => (self.is_used_by(&target, &kvs), revision),
                     };
-                    ready.push(LockedMaster { target, locks, looked, used });
+                    ready.push(LockedMaster { target, locks, revision_read, used });
                 }
                 // Also where its first answer was lost: the locks are this lease's own then, and found so.
                 SweepAnswer::Done { .. } => contended.push(target),
                 SweepAnswer::Failed(why) => {
-                    self.give_back(self.names(&target).iter().map(|name| self.lock_path(name)).collect()).await;
+                    self.unlock(self.lock_names(&target).iter().map(|name| self.lock_path(name)).collect()).await;
                     outcomes[target.index] = CandidateOutcome::Failed(why);
                 }
             }
@@ -205,10 +206,10 @@ impl IdCollector {
     /// long; nothing is left behind.
     async fn lock_one(
         &mut self,
-        target: DoomedMaster,
+        target: CandidateMaster,
         cancel: &CancellationToken,
     ) -> Result<Option<LockedMaster>, Error> {
-        let names = self.names(&target);
+        let names = self.lock_names(&target);
         let result = async {
             let mut locks: Vec<HeldKeyLock> = Vec::new();
             for name in &names {
@@ -217,45 +218,45 @@ impl IdCollector {
                     None => return Ok(None),
                 }
             }
-            let (used, looked) = self.read_all(&target).await?;
-            Ok(Some(LockedMaster { target, locks, looked, used }))
+            let (used, revision_read) = self.read_all(&target).await?;
+            Ok(Some(LockedMaster { target, locks, revision_read, used }))
         };
         let result = result.await;
         if !matches!(result, Ok(Some(_))) {
-            self.give_back(names.iter().map(|name| self.lock_path(name)).collect()).await;
+            self.unlock(names.iter().map(|name| self.lock_path(name)).collect()).await;
         }
         result
     }
 
-    /// Queues up for a lock and waits for as long as there is patience.
+    /// Queues up for a lock and waits for as long as there is wait_budget.
     async fn wait_for(&mut self, name: &[u8], cancel: &CancellationToken) -> Result<Option<HeldKeyLock>, Error> {
-        let entry = self.store.enqueue(name, self.kept.id(), false).await?;
+        let entry = self.store.enqueue(name, self.lock_lease.id(), false).await?;
         let held = (self.lock_path(name), entry.guard.revision);
         if entry.first {
             return Ok(Some(held));
         }
-        let (begun, limit) = (Instant::now(), WAIT.min(self.patience).max(LEAST));
+        let (begun, limit) = (Instant::now(), MAX_LOCK_WAIT.min(self.wait_budget).max(MIN_LOCK_WAIT));
         let turn = tokio::select! {
             biased;
             () = cancel.cancelled() => None,
             turn = timeout(limit, self.store.wait_turn(&entry, |_| {})) => turn.ok(),
         };
-        self.patience = self.patience.saturating_sub(begun.elapsed());
+        self.wait_budget = self.wait_budget.saturating_sub(begun.elapsed());
         Ok((turn.transpose()? == Some(true)).then_some(held))
     }
 
     /// Whether some reference keeps the master, at which revision.
-    async fn read_all(&self, target: &DoomedMaster) -> Result<(bool, Revision), Error> {
+    async fn read_all(&self, target: &CandidateMaster) -> Result<(bool, Revision), Error> {
         let mut reader = self.store.read(&self.layout.references_of(&target.key), ReadOptions::default());
         let mut used = false;
         while let Some(page) = reader.next().await? {
-            used |= self.uses(target, &page);
+            used |= self.is_used_by(target, &page);
         }
         Ok((used, reader.revision()))
     }
 
     /// Whether one of these keeps the master: a reference of exactly its key that names its ID, or whose value is no ID.
-    fn uses(&self, target: &DoomedMaster, kvs: &[KeyValue]) -> bool {
+    fn is_used_by(&self, target: &CandidateMaster, kvs: &[KeyValue]) -> bool {
         kvs.iter().any(|kv| {
             self.layout.parse_reference(&kv.key).is_some_and(|(key, _)| key == target.key)
                 && Id::parse(&kv.value).is_none_or(|id| id == target.id)
@@ -274,7 +275,7 @@ impl IdCollector {
             let mut compares = vec![
                 Compare::unchanged(&master, target.seen),
                 Compare::key(&master, CompareOp::Equal, CompareTarget::Value(target.key.clone())),
-                Compare::none_newer(&self.layout.references_of(&target.key), one.looked),
+                Compare::none_newer(&self.layout.references_of(&target.key), one.revision_read),
             ];
             compares.extend(one.locks.iter().map(held));
             let (over, look) = (KeySelector::Key(master.clone()), Op::get_at(KeySelector::Key(master), 0));
@@ -282,23 +283,23 @@ impl IdCollector {
             // The locks are named after this lease: nobody else's can be there.
             Txn { compares, then, otherwise: std::iter::once(look).chain(release).collect() }
         };
-        let answers = each(&self.store, "gc id", ready.iter().map(txn).collect()).await?;
-        let mut kept = Vec::new();
+        let answers = run_txns(&self.store, "gc id", ready.iter().map(txn).collect()).await?;
+        let mut lock_lease = Vec::new();
         for (one, answer) in ready.iter().zip(answers) {
             let outcome = answer.outcome();
             if matches!(outcome, CandidateOutcome::Failed(_)) {
-                kept.extend(one.locks.iter().map(|(path, _)| path.clone()));
+                lock_lease.extend(one.locks.iter().map(|(path, _)| path.clone()));
             }
             outcomes[one.target.index] = if one.used { CandidateOutcome::Changed } else { outcome };
         }
-        if !kept.is_empty() {
-            self.give_back(kept).await;
+        if !lock_lease.is_empty() {
+            self.unlock(lock_lease).await;
         }
         Ok(())
     }
 
     /// Gives locks back by their names, which are this lease's own. What cannot be given back goes with the lease.
-    async fn give_back(&self, paths: Vec<Vec<u8>>) {
+    async fn unlock(&self, paths: Vec<Vec<u8>>) {
         let delete = |path| Op::Delete { over: KeySelector::Key(path), prev: false };
         let txn = Txn { then: paths.into_iter().map(delete).collect(), ..Txn::default() };
         let _ = self.store.txn("unlock", &txn, None, Retry::Idempotent).await;

@@ -61,9 +61,9 @@ impl TreeFinding {
     }
 }
 
-/// Looks for everything; in a fixed order.
+/// Looks for all_ids; in a fixed order.
 pub fn check(model: &Model, marking: &Marking) -> Vec<TreeFinding> {
-    let mut found: Vec<TreeFinding> = model.oddities().iter().map(of_oddity).collect();
+    let mut found: Vec<TreeFinding> = model.problems().iter().map(of_oddity).collect();
     dangling(model, &mut found);
     stale_links(model, &mut found);
     for fact in model.all_facts().iter().filter(|fact| fact.is_bad_time()) {
@@ -79,8 +79,8 @@ pub fn check(model: &Model, marking: &Marking) -> Vec<TreeFinding> {
     found
 }
 
-fn of_oddity(oddity: &TreeProblem) -> TreeFinding {
-    match oddity.clone() {
+fn of_oddity(problem: &TreeProblem) -> TreeFinding {
+    match problem.clone() {
         TreeProblem::Unparsed(key) => TreeFinding::Unparsed(key),
         TreeProblem::Ambiguous(key) => TreeFinding::Ambiguous(key),
         TreeProblem::Unanchored(id) => TreeFinding::Unanchored(id),

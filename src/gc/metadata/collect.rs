@@ -11,7 +11,7 @@ use super::sweep::{Sweep, SweepBatch};
 use crate::kvstore::{Error, KeyRange, LockGuard, OpResult, ReadOptions, Refusal, Retry, Revision, Store, TxnResult};
 
 /// How often a reading begins anew because its revision was compacted meanwhile.
-const MAX_READINGS: u32 = 5;
+const MAX_READS: u32 = 5;
 
 /// Why a tree could not be read.
 #[derive(Debug, Error)]
@@ -21,13 +21,13 @@ pub enum ReadError {
     Prefix,
     /// What was read makes no tree.
     #[error(transparent)]
-    Fold(#[from] ModelError),
+    Model(#[from] ModelError),
     /// etcd did not answer, or refused. [`Refusal::Compacted`]: the history is cut faster than the tree can be read.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
-/// Reads the tree below `prefix`, all of it at one revision; at the present. `seen` is shown how much was read, and how
+/// Reads the tree below `prefix`, all of it at one revision; at the present. `on_page` is shown how much was read, and how
 /// many keys there are, after each page.
 ///
 /// # Errors
@@ -36,16 +36,16 @@ pub async fn read_tree(
     store: &Store,
     schema: &Arc<Schema>,
     prefix: &[u8],
-    mut seen: impl FnMut(Totals, Option<u64>),
+    mut on_page: impl FnMut(Totals, Option<u64>),
 ) -> Result<Model, ReadError> {
     if !prefix.is_empty() && !prefix.ends_with(b"/") {
         return Err(ReadError::Prefix);
     }
-    let mut readings = 1;
+    let mut reads = 1;
     loop {
-        match read_once(store, schema, prefix, &mut seen).await {
-            Err(ReadError::Store(error)) if readings < MAX_READINGS && error.is_refusal(Refusal::Compacted) => {
-                readings += 1;
+        match read_once(store, schema, prefix, &mut on_page).await {
+            Err(ReadError::Store(error)) if reads < MAX_READS && error.is_refusal(Refusal::Compacted) => {
+                reads += 1;
             }
             other => return other,
         }
@@ -56,18 +56,18 @@ async fn read_once(
     store: &Store,
     schema: &Arc<Schema>,
     prefix: &[u8],
-    seen: &mut impl FnMut(Totals, Option<u64>),
+    on_page: &mut impl FnMut(Totals, Option<u64>),
 ) -> Result<Model, ReadError> {
     let mut reader = store.read(&KeyRange::prefix(prefix), ReadOptions::default());
-    let mut folder = ModelBuilder::new(Arc::clone(schema), prefix, 0);
+    let mut builder = ModelBuilder::new(Arc::clone(schema), prefix, 0);
     while let Some(page) = reader.next().await? {
         for kv in &page {
-            folder.push(kv)?;
+            builder.push(kv)?;
         }
-        seen(folder.totals(), reader.total());
+        on_page(builder.totals(), reader.total());
     }
-    folder.set_revision(reader.revision());
-    Ok(folder.finish()?)
+    builder.set_revision(reader.revision());
+    Ok(builder.finish()?)
 }
 
 /// A sweep and where it is done.
@@ -76,7 +76,7 @@ pub struct TreeCollector {
     sweep: Sweep,
     lock: Option<LockGuard>,
     /// What may have been removed by a transaction whose answer was lost.
-    doubtful: HashSet<ObjectId>,
+    maybe_removed: HashSet<ObjectId>,
     /// Why single objects could not be removed.
     failures: HashMap<ObjectId, String>,
     revision: Revision,
@@ -100,7 +100,7 @@ impl TreeCollector {
             store,
             sweep,
             lock,
-            doubtful: HashSet::new(),
+            maybe_removed: HashSet::new(),
             failures: HashMap::new(),
             revision: 0,
             batches: 0,
@@ -108,14 +108,14 @@ impl TreeCollector {
         }
     }
 
-    /// Does the next transaction, of at most `most` objects; `None` at the end. An error at single objects is counted
-    /// as their fate and is not returned.
+    /// Does the next transaction, of at max_objects `max_objects` objects; `None` at the end. An error at single objects is counted
+    /// as their verdict and is not returned.
     ///
     /// # Errors
     /// The lock was lost, the command was told to end, or etcd cannot be reached: nothing more can be done. What the
     /// transaction was about counts as failed.
-    pub async fn step(&mut self, most: usize) -> Result<Option<SweepStep>, Error> {
-        let Some(batch) = self.sweep.next_batch(most) else { return Ok(None) };
+    pub async fn step(&mut self, max_objects: usize) -> Result<Option<SweepStep>, Error> {
+        let Some(batch) = self.sweep.next_batch(max_objects) else { return Ok(None) };
         self.batches += 1;
         let done = self.store.txn("gc", &batch.txn, self.lock.as_ref(), Retry::Idempotent).await;
         let step = SweepStep { objects: batch.objects.len(), removed: matches!(&done, Ok(result) if result.succeeded) };
@@ -144,7 +144,7 @@ impl TreeCollector {
     fn refused(&mut self, batch: &SweepBatch, result: &TxnResult) {
         self.refused += 1;
         if result.maybe_applied {
-            self.doubtful.extend(&batch.objects);
+            self.maybe_removed.extend(&batch.objects);
         }
         let left: u64 = result
             .results
@@ -155,7 +155,7 @@ impl TreeCollector {
             })
             .sum();
         let [id] = batch.objects.as_slice() else { return self.sweep.refused(batch, false) };
-        if left == 0 && self.doubtful.contains(id) {
+        if left == 0 && self.maybe_removed.contains(id) {
             self.sweep.removed(batch);
         } else {
             self.sweep.refused(batch, left == 0);

@@ -21,7 +21,7 @@ pub struct Explanation {
     pub object: ObjectId,
     /// What becomes of it.
     pub verdict: ObjectVerdict,
-    /// A shortest way to it from a root, the root first; empty where nothing keeps it.
+    /// A shortest key_match to it from a root, the root first; empty where nothing keeps it.
     pub path: Vec<PathStep>,
     /// Who refers to it, in order.
     pub referrers: Vec<Referrer>,

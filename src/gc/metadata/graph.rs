@@ -13,7 +13,7 @@ use super::model::{Model, ObjectId};
 pub fn write_dot(model: &Model, marking: &Marking, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "digraph {} {{", quoted(model.schema().name.as_bytes()))?;
     writeln!(out, "  rankdir=LR; node [shape=ellipse, fontname=\"monospace\"];")?;
-    for id in model.everything() {
+    for id in model.all_ids() {
         let mut style = String::new();
         if marking.is_root(id) {
             style.push_str(", shape=box");

@@ -1,4 +1,4 @@
-//! Marking: what the roots keep, at one moment. Pure; breadth first, so that the way back to a root is a shortest one.
+//! Marking: what the roots keep, at one moment. Pure; breadth first, so that the key_match back to a root is a shortest one.
 
 use super::model::{Edge, FactKind, Model, ObjectId};
 use super::schema::RootRule;
@@ -27,7 +27,7 @@ pub enum RootReason {
     /// It is named as a root from outside.
     Outside,
     /// Keys lie inside it that are not surely its own.
-    Guarded,
+    ForeignKeys,
 }
 
 /// What becomes of an object.
@@ -93,7 +93,7 @@ pub fn mark(model: &Model, now: Time, expired_before: Time, outside: &[ObjectId]
         roots: 0,
     };
     let mut queue = Vec::new();
-    for id in model.everything() {
+    for id in model.all_ids() {
         if marking.root_reason(model, id).is_some() {
             marking.state[id as usize] |= ROOT | REACHED;
             marking.roots += 1;
@@ -174,7 +174,7 @@ impl Marking {
             return Some(RootReason::Field(rule));
         }
         let by_time = kind.roots.iter().enumerate().find_map(|(at, rule)| self.unexpired(model, id, at, rule));
-        by_time.or_else(|| model.is_guarded(id).then_some(RootReason::Guarded))
+        by_time.or_else(|| model.has_foreign_keys(id).then_some(RootReason::ForeignKeys))
     }
 
     fn unexpired(&self, model: &Model, id: ObjectId, at: usize, rule: &RootRule) -> Option<RootReason> {
@@ -229,7 +229,7 @@ impl Marking {
         moments.filter_map(|fact| fact.time).filter(|time| *time < self.at).max()
     }
 
-    /// A shortest way from a root to the object; empty where nothing keeps it. Where it is kept both with what it
+    /// A shortest key_match from a root to the object; empty where nothing keeps it. Where it is kept both with what it
     /// refers to and flat, the former is told.
     pub fn path(&self, model: &Model, id: ObjectId) -> Vec<PathStep> {
         if !self.is_reached(id) {
@@ -296,7 +296,7 @@ impl Marking {
     /// One summary a kind, in the schema's order.
     pub fn summary(&self, model: &Model) -> Vec<KindSummary> {
         let mut kinds = vec![KindSummary::default(); model.schema().kinds.len()];
-        for id in model.everything() {
+        for id in model.all_ids() {
             let kind = &mut kinds[usize::from(model.kind_id(id))];
             kind.edges += (model.edges(id).len() + self.conditional_of(id).len()) as u64;
             if !model.exists(id) {
@@ -318,7 +318,7 @@ impl Marking {
 
     /// All that would go: by kind in the schema's order, scope, identity.
     pub fn garbage(&self, model: &Model) -> Vec<ObjectId> {
-        let mut found: Vec<ObjectId> = model.everything().filter(|id| self.is_garbage(model, *id)).collect();
+        let mut found: Vec<ObjectId> = model.all_ids().filter(|id| self.is_garbage(model, *id)).collect();
         found.sort_by(|a, b| model.order(*a).cmp(&model.order(*b)));
         found
     }

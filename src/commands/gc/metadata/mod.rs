@@ -38,7 +38,7 @@ use crate::kvstore::Error;
 /// What --guard object (the default) cannot see is a new reference to an old object, written by somebody else after the
 /// look: also a field that makes garbage a root protects that object and what goes after it, not what it refers to and
 /// what went before. Two looks (--since, --grace) make that unlikely. --lock NAME excludes it where all writers take
-/// that lock: it is taken, and everything is looked at again under it, before anything goes; each transaction compares
+/// that lock: it is taken, and all_ids is looked at again under it, before anything goes; each transaction compares
 /// it. --guard scope excludes it too: each transaction compares that nothing in the whole scope is newer. For that etcd
 /// reads every key and value of the scope each time (100 000 keys: 0.2 to 1 second), and everybody waits meanwhile.
 ///

@@ -3,20 +3,20 @@
 use std::io::{self, Write};
 
 use super::MetadataJob;
-use super::tree::{TreeSelection, look};
+use super::tree::{MarkedTree, read_and_mark};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::check::{TreeFinding, check as find};
-use crate::gc::metadata::explain::{Referrer, explain as explanation};
+use crate::gc::metadata::explain::{Referrer, explain as explain_object};
 use crate::gc::metadata::graph::write_dot;
 use crate::gc::metadata::mark::PathStep;
 use crate::gc::metadata::model::Edge;
 use crate::kvstore::Store;
 use crate::output::{ExplanationAnswer, FindingRow, Out, PathRow, bytes};
 
-async fn tree(ctx: &Context, job: &MetadataJob) -> Result<TreeSelection, Failure> {
+async fn tree(ctx: &Context, job: &MetadataJob) -> Result<MarkedTree, Failure> {
     let progress = ctx.out.progress("looking", None);
-    let tree = look(ctx, ctx.store(), job, &progress).await;
+    let tree = read_and_mark(ctx, ctx.store(), job, &progress).await;
     progress.finish();
     tree
 }
@@ -37,10 +37,10 @@ pub async fn explain(ctx: &Context, job: &MetadataJob, key: &[u8]) -> Result<Exi
         };
         return Err(Failure::new(Exit::No, format!("{}: {why}", bytes::escape(key))));
     };
-    let told = explanation(&tree.model, &tree.marking, id);
+    let explanation = explain_object(&tree.model, &tree.marking, id);
     let (verdict, why) = tree.verdict(id);
-    let hop = |step: &PathStep| tree.hop_from_root(store, *step);
-    let path = if told.path.len() > 1 { told.path.iter().map(hop).collect() } else { Vec::new() };
+    let row = |step: &PathStep| tree.path_row(store, *step);
+    let path = if explanation.path.len() > 1 { explanation.path.iter().map(row).collect() } else { Vec::new() };
     ctx.out.report(&ExplanationAnswer {
         kind: tree.model.kind(id).name.clone(),
         key: tree.title(store, id),
@@ -49,19 +49,19 @@ pub async fn explain(ctx: &Context, job: &MetadataJob, key: &[u8]) -> Result<Exi
         verdict,
         why,
         path,
-        referrers: told.referrers.iter().map(|referrer| tree.referring(store, referrer)).collect(),
+        referrers: explanation.referrers.iter().map(|referrer| tree.referrer_row(store, referrer)).collect(),
     })?;
     Ok(Exit::Done)
 }
 
-impl TreeSelection {
-    fn hop_from_root(&self, store: &Store, step: PathStep) -> PathRow {
+impl MarkedTree {
+    fn path_row(&self, store: &Store, step: PathStep) -> PathRow {
         let by = match step.edge {
-            Some(edge) => self.by(edge),
+            Some(edge) => self.edge_text(edge),
             None => self
                 .marking
                 .root_reason(&self.model, step.object)
-                .map_or_else(String::new, |why| self.root(step.object, why)),
+                .map_or_else(String::new, |why| self.root_text(step.object, why)),
         };
         PathRow {
             step: if step.edge.is_some() { "keeps" } else { "root" },
@@ -72,7 +72,7 @@ impl TreeSelection {
         }
     }
 
-    fn referring(&self, store: &Store, referrer: &Referrer) -> PathRow {
+    fn referrer_row(&self, store: &Store, referrer: &Referrer) -> PathRow {
         let from = referrer.edge.from;
         PathRow {
             step: if referrer.kept && !referrer.idle {
@@ -84,13 +84,13 @@ impl TreeSelection {
             },
             kind: self.model.kind(from).name.clone(),
             key: self.title(store, from),
-            by: self.by(referrer.edge),
+            by: self.edge_text(referrer.edge),
             flat: false,
         }
     }
 
     /// The field that an edge is read from, and whose it is where that is the other one's.
-    fn by(&self, edge: Edge) -> String {
+    fn edge_text(&self, edge: Edge) -> String {
         let rule = self.model.rule(edge);
         if rule.back { format!("{} (of the other)", rule.text) } else { rule.text.clone() }
     }
@@ -118,7 +118,7 @@ pub async fn check(ctx: &Context, job: &MetadataJob) -> Result<Exit, Failure> {
     Ok(if problems > 0 { Exit::No } else { Exit::Done })
 }
 
-impl TreeSelection {
+impl MarkedTree {
     /// The key that a finding is about, and what it says.
     fn finding(&self, store: &Store, finding: &TreeFinding) -> (Vec<u8>, String) {
         let model = &self.model;
@@ -133,12 +133,12 @@ impl TreeSelection {
             }
             TreeFinding::Dangling(edge) => (
                 self.title(store, edge.from),
-                format!("{} leads to {}, which is not there", self.by(*edge), name(edge.to)),
+                format!("{} leads to {}, which is not there", self.edge_text(*edge), name(edge.to)),
             ),
             TreeFinding::CrossScope(edge, elsewhere) => {
                 let text = format!(
                     "{} leads to {}, which is not there, but {} is: references stay in their scope",
-                    self.by(*edge),
+                    self.edge_text(*edge),
                     name(edge.to),
                     name(*elsewhere)
                 );

@@ -10,7 +10,7 @@ use crate::gc::metadata::sweep::SweepVerdict;
 use crate::gc::{Candidate, CandidateOutcome};
 use crate::kvstore::MAX_TXN_OPS;
 
-/// A sweep that is under way or over.
+/// A sweep that is under key_match or over.
 pub struct SweepInProgress {
     /// The transactions.
     pub collector: TreeCollector,
@@ -24,14 +24,14 @@ pub struct SweepInProgress {
 
 impl SweepInProgress {
     /// What became of a candidate. One that the last look did not find has changed.
-    pub fn fate(&self, candidate: &Candidate) -> SweepVerdict {
+    pub fn verdict(&self, candidate: &Candidate) -> SweepVerdict {
         let id = self.objects.get(&candidate.key);
-        id.and_then(|id| self.collector.sweep().fate(*id)).unwrap_or(SweepVerdict::Changed)
+        id.and_then(|id| self.collector.sweep().verdict(*id)).unwrap_or(SweepVerdict::Changed)
     }
 
     /// The same for the frame; `None` while it waits.
     pub fn outcome(&self, candidate: &Candidate) -> Option<CandidateOutcome> {
-        Some(match self.fate(candidate) {
+        Some(match self.verdict(candidate) {
             SweepVerdict::Waiting => return None,
             SweepVerdict::Removed => CandidateOutcome::Removed,
             SweepVerdict::Changed | SweepVerdict::Gone | SweepVerdict::HeldBack => CandidateOutcome::Changed,

@@ -16,7 +16,7 @@ use crate::kvstore::Store;
 use crate::output::{GcPhase, Progress, bytes};
 
 /// A tree and what is kept of it.
-pub struct TreeSelection {
+pub struct MarkedTree {
     /// The tree.
     pub model: Arc<Model>,
     /// What is kept.
@@ -29,12 +29,12 @@ pub struct TreeSelection {
 ///
 /// # Errors
 /// A tree that cannot be read or that the schema does not describe; outside roots that can be nothing in it.
-pub async fn look(
+pub async fn read_and_mark(
     ctx: &Context,
     store: &Store,
     job: &MetadataJob,
     progress: &Progress,
-) -> Result<TreeSelection, Failure> {
+) -> Result<MarkedTree, Failure> {
     // The clock is read first: what expires while the tree is read is still needed.
     let now = job.now.unwrap_or_else(Time::now);
     let begun = Instant::now();
@@ -45,7 +45,7 @@ pub async fn look(
         progress.inc(totals.keys.saturating_sub(shown));
         shown = totals.keys;
     });
-    let model = Arc::new(read.await.map_err(unread)?);
+    let model = Arc::new(read.await.map_err(read_failure)?);
     let took_read = begun.elapsed();
     let outside = outside_roots(ctx, job, &model)?;
     let begun = Instant::now();
@@ -54,14 +54,14 @@ pub async fn look(
     let read =
         GcPhase { name: "read", took_ms: millis(took_read), memory: Some(model.memory() as u64), ..GcPhase::default() };
     let mark = GcPhase { name: "mark", took_ms: millis(begun.elapsed()), ..GcPhase::default() };
-    Ok(TreeSelection { model, marking, phases: vec![read, mark] })
+    Ok(MarkedTree { model, marking, phases: vec![read, mark] })
 }
 
-fn unread(error: ReadError) -> Failure {
+fn read_failure(error: ReadError) -> Failure {
     match error {
         ReadError::Store(error) => error.into(),
         ReadError::Prefix => Failure::usage(error.to_string()),
-        ReadError::Fold(_) => Failure::new(Exit::Conflict, error.to_string()),
+        ReadError::Model(_) => Failure::new(Exit::Conflict, error.to_string()),
     }
 }
 
@@ -84,7 +84,7 @@ fn outside_roots(ctx: &Context, job: &MetadataJob, model: &Model) -> Result<Vec<
     Ok(found)
 }
 
-impl TreeSelection {
+impl MarkedTree {
     /// The object's key as it is shown; of what is only referred to, its kind and name.
     pub fn title(&self, store: &Store, id: ObjectId) -> Vec<u8> {
         let model = &self.model;
@@ -101,7 +101,7 @@ impl TreeSelection {
     /// What becomes of an object: a word, and why.
     pub fn verdict(&self, id: ObjectId) -> (&'static str, String) {
         match self.marking.verdict(&self.model, id) {
-            ObjectVerdict::Root(reason) => ("root", self.root(id, reason)),
+            ObjectVerdict::Root(reason) => ("root", self.root_text(id, reason)),
             ObjectVerdict::Held => ("kept", "a root keeps it".to_owned()),
             ObjectVerdict::Expired(time) => ("garbage", format!("it expired at {time}, and nothing else keeps it")),
             ObjectVerdict::Unreachable => ("garbage", "nothing keeps it".to_owned()),
@@ -113,7 +113,7 @@ impl TreeSelection {
     }
 
     /// Why an object is a root.
-    pub fn root(&self, id: ObjectId, reason: RootReason) -> String {
+    pub fn root_text(&self, id: ObjectId, reason: RootReason) -> String {
         let kind = self.model.kind(id);
         let field = |rule: usize| match kind.roots.get(rule) {
             Some(RootRule::Field { text, .. }) => text.clone(),
@@ -127,7 +127,7 @@ impl TreeSelection {
             RootReason::NoExpiry(rule) => format!("it never expires: there is no {}", field(rule)),
             RootReason::BadTime(rule) => format!("{} cannot be read as a moment, and so is not over", field(rule)),
             RootReason::Outside => "it is among the outside roots".to_owned(),
-            RootReason::Guarded => "keys that are not surely its own lie inside it".to_owned(),
+            RootReason::ForeignKeys => "keys that are not surely its own lie inside it".to_owned(),
         }
     }
 

@@ -7,15 +7,15 @@ use thiserror::Error;
 
 use super::super::schema::{KindId, Schema};
 use super::field::ObjectField;
-use super::keys::{self, KeyParts, KeyReading};
+use super::keys::{self, KeyMatch, KeyParts};
 use super::{
-    ANCHORED, Arena, BackLink, ConditionalEdge, Edge, FOREIGN, FieldFact, Model, Object, ObjectId, PERHAPS_ANCHORED,
+    ANCHORED, Arena, BackLink, ConditionalEdge, Edge, FOREIGN, FieldFact, MAYBE_ANCHORED, Model, Object, ObjectId,
     Span, Table, Totals, TreeProblem,
 };
 use crate::kvstore::{KeyValue, Revision};
 
 /// How many keys may fail to parse, or wait for the end to be parsed, before the schema is surely the wrong one.
-const MAX_STRANGE: usize = 100_000;
+const MAX_UNKNOWN: usize = 100_000;
 
 /// Why a tree cannot be read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub enum ModelError {
     #[error("a key lies outside the prefix")]
     Outside,
     /// Too many keys the schema does not know.
-    #[error("more than {MAX_STRANGE} keys do not fit the schema: is it the right one, and the right prefix?")]
-    Strange,
+    #[error("more than {MAX_UNKNOWN} keys do not fit the schema: is it the right one, and the right prefix?")]
+    TooManyUnknown,
     /// More than four milliard objects, or bytes of names.
     #[error("the tree is too large to be held in memory")]
     TooLarge,
@@ -65,7 +65,7 @@ impl ModelBuilder {
                 facts: Vec::<FieldFact>::new(),
                 links: Vec::<BackLink>::new(),
                 nested: Vec::new(),
-                oddities: Vec::new(),
+                problems: Vec::new(),
                 totals: Totals::default(),
             },
             pending: Vec::new(),
@@ -76,7 +76,7 @@ impl ModelBuilder {
         }
     }
 
-    /// The revision everything was read at, once the first answer told.
+    /// The revision all_ids was read at, once the first answer told.
     pub fn set_revision(&mut self, revision: Revision) {
         self.model.revision = revision;
     }
@@ -89,66 +89,66 @@ impl ModelBuilder {
     /// Takes one key.
     ///
     /// # Errors
-    /// A key outside the prefix, too many strange keys, or no room.
+    /// A key outside the prefix, too many unknown keys, or no room.
     pub fn push(&mut self, kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let below = kv.key.strip_prefix(self.model.prefix.as_slice()).ok_or(ModelError::Outside)?;
         self.model.totals.keys += 1;
         self.model.totals.bytes += kv.size() as u64;
         let parts = KeyParts::new(below);
-        match parts.ways(&schema).as_slice() {
-            [way] => self.place(&parts, *way, kv),
+        match parts.matches(&schema).as_slice() {
+            [key_match] => self.place(&parts, *key_match, kv),
             [] if parts.is_opaque(&schema) => {
                 self.model.totals.opaque += 1;
                 Ok(())
             }
             [] => self.unparsed(TreeProblem::Unparsed(kv.key.clone())),
-            ways => self.put_off(&parts, ways, kv),
+            matches => self.defer(&parts, matches, kv),
         }
     }
 
-    pub(super) fn unparsed(&mut self, oddity: TreeProblem) -> Result<(), ModelError> {
-        match oddity {
+    pub(super) fn unparsed(&mut self, problem: TreeProblem) -> Result<(), ModelError> {
+        match problem {
             TreeProblem::Ambiguous(_) => self.model.totals.ambiguous += 1,
             _ => self.model.totals.unparsed += 1,
         }
-        self.model.oddities.push(oddity);
-        self.not_too_strange()
+        self.model.problems.push(problem);
+        self.check_unknown_limit()
     }
 
-    fn not_too_strange(&self) -> Result<(), ModelError> {
-        let strange = self.model.totals.unparsed + self.model.totals.ambiguous + self.pending.len() as u64;
-        if strange > MAX_STRANGE as u64 { Err(ModelError::Strange) } else { Ok(()) }
+    fn check_unknown_limit(&self) -> Result<(), ModelError> {
+        let unknown = self.model.totals.unparsed + self.model.totals.ambiguous + self.pending.len() as u64;
+        if unknown > MAX_UNKNOWN as u64 { Err(ModelError::TooManyUnknown) } else { Ok(()) }
     }
 
     /// Keeps a key that could be several objects' until the end.
-    fn put_off(&mut self, parts: &KeyParts<'_>, ways: &[KeyReading], kv: &KeyValue) -> Result<(), ModelError> {
+    fn defer(&mut self, parts: &KeyParts<'_>, matches: &[KeyMatch], kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
-        for way in ways {
-            let kind = schema.kind(way.kind);
-            if kind.anchor.as_deref() == Some(parts.field(kind, *way).as_ref()) {
-                let id = self.object_of(parts, *way)?;
-                self.model.objects[id as usize].flags |= PERHAPS_ANCHORED;
+        for key_match in matches {
+            let kind = schema.kind(key_match.kind);
+            if kind.anchor.as_deref() == Some(parts.field(kind, *key_match).as_ref()) {
+                let id = self.object_for(parts, *key_match)?;
+                self.model.objects[id as usize].flags |= MAYBE_ANCHORED;
             }
         }
         self.pending.push(kv.clone());
-        self.not_too_strange()
+        self.check_unknown_limit()
     }
 
     /// Counts the key among its object's and reads the field.
-    pub(super) fn place(&mut self, parts: &KeyParts<'_>, way: KeyReading, kv: &KeyValue) -> Result<(), ModelError> {
+    pub(super) fn place(&mut self, parts: &KeyParts<'_>, key_match: KeyMatch, kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
-        let kind = schema.kind(way.kind);
-        let id = self.object_of(parts, way)?;
-        let key = parts.first(way.parts);
+        let kind = schema.kind(key_match.kind);
+        let id = self.object_for(parts, key_match)?;
+        let key = parts.first(key_match.parts);
         if !self.model.exists(id) {
             self.keep_key(id, key)?;
         } else if self.model.arena.get(self.model.object(id).key) != key {
-            // The same name, encoded in another way: two sets of keys for one object.
+            // The same name, encoded in another key_match: two sets of keys for one object.
             self.model.objects[id as usize].flags |= FOREIGN;
             return self.unparsed(TreeProblem::Ambiguous(kv.key.clone()));
         }
-        let field = parts.field(kind, way);
+        let field = parts.field(kind, key_match);
         let object = &mut self.model.objects[id as usize];
         object.keys = object.keys.saturating_add(1);
         object.bytes += kv.size() as u64;
@@ -156,13 +156,13 @@ impl ModelBuilder {
         if kind.anchor.as_deref() == Some(field.as_ref()) {
             object.flags |= ANCHORED;
         }
-        let variables = parts.variables(kind, way);
+        let variables = parts.variables(kind, key_match);
         self.read_field(&ObjectField {
             id,
             kind,
             variables: &variables,
             name: &field,
-            raw: parts.behind(way.parts),
+            raw: parts.behind(key_match.parts),
             kv,
         })
     }
@@ -184,10 +184,10 @@ impl ModelBuilder {
     }
 
     /// The object that this reading of the key means; a new one where it was not heard of.
-    fn object_of(&mut self, parts: &KeyParts<'_>, way: KeyReading) -> Result<ObjectId, ModelError> {
+    fn object_for(&mut self, parts: &KeyParts<'_>, key_match: KeyMatch) -> Result<ObjectId, ModelError> {
         let schema = Arc::clone(&self.model.schema);
-        let kind = schema.kind(way.kind);
-        let variables = parts.variables(kind, way);
+        let kind = schema.kind(key_match.kind);
+        let variables = parts.variables(kind, key_match);
         let mut scope = std::mem::take(&mut self.scope);
         keys::joined(&mut scope, kind, &variables, true);
         let scoped = kind.scoped.contains(&true);
@@ -195,7 +195,7 @@ impl ModelBuilder {
         self.scope = scope;
         keys::joined(&mut self.identity, kind, &variables, false);
         let scope_id = scope_id?;
-        self.named(way.kind, scope_id)
+        self.intern(key_match.kind, scope_id)
     }
 
     fn scope_id(&mut self, scope: &[u8]) -> Result<u32, ModelError> {
@@ -209,7 +209,7 @@ impl ModelBuilder {
     }
 
     /// The object with the identity in the buffer.
-    pub(super) fn named(&mut self, kind: KindId, scope: u32) -> Result<ObjectId, ModelError> {
+    pub(super) fn intern(&mut self, kind: KindId, scope: u32) -> Result<ObjectId, ModelError> {
         if let Some(known) = self.model.lookup(kind, scope, &self.identity) {
             return Ok(known);
         }

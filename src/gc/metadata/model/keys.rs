@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::super::schema::{Encoding, Kind, KindId, Schema, Segment};
 
-/// One way to read a key: as a field of an object of this kind, whose own key takes the first so many parts.
+/// One key_match to read a key: as a field of an object of this kind, whose own key takes the first so many parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyReading {
+pub struct KeyMatch {
     pub kind: KindId,
     /// How many parts the object's key has.
     pub parts: usize,
@@ -39,45 +39,45 @@ impl<'a> KeyParts<'a> {
         self.key.get(self.length(parts) + 1..).unwrap_or_default()
     }
 
-    /// Every way to read it as a key of this schema.
-    pub fn ways(&self, schema: &Schema) -> Vec<KeyReading> {
+    /// Every key_match to read it as a key of this schema.
+    pub fn matches(&self, schema: &Schema) -> Vec<KeyMatch> {
         let mut found = Vec::new();
-        self.each_way(schema, |kind, way| {
-            let rest = &self.parts[way.parts..];
+        self.for_each_match(schema, |kind, key_match| {
+            let rest = &self.parts[key_match.parts..];
             let is_field = match rest {
                 [] => kind.own_key,
                 rest => kind.fields.iter().any(|field| field.fits(rest).is_some()),
             };
             if is_field && (kind.encoding == Encoding::Raw || rest.iter().all(|part| decode(part).is_some())) {
-                found.push(way);
+                found.push(key_match);
             }
         });
         found
     }
 
     /// Every object that the key may lie in or be, whatever its fields are called.
-    pub fn objects(&self, schema: &Schema) -> Vec<KeyReading> {
+    pub fn possible_objects(&self, schema: &Schema) -> Vec<KeyMatch> {
         let mut found = Vec::new();
-        self.each_way(schema, |_, way| found.push(way));
+        self.for_each_match(schema, |_, key_match| found.push(key_match));
         found
     }
 
-    fn each_way(&self, schema: &Schema, mut take: impl FnMut(&Kind, KeyReading)) {
+    fn for_each_match(&self, schema: &Schema, mut take: impl FnMut(&Kind, KeyMatch)) {
         for (kind, id) in schema.kinds.iter().zip(0..) {
             let shortest = kind.key.0.len();
             let longest = if kind.key.many().is_some() { self.parts.len() } else { shortest };
             for parts in shortest..=longest.min(self.parts.len()) {
                 let Some(taken) = kind.key.fits(&self.parts[..parts]) else { continue };
-                let way = KeyReading { kind: id, parts, taken };
-                if kind.encoding == Encoding::Raw || self.decodes(kind, way) {
-                    take(kind, way);
+                let key_match = KeyMatch { kind: id, parts, taken };
+                if kind.encoding == Encoding::Raw || self.decodes(kind, key_match) {
+                    take(kind, key_match);
                 }
             }
         }
     }
 
-    fn decodes(&self, kind: &Kind, way: KeyReading) -> bool {
-        kind.key.0.iter().zip(&self.parts[..way.parts]).all(|(segment, part)| match segment {
+    fn decodes(&self, kind: &Kind, key_match: KeyMatch) -> bool {
+        kind.key.0.iter().zip(&self.parts[..key_match.parts]).all(|(segment, part)| match segment {
             Segment::Literal(_) => true,
             Segment::Encoded(_) => decode(part).is_some(),
             Segment::One(_) | Segment::Many(_) => decode(part).is_some_and(|name| !name.contains(&b'/')),
@@ -90,11 +90,11 @@ impl<'a> KeyParts<'a> {
     }
 
     /// The variables of the object's key, decoded, in order.
-    pub fn variables(&self, kind: &Kind, way: KeyReading) -> Vec<Cow<'a, [u8]>> {
+    pub fn variables(&self, kind: &Kind, key_match: KeyMatch) -> Vec<Cow<'a, [u8]>> {
         let mut found = Vec::with_capacity(kind.scoped.len());
         let mut at = 0;
         for segment in &kind.key.0 {
-            let takes = if matches!(segment, Segment::Many(_)) { way.taken } else { 1 };
+            let takes = if matches!(segment, Segment::Many(_)) { key_match.taken } else { 1 };
             if !matches!(segment, Segment::Literal(_)) {
                 let start = self.length(at) + usize::from(at > 0);
                 let bytes = &self.key[start..self.length(at + takes)];
@@ -106,8 +106,8 @@ impl<'a> KeyParts<'a> {
     }
 
     /// The field's name, decoded; empty for the object's own key.
-    pub fn field(&self, kind: &Kind, way: KeyReading) -> Cow<'a, [u8]> {
-        let raw = self.behind(way.parts);
+    pub fn field(&self, kind: &Kind, key_match: KeyMatch) -> Cow<'a, [u8]> {
+        let raw = self.behind(key_match.parts);
         if kind.encoding == Encoding::Raw { Cow::Borrowed(raw) } else { decoded(raw) }
     }
 }
@@ -126,7 +126,7 @@ pub fn joined(buffer: &mut Vec<u8>, kind: &Kind, variables: &[Cow<'_, [u8]>], sc
 }
 
 /// Whether an object of this kind can have this identity.
-pub fn can_be(kind: &Kind, identity: &[u8]) -> bool {
+pub fn is_valid_identity(kind: &Kind, identity: &[u8]) -> bool {
     let own = kind.scoped.iter().filter(|scoped| !**scoped).count();
     if own == 0 {
         return identity.is_empty();
@@ -174,13 +174,13 @@ mod tests {
         let parts = KeyParts::new(key.as_bytes());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         parts
-            .ways(schema)
+            .matches(schema)
             .into_iter()
-            .map(|way| {
-                let kind = schema.kind(way.kind);
+            .map(|key_match| {
+                let kind = schema.kind(key_match.kind);
                 let mut identity = Vec::new();
-                joined(&mut identity, kind, &parts.variables(kind, way), false);
-                (kind.name.clone(), text(&identity), text(&parts.field(kind, way)))
+                joined(&mut identity, kind, &parts.variables(kind, key_match), false);
+                (kind.name.clone(), text(&identity), text(&parts.field(kind, key_match)))
             })
             .collect()
     }
@@ -221,8 +221,9 @@ mod tests {
     #[test]
     fn identities() {
         let schema = schema("encoding: raw");
-        let can =
-            |kind: &str, identity: &str| can_be(schema.kind(schema.kind_named(kind).unwrap()), identity.as_bytes());
+        let can = |kind: &str, identity: &str| {
+            is_valid_identity(schema.kind(schema.kind_named(kind).unwrap()), identity.as_bytes())
+        };
         assert!(can("snapshot", "o/a") && can("snapshot", "o/a/b") && !can("snapshot", "o"));
         assert!(can("content", "d") && !can("content", "d/e") && !can("content", ""));
         assert!(can("namespace", "") && !can("namespace", "a"));

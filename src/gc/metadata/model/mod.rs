@@ -38,7 +38,7 @@ struct Object {
 /// It has its anchor.
 const ANCHORED: u8 = 1;
 /// A key that could be another's could be its anchor.
-const PERHAPS_ANCHORED: u8 = 2;
+const MAYBE_ANCHORED: u8 = 2;
 /// Its members are flat.
 const FLAT: u8 = 4;
 /// Keys that are not its own, or not surely, lie inside it.
@@ -144,7 +144,7 @@ pub struct Model {
     links: Vec<BackLink>,
     /// Objects whose keys lie inside another's: the outer one, then the inner one.
     nested: Vec<(ObjectId, ObjectId)>,
-    oddities: Vec<TreeProblem>,
+    problems: Vec<TreeProblem>,
     totals: Totals,
 }
 
@@ -169,7 +169,7 @@ impl Model {
         &self.schema
     }
 
-    /// The prefix everything lies below.
+    /// The prefix all_ids lies below.
     pub fn prefix(&self) -> &[u8] {
         &self.prefix
     }
@@ -185,18 +185,18 @@ impl Model {
     }
 
     /// What is odd about single keys and objects.
-    pub fn oddities(&self) -> &[TreeProblem] {
-        &self.oddities
+    pub fn problems(&self) -> &[TreeProblem] {
+        &self.problems
     }
 
-    /// Everything there is and everything referred to.
-    pub fn everything(&self) -> impl Iterator<Item = ObjectId> + use<> {
+    /// Everything there is and all_ids referred to.
+    pub fn all_ids(&self) -> impl Iterator<Item = ObjectId> + use<> {
         0..self.count()
     }
 
     /// Every object that is there.
     pub fn objects(&self) -> impl Iterator<Item = ObjectId> + '_ {
-        self.everything().filter(|id| self.exists(*id))
+        self.all_ids().filter(|id| self.exists(*id))
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -257,7 +257,7 @@ impl Model {
     }
 
     /// Whether keys lie inside it that are not surely its own: then it is never removed.
-    pub fn is_guarded(&self, id: ObjectId) -> bool {
+    pub fn has_foreign_keys(&self, id: ObjectId) -> bool {
         self.object(id).flags & FOREIGN != 0
     }
 

@@ -106,9 +106,9 @@ impl Model {
     pub fn find(&self, key: &[u8]) -> Option<ObjectId> {
         let below = key.strip_prefix(self.prefix.as_slice())?;
         let parts = KeyParts::new(below);
-        let ways = parts.ways(&self.schema);
-        let ways = if ways.is_empty() { parts.objects(&self.schema) } else { ways };
-        let known = ways.into_iter().filter_map(|way| self.lookup_way(&parts, way));
+        let matches = parts.matches(&self.schema);
+        let matches = if matches.is_empty() { parts.possible_objects(&self.schema) } else { matches };
+        let known = matches.into_iter().filter_map(|key_match| self.lookup_match(&parts, key_match));
         // An object that is there is meant rather than one that is only referred to, a longer key than a shorter.
         known.max_by_key(|id| (self.exists(*id), self.object(*id).identity.len()))
     }
@@ -117,11 +117,11 @@ impl Model {
     pub fn find_all(&self, key: &[u8]) -> (Vec<ObjectId>, bool) {
         let Some(below) = key.strip_prefix(self.prefix.as_slice()) else { return (Vec::new(), false) };
         let parts = KeyParts::new(below);
-        let mut ways = parts.objects(&self.schema);
-        ways.retain(|way| parts.first(way.parts) == parts.key);
-        ways.extend(parts.ways(&self.schema));
-        let possible = !ways.is_empty();
-        (ways.into_iter().filter_map(|way| self.lookup_way(&parts, way)).collect(), possible)
+        let mut matches = parts.possible_objects(&self.schema);
+        matches.retain(|key_match| parts.first(key_match.parts) == parts.key);
+        matches.extend(parts.matches(&self.schema));
+        let possible = !matches.is_empty();
+        (matches.into_iter().filter_map(|key_match| self.lookup_match(&parts, key_match)).collect(), possible)
     }
 
     /// The object of this kind, scope and identity.
@@ -137,12 +137,12 @@ impl Model {
         })
     }
 
-    pub(super) fn lookup_way(&self, parts: &KeyParts<'_>, way: keys::KeyReading) -> Option<ObjectId> {
-        let kind = self.schema.kind(way.kind);
-        let variables = parts.variables(kind, way);
+    pub(super) fn lookup_match(&self, parts: &KeyParts<'_>, key_match: keys::KeyMatch) -> Option<ObjectId> {
+        let kind = self.schema.kind(key_match.kind);
+        let variables = parts.variables(kind, key_match);
         let (mut scope, mut identity) = (Vec::new(), Vec::new());
         keys::joined(&mut scope, kind, &variables, true);
         keys::joined(&mut identity, kind, &variables, false);
-        self.find_named(way.kind, &scope, &identity)
+        self.find_named(key_match.kind, &scope, &identity)
     }
 }

@@ -75,7 +75,7 @@ impl ModelBuilder {
             read |= self.read_link(&schema, field, link)?;
         }
         if !read && schema.reserved.iter().any(|reserved| field.name.starts_with(reserved)) {
-            self.note(TreeProblem::Unread(field.id, field.name.to_vec()));
+            self.report(TreeProblem::Unread(field.id, field.name.to_vec()));
         }
         Ok(())
     }
@@ -96,7 +96,7 @@ impl ModelBuilder {
                 RootRule::Unexpired { field: name, format, strict, .. } => {
                     if name == field.name {
                         read = true;
-                        // What is empty counts as absent, but where a bad moment stops everything.
+                        // What is empty counts as absent, but where a bad moment stops all_ids.
                         if *strict || !field.kv.value.is_empty() {
                             self.add_fact(field, FactKind::Expiry(number), Time::parse(&field.kv.value, *format))?;
                         }
@@ -130,7 +130,7 @@ impl ModelBuilder {
             None => None,
             Some(pattern) => match pattern.find(&field.kv.value) {
                 None => {
-                    self.note(TreeProblem::BadReference(field.id, number));
+                    self.report(TreeProblem::BadReference(field.id, number));
                     return Ok(true);
                 }
                 found => found,
@@ -145,8 +145,8 @@ impl ModelBuilder {
         };
         let tests = rule.when.as_ref().map(|when| age_tests(sources.part(&when.conditions), &when.name));
         sources.render(&mut self.identity, &rule.identity);
-        let Some(other) = self.other(schema, field.id, rule.other)? else {
-            self.note(TreeProblem::BadReference(field.id, number));
+        let Some(other) = self.related(schema, field.id, rule.other)? else {
+            self.report(TreeProblem::BadReference(field.id, number));
             return Ok(true);
         };
         let edge = directed(rule, field.id, other, number);
@@ -178,9 +178,9 @@ impl ModelBuilder {
         let none = (field.name, Captures::default());
         let sources = Sources { captures: none, values: None, value: &[], own: field.variables, joined: &joined };
         sources.render(&mut self.identity, &rule.identity);
-        match self.other(schema, field.id, rule.other)? {
+        match self.related(schema, field.id, rule.other)? {
             Some(other) => self.add_edge(directed(rule, field.id, other, number)),
-            None => self.note(TreeProblem::BadReference(field.id, number)),
+            None => self.report(TreeProblem::BadReference(field.id, number)),
         }
         Ok(true)
     }
@@ -190,7 +190,7 @@ impl ModelBuilder {
         let captures = (field.name, captures);
         let sources = Sources { captures, values: None, value: &field.kv.value, own: field.variables, joined: &[] };
         sources.render(&mut self.identity, &link.identity);
-        if let Some(target) = self.other(schema, field.id, link.of)? {
+        if let Some(target) = self.related(schema, field.id, link.of)? {
             let span = self.keep(field.raw)?;
             self.model.links.push(BackLink { holder: field.id, target, field: span });
         }
@@ -198,13 +198,13 @@ impl ModelBuilder {
     }
 
     /// The object of that kind with the identity in the buffer, in the scope of this one.
-    fn other(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, ModelError> {
+    fn related(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, ModelError> {
         let other = schema.kind(kind);
-        if !keys::can_be(other, &self.identity) {
+        if !keys::is_valid_identity(other, &self.identity) {
             return Ok(None);
         }
         let scope = if other.scoped.contains(&true) { self.model.scope_id(id) } else { 0 };
-        self.named(kind, scope).map(Some)
+        self.intern(kind, scope).map(Some)
     }
 }
 

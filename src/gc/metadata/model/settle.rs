@@ -1,14 +1,14 @@
-//! The end of the reading: keys that waited are placed, and everything gets its order.
+//! The end of the reading: keys that waited are placed, and all_ids gets its order.
 
 use std::sync::Arc;
 
 use super::super::schema::{Segment, Template};
 use super::builder::{ModelBuilder, ModelError};
 use super::keys::KeyParts;
-use super::{ANCHORED, FOREIGN, Model, ObjectId, PERHAPS_ANCHORED, TreeProblem};
+use super::{ANCHORED, FOREIGN, MAYBE_ANCHORED, Model, ObjectId, TreeProblem};
 
-/// The most oddities of one sort that are kept for the report; the totals count all.
-const MAX_NOTES: usize = 10_000;
+/// The most problems of one sort that are kept for the report; the totals count all.
+const MAX_REPORTED: usize = 10_000;
 
 impl ModelBuilder {
     /// The model, once every key was taken.
@@ -32,9 +32,9 @@ impl ModelBuilder {
         Ok(model)
     }
 
-    pub(super) fn note(&mut self, oddity: TreeProblem) {
-        if self.model.oddities.len() < MAX_NOTES {
-            self.model.oddities.push(oddity);
+    pub(super) fn report(&mut self, problem: TreeProblem) {
+        if self.model.problems.len() < MAX_REPORTED {
+            self.model.problems.push(problem);
         }
     }
 
@@ -44,13 +44,13 @@ impl ModelBuilder {
         let prefix = self.model.prefix.len();
         for kv in std::mem::take(&mut self.pending) {
             let parts = KeyParts::new(&kv.key[prefix..]);
-            let mut ways = parts.ways(&schema);
-            ways.retain(|way| {
-                let known = self.model.lookup_way(&parts, *way);
-                known.is_some_and(|id| self.model.object(id).flags & (ANCHORED | PERHAPS_ANCHORED) != 0)
+            let mut matches = parts.matches(&schema);
+            matches.retain(|key_match| {
+                let known = self.model.lookup_match(&parts, *key_match);
+                known.is_some_and(|id| self.model.object(id).flags & (ANCHORED | MAYBE_ANCHORED) != 0)
             });
-            match ways.as_slice() {
-                [way] => self.place(&parts, *way, &kv)?,
+            match matches.as_slice() {
+                [key_match] => self.place(&parts, *key_match, &kv)?,
                 [] => self.unparsed(TreeProblem::Unparsed(kv.key.clone()))?,
                 _ => self.unparsed(TreeProblem::Ambiguous(kv.key.clone()))?,
             }
@@ -65,7 +65,7 @@ impl ModelBuilder {
             if object.keys > 0 && object.flags & ANCHORED == 0 && self.model.kind(id).anchor.is_some() {
                 self.model.totals.unparsed += u64::from(object.keys);
                 self.model.objects[id as usize].flags |= FOREIGN;
-                self.note(TreeProblem::Unanchored(id));
+                self.report(TreeProblem::Unanchored(id));
             }
         }
     }
@@ -73,19 +73,19 @@ impl ModelBuilder {
     /// Marks what has keys inside it that are nobody's, or not surely its own.
     fn find_foreign(&mut self) {
         let schema = Arc::clone(&self.model.schema);
-        let mut strange = std::mem::take(&mut self.model.oddities);
+        let mut unknown = std::mem::take(&mut self.model.problems);
         let prefix = self.model.prefix.len();
-        for oddity in &strange {
-            let (TreeProblem::Unparsed(key) | TreeProblem::Ambiguous(key)) = oddity else { continue };
+        for problem in &unknown {
+            let (TreeProblem::Unparsed(key) | TreeProblem::Ambiguous(key)) = problem else { continue };
             let parts = KeyParts::new(&key[prefix..]);
-            for way in parts.objects(&schema) {
-                if let Some(id) = self.model.lookup_way(&parts, way) {
+            for key_match in parts.possible_objects(&schema) {
+                if let Some(id) = self.model.lookup_match(&parts, key_match) {
                     self.model.objects[id as usize].flags |= FOREIGN;
                 }
             }
         }
-        strange.append(&mut self.model.oddities);
-        self.model.oddities = strange;
+        unknown.append(&mut self.model.problems);
+        self.model.problems = unknown;
     }
 }
 
@@ -109,28 +109,28 @@ impl Model {
         let may_nest = |id: &ObjectId| self.exists(*id) && self.kind(*id).key.many().is_some();
         let mut ids: Vec<ObjectId> = (0..self.count()).filter(may_nest).collect();
         let key = |id: ObjectId| self.arena.get(self.object(id).key);
-        // With the slash behind it a key sorts right before everything inside it.
+        // With the slash behind it a key sorts right before all_ids inside it.
         ids.sort_unstable_by(|a, b| key(*a).iter().chain(b"/").cmp(key(*b).iter().chain(b"/")));
         let mut nested = Vec::new();
-        let mut torn = Vec::new();
-        let mut around: Vec<ObjectId> = Vec::new();
+        let mut foreign = Vec::new();
+        let mut enclosing: Vec<ObjectId> = Vec::new();
         for id in ids {
             let inner = key(id);
             let holds = |outer: &ObjectId| {
                 let outer = key(*outer);
                 inner.len() > outer.len() && inner[outer.len()] == b'/' && inner.starts_with(outer)
             };
-            while around.last().is_some_and(|outer| !holds(outer)) {
-                around.pop();
+            while enclosing.last().is_some_and(|outer| !holds(outer)) {
+                enclosing.pop();
             }
-            if let Some(outer) = around.last() {
+            if let Some(outer) = enclosing.last() {
                 nested.push((*outer, id));
             }
-            let tears = |outer: &&ObjectId| self.field_may_lie_in(**outer, inner);
-            torn.extend(around.iter().filter(tears).flat_map(|outer| [*outer, id]));
-            around.push(id);
+            let overlaps = |outer: &&ObjectId| self.field_may_lie_in(**outer, inner);
+            foreign.extend(enclosing.iter().filter(overlaps).flat_map(|outer| [*outer, id]));
+            enclosing.push(id);
         }
-        for id in torn {
+        for id in foreign {
             self.objects[id as usize].flags |= FOREIGN;
         }
         nested.sort_by_key(|(outer, _)| *outer);

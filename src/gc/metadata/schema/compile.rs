@@ -1,4 +1,4 @@
-//! From the schema as it is written to one that can be worked with; everything unsound is refused here.
+//! From the schema as it is written to one that can be worked with; all_ids unsound is refused here.
 
 use super::document::{self, Document, Encoding, InvalidDoc, KindDoc, MissingDoc, RootDoc, RootRuleDoc};
 use super::edges;
@@ -19,7 +19,7 @@ pub(super) fn compile(text: &str, origin: &str) -> Result<Schema, SchemaError> {
         place: Vec::new(),
         message,
     })?;
-    let mut schema = build(document).map_err(|complaint| complaint.at(origin, text))?;
+    let mut schema = build(document).map_err(|problem| problem.at(origin, text))?;
     schema.hash = hash(text);
     Ok(schema)
 }
@@ -40,7 +40,7 @@ fn build(document: Document) -> Result<Schema, SchemaProblem> {
         kinds.push(kind(doc, &document).map_err(|error| error.within(named(doc)).about(kind_line(doc)))?);
     }
     if kinds.iter().all(|kind| !kind.always_root && kind.roots.is_empty()) {
-        let message = "no kind has a root: everything would be garbage";
+        let message = "no kind has a root: all_ids would be garbage";
         return Err(SchemaProblem::new(message).about("kinds:"));
     }
     let opaque = document.opaque.iter().map(|text| {
@@ -251,23 +251,23 @@ fn keys_of(kind: &Kind) -> impl Iterator<Item = Template> {
 fn kinds_are_apart(schema: &Schema) -> Result<(), SchemaProblem> {
     let anything = Template(vec![Segment::Many(String::new())]);
     for (at, kind) in schema.kinds.iter().enumerate() {
-        let complain = |message: String| {
+        let problem = |message: String| {
             SchemaProblem::new(message).within(format!("kind '{}'", kind.name)).about(format!("kind: {}", kind.name))
         };
         let inside = kind.key.join(&anything);
         for other in schema.kinds.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, other)| other) {
             let others: Vec<Template> = keys_of(other).collect();
             if keys_of(kind).any(|key| others.iter().any(|other| key.meets(other))) {
-                return Err(complain(format!("a key could be this kind's or kind '{}''s", other.name)));
+                return Err(problem(format!("a key could be this kind's or kind '{}''s", other.name)));
             }
             if kind.collect && others.iter().any(|key| inside.meets(key)) {
                 let message = format!("it cannot be collected: keys of kind '{}' lie inside its objects", other.name);
-                return Err(complain(message));
+                return Err(problem(message));
             }
         }
         for opaque in &schema.opaque {
             if keys_of(kind).any(|key| key.meets(opaque)) || (kind.collect && inside.meets(opaque)) {
-                return Err(complain("an opaque key could be one of this kind's, or lie inside one".to_owned()));
+                return Err(problem("an opaque key could be one of this kind's, or lie inside one".to_owned()));
             }
         }
     }

@@ -30,7 +30,7 @@ impl fmt::Display for SchemaError {
     }
 }
 
-/// A complaint on its way out to where the file's name and text are known.
+/// A complaint on its key_match out to where the file's name and text are known.
 #[derive(Debug)]
 pub(super) struct SchemaProblem {
     pub place: Vec<String>,

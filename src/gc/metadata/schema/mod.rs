@@ -136,7 +136,7 @@ pub struct Kind {
     pub links: Vec<Link>,
 }
 
-/// One way to be a root.
+/// One key_match to be a root.
 #[derive(Debug)]
 pub enum RootRule {
     /// A field is there.

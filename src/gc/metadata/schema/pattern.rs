@@ -21,7 +21,7 @@ pub enum Suffix {
 }
 
 /// Words and captures in a row. A capture is never empty and takes as little as it can: up to the first place where
-/// what follows it in the pattern stands, at the end up to the next slash (`{x}`) or everything (`{x+}`).
+/// what follows it in the pattern stands, at the end up to the next slash (`{x}`) or all_ids (`{x+}`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     pieces: Vec<Piece>,

@@ -64,7 +64,7 @@ pub enum SweepVerdict {
     Failed,
 }
 
-/// How often each fate was met by objects of one kind.
+/// How often each verdict was met by objects of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KindTally {
     /// Objects removed.
@@ -108,7 +108,7 @@ pub struct SweepBatch {
 #[derive(Clone, Debug)]
 struct SweepItem {
     id: ObjectId,
-    fate: SweepVerdict,
+    verdict: SweepVerdict,
     /// An expired root: these go first.
     expired: bool,
     /// The facts it rests on: places in [`Sweep::facts`].
@@ -125,7 +125,7 @@ pub struct Sweep {
     /// The place of each object among the items; `u32::MAX` for none.
     place: Vec<u32>,
     /// Refused batches' halves, the next one last.
-    again: Vec<Vec<u32>>,
+    retries: Vec<Vec<u32>>,
     next: usize,
     tallies: Vec<KindTally>,
     scopes: Vec<Option<Vec<KeyRange>>>,
@@ -141,7 +141,7 @@ impl Sweep {
         }
         let tallies = vec![KindTally::default(); model.schema().kinds.len()];
         let model = Arc::clone(model);
-        Self { model, options, items, facts, place, again: Vec::new(), next: 0, tallies, scopes: Vec::new() }
+        Self { model, options, items, facts, place, retries: Vec::new(), next: 0, tallies, scopes: Vec::new() }
     }
 
     /// How many operations a transaction may have.
@@ -150,14 +150,14 @@ impl Sweep {
     }
 
     /// The objects in the order of the sweep, and what became of each.
-    pub fn fates(&self) -> impl Iterator<Item = (ObjectId, SweepVerdict)> + '_ {
-        self.items.iter().map(|item| (item.id, item.fate))
+    pub fn verdicts(&self) -> impl Iterator<Item = (ObjectId, SweepVerdict)> + '_ {
+        self.items.iter().map(|item| (item.id, item.verdict))
     }
 
     /// What became of an object; `None` for one that was not to go.
-    pub fn fate(&self, id: ObjectId) -> Option<SweepVerdict> {
+    pub fn verdict(&self, id: ObjectId) -> Option<SweepVerdict> {
         let place = *self.place.get(id as usize)?;
-        self.items.get(place as usize).map(|item| item.fate)
+        self.items.get(place as usize).map(|item| item.verdict)
     }
 
     /// One tally a kind, in the schema's order.
@@ -177,43 +177,43 @@ impl Sweep {
 
     /// The batch was done.
     pub fn removed(&mut self, batch: &SweepBatch) {
-        batch.places.iter().for_each(|place| self.settle(*place, SweepVerdict::Removed));
+        batch.places.iter().for_each(|place| self.record(*place, SweepVerdict::Removed));
     }
 
-    /// A compare did not hold. A batch of several is tried again in halves; a single object is left, with all it refers
+    /// A compare did not hold. A batch of several is tried retries in halves; a single object is left, with all it refers
     /// to, unless `gone`: nothing is there any more.
     pub fn refused(&mut self, batch: &SweepBatch, gone: bool) {
         match batch.places.as_slice() {
-            [place] if gone => self.settle(*place, SweepVerdict::Gone),
-            [place] => self.leave(*place, SweepVerdict::Changed),
+            [place] if gone => self.record(*place, SweepVerdict::Gone),
+            [place] => self.hold_back(*place, SweepVerdict::Changed),
             places => self.halve(places),
         }
     }
 
-    /// The server takes no transaction of that size: several are tried again in halves, a single one has failed.
+    /// The server takes no transaction of that size: several are tried retries in halves, a single one has failed.
     pub fn too_large(&mut self, batch: &SweepBatch) {
         match batch.places.as_slice() {
-            [place] => self.leave(*place, SweepVerdict::Failed),
+            [place] => self.hold_back(*place, SweepVerdict::Failed),
             places => self.halve(places),
         }
     }
 
     /// An error, or an unknown outcome: its objects are given up, and what they refer to is left.
     pub fn failed(&mut self, batch: &SweepBatch) {
-        batch.places.iter().for_each(|place| self.leave(*place, SweepVerdict::Failed));
+        batch.places.iter().for_each(|place| self.hold_back(*place, SweepVerdict::Failed));
     }
 
     fn halve(&mut self, places: &[u32]) {
         let (first, second) = places.split_at(places.len() / 2);
-        self.again.push(second.to_vec());
-        self.again.push(first.to_vec());
+        self.retries.push(second.to_vec());
+        self.retries.push(first.to_vec());
     }
 
-    fn settle(&mut self, place: u32, fate: SweepVerdict) {
+    fn record(&mut self, place: u32, verdict: SweepVerdict) {
         let item = &mut self.items[place as usize];
-        item.fate = fate;
+        item.verdict = verdict;
         let tally = &mut self.tallies[usize::from(self.model.kind_id(item.id))];
-        match fate {
+        match verdict {
             SweepVerdict::Waiting => {}
             SweepVerdict::Removed => {
                 tally.removed += 1;
@@ -229,8 +229,8 @@ impl Sweep {
     }
 
     /// Leaves an object and holds back all that it refers to, as it was read.
-    fn leave(&mut self, place: u32, fate: SweepVerdict) {
-        self.settle(place, fate);
+    fn hold_back(&mut self, place: u32, verdict: SweepVerdict) {
+        self.record(place, verdict);
         let model = Arc::clone(&self.model);
         let mut left = vec![self.items[place as usize].id];
         let mut seen = std::collections::HashSet::from([left[0]]);
@@ -241,8 +241,8 @@ impl Sweep {
                 if seen.insert(to) {
                     left.push(to);
                     let place = self.place[to as usize];
-                    if place != u32::MAX && self.items[place as usize].fate == SweepVerdict::Waiting {
-                        self.settle(place, SweepVerdict::HeldBack);
+                    if place != u32::MAX && self.items[place as usize].verdict == SweepVerdict::Waiting {
+                        self.record(place, SweepVerdict::HeldBack);
                     }
                 }
             }
