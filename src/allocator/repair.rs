@@ -1,6 +1,6 @@
-//! Writing a missing master again, under the key's lock.
+//! Restores a missing master under the key's lock.
 //!
-//! Wire format: as `pkg/allocator` of Cilium has it, whose agents do the same for the keys they use (`UpdateKey`).
+//! Wire format: `pkg/allocator` of Cilium, whose agents restore the masters of the keys they use (`UpdateKey`).
 
 use std::time::Duration;
 
@@ -10,33 +10,33 @@ use crate::kvstore::{
     Compare, Error, KeySelector, KeyValue, LeaseId, Op, OpResult, ReadOptions, Retry, Revision, Store, Txn, Write,
 };
 
-/// How often what changes under the reading is read again.
+/// Attempts while the key's references change.
 const MAX_ATTEMPTS: usize = 3;
 
-/// What came of it.
+/// Result of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepairOutcome {
-    /// The master is there again.
+    /// The master was written.
     Restored,
-    /// Somebody else wrote it meanwhile.
+    /// Another client wrote the master meanwhile.
     AlreadyRestored,
     /// No reference names the ID any more.
     Unused,
-    /// The ID is another key's now: this one.
+    /// The ID belongs to this other key now.
     IdTaken(Vec<u8>),
-    /// The key's references changed each time they were read.
+    /// The key's references changed during every attempt.
     ReferencesChanged,
-    /// Somebody has the key's lock: the key of etcd's that is before this one, absolute.
+    /// Another client holds the key's lock: its lock key, absolute.
     LockBusy(Vec<u8>),
-    /// The lock was lost before anything was written.
+    /// The lock was lost before the master was written.
     LockLost,
 }
 
-/// Writes the master of an ID that references of this key name, while they do, and if the ID has none. The lock is taken
-/// on a lease that somebody else keeps alive, and given back; it is waited for at most so long.
+/// Writes the master of an ID if it is missing and references of this key name the ID. The key's lock is taken on a
+/// lease that the caller keeps alive, and released; it is waited for at most `wait`.
 ///
 /// # Errors
-/// Whatever kept an answer away. The lock may still be there and goes with its lease.
+/// etcd is unreachable or rejects a request. A lock that is still held then expires with its lease.
 pub async fn restore_master(
     store: &Store,
     layout: &Layout,
@@ -64,15 +64,15 @@ async fn write(store: &Store, layout: &Layout, lock: &LockedKey, id: Id) -> Resu
         let master = layout.master(id);
         let txn = Txn {
             compares: vec![
-                lock.held(),
+                lock.lock.is_held(),
                 Compare::missing(&master),
                 Compare::unchanged(&reference.key, reference.mod_revision),
                 Compare::none_newer(&layout.references_of(key), at),
             ],
             then: vec![Op::Put(Write { key: master.clone(), value: lock.key.clone(), ..Write::default() })],
-            otherwise: [&master, &lock.lock].map(|path| Op::get_at(KeySelector::Key(path.clone()), 0)).to_vec(),
+            otherwise: [&master, &lock.lock.key].map(|path| Op::get_at(KeySelector::Key(path.clone()), 0)).to_vec(),
         };
-        // Done twice it finds the master that the first one wrote.
+        // Safe to resend: a resent transaction finds the master that the first one wrote.
         let answer = store.txn("restore", &txn, None, Retry::Idempotent).await?;
         if answer.succeeded {
             return Ok(RepairOutcome::Restored);
@@ -83,7 +83,7 @@ async fn write(store: &Store, layout: &Layout, lock: &LockedKey, id: Id) -> Resu
             Some(master) if master.value == key && answer.maybe_applied => return Ok(RepairOutcome::Restored),
             Some(master) if master.value == key => return Ok(RepairOutcome::AlreadyRestored),
             Some(master) => return Ok(RepairOutcome::IdTaken(master.value)),
-            None if own.is_none_or(|own| own.create_revision != lock.revision) => {
+            None if own.is_none_or(|own| own.create_revision != lock.lock.revision) => {
                 return Ok(RepairOutcome::LockLost);
             }
             None => {}
@@ -99,7 +99,7 @@ fn first(result: OpResult) -> Option<KeyValue> {
     }
 }
 
-/// A reference of the key that names the ID, and the revision it was read at.
+/// A reference of the key that names the ID, and the revision at which it was read.
 async fn find_reference(
     store: &Store,
     layout: &Layout,
