@@ -1,7 +1,7 @@
-//! Giving IDs to keys.
+//! Allocation of IDs to keys.
 //!
-//! Under the key's lock, one transaction creates the master and this node's reference, or adds the reference on the
-//! condition that the master still says this key. What the decision rests on is compared in that very transaction.
+//! Under the key's lock, one transaction creates the master and this node's reference, or adds the reference if the
+//! master still holds this key. The transaction compares every key that the decision depends on.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -16,11 +16,11 @@ use super::scan::scan;
 use super::{Id, IdRange, Layout};
 use crate::kvstore::{Error, LeaseId, LeaseKeeper, LeaseMode, LockGuard, Op, Retry, Store, Txn};
 
-/// The TTL of the locks' lease in seconds; Cilium's.
+/// TTL of the lease of the key locks, in seconds (Cilium's value).
 const LOCK_TTL: i64 = 25;
-/// Keys on one lease, as Cilium has it: etcd gets slow with more (<https://github.com/etcd-io/etcd/issues/15993>).
+/// Keys attached to one lease, as in Cilium; etcd slows down with more (<https://github.com/etcd-io/etcd/issues/15993>).
 const KEYS_PER_LEASE: usize = 1000;
-/// How often one key is tried while others take the IDs it chose, or its references change.
+/// Attempts per key while other clients take the chosen ID or change the key's references.
 const MAX_ATTEMPTS: u32 = 64;
 
 /// How long a reference lives.
@@ -28,92 +28,91 @@ const MAX_ATTEMPTS: u32 = 64;
 pub enum ReferenceLifetime {
     /// Until it is released.
     Permanent,
-    /// So many seconds, unless it is renewed.
+    /// For this TTL in seconds, unless its lease is renewed.
     Ttl(i64),
-    /// As long as a lease that somebody keeps alive.
+    /// As long as this lease, which the caller keeps alive.
     Lease(LeaseId),
 }
 
-/// Whose IDs are given away, and for whom.
+/// Parameters of an [`Allocator`].
 #[derive(Clone, Debug)]
 pub struct AllocatorOptions {
-    /// Where.
+    /// Paths of the allocator's keys.
     pub layout: Layout,
-    /// Which IDs.
+    /// IDs that may be allocated.
     pub range: IdRange,
-    /// The node whose references are written.
+    /// Node whose references are written.
     pub node: Vec<u8>,
-    /// How long these live.
+    /// Lifetime of new references.
     pub lifetime: ReferenceLifetime,
-    /// How long to wait for whoever allocates the same key.
+    /// Maximum time to wait for a key's lock.
     pub wait: Duration,
-    /// Whether a master that is gone is made again where the key's references name its ID and nobody else's do.
+    /// Whether to recreate a missing master if only this key's references name its ID.
     pub restore: bool,
-    /// Whether keys that have no ID get none either.
+    /// Whether to use only IDs that keys already have.
     pub existing_only: bool,
-    /// Only while this lock is held.
+    /// Lock that must be held for every write.
     pub guard: Option<LockGuard>,
 }
 
-/// Why a key has no ID.
+/// Why a key got no ID.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AllocationError {
-    /// Every ID is taken.
-    #[error("none from {first} to {last} is free ({size} in all)", size = .0.size(), first = .0.first(), last = .0.last())]
+    /// Every ID of the range is taken.
+    #[error("all IDs from {first} to {last} are taken ({size} in total)", size = .0.size(), first = .0.first(), last = .0.last())]
     Full(IdRange),
-    /// References name IDs whose masters are gone or say another key.
-    #[error("its references name {}, and no master of that says this key", format_ids(.0))]
+    /// References name IDs whose masters are missing or hold another key.
+    #[error("its references name {}, which no master assigns to the key", format_ids(.0))]
     Orphaned(Vec<Id>),
-    /// Some reference cannot be read.
-    #[error("the value of one of its references is no ID")]
+    /// The value of a reference is not an ID.
+    #[error("the value of one of its references is not an ID")]
     Unreadable,
-    /// It has no ID, and is to get no new one.
-    #[error("it has none, and no reference or master is left to tell which it had")]
+    /// The key has no ID, and no new one may be allocated.
+    #[error("no reference or master records its ID")]
     Unknown,
-    /// Somebody else has the key's lock.
-    #[error("somebody else is allocating it: its lock is busy")]
+    /// Another client holds the key's lock.
+    #[error("another client holds its lock")]
     Busy,
-    /// The lock was lost, or others were quicker too often.
-    #[error("its lock was lost, or others lock_lease changing what it rests on")]
+    /// The lock was lost, or other clients changed the key too often.
+    #[error("its lock was lost, or other clients kept changing its master or references")]
     Contended,
 }
 
 fn format_ids(ids: &[Id]) -> String {
     let numbers: Vec<String> = ids.iter().take(5).map(Id::to_string).collect();
     let more = if ids.len() > 5 { ", …" } else { "" };
-    format!("ID {}{more}", numbers.join(", "))
+    format!("{} {}{more}", if ids.len() == 1 { "ID" } else { "IDs" }, numbers.join(", "))
 }
 
-/// What is notice while it goes on.
+/// Receives the progress of an allocation.
 pub trait AllocationNotice {
-    /// So many keys of the store were read.
+    /// Reports how many more keys were read from etcd.
     fn keys_read(&mut self, _keys: u64) {}
-    /// The key's lock is somebody else's: the key of the lock, absolute.
+    /// Reports that the key's lock is held by another client, with the absolute key of that client's lock.
     fn waiting_for_lock(&mut self, _key: &[u8], _blocker: &[u8]) {}
 }
 
-/// Nothing is notice.
 impl AllocationNotice for () {}
 
-/// Gives IDs to keys, as many as come. [`Allocator::close`] it in the end.
+/// Allocates IDs to any number of keys. Call [`Allocator::close`] when done.
 pub struct Allocator {
     store: Store,
     options: AllocatorOptions,
     lock_lease: LeaseKeeper,
     locks: KeyLocks,
     index: Option<IdIndex>,
-    /// The lease of new references, and how many are on it.
+    /// The lease of new references, and how many references are attached to it.
     reference_lease: Option<(LeaseId, usize)>,
-    /// The granted TTL of leases that references were found on; `None` for one that is gone.
+    /// Granted TTL of every lease that was renewed; `None` for an expired lease.
     renewed: HashMap<LeaseId, Option<i64>>,
 }
 
-/// A key whose lock is held, on the way to its ID.
+/// A locked key that has no ID yet.
 struct PendingKey {
     locked: LockedKey,
-    /// IDs whose masters do not say the key.
+    /// IDs whose masters do not hold the key.
     rejected: Vec<Id>,
-    /// The free ID that is lock_lease for it.
+    /// The free ID chosen for the key.
     reserved: Option<Id>,
     attempts: u32,
 }
@@ -121,7 +120,7 @@ struct PendingKey {
 type AllocationResults = HashMap<Vec<u8>, Result<AllocatedId, AllocationError>>;
 
 impl Allocator {
-    /// Grants the lease of its locks.
+    /// Grants the lease of the key locks.
     ///
     /// # Errors
     /// Whatever lock_lease the answer away.
@@ -139,8 +138,8 @@ impl Allocator {
         })
     }
 
-    /// Gives back the locks, and a lease that no reference came to be on. Whatever cannot be given back within the
-    /// limit runs out by itself.
+    /// Revokes the leases of the locks and of unused references. Leases that cannot be revoked within `limit` expire on
+    /// their own.
     pub async fn close(self, limit: Duration) {
         self.lock_lease.stop();
         let store = self.store.for_cleanup(limit);
@@ -150,10 +149,10 @@ impl Allocator {
         }
     }
 
-    /// Gives an ID to each of these different keys, in their order.
+    /// Allocates an ID to each of these distinct keys; the results have the order of the keys.
     ///
     /// # Errors
-    /// Whatever lock_lease an answer away: the keys then may have IDs or not, and asking again is safe.
+    /// etcd is unreachable or rejects a request. Some keys may have IDs then; calling it again is safe.
     pub async fn allocate(
         &mut self,
         keys: &[&[u8]],
@@ -194,7 +193,7 @@ impl Allocator {
         self.locks.unlock(&held).await
     }
 
-    /// Tries every key once, in one transaction. Gives those that are to be tried again.
+    /// Makes one attempt for every key, in one transaction. Returns the keys to retry.
     async fn attempt_all(
         &mut self,
         pending: Vec<PendingKey>,
@@ -223,7 +222,7 @@ impl Allocator {
             })
             .collect();
         let then = attempts.iter().map(|attempt| Op::Txn(attempt.txn())).collect();
-        // A second sending finds what the first one did, and only one who holds the lock could have done it.
+        // Safe to resend: a resent transaction finds the keys of the first one, which only the lock holder can have written.
         let answer = self
             .store
             .txn("allocate", &Txn { then, ..Txn::default() }, options.guard.as_ref(), Retry::Idempotent)
@@ -250,7 +249,7 @@ impl Allocator {
         Ok(again)
     }
 
-    /// Draws the lesson from a outcome; `None` where the key is to be tried again.
+    /// Applies the outcome of an attempt; `None` if the key must be retried.
     async fn apply_outcome(
         &mut self,
         one: &mut PendingKey,
@@ -287,7 +286,7 @@ impl Allocator {
         Ok((one.attempts >= MAX_ATTEMPTS).then_some(Err(AllocationError::Contended)))
     }
 
-    /// The ID its references name, else the one a master has for it, else the smallest that is free.
+    /// Chooses the ID that the key's references name, else the ID of one of its masters, else the smallest free ID.
     async fn choose_id(
         &mut self,
         one: &mut PendingKey,
@@ -323,13 +322,13 @@ impl Allocator {
             if index.is_fresh() {
                 break;
             }
-            // IDs may have become free since it was looked.
+            // IDs may have been freed since the index was built.
             self.rebuild_index(notice).await?;
         }
         Ok(Err(AllocationError::Full(self.options.range)))
     }
 
-    /// A key whose references name IDs without a master of its own.
+    /// Chooses the ID of a key whose references only name IDs without a master for the key.
     async fn choose_orphaned(&mut self, one: &PendingKey) -> Result<Result<IdChoice, AllocationError>, Error> {
         let ids = &one.locked.references.ids;
         let orphaned = Err(AllocationError::Orphaned(ids.clone()));
@@ -355,8 +354,8 @@ impl Allocator {
         Ok(())
     }
 
-    /// What to do with this node's reference. One that lives at least as long already is left where it is, its lease
-    /// renewed: whoever keeps it alive goes on doing so.
+    /// Decides what to do with this node's reference. A reference that already lives long enough keeps its lease, which is
+    /// renewed: the process that keeps it alive continues to do so.
     async fn reference_action(
         &mut self,
         references: &ReferenceSummary,
@@ -382,7 +381,7 @@ impl Allocator {
         }))
     }
 
-    /// Renews a lease once in the whole command; its granted TTL.
+    /// Renews a lease, once per allocator. Returns its granted TTL.
     async fn renew_once(&mut self, lease: LeaseId) -> Result<Option<i64>, Error> {
         if let Some(granted) = self.renewed.get(&lease) {
             return Ok(*granted);
@@ -404,7 +403,7 @@ impl Allocator {
     }
 }
 
-/// The smallest free ID; further on where others were quicker, so that not everybody attempts the same one again.
+/// The smallest free ID; after a conflict a random larger one, so that clients do not collide on the same ID again.
 fn free_id(index: &IdIndex, range: &IdRange, attempts: u32) -> Option<Id> {
     let first = index.taken.first_free(range, 0)?;
     if attempts == 0 {

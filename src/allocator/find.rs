@@ -1,4 +1,4 @@
-//! From keys to their IDs and back, without reading everything.
+//! Looks up the IDs of keys, and the keys of IDs, without reading all references.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,35 +8,34 @@ use super::scan::for_each_key;
 use super::{Id, Layout};
 use crate::kvstore::{Error, ReadOptions, Revision, Store};
 
-/// Keys whose references are read at once.
+/// Keys whose references are read concurrently.
 const CONCURRENT_READS: usize = 16;
 
-/// What is known of a key.
+/// Result of looking up a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyLookup {
     /// The key.
     pub key: Vec<u8>,
-    /// Its ID: the smallest one that its references name and whose master master_keys the key, else the smallest one whose
-    /// master does.
+    /// The smallest ID that a reference names and whose master holds the key; else the smallest ID whose master holds it.
     pub id: Option<Id>,
-    /// How many references keep that ID.
+    /// Number of references to that ID, including unreadable ones.
     pub nodes: u64,
-    /// IDs that its references name although their master is missing or master_keys another key.
+    /// IDs that references name although the master is missing or holds another key.
     pub dangling: Vec<Id>,
 }
 
-/// A key's references: how many name which ID, and how many none.
+/// References of one key: their number per ID, and the number of unreadable ones.
 #[derive(Clone, Debug, Default)]
 struct ReferenceCounts {
     ids: BTreeMap<Id, u64>,
     unreadable: u64,
 }
 
-/// Finds the IDs of keys, all at one revision. The masters are read as a whole, once, where a key has none that its
-/// references name; `read` is told how many.
+/// Finds the IDs of keys, all at one revision. All masters are read, once, if the references of a key do not lead to
+/// its ID; `read` receives the number of keys of each page.
 ///
 /// # Errors
-/// Whatever kept an answer away, and a revision that was compacted meanwhile.
+/// etcd is unreachable or rejects a request, or the revision was compacted meanwhile.
 pub async fn find_ids(
     store: &Store,
     layout: &Layout,
@@ -112,7 +111,7 @@ async fn references_of(store: &Store, layout: &Layout, key: &[u8], at: Revision)
     Ok(named)
 }
 
-/// What the masters of all these IDs say.
+/// The keys held by the masters of all named IDs.
 async fn masters(
     store: &Store,
     layout: &Layout,
@@ -126,11 +125,10 @@ async fn masters(
     Ok(ids.into_iter().zip(keys).filter_map(|(id, key)| Some((id, key?))).collect())
 }
 
-/// The keys of IDs, as their masters have them, at one revision, at the present where it is 0; `None` where there is
-/// no master.
+/// The keys held by the masters of these IDs at one revision (0: the current one); `None` for an ID without a master.
 ///
 /// # Errors
-/// Whatever kept an answer away.
+/// etcd is unreachable or rejects the request.
 pub async fn keys_of(store: &Store, layout: &Layout, ids: &[Id], at: Revision) -> Result<Vec<Option<Vec<u8>>>, Error> {
     if ids.is_empty() {
         return Ok(Vec::new());

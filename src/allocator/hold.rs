@@ -1,4 +1,4 @@
-//! Holding an ID: its reference is there as long as a lease lives, whatever others do.
+//! Keeps the reference to an ID in place as long as a lease lives, even if other clients delete it.
 
 use std::time::Duration;
 
@@ -8,38 +8,38 @@ use crate::kvstore::{
     LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn, WatchOptions, WatchUpdate, Write,
 };
 
-/// The pause before what failed is tried again.
+/// Pause before a failed request is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// What is held.
+/// A reference to keep in place.
 #[derive(Clone, Debug)]
 pub struct ReferenceHold {
-    /// Where.
+    /// Paths of the allocator's keys.
     pub layout: Layout,
     /// The key.
     pub key: Vec<u8>,
-    /// The node whose reference it is.
+    /// The node that the reference belongs to.
     pub node: Vec<u8>,
-    /// Its ID.
+    /// The key's ID.
     pub allocated: AllocatedId,
-    /// Whether a master that is deleted meanwhile is made again.
+    /// Whether to recreate the master if it is deleted.
     pub protect: bool,
 }
 
-/// What happened to it.
+/// What was repaired, or could not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldRepair {
-    /// The reference was gone and is there again.
+    /// The reference was deleted; it has been recreated.
     Reference,
-    /// The master was gone and is there again.
+    /// The master was deleted; it has been recreated.
     Master,
-    /// The master is gone, and was not to be protected.
+    /// The master was deleted; it is not protected.
     Unprotected,
 }
 
 impl ReferenceHold {
-    /// Sees to it, beside the lease's keep-alive, that the reference is there on this lease. The lease counts as lost
-    /// where somebody gave the reference another ID, or the ID to another key.
+    /// Keeps the reference in place while `lease_keeper` keeps its lease alive. The lease counts as lost if another client
+    /// gives the reference another ID, or the ID to another key.
     pub fn start(
         self,
         store: &Store,
@@ -63,7 +63,7 @@ impl ReferenceHold {
         loop {
             match self.reconcile(store, lease, &mut unprotected, on_repair).await {
                 Ok(Reconciled::Intact(revision)) => {
-                    // Whatever comes next: it is looked at anew.
+                    // Any update, and any failure, leads to the next reconciliation.
                     let _ = self.wait_for_change(store, revision).await;
                 }
                 Ok(Reconciled::Lost) => return LeaseLoss::KeyGone,
@@ -73,7 +73,7 @@ impl ReferenceHold {
         }
     }
 
-    /// Mends what is missing. Gives the revision at which all was well.
+    /// Recreates missing keys. Returns the revision at which the keys were read.
     async fn reconcile(
         &self,
         store: &Store,
@@ -92,7 +92,7 @@ impl ReferenceHold {
             Some(kv) if kv.value != self.key => return Ok(Reconciled::Lost),
             Some(_) => *unprotected = false,
             None if self.protect => {
-                // Without a lock, as Cilium's master key protection: the compare is enough.
+                // Without a lock, like Cilium's master key protection: the compare suffices.
                 if self.create(store, &master, &self.key, None, None).await? {
                     on_repair(HoldRepair::Master);
                 }
@@ -109,12 +109,11 @@ impl ReferenceHold {
             if self.create(store, &reference, &id, Some(lease), Some(master_is_ours)).await? {
                 on_repair(HoldRepair::Reference);
             }
-            return Ok(Reconciled::Intact(found.revision));
         }
         Ok(Reconciled::Intact(found.revision))
     }
 
-    /// Creates a key that is missing, under one more condition. Gives whether it was created.
+    /// Creates a missing key if `condition` holds as well. Returns whether the key was created.
     async fn create(
         &self,
         store: &Store,
@@ -138,13 +137,13 @@ impl ReferenceHold {
         Ok(answer.succeeded || (answer.maybe_applied && answer.results.iter().any(there)))
     }
 
-    /// Waits for a change of the master or the reference after this revision.
+    /// Waits until the master or the reference changes after this revision.
     async fn wait_for_change(&self, store: &Store, revision: Revision) -> Result<(), Error> {
         let watch = |key: &[u8]| {
             let ranges = vec![KeyRange::key(key)];
             store.watch(WatchOptions { ranges, start: revision + 1, known: revision, prev: false })
         };
-        // Two watches: one over the range that covers both would bring everything between them too.
+        // Two watches: one range that covers both keys would also deliver every key between them.
         let (mut master, mut reference) = (watch(&self.master()), watch(&self.reference()));
         loop {
             let update = tokio::select! {
@@ -159,8 +158,8 @@ impl ReferenceHold {
 }
 
 enum Reconciled {
-    /// All is well, or was on_repair after this revision.
+    /// The keys are in place, or were repaired after this revision.
     Intact(Revision),
-    /// Somebody else has the ID, or the reference says another one.
+    /// Another client has the ID, or the reference names another ID.
     Lost,
 }

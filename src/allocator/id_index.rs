@@ -1,5 +1,5 @@
-//! What is known of all IDs while new ones are given away: read once, then kept up to date by a watch, so that one more
-//! allocation costs the same however many IDs are in use.
+//! Index of the IDs in use: read once, then kept current by a watch, so that the cost of an allocation does not grow
+//! with the number of IDs.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -13,22 +13,22 @@ use super::scan::for_each_key;
 use super::{Id, IdSet, Layout};
 use crate::kvstore::{Error, Revision, Store, WatchEvent, WatchOptions, WatchUpdate, Watcher};
 
-/// How long a watch may take to tell what happened already, before everything is read again instead.
+/// Maximum time for the watch to deliver past events before the index is rebuilt.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
-/// The IDs that are taken, and which masters a key may have. Sixteen bytes a master, and the runs of taken IDs.
+/// Taken IDs, and the IDs whose masters may hold a key: 16 bytes per master, plus the runs of taken IDs.
 pub struct IdIndex {
     store: Store,
     layout: Layout,
-    /// Everything up to here is in it.
+    /// Events up to this revision are applied.
     revision: Revision,
-    /// IDs with a master or a reference, now or at any time since the index began.
+    /// IDs that have or had a master or a reference since the index was built.
     pub taken: IdSet,
-    /// The hash of a master's key, and its ID. Different keys may share a hash: whoever relies on it compares.
+    /// Hash of a master's key, and the ID. Keys can share a hash: callers compare the master's value.
     masters: BTreeSet<(u64, Id)>,
     hasher: RandomState,
     watcher: Option<Watcher>,
-    /// Nothing happened since it was read, as far as anybody knows.
+    /// Whether no event was awaited since the index was built.
     fresh: bool,
 }
 
@@ -36,7 +36,7 @@ impl IdIndex {
     /// Reads all masters and all references at one revision.
     ///
     /// # Errors
-    /// Whatever kept an answer away.
+    /// etcd is unreachable or rejects a request.
     pub async fn build(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<Self, Error> {
         let mut index = Self {
             store: store.clone(),
@@ -68,12 +68,12 @@ impl IdIndex {
         Ok(index)
     }
 
-    /// Whether it is as it was read, so that reading again would tell nothing new.
+    /// Whether rebuilding the index would find nothing new.
     pub fn is_fresh(&self) -> bool {
         self.fresh
     }
 
-    /// The IDs whose masters may say this key, smallest first.
+    /// IDs whose masters may hold this key, smallest first.
     pub fn masters_of(&self, key: &[u8]) -> Vec<Id> {
         let hash = self.hasher.hash_one(key);
         let (Some(first), Some(last)) = (Id::new(1), Id::new(u64::MAX)) else { return Vec::new() };
@@ -81,22 +81,23 @@ impl IdIndex {
         self.masters.range(all).map(|(_, id)| *id).collect()
     }
 
-    /// Takes note that a master does not say this key after all.
+    /// Removes an ID whose master turned out not to hold this key.
     pub fn remove_master(&mut self, key: &[u8], id: Id) {
         self.masters.remove(&(self.hasher.hash_one(key), id));
     }
 
-    /// Takes note of a new master of our own.
+    /// Adds a master that holds this key.
     pub fn add_master(&mut self, key: &[u8], id: Id) {
         self.taken.insert(id);
         self.masters.insert((self.hasher.hash_one(key), id));
     }
 
-    /// Sees to it that every master of the key is known: all were made under its lock, by whoever held it before. `false` where the watch could not
-    /// tell that in time, or its place was compacted away: everything has to be read again then.
+    /// Applies the events up to the revision at which the key was locked. Masters are only created under the key's lock, so
+    /// that every master of the key is known then. Returns `false` if the watch does not deliver in time or its start was
+    /// compacted: the index must be rebuilt.
     ///
     /// # Errors
-    /// The end of the session, or what etcd refuses.
+    /// The command was interrupted, or etcd rejects the watch.
     pub async fn catch_up(&mut self, locked: &LockedKey) -> Result<bool, Error> {
         if self.revision >= locked.references.revision {
             return Ok(true);
@@ -107,7 +108,7 @@ impl IdIndex {
                 ranges: vec![self.layout.masters(), self.layout.locks()],
                 start: self.revision + 1,
                 known: locked.references.revision,
-                // What a deleted master said is in what it was before.
+                // The key of a deleted master is only in its previous value.
                 prev: true,
             })
         });

@@ -1,11 +1,11 @@
-//! What an allocation would give, without a lock and without a write.
+//! Dry run of an allocation: takes no lock and writes nothing.
 
 use super::id_index::IdIndex;
 use super::locks::KeyLocks;
 use super::{AllocationError, AllocatorOptions, Id};
 use crate::kvstore::{Error, LeaseId, Store};
 
-/// For each key its ID and whether that would be new, as things are now.
+/// For each key, the ID it would get now and whether that ID would be new.
 ///
 /// # Errors
 /// Whatever kept an answer away.

@@ -1,4 +1,4 @@
-//! This node's references: what they say, renewing and releasing them.
+//! Reads, renews and releases one node's references.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,24 +10,24 @@ use crate::kvstore::{
     Store, Txn,
 };
 
-/// How often a release is tried while the reference keeps changing.
+/// Attempts to release a reference that other clients keep changing.
 const MAX_ATTEMPTS: u32 = 16;
-/// References of the key that are looked at along with the release.
+/// References of the key that are read along with the release.
 const REFERENCE_LIMIT: i64 = 16;
 
-/// A reference that was taken away.
+/// A released reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReleasedReference {
-    /// The ID it named; `None` where its value was no ID.
+    /// The ID it named; `None` if its value was not an ID.
     pub id: Option<Id>,
-    /// Whether no other reference to the key was left.
+    /// Whether it was the key's last reference.
     pub last_use: bool,
 }
 
-/// A reference that is present.
+/// A renewed reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewedReference {
-    /// The ID it names; `None` where its value is no ID.
+    /// The ID it names; `None` if its value is not an ID.
     pub id: Option<Id>,
     /// Its lease, renewed; `None` for a permanent one.
     pub lease: Option<Grant>,
@@ -42,12 +42,12 @@ pub struct NodeReferences<'a> {
 }
 
 impl<'a> NodeReferences<'a> {
-    /// Of this node; released only while this lock is held.
+    /// References of `node`; releasing them requires that `guard` is held.
     pub fn new(store: &'a Store, layout: &'a Layout, node: &'a [u8], guard: Option<&'a LockGuard>) -> Self {
         Self { store, layout, node, guard }
     }
 
-    /// What these keys' references are now.
+    /// Reads this node's references to these keys.
     ///
     /// # Errors
     /// Whatever kept the answer away.
@@ -56,7 +56,7 @@ impl<'a> NodeReferences<'a> {
         Ok(self.store.get_many(&paths, 0, None).await?.kvs)
     }
 
-    /// Renews the leases of these keys' references, each lease once; `None` for a reference that is not present.
+    /// Renews the leases of this node's references, each lease once; `None` for a missing reference.
     ///
     /// # Errors
     /// Whatever kept an answer away.
@@ -77,7 +77,7 @@ impl<'a> NodeReferences<'a> {
                     }
                     match leases.get(&lease).copied().flatten() {
                         Some(grant) => Some(grant),
-                        // The lease is over, and its references with it.
+                        // The lease has expired, and its references with it.
                         None => {
                             renewed.push(None);
                             continue;
@@ -90,10 +90,10 @@ impl<'a> NodeReferences<'a> {
         Ok(renewed)
     }
 
-    /// Takes these different keys' references away, each as it was read; `None` for one that is not present.
+    /// Deletes this node's references to these distinct keys, unless they change; `None` for a missing reference.
     ///
     /// # Errors
-    /// Whatever kept an answer away: what was released before it stays so, and asking again is safe.
+    /// etcd is unreachable or rejects a request. References may be released then; calling it again is safe.
     pub async fn release(&self, keys: &[&[u8]]) -> Result<Vec<Option<ReleasedReference>>, Error> {
         let mut released = vec![None; keys.len()];
         let mut open: Vec<usize> = (0..keys.len()).collect();
@@ -107,10 +107,10 @@ impl<'a> NodeReferences<'a> {
                 return Ok(released);
             }
         }
-        Err(Error::Protocol { op: "release", what: "somebody keeps changing the reference".to_owned() })
+        Err(Error::Protocol { op: "release", what: "other clients keep changing the reference".to_owned() })
     }
 
-    /// Tries to release some; gives those whose reference changed meanwhile.
+    /// Tries to release references; returns those that changed meanwhile.
     async fn try_release(
         &self,
         keys: &[&[u8]],
@@ -138,7 +138,7 @@ impl<'a> NodeReferences<'a> {
         let answer = self.store.txn("release", &txn, self.guard, Retry::Idempotent).await?;
         let mut again = Vec::new();
         for ((at, own), result) in present.into_iter().zip(answer.results) {
-            let unexpected = || Error::Protocol { op: "release", what: "a release without its answer".to_owned() };
+            let unexpected = || Error::Protocol { op: "release", what: "a nested response is missing".to_owned() };
             let OpResult::Txn { succeeded, mut results } = result else { return Err(unexpected()) };
             let gone = match results.last() {
                 _ if succeeded => true,
@@ -157,7 +157,7 @@ impl<'a> NodeReferences<'a> {
         Ok(again)
     }
 
-    /// Whether the key has a reference of its own: one of those that were found, or further on.
+    /// Whether any node refers to the key, among `found` or on further pages if there are `more`.
     async fn is_used(&self, key: &[u8], found: &[KeyValue], more: bool, at: Revision) -> Result<bool, Error> {
         let own = |kv: &KeyValue| self.layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key);
         if found.iter().any(own) || !more {
