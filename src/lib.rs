@@ -21,6 +21,7 @@ pub mod kvstore;
 pub mod output;
 pub mod proto;
 pub mod signal;
+pub mod time;
 pub mod transport;
 
 use std::ffi::OsString;
