@@ -1,4 +1,4 @@
-//! Surveys for tests.
+//! Scans for tests.
 
 use super::{AllocatorScan, Layout};
 use crate::kvstore::KeyValue;

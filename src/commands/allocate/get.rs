@@ -1,4 +1,4 @@
-//! `allocate get`.
+//! `kvadm allocate get`.
 
 use std::ffi::OsString;
 
@@ -10,12 +10,12 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocationRow, bytes};
 
-/// Show which IDs keys have.
+/// Show the IDs of keys.
 ///
-/// A key's ID is the one that its references name and whose master says the key; where there is none, the masters are
-/// read, all of them and once, for one without references. Of several IDs the one in use is shown, then the smallest.
-/// Another store is remote for what the ones before it do not know; where it cannot be reached then, that is an error.
-/// Ends with 1 if a key has no ID. One key prints the ID alone.
+/// A key's ID is the smallest one that its references name and whose master holds the key. For a key without such a
+/// reference, all masters are read (once per store), and the smallest ID whose master holds the key is shown. Further
+/// stores (--remote) are asked for the keys that the stores before them do not have; it is an error if such a store
+/// cannot be reached. Exits with 1 if a key has no ID. For a single key, only the ID is printed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ Examples:
   kvadm allocate get 'k8s:app=web;' 'k8s:app=db;' -o json
   kvadm allocate get 'k8s:app=web;' --remote west")]
 pub struct Args {
-    /// The keys
+    /// Keys to look up
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<OsString>,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// A key that path cleaning would alter, a store that cannot be reached, or whatever kept an answer away.
+/// A key that path cleaning would alter, or a store that is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let keys = args.keys.iter().map(|given| parse_key(args.text, given)).collect::<Result<Vec<_>, _>>()?;
@@ -72,18 +72,18 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let mut exit = Exit::Done;
     for (key, _) in keys.iter().zip(&known).filter(|(_, known)| known.is_none()) {
-        ctx.out.note(&format!("the key {} has no ID", bytes::escape(key)));
+        ctx.out.note(&format!("key {} has no ID", bytes::escape(key)));
         exit = Exit::No;
     }
     Ok(exit)
 }
 
-/// Says which references lead nowhere.
+/// Warns of references that do not lead to a master of their key.
 fn warn_dangling(ctx: &Context, layout: &Layout, found: &KeyLookup) {
     for id in &found.dangling {
         let (key, base) = (bytes::escape(&found.key), bytes::escape(layout.base()));
         ctx.out.warn(&format!(
-            "references of {key} name the ID {id}, whose master is missing or another key's: see 'allocate check --base {base}'"
+            "references of {key} name ID {id}, whose master is missing or holds another key: see 'kvadm allocate check --base {base}'"
         ));
     }
 }

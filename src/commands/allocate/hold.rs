@@ -1,4 +1,4 @@
-//! `allocate hold`.
+//! `kvadm allocate hold`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -18,16 +18,17 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;
 use crate::output::{AllocatedRow, bytes};
 
-/// How long giving the locks back may take.
+/// Maximum time to revoke the lease of the locks.
 const CLEANUP: Duration = Duration::from_secs(2);
 
-/// Use a key's ID while a command runs, or until a signal
+/// Hold a key's ID while a command runs, or until a signal
 ///
-/// Allocates the ID as 'new' does, with a reference on a lease that is kept alive. If somebody deletes the reference it
-/// is made again. At the end the reference goes, unless another process of the node has taken it over. If the lease is
-/// lost, or the ID becomes another key's, CMD is ended and the exit code is 5; else CMD's status is kvadm's.
+/// Allocates the ID as 'new' does, with a reference on a lease that is kept alive. A reference that another client deletes
+/// is written again. At the end the reference is deleted, unless another process of this node has taken it over. If the
+/// lease is lost, or the ID is given to another key, CMD is terminated and kvadm exits with 5; otherwise it exits with
+/// CMD's status.
 ///
-/// CMD finds KVADM_ID, KVADM_ID_KEY and KVADM_ID_NODE in its environment.
+/// CMD's environment contains KVADM_ID, KVADM_ID_KEY and KVADM_ID_NODE.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -35,19 +36,19 @@ Examples:
   kvadm allocate hold web --protect --ttl 1m -- sleep 1
   kvadm allocate hold web --node 10.0.0.7 -- ./agent")]
 pub struct Args {
-    /// The key
+    /// Key whose ID to hold
     #[arg(value_name = "KEY")]
     key: OsString,
-    /// The command to run, and its arguments
+    /// Command to run, with its arguments
     #[arg(value_name = "CMD", last = true, value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
-    /// Make the master again if somebody deletes it
+    /// Recreate the master if another client deletes it
     #[arg(long)]
     protect: bool,
-    /// How long the reference outlives a kvadm that is gone [default: session-ttl]
+    /// How long the reference stays after kvadm dies [default: session-ttl]
     #[arg(long, value_name = "D", value_parser = parse_ttl)]
     ttl: Option<i64>,
-    /// How long to wait for whoever has the key's lock
+    /// Maximum time to wait for the key's lock
     #[arg(long, value_name = "D", value_parser = parse_duration, default_value = "1m")]
     wait: Duration,
     /// Allocate only while this lock is held; without a value, the one in KVADM_LOCK
@@ -64,10 +65,10 @@ pub struct Args {
     ids: IdRangeArgs,
 }
 
-/// Runs it.
+/// Runs the verb.
 ///
 /// # Errors
-/// As `new`; [`Exit::Conflict`] also where the ID is lost.
+/// As `new`; [`Exit::Conflict`] also if the ID is lost.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let key = parse_key(args.text, &args.key)?;
     let mut options = AllocatorOptions {
@@ -86,12 +87,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     ctx.signals.hold();
     let kept = ctx.store().keep(args.ttl.unwrap_or_else(|| seconds(ctx.config.session_ttl))).await?;
     options.lifetime = ReferenceLifetime::Lease(kept.id());
-    let what = format!("the ID of '{}'", bytes::escape(&key));
+    let what = format!("the ID of key '{}'", bytes::escape(&key));
     let scope = LeaseScope { what: what.clone(), kept, guard: None };
     let allocated = match allocate(ctx, options.clone(), &key).await {
         Ok(allocated) => allocated,
         Err(failure) => {
-            // Whatever may have been written goes with the lease.
+            // The lease's end deletes whatever was written.
             scope.release(ctx).await;
             return Err(failure);
         }
@@ -106,9 +107,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (out, id) = (ctx.out.clone(), allocated.id.to_string());
     let shown = id.clone();
     hold.start(ctx.store(), &scope.kept, move |repair| match repair {
-        HoldRepair::Reference => out.warn(&format!("the reference to ID {shown} was deleted and is there again")),
-        HoldRepair::Master => out.warn(&format!("the master of ID {shown} was deleted and is there again")),
-        HoldRepair::Unprotected => out.warn(&format!("the master of ID {shown} was deleted: see --protect")),
+        HoldRepair::Reference => out.warn(&format!("the reference to ID {shown} was deleted and has been recreated")),
+        HoldRepair::Master => out.warn(&format!("the master of ID {shown} was deleted and has been recreated")),
+        HoldRepair::Unprotected => {
+            out.warn(&format!("the master of ID {shown} was deleted; --protect recreates it"));
+        }
     });
     if !args.command.is_empty() {
         let os = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();

@@ -1,4 +1,4 @@
-//! The keys that are named on the command line, by labels, or in a file.
+//! Keys given on the command line, as labels, or in a file.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -14,16 +14,16 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{bytes, key_of_record};
 
-/// Which keys.
+/// Keys of a verb.
 #[derive(Args, Clone, Debug)]
 pub struct KeyArgs {
-    /// The keys
+    /// Keys
     #[arg(value_name = "KEY", required_unless_present_any = ["labels", "from"])]
     keys: Vec<OsString>,
-    /// Cilium's key of these labels, [SOURCE:]KEY=VALUE each, sorted; repeatable
+    /// Cilium's key of these labels, each [SOURCE:]KEY=VALUE; repeatable
     #[arg(long = "label", value_name = "LABEL", conflicts_with_all = ["keys", "from"])]
     labels: Vec<String>,
-    /// Many keys from a file, or stdin for -: a key a line, or what 'allocate list -o json' prints
+    /// Read keys from a file (-: stdin), one per line or as 'allocate list -o json' prints them
     #[arg(long, value_name = "FILE", conflicts_with = "keys", value_hint = clap::ValueHint::FilePath)]
     from: Option<PathBuf>,
     #[command(flatten)]
@@ -31,15 +31,15 @@ pub struct KeyArgs {
 }
 
 impl KeyArgs {
-    /// Whether exactly one key is asked for, by its name.
+    /// Whether exactly one key is given on the command line.
     pub fn is_one(&self) -> bool {
         self.from.is_none() && self.keys.len() <= 1
     }
 
-    /// The keys, each once, in the order given.
+    /// The keys in the order given, without duplicates.
     ///
     /// # Errors
-    /// A usage error for a key that cannot be one, naming it.
+    /// A usage error that names a key that is not valid.
     pub async fn keys(&self, ctx: &Context) -> Result<Vec<Vec<u8>>, Failure> {
         let mut keys = Vec::new();
         if let Some(path) = &self.from {

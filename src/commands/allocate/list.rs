@@ -1,4 +1,4 @@
-//! `allocate list`.
+//! `kvadm allocate list`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -16,16 +16,17 @@ use crate::output::{IdRow, NodeRow, Sink, bytes};
 
 /// Leases that are remote about at once.
 const AT_ONCE: usize = 16;
-/// Unreadable keys that are warned of one by one.
+/// Unreadable keys that are reported individually.
 const MAX_WARNINGS: usize = 20;
 
 /// List IDs with their key, the number of nodes that use them, and their state.
 ///
-/// Sorted by ID. in-use: nodes refer to it; unused: none does; duplicate: its key has another ID, which counts;
-/// orphan: nodes refer to it, and no master says that it is their key's. Everything below the base is read at one
-/// revision and kept in memory, about 200 bytes a master or reference. JSON and YAML name the nodes with their leases.
-/// What no allocator wrote is warned of and not listed. Other stores follow one by one; one that cannot be reached is
-/// warned of, and the list ends with 6.
+/// Sorted by ID. States: in-use: nodes refer to the ID; unused: no node does; duplicate: the key also has another ID, and
+/// that one is in effect; orphan: nodes refer to the ID, but no master assigns it to their key.
+///
+/// All keys below the base are read at one revision and kept in memory: about 200 bytes per master or reference. JSON and
+/// YAML include the nodes and their leases. Keys that are neither masters nor references are reported as warnings.
+/// Further stores (--remote) follow; a store that cannot be reached is reported, and the exit code is 6.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -47,26 +48,26 @@ pub struct Args {
     /// Only IDs that this node uses
     #[arg(long, value_name = "NAME", help_heading = "Which IDs")]
     node: Option<OsString>,
-    /// Only IDs of keys that begin with this
+    /// Only IDs of keys with this prefix
     #[arg(long, value_name = "PREFIX", help_heading = "Which IDs")]
     key_prefix: Option<OsString>,
     #[command(flatten)]
     text: KeyText,
-    /// Ask for the TTLs of the references' leases, and show the seconds until the last one has run out
+    /// Also show the remaining seconds of the longest-lived reference
     #[arg(long)]
     ttl: bool,
 }
 
-/// A state to list.
+/// State of an ID, as a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum StateFilter {
     /// Nodes refer to it
     InUse,
     /// No node refers to it
     Unused,
-    /// Its key has another ID, which counts
+    /// Its key also has another ID, and that one is in effect
     Duplicate,
-    /// Nodes refer to it, and no master says that it is their key's
+    /// Nodes refer to it, but no master assigns it to their key
     Orphan,
 }
 
@@ -81,7 +82,7 @@ impl StateFilter {
     }
 }
 
-/// Which IDs are filter.
+/// Which IDs to list.
 struct IdFilter {
     unused: bool,
     states: Vec<IdState>,
@@ -102,7 +103,7 @@ impl IdFilter {
 /// Runs the verb.
 ///
 /// # Errors
-/// A context that is missing or bad, or whatever kept an answer of the command's own store away.
+/// A context that is missing or not valid, or the command's own store is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let key_prefix = args.key_prefix.as_deref().map(|prefix| args.text.bytes(prefix)).transpose()?;
@@ -136,7 +137,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 
 type LeaseTimes = HashMap<LeaseId, Option<Grant>>;
 
-/// Reads a store as a whole, so that nothing is shown of one that fails half-way.
+/// Reads a store completely, so that no rows are printed of a store that fails halfway.
 async fn read(
     ctx: &Context,
     args: &Args,
@@ -207,19 +208,19 @@ fn print_rows(
     Ok(())
 }
 
-/// Says what is not listed.
+/// Warns of keys that are not listed.
 fn warn_unlisted(ctx: &Context, args: &Args, remote: &RemoteStore, scan: &AllocatorScan) {
     let at = remote.name.as_ref().map_or(String::new(), |name| format!("remote '{}': ", name.escape_debug()));
     let unknown = scan.unknown_keys.iter().map(|(path, why)| {
         let not = match why {
-            UnknownKeyReason::MasterPath => "is no master: its last part is no ID",
-            UnknownKeyReason::ReferencePath => "is no reference: it has no key or no node",
+            UnknownKeyReason::MasterPath => "is not a master: its last part is not an ID",
+            UnknownKeyReason::ReferencePath => "is not a reference: it has no key or no node",
         };
         format!("{} {not}", bytes::escape(path))
     });
     let unreadable = scan.references.iter().filter(|reference| reference.id.is_none()).map(|reference| {
         let (key, node) = (scan.keys.text(reference.key), scan.nodes.text(reference.node));
-        format!("the reference of {} to {} names no ID", bytes::escape(node), bytes::escape(key))
+        format!("the value of node {}'s reference to {} is not an ID", bytes::escape(node), bytes::escape(key))
     });
     let mut all = unknown.chain(unreadable);
     for text in all.by_ref().take(MAX_WARNINGS) {
@@ -228,6 +229,6 @@ fn warn_unlisted(ctx: &Context, args: &Args, remote: &RemoteStore, scan: &Alloca
     let more = all.count();
     if more > 0 {
         let base = args.base.text();
-        ctx.out.warn(&format!("{at}{more} more like these: 'allocate check --base {base}' shows them"));
+        ctx.out.warn(&format!("{at}{more} more unreadable keys: see 'kvadm allocate check --base {base}'"));
     }
 }

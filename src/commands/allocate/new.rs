@@ -1,4 +1,4 @@
-//! `allocate new`.
+//! `kvadm allocate new`.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -14,21 +14,22 @@ use crate::args::{parse_duration, parse_lock_token, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocatedRow, Out, Progress, Sink, bytes};
+use crate::plural::count;
 
-/// How long giving the locks back may take.
+/// Maximum time to revoke the lease of the locks.
 const CLEANUP: Duration = Duration::from_secs(2);
-/// Keys without an ID that are named one by one.
+/// Keys without an ID that are reported individually.
 const NAMED: usize = 10;
 
-/// Give keys their IDs: each the one it has, or the smallest that is free
+/// Allocate IDs: each key gets its existing ID, or the smallest free one
 ///
-/// Whoever asks for a key gets the same ID, from any number of processes and nodes at once, Cilium agents among them.
-/// This node's reference says that the ID is in use; it lives for --ttl unless it is renewed, and one that lives longer
-/// already is left and renewed. IDs that only references name are not given away. For a new key all IDs and references
-/// are read once per command; what is remembered of them is some bytes a master.
+/// Any number of processes on any nodes, Cilium agents included, get the same ID for the same key. This node's reference
+/// marks the ID as used; it expires after --ttl unless it is renewed. An existing reference with a longer TTL is kept and
+/// renewed. IDs that only references name are not allocated. For new keys, all masters and references are read once per
+/// command. Memory: a few bytes per ID.
 ///
-/// Where no ID is free it ends with 5 at once; 1 where somebody keeps the key's lock for longer than --wait; 6 where
-/// some of many keys got none.
+/// Exits with 5 if no ID is free, 1 if another client holds the key's lock for longer than --wait, and 6 if only some of
+/// several keys got an ID.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -38,13 +39,13 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     key_args: KeyArgs,
-    /// How long the reference lives without being renewed
+    /// TTL of the reference, unless it is renewed
     #[arg(long, value_name = "D", value_parser = parse_ttl, default_value = "15m")]
     ttl: i64,
-    /// The reference lives until it is released
+    /// Keep the reference until it is released
     #[arg(long, conflicts_with = "ttl")]
     permanent: bool,
-    /// How long to wait for whoever has a key's lock
+    /// Maximum time to wait for a key's lock
     #[arg(long, value_name = "D", value_parser = parse_duration, default_value = "1m")]
     wait: Duration,
     /// Only while this lock is held; without a value, the one in KVADM_LOCK
@@ -59,10 +60,10 @@ pub struct Args {
     ids: IdRangeArgs,
 }
 
-/// Runs it.
+/// Runs the verb.
 ///
 /// # Errors
-/// Keys without an ID, or whatever kept an answer away.
+/// Keys without an ID, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let options = AllocatorOptions {
         layout: args.base.layout()?,
@@ -82,7 +83,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     allocate_all(ctx, options, &keys, alone).await
 }
 
-/// Allocates the keys and prints what they got.
+/// Allocates the keys and prints their IDs.
 ///
 /// # Errors
 /// As [`run`].
@@ -161,46 +162,43 @@ impl AllocationBatch<'_> {
         }
         let (allocated_count, alone) = (self.allocated_count, self.alone);
         if let Err(failure) = result {
-            let left = requested - allocated_count - self.failed.len();
-            return Err(if alone {
-                failure.hint("run it again: a key that has an ID keeps it")
-            } else {
-                failure
-                    .context(format!("{allocated_count} keys have their IDs, {left} were not come to or are unknown"))
-                    .hint("run it again: a key that has an ID keeps it")
-            });
+            let unknown = requested - allocated_count - self.failed.len();
+            let context = format!("{} done, {unknown} not processed or unknown", count(allocated_count, "key"));
+            let failure = if alone { failure } else { failure.context(context) };
+            return Err(failure.hint("run the command again: keys that have an ID keep it"));
         }
         let Some((key, error)) = self.failed.first() else { return Ok(Exit::Done) };
         if alone {
             return Err(allocation_failure(key, error));
         }
         for (key, error) in self.failed.iter().take(NAMED) {
-            self.out.warn(&format!("{}: {error}", bytes::escape(key)));
+            self.out.warn(&format!("no ID for '{}': {error}", bytes::escape(key)));
         }
         let failure = allocation_failure(key, error);
         let same = self.failed.iter().all(|(_, other)| std::mem::discriminant(other) == std::mem::discriminant(error));
         let exit = if allocated_count == 0 && same { failure.exit } else { Exit::Partial };
-        let text = format!("{allocated_count} keys have their IDs, {} do not", self.failed.len());
+        let text = format!("{} got an ID, {} did not", count(allocated_count, "key"), self.failed.len());
         Err(failure.hints.into_iter().fold(Failure::new(exit, text), Failure::hint))
     }
 }
 
-/// Why one key has no ID.
+/// The failure to report for a key that got no ID.
 pub fn allocation_failure(key: &[u8], error: &AllocationError) -> Failure {
     let key = bytes::escape(key);
     let exit =
         if matches!(error, AllocationError::Busy | AllocationError::Unknown) { Exit::No } else { Exit::Conflict };
     let failure = Failure::new(exit, format!("no ID for '{key}': {error}"));
     match error {
-        AllocationError::Full(_) => failure
-            .hint("'kvadm gc ids' finds IDs that nobody uses; 'kvadm allocate check' what else takes them; see --max"),
+        AllocationError::Full(_) => failure.hint(
+            "delete unused IDs with 'kvadm gc ids', find other problems with 'kvadm allocate check', or raise --max",
+        ),
         AllocationError::Orphaned(_) | AllocationError::Unreadable => failure
-            .hint("'kvadm allocate check' shows it, and 'kvadm allocate check --repair' mends what can be mended"),
+            .hint("'kvadm allocate check' shows the problem; 'kvadm allocate check --repair' restores missing masters"),
         AllocationError::Busy => {
-            failure.hint("'kvadm lock --list' with the base and /locks/ shows who has it; see --wait")
+            failure.hint("wait longer with --wait, or see who holds the lock: 'kvadm lock --list BASE/locks/'")
         }
-        AllocationError::Contended => failure.hint("run it again"),
-        AllocationError::Unknown => failure.hint("'kvadm allocate new' gives it an ID"),
+        AllocationError::Contended => failure.hint("run the command again"),
+        AllocationError::Unknown => failure.hint("allocate an ID with 'kvadm allocate new'"),
     }
 }
 
@@ -214,10 +212,10 @@ impl AllocationNotice for WaitingNotice<'_> {
     }
 }
 
-/// Says what would be done.
+/// Prints which IDs the keys would get.
 ///
 /// # Errors
-/// Whatever kept an answer away.
+/// etcd is unreachable or rejects a request.
 pub async fn dry_run(ctx: &Context, options: &AllocatorOptions, keys: &[Vec<u8>]) -> Result<Exit, Failure> {
     for (key, outcome) in keys.iter().zip(preview(ctx.store(), options, keys).await?) {
         let key = bytes::escape(key);

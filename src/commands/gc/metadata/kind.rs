@@ -1,4 +1,4 @@
-//! Metadata as a kind of garbage: what the frame asks of it.
+//! Metadata trees as a kind of garbage.
 
 use std::collections::HashMap;
 
@@ -19,40 +19,41 @@ use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions, SweepVerdict};
 use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope, Skipped, Timestamp};
 use crate::kvstore::{MAX_TXN_OPS, Store};
 use crate::output::{GcPart, GcPhase, MetadataRow, PartCounts, Progress, Record, bytes};
+use crate::plural::count;
 
-/// The collection of one tree.
+/// Collects garbage from one tree.
 pub struct MetadataGarbage {
     job: MetadataJob,
-    /// Whether it removes.
+    /// Whether the sweep removes anything (--apply without --dry-run).
     applies: bool,
-    /// The last look.
+    /// The tree of the last scan.
     tree: Option<MarkedTree>,
     held: Option<LeaseScope>,
     sweep: Option<SweepInProgress>,
-    /// What was warned of: once is enough.
+    /// Warnings already printed.
     warned: Vec<String>,
 }
 
 impl MetadataGarbage {
-    /// Nothing is done yet.
+    /// A collector that has read nothing yet.
     pub fn new(job: MetadataJob, applies: bool) -> Self {
         Self { job, applies, tree: None, held: None, sweep: None, warned: Vec::new() }
     }
 
-    /// Looks, and keeps the look. What cannot be swept is refused where it is to be, and told otherwise.
+    /// Reads the tree. A tree that must not be swept is an error with --apply, else a warning.
     async fn scan_tree(&mut self, ctx: &Context, store: &Store, progress: &Progress) -> Result<&MarkedTree, Failure> {
-        // The memory of the look before is given back first.
+        // Frees the memory of the previous tree before the next one is read.
         self.tree = None;
         let tree = read_and_mark(ctx, store, &self.job, progress).await?;
         if let Some(why) = tree.refusal(&self.job) {
             if self.applies {
                 return Err(Failure::conflict(format!("{why}; nothing was removed"))
-                    .hint("'--check' lists them; --ignore-unparsed leaves keys that fit nothing alone"));
+                    .hint("list them with --check; --ignore-unparsed keeps keys that do not match the schema"));
             }
             self.warn(ctx, format!("--apply would refuse: {why}"));
         }
         if tree.model.totals().keys == 0 {
-            self.warn(ctx, "there is no key below the prefix".to_owned());
+            self.warn(ctx, "no key below the prefix".to_owned());
         }
         Ok(self.tree.insert(tree))
     }
@@ -64,7 +65,7 @@ impl MetadataGarbage {
         }
     }
 
-    /// Refuses to empty a kind that is not said to become empty.
+    /// A message if the removal of these objects would empty a kind that must not become empty.
     fn emptied_kind(&self, tree: &MarkedTree, ids: &[ObjectId]) -> Option<String> {
         let mut going = vec![0_u64; tree.model.schema().kinds.len()];
         ids.iter().for_each(|id| going[usize::from(tree.model.kind_id(*id))] += 1);
@@ -74,11 +75,11 @@ impl MetadataGarbage {
             *going > 0 && *going == sum.objects && !kind.may_empty && !self.job.allow_empty.contains(&kind.name)
         });
         let (kind, (sum, _)) = emptied_kind.next()?;
-        Some(format!("all {} objects of the kind {} would go", sum.objects, kind.name))
+        Some(format!("all {} of kind {} would be removed", count(sum.objects, "object"), kind.name))
     }
 }
 
-/// What a look found of an object: facts that two looks agree on, and what else is good to know.
+/// Makes a candidate: `facts` must agree between scans, the rest is information.
 fn candidate(tree: &MarkedTree, store: &Store, id: ObjectId, seen: Timestamp) -> Option<Candidate> {
     let model = &tree.model;
     let (_, why) = tree.verdict(id);
@@ -102,16 +103,16 @@ fn candidate(tree: &MarkedTree, store: &Store, id: ObjectId, seen: Timestamp) ->
     Some(Candidate { key: store.absolute(&model.key(id)?), why, first_seen: seen, facts, more })
 }
 
-/// What looks wrong and is left alone.
+/// Keys that look wrong and are kept.
 fn skipped(tree: &MarkedTree, store: &Store) -> Vec<Skipped> {
     let model = &tree.model;
     let odd = model.problems().iter().filter_map(|problem| {
         let (key, why) = match problem {
-            TreeProblem::Unparsed(key) => (key.clone(), "the key fits nothing in the schema".to_owned()),
+            TreeProblem::Unparsed(key) => (key.clone(), "the key does not match the schema".to_owned()),
             TreeProblem::Ambiguous(key) => (key.clone(), "the key could belong to several objects".to_owned()),
             TreeProblem::Unanchored(id) => {
                 let anchor = model.kind(*id).anchor.as_deref().map(bytes::escape).unwrap_or_default();
-                (model.key(*id)?, format!("a {} without {anchor}", model.kind(*id).name))
+                (model.key(*id)?, format!("{} object without its anchor {anchor}", model.kind(*id).name))
             }
             TreeProblem::BadReference(..) | TreeProblem::Unread(..) => return None,
         };
@@ -123,7 +124,7 @@ fn skipped(tree: &MarkedTree, store: &Store) -> Vec<Skipped> {
 impl GarbageKind for MetadataGarbage {
     const NAME: &'static str = "metadata";
     const OBJECTS: &'static str = "objects";
-    // A lock takes one compare of each transaction.
+    // The lock takes one compare of each transaction.
     const BATCH: usize = MAX_TXN_OPS - 1;
 
     fn scope(&self, store: &Store) -> Scope {
@@ -168,13 +169,13 @@ impl GarbageKind for MetadataGarbage {
         let begun = Instant::now();
         let store = round.ctx.store();
         if self.held.is_some() {
-            // Between the look and the lock anybody may have written.
-            let progress = round.ctx.out.progress("looking under the lock", None);
+            // Other clients may have written between the scan and the lock.
+            let progress = round.ctx.out.progress("scanning under the lock", None);
             let looked = self.scan_tree(round.ctx, store, &progress).await.map(|_| ());
             progress.finish();
             looked?;
         }
-        let Some(tree) = &self.tree else { return Err(Failure::new(Exit::Bug, "a sweep without a look")) };
+        let Some(tree) = &self.tree else { return Err(Failure::new(Exit::Bug, "sweep without a scan")) };
         let locked = self.held.is_some();
         let mut objects: HashMap<Vec<u8>, ObjectId> = HashMap::with_capacity(chosen.len());
         let mut known: HashMap<Vec<u8>, ObjectId> = HashMap::new();
@@ -192,15 +193,15 @@ impl GarbageKind for MetadataGarbage {
         let ids: Vec<ObjectId> = objects.values().copied().collect();
         if let Some(why) = self.emptied_kind(tree, &ids) {
             return Err(Failure::conflict(format!("{why}; nothing was removed"))
-                .hint("is it the right schema? --allow-empty KIND lets all of a kind go"));
+                .hint("check the schema and the prefix; to empty a kind, pass --allow-empty KIND"));
         }
         let options = SweepOptions { guard: self.job.guard, locked: self.held.is_some(), ..SweepOptions::default() };
         if options.guard == SweepGuard::Scope {
             let totals = tree.model.totals();
-            round
-                .ctx
-                .out
-                .detail(&format!("each transaction makes etcd read the scope again, of {} keys in all", totals.keys));
+            round.ctx.out.detail(&format!(
+                "each transaction makes etcd read its whole scope, of {} in total",
+                count(totals.keys, "key")
+            ));
         }
         let sweep = Sweep::new(&tree.model, &tree.marking, &ids, options);
         let place: HashMap<ObjectId, usize> = sweep.verdicts().map(|(id, _)| id).zip(1..).collect();
@@ -213,7 +214,7 @@ impl GarbageKind for MetadataGarbage {
 
     async fn remove(&mut self, _round: &Round<'_>, batch: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Failure> {
         let Some(sweep) = &mut self.sweep else {
-            return Err(Failure::new(Exit::Bug, "a removal without a sweep"));
+            return Err(Failure::new(Exit::Bug, "removal without a sweep"));
         };
         loop {
             let settled: Vec<CandidateOutcome> = batch.iter().map_while(|candidate| sweep.outcome(candidate)).collect();
@@ -223,7 +224,7 @@ impl GarbageKind for MetadataGarbage {
             let step = sweep.collector.step(batch.len()).await;
             sweep.took_ms = u64::try_from(sweep.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             if step.map_err(|error| self.job.too_slow(error))?.is_none() {
-                return Err(Failure::new(Exit::Bug, "the sweep ended before its time"));
+                return Err(Failure::new(Exit::Bug, "the sweep ended before all candidates were processed"));
             }
         }
     }
@@ -232,8 +233,8 @@ impl GarbageKind for MetadataGarbage {
         if let Some(held) = self.held.take()
             && !held.release(round.ctx).await
         {
-            // Every transaction compared it: what was done was done under it.
-            round.ctx.out.detail(&format!("{} was not held to the end", held.what));
+            // Every transaction compared the lock: all removals were done under it.
+            round.ctx.out.detail(&format!("{} was lost before the end", held.what));
         }
     }
 
