@@ -1,4 +1,4 @@
-//! Plans as files: one JSON object, one candidate a line, so that a plan can be read, compared and edited. Pure.
+//! Plan files: one JSON object with one candidate per line, so that plans can be read, compared and edited. Pure.
 //!
 //! ```json
 //! {
@@ -24,30 +24,30 @@ use thiserror::Error;
 use super::{Candidate, Facts, Plan, Scope, Timestamp};
 use crate::kvstore::{Revision, parse_hex};
 
-/// The version of the format.
+/// Version of the format.
 const VERSION: u64 = 1;
 
-/// Why a file is no plan.
+/// Why a file is not a plan.
 #[derive(Debug, Error)]
 pub enum PlanError {
-    /// Not JSON, cut off, or not an object with these fields.
-    #[error("it is no plan: {0}")]
+    /// It is not JSON, is incomplete, or is not an object with these fields.
+    #[error("not a plan: {0}")]
     Json(#[from] serde_json::Error),
-    /// Of a later kvadm.
-    #[error("it is a plan of format {0}, and this kvadm reads format {VERSION}")]
+    /// It was written by a later kvadm.
+    #[error("the plan has format {0}, but this kvadm reads format {VERSION}")]
     Version(u64),
-    /// A field says nothing that it may say.
-    #[error("{field} '{text}' makes no sense")]
+    /// A field has a value that is not valid.
+    #[error("{field} '{text}' is not valid")]
     Field {
-        /// Its name.
+        /// The field's name.
         field: &'static str,
-        /// What it says.
+        /// The field's value.
         text: String,
     },
-    /// Neither a text nor its base64, or both.
-    #[error("a candidate or the scope needs text_or_base64 {0} or {0}_base64")]
+    /// A text and its base64 form are both given, or both missing.
+    #[error("a candidate or the scope needs either {0} or {0}_base64")]
     Either(&'static str),
-    /// One object twice.
+    /// Two candidates have the same key.
     #[error("two candidates have the key '{0}'")]
     Twice(String),
 }
@@ -100,7 +100,7 @@ struct WireCandidate {
     more: Map<String, Value>,
 }
 
-/// Facts of which none stands there twice: of two, a reader of the file may take the one and kvadm the other.
+/// Rejects duplicate names: another reader of the file might use the other value.
 fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     struct Reader;
     impl<'de> Visitor<'de> for Reader {
@@ -114,7 +114,7 @@ fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String
             let mut facts = Map::new();
             while let Some((name, value)) = entries.next_entry::<String, Value>()? {
                 if facts.contains_key(&name) {
-                    return Err(A::Error::custom(format!("'{name}' stands there twice")));
+                    return Err(A::Error::custom(format!("'{name}' is given twice")));
                 }
                 facts.insert(name, value);
             }
@@ -125,10 +125,10 @@ fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String
 }
 
 impl Plan {
-    /// The file's text.
+    /// Formats the plan as the text of a file.
     ///
     /// # Errors
-    /// None that can be provoked: JSON has room for all that a plan holds.
+    /// None in practice: JSON can represent every plan.
     pub fn to_text(&self) -> Result<Vec<u8>, PlanError> {
         let (prefix, prefix_base64) = split(&self.scope.prefix);
         let scope = WireScope { prefix, prefix_base64, bounds: self.scope.bounds.0.clone() };
@@ -153,10 +153,10 @@ impl Plan {
         Ok(text.into_bytes())
     }
 
-    /// Reads a file's text.
+    /// Parses the text of a file.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// Why the text is not a plan.
     pub fn parse(text: &[u8]) -> Result<Self, PlanError> {
         let head: Head = serde_json::from_slice(text)?;
         if head.kvadm_plan != VERSION {

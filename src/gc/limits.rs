@@ -1,51 +1,51 @@
-//! How much may go, and how fast. Pure.
+//! Limits on the number and the rate of removals. Pure.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// The share that may go unless something else is said, in percent.
+/// Default limit in percent of the scanned objects.
 const DEFAULT_PERCENT: u8 = 50;
-/// Up to so many objects the default share does not count: all of a few may well be garbage.
+/// Number of scanned objects up to which there is no default limit: all of a few objects may be garbage.
 const DEFAULT_PERCENT_ABOVE: u64 = 20;
 
-/// How much may go in one round.
+/// Limits on the removals of one round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// At most so many.
+    /// Maximum number (--max-delete).
     pub count: Option<u64>,
-    /// At most so many of a hundred looked at. Where nothing is said: 50, above 20 objects.
+    /// Maximum percentage of the scanned objects (--max-percent); by default 50 if there are more than 20 objects.
     pub percent: Option<u8>,
 }
 
-/// More is garbage than may go.
+/// A limit is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum OverLimit {
-    /// More than the number allowed.
-    #[error("{garbage} would go, more than the {limit} that --max-delete allows")]
+    /// The number exceeds the limit.
+    #[error("{garbage} would be removed, more than --max-delete {limit}")]
     Count {
-        /// How many would go.
+        /// Removals planned.
         garbage: u64,
-        /// How many may.
+        /// Removals allowed.
         limit: u64,
     },
-    /// More than the share allowed.
-    #[error("{garbage} of {scanned} would go, more than the {percent} % that --max-percent allows")]
+    /// The percentage exceeds the limit.
+    #[error("{garbage} of {scanned} would be removed, more than --max-percent {percent}")]
     Percent {
-        /// How many would go.
+        /// Removals planned.
         garbage: u64,
-        /// How many there are.
+        /// Objects scanned.
         scanned: u64,
-        /// How many of a hundred may.
+        /// Percentage allowed.
         percent: u8,
     },
 }
 
 impl Limits {
-    /// Whether so many of so many may go.
+    /// Checks the number of removals against the limits.
     ///
     /// # Errors
-    /// The limit that forbids it, with the numbers.
+    /// The limit that is exceeded.
     pub fn check(&self, garbage: u64, scanned: u64) -> Result<(), OverLimit> {
         if let Some(limit) = self.count.filter(|limit| garbage > *limit) {
             return Err(OverLimit::Count { garbage, limit });
@@ -62,15 +62,15 @@ impl Limits {
     }
 }
 
-/// Spreads removals over time.
+/// Limits the rate of removals.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepPacer {
-    /// Removals a second; as fast as it goes where absent.
+    /// Removals per second; `None` for no limit.
     pub rate: Option<f64>,
 }
 
 impl SweepPacer {
-    /// How many to remove at once, of at most `batch`: a quarter of a second's worth, at least one.
+    /// Size of the next batch, at most `batch`: the removals of a quarter of a second, at least one.
     pub fn batch(&self, batch: usize) -> usize {
         let Some(rate) = self.rate else { return batch };
         let mut some = 1;
@@ -80,7 +80,7 @@ impl SweepPacer {
         some
     }
 
-    /// When, from the first removal on, the next one is due after so many were removed.
+    /// Time after the first removal at which the next one is due, when this many have been made.
     pub fn due(&self, removed: u64) -> Duration {
         let seconds = self.rate.map_or(0.0, |rate| f64::from(u32::try_from(removed).unwrap_or(u32::MAX)) / rate);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)

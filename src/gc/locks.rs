@@ -1,8 +1,8 @@
-//! `gc locks`: lock keys that nobody will take away, or that nobody has taken away for long.
+//! `gc locks`: lock keys without a lease, and holders that have not changed for long.
 //!
-//! A lock key on a lease goes with it, so that a holder that is gone needs no help. What does is a key without a lease,
-//! whose lease is gone: it blocks its lock for ever. And a holder that lives, but hangs, where somebody says after how
-//! long: Cilium's operator does that after 25 s (`RunLocksGC`).
+//! A lock key is deleted with its lease, so the locks of crashed holders need no collection. Two kinds of keys do: a key
+//! without a lease, whose former lease has expired, blocks its lock forever; and the key of a live but hung holder blocks
+//! it until a limit that the user sets (Cilium's operator uses 25 s, see `RunLocksGC`).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,25 +16,24 @@ use crate::kvstore::{
     LockTree, Op, ReadOptions, Store, Txn, left_behind, lock_key_of,
 };
 
-/// Removals in one request.
+/// Removals per request.
 pub const BATCH: usize = 40;
 /// Leases that are asked about at once.
 const CONCURRENT_REQUESTS: usize = 16;
 
-/// Which locks are looked at, and what counts as garbage.
+/// Which locks are scanned, and what counts as garbage.
 #[derive(Clone, Debug)]
 pub struct LockRule {
-    /// The locks' keys.
+    /// Range of the lock keys.
     pub range: KeyRange,
-    /// Whether nothing but locks is expected there, so that anything else is said.
+    /// Whether the range should contain only lock keys, so that others are reported.
     pub dedicated: bool,
-    /// Holders that were seen unchanged for so long are garbage too.
+    /// Age at which unchanged holders are garbage.
     pub stale_after: Option<Duration>,
 }
 
 impl LockRule {
-    /// Whether a candidate of a plan was seen long enough: a holder for as long as the rule says, what was left behind at
-    /// once.
+    /// Whether a candidate is old enough: a holder at the limit, a key without a lease always.
     pub fn is_old_enough(&self, plan: &Plan, candidate: &Candidate) -> bool {
         match self.stale_after {
             Some(limit) if candidate.facts.text("lease").is_some() => plan.time.since(candidate.first_seen) >= limit,
@@ -43,11 +42,11 @@ impl LockRule {
     }
 }
 
-/// What one look at the keys says, before leases are asked about.
+/// Result of reading the keys, before the leases are queried.
 #[derive(Default)]
 struct LockScan {
     scanned: u64,
-    /// Keys that were left behind, and holders; with the number of those that wait.
+    /// Garbage if their lease has expired: keys without a lease, and holders; with the lock's name and number of waiters.
     suspects: Vec<(Contender, Vec<u8>, u64)>,
     skipped: Vec<Skipped>,
 }
@@ -67,8 +66,8 @@ impl LockScan {
         self.scanned += u64::from(is_lock);
         if !is_lock && rule.dedicated {
             let why = match kv.lease {
-                None => "it is on no lease, but its name or its value is no lock's",
-                Some(_) => "it is on a lease, but not named after it",
+                None => "it has no lease, but its name or value is not a lock key's",
+                Some(_) => "it is attached to a lease, but not named after it",
             };
             self.skipped.push(Skipped { key: kv.key.clone(), why: why.to_owned() });
         }
@@ -78,10 +77,10 @@ impl LockScan {
     }
 }
 
-/// Looks at all locks of the rule, at one revision. `read` is told the number of keys of each page.
+/// Scans all locks of the rule, at one revision. `read` receives the number of keys of each page.
 ///
 /// # Errors
-/// Whatever kept an answer away.
+/// etcd is unreachable or rejects a request.
 pub async fn scan(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> Result<ScanResult, Error> {
     let mut reader = store.read(&rule.range, ReadOptions::default());
     let (mut tree, mut scan) = (LockTree::default(), LockScan::default());
@@ -90,7 +89,7 @@ pub async fn scan(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> 
         page.into_iter().for_each(|kv| scan.take(&mut tree, kv, rule));
     }
     tree.rest().iter().for_each(|lock| scan.classify(lock, rule));
-    // Not before what it saw was read, so that nothing looks older than it is.
+    // After the read, so that no key looks older than it is.
     let first_seen = Timestamp::now();
     let leases = ask(store, scan.suspects.iter().map(|(contender, ..)| contender.named)).await?;
     let mut found = ScanResult {
@@ -104,7 +103,7 @@ pub async fn scan(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> 
         if contender.lease.is_none()
             && let Some(grant) = grant
         {
-            let why = format!("it is on no lease, but lease {} that it is named after lives", grant.id);
+            let why = format!("it has no lease, but the lease {} in its name is alive", grant.id);
             found.skipped.push(Skipped { key: contender.key, why });
             continue;
         }
@@ -127,7 +126,7 @@ fn candidate(
     first_seen: Timestamp,
 ) -> Candidate {
     let why = match contender.lease {
-        None => "on no lease: nobody takes it away".to_owned(),
+        None => "no lease will remove it".to_owned(),
         Some(lease) => format!("held on lease {lease}"),
     };
     let facts = Facts::default().with("create_revision", contender.created).with("mod_revision", contender.modified);
@@ -143,7 +142,7 @@ fn candidate(
     Candidate { key: contender.key, why, first_seen, facts, more }
 }
 
-/// What is left of each lease.
+/// The remaining TTL of each lease.
 async fn ask(store: &Store, ids: impl Iterator<Item = LeaseId>) -> Result<HashMap<LeaseId, Option<Grant>>, Error> {
     let mut ids: Vec<LeaseId> = ids.collect();
     ids.sort_unstable();
@@ -162,10 +161,10 @@ async fn ask(store: &Store, ids: impl Iterator<Item = LeaseId>) -> Result<HashMa
     Ok(known)
 }
 
-/// Removes lock keys, each on the condition that it is the very key that was seen. One outcome a candidate.
+/// Removes lock keys that have not changed since the scan. Returns one outcome per candidate.
 ///
 /// # Errors
-/// What is wrong with the store, rather than with one of the keys.
+/// A failure of the store rather than of one key.
 pub async fn remove(store: &Store, candidates: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Error> {
     let namespace = store.namespace();
     let txn = |candidate: &&Candidate| {

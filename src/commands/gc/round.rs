@@ -1,4 +1,4 @@
-//! The one grammar of all kinds of garbage: look, plan, and remove what two scans agree on.
+//! Rounds of garbage collection, the same for all kinds of garbage: scan, plan, and remove what two scans agree on.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Timestamp};
 use crate::kvstore::{Error, Refusal};
 use crate::output::{GcRound, Sink, bytes};
 
-/// Looks that are tried while compaction takes away the revision under them.
+/// Scan attempts while compaction removes the revision being read.
 const MAX_SCANS: usize = 3;
-/// Things left alone that are named one by one.
+/// Keys kept despite looking wrong that are reported individually.
 const MAX_WARNINGS: usize = 20;
-/// The step of the bar that shows a wait.
+/// Refresh interval of the progress bar of a wait.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Runs one kind of collection.
+/// Runs the collection of one kind of garbage.
 ///
 /// # Errors
-/// A limit that forbids it, a plan of something else, or whatever kept an answer away.
+/// A limit is exceeded, a plan does not match this scan, or etcd is unreachable or rejects a request.
 pub async fn run<K: GarbageKind>(ctx: &Context, options: &GcOptions, kind: K) -> Result<Exit, Failure> {
     options.check_save()?;
     let earlier = options.earlier(ctx).await?;
@@ -40,11 +40,11 @@ struct GcRounds<'a, K> {
     ctx: &'a Context,
     options: &'a GcOptions,
     kind: K,
-    /// What was reported to be left alone: once is enough.
+    /// Keys already reported as kept despite looking wrong.
     reported: HashSet<Vec<u8>>,
 }
 
-/// A look, and which of its candidates earlier scans agree on.
+/// A plan, and which of its candidates earlier plans agree on.
 struct GarbageScan {
     plan: Plan,
     agreed: Vec<bool>,
@@ -64,10 +64,10 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         }
         let objects = K::OBJECTS;
         if earlier.is_empty() && !scan.plan.candidates.is_empty() {
-            let (count, of) = (scan.plan.candidates.len(), scan.plan.scanned);
+            let (found, total) = (scan.plan.candidates.len(), scan.plan.scanned);
             let grace = self.options.grace(self.kind.min_age());
             self.ctx.consent(&format!(
-                "remove those of {count} candidates among {of} {objects} that are still the same in {grace:?}"
+                "found {found} unused of {total} {objects}; scan again in {grace:?} and remove those still unused"
             ))?;
             self.wait(grace).await?;
             earlier.push(scan.plan);
@@ -75,9 +75,9 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             scan = self.scan(&earlier, &mut tally).await?;
             self.options.save_plan(&scan.plan)?;
         } else if let Some(agreed) = tally.round.agreed.filter(|agreed| *agreed > 0) {
-            let of = scan.plan.scanned;
-            if self.options.limits().check(agreed, of).is_ok() {
-                self.ctx.consent(&format!("remove {agreed} of {of} {objects}"))?;
+            let total = scan.plan.scanned;
+            if self.options.limits().check(agreed, total).is_ok() {
+                self.ctx.consent(&format!("remove {agreed} of {total} {objects}"))?;
             }
         }
         let mut sink = self.ctx.out.stream();
@@ -86,7 +86,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         self.finish(tally, result)
     }
 
-    /// Shows what would go. Where there are earlier scans, only what they agree on would.
+    /// Prints the candidates; with earlier plans, only those that all of them contain.
     fn print_plan(&self, scan: &GarbageScan, earlier: bool, tally: RoundTally) -> Result<Exit, Failure> {
         let mut sink = self.ctx.out.stream();
         let (mut garbage, mut result) = (0, Ok(()));
@@ -108,11 +108,12 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         Ok(if garbage > 0 { Exit::No } else { Exit::Done })
     }
 
-    /// Round after round, each the next one's earlier look, until a signal.
+    /// Runs rounds until a signal; the plan of each round is the earlier plan of the next one.
     async fn run_periodically(&mut self, every: Duration, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
         if self.is_applying() {
-            let what = K::OBJECTS;
-            self.ctx.consent(&format!("remove {what} that two scans agree on, every {every:?}, until it is ended"))?;
+            let objects = K::OBJECTS;
+            self.ctx
+                .consent(&format!("remove unused {objects} that two scans agree on, every {every:?} until stopped"))?;
         }
         self.ctx.signals.hold();
         for number in 1.. {
@@ -141,7 +142,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
 
     async fn run_round(&mut self, earlier: &mut Vec<Plan>, tally: &mut RoundTally) -> Result<(), Failure> {
         let scan = self.scan(earlier, tally).await.inspect_err(|failure| {
-            // Of a store that was replaced under a service there is no earlier look.
+            // A store that was replaced has no earlier scan.
             if failure.exit == Exit::Conflict {
                 earlier.clear();
             }
@@ -154,7 +155,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         result
     }
 
-    /// Looks, and finds out what earlier scans agree on.
+    /// Scans, and compares the plan with earlier ones.
     async fn scan(&mut self, earlier: &[Plan], tally: &mut RoundTally) -> Result<GarbageScan, Failure> {
         let ctx = self.ctx;
         let scope = self.kind.scope(ctx.store());
@@ -176,7 +177,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         plan.sort();
         for (index, before) in earlier.iter().enumerate() {
             plan.check_comparable(before).map_err(|why| {
-                Failure::conflict(format!("{}: {why}", self.options.source(index))).hint("make a new plan with --save")
+                Failure::conflict(format!("{}: {why}", self.options.source(index))).hint("make a new plan: --save FILE")
             })?;
         }
         let agreed = plan.mark_agreed(earlier);
@@ -187,11 +188,11 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         tally.scanned(&plan, garbage, found.skipped.len(), (!earlier.is_empty()).then_some(both));
         let mut new = found.skipped.into_iter().filter(|skipped| self.reported.insert(skipped.key.clone()));
         for skipped in new.by_ref().take(MAX_WARNINGS) {
-            ctx.out.warn(&format!("{}: {}; left alone", bytes::escape(&skipped.key), skipped.why));
+            ctx.out.warn(&format!("{}: {}; kept", bytes::escape(&skipped.key), skipped.why));
         }
         let more = new.count();
         if more > 0 {
-            ctx.out.warn(&format!("{more} more look wrong and are left alone"));
+            ctx.out.warn(&format!("{more} more keys look wrong and are kept"));
         }
         Ok(GarbageScan { plan, agreed })
     }
@@ -199,12 +200,12 @@ impl<K: GarbageKind> GcRounds<'_, K> {
     async fn read(&mut self) -> Result<ScanResult, Failure> {
         let mut scans = 1;
         loop {
-            let progress = self.ctx.out.progress("looking", None);
+            let progress = self.ctx.out.progress("scanning", None);
             let result = self.kind.scan(self.ctx, &progress).await;
             progress.finish();
             match result {
                 Err(failure) if scans < MAX_SCANS && is_compacted(&failure) => {
-                    self.ctx.out.detail("the revision was compacted while it was scan at; looking again");
+                    self.ctx.out.detail("the scan's revision was compacted; scanning again");
                     scans += 1;
                 }
                 other => return other,
@@ -214,7 +215,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
 
     /// Waits between two scans.
     async fn wait(&self, grace: Duration) -> Result<(), Failure> {
-        let progress = self.ctx.out.progress("waiting for the second look (seconds)", Some(grace.as_secs()));
+        let progress = self.ctx.out.progress("waiting for the second scan (seconds)", Some(grace.as_secs()));
         let (begun, mut shown) = (Instant::now(), 0);
         while let Some(left) = grace.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
             self.ctx.sleep(left.min(TICK)).await?;
@@ -226,7 +227,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         Ok(())
     }
 
-    /// Removes what is agreed on, batch by batch.
+    /// Removes the candidates that all plans agree on.
     async fn sweep(
         &mut self,
         scan: &GarbageScan,
@@ -241,7 +242,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             .collect();
         self.options.limits().check(chosen.len() as u64, plan.scanned).map_err(|over| {
             Failure::conflict(format!("{over}; nothing was removed"))
-                .hint("look at the plan; then allow more with --max-percent or --max-delete")
+                .hint("review the plan, then raise --max-percent or --max-delete")
         })?;
         tally.start_sweep();
         if chosen.is_empty() {
@@ -276,7 +277,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         let mut left = chosen;
         while !left.is_empty() {
             let batch = &left[..left.len().min(pace.batch(K::BATCH))];
-            // With nothing to wait for, it still ends here where the user wants it to.
+            // Checks for a signal even if there is no time to wait.
             ctx.sleep(pace.due(tried).saturating_sub(begun.elapsed())).await?;
             let outcomes = self.kind.remove(sweep, batch).await?;
             for (candidate, outcome) in batch.iter().zip(&outcomes) {
@@ -298,7 +299,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
                     None => ctx.out.detail(&format!("{key}: {}: {}", outcome.name(), candidate.why)),
                 }
             }
-            // Whoever follows it sees what is gone as it goes.
+            // A reader of the output sees each batch when it is removed.
             ctx.out.flush()?;
             let done = outcomes.len().clamp(1, batch.len());
             left = &left[done..];
@@ -309,7 +310,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         Ok(())
     }
 
-    /// The round as it is told.
+    /// The result of the round, for the output.
     fn round(&self, tally: RoundTally, failure: Option<&Failure>) -> GcRound {
         GcRound { parts: self.kind.parts(), phases: self.kind.phases(), ..tally.finish(failure) }
     }
@@ -319,14 +320,14 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         self.ctx.out.summary(&round, &round.words());
     }
 
-    /// Says how it went and what it ends with.
+    /// Prints the summary and determines the exit code.
     fn finish(&self, tally: RoundTally, result: Result<(), Failure>) -> Result<Exit, Failure> {
         let failed = tally.failed();
         let removed = tally.removed();
         self.summary(tally, result.as_ref().err());
         let ends = self.ctx.signals.cancel().is_cancelled();
         match result {
-            // What was called busy may only not have been waited for.
+            // Candidates reported as busy may not have been tried.
             Ok(()) if ends => Ok(Exit::Interrupted),
             Err(failure) if ends && failure.exit == Exit::Interrupted => Ok(Exit::Interrupted),
             Ok(()) if failed => Ok(Exit::Partial),
@@ -345,22 +346,24 @@ fn is_compacted(failure: &Failure) -> bool {
     failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::Compacted))
 }
 
-/// A full store grants no leases, and some versions take no transaction either.
+/// A full store grants no leases, and some versions of etcd accept no transaction either.
 fn without_space(failure: Failure) -> Failure {
     if !failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::NoSpace)) {
         return failure;
     }
-    let failure =
-        failure.context("etcd is out of space: it grants no leases and takes no locks, so that nothing can go");
-    Failure { hints: vec!["make room with 'kvadm compact --reclaim', then run it again".to_owned()], ..failure }
+    let failure = failure.context("etcd is out of space and grants no leases for locks, so nothing can be removed");
+    Failure {
+        hints: vec!["free space with 'kvadm compact --reclaim', then run the command again".to_owned()],
+        ..failure
+    }
 }
 
-/// Whether an earlier plan was one of something else: then nothing was counted.
+/// Whether the failure is a plan that does not match this scan: nothing is counted then.
 fn is_mismatch(failure: &Failure, tally: &RoundTally) -> bool {
     failure.exit == Exit::Conflict && tally.round.revision.is_none()
 }
 
-/// Whether the next round may do better.
+/// Whether the next round may succeed.
 fn may_pass(failure: &Failure) -> bool {
     !failure.is_broken_pipe() && !matches!(failure.exit, Exit::Usage | Exit::Bug)
 }

@@ -1,7 +1,7 @@
-//! `gc ids`: masters that no reference names.
+//! `gc ids`: masters without references.
 //!
-//! Protocol: `RunGC` of Cilium's `pkg/kvstore/allocator`, without its race: the user of an ID is found, and its master
-//! deleted, under the very lock under which the ID would be given to another user.
+//! Protocol: `RunGC` of Cilium's `pkg/kvstore/allocator`, without its race: references are read, and the master is deleted,
+//! under the lock that a client needs to allocate the ID again.
 
 mod sweep;
 
@@ -13,19 +13,19 @@ use crate::kvstore::{Error, Store};
 
 pub use sweep::{BATCH, IdCollector};
 
-/// Which masters are looked at.
+/// Which masters are scanned.
 #[derive(Clone, Debug)]
 pub struct IdRule {
-    /// Where they are.
+    /// Paths of the allocator's keys.
     pub layout: Layout,
-    /// Which IDs are this allocator's own.
+    /// The allocator's range of IDs.
     pub range: IdRange,
 }
 
-/// Looks at all masters and references, at one revision. `read` is told the number of keys of each page.
+/// Scans all masters and references, at one revision. `read` receives the number of keys of each page.
 ///
 /// # Errors
-/// Whatever kept an answer away, and a revision that was compacted meanwhile.
+/// etcd is unreachable or rejects a request, or the revision was compacted meanwhile.
 pub async fn scan(store: &Store, rule: &IdRule, read: impl FnMut(u64)) -> Result<ScanResult, Error> {
     let scan = allocator::scan(store, &rule.layout, read).await?;
     let mut found = classify(&scan, rule, Timestamp::now());
@@ -38,7 +38,7 @@ pub async fn scan(store: &Store, rule: &IdRule, read: impl FnMut(u64)) -> Result
     Ok(found)
 }
 
-/// What a scan says of each master. Keys are without the namespace. Pure.
+/// Classifies the masters of a scan. Keys are without the namespace. Pure.
 fn classify(scan: &AllocatorScan, rule: &IdRule, first_seen: Timestamp) -> ScanResult {
     let mut found = ScanResult { revision: scan.revision, ..ScanResult::default() };
     let named = keys_naming(scan);
@@ -61,8 +61,8 @@ fn classify(scan: &AllocatorScan, rule: &IdRule, first_seen: Timestamp) -> ScanR
     }
     let strange = |(key, why): &(Vec<u8>, UnknownKeyReason)| {
         let why = match why {
-            UnknownKeyReason::MasterPath => "its last part is no ID",
-            UnknownKeyReason::ReferencePath => "it has no key, or no node",
+            UnknownKeyReason::MasterPath => "its last part is not an ID",
+            UnknownKeyReason::ReferencePath => "it has no key or no node",
         };
         Skipped { key: key.clone(), why: why.to_owned() }
     };
@@ -84,20 +84,20 @@ fn verdict(
 ) -> MasterVerdict {
     let (key, skip) = (scan.keys.text(master.key), |why: &str| MasterVerdict::Skipped(why.to_owned()));
     if master.odd_path.is_some() {
-        return skip("its path is not its ID's own");
+        return skip("its path is not the canonical path of its ID");
     }
     if key.is_empty() {
-        return skip("it names no key");
+        return skip("it holds no key");
     }
     if let Err(why) = check_key(key) {
-        return MasterVerdict::Skipped(format!("its key {why}: who refers to it cannot be told"));
+        return MasterVerdict::Skipped(format!("its key {why}: its references cannot be determined"));
     }
     if scan.users(master).next().is_some() {
         return MasterVerdict::InUse;
     }
     if !rule.range.contains(master.id) {
         let (first, last) = (rule.range.first(), rule.range.last());
-        return MasterVerdict::Skipped(format!("no reference names it, but its ID is not of {first} to {last}"));
+        return MasterVerdict::Skipped(format!("no reference names it, but its ID is not between {first} and {last}"));
     }
     if named.get(&master.id).is_some_and(|keys| keys.iter().any(|key| *key != master.key)) {
         return skip("only references of another key name its ID");
@@ -107,10 +107,10 @@ fn verdict(
         return MasterVerdict::Garbage("no reference".to_owned());
     }
     let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-    MasterVerdict::Garbage(format!("a duplicate: its key's references name {}", others.join(", ")))
+    MasterVerdict::Garbage(format!("duplicate: its key's references name {}", others.join(", ")))
 }
 
-/// By whose references each ID is named.
+/// The keys whose references name each ID.
 fn keys_naming(scan: &AllocatorScan) -> HashMap<Id, BTreeSet<u32>> {
     let mut named: HashMap<Id, BTreeSet<u32>> = HashMap::new();
     for reference in &scan.references {
