@@ -73,7 +73,7 @@ impl ProblemKind {
             Self::LeasedMaster => "leased-master",
             Self::OddPath => "odd-path",
             Self::OutOfRange => "out-of-range",
-            Self::AlteredKey => "altered_names-key",
+            Self::AlteredKey => "altered-key",
             Self::UnreadablePath => "unreadable-path",
             Self::UnusedMaster => "unused-master",
         }

@@ -264,25 +264,31 @@ mod tests {
             assert!(Plan::parse(&text.as_bytes()[..cut]).is_err(), "cut at {cut}");
         }
         let edited = |from: &str, to: &str| refused(&text.replacen(from, to, 1));
-        assert!(edited("\"kvadm_plan\":1", "\"kvadm_plan\":2").contains("format 2"));
+        assert!(
+            edited("\"kvadm_plan\":1", "\"kvadm_plan\":2")
+                .contains("the plan has format 2, but this kvadm reads format 1")
+        );
         assert!(edited("\"tool\"", "\"toil\"").contains("toil"));
         assert!(edited("\"why\"", "\"because\"").contains("because"));
         assert!(edited("\"cluster\":\"ff", "\"cluster\":\"xy").starts_with("cluster 'xy"));
         assert!(edited("\"revision\":10", "\"revision\":0").starts_with("revision '0'"));
         assert!(edited("1970-01-01", "1970-02-30").starts_with("time '1970-02-30"));
         assert!(edited("\"key\":\"b\"", "\"key\":\"a\"").contains("two candidates have the key 'a'"));
-        assert!(edited("\"key\":\"b\",", "").contains("text_or_base64 key or key_base64"));
+        assert!(edited("\"key\":\"b\",", "").contains("either key or key_base64"));
         for cluster in ["+f", "-f", "0xf", "", "10000000000000000"] {
             assert!(edited("ffffffffffffffff", cluster).starts_with(&format!("cluster '{cluster}'")), "{cluster}");
         }
         for number in ["-1", "1.5", "\"1\"", "null", "18446744073709551616"] {
             assert!(
-                edited("\"looked_at\":40", &format!("\"looked_at\":{number}")).starts_with("it is no plan"),
+                edited("\"looked_at\":40", &format!("\"looked_at\":{number}")).starts_with("not a plan: "),
                 "{number}"
             );
         }
-        assert!(edited("\"min\":1", "\"min\":1,\"min\":2").contains("'min' stands there twice"));
-        assert!(edited("\"mod_revision\":1", "\"mod_revision\":1,\"mod_revision\":2").contains("stands there twice"));
+        assert!(edited("\"min\":1", "\"min\":1,\"min\":2").contains("'min' is given twice"));
+        assert!(
+            edited("\"mod_revision\":1", "\"mod_revision\":1,\"mod_revision\":2")
+                .contains("'mod_revision' is given twice")
+        );
         for twice in ["\"kind\":\"ids\"", "\"looked_at\":40", "\"why\":\"no reference\"", "\"key\":\"b\""] {
             let message = edited(twice, &format!("{twice},{twice}"));
             assert!(message.contains("duplicate field"), "{twice}: {message}");
@@ -290,7 +296,7 @@ mod tests {
         for place in ["\"kind\"", "\"prefix\"", "\"why\""] {
             assert!(edited(place, &format!("\"colour\":1,{place}")).contains("colour"), "{place}");
         }
-        assert!(refused("[]").contains("no plan") && refused("{}").contains("kvadm_plan"));
+        assert!(refused("[]").starts_with("not a plan: ") && refused("{}").contains("kvadm_plan"));
         assert!(refused(&format!("{text}{text}")).contains("trailing"));
     }
 

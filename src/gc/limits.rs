@@ -108,7 +108,11 @@ mod tests {
     fn a_share_that_was_asked_for_always_counts() {
         let limits = Limits { percent: Some(10), count: None };
         assert_eq!(limits.check(1, 10), Ok(()));
-        assert!(limits.check(1, 9).is_err_and(|why| why.to_string().contains("1 of 9 would go, more than the 10 %")));
+        assert!(
+            limits
+                .check(1, 9)
+                .is_err_and(|why| why.to_string() == "1 of 9 would be removed, more than --max-percent 10")
+        );
         assert_eq!(Limits { percent: Some(100), count: None }.check(99, 99), Ok(()));
         assert!(Limits { percent: Some(0), count: None }.check(1, 1000).is_err());
     }

@@ -9,12 +9,12 @@ pub mod ids;
 mod limits;
 pub mod locks;
 pub mod metadata;
-mod moment;
 mod plan;
 mod sweep;
+mod timestamp;
 
 pub use file::PlanError;
 pub use limits::{Limits, OverLimit, SweepPacer};
-pub use moment::Timestamp;
 pub use plan::{Candidate, CandidateOutcome, Facts, Mismatch, Plan, ScanResult, Scope, Skipped};
 pub use sweep::{SweepAnswer, is_per_candidate, run_txns};
+pub use timestamp::Timestamp;

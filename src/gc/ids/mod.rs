@@ -183,7 +183,7 @@ mod tests {
             ("b/value/k8s:foo=bar;k8s:x=y;/n1", "11"),
             ("b/value/k8s:foo=bar;/k8s:z;/n1", "12"),
         ]);
-        let wanted = [("b/id/10", "no reference"), ("b/id/13", "a duplicate: its key's references name 11")];
+        let wanted = [("b/id/10", "no reference"), ("b/id/13", "duplicate: its key's references name 11")];
         assert_eq!(garbage, wanted.map(|(key, why)| (key.to_owned(), why.to_owned())));
         assert_eq!(skipped, [""; 0]);
     }

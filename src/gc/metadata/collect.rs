@@ -1,4 +1,4 @@
-//! Reading a tree at one revision, and doing the sweep's transactions.
+//! Reads a tree at one revision, and runs the sweep's transactions.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,28 +10,28 @@ use super::schema::Schema;
 use super::sweep::{Sweep, SweepBatch};
 use crate::kvstore::{Error, KeyRange, LockGuard, OpResult, ReadOptions, Refusal, Retry, Revision, Store, TxnResult};
 
-/// How often a reading begins anew because its revision was compacted meanwhile.
+/// Attempts to read a tree while its revision is compacted.
 const MAX_READS: u32 = 5;
 
 /// Why a tree could not be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// A prefix that ends within a name.
-    #[error("the prefix must end with a slash, or the keys of its neighbours would count as well")]
+    /// The prefix ends within a name.
+    #[error("the prefix must end with a slash, otherwise it includes siblings")]
     Prefix,
-    /// What was read makes no tree.
+    /// The keys do not form a tree of the schema.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// etcd did not answer, or refused. [`Refusal::Compacted`]: the history is cut faster than the tree can be read.
+    /// etcd is unreachable or rejects a request; [`Refusal::Compacted`] if history is compacted faster than the tree is read.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
-/// Reads the tree below `prefix`, all of it at one revision; at the present. `on_page` is shown how much was read, and how
-/// many keys there are, after each page.
+/// Reads the tree below `prefix` at the current revision. After each page, `on_page` receives the totals so far and the
+/// number of keys, if known. A read whose revision is compacted starts over, up to [`MAX_READS`] times.
 ///
 /// # Errors
-/// As [`ReadError`]. A reading whose revision is compacted begins anew, a few times.
+/// See [`ReadError`].
 pub async fn read_tree(
     store: &Store,
     schema: &Arc<Schema>,
@@ -70,12 +70,12 @@ async fn read_once(
     Ok(builder.finish()?)
 }
 
-/// A sweep and where it is done.
+/// A sweep and the store it runs on.
 pub struct TreeCollector {
     store: Store,
     sweep: Sweep,
     lock: Option<LockGuard>,
-    /// What may have been removed by a transaction whose answer was lost.
+    /// Objects that a transaction may have removed although its response was lost.
     maybe_removed: HashSet<ObjectId>,
     /// Why single objects could not be removed.
     failures: HashMap<ObjectId, String>,
@@ -84,17 +84,17 @@ pub struct TreeCollector {
     refused: u64,
 }
 
-/// What one transaction did.
+/// Result of one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepStep {
-    /// The objects it was about.
+    /// Number of objects in the transaction.
     pub objects: usize,
-    /// Whether they went.
+    /// Whether they were removed.
     pub removed: bool,
 }
 
 impl TreeCollector {
-    /// Begins. Every transaction stands in one that compares the lock, where there is one: the sweep must know.
+    /// A collector that has not started. With a lock, every transaction compares it; the sweep must have been told.
     pub fn new(store: Store, sweep: Sweep, lock: Option<LockGuard>) -> Self {
         Self {
             store,
@@ -108,12 +108,12 @@ impl TreeCollector {
         }
     }
 
-    /// Does the next transaction, of at max_objects `max_objects` objects; `None` at the end. An error at single objects is counted
-    /// as their verdict and is not returned.
+    /// Runs the next transaction, with at most `max_objects` objects; `None` at the end. An error that concerns single objects
+    /// is recorded as their verdict and not returned.
     ///
     /// # Errors
-    /// The lock was lost, the command was told to end, or etcd cannot be reached: nothing more can be done. What the
-    /// transaction was about counts as failed.
+    /// The lock was lost, the command was interrupted, or etcd is unreachable: the sweep cannot continue, and the objects of
+    /// the transaction count as failed.
     pub async fn step(&mut self, max_objects: usize) -> Result<Option<SweepStep>, Error> {
         let Some(batch) = self.sweep.next_batch(max_objects) else { return Ok(None) };
         self.batches += 1;
@@ -125,7 +125,7 @@ impl TreeCollector {
                 self.sweep.removed(&batch);
             }
             Ok(result) => self.refused(&batch, &result),
-            // A smaller one may do: the server's limits are its own, and permissions go by key.
+            // A smaller transaction may succeed: limits are the server's, and permissions depend on the key.
             Err(error) if is_by_size_or_key(&error) => {
                 self.refused += 1;
                 if let [id] = batch.objects.as_slice() {
@@ -162,22 +162,22 @@ impl TreeCollector {
         }
     }
 
-    /// The state of the work.
+    /// The state of the sweep.
     pub fn sweep(&self) -> &Sweep {
         &self.sweep
     }
 
-    /// Why the object could not be removed, where etcd said so.
+    /// Why etcd did not remove the object, if it failed.
     pub fn failure(&self, id: ObjectId) -> Option<&str> {
         self.failures.get(&id).map(String::as_str)
     }
 
-    /// The last revision it made; 0 for none.
+    /// The revision of the last removal; 0 if there is none.
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// How many transactions were sent, and how many of them were refused.
+    /// Number of transactions sent, and of those that etcd refused.
     pub fn batches(&self) -> (u64, u64) {
         (self.batches, self.refused)
     }

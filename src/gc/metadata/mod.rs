@@ -1,7 +1,7 @@
-//! Mark and sweep over a tree of metadata that a schema describes.
+//! Mark and sweep over a metadata tree that a schema describes.
 //!
-//! [`schema`] says what the tree is made of; [`model`] is the tree, read at one revision; [`mark`] decides what is
-//! kept; [`sweep`] plans the transactions that remove the rest. All of that is pure. [`collect`] reads the tree and does the
+//! [`schema`] describes the tree's objects; [`model`] is the tree, read at one revision; [`mark`] decides what is kept;
+//! [`sweep`] plans the transactions that remove the rest. All of these are pure. [`collect`] reads the tree and runs the
 //! transactions.
 
 pub mod check;
@@ -14,4 +14,4 @@ pub mod schema;
 pub mod sweep;
 #[cfg(test)]
 mod tests;
-pub mod time;
+pub mod time_format;

@@ -22,8 +22,8 @@ use crate::duration;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::schema::{BUILT_IN, Schema};
 use crate::gc::metadata::sweep::SweepGuard;
-use crate::gc::metadata::time::{Time, TimeFormat};
 use crate::kvstore::Error;
+use crate::time::Time;
 
 /// Mark and sweep a metadata tree that a schema describes.
 ///
@@ -102,7 +102,7 @@ pub struct Args {
 }
 
 fn parse_time(text: &str) -> Result<Time, String> {
-    let parsed = Time::parse(text.as_bytes(), TimeFormat::Rfc3339);
+    let parsed = Time::parse_rfc3339(text.as_bytes());
     parsed.ok_or_else(|| "not a time such as 2026-08-01T12:00:00Z or 2026-08-01T14:00:00.5+02:00".to_owned())
 }
 

@@ -11,10 +11,10 @@ use crate::gc::metadata::collect::{ReadError, read_tree};
 use crate::gc::metadata::mark::{Marking, ObjectVerdict, RootReason, mark};
 use crate::gc::metadata::model::{Model, ObjectId};
 use crate::gc::metadata::schema::RootRule;
-use crate::gc::metadata::time::Time;
 use crate::kvstore::Store;
 use crate::output::{GcPhase, Progress, bytes};
 use crate::plural::count;
+use crate::time::Time;
 
 /// A tree and its marking.
 pub struct MarkedTree {

@@ -1,4 +1,4 @@
-//! From a stream of keys to the model: each key once, in any order, its value looked at and dropped.
+//! Builds the model from a stream of keys: each key once, in any order. Values are read and dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,40 +14,40 @@ use super::{
 };
 use crate::kvstore::{KeyValue, Revision};
 
-/// How many keys may fail to parse, or wait for the end to be parsed, before the schema is surely the wrong one.
+/// Number of keys that do not match, or are deferred, from which on the schema must be the wrong one.
 const MAX_UNKNOWN: usize = 100_000;
 
 /// Why a tree cannot be read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ModelError {
-    /// A key without the prefix.
-    #[error("a key lies outside the prefix")]
+    /// A key is outside the prefix.
+    #[error("etcd returned a key outside the prefix")]
     Outside,
-    /// Too many keys the schema does not know.
-    #[error("more than {MAX_UNKNOWN} keys do not fit the schema: is it the right one, and the right prefix?")]
+    /// Too many keys do not match the schema.
+    #[error("more than {MAX_UNKNOWN} keys do not match the schema: check the schema and the prefix")]
     TooManyUnknown,
-    /// More than four milliard objects, or bytes of names.
+    /// There are more than four billion objects or bytes of names.
     #[error("the tree is too large to be held in memory")]
     TooLarge,
 }
 
-/// Takes keys and makes a [`Model`].
+/// Builds a [`Model`].
 pub struct ModelBuilder {
     pub(super) model: Model,
-    /// Keys that could be several objects', until all anchors are known.
+    /// Keys that could belong to several objects, until all anchors are known.
     pub(super) pending: Vec<KeyValue>,
-    /// Fields that an edge joins, by object and rule, until all of them were seen.
+    /// Fields joined by an edge, by object and rule, until all of them are known.
     pub(super) joins: HashMap<(ObjectId, u16), JoinedFields>,
     pub(super) scopes: HashMap<Box<[u8]>, u32>,
     scope: Vec<u8>,
     pub(super) identity: Vec<u8>,
 }
 
-/// The joined fields seen so far.
+/// The joined fields known so far.
 pub(super) type JoinedFields = Vec<Option<Box<[u8]>>>;
 
 impl ModelBuilder {
-    /// Begins a model of what lies below `prefix`, read at `revision`.
+    /// A model of the keys below `prefix`, read at `revision`.
     pub fn new(schema: Arc<Schema>, prefix: &[u8], revision: Revision) -> Self {
         let outside: Box<[u8]> = Box::default();
         Self {
@@ -76,20 +76,20 @@ impl ModelBuilder {
         }
     }
 
-    /// The revision all_ids was read at, once the first answer told.
+    /// Sets the revision at which the keys are read, once it is known.
     pub fn set_revision(&mut self, revision: Revision) {
         self.model.revision = revision;
     }
 
-    /// How much was taken.
+    /// Totals so far.
     pub fn totals(&self) -> Totals {
         self.model.totals
     }
 
-    /// Takes one key.
+    /// Adds a key.
     ///
     /// # Errors
-    /// A key outside the prefix, too many unknown keys, or no room.
+    /// The key is outside the prefix, too many keys do not match the schema, or there is no room.
     pub fn push(&mut self, kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let below = kv.key.strip_prefix(self.model.prefix.as_slice()).ok_or(ModelError::Outside)?;
@@ -121,7 +121,7 @@ impl ModelBuilder {
         if unknown > MAX_UNKNOWN as u64 { Err(ModelError::TooManyUnknown) } else { Ok(()) }
     }
 
-    /// Keeps a key that could be several objects' until the end.
+    /// Defers a key that could belong to several objects.
     fn defer(&mut self, parts: &KeyParts<'_>, matches: &[KeyMatch], kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         for key_match in matches {
@@ -135,7 +135,7 @@ impl ModelBuilder {
         self.check_unknown_limit()
     }
 
-    /// Counts the key among its object's and reads the field.
+    /// Adds the key to its object and reads the field.
     pub(super) fn place(&mut self, parts: &KeyParts<'_>, key_match: KeyMatch, kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let kind = schema.kind(key_match.kind);
@@ -144,7 +144,7 @@ impl ModelBuilder {
         if !self.model.exists(id) {
             self.keep_key(id, key)?;
         } else if self.model.arena.get(self.model.object(id).key) != key {
-            // The same name, encoded in another key_match: two sets of keys for one object.
+            // The same name in another encoding: two sets of keys for one object.
             self.model.objects[id as usize].flags |= FOREIGN;
             return self.unparsed(TreeProblem::Ambiguous(kv.key.clone()));
         }
@@ -167,7 +167,7 @@ impl ModelBuilder {
         })
     }
 
-    /// Remembers where the object is; its identity is mostly the end of its key.
+    /// Stores the object's key; its identity is usually the end of the key.
     fn keep_key(&mut self, id: ObjectId, key: &[u8]) -> Result<(), ModelError> {
         let span = self.keep(key)?;
         let identity = self.model.object(id).identity;
@@ -183,7 +183,7 @@ impl ModelBuilder {
         self.model.arena.keep(bytes).ok_or(ModelError::TooLarge)
     }
 
-    /// The object that this reading of the key means; a new one where it was not heard of.
+    /// The object that the key belongs to by this match; a new one if it is unknown.
     fn object_for(&mut self, parts: &KeyParts<'_>, key_match: KeyMatch) -> Result<ObjectId, ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let kind = schema.kind(key_match.kind);
@@ -208,7 +208,7 @@ impl ModelBuilder {
         Ok(id)
     }
 
-    /// The object with the identity in the buffer.
+    /// The object with the identity in the buffer; a new one if it is unknown.
     pub(super) fn intern(&mut self, kind: KindId, scope: u32) -> Result<ObjectId, ModelError> {
         if let Some(known) = self.model.lookup(kind, scope, &self.identity) {
             return Ok(known);

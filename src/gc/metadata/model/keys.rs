@@ -1,20 +1,20 @@
-//! Which object, and which of its fields, a key belongs to.
+//! Matches keys with objects and fields.
 
 use std::borrow::Cow;
 
 use super::super::schema::{Encoding, Kind, KindId, Schema, Segment};
 
-/// One key_match to read a key: as a field of an object of this kind, whose own key takes the first so many parts.
+/// A match: the key is a field of an object of this kind, whose own key takes the first `parts` parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyMatch {
     pub kind: KindId,
-    /// How many parts the object's key has.
+    /// Number of parts of the object's key.
     pub parts: usize,
-    /// How many of them its long variable takes.
+    /// Number of these parts that the long variable takes.
     taken: usize,
 }
 
-/// A key below the prefix, and its parts between slashes.
+/// A key below the prefix, split at slashes.
 pub struct KeyParts<'a> {
     pub key: &'a [u8],
     parts: Vec<&'a [u8]>,
@@ -25,7 +25,7 @@ impl<'a> KeyParts<'a> {
         Self { key, parts: key.split(|byte| *byte == b'/').collect() }
     }
 
-    /// The first so many parts, with the slashes between them.
+    /// The first `parts` parts, with the slashes between them.
     pub fn first(&self, parts: usize) -> &'a [u8] {
         &self.key[..self.length(parts)]
     }
@@ -34,12 +34,12 @@ impl<'a> KeyParts<'a> {
         self.parts[..parts].iter().map(|part| part.len() + 1).sum::<usize>() - usize::from(parts > 0)
     }
 
-    /// What stands behind the first so many parts.
+    /// The key after the first `parts` parts and a slash.
     pub fn behind(&self, parts: usize) -> &'a [u8] {
         self.key.get(self.length(parts) + 1..).unwrap_or_default()
     }
 
-    /// Every key_match to read it as a key of this schema.
+    /// All fields of the schema that the key matches.
     pub fn matches(&self, schema: &Schema) -> Vec<KeyMatch> {
         let mut found = Vec::new();
         self.for_each_match(schema, |kind, key_match| {
@@ -55,7 +55,7 @@ impl<'a> KeyParts<'a> {
         found
     }
 
-    /// Every object that the key may lie in or be, whatever its fields are called.
+    /// All objects that the key could be or lie in, whether or not it matches a field.
     pub fn possible_objects(&self, schema: &Schema) -> Vec<KeyMatch> {
         let mut found = Vec::new();
         self.for_each_match(schema, |_, key_match| found.push(key_match));
@@ -84,12 +84,12 @@ impl<'a> KeyParts<'a> {
         })
     }
 
-    /// Whether it is one of the keys that belong to no object.
+    /// Whether the key belongs to no object by the schema.
     pub fn is_opaque(&self, schema: &Schema) -> bool {
         schema.opaque.iter().any(|template| template.fits(&self.parts).is_some())
     }
 
-    /// The variables of the object's key, decoded, in order.
+    /// The decoded variables of the object's key, in order.
     pub fn variables(&self, kind: &Kind, key_match: KeyMatch) -> Vec<Cow<'a, [u8]>> {
         let mut found = Vec::with_capacity(kind.scoped.len());
         let mut at = 0;
@@ -105,14 +105,14 @@ impl<'a> KeyParts<'a> {
         found
     }
 
-    /// The field's name, decoded; empty for the object's own key.
+    /// The decoded name of the field; empty for the object's own key.
     pub fn field(&self, kind: &Kind, key_match: KeyMatch) -> Cow<'a, [u8]> {
         let raw = self.behind(key_match.parts);
         if kind.encoding == Encoding::Raw { Cow::Borrowed(raw) } else { decoded(raw) }
     }
 }
 
-/// Joins those variables which are the scope's, or those which are not, by slashes.
+/// Joins the variables of the scope, or the others, with slashes.
 pub fn joined(buffer: &mut Vec<u8>, kind: &Kind, variables: &[Cow<'_, [u8]>], scoped: bool) {
     buffer.clear();
     let mut first = true;
@@ -136,7 +136,7 @@ pub fn is_valid_identity(kind: &Kind, identity: &[u8]) -> bool {
     !identity.is_empty() && if long { parts >= own } else { parts == own }
 }
 
-/// The bytes that `%XX` stand for; `None` where a `%` is not followed by two digits.
+/// Decodes `%XX`; `None` if a `%` is not followed by two hex digits.
 fn decode(part: &[u8]) -> Option<Cow<'_, [u8]>> {
     let Some(first) = part.iter().position(|byte| *byte == b'%') else { return Some(Cow::Borrowed(part)) };
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -155,7 +155,7 @@ fn decode(part: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(bytes))
 }
 
-/// The same for what is known to decode.
+/// Decodes a part that is known to be valid.
 fn decoded(part: &[u8]) -> Cow<'_, [u8]> {
     decode(part).unwrap_or(Cow::Borrowed(part))
 }

@@ -1,4 +1,4 @@
-//! What one field says: roots, moments, edges, back links.
+//! Reads one field: roots, times, edges, back links.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::super::schema::{
     Captures, Edge as Rule, EdgeSource, Identity, IdentityPart, KindId, Link, Pattern, RootRule, Schema,
 };
-use super::super::time::Time;
 use super::builder::{ModelBuilder, ModelError};
 use super::field::ObjectField;
 use super::{AgeTest, BackLink, ConditionalEdge, Edge, FLAT, FactKind, FieldFact, ObjectId, TreeProblem, keys};
 use crate::duration::parse_duration;
+use crate::time::Time;
 
-/// What an identity is put together from.
+/// Inputs of an identity.
 struct Sources<'a> {
     captures: (&'a [u8], Captures),
     values: Option<Captures>,
@@ -42,7 +42,7 @@ impl<'a> Sources<'a> {
 }
 
 impl ModelBuilder {
-    /// Takes from the field what the schema wants to know of it.
+    /// Reads what the schema declares about the field.
     pub(super) fn read_field(&mut self, field: &ObjectField<'_>) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let mut read = self.read_roots(field)?;
@@ -57,7 +57,7 @@ impl ModelBuilder {
             if moment.field == field.name {
                 read = true;
                 if !field.kv.value.is_empty() {
-                    self.add_fact(field, FactKind::Moment(number), Time::parse(&field.kv.value, moment.format))?;
+                    self.add_fact(field, FactKind::Moment(number), moment.format.parse(&field.kv.value))?;
                 }
             }
         }
@@ -96,9 +96,9 @@ impl ModelBuilder {
                 RootRule::Unexpired { field: name, format, strict, .. } => {
                     if name == field.name {
                         read = true;
-                        // What is empty counts as absent, but where a bad moment stops all_ids.
+                        // An empty field counts as missing, unless a time that is not valid stops the collection.
                         if *strict || !field.kv.value.is_empty() {
-                            self.add_fact(field, FactKind::Expiry(number), Time::parse(&field.kv.value, *format))?;
+                            self.add_fact(field, FactKind::Expiry(number), format.parse(&field.kv.value))?;
                         }
                     }
                 }
@@ -197,7 +197,7 @@ impl ModelBuilder {
         Ok(true)
     }
 
-    /// The object of that kind with the identity in the buffer, in the scope of this one.
+    /// The object of this kind with the identity in the buffer, in the scope of object `id`.
     fn related(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, ModelError> {
         let other = schema.kind(kind);
         if !keys::is_valid_identity(other, &self.identity) {
@@ -213,7 +213,7 @@ fn directed(rule: &Rule, this: ObjectId, other: ObjectId, number: u16) -> Edge {
     Edge { from, to, rule: number }
 }
 
-/// `usedat<2h,usedat>9h`: what is not understood is left out, as containerd does.
+/// Parses `usedat<2h,usedat>9h`. Conditions that are not understood are ignored, as by containerd.
 fn age_tests(conditions: &[u8], name: &[u8]) -> Box<[AgeTest]> {
     let test = |condition: &[u8]| {
         let (sign, duration) = condition.strip_prefix(name)?.split_first()?;

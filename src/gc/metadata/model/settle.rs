@@ -1,4 +1,4 @@
-//! The end of the reading: keys that waited are placed, and all_ids gets its order.
+//! Finishes the model: places deferred keys, and sorts everything.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use super::builder::{ModelBuilder, ModelError};
 use super::keys::KeyParts;
 use super::{ANCHORED, FOREIGN, MAYBE_ANCHORED, Model, ObjectId, TreeProblem};
 
-/// The most problems of one sort that are kept for the report; the totals count all.
+/// Maximum number of problems that are kept for the report; the totals count all.
 const MAX_REPORTED: usize = 10_000;
 
 impl ModelBuilder {
-    /// The model, once every key was taken.
+    /// The model, after all keys were added.
     ///
     /// # Errors
-    /// As [`ModelBuilder::push`].
+    /// See [`ModelBuilder::push`].
     pub fn finish(mut self) -> Result<Model, ModelError> {
         self.place_pending()?;
         self.find_unanchored();
@@ -38,7 +38,7 @@ impl ModelBuilder {
         }
     }
 
-    /// A key that could be several objects' is that one's whose anchor is there, if it is exactly one.
+    /// A key that could belong to several objects belongs to the one whose anchor exists, if there is exactly one.
     fn place_pending(&mut self) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let prefix = self.model.prefix.len();
@@ -58,7 +58,7 @@ impl ModelBuilder {
         Ok(())
     }
 
-    /// An object without its anchor is none: its keys count as unparsed, and nobody removes them.
+    /// Marks objects without their anchor: their keys count as unparsed and are not removed.
     fn find_unanchored(&mut self) {
         for id in 0..self.model.count() {
             let object = self.model.object(id);
@@ -70,7 +70,7 @@ impl ModelBuilder {
         }
     }
 
-    /// Marks what has keys inside it that are nobody's, or not surely its own.
+    /// Marks objects that contain keys which are not, or may not be, their own.
     fn find_foreign(&mut self) {
         let schema = Arc::clone(&self.model.schema);
         let mut unknown = std::mem::take(&mut self.model.problems);
@@ -89,7 +89,7 @@ impl ModelBuilder {
     }
 }
 
-/// Where each object's edges begin.
+/// Index of each object's first edge.
 fn starts(model: &Model) -> Vec<u32> {
     let mut starts = Vec::with_capacity(model.objects.len() + 1);
     let mut at = 0_u32;
@@ -104,12 +104,12 @@ fn starts(model: &Model) -> Vec<u32> {
 }
 
 impl Model {
-    /// Finds the objects whose keys lie inside another's.
+    /// Finds the objects that lie inside another one.
     fn nest(&mut self) {
         let may_nest = |id: &ObjectId| self.exists(*id) && self.kind(*id).key.many().is_some();
         let mut ids: Vec<ObjectId> = (0..self.count()).filter(may_nest).collect();
         let key = |id: ObjectId| self.arena.get(self.object(id).key);
-        // With the slash behind it a key sorts right before all_ids inside it.
+        // With a slash appended, a key sorts directly before all keys inside it.
         ids.sort_unstable_by(|a, b| key(*a).iter().chain(b"/").cmp(key(*b).iter().chain(b"/")));
         let mut nested = Vec::new();
         let mut foreign = Vec::new();
@@ -137,7 +137,7 @@ impl Model {
         self.nested = nested;
     }
 
-    /// Whether a field of the outer object could lie inside the inner one, whose key this is.
+    /// Whether a field of the outer object could lie inside the inner one, which has this key.
     fn field_may_lie_in(&self, outer: ObjectId, inner: &[u8]) -> bool {
         let kind = self.kind(outer);
         let rest = &inner[self.object(outer).key.len() + 1..];

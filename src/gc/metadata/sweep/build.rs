@@ -1,11 +1,11 @@
-//! From objects to transactions that etcd takes.
+//! Builds transactions of a size that etcd accepts.
 
 use super::super::model::{Model, ObjectId};
 use super::super::schema::{Encoding, Kind, Segment};
 use super::{Sweep, SweepBatch, SweepGuard, SweepVerdict};
 use crate::kvstore::{Compare, KeyRange, KeySelector, MAX_REQUEST_BYTES, Op, Txn};
 
-/// What one object brings into a transaction.
+/// The part of one object in a transaction.
 struct ObjectShare {
     compares: Vec<Compare>,
     facts: Vec<u32>,
@@ -13,7 +13,7 @@ struct ObjectShare {
     bytes: usize,
 }
 
-/// A transaction that grows.
+/// A transaction under construction.
 struct TransactionBuilder {
     places: Vec<u32>,
     compares: Vec<Compare>,
@@ -24,7 +24,7 @@ struct TransactionBuilder {
 }
 
 impl TransactionBuilder {
-    /// Takes the share in if it fits; the first one always, if it alone is not too much.
+    /// Adds a share if it fits. The first share is always added unless it alone exceeds the limits.
     fn take(&mut self, share: &ObjectShare, keys: u64, limits: (usize, u64)) -> bool {
         let (ops, max_keys) = limits;
         let new: Vec<u32> = share.facts.iter().copied().filter(|fact| !self.facts.contains(fact)).collect();
@@ -32,7 +32,7 @@ impl TransactionBuilder {
         let removals = self.removals.len() + share.removals.len();
         let alone = self.places.is_empty();
         let fits = compares <= ops && removals <= ops;
-        // Half of what a request may have: sizes are estimates.
+        // Sizes are estimates: use at most half of what a request may have.
         let small = self.keys + keys <= max_keys && self.bytes + share.bytes <= MAX_REQUEST_BYTES / 2;
         if !fits || !(small || alone) {
             return false;
@@ -47,8 +47,8 @@ impl TransactionBuilder {
 }
 
 impl Sweep {
-    /// The next transaction, of at max_objects `max_objects` objects: one kind, and with [`SweepGuard::Scope`] one scope. `None` where
-    /// nothing is left to try.
+    /// The next transaction, with at most `max_objects` objects of one kind and, with [`SweepGuard::Scope`], of one scope.
+    /// `None` if nothing is left to try.
     pub fn next_batch(&mut self, max_objects: usize) -> Option<SweepBatch> {
         loop {
             let batch = match self.retries.pop() {
@@ -78,7 +78,7 @@ impl Sweep {
         }
     }
 
-    /// A batch of the first waiting ones among these, as many as go together; and how many places that used up.
+    /// A batch of the first waiting objects that fit together, and the number of places it used.
     fn build(&mut self, places: impl Iterator<Item = u32>, max_objects: usize) -> (Option<SweepBatch>, usize) {
         let ops = self.max_ops();
         let mut builder = TransactionBuilder {
@@ -175,7 +175,7 @@ impl Sweep {
         Some(SweepBatch { objects, txn, keys: builder.keys, places: builder.places })
     }
 
-    /// What must not hold anything newer for a decision in the object's scope to stand.
+    /// Ranges that must not have changed for a decision in the object's scope to hold.
     fn scope_compares(&mut self, id: ObjectId) -> Vec<KeyRange> {
         let scope = self.model.scope_id(id) as usize;
         if self.scopes.len() <= scope {
@@ -189,7 +189,7 @@ fn count(range: KeyRange) -> Op {
     Op::Get { over: KeySelector::Range(range), revision: 0, keys_only: true, count_only: true, limit: 0 }
 }
 
-/// The ranges that hold every key of the object's scope and all that is in no scope.
+/// Ranges that contain all keys of the object's scope and all keys outside every scope.
 pub(super) fn scope_ranges(model: &Model, id: ObjectId) -> Vec<KeyRange> {
     let values: Vec<&[u8]> = model.scope(id).split(|byte| *byte == b'/').collect();
     let scoped = model.kind(id).scoped.contains(&true);
@@ -211,7 +211,7 @@ pub(super) fn scope_ranges(model: &Model, id: ObjectId) -> Vec<KeyRange> {
     apart
 }
 
-/// What keys of this kind begin with in this scope, up to and with a slash; `None` where that is nothing that can be told.
+/// Common prefix of this kind's keys in a scope, ending with a slash; `None` if there is none.
 fn leading(kind: &Kind, values: &[&[u8]]) -> Option<Vec<u8>> {
     let mut below = Vec::new();
     let (mut variable, mut value) = (0, 0);
@@ -232,6 +232,6 @@ fn leading(kind: &Kind, values: &[&[u8]]) -> Option<Vec<u8>> {
         below.extend_from_slice(part);
         below.push(b'/');
     }
-    // The object's own key has no slash behind it.
+    // The object's own key does not end with a slash.
     (!kind.own_key && !below.is_empty()).then_some(below)
 }

@@ -1,4 +1,4 @@
-//! In which order objects go, and which facts each one rests on.
+//! The order of the sweep, and the facts that each removal depends on.
 
 use super::super::mark::Marking;
 use super::super::model::{Edge, FactKind, Model, ObjectId};
@@ -35,8 +35,8 @@ pub(super) fn plan(model: &Model, marking: &Marking, selected: &[ObjectId]) -> (
     (items, numbers)
 }
 
-/// Orders objects that come kind by kind: within a kind, whoever refers before whom it refers to, else as they come. In a
-/// circle somebody has to be first.
+/// Sorts objects, which come kind by kind: within a kind, referring objects before the objects they refer to, otherwise
+/// unchanged. In a cycle, one object is arbitrarily first.
 fn referrers_first(model: &Model, ids: &[ObjectId]) -> Vec<ObjectId> {
     const UNKNOWN: u8 = 0;
     const WAITING: u8 = 1;
@@ -68,8 +68,8 @@ fn referrers_first(model: &Model, ids: &[ObjectId]) -> Vec<ObjectId> {
     order
 }
 
-/// Pairs of an object and a fact without which it might not be garbage: its own expiry; the expiry of a root that stays
-/// and would keep it; the flat field of an object that would keep it otherwise.
+/// Pairs of an object and a fact without which it might not be garbage: its own expiry; the expiry of a former root that
+/// is kept and would keep it; the flat field of an object that would otherwise keep it.
 fn supporting_facts(model: &Model, marking: &Marking, chosen: &[bool]) -> Vec<(ObjectId, u32)> {
     let mut pairs = Vec::new();
     let mut seen = vec![0_u32; chosen.len()];

@@ -93,7 +93,7 @@ fn expired_roots_go_first_then_kind_by_kind_and_referrers_before_what_they_refer
     assert_eq!(tallies.iter().map(|tally| tally.keys).sum::<u64>(), model.totals().keys - after.totals().keys - 1);
 }
 
-/// TestGCRemove: what is removed goes, whatever it is, and all_ids else stays.
+/// TestGCRemove: the objects to remove are removed, and everything else is kept.
 #[test]
 fn exactly_what_was_selected_goes() {
     let mut tree = Tree::default();
