@@ -66,8 +66,9 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         if earlier.is_empty() && !scan.plan.candidates.is_empty() {
             let (found, total) = (scan.plan.candidates.len(), scan.plan.scanned);
             let grace = self.options.grace(self.kind.min_age());
+            let are = if found == 1 { "is" } else { "are" };
             self.ctx.consent(&format!(
-                "found {found} unused of {total} {objects}; scan again in {grace:?} and remove those still unused"
+                "{found} of {total} {objects} {are} garbage; scan again in {grace:?} and remove those that still are"
             ))?;
             self.wait(grace).await?;
             earlier.push(scan.plan);
@@ -112,8 +113,9 @@ impl<K: GarbageKind> GcRounds<'_, K> {
     async fn run_periodically(&mut self, every: Duration, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
         if self.is_applying() {
             let objects = K::OBJECTS;
-            self.ctx
-                .consent(&format!("remove unused {objects} that two scans agree on, every {every:?} until stopped"))?;
+            self.ctx.consent(&format!(
+                "remove {objects} that two scans find to be garbage, every {every:?} until stopped"
+            ))?;
         }
         self.ctx.signals.hold();
         for number in 1.. {

@@ -75,7 +75,7 @@ impl MetadataGarbage {
             *going > 0 && *going == sum.objects && !kind.may_empty && !self.job.allow_empty.contains(&kind.name)
         });
         let (kind, (sum, _)) = emptied_kind.next()?;
-        Some(format!("all {} of kind {} would be removed", count(sum.objects, "object"), kind.name))
+        Some(format!("every object of kind {} would be removed ({} in total)", kind.name, sum.objects))
     }
 }
 

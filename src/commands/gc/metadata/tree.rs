@@ -147,8 +147,8 @@ impl MarkedTree {
         let bad = self.marking.blocking(&self.model);
         let first = bad.first().and_then(|id| self.model.key(*id))?;
         Some(format!(
-            "the schema forbids a sweep while times are unreadable, which those of {} are; the first is {}",
-            count(bad.len(), "object"),
+            "{} a time that is not valid, at which the schema stops a sweep; the first is {}",
+            if bad.len() == 1 { "1 object has".to_owned() } else { format!("{} objects have", bad.len()) },
             bytes::escape(&first)
         ))
     }
