@@ -154,7 +154,7 @@ fn what_cannot_be_repaired_safely_is_left_and_said() {
     );
     let out = Base::fresh();
     out.write(&[("value/a/n", "5")]);
-    out.run("check", &["--repair", "--yes"]).code(1).out_has("perhaps another cluster's");
+    out.run("check", &["--repair", "--yes"]).code(1).out_has("it is out of range and may belong to another cluster");
     assert_eq!(out.dump(), "value/a/n=5\n");
 }
 

@@ -89,9 +89,12 @@ fn a_plan_of_something_else_or_a_broken_one_is_refused() {
     };
     with("\"kind\":\"locks\"", "\"kind\":\"ids\"").code(5).out_empty().err_has("the plan is of 'gc ids'");
     let cluster = format!("\"cluster\":\"{}\"", json(&text)["cluster"].as_str().unwrap());
-    with(&cluster, "\"cluster\":\"1f\"").code(5).err_has("it is of cluster 1f, and").err_has("this is cluster");
+    with(&cluster, "\"cluster\":\"1f\"")
+        .code(5)
+        .err_has("the plan is of cluster 1f, but this is cluster")
+        .err_has("this is cluster");
     with(&format!("\"prefix\":\"{prefix}\""), "\"prefix\":\"/\"").code(5).err_has("other keys: /");
-    with("\"revision\":", "\"revision\":999").code(5).err_has("its history is another one");
+    with("\"revision\":", "\"revision\":999").code(5).err_has("it was restored or replaced");
     with("\"looked_at\"", "\"schema\":\"beef\",\"looked_at\"").code(5).err_has("another schema");
     with("\"kvadm_plan\":1", "\"kvadm_plan\":9").code(2).err_has("format 9");
     with("\"why\"", "\"who\"").code(2).err_has("who");

@@ -123,7 +123,7 @@ impl Allocator {
     /// Grants the lease of the key locks.
     ///
     /// # Errors
-    /// Whatever lock_lease the answer away.
+    /// etcd is unreachable or rejects a request.
     pub async fn open(store: &Store, options: AllocatorOptions) -> Result<Self, Error> {
         let lock_lease = store.keep(LOCK_TTL).await?;
         let locks = KeyLocks::new(store, &options.layout, &options.node, lock_lease.id());

@@ -8,7 +8,7 @@ use crate::kvstore::{Error, LeaseId, Store};
 /// For each key, the ID it would get now and whether that ID would be new.
 ///
 /// # Errors
-/// Whatever kept an answer away.
+/// etcd is unreachable or rejects a request.
 pub async fn preview(
     store: &Store,
     options: &AllocatorOptions,

@@ -50,7 +50,7 @@ impl<'a> NodeReferences<'a> {
     /// Reads this node's references to these keys.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// etcd is unreachable or rejects a request.
     pub async fn read(&self, keys: &[&[u8]]) -> Result<Vec<Option<KeyValue>>, Error> {
         let paths: Vec<Vec<u8>> = keys.iter().map(|key| self.layout.reference(key, self.node)).collect();
         Ok(self.store.get_many(&paths, 0, None).await?.kvs)
@@ -59,7 +59,7 @@ impl<'a> NodeReferences<'a> {
     /// Renews the leases of this node's references, each lease once; `None` for a missing reference.
     ///
     /// # Errors
-    /// Whatever kept an answer away.
+    /// etcd is unreachable or rejects a request.
     pub async fn renew(&self, keys: &[&[u8]]) -> Result<Vec<Option<RenewedReference>>, Error> {
         let mut leases: HashMap<LeaseId, Option<Grant>> = HashMap::new();
         let mut renewed = Vec::with_capacity(keys.len());

@@ -179,7 +179,8 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         plan.sort();
         for (index, before) in earlier.iter().enumerate() {
             plan.check_comparable(before).map_err(|why| {
-                Failure::conflict(format!("{}: {why}", self.options.source(index))).hint("make a new plan: --save FILE")
+                Failure::conflict(format!("{}: {why}", self.options.source(index)))
+                    .hint("make a new plan with --save FILE")
             })?;
         }
         let agreed = plan.mark_agreed(earlier);
