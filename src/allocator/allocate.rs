@@ -18,7 +18,8 @@ use crate::kvstore::{Error, LeaseId, LeaseKeeper, LeaseMode, LockGuard, Op, Retr
 
 /// TTL of the lease of the key locks, in seconds (Cilium's value).
 const LOCK_TTL: i64 = 25;
-/// Keys attached to one lease, as in Cilium; etcd slows down with more (<https://github.com/etcd-io/etcd/issues/15993>).
+/// Keys attached to one lease, as in Cilium; etcd slows down with more
+/// (<https://github.com/etcd-io/etcd/issues/15993>).
 const KEYS_PER_LEASE: usize = 1000;
 /// Attempts per key while other clients take the chosen ID or change the key's references.
 const MAX_ATTEMPTS: u32 = 64;
@@ -222,7 +223,8 @@ impl Allocator {
             })
             .collect();
         let then = attempts.iter().map(|attempt| Op::Txn(attempt.txn())).collect();
-        // Safe to resend: a resent transaction finds the keys of the first one, which only the lock holder can have written.
+        // Safe to resend: a resent transaction finds the keys of the first one, which only the lock holder can have
+        // written.
         let answer = self
             .store
             .txn("allocate", &Txn { then, ..Txn::default() }, options.guard.as_ref(), Retry::Idempotent)
@@ -354,8 +356,8 @@ impl Allocator {
         Ok(())
     }
 
-    /// Decides what to do with this node's reference. A reference that already lives long enough keeps its lease, which is
-    /// renewed: the process that keeps it alive continues to do so.
+    /// Decides what to do with this node's reference. A reference that already lives long enough keeps its lease, which
+    /// is renewed: the process that keeps it alive continues to do so.
     async fn reference_action(
         &mut self,
         references: &ReferenceSummary,

@@ -16,7 +16,8 @@ const CONCURRENT_READS: usize = 16;
 pub struct KeyLookup {
     /// The key.
     pub key: Vec<u8>,
-    /// The smallest ID that a reference names and whose master holds the key; else the smallest ID whose master holds it.
+    /// The smallest ID that a reference names and whose master holds the key; else the smallest ID whose master holds
+    /// it.
     pub id: Option<Id>,
     /// Number of references to that ID, including unreadable ones.
     pub nodes: u64,

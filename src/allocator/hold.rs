@@ -38,8 +38,8 @@ pub enum HoldRepair {
 }
 
 impl ReferenceHold {
-    /// Keeps the reference in place while `lease_keeper` keeps its lease alive. The lease counts as lost if another client
-    /// gives the reference another ID, or the ID to another key.
+    /// Keeps the reference in place while `lease_keeper` keeps its lease alive. The lease counts as lost if another
+    /// client gives the reference another ID, or the ID to another key.
     pub fn start(
         self,
         store: &Store,

@@ -92,9 +92,9 @@ impl IdIndex {
         self.masters.insert((self.hasher.hash_one(key), id));
     }
 
-    /// Applies the events up to the revision at which the key was locked. Masters are only created under the key's lock, so
-    /// that every master of the key is known then. Returns `false` if the watch does not deliver in time or its start was
-    /// compacted: the index must be rebuilt.
+    /// Applies the events up to the revision at which the key was locked. Masters are only created under the key's
+    /// lock, so that every master of the key is known then. Returns `false` if the watch does not deliver in time or
+    /// its start was compacted: the index must be rebuilt.
     ///
     /// # Errors
     /// The command was interrupted, or etcd rejects the watch.

@@ -1,7 +1,7 @@
 //! Cilium's identity keys, made from labels. Pure.
 //!
-//! Wire format: `Labels.SortedList` and `ParseLabel` in `pkg/labels` of Cilium: `<source>:<key>=<value>;` for each label,
-//! sorted by the label's key; the source of a label without one is `unspec`.
+//! Wire format: `Labels.SortedList` and `ParseLabel` in `pkg/labels` of Cilium: `<source>:<key>=<value>;` for each
+//! label, sorted by the label's key; the source of a label without one is `unspec`.
 
 use thiserror::Error;
 

@@ -1,8 +1,8 @@
 //! Paths of an allocator's keys. Pure.
 //!
 //! Wire format: `pkg/allocator` and `pkg/kvstore/allocator` of Cilium. Below the base, `id/<ID>` holds the key's bytes
-//! (the *master*), `value/<key>/<node>` holds the ID in decimal (a *reference*, on a lease of the node), and `locks/<key>`
-//! and `locks/id/<ID>` are the names of etcd mutexes.
+//! (the *master*), `value/<key>/<node>` holds the ID in decimal (a *reference*, on a lease of the node), and
+//! `locks/<key>` and `locks/id/<ID>` are the names of etcd mutexes.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -167,7 +167,8 @@ impl Layout {
         odd.map_or_else(|| self.master(id), |last| self.path(&[b"id", last]))
     }
 
-    /// A range that contains a key's references, and perhaps references of longer keys: see [`Layout::parse_reference`].
+    /// A range that contains a key's references, and perhaps references of longer keys: see
+    /// [`Layout::parse_reference`].
     pub fn references_of(&self, key: &[u8]) -> KeyRange {
         KeyRange::prefix(&self.directory(&[b"value", key]))
     }
@@ -192,8 +193,8 @@ impl Layout {
         Id::parse(path.strip_prefix(self.directory(&[b"id"]).as_slice())?)
     }
 
-    /// The key and the node of a reference. The node follows the last slash, which distinguishes references of `foo` from
-    /// those of `foo/bar`.
+    /// The key and the node of a reference. The node follows the last slash, which distinguishes references of `foo`
+    /// from those of `foo/bar`.
     pub fn parse_reference<'a>(&self, path: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
         let rest = path.strip_prefix(self.directory(&[b"value"]).as_slice())?;
         let at = rest.iter().rposition(|byte| *byte == b'/')?;

@@ -38,7 +38,7 @@ impl HeldLock {
 pub enum LockWait {
     /// It is held.
     Held(HeldLock),
-    /// Another client still holds it; nothing is left behind.
+    /// Another client still holds it; this client no longer waits for it.
     Busy,
     /// This client's key in the mutex was deleted.
     Lost,

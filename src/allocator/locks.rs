@@ -43,7 +43,7 @@ pub struct LockedKey {
 pub enum LockWaitOutcome {
     /// The lock is held.
     Held(Box<LockedKey>),
-    /// Another client still holds the lock; nothing is left behind.
+    /// Another client still holds the lock; this client no longer waits for it.
     Busy,
     /// The lock was lost.
     Lost,
@@ -71,8 +71,8 @@ impl KeyLocks {
         [some, Op::get_at(KeySelector::Key(self.layout.reference(key, &self.node)), 0)]
     }
 
-    /// Tries to lock each of these distinct keys, at most [`BATCH`], in one transaction. Returns the locked keys, and the
-    /// keys that other clients lock.
+    /// Tries to lock each of these distinct keys, at most [`BATCH`], in one transaction. Returns the locked keys, and
+    /// the keys that other clients lock.
     ///
     /// # Errors
     /// etcd is unreachable or rejects a request; locks that are held then expire with their lease.
@@ -96,8 +96,8 @@ impl KeyLocks {
         Ok((held, busy))
     }
 
-    /// Locks a key, waiting at most `limit` for other clients. `on_wait` receives the absolute key of the client that is
-    /// waited for.
+    /// Locks a key, waiting at most `limit` for other clients. `on_wait` receives the absolute key of the client that
+    /// is waited for.
     ///
     /// # Errors
     /// The command was interrupted, or etcd is unreachable or rejects a request.

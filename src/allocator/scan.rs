@@ -147,8 +147,8 @@ impl AllocatorScan {
         &self.references[first..behind]
     }
 
-    /// The references that keep a master: those of its key that name its ID. An unreadable reference keeps every master of
-    /// its key, because it is unknown which one it means.
+    /// The references that keep a master: those of its key that name its ID. An unreadable reference keeps every master
+    /// of its key, because it is unknown which one it means.
     pub fn users<'a>(&'a self, master: &MasterKey) -> impl Iterator<Item = &'a ReferenceKey> {
         let id = master.id;
         self.references_of(master.key).iter().filter(move |reference| reference.id.is_none_or(|named| named == id))

@@ -1,8 +1,8 @@
 //! `gc locks`: lock keys without a lease, and holders that have not changed for long.
 //!
-//! A lock key is deleted with its lease, so the locks of crashed holders need no collection. Two kinds of keys do: a key
-//! without a lease, whose former lease has expired, blocks its lock forever; and the key of a live but hung holder blocks
-//! it until a limit that the user sets (Cilium's operator uses 25 s, see `RunLocksGC`).
+//! A lock key is deleted with its lease, so the locks of crashed holders need no collection. Two kinds of keys do: a
+//! key without a lease, whose former lease has expired, blocks its lock forever; and the key of a live but hung holder
+//! blocks it until a limit that the user sets (Cilium's operator uses 25 s, see `RunLocksGC`).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -46,7 +46,8 @@ impl LockRule {
 #[derive(Default)]
 struct LockScan {
     scanned: u64,
-    /// Garbage if their lease has expired: keys without a lease, and holders; with the lock's name and number of waiters.
+    /// Garbage if their lease has expired: keys without a lease, and holders; with the lock's name and number of
+    /// waiters.
     suspects: Vec<(Contender, Vec<u8>, u64)>,
     skipped: Vec<Skipped>,
 }

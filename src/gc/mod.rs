@@ -1,8 +1,8 @@
 //! Garbage collection over the store: scan, plan, and remove what two scans agree on. Planning is pure.
 //!
-//! This is the same for every kind of garbage: a scan produces a [`Plan`] of candidates, each with the facts that make it
-//! garbage; candidates that this scan and earlier ones agree on may be removed; each removal compares those facts in the
-//! transaction that removes.
+//! This is the same for every kind of garbage: a scan produces a [`Plan`] of candidates, each with the facts that make
+//! it garbage; candidates that this scan and earlier ones agree on may be removed; each removal compares those facts in
+//! the transaction that removes.
 
 mod file;
 pub mod ids;

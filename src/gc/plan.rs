@@ -204,8 +204,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Marks the candidates that all earlier plans contain with the same facts (none without an earlier plan), and carries
-    /// over when each was first seen.
+    /// Marks the candidates that all earlier plans contain with the same facts (none without an earlier plan), and
+    /// carries over when each was first seen.
     pub fn mark_agreed(&mut self, earlier: &[Self]) -> Vec<bool> {
         let mut agreed = vec![!earlier.is_empty(); self.candidates.len()];
         for plan in earlier {

@@ -28,9 +28,10 @@ const REPAIRED: &str = "restored";
 /// leased-master, odd-path, out-of-range, altered-key, unreadable-path. Information (with --all): unused-master. Exits
 /// with 1 if there is an error or a warning. All keys below the base are read at one revision and kept in memory.
 ///
-/// --repair restores a missing master if references name its ID and no other key claims the ID. It works under the key's
-/// lock, which excludes agents that allocate. It asks for confirmation, checks again afterwards, and never deletes
-/// anything: 'gc ids' deletes unused IDs, and each other problem describes its remedy. Exits with 6 if a repair failed.
+/// --repair restores a missing master if references name its ID and no other key claims the ID. It works under the
+/// key's lock, which excludes agents that allocate. It asks for confirmation, checks again afterwards, and never
+/// deletes anything: 'gc ids' deletes unused IDs, and each other problem describes its remedy. Exits with 6 if a repair
+/// failed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

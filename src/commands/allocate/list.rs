@@ -21,11 +21,11 @@ const MAX_WARNINGS: usize = 20;
 
 /// List IDs with their key, the number of nodes that use them, and their state.
 ///
-/// Sorted by ID. States: in-use: nodes refer to the ID; unused: no node does; duplicate: the key also has another ID, and
-/// that one is in effect; orphan: nodes refer to the ID, but no master assigns it to their key.
+/// Sorted by ID. States: in-use: nodes refer to the ID; unused: no node does; duplicate: the key also has another ID,
+/// and that one is in effect; orphan: nodes refer to the ID, but no master assigns it to their key.
 ///
-/// All keys below the base are read at one revision and kept in memory: about 200 bytes per master or reference. JSON and
-/// YAML include the nodes and their leases. Keys that are neither masters nor references are reported as warnings.
+/// All keys below the base are read at one revision and kept in memory: about 200 bytes per master or reference. JSON
+/// and YAML include the nodes and their leases. Keys that are neither masters nor references are reported as warnings.
 /// Further stores (--remote) follow; a store that cannot be reached is reported, and the exit code is 6.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\

@@ -10,8 +10,8 @@ use crate::output::LookupRow;
 /// Show the keys of IDs.
 ///
 /// Reads the IDs' masters, at one revision. Further stores (--remote) are asked for the IDs that the stores before them
-/// do not have; it is an error if such a store cannot be reached. Exits with 1 if an ID has no key. For a single ID, only
-/// the key is printed.
+/// do not have; it is an error if such a store cannot be reached. Exits with 1 if an ID has no key. For a single ID,
+/// only the key is printed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

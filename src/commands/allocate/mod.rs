@@ -21,8 +21,8 @@ use crate::error::{Exit, Failure};
 /// Allocate cluster-wide IDs for keys, compatible with Cilium's kvstore allocator.
 ///
 /// Every client gets the same ID for the same key, and two keys never share an ID. Each node that uses a key writes a
-/// reference. 'kvadm gc ids' deletes IDs without references. Below the base, id/<ID> (the master of an ID) holds the key,
-/// value/<key>/<node> (a reference) holds the ID, and locks/<key> is the lock under which a key gets its ID.
+/// reference. 'kvadm gc ids' deletes IDs without references. Below the base, id/<ID> (the master of an ID) holds the
+/// key, value/<key>/<node> (a reference) holds the ID, and locks/<key> is the lock under which a key gets its ID.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:

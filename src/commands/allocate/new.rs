@@ -23,13 +23,13 @@ const NAMED: usize = 10;
 
 /// Allocate IDs: each key gets its existing ID, or the smallest free one
 ///
-/// Any number of processes on any nodes, Cilium agents included, get the same ID for the same key. This node's reference
-/// marks the ID as used; it expires after --ttl unless it is renewed. An existing reference with a longer TTL is kept and
-/// renewed. IDs that only references name are not allocated. For new keys, all masters and references are read once per
-/// command. Memory: a few bytes per ID.
+/// Any number of processes on any nodes, Cilium agents included, get the same ID for the same key. This node's
+/// reference marks the ID as used; it expires after --ttl unless it is renewed. An existing reference with a longer TTL
+/// is kept and renewed. IDs that only references name are not allocated. For new keys, all masters and references are
+/// read once per command. Memory: a few bytes per ID.
 ///
-/// Exits with 5 if no ID is free, 1 if another client holds the key's lock for longer than --wait, and 6 if only some of
-/// several keys got an ID.
+/// Exits with 5 if no ID is free, 1 if another client holds the key's lock for longer than --wait, and 6 if only some
+/// of several keys got an ID.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:

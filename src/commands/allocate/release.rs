@@ -14,8 +14,8 @@ use crate::output::{ReleasedRow, bytes};
 
 /// Delete this node's references: the node no longer uses the keys
 ///
-/// Prints whether the reference was the key's last one. The ID stays assigned to the key until 'kvadm gc ids' deletes it.
-/// Exits with 1 if a reference is missing.
+/// Prints whether the reference was the key's last one. The ID stays assigned to the key until 'kvadm gc ids' deletes
+/// it. Exits with 1 if a reference is missing.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:

@@ -16,8 +16,8 @@ use crate::plural::count;
 
 /// Reset the leases of this node's references to their full TTL
 ///
-/// Exits with 1 if a reference is missing. --recreate writes a missing reference again, with the ID that the key has. It
-/// also restores a missing master if only this key's references name its ID.
+/// Exits with 1 if a reference is missing. --recreate writes a missing reference again, with the ID that the key has.
+/// It also restores a missing master if only this key's references name its ID.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:

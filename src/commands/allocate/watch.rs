@@ -15,10 +15,10 @@ use crate::output::{AllocationEvent, ChangeKind, bytes};
 
 /// Watch IDs being created, modified and deleted.
 ///
-/// Watches masters, not the nodes' references. A deletion event includes the key that the ID had, unless that revision is
-/// compacted. The watch resumes by itself after an interruption. If missed events have been compacted, --sync prints the
-/// differences; without it the watch exits with 4 and names the revision to start from. Changes of keys that are not
-/// masters are reported as warnings.
+/// Watches masters, not the nodes' references. A deletion event includes the key that the ID had, unless that revision
+/// is compacted. The watch resumes by itself after an interruption. If missed events have been compacted, --sync prints
+/// the differences; without it the watch exits with 4 and names the revision to start from. Changes of keys that are
+/// not masters are reported as warnings.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

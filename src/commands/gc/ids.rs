@@ -19,8 +19,8 @@ use crate::output::{IdGarbageRow, Progress, Record};
 /// master is garbage if its key has no reference, or if all references of its key name other IDs (a duplicate).
 ///
 /// Entries that kvadm cannot classify are reported and kept: IDs out of range, paths such as id/007, masters without a
-/// key or with a key that Cilium's path cleaning alters, and IDs that only another key's references name. 'kvadm allocate
-/// check' explains them.
+/// key or with a key that Cilium's path cleaning alters, and IDs that only another key's references name. 'kvadm
+/// allocate check' explains them.
 ///
 /// Each master is deleted under both of Cilium's locks (locks/KEY and locks/id/ID) and only if no reference was written
 /// since they were taken, so that the ID cannot be allocated at the same time. A master is skipped as busy if another

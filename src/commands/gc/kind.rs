@@ -55,8 +55,8 @@ pub trait GarbageKind {
         async { Ok(()) }
     }
 
-    /// Removes candidates whose facts still hold. Returns outcomes of the first candidates, at least one; the others are
-    /// passed again. After the user's signal, candidates may be reported as busy without an attempt.
+    /// Removes candidates whose facts still hold. Returns outcomes of the first candidates, at least one; the others
+    /// are passed again. After the user's signal, candidates may be reported as busy without an attempt.
     ///
     /// An error concerns the store and ends the round.
     fn remove(

@@ -19,13 +19,13 @@ use crate::output::{LockGarbageRow, Progress, Record};
 
 /// Remove lock keys that no lease will remove
 ///
-/// A lock key is deleted with its lease. A key without a lease (from a restored backup, or overwritten by a put) blocks its
-/// lock forever: it is garbage once the lease in its name has expired. Lock keys are recognized by their form: NAME/ID,
-/// where ID is 12 to 16 lower-case hex digits, and a value that is empty or 'shared'.
+/// A lock key is deleted with its lease. A key without a lease (from a restored backup, or overwritten by a put) blocks
+/// its lock forever: it is garbage once the lease in its name has expired. Lock keys are recognized by their form:
+/// NAME/ID, where ID is 12 to 16 lower-case hex digits, and a value that is empty or 'shared'.
 ///
-/// Live holders are kept. With --stale-after D, a holder that was unchanged for D between an earlier scan and this one is
-/// garbage too (etcd stores no times: --since and --every carry over when a key was first seen). For a shared lock this
-/// applies to all holders. Waiters are never removed. A holder that loses its lock may continue for a moment: only
+/// Live holders are kept. With --stale-after D, a holder that was unchanged for D between an earlier scan and this one
+/// is garbage too (etcd stores no times: --since and --every carry over when a key was first seen). For a shared lock
+/// this applies to all holders. Waiters are never removed. A holder that loses its lock may continue for a moment: only
 /// --if-locked protects what it writes.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\

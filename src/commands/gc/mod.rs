@@ -16,8 +16,8 @@ use crate::error::{Exit, Failure};
 /// Find garbage, plan its removal, and remove what two scans agree on.
 ///
 /// Without --apply, prints what would be removed and why, changes nothing, and exits with 1 if there is garbage. With
-/// --apply, removes what this scan and an earlier one agree on. Each object is removed in a transaction that compares the
-/// facts that made the object garbage; objects that changed meanwhile are skipped. See kvadm(1).
+/// --apply, removes what this scan and an earlier one agree on. Each object is removed in a transaction that compares
+/// the facts that made the object garbage; objects that changed meanwhile are skipped. See kvadm(1).
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:

@@ -22,7 +22,8 @@ impl RoundTally {
         Self { round, begun: Instant::now() }
     }
 
-    /// Records a scan: how many candidates are old enough, how many keys are kept, and how many candidates are agreed on.
+    /// Records a scan: how many candidates are old enough, how many keys are kept, and how many candidates are agreed
+    /// on.
     pub fn scanned(&mut self, plan: &Plan, garbage: usize, skipped: usize, agreed: Option<usize>) {
         let round = &mut self.round;
         round.revision = Some(plan.revision);

@@ -1,7 +1,7 @@
 //! `gc ids`: masters without references.
 //!
-//! Protocol: `RunGC` of Cilium's `pkg/kvstore/allocator`, without its race: references are read, and the master is deleted,
-//! under the lock that a client needs to allocate the ID again.
+//! Protocol: `RunGC` of Cilium's `pkg/kvstore/allocator`, without its race: references are read, and the master is
+//! deleted, under the lock that a client needs to allocate the ID again.
 
 mod sweep;
 

@@ -1,9 +1,9 @@
 //! Deletes masters, each under both of its locks.
 //!
-//! Three steps, many masters at once: take the key's lock (Cilium's agents allocate under it) and the ID's lock (Cilium's
-//! operator collects under it); read the key's references under the locks; delete the master if both locks are still held,
-//! the master is unchanged, and no reference is newer than that read. The first two steps are one transaction if no
-//! other client has a lock; the last one also unlocks.
+//! Three steps, many masters at once: take the key's lock (Cilium's agents allocate under it) and the ID's lock
+//! (Cilium's operator collects under it); read the key's references under the locks; delete the master if both locks
+//! are still held, the master is unchanged, and no reference is newer than that read. The first two steps are one
+//! transaction if no other client has a lock; the last one also unlocks.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -83,8 +83,8 @@ impl IdCollector {
         self.store.for_cleanup(CLEANUP).revoke(self.lease.id()).await.map(|_| ())
     }
 
-    /// Deletes the masters that are unchanged since their candidates were found and that no reference keeps. Waits for no
-    /// lock after `cancel` is cancelled.
+    /// Deletes the masters that are unchanged since their candidates were found and that no reference keeps. Waits for
+    /// no lock after `cancel` is cancelled.
     ///
     /// # Errors
     /// A failure of the store rather than of one candidate.
@@ -202,8 +202,8 @@ impl IdCollector {
         run_txns(&self.store, "lock", targets.iter().map(txn).collect()).await
     }
 
-    /// Locks a master, waiting for other clients, and reads its references. `None` if a client keeps a lock for too long;
-    /// no lock is held then.
+    /// Locks a master, waiting for other clients, and reads its references. `None` if a client keeps a lock for too
+    /// long; no lock is held then.
     async fn lock_one(
         &mut self,
         target: CandidateMaster,
@@ -230,7 +230,10 @@ impl IdCollector {
 
     async fn wait_for(&mut self, name: &[u8], cancel: &CancellationToken) -> Result<LockWait, Error> {
         let (start, limit) = (Instant::now(), MAX_LOCK_WAIT.min(self.wait_budget).max(MIN_LOCK_WAIT));
-        let cancelled = async { Ok(cancel.cancelled().await) };
+        let cancelled = async {
+            cancel.cancelled().await;
+            Ok(())
+        };
         let waited = self.locks.lock(name, limit, cancelled, |_| {}).await;
         self.wait_budget = self.wait_budget.saturating_sub(start.elapsed());
         waited

@@ -22,7 +22,8 @@ pub enum ReadError {
     /// The keys do not form a tree of the schema.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// etcd is unreachable or rejects a request; [`Refusal::Compacted`] if history is compacted faster than the tree is read.
+    /// etcd is unreachable or rejects a request; [`Refusal::Compacted`] if history is compacted faster than the tree is
+    /// read.
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -94,7 +95,8 @@ pub struct SweepStep {
 }
 
 impl TreeCollector {
-    /// A collector that has not started. With a lock, every transaction compares it; the sweep must have been told.
+    /// A collector that has not started. If a lock is given, every transaction compares it, and
+    /// [`SweepOptions::locked`](super::sweep::SweepOptions::locked) must be set.
     pub fn new(store: Store, sweep: Sweep, lock: Option<LockGuard>) -> Self {
         Self {
             store,
@@ -108,12 +110,12 @@ impl TreeCollector {
         }
     }
 
-    /// Runs the next transaction, with at most `max_objects` objects; `None` at the end. An error that concerns single objects
-    /// is recorded as their verdict and not returned.
+    /// Runs the next transaction, with at most `max_objects` objects; `None` at the end. An error that concerns single
+    /// objects is recorded as their verdict and not returned.
     ///
     /// # Errors
-    /// The lock was lost, the command was interrupted, or etcd is unreachable: the sweep cannot continue, and the objects of
-    /// the transaction count as failed.
+    /// The lock was lost, the command was interrupted, or etcd is unreachable: the sweep cannot continue, and the
+    /// objects of the transaction count as failed.
     pub async fn step(&mut self, max_objects: usize) -> Result<Option<SweepStep>, Error> {
         let Some(batch) = self.sweep.next_batch(max_objects) else { return Ok(None) };
         self.batches += 1;

@@ -77,8 +77,8 @@ pub struct PathStep {
     pub flat: bool,
 }
 
-/// Marks what is kept at `now`. `outside` are roots that etcd does not know. A time counts as passed only if it has passed
-/// at `expired_before` too, which is `now` minus the possible difference of clocks.
+/// Marks what is kept at `now`. `outside` are roots that etcd does not know. A time counts as passed only if it has
+/// passed at `expired_before` too, which is `now` minus the possible difference of clocks.
 pub fn mark(model: &Model, now: Time, expired_before: Time, outside: &[ObjectId]) -> Marking {
     let size = model.count() as usize;
     let mut outside = outside.to_vec();
@@ -229,8 +229,8 @@ impl Marking {
         moments.filter_map(|fact| fact.time).filter(|time| *time < self.at).max()
     }
 
-    /// A shortest path from a root to the object; empty if it is not reachable. A path that keeps the object with all it
-    /// refers to is preferred to a flat one.
+    /// A shortest path from a root to the object; empty if it is not reachable. A path that keeps the object with all
+    /// it refers to is preferred to a flat one.
     pub fn path(&self, model: &Model, id: ObjectId) -> Vec<PathStep> {
         if !self.is_reached(id) {
             return Vec::new();

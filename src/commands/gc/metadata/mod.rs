@@ -27,21 +27,24 @@ use crate::time::Time;
 
 /// Mark and sweep a metadata tree that a schema describes.
 ///
-/// Reads all keys below PREFIX at one revision. An object is garbage if no root keeps it, directly or by references, and
-/// the schema lets its kind be collected. Built-in schemas: 'containerd' (2.x) and 'containerd-1.7'. kvadm-schema(7) and
+/// Reads all keys below PREFIX at one revision. An object is garbage if no root keeps it, directly or by references,
+/// and the schema lets its kind be collected. Built-in schemas: 'containerd' (2.x) and 'containerd-1.7'.
+/// kvadm-schema(7) and
 /// --print-schema show how to write one.
 ///
-/// Expired roots are removed first, then kind by kind in the schema's order. Each transaction compares that the objects it
-/// removes have not changed since the scan, and that the fields that made them garbage (such as an expiry) are unchanged.
-/// Objects that changed are kept, with everything they referred to.
+/// Expired roots are removed first, then kind by kind in the schema's order. Each transaction compares that the objects
+/// it removes have not changed since the scan, and that the fields that made them garbage (such as an expiry) are
+/// unchanged. Objects that changed are kept, with everything they referred to.
 ///
-/// With --guard object (the default), a reference that another client adds to an old object after the scan is not noticed.
-/// If another client marks an object as root after the scan, that object and objects removed after it are kept. Objects
-/// it refers to, and objects removed before it, are not protected. Two scans (--since, --grace) make this unlikely.
+/// With --guard object (the default), a reference that another client adds to an old object after the scan is not
+/// noticed. If another client marks an object as root after the scan, that object and objects removed after it are
+/// kept. Objects it refers to, and objects removed before it, are not protected. Two scans (--since, --grace) make this
+/// unlikely.
 ///
-/// To exclude it: --lock NAME, if all writers take that lock: kvadm takes the lock, scans again, and removes under it. Or
-/// --guard scope: each transaction compares that nothing in the scope has changed. etcd then reads every key and value of
-/// the scope each time (100 000 keys: 0.2 to 1 second), and other clients wait meanwhile.
+/// To exclude it: --lock NAME, if all writers take that lock: kvadm takes the lock, scans again, and removes under it.
+/// Or
+/// --guard scope: each transaction compares that nothing in the scope has changed. etcd then reads every key and value
+/// of the scope each time (100 000 keys: 0.2 to 1 second), and other clients wait meanwhile.
 ///
 /// 'kvadm compact --defrag' then reclaims disk space.
 #[derive(ClapArgs, Debug)]

@@ -5,8 +5,8 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::output::key_of_record;
 
-/// Reads keys, one per line: as they are, or JSON records with a key as `list -o json` prints them. Empty lines and lines
-/// that begin with `#` are ignored.
+/// Reads keys, one per line: as they are, or JSON records with a key as `list -o json` prints them. Empty lines and
+/// lines that begin with `#` are ignored.
 ///
 /// # Errors
 /// A usage error that names the file and the line.

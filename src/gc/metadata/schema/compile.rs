@@ -123,8 +123,8 @@ fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, SchemaProblem> {
     Ok(kind)
 }
 
-/// Whether all keys of an object have the same number of segments after the object's own key, so that the end of that key
-/// is unambiguous.
+/// Whether all keys of an object have the same number of segments after the object's own key, so that the end of that
+/// key is unambiguous.
 fn same_length(fields: &[Template], own_key: bool) -> bool {
     let lengths = fields.iter().map(|field| if field.many().is_some() { usize::MAX } else { field.0.len() });
     let mut lengths: Vec<usize> = lengths.chain(own_key.then_some(0)).collect();
@@ -249,8 +249,8 @@ fn keys_of(kind: &Kind) -> impl Iterator<Item = Template> {
     kind.fields.iter().map(|field| kind.key.join(field)).chain(own)
 }
 
-/// Rejects schemas in which a key could belong to two kinds, or in which removing an object could remove keys of another
-/// kind that lie inside it.
+/// Rejects schemas in which a key could belong to two kinds, or in which removing an object could remove keys of
+/// another kind that lie inside it.
 fn kinds_are_apart(schema: &Schema) -> Result<(), SchemaProblem> {
     let anything = Template(vec![Segment::Many(String::new())]);
     for (at, kind) in schema.kinds.iter().enumerate() {

@@ -26,33 +26,34 @@
 //!     backlinks: [{field: "children/{child+}", of: parcel, id: "{box}/{child}"}]
 //! ```
 //!
-//! **Keys.** `key` is a template below the collected prefix. `fields` are templates below the object's key and must cover
-//! all its keys; `.` is the object's own key, `**` anything below. `{name}` is one segment. `{name+}` may contain slashes:
-//! with `encoding: raw` it takes one or more segments (at most one such variable per key), and the kind needs an
-//! `anchor`, a field that every object has, unless all fields have the same number of segments. A key that could belong to
-//! several objects belongs to the one whose anchor exists; if there is not exactly one, the key is reported and nothing is
-//! swept. Two kinds whose keys could be equal are an error. The identity of an object consists of its variables except
-//! those of the scope, joined by slashes.
+//! **Keys.** `key` is a template below the collected prefix. `fields` are templates below the object's key and must
+//! cover all its keys; `.` is the object's own key, `**` anything below. `{name}` is one segment. `{name+}` may contain
+//! slashes: with `encoding: raw` it takes one or more segments (at most one such variable per key), and the kind needs
+//! an `anchor`, a field that every object has, unless all fields have the same number of segments. A key that could
+//! belong to several objects belongs to the one whose anchor exists; if there is not exactly one, the key is reported and
+//! nothing is swept. Two kinds whose keys could be equal are an error. The identity of an object consists of its
+//! variables except those of the scope, joined by slashes.
 //!
 //! **Roots.** `always`, `never`, or a list of rules, one of which must apply. `{field: F}`: F exists and is not empty
 //! (`empty: true`: may be empty). `{unexpired: F, format: rfc3339|unix|go-binary, missing: root|suspect|no-root,
 //! invalid: root|error}`: F is a time that has not passed. `suspect`: an object without F is a root, and `--check`
 //! reports it. `error`: a time that is not valid stops the collection.
 //!
-//! **Edges.** The references of an object. `field` is a pattern: `{x}` captures up to the next slash or to the text that
-//! follows in the pattern, `{x+}` also across slashes; `suffix` allows further text: a list of characters, one of which
-//! must come first, or `*` for anything. `to: KIND` refers to the object with identity `id` (default `{value}`), composed of
-//! captures, the object's own variables, `{value}`, and captures of `value` (a pattern over the value); a capture hides a
-//! variable of the same name. `from: KIND` is a back reference: that object keeps this one. `fields: {a: F, b: G}` joins
-//! the values of several fields, all of which must exist. An `id` without `{value}` is a member of a set: the key's existence
-//! counts; otherwise an empty value is not a reference. `flat: members`: if the object has the kind's `flat` field, the
-//! referenced objects are kept flat: none of their edges are followed except those with `flat: through`, which lead to
-//! flat objects again. `when: {conditions: C, name: N, field: F, format: …}`: the edge exists if one of the
-//! comma-separated conditions `N<DURATION` or `N>DURATION` in capture C holds for the age of F of the referenced object;
-//! it does not if F is missing.
+//! **Edges.** The references of an object. `field` is a pattern: `{x}` captures up to the next slash or to the text
+//! that follows in the pattern, `{x+}` also across slashes; `suffix` allows further text: a list of characters, one of
+//! which must come first, or `*` for anything. `to: KIND` refers to the object with identity `id` (default `{value}`),
+//! composed of captures, the object's own variables, `{value}`, and captures of `value` (a pattern over the value); a
+//! capture hides a variable of the same name. `from: KIND` is a back reference: that object keeps this one. `fields:
+//! {a: F, b: G}` joins the values of several fields, all of which must exist. An `id` without `{value}` is a member of
+//! a set: the key's existence counts; otherwise an empty value is not a reference. `flat: members`: if the object has
+//! the kind's `flat` field, the referenced objects are kept flat: none of their edges are followed except those with
+//! `flat: through`, which lead to flat objects again. `when: {conditions: C, name: N, field: F, format: …}`: the edge
+//! exists if one of the comma-separated conditions `N<DURATION` or `N>DURATION` in capture C holds for the age of F of
+//! the referenced object; it does not if F is missing.
 //!
-//! **Sweeping.** Only kinds with `collect: true` are swept. `may-empty: true`: all objects of the kind may be removed at
-//! once. `backlinks`: the field names an object that refers back to this one; it is removed when that object is swept.
+//! **Sweeping.** Only kinds with `collect: true` are swept. `may-empty: true`: all objects of the kind may be removed
+//! at once. `backlinks`: the field names an object that refers back to this one; it is removed when that object is
+//! swept.
 
 mod compile;
 mod document;

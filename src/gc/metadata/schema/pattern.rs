@@ -20,8 +20,8 @@ pub enum Suffix {
     Any,
 }
 
-/// A sequence of literals and captures. A capture is not empty and as short as possible: it ends before the next literal,
-/// or at the end of the pattern at the next slash (`{x}`) or the end of the text (`{x+}`).
+/// A sequence of literals and captures. A capture is not empty and as short as possible: it ends before the next
+/// literal, or at the end of the pattern at the next slash (`{x}`) or the end of the text (`{x+}`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     pieces: Vec<Piece>,
@@ -152,8 +152,8 @@ fn loosest(parts: &[Piece]) -> Segment {
     found.unwrap_or(Segment::Literal(word))
 }
 
-/// How an object's identity is composed: literals, and variables given by their index among the captures, the object's own
-/// variables, or the joined fields.
+/// How an object's identity is composed: literals, and variables given by their index among the captures, the object's
+/// own variables, or the joined fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(pub Vec<IdentityPart>);
 

@@ -20,8 +20,8 @@ pub enum Segment {
 pub struct Template(pub Vec<Segment>);
 
 impl Template {
-    /// Parses `v1/{ns}/images/{name+}`. With `encoded`, a name that may contain slashes is one segment, because its slashes are
-    /// written as `%2F`.
+    /// Parses `v1/{ns}/images/{name+}`. With `encoded`, a name that may contain slashes is one segment, because its
+    /// slashes are written as `%2F`.
     ///
     /// # Errors
     /// An empty segment, or a variable that is not valid or is only part of a segment.

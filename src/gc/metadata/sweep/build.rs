@@ -47,7 +47,8 @@ impl TransactionBuilder {
 }
 
 impl Sweep {
-    /// The next transaction, with at most `max_objects` objects of one kind and, with [`SweepGuard::Scope`], of one scope.
+    /// The next transaction, with at most `max_objects` objects of one kind and, with [`SweepGuard::Scope`], of one
+    /// scope.
     /// `None` if nothing is left to try.
     pub fn next_batch(&mut self, max_objects: usize) -> Option<SweepBatch> {
         loop {

@@ -1,8 +1,9 @@
 //! The sweep: which transactions remove the garbage, in which order, and what a refusal means for the rest. Pure: the
 //! caller sends the transactions and reports their outcome.
 //!
-//! Expired roots are removed first, then kind by kind in the schema's order; within a kind, referring objects before the
-//! objects they refer to. An object that has changed is kept, and so is everything it referred to: it may be a root now.
+//! Expired roots are removed first, then kind by kind in the schema's order; within a kind, referring objects before
+//! the objects they refer to. An object that has changed is kept, and so is everything it referred to: it may be a root
+//! now.
 //!
 //! [`SweepGuard::Object`] does not detect a reference that another client added after the tree was read. Two scans with
 //! time between them, a lock that all writers take, or [`SweepGuard::Scope`] cover this.
@@ -179,8 +180,8 @@ impl Sweep {
         batch.places.iter().for_each(|place| self.record(*place, SweepVerdict::Removed));
     }
 
-    /// Records that a compare failed. A batch of several objects is retried in halves; a single object is kept with all it
-    /// refers to, unless it is `gone`.
+    /// Records that a compare failed. A batch of several objects is retried in halves; a single object is kept with all
+    /// it refers to, unless it is `gone`.
     pub fn refused(&mut self, batch: &SweepBatch, gone: bool) {
         match batch.places.as_slice() {
             [place] if gone => self.record(*place, SweepVerdict::Gone),
@@ -189,7 +190,8 @@ impl Sweep {
         }
     }
 
-    /// Records that the server rejects the transaction's size: several objects are retried in halves, a single one fails.
+    /// Records that the server rejects the transaction's size: several objects are retried in halves, a single one
+    /// fails.
     pub fn too_large(&mut self, batch: &SweepBatch) {
         match batch.places.as_slice() {
             [place] => self.hold_back(*place, SweepVerdict::Failed),

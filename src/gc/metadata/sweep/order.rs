@@ -68,8 +68,8 @@ fn referrers_first(model: &Model, ids: &[ObjectId]) -> Vec<ObjectId> {
     order
 }
 
-/// Pairs of an object and a fact without which it might not be garbage: its own expiry; the expiry of a former root that
-/// is kept and would keep it; the flat field of an object that would otherwise keep it.
+/// Pairs of an object and a fact without which it might not be garbage: its own expiry; the expiry of a former root
+/// that is kept and would keep it; the flat field of an object that would otherwise keep it.
 fn supporting_facts(model: &Model, marking: &Marking, chosen: &[bool]) -> Vec<(ObjectId, u32)> {
     let mut pairs = Vec::new();
     let mut seen = vec![0_u32; chosen.len()];
