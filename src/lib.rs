@@ -21,6 +21,7 @@ mod fuzzing;
 pub mod gc;
 pub mod kvstore;
 pub mod output;
+pub mod plural;
 pub mod proto;
 pub mod signal;
 pub mod time;

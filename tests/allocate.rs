@@ -102,7 +102,7 @@ fn answers_in_json_say_whether_the_id_is_new() {
         .ok()
         .out("{\"id\":\"256\",\"key\":\"a\",\"left\":\"still used\",\"last_use\":false}\n");
     ids.run("release", &["a", "--node", "m"]).ok().out("256\ta\tlast use\n");
-    ids.run("release", &["a", "--node", "m"]).code(1).out_empty().err_has("'a' has no reference of m");
+    ids.run("release", &["a", "--node", "m"]).code(1).out_empty().err_has("node m has no reference to 'a'");
     assert!(ids.has("id/256"), "the master stays for the collector");
 }
 
@@ -116,9 +116,12 @@ fn the_smallest_free_id_is_taken_and_a_full_range_ends_at_once() {
     new(&["a", "b", "c", "d", "e"]).ok().out("1\ta\tnew\n3\tb\tnew\n4\tc\tnew\n5\td\tnew\n6\te\tnew\n");
     new(&["f"]).ok().out("8\n");
     let full = new(&["g"]);
-    full.code(5).out_empty().err_has("no ID for 'g': none from 1 to 8 is free (8 in all)").err_has("kvadm gc ids");
+    full.code(5)
+        .out_empty()
+        .err_has("no ID for 'g': all IDs from 1 to 8 are taken (8 in total)")
+        .err_has("kvadm gc ids");
     full.within(Duration::from_secs(2));
-    new(&["a", "g", "h"]).code(6).out("1\ta\texisting\n").err_has("1 keys have their IDs, 2 do not");
+    new(&["a", "g", "h"]).code(6).out("1\ta\texisting\n").err_has("1 key got an ID, 2 did not");
     new(&["g", "h"]).code(5).out_empty();
     assert!(!ids.dump().iter().any(|(path, ..)| path.starts_with("locks/") || path.contains("/g/")));
     // The other key's master is found although no reference names it.
@@ -160,16 +163,18 @@ fn an_id_that_only_a_reference_names_is_not_given_away() {
     ids.run("renew", &["one", "--recreate", "--node", "n2"]).code(5).out_empty();
     assert!(!ids.has("id/300"));
     ids.put("value/bad/n1", "-5");
-    ids.run("new", &["bad", "--node", "n2"]).code(5).err_has("is no ID");
+    ids.run("new", &["bad", "--node", "n2"])
+        .code(5)
+        .err_has("no ID for 'bad': the value of one of its references is not an ID");
 }
 
 #[test]
 fn names_that_cilium_would_alter_are_refused() {
     let ids = Ids::new(shared());
     for key in ["", "/lead", "trail/", "a//b", "./x", "a/../b", ".."] {
-        ids.run("new", &[key]).code(2).out_empty().err_has("two keys could become one");
+        ids.run("new", &[key]).code(2).out_empty().err_has("path cleaning can turn two keys into one");
     }
-    ids.run("new", &["a", "--node", "n/1"]).code(2).err_has("--node: 'n/1' has '/'");
+    ids.run("new", &["a", "--node", "n/1"]).code(2).err_has("--node: 'n/1' contains '/'");
     ids.run("new", &["a", "--min", "0"]).code(2).err_has("at least 1");
     ids.run("new", &["a", "--min", "9", "--max", "8"]).code(2).err_has("below the smallest");
     ids.run("new", &["a", "--prefix-mask", "256"]).code(2).err_has("prefix mask 0x100");
@@ -209,7 +214,10 @@ fn a_dry_run_says_what_would_be_and_writes_nothing() {
     let run = ids.run("new", &["a", "b", "c", "--dry-run"]);
     run.ok().out_empty().err_has("'a' would get a reference to its ID 256").err_has("'b' would get the free ID 257");
     run.err_has("'c' would get the free ID 258");
-    ids.run("release", &["a", "--node", "n", "--dry-run"]).ok().out_empty().err_has("'a' (ID 256) would be released");
+    ids.run("release", &["a", "--node", "n", "--dry-run"])
+        .ok()
+        .out_empty()
+        .err_has("node n would release 'a' (ID 256)");
     ids.run("hold", &["b", "--dry-run"]).ok().err_has("'b' would get the free ID 257");
     assert_eq!(ids.dump(), before);
 }
@@ -223,7 +231,7 @@ fn whoever_holds_the_key_s_lock_is_waited_for() {
     let mut agent = lock.args(["--endpoints", &etcd.endpoint(), "lock", "--ttl", "60", &name]).spawn();
     assert!(agent.next_line().is_some());
     let busy = ids.run("new", &["web", "--wait", "300ms", "--node", "n"]);
-    busy.code(1).out_empty().err_has("no ID for 'web': somebody else is allocating it");
+    busy.code(1).out_empty().err_has("no ID for 'web': another client holds its lock");
     assert_eq!(etcd.held_under(&name).len(), 1, "the waiter's place is given up");
     // The others of a batch do not wait for it, and it comes last.
     let batch = ids.on("new", &["a", "web", "b", "--node", "n", "-v"]).spawn();
@@ -307,7 +315,7 @@ fn the_longer_life_of_a_reference_wins() {
     ids.run("new", &["a", "--node", "n"]).ok();
     assert_eq!(lease(&ids), None, "permanent stays permanent");
     ids.run("renew", &["a", "--node", "n", "-o", "json"]).ok().out("{\"id\":\"256\",\"key\":\"a\"}\n");
-    ids.run("renew", &["a", "b", "--node", "m"]).code(1).out_empty().err_has("'b' has no reference of m");
+    ids.run("renew", &["a", "b", "--node", "m"]).code(1).out_empty().err_has("node m has no reference to 'b'");
 }
 
 #[test]
@@ -320,7 +328,7 @@ fn renew_recreates_what_is_missing_and_gives_no_new_id() {
     ids.delete("id/256");
     ids.run("renew", &["a", "--node", "n", "--recreate"]).ok().out("256\n");
     assert_eq!(ids.dump(), [entry("id/256", "a", false), entry("value/a/n", "256", true)]);
-    ids.run("renew", &["never", "--recreate"]).code(1).out_empty().err_has("no reference or master is left");
+    ids.run("renew", &["never", "--recreate"]).code(1).out_empty().err_has("no reference or master records its ID");
     ids.run("renew", &["a", "--ttl", "5s"]).code(2);
 }
 
@@ -416,10 +424,10 @@ fn a_hold_keeps_the_reference_and_gives_it_back() {
     let told: Value = serde_json::from_str(&hold.next_line().unwrap()).unwrap();
     assert_eq!((told["id"].as_str(), told["new"].as_bool()), (Some("256"), Some(false)));
     ids.delete("value/web/n");
-    hold.wait_for_stderr("the reference to ID 256 was deleted and is there again", SOON);
+    hold.wait_for_stderr("the reference to ID 256 was deleted and has been recreated", SOON);
     assert!(ids.has("value/web/n"));
     ids.delete("id/256");
-    hold.wait_for_stderr("the master of ID 256 was deleted: see --protect", SOON);
+    hold.wait_for_stderr("the master of ID 256 was deleted; --protect recreates it", SOON);
     hold.signal(Signal::SIGINT);
     hold.wait().signal(Signal::SIGINT);
     assert_eq!(ids.dump(), []);
@@ -431,17 +439,17 @@ fn a_protected_master_comes_back_and_a_stolen_id_ends_the_hold() {
     let mut hold = ids.on("hold", &["web", "--node", "n", "--protect", "--", "sh", "-c", "echo up; sleep 60"]).spawn();
     assert_eq!(hold.next_line().as_deref(), Some("up"));
     ids.delete("id/256");
-    hold.wait_for_stderr("the master of ID 256 was deleted and is there again", SOON);
+    hold.wait_for_stderr("the master of ID 256 was deleted and has been recreated", SOON);
     assert_eq!(ids.etcd.held(format!("{}/id/256", ids.base)).unwrap().text(), "web");
     ids.put("id/256", "thief");
     let run = hold.wait();
-    run.code(5).err_has("the ID of 'web' was lost");
+    run.code(5).err_has("the ID of key 'web' was lost");
     assert_eq!(ids.dump(), [entry("id/256", "thief", false)]);
 
     let hold = ids.on("hold", &["db", "--node", "n"]).spawn();
     hold.wait_for_stdout("257", SOON);
     ids.put("value/db/n", "999");
-    hold.wait().code(5).err_has("the ID of 'db' was lost");
+    hold.wait().code(5).err_has("the ID of key 'db' was lost");
     assert!(ids.has("value/db/n"), "what another wrote is another's");
 }
 
@@ -455,7 +463,7 @@ fn two_holds_of_one_node_share_the_reference() {
     assert_eq!(second.next_line().as_deref(), Some("256"));
     second.signal(Signal::SIGTERM);
     second.wait().signal(Signal::SIGTERM);
-    first.wait_for_stderr("is there again", SOON);
+    first.wait_for_stderr("has been recreated", SOON);
     assert!(ids.has("value/web/n"));
     first.signal(Signal::SIGTERM);
     drop(first.wait());

@@ -70,7 +70,8 @@ fn each_kind_of_trouble_is_named_with_its_keys() {
     let mut wanted: Vec<&str> = EVERYTHING[..13].to_vec();
     wanted[12] = "empty-master 306 ";
     assert_eq!(problems(run.code(1)), wanted);
-    run.err_has("6 errors, 7 warnings; 3 unused IDs").err_has("'check --repair' restores 1 master");
+    run.err_has("6 errors, 7 warnings; 3 unused IDs, which 'kvadm gc ids' deletes")
+        .err_has("'kvadm allocate check --repair' restores 1 master");
     let lines = run.json_lines();
     let path = |rest: &str| json!({"key": format!("{}/{rest}", base.path)});
     assert_eq!(lines[3]["keys"], json!([path("value/lost;/n1"), path("value/lost;/n2")]));
@@ -84,7 +85,7 @@ fn each_kind_of_trouble_is_named_with_its_keys() {
     assert!(told.contains(&"unused-master 302 unused;".to_owned()) && !told.contains(&EVERYTHING[9].to_owned()));
     let text = base.run("check", &["--min", "1"]).stdout_text();
     let line = text.lines().find(|line| line.contains("missing-master")).unwrap();
-    assert!(line.starts_with("error\tmissing-master\t303\tlost;\t2 nodes use it, and without a master"), "{line}");
+    assert!(line.starts_with("error\tmissing-master\t303\tlost;\t2 nodes use this ID; without a master the ID may be allocated to another key"), "{line}");
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn a_master_on_a_lease_is_told() {
     Kvadm::new().endpoint(shared()).args(["put", &format!("{}/id/300", base.path), "a", "--lease", &lease]).run().ok();
     let run = base.run("check", &["-o", "json"]);
     assert_eq!(problems(run.code(1)), ["leased-master 300 a"]);
-    run.out_has(&format!("on lease {lease}"));
+    run.out_has(&format!("the master expires with lease {lease}: write the master again without a lease"));
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn missing_masters_are_restored_and_nothing_else_is_touched() {
     assert_eq!(base.dump(), before);
 
     let done = base.run("check", &["--repair", "--yes", "-o", "json"]);
-    done.ok().err_has("0 errors, 0 warnings; 1 unused IDs");
+    done.ok().err_has("0 errors, 0 warnings; 1 unused ID, which 'kvadm gc ids' deletes");
     assert!(done.json_lines().iter().all(|line| line["repair"] == "restored"));
     assert_eq!(problems(&done), ["missing-master 300 a", "missing-master 301 a/b", "missing-master 302 c"]);
     assert_eq!(base.dump(), format!("id/300=a\nid/301=a/b\nid/302=c\n{before}"));
@@ -141,13 +142,19 @@ fn what_cannot_be_repaired_safely_is_left_and_said() {
     base.write(&[("value/claim;/n9", "303")]);
     let before = base.dump();
     let run = base.run("check", &["--repair", "--yes", "-o", "json"]);
-    run.code(1).err_has("nothing of this can be repaired safely");
+    run.code(1).err_has("no problem can be repaired automatically");
     assert_eq!(base.dump(), before);
     let lost = run.json_lines().into_iter().find(|line| line["problem"] == "missing-master").unwrap();
-    assert!(lost["text"].as_str().unwrap().contains("another key's references name it too"), "{lost}");
+    assert!(
+        lost["text"]
+            .as_str()
+            .unwrap()
+            .contains("references of another key name it too: release one of the keys and allocate it again"),
+        "{lost}"
+    );
     let out = Base::fresh();
     out.write(&[("value/a/n", "5")]);
-    out.run("check", &["--repair", "--yes"]).code(1).out_has("perhaps another cluster's");
+    out.run("check", &["--repair", "--yes"]).code(1).out_has("it is out of range and may belong to another cluster");
     assert_eq!(out.dump(), "value/a/n=5\n");
 }
 
@@ -172,7 +179,7 @@ fn a_repair_waits_for_whoever_has_the_key_s_lock() {
     let held: Value = serde_json::from_str(&agent.next_line().unwrap()).unwrap();
     let busy = base.run("check", &["--repair", "--yes", "--wait", "100ms", "-o", "json"]);
     busy.code(6).err_has(&format!(
-        "the master of 300 for k; was not restored: its lock is busy: waiting for {}",
+        "cannot restore the master of ID 300 for key k;: the key's lock is held through {}",
         held["key"].as_str().unwrap()
     ));
     assert_eq!(problems(&busy), ["missing-master 301 l;", "missing-master 300 k;"]);
@@ -184,7 +191,7 @@ fn a_repair_waits_for_whoever_has_the_key_s_lock() {
     base.write(&[("id/300", "k;")]);
     agent.signal(nix::sys::signal::Signal::SIGTERM);
     let run = waiting.wait();
-    run.ok().out_empty().err_has("the master of 300 for k; is there again already");
+    run.ok().out_empty().err_has("another client has restored the master of ID 300 for key k;");
     agent.wait().signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(leases_on(&base), 0);
 }
@@ -192,8 +199,8 @@ fn a_repair_waits_for_whoever_has_the_key_s_lock() {
 #[test]
 fn what_changed_while_the_lock_was_awaited_is_not_repaired() {
     for (change, told, code) in [
-        ("taken", "the ID is the key other's now", 6),
-        ("released", "the master of 300 for k; is not used any more", 0),
+        ("taken", "the ID now belongs to key other", 6),
+        ("released", "the master of ID 300 for key k; is no longer needed: no reference names it", 0),
     ] {
         let base = Base::fresh();
         base.write(&[("value/k;/n1", "300")]);
@@ -241,7 +248,7 @@ fn an_id_that_lost_its_master_keeps_its_key() {
     base.run("list", &[]).ok().out("256\ta;\t2\tin-use\n257\ta;/b\t1\tin-use\n");
     base.run("check", &["--all"]).ok().out_empty();
     base.delete("id/256");
-    base.run("get", &["a;"]).code(1).err_has("references of a; name the ID 256");
+    base.run("get", &["a;"]).code(1).err_has("references of a; name ID 256");
     assert_eq!(problems(base.run("check", &["-o", "json"]).code(1)), ["missing-master 256 a;"]);
     // Its references still keep the ID from being given to another key.
     assert_eq!(new("n3", "c;"), "258\n");

@@ -104,12 +104,12 @@ fn what_two_cilium_nodes_left_is_read() {
 #[test]
 fn what_has_no_id_ends_with_1() {
     let base = two_nodes();
-    base.run("get", &["k8s:app=we"]).code(1).out_empty().err_has("the key k8s:app=we has no ID");
+    base.run("get", &["k8s:app=we"]).code(1).out_empty().err_has("key k8s:app=we has no ID");
     base.run("get", &["nobody", WEB])
         .code(1)
         .out(&format!("64554\t{WEB}\t1\tin-use\n"))
-        .err_has("the key nobody has no ID");
-    base.run("lookup", &["380"]).code(1).out_empty().err_has("the ID 380 has no key");
+        .err_has("key nobody has no ID");
+    base.run("lookup", &["380"]).code(1).out_empty().err_has("ID 380 has no key");
     base.run("lookup", &["380", "379"]).code(1).out(&format!("379\t{WEB_DEFAULT}\n"));
     for bad in ["0", "-1", "0x10", "", "18446744073709551616", "abc"] {
         base.run("lookup", &["--", bad]).code(2).out_empty();
@@ -169,8 +169,8 @@ fn references_that_lead_nowhere_are_no_id_and_are_told() {
     base.run("get", &["lost"])
         .code(1)
         .out_empty()
-        .err_has("references of lost name the ID 7, whose master is missing or another key's")
-        .err_has(&format!("'allocate check --base {}'", base.path));
+        .err_has("references of lost name ID 7, whose master is missing or holds another key")
+        .err_has(&format!("'kvadm allocate check --base {}'", base.path));
     base.run("list", &[]).ok().out("7\tlost\t2\torphan\n9\tother\t0\tunused\n9\twrong\t1\torphan\n").err_empty();
     base.run("list", &["--state", "orphan", "--node", "n2"]).ok().out("7\tlost\t2\torphan\n");
     base.run("lookup", &["7"]).code(1).out_empty();
@@ -197,19 +197,19 @@ fn hostile_content_is_warned_of_and_never_a_crash() {
     let run = base.run("list", &[]);
     run.ok().out("10\tten\t0\tunused\n11\t\t0\tunused\n");
     for path in ["id/", "id/invalid", "id/1/2"] {
-        run.err_has(&format!("warning: {}/{path} is no master", base.path));
+        run.err_has(&format!("warning: {}/{path} is not a master", base.path));
     }
     for path in ["value/x", "value//n"] {
-        run.err_has(&format!("warning: {}/{path} is no reference", base.path));
+        run.err_has(&format!("warning: {}/{path} is not a reference", base.path));
     }
-    run.err_has("the reference of n to k names no ID").err_lacks("idx").err_lacks("valuex");
-    base.run("lookup", &["11"]).code(1).out_empty().err_has("the ID 11 is taken, and its master names no key");
+    run.err_has("the value of node n's reference to k is not an ID").err_lacks("idx").err_lacks("valuex");
+    base.run("lookup", &["11"]).code(1).out_empty().err_has("ID 11 is taken, but its master holds no key");
     base.run("list", &["-q"]).ok().err_empty();
     let many: Vec<(String, String)> = (0..30).map(|n| (format!("id/bad{n}"), String::new())).collect();
     base.write(&many.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect::<Vec<_>>());
     let run = base.run("list", &[]);
     assert_eq!(run.stderr_text().lines().count(), 21);
-    run.ok().err_has("16 more like these: 'allocate check --base ");
+    run.ok().err_has("16 more unreadable keys: see 'kvadm allocate check --base ");
 }
 
 #[test]
@@ -219,14 +219,14 @@ fn keys_that_path_cleaning_alters_are_refused() {
         ("", "is empty"),
         ("/a", "begins with '/'"),
         ("a/", "ends with '/'"),
-        ("a//b", "has '//'"),
-        ("a/../b", "has the part '.' or '..'"),
-        ("./x;", "has the part '.' or '..'"),
+        ("a//b", "contains '//'"),
+        ("a/../b", "contains the segment '.' or '..'"),
+        ("./x;", "contains the segment '.' or '..'"),
     ] {
         base.run("get", &["--", key]).code(2).out_empty().err_has(why);
     }
     let bad = Kvadm::new().endpoint(shared()).args(["allocate", "list", "--base", "a//b"]).run();
-    bad.code(2).err_has("--base: has '//'");
+    bad.code(2).err_has("--base: contains '//'");
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn remote_stores_follow_the_local_one() {
         .out(&format!("64554\t{WEB}\t1\tin-use\t\n7\tthere\t1\tin-use\twest\n9\tboth\t0\tunused\twest\n"));
     assert!(with("get", &[WEB, "-o", "json"]).json().get("store").is_none());
     with("lookup", &["7", "379"]).ok().out(&format!("7\tthere\twest\n379\t{WEB_DEFAULT}\t\n"));
-    with("get", &["nobody"]).code(1).err_has("the key nobody has no ID");
+    with("get", &["nobody"]).code(1).err_has("key nobody has no ID");
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn a_remote_store_that_is_no_context() {
     let silent = base.kvadm("get", &[WEB, "--remote", "west"]).config_file("west.yaml", "qps: 5\n").run();
     silent.code(2).out_empty().err_has("context 'west' has no endpoints");
     let twice = base.kvadm("get", &[WEB, "--remote", "west", "--remote", "west"]);
-    twice.config_file("west.yaml", west(shared())).run().code(2).err_has("--remote west: named twice");
+    twice.config_file("west.yaml", west(shared())).run().code(2).err_has("--remote west is given twice");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn ids_come_change_and_go_with_their_key() {
     assert_eq!(told(&mut watch), json!({"event": "modified", "id": "2", "key": "b;", "prev_key": "a;"}));
     base.delete("id/2");
     assert_eq!(told(&mut watch), json!({"event": "deleted", "id": "2", "key": "b;"}));
-    watch.wait().ok().err_has("id/none was created, and is no master of an ID").err_lacks("idx");
+    watch.wait().ok().err_has("id/none was created, but is not the master of an ID").err_lacks("idx");
 }
 
 #[test]

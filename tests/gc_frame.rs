@@ -87,21 +87,24 @@ fn a_plan_of_something_else_or_a_broken_one_is_refused() {
         std::fs::write(&plan, text.replacen(from, to, 1)).unwrap();
         gc(etcd, &prefix).arg("--since").arg(&plan).args(["--apply", "--yes"]).run()
     };
-    with("\"kind\":\"locks\"", "\"kind\":\"ids\"").code(5).out_empty().err_has("a plan of 'gc ids'");
+    with("\"kind\":\"locks\"", "\"kind\":\"ids\"").code(5).out_empty().err_has("the plan is of 'gc ids'");
     let cluster = format!("\"cluster\":\"{}\"", json(&text)["cluster"].as_str().unwrap());
-    with(&cluster, "\"cluster\":\"1f\"").code(5).err_has("it is of cluster 1f, and").err_has("this is cluster");
+    with(&cluster, "\"cluster\":\"1f\"")
+        .code(5)
+        .err_has("the plan is of cluster 1f, but this is cluster")
+        .err_has("this is cluster");
     with(&format!("\"prefix\":\"{prefix}\""), "\"prefix\":\"/\"").code(5).err_has("other keys: /");
-    with("\"revision\":", "\"revision\":999").code(5).err_has("its history is another one");
+    with("\"revision\":", "\"revision\":999").code(5).err_has("it was restored or replaced");
     with("\"looked_at\"", "\"schema\":\"beef\",\"looked_at\"").code(5).err_has("another schema");
     with("\"kvadm_plan\":1", "\"kvadm_plan\":9").code(2).err_has("format 9");
     with("\"why\"", "\"who\"").code(2).err_has("who");
-    with("]\n}", "").code(2).err_has("--since").err_has("no plan");
+    with("]\n}", "").code(2).err_has("--since").err_has("not a plan: ");
     gc(etcd, &prefix).args(["--since", "/no/such/plan"]).run().code(2).err_has("/no/such/plan");
     assert_eq!(left(etcd, &prefix), keys);
 
     // What is no plan is not written over.
     std::fs::write(&plan, "precious").unwrap();
-    gc(etcd, &prefix).arg("--save").arg(&plan).run().code(2).out_empty().err_has("no plan");
+    gc(etcd, &prefix).arg("--save").arg(&plan).run().code(2).out_empty().err_has("the file exists and is not a plan");
     assert_eq!(std::fs::read_to_string(&plan).unwrap(), "precious");
     std::fs::write(&plan, &text).unwrap();
     gc(etcd, &prefix).arg("--save").arg(&plan).run().code(1);
@@ -131,9 +134,16 @@ fn limits_refuse_the_whole_and_say_the_numbers() {
     let prefix = unique_prefix();
     let keys = litter(etcd, &prefix, 6);
     let apply = |args: &[&str]| gc(etcd, &prefix).args(["--apply", "--yes", "--grace", "20ms"]).args(args).run();
-    apply(&["--max-delete", "5"]).code(5).out_empty().err_has("6 would go, more than the 5");
-    apply(&["--max-percent", "99"]).code(5).err_has("6 of 6 would go, more than the 99 %").err_has("hint:");
-    gc(etcd, &prefix).args(["--max-delete", "5"]).run().code(1).err_has("--apply would refuse: 6 would go");
+    apply(&["--max-delete", "5"]).code(5).out_empty().err_has("6 would be removed, more than --max-delete 5");
+    apply(&["--max-percent", "99"])
+        .code(5)
+        .err_has("6 of 6 would be removed, more than --max-percent 99")
+        .err_has("hint:");
+    gc(etcd, &prefix)
+        .args(["--max-delete", "5"])
+        .run()
+        .code(1)
+        .err_has("--apply would refuse: 6 would be removed, more than --max-delete 5");
     assert_eq!(left(etcd, &prefix), keys);
     // Twenty and fewer may all be garbage, unless a share was asked for.
     apply(&["--max-delete", "6", "--rate", "20"]).ok().err_has("6 removed");
@@ -325,7 +335,12 @@ fn on_a_terminal_it_asks() {
     let prefix = unique_prefix();
     let keys = litter(etcd, &prefix, 1);
     let ask = || gc(etcd, &prefix).args(["--apply", "--grace", "20ms"]).pty();
-    ask().stdin("n\n").run().code(5).out_has("remove those of 1 candidates among 1 lock keys").out_has("not confirmed");
+    ask()
+        .stdin("n\n")
+        .run()
+        .code(5)
+        .out_has("1 of 1 lock keys is garbage; scan again in 20ms and remove those that still are?")
+        .out_has("not confirmed");
     assert_eq!(left(etcd, &prefix), keys);
     ask().stdin("y\n").run().ok().out_has("removed");
     assert_eq!(left(etcd, &prefix), [""; 0]);

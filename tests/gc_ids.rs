@@ -105,7 +105,7 @@ fn unused_masters_and_duplicates_go_in_two_looks() {
     let rows = first.json_lines();
     assert_eq!(ids(&rows, "garbage"), [1000, 1003]);
     assert_eq!((rows[0]["value"].as_str(), rows[0]["why"].as_str()), (Some(short), Some("no reference")));
-    assert_eq!(rows[1]["why"], "a duplicate: its key's references name 1001");
+    assert_eq!(rows[1]["why"], "duplicate: its key's references name 1001");
     assert_eq!(rows[0]["key"], ids_.path("id/1000"));
     ids_.gc()
         .args(["--min", "2", "--apply", "--yes", "--since"])
@@ -169,13 +169,13 @@ fn what_cannot_be_judged_stays_and_is_said() {
     let run = ids_.apply().run();
     run.ok().out_empty();
     for said in [
-        "id/007: its path is not its ID's own; left alone",
-        "id/300: it names no key",
-        "id/301: its key has '//'",
+        "id/007: its path is not the canonical path of its ID; kept",
+        "id/300: it holds no key",
+        "id/301: its key contains '//'",
         "id/302: only references of another key name its ID",
-        "id/70000: no reference names it, but its ID is not of 256 to 65535",
-        "id/x: its last part is no ID",
-        "value/x: it has no key, or no node",
+        "id/70000: no reference names it, but its ID is not between 256 and 65535",
+        "id/x: its last part is not an ID",
+        "value/x: it has no key or no node",
     ] {
         run.err_has(said);
     }
@@ -363,7 +363,7 @@ fn two_collectors_and_many_masters() {
         }
     }
     ids_.kvadm().args(["put", "--from", "-"]).stdin(&load).run().ok();
-    ids_.apply().run().code(5).err_has("600 of 1000 would go, more than the 50 %");
+    ids_.apply().run().code(5).err_has("600 of 1000 would be removed, more than --max-percent 50");
     let start = || ids_.apply().args(["--max-percent", "60"]).spawn();
     let both = [start(), start()].map(Running::wait);
     let mut removed: Vec<i64> = both.iter().flat_map(|run| ids(&run.ok().json_lines(), "removed")).collect();

@@ -1,4 +1,4 @@
-//! One attempt at one key: what its transaction compares and does, and what its answer means. Pure.
+//! One attempt to allocate an ID: its transaction and the meaning of the response. Pure.
 
 use super::locks::LockedKey;
 use super::{Id, Layout};
@@ -7,21 +7,21 @@ use crate::kvstore::{
     Write,
 };
 
-/// A key's ID.
+/// ID of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllocatedId {
     /// The ID.
     pub id: Id,
-    /// Whether its master is new.
+    /// Whether its master was created.
     pub new: bool,
     /// The lease of this node's reference; `None` for a permanent one.
     pub lease: Option<LeaseId>,
 }
 
-/// Which ID a key is to have.
+/// The ID that an attempt tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdChoice {
-    /// One whose master should say the key already.
+    /// An ID whose master should hold the key.
     Existing(Id),
     /// One without a master.
     New(Id),
@@ -36,84 +36,84 @@ impl IdChoice {
     }
 }
 
-/// What is done with this node's reference.
+/// What to do with this node's reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReferenceAction {
-    /// It is right as it is.
-    Leave,
-    /// It is written.
+    /// Leave it unchanged.
+    Keep,
+    /// Write it.
     Write(LeaseMode),
 }
 
-/// What became of the attempt.
+/// Result of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllocationOutcome {
     /// The key has its ID.
-    Done(AllocatedId),
-    /// The ID that was thought free has a master; `true` where that says this very key.
-    Taken(bool),
-    /// The master is gone, or says another key.
-    NotIts,
-    /// The key's references changed: they have to be read again.
-    Changed,
+    Allocated(AllocatedId),
+    /// The ID has a master although it was expected to be free; `true` if the master holds this key.
+    IdTaken(bool),
+    /// The master is missing or holds another key.
+    OtherKey,
+    /// The key's references changed and must be read again.
+    ReferencesChanged,
     /// The key's lock was lost.
     LockLost,
 }
 
-/// One attempt.
+/// An attempt.
 #[derive(Clone, Debug)]
 pub struct AllocationAttempt<'a> {
-    /// Where.
+    /// Paths of the allocator's keys.
     pub layout: &'a Layout,
-    /// The node whose reference it is.
+    /// The node that the reference belongs to.
     pub node: &'a [u8],
-    /// The key, locked.
+    /// The locked key.
     pub locked: &'a LockedKey,
-    /// Which ID.
+    /// The ID to allocate.
     pub choice: IdChoice,
-    /// What about the reference.
-    pub refer: ReferenceAction,
+    /// What to do with the reference.
+    pub action: ReferenceAction,
 }
 
 impl AllocationAttempt<'_> {
-    /// A transaction for it, to be nested.
+    /// The transaction, to be nested.
     ///
-    /// A new master and its reference come together, so that no master is ever left without one; a reference to an
-    /// existing master comes on the condition that this still says the key.
+    /// A new master and its reference are written together, so that no master lacks a reference. A reference to an
+    /// existing master is written only if the master still holds the key.
     pub fn txn(&self) -> Txn {
         let (id, key) = (self.choice.id(), &self.locked.key);
         let (master, reference) = (self.layout.master(id), self.layout.reference(key, self.node));
-        let mut compares = vec![self.locked.held()];
+        let mut compares = vec![self.locked.lock.is_held()];
         let mut then = Vec::new();
         match self.choice {
             IdChoice::New(_) => {
                 compares.push(Compare::missing(&master));
-                compares.push(Compare::none_newer(&self.layout.references_of(key), self.locked.uses.at));
+                compares.push(Compare::none_newer(&self.layout.references_of(key), self.locked.references.revision));
                 then.push(Op::Put(Write { key: master.clone(), value: key.clone(), ..Write::default() }));
             }
             IdChoice::Existing(_) => {
                 compares.push(Compare::key(&master, CompareOp::Equal, CompareTarget::Value(key.clone())));
-                let seen: Revision = self.locked.uses.own.as_ref().map_or(0, |own| own.mod_revision);
+                let seen: Revision = self.locked.references.own.as_ref().map_or(0, |own| own.mod_revision);
                 compares.push(Compare::unchanged(&reference, seen));
             }
         }
-        if let ReferenceAction::Write(lease) = self.refer {
+        if let ReferenceAction::Write(lease) = self.action {
             let value = id.to_string().into_bytes();
             then.push(Op::Put(Write { key: reference.clone(), value, lease, prev: false }));
         }
         let otherwise =
-            [&master, &reference, &self.locked.lock].map(|key| Op::get_at(KeySelector::Key(key.clone()), 0));
+            [&master, &reference, &self.locked.lock.key].map(|key| Op::get_at(KeySelector::Key(key.clone()), 0));
         Txn { compares, then, otherwise: otherwise.into() }
     }
 
-    /// What the nested transaction's answer means. `maybe_applied` says that it may have been done once before.
+    /// Interprets the response of the nested transaction. `maybe_applied`: it may have been applied before.
     ///
     /// # Errors
-    /// An answer that fits no such transaction.
-    pub fn read(&self, result: OpResult, maybe_applied: bool) -> Result<AllocationOutcome, Error> {
-        let odd = || Error::Protocol { op: "allocate", what: "a read without its answer".to_owned() };
-        let OpResult::Txn { succeeded, results } = result else { return Err(odd()) };
-        let done = AllocationOutcome::Done(AllocatedId {
+    /// The response does not belong to such a transaction.
+    pub fn outcome(&self, result: OpResult, maybe_applied: bool) -> Result<AllocationOutcome, Error> {
+        let unexpected = || Error::Protocol { op: "allocate", what: "a nested response is missing".to_owned() };
+        let OpResult::Txn { succeeded, results } = result else { return Err(unexpected()) };
+        let done = AllocationOutcome::Allocated(AllocatedId {
             id: self.choice.id(),
             new: matches!(self.choice, IdChoice::New(_)),
             lease: self.lease(),
@@ -123,29 +123,29 @@ impl AllocationAttempt<'_> {
         }
         let mut found = Vec::new();
         for result in results {
-            let OpResult::Get { mut kvs, .. } = result else { return Err(odd()) };
+            let OpResult::Get { mut kvs, .. } = result else { return Err(unexpected()) };
             found.push(kvs.pop());
         }
-        let [master, reference, lock] = found.as_slice() else { return Err(odd()) };
-        let says_key = master.as_ref().is_some_and(|kv| kv.value == self.locked.key);
-        if maybe_applied && says_key && reference.as_ref().is_some_and(|kv| self.is_ours(kv)) {
+        let [master, reference, lock] = found.as_slice() else { return Err(unexpected()) };
+        let same_key = master.as_ref().is_some_and(|kv| kv.value == self.locked.key);
+        if maybe_applied && same_key && reference.as_ref().is_some_and(|kv| self.is_ours(kv)) {
             return Ok(done);
         }
-        if lock.as_ref().map(|kv| kv.create_revision) != Some(self.locked.revision) {
+        if lock.as_ref().map(|kv| kv.create_revision) != Some(self.locked.lock.revision) {
             return Ok(AllocationOutcome::LockLost);
         }
         Ok(match self.choice {
-            IdChoice::New(_) if master.is_some() => AllocationOutcome::Taken(says_key),
-            IdChoice::Existing(_) if !says_key => AllocationOutcome::NotIts,
-            _ => AllocationOutcome::Changed,
+            IdChoice::New(_) if master.is_some() => AllocationOutcome::IdTaken(same_key),
+            IdChoice::Existing(_) if !same_key => AllocationOutcome::OtherKey,
+            _ => AllocationOutcome::ReferencesChanged,
         })
     }
 
     fn lease(&self) -> Option<LeaseId> {
-        match self.refer {
+        match self.action {
             ReferenceAction::Write(LeaseMode::Attach(lease)) => Some(lease),
             ReferenceAction::Write(_) => None,
-            ReferenceAction::Leave => self.locked.uses.own.as_ref().and_then(|own| own.lease),
+            ReferenceAction::Keep => self.locked.references.own.as_ref().and_then(|own| own.lease),
         }
     }
 

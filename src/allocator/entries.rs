@@ -1,25 +1,25 @@
-//! What each ID stands for: whose it is, who uses it, and whether it is as it should be. Pure.
+//! IDs with their keys, references and states. Pure.
 
 use std::collections::BTreeMap;
 
 use super::{AllocatorScan, Id, KeyIndex, ReferenceKey};
 
-/// How an ID stands.
+/// State of an ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IdState {
     /// Nodes refer to it.
     InUse,
     /// No node refers to it.
     Unused,
-    /// Its key has another ID, which is the one that counts.
+    /// Its key also has another ID, and that one is in effect.
     Duplicate,
-    /// Nodes refer to it, and no master says that it is their key's.
+    /// Nodes refer to it, but no master assigns it to their key.
     Orphan,
 }
 
 impl IdState {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
+    /// Name in the output.
+    pub fn name(self) -> &'static str {
         match self {
             Self::InUse => "in-use",
             Self::Unused => "unused",
@@ -36,24 +36,24 @@ pub struct IdEntry<'a> {
     pub id: Id,
     /// The key, in [`AllocatorScan::keys`].
     pub key: KeyIndex,
-    /// How it stands.
+    /// State of the ID.
     pub state: IdState,
-    /// The references that keep it; of an orphan those that name it.
+    /// The references that keep its master; for an orphan, those that name the ID.
     pub references: Vec<&'a ReferenceKey>,
-    /// Its master, in [`AllocatorScan::masters`]; an orphan has none.
+    /// Index of its master in [`AllocatorScan::masters`]; `None` for an orphan.
     pub master: Option<usize>,
 }
 
-/// All IDs in their order: one entry a master, and one for each ID and key that references name without one.
+/// All IDs in ascending order: one entry per master, and one per ID and key that references name without a master.
 ///
-/// Of several masters of one key, the smallest counts that a reference names, else the smallest.
+/// Of several masters of one key, the smallest that a reference names is in effect, else the smallest.
 pub fn entries(scan: &AllocatorScan) -> Vec<IdEntry<'_>> {
-    let counts = chosen(scan);
+    let effective = effective_masters(scan);
     let mut entries: Vec<IdEntry<'_>> = Vec::with_capacity(scan.masters.len());
     for (index, master) in scan.masters.iter().enumerate() {
         let references: Vec<&ReferenceKey> = scan.users(master).collect();
-        let state = match counts[master.key as usize] {
-            Some((counts, _)) if counts != index => IdState::Duplicate,
+        let state = match effective[master.key as usize] {
+            Some((effective, _)) if effective != index => IdState::Duplicate,
             _ if references.is_empty() => IdState::Unused,
             _ => IdState::InUse,
         };
@@ -66,11 +66,11 @@ pub fn entries(scan: &AllocatorScan) -> Vec<IdEntry<'_>> {
     entries
 }
 
-/// By key: the master that counts, and whether a reference names it.
-fn chosen(scan: &AllocatorScan) -> Vec<Option<(usize, bool)>> {
-    let mut chosen: Vec<Option<(usize, bool)>> = vec![None; scan.keys.len()];
+/// For each key, the index of the master in effect and whether a reference names it.
+fn effective_masters(scan: &AllocatorScan) -> Vec<Option<(usize, bool)>> {
+    let mut effective_masters: Vec<Option<(usize, bool)>> = vec![None; scan.keys.len()];
     for (index, master) in scan.masters.iter().enumerate() {
-        let of_key = &mut chosen[master.key as usize];
+        let of_key = &mut effective_masters[master.key as usize];
         if matches!(of_key, Some((_, true))) {
             continue;
         }
@@ -79,7 +79,7 @@ fn chosen(scan: &AllocatorScan) -> Vec<Option<(usize, bool)>> {
             *of_key = Some((index, named));
         }
     }
-    chosen
+    effective_masters
 }
 
 fn orphans(scan: &AllocatorScan) -> BTreeMap<(Id, KeyIndex), Vec<&ReferenceKey>> {
@@ -103,7 +103,7 @@ mod tests {
         let scan = scanned(pairs);
         let show = |entry: &IdEntry<'_>| {
             let key = String::from_utf8_lossy(scan.keys.text(entry.key)).into_owned();
-            format!("{} {key} {} {}", entry.id, entry.references.len(), entry.state.word())
+            format!("{} {key} {} {}", entry.id, entry.references.len(), entry.state.name())
         };
         entries(&scan).iter().map(show).collect()
     }

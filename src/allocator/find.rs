@@ -1,43 +1,43 @@
-//! From keys to their IDs and back, without reading everything.
+//! Looks up the IDs of keys, and the keys of IDs, without reading all references.
 
 use std::collections::{BTreeMap, HashMap};
 
 use tokio::task::JoinSet;
 
-use super::scan::each;
+use super::scan::for_each_key;
 use super::{Id, Layout};
 use crate::kvstore::{Error, ReadOptions, Revision, Store};
 
-/// Keys whose references are read at once.
-const AT_ONCE: usize = 16;
+/// Keys whose references are read concurrently.
+const CONCURRENT_READS: usize = 16;
 
-/// What is known of a key.
+/// Result of looking up a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyLookup {
     /// The key.
     pub key: Vec<u8>,
-    /// Its ID: the smallest one that its references name and whose master says the key, else the smallest one whose
-    /// master does.
+    /// The smallest ID that a reference names and whose master holds the key; else the smallest ID whose master holds
+    /// it.
     pub id: Option<Id>,
-    /// How many references keep that ID.
+    /// Number of references to that ID, including unreadable ones.
     pub nodes: u64,
-    /// IDs that its references name although their master is missing or says another key.
-    pub stray: Vec<Id>,
+    /// IDs that references name although the master is missing or holds another key.
+    pub dangling: Vec<Id>,
 }
 
-/// A key's references: how many name which ID, and how many none.
+/// References of one key: their number per ID, and the number of unreadable ones.
 #[derive(Clone, Debug, Default)]
 struct ReferenceCounts {
     ids: BTreeMap<Id, u64>,
     unreadable: u64,
 }
 
-/// Finds the IDs of keys, all at one revision. The masters are read as a whole, once, where a key has none that its
-/// references name; `read` is told how many.
+/// Finds the IDs of keys, all at one revision. All masters are read, once, if the references of a key do not lead to
+/// its ID; `read` receives the number of keys of each page.
 ///
 /// # Errors
-/// Whatever kept an answer away, and a revision that was compacted meanwhile.
-pub async fn find(
+/// etcd is unreachable or rejects a request, or the revision was compacted meanwhile.
+pub async fn find_ids(
     store: &Store,
     layout: &Layout,
     keys: &[Vec<u8>],
@@ -45,11 +45,12 @@ pub async fn find(
 ) -> Result<Vec<KeyLookup>, Error> {
     let at = store.revision_for(&layout.masters()).await?;
     let mut named = Vec::with_capacity(keys.len());
-    for some in keys.chunks(AT_ONCE) {
+    for some in keys.chunks(CONCURRENT_READS) {
         named.extend(references(store, layout, some, at).await?);
     }
-    let says = masters(store, layout, &named, at).await?;
-    let mut found: Vec<KeyLookup> = keys.iter().zip(&named).map(|(key, named)| confirm(key, named, &says)).collect();
+    let master_keys = masters(store, layout, &named, at).await?;
+    let mut found: Vec<KeyLookup> =
+        keys.iter().zip(&named).map(|(key, named)| lookup_of(key, named, &master_keys)).collect();
     let missing = found.iter().filter(|found| found.id.is_none()).map(|found| (found.key.clone(), None));
     let mut missing: HashMap<Vec<u8>, Option<Id>> = missing.collect();
     if missing.is_empty() {
@@ -60,7 +61,7 @@ pub async fn find(
             *smallest = Some(smallest.map_or(id, |smallest: Id| smallest.min(id)));
         }
     };
-    each(store, &layout.masters(), at, take, &mut read).await?;
+    for_each_key(store, &layout.masters(), at, take, &mut read).await?;
     for (found, named) in found.iter_mut().zip(&named).filter(|(found, _)| found.id.is_none()) {
         found.id = missing.get(&found.key).copied().flatten();
         found.nodes = found.id.map_or(0, |_| named.unreadable);
@@ -68,15 +69,15 @@ pub async fn find(
     Ok(found)
 }
 
-fn confirm(key: &[u8], named: &ReferenceCounts, says: &HashMap<Id, Vec<u8>>) -> KeyLookup {
-    let (confirmed, stray): (Vec<_>, Vec<_>) =
-        named.ids.iter().partition(|(id, _)| says.get(id).is_some_and(|says| says == key));
+fn lookup_of(key: &[u8], named: &ReferenceCounts, master_keys: &HashMap<Id, Vec<u8>>) -> KeyLookup {
+    let (confirmed, dangling): (Vec<_>, Vec<_>) =
+        named.ids.iter().partition(|(id, _)| master_keys.get(id).is_some_and(|of| of == key));
     let first = confirmed.first();
     KeyLookup {
         key: key.to_vec(),
         id: first.map(|(id, _)| **id),
         nodes: first.map_or(0, |(_, count)| **count + named.unreadable),
-        stray: stray.into_iter().map(|(id, _)| *id).collect(),
+        dangling: dangling.into_iter().map(|(id, _)| *id).collect(),
     }
 }
 
@@ -111,7 +112,7 @@ async fn references_of(store: &Store, layout: &Layout, key: &[u8], at: Revision)
     Ok(named)
 }
 
-/// What the masters of all these IDs say.
+/// The keys held by the masters of all named IDs.
 async fn masters(
     store: &Store,
     layout: &Layout,
@@ -121,16 +122,15 @@ async fn masters(
     let mut ids: Vec<Id> = named.iter().flat_map(|named| named.ids.keys().copied()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let keys = look_up(store, layout, &ids, at).await?;
+    let keys = keys_of(store, layout, &ids, at).await?;
     Ok(ids.into_iter().zip(keys).filter_map(|(id, key)| Some((id, key?))).collect())
 }
 
-/// The keys of IDs, as their masters have them, at one revision, at the present where it is 0; `None` where there is
-/// no master.
+/// The keys held by the masters of these IDs at one revision (0: the current one); `None` for an ID without a master.
 ///
 /// # Errors
-/// Whatever kept an answer away.
-pub async fn look_up(store: &Store, layout: &Layout, ids: &[Id], at: Revision) -> Result<Vec<Option<Vec<u8>>>, Error> {
+/// etcd is unreachable or rejects the request.
+pub async fn keys_of(store: &Store, layout: &Layout, ids: &[Id], at: Revision) -> Result<Vec<Option<Vec<u8>>>, Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -151,12 +151,12 @@ mod tests {
 
     #[test]
     fn only_an_id_whose_master_says_the_key_counts() {
-        let says = HashMap::from([(id(7), b"k".to_vec()), (id(9), b"k".to_vec()), (id(3), b"other".to_vec())]);
+        let master_keys = HashMap::from([(id(7), b"k".to_vec()), (id(9), b"k".to_vec()), (id(3), b"other".to_vec())]);
         let named =
             ReferenceCounts { ids: BTreeMap::from([(id(9), 2), (id(7), 1), (id(3), 5), (id(4), 1)]), unreadable: 1 };
-        let found = confirm(b"k", &named, &says);
-        assert_eq!((found.id, found.nodes, found.stray), (Some(id(7)), 2, vec![id(3), id(4)]));
-        let none = confirm(b"else", &named, &says);
-        assert_eq!((none.id, none.nodes, none.stray.len()), (None, 0, 4));
+        let found = lookup_of(b"k", &named, &master_keys);
+        assert_eq!((found.id, found.nodes, found.dangling), (Some(id(7)), 2, vec![id(3), id(4)]));
+        let none = lookup_of(b"else", &named, &master_keys);
+        assert_eq!((none.id, none.nodes, none.dangling.len()), (None, 0, 4));
     }
 }

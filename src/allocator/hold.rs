@@ -1,4 +1,4 @@
-//! Holding an ID: its reference is there as long as a lease lives, whatever others do.
+//! Keeps the reference to an ID in place as long as a lease lives, even if other clients delete it.
 
 use super::{AllocatedId, Layout};
 use crate::kvstore::{
@@ -6,38 +6,43 @@ use crate::kvstore::{
     LeaseLoss, LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn, WatchOptions, WatchUpdate, Write,
 };
 
-/// What is held.
+/// A reference to keep in place.
 #[derive(Clone, Debug)]
 pub struct ReferenceHold {
-    /// Where.
+    /// Paths of the allocator's keys.
     pub layout: Layout,
     /// The key.
     pub key: Vec<u8>,
-    /// The node whose reference it is.
+    /// The node that the reference belongs to.
     pub node: Vec<u8>,
-    /// Its ID.
+    /// The key's ID.
     pub allocated: AllocatedId,
-    /// Whether a master that is deleted meanwhile is made again.
+    /// Whether to recreate the master if it is deleted.
     pub protect: bool,
 }
 
-/// What happened to it.
+/// What was repaired, or could not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldRepair {
-    /// The reference was gone and is there again.
+    /// The reference was deleted; it has been recreated.
     Reference,
-    /// The master was gone and is there again.
+    /// The master was deleted; it has been recreated.
     Master,
-    /// The master is gone, and was not to be protected.
+    /// The master was deleted; it is not protected.
     Unprotected,
 }
 
 impl ReferenceHold {
-    /// Sees to it, beside the lease's keep-alive, that the reference is there on this lease. The lease counts as lost
-    /// where somebody gave the reference another ID, or the ID to another key.
-    pub fn begin(self, store: &Store, kept: &LeaseKeeper, mended: impl Fn(HoldRepair) + Send + Sync + 'static) {
-        let (store, lease) = (store.unbound(), kept.id());
-        kept.watched_by(async move { self.keep(&store, lease, &mended).await });
+    /// Keeps the reference in place while `lease_keeper` keeps its lease alive. The lease counts as lost if another
+    /// client gives the reference another ID, or the ID to another key.
+    pub fn start(
+        self,
+        store: &Store,
+        lease_keeper: &LeaseKeeper,
+        on_repair: impl Fn(HoldRepair) + Send + Sync + 'static,
+    ) {
+        let (store, lease) = (store.unbound(), lease_keeper.id());
+        lease_keeper.watched_by(async move { self.run(&store, lease, &on_repair).await });
     }
 
     fn master(&self) -> Vec<u8> {
@@ -48,65 +53,64 @@ impl ReferenceHold {
         self.layout.reference(&self.key, &self.node)
     }
 
-    async fn keep(&self, store: &Store, lease: LeaseId, mended: &(impl Fn(HoldRepair) + Sync)) -> LeaseLoss {
+    async fn run(&self, store: &Store, lease: LeaseId, on_repair: &(impl Fn(HoldRepair) + Sync)) -> LeaseLoss {
         let mut unprotected = false;
         let mut backoff = Backoff::default();
         loop {
-            match self.look(store, lease, &mut unprotected, mended).await {
-                Ok(Look::Whole(revision)) => {
+            match self.reconcile(store, lease, &mut unprotected, on_repair).await {
+                Ok(Reconciled::Intact(revision)) => {
                     backoff.reset();
-                    // Whatever comes next: it is looked at anew.
-                    let _ = self.change(store, revision).await;
+                    // Any update, and any failure, leads to the next reconciliation.
+                    let _ = self.wait_for_change(store, revision).await;
                 }
-                Ok(Look::Lost) => return LeaseLoss::KeyGone,
+                Ok(Reconciled::Lost) => return LeaseLoss::KeyGone,
                 Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return LeaseLoss::LeaseGone,
                 Err(_) => tokio::time::sleep(backoff.next_delay()).await,
             }
         }
     }
 
-    /// Mends what is missing. Gives the revision at which all was well.
-    async fn look(
+    /// Recreates missing keys. Returns the revision at which the keys were read.
+    async fn reconcile(
         &self,
         store: &Store,
         lease: LeaseId,
         unprotected: &mut bool,
-        mended: &(impl Fn(HoldRepair) + Sync),
-    ) -> Result<Look, Error> {
+        on_repair: &(impl Fn(HoldRepair) + Sync),
+    ) -> Result<Reconciled, Error> {
         let (master, reference) = (self.master(), self.reference());
         let found = store.get_many(&[master.clone(), reference.clone()], 0, None).await?;
-        let [at_master, at_reference] = found.kvs.as_slice() else { return Ok(Look::Lost) };
+        let [at_master, at_reference] = found.kvs.as_slice() else { return Ok(Reconciled::Lost) };
         let id = self.allocated.id.to_string().into_bytes();
         if at_reference.as_ref().is_some_and(|kv| kv.value != id) {
-            return Ok(Look::Lost);
+            return Ok(Reconciled::Lost);
         }
         match at_master {
-            Some(kv) if kv.value != self.key => return Ok(Look::Lost),
+            Some(kv) if kv.value != self.key => return Ok(Reconciled::Lost),
             Some(_) => *unprotected = false,
             None if self.protect => {
-                // Without a lock, as Cilium's master key protection: the compare is enough.
+                // Without a lock, like Cilium's master key protection: the compare suffices.
                 if self.create(store, &master, &self.key, None, None).await? {
-                    mended(HoldRepair::Master);
+                    on_repair(HoldRepair::Master);
                 }
-                return Ok(Look::Whole(found.revision));
+                return Ok(Reconciled::Intact(found.revision));
             }
             None if !*unprotected => {
                 *unprotected = true;
-                mended(HoldRepair::Unprotected);
+                on_repair(HoldRepair::Unprotected);
             }
             None => {}
         }
         if at_reference.is_none() && at_master.is_some() {
-            let says_key = Compare::key(&master, CompareOp::Equal, CompareTarget::Value(self.key.clone()));
-            if self.create(store, &reference, &id, Some(lease), Some(says_key)).await? {
-                mended(HoldRepair::Reference);
+            let master_is_ours = Compare::key(&master, CompareOp::Equal, CompareTarget::Value(self.key.clone()));
+            if self.create(store, &reference, &id, Some(lease), Some(master_is_ours)).await? {
+                on_repair(HoldRepair::Reference);
             }
-            return Ok(Look::Whole(found.revision));
         }
-        Ok(Look::Whole(found.revision))
+        Ok(Reconciled::Intact(found.revision))
     }
 
-    /// Creates a key that is missing, under one more condition. Gives whether it was created.
+    /// Creates a missing key if `condition` holds as well. Returns whether the key was created.
     async fn create(
         &self,
         store: &Store,
@@ -130,29 +134,29 @@ impl ReferenceHold {
         Ok(answer.succeeded || (answer.maybe_applied && answer.results.iter().any(there)))
     }
 
-    /// Waits for a change of the master or the reference after this revision.
-    async fn change(&self, store: &Store, revision: Revision) -> Result<(), Error> {
+    /// Waits until the master or the reference changes after this revision.
+    async fn wait_for_change(&self, store: &Store, revision: Revision) -> Result<(), Error> {
         let watch = |key: &[u8]| {
             let ranges = vec![KeyRange::key(key)];
             store.watch(WatchOptions { ranges, start: revision + 1, known: revision, prev: false })
         };
-        // Two watches: one over the range that covers both would bring everything between them too.
+        // Two watches: one range that covers both keys would also deliver every key between them.
         let (mut master, mut reference) = (watch(&self.master()), watch(&self.reference()));
         loop {
-            let told = tokio::select! {
-                told = master.next() => told?,
-                told = reference.next() => told?,
+            let update = tokio::select! {
+                update = master.next() => update?,
+                update = reference.next() => update?,
             };
-            if matches!(told, WatchUpdate::Events(_) | WatchUpdate::Compacted(_) | WatchUpdate::Back) {
+            if matches!(update, WatchUpdate::Events(_) | WatchUpdate::Compacted(_) | WatchUpdate::Back) {
                 return Ok(());
             }
         }
     }
 }
 
-enum Look {
-    /// All is well, or was mended after this revision.
-    Whole(Revision),
-    /// Somebody else has the ID, or the reference says another one.
+enum Reconciled {
+    /// The keys are in place, or were repaired after this revision.
+    Intact(Revision),
+    /// Another client has the ID, or the reference names another ID.
     Lost,
 }

@@ -1,5 +1,5 @@
-//! What is known of all IDs while new ones are given away: read once, then kept up to date by a watch, so that one more
-//! allocation costs the same however many IDs are in use.
+//! Index of the IDs in use: read once, then kept current by a watch, so that the cost of an allocation does not grow
+//! with the number of IDs.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -9,26 +9,26 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::locks::LockedKey;
-use super::scan::each;
+use super::scan::for_each_key;
 use super::{Id, IdSet, Layout};
 use crate::kvstore::{Error, Revision, Store, WatchEvent, WatchOptions, WatchUpdate, Watcher};
 
-/// How long a watch may take to tell what happened already, before everything is read again instead.
+/// Maximum time for the watch to deliver past events before the index is rebuilt.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
-/// The IDs that are taken, and which masters a key may have. Sixteen bytes a master, and the runs of taken IDs.
+/// Taken IDs, and the IDs whose masters may hold a key: 16 bytes per master, plus the runs of taken IDs.
 pub struct IdIndex {
     store: Store,
     layout: Layout,
-    /// Everything up to here is in it.
+    /// Events up to this revision are applied.
     revision: Revision,
-    /// IDs with a master or a reference, now or at any time since the view began.
+    /// IDs that have or had a master or a reference since the index was built.
     pub taken: IdSet,
-    /// The hash of a master's key, and its ID. Different keys may share a hash: whoever relies on it compares.
+    /// Hash of a master's key, and the ID. Keys can share a hash: callers compare the master's value.
     masters: BTreeSet<(u64, Id)>,
     hasher: RandomState,
     watcher: Option<Watcher>,
-    /// Nothing happened since it was read, as far as anybody knows.
+    /// Whether no event was awaited since the index was built.
     fresh: bool,
 }
 
@@ -36,9 +36,9 @@ impl IdIndex {
     /// Reads all masters and all references at one revision.
     ///
     /// # Errors
-    /// Whatever kept an answer away.
-    pub async fn look(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<Self, Error> {
-        let mut view = Self {
+    /// etcd is unreachable or rejects a request.
+    pub async fn build(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<Self, Error> {
+        let mut index = Self {
             store: store.clone(),
             layout: layout.clone(),
             revision: 0,
@@ -50,30 +50,30 @@ impl IdIndex {
         };
         let mut taken = IdSet::default();
         let mut masters = BTreeSet::new();
-        let (hasher, at) = (&view.hasher, &mut read);
-        let take = |kv: &crate::kvstore::KeyValue| {
+        let (hasher, at) = (&index.hasher, &mut read);
+        let add_master = |kv: &crate::kvstore::KeyValue| {
             if let Some(id) = layout.parse_master(&kv.key) {
                 taken.insert(id);
                 masters.insert((hasher.hash_one(&kv.value), id));
             }
         };
-        view.revision = each(store, &layout.masters(), 0, take, at).await?;
-        let refer = |kv: &crate::kvstore::KeyValue| {
+        index.revision = for_each_key(store, &layout.masters(), 0, add_master, at).await?;
+        let add_reference = |kv: &crate::kvstore::KeyValue| {
             if let Some(id) = Id::parse(&kv.value) {
                 taken.insert(id);
             }
         };
-        each(store, &layout.references(), view.revision, refer, at).await?;
-        (view.taken, view.masters) = (taken, masters);
-        Ok(view)
+        for_each_key(store, &layout.references(), index.revision, add_reference, at).await?;
+        (index.taken, index.masters) = (taken, masters);
+        Ok(index)
     }
 
-    /// Whether it is as it was read, so that reading again would tell nothing new.
+    /// Whether rebuilding the index would find nothing new.
     pub fn is_fresh(&self) -> bool {
         self.fresh
     }
 
-    /// The IDs whose masters may say this key, smallest first.
+    /// IDs whose masters may hold this key, smallest first.
     pub fn masters_of(&self, key: &[u8]) -> Vec<Id> {
         let hash = self.hasher.hash_one(key);
         let (Some(first), Some(last)) = (Id::new(1), Id::new(u64::MAX)) else { return Vec::new() };
@@ -81,24 +81,25 @@ impl IdIndex {
         self.masters.range(all).map(|(_, id)| *id).collect()
     }
 
-    /// Takes note that a master does not say this key after all.
-    pub fn forget(&mut self, key: &[u8], id: Id) {
+    /// Removes an ID whose master turned out not to hold this key.
+    pub fn remove_master(&mut self, key: &[u8], id: Id) {
         self.masters.remove(&(self.hasher.hash_one(key), id));
     }
 
-    /// Takes note of a new master of our own.
-    pub fn learn(&mut self, key: &[u8], id: Id) {
+    /// Adds a master that holds this key.
+    pub fn add_master(&mut self, key: &[u8], id: Id) {
         self.taken.insert(id);
         self.masters.insert((self.hasher.hash_one(key), id));
     }
 
-    /// Sees to it that every master of the key is known: all were made under its lock, by whoever held it before. `false` where the watch could not
-    /// tell that in time, or its place was compacted away: everything has to be read again then.
+    /// Applies the events up to the revision at which the key was locked. Masters are only created under the key's
+    /// lock, so that every master of the key is known then. Returns `false` if the watch does not deliver in time or
+    /// its start was compacted: the index must be rebuilt.
     ///
     /// # Errors
-    /// The end of the session, or what etcd refuses.
+    /// The command was interrupted, or etcd rejects the watch.
     pub async fn catch_up(&mut self, locked: &LockedKey) -> Result<bool, Error> {
-        if self.revision >= locked.uses.at {
+        if self.revision >= locked.references.revision {
             return Ok(true);
         }
         self.fresh = false;
@@ -106,15 +107,15 @@ impl IdIndex {
             self.store.watch(WatchOptions {
                 ranges: vec![self.layout.masters(), self.layout.locks()],
                 start: self.revision + 1,
-                known: locked.uses.at,
-                // What a deleted master said is in what it was before.
+                known: locked.references.revision,
+                // The key of a deleted master is only in its previous value.
                 prev: true,
             })
         });
         let end = Instant::now() + CATCH_UP;
-        while self.revision < locked.uses.at {
+        while self.revision < locked.references.revision {
             match timeout_at(end, watcher.next()).await {
-                Ok(Ok(WatchUpdate::Events(events))) => events.iter().for_each(|event| self.take(event)),
+                Ok(Ok(WatchUpdate::Events(events))) => events.iter().for_each(|event| self.apply(event)),
                 Ok(Ok(WatchUpdate::Compacted(_))) | Err(_) => return Ok(false),
                 Ok(Ok(WatchUpdate::Progress | WatchUpdate::Away(_) | WatchUpdate::Back)) => {}
                 Ok(Err(error)) => return Err(error),
@@ -125,7 +126,7 @@ impl IdIndex {
         Ok(true)
     }
 
-    fn take(&mut self, event: &WatchEvent) {
+    fn apply(&mut self, event: &WatchEvent) {
         let Some(id) = self.layout.parse_master(&event.kv.key) else { return };
         if let Some(before) = &event.prev {
             self.masters.remove(&(self.hasher.hash_one(&before.value), id));

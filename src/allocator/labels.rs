@@ -1,28 +1,28 @@
-//! Cilium's identity keys: labels, sorted and joined. Pure.
+//! Cilium's identity keys, made from labels. Pure.
 //!
-//! Wire format: `Labels.SortedList` and `ParseLabel` in `pkg/labels` of Cilium: `<source>:<key>=<value>;` for each label,
-//! sorted by the label's key; a label that names no source has the source `unspec`.
+//! Wire format: `Labels.SortedList` and `ParseLabel` in `pkg/labels` of Cilium: `<source>:<key>=<value>;` for each
+//! label, sorted by the label's key; the source of a label without one is `unspec`.
 
 use thiserror::Error;
 
-/// Why labels make no key.
+/// Why labels cannot form a key.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LabelError {
-    /// `=value`.
-    #[error("the label '{0}' has no key")]
+    /// The label is `=value`.
+    #[error("label '{0}' has no key")]
     NoKey(String),
-    /// A part holds what separates labels.
-    #[error("the label '{0}' has ';', which separates labels")]
+    /// The label contains the separator of labels.
+    #[error("label '{0}' contains ';', which separates labels")]
     Separator(String),
-    /// One label key has one value.
-    #[error("the label key '{0}' is given twice")]
+    /// Two labels have the same key.
+    #[error("label key '{0}' is given twice")]
     Twice(String),
 }
 
 /// The key of these labels, each `[SOURCE:]KEY[=VALUE]`.
 ///
 /// # Errors
-/// A label without a key, one that would read as two, and one that is given twice.
+/// A label without a key or with a semicolon, or two labels with the same key.
 pub fn label_key(labels: &[String]) -> Result<String, LabelError> {
     let mut parsed = Vec::with_capacity(labels.len());
     for label in labels {

@@ -1,8 +1,8 @@
-//! Where Cilium's allocator keeps what: keys to paths and back. Pure.
+//! Paths of an allocator's keys. Pure.
 //!
-//! Wire format: `pkg/allocator` and `pkg/kvstore/allocator` of Cilium. Below the base,
-//! `id/<ID>` holds the key's bytes (the *master*), `value/<key>/<node>` holds the ID in decimal (a *reference*, on a lease
-//! of the node's), and `locks/<key>` and `locks/id/<ID>` are the names of etcd mutexes.
+//! Wire format: `pkg/allocator` and `pkg/kvstore/allocator` of Cilium. Below the base, `id/<ID>` holds the key's bytes
+//! (the *master*), `value/<key>/<node>` holds the ID in decimal (a *reference*, on a lease of the node), and
+//! `locks/<key>` and `locks/id/<ID>` are the names of etcd mutexes.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -11,15 +11,15 @@ use thiserror::Error;
 
 use crate::kvstore::KeyRange;
 
-/// The base below which Cilium keeps its security identities.
+/// Base of Cilium's security identities.
 pub const DEFAULT_BASE: &str = "cilium/state/identities/v1";
 
-/// An ID, never 0. In etcd and in messages it is decimal.
+/// An ID, never 0. Its text form is decimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub NonZeroU64);
 
 impl Id {
-    /// `None` for 0, which stands for "no ID".
+    /// `None` for 0, which means "no ID".
     pub fn new(id: u64) -> Option<Self> {
         NonZeroU64::new(id).map(Self)
     }
@@ -29,7 +29,7 @@ impl Id {
         self.0.get()
     }
 
-    /// Reads what Go's `strconv.ParseUint(text, 10, 64)` reads, but for 0: digits alone; leading zeros are allowed.
+    /// Parses what Go's `strconv.ParseUint(text, 10, 64)` accepts, except 0: digits only, leading zeros allowed.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
             return None;
@@ -44,31 +44,31 @@ impl fmt::Display for Id {
     }
 }
 
-/// Why a base, a key or a node's name cannot be used.
+/// Why a base, a key or a node name is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// Nothing at all.
+    /// It is empty.
     #[error("is empty")]
     Empty,
-    /// Path cleaning drops it.
+    /// It begins with a slash, which path cleaning removes.
     #[error("begins with '/', which Cilium's path cleaning would drop")]
     Leading,
-    /// Path cleaning drops it.
+    /// It ends with a slash, which path cleaning removes.
     #[error("ends with '/', which Cilium's path cleaning would drop")]
     Trailing,
-    /// Path cleaning drops one of them.
-    #[error("has '//', which Cilium's path cleaning would make '/'")]
+    /// It contains two slashes in a row, of which path cleaning removes one.
+    #[error("contains '//', which Cilium's path cleaning would change to '/'")]
     Double,
-    /// Path cleaning resolves it.
-    #[error("has the part '.' or '..', which Cilium's path cleaning would resolve")]
+    /// It contains a dot segment, which path cleaning resolves.
+    #[error("contains the segment '.' or '..', which Cilium's path cleaning would resolve")]
     Dots,
-    /// The last part of a reference is the node's name.
-    #[error("has '/', which would make its references look like another key's")]
+    /// A node name contains a slash: its references would look like another key's.
+    #[error("contains '/', which would make its references look like another key's")]
     Slash,
 }
 
-/// Whether Go's `path.Join` and Cilium's `JoinKey` would both leave these parts of a path alone.
-fn clean(path: &[u8]) -> Result<(), NameError> {
+/// Checks that Go's `path.Join` and Cilium's `JoinKey` both leave a part of a path unchanged.
+fn check_path(path: &[u8]) -> Result<(), NameError> {
     if path.is_empty() {
         return Err(NameError::Empty);
     }
@@ -86,48 +86,48 @@ fn clean(path: &[u8]) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Checks a key: whatever path cleaning would alter is refused, for two keys could become one.
+/// Checks a key. Keys that path cleaning would alter are refused, because two keys could become one.
 ///
 /// # Errors
-/// Says what would be altered.
+/// How path cleaning would alter the key.
 pub fn check_key(key: &[u8]) -> Result<(), NameError> {
-    clean(key)
+    check_path(key)
 }
 
-/// Checks a node's name.
+/// Checks a node name.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// Why the name is not valid.
 pub fn check_node(node: &[u8]) -> Result<(), NameError> {
     if node.contains(&b'/') {
         return Err(NameError::Slash);
     }
-    clean(node)
+    check_path(node)
 }
 
-/// The paths below one base.
+/// Paths below one base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     base: Vec<u8>,
 }
 
 impl Layout {
-    /// Of this base; a slash at its end is left out, one at its beginning is part of it.
+    /// The paths below a base. A trailing slash is removed; a leading slash is part of the base.
     ///
     /// # Errors
-    /// A base that path cleaning would alter.
+    /// Path cleaning would alter the base.
     pub fn new(base: &[u8]) -> Result<Self, NameError> {
         let base = base.strip_suffix(b"/").unwrap_or(base);
-        clean(base.strip_prefix(b"/").unwrap_or(base))?;
+        check_path(base.strip_prefix(b"/").unwrap_or(base))?;
         Ok(Self { base: base.to_vec() })
     }
 
-    /// The base, without a slash at its end.
+    /// The base, without a trailing slash.
     pub fn base(&self) -> &[u8] {
         &self.base
     }
 
-    fn below(&self, parts: &[&[u8]]) -> Vec<u8> {
+    fn path(&self, parts: &[&[u8]]) -> Vec<u8> {
         let mut path = self.base.clone();
         for part in parts {
             path.push(b'/');
@@ -136,66 +136,67 @@ impl Layout {
         path
     }
 
-    fn folder(&self, parts: &[&[u8]]) -> Vec<u8> {
-        let mut path = self.below(parts);
+    fn directory(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let mut path = self.path(parts);
         path.push(b'/');
         path
     }
 
     /// All masters.
     pub fn masters(&self) -> KeyRange {
-        KeyRange::prefix(&self.folder(&[b"id"]))
+        KeyRange::prefix(&self.directory(&[b"id"]))
     }
 
     /// All references.
     pub fn references(&self) -> KeyRange {
-        KeyRange::prefix(&self.folder(&[b"value"]))
+        KeyRange::prefix(&self.directory(&[b"value"]))
     }
 
     /// All locks.
     pub fn locks(&self) -> KeyRange {
-        KeyRange::prefix(&self.folder(&[b"locks"]))
+        KeyRange::prefix(&self.directory(&[b"locks"]))
     }
 
     /// The master of an ID.
     pub fn master(&self, id: Id) -> Vec<u8> {
-        self.below(&[b"id", id.to_string().as_bytes()])
+        self.path(&[b"id", id.to_string().as_bytes()])
     }
 
-    /// The path of a master as it was found: its last part where that is not the ID's canonical decimal.
+    /// The path of a master as it was found; `odd` is its last part if that is not the ID's canonical decimal.
     pub fn master_at(&self, id: Id, odd: Option<&[u8]>) -> Vec<u8> {
-        odd.map_or_else(|| self.master(id), |last| self.below(&[b"id", last]))
+        odd.map_or_else(|| self.master(id), |last| self.path(&[b"id", last]))
     }
 
-    /// What a key's references begin with; those of longer keys may begin with it too, see [`Layout::parse_reference`].
+    /// A range that contains a key's references, and perhaps references of longer keys: see
+    /// [`Layout::parse_reference`].
     pub fn references_of(&self, key: &[u8]) -> KeyRange {
-        KeyRange::prefix(&self.folder(&[b"value", key]))
+        KeyRange::prefix(&self.directory(&[b"value", key]))
     }
 
     /// A node's reference.
     pub fn reference(&self, key: &[u8], node: &[u8]) -> Vec<u8> {
-        self.below(&[b"value", key, node])
+        self.path(&[b"value", key, node])
     }
 
-    /// The name of the lock under which a key is allocated.
+    /// Name of the lock under which a key is allocated.
     pub fn key_lock(&self, key: &[u8]) -> Vec<u8> {
-        self.below(&[b"locks", key])
+        self.path(&[b"locks", key])
     }
 
-    /// The name of the lock under which Cilium collects an ID.
+    /// Name of the lock under which Cilium deletes an ID.
     pub fn id_lock(&self, id: Id) -> Vec<u8> {
-        self.below(&[b"locks", b"id", id.to_string().as_bytes()])
+        self.path(&[b"locks", b"id", id.to_string().as_bytes()])
     }
 
-    /// The ID whose master this path is: `None` for what is no master, or not one of a valid ID.
+    /// The ID of the master with this path; `None` if the path is not a master's or the ID is not valid.
     pub fn parse_master(&self, path: &[u8]) -> Option<Id> {
-        Id::parse(path.strip_prefix(self.folder(&[b"id"]).as_slice())?)
+        Id::parse(path.strip_prefix(self.directory(&[b"id"]).as_slice())?)
     }
 
-    /// The key and the node of a reference: the node is what is behind the last slash, so that the references of `foo`
-    /// and of `foo/bar` are told apart.
+    /// The key and the node of a reference. The node follows the last slash, which distinguishes references of `foo`
+    /// from those of `foo/bar`.
     pub fn parse_reference<'a>(&self, path: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-        let rest = path.strip_prefix(self.folder(&[b"value"]).as_slice())?;
+        let rest = path.strip_prefix(self.directory(&[b"value"]).as_slice())?;
         let at = rest.iter().rposition(|byte| *byte == b'/')?;
         let (key, node) = (&rest[..at], &rest[at + 1..]);
         (!key.is_empty() && !node.is_empty()).then_some((key, node))

@@ -1,32 +1,26 @@
-//! The locks under which keys are allocated: many at once where nobody else wants them, one by one where somebody does.
-//! Nothing ever waits while it holds.
+//! The locks under which IDs are allocated: many keys at once if no other client locks them, else one by one.
 //!
-//! Wire format: etcd's mutex with the name `<base>/locks/<key>`, as Cilium's `LockPath` takes it, so that a Cilium agent
-//! that allocates at the same moment is excluded.
+//! A client never waits for a lock while it holds another one.
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
+use super::lock_session::{HeldLock, LockSession, LockWait};
 use super::{Id, Layout};
-use crate::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult,
-    ReadOptions, Retry, Revision, Store, Txn, Write,
-};
+use crate::kvstore::{Error, KeySelector, KeyValue, LeaseId, Op, OpResult, ReadOptions, Retry, Revision, Store, Txn};
 
-/// Keys that are locked in one transaction: with up to four operations each, nested one deep, far below etcd's limit.
+/// Keys locked in one transaction: with three operations each, nested one level deep, far below etcd's limit of 128.
 pub const BATCH: usize = 64;
-/// References that are read along with the lock. A longer key's may be among them, so that one would not do.
-const SOME: i64 = 16;
+/// References read along with a lock. They may include references of longer keys, so one is not enough.
+const REFERENCE_LIMIT: i64 = 16;
 
-/// What a key's references say, read under its lock.
+/// What a key's references say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReferenceSummary {
-    /// The revision they were read at.
-    pub at: Revision,
-    /// The IDs they name, each once, in order.
+    /// The revision at which they were read.
+    pub revision: Revision,
+    /// The IDs they name, in ascending order, without duplicates.
     pub ids: Vec<Id>,
-    /// Whether some reference's value is no ID.
+    /// Whether the value of a reference is not an ID.
     pub unreadable: bool,
     /// This node's reference.
     pub own: Option<KeyValue>,
@@ -37,225 +31,162 @@ pub struct ReferenceSummary {
 pub struct LockedKey {
     /// The key.
     pub key: Vec<u8>,
-    /// The lock's own key, without the namespace.
-    pub lock: Vec<u8>,
-    /// Its create revision.
-    pub revision: Revision,
-    /// What the key's references said once the lock was held. At the revision of that, the lock's key was written: a
-    /// watch that has told this write has told everything that was done under the lock before.
-    pub uses: ReferenceSummary,
+    /// The key's lock.
+    pub lock: HeldLock,
+    /// The key's references, read under the lock. The lock's key was written at that revision: a watch that delivers
+    /// this write has delivered everything that earlier holders of the lock wrote.
+    pub references: ReferenceSummary,
 }
 
-impl LockedKey {
-    /// The lock is still held.
-    pub fn held(&self) -> Compare {
-        Compare::key(&self.lock, CompareOp::Equal, CompareTarget::Create(self.revision))
-    }
-}
-
-/// How waiting for a lock ended.
+/// How waiting for a key's lock ended.
 #[derive(Debug)]
 pub enum LockWaitOutcome {
-    /// It is held.
+    /// The lock is held.
     Held(Box<LockedKey>),
-    /// Somebody still has it; the place in the queue was given up.
+    /// Another client still holds the lock; this client no longer waits for it.
     Busy,
-    /// The place in the queue was lost.
+    /// The lock was lost.
     Lost,
 }
 
-/// Takes and gives back the locks of keys, all on one lease.
+/// Locks and unlocks keys, all on one lease.
 pub struct KeyLocks {
     store: Store,
     layout: Layout,
     node: Vec<u8>,
-    lease: LeaseId,
+    session: LockSession,
 }
 
 impl KeyLocks {
-    /// On a lease that somebody else keeps alive.
+    /// The locks of an allocator on a lease that the caller keeps alive.
     pub fn new(store: &Store, layout: &Layout, node: &[u8], lease: LeaseId) -> Self {
-        Self { store: store.clone(), layout: layout.clone(), node: node.to_vec(), lease }
+        let session = LockSession::new(store, lease);
+        Self { store: store.clone(), layout: layout.clone(), node: node.to_vec(), session }
     }
 
-    fn path(&self, key: &[u8]) -> Vec<u8> {
-        [&self.layout.key_lock(key), b"/".as_slice(), self.lease.to_string().as_bytes()].concat()
-    }
-
-    fn queue(&self, key: &[u8]) -> KeyRange {
-        KeyRange::prefix(&[&self.layout.key_lock(key), b"/".as_slice()].concat())
-    }
-
-    /// What reads a key's references and its node's own.
-    fn reads(&self, key: &[u8]) -> [Op; 2] {
-        let all = KeySelector::Range(self.layout.references_of(key));
-        let some = Op::Get { over: all, revision: 0, keys_only: false, count_only: false, limit: SOME };
+    /// Reads of a key's references and of this node's own one.
+    fn reference_reads(&self, key: &[u8]) -> [Op; 2] {
+        let over = KeySelector::Range(self.layout.references_of(key));
+        let some = Op::Get { over, revision: 0, keys_only: false, count_only: false, limit: REFERENCE_LIMIT };
         [some, Op::get_at(KeySelector::Key(self.layout.reference(key, &self.node)), 0)]
     }
 
-    /// Tries to lock each of these different keys, at most [`BATCH`], in one transaction. Gives those that are held,
-    /// and the keys that somebody else has; of those nothing is left behind.
+    /// Tries to lock each of these distinct keys, at most [`BATCH`], in one transaction. Returns the locked keys, and
+    /// the keys that other clients lock.
     ///
     /// # Errors
-    /// Whatever kept the answer away; the locks may be there all the same, and go with their lease.
-    pub async fn try_many(&self, keys: &[&[u8]]) -> Result<(Vec<LockedKey>, Vec<Vec<u8>>), Error> {
-        let lock = |key: &&[u8]| {
-            let path = self.path(key);
-            let write = Write { key: path.clone(), lease: LeaseMode::Attach(self.lease), ..Write::default() };
-            let all = KeySelector::Range(self.queue(key));
-            let queue = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: 0 };
-            let reads: Vec<Op> = std::iter::once(queue).chain(self.reads(key)).collect();
-            Op::Txn(Txn {
-                compares: vec![Compare::missing(&path)],
-                then: std::iter::once(Op::Put(write)).chain(reads.clone()).collect(),
-                otherwise: reads,
-            })
-        };
+    /// etcd is unreachable or rejects a request; locks that are held then expire with their lease.
+    pub async fn try_lock_many(&self, keys: &[&[u8]]) -> Result<(Vec<LockedKey>, Vec<Vec<u8>>), Error> {
+        let lock =
+            |key: &&[u8]| Op::Txn(self.session.try_lock(&[self.layout.key_lock(key)], &self.reference_reads(key)));
         let txn = Txn { then: keys.iter().map(lock).collect(), ..Txn::default() };
-        // A second sending finds the keys that the first one made: nobody else has this lease.
         let answer = self.store.txn("lock", &txn, None, Retry::Idempotent).await?;
-        let (mut held, mut behind) = (Vec::new(), Vec::new());
+        let (mut held, mut busy) = (Vec::new(), Vec::new());
         for (key, result) in keys.iter().zip(answer.results) {
-            let OpResult::Txn { results, .. } = result else { return Err(odd("a lock without its answer")) };
-            let mut reads = results.into_iter().filter_map(found);
-            let (Some((queue, _)), Some(some), Some((own, _))) = (reads.next(), reads.next(), reads.next()) else {
-                return Err(odd("a lock without its queue"));
-            };
-            let lock = self.path(key);
-            let Some(revision) = queue.iter().find(|kv| kv.key == lock).map(|kv| kv.create_revision) else {
-                return Err(odd("the lock's key is neither there nor missing"));
-            };
-            let uses = self.uses(key, some, own, answer.revision).await?;
-            let entry = LockedKey { key: key.to_vec(), lock, revision, uses };
-            let first = queue.iter().all(|kv| kv.create_revision >= revision);
-            if first { held.push(entry) } else { behind.push(entry) }
+            let OpResult::Txn { succeeded, results } = result else { return Err(missing_response()) };
+            match self.session.locked(&[self.layout.key_lock(key)], succeeded, results, answer.revision) {
+                Some((mut locks, reads)) => {
+                    let references = self.summarize(key, reads, answer.revision).await?;
+                    let lock = locks.pop().ok_or_else(missing_response)?;
+                    held.push(LockedKey { key: key.to_vec(), lock, references });
+                }
+                None => busy.push(key.to_vec()),
+            }
         }
-        self.unlock(&behind).await?;
-        Ok((held, behind.into_iter().map(|entry| entry.key).collect()))
+        Ok((held, busy))
     }
 
-    /// Locks a key, waiting for whoever has it, at most so long. Tells whom it waits for.
+    /// Locks a key, waiting at most `limit` for other clients. `on_wait` receives the absolute key of the client that
+    /// is waited for.
     ///
     /// # Errors
-    /// Whatever kept an answer away.
-    pub async fn wait_for(
+    /// The command was interrupted, or etcd is unreachable or rejects a request.
+    pub async fn lock(
         &self,
         key: &[u8],
         limit: Duration,
-        mut waiting: impl FnMut(&[u8]),
+        on_wait: impl FnMut(&[u8]),
     ) -> Result<LockWaitOutcome, Error> {
-        let entry = self.store.enqueue(&self.layout.key_lock(key), self.lease, false).await?;
-        let uses = ReferenceSummary::default();
-        let mut locked = LockedKey { key: key.to_vec(), lock: self.path(key), revision: entry.guard.revision, uses };
-        if !entry.first {
-            let turn = self.store.wait_turn(&entry, |blocker| waiting(&blocker.key));
-            let turn = async {
-                tokio::select! {
-                    biased;
-                    error = self.store.ended("lock") => Err(error),
-                    turn = turn => turn,
-                }
-            };
-            match timeout(limit, turn).await {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false)) => return Ok(LockWaitOutcome::Lost),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return self.unlock(std::slice::from_ref(&locked)).await.map(|()| LockWaitOutcome::Busy),
-            }
-        }
-        let Some(uses) = self.read(&locked).await? else { return Ok(LockWaitOutcome::Lost) };
-        locked.uses = uses;
+        let interrupted = async { Err(self.store.ended("lock").await) };
+        let lock = match self.session.lock(&self.layout.key_lock(key), limit, interrupted, on_wait).await? {
+            LockWait::Held(lock) => lock,
+            LockWait::Busy => return Ok(LockWaitOutcome::Busy),
+            LockWait::Lost => return Ok(LockWaitOutcome::Lost),
+        };
+        let mut locked = LockedKey { key: key.to_vec(), lock, references: ReferenceSummary::default() };
+        let Some(references) = self.read_references(&locked).await? else { return Ok(LockWaitOutcome::Lost) };
+        locked.references = references;
         Ok(LockWaitOutcome::Held(Box::new(locked)))
     }
 
-    /// Reads what a key's references say now; `None` where its lock was lost. Writes the lock's key once more, as it is:
-    /// its creation, which is what counts, stays.
+    /// Reads a key's references; `None` if its lock was lost. Writes the lock's key again, which keeps its create
+    /// revision and so the lock.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
-    pub async fn read(&self, locked: &LockedKey) -> Result<Option<ReferenceSummary>, Error> {
-        let lease = LeaseMode::Attach(self.lease);
-        let write = Op::Put(Write { key: locked.lock.clone(), lease, ..Write::default() });
-        let then = std::iter::once(write).chain(self.reads(&locked.key)).collect();
-        let txn = Txn { compares: vec![locked.held()], then, otherwise: Vec::new() };
-        let answer = self.store.txn("references", &txn, None, Retry::Idempotent).await?;
-        if !answer.succeeded {
+    /// etcd is unreachable or rejects a request.
+    pub async fn read_references(&self, locked: &LockedKey) -> Result<Option<ReferenceSummary>, Error> {
+        let put = self.session.put(&self.layout.key_lock(&locked.key));
+        let then = std::iter::once(put).chain(self.reference_reads(&locked.key)).collect();
+        let txn = Txn { compares: vec![locked.lock.is_held()], then, otherwise: Vec::new() };
+        let mut answer = self.store.txn("references", &txn, None, Retry::Idempotent).await?;
+        if !answer.succeeded || answer.results.is_empty() {
             return Ok(None);
         }
-        let mut reads = answer.results.into_iter().filter_map(found);
-        let (Some(some), Some((own, _))) = (reads.next(), reads.next()) else {
-            return Err(odd("a read without its answer"));
-        };
-        self.uses(&locked.key, some, own, answer.revision).await.map(Some)
+        answer.results.remove(0);
+        self.summarize(&locked.key, answer.results, answer.revision).await.map(Some)
     }
 
-    /// Reads what a key's references say now, whoever has its lock.
+    /// Reads a key's references without its lock.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
-    pub async fn peek(&self, key: &[u8]) -> Result<ReferenceSummary, Error> {
-        let txn = Txn { then: self.reads(key).into(), ..Txn::default() };
+    /// etcd is unreachable or rejects a request.
+    pub async fn read_references_unlocked(&self, key: &[u8]) -> Result<ReferenceSummary, Error> {
+        let txn = Txn { then: self.reference_reads(key).into(), ..Txn::default() };
         let answer = self.store.txn("references", &txn, None, Retry::Idempotent).await?;
-        let mut reads = answer.results.into_iter().filter_map(found);
-        let (Some(some), Some((own, _))) = (reads.next(), reads.next()) else {
-            return Err(odd("a read without its answer"));
-        };
-        self.uses(key, some, own, answer.revision).await
+        self.summarize(key, answer.results, answer.revision).await
     }
 
-    async fn uses(
-        &self,
-        key: &[u8],
-        (some, more): (Vec<KeyValue>, bool),
-        own: Vec<KeyValue>,
-        at: Revision,
-    ) -> Result<ReferenceSummary, Error> {
-        let mut uses = ReferenceSummary { at, own: own.into_iter().next(), ..ReferenceSummary::default() };
-        let mut take = |kvs: &[KeyValue]| {
+    /// Summarizes the results of [`KeyLocks::reference_reads`], and reads the remaining references.
+    async fn summarize(&self, key: &[u8], reads: Vec<OpResult>, revision: Revision) -> Result<ReferenceSummary, Error> {
+        let Ok([OpResult::Get { kvs: some, more, .. }, OpResult::Get { kvs: own, .. }]) = <[_; 2]>::try_from(reads)
+        else {
+            return Err(missing_response());
+        };
+        let own = own.into_iter().next();
+        let mut references = ReferenceSummary { revision, own, ..ReferenceSummary::default() };
+        let mut add = |kvs: &[KeyValue]| {
             for kv in kvs.iter().filter(|kv| self.layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key)) {
                 match Id::parse(&kv.value) {
-                    Some(id) if uses.ids.contains(&id) => {}
-                    Some(id) => uses.ids.push(id),
-                    None => uses.unreadable = true,
+                    Some(id) => references.ids.push(id),
+                    None => references.unreadable = true,
                 }
             }
         };
-        take(&some);
+        add(&some);
         if more {
-            let options = ReadOptions { revision: at, ..ReadOptions::default() };
+            let options = ReadOptions { revision, ..ReadOptions::default() };
             let mut reader = self.store.read(&self.layout.references_of(key), options);
             while let Some(page) = reader.next().await? {
-                take(&page);
+                add(&page);
             }
         }
-        uses.ids.sort_unstable();
-        Ok(uses)
+        references.ids.sort_unstable();
+        references.ids.dedup();
+        Ok(references)
     }
 
-    /// Gives locks back, as far as they are still these.
+    /// Unlocks keys.
     ///
     /// # Errors
-    /// Whatever kept the answer away; they go with their lease then.
+    /// etcd is unreachable or rejects a request; the locks then expire with their lease.
     pub async fn unlock(&self, locked: &[LockedKey]) -> Result<(), Error> {
-        for some in locked.chunks(BATCH) {
-            let unlock = |one: &LockedKey| {
-                let delete = Op::Delete { over: KeySelector::Key(one.lock.clone()), prev: false };
-                Op::Txn(Txn { compares: vec![one.held()], then: vec![delete], otherwise: Vec::new() })
-            };
-            let txn = Txn { then: some.iter().map(unlock).collect(), ..Txn::default() };
-            self.store.txn("unlock", &txn, None, Retry::Idempotent).await?;
+        for chunk in locked.chunks(BATCH) {
+            self.session.unlock(chunk.iter().map(|locked| self.layout.key_lock(&locked.key))).await?;
         }
         Ok(())
     }
 }
 
-fn found(result: OpResult) -> Option<(Vec<KeyValue>, bool)> {
-    match result {
-        OpResult::Get { kvs, more, .. } => Some((kvs, more)),
-        _ => None,
-    }
-}
-
-fn odd(what: &str) -> Error {
-    Error::Protocol { op: "lock", what: what.to_owned() }
+fn missing_response() -> Error {
+    Error::Protocol { op: "lock", what: "a nested response is missing".to_owned() }
 }

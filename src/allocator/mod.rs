@@ -1,7 +1,7 @@
 //! Cluster-wide IDs for keys, byte compatible with Cilium's kvstore allocator, so that both can work on one store.
 //!
-//! Protocol: `pkg/allocator` of Cilium. The same key gets the same ID whoever asks; nodes that use it leave a reference
-//! each, and a master without references is collected later.
+//! Protocol: `pkg/allocator` of Cilium. Every client gets the same ID for the same key. The *master* key of an ID holds
+//! the key; each node that uses the key writes a *reference*; masters without references are garbage.
 
 mod allocate;
 mod attempt;
@@ -11,6 +11,7 @@ mod hold;
 mod id_index;
 mod labels;
 mod layout;
+mod lock_session;
 mod locks;
 mod pool;
 mod preview;
@@ -24,10 +25,11 @@ mod testing;
 pub use allocate::{AllocationError, AllocationNotice, Allocator, AllocatorOptions, ReferenceLifetime};
 pub use attempt::AllocatedId;
 pub use entries::{IdEntry, IdState, entries};
-pub use find::{KeyLookup, find, look_up};
+pub use find::{KeyLookup, find_ids, keys_of};
 pub use hold::{HoldRepair, ReferenceHold};
 pub use labels::{LabelError, label_key};
 pub use layout::{DEFAULT_BASE, Id, Layout, NameError, check_key, check_node};
+pub use lock_session::{HeldLock, LockSession, LockWait};
 pub use locks::BATCH;
 pub use pool::{IdRange, IdSet, RangeError};
 pub use preview::preview;

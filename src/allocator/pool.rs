@@ -1,4 +1,4 @@
-//! Which IDs may be given away, and which are taken. Pure.
+//! The range of IDs that may be allocated, and the set of taken IDs. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::Id;
 
-/// The smallest and the largest number of an ID, and the bits that are set in every ID on top (Cilium's cluster ID).
+/// The smallest and the largest ID, and the bits set in every ID in addition (Cilium's cluster ID).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdRange {
     min: Id,
@@ -14,22 +14,22 @@ pub struct IdRange {
     mask: u64,
 }
 
-/// Why a range cannot be used.
+/// Why a range is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RangeError {
-    /// 0 stands for "no ID".
-    #[error("the smallest ID is at least 1")]
+    /// 0 means "no ID".
+    #[error("the smallest ID must be at least 1")]
     Zero,
-    /// No number between them.
-    #[error("the largest ID ({max}) is below the smallest ({min})")]
+    /// The range is empty.
+    #[error("the largest ID ({max}) is below the smallest ID ({min})")]
     Reversed {
         /// The smallest.
         min: u64,
         /// The largest.
         max: u64,
     },
-    /// Two numbers would make one ID.
-    #[error("the prefix mask {mask:#x} has bits that IDs up to {max} use themselves")]
+    /// Two numbers would result in the same ID.
+    #[error("the prefix mask {mask:#x} overlaps the bits of IDs up to {max}")]
     Overlap {
         /// The mask.
         mask: u64,
@@ -42,7 +42,7 @@ impl IdRange {
     /// The IDs `n | mask` for each n from `min` to `max`.
     ///
     /// # Errors
-    /// A range without an ID, or one in which two numbers would make one ID.
+    /// An empty range, or a mask that overlaps the IDs.
     pub fn new(min: u64, max: u64, mask: u64) -> Result<Self, RangeError> {
         let (Some(smallest), Some(largest)) = (Id::new(min), Id::new(max)) else { return Err(RangeError::Zero) };
         if max < min {
@@ -55,31 +55,31 @@ impl IdRange {
         Ok(Self { min: smallest, max: largest, mask })
     }
 
-    /// The smallest ID, the mask's bits included.
+    /// The smallest ID, including the mask's bits.
     pub fn first(&self) -> u64 {
         self.min.get() | self.mask
     }
 
-    /// The largest ID, the mask's bits included.
+    /// The largest ID, including the mask's bits.
     pub fn last(&self) -> u64 {
         self.max.get() | self.mask
     }
 
-    /// How many IDs it has.
+    /// Number of IDs.
     pub fn size(&self) -> u64 {
         (self.last() - self.first()).saturating_add(1)
     }
 
-    /// Whether the ID is one of it.
+    /// Whether the range contains the ID.
     pub fn contains(&self, id: Id) -> bool {
         (self.first()..=self.last()).contains(&id.get())
     }
 }
 
-/// A set of IDs, kept as runs: what it takes grows with the gaps, not with the IDs.
+/// A set of IDs, stored as runs: its memory grows with the number of gaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdSet {
-    /// The first ID of each run, and its last; runs neither touch nor overlap.
+    /// First and last ID of each run. Runs neither touch nor overlap.
     runs: BTreeMap<u64, u64>,
 }
 
@@ -100,7 +100,7 @@ impl IdSet {
         self.runs.insert(run.0, run.1);
     }
 
-    /// Whether the ID is in it.
+    /// Whether the set contains the ID.
     pub fn contains(&self, id: Id) -> bool {
         self.run_of(id.get()).is_some()
     }
@@ -110,19 +110,19 @@ impl IdSet {
         (id <= *last).then_some((*first, *last))
     }
 
-    /// The smallest ID of the range that is not in it, from the number `from` on.
-    pub fn free(&self, range: &IdRange, from: u64) -> Option<Id> {
+    /// The smallest ID of the range that is at least `from` and not in the set.
+    pub fn first_free(&self, range: &IdRange, from: u64) -> Option<Id> {
         let from = from.max(range.first());
         let free = match self.run_of(from) {
-            // Runs do not touch: what follows one is free.
+            // Runs do not touch, so the ID behind a run is free.
             Some((_, last)) => last.checked_add(1)?,
             None => from,
         };
         Id::new(free).filter(|id| range.contains(*id))
     }
 
-    /// How many IDs of the range are in it.
-    pub fn taken(&self, range: &IdRange) -> u64 {
+    /// Number of IDs of the range in the set.
+    pub fn count_in(&self, range: &IdRange) -> u64 {
         let overlap = |(first, last): (&u64, &u64)| {
             let (first, last) = ((*first).max(range.first()), (*last).min(range.last()));
             last.checked_sub(first).map_or(0, |more| more.saturating_add(1))
@@ -142,7 +142,7 @@ mod tests {
 
     fn ids(range: &IdRange, taken: &mut IdSet) -> Vec<u64> {
         std::iter::from_fn(|| {
-            let free = taken.free(range, 0)?;
+            let free = taken.first_free(range, 0)?;
             taken.insert(free);
             Some(free.get())
         })
@@ -155,7 +155,7 @@ mod tests {
         let mut taken = IdSet::default();
         taken.insert(Id::new(3).unwrap());
         assert_eq!(ids(&range, &mut taken), [1, 2, 4, 5]);
-        assert_eq!(taken.taken(&range), 5);
+        assert_eq!(taken.count_in(&range), 5);
     }
 
     #[test]
@@ -187,12 +187,12 @@ mod tests {
                 plain.insert(id);
             }
             let range = IdRange::new(3, 20, 0).unwrap();
-            prop_assert_eq!(set.taken(&range), plain.range(3..=20).count() as u64);
+            prop_assert_eq!(set.count_in(&range), plain.range(3..=20).count() as u64);
             let free = (from.max(3)..=20).find(|id| !plain.contains(id));
-            prop_assert_eq!(set.free(&range, from).map(Id::get), free);
+            prop_assert_eq!(set.first_free(&range, from).map(Id::get), free);
             let all = IdRange::new(1, u64::MAX, 0).unwrap();
             let last = (u64::MAX - 4..=u64::MAX).find(|id| !plain.contains(id));
-            prop_assert_eq!(set.free(&all, u64::MAX - 4).map(Id::get), last);
+            prop_assert_eq!(set.first_free(&all, u64::MAX - 4).map(Id::get), last);
             let joined = set.runs.iter().zip(set.runs.iter().skip(1)).all(|(one, next)| one.1 + 1 < *next.0);
             prop_assert!(joined);
         }

@@ -1,4 +1,4 @@
-//! What is wrong below a base, and what of it can be put right. Pure.
+//! Problems in an allocator's keys, and which of them can be repaired. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -9,20 +9,20 @@ use super::{
     check_node,
 };
 
-/// How bad it is.
+/// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Two keys share an ID or will, or a key that is used has none.
+    /// Two keys share an ID or may come to share one, or a key in use has no ID.
     Error,
-    /// Nobody is hurt yet.
+    /// No key is affected yet.
     Warning,
-    /// As it happens every day.
+    /// Normal operation.
     Info,
 }
 
 impl Severity {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
+    /// Name in the output.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
@@ -31,38 +31,38 @@ impl Severity {
     }
 }
 
-/// What is wrong. The words are a contract.
+/// Kind of problem. The names are part of the output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProblemKind {
     /// Two keys claim one ID.
     SharedId,
-    /// References name an ID that has no master.
+    /// References name an ID without a master.
     MissingMaster,
-    /// References name an ID whose master says another key.
+    /// References name an ID whose master holds another key.
     WrongMaster,
-    /// A reference's value is no ID.
+    /// The value of a reference is not an ID.
     UnreadableValue,
-    /// A master names no key.
+    /// A master holds no key.
     EmptyMaster,
     /// A key has a second ID.
     DuplicateMaster,
-    /// A master is on a lease.
+    /// A master is attached to a lease.
     LeasedMaster,
-    /// A master's path is not the one its ID has.
+    /// A master's path is not the canonical path of its ID.
     OddPath,
     /// An ID is outside the range.
     OutOfRange,
-    /// A key or a node's name that path cleaning would alter.
+    /// Path cleaning would alter a key or a node's name.
     AlteredKey,
-    /// A path that is neither a master's nor a reference's.
+    /// A path is neither a master's nor a reference's.
     UnreadablePath,
     /// A master without references.
     UnusedMaster,
 }
 
 impl ProblemKind {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
+    /// Name in the output.
+    pub fn name(self) -> &'static str {
         match self {
             Self::SharedId => "shared-id",
             Self::MissingMaster => "missing-master",
@@ -79,7 +79,7 @@ impl ProblemKind {
         }
     }
 
-    /// How bad it is.
+    /// Severity of this kind.
     pub fn severity(self) -> Severity {
         match self {
             Self::SharedId | Self::MissingMaster | Self::WrongMaster | Self::UnreadableValue => Severity::Error,
@@ -89,24 +89,24 @@ impl ProblemKind {
     }
 }
 
-/// One thing that is wrong.
+/// A problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What.
-    pub trouble: ProblemKind,
-    /// The ID, if it is about one.
+    /// Kind.
+    pub kind: ProblemKind,
+    /// Affected ID, if any.
     pub id: Option<Id>,
-    /// The key, if it is about one.
+    /// Affected key, if any.
     pub key: Option<Vec<u8>>,
-    /// The keys of etcd's that it is about.
+    /// Affected etcd keys.
     pub paths: Vec<Vec<u8>>,
-    /// What it means and what to do.
+    /// Meaning and remedy.
     pub text: String,
-    /// Whether writing the missing master puts it right, with nobody else claiming the ID.
+    /// Whether writing the missing master repairs it: no other key claims the ID.
     pub repairable: bool,
 }
 
-/// Everything that is wrong, the worst first, then by ID. Masters that are merely unused are in it, as information.
+/// All problems, most severe first, then by ID. Unused masters are included as information.
 pub fn problems(scan: &AllocatorScan, layout: &Layout, range: &IdRange) -> Vec<Problem> {
     let entries = entries(scan);
     let mut check = ProblemCheck { scan, layout, range, claims: claims(&entries), found: Vec::new() };
@@ -116,23 +116,23 @@ pub fn problems(scan: &AllocatorScan, layout: &Layout, range: &IdRange) -> Vec<P
     check.shared(&entries);
     check.names();
     for reference in scan.references.iter().filter(|reference| reference.id.is_none()) {
-        let text = "its value is no ID; nobody can tell which of its key's IDs it means: its node has to renew it";
+        let text = "the value is not an ID, so it is unknown which ID the node uses: renew the reference on that node";
         let (key, path) = (check.key(reference.key), check.path_of(reference));
         check.add(ProblemKind::UnreadableValue, None, Some(key), vec![path], text.to_owned());
     }
-    for (path, why) in &scan.strange {
+    for (path, why) in &scan.unknown_keys {
         let text = match why {
-            UnknownKeyReason::MasterPath => "no ID is its last part: allocators do not see it",
-            UnknownKeyReason::ReferencePath => "it has no key or no node: allocators do not see it",
+            UnknownKeyReason::MasterPath => "the last part of the path is not an ID: allocators ignore it",
+            UnknownKeyReason::ReferencePath => "the path has no key or no node: allocators ignore it",
         };
         check.add(ProblemKind::UnreadablePath, None, None, vec![path.clone()], text.to_owned());
     }
     let mut found = check.found;
-    found.sort_by_key(|problem| (problem.trouble.severity(), problem.id, problem.trouble));
+    found.sort_by_key(|problem| (problem.kind.severity(), problem.id, problem.kind));
     found
 }
 
-/// Which keys claim each ID, by a master or by references.
+/// The keys that claim each ID, by a master or by references.
 fn claims(entries: &[IdEntry<'_>]) -> BTreeMap<Id, BTreeSet<KeyIndex>> {
     let mut claims: BTreeMap<Id, BTreeSet<KeyIndex>> = BTreeMap::new();
     for entry in entries {
@@ -150,8 +150,8 @@ struct ProblemCheck<'a> {
 }
 
 impl ProblemCheck<'_> {
-    fn add(&mut self, trouble: ProblemKind, id: Option<Id>, key: Option<Vec<u8>>, paths: Vec<Vec<u8>>, text: String) {
-        self.found.push(Problem { trouble, id, key, paths, text, repairable: false });
+    fn add(&mut self, kind: ProblemKind, id: Option<Id>, key: Option<Vec<u8>>, paths: Vec<Vec<u8>>, text: String) {
+        self.found.push(Problem { kind, id, key, paths, text, repairable: false });
     }
 
     fn key(&self, key: KeyIndex) -> Vec<u8> {
@@ -162,7 +162,7 @@ impl ProblemCheck<'_> {
         self.layout.reference(self.scan.keys.text(reference.key), self.scan.nodes.text(reference.node))
     }
 
-    /// The entry's master, or else the references that name it.
+    /// Path of the entry's master, else of the references that name the ID.
     fn paths(&self, entry: &IdEntry<'_>) -> Vec<Vec<u8>> {
         let master = entry.master.and_then(|index| self.scan.masters.get(index));
         match master {
@@ -174,73 +174,72 @@ impl ProblemCheck<'_> {
     fn entry(&mut self, entry: &IdEntry<'_>) {
         if !self.range.contains(entry.id) {
             let text = format!("the ID is not between {} and {}", self.range.first(), self.range.last());
-            self.about(entry, ProblemKind::OutOfRange, text);
+            self.add_for(entry, ProblemKind::OutOfRange, text);
         }
         if entry.master.is_some() { self.master(entry) } else { self.orphan(entry) }
     }
 
-    fn about(&mut self, entry: &IdEntry<'_>, trouble: ProblemKind, text: String) {
+    fn add_for(&mut self, entry: &IdEntry<'_>, kind: ProblemKind, text: String) {
         let (key, paths) = (self.key(entry.key), self.paths(entry));
-        self.add(trouble, Some(entry.id), Some(key), paths, text);
+        self.add(kind, Some(entry.id), Some(key), paths, text);
     }
 
     fn master(&mut self, entry: &IdEntry<'_>) {
         let Some(master) = entry.master.and_then(|index| self.scan.masters.get(index)) else { return };
-        let nodes = nodes(entry.references.len());
+        let nodes = format_nodes(entry.references.len());
         if let Some(lease) = master.lease {
-            let text = format!("the master is on lease {lease} and goes with it: write it again without a lease");
-            self.about(entry, ProblemKind::LeasedMaster, text);
+            let text = format!("the master expires with lease {lease}: write the master again without a lease");
+            self.add_for(entry, ProblemKind::LeasedMaster, text);
         }
         if master.odd_path.is_some() {
-            let text = format!("allocators look for the ID {0} at id/{0} and do not find this master", entry.id);
-            return self.about(entry, ProblemKind::OddPath, text);
+            let text = format!("allocators look up the ID {0} at id/{0} and do not find this master", entry.id);
+            return self.add_for(entry, ProblemKind::OddPath, text);
         }
         if self.scan.keys.text(entry.key).is_empty() {
-            let text = "the master names no key: the ID is taken and of no use; delete it if no node uses the ID";
-            return self.about(entry, ProblemKind::EmptyMaster, text.to_owned());
+            let text = "the master holds no key, so the ID is taken but unusable: delete it if no node uses the ID";
+            return self.add_for(entry, ProblemKind::EmptyMaster, text.to_owned());
         }
         match entry.state {
-            IdState::Unused => self.about(entry, ProblemKind::UnusedMaster, "'gc ids' collects it".to_owned()),
+            IdState::Unused => self.add_for(entry, ProblemKind::UnusedMaster, "'kvadm gc ids' deletes it".to_owned()),
             IdState::Duplicate if entry.references.is_empty() => {
-                let text = "the key has another ID, and no node uses this one: 'gc ids' collects it";
-                self.about(entry, ProblemKind::DuplicateMaster, text.to_owned());
+                let text = "the key has another ID, and no node uses this one: 'kvadm gc ids' deletes it";
+                self.add_for(entry, ProblemKind::DuplicateMaster, text.to_owned());
             }
             IdState::Duplicate => {
                 let text =
-                    format!("the key has another ID too, and {nodes} yet: release and allocate the key anew there");
-                self.about(entry, ProblemKind::DuplicateMaster, text);
+                    format!("the key also has another ID, but {nodes}: release and allocate the key again there");
+                self.add_for(entry, ProblemKind::DuplicateMaster, text);
             }
             IdState::InUse | IdState::Orphan => {}
         }
     }
 
     fn orphan(&mut self, entry: &IdEntry<'_>) {
-        let count = nodes(entry.references.len());
+        let count = format_nodes(entry.references.len());
         let others: Vec<KeyIndex> = self.scan.masters_of(entry.id).iter().map(|master| master.key).collect();
         if let Some(other) = others.first() {
-            let other = shown(self.scan.keys.text(*other));
-            let text = format!(
-                "{count} for this key, and the ID is the key {other}'s: release and allocate this key anew there"
-            );
-            return self.about(entry, ProblemKind::WrongMaster, text);
+            let other = format_key(self.scan.keys.text(*other));
+            let text =
+                format!("{count}, but the ID belongs to the key {other}: release and allocate this key again there");
+            return self.add_for(entry, ProblemKind::WrongMaster, text);
         }
         let alone = self.claims.get(&entry.id).is_some_and(|keys| keys.len() == 1);
         let clean = check_key(self.scan.keys.text(entry.key)).is_ok();
         let repairable = alone && clean && self.range.contains(entry.id);
-        let mut text = format!("{count}, and without a master the ID may be given to another key");
+        let mut text = format!("{count}; without a master the ID may be allocated to another key");
         text.push_str(match (alone, clean, repairable) {
-            (_, _, true) => ": 'check --repair' writes it again",
-            (false, _, _) => "; another key's references name it too: release and allocate one of the keys anew",
-            (_, false, _) => "; path cleaning alters the key, so that it cannot be repaired safely",
-            _ => "; it is outside the range, and so perhaps another cluster's: see --min, --max and --prefix-mask",
+            (_, _, true) => ": 'kvadm allocate check --repair' restores the master",
+            (false, _, _) => "; references of another key name it too: release one of the keys and allocate it again",
+            (_, false, _) => "; path cleaning alters the key, so the master cannot be restored safely",
+            _ => "; it is out of range and may belong to another cluster: check --min, --max and --prefix-mask",
         });
-        self.about(entry, ProblemKind::MissingMaster, text);
+        self.add_for(entry, ProblemKind::MissingMaster, text);
         if let Some(problem) = self.found.last_mut() {
             problem.repairable = repairable;
         }
     }
 
-    /// IDs that nodes use for several keys, or whose masters say several.
+    /// Adds IDs that nodes use for several keys, or that several masters assign to different keys.
     fn shared(&mut self, entries: &[IdEntry<'_>]) {
         for same in entries.chunk_by(|one, next| one.id == next.id).filter(|same| same.len() > 1) {
             let used: BTreeSet<_> = same.iter().filter(|one| !one.references.is_empty()).map(|one| one.key).collect();
@@ -251,20 +250,20 @@ impl ProblemCheck<'_> {
             let all: BTreeSet<_> = used.union(&masters).copied().collect();
             let mut text = format!("{} keys have this ID:", all.len());
             for (index, key) in all.iter().take(4).enumerate() {
-                let _ = write!(text, "{}{}", if index > 0 { ", " } else { " " }, shown(self.scan.keys.text(*key)));
+                let _ = write!(text, "{}{}", if index > 0 { ", " } else { " " }, format_key(self.scan.keys.text(*key)));
             }
-            text.push_str("; release and allocate all but one of them anew");
+            text.push_str("; release all of them but one and allocate them again");
             let paths = same.iter().flat_map(|one| self.paths(one)).collect();
             self.add(ProblemKind::SharedId, same.first().map(|one| one.id), None, paths, text);
         }
     }
 
-    /// Keys and nodes' names that path cleaning would alter.
+    /// Adds keys and node names that path cleaning would alter.
     fn names(&mut self) {
         let scan = self.scan;
-        let keys = altered(&scan.keys, |key| if key.is_empty() { Ok(()) } else { check_key(key) });
+        let keys = altered_names(&scan.keys, |key| if key.is_empty() { Ok(()) } else { check_key(key) });
         let mut of_keys: BTreeMap<KeyIndex, Vec<Vec<u8>>> = BTreeMap::new();
-        let nodes = altered(&scan.nodes, check_node);
+        let nodes = altered_names(&scan.nodes, check_node);
         let mut of_nodes: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
         for master in scan.masters.iter().filter(|master| keys.contains_key(&master.key)) {
             let path = self.layout.master_at(master.id, master.odd_path.as_deref());
@@ -279,31 +278,31 @@ impl ProblemCheck<'_> {
             }
         }
         for (key, error) in keys {
-            let text = format!("the key {error}: its references and another key's may be the same");
+            let text = format!("the key {error}: another key's references may have the same paths");
             let paths = of_keys.remove(&key).unwrap_or_default();
             self.add(ProblemKind::AlteredKey, None, Some(self.key(key)), paths, text);
         }
         for (node, error) in nodes {
             let text =
-                format!("the node's name {} {error}: no node writes such references", shown(scan.nodes.text(node)));
+                format!("the node name {} {error}: no node writes such references", format_key(scan.nodes.text(node)));
             let paths = of_nodes.remove(&node).unwrap_or_default();
             self.add(ProblemKind::AlteredKey, None, None, paths, text);
         }
     }
 }
 
-/// The texts that path cleaning would alter.
-fn altered(names: &StringTable, check: impl Fn(&[u8]) -> Result<(), NameError>) -> BTreeMap<u32, NameError> {
+/// Names that path cleaning would alter.
+fn altered_names(names: &StringTable, check: impl Fn(&[u8]) -> Result<(), NameError>) -> BTreeMap<u32, NameError> {
     let indexes = (0..names.len()).filter_map(|index| u32::try_from(index).ok());
     indexes.filter_map(|index| Some((index, check(names.text(index)).err()?))).collect()
 }
 
-fn nodes(count: usize) -> String {
-    if count == 1 { "1 node uses it".to_owned() } else { format!("{count} nodes use it") }
+fn format_nodes(count: usize) -> String {
+    if count == 1 { "1 node uses this ID".to_owned() } else { format!("{count} nodes use this ID") }
 }
 
-/// A key in a message, cut where it is long.
-fn shown(key: &[u8]) -> String {
+/// Formats a key for a message, truncated to 80 bytes.
+fn format_key(key: &[u8]) -> String {
     const LONGEST: usize = 80;
     let cut = key.get(..LONGEST);
     let text = String::from_utf8_lossy(cut.unwrap_or(key)).escape_debug().to_string();

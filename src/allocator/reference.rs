@@ -1,4 +1,4 @@
-//! This node's references: what they say, renewing and releasing them.
+//! Reads, renews and releases one node's references.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,24 +10,24 @@ use crate::kvstore::{
     Store, Txn,
 };
 
-/// How often a release is tried while the reference keeps changing.
-const TRIES: u32 = 16;
-/// References of the key that are looked at along with the release.
-const SOME: i64 = 16;
+/// Attempts to release a reference that other clients keep changing.
+const MAX_ATTEMPTS: u32 = 16;
+/// References of the key that are read along with the release.
+const REFERENCE_LIMIT: i64 = 16;
 
-/// A reference that was taken away.
+/// A released reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReleasedReference {
-    /// The ID it named; `None` where its value was no ID.
+    /// The ID it named; `None` if its value was not an ID.
     pub id: Option<Id>,
-    /// Whether no other reference to the key was left.
+    /// Whether it was the key's last reference.
     pub last_use: bool,
 }
 
-/// A reference that is there.
+/// A renewed reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewedReference {
-    /// The ID it names; `None` where its value is no ID.
+    /// The ID it names; `None` if its value is not an ID.
     pub id: Option<Id>,
     /// Its lease, renewed; `None` for a permanent one.
     pub lease: Option<Grant>,
@@ -42,24 +42,24 @@ pub struct NodeReferences<'a> {
 }
 
 impl<'a> NodeReferences<'a> {
-    /// Of this node; released only while this lock is held.
+    /// References of `node`; releasing them requires that `guard` is held.
     pub fn new(store: &'a Store, layout: &'a Layout, node: &'a [u8], guard: Option<&'a LockGuard>) -> Self {
         Self { store, layout, node, guard }
     }
 
-    /// What these keys' references are now.
+    /// Reads this node's references to these keys.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// etcd is unreachable or rejects a request.
     pub async fn read(&self, keys: &[&[u8]]) -> Result<Vec<Option<KeyValue>>, Error> {
         let paths: Vec<Vec<u8>> = keys.iter().map(|key| self.layout.reference(key, self.node)).collect();
         Ok(self.store.get_many(&paths, 0, None).await?.kvs)
     }
 
-    /// Renews the leases of these keys' references, each lease once; `None` for a reference that is not there.
+    /// Renews the leases of this node's references, each lease once; `None` for a missing reference.
     ///
     /// # Errors
-    /// Whatever kept an answer away.
+    /// etcd is unreachable or rejects a request.
     pub async fn renew(&self, keys: &[&[u8]]) -> Result<Vec<Option<RenewedReference>>, Error> {
         let mut leases: HashMap<LeaseId, Option<Grant>> = HashMap::new();
         let mut renewed = Vec::with_capacity(keys.len());
@@ -77,7 +77,7 @@ impl<'a> NodeReferences<'a> {
                     }
                     match leases.get(&lease).copied().flatten() {
                         Some(grant) => Some(grant),
-                        // The lease is over, and its references with it.
+                        // The lease has expired, and its references with it.
                         None => {
                             renewed.push(None);
                             continue;
@@ -90,14 +90,14 @@ impl<'a> NodeReferences<'a> {
         Ok(renewed)
     }
 
-    /// Takes these different keys' references away, each as it was read; `None` for one that is not there.
+    /// Deletes this node's references to these distinct keys, unless they change; `None` for a missing reference.
     ///
     /// # Errors
-    /// Whatever kept an answer away: what was released before it stays so, and asking again is safe.
+    /// etcd is unreachable or rejects a request. References may be released then; calling it again is safe.
     pub async fn release(&self, keys: &[&[u8]]) -> Result<Vec<Option<ReleasedReference>>, Error> {
         let mut released = vec![None; keys.len()];
         let mut open: Vec<usize> = (0..keys.len()).collect();
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let mut again = Vec::new();
             for some in open.chunks(BATCH) {
                 again.extend(self.try_release(keys, some, &mut released).await?);
@@ -107,10 +107,10 @@ impl<'a> NodeReferences<'a> {
                 return Ok(released);
             }
         }
-        Err(Error::Protocol { op: "release", what: "somebody keeps changing the reference".to_owned() })
+        Err(Error::Protocol { op: "release", what: "other clients keep changing the reference".to_owned() })
     }
 
-    /// Tries to release some; gives those whose reference changed meanwhile.
+    /// Tries to release references; returns those that changed meanwhile.
     async fn try_release(
         &self,
         keys: &[&[u8]],
@@ -119,14 +119,14 @@ impl<'a> NodeReferences<'a> {
     ) -> Result<Vec<usize>, Error> {
         let asked: Vec<&[u8]> = some.iter().map(|at| keys[*at]).collect();
         let found = self.read(&asked).await?;
-        let there: Vec<(usize, KeyValue)> =
+        let present: Vec<(usize, KeyValue)> =
             some.iter().zip(found).filter_map(|(at, found)| found.map(|kv| (*at, kv))).collect();
-        if there.is_empty() {
+        if present.is_empty() {
             return Ok(Vec::new());
         }
         let release = |(at, own): &(usize, KeyValue)| {
             let all = KeySelector::Range(self.layout.references_of(keys[*at]));
-            let others = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: SOME };
+            let others = Op::Get { over: all, revision: 0, keys_only: true, count_only: false, limit: REFERENCE_LIMIT };
             let delete = Op::Delete { over: KeySelector::Key(own.key.clone()), prev: false };
             Op::Txn(Txn {
                 compares: vec![Compare::unchanged(&own.key, own.mod_revision)],
@@ -134,30 +134,30 @@ impl<'a> NodeReferences<'a> {
                 otherwise: vec![others, Op::get_at(KeySelector::Key(own.key.clone()), 0)],
             })
         };
-        let txn = Txn { then: there.iter().map(release).collect(), ..Txn::default() };
+        let txn = Txn { then: present.iter().map(release).collect(), ..Txn::default() };
         let answer = self.store.txn("release", &txn, self.guard, Retry::Idempotent).await?;
         let mut again = Vec::new();
-        for ((at, own), result) in there.into_iter().zip(answer.results) {
-            let odd = || Error::Protocol { op: "release", what: "a release without its answer".to_owned() };
-            let OpResult::Txn { succeeded, mut results } = result else { return Err(odd()) };
+        for ((at, own), result) in present.into_iter().zip(answer.results) {
+            let unexpected = || Error::Protocol { op: "release", what: "a nested response is missing".to_owned() };
+            let OpResult::Txn { succeeded, mut results } = result else { return Err(unexpected()) };
             let gone = match results.last() {
                 _ if succeeded => true,
                 Some(OpResult::Get { kvs, .. }) => answer.maybe_applied && kvs.is_empty(),
-                _ => return Err(odd()),
+                _ => return Err(unexpected()),
             };
             if !gone {
                 again.push(at);
                 continue;
             }
             let others = results.swap_remove(usize::from(succeeded));
-            let OpResult::Get { kvs, more, .. } = others else { return Err(odd()) };
+            let OpResult::Get { kvs, more, .. } = others else { return Err(unexpected()) };
             let used = self.is_used(keys[at], &kvs, more, answer.revision).await?;
             released[at] = Some(ReleasedReference { id: Id::parse(&own.value), last_use: !used });
         }
         Ok(again)
     }
 
-    /// Whether the key has a reference of its own: one of those that were found, or further on.
+    /// Whether any node refers to the key, among `found` or on further pages if there are `more`.
     async fn is_used(&self, key: &[u8], found: &[KeyValue], more: bool, at: Revision) -> Result<bool, Error> {
         let own = |kv: &KeyValue| self.layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key);
         if found.iter().any(own) || !more {

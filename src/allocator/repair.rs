@@ -1,6 +1,6 @@
-//! Writing a missing master again, under the key's lock.
+//! Restores a missing master under the key's lock.
 //!
-//! Wire format: as `pkg/allocator` of Cilium has it, whose agents do the same for the keys they use (`UpdateKey`).
+//! Wire format: `pkg/allocator` of Cilium, whose agents restore the masters of the keys they use (`UpdateKey`).
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ use crate::kvstore::{
     Compare, Error, KeySelector, KeyValue, LeaseId, Op, OpResult, ReadOptions, Retry, Revision, Store, Txn, Write,
 };
 
-/// How often what changes under the reading is read again.
-const ATTEMPTS: usize = 3;
+/// Attempts while the key's references change.
+const MAX_ATTEMPTS: usize = 3;
 
-/// What came of it.
+/// Result of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepairOutcome {
-    /// The master is there again.
-    Done,
-    /// Somebody else wrote it meanwhile.
-    ByOthers,
+    /// The master was written.
+    Restored,
+    /// Another client wrote the master meanwhile.
+    AlreadyRestored,
     /// No reference names the ID any more.
     Unused,
-    /// The ID is another key's now: this one.
-    Taken(Vec<u8>),
-    /// The key's references changed each time they were read.
-    Changing,
-    /// Somebody has the key's lock: the key of etcd's that is before this one, absolute.
-    Busy(Vec<u8>),
-    /// The lock was lost before anything was written.
-    Lost,
+    /// The ID belongs to this other key now.
+    IdTaken(Vec<u8>),
+    /// The key's references changed during every attempt.
+    ReferencesChanged,
+    /// Another client holds the key's lock: its lock key, absolute.
+    LockBusy(Vec<u8>),
+    /// The lock was lost before the master was written.
+    LockLost,
 }
 
-/// Writes the master of an ID that references of this key name, while they do, and if the ID has none. The lock is taken
-/// on a lease that somebody else keeps alive, and given back; it is waited for at most so long.
+/// Writes the master of an ID if it is missing and references of this key name the ID. The key's lock is taken on a
+/// lease that the caller keeps alive, and released; it is waited for at most `wait`.
 ///
 /// # Errors
-/// Whatever kept an answer away. The lock may still be there and goes with its lease.
+/// etcd is unreachable or rejects a request. A lock that is still held then expires with its lease.
 pub async fn restore_master(
     store: &Store,
     _: &Consent,
@@ -48,10 +48,10 @@ pub async fn restore_master(
 ) -> Result<RepairOutcome, Error> {
     let locks = KeyLocks::new(store, layout, b"", lease);
     let mut before = Vec::new();
-    let locked = match locks.wait_for(key, wait, |blocker| before = blocker.to_vec()).await? {
+    let locked = match locks.lock(key, wait, |blocker| before = blocker.to_vec()).await? {
         LockWaitOutcome::Held(locked) => *locked,
-        LockWaitOutcome::Busy => return Ok(RepairOutcome::Busy(before)),
-        LockWaitOutcome::Lost => return Ok(RepairOutcome::Lost),
+        LockWaitOutcome::Busy => return Ok(RepairOutcome::LockBusy(before)),
+        LockWaitOutcome::Lost => return Ok(RepairOutcome::LockLost),
     };
     let done = write(store, layout, &locked, id).await?;
     locks.unlock(&[locked]).await?;
@@ -60,38 +60,38 @@ pub async fn restore_master(
 
 async fn write(store: &Store, layout: &Layout, lock: &LockedKey, id: Id) -> Result<RepairOutcome, Error> {
     let key = lock.key.as_slice();
-    for _ in 0..ATTEMPTS {
-        let (user, at) = user(store, layout, id, key).await?;
-        let Some(user) = user else { return Ok(RepairOutcome::Unused) };
+    for _ in 0..MAX_ATTEMPTS {
+        let (reference, at) = find_reference(store, layout, id, key).await?;
+        let Some(reference) = reference else { return Ok(RepairOutcome::Unused) };
         let master = layout.master(id);
         let txn = Txn {
             compares: vec![
-                lock.held(),
+                lock.lock.is_held(),
                 Compare::missing(&master),
-                Compare::unchanged(&user.key, user.mod_revision),
+                Compare::unchanged(&reference.key, reference.mod_revision),
                 Compare::none_newer(&layout.references_of(key), at),
             ],
             then: vec![Op::Put(Write { key: master.clone(), value: lock.key.clone(), ..Write::default() })],
-            otherwise: [&master, &lock.lock].map(|path| Op::get_at(KeySelector::Key(path.clone()), 0)).to_vec(),
+            otherwise: [&master, &lock.lock.key].map(|path| Op::get_at(KeySelector::Key(path.clone()), 0)).to_vec(),
         };
-        // Done twice it finds the master that the first one wrote.
+        // Safe to resend: a resent transaction finds the master that the first one wrote.
         let answer = store.txn("restore", &txn, None, Retry::Idempotent).await?;
         if answer.succeeded {
-            return Ok(RepairOutcome::Done);
+            return Ok(RepairOutcome::Restored);
         }
         let mut there = answer.results.into_iter().map(first);
         let (master, own) = (there.next().flatten(), there.next().flatten());
         match master {
-            Some(master) if master.value == key && answer.maybe_applied => return Ok(RepairOutcome::Done),
-            Some(master) if master.value == key => return Ok(RepairOutcome::ByOthers),
-            Some(master) => return Ok(RepairOutcome::Taken(master.value)),
-            None if own.is_none_or(|own| own.create_revision != lock.revision) => {
-                return Ok(RepairOutcome::Lost);
+            Some(master) if master.value == key && answer.maybe_applied => return Ok(RepairOutcome::Restored),
+            Some(master) if master.value == key => return Ok(RepairOutcome::AlreadyRestored),
+            Some(master) => return Ok(RepairOutcome::IdTaken(master.value)),
+            None if own.is_none_or(|own| own.create_revision != lock.lock.revision) => {
+                return Ok(RepairOutcome::LockLost);
             }
             None => {}
         }
     }
-    Ok(RepairOutcome::Changing)
+    Ok(RepairOutcome::ReferencesChanged)
 }
 
 fn first(result: OpResult) -> Option<KeyValue> {
@@ -101,8 +101,13 @@ fn first(result: OpResult) -> Option<KeyValue> {
     }
 }
 
-/// A reference of the key that names the ID, and the revision it was read at.
-async fn user(store: &Store, layout: &Layout, id: Id, key: &[u8]) -> Result<(Option<KeyValue>, Revision), Error> {
+/// A reference of the key that names the ID, and the revision at which it was read.
+async fn find_reference(
+    store: &Store,
+    layout: &Layout,
+    id: Id,
+    key: &[u8],
+) -> Result<(Option<KeyValue>, Revision), Error> {
     let mut reader = store.read(&layout.references_of(key), ReadOptions::default());
     while let Some(page) = reader.next().await? {
         let names = |kv: &KeyValue| {

@@ -1,5 +1,4 @@
-//! All that an allocator keeps below its base, as of one revision: read page by page, folded into what is known of each
-//! ID and each key. Folding is pure.
+//! All keys of an allocator at one revision, parsed into masters and references.
 
 use std::collections::HashMap;
 
@@ -9,7 +8,7 @@ use crate::kvstore::{Error, KeyRange, KeyValue, LeaseId, ReadOptions, Revision, 
 /// The index of a key in [`AllocatorScan::keys`].
 pub type KeyIndex = u32;
 
-/// Texts, each kept once.
+/// Interned byte strings.
 #[derive(Clone, Debug, Default)]
 pub struct StringTable {
     texts: Vec<Vec<u8>>,
@@ -27,88 +26,88 @@ impl StringTable {
         index
     }
 
-    /// The text of an index.
+    /// The string with this index.
     pub fn text(&self, index: u32) -> &[u8] {
         self.texts.get(index as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// The index of a text, if it occurs.
+    /// The index of a string, if it is interned.
     pub fn find(&self, text: &[u8]) -> Option<u32> {
         self.indexes.get(text).copied()
     }
 
-    /// How many there are.
+    /// Number of strings.
     pub fn len(&self) -> usize {
         self.texts.len()
     }
 
-    /// Whether there is none.
+    /// Whether the table is empty.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 }
 
-/// `<base>/id/<ID>`: what says that an ID is a key's.
+/// `<base>/id/<ID>`: assigns an ID to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MasterKey {
     /// The ID.
     pub id: Id,
-    /// The key, verbatim from the value; empty for a master that names none.
+    /// The key, verbatim from the value; empty if the master holds no key.
     pub key: KeyIndex,
-    /// The path's last part, where it is not the ID's canonical decimal ("007").
+    /// The last part of the path if it is not the ID's canonical decimal (for example "007").
     pub odd_path: Option<Vec<u8>>,
-    /// The revision of its last change.
+    /// Revision of its last change.
     pub mod_revision: Revision,
     /// Its lease; Cilium's masters have none.
     pub lease: Option<LeaseId>,
 }
 
-/// `<base>/value/<key>/<node>`: what says that a node uses a key's ID.
+/// `<base>/value/<key>/<node>`: records that a node uses a key's ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferenceKey {
     /// The key.
     pub key: KeyIndex,
-    /// The node's name, in [`AllocatorScan::nodes`].
+    /// Index of the node's name in [`AllocatorScan::nodes`].
     pub node: u32,
-    /// The ID it names; `None` where its value is no ID.
+    /// The ID it names; `None` if its value is not an ID.
     pub id: Option<Id>,
-    /// The revision of its last change.
+    /// Revision of its last change.
     pub mod_revision: Revision,
     /// Its lease; `None` for a permanent one.
     pub lease: Option<LeaseId>,
 }
 
-/// Why a key below the base is nothing an allocator writes.
+/// Why an etcd key below the base is neither a master nor a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownKeyReason {
-    /// Below `id/`, but its last part is no ID.
+    /// It is below `id/`, but its last part is not an ID.
     MasterPath,
-    /// Below `value/`, but without a key or a node.
+    /// It is below `value/`, but has no key or no node.
     ReferencePath,
 }
 
-/// Everything below a base's `id/` and `value/`.
+/// All keys below `id/` and `value/` of a base.
 #[derive(Clone, Debug, Default)]
 pub struct AllocatorScan {
-    /// What it was read at.
+    /// The revision at which they were read.
     pub revision: Revision,
     /// All masters, by ID.
     pub masters: Vec<MasterKey>,
     /// All references, by key and node.
     pub references: Vec<ReferenceKey>,
-    /// All keys, of masters and references.
+    /// The keys of all masters and references.
     pub keys: StringTable,
-    /// All nodes' names.
+    /// The names of all nodes.
     pub nodes: StringTable,
-    /// What is there and is neither: the path, and why.
-    pub strange: Vec<(Vec<u8>, UnknownKeyReason)>,
+    /// Paths of other keys, and why they are neither masters nor references.
+    pub unknown_keys: Vec<(Vec<u8>, UnknownKeyReason)>,
 }
 
 impl AllocatorScan {
-    /// Takes one key from below `id/`.
-    pub fn take_master(&mut self, layout: &Layout, kv: &KeyValue) {
+    /// Adds an etcd key from below `id/`.
+    pub fn add_master(&mut self, layout: &Layout, kv: &KeyValue) {
         let Some(id) = layout.parse_master(&kv.key) else {
-            return self.strange.push((kv.key.clone(), UnknownKeyReason::MasterPath));
+            return self.unknown_keys.push((kv.key.clone(), UnknownKeyReason::MasterPath));
         };
         let odd = kv.key != layout.master(id);
         let last = kv.key.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
@@ -121,10 +120,10 @@ impl AllocatorScan {
         });
     }
 
-    /// Takes one key from below `value/`.
-    pub fn take_reference(&mut self, layout: &Layout, kv: &KeyValue) {
+    /// Adds an etcd key from below `value/`.
+    pub fn add_reference(&mut self, layout: &Layout, kv: &KeyValue) {
         let Some((key, node)) = layout.parse_reference(&kv.key) else {
-            return self.strange.push((kv.key.clone(), UnknownKeyReason::ReferencePath));
+            return self.unknown_keys.push((kv.key.clone(), UnknownKeyReason::ReferencePath));
         };
         self.references.push(ReferenceKey {
             key: self.keys.index(key),
@@ -135,34 +134,34 @@ impl AllocatorScan {
         });
     }
 
-    /// Puts everything in order, once all of it was taken.
+    /// Sorts masters and references, after all have been added.
     pub fn sort(&mut self) {
         self.masters.sort_by(|one, other| (one.id, &one.odd_path).cmp(&(other.id, &other.odd_path)));
         self.references.sort_by_key(|reference| (reference.key, reference.node));
     }
 
-    /// The references of a key: exactly its own, never those of a longer key.
+    /// The references of exactly this key, not of longer keys.
     pub fn references_of(&self, key: KeyIndex) -> &[ReferenceKey] {
         let first = self.references.partition_point(|reference| reference.key < key);
         let behind = self.references.partition_point(|reference| reference.key <= key);
         &self.references[first..behind]
     }
 
-    /// The references that keep a master: those of its key that name its ID. One whose value is no ID keeps every
-    /// master of its key, for nobody can tell which it means.
+    /// The references that keep a master: those of its key that name its ID. An unreadable reference keeps every master
+    /// of its key, because it is unknown which one it means.
     pub fn users<'a>(&'a self, master: &MasterKey) -> impl Iterator<Item = &'a ReferenceKey> {
         let id = master.id;
         self.references_of(master.key).iter().filter(move |reference| reference.id.is_none_or(|named| named == id))
     }
 
-    /// The masters of an ID; more than one only where somebody wrote paths such as `id/007`.
+    /// The masters of an ID; several only if there are paths such as `id/007`.
     pub fn masters_of(&self, id: Id) -> &[MasterKey] {
         let first = self.masters.partition_point(|master| master.id < id);
         let behind = self.masters.partition_point(|master| master.id <= id);
         &self.masters[first..behind]
     }
 
-    /// How many masters each key has, by the key's index.
+    /// Number of masters of each key, by the key's index.
     pub fn masters_per_key(&self) -> Vec<u32> {
         let mut counts = vec![0; self.keys.len()];
         for master in &self.masters {
@@ -172,21 +171,21 @@ impl AllocatorScan {
     }
 }
 
-/// Reads everything below the base at one revision; holds it all. `read` is told the number of keys of each page.
+/// Reads all keys below the base at one revision, into memory. `read` receives the number of keys of each page.
 ///
 /// # Errors
-/// Whatever kept an answer away, and a revision that was compacted meanwhile.
+/// etcd is unreachable or rejects a request, or the revision was compacted meanwhile.
 pub async fn scan(store: &Store, layout: &Layout, mut read: impl FnMut(u64)) -> Result<AllocatorScan, Error> {
     let mut scan = AllocatorScan::default();
-    scan.revision = each(store, &layout.masters(), 0, |kv| scan.take_master(layout, kv), &mut read).await?;
+    scan.revision = for_each_key(store, &layout.masters(), 0, |kv| scan.add_master(layout, kv), &mut read).await?;
     let at = scan.revision;
-    each(store, &layout.references(), at, |kv| scan.take_reference(layout, kv), &mut read).await?;
+    for_each_key(store, &layout.references(), at, |kv| scan.add_reference(layout, kv), &mut read).await?;
     scan.sort();
     Ok(scan)
 }
 
-/// Shows every key of the range, at the revision or, for 0, at the present one, which it gives.
-pub(super) async fn each(
+/// Calls `take` for every key of the range at this revision (0: the current one). Returns the revision.
+pub(super) async fn for_each_key(
     store: &Store,
     range: &KeyRange,
     revision: Revision,
@@ -213,9 +212,9 @@ mod tests {
         for (path, value) in pairs {
             let kv = KeyValue { key: (*path).into(), value: (*value).into(), ..KeyValue::default() };
             if path.starts_with("b/id/") {
-                scan.take_master(&layout, &kv);
+                scan.add_master(&layout, &kv);
             } else {
-                scan.take_reference(&layout, &kv);
+                scan.add_reference(&layout, &kv);
             }
         }
         scan.sort();
@@ -261,7 +260,7 @@ mod tests {
             ("b/value/x", "1"),
             ("b/value//n", "1"),
         ]);
-        assert_eq!(scan.strange.len(), 5);
+        assert_eq!(scan.unknown_keys.len(), 5);
         assert_eq!(scan.masters.len(), 1);
         assert_eq!(scan.masters[0].odd_path.as_deref(), Some(b"007".as_slice()));
         assert_eq!(scan.keys.text(scan.masters[0].key), b"");

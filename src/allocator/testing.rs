@@ -1,4 +1,4 @@
-//! Surveys for tests.
+//! Scans for tests.
 
 use super::{AllocatorScan, Layout};
 use crate::kvstore::KeyValue;
@@ -14,9 +14,9 @@ pub(super) fn scanned(pairs: &[(&str, &str)]) -> AllocatorScan {
     for (path, value) in pairs {
         let kv = KeyValue { key: (*path).into(), value: (*value).into(), ..KeyValue::default() };
         if path.starts_with("b/id/") {
-            scan.take_master(&layout(), &kv);
+            scan.add_master(&layout(), &kv);
         } else {
-            scan.take_reference(&layout(), &kv);
+            scan.add_reference(&layout(), &kv);
         }
     }
     scan.sort();

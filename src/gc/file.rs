@@ -1,4 +1,4 @@
-//! Plans as files: one JSON object, one candidate a line, so that a plan can be read, compared and edited. Pure.
+//! Plan files: one JSON object with one candidate per line, so that plans can be read, compared and edited. Pure.
 //!
 //! ```json
 //! {
@@ -24,30 +24,30 @@ use thiserror::Error;
 use super::{Candidate, Facts, Plan, Scope, Timestamp};
 use crate::kvstore::{Revision, parse_hex};
 
-/// The version of the format.
+/// Version of the format.
 const VERSION: u64 = 1;
 
-/// Why a file is no plan.
+/// Why a file is not a plan.
 #[derive(Debug, Error)]
 pub enum PlanError {
-    /// Not JSON, cut off, or not an object with these fields.
-    #[error("it is no plan: {0}")]
+    /// It is not JSON, is incomplete, or is not an object with these fields.
+    #[error("not a plan: {0}")]
     Json(#[from] serde_json::Error),
-    /// Of a later kvadm.
-    #[error("it is a plan of format {0}, and this kvadm reads format {VERSION}")]
+    /// It was written by a later kvadm.
+    #[error("the plan has format {0}, but this kvadm reads format {VERSION}")]
     Version(u64),
-    /// A field says nothing that it may say.
-    #[error("{field} '{text}' makes no sense")]
+    /// A field has a value that is not valid.
+    #[error("{field} '{text}' is not valid")]
     Field {
-        /// Its name.
+        /// The field's name.
         field: &'static str,
-        /// What it says.
+        /// The field's value.
         text: String,
     },
-    /// Neither a text nor its base64, or both.
+    /// A text and its base64 form are both given, or both missing.
     #[error("a candidate or the scope needs either {0} or {0}_base64")]
     Either(&'static str),
-    /// One object twice.
+    /// Two candidates have the same key.
     #[error("two candidates have the key '{0}'")]
     Twice(String),
 }
@@ -60,7 +60,7 @@ struct Head {
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
-struct Whole {
+struct PlanFile {
     kvadm_plan: u64,
     kind: String,
     cluster: String,
@@ -81,7 +81,7 @@ struct WireScope {
     prefix: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prefix_base64: Option<String>,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "once_each")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "unique_names")]
     bounds: Map<String, Value>,
 }
 
@@ -94,14 +94,14 @@ struct WireCandidate {
     key_base64: Option<String>,
     why: String,
     first_seen: String,
-    #[serde(deserialize_with = "once_each")]
+    #[serde(deserialize_with = "unique_names")]
     facts: Map<String, Value>,
-    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "once_each")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "unique_names")]
     more: Map<String, Value>,
 }
 
-/// Facts of which none stands there twice: of two, a reader of the file may take the one and kvadm the other.
-fn once_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+/// Rejects duplicate names: another reader of the file might use the other value.
+fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     struct Reader;
     impl<'de> Visitor<'de> for Reader {
         type Value = Map<String, Value>;
@@ -114,7 +114,7 @@ fn once_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, V
             let mut facts = Map::new();
             while let Some((name, value)) = entries.next_entry::<String, Value>()? {
                 if facts.contains_key(&name) {
-                    return Err(A::Error::custom(format!("'{name}' stands there twice")));
+                    return Err(A::Error::custom(format!("'{name}' is given twice")));
                 }
                 facts.insert(name, value);
             }
@@ -125,10 +125,10 @@ fn once_each<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, V
 }
 
 impl Plan {
-    /// The file's text.
+    /// Formats the plan as the text of a file.
     ///
     /// # Errors
-    /// None that can be provoked: JSON has room for all that a plan holds.
+    /// None in practice: JSON can represent every plan.
     pub fn to_text(&self) -> Result<Vec<u8>, PlanError> {
         let (prefix, prefix_base64) = split(&self.scope.prefix);
         let scope = WireScope { prefix, prefix_base64, bounds: self.scope.bounds.0.clone() };
@@ -144,7 +144,7 @@ impl Plan {
         if let Some(schema) = &self.schema {
             text += &format!("\"schema\":{},\n", serde_json::to_string(schema)?);
         }
-        text += &format!("\"looked_at\":{},\n\"candidates\":[\n", self.looked_at);
+        text += &format!("\"looked_at\":{},\n\"candidates\":[\n", self.scanned);
         for (candidate, at) in self.candidates.iter().zip(1..) {
             text += &serde_json::to_string(&WireCandidate::from(candidate))?;
             text += if at == self.candidates.len() { "\n" } else { ",\n" };
@@ -153,32 +153,32 @@ impl Plan {
         Ok(text.into_bytes())
     }
 
-    /// Reads a file's text.
+    /// Parses the text of a file.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// Why the text is not a plan.
     pub fn parse(text: &[u8]) -> Result<Self, PlanError> {
         let head: Head = serde_json::from_slice(text)?;
         if head.kvadm_plan != VERSION {
             return Err(PlanError::Version(head.kvadm_plan));
         }
-        let whole: Whole = serde_json::from_slice(text)?;
+        let file: PlanFile = serde_json::from_slice(text)?;
         let field = |field, text: &str| PlanError::Field { field, text: text.to_owned() };
-        let cluster = parse_hex(&whole.cluster).ok_or_else(|| field("cluster", &whole.cluster))?;
-        if whole.revision < 1 {
-            return Err(field("revision", &whole.revision.to_string()));
+        let cluster = parse_hex(&file.cluster).ok_or_else(|| field("cluster", &file.cluster))?;
+        if file.revision < 1 {
+            return Err(field("revision", &file.revision.to_string()));
         }
-        let prefix = either("prefix", whole.scope.prefix, whole.scope.prefix_base64)?;
-        let candidates = whole.candidates.into_iter().map(Candidate::try_from).collect::<Result<_, _>>()?;
+        let prefix = text_or_base64("prefix", file.scope.prefix, file.scope.prefix_base64)?;
+        let candidates = file.candidates.into_iter().map(Candidate::try_from).collect::<Result<_, _>>()?;
         let mut plan = Self {
-            kind: whole.kind,
+            kind: file.kind,
             cluster,
-            revision: whole.revision,
-            time: moment("time", &whole.time)?,
-            tool: whole.tool,
-            scope: Scope { prefix, bounds: Facts(whole.scope.bounds) },
-            schema: whole.schema,
-            looked_at: whole.looked_at,
+            revision: file.revision,
+            time: parse_timestamp("time", &file.time)?,
+            tool: file.tool,
+            scope: Scope { prefix, bounds: Facts(file.scope.bounds) },
+            schema: file.schema,
+            scanned: file.looked_at,
             candidates,
         };
         plan.sort();
@@ -207,8 +207,8 @@ impl TryFrom<WireCandidate> for Candidate {
     type Error = PlanError;
 
     fn try_from(wire: WireCandidate) -> Result<Self, PlanError> {
-        let key = either("key", wire.key, wire.key_base64)?;
-        let first_seen = moment("first_seen", &wire.first_seen)?;
+        let key = text_or_base64("key", wire.key, wire.key_base64)?;
+        let first_seen = parse_timestamp("first_seen", &wire.first_seen)?;
         Ok(Self { key, why: wire.why, first_seen, facts: Facts(wire.facts), more: Facts(wire.more) })
     }
 }
@@ -220,7 +220,7 @@ fn split(bytes: &[u8]) -> (Option<String>, Option<String>) {
     }
 }
 
-fn either(field: &'static str, text: Option<String>, encoded: Option<String>) -> Result<Vec<u8>, PlanError> {
+fn text_or_base64(field: &'static str, text: Option<String>, encoded: Option<String>) -> Result<Vec<u8>, PlanError> {
     match (text, encoded) {
         (Some(text), None) => Ok(text.into_bytes()),
         (None, Some(encoded)) => STANDARD.decode(&encoded).map_err(|_| PlanError::Field { field, text: encoded }),
@@ -228,7 +228,7 @@ fn either(field: &'static str, text: Option<String>, encoded: Option<String>) ->
     }
 }
 
-fn moment(field: &'static str, text: &str) -> Result<Timestamp, PlanError> {
+fn parse_timestamp(field: &'static str, text: &str) -> Result<Timestamp, PlanError> {
     Timestamp::parse(text).ok_or_else(|| PlanError::Field { field, text: text.to_owned() })
 }
 
@@ -253,8 +253,8 @@ mod tests {
             &r#"{"key":"a","why":"no reference","first_seen":"1970-01-01T00:00:01.000Z","facts":{"mod_revision":1,"value_base64":"/w=="}},"#
         ));
         assert!(lines.iter().any(|line| line.starts_with(r#"{"key_base64":"/w==","#)), "{text}");
-        let whole: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(whole["cluster"], "ffffffffffffffff");
+        let file: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(file["cluster"], "ffffffffffffffff");
     }
 
     #[test]
@@ -264,7 +264,10 @@ mod tests {
             assert!(Plan::parse(&text.as_bytes()[..cut]).is_err(), "cut at {cut}");
         }
         let edited = |from: &str, to: &str| refused(&text.replacen(from, to, 1));
-        assert!(edited("\"kvadm_plan\":1", "\"kvadm_plan\":2").contains("format 2"));
+        assert!(
+            edited("\"kvadm_plan\":1", "\"kvadm_plan\":2")
+                .contains("the plan has format 2, but this kvadm reads format 1")
+        );
         assert!(edited("\"tool\"", "\"toil\"").contains("toil"));
         assert!(edited("\"why\"", "\"because\"").contains("because"));
         assert!(edited("\"cluster\":\"ff", "\"cluster\":\"xy").starts_with("cluster 'xy"));
@@ -277,12 +280,15 @@ mod tests {
         }
         for number in ["-1", "1.5", "\"1\"", "null", "18446744073709551616"] {
             assert!(
-                edited("\"looked_at\":40", &format!("\"looked_at\":{number}")).starts_with("it is no plan"),
+                edited("\"looked_at\":40", &format!("\"looked_at\":{number}")).starts_with("not a plan: "),
                 "{number}"
             );
         }
-        assert!(edited("\"min\":1", "\"min\":1,\"min\":2").contains("'min' stands there twice"));
-        assert!(edited("\"mod_revision\":1", "\"mod_revision\":1,\"mod_revision\":2").contains("stands there twice"));
+        assert!(edited("\"min\":1", "\"min\":1,\"min\":2").contains("'min' is given twice"));
+        assert!(
+            edited("\"mod_revision\":1", "\"mod_revision\":1,\"mod_revision\":2")
+                .contains("'mod_revision' is given twice")
+        );
         for twice in ["\"kind\":\"ids\"", "\"looked_at\":40", "\"why\":\"no reference\"", "\"key\":\"b\""] {
             let message = edited(twice, &format!("{twice},{twice}"));
             assert!(message.contains("duplicate field"), "{twice}: {message}");
@@ -290,7 +296,7 @@ mod tests {
         for place in ["\"kind\"", "\"prefix\"", "\"why\""] {
             assert!(edited(place, &format!("\"colour\":1,{place}")).contains("colour"), "{place}");
         }
-        assert!(refused("[]").contains("no plan") && refused("{}").contains("kvadm_plan"));
+        assert!(refused("[]").starts_with("not a plan: ") && refused("{}").contains("kvadm_plan"));
         assert!(refused(&format!("{text}{text}")).contains("trailing"));
     }
 

@@ -1,76 +1,76 @@
-//! How much may go, and how fast. Pure.
+//! Limits on the number and the rate of removals. Pure.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// The share that may go unless something else is said, in percent.
-const PERCENT: u8 = 50;
-/// Up to so many objects the default share does not count: all of a few may well be garbage.
-const FEW: u64 = 20;
+/// Default limit in percent of the scanned objects.
+const DEFAULT_PERCENT: u8 = 50;
+/// Number of scanned objects up to which there is no default limit: all of a few objects may be garbage.
+const DEFAULT_PERCENT_ABOVE: u64 = 20;
 
-/// How much may go in one round.
+/// Limits on the removals of one round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// At most so many.
+    /// Maximum number (--max-delete).
     pub count: Option<u64>,
-    /// At most so many of a hundred looked at. Where nothing is said: 50, above 20 objects.
+    /// Maximum percentage of the scanned objects (--max-percent); by default 50 if there are more than 20 objects.
     pub percent: Option<u8>,
 }
 
-/// More is garbage than may go.
+/// A limit is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum OverLimit {
-    /// More than the number allowed.
-    #[error("{garbage} would go, more than the {limit} that --max-delete allows")]
+    /// The number exceeds the limit.
+    #[error("{garbage} would be removed, more than --max-delete {limit}")]
     Count {
-        /// How many would go.
+        /// Removals planned.
         garbage: u64,
-        /// How many may.
+        /// Removals allowed.
         limit: u64,
     },
-    /// More than the share allowed.
-    #[error("{garbage} of {looked_at} would go, more than the {percent} % that --max-percent allows")]
+    /// The percentage exceeds the limit.
+    #[error("{garbage} of {scanned} would be removed, more than --max-percent {percent}")]
     Percent {
-        /// How many would go.
+        /// Removals planned.
         garbage: u64,
-        /// How many there are.
-        looked_at: u64,
-        /// How many of a hundred may.
+        /// Objects scanned.
+        scanned: u64,
+        /// Percentage allowed.
         percent: u8,
     },
 }
 
 impl Limits {
-    /// Whether so many of so many may go.
+    /// Checks the number of removals against the limits.
     ///
     /// # Errors
-    /// The limit that forbids it, with the numbers.
-    pub fn check(&self, garbage: u64, looked_at: u64) -> Result<(), OverLimit> {
+    /// The limit that is exceeded.
+    pub fn check(&self, garbage: u64, scanned: u64) -> Result<(), OverLimit> {
         if let Some(limit) = self.count.filter(|limit| garbage > *limit) {
             return Err(OverLimit::Count { garbage, limit });
         }
         let percent = match self.percent {
             Some(percent) => percent,
-            None if looked_at > FEW => PERCENT,
+            None if scanned > DEFAULT_PERCENT_ABOVE => DEFAULT_PERCENT,
             None => return Ok(()),
         };
-        if u128::from(garbage) * 100 > u128::from(looked_at) * u128::from(percent) {
-            return Err(OverLimit::Percent { garbage, looked_at, percent });
+        if u128::from(garbage) * 100 > u128::from(scanned) * u128::from(percent) {
+            return Err(OverLimit::Percent { garbage, scanned, percent });
         }
         Ok(())
     }
 }
 
-/// Spreads removals over time.
+/// Limits the rate of removals.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepPacer {
-    /// Removals a second; as fast as it goes where absent.
+    /// Removals per second; `None` for no limit.
     pub rate: Option<f64>,
 }
 
 impl SweepPacer {
-    /// How many to remove at once, of at most `batch`: a quarter of a second's worth, at least one.
+    /// Size of the next batch, at most `batch`: the removals of a quarter of a second, at least one.
     pub fn batch(&self, batch: usize) -> usize {
         let Some(rate) = self.rate else { return batch };
         let mut some = 1;
@@ -80,7 +80,7 @@ impl SweepPacer {
         some
     }
 
-    /// When, from the first removal on, the next one is due after so many were removed.
+    /// Time after the first removal at which the next one is due, when this many have been made.
     pub fn due(&self, removed: u64) -> Duration {
         let seconds = self.rate.map_or(0.0, |rate| f64::from(u32::try_from(removed).unwrap_or(u32::MAX)) / rate);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
@@ -96,11 +96,11 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(limits.check(20, 20), Ok(()));
         assert_eq!(limits.check(10, 21), Ok(()));
-        assert_eq!(limits.check(11, 21), Err(OverLimit::Percent { garbage: 11, looked_at: 21, percent: 50 }));
+        assert_eq!(limits.check(11, 21), Err(OverLimit::Percent { garbage: 11, scanned: 21, percent: 50 }));
         assert_eq!(limits.check(0, 0), Ok(()));
         assert_eq!(
             limits.check(u64::MAX, u64::MAX),
-            Err(OverLimit::Percent { garbage: u64::MAX, looked_at: u64::MAX, percent: 50 })
+            Err(OverLimit::Percent { garbage: u64::MAX, scanned: u64::MAX, percent: 50 })
         );
     }
 
@@ -108,7 +108,11 @@ mod tests {
     fn a_share_that_was_asked_for_always_counts() {
         let limits = Limits { percent: Some(10), count: None };
         assert_eq!(limits.check(1, 10), Ok(()));
-        assert!(limits.check(1, 9).is_err_and(|why| why.to_string().contains("1 of 9 would go, more than the 10 %")));
+        assert!(
+            limits
+                .check(1, 9)
+                .is_err_and(|why| why.to_string() == "1 of 9 would be removed, more than --max-percent 10")
+        );
         assert_eq!(Limits { percent: Some(100), count: None }.check(99, 99), Ok(()));
         assert!(Limits { percent: Some(0), count: None }.check(1, 1000).is_err());
     }

@@ -1,12 +1,12 @@
-//! `gc locks`: lock keys that nobody will take away, or that nobody has taken away for long.
+//! `gc locks`: lock keys without a lease, and holders that have not changed for long.
 //!
-//! A lock key on a lease goes with it, so that a holder that is gone needs no help. What does is a key without a lease,
-//! whose lease is gone: it blocks its lock for ever. And a holder that lives, but hangs, where somebody says after how
-//! long: Cilium's operator does that after 25 s (`RunLocksGC`).
+//! A lock key is deleted with its lease, so the locks of crashed holders need no collection. Two kinds of keys do: a
+//! key without a lease, whose former lease has expired, blocks its lock forever; and the key of a live but hung holder
+//! blocks it until a limit that the user sets (Cilium's operator uses 25 s, see `RunLocksGC`).
 
 use std::time::Duration;
 
-use super::sweep::each;
+use super::sweep::run_txns;
 use super::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Skipped, Timestamp};
 use crate::consent::Consent;
 use crate::kvstore::{
@@ -14,24 +14,23 @@ use crate::kvstore::{
     LockTree, Op, ReadOptions, Store, Txn, left_behind, lock_key_of,
 };
 
-/// Removals in one request.
+/// Removals per request.
 pub const BATCH: usize = 40;
 
-/// Which locks are looked at, and what counts as garbage.
+/// Which locks are scanned, and what counts as garbage.
 #[derive(Clone, Debug)]
 pub struct LockRule {
-    /// The locks' keys.
+    /// Range of the lock keys.
     pub range: KeyRange,
-    /// Whether nothing but locks is expected there, so that anything else is said.
+    /// Whether the range should contain only lock keys, so that others are reported.
     pub dedicated: bool,
-    /// Holders that were seen unchanged for so long are garbage too.
+    /// Age at which unchanged holders are garbage.
     pub stale_after: Option<Duration>,
 }
 
 impl LockRule {
-    /// Whether a candidate of a plan was seen long enough: a holder for as long as the rule says, what was left behind at
-    /// once.
-    pub fn ripe(&self, plan: &Plan, candidate: &Candidate) -> bool {
+    /// Whether a candidate is old enough: a holder at the limit, a key without a lease always.
+    pub fn is_old_enough(&self, plan: &Plan, candidate: &Candidate) -> bool {
         match self.stale_after {
             Some(limit) if candidate.facts.text("lease").is_some() => plan.time.since(candidate.first_seen) >= limit,
             _ => true,
@@ -39,69 +38,70 @@ impl LockRule {
     }
 }
 
-/// What one look at the keys says, before leases are asked about.
+/// Result of reading the keys, before the leases are queried.
 #[derive(Default)]
-struct SortedLocks {
-    looked_at: u64,
-    /// Keys that were left behind, and holders; with the number of those that wait.
-    picked: Vec<(Contender, Vec<u8>, u64)>,
-    strange: Vec<Skipped>,
+struct LockScan {
+    scanned: u64,
+    /// Garbage if their lease has expired: keys without a lease, and holders; with the lock's name and number of
+    /// waiters.
+    suspects: Vec<(Contender, Vec<u8>, u64)>,
+    skipped: Vec<Skipped>,
 }
 
-impl SortedLocks {
-    fn judge(&mut self, lock: &LockQueue, rule: &LockRule) {
+impl LockScan {
+    fn classify(&mut self, lock: &LockQueue, rule: &LockRule) {
         for contender in &lock.contenders {
             let holder = contender.lease.is_some() && rule.stale_after.is_some() && lock.holds(contender);
             if contender.lease.is_none() || holder {
-                self.picked.push((contender.clone(), lock.name().to_vec(), lock.waiting(contender)));
+                self.suspects.push((contender.clone(), lock.name().to_vec(), lock.waiting(contender)));
             }
         }
     }
 
     fn take(&mut self, tree: &mut LockTree, kv: KeyValue, rule: &LockRule) {
         let is_lock = lock_key_of(&kv).is_some() || left_behind(&kv).is_some();
-        self.looked_at += u64::from(is_lock);
+        self.scanned += u64::from(is_lock);
         if !is_lock && rule.dedicated {
             let why = match kv.lease {
-                None => "it is on no lease, but its name or its value is no lock's",
-                Some(_) => "it is on a lease, but not named after it",
+                None => "it has no lease, but its name or value is not a lock key's",
+                Some(_) => "it is attached to a lease, but not named after it",
             };
-            self.strange.push(Skipped { key: kv.key.clone(), why: why.to_owned() });
+            self.skipped.push(Skipped { key: kv.key.clone(), why: why.to_owned() });
         }
         for lock in tree.push(kv) {
-            self.judge(&lock, rule);
+            self.classify(&lock, rule);
         }
     }
 }
 
-/// Looks at all locks of the rule, at one revision. `read` is told the number of keys of each page.
+/// Scans all locks of the rule, at one revision. `read` receives the number of keys of each page.
 ///
 /// # Errors
-/// Whatever kept an answer away.
-pub async fn look(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> Result<ScanResult, Error> {
+/// etcd is unreachable or rejects a request.
+pub async fn scan(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> Result<ScanResult, Error> {
     let mut reader = store.read(&rule.range, ReadOptions::default());
-    let (mut tree, mut sorted) = (LockTree::default(), SortedLocks::default());
+    let (mut tree, mut scan) = (LockTree::default(), LockScan::default());
     while let Some(page) = reader.next().await? {
         read(page.len() as u64);
-        page.into_iter().for_each(|kv| sorted.take(&mut tree, kv, rule));
+        page.into_iter().for_each(|kv| scan.take(&mut tree, kv, rule));
     }
-    tree.rest().iter().for_each(|lock| sorted.judge(lock, rule));
-    // Not before what it saw was read, so that nothing looks older than it is.
+    tree.rest().iter().for_each(|lock| scan.classify(lock, rule));
+    // After the read, so that no key looks older than it is.
     let first_seen = Timestamp::now();
-    let named: Vec<LeaseId> = sorted.picked.iter().map(|(contender, ..)| contender.named).collect();
+    let named: Vec<LeaseId> = scan.suspects.iter().map(|(contender, ..)| contender.named).collect();
     let leases = store.time_to_live_many(&named).await?;
     let mut found = ScanResult {
         revision: reader.revision(),
-        looked_at: sorted.looked_at,
-        skipped: sorted.strange,
+        scanned: scan.scanned,
+        skipped: scan.skipped,
         ..ScanResult::default()
     };
-    for (contender, name, waiting) in sorted.picked {
+    for (contender, name, waiting) in scan.suspects {
         let grant = leases.get(&contender.named).copied().flatten();
         if contender.lease.is_none()
             && let Some(grant) = grant
         {
-            let why = format!("it is on no lease, but lease {} that it is named after lives", grant.id);
+            let why = format!("it has no lease, but the lease {} in its name is alive", grant.id);
             found.skipped.push(Skipped { key: contender.key, why });
             continue;
         }
@@ -124,7 +124,7 @@ fn candidate(
     first_seen: Timestamp,
 ) -> Candidate {
     let why = match contender.lease {
-        None => "on no lease: nobody takes it away".to_owned(),
+        None => "no lease will remove it".to_owned(),
         Some(lease) => format!("held on lease {lease}"),
     };
     let facts = Facts::default().with("create_revision", contender.created).with("mod_revision", contender.modified);
@@ -140,10 +140,10 @@ fn candidate(
     Candidate { key: contender.key, why, first_seen, facts, more }
 }
 
-/// Removes lock keys, each on the condition that it is the very key that was seen. One outcome a candidate.
+/// Removes lock keys that have not changed since the scan. Returns one outcome per candidate.
 ///
 /// # Errors
-/// What is wrong with the store, rather than with one of the keys.
+/// A failure of the store rather than of one key.
 pub async fn remove(store: &Store, _: &Consent, candidates: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Error> {
     let namespace = store.namespace();
     let txn = |candidate: &&Candidate| {
@@ -161,7 +161,7 @@ pub async fn remove(store: &Store, _: &Consent, candidates: &[&Candidate]) -> Re
             otherwise: vec![Op::get_at(KeySelector::Key(key.to_vec()), 0)],
         }
     };
-    let answers = each(store, "gc lock", candidates.iter().map(txn).collect()).await?;
+    let answers = run_txns(store, "gc lock", candidates.iter().map(txn).collect()).await?;
     Ok(answers.into_iter().map(super::SweepAnswer::outcome).collect())
 }
 
@@ -178,13 +178,13 @@ mod tests {
         LockRule { range: KeyRange::prefix(b"l/"), dedicated: true, stale_after }
     }
 
-    fn picked(keys: &[KeyValue], rule: &LockRule) -> (Vec<(String, u64)>, Vec<String>) {
+    fn suspects(keys: &[KeyValue], rule: &LockRule) -> (Vec<(String, u64)>, Vec<String>) {
         let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
-        let (mut tree, mut sorted) = (LockTree::default(), SortedLocks::default());
-        keys.iter().for_each(|kv| sorted.take(&mut tree, kv.clone(), rule));
-        tree.rest().iter().for_each(|lock| sorted.judge(lock, rule));
-        let picked = sorted.picked.iter().map(|(one, _, waiting)| (text(&one.key), *waiting)).collect();
-        (picked, sorted.strange.iter().map(|skipped| text(&skipped.key)).collect())
+        let (mut tree, mut scan) = (LockTree::default(), LockScan::default());
+        keys.iter().for_each(|kv| scan.take(&mut tree, kv.clone(), rule));
+        tree.rest().iter().for_each(|lock| scan.classify(lock, rule));
+        let suspects = scan.suspects.iter().map(|(one, _, waiting)| (text(&one.key), *waiting)).collect();
+        (suspects, scan.skipped.iter().map(|skipped| text(&skipped.key)).collect())
     }
 
     /// `getOldestLeases` of Cilium's operator: of each lock the oldest alone.
@@ -200,18 +200,18 @@ mod tests {
             kv("l/bbz/7", 7, 7),
             kv("l/note", 0, 8),
         ];
-        let (holders, strange) = picked(&keys, &rule(Some(Duration::from_secs(25))));
+        let (holders, skipped) = suspects(&keys, &rule(Some(Duration::from_secs(25))));
         let wanted = [("l/bar/1", 4), ("l/baz/6", 0), ("l/bbz/7", 0)];
         assert_eq!(holders, wanted.map(|(key, waiting)| (key.to_owned(), waiting)));
-        assert_eq!(strange, ["l/note"]);
-        assert_eq!(picked(&keys, &rule(None)).0, []);
-        assert_eq!(picked(&[], &rule(None)).0, []);
+        assert_eq!(skipped, ["l/note"]);
+        assert_eq!(suspects(&keys, &rule(None)).0, []);
+        assert_eq!(suspects(&[], &rule(None)).0, []);
     }
 
     #[test]
     fn a_key_left_behind_goes_whatever_its_place() {
         let keys = [kv("l/a/1f", 0x1f, 1), kv("l/a/324aa1fa14dee5a6", 0, 2), kv("l/a/4f", 0x4f, 3)];
-        assert_eq!(picked(&keys, &rule(None)).0, [("l/a/324aa1fa14dee5a6".to_owned(), 1)]);
+        assert_eq!(suspects(&keys, &rule(None)).0, [("l/a/324aa1fa14dee5a6".to_owned(), 1)]);
     }
 
     #[test]
@@ -220,10 +220,10 @@ mod tests {
         plan.candidates[0].first_seen = Timestamp::from_millis(10_000);
         let mut candidate = plan.candidates[0].clone();
         let (short, long) = (rule(Some(Duration::from_secs(20))), rule(Some(Duration::from_secs(21))));
-        assert!(short.ripe(&plan, &candidate) && long.ripe(&plan, &candidate));
+        assert!(short.is_old_enough(&plan, &candidate) && long.is_old_enough(&plan, &candidate));
         candidate.facts = Facts::default().with("lease", "1f");
-        assert!(short.ripe(&plan, &candidate) && !long.ripe(&plan, &candidate));
+        assert!(short.is_old_enough(&plan, &candidate) && !long.is_old_enough(&plan, &candidate));
         candidate.first_seen = Timestamp::from_millis(99_000);
-        assert!(!short.ripe(&plan, &candidate), "a clock that was set back makes nothing old");
+        assert!(!short.is_old_enough(&plan, &candidate), "a clock that was set back makes nothing old");
     }
 }

@@ -1,4 +1,4 @@
-//! Plans: what one look found to be garbage, and what several looks agree on. Pure.
+//! Plans: the garbage that a scan found, and what several scans agree on. Pure.
 
 use std::collections::HashMap;
 
@@ -10,19 +10,19 @@ use thiserror::Error;
 use super::Timestamp;
 use crate::kvstore::Revision;
 
-/// Named facts, in the order they are shown in. A name that ends in `_base64` stands for bytes that are not UTF-8.
+/// Named facts in a fixed order. A name that ends in `_base64` holds bytes that are not UTF-8.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts(pub Map<String, Value>);
 
 impl Facts {
-    /// With one more fact.
+    /// Adds a fact.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self
     }
 
-    /// With one more fact that is bytes: text where they are UTF-8, else `NAME_base64`.
+    /// Adds bytes: as text if they are UTF-8, else as `NAME_base64`.
     #[must_use]
     pub fn with_bytes(mut self, name: &str, bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
@@ -32,17 +32,17 @@ impl Facts {
         self
     }
 
-    /// A fact that is a number.
+    /// A number.
     pub fn int(&self, name: &str) -> Option<i64> {
         self.0.get(name)?.as_i64()
     }
 
-    /// A fact that is a text.
+    /// A text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()
     }
 
-    /// A fact that is bytes.
+    /// Bytes.
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         match self.0.get(name) {
             Some(text) => Some(text.as_str()?.as_bytes().to_vec()),
@@ -51,91 +51,91 @@ impl Facts {
     }
 }
 
-/// One object that may go.
+/// An object that may be removed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// Its key, absolute; of an object of several keys, what they begin with. No two candidates of a plan share it.
+    /// Its key, absolute; for an object of several keys, their prefix. Unique within a plan.
     pub key: Vec<u8>,
-    /// Why it is garbage, in words.
+    /// Why it is garbage.
     pub why: String,
-    /// When a look first saw it with these facts.
+    /// When a scan first saw it with these facts.
     pub first_seen: Timestamp,
-    /// What its removal compares. Two looks agree on it only where all of this is the same.
+    /// What its removal compares. Scans agree on a candidate if all facts are equal.
     pub facts: Facts,
-    /// What else is good to know of it; it may differ from look to look.
+    /// Further information, which may differ between scans.
     pub more: Facts,
 }
 
-/// What was looked at.
+/// What a scan covers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scope {
-    /// What the keys begin with, absolute.
+    /// Prefix of the keys, absolute.
     pub prefix: Vec<u8>,
-    /// What else bounds it, such as a range of IDs.
+    /// Further bounds, such as a range of IDs.
     pub bounds: Facts,
 }
 
-/// What one look found.
+/// The result of a scan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The kind of garbage: `ids`, `locks`, `metadata`.
     pub kind: String,
     /// The cluster's ID.
     pub cluster: u64,
-    /// The revision everything was read at.
+    /// The revision at which all keys were read.
     pub revision: Revision,
-    /// When that was.
+    /// Time of the scan.
     pub time: Timestamp,
-    /// The version of kvadm that looked.
+    /// Version of kvadm that made the plan.
     pub tool: String,
-    /// What was looked at.
+    /// What was scanned.
     pub scope: Scope,
-    /// What the schema's text hashes to, where there is one.
+    /// Hash of the schema, if there is one.
     pub schema: Option<String>,
-    /// How many objects were looked at.
-    pub looked_at: u64,
-    /// What may go, in the order of the keys.
+    /// Number of objects scanned.
+    pub scanned: u64,
+    /// Candidates in key order.
     pub candidates: Vec<Candidate>,
 }
 
-/// Something that looks wrong, and is left alone.
+/// A key that looks wrong but is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// Its key, absolute.
     pub key: Vec<u8>,
-    /// Why it is left alone.
+    /// Why it is kept.
     pub why: String,
 }
 
-/// What one look at the store gave.
+/// What a scan found in the store.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScanResult {
-    /// The revision everything was read at.
+    /// The revision at which all keys were read.
     pub revision: Revision,
-    /// How many objects were looked at.
-    pub looked_at: u64,
-    /// What may go.
+    /// Number of objects scanned.
+    pub scanned: u64,
+    /// Candidates for removal.
     pub candidates: Vec<Candidate>,
-    /// What is no candidate although it looks wrong.
+    /// Keys that look wrong but are kept.
     pub skipped: Vec<Skipped>,
 }
 
-/// What became of a candidate.
+/// Outcome of a candidate's removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CandidateOutcome {
-    /// It is gone.
+    /// It was removed.
     Removed,
-    /// It is not what it was when it was looked at, and stays.
+    /// It changed since the scan and was kept.
     Changed,
-    /// Somebody has the lock that its removal needs; it stays.
+    /// Another client holds a lock that its removal needs; it was kept.
     Busy,
-    /// Why it could not be removed, or why nobody can tell.
+    /// The removal failed or its outcome is unknown; the reason.
     Failed(String),
 }
 
 impl CandidateOutcome {
-    /// The word for it.
-    pub fn word(&self) -> &'static str {
+    /// Name in the output.
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Removed => "removed",
             Self::Changed => "changed",
@@ -145,47 +145,47 @@ impl CandidateOutcome {
     }
 }
 
-/// Why an earlier plan says nothing of this look.
+/// Why an earlier plan cannot be compared with this scan.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Mismatch {
-    /// Of another kind of garbage.
-    #[error("it is a plan of 'gc {0}'")]
+    /// It is of another kind of garbage.
+    #[error("the plan is of 'gc {0}'")]
     Kind(String),
-    /// Of another cluster.
-    #[error("it is of cluster {earlier:x}, and this is cluster {now:x}")]
+    /// It is of another cluster.
+    #[error("the plan is of cluster {earlier:x}, but this is cluster {now:x}")]
     Cluster {
-        /// The plan's.
+        /// The plan's cluster.
         earlier: u64,
-        /// This look's.
+        /// The scan's cluster.
         now: u64,
     },
-    /// Of other keys.
-    #[error("it looked at other keys: {0}")]
+    /// It covers other keys.
+    #[error("the plan covers other keys: {0}")]
     Scope(String),
-    /// By another schema.
-    #[error("it was made with another schema")]
+    /// It was made with another schema.
+    #[error("the plan was made with another schema")]
     Schema,
-    /// From a revision that this store does not have (yet).
-    #[error("it is of revision {earlier}, and the store is at {now} only: its history is another one")]
+    /// Its revision does not exist in this store.
+    #[error("the plan is of revision {earlier}, but the store is at revision {now}: it was restored or replaced")]
     Future {
-        /// The plan's.
+        /// The plan's revision.
         earlier: Revision,
-        /// This look's.
+        /// The scan's revision.
         now: Revision,
     },
 }
 
 impl Plan {
-    /// The candidates in their order, whoever found them.
+    /// Sorts the candidates by key.
     pub fn sort(&mut self) {
         self.candidates.sort_by(|one, other| one.key.cmp(&other.key));
     }
 
-    /// Whether an earlier plan is about the same as this one.
+    /// Checks that an earlier plan can be compared with this one.
     ///
     /// # Errors
-    /// Says what is different.
-    pub fn follows(&self, earlier: &Self) -> Result<(), Mismatch> {
+    /// What differs.
+    pub fn check_comparable(&self, earlier: &Self) -> Result<(), Mismatch> {
         if earlier.kind != self.kind {
             return Err(Mismatch::Kind(earlier.kind.clone()));
         }
@@ -193,7 +193,7 @@ impl Plan {
             return Err(Mismatch::Cluster { earlier: earlier.cluster, now: self.cluster });
         }
         if earlier.scope != self.scope {
-            return Err(Mismatch::Scope(earlier.scope.words()));
+            return Err(Mismatch::Scope(earlier.scope.format()));
         }
         if earlier.schema != self.schema {
             return Err(Mismatch::Schema);
@@ -204,9 +204,9 @@ impl Plan {
         Ok(())
     }
 
-    /// Marks the candidates that every one of the earlier plans has with the same facts, one mark a candidate; and
-    /// carries over when each was first seen. Without an earlier plan none is marked.
-    pub fn agree(&mut self, earlier: &[Self]) -> Vec<bool> {
+    /// Marks the candidates that all earlier plans contain with the same facts (none without an earlier plan), and
+    /// carries over when each was first seen.
+    pub fn mark_agreed(&mut self, earlier: &[Self]) -> Vec<bool> {
         let mut agreed = vec![!earlier.is_empty(); self.candidates.len()];
         for plan in earlier {
             let known: HashMap<&[u8], &Candidate> =
@@ -223,7 +223,7 @@ impl Plan {
 }
 
 impl Scope {
-    fn words(&self) -> String {
+    fn format(&self) -> String {
         let prefix = String::from_utf8_lossy(&self.prefix).escape_debug().to_string();
         let bound = |(name, value): (&String, &Value)| format!(", {name} {value}");
         prefix + &self.bounds.0.iter().map(bound).collect::<String>()
@@ -252,13 +252,13 @@ pub(super) mod tests {
             tool: "0.1.0".to_owned(),
             scope: Scope { prefix: b"b/id/".to_vec(), bounds: Facts::default().with("min", 1).with("max", 9) },
             schema: None,
-            looked_at: 40,
+            scanned: 40,
             candidates: candidates.iter().map(candidate).collect(),
         }
     }
 
     fn agreed(now: &mut Plan, earlier: &[Plan]) -> Vec<Vec<u8>> {
-        let marks = now.agree(earlier);
+        let marks = now.mark_agreed(earlier);
         now.candidates.iter().zip(marks).filter(|(_, mark)| *mark).map(|(one, _)| one.key.clone()).collect()
     }
 
@@ -277,11 +277,11 @@ pub(super) mod tests {
     #[test]
     fn a_plan_about_something_else_is_told_apart() {
         let (now, earlier) = (plan(&[], 2), plan(&[], 1));
-        assert_eq!(now.follows(&earlier), Ok(()));
+        assert_eq!(now.check_comparable(&earlier), Ok(()));
         let with = |change: fn(&mut Plan)| {
             let mut other = earlier.clone();
             change(&mut other);
-            now.follows(&other).map_err(|why| why.to_string())
+            now.check_comparable(&other).map_err(|why| why.to_string())
         };
         assert!(with(|plan| plan.kind = "locks".into()).is_err_and(|why| why.contains("gc locks")));
         assert!(with(|plan| plan.cluster = 1).is_err_and(|why| why.contains("cluster 1,")));

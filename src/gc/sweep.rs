@@ -1,46 +1,56 @@
-//! Removals, many in one request and yet each for itself.
+//! Runs many removals in one request, each as a transaction of its own.
 
 use std::collections::VecDeque;
 
 use super::CandidateOutcome;
 use crate::kvstore::{Error, Op, OpResult, Refusal, Retry, Revision, Store, Txn};
 
-/// What became of one of several transactions.
+/// Result of one of several transactions.
 #[derive(Debug)]
 pub enum SweepAnswer {
-    /// Its conditions held or did not.
+    /// One of its branches ran.
     Done {
-        /// Whether they held.
+        /// Whether its compares held.
         succeeded: bool,
-        /// What the branch that ran gave.
+        /// The results of the branch that ran.
         results: Vec<OpResult>,
-        /// The store's revision after it.
+        /// The store's revision afterwards.
         revision: Revision,
-        /// Whether it may have been done once before it was answered: its first answer was lost.
+        /// Whether it may have been applied before, by a request whose response was lost.
         maybe_applied: bool,
     },
-    /// Why etcd refused it, or why nobody can tell whether it was done.
-    Failed(String),
+    /// etcd rejected it, or its outcome is unknown.
+    Failed {
+        /// The error.
+        why: String,
+        /// Whether the lease of a put has expired.
+        lease_expired: bool,
+    },
 }
 
 impl SweepAnswer {
-    /// The outcome of a removal, where its else-branch begins with a read of what was to go.
+    /// The outcome of a removal whose else-branch begins with a read of the key to remove.
     pub fn outcome(self) -> CandidateOutcome {
         match self {
             Self::Done { succeeded: true, .. } => CandidateOutcome::Removed,
-            Self::Done { results, maybe_applied: true, .. } if is_gone(&results) => CandidateOutcome::Removed,
+            Self::Done { results, maybe_applied: true, .. } if is_missing(&results) => CandidateOutcome::Removed,
             Self::Done { .. } => CandidateOutcome::Changed,
-            Self::Failed(why) => CandidateOutcome::Failed(why),
+            Self::Failed { why, .. } => CandidateOutcome::Failed(why),
         }
+    }
+
+    fn failed(error: &Error) -> Self {
+        let cause = if let Error::Unknown { cause, .. } = error { cause } else { error };
+        Self::Failed { why: error.one_line(), lease_expired: cause.is_refusal(Refusal::LeaseNotFound) }
     }
 }
 
-fn is_gone(results: &[OpResult]) -> bool {
+fn is_missing(results: &[OpResult]) -> bool {
     matches!(results.first(), Some(OpResult::Get { kvs, .. }) if kvs.is_empty())
 }
 
-/// Whether an error is about what was to be done, so that the next removal may do better. All others are about the store.
-pub fn one_by_one(error: &Error) -> bool {
+/// Whether an error concerns a single removal, so that the next one may succeed. All other errors concern the store.
+pub fn is_per_candidate(error: &Error) -> bool {
     match error {
         Error::Unknown { .. } => true,
         Error::Refused { kind, .. } => !matches!(
@@ -56,30 +66,26 @@ pub fn one_by_one(error: &Error) -> bool {
     }
 }
 
-/// Does each transaction for itself, all in one request. Where etcd refuses that, they are tried in halves, down to
-/// the one that is refused.
+/// Runs independent transactions, all in one request. If etcd rejects the request, its halves are tried, down to the
+/// transaction that is rejected.
 ///
 /// # Errors
-/// What is wrong with the store, rather than with one of the transactions: what was done before is lost sight of, and
-/// the compares of the next try tell.
-pub async fn each(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec<SweepAnswer>, Error> {
+/// A failure of the store rather than of one transaction. Transactions may have been applied then; running them again
+/// is safe because of their compares.
+pub async fn run_txns(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec<SweepAnswer>, Error> {
     let mut answers = Vec::with_capacity(txns.len());
     let mut left = VecDeque::from([txns]);
     while let Some(mut some) = left.pop_front() {
-        match together(store, op, &some).await {
+        match run_request(store, op, &some).await {
             Ok(mut done) => answers.append(&mut done),
-            Err(error @ Error::Refused { .. }) if some.len() > 1 && one_by_one(&error) => {
-                let behind = some.split_off(some.len() / 2);
-                left.push_front(behind);
+            Err(error @ Error::Refused { .. }) if some.len() > 1 && is_per_candidate(&error) => {
+                let rest = some.split_off(some.len() / 2);
+                left.push_front(rest);
                 left.push_front(some);
             }
-            Err(error @ Error::Refused { .. }) if one_by_one(&error) => {
-                answers.push(SweepAnswer::Failed(error.one_line()))
-            }
-            // All of one request share its fate.
-            Err(Error::Unknown { op, cause }) => {
-                let why = Error::Unknown { op, cause }.one_line();
-                answers.extend(some.iter().map(|_| SweepAnswer::Failed(why.clone())));
+            // The transactions of one request share its outcome.
+            Err(error) if is_per_candidate(&error) => {
+                answers.extend(some.iter().map(|_| SweepAnswer::failed(&error)));
             }
             Err(error) => return Err(error),
         }
@@ -87,7 +93,7 @@ pub async fn each(store: &Store, op: &'static str, txns: Vec<Txn>) -> Result<Vec
     Ok(answers)
 }
 
-async fn together(store: &Store, op: &'static str, txns: &[Txn]) -> Result<Vec<SweepAnswer>, Error> {
+async fn run_request(store: &Store, op: &'static str, txns: &[Txn]) -> Result<Vec<SweepAnswer>, Error> {
     if let [txn] = txns {
         let answer = store.txn(op, txn, None, Retry::Idempotent).await?;
         let (succeeded, results) = (answer.succeeded, answer.results);
@@ -104,12 +110,12 @@ async fn together(store: &Store, op: &'static str, txns: &[Txn]) -> Result<Vec<S
     let all = Txn { then: txns.iter().cloned().map(Op::Txn).collect(), ..Txn::default() };
     let answer = store.txn(op, &all, None, Retry::Idempotent).await?;
     if answer.results.len() != txns.len() {
-        return Err(Error::Protocol { op, what: "a transaction without its answer".to_owned() });
+        return Err(Error::Protocol { op, what: "a nested response is missing".to_owned() });
     }
     let (revision, maybe_applied) = (answer.revision, answer.maybe_applied);
     let one = |result| match result {
         OpResult::Txn { succeeded, results } => Ok(SweepAnswer::Done { succeeded, results, revision, maybe_applied }),
-        _ => Err(Error::Protocol { op, what: "a transaction without its answer".to_owned() }),
+        _ => Err(Error::Protocol { op, what: "a nested response is missing".to_owned() }),
     };
     answer.results.into_iter().map(one).collect()
 }

@@ -23,7 +23,7 @@ fn shown(pairs: &[(&str, &str)]) -> Vec<String> {
     let show = |problem: &Problem| {
         let id = problem.id.map_or("-".to_owned(), |id| id.to_string());
         let key = problem.key.as_deref().map_or("-".to_owned(), text);
-        format!("{} {id} {key}{}", problem.trouble.word(), if problem.repairable { " !" } else { "" })
+        format!("{} {id} {key}{}", problem.kind.name(), if problem.repairable { " !" } else { "" })
     };
     found(pairs).iter().map(show).collect()
 }
@@ -102,10 +102,10 @@ fn a_master_on_a_lease_goes_with_it() {
     let mut scan = AllocatorScan::default();
     let lease = Some(LeaseId(0x1f));
     let kv = KeyValue { key: b"b/id/5".to_vec(), value: b"a".to_vec(), lease, ..KeyValue::default() };
-    scan.take_master(&layout(), &kv);
+    scan.add_master(&layout(), &kv);
     scan.sort();
     let found = problems(&scan, &layout(), &range());
-    assert_eq!(found[0].trouble, ProblemKind::LeasedMaster);
+    assert_eq!(found[0].kind, ProblemKind::LeasedMaster);
     assert!(found[0].text.contains("lease 1f"), "{}", found[0].text);
 }
 
@@ -139,7 +139,7 @@ proptest! {
         }
         let after = pairs(&store);
         prop_assert!(after.iter().all(|problem| !problem.repairable));
-        let errors = |all: &[Problem]| all.iter().filter(|one| one.trouble.severity() == Severity::Error).count();
+        let errors = |all: &[Problem]| all.iter().filter(|one| one.kind.severity() == Severity::Error).count();
         prop_assert_eq!(errors(&after) + repairs.len(), errors(&before));
     }
 
@@ -148,11 +148,11 @@ proptest! {
         let pairs: BTreeMap<String, String> = pairs.into_iter().collect();
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect();
         let unreadable = |problem: &Problem| {
-            (problem.trouble == ProblemKind::UnreadablePath).then(|| problem.paths.clone())
+            (problem.kind == ProblemKind::UnreadablePath).then(|| problem.paths.clone())
         };
         let told: BTreeSet<_> = found(&pairs).iter().filter_map(unreadable).flatten().collect();
         let scan = scanned(&pairs);
-        let strange: BTreeSet<_> = scan.strange.into_iter().map(|(path, _)| path).collect();
+        let strange: BTreeSet<_> = scan.unknown_keys.into_iter().map(|(path, _)| path).collect();
         prop_assert_eq!(told, strange);
     }
 
@@ -170,6 +170,6 @@ proptest! {
         let found = found(&pairs);
         let unused = keys.values().filter(|nodes| nodes.is_empty()).count();
         prop_assert_eq!(found.len(), unused);
-        prop_assert!(found.iter().all(|problem| problem.trouble == ProblemKind::UnusedMaster));
+        prop_assert!(found.iter().all(|problem| problem.kind == ProblemKind::UnusedMaster));
     }
 }

@@ -1,4 +1,4 @@
-//! `allocate check`.
+//! `kvadm allocate check`.
 
 use std::time::Duration;
 
@@ -12,25 +12,27 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;
 use crate::output::{KeyNameRow, ProblemRow, Sink, bytes};
+use crate::plural::count;
 
-/// The TTL of the locks under which repairs are done, in seconds, as Cilium's.
+/// TTL of the lease of the locks for repairs, in seconds (Cilium's value).
 const LOCK_TTL: i64 = 25;
-/// How long taking the locks' lease away may take.
+/// Maximum time to revoke that lease.
 const CLEANUP: Duration = Duration::from_secs(5);
 
-/// What --repair does, or did, about a problem.
+/// Values of the output field `repair`.
 const REPAIRABLE: &str = "restore";
 const REPAIRED: &str = "restored";
 
 /// Check masters and references, and repair what can be repaired safely.
 ///
 /// Errors: shared-id, missing-master, wrong-master, unreadable-value. Warnings: empty-master, duplicate-master,
-/// leased-master, odd-path, out-of-range, altered-key, unreadable-path. Information, with --all: unused-master. Ends
-/// with 1 if there is an error or a warning. Everything below the base is read at one revision and kept in memory.
+/// leased-master, odd-path, out-of-range, altered-key, unreadable-path. Information (with --all): unused-master. Exits
+/// with 1 if there is an error or a warning. All keys below the base are read at one revision and kept in memory.
 ///
-/// --repair writes missing masters again: while references name the ID, nobody else claims it, and under the key's lock,
-/// so that allocating agents are excluded. It asks first, checks again behind, and never deletes anything: 'gc ids'
-/// collects what is unused, and each other problem says what to do. A repair that failed ends with 6.
+/// --repair restores a missing master if references name its ID and no other key claims the ID. It works under the
+/// key's lock, which excludes agents that allocate. It asks for confirmation, checks again afterwards, and never
+/// deletes anything: 'gc ids' deletes unused IDs, and each other problem describes its remedy. Exits with 6 if a repair
+/// failed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -42,13 +44,13 @@ pub struct Args {
     base: BaseArgs,
     #[command(flatten)]
     ids: IdRangeArgs,
-    /// Show what is no problem too: unused IDs
+    /// Also show unused IDs, which are not a problem
     #[arg(long)]
     all: bool,
-    /// Write missing masters again
+    /// Restore missing masters
     #[arg(long)]
     repair: bool,
-    /// How long to wait for each key's lock
+    /// Maximum time to wait for each key's lock
     #[arg(long, value_name = "D", value_parser = parse_duration, default_value = "10s", requires = "repair")]
     wait: Duration,
 }
@@ -56,27 +58,27 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// A refused confirmation, or whatever kept an answer away.
+/// The user declined, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let check = CheckRun { ctx, args, layout: args.base.layout()?, range: args.ids.range()? };
-    let mut found = check.look().await?;
+    let mut found = check.scan_problems().await?;
     let repairable = found.iter().filter(|problem| problem.repairable).count();
     let mut sink = ctx.out.stream();
     let mut failed = 0;
     if args.repair && ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: {} would be restored", masters(repairable)));
+        ctx.out.note(&format!("dry run: {} would be restored", count(repairable, "master")));
     } else if args.repair && repairable > 0 {
-        let consent = ctx.consent(&format!("restore {}", masters(repairable)))?;
+        let consent = ctx.consent(&format!("restore {}", count(repairable, "master")))?;
         failed = check.repair(&consent, &found, &mut sink).await?;
-        found = check.look().await?;
+        found = check.scan_problems().await?;
     } else if args.repair && found.iter().any(is_problem) {
-        ctx.out.note("nothing of this can be repaired safely: each problem says what to do");
+        ctx.out.note("no problem can be repaired automatically: see the text of each problem");
     }
     for problem in found.iter().filter(|problem| args.all || is_problem(problem)) {
-        push(&mut sink, problem, problem.repairable.then_some(REPAIRABLE))?;
+        print_problem(&mut sink, problem, problem.repairable.then_some(REPAIRABLE))?;
     }
     sink.finish()?;
-    check.sum_up(&found);
+    check.print_summary(&found);
     Ok(match failed {
         0 if !found.iter().any(is_problem) => Exit::Done,
         0 => Exit::No,
@@ -85,19 +87,15 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 }
 
 fn is_problem(problem: &Problem) -> bool {
-    problem.trouble.severity() != Severity::Info
+    problem.kind.severity() != Severity::Info
 }
 
-fn masters(count: usize) -> String {
-    if count == 1 { "1 master".to_owned() } else { format!("{count} masters") }
-}
-
-fn push(sink: &mut Sink, problem: &Problem, repair: Option<&str>) -> Result<(), Failure> {
+fn print_problem(sink: &mut Sink, problem: &Problem, repair: Option<&str>) -> Result<(), Failure> {
     let id = problem.id.map(|id| id.to_string());
     let paths: Vec<KeyNameRow<'_>> = problem.paths.iter().map(|path| KeyNameRow(path)).collect();
     sink.push(&ProblemRow {
-        severity: problem.trouble.severity().word(),
-        problem: problem.trouble.word(),
+        severity: problem.kind.severity().name(),
+        problem: problem.kind.name(),
         id: id.as_deref(),
         key: problem.key.as_deref(),
         text: &problem.text,
@@ -115,7 +113,7 @@ struct CheckRun<'a> {
 }
 
 impl CheckRun<'_> {
-    async fn look(&self) -> Result<Vec<Problem>, Failure> {
+    async fn scan_problems(&self) -> Result<Vec<Problem>, Failure> {
         let progress = self.ctx.out.progress("reading", None);
         let scan = scan(self.ctx.store(), &self.layout, |count| progress.inc(count)).await?;
         progress.finish();
@@ -124,29 +122,29 @@ impl CheckRun<'_> {
         Ok(problems(&scan, &self.layout, &self.range))
     }
 
-    fn sum_up(&self, found: &[Problem]) {
-        let count = |severity| found.iter().filter(|problem| problem.trouble.severity() == severity).count();
-        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        let unused = match count(Severity::Info) {
+    fn print_summary(&self, found: &[Problem]) {
+        let number = |severity| found.iter().filter(|problem| problem.kind.severity() == severity).count();
+        let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
+        let unused = match number(Severity::Info) {
             0 => String::new(),
-            unused => format!("; {unused} unused IDs, which 'gc ids' collects"),
+            unused => format!("; {}, which 'kvadm gc ids' deletes", count(unused, "unused ID")),
         };
-        self.ctx.out.note(&format!("{errors} errors, {warnings} warnings{unused}"));
+        self.ctx.out.note(&format!("{}, {}{unused}", count(errors, "error"), count(warnings, "warning")));
         let repairable = found.iter().filter(|problem| problem.repairable).count();
         if repairable > 0 && !self.args.repair {
-            self.ctx.out.note(&format!("'check --repair' restores {}", masters(repairable)));
+            self.ctx.out.note(&format!("'kvadm allocate check --repair' restores {}", count(repairable, "master")));
         }
     }
 
-    /// Restores what can be restored and shows it; how many could not be.
+    /// Restores what can be restored and prints it. Returns the number of failures.
     async fn repair(&self, consent: &Consent, found: &[Problem], sink: &mut Sink) -> Result<u64, Failure> {
         self.ctx.signals.hold();
         let kept = self.ctx.store().keep(LOCK_TTL).await?;
         let result = self.restore_all(consent, found, kept.id(), sink).await;
         kept.stop();
-        // The locks go with it, whatever happened.
+        // Revoking the lease also deletes locks that are still held.
         if let Err(error) = self.ctx.store().for_cleanup(CLEANUP).revoke(kept.id()).await {
-            let text = format!("lease {} could not be revoked and runs out within {LOCK_TTL} s: {error}", kept.id());
+            let text = format!("cannot revoke lease {}, which expires within {LOCK_TTL}s: {error}", kept.id());
             self.ctx.out.warn(&text);
         }
         result
@@ -169,20 +167,27 @@ impl CheckRun<'_> {
             let done = restore_master(self.ctx.store(), consent, &self.layout, lease, (id, key), wait).await;
             progress.inc(1);
             match done {
-                Ok(RepairOutcome::Done) => {
+                Ok(RepairOutcome::Restored) => {
                     restored += 1;
-                    push(sink, problem, Some(REPAIRED))?;
+                    print_problem(sink, problem, Some(REPAIRED))?;
                 }
-                Ok(RepairOutcome::ByOthers) => self.ctx.out.note(&format!("{} is there again already", what(id, key))),
-                Ok(RepairOutcome::Unused) => self.ctx.out.note(&format!("{} is not used any more", what(id, key))),
-                Ok(not) => {
+                Ok(RepairOutcome::AlreadyRestored) => {
+                    self.ctx.out.note(&format!("another client has restored {}", describe_master(id, key)));
+                }
+                Ok(RepairOutcome::Unused) => {
+                    self.ctx
+                        .out
+                        .note(&format!("{} is no longer needed: no reference names it", describe_master(id, key)));
+                }
+                Ok(outcome) => {
                     failed += 1;
-                    self.ctx.out.warn(&format!("{} was not restored: {}", what(id, key), why(&not)));
+                    let why = describe_outcome(&outcome);
+                    self.ctx.out.warn(&format!("cannot restore {}: {why}", describe_master(id, key)));
                 }
                 Err(error) => {
-                    let failure = Failure::from(error).context(format!("cannot restore {}", what(id, key)));
+                    let failure = Failure::from(error).context(format!("cannot restore {}", describe_master(id, key)));
                     if matches!(failure.exit, Exit::Interrupted | Exit::Refused | Exit::Unreachable) {
-                        return Err(failure.hint(format!("{} restored before", masters(restored))));
+                        return Err(failure.hint(format!("{} restored before this error", count(restored, "master"))));
                     }
                     failed += 1;
                     self.ctx.out.warn(&failure.one_line());
@@ -194,15 +199,15 @@ impl CheckRun<'_> {
     }
 }
 
-fn what(id: Id, key: &[u8]) -> String {
-    format!("the master of {id} for {}", bytes::escape(key))
+fn describe_master(id: Id, key: &[u8]) -> String {
+    format!("the master of ID {id} for key {}", bytes::escape(key))
 }
 
-fn why(not: &RepairOutcome) -> String {
-    match not {
-        RepairOutcome::Taken(key) => format!("the ID is the key {}'s now", bytes::escape(key)),
-        RepairOutcome::Busy(lock) => format!("its lock is busy: waiting for {}", bytes::escape(lock)),
-        RepairOutcome::Lost => "its lock was lost".to_owned(),
-        _ => "its references changed all the time".to_owned(),
+fn describe_outcome(outcome: &RepairOutcome) -> String {
+    match outcome {
+        RepairOutcome::IdTaken(key) => format!("the ID now belongs to key {}", bytes::escape(key)),
+        RepairOutcome::LockBusy(lock) => format!("the key's lock is held through {}; see --wait", bytes::escape(lock)),
+        RepairOutcome::LockLost => "the key's lock was lost; run the command again".to_owned(),
+        _ => "the key's references kept changing; run the command again".to_owned(),
     }
 }

@@ -1,21 +1,21 @@
-//! `allocate get`.
+//! `kvadm allocate get`.
 
 use std::ffi::OsString;
 
 use super::remote::{RemoteStore, RemoteStores};
-use super::scope::{BaseArgs, key};
-use crate::allocator::{IdState, KeyLookup, Layout, find};
+use super::scope::{BaseArgs, parse_key};
+use crate::allocator::{IdState, KeyLookup, Layout, find_ids};
 use crate::args::KeyText;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocationRow, bytes};
 
-/// Show which IDs keys have.
+/// Show the IDs of keys.
 ///
-/// A key's ID is the one that its references name and whose master says the key; where there is none, the masters are
-/// read, all of them and once, for one without references. Of several IDs the one in use is shown, then the smallest.
-/// Another store is asked for what the ones before it do not know; where it cannot be reached then, that is an error.
-/// Ends with 1 if a key has no ID. One key prints the ID alone.
+/// A key's ID is the smallest one that its references name and whose master holds the key. For a key without such a
+/// reference, all masters are read (once per store), and the smallest ID whose master holds the key is shown. Further
+/// stores (--remote) are asked for the keys that the stores before them do not have; it is an error if such a store
+/// cannot be reached. Exits with 1 if a key has no ID. For a single key, only the ID is printed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ Examples:
   kvadm allocate get 'k8s:app=web;' 'k8s:app=db;' -o json
   kvadm allocate get 'k8s:app=web;' --remote west")]
 pub struct Args {
-    /// The keys
+    /// Keys to look up
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<OsString>,
     #[command(flatten)]
@@ -37,65 +37,65 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// A key that path cleaning would alter, a store that cannot be reached, or whatever kept an answer away.
+/// A key that path cleaning would alter, or a store that is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
-    let keys = args.keys.iter().map(|given| key(args.text, given)).collect::<Result<Vec<_>, _>>()?;
+    let keys = args.keys.iter().map(|given| parse_key(args.text, given)).collect::<Result<Vec<_>, _>>()?;
     let stores = args.remotes.stores(ctx)?;
     let mut known: Vec<Option<(KeyLookup, &RemoteStore)>> = keys.iter().map(|_| None).collect();
     let mut failed = None;
-    for asked in &stores {
-        let open: Vec<usize> = (0..keys.len()).filter(|index| known[*index].is_none()).collect();
-        let wanted: Vec<Vec<u8>> = open.iter().map(|index| keys[*index].clone()).collect();
-        if wanted.is_empty() {
+    for remote in &stores {
+        let unresolved: Vec<usize> = (0..keys.len()).filter(|index| known[*index].is_none()).collect();
+        let unresolved_keys: Vec<Vec<u8>> = unresolved.iter().map(|index| keys[*index].clone()).collect();
+        if unresolved_keys.is_empty() {
             break;
         }
         let progress = ctx.out.progress("reading masters", None);
-        let found = find(&asked.store, &layout, &wanted, |count| progress.inc(count)).await;
+        let found = find_ids(&remote.store, &layout, &unresolved_keys, |count| progress.inc(count)).await;
         progress.finish();
         match found {
             Ok(found) => {
-                for (index, found) in open.into_iter().zip(found) {
-                    remark(ctx, &layout, &found);
-                    known[index] = found.id.is_some().then_some((found, asked));
+                for (index, found) in unresolved.into_iter().zip(found) {
+                    warn_dangling(ctx, &layout, &found);
+                    known[index] = found.id.is_some().then_some((found, remote));
                 }
             }
             Err(error) => {
-                failed = Some(asked.explain(error));
+                failed = Some(remote.name_store(error));
                 break;
             }
         }
     }
-    show(ctx, args, &known)?;
+    print_rows(ctx, args, &known)?;
     if let Some(failure) = failed {
         return Err(failure);
     }
     let mut exit = Exit::Done;
     for (key, _) in keys.iter().zip(&known).filter(|(_, known)| known.is_none()) {
-        ctx.out.note(&format!("the key {} has no ID", bytes::escape(key)));
+        ctx.out.note(&format!("key {} has no ID", bytes::escape(key)));
         exit = Exit::No;
     }
     Ok(exit)
 }
 
-/// Says which references lead nowhere.
-fn remark(ctx: &Context, layout: &Layout, found: &KeyLookup) {
-    for id in &found.stray {
+/// Warns of references that do not lead to a master of their key.
+fn warn_dangling(ctx: &Context, layout: &Layout, found: &KeyLookup) {
+    for id in &found.dangling {
         let (key, base) = (bytes::escape(&found.key), bytes::escape(layout.base()));
         ctx.out.warn(&format!(
-            "references of {key} name the ID {id}, whose master is missing or another key's: see 'allocate check --base {base}'"
+            "references of {key} name ID {id}, whose master is missing or holds another key: see 'kvadm allocate check --base {base}'"
         ));
     }
 }
 
-fn show(ctx: &Context, args: &Args, known: &[Option<(KeyLookup, &RemoteStore)>]) -> Result<(), Failure> {
+fn print_rows(ctx: &Context, args: &Args, known: &[Option<(KeyLookup, &RemoteStore)>]) -> Result<(), Failure> {
     let alone = known.len() == 1;
     let mut sink = ctx.out.stream();
-    for (found, asked) in known.iter().flatten() {
+    for (found, remote) in known.iter().flatten() {
         let Some(id) = found.id.map(|id| id.to_string()) else { continue };
         let state = if found.nodes > 0 { IdState::InUse } else { IdState::Unused };
-        let (key, nodes, state) = (&found.key, found.nodes, state.word());
-        let row = AllocationRow { id: &id, key, nodes, state, store: asked.shown(&args.remotes), alone };
+        let (key, nodes, state) = (&found.key, found.nodes, state.name());
+        let row = AllocationRow { id: &id, key, nodes, state, store: remote.output_name(&args.remotes), alone };
         if alone { ctx.out.one(&row)? } else { sink.push(&row)? }
     }
     Ok(sink.finish()?)

@@ -1,4 +1,4 @@
-//! The keys that are named on the command line, by labels, or in a file.
+//! Keys given on the command line, as labels, or in a file.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::scope::{checked, key};
+use super::scope::{parse_key, validate_key};
 use crate::allocator::label_key;
 use crate::args::KeyText;
 use crate::commands::input::{InputSource, read_all};
@@ -14,16 +14,16 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{bytes, key_of_record};
 
-/// Which keys.
+/// Keys of a verb.
 #[derive(Args, Clone, Debug)]
 pub struct KeyArgs {
-    /// The keys
+    /// Keys
     #[arg(value_name = "KEY", required_unless_present_any = ["labels", "from"])]
     keys: Vec<OsString>,
-    /// Cilium's key of these labels, [SOURCE:]KEY=VALUE each, sorted; repeatable
+    /// Cilium's key of these labels, each [SOURCE:]KEY=VALUE; repeatable
     #[arg(long = "label", value_name = "LABEL", conflicts_with_all = ["keys", "from"])]
     labels: Vec<String>,
-    /// Many keys from a file, or stdin for -: a key a line, or what 'allocate list -o json' prints
+    /// Read keys from a file (-: stdin), one per line or as 'allocate list -o json' prints them
     #[arg(long, value_name = "FILE", conflicts_with = "keys", value_hint = clap::ValueHint::FilePath)]
     from: Option<PathBuf>,
     #[command(flatten)]
@@ -31,15 +31,15 @@ pub struct KeyArgs {
 }
 
 impl KeyArgs {
-    /// Whether exactly one key is asked for, by its name.
+    /// Whether exactly one key is given on the command line.
     pub fn is_one(&self) -> bool {
         self.from.is_none() && self.keys.len() <= 1
     }
 
-    /// The keys, each once, in the order given.
+    /// The keys in the order given, without duplicates.
     ///
     /// # Errors
-    /// A usage error for a key that cannot be one, naming it.
+    /// A usage error that names a key that is not valid.
     pub async fn keys(&self, ctx: &Context) -> Result<Vec<Vec<u8>>, Failure> {
         let mut keys = Vec::new();
         if let Some(path) = &self.from {
@@ -50,29 +50,29 @@ impl KeyArgs {
                     continue;
                 }
                 let key =
-                    self.of_line(line).map_err(|failure| failure.context(format!("{name}, line {}", number + 1)))?;
+                    self.parse_line(line).map_err(|failure| failure.context(format!("{name}, line {}", number + 1)))?;
                 keys.push(key);
             }
         } else if self.labels.is_empty() {
             for given in &self.keys {
-                keys.push(key(self.text, given)?);
+                keys.push(parse_key(self.text, given)?);
             }
         } else {
             let key = label_key(&self.labels).map_err(|error| Failure::usage(format!("--label: {error}")))?;
-            keys.push(checked(key.into_bytes())?);
+            keys.push(validate_key(key.into_bytes())?);
         }
         let mut seen = HashSet::new();
         keys.retain(|key| seen.insert(key.clone()));
         Ok(keys)
     }
 
-    fn of_line(&self, line: &[u8]) -> Result<Vec<u8>, Failure> {
+    fn parse_line(&self, line: &[u8]) -> Result<Vec<u8>, Failure> {
         if let Some(key) = key_of_record(line) {
-            return checked(key);
+            return validate_key(key);
         }
         if !self.text.escape {
-            return checked(line.to_vec());
+            return validate_key(line.to_vec());
         }
-        checked(bytes::unescape(line).map_err(|error| Failure::usage(format!("--escape: {error}")))?)
+        validate_key(bytes::unescape(line).map_err(|error| Failure::usage(format!("--escape: {error}")))?)
     }
 }

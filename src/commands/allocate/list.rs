@@ -1,4 +1,4 @@
-//! `allocate list`.
+//! `kvadm allocate list`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -12,18 +12,19 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{Grant, LeaseId};
 use crate::output::{IdRow, NodeRow, Sink, bytes};
 
-/// Leases that are asked about at once.
+/// Leases that are remote about at once.
 const AT_ONCE: usize = 16;
-/// Unreadable keys that are warned of one by one.
-const WARNED: usize = 20;
+/// Unreadable keys that are reported individually.
+const MAX_WARNINGS: usize = 20;
 
 /// List IDs with their key, the number of nodes that use them, and their state.
 ///
-/// Sorted by ID. in-use: nodes refer to it; unused: none does; duplicate: its key has another ID, which counts;
-/// orphan: nodes refer to it, and no master says that it is their key's. Everything below the base is read at one
-/// revision and kept in memory, about 200 bytes a master or reference. JSON and YAML name the nodes with their leases.
-/// What no allocator wrote is warned of and not listed. Other stores follow one by one; one that cannot be reached is
-/// warned of, and the list ends with 6.
+/// Sorted by ID. States: in-use: nodes refer to the ID; unused: no node does; duplicate: the key also has another ID,
+/// and that one is in effect; orphan: nodes refer to the ID, but no master assigns it to their key.
+///
+/// All keys below the base are read at one revision and kept in memory: about 200 bytes per master or reference. JSON
+/// and YAML include the nodes and their leases. Keys that are neither masters nor references are reported as warnings.
+/// Further stores (--remote) follow; a store that cannot be reached is reported, and the exit code is 6.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -45,26 +46,26 @@ pub struct Args {
     /// Only IDs that this node uses
     #[arg(long, value_name = "NAME", help_heading = "Which IDs")]
     node: Option<OsString>,
-    /// Only IDs of keys that begin with this
+    /// Only IDs of keys with this prefix
     #[arg(long, value_name = "PREFIX", help_heading = "Which IDs")]
     key_prefix: Option<OsString>,
     #[command(flatten)]
     text: KeyText,
-    /// Ask for the TTLs of the references' leases, and show the seconds until the last one has run out
+    /// Also show the remaining seconds of the longest-lived reference
     #[arg(long)]
     ttl: bool,
 }
 
-/// A state to list.
+/// State of an ID, as a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum StateFilter {
     /// Nodes refer to it
     InUse,
     /// No node refers to it
     Unused,
-    /// Its key has another ID, which counts
+    /// Its key also has another ID, and that one is in effect
     Duplicate,
-    /// Nodes refer to it, and no master says that it is their key's
+    /// Nodes refer to it, but no master assigns it to their key
     Orphan,
 }
 
@@ -79,7 +80,7 @@ impl StateFilter {
     }
 }
 
-/// Which IDs are wanted.
+/// Which IDs to list.
 struct IdFilter {
     unused: bool,
     states: Vec<IdState>,
@@ -88,7 +89,7 @@ struct IdFilter {
 }
 
 impl IdFilter {
-    fn takes(&self, scan: &AllocatorScan, entry: &IdEntry<'_>) -> bool {
+    fn matches(&self, scan: &AllocatorScan, entry: &IdEntry<'_>) -> bool {
         let uses = |reference: &&ReferenceKey| Some(scan.nodes.text(reference.node)) == self.node.as_deref();
         (!self.unused || entry.references.is_empty())
             && (self.states.is_empty() || self.states.contains(&entry.state))
@@ -100,11 +101,11 @@ impl IdFilter {
 /// Runs the verb.
 ///
 /// # Errors
-/// A context that is missing or bad, or whatever kept an answer of the command's own store away.
+/// A context that is missing or not valid, or the command's own store is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let key_prefix = args.key_prefix.as_deref().map(|prefix| args.text.bytes(prefix)).transpose()?;
-    let wanted = IdFilter {
+    let filter = IdFilter {
         unused: args.unused,
         states: args.state.iter().map(|state| state.state()).collect(),
         node: args.node.as_deref().map(bytes_of),
@@ -113,12 +114,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let stores = args.remotes.stores(ctx)?;
     let mut sink = ctx.out.stream();
     let mut exit = Exit::Done;
-    for asked in &stores {
-        match read(ctx, args, &layout, &wanted, asked).await {
-            Ok((scan, times)) => show(ctx, args, &wanted, asked, &scan, times.as_ref(), &mut sink)?,
+    for remote in &stores {
+        match read(ctx, args, &layout, &filter, remote).await {
+            Ok((scan, times)) => print_rows(ctx, args, &filter, remote, &scan, times.as_ref(), &mut sink)?,
             Err(failure) => {
-                let failure = asked.explain(failure);
-                if !asked.may_be_left_out(&failure, ctx) {
+                let failure = remote.name_store(failure);
+                if !remote.can_be_skipped(&failure, ctx) {
                     return Err(failure);
                 }
                 ctx.out.warn(&format!("{}; its IDs are not listed", failure.one_line()));
@@ -132,45 +133,45 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 
 type LeaseTimes = HashMap<LeaseId, Option<Grant>>;
 
-/// Reads a store as a whole, so that nothing is shown of one that fails half-way.
+/// Reads a store completely, so that no rows are printed of a store that fails halfway.
 async fn read(
     ctx: &Context,
     args: &Args,
     layout: &Layout,
-    wanted: &IdFilter,
-    asked: &RemoteStore,
+    filter: &IdFilter,
+    remote: &RemoteStore,
 ) -> Result<(AllocatorScan, Option<LeaseTimes>), Failure> {
     let progress = ctx.out.progress("reading", None);
-    let scan = scan(&asked.store, layout, |count| progress.inc(count)).await?;
+    let scan = scan(&remote.store, layout, |count| progress.inc(count)).await?;
     progress.finish();
     if !args.ttl {
         return Ok((scan, None));
     }
     let entries = entries(&scan);
-    let listed = entries.iter().filter(|entry| wanted.takes(&scan, entry));
+    let listed = entries.iter().filter(|entry| filter.matches(&scan, entry));
     let leases: BTreeSet<LeaseId> =
         listed.flat_map(|entry| &entry.references).filter_map(|reference| reference.lease).collect();
     let leases: Vec<LeaseId> = leases.into_iter().collect();
     let progress = ctx.out.progress("asking for TTLs", Some(leases.len() as u64));
     let mut times = LeaseTimes::new();
     for some in leases.chunks(AT_ONCE) {
-        times.extend(asked.store.time_to_live_many(some).await?);
+        times.extend(remote.store.time_to_live_many(some).await?);
         progress.inc(some.len() as u64);
     }
     progress.finish();
     Ok((scan, Some(times)))
 }
 
-fn show(
+fn print_rows(
     ctx: &Context,
     args: &Args,
-    wanted: &IdFilter,
-    asked: &RemoteStore,
+    filter: &IdFilter,
+    remote: &RemoteStore,
     scan: &AllocatorScan,
     times: Option<&LeaseTimes>,
     sink: &mut Sink,
 ) -> Result<(), Failure> {
-    for entry in entries(scan).iter().filter(|entry| wanted.takes(scan, entry)) {
+    for entry in entries(scan).iter().filter(|entry| filter.matches(scan, entry)) {
         let time = |lease: LeaseId| times?.get(&lease).copied().flatten().map(|grant| (grant.ttl, grant.left));
         let node = |reference: &&ReferenceKey| NodeRow {
             node: scan.nodes.text(reference.node),
@@ -185,36 +186,36 @@ fn show(
             id: &entry.id.to_string(),
             key: scan.keys.text(entry.key),
             nodes: &nodes,
-            state: entry.state.word(),
+            state: entry.state.name(),
             left: times.map(|_| last),
-            store: asked.shown(&args.remotes),
+            store: remote.output_name(&args.remotes),
         })?;
     }
-    warn(ctx, args, asked, scan);
+    warn_unlisted(ctx, args, remote, scan);
     Ok(())
 }
 
-/// Says what is not listed.
-fn warn(ctx: &Context, args: &Args, asked: &RemoteStore, scan: &AllocatorScan) {
-    let at = asked.name.as_ref().map_or(String::new(), |name| format!("remote '{}': ", name.escape_debug()));
-    let strange = scan.strange.iter().map(|(path, why)| {
+/// Warns of keys that are not listed.
+fn warn_unlisted(ctx: &Context, args: &Args, remote: &RemoteStore, scan: &AllocatorScan) {
+    let at = remote.name.as_ref().map_or(String::new(), |name| format!("remote '{}': ", name.escape_debug()));
+    let unknown = scan.unknown_keys.iter().map(|(path, why)| {
         let not = match why {
-            UnknownKeyReason::MasterPath => "is no master: its last part is no ID",
-            UnknownKeyReason::ReferencePath => "is no reference: it has no key or no node",
+            UnknownKeyReason::MasterPath => "is not a master: its last part is not an ID",
+            UnknownKeyReason::ReferencePath => "is not a reference: it has no key or no node",
         };
         format!("{} {not}", bytes::escape(path))
     });
     let unreadable = scan.references.iter().filter(|reference| reference.id.is_none()).map(|reference| {
         let (key, node) = (scan.keys.text(reference.key), scan.nodes.text(reference.node));
-        format!("the reference of {} to {} names no ID", bytes::escape(node), bytes::escape(key))
+        format!("the value of node {}'s reference to {} is not an ID", bytes::escape(node), bytes::escape(key))
     });
-    let mut all = strange.chain(unreadable);
-    for text in all.by_ref().take(WARNED) {
+    let mut all = unknown.chain(unreadable);
+    for text in all.by_ref().take(MAX_WARNINGS) {
         ctx.out.warn(&format!("{at}{text}"));
     }
     let more = all.count();
     if more > 0 {
         let base = args.base.text();
-        ctx.out.warn(&format!("{at}{more} more like these: 'allocate check --base {base}' shows them"));
+        ctx.out.warn(&format!("{at}{more} more unreadable keys: see 'kvadm allocate check --base {base}'"));
     }
 }

@@ -1,23 +1,24 @@
-//! `allocate lookup`.
+//! `kvadm allocate lookup`.
 
 use super::remote::{RemoteStore, RemoteStores};
 use super::scope::BaseArgs;
-use crate::allocator::{Id, look_up};
+use crate::allocator::{Id, keys_of};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::LookupRow;
 
-/// Show which keys IDs stand for.
+/// Show the keys of IDs.
 ///
-/// The masters are read, all at one revision. Another store is asked for what the ones before it do not know; where it
-/// cannot be reached then, that is an error. Ends with 1 if an ID has no key. One ID prints the key alone.
+/// Reads the IDs' masters, at one revision. Further stores (--remote) are asked for the IDs that the stores before them
+/// do not have; it is an error if such a store cannot be reached. Exits with 1 if an ID has no key. For a single ID,
+/// only the key is printed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm allocate lookup 379
   kvadm allocate lookup 379 64554 -o json")]
 pub struct Args {
-    /// The IDs
+    /// IDs to look up
     #[arg(required = true, value_name = "ID", value_parser = parse_id)]
     ids: Vec<Id>,
     #[command(flatten)]
@@ -33,23 +34,23 @@ fn parse_id(text: &str) -> Result<Id, String> {
 /// Runs the verb.
 ///
 /// # Errors
-/// A store that cannot be reached, or whatever kept an answer away.
+/// A store is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let stores = args.remotes.stores(ctx)?;
     let mut known: Vec<Option<(Vec<u8>, &RemoteStore)>> = args.ids.iter().map(|_| None).collect();
     let mut failed = None;
-    for asked in &stores {
-        let open: Vec<usize> = (0..known.len()).filter(|index| known[*index].is_none()).collect();
-        let wanted: Vec<Id> = open.iter().map(|index| args.ids[*index]).collect();
-        match look_up(&asked.store, &layout, &wanted, 0).await {
+    for remote in &stores {
+        let unresolved: Vec<usize> = (0..known.len()).filter(|index| known[*index].is_none()).collect();
+        let ids: Vec<Id> = unresolved.iter().map(|index| args.ids[*index]).collect();
+        match keys_of(&remote.store, &layout, &ids, 0).await {
             Ok(keys) => {
-                for (index, key) in open.into_iter().zip(keys) {
-                    known[index] = key.map(|key| (key, asked));
+                for (index, key) in unresolved.into_iter().zip(keys) {
+                    known[index] = key.map(|key| (key, remote));
                 }
             }
             Err(error) => {
-                failed = Some(asked.explain(error));
+                failed = Some(remote.name_store(error));
                 break;
             }
         }
@@ -59,13 +60,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let mut sink = ctx.out.stream();
     for (id, known) in args.ids.iter().zip(&known) {
         match known {
-            Some((key, asked)) if !key.is_empty() => {
+            Some((key, remote)) if !key.is_empty() => {
                 let id = id.to_string();
-                let row = LookupRow { id: &id, key, store: asked.shown(&args.remotes), alone };
+                let row = LookupRow { id: &id, key, store: remote.output_name(&args.remotes), alone };
                 if alone { ctx.out.one(&row)? } else { sink.push(&row)? }
             }
-            Some(_) => missing.push(format!("the ID {id} is taken, and its master names no key")),
-            None => missing.push(format!("the ID {id} has no key")),
+            Some(_) => missing.push(format!("ID {id} is taken, but its master holds no key")),
+            None => missing.push(format!("ID {id} has no key")),
         }
     }
     sink.finish()?;

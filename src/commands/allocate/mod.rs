@@ -18,12 +18,11 @@ use clap::{Args as ClapArgs, Subcommand};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
-/// Allocate cluster-wide IDs for keys, byte compatible with Cilium's kvstore allocator.
+/// Allocate cluster-wide IDs for keys, compatible with Cilium's kvstore allocator.
 ///
-/// The same key has the same ID whoever asks, and two keys never share one. Each node that uses a key leaves a
-/// reference; an ID that no reference names is collected by 'kvadm gc ids'. Below the base, id/<ID> is an ID's master and
-/// holds the key; value/<key>/<node> is a reference and holds the ID; locks/<key> is the lock under which a key gets its
-/// ID.
+/// Every client gets the same ID for the same key, and two keys never share an ID. Each node that uses a key writes a
+/// reference. 'kvadm gc ids' deletes IDs without references. Below the base, id/<ID> (the master of an ID) holds the
+/// key, value/<key>/<node> (a reference) holds the ID, and locks/<key> is the lock under which a key gets its ID.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -52,7 +51,7 @@ enum AllocateCommand {
 /// Runs the verb.
 ///
 /// # Errors
-/// Wrong usage, keys without an ID, a condition that did not hold, or whatever kept an answer away.
+/// Wrong usage, keys without an ID, a condition that failed, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.action {
         AllocateCommand::New(args) => new::run(ctx, args).await,

@@ -1,4 +1,4 @@
-//! `allocate new`.
+//! `kvadm allocate new`.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -14,21 +14,22 @@ use crate::args::{parse_duration, parse_lock_token, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocatedRow, Out, Progress, Sink, bytes};
+use crate::plural::count;
 
-/// How long giving the locks back may take.
+/// Maximum time to revoke the lease of the locks.
 const CLEANUP: Duration = Duration::from_secs(2);
-/// Keys without an ID that are named one by one.
+/// Keys without an ID that are reported individually.
 const NAMED: usize = 10;
 
-/// Give keys their IDs: each the one it has, or the smallest that is free
+/// Allocate IDs: each key gets its existing ID, or the smallest free one
 ///
-/// Whoever asks for a key gets the same ID, from any number of processes and nodes at once, Cilium agents among them.
-/// This node's reference says that the ID is in use; it lives for --ttl unless it is renewed, and one that lives longer
-/// already is left and renewed. IDs that only references name are not given away. For a new key all IDs and references
-/// are read once per command; what is remembered of them is some bytes a master.
+/// Any number of processes on any nodes, Cilium agents included, get the same ID for the same key. This node's
+/// reference marks the ID as used; it expires after --ttl unless it is renewed. An existing reference with a longer TTL
+/// is kept and renewed. IDs that only references name are not allocated. For new keys, all masters and references are
+/// read once per command. Memory: a few bytes per ID.
 ///
-/// Where no ID is free it ends with 5 at once; 1 where somebody keeps the key's lock for longer than --wait; 6 where
-/// some of many keys got none.
+/// Exits with 5 if no ID is free, 1 if another client holds the key's lock for longer than --wait, and 6 if only some
+/// of several keys got an ID.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -37,14 +38,14 @@ Examples:
   kvadm allocate new --from keys.txt --base /team/ids --min 1 --max 99999 --permanent")]
 pub struct Args {
     #[command(flatten)]
-    wanted: KeyArgs,
-    /// How long the reference lives without being renewed
+    key_args: KeyArgs,
+    /// TTL of the reference, unless it is renewed
     #[arg(long, value_name = "D", value_parser = parse_ttl, default_value = "15m")]
     ttl: i64,
-    /// The reference lives until it is released
+    /// Keep the reference until it is released
     #[arg(long, conflicts_with = "ttl")]
     permanent: bool,
-    /// How long to wait for whoever has a key's lock
+    /// Maximum time to wait for a key's lock
     #[arg(long, value_name = "D", value_parser = parse_duration, default_value = "1m")]
     wait: Duration,
     /// Only while this lock is held; without a value, the one in KVADM_LOCK
@@ -59,50 +60,55 @@ pub struct Args {
     ids: IdRangeArgs,
 }
 
-/// Runs it.
+/// Runs the verb.
 ///
 /// # Errors
-/// Keys without an ID, or whatever kept an answer away.
+/// Keys without an ID, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let terms = AllocatorOptions {
+    let options = AllocatorOptions {
         layout: args.base.layout()?,
         range: args.ids.range()?,
         node: args.node.name()?,
-        life: if args.permanent { ReferenceLifetime::Permanent } else { ReferenceLifetime::For(args.ttl) },
+        lifetime: if args.permanent { ReferenceLifetime::Permanent } else { ReferenceLifetime::Ttl(args.ttl) },
         wait: args.wait,
         restore: false,
-        existing: false,
+        existing_only: false,
         guard: parse_lock_token(args.if_locked.as_ref())?,
     };
-    let keys = args.wanted.keys(ctx).await?;
+    let keys = args.key_args.keys(ctx).await?;
     if ctx.safety.dry_run {
-        return rehearse(ctx, &terms, &keys).await;
+        return dry_run(ctx, &options, &keys).await;
     }
-    let alone = args.wanted.is_one();
-    all(ctx, terms, &keys, alone).await
+    let alone = args.key_args.is_one();
+    allocate_all(ctx, options, &keys, alone).await
 }
 
-/// Allocates the keys and prints what they got.
+/// Allocates the keys and prints their IDs.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn all(ctx: &Context, terms: AllocatorOptions, keys: &[Vec<u8>], alone: bool) -> Result<Exit, Failure> {
+pub async fn allocate_all(
+    ctx: &Context,
+    options: AllocatorOptions,
+    keys: &[Vec<u8>],
+    alone: bool,
+) -> Result<Exit, Failure> {
     ctx.signals.hold();
-    let node = terms.node.clone();
-    let mut allocator = Allocator::open(ctx.store(), terms).await?;
+    let node = options.node.clone();
+    let mut allocator = Allocator::open(ctx.store(), options).await?;
     let mut batch = AllocationBatch {
         out: &ctx.out,
         node: &node,
         alone,
         sink: if alone { None } else { Some(ctx.out.stream()) },
         progress: ctx.out.progress("allocating", Some(keys.len() as u64)),
-        granted: 0,
-        denied: Vec::new(),
+        allocated_count: 0,
+        failed: Vec::new(),
     };
-    let result = batch.all(&mut allocator, keys).await;
+    let result = batch.run(&mut allocator, keys).await;
     batch.progress.finish();
     allocator.close(CLEANUP).await;
-    batch.end(result, keys.len())
+    batch.finish(result, keys.len())
 }
 
 struct AllocationBatch<'a> {
@@ -111,20 +117,20 @@ struct AllocationBatch<'a> {
     alone: bool,
     sink: Option<Sink>,
     progress: Progress,
-    granted: usize,
-    denied: Vec<(Vec<u8>, AllocationError)>,
+    allocated_count: usize,
+    failed: Vec<(Vec<u8>, AllocationError)>,
 }
 
 impl AllocationBatch<'_> {
-    async fn all(&mut self, allocator: &mut Allocator, keys: &[Vec<u8>]) -> Result<(), Failure> {
+    async fn run(&mut self, allocator: &mut Allocator, keys: &[Vec<u8>]) -> Result<(), Failure> {
         for some in keys.chunks(BATCH) {
             let some: Vec<&[u8]> = some.iter().map(Vec::as_slice).collect();
             let mut waiting = WaitingNotice { out: self.out };
             let outcomes = allocator.allocate(&some, &mut waiting).await?;
             for (key, outcome) in some.iter().zip(outcomes) {
                 match outcome {
-                    Ok(allocated) => self.granted(key, &allocated)?,
-                    Err(denied) => self.denied.push((key.to_vec(), denied)),
+                    Ok(allocated) => self.print(key, &allocated)?,
+                    Err(error) => self.failed.push((key.to_vec(), error)),
                 }
             }
             self.progress.inc(some.len() as u64);
@@ -132,8 +138,8 @@ impl AllocationBatch<'_> {
         Ok(())
     }
 
-    fn granted(&mut self, key: &[u8], allocated: &AllocatedId) -> Result<(), Failure> {
-        self.granted += 1;
+    fn print(&mut self, key: &[u8], allocated: &AllocatedId) -> Result<(), Failure> {
+        self.allocated_count += 1;
         let id = allocated.id.to_string();
         let row = AllocatedRow {
             id: &id,
@@ -150,52 +156,49 @@ impl AllocationBatch<'_> {
         Ok(())
     }
 
-    fn end(self, result: Result<(), Failure>, asked: usize) -> Result<Exit, Failure> {
+    fn finish(self, result: Result<(), Failure>, requested: usize) -> Result<Exit, Failure> {
         if let Some(sink) = self.sink {
             sink.finish()?;
         }
-        let (granted, alone) = (self.granted, self.alone);
+        let (allocated_count, alone) = (self.allocated_count, self.alone);
         if let Err(failure) = result {
-            let left = asked - granted - self.denied.len();
-            return Err(if alone {
-                failure.hint("run it again: a key that has an ID keeps it")
-            } else {
-                failure
-                    .context(format!("{granted} keys have their IDs, {left} were not come to or are unknown"))
-                    .hint("run it again: a key that has an ID keeps it")
-            });
+            let unknown = requested - allocated_count - self.failed.len();
+            let context = format!("{} done, {unknown} not processed or unknown", count(allocated_count, "key"));
+            let failure = if alone { failure } else { failure.context(context) };
+            return Err(failure.hint("run the command again: keys that have an ID keep it"));
         }
-        let Some((key, denied)) = self.denied.first() else { return Ok(Exit::Done) };
+        let Some((key, error)) = self.failed.first() else { return Ok(Exit::Done) };
         if alone {
-            return Err(refusal(key, denied));
+            return Err(allocation_failure(key, error));
         }
-        for (key, denied) in self.denied.iter().take(NAMED) {
-            self.out.warn(&format!("{}: {denied}", bytes::escape(key)));
+        for (key, error) in self.failed.iter().take(NAMED) {
+            self.out.warn(&format!("no ID for '{}': {error}", bytes::escape(key)));
         }
-        let failure = refusal(key, denied);
-        let same = self.denied.iter().all(|(_, other)| std::mem::discriminant(other) == std::mem::discriminant(denied));
-        let exit = if granted == 0 && same { failure.exit } else { Exit::Partial };
-        let text = format!("{granted} keys have their IDs, {} do not", self.denied.len());
+        let failure = allocation_failure(key, error);
+        let same = self.failed.iter().all(|(_, other)| std::mem::discriminant(other) == std::mem::discriminant(error));
+        let exit = if allocated_count == 0 && same { failure.exit } else { Exit::Partial };
+        let text = format!("{} got an ID, {} did not", count(allocated_count, "key"), self.failed.len());
         Err(failure.hints.into_iter().fold(Failure::new(exit, text), Failure::hint))
     }
 }
 
-/// Why one key has no ID.
-pub fn refusal(key: &[u8], denied: &AllocationError) -> Failure {
+/// The failure to report for a key that got no ID.
+pub fn allocation_failure(key: &[u8], error: &AllocationError) -> Failure {
     let key = bytes::escape(key);
     let exit =
-        if matches!(denied, AllocationError::Busy | AllocationError::Unknown) { Exit::No } else { Exit::Conflict };
-    let failure = Failure::new(exit, format!("no ID for '{key}': {denied}"));
-    match denied {
-        AllocationError::Full(_) => failure
-            .hint("'kvadm gc ids' finds IDs that nobody uses; 'kvadm allocate check' what else takes them; see --max"),
+        if matches!(error, AllocationError::Busy | AllocationError::Unknown) { Exit::No } else { Exit::Conflict };
+    let failure = Failure::new(exit, format!("no ID for '{key}': {error}"));
+    match error {
+        AllocationError::Full(_) => failure.hint(
+            "delete unused IDs with 'kvadm gc ids', find other problems with 'kvadm allocate check', or raise --max",
+        ),
         AllocationError::Orphaned(_) | AllocationError::Unreadable => failure
-            .hint("'kvadm allocate check' shows it, and 'kvadm allocate check --repair' mends what can be mended"),
+            .hint("'kvadm allocate check' shows the problem; 'kvadm allocate check --repair' restores missing masters"),
         AllocationError::Busy => {
-            failure.hint("'kvadm lock --list' with the base and /locks/ shows who has it; see --wait")
+            failure.hint("wait longer with --wait, or see who holds the lock: 'kvadm lock --list BASE/locks/'")
         }
-        AllocationError::Contended => failure.hint("run it again"),
-        AllocationError::Unknown => failure.hint("'kvadm allocate new' gives it an ID"),
+        AllocationError::Contended => failure.hint("run the command again"),
+        AllocationError::Unknown => failure.hint("allocate an ID with 'kvadm allocate new'"),
     }
 }
 
@@ -204,22 +207,22 @@ struct WaitingNotice<'a> {
 }
 
 impl AllocationNotice for WaitingNotice<'_> {
-    fn waiting(&mut self, key: &[u8], blocker: &[u8]) {
+    fn waiting_for_lock(&mut self, key: &[u8], blocker: &[u8]) {
         self.out.detail(&format!("{}: waiting for {}", bytes::escape(key), bytes::escape(blocker)));
     }
 }
 
-/// Says what would be done.
+/// Prints which IDs the keys would get.
 ///
 /// # Errors
-/// Whatever kept an answer away.
-pub async fn rehearse(ctx: &Context, terms: &AllocatorOptions, keys: &[Vec<u8>]) -> Result<Exit, Failure> {
-    for (key, outcome) in keys.iter().zip(preview(ctx.store(), terms, keys).await?) {
+/// etcd is unreachable or rejects a request.
+pub async fn dry_run(ctx: &Context, options: &AllocatorOptions, keys: &[Vec<u8>]) -> Result<Exit, Failure> {
+    for (key, outcome) in keys.iter().zip(preview(ctx.store(), options, keys).await?) {
         let key = bytes::escape(key);
         match outcome {
             Ok((id, false)) => ctx.out.note(&format!("dry run: '{key}' would get a reference to its ID {id}")),
             Ok((id, true)) => ctx.out.note(&format!("dry run: '{key}' would get the free ID {id}")),
-            Err(denied) => ctx.out.note(&format!("dry run: '{key}' would get no ID: {denied}")),
+            Err(error) => ctx.out.note(&format!("dry run: '{key}' would get no ID: {error}")),
         }
     }
     Ok(Exit::Done)

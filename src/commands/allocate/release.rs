@@ -1,4 +1,4 @@
-//! `allocate release`.
+//! `kvadm allocate release`.
 
 use std::ffi::OsString;
 
@@ -12,10 +12,10 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{ReleasedRow, bytes};
 
-/// Take this node's references away: the node uses the keys no more
+/// Delete this node's references: the node no longer uses the keys
 ///
-/// Says whether another node still uses the key. The ID stays the key's until 'kvadm gc ids' collects it. Ends with 1
-/// if a reference was not there.
+/// Prints whether the reference was the key's last one. The ID stays assigned to the key until 'kvadm gc ids' deletes
+/// it. Exits with 1 if a reference is missing.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -24,7 +24,7 @@ Examples:
   kvadm allocate list --node gone -o json | kvadm allocate release --from - --node gone")]
 pub struct Args {
     #[command(flatten)]
-    wanted: KeyArgs,
+    key_args: KeyArgs,
     /// Only while this lock is held; without a value, the one in KVADM_LOCK
     #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option)]
@@ -35,14 +35,14 @@ pub struct Args {
     node: NodeArgs,
 }
 
-/// Runs it.
+/// Runs the verb.
 ///
 /// # Errors
-/// Whatever kept an answer away; what was released before it was printed.
+/// etcd is unreachable or rejects a request; references released before are printed.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
     let guard = parse_lock_token(args.if_locked.as_ref())?;
-    let keys = args.wanted.keys(ctx).await?;
+    let keys = args.key_args.keys(ctx).await?;
     let references = NodeReferences::new(ctx.store(), &layout, &node, guard.as_ref());
     let shown = bytes::escape(&node);
     let mut sink = ctx.out.stream();
@@ -53,16 +53,16 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             for (key, found) in some.iter().zip(references.read(&some).await?) {
                 let key = bytes::escape(key);
                 match found.map(|kv| Id::parse(&kv.value)) {
-                    Some(Some(id)) => ctx.out.note(&format!("dry run: '{key}' (ID {id}) would be released by {shown}")),
-                    Some(None) => ctx.out.note(&format!("dry run: '{key}' would be released by {shown}")),
-                    None => ctx.out.note(&format!("dry run: '{key}' has no reference of {shown}")),
+                    Some(Some(id)) => ctx.out.note(&format!("dry run: node {shown} would release '{key}' (ID {id})")),
+                    Some(None) => ctx.out.note(&format!("dry run: node {shown} would release '{key}'")),
+                    None => ctx.out.note(&format!("dry run: node {shown} has no reference to '{key}'")),
                 }
             }
             continue;
         }
         for (key, released) in some.iter().zip(references.release(&some).await?) {
             let Some(released) = released else {
-                ctx.out.note(&format!("'{}' has no reference of {shown}", bytes::escape(key)));
+                ctx.out.note(&format!("node {shown} has no reference to '{}'", bytes::escape(key)));
                 exit = Exit::No;
                 continue;
             };

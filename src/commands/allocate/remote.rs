@@ -1,4 +1,4 @@
-//! Other stores that are asked besides the command's own, as Cilium's `WatchRemoteKVStore` adds remote caches.
+//! Further stores that a verb reads, as Cilium's `WatchRemoteKVStore` adds remote caches.
 
 use clap::Args;
 
@@ -6,16 +6,17 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Store;
 
-/// Which other stores are asked.
+/// Further stores to read.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RemoteStores {
-    /// Ask this context's store too, behind the command's own; repeatable, in this order. Its file alone says how it is
-    /// reached
+    /// Also read this context's store, after the command's own; repeatable, in order
+    ///
+    /// Only the configuration file determines how it is reached.
     #[arg(long = "remote", value_name = "CONTEXT", help_heading = "Allocator")]
     names: Vec<String>,
 }
 
-/// A store that is asked.
+/// A store to read.
 pub struct RemoteStore {
     /// The context's name; `None` for the command's own store.
     pub name: Option<String>,
@@ -24,20 +25,20 @@ pub struct RemoteStore {
 }
 
 impl RemoteStores {
-    /// Whether there is any.
+    /// Whether further stores were given.
     pub fn any(&self) -> bool {
         !self.names.is_empty()
     }
 
-    /// All stores in the order they are asked, the command's own first; nothing is dialled.
+    /// All stores in order, the command's own first. Opens no connection.
     ///
     /// # Errors
-    /// A context that is missing or bad, or named twice.
+    /// A context that is missing, not valid, or given twice.
     pub fn stores(&self, ctx: &Context) -> Result<Vec<RemoteStore>, Failure> {
         let mut stores = vec![RemoteStore { name: None, store: ctx.store().clone() }];
         for name in &self.names {
-            if stores.iter().any(|asked| asked.name.as_ref() == Some(name)) {
-                return Err(Failure::usage(format!("--remote {name}: named twice")));
+            if stores.iter().any(|known| known.name.as_ref() == Some(name)) {
+                return Err(Failure::usage(format!("--remote {name} is given twice")));
             }
             stores.push(RemoteStore { name: Some(name.clone()), store: ctx.other_store(name)? });
         }
@@ -46,8 +47,8 @@ impl RemoteStores {
 }
 
 impl RemoteStore {
-    /// A failure with the store's name, where it is another one.
-    pub fn explain(&self, error: impl Into<Failure>) -> Failure {
+    /// Adds the store's name to a failure, unless it is the command's own store.
+    pub fn name_store(&self, error: impl Into<Failure>) -> Failure {
         let failure = error.into();
         match &self.name {
             Some(name) => failure.context(format!("remote '{}'", name.escape_debug())),
@@ -55,13 +56,13 @@ impl RemoteStore {
         }
     }
 
-    /// For the output: nothing where only one store is asked.
-    pub fn shown(&self, remotes: &RemoteStores) -> Option<Option<&str>> {
+    /// The store's name in the output; `None` if only one store is read.
+    pub fn output_name(&self, remotes: &RemoteStores) -> Option<Option<&str>> {
         remotes.any().then_some(self.name.as_deref())
     }
 
-    /// Whether another store's failure may be left at a warning: the user did not end the command.
-    pub fn may_be_left_out(&self, failure: &Failure, ctx: &Context) -> bool {
+    /// Whether the verb may go on after this failure: it concerns another store, and the user did not end the command.
+    pub fn can_be_skipped(&self, failure: &Failure, ctx: &Context) -> bool {
         let over = ctx.deadline().is_some_and(|deadline| deadline <= tokio::time::Instant::now());
         self.name.is_some() && failure.exit != Exit::Interrupted && !over
     }

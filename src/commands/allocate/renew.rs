@@ -1,4 +1,4 @@
-//! `allocate renew`.
+//! `kvadm allocate renew`.
 
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use crate::args::{parse_duration, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{RenewedRow, bytes};
+use crate::plural::count;
 
-/// Renew this node's references: their leases live for their whole TTL again
+/// Reset the leases of this node's references to their full TTL
 ///
-/// Ends with 1 if a reference is not there. With --recreate it is made again, with the ID that the key has, and a
-/// master that is gone is made again where only this key's references name its ID.
+/// Exits with 1 if a reference is missing. --recreate writes a missing reference again, with the ID that the key has.
+/// It also restores a missing master if only this key's references name its ID.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -25,14 +26,14 @@ Examples:
   kvadm allocate renew --from keys.txt -q")]
 pub struct Args {
     #[command(flatten)]
-    wanted: KeyArgs,
-    /// Make a reference or a master again that is gone
+    key_args: KeyArgs,
+    /// Recreate missing references and masters
     #[arg(long)]
     recreate: bool,
-    /// How long a reference that is made again lives without being renewed
+    /// TTL of recreated references, unless they are renewed
     #[arg(long, value_name = "D", value_parser = parse_ttl, default_value = "15m", requires = "recreate")]
     ttl: i64,
-    /// How long to wait for whoever has a key's lock
+    /// Maximum time to wait for a key's lock
     #[arg(long, value_name = "D", value_parser = parse_duration, default_value = "1m", requires = "recreate")]
     wait: Duration,
     #[command(flatten)]
@@ -43,22 +44,30 @@ pub struct Args {
     ids: IdRangeArgs,
 }
 
-/// Runs it.
+/// Runs the verb.
 ///
 /// # Errors
-/// Whatever kept an answer away, or a key that could not be made whole.
+/// A reference cannot be recreated, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
-    let keys = args.wanted.keys(ctx).await?;
+    let keys = args.key_args.keys(ctx).await?;
     if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: the references of {} keys would be renewed", keys.len()));
+        ctx.out.note(&format!("dry run: the references of {} would be renewed", count(keys.len(), "key")));
         return Ok(Exit::Done);
     }
     if args.recreate {
-        let (range, life) = (args.ids.range()?, ReferenceLifetime::For(args.ttl));
-        let terms =
-            AllocatorOptions { layout, range, node, life, wait: args.wait, restore: true, existing: true, guard: None };
-        return new::all(ctx, terms, &keys, args.wanted.is_one()).await;
+        let (range, lifetime) = (args.ids.range()?, ReferenceLifetime::Ttl(args.ttl));
+        let options = AllocatorOptions {
+            layout,
+            range,
+            node,
+            lifetime,
+            wait: args.wait,
+            restore: true,
+            existing_only: true,
+            guard: None,
+        };
+        return new::allocate_all(ctx, options, &keys, args.key_args.is_one()).await;
     }
     let references = NodeReferences::new(ctx.store(), &layout, &node, None);
     let mut sink = ctx.out.stream();
@@ -68,7 +77,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         for (key, renewed) in some.iter().zip(references.renew(&some).await?) {
             let Some(renewed) = renewed else {
                 let (key, node) = (bytes::escape(key), bytes::escape(&node));
-                ctx.out.note(&format!("'{key}' has no reference of {node}"));
+                ctx.out.note(&format!("node {node} has no reference to '{key}'"));
                 exit = Exit::No;
                 continue;
             };

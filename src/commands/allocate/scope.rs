@@ -1,4 +1,4 @@
-//! The options that say which allocator is meant. `gc ids` and `gc locks` share them.
+//! Options that select an allocator's keys; also used by `gc ids` and `gc locks`.
 
 use std::ffi::{OsStr, OsString};
 
@@ -9,72 +9,72 @@ use crate::args::{KeyText, bytes_of};
 use crate::error::{Exit, Failure};
 use crate::output::bytes;
 
-/// Where an allocator keeps its keys.
+/// Base of the allocator's keys.
 #[derive(Args, Clone, Debug)]
 pub struct BaseArgs {
-    /// What the allocator's keys begin with
+    /// Base of the allocator's keys
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_BASE, help_heading = "Allocator")]
     base: OsString,
 }
 
 impl BaseArgs {
-    /// As it was given, for messages.
+    /// The base as given, for messages.
     pub fn text(&self) -> String {
         bytes::escape(&bytes_of(&self.base))
     }
 
-    /// The paths below it.
+    /// The paths below the base.
     ///
     /// # Errors
-    /// A usage error for a base that Cilium's path cleaning would alter.
+    /// A usage error if Cilium's path cleaning would alter the base.
     pub fn layout(&self) -> Result<Layout, Failure> {
         Layout::new(&bytes_of(&self.base)).map_err(|error| Failure::usage(format!("--base: {error}")))
     }
 }
 
-/// Which IDs an allocator gives away.
+/// Range of allocatable IDs.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct IdRangeArgs {
-    /// The smallest ID
+    /// Smallest ID
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = parse_number, help_heading = "Allocator")]
     min: u64,
-    /// The largest ID
+    /// Largest ID
     #[arg(long, value_name = "N", default_value_t = 65535, value_parser = parse_number, help_heading = "Allocator")]
     max: u64,
-    /// Bits set in every ID on top, such as a cluster's ID shifted left by 16; decimal or 0x…
+    /// Bits set in every ID in addition: a cluster ID shifted left by 16; decimal or 0x…
     #[arg(long, value_name = "BITS", default_value_t = 0, value_parser = parse_number, help_heading = "Allocator")]
     prefix_mask: u64,
 }
 
 impl IdRangeArgs {
-    /// The IDs.
+    /// The range.
     ///
     /// # Errors
-    /// A usage error for a range without an ID.
+    /// A usage error if the range is empty or the mask overlaps it.
     pub fn range(&self) -> Result<IdRange, Failure> {
         IdRange::new(self.min, self.max, self.prefix_mask)
-            .map_err(|error| Failure::usage(error.to_string()).hint("see --min, --max and --prefix-mask"))
+            .map_err(|error| Failure::usage(error.to_string()).hint("change --min, --max or --prefix-mask"))
     }
 }
 
-/// Whose references are meant.
+/// Node whose references are used.
 #[derive(Args, Clone, Debug)]
 pub struct NodeArgs {
-    /// The node whose references they are, such as its IP address [default: the host's name]
+    /// Node name in the references, such as its IP address [default: the host name]
     #[arg(long, value_name = "NAME", help_heading = "Allocator")]
     node: Option<OsString>,
 }
 
 impl NodeArgs {
-    /// Its name.
+    /// The node's name.
     ///
     /// # Errors
-    /// A usage error for a name that cannot be the last part of a path.
+    /// A usage error if the name cannot be the last part of a path.
     pub fn name(&self) -> Result<Vec<u8>, Failure> {
         let name = match &self.node {
             Some(name) => name.clone(),
             None => nix::unistd::gethostname()
-                .map_err(|error| Failure::new(Exit::Bug, format!("cannot read the host's name: {error}")))?,
+                .map_err(|error| Failure::new(Exit::Bug, format!("cannot read the host name: {error}")))?,
         };
         let name = bytes_of(&name);
         check_node(&name).map_err(|error| Failure::usage(format!("--node: '{}' {error}", bytes::escape(&name))))?;
@@ -82,24 +82,24 @@ impl NodeArgs {
     }
 }
 
-/// The bytes of an allocator's key.
+/// Parses a key given on the command line.
 ///
 /// # Errors
-/// A usage error for a bad escape, and for a key that Cilium's path cleaning would alter.
-pub fn key(text: KeyText, given: &OsStr) -> Result<Vec<u8>, Failure> {
+/// A usage error for a bad escape, or for a key that Cilium's path cleaning would alter.
+pub fn parse_key(text: KeyText, given: &OsStr) -> Result<Vec<u8>, Failure> {
     let key = text.bytes(given)?;
-    checked(key)
+    validate_key(key)
 }
 
-/// The key, if it can be one.
+/// Checks that a key is valid, and returns it.
 ///
 /// # Errors
 /// A usage error for a key that Cilium's path cleaning would alter.
-pub fn checked(key: Vec<u8>) -> Result<Vec<u8>, Failure> {
+pub fn validate_key(key: Vec<u8>) -> Result<Vec<u8>, Failure> {
     match check_key(&key) {
         Ok(()) => Ok(key),
-        Err(error) => Err(Failure::usage(format!("the key '{}' {error}", bytes::escape(&key)))
-            .hint("two keys could become one and share an ID; write the key as it is kept")),
+        Err(error) => Err(Failure::usage(format!("key '{}' {error}", bytes::escape(&key)))
+            .hint("path cleaning can turn two keys into one: give the key in its cleaned form")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `allocate watch`.
+//! `kvadm allocate watch`.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::output::{AllocationEvent, ChangeKind, bytes};
 
 /// Watch IDs being created, modified and deleted.
 ///
-/// Masters alone are watched, not the nodes' references. A deleted ID is told with the key it had, as long as that is
-/// not compacted away. The stream resumes by itself; if what was missed has been compacted, --sync tells the
-/// difference, and without it the watch ends with 4 and names the revision to start from. What no allocator wrote is
-/// warned of and not told.
+/// Watches masters, not the nodes' references. A deletion event includes the key that the ID had, unless that revision
+/// is compacted. The watch resumes by itself after an interruption. If missed events have been compacted, --sync prints
+/// the differences; without it the watch exits with 4 and names the revision to start from. Changes of keys that are
+/// not masters are reported as warnings.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -28,20 +28,21 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     base: BaseArgs,
-    /// From this revision on
+    /// Start at this revision
     #[arg(long, value_name = "N", value_parser = parse_revision, conflicts_with_all = ["list", "sync"], help_heading = "Where to start")]
     rev: Option<Revision>,
-    /// First the IDs that are there, as created, and list-done; then what changes
+    /// Print the existing IDs as created events and list-done, then changes
     #[arg(long, conflicts_with = "sync", help_heading = "Where to start")]
     list: bool,
-    /// Keep in sync: first the IDs that are there, then what changes, after a compaction the true differences; status
-    /// records say wait-for-datastore, resync-in-progress and in-sync
+    /// Print the existing IDs, then changes; after a compaction the differences
+    ///
+    /// Status records announce wait-for-datastore, resync-in-progress and in-sync.
     #[arg(long, help_heading = "Where to start")]
     sync: bool,
-    /// End after so many changes
+    /// Exit after N changes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "When to end")]
     count: Option<u64>,
-    /// End with 1 after this time
+    /// Exit 1 after D
     #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "When to end")]
     timeout: Option<Duration>,
 }
@@ -49,7 +50,7 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// A compacted revision, a refusal, or the end of the session.
+/// A compacted revision, an interruption, or a request that etcd rejects.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.timeout.map(|time| Instant::now() + time);
     let layout = args.base.layout()?;
@@ -60,7 +61,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         None => WatchStart::Now,
     };
     let ranges = vec![layout.masters()];
-    let teller = EventWriter {
+    let writer = EventWriter {
         ctx,
         only: Vec::new(),
         keys_only: false,
@@ -68,14 +69,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         left: args.count,
         until: None,
         exec: None,
-        show: Some(Box::new(move |kind, kv, prev| show(ctx, &layout, kind, kv, prev))),
+        show: Some(Box::new(move |kind, kv, prev| print_event(ctx, &layout, kind, kv, prev))),
         limit,
     };
-    WatchLoop::new(ctx, ranges, None, start, teller, None).run().await
+    WatchLoop::new(ctx, ranges, None, start, writer, None).run().await
 }
 
-/// Tells one change of a master; whether it was one.
-fn show(
+/// Prints one change of a master; `false` if the key is not a master.
+fn print_event(
     ctx: &Context,
     layout: &Layout,
     kind: ChangeKind,
@@ -84,7 +85,7 @@ fn show(
 ) -> Result<bool, Failure> {
     let Some(id) = layout.parse_master(&kv.key).map(|id| id.to_string()) else {
         let path = bytes::escape(&kv.key);
-        ctx.out.warn(&format!("{path} was {}, and is no master of an ID", kind.word()));
+        ctx.out.warn(&format!("{path} was {}, but is not the master of an ID", kind.word()));
         return Ok(false);
     };
     let before = prev.map(|prev| prev.value.as_slice());
@@ -94,9 +95,9 @@ fn show(
         ChangeKind::Deleted => (before, None),
     };
     if key.is_none() {
-        ctx.out.warn(&format!("the key of the deleted ID {id} is unknown: what was before is compacted away"));
+        ctx.out.warn(&format!("the key of the deleted ID {id} is unknown: its last revision is compacted"));
     }
-    // A listing after a compaction does not know when a key went.
+    // A listing after a compaction does not know the revision of a deletion.
     let revision = (kv.mod_revision > 0).then_some(kv.mod_revision);
     ctx.out.live(&AllocationEvent { event: kind.word(), id: &id, key, prev_key, revision })?;
     Ok(true)

@@ -1,4 +1,4 @@
-//! `gc ids`.
+//! `kvadm gc ids`.
 
 use clap::Args as ClapArgs;
 
@@ -13,16 +13,18 @@ use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope};
 use crate::kvstore::Store;
 use crate::output::{IdGarbageRow, Progress, Record};
 
-/// Remove the masters of IDs that no node refers to
+/// Remove IDs that no node refers to
 ///
-/// A node's reference goes with its lease; the master, which says whose the ID is, stays until it is collected. Garbage is
-/// a master whose key has no reference, and a duplicate: one whose key's references all name other IDs. Left alone, and
-/// said, is what cannot be judged: IDs out of range, paths such as id/007, masters without a key or with one that Cilium's
-/// path cleaning alters, and IDs that only another key's references name ('allocate check' tells more).
+/// A node's reference expires with its lease; the master, which assigns the ID to a key, stays until it is collected. A
+/// master is garbage if its key has no reference, or if all references of its key name other IDs (a duplicate).
 ///
-/// Each master is deleted under both of Cilium's locks (locks/KEY, locks/id/ID) on the condition that no reference is
-/// newer than a look that was made once they were held: an ID cannot be given to somebody while it is collected. A master
-/// whose lock somebody keeps for seconds is skipped as busy.
+/// Entries that kvadm cannot classify are reported and kept: IDs out of range, paths such as id/007, masters without a
+/// key or with a key that Cilium's path cleaning alters, and IDs that only another key's references name. 'kvadm
+/// allocate check' explains them.
+///
+/// Each master is deleted under both of Cilium's locks (locks/KEY and locks/id/ID) and only if no reference was written
+/// since they were taken, so that the ID cannot be allocated at the same time. A master is skipped as busy if another
+/// client holds one of its locks for several seconds.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -38,10 +40,10 @@ pub struct Args {
     options: GcOptions,
 }
 
-/// Runs it.
+/// Runs the verb.
 ///
 /// # Errors
-/// As the verb.
+/// As `kvadm gc`.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let rule = IdRule { layout: args.base.layout()?, range: args.ids.range()? };
     round::run(ctx, &args.options, IdGarbage { rule, collector: None }).await
@@ -62,8 +64,8 @@ impl GarbageKind for IdGarbage {
         Scope { prefix: store.absolute(&self.rule.layout.masters().start), bounds }
     }
 
-    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
-        Ok(ids::look(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
+    async fn scan(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
+        Ok(ids::scan(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
     }
 
     async fn begin(&mut self, sweep: &SweepContext<'_>) -> Result<(), Failure> {
@@ -77,7 +79,7 @@ impl GarbageKind for IdGarbage {
         batch: &[&Candidate],
     ) -> Result<Vec<CandidateOutcome>, Failure> {
         let Some(collector) = &mut self.collector else {
-            return Err(Failure::new(Exit::Bug, "masters are removed without a lease for their locks"));
+            return Err(Failure::new(Exit::Bug, "removal of masters without a lease for their locks"));
         };
         Ok(collector.remove(sweep.consent, batch, sweep.ctx.signals.cancel()).await?)
     }
@@ -86,11 +88,11 @@ impl GarbageKind for IdGarbage {
         if let Some(collector) = self.collector.take()
             && let Err(error) = collector.close().await
         {
-            sweep.ctx.out.warn(&format!("the locks' lease could not be revoked and runs out by itself: {error}"));
+            sweep.ctx.out.warn(&format!("cannot revoke the lease of the locks, which will expire: {error}"));
         }
     }
 
-    fn show(
+    fn write_row(
         &self,
         plan: &Plan,
         candidate: &Candidate,

@@ -1,4 +1,4 @@
-//! What a kind of garbage has to know; the rest is the same for all.
+//! What differs between kinds of garbage.
 
 use std::time::Duration;
 
@@ -11,44 +11,44 @@ use crate::output::{GcPart, GcPhase, Progress, Record};
 
 /// One kind of garbage.
 pub trait GarbageKind {
-    /// Its name in plans: `ids`.
+    /// Name in plans: `ids`.
     const NAME: &'static str;
-    /// What its objects are called: `masters`.
+    /// Name of its objects: `masters`.
     const OBJECTS: &'static str;
-    /// The most candidates that [`GarbageKind::remove`] is given at once.
+    /// Maximum number of candidates passed to [`GarbageKind::remove`].
     const BATCH: usize;
 
-    /// What is looked at. Two looks at other things never agree.
+    /// What is scanned. Scans of different scopes never agree.
     fn scope(&self, store: &Store) -> Scope;
 
-    /// What the schema hashes to, where there is one.
+    /// Hash of the schema, if there is one.
     fn schema(&self) -> Option<String> {
         None
     }
 
-    /// Reads and judges everything, at one revision. The candidates' keys are absolute.
-    fn look(&mut self, ctx: &Context, progress: &Progress) -> impl Future<Output = Result<ScanResult, Failure>>;
+    /// Reads and classifies all objects, at one revision. The candidates' keys are absolute.
+    fn scan(&mut self, ctx: &Context, progress: &Progress) -> impl Future<Output = Result<ScanResult, Failure>>;
 
-    /// How long something may have to be seen before it is garbage.
-    fn ripens(&self) -> Duration {
+    /// Minimum time between two scans for candidates to become garbage.
+    fn min_age(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Whether a candidate was seen for long enough.
-    fn ripe(&self, _plan: &Plan, _candidate: &Candidate) -> bool {
+    /// Whether a candidate has been seen for long enough.
+    fn is_old_enough(&self, _plan: &Plan, _candidate: &Candidate) -> bool {
         true
     }
 
-    /// Puts what is to go in the order in which it has to; given in the order of the keys.
+    /// Sorts the candidates, which come in key order, into the order of removal.
     fn order(&self, _chosen: &mut Vec<&Candidate>) {}
 
-    /// Gets ready to remove: takes leases and locks.
+    /// Takes leases and locks before removals.
     fn begin(&mut self, _sweep: &SweepContext<'_>) -> impl Future<Output = Result<(), Failure>> {
         async { Ok(()) }
     }
 
-    /// Once it is ready: may look again, put what is to go in another order, or refuse.
-    fn arrange(
+    /// Called after [`GarbageKind::begin`]: may scan again, reorder the candidates, or refuse.
+    fn prepare(
         &mut self,
         _sweep: &SweepContext<'_>,
         _chosen: &mut Vec<&Candidate>,
@@ -56,34 +56,33 @@ pub trait GarbageKind {
         async { Ok(()) }
     }
 
-    /// Removes candidates, each on the condition of its facts; one outcome a candidate, from the first on. Those that
-    /// have none, if there is one at all, are given again. Once the user's signal came it may call those busy that it
-    /// has not begun with.
+    /// Removes candidates whose facts still hold. Returns outcomes of the first candidates, at least one; the others
+    /// are passed again. After the user's signal, candidates may be reported as busy without an attempt.
     ///
-    /// An error is about the store: it ends the round.
+    /// An error concerns the store and ends the round.
     fn remove(
         &mut self,
         sweep: &SweepContext<'_>,
         batch: &[&Candidate],
     ) -> impl Future<Output = Result<Vec<CandidateOutcome>, Failure>>;
 
-    /// Gives back what [`GarbageKind::begin`] took, however the removals ended.
+    /// Releases what [`GarbageKind::begin`] took, regardless of how the removals ended.
     fn end(&mut self, _sweep: &SweepContext<'_>) -> impl Future<Output = ()> {
         async {}
     }
 
-    /// What there is, sort by sort, for the summary.
+    /// Counters for the summary, per part.
     fn parts(&self) -> Vec<GcPart> {
         Vec::new()
     }
 
-    /// How long each part of the work took, for the summary.
+    /// Durations of the phases, for the summary.
     fn phases(&self) -> Vec<GcPhase> {
         Vec::new()
     }
 
-    /// Makes a row of a candidate and gives it to `to`. The state is `garbage`, `young`, or an outcome's word.
-    fn show(
+    /// Passes a row about a candidate to `to`. The state is `garbage`, `young`, or an outcome's name.
+    fn write_row(
         &self,
         plan: &Plan,
         candidate: &Candidate,
@@ -93,12 +92,12 @@ pub trait GarbageKind {
     );
 }
 
-/// What a removal has at hand.
+/// What removals need.
 pub struct SweepContext<'a> {
     /// The command's surroundings.
     pub ctx: &'a Context,
     /// The user's agreement to the removals.
     pub consent: &'a Consent,
-    /// The store, for removals: the user's signal does not cut what is in flight.
+    /// The store for removals: the user's signal does not cancel requests in flight.
     pub store: Store,
 }

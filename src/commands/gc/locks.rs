@@ -1,4 +1,4 @@
-//! `gc locks`.
+//! `kvadm gc locks`.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope};
 use crate::kvstore::{KeyRange, Store};
 use crate::output::{LockGarbageRow, Progress, Record};
 
-/// Remove lock keys that nobody will take away
+/// Remove lock keys that no lease will remove
 ///
-/// A lock key goes with its lease. One that is on no lease (a restored backup, a put over it) blocks its lock for ever:
-/// it is garbage once the lease that it is named after is gone. It is told from data by its shape: NAME/ID, the ID being
-/// 12 to 16 lower-case hex digits, and a value that is empty or 'shared'.
+/// A lock key is deleted with its lease. A key without a lease (from a restored backup, or overwritten by a put) blocks
+/// its lock forever: it is garbage once the lease in its name has expired. Lock keys are recognized by their form:
+/// NAME/ID, where ID is 12 to 16 lower-case hex digits, and a value that is empty or 'shared'.
 ///
-/// A holder that lives is left alone. With --stale-after holders are garbage that were seen unchanged for so long, by
-/// this look, by an earlier one and with nothing else between them (etcd keeps no times: --since and --every carry the
-/// time of the first look over). Of a shared lock these are all who hold it. Waiters are never removed; they proceed by
-/// themselves. A holder that loses its lock so may go on for a moment: only --if-locked protects what it writes.
+/// Live holders are kept. With --stale-after D, a holder that was unchanged for D between an earlier scan and this one
+/// is garbage too (etcd stores no times: --since and --every carry over when a key was first seen). For a shared lock
+/// this applies to all holders. Waiters are never removed. A holder that loses its lock may continue for a moment: only
+/// --if-locked protects what it writes.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -34,10 +34,10 @@ Examples:
   kvadm gc locks /cron/ --apply --yes
   kvadm gc locks --stale-after 10m --apply --every 1m --yes -o json")]
 pub struct Args {
-    /// What the locks' names begin with [default: BASE/locks/]
+    /// Prefix of the locks' names [default: BASE/locks/]
     #[arg(value_name = "PREFIX")]
     prefix: Option<OsString>,
-    /// Holders too that were seen unchanged for so long
+    /// Also remove holders that have not changed for D
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     stale_after: Option<Duration>,
     #[command(flatten)]
@@ -48,10 +48,10 @@ pub struct Args {
     options: GcOptions,
 }
 
-/// Runs it.
+/// Runs the verb.
 ///
 /// # Errors
-/// As the verb.
+/// As `kvadm gc`.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let range = match &args.prefix {
         Some(prefix) => KeyRange::prefix(&args.text.bytes(prefix)?),
@@ -74,16 +74,16 @@ impl GarbageKind for LockGarbage {
         Scope { prefix: store.absolute(&self.rule.range.start), bounds: Facts::default() }
     }
 
-    fn ripens(&self) -> Duration {
+    fn min_age(&self) -> Duration {
         self.rule.stale_after.unwrap_or_default()
     }
 
-    fn ripe(&self, plan: &Plan, candidate: &Candidate) -> bool {
-        self.rule.ripe(plan, candidate)
+    fn is_old_enough(&self, plan: &Plan, candidate: &Candidate) -> bool {
+        self.rule.is_old_enough(plan, candidate)
     }
 
-    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
-        Ok(locks::look(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
+    async fn scan(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
+        Ok(locks::scan(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
     }
 
     async fn remove(
@@ -94,7 +94,7 @@ impl GarbageKind for LockGarbage {
         Ok(locks::remove(&sweep.store, sweep.consent, batch).await?)
     }
 
-    fn show(
+    fn write_row(
         &self,
         plan: &Plan,
         candidate: &Candidate,

@@ -13,11 +13,11 @@ use clap::{Args as ClapArgs, Subcommand};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
-/// Look for garbage, plan, and remove what two looks agree on.
+/// Find garbage, plan its removal, and remove what two scans agree on.
 ///
-/// Without --apply nothing is changed: what would go is printed with the reason, and the exit code is 1 if there is
-/// anything. With --apply what this look and an earlier one agree on is removed, each object in a transaction that
-/// compares the very facts that made it garbage: what changed meanwhile is skipped. See kvadm(1).
+/// Without --apply, prints what would be removed and why, changes nothing, and exits with 1 if there is garbage. With
+/// --apply, removes what this scan and an earlier one agree on. Each object is removed in a transaction that compares
+/// the facts that made the object garbage; objects that changed meanwhile are skipped. See kvadm(1).
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -40,7 +40,7 @@ enum GcCommand {
 /// Runs the verb.
 ///
 /// # Errors
-/// A limit that forbids it, a plan of something else, or whatever kept an answer away.
+/// A limit is exceeded, a plan does not match, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.kind {
         GcCommand::Ids(args) => ids::run(ctx, args).await,

@@ -1,4 +1,4 @@
-//! What every kind of `gc` is told, and the files of plans.
+//! Options of all kinds of `gc`, and plan files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,61 +13,61 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::{Limits, Plan, PlanError, SweepPacer};
 
-/// The wait between the two looks of one run.
-const GRACE: Duration = Duration::from_secs(30);
-/// What the wait is longer than something has to be seen, for clocks that are not quite even.
-const MORE: Duration = Duration::from_millis(100);
+/// Default wait between the two scans of one run.
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+/// Added to the wait when candidates need a minimum age, for clocks that run at slightly different speeds.
+const CLOCK_MARGIN: Duration = Duration::from_millis(100);
 
-/// The grammar that all kinds share.
+/// Options of all kinds of garbage.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Collecting")]
 pub struct GcOptions {
-    /// Remove what this look and an earlier one agree on
+    /// Remove what this scan and an earlier one agree on
     #[arg(long)]
     pub apply: bool,
-    /// The earlier look: a plan that --save kept; several: what all of them agree on
+    /// Plan file of an earlier scan (from --save); repeatable: only entries in all plans are deleted
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub since: Vec<PathBuf>,
-    /// The earlier look is made by this run, so long before [default: 30s]
+    /// Scan twice, D apart, in this run [default: 30s]
     #[arg(long, value_name = "D", value_parser = parse_duration, requires = "apply", conflicts_with_all = ["since", "every"])]
     grace: Option<Duration>,
-    /// Again every so often, until a signal: each round is the next one's earlier look
+    /// Repeat every D until a signal; each round serves as the earlier scan of the next
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     pub every: Option<Duration>,
-    /// Keep this look's plan in a file; an older plan there is replaced
+    /// Save this scan's plan to a file; an older plan is replaced
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub save: Option<PathBuf>,
-    /// Refuse to remove anything where more than this would go
+    /// Delete nothing if more than N entries qualify
     #[arg(long, value_name = "N")]
     max_delete: Option<u64>,
-    /// Refuse to remove anything where more than this share would go [default: 50, above 20 objects]
+    /// Delete nothing if more than P percent qualify [default: 50, above 20 objects]
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
     max_percent: Option<u8>,
-    /// Remove at most so many a second
+    /// Remove at most N entries per second
     #[arg(long, value_name = "N", value_parser = parse_qps)]
     rate: Option<f64>,
 }
 
 impl GcOptions {
-    /// How much may go.
+    /// Maximum number of removals per round.
     pub fn limits(&self) -> Limits {
         Limits { count: self.max_delete, percent: self.max_percent }
     }
 
-    /// How fast.
+    /// Maximum rate of removals.
     pub fn pace(&self) -> SweepPacer {
         SweepPacer { rate: self.rate }
     }
 
-    /// How long to wait between two looks: at least as long as something has to be seen.
+    /// Wait between two scans: at least `at_least`, the minimum age of candidates.
     pub fn grace(&self, at_least: Duration) -> Duration {
-        self.grace.unwrap_or(GRACE.max(at_least + MORE))
+        self.grace.unwrap_or(DEFAULT_GRACE.max(at_least + CLOCK_MARGIN))
     }
 
-    /// The earlier plans.
+    /// Reads the earlier plans.
     ///
     /// # Errors
-    /// A usage error that names the file that is no plan.
+    /// A usage error that names the file that is not a plan.
     pub async fn earlier(&self, ctx: &Context) -> Result<Vec<Plan>, Failure> {
         let mut plans = Vec::new();
         for path in &self.since {
@@ -80,39 +80,40 @@ impl GcOptions {
         Ok(plans)
     }
 
-    /// Which file an earlier plan came from, for messages.
+    /// The source of an earlier plan, for messages.
     pub fn source(&self, index: usize) -> String {
-        self.since.get(index).map_or_else(|| "the look before".to_owned(), |path| InputSource::of(path).name())
+        self.since.get(index).map_or_else(|| "the previous scan".to_owned(), |path| InputSource::of(path).name())
     }
 
-    /// Refuses a file that may be replaced by a plan only if it is one.
+    /// Checks that the file for the plan does not exist or is a plan.
     ///
     /// # Errors
     /// A usage error that names the file.
     pub fn check_save(&self) -> Result<(), Failure> {
         let Some(path) = &self.save else { return Ok(()) };
-        let told = |error: std::io::Error| Failure::usage(format!("--save {}: {error}", path.display()));
+        let failure = |error: std::io::Error| Failure::usage(format!("--save {}: {error}", path.display()));
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(told(error)),
+            Err(error) => return Err(failure(error)),
         };
         match Plan::parse(&text) {
             Err(PlanError::Json(_)) if !text.is_empty() => {
-                Err(Failure::usage(format!("--save {}: it holds something that is no plan", path.display()))
-                    .hint("name a file that does not exist, or an older plan"))
+                Err(Failure::usage(format!("--save {}: the file exists and is not a plan", path.display()))
+                    .hint("name a new file or an older plan"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Keeps the plan, if that was asked for: the whole file or none of it.
+    /// Writes the plan if --save is given: the whole file or nothing.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn keep(&self, plan: &Plan) -> Result<(), Failure> {
+    /// The file cannot be written.
+    pub fn save_plan(&self, plan: &Plan) -> Result<(), Failure> {
         let Some(path) = &self.save else { return Ok(()) };
-        let text = plan.to_text().map_err(|error| Failure::new(Exit::Bug, format!("the plan has no text: {error}")))?;
+        let text =
+            plan.to_text().map_err(|error| Failure::new(Exit::Bug, format!("cannot format the plan: {error}")))?;
         atomic_file::replace(path, &text)
             .map_err(|error| Failure::new(Exit::Usage, format!("cannot write {}: {error}", path.display())))
     }

@@ -1,4 +1,4 @@
-//! The one grammar of all kinds of garbage: look, plan, and remove what two looks agree on.
+//! Rounds of garbage collection, the same for all kinds of garbage: scan, plan, and remove what two scans agree on.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,24 +16,24 @@ use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Timestamp};
 use crate::kvstore::{Error, Refusal};
 use crate::output::{GcRound, Sink, bytes};
 
-/// Looks that are tried while compaction takes away the revision under them.
-const LOOKS: usize = 3;
-/// Things left alone that are named one by one.
-const NAMED: usize = 20;
-/// The step of the bar that shows a wait.
+/// Scan attempts while compaction removes the revision being read.
+const MAX_SCANS: usize = 3;
+/// Keys kept despite looking wrong that are reported individually.
+const MAX_WARNINGS: usize = 20;
+/// Refresh interval of the progress bar of a wait.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Runs one kind of collection.
+/// Runs the collection of one kind of garbage.
 ///
 /// # Errors
-/// A limit that forbids it, a plan of something else, or whatever kept an answer away.
+/// A limit is exceeded, a plan does not match this scan, or etcd is unreachable or rejects a request.
 pub async fn run<K: GarbageKind>(ctx: &Context, options: &GcOptions, kind: K) -> Result<Exit, Failure> {
     options.check_save()?;
     let earlier = options.earlier(ctx).await?;
-    let mut rounds = GcRounds { ctx, options, kind, said: HashSet::new() };
+    let mut rounds = GcRounds { ctx, options, kind, reported: HashSet::new() };
     match options.every {
-        Some(every) => rounds.service(every, earlier).await,
-        None => rounds.once(earlier).await,
+        Some(every) => rounds.run_periodically(every, earlier).await,
+        None => rounds.run_once(earlier).await,
     }
 }
 
@@ -41,95 +41,96 @@ struct GcRounds<'a, K> {
     ctx: &'a Context,
     options: &'a GcOptions,
     kind: K,
-    /// What was said to be left alone: once is enough.
-    said: HashSet<Vec<u8>>,
+    /// Keys already reported as kept despite looking wrong.
+    reported: HashSet<Vec<u8>>,
 }
 
-/// A look, and which of its candidates earlier looks agree on.
+/// A plan, and which of its candidates earlier plans agree on.
 struct GarbageScan {
     plan: Plan,
     agreed: Vec<bool>,
 }
 
 impl<K: GarbageKind> GcRounds<'_, K> {
-    fn removes(&self) -> bool {
+    fn is_applying(&self) -> bool {
         self.options.apply && !self.ctx.safety.dry_run
     }
 
-    async fn once(&mut self, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
+    async fn run_once(&mut self, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
         let mut tally = RoundTally::new::<K>(None);
-        let mut looked = self.look(&earlier, &mut tally).await?;
-        self.options.keep(&looked.plan)?;
-        if !self.removes() {
-            return self.show(&looked, !earlier.is_empty(), tally);
+        let mut scan = self.scan(&earlier, &mut tally).await?;
+        self.options.save_plan(&scan.plan)?;
+        if !self.is_applying() {
+            return self.print_plan(&scan, !earlier.is_empty(), tally);
         }
         let objects = K::OBJECTS;
         let mut consent = None;
-        if earlier.is_empty() && !looked.plan.candidates.is_empty() {
-            let (count, of) = (looked.plan.candidates.len(), looked.plan.looked_at);
-            let grace = self.options.grace(self.kind.ripens());
+        if earlier.is_empty() && !scan.plan.candidates.is_empty() {
+            let (found, total) = (scan.plan.candidates.len(), scan.plan.scanned);
+            let grace = self.options.grace(self.kind.min_age());
+            let are = if found == 1 { "is" } else { "are" };
             consent = Some(self.ctx.consent(&format!(
-                "remove those of {count} candidates among {of} {objects} that are still the same in {grace:?}"
+                "{found} of {total} {objects} {are} garbage; scan again in {grace:?} and remove those that still are"
             ))?);
             self.wait(grace).await?;
-            earlier.push(looked.plan);
+            earlier.push(scan.plan);
             tally = RoundTally::new::<K>(None);
-            looked = self.look(&earlier, &mut tally).await?;
-            self.options.keep(&looked.plan)?;
+            scan = self.scan(&earlier, &mut tally).await?;
+            self.options.save_plan(&scan.plan)?;
         } else if let Some(agreed) = tally.round.agreed.filter(|agreed| *agreed > 0) {
-            let of = looked.plan.looked_at;
-            if self.options.limits().check(agreed, of).is_ok() {
-                consent = Some(self.ctx.consent(&format!("remove {agreed} of {of} {objects}"))?);
+            let total = scan.plan.scanned;
+            if self.options.limits().check(agreed, total).is_ok() {
+                consent = Some(self.ctx.consent(&format!("remove {agreed} of {total} {objects}"))?);
             }
         }
         let mut sink = self.ctx.out.stream();
-        let result = self.sweep(consent.as_ref(), &looked, &mut tally, Some(&mut sink)).await;
+        let result = self.sweep(consent.as_ref(), &scan, &mut tally, Some(&mut sink)).await;
         sink.finish()?;
         self.finish(tally, result)
     }
 
-    /// Shows what would go. Where there are earlier looks, only what they agree on would.
-    fn show(&self, looked: &GarbageScan, earlier: bool, tally: RoundTally) -> Result<Exit, Failure> {
+    /// Prints the candidates; with earlier plans, only those that all of them contain.
+    fn print_plan(&self, scan: &GarbageScan, earlier: bool, tally: RoundTally) -> Result<Exit, Failure> {
         let mut sink = self.ctx.out.stream();
         let (mut garbage, mut result) = (0, Ok(()));
-        for (candidate, agreed) in looked.plan.candidates.iter().zip(&looked.agreed) {
-            let ripe = self.kind.ripe(&looked.plan, candidate);
+        for (candidate, agreed) in scan.plan.candidates.iter().zip(&scan.agreed) {
+            let old_enough = self.kind.is_old_enough(&scan.plan, candidate);
             if earlier && !agreed {
                 continue;
             }
-            garbage += u64::from(ripe);
-            let state = if ripe { "garbage" } else { "young" };
-            self.kind.show(&looked.plan, candidate, state, None, &mut |row| result = sink.push(row));
+            garbage += u64::from(old_enough);
+            let state = if old_enough { "garbage" } else { "young" };
+            self.kind.write_row(&scan.plan, candidate, state, None, &mut |row| result = sink.push(row));
             std::mem::replace(&mut result, Ok(()))?;
         }
         sink.finish()?;
         self.summary(tally, None);
-        if let Err(over) = self.options.limits().check(garbage, looked.plan.looked_at) {
+        if let Err(over) = self.options.limits().check(garbage, scan.plan.scanned) {
             self.ctx.out.warn(&format!("--apply would refuse: {over}"));
         }
         Ok(if garbage > 0 { Exit::No } else { Exit::Done })
     }
 
-    /// Round after round, each the next one's earlier look, until a signal.
-    async fn service(&mut self, every: Duration, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
-        let what = K::OBJECTS;
-        let question = format!("remove {what} that two looks agree on, every {every:?}, until it is ended");
-        let consent = self.removes().then(|| self.ctx.consent(&question)).transpose()?;
+    /// Runs rounds until a signal; the plan of each round is the earlier plan of the next one.
+    async fn run_periodically(&mut self, every: Duration, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
+        let objects = K::OBJECTS;
+        let question = format!("remove {objects} that two scans find to be garbage, every {every:?} until stopped");
+        let consent = self.is_applying().then(|| self.ctx.consent(&question)).transpose()?;
         self.ctx.signals.hold();
         for number in 1.. {
             let begun = Instant::now();
             let mut tally = RoundTally::new::<K>(Some(number));
-            let result = self.one_round(consent.as_ref(), &mut earlier, &mut tally).await;
+            let result = self.run_round(consent.as_ref(), &mut earlier, &mut tally).await;
             let ends = self.ctx.signals.cancel().is_cancelled();
             match result {
                 Err(failure) if ends && failure.exit == Exit::Interrupted && tally.round.revision.is_none() => break,
-                Err(failure) if !passes(&failure) || (number == 1 && is_mismatch(&failure, &tally)) => {
+                Err(failure) if !may_pass(&failure) || (number == 1 && is_mismatch(&failure, &tally)) => {
                     return Err(failure);
                 }
                 Err(failure) if failure.exit != Exit::Interrupted => {
-                    self.ctx.out.one(&self.done(tally, Some(&failure)))?;
+                    self.ctx.out.one(&self.round(tally, Some(&failure)))?;
                 }
-                _ => self.ctx.out.one(&self.done(tally, None))?,
+                _ => self.ctx.out.one(&self.round(tally, None))?,
             }
             self.ctx.out.flush()?;
             match self.ctx.sleep(every.saturating_sub(begun.elapsed())).await {
@@ -140,28 +141,28 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         Ok(Exit::Interrupted)
     }
 
-    async fn one_round(
+    async fn run_round(
         &mut self,
         consent: Option<&Consent>,
         earlier: &mut Vec<Plan>,
         tally: &mut RoundTally,
     ) -> Result<(), Failure> {
-        let looked = self.look(earlier, tally).await.inspect_err(|failure| {
-            // Of a store that was replaced under a service there is no earlier look.
+        let scan = self.scan(earlier, tally).await.inspect_err(|failure| {
+            // A store that was replaced has no earlier scan.
             if failure.exit == Exit::Conflict {
                 earlier.clear();
             }
         })?;
-        let result = match self.options.keep(&looked.plan) {
-            Ok(()) if self.removes() => self.sweep(consent, &looked, tally, None).await,
+        let result = match self.options.save_plan(&scan.plan) {
+            Ok(()) if self.is_applying() => self.sweep(consent, &scan, tally, None).await,
             kept => kept,
         };
-        *earlier = vec![looked.plan];
+        *earlier = vec![scan.plan];
         result
     }
 
-    /// Looks, and finds out what earlier looks agree on.
-    async fn look(&mut self, earlier: &[Plan], tally: &mut RoundTally) -> Result<GarbageScan, Failure> {
+    /// Scans, and compares the plan with earlier ones.
+    async fn scan(&mut self, earlier: &[Plan], tally: &mut RoundTally) -> Result<GarbageScan, Failure> {
         let ctx = self.ctx;
         let scope = self.kind.scope(ctx.store());
         let relative = scope.prefix.strip_prefix(ctx.store().namespace()).unwrap_or(&scope.prefix);
@@ -176,51 +177,52 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             scope,
             schema: self.kind.schema(),
-            looked_at: found.looked_at,
+            scanned: found.scanned,
             candidates: found.candidates,
         };
         plan.sort();
         for (index, before) in earlier.iter().enumerate() {
-            plan.follows(before).map_err(|why| {
-                Failure::conflict(format!("{}: {why}", self.options.source(index))).hint("make a new plan with --save")
+            plan.check_comparable(before).map_err(|why| {
+                Failure::conflict(format!("{}: {why}", self.options.source(index)))
+                    .hint("make a new plan with --save FILE")
             })?;
         }
-        let agreed = plan.agree(earlier);
-        let ripe = |candidate: &&Candidate| self.kind.ripe(&plan, candidate);
-        let garbage = plan.candidates.iter().filter(ripe).count();
+        let agreed = plan.mark_agreed(earlier);
+        let old_enough = |candidate: &&Candidate| self.kind.is_old_enough(&plan, candidate);
+        let garbage = plan.candidates.iter().filter(old_enough).count();
         let both =
-            plan.candidates.iter().zip(&agreed).filter(|(candidate, agreed)| **agreed && ripe(candidate)).count();
-        tally.looked(&plan, garbage, found.skipped.len(), (!earlier.is_empty()).then_some(both));
-        let mut new = found.skipped.into_iter().filter(|skipped| self.said.insert(skipped.key.clone()));
-        for skipped in new.by_ref().take(NAMED) {
-            ctx.out.warn(&format!("{}: {}; left alone", bytes::escape(&skipped.key), skipped.why));
+            plan.candidates.iter().zip(&agreed).filter(|(candidate, agreed)| **agreed && old_enough(candidate)).count();
+        tally.scanned(&plan, garbage, found.skipped.len(), (!earlier.is_empty()).then_some(both));
+        let mut new = found.skipped.into_iter().filter(|skipped| self.reported.insert(skipped.key.clone()));
+        for skipped in new.by_ref().take(MAX_WARNINGS) {
+            ctx.out.warn(&format!("{}: {}; kept", bytes::escape(&skipped.key), skipped.why));
         }
         let more = new.count();
         if more > 0 {
-            ctx.out.warn(&format!("{more} more look wrong and are left alone"));
+            ctx.out.warn(&format!("{more} more keys look wrong and are kept"));
         }
         Ok(GarbageScan { plan, agreed })
     }
 
     async fn read(&mut self) -> Result<ScanResult, Failure> {
-        let mut looks = 1;
+        let mut scans = 1;
         loop {
-            let progress = self.ctx.out.progress("looking", None);
-            let result = self.kind.look(self.ctx, &progress).await;
+            let progress = self.ctx.out.progress("scanning", None);
+            let result = self.kind.scan(self.ctx, &progress).await;
             progress.finish();
             match result {
-                Err(failure) if looks < LOOKS && is_compacted(&failure) => {
-                    self.ctx.out.detail("the revision was compacted while it was looked at; looking again");
-                    looks += 1;
+                Err(failure) if scans < MAX_SCANS && is_compacted(&failure) => {
+                    self.ctx.out.detail("the scan's revision was compacted; scanning again");
+                    scans += 1;
                 }
                 other => return other,
             }
         }
     }
 
-    /// Waits between two looks.
+    /// Waits between two scans.
     async fn wait(&self, grace: Duration) -> Result<(), Failure> {
-        let progress = self.ctx.out.progress("waiting for the second look (seconds)", Some(grace.as_secs()));
+        let progress = self.ctx.out.progress("waiting for the second scan (seconds)", Some(grace.as_secs()));
         let (begun, mut shown) = (Instant::now(), 0);
         while let Some(left) = grace.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
             self.ctx.sleep(left.min(TICK)).await?;
@@ -232,32 +234,34 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         Ok(())
     }
 
-    /// Removes what is agreed on, batch by batch. Without consent, which is not asked for where nothing qualifies,
+    /// Removes the candidates that all plans agree on. Without consent, which is not asked for if nothing qualifies,
     /// nothing is removed.
     async fn sweep(
         &mut self,
         consent: Option<&Consent>,
-        looked: &GarbageScan,
+        scan: &GarbageScan,
         tally: &mut RoundTally,
         mut sink: Option<&mut Sink>,
     ) -> Result<(), Failure> {
-        let (ctx, plan) = (self.ctx, &looked.plan);
-        let marked = plan.candidates.iter().zip(&looked.agreed).filter(|(_, agreed)| **agreed);
-        let mut chosen: Vec<&Candidate> =
-            marked.map(|(candidate, _)| candidate).filter(|candidate| self.kind.ripe(plan, candidate)).collect();
-        self.options.limits().check(chosen.len() as u64, plan.looked_at).map_err(|over| {
+        let (ctx, plan) = (self.ctx, &scan.plan);
+        let marked = plan.candidates.iter().zip(&scan.agreed).filter(|(_, agreed)| **agreed);
+        let mut chosen: Vec<&Candidate> = marked
+            .map(|(candidate, _)| candidate)
+            .filter(|candidate| self.kind.is_old_enough(plan, candidate))
+            .collect();
+        self.options.limits().check(chosen.len() as u64, plan.scanned).map_err(|over| {
             Failure::conflict(format!("{over}; nothing was removed"))
-                .hint("look at the plan; then allow more with --max-percent or --max-delete")
+                .hint("review the plan, then raise --max-percent or --max-delete")
         })?;
-        tally.sweeps();
+        tally.start_sweep();
         let Some(consent) = consent.filter(|_| !chosen.is_empty()) else { return Ok(()) };
         self.kind.order(&mut chosen);
         ctx.signals.hold();
         let store = ctx.store().with_cancel(CancellationToken::new());
         let sweep = SweepContext { ctx, consent, store };
         let result = match self.kind.begin(&sweep).await {
-            Ok(()) => match self.kind.arrange(&sweep, &mut chosen).await {
-                Ok(()) => self.batches(&sweep, plan, &chosen, tally, &mut sink).await,
+            Ok(()) => match self.kind.prepare(&sweep, &mut chosen).await {
+                Ok(()) => self.remove_all(&sweep, plan, &chosen, tally, &mut sink).await,
                 refused => refused,
             },
             failed => failed,
@@ -266,7 +270,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         result.map_err(without_space)
     }
 
-    async fn batches(
+    async fn remove_all(
         &mut self,
         sweep: &SweepContext<'_>,
         plan: &Plan,
@@ -280,7 +284,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         let mut left = chosen;
         while !left.is_empty() {
             let batch = &left[..left.len().min(pace.batch(K::BATCH))];
-            // With nothing to wait for, it still ends here where the user wants it to.
+            // Checks for a signal even if there is no time to wait.
             ctx.sleep(pace.due(tried).saturating_sub(begun.elapsed())).await?;
             let outcomes = self.kind.remove(sweep, batch).await?;
             for (candidate, outcome) in batch.iter().zip(&outcomes) {
@@ -296,13 +300,13 @@ impl<K: GarbageKind> GcRounds<'_, K> {
                 match sink {
                     Some(sink) => {
                         let mut pushed = Ok(());
-                        self.kind.show(plan, candidate, outcome.word(), error, &mut |row| pushed = sink.push(row));
+                        self.kind.write_row(plan, candidate, outcome.name(), error, &mut |row| pushed = sink.push(row));
                         pushed?;
                     }
-                    None => ctx.out.detail(&format!("{key}: {}: {}", outcome.word(), candidate.why)),
+                    None => ctx.out.detail(&format!("{key}: {}: {}", outcome.name(), candidate.why)),
                 }
             }
-            // Whoever follows it sees what is gone as it goes.
+            // A reader of the output sees each batch when it is removed.
             ctx.out.flush()?;
             let done = outcomes.len().clamp(1, batch.len());
             left = &left[done..];
@@ -313,24 +317,24 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         Ok(())
     }
 
-    /// The round as it is told.
-    fn done(&self, tally: RoundTally, failure: Option<&Failure>) -> GcRound {
-        GcRound { parts: self.kind.parts(), phases: self.kind.phases(), ..tally.done(failure) }
+    /// The result of the round, for the output.
+    fn round(&self, tally: RoundTally, failure: Option<&Failure>) -> GcRound {
+        GcRound { parts: self.kind.parts(), phases: self.kind.phases(), ..tally.finish(failure) }
     }
 
     fn summary(&self, tally: RoundTally, failure: Option<&Failure>) {
-        let round = self.done(tally, failure);
+        let round = self.round(tally, failure);
         self.ctx.out.summary(&round, &round.describe());
     }
 
-    /// Says how it went and what it ends with.
+    /// Prints the summary and determines the exit code.
     fn finish(&self, tally: RoundTally, result: Result<(), Failure>) -> Result<Exit, Failure> {
         let failed = tally.failed();
         let removed = tally.removed();
         self.summary(tally, result.as_ref().err());
         let ends = self.ctx.signals.cancel().is_cancelled();
         match result {
-            // What was called busy may only not have been waited for.
+            // Candidates reported as busy may not have been tried.
             Ok(()) if ends => Ok(Exit::Interrupted),
             Err(failure) if ends && failure.exit == Exit::Interrupted => Ok(Exit::Interrupted),
             Ok(()) if failed => Ok(Exit::Partial),
@@ -349,22 +353,24 @@ fn is_compacted(failure: &Failure) -> bool {
     failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::Compacted))
 }
 
-/// A full store grants no leases, and some versions take no transaction either.
+/// A full store grants no leases, and some versions of etcd accept no transaction either.
 fn without_space(failure: Failure) -> Failure {
     if !failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::NoSpace)) {
         return failure;
     }
-    let failure =
-        failure.context("etcd is out of space: it grants no leases and takes no locks, so that nothing can go");
-    Failure { hints: vec!["make room with 'kvadm compact --reclaim', then run it again".to_owned()], ..failure }
+    let failure = failure.context("etcd is out of space and grants no leases for locks, so nothing can be removed");
+    Failure {
+        hints: vec!["free space with 'kvadm compact --reclaim', then run the command again".to_owned()],
+        ..failure
+    }
 }
 
-/// Whether an earlier plan was one of something else: then nothing was counted.
+/// Whether the failure is a plan that does not match this scan: nothing is counted then.
 fn is_mismatch(failure: &Failure, tally: &RoundTally) -> bool {
     failure.exit == Exit::Conflict && tally.round.revision.is_none()
 }
 
-/// Whether the next round may do better.
-fn passes(failure: &Failure) -> bool {
+/// Whether the next round may succeed.
+fn may_pass(failure: &Failure) -> bool {
     !failure.is_broken_pipe() && !matches!(failure.exit, Exit::Usage | Exit::Bug)
 }

@@ -1,4 +1,4 @@
-//! What a round counts.
+//! Counters of a round.
 
 use tokio::time::Instant;
 
@@ -7,38 +7,39 @@ use crate::error::Failure;
 use crate::gc::{CandidateOutcome, Plan, Timestamp};
 use crate::output::{GcRound, SweepCounts};
 
-/// The counts of one round.
+/// Counters of one round.
 pub struct RoundTally {
-    /// What was counted so far.
+    /// The counters so far.
     pub round: GcRound,
     begun: Instant,
 }
 
 impl RoundTally {
-    /// Nothing yet.
+    /// A round that begins now.
     pub fn new<K: GarbageKind>(number: Option<u64>) -> Self {
         let time = Timestamp::now().to_string();
         let round = GcRound { kind: K::NAME, objects: K::OBJECTS, round: number, time, ..GcRound::default() };
         Self { round, begun: Instant::now() }
     }
 
-    /// What the look gave: how much of the plan is garbage now, how much was left alone, how much is agreed on.
-    pub fn looked(&mut self, plan: &Plan, garbage: usize, skipped: usize, agreed: Option<usize>) {
+    /// Records a scan: how many candidates are old enough, how many keys are kept, and how many candidates are agreed
+    /// on.
+    pub fn scanned(&mut self, plan: &Plan, garbage: usize, skipped: usize, agreed: Option<usize>) {
         let round = &mut self.round;
         round.revision = Some(plan.revision);
-        round.looked_at = plan.looked_at;
+        round.looked_at = plan.scanned;
         round.garbage = garbage as u64;
         round.young = (plan.candidates.len() - garbage) as u64;
         round.skipped = skipped as u64;
         round.agreed = agreed.map(|agreed| agreed as u64);
     }
 
-    /// Removals are about to begin.
-    pub fn sweeps(&mut self) {
+    /// Records that the sweep begins.
+    pub fn start_sweep(&mut self) {
         self.round.swept = Some(SweepCounts::default());
     }
 
-    /// One candidate was tried.
+    /// Counts the outcome of one candidate.
     pub fn count(&mut self, outcome: &CandidateOutcome) {
         let swept = self.round.swept.get_or_insert_default();
         match outcome {
@@ -49,18 +50,18 @@ impl RoundTally {
         }
     }
 
-    /// How many are gone.
+    /// Candidates removed.
     pub fn removed(&self) -> u64 {
         self.round.swept.map_or(0, |swept| swept.removed)
     }
 
-    /// Whether something could not be removed.
+    /// Whether a removal failed.
     pub fn failed(&self) -> bool {
         self.round.swept.is_some_and(|swept| swept.failed > 0)
     }
 
-    /// The whole, at the round's end.
-    pub fn done(mut self, failure: Option<&Failure>) -> GcRound {
+    /// The finished round.
+    pub fn finish(mut self, failure: Option<&Failure>) -> GcRound {
         self.round.took_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.round.error = failure.map(Failure::one_line);
         self.round

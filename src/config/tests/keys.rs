@@ -106,7 +106,10 @@ fn values_that_are_refused() {
         ("proto: x", "proto: must be a list of mappings with 'prefix', 'file' and 'message'"),
         ("proto: [{prefix: a}]", "proto: must be a list of mappings"),
         ("ca-file: ~bob/x", "ca-file: only '~' and '~/' are supported, not another user's home"),
-        ("{ca-file: a, trusted-ca-file: b}", "ca-file: differs from trusted-ca-file, which is another name of the same setting"),
+        (
+            "{ca-file: a, trusted-ca-file: b}",
+            "ca-file: differs from trusted-ca-file, which is another name of the same setting",
+        ),
     ];
     for (text, expected) in cases {
         // Two lines above it, so that the line number says something.

@@ -1,34 +1,34 @@
-//! `gc ids`: masters that no reference names.
+//! `gc ids`: masters without references.
 //!
-//! Protocol: `RunGC` of Cilium's `pkg/kvstore/allocator`, without its race: the user of an ID is found, and its master
-//! deleted, under the very lock under which the ID would be given to another user.
+//! Protocol: `RunGC` of Cilium's `pkg/kvstore/allocator`, without its race: references are read, and the master is
+//! deleted, under the lock that a client needs to allocate the ID again.
 
 mod sweep;
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::{Candidate, Facts, ScanResult, Skipped, Timestamp};
-use crate::allocator::{AllocatorScan, Id, IdRange, Layout, MasterKey, UnknownKeyReason, check_key, scan};
+use crate::allocator::{self, AllocatorScan, Id, IdRange, Layout, MasterKey, UnknownKeyReason, check_key};
 use crate::kvstore::{Error, Store};
 
 pub use sweep::{BATCH, IdCollector};
 
-/// Which masters are looked at.
+/// Which masters are scanned.
 #[derive(Clone, Debug)]
 pub struct IdRule {
-    /// Where they are.
+    /// Paths of the allocator's keys.
     pub layout: Layout,
-    /// Which IDs are this allocator's own.
+    /// The allocator's range of IDs.
     pub range: IdRange,
 }
 
-/// Looks at all masters and references, at one revision. `read` is told the number of keys of each page.
+/// Scans all masters and references, at one revision. `read` receives the number of keys of each page.
 ///
 /// # Errors
-/// Whatever kept an answer away, and a revision that was compacted meanwhile.
-pub async fn look(store: &Store, rule: &IdRule, read: impl FnMut(u64)) -> Result<ScanResult, Error> {
-    let scan = scan(store, &rule.layout, read).await?;
-    let mut found = judge(&scan, rule, Timestamp::now());
+/// etcd is unreachable or rejects a request, or the revision was compacted meanwhile.
+pub async fn scan(store: &Store, rule: &IdRule, read: impl FnMut(u64)) -> Result<ScanResult, Error> {
+    let scan = allocator::scan(store, &rule.layout, read).await?;
+    let mut found = classify(&scan, rule, Timestamp::now());
     for skipped in &mut found.skipped {
         skipped.key = store.absolute(&skipped.key);
     }
@@ -38,15 +38,15 @@ pub async fn look(store: &Store, rule: &IdRule, read: impl FnMut(u64)) -> Result
     Ok(found)
 }
 
-/// What a scan says of each master. Keys are without the namespace. Pure.
-fn judge(scan: &AllocatorScan, rule: &IdRule, first_seen: Timestamp) -> ScanResult {
+/// Classifies the masters of a scan. Keys are without the namespace. Pure.
+fn classify(scan: &AllocatorScan, rule: &IdRule, first_seen: Timestamp) -> ScanResult {
     let mut found = ScanResult { revision: scan.revision, ..ScanResult::default() };
-    let named = named_by(scan);
+    let named = keys_naming(scan);
     for master in &scan.masters {
-        found.looked_at += u64::from(rule.range.contains(master.id));
+        found.scanned += u64::from(rule.range.contains(master.id));
         match verdict(scan, rule, &named, master) {
-            MasterVerdict::Used => {}
-            MasterVerdict::Odd(why) => found.skipped.push(Skipped { key: path(rule, master), why }),
+            MasterVerdict::InUse => {}
+            MasterVerdict::Skipped(why) => found.skipped.push(Skipped { key: path(rule, master), why }),
             MasterVerdict::Garbage(why) => {
                 let key = scan.keys.text(master.key);
                 found.candidates.push(Candidate {
@@ -61,18 +61,18 @@ fn judge(scan: &AllocatorScan, rule: &IdRule, first_seen: Timestamp) -> ScanResu
     }
     let strange = |(key, why): &(Vec<u8>, UnknownKeyReason)| {
         let why = match why {
-            UnknownKeyReason::MasterPath => "its last part is no ID",
-            UnknownKeyReason::ReferencePath => "it has no key, or no node",
+            UnknownKeyReason::MasterPath => "its last part is not an ID",
+            UnknownKeyReason::ReferencePath => "it has no key or no node",
         };
         Skipped { key: key.clone(), why: why.to_owned() }
     };
-    found.skipped.extend(scan.strange.iter().map(strange));
+    found.skipped.extend(scan.unknown_keys.iter().map(strange));
     found
 }
 
 enum MasterVerdict {
-    Used,
-    Odd(String),
+    InUse,
+    Skipped(String),
     Garbage(String),
 }
 
@@ -82,36 +82,36 @@ fn verdict(
     named: &HashMap<Id, BTreeSet<u32>>,
     master: &MasterKey,
 ) -> MasterVerdict {
-    let (key, odd) = (scan.keys.text(master.key), |why: &str| MasterVerdict::Odd(why.to_owned()));
+    let (key, skip) = (scan.keys.text(master.key), |why: &str| MasterVerdict::Skipped(why.to_owned()));
     if master.odd_path.is_some() {
-        return odd("its path is not its ID's own");
+        return skip("its path is not the canonical path of its ID");
     }
     if key.is_empty() {
-        return odd("it names no key");
+        return skip("it holds no key");
     }
     if let Err(why) = check_key(key) {
-        return MasterVerdict::Odd(format!("its key {why}: who refers to it cannot be told"));
+        return MasterVerdict::Skipped(format!("its key {why}: its references cannot be determined"));
     }
     if scan.users(master).next().is_some() {
-        return MasterVerdict::Used;
+        return MasterVerdict::InUse;
     }
     if !rule.range.contains(master.id) {
         let (first, last) = (rule.range.first(), rule.range.last());
-        return MasterVerdict::Odd(format!("no reference names it, but its ID is not of {first} to {last}"));
+        return MasterVerdict::Skipped(format!("no reference names it, but its ID is not between {first} and {last}"));
     }
     if named.get(&master.id).is_some_and(|keys| keys.iter().any(|key| *key != master.key)) {
-        return odd("only references of another key name its ID");
+        return skip("only references of another key name its ID");
     }
     let others: BTreeSet<Id> = scan.references_of(master.key).iter().filter_map(|reference| reference.id).collect();
     if others.is_empty() {
         return MasterVerdict::Garbage("no reference".to_owned());
     }
     let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-    MasterVerdict::Garbage(format!("a duplicate: its key's references name {}", others.join(", ")))
+    MasterVerdict::Garbage(format!("duplicate: its key's references name {}", others.join(", ")))
 }
 
-/// By whose references each ID is named.
-fn named_by(scan: &AllocatorScan) -> HashMap<Id, BTreeSet<u32>> {
+/// The keys whose references name each ID.
+fn keys_naming(scan: &AllocatorScan) -> HashMap<Id, BTreeSet<u32>> {
     let mut named: HashMap<Id, BTreeSet<u32>> = HashMap::new();
     for reference in &scan.references {
         if let Some(id) = reference.id {
@@ -152,13 +152,13 @@ mod tests {
                 ..KeyValue::default()
             };
             if path.starts_with("b/id/") {
-                scan.take_master(&rule.layout, &kv);
+                scan.add_master(&rule.layout, &kv);
             } else {
-                scan.take_reference(&rule.layout, &kv);
+                scan.add_reference(&rule.layout, &kv);
             }
         }
         scan.sort();
-        judge(&scan, &rule, Timestamp::default())
+        classify(&scan, &rule, Timestamp::default())
     }
 
     fn text(key: &[u8]) -> String {
@@ -183,7 +183,7 @@ mod tests {
             ("b/value/k8s:foo=bar;k8s:x=y;/n1", "11"),
             ("b/value/k8s:foo=bar;/k8s:z;/n1", "12"),
         ]);
-        let wanted = [("b/id/10", "no reference"), ("b/id/13", "a duplicate: its key's references name 11")];
+        let wanted = [("b/id/10", "no reference"), ("b/id/13", "duplicate: its key's references name 11")];
         assert_eq!(garbage, wanted.map(|(key, why)| (key.to_owned(), why.to_owned())));
         assert_eq!(skipped, [""; 0]);
     }
@@ -230,7 +230,7 @@ mod tests {
                 let elsewhere = references.iter().any(|((of, _), named)| of != key && named == id);
                 prop_assert_eq!(gone.contains(&format!("b/id/{id}")), !used && !elsewhere, "{} {}", id, key);
             }
-            prop_assert_eq!(found.looked_at, masters.len() as u64);
+            prop_assert_eq!(found.scanned, masters.len() as u64);
         }
     }
 }

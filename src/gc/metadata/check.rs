@@ -1,4 +1,4 @@
-//! An fsck: what is wrong with the tree, whether or not anything is to be collected.
+//! Consistency check of a metadata tree.
 
 use std::collections::HashMap;
 
@@ -6,45 +6,45 @@ use super::mark::{Marking, RootReason};
 use super::model::{Edge, Model, ObjectId, TreeProblem};
 use super::schema::RootRule;
 
-/// One finding. Objects are the model's numbers, keys have the prefix.
+/// A finding. Objects are IDs of the model; keys include the prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TreeFinding {
-    /// The key belongs to nothing the schema knows.
+    /// The key does not match the schema.
     Unparsed(Vec<u8>),
     /// The key could belong to several objects.
     Ambiguous(Vec<u8>),
     /// The object lacks its anchor field.
     Unanchored(ObjectId),
-    /// The reference leads to an object that is not there. Legal, but seldom meant.
+    /// The referenced object does not exist. This is allowed, but rarely intended.
     Dangling(Edge),
-    /// The same, where other scopes have such an object: the first of them. References never leave their scope.
+    /// The referenced object does not exist in its scope, but in another one (the first found).
     CrossScope(Edge, ObjectId),
-    /// The field (a key) of an object names another that is not there, or does not refer back.
+    /// The field names an object that does not exist or does not refer back.
     StaleLink {
-        /// Whose field.
+        /// The object that has the field.
         holder: ObjectId,
-        /// Whom it names.
+        /// The object that the field names.
         target: ObjectId,
         /// The field's key.
         key: Vec<u8>,
     },
-    /// The field holds no moment.
+    /// The field's value is not a time in the schema's format.
     BadTime(ObjectId, Vec<u8>),
-    /// A root that will never expire, where the schema finds that suspect.
+    /// A root that never expires, and the schema marks this as suspect.
     NoExpiry(ObjectId),
-    /// The reference names what no object can be called. The rule's place in the schema's edges.
+    /// The reference names no possible object; with the index of its rule.
     BadReference(ObjectId, u16),
-    /// The field is reserved, but no rule reads it on this kind: a typing error?
+    /// The field is reserved, but no rule of the kind reads it.
     Unread(ObjectId, Vec<u8>),
 }
 
 impl TreeFinding {
-    /// Whether it is a problem; else a note, such as a root without expiry.
+    /// Whether the finding is a problem, not a note.
     pub fn is_problem(&self) -> bool {
         !matches!(self, Self::NoExpiry(_))
     }
 
-    /// What it is called in reports.
+    /// Name in the output.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Unparsed(_) => "unparsed",
@@ -61,9 +61,9 @@ impl TreeFinding {
     }
 }
 
-/// Looks for everything; in a fixed order.
+/// Finds all problems, in a fixed order.
 pub fn check(model: &Model, marking: &Marking) -> Vec<TreeFinding> {
-    let mut found: Vec<TreeFinding> = model.oddities().iter().map(of_oddity).collect();
+    let mut found: Vec<TreeFinding> = model.problems().iter().map(of_oddity).collect();
     dangling(model, &mut found);
     stale_links(model, &mut found);
     for fact in model.all_facts().iter().filter(|fact| fact.is_bad_time()) {
@@ -79,8 +79,8 @@ pub fn check(model: &Model, marking: &Marking) -> Vec<TreeFinding> {
     found
 }
 
-fn of_oddity(oddity: &TreeProblem) -> TreeFinding {
-    match oddity.clone() {
+fn of_oddity(problem: &TreeProblem) -> TreeFinding {
+    match problem.clone() {
         TreeProblem::Unparsed(key) => TreeFinding::Unparsed(key),
         TreeProblem::Ambiguous(key) => TreeFinding::Ambiguous(key),
         TreeProblem::Unanchored(id) => TreeFinding::Unanchored(id),
@@ -90,7 +90,7 @@ fn of_oddity(oddity: &TreeProblem) -> TreeFinding {
 }
 
 fn dangling(model: &Model, found: &mut Vec<TreeFinding>) {
-    // A back reference to what is not there dangles as well: its source is the missing end.
+    // The source of a back reference may be the missing end.
     let missing = |edge: &Edge| if model.exists(edge.to) { edge.from } else { edge.to };
     let plain = model.all_edges().iter().copied();
     let mut edges: Vec<Edge> = plain.chain(model.all_conditional()).collect();

@@ -1,4 +1,4 @@
-//! Reading a tree at one revision, and doing the sweep's transactions.
+//! Reads a tree at one revision, and runs the sweep's transactions.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,42 +11,43 @@ use super::sweep::{Sweep, SweepBatch};
 use crate::consent::Consent;
 use crate::kvstore::{Error, KeyRange, LockGuard, OpResult, ReadOptions, Refusal, Retry, Revision, Store, TxnResult};
 
-/// How often a reading begins anew because its revision was compacted meanwhile.
-const MAX_READINGS: u32 = 5;
+/// Attempts to read a tree while its revision is compacted.
+const MAX_READS: u32 = 5;
 
 /// Why a tree could not be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// A prefix that ends within a name.
-    #[error("the prefix must end with a slash, or the keys of its neighbours would count as well")]
+    /// The prefix ends within a name.
+    #[error("the prefix must end with a slash, otherwise it includes siblings")]
     Prefix,
-    /// What was read makes no tree.
+    /// The keys do not form a tree of the schema.
     #[error(transparent)]
-    Fold(#[from] ModelError),
-    /// etcd did not answer, or refused. [`Refusal::Compacted`]: the history is cut faster than the tree can be read.
+    Model(#[from] ModelError),
+    /// etcd is unreachable or rejects a request; [`Refusal::Compacted`] if history is compacted faster than the tree is
+    /// read.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
-/// Reads the tree below `prefix`, all of it at one revision; at the present. `seen` is shown how much was read, and how
-/// many keys there are, after each page.
+/// Reads the tree below `prefix` at the current revision. After each page, `on_page` receives the totals so far and the
+/// number of keys, if known. A read whose revision is compacted starts over, up to [`MAX_READS`] times.
 ///
 /// # Errors
-/// As [`ReadError`]. A reading whose revision is compacted begins anew, a few times.
+/// See [`ReadError`].
 pub async fn read_tree(
     store: &Store,
     schema: &Arc<Schema>,
     prefix: &[u8],
-    mut seen: impl FnMut(Totals, Option<u64>),
+    mut on_page: impl FnMut(Totals, Option<u64>),
 ) -> Result<Model, ReadError> {
     if !prefix.is_empty() && !prefix.ends_with(b"/") {
         return Err(ReadError::Prefix);
     }
-    let mut readings = 1;
+    let mut reads = 1;
     loop {
-        match read_once(store, schema, prefix, &mut seen).await {
-            Err(ReadError::Store(error)) if readings < MAX_READINGS && error.is_refusal(Refusal::Compacted) => {
-                readings += 1;
+        match read_once(store, schema, prefix, &mut on_page).await {
+            Err(ReadError::Store(error)) if reads < MAX_READS && error.is_refusal(Refusal::Compacted) => {
+                reads += 1;
             }
             other => return other,
         }
@@ -57,27 +58,27 @@ async fn read_once(
     store: &Store,
     schema: &Arc<Schema>,
     prefix: &[u8],
-    seen: &mut impl FnMut(Totals, Option<u64>),
+    on_page: &mut impl FnMut(Totals, Option<u64>),
 ) -> Result<Model, ReadError> {
     let mut reader = store.read(&KeyRange::prefix(prefix), ReadOptions::default());
-    let mut folder = ModelBuilder::new(Arc::clone(schema), prefix, 0);
+    let mut builder = ModelBuilder::new(Arc::clone(schema), prefix, 0);
     while let Some(page) = reader.next().await? {
         for kv in &page {
-            folder.push(kv)?;
+            builder.push(kv)?;
         }
-        seen(folder.totals(), reader.total());
+        on_page(builder.totals(), reader.total());
     }
-    folder.set_revision(reader.revision());
-    Ok(folder.finish()?)
+    builder.set_revision(reader.revision());
+    Ok(builder.finish()?)
 }
 
-/// A sweep and where it is done.
+/// A sweep and the store it runs on.
 pub struct TreeCollector {
     store: Store,
     sweep: Sweep,
     lock: Option<LockGuard>,
-    /// What may have been removed by a transaction whose answer was lost.
-    doubtful: HashSet<ObjectId>,
+    /// Objects that a transaction may have removed although its response was lost.
+    maybe_removed: HashSet<ObjectId>,
     /// Why single objects could not be removed.
     failures: HashMap<ObjectId, String>,
     revision: Revision,
@@ -85,23 +86,24 @@ pub struct TreeCollector {
     refused: u64,
 }
 
-/// What one transaction did.
+/// Result of one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepStep {
-    /// The objects it was about.
+    /// Number of objects in the transaction.
     pub objects: usize,
-    /// Whether they went.
+    /// Whether they were removed.
     pub removed: bool,
 }
 
 impl TreeCollector {
-    /// Begins. Every transaction stands in one that compares the lock, where there is one: the sweep must know.
+    /// A collector that has not started. If a lock is given, every transaction compares it, and
+    /// [`SweepOptions::locked`](super::sweep::SweepOptions::locked) must be set.
     pub fn new(store: Store, sweep: Sweep, lock: Option<LockGuard>) -> Self {
         Self {
             store,
             sweep,
             lock,
-            doubtful: HashSet::new(),
+            maybe_removed: HashSet::new(),
             failures: HashMap::new(),
             revision: 0,
             batches: 0,
@@ -109,14 +111,14 @@ impl TreeCollector {
         }
     }
 
-    /// Does the next transaction, of at most `most` objects; `None` at the end. An error at single objects is counted
-    /// as their fate and is not returned.
+    /// Runs the next transaction, with at most `max_objects` objects; `None` at the end. An error that concerns single
+    /// objects is recorded as their verdict and not returned.
     ///
     /// # Errors
-    /// The lock was lost, the command was told to end, or etcd cannot be reached: nothing more can be done. What the
-    /// transaction was about counts as failed.
-    pub async fn step(&mut self, _: &Consent, most: usize) -> Result<Option<SweepStep>, Error> {
-        let Some(batch) = self.sweep.next_batch(most) else { return Ok(None) };
+    /// The lock was lost, the command was interrupted, or etcd is unreachable: the sweep cannot continue, and the
+    /// objects of the transaction count as failed.
+    pub async fn step(&mut self, _: &Consent, max_objects: usize) -> Result<Option<SweepStep>, Error> {
+        let Some(batch) = self.sweep.next_batch(max_objects) else { return Ok(None) };
         self.batches += 1;
         let done = self.store.txn("gc", &batch.txn, self.lock.as_ref(), Retry::Idempotent).await;
         let step = SweepStep { objects: batch.objects.len(), removed: matches!(&done, Ok(result) if result.succeeded) };
@@ -126,7 +128,7 @@ impl TreeCollector {
                 self.sweep.removed(&batch);
             }
             Ok(result) => self.refused(&batch, &result),
-            // A smaller one may do: the server's limits are its own, and permissions go by key.
+            // A smaller transaction may succeed: limits are the server's, and permissions depend on the key.
             Err(error) if is_by_size_or_key(&error) => {
                 self.refused += 1;
                 if let [id] = batch.objects.as_slice() {
@@ -145,7 +147,7 @@ impl TreeCollector {
     fn refused(&mut self, batch: &SweepBatch, result: &TxnResult) {
         self.refused += 1;
         if result.maybe_applied {
-            self.doubtful.extend(&batch.objects);
+            self.maybe_removed.extend(&batch.objects);
         }
         let left: u64 = result
             .results
@@ -156,29 +158,29 @@ impl TreeCollector {
             })
             .sum();
         let [id] = batch.objects.as_slice() else { return self.sweep.refused(batch, false) };
-        if left == 0 && self.doubtful.contains(id) {
+        if left == 0 && self.maybe_removed.contains(id) {
             self.sweep.removed(batch);
         } else {
             self.sweep.refused(batch, left == 0);
         }
     }
 
-    /// The state of the work.
+    /// The state of the sweep.
     pub fn sweep(&self) -> &Sweep {
         &self.sweep
     }
 
-    /// Why the object could not be removed, where etcd said so.
+    /// Why etcd did not remove the object, if it failed.
     pub fn failure(&self, id: ObjectId) -> Option<&str> {
         self.failures.get(&id).map(String::as_str)
     }
 
-    /// The last revision it made; 0 for none.
+    /// The revision of the last removal; 0 if there is none.
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// How many transactions were sent, and how many of them were refused.
+    /// Number of transactions sent, and of those that etcd refused.
     pub fn batches(&self) -> (u64, u64) {
         (self.batches, self.refused)
     }

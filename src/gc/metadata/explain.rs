@@ -1,29 +1,29 @@
-//! Why an object is kept or would go, and who refers to it.
+//! Explains why an object is kept or would be removed, and what refers to it.
 
 use super::mark::{Marking, ObjectVerdict, PathStep};
 use super::model::{Edge, Model, ObjectId};
 
-/// Somebody who refers to an object.
+/// An object that refers to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Referrer {
-    /// Who and by which rule.
+    /// The edge: the object and the rule.
     pub edge: Edge,
-    /// Whether it is kept itself, so that the reference counts.
+    /// Whether the object is kept, so that its reference counts.
     pub kept: bool,
-    /// Whether it does not count because the referrer is kept flat, or because of its condition.
+    /// Whether the reference does not count, because the object is kept flat or the edge's condition fails.
     pub idle: bool,
 }
 
-/// All there is to say about one object.
+/// Explanation of an object.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     /// The object.
     pub object: ObjectId,
-    /// What becomes of it.
+    /// Its verdict.
     pub verdict: ObjectVerdict,
-    /// A shortest way to it from a root, the root first; empty where nothing keeps it.
+    /// A shortest path from a root, the root first; empty if the object is not reachable.
     pub path: Vec<PathStep>,
-    /// Who refers to it, in order.
+    /// The objects that refer to it, in order.
     pub referrers: Vec<Referrer>,
 }
 

@@ -1,4 +1,4 @@
-//! The tree as a graph in DOT, for Graphviz.
+//! Writes the tree as a DOT graph for Graphviz.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -6,14 +6,14 @@ use std::io::{self, Write};
 use super::mark::Marking;
 use super::model::{Model, ObjectId};
 
-/// Writes the graph: roots are boxes, what would go is red, what is only referred to is dashed.
+/// Writes the graph: roots are boxes, garbage is red, objects that are only referred to are dashed.
 ///
 /// # Errors
-/// What the writer says.
+/// The writer fails.
 pub fn write_dot(model: &Model, marking: &Marking, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "digraph {} {{", quoted(model.schema().name.as_bytes()))?;
     writeln!(out, "  rankdir=LR; node [shape=ellipse, fontname=\"monospace\"];")?;
-    for id in model.everything() {
+    for id in model.all_ids() {
         let mut style = String::new();
         if marking.is_root(id) {
             style.push_str(", shape=box");
@@ -48,7 +48,7 @@ fn name(model: &Model, id: ObjectId) -> Vec<u8> {
     name
 }
 
-/// A DOT string: quotes and backslashes escaped, a line end as `\n`, other control bytes and what is not UTF-8 as `\xNN`.
+/// Formats a DOT string: escapes quotes, backslashes, newlines, and (as `\xNN`) control characters and invalid UTF-8.
 fn quoted(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     for chunk in bytes.utf8_chunks() {

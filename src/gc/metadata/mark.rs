@@ -1,10 +1,10 @@
-//! Marking: what the roots keep, at one moment. Pure; breadth first, so that the way back to a root is a shortest one.
+//! Marks what the roots keep at one time. Pure. The search is breadth first, so that paths from roots are shortest.
 
 use super::model::{Edge, FactKind, Model, ObjectId};
 use super::schema::RootRule;
-use super::time::Time;
+use crate::time::Time;
 
-/// No edge led there: it is a root, or was not reached.
+/// No edge: the object is a root or was not reached.
 const NONE: u32 = u32::MAX;
 
 const REACHED: u8 = 1;
@@ -14,20 +14,20 @@ const ROOT: u8 = 4;
 /// Why an object is a root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RootReason {
-    /// Every object of its kind is.
+    /// Every object of its kind is a root.
     Always,
-    /// The rule with this number finds its field.
+    /// The field of the rule with this index exists.
     Field(usize),
-    /// The moment of the rule with this number is not over.
+    /// The time of the rule with this index has not passed.
     Unexpired(usize, Time),
-    /// It has no moment at which it would be over.
+    /// The field of the rule with this index is missing.
     NoExpiry(usize),
-    /// Nobody can read the moment.
+    /// The time of the rule with this index is not valid.
     BadTime(usize),
-    /// It is named as a root from outside.
+    /// It is listed as an outside root.
     Outside,
-    /// Keys lie inside it that are not surely its own.
-    Guarded,
+    /// It contains keys that may not be its own.
+    ForeignKeys,
 }
 
 /// What becomes of an object.
@@ -35,26 +35,26 @@ pub enum RootReason {
 pub enum ObjectVerdict {
     /// It is a root.
     Root(RootReason),
-    /// A root keeps it.
+    /// It is reachable from a root.
     Held,
-    /// Nothing keeps it, and it is an expired root: that moment is over.
+    /// It is not reachable, and was a root until this time.
     Expired(Time),
-    /// Nothing keeps it.
+    /// It is not reachable.
     Unreachable,
-    /// Nothing keeps it, but objects of its kind are not collected.
+    /// It is not reachable, but objects of its kind are not collected.
     NotCollected,
-    /// It is only referred to.
+    /// It does not exist and is only referred to.
     Absent,
 }
 
 impl ObjectVerdict {
-    /// Whether it would go.
+    /// Whether the object is garbage.
     pub fn is_garbage(self) -> bool {
         matches!(self, Self::Expired(_) | Self::Unreachable)
     }
 }
 
-/// What marking found.
+/// The result of marking.
 #[derive(Debug)]
 pub struct Marking {
     at: Time,
@@ -66,19 +66,19 @@ pub struct Marking {
     roots: u32,
 }
 
-/// One step from a root to an object.
+/// A step on the path from a root to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathStep {
-    /// Where it leads.
+    /// The object that the step leads to.
     pub object: ObjectId,
-    /// By which edge; `None` for the root itself.
+    /// The edge of the step; `None` for the root.
     pub edge: Option<Edge>,
-    /// Whether the object is kept flat: without what it refers to.
+    /// Whether the object is kept flat, that is, without what it refers to.
     pub flat: bool,
 }
 
-/// Marks what is kept at `now`. `outside` are roots that etcd does not know. A moment counts as over only where it is
-/// over at `expired_before` as well, which is `now` less what clocks may differ.
+/// Marks what is kept at `now`. `outside` are roots that etcd does not know. A time counts as passed only if it has
+/// passed at `expired_before` too, which is `now` minus the possible difference of clocks.
 pub fn mark(model: &Model, now: Time, expired_before: Time, outside: &[ObjectId]) -> Marking {
     let size = model.count() as usize;
     let mut outside = outside.to_vec();
@@ -93,7 +93,7 @@ pub fn mark(model: &Model, now: Time, expired_before: Time, outside: &[ObjectId]
         roots: 0,
     };
     let mut queue = Vec::new();
-    for id in model.everything() {
+    for id in model.all_ids() {
         if marking.root_reason(model, id).is_some() {
             marking.state[id as usize] |= ROOT | REACHED;
             marking.roots += 1;
@@ -117,7 +117,7 @@ pub fn mark(model: &Model, now: Time, expired_before: Time, outside: &[ObjectId]
 }
 
 impl Marking {
-    /// Shows each edge that keeps something because this object is kept, flat or not, and whether it is kept flat.
+    /// Visits the edges that count because this object is kept (flat or not), and whether they keep their target flat.
     fn follow(&mut self, model: &Model, id: ObjectId, flat: bool, mut visit: impl FnMut(&mut Self, u32, Edge, bool)) {
         let members_flat = model.is_flat(id);
         let first = model.first_edge(id);
@@ -143,22 +143,22 @@ impl Marking {
         from..self.conditional.partition_point(|edge| edge.from <= id)
     }
 
-    /// The edges whose condition holds.
+    /// The conditional edges whose condition holds.
     pub fn conditional(&self) -> &[Edge] {
         &self.conditional
     }
 
-    /// The moment expiry was decided at.
+    /// The time at which expiry was evaluated.
     pub fn at(&self) -> Time {
         self.at
     }
 
-    /// How many roots there are.
+    /// Number of roots.
     pub fn roots(&self) -> u32 {
         self.roots
     }
 
-    /// Why the object is a root, if it is one.
+    /// Why the object is a root; `None` if it is not.
     pub fn root_reason(&self, model: &Model, id: ObjectId) -> Option<RootReason> {
         if self.outside.binary_search(&id).is_ok() {
             return Some(RootReason::Outside);
@@ -174,7 +174,7 @@ impl Marking {
             return Some(RootReason::Field(rule));
         }
         let by_time = kind.roots.iter().enumerate().find_map(|(at, rule)| self.unexpired(model, id, at, rule));
-        by_time.or_else(|| model.is_guarded(id).then_some(RootReason::Guarded))
+        by_time.or_else(|| model.has_foreign_keys(id).then_some(RootReason::ForeignKeys))
     }
 
     fn unexpired(&self, model: &Model, id: ObjectId, at: usize, rule: &RootRule) -> Option<RootReason> {
@@ -186,27 +186,27 @@ impl Marking {
         }
     }
 
-    /// Whether anything keeps it, flat or not.
+    /// Whether the object is reachable, flat or not.
     pub fn is_reached(&self, id: ObjectId) -> bool {
         self.state[id as usize] & (REACHED | REACHED_FLAT) != 0
     }
 
-    /// Whether it is kept with all it refers to.
+    /// Whether the object is kept with all it refers to.
     pub fn is_reached_fully(&self, id: ObjectId) -> bool {
         self.state[id as usize] & REACHED != 0
     }
 
-    /// Whether it is a root.
+    /// Whether the object is a root.
     pub fn is_root(&self, id: ObjectId) -> bool {
         self.state[id as usize] & ROOT != 0
     }
 
-    /// Whether it would go.
+    /// Whether the object is garbage.
     pub fn is_garbage(&self, model: &Model, id: ObjectId) -> bool {
         !self.is_reached(id) && model.exists(id) && model.kind(id).collect
     }
 
-    /// What becomes of it, and why.
+    /// The object's verdict.
     pub fn verdict(&self, model: &Model, id: ObjectId) -> ObjectVerdict {
         if let Some(reason) = self.root_reason(model, id) {
             return ObjectVerdict::Root(reason);
@@ -223,14 +223,14 @@ impl Marking {
         self.expired(model, id).map_or(ObjectVerdict::Unreachable, ObjectVerdict::Expired)
     }
 
-    /// The moment at which an object that is no root stopped being one.
+    /// The time at which the object stopped being a root.
     pub fn expired(&self, model: &Model, id: ObjectId) -> Option<Time> {
         let moments = model.facts(id).iter().filter(|fact| matches!(fact.what, FactKind::Expiry(_)));
         moments.filter_map(|fact| fact.time).filter(|time| *time < self.at).max()
     }
 
-    /// A shortest way from a root to the object; empty where nothing keeps it. Where it is kept both with what it
-    /// refers to and flat, the former is told.
+    /// A shortest path from a root to the object; empty if it is not reachable. A path that keeps the object with all
+    /// it refers to is preferred to a flat one.
     pub fn path(&self, model: &Model, id: ObjectId) -> Vec<PathStep> {
         if !self.is_reached(id) {
             return Vec::new();
@@ -242,7 +242,7 @@ impl Marking {
             let edge = (via != NONE).then(|| self.edge(model, via));
             steps.push(PathStep { object, edge, flat });
             let Some(edge) = edge else { break };
-            // A flat object is kept by a flat one through such an edge; a member, by one that is kept fully.
+            // A flat object is kept by another flat one through such an edge, a member by an object that is kept fully.
             flat = flat && model.rule(edge).through;
             object = edge.from;
         }
@@ -256,7 +256,7 @@ impl Marking {
         if at < plain.len() { plain[at] } else { self.conditional[at - plain.len()] }
     }
 
-    /// Bad moments that must stop a collection: the objects that have them.
+    /// Objects with times that are not valid and that must stop a collection.
     pub fn blocking(&self, model: &Model) -> Vec<ObjectId> {
         let strict = |id: ObjectId, at: u8| {
             matches!(model.kind(id).roots.get(usize::from(at)), Some(RootRule::Unexpired { strict: true, .. }))
@@ -269,34 +269,34 @@ impl Marking {
     }
 }
 
-/// What there is of one kind, and what becomes of it.
+/// Totals of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KindSummary {
     /// Objects.
     pub objects: u64,
-    /// Their keys.
+    /// Keys of the objects.
     pub keys: u64,
-    /// The bytes of their keys and values.
+    /// Bytes of their keys and values.
     pub bytes: u64,
-    /// Roots among them.
+    /// Objects that are roots.
     pub roots: u64,
-    /// Edges from them, conditional ones that hold included.
+    /// Edges from the objects, including conditional ones that hold.
     pub edges: u64,
-    /// Objects that are kept.
+    /// Reachable objects.
     pub reachable: u64,
-    /// Objects that would go.
+    /// Objects that are garbage.
     pub garbage: u64,
-    /// Their keys.
+    /// Keys of the garbage.
     pub garbage_keys: u64,
-    /// And bytes.
+    /// Bytes of the garbage.
     pub garbage_bytes: u64,
 }
 
 impl Marking {
-    /// One summary a kind, in the schema's order.
+    /// Totals per kind, in the schema's order.
     pub fn summary(&self, model: &Model) -> Vec<KindSummary> {
         let mut kinds = vec![KindSummary::default(); model.schema().kinds.len()];
-        for id in model.everything() {
+        for id in model.all_ids() {
             let kind = &mut kinds[usize::from(model.kind_id(id))];
             kind.edges += (model.edges(id).len() + self.conditional_of(id).len()) as u64;
             if !model.exists(id) {
@@ -316,14 +316,14 @@ impl Marking {
         kinds
     }
 
-    /// All that would go: by kind in the schema's order, scope, identity.
+    /// All garbage, sorted by kind in the schema's order, scope and identity.
     pub fn garbage(&self, model: &Model) -> Vec<ObjectId> {
-        let mut found: Vec<ObjectId> = model.everything().filter(|id| self.is_garbage(model, *id)).collect();
+        let mut found: Vec<ObjectId> = model.all_ids().filter(|id| self.is_garbage(model, *id)).collect();
         found.sort_by(|a, b| model.order(*a).cmp(&model.order(*b)));
         found
     }
 
-    /// The kinds of which nothing would be left although they are not said to become empty.
+    /// Kinds that would become empty although the schema does not allow it.
     pub fn emptied(&self, model: &Model) -> Vec<String> {
         let kinds = model.schema().kinds.iter().zip(self.summary(model));
         let emptied = kinds.filter(|(kind, sum)| !kind.may_empty && sum.garbage > 0 && sum.garbage == sum.objects);

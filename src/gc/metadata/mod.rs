@@ -1,8 +1,8 @@
-//! Mark and sweep over a tree of metadata that a schema describes.
+//! Mark and sweep over a metadata tree that a schema describes.
 //!
-//! [`schema`] says what the tree is made of; [`model`] is the tree, read at one revision; [`mark`] decides what is
-//! kept; [`sweep`] plans the transactions that remove the rest. All of that is pure. [`collect`] reads the tree and does the
-//! transactions.
+//! [`schema`] describes the tree's objects; [`model`] is the tree, read at one revision; [`mark`] decides what is kept;
+//! [`sweep`] plans the transactions that remove the rest. All of these are pure. [`collect`] reads the tree and runs
+//! the transactions.
 
 pub mod check;
 pub mod collect;
@@ -14,4 +14,4 @@ pub mod schema;
 pub mod sweep;
 #[cfg(test)]
 mod tests;
-pub mod time;
+pub mod time_format;

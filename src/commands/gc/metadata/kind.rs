@@ -1,4 +1,4 @@
-//! Metadata as a kind of garbage: what the frame asks of it.
+//! Metadata trees as a kind of garbage.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::super::kind::{GarbageKind, SweepContext as Round};
 use super::MetadataJob;
 use super::sweeping::SweepInProgress;
-use super::tree::{TreeSelection, look};
+use super::tree::{MarkedTree, read_and_mark};
 use crate::commands::lease_scope::{LeaseScope, seconds};
 use crate::commands::lock::acquire::{LockRequest, WaitLimit, acquire};
 use crate::context::Context;
@@ -19,40 +19,41 @@ use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions, SweepVerdict};
 use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope, Skipped, Timestamp};
 use crate::kvstore::{MAX_TXN_OPS, Store};
 use crate::output::{GcPart, GcPhase, MetadataRow, PartCounts, Progress, Record, bytes};
+use crate::plural::count;
 
-/// The collection of one tree.
+/// Collects garbage from one tree.
 pub struct MetadataGarbage {
     job: MetadataJob,
-    /// Whether it removes.
+    /// Whether the sweep removes anything (--apply without --dry-run).
     applies: bool,
-    /// The last look.
-    tree: Option<TreeSelection>,
+    /// The tree of the last scan.
+    tree: Option<MarkedTree>,
     held: Option<LeaseScope>,
-    sweeping: Option<SweepInProgress>,
-    /// What was warned of: once is enough.
+    sweep: Option<SweepInProgress>,
+    /// Warnings already printed.
     warned: Vec<String>,
 }
 
 impl MetadataGarbage {
-    /// Nothing is done yet.
+    /// A collector that has read nothing yet.
     pub fn new(job: MetadataJob, applies: bool) -> Self {
-        Self { job, applies, tree: None, held: None, sweeping: None, warned: Vec::new() }
+        Self { job, applies, tree: None, held: None, sweep: None, warned: Vec::new() }
     }
 
-    /// Looks, and keeps the look. What cannot be swept is refused where it is to be, and told otherwise.
-    async fn look_at(&mut self, ctx: &Context, store: &Store, progress: &Progress) -> Result<&TreeSelection, Failure> {
-        // The memory of the look before is given back first.
+    /// Reads the tree. A tree that must not be swept is an error with --apply, else a warning.
+    async fn scan_tree(&mut self, ctx: &Context, store: &Store, progress: &Progress) -> Result<&MarkedTree, Failure> {
+        // Frees the memory of the previous tree before the next one is read.
         self.tree = None;
-        let tree = look(ctx, store, &self.job, progress).await?;
+        let tree = read_and_mark(ctx, store, &self.job, progress).await?;
         if let Some(why) = tree.refusal(&self.job) {
             if self.applies {
                 return Err(Failure::conflict(format!("{why}; nothing was removed"))
-                    .hint("'--check' lists them; --ignore-unparsed leaves keys that fit nothing alone"));
+                    .hint("list them with --check; --ignore-unparsed keeps keys that do not match the schema"));
             }
             self.warn(ctx, format!("--apply would refuse: {why}"));
         }
         if tree.model.totals().keys == 0 {
-            self.warn(ctx, "there is no key below the prefix".to_owned());
+            self.warn(ctx, "no key below the prefix".to_owned());
         }
         Ok(self.tree.insert(tree))
     }
@@ -64,22 +65,22 @@ impl MetadataGarbage {
         }
     }
 
-    /// Refuses to empty a kind that is not said to become empty.
-    fn emptied(&self, tree: &TreeSelection, ids: &[ObjectId]) -> Option<String> {
+    /// A message if the removal of these objects would empty a kind that must not become empty.
+    fn emptied_kind(&self, tree: &MarkedTree, ids: &[ObjectId]) -> Option<String> {
         let mut going = vec![0_u64; tree.model.schema().kinds.len()];
         ids.iter().for_each(|id| going[usize::from(tree.model.kind_id(*id))] += 1);
         let all = tree.marking.summary(&tree.model);
         let kinds = tree.model.schema().kinds.iter().zip(all.iter().zip(going));
-        let mut emptied = kinds.filter(|(kind, (sum, going))| {
+        let mut emptied_kind = kinds.filter(|(kind, (sum, going))| {
             *going > 0 && *going == sum.objects && !kind.may_empty && !self.job.allow_empty.contains(&kind.name)
         });
-        let (kind, (sum, _)) = emptied.next()?;
-        Some(format!("all {} objects of the kind {} would go", sum.objects, kind.name))
+        let (kind, (sum, _)) = emptied_kind.next()?;
+        Some(format!("every object of kind {} would be removed ({} in total)", kind.name, sum.objects))
     }
 }
 
-/// What a look found of an object: facts that two looks agree on, and what else is good to know.
-fn candidate(tree: &TreeSelection, store: &Store, id: ObjectId, seen: Timestamp) -> Option<Candidate> {
+/// Makes a candidate: `facts` must agree between scans, the rest is information.
+fn candidate(tree: &MarkedTree, store: &Store, id: ObjectId, seen: Timestamp) -> Option<Candidate> {
     let model = &tree.model;
     let (_, why) = tree.verdict(id);
     let expired = match tree.marking.verdict(model, id) {
@@ -102,16 +103,16 @@ fn candidate(tree: &TreeSelection, store: &Store, id: ObjectId, seen: Timestamp)
     Some(Candidate { key: store.absolute(&model.key(id)?), why, first_seen: seen, facts, more })
 }
 
-/// What looks wrong and is left alone.
-fn skipped(tree: &TreeSelection, store: &Store) -> Vec<Skipped> {
+/// Keys that look wrong and are kept.
+fn skipped(tree: &MarkedTree, store: &Store) -> Vec<Skipped> {
     let model = &tree.model;
-    let odd = model.oddities().iter().filter_map(|oddity| {
-        let (key, why) = match oddity {
-            TreeProblem::Unparsed(key) => (key.clone(), "the key fits nothing in the schema".to_owned()),
+    let odd = model.problems().iter().filter_map(|problem| {
+        let (key, why) = match problem {
+            TreeProblem::Unparsed(key) => (key.clone(), "the key does not match the schema".to_owned()),
             TreeProblem::Ambiguous(key) => (key.clone(), "the key could belong to several objects".to_owned()),
             TreeProblem::Unanchored(id) => {
                 let anchor = model.kind(*id).anchor.as_deref().map(bytes::escape).unwrap_or_default();
-                (model.key(*id)?, format!("a {} without {anchor}", model.kind(*id).name))
+                (model.key(*id)?, format!("{} object without its anchor {anchor}", model.kind(*id).name))
             }
             TreeProblem::BadReference(..) | TreeProblem::Unread(..) => return None,
         };
@@ -123,7 +124,7 @@ fn skipped(tree: &TreeSelection, store: &Store) -> Vec<Skipped> {
 impl GarbageKind for MetadataGarbage {
     const NAME: &'static str = "metadata";
     const OBJECTS: &'static str = "objects";
-    // A lock takes one compare of each transaction.
+    // The lock takes one compare of each transaction.
     const BATCH: usize = MAX_TXN_OPS - 1;
 
     fn scope(&self, store: &Store) -> Scope {
@@ -134,18 +135,18 @@ impl GarbageKind for MetadataGarbage {
         Some(self.job.schema.hash.clone())
     }
 
-    async fn look(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
-        self.sweeping = None;
+    async fn scan(&mut self, ctx: &Context, progress: &Progress) -> Result<ScanResult, Failure> {
+        self.sweep = None;
         let seen = Timestamp::now();
-        self.look_at(ctx, ctx.store(), progress).await?;
+        self.scan_tree(ctx, ctx.store(), progress).await?;
         let Some(tree) = &self.tree else { return Ok(ScanResult::default()) };
         let garbage = tree.marking.garbage(&tree.model);
-        let empties = self.emptied(tree, &garbage);
+        let empties = self.emptied_kind(tree, &garbage);
         let candidates = garbage.iter().filter_map(|id| candidate(tree, ctx.store(), *id, seen)).collect();
         let collected = tree.model.objects().filter(|id| tree.model.kind(*id).collect).count();
         let found = ScanResult {
             revision: tree.model.revision(),
-            looked_at: collected as u64,
+            scanned: collected as u64,
             candidates,
             skipped: skipped(tree, ctx.store()),
         };
@@ -164,18 +165,18 @@ impl GarbageKind for MetadataGarbage {
         Ok(())
     }
 
-    async fn arrange(&mut self, round: &Round<'_>, chosen: &mut Vec<&Candidate>) -> Result<(), Failure> {
+    async fn prepare(&mut self, round: &Round<'_>, chosen: &mut Vec<&Candidate>) -> Result<(), Failure> {
         let begun = Instant::now();
         let store = round.ctx.store();
         if self.held.is_some() {
-            // Between the look and the lock anybody may have written.
-            let progress = round.ctx.out.progress("looking under the lock", None);
-            let looked = self.look_at(round.ctx, store, &progress).await.map(|_| ());
+            // Other clients may have written between the scan and the lock.
+            let progress = round.ctx.out.progress("scanning under the lock", None);
+            let looked = self.scan_tree(round.ctx, store, &progress).await.map(|_| ());
             progress.finish();
             looked?;
         }
-        let Some(tree) = &self.tree else { return Err(Failure::new(Exit::Bug, "a sweep without a look")) };
-        let looked_again = self.held.is_some();
+        let Some(tree) = &self.tree else { return Err(Failure::new(Exit::Bug, "sweep without a scan")) };
+        let locked = self.held.is_some();
         let mut objects: HashMap<Vec<u8>, ObjectId> = HashMap::with_capacity(chosen.len());
         let mut known: HashMap<Vec<u8>, ObjectId> = HashMap::new();
         for id in tree.marking.garbage(&tree.model) {
@@ -184,47 +185,46 @@ impl GarbageKind for MetadataGarbage {
         for one in chosen.iter() {
             let Some(id) = known.remove(&one.key) else { continue };
             let same = || candidate(tree, store, id, Timestamp::default()).is_some_and(|now| now.facts == one.facts);
-            if !looked_again || same() {
+            if !locked || same() {
                 objects.insert(one.key.clone(), id);
             }
         }
         drop(known);
         let ids: Vec<ObjectId> = objects.values().copied().collect();
-        if let Some(why) = self.emptied(tree, &ids) {
+        if let Some(why) = self.emptied_kind(tree, &ids) {
             return Err(Failure::conflict(format!("{why}; nothing was removed"))
-                .hint("is it the right schema? --allow-empty KIND lets all of a kind go"));
+                .hint("check the schema and the prefix; to empty a kind, pass --allow-empty KIND"));
         }
         let options = SweepOptions { guard: self.job.guard, locked: self.held.is_some(), ..SweepOptions::default() };
         if options.guard == SweepGuard::Scope {
             let totals = tree.model.totals();
-            round
-                .ctx
-                .out
-                .detail(&format!("each transaction makes etcd read the scope again, of {} keys in all", totals.keys));
+            round.ctx.out.detail(&format!(
+                "each transaction makes etcd read its whole scope, of {} in total",
+                count(totals.keys, "key")
+            ));
         }
         let sweep = Sweep::new(&tree.model, &tree.marking, &ids, options);
-        let place: HashMap<ObjectId, usize> = sweep.fates().map(|(id, _)| id).zip(1..).collect();
+        let place: HashMap<ObjectId, usize> = sweep.verdicts().map(|(id, _)| id).zip(1..).collect();
         chosen.sort_by_key(|candidate| objects.get(&candidate.key).and_then(|id| place.get(id)).copied());
         let lock = self.held.as_ref().and_then(|held| held.guard.clone());
         let collector = TreeCollector::new(round.store.clone(), sweep, lock);
-        self.sweeping = Some(SweepInProgress { collector, objects, begun, took_ms: 0 });
+        self.sweep = Some(SweepInProgress { collector, objects, begun, took_ms: 0 });
         Ok(())
     }
 
     async fn remove(&mut self, round: &Round<'_>, batch: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Failure> {
-        let Some(sweeping) = &mut self.sweeping else {
-            return Err(Failure::new(Exit::Bug, "a removal without a sweep"));
+        let Some(sweep) = &mut self.sweep else {
+            return Err(Failure::new(Exit::Bug, "removal without a sweep"));
         };
         loop {
-            let settled: Vec<CandidateOutcome> =
-                batch.iter().map_while(|candidate| sweeping.outcome(candidate)).collect();
+            let settled: Vec<CandidateOutcome> = batch.iter().map_while(|candidate| sweep.outcome(candidate)).collect();
             if !settled.is_empty() {
                 return Ok(settled);
             }
-            let step = sweeping.collector.step(round.consent, batch.len()).await;
-            sweeping.took_ms = u64::try_from(sweeping.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let step = sweep.collector.step(round.consent, batch.len()).await;
+            sweep.took_ms = u64::try_from(sweep.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             if step.map_err(|error| self.job.too_slow(error))?.is_none() {
-                return Err(Failure::new(Exit::Bug, "the sweep ended before its time"));
+                return Err(Failure::new(Exit::Bug, "the sweep ended before all candidates were processed"));
             }
         }
     }
@@ -233,14 +233,14 @@ impl GarbageKind for MetadataGarbage {
         if let Some(held) = self.held.take()
             && !held.release(round.ctx).await
         {
-            // Every transaction compared it: what was done was done under it.
-            round.ctx.out.detail(&format!("{} was not held to the end", held.what));
+            // Every transaction compared the lock: all removals were done under it.
+            round.ctx.out.detail(&format!("{} was lost before the end", held.what));
         }
     }
 
     fn parts(&self) -> Vec<GcPart> {
         let Some(tree) = &self.tree else { return Vec::new() };
-        let tallies = self.sweeping.as_ref().map(|sweeping| sweeping.collector.sweep().tallies());
+        let tallies = self.sweep.as_ref().map(|sweep| sweep.collector.sweep().tallies());
         let kinds = tree.model.schema().kinds.iter().zip(tree.marking.summary(&tree.model)).enumerate();
         let part = |(at, (kind, sum)): (usize, (&crate::gc::metadata::schema::Kind, _))| {
             let sum: crate::gc::metadata::mark::KindSummary = sum;
@@ -270,11 +270,11 @@ impl GarbageKind for MetadataGarbage {
 
     fn phases(&self) -> Vec<GcPhase> {
         let mut phases = self.tree.as_ref().map_or_else(Vec::new, |tree| tree.phases.clone());
-        if let Some(sweeping) = &self.sweeping {
-            let (transactions, refused) = sweeping.collector.batches();
+        if let Some(sweep) = &self.sweep {
+            let (transactions, refused) = sweep.collector.batches();
             phases.push(GcPhase {
                 name: "sweep",
-                took_ms: sweeping.took_ms,
+                took_ms: sweep.took_ms,
                 transactions: Some(transactions),
                 refused: Some(refused),
                 memory: None,
@@ -283,7 +283,7 @@ impl GarbageKind for MetadataGarbage {
         phases
     }
 
-    fn show(
+    fn write_row(
         &self,
         _plan: &Plan,
         candidate: &Candidate,
@@ -291,8 +291,8 @@ impl GarbageKind for MetadataGarbage {
         error: Option<&str>,
         to: &mut dyn FnMut(&dyn Record),
     ) {
-        let fate = self.sweeping.as_ref().map(|sweeping| sweeping.fate(candidate));
-        let state = match fate {
+        let verdict = self.sweep.as_ref().map(|sweep| sweep.verdict(candidate));
+        let state = match verdict {
             Some(SweepVerdict::Gone) => "gone",
             Some(SweepVerdict::HeldBack) => "held-back",
             _ => state,

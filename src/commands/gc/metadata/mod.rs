@@ -1,4 +1,4 @@
-//! `gc metadata`.
+//! `kvadm gc metadata`.
 
 mod kind;
 mod result_writer;
@@ -22,27 +22,31 @@ use crate::duration;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::schema::{BUILT_IN, Schema};
 use crate::gc::metadata::sweep::SweepGuard;
-use crate::gc::metadata::time::{Time, TimeFormat};
 use crate::kvstore::Error;
+use crate::time::Time;
 
-/// Mark and sweep a tree of metadata that a schema describes.
+/// Mark and sweep a metadata tree that a schema describes.
 ///
-/// Everything below PREFIX is read at one revision. What no root keeps, directly or by references, is garbage, if the
-/// schema lets its kind be collected. 'containerd' (2.x) and 'containerd-1.7' are built in; kvadm-schema(7) and
-/// --print-schema show how to write another.
+/// Reads all keys below PREFIX at one revision. An object is garbage if no root keeps it, directly or by references,
+/// and the schema lets its kind be collected. Built-in schemas: 'containerd' (2.x) and 'containerd-1.7'.
+/// kvadm-schema(7) and
+/// --print-schema show how to write one.
 ///
-/// Expired roots go first, then kind by kind in the schema's order. Each transaction compares that nothing in the objects
-/// it removes is newer than the look, and that the fields which made them garbage (an expiry, say) are as they were;
-/// what changed is left, and so is all that it referred to.
+/// Expired roots are removed first, then kind by kind in the schema's order. Each transaction compares that the objects
+/// it removes have not changed since the scan, and that the fields that made them garbage (such as an expiry) are
+/// unchanged. Objects that changed are kept, with everything they referred to.
 ///
-/// What --guard object (the default) cannot see is a new reference to an old object, written by somebody else after the
-/// look: also a field that makes garbage a root protects that object and what goes after it, not what it refers to and
-/// what went before. Two looks (--since, --grace) make that unlikely. --lock NAME excludes it where all writers take
-/// that lock: it is taken, and everything is looked at again under it, before anything goes; each transaction compares
-/// it. --guard scope excludes it too: each transaction compares that nothing in the whole scope is newer. For that etcd
-/// reads every key and value of the scope each time (100 000 keys: 0.2 to 1 second), and everybody waits meanwhile.
+/// With --guard object (the default), a reference that another client adds to an old object after the scan is not
+/// noticed. If another client marks an object as root after the scan, that object and objects removed after it are
+/// kept. Objects it refers to, and objects removed before it, are not protected. Two scans (--since, --grace) make this
+/// unlikely.
 ///
-/// The store gets smaller by 'kvadm compact' and its --defrag only.
+/// To exclude it: --lock NAME, if all writers take that lock: kvadm takes the lock, scans again, and removes under it.
+/// Or
+/// --guard scope: each transaction compares that nothing in the scope has changed. etcd then reads every key and value
+/// of the scope each time (100 000 keys: 0.2 to 1 second), and other clients wait meanwhile.
+///
+/// 'kvadm compact --defrag' then reclaims disk space.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -52,46 +56,46 @@ Examples:
   kvadm gc metadata /containerd/ --schema containerd --roots-complete --apply --grace 10m --yes
   kvadm gc metadata --print-schema > mine.yaml")]
 pub struct Args {
-    /// What the tree's keys begin with, up to a slash [default: every key]
+    /// Prefix of the tree's keys, ending with a slash [default: every key]
     #[arg(value_name = "PREFIX")]
     prefix: Option<OsString>,
-    /// The tree's schema: a file, containerd or containerd-1.7
+    /// Schema of the tree: a file, containerd or containerd-1.7
     #[arg(long, value_name = "FILE|NAME", required_unless_present = "print_schema", value_hint = clap::ValueHint::FilePath)]
     schema: Option<PathBuf>,
-    /// Why this object is kept, or would go, and who refers to it
-    #[arg(long, value_name = "KEY", group = "telling")]
+    /// Explain why this object is kept or would be removed, and what refers to it
+    #[arg(long, value_name = "KEY", group = "report")]
     explain: Option<OsString>,
-    /// Look for what is wrong in the tree; 1 if there is anything
-    #[arg(long, group = "telling")]
+    /// Report problems in the tree; exit 1 if there are any
+    #[arg(long, group = "report")]
     check: bool,
-    /// Print the tree as a graph in DOT; what would go is red
-    #[arg(long, group = "telling")]
+    /// Print the tree as a DOT graph; garbage is red
+    #[arg(long, group = "report")]
     graph: bool,
     /// Print a built-in schema [default: containerd]
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "containerd", group = "telling")]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "containerd", group = "report")]
     print_schema: Option<String>,
-    /// What each removal compares: the objects, or their whole scope
+    /// What each removal compares: its objects, or their whole scope
     #[arg(long, value_name = "WHAT", value_parser = ["object", "scope"], default_value = "object")]
     guard: String,
-    /// Wait for this lock, and hold it while looking once more and removing
+    /// Wait for this lock, then scan again and remove while holding it
     #[arg(long, value_name = "NAME")]
     lock: Option<OsString>,
-    /// Keys of objects that are roots although etcd does not say so, one a line
+    /// File with keys of objects that are roots for reasons outside etcd, one per line
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     roots: Option<PathBuf>,
-    /// There are no roots outside etcd
+    /// Confirm that there are no roots outside etcd
     #[arg(long, conflicts_with = "roots")]
     roots_complete: bool,
-    /// Judge what has expired as of this moment (RFC 3339); not later than now with --apply
+    /// Evaluate expiry at this time (RFC 3339); with --apply not in the future
     #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "every")]
     now: Option<Time>,
-    /// How much clocks may differ: expired is what has been so for that long
+    /// Treat objects as expired only D after their expiry, because clocks differ
     #[arg(long, value_name = "D", value_parser = parse_skew, default_value = "30s")]
     skew: Duration,
-    /// Go on although there are keys that fit nothing in the schema; they, and what they lie in, stay
+    /// Continue although keys do not match the schema; keep them and the objects around them
     #[arg(long)]
     ignore_unparsed: bool,
-    /// All objects of this kind may go
+    /// Allow the removal of all objects of this kind
     #[arg(long, value_name = "KIND")]
     allow_empty: Vec<String>,
     #[command(flatten)]
@@ -101,21 +105,21 @@ pub struct Args {
 }
 
 fn parse_time(text: &str) -> Result<Time, String> {
-    let parsed = Time::parse(text.as_bytes(), TimeFormat::Rfc3339);
-    parsed.ok_or_else(|| "no moment as 2026-08-01T12:00:00Z or 2026-08-01T14:00:00.5+02:00".to_owned())
+    let parsed = Time::parse_rfc3339(text.as_bytes());
+    parsed.ok_or_else(|| "not a time such as 2026-08-01T12:00:00Z or 2026-08-01T14:00:00.5+02:00".to_owned())
 }
 
 fn parse_skew(text: &str) -> Result<Duration, String> {
     duration::parse_duration(text).map_err(|error| error.to_string())
 }
 
-/// What is collected, and how.
+/// What to collect, and how.
 struct MetadataJob {
     schema: Arc<Schema>,
     prefix: Vec<u8>,
     guard: SweepGuard,
     lock: Option<Vec<u8>>,
-    /// Keys of outside roots, in full.
+    /// Keys of roots outside etcd.
     roots: Vec<Vec<u8>>,
     now: Option<Time>,
     skew: Duration,
@@ -124,21 +128,20 @@ struct MetadataJob {
 }
 
 impl MetadataJob {
-    /// A scope that etcd cannot read in time is no fault of the network's.
+    /// Adds a hint if etcd took too long to read the scope.
     fn too_slow(&self, error: Error) -> Failure {
         let failure = Failure::from(error);
         if self.guard == SweepGuard::Scope && (failure.exit == Exit::Unreachable || failure.maybe_applied()) {
-            return failure
-                .hint("with --guard scope etcd reads the whole scope in each request: --op-timeout gives it longer");
+            return failure.hint("with --guard scope, etcd reads the whole scope in each request: raise --op-timeout");
         }
         failure
     }
 }
 
-/// Runs it.
+/// Runs the verb.
 ///
 /// # Errors
-/// As the verb; a bad schema, a tree that it does not describe, a safety rule.
+/// As `kvadm gc`; also a schema that is not valid, a tree that does not match it, or a safety rule.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if let Some(name) = &args.print_schema {
         let text = Schema::built_in(name).ok_or_else(|| no_such_schema(name))?;
@@ -158,14 +161,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let applies = args.options.apply && !ctx.safety.dry_run;
     if applies && job.schema.outside_roots && args.roots.is_none() && !args.roots_complete {
-        return Err(Failure::usage(format!(
-            "there may be roots that etcd does not know, by the schema '{}'",
-            job.schema.name
-        ))
-        .hint("give their keys with --roots FILE, or say --roots-complete: without them what they keep is removed"));
+        return Err(Failure::usage(format!("the schema '{}' says that roots may exist outside etcd", job.schema.name))
+            .hint("list their keys with --roots FILE, or pass --roots-complete if there are none"));
     }
     if applies && args.now.is_some_and(|now| now > Time::now()) {
-        return Err(Failure::usage("--now lies in the future: what is still needed would be removed with --apply"));
+        return Err(Failure::usage("--now is in the future: --apply would remove objects that are still needed"));
     }
     round::run(ctx, &args.options, kind::MetadataGarbage::new(job, applies)).await
 }
@@ -177,25 +177,25 @@ async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
         (args.options.every.is_some(), "--every"),
         (!args.options.since.is_empty(), "--since"),
     ];
-    let tells = args.explain.is_some() || args.check || args.graph;
-    if let Some((_, option)) = alone.iter().find(|(given, _)| tells && *given) {
+    let reports = args.explain.is_some() || args.check || args.graph;
+    if let Some((_, option)) = alone.iter().find(|(given, _)| reports && *given) {
         return Err(Failure::usage(format!(
-            "--explain, --check and --graph only look: {option} does not go with them"
+            "--explain, --check and --graph change nothing and cannot be used with {option}"
         )));
     }
     let prefix = args.text.bytes(args.prefix.as_deref().unwrap_or_default())?;
     if !prefix.is_empty() && !prefix.ends_with(b"/") {
         let shown = crate::output::bytes::escape(&prefix);
         return Err(Failure::usage(format!(
-            "the prefix {shown} does not end with a slash: its siblings' keys would count too"
+            "the prefix {shown} does not end with a slash, so it would include its siblings"
         ))
-        .hint(format!("say {shown}/")));
+        .hint(format!("use {shown}/")));
     }
     let schema = read_schema(ctx, args).await?;
     if let Some(unknown) = args.allow_empty.iter().find(|name| schema.kind_named(name).is_none()) {
         let known: Vec<&str> = schema.kinds.iter().map(|kind| kind.name.as_str()).collect();
-        return Err(Failure::usage(format!("--allow-empty {unknown}: there is no such kind"))
-            .hint(format!("the schema has {}", known.join(", "))));
+        return Err(Failure::usage(format!("--allow-empty {unknown}: the schema has no such kind"))
+            .hint(format!("kinds of the schema: {}", known.join(", "))));
     }
     let roots = match &args.roots {
         Some(file) => roots::read(ctx, InputSource::of(file)).await?,
@@ -223,18 +223,19 @@ async fn read_schema(ctx: &Context, args: &Args) -> Result<Schema, Failure> {
             let source = InputSource::of(&path);
             let text = read_all(ctx, source).await.map_err(|failure| {
                 let plain = !name.contains(['/', '.']) && name != "-" && failure.exit == Exit::Usage;
-                if plain { failure.hint(format!("built in are {}", built_in())) } else { failure }
+                if plain { failure.hint(format!("built-in schemas: {}", built_in())) } else { failure }
             })?;
-            String::from_utf8(text).map_err(|_| Failure::usage(format!("{}: it is not UTF-8", source.name())))?
+            String::from_utf8(text).map_err(|_| Failure::usage(format!("{} is not UTF-8", source.name())))?
         }
     };
     Schema::parse(&text, &name).map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn built_in() -> String {
-    BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" and ")
+    BUILT_IN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 fn no_such_schema(name: &str) -> Failure {
-    Failure::usage(format!("no schema '{}' is built in; {} are", name.escape_debug(), built_in()))
+    Failure::usage(format!("no built-in schema '{}'", name.escape_debug()))
+        .hint(format!("built-in schemas: {}", built_in()))
 }

@@ -1,46 +1,44 @@
-//! Explaining an object, checking the tree, drawing it.
+//! Prints explanations, findings and graphs of a tree.
 
 use std::io::{self, Write};
 
 use super::MetadataJob;
-use super::tree::{TreeSelection, look};
+use super::tree::{MarkedTree, read_and_mark};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::check::{TreeFinding, check as find};
-use crate::gc::metadata::explain::{Referrer, explain as explanation};
+use crate::gc::metadata::explain::{Referrer, explain as explain_object};
 use crate::gc::metadata::graph::write_dot;
 use crate::gc::metadata::mark::PathStep;
 use crate::gc::metadata::model::Edge;
 use crate::kvstore::Store;
 use crate::output::{ExplanationAnswer, FindingRow, Out, PathRow, bytes};
+use crate::plural::count;
 
-async fn tree(ctx: &Context, job: &MetadataJob) -> Result<TreeSelection, Failure> {
-    let progress = ctx.out.progress("looking", None);
-    let tree = look(ctx, ctx.store(), job, &progress).await;
+async fn tree(ctx: &Context, job: &MetadataJob) -> Result<MarkedTree, Failure> {
+    let progress = ctx.out.progress("scanning", None);
+    let tree = read_and_mark(ctx, ctx.store(), job, &progress).await;
     progress.finish();
     tree
 }
 
-/// Says why an object is kept or would go. A key inside the object will do.
+/// Explains why an object is kept or would be removed. `key` may also be one of the object's fields.
 ///
 /// # Errors
-/// As [`look`]; [`Exit::No`] where there is no such object.
+/// As [`read_and_mark`]; [`Exit::No`] if there is no such object.
 pub async fn explain(ctx: &Context, job: &MetadataJob, key: &[u8]) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
     let store = ctx.store();
     let Some(id) = tree.model.find(key) else {
         let (_, possible) = tree.model.find_all(key);
-        let why = if possible {
-            "there is no such object, and nothing refers to one"
-        } else {
-            "it can be no object of this tree"
-        };
+        let why =
+            if possible { "no such object, and no reference to one" } else { "not a key of an object in this tree" };
         return Err(Failure::new(Exit::No, format!("{}: {why}", bytes::escape(key))));
     };
-    let told = explanation(&tree.model, &tree.marking, id);
+    let explanation = explain_object(&tree.model, &tree.marking, id);
     let (verdict, why) = tree.verdict(id);
-    let hop = |step: &PathStep| tree.hop_from_root(store, *step);
-    let path = if told.path.len() > 1 { told.path.iter().map(hop).collect() } else { Vec::new() };
+    let row = |step: &PathStep| tree.path_row(store, *step);
+    let path = if explanation.path.len() > 1 { explanation.path.iter().map(row).collect() } else { Vec::new() };
     ctx.out.report(&ExplanationAnswer {
         kind: tree.model.kind(id).name.clone(),
         key: tree.title(store, id),
@@ -49,19 +47,19 @@ pub async fn explain(ctx: &Context, job: &MetadataJob, key: &[u8]) -> Result<Exi
         verdict,
         why,
         path,
-        referrers: told.referrers.iter().map(|referrer| tree.referring(store, referrer)).collect(),
+        referrers: explanation.referrers.iter().map(|referrer| tree.referrer_row(store, referrer)).collect(),
     })?;
     Ok(Exit::Done)
 }
 
-impl TreeSelection {
-    fn hop_from_root(&self, store: &Store, step: PathStep) -> PathRow {
+impl MarkedTree {
+    fn path_row(&self, store: &Store, step: PathStep) -> PathRow {
         let by = match step.edge {
-            Some(edge) => self.by(edge),
+            Some(edge) => self.edge_text(edge),
             None => self
                 .marking
                 .root_reason(&self.model, step.object)
-                .map_or_else(String::new, |why| self.root(step.object, why)),
+                .map_or_else(String::new, |why| self.root_text(step.object, why)),
         };
         PathRow {
             step: if step.edge.is_some() { "keeps" } else { "root" },
@@ -72,7 +70,7 @@ impl TreeSelection {
         }
     }
 
-    fn referring(&self, store: &Store, referrer: &Referrer) -> PathRow {
+    fn referrer_row(&self, store: &Store, referrer: &Referrer) -> PathRow {
         let from = referrer.edge.from;
         PathRow {
             step: if referrer.kept && !referrer.idle {
@@ -84,22 +82,22 @@ impl TreeSelection {
             },
             kind: self.model.kind(from).name.clone(),
             key: self.title(store, from),
-            by: self.by(referrer.edge),
+            by: self.edge_text(referrer.edge),
             flat: false,
         }
     }
 
-    /// The field that an edge is read from, and whose it is where that is the other one's.
-    fn by(&self, edge: Edge) -> String {
+    /// The field that an edge is read from; for a back reference, a field of the other object.
+    fn edge_text(&self, edge: Edge) -> String {
         let rule = self.model.rule(edge);
         if rule.back { format!("{} (of the other)", rule.text) } else { rule.text.clone() }
     }
 }
 
-/// Reports what is wrong.
+/// Prints what is wrong with the tree.
 ///
 /// # Errors
-/// As [`look`].
+/// As [`read_and_mark`].
 pub async fn check(ctx: &Context, job: &MetadataJob) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
     let mut problems = 0;
@@ -114,58 +112,61 @@ pub async fn check(ctx: &Context, job: &MetadataJob) -> Result<Exit, Failure> {
     sink.finish()?;
     let totals = tree.model.totals();
     let (keys, notes) = (totals.keys, found.len() as u64 - problems);
-    ctx.out.note(&format!("{problems} problems and {notes} notes in {keys} keys (revision {})", tree.model.revision()));
+    let (problems_text, notes, keys) = (count(problems, "problem"), count(notes, "note"), count(keys, "key"));
+    ctx.out.note(&format!("{problems_text} and {notes} in {keys} (revision {})", tree.model.revision()));
     Ok(if problems > 0 { Exit::No } else { Exit::Done })
 }
 
-impl TreeSelection {
-    /// The key that a finding is about, and what it says.
+impl MarkedTree {
+    /// The key that a finding concerns, and its text.
     fn finding(&self, store: &Store, finding: &TreeFinding) -> (Vec<u8>, String) {
         let model = &self.model;
         let name = |id| format!("{} {}", model.kind(id).name, bytes::escape(&self.title(store, id)));
         let fields = |id, field: &[u8]| [&self.title(store, id), b"/".as_slice(), field].concat();
         match finding {
-            TreeFinding::Unparsed(key) => (store.absolute(key), "it fits nothing in the schema".to_owned()),
-            TreeFinding::Ambiguous(key) => (store.absolute(key), "it could belong to several objects".to_owned()),
+            TreeFinding::Unparsed(key) => (store.absolute(key), "the key does not match the schema".to_owned()),
+            TreeFinding::Ambiguous(key) => (store.absolute(key), "the key could belong to several objects".to_owned()),
             TreeFinding::Unanchored(id) => {
                 let anchor = model.kind(*id).anchor.as_deref().map(bytes::escape).unwrap_or_default();
-                (self.title(store, *id), format!("a {} without {anchor}", model.kind(*id).name))
+                (self.title(store, *id), format!("{} object without its anchor {anchor}", model.kind(*id).name))
             }
             TreeFinding::Dangling(edge) => (
                 self.title(store, edge.from),
-                format!("{} leads to {}, which is not there", self.by(*edge), name(edge.to)),
+                format!("{} refers to {}, which does not exist", self.edge_text(*edge), name(edge.to)),
             ),
             TreeFinding::CrossScope(edge, elsewhere) => {
                 let text = format!(
-                    "{} leads to {}, which is not there, but {} is: references stay in their scope",
-                    self.by(*edge),
+                    "{} refers to {}, which does not exist; {} does, but references stay within their scope",
+                    self.edge_text(*edge),
                     name(edge.to),
                     name(*elsewhere)
                 );
                 (self.title(store, edge.from), text)
             }
             TreeFinding::StaleLink { target, key, .. } => {
-                (store.absolute(key), format!("it names {}, which does not refer back", name(*target)))
+                (store.absolute(key), format!("the field names {}, which does not refer back", name(*target)))
             }
-            TreeFinding::BadTime(_, key) => (store.absolute(key), "it is no moment of the schema's form".to_owned()),
+            TreeFinding::BadTime(_, key) => {
+                (store.absolute(key), "the value is not a time in the schema's format".to_owned())
+            }
             TreeFinding::NoExpiry(id) => {
-                (self.title(store, *id), format!("a {} that never expires", model.kind(*id).name))
+                (self.title(store, *id), format!("{} object that never expires", model.kind(*id).name))
             }
             TreeFinding::BadReference(id, rule) => {
                 let text = model.schema().edges.get(usize::from(*rule)).map_or("", |rule| rule.text.as_str());
-                (self.title(store, *id), format!("{text} names what no object can be called"))
+                (self.title(store, *id), format!("{text} refers to a name that no object can have"))
             }
             TreeFinding::Unread(id, field) => {
-                (fields(*id, field), "the name is reserved, and no rule reads it".to_owned())
+                (fields(*id, field), "the field's name is reserved, but no rule reads it".to_owned())
             }
         }
     }
 }
 
-/// Prints the tree as a graph.
+/// Prints the tree as a DOT graph.
 ///
 /// # Errors
-/// As [`look`].
+/// As [`read_and_mark`].
 pub async fn graph(ctx: &Context, job: &MetadataJob) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
     write_dot(&tree.model, &tree.marking, &mut ResultWriter(&ctx.out))?;

@@ -1,12 +1,12 @@
-//! The file of roots that etcd does not know.
+//! The file that lists roots outside etcd.
 
 use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::key_of_record;
 
-/// Reads the keys: one a line as it is, or a JSON record with a key, such as `list -o json` prints. Empty lines and
-/// those that begin with `#` are left out.
+/// Reads keys, one per line: as they are, or JSON records with a key as `list -o json` prints them. Empty lines and
+/// lines that begin with `#` are ignored.
 ///
 /// # Errors
 /// A usage error that names the file and the line.
@@ -18,7 +18,7 @@ pub async fn read(ctx: &Context, source: InputSource<'_>) -> Result<Vec<Vec<u8>>
         match line.first() {
             None | Some(b'#') => {}
             Some(b'{') => keys.push(key_of_record(line).ok_or_else(|| {
-                Failure::usage(format!("--roots {}, line {number}: no record with a key", source.name()))
+                Failure::usage(format!("--roots {}, line {number}: not a record with a key", source.name()))
             })?),
             Some(_) => keys.push(line.to_vec()),
         }

@@ -1,4 +1,4 @@
-//! A sweep as the frame sees it: by candidates.
+//! The state of a sweep, by candidate.
 
 use std::collections::HashMap;
 
@@ -10,37 +10,37 @@ use crate::gc::metadata::sweep::SweepVerdict;
 use crate::gc::{Candidate, CandidateOutcome};
 use crate::kvstore::MAX_TXN_OPS;
 
-/// A sweep that is under way or over.
+/// A sweep that is running or has ended.
 pub struct SweepInProgress {
-    /// The transactions.
+    /// Runs the transactions.
     pub collector: TreeCollector,
-    /// The object of each key that is to go.
+    /// The object of each candidate's key.
     pub objects: HashMap<Vec<u8>, ObjectId>,
-    /// When it began.
+    /// When it started.
     pub begun: Instant,
-    /// How long it took so far, in milliseconds.
+    /// Its duration so far, in milliseconds.
     pub took_ms: u64,
 }
 
 impl SweepInProgress {
-    /// What became of a candidate. One that the last look did not find has changed.
-    pub fn fate(&self, candidate: &Candidate) -> SweepVerdict {
+    /// The verdict on a candidate; a candidate that the last scan did not find has changed.
+    pub fn verdict(&self, candidate: &Candidate) -> SweepVerdict {
         let id = self.objects.get(&candidate.key);
-        id.and_then(|id| self.collector.sweep().fate(*id)).unwrap_or(SweepVerdict::Changed)
+        id.and_then(|id| self.collector.sweep().verdict(*id)).unwrap_or(SweepVerdict::Changed)
     }
 
-    /// The same for the frame; `None` while it waits.
+    /// The outcome of a candidate; `None` while it waits.
     pub fn outcome(&self, candidate: &Candidate) -> Option<CandidateOutcome> {
-        Some(match self.fate(candidate) {
+        Some(match self.verdict(candidate) {
             SweepVerdict::Waiting => return None,
             SweepVerdict::Removed => CandidateOutcome::Removed,
             SweepVerdict::Changed | SweepVerdict::Gone | SweepVerdict::HeldBack => CandidateOutcome::Changed,
             SweepVerdict::Entangled => CandidateOutcome::Failed(format!(
-                "it rests on more facts, or lies around more objects, than the {MAX_TXN_OPS} that one transaction can compare"
+                "its removal depends on more facts or surrounds more objects than the {MAX_TXN_OPS} one transaction can compare"
             )),
             SweepVerdict::Failed => {
                 let why = self.objects.get(&candidate.key).and_then(|id| self.collector.failure(*id));
-                CandidateOutcome::Failed(why.unwrap_or("etcd did not do it").to_owned())
+                CandidateOutcome::Failed(why.unwrap_or("etcd rejected its removal").to_owned())
             }
         })
     }

@@ -1,4 +1,4 @@
-//! The tree, read and marked.
+//! Reads and marks a tree.
 
 use std::sync::Arc;
 
@@ -11,41 +11,42 @@ use crate::gc::metadata::collect::{ReadError, read_tree};
 use crate::gc::metadata::mark::{Marking, ObjectVerdict, RootReason, mark};
 use crate::gc::metadata::model::{Model, ObjectId};
 use crate::gc::metadata::schema::RootRule;
-use crate::gc::metadata::time::Time;
 use crate::kvstore::Store;
 use crate::output::{GcPhase, Progress, bytes};
+use crate::plural::count;
+use crate::time::Time;
 
-/// A tree and what is kept of it.
-pub struct TreeSelection {
+/// A tree and its marking.
+pub struct MarkedTree {
     /// The tree.
     pub model: Arc<Model>,
-    /// What is kept.
+    /// Which objects are kept.
     pub marking: Marking,
-    /// How long reading and marking took.
+    /// Durations of reading and marking.
     pub phases: Vec<GcPhase>,
 }
 
-/// Reads and marks.
+/// Reads a tree and marks what its roots keep.
 ///
 /// # Errors
-/// A tree that cannot be read or that the schema does not describe; outside roots that can be nothing in it.
-pub async fn look(
+/// The tree cannot be read or does not match the schema, or an outside root cannot be an object of the tree.
+pub async fn read_and_mark(
     ctx: &Context,
     store: &Store,
     job: &MetadataJob,
     progress: &Progress,
-) -> Result<TreeSelection, Failure> {
-    // The clock is read first: what expires while the tree is read is still needed.
+) -> Result<MarkedTree, Failure> {
+    // The clock is read first: an object that expires during the read counts as unexpired.
     let now = job.now.unwrap_or_else(Time::now);
     let begun = Instant::now();
     let mut shown = 0;
     let read = read_tree(store, &job.schema, &job.prefix, |totals, total| {
         progress.set_total(total);
-        // A reading that begins anew counts from none again.
+        // A read that starts over counts from zero again.
         progress.inc(totals.keys.saturating_sub(shown));
         shown = totals.keys;
     });
-    let model = Arc::new(read.await.map_err(unread)?);
+    let model = Arc::new(read.await.map_err(read_failure)?);
     let took_read = begun.elapsed();
     let outside = outside_roots(ctx, job, &model)?;
     let begun = Instant::now();
@@ -54,38 +55,38 @@ pub async fn look(
     let read =
         GcPhase { name: "read", took_ms: millis(took_read), memory: Some(model.memory() as u64), ..GcPhase::default() };
     let mark = GcPhase { name: "mark", took_ms: millis(begun.elapsed()), ..GcPhase::default() };
-    Ok(TreeSelection { model, marking, phases: vec![read, mark] })
+    Ok(MarkedTree { model, marking, phases: vec![read, mark] })
 }
 
-fn unread(error: ReadError) -> Failure {
+fn read_failure(error: ReadError) -> Failure {
     match error {
         ReadError::Store(error) => error.into(),
         ReadError::Prefix => Failure::usage(error.to_string()),
-        ReadError::Fold(_) => Failure::new(Exit::Conflict, error.to_string()),
+        ReadError::Model(_) => Failure::new(Exit::Conflict, error.to_string()),
     }
 }
 
-/// The objects that the file of outside roots names.
+/// The objects named as outside roots.
 fn outside_roots(ctx: &Context, job: &MetadataJob, model: &Model) -> Result<Vec<ObjectId>, Failure> {
     let mut found = Vec::new();
     let mut missing = 0;
     for key in &job.roots {
         let (ids, possible) = model.find_all(key);
         if !possible {
-            return Err(Failure::usage(format!("--roots: {} can be no object of this tree", bytes::escape(key)))
-                .hint("name objects by their keys, with the prefix: /containerd/v1/NAMESPACE/content/blob/DIGEST"));
+            return Err(Failure::usage(format!("--roots: {} cannot be an object of this tree", bytes::escape(key)))
+                .hint("give full keys of objects, such as /containerd/v1/NAMESPACE/content/blob/DIGEST"));
         }
         missing += usize::from(!ids.iter().any(|id| model.exists(*id)));
         found.extend(ids);
     }
     if missing > 0 {
-        ctx.out.warn(&format!("{missing} of the {} outside roots are not in the tree", job.roots.len()));
+        ctx.out.warn(&format!("{missing} of {} not found in the tree", count(job.roots.len(), "outside root")));
     }
     Ok(found)
 }
 
-impl TreeSelection {
-    /// The object's key as it is shown; of what is only referred to, its kind and name.
+impl MarkedTree {
+    /// The key to print for an object; for one that is only referred to, its scope and identity.
     pub fn title(&self, store: &Store, id: ObjectId) -> Vec<u8> {
         let model = &self.model;
         match model.key(id) {
@@ -98,22 +99,22 @@ impl TreeSelection {
         }
     }
 
-    /// What becomes of an object: a word, and why.
+    /// The state of an object and the reason for it.
     pub fn verdict(&self, id: ObjectId) -> (&'static str, String) {
         match self.marking.verdict(&self.model, id) {
-            ObjectVerdict::Root(reason) => ("root", self.root(id, reason)),
-            ObjectVerdict::Held => ("kept", "a root keeps it".to_owned()),
-            ObjectVerdict::Expired(time) => ("garbage", format!("it expired at {time}, and nothing else keeps it")),
-            ObjectVerdict::Unreachable => ("garbage", "nothing keeps it".to_owned()),
+            ObjectVerdict::Root(reason) => ("root", self.root_text(id, reason)),
+            ObjectVerdict::Held => ("kept", "reachable from a root".to_owned()),
+            ObjectVerdict::Expired(time) => ("garbage", format!("expired at {time} and not reachable from a root")),
+            ObjectVerdict::Unreachable => ("garbage", "not reachable from a root".to_owned()),
             ObjectVerdict::NotCollected => {
-                ("not-collected", "nothing keeps it, but its kind is not collected".to_owned())
+                ("not-collected", "not reachable from a root, but its kind is not collected".to_owned())
             }
-            ObjectVerdict::Absent => ("absent", "it is not there, only referred to".to_owned()),
+            ObjectVerdict::Absent => ("absent", "does not exist, is only referred to".to_owned()),
         }
     }
 
     /// Why an object is a root.
-    pub fn root(&self, id: ObjectId, reason: RootReason) -> String {
+    pub fn root_text(&self, id: ObjectId, reason: RootReason) -> String {
         let kind = self.model.kind(id);
         let field = |rule: usize| match kind.roots.get(rule) {
             Some(RootRule::Field { text, .. }) => text.clone(),
@@ -122,31 +123,32 @@ impl TreeSelection {
         };
         match reason {
             RootReason::Always => format!("every {} is a root", kind.name),
-            RootReason::Field(rule) => format!("{} is there", field(rule)),
-            RootReason::Unexpired(rule, time) => format!("{} says {time}, which is not over", field(rule)),
-            RootReason::NoExpiry(rule) => format!("it never expires: there is no {}", field(rule)),
-            RootReason::BadTime(rule) => format!("{} cannot be read as a moment, and so is not over", field(rule)),
-            RootReason::Outside => "it is among the outside roots".to_owned(),
-            RootReason::Guarded => "keys that are not surely its own lie inside it".to_owned(),
+            RootReason::Field(rule) => format!("the field {} is present", field(rule)),
+            RootReason::Unexpired(rule, time) => format!("{} is {time}, which has not passed", field(rule)),
+            RootReason::NoExpiry(rule) => format!("never expires: {} is missing", field(rule)),
+            RootReason::BadTime(rule) => format!("{} is not a valid time, so it counts as unexpired", field(rule)),
+            RootReason::Outside => "listed as an outside root".to_owned(),
+            RootReason::ForeignKeys => "contains keys that may not be its own".to_owned(),
         }
     }
 
-    /// Why the tree cannot be swept; nothing where it can.
+    /// Why the tree must not be swept; `None` if it may be.
     pub fn refusal(&self, job: &MetadataJob) -> Option<String> {
         let totals = self.model.totals();
-        let (strange, ambiguous) = (totals.unparsed, totals.ambiguous);
-        if !job.ignore_unparsed && strange + ambiguous > 0 {
+        let (unparsed, ambiguous) = (totals.unparsed, totals.ambiguous);
+        if !job.ignore_unparsed && unparsed + ambiguous > 0 {
             return Some(format!(
-                "{strange} keys fit nothing in the schema '{}', and {ambiguous} fit several objects: they may hold \
-                 references",
-                job.schema.name
+                "{} not matching the schema '{}' and {} matching several objects may hold references",
+                count(unparsed, "key"),
+                job.schema.name,
+                count(ambiguous, "key")
             ));
         }
         let bad = self.marking.blocking(&self.model);
         let first = bad.first().and_then(|id| self.model.key(*id))?;
         Some(format!(
-            "{} objects have a moment that cannot be read, and the schema stops at that: {} first",
-            bad.len(),
+            "{} a time that is not valid, at which the schema stops a sweep; the first is {}",
+            if bad.len() == 1 { "1 object has".to_owned() } else { format!("{} objects have", bad.len()) },
             bytes::escape(&first)
         ))
     }

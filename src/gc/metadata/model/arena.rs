@@ -1,8 +1,8 @@
-//! Compact storage: bytes in one piece, and a table that finds objects by what they are.
+//! Compact storage: one buffer for byte strings, and a hash table of objects.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A stretch of an [`Arena`].
+/// A byte string in an [`Arena`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     start: u32,
@@ -10,26 +10,26 @@ pub struct Span {
 }
 
 impl Span {
-    /// How many bytes.
+    /// Length in bytes.
     pub fn len(self) -> usize {
         self.len as usize
     }
 
-    /// The last `len` bytes of it.
+    /// Its last `len` bytes.
     pub fn tail(self, len: usize) -> Self {
         let len = u32::try_from(len).unwrap_or(u32::MAX).min(self.len);
         Self { start: self.start + self.len - len, len }
     }
 }
 
-/// Byte strings, one behind the other; up to 4 GiB.
+/// Byte strings in one buffer of up to 4 GiB.
 #[derive(Debug, Default)]
 pub struct Arena {
     bytes: Vec<u8>,
 }
 
 impl Arena {
-    /// Keeps the bytes; `None` where there is no room left.
+    /// Stores bytes; `None` if there is no room.
     pub fn keep(&mut self, bytes: &[u8]) -> Option<Span> {
         let start = u32::try_from(self.bytes.len()).ok()?;
         let len = u32::try_from(bytes.len()).ok()?;
@@ -38,28 +38,28 @@ impl Arena {
         Some(Span { start, len })
     }
 
-    /// The bytes of a stretch.
+    /// The bytes of a span.
     pub fn get(&self, span: Span) -> &[u8] {
         &self.bytes[span.start as usize..][..span.len as usize]
     }
 
-    /// How many bytes it holds.
+    /// Bytes stored.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 }
 
-/// Numbers found by the hash of what they stand for: open addressing, at most three quarters full.
+/// A hash table of numbers with open addressing, at most three quarters full.
 #[derive(Debug, Default)]
 pub struct Table {
-    /// A number and one, or 0 for a free place.
+    /// A number plus one, or 0 for a free slot.
     slots: Vec<u32>,
     used: usize,
     hasher: RandomState,
 }
 
 impl Table {
-    /// The hash of what a number stands for.
+    /// Hash of an object's kind, scope and identity.
     pub fn hash(&self, what: (u16, u32, &[u8])) -> u64 {
         self.hasher.hash_one(what)
     }
@@ -69,7 +69,7 @@ impl Table {
         self.probe(hash).map(|at| self.slots[at]).take_while(|slot| *slot != 0).map(|slot| slot - 1).find(|id| is(*id))
     }
 
-    /// Adds a number that is not there yet. `hash_of` gives the hash of one that is, for when the table grows.
+    /// Inserts a number that is not in the table. `hash_of` computes the hash of a number, for when the table grows.
     pub fn insert(&mut self, hash: u64, id: u32, hash_of: impl Fn(&Self, u32) -> u64) {
         if (self.used + 1) * 4 > self.slots.len() * 3 {
             let larger = (self.slots.len() * 2).max(1024);
@@ -91,7 +91,7 @@ impl Table {
 
     fn probe(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
         let size = self.slots.len();
-        // The size is a power of two; an empty table has no places.
+        // The size is a power of two; an empty table has no slots.
         let first = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or(0);
         (0..size).map(move |step| (first + step) & (size - 1))
     }

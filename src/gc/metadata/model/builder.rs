@@ -1,4 +1,4 @@
-//! From a stream of keys to the model: each key once, in any order, its value looked at and dropped.
+//! Builds the model from a stream of keys: each key once, in any order. Values are read and dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,47 +7,47 @@ use thiserror::Error;
 
 use super::super::schema::{KindId, Schema};
 use super::field::ObjectField;
-use super::keys::{self, KeyParts, KeyReading};
+use super::keys::{self, KeyMatch, KeyParts};
 use super::{
-    ANCHORED, Arena, BackLink, ConditionalEdge, Edge, FOREIGN, FieldFact, Model, Object, ObjectId, PERHAPS_ANCHORED,
+    ANCHORED, Arena, BackLink, ConditionalEdge, Edge, FOREIGN, FieldFact, MAYBE_ANCHORED, Model, Object, ObjectId,
     Span, Table, Totals, TreeProblem,
 };
 use crate::kvstore::{KeyValue, Revision};
 
-/// How many keys may fail to parse, or wait for the end to be parsed, before the schema is surely the wrong one.
-const MAX_STRANGE: usize = 100_000;
+/// Number of keys that do not match, or are deferred, from which on the schema must be the wrong one.
+const MAX_UNKNOWN: usize = 100_000;
 
 /// Why a tree cannot be read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ModelError {
-    /// A key without the prefix.
-    #[error("a key lies outside the prefix")]
+    /// A key is outside the prefix.
+    #[error("etcd returned a key outside the prefix")]
     Outside,
-    /// Too many keys the schema does not know.
-    #[error("more than {MAX_STRANGE} keys do not fit the schema: is it the right one, and the right prefix?")]
-    Strange,
-    /// More than four milliard objects, or bytes of names.
+    /// Too many keys do not match the schema.
+    #[error("more than {MAX_UNKNOWN} keys do not match the schema: check the schema and the prefix")]
+    TooManyUnknown,
+    /// There are more than four billion objects or bytes of names.
     #[error("the tree is too large to be held in memory")]
     TooLarge,
 }
 
-/// Takes keys and makes a [`Model`].
+/// Builds a [`Model`].
 pub struct ModelBuilder {
     pub(super) model: Model,
-    /// Keys that could be several objects', until all anchors are known.
+    /// Keys that could belong to several objects, until all anchors are known.
     pub(super) pending: Vec<KeyValue>,
-    /// Fields that an edge joins, by object and rule, until all of them were seen.
+    /// Fields joined by an edge, by object and rule, until all of them are known.
     pub(super) joins: HashMap<(ObjectId, u16), JoinedFields>,
     pub(super) scopes: HashMap<Box<[u8]>, u32>,
     scope: Vec<u8>,
     pub(super) identity: Vec<u8>,
 }
 
-/// The joined fields seen so far.
+/// The joined fields known so far.
 pub(super) type JoinedFields = Vec<Option<Box<[u8]>>>;
 
 impl ModelBuilder {
-    /// Begins a model of what lies below `prefix`, read at `revision`.
+    /// A model of the keys below `prefix`, read at `revision`.
     pub fn new(schema: Arc<Schema>, prefix: &[u8], revision: Revision) -> Self {
         let outside: Box<[u8]> = Box::default();
         Self {
@@ -65,7 +65,7 @@ impl ModelBuilder {
                 facts: Vec::<FieldFact>::new(),
                 links: Vec::<BackLink>::new(),
                 nested: Vec::new(),
-                oddities: Vec::new(),
+                problems: Vec::new(),
                 totals: Totals::default(),
             },
             pending: Vec::new(),
@@ -76,79 +76,79 @@ impl ModelBuilder {
         }
     }
 
-    /// The revision everything was read at, once the first answer told.
+    /// Sets the revision at which the keys are read, once it is known.
     pub fn set_revision(&mut self, revision: Revision) {
         self.model.revision = revision;
     }
 
-    /// How much was taken.
+    /// Totals so far.
     pub fn totals(&self) -> Totals {
         self.model.totals
     }
 
-    /// Takes one key.
+    /// Adds a key.
     ///
     /// # Errors
-    /// A key outside the prefix, too many strange keys, or no room.
+    /// The key is outside the prefix, too many keys do not match the schema, or there is no room.
     pub fn push(&mut self, kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let below = kv.key.strip_prefix(self.model.prefix.as_slice()).ok_or(ModelError::Outside)?;
         self.model.totals.keys += 1;
         self.model.totals.bytes += kv.size() as u64;
         let parts = KeyParts::new(below);
-        match parts.ways(&schema).as_slice() {
-            [way] => self.place(&parts, *way, kv),
+        match parts.matches(&schema).as_slice() {
+            [key_match] => self.place(&parts, *key_match, kv),
             [] if parts.is_opaque(&schema) => {
                 self.model.totals.opaque += 1;
                 Ok(())
             }
             [] => self.unparsed(TreeProblem::Unparsed(kv.key.clone())),
-            ways => self.put_off(&parts, ways, kv),
+            matches => self.defer(&parts, matches, kv),
         }
     }
 
-    pub(super) fn unparsed(&mut self, oddity: TreeProblem) -> Result<(), ModelError> {
-        match oddity {
+    pub(super) fn unparsed(&mut self, problem: TreeProblem) -> Result<(), ModelError> {
+        match problem {
             TreeProblem::Ambiguous(_) => self.model.totals.ambiguous += 1,
             _ => self.model.totals.unparsed += 1,
         }
-        self.model.oddities.push(oddity);
-        self.not_too_strange()
+        self.model.problems.push(problem);
+        self.check_unknown_limit()
     }
 
-    fn not_too_strange(&self) -> Result<(), ModelError> {
-        let strange = self.model.totals.unparsed + self.model.totals.ambiguous + self.pending.len() as u64;
-        if strange > MAX_STRANGE as u64 { Err(ModelError::Strange) } else { Ok(()) }
+    fn check_unknown_limit(&self) -> Result<(), ModelError> {
+        let unknown = self.model.totals.unparsed + self.model.totals.ambiguous + self.pending.len() as u64;
+        if unknown > MAX_UNKNOWN as u64 { Err(ModelError::TooManyUnknown) } else { Ok(()) }
     }
 
-    /// Keeps a key that could be several objects' until the end.
-    fn put_off(&mut self, parts: &KeyParts<'_>, ways: &[KeyReading], kv: &KeyValue) -> Result<(), ModelError> {
+    /// Defers a key that could belong to several objects.
+    fn defer(&mut self, parts: &KeyParts<'_>, matches: &[KeyMatch], kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
-        for way in ways {
-            let kind = schema.kind(way.kind);
-            if kind.anchor.as_deref() == Some(parts.field(kind, *way).as_ref()) {
-                let id = self.object_of(parts, *way)?;
-                self.model.objects[id as usize].flags |= PERHAPS_ANCHORED;
+        for key_match in matches {
+            let kind = schema.kind(key_match.kind);
+            if kind.anchor.as_deref() == Some(parts.field(kind, *key_match).as_ref()) {
+                let id = self.object_for(parts, *key_match)?;
+                self.model.objects[id as usize].flags |= MAYBE_ANCHORED;
             }
         }
         self.pending.push(kv.clone());
-        self.not_too_strange()
+        self.check_unknown_limit()
     }
 
-    /// Counts the key among its object's and reads the field.
-    pub(super) fn place(&mut self, parts: &KeyParts<'_>, way: KeyReading, kv: &KeyValue) -> Result<(), ModelError> {
+    /// Adds the key to its object and reads the field.
+    pub(super) fn place(&mut self, parts: &KeyParts<'_>, key_match: KeyMatch, kv: &KeyValue) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
-        let kind = schema.kind(way.kind);
-        let id = self.object_of(parts, way)?;
-        let key = parts.first(way.parts);
+        let kind = schema.kind(key_match.kind);
+        let id = self.object_for(parts, key_match)?;
+        let key = parts.first(key_match.parts);
         if !self.model.exists(id) {
             self.keep_key(id, key)?;
         } else if self.model.arena.get(self.model.object(id).key) != key {
-            // The same name, encoded in another way: two sets of keys for one object.
+            // The same name in another encoding: two sets of keys for one object.
             self.model.objects[id as usize].flags |= FOREIGN;
             return self.unparsed(TreeProblem::Ambiguous(kv.key.clone()));
         }
-        let field = parts.field(kind, way);
+        let field = parts.field(kind, key_match);
         let object = &mut self.model.objects[id as usize];
         object.keys = object.keys.saturating_add(1);
         object.bytes += kv.size() as u64;
@@ -156,18 +156,18 @@ impl ModelBuilder {
         if kind.anchor.as_deref() == Some(field.as_ref()) {
             object.flags |= ANCHORED;
         }
-        let variables = parts.variables(kind, way);
+        let variables = parts.variables(kind, key_match);
         self.read_field(&ObjectField {
             id,
             kind,
             variables: &variables,
             name: &field,
-            raw: parts.behind(way.parts),
+            raw: parts.behind(key_match.parts),
             kv,
         })
     }
 
-    /// Remembers where the object is; its identity is mostly the end of its key.
+    /// Stores the object's key; its identity is usually the end of the key.
     fn keep_key(&mut self, id: ObjectId, key: &[u8]) -> Result<(), ModelError> {
         let span = self.keep(key)?;
         let identity = self.model.object(id).identity;
@@ -183,11 +183,11 @@ impl ModelBuilder {
         self.model.arena.keep(bytes).ok_or(ModelError::TooLarge)
     }
 
-    /// The object that this reading of the key means; a new one where it was not heard of.
-    fn object_of(&mut self, parts: &KeyParts<'_>, way: KeyReading) -> Result<ObjectId, ModelError> {
+    /// The object that the key belongs to by this match; a new one if it is unknown.
+    fn object_for(&mut self, parts: &KeyParts<'_>, key_match: KeyMatch) -> Result<ObjectId, ModelError> {
         let schema = Arc::clone(&self.model.schema);
-        let kind = schema.kind(way.kind);
-        let variables = parts.variables(kind, way);
+        let kind = schema.kind(key_match.kind);
+        let variables = parts.variables(kind, key_match);
         let mut scope = std::mem::take(&mut self.scope);
         keys::joined(&mut scope, kind, &variables, true);
         let scoped = kind.scoped.contains(&true);
@@ -195,7 +195,7 @@ impl ModelBuilder {
         self.scope = scope;
         keys::joined(&mut self.identity, kind, &variables, false);
         let scope_id = scope_id?;
-        self.named(way.kind, scope_id)
+        self.intern(key_match.kind, scope_id)
     }
 
     fn scope_id(&mut self, scope: &[u8]) -> Result<u32, ModelError> {
@@ -208,8 +208,8 @@ impl ModelBuilder {
         Ok(id)
     }
 
-    /// The object with the identity in the buffer.
-    pub(super) fn named(&mut self, kind: KindId, scope: u32) -> Result<ObjectId, ModelError> {
+    /// The object with the identity in the buffer; a new one if it is unknown.
+    pub(super) fn intern(&mut self, kind: KindId, scope: u32) -> Result<ObjectId, ModelError> {
         if let Some(known) = self.model.lookup(kind, scope, &self.identity) {
             return Ok(known);
         }

@@ -1,4 +1,4 @@
-//! One field of an object, as its key and value give it.
+//! A field of an object, from its key and value.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,14 @@ use super::super::schema::Kind;
 use super::ObjectId;
 use crate::kvstore::KeyValue;
 
-/// One field of an object.
+/// A field of an object.
 pub(super) struct ObjectField<'a> {
     pub id: ObjectId,
     pub kind: &'a Kind,
     pub variables: &'a [Cow<'a, [u8]>],
-    /// Decoded.
+    /// The decoded name.
     pub name: &'a [u8],
-    /// As the key has it.
+    /// The name as in the key.
     pub raw: &'a [u8],
     pub kv: &'a KeyValue,
 }

@@ -1,20 +1,20 @@
-//! Which object, and which of its fields, a key belongs to.
+//! Matches keys with objects and fields.
 
 use std::borrow::Cow;
 
 use super::super::schema::{Encoding, Kind, KindId, Schema, Segment};
 
-/// One way to read a key: as a field of an object of this kind, whose own key takes the first so many parts.
+/// A match: the key is a field of an object of this kind, whose own key takes the first `parts` parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyReading {
+pub struct KeyMatch {
     pub kind: KindId,
-    /// How many parts the object's key has.
+    /// Number of parts of the object's key.
     pub parts: usize,
-    /// How many of them its long variable takes.
+    /// Number of these parts that the long variable takes.
     taken: usize,
 }
 
-/// A key below the prefix, and its parts between slashes.
+/// A key below the prefix, split at slashes.
 pub struct KeyParts<'a> {
     pub key: &'a [u8],
     parts: Vec<&'a [u8]>,
@@ -25,7 +25,7 @@ impl<'a> KeyParts<'a> {
         Self { key, parts: key.split(|byte| *byte == b'/').collect() }
     }
 
-    /// The first so many parts, with the slashes between them.
+    /// The first `parts` parts, with the slashes between them.
     pub fn first(&self, parts: usize) -> &'a [u8] {
         &self.key[..self.length(parts)]
     }
@@ -34,67 +34,67 @@ impl<'a> KeyParts<'a> {
         self.parts[..parts].iter().map(|part| part.len() + 1).sum::<usize>() - usize::from(parts > 0)
     }
 
-    /// What stands behind the first so many parts.
+    /// The key after the first `parts` parts and a slash.
     pub fn behind(&self, parts: usize) -> &'a [u8] {
         self.key.get(self.length(parts) + 1..).unwrap_or_default()
     }
 
-    /// Every way to read it as a key of this schema.
-    pub fn ways(&self, schema: &Schema) -> Vec<KeyReading> {
+    /// All fields of the schema that the key matches.
+    pub fn matches(&self, schema: &Schema) -> Vec<KeyMatch> {
         let mut found = Vec::new();
-        self.each_way(schema, |kind, way| {
-            let rest = &self.parts[way.parts..];
+        self.for_each_match(schema, |kind, key_match| {
+            let rest = &self.parts[key_match.parts..];
             let is_field = match rest {
                 [] => kind.own_key,
                 rest => kind.fields.iter().any(|field| field.fits(rest).is_some()),
             };
             if is_field && (kind.encoding == Encoding::Raw || rest.iter().all(|part| decode(part).is_some())) {
-                found.push(way);
+                found.push(key_match);
             }
         });
         found
     }
 
-    /// Every object that the key may lie in or be, whatever its fields are called.
-    pub fn objects(&self, schema: &Schema) -> Vec<KeyReading> {
+    /// All objects that the key could be or lie in, whether or not it matches a field.
+    pub fn possible_objects(&self, schema: &Schema) -> Vec<KeyMatch> {
         let mut found = Vec::new();
-        self.each_way(schema, |_, way| found.push(way));
+        self.for_each_match(schema, |_, key_match| found.push(key_match));
         found
     }
 
-    fn each_way(&self, schema: &Schema, mut take: impl FnMut(&Kind, KeyReading)) {
+    fn for_each_match(&self, schema: &Schema, mut take: impl FnMut(&Kind, KeyMatch)) {
         for (kind, id) in schema.kinds.iter().zip(0..) {
             let shortest = kind.key.0.len();
             let longest = if kind.key.many().is_some() { self.parts.len() } else { shortest };
             for parts in shortest..=longest.min(self.parts.len()) {
                 let Some(taken) = kind.key.fits(&self.parts[..parts]) else { continue };
-                let way = KeyReading { kind: id, parts, taken };
-                if kind.encoding == Encoding::Raw || self.decodes(kind, way) {
-                    take(kind, way);
+                let key_match = KeyMatch { kind: id, parts, taken };
+                if kind.encoding == Encoding::Raw || self.decodes(kind, key_match) {
+                    take(kind, key_match);
                 }
             }
         }
     }
 
-    fn decodes(&self, kind: &Kind, way: KeyReading) -> bool {
-        kind.key.0.iter().zip(&self.parts[..way.parts]).all(|(segment, part)| match segment {
+    fn decodes(&self, kind: &Kind, key_match: KeyMatch) -> bool {
+        kind.key.0.iter().zip(&self.parts[..key_match.parts]).all(|(segment, part)| match segment {
             Segment::Literal(_) => true,
             Segment::Encoded(_) => decode(part).is_some(),
             Segment::One(_) | Segment::Many(_) => decode(part).is_some_and(|name| !name.contains(&b'/')),
         })
     }
 
-    /// Whether it is one of the keys that belong to no object.
+    /// Whether the key belongs to no object by the schema.
     pub fn is_opaque(&self, schema: &Schema) -> bool {
         schema.opaque.iter().any(|template| template.fits(&self.parts).is_some())
     }
 
-    /// The variables of the object's key, decoded, in order.
-    pub fn variables(&self, kind: &Kind, way: KeyReading) -> Vec<Cow<'a, [u8]>> {
+    /// The decoded variables of the object's key, in order.
+    pub fn variables(&self, kind: &Kind, key_match: KeyMatch) -> Vec<Cow<'a, [u8]>> {
         let mut found = Vec::with_capacity(kind.scoped.len());
         let mut at = 0;
         for segment in &kind.key.0 {
-            let takes = if matches!(segment, Segment::Many(_)) { way.taken } else { 1 };
+            let takes = if matches!(segment, Segment::Many(_)) { key_match.taken } else { 1 };
             if !matches!(segment, Segment::Literal(_)) {
                 let start = self.length(at) + usize::from(at > 0);
                 let bytes = &self.key[start..self.length(at + takes)];
@@ -105,14 +105,14 @@ impl<'a> KeyParts<'a> {
         found
     }
 
-    /// The field's name, decoded; empty for the object's own key.
-    pub fn field(&self, kind: &Kind, way: KeyReading) -> Cow<'a, [u8]> {
-        let raw = self.behind(way.parts);
+    /// The decoded name of the field; empty for the object's own key.
+    pub fn field(&self, kind: &Kind, key_match: KeyMatch) -> Cow<'a, [u8]> {
+        let raw = self.behind(key_match.parts);
         if kind.encoding == Encoding::Raw { Cow::Borrowed(raw) } else { decoded(raw) }
     }
 }
 
-/// Joins those variables which are the scope's, or those which are not, by slashes.
+/// Joins the variables of the scope, or the others, with slashes.
 pub fn joined(buffer: &mut Vec<u8>, kind: &Kind, variables: &[Cow<'_, [u8]>], scoped: bool) {
     buffer.clear();
     let mut first = true;
@@ -126,7 +126,7 @@ pub fn joined(buffer: &mut Vec<u8>, kind: &Kind, variables: &[Cow<'_, [u8]>], sc
 }
 
 /// Whether an object of this kind can have this identity.
-pub fn can_be(kind: &Kind, identity: &[u8]) -> bool {
+pub fn is_valid_identity(kind: &Kind, identity: &[u8]) -> bool {
     let own = kind.scoped.iter().filter(|scoped| !**scoped).count();
     if own == 0 {
         return identity.is_empty();
@@ -136,7 +136,7 @@ pub fn can_be(kind: &Kind, identity: &[u8]) -> bool {
     !identity.is_empty() && if long { parts >= own } else { parts == own }
 }
 
-/// The bytes that `%XX` stand for; `None` where a `%` is not followed by two digits.
+/// Decodes `%XX`; `None` if a `%` is not followed by two hex digits.
 fn decode(part: &[u8]) -> Option<Cow<'_, [u8]>> {
     let Some(first) = part.iter().position(|byte| *byte == b'%') else { return Some(Cow::Borrowed(part)) };
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -155,7 +155,7 @@ fn decode(part: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(bytes))
 }
 
-/// The same for what is known to decode.
+/// Decodes a part that is known to be valid.
 fn decoded(part: &[u8]) -> Cow<'_, [u8]> {
     decode(part).unwrap_or(Cow::Borrowed(part))
 }
@@ -174,13 +174,13 @@ mod tests {
         let parts = KeyParts::new(key.as_bytes());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         parts
-            .ways(schema)
+            .matches(schema)
             .into_iter()
-            .map(|way| {
-                let kind = schema.kind(way.kind);
+            .map(|key_match| {
+                let kind = schema.kind(key_match.kind);
                 let mut identity = Vec::new();
-                joined(&mut identity, kind, &parts.variables(kind, way), false);
-                (kind.name.clone(), text(&identity), text(&parts.field(kind, way)))
+                joined(&mut identity, kind, &parts.variables(kind, key_match), false);
+                (kind.name.clone(), text(&identity), text(&parts.field(kind, key_match)))
             })
             .collect()
     }
@@ -221,8 +221,9 @@ mod tests {
     #[test]
     fn identities() {
         let schema = schema("encoding: raw");
-        let can =
-            |kind: &str, identity: &str| can_be(schema.kind(schema.kind_named(kind).unwrap()), identity.as_bytes());
+        let can = |kind: &str, identity: &str| {
+            is_valid_identity(schema.kind(schema.kind_named(kind).unwrap()), identity.as_bytes())
+        };
         assert!(can("snapshot", "o/a") && can("snapshot", "o/a/b") && !can("snapshot", "o"));
         assert!(can("content", "d") && !can("content", "d/e") && !can("content", ""));
         assert!(can("namespace", "") && !can("namespace", "a"));

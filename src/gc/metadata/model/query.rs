@@ -1,13 +1,13 @@
-//! What decisions look up: conditions, facts, back links, the ranges an object's keys fill, and objects by key or name.
+//! Queries for decisions: conditions, facts, back links, key ranges of objects, and objects by key or identity.
 
 use super::super::schema::KindId;
-use super::super::time::Time;
 use super::keys::{self, KeyParts};
 use super::{BackLink, ConditionalEdge, Edge, FactKind, FieldFact, Model, ObjectId, Span};
 use crate::kvstore::KeyRange;
+use crate::time::Time;
 
 impl Model {
-    /// The edges whose condition holds at that time, in order.
+    /// The conditional edges whose condition holds at this time, in order.
     pub(in super::super) fn conditional(&self, at: Time) -> Vec<Edge> {
         let holds = |conditional: &&ConditionalEdge| self.holds(conditional, at);
         self.conditional.iter().filter(holds).map(|conditional| conditional.edge).collect()
@@ -19,7 +19,7 @@ impl Model {
         let fact = self.facts(conditional.edge.to).iter().find(|fact| Ok(fact.what) == wanted);
         match fact.map(|fact| fact.time) {
             None => false,
-            // Nobody knows: it is kept.
+            // The age is unknown: the edge counts.
             Some(None) => true,
             Some(Some(time)) => conditional.tests.iter().any(|test| {
                 let age = at.nanos_since(time);
@@ -28,7 +28,7 @@ impl Model {
         }
     }
 
-    /// The fields of it that decisions rest on.
+    /// The object's fields that decisions depend on.
     pub(in super::super) fn facts(&self, id: ObjectId) -> &[FieldFact] {
         let from = self.facts.partition_point(|fact| fact.object < id);
         let to = self.facts.partition_point(|fact| fact.object <= id);
@@ -44,7 +44,7 @@ impl Model {
         self.field_key(fact.object, fact.field)
     }
 
-    /// The fields of others that name it.
+    /// Fields of other objects that name this one.
     pub(in super::super) fn links_to(&self, id: ObjectId) -> &[BackLink] {
         let from = self.links.partition_point(|link| link.target < id);
         let to = self.links.partition_point(|link| link.target <= id);
@@ -66,7 +66,7 @@ impl Model {
         [&self.prefix, key, slash, field].concat()
     }
 
-    /// The ranges that hold exactly its keys: its own key, and what lies below it but for other objects.
+    /// Ranges that contain exactly the object's keys: its own key, and the keys below it except those of other objects.
     pub(in super::super) fn ranges(&self, id: ObjectId) -> Vec<KeyRange> {
         let Some(key) = self.key(id) else { return Vec::new() };
         let kind = self.kind(id);
@@ -81,7 +81,7 @@ impl Model {
         let mut rest = below(&key);
         for inner in self.inside(id) {
             let Some(inner) = self.key(*inner) else { continue };
-            // The inner object's own key stays out as well: the gap reaches from it to behind what lies below it.
+            // The inner object's own key is excluded too: the gap ends after the keys below it.
             let gap = below(&inner);
             if self.kind(id).own_key {
                 ranges.push(KeyRange { start: rest.start.clone(), end: Some(inner.clone()) });
@@ -96,32 +96,32 @@ impl Model {
         ranges
     }
 
-    /// The outermost objects that lie inside it, by key.
+    /// The outermost objects inside this one, by key.
     fn inside(&self, id: ObjectId) -> impl Iterator<Item = &ObjectId> {
         let from = self.nested.partition_point(|(outer, _)| *outer < id);
         self.nested[from..].iter().take_while(move |(outer, _)| *outer == id).map(|(_, inner)| inner)
     }
 
-    /// The object that this key is or lies in; the key has the prefix.
+    /// The object that the key belongs to; the key includes the prefix.
     pub fn find(&self, key: &[u8]) -> Option<ObjectId> {
         let below = key.strip_prefix(self.prefix.as_slice())?;
         let parts = KeyParts::new(below);
-        let ways = parts.ways(&self.schema);
-        let ways = if ways.is_empty() { parts.objects(&self.schema) } else { ways };
-        let known = ways.into_iter().filter_map(|way| self.lookup_way(&parts, way));
-        // An object that is there is meant rather than one that is only referred to, a longer key than a shorter.
+        let matches = parts.matches(&self.schema);
+        let matches = if matches.is_empty() { parts.possible_objects(&self.schema) } else { matches };
+        let known = matches.into_iter().filter_map(|key_match| self.lookup_match(&parts, key_match));
+        // Objects that exist take precedence over others, longer identities over shorter ones.
         known.max_by_key(|id| (self.exists(*id), self.object(*id).identity.len()))
     }
 
-    /// Every known object whose key, or one of whose fields, this may be; and whether the schema allows for one at all.
+    /// All known objects that the key may belong to, and whether the schema allows any.
     pub fn find_all(&self, key: &[u8]) -> (Vec<ObjectId>, bool) {
         let Some(below) = key.strip_prefix(self.prefix.as_slice()) else { return (Vec::new(), false) };
         let parts = KeyParts::new(below);
-        let mut ways = parts.objects(&self.schema);
-        ways.retain(|way| parts.first(way.parts) == parts.key);
-        ways.extend(parts.ways(&self.schema));
-        let possible = !ways.is_empty();
-        (ways.into_iter().filter_map(|way| self.lookup_way(&parts, way)).collect(), possible)
+        let mut matches = parts.possible_objects(&self.schema);
+        matches.retain(|key_match| parts.first(key_match.parts) == parts.key);
+        matches.extend(parts.matches(&self.schema));
+        let possible = !matches.is_empty();
+        (matches.into_iter().filter_map(|key_match| self.lookup_match(&parts, key_match)).collect(), possible)
     }
 
     /// The object of this kind, scope and identity.
@@ -137,12 +137,12 @@ impl Model {
         })
     }
 
-    pub(super) fn lookup_way(&self, parts: &KeyParts<'_>, way: keys::KeyReading) -> Option<ObjectId> {
-        let kind = self.schema.kind(way.kind);
-        let variables = parts.variables(kind, way);
+    pub(super) fn lookup_match(&self, parts: &KeyParts<'_>, key_match: keys::KeyMatch) -> Option<ObjectId> {
+        let kind = self.schema.kind(key_match.kind);
+        let variables = parts.variables(kind, key_match);
         let (mut scope, mut identity) = (Vec::new(), Vec::new());
         keys::joined(&mut scope, kind, &variables, true);
         keys::joined(&mut identity, kind, &variables, false);
-        self.find_named(way.kind, &scope, &identity)
+        self.find_named(key_match.kind, &scope, &identity)
     }
 }

@@ -1,4 +1,4 @@
-//! What one field says: roots, moments, edges, back links.
+//! Reads one field: roots, times, edges, back links.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::super::schema::{
     Captures, Edge as Rule, EdgeSource, Identity, IdentityPart, KindId, Link, Pattern, RootRule, Schema,
 };
-use super::super::time::Time;
 use super::builder::{ModelBuilder, ModelError};
 use super::field::ObjectField;
 use super::{AgeTest, BackLink, ConditionalEdge, Edge, FLAT, FactKind, FieldFact, ObjectId, TreeProblem, keys};
 use crate::duration::parse_duration;
+use crate::time::Time;
 
-/// What an identity is put together from.
+/// Inputs of an identity.
 struct Sources<'a> {
     captures: (&'a [u8], Captures),
     values: Option<Captures>,
@@ -42,7 +42,7 @@ impl<'a> Sources<'a> {
 }
 
 impl ModelBuilder {
-    /// Takes from the field what the schema wants to know of it.
+    /// Reads what the schema declares about the field.
     pub(super) fn read_field(&mut self, field: &ObjectField<'_>) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let mut read = self.read_roots(field)?;
@@ -57,7 +57,7 @@ impl ModelBuilder {
             if moment.field == field.name {
                 read = true;
                 if !field.kv.value.is_empty() {
-                    self.add_fact(field, FactKind::Moment(number), Time::parse(&field.kv.value, moment.format))?;
+                    self.add_fact(field, FactKind::Moment(number), moment.format.parse(&field.kv.value))?;
                 }
             }
         }
@@ -75,7 +75,7 @@ impl ModelBuilder {
             read |= self.read_link(&schema, field, link)?;
         }
         if !read && schema.reserved.iter().any(|reserved| field.name.starts_with(reserved)) {
-            self.note(TreeProblem::Unread(field.id, field.name.to_vec()));
+            self.report(TreeProblem::Unread(field.id, field.name.to_vec()));
         }
         Ok(())
     }
@@ -96,9 +96,9 @@ impl ModelBuilder {
                 RootRule::Unexpired { field: name, format, strict, .. } => {
                     if name == field.name {
                         read = true;
-                        // What is empty counts as absent, but where a bad moment stops everything.
+                        // An empty field counts as missing, unless a time that is not valid stops the collection.
                         if *strict || !field.kv.value.is_empty() {
-                            self.add_fact(field, FactKind::Expiry(number), Time::parse(&field.kv.value, *format))?;
+                            self.add_fact(field, FactKind::Expiry(number), format.parse(&field.kv.value))?;
                         }
                     }
                 }
@@ -130,7 +130,7 @@ impl ModelBuilder {
             None => None,
             Some(pattern) => match pattern.find(&field.kv.value) {
                 None => {
-                    self.note(TreeProblem::BadReference(field.id, number));
+                    self.report(TreeProblem::BadReference(field.id, number));
                     return Ok(true);
                 }
                 found => found,
@@ -145,8 +145,8 @@ impl ModelBuilder {
         };
         let tests = rule.when.as_ref().map(|when| age_tests(sources.part(&when.conditions), &when.name));
         sources.render(&mut self.identity, &rule.identity);
-        let Some(other) = self.other(schema, field.id, rule.other)? else {
-            self.note(TreeProblem::BadReference(field.id, number));
+        let Some(other) = self.related(schema, field.id, rule.other)? else {
+            self.report(TreeProblem::BadReference(field.id, number));
             return Ok(true);
         };
         let edge = directed(rule, field.id, other, number);
@@ -178,9 +178,9 @@ impl ModelBuilder {
         let none = (field.name, Captures::default());
         let sources = Sources { captures: none, values: None, value: &[], own: field.variables, joined: &joined };
         sources.render(&mut self.identity, &rule.identity);
-        match self.other(schema, field.id, rule.other)? {
+        match self.related(schema, field.id, rule.other)? {
             Some(other) => self.add_edge(directed(rule, field.id, other, number)),
-            None => self.note(TreeProblem::BadReference(field.id, number)),
+            None => self.report(TreeProblem::BadReference(field.id, number)),
         }
         Ok(true)
     }
@@ -190,21 +190,21 @@ impl ModelBuilder {
         let captures = (field.name, captures);
         let sources = Sources { captures, values: None, value: &field.kv.value, own: field.variables, joined: &[] };
         sources.render(&mut self.identity, &link.identity);
-        if let Some(target) = self.other(schema, field.id, link.of)? {
+        if let Some(target) = self.related(schema, field.id, link.of)? {
             let span = self.keep(field.raw)?;
             self.model.links.push(BackLink { holder: field.id, target, field: span });
         }
         Ok(true)
     }
 
-    /// The object of that kind with the identity in the buffer, in the scope of this one.
-    fn other(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, ModelError> {
+    /// The object of this kind with the identity in the buffer, in the scope of object `id`.
+    fn related(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, ModelError> {
         let other = schema.kind(kind);
-        if !keys::can_be(other, &self.identity) {
+        if !keys::is_valid_identity(other, &self.identity) {
             return Ok(None);
         }
         let scope = if other.scoped.contains(&true) { self.model.scope_id(id) } else { 0 };
-        self.named(kind, scope).map(Some)
+        self.intern(kind, scope).map(Some)
     }
 }
 
@@ -213,7 +213,7 @@ fn directed(rule: &Rule, this: ObjectId, other: ObjectId, number: u16) -> Edge {
     Edge { from, to, rule: number }
 }
 
-/// `usedat<2h,usedat>9h`: what is not understood is left out, as containerd does.
+/// Parses `usedat<2h,usedat>9h`. Conditions that are not understood are ignored, as by containerd.
 fn age_tests(conditions: &[u8], name: &[u8]) -> Box<[AgeTest]> {
     let test = |condition: &[u8]| {
         let (sign, duration) = condition.strip_prefix(name)?.split_first()?;

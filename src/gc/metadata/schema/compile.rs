@@ -1,4 +1,4 @@
-//! From the schema as it is written to one that can be worked with; everything unsound is refused here.
+//! Compiles a parsed schema file; every contradiction is an error here.
 
 use super::document::{self, Document, Encoding, InvalidDoc, KindDoc, MissingDoc, RootDoc, RootRuleDoc};
 use super::edges;
@@ -8,8 +8,9 @@ use super::pattern::Pattern;
 use super::template::{Segment, Template};
 use super::{Kind, RootRule, Schema, SchemaError};
 
-/// The most kinds, and the most variables in a key.
+/// Maximum number of kinds.
 const MAX_KINDS: usize = 200;
+/// Maximum number of variables in a key.
 const MAX_VARIABLES: usize = 8;
 
 pub(super) fn compile(text: &str, origin: &str) -> Result<Schema, SchemaError> {
@@ -19,28 +20,28 @@ pub(super) fn compile(text: &str, origin: &str) -> Result<Schema, SchemaError> {
         place: Vec::new(),
         message,
     })?;
-    let mut schema = build(document).map_err(|complaint| complaint.at(origin, text))?;
+    let mut schema = build(document).map_err(|problem| problem.at(origin, text))?;
     schema.hash = hash(text);
     Ok(schema)
 }
 
 fn build(document: Document) -> Result<Schema, SchemaProblem> {
     if document.schema != 1 {
-        let message = format!("version {} of the language is not known; 1 is", document.schema);
+        let message = format!("unknown schema version {}: this kvadm reads version 1", document.schema);
         return Err(SchemaProblem::new(message).within("schema").about("schema:"));
     }
     if document.kinds.is_empty() || document.kinds.len() > MAX_KINDS {
-        return Err(SchemaProblem::new(format!("there must be 1 to {MAX_KINDS} kinds")).about("kinds:"));
+        return Err(SchemaProblem::new(format!("a schema has 1 to {MAX_KINDS} kinds")).about("kinds:"));
     }
     let mut kinds = Vec::new();
     for doc in &document.kinds {
         if kinds.iter().any(|kind: &Kind| kind.name == doc.kind) {
-            return Err(SchemaProblem::new("there are two of them").within(named(doc)).about(kind_line(doc)));
+            return Err(SchemaProblem::new("two kinds have this name").within(named(doc)).about(kind_line(doc)));
         }
         kinds.push(kind(doc, &document).map_err(|error| error.within(named(doc)).about(kind_line(doc)))?);
     }
     if kinds.iter().all(|kind| !kind.always_root && kind.roots.is_empty()) {
-        let message = "no kind has a root: everything would be garbage";
+        let message = "no kind has a root, so everything would be garbage";
         return Err(SchemaProblem::new(message).about("kinds:"));
     }
     let opaque = document.opaque.iter().map(|text| {
@@ -68,7 +69,7 @@ fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, SchemaProblem> {
     let encoding = doc.encoding.unwrap_or(document.encoding);
     let encoded = encoding == Encoding::Percent;
     if doc.kind.is_empty() || !doc.kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-        return Err(SchemaProblem::new("a kind's name has letters, digits, '-', '_' and '.' only"));
+        return Err(SchemaProblem::new("the name of a kind may only contain letters, digits, '-', '_' and '.'"));
     }
     let key = template(&doc.key, encoded).map_err(|error| error.within("key"))?;
     let scoped = variables(&key, document).map_err(|error| error.within("key").about(&doc.key))?;
@@ -79,19 +80,21 @@ fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, SchemaProblem> {
         fields.push(field.map_err(|error| error.within("fields").about(text))?);
     }
     if doc.fields.is_empty() {
-        return Err(SchemaProblem::new("an object without fields has no keys ('.' is its own key)").within("fields"));
+        return Err(
+            SchemaProblem::new("a kind needs at least one field ('.' is the object's own key)").within("fields")
+        );
     }
     let anchor = doc.anchor.as_ref().map(|text| {
         let parts: Vec<&[u8]> = text.split('/').map(str::as_bytes).collect();
         let declared = if text == "." { own_key } else { fields.iter().any(|field| field.fits(&parts).is_some()) };
-        let unknown = || SchemaProblem::new(format!("'{text}' is none of the fields")).within("anchor").about(text);
+        let unknown = || SchemaProblem::new(format!("'{text}' is not one of the fields")).within("anchor").about(text);
         declared.then(|| own(text)).ok_or_else(unknown)
     });
     let anchor = anchor.transpose()?;
     if key.many().is_some() && anchor.is_none() && !same_length(&fields, own_key) {
         let message = format!(
-            "where a name ends in '{}' cannot be told: give the kind an anchor, a field that \
-                               every object has, or encoding: percent",
+            "the end of a name in '{}' is ambiguous: give the kind an anchor (a field that every object has) or encoding: \
+             percent",
             doc.key
         );
         return Err(SchemaProblem::new(message).within("key").about(&doc.key));
@@ -120,8 +123,8 @@ fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, SchemaProblem> {
     Ok(kind)
 }
 
-/// Whether every key of an object is longer than the object's own by the same number of segments: then it is clear where
-/// the object's ends.
+/// Whether all keys of an object have the same number of segments after the object's own key, so that the end of that
+/// key is unambiguous.
 fn same_length(fields: &[Template], own_key: bool) -> bool {
     let lengths = fields.iter().map(|field| if field.many().is_some() { usize::MAX } else { field.0.len() });
     let mut lengths: Vec<usize> = lengths.chain(own_key.then_some(0)).collect();
@@ -151,20 +154,20 @@ fn one_long_variable(template: &Template) -> Result<(), SchemaProblem> {
     let is_long = |segment: &&Segment| matches!(segment, Segment::Many(_) | Segment::Encoded(_));
     let long = template.0.iter().filter(is_long).count();
     if long > 1 {
-        return Err(SchemaProblem::new("two names of any length in a row cannot be told apart"));
+        return Err(SchemaProblem::new("a template may have only one variable of any length"));
     }
     Ok(())
 }
 
-/// Of each variable, whether it is the scope's.
+/// For each variable of the key, whether it belongs to the scope.
 fn variables(key: &Template, document: &Document) -> Result<Vec<bool>, SchemaProblem> {
     one_long_variable(key)?;
     let names: Vec<&str> = key.variables().collect();
     if names.len() > MAX_VARIABLES {
-        return Err(SchemaProblem::new(format!("more than {MAX_VARIABLES} variables")));
+        return Err(SchemaProblem::new(format!("a key may have at most {MAX_VARIABLES} variables")));
     }
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
-        return Err(SchemaProblem::new(format!("'{{{}}}' stands there twice", twice.1)));
+        return Err(SchemaProblem::new(format!("the variable '{{{}}}' is used twice", twice.1)));
     }
     let scoped: Vec<bool> = names.iter().map(|name| document.scope.iter().any(|scope| scope == name)).collect();
     let long = key.0.iter().find_map(|segment| match segment {
@@ -172,18 +175,18 @@ fn variables(key: &Template, document: &Document) -> Result<Vec<bool>, SchemaPro
         _ => None,
     });
     if key.0.contains(&Segment::Many(String::new())) {
-        return Err(SchemaProblem::new("'**' is for fields"));
+        return Err(SchemaProblem::new("'**' is only allowed in fields"));
     }
     if let Some(long) = long.filter(|name| document.scope.contains(name)) {
-        return Err(SchemaProblem::new(format!("the scope '{{{long}+}}' must be one segment")));
+        return Err(SchemaProblem::new(format!("the scope variable '{{{long}+}}' must be one segment: '{{{long}}}'")));
     }
     let in_scope = scoped.iter().filter(|scoped| **scoped).count();
     if in_scope != 0 && in_scope != document.scope.len() {
-        return Err(SchemaProblem::new("it has some variables of the scope but not all"));
+        return Err(SchemaProblem::new("the key has some but not all variables of the scope"));
     }
     let order: Vec<&&str> = names.iter().zip(&scoped).filter(|(_, scoped)| **scoped).map(|(name, _)| name).collect();
     if in_scope != 0 && !order.iter().zip(&document.scope).all(|(name, scope)| **name == scope) {
-        return Err(SchemaProblem::new("it has the scope's variables in another order"));
+        return Err(SchemaProblem::new("the key has the scope's variables in another order"));
     }
     Ok(scoped)
 }
@@ -191,7 +194,7 @@ fn variables(key: &Template, document: &Document) -> Result<Vec<bool>, SchemaPro
 fn scopes_are_used(schema: &Schema) -> Result<(), SchemaProblem> {
     let used = schema.kinds.iter().any(|kind| kind.scoped.contains(&true));
     if !schema.scope.is_empty() && !used {
-        return Err(SchemaProblem::new("no key has these variables").within("scope").about("scope:"));
+        return Err(SchemaProblem::new("no key uses these variables").within("scope").about("scope:"));
     }
     Ok(())
 }
@@ -200,7 +203,7 @@ fn roots(doc: &RootDoc) -> Result<(bool, Vec<RootRule>), SchemaProblem> {
     match doc {
         RootDoc::Always => Ok((true, Vec::new())),
         RootDoc::Never => Ok((false, Vec::new())),
-        RootDoc::Rules(rules) if rules.is_empty() => Err(SchemaProblem::new("an empty list; say 'never'")),
+        RootDoc::Rules(rules) if rules.is_empty() => Err(SchemaProblem::new("the list of rules is empty; use 'never'")),
         RootDoc::Rules(rules) => {
             let numbered = rules
                 .iter()
@@ -215,7 +218,7 @@ fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, SchemaProblem> {
     match (&doc.field, &doc.unexpired) {
         (Some(field), None) => {
             if doc.format.is_some() || doc.missing.is_some() || doc.invalid.is_some() {
-                return Err(SchemaProblem::new("'format', 'missing' and 'invalid' go with 'unexpired'").about(field));
+                return Err(SchemaProblem::new("'format', 'missing' and 'invalid' require 'unexpired'").about(field));
             }
             let text = if field == "." { "" } else { field };
             let pattern = if text.is_empty() { Pattern::own_key() } else { pattern(text, doc.suffix.as_deref())? };
@@ -223,10 +226,10 @@ fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, SchemaProblem> {
         }
         (None, Some(field)) => {
             if doc.suffix.is_some() || doc.empty {
-                return Err(SchemaProblem::new("'suffix' and 'empty' go with 'field'").about(field));
+                return Err(SchemaProblem::new("'suffix' and 'empty' require 'field'").about(field));
             }
             let (Some(format), Some(missing)) = (doc.format, doc.missing) else {
-                return Err(SchemaProblem::new("'unexpired' needs 'format' and 'missing'").about(field));
+                return Err(SchemaProblem::new("'unexpired' requires 'format' and 'missing'").about(field));
             };
             Ok(RootRule::Unexpired {
                 field: own(field),
@@ -236,45 +239,48 @@ fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, SchemaProblem> {
                 strict: doc.invalid == Some(InvalidDoc::Error),
             })
         }
-        _ => Err(SchemaProblem::new("a rule has either 'field' or 'unexpired'")),
+        _ => Err(SchemaProblem::new("a rule needs either 'field' or 'unexpired'")),
     }
 }
 
-/// Every key a kind can have, as templates.
+/// Templates of all keys that a kind can have.
 fn keys_of(kind: &Kind) -> impl Iterator<Item = Template> {
     let own = kind.own_key.then(|| kind.key.clone());
     kind.fields.iter().map(|field| kind.key.join(field)).chain(own)
 }
 
-/// Refuses a schema in which one key could be two kinds', or in which collecting an object could remove another
-/// kind's keys: they would lie inside it.
+/// Rejects schemas in which a key could belong to two kinds, or in which removing an object could remove keys of
+/// another kind that lie inside it.
 fn kinds_are_apart(schema: &Schema) -> Result<(), SchemaProblem> {
     let anything = Template(vec![Segment::Many(String::new())]);
     for (at, kind) in schema.kinds.iter().enumerate() {
-        let complain = |message: String| {
+        let problem = |message: String| {
             SchemaProblem::new(message).within(format!("kind '{}'", kind.name)).about(format!("kind: {}", kind.name))
         };
         let inside = kind.key.join(&anything);
         for other in schema.kinds.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, other)| other) {
             let others: Vec<Template> = keys_of(other).collect();
             if keys_of(kind).any(|key| others.iter().any(|other| key.meets(other))) {
-                return Err(complain(format!("a key could be this kind's or kind '{}''s", other.name)));
+                return Err(problem(format!("a key could belong to this kind or to kind '{}'", other.name)));
             }
             if kind.collect && others.iter().any(|key| inside.meets(key)) {
-                let message = format!("it cannot be collected: keys of kind '{}' lie inside its objects", other.name);
-                return Err(complain(message));
+                let message =
+                    format!("the kind cannot be collected: keys of kind '{}' lie inside its objects", other.name);
+                return Err(problem(message));
             }
         }
         for opaque in &schema.opaque {
             if keys_of(kind).any(|key| key.meets(opaque)) || (kind.collect && inside.meets(opaque)) {
-                return Err(complain("an opaque key could be one of this kind's, or lie inside one".to_owned()));
+                return Err(problem(
+                    "an opaque key could belong to this kind or lie inside one of its objects".to_owned(),
+                ));
             }
         }
     }
     Ok(())
 }
 
-/// FNV-1a in 128 bits: tells an edited schema from the one a plan was made with.
+/// FNV-1a with 128 bits: distinguishes an edited schema from the one a plan was made with.
 fn hash(text: &str) -> String {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;

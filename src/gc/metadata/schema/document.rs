@@ -1,4 +1,4 @@
-//! The schema as it is written: strict, every key named, nothing decided yet.
+//! The schema file as parsed from YAML: unknown keys are errors; the meaning is checked later.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// The whole file.
+/// A schema file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a mapping")]
 pub struct Document {
@@ -27,14 +27,14 @@ pub struct Document {
     pub kinds: Vec<KindDoc>,
 }
 
-/// How the segments of keys are written.
+/// Encoding of the segments of keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// As they are: a name with slashes takes several segments.
+    /// Unencoded: a name with slashes takes several segments.
     #[default]
     Raw,
-    /// `%XX`: a name with slashes is one segment.
+    /// Percent-encoded: a name with slashes is one segment.
     Percent,
 }
 
@@ -58,7 +58,7 @@ pub struct KindDoc {
     pub backlinks: Vec<LinkDoc>,
 }
 
-/// `always`, `never`, or rules of which one must hold.
+/// `always`, `never`, or rules, one of which must apply.
 pub enum RootDoc {
     Always,
     Never,
@@ -140,7 +140,7 @@ pub struct LinkDoc {
     pub id: String,
 }
 
-/// A mapping in the order written, without a key that stands there twice.
+/// A mapping in the order of the file, without duplicate keys.
 #[derive(Clone)]
 pub struct Entries<T>(pub Vec<(String, T)>);
 
@@ -164,7 +164,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
                 let mut entries: Vec<(String, T)> = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, T>()? {
                     if entries.iter().any(|(earlier, _)| *earlier == name) {
-                        return Err(A::Error::custom(format!("'{name}' stands there twice")));
+                        return Err(A::Error::custom(format!("'{name}' is given twice")));
                     }
                     entries.push((name, value));
                 }
@@ -205,16 +205,16 @@ impl<'de> Deserialize<'de> for RootDoc {
     }
 }
 
-/// Reads the text.
+/// Parses a schema file.
 ///
 /// # Errors
-/// The line, where it is known, and what is wrong there.
+/// The line, if known, and what is wrong there.
 pub fn read(text: &str) -> Result<Document, (Option<usize>, String)> {
     serde_yaml::from_str(text).map_err(|error| {
-        // What is missing at the end is missed on a line that is not there any more.
+        // A key missing at the end of the file is reported on a line behind the last one.
         let line = error.location().map(|place| place.line().min(text.lines().count().max(1)));
         let message = error.to_string();
-        // The place comes first in the error as a whole.
+        // The line is reported separately.
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(head, _)| head);
         (line, message.to_owned())
     })

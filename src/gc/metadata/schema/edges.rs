@@ -1,4 +1,4 @@
-//! The edges and back links of a schema, once its kinds are known.
+//! Compiles the edges and back links of a schema, after its kinds.
 
 use super::document::{Document, EdgeDoc, FlatDoc, KindDoc, LinkDoc, WhenDoc};
 use super::error::SchemaProblem;
@@ -6,18 +6,21 @@ use super::names::{declared, declared_plainly, kind_line, named, own, pattern, t
 use super::pattern::{Identity, IdentityPart, Pattern};
 use super::{Edge, EdgeSource, KindId, Link, Moment, Schema, When};
 
+/// Maximum number of edges.
 const MAX_EDGES: usize = 10_000;
-/// The most fields that one edge joins.
+/// Maximum number of fields that an edge joins.
 pub(in super::super) const MAX_JOINED: usize = 4;
 
-/// Adds what the document says of edges and back links.
+/// Adds the edges and back links of the document.
 pub fn add(schema: &mut Schema, document: &Document) -> Result<(), SchemaProblem> {
     for (name, edges) in &document.groups.0 {
         if edges.iter().any(|edge| edge.group.is_some()) {
-            return Err(SchemaProblem::new("a group has no groups").within(format!("group '{name}'")).about(name));
+            return Err(SchemaProblem::new("a group may not contain groups")
+                .within(format!("group '{name}'"))
+                .about(name));
         }
         if !document.kinds.iter().any(|doc| doc.edges.iter().any(|edge| edge.group.as_ref() == Some(name))) {
-            return Err(SchemaProblem::new("no kind uses it")
+            return Err(SchemaProblem::new("no kind uses the group")
                 .within(format!("group '{name}'"))
                 .about(format!("{name}:")));
         }
@@ -31,7 +34,7 @@ pub fn add(schema: &mut Schema, document: &Document) -> Result<(), SchemaProblem
             kind_edges(schema, document, id, edge).map_err(|error| within(error.within(place)))?;
         }
         if schema.edges.len() > MAX_EDGES {
-            return Err(SchemaProblem::new(format!("more than {MAX_EDGES} edges")));
+            return Err(SchemaProblem::new(format!("a schema may have at most {MAX_EDGES} edges")));
         }
         schema.kinds[at].edges = first..schema.edges.len();
         for (number, link) in doc.backlinks.iter().enumerate() {
@@ -48,7 +51,9 @@ fn flat_is_used(schema: &Schema, doc: &KindDoc, id: KindId) -> Result<(), Schema
     let kind = schema.kind(id);
     let members = schema.edges[kind.edges.clone()].iter().any(|edge| edge.members);
     match (members, &kind.flat) {
-        (true, None) => Err(SchemaProblem::new("'flat: members' needs the kind's 'flat' field").about("flat: members")),
+        (true, None) => {
+            Err(SchemaProblem::new("'flat: members' requires the kind's 'flat' field").about("flat: members"))
+        }
         (false, Some(_)) => Err(SchemaProblem::new("no edge has 'flat: members'").within("flat").about(doc_flat(doc))),
         _ => Ok(()),
     }
@@ -66,7 +71,7 @@ fn kind_edges(schema: &mut Schema, document: &Document, id: KindId, doc: &EdgeDo
     };
     let alone = doc.field.is_none() && doc.fields.is_none() && doc.to.is_none() && doc.from.is_none();
     if !alone || doc.id.is_some() || doc.flat.is_some() || doc.when.is_some() || doc.value.is_some() {
-        return Err(SchemaProblem::new("'group' stands alone").about(group));
+        return Err(SchemaProblem::new("'group' cannot be combined with other keys").about(group));
     }
     let Some((_, edges)) = document.groups.0.iter().find(|(name, _)| name == group) else {
         return Err(SchemaProblem::new(format!("there is no group '{group}'")).about(group));
@@ -83,7 +88,7 @@ fn edge(schema: &mut Schema, id: KindId, doc: &EdgeDoc) -> Result<Edge, SchemaPr
     let (other, back) = match (&doc.to, &doc.from) {
         (Some(to), None) => (kind_named(schema, to)?, false),
         (None, Some(from)) => (kind_named(schema, from)?, true),
-        _ => return Err(SchemaProblem::new("an edge has either 'to' or 'from'").about(first_text(doc))),
+        _ => return Err(SchemaProblem::new("an edge needs either 'to' or 'from'").about(first_text(doc))),
     };
     let mut names = IdentityNames { own: own_variables(schema, id), ..IdentityNames::default() };
     let source = source(doc, &mut names).map_err(|error| error.about(first_text(doc)))?;
@@ -92,10 +97,10 @@ fn edge(schema: &mut Schema, id: KindId, doc: &EdgeDoc) -> Result<Edge, SchemaPr
     scopes_allow(schema, id, other)?;
     let when = doc.when.as_ref().map(|when| condition(schema, other, when, &names)).transpose()?;
     if back && (doc.flat.is_some() || when.is_some()) {
-        return Err(SchemaProblem::new("a back reference is neither flat nor conditional").about(first_text(doc)));
+        return Err(SchemaProblem::new("a back reference cannot have 'flat' or 'when'").about(first_text(doc)));
     }
     if when.is_some() && doc.flat == Some(FlatDoc::Through) {
-        return Err(SchemaProblem::new("a conditional edge is not followed from flat objects").about(first_text(doc)));
+        return Err(SchemaProblem::new("'when' cannot be combined with 'flat: through'").about(first_text(doc)));
     }
     Ok(Edge {
         declared_by: id,
@@ -125,15 +130,15 @@ fn source(doc: &EdgeDoc, names: &mut IdentityNames) -> Result<EdgeSource, Schema
         }
         (None, Some(fields)) => {
             if doc.suffix.is_some() || doc.value.is_some() {
-                return Err(SchemaProblem::new("'suffix' and 'value' go with 'field'"));
+                return Err(SchemaProblem::new("'suffix' and 'value' require 'field'"));
             }
             if fields.0.len() < 2 || fields.0.len() > MAX_JOINED {
-                return Err(SchemaProblem::new(format!("'fields' joins 2 to {MAX_JOINED} fields")));
+                return Err(SchemaProblem::new(format!("'fields' needs 2 to {MAX_JOINED} fields")));
             }
             names.joined = fields.0.iter().map(|(name, _)| name.clone()).collect();
             Ok(EdgeSource::Joined(fields.0.iter().map(|(_, field)| own(field)).collect()))
         }
-        _ => Err(SchemaProblem::new("an edge has either 'field' or 'fields'")),
+        _ => Err(SchemaProblem::new("an edge needs either 'field' or 'fields'")),
     }
 }
 
@@ -145,7 +150,7 @@ fn check_source(schema: &Schema, id: KindId, source: &EdgeSource, text: &str) ->
     }
 }
 
-/// What names stand for in an identity.
+/// Names that an identity may use.
 #[derive(Default)]
 struct IdentityNames {
     captures: Vec<String>,
@@ -172,7 +177,7 @@ fn identity(text: &str, names: &IdentityNames) -> Result<Identity, SchemaProblem
         .map_err(|error| SchemaProblem::new(error).within("id").about(text))?;
     let uses_join = |at: usize| identity.0.contains(&IdentityPart::Joined(at));
     if let Some(unused) = (0..names.joined.len()).find(|at| !uses_join(*at)) {
-        let message = format!("it does not use '{}'", names.joined[unused]);
+        let message = format!("the id does not use the joined field '{}'", names.joined[unused]);
         return Err(SchemaProblem::new(message).within("id").about(text));
     }
     Ok(identity)
@@ -205,11 +210,14 @@ fn back_link(schema: &Schema, id: KindId, doc: &LinkDoc) -> Result<Link, SchemaP
     Ok(Link { pattern, of, identity, text: doc.field.clone() })
 }
 
-/// An object outside every scope cannot say in which one its reference is.
+/// An object outside every scope cannot refer to an object in a scope.
 fn scopes_allow(schema: &Schema, from: KindId, to: KindId) -> Result<(), SchemaProblem> {
     let scoped = |id: KindId| schema.kind(id).scoped.contains(&true);
     if !scoped(from) && scoped(to) {
-        let message = format!("kind '{}' is scoped and this one is not: which scope is not said", schema.kind(to).name);
+        let message = format!(
+            "kind '{}' is in a scope and this kind is not, so the reference's scope is unknown",
+            schema.kind(to).name
+        );
         return Err(SchemaProblem::new(message));
     }
     Ok(())
@@ -223,7 +231,7 @@ fn kind_named(schema: &Schema, name: &str) -> Result<KindId, SchemaProblem> {
     schema.kind_named(name).ok_or_else(|| SchemaProblem::new(format!("there is no kind '{name}'")).about(name))
 }
 
-/// What an edge is called in messages: the field, or the fields it joins.
+/// Name of an edge in messages: its field, or the fields it joins.
 fn first_text(doc: &EdgeDoc) -> String {
     match (&doc.field, &doc.fields) {
         (Some(field), _) => field.clone(),

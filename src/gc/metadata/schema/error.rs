@@ -1,19 +1,19 @@
-//! What is wrong with a schema, and where.
+//! Errors in a schema, with their position.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// Why a schema is refused.
+/// Why a schema is not valid.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub struct SchemaError {
-    /// The file, or the built-in schema's name.
+    /// The file, or the name of the built-in schema.
     pub origin: String,
-    /// The line, from 1, as well as it is known.
+    /// The line, from 1, if it could be determined.
     pub line: Option<usize>,
-    /// The part of the schema, from the outside in: `kind 'lease'`, `edge 2`.
+    /// Parts of the schema, the outermost first: `kind 'lease'`, `edge 2`.
     pub place: Vec<String>,
-    /// What is wrong there.
+    /// What is wrong.
     pub message: String,
 }
 
@@ -30,12 +30,12 @@ impl fmt::Display for SchemaError {
     }
 }
 
-/// A complaint on its way out to where the file's name and text are known.
+/// An error before the file's name and text are known.
 #[derive(Debug)]
 pub(super) struct SchemaProblem {
     pub place: Vec<String>,
     pub message: String,
-    /// Texts of the schema that the complaint is about, the outermost first: they lead to the line.
+    /// Texts of the schema that the error concerns, the outermost first; they determine the line.
     pub about: Vec<String>,
 }
 
@@ -44,19 +44,19 @@ impl SchemaProblem {
         Self { place: Vec::new(), message: message.into(), about: Vec::new() }
     }
 
-    /// Says in which part of the schema it is.
+    /// Adds the part of the schema that contains the error.
     pub fn within(mut self, place: impl Into<String>) -> Self {
         self.place.insert(0, place.into());
         self
     }
 
-    /// Says which text it is about.
+    /// Adds a text that the error concerns.
     pub fn about(mut self, text: impl Into<String>) -> Self {
         self.about.insert(0, text.into());
         self
     }
 
-    /// With the file's name and the line, found by looking for each text behind the one before.
+    /// Adds the file's name and the line, which is found by searching for each text after the one before.
     pub fn at(self, origin: &str, text: &str) -> SchemaError {
         let lines: Vec<&str> = text.lines().collect();
         let mut line = None;

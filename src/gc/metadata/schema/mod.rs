@@ -1,20 +1,19 @@
-//! Schemas: what a metadata tree in etcd is made of, which objects are roots, and who refers to whom.
+//! Schemas: the objects of a metadata tree in etcd, which of them are roots, and which refer to which.
 //!
-//! A schema is a YAML file. Every key in it is known or refused. The printable built-in one, `containerd.yaml` beside
-//! this file, is the best example.
+//! A schema is a YAML file; unknown keys are errors. The built-in `containerd.yaml` in this directory is an example.
 //!
 //! ```yaml
-//! schema: 1                  # the language's version
+//! schema: 1                  # version of the language
 //! name: shop                 # for messages and plans
-//! encoding: raw              # segments of keys as they are; percent: %XX, so that a slash in a name is %2F
-//! scope: [tenant]            # variables of keys; references never leave what has the same values of them
-//! outside-roots: false       # true: some roots are not in etcd; removing then needs them as a file, or a promise
-//! opaque: ["version"]        # keys that are known, belong to no object, and are never touched
-//! reserved: [labels/gc.]     # what fields begin with that only rules may have: others are reported by a check
-//! groups:                    # edges that several kinds share
+//! encoding: raw              # segments of keys are unencoded; percent: %XX, so that a slash in a name is %2F
+//! scope: [tenant]            # variables of keys; references stay within objects with the same values
+//! outside-roots: false       # true: some roots are not in etcd; --apply then needs --roots or --roots-complete
+//! opaque: ["version"]        # keys that belong to no object and are never removed
+//! reserved: [labels/gc.]     # prefixes of fields that must be read by a rule; --check reports others
+//! groups:                    # edges shared by several kinds
 //!   refs:
 //!     - {field: "labels/gc.ref.{kind-of-parcel}", suffix: "/", to: parcel, id: "{kind-of-parcel}/{value}"}
-//! kinds:                     # in the order in which they are swept
+//! kinds:                     # in the order of the sweep
 //!   - kind: parcel
 //!     key: "{tenant}/parcels/{box}/{name+}"
 //!     anchor: createdat
@@ -27,31 +26,34 @@
 //!     backlinks: [{field: "children/{child+}", of: parcel, id: "{box}/{child}"}]
 //! ```
 //!
-//! **Keys.** `key` is a template below the prefix that is collected, `fields` are templates below the object's key and
-//! must name all there are; `.` is the object's own key, `**` anything below. `{name}` is one segment. `{name+}` may hold slashes: with
-//! `encoding: raw` it takes one segment or more (one such variable in a key), and the kind needs an `anchor`, a
-//! field that every object has, unless all fields have the same number of segments. Where a key could belong to several objects, it belongs to the one whose anchor is
-//! there; if that is not exactly one, it is reported, and nothing is swept. Two kinds whose keys could be the same are
-//! refused. An object's identity is its variables but the scope's, joined by slashes.
+//! **Keys.** `key` is a template below the collected prefix. `fields` are templates below the object's key and must
+//! cover all its keys; `.` is the object's own key, `**` anything below. `{name}` is one segment. `{name+}` may contain
+//! slashes: with `encoding: raw` it takes one or more segments (at most one such variable per key), and the kind needs
+//! an `anchor`, a field that every object has, unless all fields have the same number of segments. A key that could
+//! belong to several objects belongs to the one whose anchor exists; if there is not exactly one, the key is reported and
+//! nothing is swept. Two kinds whose keys could be equal are an error. The identity of an object consists of its
+//! variables except those of the scope, joined by slashes.
 //!
-//! **Roots.** `always`, `never`, or a list of which one must hold: `{field: F}` is there and not empty (`empty: true`:
-//! or empty); `{unexpired: F, format: rfc3339|unix|go-binary, missing: root|suspect|no-root,
-//! invalid: root|error}`: F holds a moment that is not over (equal is not over). `suspect`: without F it is a root, and a
-//! check says so. `error`: a bad moment stops the collection.
+//! **Roots.** `always`, `never`, or a list of rules, one of which must apply. `{field: F}`: F exists and is not empty
+//! (`empty: true`: may be empty). `{unexpired: F, format: rfc3339|unix|go-binary, missing: root|suspect|no-root,
+//! invalid: root|error}`: F is a time that has not passed. `suspect`: an object without F is a root, and `--check`
+//! reports it. `error`: a time that is not valid stops the collection.
 //!
-//! **Edges.** What a reached object keeps. `field` is a pattern: `{x}` captures up to the next slash or to what follows
-//! it in the pattern, `{x+}` also over slashes; `suffix` says what may follow: characters one of which must come first,
-//! or `*` for anything. `to: KIND` refers to the object with identity `id` (default `{value}`), made of captures, the
-//! object's own variables, `{value}`, and what `value` (a pattern over the value) captures; a capture hides a variable of
-//! that name. `from: KIND` is a back reference: that object keeps this one. `fields: {a: F, b: G}` joins several
-//! fields' values, all of which must be there. An `id` without `{value}` is a set's member: the key's existence counts; else an
-//! empty value is no reference. `flat: members`: where the object has the kind's `flat` field, what the edge leads to
-//! is kept flat, that is, without following its edges but those with `flat: through`, which lead to flat objects again.
-//! `when: {conditions: C, name: N, field: F, format: …}`: only where one of the comma-separated conditions `N<DURATION` or
-//! `N>DURATION` in capture C holds for the age of F of the object referred to; F absent: no.
+//! **Edges.** The references of an object. `field` is a pattern: `{x}` captures up to the next slash or to the text
+//! that follows in the pattern, `{x+}` also across slashes; `suffix` allows further text: a list of characters, one of
+//! which must come first, or `*` for anything. `to: KIND` refers to the object with identity `id` (default `{value}`),
+//! composed of captures, the object's own variables, `{value}`, and captures of `value` (a pattern over the value); a
+//! capture hides a variable of the same name. `from: KIND` is a back reference: that object keeps this one. `fields:
+//! {a: F, b: G}` joins the values of several fields, all of which must exist. An `id` without `{value}` is a member of
+//! a set: the key's existence counts; otherwise an empty value is not a reference. `flat: members`: if the object has
+//! the kind's `flat` field, the referenced objects are kept flat: none of their edges are followed except those with
+//! `flat: through`, which lead to flat objects again. `when: {conditions: C, name: N, field: F, format: …}`: the edge
+//! exists if one of the comma-separated conditions `N<DURATION` or `N>DURATION` in capture C holds for the age of F of
+//! the referenced object; it does not if F is missing.
 //!
-//! **Sweeping.** Only kinds with `collect: true`. `may-empty: true`: all objects of the kind may go at once.
-//! `backlinks`: the field names an object which refers back to this one; when that one is swept, the field goes too.
+//! **Sweeping.** Only kinds with `collect: true` are swept. `may-empty: true`: all objects of the kind may be removed
+//! at once. `backlinks`: the field names an object that refers back to this one; it is removed when that object is
+//! swept.
 
 mod compile;
 mod document;
@@ -71,7 +73,7 @@ pub use error::SchemaError;
 pub use pattern::{Captures, Identity, IdentityPart, Pattern};
 pub use template::{Segment, Template};
 
-use super::time::TimeFormat;
+use super::time_format::TimeFormat;
 
 /// The names and texts of the schemas that are built in.
 pub const BUILT_IN: &[(&str, &str)] =
@@ -136,7 +138,7 @@ pub struct Kind {
     pub links: Vec<Link>,
 }
 
-/// One way to be a root.
+/// A rule that makes an object a root.
 #[derive(Debug)]
 pub enum RootRule {
     /// A field is there.

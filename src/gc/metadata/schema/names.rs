@@ -1,4 +1,4 @@
-//! Names in a schema's document, and the fields and patterns they stand for.
+//! Helpers for names, fields and patterns of a schema document.
 
 use super::document::{FormatDoc, KindDoc};
 use super::error::SchemaProblem;
@@ -14,27 +14,27 @@ pub(super) fn kind_line(doc: &KindDoc) -> String {
     format!("kind: {}", doc.kind)
 }
 
-/// Refuses a pattern that none of the kind's fields can satisfy.
+/// Checks that one of the kind's fields can match the pattern.
 pub(super) fn declared(kind: &Kind, pattern: &Pattern, text: &str) -> Result<(), SchemaProblem> {
     let own = kind.own_key && pattern.find(b"").is_some();
     let wanted = if text == "." { Vec::new() } else { pattern.as_templates() };
     if own || wanted.iter().any(|template| has_field(kind, template)) {
         return Ok(());
     }
-    Err(SchemaProblem::new(format!("'{text}' is none of the kind's fields")).about(text))
+    Err(SchemaProblem::new(format!("'{text}' is not one of the kind's fields")).about(text))
 }
 
-/// The same for one field, decoded.
+/// Checks that the kind has this (decoded) field.
 pub(super) fn declared_plainly(kind: &Kind, field: &[u8]) -> Result<(), SchemaProblem> {
     let segments = field.split(|byte| *byte == b'/').map(|part| Segment::Literal(part.to_vec())).collect();
     if (field.is_empty() && kind.own_key) || has_field(kind, &Template(segments)) {
         return Ok(());
     }
     let text = if field.is_empty() { ".".into() } else { String::from_utf8_lossy(field) };
-    Err(SchemaProblem::new(format!("'{text}' is none of the kind's fields")).about(text))
+    Err(SchemaProblem::new(format!("'{text}' is not one of the kind's fields")).about(text))
 }
 
-/// Whether one of the kind's fields, decoded, is what the template describes.
+/// Whether one of the kind's fields, decoded, matches the template.
 fn has_field(kind: &Kind, wanted: &Template) -> bool {
     let decoded = |segment: &Segment| match segment {
         Segment::Encoded(name) => Segment::Many(name.clone()),
@@ -43,7 +43,7 @@ fn has_field(kind: &Kind, wanted: &Template) -> bool {
     kind.fields.iter().any(|field| wanted.meets(&Template(field.0.iter().map(decoded).collect())))
 }
 
-/// A field's name, decoded: nothing for the object's own key.
+/// The decoded name of a field; empty for the object's own key.
 pub(super) fn own(text: &str) -> Vec<u8> {
     if text == "." { Vec::new() } else { text.as_bytes().to_vec() }
 }

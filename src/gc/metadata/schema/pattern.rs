@@ -1,14 +1,14 @@
-//! Patterns over bytes: what picks a field (or the parts of a value) and captures pieces of it.
+//! Patterns over bytes: they match a field (or parts of a value) and capture pieces of it.
 
 use std::ops::Range;
 
 use super::template::{Segment, Template};
 use super::text::{Piece, pieces};
 
-/// The most pieces one pattern captures.
+/// Maximum number of captures of a pattern.
 pub const MAX_CAPTURES: usize = 4;
 
-/// What may stand behind the pattern.
+/// What may follow the pattern.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Suffix {
     /// Nothing.
@@ -20,22 +20,22 @@ pub enum Suffix {
     Any,
 }
 
-/// Words and captures in a row. A capture is never empty and takes as little as it can: up to the first place where
-/// what follows it in the pattern stands, at the end up to the next slash (`{x}`) or everything (`{x+}`).
+/// A sequence of literals and captures. A capture is not empty and as short as possible: it ends before the next
+/// literal, or at the end of the pattern at the next slash (`{x}`) or the end of the text (`{x+}`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     pieces: Vec<Piece>,
     suffix: Suffix,
 }
 
-/// The places of the captures, in order.
+/// Positions of the captures, in order.
 pub type Captures = [Range<usize>; MAX_CAPTURES];
 
 impl Pattern {
-    /// Reads `labels/gc.ref.snapshot.{snapshotter}`, and what may follow: `*` for anything, else a list of characters.
+    /// Parses `labels/gc.ref.snapshot.{snapshotter}` and the suffix: `*` for anything, else a list of characters.
     ///
     /// # Errors
-    /// Says what is wrong with the text: two captures side by side, too many of them, a bad variable.
+    /// Adjacent captures, too many captures, or a variable that is not valid.
     pub fn parse(text: &str, suffix: Option<&str>) -> Result<Self, String> {
         let pieces = pieces(text)?;
         if pieces.is_empty() {
@@ -43,7 +43,7 @@ impl Pattern {
         }
         let is_variable = |piece: &Piece| matches!(piece, Piece::Variable { .. });
         if pieces.windows(2).any(|pair| pair.iter().all(is_variable)) {
-            return Err(format!("in '{text}' nothing separates two variables"));
+            return Err(format!("'{text}' has two adjacent variables; separate them"));
         }
         if pieces.iter().filter(|piece| is_variable(piece)).count() > MAX_CAPTURES {
             return Err(format!("'{text}' has more than {MAX_CAPTURES} variables"));
@@ -57,12 +57,12 @@ impl Pattern {
         Ok(Self { pieces, suffix })
     }
 
-    /// Finds the object's own key alone: the field without a name.
+    /// A pattern that matches only the object's own key, a field with an empty name.
     pub fn own_key() -> Self {
         Self { pieces: Vec::new(), suffix: Suffix::None }
     }
 
-    /// The names captured, in order.
+    /// Names of the captures, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Variable { name, .. } => Some(name.as_str()),
@@ -70,7 +70,7 @@ impl Pattern {
         })
     }
 
-    /// Whether the bytes are what the pattern describes, and where the captures are.
+    /// The captures, if the pattern matches the bytes.
     pub fn find(&self, bytes: &[u8]) -> Option<Captures> {
         let mut captures = Captures::default();
         let (mut at, mut captured) = (0, 0);
@@ -94,7 +94,7 @@ impl Pattern {
         ends.then_some(captures)
     }
 
-    /// A template that describes at least the paths which the pattern finds.
+    /// Templates that describe at least the paths that the pattern matches.
     pub fn as_templates(&self) -> Vec<Template> {
         let mut segments = vec![Vec::new()];
         for piece in &self.pieces {
@@ -152,42 +152,42 @@ fn loosest(parts: &[Piece]) -> Segment {
     found.unwrap_or(Segment::Literal(word))
 }
 
-/// How an object's identity is put together: words, and variables by their number among the captures, the object's own
-/// variables, or the fields that were joined.
+/// How an object's identity is composed: literals, and variables given by their index among the captures, the object's
+/// own variables, or the joined fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(pub Vec<IdentityPart>);
 
-/// A stretch of an identity.
+/// A part of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityPart {
     /// These bytes.
     Literal(Vec<u8>),
-    /// The capture with this number.
+    /// The capture with this index.
     Capture(usize),
-    /// The variable of the referring object's key with this number.
+    /// The variable of the referring object's key with this index.
     Own(usize),
-    /// The field's value, or what was captured in it by this number.
+    /// The field's value, or the capture in it with this index.
     Value(Option<usize>),
-    /// The value of the joined field with this number.
+    /// The value of the joined field with this index.
     Joined(usize),
 }
 
 impl Identity {
-    /// Reads `{snapshotter}/{value}`; `resolve` says what a name stands for.
+    /// Parses `{snapshotter}/{value}`; `resolve` maps names to parts.
     ///
     /// # Errors
-    /// Says which name is unknown.
+    /// A name that is unknown.
     pub fn parse(text: &str, resolve: impl Fn(&str) -> Option<IdentityPart>) -> Result<Self, String> {
         let part = |piece: Piece| match piece {
             Piece::Literal(bytes) => Ok(IdentityPart::Literal(bytes)),
             Piece::Variable { name, .. } => {
-                resolve(&name).ok_or_else(|| format!("'{text}': nothing is called '{name}' here"))
+                resolve(&name).ok_or_else(|| format!("'{text}' uses '{name}', which is not defined here"))
             }
         };
         pieces(text)?.into_iter().map(part).collect::<Result<Vec<_>, _>>().map(Self)
     }
 
-    /// Whether it is made of the field's value.
+    /// Whether it contains the field's value.
     pub fn uses_value(&self) -> bool {
         self.0.iter().any(|part| matches!(part, IdentityPart::Value(_) | IdentityPart::Joined(_)))
     }

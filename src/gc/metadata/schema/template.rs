@@ -1,30 +1,30 @@
-//! Templates of keys: segments between slashes, each a word or a variable.
+//! Templates of keys: segments separated by slashes, each a literal or a variable.
 
 use super::text::{Piece, pieces};
 
-/// What stands between two slashes of a template.
+/// A segment of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// These bytes.
     Literal(Vec<u8>),
-    /// `{name}`: one segment, whatever it holds but an encoded slash.
+    /// `{name}`: one segment without an encoded slash.
     One(String),
-    /// `{name+}` in an encoded key: one segment, whatever it holds.
+    /// `{name+}` in an encoded key: one segment.
     Encoded(String),
-    /// `{name+}` in a raw key: one segment or more. `**`: the same in any key.
+    /// `{name+}` in a raw key, or `**`: one or more segments.
     Many(String),
 }
 
-/// Segments; a key's bytes are theirs, joined by slashes.
+/// A sequence of segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template(pub Vec<Segment>);
 
 impl Template {
-    /// Reads `v1/{ns}/images/{name+}`. With `encoded`, a name that may hold slashes is one segment all the same: its
-    /// slashes are written `%2F`.
+    /// Parses `v1/{ns}/images/{name+}`. With `encoded`, a name that may contain slashes is one segment, because its
+    /// slashes are written as `%2F`.
     ///
     /// # Errors
-    /// Says what is wrong with the text: an empty segment, a bad or half a variable.
+    /// An empty segment, or a variable that is not valid or is only part of a segment.
     pub fn parse(text: &str, encoded: bool) -> Result<Self, String> {
         let segment = |part: &str| match pieces(part)?.as_slice() {
             _ if part == "**" => Ok(Segment::Many(String::new())),
@@ -38,7 +38,7 @@ impl Template {
         text.split('/').map(segment).collect::<Result<Vec<_>, _>>().map(Self)
     }
 
-    /// The variables, in order.
+    /// Names of the variables, in order.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
@@ -46,13 +46,13 @@ impl Template {
         })
     }
 
-    /// Where the variable that takes several segments stands.
+    /// Index of the segment that may take several parts of a key.
     pub fn many(&self) -> Option<usize> {
         self.0.iter().position(|segment| matches!(segment, Segment::Many(_)))
     }
 
-    /// Whether these parts of a key are what the template describes, and how many of them its [`Segment::Many`] takes
-    /// (0 where it has none). At most one such segment is allowed for.
+    /// Matches the parts of a key; returns the number of parts that [`Segment::Many`] takes (0 without such a segment).
+    /// Templates have at most one.
     pub fn fits(&self, parts: &[&[u8]]) -> Option<usize> {
         let Some(at) = self.many() else {
             return (parts.len() == self.0.len() && all_fit(&self.0, parts)).then_some(0);
@@ -65,12 +65,12 @@ impl Template {
         fit.then_some(taken)
     }
 
-    /// Whether some key is described by both.
+    /// Whether a key exists that matches both templates.
     pub fn meets(&self, other: &Self) -> bool {
         meet(&self.0, &other.0)
     }
 
-    /// This template with the other behind it.
+    /// This template followed by the other one.
     pub fn join(&self, other: &Self) -> Self {
         Self(self.0.iter().chain(&other.0).cloned().collect())
     }
@@ -83,17 +83,17 @@ fn all_fit(segments: &[Segment], parts: &[&[u8]]) -> bool {
     })
 }
 
-/// Fills in, from the end, whether what is left of each meets what is left of the other: trying every length of every long
-/// variable would take forever where there are several.
+/// Computes from the end whether each rest of `a` and each rest of `b` have a common key. Trying all lengths of several
+/// long variables would take exponential time.
 fn meet(a: &[Segment], b: &[Segment]) -> bool {
-    // The rests of `a` from one segment further on, against each rest of `b`.
+    // For the rest of `a` after the current segment: whether it meets each rest of `b`.
     let mut further = vec![false; b.len() + 1];
     further[b.len()] = true;
     for head_a in a.iter().rev() {
         let mut here = vec![false; b.len() + 1];
         for (at, head_b) in b.iter().enumerate().rev() {
             let differ = matches!((head_a, head_b), (Segment::Literal(one), Segment::Literal(other)) if one != other);
-            // One part of the key further: a long variable is over, or goes on.
+            // Consume one part of the key: a long variable ends, or continues.
             let (long_a, long_b) = (matches!(head_a, Segment::Many(_)), matches!(head_b, Segment::Many(_)));
             here[at] = !differ && (further[at + 1] || (long_a && here[at + 1]) || (long_b && further[at]));
         }

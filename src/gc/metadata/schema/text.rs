@@ -1,23 +1,23 @@
-//! Text with variables in braces: what templates, patterns and identities are read from.
+//! Text with variables in braces, as used by templates, patterns and identities.
 
-/// A stretch of such a text.
+/// A piece of such a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// These bytes.
     Literal(Vec<u8>),
-    /// `{name}`, or `{name+}` which may hold slashes.
+    /// `{name}`, or `{name+}`, which may contain slashes.
     Variable {
         /// The name.
         name: String,
-        /// Whether it may hold slashes.
+        /// Whether it may contain slashes.
         slashes: bool,
     },
 }
 
-/// Takes a text apart. `{{` and `}}` stand for the braces themselves.
+/// Splits a text into pieces. `{{` and `}}` stand for braces.
 ///
 /// # Errors
-/// Says which brace or name is wrong.
+/// An unbalanced brace, or a variable name that is not valid.
 pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     let mut found = Vec::new();
     let mut literal = Vec::new();
@@ -27,14 +27,14 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
             literal.push(rest.as_bytes()[0]);
             rest = &rest[2..];
         } else if c == '{' {
-            let Some(end) = rest.find('}') else { return Err(format!("'{text}' lacks a '}}'")) };
+            let Some(end) = rest.find('}') else { return Err(format!("'{text}' has a '{{' without '}}'")) };
             if !literal.is_empty() {
                 found.push(Piece::Literal(std::mem::take(&mut literal)));
             }
             found.push(variable(text, &rest[1..end])?);
             rest = &rest[end + 1..];
         } else if c == '}' {
-            return Err(format!("'{text}' has a '}}' without its '{{'"));
+            return Err(format!("'{text}' has a '}}' without '{{'"));
         } else {
             let (head, tail) = rest.split_at(c.len_utf8());
             literal.extend_from_slice(head.as_bytes());
@@ -51,7 +51,7 @@ fn variable(text: &str, inside: &str) -> Result<Piece, String> {
     let name = inside.strip_suffix('+').unwrap_or(inside);
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
         return Err(format!(
-            "'{text}': '{{{inside}}}' is no variable (letters, digits, '-' and '_', then '+' perhaps)"
+            "'{text}': '{{{inside}}}' is not a variable (use letters, digits, '-' and '_', optionally followed by '+')"
         ));
     }
     Ok(Piece::Variable { name: name.to_owned(), slashes: name.len() != inside.len() })

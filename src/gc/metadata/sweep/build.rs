@@ -1,11 +1,11 @@
-//! From objects to transactions that etcd takes.
+//! Builds transactions of a size that etcd accepts.
 
 use super::super::model::{Model, ObjectId};
 use super::super::schema::{Encoding, Kind, Segment};
 use super::{Sweep, SweepBatch, SweepGuard, SweepVerdict};
 use crate::kvstore::{Compare, KeyRange, KeySelector, MAX_REQUEST_BYTES, Op, Txn};
 
-/// What one object brings into a transaction.
+/// The part of one object in a transaction.
 struct ObjectShare {
     compares: Vec<Compare>,
     facts: Vec<u32>,
@@ -13,7 +13,7 @@ struct ObjectShare {
     bytes: usize,
 }
 
-/// A transaction that grows.
+/// A transaction under construction.
 struct TransactionBuilder {
     places: Vec<u32>,
     compares: Vec<Compare>,
@@ -24,7 +24,7 @@ struct TransactionBuilder {
 }
 
 impl TransactionBuilder {
-    /// Takes the share in if it fits; the first one always, if it alone is not too much.
+    /// Adds a share if it fits. The first share is always added unless it alone exceeds the limits.
     fn take(&mut self, share: &ObjectShare, keys: u64, limits: (usize, u64)) -> bool {
         let (ops, max_keys) = limits;
         let new: Vec<u32> = share.facts.iter().copied().filter(|fact| !self.facts.contains(fact)).collect();
@@ -32,7 +32,7 @@ impl TransactionBuilder {
         let removals = self.removals.len() + share.removals.len();
         let alone = self.places.is_empty();
         let fits = compares <= ops && removals <= ops;
-        // Half of what a request may have: sizes are estimates.
+        // Sizes are estimates: use at most half of what a request may have.
         let small = self.keys + keys <= max_keys && self.bytes + share.bytes <= MAX_REQUEST_BYTES / 2;
         if !fits || !(small || alone) {
             return false;
@@ -47,26 +47,27 @@ impl TransactionBuilder {
 }
 
 impl Sweep {
-    /// The next transaction, of at most `most` objects: one kind, and with [`SweepGuard::Scope`] one scope. `None` where
-    /// nothing is left to try.
-    pub fn next_batch(&mut self, most: usize) -> Option<SweepBatch> {
+    /// The next transaction, with at most `max_objects` objects of one kind and, with [`SweepGuard::Scope`], of one
+    /// scope.
+    /// `None` if nothing is left to try.
+    pub fn next_batch(&mut self, max_objects: usize) -> Option<SweepBatch> {
         loop {
-            let batch = match self.again.pop() {
+            let batch = match self.retries.pop() {
                 Some(places) => {
-                    let (now, later) = places.split_at(places.len().min(most.max(1)));
+                    let (now, later) = places.split_at(places.len().min(max_objects.max(1)));
                     if !later.is_empty() {
-                        self.again.push(later.to_vec());
+                        self.retries.push(later.to_vec());
                     }
                     let (batch, taken) = self.build(now.iter().copied(), usize::MAX);
                     if taken < now.len() {
-                        self.again.push(now[taken..].to_vec());
+                        self.retries.push(now[taken..].to_vec());
                     }
                     batch
                 }
                 None if self.next < self.items.len() => {
                     let from = u32::try_from(self.next).unwrap_or(u32::MAX);
                     let to = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
-                    let (batch, taken) = self.build(from..to, most.max(1));
+                    let (batch, taken) = self.build(from..to, max_objects.max(1));
                     self.next += taken;
                     batch
                 }
@@ -78,10 +79,10 @@ impl Sweep {
         }
     }
 
-    /// A batch of the first waiting ones among these, as many as go together; and how many places that used up.
-    fn build(&mut self, places: impl Iterator<Item = u32>, most: usize) -> (Option<SweepBatch>, usize) {
+    /// A batch of the first waiting objects that fit together, and the number of places it used.
+    fn build(&mut self, places: impl Iterator<Item = u32>, max_objects: usize) -> (Option<SweepBatch>, usize) {
         let ops = self.max_ops();
-        let mut growing = TransactionBuilder {
+        let mut builder = TransactionBuilder {
             places: Vec::new(),
             compares: Vec::new(),
             facts: Vec::new(),
@@ -92,33 +93,33 @@ impl Sweep {
         let mut used = 0;
         for place in places {
             let item = &self.items[place as usize];
-            let (id, waiting) = (item.id, item.fate == SweepVerdict::Waiting);
+            let (id, waiting) = (item.id, item.verdict == SweepVerdict::Waiting);
             if waiting {
-                if growing.places.len() >= most || !self.goes_with(&growing, place) {
+                if builder.places.len() >= max_objects || !self.fits_with(&builder, place) {
                     break;
                 }
-                if growing.places.is_empty() && self.options.guard == SweepGuard::Scope {
+                if builder.places.is_empty() && self.options.guard == SweepGuard::Scope {
                     let scope = self.scope_compares(id);
-                    growing.bytes += scope.iter().map(|range| range.start.len() * 2 + 64).sum::<usize>();
-                    growing.compares = scope.iter().map(|range| self.none_newer(range)).collect();
+                    builder.bytes += scope.iter().map(|range| range.start.len() * 2 + 64).sum::<usize>();
+                    builder.compares = scope.iter().map(|range| self.none_newer(range)).collect();
                 }
                 let share = self.share(place);
-                if growing.take(&share, self.model.keys(id), (ops, self.options.max_keys)) {
-                    growing.places.push(place);
-                } else if growing.places.is_empty() {
-                    self.leave(place, SweepVerdict::Entangled);
-                    growing.compares.clear();
+                if builder.take(&share, self.model.keys(id), (ops, self.options.max_keys)) {
+                    builder.places.push(place);
+                } else if builder.places.is_empty() {
+                    self.hold_back(place, SweepVerdict::Entangled);
+                    builder.compares.clear();
                 } else {
                     break;
                 }
             }
             used += 1;
         }
-        (self.finish(growing), used)
+        (self.finish(builder), used)
     }
 
-    fn goes_with(&self, growing: &TransactionBuilder, place: u32) -> bool {
-        let Some(first) = growing.places.first() else { return true };
+    fn fits_with(&self, builder: &TransactionBuilder, place: u32) -> bool {
+        let Some(first) = builder.places.first() else { return true };
         let (a, b) = (&self.items[*first as usize], &self.items[place as usize]);
         let scope = self.options.guard == SweepGuard::Object || self.model.scope_id(a.id) == self.model.scope_id(b.id);
         a.expired == b.expired && self.model.kind_id(a.id) == self.model.kind_id(b.id) && scope
@@ -138,7 +139,7 @@ impl Sweep {
         let mut removals: Vec<KeySelector> = ranges.into_iter().map(KeySelector::Range).collect();
         for link in self.model.links_to(item.id) {
             let holder = self.place[link.holder as usize];
-            let removed = holder != u32::MAX && self.items[holder as usize].fate == SweepVerdict::Removed;
+            let removed = holder != u32::MAX && self.items[holder as usize].verdict == SweepVerdict::Removed;
             if link.holder != item.id && !removed {
                 let key = self.model.link_key(link);
                 if self.options.guard == SweepGuard::Object {
@@ -156,26 +157,26 @@ impl Sweep {
         ObjectShare { bytes: ranges.size() + facts.len() * 256, compares, facts, removals }
     }
 
-    fn finish(&self, growing: TransactionBuilder) -> Option<SweepBatch> {
-        if growing.places.is_empty() {
+    fn finish(&self, builder: TransactionBuilder) -> Option<SweepBatch> {
+        if builder.places.is_empty() {
             return None;
         }
-        let mut compares = growing.compares;
-        for number in growing.facts {
+        let mut compares = builder.compares;
+        for number in builder.facts {
             let fact = &self.model.all_facts()[number as usize];
             compares.push(Compare::unchanged(&self.model.fact_key(fact), fact.revision));
         }
-        let objects: Vec<ObjectId> = growing.places.iter().map(|place| self.items[*place as usize].id).collect();
+        let objects: Vec<ObjectId> = builder.places.iter().map(|place| self.items[*place as usize].id).collect();
         let otherwise = match objects.as_slice() {
             [id] => self.model.ranges(*id).into_iter().map(count).collect(),
             _ => Vec::new(),
         };
-        let then = growing.removals.into_iter().map(|over| Op::Delete { over, prev: false }).collect();
+        let then = builder.removals.into_iter().map(|over| Op::Delete { over, prev: false }).collect();
         let txn = Txn { compares, then, otherwise };
-        Some(SweepBatch { objects, txn, keys: growing.keys, places: growing.places })
+        Some(SweepBatch { objects, txn, keys: builder.keys, places: builder.places })
     }
 
-    /// What must not hold anything newer for a decision in the object's scope to stand.
+    /// Ranges that must not have changed for a decision in the object's scope to hold.
     fn scope_compares(&mut self, id: ObjectId) -> Vec<KeyRange> {
         let scope = self.model.scope_id(id) as usize;
         if self.scopes.len() <= scope {
@@ -189,7 +190,7 @@ fn count(range: KeyRange) -> Op {
     Op::Get { over: KeySelector::Range(range), revision: 0, keys_only: true, count_only: true, limit: 0 }
 }
 
-/// The ranges that hold every key of the object's scope and all that is in no scope.
+/// Ranges that contain all keys of the object's scope and all keys outside every scope.
 pub(super) fn scope_ranges(model: &Model, id: ObjectId) -> Vec<KeyRange> {
     let values: Vec<&[u8]> = model.scope(id).split(|byte| *byte == b'/').collect();
     let scoped = model.kind(id).scoped.contains(&true);
@@ -211,7 +212,7 @@ pub(super) fn scope_ranges(model: &Model, id: ObjectId) -> Vec<KeyRange> {
     apart
 }
 
-/// What keys of this kind begin with in this scope, up to and with a slash; `None` where that is nothing that can be told.
+/// Common prefix of this kind's keys in a scope, ending with a slash; `None` if there is none.
 fn leading(kind: &Kind, values: &[&[u8]]) -> Option<Vec<u8>> {
     let mut below = Vec::new();
     let (mut variable, mut value) = (0, 0);
@@ -232,6 +233,6 @@ fn leading(kind: &Kind, values: &[&[u8]]) -> Option<Vec<u8>> {
         below.extend_from_slice(part);
         below.push(b'/');
     }
-    // The object's own key has no slash behind it.
+    // The object's own key does not end with a slash.
     (!kind.own_key && !below.is_empty()).then_some(below)
 }

@@ -1,12 +1,12 @@
-//! The sweep: which transactions remove what is garbage, in which order, and what a refusal means for the rest. Pure:
-//! whoever sends the transactions says how each ended.
+//! The sweep: which transactions remove the garbage, in which order, and what a refusal means for the rest. Pure: the
+//! caller sends the transactions and reports their outcome.
 //!
-//! Expired roots go first, then kind by kind in the schema's order, and within a kind whoever refers before whom it
-//! refers to. An object that turns out to have changed is left, and so is all that it, as it was, referred to: it
-//! may be a root now.
+//! Expired roots are removed first, then kind by kind in the schema's order; within a kind, referring objects before
+//! the objects they refer to. An object that has changed is kept, and so is everything it referred to: it may be a root
+//! now.
 //!
-//! What [`SweepGuard::Object`] compares cannot see a reference that was added elsewhere since the reading. Two looks with
-//! time between them, a lock that writers respect, or [`SweepGuard::Scope`] cover that.
+//! [`SweepGuard::Object`] does not detect a reference that another client added after the tree was read. Two scans with
+//! time between them, a lock that all writers take, or [`SweepGuard::Scope`] cover this.
 
 mod build;
 mod order;
@@ -18,24 +18,24 @@ use super::mark::Marking;
 use super::model::{Model, ObjectId};
 use crate::kvstore::{KeyRange, MAX_TXN_OPS, Txn};
 
-/// What a transaction compares beside the facts that decisions rest on.
+/// What a transaction compares in addition to the facts that decisions depend on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SweepGuard {
-    /// That nothing in the objects it removes is newer than the reading.
+    /// That the objects it removes have not changed since they were read.
     #[default]
     Object,
-    /// That nothing in their whole scope is. etcd reads all of the scope's keys and values for that, each time.
+    /// That nothing in their scope has changed. etcd reads all keys and values of the scope for each transaction.
     Scope,
 }
 
-/// How to sweep.
+/// Options of a sweep.
 #[derive(Clone, Debug)]
 pub struct SweepOptions {
-    /// What is compared.
+    /// What transactions compare.
     pub guard: SweepGuard,
-    /// Whether each transaction stands in one that compares a lock's key: that takes one operation.
+    /// Whether each transaction also compares a lock, which takes one operation.
     pub locked: bool,
-    /// The most keys that one transaction removes; a larger object goes alone.
+    /// Maximum number of keys that a transaction removes; a larger object gets its own transaction.
     pub max_keys: u64,
 }
 
@@ -45,94 +45,94 @@ impl Default for SweepOptions {
     }
 }
 
-/// What became of an object.
+/// Result of the sweep for one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SweepVerdict {
     /// Not tried yet.
     Waiting,
     /// Removed.
     Removed,
-    /// Left: it, or a fact that made it garbage, has changed since the reading.
+    /// Kept: the object, or a fact that made it garbage, has changed since it was read.
     Changed,
-    /// Somebody else removed it.
+    /// Another client removed it.
     Gone,
-    /// Left: one that was left referred to it.
+    /// Kept: an object that was kept referred to it.
     HeldBack,
-    /// Left: it rests on more facts, or lies around more objects, than one transaction can compare.
+    /// Kept: its removal depends on more facts, or surrounds more objects, than one transaction can compare.
     Entangled,
-    /// An error.
+    /// The removal failed.
     Failed,
 }
 
-/// How often each fate was met by objects of one kind.
+/// Counters of the verdicts on objects of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KindTally {
     /// Objects removed.
     pub removed: u64,
-    /// Their keys, as they were read.
+    /// Keys of the removed objects, when they were read.
     pub keys: u64,
-    /// Their bytes, as they were read.
+    /// Bytes of the removed objects, when they were read.
     pub bytes: u64,
-    /// Objects left because they changed.
+    /// Objects kept because they changed.
     pub changed: u64,
-    /// Objects that somebody else removed.
+    /// Objects that another client removed.
     pub gone: u64,
-    /// Objects left because one that was left referred to them.
+    /// Objects kept because an object that was kept referred to them.
     pub held_back: u64,
-    /// Objects left because too much would have to be compared.
+    /// Objects kept because one transaction cannot compare enough.
     pub entangled: u64,
-    /// Objects at which an error happened.
+    /// Objects whose removal failed.
     pub failed: u64,
 }
 
 impl KindTally {
-    /// Objects left on purpose.
+    /// Objects kept on purpose.
     pub fn skipped(&self) -> u64 {
         self.changed + self.held_back + self.entangled
     }
 }
 
-/// Some objects and the transaction that removes them, or none of them.
+/// Objects and the transaction that removes all of them or none.
 #[derive(Clone, Debug)]
 pub struct SweepBatch {
     /// The objects.
     pub objects: Vec<ObjectId>,
-    /// The transaction. For one object, its else-branch counts what is left of it.
+    /// The transaction. For a single object, its else-branch counts the object's remaining keys.
     pub txn: Txn,
-    /// How many keys it removes, as they were read.
+    /// Number of keys it removes, when they were read.
     pub keys: u64,
     places: Vec<u32>,
 }
 
-/// One object that is to go.
+/// An object to remove.
 #[derive(Clone, Debug)]
 struct SweepItem {
     id: ObjectId,
-    fate: SweepVerdict,
-    /// An expired root: these go first.
+    verdict: SweepVerdict,
+    /// Whether it is an expired root: these are removed first.
     expired: bool,
-    /// The facts it rests on: places in [`Sweep::facts`].
+    /// The facts that its removal depends on: a range of [`Sweep::facts`].
     facts: Range<u32>,
 }
 
-/// The work and its state.
+/// A planned or running sweep.
 pub struct Sweep {
     model: Arc<Model>,
     options: SweepOptions,
     items: Vec<SweepItem>,
-    /// Numbers of the model's facts, item by item.
+    /// Indexes of the model's facts, item by item.
     facts: Vec<u32>,
-    /// The place of each object among the items; `u32::MAX` for none.
+    /// Index of each object among the items; `u32::MAX` for none.
     place: Vec<u32>,
-    /// Refused batches' halves, the next one last.
-    again: Vec<Vec<u32>>,
+    /// Halves of refused batches; the last one is next.
+    retries: Vec<Vec<u32>>,
     next: usize,
     tallies: Vec<KindTally>,
     scopes: Vec<Option<Vec<KeyRange>>>,
 }
 
 impl Sweep {
-    /// Plans the removal of these objects. What is not garbage by the marking is left out.
+    /// Plans the removal of these objects, except those that are not garbage by the marking.
     pub fn new(model: &Arc<Model>, marking: &Marking, selected: &[ObjectId], options: SweepOptions) -> Self {
         let (items, facts) = order::plan(model, marking, selected);
         let mut place = vec![u32::MAX; model.count() as usize];
@@ -141,79 +141,80 @@ impl Sweep {
         }
         let tallies = vec![KindTally::default(); model.schema().kinds.len()];
         let model = Arc::clone(model);
-        Self { model, options, items, facts, place, again: Vec::new(), next: 0, tallies, scopes: Vec::new() }
+        Self { model, options, items, facts, place, retries: Vec::new(), next: 0, tallies, scopes: Vec::new() }
     }
 
-    /// How many operations a transaction may have.
+    /// Maximum number of operations of a transaction.
     fn max_ops(&self) -> usize {
         MAX_TXN_OPS - usize::from(self.options.locked)
     }
 
-    /// The objects in the order of the sweep, and what became of each.
-    pub fn fates(&self) -> impl Iterator<Item = (ObjectId, SweepVerdict)> + '_ {
-        self.items.iter().map(|item| (item.id, item.fate))
+    /// The objects in the order of the sweep, with their verdicts.
+    pub fn verdicts(&self) -> impl Iterator<Item = (ObjectId, SweepVerdict)> + '_ {
+        self.items.iter().map(|item| (item.id, item.verdict))
     }
 
-    /// What became of an object; `None` for one that was not to go.
-    pub fn fate(&self, id: ObjectId) -> Option<SweepVerdict> {
+    /// The verdict on an object; `None` if it was not to be removed.
+    pub fn verdict(&self, id: ObjectId) -> Option<SweepVerdict> {
         let place = *self.place.get(id as usize)?;
-        self.items.get(place as usize).map(|item| item.fate)
+        self.items.get(place as usize).map(|item| item.verdict)
     }
 
-    /// One tally a kind, in the schema's order.
+    /// Counters per kind, in the schema's order.
     pub fn tallies(&self) -> &[KindTally] {
         &self.tallies
     }
 
-    /// How many objects are to go, or were.
+    /// Number of objects in the sweep.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether nothing is to go.
+    /// Whether the sweep has no objects.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// The batch was done.
+    /// Records that the batch was applied.
     pub fn removed(&mut self, batch: &SweepBatch) {
-        batch.places.iter().for_each(|place| self.settle(*place, SweepVerdict::Removed));
+        batch.places.iter().for_each(|place| self.record(*place, SweepVerdict::Removed));
     }
 
-    /// A compare did not hold. A batch of several is tried again in halves; a single object is left, with all it refers
-    /// to, unless `gone`: nothing is there any more.
+    /// Records that a compare failed. A batch of several objects is retried in halves; a single object is kept with all
+    /// it refers to, unless it is `gone`.
     pub fn refused(&mut self, batch: &SweepBatch, gone: bool) {
         match batch.places.as_slice() {
-            [place] if gone => self.settle(*place, SweepVerdict::Gone),
-            [place] => self.leave(*place, SweepVerdict::Changed),
+            [place] if gone => self.record(*place, SweepVerdict::Gone),
+            [place] => self.hold_back(*place, SweepVerdict::Changed),
             places => self.halve(places),
         }
     }
 
-    /// The server takes no transaction of that size: several are tried again in halves, a single one has failed.
+    /// Records that the server rejects the transaction's size: several objects are retried in halves, a single one
+    /// fails.
     pub fn too_large(&mut self, batch: &SweepBatch) {
         match batch.places.as_slice() {
-            [place] => self.leave(*place, SweepVerdict::Failed),
+            [place] => self.hold_back(*place, SweepVerdict::Failed),
             places => self.halve(places),
         }
     }
 
-    /// An error, or an unknown outcome: its objects are given up, and what they refer to is left.
+    /// Records an error or an unknown outcome: the objects fail, and what they refer to is kept.
     pub fn failed(&mut self, batch: &SweepBatch) {
-        batch.places.iter().for_each(|place| self.leave(*place, SweepVerdict::Failed));
+        batch.places.iter().for_each(|place| self.hold_back(*place, SweepVerdict::Failed));
     }
 
     fn halve(&mut self, places: &[u32]) {
         let (first, second) = places.split_at(places.len() / 2);
-        self.again.push(second.to_vec());
-        self.again.push(first.to_vec());
+        self.retries.push(second.to_vec());
+        self.retries.push(first.to_vec());
     }
 
-    fn settle(&mut self, place: u32, fate: SweepVerdict) {
+    fn record(&mut self, place: u32, verdict: SweepVerdict) {
         let item = &mut self.items[place as usize];
-        item.fate = fate;
+        item.verdict = verdict;
         let tally = &mut self.tallies[usize::from(self.model.kind_id(item.id))];
-        match fate {
+        match verdict {
             SweepVerdict::Waiting => {}
             SweepVerdict::Removed => {
                 tally.removed += 1;
@@ -228,21 +229,21 @@ impl Sweep {
         }
     }
 
-    /// Leaves an object and holds back all that it refers to, as it was read.
-    fn leave(&mut self, place: u32, fate: SweepVerdict) {
-        self.settle(place, fate);
+    /// Keeps an object and everything that it refers to, as it was read.
+    fn hold_back(&mut self, place: u32, verdict: SweepVerdict) {
+        self.record(place, verdict);
         let model = Arc::clone(&self.model);
         let mut left = vec![self.items[place as usize].id];
         let mut seen = std::collections::HashSet::from([left[0]]);
         while let Some(id) = left.pop() {
-            // An edge that is not there now may be there when the object has changed: conditions are not asked.
+            // Conditions are ignored: an edge that did not hold may hold now that the object has changed.
             let tied = model.conditional_from(id);
             for to in model.edges(id).iter().copied().chain(tied).map(|edge| edge.to) {
                 if seen.insert(to) {
                     left.push(to);
                     let place = self.place[to as usize];
-                    if place != u32::MAX && self.items[place as usize].fate == SweepVerdict::Waiting {
-                        self.settle(place, SweepVerdict::HeldBack);
+                    if place != u32::MAX && self.items[place as usize].verdict == SweepVerdict::Waiting {
+                        self.record(place, SweepVerdict::HeldBack);
                     }
                 }
             }

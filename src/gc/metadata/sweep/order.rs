@@ -1,4 +1,4 @@
-//! In which order objects go, and which facts each one rests on.
+//! The order of the sweep, and the facts that each removal depends on.
 
 use super::super::mark::Marking;
 use super::super::model::{Edge, FactKind, Model, ObjectId};
@@ -20,7 +20,7 @@ pub(super) fn plan(model: &Model, marking: &Marking, selected: &[ObjectId]) -> (
     for id in ids {
         if marking.expired(model, id).is_some() { expired.push(id) } else { rest.push(id) }
     }
-    let facts = resting_on(model, marking, &chosen);
+    let facts = supporting_facts(model, marking, &chosen);
     let mut items = Vec::with_capacity(expired.len() + rest.len());
     let mut numbers = Vec::new();
     for (ids, expired) in [(expired, true), (rest, false)] {
@@ -29,14 +29,14 @@ pub(super) fn plan(model: &Model, marking: &Marking, selected: &[ObjectId]) -> (
             let own = facts.partition_point(|(other, _)| *other < id);
             numbers.extend(facts[own..].iter().take_while(|(other, _)| *other == id).map(|(_, fact)| *fact));
             let to = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            items.push(SweepItem { id, fate: SweepVerdict::Waiting, expired, facts: from..to });
+            items.push(SweepItem { id, verdict: SweepVerdict::Waiting, expired, facts: from..to });
         }
     }
     (items, numbers)
 }
 
-/// Orders objects that come kind by kind: within a kind, whoever refers before whom it refers to, else as they come. In a
-/// circle somebody has to be first.
+/// Sorts objects, which come kind by kind: within a kind, referring objects before the objects they refer to, otherwise
+/// unchanged. In a cycle, one object is arbitrarily first.
 fn referrers_first(model: &Model, ids: &[ObjectId]) -> Vec<ObjectId> {
     const UNKNOWN: u8 = 0;
     const WAITING: u8 = 1;
@@ -68,9 +68,9 @@ fn referrers_first(model: &Model, ids: &[ObjectId]) -> Vec<ObjectId> {
     order
 }
 
-/// Pairs of an object and a fact without which it might not be garbage: its own expiry; the expiry of a root that stays
-/// and would keep it; the flat field of an object that would keep it otherwise.
-fn resting_on(model: &Model, marking: &Marking, chosen: &[bool]) -> Vec<(ObjectId, u32)> {
+/// Pairs of an object and a fact without which it might not be garbage: its own expiry; the expiry of a former root
+/// that is kept and would keep it; the flat field of an object that would otherwise keep it.
+fn supporting_facts(model: &Model, marking: &Marking, chosen: &[bool]) -> Vec<(ObjectId, u32)> {
     let mut pairs = Vec::new();
     let mut seen = vec![0_u32; chosen.len()];
     let mut round = 0;

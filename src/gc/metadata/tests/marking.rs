@@ -68,7 +68,7 @@ fn a_flat_lease_holds_members_without_what_they_refer_to() {
     };
     assert_eq!(swept(|tree| build("1", tree)), ["content ns1/d2", "content ns1/d5"]);
     assert_eq!(swept(|tree| build("", tree)), NONE);
-    // What is kept in both ways keeps what it refers to.
+    // What is kept in both matches keeps what it refers to.
     let both = swept(|tree| {
         build("1", tree);
         tree.container("ns1", "c", Some(("overlay", "top")), &[]);
@@ -233,7 +233,7 @@ fn explanations() {
         .snapshot("ns1", "overlay/top", "base", &[])
         .snapshot("ns1", "overlay/base", "", &[("ref.content", "d4")]);
     let model = tree.model(&schema("containerd"));
-    // The shorter of two ways.
+    // The shorter of two matches.
     assert_eq!(path(&model, "content ns1/d3"), ["container ns1/c", "content ns1/d2", "content ns1/d3"]);
     assert_eq!(
         path(&model, "snapshot ns1/overlay/base"),
@@ -331,7 +331,7 @@ fn keys_that_are_nobodys_keep_what_they_lie_in() {
     assert_eq!(model.totals().unparsed, 1);
     assert_eq!(garbage(&model), ["content ns1/d10"]);
     let verdict = marked(&model).verdict(&model, find(&model, "content ns1/d1"));
-    assert_eq!(verdict, ObjectVerdict::Root(RootReason::Guarded));
+    assert_eq!(verdict, ObjectVerdict::Root(RootReason::ForeignKeys));
 }
 
 #[test]

@@ -303,7 +303,7 @@ proptest! {
         prop_assert_eq!(garbage(&model), world.garbage());
         let marking = marked(&model);
         let reachable = world.reachable();
-        for id in model.everything() {
+        for id in model.all_ids() {
             let path = marking.path(&model, id);
             prop_assert_eq!(!path.is_empty(), reachable.contains(&name(&model, id)));
             for pair in path.windows(2) {

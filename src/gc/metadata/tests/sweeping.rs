@@ -35,12 +35,12 @@ fn run(tree: &mut Tree, sweep: &mut Sweep, most: usize, mut meanwhile: impl FnMu
     batches
 }
 
-fn fates(model: &Model, sweep: &Sweep) -> Vec<(String, SweepVerdict)> {
-    sweep.fates().map(|(id, fate)| (name(model, id), fate)).collect()
+fn verdicts(model: &Model, sweep: &Sweep) -> Vec<(String, SweepVerdict)> {
+    sweep.verdicts().map(|(id, verdict)| (name(model, id), verdict)).collect()
 }
 
-fn fate(model: &Model, sweep: &Sweep, of: &str) -> SweepVerdict {
-    fates(model, sweep).into_iter().find(|(name, _)| name == of).unwrap().1
+fn verdict(model: &Model, sweep: &Sweep, of: &str) -> SweepVerdict {
+    verdicts(model, sweep).into_iter().find(|(name, _)| name == of).unwrap().1
 }
 
 /// An expired lease with its content, an orphaned chain of snapshots, an image that is over, and what stays.
@@ -68,7 +68,7 @@ fn expired_roots_go_first_then_kind_by_kind_and_referrers_before_what_they_refer
     let mut tree = store();
     let model = tree.model(&containerd());
     let mut sweep = sweep(&model, &SweepOptions::default());
-    let order: Vec<String> = fates(&model, &sweep).into_iter().map(|(name, _)| name).collect();
+    let order: Vec<String> = verdicts(&model, &sweep).into_iter().map(|(name, _)| name).collect();
     assert_eq!(
         order,
         [
@@ -81,7 +81,7 @@ fn expired_roots_go_first_then_kind_by_kind_and_referrers_before_what_they_refer
         ]
     );
     run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate == SweepVerdict::Removed));
+    assert!(verdicts(&model, &sweep).iter().all(|(_, verdict)| *verdict == SweepVerdict::Removed));
     // The kept parent's link to its child is gone with the child.
     assert!(!tree.has("/containerd/v1/ns1/snapshots/overlay/1/children/2"));
     assert!(tree.has("/containerd/v1/ns1/snapshots/overlay/1/parent") && tree.has("/containerd0"));
@@ -93,7 +93,7 @@ fn expired_roots_go_first_then_kind_by_kind_and_referrers_before_what_they_refer
     assert_eq!(tallies.iter().map(|tally| tally.keys).sum::<u64>(), model.totals().keys - after.totals().keys - 1);
 }
 
-/// TestGCRemove: what is removed goes, whatever it is, and everything else stays.
+/// TestGCRemove: the objects to remove are removed, and everything else is kept.
 #[test]
 fn exactly_what_was_selected_goes() {
     let mut tree = Tree::default();
@@ -146,7 +146,7 @@ fn exactly_what_was_selected_goes() {
 fn what_stays_is_never_removed_by_being_asked_for() {
     let tree = store();
     let model = tree.model(&containerd());
-    let ids: Vec<ObjectId> = model.everything().collect();
+    let ids: Vec<ObjectId> = model.all_ids().collect();
     let sweep = Sweep::new(&model, &marked(&model), &ids, SweepOptions::default());
     assert_eq!(sweep.len(), 6);
 }
@@ -204,9 +204,9 @@ fn what_changed_is_left_and_the_rest_goes() {
         change(&mut tree);
         let mut sweep = sweep(&model, &SweepOptions::default());
         run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-        assert_eq!(fate(&model, &sweep, "content ns1/leased"), leased, "{what}");
-        assert_eq!(fate(&model, &sweep, "content ns1/below"), below, "{what}");
-        assert_eq!(fate(&model, &sweep, "lease ns1/over"), SweepVerdict::Removed, "{what}");
+        assert_eq!(verdict(&model, &sweep, "content ns1/leased"), leased, "{what}");
+        assert_eq!(verdict(&model, &sweep, "content ns1/below"), below, "{what}");
+        assert_eq!(verdict(&model, &sweep, "lease ns1/over"), SweepVerdict::Removed, "{what}");
         assert_eq!(tree.has_below(&format!("{BLOB}/below/")), below != SweepVerdict::Removed, "{what}");
     }
 }
@@ -227,11 +227,11 @@ fn a_lease_that_was_renewed_keeps_what_it_holds() {
             change(&mut tree, expire);
             let mut sweep = sweep(&model, &SweepOptions { guard, ..SweepOptions::default() });
             run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-            assert_eq!(fate(&model, &sweep, "lease ns1/over"), SweepVerdict::Changed, "{what}");
+            assert_eq!(verdict(&model, &sweep, "lease ns1/over"), SweepVerdict::Changed, "{what}");
             for held in ["content ns1/leased", "content ns1/below"] {
-                assert_eq!(fate(&model, &sweep, held), SweepVerdict::HeldBack, "{what}: {held}");
+                assert_eq!(verdict(&model, &sweep, held), SweepVerdict::HeldBack, "{what}: {held}");
             }
-            let rest = fate(&model, &sweep, "snapshot ns1/overlay/3");
+            let rest = verdict(&model, &sweep, "snapshot ns1/overlay/3");
             let seen = guard == SweepGuard::Scope && what == "renewed";
             assert_eq!(rest, if seen { SweepVerdict::Changed } else { SweepVerdict::Removed }, "{what}");
         }
@@ -254,7 +254,7 @@ fn an_expired_root_that_is_not_to_go_is_asked_each_time() {
     tree.delete(expire);
     let mut sweep = Sweep::new(&model, &marked(&model), &selected(&model), SweepOptions::default());
     run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate != SweepVerdict::Removed));
+    assert!(verdicts(&model, &sweep).iter().all(|(_, verdict)| *verdict != SweepVerdict::Removed));
 }
 
 #[test]
@@ -270,9 +270,9 @@ fn a_flat_label_that_was_withdrawn_keeps_what_it_let_go() {
     tree.delete("/containerd/v1/ns1/leases/flat/labels/containerd.io/gc.flat");
     let mut sweep = sweep(&model, &SweepOptions::default());
     run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-    assert_eq!(fate(&model, &sweep, "content ns1/d1"), SweepVerdict::Changed);
-    assert_eq!(fate(&model, &sweep, "content ns1/d2"), SweepVerdict::HeldBack);
-    assert_eq!(fate(&model, &sweep, "content ns1/d3"), SweepVerdict::Removed);
+    assert_eq!(verdict(&model, &sweep, "content ns1/d1"), SweepVerdict::Changed);
+    assert_eq!(verdict(&model, &sweep, "content ns1/d2"), SweepVerdict::HeldBack);
+    assert_eq!(verdict(&model, &sweep, "content ns1/d3"), SweepVerdict::Removed);
 }
 
 #[test]
@@ -284,9 +284,9 @@ fn a_new_referrer_is_seen_by_the_scope_guard_only() {
         tree.image("ns1", "new", "below", &[]);
         let mut sweep = sweep(&model, &SweepOptions { guard, ..SweepOptions::default() });
         run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
-        assert_eq!(fate(&model, &sweep, "snapshot ns1/overlay/3"), expected);
+        assert_eq!(verdict(&model, &sweep, "snapshot ns1/overlay/3"), expected);
         // Another namespace has nothing to do with it.
-        assert_eq!(fate(&model, &sweep, "content ns2/orphan"), SweepVerdict::Removed);
+        assert_eq!(verdict(&model, &sweep, "content ns2/orphan"), SweepVerdict::Removed);
     }
 }
 
@@ -301,7 +301,7 @@ fn the_scope_guard_passes_over_its_own_deletions() {
         assert_eq!(batch.txn.compares[0], Compare::none_newer(&whole, model.revision()));
     });
     assert_eq!(batches, 6);
-    assert!(fates(&model, &sweep).iter().all(|(_, fate)| *fate == SweepVerdict::Removed));
+    assert!(verdicts(&model, &sweep).iter().all(|(_, verdict)| *verdict == SweepVerdict::Removed));
 }
 
 #[test]
@@ -341,7 +341,8 @@ fn a_refused_batch_is_halved_down_to_what_changed() {
     let mut sweep = sweep(&model, &SweepOptions::default());
     let batches = run(&mut tree, &mut sweep, usize::MAX, |_, _| {});
     assert_eq!(batches, 15, "seven halvings, each with a refused and a done half");
-    let left: Vec<_> = fates(&model, &sweep).into_iter().filter(|(_, fate)| *fate != SweepVerdict::Removed).collect();
+    let left: Vec<_> =
+        verdicts(&model, &sweep).into_iter().filter(|(_, verdict)| *verdict != SweepVerdict::Removed).collect();
     assert_eq!(left, [("content ns1/d077".to_owned(), SweepVerdict::Changed)]);
     assert_eq!((sweep.tallies()[3].removed, sweep.tallies()[3].skipped()), (127, 1));
 }
@@ -355,8 +356,8 @@ fn what_vanished_is_gone_and_what_failed_holds_back() {
     }
     let mut gone = sweep(&model, &SweepOptions::default());
     run(&mut tree, &mut gone, usize::MAX, |_, _| {});
-    assert_eq!(fate(&model, &gone, "lease ns1/over"), SweepVerdict::Gone);
-    assert_eq!(fate(&model, &gone, "content ns1/leased"), SweepVerdict::Removed);
+    assert_eq!(verdict(&model, &gone, "lease ns1/over"), SweepVerdict::Gone);
+    assert_eq!(verdict(&model, &gone, "content ns1/leased"), SweepVerdict::Removed);
 
     let mut failing = sweep(&model, &SweepOptions::default());
     let first = failing.next_batch(usize::MAX).unwrap();
@@ -405,5 +406,5 @@ fn too_much_to_compare_is_left() {
     let model = tree.model(&containerd());
     let mut sweep = sweep(&model, &SweepOptions::default());
     assert!(sweep.next_batch(usize::MAX).is_none());
-    assert_eq!(fate(&model, &sweep, "image ns1/a"), SweepVerdict::Entangled);
+    assert_eq!(verdict(&model, &sweep, "image ns1/a"), SweepVerdict::Entangled);
 }

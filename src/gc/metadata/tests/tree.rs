@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use crate::gc::metadata::mark::{Marking, mark};
 use crate::gc::metadata::model::{Model, ModelBuilder, ObjectId};
 use crate::gc::metadata::schema::Schema;
-use crate::gc::metadata::time::Time;
 use crate::kvstore::{Compare, CompareOp, CompareTarget, KeyRange, KeySelector, KeyValue, Op, Txn};
+use crate::time::Time;
 
 /// The moment that the tests call now: 2026-08-01T12:00:00Z.
 pub const NOW: Time = Time { secs: 1_785_585_600, nanos: 0 };
