@@ -1,7 +1,33 @@
 //! The conditions of `put` and `delete`: planned here, purely; all of one command go into one transaction.
 
-use crate::kvstore::{Compare, CompareOp, CompareTarget, KeySelector, KeyValue, Op, OpResult, Revision};
+use std::ffi::OsString;
+
+use clap::Args;
+
+use crate::args::parse_lock_token;
+use crate::error::Failure;
+use crate::kvstore::{Compare, CompareOp, CompareTarget, KeySelector, KeyValue, LockGuard, Op, OpResult, Revision};
 use crate::output::bytes;
+
+/// The option `--if-locked`.
+#[derive(Args, Clone, Debug)]
+pub struct IfLockedArgs {
+    /// Proceed only while this lock is held [default: the lock in $KVADM_LOCK]
+    // clap recognizes the type by its name: behind an alias, a bare --if-locked would count as absent.
+    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
+    #[allow(clippy::option_option)]
+    if_locked: Option<Option<OsString>>,
+}
+
+impl IfLockedArgs {
+    /// The lock that guards the requests, if the option was given.
+    ///
+    /// # Errors
+    /// A usage error for a malformed token, or for a missing one when `KVADM_LOCK` is not set.
+    pub fn guard(&self) -> Result<Option<LockGuard>, Failure> {
+        parse_lock_token(self.if_locked.as_ref())
+    }
+}
 
 /// What must hold for a write or a deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! `allocate new`.
 
-use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -10,7 +9,8 @@ use super::scope::{BaseArgs, IdRangeArgs, NodeArgs};
 use crate::allocator::{
     AllocatedId, AllocationError, AllocationNotice, Allocator, AllocatorOptions, BATCH, ReferenceLifetime, preview,
 };
-use crate::args::{parse_duration, parse_lock_token, parse_ttl};
+use crate::args::{parse_duration, parse_ttl};
+use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocatedRow, Out, Progress, Sink, bytes};
@@ -47,10 +47,8 @@ pub struct Args {
     /// How long to wait for whoever has a key's lock
     #[arg(long, value_name = "D", value_parser = parse_duration, default_value = "1m")]
     wait: Duration,
-    /// Only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -72,7 +70,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         wait: args.wait,
         restore: false,
         existing: false,
-        guard: parse_lock_token(args.if_locked.as_ref())?,
+        guard: args.if_locked.guard()?,
     };
     let keys = args.wanted.keys(ctx).await?;
     if ctx.safety.dry_run {

@@ -7,8 +7,8 @@ mod save;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::args::{bytes_of, parse_lock_token, parse_revision};
-use crate::commands::conditions::Conditions;
+use crate::args::{bytes_of, parse_revision};
+use crate::commands::conditions::{Conditions, IfLockedArgs};
 use crate::commands::proto::{ProtoArgs, encoded};
 use crate::commands::select::KeySelection;
 use crate::context::Context;
@@ -48,10 +48,8 @@ pub struct Args {
     /// Only if this other key is there
     #[arg(long, value_name = "KEY", help_heading = "Conditions (on one key)")]
     if_exists: Option<OsString>,
-    /// Only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
 
     /// Print the records that went
     #[arg(long)]
@@ -72,7 +70,7 @@ pub struct Args {
 /// A condition that did not hold, a lost lock, an unknown outcome, a refused confirmation, or whatever etcd refused.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let text = args.selection.text;
-    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let guard = args.if_locked.guard()?;
     let codec = args.proto.show(ctx)?;
     let expected = match (&args.if_value, args.keys.as_slice()) {
         (Some(value), [key]) => Some(encoded(&codec, &text.key(key)?, bytes_of(value), "--if-value")?),

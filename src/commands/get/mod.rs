@@ -4,7 +4,8 @@ mod history;
 
 use std::ffi::OsString;
 
-use crate::args::{KeyText, parse_lock_token, parse_revision};
+use crate::args::{KeyText, parse_revision};
+use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -36,10 +37,8 @@ pub struct Args {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "9223372036854775807",
           value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "if_locked")]
     history: Option<u64>,
-    /// Only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
     #[command(flatten)]
     proto: ProtoArgs,
     #[command(flatten)]
@@ -52,7 +51,7 @@ pub struct Args {
 /// A compacted or future revision, a lost lock, or whatever kept the answer away.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let keys = args.keys.iter().map(|key| args.text.key(key)).collect::<Result<Vec<_>, _>>()?;
-    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let guard = args.if_locked.guard()?;
     let rev = args.rev.unwrap_or(0);
     args.proto.show(ctx)?;
     if let Some(most) = args.history {

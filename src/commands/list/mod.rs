@@ -8,7 +8,6 @@ mod usage;
 
 use std::collections::HashMap;
 
-use crate::args::parse_lock_token;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::ReadOptions;
@@ -26,7 +25,7 @@ use options::SortOrder;
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let range = args.selection.range(args.prefix.as_deref())?;
     let filter = args.selection.filter()?;
-    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let guard = args.if_locked.guard()?;
     let rev = args.rev.unwrap_or(0);
     args.proto.show(ctx)?;
     if args.count && filter.is_none() {

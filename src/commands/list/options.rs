@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::levels::BranchLevels;
 use crate::args::parse_revision;
+use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::KeySelection;
 use crate::kvstore::{KeyRange, Revision};
@@ -74,10 +75,8 @@ pub struct Args {
     pub(super) separator: u8,
     #[command(flatten)]
     pub(super) proto: ProtoArgs,
-    /// Only while this lock is held (checked with every page); without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    pub(super) if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    pub(super) if_locked: IfLockedArgs,
 }
 
 /// What a listing is ordered by.

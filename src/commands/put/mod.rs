@@ -9,8 +9,8 @@ mod plan;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use crate::args::{KeyText, bytes_of, parse_lease, parse_lock_token, parse_revision, parse_ttl};
-use crate::commands::conditions::Conditions;
+use crate::args::{KeyText, bytes_of, parse_lease, parse_revision, parse_ttl};
+use crate::commands::conditions::{Conditions, IfLockedArgs};
 use crate::commands::input::{InputSource, read_all};
 use crate::commands::proto::{ProtoArgs, encoded};
 use crate::context::Context;
@@ -73,10 +73,8 @@ pub struct Args {
     /// Write only if the value (and the --lease) differ; says whether it wrote
     #[arg(long, help_heading = "Conditions")]
     if_different: bool,
-    /// Only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true, help_heading = "Conditions")]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten, next_help_heading = "Conditions")]
+    if_locked: IfLockedArgs,
 
     /// Let the key live so long, on a lease of its own
     #[arg(long, value_name = "D", value_parser = parse_ttl, help_heading = "Lease", conflicts_with_all = ["from", "if_different"])]
@@ -120,7 +118,7 @@ impl Args {
 /// # Errors
 /// A condition that did not hold, a lost lock, an unknown outcome, or whatever etcd refused.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let guard = args.if_locked.guard()?;
     let codec = args.proto.codec(ctx)?;
     if let Some(from) = &args.from {
         return load::run(ctx, InputSource::of(from), args.create, guard, codec).await;

@@ -3,10 +3,9 @@
 mod check;
 mod parse;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::args::parse_lock_token;
+use crate::commands::conditions::IfLockedArgs;
 use crate::commands::input::{InputSource, read_all};
 use crate::commands::proto::ProtoArgs;
 use crate::context::Context;
@@ -43,10 +42,8 @@ pub struct Args {
     file: PathBuf,
     #[command(flatten)]
     proto: ProtoArgs,
-    /// Only while this lock is held: a lost lock does not run the else branch; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
 }
 
 /// Runs the verb.
@@ -54,7 +51,7 @@ pub struct Args {
 /// # Errors
 /// A file that is no transaction or is too large, a lost lock, an unknown outcome, or whatever etcd refused.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let guard = args.if_locked.guard()?;
     let codec = args.proto.show(ctx)?;
     let source = InputSource::of(&args.file);
     let text = read_all(ctx, source).await?;
