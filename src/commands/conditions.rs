@@ -87,44 +87,44 @@ impl Conditions {
             _ => None,
         };
         let now = found(0);
-        let mut said = Vec::new();
+        let mut failures = Vec::new();
         let name = bytes::escape(key);
         match now {
-            Some(kv) if self.create => said.push(format!(
+            Some(kv) if self.create => failures.push(format!(
                 "{name} exists already (created in revision {}, last changed in {})",
                 kv.create_revision, kv.mod_revision
             )),
             None if self.update || self.revision.is_some() || self.value.is_some() => {
-                said.push(format!("{name} does not exist"));
+                failures.push(format!("{name} does not exist"));
             }
-            Some(kv) => said.extend(self.differences(&name, kv)),
+            Some(kv) => failures.extend(self.differences(&name, kv)),
             None => {}
         }
         if let Some(other) = &self.other
             && found(1).is_none()
         {
-            said.push(format!("{} does not exist", bytes::escape(other)));
+            failures.push(format!("{} does not exist", bytes::escape(other)));
         }
-        if said.is_empty() {
-            said.push(format!("a condition on {name} did not hold"));
+        if failures.is_empty() {
+            failures.push(format!("a condition on {name} did not hold"));
         }
-        said.join("; ")
+        failures.join("; ")
     }
 
     fn differences(&self, name: &str, now: &KeyValue) -> Vec<String> {
-        let mut said = Vec::new();
-        if let Some(wanted) = self.revision.filter(|wanted| *wanted != now.mod_revision) {
-            said.push(format!("{name} was last changed in revision {}, not {wanted}", now.mod_revision));
+        let mut failures = Vec::new();
+        if let Some(expected) = self.revision.filter(|expected| *expected != now.mod_revision) {
+            failures.push(format!("{name} was last changed in revision {}, not {expected}", now.mod_revision));
         }
-        if self.value.as_ref().is_some_and(|wanted| *wanted != now.value) {
-            said.push(format!("{name} has another value (since revision {})", now.mod_revision));
+        if self.value.as_ref().is_some_and(|expected| *expected != now.value) {
+            failures.push(format!("{name} has another value (since revision {})", now.mod_revision));
         }
-        said
+        failures
     }
 
     /// Whether the conditions cannot hold any more once `value` was written under them, so that the transaction may
     /// be sent again when its answer was lost. `None` stands for a deletion.
-    pub fn once_only(&self, value: Option<&[u8]>) -> bool {
+    pub fn fails_once_applied(&self, value: Option<&[u8]>) -> bool {
         self.create || self.revision.is_some() || (self.value.is_some() && self.value.as_deref() != value)
     }
 }
@@ -163,9 +163,9 @@ mod tests {
     #[test]
     fn only_conditions_that_the_write_itself_ends_allow_a_second_sending() {
         let update = Conditions { update: true, ..Conditions::default() };
-        assert!(!update.once_only(Some(b"v")));
+        assert!(!update.fails_once_applied(Some(b"v")));
         let same = Conditions { value: Some(b"v".to_vec()), ..Conditions::default() };
-        assert!(!same.once_only(Some(b"v")));
-        assert!(same.once_only(Some(b"w")) && same.once_only(None));
+        assert!(!same.fails_once_applied(Some(b"v")));
+        assert!(same.fails_once_applied(Some(b"w")) && same.fails_once_applied(None));
     }
 }

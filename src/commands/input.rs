@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 
 /// No server takes values near this size; more is a mistaken file name.
-const MOST: u64 = 128 << 20;
+const MAX_INPUT_BYTES: u64 = 128 << 20;
 
 /// Where something is read from.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ impl InputSource<'_> {
             Self::Stdin => Ok(Box::new(io::stdin())),
             Self::File(path) => match File::open(path) {
                 Ok(file) => Ok(Box::new(file)),
-                Err(error) => Err(unreadable(&self.name(), &error)),
+                Err(error) => Err(cannot_read(&self.name(), &error)),
             },
         }
     }
@@ -57,7 +57,7 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
     let reader = source.open()?;
     let reading = tokio::task::spawn_blocking(move || {
         let mut bytes = Vec::new();
-        reader.take(MOST + 1).read_to_end(&mut bytes).map(|_| bytes)
+        reader.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
     });
     let read = tokio::select! {
         biased;
@@ -65,16 +65,16 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
         read = reading => read.unwrap_or_else(|error| Err(io::Error::other(error))),
     };
     match read {
-        Ok(bytes) if bytes.len() as u64 > MOST => Err(Failure::new(
+        Ok(bytes) if bytes.len() as u64 > MAX_INPUT_BYTES => Err(Failure::new(
             Exit::Refused,
-            format!("{name} is larger than {} MiB, more than any etcd takes", MOST >> 20),
+            format!("{name} is larger than {} MiB, more than any etcd takes", MAX_INPUT_BYTES >> 20),
         )),
         Ok(bytes) => Ok(bytes),
-        Err(error) => Err(unreadable(&name, &error)),
+        Err(error) => Err(cannot_read(&name, &error)),
     }
 }
 
 /// A file that cannot be read.
-pub fn unreadable(name: &str, error: &io::Error) -> Failure {
+pub fn cannot_read(name: &str, error: &io::Error) -> Failure {
     Failure::usage(format!("cannot read {name}: {error}"))
 }

@@ -12,12 +12,12 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, LeaseKeeper, LeaseLoss, LockGuard, Store, run_on_io_thread};
 
 /// The pause between two tries to give it up while etcd is away.
-const AGAIN: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How long to try where nothing is left to be given up.
-const BRIEFLY: Duration = Duration::from_secs(2);
+const SHORT_RELEASE: Duration = Duration::from_secs(2);
 
 /// How long giving up mostly takes; less than what a guardian leaves of the smallest margin.
-const PROMPTLY: Duration = Duration::from_millis(50);
+const PROMPT_RELEASE: Duration = Duration::from_millis(50);
 
 /// Something that is held as long as a lease lives.
 pub struct LeaseScope {
@@ -60,35 +60,35 @@ impl LeaseScope {
         command: &[OsString],
         envs: Vec<(&'static str, OsString)>,
     ) -> Result<Exit, Failure> {
-        self.while_staged(ctx, PreparedChild::open(command, ctx.out.is_json()), &envs).await
+        self.while_child_runs(ctx, PreparedChild::open(command, ctx.out.is_json()), &envs).await
     }
 
     /// The same for a command whose stage is there already.
     ///
     /// # Errors
     /// As [`LeaseScope::while_running`].
-    pub async fn while_staged(
+    pub async fn while_child_runs(
         &self,
         ctx: &Context,
-        stage: PreparedChild,
+        child: PreparedChild,
         envs: &[(&'static str, OsString)],
     ) -> Result<Exit, Failure> {
-        let mut parting = child::run(ctx, stage, envs, &self.kept).await;
+        let mut exited = child::run(ctx, child, envs, &self.kept).await;
         // Others wait for this; the helper's farewell comes behind it, unless it takes time.
         let mut release = pin!(self.release(ctx));
-        let proved = match timeout(PROMPTLY, &mut release).await {
+        let proved = match timeout(PROMPT_RELEASE, &mut release).await {
             Ok(proved) => proved,
             Err(_) => {
-                parting.iter_mut().for_each(ExitedChild::dismiss);
+                exited.iter_mut().for_each(ExitedChild::dismiss);
                 release.await
             }
         };
-        let ended = parting?.complete();
-        if let Some(loss) = &ended.loss {
+        let exit = exited?.complete();
+        if let Some(loss) = &exit.loss {
             return Err(self.lost(loss).context("the command was ended"));
         }
-        match ended.code {
-            _ if ended.overdue => Err(overdue()),
+        match exit.code {
+            _ if exit.overdue => Err(overdue()),
             0 if proved => Ok(Exit::Done),
             0 => Err(self.unproved()),
             code => Ok(Exit::Command(code)),
@@ -99,18 +99,18 @@ impl LeaseScope {
     /// it goes on until the lease is over. `true` where it was held without a gap until now.
     pub async fn release(&self, ctx: &Context) -> bool {
         self.kept.stop();
-        let alive = self.kept.alive();
+        let state = self.kept.alive();
         // A lease that is gone needs no patience; one that is late may still be there.
-        let gone = matches!(alive.lost, Some(LeaseLoss::LeaseGone | LeaseLoss::KeyGone));
-        let limit = if gone { BRIEFLY } else { alive.until.left().max(Duration::from_secs(1)) };
+        let lost = matches!(state.lost, Some(LeaseLoss::LeaseGone | LeaseLoss::KeyGone));
+        let limit = if lost { SHORT_RELEASE } else { state.until.left().max(Duration::from_secs(1)) };
         let (store, end) = (ctx.store().for_cleanup(limit), Instant::now() + limit);
         let (what, lease) = (&self.what, self.kept.id());
-        let (mut proved, mut said) = (None, false);
+        let (mut proved, mut warned) = (None, false);
         let mut why = String::new();
         loop {
             let error = match self.try_release(&store, &mut proved).await {
                 Ok(held) => {
-                    if said {
+                    if warned {
                         ctx.out.note(&format!("{what} is given up"));
                     }
                     return held;
@@ -121,16 +121,16 @@ impl LeaseScope {
                 why = error.to_string();
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left <= AGAIN {
+            if left <= RETRY_PAUSE {
                 ctx.out.warn(&format!("{what} could not be given up: {why}; lease {lease} runs out by itself"));
                 return proved == Some(true);
             }
-            if !said && left > BRIEFLY {
-                said = true;
+            if !warned && left > SHORT_RELEASE {
+                warned = true;
                 let left = left.as_secs();
                 ctx.out.warn(&format!("{what} cannot be given up yet: {why}; trying for another {left} s"));
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
@@ -154,14 +154,14 @@ impl LeaseScope {
     }
 
     fn lost(&self, loss: &LeaseLoss) -> Failure {
-        self.overlap(Failure::conflict(format!("{} was lost: {loss}", self.what)))
+        self.with_overlap_hint(Failure::conflict(format!("{} was lost: {loss}", self.what)))
     }
 
     fn unproved(&self) -> Failure {
-        self.overlap(Failure::conflict(format!("that {} was held to the end cannot be proved", self.what)))
+        self.with_overlap_hint(Failure::conflict(format!("that {} was held to the end cannot be proved", self.what)))
     }
 
-    fn overlap(&self, failure: Failure) -> Failure {
+    fn with_overlap_hint(&self, failure: Failure) -> Failure {
         if self.guard.is_none() {
             return failure;
         }

@@ -63,7 +63,7 @@ impl ProtoArgs {
     ///
     /// # Errors
     /// As [`ProtoArgs::codec`].
-    pub fn show(&self, ctx: &Context) -> Result<Arc<Codec>, Failure> {
+    pub fn decode_output(&self, ctx: &Context) -> Result<Arc<Codec>, Failure> {
         let codec = self.codec(ctx)?;
         if !codec.is_empty() {
             ctx.out.decode_with(Arc::clone(&codec));
@@ -82,14 +82,14 @@ fn read(file: &Path) -> Result<Descriptors, String> {
 ///
 /// # Errors
 /// A usage error that names the field that does not fit.
-pub fn encoded(codec: &Codec, key: &[u8], value: Vec<u8>, what: &str) -> Result<Vec<u8>, Failure> {
+pub fn encode_value(codec: &Codec, key: &[u8], value: Vec<u8>, what: &str) -> Result<Vec<u8>, Failure> {
     if !codec.knows(key) {
         return Ok(value);
     }
-    let refused = |why: String| {
+    let invalid = |why: String| {
         Failure::usage(format!("{what} of {}: {why}", bytes::escape(key)))
             .hint("--no-proto takes the bytes as they are")
     };
-    let json = serde_json::from_slice(&value).map_err(|error| refused(format!("no JSON: {error}")))?;
-    codec.encode(key, &json).unwrap_or(Ok(value)).map_err(refused)
+    let json = serde_json::from_slice(&value).map_err(|error| invalid(format!("no JSON: {error}")))?;
+    codec.encode(key, &json).unwrap_or(Ok(value)).map_err(invalid)
 }

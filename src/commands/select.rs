@@ -56,7 +56,7 @@ impl KeyFilter {
 
 impl KeySelection {
     /// Whether a range was given by its ends.
-    pub fn has_ends(&self) -> bool {
+    pub fn has_bounds(&self) -> bool {
         self.from.is_some() || self.to.is_some()
     }
 
@@ -65,7 +65,7 @@ impl KeySelection {
     /// # Errors
     /// A usage error where both or an empty range are given.
     pub fn range(&self, prefix: Option<&OsStr>) -> Result<KeyRange, Failure> {
-        if !self.has_ends() {
+        if !self.has_bounds() {
             let mut prefix = self.text.bytes(prefix.unwrap_or_default())?;
             if self.dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
                 prefix.push(b'/');

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::{DefragOutcome, LedgerEntry, MemberLedger};
-use super::plan::{answering, leader, next, successor, troubles, troubles_among};
+use super::plan::{answering, leader, next_member, problems, problems_among, successor};
 use super::step::one_line;
-use crate::commands::status::scan::{self, ClusterScan};
+use crate::commands::status::scan::{ClusterScan, scan_cluster};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, MemberStatus, Refusal, Store};
@@ -15,14 +15,14 @@ use crate::output::Progress;
 use crate::transport::Endpoint;
 
 /// The pause between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the cluster may take to be healthy again before the next member's turn.
-const RECOVERY: Duration = Duration::from_secs(120);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// What takes longer is worth a word.
-const PATIENCE: Duration = Duration::from_secs(1);
+const NOTE_AFTER: Duration = Duration::from_secs(1);
 
 /// etcd's words for what it does not take from a learner.
-const LEARNER: &str = "not supported for learner";
+const LEARNER_REFUSAL: &str = "not supported for learner";
 
 /// How to go about it.
 #[derive(Clone, Copy, Debug)]
@@ -38,52 +38,56 @@ pub struct DefragOptions {
 ///
 /// # Errors
 /// The first failure; with `force`, that some members are left. The ledger says which.
-pub async fn roll(ctx: &Context, ledger: &mut MemberLedger, manner: DefragOptions) -> Result<(), Failure> {
+pub async fn defragment_members(
+    ctx: &Context,
+    ledger: &mut MemberLedger,
+    options: DefragOptions,
+) -> Result<(), Failure> {
     ctx.signals.hold();
-    let mut left = ledger.ids();
-    let progress = ctx.out.progress("defragmenting", Some(left.len() as u64));
-    let mut roll = DefragRun { ctx, manner, progress, sound: None };
-    if manner.force {
-        let survey = scan::look(ctx, false).await?;
-        roll.sound = Some(left.iter().copied().filter(|id| troubles_among(&survey, &[*id]).is_empty()).collect());
+    let mut pending = ledger.ids();
+    let progress = ctx.out.progress("defragmenting", Some(pending.len() as u64));
+    let mut run = DefragRun { ctx, options, progress, healthy: None };
+    if options.force {
+        let scan = scan_cluster(ctx, false).await?;
+        run.healthy = Some(pending.iter().copied().filter(|id| problems_among(&scan, &[*id]).is_empty()).collect());
     }
-    let mut moved = !manner.move_leader;
-    while !left.is_empty() {
-        let survey = roll.steady().await.map_err(|failure| match failure.exit {
+    let mut moved = !options.move_leader;
+    while !pending.is_empty() {
+        let scan = run.wait_until_healthy().await.map_err(|failure| match failure.exit {
             Exit::Interrupted => {
-                Failure::new(Exit::Interrupted, format!("interrupted with {} members left", left.len()))
+                Failure::new(Exit::Interrupted, format!("interrupted with {} members left", pending.len()))
             }
             _ => failure,
         })?;
-        let leader = leader(&survey);
-        let Some(id) = next(&left, leader) else { break };
+        let leader = leader(&scan);
+        let Some(id) = next_member(&pending, leader) else { break };
         if id == leader && !std::mem::replace(&mut moved, true) {
-            roll.hand_over(&survey, leader).await?;
+            run.move_leader(&scan, leader).await?;
             continue;
         }
-        left.retain(|other| *other != id);
-        let result = match answering(&survey).find(|(_, status)| status.id == id) {
-            Some((member, status)) => roll.one(&member.endpoint, status).await,
+        pending.retain(|other| *other != id);
+        let result = match answering(&scan).find(|(_, status)| status.id == id) {
+            Some((member, status)) => run.defragment_member(&member.endpoint, status).await,
             None => Err(Failure::new(Exit::Unreachable, format!("member {id:x} does not answer"))),
         };
-        roll.progress.inc(1);
+        run.progress.inc(1);
         let Some(entry) = ledger.entry(id) else { continue };
-        if let Err(failure) = enter(ctx, entry, result) {
-            if !manner.force || failure.exit == Exit::Interrupted {
+        if let Err(failure) = record_result(ctx, entry, result) {
+            if !options.force || failure.exit == Exit::Interrupted {
                 return Err(failure);
             }
             ctx.out.warn(&one_line(&failure));
-            roll.sound.iter_mut().for_each(|sound| sound.retain(|other| *other != id));
+            run.healthy.iter_mut().for_each(|healthy| healthy.retain(|other| *other != id));
         }
     }
     // The last one has to be back too before anybody takes the cluster for healthy.
-    roll.steady().await?;
-    roll.progress.finish();
+    run.wait_until_healthy().await?;
+    run.progress.finish();
     Ok(())
 }
 
 /// Enters what has come of one member.
-fn enter(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Failure>) -> Result<(), Failure> {
+fn record_result(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Failure>) -> Result<(), Failure> {
     let endpoint = &entry.endpoint;
     match result {
         Ok(now) => {
@@ -91,7 +95,7 @@ fn enter(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Fa
             entry.after = Some(now);
             Ok(())
         }
-        Err(failure) if one_line(&failure).contains(LEARNER) => {
+        Err(failure) if one_line(&failure).contains(LEARNER_REFUSAL) => {
             ctx.out.warn(&format!("{endpoint} is a learner, which this version of etcd does not defragment"));
             entry.defrag = Some(DefragOutcome::Skipped);
             Ok(())
@@ -107,67 +111,68 @@ fn enter(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Fa
 
 struct DefragRun<'a> {
     ctx: &'a Context,
-    manner: DefragOptions,
+    options: DefragOptions,
     progress: Progress,
     /// With `force`: the members that have been without trouble so far.
-    sound: Option<Vec<u64>>,
+    healthy: Option<Vec<u64>>,
 }
 
 impl DefragRun<'_> {
     /// Waits until all members are healthy and caught up; with `force`, those that answered in the beginning, and not
     /// for ever.
-    async fn steady(&self) -> Result<ClusterScan, Failure> {
+    async fn wait_until_healthy(&self) -> Result<ClusterScan, Failure> {
         let started = Instant::now();
-        let mut told = false;
+        let mut noted = false;
         loop {
-            let survey = scan::look(self.ctx, false).await?;
-            let troubles = match &self.sound {
-                Some(sound) => troubles_among(&survey, sound),
-                None => troubles(&survey),
+            let scan = scan_cluster(self.ctx, false).await?;
+            let problems = match &self.healthy {
+                Some(healthy) => problems_among(&scan, healthy),
+                None => problems(&scan),
             };
-            if troubles.is_empty() {
-                return Ok(survey);
+            if problems.is_empty() {
+                return Ok(scan);
             }
-            if started.elapsed() >= RECOVERY {
-                if self.manner.force {
-                    return Ok(survey);
+            if started.elapsed() >= RECOVERY_TIMEOUT {
+                if self.options.force {
+                    return Ok(scan);
                 }
-                let mut failure = Failure::conflict(format!("the cluster was not healthy again within {RECOVERY:?}"))
-                    .hint("no further member was taken out of service; see 'kvadm status'");
-                for trouble in troubles {
-                    failure = failure.hint(trouble);
+                let mut failure =
+                    Failure::conflict(format!("the cluster was not healthy again within {RECOVERY_TIMEOUT:?}"))
+                        .hint("no further member was taken out of service; see 'kvadm status'");
+                for problem in problems {
+                    failure = failure.hint(problem);
                 }
                 return Err(failure);
             }
-            if started.elapsed() >= PATIENCE && !std::mem::replace(&mut told, true) {
-                self.ctx.out.note(&format!("waiting until all members are healthy: {}", troubles.join("; ")));
+            if started.elapsed() >= NOTE_AFTER && !std::mem::replace(&mut noted, true) {
+                self.ctx.out.note(&format!("waiting until all members are healthy: {}", problems.join("; ")));
             }
             self.progress.wait();
-            self.ctx.sleep(LOOK).await?;
+            self.ctx.sleep(POLL_INTERVAL).await?;
         }
     }
 
     /// One member. The request outlives the first signal: etcd would not stop either.
-    async fn one(&self, endpoint: &str, before: &MemberStatus) -> Result<MemberStatus, Failure> {
+    async fn defragment_member(&self, endpoint: &str, before: &MemberStatus) -> Result<MemberStatus, Failure> {
         let ctx = self.ctx;
         let store = self.at(endpoint)?.with_cancel(CancellationToken::new());
         ctx.out.detail(&format!("defragmenting {endpoint}, {} of {} bytes in use", before.db_in_use, before.db_size));
         let cancel = ctx.signals.cancel();
         let mut work = std::pin::pin!(store.defragment());
-        let mut told = cancel.is_cancelled();
+        let mut noted = cancel.is_cancelled();
         let result = loop {
             tokio::select! {
                 biased;
                 result = &mut work => break result,
-                () = cancel.cancelled(), if !told => {
-                    told = true;
+                () = cancel.cancelled(), if !noted => {
+                    noted = true;
                     ctx.out.note(&format!("{endpoint} is being defragmented, and etcd does not stop; kvadm ends behind it, or at once by a second signal"));
                 }
-                () = tokio::time::sleep(LOOK) => self.progress.wait(),
+                () = tokio::time::sleep(POLL_INTERVAL) => self.progress.wait(),
             }
         };
         match result {
-            Err(error @ Error::Unknown { .. }) => self.look_for(endpoint, &store, before, error).await,
+            Err(error @ Error::Unknown { .. }) => self.confirm_by_size(endpoint, &store, before, error).await,
             Err(error) if error.is_refusal(Refusal::Permission) => Err(Failure {
                 hints: vec!["etcd lets nobody defragment but users with the role root".to_owned()],
                 ..error.into()
@@ -180,14 +185,14 @@ impl DefragRun<'_> {
     }
 
     /// The answer was lost. What counts is whether the file has shrunk once the member serves again.
-    async fn look_for(
+    async fn confirm_by_size(
         &self,
         endpoint: &str,
         store: &Store,
         before: &MemberStatus,
         error: Error,
     ) -> Result<MemberStatus, Failure> {
-        if self.steady().await.is_err() {
+        if self.wait_until_healthy().await.is_err() {
             return Err(error.into());
         }
         match store.member_status().await {
@@ -200,20 +205,20 @@ impl DefragRun<'_> {
     }
 
     /// Gives the lead to another member, if there is one.
-    async fn hand_over(&self, survey: &ClusterScan, leader: u64) -> Result<(), Failure> {
+    async fn move_leader(&self, scan: &ClusterScan, leader: u64) -> Result<(), Failure> {
         let ctx = self.ctx;
         let (Some(to), Some((from, _))) =
-            (successor(survey, leader), answering(survey).find(|(_, status)| status.id == leader))
+            (successor(scan, leader), answering(scan).find(|(_, status)| status.id == leader))
         else {
             ctx.out.note("no other member can lead; the leader stays");
             return Ok(());
         };
-        let name = survey.members.iter().find(|member| member.status.as_ref().is_ok_and(|status| status.id == to));
+        let name = scan.members.iter().find(|member| member.status.as_ref().is_ok_and(|status| status.id == to));
         let name = name.map_or_else(|| format!("{to:x}"), |member| member.endpoint.clone());
         let moved = self.at(&from.endpoint)?.move_leader(to).await;
         match moved {
             Ok(()) => ctx.out.note(&format!("{name} leads now, in place of {}", from.endpoint)),
-            Err(error) if self.manner.force => ctx.out.warn(&format!("the leader stays: {error}")),
+            Err(error) if self.options.force => ctx.out.warn(&format!("the leader stays: {error}")),
             Err(error) => {
                 return Err(Failure::from(error)
                     .context(format!("{} did not give the lead to {name}", from.endpoint))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::CompactTarget;
-use super::step::{current, one_line, waiting};
+use super::step::{current_revision, one_line, with_progress};
 use crate::context::Context;
 use crate::duration::format_duration;
 use crate::error::{Exit, Failure};
@@ -34,9 +34,9 @@ pub async fn run(ctx: &Context, period: Duration, keep: Option<Revision>, physic
         return Ok(Exit::Done);
     }
     ctx.signals.hold();
-    let mut mark = match current(ctx).await {
+    let mut previous = match current_revision(ctx).await {
         Ok(revision) => Some(revision),
-        Err(failure) if passes(&failure) => {
+        Err(failure) if is_transient(&failure) => {
             ctx.out.warn(&format!("{}; trying again every {}", failure.view().error, format_duration(period)));
             None
         }
@@ -49,12 +49,12 @@ pub async fn run(ctx: &Context, period: Duration, keep: Option<Revision>, physic
         due = (due + period).max(Instant::now());
         ctx.sleep(due.saturating_duration_since(Instant::now())).await?;
         let started = Instant::now();
-        let round = one(ctx, mark, compacted, keep, physical).await?;
+        let round = compact_once(ctx, previous, compacted, keep, physical).await?;
         match round.current {
             // The history of a store that went back is another one.
-            Some(now) if mark.is_some_and(|mark| now < mark) => (mark, compacted) = (Some(now), None),
+            Some(now) if previous.is_some_and(|previous| now < previous) => (previous, compacted) = (Some(now), None),
             // What a failed round should have compacted is still to be done.
-            Some(now) if round.error.is_none() => (mark, compacted) = (Some(now), round.compacted.or(compacted)),
+            Some(now) if round.error.is_none() => (previous, compacted) = (Some(now), round.compacted.or(compacted)),
             _ => {}
         }
         ctx.out.one(&RoundRow {
@@ -71,38 +71,38 @@ pub async fn run(ctx: &Context, period: Duration, keep: Option<Revision>, physic
 }
 
 /// Whether the next round may do better.
-fn passes(failure: &Failure) -> bool {
+fn is_transient(failure: &Failure) -> bool {
     matches!(failure.exit, Exit::Unreachable | Exit::Unknown)
 }
 
-async fn one(
+async fn compact_once(
     ctx: &Context,
-    mark: Option<Revision>,
+    previous: Option<Revision>,
     last: Option<Revision>,
     keep: Option<Revision>,
     physical: bool,
 ) -> Result<CompactRound, Failure> {
     let mut round = CompactRound { outcome: "nothing", compacted: None, current: None, error: None };
-    let now = match current(ctx).await {
+    let now = match current_revision(ctx).await {
         Ok(now) => now,
-        Err(failure) if passes(&failure) => {
+        Err(failure) if is_transient(&failure) => {
             return Ok(CompactRound { outcome: "failed", error: Some(one_line(&failure)), ..round });
         }
         Err(failure) => return Err(failure),
     };
     round.current = Some(now);
     let target = match keep {
-        Some(keep) => CompactTarget::Keep(keep).target(now),
-        None => mark.filter(|mark| *mark <= now),
+        Some(keep) => CompactTarget::Keep(keep).revision(now),
+        None => previous.filter(|previous| *previous <= now),
     };
     let Some(target) = target.filter(|target| last != Some(*target)) else { return Ok(round) };
     round.compacted = Some(target);
     // Once sent, etcd does it whatever becomes of kvadm: the signal waits.
     let store = ctx.store().with_cancel(CancellationToken::new());
-    match waiting(ctx, "compacting", store.compact(target, physical)).await.map_err(Failure::from) {
+    match with_progress(ctx, "compacting", store.compact(target, physical)).await.map_err(Failure::from) {
         Ok(CompactionOutcome::Already) => round.outcome = "already",
         Ok(_) => round.outcome = "compacted",
-        Err(failure) if passes(&failure) => {
+        Err(failure) if is_transient(&failure) => {
             round.outcome = "failed";
             round.error = Some(one_line(&failure));
         }

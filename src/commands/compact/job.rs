@@ -5,25 +5,25 @@ use std::time::{Duration, Instant};
 use super::defrag::{self, DefragOptions};
 use super::disarm;
 use super::ledger::{DefragOutcome, MemberLedger};
-use super::plan::{CompactTarget, answering, troubles};
-use super::step::{current, tell, waiting};
-use crate::commands::status::scan::{self, ClusterScan};
+use super::plan::{CompactTarget, answering, problems};
+use super::step::{current_revision, note_outcome, with_progress};
+use crate::commands::status::scan::{ClusterScan, scan_cluster};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::CompactAnswer;
 
 /// The pause between two looks at the bytes in use.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long figures may take to settle where they are only shown.
-const SETTLED: Duration = Duration::from_secs(2);
+const FIGURES_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the members may take to remove what was compacted before they are defragmented all the same.
-const REMOVED: Duration = Duration::from_secs(600);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What is asked for.
 pub struct CompactJob {
     /// Compact there.
-    pub aim: Option<CompactTarget>,
+    pub target: Option<CompactTarget>,
     /// Wait for a member to remove what is old.
     pub physical: bool,
     /// Defragment.
@@ -37,7 +37,7 @@ pub struct CompactJob {
 pub(super) struct CompactResult {
     pub(super) current: Option<Revision>,
     compacted: Option<Revision>,
-    came: Option<CompactionOutcome>,
+    compaction: Option<CompactionOutcome>,
     pub(super) disarmed: Vec<String>,
     pub(super) complaints: Vec<String>,
 }
@@ -49,8 +49,8 @@ impl CompactJob {
     /// What kept it from beginning; or, behind the summary, what kept it from ending.
     pub async fn run(&self, ctx: &Context) -> Result<Exit, Failure> {
         let mut done = CompactResult::default();
-        let target = self.target(ctx, &mut done).await?;
-        let survey = match scan::look(ctx, false).await {
+        let target = self.resolve_target(ctx, &mut done).await?;
+        let scan = match scan_cluster(ctx, false).await {
             // Who may compact may not be allowed to ask for the members.
             Err(failure) if failure.exit == Exit::Refused && self.only_compacts() => {
                 ctx.out.detail(&format!("the members are not shown: {}", failure.view().error));
@@ -58,24 +58,24 @@ impl CompactJob {
             }
             other => Some(other?),
         };
-        if let (Some(manner), Some(survey)) = (self.defrag, &survey) {
-            self.may_defragment(survey, manner)?;
+        if let (Some(options), Some(scan)) = (self.defrag, &scan) {
+            self.check_health(scan, options)?;
         }
         let defrag = self.defrag.is_some() && !ctx.safety.dry_run;
-        let mut ledger = survey.as_ref().map_or_else(MemberLedger::default, |it| MemberLedger::open(it, defrag));
+        let mut ledger = scan.as_ref().map_or_else(MemberLedger::default, |it| MemberLedger::new(it, defrag));
         if ctx.safety.dry_run {
-            return self.rehearse(ctx, target, &mut done, &ledger, survey.as_ref()).await;
+            return self.dry_run(ctx, target, &mut done, &ledger, scan.as_ref()).await;
         }
         if !self.only_compacts() {
             ctx.consent(&self.question(target, ledger.ids().len()))?;
         }
         if let Some(revision) = target {
-            let came = waiting(ctx, "compacting", ctx.store().compact(revision, self.physical)).await?;
-            tell(ctx, revision, came, self.physical);
+            let compaction = with_progress(ctx, "compacting", ctx.store().compact(revision, self.physical)).await?;
+            note_outcome(ctx, revision, compaction, self.physical);
             done.compacted = Some(revision);
-            done.came = Some(came);
+            done.compaction = Some(compaction);
         }
-        let result = self.give_back(ctx, survey.as_ref(), &mut ledger, &mut done).await;
+        let result = self.reclaim(ctx, scan.as_ref(), &mut ledger, &mut done).await;
         self.summary(ctx, result, ledger, done).await
     }
 
@@ -84,11 +84,11 @@ impl CompactJob {
     }
 
     /// The revision to compact at, if any.
-    async fn target(&self, ctx: &Context, done: &mut CompactResult) -> Result<Option<Revision>, Failure> {
-        let Some(aim) = self.aim else { return Ok(None) };
-        let current = current(ctx).await?;
+    async fn resolve_target(&self, ctx: &Context, done: &mut CompactResult) -> Result<Option<Revision>, Failure> {
+        let Some(target) = self.target else { return Ok(None) };
+        let current = current_revision(ctx).await?;
         done.current = Some(current);
-        match aim.target(current) {
+        match target.revision(current) {
             Some(revision) if revision > current => Err(Failure::new(
                 Exit::Refused,
                 format!("revision {revision} is in the future: the store is at {current}"),
@@ -103,12 +103,12 @@ impl CompactJob {
         }
     }
 
-    fn may_defragment(&self, survey: &ClusterScan, manner: DefragOptions) -> Result<(), Failure> {
-        let troubles = troubles(survey);
-        if troubles.is_empty() || manner.force {
+    fn check_health(&self, scan: &ClusterScan, options: DefragOptions) -> Result<(), Failure> {
+        let problems = problems(scan);
+        if problems.is_empty() || options.force {
             return Ok(());
         }
-        let failure = Failure::conflict(troubles.join("; ")).context("the cluster is not healthy: nothing was done");
+        let failure = Failure::conflict(problems.join("; ")).context("the cluster is not healthy: nothing was done");
         Err(failure.hint("a member that is defragmented is out of service meanwhile; --force does it all the same"))
     }
 
@@ -126,31 +126,31 @@ impl CompactJob {
     }
 
     /// The steps behind the compaction.
-    async fn give_back(
+    async fn reclaim(
         &self,
         ctx: &Context,
-        survey: Option<&ClusterScan>,
+        scan: Option<&ClusterScan>,
         ledger: &mut MemberLedger,
         done: &mut CompactResult,
     ) -> Result<(), Failure> {
-        let Some(survey) = survey else { return Ok(()) };
-        if self.physical && matches!(done.came, Some(CompactionOutcome::Removed | CompactionOutcome::Removing)) {
+        let Some(scan) = scan else { return Ok(()) };
+        if self.physical && matches!(done.compaction, Some(CompactionOutcome::Removed | CompactionOutcome::Removing)) {
             // A member answers for itself alone, and before its figures tell: the others remove in their own time.
-            let (quiet, limit) = if self.defrag.is_some() { (3, REMOVED) } else { (1, SETTLED) };
-            waiting(ctx, "removing", settle(ctx, survey, quiet, limit)).await?;
+            let (quiet_polls, limit) = if self.defrag.is_some() { (3, REMOVAL_TIMEOUT) } else { (1, FIGURES_TIMEOUT) };
+            with_progress(ctx, "removing", wait_for_removal(ctx, scan, quiet_polls, limit)).await?;
         }
-        if let Some(manner) = self.defrag {
-            defrag::roll(ctx, ledger, manner).await?;
+        if let Some(options) = self.defrag {
+            defrag::defragment_members(ctx, ledger, options).await?;
         }
         if self.disarm {
-            let now = scan::look(ctx, false).await?;
-            let disarmed = waiting(ctx, "disarming", disarm::run(ctx, &now)).await?;
+            let now = scan_cluster(ctx, false).await?;
+            let disarmed = with_progress(ctx, "disarming", disarm::run(ctx, &now)).await?;
             done.disarmed.extend(disarmed.cleared.iter().map(|id| format!("{id:x}")));
-            if !done.disarmed.is_empty() && disarmed.stay.is_empty() {
+            if !done.disarmed.is_empty() && disarmed.remaining.is_empty() {
                 ctx.out.note("NOSPACE is cleared: the store takes writes again");
-                nearly_full(ctx, &now);
+                warn_nearly_full(ctx, &now);
             }
-            done.complaints.extend(disarmed.stay);
+            done.complaints.extend(disarmed.remaining);
         }
         Ok(())
     }
@@ -163,8 +163,8 @@ impl CompactJob {
         mut done: CompactResult,
     ) -> Result<Exit, Failure> {
         if !ledger.entries.is_empty() {
-            match scan::look(ctx, false).await {
-                Ok(now) => ledger.close(&now),
+            match scan_cluster(ctx, false).await {
+                Ok(now) => ledger.update(&now),
                 Err(failure) => ctx.out.detail(&format!("the members now: {}", failure.view().error)),
             }
         }
@@ -179,17 +179,17 @@ impl CompactJob {
         let rows = ledger.rows();
         ctx.out.report(&CompactAnswer {
             compacted: done.compacted,
-            already: done.came == Some(CompactionOutcome::Already),
-            removed: done.came == Some(CompactionOutcome::Removed),
+            already: done.compaction == Some(CompactionOutcome::Already),
+            removed: done.compaction == Some(CompactionOutcome::Removed),
             current: done.current,
             disarmed: &done.disarmed,
             members: &rows,
             complaints: &done.complaints,
             ..CompactAnswer::default()
         })?;
-        let something = done.compacted.is_some() || ledger.count(DefragOutcome::Done) > 0 || !done.disarmed.is_empty();
+        let changed = done.compacted.is_some() || ledger.count(DefragOutcome::Done) > 0 || !done.disarmed.is_empty();
         if let Err(mut failure) = result {
-            if something && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
+            if changed && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
                 failure.exit = Exit::Partial;
             }
             return Err(failure);
@@ -200,7 +200,7 @@ impl CompactJob {
         if ledger.count(DefragOutcome::Failed) > 0 {
             return Ok(Exit::Partial);
         }
-        Ok(match (self.disarm && !done.complaints.is_empty(), something) {
+        Ok(match (self.disarm && !done.complaints.is_empty(), changed) {
             (false, _) => Exit::Done,
             (true, true) => Exit::Partial,
             (true, false) => Exit::Conflict,
@@ -209,8 +209,8 @@ impl CompactJob {
 }
 
 /// What has room has not always room for long.
-fn nearly_full(ctx: &Context, survey: &ClusterScan) {
-    for (member, status) in answering(survey) {
+fn warn_nearly_full(ctx: &Context, scan: &ClusterScan) {
+    for (member, status) in answering(scan) {
         if let Some(quota) = status.quota.filter(|quota| status.db_size > quota / 10 * 9) {
             let (endpoint, size) = (&member.endpoint, status.db_size);
             ctx.out.warn(&format!("{endpoint}: {size} of {quota} bytes are taken; it will be full again soon"));
@@ -219,20 +219,25 @@ fn nearly_full(ctx: &Context, survey: &ClusterScan) {
 }
 
 /// Waits until so many looks after each other have found no member's bytes in use gone down, or the time is over.
-async fn settle(ctx: &Context, before: &ClusterScan, quiet: u32, limit: Duration) -> Result<(), Failure> {
+async fn wait_for_removal(
+    ctx: &Context,
+    before: &ClusterScan,
+    quiet_polls: u32,
+    limit: Duration,
+) -> Result<(), Failure> {
     let started = Instant::now();
-    let figures = |survey: &ClusterScan| -> Vec<(u64, u64)> {
-        answering(survey).map(|(_, status)| (status.id, status.db_in_use)).collect()
+    let figures = |scan: &ClusterScan| -> Vec<(u64, u64)> {
+        answering(scan).map(|(_, status)| (status.id, status.db_in_use)).collect()
     };
     let mut last = figures(before);
-    let mut still = 0;
+    let mut unchanged = 0;
     loop {
         // Longer than the pause between two of etcd's own commits, behind which the figures are new.
-        ctx.sleep(LOOK).await?;
-        let now = figures(&scan::look(ctx, false).await?);
+        ctx.sleep(POLL_INTERVAL).await?;
+        let now = figures(&scan_cluster(ctx, false).await?);
         let falls = |(id, in_use): &(u64, u64)| last.iter().any(|(other, before)| other == id && in_use < before);
-        still = if now.iter().any(falls) { 0 } else { still + 1 };
-        if still >= quiet || started.elapsed() > limit {
+        unchanged = if now.iter().any(falls) { 0 } else { unchanged + 1 };
+        if unchanged >= quiet_polls || started.elapsed() > limit {
             return Ok(());
         }
         last = now;

@@ -4,7 +4,7 @@ use crate::commands::status::scan::ClusterScan;
 use crate::kvstore::MemberStatus;
 use crate::output::SpaceRow;
 
-use super::plan::{answering, stray};
+use super::plan::{answering, is_unlisted};
 
 /// What became of one member's defragmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum DefragOutcome {
 }
 
 impl DefragOutcome {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Failed => "failed",
@@ -57,12 +57,12 @@ pub struct MemberLedger {
 
 impl MemberLedger {
     /// Opens the books.
-    pub fn open(survey: &ClusterScan, defrag: bool) -> Self {
-        let known: Vec<u64> = answering(survey).map(|(_, status)| status.id).collect();
-        let names: Vec<&str> = answering(survey).map(|(member, _)| member.name.as_str()).collect();
+    pub fn new(scan: &ClusterScan, defrag: bool) -> Self {
+        let known: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
+        let names: Vec<&str> = answering(scan).map(|(member, _)| member.name.as_str()).collect();
         let mut left = known.clone();
         let mut entries = Vec::new();
-        for member in &survey.members {
+        for member in &scan.members {
             match &member.status {
                 // Several endpoints may lead to one member.
                 Ok(status) if !left.contains(&status.id) => continue,
@@ -71,10 +71,10 @@ impl MemberLedger {
                 Err(_) => {}
             }
             let unreachable = member.status.as_ref().err();
-            let fate = if unreachable.is_some() { DefragOutcome::Failed } else { DefragOutcome::Left };
+            let outcome = if unreachable.is_some() { DefragOutcome::Failed } else { DefragOutcome::Left };
             entries.push(LedgerEntry {
                 endpoint: member.endpoint.clone(),
-                defrag: Some(fate).filter(|_| defrag && !stray(member, survey)),
+                defrag: Some(outcome).filter(|_| defrag && !is_unlisted(member, scan)),
                 error: unreachable.cloned(),
                 name: member.name.clone(),
                 before: member.status.as_ref().ok().cloned(),
@@ -86,9 +86,9 @@ impl MemberLedger {
     }
 
     /// Closes the books: what each member says now.
-    pub fn close(&mut self, survey: &ClusterScan) {
+    pub fn update(&mut self, scan: &ClusterScan) {
         for entry in &mut self.entries {
-            let now = survey.members.iter().find(|member| match (&member.status, &entry.before) {
+            let now = scan.members.iter().find(|member| match (&member.status, &entry.before) {
                 (Ok(now), Some(before)) => now.id == before.id,
                 _ => member.endpoint == entry.endpoint,
             });
@@ -129,7 +129,7 @@ impl LedgerEntry {
             name: &self.name,
             before: self.before.as_ref(),
             after: self.after.as_ref(),
-            defrag: self.defrag.map(DefragOutcome::word),
+            defrag: self.defrag.map(DefragOutcome::as_str),
             alarms: &self.alarms,
             error: self.error.as_deref(),
         }

@@ -2,11 +2,11 @@
 
 mod defrag;
 mod disarm;
+mod dry_run;
 mod every;
 mod job;
 mod ledger;
 mod plan;
-mod rehearse;
 mod step;
 
 use std::time::Duration;
@@ -83,7 +83,7 @@ pub struct Args {
 /// # Errors
 /// A future revision, a safety rule, an unhealthy cluster, or whatever etcd refused.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let asked = match (args.revision, args.keep) {
+    let target = match (args.revision, args.keep) {
         (Some(revision), _) => Some(CompactTarget::At(revision)),
         (None, Some(keep)) => Some(CompactTarget::Keep(keep)),
         (None, None) => None,
@@ -106,7 +106,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let alone = !defrag && !args.disarm;
     let job = CompactJob {
-        aim: asked.or((alone || args.reclaim).then_some(CompactTarget::Keep(0))),
+        target: target.or((alone || args.reclaim).then_some(CompactTarget::Keep(0))),
         physical: args.physical,
         defrag: defrag.then_some(defrag::DefragOptions { force: args.force, move_leader: args.move_leader }),
         disarm: args.disarm || args.reclaim,

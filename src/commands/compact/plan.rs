@@ -5,7 +5,7 @@ use crate::kvstore::{Alarm, MemberStatus, Revision};
 
 /// A member that is so many raft entries behind the furthest one is not caught up: etcd itself begins to refuse
 /// requests at 5000.
-const BEHIND: u64 = 1000;
+const MAX_RAFT_LAG: u64 = 1000;
 /// The alarm of a full database.
 pub const NOSPACE: &str = "NOSPACE";
 
@@ -20,7 +20,7 @@ pub enum CompactTarget {
 
 impl CompactTarget {
     /// The revision to compact at; `None` where the store has not so many revisions as are to be kept.
-    pub fn target(self, current: Revision) -> Option<Revision> {
+    pub fn revision(self, current: Revision) -> Option<Revision> {
         match self {
             Self::At(revision) => Some(revision),
             Self::Keep(keep) => Some(current.saturating_sub(keep)).filter(|target| *target >= 1),
@@ -34,14 +34,14 @@ pub enum Headroom {
     /// The file is smaller than the quota.
     Yes,
     /// The server does not tell its quota (before 3.6).
-    Untold,
+    Unknown,
     /// There is none; why, and what helps.
     No(String),
 }
 
 /// Whether a member has room: etcd holds the size of the database file against the quota, not what is in use of it.
-pub fn room(status: &MemberStatus) -> Headroom {
-    let Some(quota) = status.quota else { return Headroom::Untold };
+pub fn headroom(status: &MemberStatus) -> Headroom {
+    let Some(quota) = status.quota else { return Headroom::Unknown };
     let (size, in_use) = (status.db_size, status.db_in_use);
     if size < quota {
         Headroom::Yes
@@ -63,26 +63,26 @@ pub struct NospaceAlarms {
     /// Members whose alarm may go.
     pub clear: Vec<u64>,
     /// Why the others stay, a line each.
-    pub stay: Vec<String>,
+    pub remaining: Vec<String>,
 }
 
 /// Judges each alarm by its member's room. A member that is not in the cluster any more has nothing to be full.
-pub fn alarms(raised: &[Alarm], survey: &ClusterScan) -> NospaceAlarms {
+pub fn alarms(raised: &[Alarm], scan: &ClusterScan) -> NospaceAlarms {
     let mut found = NospaceAlarms::default();
     for alarm in raised.iter().filter(|alarm| alarm.kind == NOSPACE) {
-        let asked = survey.members.iter().find_map(|member| {
+        let known = scan.members.iter().find_map(|member| {
             let status = member.status.as_ref().ok()?;
             (status.id == alarm.member).then_some((member, status))
         });
-        let silent = survey.members.iter().find(|member| member.status.is_err());
-        match (asked, silent) {
-            (Some((member, status)), _) => match room(status) {
-                Headroom::Yes | Headroom::Untold => found.clear.push(alarm.member),
-                Headroom::No(why) => found.stay.push(format!("{}: NOSPACE stays, for {why}", member.endpoint)),
+        let unreachable = scan.members.iter().find(|member| member.status.is_err());
+        match (known, unreachable) {
+            (Some((member, status)), _) => match headroom(status) {
+                Headroom::Yes | Headroom::Unknown => found.clear.push(alarm.member),
+                Headroom::No(why) => found.remaining.push(format!("{}: NOSPACE stays, for {why}", member.endpoint)),
             },
-            (None, Some(silent)) => {
-                let why = format!("whether it has room is not known, because {} does not answer", silent.endpoint);
-                found.stay.push(format!("member {:x}: NOSPACE stays: {why}", alarm.member));
+            (None, Some(unreachable)) => {
+                let why = format!("whether it has room is not known, because {} does not answer", unreachable.endpoint);
+                found.remaining.push(format!("member {:x}: NOSPACE stays: {why}", alarm.member));
             }
             (None, None) => found.clear.push(alarm.member),
         }
@@ -91,29 +91,29 @@ pub fn alarms(raised: &[Alarm], survey: &ClusterScan) -> NospaceAlarms {
 }
 
 /// The member to defragment next: followers in their order, the leader last.
-pub fn next(left: &[u64], leader: u64) -> Option<u64> {
+pub fn next_member(left: &[u64], leader: u64) -> Option<u64> {
     left.iter().find(|id| **id != leader).or_else(|| left.first()).copied()
 }
 
 /// Who leads, as most of the members that answer see it; 0 for nobody.
-pub fn leader(survey: &ClusterScan) -> u64 {
-    let seen: Vec<u64> = answering(survey).map(|(_, status)| status.leader).collect();
+pub fn leader(scan: &ClusterScan) -> u64 {
+    let seen: Vec<u64> = answering(scan).map(|(_, status)| status.leader).collect();
     let votes = |leader: &u64| seen.iter().filter(|other| *other == leader).count();
     seen.iter().copied().max_by_key(votes).unwrap_or(0)
 }
 
 /// Who may take the lead over: the voting member that is furthest, without the one that leads.
-pub fn successor(survey: &ClusterScan, leader: u64) -> Option<u64> {
-    let voters = answering(survey).filter(|(member, status)| {
+pub fn successor(scan: &ClusterScan, leader: u64) -> Option<u64> {
+    let voters = answering(scan).filter(|(member, status)| {
         status.id != leader && !status.learner && status.leader == leader && member.read.is_ok()
     });
     voters.max_by_key(|(_, status)| status.raft_applied).map(|(_, status)| status.id)
 }
 
 /// The members that answer, each once: several endpoints may lead to the same.
-pub fn answering(survey: &ClusterScan) -> impl Iterator<Item = (&MemberObservation, &MemberStatus)> {
+pub fn answering(scan: &ClusterScan) -> impl Iterator<Item = (&MemberObservation, &MemberStatus)> {
     let mut seen = Vec::new();
-    survey.members.iter().filter_map(move |member| {
+    scan.members.iter().filter_map(move |member| {
         let status = member.status.as_ref().ok()?;
         if seen.contains(&status.id) {
             return None;
@@ -125,56 +125,56 @@ pub fn answering(survey: &ClusterScan) -> impl Iterator<Item = (&MemberObservati
 
 /// Whether this endpoint, which does not answer, is none of a member's own addresses: every member has been asked
 /// besides.
-pub fn stray(member: &MemberObservation, survey: &ClusterScan) -> bool {
-    member.status.is_err() && member.name.is_empty() && answering(survey).any(|(member, _)| !member.name.is_empty())
+pub fn is_unlisted(member: &MemberObservation, scan: &ClusterScan) -> bool {
+    member.status.is_err() && member.name.is_empty() && answering(scan).any(|(member, _)| !member.name.is_empty())
 }
 
 /// Everything for which no member must be taken out of service now, a line each. That the database is full is none.
-pub fn troubles(survey: &ClusterScan) -> Vec<String> {
-    let mut said: Vec<String> = survey.general().iter().filter(|text| !text.ends_with(NOSPACE)).cloned().collect();
-    for member in &survey.members {
+pub fn problems(scan: &ClusterScan) -> Vec<String> {
+    let mut problems: Vec<String> = scan.general().iter().filter(|text| !text.ends_with(NOSPACE)).cloned().collect();
+    for member in &scan.members {
         match &member.status {
-            Ok(status) => said.extend(troubles_of(member, status, survey)),
-            Err(_) if stray(member, survey) => {}
-            Err(why) => said.push(format!("{}: {why}", member.endpoint)),
+            Ok(status) => problems.extend(member_problems(member, status, scan)),
+            Err(_) if is_unlisted(member, scan) => {}
+            Err(why) => problems.push(format!("{}: {why}", member.endpoint)),
         }
     }
-    said
+    problems
 }
 
 /// The same for these members alone.
-pub fn troubles_among(survey: &ClusterScan, ids: &[u64]) -> Vec<String> {
-    let found = |id: u64| answering(survey).find(|(_, status)| status.id == id);
+pub fn problems_among(scan: &ClusterScan, ids: &[u64]) -> Vec<String> {
+    let found = |id: u64| answering(scan).find(|(_, status)| status.id == id);
     let of = |id: &u64| match found(*id) {
-        Some((member, status)) => troubles_of(member, status, survey),
+        Some((member, status)) => member_problems(member, status, scan),
         None => vec![format!("member {id:x} does not answer")],
     };
     ids.iter().flat_map(of).collect()
 }
 
-fn troubles_of(member: &MemberObservation, status: &MemberStatus, survey: &ClusterScan) -> Vec<String> {
+fn member_problems(member: &MemberObservation, status: &MemberStatus, scan: &ClusterScan) -> Vec<String> {
     let of = |what: &str| format!("{}: {what}", member.endpoint);
-    let mut said: Vec<String> =
+    let mut problems: Vec<String> =
         status.errors.iter().filter(|error| !error.contains(NOSPACE)).map(|error| of(error.trim())).collect();
     if status.leader == 0 {
-        said.push(of("knows no leader"));
-    } else if status.leader != leader(survey) {
-        said.push(of("sees another leader than most"));
+        problems.push(of("knows no leader"));
+    } else if status.leader != leader(scan) {
+        problems.push(of("sees another leader than most"));
     }
     if let Err(why) = &member.read {
-        said.push(of(&format!("a read that needs the quorum failed: {why}")));
+        problems.push(of(&format!("a read that needs the quorum failed: {why}")));
     }
     // etcd lists its alarms among its errors too, in words.
     if status.errors.is_empty() {
         let other = member.alarms.iter().filter(|alarm| *alarm != NOSPACE);
-        said.extend(other.map(|alarm| of(&format!("alarm {alarm}"))));
+        problems.extend(other.map(|alarm| of(&format!("alarm {alarm}"))));
     }
-    let furthest = answering(survey).map(|(_, status)| status.raft_index).max().unwrap_or(0);
+    let furthest = answering(scan).map(|(_, status)| status.raft_index).max().unwrap_or(0);
     let behind = furthest.saturating_sub(status.raft_applied);
-    if behind > BEHIND {
-        said.push(of(&format!("is {behind} raft entries behind")));
+    if behind > MAX_RAFT_LAG {
+        problems.push(of(&format!("is {behind} raft entries behind")));
     }
-    said
+    problems
 }
 
 #[cfg(test)]
@@ -183,24 +183,24 @@ mod tests {
 
     #[test]
     fn kept_revisions_count_back_from_the_current_one() {
-        assert_eq!(CompactTarget::Keep(0).target(42), Some(42));
-        assert_eq!(CompactTarget::Keep(41).target(42), Some(1));
-        assert_eq!(CompactTarget::Keep(42).target(42), None);
-        assert_eq!(CompactTarget::Keep(Revision::MAX).target(42), None);
-        assert_eq!(CompactTarget::At(99).target(42), Some(99), "never rounded down");
+        assert_eq!(CompactTarget::Keep(0).revision(42), Some(42));
+        assert_eq!(CompactTarget::Keep(41).revision(42), Some(1));
+        assert_eq!(CompactTarget::Keep(42).revision(42), None);
+        assert_eq!(CompactTarget::Keep(Revision::MAX).revision(42), None);
+        assert_eq!(CompactTarget::At(99).revision(42), Some(99), "never rounded down");
     }
 
     #[test]
     fn followers_go_first_and_the_leader_last() {
         let mut left = vec![1, 2, 3];
         let mut order = Vec::new();
-        while let Some(id) = next(&left, 1) {
+        while let Some(id) = next_member(&left, 1) {
             order.push(id);
             left.retain(|other| *other != id);
         }
         assert_eq!(order, [2, 3, 1]);
-        assert_eq!(next(&[], 1), None);
-        assert_eq!(next(&[2, 3], 0), Some(2), "nobody leads");
+        assert_eq!(next_member(&[], 1), None);
+        assert_eq!(next_member(&[2, 3], 0), Some(2), "nobody leads");
     }
 
     #[test]
@@ -221,9 +221,9 @@ mod tests {
             errors: Vec::new(),
             latency: std::time::Duration::ZERO,
         };
-        let says = |status, word: &str| matches!(room(&status), Headroom::No(why) if why.contains(word));
-        assert_eq!(room(&status(9, 9, None)), Headroom::Untold);
-        assert_eq!(room(&status(9, 9, Some(10))), Headroom::Yes);
+        let says = |status, word: &str| matches!(headroom(&status), Headroom::No(why) if why.contains(word));
+        assert_eq!(headroom(&status(9, 9, None)), Headroom::Unknown);
+        assert_eq!(headroom(&status(9, 9, Some(10))), Headroom::Yes);
         assert!(says(status(10, 9, Some(10)), "defragment"));
         assert!(says(status(10, 10, Some(10)), "delete keys"));
     }

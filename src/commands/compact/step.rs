@@ -11,7 +11,7 @@ use crate::kvstore::{CompactionOutcome, Refusal, Revision};
 const TICK: Duration = Duration::from_millis(100);
 
 /// The store's revision; for a user who may read no key, as far as the member in use is.
-pub(super) async fn current(ctx: &Context) -> Result<Revision, Failure> {
+pub(super) async fn current_revision(ctx: &Context) -> Result<Revision, Failure> {
     let store = ctx.store();
     match store.revision().await {
         Err(error) if error.is_refusal(Refusal::Permission) => Ok(store.member_status().await?.revision),
@@ -20,8 +20,8 @@ pub(super) async fn current(ctx: &Context) -> Result<Revision, Failure> {
 }
 
 /// Says what a compaction has come to, where that is not plain.
-pub(super) fn tell(ctx: &Context, revision: Revision, came: CompactionOutcome, physical: bool) {
-    match came {
+pub(super) fn note_outcome(ctx: &Context, revision: Revision, outcome: CompactionOutcome, physical: bool) {
+    match outcome {
         CompactionOutcome::Already => {
             ctx.out.note(&format!("the store was compacted at revision {revision} or later before"))
         }
@@ -35,7 +35,7 @@ pub(super) fn tell(ctx: &Context, revision: Revision, came: CompactionOutcome, p
 }
 
 /// Shows that something is waited for.
-pub(super) async fn waiting<T>(ctx: &Context, label: &'static str, work: impl Future<Output = T>) -> T {
+pub(super) async fn with_progress<T>(ctx: &Context, label: &'static str, work: impl Future<Output = T>) -> T {
     let progress = ctx.out.progress(label, None);
     let mut work = std::pin::pin!(work);
     loop {

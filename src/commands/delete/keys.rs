@@ -33,19 +33,19 @@ impl KeyDeletion<'_> {
         self.keys.dedup();
         let several = self.keys.len() > 1;
         if several || self.ctx.safety.dry_run || save.is_some() {
-            return self.looked_at(several, save).await;
+            return self.read_then_delete(several, save).await;
         }
         let txn = Txn {
             compares: self.conditions.compares(&self.keys[0]),
             then: vec![delete(&self.keys[0], self.prev)],
             otherwise: self.conditions.reads(&self.keys[0]),
         };
-        let again = if self.conditions.once_only(None) { Retry::Idempotent } else { Retry::Never };
-        let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), again).await?;
-        self.single(result)
+        let retry = if self.conditions.fails_once_applied(None) { Retry::Idempotent } else { Retry::Never };
+        let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), retry).await?;
+        self.report_single(result)
     }
 
-    fn single(&self, result: TxnResult) -> Result<Exit, Failure> {
+    fn report_single(&self, result: TxnResult) -> Result<Exit, Failure> {
         let key = bytes::escape(&self.keys[0]);
         if !result.succeeded {
             let why = self.conditions.explain(&self.keys[0], &result.results);
@@ -60,7 +60,7 @@ impl KeyDeletion<'_> {
             let missing = matches!(result.results.first(), Some(OpResult::Get { kvs, .. }) if kvs.is_empty());
             if missing && self.conditions.other.is_none() {
                 self.ctx.out.note(&format!("no key {key}"));
-                return self.answer(0, 0, result.revision, 1);
+                return self.report(0, 0, result.revision, 1);
             }
             return Err(Failure::conflict(why).context(format!("{key} was not deleted: a condition did not hold")));
         }
@@ -72,48 +72,48 @@ impl KeyDeletion<'_> {
                 if deleted == 0 {
                     self.ctx.out.note(&format!("no key {key}"));
                 }
-                self.answer(deleted, 0, result.revision, u64::from(deleted == 0))
+                self.report(deleted, 0, result.revision, u64::from(deleted == 0))
             }
             _ => Err(Failure::new(Exit::Bug, "the delete has no answer")),
         }
     }
 
     /// Reads first: to count, to save, or only to look; then deletes what was read, where it is still the same.
-    async fn looked_at(&self, several: bool, save: Option<&Path>) -> Result<Exit, Failure> {
+    async fn read_then_delete(&self, several: bool, save: Option<&Path>) -> Result<Exit, Failure> {
         let store = self.ctx.store();
-        let found = store.get_many(&self.keys, 0, self.guard.as_ref()).await?;
-        let there: Vec<KeyValue> = found.kvs.into_iter().flatten().collect();
-        let missing = (self.keys.len() - there.len()) as u64;
-        for key in self.keys.iter().filter(|key| !there.iter().any(|kv| kv.key == **key)) {
+        let read = store.get_many(&self.keys, 0, self.guard.as_ref()).await?;
+        let found: Vec<KeyValue> = read.kvs.into_iter().flatten().collect();
+        let missing = (self.keys.len() - found.len()) as u64;
+        for key in self.keys.iter().filter(|key| !found.iter().any(|kv| kv.key == **key)) {
             self.ctx.out.note(&format!("no key {}", bytes::escape(key)));
         }
         if self.ctx.safety.dry_run {
-            self.rehearse(&there).await?;
+            self.dry_run(&found).await?;
             if self.prev {
-                self.print(&there)?;
+                self.print(&found)?;
             }
-            return self.answer(0, there.len() as u64, found.revision, missing);
+            return self.report(0, found.len() as u64, read.revision, missing);
         }
-        if there.is_empty() {
-            return self.answer(0, 0, found.revision, missing);
+        if found.is_empty() {
+            return self.report(0, 0, read.revision, missing);
         }
         if several {
-            let question = format!("delete {} of {} keys", there.len(), self.keys.len());
-            self.ctx.out.note(&format!("{} of {} keys are there", there.len(), self.keys.len()));
+            let question = format!("delete {} of {} keys", found.len(), self.keys.len());
+            self.ctx.out.note(&format!("{} of {} keys are there", found.len(), self.keys.len()));
             self.ctx.consent(&question)?;
         }
         if let Some(path) = save {
-            SaveFile::create(path)?.keep(store, &there).await?;
+            SaveFile::create(path)?.append(store, &found).await?;
         }
-        self.remove(&there, found.revision, missing).await
+        self.remove(&found, read.revision, missing).await
     }
 
     /// Asks whether the conditions hold, and does nothing else.
-    async fn rehearse(&self, there: &[KeyValue]) -> Result<(), Failure> {
-        let [only] = there else { return Ok(()) };
+    async fn dry_run(&self, found: &[KeyValue]) -> Result<(), Failure> {
+        let [only] = found else { return Ok(()) };
         let compares = self.conditions.compares(&only.key);
-        let asked = Txn { compares, then: vec![], otherwise: self.conditions.reads(&only.key) };
-        let result = self.ctx.store().txn("delete (dry run)", &asked, self.guard.as_ref(), Retry::Idempotent).await?;
+        let txn = Txn { compares, then: vec![], otherwise: self.conditions.reads(&only.key) };
+        let result = self.ctx.store().txn("delete (dry run)", &txn, self.guard.as_ref(), Retry::Idempotent).await?;
         if result.succeeded {
             return Ok(());
         }
@@ -122,9 +122,9 @@ impl KeyDeletion<'_> {
     }
 
     /// Deletes in transactions as large as etcd takes, each on the condition that its keys are as they were read.
-    async fn remove(&self, there: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
+    async fn remove(&self, found: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
         let mut deleted: u64 = 0;
-        for chunk in there.chunks(MAX_TXN_OPS - 1) {
+        for chunk in found.chunks(MAX_TXN_OPS - 1) {
             let mut compares: Vec<_> = chunk.iter().map(|kv| Compare::unchanged(&kv.key, kv.mod_revision)).collect();
             let mut otherwise: Vec<_> =
                 chunk.iter().map(|kv| Op::get_at(KeySelector::Key(kv.key.clone()), 0)).collect();
@@ -136,18 +136,18 @@ impl KeyDeletion<'_> {
             let txn = Txn { compares, then, otherwise };
             let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await?;
             if !result.succeeded {
-                return Err(self.refused(chunk, &result, deleted));
+                return Err(self.condition_failed(chunk, &result, deleted));
             }
             deleted += chunk.len() as u64;
             revision = result.revision;
         }
         if self.prev {
-            self.print(there)?;
+            self.print(found)?;
         }
-        self.answer(deleted, 0, revision, missing)
+        self.report(deleted, 0, revision, missing)
     }
 
-    fn refused(&self, chunk: &[KeyValue], result: &TxnResult, deleted: u64) -> Failure {
+    fn condition_failed(&self, chunk: &[KeyValue], result: &TxnResult, deleted: u64) -> Failure {
         let changed = chunk.iter().zip(&result.results).find(|(was, now)| match now {
             OpResult::Get { kvs, .. } => kvs.first().map(|kv| kv.mod_revision) != Some(was.mod_revision),
             _ => false,
@@ -172,7 +172,7 @@ impl KeyDeletion<'_> {
         Ok(sink.finish()?)
     }
 
-    fn answer(&self, deleted: u64, would_delete: u64, revision: i64, missing: u64) -> Result<Exit, Failure> {
+    fn report(&self, deleted: u64, would_delete: u64, revision: i64, missing: u64) -> Result<Exit, Failure> {
         if !self.prev {
             let dry_run = self.ctx.safety.dry_run;
             self.ctx.out.one(&DeleteAnswer {

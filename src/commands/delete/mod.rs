@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::args::{bytes_of, parse_revision};
 use crate::commands::conditions::{Conditions, IfLockedArgs};
-use crate::commands::proto::{ProtoArgs, encoded};
+use crate::commands::proto::{ProtoArgs, encode_value};
 use crate::commands::select::KeySelection;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -71,9 +71,9 @@ pub struct Args {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let text = args.selection.text;
     let guard = args.if_locked.guard()?;
-    let codec = args.proto.show(ctx)?;
+    let codec = args.proto.decode_output(ctx)?;
     let expected = match (&args.if_value, args.keys.as_slice()) {
-        (Some(value), [key]) => Some(encoded(&codec, &text.key(key)?, bytes_of(value), "--if-value")?),
+        (Some(value), [key]) => Some(encode_value(&codec, &text.key(key)?, bytes_of(value), "--if-value")?),
         (value, _) => value.as_deref().map(bytes_of),
     };
     let conditions = Conditions {

@@ -39,15 +39,15 @@ impl SaveFile {
     ///
     /// # Errors
     /// A full disk, or whatever keeps a lease's TTL from being known.
-    pub async fn keep(&mut self, store: &Store, kvs: &[KeyValue]) -> Result<(), Failure> {
+    pub async fn append(&mut self, store: &Store, kvs: &[KeyValue]) -> Result<(), Failure> {
         for kv in kvs {
             let ttl = self.ttl(store, kv.lease).await?;
             self.line.clear();
             json::line(&mut self.line, &LeasedRecord { kv, ttl });
-            self.file.write_all(&self.line).map_err(|error| self.unwritable(&error))?;
+            self.file.write_all(&self.line).map_err(|error| self.cannot_write(&error))?;
         }
-        self.file.flush().map_err(|error| self.unwritable(&error))?;
-        self.file.get_ref().sync_data().map_err(|error| self.unwritable(&error))
+        self.file.flush().map_err(|error| self.cannot_write(&error))?;
+        self.file.get_ref().sync_data().map_err(|error| self.cannot_write(&error))
     }
 
     async fn ttl(&mut self, store: &Store, lease: Option<LeaseId>) -> Result<Option<i64>, Error> {
@@ -60,7 +60,7 @@ impl SaveFile {
         Ok(ttl)
     }
 
-    fn unwritable(&self, error: &std::io::Error) -> Failure {
+    fn cannot_write(&self, error: &std::io::Error) -> Failure {
         Failure::new(Exit::Usage, format!("cannot write {}: {error}", self.path.display()))
             .hint("what could not be saved was not deleted")
     }

@@ -53,10 +53,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let keys = args.keys.iter().map(|key| args.text.key(key)).collect::<Result<Vec<_>, _>>()?;
     let guard = args.if_locked.guard()?;
     let rev = args.rev.unwrap_or(0);
-    args.proto.show(ctx)?;
-    if let Some(most) = args.history {
+    args.proto.decode_output(ctx)?;
+    if let Some(limit) = args.history {
         return match keys.as_slice() {
-            [key] => history::run(ctx, key, rev, most).await,
+            [key] => history::run(ctx, key, rev, limit).await,
             _ => Err(Failure::usage("--history takes one key")),
         };
     }

@@ -14,7 +14,7 @@ use crate::kvstore::{Error, Grant, LeaseId};
 use crate::output::{KeyNameRow, LeaseKeys, LeaseRow};
 
 /// Leases that are asked about at once.
-const AT_ONCE: usize = 16;
+const CONCURRENT_QUERIES: usize = 16;
 
 /// Show, grant, renew and revoke leases.
 ///
@@ -106,11 +106,11 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
     let ids = ctx.store().leases().await?;
     let progress = ctx.out.progress("asking", Some(ids.len() as u64));
     let mut sink = ctx.out.stream();
-    for some in ids.chunks(AT_ONCE) {
-        for (grant, keys) in ask(ctx, some).await?.into_iter().flatten() {
+    for chunk in ids.chunks(CONCURRENT_QUERIES) {
+        for (grant, keys) in query(ctx, chunk).await?.into_iter().flatten() {
             sink.push(&LeaseRow { grant, keys: Some(keys.len() as u64) })?;
         }
-        progress.inc(some.len() as u64);
+        progress.inc(chunk.len() as u64);
     }
     progress.finish();
     sink.finish()?;
@@ -118,13 +118,13 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
 }
 
 /// What is left of each lease, and its keys, in the order asked; `None` for one that is gone.
-async fn ask(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Option<(Grant, Vec<Vec<u8>>)>>, Failure> {
-    let mut asked = JoinSet::new();
+async fn query(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Option<(Grant, Vec<Vec<u8>>)>>, Failure> {
+    let mut queries = JoinSet::new();
     for (index, id) in ids.iter().enumerate() {
         let (store, id) = (ctx.store().clone(), *id);
-        asked.spawn(async move { (index, store.lease_with_keys(id).await) });
+        queries.spawn(async move { (index, store.lease_with_keys(id).await) });
     }
-    let mut answers = asked.join_all().await;
+    let mut answers = queries.join_all().await;
     answers.sort_by_key(|(index, _)| *index);
     let answers: Result<Vec<_>, Error> = answers.into_iter().map(|(_, answer)| answer).collect();
     Ok(answers?)
@@ -158,33 +158,33 @@ async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Fai
 }
 
 async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
-    let mut there = Vec::new();
+    let mut found = Vec::new();
     let mut keys = 0;
-    for (id, answer) in ids.iter().zip(ask(ctx, ids).await?) {
+    for (id, answer) in ids.iter().zip(query(ctx, ids).await?) {
         match answer {
-            Some((grant, on_it)) => {
-                keys += on_it.len();
-                there.push(LeaseRow { grant, keys: Some(on_it.len() as u64) });
+            Some((grant, attached)) => {
+                keys += attached.len();
+                found.push(LeaseRow { grant, keys: Some(attached.len() as u64) });
             }
             None => ctx.out.note(&format!("no lease {id}")),
         }
     }
-    let missing = if there.len() < ids.len() { Exit::No } else { Exit::Done };
-    if there.is_empty() {
+    let missing = if found.len() < ids.len() { Exit::No } else { Exit::Done };
+    if found.is_empty() {
         return Ok(missing);
     }
-    let what = format!("{} leases with {keys} keys", there.len());
+    let what = format!("{} leases with {keys} keys", found.len());
     if ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {what} would be revoked"));
     } else {
         ctx.out.note(&what);
         ctx.consent(&format!("revoke {what}"))?;
-        for row in &there {
+        for row in &found {
             ctx.store().revoke(row.grant.id).await?;
         }
     }
     let mut sink = ctx.out.stream();
-    for row in &there {
+    for row in &found {
         sink.push(row)?;
     }
     sink.finish()?;

@@ -14,23 +14,23 @@ pub async fn run(ctx: &Context, ids: &[LeaseId], every: Option<Duration>) -> Res
         return Ok(Exit::Done);
     }
     let Some(every) = every else {
-        let renewed = once(ctx, ids).await?;
+        let renewed = renew_once(ctx, ids).await?;
         return Ok(if renewed.len() < ids.len() { Exit::No } else { Exit::Done });
     };
     loop {
-        let renewed = once(ctx, ids).await?;
+        let renewed = renew_once(ctx, ids).await?;
         if renewed.len() < ids.len() {
             return Err(Failure::conflict("a lease is gone").hint("its keys are gone too; grant another one"));
         }
-        if let Some(short) = renewed.iter().find(|grant| grant.ttl.unsigned_abs() <= every.as_secs()) {
-            let (id, ttl) = (short.id, short.ttl);
+        if let Some(expiring) = renewed.iter().find(|grant| grant.ttl.unsigned_abs() <= every.as_secs()) {
+            let (id, ttl) = (expiring.id, expiring.ttl);
             return Err(Failure::usage(format!("--every {every:?} is too slow for lease {id}, which lives {ttl} s")));
         }
         ctx.sleep(every).await?;
     }
 }
 
-async fn once(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Grant>, Failure> {
+async fn renew_once(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Grant>, Failure> {
     let mut renewed = Vec::new();
     let mut sink = ctx.out.stream();
     for id in ids {

@@ -14,7 +14,7 @@ pub struct BranchLevels {
 impl BranchLevels {
     /// Where the key's branches end, the outermost first; a separator that the rest begins with parts nothing.
     pub fn ends(self, key: &[u8]) -> impl Iterator<Item = usize> {
-        let parted = move |index: &usize| *index > self.base && key[*index] == self.separator;
-        (self.base..key.len()).filter(parted).map(|index| index + 1).take(self.depth)
+        let is_separator = move |index: &usize| *index > self.base && key[*index] == self.separator;
+        (self.base..key.len()).filter(is_separator).map(|index| index + 1).take(self.depth)
     }
 }

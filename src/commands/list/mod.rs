@@ -27,7 +27,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let filter = args.selection.filter()?;
     let guard = args.if_locked.guard()?;
     let rev = args.rev.unwrap_or(0);
-    args.proto.show(ctx)?;
+    args.proto.decode_output(ctx)?;
     if args.count && filter.is_none() {
         let counted = ctx.store().count(&range, rev, guard.as_ref()).await?;
         ctx.out.one(&Count { count: counted.count, revision: counted.revision })?;
@@ -41,14 +41,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         guard: guard.clone(),
     };
     let reader = ctx.store().read(&range, options);
-    let mut listing = Listing { ctx, args, filter, range, guard, seen: 0, ttls: HashMap::new() };
+    let mut listing = Listing { ctx, args, filter, range, guard, matched: 0, ttls: HashMap::new() };
     if args.du {
         let top = args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
-        let cut = args.cut(&listing.range, 1);
-        usage::run(&mut listing, cut, top, reader).await?;
+        let levels = args.branch_levels(&listing.range, 1);
+        usage::run(&mut listing, levels, top, reader).await?;
     } else if args.as_tree() {
-        let cut = args.cut(&listing.range, usize::MAX);
-        TreeWalk::new(&mut listing, cut, args.tree).run(reader).await?;
+        let levels = args.branch_levels(&listing.range, usize::MAX);
+        TreeWalk::new(&mut listing, levels, args.tree).run(reader).await?;
     } else if sorted {
         listing.sorted(reader).await?
     } else {

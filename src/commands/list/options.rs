@@ -114,8 +114,8 @@ impl Args {
         (self.keys_only && !sized) || (self.as_tree() && !self.du)
     }
 
-    pub(super) fn cut(&self, range: &KeyRange, depth: usize) -> BranchLevels {
-        let base = if self.selection.has_ends() { 0 } else { range.start.len() };
+    pub(super) fn branch_levels(&self, range: &KeyRange, depth: usize) -> BranchLevels {
+        let base = if self.selection.has_bounds() { 0 } else { range.start.len() };
         let depth = self.depth.map_or(depth, |depth| usize::try_from(depth).unwrap_or(usize::MAX));
         BranchLevels { base, separator: self.separator, depth }
     }

@@ -74,7 +74,7 @@ struct UsageSums {
     last: Vec<u8>,
     open: Vec<OpenUsage>,
     total: BranchUsage,
-    best: BinaryHeap<Reverse<RankedBranch>>,
+    largest_branches: BinaryHeap<Reverse<RankedBranch>>,
     largest: u64,
 }
 
@@ -84,7 +84,7 @@ struct UsageSums {
 /// As the verb.
 pub async fn run(
     listing: &mut Listing<'_>,
-    cut: BranchLevels,
+    levels: BranchLevels,
     top: Option<usize>,
     mut reader: RangeReader,
 ) -> Result<(), Failure> {
@@ -112,7 +112,7 @@ pub async fn run(
         last: Vec::new(),
         open: Vec::new(),
         total: BranchUsage::default(),
-        best: BinaryHeap::new(),
+        largest_branches: BinaryHeap::new(),
         largest: 0,
     };
     let progress = out.progress("adding up", None);
@@ -120,22 +120,22 @@ pub async fn run(
         progress.set_total(reader.total());
         progress.inc(page.len() as u64);
         for kv in &page {
-            if listing.wanted(kv) {
-                sums.take(cut, kv, &progress)?;
+            if listing.accept(kv) {
+                sums.add_key(levels, kv, &progress)?;
             }
         }
     }
     progress.finish();
-    sums.close(0, &progress)?;
-    sums.finish(&listing.range.start[..cut.base])
+    sums.close_branches(0, &progress)?;
+    sums.finish(&listing.range.start[..levels.base])
 }
 
 impl UsageSums {
-    fn take(&mut self, cut: BranchLevels, kv: &KeyValue, progress: &Progress) -> Result<(), Failure> {
+    fn add_key(&mut self, levels: BranchLevels, kv: &KeyValue, progress: &Progress) -> Result<(), Failure> {
         let shared = |open: &&OpenUsage| kv.key.get(..open.end) == Some(&self.last[..open.end]);
         let common = self.open.iter().take_while(shared).count();
-        self.close(common, progress)?;
-        for end in cut.ends(&kv.key).skip(common) {
+        self.close_branches(common, progress)?;
+        for end in levels.ends(&kv.key).skip(common) {
             self.open.push(OpenUsage { end, usage: BranchUsage::default() });
         }
         for open in &mut self.open {
@@ -147,7 +147,7 @@ impl UsageSums {
     }
 
     /// Ends the branches below this level, the innermost first.
-    fn close(&mut self, level: usize, progress: &Progress) -> Result<(), Failure> {
+    fn close_branches(&mut self, level: usize, progress: &Progress) -> Result<(), Failure> {
         while self.open.len() > level
             && let Some(OpenUsage { end, usage }) = self.open.pop()
         {
@@ -160,16 +160,16 @@ impl UsageSums {
                 self.sink.push(&row(branch, usage, false, self.quota))?;
                 continue;
             };
-            self.best.push(Reverse(RankedBranch { branch: branch.to_vec(), usage }));
-            if self.best.len() > top {
-                self.best.pop();
+            self.largest_branches.push(Reverse(RankedBranch { branch: branch.to_vec(), usage }));
+            if self.largest_branches.len() > top {
+                self.largest_branches.pop();
             }
         }
         Ok(())
     }
 
     fn finish(mut self, prefix: &[u8]) -> Result<(), Failure> {
-        for Reverse(one) in std::mem::take(&mut self.best).into_sorted_vec() {
+        for Reverse(one) in std::mem::take(&mut self.largest_branches).into_sorted_vec() {
             self.sink.push(&row(&one.branch, one.usage, false, self.quota))?;
         }
         self.sink.push(&row(prefix, self.total, true, self.quota))?;

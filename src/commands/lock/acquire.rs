@@ -21,7 +21,7 @@ pub struct LockRequest {
     /// Whether to share it.
     pub shared: bool,
     /// How long to wait.
-    pub patience: WaitLimit,
+    pub wait: WaitLimit,
     /// The TTL of its lease, in seconds.
     pub ttl: i64,
 }
@@ -61,21 +61,21 @@ impl HeldLock {
 /// # Errors
 /// [`Exit::No`] for a lock that is busy, [`Exit::Conflict`] where the place in the queue was lost, or whatever kept an
 /// answer away.
-pub async fn acquire(ctx: &Context, ask: &LockRequest) -> Result<HeldLock, Failure> {
-    let begun = Instant::now();
+pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<HeldLock, Failure> {
+    let started = Instant::now();
     ctx.signals.hold();
-    let (kept, entry) = ctx.store().contend(&ask.name, ask.shared, ask.ttl).await?;
-    if kept.ttl().as_secs() != ask.ttl.unsigned_abs() {
-        ctx.out.detail(&format!("asked for a TTL of {} s, etcd granted {} s", ask.ttl, kept.ttl().as_secs()));
+    let (kept, entry) = ctx.store().contend(&request.name, request.shared, request.ttl).await?;
+    if kept.ttl().as_secs() != request.ttl.unsigned_abs() {
+        ctx.out.detail(&format!("asked for a TTL of {} s, etcd granted {} s", request.ttl, kept.ttl().as_secs()));
     }
-    let placed = match entry {
-        Ok(entry) => queue(ctx, ask, &kept, entry, begun).await,
+    let acquired = match entry {
+        Ok(entry) => queue(ctx, request, &kept, entry, started).await,
         Err(error) => Err(error.into()),
     };
-    match placed {
-        Ok(guard) => Ok(HeldLock { name: bytes::escape(&ask.name), guard, shared: ask.shared, kept }),
+    match acquired {
+        Ok(guard) => Ok(HeldLock { name: bytes::escape(&request.name), guard, shared: request.shared, kept }),
         Err(failure) => {
-            give_back(ctx, &kept).await;
+            abandon(ctx, &kept).await;
             Err(failure)
         }
     }
@@ -83,25 +83,25 @@ pub async fn acquire(ctx: &Context, ask: &LockRequest) -> Result<HeldLock, Failu
 
 async fn queue(
     ctx: &Context,
-    ask: &LockRequest,
+    request: &LockRequest,
     kept: &LeaseKeeper,
     entry: QueueEntry,
-    begun: Instant,
+    started: Instant,
 ) -> Result<LockGuard, Failure> {
     let store = ctx.store();
-    let name = bytes::escape(&ask.name);
+    let name = bytes::escape(&request.name);
     kept.watch_key(store, &entry.guard.key, entry.guard.revision);
     if entry.first {
         return Ok(entry.guard);
     }
-    if ask.patience == WaitLimit::None {
+    if request.wait == WaitLimit::None {
         return match store.blocker(&entry).await? {
             None => Ok(entry.guard),
             Some(blocker) => Err(busy(&name, Some(&bytes::escape(&blocker.key)))),
         };
     }
-    let limit = match ask.patience {
-        WaitLimit::For(time) => Some(begun + time),
+    let limit = match request.wait {
+        WaitLimit::For(time) => Some(started + time),
         _ => None,
     };
     let progress = ctx.out.progress("waiting for the lock", None);
@@ -119,7 +119,7 @@ async fn wait(
 ) -> Result<(), Failure> {
     let last = Arc::new(Mutex::new(None));
     let (out, shown, seen) = (ctx.out.clone(), name.to_owned(), Arc::clone(&last));
-    let behind = move |blocker: &Blocker| {
+    let on_blocker = move |blocker: &Blocker| {
         let (name, key) = (&shown, bytes::escape(&blocker.key));
         out.detail(&format!("{name}: waiting for {key}"));
         if blocker.lease.is_none() {
@@ -128,7 +128,7 @@ async fn wait(
         seen.lock().unwrap_or_else(PoisonError::into_inner).replace(key);
     };
     let (store, entry) = (ctx.store().clone(), entry.clone());
-    let turn = run_on_io_thread(async move { store.wait_turn(&entry, behind).await });
+    let turn = run_on_io_thread(async move { store.wait_turn(&entry, on_blocker).await });
     let lost = |loss| {
         let at = if matches!(loss, crate::kvstore::LeaseLoss::Late(_)) { Exit::Unreachable } else { Exit::Conflict };
         Failure::new(at, format!("the place in the queue for {name} was lost: {loss}"))
@@ -161,7 +161,7 @@ async fn until(moment: Option<Instant>) {
 }
 
 /// Takes the key and the lease away.
-async fn give_back(ctx: &Context, kept: &LeaseKeeper) {
+async fn abandon(ctx: &Context, kept: &LeaseKeeper) {
     kept.stop();
     let limit = CLEANUP.min(kept.alive().until.left().max(Duration::from_secs(1)));
     if let Err(error) = ctx.store().for_cleanup(limit).revoke(kept.id()).await {

@@ -24,25 +24,25 @@ pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure
         shared: held.shared,
     };
     let printed = ctx.out.one(&answer).and_then(|()| ctx.out.flush());
-    let tenure = tenure(held);
+    let lease_scope = lease_scope(held);
     if let Err(error) = printed {
-        tenure.release(ctx).await;
+        lease_scope.release(ctx).await;
         return Err(error.into());
     }
-    tenure.until_signal(ctx).await
+    lease_scope.until_signal(ctx).await
 }
 
 /// Runs the command of the stage under the lock.
 ///
 /// # Errors
 /// [`Exit::Conflict`] where the lock was lost, or where the command succeeded and nobody can prove that it was not.
-pub async fn under(ctx: &Context, held: HeldLock, stage: PreparedChild) -> Result<Exit, Failure> {
+pub async fn while_command_runs(ctx: &Context, held: HeldLock, child: PreparedChild) -> Result<Exit, Failure> {
     ctx.out.detail(&format!("holding {} as {}", held.name, held.token()));
     let environment = environment(&held);
-    tenure(held).while_staged(ctx, stage, &environment).await
+    lease_scope(held).while_child_runs(ctx, child, &environment).await
 }
 
-fn tenure(held: HeldLock) -> LeaseScope {
+fn lease_scope(held: HeldLock) -> LeaseScope {
     LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) }
 }
 

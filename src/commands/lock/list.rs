@@ -18,12 +18,12 @@ pub async fn run(ctx: &Context, prefix: &[u8]) -> Result<Exit, Failure> {
     while let Some(page) = reader.next().await? {
         for kv in page {
             for lock in tree.push(kv) {
-                listing.show(lock).await?;
+                listing.print(lock).await?;
             }
         }
     }
     for lock in tree.rest() {
-        listing.show(lock).await?;
+        listing.print(lock).await?;
     }
     listing.sink.finish()?;
     Ok(Exit::Done)
@@ -36,7 +36,7 @@ struct LockListing<'a> {
 }
 
 impl LockListing<'_> {
-    async fn show(&mut self, lock: LockQueue) -> Result<(), Failure> {
+    async fn print(&mut self, lock: LockQueue) -> Result<(), Failure> {
         // A key that was left behind without its lease contends for nothing; 'gc locks' finds it.
         let leased = lock.contenders.iter().filter_map(|contender| Some((contender, contender.lease?)));
         for ((contender, lease), order) in leased.zip(1..) {

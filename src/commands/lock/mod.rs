@@ -48,7 +48,7 @@ pub struct Args {
     shared: bool,
     /// Do not wait; 1 if somebody has it
     #[arg(long = "try", conflicts_with = "wait")]
-    once: bool,
+    try_once: bool,
     /// Wait at most so long; 1 if somebody still has it
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     wait: Option<Duration>,
@@ -71,37 +71,37 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.list {
         return list::run(ctx, &args.text.bytes(name)?).await;
     }
-    let ask = acquire::LockRequest {
+    let request = acquire::LockRequest {
         name: args.text.key(name)?,
         shared: args.shared,
-        patience: match args.wait {
-            _ if args.once => acquire::WaitLimit::None,
+        wait: match args.wait {
+            _ if args.try_once => acquire::WaitLimit::None,
             Some(time) => acquire::WaitLimit::For(time),
             None => acquire::WaitLimit::Endless,
         },
         ttl: args.ttl.unwrap_or_else(|| seconds(ctx.config.lock_ttl)),
     };
     if ctx.safety.dry_run {
-        return rehearse(ctx, &ask).await;
+        return dry_run(ctx, &request).await;
     }
     let open = || PreparedChild::open(&args.command, ctx.out.is_json());
     // Who does not wait mostly finds the lock busy, and starts nothing for that.
-    let ahead = (!args.command.is_empty() && !args.once).then(open);
-    match (acquire::acquire(ctx, &ask).await, ahead) {
+    let prepared = (!args.command.is_empty() && !args.try_once).then(open);
+    match (acquire::acquire(ctx, &request).await, prepared) {
         (Ok(held), _) if args.command.is_empty() => hold::until_signal(ctx, held).await,
-        (Ok(held), ahead) => hold::under(ctx, held, ahead.unwrap_or_else(open)).await,
-        (Err(failure), ahead) => {
-            if let Some(stage) = ahead {
-                stage.close().await;
+        (Ok(held), prepared) => hold::while_command_runs(ctx, held, prepared.unwrap_or_else(open)).await,
+        (Err(failure), prepared) => {
+            if let Some(child) = prepared {
+                child.close().await;
             }
             Err(failure)
         }
     }
 }
 
-async fn rehearse(ctx: &Context, ask: &acquire::LockRequest) -> Result<Exit, Failure> {
-    let name = bytes::escape(&ask.name);
-    match ctx.store().lock_holder(&ask.name, ask.shared).await? {
+async fn dry_run(ctx: &Context, request: &acquire::LockRequest) -> Result<Exit, Failure> {
+    let name = bytes::escape(&request.name);
+    match ctx.store().lock_holder(&request.name, request.shared).await? {
         None => ctx.out.note(&format!("dry run: {name} is free and would be held")),
         Some(key) => {
             ctx.out.note(&format!("dry run: {name} is held by {} and would be waited for", bytes::escape(&key)))

@@ -8,11 +8,11 @@ use crate::kvstore::{
 };
 
 /// Records in one transaction. etcd takes 128 operations and counts what is nested on top.
-pub const BATCH: usize = 100;
+pub const BATCH_RECORDS: usize = 100;
 /// Bytes of one transaction; a record whose own transaction is larger goes alone.
 pub const BATCH_BYTES: usize = 1 << 20;
 /// How often a record is tried whose outcome stays unknown.
-const TRIES: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// One record to be written.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub enum LeaseTarget {
     /// A fresh one, granted for this load; any lease that the key has counts as already so.
     Fresh(LeaseId),
     /// It had one, of which nothing is known: whatever the key has counts as already so.
-    Whatever,
+    Unspecified,
 }
 
 /// How the records are written.
@@ -73,12 +73,12 @@ impl LoadTally {
     }
 
     /// How many records are in.
-    pub fn settled(&self) -> u64 {
+    pub fn applied(&self) -> u64 {
         self.written + self.unchanged
     }
 
-    fn count(&mut self, item: &LoadItem, fate: RecordOutcome) {
-        match fate {
+    fn count(&mut self, item: &LoadItem, outcome: RecordOutcome) {
+        match outcome {
             RecordOutcome::Written => {
                 self.written += 1;
                 if let LeaseTarget::Fresh(lease) = item.lease {
@@ -119,22 +119,22 @@ impl LoadItem {
             LeaseTarget::Fresh(_) => {
                 same.push(Compare::key(&self.key, CompareOp::NotEqual, CompareTarget::Lease(None)))
             }
-            LeaseTarget::Whatever => {}
+            LeaseTarget::Unspecified => {}
         }
         same
     }
 
-    fn is_met_by(&self, now: &KeyValue) -> bool {
+    fn is_satisfied_by(&self, now: &KeyValue) -> bool {
         let lease = match self.lease {
             LeaseTarget::None => now.lease.is_none(),
             LeaseTarget::Fresh(_) => now.lease.is_some(),
-            LeaseTarget::Whatever => true,
+            LeaseTarget::Unspecified => true,
         };
         lease && now.value == self.value
     }
 
     /// Whether this very load wrote it: nobody else knows the fresh lease.
-    fn is_ours(&self, now: &KeyValue) -> bool {
+    fn is_from_this_load(&self, now: &KeyValue) -> bool {
         matches!(self.lease, LeaseTarget::Fresh(fresh) if now.lease == Some(fresh)) && now.value == self.value
     }
 
@@ -150,7 +150,7 @@ impl LoadItem {
         }
     }
 
-    fn fate(create: bool, result: &OpResult) -> RecordOutcome {
+    fn outcome(create: bool, result: &OpResult) -> RecordOutcome {
         match (create, result) {
             (false, OpResult::Txn { succeeded: true, .. }) => RecordOutcome::Unchanged,
             (true, OpResult::Txn { succeeded: false, results }) => match results.first() {
@@ -167,27 +167,27 @@ impl LoadItem {
 ///
 /// # Errors
 /// Whatever etcd refused, with what was written before it.
-pub async fn send(store: &Store, items: Vec<LoadItem>, manner: LoadMode<'_>) -> (LoadTally, Result<(), Error>) {
+pub async fn send(store: &Store, items: Vec<LoadItem>, mode: LoadMode<'_>) -> (LoadTally, Result<(), Error>) {
     let mut tally = LoadTally::default();
     if let [item] = items.as_slice()
         && item.cost() > BATCH_BYTES
     {
-        let result = alone(store, item, manner, false, &mut tally).await;
+        let result = write_single(store, item, mode, false, &mut tally).await;
         return (tally, result);
     }
-    let nested = |item: &LoadItem| Op::Txn(item.txn(manner.create, manner.dry_run));
+    let nested = |item: &LoadItem| Op::Txn(item.txn(mode.create, mode.dry_run));
     let txn = Txn { then: items.iter().map(nested).collect(), ..Txn::default() };
-    let op = if manner.dry_run { "put (dry run)" } else { "put" };
-    match store.txn(op, &txn, manner.guard, Retry::Never).await {
+    let op = if mode.dry_run { "put (dry run)" } else { "put" };
+    match store.txn(op, &txn, mode.guard, Retry::Never).await {
         Ok(answer) => {
             for (item, result) in items.iter().zip(&answer.results) {
-                tally.count(item, LoadItem::fate(manner.create, result));
+                tally.count(item, LoadItem::outcome(mode.create, result));
             }
             (tally, Ok(()))
         }
         Err(Error::Unknown { .. }) => {
             for (index, item) in items.iter().enumerate() {
-                if let Err(error) = alone(store, item, manner, true, &mut tally).await {
+                if let Err(error) = write_single(store, item, mode, true, &mut tally).await {
                     tally.unknown += (items.len() - index - 1) as u64;
                     return (tally, Err(error));
                 }
@@ -196,7 +196,7 @@ pub async fn send(store: &Store, items: Vec<LoadItem>, manner: LoadMode<'_>) -> 
         }
         Err(error) => {
             if error.is_refusal(Refusal::NoSpace) {
-                look_back(store, &items, manner, &mut tally).await;
+                count_applied(store, &items, mode, &mut tally).await;
             }
             (tally, Err(error))
         }
@@ -205,11 +205,11 @@ pub async fn send(store: &Store, items: Vec<LoadItem>, manner: LoadMode<'_>) -> 
 
 /// Counts what is in. To writes that race to fill the store etcd answers "no space" and does them all the same: its
 /// `quotaApplierV3` in `server/etcdserver/apply.go`.
-async fn look_back(store: &Store, items: &[LoadItem], manner: LoadMode<'_>, tally: &mut LoadTally) {
+async fn count_applied(store: &Store, items: &[LoadItem], mode: LoadMode<'_>, tally: &mut LoadTally) {
     for item in items {
-        match store.get(&item.key, 0, manner.guard).await {
-            Ok((Some(now), _)) if item.is_ours(&now) => tally.count(item, RecordOutcome::Written),
-            Ok((Some(now), _)) if item.is_met_by(&now) => tally.count(item, RecordOutcome::Unchanged),
+        match store.get(&item.key, 0, mode.guard).await {
+            Ok((Some(now), _)) if item.is_from_this_load(&now) => tally.count(item, RecordOutcome::Written),
+            Ok((Some(now), _)) if item.is_satisfied_by(&now) => tally.count(item, RecordOutcome::Unchanged),
             Ok(_) => {}
             Err(_) => tally.count(item, RecordOutcome::Unknown),
         }
@@ -218,44 +218,44 @@ async fn look_back(store: &Store, items: &[LoadItem], manner: LoadMode<'_>, tall
 
 /// Reads one record's key and writes it if it differs and has not changed since. `sent` says that a write of it is on
 /// its way already, of which nothing is known: if it fails then, the record counts as unknown.
-async fn alone(
+async fn write_single(
     store: &Store,
     item: &LoadItem,
-    manner: LoadMode<'_>,
+    mode: LoadMode<'_>,
     mut sent: bool,
     tally: &mut LoadTally,
 ) -> Result<(), Error> {
-    let result = settle(store, item, manner, &mut sent, tally).await;
+    let result = read_then_write(store, item, mode, &mut sent, tally).await;
     if result.is_err() && sent {
         tally.count(item, RecordOutcome::Unknown);
     }
     result
 }
 
-async fn settle(
+async fn read_then_write(
     store: &Store,
     item: &LoadItem,
-    manner: LoadMode<'_>,
+    mode: LoadMode<'_>,
     sent: &mut bool,
     tally: &mut LoadTally,
 ) -> Result<(), Error> {
-    for _ in 0..TRIES {
-        let (now, _) = store.get(&item.key, 0, manner.guard).await?;
-        let fate = match &now {
-            Some(now) if item.is_ours(now) => Some(RecordOutcome::Written),
-            Some(now) if item.is_met_by(now) => Some(RecordOutcome::Unchanged),
-            Some(_) if manner.create => Some(RecordOutcome::Exists),
-            _ if manner.dry_run => Some(RecordOutcome::Written),
+    for _ in 0..MAX_ATTEMPTS {
+        let (now, _) = store.get(&item.key, 0, mode.guard).await?;
+        let outcome = match &now {
+            Some(now) if item.is_from_this_load(now) => Some(RecordOutcome::Written),
+            Some(now) if item.is_satisfied_by(now) => Some(RecordOutcome::Unchanged),
+            Some(_) if mode.create => Some(RecordOutcome::Exists),
+            _ if mode.dry_run => Some(RecordOutcome::Written),
             _ => None,
         };
-        if let Some(fate) = fate {
-            tally.count(item, fate);
+        if let Some(outcome) = outcome {
+            tally.count(item, outcome);
             return Ok(());
         }
-        let seen = now.map_or(0, |kv| kv.mod_revision);
+        let known = now.map_or(0, |kv| kv.mod_revision);
         let txn =
-            Txn { compares: vec![Compare::unchanged(&item.key, seen)], then: vec![item.write()], otherwise: vec![] };
-        match store.txn("put", &txn, manner.guard, Retry::Never).await {
+            Txn { compares: vec![Compare::unchanged(&item.key, known)], then: vec![item.write()], otherwise: vec![] };
+        match store.txn("put", &txn, mode.guard, Retry::Never).await {
             Ok(answer) if answer.succeeded => {
                 tally.count(item, RecordOutcome::Written);
                 return Ok(());
@@ -264,7 +264,7 @@ async fn settle(
             Err(Error::Unknown { .. }) => *sent = true,
             Err(error) => {
                 if error.is_refusal(Refusal::NoSpace) {
-                    look_back(store, std::slice::from_ref(item), manner, tally).await;
+                    count_applied(store, std::slice::from_ref(item), mode, tally).await;
                     *sent = false;
                 }
                 return Err(error);

@@ -3,8 +3,8 @@
 mod bulk;
 mod hold;
 mod load;
-mod one;
 mod plan;
+mod single;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use crate::args::{KeyText, bytes_of, parse_lease, parse_revision, parse_ttl};
 use crate::commands::conditions::{Conditions, IfLockedArgs};
 use crate::commands::input::{InputSource, read_all};
-use crate::commands::proto::{ProtoArgs, encoded};
+use crate::commands::proto::{ProtoArgs, encode_value};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseId, Revision};
@@ -99,7 +99,7 @@ pub struct Args {
 
 impl Args {
     /// KEY and VALUE; without --hold they may also stand behind `--`, as in other programs.
-    fn named(&self) -> Result<(&OsStr, Option<&OsStr>), Failure> {
+    fn key_and_value(&self) -> Result<(&OsStr, Option<&OsStr>), Failure> {
         let (key, value) = (self.key.as_deref(), self.value.as_deref());
         match (key, value, self.command.as_slice()) {
             (Some(key), value, []) => Ok((key, value)),
@@ -123,22 +123,22 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if let Some(from) = &args.from {
         return load::run(ctx, InputSource::of(from), args.create, guard, codec).await;
     }
-    let (key, value) = args.named()?;
+    let (key, value) = args.key_and_value()?;
     let key = args.text.key(key)?;
-    let given = match (value, &args.file) {
+    let input = match (value, &args.file) {
         (None, None) if args.revert_to.is_some() => None,
         (_, Some(file)) => Some(read_all(ctx, InputSource::of(file)).await?),
         (Some(value), None) if value == "-" => Some(read_all(ctx, InputSource::Stdin).await?),
         (Some(value), None) => Some(bytes_of(value)),
         (None, None) => return Err(Failure::usage("put KEY needs a VALUE, - or --file")),
     };
-    let value = match (given, args.revert_to) {
+    let value = match (input, args.revert_to) {
         (Some(_), Some(_)) | (None, None) => return Err(Failure::usage("--revert-to takes the place of VALUE")),
-        (Some(value), None) => encoded(&codec, &key, value, "the value")?,
-        (None, Some(rev)) => earlier(ctx, &key, rev).await?,
+        (Some(value), None) => encode_value(&codec, &key, value, "the value")?,
+        (None, Some(rev)) => value_at(ctx, &key, rev).await?,
     };
-    let expected = args.if_value.as_deref().map(|value| encoded(&codec, &key, bytes_of(value), "--if-value"));
-    let wish = plan::PutRequest {
+    let expected = args.if_value.as_deref().map(|value| encode_value(&codec, &key, bytes_of(value), "--if-value"));
+    let request = plan::PutRequest {
         key,
         value,
         conditions: Conditions {
@@ -156,16 +156,16 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         },
     };
     if ctx.safety.dry_run {
-        return one::rehearse(ctx, &wish, guard.as_ref()).await;
+        return single::dry_run(ctx, &request, guard.as_ref()).await;
     }
     if args.hold {
-        return hold::run(ctx, wish, guard, &args.command).await;
+        return hold::run(ctx, request, guard, &args.command).await;
     }
-    one::run(ctx, wish, args.ttl, guard).await
+    single::run(ctx, request, args.ttl, guard).await
 }
 
 /// The value that the key had at the revision.
-async fn earlier(ctx: &Context, key: &[u8], rev: Revision) -> Result<Vec<u8>, Failure> {
+async fn value_at(ctx: &Context, key: &[u8], rev: Revision) -> Result<Vec<u8>, Failure> {
     let name = bytes::escape(key);
     match ctx.store().get(key, rev, None).await {
         Ok((Some(kv), _)) => Ok(kv.value),

@@ -50,13 +50,14 @@ impl PutRequest {
     pub fn txn(&self) -> Txn {
         let mut write = vec![self.write()];
         if self.only_if_different {
-            write = vec![Op::Txn(Txn { compares: self.same(), then: vec![self.read()], otherwise: write })];
+            write =
+                vec![Op::Txn(Txn { compares: self.unchanged_compares(), then: vec![self.read()], otherwise: write })];
         }
         Txn { compares: self.conditions.compares(&self.key), then: write, otherwise: self.conditions.reads(&self.key) }
     }
 
     /// The same conditions with nothing written: what a dry run sends.
-    pub fn rehearsal(&self) -> Txn {
+    pub fn dry_run_txn(&self) -> Txn {
         let mut txn = self.txn();
         for op in &mut txn.then {
             if let Op::Txn(nested) = op {
@@ -76,15 +77,15 @@ impl PutRequest {
         }
         if let [OpResult::Txn { succeeded: true, results: read }] = results.as_slice()
             && let Some(OpResult::Get { kvs, .. }) = read.first()
-            && let Some(same) = kvs.first()
+            && let Some(unchanged_compares) = kvs.first()
         {
-            return PutOutcome::Unchanged(same.clone());
+            return PutOutcome::Unchanged(unchanged_compares.clone());
         }
         PutOutcome::Written { kept: kept(&results) }
     }
 
     /// Whether this is the state that was wished for.
-    pub fn is_met_by(&self, now: &KeyValue) -> bool {
+    pub fn is_satisfied_by(&self, now: &KeyValue) -> bool {
         let lease = match self.lease {
             LeaseRequest::Attach(lease) => now.lease == Some(lease),
             LeaseRequest::None | LeaseRequest::Keep => true,
@@ -92,12 +93,13 @@ impl PutRequest {
         lease && now.value == self.value
     }
 
-    fn same(&self) -> Vec<Compare> {
-        let mut same = vec![Compare::key(&self.key, CompareOp::Equal, CompareTarget::Value(self.value.clone()))];
+    fn unchanged_compares(&self) -> Vec<Compare> {
+        let mut unchanged_compares =
+            vec![Compare::key(&self.key, CompareOp::Equal, CompareTarget::Value(self.value.clone()))];
         if let LeaseRequest::Attach(lease) = self.lease {
-            same.push(Compare::key(&self.key, CompareOp::Equal, CompareTarget::Lease(Some(lease))));
+            unchanged_compares.push(Compare::key(&self.key, CompareOp::Equal, CompareTarget::Lease(Some(lease))));
         }
-        same
+        unchanged_compares
     }
 
     /// With the value, for without it etcd 3.7 does not tell the lease.
@@ -134,7 +136,7 @@ fn kept(results: &[OpResult]) -> Option<LeaseId> {
 mod tests {
     use super::*;
 
-    fn wish() -> PutRequest {
+    fn request() -> PutRequest {
         PutRequest {
             key: b"k".to_vec(),
             value: b"v".to_vec(),
@@ -155,21 +157,21 @@ mod tests {
     #[test]
     fn a_rehearsal_writes_nothing_and_keeps_every_compare() {
         for only_if_different in [false, true] {
-            let wish = PutRequest { only_if_different, ..wish() };
-            assert!(writes(&wish.txn().then));
-            assert!(!writes(&wish.rehearsal().then) && !writes(&wish.rehearsal().otherwise));
-            assert_eq!(wish.rehearsal().compares, wish.txn().compares);
+            let request = PutRequest { only_if_different, ..request() };
+            assert!(writes(&request.txn().then));
+            assert!(!writes(&request.dry_run_txn().then) && !writes(&request.dry_run_txn().otherwise));
+            assert_eq!(request.dry_run_txn().compares, request.txn().compares);
         }
     }
 
     #[test]
     fn the_nested_branch_tells_whether_it_wrote() {
         let kv = KeyValue { key: b"k".to_vec(), mod_revision: 4, ..KeyValue::default() };
-        let same = OpResult::Txn {
+        let unchanged_compares = OpResult::Txn {
             succeeded: true,
             results: vec![OpResult::Get { kvs: vec![kv.clone()], count: 1, more: false }],
         };
-        assert_eq!(PutRequest::outcome(true, vec![same]), PutOutcome::Unchanged(kv));
+        assert_eq!(PutRequest::outcome(true, vec![unchanged_compares]), PutOutcome::Unchanged(kv));
         let other = OpResult::Txn { succeeded: false, results: vec![OpResult::Put { prev: None }] };
         assert_eq!(PutRequest::outcome(true, vec![other]), PutOutcome::Written { kept: None });
         // --keep-lease nests as well: its compare says whether the key was there, not whether it was written.

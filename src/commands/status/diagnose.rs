@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 
-use super::scan::said;
+use super::scan::format_causes;
 use crate::context::Context;
 use crate::diagnose::{self, Probe, ProbeStep, StepFailure, StepOutcome};
 use crate::error::{Exit, Failure, class};
@@ -35,27 +35,28 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Interrupted, "interrupted while the endpoints were looked at"));
     }
     probes.sort_by_key(|(index, _)| *index);
-    let (mut wrong, mut serving) = (0, 0);
-    let mut ends: Vec<Exit> = Vec::new();
+    let (mut failing, mut serving) = (0, 0);
+    let mut exits: Vec<Exit> = Vec::new();
     for (index, probe) in &probes {
         let tls = endpoints.get(*index).is_some_and(|endpoint| endpoint.scheme == Scheme::Tls);
         let findings: Vec<Option<StepFinding>> = probe.steps.iter().map(|step| finding(step, tls)).collect();
-        ends.extend(findings.iter().flatten().map(|finding| finding.exit).next());
-        wrong += usize::from(probe.failure().is_some());
+        exits.extend(findings.iter().flatten().map(|finding| finding.exit).next());
+        failing += usize::from(probe.failure().is_some());
         serving += usize::from(probe.serves());
         show(ctx, probe, &findings)?;
     }
-    match (wrong, serving) {
+    match (failing, serving) {
         (0, _) => Ok(Exit::Done),
         (_, 0) => {
-            let alike = ends.first().copied().filter(|first| ends.iter().all(|exit| exit == first));
-            let words = if probes.len() == 1 { "the endpoint does not serve" } else { "none of the endpoints serves" };
-            let failure = Failure::new(alike.unwrap_or(Exit::Unreachable), words);
+            let common = exits.first().copied().filter(|first| exits.iter().all(|exit| exit == first));
+            let message =
+                if probes.len() == 1 { "the endpoint does not serve" } else { "none of the endpoints serves" };
+            let failure = Failure::new(common.unwrap_or(Exit::Unreachable), message);
             Err(failure.hint("the report says what is wrong at each step, and what to try"))
         }
         _ => {
             let count = probes.len();
-            ctx.out.warn(&format!("something is wrong at {wrong} of {count} endpoints; the report says what"));
+            ctx.out.warn(&format!("something is wrong at {failing} of {count} endpoints; the report says what"));
             Ok(Exit::Partial)
         }
     }
@@ -89,17 +90,17 @@ fn finding(step: &ProbeStep, tls: bool) -> Option<StepFinding> {
     let unreachable =
         |error: String, remedy: &str| StepFinding { error, remedy: Some(remedy.to_owned()), exit: Exit::Unreachable };
     Some(match step.trouble()? {
-        StepFailure::Error(error) => of_error(step.name, error, tls),
+        StepFailure::Error(error) => error_finding(step.name, error, tls),
         StepFailure::NoLeader => unreachable(
             "this member knows no leader".to_owned(),
             "a majority of the voting members must be up and reach each other's peer addresses; look at the others with \
              'kvadm status', and at this member's log",
         ),
-        StepFailure::Alarms { alarms, member } => unreachable(raised(alarms, *member), remedy_of(alarms)),
+        StepFailure::Alarms { alarms, member } => unreachable(describe_alarms(alarms, *member), remedy_of(alarms)),
     })
 }
 
-fn raised(alarms: &[Alarm], member: Option<u64>) -> String {
+fn describe_alarms(alarms: &[Alarm], member: Option<u64>) -> String {
     let one = |alarm: &Alarm| match alarm.member {
         id if Some(id) == member => format!("{} is raised by this member", alarm.kind),
         other => format!("{} is raised by member {other:x}", alarm.kind),
@@ -121,7 +122,7 @@ fn remedy_of(alarms: &[Alarm]) -> &'static str {
     }
 }
 
-fn of_error(step: &str, error: &Error, tls: bool) -> StepFinding {
+fn error_finding(step: &str, error: &Error, tls: bool) -> StepFinding {
     let named = match error {
         // What the failed connection itself suggests comes before what is suggested for the step.
         Error::Unreachable { failures } => failures.iter().find_map(|failure| failure.hint.clone()),
@@ -155,5 +156,5 @@ fn of_error(step: &str, error: &Error, tls: bool) -> StepFinding {
     };
     let (exit, hints) = class(error);
     let remedy = named.or_else(|| by_step.map(str::to_owned)).or_else(|| hints.into_iter().next());
-    StepFinding { error: said(error), remedy, exit }
+    StepFinding { error: format_causes(error), remedy, exit }
 }

@@ -12,13 +12,13 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::Refusal;
 use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
 
-use scan::{ClusterHealth, ClusterScan};
+use scan::{ClusterHealth, ClusterScan, scan_cluster};
 
 /// What a round costs when all is well, and when it is not; as Cilium's StatusCheckInterval.
-const WELL: Duration = Duration::from_secs(30);
-const UNWELL: Duration = Duration::from_secs(5);
+const HEALTHY_INTERVAL: Duration = Duration::from_secs(30);
+const UNHEALTHY_INTERVAL: Duration = Duration::from_secs(5);
 /// The pause between two looks of --wait.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Show each member's health, and prove the quorum.
 ///
@@ -79,24 +79,24 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.wait.unwrap_or(Duration::ZERO);
     let progress = args.wait.map(|_| ctx.out.progress("waiting for a healthy cluster", None));
     loop {
-        let survey = scan::look(ctx, args.quorum).await;
-        let healthy = matches!(&survey, Ok(survey) if survey.verdict() == ClusterHealth::Healthy);
-        let waitable = match &survey {
+        let scan = scan_cluster(ctx, args.quorum).await;
+        let healthy = matches!(&scan, Ok(scan) if scan.verdict() == ClusterHealth::Healthy);
+        let waitable = match &scan {
             Ok(_) => true,
             Err(failure) => failure.exit == Exit::Unreachable,
         };
-        if healthy || !waitable || started.elapsed() + LOOK > limit {
+        if healthy || !waitable || started.elapsed() + POLL_INTERVAL > limit {
             if let Some(progress) = progress {
                 progress.finish();
             }
-            let survey = survey?;
-            show(ctx, &survey)?;
-            return end(&survey);
+            let scan = scan?;
+            show(ctx, &scan)?;
+            return end(&scan);
         }
         if let Some(progress) = &progress {
             progress.wait();
         }
-        ctx.sleep(LOOK).await?;
+        ctx.sleep(POLL_INTERVAL).await?;
     }
 }
 
@@ -104,8 +104,8 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
     let revision = match ctx.store().revision().await {
         // Who may not read may still know how far the members are.
         Err(error) if error.is_refusal(Refusal::Permission) => {
-            let survey = scan::look(ctx, false).await?;
-            survey.revision().ok_or_else(|| Failure::from(error))?
+            let scan = scan_cluster(ctx, false).await?;
+            scan.revision().ok_or_else(|| Failure::from(error))?
         }
         other => other?,
     };
@@ -115,19 +115,19 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
 
 async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Exit, Failure> {
     loop {
-        let survey = scan::look(ctx, args.quorum).await;
-        let healthy = match &survey {
-            Ok(survey) => {
-                show(ctx, survey)?;
+        let scan = scan_cluster(ctx, args.quorum).await;
+        let healthy = match &scan {
+            Ok(scan) => {
+                show(ctx, scan)?;
                 ctx.out.flush()?;
-                survey.verdict() == ClusterHealth::Healthy
+                scan.verdict() == ClusterHealth::Healthy
             }
             Err(failure) if failure.exit == Exit::Unreachable => {
                 ctx.out.error(&failure.view());
                 false
             }
             Err(_) => {
-                survey?;
+                scan?;
                 false
             }
         };
@@ -137,27 +137,27 @@ async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Ex
 
 /// Cilium's interval: `base * ln(1 + nodes)`; the base alone where no number of nodes is given.
 fn interval(healthy: bool, nodes: Option<u32>) -> Duration {
-    let base = if healthy { WELL } else { UNWELL };
+    let base = if healthy { HEALTHY_INTERVAL } else { UNHEALTHY_INTERVAL };
     nodes.map_or(base, |nodes| base.mul_f64(f64::from(nodes).ln_1p()))
 }
 
-fn show(ctx: &Context, survey: &ClusterScan) -> Result<(), Failure> {
-    let rows: Vec<MemberRow<'_>> = survey.members.iter().map(scan::MemberObservation::row).collect();
-    let complaints = survey.complaints();
+fn show(ctx: &Context, scan: &ClusterScan) -> Result<(), Failure> {
+    let rows: Vec<MemberRow<'_>> = scan.members.iter().map(scan::MemberObservation::row).collect();
+    let complaints = scan.complaints();
     ctx.out.report(&StatusAnswer {
-        verdict: survey.verdict().word(),
-        quorum: survey.quorum_word(),
-        quorum_ms: survey.quorum_ms(),
-        cluster: survey.cluster,
-        revision: survey.revision(),
+        verdict: scan.verdict().as_str(),
+        quorum: scan.quorum_word(),
+        quorum_ms: scan.quorum_ms(),
+        cluster: scan.cluster,
+        revision: scan.revision(),
         members: &rows,
         complaints: &complaints,
     })?;
     Ok(())
 }
 
-fn end(survey: &ClusterScan) -> Result<Exit, Failure> {
-    match survey.verdict() {
+fn end(scan: &ClusterScan) -> Result<Exit, Failure> {
+    match scan.verdict() {
         ClusterHealth::Healthy => Ok(Exit::Done),
         ClusterHealth::Degraded => Ok(Exit::Partial),
         ClusterHealth::NoQuorum => {

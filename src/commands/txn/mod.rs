@@ -52,7 +52,7 @@ pub struct Args {
 /// A file that is no transaction or is too large, a lost lock, an unknown outcome, or whatever etcd refused.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = args.if_locked.guard()?;
-    let codec = args.proto.show(ctx)?;
+    let codec = args.proto.decode_output(ctx)?;
     let source = InputSource::of(&args.file);
     let text = read_all(ctx, source).await?;
     let mut txn = parse::parse(&text, &codec).map_err(|why| {
@@ -62,21 +62,21 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         .map_err(|why| Failure::new(Exit::Refused, format!("{}: {why}", source.name())).hint("nothing was sent"))?;
     let dry_run = ctx.safety.dry_run;
     if dry_run {
-        rehearse(&mut txn);
+        remove_writes(&mut txn);
     }
-    let again = if dry_run { Retry::Idempotent } else { Retry::Never };
-    let result = ctx.store().txn("txn", &txn, guard.as_ref(), again).await?;
+    let retry = if dry_run { Retry::Idempotent } else { Retry::Never };
+    let result = ctx.store().txn("txn", &txn, guard.as_ref(), retry).await?;
     ctx.out.report(&TxnAnswer { result: &result, dry_run })?;
     Ok(if result.succeeded { Exit::Done } else { Exit::Conflict })
 }
 
 /// The same conditions with nothing written: reads stay.
-fn rehearse(txn: &mut Txn) {
+fn remove_writes(txn: &mut Txn) {
     for branch in [&mut txn.then, &mut txn.otherwise] {
         branch.retain(|op| matches!(op, Op::Get { .. } | Op::Txn(_)));
         for op in branch {
             if let Op::Txn(nested) = op {
-                rehearse(nested);
+                remove_writes(nested);
             }
         }
     }

@@ -9,11 +9,11 @@ use crate::output::ChangeKind;
 /// The keys that were told, with the revision they were told at.
 #[derive(Debug, Default)]
 pub struct KeyCache {
-    known: BTreeMap<Box<[u8]>, CachedRevision>,
+    entries: BTreeMap<Box<[u8]>, CachedRevision>,
     /// Counts the listings.
     round: u32,
     /// Changes below this revision were told by an earlier run, whose cache is gone.
-    told_below: Revision,
+    reported_below: Revision,
 }
 
 #[derive(Debug)]
@@ -25,21 +25,21 @@ struct CachedRevision {
 
 impl KeyCache {
     /// One for a listing after an earlier run, which told everything below this revision.
-    pub fn after(told_below: Revision) -> Self {
-        Self { told_below, ..Self::default() }
+    pub fn after(reported_below: Revision) -> Self {
+        Self { reported_below, ..Self::default() }
     }
 
     /// Takes in a key as it is; what that means to the one who is told, if anything.
     pub fn put(&mut self, kv: &KeyValue) -> Option<ChangeKind> {
         let round = self.round;
-        if let Some(told) = self.known.get_mut(kv.key.as_slice()) {
-            told.round = round;
-            let newer = kv.mod_revision > told.revision;
-            told.revision = told.revision.max(kv.mod_revision);
+        if let Some(reported) = self.entries.get_mut(kv.key.as_slice()) {
+            reported.round = round;
+            let newer = kv.mod_revision > reported.revision;
+            reported.revision = reported.revision.max(kv.mod_revision);
             return newer.then_some(ChangeKind::Modified);
         }
-        self.known.insert(kv.key.as_slice().into(), CachedRevision { revision: kv.mod_revision, round });
-        match self.told_below {
+        self.entries.insert(kv.key.as_slice().into(), CachedRevision { revision: kv.mod_revision, round });
+        match self.reported_below {
             below if kv.mod_revision < below => None,
             below if kv.create_revision < below => Some(ChangeKind::Modified),
             _ => Some(ChangeKind::Created),
@@ -48,22 +48,22 @@ impl KeyCache {
 
     /// Takes a key out; whether it was there.
     pub fn delete(&mut self, key: &[u8]) -> bool {
-        self.known.remove(key).is_some()
+        self.entries.remove(key).is_some()
     }
 
     /// A listing begins.
-    pub fn begin(&mut self) {
+    pub fn begin_listing(&mut self) {
         self.round += 1;
     }
 
     /// The listing is complete: takes out the keys that it did not have, in key order.
-    pub fn sweep(&mut self) -> Vec<Vec<u8>> {
+    pub fn remove_unlisted(&mut self) -> Vec<Vec<u8>> {
         let round = self.round;
-        self.told_below = 0;
-        let gone: Vec<Vec<u8>> =
-            self.known.iter().filter(|(_, told)| told.round != round).map(|(key, _)| key.to_vec()).collect();
-        self.known.retain(|_, told| told.round == round);
-        gone
+        self.reported_below = 0;
+        let removed: Vec<Vec<u8>> =
+            self.entries.iter().filter(|(_, reported)| reported.round != round).map(|(key, _)| key.to_vec()).collect();
+        self.entries.retain(|_, reported| reported.round == round);
+        removed
     }
 }
 
@@ -90,10 +90,10 @@ mod tests {
     #[test]
     fn after_an_earlier_run_only_what_changed_since_is_told() {
         let mut cache = KeyCache::after(10);
-        cache.begin();
-        let told = [kv("a", 2, 5), kv("b", 2, 10), kv("c", 11, 12)].map(|kv| cache.put(&kv));
-        assert_eq!(told, [None, Some(ChangeKind::Modified), Some(ChangeKind::Created)]);
-        assert!(cache.sweep().is_empty());
+        cache.begin_listing();
+        let reported = [kv("a", 2, 5), kv("b", 2, 10), kv("c", 11, 12)].map(|kv| cache.put(&kv));
+        assert_eq!(reported, [None, Some(ChangeKind::Modified), Some(ChangeKind::Created)]);
+        assert!(cache.remove_unlisted().is_empty());
         assert_eq!(cache.put(&kv("d", 3, 3)), Some(ChangeKind::Created));
     }
 
@@ -114,7 +114,7 @@ mod tests {
                 (key, revision.max(old))
             }).collect();
             let mut mirror = before.clone();
-            cache.begin();
+            cache.begin_listing();
             for (key, revision) in &after {
                 if let Some(kind) = cache.put(&kv(key, 1, *revision)) {
                     let old = mirror.insert(key.clone(), *revision);
@@ -122,7 +122,7 @@ mod tests {
                     prop_assert_ne!(old, Some(*revision));
                 }
             }
-            for key in cache.sweep() {
+            for key in cache.remove_unlisted() {
                 let key = String::from_utf8(key).map_err(|e| TestCaseError::fail(e.to_string()))?;
                 prop_assert!(mirror.remove(&key).is_some());
             }

@@ -41,7 +41,7 @@ pub struct EventWriter<'a> {
     /// Show the values before.
     pub prev: bool,
     /// How many more changes are to be told.
-    pub left: Option<u64>,
+    pub remaining: Option<u64>,
     /// The event to end at.
     pub until: Option<&'static str>,
     /// Runs for each change, in place of its record.
@@ -57,7 +57,12 @@ impl EventWriter<'_> {
     ///
     /// # Errors
     /// The time is up, the user or a command ends the watch, or stdout is closed: the change is not told.
-    pub async fn tell(&mut self, kind: ChangeKind, kv: &KeyValue, prev: Option<&KeyValue>) -> Result<bool, StopReason> {
+    pub async fn write_change(
+        &mut self,
+        kind: ChangeKind,
+        kv: &KeyValue,
+        prev: Option<&KeyValue>,
+    ) -> Result<bool, StopReason> {
         if self.ctx.signals.cancel().is_cancelled() {
             return Err(kvstore::Error::Interrupted { op: "watch", unknown: false }.into());
         }
@@ -82,8 +87,8 @@ impl EventWriter<'_> {
                 self.ctx.out.live(&EventRow { kind, kv, value: !self.keys_only, prev })?;
             }
         }
-        self.left = self.left.map(|left| left.saturating_sub(1));
-        Ok(self.left == Some(0) || self.until == Some(kind.word()))
+        self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1));
+        Ok(self.remaining == Some(0) || self.until == Some(kind.word()))
     }
 
     /// Says that the listing is complete.
@@ -91,7 +96,7 @@ impl EventWriter<'_> {
     /// # Errors
     /// It was waited for, or stdout is closed.
     pub fn list_done(&self, revision: Revision) -> Result<(), StopReason> {
-        self.stand(&StatusRow { event: LIST_DONE, status: None, revision: Some(revision) }, LIST_DONE)
+        self.write_status(&StatusRow { event: LIST_DONE, status: None, revision: Some(revision) }, LIST_DONE)
     }
 
     /// Says where a sync stands.
@@ -99,13 +104,13 @@ impl EventWriter<'_> {
     /// # Errors
     /// As [`EventWriter::list_done`].
     pub fn status(&self, status: &'static str, revision: Option<Revision>) -> Result<(), StopReason> {
-        self.stand(&StatusRow { event: "status", status: Some(status), revision }, status)
+        self.write_status(&StatusRow { event: "status", status: Some(status), revision }, status)
     }
 
-    fn stand(&self, row: &StatusRow, word: &str) -> Result<(), StopReason> {
+    fn write_status(&self, row: &StatusRow, name: &str) -> Result<(), StopReason> {
         if self.exec.is_none() {
             self.ctx.out.live(row)?;
         }
-        if self.until == Some(word) { Err(StopReason::At(Exit::Done)) } else { Ok(()) }
+        if self.until == Some(name) { Err(StopReason::At(Exit::Done)) } else { Ok(()) }
     }
 }

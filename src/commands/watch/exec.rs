@@ -47,7 +47,7 @@ impl EventCommand {
             };
             Failure::usage(format!("cannot run {name}: {why}"))
         })?;
-        let status = feed(&mut child, &kv.value)
+        let status = wait_while_feeding(&mut child, &kv.value)
             .await
             .map_err(|error| Failure::new(Exit::Bug, format!("cannot wait for {name}: {error}")))?;
         if status.success() {
@@ -57,13 +57,13 @@ impl EventCommand {
             // A signal from the terminal went to the command as well.
             return Err(Failure::new(Exit::Interrupted, "interrupted"));
         }
-        let what = format!("{name} {} at '{} {}'", ending(status), kind.word(), bytes::escape(&kv.key));
+        let message = format!("{name} {} at '{} {}'", format_exit(status), kind.word(), bytes::escape(&kv.key));
         match self.on_error {
-            OnError::Stop => Err(Failure::new(Exit::Partial, what).hint(
+            OnError::Stop => Err(Failure::new(Exit::Partial, message).hint(
                 "the event counts as not told: with --resume the next run begins with it; --on-error continue goes on",
             )),
             OnError::Continue => {
-                ctx.out.warn(&what);
+                ctx.out.warn(&message);
                 Ok(())
             }
         }
@@ -74,13 +74,13 @@ impl EventCommand {
         command.args(self.command.iter().skip(1));
         command.env("KVADM_EVENT", kind.word()).env("KVADM_EVENT_KEY", bytes::escape(&kv.key));
         // The environment of an outer watch must not show through.
-        let known = |number: i64| (number > 0).then(|| number.to_string().into());
+        let positive = |number: i64| (number > 0).then(|| number.to_string().into());
         let raw = (!kv.key.contains(&0)).then(|| OsStr::from_bytes(&kv.key).to_owned());
         for (name, value) in [
             ("KVADM_EVENT_KEY_RAW", raw),
-            ("KVADM_EVENT_REV", known(kv.mod_revision)),
-            ("KVADM_EVENT_CREATE_REV", known(kv.create_revision)),
-            ("KVADM_EVENT_VERSION", known(kv.version)),
+            ("KVADM_EVENT_REV", positive(kv.mod_revision)),
+            ("KVADM_EVENT_CREATE_REV", positive(kv.create_revision)),
+            ("KVADM_EVENT_VERSION", positive(kv.version)),
             ("KVADM_EVENT_LEASE", kv.lease.map(|lease| lease.to_string().into())),
         ] {
             match value {
@@ -93,7 +93,7 @@ impl EventCommand {
 }
 
 /// Writes the value to the command's stdin while it runs. One that does not read it is fine.
-async fn feed(child: &mut Child, value: &[u8]) -> io::Result<ExitStatus> {
+async fn wait_while_feeding(child: &mut Child, value: &[u8]) -> io::Result<ExitStatus> {
     let stdin = child.stdin.take();
     let write = async {
         if let Some(mut stdin) = stdin {
@@ -109,7 +109,7 @@ async fn feed(child: &mut Child, value: &[u8]) -> io::Result<ExitStatus> {
     }
 }
 
-fn ending(status: ExitStatus) -> String {
+fn format_exit(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with status {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),

@@ -16,25 +16,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ListedKeys {
     /// They are told.
-    Tell,
+    Report,
     /// They were told by an earlier run: the cache learns them.
-    Learn,
+    CacheOnly,
 }
 
 impl WatchLoop<'_> {
     /// Tells the keys that are there, where asked for. The first revision to watch, and the store's own.
     pub(super) async fn begin(&mut self) -> Result<(Revision, Revision), StopReason> {
-        let resumed = self.keeper.as_ref().and_then(|keeper| keeper.place().map(|place| place.next_revision));
+        let resumed =
+            self.resume_file.as_ref().and_then(|resume_file| resume_file.position().map(|place| place.next_revision));
         if self.start == WatchStart::Sync {
             return self.begin_sync(resumed).await;
         }
-        let known = self.bounded(self.ctx.store().revision_for(&self.first())).await?;
+        let known = self.until_timeout(self.ctx.store().revision_for(&self.first_range())).await?;
         match (resumed, self.start) {
             (Some(next), _) => {
-                self.check_place(next, known)?;
+                self.check_position(next, known)?;
                 if self.start == WatchStart::List {
                     // What was there was told by an earlier run.
-                    self.teller.list_done(next - 1)?;
+                    self.writer.list_done(next - 1)?;
                 }
                 Ok((next, known))
             }
@@ -45,9 +46,9 @@ impl WatchLoop<'_> {
                 Ok((revision, known))
             }
             (None, WatchStart::List) => {
-                let listed = self.read(0, ListedKeys::Tell).await?;
+                let listed = self.read(0, ListedKeys::Report).await?;
                 self.mark(listed + 1, None);
-                self.teller.list_done(listed)?;
+                self.writer.list_done(listed)?;
                 Ok((listed + 1, listed))
             }
             (None, WatchStart::Now | WatchStart::Sync) => {
@@ -57,7 +58,7 @@ impl WatchLoop<'_> {
         }
     }
 
-    fn check_place(&self, next: Revision, known: Revision) -> Result<(), Failure> {
+    fn check_position(&self, next: Revision, known: Revision) -> Result<(), Failure> {
         if next <= known + 1 {
             return Ok(());
         }
@@ -67,27 +68,27 @@ impl WatchLoop<'_> {
     }
 
     async fn begin_sync(&mut self, resumed: Option<Revision>) -> Result<(Revision, Revision), StopReason> {
-        self.teller.status("wait-for-datastore", None)?;
+        self.writer.status("wait-for-datastore", None)?;
         let known = self.wait_for_store().await?;
-        self.teller.status("resync-in-progress", None)?;
+        self.writer.status("resync-in-progress", None)?;
         let next = match resumed {
             Some(next) => {
-                self.check_place(next, known)?;
-                self.recall(next).await?
+                self.check_position(next, known)?;
+                self.restore_cache(next).await?
             }
             None => self.resync().await?,
         };
         self.advance(next);
-        self.teller.status(IN_SYNC, Some(next - 1))?;
+        self.writer.status(IN_SYNC, Some(next - 1))?;
         Ok((next, known.max(next - 1)))
     }
 
     async fn wait_for_store(&mut self) -> Result<Revision, StopReason> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let first = self.first();
-            let asked = self.bounded(self.ctx.store().revision_for(&first)).await;
-            if let Some(revision) = self.attempt(asked, &mut pause).await? {
+            let first = self.first_range();
+            let asked = self.until_timeout(self.ctx.store().revision_for(&first)).await;
+            if let Some(revision) = self.retry_transient(asked, &mut pause).await? {
                 return Ok(revision);
             }
         }
@@ -95,18 +96,18 @@ impl WatchLoop<'_> {
 
     /// What an earlier run had told up to this revision: the cache as it was then, or, where that is compacted, the
     /// differences as far as they can be known. The first revision to watch.
-    async fn recall(&mut self, next: Revision) -> Result<Revision, StopReason> {
+    async fn restore_cache(&mut self, next: Revision) -> Result<Revision, StopReason> {
         let mut pause = FIRST_PAUSE;
         loop {
             self.cache = Some(KeyCache::default());
             let learned = match next - 1 {
                 0 => Ok(0),
-                before => self.read(before, ListedKeys::Learn).await,
+                before => self.read(before, ListedKeys::CacheOnly).await,
             };
             match learned {
                 Err(StopReason::Failed(failure)) if is_compacted(&failure) => break,
                 other => {
-                    if self.attempt(other, &mut pause).await?.is_some() {
+                    if self.retry_transient(other, &mut pause).await?.is_some() {
                         return Ok(next);
                     }
                 }
@@ -126,23 +127,23 @@ impl WatchLoop<'_> {
         let mut pause = FIRST_PAUSE;
         let listed = loop {
             if let Some(cache) = &mut self.cache {
-                cache.begin();
+                cache.begin_listing();
             }
-            match self.read(0, ListedKeys::Tell).await {
+            match self.read(0, ListedKeys::Report).await {
                 // It took longer than compaction allows. What it has told it need not tell again.
                 Err(StopReason::Failed(failure)) if is_compacted(&failure) => {}
                 other => {
-                    if let Some(listed) = self.attempt(other, &mut pause).await? {
+                    if let Some(listed) = self.retry_transient(other, &mut pause).await? {
                         break listed;
                     }
                 }
             }
         };
-        let gone = self.cache.as_mut().map(KeyCache::sweep).unwrap_or_default();
-        for key in gone {
+        let removed = self.cache.as_mut().map(KeyCache::remove_unlisted).unwrap_or_default();
+        for key in removed {
             // Nobody knows any more in which revision it went.
             let kv = KeyValue { key, ..KeyValue::default() };
-            if self.teller.tell(ChangeKind::Deleted, &kv, None).await? {
+            if self.writer.write_change(ChangeKind::Deleted, &kv, None).await? {
                 return Err(StopReason::At(Exit::Done));
             }
         }
@@ -150,19 +151,19 @@ impl WatchLoop<'_> {
     }
 
     /// The outcome of something that a sync waits for; nothing where it is to be tried again, which is said once.
-    async fn attempt<T>(
+    async fn retry_transient<T>(
         &mut self,
         outcome: Result<T, StopReason>,
         pause: &mut Duration,
     ) -> Result<Option<T>, StopReason> {
         match outcome {
             Ok(value) => {
-                self.back();
+                self.note_resumption();
                 Ok(Some(value))
             }
             Err(StopReason::Failed(failure)) => {
-                let Some(error) = passing(&failure) else { return Err(StopReason::Failed(failure)) };
-                self.away(error);
+                let Some(error) = transient(&failure) else { return Err(StopReason::Failed(failure)) };
+                self.note_interruption(error);
                 self.pause(*pause).await?;
                 *pause = (*pause * 2).min(LONGEST_PAUSE);
                 Ok(None)
@@ -173,14 +174,14 @@ impl WatchLoop<'_> {
 
     /// Reads all keys at one revision, at the present where it is 0, in constant memory; the revision.
     async fn read(&mut self, revision: Revision, to: ListedKeys) -> Result<Revision, StopReason> {
-        let keys_only = to == ListedKeys::Learn || (self.teller.keys_only && self.teller.exec.is_none());
+        let keys_only = to == ListedKeys::CacheOnly || (self.writer.keys_only && self.writer.exec.is_none());
         let mut at = revision;
         for range in self.ranges.clone() {
             let options = ReadOptions { revision: at, keys_only, ..ReadOptions::default() };
             let mut reader = self.ctx.store().read(&range, options);
-            while let Some(page) = self.bounded(reader.next()).await? {
+            while let Some(page) = self.until_timeout(reader.next()).await? {
                 for kv in &page {
-                    self.listed(kv, to).await?;
+                    self.handle_listed(kv, to).await?;
                 }
             }
             at = reader.revision();
@@ -188,7 +189,7 @@ impl WatchLoop<'_> {
         Ok(at)
     }
 
-    async fn listed(&mut self, kv: &KeyValue, to: ListedKeys) -> Result<(), StopReason> {
+    async fn handle_listed(&mut self, kv: &KeyValue, to: ListedKeys) -> Result<(), StopReason> {
         if self.filter.as_ref().is_some_and(|filter| !filter.matches(&kv.key)) {
             return Ok(());
         }
@@ -196,13 +197,13 @@ impl WatchLoop<'_> {
             Some(cache) => cache.put(kv),
             None => Some(ChangeKind::Created),
         };
-        match kind.filter(|_| to == ListedKeys::Tell) {
-            Some(kind) if self.teller.tell(kind, kv, None).await? => Err(StopReason::At(Exit::Done)),
+        match kind.filter(|_| to == ListedKeys::Report) {
+            Some(kind) if self.writer.write_change(kind, kv, None).await? => Err(StopReason::At(Exit::Done)),
             _ => Ok(()),
         }
     }
 
-    fn first(&self) -> KeyRange {
+    fn first_range(&self) -> KeyRange {
         self.ranges.first().cloned().unwrap_or_else(|| KeyRange::prefix(b""))
     }
 }
@@ -216,13 +217,13 @@ fn is_compacted(failure: &Failure) -> bool {
 }
 
 /// An error that passes by itself.
-fn passing(failure: &Failure) -> Option<&kvstore::Error> {
+fn transient(failure: &Failure) -> Option<&kvstore::Error> {
     use kvstore::Error;
-    let passes = |error: &&Error| {
+    let is_transient = |error: &&Error| {
         matches!(
             error,
             Error::Unreachable { .. } | Error::Timeout { .. } | Error::Broken { .. } | Error::Unavailable { .. }
         )
     };
-    cause(failure).filter(passes)
+    cause(failure).filter(is_transient)
 }

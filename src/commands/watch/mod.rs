@@ -80,7 +80,7 @@ pub struct Args {
     keys_only: bool,
     /// Only these kinds
     #[arg(long, value_name = "KINDS", value_delimiter = ',', help_heading = "What to tell")]
-    only: Vec<WantedChange>,
+    only: Vec<ChangeFilter>,
 
     /// End after so many changes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "When to end")]
@@ -108,7 +108,7 @@ pub struct Args {
 
 /// A kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum WantedChange {
+enum ChangeFilter {
     /// The key was not there before
     Created,
     /// The key was there already
@@ -117,7 +117,7 @@ enum WantedChange {
     Deleted,
 }
 
-impl WantedChange {
+impl ChangeFilter {
     fn kind(self) -> ChangeKind {
         match self {
             Self::Created => ChangeKind::Created,
@@ -143,7 +143,7 @@ enum UntilEvent {
 }
 
 impl UntilEvent {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Created => ChangeKind::Created.word(),
             Self::Modified => ChangeKind::Modified.word(),
@@ -160,28 +160,28 @@ impl UntilEvent {
 /// A compacted revision, a refusal, a failed command, or the end of the session.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.timeout.map(|time| Instant::now() + time);
-    args.proto.show(ctx)?;
+    args.proto.decode_output(ctx)?;
     let start = args.start(ctx.config.resync_after_reconnect)?;
-    let keeper = args.resume.as_deref().map(ResumeFile::open).transpose()?;
+    let resume_file = args.resume.as_deref().map(ResumeFile::open).transpose()?;
     let exec = args.exec.then(|| EventCommand { command: args.command.clone(), on_error: args.on_error });
     if exec.is_some() {
         // The first signal lets the running command end.
         ctx.signals.hold();
     }
-    let teller = EventWriter {
+    let writer = EventWriter {
         ctx,
         only: args.only.iter().map(|what| what.kind()).collect(),
         keys_only: args.keys_only,
         prev: args.prev,
-        left: args.count,
-        until: args.until.map(UntilEvent::word),
+        remaining: args.count,
+        until: args.until.map(UntilEvent::as_str),
         exec,
         show: None,
         limit,
     };
     let ranges = KeyRange::joined(args.ranges()?);
     let filter = args.glob.as_deref().map(KeyFilter::parse).transpose()?;
-    WatchLoop::new(ctx, ranges, filter, start, teller, keeper).run().await
+    WatchLoop::new(ctx, ranges, filter, start, writer, resume_file).run().await
 }
 
 impl Args {

@@ -13,9 +13,9 @@ use crate::kvstore::Revision;
 use crate::output::bytes;
 
 /// How far the file may be behind what was told.
-const LATE: Duration = Duration::from_millis(100);
+const SAVE_DELAY: Duration = Duration::from_millis(100);
 /// How far it may be behind where there was nothing to tell.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE_SAVE_DELAY: Duration = Duration::from_secs(5);
 
 /// Where a watch is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct ResumePosition {
 /// Keeps a place in a file.
 pub struct ResumeFile {
     path: PathBuf,
-    place: Option<ResumePosition>,
+    position: Option<ResumePosition>,
     /// When the file has to have the place, where it has not.
     due: Option<Instant>,
 }
@@ -41,35 +41,35 @@ impl ResumeFile {
     /// # Errors
     /// A usage error that names the file.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let bad = |why: String| Failure::usage(format!("--resume {}: {why}", path.display()));
-        let place: Option<ResumePosition> = match fs::read(path) {
-            Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| bad(format!("is no place: {error}")))?),
+        let invalid = |why: String| Failure::usage(format!("--resume {}: {why}", path.display()));
+        let position: Option<ResumePosition> = match fs::read(path) {
+            Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| invalid(format!("is no place: {error}")))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(bad(error.to_string())),
+            Err(error) => return Err(invalid(error.to_string())),
         };
-        if place.as_ref().is_some_and(|place| place.next_revision < 1) {
-            return Err(bad("is no place: revisions count from 1".to_owned()));
+        if position.as_ref().is_some_and(|position| position.next_revision < 1) {
+            return Err(invalid("is no place: revisions count from 1".to_owned()));
         }
-        Ok(Self { path: path.to_owned(), place, due: None })
+        Ok(Self { path: path.to_owned(), position, due: None })
     }
 
     /// The place.
-    pub fn place(&self) -> Option<&ResumePosition> {
-        self.place.as_ref()
+    pub fn position(&self) -> Option<&ResumePosition> {
+        self.position.as_ref()
     }
 
     /// Takes a place in: everything before this revision was told, and of it everything up to this key.
     pub fn mark(&mut self, next_revision: Revision, after: Option<&[u8]>) {
-        self.place = Some(ResumePosition { next_revision, after_key: after.map(bytes::escape) });
-        let due = Instant::now() + LATE;
+        self.position = Some(ResumePosition { next_revision, after_key: after.map(bytes::escape) });
+        let due = Instant::now() + SAVE_DELAY;
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
 
     /// Takes in that there was nothing to tell before this revision.
     pub fn advance(&mut self, next_revision: Revision) {
-        if self.place.as_ref().is_none_or(|place| place.next_revision < next_revision) {
-            self.place = Some(ResumePosition { next_revision, after_key: None });
-            self.due.get_or_insert_with(|| Instant::now() + IDLE);
+        if self.position.as_ref().is_none_or(|position| position.next_revision < next_revision) {
+            self.position = Some(ResumePosition { next_revision, after_key: None });
+            self.due.get_or_insert_with(|| Instant::now() + IDLE_SAVE_DELAY);
         }
     }
 
@@ -86,16 +86,16 @@ impl ResumeFile {
         if self.due.take().is_none() {
             return Ok(());
         }
-        let shown = self.path.display().to_string();
+        let path = self.path.display().to_string();
         self.write().map_err(|error| {
-            Failure::new(Exit::Partial, format!("cannot keep the place in {shown}: {error}"))
+            Failure::new(Exit::Partial, format!("cannot keep the place in {path}: {error}"))
                 .hint("the next run would tell some events again")
         })
     }
 
     fn write(&self) -> io::Result<()> {
-        let Some(place) = &self.place else { return Ok(()) };
-        let mut text = serde_json::to_vec(place)?;
+        let Some(position) = &self.position else { return Ok(()) };
+        let mut text = serde_json::to_vec(position)?;
         text.push(b'\n');
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut name = self.path.file_name().unwrap_or_default().to_owned();
@@ -118,13 +118,16 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("place");
         let open = || ResumeFile::open(&path).map_err(|failure| failure.view().error);
-        let mut keeper = open()?;
-        assert!(keeper.place().is_none() && keeper.due().is_none());
-        keeper.mark(7, Some(b"/a\xff"));
-        assert!(keeper.due().is_some());
-        keeper.save().map_err(|failure| failure.view().error)?;
-        assert!(keeper.due().is_none());
-        assert_eq!(open()?.place(), Some(&ResumePosition { next_revision: 7, after_key: Some("/a\\xff".to_owned()) }));
+        let mut resume_file = open()?;
+        assert!(resume_file.position().is_none() && resume_file.due().is_none());
+        resume_file.mark(7, Some(b"/a\xff"));
+        assert!(resume_file.due().is_some());
+        resume_file.save().map_err(|failure| failure.view().error)?;
+        assert!(resume_file.due().is_none());
+        assert_eq!(
+            open()?.position(),
+            Some(&ResumePosition { next_revision: 7, after_key: Some("/a\\xff".to_owned()) })
+        );
         fs::write(&path, "{}")?;
         assert!(open().is_err_and(|why| why.contains("is no place")));
         fs::write(&path, r#"{"next_revision":0}"#)?;

@@ -19,7 +19,7 @@ const CLEANUP: Duration = Duration::from_secs(5);
 /// As the verb.
 pub async fn run(
     ctx: &Context,
-    mut wish: PutRequest,
+    mut request: PutRequest,
     ttl: Option<i64>,
     guard: Option<LockGuard>,
 ) -> Result<Exit, Failure> {
@@ -31,34 +31,39 @@ pub async fn run(
         if grant.ttl != ttl {
             ctx.out.note(&format!("asked for a TTL of {ttl} s, etcd granted {} s", grant.ttl));
         }
-        wish.lease = LeaseRequest::Attach(grant.id);
+        request.lease = LeaseRequest::Attach(grant.id);
         granted = Some(grant);
     }
-    let result = write(store, &wish, guard.as_ref()).await;
+    let result = write(store, &request, guard.as_ref()).await;
     if let (Some(grant), false) = (granted, matches!(result, Ok((PutOutcome::Written { .. }, _)))) {
-        give_back(ctx, grant, &result).await;
+        revoke_unused_lease(ctx, grant, &result).await;
     }
     let (outcome, revision) = result?;
-    answer(ctx, &wish, granted, outcome, revision)
+    report(ctx, &request, granted, outcome, revision)
 }
 
 /// What became of a write, and in which revision.
 type PutResult = (PutOutcome, Revision);
 
-pub(super) async fn write(store: &Store, wish: &PutRequest, guard: Option<&LockGuard>) -> Result<PutResult, Failure> {
-    let txn = wish.txn();
+pub(super) async fn write(
+    store: &Store,
+    request: &PutRequest,
+    guard: Option<&LockGuard>,
+) -> Result<PutResult, Failure> {
+    let txn = request.txn();
     // --if-different and --if-value send values twice; beyond the server's limit the compare is on the revision.
-    let compares_values = wish.only_if_different || wish.conditions.value.is_some();
+    let compares_values = request.only_if_different || request.conditions.value.is_some();
     if compares_values && txn.size() > MAX_REQUEST_BYTES {
-        return write_large(store, wish, guard).await;
+        return write_large(store, request, guard).await;
     }
-    let again = if wish.conditions.once_only(Some(&wish.value)) { Retry::Idempotent } else { Retry::Never };
-    match store.txn("put", &txn, guard, again).await {
-        Ok(result) => settle(wish, result),
-        Err(error @ Error::Unknown { .. }) if wish.only_if_different => {
-            let (now, revision) = store.get(&wish.key, 0, guard).await?;
+    let retry =
+        if request.conditions.fails_once_applied(Some(&request.value)) { Retry::Idempotent } else { Retry::Never };
+    match store.txn("put", &txn, guard, retry).await {
+        Ok(result) => interpret(request, result),
+        Err(error @ Error::Unknown { .. }) if request.only_if_different => {
+            let (now, revision) = store.get(&request.key, 0, guard).await?;
             match now {
-                Some(now) if wish.is_met_by(&now) => Ok((PutOutcome::Unchanged(now), revision)),
+                Some(now) if request.is_satisfied_by(&now) => Ok((PutOutcome::Unchanged(now), revision)),
                 _ => Err(error.into()),
             }
         }
@@ -67,12 +72,12 @@ pub(super) async fn write(store: &Store, wish: &PutRequest, guard: Option<&LockG
 }
 
 /// A refusal behind a lost answer may be due to the first sending having been done.
-fn settle(wish: &PutRequest, result: TxnResult) -> Result<PutResult, Failure> {
+fn interpret(request: &PutRequest, result: TxnResult) -> Result<PutResult, Failure> {
     let TxnResult { succeeded, revision, results, maybe_applied } = result;
     let outcome = PutRequest::outcome(succeeded, results);
     match (&outcome, maybe_applied) {
         (PutOutcome::Refused(answers), true) => {
-            let why = wish.conditions.explain(&wish.key, answers);
+            let why = request.conditions.explain(&request.key, answers);
             Err(Failure::new(Exit::Unknown, "the put was sent twice, and whether the first was done is unknown")
                 .context(format!("the first answer was lost, and now {why}"))
                 .hint("read it back: the key may have been changed by this very command"))
@@ -82,35 +87,35 @@ fn settle(wish: &PutRequest, result: TxnResult) -> Result<PutResult, Failure> {
 }
 
 /// Reads the key, decides here, and writes on the condition that it has not changed since.
-async fn write_large(store: &Store, wish: &PutRequest, guard: Option<&LockGuard>) -> Result<PutResult, Failure> {
+async fn write_large(store: &Store, request: &PutRequest, guard: Option<&LockGuard>) -> Result<PutResult, Failure> {
     loop {
-        let (now, revision) = store.get(&wish.key, 0, guard).await?;
-        if let Some(wanted) = &wish.conditions.value
-            && now.as_ref().map(|kv| &kv.value) != Some(wanted)
+        let (now, revision) = store.get(&request.key, 0, guard).await?;
+        if let Some(expected) = &request.conditions.value
+            && now.as_ref().map(|kv| &kv.value) != Some(expected)
         {
-            return Ok((PutOutcome::Refused(vec![as_read(now)]), revision));
+            return Ok((PutOutcome::Refused(vec![get_result(now)]), revision));
         }
-        let same = now.clone().filter(|kv| wish.only_if_different && wish.is_met_by(kv));
-        let mut narrowed = wish.clone();
+        let same = now.clone().filter(|kv| request.only_if_different && request.is_satisfied_by(kv));
+        let mut narrowed = request.clone();
         narrowed.only_if_different = false;
         narrowed.conditions.value = None;
         let mut txn = narrowed.txn();
-        let seen = now.as_ref().map_or(0, |kv| kv.mod_revision);
-        txn.compares.push(Compare::unchanged(&wish.key, seen));
+        let known = now.as_ref().map_or(0, |kv| kv.mod_revision);
+        txn.compares.push(Compare::unchanged(&request.key, known));
         if same.is_some() {
             // Nothing is to be written, but the other conditions still have to hold.
             txn.then.clear();
         }
         let mut result = store.txn("put", &txn, guard, Retry::Idempotent).await?;
-        let changed = !result.succeeded && !result.maybe_applied && mod_revision(&result) != Some(seen);
+        let changed = !result.succeeded && !result.maybe_applied && mod_revision(&result) != Some(known);
         if changed {
             continue;
         }
         if let (false, Some(first)) = (result.succeeded, result.results.first_mut()) {
             // The else branch read no value; the explanation needs it.
-            *first = as_read(now);
+            *first = get_result(now);
         }
-        let (outcome, revision) = settle(&narrowed, result)?;
+        let (outcome, revision) = interpret(&narrowed, result)?;
         return Ok(match (outcome, same) {
             (PutOutcome::Written { .. }, Some(same)) => (PutOutcome::Unchanged(same), revision),
             (outcome, _) => (outcome, revision),
@@ -118,7 +123,7 @@ async fn write_large(store: &Store, wish: &PutRequest, guard: Option<&LockGuard>
     }
 }
 
-fn as_read(now: Option<KeyValue>) -> OpResult {
+fn get_result(now: Option<KeyValue>) -> OpResult {
     let kvs: Vec<KeyValue> = now.into_iter().collect();
     OpResult::Get { count: kvs.len() as u64, kvs, more: false }
 }
@@ -132,7 +137,7 @@ fn mod_revision(result: &TxnResult) -> Option<Revision> {
 }
 
 /// Revokes the lease of a write that did not happen; one whose write may have happened is left to run out.
-async fn give_back(ctx: &Context, grant: Grant, result: &Result<PutResult, Failure>) {
+async fn revoke_unused_lease(ctx: &Context, grant: Grant, result: &Result<PutResult, Failure>) {
     let id = grant.id;
     if result.as_ref().is_err_and(Failure::may_have_been_done) {
         ctx.out.warn(&format!("lease {id} is left to run out in {} s, for the key may be on it", grant.ttl));
@@ -147,14 +152,14 @@ async fn give_back(ctx: &Context, grant: Grant, result: &Result<PutResult, Failu
 ///
 /// # Errors
 /// A condition that did not hold.
-pub(super) fn answer(
+pub(super) fn report(
     ctx: &Context,
-    wish: &PutRequest,
+    request: &PutRequest,
     granted: Option<Grant>,
     outcome: PutOutcome,
     revision: Revision,
 ) -> Result<Exit, Failure> {
-    let lease = match (&outcome, wish.lease) {
+    let lease = match (&outcome, request.lease) {
         (PutOutcome::Unchanged(now), _) => now.lease,
         (PutOutcome::Written { kept }, LeaseRequest::Keep) => *kept,
         (_, LeaseRequest::Attach(lease)) => Some(lease),
@@ -163,22 +168,27 @@ pub(super) fn answer(
     let (written, mod_revision) = match &outcome {
         PutOutcome::Written { .. } => (true, revision),
         PutOutcome::Unchanged(now) => (false, now.mod_revision),
-        PutOutcome::Refused(answers) => return Err(refused(wish, answers)),
+        PutOutcome::Refused(answers) => return Err(condition_failed(request, answers)),
     };
     let ttl = granted.map(|grant| grant.ttl);
-    ctx.out.one(&PutAnswer { key: &wish.key, mod_revision, lease, ttl, written })?;
+    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written })?;
     Ok(Exit::Done)
 }
 
-fn refused(wish: &PutRequest, answers: &[OpResult]) -> Failure {
-    Failure::conflict(wish.conditions.explain(&wish.key, answers))
-        .context(format!("nothing was written to {}: a condition did not hold", bytes::escape(&wish.key)))
+fn condition_failed(request: &PutRequest, answers: &[OpResult]) -> Failure {
+    Failure::conflict(request.conditions.explain(&request.key, answers))
+        .context(format!("nothing was written to {}: a condition did not hold", bytes::escape(&request.key)))
 }
 
 /// Shows a key that was written just now, at once.
-pub(super) fn show(ctx: &Context, wish: &PutRequest, ttl: Option<i64>, mod_revision: Revision) -> Result<(), Failure> {
-    let lease = if let LeaseRequest::Attach(lease) = wish.lease { Some(lease) } else { None };
-    ctx.out.one(&PutAnswer { key: &wish.key, mod_revision, lease, ttl, written: true })?;
+pub(super) fn print_written(
+    ctx: &Context,
+    request: &PutRequest,
+    ttl: Option<i64>,
+    mod_revision: Revision,
+) -> Result<(), Failure> {
+    let lease = if let LeaseRequest::Attach(lease) = request.lease { Some(lease) } else { None };
+    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written: true })?;
     Ok(ctx.out.flush()?)
 }
 
@@ -186,13 +196,13 @@ pub(super) fn show(ctx: &Context, wish: &PutRequest, ttl: Option<i64>, mod_revis
 ///
 /// # Errors
 /// A condition that does not hold, or whatever kept the answer away.
-pub(super) async fn rehearse(ctx: &Context, wish: &PutRequest, guard: Option<&LockGuard>) -> Result<Exit, Failure> {
-    let txn: Txn = wish.rehearsal();
+pub(super) async fn dry_run(ctx: &Context, request: &PutRequest, guard: Option<&LockGuard>) -> Result<Exit, Failure> {
+    let txn: Txn = request.dry_run_txn();
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
     let result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;
-    let key = bytes::escape(&wish.key);
+    let key = bytes::escape(&request.key);
     match PutRequest::outcome(result.succeeded, result.results) {
-        PutOutcome::Refused(answers) => Err(refused(wish, &answers)),
+        PutOutcome::Refused(answers) => Err(condition_failed(request, &answers)),
         PutOutcome::Unchanged(_) => {
             ctx.out.note(&format!("dry run: {key} has this value already and would not be written"));
             Ok(Exit::Done)

@@ -2,7 +2,7 @@
 
 use super::job::{CompactJob, CompactResult};
 use super::ledger::MemberLedger;
-use super::plan::{self, Headroom, answering, leader, next};
+use super::plan::{self, Headroom, answering, leader, next_member};
 use crate::commands::status::scan::ClusterScan;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -14,26 +14,26 @@ impl CompactJob {
     ///
     /// # Errors
     /// Whatever kept an answer away.
-    pub(super) async fn rehearse(
+    pub(super) async fn dry_run(
         &self,
         ctx: &Context,
         target: Option<Revision>,
         done: &mut CompactResult,
         ledger: &MemberLedger,
-        survey: Option<&ClusterScan>,
+        scan: Option<&ClusterScan>,
     ) -> Result<Exit, Failure> {
         let mut already = false;
         if let Some(revision) = target {
             already = ctx.store().is_compacted(revision).await?;
-            let but = if already { ", which it is already" } else { "" };
-            ctx.out.note(&format!("dry run: the store would be compacted at revision {revision}{but}"));
+            let suffix = if already { ", which it is already" } else { "" };
+            ctx.out.note(&format!("dry run: the store would be compacted at revision {revision}{suffix}"));
         }
-        let order = survey.filter(|_| self.defrag.is_some()).map_or_else(Vec::new, in_order);
+        let order = scan.filter(|_| self.defrag.is_some()).map_or_else(Vec::new, defrag_order);
         if !order.is_empty() {
             ctx.out.note(&format!("dry run: would be defragmented, in this order: {}", order.join(", ")));
         }
-        if let (true, Some(survey)) = (self.disarm, survey) {
-            self.rehearse_disarming(ctx, survey, done).await?;
+        if let (true, Some(scan)) = (self.disarm, scan) {
+            self.dry_run_disarm(ctx, scan, done).await?;
         }
         let rows = ledger.rows();
         ctx.out.report(&CompactAnswer {
@@ -50,25 +50,20 @@ impl CompactJob {
         Ok(Exit::Done)
     }
 
-    async fn rehearse_disarming(
-        &self,
-        ctx: &Context,
-        survey: &ClusterScan,
-        done: &mut CompactResult,
-    ) -> Result<(), Failure> {
+    async fn dry_run_disarm(&self, ctx: &Context, scan: &ClusterScan, done: &mut CompactResult) -> Result<(), Failure> {
         let raised = ctx.store().alarms().await?;
-        let found = plan::alarms(&raised, survey);
+        let found = plan::alarms(&raised, scan);
         let ids: Vec<u64> = if self.defrag.is_some() {
             raised.iter().filter(|alarm| alarm.kind == plan::NOSPACE).map(|alarm| alarm.member).collect()
         } else {
-            done.complaints.extend(found.stay);
+            done.complaints.extend(found.remaining);
             found.clear
         };
         for id in ids {
-            let status = answering(survey).find(|(_, status)| status.id == id);
-            let sure = status.is_some_and(|(_, status)| plan::room(status) == Headroom::Yes);
-            let but = if sure { "" } else { ", if there is room by then" };
-            ctx.out.note(&format!("dry run: NOSPACE of member {id:x} would be cleared{but}"));
+            let status = answering(scan).find(|(_, status)| status.id == id);
+            let certain = status.is_some_and(|(_, status)| plan::headroom(status) == Headroom::Yes);
+            let suffix = if certain { "" } else { ", if there is room by then" };
+            ctx.out.note(&format!("dry run: NOSPACE of member {id:x} would be cleared{suffix}"));
             done.disarmed.push(format!("{id:x}"));
         }
         Ok(())
@@ -76,12 +71,12 @@ impl CompactJob {
 }
 
 /// The endpoints in the order of their turns.
-fn in_order(survey: &ClusterScan) -> Vec<String> {
-    let mut left: Vec<u64> = answering(survey).map(|(_, status)| status.id).collect();
+fn defrag_order(scan: &ClusterScan) -> Vec<String> {
+    let mut left: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
     let mut order = Vec::new();
-    while let Some(id) = next(&left, leader(survey)) {
+    while let Some(id) = next_member(&left, leader(scan)) {
         left.retain(|other| *other != id);
-        let found = answering(survey).find(|(_, status)| status.id == id);
+        let found = answering(scan).find(|(_, status)| status.id == id);
         order.extend(found.map(|(member, _)| member.endpoint.clone()));
     }
     order
