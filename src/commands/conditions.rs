@@ -1,4 +1,4 @@
-//! The conditions of `put` and `delete`: planned here, purely; all of one command go into one transaction.
+//! The conditions of `put` and `delete`; a command sends all of its conditions in one transaction.
 
 use std::ffi::OsString;
 
@@ -29,23 +29,23 @@ impl IfLockedArgs {
     }
 }
 
-/// What must hold for a write or a deletion.
+/// The conditions of a write or a deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// The key is not there.
+    /// The key does not exist.
     pub create: bool,
-    /// The key is there.
+    /// The key exists.
     pub update: bool,
-    /// The key's last change was in this revision.
+    /// The key was last modified in this revision.
     pub revision: Option<Revision>,
     /// The key has this value.
     pub value: Option<Vec<u8>>,
-    /// Another key is there.
+    /// This other key exists.
     pub other: Option<Vec<u8>>,
 }
 
 impl Conditions {
-    /// The compares, for the transaction.
+    /// The transaction's compares.
     pub fn compares(&self, key: &[u8]) -> Vec<Compare> {
         let mut compares = Vec::new();
         if self.create {
@@ -66,7 +66,7 @@ impl Conditions {
         compares
     }
 
-    /// What the else branch reads, so that [`Conditions::explain`] can say which condition failed.
+    /// The reads of the else branch, from which [`Conditions::explain`] finds the failed condition.
     pub fn reads(&self, key: &[u8]) -> Vec<Op> {
         let keys_only = self.value.is_none();
         let read = |key: &[u8], keys_only| Op::Get {
@@ -80,7 +80,7 @@ impl Conditions {
         std::iter::once(read(key, keys_only)).chain(other).collect()
     }
 
-    /// Says which conditions failed and what is there now, from what the else branch read.
+    /// Describes the failed conditions and the present state, given the results of the else branch.
     pub fn explain(&self, key: &[u8], answers: &[OpResult]) -> String {
         let found = |index: usize| match answers.get(index) {
             Some(OpResult::Get { kvs, .. }) => kvs.first(),
@@ -91,7 +91,7 @@ impl Conditions {
         let name = bytes::escape(key);
         match now {
             Some(kv) if self.create => failures.push(format!(
-                "{name} exists already (created in revision {}, last changed in {})",
+                "{name} already exists (created in revision {}, last modified in {})",
                 kv.create_revision, kv.mod_revision
             )),
             None if self.update || self.revision.is_some() || self.value.is_some() => {
@@ -106,7 +106,7 @@ impl Conditions {
             failures.push(format!("{} does not exist", bytes::escape(other)));
         }
         if failures.is_empty() {
-            failures.push(format!("a condition on {name} did not hold"));
+            failures.push(format!("a condition on {name} failed"));
         }
         failures.join("; ")
     }
@@ -114,7 +114,7 @@ impl Conditions {
     fn differences(&self, name: &str, now: &KeyValue) -> Vec<String> {
         let mut failures = Vec::new();
         if let Some(expected) = self.revision.filter(|expected| *expected != now.mod_revision) {
-            failures.push(format!("{name} was last changed in revision {}, not {expected}", now.mod_revision));
+            failures.push(format!("{name} was last modified in revision {}, not {expected}", now.mod_revision));
         }
         if self.value.as_ref().is_some_and(|expected| *expected != now.value) {
             failures.push(format!("{name} has another value (since revision {})", now.mod_revision));
@@ -122,8 +122,8 @@ impl Conditions {
         failures
     }
 
-    /// Whether the conditions cannot hold any more once `value` was written under them, so that the transaction may
-    /// be sent again when its answer was lost. `None` stands for a deletion.
+    /// Whether the conditions fail once `value` has been written (`None`: the key deleted), so that the transaction
+    /// may be sent again after a lost reply.
     pub fn fails_once_applied(&self, value: Option<&[u8]>) -> bool {
         self.create || self.revision.is_some() || (self.value.is_some() && self.value.as_deref() != value)
     }
@@ -148,11 +148,11 @@ mod tests {
     #[test]
     fn each_failed_condition_is_named() {
         let create = Conditions { create: true, ..Conditions::default() };
-        assert_eq!(create.explain(b"k", &now(9, b"v")), "k exists already (created in revision 3, last changed in 9)");
+        assert_eq!(create.explain(b"k", &now(9, b"v")), "k already exists (created in revision 3, last modified in 9)");
         let both = Conditions { revision: Some(7), value: Some(b"w".to_vec()), ..Conditions::default() };
         assert_eq!(
             both.explain(b"k", &now(9, b"v")),
-            "k was last changed in revision 9, not 7; k has another value (since revision 9)"
+            "k was last modified in revision 9, not 7; k has another value (since revision 9)"
         );
         let none = [OpResult::Get { kvs: vec![], count: 0, more: false }];
         assert_eq!(both.explain(b"k\n", &none), "k\\n does not exist");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn only_conditions_that_the_write_itself_ends_allow_a_second_sending() {
+    fn only_conditions_that_fail_after_the_write_allow_a_retry() {
         let update = Conditions { update: true, ..Conditions::default() };
         assert!(!update.fails_once_applied(Some(b"v")));
         let same = Conditions { value: Some(b"v".to_vec()), ..Conditions::default() };

@@ -1,4 +1,4 @@
-//! Reading files and stdin without keeping a signal waiting.
+//! Reads files and stdin; a signal interrupts the read.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
-/// No server takes values near this size; more is a mistaken file name.
+/// Far above etcd's request limit (1.5 MiB by default): a larger file is a mistaken file name.
 const MAX_INPUT_BYTES: u64 = 128 << 20;
 
-/// Where something is read from.
+/// A source of input.
 #[derive(Clone, Copy, Debug)]
 pub enum InputSource<'a> {
     /// Standard input.
@@ -28,12 +28,12 @@ impl InputSource<'_> {
         }
     }
 
-    /// `-` is stdin.
+    /// The source that an argument names; `-` is stdin.
     pub fn of(path: &Path) -> InputSource<'_> {
         if path.as_os_str() == "-" { InputSource::Stdin } else { InputSource::File(path) }
     }
 
-    /// Opens it.
+    /// Opens the source.
     ///
     /// # Errors
     /// A usage error that names the file.
@@ -48,7 +48,7 @@ impl InputSource<'_> {
     }
 }
 
-/// Reads all of it. A signal ends the waiting at once.
+/// Reads the whole source. A signal interrupts the read.
 ///
 /// # Errors
 /// A usage error that names the file, or the interruption.
@@ -67,14 +67,14 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
     match read {
         Ok(bytes) if bytes.len() as u64 > MAX_INPUT_BYTES => Err(Failure::new(
             Exit::Refused,
-            format!("{name} is larger than {} MiB, more than any etcd takes", MAX_INPUT_BYTES >> 20),
+            format!("{name} is larger than {} MiB, more than etcd accepts in one request", MAX_INPUT_BYTES >> 20),
         )),
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(cannot_read(&name, &error)),
     }
 }
 
-/// A file that cannot be read.
+/// The error for an unreadable file.
 pub fn cannot_read(name: &str, error: &io::Error) -> Failure {
     Failure::usage(format!("cannot read {name}: {error}"))
 }

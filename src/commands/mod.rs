@@ -1,4 +1,6 @@
-//! The verbs, one file each: `Args`, whose doc comments are help and man page, and `run`.
+//! The verbs, one module each: `Args`, whose doc comments are the help and the man page, and `run`.
+
+use std::fmt::Display;
 
 pub mod allocate;
 pub mod compact;
@@ -21,3 +23,9 @@ mod input;
 mod lease_scope;
 mod proto;
 mod select;
+
+/// A count with its noun: "1 key", "2 keys".
+fn counted<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}

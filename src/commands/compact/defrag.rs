@@ -1,4 +1,4 @@
-//! Defragmenting the members, one after the other.
+//! Defragments the members, one after the other.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::ledger::{DefragOutcome, LedgerEntry, MemberLedger};
 use super::plan::{answering, leader, next_member, problems, problems_among, successor};
 use super::step::one_line;
+use crate::commands::counted;
 use crate::commands::status::scan::{ClusterScan, scan_cluster};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -14,30 +15,30 @@ use crate::kvstore::{Error, MemberStatus, Refusal, Store};
 use crate::output::Progress;
 use crate::transport::Endpoint;
 
-/// The pause between two looks.
+/// The pause between two scans of the cluster.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How long the cluster may take to be healthy again before the next member's turn.
+/// How long the cluster may take to recover before the next member is defragmented.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
-/// What takes longer is worth a word.
+/// A longer wait is reported.
 const NOTE_AFTER: Duration = Duration::from_secs(1);
 
-/// etcd's words for what it does not take from a learner.
+/// Part of etcd's error when a learner does not support a request.
 const LEARNER_REFUSAL: &str = "not supported for learner";
 
-/// How to go about it.
+/// The options of a defragmentation.
 #[derive(Clone, Copy, Debug)]
 pub struct DefragOptions {
-    /// Go on with the others where a member is in trouble.
+    /// Continue after a member fails.
     pub force: bool,
-    /// Have another member lead before the leader's turn.
+    /// Move leadership before the leader is defragmented.
     pub move_leader: bool,
 }
 
-/// Defragments every member in the ledger that answered: followers first, the leader last, each when all of them are
-/// healthy and caught up. Signals end it between two members.
+/// Defragments every member of the ledger that answered: followers first, the leader last, each when all are healthy and
+/// caught up. A signal ends the run between two members. The ledger records each outcome.
 ///
 /// # Errors
-/// The first failure; with `force`, that some members are left. The ledger says which.
+/// The first failure; with `force`, only an interruption or a failed scan.
 pub async fn defragment_members(
     ctx: &Context,
     ledger: &mut MemberLedger,
@@ -54,9 +55,10 @@ pub async fn defragment_members(
     let mut moved = !options.move_leader;
     while !pending.is_empty() {
         let scan = run.wait_until_healthy().await.map_err(|failure| match failure.exit {
-            Exit::Interrupted => {
-                Failure::new(Exit::Interrupted, format!("interrupted with {} members left", pending.len()))
-            }
+            Exit::Interrupted => Failure::new(
+                Exit::Interrupted,
+                format!("interrupted with {} not defragmented", counted(pending.len(), "member")),
+            ),
             _ => failure,
         })?;
         let leader = leader(&scan);
@@ -68,7 +70,7 @@ pub async fn defragment_members(
         pending.retain(|other| *other != id);
         let result = match answering(&scan).find(|(_, status)| status.id == id) {
             Some((member, status)) => run.defragment_member(&member.endpoint, status).await,
-            None => Err(Failure::new(Exit::Unreachable, format!("member {id:x} does not answer"))),
+            None => Err(Failure::new(Exit::Unreachable, format!("member {id:x} does not respond"))),
         };
         run.progress.inc(1);
         let Some(entry) = ledger.entry(id) else { continue };
@@ -80,13 +82,13 @@ pub async fn defragment_members(
             run.healthy.iter_mut().for_each(|healthy| healthy.retain(|other| *other != id));
         }
     }
-    // The last one has to be back too before anybody takes the cluster for healthy.
+    // The last member must recover as well.
     run.wait_until_healthy().await?;
     run.progress.finish();
     Ok(())
 }
 
-/// Enters what has come of one member.
+/// Records the outcome of one member.
 fn record_result(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Failure>) -> Result<(), Failure> {
     let endpoint = &entry.endpoint;
     match result {
@@ -96,7 +98,7 @@ fn record_result(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberSt
             Ok(())
         }
         Err(failure) if one_line(&failure).contains(LEARNER_REFUSAL) => {
-            ctx.out.warn(&format!("{endpoint} is a learner, which this version of etcd does not defragment"));
+            ctx.out.warn(&format!("{endpoint} is a learner; this version of etcd does not defragment learners"));
             entry.defrag = Some(DefragOutcome::Skipped);
             Ok(())
         }
@@ -113,13 +115,13 @@ struct DefragRun<'a> {
     ctx: &'a Context,
     options: DefragOptions,
     progress: Progress,
-    /// With `force`: the members that have been without trouble so far.
+    /// With `force`: the members without problems so far.
     healthy: Option<Vec<u64>>,
 }
 
 impl DefragRun<'_> {
-    /// Waits until all members are healthy and caught up; with `force`, those that answered in the beginning, and not
-    /// for ever.
+    /// Waits until all members are healthy and caught up. With `force`, waits for the members that were healthy at the
+    /// start, and gives up waiting after [`RECOVERY_TIMEOUT`].
     async fn wait_until_healthy(&self) -> Result<ClusterScan, Failure> {
         let started = Instant::now();
         let mut noted = false;
@@ -136,27 +138,26 @@ impl DefragRun<'_> {
                 if self.options.force {
                     return Ok(scan);
                 }
-                let mut failure =
-                    Failure::conflict(format!("the cluster was not healthy again within {RECOVERY_TIMEOUT:?}"))
-                        .hint("no further member was taken out of service; see 'kvadm status'");
+                let mut failure = Failure::conflict(format!("the cluster did not recover within {RECOVERY_TIMEOUT:?}"))
+                    .hint("the remaining members were not defragmented; run 'kvadm status'");
                 for problem in problems {
                     failure = failure.hint(problem);
                 }
                 return Err(failure);
             }
             if started.elapsed() >= NOTE_AFTER && !std::mem::replace(&mut noted, true) {
-                self.ctx.out.note(&format!("waiting until all members are healthy: {}", problems.join("; ")));
+                self.ctx.out.note(&format!("waiting for all members to be healthy: {}", problems.join("; ")));
             }
             self.progress.wait();
             self.ctx.sleep(POLL_INTERVAL).await?;
         }
     }
 
-    /// One member. The request outlives the first signal: etcd would not stop either.
+    /// Defragments one member. The first signal does not cancel the request, because etcd would not stop.
     async fn defragment_member(&self, endpoint: &str, before: &MemberStatus) -> Result<MemberStatus, Failure> {
         let ctx = self.ctx;
         let store = self.at(endpoint)?.with_cancel(CancellationToken::new());
-        ctx.out.detail(&format!("defragmenting {endpoint}, {} of {} bytes in use", before.db_in_use, before.db_size));
+        ctx.out.detail(&format!("defragmenting {endpoint}: {} of {} bytes in use", before.db_in_use, before.db_size));
         let cancel = ctx.signals.cancel();
         let mut work = std::pin::pin!(store.defragment());
         let mut noted = cancel.is_cancelled();
@@ -166,7 +167,7 @@ impl DefragRun<'_> {
                 result = &mut work => break result,
                 () = cancel.cancelled(), if !noted => {
                     noted = true;
-                    ctx.out.note(&format!("{endpoint} is being defragmented, and etcd does not stop; kvadm ends behind it, or at once by a second signal"));
+                    ctx.out.note(&format!("etcd cannot stop the defragmentation of {endpoint}; kvadm exits after it, or at once on a second signal"));
                 }
                 () = tokio::time::sleep(POLL_INTERVAL) => self.progress.wait(),
             }
@@ -174,7 +175,7 @@ impl DefragRun<'_> {
         match result {
             Err(error @ Error::Unknown { .. }) => self.confirm_by_size(endpoint, &store, before, error).await,
             Err(error) if error.is_refusal(Refusal::Permission) => Err(Failure {
-                hints: vec!["etcd lets nobody defragment but users with the role root".to_owned()],
+                hints: vec!["etcd allows only users with the role root to defragment".to_owned()],
                 ..error.into()
             }),
             other => {
@@ -184,7 +185,7 @@ impl DefragRun<'_> {
         }
     }
 
-    /// The answer was lost. What counts is whether the file has shrunk once the member serves again.
+    /// Handles a lost reply: the defragmentation counts as done if the file is smaller once the member is healthy.
     async fn confirm_by_size(
         &self,
         endpoint: &str,
@@ -197,41 +198,41 @@ impl DefragRun<'_> {
         }
         match store.member_status().await {
             Ok(now) if now.db_size < before.db_size => {
-                self.ctx.out.note(&format!("{endpoint}: etcd's answer was lost; the file has shrunk since"));
+                self.ctx.out.note(&format!("{endpoint}: the reply was lost, but the file is smaller now"));
                 Ok(now)
             }
             _ => Err(error.into()),
         }
     }
 
-    /// Gives the lead to another member, if there is one.
+    /// Moves leadership to another member, if possible.
     async fn move_leader(&self, scan: &ClusterScan, leader: u64) -> Result<(), Failure> {
         let ctx = self.ctx;
         let (Some(to), Some((from, _))) =
             (successor(scan, leader), answering(scan).find(|(_, status)| status.id == leader))
         else {
-            ctx.out.note("no other member can lead; the leader stays");
+            ctx.out.note("no other member can lead; leadership stays");
             return Ok(());
         };
         let name = scan.members.iter().find(|member| member.status.as_ref().is_ok_and(|status| status.id == to));
         let name = name.map_or_else(|| format!("{to:x}"), |member| member.endpoint.clone());
         let moved = self.at(&from.endpoint)?.move_leader(to).await;
         match moved {
-            Ok(()) => ctx.out.note(&format!("{name} leads now, in place of {}", from.endpoint)),
-            Err(error) if self.options.force => ctx.out.warn(&format!("the leader stays: {error}")),
+            Ok(()) => ctx.out.note(&format!("leadership moved from {} to {name}", from.endpoint)),
+            Err(error) if self.options.force => ctx.out.warn(&format!("leadership stays: {error}")),
             Err(error) => {
                 return Err(Failure::from(error)
-                    .context(format!("{} did not give the lead to {name}", from.endpoint))
-                    .hint("without --move-leader the leader is defragmented while it leads"));
+                    .context(format!("cannot move leadership from {} to {name}", from.endpoint))
+                    .hint("without --move-leader, the leader is defragmented while it leads"));
             }
         }
         Ok(())
     }
 
     fn at(&self, endpoint: &str) -> Result<Store, Failure> {
-        // As the survey shows it, an endpoint has its scheme.
+        // A scanned endpoint includes its scheme.
         let endpoint = Endpoint::parse(endpoint, false)
-            .map_err(|error| Failure::new(Exit::Bug, format!("{endpoint} is no endpoint: {error}")))?;
+            .map_err(|error| Failure::new(Exit::Bug, format!("{endpoint} is not an endpoint: {error}")))?;
         Ok(self.ctx.store().pinned(&endpoint))
     }
 }

@@ -1,4 +1,4 @@
-//! `compact --dry-run`.
+//! `compact --dry-run`: prints the steps.
 
 use super::job::{CompactJob, CompactResult};
 use super::ledger::MemberLedger;
@@ -10,10 +10,10 @@ use crate::kvstore::Revision;
 use crate::output::CompactAnswer;
 
 impl CompactJob {
-    /// Says what would be done, and changes nothing.
+    /// Prints what would be done.
     ///
     /// # Errors
-    /// Whatever kept an answer away.
+    /// An error of etcd or the connection.
     pub(super) async fn dry_run(
         &self,
         ctx: &Context,
@@ -25,12 +25,12 @@ impl CompactJob {
         let mut already = false;
         if let Some(revision) = target {
             already = ctx.store().is_compacted(revision).await?;
-            let suffix = if already { ", which it is already" } else { "" };
+            let suffix = if already { " (already done)" } else { "" };
             ctx.out.note(&format!("dry run: the store would be compacted at revision {revision}{suffix}"));
         }
         let order = scan.filter(|_| self.defrag.is_some()).map_or_else(Vec::new, defrag_order);
         if !order.is_empty() {
-            ctx.out.note(&format!("dry run: would be defragmented, in this order: {}", order.join(", ")));
+            ctx.out.note(&format!("dry run: these members would be defragmented, in this order: {}", order.join(", ")));
         }
         if let (true, Some(scan)) = (self.disarm, scan) {
             self.dry_run_disarm(ctx, scan, done).await?;
@@ -62,15 +62,15 @@ impl CompactJob {
         for id in ids {
             let status = answering(scan).find(|(_, status)| status.id == id);
             let certain = status.is_some_and(|(_, status)| plan::headroom(status) == Headroom::Yes);
-            let suffix = if certain { "" } else { ", if there is room by then" };
-            ctx.out.note(&format!("dry run: NOSPACE of member {id:x} would be cleared{suffix}"));
+            let suffix = if certain { "" } else { ", if there is space by then" };
+            ctx.out.note(&format!("dry run: the NOSPACE alarm of member {id:x} would be cleared{suffix}"));
             done.disarmed.push(format!("{id:x}"));
         }
         Ok(())
     }
 }
 
-/// The endpoints in the order of their turns.
+/// The endpoints in the order of their defragmentation.
 fn defrag_order(scan: &ClusterScan) -> Vec<String> {
     let mut left: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
     let mut order = Vec::new();

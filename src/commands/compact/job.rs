@@ -1,4 +1,4 @@
-//! One run: compact, defragment, disarm, as far as asked for, and the members before and after.
+//! One run of compact: the requested steps, and the members before and after.
 
 use std::time::{Duration, Instant};
 
@@ -7,32 +7,33 @@ use super::disarm;
 use super::ledger::{DefragOutcome, MemberLedger};
 use super::plan::{CompactTarget, answering, problems};
 use super::step::{current_revision, note_outcome, with_progress};
+use crate::commands::counted;
 use crate::commands::status::scan::{ClusterScan, scan_cluster};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::CompactAnswer;
 
-/// The pause between two looks at the bytes in use.
+/// The pause between two reads of the bytes in use.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long figures may take to settle where they are only shown.
+/// How long to wait for stable figures that are only printed.
 const FIGURES_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the members may take to remove what was compacted before they are defragmented all the same.
+/// How long to wait for the removal of compacted revisions before the defragmentation starts anyway.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What is asked for.
+/// The requested steps.
 pub struct CompactJob {
-    /// Compact there.
+    /// The compaction, if any.
     pub target: Option<CompactTarget>,
-    /// Wait for a member to remove what is old.
+    /// Wait until a member has removed the old revisions.
     pub physical: bool,
-    /// Defragment.
+    /// The defragmentation, if any.
     pub defrag: Option<DefragOptions>,
-    /// Clear alarms.
+    /// Clear NOSPACE alarms.
     pub disarm: bool,
 }
 
-/// What has come of it so far.
+/// The results so far.
 #[derive(Default)]
 pub(super) struct CompactResult {
     pub(super) current: Option<Revision>,
@@ -43,17 +44,17 @@ pub(super) struct CompactResult {
 }
 
 impl CompactJob {
-    /// Does it.
+    /// Runs the steps.
     ///
     /// # Errors
-    /// What kept it from beginning; or, behind the summary, what kept it from ending.
+    /// A failed precondition, or, after the summary, the failure that ended the run.
     pub async fn run(&self, ctx: &Context) -> Result<Exit, Failure> {
         let mut done = CompactResult::default();
         let target = self.resolve_target(ctx, &mut done).await?;
         let scan = match scan_cluster(ctx, false).await {
-            // Who may compact may not be allowed to ask for the members.
+            // A user that may compact may lack the permission to list members.
             Err(failure) if failure.exit == Exit::Refused && self.only_compacts() => {
-                ctx.out.detail(&format!("the members are not shown: {}", failure.view().error));
+                ctx.out.detail(&format!("the members are not listed: {}", failure.view().error));
                 None
             }
             other => Some(other?),
@@ -67,7 +68,9 @@ impl CompactJob {
             return self.dry_run(ctx, target, &mut done, &ledger, scan.as_ref()).await;
         }
         if !self.only_compacts() {
-            ctx.consent(&self.question(target, ledger.ids().len()))?;
+            let members = counted(ledger.ids().len(), "member");
+            ctx.out.note(&format!("Found {members}: {}", ledger.endpoints().join(", ")));
+            ctx.consent(&self.question(target, &members))?;
         }
         if let Some(revision) = target {
             let compaction = with_progress(ctx, "compacting", ctx.store().compact(revision, self.physical)).await?;
@@ -91,12 +94,15 @@ impl CompactJob {
         match target.revision(current) {
             Some(revision) if revision > current => Err(Failure::new(
                 Exit::Refused,
-                format!("revision {revision} is in the future: the store is at {current}"),
+                format!("revision {revision} is in the future: the store is at revision {current}"),
             )
-            .hint("nothing was compacted; without REV the current revision is taken")),
+            .hint("nothing was compacted; 'kvadm compact' without REV uses the current revision")),
             None => {
-                ctx.out
-                    .note(&format!("nothing to compact: the store is at revision {current}, and that many are kept"));
+                let keep = if let CompactTarget::Keep(keep) = target { keep } else { 0 };
+                ctx.out.note(&format!(
+                    "Nothing to compact: only {} exist, --keep is {keep}",
+                    counted(current, "revision")
+                ));
                 Ok(None)
             }
             found => Ok(found),
@@ -108,24 +114,25 @@ impl CompactJob {
         if problems.is_empty() || options.force {
             return Ok(());
         }
-        let failure = Failure::conflict(problems.join("; ")).context("the cluster is not healthy: nothing was done");
-        Err(failure.hint("a member that is defragmented is out of service meanwhile; --force does it all the same"))
+        let failure = Failure::conflict(problems.join("; ")).context("the cluster is not healthy; nothing was done");
+        Err(failure.hint("a member is out of service while it is defragmented; add --force to run anyway"))
     }
 
-    fn question(&self, target: Option<Revision>, members: usize) -> String {
+    fn question(&self, target: Option<Revision>, members: &str) -> String {
         let mut steps = Vec::new();
         steps.extend(target.map(|revision| format!("compact at revision {revision}")));
         if self.defrag.is_some() {
-            let each = if members == 1 { "1 member".to_owned() } else { format!("{members} members, one at a time") };
-            steps.push(format!("defragment {each}"));
+            steps.push(format!("defragment {members}, one at a time"));
         }
         if self.disarm {
             steps.push("clear NOSPACE alarms".to_owned());
         }
-        steps.join(", ")
+        let mut question = steps.join(", ");
+        question[..1].make_ascii_uppercase();
+        question
     }
 
-    /// The steps behind the compaction.
+    /// The steps after the compaction.
     async fn reclaim(
         &self,
         ctx: &Context,
@@ -135,7 +142,7 @@ impl CompactJob {
     ) -> Result<(), Failure> {
         let Some(scan) = scan else { return Ok(()) };
         if self.physical && matches!(done.compaction, Some(CompactionOutcome::Removed | CompactionOutcome::Removing)) {
-            // A member answers for itself alone, and before its figures tell: the others remove in their own time.
+            // The reply covers one member only, and comes before the figures change.
             let (quiet_polls, limit) = if self.defrag.is_some() { (3, REMOVAL_TIMEOUT) } else { (1, FIGURES_TIMEOUT) };
             with_progress(ctx, "removing", wait_for_removal(ctx, scan, quiet_polls, limit)).await?;
         }
@@ -147,7 +154,7 @@ impl CompactJob {
             let disarmed = with_progress(ctx, "disarming", disarm::run(ctx, &now)).await?;
             done.disarmed.extend(disarmed.cleared.iter().map(|id| format!("{id:x}")));
             if !done.disarmed.is_empty() && disarmed.remaining.is_empty() {
-                ctx.out.note("NOSPACE is cleared: the store takes writes again");
+                ctx.out.note("NOSPACE is cleared; the store accepts writes again");
                 warn_nearly_full(ctx, &now);
             }
             done.complaints.extend(disarmed.remaining);
@@ -165,7 +172,9 @@ impl CompactJob {
         if !ledger.entries.is_empty() {
             match scan_cluster(ctx, false).await {
                 Ok(now) => ledger.update(&now),
-                Err(failure) => ctx.out.detail(&format!("the members now: {}", failure.view().error)),
+                Err(failure) => {
+                    ctx.out.detail(&format!("cannot scan the members after the run: {}", failure.view().error))
+                }
             }
         }
         if self.only_compacts() {
@@ -173,7 +182,7 @@ impl CompactJob {
                 ledger
                     .entries
                     .iter()
-                    .filter_map(|entry| Some(format!("{} was not asked: {}", entry.endpoint, entry.error.as_ref()?))),
+                    .filter_map(|entry| Some(format!("{} did not respond: {}", entry.endpoint, entry.error.as_ref()?))),
             );
         }
         let rows = ledger.rows();
@@ -208,17 +217,17 @@ impl CompactJob {
     }
 }
 
-/// What has room has not always room for long.
+/// Warns of databases that use more than 90 % of the quota.
 fn warn_nearly_full(ctx: &Context, scan: &ClusterScan) {
     for (member, status) in answering(scan) {
         if let Some(quota) = status.quota.filter(|quota| status.db_size > quota / 10 * 9) {
             let (endpoint, size) = (&member.endpoint, status.db_size);
-            ctx.out.warn(&format!("{endpoint}: {size} of {quota} bytes are taken; it will be full again soon"));
+            ctx.out.warn(&format!("{endpoint}: the database has {size} of {quota} bytes; it will soon be full again"));
         }
     }
 }
 
-/// Waits until so many looks after each other have found no member's bytes in use gone down, or the time is over.
+/// Waits until `quiet_polls` consecutive scans found no decrease of bytes in use, or until `limit`.
 async fn wait_for_removal(
     ctx: &Context,
     before: &ClusterScan,
@@ -232,7 +241,7 @@ async fn wait_for_removal(
     let mut last = figures(before);
     let mut unchanged = 0;
     loop {
-        // Longer than the pause between two of etcd's own commits, behind which the figures are new.
+        // Longer than etcd's commit interval (100 ms), after which the figures are new.
         ctx.sleep(POLL_INTERVAL).await?;
         let now = figures(&scan_cluster(ctx, false).await?);
         let falls = |(id, in_use): &(u64, u64)| last.iter().any(|(other, before)| other == id && in_use < before);

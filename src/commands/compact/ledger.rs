@@ -1,4 +1,4 @@
-//! What each member had before and has after.
+//! The state of each member before and after.
 
 use crate::commands::status::scan::ClusterScan;
 use crate::kvstore::MemberStatus;
@@ -6,18 +6,18 @@ use crate::output::SpaceRow;
 
 use super::plan::{answering, is_unlisted};
 
-/// What became of one member's defragmentation.
+/// The outcome of one member's defragmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefragOutcome {
-    /// Its file was rewritten.
+    /// The file was rewritten.
     Done,
-    /// It was not.
+    /// The request failed.
     Failed,
-    /// Its answer was lost.
+    /// The reply was lost.
     Unknown,
-    /// Its turn has not come.
+    /// The member was not reached.
     Left,
-    /// It is a learner, and its version takes no such request from one.
+    /// The member is a learner, and its version does not defragment learners.
     Skipped,
 }
 
@@ -35,20 +35,20 @@ impl DefragOutcome {
 
 /// One member.
 pub struct LedgerEntry {
-    /// Where it is asked.
+    /// The member's endpoint.
     pub endpoint: String,
-    /// What became of its defragmentation; nothing where none was asked for.
+    /// The outcome of its defragmentation; `None` if none was requested.
     pub defrag: Option<DefragOutcome>,
-    /// Why it could not be asked, or what failed.
+    /// Why the member did not respond, or what failed.
     pub error: Option<String>,
-    /// What it said last.
+    /// The last known status.
     pub after: Option<MemberStatus>,
     name: String,
     before: Option<MemberStatus>,
     alarms: Vec<String>,
 }
 
-/// All members that were found at the beginning.
+/// All members that were found at the start.
 #[derive(Default)]
 pub struct MemberLedger {
     /// In the order of the endpoints.
@@ -56,7 +56,7 @@ pub struct MemberLedger {
 }
 
 impl MemberLedger {
-    /// Opens the books.
+    /// The members of a scan.
     pub fn new(scan: &ClusterScan, defrag: bool) -> Self {
         let known: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
         let names: Vec<&str> = answering(scan).map(|(member, _)| member.name.as_str()).collect();
@@ -64,7 +64,7 @@ impl MemberLedger {
         let mut entries = Vec::new();
         for member in &scan.members {
             match &member.status {
-                // Several endpoints may lead to one member.
+                // Several endpoints may belong to one member.
                 Ok(status) if !left.contains(&status.id) => continue,
                 Ok(status) => left.retain(|id| *id != status.id),
                 Err(_) if !member.name.is_empty() && names.contains(&member.name.as_str()) => continue,
@@ -85,7 +85,7 @@ impl MemberLedger {
         Self { entries }
     }
 
-    /// Closes the books: what each member says now.
+    /// Records the present state of each member.
     pub fn update(&mut self, scan: &ClusterScan) {
         for entry in &mut self.entries {
             let now = scan.members.iter().find(|member| match (&member.status, &entry.before) {
@@ -101,22 +101,27 @@ impl MemberLedger {
         }
     }
 
-    /// The members that answered, by their IDs.
+    /// The IDs of the members that answered.
     pub fn ids(&self) -> Vec<u64> {
         self.entries.iter().filter_map(|entry| Some(entry.before.as_ref()?.id)).collect()
     }
 
-    /// A member that answered.
+    /// The endpoints of the members that answered.
+    pub fn endpoints(&self) -> Vec<&str> {
+        self.entries.iter().filter(|entry| entry.before.is_some()).map(|entry| entry.endpoint.as_str()).collect()
+    }
+
+    /// The entry of a member that answered.
     pub fn entry(&mut self, id: u64) -> Option<&mut LedgerEntry> {
         self.entries.iter_mut().find(|entry| entry.before.as_ref().is_some_and(|status| status.id == id))
     }
 
-    /// How many members' defragmentation ended so.
+    /// The number of members with this outcome.
     pub fn count(&self, what: DefragOutcome) -> usize {
         self.entries.iter().filter(|entry| entry.defrag == Some(what)).count()
     }
 
-    /// The members as they are shown.
+    /// The output rows.
     pub fn rows(&self) -> Vec<SpaceRow<'_>> {
         self.entries.iter().map(LedgerEntry::row).collect()
     }

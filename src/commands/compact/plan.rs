@@ -1,25 +1,24 @@
-//! What is to be done and whether it may be: decided without I/O.
+//! Plans the steps and their preconditions. No I/O.
 
 use crate::commands::status::scan::{ClusterScan, MemberObservation};
 use crate::kvstore::{Alarm, MemberStatus, Revision};
 
-/// A member that is so many raft entries behind the furthest one is not caught up: etcd itself begins to refuse
-/// requests at 5000.
+/// A member with a larger lag in raft entries is not caught up. etcd refuses requests at a lag of 5000.
 const MAX_RAFT_LAG: u64 = 1000;
 /// The alarm of a full database.
 pub const NOSPACE: &str = "NOSPACE";
 
-/// Where a compaction is aimed at.
+/// The target of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompactTarget {
     /// This revision.
     At(Revision),
-    /// So many revisions before the current one.
+    /// This number of revisions before the current one.
     Keep(Revision),
 }
 
 impl CompactTarget {
-    /// The revision to compact at; `None` where the store has not so many revisions as are to be kept.
+    /// The revision to compact at; `None` if the store has no more revisions than are kept.
     pub fn revision(self, current: Revision) -> Option<Revision> {
         match self {
             Self::At(revision) => Some(revision),
@@ -28,18 +27,18 @@ impl CompactTarget {
     }
 }
 
-/// Whether a database has room for writes.
+/// Whether a database has space for writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Headroom {
     /// The file is smaller than the quota.
     Yes,
-    /// The server does not tell its quota (before 3.6).
+    /// The server does not report its quota (before 3.6).
     Unknown,
-    /// There is none; why, and what helps.
+    /// No space; the reason and the remedy.
     No(String),
 }
 
-/// Whether a member has room: etcd holds the size of the database file against the quota, not what is in use of it.
+/// Whether a member has space. etcd compares the quota with the size of the database file, not with the bytes in use.
 pub fn headroom(status: &MemberStatus) -> Headroom {
     let Some(quota) = status.quota else { return Headroom::Unknown };
     let (size, in_use) = (status.db_size, status.db_in_use);
@@ -47,7 +46,7 @@ pub fn headroom(status: &MemberStatus) -> Headroom {
         Headroom::Yes
     } else if in_use < quota {
         Headroom::No(format!(
-            "its database has {size} of {quota} bytes, {in_use} of them in use: defragment it first (--defrag)"
+            "the database has {size} of {quota} bytes, of which {in_use} are in use: defragment it first (--defrag)"
         ))
     } else {
         Headroom::No(format!(
@@ -57,16 +56,16 @@ pub fn headroom(status: &MemberStatus) -> Headroom {
     }
 }
 
-/// The NOSPACE alarms, sorted by what can be done about each.
+/// The NOSPACE alarms, by whether they can be cleared.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NospaceAlarms {
-    /// Members whose alarm may go.
+    /// The members whose alarm can be cleared.
     pub clear: Vec<u64>,
-    /// Why the others stay, a line each.
+    /// Why the others remain, one line each.
     pub remaining: Vec<String>,
 }
 
-/// Judges each alarm by its member's room. A member that is not in the cluster any more has nothing to be full.
+/// Judges each alarm by its member's space. The alarm of a removed member can be cleared.
 pub fn alarms(raised: &[Alarm], scan: &ClusterScan) -> NospaceAlarms {
     let mut found = NospaceAlarms::default();
     for alarm in raised.iter().filter(|alarm| alarm.kind == NOSPACE) {
@@ -78,11 +77,11 @@ pub fn alarms(raised: &[Alarm], scan: &ClusterScan) -> NospaceAlarms {
         match (known, unreachable) {
             (Some((member, status)), _) => match headroom(status) {
                 Headroom::Yes | Headroom::Unknown => found.clear.push(alarm.member),
-                Headroom::No(why) => found.remaining.push(format!("{}: NOSPACE stays, for {why}", member.endpoint)),
+                Headroom::No(why) => found.remaining.push(format!("{}: NOSPACE remains: {why}", member.endpoint)),
             },
             (None, Some(unreachable)) => {
-                let why = format!("whether it has room is not known, because {} does not answer", unreachable.endpoint);
-                found.remaining.push(format!("member {:x}: NOSPACE stays: {why}", alarm.member));
+                let why = format!("its space is unknown, because {} does not respond", unreachable.endpoint);
+                found.remaining.push(format!("member {:x}: NOSPACE remains: {why}", alarm.member));
             }
             (None, None) => found.clear.push(alarm.member),
         }
@@ -95,14 +94,14 @@ pub fn next_member(left: &[u64], leader: u64) -> Option<u64> {
     left.iter().find(|id| **id != leader).or_else(|| left.first()).copied()
 }
 
-/// Who leads, as most of the members that answer see it; 0 for nobody.
+/// The leader that most members report; 0 for none.
 pub fn leader(scan: &ClusterScan) -> u64 {
     let seen: Vec<u64> = answering(scan).map(|(_, status)| status.leader).collect();
     let votes = |leader: &u64| seen.iter().filter(|other| *other == leader).count();
     seen.iter().copied().max_by_key(votes).unwrap_or(0)
 }
 
-/// Who may take the lead over: the voting member that is furthest, without the one that leads.
+/// The next leader: the other voting member that has applied the most.
 pub fn successor(scan: &ClusterScan, leader: u64) -> Option<u64> {
     let voters = answering(scan).filter(|(member, status)| {
         status.id != leader && !status.learner && status.leader == leader && member.read.is_ok()
@@ -110,7 +109,7 @@ pub fn successor(scan: &ClusterScan, leader: u64) -> Option<u64> {
     voters.max_by_key(|(_, status)| status.raft_applied).map(|(_, status)| status.id)
 }
 
-/// The members that answer, each once: several endpoints may lead to the same.
+/// The members that answer, each once, although several endpoints may belong to one.
 pub fn answering(scan: &ClusterScan) -> impl Iterator<Item = (&MemberObservation, &MemberStatus)> {
     let mut seen = Vec::new();
     scan.members.iter().filter_map(move |member| {
@@ -123,13 +122,12 @@ pub fn answering(scan: &ClusterScan) -> impl Iterator<Item = (&MemberObservation
     })
 }
 
-/// Whether this endpoint, which does not answer, is none of a member's own addresses: every member has been asked
-/// besides.
+/// Whether this silent endpoint is not an advertised address of a member, so that no member is missing without it.
 pub fn is_unlisted(member: &MemberObservation, scan: &ClusterScan) -> bool {
     member.status.is_err() && member.name.is_empty() && answering(scan).any(|(member, _)| !member.name.is_empty())
 }
 
-/// Everything for which no member must be taken out of service now, a line each. That the database is full is none.
+/// Reasons against taking a member out of service, one line each. A full database is not one of them.
 pub fn problems(scan: &ClusterScan) -> Vec<String> {
     let mut problems: Vec<String> = scan.general().iter().filter(|text| !text.ends_with(NOSPACE)).cloned().collect();
     for member in &scan.members {
@@ -142,12 +140,12 @@ pub fn problems(scan: &ClusterScan) -> Vec<String> {
     problems
 }
 
-/// The same for these members alone.
+/// [`problems`] of these members only.
 pub fn problems_among(scan: &ClusterScan, ids: &[u64]) -> Vec<String> {
     let found = |id: u64| answering(scan).find(|(_, status)| status.id == id);
     let of = |id: &u64| match found(*id) {
         Some((member, status)) => member_problems(member, status, scan),
-        None => vec![format!("member {id:x} does not answer")],
+        None => vec![format!("member {id:x} does not respond")],
     };
     ids.iter().flat_map(of).collect()
 }
@@ -157,14 +155,14 @@ fn member_problems(member: &MemberObservation, status: &MemberStatus, scan: &Clu
     let mut problems: Vec<String> =
         status.errors.iter().filter(|error| !error.contains(NOSPACE)).map(|error| of(error.trim())).collect();
     if status.leader == 0 {
-        problems.push(of("knows no leader"));
+        problems.push(of("has no leader"));
     } else if status.leader != leader(scan) {
-        problems.push(of("sees another leader than most"));
+        problems.push(of("reports a different leader than most members"));
     }
     if let Err(why) = &member.read {
-        problems.push(of(&format!("a read that needs the quorum failed: {why}")));
+        problems.push(of(&format!("a linearizable read failed: {why}")));
     }
-    // etcd lists its alarms among its errors too, in words.
+    // etcd also lists alarms among its errors.
     if status.errors.is_empty() {
         let other = member.alarms.iter().filter(|alarm| *alarm != NOSPACE);
         problems.extend(other.map(|alarm| of(&format!("alarm {alarm}"))));
@@ -204,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_is_the_file_and_not_what_is_in_use_of_it() {
+    fn the_quota_limits_the_file_and_not_the_bytes_in_use() {
         let status = |db_size, db_in_use, quota| MemberStatus {
             cluster: 1,
             id: 1,

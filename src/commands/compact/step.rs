@@ -1,4 +1,4 @@
-//! What the steps of a compaction share: the current revision, waiting with progress, and what to say.
+//! Helpers of the steps: the current revision, progress and messages.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::kvstore::{CompactionOutcome, Refusal, Revision};
 
-/// How often a bar that has no count is drawn.
+/// The interval between redraws of a progress bar without a count.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The store's revision; for a user who may read no key, as far as the member in use is.
+/// The store's revision; for a user without read permission, the revision of the connected member.
 pub(super) async fn current_revision(ctx: &Context) -> Result<Revision, Failure> {
     let store = ctx.store();
     match store.revision().await {
@@ -19,14 +19,14 @@ pub(super) async fn current_revision(ctx: &Context) -> Result<Revision, Failure>
     }
 }
 
-/// Says what a compaction has come to, where that is not plain.
+/// Prints a note about the outcome of a compaction.
 pub(super) fn note_outcome(ctx: &Context, revision: Revision, outcome: CompactionOutcome, physical: bool) {
     match outcome {
         CompactionOutcome::Already => {
-            ctx.out.note(&format!("the store was compacted at revision {revision} or later before"))
+            ctx.out.note(&format!("Nothing to do: already compacted to revision {revision} or later"))
         }
         CompactionOutcome::Removing if physical => ctx.out.note(&format!(
-            "the store is compacted at revision {revision}, but the answer was lost: etcd may still be removing"
+            "compacted at revision {revision}; the reply was lost, and etcd may still be removing old revisions"
         )),
         CompactionOutcome::Removing | CompactionOutcome::Removed => {
             ctx.out.note(&format!("compacted at revision {revision}"))
@@ -34,7 +34,7 @@ pub(super) fn note_outcome(ctx: &Context, revision: Revision, outcome: Compactio
     }
 }
 
-/// Shows that something is waited for.
+/// Awaits `work` with a progress bar.
 pub(super) async fn with_progress<T>(ctx: &Context, label: &'static str, work: impl Future<Output = T>) -> T {
     let progress = ctx.out.progress(label, None);
     let mut work = std::pin::pin!(work);
@@ -50,7 +50,7 @@ pub(super) async fn with_progress<T>(ctx: &Context, label: &'static str, work: i
     }
 }
 
-/// A failure and its causes in a line.
+/// A failure and its causes in one line.
 pub(super) fn one_line(failure: &Failure) -> String {
     let view = failure.view();
     std::iter::once(view.error).chain(view.caused_by).collect::<Vec<_>>().join(": ")

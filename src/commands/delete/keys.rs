@@ -1,30 +1,31 @@
-//! Deleting named keys.
+//! Deletes named keys.
 
 use std::path::Path;
 
 use super::save::SaveFile;
 use crate::commands::conditions::Conditions;
+use crate::commands::counted;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Compare, KeySelector, KeyValue, LockGuard, MAX_TXN_OPS, Op, OpResult, Retry, Txn, TxnResult};
 use crate::output::{DeleteAnswer, bytes};
 
-/// One `delete KEY…`.
+/// A `delete KEY…`.
 pub struct KeyDeletion<'a> {
-    /// The command's surroundings.
+    /// The command's context.
     pub ctx: &'a Context,
-    /// The keys; conditions go with a single one.
+    /// The keys; conditions apply only to a single key.
     pub keys: Vec<Vec<u8>>,
-    /// What must hold.
+    /// The conditions.
     pub conditions: Conditions,
-    /// Only while this lock is held.
+    /// Delete only while this lock is held.
     pub guard: Option<LockGuard>,
-    /// Print what went.
+    /// Print the deleted records.
     pub prev: bool,
 }
 
 impl KeyDeletion<'_> {
-    /// Runs it.
+    /// Runs the deletion.
     ///
     /// # Errors
     /// As the verb.
@@ -52,17 +53,17 @@ impl KeyDeletion<'_> {
             if result.maybe_applied {
                 return Err(Failure::new(
                     Exit::Unknown,
-                    "the delete was sent twice, and whether the first was done is unknown",
+                    "the delete was sent twice, and it is unknown whether the first was applied",
                 )
-                .context(format!("the first answer was lost, and now {why}")));
+                .context(format!("the first reply was lost, and now {why}")));
             }
-            // A condition on a key that is not there: the answer is "no such key", unless another one failed as well.
+            // A missing key is reported as such, not as a failed condition, unless --if-exists may have failed too.
             let missing = matches!(result.results.first(), Some(OpResult::Get { kvs, .. }) if kvs.is_empty());
             if missing && self.conditions.other.is_none() {
-                self.ctx.out.note(&format!("no key {key}"));
+                self.ctx.out.note(&format!("key not found: {key}"));
                 return self.report(0, 0, result.revision, 1);
             }
-            return Err(Failure::conflict(why).context(format!("{key} was not deleted: a condition did not hold")));
+            return Err(Failure::conflict(why).context(format!("condition failed; {key} was not deleted")));
         }
         match result.results.into_iter().next() {
             Some(OpResult::Delete { deleted, prev }) => {
@@ -70,22 +71,22 @@ impl KeyDeletion<'_> {
                     self.print(&prev)?;
                 }
                 if deleted == 0 {
-                    self.ctx.out.note(&format!("no key {key}"));
+                    self.ctx.out.note(&format!("key not found: {key}"));
                 }
                 self.report(deleted, 0, result.revision, u64::from(deleted == 0))
             }
-            _ => Err(Failure::new(Exit::Bug, "the delete has no answer")),
+            _ => Err(Failure::new(Exit::Bug, "etcd's reply has no result for the delete")),
         }
     }
 
-    /// Reads first: to count, to save, or only to look; then deletes what was read, where it is still the same.
+    /// Reads the keys, to count, save or print them, then deletes those that have not changed since.
     async fn read_then_delete(&self, several: bool, save: Option<&Path>) -> Result<Exit, Failure> {
         let store = self.ctx.store();
         let read = store.get_many(&self.keys, 0, self.guard.as_ref()).await?;
         let found: Vec<KeyValue> = read.kvs.into_iter().flatten().collect();
         let missing = (self.keys.len() - found.len()) as u64;
         for key in self.keys.iter().filter(|key| !found.iter().any(|kv| kv.key == **key)) {
-            self.ctx.out.note(&format!("no key {}", bytes::escape(key)));
+            self.ctx.out.note(&format!("key not found: {}", bytes::escape(key)));
         }
         if self.ctx.safety.dry_run {
             self.dry_run(&found).await?;
@@ -98,9 +99,9 @@ impl KeyDeletion<'_> {
             return self.report(0, 0, read.revision, missing);
         }
         if several {
-            let question = format!("delete {} of {} keys", found.len(), self.keys.len());
-            self.ctx.out.note(&format!("{} of {} keys are there", found.len(), self.keys.len()));
-            self.ctx.consent(&question)?;
+            let named = counted(self.keys.len(), "named key");
+            self.ctx.out.note(&format!("Found {} of {named}", found.len()));
+            self.ctx.consent(&format!("Delete {}", counted(found.len(), "key")))?;
         }
         if let Some(path) = save {
             SaveFile::create(path)?.append(store, &found).await?;
@@ -108,7 +109,7 @@ impl KeyDeletion<'_> {
         self.remove(&found, read.revision, missing).await
     }
 
-    /// Asks whether the conditions hold, and does nothing else.
+    /// Evaluates the conditions in etcd without deleting.
     async fn dry_run(&self, found: &[KeyValue]) -> Result<(), Failure> {
         let [only] = found else { return Ok(()) };
         let compares = self.conditions.compares(&only.key);
@@ -118,10 +119,11 @@ impl KeyDeletion<'_> {
             return Ok(());
         }
         let why = self.conditions.explain(&only.key, &result.results);
-        Err(Failure::conflict(why).context("dry run: a condition does not hold"))
+        Err(Failure::conflict(why)
+            .context(format!("dry run: condition failed; {} would not be deleted", bytes::escape(&only.key))))
     }
 
-    /// Deletes in transactions as large as etcd takes, each on the condition that its keys are as they were read.
+    /// Deletes in transactions of the largest size etcd accepts, each only if its keys have not changed since the read.
     async fn remove(&self, found: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
         let mut deleted: u64 = 0;
         for chunk in found.chunks(MAX_TXN_OPS - 1) {
@@ -153,7 +155,7 @@ impl KeyDeletion<'_> {
             _ => false,
         });
         let why = match changed {
-            Some((was, _)) => format!("{} was changed meanwhile", bytes::escape(&was.key)),
+            Some((was, _)) => format!("{} was modified meanwhile", bytes::escape(&was.key)),
             None => self.conditions.explain(&chunk[0].key, &result.results),
         };
         let exit = match (result.maybe_applied, deleted) {
@@ -161,7 +163,7 @@ impl KeyDeletion<'_> {
             (false, 0) => Exit::Conflict,
             _ => Exit::Partial,
         };
-        Failure::new(exit, why).context(format!("{deleted} keys were deleted, then a condition did not hold"))
+        Failure::new(exit, why).context(format!("condition failed after {} deleted", counted(deleted, "key")))
     }
 
     fn print(&self, kvs: &[KeyValue]) -> Result<(), Failure> {

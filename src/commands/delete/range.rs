@@ -1,13 +1,13 @@
-//! Deleting a range, window by window.
+//! Deletes a range in batches.
 //!
-//! What goes is what was there at the revision the range was counted at: every removal is a transaction that compares
-//! that nothing in it is newer. So the store ends as if the whole range had been deleted at that revision, and what was
-//! written since had been written after it.
+//! Every batch is a transaction that deletes its keys only if none is newer than the revision at which the range was
+//! total. The result is as if the whole range had been deleted at that revision, before any later write.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::save::SaveFile;
+use crate::commands::counted;
 use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -17,86 +17,89 @@ use crate::kvstore::{
 };
 use crate::output::{DeleteAnswer, bytes};
 
-/// A removal is steered to take this long in the server: a neighbour's write waits for one, sometimes two.
+/// The time that one batch may take in the server: another client's write waits for one batch, sometimes two.
 const TARGET_SERVER_TIME: Duration = Duration::from_millis(40);
-/// Keys in the first removal, and at most.
+/// Keys in the first batch, and at most.
 const FIRST_BATCH: usize = 100;
 const MAX_BATCH: usize = 1000;
-/// Keys in a removal of single keys: a compare and an operation each.
+/// Keys in a batch of single deletions, below etcd's limit of 128 operations.
 const SINGLE_KEY_BATCH: usize = 100;
-/// An atomic deletion may take this long, and this much longer for each key.
+/// Timeout of an atomic deletion: a base, and an addition for each key.
 const ATOMIC_TIMEOUT: Duration = Duration::from_secs(10);
 const ATOMIC_TIMEOUT_PER_KEY: Duration = Duration::from_micros(40);
 
-/// One `delete` of a range.
+/// A `delete` of a range.
 pub struct RangeDeletion<'a> {
-    /// The command's surroundings.
+    /// The command's context.
     pub ctx: &'a Context,
-    /// What is to go.
+    /// The range to delete.
     pub range: KeyRange,
-    /// Only keys that match.
+    /// Delete only matching keys.
     pub filter: Option<KeyFilter>,
-    /// Only while this lock is held.
+    /// Delete only while this lock is held.
     pub guard: Option<LockGuard>,
-    /// Print what went.
+    /// Print the deleted records.
     pub prev: bool,
-    /// In one request.
+    /// Delete in one request.
     pub atomic: bool,
 }
 
-/// What has been done so far.
+/// The counts so far.
 #[derive(Default)]
 struct DeletionProgress {
     deleted: u64,
-    /// Keys that were written after the count, and stay.
+    /// Keys that were written after the count and are kept.
     kept: u64,
     revision: Revision,
 }
 
 impl RangeDeletion<'_> {
-    /// Runs it. `all` allows a range that is the whole store.
+    /// Runs the deletion. `all` allows a range that covers the whole store.
     ///
     /// # Errors
     /// As the verb.
     pub async fn run(self, all: bool, save: Option<&Path>) -> Result<Exit, Failure> {
         if self.range == KeyRange::prefix(b"") && !all {
-            return Err(Failure::usage("an empty prefix means every key there is").hint("add --all if that is meant"));
+            return Err(
+                Failure::usage("an empty prefix selects every key in the store").hint("to delete all keys, add --all")
+            );
         }
-        let counted = self.count().await?;
+        let total = self.count().await?;
         let dry_run = self.ctx.safety.dry_run;
-        if counted.count == 0 || (dry_run && !self.prev) {
-            let would_delete = dry_run.then_some(counted.count);
+        if total.count == 0 || (dry_run && !self.prev) {
+            let would_delete = dry_run.then_some(total.count);
             return self
-                .report(&DeletionProgress { revision: counted.revision, ..DeletionProgress::default() }, would_delete);
+                .report(&DeletionProgress { revision: total.revision, ..DeletionProgress::default() }, would_delete);
         }
         if !dry_run {
-            let what = self.describe(counted);
-            self.ctx.out.note(&what);
-            self.ctx.consent(&format!("delete {what}"))?;
+            let (keys, selection) = (counted(total.count, "key"), self.describe_range());
+            self.ctx.out.note(&format!("Found {keys} {selection} at revision {}", total.revision));
+            self.ctx.consent(&format!("Delete {keys} {selection}"))?;
         }
         let mut save = match save {
             Some(path) if !dry_run => Some(SaveFile::create(path)?),
             _ => None,
         };
         self.ctx.signals.hold();
-        let mut totals = DeletionProgress { revision: counted.revision, ..DeletionProgress::default() };
+        let mut totals = DeletionProgress { revision: total.revision, ..DeletionProgress::default() };
         let result = if self.atomic && !dry_run {
-            self.in_one_request(counted, save.as_mut(), &mut totals).await
+            self.in_one_request(total, save.as_mut(), &mut totals).await
         } else {
-            self.in_batches(counted, save.as_mut(), &mut totals).await
+            self.in_batches(total, save.as_mut(), &mut totals).await
         };
         if let Err(failure) = result {
             return Err(with_progress(self.hint_when_full(failure), &totals));
         }
-        let would_delete = dry_run.then_some(counted.count);
+        let would_delete = dry_run.then_some(total.count);
         self.report(&totals, would_delete)
     }
 
-    /// Older servers over their quota refuse conditional deletes (see `Store::txn`): says which one they take.
+    /// Old servers refuse conditional deletes when the store is full (see `Store::txn`): the hint names the alternative.
     fn hint_when_full(&self, failure: Failure) -> Failure {
         let full = failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::NoSpace));
         if full && !self.atomic && self.filter.is_none() {
-            return failure.hint("this etcd takes no conditional delete while it is full: add --atomic");
+            return failure
+                .hint("this version of etcd refuses conditional deletes while the store is full: add --atomic");
         }
         failure
     }
@@ -121,26 +124,26 @@ impl RangeDeletion<'_> {
         ReadOptions { revision, keys_only, limit: None, guard: self.guard.clone() }
     }
 
-    fn describe(&self, counted: RangeCount) -> String {
+    fn describe_range(&self) -> String {
         let from = bytes::escape(&self.range.start);
         if self.range == KeyRange::prefix(&self.range.start) {
-            return format!("{} keys with prefix '{from}' (revision {})", counted.count, counted.revision);
+            return format!("with prefix '{from}'");
         }
         let to = self.range.end.as_ref().map_or_else(|| "the end".to_owned(), |end| bytes::escape(end));
-        format!("{} keys from {from} below {to} (revision {})", counted.count, counted.revision)
+        format!("from {from} to {to}")
     }
 
     async fn in_batches(
         &self,
-        counted: RangeCount,
+        total: RangeCount,
         mut save: Option<&mut SaveFile>,
         totals: &mut DeletionProgress,
     ) -> Result<(), Failure> {
         let store = self.ctx.store();
         let values = save.is_some() || self.prev;
-        let mut reader = store.read(&self.range, self.read_options(counted.revision, !values)).in_small_pages();
+        let mut reader = store.read(&self.range, self.read_options(total.revision, !values)).in_small_pages();
         let mut sink = self.ctx.out.stream();
-        let progress = self.ctx.out.progress("deleting", Some(counted.count));
+        let progress = self.ctx.out.progress("deleting", Some(total.count));
         let mut pacer = DeletionPacer::default();
         while let Some(mut page) = reader.next().await? {
             if let Some(filter) = &self.filter {
@@ -157,7 +160,7 @@ impl RangeDeletion<'_> {
             let mut rest = page.as_slice();
             while !rest.is_empty() && !self.ctx.safety.dry_run {
                 let (batch, remaining) = rest.split_at(pacer.keys.min(rest.len()));
-                let kept = self.remove(batch, counted.revision, &mut pacer, totals).await?;
+                let kept = self.remove(batch, total.revision, &mut pacer, totals).await?;
                 progress.inc(batch.len() as u64);
                 if self.prev {
                     for kv in batch.iter().filter(|kv| kept.was_deleted(&kv.key)) {
@@ -176,8 +179,8 @@ impl RangeDeletion<'_> {
         Ok(sink.finish()?)
     }
 
-    /// Removes neighbouring keys, all read at `revision`: as one range, or key by key where a filter left gaps or
-    /// something newer lies between them.
+    /// Deletes adjacent keys that were read at `revision`: as one range, or key by key if a filter left gaps or a newer
+    /// key lies between them.
     async fn remove(
         &self,
         batch: &[KeyValue],
@@ -215,8 +218,8 @@ impl RangeDeletion<'_> {
         Ok(kept)
     }
 
-    /// Some versions refuse every transaction in a full store, and take plain deletions. The store takes no writes
-    /// then, so that what is not newer when it is looked at is not newer when it is deleted.
+    /// Some versions refuse every transaction in a full store but accept plain deletions. A full store accepts no
+    /// writes, so keys that are not newer at the check are not newer at the deletion.
     async fn delete_when_full(&self, refused: Error, then: Vec<Op>, revision: Revision) -> Result<TxnResult, Error> {
         let store = self.ctx.store();
         if let [Op::Delete { over: KeySelector::Range(range), .. }] = then.as_slice() {
@@ -267,35 +270,35 @@ impl RangeDeletion<'_> {
         Ok(())
     }
 
-    /// One request for everything. What was saved is guarded: nothing may be newer.
+    /// Deletes the range in one request. With `save`, only if no key is newer than the saved records.
     async fn in_one_request(
         &self,
-        counted: RangeCount,
+        total: RangeCount,
         save: Option<&mut SaveFile>,
         totals: &mut DeletionProgress,
     ) -> Result<(), Failure> {
         let store = self.ctx.store();
         let mut compares = Vec::new();
         if let Some(save) = save {
-            let mut reader = store.read(&self.range, self.read_options(counted.revision, false));
+            let mut reader = store.read(&self.range, self.read_options(total.revision, false));
             while let Some(page) = reader.next().await? {
                 save.append(store, &page).await?;
             }
-            compares.push(Compare::none_newer(&self.range, counted.revision));
+            compares.push(Compare::none_newer(&self.range, total.revision));
         }
         let guarded = !compares.is_empty();
         let over = KeySelector::Range(self.range.clone());
         let txn = Txn { compares, then: vec![Op::Delete { over, prev: false }], otherwise: vec![] };
-        let each = u32::try_from(counted.count).unwrap_or(u32::MAX);
+        let each = u32::try_from(total.count).unwrap_or(u32::MAX);
         let limit = ATOMIC_TIMEOUT + ATOMIC_TIMEOUT_PER_KEY.saturating_mul(each);
         let progress = self.ctx.out.progress("deleting in one request", None);
         let result = store.txn("delete", &txn, self.guard.as_ref(), Retry::NeverWithin(limit)).await;
         progress.finish();
         match result {
-            Ok(report) if !report.succeeded && guarded => {
-                Err(Failure::conflict("a key was written after it was saved; nothing was deleted")
-                    .hint("run it again, or without --atomic"))
-            }
+            Ok(report) if !report.succeeded && guarded => Err(Failure::conflict(
+                "condition failed; nothing was deleted: a key was written after the records were saved",
+            )
+            .hint("remove the file of --save and run the command again, or leave --atomic out")),
             Ok(report) => {
                 totals.revision = report.revision;
                 totals.deleted = match report.results.first() {
@@ -304,14 +307,14 @@ impl RangeDeletion<'_> {
                 };
                 Ok(())
             }
-            // The server's own patience ends before a long deletion does; what counts is whether the keys are gone.
+            // The server's request timeout may end before a long deletion: an empty range means that it was done.
             Err(error @ Error::Unknown { .. }) => {
                 let left = store.count(&self.range, 0, self.guard.as_ref()).await?;
                 if left.count > 0 {
                     return Err(error.into());
                 }
-                self.ctx.out.note("etcd's answer was lost; the range is empty now");
-                totals.deleted = counted.count;
+                self.ctx.out.note("etcd's reply was lost, but the range is empty now");
+                totals.deleted = total.count;
                 totals.revision = left.revision;
                 Ok(())
             }
@@ -321,7 +324,7 @@ impl RangeDeletion<'_> {
 
     fn report(&self, totals: &DeletionProgress, would_delete: Option<u64>) -> Result<Exit, Failure> {
         if totals.kept > 0 {
-            self.ctx.out.note(&format!("{} keys were written meanwhile and stay", totals.kept));
+            self.ctx.out.note(&format!("kept {} written after the count", counted(totals.kept, "key")));
         }
         if !self.prev {
             let DeletionProgress { deleted, kept, revision } = *totals;
@@ -332,7 +335,7 @@ impl RangeDeletion<'_> {
     }
 }
 
-/// Which keys of a window stayed.
+/// The keys of a batch that were kept.
 #[derive(Default)]
 struct KeptKeys {
     kept: Vec<Vec<u8>>,
@@ -344,10 +347,10 @@ impl KeptKeys {
     }
 }
 
-/// How many keys go in one removal.
+/// Adapts the number of keys per batch.
 struct DeletionPacer {
     keys: usize,
-    /// How long the smallest request takes: what the way to the server and back costs, which no neighbour waits for.
+    /// The shortest time of a request: the network's share, during which no other client is blocked.
     round_trip: Option<Duration>,
 }
 
@@ -377,7 +380,9 @@ fn with_progress(mut failure: Failure, totals: &DeletionProgress) -> Failure {
     if !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
         failure.exit = Exit::Partial;
     }
-    failure.context(format!("{} keys were deleted before it ended", totals.deleted)).hint("run it again to go on")
+    failure
+        .context(format!("deletion stopped after {}", counted(totals.deleted, "key")))
+        .hint("run the same command again to delete the rest")
 }
 
 #[cfg(test)]
@@ -385,7 +390,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_far_away_is_not_taken_for_a_slow_one() {
+    fn a_distant_server_does_not_count_as_a_slow_one() {
         let ms = Duration::from_millis;
         let mut far = DeletionPacer { round_trip: Some(ms(100)), ..DeletionPacer::default() };
         far.record(ms(105));

@@ -1,4 +1,4 @@
-//! What a key was before: `get --history`.
+//! `get --history`: the earlier values and deletions of a key.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, KeyValue, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate};
 use crate::output::{DeletedRow, Sink, bytes};
 
-/// Shows at most `limit` values and deletions of the key, from `rev` (0 for now) back.
+/// Prints at most `limit` values and deletions of the key, from `rev` (0: the current revision) backwards.
 ///
 /// # Errors
 /// As the verb.
@@ -25,7 +25,7 @@ pub async fn run(ctx: &Context, key: &[u8], rev: Revision, limit: u64) -> Result
     }
     history.sink.finish()?;
     if history.printed == 0 {
-        ctx.out.note(&format!("no key {}", bytes::escape(key)));
+        ctx.out.note(&format!("key not found: {}", bytes::escape(key)));
         return Ok(Exit::No);
     }
     Ok(Exit::Done)
@@ -39,16 +39,16 @@ struct KeyHistory<'a> {
     limit: u64,
 }
 
-/// Where the search for earlier lives ends.
+/// The end of the search for earlier incarnations of the key.
 struct SearchEnd {
-    /// Below this revision.
+    /// Only changes before this revision count.
     below: Revision,
-    /// Whether the key was created in that revision, so that etcd will tell of it.
+    /// Whether the key was created in that revision, so that the watch delivers that event.
     created: bool,
 }
 
 impl KeyHistory<'_> {
-    /// Steps back from change to change: what a key was before its last change is what it is at the revision before.
+    /// Steps back from change to change: the previous value is the one at the revision before the change.
     async fn current_incarnation(&mut self, newest: KeyValue) -> Result<Option<SearchEnd>, Failure> {
         let mut kv = newest;
         loop {
@@ -73,10 +73,10 @@ impl KeyHistory<'_> {
     }
 
     fn note_compacted(&self, revision: Revision) {
-        self.ctx.out.note(&format!("what was before revision {revision} has been compacted"));
+        self.ctx.out.note(&format!("revisions before {revision} have been compacted"));
     }
 
-    /// Only a watch tells of deletions; it tells them from the oldest on.
+    /// Only a watch delivers deletions, and it delivers the oldest first.
     async fn earlier_incarnations(&mut self, end: SearchEnd) -> Result<(), Failure> {
         let limit = usize::try_from(self.limit - self.printed).unwrap_or(usize::MAX);
         let (mut events, compacted) = self.events(&end, limit).await?;
@@ -101,29 +101,29 @@ impl KeyHistory<'_> {
         Ok(())
     }
 
-    /// The newest `limit` events below the end, the oldest first; and the revision that the store is compacted at.
+    /// The newest `limit` events before the end, oldest first, and the revision the store is compacted to.
     async fn events(&self, end: &SearchEnd, limit: usize) -> Result<(VecDeque<WatchEvent>, Option<Revision>), Failure> {
         let (mut events, mut compacted, mut interruption) = (VecDeque::new(), None, None);
         let ranges = vec![KeyRange::key(self.key)];
         let options = WatchOptions { ranges, start: 1, known: end.below - 1, prev: false };
         let store = self.ctx.store();
         let mut watcher = store.watch(options);
-        let progress = self.ctx.out.progress("looking for earlier lives", None);
+        let progress = self.ctx.out.progress("reading the history", None);
         while watcher.place() < end.below {
             progress.wait();
-            let told = timeout(store.options().op_timeout, watcher.next()).await;
-            if let (Err(_), Some(why)) = (&told, interruption.take()) {
+            let update = timeout(store.options().op_timeout, watcher.next()).await;
+            if let (Err(_), Some(why)) = (&update, interruption.take()) {
                 return Err(Failure::from(why));
             }
-            let told = match told {
-                Ok(told) => told?,
-                // What was created is told of; so is the end of a life that was told of.
+            let update = match update {
+                Ok(update) => update?,
+                // The event of a known creation, or of the end of a known incarnation, still arrives.
                 Err(_) if end.created || events.back().is_some_and(|event: &WatchEvent| !event.deleted) => continue,
                 Err(_) => break,
             };
-            match told {
-                WatchUpdate::Events(told) => {
-                    for event in told.into_iter().filter(|event| event.kv.mod_revision < end.below) {
+            match update {
+                WatchUpdate::Events(changes) => {
+                    for event in changes.into_iter().filter(|event| event.kv.mod_revision < end.below) {
                         events.push_back(event);
                         if events.len() > limit {
                             events.pop_front();

@@ -1,4 +1,4 @@
-//! `kvadm lease`.
+//! `kvadm lease`: show, grant, renew and revoke leases.
 
 mod renew;
 
@@ -8,17 +8,18 @@ use clap::{Args as ClapArgs, Subcommand};
 use tokio::task::JoinSet;
 
 use crate::args::{parse_duration, parse_lease, parse_ttl};
+use crate::commands::counted;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, Grant, LeaseId};
 use crate::output::{KeyNameRow, LeaseKeys, LeaseRow};
 
-/// Leases that are asked about at once.
+/// Concurrent queries about leases.
 const CONCURRENT_QUERIES: usize = 16;
 
 /// Show, grant, renew and revoke leases.
 ///
-/// A lease's keys go when it expires or is revoked. IDs are hex, as in etcdctl; TTLs are whole seconds.
+/// When a lease expires or is revoked, etcd deletes its keys. Lease IDs are hex, as in etcdctl. TTLs are whole seconds.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -32,38 +33,39 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum LeaseCommand {
-    /// List all leases: ID, TTL granted and left in seconds, number of keys
+    /// List all leases: ID, granted and remaining TTL in seconds, number of keys
     ///
-    /// Asks about each lease, some at once.
+    /// Sends one request for each lease, 16 at a time.
     #[command(after_help = "Examples:\n  kvadm lease list\n  kvadm lease list -o json")]
     List,
     /// Show one lease and its keys
     ///
-    /// Ends with 1 if there is no such lease.
+    /// Exits 1 if the lease does not exist.
     #[command(
         after_help = "Examples:\n  kvadm lease show 694d7c5a1b2c3d4e\n  kvadm lease show 694d7c5a1b2c3d4e -o json"
     )]
     Show {
-        /// The lease
+        /// Lease to show
         #[arg(value_name = "ID", value_parser = parse_lease)]
         id: LeaseId,
     },
-    /// Grant a lease that lives for a while
+    /// Grant a lease with a TTL
     ///
-    /// Prints its ID and the TTL that etcd granted, which may be more than was asked for.
+    /// Prints the ID and the granted TTL. etcd may grant more than requested.
     #[command(after_help = "Examples:\n  kvadm lease grant --ttl 60s\n  kvadm lease grant --ttl 10m --id 1f")]
     Grant {
-        /// How long it lives without being renewed
+        /// TTL of the lease without renewal
         #[arg(long, value_name = "D", value_parser = parse_ttl)]
         ttl: i64,
-        /// With this ID
+        /// Lease ID to use
         #[arg(long, value_name = "HEX", value_parser = parse_lease)]
         id: Option<LeaseId>,
     },
     /// Renew leases to their full TTL
     ///
-    /// Once; or with --every again and again, until a signal ends it (its leases live on) or one is gone, which ends
-    /// with 5. Without --every a missing lease ends with 1.
+    /// Without --every, kvadm renews once and exits 1 if a lease does not exist.
+    ///
+    /// With --every, kvadm renews until a signal, which does not revoke the leases. It exits 5 if a lease has expired.
     #[command(
         after_help = "Examples:\n  kvadm lease renew 694d7c5a1b2c3d4e\n  kvadm lease renew 694d7c5a1b2c3d4e --every 20s"
     )]
@@ -71,13 +73,14 @@ enum LeaseCommand {
         /// The leases
         #[arg(value_name = "ID", required = true, value_parser = parse_lease)]
         ids: Vec<LeaseId>,
-        /// Again every so often
+        /// Renew every D
         #[arg(long, value_name = "D", value_parser = parse_duration)]
         every: Option<Duration>,
     },
-    /// Revoke leases; their keys are deleted
+    /// Revoke leases and delete their keys
     ///
-    /// Says how many keys go and asks; where there is no terminal it needs --yes. Ends with 1 if a lease was missing.
+    /// kvadm prints the number of keys and asks for confirmation; without a terminal, --yes is required. Exits 1 if a
+    /// lease does not exist.
     #[command(
         after_help = "Examples:\n  kvadm lease revoke 694d7c5a1b2c3d4e --yes\n  kvadm lease revoke 694d7c5a1b2c3d4e --dry-run"
     )]
@@ -91,7 +94,7 @@ enum LeaseCommand {
 /// Runs the verb.
 ///
 /// # Errors
-/// A refused confirmation, a lease that was lost, or whatever etcd refused.
+/// A declined confirmation, an expired lease, or a refusal of etcd.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.action {
         LeaseCommand::List => list(ctx).await,
@@ -104,7 +107,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 
 async fn list(ctx: &Context) -> Result<Exit, Failure> {
     let ids = ctx.store().leases().await?;
-    let progress = ctx.out.progress("asking", Some(ids.len() as u64));
+    let progress = ctx.out.progress("reading leases", Some(ids.len() as u64));
     let mut sink = ctx.out.stream();
     for chunk in ids.chunks(CONCURRENT_QUERIES) {
         for (grant, keys) in query(ctx, chunk).await?.into_iter().flatten() {
@@ -117,7 +120,7 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What is left of each lease, and its keys, in the order asked; `None` for one that is gone.
+/// The TTL and keys of each lease, in the order of `ids`; `None` for a lease that does not exist.
 async fn query(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Option<(Grant, Vec<Vec<u8>>)>>, Failure> {
     let mut queries = JoinSet::new();
     for (index, id) in ids.iter().enumerate() {
@@ -132,10 +135,10 @@ async fn query(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Option<(Grant, Vec<
 
 async fn show(ctx: &Context, id: LeaseId) -> Result<Exit, Failure> {
     let Some((grant, keys)) = ctx.store().lease_with_keys(id).await? else {
-        ctx.out.note(&format!("no lease {id}"));
+        ctx.out.note(&format!("lease not found: {id}"));
         return Ok(Exit::No);
     };
-    ctx.out.note(&format!("lease {id}: {} s of {} s left, {} keys", grant.left, grant.ttl, keys.len()));
+    ctx.out.note(&format!("lease {id}: {} s of {} s remaining, {}", grant.left, grant.ttl, counted(keys.len(), "key")));
     let keys = keys.iter().map(|key| KeyNameRow(key)).collect();
     ctx.out.report(&LeaseKeys { grant, keys })?;
     Ok(Exit::Done)
@@ -143,7 +146,7 @@ async fn show(ctx: &Context, id: LeaseId) -> Result<Exit, Failure> {
 
 async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Failure> {
     if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: a lease of {ttl} s would be granted"));
+        ctx.out.note(&format!("dry run: a lease with a TTL of {ttl} s would be granted"));
         return Ok(Exit::Done);
     }
     let grant = match id {
@@ -151,7 +154,7 @@ async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Fai
         None => ctx.store().grant(ttl).await?,
     };
     if grant.ttl != ttl {
-        ctx.out.note(&format!("asked for a TTL of {ttl} s, etcd granted {} s", grant.ttl));
+        ctx.out.note(&format!("requested a TTL of {ttl} s, etcd granted {} s", grant.ttl));
     }
     ctx.out.one(&LeaseRow { grant, keys: None })?;
     Ok(Exit::Done)
@@ -166,19 +169,19 @@ async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
                 keys += attached.len();
                 found.push(LeaseRow { grant, keys: Some(attached.len() as u64) });
             }
-            None => ctx.out.note(&format!("no lease {id}")),
+            None => ctx.out.note(&format!("lease not found: {id}")),
         }
     }
     let missing = if found.len() < ids.len() { Exit::No } else { Exit::Done };
     if found.is_empty() {
         return Ok(missing);
     }
-    let what = format!("{} leases with {keys} keys", found.len());
+    let what = format!("{} with {}", counted(found.len(), "lease"), counted(keys, "key"));
     if ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {what} would be revoked"));
     } else {
-        ctx.out.note(&what);
-        ctx.consent(&format!("revoke {what}"))?;
+        ctx.out.note(&format!("Found {what}"));
+        ctx.consent(&format!("Revoke {} and delete {}", counted(found.len(), "lease"), counted(keys, "key")))?;
         for row in &found {
             ctx.store().revoke(row.grant.id).await?;
         }

@@ -1,16 +1,17 @@
-//! `lease renew`.
+//! `lease renew`: renews leases once or periodically.
 
 use std::time::Duration;
 
+use crate::commands::counted;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Grant, LeaseId};
 use crate::output::LeaseRow;
 
-/// Renews once, or every so often until a signal or a loss.
+/// Renews once; or every period until a signal, or until a lease has expired.
 pub async fn run(ctx: &Context, ids: &[LeaseId], every: Option<Duration>) -> Result<Exit, Failure> {
     if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: {} leases would be renewed", ids.len()));
+        ctx.out.note(&format!("dry run: {} would be renewed", counted(ids.len(), "lease")));
         return Ok(Exit::Done);
     }
     let Some(every) = every else {
@@ -20,11 +21,13 @@ pub async fn run(ctx: &Context, ids: &[LeaseId], every: Option<Duration>) -> Res
     loop {
         let renewed = renew_once(ctx, ids).await?;
         if renewed.len() < ids.len() {
-            return Err(Failure::conflict("a lease is gone").hint("its keys are gone too; grant another one"));
+            return Err(Failure::conflict("a lease has expired or was revoked")
+                .hint("etcd deleted its keys; 'kvadm lease grant --ttl D' grants a new one"));
         }
         if let Some(expiring) = renewed.iter().find(|grant| grant.ttl.unsigned_abs() <= every.as_secs()) {
             let (id, ttl) = (expiring.id, expiring.ttl);
-            return Err(Failure::usage(format!("--every {every:?} is too slow for lease {id}, which lives {ttl} s")));
+            return Err(Failure::usage(format!("--every {every:?} is too long for lease {id} with a TTL of {ttl} s"))
+                .hint(format!("renew at least three times per TTL: --every {}s", (ttl / 3).max(1))));
         }
         ctx.sleep(every).await?;
     }
@@ -39,7 +42,7 @@ async fn renew_once(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Grant>, Failur
                 sink.push(&LeaseRow { grant, keys: None })?;
                 renewed.push(grant);
             }
-            None => ctx.out.note(&format!("no lease {id}")),
+            None => ctx.out.note(&format!("lease not found: {id}")),
         }
     }
     sink.finish()?;

@@ -1,7 +1,7 @@
-//! Keys as a tree: `list --depth` and `--tree`.
+//! `list --depth` and `list --tree`: keys as a tree.
 //!
-//! In key order the keys of a branch stand together, whatever bytes they are of, for a branch is a prefix. So the open
-//! branches are those of the last key, and memory does not grow with the tree.
+//! A branch is a prefix, so its keys are adjacent in key order. The open branches are always those of the last key, and
+//! memory use does not grow with the tree.
 
 use super::levels::BranchLevels;
 use super::listing::Listing;
@@ -9,13 +9,13 @@ use crate::error::Failure;
 use crate::kvstore::{KeyRange, RangeReader};
 use crate::output::{BranchRow, Sink};
 
-/// The deepest branch at the cut: it is told when it ends, for then its keys are counted.
+/// The open branch at the deepest level; it is printed when it ends, because only then its keys are counted.
 struct OpenBranch {
     branch: Vec<u8>,
     keys: u64,
 }
 
-/// Walks the keys of a listing and shows its branches.
+/// Walks the keys of a listing and prints its branches.
 pub struct TreeWalk<'a, 'b> {
     listing: &'a mut Listing<'b>,
     levels: BranchLevels,
@@ -29,14 +29,14 @@ pub struct TreeWalk<'a, 'b> {
 }
 
 impl<'a, 'b> TreeWalk<'a, 'b> {
-    /// Nothing is read yet.
+    /// A walk that has read nothing yet.
     pub fn new(listing: &'a mut Listing<'b>, levels: BranchLevels, tree: bool) -> Self {
         let sink = listing.ctx.out.stream();
         Self { listing, levels, tree, sink, last: Vec::new(), ends: Vec::new(), open: None, printed: 0 }
     }
 
-    /// Reads and shows all of it; what lies deeper than the cut is left out without being read, where a page of it was
-    /// met and nothing has to be looked at.
+    /// Reads and prints the listing. After the first page of a collapsed branch, the rest of the branch is skipped
+    /// unless its keys must be filtered.
     ///
     /// # Errors
     /// As the verb.
@@ -92,7 +92,7 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
         Ok(())
     }
 
-    /// Tells the branch at the cut that has come to its end.
+    /// Prints the branch at the deepest level, which has ended.
     fn close_branch(&mut self) -> Result<(), Failure> {
         let Some(open) = self.open.take().filter(|open| !open.branch.is_empty()) else { return Ok(()) };
         let keys = self.tree.then_some(open.keys);
@@ -106,7 +106,7 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
             return Ok(());
         }
         if self.tree {
-            // Which keys match is known only of those that were read.
+            // A filter must see every key.
             if self.listing.filter.is_some() {
                 return Ok(());
             }
@@ -124,7 +124,7 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
     fn print(&mut self, key: &[u8], branch: bool, level: usize, keys: Option<u64>) -> Result<(), Failure> {
         let out = &self.listing.ctx.out;
         let drawn = (self.tree && !out.is_data()).then(|| {
-            // What lies in no branch stands with its whole rest.
+            // A key without a branch is drawn with its whole rest.
             let from = self.levels.ends(&key[..key.len() - usize::from(branch)]).nth(level.wrapping_sub(1));
             let from = if level == 0 { self.levels.base } else { from.unwrap_or(self.levels.base) };
             [&b"  ".repeat(level)[..], &key[from..]].concat()

@@ -1,24 +1,25 @@
-//! Reading and showing the keys of a listing.
+//! Reads and prints the keys of a listing.
 
 use std::collections::HashMap;
 
 use super::options::{Args, SortOrder};
+use crate::commands::counted;
 use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, KeyValue, LeaseId, LockGuard, RangeReader, Refusal};
 use crate::output::{Count, KeyOnly, LeasedRecord, Sink};
 
-/// A listing that is going on.
+/// A running listing.
 pub(super) struct Listing<'a> {
     pub(super) ctx: &'a Context,
     pub(super) args: &'a Args,
     pub(super) filter: Option<KeyFilter>,
     pub(super) range: KeyRange,
     pub(super) guard: Option<LockGuard>,
-    /// Keys that matched so far.
+    /// The number of keys that matched so far.
     pub(super) matched: u64,
-    /// The granted TTL of each lease met; `None` for one that is gone.
+    /// The granted TTL of each lease seen; `None` for an expired one.
     pub(super) ttls: HashMap<LeaseId, Option<i64>>,
 }
 
@@ -46,7 +47,7 @@ impl Listing<'_> {
         Ok(())
     }
 
-    /// Keeps what is to be shown, ordered; with a limit never more than twice that.
+    /// Prints the keys sorted; with a limit, at most twice as many keys are in memory.
     pub(super) async fn sorted(&mut self, mut reader: RangeReader) -> Result<(), Failure> {
         let limit = self.args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let mut selected: Vec<KeyValue> = Vec::new();
@@ -89,17 +90,17 @@ impl Listing<'_> {
         reader.next().await.map_err(|error| {
             let compacted = error.is_refusal(Refusal::Compacted) && reader.revision() > 0;
             let failure = Failure::from(error);
-            let (rev, matched) = (reader.revision(), self.matched);
-            if matched == 0 || failure.exit == Exit::Interrupted {
+            let (rev, seen) = (reader.revision(), counted(self.matched, "key"));
+            if self.matched == 0 || failure.exit == Exit::Interrupted {
                 return failure;
             }
             if !compacted {
                 return failure
-                    .hint(format!("the listing is incomplete: it ends after {matched} keys of revision {rev}"));
+                    .hint(format!("the listing is incomplete: it ended after {seen} of revision {rev}"));
             }
             failure
-                .context(format!("revision {rev} was compacted while it was being listed, after {matched} keys"))
-                .hint("the listing is incomplete; start over, and let auto-compaction keep more than a listing takes")
+                .context(format!("revision {rev} was compacted during the listing, after {seen}"))
+                .hint("the listing is incomplete; run it again, and let auto-compaction keep revisions for longer than a listing takes")
         })
     }
 

@@ -1,4 +1,4 @@
-//! `kvadm list`.
+//! `kvadm list`: list keys and values.
 
 mod branches;
 mod levels;
@@ -21,7 +21,7 @@ use options::SortOrder;
 /// Runs the verb.
 ///
 /// # Errors
-/// A compacted or future revision, a lost lock, or whatever kept an answer away.
+/// A compacted or future revision, a lost lock, or an error of etcd or the connection.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let range = args.selection.range(args.prefix.as_deref())?;
     let filter = args.selection.filter()?;

@@ -1,4 +1,4 @@
-//! How much each branch holds: `list --du`.
+//! `list --du`: the keys and bytes of each branch.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::kvstore::{KeyValue, RangeReader};
 use crate::output::{Progress, Sink, UsageRow, bytes};
 
-/// Keys and bytes.
+/// The keys and bytes of a branch.
 #[derive(Clone, Copy, Debug, Default)]
 struct BranchUsage {
     keys: u64,
@@ -29,13 +29,13 @@ impl BranchUsage {
     }
 }
 
-/// A branch of the last key.
+/// An open branch: one that contains the last key.
 struct OpenUsage {
     end: usize,
     usage: BranchUsage,
 }
 
-/// A branch that is complete, as `--top` orders them: the largest first, then by key.
+/// A complete branch in the order of `--top`: largest first, then by key.
 struct RankedBranch {
     branch: Vec<u8>,
     usage: BranchUsage,
@@ -78,7 +78,7 @@ struct UsageSums {
     largest: u64,
 }
 
-/// Adds up the listing and shows each branch as it ends, or the `top` largest; all of it comes last.
+/// Adds up the listing and prints each branch as it ends, or the `top` largest, and the total last.
 ///
 /// # Errors
 /// As the verb.
@@ -92,7 +92,7 @@ pub async fn run(
     let quota = match listing.ctx.store().member_status().await {
         Ok(status) => {
             if status.quota.is_none() {
-                out.note(&format!("etcd {} does not tell its quota: the share of it is unknown", status.version));
+                out.note(&format!("etcd {} does not report its quota; the PERCENT column is omitted", status.version));
             }
             status.quota
         }
@@ -101,7 +101,7 @@ pub async fn run(
             if failure.exit == crate::error::Exit::Interrupted {
                 return Err(failure);
             }
-            out.note(&format!("the share of the quota is unknown: {}", failure.view().error));
+            out.note(&format!("the PERCENT column is omitted, because the quota is unknown: {}", failure.view().error));
             None
         }
     };
@@ -146,7 +146,7 @@ impl UsageSums {
         Ok(())
     }
 
-    /// Ends the branches below this level, the innermost first.
+    /// Ends the branches below this level, innermost first.
     fn close_branches(&mut self, level: usize, progress: &Progress) -> Result<(), Failure> {
         while self.open.len() > level
             && let Some(OpenUsage { end, usage }) = self.open.pop()
@@ -182,7 +182,7 @@ fn row(key: &[u8], usage: BranchUsage, total: bool, quota: Option<u64>) -> Usage
     UsageRow { key, total, keys, key_bytes, value_bytes, quota }
 }
 
-/// The end of a name, as much as stands beside a bar.
+/// The last 24 characters of a name, which fit beside a progress bar.
 fn shortened(branch: &[u8]) -> String {
     let name = bytes::escape(branch).to_string();
     let skip = name.chars().count().saturating_sub(24);

@@ -1,4 +1,4 @@
-//! Holding a lock: until a signal, or under a command.
+//! Holds a lock until a signal or while a command runs.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -10,10 +10,10 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{LockAnswer, bytes};
 
-/// Prints the lock and holds it until a signal comes.
+/// Prints the lock and holds it until a signal.
 ///
 /// # Errors
-/// [`Exit::Conflict`] where it is lost.
+/// [`Exit::Conflict`] if the lock is lost.
 pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure> {
     let answer = LockAnswer {
         key: &held.guard.key,
@@ -32,12 +32,12 @@ pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure
     lease_scope.until_signal(ctx).await
 }
 
-/// Runs the command of the stage under the lock.
+/// Runs the prepared command under the lock.
 ///
 /// # Errors
-/// [`Exit::Conflict`] where the lock was lost, or where the command succeeded and nobody can prove that it was not.
+/// [`Exit::Conflict`] if the lock was lost, or if the command succeeded and the holding cannot be confirmed.
 pub async fn while_command_runs(ctx: &Context, held: HeldLock, child: PreparedChild) -> Result<Exit, Failure> {
-    ctx.out.detail(&format!("holding {} as {}", held.name, held.token()));
+    ctx.out.detail(&format!("holding lock {} as {}", held.name, held.token()));
     let environment = environment(&held);
     lease_scope(held).while_child_runs(ctx, child, &environment).await
 }
@@ -48,7 +48,7 @@ fn lease_scope(held: HeldLock) -> LeaseScope {
 
 fn environment(held: &HeldLock) -> Vec<(&'static str, OsString)> {
     let key = &held.guard.key;
-    // The environment cannot hold a NUL.
+    // An environment variable cannot contain NUL.
     let key: OsString = if key.contains(&0) { bytes::escape(key).into() } else { OsStr::from_bytes(key).to_owned() };
     let revision = held.guard.revision.to_string();
     vec![

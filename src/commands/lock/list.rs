@@ -1,4 +1,4 @@
-//! `lock --list`: who holds, who waits.
+//! `lock --list`: holders and waiters.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{Grant, KeyRange, LeaseId, LockQueue, LockTree, ReadOptions};
 use crate::output::{LockRow, Sink};
 
-/// Lists the contenders of all locks whose names begin with `prefix`.
+/// Lists the holders and waiters of all locks whose names begin with `prefix`.
 ///
 /// # Errors
-/// Whatever kept an answer away.
+/// An error of etcd or the connection.
 pub async fn run(ctx: &Context, prefix: &[u8]) -> Result<Exit, Failure> {
     let mut listing = LockListing { ctx, sink: ctx.out.stream(), leases: HashMap::new() };
     let mut reader = ctx.store().read(&KeyRange::prefix(prefix), ReadOptions::default());
@@ -37,7 +37,7 @@ struct LockListing<'a> {
 
 impl LockListing<'_> {
     async fn print(&mut self, lock: LockQueue) -> Result<(), Failure> {
-        // A key that was left behind without its lease contends for nothing; 'gc locks' finds it.
+        // A key without a lease belongs to no contender; 'gc locks' finds it.
         let leased = lock.contenders.iter().filter_map(|contender| Some((contender, contender.lease?)));
         for ((contender, lease), order) in leased.zip(1..) {
             let grant = match self.leases.get(&lease) {

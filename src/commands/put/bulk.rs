@@ -1,4 +1,4 @@
-//! Batches of records, each batch one transaction, and what became of them.
+//! Writes batches of records, one transaction per batch, and counts the outcomes.
 
 use std::collections::HashSet;
 
@@ -7,63 +7,63 @@ use crate::kvstore::{
     Store, Txn, Write,
 };
 
-/// Records in one transaction. etcd takes 128 operations and counts what is nested on top.
+/// Records per transaction. etcd accepts 128 operations, nested ones included.
 pub const BATCH_RECORDS: usize = 100;
-/// Bytes of one transaction; a record whose own transaction is larger goes alone.
+/// Bytes per transaction: two thirds of etcd's default request limit (1.5 MiB). A larger record is written alone.
 pub const BATCH_BYTES: usize = 1 << 20;
-/// How often a record is tried whose outcome stays unknown.
+/// Attempts to write a record whose outcome stays unknown.
 const MAX_ATTEMPTS: usize = 5;
 
-/// One record to be written.
+/// A record to write.
 #[derive(Clone, Debug)]
 pub struct LoadItem {
     /// The key.
     pub key: Vec<u8>,
     /// The value.
     pub value: Vec<u8>,
-    /// The lease it is to have.
+    /// Its lease.
     pub lease: LeaseTarget,
 }
 
-/// Which lease a record is to have, and which one counts as "already so".
+/// The lease of a record, and the lease that counts as unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseTarget {
-    /// None.
+    /// No lease.
     None,
-    /// A fresh one, granted for this load; any lease that the key has counts as already so.
+    /// A lease granted by this load; any lease of the key counts as unchanged.
     Fresh(LeaseId),
-    /// It had one, of which nothing is known: whatever the key has counts as already so.
+    /// The record names a lease without its TTL: it is written without a lease, and any lease counts as unchanged.
     Unspecified,
 }
 
-/// How the records are written.
+/// The mode of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadMode<'a> {
-    /// Only keys that are not there.
+    /// Write only keys that do not exist.
     pub create: bool,
-    /// Compare only, write nothing.
+    /// Compare, but write nothing.
     pub dry_run: bool,
-    /// Only while this lock is held.
+    /// Write only while this lock is held.
     pub guard: Option<&'a LockGuard>,
 }
 
-/// How many records ended how.
+/// Counts of records by outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadTally {
-    /// Written (or, in a dry run, to be written).
+    /// Written, or to be written in a dry run.
     pub written: u64,
-    /// So already.
+    /// Already stored.
     pub unchanged: u64,
-    /// There with another value, under `--create`.
+    /// Existing with another value, with `--create`.
     pub exists: u64,
-    /// Perhaps written.
+    /// Possibly written.
     pub unknown: u64,
-    /// The fresh leases that are in use now.
+    /// The granted leases that are in use.
     pub leases: HashSet<LeaseId>,
 }
 
 impl LoadTally {
-    /// Adds another one.
+    /// Adds the counts of another batch.
     pub fn add(&mut self, other: Self) {
         self.written += other.written;
         self.unchanged += other.unchanged;
@@ -72,7 +72,7 @@ impl LoadTally {
         self.leases.extend(other.leases);
     }
 
-    /// How many records are in.
+    /// The number of records that are stored.
     pub fn applied(&self) -> u64 {
         self.written + self.unchanged
     }
@@ -101,7 +101,7 @@ enum RecordOutcome {
 }
 
 impl LoadItem {
-    /// The bytes that its transaction has, about.
+    /// The approximate size of its transaction in bytes.
     pub fn cost(&self) -> usize {
         self.txn(false, false).size()
     }
@@ -133,13 +133,12 @@ impl LoadItem {
         lease && now.value == self.value
     }
 
-    /// Whether this very load wrote it: nobody else knows the fresh lease.
+    /// Whether this load wrote it: only this load knows the new lease.
     fn is_from_this_load(&self, now: &KeyValue) -> bool {
         matches!(self.lease, LeaseTarget::Fresh(fresh) if now.lease == Some(fresh)) && now.value == self.value
     }
 
-    /// "If it is so already nothing, else write it"; under `create`, "if it is not there write it, else see whether
-    /// it is so already".
+    /// Writes the record unless it is already stored; with `create`, writes it if the key is missing, else compares.
     fn txn(&self, create: bool, dry_run: bool) -> Txn {
         let write = if dry_run { Vec::new() } else { vec![self.write()] };
         let same = Txn { compares: self.same(), ..Txn::default() };
@@ -162,11 +161,11 @@ impl LoadItem {
     }
 }
 
-/// Writes a batch: in one transaction, or each record alone where one is too large for that. Where the answer is
-/// lost, it reads back and writes only what differs, on the condition that nobody changed it meanwhile.
+/// Writes a batch in one transaction; a record that is too large for a batch is written alone. After a lost reply, each
+/// record is read back and written only if it differs and nobody has changed it since.
 ///
 /// # Errors
-/// Whatever etcd refused, with what was written before it.
+/// A refusal of etcd; the tally counts what was written before it.
 pub async fn send(store: &Store, items: Vec<LoadItem>, mode: LoadMode<'_>) -> (LoadTally, Result<(), Error>) {
     let mut tally = LoadTally::default();
     if let [item] = items.as_slice()
@@ -203,8 +202,8 @@ pub async fn send(store: &Store, items: Vec<LoadItem>, mode: LoadMode<'_>) -> (L
     }
 }
 
-/// Counts what is in. To writes that race to fill the store etcd answers "no space" and does them all the same: its
-/// `quotaApplierV3` in `server/etcdserver/apply.go`.
+/// Counts the records that are stored. etcd may apply a write and still reply "no space" when concurrent writes fill
+/// the store: see `quotaApplierV3` in its `server/etcdserver/apply.go`.
 async fn count_applied(store: &Store, items: &[LoadItem], mode: LoadMode<'_>, tally: &mut LoadTally) {
     for item in items {
         match store.get(&item.key, 0, mode.guard).await {
@@ -216,8 +215,8 @@ async fn count_applied(store: &Store, items: &[LoadItem], mode: LoadMode<'_>, ta
     }
 }
 
-/// Reads one record's key and writes it if it differs and has not changed since. `sent` says that a write of it is on
-/// its way already, of which nothing is known: if it fails then, the record counts as unknown.
+/// Reads one record's key and writes the record if it differs and the key has not changed since. `sent`: a write with
+/// an unknown outcome was sent before, so on failure the record counts as unknown.
 async fn write_single(
     store: &Store,
     item: &LoadItem,

@@ -1,4 +1,4 @@
-//! `put --hold`: a key that lives as long as a command, or as kvadm.
+//! `put --hold`: a key that exists while a command or kvadm runs.
 
 use std::ffi::OsString;
 
@@ -10,10 +10,10 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, LockGuard};
 use crate::output::bytes;
 
-/// Writes the key on a lease that is kept alive, and holds it until a signal comes or the command ends.
+/// Writes the key on a lease, and keeps the lease alive until a signal or the end of the command.
 ///
 /// # Errors
-/// As `put`; [`Exit::Conflict`] also where the lease is lost.
+/// As `put`; also [`Exit::Conflict`] if the lease is lost.
 pub async fn run(
     ctx: &Context,
     mut request: PutRequest,
@@ -29,7 +29,7 @@ pub async fn run(
     let revision = match single::write(store, &request, guard.as_ref()).await {
         Ok((PutOutcome::Written { .. }, revision)) => revision,
         result => {
-            // Whatever may have been written goes with the lease.
+            // Revoking the lease deletes what may have been written.
             scope.release(ctx).await;
             let (outcome, revision) = result?;
             return single::report(ctx, &request, None, outcome, revision);
@@ -37,7 +37,9 @@ pub async fn run(
     };
     let (out, held) =
         (ctx.out.clone(), KeyValue { key: request.key.clone(), value: request.value.clone(), ..KeyValue::default() });
-    scope.kept.restore_key(store, held, revision, move || out.warn(&format!("{what} was deleted and is restored")));
+    scope.kept.restore_key(store, held, revision, move || {
+        out.warn(&format!("{what} was deleted by someone else and has been restored"))
+    });
     if !command.is_empty() {
         return scope.while_running(ctx, command, Vec::new()).await;
     }

@@ -1,4 +1,4 @@
-//! `put --from`: loading records in bulk.
+//! `put --from`: loads records in bulk.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::{BATCH_BYTES, BATCH_RECORDS, LeaseTarget, LoadItem, LoadMode, LoadTally, send};
+use crate::commands::counted;
 use crate::commands::input::{InputSource, cannot_read};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -18,19 +19,19 @@ use crate::kvstore::{Error, LeaseId, LockGuard, Store};
 use crate::output::{InputRecord, LoadAnswer, Progress};
 use crate::proto::Codec;
 
-/// Batches on their way at once: as many as keep one server busy.
+/// Concurrent batches: enough to keep one server busy.
 const MAX_IN_FLIGHT: usize = 8;
-/// Batches read ahead.
+/// Batches that are read ahead of the writes.
 const READ_AHEAD_BATCHES: usize = 4;
-/// A line of a record with the largest value a server could take is shorter than this.
+/// Upper bound on a line: longer than any record that a server accepts.
 const MAX_LINE_BYTES: usize = 64 << 20;
-/// How long batches that are on their way may take once the user wants to end.
+/// How long in-flight batches may take after a signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Loads all records of the source.
 ///
 /// # Errors
-/// A line that is no record, or whatever etcd refused; the message says how many records are in.
+/// An invalid line, or a refusal of etcd; the message says how many records were loaded.
 pub async fn run(
     ctx: &Context,
     source: InputSource<'_>,
@@ -58,7 +59,7 @@ pub async fn run(
     load.summary(result)
 }
 
-/// A file is read once before anything is written, so that a bad line means that nothing was. Counts the records.
+/// Validates a file before anything is written, so that an invalid line has no effect. Counts the records.
 fn validate(source: InputSource<'_>, codec: &Arc<Codec>) -> Result<Option<u64>, Failure> {
     match source {
         InputSource::File(path) if path.is_file() => {}
@@ -72,7 +73,7 @@ fn validate(source: InputSource<'_>, codec: &Arc<Codec>) -> Result<Option<u64>, 
     Ok(Some(count))
 }
 
-/// Records, line by line; ends behind the first failure.
+/// The records of a source, line by line, up to the first failure.
 struct RecordLines {
     input: BufReader<Box<dyn Read + Send>>,
     name: String,
@@ -91,7 +92,7 @@ impl Iterator for RecordLines {
             match read {
                 Err(error) => return Some(Err(cannot_read(&self.name, &error))),
                 Ok(0) => return None,
-                Ok(MAX_LINE_BYTES) => return Some(Err(self.bad("the line is too long for a record"))),
+                Ok(MAX_LINE_BYTES) => return Some(Err(self.bad("the line is too long"))),
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
                 Ok(_) => {
                     return Some(InputRecord::parse(&line, &self.codec).map_err(|error| self.bad(&error.to_string())));
@@ -109,11 +110,11 @@ impl RecordLines {
 
     fn bad(&self, what: &str) -> Failure {
         Failure::usage(format!("{}:{}: {what}", self.name, self.line))
-            .hint("one JSON object a line, as 'kvadm list -o json' prints them")
+            .hint("each line must be a JSON object, as 'kvadm list -o json' prints them")
     }
 }
 
-/// Reads and parses on a thread of its own, a few batches ahead.
+/// Reads and parses on a separate thread, a few batches ahead.
 fn spawn_reader(
     source: InputSource<'_>,
     codec: Arc<Codec>,
@@ -148,7 +149,7 @@ fn spawn_reader(
     Ok(receiver)
 }
 
-/// Records that fit into one transaction: not too many, not too large, no key twice.
+/// Records that fit into one transaction: limited in number and bytes, with distinct keys.
 #[derive(Default)]
 struct RecordBatch {
     records: Vec<InputRecord>,
@@ -157,9 +158,9 @@ struct RecordBatch {
 }
 
 impl RecordBatch {
-    /// Takes the record in; gives back the batch before it where it does not fit any more.
+    /// Adds a record; returns the previous batch if the record does not fit into it.
     fn push(&mut self, record: InputRecord) -> Option<Vec<InputRecord>> {
-        // In the compare and in the write; what the protocol adds is small beside the room that is left.
+        // Key and value are sent twice, in the compare and in the write; 256 bytes cover the protocol's overhead.
         let bytes = 2 * (record.key.len() + record.value.len()) + 256;
         let full = self.records.len() >= BATCH_RECORDS
             || self.bytes + bytes > BATCH_BYTES
@@ -182,17 +183,17 @@ type BatchResult = (Vec<Vec<u8>>, LoadTally, Result<(), Error>);
 
 struct Load<'a> {
     ctx: &'a Context,
-    /// The store without the command's own cancellation: what is on its way when the user wants to end is waited for.
+    /// The store without the command's cancellation: a signal does not cancel in-flight batches.
     store: Store,
     create: bool,
     guard: Option<Arc<LockGuard>>,
     tally: LoadTally,
-    /// The lease granted for each lease of the records, and its TTL.
+    /// The granted lease for each lease of the records.
     leases: HashMap<LeaseId, LeaseId>,
-    /// Records whose lease is not known.
+    /// Records that name a lease without its TTL.
     without_ttl: u64,
     in_flight: JoinSet<BatchResult>,
-    /// The keys that are on their way: a key's records go in one behind the other.
+    /// The keys in flight: several records of one key are written one after the other.
     keys: HashSet<Vec<u8>>,
     progress: Progress,
 }
@@ -222,7 +223,7 @@ impl Load<'_> {
         self.drain(result).await
     }
 
-    /// Waits for what is on its way; not for long once the user wants to end.
+    /// Waits for the in-flight batches, after a signal for at most [`DRAIN_TIMEOUT`].
     async fn drain(&mut self, mut result: Result<(), Failure>) -> Result<(), Failure> {
         let cancel = self.ctx.signals.cancel().clone();
         let drain_timeout = async move {
@@ -292,7 +293,7 @@ impl Load<'_> {
         if let Some(fresh) = self.leases.get(&old) {
             return Ok(LeaseTarget::Fresh(*fresh));
         }
-        // Nothing is lost by giving up a grant, so that the user's signal ends it at once.
+        // A grant can be abandoned without loss, so a signal cancels it.
         let granted = self.ctx.store().grant(ttl).await?;
         self.leases.insert(old, granted.id);
         Ok(LeaseTarget::Fresh(granted.id))
@@ -300,7 +301,7 @@ impl Load<'_> {
 
     fn finish_batch(&mut self, finished: Result<BatchResult, tokio::task::JoinError>) -> Result<(), Failure> {
         let (keys, tally, result) =
-            finished.map_err(|error| Failure::new(Exit::Bug, format!("a batch ended by itself: {error}")))?;
+            finished.map_err(|error| Failure::new(Exit::Bug, format!("a batch task failed: {error}")))?;
         for key in &keys {
             self.keys.remove(key);
         }
@@ -309,7 +310,7 @@ impl Load<'_> {
         result.map_err(Failure::from)
     }
 
-    /// Revokes the leases that no record needed after all.
+    /// Revokes the granted leases that no record uses.
     async fn revoke_unused_leases(&self) {
         if self.tally.unknown > 0 {
             return;
@@ -324,16 +325,21 @@ impl Load<'_> {
         let LoadTally { written, unchanged, exists, unknown, .. } = self.tally;
         if self.without_ttl > 0 {
             self.ctx.out.note(&format!(
-                "{} records had a lease without its TTL and were loaded without ('list --with-leases' exports it)",
-                self.without_ttl
+                "{} with a lease but no TTL loaded without a lease ('kvadm list --with-leases' exports TTLs)",
+                counted(self.without_ttl, "record")
             ));
         }
         if let Err(failure) = result {
-            let loaded = format!("{} records are in ({written} written, {unchanged} already so)", self.tally.applied());
+            let loaded = format!(
+                "{} loaded ({written} written, {unchanged} unchanged)",
+                counted(self.tally.applied(), "record")
+            );
             let partly = written > 0 && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown);
-            let mut failure = failure.context(loaded).hint("run it again to go on: what is in is not written again");
+            let mut failure =
+                failure.context(loaded).hint("Run the same command again to resume; loaded records are skipped");
             if unknown > 0 {
-                failure = failure.hint(format!("{unknown} records were on their way, and may be in or not"));
+                failure =
+                    failure.hint(format!("{} in flight may or may not have been written", counted(unknown, "record")));
             }
             if partly {
                 failure.exit = Exit::Partial;
@@ -353,11 +359,14 @@ impl Load<'_> {
             dry_run: self.ctx.safety.dry_run,
         })?;
         if unknown > 0 {
-            return Err(Failure::new(Exit::Unknown, format!("{unknown} records may be in or not"))
-                .hint("run it again: what is in is not written again"));
+            return Err(Failure::new(
+                Exit::Unknown,
+                format!("{} may or may not have been written", counted(unknown, "record")),
+            )
+            .hint("Run the same command again to resume; loaded records are skipped"));
         }
         if exists > 0 {
-            return Err(Failure::conflict(format!("{exists} keys exist already with another value")));
+            return Err(Failure::conflict(format!("already present with another value: {}", counted(exists, "key"))));
         }
         Ok(Exit::Done)
     }

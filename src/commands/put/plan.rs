@@ -1,52 +1,52 @@
-//! What a conditional write is as a transaction. Pure: no I/O.
+//! Builds the transaction of a conditional write. No I/O.
 
 use crate::commands::conditions::Conditions;
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult, Txn, Write,
 };
 
-/// What is to be written, and when.
+/// A write and its conditions.
 #[derive(Clone, Debug)]
 pub struct PutRequest {
     /// The key.
     pub key: Vec<u8>,
     /// The value.
     pub value: Vec<u8>,
-    /// What must hold.
+    /// The conditions of the write.
     pub conditions: Conditions,
-    /// Leave the key alone if it has the value (and the lease) already.
+    /// Do not write if the key already has the value (and the lease).
     pub only_if_different: bool,
-    /// Its lease.
+    /// The key's lease.
     pub lease: LeaseRequest,
 }
 
-/// Which lease the key is to have.
+/// The lease that a written key gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseRequest {
-    /// None.
+    /// No lease.
     None,
-    /// This one.
+    /// This lease.
     Attach(LeaseId),
-    /// The one it has, if it is there and has one.
+    /// The key's current lease, if it has one.
     Keep,
 }
 
-/// What became of a wish.
+/// The outcome of a put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It was written.
+    /// The key was written.
     Written {
-        /// The lease that [`LeaseRequest::Keep`] found and kept.
+        /// The lease kept by [`LeaseRequest::Keep`].
         kept: Option<LeaseId>,
     },
-    /// It was so already.
+    /// The key already had the value (and lease).
     Unchanged(KeyValue),
-    /// A condition did not hold; what the else branch read.
+    /// A condition failed; the results of the else branch.
     Refused(Vec<OpResult>),
 }
 
 impl PutRequest {
-    /// The transaction.
+    /// The transaction that writes.
     pub fn txn(&self) -> Txn {
         let mut write = vec![self.write()];
         if self.only_if_different {
@@ -56,7 +56,7 @@ impl PutRequest {
         Txn { compares: self.conditions.compares(&self.key), then: write, otherwise: self.conditions.reads(&self.key) }
     }
 
-    /// The same conditions with nothing written: what a dry run sends.
+    /// The transaction of a dry run: the same conditions without the writes.
     pub fn dry_run_txn(&self) -> Txn {
         let mut txn = self.txn();
         for op in &mut txn.then {
@@ -70,7 +70,7 @@ impl PutRequest {
         txn
     }
 
-    /// Reads what became of it from the transaction's answer.
+    /// Interprets the transaction's reply.
     pub fn outcome(succeeded: bool, results: Vec<OpResult>) -> PutOutcome {
         if !succeeded {
             return PutOutcome::Refused(results);
@@ -84,7 +84,7 @@ impl PutRequest {
         PutOutcome::Written { kept: kept(&results) }
     }
 
-    /// Whether this is the state that was wished for.
+    /// Whether the key already is as requested.
     pub fn is_satisfied_by(&self, now: &KeyValue) -> bool {
         let lease = match self.lease {
             LeaseRequest::Attach(lease) => now.lease == Some(lease),
@@ -102,7 +102,7 @@ impl PutRequest {
         unchanged_compares
     }
 
-    /// With the value, for without it etcd 3.7 does not tell the lease.
+    /// Includes the value, because etcd 3.7 omits the lease from a read without values.
     fn read(&self) -> Op {
         Op::get_at(KeySelector::Key(self.key.clone()), 0)
     }
@@ -112,10 +112,10 @@ impl PutRequest {
         match self.lease {
             LeaseRequest::None => put(LeaseMode::Detach),
             LeaseRequest::Attach(lease) => put(LeaseMode::Attach(lease)),
-            // etcd refuses to keep the lease of a key that is not there.
+            // etcd refuses to keep the lease of a missing key.
             LeaseRequest::Keep => Op::Txn(Txn {
                 compares: vec![Compare::exists(&self.key)],
-                // Read behind the write: which lease that is.
+                // The read after the write finds out which lease was kept.
                 then: vec![put(LeaseMode::Keep), self.read()],
                 otherwise: vec![put(LeaseMode::Detach)],
             }),
@@ -123,7 +123,7 @@ impl PutRequest {
     }
 }
 
-/// The lease of the key that was read behind the write.
+/// The lease of the key as read after the write.
 fn kept(results: &[OpResult]) -> Option<LeaseId> {
     results.iter().find_map(|result| match result {
         OpResult::Get { kvs, .. } => kvs.first().and_then(|kv| kv.lease),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rehearsal_writes_nothing_and_keeps_every_compare() {
+    fn a_dry_run_writes_nothing_and_keeps_every_compare() {
         for only_if_different in [false, true] {
             let request = PutRequest { only_if_different, ..request() };
             assert!(writes(&request.txn().then));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nested_branch_tells_whether_it_wrote() {
+    fn the_nested_branch_shows_whether_it_wrote() {
         let kv = KeyValue { key: b"k".to_vec(), mod_revision: 4, ..KeyValue::default() };
         let unchanged_compares = OpResult::Txn {
             succeeded: true,

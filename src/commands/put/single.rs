@@ -1,4 +1,4 @@
-//! Writing one key.
+//! Writes one key.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::output::{PutAnswer, bytes};
 /// How long the clean-up of an unused lease may take.
 const CLEANUP: Duration = Duration::from_secs(5);
 
-/// Writes the key, on a lease of its own if `ttl` seconds are given.
+/// Writes the key, on a new lease if `ttl` (seconds) is given.
 ///
 /// # Errors
 /// As the verb.
@@ -29,7 +29,7 @@ pub async fn run(
         ctx.signals.hold();
         let grant = store.grant(ttl).await?;
         if grant.ttl != ttl {
-            ctx.out.note(&format!("asked for a TTL of {ttl} s, etcd granted {} s", grant.ttl));
+            ctx.out.note(&format!("requested a TTL of {ttl} s, etcd granted {} s", grant.ttl));
         }
         request.lease = LeaseRequest::Attach(grant.id);
         granted = Some(grant);
@@ -42,7 +42,7 @@ pub async fn run(
     report(ctx, &request, granted, outcome, revision)
 }
 
-/// What became of a write, and in which revision.
+/// The outcome of a write, and its revision.
 type PutResult = (PutOutcome, Revision);
 
 pub(super) async fn write(
@@ -51,7 +51,7 @@ pub(super) async fn write(
     guard: Option<&LockGuard>,
 ) -> Result<PutResult, Failure> {
     let txn = request.txn();
-    // --if-different and --if-value send values twice; beyond the server's limit the compare is on the revision.
+    // --if-different and --if-value send the value twice; above the request limit, the revision is compared instead.
     let compares_values = request.only_if_different || request.conditions.value.is_some();
     if compares_values && txn.size() > MAX_REQUEST_BYTES {
         return write_large(store, request, guard).await;
@@ -71,22 +71,25 @@ pub(super) async fn write(
     }
 }
 
-/// A refusal behind a lost answer may be due to the first sending having been done.
+/// Interprets the reply. After a lost reply, a failed condition may be the effect of the first attempt.
 fn interpret(request: &PutRequest, result: TxnResult) -> Result<PutResult, Failure> {
     let TxnResult { succeeded, revision, results, maybe_applied } = result;
     let outcome = PutRequest::outcome(succeeded, results);
     match (&outcome, maybe_applied) {
         (PutOutcome::Refused(answers), true) => {
             let why = request.conditions.explain(&request.key, answers);
-            Err(Failure::new(Exit::Unknown, "the put was sent twice, and whether the first was done is unknown")
-                .context(format!("the first answer was lost, and now {why}"))
-                .hint("read it back: the key may have been changed by this very command"))
+            Err(Failure::new(Exit::Unknown, "the put was sent twice, and it is unknown whether the first was applied")
+                .context(format!("the first reply was lost, and now {why}"))
+                .hint(format!(
+                    "'kvadm get {}' shows the value; this command may have written it",
+                    bytes::escape(&request.key)
+                )))
         }
         _ => Ok((outcome, revision)),
     }
 }
 
-/// Reads the key, decides here, and writes on the condition that it has not changed since.
+/// Reads the key, compares on the client, and writes if the key has not changed since.
 async fn write_large(store: &Store, request: &PutRequest, guard: Option<&LockGuard>) -> Result<PutResult, Failure> {
     loop {
         let (now, revision) = store.get(&request.key, 0, guard).await?;
@@ -103,7 +106,7 @@ async fn write_large(store: &Store, request: &PutRequest, guard: Option<&LockGua
         let known = now.as_ref().map_or(0, |kv| kv.mod_revision);
         txn.compares.push(Compare::unchanged(&request.key, known));
         if same.is_some() {
-            // Nothing is to be written, but the other conditions still have to hold.
+            // Nothing needs to be written, but the other conditions must still hold.
             txn.then.clear();
         }
         let mut result = store.txn("put", &txn, guard, Retry::Idempotent).await?;
@@ -112,7 +115,7 @@ async fn write_large(store: &Store, request: &PutRequest, guard: Option<&LockGua
             continue;
         }
         if let (false, Some(first)) = (result.succeeded, result.results.first_mut()) {
-            // The else branch read no value; the explanation needs it.
+            // The explanation needs the value, which the else branch did not read.
             *first = get_result(now);
         }
         let (outcome, revision) = interpret(&narrowed, result)?;
@@ -128,7 +131,7 @@ fn get_result(now: Option<KeyValue>) -> OpResult {
     OpResult::Get { count: kvs.len() as u64, kvs, more: false }
 }
 
-/// The key's revision as the else branch read it; `None` for a missing key.
+/// The key's mod revision as the else branch read it, 0 for a missing key; `None` without such a read.
 fn mod_revision(result: &TxnResult) -> Option<Revision> {
     match result.results.first() {
         Some(OpResult::Get { kvs, .. }) => Some(kvs.first().map_or(0, |kv| kv.mod_revision)),
@@ -136,22 +139,25 @@ fn mod_revision(result: &TxnResult) -> Option<Revision> {
     }
 }
 
-/// Revokes the lease of a write that did not happen; one whose write may have happened is left to run out.
+/// Revokes the lease of a write that was not applied; if it may have been, the lease is left to expire.
 async fn revoke_unused_lease(ctx: &Context, grant: Grant, result: &Result<PutResult, Failure>) {
     let id = grant.id;
     if result.as_ref().is_err_and(Failure::may_have_been_done) {
-        ctx.out.warn(&format!("lease {id} is left to run out in {} s, for the key may be on it", grant.ttl));
+        ctx.out.warn(&format!(
+            "lease {id} expires in {} s; it was not revoked, because the key may be attached to it",
+            grant.ttl
+        ));
         return;
     }
     if let Err(error) = ctx.store().for_cleanup(CLEANUP).revoke(id).await {
-        ctx.out.warn(&format!("lease {id} could not be revoked and runs out in {} s: {error}", grant.ttl));
+        ctx.out.warn(&format!("cannot revoke lease {id}, which expires in {} s: {error}", grant.ttl));
     }
 }
 
-/// Says what became of it.
+/// Prints the outcome.
 ///
 /// # Errors
-/// A condition that did not hold.
+/// A failed condition.
 pub(super) fn report(
     ctx: &Context,
     request: &PutRequest,
@@ -177,10 +183,10 @@ pub(super) fn report(
 
 fn condition_failed(request: &PutRequest, answers: &[OpResult]) -> Failure {
     Failure::conflict(request.conditions.explain(&request.key, answers))
-        .context(format!("nothing was written to {}: a condition did not hold", bytes::escape(&request.key)))
+        .context(format!("condition failed; {} was not written", bytes::escape(&request.key)))
 }
 
-/// Shows a key that was written just now, at once.
+/// Prints a key that was just written, without buffering.
 pub(super) fn print_written(
     ctx: &Context,
     request: &PutRequest,
@@ -192,10 +198,10 @@ pub(super) fn print_written(
     Ok(ctx.out.flush()?)
 }
 
-/// Says what would be done.
+/// Prints what would be written.
 ///
 /// # Errors
-/// A condition that does not hold, or whatever kept the answer away.
+/// A failed condition, or an error of etcd or the connection.
 pub(super) async fn dry_run(ctx: &Context, request: &PutRequest, guard: Option<&LockGuard>) -> Result<Exit, Failure> {
     let txn: Txn = request.dry_run_txn();
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
@@ -204,7 +210,7 @@ pub(super) async fn dry_run(ctx: &Context, request: &PutRequest, guard: Option<&
     match PutRequest::outcome(result.succeeded, result.results) {
         PutOutcome::Refused(answers) => Err(condition_failed(request, &answers)),
         PutOutcome::Unchanged(_) => {
-            ctx.out.note(&format!("dry run: {key} has this value already and would not be written"));
+            ctx.out.note(&format!("dry run: {key} already has this value and would not be written"));
             Ok(Exit::Done)
         }
         PutOutcome::Written { .. } => {

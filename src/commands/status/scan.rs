@@ -1,4 +1,4 @@
-//! One look at all members, and what it means.
+//! Scans all members once, and derives the cluster's health.
 
 use tokio::task::JoinSet;
 
@@ -9,45 +9,45 @@ use crate::kvstore::{Alarm, Error, Member, MemberStatus, Refusal, Revision, Stor
 use crate::output::MemberRow;
 use crate::transport::{Endpoint, Scheme};
 
-/// What one member was found to be.
+/// The observed state of one member.
 pub struct MemberObservation {
-    /// Where it was asked.
+    /// The endpoint.
     pub endpoint: String,
-    /// Its name in the cluster's list, where that is known.
+    /// The name in the member list, if known.
     pub name: String,
-    /// Its own answer, or why there is none.
+    /// The status, or the reason for its absence.
     pub status: Result<MemberStatus, String>,
-    /// Why a read that needs the quorum failed there; a learner is not asked for one, nor is who knows no leader.
+    /// The result of a linearizable read; `Ok` without a read for a learner and for a member without a leader.
     pub read: Result<(), String>,
-    /// The alarms it has raised.
+    /// The raised alarms.
     pub alarms: Vec<String>,
 }
 
-/// One look at the cluster.
+/// One scan of the cluster.
 pub struct ClusterScan {
-    /// The cluster's ID; `None` where nobody answered.
+    /// The cluster ID, if a member answered.
     pub cluster: Option<u64>,
     /// All members.
     pub members: Vec<MemberObservation>,
-    /// What the write under a lock gave, if it was asked for.
+    /// The outcome of the write under a lock, if requested.
     pub proof: Option<QuorumProof>,
-    /// What is wrong with the cluster as a whole.
+    /// The problems of the cluster as a whole.
     general: Vec<String>,
 }
 
-/// How the cluster is.
+/// The health of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterHealth {
-    /// All is well.
+    /// Everything is healthy.
     Healthy,
-    /// It serves, but something is wrong.
+    /// The cluster serves, but has a problem.
     Degraded,
-    /// It does not serve.
+    /// The cluster does not serve.
     NoQuorum,
 }
 
 impl ClusterHealth {
-    /// The word of the JSON contract.
+    /// The value in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -64,12 +64,12 @@ impl MemberObservation {
             && self.alarms.is_empty()
     }
 
-    /// Whether it has answered by way of the quorum.
+    /// Whether the member answered a linearizable read.
     fn serves(&self) -> bool {
         self.read.is_ok() && self.status.as_ref().is_ok_and(|status| !status.learner && status.leader != 0)
     }
 
-    /// The member as it is shown.
+    /// The output row.
     pub fn row(&self) -> MemberRow<'_> {
         MemberRow {
             endpoint: &self.endpoint,
@@ -92,12 +92,12 @@ impl MemberObservation {
         };
         let mut problems: Vec<String> = status.errors.iter().map(|error| of(error)).collect();
         if status.leader == 0 {
-            problems.push(of("knows no leader"));
+            problems.push(of("has no leader"));
         }
         if let Err(why) = &self.read {
-            problems.push(of(&format!("a read that needs the quorum failed: {why}")));
+            problems.push(of(&format!("a linearizable read failed: {why}")));
         }
-        // etcd lists its alarms among its errors too, in words.
+        // etcd also lists alarms among its errors.
         if status.errors.is_empty() {
             problems.extend(self.alarms.iter().map(|alarm| of(&format!("alarm {alarm}"))));
         }
@@ -106,7 +106,7 @@ impl MemberObservation {
 }
 
 impl ClusterScan {
-    /// How the cluster is.
+    /// The health of the cluster.
     pub fn verdict(&self) -> ClusterHealth {
         let serves = self.members.iter().any(MemberObservation::serves);
         match &self.proof {
@@ -120,7 +120,7 @@ impl ClusterScan {
         }
     }
 
-    /// How the quorum is known: `proved` by a write, `read` by reads alone, or `none`.
+    /// The evidence of the quorum: `proved` by a write, `read` by reads, or `none`.
     pub fn quorum_word(&self) -> &'static str {
         match (&self.proof, self.verdict()) {
             (Some(QuorumProof::Done(_) | QuorumProof::NoSpace), _) => "proved",
@@ -129,7 +129,7 @@ impl ClusterScan {
         }
     }
 
-    /// How long the write under a lock took, in milliseconds.
+    /// The duration of the write under a lock, in milliseconds.
     pub fn quorum_ms(&self) -> Option<f64> {
         match &self.proof {
             Some(QuorumProof::Done(took)) => Some(took.as_secs_f64() * 1e3),
@@ -137,24 +137,24 @@ impl ClusterScan {
         }
     }
 
-    /// The newest revision that a member has.
+    /// The newest revision of all members.
     pub fn revision(&self) -> Option<Revision> {
         self.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.revision).max()
     }
 
-    /// What is wrong with the cluster as a whole, a line each.
+    /// The problems of the cluster as a whole, one line each.
     pub fn general(&self) -> &[String] {
         &self.general
     }
 
-    /// All that is wrong, a line each.
+    /// All problems, one line each.
     pub fn complaints(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.members.iter().flat_map(MemberObservation::complaints).collect();
         problems.extend(self.general.iter().cloned());
         match &self.proof {
             Some(QuorumProof::NoSpace) => problems.push(
-                "the store is out of space and takes no writes; the quorum stands. 'kvadm compact --reclaim' is the way \
-                 out; where keys are too many, delete some before it"
+                "the store is out of space and refuses writes, but the quorum exists: run 'kvadm compact --reclaim'; if \
+                 that is not enough, delete keys first"
                     .to_owned(),
             ),
             Some(QuorumProof::Failed(why)) => problems.push(format!("the write that proves the quorum failed: {why}")),
@@ -164,10 +164,10 @@ impl ClusterScan {
     }
 }
 
-/// Looks at every member at once; with `prove`, writes under a lock as well.
+/// Scans all members concurrently; with `prove`, also writes under a lock.
 ///
 /// # Errors
-/// Nobody could be reached, or a login that was refused.
+/// No reachable member, or a refused login.
 pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Failure> {
     let store = ctx.store();
     let mut observing: JoinSet<(usize, MemberObservation)> = JoinSet::new();
@@ -191,7 +191,7 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
         for member in members.members.iter().filter(|member| !known.contains(&member.id)) {
             let url = member.client_urls.iter().find_map(|url| Endpoint::parse(url, tls).ok());
             match url {
-                // The configured endpoint that did not answer may be this very member.
+                // The endpoint is configured and was already tried.
                 Some(url) if endpoints.contains(&url) => {}
                 Some(url) => {
                     more.spawn(observe(endpoints.len(), store.clone(), url.clone()));
@@ -224,15 +224,15 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
     }
     check_cluster_ids(&mut scan);
     if scan.verdict() == ClusterHealth::NoQuorum {
-        // Alarms are read, and writes done, by way of the quorum: asking would only wait.
+        // Reading alarms and writing need the quorum, and would only time out.
         if prove {
-            scan.proof = Some(QuorumProof::Failed("no member answers a read that needs the quorum".to_owned()));
+            scan.proof = Some(QuorumProof::Failed("no member answers a linearizable read".to_owned()));
         }
         return Ok(scan);
     }
     match store.alarms().await {
         Ok(alarms) => assign_alarms(&mut scan, &alarms),
-        Err(error) => scan.general.push(format!("the alarms are not known: {error}")),
+        Err(error) => scan.general.push(format!("cannot read the alarms: {error}")),
     }
     uninterrupted(ctx)?;
     if prove {
@@ -241,16 +241,16 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
     Ok(scan)
 }
 
-/// A look that the user cut short says nothing about the cluster.
+/// Fails after a signal: an interrupted scan is incomplete.
 fn uninterrupted(ctx: &Context) -> Result<(), Failure> {
     if ctx.signals.cancel().is_cancelled() {
-        return Err(Failure::new(Exit::Interrupted, "interrupted while the members were asked"));
+        return Err(Failure::new(Exit::Interrupted, "interrupted while checking the members"));
     }
     Ok(())
 }
 
 fn no_member_answers(scan: &ClusterScan) -> Failure {
-    Failure::new(Exit::Unreachable, "no member answers").context(scan.complaints().join("; "))
+    Failure::new(Exit::Unreachable, "no member responds").context(scan.complaints().join("; "))
 }
 
 fn member_name(id: u64, name: &str) -> String {
@@ -261,7 +261,7 @@ fn ids(found: &[(usize, MemberObservation)]) -> Vec<u64> {
     found.iter().filter_map(|(_, observation)| observation.status.as_ref().ok()).map(|status| status.id).collect()
 }
 
-/// Endpoints of different clusters in one list are a mistake that nothing else shows.
+/// Reports endpoints of different clusters, a configuration mistake.
 fn check_cluster_ids(scan: &mut ClusterScan) {
     let clusters: Vec<u64> =
         scan.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.cluster).collect();
@@ -287,10 +287,10 @@ async fn observe(index: usize, store: Store, endpoint: Endpoint) -> (usize, Memb
     let one = store.pinned(&endpoint);
     let status = one.member_status().await;
     let read = match &status {
-        // Without a leader the answer is known.
+        // Without a leader the read would fail.
         Ok(status) if !status.learner && status.leader != 0 => match one.revision().await {
             Ok(_) => Ok(()),
-            // Whoever may not read this key has still been answered by way of the quorum.
+            // A denied permission also proves that the quorum answered.
             Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => Ok(()),
             Err(error) => Err(format_causes(&error)),
         },
@@ -300,7 +300,7 @@ async fn observe(index: usize, store: Store, endpoint: Endpoint) -> (usize, Memb
     (index, MemberObservation { endpoint: shown, name: String::new(), status, read, alarms: Vec::new() })
 }
 
-/// The error in one line, with an endpoint's own cause where there is one.
+/// The error in one line: the causes of unreachable endpoints without their names.
 pub(super) fn format_causes(error: &Error) -> String {
     match error {
         Error::Unreachable { failures } => {

@@ -1,19 +1,22 @@
-//! etcd's limits on a transaction, checked before it is sent. Pure.
+//! Checks a transaction against etcd's limits before it is sent. No I/O.
 //!
 //! The rules are those of `checkTxnRequest` and `checkIntervals` in etcd's `server/etcdserver/api/v3rpc/key.go`.
 
 use crate::kvstore::{KeyRange, KeySelector, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, Txn};
 use crate::output::bytes;
 
-/// Says which limit the transaction would break, with the server's option for it.
+/// Checks the limits.
+///
+/// # Errors
+/// The exceeded limit, with the server's option for it.
 pub fn check(txn: &Txn, locked: bool) -> Result<(), String> {
-    // A lock wraps the transaction into another one.
+    // --if-locked nests the transaction in another one.
     let limit = MAX_TXN_OPS - usize::from(locked);
     count(txn, limit, "the transaction")?;
     let size = txn.size();
     if size > MAX_REQUEST_BYTES {
         return Err(format!(
-            "about {size} bytes, more than the {MAX_REQUEST_BYTES} bytes that etcd takes in one request \
+            "the transaction has about {size} bytes; etcd accepts {MAX_REQUEST_BYTES} bytes per request \
              (--max-request-bytes on the server)"
         ));
     }
@@ -27,7 +30,8 @@ fn count(txn: &Txn, limit: usize, which: &str) -> Result<(), String> {
     {
         if number > limit {
             return Err(format!(
-                "{which} has {number} {what}; etcd takes {MAX_TXN_OPS} (--max-txn-ops on the server), and {limit} here"
+                "{which} has {number} {what}; the limit here is {limit} (etcd accepts {MAX_TXN_OPS} in all, \
+                 --max-txn-ops on the server)"
             ));
         }
     }
@@ -40,7 +44,7 @@ fn count(txn: &Txn, limit: usize, which: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What a branch writes: single keys put, and ranges deleted.
+/// The keys that a branch puts, and the ranges that it deletes.
 #[derive(Default)]
 struct WrittenKeys {
     puts: Vec<Vec<u8>>,
@@ -62,7 +66,7 @@ fn written_keys(ops: &[Op]) -> Result<WrittenKeys, String> {
         let (then, otherwise) = (written_keys(&nested.then)?, written_keys(&nested.otherwise)?);
         all.deletes.extend(then.deletes.into_iter().chain(otherwise.deletes));
         let before = all.puts.len();
-        // The two branches exclude each other: a key in both is no duplicate.
+        // Only one of the two branches runs: a key in both is not a duplicate.
         for key in then.puts.into_iter().chain(otherwise.puts) {
             let duplicate = all.puts[..before].contains(&key);
             add(&mut all, key, duplicate)?;
@@ -79,11 +83,11 @@ fn written_keys(ops: &[Op]) -> Result<WrittenKeys, String> {
 
 fn add(all: &mut WrittenKeys, key: Vec<u8>, duplicate: bool) -> Result<(), String> {
     if duplicate {
-        return Err(format!("writes {} twice; etcd takes each key once in a transaction", bytes::escape(&key)));
+        return Err(format!("{} is written twice; a transaction may write each key only once", bytes::escape(&key)));
     }
     if all.deletes.iter().any(|range| range.contains(&key)) {
         return Err(format!(
-            "both writes and deletes {}; etcd takes each key once in a transaction",
+            "{} is both written and deleted; a transaction may write each key only once",
             bytes::escape(&key)
         ));
     }
@@ -128,7 +132,10 @@ mod tests {
 
     #[test]
     fn a_key_is_written_once() {
-        assert!(check_then(vec![put("a"), put("a")]).is_err_and(|e| e.starts_with("writes a twice")));
+        assert!(
+            check_then(vec![put("a"), put("a")])
+                .is_err_and(|e| e == "a is written twice; a transaction may write each key only once")
+        );
         let deletion = Op::Delete { over: KeySelector::Range(KeyRange::prefix(b"a")), prev: false };
         assert!(check_then(vec![put("ab"), deletion.clone()]).is_err());
         assert!(check_then(vec![put("b"), deletion.clone(), deletion.clone()]).is_ok());

@@ -1,4 +1,4 @@
-//! Reading a transaction from YAML or JSON. Pure; every error says where in the file it is.
+//! Parses a transaction from YAML or JSON. Every error names its position in the file. No I/O.
 
 use serde_json::{Map, Value};
 
@@ -7,10 +7,10 @@ use crate::kvstore::{Compare, CompareOp, CompareTarget, KeyRange, KeySelector, L
 use crate::output::bytes::decode_base64;
 use crate::proto::Codec;
 
-/// Reads the transaction.
+/// Parses the transaction.
 pub fn parse(text: &[u8], codec: &Codec) -> Result<Txn, String> {
-    let text =
-        std::str::from_utf8(text).map_err(|_| "the file is not UTF-8 (use key_base64 and value_base64)".to_owned())?;
+    let text = std::str::from_utf8(text)
+        .map_err(|_| "the file is not UTF-8: write such keys and values as key_base64 and value_base64".to_owned())?;
     txn(&parse_document(text)?, "", codec)
 }
 
@@ -33,7 +33,7 @@ fn compare(value: &Value, path: &str, codec: &Codec) -> Result<Compare, String> 
         "!=" => CompareOp::NotEqual,
         "<" => CompareOp::Less,
         ">" => CompareOp::Greater,
-        other => return Err(format!("{path}.op: '{other}' is none of =, !=, <, >")),
+        other => return Err(format!("{path}.op: '{other}' is not one of =, !=, <, >")),
     };
     let given: Vec<&str> = targets.into_iter().filter(|name| fields.map.contains_key(*name)).collect();
     let target = match given.as_slice() {
@@ -44,8 +44,8 @@ fn compare(value: &Value, path: &str, codec: &Codec) -> Result<Compare, String> 
         ["create"] => CompareTarget::Create(fields.number("create")?.unwrap_or(0)),
         ["mod"] => CompareTarget::Mod(fields.number("mod")?.unwrap_or(0)),
         ["lease"] => CompareTarget::Lease(fields.lease("lease")?),
-        [] => return Err(format!("{path}: compares nothing: give value, version, create, mod or lease")),
-        _ => return Err(format!("{path}: {} exclude each other", given.join(" and "))),
+        [] => return Err(format!("{path}: nothing to compare: add value, version, create, mod or lease")),
+        _ => return Err(format!("{path}: {} cannot be combined", given.join(" and "))),
     };
     Ok(Compare { over: fields.selector()?, op, target })
 }
@@ -54,7 +54,7 @@ fn operation(value: &Value, path: &str, codec: &Codec) -> Result<Op, String> {
     let fields = TxnFields::new(value, path)?;
     let (name, inner) = match fields.map.iter().collect::<Vec<_>>().as_slice() {
         [(name, inner)] => (name.as_str(), *inner),
-        _ => return Err(format!("{path}: one of put, delete, get or txn")),
+        _ => return Err(format!("{path}: expected one of put, delete, get or txn")),
     };
     let path = format!("{path}.{name}");
     match name {
@@ -66,16 +66,16 @@ fn operation(value: &Value, path: &str, codec: &Codec) -> Result<Op, String> {
         }
         "get" => get(&TxnFields::new(inner, &path)?),
         "txn" => Ok(Op::Txn(txn(inner, &path, codec)?)),
-        other => Err(format!("{path}: '{other}' is none of put, delete, get, txn")),
+        other => Err(format!("{path}: '{other}' is not one of put, delete, get, txn")),
     }
 }
 
 fn put(fields: &TxnFields<'_>, codec: &Codec) -> Result<Op, String> {
     fields.reject_unknown(&["key", "key_base64", "value", "value_base64", "lease", "keep_lease", "prev"])?;
-    let key = fields.key()?.ok_or_else(|| format!("{}: no key", fields.path))?;
-    let value = fields.value(Some(&key), codec)?.ok_or_else(|| format!("{}: no value", fields.path))?;
+    let key = fields.key()?.ok_or_else(|| format!("{}: the key is missing", fields.path))?;
+    let value = fields.value(Some(&key), codec)?.ok_or_else(|| format!("{}: the value is missing", fields.path))?;
     let lease = match (fields.lease("lease")?, fields.flag("keep_lease")?) {
-        (Some(_), true) => return Err(format!("{}: lease and keep_lease exclude each other", fields.path)),
+        (Some(_), true) => return Err(format!("{}: lease and keep_lease cannot be combined", fields.path)),
         (Some(lease), false) => LeaseMode::Attach(lease),
         (None, true) => LeaseMode::Keep,
         (None, false) => LeaseMode::Detach,
@@ -86,7 +86,7 @@ fn put(fields: &TxnFields<'_>, codec: &Codec) -> Result<Op, String> {
 fn get(fields: &TxnFields<'_>) -> Result<Op, String> {
     fields.reject_unknown(&[KEYS.as_slice(), &["rev", "keys_only", "count", "limit"]].concat())?;
     let positive = |name: &str| match fields.number(name)? {
-        Some(number) if number < 1 => Err(format!("{}.{name}: must be above 0", fields.path)),
+        Some(number) if number < 1 => Err(format!("{}.{name}: must be greater than 0", fields.path)),
         number => Ok(number.unwrap_or(0)),
     };
     Ok(Op::Get {
@@ -98,7 +98,7 @@ fn get(fields: &TxnFields<'_>) -> Result<Op, String> {
     })
 }
 
-/// How a key or range is named.
+/// The fields that select a key or a range.
 const KEYS: [&str; 8] = ["key", "key_base64", "prefix", "prefix_base64", "from", "from_base64", "to", "to_base64"];
 
 struct TxnFields<'a> {
@@ -110,8 +110,8 @@ impl<'a> TxnFields<'a> {
     fn new(value: &'a Value, path: &'a str) -> Result<Self, String> {
         match value {
             Value::Object(map) => Ok(Self { map, path }),
-            _ if path.is_empty() => Err("the file is not a mapping with if, then and else".to_owned()),
-            _ => Err(format!("{path}: not a mapping")),
+            _ if path.is_empty() => Err("the file must be a mapping with if, then and else".to_owned()),
+            _ => Err(format!("{path}: must be a mapping")),
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> TxnFields<'a> {
             None => Ok(()),
             Some(name) => {
                 let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
-                Err(format!("{path}'{name}' is not known here ({})", known.join(", ")))
+                Err(format!("{path}unknown field '{name}' (expected one of {})", known.join(", ")))
             }
         }
     }
@@ -132,7 +132,7 @@ impl<'a> TxnFields<'a> {
             Some(Value::Array(items)) => {
                 items.iter().enumerate().map(|(index, item)| read(item, &format!("{path}[{index}]"))).collect()
             }
-            Some(_) => Err(format!("{path}: not a list")),
+            Some(_) => Err(format!("{path}: must be a list")),
         }
     }
 
@@ -140,8 +140,8 @@ impl<'a> TxnFields<'a> {
         match self.map.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            // 010 or 1e3 would not be the text that was meant.
-            Some(_) => Err(format!("{}.{name}: not a text; put it in quotes", self.path)),
+            // YAML reads an unquoted 010 or 1e3 as a number, and loses its text.
+            Some(_) => Err(format!("{}.{name}: must be a string; put it in quotes", self.path)),
         }
     }
 
@@ -149,7 +149,7 @@ impl<'a> TxnFields<'a> {
     fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
         let encoded = format!("{name}_base64");
         match (self.text(name)?, self.text(&encoded)?) {
-            (Some(_), Some(_)) => Err(format!("{}: {name} and {encoded} exclude each other", self.path)),
+            (Some(_), Some(_)) => Err(format!("{}: {name} and {encoded} cannot be combined", self.path)),
             (Some(text), None) => Ok(Some(text.as_bytes().to_vec())),
             (None, Some(text)) => match decode_base64(text) {
                 Ok(bytes) => Ok(Some(bytes)),
@@ -159,11 +159,13 @@ impl<'a> TxnFields<'a> {
         }
     }
 
-    /// The bytes of `value`: a text's own, or the message that a mapping says where the key's type is known.
+    /// The bytes of `value`: those of a string, or those of a mapping encoded as the key's message type.
     fn value(&self, key: Option<&[u8]>, codec: &Codec) -> Result<Option<Vec<u8>>, String> {
         let Some(object @ Value::Object(_)) = self.map.get("value") else { return self.bytes("value") };
         match key.and_then(|key| codec.encode(key, object)) {
-            None => Err(format!("{}.value: a mapping, and no message type is given for the key (--proto)", self.path)),
+            None => {
+                Err(format!("{}.value: a mapping needs a message type for the key (--proto and --message)", self.path))
+            }
             Some(Err(why)) => Err(format!("{}.value: {why}", self.path)),
             Some(Ok(_)) if self.map.contains_key("value_base64") => self.bytes("value"),
             Some(Ok(bytes)) => Ok(Some(bytes)),
@@ -172,7 +174,7 @@ impl<'a> TxnFields<'a> {
 
     fn key(&self) -> Result<Option<Vec<u8>>, String> {
         match self.bytes("key")? {
-            Some(key) if key.is_empty() => Err(format!("{}: the key is empty", self.path)),
+            Some(key) if key.is_empty() => Err(format!("{}: the key must not be empty", self.path)),
             key => Ok(key),
         }
     }
@@ -186,13 +188,13 @@ impl<'a> TxnFields<'a> {
             (None, None, Some(from), to) => {
                 let range = KeyRange::between(&from, to.as_deref());
                 if range.is_empty() {
-                    Err(format!("{}: from is not below to", self.path))
+                    Err(format!("{}: empty range: from is not less than to", self.path))
                 } else {
                     Ok(KeySelector::Range(range))
                 }
             }
-            (None, None, None, None) => Err(format!("{}: no key, prefix or from", self.path)),
-            _ => Err(format!("{}: key, prefix, and from with to exclude each other", self.path)),
+            (None, None, None, None) => Err(format!("{}: the key, prefix or from is missing", self.path)),
+            _ => Err(format!("{}: key, prefix and from cannot be combined", self.path)),
         }
     }
 
@@ -201,7 +203,7 @@ impl<'a> TxnFields<'a> {
             None => Ok(None),
             Some(value) => match value.as_i64().filter(|number| *number >= 0) {
                 Some(number) => Ok(Some(number)),
-                None => Err(format!("{}.{name}: not a whole number", self.path)),
+                None => Err(format!("{}.{name}: must be a whole number", self.path)),
             },
         }
     }
@@ -210,28 +212,28 @@ impl<'a> TxnFields<'a> {
         match self.map.get(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(format!("{}.{name}: true or false", self.path)),
+            Some(_) => Err(format!("{}.{name}: must be true or false", self.path)),
         }
     }
 
-    /// A lease ID in hex; 0 and `none` are no lease. Any other number is refused: it may be an ID in decimal, as
-    /// etcdctl's JSON has it, or YAML's `0x1f`, or hex that happens to have digits alone.
+    /// A lease ID in hex; 0 and `none` mean no lease. Other numbers are refused as ambiguous: a decimal ID of etcdctl's
+    /// JSON, YAML's `0x1f`, or hex without letters.
     fn lease(&self, name: &str) -> Result<Option<LeaseId>, String> {
         let text = match self.map.get(name) {
             None => return Ok(None),
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) if number.as_i64() == Some(0) => return Ok(None),
             Some(Value::Number(_)) => {
-                return Err(format!("{}.{name}: not a text; put the hex ID in quotes", self.path));
+                return Err(format!("{}.{name}: must be a string; put the hex ID in quotes", self.path));
             }
-            Some(_) => return Err(format!("{}.{name}: a lease ID in hex", self.path)),
+            Some(_) => return Err(format!("{}.{name}: must be a lease ID in hex", self.path)),
         };
         if text == "none" {
             return Ok(None);
         }
         match text.parse::<LeaseId>() {
             Ok(lease) => Ok(LeaseId::from_wire(lease.0)),
-            Err(_) => Err(format!("{}.{name}: '{text}' is no lease ID in hex", self.path)),
+            Err(_) => Err(format!("{}.{name}: '{text}' is not a lease ID in hex", self.path)),
         }
     }
 }
@@ -244,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn yaml_and_json_say_the_same() {
+    fn yaml_and_json_are_equivalent() {
         let yaml = "if:\n- {key: /a, value: x}\n- {prefix: /p/, op: <, mod: 7}\nthen:\n- put: {key: /a, value: y, lease: 1f}\n- delete: {from: b, to: c, prev: true}\nelse:\n- get: {key: /a, rev: 3}\n";
         let json = r#"{"if":[{"key":"/a","value":"x"},{"prefix":"/p/","op":"<","mod":7}],
             "then":[{"put":{"key_base64":"L2E=","value":"y","lease":"1f"}},{"delete":{"from":"b","to":"c","prev":true}}],
@@ -264,26 +266,29 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where() {
+    fn errors_name_the_position() {
         let error_of = |text: &str| parse(text.as_bytes(), &Codec::default()).err().unwrap_or_default();
-        assert_eq!(error_of("[]"), "the file is not a mapping with if, then and else");
-        assert_eq!(error_of("when: []"), "'when' is not known here (if, then, else)");
-        assert_eq!(error_of("then: [{put: {key: a, value: 5}}]"), "then[0].put.value: not a text; put it in quotes");
-        assert_eq!(error_of("then: [{put: {key: a}}]"), "then[0].put: no value");
-        assert_eq!(error_of("then: [{put: {value: a}}]"), "then[0].put: no key");
-        assert_eq!(error_of("then: [{get: {key: ''}}]"), "then[0].get: the key is empty");
-        assert_eq!(error_of("if: [{key: a}]"), "if[0]: compares nothing: give value, version, create, mod or lease");
-        assert_eq!(error_of("if: [{key: a, mod: 1, version: 1}]"), "if[0]: version and mod exclude each other");
-        assert_eq!(error_of("if: [{key: a, mod: 1, op: '>='}]"), "if[0].op: '>=' is none of =, !=, <, >");
+        assert_eq!(error_of("[]"), "the file must be a mapping with if, then and else");
+        assert_eq!(error_of("when: []"), "unknown field 'when' (expected one of if, then, else)");
+        assert_eq!(
+            error_of("then: [{put: {key: a, value: 5}}]"),
+            "then[0].put.value: must be a string; put it in quotes"
+        );
+        assert_eq!(error_of("then: [{put: {key: a}}]"), "then[0].put: the value is missing");
+        assert_eq!(error_of("then: [{put: {value: a}}]"), "then[0].put: the key is missing");
+        assert_eq!(error_of("then: [{get: {key: ''}}]"), "then[0].get: the key must not be empty");
+        assert_eq!(error_of("if: [{key: a}]"), "if[0]: nothing to compare: add value, version, create, mod or lease");
+        assert_eq!(error_of("if: [{key: a, mod: 1, version: 1}]"), "if[0]: version and mod cannot be combined");
+        assert_eq!(error_of("if: [{key: a, mod: 1, op: '>='}]"), "if[0].op: '>=' is not one of =, !=, <, >");
         assert_eq!(
             error_of("else: [{txn: {then: [{get: {from: b, to: a}}]}}]"),
-            "else[0].txn.then[0].get: from is not below to"
+            "else[0].txn.then[0].get: empty range: from is not less than to"
         );
         assert_eq!(error_of("then: [{get: {key_base64: '*'}}]").split(':').next(), Some("then[0].get.key_base64"));
         assert!(!error_of("then: [\n").is_empty());
         for number in ["31", "0x1f", "1e5"] {
             let put = format!("then: [{{put: {{key: a, value: b, lease: {number}}}}}]");
-            assert_eq!(error_of(&put), "then[0].put.lease: not a text; put the hex ID in quotes");
+            assert_eq!(error_of(&put), "then[0].put.lease: must be a string; put the hex ID in quotes");
         }
     }
 }

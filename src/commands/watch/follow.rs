@@ -1,4 +1,4 @@
-//! Following the stream: where it starts, what each of its events is, and what a compaction means.
+//! Follows the stream of events, and handles interruptions and compactions.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,16 +15,16 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{self, KeyRange, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate, Watcher};
 use crate::output::{ChangeKind, bytes};
 
-/// Where a watch starts.
+/// The start of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchStart {
     /// With the next change.
     Now,
-    /// With this revision.
+    /// With the changes of this revision.
     At(Revision),
-    /// With the keys that are there.
+    /// With the existing keys.
     List,
-    /// With the keys that are there; and it lists again after a compaction.
+    /// With the existing keys, which are listed again after a compaction.
     Sync,
 }
 
@@ -37,14 +37,14 @@ pub struct WatchLoop<'a> {
     pub(super) writer: EventWriter<'a>,
     pub(super) resume_file: Option<ResumeFile>,
     pub(super) cache: Option<KeyCache>,
-    /// Whether it was said that the stream is away.
+    /// Whether an interruption was reported.
     interrupted: bool,
-    /// The events of this place's revision up to its key were told by an earlier run.
+    /// An earlier run wrote the events of this position's revision up to its key.
     reported_position: Option<ResumePosition>,
 }
 
 impl<'a> WatchLoop<'a> {
-    /// Puts it together; nothing is sent.
+    /// A watch that has sent nothing yet.
     pub fn new(
         ctx: &'a Context,
         ranges: Vec<KeyRange>,
@@ -61,7 +61,7 @@ impl<'a> WatchLoop<'a> {
     /// Follows the stream to its end.
     ///
     /// # Errors
-    /// Whatever ends it but what was asked for.
+    /// Any end other than a requested one.
     pub async fn run(mut self) -> Result<Exit, Failure> {
         let Err(stop) = self.follow().await;
         let saved = self.resume_file.as_mut().map_or(Ok(()), ResumeFile::save);
@@ -91,7 +91,7 @@ impl<'a> WatchLoop<'a> {
         }
     }
 
-    /// The next thing to tell; saves the place when that is due.
+    /// The next update; saves the position when it is due.
     async fn next(&mut self, watcher: &mut Watcher) -> Result<WatchUpdate, StopReason> {
         loop {
             let Some(due) = self.resume_file.as_ref().and_then(ResumeFile::due) else {
@@ -104,7 +104,7 @@ impl<'a> WatchLoop<'a> {
         }
     }
 
-    /// Several prefixes may be refused although each of them would be granted.
+    /// Explains that several prefixes need permission for the range that covers them.
     fn add_permission_hint(&self, stop: StopReason) -> StopReason {
         let denied = |failure: &Failure| {
             let error = failure.error.downcast_ref::<kvstore::Error>();
@@ -112,14 +112,21 @@ impl<'a> WatchLoop<'a> {
         };
         match stop {
             StopReason::Failed(failure) if self.ranges.len() > 1 && denied(&failure) => StopReason::Failed(
-                failure
-                    .hint("several prefixes are watched as one range, for the order's sake: the user must have it all"),
+                failure.hint(format!("The user needs read permission on the whole range {}", self.whole_range())),
             ),
             stop => stop,
         }
     }
 
-    /// Waits, but not beyond `--timeout`.
+    fn whole_range(&self) -> String {
+        let start =
+            self.ranges.iter().map(|range| &range.start).min().map_or_else(String::new, |key| bytes::escape(key));
+        let ends = self.ranges.iter().map(|range| range.end.as_ref());
+        let end = ends.reduce(|one, other| Some(one?.max(other?))).flatten();
+        format!("{start}..{}", end.map_or_else(String::new, |key| bytes::escape(key)))
+    }
+
+    /// Waits, at most until `--timeout`.
     pub(super) async fn until_timeout<T>(
         &self,
         wait: impl Future<Output = Result<T, kvstore::Error>>,
@@ -152,18 +159,18 @@ impl<'a> WatchLoop<'a> {
         Ok(())
     }
 
-    /// Marks what an earlier run has told: up to the place's key, if that is among its revision's events.
+    /// Flags the events that an earlier run wrote: those up to the saved key of the saved revision.
     fn mark_reported(&mut self, events: Vec<WatchEvent>) -> Vec<(WatchEvent, bool)> {
         let reported_position = self.reported_position.take();
-        let is_last = |event: &WatchEvent, place: &ResumePosition| {
-            event.kv.mod_revision == place.next_revision && place.after_key == Some(bytes::escape(&event.kv.key))
+        let is_last = |event: &WatchEvent, position: &ResumePosition| {
+            event.kv.mod_revision == position.next_revision && position.after_key == Some(bytes::escape(&event.kv.key))
         };
-        let behind = reported_position.and_then(|place| events.iter().position(|event| is_last(event, &place)));
+        let behind = reported_position.and_then(|position| events.iter().position(|event| is_last(event, &position)));
         let reported = behind.map_or(0, |last| last + 1);
         events.into_iter().enumerate().map(|(index, event)| (event, index < reported)).collect()
     }
 
-    /// Tells one event, if it is to be told; whether that was the last.
+    /// Writes one event unless it is filtered; returns whether it was the last requested one.
     async fn write_event(&mut self, event: &WatchEvent, reported: bool) -> Result<bool, StopReason> {
         let kv = &event.kv;
         if self.filter.as_ref().is_some_and(|filter| !filter.matches(&kv.key)) {
@@ -182,23 +189,22 @@ impl<'a> WatchLoop<'a> {
         }
     }
 
-    /// What was missed is gone: with `--sync` the differences are told, without it the watch is over.
-    async fn handle_compaction(&mut self, place: Revision, compacted: Revision) -> Result<Revision, StopReason> {
+    /// Handles missed events that are compacted: `--sync` writes the differences; otherwise the watch ends.
+    async fn handle_compaction(&mut self, position: Revision, compacted: Revision) -> Result<Revision, StopReason> {
         if self.cache.is_some() {
-            self.ctx.out.detail(&format!("revision {place} is compacted (at {compacted}): listing again"));
+            self.ctx.out.detail(&format!("revision {position} is compacted (up to {compacted}): listing again"));
             return self.resync().await;
         }
-        let message =
-            format!("the events from revision {place} on are gone: the store is compacted up to revision {compacted}");
+        let message = format!(
+            "events from revision {position} on are compacted: the store is compacted up to revision {compacted}"
+        );
         let failure = Failure::new(Exit::Refused, message)
-            .hint(format!(
-                "the first revision that can be watched is {compacted}: 'watch --rev {compacted}' starts there"
-            ))
-            .hint("to miss nothing, read the present state: --list does, and --sync does whenever it is needed");
+            .hint(format!("'kvadm watch --rev {compacted}' starts at the first revision that can be watched"))
+            .hint("--list starts with the present keys; --sync also lists them again after a compaction");
         Err(failure.into())
     }
 
-    /// Takes in that everything before this revision was told.
+    /// Records that every event before this revision was handled.
     pub(super) fn advance(&mut self, next: Revision) {
         if let Some(resume_file) = &mut self.resume_file {
             resume_file.advance(next);
@@ -211,21 +217,21 @@ impl<'a> WatchLoop<'a> {
         }
     }
 
-    /// Says once that the stream is away.
+    /// Warns once that the stream is interrupted.
     pub(super) fn note_interruption(&mut self, why: &kvstore::Error) {
         if !std::mem::replace(&mut self.interrupted, true) {
-            self.ctx.out.warn(&format!("the watch is away, and is being resumed: {}", format_error(why)));
+            self.ctx.out.warn(&format!("the watch is interrupted and will resume: {}", format_error(why)));
         }
     }
 
-    /// Says once that it is back.
+    /// Notes once that the stream is back.
     pub(super) fn note_resumption(&mut self) {
         if std::mem::take(&mut self.interrupted) {
-            self.ctx.out.note("the watch is back");
+            self.ctx.out.note("the watch has resumed");
         }
     }
 
-    /// Sleeps between two tries, but not beyond `--timeout`.
+    /// Sleeps between two attempts, at most until `--timeout`.
     pub(super) async fn pause(&self, time: Duration) -> Result<(), StopReason> {
         let until = Instant::now() + time;
         if let Some(limit) = self.writer.limit.filter(|limit| *limit < until) {
@@ -236,7 +242,7 @@ impl<'a> WatchLoop<'a> {
     }
 }
 
-/// An error with each endpoint's own cause.
+/// An error in one line, with the cause of each endpoint.
 fn format_error(error: &kvstore::Error) -> String {
     match error {
         kvstore::Error::Unreachable { failures } => {

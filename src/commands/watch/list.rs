@@ -1,4 +1,4 @@
-//! The beginning of a watch, and what it reads besides the stream: the keys that are there.
+//! Starts a watch, and reads the existing keys for it.
 
 use std::time::Duration;
 
@@ -9,23 +9,26 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{self, KeyRange, KeyValue, ReadOptions, Refusal, Revision};
 use crate::output::ChangeKind;
 
+/// Pauses between attempts, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What becomes of the keys that are read.
+/// The use of the keys that are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ListedKeys {
-    /// They are told.
+    /// They are written as events.
     Report,
-    /// They were told by an earlier run: the cache learns them.
+    /// They only fill the cache, because an earlier run wrote them.
     CacheOnly,
 }
 
 impl WatchLoop<'_> {
-    /// Tells the keys that are there, where asked for. The first revision to watch, and the store's own.
+    /// Writes the existing keys if requested. Returns the first revision to watch and the store's revision.
     pub(super) async fn begin(&mut self) -> Result<(Revision, Revision), StopReason> {
-        let resumed =
-            self.resume_file.as_ref().and_then(|resume_file| resume_file.position().map(|place| place.next_revision));
+        let resumed = self
+            .resume_file
+            .as_ref()
+            .and_then(|resume_file| resume_file.position().map(|position| position.next_revision));
         if self.start == WatchStart::Sync {
             return self.begin_sync(resumed).await;
         }
@@ -34,14 +37,14 @@ impl WatchLoop<'_> {
             (Some(next), _) => {
                 self.check_position(next, known)?;
                 if self.start == WatchStart::List {
-                    // What was there was told by an earlier run.
+                    // An earlier run wrote the existing keys.
                     self.writer.list_done(next - 1)?;
                 }
                 Ok((next, known))
             }
             (None, WatchStart::At(revision)) => {
                 if revision > known + 1 {
-                    self.ctx.out.note(&format!("the store is at revision {known} yet"));
+                    self.ctx.out.note(&format!("waiting for revision {revision}: the store is at revision {known}"));
                 }
                 Ok((revision, known))
             }
@@ -62,9 +65,9 @@ impl WatchLoop<'_> {
         if next <= known + 1 {
             return Ok(());
         }
-        let message = format!("the place to resume from is revision {next}, and the store is at {known} only");
+        let message = format!("cannot resume at revision {next}: the store is at revision {known}");
         Err(Failure::new(Exit::Refused, message)
-            .hint("the file belongs to another cluster, or the store was restored from a backup: begin without it"))
+            .hint("the --resume file belongs to another cluster, or the store was restored from a backup: delete the file to start anew"))
     }
 
     async fn begin_sync(&mut self, resumed: Option<Revision>) -> Result<(Revision, Revision), StopReason> {
@@ -94,8 +97,8 @@ impl WatchLoop<'_> {
         }
     }
 
-    /// What an earlier run had told up to this revision: the cache as it was then, or, where that is compacted, the
-    /// differences as far as they can be known. The first revision to watch.
+    /// Restores the cache of an earlier run that wrote everything before this revision. If that revision is compacted,
+    /// writes the differences that can be determined. Returns the first revision to watch.
     async fn restore_cache(&mut self, next: Revision) -> Result<Revision, StopReason> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -116,13 +119,13 @@ impl WatchLoop<'_> {
         self.cache = Some(KeyCache::after(next));
         let then = self.resync().await?;
         self.ctx.out.warn(&format!(
-            "the events from revision {next} on are compacted: keys that were deleted up to revision {} are not told",
+            "events from revision {next} on are compacted: deletions up to revision {} are unknown and not printed",
             then - 1
         ));
         Ok(then)
     }
 
-    /// Tells the differences between what was told and what is. The first revision to watch then.
+    /// Writes the differences between the reported and the present keys. Returns the first revision to watch.
     pub(super) async fn resync(&mut self) -> Result<Revision, StopReason> {
         let mut pause = FIRST_PAUSE;
         let listed = loop {
@@ -130,7 +133,7 @@ impl WatchLoop<'_> {
                 cache.begin_listing();
             }
             match self.read(0, ListedKeys::Report).await {
-                // It took longer than compaction allows. What it has told it need not tell again.
+                // The listing took longer than the compaction allows. Keys that were written are not repeated.
                 Err(StopReason::Failed(failure)) if is_compacted(&failure) => {}
                 other => {
                     if let Some(listed) = self.retry_transient(other, &mut pause).await? {
@@ -141,7 +144,7 @@ impl WatchLoop<'_> {
         };
         let removed = self.cache.as_mut().map(KeyCache::remove_unlisted).unwrap_or_default();
         for key in removed {
-            // Nobody knows any more in which revision it went.
+            // The revision of the deletion is unknown.
             let kv = KeyValue { key, ..KeyValue::default() };
             if self.writer.write_change(ChangeKind::Deleted, &kv, None).await? {
                 return Err(StopReason::At(Exit::Done));
@@ -150,7 +153,7 @@ impl WatchLoop<'_> {
         Ok(listed + 1)
     }
 
-    /// The outcome of something that a sync waits for; nothing where it is to be tried again, which is said once.
+    /// Passes a result on; on a transient error, warns once, pauses and returns `None` for another attempt.
     async fn retry_transient<T>(
         &mut self,
         outcome: Result<T, StopReason>,
@@ -172,7 +175,7 @@ impl WatchLoop<'_> {
         }
     }
 
-    /// Reads all keys at one revision, at the present where it is 0, in constant memory; the revision.
+    /// Reads all keys at one revision (0: the current one) in constant memory. Returns the revision.
     async fn read(&mut self, revision: Revision, to: ListedKeys) -> Result<Revision, StopReason> {
         let keys_only = to == ListedKeys::CacheOnly || (self.writer.keys_only && self.writer.exec.is_none());
         let mut at = revision;
@@ -216,7 +219,7 @@ fn is_compacted(failure: &Failure) -> bool {
     cause(failure).is_some_and(|error| error.is_refusal(Refusal::Compacted))
 }
 
-/// An error that passes by itself.
+/// The error, if it may pass without a change by the user.
 fn transient(failure: &Failure) -> Option<&kvstore::Error> {
     use kvstore::Error;
     let is_transient = |error: &&Error| {

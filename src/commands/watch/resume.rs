@@ -1,4 +1,4 @@
-//! The place of a watch between two runs, in a file.
+//! Saves the position of a watch in a file for the next run.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,60 +12,62 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 use crate::output::bytes;
 
-/// How far the file may be behind what was told.
+/// How long a written event may be missing from the file.
 const SAVE_DELAY: Duration = Duration::from_millis(100);
-/// How far it may be behind where there was nothing to tell.
+/// How long a position without events may be missing from the file.
 const IDLE_SAVE_DELAY: Duration = Duration::from_secs(5);
 
-/// Where a watch is.
+/// The position of a watch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumePosition {
-    /// The first revision that has not been told whole.
+    /// The first revision that was not written completely.
     pub next_revision: Revision,
-    /// The last key of that revision that was told, escaped; absent where none was.
+    /// The last written key of that revision, escaped; absent if none was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_key: Option<String>,
 }
 
-/// Keeps a place in a file.
+/// The file of a position.
 pub struct ResumeFile {
     path: PathBuf,
     position: Option<ResumePosition>,
-    /// When the file has to have the place, where it has not.
+    /// When the file must be saved, if it is out of date.
     due: Option<Instant>,
 }
 
 impl ResumeFile {
-    /// Reads the file, if it is there.
+    /// Reads the file, if it exists.
     ///
     /// # Errors
     /// A usage error that names the file.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let invalid = |why: String| Failure::usage(format!("--resume {}: {why}", path.display()));
+        let invalid = |why: String| Failure::usage(format!("cannot resume from {}: {why}", path.display()));
         let position: Option<ResumePosition> = match fs::read(path) {
-            Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| invalid(format!("is no place: {error}")))?),
+            Ok(text) => {
+                Some(serde_json::from_slice(&text).map_err(|error| invalid(format!("not a position: {error}")))?)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(invalid(error.to_string())),
         };
         if position.as_ref().is_some_and(|position| position.next_revision < 1) {
-            return Err(invalid("is no place: revisions count from 1".to_owned()));
+            return Err(invalid("not a position: revisions count from 1".to_owned()));
         }
         Ok(Self { path: path.to_owned(), position, due: None })
     }
 
-    /// The place.
+    /// The position.
     pub fn position(&self) -> Option<&ResumePosition> {
         self.position.as_ref()
     }
 
-    /// Takes a place in: everything before this revision was told, and of it everything up to this key.
+    /// Records that everything before this revision, and its keys up to `after`, was written.
     pub fn mark(&mut self, next_revision: Revision, after: Option<&[u8]>) {
         self.position = Some(ResumePosition { next_revision, after_key: after.map(bytes::escape) });
         let due = Instant::now() + SAVE_DELAY;
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
 
-    /// Takes in that there was nothing to tell before this revision.
+    /// Records that there were no events before this revision.
     pub fn advance(&mut self, next_revision: Revision) {
         if self.position.as_ref().is_none_or(|position| position.next_revision < next_revision) {
             self.position = Some(ResumePosition { next_revision, after_key: None });
@@ -73,23 +75,23 @@ impl ResumeFile {
         }
     }
 
-    /// When [`ResumeFile::save`] is due, if it is.
+    /// When [`ResumeFile::save`] is due, if at all.
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Writes the file so that it always holds one place or the other, whatever happens meanwhile.
+    /// Replaces the file atomically.
     ///
     /// # Errors
-    /// Names the file.
+    /// A write error, with the file's name.
     pub fn save(&mut self) -> Result<(), Failure> {
         if self.due.take().is_none() {
             return Ok(());
         }
         let path = self.path.display().to_string();
         self.write().map_err(|error| {
-            Failure::new(Exit::Partial, format!("cannot keep the place in {path}: {error}"))
-                .hint("the next run would tell some events again")
+            Failure::new(Exit::Partial, format!("cannot write --resume file {path}: {error}"))
+                .hint("the next run would repeat some events")
         })
     }
 
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_kept_and_read_back() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_position_is_saved_and_read_back() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("place");
         let open = || ResumeFile::open(&path).map_err(|failure| failure.view().error);
@@ -129,7 +131,7 @@ mod tests {
             Some(&ResumePosition { next_revision: 7, after_key: Some("/a\\xff".to_owned()) })
         );
         fs::write(&path, "{}")?;
-        assert!(open().is_err_and(|why| why.contains("is no place")));
+        assert!(open().is_err_and(|why| why.contains("not a position")));
         fs::write(&path, r#"{"next_revision":0}"#)?;
         assert!(open().is_err());
         Ok(())
