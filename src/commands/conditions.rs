@@ -29,23 +29,17 @@ impl IfLockedArgs {
     }
 }
 
-/// The conditions of a write or a deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// The key does not exist.
     pub create: bool,
-    /// The key exists.
     pub update: bool,
     /// The key was last modified in this revision.
     pub revision: Option<Revision>,
-    /// The key has this value.
     pub value: Option<Vec<u8>>,
-    /// This other key exists.
     pub other: Option<Vec<u8>>,
 }
 
 impl Conditions {
-    /// The transaction's compares.
     pub fn compares(&self, key: &[u8]) -> Vec<Compare> {
         let mut compares = Vec::new();
         if self.create {

@@ -6,13 +6,8 @@ use crate::output::SettingRow;
 
 /// Show the effective configuration and the source of each value; secrets are redacted
 ///
-/// No connection is made. The sources, strongest first:
-///   1  flags
-///   2  KVADM_* variables
-///   3  the configuration file
-///   4  ETCD_ENDPOINTS and ETCDV3_ENDPOINTS
-///   5  ETCDCTL_* variables
-///   6  defaults
+/// No connection is made. Sources, strongest first: flags, KVADM_* variables, the configuration file, ETCD_ENDPOINTS
+/// and ETCDV3_ENDPOINTS, ETCDCTL_* variables, defaults.
 #[derive(clap::Args, Debug)]
 #[command(
     verbatim_doc_comment,

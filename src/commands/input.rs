@@ -10,17 +10,13 @@ use crate::error::{Exit, Failure};
 /// Far above etcd's request limit (1.5 MiB by default): a larger file is a mistaken file name.
 const MAX_INPUT_BYTES: u64 = 128 << 20;
 
-/// A source of input.
 #[derive(Clone, Copy, Debug)]
 pub enum InputSource<'a> {
-    /// Standard input.
     Stdin,
-    /// A file.
     File(&'a Path),
 }
 
 impl InputSource<'_> {
-    /// The name for messages.
     pub fn name(self) -> String {
         match self {
             Self::Stdin => "stdin".to_owned(),
@@ -74,7 +70,6 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
     }
 }
 
-/// The error for an unreadable file.
 pub fn cannot_read(name: &str, error: &io::Error) -> Failure {
     Failure::usage(format!("cannot read {name}: {error}"))
 }

@@ -23,7 +23,6 @@ const PROMPT_RELEASE: Duration = Duration::from_millis(50);
 pub struct LeaseScope {
     /// What is held, for messages: "the lock a".
     pub what: String,
-    /// The lease.
     pub kept: LeaseKeeper,
     /// The key that proves that the lock is held; `None` for a held key.
     pub guard: Option<LockGuard>,
@@ -64,9 +63,6 @@ impl LeaseScope {
     }
 
     /// [`LeaseScope::while_running`] for a child process that is already prepared.
-    ///
-    /// # Errors
-    /// As [`LeaseScope::while_running`].
     pub async fn while_child_runs(
         &self,
         ctx: &Context,

@@ -20,6 +20,7 @@ pub mod watch;
 
 mod conditions;
 mod input;
+mod lease_cache;
 mod lease_scope;
 mod proto;
 mod select;

@@ -11,7 +11,6 @@ use crate::error::Failure;
 use crate::output::bytes;
 use crate::proto::{Codec, Descriptors};
 
-/// The options about protobuf values.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Protobuf values")]
 pub struct ProtoArgs {
@@ -62,9 +61,6 @@ impl ProtoArgs {
     }
 
     /// The decoding rules; the output is decoded with them from here on.
-    ///
-    /// # Errors
-    /// As [`ProtoArgs::codec`].
     pub fn decode_output(&self, ctx: &Context) -> Result<Arc<Codec>, Failure> {
         let codec = self.codec(ctx)?;
         if !codec.is_empty() {

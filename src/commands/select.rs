@@ -31,7 +31,6 @@ pub struct KeySelection {
     pub text: KeyText,
 }
 
-/// A glob over whole keys.
 #[derive(Debug)]
 pub struct KeyFilter(GlobMatcher);
 
@@ -47,14 +46,21 @@ impl KeyFilter {
         }
     }
 
-    /// Whether the whole key matches.
     pub fn matches(&self, key: &[u8]) -> bool {
         self.0.is_match(OsStr::from_bytes(key))
     }
 }
 
+/// The range of a prefix; `dir` appends a missing slash.
+pub fn prefix_range(text: KeyText, prefix: &OsStr, dir: bool) -> Result<KeyRange, Failure> {
+    let mut prefix = text.bytes(prefix)?;
+    if dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
+        prefix.push(b'/');
+    }
+    Ok(KeyRange::prefix(&prefix))
+}
+
 impl KeySelection {
-    /// Whether `--from` or `--to` was given.
     pub fn has_bounds(&self) -> bool {
         self.from.is_some() || self.to.is_some()
     }
@@ -65,11 +71,7 @@ impl KeySelection {
     /// A usage error if both forms are given, or if the range is empty.
     pub fn range(&self, prefix: Option<&OsStr>) -> Result<KeyRange, Failure> {
         if !self.has_bounds() {
-            let mut prefix = self.text.bytes(prefix.unwrap_or_default())?;
-            if self.dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
-                prefix.push(b'/');
-            }
-            return Ok(KeyRange::prefix(&prefix));
+            return prefix_range(self.text, prefix.unwrap_or_default(), self.dir);
         }
         if prefix.is_some() {
             return Err(Failure::usage("a prefix cannot be combined with --from or --to")

@@ -15,7 +15,6 @@ use crate::kvstore::{Error, MemberStatus, Refusal, Store};
 use crate::output::Progress;
 use crate::transport::Endpoint;
 
-/// The pause between two scans of the cluster.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the cluster may take to recover before the next member is defragmented.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -25,12 +24,9 @@ const NOTE_AFTER: Duration = Duration::from_secs(1);
 /// Part of etcd's error when a learner does not support a request.
 const LEARNER_REFUSAL: &str = "not supported for learner";
 
-/// The options of a defragmentation.
 #[derive(Clone, Copy, Debug)]
 pub struct DefragOptions {
-    /// Continue after a member fails.
     pub force: bool,
-    /// Move leadership before the leader is defragmented.
     pub move_leader: bool,
 }
 
@@ -88,7 +84,6 @@ pub async fn defragment_members(
     Ok(())
 }
 
-/// Records the outcome of one member.
 fn record_result(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Failure>) -> Result<(), Failure> {
     let endpoint = &entry.endpoint;
     match result {

@@ -10,15 +10,12 @@ use crate::kvstore::{Error, Refusal};
 
 /// TTL of the lease that probes for space, in seconds; it expires soon if kvadm is killed before revoking it.
 const PROBE_TTL_SECONDS: i64 = 10;
-/// Timeout of the revocation of that lease.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(3);
 /// The delay after a write until a member that is still full has raised its alarm again.
 const ALARM_DELAY: Duration = Duration::from_millis(250);
 
-/// The outcome for the alarms.
 #[derive(Debug, Default)]
 pub struct DisarmOutcome {
-    /// The members whose alarm was cleared.
     pub cleared: Vec<u64>,
     /// Why the other alarms are still raised, one line each.
     pub remaining: Vec<String>,
@@ -26,9 +23,6 @@ pub struct DisarmOutcome {
 
 /// Clears the alarm of each member that has space. etcd before 3.6 does not report its quota: there the alarm is cleared
 /// and a lease is granted, upon which a member that is still full raises the alarm again.
-///
-/// # Errors
-/// An error of etcd or the connection.
 pub async fn run(ctx: &Context, scan: &ClusterScan) -> Result<DisarmOutcome, Failure> {
     let store = ctx.store();
     let found = plan::alarms(&store.alarms().await?, scan);

@@ -10,10 +10,6 @@ use crate::kvstore::Revision;
 use crate::output::CompactAnswer;
 
 impl CompactJob {
-    /// Prints what would be done.
-    ///
-    /// # Errors
-    /// An error of etcd or the connection.
     pub(super) async fn dry_run(
         &self,
         ctx: &Context,
@@ -70,7 +66,6 @@ impl CompactJob {
     }
 }
 
-/// The endpoints in the order of their defragmentation.
 fn defrag_order(scan: &ClusterScan) -> Vec<String> {
     let mut left: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
     let mut order = Vec::new();

@@ -13,7 +13,6 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::RoundRow;
 
-/// The outcome of one round.
 struct CompactRound {
     outcome: &'static str,
     compacted: Option<Revision>,

@@ -21,19 +21,14 @@ const FIGURES_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for the removal of compacted revisions before the defragmentation starts anyway.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The requested steps.
 pub struct CompactJob {
-    /// The compaction, if any.
     pub target: Option<CompactTarget>,
     /// Wait until a member has removed the old revisions.
     pub physical: bool,
-    /// The defragmentation, if any.
     pub defrag: Option<DefragOptions>,
-    /// Clear NOSPACE alarms.
     pub disarm: bool,
 }
 
-/// The results so far.
 #[derive(Default)]
 pub(super) struct CompactResult {
     pub(super) current: Option<Revision>,
@@ -68,9 +63,9 @@ impl CompactJob {
             return self.dry_run(ctx, target, &mut done, &ledger, scan.as_ref()).await;
         }
         if !self.only_compacts() {
-            let members = counted(ledger.ids().len(), "member");
-            ctx.out.note(&format!("Found {members}: {}", ledger.endpoints().join(", ")));
-            ctx.consent(&self.question(target, &members))?;
+            let members = ledger.endpoints();
+            ctx.out.note(&format!("Found {}: {}", counted(members.len(), "member"), members.join(", ")));
+            ctx.consent(&self.question(target, members.len()))?;
         }
         if let Some(revision) = target {
             let compaction = with_progress(ctx, "compacting", ctx.store().compact(revision, self.physical)).await?;
@@ -86,7 +81,6 @@ impl CompactJob {
         self.defrag.is_none() && !self.disarm
     }
 
-    /// The revision to compact at, if any.
     async fn resolve_target(&self, ctx: &Context, done: &mut CompactResult) -> Result<Option<Revision>, Failure> {
         let Some(target) = self.target else { return Ok(None) };
         let current = current_revision(ctx).await?;
@@ -118,11 +112,12 @@ impl CompactJob {
         Err(failure.hint("a member is out of service while it is defragmented; add --force to run anyway"))
     }
 
-    fn question(&self, target: Option<Revision>, members: &str) -> String {
+    fn question(&self, target: Option<Revision>, members: usize) -> String {
         let mut steps = Vec::new();
         steps.extend(target.map(|revision| format!("compact at revision {revision}")));
         if self.defrag.is_some() {
-            steps.push(format!("defragment {members}, one at a time"));
+            let order = if members == 1 { "" } else { ", one at a time" };
+            steps.push(format!("defragment {}{order}", counted(members, "member")));
         }
         if self.disarm {
             steps.push("clear NOSPACE alarms".to_owned());
@@ -132,7 +127,6 @@ impl CompactJob {
         question
     }
 
-    /// The steps after the compaction.
     async fn reclaim(
         &self,
         ctx: &Context,

@@ -6,16 +6,11 @@ use crate::output::SpaceRow;
 
 use super::plan::{answering, is_unlisted};
 
-/// The outcome of one member's defragmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefragOutcome {
-    /// The file was rewritten.
     Done,
-    /// The request failed.
     Failed,
-    /// The reply was lost.
     Unknown,
-    /// The member was not reached.
     Left,
     /// The member is a learner, and its version does not defragment learners.
     Skipped,
@@ -33,15 +28,12 @@ impl DefragOutcome {
     }
 }
 
-/// One member.
 pub struct LedgerEntry {
-    /// The member's endpoint.
     pub endpoint: String,
     /// The outcome of its defragmentation; `None` if none was requested.
     pub defrag: Option<DefragOutcome>,
     /// Why the member did not respond, or what failed.
     pub error: Option<String>,
-    /// The last known status.
     pub after: Option<MemberStatus>,
     name: String,
     before: Option<MemberStatus>,
@@ -56,7 +48,6 @@ pub struct MemberLedger {
 }
 
 impl MemberLedger {
-    /// The members of a scan.
     pub fn new(scan: &ClusterScan, defrag: bool) -> Self {
         let known: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
         let names: Vec<&str> = answering(scan).map(|(member, _)| member.name.as_str()).collect();
@@ -85,7 +76,6 @@ impl MemberLedger {
         Self { entries }
     }
 
-    /// Records the present state of each member.
     pub fn update(&mut self, scan: &ClusterScan) {
         for entry in &mut self.entries {
             let now = scan.members.iter().find(|member| match (&member.status, &entry.before) {
@@ -101,27 +91,22 @@ impl MemberLedger {
         }
     }
 
-    /// The IDs of the members that answered.
     pub fn ids(&self) -> Vec<u64> {
         self.entries.iter().filter_map(|entry| Some(entry.before.as_ref()?.id)).collect()
     }
 
-    /// The endpoints of the members that answered.
     pub fn endpoints(&self) -> Vec<&str> {
         self.entries.iter().filter(|entry| entry.before.is_some()).map(|entry| entry.endpoint.as_str()).collect()
     }
 
-    /// The entry of a member that answered.
     pub fn entry(&mut self, id: u64) -> Option<&mut LedgerEntry> {
         self.entries.iter_mut().find(|entry| entry.before.as_ref().is_some_and(|status| status.id == id))
     }
 
-    /// The number of members with this outcome.
     pub fn count(&self, what: DefragOutcome) -> usize {
         self.entries.iter().filter(|entry| entry.defrag == Some(what)).count()
     }
 
-    /// The output rows.
     pub fn rows(&self) -> Vec<SpaceRow<'_>> {
         self.entries.iter().map(LedgerEntry::row).collect()
     }

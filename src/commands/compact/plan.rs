@@ -5,13 +5,10 @@ use crate::kvstore::{Alarm, MemberStatus, Revision};
 
 /// A member with a larger lag in raft entries is not caught up. etcd refuses requests at a lag of 5000.
 const MAX_RAFT_LAG: u64 = 1000;
-/// The alarm of a full database.
 pub const NOSPACE: &str = "NOSPACE";
 
-/// The target of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompactTarget {
-    /// This revision.
     At(Revision),
     /// This number of revisions before the current one.
     Keep(Revision),
@@ -27,10 +24,8 @@ impl CompactTarget {
     }
 }
 
-/// Whether a database has space for writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Headroom {
-    /// The file is smaller than the quota.
     Yes,
     /// The server does not report its quota (before 3.6).
     Unknown,
@@ -56,10 +51,8 @@ pub fn headroom(status: &MemberStatus) -> Headroom {
     }
 }
 
-/// The NOSPACE alarms, by whether they can be cleared.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NospaceAlarms {
-    /// The members whose alarm can be cleared.
     pub clear: Vec<u64>,
     /// Why the others remain, one line each.
     pub remaining: Vec<String>,

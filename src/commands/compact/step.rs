@@ -21,17 +21,15 @@ pub(super) async fn current_revision(ctx: &Context) -> Result<Revision, Failure>
 
 /// Prints a note about the outcome of a compaction.
 pub(super) fn note_outcome(ctx: &Context, revision: Revision, outcome: CompactionOutcome, physical: bool) {
-    match outcome {
+    ctx.out.note(&match outcome {
         CompactionOutcome::Already => {
-            ctx.out.note(&format!("Nothing to do: already compacted to revision {revision} or later"))
+            format!("Nothing to do: already compacted to revision {revision} or later")
         }
-        CompactionOutcome::Removing if physical => ctx.out.note(&format!(
+        CompactionOutcome::Removing if physical => format!(
             "compacted at revision {revision}; the reply was lost, and etcd may still be removing old revisions"
-        )),
-        CompactionOutcome::Removing | CompactionOutcome::Removed => {
-            ctx.out.note(&format!("compacted at revision {revision}"))
-        }
-    }
+        ),
+        CompactionOutcome::Removing | CompactionOutcome::Removed => format!("compacted at revision {revision}"),
+    });
 }
 
 /// Awaits `work` with a progress bar.

@@ -10,25 +10,16 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{Compare, KeySelector, KeyValue, LockGuard, MAX_TXN_OPS, Op, OpResult, Retry, Txn, TxnResult};
 use crate::output::{DeleteAnswer, bytes};
 
-/// A `delete KEY…`.
 pub struct KeyDeletion<'a> {
-    /// The command's context.
     pub ctx: &'a Context,
     /// The keys; conditions apply only to a single key.
     pub keys: Vec<Vec<u8>>,
-    /// The conditions.
     pub conditions: Conditions,
-    /// Delete only while this lock is held.
     pub guard: Option<LockGuard>,
-    /// Print the deleted records.
     pub prev: bool,
 }
 
 impl KeyDeletion<'_> {
-    /// Runs the deletion.
-    ///
-    /// # Errors
-    /// As the verb.
     pub async fn run(mut self, save: Option<&Path>) -> Result<Exit, Failure> {
         self.keys.sort();
         self.keys.dedup();

@@ -28,23 +28,15 @@ const SINGLE_KEY_BATCH: usize = 100;
 const ATOMIC_TIMEOUT: Duration = Duration::from_secs(10);
 const ATOMIC_TIMEOUT_PER_KEY: Duration = Duration::from_micros(40);
 
-/// A `delete` of a range.
 pub struct RangeDeletion<'a> {
-    /// The command's context.
     pub ctx: &'a Context,
-    /// The range to delete.
     pub range: KeyRange,
-    /// Delete only matching keys.
     pub filter: Option<KeyFilter>,
-    /// Delete only while this lock is held.
     pub guard: Option<LockGuard>,
-    /// Print the deleted records.
     pub prev: bool,
-    /// Delete in one request.
     pub atomic: bool,
 }
 
-/// The counts so far.
 #[derive(Default)]
 struct DeletionProgress {
     deleted: u64,
@@ -55,9 +47,6 @@ struct DeletionProgress {
 
 impl RangeDeletion<'_> {
     /// Runs the deletion. `all` allows a range that covers the whole store.
-    ///
-    /// # Errors
-    /// As the verb.
     pub async fn run(self, all: bool, save: Option<&Path>) -> Result<Exit, Failure> {
         if self.range == KeyRange::prefix(b"") && !all {
             return Err(
@@ -335,7 +324,6 @@ impl RangeDeletion<'_> {
     }
 }
 
-/// The keys of a batch that were kept.
 #[derive(Default)]
 struct KeptKeys {
     kept: Vec<Vec<u8>>,
@@ -347,7 +335,6 @@ impl KeptKeys {
     }
 }
 
-/// Adapts the number of keys per batch.
 struct DeletionPacer {
     keys: usize,
     /// The shortest time of a request: the network's share, during which no other client is blocked.

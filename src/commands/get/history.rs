@@ -10,9 +10,6 @@ use crate::kvstore::{KeyRange, KeyValue, Refusal, Revision, WatchEvent, WatchOpt
 use crate::output::{DeletedRow, Sink, bytes};
 
 /// Prints at most `limit` values and deletions of the key, from `rev` (0: the current revision) backwards.
-///
-/// # Errors
-/// As the verb.
 pub async fn run(ctx: &Context, key: &[u8], rev: Revision, limit: u64) -> Result<Exit, Failure> {
     let mut history = KeyHistory { ctx, key, sink: ctx.out.stream(), printed: 0, limit };
     let (now, revision) = ctx.store().get(key, rev, None).await?;

@@ -15,7 +15,6 @@ struct OpenBranch {
     keys: u64,
 }
 
-/// Walks the keys of a listing and prints its branches.
 pub struct TreeWalk<'a, 'b> {
     listing: &'a mut Listing<'b>,
     levels: BranchLevels,
@@ -29,7 +28,6 @@ pub struct TreeWalk<'a, 'b> {
 }
 
 impl<'a, 'b> TreeWalk<'a, 'b> {
-    /// A walk that has read nothing yet.
     pub fn new(listing: &'a mut Listing<'b>, levels: BranchLevels, tree: bool) -> Self {
         let sink = listing.ctx.out.stream();
         Self { listing, levels, tree, sink, last: Vec::new(), ends: Vec::new(), open: None, printed: 0 }
@@ -37,9 +35,6 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
 
     /// Reads and prints the listing. After the first page of a collapsed branch, the rest of the branch is skipped
     /// unless its keys must be filtered.
-    ///
-    /// # Errors
-    /// As the verb.
     pub async fn run(mut self, reader: RangeReader) -> Result<(), Failure> {
         let mut reader = reader.one_by_one();
         let progress = self.listing.ctx.out.progress("listing", None);

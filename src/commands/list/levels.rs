@@ -1,13 +1,10 @@
 //! Splits keys into branches.
 
-/// The rule that splits keys into branches.
 #[derive(Clone, Copy, Debug)]
 pub struct BranchLevels {
     /// The offset after the prefix: only the rest of a key is split.
     pub base: usize,
-    /// The path separator.
     pub separator: u8,
-    /// The number of levels.
     pub depth: usize,
 }
 

@@ -1,26 +1,22 @@
 //! Reads and prints the keys of a listing.
 
-use std::collections::HashMap;
-
 use super::options::{Args, SortOrder};
 use crate::commands::counted;
+use crate::commands::lease_cache::LeaseCache;
 use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyRange, KeyValue, LeaseId, LockGuard, RangeReader, Refusal};
+use crate::kvstore::{KeyRange, KeyValue, LockGuard, RangeReader, Refusal};
 use crate::output::{Count, KeyOnly, LeasedRecord, Sink};
 
-/// A running listing.
 pub(super) struct Listing<'a> {
     pub(super) ctx: &'a Context,
     pub(super) args: &'a Args,
     pub(super) filter: Option<KeyFilter>,
     pub(super) range: KeyRange,
     pub(super) guard: Option<LockGuard>,
-    /// The number of keys that matched so far.
     pub(super) matched: u64,
-    /// The granted TTL of each lease seen; `None` for an expired one.
-    pub(super) ttls: HashMap<LeaseId, Option<i64>>,
+    pub(super) leases: LeaseCache,
 }
 
 impl Listing<'_> {
@@ -121,14 +117,7 @@ impl Listing<'_> {
         let Some(lease) = kv.lease.filter(|_| self.args.with_leases) else {
             return Ok(sink.push(kv)?);
         };
-        let ttl = match self.ttls.get(&lease) {
-            Some(ttl) => *ttl,
-            None => {
-                let ttl = self.ctx.store().time_to_live(lease).await?.map(|grant| grant.ttl);
-                self.ttls.insert(lease, ttl);
-                ttl
-            }
-        };
+        let ttl = self.leases.grant(self.ctx.store(), lease).await?.map(|grant| grant.ttl);
         Ok(sink.push(&LeasedRecord { kv, ttl })?)
     }
 }

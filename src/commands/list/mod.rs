@@ -6,8 +6,7 @@ mod listing;
 mod options;
 mod usage;
 
-use std::collections::HashMap;
-
+use crate::commands::lease_cache::LeaseCache;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::ReadOptions;
@@ -41,7 +40,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         guard: guard.clone(),
     };
     let reader = ctx.store().read(&range, options);
-    let mut listing = Listing { ctx, args, filter, range, guard, matched: 0, ttls: HashMap::new() };
+    let mut listing = Listing { ctx, args, filter, range, guard, matched: 0, leases: LeaseCache::default() };
     if args.du {
         let top = args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
         let levels = args.branch_levels(&listing.range, 1);

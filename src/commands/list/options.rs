@@ -62,9 +62,7 @@ pub struct Args {
     /// Keeps the whole listing in memory, or --limit keys.
     #[arg(long, value_name = "BY", help_heading = "What to show")]
     pub(super) sort: Option<SortOrder>,
-    /// Sort in descending order
-    ///
-    /// Keeps the whole listing in memory, or --limit keys.
+    /// Sort in descending order (keeps the listing in memory, as --sort does)
     #[arg(long, help_heading = "What to show")]
     pub(super) desc: bool,
     /// Add the granted TTL of each key's lease, so that 'put --from' can restore it
@@ -97,7 +95,6 @@ pub struct Args {
     pub(super) if_locked: IfLockedArgs,
 }
 
-/// The sort order of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum SortOrder {
     /// Key

@@ -9,8 +9,7 @@ use crate::error::Failure;
 use crate::kvstore::{KeyValue, RangeReader};
 use crate::output::{Progress, Sink, UsageRow, bytes};
 
-/// The keys and bytes of a branch.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct BranchUsage {
     keys: u64,
     key_bytes: u64,
@@ -35,37 +34,8 @@ struct OpenUsage {
     usage: BranchUsage,
 }
 
-/// A complete branch in the order of `--top`: largest first, then by key.
-struct RankedBranch {
-    branch: Vec<u8>,
-    usage: BranchUsage,
-}
-
-impl RankedBranch {
-    fn rank(&self) -> (u64, Reverse<&[u8]>) {
-        (self.usage.bytes(), Reverse(&self.branch))
-    }
-}
-
-impl PartialEq for RankedBranch {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl Eq for RankedBranch {}
-
-impl PartialOrd for RankedBranch {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for RankedBranch {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
-    }
-}
+/// A complete branch in the order of `--top`: by bytes, then by key in reverse.
+type RankedBranch = (u64, Reverse<Vec<u8>>, BranchUsage);
 
 struct UsageSums {
     sink: Sink,
@@ -79,9 +49,6 @@ struct UsageSums {
 }
 
 /// Adds up the listing and prints each branch as it ends, or the `top` largest, and the total last.
-///
-/// # Errors
-/// As the verb.
 pub async fn run(
     listing: &mut Listing<'_>,
     levels: BranchLevels,
@@ -160,7 +127,7 @@ impl UsageSums {
                 self.sink.push(&row(branch, usage, false, self.quota))?;
                 continue;
             };
-            self.largest_branches.push(Reverse(RankedBranch { branch: branch.to_vec(), usage }));
+            self.largest_branches.push(Reverse((usage.bytes(), Reverse(branch.to_vec()), usage)));
             if self.largest_branches.len() > top {
                 self.largest_branches.pop();
             }
@@ -169,8 +136,8 @@ impl UsageSums {
     }
 
     fn finish(mut self, prefix: &[u8]) -> Result<(), Failure> {
-        for Reverse(one) in std::mem::take(&mut self.largest_branches).into_sorted_vec() {
-            self.sink.push(&row(&one.branch, one.usage, false, self.quota))?;
+        for Reverse((_, Reverse(branch), usage)) in std::mem::take(&mut self.largest_branches).into_sorted_vec() {
+            self.sink.push(&row(&branch, usage, false, self.quota))?;
         }
         self.sink.push(&row(prefix, self.total, true, self.quota))?;
         Ok(self.sink.finish()?)

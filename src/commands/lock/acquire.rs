@@ -10,42 +10,30 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{Blocker, LeaseKeeper, LockGuard, QueueEntry, run_on_io_thread};
 use crate::output::bytes;
 
-/// Timeout of the clean-up after a failed wait.
-const CLEANUP: Duration = Duration::from_secs(5);
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A request for a lock.
 #[derive(Clone, Debug)]
 pub struct LockRequest {
     /// The lock's name, without the namespace.
     pub name: Vec<u8>,
-    /// Whether the lock is shared.
     pub shared: bool,
-    /// How long to wait.
     pub wait: WaitLimit,
-    /// The TTL of its lease, in seconds.
-    pub ttl: i64,
+    pub ttl_seconds: i64,
 }
 
-/// How long to wait for the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitLimit {
-    /// Do not wait.
     None,
-    /// Wait for at most this time.
     For(Duration),
-    /// Wait without a limit.
     Endless,
 }
 
-/// A lock that is held.
 pub struct HeldLock {
     /// The name, escaped for output.
     pub name: String,
     /// The key and its create revision: the fencing token.
     pub guard: LockGuard,
-    /// Whether the lock is shared.
     pub shared: bool,
-    /// The lease.
     pub kept: LeaseKeeper,
 }
 
@@ -64,9 +52,13 @@ impl HeldLock {
 pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<HeldLock, Failure> {
     let started = Instant::now();
     ctx.signals.hold();
-    let (kept, entry) = ctx.store().contend(&request.name, request.shared, request.ttl).await?;
-    if kept.ttl().as_secs() != request.ttl.unsigned_abs() {
-        ctx.out.detail(&format!("requested a TTL of {} s, etcd granted {} s", request.ttl, kept.ttl().as_secs()));
+    let (kept, entry) = ctx.store().contend(&request.name, request.shared, request.ttl_seconds).await?;
+    if kept.ttl().as_secs() != request.ttl_seconds.unsigned_abs() {
+        ctx.out.detail(&format!(
+            "requested a TTL of {} s, etcd granted {} s",
+            request.ttl_seconds,
+            kept.ttl().as_secs()
+        ));
     }
     let acquired = match entry {
         Ok(entry) => queue(ctx, request, &kept, entry, started).await,
@@ -149,7 +141,7 @@ async fn wait(
 }
 
 fn busy(name: &str, holder: Option<&str>) -> Failure {
-    let by = holder.map_or(String::new(), |key| format!(" by {key}"));
+    let by = holder.map_or(String::new(), |key| format!("; {key} is ahead in the queue"));
     Failure::new(Exit::No, format!("lock {name} is taken{by}"))
         .hint(format!("'kvadm lock --list {name}' shows the holder and the waiters"))
 }
@@ -165,7 +157,7 @@ async fn until(moment: Option<Instant>) {
 /// Revokes the lease, which deletes the key.
 async fn abandon(ctx: &Context, kept: &LeaseKeeper) {
     kept.stop();
-    let limit = CLEANUP.min(kept.alive().until.left().max(Duration::from_secs(1)));
+    let limit = CLEANUP_TIMEOUT.min(kept.alive().until.left().max(Duration::from_secs(1)));
     if let Err(error) = ctx.store().for_cleanup(limit).revoke(kept.id()).await {
         let ttl = kept.ttl().as_secs();
         ctx.out.warn(&format!("cannot revoke lease {}, which expires within {ttl} s: {error}", kept.id()));

@@ -11,9 +11,6 @@ use crate::error::{Exit, Failure};
 use crate::output::{LockAnswer, bytes};
 
 /// Prints the lock and holds it until a signal.
-///
-/// # Errors
-/// [`Exit::Conflict`] if the lock is lost.
 pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure> {
     let answer = LockAnswer {
         key: &held.guard.key,
@@ -33,9 +30,6 @@ pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure
 }
 
 /// Runs the prepared command under the lock.
-///
-/// # Errors
-/// [`Exit::Conflict`] if the lock was lost, or if the command succeeded and the holding cannot be confirmed.
 pub async fn while_command_runs(ctx: &Context, held: HeldLock, child: PreparedChild) -> Result<Exit, Failure> {
     ctx.out.detail(&format!("holding lock {} as {}", held.name, held.token()));
     let environment = environment(&held);

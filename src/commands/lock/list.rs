@@ -1,18 +1,14 @@
 //! `lock --list`: holders and waiters.
 
-use std::collections::HashMap;
-
+use crate::commands::lease_cache::LeaseCache;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Grant, KeyRange, LeaseId, LockQueue, LockTree, ReadOptions};
+use crate::kvstore::{KeyRange, LockQueue, LockTree, ReadOptions};
 use crate::output::{LockRow, Sink};
 
 /// Lists the holders and waiters of all locks whose names begin with `prefix`.
-///
-/// # Errors
-/// An error of etcd or the connection.
 pub async fn run(ctx: &Context, prefix: &[u8]) -> Result<Exit, Failure> {
-    let mut listing = LockListing { ctx, sink: ctx.out.stream(), leases: HashMap::new() };
+    let mut listing = LockListing { ctx, sink: ctx.out.stream(), leases: LeaseCache::default() };
     let mut reader = ctx.store().read(&KeyRange::prefix(prefix), ReadOptions::default());
     let mut tree = LockTree::default();
     while let Some(page) = reader.next().await? {
@@ -32,7 +28,7 @@ pub async fn run(ctx: &Context, prefix: &[u8]) -> Result<Exit, Failure> {
 struct LockListing<'a> {
     ctx: &'a Context,
     sink: Sink,
-    leases: HashMap<LeaseId, Option<Grant>>,
+    leases: LeaseCache,
 }
 
 impl LockListing<'_> {
@@ -40,14 +36,7 @@ impl LockListing<'_> {
         // A key without a lease belongs to no contender; 'gc locks' finds it.
         let leased = lock.contenders.iter().filter_map(|contender| Some((contender, contender.lease?)));
         for ((contender, lease), order) in leased.zip(1..) {
-            let grant = match self.leases.get(&lease) {
-                Some(grant) => *grant,
-                None => {
-                    let grant = self.ctx.store().time_to_live(lease).await?;
-                    self.leases.insert(lease, grant);
-                    grant
-                }
-            };
+            let grant = self.leases.grant(self.ctx.store(), lease).await?;
             self.sink.push(&LockRow {
                 name: lock.name(),
                 held: lock.holds(contender),

@@ -1,6 +1,6 @@
 //! `kvadm lock`: hold or list locks.
 
-pub mod acquire;
+pub(super) mod acquire;
 mod hold;
 mod list;
 
@@ -71,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "D", value_parser = parse_ttl)]
     ttl: Option<i64>,
     /// List holders and waiters, including those of other programs
-    #[arg(long, conflicts_with_all = ["shared", "once", "wait", "ttl", "command"])]
+    #[arg(long, conflicts_with_all = ["shared", "try_once", "wait", "ttl", "command"])]
     list: bool,
     #[command(flatten)]
     text: KeyText,
@@ -94,7 +94,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             Some(time) => acquire::WaitLimit::For(time),
             None => acquire::WaitLimit::Endless,
         },
-        ttl: args.ttl.unwrap_or_else(|| seconds(ctx.config.lock_ttl)),
+        ttl_seconds: args.ttl.unwrap_or_else(|| seconds(ctx.config.lock_ttl)),
     };
     if ctx.safety.dry_run {
         return dry_run(ctx, &request).await;

@@ -14,21 +14,16 @@ pub const BATCH_BYTES: usize = 1 << 20;
 /// Attempts to write a record whose outcome stays unknown.
 const MAX_ATTEMPTS: usize = 5;
 
-/// A record to write.
 #[derive(Clone, Debug)]
 pub struct LoadItem {
-    /// The key.
     pub key: Vec<u8>,
-    /// The value.
     pub value: Vec<u8>,
-    /// Its lease.
     pub lease: LeaseTarget,
 }
 
 /// The lease of a record, and the lease that counts as unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseTarget {
-    /// No lease.
     None,
     /// A lease granted by this load; any lease of the key counts as unchanged.
     Fresh(LeaseId),
@@ -36,34 +31,24 @@ pub enum LeaseTarget {
     Unspecified,
 }
 
-/// The mode of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadMode<'a> {
-    /// Write only keys that do not exist.
     pub create: bool,
-    /// Compare, but write nothing.
     pub dry_run: bool,
-    /// Write only while this lock is held.
     pub guard: Option<&'a LockGuard>,
 }
 
-/// Counts of records by outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadTally {
-    /// Written, or to be written in a dry run.
     pub written: u64,
-    /// Already stored.
     pub unchanged: u64,
-    /// Existing with another value, with `--create`.
     pub exists: u64,
-    /// Possibly written.
     pub unknown: u64,
     /// The granted leases that are in use.
     pub leases: HashSet<LeaseId>,
 }
 
 impl LoadTally {
-    /// Adds the counts of another batch.
     pub fn add(&mut self, other: Self) {
         self.written += other.written;
         self.unchanged += other.unchanged;
@@ -72,7 +57,6 @@ impl LoadTally {
         self.leases.extend(other.leases);
     }
 
-    /// The number of records that are stored.
     pub fn applied(&self) -> u64 {
         self.written + self.unchanged
     }

@@ -310,7 +310,6 @@ impl Load<'_> {
         result.map_err(Failure::from)
     }
 
-    /// Revokes the granted leases that no record uses.
     async fn revoke_unused_leases(&self) {
         if self.tally.unknown > 0 {
             return;
@@ -325,7 +324,7 @@ impl Load<'_> {
         let LoadTally { written, unchanged, exists, unknown, .. } = self.tally;
         if self.without_ttl > 0 {
             self.ctx.out.note(&format!(
-                "{} with a lease but no TTL loaded without a lease ('kvadm list --with-leases' exports TTLs)",
+                "loaded without a lease: {}, because the TTL is missing ('kvadm list --with-leases' exports it)",
                 counted(self.without_ttl, "record")
             ));
         }

@@ -5,36 +5,25 @@ use crate::kvstore::{
     Compare, CompareOp, CompareTarget, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult, Txn, Write,
 };
 
-/// A write and its conditions.
 #[derive(Clone, Debug)]
 pub struct PutRequest {
-    /// The key.
     pub key: Vec<u8>,
-    /// The value.
     pub value: Vec<u8>,
-    /// The conditions of the write.
     pub conditions: Conditions,
     /// Do not write if the key already has the value (and the lease).
     pub only_if_different: bool,
-    /// The key's lease.
     pub lease: LeaseRequest,
 }
 
-/// The lease that a written key gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseRequest {
-    /// No lease.
     None,
-    /// This lease.
     Attach(LeaseId),
-    /// The key's current lease, if it has one.
     Keep,
 }
 
-/// The outcome of a put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// The key was written.
     Written {
         /// The lease kept by [`LeaseRequest::Keep`].
         kept: Option<LeaseId>,
@@ -46,7 +35,6 @@ pub enum PutOutcome {
 }
 
 impl PutRequest {
-    /// The transaction that writes.
     pub fn txn(&self) -> Txn {
         let mut write = vec![self.write()];
         if self.only_if_different {
@@ -70,7 +58,6 @@ impl PutRequest {
         txn
     }
 
-    /// Interprets the transaction's reply.
     pub fn outcome(succeeded: bool, results: Vec<OpResult>) -> PutOutcome {
         if !succeeded {
             return PutOutcome::Refused(results);

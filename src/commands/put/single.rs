@@ -10,13 +10,9 @@ use crate::kvstore::{
 };
 use crate::output::{PutAnswer, bytes};
 
-/// How long the clean-up of an unused lease may take.
-const CLEANUP: Duration = Duration::from_secs(5);
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Writes the key, on a new lease if `ttl` (seconds) is given.
-///
-/// # Errors
-/// As the verb.
 pub async fn run(
     ctx: &Context,
     mut request: PutRequest,
@@ -42,7 +38,6 @@ pub async fn run(
     report(ctx, &request, granted, outcome, revision)
 }
 
-/// The outcome of a write, and its revision.
 type PutResult = (PutOutcome, Revision);
 
 pub(super) async fn write(
@@ -149,15 +144,12 @@ async fn revoke_unused_lease(ctx: &Context, grant: Grant, result: &Result<PutRes
         ));
         return;
     }
-    if let Err(error) = ctx.store().for_cleanup(CLEANUP).revoke(id).await {
+    if let Err(error) = ctx.store().for_cleanup(CLEANUP_TIMEOUT).revoke(id).await {
         ctx.out.warn(&format!("cannot revoke lease {id}, which expires in {} s: {error}", grant.ttl));
     }
 }
 
 /// Prints the outcome.
-///
-/// # Errors
-/// A failed condition.
 pub(super) fn report(
     ctx: &Context,
     request: &PutRequest,
@@ -207,15 +199,11 @@ pub(super) async fn dry_run(ctx: &Context, request: &PutRequest, guard: Option<&
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
     let result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;
     let key = bytes::escape(&request.key);
-    match PutRequest::outcome(result.succeeded, result.results) {
-        PutOutcome::Refused(answers) => Err(condition_failed(request, &answers)),
-        PutOutcome::Unchanged(_) => {
-            ctx.out.note(&format!("dry run: {key} already has this value and would not be written"));
-            Ok(Exit::Done)
-        }
-        PutOutcome::Written { .. } => {
-            ctx.out.note(&format!("dry run: {key} would be written"));
-            Ok(Exit::Done)
-        }
-    }
+    let outcome = match PutRequest::outcome(result.succeeded, result.results) {
+        PutOutcome::Refused(answers) => return Err(condition_failed(request, &answers)),
+        PutOutcome::Unchanged(_) => "already has this value and would not be written",
+        PutOutcome::Written { .. } => "would be written",
+    };
+    ctx.out.note(&format!("dry run: {key} {outcome}"));
+    Ok(Exit::Done)
 }

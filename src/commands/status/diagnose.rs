@@ -10,7 +10,6 @@ use crate::kvstore::{Alarm, Error, Store};
 use crate::output::{Diagnosis, StepRow, StepState};
 use crate::transport::Scheme;
 
-/// The problem found in a step, and its remedy.
 struct StepFinding {
     error: String,
     remedy: Option<String>,
@@ -18,10 +17,6 @@ struct StepFinding {
     exit: Exit,
 }
 
-/// Runs the verb.
-///
-/// # Errors
-/// No endpoint works.
 pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     let store = ctx.store();
     let endpoints = &store.options().endpoints;

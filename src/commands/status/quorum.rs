@@ -9,16 +9,13 @@ use crate::kvstore::{Compare, Error, KeySelector, LeaseMode, Op, Refusal, Retry,
 const KEY_PREFIX: &str = "kvadm/.quorum/";
 /// TTL of the lease, in seconds; the key expires soon if kvadm is killed before the clean-up.
 const LEASE_TTL_SECONDS: i64 = 10;
-/// Timeout of the revocation of that lease.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The outcome of the write that proves the quorum.
 pub enum QuorumProof {
     /// The write was applied, in this time.
     Done(Duration),
     /// The quorum exists, but the store is out of space.
     NoSpace,
-    /// The write failed.
     Failed(String),
 }
 

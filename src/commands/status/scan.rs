@@ -9,40 +9,28 @@ use crate::kvstore::{Alarm, Error, Member, MemberStatus, Refusal, Revision, Stor
 use crate::output::MemberRow;
 use crate::transport::{Endpoint, Scheme};
 
-/// The observed state of one member.
 pub struct MemberObservation {
-    /// The endpoint.
     pub endpoint: String,
-    /// The name in the member list, if known.
     pub name: String,
     /// The status, or the reason for its absence.
     pub status: Result<MemberStatus, String>,
     /// The result of a linearizable read; `Ok` without a read for a learner and for a member without a leader.
     pub read: Result<(), String>,
-    /// The raised alarms.
     pub alarms: Vec<String>,
 }
 
-/// One scan of the cluster.
 pub struct ClusterScan {
-    /// The cluster ID, if a member answered.
     pub cluster: Option<u64>,
-    /// All members.
     pub members: Vec<MemberObservation>,
     /// The outcome of the write under a lock, if requested.
     pub proof: Option<QuorumProof>,
-    /// The problems of the cluster as a whole.
     general: Vec<String>,
 }
 
-/// The health of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterHealth {
-    /// Everything is healthy.
     Healthy,
-    /// The cluster serves, but has a problem.
     Degraded,
-    /// The cluster does not serve.
     NoQuorum,
 }
 
@@ -64,12 +52,10 @@ impl MemberObservation {
             && self.alarms.is_empty()
     }
 
-    /// Whether the member answered a linearizable read.
     fn serves(&self) -> bool {
         self.read.is_ok() && self.status.as_ref().is_ok_and(|status| !status.learner && status.leader != 0)
     }
 
-    /// The output row.
     pub fn row(&self) -> MemberRow<'_> {
         MemberRow {
             endpoint: &self.endpoint,
@@ -106,7 +92,6 @@ impl MemberObservation {
 }
 
 impl ClusterScan {
-    /// The health of the cluster.
     pub fn verdict(&self) -> ClusterHealth {
         let serves = self.members.iter().any(MemberObservation::serves);
         match &self.proof {
@@ -129,7 +114,6 @@ impl ClusterScan {
         }
     }
 
-    /// The duration of the write under a lock, in milliseconds.
     pub fn quorum_ms(&self) -> Option<f64> {
         match &self.proof {
             Some(QuorumProof::Done(took)) => Some(took.as_secs_f64() * 1e3),
@@ -137,17 +121,14 @@ impl ClusterScan {
         }
     }
 
-    /// The newest revision of all members.
     pub fn revision(&self) -> Option<Revision> {
         self.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.revision).max()
     }
 
-    /// The problems of the cluster as a whole, one line each.
     pub fn general(&self) -> &[String] {
         &self.general
     }
 
-    /// All problems, one line each.
     pub fn complaints(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.members.iter().flat_map(MemberObservation::complaints).collect();
         problems.extend(self.general.iter().cloned());

@@ -7,7 +7,6 @@ use crate::kvstore::{Compare, CompareOp, CompareTarget, KeyRange, KeySelector, L
 use crate::output::bytes::decode_base64;
 use crate::proto::Codec;
 
-/// Parses the transaction.
 pub fn parse(text: &[u8], codec: &Codec) -> Result<Txn, String> {
     let text = std::str::from_utf8(text)
         .map_err(|_| "the file is not UTF-8: write such keys and values as key_base64 and value_base64".to_owned())?;

@@ -51,7 +51,6 @@ impl KeyCache {
         self.entries.remove(key).is_some()
     }
 
-    /// Begins a listing.
     pub fn begin_listing(&mut self) {
         self.round += 1;
     }

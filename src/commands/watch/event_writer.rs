@@ -13,11 +13,9 @@ pub const LIST_DONE: &str = "list-done";
 /// The last status of a sync.
 pub const IN_SYNC: &str = "in-sync";
 
-/// Why a watch ends.
 pub enum StopReason {
     /// The requested events were written, or `--timeout` elapsed.
     At(Exit),
-    /// The watch cannot continue.
     Failed(Failure),
 }
 
@@ -30,25 +28,16 @@ impl<E: Into<Failure>> From<E> for StopReason {
 /// Prints a change, given the previous state of the key; returns whether it counts.
 pub type ShowChange<'a> = Box<dyn Fn(ChangeKind, &KeyValue, Option<&KeyValue>) -> Result<bool, Failure> + 'a>;
 
-/// Writes events.
 pub struct EventWriter<'a> {
-    /// The command's context.
     pub ctx: &'a Context,
-    /// The kinds of changes to write; empty for all.
     pub only: Vec<ChangeKind>,
-    /// Omit the values.
     pub keys_only: bool,
-    /// Add the previous values.
     pub prev: bool,
     /// The number of changes left to write, if limited.
     pub remaining: Option<u64>,
-    /// The event that ends the watch.
     pub until: Option<&'static str>,
-    /// A command to run for each change instead of printing it.
     pub exec: Option<EventCommand>,
-    /// A custom way to print each change.
     pub show: Option<ShowChange<'a>>,
-    /// When `--timeout` elapses.
     pub limit: Option<Instant>,
 }
 
@@ -100,9 +89,6 @@ impl EventWriter<'_> {
     }
 
     /// Reports the status of a sync.
-    ///
-    /// # Errors
-    /// As [`EventWriter::list_done`].
     pub fn status(&self, status: &'static str, revision: Option<Revision>) -> Result<(), StopReason> {
         self.write_status(&StatusRow { event: "status", status: Some(status), revision }, status)
     }

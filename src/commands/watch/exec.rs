@@ -18,11 +18,9 @@ use crate::output::{ChangeKind, bytes};
 pub struct EventCommand {
     /// The program and its arguments; not empty.
     pub command: Vec<OsString>,
-    /// The reaction to a failure.
     pub on_error: OnError,
 }
 
-/// The reaction to a failed command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnError {
     /// Exit 6

@@ -15,20 +15,15 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{self, KeyRange, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate, Watcher};
 use crate::output::{ChangeKind, bytes};
 
-/// The start of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchStart {
-    /// With the next change.
     Now,
-    /// With the changes of this revision.
     At(Revision),
-    /// With the existing keys.
     List,
     /// With the existing keys, which are listed again after a compaction.
     Sync,
 }
 
-/// One watch, from its start to its end.
 pub struct WatchLoop<'a> {
     pub(super) ctx: &'a Context,
     pub(super) ranges: Vec<KeyRange>,
@@ -44,7 +39,6 @@ pub struct WatchLoop<'a> {
 }
 
 impl<'a> WatchLoop<'a> {
-    /// A watch that has sent nothing yet.
     pub fn new(
         ctx: &'a Context,
         ranges: Vec<KeyRange>,
@@ -123,7 +117,7 @@ impl<'a> WatchLoop<'a> {
             self.ranges.iter().map(|range| &range.start).min().map_or_else(String::new, |key| bytes::escape(key));
         let ends = self.ranges.iter().map(|range| range.end.as_ref());
         let end = ends.reduce(|one, other| Some(one?.max(other?))).flatten();
-        format!("{start}..{}", end.map_or_else(String::new, |key| bytes::escape(key)))
+        format!("'{start}'..'{}'", end.map_or_else(String::new, |key| bytes::escape(key)))
     }
 
     /// Waits, at most until `--timeout`.
@@ -224,7 +218,6 @@ impl<'a> WatchLoop<'a> {
         }
     }
 
-    /// Notes once that the stream is back.
     pub(super) fn note_resumption(&mut self) {
         if std::mem::take(&mut self.interrupted) {
             self.ctx.out.note("the watch has resumed");

@@ -13,10 +13,8 @@ use crate::output::ChangeKind;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The use of the keys that are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ListedKeys {
-    /// They are written as events.
     Report,
     /// They only fill the cache, because an earlier run wrote them.
     CacheOnly,

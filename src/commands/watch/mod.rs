@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::args::{KeyText, parse_duration, parse_revision};
 use crate::commands::proto::ProtoArgs;
-use crate::commands::select::KeyFilter;
+use crate::commands::select::{KeyFilter, prefix_range};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, Revision};
@@ -204,18 +204,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 
 impl Args {
     fn ranges(&self) -> Result<Vec<KeyRange>, Failure> {
-        let mut ranges = Vec::new();
-        for prefix in &self.prefix {
-            let mut prefix = self.text.bytes(prefix)?;
-            if self.dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
-                prefix.push(b'/');
-            }
-            ranges.push(KeyRange::prefix(&prefix));
-        }
-        for key in &self.exact {
-            ranges.push(KeyRange::key(&self.text.key(key)?));
-        }
-        Ok(ranges)
+        let prefixes = self.prefix.iter().map(|prefix| prefix_range(self.text, prefix, self.dir));
+        let keys = self.exact.iter().map(|key| Ok(KeyRange::key(&self.text.key(key)?)));
+        prefixes.chain(keys).collect()
     }
 
     fn start(&self, sync_by_default: bool) -> Result<WatchStart, Failure> {

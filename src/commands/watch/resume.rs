@@ -17,7 +17,6 @@ const SAVE_DELAY: Duration = Duration::from_millis(100);
 /// How long a position without events may be missing from the file.
 const IDLE_SAVE_DELAY: Duration = Duration::from_secs(5);
 
-/// The position of a watch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumePosition {
     /// The first revision that was not written completely.
@@ -27,7 +26,6 @@ pub struct ResumePosition {
     pub after_key: Option<String>,
 }
 
-/// The file of a position.
 pub struct ResumeFile {
     path: PathBuf,
     position: Option<ResumePosition>,
@@ -55,7 +53,6 @@ impl ResumeFile {
         Ok(Self { path: path.to_owned(), position, due: None })
     }
 
-    /// The position.
     pub fn position(&self) -> Option<&ResumePosition> {
         self.position.as_ref()
     }
@@ -75,7 +72,6 @@ impl ResumeFile {
         }
     }
 
-    /// When [`ResumeFile::save`] is due, if at all.
     pub fn due(&self) -> Option<Instant> {
         self.due
     }

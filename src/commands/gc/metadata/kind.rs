@@ -158,7 +158,8 @@ impl GarbageKind for MetadataGarbage {
     async fn begin(&mut self, round: &Round<'_>) -> Result<(), Failure> {
         let Some(name) = self.job.lock.clone() else { return Ok(()) };
         let ttl = seconds(round.ctx.config.lock_ttl);
-        let held = acquire(round.ctx, &LockRequest { name, shared: false, wait: WaitLimit::Endless, ttl }).await?;
+        let held = acquire(round.ctx, &LockRequest { name, shared: false, wait: WaitLimit::Endless, ttl_seconds: ttl })
+            .await?;
         self.held =
             Some(LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });
         Ok(())
