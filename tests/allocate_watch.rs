@@ -87,8 +87,8 @@ fn a_watch_that_was_cut_resumes_and_after_a_compaction_syncs() {
     plain.wait_for_stdout("list-done", SOON);
     proxy.set(Mode::Refuse);
     proxy.cut();
-    sync.wait_for_stderr("the watch is away", SOON);
-    plain.wait_for_stderr("the watch is away", SOON);
+    sync.wait_for_stderr("the watch is interrupted and will resume", SOON);
+    plain.wait_for_stderr("the watch is interrupted and will resume", SOON);
     base.delete("id/2");
     base.write(&[("id/3", "c")]);
     let now = Kvadm::new().endpoint(&etcd).args(["status", "--revision"]).run().ok().stdout_text();
@@ -101,5 +101,5 @@ fn a_watch_that_was_cut_resumes_and_after_a_compaction_syncs() {
     assert!(told.contains(&r#"{"event":"deleted","id":"2"}"#.to_owned()), "{told:?}");
     sync.wait_for_stderr("the key of the deleted ID 2 is unknown", SOON);
     let run = plain.wait();
-    run.code(4).err_has("are gone: the store is compacted");
+    run.code(4).err_has("are compacted: the store is compacted up to revision");
 }

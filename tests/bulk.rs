@@ -102,7 +102,7 @@ fn create_counts_what_exists_with_another_value() {
     let there = shared().held_under(&p);
     let other = line(&format!("{p}00003"), "other") + &line(&format!("{p}00004"), "other");
     let run = load(&(lines(&p, 20) + &other), &["--create"]);
-    run.code(5).err_has("2 keys exist already with another value");
+    run.code(5).err_has("already present with another value: 2 keys");
     assert_eq!(run.json(), tally(10, 10, 2, 0));
     assert_eq!(shared().held_under(&p)[..10], there);
     all_in_once(shared(), &p, 20);
@@ -136,7 +136,7 @@ fn a_bad_line_in_a_file_writes_nothing() {
         run.code(2)
             .out_empty()
             .err_has(&format!("error: f.jsonl:302: {words}"))
-            .err_has("hint: one JSON object a line");
+            .err_has("hint: each line must be a JSON object, as 'kvadm list -o json' prints them");
         assert_eq!(shared().held_under(&p), []);
     }
     std::fs::write(folder.path().join("f.jsonl"), [&[0xff; 3], lines(&p, 3).as_bytes()].concat()).unwrap();
@@ -160,11 +160,11 @@ fn a_bad_line_on_stdin_ends_the_load_behind_what_came_before() {
     let run = load(&format!("{}\nnonsense\n{}", lines(&p, 250), line(&format!("{p}z"), "")), &[]);
     run.code(6).out_empty();
     let error = run.err_json();
-    assert_eq!(error["error"], "250 records are in (250 written, 0 already so)");
+    assert_eq!(error["error"], "250 records loaded (250 written, 0 unchanged)");
     assert!(error["caused_by"][0].as_str().unwrap().starts_with("stdin:252: not a record"), "{error}");
     all_in_once(shared(), &p, 250);
     let run = load(&format!("{}nonsense\n", lines(&p, 2)), &[]);
-    assert_eq!(run.code(2).err_json()["error"], "2 records are in (0 written, 2 already so)");
+    assert_eq!(run.code(2).err_json()["error"], "2 records loaded (0 written, 2 unchanged)");
 }
 
 #[test]
@@ -210,13 +210,13 @@ fn large_values_go_in_alone_and_too_large_ones_are_refused() {
     load(&much, &[])
         .code(4)
         .out_empty()
-        .err_has("0 records are in")
+        .err_has("0 records loaded (0 written, 0 unchanged)")
         .err_has("too large")
         .err_has("--max-request-bytes");
     let run = load(&(lines(&key(8), 3) + &much + &lines(&key(7), 3)), &[]);
     run.code(6).out_empty().err_has("too large");
     let within = shared().held_under(key(8)).len() + shared().held_under(key(7)).len();
-    assert!(run.stderr_text().contains(&format!("{within} records are in ({within} written")), "{}", run.stderr_text());
+    assert!(run.stderr_text().contains(&format!("{within} records loaded ({within} written")), "{}", run.stderr_text());
     assert_eq!(shared().held(key(9)), None);
 }
 
@@ -256,7 +256,7 @@ fn leases_are_granted_again_once_for_all_their_keys() {
     assert_eq!(etcd.held("/b").unwrap().lease, None);
 
     let run = load(&format!("{}\n", json!({"key": "/d", "value": "v", "lease": "1f"})));
-    run.ok().err_has("note: 1 records had a lease without its TTL and were loaded without");
+    run.ok().err_has("note: loaded without a lease: 1 record, because the TTL is missing");
     assert_eq!(etcd.held("/d").unwrap().lease, None);
 }
 
@@ -273,11 +273,11 @@ fn a_lock_lost_in_the_middle_ends_the_load() {
     let run = child.wait();
     run.code(6).out_empty();
     let error = run.err_json();
-    assert_eq!(error["error"], "200 records are in (200 written, 0 already so)");
+    assert_eq!(error["error"], "200 records loaded (200 written, 0 unchanged)");
     assert!(error["caused_by"][0].as_str().unwrap().contains("is not held any more"), "{error}");
     assert_eq!((shared().held_under(format!("{p}a/")).len(), shared().held_under(format!("{p}b/")).len()), (200, 0));
     let run = load_into(shared(), &[&format!("--if-locked={token}")]).stdin(lines(&format!("{p}b/"), 3)).run();
-    run.code(5).err_has("0 records are in");
+    run.code(5).err_has("0 records loaded (0 written, 0 unchanged)");
     assert_eq!(shared().held_under(format!("{p}b/")), []);
 }
 
@@ -292,8 +292,8 @@ fn ctrl_c_ends_a_load_quickly_and_tells_how_much_is_in() {
         let signalled = std::time::Instant::now();
         let run = child.wait();
         assert!(signalled.elapsed() < Duration::from_millis(700), "took {:?}", signalled.elapsed());
-        run.signal(signal).out_empty().err_has("200 records are in (200 written, 0 already so)");
-        run.err_has("run it again to go on").err_lacks("may be in or not");
+        run.signal(signal).out_empty().err_has("200 records loaded (200 written, 0 unchanged)");
+        run.err_has("Run the same command again to resume; loaded records are skipped").err_lacks("may be in or not");
         all_in_once(shared(), &p, 200);
         assert_eq!(load(&lines(&p, 250), &[]).ok().json(), tally(50, 200, 0, 0));
     }
@@ -315,7 +315,9 @@ fn ctrl_c_does_not_wait_for_a_silent_server() {
     let signalled = std::time::Instant::now();
     let run = child.wait();
     assert!(signalled.elapsed() < Duration::from_millis(2500), "took {:?}", signalled.elapsed());
-    run.signal(Signal::SIGINT).err_has("100 records are in (100 written").err_has("300 records were on their way");
+    run.signal(Signal::SIGINT)
+        .err_has("100 records loaded (100 written")
+        .err_has("300 records in flight may or may not have been written");
 }
 
 /// Loads until the store is full.
@@ -335,7 +337,7 @@ fn load_until_full(etcd: &Etcd) {
     assert!(within > 3 && within < sent);
     // The server refuses a write and does it all the same, where several race to fill the store.
     let told = run.err_json()["error"].as_str().unwrap().to_owned();
-    assert!(told.starts_with(&format!("{within} records are in (")), "{within} are in: {told}");
+    assert!(told.starts_with(&format!("{within} records loaded (")), "{within} are in: {told}");
 }
 
 /// Writes singly until the store is full.
@@ -361,7 +363,7 @@ fn a_full_store_ends_the_load_and_deletes_still_go() {
     let put = Kvadm::new().endpoint(&etcd).args(["put", "/x", "v"]).run();
     put.code(4).err_has("database space exceeded").err_has("hint: the database is over its quota: run 'kvadm compact --reclaim', after deleting keys if too many are stored");
     let run = load_into(&etcd, &[]).stdin(leased("/x", "1f", 100)).run();
-    run.code(4).err_has("database space exceeded").err_has("0 records are in");
+    run.code(4).err_has("database space exceeded").err_has("0 records loaded (0 written, 0 unchanged)");
     let delete = |args: &[&str]| Kvadm::new().endpoint(&etcd).args(["delete", "--yes"]).args(args).run();
     delete(&["/k000"]).ok().out("1\n");
     delete(&["--from", "/k", "--to", "/k005", "--atomic"]).ok().out("4\n");
@@ -451,7 +453,10 @@ fn what_cannot_be_read_back_is_unknown() {
     proxy.cut();
     let run = child.wait();
     etcd.restart();
-    run.code(7).out_empty().err_has("100 records are in (100 written").err_has("10 records were on their way");
+    run.code(7)
+        .out_empty()
+        .err_has("100 records loaded (100 written")
+        .err_has("10 records in flight may or may not have been written");
     assert_eq!(run.err_json()["exit_code"], 7);
     all_in_once(&etcd, "/k", 110);
 }

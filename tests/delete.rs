@@ -43,7 +43,7 @@ fn one_key() {
     put(&format!("{key}2"), "v");
     delete(&[&key]).run().ok().err_empty().out("1\n");
     assert_eq!(names(&p), ["key2"]);
-    delete(&[&key]).run().code(1).out("0\n").err_has(&format!("note: no key {key}"));
+    delete(&[&key]).run().code(1).out("0\n").err_has(&format!("note: key not found: {key}"));
     let run = delete(&[&key, "-o", "json"]).run();
     let revision = run.code(1).json()["revision"].as_i64().unwrap();
     assert_eq!(run.json(), json!({"deleted": 0, "kept": 0, "revision": revision}));
@@ -66,15 +66,15 @@ fn conditions_on_one_key() {
             assert_eq!(shared().held(&key).as_ref(), Some(&held));
         }
         let run = delete(&[&[key.as_str()], args].concat()).run();
-        run.err_has(&format!("error: {key} was not deleted: a condition did not hold"));
+        run.err_has(&format!("error: condition failed; {key} was not deleted"));
     };
-    refused(&["--if-rev", &wrong], &format!("{key} was last changed in revision {right}, not {wrong}"));
+    refused(&["--if-rev", &wrong], &format!("{key} was last modified in revision {right}, not {wrong}"));
     refused(&["--if-value", "w"], &format!("{key} has another value (since revision {right})"));
     refused(&["--if-value", ""], "has another value");
     refused(&["--if-exists", &other], &format!("{other} does not exist"));
     refused(&["--if-rev", &right, "--if-value", "w"], "has another value");
     refused(&["--if-rev", &right, "--if-value", "v", "--if-exists", &other], "other does not exist");
-    delete(&[&other, "--if-rev", "3"]).run().code(1).err_has(&format!("no key {other}"));
+    delete(&[&other, "--if-rev", "3"]).run().code(1).err_has(&format!("key not found: {other}"));
     delete(&[&other, "--if-value", ""]).run().code(1);
     put(&other, "");
     let all = ["--if-rev", &right, "--if-value", "v", "--if-exists", &other];
@@ -95,15 +95,20 @@ fn several_keys_need_a_yes() {
     let run = delete(&[&a, &b]).run();
     run.code(2)
         .out_empty()
-        .err_has("2 of 2 keys are there")
+        .err_has("note: Found 2 of 2 named keys")
         .err_has("cannot ask for confirmation without a terminal")
         .err_has("--yes");
     assert_eq!(names(&p), ["a", "b", "c"]);
     delete(&[&a, &b, &c, "--dry-run"]).run().ok().out("3\n");
     delete(&[&a, &b, "--yes"]).run().ok().out("2\n");
-    delete(&[&a, &b, "--yes"]).run().code(1).out("0\n").err_has(&format!("no key {a}")).err_has(&format!("no key {b}"));
+    delete(&[&a, &b, "--yes"])
+        .run()
+        .code(1)
+        .out("0\n")
+        .err_has(&format!("key not found: {a}"))
+        .err_has(&format!("key not found: {b}"));
     let run = delete(&[&a, &c, &c, "--yes"]).run();
-    run.code(1).out("1\n").err_has("1 of 2 keys are there");
+    run.code(1).out("1\n").err_has("note: Found 1 of 2 named keys");
     assert_eq!(names(&p), Vec::<String>::new());
 
     fill(shared(), &p, 300);
@@ -122,7 +127,9 @@ fn a_terminal_is_asked() {
         child.wait_for_stdout("? [y/N] ", SOON);
         child.write(answer);
         let run = child.wait();
-        run.code(code).out_has(&format!("3 keys with prefix '{p}'"));
+        run.code(code)
+            .out_has(&format!("Found 3 keys with prefix '{p}' at revision "))
+            .out_has(&format!("Delete 3 keys with prefix '{p}'? [y/N] "));
         if code == 5 {
             run.out_has("not confirmed; nothing was changed");
         }
@@ -142,7 +149,7 @@ fn a_range_is_counted_first() {
     let p = unique_prefix();
     fill(shared(), &p, 12);
     let run = delete(&["--prefix", &p]).run();
-    run.code(2).out_empty().err_has(&format!("note: 12 keys with prefix '{p}'")).err_has("--yes");
+    run.code(2).out_empty().err_has(&format!("note: Found 12 keys with prefix '{p}'")).err_has("--yes");
     let before = shared().revision();
     delete(&["--prefix", &p, "--dry-run"]).run().ok().out("12\n");
     let run = delete(&["--prefix", &p, "--dry-run", "-o", "json", "--yes"]).run();
@@ -159,7 +166,7 @@ fn a_range_is_counted_first() {
     assert!(shared().held_under(&p).iter().all(|held| held.modified <= before));
 
     let run = delete(&["--prefix", &p, "--yes"]).run();
-    run.ok().out("12\n").err_has(&format!("note: 12 keys with prefix '{p}'"));
+    run.ok().out("12\n").err_has(&format!("note: Found 12 keys with prefix '{p}'"));
     delete(&["--prefix", &p, "--yes"]).run().code(1).out("0\n");
     delete(&["--prefix", &p]).run().code(1).out("0\n");
     delete(&["--prefix", &p, "--dry-run"]).run().code(1).out("0\n");
@@ -281,7 +288,10 @@ fn save_keeps_records_that_put_restores() {
         let run = delete(&[args, &["--save", save, "--yes"]].concat()).run();
         run.code(2).out_empty().err_has("File exists").err_has("name a file that does not exist");
     }
-    delete(&["--prefix", &p, "--save", "/nowhere/at/all", "--yes"]).run().code(2).err_has("--save /nowhere/at/all:");
+    delete(&["--prefix", &p, "--save", "/nowhere/at/all", "--yes"])
+        .run()
+        .code(2)
+        .err_has("cannot create /nowhere/at/all: No such file");
     assert_eq!(std::fs::read(&path).unwrap(), text);
     assert_eq!(shared().held_under(&p), after);
 
@@ -315,7 +325,7 @@ fn what_cannot_be_saved_is_not_deleted() {
     run.code(2)
         .out_empty()
         .err_has("cannot write a: File too large")
-        .err_has("what could not be saved was not deleted");
+        .err_has("keys whose records were not saved have not been deleted");
     assert_eq!(shared().held_under(&p), before, "all or nothing");
     let run = limited(0, "", "b");
     run.code(2).out_empty().err_has("cannot write b: File too large");
@@ -393,7 +403,7 @@ fn what_is_written_meanwhile_stays() {
         let sum = told["deleted"].as_u64().unwrap() + told["kept"].as_u64().unwrap();
         assert_eq!(sum, 5000, "{told}: each key went, or stayed");
         assert!(told["kept"].as_u64().unwrap() > 0, "{told}");
-        run.err_has(&format!("{} keys were written meanwhile and stay", told["kept"]));
+        run.err_has(&format!("kept {} keys written after the count", told["kept"]));
     });
 }
 
@@ -462,7 +472,7 @@ fn a_lost_answer_is_unknown_or_made_good() {
     // Sent again under its condition, which the first sending ended.
     fill(&etcd, "/k", 1);
     let run = answer_lost(&etcd, &["/k00000", "--if-value", "0"], gone);
-    run.code(7).out_empty().err_has("the first answer was lost, and now /k00000 does not exist");
+    run.code(7).out_empty().err_has("the first reply was lost, and now /k00000 does not exist");
 
     // A range: a window is sent again, and the answer is exact.
     fill(&etcd, "/k", 2000);
@@ -471,5 +481,5 @@ fn a_lost_answer_is_unknown_or_made_good() {
     assert_eq!(etcd.held_under("/k"), []);
     fill(&etcd, "/k", 200);
     let run = answer_lost(&etcd, &["--prefix", "/k", "--yes", "--atomic"], || etcd.held_under("/k").is_empty());
-    run.ok().out("200\n").err_has("etcd's answer was lost; the range is empty now");
+    run.ok().out("200\n").err_has("etcd's reply was lost, but the range is empty now");
 }

@@ -160,12 +160,12 @@ fn the_shape_of_the_json() {
 fn an_endpoint_that_refuses_a_name_that_is_unknown_and_a_socket_that_is_not_there() {
     let dead = refusing();
     let run = diagnose(&dead).run();
-    run.code(3).within(SOON).err_has("error: the endpoint does not serve").err_has("hint: ");
+    run.code(3).within(SOON).err_has("error: the endpoint does not work").err_has("hint: ");
     is_narrow(&run);
     let lines = timeless(&run);
     assert_eq!(lines[0], format!("http://{dead}: does not serve requests"));
     assert_eq!(lines[2], "  FAIL  tcp N ms connection refused");
-    assert!(lines[3].starts_with("      try: is etcd running there, and does its --listen-client-urls"), "{lines:#?}");
+    assert!(lines[3].starts_with("      try: check that etcd runs there, that its --listen-client-urls"), "{lines:#?}");
     assert_eq!(lines.last().unwrap(), "  skip  http2, auth, leader, quorum, alarms, quota: tcp failed");
     let said = found(diagnose(&dead), 3);
     assert_eq!(fails_at(&said, "tcp").0, "connection refused");
@@ -204,7 +204,7 @@ fn a_frozen_server_is_told_from_a_dead_one_and_costs_the_dial_timeout() {
     let live = shared();
     let list = format!("{},{}", etcd.endpoint(), live.endpoint());
     let run = diagnose(&list).args(["--dial-timeout", "400ms", "-o", "json"]).run();
-    run.code(6).within(SOON).err_has("something is wrong at 1 of 2 endpoints");
+    run.code(6).within(SOON).err_has("problems at 1 of 2 endpoints; see the report");
     let lines = run.json_lines();
     assert_eq!(lines[1]["ok"], true, "{}", lines[1]);
     let (error, remedy) = fails_at(&lines[0], "http2");
@@ -219,7 +219,7 @@ fn a_frozen_server_is_told_from_a_dead_one_and_costs_the_dial_timeout() {
 fn one_of_two_endpoints_dead_is_a_part_and_both_are_all() {
     let (dead, live) = (refusing(), shared().endpoint());
     let run = diagnose(&format!("{live},{dead}")).run();
-    run.code(6).err_has("warning: something is wrong at 1 of 2 endpoints");
+    run.code(6).err_has("warning: problems at 1 of 2 endpoints; see the report");
     let text = run.stdout_text();
     let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("http")).collect();
     assert_eq!(
@@ -228,7 +228,7 @@ fn one_of_two_endpoints_dead_is_a_part_and_both_are_all() {
         "as they were given"
     );
     let run = diagnose(&format!("{},{dead}", refusing())).arg("-q").run();
-    run.code(3).err_has("none of the endpoints serves").out_has("connection refused");
+    run.code(3).err_has("none of the endpoints works").out_has("connection refused");
     let run = diagnose(&dead).args(["-o", "json"]).run();
     assert_eq!(run.code(3).err_json()["exit_code"], 3);
     run.json();
@@ -385,7 +385,7 @@ fn logins() {
     assert!(!said.to_string().contains("hunter"), "{said}");
 
     let refused = anonymous(&etcd).args(["status", "--diagnose"]).run();
-    refused.code(4).out_has("  FAIL  auth ").out_has("user name is empty").err_has("does not serve");
+    refused.code(4).out_has("  FAIL  auth ").out_has("user name is empty").err_has("the endpoint does not work");
     let both = format!("{},{}", etcd.endpoint(), shared().endpoint());
     diagnose(&both).run().code(6);
     diagnose(&format!("{},{}", etcd.endpoint(), refusing())).run().code(3);
@@ -427,7 +427,7 @@ fn one_of_three_members_knows_no_leader() {
     eventually("the last member to miss the leader", Duration::from_secs(10), || leader() == "failed");
     let said = found(diagnose(&left), 3);
     let leader = step(&said, "leader");
-    assert_eq!(leader["error"], "this member knows no leader");
+    assert_eq!(leader["error"], "this member has no leader");
     assert!(leader["remedy"].as_str().unwrap().contains("majority"), "{leader}");
     assert_eq!((&leader["facts"]["role"], &leader["facts"]["leader"]), (&json!("no leader"), &json!("0")));
     for name in ["quorum", "alarms"] {

@@ -157,16 +157,20 @@ fn a_missing_key_is_a_no_with_a_note() {
     let (etcd, at) = (shared(), unique_prefix());
     let (there, missing) = (format!("{at}a"), format!("{at}b\x1b"));
     let rev = put(etcd, &there, "one");
-    kvadm(etcd, ["get", &missing]).run().code(1).out_empty().err_has(&format!("note: no key {at}b\\x1b at revision "));
+    kvadm(etcd, ["get", &missing])
+        .run()
+        .code(1)
+        .out_empty()
+        .err_has(&format!("note: key not found: {at}b\\x1b (revision "));
     kvadm(etcd, ["get", "-q", &missing]).run().code(1).out_empty().err_empty();
     kvadm(etcd, ["get", &missing, "-o", "json"]).run().code(1).out_empty();
     let line = format!("{there}\tone\n");
-    kvadm(etcd, ["get", &there, &missing]).run().code(1).out(&line).err_has("no key");
+    kvadm(etcd, ["get", &there, &missing]).run().code(1).out(&line).err_has("key not found: ");
     kvadm(etcd, ["get", "--rev", &(rev - 1).to_string(), &there])
         .run()
         .code(1)
         .out_empty()
-        .err_has(&format!("at revision {}", rev - 1));
+        .err_has(&format!("(revision {})", rev - 1));
 }
 
 #[test]
@@ -182,7 +186,7 @@ fn earlier_revisions_are_read() {
         .run()
         .code(1)
         .out(&format!("{a}\tone\n"))
-        .err_has(&format!("no key {b} at revision {rev}"));
+        .err_has(&format!("key not found: {b} (revision {rev})"));
 }
 
 #[test]
@@ -250,7 +254,7 @@ fn the_history_stops_where_it_was_compacted_and_says_so() {
     let revs: Vec<i64> = (0..5).map(|n| put(&etcd, "/a", format!("v{n}"))).collect();
     etcd.etcdctl_ok(&["compact", &revs[2].to_string()]);
     let run = kvadm(&etcd, ["get", "/a", "--history"]).run();
-    run.ok().out("/a\tv4\n/a\tv3\n/a\tv2\n").err_has(&format!("before revision {} has been compacted", revs[2]));
+    run.ok().out("/a\tv4\n/a\tv3\n/a\tv2\n").err_has(&format!("revisions before {} have been compacted", revs[2]));
     kvadm(&etcd, ["get", "/a", "--history", "-q"]).run().ok().out("/a\tv4\n/a\tv3\n/a\tv2\n").err_empty();
     kvadm(&etcd, ["get", "/a", "--history=3"]).run().ok().err_empty();
     kvadm(&etcd, ["get", "/a", "--history", "--rev", &revs[1].to_string()])
@@ -268,7 +272,11 @@ fn under_a_lock_it_reads_only_while_the_lock_is_held() {
     let (token, lease) = lock(etcd, &format!("{at}lock"));
     let guard = format!("--if-locked={token}");
     kvadm(etcd, ["get", &a, &guard]).run().ok().out("one\n").err_empty();
-    kvadm(etcd, ["get", &a, &b, &guard]).run().code(1).out(&format!("{a}\tone\n")).err_has(&format!("no key {b}"));
+    kvadm(etcd, ["get", &a, &b, &guard])
+        .run()
+        .code(1)
+        .out(&format!("{a}\tone\n"))
+        .err_has(&format!("key not found: {b}"));
     kvadm(etcd, ["get", &a, "--if-locked"]).env("KVADM_LOCK", &token).run().ok().out("one\n");
     // The variable alone guards nothing.
     let lost = format!("{at}no-lock@5");
@@ -329,7 +337,7 @@ fn a_namespace_is_put_before_and_taken_off() {
     kvadm(etcd, ["--namespace", &namespace, "get", "/mode"]).run().ok().out("blue\n");
     let record = kvadm(etcd, ["--namespace", &namespace, "get", "/mode", "-o", "json"]).run().ok().json();
     assert_eq!(record["key"], "/mode");
-    kvadm(etcd, ["--namespace", &namespace, "get", "/other"]).run().code(1).err_has("no key /other");
+    kvadm(etcd, ["--namespace", &namespace, "get", "/other"]).run().code(1).err_has("key not found: /other");
     kvadm(etcd, ["--namespace", &namespace, "get", ""]).run().code(2).err_has("the key is empty");
     kvadm(etcd, ["--namespace", &namespace, "get", "/mode", "/mode", "--history"]).run().code(2);
     kvadm(etcd, ["--namespace", &namespace, "get", "/mode", "--history"]).run().ok().out("/mode\tblue\n");

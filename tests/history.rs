@@ -73,7 +73,7 @@ fn a_key_that_is_deleted_now_has_a_history() {
         .run()
         .code(1)
         .out_empty()
-        .err_has("no key /never");
+        .err_has("key not found: /never");
 }
 
 #[test]
@@ -85,14 +85,14 @@ fn it_ends_where_compaction_ended_it() {
     let at = rev_of(&all[4]);
     etcd.etcdctl_ok(&["compact", &at]);
     assert_eq!(history(&etcd, &["/a"]), all[..5]);
-    let said = format!("before revision {at} has been compacted");
+    let said = format!("revisions before {at} have been compacted");
     kvadm(&etcd, ["get", "/a", "--history"]).run().ok().err_has(&said);
     kvadm(&etcd, ["get", "/a", "--history=5"]).run().ok().err_empty();
     // In the present one.
     let at = rev_of(&all[0]);
     etcd.etcdctl_ok(&["compact", &at]);
     assert_eq!(history(&etcd, &["/a"]), all[..1]);
-    kvadm(&etcd, ["get", "/a", "--history"]).run().ok().err_has("has been compacted");
+    kvadm(&etcd, ["get", "/a", "--history"]).run().ok().err_has("have been compacted");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_value_is_put_back_byte_for_byte() {
     let revert = || kvadm(etcd, ["put", &key, "--revert-to", &old]);
     revert().arg("--dry-run").run().ok().out_empty().err_has("would be written");
     kvadm(etcd, ["get", &key]).run().ok().out("broken\n");
-    revert().args(["--if-rev", &(new - 1).to_string()]).run().code(5).out_empty().err_has("was last changed in");
+    revert().args(["--if-rev", &(new - 1).to_string()]).run().code(5).out_empty().err_has("was last modified in");
     revert().args(["--if-rev", &new.to_string(), "-o", "json"]).run().ok().out_has("\"written\":true");
     kvadm(etcd, ["get", &key, "-o", "raw"]).run().ok().out_bytes(value);
     revert().args(["--if-different", "-o", "json"]).run().ok().out_has("\"written\":false");
@@ -130,7 +130,7 @@ fn what_was_not_there_cannot_be_put_back() {
     let first = put(&etcd, "/a", "one");
     let second = put(&etcd, "/a", "two");
     let revert = |rev: &str| kvadm(&etcd, ["put", "/a", "--revert-to", rev]).run();
-    revert(&before).code(1).out_empty().err_has("there was no key /a").err_has("hint: ").err_has("delete");
+    revert(&before).code(1).out_empty().err_has("key not found: /a (revision ").err_has("hint: ").err_has("delete");
     revert("9999").code(4).out_empty();
     etcd.etcdctl_ok(&["compact", &second.to_string()]);
     revert(&first.to_string()).code(4).out_empty().err_has("compacted");

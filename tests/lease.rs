@@ -40,13 +40,17 @@ fn a_lease_from_its_grant_to_its_end() {
     // etcdctl means the same lease by this ID.
     assert!(shared().etcdctl_ok(&["lease", "timetolive", &id]).contains("granted with TTL(100s)"));
 
-    kvadm(&["lease", "revoke", &id]).code(2).err_has("1 leases with 2 keys").err_has("--yes");
-    kvadm(&["lease", "revoke", &id, "--dry-run"]).ok().err_has("dry run: 1 leases with 2 keys would be revoked");
+    kvadm(&["lease", "revoke", &id])
+        .code(2)
+        .err_has("note: Found 1 lease with 2 keys")
+        .err_has("Revoke 1 lease and delete 2 keys")
+        .err_has("--yes");
+    kvadm(&["lease", "revoke", &id, "--dry-run"]).ok().err_has("dry run: 1 lease with 2 keys would be revoked");
     kvadm(&["get", &format!("{prefix}a")]).ok().out("v\n");
     kvadm(&["lease", "revoke", &id, "--yes"]).ok().out_has(&id);
     kvadm(&["get", &format!("{prefix}a")]).code(1);
     for gone in [vec!["lease", "show", &id], vec!["lease", "renew", &id], vec!["lease", "revoke", &id, "--yes"]] {
-        kvadm(&gone).code(1).out_empty().err_has(&format!("no lease {id}"));
+        kvadm(&gone).code(1).out_empty().err_has(&format!("lease not found: {id}"));
     }
 }
 
@@ -58,7 +62,7 @@ fn the_ttl_that_was_granted_is_told() {
     if ttl == 1 {
         run.err_empty();
     } else {
-        run.err_has(&format!("asked for a TTL of 1 s, etcd granted {ttl} s"));
+        run.err_has(&format!("requested a TTL of 1 s, etcd granted {ttl} s"));
     }
     kvadm(&["lease", "grant", "--ttl", "900ms"]).code(2).err_has("at least 1s");
     kvadm(&["lease", "grant", "--ttl", "5"]).code(2).err_has("did you mean 5s");
@@ -90,9 +94,9 @@ fn renewing_again_and_again_keeps_it_and_tells_its_loss() {
     }
     kvadm(&["get", &format!("{prefix}k")]).ok();
     kvadm(&["lease", "revoke", &id, "--yes"]).ok();
-    renewing.wait().code(5).err_has("a lease is gone");
+    renewing.wait().code(5).err_has("a lease has expired or was revoked");
 
-    kvadm(&["lease", "renew", &granted("3s"), "--every", "4s"]).code(2).err_has("too slow");
+    kvadm(&["lease", "renew", &granted("3s"), "--every", "4s"]).code(2).err_has("is too long for lease");
 }
 
 #[test]

@@ -67,12 +67,12 @@ fn ends_make_a_half_open_range() {
 #[test]
 fn a_range_that_holds_nothing_by_itself_is_wrong_usage() {
     let run = |args: &[&str]| Kvadm::new().args(["--endpoints", "127.0.0.1:1", "list"]).args(args).run();
-    run(&["--from", "/b", "--to", "/a"]).code(2).out_empty().err_has("--from /b is not below --to /a");
+    run(&["--from", "/b", "--to", "/a"]).code(2).out_empty().err_has("empty range: --from /b is not less than --to /a");
     run(&["--from", "/a", "--to", "/a"]).code(2).out_empty();
     run(&["--from", "/a", "--to", ""]).code(2).out_empty();
-    run(&["/p", "--from", "/a"]).code(2).out_empty().err_has("exclude each other");
+    run(&["/p", "--from", "/a"]).code(2).out_empty().err_has("a prefix cannot be combined with --from or --to");
     run(&["--from", "/a", "--dir"]).code(2).out_empty().err_has("--dir");
-    run(&["--match", "[a"]).code(2).out_empty().err_has("--match '[a'");
+    run(&["--match", "[a"]).code(2).out_empty().err_has("invalid glob in --match '[a'");
     run(&["/a", "--rev", "0"])
         .code(2)
         .out_empty()

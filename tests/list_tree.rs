@@ -207,7 +207,7 @@ fn shares_are_told_where_the_quota_is() {
         run.err_empty();
         assert!(total["percent"].is_number(), "{total}");
     } else {
-        run.err_has("does not tell its quota");
+        run.err_has("does not report its quota; the PERCENT column is omitted");
         assert!(total.get("percent").is_none(), "{total}");
     }
     kvadm(&etcd, ["list", "/", "--du", "-q"]).run().ok().err_empty().out("/a/\t1\t9\n/\t1\t9\n");

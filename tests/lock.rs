@@ -131,9 +131,9 @@ fn a_busy_lock_is_left_at_once_or_after_a_while() {
     assert_eq!((held["ttl"].as_i64(), held["shared"].as_bool()), (Some(7), Some(false)));
     assert_eq!(held["token"], format!("{key}@{revision}"));
     let busy = lock(etcd, &name).arg("--try").run();
-    busy.code(1).out_empty().err_has(&format!("the lock {name} is busy")).err_has(key);
+    busy.code(1).out_empty().err_has(&format!("lock {name} is taken; ")).err_has(key);
     let busy = lock(etcd, &name).args(["--wait", "300ms", "--", "touch", "/nowhere/at/all"]).run();
-    busy.code(1).out_empty().err_has("is busy").within(SOON);
+    busy.code(1).out_empty().err_has("is taken").within(SOON);
     assert!(busy.took >= Duration::from_millis(300));
     let late = lock(etcd, &name).args(["--deadline", "300ms"]).run();
     late.code(3).err_has("deadline");
@@ -207,7 +207,7 @@ fn a_key_without_a_lease_is_named_as_what_blocks() {
     let stale = format!("{name}/stale");
     etcd.etcdctl_ok(&["put", &stale, ""]);
     let waiter = lock(etcd, &name).args(["--", "echo", "mine"]).spawn();
-    waiter.wait_for_stderr(&format!("{stale} is on no lease"), SOON);
+    waiter.wait_for_stderr(&format!("{stale} has no lease and blocks the lock until it is deleted"), SOON);
     etcd.etcdctl_ok(&["del", &stale]);
     waiter.wait().ok().out("mine\n");
 }

@@ -154,7 +154,7 @@ fn a_deleted_key_or_a_revoked_lease_ends_the_command_within_a_second() {
         }
         eventually("the command to die", Duration::from_secs(1), || !alive(id));
         let run = running.wait();
-        run.code(5).err_has("the command was ended").err_has(&format!("the lock {name} was lost"));
+        run.code(5).err_has("the command was stopped").err_has(&format!("the lock {name} was lost"));
         assert!(gone.elapsed() < Duration::from_secs(3));
         assert!(!etcd.etcdctl_ok(&["lease", "list"]).contains(&lease), "the lease is not left behind");
     }
@@ -249,12 +249,12 @@ fn a_held_key_lives_as_long_as_the_command() {
     let mut holding = hold(&["--create", "-o", "json"]).spawn();
     let told: serde_json::Value = serde_json::from_str(&holding.next_line().unwrap()).unwrap();
     assert_eq!((told["key"].as_str(), told["ttl"].as_i64()), (Some(key.as_str()), Some(5)));
-    hold(&["--create", "--", "true"]).run().code(5).out_empty().err_has("exists already");
+    hold(&["--create", "--", "true"]).run().code(5).out_empty().err_has("already exists");
     for _ in 0..2 {
         etcd.etcdctl_ok(&["del", &key]);
         eventually("the key to be restored", SOON, || get() == "here\n");
     }
-    holding.wait_for_stderr("was deleted and is restored", SOON);
+    holding.wait_for_stderr("was deleted by someone else and has been restored", SOON);
     holding.signal(Signal::SIGTERM);
     holding.wait().signal(Signal::SIGTERM);
     assert_eq!(get(), "");

@@ -61,7 +61,7 @@ fn a_silent_etcd_ends_the_command_before_the_lease_can() {
     eventually("the command to die", Duration::from_secs(3), || !alive(id));
     assert!(paused.elapsed() < Duration::from_secs(3), "the lease had up to 3 s from the pause");
     let run = running.wait();
-    run.code(5).err_has("could not be renewed in time").err_has("runs out by itself");
+    run.code(5).err_has("could not be renewed in time").err_has("expires by itself");
     etcd.resume();
     waiter.wait().ok();
     one_behind_the_other(folder.path());
@@ -176,9 +176,9 @@ fn giving_up_waits_for_an_etcd_that_is_away() {
     assert!(running.next_line().is_some());
     etcd.pause();
     running.write("end\n");
-    running.wait_for_stderr("the lock /l cannot be given up yet", SOON);
+    running.wait_for_stderr("cannot release the lock /l yet", SOON);
     etcd.resume();
-    running.wait().ok().err_has("the lock /l is given up");
+    running.wait().ok().err_has("the lock /l is released");
     assert!(etcd.etcdctl_ok(&["lease", "list"]).starts_with("found 0 leases"));
 }
 
@@ -190,7 +190,11 @@ fn success_that_cannot_be_proved_is_none() {
     assert!(running.next_line().is_some());
     etcd.kill();
     running.write("end\n");
-    running.wait().code(5).err_has("could not be given up").err_has("cannot be proved");
+    running
+        .wait()
+        .code(5)
+        .err_has("cannot release the lock /l")
+        .err_has("cannot confirm that the lock /l was held to the end");
 }
 
 /// Numbers that a seed makes (xorshift).

@@ -48,7 +48,7 @@ fn an_unknown_outcome_is_one_json_object() {
 fn a_creation_without_an_answer_is_tried_again_and_done_once() {
     let (etcd, key) = (shared(), key(&unique_prefix(), 1));
     let run = with_lost_answer(etcd, &["put", &key, "v", "--create"], || version(etcd, &key).is_some(), cut);
-    run.code(7).out_empty().err_has("the first answer was lost").err_has("sent twice").err_has("hint:");
+    run.code(7).out_empty().err_has("the first reply was lost").err_has("sent twice").err_has("hint:");
     assert_eq!(version(etcd, &key), Some(1));
 }
 
@@ -59,7 +59,7 @@ fn a_write_on_a_revision_without_an_answer_is_done_once() {
     let rev = put.ok().json()["mod_revision"].to_string();
     let args = ["put", &key, "two", "--if-rev", &rev];
     let run = with_lost_answer(etcd, &args, || version(etcd, &key) == Some(2), cut);
-    run.code(7).err_has("the first answer was lost");
+    run.code(7).err_has("the first reply was lost");
     assert_eq!(version(etcd, &key), Some(2));
 }
 
@@ -86,7 +86,7 @@ fn a_guarded_delete_without_an_answer_is_tried_again() {
     etcd.etcdctl_ok(&["put", &key, "v"]);
     let args = ["delete", &key, "--if-value", "v"];
     let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_none(), cut);
-    run.code(7).err_has("the first answer was lost");
+    run.code(7).err_has("the first reply was lost");
 }
 
 #[test]

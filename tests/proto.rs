@@ -195,7 +195,7 @@ fn a_json_that_does_not_fit_is_wrong_usage_and_names_the_field() {
         (r#"{"any":{"@type":"x/shop.v1.Nope"}}"#, "field any: "),
         (r#"{"cash":true,"card":"c"}"#, "not a valid shop.v1.Order: "),
         ("[]", "not a valid shop.v1.Order: "),
-        ("plain", "no JSON: "),
+        ("plain", "not valid JSON: "),
     ];
     for (json, wanted) in cases {
         order(&["put", &key, json]).run().code(2).out_empty().err_has(&format!("the value of {key}: ")).err_has(wanted);
@@ -224,14 +224,14 @@ fn a_json_that_does_not_fit_is_wrong_usage_and_names_the_field() {
 #[test]
 fn a_descriptor_set_that_is_missing_or_wrong_is_named() {
     let ask = |file: &str, message: &str| kvadm(["get", "k", "--proto", file, "--message", message]).run();
-    ask("/nowhere/x.desc", SHOP).code(2).out_empty().err_has("--proto /nowhere/x.desc: cannot be read: ");
+    ask("/nowhere/x.desc", SHOP).code(2).out_empty().err_has("--proto cannot read /nowhere/x.desc: ");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/proto/shop.proto");
     ask(source.to_str().unwrap(), SHOP).code(2).err_has("shop.proto: not a complete descriptor set").err_has("protoc");
     ask("/dev/null", SHOP).code(2).err_has("/dev/null: not a descriptor set: it defines no message");
     ask(&shop(), "Order").code(2).err_has("it has no message Order; did you mean shop.v1.Order?");
     // Google's own types need not be in it.
     let bare = descriptors().join("bare.desc").display().to_string();
-    ask(&bare, SHOP).code(1).err_has("no key k");
+    ask(&bare, SHOP).code(1).err_has("key not found: k");
     ask(&shop(), "google.protobuf.Timestamp").code(1);
     kvadm(["get", "k", "--proto", &shop()]).run().code(2).err_has("--message");
     kvadm(["get", "k", "--no-proto", "--proto", &shop(), "--message", SHOP]).run().code(2).err_has("--no-proto");
@@ -254,7 +254,7 @@ fn the_config_s_longest_prefix_wins_and_a_broken_rule_breaks_nothing_else() {
     configured(&at, &["put", "o/1", r#"{"id":5}"#]).ok().err_empty();
     configured(&at, &["put", "o/part/1", r#"{"weight":5}"#]).ok();
     configured(&at, &["put", "other", "plain text"]).ok();
-    let why = "the config's proto for 'o/plain/': ";
+    let why = "the config's proto rule for prefix 'o/plain/': ";
     configured(&at, &["put", "o/plain/1", "{}"]).code(2).err_has(why).err_has("gone.desc").err_has("--no-proto");
     configured(&at, &["put", "o/plain/1", "x", "--no-proto"]).ok();
     let held = |name: &str| shared().held(format!("{at}{name}")).unwrap().value;

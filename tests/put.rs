@@ -17,7 +17,7 @@ fn value(key: &str) -> Option<String> {
 fn refused(key: &str, args: &[&str], words: &[&str]) {
     let before = shared().held(key);
     let run = put(&[&[key, "new"], args].concat()).run();
-    run.code(5).out_empty().err_has(&format!("error: nothing was written to {key}: a condition did not hold"));
+    run.code(5).out_empty().err_has(&format!("error: condition failed; {key} was not written"));
     for word in words {
         run.err_has(word);
     }
@@ -41,10 +41,10 @@ fn create_and_update() {
     let (missing, there) = (format!("{p}missing"), format!("{p}there"));
     refused(&missing, &["--update"], &[&format!("caused by: {missing} does not exist")]);
     let first = written(&there, &["--create"]);
-    let words = format!("caused by: {there} exists already (created in revision {first}, last changed in {first})");
+    let words = format!("caused by: {there} already exists (created in revision {first}, last modified in {first})");
     refused(&there, &["--create"], &[&words]);
     let second = written(&there, &["--update"]);
-    let words = format!("{there} exists already (created in revision {first}, last changed in {second})");
+    let words = format!("{there} already exists (created in revision {first}, last modified in {second})");
     refused(&there, &["--create"], &[&words]);
 }
 
@@ -54,13 +54,13 @@ fn if_rev_and_if_value() {
     let (missing, key) = (format!("{p}missing"), format!("{p}key"));
     let rev = written(&key, &[]);
     let (right, wrong) = (rev.to_string(), (rev + 1).to_string());
-    refused(&key, &["--if-rev", &wrong], &[&format!("{key} was last changed in revision {rev}, not {wrong}")]);
+    refused(&key, &["--if-rev", &wrong], &[&format!("{key} was last modified in revision {rev}, not {wrong}")]);
     refused(&missing, &["--if-rev", &right], &[&format!("{missing} does not exist")]);
     refused(&key, &["--if-value", "other"], &[&format!("{key} has another value (since revision {rev})")]);
     refused(&key, &["--if-value", ""], &["has another value"]);
     refused(&missing, &["--if-value", ""], &["does not exist"]);
     written(&key, &["--if-rev", &right]);
-    refused(&key, &["--if-rev", &right], &["was last changed in revision"]);
+    refused(&key, &["--if-rev", &right], &["was last modified in revision"]);
     written(&key, &["--if-value", "new"]);
     put(&[&key, "-x"]).run().ok();
     written(&key, &["--if-value", "-x"]);
@@ -181,7 +181,7 @@ fn the_ttl_that_was_granted_is_told() {
     // Its elections take longer, and so do its shortest leases.
     let slow = Etcd::options().arg("--election-timeout=1000").arg("--heartbeat-interval=100").start();
     let run = Kvadm::new().endpoint(&slow).args(["put", "/k", "v", "--ttl", "1s", "-o", "json"]).run();
-    run.ok().err_has("note: asked for a TTL of 1 s, etcd granted 2 s");
+    run.ok().err_has("note: requested a TTL of 1 s, etcd granted 2 s");
     assert_eq!(run.json()["ttl"], 2);
 }
 
@@ -192,7 +192,7 @@ fn an_unused_lease_is_revoked() {
     let put = |args: &[&str]| Kvadm::new().endpoint(&etcd).arg("put").args(args).run();
     put(&["/k", "v"]).ok();
     let lock = etcd.lock_token("/lock/1");
-    put(&["/k", "w", "--ttl", "1m", "--create"]).code(5).err_has("exists already");
+    put(&["/k", "w", "--ttl", "1m", "--create"]).code(5).err_has("already exists");
     put(&["/k", "w", "--ttl", "1m", "--if-rev", "1"]).code(5);
     put(&["/k", "w", "--ttl", "1m", &format!("--if-locked={lock}1")]).code(5).err_has("is not held any more");
     put(&["/k", &"x".repeat(100_000), "--ttl", "1m", "--if-value", "no"]).code(5);
@@ -271,7 +271,7 @@ fn large_values_are_compared_by_revision() {
     let wrong = (first.modified + 1).to_string();
     let run = put(&[&key, "--file", one, "--if-different", "--if-rev", &wrong]).run();
     run.code(5).out_empty().err_has(&format!("not {wrong}"));
-    put(&[&key, "--file", one, "--if-different", "--create"]).run().code(5).err_has("exists already");
+    put(&[&key, "--file", one, "--if-different", "--create"]).run().code(5).err_has("already exists");
     put(&[&key, "--file", one, "--if-different", "--if-exists", &other]).run().code(5).err_has("other does not exist");
     assert_eq!(shared().held(&key).unwrap(), first);
     let right = first.modified.to_string();
@@ -333,10 +333,10 @@ fn a_dry_run_tells_and_writes_nothing() {
         run.ok().out_empty().err_has(words);
     };
     said(put(&[&missing, "v", "--dry-run"]).run(), &format!("dry run: {missing} would be written"));
-    said(put(&[&key, "new", "--dry-run", "--if-different"]).run(), "has this value already and would not be written");
+    said(put(&[&key, "new", "--dry-run", "--if-different"]).run(), "already has this value and would not be written");
     said(put(&[&key, "other", "--dry-run", "--if-different"]).run(), &format!("{key} would be written"));
     said(put(&[&key, "other", "--dry-run", "--ttl", "1m", "--update"]).run(), "would be written");
-    put(&[&key, "other", "--dry-run", "--create"]).run().code(5).err_has("exists already");
+    put(&[&key, "other", "--dry-run", "--create"]).run().code(5).err_has("already exists");
     put(&[&key, "other", "--dry-run", "--if-rev", "1"]).run().code(5).err_has("not 1");
     assert_eq!(shared().held(&key).unwrap().modified, rev);
     assert_eq!(value(&missing), None);
@@ -378,7 +378,7 @@ fn a_namespace_goes_before_every_key_and_not_before_the_lock() {
     let run = inside(&["key", "v", "-o", "json", "--create", &format!("--if-locked={token}")]).run();
     assert_eq!(run.ok().json()["key"], "key");
     assert_eq!(value(&format!("{p}key")).unwrap(), "v");
-    inside(&["key", "w", "--create"]).run().code(5).err_has("nothing was written to key:");
+    inside(&["key", "w", "--create"]).run().code(5).err_has("condition failed; key was not written");
     inside(&["more", "w", "--if-exists", "key"]).run().ok();
     inside(&["more", "w", "--if-exists", &format!("{p}key")]).run().code(5);
     assert_eq!(value("key"), None);
@@ -397,5 +397,5 @@ fn json_holds_any_bytes() {
     run.code(5).out_empty();
     let error = run.err_json();
     assert_eq!(error["exit_code"], 5);
-    assert!(error["error"].as_str().unwrap().contains("\\xff: a condition did not hold"), "{error}");
+    assert!(error["error"].as_str().unwrap().ends_with("\\xff was not written"), "{error}");
 }

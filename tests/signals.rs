@@ -93,9 +93,9 @@ fn while_a_load_waits_for_input() {
         load.write(sized(&prefix, 0..150, 10));
         eventually("the first batch to be in", SOON, || count(shared(), &prefix) == 100);
         let run = ends_by(load, signal);
-        run.out_empty().err_has("records are in").err_has("run it again to go on");
+        run.out_empty().err_has("Run the same command again to resume; loaded records are skipped");
         // The answer to the batch may not have been heard when the signal came, but it was waited for.
-        run.err_has("100 records are in (100 written, 0 already so)");
+        run.err_has("100 records loaded (100 written, 0 unchanged)");
         assert_eq!(count(shared(), &prefix), 100);
     }
 }
@@ -115,12 +115,12 @@ fn while_a_loads_batches_are_on_their_way() {
     load.write(sized(&prefix, 101..301, 1));
     eventually("the next batches to be in", SOON, || count(shared(), &prefix) == 300);
     let run = ends_by(load, Signal::SIGINT);
-    let text = run.err_has("records were on their way, and may be in or not").stderr_text();
+    let text = run.err_has("records in flight may or may not have been written").stderr_text();
     let number = |before: &str| -> u64 {
         let line = text.lines().find(|line| line.contains(before)).unwrap_or_default();
         line.split(' ').find_map(|word| word.parse().ok()).unwrap_or_default()
     };
-    let (settled, unknown) = (number("records are in"), number("on their way"));
+    let (settled, unknown) = (number("records loaded"), number("in flight"));
     assert!(settled <= 300 && settled + unknown == 300, "{text}");
 }
 
@@ -161,7 +161,7 @@ fn while_a_load_waits_for_a_lease() {
     let leased = |number| format!("{{\"key\":\"/leased/{number}\",\"value\":\"v\",\"lease\":\"7b\",\"ttl\":600}}\n");
     load.write((0..100).map(leased).collect::<String>());
     eventually("the lease to be granted", SOON, || leases(&etcd) == 1);
-    ends_by(load, Signal::SIGINT).err_has("records are in");
+    ends_by(load, Signal::SIGINT).err_has("records loaded");
     eventually("the lease to be revoked", QUICK, || leases(&etcd) == 0);
     assert_eq!(count(&etcd, "/leased/"), 0);
 }
@@ -178,7 +178,7 @@ fn while_a_record_waits_for_the_one_before_it() {
     proxy.set(Mode::HangReplies);
     load.write([sized(&prefix, 101..150, 1), sized(&prefix, 101..150, 2), sized(&prefix, 101..150, 3)].concat());
     eventually("the next batch to be in", SOON, || count(shared(), &prefix) == 150);
-    ends_by(load, Signal::SIGINT).err_has("records were on their way");
+    ends_by(load, Signal::SIGINT).err_has("records in flight may or may not have been written");
 }
 
 #[test]
@@ -242,15 +242,15 @@ fn in_a_range_delete() {
     eventually("the first window to be gone", SOON, || count(shared(), &prefix) < total - 150);
     let run = ends_by(deleting, Signal::SIGINT);
     let gone = total - count(shared(), &prefix);
-    let text = run.out_empty().err_has("keys were deleted before it ended").stderr_text();
-    let line = text.lines().find(|line| line.contains("were deleted before")).unwrap();
+    let text = run.out_empty().err_has("deletion stopped after").stderr_text();
+    let line = text.lines().find(|line| line.contains("deletion stopped after")).unwrap();
     let said: usize = line.split(' ').find_map(|word| word.parse().ok()).unwrap();
     assert!(gone < total, "there was something left to interrupt");
     assert!(said > 0 && said <= gone, "said {said}, gone {gone}");
     if said < gone {
         run.err_has("a request was in flight: etcd may have applied it, or may still apply it");
     }
-    run.err_has("run it again to go on");
+    run.err_has("run the same command again to delete the rest");
 }
 
 fn leases(etcd: &Etcd) -> usize {

@@ -174,7 +174,7 @@ fn a_full_store_is_degraded_and_not_without_quorum() {
     Kvadm::new().endpoint(&etcd).args(["delete", "--prefix", "/", "--yes", "--atomic"]).run().ok();
     assert_eq!(etcd.etcdctl_ok(&["get", "--prefix", "", "--keys-only"]), "");
     let run = status(&etcd, &["--quorum"]);
-    run.code(6).out_has("NOSPACE").err_has("out of space").err_has("the quorum stands").err_lacks("no quorum");
+    run.code(6).out_has("NOSPACE").err_has("out of space").err_has("the quorum exists").err_lacks("no quorum");
 }
 
 /// The member `late` of the server's cluster, which has been added as a learner with this peer address.

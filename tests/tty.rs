@@ -50,8 +50,8 @@ fn no_color_and_a_dumb_terminal_get_none() {
     list().env("TERM", "dumb").run().ok().out_lacks("\x1b");
     list().args(["--color", "never"]).run().ok().out_lacks("\x1b");
     let missing = || kvadm(etcd, ["get", &format!("{at}b")]).pty();
-    missing().run().code(1).out_has("\x1b[36mnote:\x1b[0m no key");
-    missing().env("NO_COLOR", "1").run().code(1).out_has("note: no key").out_lacks("\x1b");
+    missing().run().code(1).out_has("\x1b[36mnote:\x1b[0m key not found: ");
+    missing().env("NO_COLOR", "1").run().code(1).out_has("note: key not found: ").out_lacks("\x1b");
 }
 
 #[test]

@@ -230,37 +230,40 @@ fn bad_files_are_refused_with_the_place() {
         let run = txn(text, &[]);
         run.code(2).out_empty().err_has(&format!("error: stdin: {words}")).err_has("kvadm txn --help");
     };
-    refused("", "the file is not a mapping");
-    refused("nonsense", "the file is not a mapping");
+    refused("", "the file must be a mapping with if, then and else");
+    refused("nonsense", "the file must be a mapping with if, then and else");
     refused("if: [", "");
-    refused("whem: []", "'whem' is not known here (if, then, else)");
-    refused("then: {put: {key: a, value: b}}", "then: not a list");
-    refused("then: [put]", "then[0]: not a mapping");
-    refused("then: [{put: {key: a, value: b}, get: {key: a}}]", "then[0]: one of put, delete, get or txn");
-    refused("then: [{push: {key: a}}]", "then[0].push: 'push' is none of put, delete, get, txn");
-    refused("then: [{get: {key: a}}, {put: {key: a, valeu: b}}]", "then[1].put: 'valeu' is not known here");
-    refused("then: [{put: {key: a, value: 5}}]", "then[0].put.value: not a text; put it in quotes");
+    refused("whem: []", "unknown field 'whem' (expected one of if, then, else)");
+    refused("then: {put: {key: a, value: b}}", "then: must be a list");
+    refused("then: [put]", "then[0]: must be a mapping");
+    refused("then: [{put: {key: a, value: b}, get: {key: a}}]", "then[0]: expected one of put, delete, get or txn");
+    refused("then: [{push: {key: a}}]", "then[0].push: 'push' is not one of put, delete, get, txn");
+    refused("then: [{get: {key: a}}, {put: {key: a, valeu: b}}]", "then[1].put: unknown field 'valeu'");
+    refused("then: [{put: {key: a, value: 5}}]", "then[0].put.value: must be a string; put it in quotes");
     refused(
         "then: [{put: {key: a, value: b, lease: 1f, keep_lease: true}}]",
-        "then[0].put: lease and keep_lease exclude",
+        "then[0].put: lease and keep_lease cannot be combined",
     );
-    refused("then: [{put: {key: a, value: b, lease: 0x1f}}]", "then[0].put.lease: not a text");
-    refused("then: [{put: {key: a, value: b, lease: xyz}}]", "then[0].put.lease: 'xyz' is no lease ID in hex");
-    refused("then: [{put: {prefix: a, value: b}}]", "then[0].put: 'prefix' is not known here");
-    refused("else: [{delete: {}}]", "else[0].delete: no key, prefix or from");
-    refused("else: [{delete: {to: a}}]", "else[0].delete:");
     refused(
-        "else: [{delete: {key: a, prefix: b}}]",
-        "else[0].delete: key, prefix, and from with to exclude each other",
+        "then: [{put: {key: a, value: b, lease: 0x1f}}]",
+        "then[0].put.lease: must be a string; put the hex ID in quotes",
     );
-    refused("else: [{delete: {from: b, to: b}}]", "else[0].delete: from is not below to");
-    refused("then: [{get: {key: a, limit: -1}}]", "then[0].get.limit: not a whole number");
-    refused("then: [{get: {key: a, rev: 0}}]", "then[0].get.rev: must be above 0");
-    refused("then: [{get: {key: a, keys_only: 1}}]", "then[0].get.keys_only: true or false");
-    refused("then: [{txn: {then: [{txn: {if: [{key: a}]}}]}}]", "then[0].txn.then[0].txn.if[0]: compares nothing");
-    refused("if: [{key: a, value: b, mod: 3}]", "if[0]: value and mod exclude each other");
-    refused("if: [{key: a, mod: -3}]", "if[0].mod: not a whole number");
-    refused("if: [{key: a, mod: 3, op: '=>'}]", "if[0].op: '=>' is none of =, !=, <, >");
+    refused("then: [{put: {key: a, value: b, lease: xyz}}]", "then[0].put.lease: 'xyz' is not a lease ID in hex");
+    refused("then: [{put: {prefix: a, value: b}}]", "then[0].put: unknown field 'prefix'");
+    refused("else: [{delete: {}}]", "else[0].delete: the key, prefix or from is missing");
+    refused("else: [{delete: {to: a}}]", "else[0].delete:");
+    refused("else: [{delete: {key: a, prefix: b}}]", "else[0].delete: key, prefix and from cannot be combined");
+    refused("else: [{delete: {from: b, to: b}}]", "else[0].delete: empty range: from is not less than to");
+    refused("then: [{get: {key: a, limit: -1}}]", "then[0].get.limit: must be a whole number");
+    refused("then: [{get: {key: a, rev: 0}}]", "then[0].get.rev: must be greater than 0");
+    refused("then: [{get: {key: a, keys_only: 1}}]", "then[0].get.keys_only: must be true or false");
+    refused(
+        "then: [{txn: {then: [{txn: {if: [{key: a}]}}]}}]",
+        "then[0].txn.then[0].txn.if[0]: nothing to compare: add value, version, create, mod or lease",
+    );
+    refused("if: [{key: a, value: b, mod: 3}]", "if[0]: value and mod cannot be combined");
+    refused("if: [{key: a, mod: -3}]", "if[0].mod: must be a whole number");
+    refused("if: [{key: a, mod: 3, op: '=>'}]", "if[0].op: '=>' is not one of =, !=, <, >");
     refused("if: [{key_base64: a, mod: 3}]", "if[0].key_base64:");
     let run = txn_to(shared(), "", &[]).stdin(b"then: [\xff]").run();
     run.code(2).err_has("stdin: the file is not UTF-8");
@@ -282,14 +285,26 @@ fn limits_are_refused_before_anything_is_sent() {
         |n: usize| -> Vec<Value> { (0..n).map(|i| json!({"put": {"key": format!("/{i}"), "value": ""}})).collect() };
     let put = |key: &str| json!({"put": {"key": key, "value": "v"}});
     let before = etcd.revision();
-    refused(&json!({"then": puts(129)}), "129 operations in 'then'; etcd takes 128 (--max-txn-ops");
+    refused(
+        &json!({"then": puts(129)}),
+        "129 operations in 'then'; the limit here is 128 (etcd accepts 128 in all, --max-txn-ops on the server)",
+    );
     refused(&json!({"else": puts(129)}), "129 operations in 'else'");
     let compares: Vec<Value> = (0..129).map(|i| json!({"key": format!("/{i}"), "version": 0})).collect();
     refused(&json!({"if": compares}), "129 compares");
     refused(&json!({"then": [put("/a"), {"txn": {"then": puts(128)}}]}), "nested");
-    refused(&json!({"then": [put("/a"), put("/b"), put("/a")]}), "writes /a twice");
-    refused(&json!({"then": [put("/a"), {"delete": {"prefix": "/"}}]}), "both writes and deletes /a");
-    refused(&json!({"else": [put("/a"), {"txn": {"then": [put("/a")]}}]}), "writes /a twice");
+    refused(
+        &json!({"then": [put("/a"), put("/b"), put("/a")]}),
+        "/a is written twice; a transaction may write each key only once",
+    );
+    refused(
+        &json!({"then": [put("/a"), {"delete": {"prefix": "/"}}]}),
+        "/a is both written and deleted; a transaction may write each key only once",
+    );
+    refused(
+        &json!({"else": [put("/a"), {"txn": {"then": [put("/a")]}}]}),
+        "/a is written twice; a transaction may write each key only once",
+    );
     let large = json!({"put": {"key": "/a", "value": "x".repeat(1_600_000)}});
     refused(&json!({"then": [large]}), "--max-request-bytes");
     assert_eq!(etcd.revision(), before);
@@ -304,7 +319,7 @@ fn limits_are_refused_before_anything_is_sent() {
     // With a lock one place less.
     let lock = format!("--if-locked={}", etcd.lock_token("/lock"));
     let run = txn_to(&etcd, &json!({"then": puts(128)}).to_string(), &[&lock]).run();
-    run.code(4).err_has("128 operations in 'then'; etcd takes 128").err_has("127 here");
+    run.code(4).err_has("128 operations in 'then'; the limit here is 127");
     txn_to(&etcd, &json!({"then": puts(127)}).to_string(), &[&lock]).run().ok();
 }
 
@@ -409,7 +424,7 @@ fn a_namespace_goes_before_every_key() {
         "then": [{"put": {"key": "b", "value": "2"}}, {"get": {"from": "a"}}, {"delete": {"prefix": ""}},],
     });
     let bad = txn(&text.to_string(), &["--namespace", &p]);
-    bad.code(4).err_has("both writes and deletes b");
+    bad.code(4).err_has("b is both written and deleted; a transaction may write each key only once");
     let text = text.to_string().replace(r#"{"delete":{"prefix":""}}"#, r#"{"delete":{"prefix":"d"}}"#);
     let run = txn(&text, &["--namespace", &p, "-o", "json"]);
     let told = run.ok().json();

@@ -54,6 +54,27 @@ fn every_help_is_on_stdout_and_names_the_verbs_flags() {
     }
 }
 
+/// clap's derive recognizes an option with an optional value by the name of its type.
+#[test]
+fn every_verb_takes_a_bare_if_locked_from_the_environment() {
+    for line in [
+        "get /a",
+        "list /a",
+        "put /a b",
+        "put --from -",
+        "delete /a",
+        "delete --prefix /a",
+        "txn -",
+        "allocate new a --node n",
+        "allocate hold a --node n",
+        "allocate release a --node n",
+    ] {
+        let run = |lock: &str| kvadm().args(line.split(' ')).arg("--if-locked").env("KVADM_LOCK", lock).run();
+        run("").code(2).out_empty().err_has("--if-locked without a lock: KVADM_LOCK is not set");
+        run("nonsense").code(2).out_empty().err_has("KVADM_LOCK: 'nonsense' is no");
+    }
+}
+
 /// A word of a shell line, or an operator between commands.
 #[derive(Debug, PartialEq)]
 enum Token {

@@ -277,12 +277,17 @@ fn a_failing_command_stops_or_not() {
     let base = ["watch", &p, "--rev", &rev, "--count", "3", "--exec"];
     let script = r#"echo "$KVADM_EVENT_KEY"; case $KVADM_EVENT_KEY in *2) exit 9;; esac"#;
     let stop = kvadm().args(base).args(["--", "sh", "-c", script]).run();
-    stop.code(6).out(&format!("{p}1\n{p}2\n")).err_has("ended with status 9").err_has(&format!("{p}2"));
+    stop.code(6).out(&format!("{p}1\n{p}2\n")).err_has("exited with status 9").err_has(&format!("{p}2"));
     let on = kvadm().args(base).args(["--on-error", "continue", "--", "sh", "-c", script]).run();
-    on.ok().out(&format!("{p}1\n{p}2\n{p}3\n")).err_has("warning: sh ended with status 9");
-    kvadm().args(base).args(["--", "/nonexistent/command"]).run().code(2).err_has("there is no such command");
+    on.ok().out(&format!("{p}1\n{p}2\n{p}3\n")).err_has("warning: sh exited with status 9");
+    kvadm()
+        .args(base)
+        .args(["--", "/nonexistent/command"])
+        .run()
+        .code(2)
+        .err_has("cannot run /nonexistent/command: command not found");
     let killed = kvadm().args(base).args(["--", "sh", "-c", "kill -9 $$"]).run();
-    killed.code(6).err_has("ended by signal 9");
+    killed.code(6).err_has("was killed by signal 9");
     // A command that does not read a value larger than a pipe does not hold the watch up.
     let big = format!("{p}big");
     let rev =
@@ -363,7 +368,7 @@ fn the_place_is_kept_between_runs() {
     std::fs::write(file, r#"{"next_revision":900000000}"#).unwrap();
     resume(&[]).run().code(4).err_has("900000000");
     std::fs::write(file, "garbage").unwrap();
-    resume(&[]).run().code(2).err_has("is no place");
+    resume(&[]).run().code(2).err_has("not a position: ");
     resume(&["--rev", "1"]).run().code(2);
 }
 

@@ -128,7 +128,7 @@ fn it_says_once_that_it_is_away_and_once_that_it_is_back() {
     proxy.set(Mode::Refuse);
     proxy.cut();
     let cut = Instant::now();
-    running.wait_for_stderr("the watch is away", SOON);
+    running.wait_for_stderr("the watch is interrupted and will resume", SOON);
     assert!(cut.elapsed() < Duration::from_secs(2), "said after {:?}", cut.elapsed());
     running.wait_for_stderr("connection refused", SOON);
     run_at(&etcd.endpoint(), &["put", "/w/b", "2"]);
@@ -136,13 +136,13 @@ fn it_says_once_that_it_is_away_and_once_that_it_is_back() {
     let vain = Instant::now();
     eventually("some tries", SOON, || vain.elapsed() > Duration::from_secs(2));
     proxy.set(Mode::Pass);
-    running.wait_for_stderr("the watch is back", SOON);
+    running.wait_for_stderr("the watch has resumed", SOON);
     wait_lines(&running, 2);
     running.signal(Signal::SIGTERM);
     let run = running.wait();
     run.signal(Signal::SIGTERM);
     let said = run.stderr_text();
-    assert_eq!((said.matches("is away").count(), said.matches("is back").count()), (1, 1), "{said}");
+    assert_eq!((said.matches("is interrupted").count(), said.matches("has resumed").count()), (1, 1), "{said}");
     assert_eq!(told(&run.json_lines()), ["created /w/a", "created /w/b"]);
 }
 
@@ -154,14 +154,14 @@ fn a_signal_ends_it_at_once_while_it_is_away() {
     running.wait_for_stdout("list-done", SOON);
     proxy.set(Mode::Refuse);
     proxy.cut();
-    running.wait_for_stderr("away", SOON);
+    running.wait_for_stderr("interrupted", SOON);
     let sent = Instant::now();
     running.signal(Signal::SIGINT);
     running.wait().signal(Signal::SIGINT);
     assert!(sent.elapsed() < Duration::from_secs(1));
     Kvadm::new().endpoint(&proxy.endpoint()).args(["watch", "/"]).run().code(3).err_has("connection refused");
     let run = Kvadm::new().endpoint(&proxy.endpoint()).args(["watch", "/", "--sync", "--timeout", "1500ms"]).run();
-    run.code(1).out("status\twait-for-datastore\n").err_has("is away");
+    run.code(1).out("status\twait-for-datastore\n").err_has("the watch is interrupted and will resume");
 }
 
 #[test]
@@ -226,11 +226,11 @@ fn a_sync_waits_for_the_store() {
     proxy.set(Mode::Refuse);
     run_at(&etcd.endpoint(), &["put", "/s/a", "1"]);
     let running = watch(&proxy.endpoint(), &["/s/", "--sync"]);
-    running.wait_for_stderr("is away", SOON);
+    running.wait_for_stderr("the watch is interrupted and will resume", SOON);
     assert_eq!(told(&lines(&running)), ["status wait-for-datastore"]);
     proxy.set(Mode::Pass);
     running.wait_for_stdout("in-sync", SOON);
-    running.wait_for_stderr("is back", SOON);
+    running.wait_for_stderr("the watch has resumed", SOON);
     let wanted = ["wait-for-datastore", "resync-in-progress"].map(|status| format!("status {status}"));
     assert_eq!(told(&lines(&running)), [&wanted[..], &["created /s/a".into(), "status in-sync".into()]].concat());
 }
@@ -244,7 +244,7 @@ fn what_is_compacted_is_said() {
     }
     etcd.etcdctl_ok(&["compact", "5"]);
     let run = Kvadm::new().endpoint(&etcd).args(["watch", "/c/", "--rev", "3"]).run();
-    run.code(4).out_empty().err_has("from revision 3 on").err_has("--rev 5");
+    run.code(4).out_empty().err_has("events from revision 3 on are compacted").err_has("--rev 5");
     let run = Kvadm::new().endpoint(&etcd).args(["watch", "/c/", "--rev", "5", "--count", "1", "-o", "json"]).run();
     assert_eq!(run.ok().json()["mod_revision"], 5);
 
@@ -258,7 +258,7 @@ fn what_is_compacted_is_said() {
     run_at(&endpoint, &["put", "/c/8", "1"]);
     etcd.etcdctl_ok(&["compact", "9"]);
     proxy.set(Mode::Pass);
-    running.wait().code(4).err_has("from revision 8 on").err_has("--rev 9");
+    running.wait().code(4).err_has("events from revision 8 on are compacted").err_has("--rev 9");
 
     // Between two runs.
     let folder = tempfile::tempdir().unwrap();
@@ -269,7 +269,7 @@ fn what_is_compacted_is_said() {
     let run = Kvadm::new().endpoint(&etcd).args(resume).arg("--sync").run();
     let wanted = ["status wait-for-datastore", "status resync-in-progress", "created /c/7", "created /c/8"];
     assert_eq!(told(&run.code(1).json_lines())[..4], wanted);
-    run.err_has("keys that were deleted");
+    run.err_has("deletions up to revision");
     assert_eq!(run.json_lines().len(), 5);
 }
 
@@ -293,7 +293,11 @@ fn rights_are_checked_and_a_lost_token_is_replaced() {
         kvadm.args(args).timeout(SOON)
     };
     user(&["watch", "/no/"]).run().code(4).err_has("permission denied");
-    user(&["watch", "/ok/", "/zz/"]).run().code(4).err_has("permission denied").err_has("one range");
+    user(&["watch", "/ok/", "/zz/"])
+        .run()
+        .code(4)
+        .err_has("permission denied")
+        .err_has("The user needs read permission on the whole range '/ok/'..'/zz0'");
     Kvadm::new().endpoint(&endpoint).args(["watch", "/ok/"]).run().code(4);
     let running = user(&["watch", "/ok/", "--list", "-o", "json"]).spawn();
     running.wait_for_stdout("list-done", SOON);

@@ -1,25 +1,45 @@
-//! The conditions of `put` and `delete`: planned here, purely; all of one command go into one transaction.
+//! The conditions of `put` and `delete`; a command sends all of its conditions in one transaction.
 
-use crate::kvstore::{Compare, CompareOp, CompareTarget, KeySelector, KeyValue, Op, OpResult, Revision};
+use std::ffi::OsString;
+
+use clap::Args;
+
+use crate::args::parse_lock_token;
+use crate::error::Failure;
+use crate::kvstore::{Compare, CompareOp, CompareTarget, KeySelector, KeyValue, LockGuard, Op, OpResult, Revision};
 use crate::output::bytes;
 
-/// What must hold for a write or a deletion.
+/// The option `--if-locked`.
+#[derive(Args, Clone, Debug)]
+pub struct IfLockedArgs {
+    /// Proceed only while this lock is held [default: the lock in $KVADM_LOCK]
+    // clap recognizes the type by its name: behind an alias, a bare --if-locked would count as absent.
+    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
+    #[allow(clippy::option_option)]
+    if_locked: Option<Option<OsString>>,
+}
+
+impl IfLockedArgs {
+    /// The lock that guards the requests, if the option was given.
+    ///
+    /// # Errors
+    /// A usage error for a malformed token, or for a missing one when `KVADM_LOCK` is not set.
+    pub fn guard(&self) -> Result<Option<LockGuard>, Failure> {
+        parse_lock_token(self.if_locked.as_ref())
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    /// The key is not there.
     pub create: bool,
-    /// The key is there.
     pub update: bool,
-    /// The key's last change was in this revision.
+    /// The key was last modified in this revision.
     pub revision: Option<Revision>,
-    /// The key has this value.
     pub value: Option<Vec<u8>>,
-    /// Another key is there.
     pub other: Option<Vec<u8>>,
 }
 
 impl Conditions {
-    /// The compares, for the transaction.
     pub fn compares(&self, key: &[u8]) -> Vec<Compare> {
         let mut compares = Vec::new();
         if self.create {
@@ -40,7 +60,7 @@ impl Conditions {
         compares
     }
 
-    /// What the else branch reads, so that [`Conditions::explain`] can say which condition failed.
+    /// The reads of the else branch, from which [`Conditions::explain`] finds the failed condition.
     pub fn reads(&self, key: &[u8]) -> Vec<Op> {
         let keys_only = self.value.is_none();
         let read = |key: &[u8], keys_only| Op::Get {
@@ -54,51 +74,51 @@ impl Conditions {
         std::iter::once(read(key, keys_only)).chain(other).collect()
     }
 
-    /// Says which conditions failed and what is there now, from what the else branch read.
+    /// Describes the failed conditions and the present state, given the results of the else branch.
     pub fn explain(&self, key: &[u8], answers: &[OpResult]) -> String {
         let found = |index: usize| match answers.get(index) {
             Some(OpResult::Get { kvs, .. }) => kvs.first(),
             _ => None,
         };
         let now = found(0);
-        let mut said = Vec::new();
+        let mut failures = Vec::new();
         let name = bytes::escape(key);
         match now {
-            Some(kv) if self.create => said.push(format!(
-                "{name} exists already (created in revision {}, last changed in {})",
+            Some(kv) if self.create => failures.push(format!(
+                "{name} already exists (created in revision {}, last modified in {})",
                 kv.create_revision, kv.mod_revision
             )),
             None if self.update || self.revision.is_some() || self.value.is_some() => {
-                said.push(format!("{name} does not exist"));
+                failures.push(format!("{name} does not exist"));
             }
-            Some(kv) => said.extend(self.differences(&name, kv)),
+            Some(kv) => failures.extend(self.differences(&name, kv)),
             None => {}
         }
         if let Some(other) = &self.other
             && found(1).is_none()
         {
-            said.push(format!("{} does not exist", bytes::escape(other)));
+            failures.push(format!("{} does not exist", bytes::escape(other)));
         }
-        if said.is_empty() {
-            said.push(format!("a condition on {name} did not hold"));
+        if failures.is_empty() {
+            failures.push(format!("a condition on {name} failed"));
         }
-        said.join("; ")
+        failures.join("; ")
     }
 
     fn differences(&self, name: &str, now: &KeyValue) -> Vec<String> {
-        let mut said = Vec::new();
-        if let Some(wanted) = self.revision.filter(|wanted| *wanted != now.mod_revision) {
-            said.push(format!("{name} was last changed in revision {}, not {wanted}", now.mod_revision));
+        let mut failures = Vec::new();
+        if let Some(expected) = self.revision.filter(|expected| *expected != now.mod_revision) {
+            failures.push(format!("{name} was last modified in revision {}, not {expected}", now.mod_revision));
         }
-        if self.value.as_ref().is_some_and(|wanted| *wanted != now.value) {
-            said.push(format!("{name} has another value (since revision {})", now.mod_revision));
+        if self.value.as_ref().is_some_and(|expected| *expected != now.value) {
+            failures.push(format!("{name} has another value (since revision {})", now.mod_revision));
         }
-        said
+        failures
     }
 
-    /// Whether the conditions cannot hold any more once `value` was written under them, so that the transaction may
-    /// be sent again when its answer was lost. `None` stands for a deletion.
-    pub fn once_only(&self, value: Option<&[u8]>) -> bool {
+    /// Whether the conditions fail once `value` has been written (`None`: the key deleted), so that the transaction
+    /// may be sent again after a lost reply.
+    pub fn fails_once_applied(&self, value: Option<&[u8]>) -> bool {
         self.create || self.revision.is_some() || (self.value.is_some() && self.value.as_deref() != value)
     }
 }
@@ -122,11 +142,11 @@ mod tests {
     #[test]
     fn each_failed_condition_is_named() {
         let create = Conditions { create: true, ..Conditions::default() };
-        assert_eq!(create.explain(b"k", &now(9, b"v")), "k exists already (created in revision 3, last changed in 9)");
+        assert_eq!(create.explain(b"k", &now(9, b"v")), "k already exists (created in revision 3, last modified in 9)");
         let both = Conditions { revision: Some(7), value: Some(b"w".to_vec()), ..Conditions::default() };
         assert_eq!(
             both.explain(b"k", &now(9, b"v")),
-            "k was last changed in revision 9, not 7; k has another value (since revision 9)"
+            "k was last modified in revision 9, not 7; k has another value (since revision 9)"
         );
         let none = [OpResult::Get { kvs: vec![], count: 0, more: false }];
         assert_eq!(both.explain(b"k\n", &none), "k\\n does not exist");
@@ -135,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn only_conditions_that_the_write_itself_ends_allow_a_second_sending() {
+    fn only_conditions_that_fail_after_the_write_allow_a_retry() {
         let update = Conditions { update: true, ..Conditions::default() };
-        assert!(!update.once_only(Some(b"v")));
+        assert!(!update.fails_once_applied(Some(b"v")));
         let same = Conditions { value: Some(b"v".to_vec()), ..Conditions::default() };
-        assert!(!same.once_only(Some(b"v")));
-        assert!(same.once_only(Some(b"w")) && same.once_only(None));
+        assert!(!same.fails_once_applied(Some(b"v")));
+        assert!(same.fails_once_applied(Some(b"w")) && same.fails_once_applied(None));
     }
 }

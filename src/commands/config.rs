@@ -1,25 +1,28 @@
-//! `kvadm config`.
+//! `kvadm config`: the effective configuration.
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::SettingRow;
 
-/// Show the effective configuration, and where each value came from; secrets are redacted.
+/// Show the effective configuration and the source of each value; secrets are redacted
 ///
-/// Nothing is dialled. The sources, strongest first: flags, KVADM_* variables, the file, ETCD_ENDPOINTS and
-/// ETCDV3_ENDPOINTS, ETCDCTL_* variables, defaults.
+/// No connection is made. Sources, strongest first: flags, KVADM_* variables, the configuration file, ETCD_ENDPOINTS
+/// and ETCDV3_ENDPOINTS, ETCDCTL_* variables, defaults.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   kvadm config
   kvadm -c etcd.conf config -o json
-  KVADM_ENDPOINTS=other:2379 kvadm config -v")]
+  KVADM_ENDPOINTS=other:2379 kvadm config -v"
+)]
 pub struct Args {}
 
 /// Runs the verb.
 ///
 /// # Errors
-/// Nothing but a closed output.
+/// The output cannot be written.
 pub async fn run(ctx: &Context, _args: &Args) -> Result<Exit, Failure> {
     let mut sink = ctx.out.stream();
     for setting in &ctx.config.settings {

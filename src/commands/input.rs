@@ -1,4 +1,4 @@
-//! Reading files and stdin without keeping a signal waiting.
+//! Reads files and stdin; a signal interrupts the read.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,20 +7,16 @@ use std::path::Path;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
-/// No server takes values near this size; more is a mistaken file name.
-const MOST: u64 = 128 << 20;
+/// Far above etcd's request limit (1.5 MiB by default): a larger file is a mistaken file name.
+const MAX_INPUT_BYTES: u64 = 128 << 20;
 
-/// Where something is read from.
 #[derive(Clone, Copy, Debug)]
 pub enum InputSource<'a> {
-    /// Standard input.
     Stdin,
-    /// A file.
     File(&'a Path),
 }
 
 impl InputSource<'_> {
-    /// The name for messages.
     pub fn name(self) -> String {
         match self {
             Self::Stdin => "stdin".to_owned(),
@@ -28,12 +24,12 @@ impl InputSource<'_> {
         }
     }
 
-    /// `-` is stdin.
+    /// The source that an argument names; `-` is stdin.
     pub fn of(path: &Path) -> InputSource<'_> {
         if path.as_os_str() == "-" { InputSource::Stdin } else { InputSource::File(path) }
     }
 
-    /// Opens it.
+    /// Opens the source.
     ///
     /// # Errors
     /// A usage error that names the file.
@@ -42,13 +38,13 @@ impl InputSource<'_> {
             Self::Stdin => Ok(Box::new(io::stdin())),
             Self::File(path) => match File::open(path) {
                 Ok(file) => Ok(Box::new(file)),
-                Err(error) => Err(unreadable(&self.name(), &error)),
+                Err(error) => Err(cannot_read(&self.name(), &error)),
             },
         }
     }
 }
 
-/// Reads all of it. A signal ends the waiting at once.
+/// Reads the whole source. A signal interrupts the read.
 ///
 /// # Errors
 /// A usage error that names the file, or the interruption.
@@ -57,7 +53,7 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
     let reader = source.open()?;
     let reading = tokio::task::spawn_blocking(move || {
         let mut bytes = Vec::new();
-        reader.take(MOST + 1).read_to_end(&mut bytes).map(|_| bytes)
+        reader.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
     });
     let read = tokio::select! {
         biased;
@@ -65,16 +61,15 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
         read = reading => read.unwrap_or_else(|error| Err(io::Error::other(error))),
     };
     match read {
-        Ok(bytes) if bytes.len() as u64 > MOST => Err(Failure::new(
+        Ok(bytes) if bytes.len() as u64 > MAX_INPUT_BYTES => Err(Failure::new(
             Exit::Refused,
-            format!("{name} is larger than {} MiB, more than any etcd takes", MOST >> 20),
+            format!("{name} is larger than {} MiB, more than etcd accepts in one request", MAX_INPUT_BYTES >> 20),
         )),
         Ok(bytes) => Ok(bytes),
-        Err(error) => Err(unreadable(&name, &error)),
+        Err(error) => Err(cannot_read(&name, &error)),
     }
 }
 
-/// A file that cannot be read.
-pub fn unreadable(name: &str, error: &io::Error) -> Failure {
+pub fn cannot_read(name: &str, error: &io::Error) -> Failure {
     Failure::usage(format!("cannot read {name}: {error}"))
 }

@@ -1,4 +1,4 @@
-//! What is held on a lease: until when, under what, and how it is given up. Locks and held keys share it.
+//! Holds a lock or a key on a lease, until a signal or while a command runs, and releases it.
 
 use std::ffi::OsString;
 use std::pin::pin;
@@ -11,29 +11,28 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, LeaseKeeper, LeaseLoss, LockGuard, Store, run_on_io_thread};
 
-/// The pause between two tries to give it up while etcd is away.
-const AGAIN: Duration = Duration::from_millis(200);
-/// How long to try where nothing is left to be given up.
-const BRIEFLY: Duration = Duration::from_secs(2);
+/// The pause between attempts to release while etcd is unreachable.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How long to retry the release of a lease that is already gone; also the longest silent retry.
+const SHORT_RELEASE: Duration = Duration::from_secs(2);
 
-/// How long giving up mostly takes; less than what a guardian leaves of the smallest margin.
-const PROMPTLY: Duration = Duration::from_millis(50);
+/// How long a release usually takes at most; less than the guardian needs to act within the smallest margin.
+const PROMPT_RELEASE: Duration = Duration::from_millis(50);
 
-/// Something that is held as long as a lease lives.
+/// A lock or key that is held as long as its lease lives.
 pub struct LeaseScope {
-    /// What it is, with its name: "the lock a".
+    /// What is held, for messages: "the lock a".
     pub what: String,
-    /// Its lease.
     pub kept: LeaseKeeper,
-    /// The key that proves that it is held, where one does.
+    /// The key that proves that the lock is held; `None` for a held key.
     pub guard: Option<LockGuard>,
 }
 
 impl LeaseScope {
-    /// Holds it until a signal comes, and gives it up.
+    /// Holds until a signal, then releases.
     ///
     /// # Errors
-    /// [`Exit::Conflict`] where it is lost.
+    /// [`Exit::Conflict`] if the lease is lost.
     pub async fn until_signal(&self, ctx: &Context) -> Result<Exit, Failure> {
         let loss = tokio::select! {
             biased;
@@ -50,68 +49,65 @@ impl LeaseScope {
         }
     }
 
-    /// Runs a command while it is held, and gives it up.
+    /// Runs a command while holding, then releases.
     ///
     /// # Errors
-    /// [`Exit::Conflict`] where it was lost, or where the command succeeded and nobody can prove that it was not.
+    /// [`Exit::Conflict`] if the lease was lost, or if the command succeeded and the holding cannot be confirmed.
     pub async fn while_running(
         &self,
         ctx: &Context,
         command: &[OsString],
         envs: Vec<(&'static str, OsString)>,
     ) -> Result<Exit, Failure> {
-        self.while_staged(ctx, PreparedChild::open(command, ctx.out.is_json()), &envs).await
+        self.while_child_runs(ctx, PreparedChild::open(command, ctx.out.is_json()), &envs).await
     }
 
-    /// The same for a command whose stage is there already.
-    ///
-    /// # Errors
-    /// As [`LeaseScope::while_running`].
-    pub async fn while_staged(
+    /// [`LeaseScope::while_running`] for a child process that is already prepared.
+    pub async fn while_child_runs(
         &self,
         ctx: &Context,
-        stage: PreparedChild,
+        child: PreparedChild,
         envs: &[(&'static str, OsString)],
     ) -> Result<Exit, Failure> {
-        let mut parting = child::run(ctx, stage, envs, &self.kept).await;
-        // Others wait for this; the helper's farewell comes behind it, unless it takes time.
+        let mut exited = child::run(ctx, child, envs, &self.kept).await;
+        // Waiters depend on the release, so it comes before the guardian's dismissal unless it is slow.
         let mut release = pin!(self.release(ctx));
-        let proved = match timeout(PROMPTLY, &mut release).await {
+        let proved = match timeout(PROMPT_RELEASE, &mut release).await {
             Ok(proved) => proved,
             Err(_) => {
-                parting.iter_mut().for_each(ExitedChild::dismiss);
+                exited.iter_mut().for_each(ExitedChild::dismiss);
                 release.await
             }
         };
-        let ended = parting?.complete();
-        if let Some(loss) = &ended.loss {
-            return Err(self.lost(loss).context("the command was ended"));
+        let exit = exited?.complete();
+        if let Some(loss) = &exit.loss {
+            return Err(self.lost(loss).context("the command was stopped"));
         }
-        match ended.code {
-            _ if ended.overdue => Err(overdue()),
+        match exit.code {
+            _ if exit.overdue => Err(overdue()),
             0 if proved => Ok(Exit::Done),
             0 => Err(self.unproved()),
             code => Ok(Exit::Command(code)),
         }
     }
 
-    /// Gives it up: proves that it is still held, then revokes the lease, which takes the key away. While etcd is away
-    /// it goes on until the lease is over. `true` where it was held without a gap until now.
+    /// Confirms that the lock is still held, then revokes the lease, which deletes the key. Retries while etcd is
+    /// unreachable, until the lease expires. Returns whether the holding was confirmed without a gap.
     pub async fn release(&self, ctx: &Context) -> bool {
         self.kept.stop();
-        let alive = self.kept.alive();
-        // A lease that is gone needs no patience; one that is late may still be there.
-        let gone = matches!(alive.lost, Some(LeaseLoss::LeaseGone | LeaseLoss::KeyGone));
-        let limit = if gone { BRIEFLY } else { alive.until.left().max(Duration::from_secs(1)) };
+        let state = self.kept.alive();
+        // A late lease may still exist, a lost one does not.
+        let lost = matches!(state.lost, Some(LeaseLoss::LeaseGone | LeaseLoss::KeyGone));
+        let limit = if lost { SHORT_RELEASE } else { state.until.left().max(Duration::from_secs(1)) };
         let (store, end) = (ctx.store().for_cleanup(limit), Instant::now() + limit);
         let (what, lease) = (&self.what, self.kept.id());
-        let (mut proved, mut said) = (None, false);
+        let (mut proved, mut warned) = (None, false);
         let mut why = String::new();
         loop {
             let error = match self.try_release(&store, &mut proved).await {
                 Ok(held) => {
-                    if said {
-                        ctx.out.note(&format!("{what} is given up"));
+                    if warned {
+                        ctx.out.note(&format!("{what} is released"));
                     }
                     return held;
                 }
@@ -121,23 +117,22 @@ impl LeaseScope {
                 why = error.to_string();
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left <= AGAIN {
-                ctx.out.warn(&format!("{what} could not be given up: {why}; lease {lease} runs out by itself"));
+            if left <= RETRY_PAUSE {
+                ctx.out.warn(&format!("cannot release {what}: {why}; its lease {lease} expires by itself"));
                 return proved == Some(true);
             }
-            if !said && left > BRIEFLY {
-                said = true;
+            if !warned && left > SHORT_RELEASE {
+                warned = true;
                 let left = left.as_secs();
-                ctx.out.warn(&format!("{what} cannot be given up yet: {why}; trying for another {left} s"));
+                ctx.out.warn(&format!("cannot release {what} yet: {why}; retrying for {left} s"));
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
     async fn try_release(&self, store: &Store, proved: &mut Option<bool>) -> Result<bool, Error> {
         let (store, lease) = (store.clone(), self.kept.id());
         let unproved = self.guard.clone().filter(|_| proved.is_none());
-        // On the connections' own thread no request waits for another thread to wake up.
         let (now, result) = run_on_io_thread(async move {
             let mut now = None;
             if let Some(guard) = unproved {
@@ -154,26 +149,26 @@ impl LeaseScope {
     }
 
     fn lost(&self, loss: &LeaseLoss) -> Failure {
-        self.overlap(Failure::conflict(format!("{} was lost: {loss}", self.what)))
+        self.with_overlap_hint(Failure::conflict(format!("{} was lost: {loss}", self.what)))
     }
 
     fn unproved(&self) -> Failure {
-        self.overlap(Failure::conflict(format!("that {} was held to the end cannot be proved", self.what)))
+        self.with_overlap_hint(Failure::conflict(format!("cannot confirm that {} was held to the end", self.what)))
     }
 
-    fn overlap(&self, failure: Failure) -> Failure {
+    fn with_overlap_hint(&self, failure: Failure) -> Failure {
         if self.guard.is_none() {
             return failure;
         }
-        failure.hint("what was done under it may overlap with the next holder's work, unless --if-locked guarded it")
+        failure.hint("its work may have overlapped with the next holder's; guard writes with --if-locked")
     }
 }
 
 fn overdue() -> Failure {
-    Failure::new(Exit::Unreachable, "the deadline for the whole command is over")
+    Failure::new(Exit::Unreachable, "the --deadline of the whole command has passed")
 }
 
-/// A configured time to live in whole seconds, rounded up.
+/// A configured TTL in whole seconds, rounded up.
 pub fn seconds(time: Duration) -> i64 {
     i64::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).unwrap_or(i64::MAX)
 }

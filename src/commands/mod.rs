@@ -1,4 +1,4 @@
-//! The verbs, one file each: `Args`, whose doc comments are help and man page, and `run`.
+//! The verbs, one module each: `Args`, whose doc comments are the help and the man page, and `run`.
 
 pub mod allocate;
 pub mod compact;
@@ -18,6 +18,7 @@ pub mod watch;
 
 mod conditions;
 mod input;
+mod lease_cache;
 mod lease_scope;
 mod proto;
 mod select;

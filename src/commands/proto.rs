@@ -1,4 +1,4 @@
-//! Which values are protobuf messages: `--proto` with `--message`, or the configuration's `proto` section.
+//! Selects the values that are protobuf messages, from `--proto` and `--message` or the config's `proto` section.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,27 +11,28 @@ use crate::error::Failure;
 use crate::output::bytes;
 use crate::proto::{Codec, Descriptors};
 
-/// What the command line says of messages.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Protobuf values")]
 pub struct ProtoArgs {
-    /// Values are messages of this descriptor set ('protoc --include_imports -o FILE'), in place of the config's proto
+    /// Decode values with this descriptor set instead of the config's proto section
+    ///
+    /// Make one with 'protoc --include_imports -o FILE x.proto'.
     #[arg(long, value_name = "FILE", requires = "message", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     proto: Option<PathBuf>,
-    /// The full name of the message that each value is
+    /// Full name of the values' message type
     #[arg(long, value_name = "PKG.TYPE", requires = "proto", hide_short_help = true)]
     message: Option<String>,
-    /// Values are bytes, whatever the config's proto says
+    /// Treat values as bytes; ignore the config's proto section
     #[arg(long, conflicts_with = "proto", hide_short_help = true)]
     no_proto: bool,
 }
 
 impl ProtoArgs {
-    /// The rules that hold. A broken one of the configuration is reported where a value is to be written by it; what is
-    /// read is shown as bytes then.
+    /// The decoding rules. A broken rule of the configuration fails writes of its keys; reads show those values as
+    /// bytes.
     ///
     /// # Errors
-    /// A usage error where what the command line names is no descriptor set, or has no such message.
+    /// A usage error if `--proto` is not a descriptor set, or does not define the message.
     pub fn codec(&self, ctx: &Context) -> Result<Arc<Codec>, Failure> {
         let mut codec = Codec::default();
         if let (Some(file), Some(name)) = (&self.proto, &self.message) {
@@ -39,7 +40,7 @@ impl ProtoArgs {
                 read(file).and_then(|set| set.message(name).map_err(|why| format!("{}: {why}", file.display())));
             let message = message.map_err(|why| {
                 Failure::usage(format!("--proto {why}"))
-                    .hint("'protoc --include_imports -o FILE x.proto' makes a descriptor set")
+                    .hint("make a descriptor set with 'protoc --include_imports -o FILE x.proto'")
             })?;
             codec.add(b"", Ok(message));
         } else if !self.no_proto {
@@ -52,18 +53,15 @@ impl ProtoArgs {
                 let at = rule.prefix.escape_debug();
                 codec.add(
                     rule.prefix.as_bytes(),
-                    message.map_err(|why| format!("the config's proto for '{at}': {why}")),
+                    message.map_err(|why| format!("the config's proto rule for prefix '{at}': {why}")),
                 );
             }
         }
         Ok(Arc::new(codec))
     }
 
-    /// The same, and what is printed is decoded by them.
-    ///
-    /// # Errors
-    /// As [`ProtoArgs::codec`].
-    pub fn show(&self, ctx: &Context) -> Result<Arc<Codec>, Failure> {
+    /// The decoding rules; the output is decoded with them from here on.
+    pub fn decode_output(&self, ctx: &Context) -> Result<Arc<Codec>, Failure> {
         let codec = self.codec(ctx)?;
         if !codec.is_empty() {
             ctx.out.decode_with(Arc::clone(&codec));
@@ -73,23 +71,23 @@ impl ProtoArgs {
 }
 
 fn read(file: &Path) -> Result<Descriptors, String> {
-    let set = std::fs::read(file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
+    let set = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     Descriptors::parse(&set).map_err(|why| format!("{}: {why}", file.display()))
 }
 
-/// A value from the command line: JSON to be encoded where a rule is for the key, else the bytes themselves. `what`
-/// names it in messages.
+/// Encodes a value of the command line: JSON if a rule covers the key, else the bytes as they are. `what` names the
+/// value in messages.
 ///
 /// # Errors
-/// A usage error that names the field that does not fit.
-pub fn encoded(codec: &Codec, key: &[u8], value: Vec<u8>, what: &str) -> Result<Vec<u8>, Failure> {
+/// A usage error that names the unsuitable field.
+pub fn encode_value(codec: &Codec, key: &[u8], value: Vec<u8>, what: &str) -> Result<Vec<u8>, Failure> {
     if !codec.knows(key) {
         return Ok(value);
     }
-    let refused = |why: String| {
+    let invalid = |why: String| {
         Failure::usage(format!("{what} of {}: {why}", bytes::escape(key)))
-            .hint("--no-proto takes the bytes as they are")
+            .hint("to write the bytes as they are, add --no-proto")
     };
-    let json = serde_json::from_slice(&value).map_err(|error| refused(format!("no JSON: {error}")))?;
-    codec.encode(key, &json).unwrap_or(Ok(value)).map_err(refused)
+    let json = serde_json::from_slice(&value).map_err(|error| invalid(format!("not valid JSON: {error}")))?;
+    codec.encode(key, &json).unwrap_or(Ok(value)).map_err(invalid)
 }

@@ -1,4 +1,4 @@
-//! Which keys a verb over many keys means.
+//! Selects the keys of a verb that works on many keys.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,75 +15,78 @@ use crate::output::bytes;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Which keys")]
 pub struct KeySelection {
-    /// From this key on
+    /// First key of the range
     #[arg(long, value_name = "KEY")]
     from: Option<OsString>,
-    /// Below this key
+    /// End of the range; this key is not included
     #[arg(long, value_name = "KEY")]
     to: Option<OsString>,
-    /// Append the missing / to the prefix: /a means /a/, and not /ab
+    /// Append a missing / to the prefix: /a becomes /a/ and does not match /ab
     #[arg(long)]
     dir: bool,
-    /// Only keys that match; * and ? also match /
+    /// Select only keys that match GLOB; * and ? also match /
     #[arg(long = "match", value_name = "GLOB")]
     glob: Option<String>,
-    /// How keys are written.
     #[command(flatten)]
     pub text: KeyText,
 }
 
-/// A glob over whole keys.
 #[derive(Debug)]
 pub struct KeyFilter(GlobMatcher);
 
 impl KeyFilter {
-    /// The value of `--match`.
+    /// Parses the value of `--match`.
     ///
     /// # Errors
-    /// A usage error for a glob that is none.
+    /// A usage error for an invalid glob.
     pub fn parse(glob: &str) -> Result<Self, Failure> {
         match Glob::new(glob) {
             Ok(glob) => Ok(Self(glob.compile_matcher())),
-            Err(error) => Err(Failure::usage(format!("--match '{glob}': {}", error.kind()))),
+            Err(error) => Err(Failure::usage(format!("invalid glob in --match '{glob}': {}", error.kind()))),
         }
     }
 
-    /// Whether the whole key matches.
     pub fn matches(&self, key: &[u8]) -> bool {
         self.0.is_match(OsStr::from_bytes(key))
     }
 }
 
+/// The range of a prefix; `dir` appends a missing slash.
+pub fn prefix_range(text: KeyText, prefix: &OsStr, dir: bool) -> Result<KeyRange, Failure> {
+    let mut prefix = text.bytes(prefix)?;
+    if dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
+        prefix.push(b'/');
+    }
+    Ok(KeyRange::prefix(&prefix))
+}
+
 impl KeySelection {
-    /// Whether a range was given by its ends.
-    pub fn has_ends(&self) -> bool {
+    pub fn has_bounds(&self) -> bool {
         self.from.is_some() || self.to.is_some()
     }
 
-    /// The range meant by a prefix, or by `--from` and `--to`.
+    /// The range of a prefix, or of `--from` and `--to`.
     ///
     /// # Errors
-    /// A usage error where both or an empty range are given.
+    /// A usage error if both forms are given, or if the range is empty.
     pub fn range(&self, prefix: Option<&OsStr>) -> Result<KeyRange, Failure> {
-        if !self.has_ends() {
-            let mut prefix = self.text.bytes(prefix.unwrap_or_default())?;
-            if self.dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
-                prefix.push(b'/');
-            }
-            return Ok(KeyRange::prefix(&prefix));
+        if !self.has_bounds() {
+            return prefix_range(self.text, prefix.unwrap_or_default(), self.dir);
         }
         if prefix.is_some() {
-            return Err(Failure::usage("a prefix and --from or --to exclude each other"));
+            return Err(Failure::usage("a prefix cannot be combined with --from or --to")
+                .hint("select either a prefix, or a range with --from KEY --to KEY"));
         }
         if self.dir {
-            return Err(Failure::usage("--dir goes with a prefix, not with --from and --to"));
+            return Err(Failure::usage("--dir applies to a prefix, not to --from and --to")
+                .hint("end the bounds with the slash: --from /a/ --to /b/"));
         }
         let from = self.text.bytes(self.from.as_deref().unwrap_or_default())?;
         let to = self.to.as_deref().map(|to| self.text.bytes(to)).transpose()?;
         let range = KeyRange::between(&from, to.as_deref());
         if range.is_empty() {
             let (from, to) = (bytes::escape(&from), bytes::escape(&to.unwrap_or_default()));
-            return Err(Failure::usage(format!("--from {from} is not below --to {to}: no key can be between them")));
+            return Err(Failure::usage(format!("empty range: --from {from} is not less than --to {to}")));
         }
         Ok(range)
     }
@@ -91,7 +94,7 @@ impl KeySelection {
     /// The filter, if one was given.
     ///
     /// # Errors
-    /// A usage error for a glob that is none.
+    /// A usage error for an invalid glob.
     pub fn filter(&self) -> Result<Option<KeyFilter>, Failure> {
         self.glob.as_deref().map(KeyFilter::parse).transpose()
     }
@@ -120,7 +123,7 @@ mod tests {
             }
         }
 
-        /// What has no meaning of its own in a glob stands for itself alone.
+        /// Characters without a special meaning match themselves only.
         #[test]
         fn plain_text_matches_itself(text in "[a-z/\u{e9} .+()^$|#-]{1,12}", more in any::<u8>()) {
             let filter = filter(&text);

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;
 use crate::output::{KeyNameRow, ProblemRow, Sink, bytes};
-use crate::plural::count;
+use crate::plural::counted;
 
 /// TTL of the lease of the locks for repairs, in seconds (Cilium's value).
 const LOCK_TTL: i64 = 25;
@@ -66,9 +66,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let mut sink = ctx.out.stream();
     let mut failed = 0;
     if args.repair && ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: {} would be restored", count(repairable, "master")));
+        ctx.out.note(&format!("dry run: {} would be restored", counted(repairable, "master")));
     } else if args.repair && repairable > 0 {
-        let consent = ctx.consent(&format!("restore {}", count(repairable, "master")))?;
+        let consent = ctx.consent(&format!("restore {}", counted(repairable, "master")))?;
         failed = check.repair(&consent, &found, &mut sink).await?;
         found = check.scan_problems().await?;
     } else if args.repair && found.iter().any(is_problem) {
@@ -127,12 +127,12 @@ impl CheckRun<'_> {
         let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
         let unused = match number(Severity::Info) {
             0 => String::new(),
-            unused => format!("; {}, which 'kvadm gc ids' deletes", count(unused, "unused ID")),
+            unused => format!("; {}, which 'kvadm gc ids' deletes", counted(unused, "unused ID")),
         };
-        self.ctx.out.note(&format!("{}, {}{unused}", count(errors, "error"), count(warnings, "warning")));
+        self.ctx.out.note(&format!("{}, {}{unused}", counted(errors, "error"), counted(warnings, "warning")));
         let repairable = found.iter().filter(|problem| problem.repairable).count();
         if repairable > 0 && !self.args.repair {
-            self.ctx.out.note(&format!("'kvadm allocate check --repair' restores {}", count(repairable, "master")));
+            self.ctx.out.note(&format!("'kvadm allocate check --repair' restores {}", counted(repairable, "master")));
         }
     }
 
@@ -187,7 +187,7 @@ impl CheckRun<'_> {
                 Err(error) => {
                     let failure = Failure::from(error).context(format!("cannot restore {}", describe_master(id, key)));
                     if matches!(failure.exit, Exit::Interrupted | Exit::Refused | Exit::Unreachable) {
-                        return Err(failure.hint(format!("{} restored before this error", count(restored, "master"))));
+                        return Err(failure.hint(format!("{} restored before this error", counted(restored, "master"))));
                     }
                     failed += 1;
                     self.ctx.out.warn(&failure.one_line());

@@ -11,7 +11,8 @@ use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, parse_key};
 use crate::allocator::{
     AllocatedId, AllocationError, Allocator, AllocatorOptions, HoldRepair, ReferenceHold, ReferenceLifetime,
 };
-use crate::args::{KeyText, parse_duration, parse_lock_token, parse_ttl};
+use crate::args::{KeyText, parse_duration, parse_ttl};
+use crate::commands::conditions::IfLockedArgs;
 use crate::commands::lease_scope::{LeaseScope, seconds};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -51,10 +52,8 @@ pub struct Args {
     /// Maximum time to wait for the key's lock
     #[arg(long, value_name = "D", value_parser = parse_duration, default_value = "1m")]
     wait: Duration,
-    /// Allocate only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
     #[command(flatten)]
     text: KeyText,
     #[command(flatten)]
@@ -79,7 +78,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         wait: args.wait,
         restore: false,
         existing_only: false,
-        guard: parse_lock_token(args.if_locked.as_ref())?,
+        guard: args.if_locked.guard()?,
     };
     if ctx.safety.dry_run {
         return super::new::dry_run(ctx, &options, &[key]).await;

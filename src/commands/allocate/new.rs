@@ -1,6 +1,5 @@
 //! `kvadm allocate new`.
 
-use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -10,11 +9,12 @@ use super::scope::{BaseArgs, IdRangeArgs, NodeArgs};
 use crate::allocator::{
     AllocatedId, AllocationError, AllocationNotice, Allocator, AllocatorOptions, BATCH, ReferenceLifetime, preview,
 };
-use crate::args::{parse_duration, parse_lock_token, parse_ttl};
+use crate::args::{parse_duration, parse_ttl};
+use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocatedRow, Out, Progress, Sink, bytes};
-use crate::plural::count;
+use crate::plural::counted;
 
 /// Maximum time to revoke the lease of the locks.
 const CLEANUP: Duration = Duration::from_secs(2);
@@ -48,10 +48,8 @@ pub struct Args {
     /// Maximum time to wait for a key's lock
     #[arg(long, value_name = "D", value_parser = parse_duration, default_value = "1m")]
     wait: Duration,
-    /// Only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -73,7 +71,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         wait: args.wait,
         restore: false,
         existing_only: false,
-        guard: parse_lock_token(args.if_locked.as_ref())?,
+        guard: args.if_locked.guard()?,
     };
     let keys = args.key_args.keys(ctx).await?;
     if ctx.safety.dry_run {
@@ -163,7 +161,7 @@ impl AllocationBatch<'_> {
         let (allocated_count, alone) = (self.allocated_count, self.alone);
         if let Err(failure) = result {
             let unknown = requested - allocated_count - self.failed.len();
-            let context = format!("{} done, {unknown} not processed or unknown", count(allocated_count, "key"));
+            let context = format!("{} done, {unknown} not processed or unknown", counted(allocated_count, "key"));
             let failure = if alone { failure } else { failure.context(context) };
             return Err(failure.hint("run the command again: keys that have an ID keep it"));
         }
@@ -177,7 +175,7 @@ impl AllocationBatch<'_> {
         let failure = allocation_failure(key, error);
         let same = self.failed.iter().all(|(_, other)| std::mem::discriminant(other) == std::mem::discriminant(error));
         let exit = if allocated_count == 0 && same { failure.exit } else { Exit::Partial };
-        let text = format!("{} got an ID, {} did not", count(allocated_count, "key"), self.failed.len());
+        let text = format!("{} got an ID, {} did not", counted(allocated_count, "key"), self.failed.len());
         Err(failure.hints.into_iter().fold(Failure::new(exit, text), Failure::hint))
     }
 }

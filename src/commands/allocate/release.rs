@@ -1,13 +1,11 @@
 //! `kvadm allocate release`.
 
-use std::ffi::OsString;
-
 use clap::Args as ClapArgs;
 
 use super::key_args::KeyArgs;
 use super::scope::{BaseArgs, NodeArgs};
 use crate::allocator::{BATCH, Id, NodeReferences};
-use crate::args::parse_lock_token;
+use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{ReleasedRow, bytes};
@@ -25,10 +23,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     key_args: KeyArgs,
-    /// Only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -41,7 +37,7 @@ pub struct Args {
 /// etcd is unreachable or rejects a request; references released before are printed.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
-    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let guard = args.if_locked.guard()?;
     let keys = args.key_args.keys(ctx).await?;
     let references = NodeReferences::new(ctx.store(), &layout, &node, guard.as_ref());
     let shown = bytes::escape(&node);

@@ -12,7 +12,7 @@ use crate::args::{parse_duration, parse_ttl};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{RenewedRow, bytes};
-use crate::plural::count;
+use crate::plural::counted;
 
 /// Reset the leases of this node's references to their full TTL
 ///
@@ -52,7 +52,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
     let keys = args.key_args.keys(ctx).await?;
     if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: the references of {} would be renewed", count(keys.len(), "key")));
+        ctx.out.note(&format!("dry run: the references of {} would be renewed", counted(keys.len(), "key")));
         return Ok(Exit::Done);
     }
     if args.recreate {

@@ -66,7 +66,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         only: Vec::new(),
         keys_only: false,
         prev: true,
-        left: args.count,
+        remaining: args.count,
         until: None,
         exec: None,
         show: Some(Box::new(move |kind, kv, prev| print_event(ctx, &layout, kind, kv, prev))),

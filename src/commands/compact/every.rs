@@ -1,18 +1,18 @@
-//! `compact --every`: what etcd's own periodic auto-compaction does, from outside.
+//! `compact --every`: periodic compaction, like etcd's own auto-compaction.
 
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::plan::CompactTarget;
-use super::step::{current, waiting};
+use super::step::{current_revision, with_progress};
 use crate::context::Context;
 use crate::duration::format_duration;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::RoundRow;
+use crate::plural::counted;
 
-/// What one round has come to.
 struct CompactRound {
     outcome: &'static str,
     compacted: Option<Revision>,
@@ -23,21 +23,21 @@ struct CompactRound {
 /// Compacts every period until a signal.
 ///
 /// # Errors
-/// The signal, or a refusal that the next round would meet again; that etcd is away ends nothing.
+/// A signal, or a refusal that the next round would meet again. An unreachable etcd fails only the round.
 pub async fn run(ctx: &Context, period: Duration, keep: Option<Revision>, physical: bool) -> Result<Exit, Failure> {
     if ctx.safety.dry_run {
         let what = match keep {
-            Some(keep) => format!("all but the last {keep} revisions"),
-            None => "what was current a period before".to_owned(),
+            Some(keep) => format!("all but the last {}", counted(keep, "revision")),
+            None => "the revision that was current one period before".to_owned(),
         };
-        ctx.out.note(&format!("dry run: every {} the store would be compacted to {what}", format_duration(period)));
+        ctx.out.note(&format!("dry run: every {}, kvadm would compact {what}", format_duration(period)));
         return Ok(Exit::Done);
     }
     ctx.signals.hold();
-    let mut mark = match current(ctx).await {
+    let mut previous = match current_revision(ctx).await {
         Ok(revision) => Some(revision),
-        Err(failure) if passes(&failure) => {
-            ctx.out.warn(&format!("{}; trying again every {}", failure.view().error, format_duration(period)));
+        Err(failure) if is_transient(&failure) => {
+            ctx.out.warn(&format!("{}; retrying every {}", failure.view().error, format_duration(period)));
             None
         }
         Err(failure) => return Err(failure),
@@ -45,16 +45,16 @@ pub async fn run(ctx: &Context, period: Duration, keep: Option<Revision>, physic
     let mut compacted = None;
     let mut due = Instant::now();
     for number in 1.. {
-        // Rounds that were missed are not made up for.
+        // Missed rounds are not repeated.
         due = (due + period).max(Instant::now());
         ctx.sleep(due.saturating_duration_since(Instant::now())).await?;
         let started = Instant::now();
-        let round = one(ctx, mark, compacted, keep, physical).await?;
+        let round = compact_once(ctx, previous, compacted, keep, physical).await?;
         match round.current {
-            // The history of a store that went back is another one.
-            Some(now) if mark.is_some_and(|mark| now < mark) => (mark, compacted) = (Some(now), None),
-            // What a failed round should have compacted is still to be done.
-            Some(now) if round.error.is_none() => (mark, compacted) = (Some(now), round.compacted.or(compacted)),
+            // The store was restored: its history is another one.
+            Some(now) if previous.is_some_and(|previous| now < previous) => (previous, compacted) = (Some(now), None),
+            // After a failed round, the same revision stays due.
+            Some(now) if round.error.is_none() => (previous, compacted) = (Some(now), round.compacted.or(compacted)),
             _ => {}
         }
         ctx.out.one(&RoundRow {
@@ -70,39 +70,39 @@ pub async fn run(ctx: &Context, period: Duration, keep: Option<Revision>, physic
     Ok(Exit::Done)
 }
 
-/// Whether the next round may do better.
-fn passes(failure: &Failure) -> bool {
+/// Whether the next round may succeed.
+fn is_transient(failure: &Failure) -> bool {
     matches!(failure.exit, Exit::Unreachable | Exit::Unknown)
 }
 
-async fn one(
+async fn compact_once(
     ctx: &Context,
-    mark: Option<Revision>,
+    previous: Option<Revision>,
     last: Option<Revision>,
     keep: Option<Revision>,
     physical: bool,
 ) -> Result<CompactRound, Failure> {
     let mut round = CompactRound { outcome: "nothing", compacted: None, current: None, error: None };
-    let now = match current(ctx).await {
+    let now = match current_revision(ctx).await {
         Ok(now) => now,
-        Err(failure) if passes(&failure) => {
+        Err(failure) if is_transient(&failure) => {
             return Ok(CompactRound { outcome: "failed", error: Some(failure.one_line()), ..round });
         }
         Err(failure) => return Err(failure),
     };
     round.current = Some(now);
     let target = match keep {
-        Some(keep) => CompactTarget::Keep(keep).target(now),
-        None => mark.filter(|mark| *mark <= now),
+        Some(keep) => CompactTarget::Keep(keep).revision(now),
+        None => previous.filter(|previous| *previous <= now),
     };
     let Some(target) = target.filter(|target| last != Some(*target)) else { return Ok(round) };
     round.compacted = Some(target);
-    // Once sent, etcd does it whatever becomes of kvadm: the signal waits.
+    // etcd does not stop a compaction that it has received, so a signal waits for it.
     let store = ctx.store().with_cancel(CancellationToken::new());
-    match waiting(ctx, "compacting", store.compact(target, physical)).await.map_err(Failure::from) {
+    match with_progress(ctx, "compacting", store.compact(target, physical)).await.map_err(Failure::from) {
         Ok(CompactionOutcome::Already) => round.outcome = "already",
         Ok(_) => round.outcome = "compacted",
-        Err(failure) if passes(&failure) => {
+        Err(failure) if is_transient(&failure) => {
             round.outcome = "failed";
             round.error = Some(failure.one_line());
         }

@@ -1,83 +1,81 @@
-//! One run: compact, defragment, disarm, as far as asked for, and the members before and after.
+//! One run of compact: the requested steps, and the members before and after.
 
 use std::time::{Duration, Instant};
 
 use super::defrag::{self, DefragOptions};
 use super::disarm;
 use super::ledger::{DefragOutcome, MemberLedger};
-use super::plan::{CompactTarget, answering, troubles};
-use super::step::{current, tell, waiting};
-use crate::commands::status::scan::{self, ClusterScan};
+use super::plan::{CompactTarget, answering, problems};
+use super::step::{current_revision, note_outcome, with_progress};
+use crate::commands::status::scan::{ClusterScan, scan_cluster};
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::CompactAnswer;
+use crate::plural::counted;
 
-/// The pause between two looks at the bytes in use.
-const LOOK: Duration = Duration::from_millis(200);
-/// How long figures may take to settle where they are only shown.
-const SETTLED: Duration = Duration::from_secs(2);
-/// How long the members may take to remove what was compacted before they are defragmented all the same.
-const REMOVED: Duration = Duration::from_secs(600);
+/// The pause between two reads of the bytes in use.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// How long to wait for stable figures that are only printed.
+const FIGURES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for the removal of compacted revisions before the defragmentation starts anyway.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What is asked for.
 pub struct CompactJob {
-    /// Compact there.
-    pub aim: Option<CompactTarget>,
-    /// Wait for a member to remove what is old.
+    pub target: Option<CompactTarget>,
+    /// Wait until a member has removed the old revisions.
     pub physical: bool,
-    /// Defragment.
     pub defrag: Option<DefragOptions>,
-    /// Clear alarms.
     pub disarm: bool,
 }
 
-/// What has come of it so far.
 #[derive(Default)]
 pub(super) struct CompactResult {
     pub(super) current: Option<Revision>,
     compacted: Option<Revision>,
-    came: Option<CompactionOutcome>,
+    compaction: Option<CompactionOutcome>,
     pub(super) disarmed: Vec<String>,
     pub(super) complaints: Vec<String>,
 }
 
 impl CompactJob {
-    /// Does it.
+    /// Runs the steps.
     ///
     /// # Errors
-    /// What kept it from beginning; or, behind the summary, what kept it from ending.
+    /// A failed precondition, or, after the summary, the failure that ended the run.
     pub async fn run(&self, ctx: &Context) -> Result<Exit, Failure> {
         let mut done = CompactResult::default();
-        let target = self.target(ctx, &mut done).await?;
-        let survey = match scan::look(ctx, false).await {
-            // Who may compact may not be allowed to ask for the members.
+        let target = self.resolve_target(ctx, &mut done).await?;
+        let scan = match scan_cluster(ctx, false).await {
+            // A user that may compact may lack the permission to list members.
             Err(failure) if failure.exit == Exit::Refused && self.only_compacts() => {
-                ctx.out.detail(&format!("the members are not shown: {}", failure.view().error));
+                ctx.out.detail(&format!("the members are not listed: {}", failure.view().error));
                 None
             }
             other => Some(other?),
         };
-        if let (Some(manner), Some(survey)) = (self.defrag, &survey) {
-            self.may_defragment(survey, manner)?;
+        if let (Some(options), Some(scan)) = (self.defrag, &scan) {
+            self.check_health(scan, options)?;
         }
         let defrag = self.defrag.is_some() && !ctx.safety.dry_run;
-        let mut ledger = survey.as_ref().map_or_else(MemberLedger::default, |it| MemberLedger::open(it, defrag));
+        let mut ledger = scan.as_ref().map_or_else(MemberLedger::default, |it| MemberLedger::new(it, defrag));
         if ctx.safety.dry_run {
-            return self.rehearse(ctx, target, &mut done, &ledger, survey.as_ref()).await;
+            return self.dry_run(ctx, target, &mut done, &ledger, scan.as_ref()).await;
         }
-        let consent = match self.only_compacts() {
-            true => None,
-            false => Some(ctx.consent(&self.question(target, ledger.ids().len()))?),
-        };
+        let mut consent = None;
+        if !self.only_compacts() {
+            let members = ledger.endpoints();
+            ctx.out.note(&format!("Found {}: {}", counted(members.len(), "member"), members.join(", ")));
+            consent = Some(ctx.consent(&self.question(target, members.len()))?);
+        }
         if let Some(revision) = target {
-            let came = waiting(ctx, "compacting", ctx.store().compact(revision, self.physical)).await?;
-            tell(ctx, revision, came, self.physical);
+            let compaction = with_progress(ctx, "compacting", ctx.store().compact(revision, self.physical)).await?;
+            note_outcome(ctx, revision, compaction, self.physical);
             done.compacted = Some(revision);
-            done.came = Some(came);
+            done.compaction = Some(compaction);
         }
-        let result = self.give_back(ctx, consent.as_ref(), survey.as_ref(), &mut ledger, &mut done).await;
+        let result = self.reclaim(ctx, consent.as_ref(), scan.as_ref(), &mut ledger, &mut done).await;
         self.summary(ctx, result, ledger, done).await
     }
 
@@ -85,76 +83,79 @@ impl CompactJob {
         self.defrag.is_none() && !self.disarm
     }
 
-    /// The revision to compact at, if any.
-    async fn target(&self, ctx: &Context, done: &mut CompactResult) -> Result<Option<Revision>, Failure> {
-        let Some(aim) = self.aim else { return Ok(None) };
-        let current = current(ctx).await?;
+    async fn resolve_target(&self, ctx: &Context, done: &mut CompactResult) -> Result<Option<Revision>, Failure> {
+        let Some(target) = self.target else { return Ok(None) };
+        let current = current_revision(ctx).await?;
         done.current = Some(current);
-        match aim.target(current) {
+        match target.revision(current) {
             Some(revision) if revision > current => Err(Failure::new(
                 Exit::Refused,
-                format!("revision {revision} is in the future: the store is at {current}"),
+                format!("revision {revision} is in the future: the store is at revision {current}"),
             )
-            .hint("nothing was compacted; without REV the current revision is taken")),
+            .hint("nothing was compacted; 'kvadm compact' without REV uses the current revision")),
             None => {
-                ctx.out
-                    .note(&format!("nothing to compact: the store is at revision {current}, and that many are kept"));
+                let keep = if let CompactTarget::Keep(keep) = target { keep } else { 0 };
+                ctx.out.note(&format!(
+                    "Nothing to compact: only {} exist, --keep is {keep}",
+                    counted(current, "revision")
+                ));
                 Ok(None)
             }
             found => Ok(found),
         }
     }
 
-    fn may_defragment(&self, survey: &ClusterScan, manner: DefragOptions) -> Result<(), Failure> {
-        let troubles = troubles(survey);
-        if troubles.is_empty() || manner.force {
+    fn check_health(&self, scan: &ClusterScan, options: DefragOptions) -> Result<(), Failure> {
+        let problems = problems(scan);
+        if problems.is_empty() || options.force {
             return Ok(());
         }
-        let failure = Failure::conflict(troubles.join("; ")).context("the cluster is not healthy: nothing was done");
-        Err(failure.hint("a member that is defragmented is out of service meanwhile; --force does it all the same"))
+        let failure = Failure::conflict(problems.join("; ")).context("the cluster is not healthy; nothing was done");
+        Err(failure.hint("a member is out of service while it is defragmented; add --force to run anyway"))
     }
 
     fn question(&self, target: Option<Revision>, members: usize) -> String {
         let mut steps = Vec::new();
         steps.extend(target.map(|revision| format!("compact at revision {revision}")));
         if self.defrag.is_some() {
-            let each = if members == 1 { "1 member".to_owned() } else { format!("{members} members, one at a time") };
-            steps.push(format!("defragment {each}"));
+            let order = if members == 1 { "" } else { ", one at a time" };
+            steps.push(format!("defragment {}{order}", counted(members, "member")));
         }
         if self.disarm {
             steps.push("clear NOSPACE alarms".to_owned());
         }
-        steps.join(", ")
+        let mut question = steps.join(", ");
+        question[..1].make_ascii_uppercase();
+        question
     }
 
-    /// The steps behind the compaction.
-    async fn give_back(
+    async fn reclaim(
         &self,
         ctx: &Context,
         consent: Option<&Consent>,
-        survey: Option<&ClusterScan>,
+        scan: Option<&ClusterScan>,
         ledger: &mut MemberLedger,
         done: &mut CompactResult,
     ) -> Result<(), Failure> {
-        let Some(survey) = survey else { return Ok(()) };
-        if self.physical && matches!(done.came, Some(CompactionOutcome::Removed | CompactionOutcome::Removing)) {
-            // A member answers for itself alone, and before its figures tell: the others remove in their own time.
-            let (quiet, limit) = if self.defrag.is_some() { (3, REMOVED) } else { (1, SETTLED) };
-            waiting(ctx, "removing", settle(ctx, survey, quiet, limit)).await?;
+        let Some(scan) = scan else { return Ok(()) };
+        if self.physical && matches!(done.compaction, Some(CompactionOutcome::Removed | CompactionOutcome::Removing)) {
+            // The reply covers one member only, and comes before the figures change.
+            let (quiet_polls, limit) = if self.defrag.is_some() { (3, REMOVAL_TIMEOUT) } else { (1, FIGURES_TIMEOUT) };
+            with_progress(ctx, "removing", wait_for_removal(ctx, scan, quiet_polls, limit)).await?;
         }
         let Some(consent) = consent else { return Ok(()) };
-        if let Some(manner) = self.defrag {
-            defrag::roll(ctx, consent, ledger, manner).await?;
+        if let Some(options) = self.defrag {
+            defrag::defragment_members(ctx, consent, ledger, options).await?;
         }
         if self.disarm {
-            let now = scan::look(ctx, false).await?;
-            let disarmed = waiting(ctx, "disarming", disarm::run(ctx, consent, &now)).await?;
+            let now = scan_cluster(ctx, false).await?;
+            let disarmed = with_progress(ctx, "disarming", disarm::run(ctx, consent, &now)).await?;
             done.disarmed.extend(disarmed.cleared.iter().map(|id| format!("{id:x}")));
-            if !done.disarmed.is_empty() && disarmed.stay.is_empty() {
-                ctx.out.note("NOSPACE is cleared: the store takes writes again");
-                nearly_full(ctx, &now);
+            if !done.disarmed.is_empty() && disarmed.remaining.is_empty() {
+                ctx.out.note("NOSPACE is cleared; the store accepts writes again");
+                warn_nearly_full(ctx, &now);
             }
-            done.complaints.extend(disarmed.stay);
+            done.complaints.extend(disarmed.remaining);
         }
         Ok(())
     }
@@ -167,9 +168,11 @@ impl CompactJob {
         mut done: CompactResult,
     ) -> Result<Exit, Failure> {
         if !ledger.entries.is_empty() {
-            match scan::look(ctx, false).await {
-                Ok(now) => ledger.close(&now),
-                Err(failure) => ctx.out.detail(&format!("the members now: {}", failure.view().error)),
+            match scan_cluster(ctx, false).await {
+                Ok(now) => ledger.update(&now),
+                Err(failure) => {
+                    ctx.out.detail(&format!("cannot scan the members after the run: {}", failure.view().error))
+                }
             }
         }
         if self.only_compacts() {
@@ -177,23 +180,23 @@ impl CompactJob {
                 ledger
                     .entries
                     .iter()
-                    .filter_map(|entry| Some(format!("{} was not asked: {}", entry.endpoint, entry.error.as_ref()?))),
+                    .filter_map(|entry| Some(format!("{} did not respond: {}", entry.endpoint, entry.error.as_ref()?))),
             );
         }
         let rows = ledger.rows();
         ctx.out.report(&CompactAnswer {
             compacted: done.compacted,
-            already: done.came == Some(CompactionOutcome::Already),
-            removed: done.came == Some(CompactionOutcome::Removed),
+            already: done.compaction == Some(CompactionOutcome::Already),
+            removed: done.compaction == Some(CompactionOutcome::Removed),
             current: done.current,
             disarmed: &done.disarmed,
             members: &rows,
             complaints: &done.complaints,
             ..CompactAnswer::default()
         })?;
-        let something = done.compacted.is_some() || ledger.count(DefragOutcome::Done) > 0 || !done.disarmed.is_empty();
+        let changed = done.compacted.is_some() || ledger.count(DefragOutcome::Done) > 0 || !done.disarmed.is_empty();
         if let Err(mut failure) = result {
-            if something && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
+            if changed && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
                 failure.exit = Exit::Partial;
             }
             return Err(failure);
@@ -204,7 +207,7 @@ impl CompactJob {
         if ledger.count(DefragOutcome::Failed) > 0 {
             return Ok(Exit::Partial);
         }
-        Ok(match (self.disarm && !done.complaints.is_empty(), something) {
+        Ok(match (self.disarm && !done.complaints.is_empty(), changed) {
             (false, _) => Exit::Done,
             (true, true) => Exit::Partial,
             (true, false) => Exit::Conflict,
@@ -212,31 +215,36 @@ impl CompactJob {
     }
 }
 
-/// What has room has not always room for long.
-fn nearly_full(ctx: &Context, survey: &ClusterScan) {
-    for (member, status) in answering(survey) {
+/// Warns of databases that use more than 90 % of the quota.
+fn warn_nearly_full(ctx: &Context, scan: &ClusterScan) {
+    for (member, status) in answering(scan) {
         if let Some(quota) = status.quota.filter(|quota| status.db_size > quota / 10 * 9) {
             let (endpoint, size) = (&member.endpoint, status.db_size);
-            ctx.out.warn(&format!("{endpoint}: {size} of {quota} bytes are taken; it will be full again soon"));
+            ctx.out.warn(&format!("{endpoint}: the database has {size} of {quota} bytes; it will soon be full again"));
         }
     }
 }
 
-/// Waits until so many looks after each other have found no member's bytes in use gone down, or the time is over.
-async fn settle(ctx: &Context, before: &ClusterScan, quiet: u32, limit: Duration) -> Result<(), Failure> {
+/// Waits until `quiet_polls` consecutive scans found no decrease of bytes in use, or until `limit`.
+async fn wait_for_removal(
+    ctx: &Context,
+    before: &ClusterScan,
+    quiet_polls: u32,
+    limit: Duration,
+) -> Result<(), Failure> {
     let started = Instant::now();
-    let figures = |survey: &ClusterScan| -> Vec<(u64, u64)> {
-        answering(survey).map(|(_, status)| (status.id, status.db_in_use)).collect()
+    let figures = |scan: &ClusterScan| -> Vec<(u64, u64)> {
+        answering(scan).map(|(_, status)| (status.id, status.db_in_use)).collect()
     };
     let mut last = figures(before);
-    let mut still = 0;
+    let mut unchanged = 0;
     loop {
-        // Longer than the pause between two of etcd's own commits, behind which the figures are new.
-        ctx.sleep(LOOK).await?;
-        let now = figures(&scan::look(ctx, false).await?);
+        // Longer than etcd's commit interval (100 ms), after which the figures are new.
+        ctx.sleep(POLL_INTERVAL).await?;
+        let now = figures(&scan_cluster(ctx, false).await?);
         let falls = |(id, in_use): &(u64, u64)| last.iter().any(|(other, before)| other == id && in_use < before);
-        still = if now.iter().any(falls) { 0 } else { still + 1 };
-        if still >= quiet || started.elapsed() > limit {
+        unchanged = if now.iter().any(falls) { 0 } else { unchanged + 1 };
+        if unchanged >= quiet_polls || started.elapsed() > limit {
             return Ok(());
         }
         last = now;

@@ -1,28 +1,23 @@
-//! What each member had before and has after.
+//! The state of each member before and after.
 
 use crate::commands::status::scan::ClusterScan;
 use crate::kvstore::MemberStatus;
 use crate::output::SpaceRow;
 
-use super::plan::{answering, stray};
+use super::plan::{answering, is_unlisted};
 
-/// What became of one member's defragmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefragOutcome {
-    /// Its file was rewritten.
     Done,
-    /// It was not.
     Failed,
-    /// Its answer was lost.
     Unknown,
-    /// Its turn has not come.
     Left,
-    /// It is a learner, and its version takes no such request from one.
+    /// The member is a learner, and its version does not defragment learners.
     Skipped,
 }
 
 impl DefragOutcome {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Failed => "failed",
@@ -33,22 +28,19 @@ impl DefragOutcome {
     }
 }
 
-/// One member.
 pub struct LedgerEntry {
-    /// Where it is asked.
     pub endpoint: String,
-    /// What became of its defragmentation; nothing where none was asked for.
+    /// The outcome of its defragmentation; `None` if none was requested.
     pub defrag: Option<DefragOutcome>,
-    /// Why it could not be asked, or what failed.
+    /// Why the member did not respond, or what failed.
     pub error: Option<String>,
-    /// What it said last.
     pub after: Option<MemberStatus>,
     name: String,
     before: Option<MemberStatus>,
     alarms: Vec<String>,
 }
 
-/// All members that were found at the beginning.
+/// All members that were found at the start.
 #[derive(Default)]
 pub struct MemberLedger {
     /// In the order of the endpoints.
@@ -56,25 +48,24 @@ pub struct MemberLedger {
 }
 
 impl MemberLedger {
-    /// Opens the books.
-    pub fn open(survey: &ClusterScan, defrag: bool) -> Self {
-        let known: Vec<u64> = answering(survey).map(|(_, status)| status.id).collect();
-        let names: Vec<&str> = answering(survey).map(|(member, _)| member.name.as_str()).collect();
+    pub fn new(scan: &ClusterScan, defrag: bool) -> Self {
+        let known: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
+        let names: Vec<&str> = answering(scan).map(|(member, _)| member.name.as_str()).collect();
         let mut left = known.clone();
         let mut entries = Vec::new();
-        for member in &survey.members {
+        for member in &scan.members {
             match &member.status {
-                // Several endpoints may lead to one member.
+                // Several endpoints may belong to one member.
                 Ok(status) if !left.contains(&status.id) => continue,
                 Ok(status) => left.retain(|id| *id != status.id),
                 Err(_) if !member.name.is_empty() && names.contains(&member.name.as_str()) => continue,
                 Err(_) => {}
             }
             let unreachable = member.status.as_ref().err();
-            let fate = if unreachable.is_some() { DefragOutcome::Failed } else { DefragOutcome::Left };
+            let outcome = if unreachable.is_some() { DefragOutcome::Failed } else { DefragOutcome::Left };
             entries.push(LedgerEntry {
                 endpoint: member.endpoint.clone(),
-                defrag: Some(fate).filter(|_| defrag && !stray(member, survey)),
+                defrag: Some(outcome).filter(|_| defrag && !is_unlisted(member, scan)),
                 error: unreachable.cloned(),
                 name: member.name.clone(),
                 before: member.status.as_ref().ok().cloned(),
@@ -85,10 +76,9 @@ impl MemberLedger {
         Self { entries }
     }
 
-    /// Closes the books: what each member says now.
-    pub fn close(&mut self, survey: &ClusterScan) {
+    pub fn update(&mut self, scan: &ClusterScan) {
         for entry in &mut self.entries {
-            let now = survey.members.iter().find(|member| match (&member.status, &entry.before) {
+            let now = scan.members.iter().find(|member| match (&member.status, &entry.before) {
                 (Ok(now), Some(before)) => now.id == before.id,
                 _ => member.endpoint == entry.endpoint,
             });
@@ -101,22 +91,22 @@ impl MemberLedger {
         }
     }
 
-    /// The members that answered, by their IDs.
     pub fn ids(&self) -> Vec<u64> {
         self.entries.iter().filter_map(|entry| Some(entry.before.as_ref()?.id)).collect()
     }
 
-    /// A member that answered.
+    pub fn endpoints(&self) -> Vec<&str> {
+        self.entries.iter().filter(|entry| entry.before.is_some()).map(|entry| entry.endpoint.as_str()).collect()
+    }
+
     pub fn entry(&mut self, id: u64) -> Option<&mut LedgerEntry> {
         self.entries.iter_mut().find(|entry| entry.before.as_ref().is_some_and(|status| status.id == id))
     }
 
-    /// How many members' defragmentation ended so.
     pub fn count(&self, what: DefragOutcome) -> usize {
         self.entries.iter().filter(|entry| entry.defrag == Some(what)).count()
     }
 
-    /// The members as they are shown.
     pub fn rows(&self) -> Vec<SpaceRow<'_>> {
         self.entries.iter().map(LedgerEntry::row).collect()
     }
@@ -129,7 +119,7 @@ impl LedgerEntry {
             name: &self.name,
             before: self.before.as_ref(),
             after: self.after.as_ref(),
-            defrag: self.defrag.map(DefragOutcome::word),
+            defrag: self.defrag.map(DefragOutcome::as_str),
             alarms: &self.alarms,
             error: self.error.as_deref(),
         }

@@ -1,26 +1,22 @@
-//! What is to be done and whether it may be: decided without I/O.
+//! Plans the steps and their preconditions. No I/O.
 
 use crate::commands::status::scan::{ClusterScan, MemberObservation};
 use crate::kvstore::{Alarm, MemberStatus, Revision};
 
-/// A member that is so many raft entries behind the furthest one is not caught up: etcd itself begins to refuse
-/// requests at 5000.
-const BEHIND: u64 = 1000;
-/// The alarm of a full database.
+/// A member with a larger lag in raft entries is not caught up. etcd refuses requests at a lag of 5000.
+const MAX_RAFT_LAG: u64 = 1000;
 pub const NOSPACE: &str = "NOSPACE";
 
-/// Where a compaction is aimed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompactTarget {
-    /// This revision.
     At(Revision),
-    /// So many revisions before the current one.
+    /// This number of revisions before the current one.
     Keep(Revision),
 }
 
 impl CompactTarget {
-    /// The revision to compact at; `None` where the store has not so many revisions as are to be kept.
-    pub fn target(self, current: Revision) -> Option<Revision> {
+    /// The revision to compact at; `None` if the store has no more revisions than are kept.
+    pub fn revision(self, current: Revision) -> Option<Revision> {
         match self {
             Self::At(revision) => Some(revision),
             Self::Keep(keep) => Some(current.saturating_sub(keep)).filter(|target| *target >= 1),
@@ -28,26 +24,24 @@ impl CompactTarget {
     }
 }
 
-/// Whether a database has room for writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Headroom {
-    /// The file is smaller than the quota.
     Yes,
-    /// The server does not tell its quota (before 3.6).
-    Untold,
-    /// There is none; why, and what helps.
+    /// The server does not report its quota (before 3.6).
+    Unknown,
+    /// No space; the reason and the remedy.
     No(String),
 }
 
-/// Whether a member has room: etcd holds the size of the database file against the quota, not what is in use of it.
-pub fn room(status: &MemberStatus) -> Headroom {
-    let Some(quota) = status.quota else { return Headroom::Untold };
+/// Whether a member has space. etcd compares the quota with the size of the database file, not with the bytes in use.
+pub fn headroom(status: &MemberStatus) -> Headroom {
+    let Some(quota) = status.quota else { return Headroom::Unknown };
     let (size, in_use) = (status.db_size, status.db_in_use);
     if size < quota {
         Headroom::Yes
     } else if in_use < quota {
         Headroom::No(format!(
-            "its database has {size} of {quota} bytes, {in_use} of them in use: defragment it first (--defrag)"
+            "the database has {size} of {quota} bytes, of which {in_use} are in use: defragment it first (--defrag)"
         ))
     } else {
         Headroom::No(format!(
@@ -57,32 +51,30 @@ pub fn room(status: &MemberStatus) -> Headroom {
     }
 }
 
-/// The NOSPACE alarms, sorted by what can be done about each.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NospaceAlarms {
-    /// Members whose alarm may go.
     pub clear: Vec<u64>,
-    /// Why the others stay, a line each.
-    pub stay: Vec<String>,
+    /// Why the others remain, one line each.
+    pub remaining: Vec<String>,
 }
 
-/// Judges each alarm by its member's room. A member that is not in the cluster any more has nothing to be full.
-pub fn alarms(raised: &[Alarm], survey: &ClusterScan) -> NospaceAlarms {
+/// Judges each alarm by its member's space. The alarm of a removed member can be cleared.
+pub fn alarms(raised: &[Alarm], scan: &ClusterScan) -> NospaceAlarms {
     let mut found = NospaceAlarms::default();
     for alarm in raised.iter().filter(|alarm| alarm.kind == NOSPACE) {
-        let asked = survey.members.iter().find_map(|member| {
+        let known = scan.members.iter().find_map(|member| {
             let status = member.status.as_ref().ok()?;
             (status.id == alarm.member).then_some((member, status))
         });
-        let silent = survey.members.iter().find(|member| member.status.is_err());
-        match (asked, silent) {
-            (Some((member, status)), _) => match room(status) {
-                Headroom::Yes | Headroom::Untold => found.clear.push(alarm.member),
-                Headroom::No(why) => found.stay.push(format!("{}: NOSPACE stays, for {why}", member.endpoint)),
+        let unreachable = scan.members.iter().find(|member| member.status.is_err());
+        match (known, unreachable) {
+            (Some((member, status)), _) => match headroom(status) {
+                Headroom::Yes | Headroom::Unknown => found.clear.push(alarm.member),
+                Headroom::No(why) => found.remaining.push(format!("{}: NOSPACE remains: {why}", member.endpoint)),
             },
-            (None, Some(silent)) => {
-                let why = format!("whether it has room is not known, because {} does not answer", silent.endpoint);
-                found.stay.push(format!("member {:x}: NOSPACE stays: {why}", alarm.member));
+            (None, Some(unreachable)) => {
+                let why = format!("its space is unknown, because {} does not respond", unreachable.endpoint);
+                found.remaining.push(format!("member {:x}: NOSPACE remains: {why}", alarm.member));
             }
             (None, None) => found.clear.push(alarm.member),
         }
@@ -91,29 +83,29 @@ pub fn alarms(raised: &[Alarm], survey: &ClusterScan) -> NospaceAlarms {
 }
 
 /// The member to defragment next: followers in their order, the leader last.
-pub fn next(left: &[u64], leader: u64) -> Option<u64> {
+pub fn next_member(left: &[u64], leader: u64) -> Option<u64> {
     left.iter().find(|id| **id != leader).or_else(|| left.first()).copied()
 }
 
-/// Who leads, as most of the members that answer see it; 0 for nobody.
-pub fn leader(survey: &ClusterScan) -> u64 {
-    let seen: Vec<u64> = answering(survey).map(|(_, status)| status.leader).collect();
+/// The leader that most members report; 0 for none.
+pub fn leader(scan: &ClusterScan) -> u64 {
+    let seen: Vec<u64> = answering(scan).map(|(_, status)| status.leader).collect();
     let votes = |leader: &u64| seen.iter().filter(|other| *other == leader).count();
     seen.iter().copied().max_by_key(votes).unwrap_or(0)
 }
 
-/// Who may take the lead over: the voting member that is furthest, without the one that leads.
-pub fn successor(survey: &ClusterScan, leader: u64) -> Option<u64> {
-    let voters = answering(survey).filter(|(member, status)| {
+/// The next leader: the other voting member that has applied the most.
+pub fn successor(scan: &ClusterScan, leader: u64) -> Option<u64> {
+    let voters = answering(scan).filter(|(member, status)| {
         status.id != leader && !status.learner && status.leader == leader && member.read.is_ok()
     });
     voters.max_by_key(|(_, status)| status.raft_applied).map(|(_, status)| status.id)
 }
 
-/// The members that answer, each once: several endpoints may lead to the same.
-pub fn answering(survey: &ClusterScan) -> impl Iterator<Item = (&MemberObservation, &MemberStatus)> {
+/// The members that answer, each once, although several endpoints may belong to one.
+pub fn answering(scan: &ClusterScan) -> impl Iterator<Item = (&MemberObservation, &MemberStatus)> {
     let mut seen = Vec::new();
-    survey.members.iter().filter_map(move |member| {
+    scan.members.iter().filter_map(move |member| {
         let status = member.status.as_ref().ok()?;
         if seen.contains(&status.id) {
             return None;
@@ -123,58 +115,57 @@ pub fn answering(survey: &ClusterScan) -> impl Iterator<Item = (&MemberObservati
     })
 }
 
-/// Whether this endpoint, which does not answer, is none of a member's own addresses: every member has been asked
-/// besides.
-pub fn stray(member: &MemberObservation, survey: &ClusterScan) -> bool {
-    member.status.is_err() && member.name.is_empty() && answering(survey).any(|(member, _)| !member.name.is_empty())
+/// Whether this silent endpoint is not an advertised address of a member, so that no member is missing without it.
+pub fn is_unlisted(member: &MemberObservation, scan: &ClusterScan) -> bool {
+    member.status.is_err() && member.name.is_empty() && answering(scan).any(|(member, _)| !member.name.is_empty())
 }
 
-/// Everything for which no member must be taken out of service now, a line each. That the database is full is none.
-pub fn troubles(survey: &ClusterScan) -> Vec<String> {
-    let mut said: Vec<String> = survey.general().iter().filter(|text| !text.ends_with(NOSPACE)).cloned().collect();
-    for member in &survey.members {
+/// Reasons against taking a member out of service, one line each. A full database is not one of them.
+pub fn problems(scan: &ClusterScan) -> Vec<String> {
+    let mut problems: Vec<String> = scan.general().iter().filter(|text| !text.ends_with(NOSPACE)).cloned().collect();
+    for member in &scan.members {
         match &member.status {
-            Ok(status) => said.extend(troubles_of(member, status, survey)),
-            Err(_) if stray(member, survey) => {}
-            Err(why) => said.push(format!("{}: {why}", member.endpoint)),
+            Ok(status) => problems.extend(member_problems(member, status, scan)),
+            Err(_) if is_unlisted(member, scan) => {}
+            Err(why) => problems.push(format!("{}: {why}", member.endpoint)),
         }
     }
-    said
+    problems
 }
 
-/// The same for these members alone.
-pub fn troubles_among(survey: &ClusterScan, ids: &[u64]) -> Vec<String> {
-    let found = |id: u64| answering(survey).find(|(_, status)| status.id == id);
+/// [`problems`] of these members only.
+pub fn problems_among(scan: &ClusterScan, ids: &[u64]) -> Vec<String> {
+    let found = |id: u64| answering(scan).find(|(_, status)| status.id == id);
     let of = |id: &u64| match found(*id) {
-        Some((member, status)) => troubles_of(member, status, survey),
-        None => vec![format!("member {id:x} does not answer")],
+        Some((member, status)) => member_problems(member, status, scan),
+        None => vec![format!("member {id:x} does not respond")],
     };
     ids.iter().flat_map(of).collect()
 }
 
-fn troubles_of(member: &MemberObservation, status: &MemberStatus, survey: &ClusterScan) -> Vec<String> {
+fn member_problems(member: &MemberObservation, status: &MemberStatus, scan: &ClusterScan) -> Vec<String> {
     let of = |what: &str| format!("{}: {what}", member.endpoint);
-    let mut said: Vec<String> =
+    let mut problems: Vec<String> =
         status.errors.iter().filter(|error| !error.contains(NOSPACE)).map(|error| of(error.trim())).collect();
     if status.leader == 0 {
-        said.push(of("knows no leader"));
-    } else if status.leader != leader(survey) {
-        said.push(of("sees another leader than most"));
+        problems.push(of("has no leader"));
+    } else if status.leader != leader(scan) {
+        problems.push(of("reports a different leader than most members"));
     }
     if let Err(why) = &member.read {
-        said.push(of(&format!("a read that needs the quorum failed: {why}")));
+        problems.push(of(&format!("a linearizable read failed: {why}")));
     }
-    // etcd lists its alarms among its errors too, in words.
+    // etcd also lists alarms among its errors.
     if status.errors.is_empty() {
         let other = member.alarms.iter().filter(|alarm| *alarm != NOSPACE);
-        said.extend(other.map(|alarm| of(&format!("alarm {alarm}"))));
+        problems.extend(other.map(|alarm| of(&format!("alarm {alarm}"))));
     }
-    let furthest = answering(survey).map(|(_, status)| status.raft_index).max().unwrap_or(0);
+    let furthest = answering(scan).map(|(_, status)| status.raft_index).max().unwrap_or(0);
     let behind = furthest.saturating_sub(status.raft_applied);
-    if behind > BEHIND {
-        said.push(of(&format!("is {behind} raft entries behind")));
+    if behind > MAX_RAFT_LAG {
+        problems.push(of(&format!("is {behind} raft entries behind")));
     }
-    said
+    problems
 }
 
 #[cfg(test)]
@@ -183,28 +174,28 @@ mod tests {
 
     #[test]
     fn kept_revisions_count_back_from_the_current_one() {
-        assert_eq!(CompactTarget::Keep(0).target(42), Some(42));
-        assert_eq!(CompactTarget::Keep(41).target(42), Some(1));
-        assert_eq!(CompactTarget::Keep(42).target(42), None);
-        assert_eq!(CompactTarget::Keep(Revision::MAX).target(42), None);
-        assert_eq!(CompactTarget::At(99).target(42), Some(99), "never rounded down");
+        assert_eq!(CompactTarget::Keep(0).revision(42), Some(42));
+        assert_eq!(CompactTarget::Keep(41).revision(42), Some(1));
+        assert_eq!(CompactTarget::Keep(42).revision(42), None);
+        assert_eq!(CompactTarget::Keep(Revision::MAX).revision(42), None);
+        assert_eq!(CompactTarget::At(99).revision(42), Some(99), "never rounded down");
     }
 
     #[test]
     fn followers_go_first_and_the_leader_last() {
         let mut left = vec![1, 2, 3];
         let mut order = Vec::new();
-        while let Some(id) = next(&left, 1) {
+        while let Some(id) = next_member(&left, 1) {
             order.push(id);
             left.retain(|other| *other != id);
         }
         assert_eq!(order, [2, 3, 1]);
-        assert_eq!(next(&[], 1), None);
-        assert_eq!(next(&[2, 3], 0), Some(2), "nobody leads");
+        assert_eq!(next_member(&[], 1), None);
+        assert_eq!(next_member(&[2, 3], 0), Some(2), "nobody leads");
     }
 
     #[test]
-    fn what_counts_is_the_file_and_not_what_is_in_use_of_it() {
+    fn the_quota_limits_the_file_and_not_the_bytes_in_use() {
         let status = |db_size, db_in_use, quota| MemberStatus {
             cluster: 1,
             id: 1,
@@ -221,9 +212,9 @@ mod tests {
             errors: Vec::new(),
             latency: std::time::Duration::ZERO,
         };
-        let says = |status, word: &str| matches!(room(&status), Headroom::No(why) if why.contains(word));
-        assert_eq!(room(&status(9, 9, None)), Headroom::Untold);
-        assert_eq!(room(&status(9, 9, Some(10))), Headroom::Yes);
+        let says = |status, word: &str| matches!(headroom(&status), Headroom::No(why) if why.contains(word));
+        assert_eq!(headroom(&status(9, 9, None)), Headroom::Unknown);
+        assert_eq!(headroom(&status(9, 9, Some(10))), Headroom::Yes);
         assert!(says(status(10, 9, Some(10)), "defragment"));
         assert!(says(status(10, 10, Some(10)), "delete keys"));
     }

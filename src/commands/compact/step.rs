@@ -1,4 +1,4 @@
-//! What the steps of a compaction share: the current revision, waiting with progress, and what to say.
+//! Helpers of the steps: the current revision, progress and messages.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::kvstore::{CompactionOutcome, Refusal, Revision};
 
-/// How often a bar that has no count is drawn.
+/// The interval between redraws of a progress bar without a count.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The store's revision; for a user who may read no key, as far as the member in use is.
-pub(super) async fn current(ctx: &Context) -> Result<Revision, Failure> {
+/// The store's revision; for a user without read permission, the revision of the connected member.
+pub(super) async fn current_revision(ctx: &Context) -> Result<Revision, Failure> {
     let store = ctx.store();
     match store.revision().await {
         Err(error) if error.is_refusal(Refusal::Permission) => Ok(store.member_status().await?.revision),
@@ -19,23 +19,21 @@ pub(super) async fn current(ctx: &Context) -> Result<Revision, Failure> {
     }
 }
 
-/// Says what a compaction has come to, where that is not plain.
-pub(super) fn tell(ctx: &Context, revision: Revision, came: CompactionOutcome, physical: bool) {
-    match came {
+/// Prints a note about the outcome of a compaction.
+pub(super) fn note_outcome(ctx: &Context, revision: Revision, outcome: CompactionOutcome, physical: bool) {
+    ctx.out.note(&match outcome {
         CompactionOutcome::Already => {
-            ctx.out.note(&format!("the store was compacted at revision {revision} or later before"))
+            format!("Nothing to do: already compacted to revision {revision} or later")
         }
-        CompactionOutcome::Removing if physical => ctx.out.note(&format!(
-            "the store is compacted at revision {revision}, but the answer was lost: etcd may still be removing"
-        )),
-        CompactionOutcome::Removing | CompactionOutcome::Removed => {
-            ctx.out.note(&format!("compacted at revision {revision}"))
-        }
-    }
+        CompactionOutcome::Removing if physical => format!(
+            "compacted at revision {revision}; the reply was lost, and etcd may still be removing old revisions"
+        ),
+        CompactionOutcome::Removing | CompactionOutcome::Removed => format!("compacted at revision {revision}"),
+    });
 }
 
-/// Shows that something is waited for.
-pub(super) async fn waiting<T>(ctx: &Context, label: &'static str, work: impl Future<Output = T>) -> T {
+/// Awaits `work` with a progress bar.
+pub(super) async fn with_progress<T>(ctx: &Context, label: &'static str, work: impl Future<Output = T>) -> T {
     let progress = ctx.out.progress(label, None);
     let mut work = std::pin::pin!(work);
     loop {

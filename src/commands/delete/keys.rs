@@ -1,4 +1,4 @@
-//! Deleting named keys.
+//! Deletes named keys.
 
 use std::path::Path;
 
@@ -9,61 +9,53 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Compare, KeySelector, KeyValue, LockGuard, MAX_TXN_OPS, Op, OpResult, Retry, Txn, TxnResult};
 use crate::output::{DeleteAnswer, bytes};
+use crate::plural::counted;
 
-/// One `delete KEY…`.
 pub struct KeyDeletion<'a> {
-    /// The command's surroundings.
     pub ctx: &'a Context,
-    /// The keys; conditions go with a single one.
+    /// The keys; conditions apply only to a single key.
     pub keys: Vec<Vec<u8>>,
-    /// What must hold.
     pub conditions: Conditions,
-    /// Only while this lock is held.
     pub guard: Option<LockGuard>,
-    /// Print what went.
     pub prev: bool,
 }
 
 impl KeyDeletion<'_> {
-    /// Runs it.
-    ///
-    /// # Errors
-    /// As the verb.
     pub async fn run(mut self, save: Option<&Path>) -> Result<Exit, Failure> {
         self.keys.sort();
         self.keys.dedup();
         let several = self.keys.len() > 1;
         if several || self.ctx.safety.dry_run || save.is_some() {
-            return self.looked_at(several, save).await;
+            return self.read_then_delete(several, save).await;
         }
         let txn = Txn {
             compares: self.conditions.compares(&self.keys[0]),
             then: vec![delete(&self.keys[0], self.prev)],
             otherwise: self.conditions.reads(&self.keys[0]),
         };
-        let again = if self.conditions.once_only(None) { Retry::Idempotent } else { Retry::Never };
-        let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), again).await?;
-        self.single(result)
+        let retry = if self.conditions.fails_once_applied(None) { Retry::Idempotent } else { Retry::Never };
+        let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), retry).await?;
+        self.report_single(result)
     }
 
-    fn single(&self, result: TxnResult) -> Result<Exit, Failure> {
+    fn report_single(&self, result: TxnResult) -> Result<Exit, Failure> {
         let key = bytes::escape(&self.keys[0]);
         if !result.succeeded {
             let why = self.conditions.explain(&self.keys[0], &result.results);
             if result.maybe_applied {
                 return Err(Failure::new(
                     Exit::Unknown,
-                    "the delete was sent twice, and whether the first was done is unknown",
+                    "the delete was sent twice, and it is unknown whether the first was applied",
                 )
-                .context(format!("the first answer was lost, and now {why}")));
+                .context(format!("the first reply was lost, and now {why}")));
             }
-            // A condition on a key that is not there: the answer is "no such key", unless another one failed as well.
+            // A missing key is reported as such, not as a failed condition, unless --if-exists may have failed too.
             let missing = matches!(result.results.first(), Some(OpResult::Get { kvs, .. }) if kvs.is_empty());
             if missing && self.conditions.other.is_none() {
-                self.ctx.out.note(&format!("no key {key}"));
-                return self.answer(0, 0, result.revision, 1);
+                self.ctx.out.note(&format!("key not found: {key}"));
+                return self.report(0, 0, result.revision, 1);
             }
-            return Err(Failure::conflict(why).context(format!("{key} was not deleted: a condition did not hold")));
+            return Err(Failure::conflict(why).context(format!("condition failed; {key} was not deleted")));
         }
         match result.results.into_iter().next() {
             Some(OpResult::Delete { deleted, prev }) => {
@@ -71,61 +63,63 @@ impl KeyDeletion<'_> {
                     self.print(&prev)?;
                 }
                 if deleted == 0 {
-                    self.ctx.out.note(&format!("no key {key}"));
+                    self.ctx.out.note(&format!("key not found: {key}"));
                 }
-                self.answer(deleted, 0, result.revision, u64::from(deleted == 0))
+                self.report(deleted, 0, result.revision, u64::from(deleted == 0))
             }
-            _ => Err(Failure::new(Exit::Bug, "the delete has no answer")),
+            _ => Err(Failure::new(Exit::Bug, "etcd's reply has no result for the delete")),
         }
     }
 
-    /// Reads first: to count, to save, or only to look; then deletes what was read, where it is still the same.
-    async fn looked_at(&self, several: bool, save: Option<&Path>) -> Result<Exit, Failure> {
+    /// Reads the keys, to count, save or print them, then deletes those that have not changed since.
+    async fn read_then_delete(&self, several: bool, save: Option<&Path>) -> Result<Exit, Failure> {
         let store = self.ctx.store();
-        let found = store.get_many(&self.keys, 0, self.guard.as_ref()).await?;
-        let there: Vec<KeyValue> = found.kvs.into_iter().flatten().collect();
-        let missing = (self.keys.len() - there.len()) as u64;
-        for key in self.keys.iter().filter(|key| !there.iter().any(|kv| kv.key == **key)) {
-            self.ctx.out.note(&format!("no key {}", bytes::escape(key)));
+        let read = store.get_many(&self.keys, 0, self.guard.as_ref()).await?;
+        let found: Vec<KeyValue> = read.kvs.into_iter().flatten().collect();
+        let missing = (self.keys.len() - found.len()) as u64;
+        for key in self.keys.iter().filter(|key| !found.iter().any(|kv| kv.key == **key)) {
+            self.ctx.out.note(&format!("key not found: {}", bytes::escape(key)));
         }
         if self.ctx.safety.dry_run {
-            self.rehearse(&there).await?;
+            self.dry_run(&found).await?;
             if self.prev {
-                self.print(&there)?;
+                self.print(&found)?;
             }
-            return self.answer(0, there.len() as u64, found.revision, missing);
+            return self.report(0, found.len() as u64, read.revision, missing);
         }
-        if there.is_empty() {
-            return self.answer(0, 0, found.revision, missing);
+        if found.is_empty() {
+            return self.report(0, 0, read.revision, missing);
         }
-        let question = format!("delete {} of {} keys", there.len(), self.keys.len());
+        let question = format!("Delete {}", counted(found.len(), "key"));
         if several {
-            self.ctx.out.note(&format!("{} of {} keys are there", there.len(), self.keys.len()));
+            let named = counted(self.keys.len(), "named key");
+            self.ctx.out.note(&format!("Found {} of {named}", found.len()));
         }
         let consent = self.ctx.consent_if_several(self.keys.len(), &question)?;
         if let Some(path) = save {
-            SaveFile::create(path)?.keep(store, &there).await?;
+            SaveFile::create(path)?.append(store, &found).await?;
         }
-        self.remove(&consent, &there, found.revision, missing).await
+        self.remove(&consent, &found, read.revision, missing).await
     }
 
-    /// Asks whether the conditions hold, and does nothing else.
-    async fn rehearse(&self, there: &[KeyValue]) -> Result<(), Failure> {
-        let [only] = there else { return Ok(()) };
+    /// Evaluates the conditions in etcd without deleting.
+    async fn dry_run(&self, found: &[KeyValue]) -> Result<(), Failure> {
+        let [only] = found else { return Ok(()) };
         let compares = self.conditions.compares(&only.key);
-        let asked = Txn { compares, then: vec![], otherwise: self.conditions.reads(&only.key) };
-        let result = self.ctx.store().txn("delete (dry run)", &asked, self.guard.as_ref(), Retry::Idempotent).await?;
+        let txn = Txn { compares, then: vec![], otherwise: self.conditions.reads(&only.key) };
+        let result = self.ctx.store().txn("delete (dry run)", &txn, self.guard.as_ref(), Retry::Idempotent).await?;
         if result.succeeded {
             return Ok(());
         }
         let why = self.conditions.explain(&only.key, &result.results);
-        Err(Failure::conflict(why).context("dry run: a condition does not hold"))
+        Err(Failure::conflict(why)
+            .context(format!("dry run: condition failed; {} would not be deleted", bytes::escape(&only.key))))
     }
 
-    /// Deletes in transactions as large as etcd takes, each on the condition that its keys are as they were read.
-    async fn remove(&self, _: &Consent, there: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
+    /// Deletes in transactions of the largest size etcd accepts, each only if its keys have not changed since the read.
+    async fn remove(&self, _: &Consent, found: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
         let mut deleted: u64 = 0;
-        for chunk in there.chunks(MAX_TXN_OPS - 1) {
+        for chunk in found.chunks(MAX_TXN_OPS - 1) {
             let mut compares: Vec<_> = chunk.iter().map(|kv| Compare::unchanged(&kv.key, kv.mod_revision)).collect();
             let mut otherwise: Vec<_> =
                 chunk.iter().map(|kv| Op::get_at(KeySelector::Key(kv.key.clone()), 0)).collect();
@@ -137,24 +131,24 @@ impl KeyDeletion<'_> {
             let txn = Txn { compares, then, otherwise };
             let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await?;
             if !result.succeeded {
-                return Err(self.refused(chunk, &result, deleted));
+                return Err(self.condition_failed(chunk, &result, deleted));
             }
             deleted += chunk.len() as u64;
             revision = result.revision;
         }
         if self.prev {
-            self.print(there)?;
+            self.print(found)?;
         }
-        self.answer(deleted, 0, revision, missing)
+        self.report(deleted, 0, revision, missing)
     }
 
-    fn refused(&self, chunk: &[KeyValue], result: &TxnResult, deleted: u64) -> Failure {
+    fn condition_failed(&self, chunk: &[KeyValue], result: &TxnResult, deleted: u64) -> Failure {
         let changed = chunk.iter().zip(&result.results).find(|(was, now)| match now {
             OpResult::Get { kvs, .. } => kvs.first().map(|kv| kv.mod_revision) != Some(was.mod_revision),
             _ => false,
         });
         let why = match changed {
-            Some((was, _)) => format!("{} was changed meanwhile", bytes::escape(&was.key)),
+            Some((was, _)) => format!("{} was modified meanwhile", bytes::escape(&was.key)),
             None => self.conditions.explain(&chunk[0].key, &result.results),
         };
         let exit = match (result.maybe_applied, deleted) {
@@ -162,7 +156,7 @@ impl KeyDeletion<'_> {
             (false, 0) => Exit::Conflict,
             _ => Exit::Partial,
         };
-        Failure::new(exit, why).context(format!("{deleted} keys were deleted, then a condition did not hold"))
+        Failure::new(exit, why).context(format!("condition failed after {} deleted", counted(deleted, "key")))
     }
 
     fn print(&self, kvs: &[KeyValue]) -> Result<(), Failure> {
@@ -173,7 +167,7 @@ impl KeyDeletion<'_> {
         Ok(sink.finish()?)
     }
 
-    fn answer(&self, deleted: u64, would_delete: u64, revision: i64, missing: u64) -> Result<Exit, Failure> {
+    fn report(&self, deleted: u64, would_delete: u64, revision: i64, missing: u64) -> Result<Exit, Failure> {
         if !self.prev {
             let dry_run = self.ctx.safety.dry_run;
             self.ctx.out.one(&DeleteAnswer {

@@ -1,4 +1,4 @@
-//! `kvadm delete`.
+//! `kvadm delete`: delete keys.
 
 mod keys;
 mod range;
@@ -7,61 +7,71 @@ mod save;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::args::{bytes_of, parse_lock_token, parse_revision};
-use crate::commands::conditions::Conditions;
-use crate::commands::proto::{ProtoArgs, encoded};
+use crate::args::{bytes_of, parse_revision};
+use crate::commands::conditions::{Conditions, IfLockedArgs};
+use crate::commands::proto::{ProtoArgs, encode_value};
 use crate::commands::select::KeySelection;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 
-/// Delete keys: one, several, or a whole range.
+/// Delete one key, several keys or a range
 ///
-/// One key goes at once. For several keys or a range it says how many there are and asks; where there is no terminal it
-/// needs --yes. A range goes window by window at the revision it was counted at, so that neighbours hardly wait: a key
-/// that is written meanwhile stays. Ends with 1 if nothing was deleted or a named key was missing.
+/// One key is deleted at once. For several keys or a range, kvadm prints how many
+/// there are and asks for confirmation; without a terminal, --yes is required.
+///
+/// A range is deleted in small batches, so that other clients are not blocked. Keys
+/// that are written after the range was counted are kept.
+///
+/// Exit codes:
+///   0  deleted
+///   1  nothing was deleted, or a named key does not exist
+///   5  a condition failed, the lock was lost, or the deletion was not confirmed
+///   6  only some of the keys were deleted
+///   7  the reply was lost; etcd may have deleted the keys
 #[derive(clap::Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   kvadm delete /app/mode --if-rev 42
   kvadm delete --prefix /app --dir --dry-run
-  kvadm delete --prefix /app/ --save app.jsonl --yes && kvadm put --from app.jsonl")]
+  kvadm delete --prefix /app/ --save app.jsonl --yes && kvadm put --from app.jsonl"
+)]
 pub struct Args {
-    /// The keys to delete
+    /// Keys to delete
     #[arg(value_name = "KEY", required_unless_present_any = ["prefix", "from", "to"], conflicts_with_all = ["prefix", "from", "to", "dir", "glob"])]
     keys: Vec<OsString>,
-    /// All keys that begin with this
+    /// Delete all keys that begin with P
     #[arg(long, value_name = "P", help_heading = "Which keys")]
     prefix: Option<OsString>,
-    /// Needed for a range that is the whole store
+    /// Allow a range that covers the whole store
     #[arg(long, help_heading = "Which keys")]
     all: bool,
     #[command(flatten)]
     selection: KeySelection,
 
-    /// Only if the key's last change was in this revision
+    /// Delete only if the key was last modified in revision N
     #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "Conditions (on one key)")]
     if_rev: Option<Revision>,
-    /// Only if the key has this value
+    /// Delete only if the key has this value
     #[arg(long, value_name = "V", allow_hyphen_values = true, help_heading = "Conditions (on one key)")]
     if_value: Option<OsString>,
-    /// Only if this other key is there
+    /// Delete only if this other key exists
     #[arg(long, value_name = "KEY", help_heading = "Conditions (on one key)")]
     if_exists: Option<OsString>,
-    /// Only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
 
-    /// Print the records that went
+    /// Print the deleted records
     #[arg(long)]
     prev: bool,
     #[command(flatten)]
     proto: ProtoArgs,
-    /// Keep what is deleted in this new file, as records that 'put --from' restores
+    /// Save the deleted records to a new file, which 'put --from' can restore
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     save: Option<PathBuf>,
-    /// A range in one single request; neighbours wait for all of it
+    /// Delete the range in one request; other clients are blocked until it finishes
     #[arg(long, conflicts_with_all = ["prev", "keys", "glob"])]
     atomic: bool,
 }
@@ -69,13 +79,13 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// A condition that did not hold, a lost lock, an unknown outcome, a refused confirmation, or whatever etcd refused.
+/// A failed condition, a lost lock, an unknown outcome, a declined confirmation, or a refusal of etcd.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let text = args.selection.text;
-    let guard = parse_lock_token(args.if_locked.as_ref())?;
-    let codec = args.proto.show(ctx)?;
+    let guard = args.if_locked.guard()?;
+    let codec = args.proto.decode_output(ctx)?;
     let expected = match (&args.if_value, args.keys.as_slice()) {
-        (Some(value), [key]) => Some(encoded(&codec, &text.key(key)?, bytes_of(value), "--if-value")?),
+        (Some(value), [key]) => Some(encode_value(&codec, &text.key(key)?, bytes_of(value), "--if-value")?),
         (value, _) => value.as_deref().map(bytes_of),
     };
     let conditions = Conditions {
@@ -87,7 +97,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     };
     if args.keys.is_empty() {
         if conditions != Conditions::default() {
-            return Err(Failure::usage("--if-rev, --if-value and --if-exists go with one key, not with a range"));
+            return Err(Failure::usage("--if-rev, --if-value and --if-exists apply to one key, not to a range")
+                .hint("try 'kvadm delete KEY --if-rev N' for each key"));
         }
         let range = args.selection.range(args.prefix.as_deref())?;
         let job = range::RangeDeletion {
@@ -102,7 +113,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let keys = args.keys.iter().map(|key| text.key(key)).collect::<Result<Vec<_>, _>>()?;
     if keys.len() > 1 && conditions != Conditions::default() {
-        return Err(Failure::usage("conditions go with one key, not with several"));
+        return Err(Failure::usage("--if-rev, --if-value and --if-exists apply to one key, not to several")
+            .hint("try 'kvadm delete KEY --if-rev N' for each key"));
     }
     keys::KeyDeletion { ctx, keys, conditions, guard, prev: args.prev }.run(args.save.as_deref()).await
 }

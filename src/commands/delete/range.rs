@@ -1,8 +1,7 @@
-//! Deleting a range, window by window.
+//! Deletes a range in batches.
 //!
-//! What goes is what was there at the revision the range was counted at: every removal is a transaction that compares
-//! that nothing in it is newer. So the store ends as if the whole range had been deleted at that revision, and what was
-//! written since had been written after it.
+//! Every batch is a transaction that deletes its keys only if none is newer than the revision at which the range was
+//! total. The result is as if the whole range had been deleted at that revision, before any later write.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,87 +16,80 @@ use crate::kvstore::{
     Store, Txn, TxnResult,
 };
 use crate::output::{DeleteAnswer, bytes};
+use crate::plural::counted;
 
-/// A removal is steered to take this long in the server: a neighbour's write waits for one, sometimes two.
-const GOAL: Duration = Duration::from_millis(40);
-/// Keys in the first removal, and at most.
-const FIRST: usize = 100;
-const MOST: usize = 1000;
-/// Keys in a removal of single keys: a compare and an operation each.
-const SINGLE: usize = 100;
-/// An atomic deletion may take this long, and this much longer for each key.
-const ATOMIC: Duration = Duration::from_secs(10);
-const ATOMIC_EACH: Duration = Duration::from_micros(40);
+/// The time that one batch may take in the server: another client's write waits for one batch, sometimes two.
+const TARGET_SERVER_TIME: Duration = Duration::from_millis(40);
+/// Keys in the first batch, and at most.
+const FIRST_BATCH: usize = 100;
+const MAX_BATCH: usize = 1000;
+/// Keys in a batch of single deletions, below etcd's limit of 128 operations.
+const SINGLE_KEY_BATCH: usize = 100;
+/// Timeout of an atomic deletion: a base, and an addition for each key.
+const ATOMIC_TIMEOUT: Duration = Duration::from_secs(10);
+const ATOMIC_TIMEOUT_PER_KEY: Duration = Duration::from_micros(40);
 
-/// One `delete` of a range.
 pub struct RangeDeletion<'a> {
-    /// The command's surroundings.
     pub ctx: &'a Context,
-    /// What is to go.
     pub range: KeyRange,
-    /// Only keys that match.
     pub filter: Option<KeyFilter>,
-    /// Only while this lock is held.
     pub guard: Option<LockGuard>,
-    /// Print what went.
     pub prev: bool,
-    /// In one request.
     pub atomic: bool,
 }
 
-/// What has been done so far.
 #[derive(Default)]
 struct DeletionProgress {
     deleted: u64,
-    /// Keys that were written after the count, and stay.
+    /// Keys that were written after the count and are kept.
     kept: u64,
     revision: Revision,
 }
 
 impl RangeDeletion<'_> {
-    /// Runs it. `all` allows a range that is the whole store.
-    ///
-    /// # Errors
-    /// As the verb.
+    /// Runs the deletion. `all` allows a range that covers the whole store.
     pub async fn run(self, all: bool, save: Option<&Path>) -> Result<Exit, Failure> {
         if self.range == KeyRange::prefix(b"") && !all {
-            return Err(Failure::usage("an empty prefix means every key there is").hint("add --all if that is meant"));
+            return Err(
+                Failure::usage("an empty prefix selects every key in the store").hint("to delete all keys, add --all")
+            );
         }
-        let counted = self.count().await?;
+        let total = self.count().await?;
         let dry_run = self.ctx.safety.dry_run;
-        if counted.count == 0 || (dry_run && !self.prev) {
-            let would = dry_run.then_some(counted.count);
-            return self.answer(&DeletionProgress { revision: counted.revision, ..DeletionProgress::default() }, would);
+        if total.count == 0 || (dry_run && !self.prev) {
+            let would_delete = dry_run.then_some(total.count);
+            return self
+                .report(&DeletionProgress { revision: total.revision, ..DeletionProgress::default() }, would_delete);
         }
-        let consent = if dry_run {
-            None
-        } else {
-            let what = self.describe(counted);
-            self.ctx.out.note(&what);
-            Some(self.ctx.consent(&format!("delete {what}"))?)
-        };
+        let mut consent = None;
+        if !dry_run {
+            let (keys, selection) = (counted(total.count, "key"), self.describe_range());
+            self.ctx.out.note(&format!("Found {keys} {selection} at revision {}", total.revision));
+            consent = Some(self.ctx.consent(&format!("Delete {keys} {selection}"))?);
+        }
         let mut save = match save {
             Some(path) if !dry_run => Some(SaveFile::create(path)?),
             _ => None,
         };
         self.ctx.signals.hold();
-        let mut done = DeletionProgress { revision: counted.revision, ..DeletionProgress::default() };
+        let mut totals = DeletionProgress { revision: total.revision, ..DeletionProgress::default() };
         let result = match &consent {
-            Some(consent) if self.atomic => self.at_once(consent, counted, save.as_mut(), &mut done).await,
-            consent => self.windows(consent.as_ref(), counted, save.as_mut(), &mut done).await,
+            Some(consent) if self.atomic => self.in_one_request(consent, total, save.as_mut(), &mut totals).await,
+            consent => self.in_batches(consent.as_ref(), total, save.as_mut(), &mut totals).await,
         };
         if let Err(failure) = result {
-            return Err(so_far(self.if_full(failure), &done));
+            return Err(with_progress(self.hint_when_full(failure), &totals));
         }
-        let would = dry_run.then_some(counted.count);
-        self.answer(&done, would)
+        let would_delete = dry_run.then_some(total.count);
+        self.report(&totals, would_delete)
     }
 
-    /// Older servers over their quota refuse conditional deletes (see `Store::txn`): says which one they take.
-    fn if_full(&self, failure: Failure) -> Failure {
+    /// Old servers refuse conditional deletes when the store is full (see `Store::txn`): the hint names the alternative.
+    fn hint_when_full(&self, failure: Failure) -> Failure {
         let full = failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::NoSpace));
         if full && !self.atomic && self.filter.is_none() {
-            return failure.hint("this etcd takes no conditional delete while it is full: add --atomic");
+            return failure
+                .hint("this version of etcd refuses conditional deletes while the store is full: add --atomic");
         }
         failure
     }
@@ -108,7 +100,7 @@ impl RangeDeletion<'_> {
             return Ok(store.count(&self.range, 0, self.guard.as_ref()).await?);
         };
         let progress = self.ctx.out.progress("counting", None);
-        let mut reader = store.read(&self.range, self.reading(0, true));
+        let mut reader = store.read(&self.range, self.read_options(0, true));
         let mut count = 0;
         while let Some(page) = reader.next().await? {
             progress.inc(page.len() as u64);
@@ -118,44 +110,44 @@ impl RangeDeletion<'_> {
         Ok(RangeCount { count, revision: reader.revision() })
     }
 
-    fn reading(&self, revision: Revision, keys_only: bool) -> ReadOptions {
+    fn read_options(&self, revision: Revision, keys_only: bool) -> ReadOptions {
         ReadOptions { revision, keys_only, limit: None, guard: self.guard.clone() }
     }
 
-    fn describe(&self, counted: RangeCount) -> String {
+    fn describe_range(&self) -> String {
         let from = bytes::escape(&self.range.start);
         if self.range == KeyRange::prefix(&self.range.start) {
-            return format!("{} keys with prefix '{from}' (revision {})", counted.count, counted.revision);
+            return format!("with prefix '{from}'");
         }
         let to = self.range.end.as_ref().map_or_else(|| "the end".to_owned(), |end| bytes::escape(end));
-        format!("{} keys from {from} below {to} (revision {})", counted.count, counted.revision)
+        format!("from {from} to {to}")
     }
 
-    /// Deletes window by window; without consent (a dry run) it only prints the records.
-    async fn windows(
+    /// Deletes batch by batch; without consent (a dry run) it only prints the records.
+    async fn in_batches(
         &self,
         consent: Option<&Consent>,
-        counted: RangeCount,
+        total: RangeCount,
         mut save: Option<&mut SaveFile>,
-        done: &mut DeletionProgress,
+        totals: &mut DeletionProgress,
     ) -> Result<(), Failure> {
         let store = self.ctx.store();
         let values = save.is_some() || self.prev;
-        let mut reader = store.read(&self.range, self.reading(counted.revision, !values)).in_small_pages();
+        let mut reader = store.read(&self.range, self.read_options(total.revision, !values)).in_small_pages();
         let mut sink = self.ctx.out.stream();
-        let progress = self.ctx.out.progress("deleting", Some(counted.count));
-        let mut pace = DeletionPacer::default();
+        let progress = self.ctx.out.progress("deleting", Some(total.count));
+        let mut pacer = DeletionPacer::default();
         while let Some(mut page) = reader.next().await? {
             if let Some(filter) = &self.filter {
                 page.retain(|kv| filter.matches(&kv.key));
             }
             if let Some(save) = save.as_deref_mut() {
-                save.keep(store, &page).await?;
+                save.append(store, &page).await?;
             }
-            if let (Some(kv), None, false) = (page.first(), pace.distance, consent.is_none()) {
+            if let (Some(kv), None, false) = (page.first(), pacer.round_trip, consent.is_none()) {
                 let asked = Instant::now();
                 store.get(&kv.key, 0, self.guard.as_ref()).await?;
-                pace.distance = Some(asked.elapsed());
+                pacer.round_trip = Some(asked.elapsed());
             }
             let Some(consent) = consent else {
                 for kv in &page {
@@ -165,32 +157,32 @@ impl RangeDeletion<'_> {
             };
             let mut rest = page.as_slice();
             while !rest.is_empty() {
-                let (window, behind) = rest.split_at(pace.keys.min(rest.len()));
-                let gone = self.remove(consent, window, counted.revision, &mut pace, done).await?;
-                progress.inc(window.len() as u64);
+                let (batch, remaining) = rest.split_at(pacer.keys.min(rest.len()));
+                let kept = self.remove(consent, batch, total.revision, &mut pacer, totals).await?;
+                progress.inc(batch.len() as u64);
                 if self.prev {
-                    for kv in window.iter().filter(|kv| gone.went(&kv.key)) {
+                    for kv in batch.iter().filter(|kv| kept.was_deleted(&kv.key)) {
                         sink.push(kv)?;
                     }
                 }
-                rest = behind;
+                rest = remaining;
             }
         }
         progress.finish();
         Ok(sink.finish()?)
     }
 
-    /// Removes neighbouring keys, all read at `revision`: as one range, or key by key where a filter left gaps or
-    /// something newer lies between them.
+    /// Deletes adjacent keys that were read at `revision`: as one range, or key by key if a filter left gaps or a newer
+    /// key lies between them.
     async fn remove(
         &self,
         consent: &Consent,
-        window: &[KeyValue],
+        batch: &[KeyValue],
         revision: Revision,
-        pace: &mut DeletionPacer,
-        done: &mut DeletionProgress,
+        pacer: &mut DeletionPacer,
+        totals: &mut DeletionProgress,
     ) -> Result<KeptKeys, Failure> {
-        let (Some(first), Some(last)) = (window.first(), window.last()) else { return Ok(KeptKeys::default()) };
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(KeptKeys::default()) };
         let store = self.ctx.store();
         if self.filter.is_none() {
             let range = KeyRange::between(&first.key, Some(&[last.key.as_slice(), &[0]].concat()));
@@ -202,27 +194,27 @@ impl RangeDeletion<'_> {
             let started = Instant::now();
             let result = match store.txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await {
                 Err(error) if error.is_refusal(Refusal::NoSpace) && self.guard.is_none() => {
-                    self.without_space(consent, error, txn.then, revision).await?
+                    self.delete_when_full(consent, error, txn.then, revision).await?
                 }
                 other => other?,
             };
             if result.succeeded {
-                pace.learn(started.elapsed());
-                done.deleted += window.len() as u64;
-                done.revision = result.revision;
+                pacer.record(started.elapsed());
+                totals.deleted += batch.len() as u64;
+                totals.revision = result.revision;
                 return Ok(KeptKeys::default());
             }
         }
-        let mut gone = KeptKeys::default();
-        for chunk in window.chunks(SINGLE) {
-            self.remove_singly(consent, store, chunk, revision, done, &mut gone).await?;
+        let mut kept = KeptKeys::default();
+        for chunk in batch.chunks(SINGLE_KEY_BATCH) {
+            self.remove_singly(consent, store, chunk, revision, totals, &mut kept).await?;
         }
-        Ok(gone)
+        Ok(kept)
     }
 
-    /// Some versions refuse every transaction in a full store, and take plain deletions. The store takes no writes
-    /// then, so that what is not newer when it is looked at is not newer when it is deleted.
-    async fn without_space(
+    /// Some versions refuse every transaction in a full store but accept plain deletions. A full store accepts no
+    /// writes, so keys that are not newer at the check are not newer at the deletion.
+    async fn delete_when_full(
         &self,
         _: &Consent,
         refused: Error,
@@ -231,7 +223,7 @@ impl RangeDeletion<'_> {
     ) -> Result<TxnResult, Error> {
         let store = self.ctx.store();
         if let [Op::Delete { over: KeySelector::Range(range), .. }] = then.as_slice() {
-            let mut reader = store.read(range, self.reading(0, true));
+            let mut reader = store.read(range, self.read_options(0, true));
             while let Some(page) = reader.next().await? {
                 if page.iter().any(|kv| kv.mod_revision > revision) {
                     return Err(refused);
@@ -248,8 +240,8 @@ impl RangeDeletion<'_> {
         store: &Store,
         chunk: &[KeyValue],
         revision: Revision,
-        done: &mut DeletionProgress,
-        gone: &mut KeptKeys,
+        totals: &mut DeletionProgress,
+        kept: &mut KeptKeys,
     ) -> Result<(), Failure> {
         let mut keys: Vec<&[u8]> = chunk.iter().map(|kv| kv.key.as_slice()).collect();
         while !keys.is_empty() {
@@ -261,136 +253,136 @@ impl RangeDeletion<'_> {
             };
             let result = store.txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await?;
             if result.succeeded {
-                done.deleted += keys.len() as u64;
-                done.revision = result.revision;
+                totals.deleted += keys.len() as u64;
+                totals.revision = result.revision;
                 return Ok(());
             }
-            let owned: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
-            let now = store.get_many(&owned, 0, self.guard.as_ref()).await?;
+            let owned_keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
+            let now = store.get_many(&owned_keys, 0, self.guard.as_ref()).await?;
             let newer = |kv: &Option<KeyValue>| kv.as_ref().is_some_and(|kv| kv.mod_revision > revision);
             let changed: Vec<bool> = now.kvs.iter().map(newer).collect();
             for (key, _) in keys.iter().zip(&changed).filter(|(_, changed)| **changed) {
-                gone.kept.push(key.to_vec());
-                done.kept += 1;
+                kept.kept.push(key.to_vec());
+                totals.kept += 1;
             }
-            let mut fates = changed.iter();
-            keys.retain(|_| fates.next().is_some_and(|changed| !changed));
+            let mut changed_keys = changed.iter();
+            keys.retain(|_| changed_keys.next().is_some_and(|changed| !changed));
         }
         Ok(())
     }
 
-    /// One request for everything. What was saved is guarded: nothing may be newer.
-    async fn at_once(
+    /// Deletes the range in one request. With `save`, only if no key is newer than the saved records.
+    async fn in_one_request(
         &self,
         _: &Consent,
-        counted: RangeCount,
+        total: RangeCount,
         save: Option<&mut SaveFile>,
-        done: &mut DeletionProgress,
+        totals: &mut DeletionProgress,
     ) -> Result<(), Failure> {
         let store = self.ctx.store();
         let mut compares = Vec::new();
         if let Some(save) = save {
-            let mut reader = store.read(&self.range, self.reading(counted.revision, false));
+            let mut reader = store.read(&self.range, self.read_options(total.revision, false));
             while let Some(page) = reader.next().await? {
-                save.keep(store, &page).await?;
+                save.append(store, &page).await?;
             }
-            compares.push(Compare::none_newer(&self.range, counted.revision));
+            compares.push(Compare::none_newer(&self.range, total.revision));
         }
         let guarded = !compares.is_empty();
         let over = KeySelector::Range(self.range.clone());
         let txn = Txn { compares, then: vec![Op::Delete { over, prev: false }], otherwise: vec![] };
-        let each = u32::try_from(counted.count).unwrap_or(u32::MAX);
-        let limit = ATOMIC + ATOMIC_EACH.saturating_mul(each);
+        let each = u32::try_from(total.count).unwrap_or(u32::MAX);
+        let limit = ATOMIC_TIMEOUT + ATOMIC_TIMEOUT_PER_KEY.saturating_mul(each);
         let progress = self.ctx.out.progress("deleting in one request", None);
         let result = store.txn("delete", &txn, self.guard.as_ref(), Retry::NeverWithin(limit)).await;
         progress.finish();
         match result {
-            Ok(answer) if !answer.succeeded && guarded => {
-                Err(Failure::conflict("a key was written after it was saved; nothing was deleted")
-                    .hint("run it again, or without --atomic"))
-            }
-            Ok(answer) => {
-                done.revision = answer.revision;
-                done.deleted = match answer.results.first() {
+            Ok(report) if !report.succeeded && guarded => Err(Failure::conflict(
+                "condition failed; nothing was deleted: a key was written after the records were saved",
+            )
+            .hint("remove the file of --save and run the command again, or leave --atomic out")),
+            Ok(report) => {
+                totals.revision = report.revision;
+                totals.deleted = match report.results.first() {
                     Some(crate::kvstore::OpResult::Delete { deleted, .. }) => *deleted,
                     _ => 0,
                 };
                 Ok(())
             }
-            // The server's own patience ends before a long deletion does; what counts is whether the keys are gone.
+            // The server's request timeout may end before a long deletion: an empty range means that it was done.
             Err(error @ Error::Unknown { .. }) => {
                 let left = store.count(&self.range, 0, self.guard.as_ref()).await?;
                 if left.count > 0 {
                     return Err(error.into());
                 }
-                self.ctx.out.note("etcd's answer was lost; the range is empty now");
-                done.deleted = counted.count;
-                done.revision = left.revision;
+                self.ctx.out.note("etcd's reply was lost, but the range is empty now");
+                totals.deleted = total.count;
+                totals.revision = left.revision;
                 Ok(())
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn answer(&self, done: &DeletionProgress, would_delete: Option<u64>) -> Result<Exit, Failure> {
-        if done.kept > 0 {
-            self.ctx.out.note(&format!("{} keys were written meanwhile and stay", done.kept));
+    fn report(&self, totals: &DeletionProgress, would_delete: Option<u64>) -> Result<Exit, Failure> {
+        if totals.kept > 0 {
+            self.ctx.out.note(&format!("kept {} written after the count", counted(totals.kept, "key")));
         }
         if !self.prev {
-            let DeletionProgress { deleted, kept, revision } = *done;
+            let DeletionProgress { deleted, kept, revision } = *totals;
             self.ctx.out.one(&DeleteAnswer { deleted, would_delete, kept, revision })?;
         }
-        let nothing = done.deleted == 0 && would_delete.unwrap_or(0) == 0;
+        let nothing = totals.deleted == 0 && would_delete.unwrap_or(0) == 0;
         Ok(if nothing { Exit::No } else { Exit::Done })
     }
 }
 
-/// Which keys of a window stayed.
 #[derive(Default)]
 struct KeptKeys {
     kept: Vec<Vec<u8>>,
 }
 
 impl KeptKeys {
-    fn went(&self, key: &[u8]) -> bool {
+    fn was_deleted(&self, key: &[u8]) -> bool {
         !self.kept.iter().any(|kept| kept == key)
     }
 }
 
-/// How many keys go in one removal.
 struct DeletionPacer {
     keys: usize,
-    /// How long the smallest request takes: what the way to the server and back costs, which no neighbour waits for.
-    distance: Option<Duration>,
+    /// The shortest time of a request: the network's share, during which no other client is blocked.
+    round_trip: Option<Duration>,
 }
 
 impl Default for DeletionPacer {
     fn default() -> Self {
-        Self { keys: FIRST, distance: None }
+        Self { keys: FIRST_BATCH, round_trip: None }
     }
 }
 
 impl DeletionPacer {
-    fn learn(&mut self, took: Duration) {
-        let distance = self.distance.map_or(took, |distance| distance.min(took));
-        self.distance = Some(distance);
-        let in_server = took - distance;
-        if in_server > GOAL {
+    fn record(&mut self, took: Duration) {
+        let round_trip = self.round_trip.map_or(took, |round_trip| round_trip.min(took));
+        self.round_trip = Some(round_trip);
+        let in_server = took - round_trip;
+        if in_server > TARGET_SERVER_TIME {
             self.keys = (self.keys / 2).max(1);
-        } else if in_server < GOAL / 4 {
-            self.keys = (self.keys * 2).min(MOST);
+        } else if in_server < TARGET_SERVER_TIME / 4 {
+            self.keys = (self.keys * 2).min(MAX_BATCH);
         }
     }
 }
 
-fn so_far(mut failure: Failure, done: &DeletionProgress) -> Failure {
-    if done.deleted == 0 {
+fn with_progress(mut failure: Failure, totals: &DeletionProgress) -> Failure {
+    if totals.deleted == 0 {
         return failure;
     }
     if !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
         failure.exit = Exit::Partial;
     }
-    failure.context(format!("{} keys were deleted before it ended", done.deleted)).hint("run it again to go on")
+    failure
+        .context(format!("deletion stopped after {}", counted(totals.deleted, "key")))
+        .hint("run the same command again to delete the rest")
 }
 
 #[cfg(test)]
@@ -398,18 +390,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_far_away_is_not_taken_for_a_slow_one() {
+    fn a_distant_server_does_not_count_as_a_slow_one() {
         let ms = Duration::from_millis;
-        let mut far = DeletionPacer { distance: Some(ms(100)), ..DeletionPacer::default() };
-        far.learn(ms(105));
-        assert_eq!(far.keys, 2 * FIRST);
-        far.learn(ms(120));
-        assert_eq!(far.keys, 2 * FIRST);
-        far.learn(ms(150));
-        assert_eq!(far.keys, FIRST);
-        let mut slow = DeletionPacer { distance: Some(ms(1)), ..DeletionPacer::default() };
+        let mut far = DeletionPacer { round_trip: Some(ms(100)), ..DeletionPacer::default() };
+        far.record(ms(105));
+        assert_eq!(far.keys, 2 * FIRST_BATCH);
+        far.record(ms(120));
+        assert_eq!(far.keys, 2 * FIRST_BATCH);
+        far.record(ms(150));
+        assert_eq!(far.keys, FIRST_BATCH);
+        let mut slow = DeletionPacer { round_trip: Some(ms(1)), ..DeletionPacer::default() };
         for _ in 0..10 {
-            slow.learn(ms(100));
+            slow.record(ms(100));
         }
         assert_eq!(slow.keys, 1);
     }

@@ -1,67 +1,60 @@
-//! Keeping what is deleted: `--save` and `--prev`.
+//! `delete --save`: saves records before they are deleted.
 
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::commands::lease_cache::LeaseCache;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, KeyValue, LeaseId, Store};
+use crate::kvstore::{KeyValue, Store};
 use crate::output::{LeasedRecord, json};
 
-/// A new file of records. Nothing is deleted before its record is on the disk.
+/// A new file of records. A record is on disk before its key is deleted.
 pub struct SaveFile {
     file: BufWriter<File>,
     path: PathBuf,
-    ttls: HashMap<LeaseId, Option<i64>>,
+    leases: LeaseCache,
     line: Vec<u8>,
 }
 
 impl SaveFile {
-    /// Creates the file, for the user alone: it holds values.
+    /// Creates the file, readable by the user only, because it holds values.
     ///
     /// # Errors
-    /// A usage error where it exists already or cannot be made.
+    /// A usage error if the file exists or cannot be created.
     pub fn create(path: &Path) -> Result<Self, Failure> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-            let failure = Failure::usage(format!("--save {}: {error}", path.display()));
+            let failure = Failure::usage(format!("cannot create {}: {error}", path.display()));
             if error.kind() == std::io::ErrorKind::AlreadyExists {
-                failure.hint("it may be the only copy of something; name a file that does not exist")
+                failure.hint("--save does not overwrite files; name a file that does not exist")
             } else {
                 failure
             }
         })?;
-        Ok(Self { file: BufWriter::new(file), path: path.to_owned(), ttls: HashMap::new(), line: Vec::new() })
+        Ok(Self { file: BufWriter::new(file), path: path.to_owned(), leases: LeaseCache::default(), line: Vec::new() })
     }
 
-    /// Writes the records and waits until they are on the disk.
+    /// Writes the records and waits until they are on disk.
     ///
     /// # Errors
-    /// A full disk, or whatever keeps a lease's TTL from being known.
-    pub async fn keep(&mut self, store: &Store, kvs: &[KeyValue]) -> Result<(), Failure> {
+    /// A write error, or a failed query of a lease's TTL.
+    pub async fn append(&mut self, store: &Store, kvs: &[KeyValue]) -> Result<(), Failure> {
         for kv in kvs {
-            let ttl = self.ttl(store, kv.lease).await?;
+            let ttl = match kv.lease {
+                Some(lease) => self.leases.grant(store, lease).await?.map(|grant| grant.ttl),
+                None => None,
+            };
             self.line.clear();
             json::line(&mut self.line, &LeasedRecord { kv, ttl });
-            self.file.write_all(&self.line).map_err(|error| self.unwritable(&error))?;
+            self.file.write_all(&self.line).map_err(|error| self.cannot_write(&error))?;
         }
-        self.file.flush().map_err(|error| self.unwritable(&error))?;
-        self.file.get_ref().sync_data().map_err(|error| self.unwritable(&error))
+        self.file.flush().map_err(|error| self.cannot_write(&error))?;
+        self.file.get_ref().sync_data().map_err(|error| self.cannot_write(&error))
     }
 
-    async fn ttl(&mut self, store: &Store, lease: Option<LeaseId>) -> Result<Option<i64>, Error> {
-        let Some(lease) = lease else { return Ok(None) };
-        if let Some(known) = self.ttls.get(&lease) {
-            return Ok(*known);
-        }
-        let ttl = store.time_to_live(lease).await?.map(|grant| grant.ttl);
-        self.ttls.insert(lease, ttl);
-        Ok(ttl)
-    }
-
-    fn unwritable(&self, error: &std::io::Error) -> Failure {
+    fn cannot_write(&self, error: &std::io::Error) -> Failure {
         Failure::new(Exit::Usage, format!("cannot write {}: {error}", self.path.display()))
-            .hint("what could not be saved was not deleted")
+            .hint("keys whose records were not saved have not been deleted")
     }
 }

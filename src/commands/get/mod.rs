@@ -1,45 +1,55 @@
-//! `kvadm get`.
+//! `kvadm get`: read named keys.
 
 mod history;
 
 use std::ffi::OsString;
 
-use crate::args::{KeyText, parse_lock_token, parse_revision};
+use crate::args::{KeyText, parse_revision};
+use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 use crate::output::bytes;
 
-/// Read keys, all at one revision.
+/// Read keys, all at one revision
 ///
-/// One key prints its value's bytes and a newline; several print a record each. Ends with 1 if a key is missing.
+/// One key prints the bytes of its value and a newline. Several keys print one
+/// record each.
 ///
-/// '--history' steps back from change to change, and asks etcd for the events before the key's creation, which it
-/// searches its whole history for. Values of earlier lives (N at most) are held in memory. Of a key that is deleted now
-/// the history is taken to be complete when etcd has told no more of it for --op-timeout.
+/// --history follows a key back from change to change, then reads the events from
+/// before the key was created. Values from before the key was deleted and
+/// re-created are kept in memory (at most N). For a deleted key, kvadm assumes the
+/// history is complete when etcd sends nothing for --op-timeout.
+///
+/// Exit codes:
+///   0  all keys were found
+///   1  a key does not exist
+///   4  the revision is compacted or in the future
+///   5  the lock of --if-locked is not held
 #[derive(clap::Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   kvadm get /app/mode
   kvadm get /app/mode /app/size -o json
   kvadm get /app/mode --history=5
-  kvadm get /app/cert -o raw > cert.der")]
+  kvadm get /app/cert -o raw > cert.der"
+)]
 pub struct Args {
     /// The keys to read
     #[arg(required = true, value_name = "KEY", allow_hyphen_values = false)]
     keys: Vec<OsString>,
-    /// As it was at this revision
+    /// Read at store revision N
     #[arg(long, value_name = "N", value_parser = parse_revision)]
     rev: Option<Revision>,
-    /// The key's earlier values and deletions too, newest first: at most N, or as far as compaction allows
+    /// Also print earlier values and deletions, newest first: N entries or all not compacted
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "9223372036854775807",
           value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "if_locked")]
     history: Option<u64>,
-    /// Only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
-    #[allow(clippy::option_option)]
-    if_locked: Option<Option<OsString>>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
     #[command(flatten)]
     proto: ProtoArgs,
     #[command(flatten)]
@@ -49,16 +59,16 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// A compacted or future revision, a lost lock, or whatever kept the answer away.
+/// A compacted or future revision, a lost lock, or an error of etcd or the connection.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let keys = args.keys.iter().map(|key| args.text.key(key)).collect::<Result<Vec<_>, _>>()?;
-    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let guard = args.if_locked.guard()?;
     let rev = args.rev.unwrap_or(0);
-    args.proto.show(ctx)?;
-    if let Some(most) = args.history {
+    args.proto.decode_output(ctx)?;
+    if let Some(limit) = args.history {
         return match keys.as_slice() {
-            [key] => history::run(ctx, key, rev, most).await,
-            _ => Err(Failure::usage("--history takes one key")),
+            [key] => history::run(ctx, key, rev, limit).await,
+            _ => Err(Failure::usage("--history takes one key").hint("try 'kvadm get KEY --history' for each key")),
         };
     }
     let found = ctx.store().get_many(&keys, rev, guard.as_ref()).await?;
@@ -75,7 +85,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let missing: Vec<_> = keys.iter().zip(&found.kvs).filter(|(_, kv)| kv.is_none()).map(|(key, _)| key).collect();
     for key in &missing {
-        ctx.out.note(&format!("no key {} at revision {}", bytes::escape(key), found.revision));
+        ctx.out.note(&format!("key not found: {} (revision {})", bytes::escape(key), found.revision));
     }
     Ok(if missing.is_empty() { Exit::Done } else { Exit::No })
 }

@@ -1,4 +1,4 @@
-//! `kvadm lease`.
+//! `kvadm lease`: show, grant, renew and revoke leases.
 
 mod renew;
 
@@ -12,13 +12,14 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LeaseId;
 use crate::output::{KeyNameRow, LeaseKeys, LeaseRow};
+use crate::plural::counted;
 
-/// Leases that are asked about at once.
-const AT_ONCE: usize = 16;
+/// Concurrent queries about leases.
+const CONCURRENT_QUERIES: usize = 16;
 
 /// Show, grant, renew and revoke leases.
 ///
-/// A lease's keys go when it expires or is revoked. IDs are hex, as in etcdctl; TTLs are whole seconds.
+/// When a lease expires or is revoked, etcd deletes its keys. Lease IDs are hex, as in etcdctl. TTLs are whole seconds.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -32,38 +33,39 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum LeaseCommand {
-    /// List all leases: ID, TTL granted and left in seconds, number of keys
+    /// List all leases: ID, granted and remaining TTL in seconds, number of keys
     ///
-    /// Asks about each lease, some at once.
+    /// Sends one request for each lease, 16 at a time.
     #[command(after_help = "Examples:\n  kvadm lease list\n  kvadm lease list -o json")]
     List,
     /// Show one lease and its keys
     ///
-    /// Ends with 1 if there is no such lease.
+    /// Exits 1 if the lease does not exist.
     #[command(
         after_help = "Examples:\n  kvadm lease show 694d7c5a1b2c3d4e\n  kvadm lease show 694d7c5a1b2c3d4e -o json"
     )]
     Show {
-        /// The lease
+        /// Lease to show
         #[arg(value_name = "ID", value_parser = parse_lease)]
         id: LeaseId,
     },
-    /// Grant a lease that lives for a while
+    /// Grant a lease with a TTL
     ///
-    /// Prints its ID and the TTL that etcd granted, which may be more than was asked for.
+    /// Prints the ID and the granted TTL. etcd may grant more than requested.
     #[command(after_help = "Examples:\n  kvadm lease grant --ttl 60s\n  kvadm lease grant --ttl 10m --id 1f")]
     Grant {
-        /// How long it lives without being renewed
+        /// TTL of the lease without renewal
         #[arg(long, value_name = "D", value_parser = parse_ttl)]
         ttl: i64,
-        /// With this ID
+        /// Lease ID to use
         #[arg(long, value_name = "HEX", value_parser = parse_lease)]
         id: Option<LeaseId>,
     },
     /// Renew leases to their full TTL
     ///
-    /// Once; or with --every again and again, until a signal ends it (its leases live on) or one is gone, which ends
-    /// with 5. Without --every a missing lease ends with 1.
+    /// Without --every, kvadm renews once and exits 1 if a lease does not exist.
+    ///
+    /// With --every, kvadm renews until a signal, which does not revoke the leases. It exits 5 if a lease has expired.
     #[command(
         after_help = "Examples:\n  kvadm lease renew 694d7c5a1b2c3d4e\n  kvadm lease renew 694d7c5a1b2c3d4e --every 20s"
     )]
@@ -71,13 +73,14 @@ enum LeaseCommand {
         /// The leases
         #[arg(value_name = "ID", required = true, value_parser = parse_lease)]
         ids: Vec<LeaseId>,
-        /// Again every so often
+        /// Renew every D
         #[arg(long, value_name = "D", value_parser = parse_duration)]
         every: Option<Duration>,
     },
-    /// Revoke leases; their keys are deleted
+    /// Revoke leases and delete their keys
     ///
-    /// Says how many keys go and asks; where there is no terminal it needs --yes. Ends with 1 if a lease was missing.
+    /// kvadm prints the number of keys and asks for confirmation; without a terminal, --yes is required. Exits 1 if a
+    /// lease does not exist.
     #[command(
         after_help = "Examples:\n  kvadm lease revoke 694d7c5a1b2c3d4e --yes\n  kvadm lease revoke 694d7c5a1b2c3d4e --dry-run"
     )]
@@ -91,7 +94,7 @@ enum LeaseCommand {
 /// Runs the verb.
 ///
 /// # Errors
-/// A refused confirmation, a lease that was lost, or whatever etcd refused.
+/// A declined confirmation, an expired lease, or a refusal of etcd.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.action {
         LeaseCommand::List => list(ctx).await,
@@ -104,13 +107,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 
 async fn list(ctx: &Context) -> Result<Exit, Failure> {
     let ids = ctx.store().leases().await?;
-    let progress = ctx.out.progress("asking", Some(ids.len() as u64));
+    let progress = ctx.out.progress("reading leases", Some(ids.len() as u64));
     let mut sink = ctx.out.stream();
-    for some in ids.chunks(AT_ONCE) {
-        for (grant, keys) in ctx.store().leases_with_keys(some).await?.into_iter().flatten() {
+    for chunk in ids.chunks(CONCURRENT_QUERIES) {
+        for (grant, keys) in ctx.store().leases_with_keys(chunk).await?.into_iter().flatten() {
             sink.push(&LeaseRow { grant, keys: Some(keys.len() as u64) })?;
         }
-        progress.inc(some.len() as u64);
+        progress.inc(chunk.len() as u64);
     }
     progress.finish();
     sink.finish()?;
@@ -119,10 +122,10 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
 
 async fn show(ctx: &Context, id: LeaseId) -> Result<Exit, Failure> {
     let Some((grant, keys)) = ctx.store().lease_with_keys(id).await? else {
-        ctx.out.note(&format!("no lease {id}"));
+        ctx.out.note(&format!("lease not found: {id}"));
         return Ok(Exit::No);
     };
-    ctx.out.note(&format!("lease {id}: {} s of {} s left, {} keys", grant.left, grant.ttl, keys.len()));
+    ctx.out.note(&format!("lease {id}: {} s of {} s remaining, {}", grant.left, grant.ttl, counted(keys.len(), "key")));
     let keys = keys.iter().map(|key| KeyNameRow(key)).collect();
     ctx.out.report(&LeaseKeys { grant, keys })?;
     Ok(Exit::Done)
@@ -130,7 +133,7 @@ async fn show(ctx: &Context, id: LeaseId) -> Result<Exit, Failure> {
 
 async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Failure> {
     if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: a lease of {ttl} s would be granted"));
+        ctx.out.note(&format!("dry run: a lease with a TTL of {ttl} s would be granted"));
         return Ok(Exit::Done);
     }
     let grant = match id {
@@ -138,38 +141,39 @@ async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Fai
         None => ctx.store().grant(ttl).await?,
     };
     if grant.ttl != ttl {
-        ctx.out.note(&format!("asked for a TTL of {ttl} s, etcd granted {} s", grant.ttl));
+        ctx.out.note(&format!("requested a TTL of {ttl} s, etcd granted {} s", grant.ttl));
     }
     ctx.out.one(&LeaseRow { grant, keys: None })?;
     Ok(Exit::Done)
 }
 
 async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
-    let mut there = Vec::new();
+    let mut found = Vec::new();
     let mut keys = 0;
     for (id, answer) in ids.iter().zip(ctx.store().leases_with_keys(ids).await?) {
         match answer {
-            Some((grant, on_it)) => {
-                keys += on_it.len();
-                there.push(LeaseRow { grant, keys: Some(on_it.len() as u64) });
+            Some((grant, attached)) => {
+                keys += attached.len();
+                found.push(LeaseRow { grant, keys: Some(attached.len() as u64) });
             }
-            None => ctx.out.note(&format!("no lease {id}")),
+            None => ctx.out.note(&format!("lease not found: {id}")),
         }
     }
-    let missing = if there.len() < ids.len() { Exit::No } else { Exit::Done };
-    if there.is_empty() {
+    let missing = if found.len() < ids.len() { Exit::No } else { Exit::Done };
+    if found.is_empty() {
         return Ok(missing);
     }
-    let what = format!("{} leases with {keys} keys", there.len());
+    let what = format!("{} with {}", counted(found.len(), "lease"), counted(keys, "key"));
     if ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {what} would be revoked"));
     } else {
-        ctx.out.note(&what);
-        let consent = ctx.consent(&format!("revoke {what}"))?;
-        revoke_all(ctx, &consent, &there).await?;
+        ctx.out.note(&format!("Found {what}"));
+        let question = format!("Revoke {} and delete {}", counted(found.len(), "lease"), counted(keys, "key"));
+        let consent = ctx.consent(&question)?;
+        revoke_all(ctx, &consent, &found).await?;
     }
     let mut sink = ctx.out.stream();
-    for row in &there {
+    for row in &found {
         sink.push(row)?;
     }
     sink.finish()?;

@@ -1,4 +1,4 @@
-//! `lease renew`.
+//! `lease renew`: renews leases once or periodically.
 
 use std::time::Duration;
 
@@ -6,31 +6,34 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Grant, LeaseId};
 use crate::output::LeaseRow;
+use crate::plural::counted;
 
-/// Renews once, or every so often until a signal or a loss.
+/// Renews once; or every period until a signal, or until a lease has expired.
 pub async fn run(ctx: &Context, ids: &[LeaseId], every: Option<Duration>) -> Result<Exit, Failure> {
     if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: {} leases would be renewed", ids.len()));
+        ctx.out.note(&format!("dry run: {} would be renewed", counted(ids.len(), "lease")));
         return Ok(Exit::Done);
     }
     let Some(every) = every else {
-        let renewed = once(ctx, ids).await?;
+        let renewed = renew_once(ctx, ids).await?;
         return Ok(if renewed.len() < ids.len() { Exit::No } else { Exit::Done });
     };
     loop {
-        let renewed = once(ctx, ids).await?;
+        let renewed = renew_once(ctx, ids).await?;
         if renewed.len() < ids.len() {
-            return Err(Failure::conflict("a lease is gone").hint("its keys are gone too; grant another one"));
+            return Err(Failure::conflict("a lease has expired or was revoked")
+                .hint("etcd deleted its keys; 'kvadm lease grant --ttl D' grants a new one"));
         }
-        if let Some(short) = renewed.iter().find(|grant| grant.ttl.unsigned_abs() <= every.as_secs()) {
-            let (id, ttl) = (short.id, short.ttl);
-            return Err(Failure::usage(format!("--every {every:?} is too slow for lease {id}, which lives {ttl} s")));
+        if let Some(expiring) = renewed.iter().find(|grant| grant.ttl.unsigned_abs() <= every.as_secs()) {
+            let (id, ttl) = (expiring.id, expiring.ttl);
+            return Err(Failure::usage(format!("--every {every:?} is too long for lease {id} with a TTL of {ttl} s"))
+                .hint(format!("renew at least three times per TTL: --every {}s", (ttl / 3).max(1))));
         }
         ctx.sleep(every).await?;
     }
 }
 
-async fn once(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Grant>, Failure> {
+async fn renew_once(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Grant>, Failure> {
     let mut renewed = Vec::new();
     let mut sink = ctx.out.stream();
     for id in ids {
@@ -39,7 +42,7 @@ async fn once(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Grant>, Failure> {
                 sink.push(&LeaseRow { grant, keys: None })?;
                 renewed.push(grant);
             }
-            None => ctx.out.note(&format!("no lease {id}")),
+            None => ctx.out.note(&format!("lease not found: {id}")),
         }
     }
     sink.finish()?;

@@ -1,25 +1,22 @@
-//! Reading and showing the keys of a listing.
-
-use std::collections::HashMap;
+//! Reads and prints the keys of a listing.
 
 use super::options::{Args, SortOrder};
+use crate::commands::lease_cache::LeaseCache;
 use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyRange, KeyValue, LeaseId, LockGuard, RangeReader, Refusal};
+use crate::kvstore::{KeyRange, KeyValue, LockGuard, RangeReader, Refusal};
 use crate::output::{Count, KeyOnly, LeasedRecord, Sink};
+use crate::plural::counted;
 
-/// A listing that is going on.
 pub(super) struct Listing<'a> {
     pub(super) ctx: &'a Context,
     pub(super) args: &'a Args,
     pub(super) filter: Option<KeyFilter>,
     pub(super) range: KeyRange,
     pub(super) guard: Option<LockGuard>,
-    /// Keys that matched so far.
-    pub(super) seen: u64,
-    /// The granted TTL of each lease met; `None` for one that is gone.
-    pub(super) ttls: HashMap<LeaseId, Option<i64>>,
+    pub(super) matched: u64,
+    pub(super) leases: LeaseCache,
 }
 
 impl Listing<'_> {
@@ -30,48 +27,48 @@ impl Listing<'_> {
             progress.set_total(reader.total());
             progress.inc(page.len() as u64);
             for kv in &page {
-                if self.full() {
+                if self.limit_reached() {
                     break 'pages;
                 }
-                if self.wanted(kv) && !self.args.count {
-                    self.show(&mut sink, kv).await?;
+                if self.accept(kv) && !self.args.count {
+                    self.print(&mut sink, kv).await?;
                 }
             }
         }
         progress.finish();
         sink.finish()?;
         if self.args.count {
-            self.ctx.out.one(&Count { count: self.seen, revision: reader.revision() })?;
+            self.ctx.out.one(&Count { count: self.matched, revision: reader.revision() })?;
         }
         Ok(())
     }
 
-    /// Keeps what is to be shown, ordered; with a limit never more than twice that.
+    /// Prints the keys sorted; with a limit, at most twice as many keys are in memory.
     pub(super) async fn sorted(&mut self, mut reader: RangeReader) -> Result<(), Failure> {
         let limit = self.args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let mut kept: Vec<KeyValue> = Vec::new();
+        let mut selected: Vec<KeyValue> = Vec::new();
         let progress = self.ctx.out.progress("sorting", None);
         while let Some(page) = self.page(&mut reader).await? {
             progress.set_total(reader.total());
             progress.inc(page.len() as u64);
-            kept.extend(page.into_iter().filter(|kv| self.wanted(kv)));
-            if kept.len() / 2 > limit {
-                self.order(&mut kept);
-                kept.truncate(limit);
+            selected.extend(page.into_iter().filter(|kv| self.accept(kv)));
+            if selected.len() / 2 > limit {
+                self.sort(&mut selected);
+                selected.truncate(limit);
             }
         }
         progress.finish();
-        self.order(&mut kept);
-        kept.truncate(limit);
+        self.sort(&mut selected);
+        selected.truncate(limit);
         let mut sink = self.ctx.out.stream();
-        for kv in &kept {
-            self.show(&mut sink, kv).await?;
+        for kv in &selected {
+            self.print(&mut sink, kv).await?;
         }
         Ok(sink.finish()?)
     }
 
-    pub(super) fn order(&self, kept: &mut [KeyValue]) {
-        kept.sort_by(|a, b| {
+    pub(super) fn sort(&self, selected: &mut [KeyValue]) {
+        selected.sort_by(|a, b| {
             let by = match self.args.sort.unwrap_or(SortOrder::Key) {
                 SortOrder::Key => std::cmp::Ordering::Equal,
                 SortOrder::Create => a.create_revision.cmp(&b.create_revision),
@@ -80,8 +77,8 @@ impl Listing<'_> {
                 SortOrder::Value => a.value.cmp(&b.value),
                 SortOrder::Size => a.size().cmp(&b.size()),
             };
-            let order = by.then_with(|| a.key.cmp(&b.key));
-            if self.args.desc { order.reverse() } else { order }
+            let sort = by.then_with(|| a.key.cmp(&b.key));
+            if self.args.desc { sort.reverse() } else { sort }
         });
     }
 
@@ -89,44 +86,38 @@ impl Listing<'_> {
         reader.next().await.map_err(|error| {
             let compacted = error.is_refusal(Refusal::Compacted) && reader.revision() > 0;
             let failure = Failure::from(error);
-            let (rev, seen) = (reader.revision(), self.seen);
-            if seen == 0 || failure.exit == Exit::Interrupted {
+            let (rev, seen) = (reader.revision(), counted(self.matched, "key"));
+            if self.matched == 0 || failure.exit == Exit::Interrupted {
                 return failure;
             }
             if !compacted {
-                return failure.hint(format!("the listing is incomplete: it ends after {seen} keys of revision {rev}"));
+                return failure
+                    .hint(format!("the listing is incomplete: it ended after {seen} of revision {rev}"));
             }
             failure
-                .context(format!("revision {rev} was compacted while it was being listed, after {seen} keys"))
-                .hint("the listing is incomplete; start over, and let auto-compaction keep more than a listing takes")
+                .context(format!("revision {rev} was compacted during the listing, after {seen}"))
+                .hint("the listing is incomplete; run it again, and let auto-compaction keep revisions for longer than a listing takes")
         })
     }
 
-    pub(super) fn wanted(&mut self, kv: &KeyValue) -> bool {
-        let wanted = self.filter.as_ref().is_none_or(|filter| filter.matches(&kv.key));
-        self.seen += u64::from(wanted);
-        wanted
+    pub(super) fn accept(&mut self, kv: &KeyValue) -> bool {
+        let accept = self.filter.as_ref().is_none_or(|filter| filter.matches(&kv.key));
+        self.matched += u64::from(accept);
+        accept
     }
 
-    pub(super) fn full(&self) -> bool {
-        self.args.limit.is_some_and(|limit| self.seen >= limit)
+    pub(super) fn limit_reached(&self) -> bool {
+        self.args.limit.is_some_and(|limit| self.matched >= limit)
     }
 
-    pub(super) async fn show(&mut self, sink: &mut Sink, kv: &KeyValue) -> Result<(), Failure> {
+    pub(super) async fn print(&mut self, sink: &mut Sink, kv: &KeyValue) -> Result<(), Failure> {
         if self.args.keys_only {
             return Ok(sink.push(&KeyOnly(kv))?);
         }
         let Some(lease) = kv.lease.filter(|_| self.args.with_leases) else {
             return Ok(sink.push(kv)?);
         };
-        let ttl = match self.ttls.get(&lease) {
-            Some(ttl) => *ttl,
-            None => {
-                let ttl = self.ctx.store().time_to_live(lease).await?.map(|grant| grant.ttl);
-                self.ttls.insert(lease, ttl);
-                ttl
-            }
-        };
+        let ttl = self.leases.grant(self.ctx.store(), lease).await?.map(|grant| grant.ttl);
         Ok(sink.push(&LeasedRecord { kv, ttl })?)
     }
 }

@@ -1,4 +1,4 @@
-//! `kvadm list`.
+//! `kvadm list`: list keys and values.
 
 mod branches;
 mod levels;
@@ -6,9 +6,7 @@ mod listing;
 mod options;
 mod usage;
 
-use std::collections::HashMap;
-
-use crate::args::parse_lock_token;
+use crate::commands::lease_cache::LeaseCache;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::ReadOptions;
@@ -22,13 +20,13 @@ use options::SortOrder;
 /// Runs the verb.
 ///
 /// # Errors
-/// A compacted or future revision, a lost lock, or whatever kept an answer away.
+/// A compacted or future revision, a lost lock, or an error of etcd or the connection.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let range = args.selection.range(args.prefix.as_deref())?;
     let filter = args.selection.filter()?;
-    let guard = parse_lock_token(args.if_locked.as_ref())?;
+    let guard = args.if_locked.guard()?;
     let rev = args.rev.unwrap_or(0);
-    args.proto.show(ctx)?;
+    args.proto.decode_output(ctx)?;
     if args.count && filter.is_none() {
         let counted = ctx.store().count(&range, rev, guard.as_ref()).await?;
         ctx.out.one(&Count { count: counted.count, revision: counted.revision })?;
@@ -42,14 +40,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         guard: guard.clone(),
     };
     let reader = ctx.store().read(&range, options);
-    let mut listing = Listing { ctx, args, filter, range, guard, seen: 0, ttls: HashMap::new() };
+    let mut listing = Listing { ctx, args, filter, range, guard, matched: 0, leases: LeaseCache::default() };
     if args.du {
         let top = args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
-        let cut = args.cut(&listing.range, 1);
-        usage::run(&mut listing, cut, top, reader).await?;
+        let levels = args.branch_levels(&listing.range, 1);
+        usage::run(&mut listing, levels, top, reader).await?;
     } else if args.as_tree() {
-        let cut = args.cut(&listing.range, usize::MAX);
-        TreeWalk::new(&mut listing, cut, args.tree).run(reader).await?;
+        let levels = args.branch_levels(&listing.range, usize::MAX);
+        TreeWalk::new(&mut listing, levels, args.tree).run(reader).await?;
     } else if sorted {
         listing.sorted(reader).await?
     } else {

@@ -1,4 +1,4 @@
-//! How much each branch holds: `list --du`.
+//! `list --du`: the keys and bytes of each branch.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,8 +9,7 @@ use crate::error::Failure;
 use crate::kvstore::{KeyValue, RangeReader};
 use crate::output::{Progress, Sink, UsageRow, bytes};
 
-/// Keys and bytes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct BranchUsage {
     keys: u64,
     key_bytes: u64,
@@ -29,43 +28,14 @@ impl BranchUsage {
     }
 }
 
-/// A branch of the last key.
+/// An open branch: one that contains the last key.
 struct OpenUsage {
     end: usize,
     usage: BranchUsage,
 }
 
-/// A branch that is complete, as `--top` orders them: the largest first, then by key.
-struct RankedBranch {
-    branch: Vec<u8>,
-    usage: BranchUsage,
-}
-
-impl RankedBranch {
-    fn rank(&self) -> (u64, Reverse<&[u8]>) {
-        (self.usage.bytes(), Reverse(&self.branch))
-    }
-}
-
-impl PartialEq for RankedBranch {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl Eq for RankedBranch {}
-
-impl PartialOrd for RankedBranch {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for RankedBranch {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
-    }
-}
+/// A complete branch in the order of `--top`: by bytes, then by key in reverse.
+type RankedBranch = (u64, Reverse<Vec<u8>>, BranchUsage);
 
 struct UsageSums {
     sink: Sink,
@@ -74,17 +44,14 @@ struct UsageSums {
     last: Vec<u8>,
     open: Vec<OpenUsage>,
     total: BranchUsage,
-    best: BinaryHeap<Reverse<RankedBranch>>,
+    largest_branches: BinaryHeap<Reverse<RankedBranch>>,
     largest: u64,
 }
 
-/// Adds up the listing and shows each branch as it ends, or the `top` largest; all of it comes last.
-///
-/// # Errors
-/// As the verb.
+/// Adds up the listing and prints each branch as it ends, or the `top` largest, and the total last.
 pub async fn run(
     listing: &mut Listing<'_>,
-    cut: BranchLevels,
+    levels: BranchLevels,
     top: Option<usize>,
     mut reader: RangeReader,
 ) -> Result<(), Failure> {
@@ -92,7 +59,7 @@ pub async fn run(
     let quota = match listing.ctx.store().member_status().await {
         Ok(status) => {
             if status.quota.is_none() {
-                out.note(&format!("etcd {} does not tell its quota: the share of it is unknown", status.version));
+                out.note(&format!("etcd {} does not report its quota; the PERCENT column is omitted", status.version));
             }
             status.quota
         }
@@ -101,7 +68,7 @@ pub async fn run(
             if failure.exit == crate::error::Exit::Interrupted {
                 return Err(failure);
             }
-            out.note(&format!("the share of the quota is unknown: {}", failure.view().error));
+            out.note(&format!("the PERCENT column is omitted, because the quota is unknown: {}", failure.view().error));
             None
         }
     };
@@ -112,7 +79,7 @@ pub async fn run(
         last: Vec::new(),
         open: Vec::new(),
         total: BranchUsage::default(),
-        best: BinaryHeap::new(),
+        largest_branches: BinaryHeap::new(),
         largest: 0,
     };
     let progress = out.progress("adding up", None);
@@ -120,22 +87,22 @@ pub async fn run(
         progress.set_total(reader.total());
         progress.inc(page.len() as u64);
         for kv in &page {
-            if listing.wanted(kv) {
-                sums.take(cut, kv, &progress)?;
+            if listing.accept(kv) {
+                sums.add_key(levels, kv, &progress)?;
             }
         }
     }
     progress.finish();
-    sums.close(0, &progress)?;
-    sums.finish(&listing.range.start[..cut.base])
+    sums.close_branches(0, &progress)?;
+    sums.finish(&listing.range.start[..levels.base])
 }
 
 impl UsageSums {
-    fn take(&mut self, cut: BranchLevels, kv: &KeyValue, progress: &Progress) -> Result<(), Failure> {
+    fn add_key(&mut self, levels: BranchLevels, kv: &KeyValue, progress: &Progress) -> Result<(), Failure> {
         let shared = |open: &&OpenUsage| kv.key.get(..open.end) == Some(&self.last[..open.end]);
         let common = self.open.iter().take_while(shared).count();
-        self.close(common, progress)?;
-        for end in cut.ends(&kv.key).skip(common) {
+        self.close_branches(common, progress)?;
+        for end in levels.ends(&kv.key).skip(common) {
             self.open.push(OpenUsage { end, usage: BranchUsage::default() });
         }
         for open in &mut self.open {
@@ -146,8 +113,8 @@ impl UsageSums {
         Ok(())
     }
 
-    /// Ends the branches below this level, the innermost first.
-    fn close(&mut self, level: usize, progress: &Progress) -> Result<(), Failure> {
+    /// Ends the branches below this level, innermost first.
+    fn close_branches(&mut self, level: usize, progress: &Progress) -> Result<(), Failure> {
         while self.open.len() > level
             && let Some(OpenUsage { end, usage }) = self.open.pop()
         {
@@ -160,17 +127,17 @@ impl UsageSums {
                 self.sink.push(&row(branch, usage, false, self.quota))?;
                 continue;
             };
-            self.best.push(Reverse(RankedBranch { branch: branch.to_vec(), usage }));
-            if self.best.len() > top {
-                self.best.pop();
+            self.largest_branches.push(Reverse((usage.bytes(), Reverse(branch.to_vec()), usage)));
+            if self.largest_branches.len() > top {
+                self.largest_branches.pop();
             }
         }
         Ok(())
     }
 
     fn finish(mut self, prefix: &[u8]) -> Result<(), Failure> {
-        for Reverse(one) in std::mem::take(&mut self.best).into_sorted_vec() {
-            self.sink.push(&row(&one.branch, one.usage, false, self.quota))?;
+        for Reverse((_, Reverse(branch), usage)) in std::mem::take(&mut self.largest_branches).into_sorted_vec() {
+            self.sink.push(&row(&branch, usage, false, self.quota))?;
         }
         self.sink.push(&row(prefix, self.total, true, self.quota))?;
         Ok(self.sink.finish()?)
@@ -182,7 +149,7 @@ fn row(key: &[u8], usage: BranchUsage, total: bool, quota: Option<u64>) -> Usage
     UsageRow { key, total, keys, key_bytes, value_bytes, quota }
 }
 
-/// The end of a name, as much as stands beside a bar.
+/// The last 24 characters of a name, which fit beside a progress bar.
 fn shortened(branch: &[u8]) -> String {
     let name = bytes::escape(branch).to_string();
     let skip = name.chars().count().saturating_sub(24);

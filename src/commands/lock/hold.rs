@@ -1,4 +1,4 @@
-//! Holding a lock: until a signal, or under a command.
+//! Holds a lock until a signal or while a command runs.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -10,10 +10,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{LockAnswer, bytes};
 
-/// Prints the lock and holds it until a signal comes.
-///
-/// # Errors
-/// [`Exit::Conflict`] where it is lost.
+/// Prints the lock and holds it until a signal.
 pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure> {
     let answer = LockAnswer {
         key: &held.guard.key,
@@ -24,31 +21,28 @@ pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure
         shared: held.shared,
     };
     let printed = ctx.out.one(&answer).and_then(|()| ctx.out.flush());
-    let tenure = tenure(held);
+    let lease_scope = lease_scope(held);
     if let Err(error) = printed {
-        tenure.release(ctx).await;
+        lease_scope.release(ctx).await;
         return Err(error.into());
     }
-    tenure.until_signal(ctx).await
+    lease_scope.until_signal(ctx).await
 }
 
-/// Runs the command of the stage under the lock.
-///
-/// # Errors
-/// [`Exit::Conflict`] where the lock was lost, or where the command succeeded and nobody can prove that it was not.
-pub async fn under(ctx: &Context, held: HeldLock, stage: PreparedChild) -> Result<Exit, Failure> {
-    ctx.out.detail(&format!("holding {} as {}", held.name, held.token()));
+/// Runs the prepared command under the lock.
+pub async fn while_command_runs(ctx: &Context, held: HeldLock, child: PreparedChild) -> Result<Exit, Failure> {
+    ctx.out.detail(&format!("holding lock {} as {}", held.name, held.token()));
     let environment = environment(&held);
-    tenure(held).while_staged(ctx, stage, &environment).await
+    lease_scope(held).while_child_runs(ctx, child, &environment).await
 }
 
-fn tenure(held: HeldLock) -> LeaseScope {
+fn lease_scope(held: HeldLock) -> LeaseScope {
     LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) }
 }
 
 fn environment(held: &HeldLock) -> Vec<(&'static str, OsString)> {
     let key = &held.guard.key;
-    // The environment cannot hold a NUL.
+    // An environment variable cannot contain NUL.
     let key: OsString = if key.contains(&0) { bytes::escape(key).into() } else { OsStr::from_bytes(key).to_owned() };
     let revision = held.guard.revision.to_string();
     vec![

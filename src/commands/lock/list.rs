@@ -1,29 +1,25 @@
-//! `lock --list`: who holds, who waits.
+//! `lock --list`: holders and waiters.
 
-use std::collections::HashMap;
-
+use crate::commands::lease_cache::LeaseCache;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Grant, KeyRange, LeaseId, LockQueue, LockTree, ReadOptions};
+use crate::kvstore::{KeyRange, LockQueue, LockTree, ReadOptions};
 use crate::output::{LockRow, Sink};
 
-/// Lists the contenders of all locks whose names begin with `prefix`.
-///
-/// # Errors
-/// Whatever kept an answer away.
+/// Lists the holders and waiters of all locks whose names begin with `prefix`.
 pub async fn run(ctx: &Context, prefix: &[u8]) -> Result<Exit, Failure> {
-    let mut listing = LockListing { ctx, sink: ctx.out.stream(), leases: HashMap::new() };
+    let mut listing = LockListing { ctx, sink: ctx.out.stream(), leases: LeaseCache::default() };
     let mut reader = ctx.store().read(&KeyRange::prefix(prefix), ReadOptions::default());
     let mut tree = LockTree::default();
     while let Some(page) = reader.next().await? {
         for kv in page {
             for lock in tree.push(kv) {
-                listing.show(lock).await?;
+                listing.print(lock).await?;
             }
         }
     }
     for lock in tree.rest() {
-        listing.show(lock).await?;
+        listing.print(lock).await?;
     }
     listing.sink.finish()?;
     Ok(Exit::Done)
@@ -32,18 +28,15 @@ pub async fn run(ctx: &Context, prefix: &[u8]) -> Result<Exit, Failure> {
 struct LockListing<'a> {
     ctx: &'a Context,
     sink: Sink,
-    leases: HashMap<LeaseId, Option<Grant>>,
+    leases: LeaseCache,
 }
 
 impl LockListing<'_> {
-    async fn show(&mut self, lock: LockQueue) -> Result<(), Failure> {
-        let leases = lock.contenders.iter().filter_map(|contender| contender.lease);
-        let unknown: Vec<LeaseId> = leases.filter(|lease| !self.leases.contains_key(lease)).collect();
-        self.leases.extend(self.ctx.store().time_to_live_many(&unknown).await?);
-        // A key that was left behind without its lease contends for nothing; 'gc locks' finds it.
+    async fn print(&mut self, lock: LockQueue) -> Result<(), Failure> {
+        // A key without a lease belongs to no contender; 'gc locks' finds it.
         let leased = lock.contenders.iter().filter_map(|contender| Some((contender, contender.lease?)));
         for ((contender, lease), order) in leased.zip(1..) {
-            let grant = self.leases.get(&lease).copied().flatten();
+            let grant = self.leases.grant(self.ctx.store(), lease).await?;
             self.sink.push(&LockRow {
                 name: lock.name(),
                 held: lock.holds(contender),

@@ -1,4 +1,4 @@
-//! Batches of records, each batch one transaction, and what became of them.
+//! Writes batches of records, one transaction per batch, and counts the outcomes.
 
 use std::collections::HashSet;
 
@@ -7,63 +7,48 @@ use crate::kvstore::{
     Store, Txn, Write,
 };
 
-/// Records in one transaction. etcd takes 128 operations and counts what is nested on top.
-pub const BATCH: usize = 100;
-/// Bytes of one transaction; a record whose own transaction is larger goes alone.
+/// Records per transaction. etcd accepts 128 operations, nested ones included.
+pub const BATCH_RECORDS: usize = 100;
+/// Bytes per transaction: two thirds of etcd's default request limit (1.5 MiB). A larger record is written alone.
 pub const BATCH_BYTES: usize = 1 << 20;
-/// How often a record is tried whose outcome stays unknown.
-const TRIES: usize = 5;
+/// Attempts to write a record whose outcome stays unknown.
+const MAX_ATTEMPTS: usize = 5;
 
-/// One record to be written.
 #[derive(Clone, Debug)]
 pub struct LoadItem {
-    /// The key.
     pub key: Vec<u8>,
-    /// The value.
     pub value: Vec<u8>,
-    /// The lease it is to have.
     pub lease: LeaseTarget,
 }
 
-/// Which lease a record is to have, and which one counts as "already so".
+/// The lease of a record, and the lease that counts as unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseTarget {
-    /// None.
     None,
-    /// A fresh one, granted for this load; any lease that the key has counts as already so.
+    /// A lease granted by this load; any lease of the key counts as unchanged.
     Fresh(LeaseId),
-    /// It had one, of which nothing is known: whatever the key has counts as already so.
-    Whatever,
+    /// The record names a lease without its TTL: it is written without a lease, and any lease counts as unchanged.
+    Unspecified,
 }
 
-/// How the records are written.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadMode<'a> {
-    /// Only keys that are not there.
     pub create: bool,
-    /// Compare only, write nothing.
     pub dry_run: bool,
-    /// Only while this lock is held.
     pub guard: Option<&'a LockGuard>,
 }
 
-/// How many records ended how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadTally {
-    /// Written (or, in a dry run, to be written).
     pub written: u64,
-    /// So already.
     pub unchanged: u64,
-    /// There with another value, under `--create`.
     pub exists: u64,
-    /// Perhaps written.
     pub unknown: u64,
-    /// The fresh leases that are in use now.
+    /// The granted leases that are in use.
     pub leases: HashSet<LeaseId>,
 }
 
 impl LoadTally {
-    /// Adds another one.
     pub fn add(&mut self, other: Self) {
         self.written += other.written;
         self.unchanged += other.unchanged;
@@ -72,13 +57,12 @@ impl LoadTally {
         self.leases.extend(other.leases);
     }
 
-    /// How many records are in.
-    pub fn settled(&self) -> u64 {
+    pub fn applied(&self) -> u64 {
         self.written + self.unchanged
     }
 
-    fn count(&mut self, item: &LoadItem, fate: RecordOutcome) {
-        match fate {
+    fn count(&mut self, item: &LoadItem, outcome: RecordOutcome) {
+        match outcome {
             RecordOutcome::Written => {
                 self.written += 1;
                 if let LeaseTarget::Fresh(lease) = item.lease {
@@ -101,7 +85,7 @@ enum RecordOutcome {
 }
 
 impl LoadItem {
-    /// The bytes that its transaction has, about.
+    /// The approximate size of its transaction in bytes.
     pub fn cost(&self) -> usize {
         self.txn(false, false).size()
     }
@@ -119,27 +103,26 @@ impl LoadItem {
             LeaseTarget::Fresh(_) => {
                 same.push(Compare::key(&self.key, CompareOp::NotEqual, CompareTarget::Lease(None)))
             }
-            LeaseTarget::Whatever => {}
+            LeaseTarget::Unspecified => {}
         }
         same
     }
 
-    fn is_met_by(&self, now: &KeyValue) -> bool {
+    fn is_satisfied_by(&self, now: &KeyValue) -> bool {
         let lease = match self.lease {
             LeaseTarget::None => now.lease.is_none(),
             LeaseTarget::Fresh(_) => now.lease.is_some(),
-            LeaseTarget::Whatever => true,
+            LeaseTarget::Unspecified => true,
         };
         lease && now.value == self.value
     }
 
-    /// Whether this very load wrote it: nobody else knows the fresh lease.
-    fn is_ours(&self, now: &KeyValue) -> bool {
+    /// Whether this load wrote it: only this load knows the new lease.
+    fn is_from_this_load(&self, now: &KeyValue) -> bool {
         matches!(self.lease, LeaseTarget::Fresh(fresh) if now.lease == Some(fresh)) && now.value == self.value
     }
 
-    /// "If it is so already nothing, else write it"; under `create`, "if it is not there write it, else see whether
-    /// it is so already".
+    /// Writes the record unless it is already stored; with `create`, writes it if the key is missing, else compares.
     fn txn(&self, create: bool, dry_run: bool) -> Txn {
         let write = if dry_run { Vec::new() } else { vec![self.write()] };
         let same = Txn { compares: self.same(), ..Txn::default() };
@@ -150,7 +133,7 @@ impl LoadItem {
         }
     }
 
-    fn fate(create: bool, result: &OpResult) -> RecordOutcome {
+    fn outcome(create: bool, result: &OpResult) -> RecordOutcome {
         match (create, result) {
             (false, OpResult::Txn { succeeded: true, .. }) => RecordOutcome::Unchanged,
             (true, OpResult::Txn { succeeded: false, results }) => match results.first() {
@@ -162,32 +145,32 @@ impl LoadItem {
     }
 }
 
-/// Writes a batch: in one transaction, or each record alone where one is too large for that. Where the answer is
-/// lost, it reads back and writes only what differs, on the condition that nobody changed it meanwhile.
+/// Writes a batch in one transaction; a record that is too large for a batch is written alone. After a lost reply, each
+/// record is read back and written only if it differs and nobody has changed it since.
 ///
 /// # Errors
-/// Whatever etcd refused, with what was written before it.
-pub async fn send(store: &Store, items: Vec<LoadItem>, manner: LoadMode<'_>) -> (LoadTally, Result<(), Error>) {
+/// A refusal of etcd; the tally counts what was written before it.
+pub async fn send(store: &Store, items: Vec<LoadItem>, mode: LoadMode<'_>) -> (LoadTally, Result<(), Error>) {
     let mut tally = LoadTally::default();
     if let [item] = items.as_slice()
         && item.cost() > BATCH_BYTES
     {
-        let result = alone(store, item, manner, false, &mut tally).await;
+        let result = write_single(store, item, mode, false, &mut tally).await;
         return (tally, result);
     }
-    let nested = |item: &LoadItem| Op::Txn(item.txn(manner.create, manner.dry_run));
+    let nested = |item: &LoadItem| Op::Txn(item.txn(mode.create, mode.dry_run));
     let txn = Txn { then: items.iter().map(nested).collect(), ..Txn::default() };
-    let op = if manner.dry_run { "put (dry run)" } else { "put" };
-    match store.txn(op, &txn, manner.guard, Retry::Never).await {
+    let op = if mode.dry_run { "put (dry run)" } else { "put" };
+    match store.txn(op, &txn, mode.guard, Retry::Never).await {
         Ok(answer) => {
             for (item, result) in items.iter().zip(&answer.results) {
-                tally.count(item, LoadItem::fate(manner.create, result));
+                tally.count(item, LoadItem::outcome(mode.create, result));
             }
             (tally, Ok(()))
         }
         Err(Error::Unknown { .. }) => {
             for (index, item) in items.iter().enumerate() {
-                if let Err(error) = alone(store, item, manner, true, &mut tally).await {
+                if let Err(error) = write_single(store, item, mode, true, &mut tally).await {
                     tally.unknown += (items.len() - index - 1) as u64;
                     return (tally, Err(error));
                 }
@@ -196,66 +179,66 @@ pub async fn send(store: &Store, items: Vec<LoadItem>, manner: LoadMode<'_>) -> 
         }
         Err(error) => {
             if error.is_refusal(Refusal::NoSpace) {
-                look_back(store, &items, manner, &mut tally).await;
+                count_applied(store, &items, mode, &mut tally).await;
             }
             (tally, Err(error))
         }
     }
 }
 
-/// Counts what is in. To writes that race to fill the store etcd answers "no space" and does them all the same: its
-/// `quotaApplierV3` in `server/etcdserver/apply.go`.
-async fn look_back(store: &Store, items: &[LoadItem], manner: LoadMode<'_>, tally: &mut LoadTally) {
+/// Counts the records that are stored. etcd may apply a write and still reply "no space" when concurrent writes fill
+/// the store: see `quotaApplierV3` in its `server/etcdserver/apply.go`.
+async fn count_applied(store: &Store, items: &[LoadItem], mode: LoadMode<'_>, tally: &mut LoadTally) {
     for item in items {
-        match store.get(&item.key, 0, manner.guard).await {
-            Ok((Some(now), _)) if item.is_ours(&now) => tally.count(item, RecordOutcome::Written),
-            Ok((Some(now), _)) if item.is_met_by(&now) => tally.count(item, RecordOutcome::Unchanged),
+        match store.get(&item.key, 0, mode.guard).await {
+            Ok((Some(now), _)) if item.is_from_this_load(&now) => tally.count(item, RecordOutcome::Written),
+            Ok((Some(now), _)) if item.is_satisfied_by(&now) => tally.count(item, RecordOutcome::Unchanged),
             Ok(_) => {}
             Err(_) => tally.count(item, RecordOutcome::Unknown),
         }
     }
 }
 
-/// Reads one record's key and writes it if it differs and has not changed since. `sent` says that a write of it is on
-/// its way already, of which nothing is known: if it fails then, the record counts as unknown.
-async fn alone(
+/// Reads one record's key and writes the record if it differs and the key has not changed since. `sent`: a write with
+/// an unknown outcome was sent before, so on failure the record counts as unknown.
+async fn write_single(
     store: &Store,
     item: &LoadItem,
-    manner: LoadMode<'_>,
+    mode: LoadMode<'_>,
     mut sent: bool,
     tally: &mut LoadTally,
 ) -> Result<(), Error> {
-    let result = settle(store, item, manner, &mut sent, tally).await;
+    let result = read_then_write(store, item, mode, &mut sent, tally).await;
     if result.is_err() && sent {
         tally.count(item, RecordOutcome::Unknown);
     }
     result
 }
 
-async fn settle(
+async fn read_then_write(
     store: &Store,
     item: &LoadItem,
-    manner: LoadMode<'_>,
+    mode: LoadMode<'_>,
     sent: &mut bool,
     tally: &mut LoadTally,
 ) -> Result<(), Error> {
-    for _ in 0..TRIES {
-        let (now, _) = store.get(&item.key, 0, manner.guard).await?;
-        let fate = match &now {
-            Some(now) if item.is_ours(now) => Some(RecordOutcome::Written),
-            Some(now) if item.is_met_by(now) => Some(RecordOutcome::Unchanged),
-            Some(_) if manner.create => Some(RecordOutcome::Exists),
-            _ if manner.dry_run => Some(RecordOutcome::Written),
+    for _ in 0..MAX_ATTEMPTS {
+        let (now, _) = store.get(&item.key, 0, mode.guard).await?;
+        let outcome = match &now {
+            Some(now) if item.is_from_this_load(now) => Some(RecordOutcome::Written),
+            Some(now) if item.is_satisfied_by(now) => Some(RecordOutcome::Unchanged),
+            Some(_) if mode.create => Some(RecordOutcome::Exists),
+            _ if mode.dry_run => Some(RecordOutcome::Written),
             _ => None,
         };
-        if let Some(fate) = fate {
-            tally.count(item, fate);
+        if let Some(outcome) = outcome {
+            tally.count(item, outcome);
             return Ok(());
         }
-        let seen = now.map_or(0, |kv| kv.mod_revision);
+        let known = now.map_or(0, |kv| kv.mod_revision);
         let txn =
-            Txn { compares: vec![Compare::unchanged(&item.key, seen)], then: vec![item.write()], otherwise: vec![] };
-        match store.txn("put", &txn, manner.guard, Retry::Never).await {
+            Txn { compares: vec![Compare::unchanged(&item.key, known)], then: vec![item.write()], otherwise: vec![] };
+        match store.txn("put", &txn, mode.guard, Retry::Never).await {
             Ok(answer) if answer.succeeded => {
                 tally.count(item, RecordOutcome::Written);
                 return Ok(());
@@ -264,7 +247,7 @@ async fn settle(
             Err(Error::Unknown { .. }) => *sent = true,
             Err(error) => {
                 if error.is_refusal(Refusal::NoSpace) {
-                    look_back(store, std::slice::from_ref(item), manner, tally).await;
+                    count_applied(store, std::slice::from_ref(item), mode, tally).await;
                     *sent = false;
                 }
                 return Err(error);

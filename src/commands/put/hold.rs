@@ -1,51 +1,53 @@
-//! `put --hold`: a key that lives as long as a command, or as kvadm.
+//! `put --hold`: a key that exists while a command or kvadm runs.
 
 use std::ffi::OsString;
 
-use super::one;
 use super::plan::{LeaseRequest, PutOutcome, PutRequest};
+use super::single;
 use crate::commands::lease_scope::{LeaseScope, seconds};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, LockGuard};
 use crate::output::bytes;
 
-/// Writes the key on a lease that is kept alive, and holds it until a signal comes or the command ends.
+/// Writes the key on a lease, and keeps the lease alive until a signal or the end of the command.
 ///
 /// # Errors
-/// As `put`; [`Exit::Conflict`] also where the lease is lost.
+/// As `put`; also [`Exit::Conflict`] if the lease is lost.
 pub async fn run(
     ctx: &Context,
-    mut wish: PutRequest,
+    mut request: PutRequest,
     guard: Option<LockGuard>,
     command: &[OsString],
 ) -> Result<Exit, Failure> {
     ctx.signals.hold();
     let store = ctx.store();
     let kept = store.keep(seconds(ctx.config.session_ttl)).await?;
-    wish.lease = LeaseRequest::Attach(kept.id());
-    let what = format!("the key {}", bytes::escape(&wish.key));
-    let tenure = LeaseScope { what: what.clone(), kept, guard: None };
-    let revision = match one::write(store, &wish, guard.as_ref()).await {
+    request.lease = LeaseRequest::Attach(kept.id());
+    let what = format!("the key {}", bytes::escape(&request.key));
+    let scope = LeaseScope { what: what.clone(), kept, guard: None };
+    let revision = match single::write(store, &request, guard.as_ref()).await {
         Ok((PutOutcome::Written { .. }, revision)) => revision,
         result => {
-            // Whatever may have been written goes with the lease.
-            tenure.release(ctx).await;
+            // Revoking the lease deletes what may have been written.
+            scope.release(ctx).await;
             let (outcome, revision) = result?;
-            return one::answer(ctx, &wish, None, outcome, revision);
+            return single::report(ctx, &request, None, outcome, revision);
         }
     };
     let (out, held) =
-        (ctx.out.clone(), KeyValue { key: wish.key.clone(), value: wish.value.clone(), ..KeyValue::default() });
-    tenure.kept.restore_key(store, held, revision, move || out.warn(&format!("{what} was deleted and is restored")));
+        (ctx.out.clone(), KeyValue { key: request.key.clone(), value: request.value.clone(), ..KeyValue::default() });
+    scope.kept.restore_key(store, held, revision, move || {
+        out.warn(&format!("{what} was deleted by someone else and has been restored"))
+    });
     if !command.is_empty() {
-        return tenure.while_running(ctx, command, Vec::new()).await;
+        return scope.while_running(ctx, command, Vec::new()).await;
     }
-    let ttl = i64::try_from(tenure.kept.ttl().as_secs()).ok();
-    let printed = one::show(ctx, &wish, ttl, revision);
+    let ttl = i64::try_from(scope.kept.ttl().as_secs()).ok();
+    let printed = single::print_written(ctx, &request, ttl, revision);
     if let Err(failure) = printed {
-        tenure.release(ctx).await;
+        scope.release(ctx).await;
         return Err(failure);
     }
-    tenure.until_signal(ctx).await
+    scope.until_signal(ctx).await
 }

@@ -1,4 +1,4 @@
-//! `put --from`: loading records in bulk.
+//! `put --from`: loads records in bulk.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
@@ -10,27 +10,28 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::bulk::{BATCH, BATCH_BYTES, LeaseTarget, LoadItem, LoadMode, LoadTally, send};
-use crate::commands::input::{InputSource, unreadable};
+use super::bulk::{BATCH_BYTES, BATCH_RECORDS, LeaseTarget, LoadItem, LoadMode, LoadTally, send};
+use crate::commands::input::{InputSource, cannot_read};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, LeaseId, LockGuard, Store};
 use crate::output::{InputRecord, LoadAnswer, Progress};
+use crate::plural::counted;
 use crate::proto::Codec;
 
-/// Batches on their way at once: as many as keep one server busy.
-const IN_FLIGHT: usize = 8;
-/// Batches read ahead.
-const AHEAD: usize = 4;
-/// A line of a record with the largest value a server could take is shorter than this.
-const LONGEST_LINE: usize = 64 << 20;
-/// How long batches that are on their way may take once the user wants to end.
-const LAST_CALL: Duration = Duration::from_secs(1);
+/// Concurrent batches: enough to keep one server busy.
+const MAX_IN_FLIGHT: usize = 8;
+/// Batches that are read ahead of the writes.
+const READ_AHEAD_BATCHES: usize = 4;
+/// Upper bound on a line: longer than any record that a server accepts.
+const MAX_LINE_BYTES: usize = 64 << 20;
+/// How long in-flight batches may take after a signal.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Loads all records of the source.
 ///
 /// # Errors
-/// A line that is no record, or whatever etcd refused; the message says how many records are in.
+/// An invalid line, or a refusal of etcd; the message says how many records were loaded.
 pub async fn run(
     ctx: &Context,
     source: InputSource<'_>,
@@ -38,7 +39,7 @@ pub async fn run(
     guard: Option<LockGuard>,
     codec: Arc<Codec>,
 ) -> Result<Exit, Failure> {
-    let total = check(source, &codec)?;
+    let total = validate(source, &codec)?;
     ctx.signals.hold();
     let mut load = Load {
         ctx,
@@ -47,32 +48,32 @@ pub async fn run(
         guard: guard.map(Arc::new),
         tally: LoadTally::default(),
         leases: HashMap::new(),
-        dropped: 0,
-        flying: JoinSet::new(),
+        without_ttl: 0,
+        in_flight: JoinSet::new(),
         keys: HashSet::new(),
         progress: ctx.out.progress("loading", total),
     };
-    let result = load.all(read(source, codec)?).await;
+    let result = load.write_all(spawn_reader(source, codec)?).await;
     load.progress.finish();
-    load.give_back().await;
+    load.revoke_unused_leases().await;
     load.summary(result)
 }
 
-/// A file is read once before anything is written, so that a bad line means that nothing was. Counts the records.
-fn check(source: InputSource<'_>, codec: &Arc<Codec>) -> Result<Option<u64>, Failure> {
+/// Validates a file before anything is written, so that an invalid line has no effect. Counts the records.
+fn validate(source: InputSource<'_>, codec: &Arc<Codec>) -> Result<Option<u64>, Failure> {
     match source {
         InputSource::File(path) if path.is_file() => {}
         _ => return Ok(None),
     }
     let mut count = 0;
-    for chunk in RecordLines::of(source, Arc::clone(codec))? {
-        chunk?;
+    for record in RecordLines::of(source, Arc::clone(codec))? {
+        record?;
         count += 1;
     }
     Ok(Some(count))
 }
 
-/// Records, line by line; ends behind the first failure.
+/// The records of a source, line by line, up to the first failure.
 struct RecordLines {
     input: BufReader<Box<dyn Read + Send>>,
     name: String,
@@ -86,12 +87,12 @@ impl Iterator for RecordLines {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let mut line = Vec::new();
-            let read = Read::take(&mut self.input, LONGEST_LINE as u64).read_until(b'\n', &mut line);
+            let read = Read::take(&mut self.input, MAX_LINE_BYTES as u64).read_until(b'\n', &mut line);
             self.line += 1;
             match read {
-                Err(error) => return Some(Err(unreadable(&self.name, &error))),
+                Err(error) => return Some(Err(cannot_read(&self.name, &error))),
                 Ok(0) => return None,
-                Ok(LONGEST_LINE) => return Some(Err(self.bad("the line is too long for a record"))),
+                Ok(MAX_LINE_BYTES) => return Some(Err(self.bad("the line is too long"))),
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
                 Ok(_) => {
                     return Some(InputRecord::parse(&line, &self.codec).map_err(|error| self.bad(&error.to_string())));
@@ -109,16 +110,16 @@ impl RecordLines {
 
     fn bad(&self, what: &str) -> Failure {
         Failure::usage(format!("{}:{}: {what}", self.name, self.line))
-            .hint("one JSON object a line, as 'kvadm list -o json' prints them")
+            .hint("each line must be a JSON object, as 'kvadm list -o json' prints them")
     }
 }
 
-/// Reads and parses on a thread of its own, a few batches ahead.
-fn read(
+/// Reads and parses on a separate thread, a few batches ahead.
+fn spawn_reader(
     source: InputSource<'_>,
     codec: Arc<Codec>,
 ) -> Result<mpsc::Receiver<Result<Vec<InputRecord>, Failure>>, Failure> {
-    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (sender, receiver) = mpsc::channel(READ_AHEAD_BATCHES);
     let mut lines = RecordLines::of(source, codec)?;
     let work = move || {
         let mut batch = RecordBatch::default();
@@ -148,7 +149,7 @@ fn read(
     Ok(receiver)
 }
 
-/// Records that fit into one transaction: not too many, not too large, no key twice.
+/// Records that fit into one transaction: limited in number and bytes, with distinct keys.
 #[derive(Default)]
 struct RecordBatch {
     records: Vec<InputRecord>,
@@ -157,11 +158,11 @@ struct RecordBatch {
 }
 
 impl RecordBatch {
-    /// Takes the record in; gives back the batch before it where it does not fit any more.
+    /// Adds a record; returns the previous batch if the record does not fit into it.
     fn push(&mut self, record: InputRecord) -> Option<Vec<InputRecord>> {
-        // In the compare and in the write; what the protocol adds is small beside the room that is left.
+        // Key and value are sent twice, in the compare and in the write; 256 bytes cover the protocol's overhead.
         let bytes = 2 * (record.key.len() + record.value.len()) + 256;
-        let full = self.records.len() >= BATCH
+        let full = self.records.len() >= BATCH_RECORDS
             || self.bytes + bytes > BATCH_BYTES
             || self.keys.contains(record.key.as_slice());
         let before = if full && !self.records.is_empty() { Some(self.take()) } else { None };
@@ -182,34 +183,37 @@ type BatchResult = (Vec<Vec<u8>>, LoadTally, Result<(), Error>);
 
 struct Load<'a> {
     ctx: &'a Context,
-    /// The store without the command's own cancellation: what is on its way when the user wants to end is waited for.
+    /// The store without the command's cancellation: a signal does not cancel in-flight batches.
     store: Store,
     create: bool,
     guard: Option<Arc<LockGuard>>,
     tally: LoadTally,
-    /// The lease granted for each lease of the records, and its TTL.
+    /// The granted lease for each lease of the records.
     leases: HashMap<LeaseId, LeaseId>,
-    /// Records whose lease is not known.
-    dropped: u64,
-    flying: JoinSet<BatchResult>,
-    /// The keys that are on their way: a key's records go in one behind the other.
+    /// Records that name a lease without its TTL.
+    without_ttl: u64,
+    in_flight: JoinSet<BatchResult>,
+    /// The keys in flight: several records of one key are written one after the other.
     keys: HashSet<Vec<u8>>,
     progress: Progress,
 }
 
 impl Load<'_> {
-    async fn all(&mut self, mut chunks: mpsc::Receiver<Result<Vec<InputRecord>, Failure>>) -> Result<(), Failure> {
+    async fn write_all(
+        &mut self,
+        mut batches: mpsc::Receiver<Result<Vec<InputRecord>, Failure>>,
+    ) -> Result<(), Failure> {
         let cancel = self.ctx.signals.cancel().clone();
         let result = loop {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break Err(Failure::new(Exit::Interrupted, "interrupted")),
-                Some(landed) = self.flying.join_next() => {
-                    if let Err(failure) = self.land(landed) { break Err(failure); }
+                Some(finished) = self.in_flight.join_next() => {
+                    if let Err(failure) = self.finish_batch(finished) { break Err(failure); }
                 }
-                chunk = chunks.recv(), if self.flying.len() < IN_FLIGHT => match chunk {
+                chunk = batches.recv(), if self.in_flight.len() < MAX_IN_FLIGHT => match chunk {
                     Some(Ok(records)) => {
-                        if let Err(failure) = self.launch(records).await { break Err(failure); }
+                        if let Err(failure) = self.start_batch(records).await { break Err(failure); }
                     }
                     Some(Err(failure)) => break Err(failure),
                     None => break Ok(()),
@@ -219,45 +223,45 @@ impl Load<'_> {
         self.drain(result).await
     }
 
-    /// Waits for what is on its way; not for long once the user wants to end.
+    /// Waits for the in-flight batches, after a signal for at most [`DRAIN_TIMEOUT`].
     async fn drain(&mut self, mut result: Result<(), Failure>) -> Result<(), Failure> {
         let cancel = self.ctx.signals.cancel().clone();
-        let last_call = async move {
+        let drain_timeout = async move {
             cancel.cancelled().await;
-            tokio::time::sleep(LAST_CALL).await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
-        tokio::pin!(last_call);
+        tokio::pin!(drain_timeout);
         loop {
             tokio::select! {
                 biased;
-                () = &mut last_call => {
+                () = &mut drain_timeout => {
                     self.tally.unknown += self.keys.len() as u64;
-                    self.flying.abort_all();
+                    self.in_flight.abort_all();
                     return result.and(Err(Failure::new(Exit::Interrupted, "interrupted")));
                 }
-                landed = self.flying.join_next() => match landed {
+                finished = self.in_flight.join_next() => match finished {
                     None => return result,
-                    Some(landed) => {
-                        if let Err(failure) = self.land(landed) { result = result.and(Err(failure)); }
+                    Some(finished) => {
+                        if let Err(failure) = self.finish_batch(finished) { result = result.and(Err(failure)); }
                     }
                 },
             }
         }
     }
 
-    async fn launch(&mut self, records: Vec<InputRecord>) -> Result<(), Failure> {
+    async fn start_batch(&mut self, records: Vec<InputRecord>) -> Result<(), Failure> {
         if records.is_empty() {
             return Ok(());
         }
         let cancel = self.ctx.signals.cancel().clone();
         while records.iter().any(|record| self.keys.contains(record.key.as_slice())) {
-            let landed = tokio::select! {
+            let finished = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(Failure::new(Exit::Interrupted, "interrupted")),
-                landed = self.flying.join_next() => landed,
+                finished = self.in_flight.join_next() => finished,
             };
-            match landed {
-                Some(landed) => self.land(landed)?,
+            match finished {
+                Some(finished) => self.finish_batch(finished)?,
                 None => break,
             }
         }
@@ -270,7 +274,7 @@ impl Load<'_> {
         self.keys.extend(keys.iter().cloned());
         let (store, guard, create, dry_run) =
             (self.store.clone(), self.guard.clone(), self.create, self.ctx.safety.dry_run);
-        self.flying.spawn(async move {
+        self.in_flight.spawn(async move {
             let (tally, result) = send(&store, items, LoadMode { create, dry_run, guard: guard.as_deref() }).await;
             (keys, tally, result)
         });
@@ -280,8 +284,8 @@ impl Load<'_> {
     async fn lease(&mut self, record: &InputRecord) -> Result<LeaseTarget, Failure> {
         let Some(old) = record.lease else { return Ok(LeaseTarget::None) };
         let Some(ttl) = record.ttl.filter(|ttl| *ttl > 0) else {
-            self.dropped += 1;
-            return Ok(LeaseTarget::Whatever);
+            self.without_ttl += 1;
+            return Ok(LeaseTarget::Unspecified);
         };
         if self.ctx.safety.dry_run {
             return Ok(LeaseTarget::Fresh(old));
@@ -289,29 +293,28 @@ impl Load<'_> {
         if let Some(fresh) = self.leases.get(&old) {
             return Ok(LeaseTarget::Fresh(*fresh));
         }
-        // Nothing is lost by giving up a grant, so that the user's signal ends it at once.
+        // A grant can be abandoned without loss, so a signal cancels it.
         let granted = self.ctx.store().grant(ttl).await?;
         self.leases.insert(old, granted.id);
         Ok(LeaseTarget::Fresh(granted.id))
     }
 
-    fn land(&mut self, landed: Result<BatchResult, tokio::task::JoinError>) -> Result<(), Failure> {
+    fn finish_batch(&mut self, finished: Result<BatchResult, tokio::task::JoinError>) -> Result<(), Failure> {
         let (keys, tally, result) =
-            landed.map_err(|error| Failure::new(Exit::Bug, format!("a batch ended by itself: {error}")))?;
+            finished.map_err(|error| Failure::new(Exit::Bug, format!("a batch task failed: {error}")))?;
         for key in &keys {
             self.keys.remove(key);
         }
-        self.progress.inc(tally.settled() + tally.exists + tally.unknown);
+        self.progress.inc(tally.applied() + tally.exists + tally.unknown);
         self.tally.add(tally);
         result.map_err(Failure::from)
     }
 
-    /// Revokes the leases that no record needed after all.
-    async fn give_back(&self) {
+    async fn revoke_unused_leases(&self) {
         if self.tally.unknown > 0 {
             return;
         }
-        let store = self.store.for_cleanup(LAST_CALL);
+        let store = self.store.for_cleanup(DRAIN_TIMEOUT);
         for fresh in self.leases.values().filter(|lease| !self.tally.leases.contains(lease)) {
             let _ = store.revoke(*fresh).await;
         }
@@ -319,18 +322,23 @@ impl Load<'_> {
 
     fn summary(&self, result: Result<(), Failure>) -> Result<Exit, Failure> {
         let LoadTally { written, unchanged, exists, unknown, .. } = self.tally;
-        if self.dropped > 0 {
+        if self.without_ttl > 0 {
             self.ctx.out.note(&format!(
-                "{} records had a lease without its TTL and were loaded without ('list --with-leases' exports it)",
-                self.dropped
+                "loaded without a lease: {}, because the TTL is missing ('kvadm list --with-leases' exports it)",
+                counted(self.without_ttl, "record")
             ));
         }
         if let Err(failure) = result {
-            let so_far = format!("{} records are in ({written} written, {unchanged} already so)", self.tally.settled());
+            let loaded = format!(
+                "{} loaded ({written} written, {unchanged} unchanged)",
+                counted(self.tally.applied(), "record")
+            );
             let partly = written > 0 && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown);
-            let mut failure = failure.context(so_far).hint("run it again to go on: what is in is not written again");
+            let mut failure =
+                failure.context(loaded).hint("Run the same command again to resume; loaded records are skipped");
             if unknown > 0 {
-                failure = failure.hint(format!("{unknown} records were on their way, and may be in or not"));
+                failure =
+                    failure.hint(format!("{} in flight may or may not have been written", counted(unknown, "record")));
             }
             if partly {
                 failure.exit = Exit::Partial;
@@ -350,11 +358,14 @@ impl Load<'_> {
             dry_run: self.ctx.safety.dry_run,
         })?;
         if unknown > 0 {
-            return Err(Failure::new(Exit::Unknown, format!("{unknown} records may be in or not"))
-                .hint("run it again: what is in is not written again"));
+            return Err(Failure::new(
+                Exit::Unknown,
+                format!("{} may or may not have been written", counted(unknown, "record")),
+            )
+            .hint("Run the same command again to resume; loaded records are skipped"));
         }
         if exists > 0 {
-            return Err(Failure::conflict(format!("{exists} keys exist already with another value")));
+            return Err(Failure::conflict(format!("already present with another value: {}", counted(exists, "key"))));
         }
         Ok(Exit::Done)
     }

@@ -1,62 +1,51 @@
-//! What a conditional write is as a transaction. Pure: no I/O.
+//! Builds the transaction of a conditional write. No I/O.
 
 use crate::commands::conditions::Conditions;
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult, Txn, Write,
 };
 
-/// What is to be written, and when.
 #[derive(Clone, Debug)]
 pub struct PutRequest {
-    /// The key.
     pub key: Vec<u8>,
-    /// The value.
     pub value: Vec<u8>,
-    /// What must hold.
     pub conditions: Conditions,
-    /// Leave the key alone if it has the value (and the lease) already.
+    /// Do not write if the key already has the value (and the lease).
     pub only_if_different: bool,
-    /// Its lease.
     pub lease: LeaseRequest,
 }
 
-/// Which lease the key is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseRequest {
-    /// None.
     None,
-    /// This one.
     Attach(LeaseId),
-    /// The one it has, if it is there and has one.
     Keep,
 }
 
-/// What became of a wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It was written.
     Written {
-        /// The lease that [`LeaseRequest::Keep`] found and kept.
+        /// The lease kept by [`LeaseRequest::Keep`].
         kept: Option<LeaseId>,
     },
-    /// It was so already.
+    /// The key already had the value (and lease).
     Unchanged(KeyValue),
-    /// A condition did not hold; what the else branch read.
+    /// A condition failed; the results of the else branch.
     Refused(Vec<OpResult>),
 }
 
 impl PutRequest {
-    /// The transaction.
     pub fn txn(&self) -> Txn {
         let mut write = vec![self.write()];
         if self.only_if_different {
-            write = vec![Op::Txn(Txn { compares: self.same(), then: vec![self.read()], otherwise: write })];
+            write =
+                vec![Op::Txn(Txn { compares: self.unchanged_compares(), then: vec![self.read()], otherwise: write })];
         }
         Txn { compares: self.conditions.compares(&self.key), then: write, otherwise: self.conditions.reads(&self.key) }
     }
 
-    /// The same conditions with nothing written: what a dry run sends.
-    pub fn rehearsal(&self) -> Txn {
+    /// The transaction of a dry run: the same conditions without the writes.
+    pub fn dry_run_txn(&self) -> Txn {
         let mut txn = self.txn();
         for op in &mut txn.then {
             if let Op::Txn(nested) = op {
@@ -69,22 +58,21 @@ impl PutRequest {
         txn
     }
 
-    /// Reads what became of it from the transaction's answer.
     pub fn outcome(succeeded: bool, results: Vec<OpResult>) -> PutOutcome {
         if !succeeded {
             return PutOutcome::Refused(results);
         }
         if let [OpResult::Txn { succeeded: true, results: read }] = results.as_slice()
             && let Some(OpResult::Get { kvs, .. }) = read.first()
-            && let Some(same) = kvs.first()
+            && let Some(unchanged_compares) = kvs.first()
         {
-            return PutOutcome::Unchanged(same.clone());
+            return PutOutcome::Unchanged(unchanged_compares.clone());
         }
         PutOutcome::Written { kept: kept(&results) }
     }
 
-    /// Whether this is the state that was wished for.
-    pub fn is_met_by(&self, now: &KeyValue) -> bool {
+    /// Whether the key already is as requested.
+    pub fn is_satisfied_by(&self, now: &KeyValue) -> bool {
         let lease = match self.lease {
             LeaseRequest::Attach(lease) => now.lease == Some(lease),
             LeaseRequest::None | LeaseRequest::Keep => true,
@@ -92,15 +80,16 @@ impl PutRequest {
         lease && now.value == self.value
     }
 
-    fn same(&self) -> Vec<Compare> {
-        let mut same = vec![Compare::key(&self.key, CompareOp::Equal, CompareTarget::Value(self.value.clone()))];
+    fn unchanged_compares(&self) -> Vec<Compare> {
+        let mut unchanged_compares =
+            vec![Compare::key(&self.key, CompareOp::Equal, CompareTarget::Value(self.value.clone()))];
         if let LeaseRequest::Attach(lease) = self.lease {
-            same.push(Compare::key(&self.key, CompareOp::Equal, CompareTarget::Lease(Some(lease))));
+            unchanged_compares.push(Compare::key(&self.key, CompareOp::Equal, CompareTarget::Lease(Some(lease))));
         }
-        same
+        unchanged_compares
     }
 
-    /// With the value, for without it etcd 3.7 does not tell the lease.
+    /// Includes the value, because etcd 3.7 omits the lease from a read without values.
     fn read(&self) -> Op {
         Op::get_at(KeySelector::Key(self.key.clone()), 0)
     }
@@ -110,10 +99,10 @@ impl PutRequest {
         match self.lease {
             LeaseRequest::None => put(LeaseMode::Detach),
             LeaseRequest::Attach(lease) => put(LeaseMode::Attach(lease)),
-            // etcd refuses to keep the lease of a key that is not there.
+            // etcd refuses to keep the lease of a missing key.
             LeaseRequest::Keep => Op::Txn(Txn {
                 compares: vec![Compare::exists(&self.key)],
-                // Read behind the write: which lease that is.
+                // The read after the write finds out which lease was kept.
                 then: vec![put(LeaseMode::Keep), self.read()],
                 otherwise: vec![put(LeaseMode::Detach)],
             }),
@@ -121,7 +110,7 @@ impl PutRequest {
     }
 }
 
-/// The lease of the key that was read behind the write.
+/// The lease of the key as read after the write.
 fn kept(results: &[OpResult]) -> Option<LeaseId> {
     results.iter().find_map(|result| match result {
         OpResult::Get { kvs, .. } => kvs.first().and_then(|kv| kv.lease),
@@ -134,7 +123,7 @@ fn kept(results: &[OpResult]) -> Option<LeaseId> {
 mod tests {
     use super::*;
 
-    fn wish() -> PutRequest {
+    fn request() -> PutRequest {
         PutRequest {
             key: b"k".to_vec(),
             value: b"v".to_vec(),
@@ -153,23 +142,23 @@ mod tests {
     }
 
     #[test]
-    fn a_rehearsal_writes_nothing_and_keeps_every_compare() {
+    fn a_dry_run_writes_nothing_and_keeps_every_compare() {
         for only_if_different in [false, true] {
-            let wish = PutRequest { only_if_different, ..wish() };
-            assert!(writes(&wish.txn().then));
-            assert!(!writes(&wish.rehearsal().then) && !writes(&wish.rehearsal().otherwise));
-            assert_eq!(wish.rehearsal().compares, wish.txn().compares);
+            let request = PutRequest { only_if_different, ..request() };
+            assert!(writes(&request.txn().then));
+            assert!(!writes(&request.dry_run_txn().then) && !writes(&request.dry_run_txn().otherwise));
+            assert_eq!(request.dry_run_txn().compares, request.txn().compares);
         }
     }
 
     #[test]
-    fn the_nested_branch_tells_whether_it_wrote() {
+    fn the_nested_branch_shows_whether_it_wrote() {
         let kv = KeyValue { key: b"k".to_vec(), mod_revision: 4, ..KeyValue::default() };
-        let same = OpResult::Txn {
+        let unchanged_compares = OpResult::Txn {
             succeeded: true,
             results: vec![OpResult::Get { kvs: vec![kv.clone()], count: 1, more: false }],
         };
-        assert_eq!(PutRequest::outcome(true, vec![same]), PutOutcome::Unchanged(kv));
+        assert_eq!(PutRequest::outcome(true, vec![unchanged_compares]), PutOutcome::Unchanged(kv));
         let other = OpResult::Txn { succeeded: false, results: vec![OpResult::Put { prev: None }] };
         assert_eq!(PutRequest::outcome(true, vec![other]), PutOutcome::Written { kept: None });
         // --keep-lease nests as well: its compare says whether the key was there, not whether it was written.

@@ -1,8 +1,8 @@
-//! `kvadm status --diagnose`: every step to every endpoint, and the remedy where one fails.
+//! `kvadm status --diagnose`: checks each step to each endpoint, and suggests remedies.
 
 use tokio::task::JoinSet;
 
-use super::scan::said;
+use super::scan::format_causes;
 use crate::context::Context;
 use crate::diagnose::{self, Probe, ProbeStep, StepFailure, StepOutcome};
 use crate::error::{Exit, Failure, classify};
@@ -10,18 +10,13 @@ use crate::kvstore::{Alarm, Error, Store};
 use crate::output::{Diagnosis, StepRow, StepState};
 use crate::transport::Scheme;
 
-/// What is wrong in a step, in words, and what to do.
 struct StepFinding {
     error: String,
     remedy: Option<String>,
-    /// What the command ends with where nothing else is wrong anywhere.
+    /// The exit code if there is no other problem.
     exit: Exit,
 }
 
-/// Runs the verb.
-///
-/// # Errors
-/// No endpoint serves.
 pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     let store = ctx.store();
     let endpoints = &store.options().endpoints;
@@ -32,30 +27,30 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     }
     let mut probes: Vec<(usize, Probe)> = asked.join_all().await;
     if ctx.signals.cancel().is_cancelled() {
-        return Err(Failure::new(Exit::Interrupted, "interrupted while the endpoints were looked at"));
+        return Err(Failure::new(Exit::Interrupted, "interrupted while checking the endpoints"));
     }
     probes.sort_by_key(|(index, _)| *index);
-    let (mut wrong, mut serving) = (0, 0);
-    let mut ends: Vec<Exit> = Vec::new();
+    let (mut failing, mut serving) = (0, 0);
+    let mut exits: Vec<Exit> = Vec::new();
     for (index, probe) in &probes {
         let tls = endpoints.get(*index).is_some_and(|endpoint| endpoint.scheme == Scheme::Tls);
         let findings: Vec<Option<StepFinding>> = probe.steps.iter().map(|step| finding(step, tls)).collect();
-        ends.extend(findings.iter().flatten().map(|finding| finding.exit).next());
-        wrong += usize::from(probe.failure().is_some());
+        exits.extend(findings.iter().flatten().map(|finding| finding.exit).next());
+        failing += usize::from(probe.failure().is_some());
         serving += usize::from(probe.serves());
         show(ctx, probe, &findings)?;
     }
-    match (wrong, serving) {
+    match (failing, serving) {
         (0, _) => Ok(Exit::Done),
         (_, 0) => {
-            let alike = ends.first().copied().filter(|first| ends.iter().all(|exit| exit == first));
-            let words = if probes.len() == 1 { "the endpoint does not serve" } else { "none of the endpoints serves" };
-            let failure = Failure::new(alike.unwrap_or(Exit::Unreachable), words);
-            Err(failure.hint("the report says what is wrong at each step, and what to try"))
+            let common = exits.first().copied().filter(|first| exits.iter().all(|exit| exit == first));
+            let message = if probes.len() == 1 { "the endpoint does not work" } else { "none of the endpoints works" };
+            let failure = Failure::new(common.unwrap_or(Exit::Unreachable), message);
+            Err(failure.hint("the report above names each problem and what to try"))
         }
         _ => {
             let count = probes.len();
-            ctx.out.warn(&format!("something is wrong at {wrong} of {count} endpoints; the report says what"));
+            ctx.out.warn(&format!("problems at {failing} of {count} endpoints; see the report"));
             Ok(Exit::Partial)
         }
     }
@@ -89,17 +84,17 @@ fn finding(step: &ProbeStep, tls: bool) -> Option<StepFinding> {
     let unreachable =
         |error: String, remedy: &str| StepFinding { error, remedy: Some(remedy.to_owned()), exit: Exit::Unreachable };
     Some(match step.trouble()? {
-        StepFailure::Error(error) => of_error(step.name, error, tls),
+        StepFailure::Error(error) => error_finding(step.name, error, tls),
         StepFailure::NoLeader => unreachable(
-            "this member knows no leader".to_owned(),
-            "a majority of the voting members must be up and reach each other's peer addresses; look at the others with \
-             'kvadm status', and at this member's log",
+            "this member has no leader".to_owned(),
+            "a majority of the voting members must be up and reach each other's peer addresses: run 'kvadm status' to \
+             see the others, and check this member's log",
         ),
-        StepFailure::Alarms { alarms, member } => unreachable(raised(alarms, *member), remedy_of(alarms)),
+        StepFailure::Alarms { alarms, member } => unreachable(describe_alarms(alarms, *member), remedy_of(alarms)),
     })
 }
 
-fn raised(alarms: &[Alarm], member: Option<u64>) -> String {
+fn describe_alarms(alarms: &[Alarm], member: Option<u64>) -> String {
     let one = |alarm: &Alarm| match alarm.member {
         id if Some(id) == member => format!("{} is raised by this member", alarm.kind),
         other => format!("{} is raised by member {other:x}", alarm.kind),
@@ -110,50 +105,50 @@ fn raised(alarms: &[Alarm], member: Option<u64>) -> String {
 fn remedy_of(alarms: &[Alarm]) -> &'static str {
     match alarms {
         _ if alarms.iter().any(|alarm| alarm.kind == "CORRUPT") => {
-            "that member's data differs from the others': take it out of the cluster and add it again with an empty \
-             data directory; the cluster takes no requests as long as the alarm is raised"
+            "that member's data differs from the others': remove it from the cluster and add it again with an empty data \
+             directory; the cluster refuses requests while the alarm is raised"
         }
         _ if alarms.iter().any(|alarm| alarm.kind == "NOSPACE") => {
-            "the cluster takes no writes: 'kvadm compact --reclaim' is the way out; where keys are too many, delete some \
-             before it, or give etcd a larger --quota-backend-bytes"
+            "the cluster refuses writes: run 'kvadm compact --reclaim'; if that is not enough, delete keys first, or start \
+             etcd with a larger --quota-backend-bytes"
         }
         _ => "see etcd's documentation of this alarm",
     }
 }
 
-fn of_error(step: &str, error: &Error, tls: bool) -> StepFinding {
+fn error_finding(step: &str, error: &Error, tls: bool) -> StepFinding {
     let named = match error {
-        // What the failed connection itself suggests comes before what is suggested for the step.
+        // The hint of the failed connection is more specific than the hint of the step.
         Error::Unreachable { failures } => failures.iter().find_map(|failure| failure.hint.clone()),
         _ => None,
     };
     let by_step = match (step, error) {
         ("resolve", Error::Unreachable { .. }) => {
-            Some("check the name's spelling, /etc/hosts and the resolver; an IP address in its place needs neither")
+            Some("check the spelling of the name, /etc/hosts and the resolver, or use an IP address")
         }
         ("tcp", Error::Unreachable { .. }) => Some(
-            "is etcd running there, and does its --listen-client-urls have this address and port? A firewall may refuse \
-             too",
+            "check that etcd runs there, that its --listen-client-urls has this address and port, and that no firewall \
+             refuses",
         ),
         ("socket", Error::Unreachable { .. }) => {
-            Some("is etcd running there, and does its --listen-client-urls have this socket?")
+            Some("check that etcd runs there and that its --listen-client-urls has this socket")
         }
         ("http2", Error::Unreachable { .. }) if tls => {
-            Some("look at the process on that host: it may be stopped, out of memory, or held up by its disk")
+            Some("check the process on that host: it may be stopped, out of memory, or blocked by its disk")
         }
         ("http2", Error::Unreachable { .. }) => Some(
-            "look at the process on that host: it may be stopped, out of memory, or held up by its disk; is this etcd's \
-             client port, and not the one for peers or metrics?",
+            "check the process on that host: it may be stopped, out of memory, or blocked by its disk; check also that \
+             this is etcd's client port, not the port for peers or metrics",
         ),
         ("auth", Error::Timeout { .. } | Error::Unavailable { .. }) => {
-            Some("a login needs a majority of the voting members: see which are up with 'kvadm status'")
+            Some("a login needs a majority of the voting members: run 'kvadm status' to see which members are up")
         }
-        ("quorum", Error::Timeout { .. } | Error::Unavailable { .. }) => {
-            Some("a majority of the voting members must be up and reach each other: 'kvadm status' asks all of them")
-        }
+        ("quorum", Error::Timeout { .. } | Error::Unavailable { .. }) => Some(
+            "a majority of the voting members must be up and connected: run 'kvadm status' to see which members are up",
+        ),
         _ => None,
     };
     let (exit, hints) = classify(error);
     let remedy = named.or_else(|| by_step.map(str::to_owned)).or_else(|| hints.into_iter().next());
-    StepFinding { error: said(error), remedy, exit }
+    StepFinding { error: format_causes(error), remedy, exit }
 }

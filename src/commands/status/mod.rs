@@ -1,4 +1,4 @@
-//! `kvadm status`.
+//! `kvadm status`: the health of the cluster.
 
 mod diagnose;
 mod quorum;
@@ -12,51 +12,58 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::Refusal;
 use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
 
-use scan::{ClusterHealth, ClusterScan};
+use scan::{ClusterHealth, ClusterScan, scan_cluster};
 
-/// What a round costs when all is well, and when it is not; as Cilium's StatusCheckInterval.
-const WELL: Duration = Duration::from_secs(30);
-const UNWELL: Duration = Duration::from_secs(5);
-/// The pause between two looks of --wait.
-const LOOK: Duration = Duration::from_millis(250);
+/// Default intervals of --watch for a healthy and an unhealthy cluster, as in Cilium's StatusCheckInterval.
+const HEALTHY_INTERVAL: Duration = Duration::from_secs(30);
+const UNHEALTHY_INTERVAL: Duration = Duration::from_secs(5);
+/// The pause between two scans of --wait.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Show each member's health, and prove the quorum.
+/// Show the health of each member, and prove the quorum
 ///
-/// A member is healthy if it answers a read that needs the quorum, knows a leader, and has raised no alarm. All members
-/// of the cluster are asked, also those that --endpoints does not name. Ends with 0 if all are healthy, with 6 if the
-/// cluster serves but something is wrong, with 3 if there is no quorum.
+/// A member is healthy if it answers a linearizable read, has a leader and has no
+/// alarm. All members of the cluster are checked, not only those of --endpoints.
 ///
-/// --diagnose goes to each endpoint of --endpoints by itself and shows every step on the way: name resolution, TCP,
-/// TLS with the certificates of both sides, HTTP/2, authentication, leader, quorum, alarms and quota; each with its
-/// time and, where it fails, with the cause and a remedy. A server's certificate is shown also where it is refused.
-/// The report is laid out for people in pipes too; -o json has an object an endpoint. Ends with 0 if all is well
-/// everywhere, with 6 if something is wrong and an endpoint serves, with 3 if none does; with 2 or 4 where the TLS
-/// files or a refused login are what keeps all of them from it.
+/// --diagnose checks each endpoint of --endpoints step by step: name resolution,
+/// TCP, TLS with both certificates, HTTP/2, authentication, leader, quorum, alarms
+/// and quota. Each step prints its time and, if it fails, the cause and a remedy.
+/// -o json prints one object per endpoint.
+///
+/// Exit codes:
+///   0  everything is healthy
+///   2  bad TLS files, if that is why no endpoint works
+///   3  no quorum, or no endpoint works
+///   4  login refused, if that is why no endpoint works
+///   6  the cluster (--diagnose: an endpoint) works, but there is a problem
 #[derive(clap::Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   kvadm status
   kvadm status --quorum -o json
   kvadm status --wait 60s -q && ./deploy
-  kvadm status --diagnose --endpoints https://etcd-0:2379,https://etcd-1:2379")]
+  kvadm status --diagnose --endpoints https://etcd-0:2379,https://etcd-1:2379"
+)]
 pub struct Args {
-    /// Print the store's revision and nothing else
+    /// Print only the store's revision
     #[arg(long, conflicts_with_all = ["quorum", "watch", "wait"])]
     revision: bool,
-    /// Show every step to each endpoint, from the name to the quota, and what to do where one fails
+    /// Check each endpoint step by step, and suggest a remedy for each failure
     #[arg(long, conflicts_with_all = ["revision", "quorum", "watch", "wait"])]
     diagnose: bool,
-    /// Prove the quorum by a write under a lock, on kvadm's own key, which is removed again
+    /// Prove the quorum by writing under a lock (on a temporary key of kvadm)
     #[arg(long)]
     quorum: bool,
-    /// Look again and again, every D; without D every 30s when healthy and every 5s when not
+    /// Repeat every D [default: 30s if healthy, else 5s]
     #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_duration)]
     #[allow(clippy::option_option)]
     watch: Option<Option<Duration>>,
-    /// With --watch: stretch the default interval by ln(1+N), for N nodes that do the same
+    /// With --watch: multiply the default interval by ln(1+N), for N nodes that also watch
     #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u32).range(1..))]
     nodes: Option<u32>,
-    /// Wait until all is healthy, but no longer than D
+    /// Wait up to D for every member to be healthy
     #[arg(long, value_name = "D", value_parser = parse_duration, conflicts_with = "watch")]
     wait: Option<Duration>,
 }
@@ -64,7 +71,7 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// No endpoint reachable, no quorum, or a refused login.
+/// No reachable endpoint, no quorum, or a refused login.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.revision {
         return revision(ctx).await;
@@ -79,33 +86,33 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.wait.unwrap_or(Duration::ZERO);
     let progress = args.wait.map(|_| ctx.out.progress("waiting for a healthy cluster", None));
     loop {
-        let survey = scan::look(ctx, args.quorum).await;
-        let healthy = matches!(&survey, Ok(survey) if survey.verdict() == ClusterHealth::Healthy);
-        let waitable = match &survey {
+        let scan = scan_cluster(ctx, args.quorum).await;
+        let healthy = matches!(&scan, Ok(scan) if scan.verdict() == ClusterHealth::Healthy);
+        let waitable = match &scan {
             Ok(_) => true,
             Err(failure) => failure.exit == Exit::Unreachable,
         };
-        if healthy || !waitable || started.elapsed() + LOOK > limit {
+        if healthy || !waitable || started.elapsed() + POLL_INTERVAL > limit {
             if let Some(progress) = progress {
                 progress.finish();
             }
-            let survey = survey?;
-            show(ctx, &survey)?;
-            return end(&survey);
+            let scan = scan?;
+            show(ctx, &scan)?;
+            return end(&scan);
         }
         if let Some(progress) = &progress {
             progress.tick();
         }
-        ctx.sleep(LOOK).await?;
+        ctx.sleep(POLL_INTERVAL).await?;
     }
 }
 
 async fn revision(ctx: &Context) -> Result<Exit, Failure> {
     let revision = match ctx.store().revision().await {
-        // Who may not read may still know how far the members are.
+        // A user without read permission may still query the members.
         Err(error) if error.is_refusal(Refusal::Permission) => {
-            let survey = scan::look(ctx, false).await?;
-            survey.revision().ok_or_else(|| Failure::from(error))?
+            let scan = scan_cluster(ctx, false).await?;
+            scan.revision().ok_or_else(|| Failure::from(error))?
         }
         other => other?,
     };
@@ -115,19 +122,19 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
 
 async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Exit, Failure> {
     loop {
-        let survey = scan::look(ctx, args.quorum).await;
-        let healthy = match &survey {
-            Ok(survey) => {
-                show(ctx, survey)?;
+        let scan = scan_cluster(ctx, args.quorum).await;
+        let healthy = match &scan {
+            Ok(scan) => {
+                show(ctx, scan)?;
                 ctx.out.flush()?;
-                survey.verdict() == ClusterHealth::Healthy
+                scan.verdict() == ClusterHealth::Healthy
             }
             Err(failure) if failure.exit == Exit::Unreachable => {
                 ctx.out.error(&failure.view());
                 false
             }
             Err(_) => {
-                survey?;
+                scan?;
                 false
             }
         };
@@ -135,35 +142,36 @@ async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Ex
     }
 }
 
-/// Cilium's interval: `base * ln(1 + nodes)`; the base alone where no number of nodes is given.
+/// Cilium's interval: `base * ln(1 + nodes)`; without `nodes`, the base.
 fn interval(healthy: bool, nodes: Option<u32>) -> Duration {
-    let base = if healthy { WELL } else { UNWELL };
+    let base = if healthy { HEALTHY_INTERVAL } else { UNHEALTHY_INTERVAL };
     nodes.map_or(base, |nodes| base.mul_f64(f64::from(nodes).ln_1p()))
 }
 
-fn show(ctx: &Context, survey: &ClusterScan) -> Result<(), Failure> {
-    let rows: Vec<MemberRow<'_>> = survey.members.iter().map(scan::MemberObservation::row).collect();
-    let complaints = survey.complaints();
+fn show(ctx: &Context, scan: &ClusterScan) -> Result<(), Failure> {
+    let rows: Vec<MemberRow<'_>> = scan.members.iter().map(scan::MemberObservation::row).collect();
+    let complaints = scan.complaints();
     ctx.out.report(&StatusAnswer {
-        verdict: survey.verdict().word(),
-        quorum: survey.quorum_word(),
-        quorum_ms: survey.quorum_ms(),
-        cluster: survey.cluster,
-        revision: survey.revision(),
+        verdict: scan.verdict().as_str(),
+        quorum: scan.quorum_word(),
+        quorum_ms: scan.quorum_ms(),
+        cluster: scan.cluster,
+        revision: scan.revision(),
         members: &rows,
         complaints: &complaints,
     })?;
     Ok(())
 }
 
-fn end(survey: &ClusterScan) -> Result<Exit, Failure> {
-    match survey.verdict() {
+fn end(scan: &ClusterScan) -> Result<Exit, Failure> {
+    match scan.verdict() {
         ClusterHealth::Healthy => Ok(Exit::Done),
         ClusterHealth::Degraded => Ok(Exit::Partial),
-        ClusterHealth::NoQuorum => {
-            Err(Failure::new(Exit::Unreachable, "the cluster has no quorum: it can neither write nor read reliably")
-                .hint("a majority of the voting members must be up and reach each other"))
-        }
+        ClusterHealth::NoQuorum => Err(Failure::new(
+            Exit::Unreachable,
+            "the cluster has no quorum: it cannot serve writes or linearizable reads",
+        )
+        .hint("start members until a majority of the voting members is up and connected")),
     }
 }
 

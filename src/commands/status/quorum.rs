@@ -1,66 +1,64 @@
-//! Proving the quorum by a write under a lock, as Cilium's init lock does.
+//! Proves the quorum by a write under a lock, like Cilium's init lock.
 
 use std::time::{Duration, Instant};
 
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Compare, Error, KeySelector, LeaseMode, Op, Refusal, Retry, Store, Txn, Write};
 
-/// kvadm's own keys; the lease's ID behind it makes each proof's key its own.
-const PREFIX: &str = "kvadm/.quorum/";
-/// The lease's TTL in seconds: what is left behind if kvadm is killed in the middle is gone after it.
-const TTL: i64 = 10;
-const CLEANUP: Duration = Duration::from_secs(3);
+/// Prefix of the proof keys; the lease ID that follows makes each key unique.
+const KEY_PREFIX: &str = "kvadm/.quorum/";
+/// TTL of the lease, in seconds; the key expires soon if kvadm is killed before the clean-up.
+const LEASE_TTL_SECONDS: i64 = 10;
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What became of the write that proves the quorum.
 pub enum QuorumProof {
-    /// It was done.
+    /// The write was applied, in this time.
     Done(Duration),
-    /// The quorum stands, but the store takes no writes.
+    /// The quorum exists, but the store is out of space.
     NoSpace,
-    /// It was not done.
     Failed(String),
 }
 
-/// Grants a lease, takes a lock nobody else can want, and gives both back.
+/// Grants a lease, takes a lock that nobody else uses, and releases both.
 ///
 /// # Errors
-/// Only an interruption, or a user that may not write there; a proof that fails is an answer.
+/// An interruption, or a missing permission. Other failures are [`QuorumProof::Failed`].
 pub async fn prove(store: &Store) -> Result<QuorumProof, Failure> {
     let started = Instant::now();
-    let lease = match store.grant(TTL).await {
+    let lease = match store.grant(LEASE_TTL_SECONDS).await {
         Ok(grant) => grant.id,
         Err(error) if error.is_refusal(Refusal::NoSpace) => return without_space(store).await,
         Err(error) => return failed(error),
     };
-    let key = format!("{PREFIX}{lease}").into_bytes();
+    let key = format!("{KEY_PREFIX}{lease}").into_bytes();
     let lock = Write { key: key.clone(), lease: LeaseMode::Attach(lease), ..Write::default() };
-    let take = Txn { compares: vec![Compare::missing(&key)], then: vec![Op::Put(lock)], otherwise: vec![] };
-    let taken = store.txn("quorum lock", &take, None, Retry::Idempotent).await;
-    let taken = match taken {
-        // The key is this command's alone: if it is there, an earlier sending made it.
+    let lock_txn = Txn { compares: vec![Compare::missing(&key)], then: vec![Op::Put(lock)], otherwise: vec![] };
+    let locked = store.txn("quorum lock", &lock_txn, None, Retry::Idempotent).await;
+    let locked = match locked {
+        // The key is unique to this command: if it exists, an earlier attempt created it.
         Ok(answer) if answer.succeeded || answer.maybe_applied => {
-            let give = Txn {
+            let unlock_txn = Txn {
                 compares: vec![Compare::exists(&key)],
                 then: vec![Op::Delete { over: KeySelector::Key(key), prev: false }],
                 otherwise: vec![],
             };
-            store.txn("quorum unlock", &give, None, Retry::Idempotent).await.map(|_| ())
+            store.txn("quorum unlock", &unlock_txn, None, Retry::Idempotent).await.map(|_| ())
         }
         Ok(_) => Ok(()),
         Err(error) => Err(error),
     };
     let took = started.elapsed();
-    let _ = store.for_cleanup(CLEANUP).revoke(lease).await;
-    match taken {
+    let _ = store.for_cleanup(CLEANUP_TIMEOUT).revoke(lease).await;
+    match locked {
         Ok(()) => Ok(QuorumProof::Done(took)),
         Err(error) if error.is_refusal(Refusal::NoSpace) => without_space(store).await,
         Err(error) => failed(error),
     }
 }
 
-/// A full store still takes plain deletions, and those go through the quorum as any write.
+/// A full store still accepts plain deletions, which need the quorum like any write.
 async fn without_space(store: &Store) -> Result<QuorumProof, Failure> {
-    let key = format!("{PREFIX}none").into_bytes();
+    let key = format!("{KEY_PREFIX}none").into_bytes();
     let nothing = Txn {
         compares: vec![],
         then: vec![Op::Delete { over: KeySelector::Key(key), prev: false }],
@@ -77,9 +75,10 @@ fn failed(error: Error) -> Result<QuorumProof, Failure> {
         Error::Interrupted { .. } | Error::Refused { .. } => {
             let failure = Failure::from(error);
             let exit = failure.exit;
-            let failure = failure.context(format!("the quorum could not be proved by writing {PREFIX}…"));
+            let failure = failure.context(format!("cannot prove the quorum by writing {KEY_PREFIX}…"));
             Err(if exit == Exit::Refused {
-                failure.hint("the user needs a role that may write there; without --quorum, reads alone are judged")
+                failure
+                    .hint("grant the user a role that may write there, or leave --quorum out to check with reads only")
             } else {
                 failure
             })

@@ -1,4 +1,4 @@
-//! One look at all members, and what it means.
+//! Scans all members once, and derives the cluster's health.
 
 use tokio::task::JoinSet;
 
@@ -9,46 +9,34 @@ use crate::kvstore::{Alarm, Error, Member, MemberStatus, Refusal, Revision, Stor
 use crate::output::MemberRow;
 use crate::transport::{Endpoint, Scheme};
 
-/// What one member was found to be.
 pub struct MemberObservation {
-    /// Where it was asked.
     pub endpoint: String,
-    /// Its name in the cluster's list, where that is known.
     pub name: String,
-    /// Its own answer, or why there is none.
+    /// The status, or the reason for its absence.
     pub status: Result<MemberStatus, String>,
-    /// Why a read that needs the quorum failed there; a learner is not asked for one, nor is who knows no leader.
+    /// The result of a linearizable read; `Ok` without a read for a learner and for a member without a leader.
     pub read: Result<(), String>,
-    /// The alarms it has raised.
     pub alarms: Vec<String>,
 }
 
-/// One look at the cluster.
 pub struct ClusterScan {
-    /// The cluster's ID; `None` where nobody answered.
     pub cluster: Option<u64>,
-    /// All members.
     pub members: Vec<MemberObservation>,
-    /// What the write under a lock gave, if it was asked for.
+    /// The outcome of the write under a lock, if requested.
     pub proof: Option<QuorumProof>,
-    /// What is wrong with the cluster as a whole.
     general: Vec<String>,
 }
 
-/// How the cluster is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterHealth {
-    /// All is well.
     Healthy,
-    /// It serves, but something is wrong.
     Degraded,
-    /// It does not serve.
     NoQuorum,
 }
 
 impl ClusterHealth {
-    /// The word of the JSON contract.
-    pub fn word(self) -> &'static str {
+    /// The value in JSON.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
             Self::Degraded => "degraded",
@@ -64,12 +52,10 @@ impl MemberObservation {
             && self.alarms.is_empty()
     }
 
-    /// Whether it has answered by way of the quorum.
     fn serves(&self) -> bool {
         self.read.is_ok() && self.status.as_ref().is_ok_and(|status| !status.learner && status.leader != 0)
     }
 
-    /// The member as it is shown.
     pub fn row(&self) -> MemberRow<'_> {
         MemberRow {
             endpoint: &self.endpoint,
@@ -90,28 +76,27 @@ impl MemberObservation {
             Ok(status) => status,
             Err(why) => return vec![of(why)],
         };
-        let mut said: Vec<String> = status.errors.iter().map(|error| of(error)).collect();
+        let mut problems: Vec<String> = status.errors.iter().map(|error| of(error)).collect();
         if status.leader == 0 {
-            said.push(of("knows no leader"));
+            problems.push(of("has no leader"));
         }
         if let Err(why) = &self.read {
-            said.push(of(&format!("a read that needs the quorum failed: {why}")));
+            problems.push(of(&format!("a linearizable read failed: {why}")));
         }
-        // etcd lists its alarms among its errors too, in words.
+        // etcd also lists alarms among its errors.
         if status.errors.is_empty() {
-            said.extend(self.alarms.iter().map(|alarm| of(&format!("alarm {alarm}"))));
+            problems.extend(self.alarms.iter().map(|alarm| of(&format!("alarm {alarm}"))));
         }
-        said
+        problems
     }
 }
 
 impl ClusterScan {
-    /// How the cluster is.
     pub fn verdict(&self) -> ClusterHealth {
-        let served = self.members.iter().any(MemberObservation::serves);
+        let serves = self.members.iter().any(MemberObservation::serves);
         match &self.proof {
             Some(QuorumProof::Failed(_)) => ClusterHealth::NoQuorum,
-            _ if !served => ClusterHealth::NoQuorum,
+            _ if !serves => ClusterHealth::NoQuorum,
             Some(QuorumProof::NoSpace) => ClusterHealth::Degraded,
             _ if self.general.is_empty() && self.members.iter().all(MemberObservation::healthy) => {
                 ClusterHealth::Healthy
@@ -120,7 +105,7 @@ impl ClusterScan {
         }
     }
 
-    /// How the quorum is known: `proved` by a write, `read` by reads alone, or `none`.
+    /// The evidence of the quorum: `proved` by a write, `read` by reads, or `none`.
     pub fn quorum_word(&self) -> &'static str {
         match (&self.proof, self.verdict()) {
             (Some(QuorumProof::Done(_) | QuorumProof::NoSpace), _) => "proved",
@@ -129,7 +114,6 @@ impl ClusterScan {
         }
     }
 
-    /// How long the write under a lock took, in milliseconds.
     pub fn quorum_ms(&self) -> Option<f64> {
         match &self.proof {
             Some(QuorumProof::Done(took)) => Some(took.as_secs_f64() * 1e3),
@@ -137,49 +121,46 @@ impl ClusterScan {
         }
     }
 
-    /// The newest revision that a member has.
     pub fn revision(&self) -> Option<Revision> {
         self.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.revision).max()
     }
 
-    /// What is wrong with the cluster as a whole, a line each.
     pub fn general(&self) -> &[String] {
         &self.general
     }
 
-    /// All that is wrong, a line each.
     pub fn complaints(&self) -> Vec<String> {
-        let mut said: Vec<String> = self.members.iter().flat_map(MemberObservation::complaints).collect();
-        said.extend(self.general.iter().cloned());
+        let mut problems: Vec<String> = self.members.iter().flat_map(MemberObservation::complaints).collect();
+        problems.extend(self.general.iter().cloned());
         match &self.proof {
-            Some(QuorumProof::NoSpace) => said.push(
-                "the store is out of space and takes no writes; the quorum stands. 'kvadm compact --reclaim' is the way \
-                 out; where keys are too many, delete some before it"
+            Some(QuorumProof::NoSpace) => problems.push(
+                "the store is out of space and refuses writes, but the quorum exists: run 'kvadm compact --reclaim'; if \
+                 that is not enough, delete keys first"
                     .to_owned(),
             ),
-            Some(QuorumProof::Failed(why)) => said.push(format!("the write that proves the quorum failed: {why}")),
+            Some(QuorumProof::Failed(why)) => problems.push(format!("the write that proves the quorum failed: {why}")),
             _ => {}
         }
-        said
+        problems
     }
 }
 
-/// Looks at every member at once; with `prove`, writes under a lock as well.
+/// Scans all members concurrently; with `prove`, also writes under a lock.
 ///
 /// # Errors
-/// Nobody could be reached, or a login that was refused.
-pub async fn look(ctx: &Context, prove: bool) -> Result<ClusterScan, Failure> {
+/// No reachable member, or a refused login.
+pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Failure> {
     let store = ctx.store();
-    let mut asked: JoinSet<(usize, MemberObservation)> = JoinSet::new();
+    let mut observing: JoinSet<(usize, MemberObservation)> = JoinSet::new();
     let mut endpoints = store.options().endpoints.clone();
     for (index, endpoint) in endpoints.iter().enumerate() {
-        asked.spawn(ask(index, store.clone(), endpoint.clone()));
+        observing.spawn(observe(index, store.clone(), endpoint.clone()));
     }
     let listed = store.members().await;
     if let Err(Error::Interrupted { .. } | Error::Deadline { .. } | Error::Refused { .. } | Error::Tls(_)) = &listed {
         return Err(listed.err().map_or_else(|| Failure::new(Exit::Unreachable, "no members"), Failure::from));
     }
-    let mut found: Vec<(usize, MemberObservation)> = asked.join_all().await;
+    let mut found: Vec<(usize, MemberObservation)> = observing.join_all().await;
     uninterrupted(ctx)?;
     let mut general = Vec::new();
     let mut cluster = None;
@@ -191,115 +172,117 @@ pub async fn look(ctx: &Context, prove: bool) -> Result<ClusterScan, Failure> {
         for member in members.members.iter().filter(|member| !known.contains(&member.id)) {
             let url = member.client_urls.iter().find_map(|url| Endpoint::parse(url, tls).ok());
             match url {
-                // The configured endpoint that did not answer may be this very member.
+                // The endpoint is configured and was already tried.
                 Some(url) if endpoints.contains(&url) => {}
                 Some(url) => {
-                    more.spawn(ask(endpoints.len(), store.clone(), url.clone()));
+                    more.spawn(observe(endpoints.len(), store.clone(), url.clone()));
                     endpoints.push(url);
                 }
-                None => general.push(format!("member {} has not started", named(member.id, &member.name))),
+                None => general.push(format!("member {} has not started", member_name(member.id, &member.name))),
             }
         }
         found.extend(more.join_all().await);
-        for (index, looked) in &mut found {
+        for (index, observation) in &mut found {
             let serves = |url: &String| Endpoint::parse(url, tls).is_ok_and(|url| endpoints.get(*index) == Some(&url));
-            let is_it = |member: &&Member| match &looked.status {
+            let is_it = |member: &&Member| match &observation.status {
                 Ok(status) => member.id == status.id,
                 Err(_) => member.client_urls.iter().any(serves),
             };
             if let Some(member) = members.members.iter().find(is_it) {
-                looked.name.clone_from(&member.name);
+                observation.name.clone_from(&member.name);
             }
         }
     }
     found.sort_by_key(|(index, _)| *index);
-    let mut survey =
-        ClusterScan { cluster, members: found.into_iter().map(|(_, looked)| looked).collect(), proof: None, general };
-    if survey.members.iter().all(|member| member.status.is_err()) {
-        return Err(listed.err().map_or_else(|| nobody(&survey), Failure::from));
+    let mut scan = ClusterScan {
+        cluster,
+        members: found.into_iter().map(|(_, observation)| observation).collect(),
+        proof: None,
+        general,
+    };
+    if scan.members.iter().all(|member| member.status.is_err()) {
+        return Err(listed.err().map_or_else(|| no_member_answers(&scan), Failure::from));
     }
-    strangers(&mut survey);
-    if survey.verdict() == ClusterHealth::NoQuorum {
-        // Alarms are read, and writes done, by way of the quorum: asking would only wait.
+    check_cluster_ids(&mut scan);
+    if scan.verdict() == ClusterHealth::NoQuorum {
+        // Reading alarms and writing need the quorum, and would only time out.
         if prove {
-            survey.proof = Some(QuorumProof::Failed("no member answers a read that needs the quorum".to_owned()));
+            scan.proof = Some(QuorumProof::Failed("no member answers a linearizable read".to_owned()));
         }
-        return Ok(survey);
+        return Ok(scan);
     }
     match store.alarms().await {
-        Ok(alarms) => place(&mut survey, &alarms),
-        Err(error) => survey.general.push(format!("the alarms are not known: {error}")),
+        Ok(alarms) => assign_alarms(&mut scan, &alarms),
+        Err(error) => scan.general.push(format!("cannot read the alarms: {error}")),
     }
     uninterrupted(ctx)?;
     if prove {
-        survey.proof = Some(quorum::prove(store).await?);
+        scan.proof = Some(quorum::prove(store).await?);
     }
-    Ok(survey)
+    Ok(scan)
 }
 
-/// A look that the user cut short says nothing about the cluster.
+/// Fails after a signal: an interrupted scan is incomplete.
 fn uninterrupted(ctx: &Context) -> Result<(), Failure> {
     if ctx.signals.cancel().is_cancelled() {
-        return Err(Failure::new(Exit::Interrupted, "interrupted while the members were asked"));
+        return Err(Failure::new(Exit::Interrupted, "interrupted while checking the members"));
     }
     Ok(())
 }
 
-fn nobody(survey: &ClusterScan) -> Failure {
-    Failure::new(Exit::Unreachable, "no member answers").context(survey.complaints().join("; "))
+fn no_member_answers(scan: &ClusterScan) -> Failure {
+    Failure::new(Exit::Unreachable, "no member responds").context(scan.complaints().join("; "))
 }
 
-fn named(id: u64, name: &str) -> String {
+fn member_name(id: u64, name: &str) -> String {
     if name.is_empty() { format!("{id:x}") } else { format!("{name} ({id:x})") }
 }
 
 fn ids(found: &[(usize, MemberObservation)]) -> Vec<u64> {
-    found.iter().filter_map(|(_, looked)| looked.status.as_ref().ok()).map(|status| status.id).collect()
+    found.iter().filter_map(|(_, observation)| observation.status.as_ref().ok()).map(|status| status.id).collect()
 }
 
-/// Endpoints of different clusters in one list are a mistake that nothing else shows.
-fn strangers(survey: &mut ClusterScan) {
+/// Reports endpoints of different clusters, a configuration mistake.
+fn check_cluster_ids(scan: &mut ClusterScan) {
     let clusters: Vec<u64> =
-        survey.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.cluster).collect();
+        scan.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.cluster).collect();
     if clusters.iter().any(|cluster| Some(cluster) != clusters.first()) {
-        survey.general.push("the endpoints belong to different clusters".to_owned());
+        scan.general.push("the endpoints belong to different clusters".to_owned());
     }
-    survey.cluster = survey.cluster.or_else(|| clusters.first().copied());
+    scan.cluster = scan.cluster.or_else(|| clusters.first().copied());
 }
 
-fn place(survey: &mut ClusterScan, alarms: &[Alarm]) {
+fn assign_alarms(scan: &mut ClusterScan, alarms: &[Alarm]) {
     for alarm in alarms {
-        let holder = survey
-            .members
-            .iter_mut()
-            .find(|member| member.status.as_ref().is_ok_and(|status| status.id == alarm.member));
+        let holder =
+            scan.members.iter_mut().find(|member| member.status.as_ref().is_ok_and(|status| status.id == alarm.member));
         match holder {
             Some(member) => member.alarms.push(alarm.kind.to_owned()),
-            None => survey.general.push(format!("member {:x} has raised alarm {}", alarm.member, alarm.kind)),
+            None => scan.general.push(format!("member {:x} has raised alarm {}", alarm.member, alarm.kind)),
         }
     }
 }
 
-async fn ask(index: usize, store: Store, endpoint: Endpoint) -> (usize, MemberObservation) {
+async fn observe(index: usize, store: Store, endpoint: Endpoint) -> (usize, MemberObservation) {
     let shown = endpoint.to_string();
     let one = store.pinned(&endpoint);
     let status = one.member_status().await;
     let read = match &status {
-        // Without a leader the answer is known.
+        // Without a leader the read would fail.
         Ok(status) if !status.learner && status.leader != 0 => match one.revision().await {
             Ok(_) => Ok(()),
-            // Whoever may not read this key has still been answered by way of the quorum.
+            // A denied permission also proves that the quorum answered.
             Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => Ok(()),
-            Err(error) => Err(said(&error)),
+            Err(error) => Err(format_causes(&error)),
         },
         _ => Ok(()),
     };
-    let status = status.map_err(|error| said(&error));
+    let status = status.map_err(|error| format_causes(&error));
     (index, MemberObservation { endpoint: shown, name: String::new(), status, read, alarms: Vec::new() })
 }
 
-/// The error in one line, with an endpoint's own cause where there is one.
-pub(super) fn said(error: &Error) -> String {
+/// The error in one line: the causes of unreachable endpoints without their names.
+pub(super) fn format_causes(error: &Error) -> String {
     match error {
         Error::Unreachable { failures } => {
             failures.iter().map(|failure| failure.cause.clone()).collect::<Vec<_>>().join("; ")

@@ -1,53 +1,57 @@
-//! etcd's limits on a transaction, checked before it is sent. Pure.
+//! Checks a transaction against etcd's limits before it is sent. No I/O.
 //!
 //! The rules are those of `checkTxnRequest` and `checkIntervals` in etcd's `server/etcdserver/api/v3rpc/key.go`.
 
 use crate::kvstore::{KeyRange, KeySelector, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, Txn};
 use crate::output::bytes;
 
-/// Says which limit the transaction would break, with the server's option for it.
+/// Checks the limits.
+///
+/// # Errors
+/// The exceeded limit, with the server's option for it.
 pub fn check(txn: &Txn, locked: bool) -> Result<(), String> {
-    // A lock wraps the transaction into another one.
-    let room = MAX_TXN_OPS - usize::from(locked);
-    count(txn, room, "the transaction")?;
+    // --if-locked nests the transaction in another one.
+    let limit = MAX_TXN_OPS - usize::from(locked);
+    count(txn, limit, "the transaction")?;
     let size = txn.size();
     if size > MAX_REQUEST_BYTES {
         return Err(format!(
-            "about {size} bytes, more than the {MAX_REQUEST_BYTES} bytes that etcd takes in one request \
+            "the transaction has about {size} bytes; etcd accepts {MAX_REQUEST_BYTES} bytes per request \
              (--max-request-bytes on the server)"
         ));
     }
-    written(&txn.then).and_then(|_| written(&txn.otherwise)).map(|_| ())
+    written_keys(&txn.then).and_then(|_| written_keys(&txn.otherwise)).map(|_| ())
 }
 
-fn count(txn: &Txn, room: usize, which: &str) -> Result<(), String> {
+fn count(txn: &Txn, limit: usize, which: &str) -> Result<(), String> {
     let Txn { compares, then, otherwise } = txn;
     for (what, number) in
         [("compares", compares.len()), ("operations in 'then'", then.len()), ("operations in 'else'", otherwise.len())]
     {
-        if number > room {
+        if number > limit {
             return Err(format!(
-                "{which} has {number} {what}; etcd takes {MAX_TXN_OPS} (--max-txn-ops on the server), and {room} here"
+                "{which} has {number} {what}; the limit here is {limit} (etcd accepts {MAX_TXN_OPS} in all, \
+                 --max-txn-ops on the server)"
             ));
         }
     }
     let used = compares.len().max(then.len()).max(otherwise.len());
     for op in then.iter().chain(otherwise) {
         if let Op::Txn(nested) = op {
-            count(nested, room - used, "a nested transaction")?;
+            count(nested, limit - used, "a nested transaction")?;
         }
     }
     Ok(())
 }
 
-/// What a branch writes: single keys put, and ranges deleted.
+/// The keys that a branch puts, and the ranges that it deletes.
 #[derive(Default)]
 struct WrittenKeys {
     puts: Vec<Vec<u8>>,
     deletes: Vec<KeyRange>,
 }
 
-fn written(ops: &[Op]) -> Result<WrittenKeys, String> {
+fn written_keys(ops: &[Op]) -> Result<WrittenKeys, String> {
     let mut all = WrittenKeys::default();
     for op in ops {
         if let Op::Delete { over, .. } = op {
@@ -59,31 +63,31 @@ fn written(ops: &[Op]) -> Result<WrittenKeys, String> {
     }
     for op in ops {
         let Op::Txn(nested) = op else { continue };
-        let (then, otherwise) = (written(&nested.then)?, written(&nested.otherwise)?);
+        let (then, otherwise) = (written_keys(&nested.then)?, written_keys(&nested.otherwise)?);
         all.deletes.extend(then.deletes.into_iter().chain(otherwise.deletes));
         let before = all.puts.len();
-        // The two branches exclude each other: a key in both is no duplicate.
+        // Only one of the two branches runs: a key in both is not a duplicate.
         for key in then.puts.into_iter().chain(otherwise.puts) {
-            let again = all.puts[..before].contains(&key);
-            add(&mut all, key, again)?;
+            let duplicate = all.puts[..before].contains(&key);
+            add(&mut all, key, duplicate)?;
         }
     }
     for op in ops {
         if let Op::Put(write) = op {
-            let again = all.puts.contains(&write.key);
-            add(&mut all, write.key.clone(), again)?;
+            let duplicate = all.puts.contains(&write.key);
+            add(&mut all, write.key.clone(), duplicate)?;
         }
     }
     Ok(all)
 }
 
-fn add(all: &mut WrittenKeys, key: Vec<u8>, again: bool) -> Result<(), String> {
-    if again {
-        return Err(format!("writes {} twice; etcd takes each key once in a transaction", bytes::escape(&key)));
+fn add(all: &mut WrittenKeys, key: Vec<u8>, duplicate: bool) -> Result<(), String> {
+    if duplicate {
+        return Err(format!("{} is written twice; a transaction may write each key only once", bytes::escape(&key)));
     }
     if all.deletes.iter().any(|range| range.contains(&key)) {
         return Err(format!(
-            "both writes and deletes {}; etcd takes each key once in a transaction",
+            "{} is both written and deleted; a transaction may write each key only once",
             bytes::escape(&key)
         ));
     }
@@ -104,40 +108,45 @@ mod tests {
         Op::Txn(Txn { compares: vec![], then, otherwise })
     }
 
-    fn said(then: Vec<Op>) -> Result<(), String> {
+    fn check_then(then: Vec<Op>) -> Result<(), String> {
         check(&Txn { then, ..Txn::default() }, false)
     }
 
     #[test]
     fn counts_each_branch_and_what_is_nested() {
         let many = |n: usize| (0..n).map(|i| put(&format!("{i}"))).collect::<Vec<_>>();
-        assert!(said(many(128)).is_ok());
-        assert!(said(many(129)).is_err_and(|e| e.contains("129 operations in 'then'") && e.contains("--max-txn-ops")));
+        assert!(check_then(many(128)).is_ok());
+        assert!(
+            check_then(many(129)).is_err_and(|e| e.contains("129 operations in 'then'") && e.contains("--max-txn-ops"))
+        );
         let txn = Txn { then: many(128), ..Txn::default() };
         assert!(check(&txn, true).is_err());
         let mut deep = many(100);
         deep.push(nested((0..27).map(|i| put(&format!("n{i}"))).collect(), vec![]));
-        assert!(said(deep.clone()).is_ok());
+        assert!(check_then(deep.clone()).is_ok());
         deep.push(put("one more"));
-        assert!(said(deep).is_err_and(|e| e.contains("nested")));
+        assert!(check_then(deep).is_err_and(|e| e.contains("nested")));
         let compares = (0..129).map(|i| Compare::missing(format!("{i}").as_bytes())).collect();
         assert!(check(&Txn { compares, ..Txn::default() }, false).is_err());
     }
 
     #[test]
     fn a_key_is_written_once() {
-        assert!(said(vec![put("a"), put("a")]).is_err_and(|e| e.starts_with("writes a twice")));
-        let gone = Op::Delete { over: KeySelector::Range(KeyRange::prefix(b"a")), prev: false };
-        assert!(said(vec![put("ab"), gone.clone()]).is_err());
-        assert!(said(vec![put("b"), gone.clone(), gone.clone()]).is_ok());
-        assert!(said(vec![nested(vec![put("a")], vec![put("a")])]).is_ok());
-        assert!(said(vec![nested(vec![put("a")], vec![]), nested(vec![], vec![put("a")])]).is_err());
-        assert!(said(vec![nested(vec![put("a")], vec![]), gone]).is_err());
+        assert!(
+            check_then(vec![put("a"), put("a")])
+                .is_err_and(|e| e == "a is written twice; a transaction may write each key only once")
+        );
+        let deletion = Op::Delete { over: KeySelector::Range(KeyRange::prefix(b"a")), prev: false };
+        assert!(check_then(vec![put("ab"), deletion.clone()]).is_err());
+        assert!(check_then(vec![put("b"), deletion.clone(), deletion.clone()]).is_ok());
+        assert!(check_then(vec![nested(vec![put("a")], vec![put("a")])]).is_ok());
+        assert!(check_then(vec![nested(vec![put("a")], vec![]), nested(vec![], vec![put("a")])]).is_err());
+        assert!(check_then(vec![nested(vec![put("a")], vec![]), deletion]).is_err());
     }
 
     #[test]
     fn the_size_is_named() {
         let large = Op::Put(Write { key: b"k".to_vec(), value: vec![0; 2 << 20], ..Write::default() });
-        assert!(said(vec![large]).is_err_and(|e| e.contains("1572864 bytes")));
+        assert!(check_then(vec![large]).is_err_and(|e| e.contains("1572864 bytes")));
     }
 }

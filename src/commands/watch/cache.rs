@@ -1,69 +1,68 @@
-//! What a syncing watch has told, as Calico's watchersyncer keeps it: each key's revision, and never a value. The cache
-//! decides what an event is, so that after a compaction exactly the differences are told.
+//! The keys that a syncing watch has reported, with their revisions and without values, as in Calico's watchersyncer.
+//! The cache decides what an event is, so that after a compaction exactly the differences are reported.
 
 use std::collections::BTreeMap;
 
 use crate::kvstore::{KeyValue, Revision};
 use crate::output::ChangeKind;
 
-/// The keys that were told, with the revision they were told at.
+/// The reported keys, each with its reported revision.
 #[derive(Debug, Default)]
 pub struct KeyCache {
-    known: BTreeMap<Box<[u8]>, CachedRevision>,
-    /// Counts the listings.
+    entries: BTreeMap<Box<[u8]>, CachedRevision>,
+    /// The number of the current listing.
     round: u32,
-    /// Changes below this revision were told by an earlier run, whose cache is gone.
-    told_below: Revision,
+    /// An earlier run, whose cache is not known, reported the changes before this revision.
+    reported_below: Revision,
 }
 
 #[derive(Debug)]
 struct CachedRevision {
     revision: Revision,
-    /// The listing, or the time behind it, in which the key was last seen.
+    /// The listing during or after which the key was last seen.
     round: u32,
 }
 
 impl KeyCache {
-    /// One for a listing after an earlier run, which told everything below this revision.
-    pub fn after(told_below: Revision) -> Self {
-        Self { told_below, ..Self::default() }
+    /// A cache for a listing after an earlier run, which reported all changes before this revision.
+    pub fn after(reported_below: Revision) -> Self {
+        Self { reported_below, ..Self::default() }
     }
 
-    /// Takes in a key as it is; what that means to the one who is told, if anything.
+    /// Records a key's current state; returns the change to report, if any.
     pub fn put(&mut self, kv: &KeyValue) -> Option<ChangeKind> {
         let round = self.round;
-        if let Some(told) = self.known.get_mut(kv.key.as_slice()) {
-            told.round = round;
-            let newer = kv.mod_revision > told.revision;
-            told.revision = told.revision.max(kv.mod_revision);
+        if let Some(reported) = self.entries.get_mut(kv.key.as_slice()) {
+            reported.round = round;
+            let newer = kv.mod_revision > reported.revision;
+            reported.revision = reported.revision.max(kv.mod_revision);
             return newer.then_some(ChangeKind::Modified);
         }
-        self.known.insert(kv.key.as_slice().into(), CachedRevision { revision: kv.mod_revision, round });
-        match self.told_below {
+        self.entries.insert(kv.key.as_slice().into(), CachedRevision { revision: kv.mod_revision, round });
+        match self.reported_below {
             below if kv.mod_revision < below => None,
             below if kv.create_revision < below => Some(ChangeKind::Modified),
             _ => Some(ChangeKind::Created),
         }
     }
 
-    /// Takes a key out; whether it was there.
+    /// Removes a key; returns whether it was present.
     pub fn delete(&mut self, key: &[u8]) -> bool {
-        self.known.remove(key).is_some()
+        self.entries.remove(key).is_some()
     }
 
-    /// A listing begins.
-    pub fn begin(&mut self) {
+    pub fn begin_listing(&mut self) {
         self.round += 1;
     }
 
-    /// The listing is complete: takes out the keys that it did not have, in key order.
-    pub fn sweep(&mut self) -> Vec<Vec<u8>> {
+    /// Ends a complete listing: removes and returns the keys that it did not contain, in key order.
+    pub fn remove_unlisted(&mut self) -> Vec<Vec<u8>> {
         let round = self.round;
-        self.told_below = 0;
-        let gone: Vec<Vec<u8>> =
-            self.known.iter().filter(|(_, told)| told.round != round).map(|(key, _)| key.to_vec()).collect();
-        self.known.retain(|_, told| told.round == round);
-        gone
+        self.reported_below = 0;
+        let removed: Vec<Vec<u8>> =
+            self.entries.iter().filter(|(_, reported)| reported.round != round).map(|(key, _)| key.to_vec()).collect();
+        self.entries.retain(|_, reported| reported.round == round);
+        removed
     }
 }
 
@@ -88,19 +87,19 @@ mod tests {
     }
 
     #[test]
-    fn after_an_earlier_run_only_what_changed_since_is_told() {
+    fn after_an_earlier_run_only_later_changes_are_reported() {
         let mut cache = KeyCache::after(10);
-        cache.begin();
-        let told = [kv("a", 2, 5), kv("b", 2, 10), kv("c", 11, 12)].map(|kv| cache.put(&kv));
-        assert_eq!(told, [None, Some(ChangeKind::Modified), Some(ChangeKind::Created)]);
-        assert!(cache.sweep().is_empty());
+        cache.begin_listing();
+        let reported = [kv("a", 2, 5), kv("b", 2, 10), kv("c", 11, 12)].map(|kv| cache.put(&kv));
+        assert_eq!(reported, [None, Some(ChangeKind::Modified), Some(ChangeKind::Created)]);
+        assert!(cache.remove_unlisted().is_empty());
         assert_eq!(cache.put(&kv("d", 3, 3)), Some(ChangeKind::Created));
     }
 
     proptest! {
-        /// Whoever applies what is told has what is there, and is told nothing that did not change.
+        /// Applying the reported changes gives the present keys, and unchanged keys are not reported.
         #[test]
-        fn a_listing_tells_exactly_the_difference(
+        fn a_listing_reports_exactly_the_difference(
             before in proptest::collection::btree_map("[a-e]", 1i64..9, 0..5),
             after in proptest::collection::btree_map("[a-e]", 1i64..9, 0..5),
         ) {
@@ -108,13 +107,13 @@ mod tests {
             for (key, revision) in &before {
                 cache.put(&kv(key, 1, *revision));
             }
-            // A store's revisions grow: what is there now is as it was, or newer.
+            // Revisions only grow.
             let after: BTreeMap<_, _> = after.into_iter().map(|(key, revision)| {
                 let old = before.get(&key).copied().unwrap_or(0);
                 (key, revision.max(old))
             }).collect();
             let mut mirror = before.clone();
-            cache.begin();
+            cache.begin_listing();
             for (key, revision) in &after {
                 if let Some(kind) = cache.put(&kv(key, 1, *revision)) {
                     let old = mirror.insert(key.clone(), *revision);
@@ -122,7 +121,7 @@ mod tests {
                     prop_assert_ne!(old, Some(*revision));
                 }
             }
-            for key in cache.sweep() {
+            for key in cache.remove_unlisted() {
                 let key = String::from_utf8(key).map_err(|e| TestCaseError::fail(e.to_string()))?;
                 prop_assert!(mirror.remove(&key).is_some());
             }

@@ -1,4 +1,4 @@
-//! Telling: what is shown or run for each event, and when it is enough.
+//! Prints or handles each event, and decides when the watch ends.
 
 use tokio::time::Instant;
 
@@ -8,16 +8,14 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{self, KeyValue, Revision};
 use crate::output::{ChangeKind, EventRow, StatusRow};
 
-/// The record behind a listing's last key.
+/// The record that follows a listing's last key.
 pub const LIST_DONE: &str = "list-done";
-/// The last of a sync's statuses.
+/// The last status of a sync.
 pub const IN_SYNC: &str = "in-sync";
 
-/// Why a watch ends.
 pub enum StopReason {
-    /// All is told that was asked for, or the time is up.
+    /// The requested events were written, or `--timeout` elapsed.
     At(Exit),
-    /// It cannot go on.
     Failed(Failure),
 }
 
@@ -27,37 +25,33 @@ impl<E: Into<Failure>> From<E> for StopReason {
     }
 }
 
-/// Shows a change, with what was there before, in place of its record; whether it was one to count.
+/// Prints a change, given the previous state of the key; returns whether it counts.
 pub type ShowChange<'a> = Box<dyn Fn(ChangeKind, &KeyValue, Option<&KeyValue>) -> Result<bool, Failure> + 'a>;
 
-/// Tells events.
 pub struct EventWriter<'a> {
-    /// The surroundings.
     pub ctx: &'a Context,
-    /// The kinds to tell; all where empty.
     pub only: Vec<ChangeKind>,
-    /// Leave the values out.
     pub keys_only: bool,
-    /// Show the values before.
     pub prev: bool,
-    /// How many more changes are to be told.
-    pub left: Option<u64>,
-    /// The event to end at.
+    /// The number of changes left to write, if limited.
+    pub remaining: Option<u64>,
     pub until: Option<&'static str>,
-    /// Runs for each change, in place of its record.
     pub exec: Option<EventCommand>,
-    /// Shows each change its own way.
     pub show: Option<ShowChange<'a>>,
-    /// When the time is up.
     pub limit: Option<Instant>,
 }
 
 impl EventWriter<'_> {
-    /// Tells one change. Whether it was the last one that was asked for.
+    /// Writes one change; returns whether it was the last requested one.
     ///
     /// # Errors
-    /// The time is up, the user or a command ends the watch, or stdout is closed: the change is not told.
-    pub async fn tell(&mut self, kind: ChangeKind, kv: &KeyValue, prev: Option<&KeyValue>) -> Result<bool, StopReason> {
+    /// The timeout, a signal, a failed command or a closed stdout; the change does not count as written.
+    pub async fn write_change(
+        &mut self,
+        kind: ChangeKind,
+        kv: &KeyValue,
+        prev: Option<&KeyValue>,
+    ) -> Result<bool, StopReason> {
         if self.ctx.signals.cancel().is_cancelled() {
             return Err(kvstore::Error::Interrupted { op: "watch", unknown: false }.into());
         }
@@ -82,30 +76,27 @@ impl EventWriter<'_> {
                 self.ctx.out.live(&EventRow { kind, kv, value: !self.keys_only, prev })?;
             }
         }
-        self.left = self.left.map(|left| left.saturating_sub(1));
-        Ok(self.left == Some(0) || self.until == Some(kind.word()))
+        self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(1));
+        Ok(self.remaining == Some(0) || self.until == Some(kind.word()))
     }
 
-    /// Says that the listing is complete.
+    /// Reports that the listing is complete.
     ///
     /// # Errors
-    /// It was waited for, or stdout is closed.
+    /// The watch ends at this event, or stdout is closed.
     pub fn list_done(&self, revision: Revision) -> Result<(), StopReason> {
-        self.stand(&StatusRow { event: LIST_DONE, status: None, revision: Some(revision) }, LIST_DONE)
+        self.write_status(&StatusRow { event: LIST_DONE, status: None, revision: Some(revision) }, LIST_DONE)
     }
 
-    /// Says where a sync stands.
-    ///
-    /// # Errors
-    /// As [`EventWriter::list_done`].
+    /// Reports the status of a sync.
     pub fn status(&self, status: &'static str, revision: Option<Revision>) -> Result<(), StopReason> {
-        self.stand(&StatusRow { event: "status", status: Some(status), revision }, status)
+        self.write_status(&StatusRow { event: "status", status: Some(status), revision }, status)
     }
 
-    fn stand(&self, row: &StatusRow, word: &str) -> Result<(), StopReason> {
+    fn write_status(&self, row: &StatusRow, name: &str) -> Result<(), StopReason> {
         if self.exec.is_none() {
             self.ctx.out.live(row)?;
         }
-        if self.until == Some(word) { Err(StopReason::At(Exit::Done)) } else { Ok(()) }
+        if self.until == Some(name) { Err(StopReason::At(Exit::Done)) } else { Ok(()) }
     }
 }

@@ -1,4 +1,4 @@
-//! One command a change.
+//! Runs one command per change.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -14,56 +14,53 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::KeyValue;
 use crate::output::{ChangeKind, bytes};
 
-/// The command, and what its failure means.
+/// The command of `watch --exec`, and the reaction to its failure.
 pub struct EventCommand {
-    /// The program and its arguments; at least the program.
+    /// The program and its arguments; not empty.
     pub command: Vec<OsString>,
-    /// What a failure means.
     pub on_error: OnError,
 }
 
-/// What a failing command means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnError {
-    /// End with 6
+    /// Exit 6
     Stop,
-    /// Say so on stderr and go on
+    /// Print a warning and continue
     Continue,
 }
 
 impl EventCommand {
-    /// Runs the command and waits for its end, a signal or not: an event is done or not done, never half.
+    /// Runs the command and waits for its end, even after a signal: an event is never half handled.
     ///
     /// # Errors
-    /// The command cannot be started, or failed where that means to stop.
+    /// The command cannot be started, or it failed with [`OnError::Stop`].
     pub async fn run(&self, ctx: &Context, kind: ChangeKind, kv: &KeyValue) -> Result<(), Failure> {
         let program = self.command.first().map(OsString::as_os_str).unwrap_or_default();
         let name = program.to_string_lossy();
         let mut child = self.start(program, kind, kv).map_err(|error| {
             let why = match error.kind() {
-                io::ErrorKind::NotFound => "there is no such command".to_owned(),
-                io::ErrorKind::PermissionDenied => "it is not executable".to_owned(),
+                io::ErrorKind::NotFound => "command not found".to_owned(),
+                io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
                 _ => error.to_string(),
             };
             Failure::usage(format!("cannot run {name}: {why}"))
         })?;
-        let status = feed(&mut child, &kv.value)
+        let status = wait_while_feeding(&mut child, &kv.value)
             .await
             .map_err(|error| Failure::new(Exit::Bug, format!("cannot wait for {name}: {error}")))?;
         if status.success() {
             return Ok(());
         }
         if ctx.signals.cancel().is_cancelled() {
-            // A signal from the terminal went to the command as well.
+            // The terminal sent the signal to the command as well.
             return Err(Failure::new(Exit::Interrupted, "interrupted"));
         }
-        let what = format!("{name} {} at '{} {}'", ending(status), kind.word(), bytes::escape(&kv.key));
+        let message = format!("{name} {} on '{} {}'", format_exit(status), kind.word(), bytes::escape(&kv.key));
         match self.on_error {
-            OnError::Stop => Err(Failure::new(Exit::Partial, what).hint(
-                "the event counts as not told: with --resume the next run begins with it; --on-error continue goes on",
-            )),
+            OnError::Stop => Err(Failure::new(Exit::Partial, message)
+                .hint("with --resume the next run retries this event; --on-error continue skips failures")),
             OnError::Continue => {
-                ctx.out.warn(&what);
+                ctx.out.warn(&message);
                 Ok(())
             }
         }
@@ -73,14 +70,14 @@ impl EventCommand {
         let mut command = Command::new(program);
         command.args(self.command.iter().skip(1));
         command.env("KVADM_EVENT", kind.word()).env("KVADM_EVENT_KEY", bytes::escape(&kv.key));
-        // The environment of an outer watch must not show through.
-        let known = |number: i64| (number > 0).then(|| number.to_string().into());
+        // Variables of an outer watch must not be inherited.
+        let positive = |number: i64| (number > 0).then(|| number.to_string().into());
         let raw = (!kv.key.contains(&0)).then(|| OsStr::from_bytes(&kv.key).to_owned());
         for (name, value) in [
             ("KVADM_EVENT_KEY_RAW", raw),
-            ("KVADM_EVENT_REV", known(kv.mod_revision)),
-            ("KVADM_EVENT_CREATE_REV", known(kv.create_revision)),
-            ("KVADM_EVENT_VERSION", known(kv.version)),
+            ("KVADM_EVENT_REV", positive(kv.mod_revision)),
+            ("KVADM_EVENT_CREATE_REV", positive(kv.create_revision)),
+            ("KVADM_EVENT_VERSION", positive(kv.version)),
             ("KVADM_EVENT_LEASE", kv.lease.map(|lease| lease.to_string().into())),
         ] {
             match value {
@@ -92,12 +89,12 @@ impl EventCommand {
     }
 }
 
-/// Writes the value to the command's stdin while it runs. One that does not read it is fine.
-async fn feed(child: &mut Child, value: &[u8]) -> io::Result<ExitStatus> {
+/// Writes the value to the command's stdin while waiting for its end; the command need not read it.
+async fn wait_while_feeding(child: &mut Child, value: &[u8]) -> io::Result<ExitStatus> {
     let stdin = child.stdin.take();
     let write = async {
         if let Some(mut stdin) = stdin {
-            // A command that has closed its stdin does not want the rest.
+            // The command may close its stdin early.
             let _ = stdin.write_all(value).await;
             drop(stdin);
         }
@@ -105,14 +102,14 @@ async fn feed(child: &mut Child, value: &[u8]) -> io::Result<ExitStatus> {
     };
     tokio::select! {
         status = child.wait() => status,
-        () = write => Err(io::Error::other("the end of what has none")),
+        () = write => Err(io::Error::other("unreachable: the writer never ends")),
     }
 }
 
-fn ending(status: ExitStatus) -> String {
+fn format_exit(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("ended with status {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (Some(code), _) => format!("exited with status {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "failed".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Following the stream: where it starts, what each of its events is, and what a compaction means.
+//! Follows the stream of events, and handles interruptions and compactions.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,75 +15,69 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{self, KeyRange, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate, Watcher};
 use crate::output::{ChangeKind, bytes};
 
-/// Where a watch starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchStart {
-    /// With the next change.
     Now,
-    /// With this revision.
     At(Revision),
-    /// With the keys that are there.
     List,
-    /// With the keys that are there; and it lists again after a compaction.
+    /// With the existing keys, which are listed again after a compaction.
     Sync,
 }
 
-/// One watch, from its start to its end.
 pub struct WatchLoop<'a> {
     pub(super) ctx: &'a Context,
     pub(super) ranges: Vec<KeyRange>,
     pub(super) filter: Option<KeyFilter>,
     pub(super) start: WatchStart,
-    pub(super) teller: EventWriter<'a>,
-    pub(super) keeper: Option<ResumeFile>,
+    pub(super) writer: EventWriter<'a>,
+    pub(super) resume_file: Option<ResumeFile>,
     pub(super) cache: Option<KeyCache>,
-    /// Whether it was said that the stream is away.
-    away: bool,
-    /// The events of this place's revision up to its key were told by an earlier run.
-    told: Option<ResumePosition>,
+    /// Whether an interruption was reported.
+    interrupted: bool,
+    /// An earlier run wrote the events of this position's revision up to its key.
+    reported_position: Option<ResumePosition>,
 }
 
 impl<'a> WatchLoop<'a> {
-    /// Puts it together; nothing is sent.
     pub fn new(
         ctx: &'a Context,
         ranges: Vec<KeyRange>,
         filter: Option<KeyFilter>,
         start: WatchStart,
-        teller: EventWriter<'a>,
-        keeper: Option<ResumeFile>,
+        writer: EventWriter<'a>,
+        resume_file: Option<ResumeFile>,
     ) -> Self {
-        let told = keeper.as_ref().and_then(|keeper| keeper.place().cloned());
+        let reported_position = resume_file.as_ref().and_then(|resume_file| resume_file.position().cloned());
         let cache = (start == WatchStart::Sync).then(KeyCache::default);
-        Self { ctx, ranges, filter, start, teller, keeper, cache, away: false, told }
+        Self { ctx, ranges, filter, start, writer, resume_file, cache, interrupted: false, reported_position }
     }
 
     /// Follows the stream to its end.
     ///
     /// # Errors
-    /// Whatever ends it but what was asked for.
+    /// Any end other than a requested one.
     pub async fn run(mut self) -> Result<Exit, Failure> {
-        let Err(stop) = self.flow().await;
-        let saved = self.keeper.as_mut().map_or(Ok(()), ResumeFile::save);
+        let Err(stop) = self.follow().await;
+        let saved = self.resume_file.as_mut().map_or(Ok(()), ResumeFile::save);
         match stop {
             StopReason::At(exit) => saved.map(|()| exit),
             StopReason::Failed(failure) => Err(failure),
         }
     }
 
-    async fn flow(&mut self) -> Result<Infallible, StopReason> {
+    async fn follow(&mut self) -> Result<Infallible, StopReason> {
         let (start, known) = self.begin().await?;
         let ranges = self.ranges.clone();
-        let options = WatchOptions { ranges, start, known, prev: self.teller.prev };
+        let options = WatchOptions { ranges, start, known, prev: self.writer.prev };
         let mut watcher = self.ctx.store().watch(options);
         loop {
-            match self.next(&mut watcher).await.map_err(|stop| self.explain(stop))? {
-                WatchUpdate::Events(events) => self.events(events).await?,
+            match self.next(&mut watcher).await.map_err(|stop| self.add_permission_hint(stop))? {
+                WatchUpdate::Events(events) => self.write_events(events).await?,
                 WatchUpdate::Progress => {}
-                WatchUpdate::Away(why) => self.away(&why),
-                WatchUpdate::Back => self.back(),
+                WatchUpdate::Away(why) => self.note_interruption(&why),
+                WatchUpdate::Back => self.note_resumption(),
                 WatchUpdate::Compacted(revision) => {
-                    let next = self.compacted(watcher.place(), revision).await?;
+                    let next = self.handle_compaction(watcher.place(), revision).await?;
                     watcher.move_to(next);
                 }
             }
@@ -91,80 +85,87 @@ impl<'a> WatchLoop<'a> {
         }
     }
 
-    /// The next thing to tell; saves the place when that is due.
+    /// The next update; saves the position when it is due.
     async fn next(&mut self, watcher: &mut Watcher) -> Result<WatchUpdate, StopReason> {
         loop {
-            let Some(due) = self.keeper.as_ref().and_then(ResumeFile::due) else {
-                return self.bounded(watcher.next()).await;
+            let Some(due) = self.resume_file.as_ref().and_then(ResumeFile::due) else {
+                return self.until_timeout(watcher.next()).await;
             };
-            match timeout_at(due, self.bounded(watcher.next())).await {
-                Ok(told) => return told,
-                Err(_) => self.keeper.as_mut().map_or(Ok(()), ResumeFile::save)?,
+            match timeout_at(due, self.until_timeout(watcher.next())).await {
+                Ok(reported_position) => return reported_position,
+                Err(_) => self.resume_file.as_mut().map_or(Ok(()), ResumeFile::save)?,
             }
         }
     }
 
-    /// Several prefixes may be refused although each of them would be granted.
-    fn explain(&self, stop: StopReason) -> StopReason {
+    /// Explains that several prefixes need permission for the range that covers them.
+    fn add_permission_hint(&self, stop: StopReason) -> StopReason {
         let denied = |failure: &Failure| {
             let error = failure.error.downcast_ref::<kvstore::Error>();
             error.is_some_and(|error| error.is_refusal(Refusal::Permission))
         };
         match stop {
             StopReason::Failed(failure) if self.ranges.len() > 1 && denied(&failure) => StopReason::Failed(
-                failure
-                    .hint("several prefixes are watched as one range, for the order's sake: the user must have it all"),
+                failure.hint(format!("The user needs read permission on the whole range {}", self.whole_range())),
             ),
             stop => stop,
         }
     }
 
-    /// Waits, but not beyond `--timeout`.
-    pub(super) async fn bounded<T>(
+    fn whole_range(&self) -> String {
+        let start =
+            self.ranges.iter().map(|range| &range.start).min().map_or_else(String::new, |key| bytes::escape(key));
+        let ends = self.ranges.iter().map(|range| range.end.as_ref());
+        let end = ends.reduce(|one, other| Some(one?.max(other?))).flatten();
+        format!("'{start}'..'{}'", end.map_or_else(String::new, |key| bytes::escape(key)))
+    }
+
+    /// Waits, at most until `--timeout`.
+    pub(super) async fn until_timeout<T>(
         &self,
         wait: impl Future<Output = Result<T, kvstore::Error>>,
     ) -> Result<T, StopReason> {
-        match self.teller.limit {
+        match self.writer.limit {
             Some(limit) => timeout_at(limit, wait).await.map_err(|_| StopReason::At(Exit::No))?.map_err(Into::into),
             None => Ok(wait.await?),
         }
     }
 
-    async fn events(&mut self, events: Vec<WatchEvent>) -> Result<(), StopReason> {
-        let mut events = self.without_told(events).into_iter().peekable();
-        while let Some((event, silent)) = events.next() {
-            let enough = self.event(&event, silent).await?;
+    async fn write_events(&mut self, events: Vec<WatchEvent>) -> Result<(), StopReason> {
+        let mut events = self.mark_reported(events).into_iter().peekable();
+        while let Some((event, reported)) = events.next() {
+            let finished = self.write_event(&event, reported).await?;
             let revision = event.kv.mod_revision;
             match events.peek() {
                 Some((next, _)) if next.kv.mod_revision == revision => self.mark(revision, Some(&event.kv.key)),
                 _ => self.mark(revision + 1, None),
             }
-            let exact = self.teller.exec.is_some();
-            if let Some(keeper) = &mut self.keeper
-                && (exact || keeper.due().is_some_and(|due| due <= Instant::now()))
+            let exact = self.writer.exec.is_some();
+            if let Some(resume_file) = &mut self.resume_file
+                && (exact || resume_file.due().is_some_and(|due| due <= Instant::now()))
             {
-                keeper.save()?;
+                resume_file.save()?;
             }
-            if enough {
+            if finished {
                 return Err(StopReason::At(Exit::Done));
             }
         }
         Ok(())
     }
 
-    /// Marks what an earlier run has told: up to the place's key, if that is among its revision's events.
-    fn without_told(&mut self, events: Vec<WatchEvent>) -> Vec<(WatchEvent, bool)> {
-        let told = self.told.take();
-        let is_last = |event: &WatchEvent, place: &ResumePosition| {
-            event.kv.mod_revision == place.next_revision && place.after_key == Some(bytes::escape(&event.kv.key))
+    /// Flags the events that an earlier run wrote: those up to the saved key of the saved revision.
+    fn mark_reported(&mut self, events: Vec<WatchEvent>) -> Vec<(WatchEvent, bool)> {
+        let reported_position = self.reported_position.take();
+        let is_last = |event: &WatchEvent, position: &ResumePosition| {
+            event.kv.mod_revision == position.next_revision && position.after_key == Some(bytes::escape(&event.kv.key))
         };
-        let behind = told.and_then(|place| events.iter().position(|event| is_last(event, &place)));
-        let silent = behind.map_or(0, |last| last + 1);
-        events.into_iter().enumerate().map(|(index, event)| (event, index < silent)).collect()
+        let behind = reported_position.and_then(|position| events.iter().position(|event| is_last(event, &position)));
+        let reported = behind.map_or(0, |last| last + 1);
+        events.into_iter().enumerate().map(|(index, event)| (event, index < reported)).collect()
     }
 
-    /// Tells one event, if it is to be told; whether that was the last.
-    async fn event(&mut self, event: &WatchEvent, silent: bool) -> Result<bool, StopReason> {
+    /// Writes one event unless it is filtered; returns whether it was the last requested one.
+    async fn write_event(&mut self, event: &WatchEvent, reported: bool) -> Result<bool, StopReason> {
         let kv = &event.kv;
         if self.filter.as_ref().is_some_and(|filter| !filter.matches(&kv.key)) {
             return Ok(false);
@@ -176,59 +177,57 @@ impl<'a> WatchLoop<'a> {
             None if kv.create_revision == kv.mod_revision => Some(ChangeKind::Created),
             None => Some(ChangeKind::Modified),
         };
-        match kind.filter(|_| !silent) {
-            Some(kind) => self.teller.tell(kind, kv, event.prev.as_ref()).await,
+        match kind.filter(|_| !reported) {
+            Some(kind) => self.writer.write_change(kind, kv, event.prev.as_ref()).await,
             None => Ok(false),
         }
     }
 
-    /// What was missed is gone: with `--sync` the differences are told, without it the watch is over.
-    async fn compacted(&mut self, place: Revision, compacted: Revision) -> Result<Revision, StopReason> {
+    /// Handles missed events that are compacted: `--sync` writes the differences; otherwise the watch ends.
+    async fn handle_compaction(&mut self, position: Revision, compacted: Revision) -> Result<Revision, StopReason> {
         if self.cache.is_some() {
-            self.ctx.out.detail(&format!("revision {place} is compacted (at {compacted}): listing again"));
+            self.ctx.out.detail(&format!("revision {position} is compacted (up to {compacted}): listing again"));
             return self.resync().await;
         }
-        let message =
-            format!("the events from revision {place} on are gone: the store is compacted up to revision {compacted}");
+        let message = format!(
+            "events from revision {position} on are compacted: the store is compacted up to revision {compacted}"
+        );
         let failure = Failure::new(Exit::Refused, message)
-            .hint(format!(
-                "the first revision that can be watched is {compacted}: 'watch --rev {compacted}' starts there"
-            ))
-            .hint("to miss nothing, read the present state: --list does, and --sync does whenever it is needed");
+            .hint(format!("'kvadm watch --rev {compacted}' starts at the first revision that can be watched"))
+            .hint("--list starts with the present keys; --sync also lists them again after a compaction");
         Err(failure.into())
     }
 
-    /// Takes in that everything before this revision was told.
+    /// Records that every event before this revision was handled.
     pub(super) fn advance(&mut self, next: Revision) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.advance(next);
+        if let Some(resume_file) = &mut self.resume_file {
+            resume_file.advance(next);
         }
     }
 
     pub(super) fn mark(&mut self, next: Revision, after: Option<&[u8]>) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.mark(next, after);
+        if let Some(resume_file) = &mut self.resume_file {
+            resume_file.mark(next, after);
         }
     }
 
-    /// Says once that the stream is away.
-    pub(super) fn away(&mut self, why: &kvstore::Error) {
-        if !std::mem::replace(&mut self.away, true) {
-            self.ctx.out.warn(&format!("the watch is away, and is being resumed: {}", why.one_line()));
+    /// Warns once that the stream is interrupted.
+    pub(super) fn note_interruption(&mut self, why: &kvstore::Error) {
+        if !std::mem::replace(&mut self.interrupted, true) {
+            self.ctx.out.warn(&format!("the watch is interrupted and will resume: {}", why.one_line()));
         }
     }
 
-    /// Says once that it is back.
-    pub(super) fn back(&mut self) {
-        if std::mem::take(&mut self.away) {
-            self.ctx.out.note("the watch is back");
+    pub(super) fn note_resumption(&mut self) {
+        if std::mem::take(&mut self.interrupted) {
+            self.ctx.out.note("the watch has resumed");
         }
     }
 
-    /// Sleeps between two tries, but not beyond `--timeout`.
+    /// Sleeps between two attempts, at most until `--timeout`.
     pub(super) async fn pause(&self, time: Duration) -> Result<(), StopReason> {
         let until = Instant::now() + time;
-        if let Some(limit) = self.teller.limit.filter(|limit| *limit < until) {
+        if let Some(limit) = self.writer.limit.filter(|limit| *limit < until) {
             self.ctx.sleep(limit.saturating_duration_since(Instant::now())).await?;
             return Err(StopReason::At(Exit::No));
         }

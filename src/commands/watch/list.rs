@@ -1,4 +1,4 @@
-//! The beginning of a watch, and what it reads besides the stream: the keys that are there.
+//! Starts a watch, and reads the existing keys for it.
 
 use super::cache::KeyCache;
 use super::event_writer::{IN_SYNC, StopReason};
@@ -10,39 +10,41 @@ use crate::output::ChangeKind;
 /// What becomes of the keys that are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ListedKeys {
-    /// They are told.
-    Tell,
-    /// They were told by an earlier run: the cache learns them.
-    Learn,
+    Report,
+    /// They only fill the cache, because an earlier run wrote them.
+    CacheOnly,
 }
 
 impl WatchLoop<'_> {
-    /// Tells the keys that are there, where asked for. The first revision to watch, and the store's own.
+    /// Writes the existing keys if requested. Returns the first revision to watch and the store's revision.
     pub(super) async fn begin(&mut self) -> Result<(Revision, Revision), StopReason> {
-        let resumed = self.keeper.as_ref().and_then(|keeper| keeper.place().map(|place| place.next_revision));
+        let resumed = self
+            .resume_file
+            .as_ref()
+            .and_then(|resume_file| resume_file.position().map(|position| position.next_revision));
         if self.start == WatchStart::Sync {
             return self.begin_sync(resumed).await;
         }
-        let known = self.bounded(self.ctx.store().revision_for(&self.first())).await?;
+        let known = self.until_timeout(self.ctx.store().revision_for(&self.first_range())).await?;
         match (resumed, self.start) {
             (Some(next), _) => {
-                self.check_place(next, known)?;
+                self.check_position(next, known)?;
                 if self.start == WatchStart::List {
-                    // What was there was told by an earlier run.
-                    self.teller.list_done(next - 1)?;
+                    // An earlier run wrote the existing keys.
+                    self.writer.list_done(next - 1)?;
                 }
                 Ok((next, known))
             }
             (None, WatchStart::At(revision)) => {
                 if revision > known + 1 {
-                    self.ctx.out.note(&format!("the store is at revision {known} yet"));
+                    self.ctx.out.note(&format!("waiting for revision {revision}: the store is at revision {known}"));
                 }
                 Ok((revision, known))
             }
             (None, WatchStart::List) => {
-                let listed = self.read(0, ListedKeys::Tell).await?;
+                let listed = self.read(0, ListedKeys::Report).await?;
                 self.mark(listed + 1, None);
-                self.teller.list_done(listed)?;
+                self.writer.list_done(listed)?;
                 Ok((listed + 1, listed))
             }
             (None, WatchStart::Now | WatchStart::Sync) => {
@@ -52,56 +54,56 @@ impl WatchLoop<'_> {
         }
     }
 
-    fn check_place(&self, next: Revision, known: Revision) -> Result<(), Failure> {
+    fn check_position(&self, next: Revision, known: Revision) -> Result<(), Failure> {
         if next <= known + 1 {
             return Ok(());
         }
-        let message = format!("the place to resume from is revision {next}, and the store is at {known} only");
+        let message = format!("cannot resume at revision {next}: the store is at revision {known}");
         Err(Failure::new(Exit::Refused, message)
-            .hint("the file belongs to another cluster, or the store was restored from a backup: begin without it"))
+            .hint("the --resume file belongs to another cluster, or the store was restored from a backup: delete the file to start anew"))
     }
 
     async fn begin_sync(&mut self, resumed: Option<Revision>) -> Result<(Revision, Revision), StopReason> {
-        self.teller.status("wait-for-datastore", None)?;
+        self.writer.status("wait-for-datastore", None)?;
         let known = self.wait_for_store().await?;
-        self.teller.status("resync-in-progress", None)?;
+        self.writer.status("resync-in-progress", None)?;
         let next = match resumed {
             Some(next) => {
-                self.check_place(next, known)?;
-                self.recall(next).await?
+                self.check_position(next, known)?;
+                self.restore_cache(next).await?
             }
             None => self.resync().await?,
         };
         self.advance(next);
-        self.teller.status(IN_SYNC, Some(next - 1))?;
+        self.writer.status(IN_SYNC, Some(next - 1))?;
         Ok((next, known.max(next - 1)))
     }
 
     async fn wait_for_store(&mut self) -> Result<Revision, StopReason> {
         let mut backoff = Backoff::default();
         loop {
-            let first = self.first();
-            let asked = self.bounded(self.ctx.store().revision_for(&first)).await;
-            if let Some(revision) = self.attempt(asked, &mut backoff).await? {
+            let first = self.first_range();
+            let asked = self.until_timeout(self.ctx.store().revision_for(&first)).await;
+            if let Some(revision) = self.retry_transient(asked, &mut backoff).await? {
                 return Ok(revision);
             }
         }
     }
 
-    /// What an earlier run had told up to this revision: the cache as it was then, or, where that is compacted, the
-    /// differences as far as they can be known. The first revision to watch.
-    async fn recall(&mut self, next: Revision) -> Result<Revision, StopReason> {
+    /// Restores the cache of an earlier run that wrote everything before this revision. If that revision is compacted,
+    /// writes the differences that can be determined. Returns the first revision to watch.
+    async fn restore_cache(&mut self, next: Revision) -> Result<Revision, StopReason> {
         let mut backoff = Backoff::default();
         loop {
             self.cache = Some(KeyCache::default());
             let learned = match next - 1 {
                 0 => Ok(0),
-                before => self.read(before, ListedKeys::Learn).await,
+                before => self.read(before, ListedKeys::CacheOnly).await,
             };
             match learned {
                 Err(StopReason::Failed(failure)) if is_compacted(&failure) => break,
                 other => {
-                    if self.attempt(other, &mut backoff).await?.is_some() {
+                    if self.retry_transient(other, &mut backoff).await?.is_some() {
                         return Ok(next);
                     }
                 }
@@ -110,56 +112,56 @@ impl WatchLoop<'_> {
         self.cache = Some(KeyCache::after(next));
         let then = self.resync().await?;
         self.ctx.out.warn(&format!(
-            "the events from revision {next} on are compacted: keys that were deleted up to revision {} are not told",
+            "events from revision {next} on are compacted: deletions up to revision {} are unknown and not printed",
             then - 1
         ));
         Ok(then)
     }
 
-    /// Tells the differences between what was told and what is. The first revision to watch then.
+    /// Writes the differences between the reported and the present keys. Returns the first revision to watch.
     pub(super) async fn resync(&mut self) -> Result<Revision, StopReason> {
         let mut backoff = Backoff::default();
         let listed = loop {
             if let Some(cache) = &mut self.cache {
-                cache.begin();
+                cache.begin_listing();
             }
-            match self.read(0, ListedKeys::Tell).await {
-                // It took longer than compaction allows. What it has told it need not tell again.
+            match self.read(0, ListedKeys::Report).await {
+                // The listing took longer than the compaction allows. Keys that were written are not repeated.
                 Err(StopReason::Failed(failure)) if is_compacted(&failure) => {}
                 other => {
-                    if let Some(listed) = self.attempt(other, &mut backoff).await? {
+                    if let Some(listed) = self.retry_transient(other, &mut backoff).await? {
                         break listed;
                     }
                 }
             }
         };
-        let gone = self.cache.as_mut().map(KeyCache::sweep).unwrap_or_default();
-        for key in gone {
-            // Nobody knows any more in which revision it went.
+        let removed = self.cache.as_mut().map(KeyCache::remove_unlisted).unwrap_or_default();
+        for key in removed {
+            // The revision of the deletion is unknown.
             let kv = KeyValue { key, ..KeyValue::default() };
-            if self.teller.tell(ChangeKind::Deleted, &kv, None).await? {
+            if self.writer.write_change(ChangeKind::Deleted, &kv, None).await? {
                 return Err(StopReason::At(Exit::Done));
             }
         }
         Ok(listed + 1)
     }
 
-    /// The outcome of something that a sync waits for; nothing where it is to be tried again, which is said once.
-    async fn attempt<T>(
+    /// Passes a result on; on a transient error, warns once, pauses and returns `None` for another attempt.
+    async fn retry_transient<T>(
         &mut self,
         outcome: Result<T, StopReason>,
         backoff: &mut Backoff,
     ) -> Result<Option<T>, StopReason> {
         match outcome {
             Ok(value) => {
-                self.back();
+                self.note_resumption();
                 Ok(Some(value))
             }
             Err(StopReason::Failed(failure)) => {
                 let Some(error) = cause(&failure).filter(|error| error.is_transient()) else {
                     return Err(StopReason::Failed(failure));
                 };
-                self.away(error);
+                self.note_interruption(error);
                 self.pause(backoff.next_delay()).await?;
                 Ok(None)
             }
@@ -167,16 +169,16 @@ impl WatchLoop<'_> {
         }
     }
 
-    /// Reads all keys at one revision, at the present where it is 0, in constant memory; the revision.
+    /// Reads all keys at one revision (0: the current one) in constant memory. Returns the revision.
     async fn read(&mut self, revision: Revision, to: ListedKeys) -> Result<Revision, StopReason> {
-        let keys_only = to == ListedKeys::Learn || (self.teller.keys_only && self.teller.exec.is_none());
+        let keys_only = to == ListedKeys::CacheOnly || (self.writer.keys_only && self.writer.exec.is_none());
         let mut at = revision;
         for range in self.ranges.clone() {
             let options = ReadOptions { revision: at, keys_only, ..ReadOptions::default() };
             let mut reader = self.ctx.store().read(&range, options);
-            while let Some(page) = self.bounded(reader.next()).await? {
+            while let Some(page) = self.until_timeout(reader.next()).await? {
                 for kv in &page {
-                    self.listed(kv, to).await?;
+                    self.handle_listed(kv, to).await?;
                 }
             }
             at = reader.revision();
@@ -184,7 +186,7 @@ impl WatchLoop<'_> {
         Ok(at)
     }
 
-    async fn listed(&mut self, kv: &KeyValue, to: ListedKeys) -> Result<(), StopReason> {
+    async fn handle_listed(&mut self, kv: &KeyValue, to: ListedKeys) -> Result<(), StopReason> {
         if self.filter.as_ref().is_some_and(|filter| !filter.matches(&kv.key)) {
             return Ok(());
         }
@@ -192,13 +194,13 @@ impl WatchLoop<'_> {
             Some(cache) => cache.put(kv),
             None => Some(ChangeKind::Created),
         };
-        match kind.filter(|_| to == ListedKeys::Tell) {
-            Some(kind) if self.teller.tell(kind, kv, None).await? => Err(StopReason::At(Exit::Done)),
+        match kind.filter(|_| to == ListedKeys::Report) {
+            Some(kind) if self.writer.write_change(kind, kv, None).await? => Err(StopReason::At(Exit::Done)),
             _ => Ok(()),
         }
     }
 
-    fn first(&self) -> KeyRange {
+    fn first_range(&self) -> KeyRange {
         self.ranges.first().cloned().unwrap_or_else(|| KeyRange::prefix(b""))
     }
 }

@@ -1,4 +1,4 @@
-//! `kvadm watch`.
+//! `kvadm watch`: print or handle changes of keys.
 
 mod cache;
 mod event_writer;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::args::{KeyText, parse_duration, parse_revision};
 use crate::commands::proto::ProtoArgs;
-use crate::commands::select::KeyFilter;
+use crate::commands::select::{KeyFilter, prefix_range};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, Revision};
@@ -27,97 +27,115 @@ use resume::ResumeFile;
 pub(super) use event_writer::EventWriter;
 pub(super) use follow::{WatchLoop, WatchStart};
 
-/// Watch keys: every change once, in order, and none missing.
+/// Watch keys: print every change once and in order
 ///
-/// All prefixes together give one stream, ordered by revision; where prefixes overlap an event is told once. (They are
-/// watched as the one range that covers them: prefixes far apart cost the traffic between them, and the right to read
-/// it.) A broken stream is resumed where it broke: after a restart, a change of leader, a cut connection, or a peer
-/// that is silent, which the keep-alive finds within 15 seconds. stderr says when the stream is away for longer than a
-/// second, and when it is back. If what was missed has been compacted meanwhile, --sync tells the difference between
-/// what it had told and what is; without it the watch ends with 4 and names the revision to start from.
+/// All prefixes form one stream, ordered by revision. Several prefixes are watched
+/// as one key range, so you receive (and need read permission for) everything
+/// between them. An event that matches several prefixes is printed once.
+///
+/// A broken stream resumes where it stopped: after a restart, a change of leader, a
+/// cut connection, or a silent peer (found within 15s). A note is printed when the
+/// stream is interrupted for more than 1s, and when it is back.
+///
+/// If the missed events have been compacted, --sync prints the differences. Without
+/// --sync the watch fails and names the first revision that can be watched.
+///
+/// Exit codes:
+///   0  --count or --until was reached
+///   1  --timeout elapsed
+///   4  the events are compacted, or --resume belongs to another store
+///   6  CMD failed (--on-error stop), or the --resume file cannot be written
 #[derive(clap::Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   kvadm watch /app/ /db/ -o json
   kvadm watch --exact /deploy/done --list --count 1 --timeout 10m && ./smoke-test
   kvadm watch /config/ --sync --exec -- ./mirror.sh
-  kvadm watch /jobs/ --resume jobs.place --only created --exec -- ./run-job")]
+  kvadm watch /jobs/ --resume jobs.position --only created --exec -- ./run-job"
+)]
 pub struct Args {
-    /// Keys that begin with this; '' for all keys
+    /// Watch keys that begin with this; '' for all keys
     #[arg(value_name = "PREFIX", required_unless_present = "exact")]
     prefix: Vec<OsString>,
-    /// This key alone
+    /// Watch this key only
     #[arg(long, value_name = "KEY", help_heading = "Which keys")]
     exact: Vec<OsString>,
-    /// Append the missing / to each prefix: /a means /a/, and not /ab
+    /// Append a missing / to each prefix: /a becomes /a/ and does not match /ab
     #[arg(long, help_heading = "Which keys")]
     dir: bool,
-    /// Only keys that match; * and ? also match /
+    /// Select only keys that match GLOB; * and ? also match /
     #[arg(long = "match", value_name = "GLOB", help_heading = "Which keys")]
     glob: Option<String>,
     #[command(flatten)]
     text: KeyText,
 
-    /// From this revision on
+    /// Start with the changes of revision N
     #[arg(long, value_name = "N", value_parser = parse_revision, conflicts_with_all = ["list", "sync", "resume"], help_heading = "Where to start")]
     rev: Option<Revision>,
-    /// First the keys that are there, as created, and list-done; then what changes
+    /// Print existing keys first, as created, then list-done, then changes
     #[arg(long, conflicts_with = "sync", help_heading = "Where to start")]
     list: bool,
-    /// Keep in sync: first the keys that are there, then what changes, after a compaction the true differences;
-    /// status records say wait-for-datastore, resync-in-progress and in-sync
+    /// Print existing keys first, then changes, and the differences after a compaction
+    ///
+    /// Status records report wait-for-datastore, resync-in-progress and in-sync.
     #[arg(long, help_heading = "Where to start")]
     sync: bool,
-    /// Keep the place in this file: the next run goes on where this one ended
+    /// Save the position to FILE and continue from it in the next run
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = "Where to start")]
     resume: Option<PathBuf>,
 
-    /// With the value before each change, as far as compaction allows
+    /// Add the previous value of each key, unless it is compacted
     #[arg(long, help_heading = "What to tell")]
     prev: bool,
-    /// Keys without their values
+    /// Print keys without their values
     #[arg(long, help_heading = "What to tell")]
     keys_only: bool,
-    /// Only these kinds
+    /// Print only these kinds of changes
     #[arg(long, value_name = "KINDS", value_delimiter = ',', help_heading = "What to tell")]
-    only: Vec<WantedChange>,
+    only: Vec<ChangeFilter>,
 
-    /// End after so many changes
+    /// Exit after N changes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "When to end")]
     count: Option<u64>,
-    /// End after the first event of this kind
+    /// Exit after the first event of this kind
     #[arg(long, value_name = "EVENT", help_heading = "When to end")]
     until: Option<UntilEvent>,
-    /// End with 1 after this time; what is being told is told to its end
+    /// Exit 1 after D; the event being printed is finished first
     #[arg(long, value_name = "D", value_parser = parse_duration, help_heading = "When to end")]
     timeout: Option<Duration>,
 
     #[command(flatten)]
     proto: ProtoArgs,
-    /// Run CMD for each change instead of printing it: one at a time and in order, the value on its stdin, the rest in
-    /// KVADM_EVENT, KVADM_EVENT_KEY (escaped), _KEY_RAW, _REV, _CREATE_REV, _VERSION and _LEASE
+    /// Run CMD for each change instead of printing it, one at a time
+    ///
+    /// CMD gets the value on stdin, and KVADM_EVENT, KVADM_EVENT_KEY (escaped), KVADM_EVENT_KEY_RAW, KVADM_EVENT_REV,
+    /// KVADM_EVENT_CREATE_REV, KVADM_EVENT_VERSION and KVADM_EVENT_LEASE in its environment.
     #[arg(long, requires = "command", help_heading = "Running a command")]
     exec: bool,
-    /// What a failing CMD means: stop ends with 6 and leaves the place before the event
+    /// If CMD fails: stop or continue
+    ///
+    /// stop: exit 6; --resume will retry this event.
     #[arg(long, value_name = "WHAT", default_value = "stop", requires = "exec", help_heading = "Running a command")]
     on_error: OnError,
-    /// The command and its arguments
+    /// Command to run, and its arguments
     #[arg(last = true, value_name = "CMD", requires = "exec", value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
 
 /// A kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum WantedChange {
-    /// The key was not there before
+enum ChangeFilter {
+    /// The key was created
     Created,
-    /// The key was there already
+    /// The key was modified
     Modified,
-    /// The key is not there any more
+    /// The key was deleted
     Deleted,
 }
 
-impl WantedChange {
+impl ChangeFilter {
     fn kind(self) -> ChangeKind {
         match self {
             Self::Created => ChangeKind::Created,
@@ -127,7 +145,7 @@ impl WantedChange {
     }
 }
 
-/// What a watch may end at.
+/// The events that can end a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum UntilEvent {
     /// A key was created
@@ -136,14 +154,14 @@ enum UntilEvent {
     Modified,
     /// A key was deleted
     Deleted,
-    /// --list has told all keys
+    /// --list has printed all keys
     ListDone,
-    /// --sync has told all keys
+    /// --sync has printed all keys
     InSync,
 }
 
 impl UntilEvent {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Created => ChangeKind::Created.word(),
             Self::Modified => ChangeKind::Modified.word(),
@@ -157,47 +175,38 @@ impl UntilEvent {
 /// Runs the verb.
 ///
 /// # Errors
-/// A compacted revision, a refusal, a failed command, or the end of the session.
+/// A compacted revision, a refusal of etcd, a failed command, a signal, or the deadline.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.timeout.map(|time| Instant::now() + time);
-    args.proto.show(ctx)?;
+    args.proto.decode_output(ctx)?;
     let start = args.start(ctx.config.resync_after_reconnect)?;
-    let keeper = args.resume.as_deref().map(ResumeFile::open).transpose()?;
+    let resume_file = args.resume.as_deref().map(ResumeFile::open).transpose()?;
     let exec = args.exec.then(|| EventCommand { command: args.command.clone(), on_error: args.on_error });
     if exec.is_some() {
-        // The first signal lets the running command end.
+        // The first signal lets the running command finish.
         ctx.signals.hold();
     }
-    let teller = EventWriter {
+    let writer = EventWriter {
         ctx,
         only: args.only.iter().map(|what| what.kind()).collect(),
         keys_only: args.keys_only,
         prev: args.prev,
-        left: args.count,
-        until: args.until.map(UntilEvent::word),
+        remaining: args.count,
+        until: args.until.map(UntilEvent::as_str),
         exec,
         show: None,
         limit,
     };
     let ranges = KeyRange::joined(args.ranges()?);
     let filter = args.glob.as_deref().map(KeyFilter::parse).transpose()?;
-    WatchLoop::new(ctx, ranges, filter, start, teller, keeper).run().await
+    WatchLoop::new(ctx, ranges, filter, start, writer, resume_file).run().await
 }
 
 impl Args {
     fn ranges(&self) -> Result<Vec<KeyRange>, Failure> {
-        let mut ranges = Vec::new();
-        for prefix in &self.prefix {
-            let mut prefix = self.text.bytes(prefix)?;
-            if self.dir && !prefix.is_empty() && !prefix.ends_with(b"/") {
-                prefix.push(b'/');
-            }
-            ranges.push(KeyRange::prefix(&prefix));
-        }
-        for key in &self.exact {
-            ranges.push(KeyRange::key(&self.text.key(key)?));
-        }
-        Ok(ranges)
+        let prefixes = self.prefix.iter().map(|prefix| prefix_range(self.text, prefix, self.dir));
+        let keys = self.exact.iter().map(|key| Ok(KeyRange::key(&self.text.key(key)?)));
+        prefixes.chain(keys).collect()
     }
 
     fn start(&self, sync_by_default: bool) -> Result<WatchStart, Failure> {
@@ -209,10 +218,12 @@ impl Args {
         };
         match self.until {
             Some(UntilEvent::ListDone) if start != WatchStart::List => {
-                Err(Failure::usage("--until list-done goes with --list"))
+                Err(Failure::usage("--until list-done requires --list")
+                    .hint("try 'kvadm watch PREFIX --list --until list-done'"))
             }
             Some(UntilEvent::InSync) if start != WatchStart::Sync => {
-                Err(Failure::usage("--until in-sync goes with --sync"))
+                Err(Failure::usage("--until in-sync requires --sync")
+                    .hint("try 'kvadm watch PREFIX --sync --until in-sync'"))
             }
             _ => Ok(start),
         }

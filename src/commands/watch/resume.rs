@@ -1,4 +1,4 @@
-//! The place of a watch between two runs, in a file.
+//! Saves the position of a watch in a file for the next run.
 
 use std::fs;
 use std::io;
@@ -13,90 +13,88 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 use crate::output::bytes;
 
-/// How far the file may be behind what was told.
-const LATE: Duration = Duration::from_millis(100);
-/// How far it may be behind where there was nothing to tell.
-const IDLE: Duration = Duration::from_secs(5);
+/// How long a written event may be missing from the file.
+const SAVE_DELAY: Duration = Duration::from_millis(100);
+/// How long a position without events may be missing from the file.
+const IDLE_SAVE_DELAY: Duration = Duration::from_secs(5);
 
-/// Where a watch is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumePosition {
-    /// The first revision that has not been told whole.
+    /// The first revision that was not written completely.
     pub next_revision: Revision,
-    /// The last key of that revision that was told, escaped; absent where none was.
+    /// The last written key of that revision, escaped; absent if none was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_key: Option<String>,
 }
 
-/// Keeps a place in a file.
 pub struct ResumeFile {
     path: PathBuf,
-    place: Option<ResumePosition>,
-    /// When the file has to have the place, where it has not.
+    position: Option<ResumePosition>,
+    /// When the file must be saved, if it is out of date.
     due: Option<Instant>,
 }
 
 impl ResumeFile {
-    /// Reads the file, if it is there.
+    /// Reads the file, if it exists.
     ///
     /// # Errors
     /// A usage error that names the file.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let bad = |why: String| Failure::usage(format!("--resume {}: {why}", path.display()));
-        let place: Option<ResumePosition> = match fs::read(path) {
-            Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| bad(format!("is no place: {error}")))?),
+        let invalid = |why: String| Failure::usage(format!("cannot resume from {}: {why}", path.display()));
+        let position: Option<ResumePosition> = match fs::read(path) {
+            Ok(text) => {
+                Some(serde_json::from_slice(&text).map_err(|error| invalid(format!("not a position: {error}")))?)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(bad(error.to_string())),
+            Err(error) => return Err(invalid(error.to_string())),
         };
-        if place.as_ref().is_some_and(|place| place.next_revision < 1) {
-            return Err(bad("is no place: revisions count from 1".to_owned()));
+        if position.as_ref().is_some_and(|position| position.next_revision < 1) {
+            return Err(invalid("not a position: revisions count from 1".to_owned()));
         }
-        Ok(Self { path: path.to_owned(), place, due: None })
+        Ok(Self { path: path.to_owned(), position, due: None })
     }
 
-    /// The place.
-    pub fn place(&self) -> Option<&ResumePosition> {
-        self.place.as_ref()
+    pub fn position(&self) -> Option<&ResumePosition> {
+        self.position.as_ref()
     }
 
-    /// Takes a place in: everything before this revision was told, and of it everything up to this key.
+    /// Records that everything before this revision, and its keys up to `after`, was written.
     pub fn mark(&mut self, next_revision: Revision, after: Option<&[u8]>) {
-        self.place = Some(ResumePosition { next_revision, after_key: after.map(bytes::escape) });
-        let due = Instant::now() + LATE;
+        self.position = Some(ResumePosition { next_revision, after_key: after.map(bytes::escape) });
+        let due = Instant::now() + SAVE_DELAY;
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
 
-    /// Takes in that there was nothing to tell before this revision.
+    /// Records that there were no events before this revision.
     pub fn advance(&mut self, next_revision: Revision) {
-        if self.place.as_ref().is_none_or(|place| place.next_revision < next_revision) {
-            self.place = Some(ResumePosition { next_revision, after_key: None });
-            self.due.get_or_insert_with(|| Instant::now() + IDLE);
+        if self.position.as_ref().is_none_or(|position| position.next_revision < next_revision) {
+            self.position = Some(ResumePosition { next_revision, after_key: None });
+            self.due.get_or_insert_with(|| Instant::now() + IDLE_SAVE_DELAY);
         }
     }
 
-    /// When [`ResumeFile::save`] is due, if it is.
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Writes the file so that it always holds one place or the other, whatever happens meanwhile.
+    /// Replaces the file atomically.
     ///
     /// # Errors
-    /// Names the file.
+    /// A write error, with the file's name.
     pub fn save(&mut self) -> Result<(), Failure> {
         if self.due.take().is_none() {
             return Ok(());
         }
-        let shown = self.path.display().to_string();
+        let path = self.path.display().to_string();
         self.write().map_err(|error| {
-            Failure::new(Exit::Partial, format!("cannot keep the place in {shown}: {error}"))
-                .hint("the next run would tell some events again")
+            Failure::new(Exit::Partial, format!("cannot write --resume file {path}: {error}"))
+                .hint("the next run would repeat some events")
         })
     }
 
     fn write(&self) -> io::Result<()> {
-        let Some(place) = &self.place else { return Ok(()) };
-        let mut text = serde_json::to_vec(place)?;
+        let Some(position) = &self.position else { return Ok(()) };
+        let mut text = serde_json::to_vec(position)?;
         text.push(b'\n');
         atomic_file::replace(&self.path, &text)
     }
@@ -107,19 +105,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_kept_and_read_back() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_position_is_saved_and_read_back() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("place");
         let open = || ResumeFile::open(&path).map_err(|failure| failure.view().error);
-        let mut keeper = open()?;
-        assert!(keeper.place().is_none() && keeper.due().is_none());
-        keeper.mark(7, Some(b"/a\xff"));
-        assert!(keeper.due().is_some());
-        keeper.save().map_err(|failure| failure.view().error)?;
-        assert!(keeper.due().is_none());
-        assert_eq!(open()?.place(), Some(&ResumePosition { next_revision: 7, after_key: Some("/a\\xff".to_owned()) }));
+        let mut resume_file = open()?;
+        assert!(resume_file.position().is_none() && resume_file.due().is_none());
+        resume_file.mark(7, Some(b"/a\xff"));
+        assert!(resume_file.due().is_some());
+        resume_file.save().map_err(|failure| failure.view().error)?;
+        assert!(resume_file.due().is_none());
+        assert_eq!(
+            open()?.position(),
+            Some(&ResumePosition { next_revision: 7, after_key: Some("/a\\xff".to_owned()) })
+        );
         fs::write(&path, "{}")?;
-        assert!(open().is_err_and(|why| why.contains("is no place")));
+        assert!(open().is_err_and(|why| why.contains("not a position")));
         fs::write(&path, r#"{"next_revision":0}"#)?;
         assert!(open().is_err());
         Ok(())

@@ -19,7 +19,7 @@ use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions, SweepVerdict};
 use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope, Skipped, Timestamp};
 use crate::kvstore::{MAX_TXN_OPS, Store};
 use crate::output::{GcPart, GcPhase, MetadataRow, PartCounts, Progress, Record, bytes};
-use crate::plural::count;
+use crate::plural::counted;
 
 /// Collects garbage from one tree.
 pub struct MetadataGarbage {
@@ -159,7 +159,8 @@ impl GarbageKind for MetadataGarbage {
     async fn begin(&mut self, round: &Round<'_>) -> Result<(), Failure> {
         let Some(name) = self.job.lock.clone() else { return Ok(()) };
         let ttl = seconds(round.ctx.config.lock_ttl);
-        let held = acquire(round.ctx, &LockRequest { name, shared: false, patience: WaitLimit::Endless, ttl }).await?;
+        let held = acquire(round.ctx, &LockRequest { name, shared: false, wait: WaitLimit::Endless, ttl_seconds: ttl })
+            .await?;
         self.held =
             Some(LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });
         Ok(())
@@ -200,7 +201,7 @@ impl GarbageKind for MetadataGarbage {
             let totals = tree.model.totals();
             round.ctx.out.detail(&format!(
                 "each transaction makes etcd read its whole scope, of {} in total",
-                count(totals.keys, "key")
+                counted(totals.keys, "key")
             ));
         }
         let sweep = Sweep::new(&tree.model, &tree.marking, &ids, options);

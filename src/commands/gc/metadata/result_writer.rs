@@ -13,7 +13,7 @@ use crate::gc::metadata::mark::PathStep;
 use crate::gc::metadata::model::Edge;
 use crate::kvstore::Store;
 use crate::output::{ExplanationAnswer, FindingRow, Out, PathRow, bytes};
-use crate::plural::count;
+use crate::plural::counted;
 
 async fn tree(ctx: &Context, job: &MetadataJob) -> Result<MarkedTree, Failure> {
     let progress = ctx.out.progress("scanning", None);
@@ -112,7 +112,7 @@ pub async fn check(ctx: &Context, job: &MetadataJob) -> Result<Exit, Failure> {
     sink.finish()?;
     let totals = tree.model.totals();
     let (keys, notes) = (totals.keys, found.len() as u64 - problems);
-    let (problems_text, notes, keys) = (count(problems, "problem"), count(notes, "note"), count(keys, "key"));
+    let (problems_text, notes, keys) = (counted(problems, "problem"), counted(notes, "note"), counted(keys, "key"));
     ctx.out.note(&format!("{problems_text} and {notes} in {keys} (revision {})", tree.model.revision()));
     Ok(if problems > 0 { Exit::No } else { Exit::Done })
 }

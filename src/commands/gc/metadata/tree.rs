@@ -13,7 +13,7 @@ use crate::gc::metadata::model::{Model, ObjectId};
 use crate::gc::metadata::schema::RootRule;
 use crate::kvstore::Store;
 use crate::output::{GcPhase, Progress, bytes};
-use crate::plural::count;
+use crate::plural::counted;
 use crate::time::Time;
 
 /// A tree and its marking.
@@ -80,7 +80,7 @@ fn outside_roots(ctx: &Context, job: &MetadataJob, model: &Model) -> Result<Vec<
         found.extend(ids);
     }
     if missing > 0 {
-        ctx.out.warn(&format!("{missing} of {} not found in the tree", count(job.roots.len(), "outside root")));
+        ctx.out.warn(&format!("{missing} of {} not found in the tree", counted(job.roots.len(), "outside root")));
     }
     Ok(found)
 }
@@ -139,9 +139,9 @@ impl MarkedTree {
         if !job.ignore_unparsed && unparsed + ambiguous > 0 {
             return Some(format!(
                 "{} not matching the schema '{}' and {} matching several objects may hold references",
-                count(unparsed, "key"),
+                counted(unparsed, "key"),
                 job.schema.name,
-                count(ambiguous, "key")
+                counted(ambiguous, "key")
             ));
         }
         let bad = self.marking.blocking(&self.model);

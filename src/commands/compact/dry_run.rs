@@ -1,0 +1,78 @@
+//! `compact --dry-run`: prints the steps.
+
+use super::job::{CompactJob, CompactResult};
+use super::ledger::MemberLedger;
+use super::plan::{self, Headroom, answering, leader, next_member};
+use crate::commands::status::scan::ClusterScan;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::Revision;
+use crate::output::CompactAnswer;
+
+impl CompactJob {
+    pub(super) async fn dry_run(
+        &self,
+        ctx: &Context,
+        target: Option<Revision>,
+        done: &mut CompactResult,
+        ledger: &MemberLedger,
+        scan: Option<&ClusterScan>,
+    ) -> Result<Exit, Failure> {
+        let mut already = false;
+        if let Some(revision) = target {
+            already = ctx.store().is_compacted(revision).await?;
+            let suffix = if already { " (already done)" } else { "" };
+            ctx.out.note(&format!("dry run: the store would be compacted at revision {revision}{suffix}"));
+        }
+        let order = scan.filter(|_| self.defrag.is_some()).map_or_else(Vec::new, defrag_order);
+        if !order.is_empty() {
+            ctx.out.note(&format!("dry run: these members would be defragmented, in this order: {}", order.join(", ")));
+        }
+        if let (true, Some(scan)) = (self.disarm, scan) {
+            self.dry_run_disarm(ctx, scan, done).await?;
+        }
+        let rows = ledger.rows();
+        ctx.out.report(&CompactAnswer {
+            dry_run: true,
+            compacted: target,
+            already,
+            current: done.current,
+            order: &order,
+            disarmed: &done.disarmed,
+            members: &rows,
+            complaints: &done.complaints,
+            ..CompactAnswer::default()
+        })?;
+        Ok(Exit::Done)
+    }
+
+    async fn dry_run_disarm(&self, ctx: &Context, scan: &ClusterScan, done: &mut CompactResult) -> Result<(), Failure> {
+        let raised = ctx.store().alarms().await?;
+        let found = plan::alarms(&raised, scan);
+        let ids: Vec<u64> = if self.defrag.is_some() {
+            raised.iter().filter(|alarm| alarm.kind == plan::NOSPACE).map(|alarm| alarm.member).collect()
+        } else {
+            done.complaints.extend(found.remaining);
+            found.clear
+        };
+        for id in ids {
+            let status = answering(scan).find(|(_, status)| status.id == id);
+            let certain = status.is_some_and(|(_, status)| plan::headroom(status) == Headroom::Yes);
+            let suffix = if certain { "" } else { ", if there is space by then" };
+            ctx.out.note(&format!("dry run: the NOSPACE alarm of member {id:x} would be cleared{suffix}"));
+            done.disarmed.push(format!("{id:x}"));
+        }
+        Ok(())
+    }
+}
+
+fn defrag_order(scan: &ClusterScan) -> Vec<String> {
+    let mut left: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
+    let mut order = Vec::new();
+    while let Some(id) = next_member(&left, leader(scan)) {
+        left.retain(|other| *other != id);
+        let found = answering(scan).find(|(_, status)| status.id == id);
+        order.extend(found.map(|(member, _)| member.endpoint.clone()));
+    }
+    order
+}

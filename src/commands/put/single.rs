@@ -1,0 +1,209 @@
+//! Writes one key.
+
+use std::time::Duration;
+
+use super::plan::{LeaseRequest, PutOutcome, PutRequest};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{
+    Compare, Error, Grant, KeyValue, LockGuard, MAX_REQUEST_BYTES, Op, OpResult, Retry, Revision, Store, Txn, TxnResult,
+};
+use crate::output::{PutAnswer, bytes};
+
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Writes the key, on a new lease if `ttl` (seconds) is given.
+pub async fn run(
+    ctx: &Context,
+    mut request: PutRequest,
+    ttl: Option<i64>,
+    guard: Option<LockGuard>,
+) -> Result<Exit, Failure> {
+    let store = ctx.store();
+    let mut granted = None;
+    if let Some(ttl) = ttl {
+        ctx.signals.hold();
+        let grant = store.grant(ttl).await?;
+        if grant.ttl != ttl {
+            ctx.out.note(&format!("requested a TTL of {ttl} s, etcd granted {} s", grant.ttl));
+        }
+        request.lease = LeaseRequest::Attach(grant.id);
+        granted = Some(grant);
+    }
+    let result = write(store, &request, guard.as_ref()).await;
+    if let (Some(grant), false) = (granted, matches!(result, Ok((PutOutcome::Written { .. }, _)))) {
+        revoke_unused_lease(ctx, grant, &result).await;
+    }
+    let (outcome, revision) = result?;
+    report(ctx, &request, granted, outcome, revision)
+}
+
+type PutResult = (PutOutcome, Revision);
+
+pub(super) async fn write(
+    store: &Store,
+    request: &PutRequest,
+    guard: Option<&LockGuard>,
+) -> Result<PutResult, Failure> {
+    let txn = request.txn();
+    // --if-different and --if-value send the value twice; above the request limit, the revision is compared instead.
+    let compares_values = request.only_if_different || request.conditions.value.is_some();
+    if compares_values && txn.size() > MAX_REQUEST_BYTES {
+        return write_large(store, request, guard).await;
+    }
+    let retry =
+        if request.conditions.fails_once_applied(Some(&request.value)) { Retry::Idempotent } else { Retry::Never };
+    match store.txn("put", &txn, guard, retry).await {
+        Ok(result) => interpret(request, result),
+        Err(error @ Error::Unknown { .. }) if request.only_if_different => {
+            let (now, revision) = store.get(&request.key, 0, guard).await?;
+            match now {
+                Some(now) if request.is_satisfied_by(&now) => Ok((PutOutcome::Unchanged(now), revision)),
+                _ => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Interprets the reply. After a lost reply, a failed condition may be the effect of the first attempt.
+fn interpret(request: &PutRequest, result: TxnResult) -> Result<PutResult, Failure> {
+    let TxnResult { succeeded, revision, results, maybe_applied } = result;
+    let outcome = PutRequest::outcome(succeeded, results);
+    match (&outcome, maybe_applied) {
+        (PutOutcome::Refused(answers), true) => {
+            let why = request.conditions.explain(&request.key, answers);
+            Err(Failure::new(Exit::Unknown, "the put was sent twice, and it is unknown whether the first was applied")
+                .context(format!("the first reply was lost, and now {why}"))
+                .hint(format!(
+                    "'kvadm get {}' shows the value; this command may have written it",
+                    bytes::escape(&request.key)
+                )))
+        }
+        _ => Ok((outcome, revision)),
+    }
+}
+
+/// Reads the key, compares on the client, and writes if the key has not changed since.
+async fn write_large(store: &Store, request: &PutRequest, guard: Option<&LockGuard>) -> Result<PutResult, Failure> {
+    loop {
+        let (now, revision) = store.get(&request.key, 0, guard).await?;
+        if let Some(expected) = &request.conditions.value
+            && now.as_ref().map(|kv| &kv.value) != Some(expected)
+        {
+            return Ok((PutOutcome::Refused(vec![get_result(now)]), revision));
+        }
+        let same = now.clone().filter(|kv| request.only_if_different && request.is_satisfied_by(kv));
+        let mut narrowed = request.clone();
+        narrowed.only_if_different = false;
+        narrowed.conditions.value = None;
+        let mut txn = narrowed.txn();
+        let known = now.as_ref().map_or(0, |kv| kv.mod_revision);
+        txn.compares.push(Compare::unchanged(&request.key, known));
+        if same.is_some() {
+            // Nothing needs to be written, but the other conditions must still hold.
+            txn.then.clear();
+        }
+        let mut result = store.txn("put", &txn, guard, Retry::Idempotent).await?;
+        let changed = !result.succeeded && !result.maybe_applied && mod_revision(&result) != Some(known);
+        if changed {
+            continue;
+        }
+        if let (false, Some(first)) = (result.succeeded, result.results.first_mut()) {
+            // The explanation needs the value, which the else branch did not read.
+            *first = get_result(now);
+        }
+        let (outcome, revision) = interpret(&narrowed, result)?;
+        return Ok(match (outcome, same) {
+            (PutOutcome::Written { .. }, Some(same)) => (PutOutcome::Unchanged(same), revision),
+            (outcome, _) => (outcome, revision),
+        });
+    }
+}
+
+fn get_result(now: Option<KeyValue>) -> OpResult {
+    let kvs: Vec<KeyValue> = now.into_iter().collect();
+    OpResult::Get { count: kvs.len() as u64, kvs, more: false }
+}
+
+/// The key's mod revision as the else branch read it, 0 for a missing key; `None` without such a read.
+fn mod_revision(result: &TxnResult) -> Option<Revision> {
+    match result.results.first() {
+        Some(OpResult::Get { kvs, .. }) => Some(kvs.first().map_or(0, |kv| kv.mod_revision)),
+        _ => None,
+    }
+}
+
+/// Revokes the lease of a write that was not applied; if it may have been, the lease is left to expire.
+async fn revoke_unused_lease(ctx: &Context, grant: Grant, result: &Result<PutResult, Failure>) {
+    let id = grant.id;
+    if result.as_ref().is_err_and(Failure::maybe_applied) {
+        ctx.out.warn(&format!(
+            "lease {id} expires in {} s; it was not revoked, because the key may be attached to it",
+            grant.ttl
+        ));
+        return;
+    }
+    if let Err(error) = ctx.store().for_cleanup(CLEANUP_TIMEOUT).revoke(id).await {
+        ctx.out.warn(&format!("cannot revoke lease {id}, which expires in {} s: {error}", grant.ttl));
+    }
+}
+
+/// Prints the outcome.
+pub(super) fn report(
+    ctx: &Context,
+    request: &PutRequest,
+    granted: Option<Grant>,
+    outcome: PutOutcome,
+    revision: Revision,
+) -> Result<Exit, Failure> {
+    let lease = match (&outcome, request.lease) {
+        (PutOutcome::Unchanged(now), _) => now.lease,
+        (PutOutcome::Written { kept }, LeaseRequest::Keep) => *kept,
+        (_, LeaseRequest::Attach(lease)) => Some(lease),
+        _ => None,
+    };
+    let (written, mod_revision) = match &outcome {
+        PutOutcome::Written { .. } => (true, revision),
+        PutOutcome::Unchanged(now) => (false, now.mod_revision),
+        PutOutcome::Refused(answers) => return Err(condition_failed(request, answers)),
+    };
+    let ttl = granted.map(|grant| grant.ttl);
+    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written })?;
+    Ok(Exit::Done)
+}
+
+fn condition_failed(request: &PutRequest, answers: &[OpResult]) -> Failure {
+    Failure::conflict(request.conditions.explain(&request.key, answers))
+        .context(format!("condition failed; {} was not written", bytes::escape(&request.key)))
+}
+
+/// Prints a key that was just written, without buffering.
+pub(super) fn print_written(
+    ctx: &Context,
+    request: &PutRequest,
+    ttl: Option<i64>,
+    mod_revision: Revision,
+) -> Result<(), Failure> {
+    let lease = if let LeaseRequest::Attach(lease) = request.lease { Some(lease) } else { None };
+    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written: true })?;
+    Ok(ctx.out.flush()?)
+}
+
+/// Prints what would be written.
+///
+/// # Errors
+/// A failed condition, or an error of etcd or the connection.
+pub(super) async fn dry_run(ctx: &Context, request: &PutRequest, guard: Option<&LockGuard>) -> Result<Exit, Failure> {
+    let txn: Txn = request.dry_run_txn();
+    debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
+    let result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;
+    let key = bytes::escape(&request.key);
+    let outcome = match PutRequest::outcome(result.succeeded, result.results) {
+        PutOutcome::Refused(answers) => return Err(condition_failed(request, &answers)),
+        PutOutcome::Unchanged(_) => "already has this value and would not be written",
+        PutOutcome::Written { .. } => "would be written",
+    };
+    ctx.out.note(&format!("dry run: {key} {outcome}"));
+    Ok(Exit::Done)
+}
