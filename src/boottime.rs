@@ -29,7 +29,7 @@ impl BootTime {
     }
 
     /// How long it is until then; zero once it is over.
-    pub fn left(self) -> Duration {
+    pub fn remaining(self) -> Duration {
         self.0.saturating_sub(Self::now().0)
     }
 
@@ -63,7 +63,7 @@ mod tests {
     fn a_moment_survives_being_written_down() {
         let then = BootTime::now() + Duration::from_secs(9);
         assert_eq!(BootTime::from_nanos(then.as_nanos()), then);
-        assert!(then.left() > Duration::from_secs(8) && then.elapsed() == Duration::ZERO);
-        assert_eq!((then - Duration::from_secs(60 * 60 * 24 * 365 * 1000)).left(), Duration::ZERO);
+        assert!(then.remaining() > Duration::from_secs(8) && then.elapsed() == Duration::ZERO);
+        assert_eq!((then - Duration::from_secs(60 * 60 * 24 * 365 * 1000)).remaining(), Duration::ZERO);
     }
 }

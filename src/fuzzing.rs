@@ -76,11 +76,11 @@ pub fn damage() -> impl Strategy<Value = Vec<Damage>> {
 
 /// The document, damaged.
 pub fn damaged(text: &[u8], damage: &[Damage]) -> Vec<u8> {
-    damage.iter().fold(text.to_vec(), |text, one| one.done_to(&text))
+    damage.iter().fold(text.to_vec(), |text, one| one.apply(&text))
 }
 
 impl Damage {
-    fn done_to(&self, text: &[u8]) -> Vec<u8> {
+    fn apply(&self, text: &[u8]) -> Vec<u8> {
         if text.is_empty() {
             return vec![self.byte];
         }
@@ -111,7 +111,7 @@ fn word_end(text: &[u8], at: usize) -> usize {
 }
 
 /// Checks that a refusal is in words: not empty, no library's `Debug`, no sentence with a stop at its end.
-pub fn in_words(message: &str) -> Result<(), TestCaseError> {
+pub fn check_message(message: &str) -> Result<(), TestCaseError> {
     let debug = [
         "struct ",
         " enum ",
@@ -128,12 +128,12 @@ pub fn in_words(message: &str) -> Result<(), TestCaseError> {
     prop_assert!(!message.trim().is_empty(), "no message");
     prop_assert!(!debug.iter().any(|form| message.contains(form)), "{message}");
     // A variant's name, as `UnclosedClass`, outside of what is quoted.
-    let humps = |word: &str| {
+    let is_camel_case = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_uppercase())
             && word.as_bytes().windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase())
     };
     let own = message.split(['\'', '"']).step_by(2);
-    let named = own.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric())).any(humps);
+    let named = own.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric())).any(is_camel_case);
     prop_assert!(!named, "{message}");
     prop_assert!(!message.ends_with('.'), "{message}");
     // YAML and HOME may come first; a sentence may not.

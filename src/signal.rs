@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the program may take to notice the first signal where it has nothing to clean up: it may be stuck in
 /// a write to a pipe that nobody reads.
-const NOTICE: Duration = Duration::from_millis(500);
+const EXIT_GRACE: Duration = Duration::from_millis(500);
 
 /// The signals that ask the program to end.
 #[derive(Clone)]
 pub struct Signals {
     cancel: CancellationToken,
     received: Arc<AtomicI32>,
-    held: Arc<AtomicBool>,
+    cleanup_pending: Arc<AtomicBool>,
     /// Who gets the signals in place of this program.
-    diverted: Arc<Mutex<Option<mpsc::UnboundedSender<i32>>>>,
+    redirected: Arc<Mutex<Option<mpsc::UnboundedSender<i32>>>>,
 }
 
 /// The signals go to somebody else as long as this lives.
@@ -35,12 +35,12 @@ pub struct Redirection {
 
 impl Drop for Redirection {
     fn drop(&mut self) {
-        self.signals.to(None);
+        self.signals.set_redirect(None);
     }
 }
 
 impl Signals {
-    /// Begins to listen, on a thread of its own, so that a blocked runtime does not keep a signal from being seen.
+    /// Begins to listen, on a thread of its own, so that a blocked runtime does not keep a signal from being listener.
     ///
     /// # Errors
     /// The operating system refuses the handlers.
@@ -48,24 +48,24 @@ impl Signals {
         let signals = Self {
             cancel: CancellationToken::new(),
             received: Arc::new(AtomicI32::new(0)),
-            held: Arc::new(AtomicBool::new(false)),
-            diverted: Arc::default(),
+            cleanup_pending: Arc::new(AtomicBool::new(false)),
+            redirected: Arc::default(),
         };
-        let mut incoming = Incoming::new(heeded())?;
-        let seen = signals.clone();
+        let mut incoming = Incoming::new(handled_signals())?;
+        let listener = signals.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in incoming.forever() {
-                if seen.divert_one(signal) {
+                if listener.redirect(signal) {
                     continue;
                 }
-                if seen.received.swap(signal, Ordering::SeqCst) != 0 {
+                if listener.received.swap(signal, Ordering::SeqCst) != 0 {
                     let _ = emulate_default_handler(signal);
                 }
-                seen.cancel.cancel();
-                let impatient = seen.clone();
+                listener.cancel.cancel();
+                let watchdog = listener.clone();
                 thread::spawn(move || {
-                    thread::sleep(NOTICE);
-                    if !impatient.held.load(Ordering::SeqCst) {
+                    thread::sleep(EXIT_GRACE);
+                    if !watchdog.cleanup_pending.load(Ordering::SeqCst) {
                         let _ = emulate_default_handler(signal);
                     }
                 });
@@ -82,24 +82,24 @@ impl Signals {
     /// Says that there is something to clean up: the first signal only cancels from now on, and only a second one
     /// ends the program.
     pub fn hold(&self) {
-        self.held.store(true, Ordering::SeqCst);
+        self.cleanup_pending.store(true, Ordering::SeqCst);
     }
 
     /// Has every signal go to the receiver from now on, for a command that runs in this program's place. None of them
     /// ends this program then.
     pub fn divert(&self) -> Redirection {
         let (sender, incoming) = mpsc::unbounded_channel();
-        self.to(Some(sender));
+        self.set_redirect(Some(sender));
         Redirection { signals: self.clone(), incoming }
     }
 
-    fn to(&self, whom: Option<mpsc::UnboundedSender<i32>>) {
-        *self.diverted.lock().unwrap_or_else(PoisonError::into_inner) = whom;
+    fn set_redirect(&self, whom: Option<mpsc::UnboundedSender<i32>>) {
+        *self.redirected.lock().unwrap_or_else(PoisonError::into_inner) = whom;
     }
 
-    fn divert_one(&self, signal: i32) -> bool {
-        let diverted = self.diverted.lock().unwrap_or_else(PoisonError::into_inner);
-        diverted.as_ref().is_some_and(|sender| sender.send(signal).is_ok())
+    fn redirect(&self, signal: i32) -> bool {
+        let redirected = self.redirected.lock().unwrap_or_else(PoisonError::into_inner);
+        redirected.as_ref().is_some_and(|sender| sender.send(signal).is_ok())
     }
 
     /// Ends the program by the signal that was received, so that the shell sees it; returns where there was none.
@@ -112,7 +112,7 @@ impl Signals {
 }
 
 /// What is listened for, without what this program was told to ignore when it was started, as `nohup` does.
-fn heeded() -> Vec<i32> {
+fn handled_signals() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

@@ -143,7 +143,7 @@ impl ReferenceHold {
                 told = master.next() => told?,
                 told = reference.next() => told?,
             };
-            if matches!(told, WatchUpdate::Events(_) | WatchUpdate::Compacted(_) | WatchUpdate::Back) {
+            if matches!(told, WatchUpdate::Events(_) | WatchUpdate::Compacted(_) | WatchUpdate::Reconnected) {
                 return Ok(());
             }
         }

@@ -180,7 +180,7 @@ fn watch_over(words: &Receiver<GuardianMessage>, line: UnixStream) {
     let mut deadline: Option<KillSchedule> = None;
     loop {
         let heard = match deadline {
-            Some(deadline) => words.recv_timeout(deadline.stop.left().min(LONGEST_NAP)),
+            Some(deadline) => words.recv_timeout(deadline.stop.remaining().min(LONGEST_NAP)),
             None => words.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match heard {
@@ -188,7 +188,7 @@ fn watch_over(words: &Receiver<GuardianMessage>, line: UnixStream) {
             Ok(GuardianMessage::Until(moved)) => deadline = Some(moved),
             Ok(GuardianMessage::Done) => return,
             Err(RecvTimeoutError::Timeout) => match (group, deadline) {
-                (Some(group), Some(KillSchedule { stop, kill })) if stop.left().is_zero() => {
+                (Some(group), Some(KillSchedule { stop, kill })) if stop.remaining().is_zero() => {
                     return end(group, kill, words, line);
                 }
                 _ => {}
@@ -209,13 +209,13 @@ fn end(group: ProcessGroup, kill: BootTime, words: &Receiver<GuardianMessage>, m
     let _ = line.write_all(ENDING);
     group.terminate();
     while group.runs() {
-        if kill.left().is_zero() {
+        if kill.remaining().is_zero() {
             return group.signal(Signal::SIGKILL);
         }
-        match words.recv_timeout(LOOK.min(kill.left())) {
+        match words.recv_timeout(LOOK.min(kill.remaining())) {
             Ok(GuardianMessage::Done) => return,
             Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK.min(kill.left())),
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(LOOK.min(kill.remaining())),
         }
     }
 }

@@ -86,7 +86,7 @@ pub async fn run(
     }
     let Helpers { mut guardian, process } = stage.ready().await.map_err(cannot)?;
     let mut run = ChildRun { ctx, process, terminal: Terminal::open(), margin: margin(kept.ttl()) };
-    guardian.watch(run.process.group(), run.guardian_deadline(&kept.alive())).map_err(cannot)?;
+    guardian.watch(run.process.group(), run.guardian_deadline(&kept.state())).map_err(cannot)?;
     // kvadm may have been stopped meanwhile: nothing begins under a lease that is over.
     if let Some(loss) = kept.is_lost(run.margin) {
         guardian.done();
@@ -101,7 +101,7 @@ pub async fn run(
         tokio::select! {
             biased;
             found = kept.lost(run.margin) => {
-                kill = Some(run.last_moment(&found, &kept.alive()));
+                kill = Some(run.last_moment(&found, &kept.state()));
                 loss = Some(found);
                 break;
             }
@@ -113,7 +113,7 @@ pub async fn run(
             Some(signal) = diversion.incoming.recv() => run.pass(signal),
             Ok(()) = view.changed() => {}
             () = ctx.overdue() => {
-                kill = Some((kept.alive().until - run.margin / 2).min(BootTime::now() + OVERDUE));
+                kill = Some((kept.state().until - run.margin / 2).min(BootTime::now() + OVERDUE));
                 overdue = true;
                 break;
             }
@@ -259,7 +259,7 @@ impl ChildRun<'_> {
         let group = self.process.group();
         group.terminate();
         while self.process.look() != ProcessEvent::Ended || group.runs() {
-            let left = kill.left();
+            let left = kill.remaining();
             if left.is_zero() {
                 break;
             }

@@ -99,10 +99,10 @@ impl LeaseScope {
     /// it goes on until the lease is over. `true` where it was held without a gap until now.
     pub async fn release(&self, ctx: &Context) -> bool {
         self.kept.stop();
-        let alive = self.kept.alive();
+        let alive = self.kept.state();
         // A lease that is gone needs no patience; one that is late may still be there.
         let gone = matches!(alive.lost, Some(LeaseLoss::LeaseGone | LeaseLoss::KeyGone));
-        let limit = if gone { BRIEFLY } else { alive.until.left().max(Duration::from_secs(1)) };
+        let limit = if gone { BRIEFLY } else { alive.until.remaining().max(Duration::from_secs(1)) };
         let (store, end) = (ctx.store().for_cleanup(limit), Instant::now() + limit);
         let (what, lease) = (&self.what, self.kept.id());
         let (mut proved, mut said) = (None, false);

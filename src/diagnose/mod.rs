@@ -74,8 +74,8 @@ impl ProbeStep {
         Self { name, outcome: StepOutcome::Done, took, detail: detail.into(), facts }
     }
 
-    fn failed(name: &'static str, took: Option<Duration>, trouble: StepFailure, facts: Vec<Fact>) -> Self {
-        Self { name, outcome: StepOutcome::Failed(trouble), took, detail: String::new(), facts }
+    fn failed(name: &'static str, took: Option<Duration>, failure: StepFailure, facts: Vec<Fact>) -> Self {
+        Self { name, outcome: StepOutcome::Failed(failure), took, detail: String::new(), facts }
     }
 
     fn skipped(name: &'static str, why: impl Into<String>) -> Self {
@@ -83,9 +83,9 @@ impl ProbeStep {
     }
 
     /// What went wrong in it, if anything did.
-    pub fn trouble(&self) -> Option<&StepFailure> {
+    pub fn failure(&self) -> Option<&StepFailure> {
         match &self.outcome {
-            StepOutcome::Failed(trouble) => Some(trouble),
+            StepOutcome::Failed(failure) => Some(failure),
             _ => None,
         }
     }
@@ -94,59 +94,60 @@ impl ProbeStep {
 impl Probe {
     /// The first step that failed.
     pub fn failure(&self) -> Option<(&ProbeStep, &StepFailure)> {
-        self.steps.iter().find_map(|step| Some((step, step.trouble()?)))
+        self.steps.iter().find_map(|step| Some((step, step.failure()?)))
     }
 
     /// Whether requests are served there, whatever else may be wrong.
     pub fn serves(&self) -> bool {
         let minor = |step: &ProbeStep| matches!(step.name, "alarms" | "quota");
-        self.steps.iter().all(|step| step.trouble().is_none() || minor(step))
+        self.steps.iter().all(|step| step.failure().is_none() || minor(step))
     }
 }
 
-const ASKING: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"];
+const REQUEST_STEPS: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"];
 
-/// Looks at one endpoint, which need not be a configured one. What goes wrong is a finding and no error. Takes no
+/// Looks at one endpoint, which need not be a configured pinned. What goes wrong is a finding and no error. Takes no
 /// longer than the dial timeout and an operation timeout a request, and ends at once where the user says so.
 pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
-    let one = store.pinned(endpoint);
+    let pinned = store.pinned(endpoint);
     let handshake_observer = Arc::new(HandshakeObserver::default());
     let trace = DialTrace::watched(Arc::clone(&handshake_observer));
     let reached = tokio::select! {
         biased;
-        error = one.ended("dial") => Err(error),
-        reached = one.dial_traced(&trace) => reached,
+        error = pinned.ended("dial") => Err(error),
+        reached = pinned.dial_traced(&trace) => reached,
     };
-    let (mut steps, broken) =
-        connection_steps::steps(endpoint, &one.options().tls, &trace.log(), &handshake_observer.seen(), reached);
-    match broken {
-        Some(broken) => steps.extend(ASKING.map(|name| ProbeStep::skipped(name, format!("{broken} failed")))),
+    let (mut steps, failed) =
+        connection_steps::steps(endpoint, &pinned.options().tls, &trace.log(), &handshake_observer.record(), reached);
+    match failed {
+        Some(failed) => steps.extend(REQUEST_STEPS.map(|name| ProbeStep::skipped(name, format!("{failed} failed")))),
         None => {
-            let shown = handshake_observer.seen().shown.and_then(|der| Certificate::read(&der));
-            steps.extend(ask(&one, shown.as_ref()).await);
+            let client_certificate =
+                handshake_observer.record().client_certificate.and_then(|der| Certificate::parse(&der));
+            steps.extend(request_steps(&pinned, client_certificate.as_ref()).await);
         }
     }
     Probe { endpoint: endpoint.to_string(), steps }
 }
 
 /// The steps behind the connection.
-async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<ProbeStep> {
-    let named = store.options().credentials.is_some();
+async fn request_steps(store: &Store, client_certificate: Option<&Certificate>) -> Vec<ProbeStep> {
+    let has_user = store.options().credentials.is_some();
     // A member tells its state without a leader, and up to etcd 3.6 to everybody; a login needs the quorum.
-    let mut begun = Instant::now();
+    let mut started = Instant::now();
     let mut status = store.anonymous().member_status().await;
     let auth = match &status {
-        Ok(status) if status.leader == 0 && named => {
+        Ok(status) if status.leader == 0 && has_user => {
             ProbeStep::skipped("auth", "a login needs the quorum, and this member knows no leader")
         }
-        _ => auth(store, shown).await,
+        _ => auth(store, client_certificate).await,
     };
-    let let_in = auth.trouble().is_none();
-    if matches!(&status, Err(Error::Refused { .. })) && let_in && named {
-        begun = Instant::now();
+    let auth_ok = auth.failure().is_none();
+    if matches!(&status, Err(Error::Refused { .. })) && auth_ok && has_user {
+        started = Instant::now();
         status = store.member_status().await;
     }
-    let took = Some(begun.elapsed());
+    let took = Some(started.elapsed());
     let mut steps = vec![auth];
     let skipped =
         |names: &[&'static str], why: &str| names.iter().map(|name| ProbeStep::skipped(name, why)).collect::<Vec<_>>();
@@ -154,32 +155,32 @@ async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<ProbeStep> {
         Ok(status) => {
             steps.push(leader(&status));
             match &status {
-                _ if named && !let_in => steps.extend(skipped(&["quorum", "alarms"], "auth failed")),
+                _ if has_user && !auth_ok => steps.extend(skipped(&["quorum", "alarms"], "auth failed")),
                 status if status.leader == 0 => steps.extend(skipped(&["quorum", "alarms"], "leader failed")),
                 status if status.learner => steps.extend(skipped(&["quorum", "alarms"], "a learner cannot serve it")),
-                status => steps.extend(by_quorum(store, Some(status.id)).await),
+                status => steps.extend(quorum_steps(store, Some(status.id)).await),
             }
             steps.push(quota(&status));
         }
-        Err(Error::Refused { .. }) if !let_in => steps.extend(skipped(&ASKING[1..], "auth failed")),
+        Err(Error::Refused { .. }) if !auth_ok => steps.extend(skipped(&REQUEST_STEPS[1..], "auth failed")),
         Err(Error::Refused { message, .. }) => {
-            let why = unseen(&message);
+            let why = format_denied(&message);
             steps.extend(skipped(&["leader"], &why));
-            steps.extend(by_quorum(store, None).await);
+            steps.extend(quorum_steps(store, None).await);
             steps.extend(skipped(&["quota"], &why));
         }
         Err(error) => {
             steps.push(ProbeStep::failed("leader", took, StepFailure::Error(error), Vec::new()));
-            steps.extend(skipped(&ASKING[2..], "leader failed"));
+            steps.extend(skipped(&REQUEST_STEPS[2..], "leader failed"));
         }
     }
     steps
 }
 
 /// What is answered by way of the quorum.
-async fn by_quorum(store: &Store, member: Option<u64>) -> [ProbeStep; 2] {
+async fn quorum_steps(store: &Store, member: Option<u64>) -> [ProbeStep; 2] {
     let quorum = quorum(store).await;
-    let alarms = match quorum.trouble() {
+    let alarms = match quorum.failure() {
         None => alarm_step(store, member).await,
         // Asking would only wait.
         Some(_) => ProbeStep::skipped("alarms", "quorum failed"),
@@ -188,11 +189,11 @@ async fn by_quorum(store: &Store, member: Option<u64>) -> [ProbeStep; 2] {
 }
 
 /// Logs in where there is a user, and sees whether the member lets the user read at all.
-async fn auth(store: &Store, shown: Option<&Certificate>) -> ProbeStep {
-    let begun = Instant::now();
+async fn auth(store: &Store, client_certificate: Option<&Certificate>) -> ProbeStep {
+    let started = Instant::now();
     // The member answers for itstore.
     let read = store.read_empty_key("auth", false).await;
-    let took = Some(begun.elapsed());
+    let took = Some(started.elapsed());
     let may_read = match read {
         Ok(_) => true,
         // Who may not read this key has been let in all the same.
@@ -201,16 +202,16 @@ async fn auth(store: &Store, shown: Option<&Certificate>) -> ProbeStep {
     };
     let fact = |kind: &str| Fact::text("authentication", kind).told();
     let user = |name: &str| Fact::text("user", name).told();
-    if let Some(who) = &store.options().credentials {
-        let name = &who.user;
-        return if store.authentication_is_off() {
+    if let Some(credentials) = &store.options().credentials {
+        let name = &credentials.user;
+        return if store.auth_is_disabled() {
             let detail = format!("authentication is off: user '{name}' is not needed");
             ProbeStep::done("auth", took, detail, vec![fact("off"), user(name)])
         } else {
             ProbeStep::done("auth", took, format!("logged in as '{name}'"), vec![fact("password"), user(name)])
         };
     }
-    match shown.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
+    match client_certificate.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
         None if may_read => ProbeStep::done("auth", took, "authentication is off", vec![fact("off")]),
         None => ProbeStep::done("auth", took, "let in without a user", vec![fact("on")]),
         Some(name) if may_read => {
@@ -225,9 +226,9 @@ async fn auth(store: &Store, shown: Option<&Certificate>) -> ProbeStep {
 }
 
 async fn quorum(store: &Store) -> ProbeStep {
-    let begun = Instant::now();
+    let started = Instant::now();
     let answer = store.read_empty_key("linearizable read", true).await;
-    let took = Some(begun.elapsed());
+    let took = Some(started.elapsed());
     let detail = "a linearizable read was answered";
     match answer {
         Ok(revision) => {
@@ -242,9 +243,9 @@ async fn quorum(store: &Store) -> ProbeStep {
 }
 
 async fn alarm_step(store: &Store, member: Option<u64>) -> ProbeStep {
-    let begun = Instant::now();
+    let started = Instant::now();
     let alarms = store.alarms().await;
-    let took = Some(begun.elapsed());
+    let took = Some(started.elapsed());
     match alarms {
         Ok(alarms) if alarms.is_empty() => {
             ProbeStep::done("alarms", took, "none", vec![Fact::new("raised", FactValue::List(Vec::new())).told()])
@@ -254,12 +255,14 @@ async fn alarm_step(store: &Store, member: Option<u64>) -> ProbeStep {
             let facts = vec![Fact::new("raised", FactValue::List(raised)).told()];
             ProbeStep::failed("alarms", took, StepFailure::Alarms { alarms, member }, facts)
         }
-        Err(Error::Refused { message, .. }) => ProbeStep { took, ..ProbeStep::skipped("alarms", unseen(&message)) },
+        Err(Error::Refused { message, .. }) => {
+            ProbeStep { took, ..ProbeStep::skipped("alarms", format_denied(&message)) }
+        }
         Err(error) => ProbeStep::failed("alarms", took, StepFailure::Error(error), Vec::new()),
     }
 }
 
-fn unseen(message: &str) -> String {
+fn format_denied(message: &str) -> String {
     format!("this user may not see it: {message}")
 }
 

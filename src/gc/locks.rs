@@ -10,7 +10,7 @@ use super::sweep::each;
 use super::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Skipped, Timestamp};
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Contender, Error, Grant, KeyRange, KeySelector, KeyValue, LeaseId, LockQueue,
-    LockTree, Op, ReadOptions, Store, Txn, left_behind, lock_key_of,
+    LockTree, Op, ReadOptions, Store, Txn, lock_key_of, orphaned_contender,
 };
 
 /// Removals in one request.
@@ -58,7 +58,7 @@ impl SortedLocks {
     }
 
     fn take(&mut self, tree: &mut LockTree, kv: KeyValue, rule: &LockRule) {
-        let is_lock = lock_key_of(&kv).is_some() || left_behind(&kv).is_some();
+        let is_lock = lock_key_of(&kv).is_some() || orphaned_contender(&kv).is_some();
         self.looked_at += u64::from(is_lock);
         if !is_lock && rule.dedicated {
             let why = match kv.lease {

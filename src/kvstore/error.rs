@@ -247,7 +247,7 @@ fn transport_failure(status: &Status) -> Option<(Error, Delivery)> {
     let mut next = std::error::Error::source(status);
     while let Some(error) = next {
         if let Some(failure) = error.downcast_ref::<TransportFailure>() {
-            return Some(of_transport(failure));
+            return Some(from_transport(failure));
         }
         next = error.source();
     }
@@ -255,7 +255,7 @@ fn transport_failure(status: &Status) -> Option<(Error, Delivery)> {
 }
 
 /// What a failure of the transport means for the request.
-pub(crate) fn of_transport(failure: &TransportFailure) -> (Error, Delivery) {
+pub(crate) fn from_transport(failure: &TransportFailure) -> (Error, Delivery) {
     match failure.clone() {
         TransportFailure::Dial(failures) => (Error::Unreachable { failures }, Delivery::NotDone),
         TransportFailure::Tls(error) => (Error::Tls(error), Delivery::Final),

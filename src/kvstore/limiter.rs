@@ -8,24 +8,24 @@ use tokio::time::{Instant, sleep_until};
 /// Spaces requests evenly; the first goes at once.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    gap: Duration,
+    interval: Duration,
     next: Mutex<Instant>,
 }
 
 impl Limiter {
     /// `qps` is requests a second, above 0.
     pub(crate) fn new(qps: f64) -> Self {
-        Self { gap: Duration::from_secs_f64(1.0 / qps), next: Mutex::new(Instant::now()) }
+        Self { interval: Duration::from_secs_f64(1.0 / qps), next: Mutex::new(Instant::now()) }
     }
 
     /// Waits for this caller's turn.
-    pub(crate) async fn turn(&self) {
-        let mine = {
+    pub(crate) async fn acquire(&self) {
+        let slot = {
             let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let mine = (*next).max(Instant::now());
-            *next = mine + self.gap;
-            mine
+            let slot = (*next).max(Instant::now());
+            *next = slot + self.interval;
+            slot
         };
-        sleep_until(mine).await;
+        sleep_until(slot).await;
     }
 }

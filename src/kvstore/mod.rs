@@ -32,7 +32,7 @@ pub use kv::txn::{
 };
 pub use lease::Grant;
 pub use lease::keepalive::{LeaseKeeper, LeaseLoss, LeaseState};
-pub use lock::queue::{Contender, LockQueue, LockTree, left_behind};
+pub use lock::queue::{Contender, LockQueue, LockTree, orphaned_contender};
 pub use lock::{Blocker, QueueEntry, SHARED, lock_key_of};
 pub use request::run_on_io_thread;
 pub use store::Store;

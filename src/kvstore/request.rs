@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::Code;
 
 use crate::kvstore::backoff::Backoff;
-use crate::kvstore::error::{Delivery, Error, Refusal, classify, of_transport};
+use crate::kvstore::error::{Delivery, Error, Refusal, classify, from_transport};
 use crate::kvstore::store::Store;
-use crate::kvstore::timeout::{Timeout, while_alive};
+use crate::kvstore::timeout::{Timeout, while_responsive};
 use crate::kvstore::types::Revision;
 use crate::transport::{Notice, Trace};
 
@@ -23,7 +23,7 @@ pub(crate) enum Idempotency {
     Read,
     /// Nothing more than the first: what it rests on is gone once it was done, or doing it twice is doing it once.
     Conditional,
-    /// A second effect: it is never sent twice.
+    /// A second idempotency: it is never sent twice.
     None,
 }
 
@@ -35,17 +35,25 @@ pub(crate) struct Request<'a> {
     pub(crate) key: &'a [u8],
     /// Its conditions in words.
     pub(crate) guard: &'a str,
-    pub(crate) effect: Idempotency,
+    pub(crate) idempotency: Idempotency,
     /// Whether it needs a leader.
-    pub(crate) leader: bool,
-    pub(crate) bound: Timeout,
+    pub(crate) needs_leader: bool,
+    pub(crate) timeout: Timeout,
     /// Whether it reads at a revision that is known to exist, so that "future revision" means a member that lags.
     pub(crate) pinned: bool,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn read(op: &'static str, key: &'a [u8]) -> Self {
-        Self { op, key, guard: "", effect: Idempotency::Read, leader: true, bound: Timeout::Operation, pinned: false }
+        Self {
+            op,
+            key,
+            guard: "",
+            idempotency: Idempotency::Read,
+            needs_leader: true,
+            timeout: Timeout::Operation,
+            pinned: false,
+        }
     }
 }
 
@@ -99,16 +107,18 @@ impl Store {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let started = Instant::now();
-        let mut waits = false;
+        let mut waiting_announced = false;
         let mut backoff = Backoff::default();
         let mut maybe_applied = false;
         loop {
-            self.turn(request.op).await.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
+            self.wait_for_rate_limit(request.op)
+                .await
+                .map_err(|error| self.finalize_error(request, error, maybe_applied))?;
             let generation = self.inner.channel.generation();
             let sent = Instant::now();
             let result = self.attempt(request, &mut send).await;
             self.trace(request, sent, &result);
-            let (error, fate) = match result {
+            let (error, delivery) = match result {
                 Ok(value) => {
                     self.inner.served.store(true, Ordering::Relaxed);
                     return Ok(Answer { value, maybe_applied });
@@ -116,22 +126,24 @@ impl Store {
                 Err(failure) => failure,
             };
             let lags = request.pinned && error.is_refusal(Refusal::FutureRevision);
-            match fate {
+            match delivery {
                 Delivery::Final if lags => {}
                 Delivery::Final
-                    if request.effect != Idempotency::Read && error.is_refusal(Refusal::OversizedAnswer) =>
+                    if request.idempotency != Idempotency::Read && error.is_refusal(Refusal::OversizedAnswer) =>
                 {
-                    return Err(unknown(request.op, error));
+                    return Err(unknown_outcome(request.op, error));
                 }
                 Delivery::Final => return Err(self.finalize_error(request, error, maybe_applied)),
-                Delivery::Unknown if request.effect == Idempotency::None => return Err(unknown(request.op, error)),
-                Delivery::Unknown => maybe_applied |= request.effect == Idempotency::Conditional,
+                Delivery::Unknown if request.idempotency == Idempotency::None => {
+                    return Err(unknown_outcome(request.op, error));
+                }
+                Delivery::Unknown => maybe_applied |= request.idempotency == Idempotency::Conditional,
                 Delivery::NotDone => {}
             }
             let wait = match &error {
                 Error::Unreachable { .. } => match self.connect_pause(started) {
                     Some(wait) => {
-                        if !std::mem::replace(&mut waits, true) {
+                        if !std::mem::replace(&mut waiting_announced, true) {
                             let text = format!("no etcd endpoint answers yet; trying again every {wait:?}");
                             self.session.observer.notice(Notice::Warning, &text);
                         }
@@ -139,15 +151,15 @@ impl Store {
                     }
                     // Endpoints that served this command before may be restarting. Who asks for a member's state wants
                     // to know that at once.
-                    None if request.leader
+                    None if request.needs_leader
                         && self.inner.served.load(Ordering::Relaxed)
-                        && started.elapsed() < self.inner.patience =>
+                        && started.elapsed() < self.inner.retry_for =>
                     {
                         backoff.next_delay()
                     }
                     None => return Err(self.finalize_error(request, error, maybe_applied)),
                 },
-                _ if started.elapsed() >= self.inner.patience => {
+                _ if started.elapsed() >= self.inner.retry_for => {
                     return Err(self.finalize_error(request, error, maybe_applied));
                 }
                 _ => backoff.next_delay(),
@@ -169,12 +181,12 @@ impl Store {
     {
         let op = request.op;
         let session = &self.session;
-        let told = |error| classify(op, &self.inner.channel.current(), error);
-        let deadline = session.deadline.unwrap_or_else(far);
-        // Reaching an endpoint has a bound of its own, so that a slow dial never looks like a write without an answer.
+        let classified = |error| classify(op, &self.inner.channel.current(), error);
+        let deadline = session.deadline.unwrap_or_else(far_future);
+        // Reaching an endpoint has a timeout of its own, so that a slow dial never looks like a write without an answer.
         let ready = async {
-            let proof = request.effect != Idempotency::Read;
-            self.inner.channel.ready(proof).await.map_err(|failure| of_transport(&failure))?;
+            let proof = request.idempotency != Idempotency::Read;
+            self.inner.channel.ready(proof).await.map_err(|failure| from_transport(&failure))?;
             if proof {
                 self.inner.served.store(true, Ordering::Relaxed);
             }
@@ -188,17 +200,17 @@ impl Store {
                 Err(_) => return Err((Error::Deadline { op, last: None }, Delivery::Final)),
             },
         };
-        let writes = request.effect != Idempotency::Read;
+        let writes = request.idempotency != Idempotency::Read;
         tokio::select! {
             biased;
             () = session.cancel.cancelled() => Err((Error::Interrupted { op, unknown: writes }, Delivery::Final)),
             answer = timeout_at(deadline, self.answer(request, client, send)) => match answer {
-                Ok(Ok(answer)) => answer.map_err(told),
+                Ok(Ok(answer)) => answer.map_err(classified),
                 Ok(Err(after)) => {
                     let endpoint = self.inner.channel.current();
                     Err((Error::Timeout { op, endpoint, after }, Delivery::Unknown))
                 }
-                Err(_) if writes => Err((unknown(op, Error::Deadline { op, last: None }), Delivery::Final)),
+                Err(_) if writes => Err((unknown_outcome(op, Error::Deadline { op, last: None }), Delivery::Final)),
                 Err(_) => Err((Error::Deadline { op, last: None }, Delivery::Final)),
             },
         }
@@ -211,16 +223,16 @@ impl Store {
         client: Client,
         send: &mut impl FnMut(Client) -> F,
     ) -> Result<T, Duration> {
-        let limit = match request.bound {
+        let limit = match request.timeout {
             Timeout::Operation | Timeout::WhileResponsive => self.inner.options.op_timeout,
             Timeout::Fixed(limit) => limit,
         };
-        if request.bound != Timeout::WhileResponsive {
+        if request.timeout != Timeout::WhileResponsive {
             return timeout(limit, send(client)).await.map_err(|_| limit);
         }
-        let told = AtomicBool::new(false);
+        let noted = AtomicBool::new(false);
         let alive = || {
-            let (mut asked, told) = (client.maintenance_client(), &told);
+            let (mut asked, noted) = (client.maintenance_client(), &noted);
             async move {
                 let alive = match asked.status().await {
                     Ok(_) => true,
@@ -229,21 +241,21 @@ impl Store {
                     }
                     Err(_) => false,
                 };
-                if alive && !told.swap(true, Ordering::Relaxed) {
+                if alive && !noted.swap(true, Ordering::Relaxed) {
                     let text = format!("{}: the member is still at work; waiting on", request.op);
                     self.session.observer.notice(Notice::Detail, &text);
                 }
                 alive
             }
         };
-        while_alive(limit, send(client.clone()), alive).await
+        while_responsive(limit, send(client.clone()), alive).await
     }
 
     /// The client; where there are credentials, after a login. A login is a request of its own under the operation
     /// timeout: whatever becomes of it, the request it is for was not sent.
     async fn logged_in(&self, request: Request<'_>) -> Result<Client, (Error, Delivery)> {
         let after = self.inner.options.op_timeout;
-        match timeout(after, self.client(request.leader)).await {
+        match timeout(after, self.client(request.needs_leader)).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(error)) => match classify(request.op, &self.inner.channel.current(), error) {
                 (error, Delivery::Unknown) => Err((error, Delivery::NotDone)),
@@ -257,7 +269,7 @@ impl Store {
     }
 
     /// Sees to it that there is a connection whose peer has shown life.
-    pub(crate) async fn reach(&self, op: &'static str) -> Result<(), Error> {
+    pub(crate) async fn ensure_connected(&self, op: &'static str) -> Result<(), Error> {
         let session = &self.session;
         let ready = async {
             let ready = self.inner.channel.ready(true);
@@ -265,7 +277,7 @@ impl Store {
                 Some(deadline) => timeout_at(deadline, ready).await.map_err(|_| Error::Deadline { op, last: None })?,
                 None => ready.await,
             }
-            .map_err(|failure| of_transport(&failure).0)
+            .map_err(|failure| from_transport(&failure).0)
         };
         tokio::select! {
             biased;
@@ -279,7 +291,7 @@ impl Store {
         match error {
             Error::Unknown { .. } | Error::Interrupted { unknown: true, .. } => error,
             Error::Interrupted { op, .. } if maybe_applied => Error::Interrupted { op, unknown: true },
-            error if maybe_applied => unknown(request.op, error),
+            error if maybe_applied => unknown_outcome(request.op, error),
             error => error,
         }
     }
@@ -293,15 +305,15 @@ impl Store {
         (!left.is_zero()).then(|| wait.interval.min(left))
     }
 
-    pub(crate) async fn turn(&self, op: &'static str) -> Result<(), Error> {
+    pub(crate) async fn wait_for_rate_limit(&self, op: &'static str) -> Result<(), Error> {
         let Some(limiter) = &self.inner.limiter else {
             return Ok(());
         };
         tokio::select! {
             biased;
             () = self.session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
-            () = limiter.turn() => Ok(()),
-            () = sleep_until(self.session.deadline.unwrap_or_else(far)) => Err(Error::Deadline { op, last: None }),
+            () = limiter.acquire() => Ok(()),
+            () = sleep_until(self.session.deadline.unwrap_or_else(far_future)) => Err(Error::Deadline { op, last: None }),
         }
     }
 
@@ -336,7 +348,7 @@ impl Store {
     }
 }
 
-/// Runs this on the thread that the connections run on: what asks more than once then waits for no other thread to
+/// Runs this on the thread that the connections run on: what asks more than once then waiting_announced for no other thread to
 /// wake up in between. It ends where this is dropped.
 ///
 /// # Errors
@@ -353,11 +365,11 @@ pub async fn run_on_io_thread<T: Send + 'static>(
 }
 
 /// Later than any command runs.
-fn far() -> Instant {
+fn far_future() -> Instant {
     Instant::now() + Duration::from_secs(365 * 24 * 3600)
 }
 
 /// The error for a write that may or may not have been done.
-pub(crate) fn unknown(op: &'static str, cause: Error) -> Error {
+pub(crate) fn unknown_outcome(op: &'static str, cause: Error) -> Error {
     Error::Unknown { op, cause: Box::new(cause) }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
-use crate::kvstore::error::{Error, Refusal, of_transport, refusal, strip};
+use crate::kvstore::error::{Error, Refusal, from_transport, refusal, strip};
 use crate::kvstore::limiter::Limiter;
 use crate::transport::channel::FailoverChannel;
 use crate::transport::dial::trace::DialTrace;
@@ -32,13 +32,13 @@ pub(crate) struct Inner {
     /// Shared with the handles on single endpoints: the limit is the command's.
     pub(crate) limiter: Option<Arc<Limiter>>,
     /// How long a request is tried again while the cluster cannot serve it.
-    pub(crate) patience: Duration,
+    pub(crate) retry_for: Duration,
     /// Whether an endpoint has answered this command, or has shown life to it.
     pub(crate) served: AtomicBool,
     /// Whether the server is known to have no RangeStream.
     pub(crate) lacks_range_stream: AtomicBool,
     /// Whether a login was refused because there is nothing to log in to.
-    pub(crate) open: AtomicBool,
+    pub(crate) auth_disabled: AtomicBool,
     with_leader: OnceCell<Client>,
     any_member: OnceCell<Client>,
 }
@@ -47,31 +47,36 @@ impl Store {
     /// Makes the handle; no I/O.
     pub fn new(options: ConnectOptions, session: Session) -> Self {
         // Long enough for an election.
-        let patience = options.op_timeout * 2;
+        let retry_for = options.op_timeout * 2;
         let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps)));
-        Self::over(options, session, limiter, patience)
+        Self::with_options(options, session, limiter, retry_for)
     }
 
-    fn over(options: ConnectOptions, session: Session, limiter: Option<Arc<Limiter>>, patience: Duration) -> Self {
+    fn with_options(
+        options: ConnectOptions,
+        session: Session,
+        limiter: Option<Arc<Limiter>>,
+        retry_for: Duration,
+    ) -> Self {
         let channel = FailoverChannel::new(&options, &session);
-        Self::on(channel, options, session, limiter, patience)
+        Self::with_channel(channel, options, session, limiter, retry_for)
     }
 
-    fn on(
+    fn with_channel(
         channel: FailoverChannel,
         options: ConnectOptions,
         session: Session,
         limiter: Option<Arc<Limiter>>,
-        patience: Duration,
+        retry_for: Duration,
     ) -> Self {
         let inner = Inner {
             options,
             channel,
             limiter,
-            patience,
+            retry_for,
             served: AtomicBool::new(false),
             lacks_range_stream: AtomicBool::new(false),
-            open: AtomicBool::new(false),
+            auth_disabled: AtomicBool::new(false),
             with_leader: OnceCell::new(),
             any_member: OnceCell::new(),
         };
@@ -83,14 +88,14 @@ impl Store {
         let mut options = self.inner.options.clone();
         options.endpoints = vec![endpoint.clone()];
         options.connect_wait = None;
-        Self::over(options, self.session.clone(), self.inner.limiter.clone(), Duration::ZERO)
+        Self::with_options(options, self.session.clone(), self.inner.limiter.clone(), Duration::ZERO)
     }
 
     /// The same connection without a login.
     pub(crate) fn anonymous(&self) -> Self {
-        let Inner { channel, options, limiter, patience, .. } = self.inner.as_ref();
+        let Inner { channel, options, limiter, retry_for, .. } = self.inner.as_ref();
         let options = ConnectOptions { credentials: None, ..options.clone() };
-        Self::on(channel.clone(), options, self.session.clone(), limiter.clone(), *patience)
+        Self::with_channel(channel.clone(), options, self.session.clone(), limiter.clone(), *retry_for)
     }
 
     /// The same store for what must be done although the command was told to end: the signal does not reach it, and
@@ -129,12 +134,12 @@ impl Store {
     /// # Errors
     /// The endpoint cannot be reached.
     pub(crate) async fn dial_traced(&self, trace: &DialTrace) -> Result<(), Error> {
-        self.inner.channel.walk(trace).await.map_err(|failure| of_transport(&failure).0)
+        self.inner.channel.dial_traced(trace).await.map_err(|failure| from_transport(&failure).0)
     }
 
     /// Whether a login was refused because authentication is not enabled.
-    pub(crate) fn authentication_is_off(&self) -> bool {
-        self.inner.open.load(Ordering::Relaxed)
+    pub(crate) fn auth_is_disabled(&self) -> bool {
+        self.inner.auth_disabled.load(Ordering::Relaxed)
     }
 
     /// The options this store was made with.
@@ -164,8 +169,8 @@ impl Store {
     /// The library's client: one whose calls fail at once on a member without a leader, and one for calls that must
     /// work without.
     pub(crate) async fn client(&self, leader: bool) -> Result<Client, etcd_client::Error> {
-        let cell = if leader { &self.inner.with_leader } else { &self.inner.any_member };
-        cell.get_or_try_init(|| self.log_in(leader)).await.cloned()
+        let client = if leader { &self.inner.with_leader } else { &self.inner.any_member };
+        client.get_or_try_init(|| self.log_in(leader)).await.cloned()
     }
 
     async fn log_in(&self, leader: bool) -> Result<Client, etcd_client::Error> {
@@ -174,14 +179,14 @@ impl Store {
         let Some(who) = &self.inner.options.credentials else {
             return Client::from_channel(channel(), Some(options)).await;
         };
-        let named = options.clone().with_user(&who.user, who.password.expose()).with_auto_token_refresh(true);
-        match Client::from_channel(channel(), Some(named)).await {
+        let with_user = options.clone().with_user(&who.user, who.password.expose()).with_auto_token_refresh(true);
+        match Client::from_channel(channel(), Some(with_user)).await {
             Err(etcd_client::Error::GRpcStatus(status))
                 if refusal(status.code(), strip(status.message())) == Refusal::AuthNotEnabled =>
             {
                 let text = "a user was given, but authentication is not enabled in etcd; going on without";
                 self.session.observer.notice(Notice::Warning, text);
-                self.inner.open.store(true, Ordering::Relaxed);
+                self.inner.auth_disabled.store(true, Ordering::Relaxed);
                 Client::from_channel(channel(), Some(options)).await
             }
             other => other,

@@ -22,7 +22,7 @@ impl Cause {
 }
 
 /// An I/O error without the system's number.
-pub(crate) fn io_words(error: &io::Error) -> String {
+pub(crate) fn format_io_error(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         ErrorKind::HostUnreachable => "no route to host".to_owned(),
@@ -47,7 +47,7 @@ pub(crate) fn tls_error(error: &io::Error) -> Option<&Rustls> {
 }
 
 /// The TLS library's error in short, where no more is known.
-pub(crate) fn rustls_words(error: &Rustls) -> String {
+pub(crate) fn format_rustls_error(error: &Rustls) -> String {
     match error {
         Rustls::InvalidCertificate(CertificateError::BadEncoding) => "bad encoding".to_owned(),
         other => other.to_string(),

@@ -36,12 +36,12 @@ struct Shared {
     observer: Arc<dyn Observer>,
     state: Mutex<State>,
     /// Held by whoever dials; the others wait for the outcome.
-    flight: tokio::sync::Mutex<()>,
+    dialing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
-    present: Option<Arc<Connection>>,
+    active: Option<Arc<Connection>>,
     /// Of the last connection made; they count from 1.
     generation: u64,
     /// The endpoint that the next dial starts with.
@@ -51,7 +51,7 @@ struct State {
     /// Of the endpoint last used.
     used: Option<usize>,
     /// Counts failed dials, so that those who waited for one take its outcome.
-    lost: u64,
+    failed_dials: u64,
     outcome: Option<DialError>,
 }
 
@@ -80,25 +80,27 @@ impl FailoverChannel {
             dialer: Dialer::new(options),
             observer: Arc::clone(&session.observer),
             state: Mutex::default(),
-            flight: tokio::sync::Mutex::default(),
+            dialing: tokio::sync::Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
 
     /// Sees to it that there is a connection, with `proof` one whose peer has shown life. Sends nothing that could
     /// change anything.
-    pub(crate) async fn ready(&self, proof: bool) -> Result<(), TransportFailure> {
+    pub(crate) async fn ready(&self, await_settings: bool) -> Result<(), TransportFailure> {
         let connection = self.connection().await?;
-        if proof && let Some(failure) = self.shared.dialer.await_settings(connection.index, &connection.dialled).await {
+        if await_settings
+            && let Some(failure) = self.shared.dialer.await_settings(connection.index, &connection.dialled).await
+        {
             return Err(self.handshake_failed(&connection, failure));
         }
         Ok(())
     }
 
     /// Makes the connection to the first endpoint, and leaves in the course what is seen on the way.
-    pub(crate) async fn walk(&self, trace: &DialTrace) -> Result<(), TransportFailure> {
-        let _flight = self.shared.flight.lock().await;
-        let established = self.shared.dialer.walk(trace).await?;
+    pub(crate) async fn dial_traced(&self, trace: &DialTrace) -> Result<(), TransportFailure> {
+        let _dialing = self.shared.dialing.lock().await;
+        let established = self.shared.dialer.dial_traced(trace).await?;
         self.established(established);
         Ok(())
     }
@@ -109,40 +111,40 @@ impl FailoverChannel {
         self.shared.dialer.name(current)
     }
 
-    /// The generation of the connection that a call made now uses: the present one's, or else the next one's.
+    /// The generation of the connection that a call made now uses: the active one's, or else the next one's.
     pub(crate) fn generation(&self) -> u64 {
         let state = self.state();
-        match &state.present {
-            Some(present) if present.usable() => present.generation,
+        match &state.active {
+            Some(active) if active.usable() => active.generation,
             _ => state.generation + 1,
         }
     }
 
-    /// Drops the connection of this generation if it is still the present one; the next dial starts behind its
+    /// Drops the connection of this generation if it is still the active one; the next dial starts behind its
     /// endpoint. Requests that are under way on it go on until they end.
     pub(crate) fn invalidate(&self, generation: u64) {
         let mut state = self.state();
-        if state.present.as_ref().is_some_and(|present| present.generation == generation) {
-            self.drop_present(&mut state);
+        if state.active.as_ref().is_some_and(|active| active.generation == generation) {
+            self.drop_active(&mut state);
         }
     }
 
-    fn drop_present(&self, state: &mut State) {
-        let Some(left) = state.present.take() else { return };
-        state.start = (left.index + 1) % self.shared.dialer.len();
+    fn drop_active(&self, state: &mut State) {
+        let Some(dropped) = state.active.take() else { return };
+        state.start = (dropped.index + 1) % self.shared.dialer.len();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The present connection, if it can be used.
-    fn present(&self) -> Option<Arc<Connection>> {
+    /// The active connection, if it can be used.
+    fn active(&self) -> Option<Arc<Connection>> {
         let mut state = self.state();
-        match &state.present {
-            Some(present) if present.usable() => Some(Arc::clone(present)),
+        match &state.active {
+            Some(active) if active.usable() => Some(Arc::clone(active)),
             Some(_) => {
-                self.drop_present(&mut state);
+                self.drop_active(&mut state);
                 None
             }
             None => None,
@@ -150,17 +152,17 @@ impl FailoverChannel {
     }
 
     async fn connection(&self) -> Result<Arc<Connection>, TransportFailure> {
-        if let Some(present) = self.present() {
-            return Ok(present);
+        if let Some(active) = self.active() {
+            return Ok(active);
         }
-        let lost = self.state().lost;
-        let _flight = self.shared.flight.lock().await;
-        if let Some(present) = self.present() {
-            return Ok(present);
+        let failed_dials = self.state().failed_dials;
+        let _dialing = self.shared.dialing.lock().await;
+        if let Some(active) = self.active() {
+            return Ok(active);
         }
         let start = {
             let state = self.state();
-            if let (true, Some(outcome)) = (state.lost > lost, &state.outcome) {
+            if let (true, Some(outcome)) = (state.failed_dials > failed_dials, &state.outcome) {
                 return Err(outcome.clone().into());
             }
             state.start
@@ -172,7 +174,7 @@ impl FailoverChannel {
             Ok(established) => Ok(self.established(established)),
             Err(outcome) => {
                 let mut state = self.state();
-                state.lost += 1;
+                state.failed_dials += 1;
                 state.outcome = Some(outcome.clone());
                 state.current = order.last().copied().unwrap_or(state.current);
                 Err(outcome.into())
@@ -181,7 +183,7 @@ impl FailoverChannel {
     }
 
     fn established(&self, established: Established) -> Arc<Connection> {
-        let (connection, before) = {
+        let (connection, previous) = {
             let mut state = self.state();
             state.generation += 1;
             state.current = established.index;
@@ -190,18 +192,18 @@ impl FailoverChannel {
                 index: established.index,
                 dialled: established.dialled,
             });
-            state.present = Some(Arc::clone(&connection));
+            state.active = Some(Arc::clone(&connection));
             (connection, state.used.replace(established.index))
         };
         let observer = &self.shared.observer;
         for failure in established.failures {
             observer.notice(Notice::Detail, &failure.to_string());
         }
-        if let Some(before) = before.filter(|before| *before != established.index) {
+        if let Some(previous) = previous.filter(|previous| *previous != established.index) {
             let dialer = &self.shared.dialer;
             observer.notice(
                 Notice::Detail,
-                &format!("{}: moved to {}", dialer.name(before), dialer.name(established.index)),
+                &format!("{}: moved to {}", dialer.name(previous), dialer.name(established.index)),
             );
         }
         connection
@@ -276,8 +278,8 @@ impl FailoverChannel {
 }
 
 impl From<DialError> for TransportFailure {
-    fn from(lost: DialError) -> Self {
-        match lost {
+    fn from(error: DialError) -> Self {
+        match error {
             DialError::Tls(error) => Self::Tls(error),
             DialError::All(failures) => Self::Dial(failures),
         }

@@ -1,6 +1,6 @@
-//! The causes of failed connections in words for the one who has to mend them.
+//! The causes of failed connections in text for the one who has to mend them.
 
-use crate::transport::cause::{Cause, io_words, tls_error};
+use crate::transport::cause::{Cause, format_io_error, tls_error};
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -8,16 +8,16 @@ use std::time::Duration;
 use crate::transport::endpoint::Scheme;
 use crate::transport::monitored_stream::{CloseReason, UnexpectedProtocol};
 use crate::transport::options::TlsFiles;
-use crate::transport::tls::cause::tls;
+use crate::transport::tls::cause::tls_cause;
 
 /// The frozen server: TCP is answered by its kernel, and nothing by itself.
 pub(crate) fn silent() -> Cause {
     Cause::new("accepted the connection and stayed silent (frozen server, or not etcd)")
 }
 
-/// A name that the resolver does not know. `getaddrinfo`'s words come behind a fixed prefix.
+/// A name that the resolver does not know. `getaddrinfo`'s text come behind a fixed prefix.
 pub(crate) fn unresolved(error: &io::Error) -> Cause {
-    let text = io_words(error);
+    let text = format_io_error(error);
     let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
     Cause::new(format!("name does not resolve: {text}"))
 }
@@ -29,14 +29,14 @@ pub(crate) fn unix(error: &io::Error) -> Cause {
         ErrorKind::ConnectionRefused => {
             Cause::new("connection refused (the socket is there, and nobody listens on it)")
         }
-        _ => Cause::new(io_words(error)),
+        _ => Cause::new(format_io_error(error)),
     }
 }
 
 /// A TLS handshake that failed.
 pub(crate) fn handshake(error: &io::Error, files: &TlsFiles) -> Cause {
     if let Some(error) = tls_error(error) {
-        return tls(error, files);
+        return tls_cause(error, files);
     }
     match error.kind() {
         ErrorKind::UnexpectedEof
@@ -46,7 +46,7 @@ pub(crate) fn handshake(error: &io::Error, files: &TlsFiles) -> Cause {
             "closed the connection during the TLS handshake (not a TLS server?)",
             "if the server speaks plaintext, use http:// or insecure-transport",
         ),
-        _ => Cause::new(format!("TLS handshake failed: {}", io_words(error))),
+        _ => Cause::new(format!("TLS handshake failed: {}", format_io_error(error))),
     }
 }
 
@@ -55,8 +55,8 @@ pub(crate) fn handshake_failed(close_reason: Option<&CloseReason>, scheme: &Sche
     const TO_TLS: &str = "if the server speaks TLS, use https:// or set ca-file";
     match close_reason {
         Some(CloseReason::Failed(error)) => match tls_error(error) {
-            Some(error) => tls(error, files),
-            None => closed(closing_words(error), scheme),
+            Some(error) => tls_cause(error, files),
+            None => closed(format_close(error), scheme),
         },
         Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Tls)) => {
             Cause::hint("is a TLS server, and was spoken to in plaintext", TO_TLS)
@@ -70,17 +70,17 @@ pub(crate) fn handshake_failed(close_reason: Option<&CloseReason>, scheme: &Sche
         Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Other)) => {
             Cause::new("does not speak HTTP/2 (not etcd)")
         }
-        Some(CloseReason::Closed) | None => closed(WORDLESS.to_owned(), scheme),
+        Some(CloseReason::Closed) | None => closed(CLOSED_SILENTLY.to_owned(), scheme),
     }
 }
 
-const WORDLESS: &str = "closed the connection without a word";
+const CLOSED_SILENTLY: &str = "closed the connection without a word";
 
 /// Whether a close shows as an end, a reset or a broken pipe is a matter of microseconds, and means the same.
-fn closing_words(error: &io::Error) -> String {
+fn format_close(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => WORDLESS.to_owned(),
-        _ => io_words(error),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => CLOSED_SILENTLY.to_owned(),
+        _ => format_io_error(error),
     }
 }
 
@@ -100,10 +100,12 @@ pub(crate) fn broken(error: &(dyn StdError + 'static), close_reason: Option<&Clo
         return "the peer was silent for longer than the keep-alive allows".to_owned();
     }
     match close_reason {
-        Some(CloseReason::Failed(io)) => tls_error(io).map_or_else(|| io_words(io), |e| tls(e, files).text),
+        Some(CloseReason::Failed(io)) => {
+            tls_error(io).map_or_else(|| format_io_error(io), |e| tls_cause(e, files).text)
+        }
         Some(_) => "the peer closed the connection".to_owned(),
         None => match chain(error).find_map(|e| e.downcast_ref::<io::Error>()) {
-            Some(io) => io_words(io),
+            Some(io) => format_io_error(io),
             None => chain(error).last().map_or_else(String::new, ToString::to_string),
         },
     }
@@ -121,7 +123,7 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
 }
 
-/// A bound in words: `800ms`, `2s`.
+/// A bound in text: `800ms`, `2s`.
 pub(crate) fn bound(limit: Duration) -> String {
     format!("{limit:?}")
 }

@@ -150,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fuzzing::{damage, damaged, in_words};
+    use crate::fuzzing::{check_message, damage, damaged};
 
     proptest! {
         #[test]
@@ -176,7 +176,7 @@ mod tests {
         ) {
             let text = String::from_utf8_lossy(&damaged(text.as_bytes(), &damage)).into_owned();
             match Endpoint::parse(&text, false) {
-                Err(error) => in_words(&error.to_string())?,
+                Err(error) => check_message(&error.to_string())?,
                 Ok(endpoint) => {
                     prop_assert_eq!(Endpoint::parse(&endpoint.to_string(), true), Ok(endpoint.clone()));
                     let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#".contains(c);

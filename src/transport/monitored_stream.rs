@@ -51,7 +51,7 @@ pub(crate) enum UnexpectedProtocol {
 pub(crate) struct ConnectionState {
     peer_state: watch::Sender<PeerState>,
     close_reason: Mutex<Option<CloseReason>>,
-    proven: std::sync::atomic::AtomicBool,
+    spoke_http2: std::sync::atomic::AtomicBool,
 }
 
 impl ConnectionState {
@@ -59,7 +59,7 @@ impl ConnectionState {
         Self {
             peer_state: watch::Sender::new(PeerState::Waiting),
             close_reason: Mutex::new(None),
-            proven: false.into(),
+            spoke_http2: false.into(),
         }
     }
 
@@ -68,8 +68,8 @@ impl ConnectionState {
     }
 
     /// Whether the peer ever spoke HTTP/2, also where the stream has ended since.
-    pub(crate) fn proven(&self) -> bool {
-        self.proven.load(std::sync::atomic::Ordering::Acquire)
+    pub(crate) fn spoke_http2(&self) -> bool {
+        self.spoke_http2.load(std::sync::atomic::Ordering::Acquire)
     }
 
     /// The first ending seen, if any.
@@ -87,8 +87,8 @@ impl ConnectionState {
             .map_or(PeerState::Ended, |peer_state| *peer_state)
     }
 
-    fn alive(&self) {
-        self.proven.store(true, std::sync::atomic::Ordering::Release);
+    fn set_alive(&self) {
+        self.spoke_http2.store(true, std::sync::atomic::Ordering::Release);
         self.peer_state.send_if_modified(|peer_state| {
             let first = *peer_state == PeerState::Waiting;
             if first {
@@ -119,26 +119,32 @@ pub(crate) struct MonitoredStream {
     /// The peer's first bytes, as long as they do not tell who it is; `None` once they did.
     first: Option<Vec<u8>>,
     /// Bytes read ahead while looking for the reason of a failed write.
-    ahead: VecDeque<u8>,
+    read_ahead: VecDeque<u8>,
     /// A write's failure, held back until the stream has said what there is to read.
-    failed: Option<io::Error>,
+    write_error: Option<io::Error>,
 }
 
 impl MonitoredStream {
     pub(crate) fn new(stream: Box<dyn Stream>) -> (Self, Arc<ConnectionState>) {
         let health = Arc::new(ConnectionState::new());
         (
-            Self { stream, health: Arc::clone(&health), first: Some(Vec::new()), ahead: VecDeque::new(), failed: None },
+            Self {
+                stream,
+                health: Arc::clone(&health),
+                first: Some(Vec::new()),
+                read_ahead: VecDeque::new(),
+                write_error: None,
+            },
             health,
         )
     }
 
     /// A server's first frame is SETTINGS on stream 0 (RFC 9113, 3.4).
-    fn sniff(&mut self, bytes: &[u8]) {
+    fn detect_protocol(&mut self, bytes: &[u8]) {
         let Some(first) = &mut self.first else { return };
         let missing = FRAME_HEADER - first.len();
         first.extend_from_slice(&bytes[..bytes.len().min(missing)]);
-        let foreign = match first.as_slice() {
+        let unexpected = match first.as_slice() {
             [0x15 | 0x16, 3, ..] => Some(UnexpectedProtocol::Tls),
             [b'H', b'T', b'T', b'P', b'/', ..] => Some(UnexpectedProtocol::Http1),
             [_, _, _, SETTINGS, _, 0, 0, 0, 0] => None,
@@ -146,17 +152,17 @@ impl MonitoredStream {
             _ => return,
         };
         self.first = None;
-        match foreign {
-            Some(foreign) => self.health.end(CloseReason::UnexpectedProtocol(foreign)),
-            None => self.health.alive(),
+        match unexpected {
+            Some(unexpected) => self.health.end(CloseReason::UnexpectedProtocol(unexpected)),
+            None => self.health.set_alive(),
         }
     }
 
-    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.inspect_err(|error| self.note_error(error))
+    fn record_result<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| self.record_error(error))
     }
 
-    fn note_error(&self, error: &io::Error) {
+    fn record_error(&self, error: &io::Error) {
         let copy = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(tls) => io::Error::new(error.kind(), tls.clone()),
             None => match error.raw_os_error() {
@@ -170,15 +176,15 @@ impl MonitoredStream {
     /// A TLS 1.3 server refuses a client's certificate after the handshake, by an alert and a close. Who only writes
     /// then sees a broken pipe; the alert is still there to be read. It is pending until the runtime has heard of that:
     /// a stream that cannot be written has ended, and an end is always readable.
-    fn look_for_alert(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn read_alert(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0_u8; 4096];
         for _ in 0..8 {
             let mut buffer = ReadBuf::new(&mut room);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => self.ahead.extend(buffer.filled()),
+                Ok(()) if !buffer.filled().is_empty() => self.read_ahead.extend(buffer.filled()),
                 Err(error) if crate::transport::cause::tls_error(&error).is_some() => {
                     // Noted here; the caller goes on with the write's own error.
-                    self.note_error(&error);
+                    self.record_error(&error);
                     break;
                 }
                 _ => break,
@@ -187,21 +193,21 @@ impl MonitoredStream {
         Poll::Ready(())
     }
 
-    fn written<T>(&mut self, cx: &mut Context<'_>, result: io::Result<T>) -> Poll<io::Result<T>> {
+    fn finish_write<T>(&mut self, cx: &mut Context<'_>, result: io::Result<T>) -> Poll<io::Result<T>> {
         match result {
             Ok(value) => Poll::Ready(Ok(value)),
             Err(error) => {
-                self.failed = Some(error);
-                self.failure(cx).map(Err)
+                self.write_error = Some(error);
+                self.poll_write_error(cx).map(Err)
             }
         }
     }
 
     /// The failure held back, once it may be told.
-    fn failure(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        ready!(self.look_for_alert(cx));
-        let error = self.failed.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
-        self.note_error(&error);
+    fn poll_write_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        ready!(self.read_alert(cx));
+        let error = self.write_error.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
+        self.record_error(&error);
         Poll::Ready(error)
     }
 }
@@ -210,20 +216,20 @@ impl AsyncRead for MonitoredStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        if this.ahead.is_empty() {
+        if this.read_ahead.is_empty() {
             let result = ready!(Pin::new(&mut this.stream).poll_read(cx, buffer));
-            this.note(result)?;
+            this.record_result(result)?;
         } else {
-            let (front, _) = this.ahead.as_slices();
+            let (front, _) = this.read_ahead.as_slices();
             let count = front.len().min(buffer.remaining());
             buffer.put_slice(&front[..count]);
-            this.ahead.drain(..count);
+            this.read_ahead.drain(..count);
         }
         let fresh = &buffer.filled()[before..];
         if fresh.is_empty() && buffer.remaining() > 0 {
             this.health.end(CloseReason::Closed);
         }
-        this.sniff(fresh);
+        this.detect_protocol(fresh);
         Poll::Ready(Ok(()))
     }
 }
@@ -231,11 +237,11 @@ impl AsyncRead for MonitoredStream {
 impl AsyncWrite for MonitoredStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.failed.is_some() {
-            return this.failure(cx).map(Err);
+        if this.write_error.is_some() {
+            return this.poll_write_error(cx).map(Err);
         }
         let result = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes));
-        this.written(cx, result)
+        this.finish_write(cx, result)
     }
 
     fn poll_write_vectored(
@@ -244,11 +250,11 @@ impl AsyncWrite for MonitoredStream {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.failed.is_some() {
-            return this.failure(cx).map(Err);
+        if this.write_error.is_some() {
+            return this.poll_write_error(cx).map(Err);
         }
         let result = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bytes));
-        this.written(cx, result)
+        this.finish_write(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -257,11 +263,11 @@ impl AsyncWrite for MonitoredStream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.failed.is_some() {
-            return this.failure(cx).map(Err);
+        if this.write_error.is_some() {
+            return this.poll_write_error(cx).map(Err);
         }
         let result = ready!(Pin::new(&mut this.stream).poll_flush(cx));
-        this.written(cx, result)
+        this.finish_write(cx, result)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -315,30 +321,30 @@ mod tests {
 
     #[tokio::test]
     async fn the_alert_behind_a_failed_write_is_found_and_what_came_before_is_kept() {
-        let (mut wire, health) = MonitoredStream::new(Box::new(Refused(b"before".to_vec())));
-        assert_eq!(wire.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let (mut stream, health) = MonitoredStream::new(Box::new(Refused(b"before".to_vec())));
+        assert_eq!(stream.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         let Some(CloseReason::Failed(error)) = health.close_reason() else { panic!("no failure was noted") };
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
         assert_eq!(crate::transport::cause::tls_error(&error), Some(&alert));
         let mut room = [0; 16];
-        assert_eq!(wire.read(&mut room).await.unwrap(), 6);
+        assert_eq!(stream.read(&mut room).await.unwrap(), 6);
         assert_eq!(&room[..6], b"before");
     }
 
     #[tokio::test]
     async fn a_settings_frame_in_pieces_is_a_sign_of_life() {
         let (near, mut far) = tokio::io::duplex(64);
-        let (mut wire, health) = MonitoredStream::new(Box::new(near));
+        let (mut stream, health) = MonitoredStream::new(Box::new(near));
         let mut room = [0; 16];
         for byte in [0, 0, 0, SETTINGS, 0, 0, 0, 0, 0] {
             assert_eq!(health.peer_state(), PeerState::Waiting);
             far.write_all(&[byte]).await.unwrap();
-            wire.read_exact(&mut room[..1]).await.unwrap();
+            stream.read_exact(&mut room[..1]).await.unwrap();
         }
-        assert_eq!((health.peer_state(), health.proven()), (PeerState::Alive, true));
+        assert_eq!((health.peer_state(), health.spoke_http2()), (PeerState::Alive, true));
         drop(far);
-        assert_eq!(wire.read(&mut room).await.unwrap(), 0);
+        assert_eq!(stream.read(&mut room).await.unwrap(), 0);
         assert!(matches!(health.close_reason(), Some(CloseReason::Closed)));
-        assert_eq!((health.peer_state(), health.proven()), (PeerState::Ended, true));
+        assert_eq!((health.peer_state(), health.spoke_http2()), (PeerState::Ended, true));
     }
 }

@@ -109,7 +109,7 @@ impl KeyHistory<'_> {
         let store = self.ctx.store();
         let mut watcher = store.watch(options);
         let progress = self.ctx.out.progress("looking for earlier lives", None);
-        while watcher.place() < end.below {
+        while watcher.next_revision() < end.below {
             progress.wait();
             let told = timeout(store.options().op_timeout, watcher.next()).await;
             if let (Err(_), Some(why)) = (&told, away.take()) {
@@ -134,8 +134,8 @@ impl KeyHistory<'_> {
                     compacted = Some(revision);
                     watcher.move_to(revision + 1);
                 }
-                WatchUpdate::Away(why) => away = Some(why),
-                WatchUpdate::Back => away = None,
+                WatchUpdate::Disconnected(why) => away = Some(why),
+                WatchUpdate::Reconnected => away = None,
                 WatchUpdate::Progress => {}
             }
         }

@@ -41,7 +41,7 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
     /// # Errors
     /// As the verb.
     pub async fn run(mut self, reader: RangeReader) -> Result<(), Failure> {
-        let mut reader = reader.one_by_one();
+        let mut reader = reader.without_prefetch();
         let progress = self.listing.ctx.out.progress("listing", None);
         'pages: while let Some(page) = self.listing.page(&mut reader).await? {
             progress.inc(page.len() as u64);

@@ -163,7 +163,7 @@ async fn until(moment: Option<Instant>) {
 /// Takes the key and the lease away.
 async fn give_back(ctx: &Context, kept: &LeaseKeeper) {
     kept.stop();
-    let limit = CLEANUP.min(kept.alive().until.left().max(Duration::from_secs(1)));
+    let limit = CLEANUP.min(kept.state().until.remaining().max(Duration::from_secs(1)));
     if let Err(error) = ctx.store().for_cleanup(limit).revoke(kept.id()).await {
         let ttl = kept.ttl().as_secs();
         ctx.out.warn(&format!("lease {} could not be revoked and runs out within {ttl} s: {error}", kept.id()));

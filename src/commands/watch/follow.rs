@@ -80,14 +80,14 @@ impl<'a> WatchLoop<'a> {
             match self.next(&mut watcher).await.map_err(|stop| self.explain(stop))? {
                 WatchUpdate::Events(events) => self.events(events).await?,
                 WatchUpdate::Progress => {}
-                WatchUpdate::Away(why) => self.away(&why),
-                WatchUpdate::Back => self.back(),
+                WatchUpdate::Disconnected(why) => self.away(&why),
+                WatchUpdate::Reconnected => self.back(),
                 WatchUpdate::Compacted(revision) => {
-                    let next = self.compacted(watcher.place(), revision).await?;
+                    let next = self.compacted(watcher.next_revision(), revision).await?;
                     watcher.move_to(next);
                 }
             }
-            self.advance(watcher.place());
+            self.advance(watcher.next_revision());
         }
     }
 

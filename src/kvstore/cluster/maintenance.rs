@@ -3,7 +3,7 @@
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType};
 
 use crate::kvstore::error::Error;
-use crate::kvstore::kv::compact::{AS_LONG_AS_IT_TAKES, LOOK};
+use crate::kvstore::kv::compact::{CHECK_TIMEOUT, UNBOUNDED};
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
@@ -15,8 +15,13 @@ impl Store {
     /// # Errors
     /// [`Error::Unknown`] where the answer was lost, or whatever kept it away.
     pub async fn defragment(&self) -> Result<(), Error> {
-        let bound = Timeout::Fixed(AS_LONG_AS_IT_TAKES);
-        let request = Request { effect: Idempotency::None, leader: false, bound, ..Request::read("defragment", &[]) };
+        let timeout = Timeout::Fixed(UNBOUNDED);
+        let request = Request {
+            idempotency: Idempotency::None,
+            needs_leader: false,
+            timeout,
+            ..Request::read("defragment", &[])
+        };
         self.call(request, |client| async move { client.maintenance_client().defragment().await }).await.map(|_| ())
     }
 
@@ -25,7 +30,7 @@ impl Store {
     /// # Errors
     /// Whatever kept the answer away.
     pub async fn disarm_nospace(&self, member: u64) -> Result<(), Error> {
-        let request = Request { effect: Idempotency::Conditional, ..Request::read("alarm disarm", &[]) };
+        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("alarm disarm", &[]) };
         let send = |client: etcd_client::Client| async move {
             let mut options = AlarmOptions::new();
             options.with_member(member);
@@ -39,9 +44,9 @@ impl Store {
     /// # Errors
     /// The member in use does not lead, or the other one did not take over in time; and whatever kept the answer away.
     pub async fn move_leader(&self, to: u64) -> Result<(), Error> {
-        let request = Request { effect: Idempotency::Conditional, ..Request::read("move leader", &[]) };
-        let bound = Timeout::Fixed(self.options().op_timeout.max(LOOK));
-        let request = Request { bound, ..request };
+        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("move leader", &[]) };
+        let timeout = Timeout::Fixed(self.options().op_timeout.max(CHECK_TIMEOUT));
+        let request = Request { timeout, ..request };
         let send = |client: etcd_client::Client| async move { client.maintenance_client().move_leader(to).await };
         self.call(request, send).await.map(|_| ())
     }

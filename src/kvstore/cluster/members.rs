@@ -80,7 +80,7 @@ impl Store {
     /// # Errors
     /// Whatever kept the answer away.
     pub async fn members(&self) -> Result<Members, Error> {
-        let request = Request { leader: false, ..Request::read("member list", &[]) };
+        let request = Request { needs_leader: false, ..Request::read("member list", &[]) };
         let answer =
             self.call(request, |client| async move { client.cluster_client().member_list().await }).await?.value;
         let cluster = answer.header().map_or(0, etcd_client::ResponseHeader::cluster_id);
@@ -99,8 +99,8 @@ impl Store {
     /// Whatever kept the answer away.
     pub async fn member_status(&self) -> Result<MemberStatus, Error> {
         // The dial is not the member's latency.
-        self.reach("status").await?;
-        let request = Request { leader: false, ..Request::read("status", &[]) };
+        self.ensure_connected("status").await?;
+        let request = Request { needs_leader: false, ..Request::read("status", &[]) };
         let sent = Instant::now();
         let answer =
             self.call(request, |client| async move { client.maintenance_client().status().await }).await?.value;
@@ -129,7 +129,7 @@ impl Store {
     /// # Errors
     /// Whatever kept the answer away.
     pub async fn alarms(&self) -> Result<Vec<Alarm>, Error> {
-        let request = Request { leader: false, ..Request::read("alarm list", &[]) };
+        let request = Request { needs_leader: false, ..Request::read("alarm list", &[]) };
         let answer = self
             .call(request, |client| async move {
                 client.maintenance_client().alarm(AlarmAction::Get, AlarmType::None, None).await

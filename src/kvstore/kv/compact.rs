@@ -16,9 +16,9 @@ use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::Revision;
 
 /// Longer than any database takes; a peer that is gone is noticed by the connection's keep-alive.
-pub(crate) const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const UNBOUNDED: Duration = Duration::from_secs(24 * 3600);
 /// How long the look may take that tells what became of a request without an answer.
-pub(crate) const LOOK: Duration = Duration::from_secs(5);
+pub(crate) const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What became of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ impl Store {
     /// [`Refusal::FutureRevision`], [`Error::Unknown`] where it cannot be told whether it was done, or whatever kept the
     /// answer away.
     pub async fn compact(&self, revision: Revision, physical: bool) -> Result<CompactionOutcome, Error> {
-        let bound = if physical { Timeout::Fixed(AS_LONG_AS_IT_TAKES) } else { Timeout::Operation };
-        let request = Request { effect: Idempotency::Conditional, bound, ..Request::read("compact", &[]) };
+        let timeout = if physical { Timeout::Fixed(UNBOUNDED) } else { Timeout::Operation };
+        let request = Request { idempotency: Idempotency::Conditional, timeout, ..Request::read("compact", &[]) };
         let options = if physical { CompactionOptions::new().with_physical() } else { CompactionOptions::new() };
         let send = |client: etcd_client::Client| {
             let options = options.clone();
@@ -55,7 +55,7 @@ impl Store {
                 Ok(CompactionOutcome::Removing)
             }
             Err(error @ Error::Unknown { .. }) => {
-                match self.for_cleanup(LOOK).is_compacted(revision).await {
+                match self.for_cleanup(CHECK_TIMEOUT).is_compacted(revision).await {
                     Ok(true) => Ok(CompactionOutcome::Removing),
                     // Not yet is no proof: the request may still be on its way through the cluster.
                     Ok(false) | Err(_) => Err(error),

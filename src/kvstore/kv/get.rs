@@ -130,7 +130,7 @@ impl Store {
         let (start, end) = range.within(self.namespace()).to_wire();
         let options = GetOptions::new().with_range(end).with_count_only().with_revision(revision);
         let answer = self
-            .call(Request { bound: Timeout::WhileResponsive, ..Request::read("count", &start) }, |client| {
+            .call(Request { timeout: Timeout::WhileResponsive, ..Request::read("count", &start) }, |client| {
                 let (key, options) = (start.clone(), options.clone());
                 async move { Self::kv(&client).get(key, Some(options)).await }
             })
@@ -170,14 +170,14 @@ impl Store {
         op: &'static str,
         txn: Txn,
         guard: Option<&LockGuard>,
-        bound: Timeout,
+        timeout: Timeout,
     ) -> Result<crate::kvstore::kv::txn::TxnResult, Error> {
-        self.send_txn(op, &txn, guard, Idempotency::Read, bound).await
+        self.send_txn(op, &txn, guard, Idempotency::Read, timeout).await
     }
 
     /// The library's record as ours, without the namespace.
     pub(crate) fn take(&self, kv: etcd_client::KeyValue) -> KeyValue {
-        self.take_wire(kv.0)
+        self.from_wire_kv(kv.0)
     }
 
     /// Reads the smallest key there can be, which nobody has; the answer's revision.
@@ -187,7 +187,7 @@ impl Store {
     pub(crate) async fn read_empty_key(&self, op: &'static str, linearizable: bool) -> Result<Revision, Error> {
         let none = GetOptions::new().with_count_only();
         let options = if linearizable { none } else { none.with_serializable() };
-        let request = Request { leader: linearizable, ..Request::read(op, &[]) };
+        let request = Request { needs_leader: linearizable, ..Request::read(op, &[]) };
         let read = |client: etcd_client::Client| {
             let options = options.clone();
             async move { client.kv_client().get(vec![0], Some(options)).await }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::key_range::{prefix_end, successor};
-use crate::kvstore::kv::page_sizer::{AnsweredWindow, PageSizer};
+use crate::kvstore::kv::page_sizer::{Page, PageSizer};
 use crate::kvstore::kv::range_stream::{RangeStream, StreamChunk, StreamRequest};
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
 use crate::kvstore::request::Request;
@@ -26,7 +26,7 @@ use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, Revision};
 
 /// From so many keys on it is worth a request to find out whether the server streams ranges.
-const STREAMED: u64 = 10_000;
+const MIN_STREAM_KEYS: u64 = 10_000;
 
 /// How a range is read.
 #[derive(Clone, Debug, Default)]
@@ -46,14 +46,14 @@ pub struct RangeReader {
     store: Store,
     range: KeyRange,
     options: ReadOptions,
-    left: Option<u64>,
+    remaining: Option<u64>,
     revision: Revision,
     total: Option<u64>,
-    steering: PageSizer,
+    page_sizer: PageSizer,
     /// Whether the next page is read while this one is used.
-    ahead: bool,
+    prefetch: bool,
     /// Whether RangeStream may be used: it has not broken under this reading.
-    streams: bool,
+    may_stream: bool,
     next: Next,
 }
 
@@ -61,7 +61,7 @@ enum Next {
     /// Where the next window starts.
     From(Vec<u8>),
     /// The next window is being read.
-    Coming(JoinHandle<Result<AnsweredWindow, Error>>),
+    Prefetched(JoinHandle<Result<Page, Error>>),
     /// The rest comes as one stream; where it breaks, the next window starts there.
     Streaming(RangeStream, Vec<u8>),
     End,
@@ -73,12 +73,12 @@ impl Store {
         RangeReader {
             store: self.clone(),
             range: range.clone(),
-            left: options.limit,
+            remaining: options.limit,
             revision: options.revision,
             total: None,
-            steering: PageSizer::new(options.limit),
-            ahead: true,
-            streams: true,
+            page_sizer: PageSizer::new(options.limit),
+            prefetch: true,
+            may_stream: true,
             next: if range.is_empty() || options.limit == Some(0) {
                 Next::End
             } else {
@@ -102,8 +102,8 @@ impl RangeReader {
 
     /// Reads no page before it is asked for: for readings that [`RangeReader::skip`] much.
     #[must_use]
-    pub fn one_by_one(mut self) -> Self {
-        self.ahead = false;
+    pub fn without_prefetch(mut self) -> Self {
+        self.prefetch = false;
         self
     }
 
@@ -111,7 +111,7 @@ impl RangeReader {
     /// server reads a large page, what others write waits.
     #[must_use]
     pub fn in_small_pages(mut self) -> Self {
-        self.steering.keep_small();
+        self.page_sizer.keep_small();
         self
     }
 
@@ -124,7 +124,7 @@ impl RangeReader {
             Some(start) if self.range.contains(&start) => Next::From(start),
             _ => Next::End,
         };
-        self.steering.step_over(branch);
+        self.page_sizer.skip_branch(branch);
     }
 
     /// The next page, never empty; `None` at the end.
@@ -136,23 +136,23 @@ impl RangeReader {
         loop {
             let page = match std::mem::replace(&mut self.next, Next::End) {
                 Next::End => return Ok(None),
-                Next::From(start) => self.window(start).read().await?,
-                Next::Coming(task) => match task.await {
+                Next::From(start) => self.page_request(start).read().await?,
+                Next::Prefetched(task) => match task.await {
                     Ok(page) => page?,
                     Err(error) => return Err(Error::Protocol { op: "list", what: error.to_string() }),
                 },
                 Next::Streaming(mut stream, start) => match stream.next().await {
                     StreamChunk::Keys(kvs) => {
-                        self.count_down(kvs.len());
-                        let behind = kvs.last().map_or(start, |kv| successor(&kv.key));
-                        self.next = Next::Streaming(stream, behind);
+                        self.subtract_from_limit(kvs.len());
+                        let next_start = kvs.last().map_or(start, |kv| successor(&kv.key));
+                        self.next = Next::Streaming(stream, next_start);
                         return Ok(Some(kvs));
                     }
                     StreamChunk::End => return Ok(None),
                     StreamChunk::Failed(error) => return Err(error),
                     StreamChunk::Broken => {
-                        self.streams = false;
-                        self.next = if self.range.contains(&start) && self.left != Some(0) {
+                        self.may_stream = false;
+                        self.next = if self.range.contains(&start) && self.remaining != Some(0) {
                             Next::From(start)
                         } else {
                             Next::End
@@ -161,68 +161,68 @@ impl RangeReader {
                     }
                 },
             };
-            let kvs = self.take(page);
+            let kvs = self.accept(page);
             if !kvs.is_empty() {
-                self.prefetch().await;
+                self.start_next().await;
                 return Ok(Some(kvs));
             }
         }
     }
 
     /// Learns from an answered window and decides where the next one starts.
-    fn take(&mut self, page: AnsweredWindow) -> Vec<KeyValue> {
+    fn accept(&mut self, page: Page) -> Vec<KeyValue> {
         if self.revision == 0 {
             self.revision = page.revision;
         }
         if self.total.is_none() && page.end.is_none() {
             self.total = Some(page.count);
         }
-        self.steering.learn(&page);
-        self.count_down(page.kvs.len());
-        let behind = if page.more { page.kvs.last().map(|kv| successor(&kv.key)) } else { page.end };
-        self.next = match behind {
-            _ if self.left == Some(0) => Next::End,
+        self.page_sizer.learn(&page);
+        self.subtract_from_limit(page.kvs.len());
+        let next_start = if page.more { page.kvs.last().map(|kv| successor(&kv.key)) } else { page.end };
+        self.next = match next_start {
+            _ if self.remaining == Some(0) => Next::End,
             Some(start) if self.range.contains(&start) => Next::From(start),
             _ => Next::End,
         };
         page.kvs
     }
 
-    fn count_down(&mut self, keys: usize) {
-        self.left = self.left.map(|left| left.saturating_sub(keys as u64));
+    fn subtract_from_limit(&mut self, keys: usize) {
+        self.remaining = self.remaining.map(|left| left.saturating_sub(keys as u64));
     }
 
     /// Whether the rest is worth a stream, as far as is known.
-    fn is_much(&self) -> bool {
+    fn is_large(&self) -> bool {
         let lacking = self.store.inner.lacks_range_stream.load(Ordering::Relaxed);
-        let keys = self.total.unwrap_or(0).min(self.left.unwrap_or(u64::MAX));
-        self.streams && !lacking && self.options.guard.is_none() && keys >= STREAMED
+        let keys = self.total.unwrap_or(0).min(self.remaining.unwrap_or(u64::MAX));
+        self.may_stream && !lacking && self.options.guard.is_none() && keys >= MIN_STREAM_KEYS
     }
 
-    async fn prefetch(&mut self) {
-        if let (true, Next::From(start)) = (self.ahead, &self.next) {
-            if self.is_much() {
-                let wanted = StreamRequest {
+    async fn start_next(&mut self) {
+        if let (true, Next::From(start)) = (self.prefetch, &self.next) {
+            if self.is_large() {
+                let request = StreamRequest {
                     range: KeyRange { start: start.clone(), end: self.range.end.clone() },
                     revision: self.revision,
                     keys_only: self.options.keys_only,
-                    limit: self.left.unwrap_or(0),
+                    limit: self.remaining.unwrap_or(0),
                 };
-                self.next = Next::Streaming(RangeStream::start(&self.store, wanted), start.clone());
+                self.next = Next::Streaming(RangeStream::start(&self.store, request), start.clone());
                 tokio::task::yield_now().await;
                 return;
             }
-            let window = self.window(start.clone());
-            self.next = Next::Coming(tokio::spawn(window.read()));
+            let request = self.page_request(start.clone());
+            self.next = Next::Prefetched(tokio::spawn(request.read()));
             // Gives the task its first turn, so that the request is on the wire while this page is used.
             tokio::task::yield_now().await;
         }
     }
 
-    fn window(&self, start: Vec<u8>) -> Window {
-        let end = self.steering.end(&start).filter(|end| self.range.contains(end));
-        let limit = self.left.map_or(self.steering.limit(), |left| left.min(self.steering.limit()));
-        Window {
+    fn page_request(&self, start: Vec<u8>) -> PageRequest {
+        let end = self.page_sizer.end(&start).filter(|end| self.range.contains(end));
+        let limit = self.remaining.map_or(self.page_sizer.limit(), |left| left.min(self.page_sizer.limit()));
+        PageRequest {
             store: self.store.clone(),
             range: self.range.clone(),
             start,
@@ -237,14 +237,14 @@ impl RangeReader {
 
 impl Drop for RangeReader {
     fn drop(&mut self) {
-        if let Next::Coming(task) = &self.next {
+        if let Next::Prefetched(task) = &self.next {
             task.abort();
         }
     }
 }
 
 /// One window to be read.
-struct Window {
+struct PageRequest {
     store: Store,
     range: KeyRange,
     start: Vec<u8>,
@@ -255,10 +255,10 @@ struct Window {
     guard: Option<LockGuard>,
 }
 
-impl Window {
-    async fn read(mut self) -> Result<AnsweredWindow, Error> {
+impl PageRequest {
+    async fn read(mut self) -> Result<Page, Error> {
         loop {
-            match self.ask().await {
+            match self.fetch().await {
                 // A run of large values: half as many fit.
                 Err(error) if self.limit > 1 && error.is_refusal(Refusal::OversizedAnswer) => self.limit /= 2,
                 other => return other,
@@ -266,15 +266,15 @@ impl Window {
         }
     }
 
-    async fn ask(&self) -> Result<AnsweredWindow, Error> {
+    async fn fetch(&self) -> Result<Page, Error> {
         let end = self.end.clone().or_else(|| self.range.end.clone());
         let range = KeyRange { start: self.start.clone(), end };
         let sent = Instant::now();
         let (kvs, count, more, revision) = match &self.guard {
-            Some(guard) => self.ask_guarded(range, guard).await?,
-            None => self.ask_plainly(&range).await?,
+            Some(guard) => self.fetch_guarded(range, guard).await?,
+            None => self.fetch_unguarded(&range).await?,
         };
-        Ok(AnsweredWindow {
+        Ok(Page {
             start: self.start.clone(),
             end: self.end.clone(),
             kvs,
@@ -285,7 +285,7 @@ impl Window {
         })
     }
 
-    async fn ask_guarded(
+    async fn fetch_guarded(
         &self,
         range: KeyRange,
         guard: &LockGuard,
@@ -305,7 +305,7 @@ impl Window {
         }
     }
 
-    async fn ask_plainly(&self, range: &KeyRange) -> Result<(Vec<KeyValue>, u64, bool, Revision), Error> {
+    async fn fetch_unguarded(&self, range: &KeyRange) -> Result<(Vec<KeyValue>, u64, bool, Revision), Error> {
         let (start, end) = range.within(self.store.namespace()).to_wire();
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
         let mut options = GetOptions::new().with_range(end).with_revision(self.revision).with_limit(limit);
@@ -317,7 +317,7 @@ impl Window {
             // What a revision holds never changes, so any member may answer; one that lags is asked again elsewhere.
             options = options.with_serializable();
         }
-        let request = Request { pinned, bound: Timeout::WhileResponsive, ..Request::read("list", &start) };
+        let request = Request { pinned, timeout: Timeout::WhileResponsive, ..Request::read("list", &start) };
         let answer = self
             .store
             .call(request, |client| {

@@ -1,4 +1,4 @@
-//! etcd 3.7's RangeStream: a whole range as one answer in chunks, without counting what lies behind each.
+//! etcd 3.7's RangeStream: a last range as one answer in chunks, without counting what lies behind each.
 //!
 //! It takes the place of the windows where there is much to read. Whatever goes wrong with it, the windows go on behind
 //! the last key that came; their retries and messages are those of every reading.
@@ -51,11 +51,11 @@ pub(crate) struct RangeStream {
 
 impl RangeStream {
     /// Asks for the range.
-    pub(crate) fn start(store: &Store, wanted: StreamRequest) -> Self {
+    pub(crate) fn start(store: &Store, request: StreamRequest) -> Self {
         let (sender, chunks) = mpsc::channel(1);
         let store = store.clone();
         let task = tokio::spawn(async move {
-            let last = store.receive(wanted, &sender).await.unwrap_or_else(|error| match error {
+            let last = store.receive(request, &sender).await.unwrap_or_else(|error| match error {
                 Error::Interrupted { .. } | Error::Deadline { .. } => StreamChunk::Failed(error),
                 _ => StreamChunk::Broken,
             });
@@ -79,13 +79,13 @@ impl Drop for RangeStream {
 
 impl Store {
     /// Receives the chunks up to the end; how it ended.
-    async fn receive(&self, wanted: StreamRequest, sender: &mpsc::Sender<StreamChunk>) -> Result<StreamChunk, Error> {
-        let (start, end) = wanted.range.within(self.namespace()).to_wire();
-        let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
-        let mut options = GetOptions::new().with_range(end).with_revision(wanted.revision).with_limit(limit);
+    async fn receive(&self, request: StreamRequest, sender: &mpsc::Sender<StreamChunk>) -> Result<StreamChunk, Error> {
+        let (start, end) = request.range.within(self.namespace()).to_wire();
+        let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+        let mut options = GetOptions::new().with_range(end).with_revision(request.revision).with_limit(limit);
         // What a revision holds never changes, so any member may answer.
         options = options.with_serializable();
-        if wanted.keys_only {
+        if request.keys_only {
             options = options.with_keys_only();
         }
         let opened = self
@@ -114,12 +114,12 @@ impl Store {
                     _ => return Ok(StreamChunk::Broken),
                 },
             };
-            let whole = answer.header().is_some();
+            let last = answer.header().is_some();
             let kvs: Vec<KeyValue> = answer.take_kvs().into_iter().map(|kv| self.take(kv)).collect();
             if !kvs.is_empty() && sender.send(StreamChunk::Keys(kvs)).await.is_err() {
                 return Ok(StreamChunk::Broken);
             }
-            if whole {
+            if last {
                 return Ok(StreamChunk::End);
             }
         }

@@ -5,7 +5,7 @@ use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
 
 use crate::kvstore::error::Error;
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Retry, Txn, TxnResult};
-use crate::kvstore::request::{Idempotency, Request, unknown};
+use crate::kvstore::request::{Idempotency, Request, unknown_outcome};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, LeaseId};
@@ -21,9 +21,9 @@ impl Store {
         op: &'static str,
         txn: &Txn,
         guard: Option<&LockGuard>,
-        again: Retry,
+        retry: Retry,
     ) -> Result<TxnResult, Error> {
-        match again {
+        match retry {
             Retry::Never => self.send_txn(op, txn, guard, Idempotency::None, Timeout::Operation).await,
             Retry::Idempotent => self.send_txn(op, txn, guard, Idempotency::Conditional, Timeout::Operation).await,
             Retry::NeverWithin(limit) => self.send_txn(op, txn, guard, Idempotency::None, Timeout::Fixed(limit)).await,
@@ -35,11 +35,11 @@ impl Store {
         op: &'static str,
         txn: &Txn,
         guard: Option<&LockGuard>,
-        effect: Idempotency,
-        bound: Timeout,
+        idempotency: Idempotency,
+        timeout: Timeout,
     ) -> Result<TxnResult, Error> {
         if let (None, [], [Op::Delete { over, prev }]) = (guard, txn.compares.as_slice(), txn.then.as_slice()) {
-            return self.send_delete(op, over, *prev, effect, bound).await;
+            return self.send_delete(op, over, *prev, idempotency, timeout).await;
         }
         let wire = match guard {
             None => txn.to_wire(self.namespace()),
@@ -52,12 +52,20 @@ impl Store {
                 etcd_client::Txn::new().when([held]).and_then([TxnOp::txn(txn.to_wire(self.namespace()))])
             }
         };
-        let mut words = txn.guard_words();
+        let mut guard_text = txn.format_guard();
         if let Some(lock) = guard {
-            words = format!("lock@{} {words}", lock.revision);
+            guard_text = format!("lock@{} {guard_text}", lock.revision);
         }
         let key = self.absolute(txn.first_key());
-        let request = Request { op, key: &key, guard: words.trim_end(), effect, leader: true, bound, pinned: false };
+        let request = Request {
+            op,
+            key: &key,
+            guard: guard_text.trim_end(),
+            idempotency,
+            needs_leader: true,
+            timeout,
+            pinned: false,
+        };
         let answer = self
             .call(request, |client| {
                 let wire = wire.clone();
@@ -72,7 +80,7 @@ impl Store {
                     key: String::from_utf8_lossy(&lock.key).escape_debug().to_string(),
                     revision: lock.revision,
                 };
-                return Err(if answer.maybe_applied { unknown(op, lost) } else { lost });
+                return Err(if answer.maybe_applied { unknown_outcome(op, lost) } else { lost });
             }
             response = match response.responses.pop().and_then(|inner| inner.response) {
                 Some(PbTxnOpResponse::ResponseTxn(inner)) => inner,
@@ -90,11 +98,11 @@ impl Store {
         op: &'static str,
         over: &KeySelector,
         prev: bool,
-        effect: Idempotency,
-        bound: Timeout,
+        idempotency: Idempotency,
+        timeout: Timeout,
     ) -> Result<TxnResult, Error> {
         let (key, options) = over.deletion(self.namespace(), prev);
-        let request = Request { op, key: &key, guard: "", effect, leader: true, bound, pinned: false };
+        let request = Request { op, key: &key, guard: "", idempotency, needs_leader: true, timeout, pinned: false };
         let answer = self
             .call(request, |client| {
                 let (key, options) = (key.clone(), options.clone());
@@ -117,15 +125,17 @@ impl Store {
     fn take_op(&self, op: &'static str, response: PbResponseOp) -> Result<OpResult, Error> {
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(match response.response {
-            Some(PbTxnOpResponse::ResponsePut(put)) => OpResult::Put { prev: put.prev_kv.map(|kv| self.take_wire(kv)) },
+            Some(PbTxnOpResponse::ResponsePut(put)) => {
+                OpResult::Put { prev: put.prev_kv.map(|kv| self.from_wire_kv(kv)) }
+            }
             Some(PbTxnOpResponse::ResponseRange(range)) => OpResult::Get {
                 count: count(range.count),
                 more: range.more,
-                kvs: range.kvs.into_iter().map(|kv| self.take_wire(kv)).collect(),
+                kvs: range.kvs.into_iter().map(|kv| self.from_wire_kv(kv)).collect(),
             },
             Some(PbTxnOpResponse::ResponseDeleteRange(delete)) => OpResult::Delete {
                 deleted: count(delete.deleted),
-                prev: delete.prev_kvs.into_iter().map(|kv| self.take_wire(kv)).collect(),
+                prev: delete.prev_kvs.into_iter().map(|kv| self.from_wire_kv(kv)).collect(),
             },
             Some(PbTxnOpResponse::ResponseTxn(txn)) => {
                 let (succeeded, results) = self.take_txn(op, txn)?;
@@ -136,7 +146,7 @@ impl Store {
     }
 
     /// The wire's record as ours, without the namespace.
-    pub(crate) fn take_wire(&self, kv: etcd_client::proto::PbKeyValue) -> KeyValue {
+    pub(crate) fn from_wire_kv(&self, kv: etcd_client::proto::PbKeyValue) -> KeyValue {
         KeyValue {
             key: self.relative(kv.key),
             value: kv.value,

@@ -294,8 +294,8 @@ impl Txn {
         }
     }
 
-    pub(crate) fn guard_words(&self) -> String {
-        let words = |compare: &Compare| {
+    pub(crate) fn format_guard(&self) -> String {
+        let format = |compare: &Compare| {
             let op = match compare.op {
                 CompareOp::Equal => "=",
                 CompareOp::NotEqual => "!=",
@@ -312,7 +312,7 @@ impl Txn {
                 }
             }
         };
-        self.compares.iter().take(4).map(words).collect::<Vec<_>>().join(" ")
+        self.compares.iter().take(4).map(format).collect::<Vec<_>>().join(" ")
     }
 }
 

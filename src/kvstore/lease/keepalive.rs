@@ -23,11 +23,11 @@ use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 use crate::transport::Session;
 
 /// The longest sleep: after the machine itself slept, this much passes at most before the clock is looked at.
-const LONGEST_NAP: Duration = Duration::from_millis(500);
+const MAX_SLEEP: Duration = Duration::from_millis(500);
 /// How long a key is held before it is watched, so that short work is not slowed down by it.
-const BEFORE_MINDING: Duration = Duration::from_millis(50);
+const WATCH_KEY_AFTER: Duration = Duration::from_millis(50);
 /// How long the revocation of a lease that nobody will use may take.
-const CLEANUP: Duration = Duration::from_secs(1);
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a lease, or the key on it, counts as lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,13 +59,13 @@ pub struct LeaseState {
     /// It is lost, whatever the clock says.
     pub lost: Option<LeaseLoss>,
     /// What the last keep-alive failed with, if it did.
-    pub trouble: Option<String>,
+    pub last_error: Option<String>,
 }
 
 /// A lease of this process, kept alive in the background. Dropped, it is kept no longer and runs out by itself.
 pub struct LeaseKeeper {
     grant: Grant,
-    alive: Arc<watch::Sender<LeaseState>>,
+    state: Arc<watch::Sender<LeaseState>>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
@@ -81,23 +81,23 @@ impl Store {
 
     /// The same with an ID from [`LeaseId::random`].
     pub(crate) async fn keep_as(&self, id: LeaseId, ttl: i64) -> Result<LeaseKeeper, Error> {
-        let mut asked = BootTime::now();
+        let mut sent = BootTime::now();
         let grant = self.grant_as(id, ttl).await?;
         let ttl = grant_ttl(grant);
-        if asked.elapsed() > ttl / 4 {
+        if sent.elapsed() > ttl / 4 {
             // Whoever waited long for the server would begin with a lease that is half over.
-            asked = match self.renew_within(grant.id, self.options().op_timeout).await {
+            sent = match self.renew_within(grant.id, self.options().op_timeout).await {
                 Ok(sent) => sent,
                 Err(error) => {
-                    let _ = self.for_cleanup(CLEANUP).revoke(grant.id).await;
+                    let _ = self.for_cleanup(REVOKE_TIMEOUT).revoke(grant.id).await;
                     return Err(error);
                 }
             };
         }
-        let alive = Arc::new(watch::Sender::new(LeaseState { until: asked + ttl, lost: None, trouble: None }));
-        let keeper = KeepaliveTask { store: self.unbound(), id: grant.id, ttl, alive: Arc::clone(&alive) };
-        let task = tokio::spawn(keeper.run(asked)).abort_handle();
-        Ok(LeaseKeeper { grant, alive, tasks: Mutex::new(vec![task]) })
+        let state = Arc::new(watch::Sender::new(LeaseState { until: sent + ttl, lost: None, last_error: None }));
+        let keeper = KeepaliveTask { store: self.unbound(), id: grant.id, ttl, state: Arc::clone(&state) };
+        let task = tokio::spawn(keeper.run(sent)).abort_handle();
+        Ok(LeaseKeeper { grant, state, tasks: Mutex::new(vec![task]) })
     }
 
     /// The same store for what goes on in the background: neither the user's signal nor the command's deadline ends it.
@@ -110,7 +110,7 @@ impl Store {
     }
 
     /// Creates a key on the lease. Gives its create revision, and whether it was this that created it.
-    async fn create_again(&self, held: &KeyValue, lease: LeaseId) -> Result<(bool, Revision), Error> {
+    async fn recreate_key(&self, held: &KeyValue, lease: LeaseId) -> Result<(bool, Revision), Error> {
         let write =
             Write { key: held.key.clone(), value: held.value.clone(), lease: LeaseMode::Attach(lease), prev: false };
         let txn = Txn {
@@ -128,8 +128,8 @@ impl Store {
     }
 
     /// Renews a lease once and gives the moment before the answered request was sent.
-    pub(crate) async fn renew_within(&self, id: LeaseId, bound: Duration) -> Result<BootTime, Error> {
-        let request = Request { bound: Timeout::Fixed(bound), ..Request::read("lease keep-alive", &[]) };
+    pub(crate) async fn renew_within(&self, id: LeaseId, timeout: Duration) -> Result<BootTime, Error> {
+        let request = Request { timeout: Timeout::Fixed(timeout), ..Request::read("lease keep-alive", &[]) };
         let answer = self
             .call(request, |client| async move {
                 let sent = BootTime::now();
@@ -165,19 +165,19 @@ impl LeaseKeeper {
     }
 
     /// What is known of it now.
-    pub fn alive(&self) -> LeaseState {
-        self.alive.borrow().clone()
+    pub fn state(&self) -> LeaseState {
+        self.state.borrow().clone()
     }
 
     /// A view that can be waited on.
     pub fn watch(&self) -> watch::Receiver<LeaseState> {
-        self.alive.subscribe()
+        self.state.subscribe()
     }
 
     /// Why the lease is lost, if it is, or if less than `margin` of its certain life is left.
     pub fn is_lost(&self, margin: Duration) -> Option<LeaseLoss> {
-        let now = self.alive();
-        now.lost.or_else(|| (now.until - margin).left().is_zero().then_some(LeaseLoss::Late(now.trouble)))
+        let now = self.state();
+        now.lost.or_else(|| (now.until - margin).remaining().is_zero().then_some(LeaseLoss::Late(now.last_error)))
     }
 
     /// Waits until the lease is lost, or less than `margin` of its certain life is left.
@@ -188,47 +188,47 @@ impl LeaseKeeper {
             if let Some(loss) = self.is_lost(margin) {
                 return loss;
             }
-            let left = (until - margin).left();
+            let left = (until - margin).remaining();
             tokio::select! {
                 _ = view.changed() => {}
-                () = tokio::time::sleep(left.min(LONGEST_NAP)) => {}
+                () = tokio::time::sleep(left.min(MAX_SLEEP)) => {}
             }
         }
     }
 
     /// Counts the lease as lost as soon as its key of this create revision is gone.
     pub fn watch_key(&self, store: &Store, key: &[u8], revision: Revision) {
-        let (store, key, alive) = (store.unbound(), key.to_vec(), Arc::clone(&self.alive));
+        let (store, key, state) = (store.unbound(), key.to_vec(), Arc::clone(&self.state));
         self.spawn_scoped(async move {
             // Many a key is not held for longer, and what became of it until then is told all the same.
-            tokio::time::sleep(BEFORE_MINDING).await;
+            tokio::time::sleep(WATCH_KEY_AFTER).await;
             // Where the key may not be read, the lease alone tells of a loss.
-            if store.key_gone(&key, revision, revision).await.is_ok() {
-                lose(&alive, LeaseLoss::KeyGone);
+            if store.wait_deleted(&key, revision, revision).await.is_ok() {
+                mark_lost(&state, LeaseLoss::KeyGone);
             }
         });
     }
 
     /// Sees to it that a key (without the namespace) that was created on this lease is there as long as the lease lives:
-    /// where somebody deletes it, it is created again with its value, unless somebody else was quicker.
+    /// where somebody deletes it, it is created retry_after with its value, unless somebody else was quicker.
     pub fn restore_key(&self, store: &Store, held: KeyValue, created: Revision, restored: impl Fn() + Send + 'static) {
-        let (store, lease, alive) = (store.unbound(), self.id(), Arc::clone(&self.alive));
+        let (store, lease, state) = (store.unbound(), self.id(), Arc::clone(&self.state));
         self.spawn_scoped(async move {
             let mut created = created;
             let absolute = store.absolute(&held.key);
-            while store.key_gone(&absolute, created, created).await.is_ok() {
-                match store.create_again(&held, lease).await {
-                    Ok((anew, revision)) => {
+            while store.wait_deleted(&absolute, created, created).await.is_ok() {
+                match store.recreate_key(&held, lease).await {
+                    Ok((recreated, revision)) => {
                         created = revision;
-                        if anew {
+                        if recreated {
                             restored();
                         }
                     }
                     Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
-                        return lose(&alive, LeaseLoss::LeaseGone);
+                        return mark_lost(&state, LeaseLoss::LeaseGone);
                     }
-                    // The deletion is found again at once.
-                    Err(_) => tokio::time::sleep(LONGEST_NAP).await,
+                    // The deletion is found retry_after at once.
+                    Err(_) => tokio::time::sleep(MAX_SLEEP).await,
                 }
             }
         });
@@ -242,8 +242,8 @@ impl LeaseKeeper {
 
     /// Runs this beside the keep-alive; where it ends, the lease counts as lost.
     pub fn watched_by(&self, what: impl Future<Output = LeaseLoss> + Send + 'static) {
-        let alive = Arc::clone(&self.alive);
-        self.spawn_scoped(async move { lose(&alive, what.await) });
+        let state = Arc::clone(&self.state);
+        self.spawn_scoped(async move { mark_lost(&state, what.await) });
     }
 
     /// Ends the keep-alive and all that runs beside it.
@@ -260,9 +260,9 @@ impl Drop for LeaseKeeper {
     }
 }
 
-fn lose(alive: &watch::Sender<LeaseState>, loss: LeaseLoss) {
-    alive.send_modify(|alive| {
-        alive.lost.get_or_insert(loss);
+fn mark_lost(state: &watch::Sender<LeaseState>, loss: LeaseLoss) {
+    state.send_modify(|state| {
+        state.lost.get_or_insert(loss);
     });
 }
 
@@ -270,48 +270,48 @@ struct KeepaliveTask {
     store: Store,
     id: LeaseId,
     ttl: Duration,
-    alive: Arc<watch::Sender<LeaseState>>,
+    state: Arc<watch::Sender<LeaseState>>,
 }
 
 impl KeepaliveTask {
     async fn run(self, mut sent: BootTime) {
-        // Short enough that another member can still be asked in time.
-        let bound = (self.ttl / 6).max(Duration::from_millis(500)).min(self.store.options().op_timeout);
-        let again = (self.ttl / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
+        // Short enough that another member can still be sent in time.
+        let timeout = (self.ttl / 6).max(Duration::from_millis(500)).min(self.store.options().op_timeout);
+        let retry_after = (self.ttl / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
         let mut next = sent + self.ttl / 3;
         loop {
-            nap(next).await;
-            match self.store.renew_within(self.id, bound).await {
+            sleep_until(next).await;
+            match self.store.renew_within(self.id, timeout).await {
                 Ok(answered) => {
                     sent = answered;
                     next = sent + self.ttl / 3;
-                    self.alive.send_modify(|alive| {
-                        alive.until = sent + self.ttl;
-                        alive.trouble = None;
+                    self.state.send_modify(|state| {
+                        state.until = sent + self.ttl;
+                        state.last_error = None;
                     });
                 }
                 Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
-                    return lose(&self.alive, LeaseLoss::LeaseGone);
+                    return mark_lost(&self.state, LeaseLoss::LeaseGone);
                 }
                 Err(error) => {
-                    next = BootTime::now() + again;
-                    self.alive.send_modify(|alive| alive.trouble = Some(error.to_string()));
+                    next = BootTime::now() + retry_after;
+                    self.state.send_modify(|state| state.last_error = Some(error.to_string()));
                 }
             }
             if sent.elapsed() >= self.ttl {
-                let trouble = self.alive.borrow().trouble.clone();
-                return lose(&self.alive, LeaseLoss::Late(trouble));
+                let last_error = self.state.borrow().last_error.clone();
+                return mark_lost(&self.state, LeaseLoss::Late(last_error));
             }
         }
     }
 }
 
-async fn nap(until: BootTime) {
+async fn sleep_until(until: BootTime) {
     loop {
-        let left = until.left();
+        let left = until.remaining();
         if left.is_zero() {
             return;
         }
-        tokio::time::sleep(left.min(LONGEST_NAP)).await;
+        tokio::time::sleep(left.min(MAX_SLEEP)).await;
     }
 }

@@ -15,7 +15,7 @@ use crate::kvstore::store::Store;
 use crate::kvstore::types::LeaseId;
 
 /// How long the revoking of a lease may take that was perhaps granted unheard.
-const GIVE_BACK: Duration = Duration::from_millis(500);
+const REVOKE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Leases are queried one by one (etcd has no request for several); this many requests run concurrently.
 const CONCURRENT_REQUESTS: usize = 16;
@@ -50,7 +50,7 @@ impl Store {
     /// [`Refusal::LeaseExists`] where the ID is taken, and as [`Store::grant`].
     pub async fn grant_with_id(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
         // A lease with this ID may be somebody else's: what happened to a lost grant cannot be told, nor taken back.
-        let request = Request { effect: Idempotency::None, ..Request::read("lease grant", &[]) };
+        let request = Request { idempotency: Idempotency::None, ..Request::read("lease grant", &[]) };
         let answer = self
             .call(request, |client| async move {
                 client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
@@ -61,7 +61,7 @@ impl Store {
 
     /// Grants a lease with an ID that nobody else has.
     pub(crate) async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
-        let request = Request { effect: Idempotency::Conditional, ..Request::read("lease grant", &[]) };
+        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("lease grant", &[]) };
         let result = self
             .call(request, |client| async move {
                 client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
@@ -76,7 +76,7 @@ impl Store {
             }
             // It may be there, and nobody else will ever know its ID.
             Err(error @ (Error::Unknown { .. } | Error::Interrupted { unknown: true, .. })) => {
-                let _ = self.for_cleanup(GIVE_BACK).revoke(id).await;
+                let _ = self.for_cleanup(REVOKE_TIMEOUT).revoke(id).await;
                 Err(error)
             }
             Err(error) => Err(error),
@@ -88,7 +88,7 @@ impl Store {
     /// # Errors
     /// Whatever kept the answer away.
     pub async fn revoke(&self, id: LeaseId) -> Result<bool, Error> {
-        let request = Request { effect: Idempotency::Conditional, ..Request::read("lease revoke", &[]) };
+        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("lease revoke", &[]) };
         let result = self.call(request, |client| async move { client.lease_client().revoke(id.0).await }).await;
         match result {
             Ok(_) => Ok(true),

@@ -30,10 +30,10 @@ use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 pub const SHARED: &[u8] = b"shared";
 
 /// How long before the place in the queue the lease is asked for that it is on.
-const HEAD_START: Duration = Duration::from_micros(200);
-/// How often a watch that was too late to be told at once is followed by another one. Where others write all the time,
-/// every one is too late, and is told within 100 ms.
-const PROMPT_TRIES: u32 = 3;
+const GRANT_HEAD_START: Duration = Duration::from_micros(200);
+/// How often a watch that was too late to be classified at once is followed by another one. Where others write all the time,
+/// every one is too late, and is classified within 100 ms.
+const MAX_REWATCHES: u32 = 3;
 
 /// A place in a lock's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,9 +61,9 @@ pub struct Blocker {
     known: Revision,
 }
 
-enum Place {
+enum QueuePosition {
     Held,
-    Gone,
+    Deleted,
     Behind(Blocker),
 }
 
@@ -88,16 +88,16 @@ impl Store {
         ttl: i64,
     ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
         let id = LeaseId::random();
-        let place = async {
+        let queued = async {
             // Of what comes at once etcd takes the last first; the timer is too coarse for so short a time.
-            self.reach("lock").await.ok()?;
-            spawn_blocking(|| std::thread::sleep(HEAD_START)).await.ok()?;
+            self.ensure_connected("lock").await.ok()?;
+            spawn_blocking(|| std::thread::sleep(GRANT_HEAD_START)).await.ok()?;
             Some(self.enqueue(name, id, shared).await)
         };
-        let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), place);
+        let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), queued);
         let kept = kept?;
         let entry = match entry {
-            Some(Err(error)) if is_early(&error) => self.enqueue(name, id, shared).await,
+            Some(Err(error)) if is_missing_lease(&error) => self.enqueue(name, id, shared).await,
             Some(entry) => entry,
             None => self.enqueue(name, id, shared).await,
         };
@@ -141,12 +141,12 @@ impl Store {
     /// What etcd refuses, and the command's own end.
     pub async fn wait_turn(&self, entry: &QueueEntry, mut behind: impl FnMut(&Blocker)) -> Result<bool, Error> {
         let mut backoff = Backoff::default();
-        let mut gone = None;
+        let mut deleted_at = None;
         loop {
-            let blocker = match self.place(entry, gone).await {
-                Ok(Place::Held) => return Ok(true),
-                Ok(Place::Gone) => return Ok(false),
-                Ok(Place::Behind(blocker)) => blocker,
+            let blocker = match self.position(entry, deleted_at).await {
+                Ok(QueuePosition::Held) => return Ok(true),
+                Ok(QueuePosition::Deleted) => return Ok(false),
+                Ok(QueuePosition::Behind(blocker)) => blocker,
                 Err(error) if error.is_transient() => {
                     sleep(backoff.next_delay()).await;
                     continue;
@@ -155,7 +155,7 @@ impl Store {
             };
             backoff.reset();
             behind(&blocker);
-            gone = Some(self.key_gone(&blocker.key, blocker.revision, blocker.known).await?);
+            deleted_at = Some(self.wait_deleted(&blocker.key, blocker.revision, blocker.known).await?);
         }
     }
 
@@ -164,26 +164,26 @@ impl Store {
     /// # Errors
     /// Whatever kept the answer away.
     pub async fn blocker(&self, entry: &QueueEntry) -> Result<Option<Blocker>, Error> {
-        match self.place(entry, None).await? {
-            Place::Behind(blocker) => Ok(Some(blocker)),
-            Place::Held | Place::Gone => Ok(None),
+        match self.position(entry, None).await? {
+            QueuePosition::Behind(blocker) => Ok(Some(blocker)),
+            QueuePosition::Held | QueuePosition::Deleted => Ok(None),
         }
     }
 
-    /// Where this contender stands. Who saw a contender's end at revision `gone` may be told by the member alone that
-    /// told that: what was so at that revision or later is all that anybody can know, and needs no leader's word.
-    async fn place(&self, entry: &QueueEntry, gone: Option<Revision>) -> Result<Place, Error> {
-        if let Some(gone) = gone {
-            let (place, known) = self.look(entry, true).await?;
-            if known >= gone {
+    /// Where this contender stands. Who saw a contender's end at revision `gone` may be classified by the member alone that
+    /// classified that: what was so at that revision or later is all that anybody can know, and needs no leader's word.
+    async fn position(&self, entry: &QueueEntry, deleted_at: Option<Revision>) -> Result<QueuePosition, Error> {
+        if let Some(deleted_at) = deleted_at {
+            let (place, known) = self.read_position(entry, true).await?;
+            if known >= deleted_at {
                 return Ok(place);
             }
             // Another member, and it lags.
         }
-        Ok(self.look(entry, false).await?.0)
+        Ok(self.read_position(entry, false).await?.0)
     }
 
-    async fn look(&self, entry: &QueueEntry, serializable: bool) -> Result<(Place, Revision), Error> {
+    async fn read_position(&self, entry: &QueueEntry, serializable: bool) -> Result<(QueuePosition, Revision), Error> {
         let guard = &entry.guard;
         let options = || if serializable { GetOptions::new().with_serializable() } else { GetOptions::new() };
         let older = options()
@@ -198,12 +198,12 @@ impl Store {
         let older = results.pop().unwrap_or_default();
         let own = results.pop().unwrap_or_default();
         if own.first().map(created) != Some(guard.revision) {
-            return Ok((Place::Gone, known));
+            return Ok((QueuePosition::Deleted, known));
         }
         let blocks = |kv: &PbKeyValue| !(entry.shared && kv.value == SHARED);
-        let place = older.into_iter().find(blocks).map_or(Place::Held, |kv| {
+        let place = older.into_iter().find(blocks).map_or(QueuePosition::Held, |kv| {
             let (revision, lease) = (kv.create_revision, LeaseId::from_wire(kv.lease));
-            Place::Behind(Blocker { key: kv.key, revision, lease, known })
+            QueuePosition::Behind(Blocker { key: kv.key, revision, lease, known })
         });
         Ok((place, known))
     }
@@ -240,7 +240,7 @@ impl Store {
     ///
     /// # Errors
     /// What etcd refuses, and the command's own end.
-    pub async fn key_gone(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<Revision, Error> {
+    pub async fn wait_deleted(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<Revision, Error> {
         let mut backoff = Backoff::default();
         loop {
             match self.watch_deletion(key, created, &mut known).await {
@@ -256,7 +256,7 @@ impl Store {
                 }
                 () = sleep(backoff.next_delay()) => {}
             }
-            match self.is_there(key, created).await {
+            match self.key_exists(key, created).await {
                 Ok((false, revision)) => return Ok(revision),
                 Ok((true, revision)) => known = revision,
                 Err(error) if error.is_transient() => {}
@@ -265,7 +265,7 @@ impl Store {
         }
     }
 
-    async fn is_there(&self, key: &[u8], created_in: Revision) -> Result<(bool, Revision), Error> {
+    async fn key_exists(&self, key: &[u8], created_in: Revision) -> Result<(bool, Revision), Error> {
         let txn = Txn::new().and_then([TxnOp::get(key.to_vec(), Some(GetOptions::new().with_keys_only()))]);
         let (_, revision, results) = self.lock_txn("lock look", key, "", Idempotency::Read, txn).await?;
         let found = results.first().and_then(|kvs| kvs.first()).map(created);
@@ -282,26 +282,26 @@ impl Store {
     ) -> Result<Option<Revision>, Error> {
         let op = "lock watch";
         let generation = self.inner.channel.generation();
-        let told = |error| classify(op, &self.inner.channel.current(), error).0;
+        let classified = |error| classify(op, &self.inner.channel.current(), error).0;
         // From a revision that is still to come: the server then sends at once, without going through its history.
         let from = |known: Revision| {
             WatchOptions::new().with_start_revision(known + 1).with_filters(vec![WatchFilterType::NoPut])
         };
-        let mut tries = PROMPT_TRIES;
+        let mut rewatches = MAX_REWATCHES;
         let limit = self.inner.options.op_timeout;
         let open = async {
             let client = self.client(true).await?;
             client.watch_client().watch(key.to_vec(), Some(from(*known))).await
         };
         let mut stream = match timeout(limit, open).await {
-            Ok(opened) => opened.map_err(told)?,
+            Ok(opened) => opened.map_err(classified)?,
             Err(_) => {
                 let endpoint = self.inner.channel.current();
                 self.inner.channel.invalidate(generation);
                 return Err(Error::Timeout { op, endpoint, after: limit });
             }
         };
-        while let Some(message) = stream.message().await.map_err(told)? {
+        while let Some(message) = stream.message().await.map_err(classified)? {
             if message.canceled() {
                 return Ok(None);
             }
@@ -315,14 +315,14 @@ impl Store {
             let newer = message.header().is_some_and(|header| header.revision() > *known);
             if message.created() && newer {
                 // Something happened before the watch was there: the server would tell, but late.
-                let (there, revision) = self.is_there(key, created).await?;
+                let (there, revision) = self.key_exists(key, created).await?;
                 if !there {
                     return Ok(Some(revision));
                 }
                 *known = revision;
-                if tries > 0 {
-                    tries -= 1;
-                    stream.watch(key.to_vec(), Some(from(revision))).await.map_err(told)?;
+                if rewatches > 0 {
+                    rewatches -= 1;
+                    stream.watch(key.to_vec(), Some(from(revision))).await.map_err(classified)?;
                 }
             }
         }
@@ -336,10 +336,10 @@ impl Store {
         op: &'static str,
         key: &[u8],
         guard: &str,
-        effect: Idempotency,
+        idempotency: Idempotency,
         txn: Txn,
     ) -> Result<(bool, Revision, Vec<Vec<PbKeyValue>>), Error> {
-        let request = Request { guard, effect, ..Request::read(op, key) };
+        let request = Request { guard, idempotency, ..Request::read(op, key) };
         let answer = self
             .call(request, |client| {
                 let txn = txn.clone();
@@ -366,9 +366,9 @@ fn range_end(prefix: &[u8]) -> Vec<u8> {
 }
 
 /// Whether it was too early for a key on the lease.
-fn is_early(error: &Error) -> bool {
+fn is_missing_lease(error: &Error) -> bool {
     match error {
-        Error::Unknown { cause, .. } => is_early(cause),
+        Error::Unknown { cause, .. } => is_missing_lease(cause),
         error => error.is_refusal(Refusal::LeaseNotFound),
     }
 }

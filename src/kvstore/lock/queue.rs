@@ -61,7 +61,7 @@ impl LockQueue {
 /// The lock's name and the lease of a contender's key that lost its lease, or never had it (a restored backup, a plain
 /// put over it): its last part is a lease's ID in 12 to 16 lower-case hex digits, its value is a contender's, and it is on
 /// no lease. Nobody takes such a key away by itself.
-pub fn left_behind(kv: &KeyValue) -> Option<(&[u8], LeaseId)> {
+pub fn orphaned_contender(kv: &KeyValue) -> Option<(&[u8], LeaseId)> {
     let at = kv.key.iter().rposition(|byte| *byte == b'/')?;
     let id = std::str::from_utf8(&kv.key[at + 1..]).ok()?;
     let lease = LeaseId::from_wire(id.parse::<LeaseId>().ok()?.0)?;
@@ -96,7 +96,7 @@ impl LockTree {
         }
         let named = match lock_key_of(&kv) {
             Some(_) => kv.lease,
-            None => left_behind(&kv).map(|(_, lease)| lease),
+            None => orphaned_contender(&kv).map(|(_, lease)| lease),
         };
         if let (Some(named), Some(lock)) = (named, self.open.last_mut()) {
             let (created, modified, lease) = (kv.create_revision, kv.mod_revision, kv.lease);
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_contender_without_its_lease_is_told_by_its_shape() {
         let bare = |key: &str, value: &[u8]| KeyValue { lease: None, ..kv(key, 1, value) };
-        let name = |kv: &KeyValue| left_behind(kv).map(|(name, lease)| (name.to_vec(), lease));
+        let name = |kv: &KeyValue| orphaned_contender(kv).map(|(name, lease)| (name.to_vec(), lease));
         let lease = LeaseId(0x324a_a1fa_14de_e5a6);
         assert_eq!(name(&bare("a/b/324aa1fa14dee5a6", b"")), Some((b"a/b".to_vec(), lease)));
         assert_eq!(name(&bare("a/324aa1fa14dee5a6", SHARED)), Some((b"a".to_vec(), lease)));

@@ -26,16 +26,16 @@ use crate::kvstore::watch::backlog::Backlog;
 use crate::kvstore::watch::stream::{OpenedWatch, WatchMessage};
 
 /// A stream that lived so long was a good one: the next try comes soon.
-const GOOD: Duration = Duration::from_secs(1);
-/// How long the stream may be away before it is told.
-const UNTOLD: Duration = Duration::from_secs(1);
+const STABLE_AFTER: Duration = Duration::from_secs(1);
+/// How long the stream may be away before it is update.
+const REPORT_AFTER: Duration = Duration::from_secs(1);
 
 /// What is watched.
 #[derive(Clone, Debug)]
 pub struct WatchOptions {
     /// The ranges; those that overlap or touch are joined.
     pub ranges: Vec<KeyRange>,
-    /// The first revision that is told, at least 1.
+    /// The first revision that is update, at least 1.
     pub start: Revision,
     /// The store's revision as far as it is known: a member that is behind it lags, or is another store's.
     pub known: Revision,
@@ -62,9 +62,9 @@ pub enum WatchUpdate {
     /// There is nothing to tell, and the watch's place has moved on.
     Progress,
     /// The stream has been away for a second, for this reason; it is being sought.
-    Away(Error),
-    /// The stream is back after an [`WatchUpdate::Away`].
-    Back,
+    Disconnected(Error),
+    /// The stream is back after an [`WatchUpdate::Disconnected`].
+    Reconnected,
     /// The events from the watch's place on up to this revision are gone; nothing comes before
     /// [`Watcher::move_to`].
     Compacted(Revision),
@@ -76,22 +76,22 @@ pub struct Watcher {
     ranges: Vec<KeyRange>,
     options: WatchOptions,
     assembly: Assembly,
-    /// Large answers are asked for in pieces: one was larger than is taken whole.
-    pieces: bool,
+    /// Large answers are asked for in fragment: one was larger than is taken whole.
+    fragment: bool,
     open: Option<OpenedWatch>,
     /// What several streams fetch in the place of the one.
     backlog: Option<Backlog>,
     lost: Option<StreamLost>,
     backoff: Backoff,
     /// A fresh token was asked for since the last watch that was granted.
-    refreshed: bool,
+    token_refreshed: bool,
 }
 
 /// The stream is away.
 struct StreamLost {
     since: Instant,
-    why: Option<Error>,
-    told: bool,
+    error: Option<Error>,
+    reported: bool,
 }
 
 impl Store {
@@ -102,12 +102,12 @@ impl Store {
             ranges: KeyRange::joined(options.ranges.clone()),
             assembly: Assembly::new(options.start),
             options,
-            pieces: false,
+            fragment: false,
             open: None,
             backlog: None,
             lost: None,
             backoff: Backoff::default(),
-            refreshed: false,
+            token_refreshed: false,
         }
     }
 
@@ -131,12 +131,12 @@ impl Watcher {
         tokio::select! {
             biased;
             error = store.ended("watch") => Err(error),
-            told = self.step() => told,
+            update = self.step() => update,
         }
     }
 
-    /// The first revision that has not been told whole.
-    pub fn place(&self) -> Revision {
+    /// The first revision that has not been update whole.
+    pub fn next_revision(&self) -> Revision {
         self.assembly.next()
     }
 
@@ -152,39 +152,39 @@ impl Watcher {
         loop {
             if let Some(backlog) = &mut self.backlog {
                 let segment = backlog.next().await;
-                if !segment.as_ref().is_some_and(|segment| segment.whole) {
+                if !segment.as_ref().is_some_and(|segment| segment.complete) {
                     self.backlog = None;
                 }
                 let Some(segment) = segment else { continue };
                 self.assembly = Assembly::new(segment.next);
-                let told = self.chosen(segment.events);
-                if !told.is_empty() {
-                    return Ok(WatchUpdate::Events(told));
+                let update = self.select(segment.events);
+                if !update.is_empty() {
+                    return Ok(WatchUpdate::Events(update));
                 }
                 continue;
             }
             let Some(open) = &mut self.open else {
-                match self.seek().await? {
-                    Some(told) => return Ok(told),
+                match self.connect().await? {
+                    Some(update) => return Ok(update),
                     None => continue,
                 }
             };
-            match open.hear().await {
+            match open.next_message().await {
                 WatchMessage::Events { events, more } => {
                     // Only the first answer tells of the backlog's size and pace.
-                    let (took, end) = (open.age(), std::mem::take(&mut open.backlog));
+                    let (took, end) = (open.age(), std::mem::take(&mut open.unread_up_to));
                     if end > 0 && !more {
                         let cover = KeyRange::cover(&self.ranges);
                         let prev = self.options.prev;
-                        self.backlog = Backlog::worth(&self.store, &cover, prev, &events, took, end);
+                        self.backlog = Backlog::plan(&self.store, &cover, prev, &events, took, end);
                     }
-                    let whole = self.assembly.take(events, more);
-                    let told = self.chosen(whole);
+                    let whole = self.assembly.push(events, more);
+                    let update = self.select(whole);
                     if self.backlog.is_some() {
                         self.open = None;
                     }
-                    if !told.is_empty() {
-                        return Ok(WatchUpdate::Events(told));
+                    if !update.is_empty() {
+                        return Ok(WatchUpdate::Events(update));
                     }
                     if !more {
                         return Ok(WatchUpdate::Progress);
@@ -199,16 +199,16 @@ impl Watcher {
                     self.open = None;
                     return Ok(WatchUpdate::Compacted(revision));
                 }
-                WatchMessage::Lost(error) => self.lose(error).await?,
+                WatchMessage::Lost(error) => self.handle_loss(error).await?,
             }
         }
     }
 
     /// The events of the watched ranges, without the namespace.
-    fn chosen(&self, wire: Vec<etcd_client::proto::PbEvent>) -> Vec<WatchEvent> {
+    fn select(&self, wire: Vec<etcd_client::proto::PbEvent>) -> Vec<WatchEvent> {
         let event = |event: etcd_client::proto::PbEvent| {
-            let kv = self.store.take_wire(event.kv?);
-            let prev = event.prev_kv.map(|kv| self.store.take_wire(kv));
+            let kv = self.store.from_wire_kv(event.kv?);
+            let prev = event.prev_kv.map(|kv| self.store.from_wire_kv(kv));
             let wanted = self.ranges.iter().any(|range| range.contains(&kv.key));
             // DELETE is 1 in etcd's mvccpb.Event.EventType, PUT is 0.
             wanted.then_some(WatchEvent { kv, deleted: event.r#type == 1, prev })
@@ -217,16 +217,16 @@ impl Watcher {
     }
 
     /// Opens a stream, or says that it is away; nothing to tell where it is there and nobody missed it.
-    async fn seek(&mut self) -> Result<Option<WatchUpdate>, Error> {
+    async fn connect(&mut self) -> Result<Option<WatchUpdate>, Error> {
         if let Some(lost) = &mut self.lost
-            && !lost.told
-            && lost.since.elapsed() >= UNTOLD
-            && let Some(why) = lost.why.take()
+            && !lost.reported
+            && lost.since.elapsed() >= REPORT_AFTER
+            && let Some(error) = lost.error.take()
         {
-            lost.told = true;
-            return Ok(Some(WatchUpdate::Away(why)));
+            lost.reported = true;
+            return Ok(Some(WatchUpdate::Disconnected(error)));
         }
-        let due = self.lost.as_ref().filter(|lost| !lost.told).map(|lost| lost.since + UNTOLD);
+        let due = self.lost.as_ref().filter(|lost| !lost.reported).map(|lost| lost.since + REPORT_AFTER);
         let opened = match due {
             Some(due) => timeout_at(due, self.attempt()).await,
             None => Ok(self.attempt().await),
@@ -236,15 +236,15 @@ impl Watcher {
         match opened {
             Ok(open) => {
                 self.open = Some(open);
-                self.refreshed = false;
+                self.token_refreshed = false;
                 let lost = self.lost.take();
                 if lost.is_some() {
                     let text = format!("watch: resumed at revision {}", self.assembly.next());
                     self.store.session.observer.notice(Notice::Detail, &text);
                 }
-                Ok(lost.is_some_and(|lost| lost.told).then_some(WatchUpdate::Back))
+                Ok(lost.is_some_and(|lost| lost.reported).then_some(WatchUpdate::Reconnected))
             }
-            Err(error) => self.lose(error).await.map(|()| None),
+            Err(error) => self.handle_loss(error).await.map(|()| None),
         }
     }
 
@@ -255,7 +255,7 @@ impl Watcher {
         let cover = KeyRange::cover(&self.ranges);
         let next = self.assembly.next();
         let (known, prev) = (self.options.known, self.options.prev);
-        let open = self.store.open_watch(&cover, next, self.pieces, prev).await?;
+        let open = self.store.open_watch_stream(&cover, next, self.fragment, prev).await?;
         let reached = if next > self.options.start { next - 1 } else { known.min(next - 1) };
         if open.revision < reached {
             self.check_history(reached).await?;
@@ -263,7 +263,7 @@ impl Watcher {
         Ok(open)
     }
 
-    /// A member that is behind what was told already may lag. If the whole cluster is, its history is another one, and
+    /// A member that is behind what was update already may lag. If the whole cluster is, its history is another one, and
     /// what comes would pass for old.
     async fn check_history(&self, reached: Revision) -> Result<(), Error> {
         let Some(range) = self.ranges.first() else { return Ok(()) };
@@ -279,30 +279,30 @@ impl Watcher {
     }
 
     /// Takes note of a loss; an error that no second try mends is passed on.
-    async fn lose(&mut self, error: Error) -> Result<(), Error> {
+    async fn handle_loss(&mut self, error: Error) -> Result<(), Error> {
         if let Some(open) = self.open.take() {
             open.invalidate(&self.store);
-            if open.age() >= GOOD {
+            if open.age() >= STABLE_AFTER {
                 self.backoff.reset();
             }
         }
-        self.assembly.forget();
+        self.assembly.discard_partial();
         if stream::is_final(&error) {
             return Err(error);
         }
         if error.is_refusal(Refusal::OversizedAnswer) {
-            self.pieces = true;
+            self.fragment = true;
         }
         // Old servers call a token that has run out a lack of permission, so a new one is tried in both cases.
-        if stream::is_about_rights(&error) {
-            if self.refreshed {
+        if stream::is_auth_error(&error) {
+            if self.token_refreshed {
                 return Err(error);
             }
-            self.refreshed = self.store.refresh_token().await?;
+            self.token_refreshed = self.store.refresh_token().await?;
         }
         self.store.session.observer.notice(Notice::Detail, &format!("watch: {error}; trying again"));
-        let lost = self.lost.get_or_insert_with(|| StreamLost { since: Instant::now(), why: None, told: false });
-        lost.why = Some(error);
+        let lost = self.lost.get_or_insert_with(|| StreamLost { since: Instant::now(), error: None, reported: false });
+        lost.error = Some(error);
         Ok(())
     }
 }

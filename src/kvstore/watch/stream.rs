@@ -6,7 +6,7 @@ use etcd_client::proto::PbEvent;
 use tokio::time::{Instant, timeout};
 
 use crate::kvstore::error::{Error, Refusal};
-use crate::kvstore::error::{classify, of_transport, refusal, strip};
+use crate::kvstore::error::{classify, from_transport, refusal, strip};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
@@ -14,14 +14,14 @@ use crate::transport::Trace;
 
 const OP: &str = "watch";
 /// How long a member may take to grant a watch, the dialling included.
-const GRANT: Duration = Duration::from_secs(5);
+const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An answer of a backlog may hold so many bytes; a larger one is refused unread, and asked for in pieces.
+/// An answer of a unread_up_to may hold so many bytes; a larger one is refused unread, and asked for in fragment.
 ///
-/// etcd sends a thousand revisions of a backlog in one answer, or, where asked to, cuts that into pieces of 1.5 MiB. For
+/// etcd sends a thousand revisions of a unread_up_to in one answer, or, where asked to, cuts that into fragment of 1.5 MiB. For
 /// each event that it adds to a piece it measures the whole piece anew (`sendFragments` in its `api/v3rpc/watch.go`), so
 /// that the cutting takes time with the square of the events of a piece: many small ones come several times as fast uncut.
-const WHOLE: usize = 64 << 20;
+const MAX_UNFRAGMENTED_BYTES: usize = 64 << 20;
 
 /// A granted watch.
 pub(crate) struct OpenedWatch {
@@ -31,8 +31,8 @@ pub(crate) struct OpenedWatch {
     since: Instant,
     /// The member's revision when it granted the watch.
     pub(crate) revision: Revision,
-    /// The same as long as nothing was heard: up to there there may be a backlog.
-    pub(crate) backlog: Revision,
+    /// The same as long as nothing was heard: up to there there may be a unread_up_to.
+    pub(crate) unread_up_to: Revision,
     /// The revision it was found compacted at in the same breath; 0 where it was not.
     compacted: Revision,
 }
@@ -50,30 +50,30 @@ pub(crate) enum WatchMessage {
 }
 
 impl Store {
-    /// Opens a stream that tells from `next` on, large answers in `pieces`, and waits until the member grants it.
-    pub(crate) async fn open_watch(
+    /// Opens a stream that tells from `next` on, large answers in `fragment`, and waits until the member grants it.
+    pub(crate) async fn open_watch_stream(
         &self,
         cover: &KeyRange,
         next: Revision,
-        pieces: bool,
+        fragment: bool,
         prev: bool,
     ) -> Result<OpenedWatch, Error> {
-        self.turn(OP).await?;
+        self.wait_for_rate_limit(OP).await?;
         let (start, end) = cover.within(self.namespace()).to_wire();
         let mut options =
             etcd_client::WatchOptions::new().with_range(end).with_start_revision(next).with_progress_notify();
         if prev {
             options = options.with_prev_key();
         }
-        if pieces {
+        if fragment {
             options = options.with_fragment();
         }
         let channel = &self.inner.channel;
         let (generation, sent) = (channel.generation(), Instant::now());
-        let most = if pieces { usize::MAX } else { WHOLE };
-        let granted = timeout(GRANT, self.grant_watch(&start, options, most)).await;
+        let max_bytes = if fragment { usize::MAX } else { MAX_UNFRAGMENTED_BYTES };
+        let granted = timeout(CREATE_TIMEOUT, self.grant_watch(&start, options, max_bytes)).await;
         let result = granted.unwrap_or_else(|_| {
-            let after = GRANT;
+            let after = CREATE_TIMEOUT;
             Err(Error::Timeout { op: OP, endpoint: channel.current(), after })
         });
         if self.session.observer.traces() {
@@ -98,18 +98,18 @@ impl Store {
         &self,
         start: &[u8],
         options: etcd_client::WatchOptions,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<OpenedWatch, Error> {
-        let told = |error| classify(OP, &self.inner.channel.current(), error).0;
-        self.inner.channel.ready(false).await.map_err(|failure| of_transport(&failure).0)?;
-        let client = self.client(true).await.map_err(told)?;
-        let mut watching = client.watch_client().max_decoding_message_size(most);
-        let mut stream = watching.watch(start, Some(options)).await.map_err(told)?;
+        let classified = |error| classify(OP, &self.inner.channel.current(), error).0;
+        self.inner.channel.ready(false).await.map_err(|failure| from_transport(&failure).0)?;
+        let client = self.client(true).await.map_err(classified)?;
+        let mut watching = client.watch_client().max_decoding_message_size(max_bytes);
+        let mut stream = watching.watch(start, Some(options)).await.map_err(classified)?;
         let endpoint = self.inner.channel.current();
         // The first answer grants the watch or refuses it; both say "created".
-        let Some(answer) = stream.message().await.map_err(told)? else { return Err(ended(&endpoint)) };
+        let Some(answer) = stream.message().await.map_err(classified)? else { return Err(stream_ended(&endpoint)) };
         if answer.canceled() && answer.compact_revision() == 0 {
-            return Err(refused(answer.cancel_reason(), &endpoint));
+            return Err(cancel_error(answer.cancel_reason(), &endpoint));
         }
         let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
         let compacted = answer.compact_revision();
@@ -119,7 +119,7 @@ impl Store {
             generation: 0,
             since: Instant::now(),
             revision,
-            backlog: revision,
+            unread_up_to: revision,
             compacted,
         })
     }
@@ -129,9 +129,9 @@ impl Store {
         if self.options().credentials.is_none() {
             return Ok(true);
         }
-        let told = |error| classify(OP, &self.inner.channel.current(), error).0;
-        let refresh = async { self.client(true).await.map_err(told)?.refresh_token().await.map_err(told) };
-        match timeout(GRANT, refresh).await {
+        let classified = |error| classify(OP, &self.inner.channel.current(), error).0;
+        let refresh = async { self.client(true).await.map_err(classified)?.refresh_token().await.map_err(classified) };
+        match timeout(CREATE_TIMEOUT, refresh).await {
             Ok(Err(error)) if is_final(&error) => Err(error),
             Ok(Err(_)) | Err(_) => Ok(false),
             Ok(Ok(())) => Ok(true),
@@ -151,14 +151,14 @@ impl OpenedWatch {
     }
 
     /// The next answer that means anything.
-    pub(crate) async fn hear(&mut self) -> WatchMessage {
+    pub(crate) async fn next_message(&mut self) -> WatchMessage {
         if self.compacted > 0 {
             return WatchMessage::Compacted(self.compacted);
         }
         loop {
             let mut answer = match self.stream.message().await {
                 Ok(Some(answer)) => answer.0,
-                Ok(None) => return WatchMessage::Lost(ended(&self.endpoint)),
+                Ok(None) => return WatchMessage::Lost(stream_ended(&self.endpoint)),
                 Err(error) => return WatchMessage::Lost(classify(OP, &self.endpoint, error).0),
             };
             // A watch that is refused or behind the compaction may be "created" in the same breath.
@@ -166,7 +166,7 @@ impl OpenedWatch {
                 return WatchMessage::Compacted(answer.compact_revision);
             }
             if answer.canceled {
-                return WatchMessage::Lost(refused(&answer.cancel_reason, &self.endpoint));
+                return WatchMessage::Lost(cancel_error(&answer.cancel_reason, &self.endpoint));
             }
             // The answer to a progress request that somebody else made; old servers send it too early.
             if answer.created || answer.watch_id < 0 {
@@ -180,12 +180,12 @@ impl OpenedWatch {
     }
 }
 
-fn ended(endpoint: &str) -> Error {
+fn stream_ended(endpoint: &str) -> Error {
     Error::Broken { endpoint: endpoint.to_owned(), cause: "the member ended the watch".to_owned() }
 }
 
 /// The reason a watch was canceled for, `rpc error: code = X desc = Y`, as an error.
-fn refused(reason: &str, endpoint: &str) -> Error {
+fn cancel_error(reason: &str, endpoint: &str) -> Error {
     let message = strip(reason.split_once("desc = ").map_or(reason, |(_, text)| text)).to_owned();
     match refusal(tonic::Code::Unknown, &message) {
         Refusal::Other => Error::Unavailable { op: OP, endpoint: endpoint.to_owned(), message },
@@ -194,7 +194,7 @@ fn refused(reason: &str, endpoint: &str) -> Error {
 }
 
 /// Whether a second try with a fresh token may mend it.
-pub(crate) fn is_about_rights(error: &Error) -> bool {
+pub(crate) fn is_auth_error(error: &Error) -> bool {
     error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::BadToken)
 }
 
@@ -215,13 +215,13 @@ mod tests {
 
     #[test]
     fn reasons_are_read() {
-        let denied = refused("rpc error: code = PermissionDenied desc = etcdserver: permission denied", "e");
-        assert!(denied.is_refusal(Refusal::Permission) && is_about_rights(&denied), "{denied}");
-        let token = refused("rpc error: code = Unauthenticated desc = etcdserver: invalid auth token", "e");
+        let denied = cancel_error("rpc error: code = PermissionDenied desc = etcdserver: permission denied", "e");
+        assert!(denied.is_refusal(Refusal::Permission) && is_auth_error(&denied), "{denied}");
+        let token = cancel_error("rpc error: code = Unauthenticated desc = etcdserver: invalid auth token", "e");
         assert!(token.is_refusal(Refusal::BadToken) && !is_final(&token), "{token}");
-        let nobody = refused("rpc error: code = InvalidArgument desc = etcdserver: user name is empty", "e");
+        let nobody = cancel_error("rpc error: code = InvalidArgument desc = etcdserver: user name is empty", "e");
         assert!(is_final(&nobody), "{nobody}");
-        let other = refused("", "e");
+        let other = cancel_error("", "e");
         assert!(matches!(other, Error::Unavailable { .. }), "{other}");
     }
 }

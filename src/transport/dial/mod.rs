@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 
 use crate::transport::cause::Cause;
-use crate::transport::cause::{io_words, tls_error};
+use crate::transport::cause::{format_io_error, tls_error};
 use crate::transport::connection_cause;
 use crate::transport::dial::race::race;
 use crate::transport::dial::trace::{DialPhase, DialTrace};
@@ -34,7 +34,7 @@ use crate::transport::tls::{Tls, TlsError, client_config};
 const STAGGER: Duration = Duration::from_millis(100);
 
 /// HTTP/2 flow control windows: large enough for a fast line with a long way, as a listing fills it.
-const WINDOW: u32 = 8 << 20;
+const FLOW_CONTROL_WINDOW_BYTES: u32 = 8 << 20;
 
 /// Dials endpoints. Shared by all channels of one store.
 pub(crate) struct Dialer {
@@ -84,7 +84,7 @@ impl Dialer {
     ///
     /// # Errors
     /// An unusable TLS file where one of the endpoints speaks TLS, or every endpoint with its cause.
-    pub(crate) async fn dial(&self, order: &[usize], proof: bool) -> Result<Established, DialError> {
+    pub(crate) async fn dial(&self, order: &[usize], await_settings: bool) -> Result<Established, DialError> {
         let deadline = Instant::now() + self.timeout;
         let known: Vec<(usize, &Endpoint)> =
             order.iter().filter_map(|&index| Some((index, self.endpoints.get(index)?))).collect();
@@ -93,7 +93,7 @@ impl Dialer {
         }
         let attempts = known.iter().map(|&(index, endpoint)| {
             Box::pin(async move {
-                let outcome = self.bounded(endpoint, deadline, proof, &DialTrace::default()).await;
+                let outcome = self.attempt_within(endpoint, deadline, await_settings, &DialTrace::default()).await;
                 outcome.map(|dialled| (index, dialled)).map_err(|cause| (index, failure(endpoint, cause)))
             })
         });
@@ -101,8 +101,10 @@ impl Dialer {
         // However many there are, the last has half of the time left.
         let stagger = STAGGER.min(self.timeout / 2 / count);
         match race(attempts.collect(), stagger).await {
-            (Some((index, dialled)), failures) => Ok(Established { index, dialled, failures: in_order(failures) }),
-            (None, failures) => Err(DialError::All(in_order(failures))),
+            (Some((index, dialled)), failures) => {
+                Ok(Established { index, dialled, failures: in_given_order(failures) })
+            }
+            (None, failures) => Err(DialError::All(in_given_order(failures))),
         }
     }
 
@@ -110,7 +112,7 @@ impl Dialer {
     ///
     /// # Errors
     /// As [`Dialer::dial`]; that a TLS file is unusable shows no sooner than it is needed.
-    pub(crate) async fn walk(&self, trace: &DialTrace) -> Result<Established, DialError> {
+    pub(crate) async fn dial_traced(&self, trace: &DialTrace) -> Result<Established, DialError> {
         let Some(endpoint) = self.endpoints.first() else { return Err(DialError::All(Vec::new())) };
         if endpoint.scheme == Scheme::Tls && self.tls.get().is_none() {
             // Other endpoints are looked at meanwhile, and their steps are timed: nobody waits for files on this thread.
@@ -120,22 +122,22 @@ impl Dialer {
                 let _ = self.tls.set(built);
             }
         }
-        let dialled = self.bounded(endpoint, Instant::now() + self.timeout, true, trace).await;
-        trace.note(|log| log.ended = Some(Instant::now()));
+        let dialled = self.attempt_within(endpoint, Instant::now() + self.timeout, true, trace).await;
+        trace.record(|log| log.ended = Some(Instant::now()));
         match (dialled, self.tls.get()) {
             (Ok(dialled), _) => Ok(Established { index: 0, dialled, failures: Vec::new() }),
-            (Err(_), Some(Err(error))) if trace.at() == DialPhase::Handshake => Err(DialError::Tls(error.clone())),
+            (Err(_), Some(Err(error))) if trace.phase() == DialPhase::Handshake => Err(DialError::Tls(error.clone())),
             (Err(cause), _) => Err(DialError::All(vec![failure(endpoint, cause)])),
         }
     }
 
     /// What is wrong with a connection that gave no sign of life, or `None` where it did.
     pub(crate) async fn await_settings(&self, index: usize, dialled: &Dialled) -> Option<EndpointFailure> {
-        if dialled.health.proven() {
+        if dialled.health.spoke_http2() {
             return None;
         }
         let settled = timeout_at(dialled.deadline, dialled.health.settled()).await;
-        if dialled.health.proven() {
+        if dialled.health.spoke_http2() {
             return None;
         }
         let endpoint = self.endpoints.get(index)?;
@@ -170,16 +172,16 @@ impl Dialer {
         }
     }
 
-    async fn bounded(
+    async fn attempt_within(
         &self,
         endpoint: &Endpoint,
         deadline: Instant,
-        proof: bool,
+        await_settings: bool,
         trace: &DialTrace,
     ) -> Result<Dialled, Cause> {
-        match timeout_at(deadline, self.attempt(endpoint, deadline, proof, trace)).await {
+        match timeout_at(deadline, self.attempt(endpoint, deadline, await_settings, trace)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.timed_out(trace.at())),
+            Err(_) => Err(self.timed_out(trace.phase())),
         }
     }
 
@@ -187,7 +189,7 @@ impl Dialer {
         &self,
         endpoint: &Endpoint,
         deadline: Instant,
-        proof: bool,
+        await_settings: bool,
         trace: &DialTrace,
     ) -> Result<Dialled, Cause> {
         let stream: Box<dyn Stream> = match endpoint.scheme {
@@ -198,7 +200,7 @@ impl Dialer {
             Scheme::Plain | Scheme::Tls => {
                 trace.enter(DialPhase::Resolving);
                 let addresses = resolve(endpoint).await?;
-                trace.note(|log| log.addresses.clone_from(&addresses));
+                trace.record(|log| log.addresses.clone_from(&addresses));
                 trace.enter(DialPhase::Connecting);
                 let tcp = connect(addresses, trace).await?;
                 if endpoint.scheme == Scheme::Tls {
@@ -210,15 +212,15 @@ impl Dialer {
             }
         };
         trace.enter(DialPhase::Silence);
-        let (wire, health) = MonitoredStream::new(stream);
-        let channel = self.channel(endpoint, wire).await.map_err(|error| {
-            // The peer may be gone already; then the wire knows more.
+        let (stream, health) = MonitoredStream::new(stream);
+        let channel = self.channel(endpoint, stream).await.map_err(|error| {
+            // The peer may be gone already; then the stream knows more.
             match health.close_reason() {
                 Some(close_reason) => self.handshake_failed(endpoint, Some(&close_reason), trace),
                 None => Cause::new(connection_cause::broken(&error, None, &self.files)),
             }
         })?;
-        if proof && health.settled().await != PeerState::Alive {
+        if await_settings && health.settled().await != PeerState::Alive {
             return Err(self.handshake_failed(endpoint, health.close_reason().as_ref(), trace));
         }
         Ok(Dialled { channel, health, deadline })
@@ -227,7 +229,7 @@ impl Dialer {
     fn handshake_failed(&self, endpoint: &Endpoint, close_reason: Option<&CloseReason>, trace: &DialTrace) -> Cause {
         if matches!(close_reason, Some(CloseReason::Failed(error)) if tls_error(error).is_some()) {
             // A TLS 1.3 server looks at the client's certificate when the handshake is over.
-            trace.note(|log| log.blamed = Some(DialPhase::Handshake));
+            trace.record(|log| log.failed_phase = Some(DialPhase::Handshake));
         }
         connection_cause::handshake_failed(close_reason, &endpoint.scheme, &self.files)
     }
@@ -246,7 +248,7 @@ impl Dialer {
             .map_err(|_| Cause::new(format!("'{}' is no name that a certificate could be for", endpoint.host)))?;
         match TlsConnector::from(config).connect(name, tcp).await {
             Ok(stream) => {
-                trace.note(|log| log.agreed = agreed(stream.get_ref().1));
+                trace.record(|log| log.negotiated = negotiated(stream.get_ref().1));
                 Ok(Box::new(stream))
             }
             Err(error) => Err(connection_cause::handshake(&error, &self.files)),
@@ -255,7 +257,7 @@ impl Dialer {
 
     /// An HTTP/2 channel over this one stream. It cannot dial again by itself: when the stream is gone, its calls fail
     /// with [`tonic::ConnectError`].
-    async fn channel(&self, endpoint: &Endpoint, wire: MonitoredStream) -> Result<Channel, tonic::transport::Error> {
+    async fn channel(&self, endpoint: &Endpoint, stream: MonitoredStream) -> Result<Channel, tonic::transport::Error> {
         let authority = endpoint.authority();
         let (time, timeout) = self.keepalive;
         // tonic adds TLS of its own for https, so it never sees that; the requests do.
@@ -264,16 +266,16 @@ impl Dialer {
             .http2_keep_alive_interval(time)
             .keep_alive_timeout(timeout)
             .keep_alive_while_idle(true)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
+            .initial_stream_window_size(FLOW_CONTROL_WINDOW_BYTES)
+            .initial_connection_window_size(FLOW_CONTROL_WINDOW_BYTES)
             .user_agent(concat!("kvadm/", env!("CARGO_PKG_VERSION")))?;
         if let Ok(origin) = format!("{scheme}://{authority}").parse() {
             target = target.origin(origin);
         }
-        let mut wire = Some(TokioIo::new(wire));
+        let mut stream = Some(TokioIo::new(stream));
         target
             .connect_with_connector(tower::service_fn(move |_| {
-                std::future::ready(wire.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
+                std::future::ready(stream.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
             }))
             .await
     }
@@ -301,7 +303,7 @@ fn failure(endpoint: &Endpoint, cause: Cause) -> EndpointFailure {
 }
 
 /// As the user gave the endpoints, not as they were tried.
-fn in_order(mut failures: Vec<(usize, EndpointFailure)>) -> Vec<EndpointFailure> {
+fn in_given_order(mut failures: Vec<(usize, EndpointFailure)>) -> Vec<EndpointFailure> {
     failures.sort_by_key(|(index, _)| *index);
     failures.into_iter().map(|(_, failure)| failure).collect()
 }
@@ -318,7 +320,7 @@ async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Cause> {
 }
 
 /// The version of TLS as `TLS 1.3`, and the cipher by its registered name.
-fn agreed(connection: &rustls::ClientConnection) -> Option<(String, String)> {
+fn negotiated(connection: &rustls::ClientConnection) -> Option<(String, String)> {
     let version = match connection.protocol_version()? {
         ProtocolVersion::TLSv1_3 => "TLS 1.3".to_owned(),
         ProtocolVersion::TLSv1_2 => "TLS 1.2".to_owned(),
@@ -333,11 +335,11 @@ async fn connect(addresses: Vec<SocketAddr>, trace: &DialTrace) -> Result<TcpStr
     let attempts = addresses.into_iter().map(|address| {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await.map_err(|error| {
-                let words = io_words(&error);
-                trace.note(|log| log.failed.push((address, words.clone())));
-                (address, words)
+                let text = format_io_error(&error);
+                trace.record(|log| log.failed.push((address, text.clone())));
+                (address, text)
             })?;
-            trace.note(|log| log.peer = Some(address));
+            trace.record(|log| log.peer = Some(address));
             // Without it small requests may wait for the acknowledgement of the one before. It cannot fail on TCP.
             let _ = stream.set_nodelay(true);
             Ok(stream)
@@ -345,12 +347,12 @@ async fn connect(addresses: Vec<SocketAddr>, trace: &DialTrace) -> Result<TcpStr
     });
     let (stream, failures) = race(attempts.collect(), STAGGER).await;
     stream.ok_or_else(|| {
-        let mut words: Vec<String> = failures.iter().map(|(_, words)| words.clone()).collect();
-        words.dedup();
-        if several && words.len() > 1 {
-            words = failures.iter().map(|(address, words)| format!("{words} ({})", address.ip())).collect();
+        let mut text: Vec<String> = failures.iter().map(|(_, text)| text.clone()).collect();
+        text.dedup();
+        if several && text.len() > 1 {
+            text = failures.iter().map(|(address, text)| format!("{text} ({})", address.ip())).collect();
         }
-        Cause::new(words.join(", "))
+        Cause::new(text.join(", "))
     })
 }
 

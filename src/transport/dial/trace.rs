@@ -21,27 +21,27 @@ pub(crate) enum DialPhase {
 
 /// What happened so far.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Log {
+pub(crate) struct DialLog {
     /// Each step with its beginning, in order.
     pub(crate) entered: Vec<(DialPhase, Instant)>,
     /// When the last one was over, where it was.
     pub(crate) ended: Option<Instant>,
     /// The step that a failure belongs to, where it only showed later.
-    pub(crate) blamed: Option<DialPhase>,
+    pub(crate) failed_phase: Option<DialPhase>,
     /// What the name resolved to.
     pub(crate) addresses: Vec<SocketAddr>,
     /// The addresses that would not have the connection, and why.
     pub(crate) failed: Vec<(SocketAddr, String)>,
     /// The address that took it.
     pub(crate) peer: Option<SocketAddr>,
-    /// The version of TLS and the cipher that were agreed on.
-    pub(crate) agreed: Option<(String, String)>,
+    /// The version of TLS and the cipher that were negotiated on.
+    pub(crate) negotiated: Option<(String, String)>,
 }
 
 /// One attempt's log.
 #[derive(Debug, Default)]
 pub(crate) struct DialTrace {
-    log: Mutex<Log>,
+    log: Mutex<DialLog>,
     handshake_observer: Option<Arc<HandshakeObserver>>,
 }
 
@@ -59,20 +59,20 @@ impl DialTrace {
         self.lock().entered.push((phase, Instant::now()));
     }
 
-    pub(crate) fn note(&self, note: impl FnOnce(&mut Log)) {
+    pub(crate) fn record(&self, note: impl FnOnce(&mut DialLog)) {
         note(&mut self.lock());
     }
 
     /// The step that the attempt is at.
-    pub(crate) fn at(&self) -> DialPhase {
+    pub(crate) fn phase(&self) -> DialPhase {
         self.lock().entered.last().map_or(DialPhase::Waiting, |(phase, _)| *phase)
     }
 
-    pub(crate) fn log(&self) -> Log {
+    pub(crate) fn log(&self) -> DialLog {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Log> {
+    fn lock(&self) -> MutexGuard<'_, DialLog> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,10 +8,10 @@ use crate::transport::cause::Cause;
 use crate::transport::options::TlsFiles;
 
 /// What TLS found wrong, during the handshake or by an alert after it.
-pub(crate) fn tls(error: &Rustls, files: &TlsFiles) -> Cause {
+pub(crate) fn tls_cause(error: &Rustls, files: &TlsFiles) -> Cause {
     match error {
         Rustls::InvalidCertificate(error) => server_certificate(error, files),
-        Rustls::AlertReceived(alert) => refused(*alert, files),
+        Rustls::AlertReceived(alert) => alert_cause(*alert, files),
         Rustls::InvalidMessage(_) | Rustls::InappropriateMessage { .. } => {
             Cause::hint("is not a TLS server", "if the server speaks plaintext, use http:// or insecure-transport")
         }
@@ -25,14 +25,18 @@ fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
     let renew = "renew the server's certificate, or check the clock of this machine";
     match error {
         CertificateError::ExpiredContext { time, not_after } => Cause::hint(
-            format!("the server's certificate expired on {}, {} ago", date(*not_after), span(*not_after, *time)),
+            format!(
+                "the server's certificate expired on {}, {} ago",
+                format_date(*not_after),
+                format_span(*not_after, *time)
+            ),
             renew,
         ),
         CertificateError::NotValidYetContext { time, not_before } => Cause::hint(
             format!(
                 "the server's certificate is not valid before {}, {} from now",
-                date(*not_before),
-                span(*time, *not_before)
+                format_date(*not_before),
+                format_span(*time, *not_before)
             ),
             renew,
         ),
@@ -64,7 +68,7 @@ fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
                 "the server shows an authority's certificate as its own (CA:TRUE), which is not accepted".to_owned()
             }
             "UnsupportedCertVersion" => "the server's certificate is not of X.509 version 3".to_owned(),
-            words => format!("the server's certificate cannot be used: {words}"),
+            text => format!("the server's certificate cannot be used: {text}"),
         }),
         other => Cause::new(format!("the server's certificate cannot be used: {other}")),
     }
@@ -91,7 +95,7 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Cause {
 }
 
 /// An alert by which the server ended it. Go's TLS says "bad certificate" for a missing one, up to Go 1.19.
-fn refused(alert: AlertDescription, files: &TlsFiles) -> Cause {
+fn alert_cause(alert: AlertDescription, files: &TlsFiles) -> Cause {
     use AlertDescription as A;
     let Some(cert) = &files.cert else {
         return match alert {
@@ -131,30 +135,30 @@ fn general_alert(alert: AlertDescription) -> Cause {
         A::HandshakeFailure | A::InsufficientSecurity => Cause::new("no TLS cipher in common"),
         A::NoApplicationProtocol => Cause::new("speaks TLS, and no HTTP/2 over it (not etcd's client port)"),
         A::UnrecognisedName => Cause::new("the server knows no host of this name"),
-        other => Cause::new(format!("the server ended TLS with the alert '{}'", spaced(other))),
+        other => Cause::new(format!("the server ended TLS with the alert '{}'", format_alert(other))),
     }
 }
 
 /// `InternalError` as `internal error`.
-fn spaced(alert: AlertDescription) -> String {
+fn format_alert(alert: AlertDescription) -> String {
     let Some(name) = alert.as_str() else { return format!("number {}", u8::from(alert)) };
-    let mut words = String::with_capacity(name.len() + 4);
+    let mut text = String::with_capacity(name.len() + 4);
     for c in name.chars() {
-        if c.is_ascii_uppercase() && !words.is_empty() {
-            words.push(' ');
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push(' ');
         }
-        words.push(c.to_ascii_lowercase());
+        text.push(c.to_ascii_lowercase());
     }
-    words
+    text
 }
 
 /// Formats as `2021-01-31 23:59:59 UTC`.
-fn date(time: UnixTime) -> String {
+fn format_date(time: UnixTime) -> String {
     Time::from_secs(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)).format_utc()
 }
 
 /// The time between two moments, in its largest unit.
-fn span(from: UnixTime, to: UnixTime) -> String {
+fn format_span(from: UnixTime, to: UnixTime) -> String {
     let seconds = to.as_secs().saturating_sub(from.as_secs());
     let (count, unit) = match seconds {
         0..120 => (seconds, "second"),
@@ -177,10 +181,10 @@ mod tests {
 
     #[test]
     fn spans() {
-        assert_eq!(span(at(10), at(11)), "1 second");
-        assert_eq!(span(at(0), at(7_199)), "119 minutes");
-        assert_eq!(span(at(0), at(86_400)), "24 hours");
-        assert_eq!(span(at(0), at(185_738_570)), "2149 days");
+        assert_eq!(format_span(at(10), at(11)), "1 second");
+        assert_eq!(format_span(at(0), at(7_199)), "119 minutes");
+        assert_eq!(format_span(at(0), at(86_400)), "24 hours");
+        assert_eq!(format_span(at(0), at(185_738_570)), "2149 days");
     }
 
     #[test]
@@ -188,16 +192,18 @@ mod tests {
         let without = TlsFiles::default();
         let with = TlsFiles { cert: Some("/pki/client.crt".into()), ..TlsFiles::default() };
         for alert in [AlertDescription::CertificateRequired, AlertDescription::BadCertificate] {
-            assert_eq!(refused(alert, &without).text, "the server requires a client certificate");
+            assert_eq!(alert_cause(alert, &without).text, "the server requires a client certificate");
             assert!(
-                refused(alert, &with).text.starts_with("the server refused the client certificate /pki/client.crt")
+                alert_cause(alert, &with).text.starts_with("the server refused the client certificate /pki/client.crt")
             );
         }
         assert!(
-            refused(AlertDescription::UnknownCA, &with).text.ends_with("an authority that the server does not trust")
+            alert_cause(AlertDescription::UnknownCA, &with)
+                .text
+                .ends_with("an authority that the server does not trust")
         );
         assert_eq!(
-            refused(AlertDescription::InternalError, &with).text,
+            alert_cause(AlertDescription::InternalError, &with).text,
             "the server ended TLS with the alert 'internal error'"
         );
     }

@@ -179,7 +179,7 @@ fn read(role: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
     let failed = |error: io::Error| TlsError::Unreadable {
         role,
         file: file.to_owned(),
-        cause: crate::transport::cause::io_words(&error),
+        cause: crate::transport::cause::format_io_error(&error),
     };
     std::fs::read(file).map_err(failed)
 }
@@ -206,7 +206,7 @@ fn read_roots(file: &Path) -> Result<RootCertStore, TlsError> {
             file: file.to_owned(),
             cause: format!(
                 "one of its certificates cannot be read ({})",
-                crate::transport::cause::rustls_words(&error)
+                crate::transport::cause::format_rustls_error(&error)
             ),
         })?;
     }

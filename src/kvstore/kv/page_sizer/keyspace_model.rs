@@ -1,13 +1,13 @@
 //! Keys as numbers, so that the distance between two keys tells about how many keys fit in between.
 
 /// A number stays below this, so that steps can be added to it and widened.
-const MOST: u128 = 1 << 112;
+const MAX_NUMBER: u128 = 1 << 112;
 /// Behind so many bytes any byte is taken to occur.
-const LEARNED: usize = 1024;
+const MAX_LEARNED_BYTES: usize = 1024;
 /// So many keys of a page are looked at.
-const LOOKS: usize = 64;
+const MAX_SAMPLED_KEYS: usize = 64;
 
-/// The bytes that occur at one place of a key, and whether a key ends there.
+/// The bytes that occur at one position of a key, and whether a key ends there.
 #[derive(Clone, Copy, Debug, Default)]
 struct KeyPosition {
     bytes: [u64; 4],
@@ -20,7 +20,7 @@ impl KeyPosition {
     const ANY: Self = Self { bytes: [u64::MAX; 4], ends: false, known: true };
 
     /// Where one byte of a class occurs, the others of it will.
-    fn add(&mut self, byte: u8) {
+    fn insert(&mut self, byte: u8) {
         let class = match byte {
             b'0'..=b'9' => b'0'..=b'9',
             b'a'..=b'f' => b'a'..=b'f',
@@ -35,7 +35,7 @@ impl KeyPosition {
         }
     }
 
-    fn join(&mut self, bytes: [u64; 4]) {
+    fn union(&mut self, bytes: [u64; 4]) {
         self.bytes.iter_mut().zip(bytes).for_each(|(own, more)| *own |= more);
     }
 
@@ -62,60 +62,60 @@ impl KeyPosition {
 /// What is known of the places of the keys.
 #[derive(Debug, Default)]
 pub(crate) struct KeyspaceModel {
-    places: Vec<KeyPosition>,
-    /// As the places, but where not all the bytes are known, those of the next known place as well.
+    positions: Vec<KeyPosition>,
+    /// As the places, but where not all the bytes are known, those of the next known position as well.
     digits: Vec<KeyPosition>,
 }
 
 impl KeyspaceModel {
     pub(crate) fn learn<'a>(&mut self, keys: impl ExactSizeIterator<Item = &'a [u8]>) {
-        let each = keys.len().div_ceil(LOOKS).max(1);
+        let each = keys.len().div_ceil(MAX_SAMPLED_KEYS).max(1);
         let mut before: &[u8] = &[];
         for key in keys.step_by(each) {
-            let key = &key[..key.len().min(LEARNED)];
-            if self.places.len() <= key.len() {
-                self.places.resize(key.len() + 1, KeyPosition::default());
+            let key = &key[..key.len().min(MAX_LEARNED_BYTES)];
+            if self.positions.len() <= key.len() {
+                self.positions.resize(key.len() + 1, KeyPosition::default());
             }
-            for (place, byte) in self.places.iter_mut().zip(key) {
-                place.add(*byte);
+            for (position, byte) in self.positions.iter_mut().zip(key) {
+                position.insert(*byte);
             }
-            self.places[key.len()].ends = true;
+            self.positions[key.len()].ends = true;
             let pairs = before.iter().zip(key).enumerate().skip_while(|(_, (a, b))| a == b).skip(1);
             for (at, _) in pairs.filter(|(_, (a, b))| b <= a) {
-                self.places[at].known = true;
+                self.positions[at].known = true;
             }
             before = key;
         }
-        self.digits.clone_from(&self.places);
+        self.digits.clone_from(&self.positions);
         let mut behind = KeyPosition::default();
-        for place in self.digits.iter_mut().rev() {
-            if !place.known {
-                place.join(behind.bytes);
-            } else if place.radix() > 1 {
-                behind = *place;
+        for position in self.digits.iter_mut().rev() {
+            if !position.known {
+                position.union(behind.bytes);
+            } else if position.radix() > 1 {
+                behind = *position;
             }
         }
     }
 
-    fn place(&self, at: usize) -> KeyPosition {
+    fn position_at(&self, at: usize) -> KeyPosition {
         match self.digits.get(at) {
-            _ if at >= LEARNED => KeyPosition::ANY,
-            Some(place) => *place,
+            _ if at >= MAX_LEARNED_BYTES => KeyPosition::ANY,
+            Some(position) => *position,
             None => KeyPosition::default(),
         }
     }
 
     /// How many numbers the places have.
-    fn numbers(&self, places: std::ops::Range<usize>) -> u128 {
-        places.fold(1, |all, at| u128::saturating_mul(all, self.place(at).radix()))
+    fn numbers(&self, positions: std::ops::Range<usize>) -> u128 {
+        positions.fold(1, |all, at| u128::saturating_mul(all, self.position_at(at).radix()))
     }
 
     /// So far up from `at` that the places in between have no more numbers than this.
-    pub(crate) fn up(&self, at: usize, numbers: u128) -> usize {
+    pub(crate) fn earlier_start(&self, at: usize, numbers: u128) -> usize {
         let (mut up, mut all) = (at, 1);
         while up > 0 && all < numbers {
             up -= 1;
-            all = u128::saturating_mul(all, self.place(up).radix());
+            all = u128::saturating_mul(all, self.position_at(up).radix());
         }
         up
     }
@@ -124,8 +124,8 @@ impl KeyspaceModel {
     fn span(&self, from: usize) -> (usize, u128) {
         let (mut to, mut all) = (from, 1);
         loop {
-            let more = u128::saturating_mul(all, self.place(to).radix());
-            if more > MOST || to > self.places.len().max(from + 16) {
+            let more = u128::saturating_mul(all, self.position_at(to).radix());
+            if more > MAX_NUMBER || to > self.positions.len().max(from + 16) {
                 return (to, all);
             }
             (to, all) = (to + 1, more);
@@ -137,10 +137,10 @@ impl KeyspaceModel {
         let (to, end) = self.span(from);
         let (mut left, mut number) = (end, 0);
         for at in from..to {
-            let place = self.place(at);
-            left /= place.radix();
+            let position = self.position_at(at);
+            left /= position.radix();
             let Some(byte) = key.get(at) else { break };
-            let (digit, exact) = place.digit(*byte);
+            let (digit, exact) = position.digit(*byte);
             number += digit * left;
             if !exact {
                 break;
@@ -160,25 +160,25 @@ impl KeyspaceModel {
             if rest == 0 {
                 break;
             }
-            let place = self.place(at);
-            left /= place.radix();
-            let (digit, under) = (rest / left, rest % left);
+            let position = self.position_at(at);
+            left /= position.radix();
+            let (digit, remainder) = (rest / left, rest % left);
             // The end of a key with something behind it: the next key begins with the lowest byte.
-            let byte = place.byte(digit).or_else(|| place.byte(digit + 1).filter(|_| under > 0));
+            let byte = position.byte(digit).or_else(|| position.byte(digit + 1).filter(|_| remainder > 0));
             match byte {
                 Some(byte) => key.push(byte),
                 None => break,
             }
-            rest = if digit == 0 && place.ends { 0 } else { under };
+            rest = if digit == 0 && position.ends { 0 } else { remainder };
         }
         Some(key)
     }
 
     /// The key that stands `step` numbers behind this one, above it in any case; `from` and `step` change where the
     /// number overflows into the bytes before. `None` for none.
-    pub(crate) fn beyond(&self, key: &[u8], mut from: usize, mut step: u128) -> Option<Vec<u8>> {
+    pub(crate) fn key_after(&self, key: &[u8], mut from: usize, mut step: u128) -> Option<Vec<u8>> {
         if key.len() < from {
-            (from, step) = self.rise(from, key.len(), step);
+            (from, step) = self.restart_at(from, key.len(), step);
         }
         loop {
             if let Some(found) = self.key(&key[..from], self.number(key, from).saturating_add(step))
@@ -189,19 +189,19 @@ impl KeyspaceModel {
             if from == 0 {
                 return None;
             }
-            let up = self.up(from, 1 << 16);
-            (from, step) = self.rise(from, up, step);
+            let up = self.earlier_start(from, 1 << 16);
+            (from, step) = self.restart_at(from, up, step);
         }
     }
 
-    /// The step from one byte at the place before `to` to the next one.
+    /// The step from one byte at the position before `to` to the next one.
     pub(crate) fn unit(&self, from: usize, to: usize) -> u128 {
         let (end, all) = self.span(from);
         if to > end { 1 } else { all / self.numbers(from..to) }
     }
 
     /// The same step where the number begins earlier.
-    pub(crate) fn rise(&self, from: usize, up: usize, step: u128) -> (usize, u128) {
+    pub(crate) fn restart_at(&self, from: usize, up: usize, step: u128) -> (usize, u128) {
         let (old, new) = (self.span(from).0, self.span(up).0);
         (up, (step / self.numbers(new..old.max(new))).max(1))
     }
@@ -209,7 +209,7 @@ impl KeyspaceModel {
     /// The step so many times as wide; the number begins earlier where it would be too small for that.
     pub(crate) fn widened(&self, mut from: usize, mut step: u128, times: u128) -> (usize, u128) {
         while from > 0 && step.saturating_mul(times) >= self.span(from).1 {
-            (from, step) = self.rise(from, self.up(from, 1 << 16), step);
+            (from, step) = self.restart_at(from, self.earlier_start(from, 1 << 16), step);
         }
         (from, step.saturating_mul(times))
     }
