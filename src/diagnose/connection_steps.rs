@@ -1,4 +1,4 @@
-//! From the log of an attempt to the steps of a probe.
+//! Converts the trace of a dial to the steps of a probe.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::transport::tls::certificate::Certificate;
 use crate::transport::tls::handshake_observer::HandshakeRecord;
 use crate::transport::{Endpoint, Scheme, TlsFiles};
 
-/// Certificates that expire within so many days are mentioned.
+/// Certificates that expire within this number of days are mentioned.
 const EXPIRY_WARNING_DAYS: i64 = 15;
 
-/// The steps up to HTTP/2, and which of them failed.
+/// The steps up to HTTP/2, and the name of the one that failed.
 pub(crate) fn steps(
     endpoint: &Endpoint,
     files: &TlsFiles,
@@ -42,7 +42,7 @@ pub(crate) fn steps(
         let (detail, facts) = describe_phase(phase, endpoint, files, log, handshake);
         steps.push(match (broken, phase) {
             (_, DialPhase::Handshake) if endpoint.scheme == Scheme::Plain => {
-                ProbeStep::skipped(name, "the endpoint says http://")
+                ProbeStep::skipped(name, "the endpoint uses http://")
             }
             (Some(broken), _) => ProbeStep::skipped(name, format!("{broken} failed")),
             (None, phase) => match failure.take_if(|_| phase == failed_phase || failed_phase == DialPhase::Waiting) {
@@ -57,7 +57,7 @@ pub(crate) fn steps(
     (steps, broken)
 }
 
-/// From the step's beginning to the next one's, or to the end.
+/// The time from the start of the phase to the start of the next one, or to the end.
 fn took(phase: DialPhase, log: &DialLog) -> Option<Duration> {
     let at = log.entered.iter().position(|(entered, _)| *entered == phase)?;
     let end = log.entered.get(at + 1).map(|(_, next)| *next).or(log.ended).unwrap_or_else(Instant::now);
@@ -100,7 +100,7 @@ fn connected(log: &DialLog) -> (String, Vec<Fact>) {
         facts.push(Fact::text("address", &peer).told());
     }
     let refused = log.failed.iter().map(|(address, text)| format!("{address}: {text}")).collect();
-    // One that failed alone is the step's own error.
+    // If there is only one address, its failure is the step's error.
     let alone = log.addresses.len() == 1;
     facts.extend(list_fact("failed", refused).map(|fact| Fact { told: alone, ..fact }));
     if log.peer.is_none() {
@@ -111,12 +111,12 @@ fn connected(log: &DialLog) -> (String, Vec<Fact>) {
     (peer, facts)
 }
 
-/// What the detail says of a certificate that is to be renewed.
+/// The part of the detail that warns of a certificate's expiry.
 fn format_expiry(which: &str, days_left: i64) -> String {
     match days_left {
         days if !(0..EXPIRY_WARNING_DAYS).contains(&days) => String::new(),
-        0 => format!("; {which} expires within a day"),
-        1 => format!("; {which} expires in a day"),
+        0 => format!("; {which} expires in less than a day"),
+        1 => format!("; {which} expires in 1 day"),
         days => format!("; {which} expires in {days} days"),
     }
 }
@@ -207,8 +207,8 @@ mod tests {
     #[test]
     fn a_certificate_that_expires_soon_is_mentioned() {
         assert_eq!(format_expiry("it", 14), "; it expires in 14 days");
-        assert_eq!(format_expiry("it", 1), "; it expires in a day");
-        assert_eq!(format_expiry("it", 0), "; it expires within a day");
+        assert_eq!(format_expiry("it", 1), "; it expires in 1 day");
+        assert_eq!(format_expiry("it", 0), "; it expires in less than a day");
         assert_eq!([format_expiry("it", 15), format_expiry("it", -1)], ["", ""]);
     }
 }

@@ -1,7 +1,7 @@
-//! One endpoint looked at step by step: name, TCP, TLS, HTTP/2, login, leader, quorum, alarms and room.
+//! Probes one endpoint step by step: name, TCP, TLS, HTTP/2, login, leader, quorum, alarms and quota.
 //!
-//! It is reached by the very code that reaches it for every other command, and asked by the same requests: what a step
-//! shows here is what the others meet.
+//! It uses the code that connects and sends requests for all other commands, so a step fails here exactly if it fails
+//! there.
 
 mod connection_steps;
 
@@ -17,54 +17,54 @@ use crate::transport::dial::trace::DialTrace;
 use crate::transport::tls::certificate::Certificate;
 use crate::transport::tls::handshake_observer::HandshakeObserver;
 
-/// What was found at one endpoint.
+/// The result of probing one endpoint.
 #[derive(Debug)]
 pub struct Probe {
-    /// The endpoint as messages name it.
+    /// The endpoint as formatted in messages.
     pub endpoint: String,
-    /// Each step in order; those behind a failed one that need it are skipped.
+    /// The steps in order; those that need a failed one are skipped.
     pub steps: Vec<ProbeStep>,
 }
 
-/// One step.
+/// A step of a probe.
 #[derive(Debug)]
 pub struct ProbeStep {
-    /// `resolve`, `tcp` (for a Unix socket `socket` in place of both), `tls`, `http2`, `auth`, `leader`, `quorum`,
+    /// `resolve`, `tcp` (both are replaced by `socket` for a Unix socket), `tls`, `http2`, `auth`, `leader`, `quorum`,
     /// `alarms`, `quota`.
     pub name: &'static str,
-    /// How it ended.
+    /// The outcome.
     pub outcome: StepOutcome,
-    /// How long it took; `None` where nothing was done for it.
+    /// The time it took; `None` if nothing was sent for it.
     pub took: Option<Duration>,
-    /// What it came to, in a few words; for a skipped step why; empty where it failed.
+    /// A short description of the result, or why the step was skipped; empty if it failed.
     pub detail: String,
-    /// What was learnt, also from a step that failed.
+    /// The facts found, also by a step that failed.
     pub facts: Vec<Fact>,
 }
 
-/// How a step ended.
+/// The outcome of a step.
 #[derive(Debug)]
 pub enum StepOutcome {
-    /// Well.
+    /// Successful.
     Done,
-    /// Not well.
+    /// Failed.
     Failed(StepFailure),
-    /// It was not tried.
+    /// Not tried.
     Skipped,
 }
 
-/// What is wrong.
+/// Why a step failed.
 #[derive(Debug)]
 pub enum StepFailure {
-    /// The endpoint could not be reached, or did not answer as it should.
+    /// The endpoint could not be reached, or a request failed.
     Error(Error),
-    /// The member knows no leader.
+    /// The member has no leader.
     NoLeader,
-    /// Alarms are raised in the cluster; the member's own ID tells its own.
+    /// The cluster has raised alarms.
     Alarms {
-        /// All of them.
+        /// All raised alarms.
         alarms: Vec<Alarm>,
-        /// The member that was asked, where it may be known.
+        /// The ID of the probed member, if the user may read it.
         member: Option<u64>,
     },
 }
@@ -82,7 +82,7 @@ impl ProbeStep {
         Self { name, outcome: StepOutcome::Skipped, took: None, detail: why.into(), facts: Vec::new() }
     }
 
-    /// What went wrong in it, if anything did.
+    /// The failure of the step, if it failed.
     pub fn failure(&self) -> Option<&StepFailure> {
         match &self.outcome {
             StepOutcome::Failed(failure) => Some(failure),
@@ -97,7 +97,7 @@ impl Probe {
         self.steps.iter().find_map(|step| Some((step, step.failure()?)))
     }
 
-    /// Whether requests are served there, whatever else may be wrong.
+    /// Whether the endpoint serves requests: only alarms and quota may have failed.
     pub fn serves(&self) -> bool {
         let minor = |step: &ProbeStep| matches!(step.name, "alarms" | "quota");
         self.steps.iter().all(|step| step.failure().is_none() || minor(step))
@@ -106,8 +106,8 @@ impl Probe {
 
 const REQUEST_STEPS: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"];
 
-/// Looks at one endpoint, which need not be a configured pinned. What goes wrong is a finding and no error. Takes no
-/// longer than the dial timeout and an operation timeout a request, and ends at once where the user says so.
+/// Probes one endpoint, which need not be configured. Failures are part of the result. Takes at most the dial timeout
+/// plus one operation timeout per request; a signal ends it at once.
 pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
     let pinned = store.pinned(endpoint);
     let handshake_observer = Arc::new(HandshakeObserver::default());
@@ -130,15 +130,15 @@ pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
     Probe { endpoint: endpoint.to_string(), steps }
 }
 
-/// The steps behind the connection.
+/// The steps after the connection.
 async fn request_steps(store: &Store, client_certificate: Option<&Certificate>) -> Vec<ProbeStep> {
     let has_user = store.options().credentials.is_some();
-    // A member tells its state without a leader, and up to etcd 3.6 to everybody; a login needs the quorum.
+    // A member reports its status without a leader and, in etcd <= 3.6, without a login; a login needs the quorum.
     let mut started = Instant::now();
     let mut status = store.anonymous().member_status().await;
     let auth = match &status {
         Ok(status) if status.leader == 0 && has_user => {
-            ProbeStep::skipped("auth", "a login needs the quorum, and this member knows no leader")
+            ProbeStep::skipped("auth", "a login needs the quorum, but this member has no leader")
         }
         _ => auth(store, client_certificate).await,
     };
@@ -157,7 +157,9 @@ async fn request_steps(store: &Store, client_certificate: Option<&Certificate>) 
             match &status {
                 _ if has_user && !auth_ok => steps.extend(skipped(&["quorum", "alarms"], "auth failed")),
                 status if status.leader == 0 => steps.extend(skipped(&["quorum", "alarms"], "leader failed")),
-                status if status.learner => steps.extend(skipped(&["quorum", "alarms"], "a learner cannot serve it")),
+                status if status.learner => {
+                    steps.extend(skipped(&["quorum", "alarms"], "learners do not serve this request"))
+                }
                 status => steps.extend(quorum_steps(store, Some(status.id)).await),
             }
             steps.push(quota(&status));
@@ -177,26 +179,26 @@ async fn request_steps(store: &Store, client_certificate: Option<&Certificate>) 
     steps
 }
 
-/// What is answered by way of the quorum.
+/// The steps that need the quorum.
 async fn quorum_steps(store: &Store, member: Option<u64>) -> [ProbeStep; 2] {
     let quorum = quorum(store).await;
     let alarms = match quorum.failure() {
         None => alarm_step(store, member).await,
-        // Asking would only wait.
+        // Another request would only time out.
         Some(_) => ProbeStep::skipped("alarms", "quorum failed"),
     };
     [quorum, alarms]
 }
 
-/// Logs in where there is a user, and sees whether the member lets the user read at all.
+/// Logs in if there is a user, and checks whether the member lets the user read.
 async fn auth(store: &Store, client_certificate: Option<&Certificate>) -> ProbeStep {
     let started = Instant::now();
-    // The member answers for itstore.
+    // A serializable read: the member answers without the quorum.
     let read = store.read_empty_key("auth", false).await;
     let took = Some(started.elapsed());
     let may_read = match read {
         Ok(_) => true,
-        // Who may not read this key has been let in all the same.
+        // A user who may not read this key has been authenticated.
         Err(error) if error.is_refusal(Refusal::Permission) => false,
         Err(error) => return ProbeStep::failed("auth", took, StepFailure::Error(error), Vec::new()),
     };
@@ -205,21 +207,21 @@ async fn auth(store: &Store, client_certificate: Option<&Certificate>) -> ProbeS
     if let Some(credentials) = &store.options().credentials {
         let name = &credentials.user;
         return if store.auth_is_disabled() {
-            let detail = format!("authentication is off: user '{name}' is not needed");
+            let detail = format!("authentication is not enabled; user '{name}' is not used");
             ProbeStep::done("auth", took, detail, vec![fact("off"), user(name)])
         } else {
             ProbeStep::done("auth", took, format!("logged in as '{name}'"), vec![fact("password"), user(name)])
         };
     }
     match client_certificate.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
-        None if may_read => ProbeStep::done("auth", took, "authentication is off", vec![fact("off")]),
-        None => ProbeStep::done("auth", took, "let in without a user", vec![fact("on")]),
+        None if may_read => ProbeStep::done("auth", took, "authentication is not enabled", vec![fact("off")]),
+        None => ProbeStep::done("auth", took, "access without a user", vec![fact("on")]),
         Some(name) if may_read => {
-            let detail = format!("let in: authentication is off, or the client certificate's '{name}' is the user");
+            let detail = format!("authentication is not enabled, or the user is '{name}' (client certificate)");
             ProbeStep::done("auth", took, detail, vec![fact("off or certificate"), user(name)])
         }
         Some(name) => {
-            let detail = format!("let in as '{name}', the client certificate's common name");
+            let detail = format!("authenticated as '{name}' (the client certificate's common name)");
             ProbeStep::done("auth", took, detail, vec![fact("certificate"), user(name)])
         }
     }
@@ -229,12 +231,12 @@ async fn quorum(store: &Store) -> ProbeStep {
     let started = Instant::now();
     let answer = store.read_empty_key("linearizable read", true).await;
     let took = Some(started.elapsed());
-    let detail = "a linearizable read was answered";
+    let detail = "linearizable read succeeded";
     match answer {
         Ok(revision) => {
             ProbeStep::done("quorum", took, detail, vec![Fact::new("revision", FactValue::Number(revision))])
         }
-        // Whoever may not read this key has still been answered by way of the quorum.
+        // A refusal of this read was decided by the quorum too.
         Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => {
             ProbeStep::done("quorum", took, detail, Vec::new())
         }
@@ -263,15 +265,15 @@ async fn alarm_step(store: &Store, member: Option<u64>) -> ProbeStep {
 }
 
 fn format_denied(message: &str) -> String {
-    format!("this user may not see it: {message}")
+    format!("not permitted for this user: {message}")
 }
 
 fn leader(status: &MemberStatus) -> ProbeStep {
     let (role, detail) = match status {
         status if status.leader == 0 => ("no leader", String::new()),
-        status if status.learner => ("learner", format!("a learner; member {:x} leads", status.leader)),
-        status if status.leader == status.id => ("leader", "this member leads".to_owned()),
-        status => ("follower", format!("member {:x} leads", status.leader)),
+        status if status.learner => ("learner", format!("learner; the leader is member {:x}", status.leader)),
+        status if status.leader == status.id => ("leader", "this member is the leader".to_owned()),
+        status => ("follower", format!("follower; the leader is member {:x}", status.leader)),
     };
     let mut facts = vec![
         Fact::new("member", FactValue::Id(status.id)),
@@ -303,9 +305,9 @@ fn quota(status: &MemberStatus) -> ProbeStep {
             let share = status.db_size as f64 * 100.0 / quota as f64;
             facts.push(Fact::new("quota", FactValue::Bytes(quota)));
             facts.push(Fact::new("share", FactValue::Percent(share)).told());
-            format!("{share:.1} % of the quota is taken")
+            format!("{share:.1} % of the quota is used")
         }
-        None => "this version does not tell its quota".to_owned(),
+        None => "this etcd version does not report its quota".to_owned(),
     };
     ProbeStep::done("quota", None, detail, facts)
 }

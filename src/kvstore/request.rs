@@ -1,4 +1,4 @@
-//! One request to etcd: bounded in time, ended by the user at once, repeated only where the evidence allows it.
+//! One request to etcd: its timeout, its cancellation, and its retries, which happen only if they cannot do harm.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,30 +16,30 @@ use crate::kvstore::timeout::{Timeout, while_responsive};
 use crate::kvstore::types::Revision;
 use crate::transport::{Notice, Trace};
 
-/// What a second sending of the same request could do.
+/// What a second delivery of the same request could do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Idempotency {
-    /// Nothing: it only reads.
+    /// Nothing: the request only reads.
     Read,
-    /// Nothing more than the first: what it rests on is gone once it was done, or doing it twice is doing it once.
+    /// Nothing: its condition fails after the first delivery, or applying it twice has the effect of applying it once.
     Conditional,
-    /// A second idempotency: it is never sent twice.
+    /// A second effect: the request is never sent twice.
     None,
 }
 
-/// A request's name and nature, for retries, messages and `-vv`.
+/// The properties of a request that decide its retries, its messages and its trace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) op: &'static str,
-    /// The first key it names, absolute.
+    /// The first key of the request, absolute.
     pub(crate) key: &'a [u8],
-    /// Its conditions in words.
+    /// The conditions of the request, formatted for the trace.
     pub(crate) guard: &'a str,
     pub(crate) idempotency: Idempotency,
-    /// Whether it needs a leader.
+    /// Whether a member without a leader must refuse the request.
     pub(crate) needs_leader: bool,
     pub(crate) timeout: Timeout,
-    /// Whether it reads at a revision that is known to exist, so that "future revision" means a member that lags.
+    /// Whether the request reads at a revision known to exist, so that "future revision" means that the member lags.
     pub(crate) pinned: bool,
 }
 
@@ -57,14 +57,14 @@ impl<'a> Request<'a> {
     }
 }
 
-/// An answer, and whether an earlier sending of the same request may have been done as well.
+/// A response, and whether an earlier attempt of the same request may have been applied as well.
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
     pub(crate) value: T,
     pub(crate) maybe_applied: bool,
 }
 
-/// Answers that carry the store's revision.
+/// Responses that carry the store's revision.
 pub(crate) trait ResponseHeader {
     fn revision(&self) -> Revision;
 }
@@ -96,7 +96,7 @@ header!(
 );
 
 impl Store {
-    /// Sends a request until it is answered, refused, or may not be sent again.
+    /// Sends a request until it is answered or refused, or must not be sent again.
     pub(crate) async fn call<T, F>(
         &self,
         request: Request<'_>,
@@ -144,13 +144,13 @@ impl Store {
                 Error::Unreachable { .. } => match self.connect_pause(started) {
                     Some(wait) => {
                         if !std::mem::replace(&mut waiting_announced, true) {
-                            let text = format!("no etcd endpoint answers yet; trying again every {wait:?}");
+                            let text = format!("no etcd endpoint answers yet; retrying every {wait:?}");
                             self.session.observer.notice(Notice::Warning, &text);
                         }
                         wait
                     }
-                    // Endpoints that served this command before may be restarting. Who asks for a member's state wants
-                    // to know that at once.
+                    // Endpoints that served this command before may be restarting. Status requests, which need no
+                    // leader, report that at once.
                     None if request.needs_leader
                         && self.inner.served.load(Ordering::Relaxed)
                         && started.elapsed() < self.inner.retry_for =>
@@ -165,7 +165,7 @@ impl Store {
                 _ => backoff.next_delay(),
             };
             self.inner.channel.invalidate(generation);
-            self.session.observer.notice(Notice::Detail, &format!("{}: {error}; trying again", request.op));
+            self.session.observer.notice(Notice::Detail, &format!("{}: {error}; retrying", request.op));
             let paused = self.pause(request.op, wait, error).await;
             paused.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
         }
@@ -183,7 +183,7 @@ impl Store {
         let session = &self.session;
         let classified = |error| classify(op, &self.inner.channel.current(), error);
         let deadline = session.deadline.unwrap_or_else(far_future);
-        // Reaching an endpoint has a timeout of its own, so that a slow dial never looks like a write without an answer.
+        // Dialing has its own timeout, so that a slow dial is never taken for a write without a response.
         let ready = async {
             let proof = request.idempotency != Idempotency::Read;
             self.inner.channel.ready(proof).await.map_err(|failure| from_transport(&failure))?;
@@ -216,7 +216,7 @@ impl Store {
         }
     }
 
-    /// What etcd answers to one sending; or, where it does not in time, how long it was waited for.
+    /// Sends the request once. Returns the response, or the time waited if there is none.
     async fn answer<T, F: Future<Output = T>>(
         &self,
         request: Request<'_>,
@@ -242,7 +242,7 @@ impl Store {
                     Err(_) => false,
                 };
                 if alive && !noted.swap(true, Ordering::Relaxed) {
-                    let text = format!("{}: the member is still at work; waiting on", request.op);
+                    let text = format!("{}: the member is still working; waiting", request.op);
                     self.session.observer.notice(Notice::Detail, &text);
                 }
                 alive
@@ -251,8 +251,8 @@ impl Store {
         while_responsive(limit, send(client.clone()), alive).await
     }
 
-    /// The client; where there are credentials, after a login. A login is a request of its own under the operation
-    /// timeout: whatever becomes of it, the request it is for was not sent.
+    /// The client, logged in if there are credentials. The login has its own operation timeout; if it fails, the request
+    /// was not sent.
     async fn logged_in(&self, request: Request<'_>) -> Result<Client, (Error, Delivery)> {
         let after = self.inner.options.op_timeout;
         match timeout(after, self.client(request.needs_leader)).await {
@@ -268,7 +268,7 @@ impl Store {
         }
     }
 
-    /// Sees to it that there is a connection whose peer has shown life.
+    /// Connects, unless connected, and waits until the peer has answered on HTTP/2.
     pub(crate) async fn ensure_connected(&self, op: &'static str) -> Result<(), Error> {
         let session = &self.session;
         let ready = async {
@@ -286,7 +286,7 @@ impl Store {
         }
     }
 
-    /// A final error's words, where an earlier sending may have been done.
+    /// The error to return, given whether an earlier attempt may have been applied.
     fn finalize_error(&self, request: Request<'_>, error: Error, maybe_applied: bool) -> Error {
         match error {
             Error::Unknown { .. } | Error::Interrupted { unknown: true, .. } => error,
@@ -296,8 +296,8 @@ impl Store {
         }
     }
 
-    /// How long to wait before the next round of dialling; `None` for no further round. The last round is at the end of
-    /// the time given, however long the pauses are.
+    /// The delay before the next round of dialing (`--connect-wait`); `None` for no further round. The last round starts
+    /// when the time ends, whatever the interval is.
     fn connect_pause(&self, started: Instant) -> Option<Duration> {
         let wait = self.inner.options.connect_wait?;
         let Some(limit) = wait.limit else { return Some(wait.interval) };
@@ -348,28 +348,28 @@ impl Store {
     }
 }
 
-/// Runs this on the thread that the connections run on: what asks more than once then waiting_announced for no other thread to
-/// wake up in between. It ends where this is dropped.
+/// Runs a future on the I/O worker thread, so that request sequences do not pay a cross-thread wake-up per step.
+/// Dropping the returned future aborts it.
 ///
 /// # Errors
-/// Its own.
+/// The errors of the future.
 pub async fn run_on_io_thread<T: Send + 'static>(
-    what: impl Future<Output = Result<T, Error>> + Send + 'static,
+    future: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(what);
+    tasks.spawn(future);
     match tasks.join_next().await {
         Some(Ok(result)) => result,
-        _ => Err(Error::Protocol { op: "task", what: "it ended without a result".to_owned() }),
+        _ => Err(Error::Protocol { op: "task", what: "the task ended without a result".to_owned() }),
     }
 }
 
-/// Later than any command runs.
+/// A deadline that no command reaches.
 fn far_future() -> Instant {
     Instant::now() + Duration::from_secs(365 * 24 * 3600)
 }
 
-/// The error for a write that may or may not have been done.
+/// The error for a write that may or may not have been applied.
 pub(crate) fn unknown_outcome(op: &'static str, cause: Error) -> Error {
     Error::Unknown { op, cause: Box::new(cause) }
 }

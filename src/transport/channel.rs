@@ -1,4 +1,4 @@
-//! The sticky channel: one good connection for all requests, and the next endpoint when it fails.
+//! The failover channel: one connection for all requests, replaced by one to the next endpoint if it fails.
 
 use crate::transport::failure::TransportFailure;
 use std::future::Future;
@@ -22,10 +22,10 @@ use crate::transport::response_body::MonitoredBody;
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
-/// One connection to one of the endpoints, made on first use and kept. Clones share it.
+/// A connection to one of the endpoints, dialed on first use and kept. Clones share it.
 ///
-/// Wrap it as `etcd_client::Channel::Custom(BoxCloneSyncService::new(channel))`. Nothing runs on its own: dropping a
-/// call's future ends what it did, a dial included.
+/// Wrap it as `etcd_client::Channel::Custom(BoxCloneSyncService::new(channel))`. It spawns no tasks: dropping a call's
+/// future cancels the call, including a dial.
 #[derive(Clone)]
 pub(crate) struct FailoverChannel {
     shared: Arc<Shared>,
@@ -35,35 +35,35 @@ struct Shared {
     dialer: Dialer,
     observer: Arc<dyn Observer>,
     state: Mutex<State>,
-    /// Held by whoever dials; the others wait for the outcome.
+    /// Held by the caller that dials; other callers wait for its outcome.
     dialing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     active: Option<Arc<Connection>>,
-    /// Of the last connection made; they count from 1.
+    /// The generation of the last connection, counted from 1.
     generation: u64,
     /// The endpoint that the next dial starts with.
     start: usize,
-    /// Of the endpoint in use or last tried.
+    /// The endpoint in use or tried last.
     current: usize,
-    /// Of the endpoint last used.
+    /// The endpoint used last.
     used: Option<usize>,
-    /// Counts failed dials, so that those who waited for one take its outcome.
+    /// The number of failed dials, so that callers that waited for one take its outcome.
     failed_dials: u64,
     outcome: Option<DialError>,
 }
 
 struct Connection {
     generation: u64,
-    /// The endpoint, as the dialer counts.
+    /// The endpoint's index in the dialer.
     index: usize,
     dialled: Dialled,
 }
 
 impl Connection {
-    /// Whether a request may go here: not ended, and either alive or not yet due to be.
+    /// Whether requests may be sent: the peer has answered, or still has time to.
     fn usable(&self) -> bool {
         match self.dialled.health.peer_state() {
             PeerState::Alive => true,
@@ -74,7 +74,7 @@ impl Connection {
 }
 
 impl FailoverChannel {
-    /// A channel to the endpoints of these options. Does no I/O.
+    /// Creates a channel without I/O.
     pub(crate) fn new(options: &ConnectOptions, session: &Session) -> Self {
         let shared = Shared {
             dialer: Dialer::new(options),
@@ -85,8 +85,7 @@ impl FailoverChannel {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Sees to it that there is a connection, with `proof` one whose peer has shown life. Sends nothing that could
-    /// change anything.
+    /// Waits for a connection; with `await_settings`, until its peer has sent its HTTP/2 SETTINGS. Sends no request.
     pub(crate) async fn ready(&self, await_settings: bool) -> Result<(), TransportFailure> {
         let connection = self.connection().await?;
         if await_settings
@@ -97,7 +96,7 @@ impl FailoverChannel {
         Ok(())
     }
 
-    /// Makes the connection to the first endpoint, and leaves in the course what is seen on the way.
+    /// Dials the first endpoint and records the phases in the trace.
     pub(crate) async fn dial_traced(&self, trace: &DialTrace) -> Result<(), TransportFailure> {
         let _dialing = self.shared.dialing.lock().await;
         let established = self.shared.dialer.dial_traced(trace).await?;
@@ -105,13 +104,13 @@ impl FailoverChannel {
         Ok(())
     }
 
-    /// The endpoint in use or last tried, for messages.
+    /// The endpoint in use or tried last, for messages.
     pub(crate) fn current(&self) -> String {
         let current = self.state().current;
         self.shared.dialer.name(current)
     }
 
-    /// The generation of the connection that a call made now uses: the active one's, or else the next one's.
+    /// The generation that the next call uses: the active connection's, or else the next one's.
     pub(crate) fn generation(&self) -> u64 {
         let state = self.state();
         match &state.active {
@@ -120,8 +119,8 @@ impl FailoverChannel {
         }
     }
 
-    /// Drops the connection of this generation if it is still the active one; the next dial starts behind its
-    /// endpoint. Requests that are under way on it go on until they end.
+    /// Drops the connection of this generation if it is active; the next dial starts with the following endpoint.
+    /// Requests in flight continue.
     pub(crate) fn invalidate(&self, generation: u64) {
         let mut state = self.state();
         if state.active.as_ref().is_some_and(|active| active.generation == generation) {
@@ -138,7 +137,7 @@ impl FailoverChannel {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The active connection, if it can be used.
+    /// The active connection if it is usable.
     fn active(&self) -> Option<Arc<Connection>> {
         let mut state = self.state();
         match &state.active {
@@ -203,7 +202,7 @@ impl FailoverChannel {
             let dialer = &self.shared.dialer;
             observer.notice(
                 Notice::Detail,
-                &format!("{}: moved to {}", dialer.name(previous), dialer.name(established.index)),
+                &format!("{}: switched to {}", dialer.name(previous), dialer.name(established.index)),
             );
         }
         connection
@@ -214,7 +213,7 @@ impl FailoverChannel {
         let channel = connection.dialled.channel.clone();
         let await_settings = self.shared.dialer.await_settings(connection.index, &connection.dialled);
         if !is_read_only(request.uri().path()) {
-            // A silent peer must not find a write in its buffers when it wakes up.
+            // A peer that wakes up later must not find a write in its receive buffer.
             if let Some(failure) = await_settings.await {
                 return Err(self.handshake_failed(&connection, failure));
             }
@@ -247,7 +246,7 @@ impl FailoverChannel {
                 let (channel, connection) = (self.clone(), Arc::clone(connection));
                 let cut = move |status: &tonic::Status| {
                     channel.invalidate(connection.generation);
-                    // The answer had begun: the request was sent, whatever the error's kind.
+                    // The response had started, so the request was sent, whatever the error is.
                     match channel.broken(&connection, status) {
                         TransportFailure::NotSent { endpoint, cause } => TransportFailure::Cut { endpoint, cause },
                         other => other,
@@ -286,7 +285,7 @@ impl From<DialError> for TransportFailure {
     }
 }
 
-/// Whether the request changes nothing in the store, so that it may be sent to a peer that has not shown any life yet.
+/// Whether the request changes nothing in the store, so that it may be sent before the peer's SETTINGS have arrived.
 /// That saves a round trip of a single `get`.
 fn is_read_only(path: &str) -> bool {
     matches!(

@@ -1,4 +1,4 @@
-//! The byte stream under one HTTP/2 connection, watched: whether the peer gave a sign of life, and how it ended.
+//! The byte stream of an HTTP/2 connection; it records whether the peer speaks HTTP/2, and how the stream ended.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,44 +9,44 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
-/// A stream that can be dialled: TCP, TLS over TCP, or a Unix socket.
+/// A connected stream: TCP, TLS over TCP, or a Unix socket.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What is known of the peer behind a connection.
+/// The state of a connection's peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeerState {
-    /// Nothing has come yet.
+    /// The peer has sent nothing yet.
     Waiting,
-    /// It speaks HTTP/2: its SETTINGS have come.
+    /// The peer speaks HTTP/2: its SETTINGS have arrived.
     Alive,
-    /// The stream has ended; [`ConnectionState::close_reason`] says how.
+    /// The stream has ended; see [`ConnectionState::close_reason`].
     Ended,
 }
 
 /// How a stream ended.
 #[derive(Clone, Debug)]
 pub(crate) enum CloseReason {
-    /// The peer closed it, or this side gave it up.
+    /// Closed by the peer, or dropped by this side.
     Closed,
-    /// Reading or writing failed.
+    /// A read or write failed.
     Failed(Arc<io::Error>),
-    /// The peer's first bytes are no HTTP/2.
+    /// The peer's first bytes are not HTTP/2.
     UnexpectedProtocol(UnexpectedProtocol),
 }
 
-/// What speaks there instead of HTTP/2.
+/// The protocol that the peer speaks instead of HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnexpectedProtocol {
     /// A TLS record.
     Tls,
-    /// An HTTP/1 answer.
+    /// An HTTP/1 response.
     Http1,
-    /// Something else.
+    /// Another protocol.
     Other,
 }
 
-/// The state of one connection, shared between the stream and those who use it.
+/// The state of a connection, shared between the stream and its users.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
     peer_state: watch::Sender<PeerState>,
@@ -67,20 +67,20 @@ impl ConnectionState {
         *self.peer_state.borrow()
     }
 
-    /// Whether the peer ever spoke HTTP/2, also where the stream has ended since.
+    /// Whether the peer ever spoke HTTP/2, even if the stream has ended since.
     pub(crate) fn spoke_http2(&self) -> bool {
         self.spoke_http2.load(std::sync::atomic::Ordering::Acquire)
     }
 
-    /// The first ending seen, if any.
+    /// The first reason recorded, if any.
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.lock().clone()
     }
 
-    /// Waits until the peer is known to be alive, or the stream has ended.
+    /// Waits until the peer has spoken HTTP/2 or the stream has ended.
     pub(crate) async fn settled(&self) -> PeerState {
         let mut watch = self.peer_state.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
+        // `self` owns the sender, so waiting cannot fail.
         watch
             .wait_for(|peer_state| *peer_state != PeerState::Waiting)
             .await
@@ -108,19 +108,19 @@ impl ConnectionState {
     }
 }
 
-/// Bytes of an HTTP/2 frame's header.
+/// The size of an HTTP/2 frame header in bytes (RFC 9113, 4.1).
 const FRAME_HEADER: usize = 9;
 const SETTINGS: u8 = 4;
 
-/// A dialled stream that reports to a [`ConnectionState`].
+/// A stream that reports to a [`ConnectionState`].
 pub(crate) struct MonitoredStream {
     stream: Box<dyn Stream>,
     health: Arc<ConnectionState>,
-    /// The peer's first bytes, as long as they do not tell who it is; `None` once they did.
+    /// The peer's first bytes; `None` once its protocol is known.
     first: Option<Vec<u8>>,
-    /// Bytes read ahead while looking for the reason of a failed write.
+    /// Bytes read while looking for a TLS alert after a failed write.
     read_ahead: VecDeque<u8>,
-    /// A write's failure, held back until the stream has said what there is to read.
+    /// The error of a failed write, held back until the TLS alert was read.
     write_error: Option<io::Error>,
 }
 
@@ -139,7 +139,7 @@ impl MonitoredStream {
         )
     }
 
-    /// A server's first frame is SETTINGS on stream 0 (RFC 9113, 3.4).
+    /// Detects the protocol. A server's first frame is SETTINGS on stream 0 (RFC 9113, 3.4).
     fn detect_protocol(&mut self, bytes: &[u8]) {
         let Some(first) = &mut self.first else { return };
         let missing = FRAME_HEADER - first.len();
@@ -173,9 +173,9 @@ impl MonitoredStream {
         self.health.end(CloseReason::Failed(Arc::new(copy)));
     }
 
-    /// A TLS 1.3 server refuses a client's certificate after the handshake, by an alert and a close. Who only writes
-    /// then sees a broken pipe; the alert is still there to be read. It is pending until the runtime has heard of that:
-    /// a stream that cannot be written has ended, and an end is always readable.
+    /// Reads up to a TLS alert. A TLS 1.3 server refuses a client certificate after the handshake, with an alert and a
+    /// close. A client that writes then gets a broken pipe, but can still read the alert. The read stays pending only
+    /// until the runtime has noticed the end of the stream.
     fn read_alert(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0_u8; 4096];
         for _ in 0..8 {
@@ -183,7 +183,7 @@ impl MonitoredStream {
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => self.read_ahead.extend(buffer.filled()),
                 Err(error) if crate::transport::cause::tls_error(&error).is_some() => {
-                    // Noted here; the caller goes on with the write's own error.
+                    // Recorded here; the caller returns the write's error.
                     self.record_error(&error);
                     break;
                 }
@@ -203,7 +203,7 @@ impl MonitoredStream {
         }
     }
 
-    /// The failure held back, once it may be told.
+    /// The held-back error, after the alert was read.
     fn poll_write_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         ready!(self.read_alert(cx));
         let error = self.write_error.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
@@ -271,7 +271,7 @@ impl AsyncWrite for MonitoredStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The end is near anyway: what shutting down says is not why the connection ended.
+        // An error of the shutdown is not why the connection ended.
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
@@ -290,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    /// The peer has answered, refused, and closed, before this side writes.
+    /// A peer that has answered, sent an alert, and closed the stream before this side writes.
     struct Refused(Vec<u8>);
 
     impl AsyncRead for Refused {

@@ -191,7 +191,7 @@ fn variables_are_read_as_options_are() {
     let cases = [
         ("KVADM_DIAL_TIMEOUT", "5", "'5' has no unit; did you mean 5s?"),
         ("KVADM_OP_TIMEOUT", "0s", "must be more than 0"),
-        ("KVADM_CONNECT_WAIT", "x", "'x' is no duration (like 300ms, 5s or 1h30m)"),
+        ("KVADM_CONNECT_WAIT", "x", "'x' is not a valid duration (use e.g. 300ms, 5s or 1h30m)"),
         ("KVADM_QPS", "fast", "'fast' is no number"),
         ("KVADM_QPS", "-1", "-1 is no rate (a number of requests a second, 0 for no limit)"),
         ("KVADM_INSECURE_TRANSPORT", "maybe", "'maybe' is neither true nor false"),

@@ -1,12 +1,11 @@
-//! The one reader for whole ranges: one revision, constant memory, never quadratic.
+//! Reads whole ranges page by page: at one revision, in constant memory, in linear time.
 //!
-//! Up to etcd 3.6 a limited read counts every key from its start to its range end, so that paging to the true end
-//! costs the square of the number of keys. Each page here ends at a guessed key close by instead, so that etcd
-//! counts the window alone. The guess is steered by the keys and counts that come back and only ever costs time: a
-//! window that holds more than was asked for is continued behind its last key, and windows abut, so that no key is
-//! left out or read twice whatever the guess.
+//! etcd <= 3.6 counts all keys from a limited read's start to its range end, so paging to the true end takes quadratic
+//! time. Here each page ends at a guessed nearby key, so that etcd counts the page only. [`PageSizer`] adjusts the
+//! guess from the keys and counts returned. A wrong guess costs time only: a page with more keys than requested is
+//! continued after its last key, and pages are adjacent, so no key is skipped or read twice.
 //!
-//! Where a large range is read from etcd 3.7 or later, RangeStream takes over behind the first page.
+//! From etcd 3.7 on, RangeStream reads large ranges after the first page.
 
 use std::sync::atomic::Ordering;
 
@@ -25,23 +24,23 @@ use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, Revision};
 
-/// From so many keys on it is worth a request to find out whether the server streams ranges.
+/// The smallest range for which asking the server for RangeStream is worth a request.
 const MIN_STREAM_KEYS: u64 = 10_000;
 
-/// How a range is read.
+/// Options of a range read.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
-    /// At this revision; at the one of the first answer where 0.
+    /// The revision to read; 0 for the latest.
     pub revision: Revision,
-    /// Keys without values.
+    /// Whether to read keys without values.
     pub keys_only: bool,
-    /// At most so many keys.
+    /// The maximum number of keys.
     pub limit: Option<u64>,
-    /// Only while this lock is held: checked with every page.
+    /// Read only while this lock is held; checked with every page.
     pub guard: Option<LockGuard>,
 }
 
-/// Reads a range page by page, in key order. While one page is used, the next is on its way.
+/// Reads a range page by page, in key order. Requests the next page while the caller uses the current one.
 pub struct RangeReader {
     store: Store,
     range: KeyRange,
@@ -50,25 +49,25 @@ pub struct RangeReader {
     revision: Revision,
     total: Option<u64>,
     page_sizer: PageSizer,
-    /// Whether the next page is read while this one is used.
+    /// Whether the next page is requested while the caller uses the current one.
     prefetch: bool,
-    /// Whether RangeStream may be used: it has not broken under this reading.
+    /// Whether RangeStream may be used: it has not failed during this read.
     may_stream: bool,
     next: Next,
 }
 
 enum Next {
-    /// Where the next window starts.
+    /// The start of the next page.
     From(Vec<u8>),
-    /// The next window is being read.
+    /// The next page is being requested.
     Prefetched(JoinHandle<Result<Page, Error>>),
-    /// The rest comes as one stream; where it breaks, the next window starts there.
+    /// The rest arrives as a stream; if the stream fails, the next page starts at this key.
     Streaming(RangeStream, Vec<u8>),
     End,
 }
 
 impl Store {
-    /// A reader over the range; nothing is sent before the first [`RangeReader::next`].
+    /// Creates a reader; the first [`RangeReader::next`] sends its request.
     pub fn read(&self, range: &KeyRange, options: ReadOptions) -> RangeReader {
         RangeReader {
             store: self.clone(),
@@ -90,32 +89,32 @@ impl Store {
 }
 
 impl RangeReader {
-    /// The revision everything is read at; 0 before the first page.
+    /// The revision of the read; 0 before the first page.
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// How many keys the whole range holds; known with the first page.
+    /// The number of keys in the range; known after the first page.
     pub fn total(&self) -> Option<u64> {
         self.total
     }
 
-    /// Reads no page before it is asked for: for readings that [`RangeReader::skip`] much.
+    /// Requests each page only when it is needed: for callers that [`RangeReader::skip`] often.
     #[must_use]
     pub fn without_prefetch(mut self) -> Self {
         self.prefetch = false;
         self
     }
 
-    /// Reads small pages however far away the server is: for readings whose pages take longer to use than to read. While a
-    /// server reads a large page, what others write waits.
+    /// Reads small pages regardless of the network's round trip: for callers that process a page more slowly than it is
+    /// read. While a server reads a large page, writes of other clients wait.
     #[must_use]
     pub fn in_small_pages(mut self) -> Self {
         self.page_sizer.keep_small();
         self
     }
 
-    /// Leaves out the rest of the keys that begin with `branch`, the branch of the last key read.
+    /// Skips the remaining keys with prefix `branch`, which the last key read has.
     pub fn skip(&mut self, branch: &[u8]) {
         if matches!(self.next, Next::End) {
             return;
@@ -130,8 +129,8 @@ impl RangeReader {
     /// The next page, never empty; `None` at the end.
     ///
     /// # Errors
-    /// [`Refusal::Compacted`](crate::kvstore::error::Refusal::Compacted) where the revision went away under the reading, a lost lock,
-    /// or whatever kept the answer away. Nothing is read behind an error.
+    /// [`Refusal::Compacted`](crate::kvstore::error::Refusal::Compacted) if the revision is compacted during the read,
+    /// [`Error::LockLost`], or any other error of a request. No page follows an error.
     pub async fn next(&mut self) -> Result<Option<Vec<KeyValue>>, Error> {
         loop {
             let page = match std::mem::replace(&mut self.next, Next::End) {
@@ -169,7 +168,7 @@ impl RangeReader {
         }
     }
 
-    /// Learns from an answered window and decides where the next one starts.
+    /// Updates the page sizer with a page and determines the start of the next one.
     fn accept(&mut self, page: Page) -> Vec<KeyValue> {
         if self.revision == 0 {
             self.revision = page.revision;
@@ -192,7 +191,7 @@ impl RangeReader {
         self.remaining = self.remaining.map(|left| left.saturating_sub(keys as u64));
     }
 
-    /// Whether the rest is worth a stream, as far as is known.
+    /// Whether the rest is large enough for a stream, as far as known.
     fn is_large(&self) -> bool {
         let lacking = self.store.inner.lacks_range_stream.load(Ordering::Relaxed);
         let keys = self.total.unwrap_or(0).min(self.remaining.unwrap_or(u64::MAX));
@@ -214,7 +213,7 @@ impl RangeReader {
             }
             let request = self.page_request(start.clone());
             self.next = Next::Prefetched(tokio::spawn(request.read()));
-            // Gives the task its first turn, so that the request is on the wire while this page is used.
+            // Lets the task send its request before the caller uses this page.
             tokio::task::yield_now().await;
         }
     }
@@ -243,7 +242,7 @@ impl Drop for RangeReader {
     }
 }
 
-/// One window to be read.
+/// A page to be requested.
 struct PageRequest {
     store: Store,
     range: KeyRange,
@@ -259,7 +258,7 @@ impl PageRequest {
     async fn read(mut self) -> Result<Page, Error> {
         loop {
             match self.fetch().await {
-                // A run of large values: half as many fit.
+                // Large values: request half as many keys.
                 Err(error) if self.limit > 1 && error.is_refusal(Refusal::OversizedAnswer) => self.limit /= 2,
                 other => return other,
             }
@@ -301,7 +300,7 @@ impl PageRequest {
         let mut answer = self.store.read_txn("list", txn, Some(guard), Timeout::WhileResponsive).await?;
         match answer.results.pop() {
             Some(OpResult::Get { kvs, count, more }) => Ok((kvs, count, more, answer.revision)),
-            _ => Err(Error::Protocol { op: "list", what: "a read without its answer".to_owned() }),
+            _ => Err(Error::Protocol { op: "list", what: "an operation has no result".to_owned() }),
         }
     }
 
@@ -314,7 +313,7 @@ impl PageRequest {
         }
         let pinned = self.revision > 0;
         if pinned {
-            // What a revision holds never changes, so any member may answer; one that lags is asked again elsewhere.
+            // A revision never changes, so any member may answer; a member that lags is retried on another one.
             options = options.with_serializable();
         }
         let request = Request { pinned, timeout: Timeout::WhileResponsive, ..Request::read("list", &start) };

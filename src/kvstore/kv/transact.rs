@@ -1,4 +1,4 @@
-//! Doing transactions, guarded by a lock where asked for, and taking their answers apart.
+//! Runs transactions, optionally guarded by a lock.
 
 use etcd_client::TxnOp;
 use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
@@ -11,11 +11,10 @@ use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, LeaseId};
 
 impl Store {
-    /// Does a transaction. `op` names it in messages and for `-vv`.
+    /// Runs a transaction. `op` names it in messages and in the trace.
     ///
     /// # Errors
-    /// [`Error::Unknown`] where it may have been done, [`Error::LockLost`] where the guard did not hold, and whatever
-    /// etcd refuses.
+    /// [`Error::Unknown`], [`Error::LockLost`] if the guard failed, or any other error of the request.
     pub async fn txn(
         &self,
         op: &'static str,
@@ -84,15 +83,15 @@ impl Store {
             }
             response = match response.responses.pop().and_then(|inner| inner.response) {
                 Some(PbTxnOpResponse::ResponseTxn(inner)) => inner,
-                _ => return Err(Error::Protocol { op, what: "the guarded transaction has no answer".to_owned() }),
+                _ => return Err(Error::Protocol { op, what: "the guarded transaction has no result".to_owned() }),
             };
         }
         let (succeeded, results) = self.take_txn(op, response)?;
         Ok(TxnResult { succeeded, revision, results, maybe_applied: answer.maybe_applied })
     }
 
-    /// A deletion that nothing is compared with needs no transaction. A full store takes it in any version, while
-    /// etcd 3.5.1, for one, refuses every transaction once the database file is as large as the quota.
+    /// Sends a deletion without conditions as a plain request: an etcd that is over its quota accepts it, while some
+    /// versions (e.g. 3.5.1) refuse every transaction then.
     async fn send_delete(
         &self,
         op: &'static str,
@@ -141,11 +140,11 @@ impl Store {
                 let (succeeded, results) = self.take_txn(op, txn)?;
                 OpResult::Txn { succeeded, results }
             }
-            None => return Err(Error::Protocol { op, what: "an operation has no answer".to_owned() }),
+            None => return Err(Error::Protocol { op, what: "an operation has no result".to_owned() }),
         })
     }
 
-    /// The wire's record as ours, without the namespace.
+    /// Converts a record from the wire and removes the namespace.
     pub(crate) fn from_wire_kv(&self, kv: etcd_client::proto::PbKeyValue) -> KeyValue {
         KeyValue {
             key: self.relative(kv.key),

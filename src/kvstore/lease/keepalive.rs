@@ -1,8 +1,8 @@
-//! A lease that is kept alive, and the certain knowledge of how long it lives.
+//! Keeps a lease alive and knows a lower bound of its lifetime.
 //!
-//! The server counts a lease's TTL from when it gets a keep-alive, so the moment *before* the last answered one was sent,
-//! plus the granted TTL, is never later than the lease's end. That is the only deadline here: a call that fails, a
-//! leader that goes or a server that is started again is no loss as long as one keep-alive is answered in time.
+//! The server counts a lease's TTL from when it receives a keep-alive. So the time at which the last answered keep-alive
+//! was sent, plus the granted TTL, is never later than the lease's expiry. Only this deadline decides: failed calls,
+//! elections and server restarts do not lose the lease as long as one keep-alive is answered in time.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,47 +22,47 @@ use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 use crate::transport::Session;
 
-/// The longest sleep: after the machine itself slept, this much passes at most before the clock is looked at.
+/// The longest sleep without checking the clock: the time to notice an expiry after the machine was suspended.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
-/// How long a key is held before it is watched, so that short work is not slowed down by it.
+/// Delay before a key is watched, so that short commands do not pay for a watch.
 const WATCH_KEY_AFTER: Duration = Duration::from_millis(50);
-/// How long the revocation of a lease that nobody will use may take.
+/// Time limit for revoking a lease that will not be used.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a lease, or the key on it, counts as lost.
+/// Why a lease, or the key attached to it, counts as lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseLoss {
-    /// etcd says that there is no such lease (any more).
+    /// etcd reports that the lease does not exist.
     LeaseGone,
-    /// Somebody deleted the key.
+    /// Another client deleted the key.
     KeyGone,
-    /// No keep-alive was answered in time; what the last one ended with.
+    /// No keep-alive was answered in time; the error of the last one.
     Late(Option<String>),
 }
 
 impl fmt::Display for LeaseLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LeaseGone => f.write_str("its lease was revoked or has run out"),
-            Self::KeyGone => f.write_str("somebody deleted its key"),
+            Self::LeaseGone => f.write_str("its lease was revoked or has expired"),
+            Self::KeyGone => f.write_str("its key was deleted"),
             Self::Late(None) => f.write_str("its lease could not be renewed in time"),
             Self::Late(Some(why)) => write!(f, "its lease could not be renewed in time ({why})"),
         }
     }
 }
 
-/// What is known of a lease that is kept alive.
+/// What is known about a lease that is kept alive.
 #[derive(Clone, Debug)]
 pub struct LeaseState {
-    /// Until then it lives for certain.
+    /// The lease does not expire before this time.
     pub until: BootTime,
-    /// It is lost, whatever the clock says.
+    /// The reason if the lease is lost, whatever the clock says.
     pub lost: Option<LeaseLoss>,
-    /// What the last keep-alive failed with, if it did.
+    /// The error of the last keep-alive, if it failed.
     pub last_error: Option<String>,
 }
 
-/// A lease of this process, kept alive in the background. Dropped, it is kept no longer and runs out by itself.
+/// A lease of this process, kept alive in the background. When dropped, the keep-alive stops and the lease expires.
 pub struct LeaseKeeper {
     grant: Grant,
     state: Arc<watch::Sender<LeaseState>>,
@@ -70,8 +70,8 @@ pub struct LeaseKeeper {
 }
 
 impl Store {
-    /// Grants a lease of at least `ttl` seconds and keeps it alive, also when the command is being ended, until
-    /// [`LeaseKeeper::stop`].
+    /// Grants a lease of at least `ttl` seconds and keeps it alive until [`LeaseKeeper::stop`], also after the command is
+    /// cancelled.
     ///
     /// # Errors
     /// As [`Store::grant`].
@@ -79,13 +79,13 @@ impl Store {
         self.keep_as(LeaseId::random(), ttl).await
     }
 
-    /// The same with an ID from [`LeaseId::random`].
+    /// [`Store::keep`] with an ID from [`LeaseId::random`].
     pub(crate) async fn keep_as(&self, id: LeaseId, ttl: i64) -> Result<LeaseKeeper, Error> {
         let mut sent = BootTime::now();
         let grant = self.grant_as(id, ttl).await?;
         let ttl = grant_ttl(grant);
         if sent.elapsed() > ttl / 4 {
-            // Whoever waited long for the server would begin with a lease that is half over.
+            // After a slow grant much of the TTL may have passed.
             sent = match self.renew_within(grant.id, self.options().op_timeout).await {
                 Ok(sent) => sent,
                 Err(error) => {
@@ -100,7 +100,7 @@ impl Store {
         Ok(LeaseKeeper { grant, state, tasks: Mutex::new(vec![task]) })
     }
 
-    /// The same store for what goes on in the background: neither the user's signal nor the command's deadline ends it.
+    /// A handle for background tasks: neither signals nor the command's deadline cancel it.
     pub fn unbound(&self) -> Self {
         let observer = Arc::clone(&self.session.observer);
         Self {
@@ -109,7 +109,7 @@ impl Store {
         }
     }
 
-    /// Creates a key on the lease. Gives its create revision, and whether it was this that created it.
+    /// Creates a key attached to the lease. Returns its create revision, and whether this call created it.
     async fn recreate_key(&self, held: &KeyValue, lease: LeaseId) -> Result<(bool, Revision), Error> {
         let write =
             Write { key: held.key.clone(), value: held.value.clone(), lease: LeaseMode::Attach(lease), prev: false };
@@ -127,13 +127,13 @@ impl Store {
         }
     }
 
-    /// Renews a lease once and gives the moment before the answered request was sent.
+    /// Renews a lease once. Returns the time before the answered request was sent.
     pub(crate) async fn renew_within(&self, id: LeaseId, timeout: Duration) -> Result<BootTime, Error> {
         let request = Request { timeout: Timeout::Fixed(timeout), ..Request::read("lease keep-alive", &[]) };
         let answer = self
             .call(request, |client| async move {
                 let sent = BootTime::now();
-                // The answer of TTL 0 that stands for a lease that is gone comes as an error.
+                // The client library turns the response with TTL 0 (no such lease) into an error.
                 client.lease_client().keep_alive(id.0).await.map(|_| RenewedLease(sent))
             })
             .await?;
@@ -159,28 +159,28 @@ impl LeaseKeeper {
         self.grant.id
     }
 
-    /// The TTL that was granted.
+    /// The granted TTL.
     pub fn ttl(&self) -> Duration {
         grant_ttl(self.grant)
     }
 
-    /// What is known of it now.
+    /// What is known about the lease now.
     pub fn state(&self) -> LeaseState {
         self.state.borrow().clone()
     }
 
-    /// A view that can be waited on.
+    /// A receiver that is notified of state changes.
     pub fn watch(&self) -> watch::Receiver<LeaseState> {
         self.state.subscribe()
     }
 
-    /// Why the lease is lost, if it is, or if less than `margin` of its certain life is left.
+    /// The reason if the lease is lost or may expire within `margin`.
     pub fn is_lost(&self, margin: Duration) -> Option<LeaseLoss> {
         let now = self.state();
         now.lost.or_else(|| (now.until - margin).remaining().is_zero().then_some(LeaseLoss::Late(now.last_error)))
     }
 
-    /// Waits until the lease is lost, or less than `margin` of its certain life is left.
+    /// Waits until the lease is lost or may expire within `margin`.
     pub async fn lost(&self, margin: Duration) -> LeaseLoss {
         let mut view = self.watch();
         loop {
@@ -196,21 +196,21 @@ impl LeaseKeeper {
         }
     }
 
-    /// Counts the lease as lost as soon as its key of this create revision is gone.
+    /// Marks the lease as lost as soon as its key with this create revision is deleted.
     pub fn watch_key(&self, store: &Store, key: &[u8], revision: Revision) {
         let (store, key, state) = (store.unbound(), key.to_vec(), Arc::clone(&self.state));
         self.spawn_scoped(async move {
-            // Many a key is not held for longer, and what became of it until then is told all the same.
+            // A deletion during the delay is still found: the watch starts at the key's creation.
             tokio::time::sleep(WATCH_KEY_AFTER).await;
-            // Where the key may not be read, the lease alone tells of a loss.
+            // If the user may not read the key, only the lease shows a loss.
             if store.wait_deleted(&key, revision, revision).await.is_ok() {
                 mark_lost(&state, LeaseLoss::KeyGone);
             }
         });
     }
 
-    /// Sees to it that a key (without the namespace) that was created on this lease is there as long as the lease lives:
-    /// where somebody deletes it, it is created retry_after with its value, unless somebody else was quicker.
+    /// Recreates a key (without the namespace) that was created on this lease whenever another client deletes it, unless
+    /// another client has created it first.
     pub fn restore_key(&self, store: &Store, held: KeyValue, created: Revision, restored: impl Fn() + Send + 'static) {
         let (store, lease, state) = (store.unbound(), self.id(), Arc::clone(&self.state));
         self.spawn_scoped(async move {
@@ -227,26 +227,26 @@ impl LeaseKeeper {
                     Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
                         return mark_lost(&state, LeaseLoss::LeaseGone);
                     }
-                    // The deletion is found retry_after at once.
+                    // The next round finds the deletion again at once.
                     Err(_) => tokio::time::sleep(MAX_SLEEP).await,
                 }
             }
         });
     }
 
-    /// Runs this beside the keep-alive, as long as that.
-    pub fn spawn_scoped(&self, what: impl Future<Output = ()> + Send + 'static) {
-        let task = tokio::spawn(what).abort_handle();
+    /// Spawns a task that is aborted when the keep-alive stops.
+    pub fn spawn_scoped(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(task).abort_handle();
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
-    /// Runs this beside the keep-alive; where it ends, the lease counts as lost.
-    pub fn watched_by(&self, what: impl Future<Output = LeaseLoss> + Send + 'static) {
+    /// Spawns a task like [`LeaseKeeper::spawn_scoped`]; when it returns, the lease is marked as lost.
+    pub fn watched_by(&self, watcher: impl Future<Output = LeaseLoss> + Send + 'static) {
         let state = Arc::clone(&self.state);
-        self.spawn_scoped(async move { mark_lost(&state, what.await) });
+        self.spawn_scoped(async move { mark_lost(&state, watcher.await) });
     }
 
-    /// Ends the keep-alive and all that runs beside it.
+    /// Stops the keep-alive and aborts the spawned tasks.
     pub fn stop(&self) {
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
@@ -275,7 +275,7 @@ struct KeepaliveTask {
 
 impl KeepaliveTask {
     async fn run(self, mut sent: BootTime) {
-        // Short enough that another member can still be sent in time.
+        // Short enough to retry on another member before the lease expires.
         let timeout = (self.ttl / 6).max(Duration::from_millis(500)).min(self.store.options().op_timeout);
         let retry_after = (self.ttl / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
         let mut next = sent + self.ttl / 3;

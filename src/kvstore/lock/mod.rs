@@ -1,9 +1,10 @@
-//! etcd's own mutex: taking a place in the queue, waiting for one's turn, proving that one still holds it.
+//! etcd's mutex: joining a lock's queue, waiting to become its holder, proving that the lock is still held.
 //!
-//! Wire format: `client/v3/concurrency/mutex.go` of etcd, which `etcdctl lock`, the server's Lock service and Cilium's
-//! `LockPath` share. A contender's key is `<name>/<its lease's ID in lower-case hex>`, bound to the lease, with an empty
-//! value; who has the oldest create revision below `<name>/` holds the lock. A shared contender has the value `shared`
-//! and waits only for older keys without it; anybody else's exclusive waiter waits for it as for every older key.
+//! Wire format: `client/v3/concurrency/mutex.go` of etcd, shared by `etcdctl lock`, the server's Lock service and
+//! Cilium's `LockPath`. A contender's key is `<name>/<its lease's ID in lower-case hex>`, attached to the lease, with
+//! an empty value; the contender with the oldest create revision below `<name>/` holds the lock. kvadm's extension: a
+//! shared contender has the value `shared` and waits only for older keys without this value. Other clients wait for it
+//! as for any older key.
 
 pub(crate) mod queue;
 
@@ -29,35 +30,36 @@ use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 /// The value of a shared contender's key.
 pub const SHARED: &[u8] = b"shared";
 
-/// How long before the place in the queue the lease is asked for that it is on.
+/// The lease is requested this long before the key attached to it. Measured: without the delay, etcd handles the second
+/// of two concurrent requests first in half of all cases and refuses the key.
 const GRANT_HEAD_START: Duration = Duration::from_micros(200);
-/// How often a watch that was too late to be classified at once is followed by another one. Where others write all the time,
-/// every one is too late, and is classified within 100 ms.
+/// How often a deletion watch that was created too late for prompt events is replaced by a new one. If other clients
+/// write all the time, every watch is too late; etcd then sends its events within 100 ms.
 const MAX_REWATCHES: u32 = 3;
 
-/// A place in a lock's queue.
+/// A contender's entry in a lock's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueEntry {
-    /// The key, absolute, and its create revision: the lock's token once it is held.
+    /// The key, absolute, and its create revision: the fencing token once the lock is held.
     pub guard: LockGuard,
-    /// What the keys of all contenders begin with, absolute: the lock's name and a slash.
+    /// The prefix of all contenders' keys, absolute: the lock's name and a slash.
     prefix: Vec<u8>,
-    /// Whether it only waits for contenders that do not share.
+    /// Whether the contender waits only for exclusive contenders.
     shared: bool,
-    /// Whether the very first look showed that nobody is before it.
+    /// Whether no other contender was ahead when the entry was created.
     pub first: bool,
 }
 
-/// Whom a contender waits for.
+/// The contender that another contender waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocker {
-    /// The newest key it must wait for, absolute.
+    /// The newest key to wait for, absolute.
     pub key: Vec<u8>,
-    /// That key's create revision.
+    /// The key's create revision.
     pub revision: Revision,
-    /// That key's lease; without one nobody will take the key away by itself.
+    /// The key's lease; without a lease the key stays until a client deletes it.
     pub lease: Option<LeaseId>,
-    /// The revision at which this was seen.
+    /// The revision at which the key was seen.
     known: Revision,
 }
 
@@ -67,20 +69,20 @@ enum QueuePosition {
     Behind(Blocker),
 }
 
-/// The name of the lock whose contender's key this is; `None` for a key that is no contender's: its last part must be
-/// its own lease's ID.
+/// The name of the lock that this contender's key belongs to; `None` unless the key's last path segment is its own
+/// lease's ID.
 pub fn lock_key_of(kv: &KeyValue) -> Option<&[u8]> {
     let at = kv.key.iter().rposition(|byte| *byte == b'/')?;
     (kv.key[at + 1..] == *kv.lease?.to_string().as_bytes()).then_some(&kv.key[..at])
 }
 
 impl Store {
-    /// Grants a lease of at least `ttl` seconds, keeps it alive, and takes a place in the queue for the lock `name`
-    /// (without the namespace) with a key on it; both are asked for at once. Where only the place could not be had,
-    /// the lease is there all the same.
+    /// Grants a lease of at least `ttl` seconds, keeps it alive, and joins the queue of the lock `name` (without the
+    /// namespace) with a key attached to it. Both requests are sent concurrently. If only the second one fails, the
+    /// lease is returned with the error.
     ///
     /// # Errors
-    /// As [`Store::keep`]; inside, as [`Store::enqueue`].
+    /// As [`Store::keep`]; the inner result as [`Store::enqueue`].
     pub async fn contend(
         &self,
         name: &[u8],
@@ -89,7 +91,7 @@ impl Store {
     ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
         let id = LeaseId::random();
         let queued = async {
-            // Of what comes at once etcd takes the last first; the timer is too coarse for so short a time.
+            // etcd does not handle concurrent requests in the order of arrival. tokio's timer has a resolution of 1 ms.
             self.ensure_connected("lock").await.ok()?;
             spawn_blocking(|| std::thread::sleep(GRANT_HEAD_START)).await.ok()?;
             Some(self.enqueue(name, id, shared).await)
@@ -104,10 +106,10 @@ impl Store {
         Ok((kept, entry))
     }
 
-    /// Takes a place in the queue for the lock `name` (without the namespace), with a key on `lease`.
+    /// Joins the queue of the lock `name` (without the namespace) with a key attached to `lease`.
     ///
     /// # Errors
-    /// Whatever kept the answer away; the key may be there all the same, and goes with its lease.
+    /// Any error of the request; the key may exist nevertheless, and is deleted with its lease.
     pub async fn enqueue(&self, name: &[u8], lease: LeaseId, shared: bool) -> Result<QueueEntry, Error> {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let key = [prefix.as_slice(), lease.to_string().as_bytes()].concat();
@@ -121,24 +123,23 @@ impl Store {
             .when([Compare::create_revision(key.clone(), CompareOp::Equal, 0)])
             .and_then([TxnOp::put(key.clone(), value, Some(PutOptions::new().with_lease(lease.0))), oldest.clone()])
             .or_else([TxnOp::get(key.clone(), None), oldest]);
-        // A second sending finds the key that the first one made: nobody else has this lease.
+        // A second delivery finds the key that the first one created: no other client uses this lease.
         let (succeeded, revision, mut results) =
             self.lock_txn("lock", &key, "create=0", Idempotency::Conditional, txn).await?;
         let oldest = results.pop().and_then(|mut kvs| kvs.pop());
         let own = if succeeded { Some(revision) } else { results.pop().and_then(|kvs| kvs.first().map(created)) };
         let Some(own) = own else {
-            return Err(Error::Protocol { op: "lock", what: "the key is neither there nor missing".to_owned() });
+            return Err(Error::Protocol { op: "lock", what: "the key neither exists nor was created".to_owned() });
         };
         let first = oldest.is_none_or(|kv| created(&kv) == own);
         Ok(QueueEntry { guard: LockGuard { key, revision: own }, prefix, shared, first })
     }
 
-    /// Waits until it is this contender's turn. `true` once it holds the lock, `false` where its key is gone. Goes on
-    /// through everything that passes; calls `behind` with each contender it waits for, and with what keeps it from
-    /// looking. Ends only when dropped where etcd does not come back.
+    /// Waits until this contender holds the lock (`true`) or its key is deleted (`false`), and calls `behind` with each
+    /// contender it waits for. Transient errors are retried without limit; drop the future to stop.
     ///
     /// # Errors
-    /// What etcd refuses, and the command's own end.
+    /// A refusal by etcd, an interruption, or the command's deadline.
     pub async fn wait_turn(&self, entry: &QueueEntry, mut behind: impl FnMut(&Blocker)) -> Result<bool, Error> {
         let mut backoff = Backoff::default();
         let mut deleted_at = None;
@@ -159,10 +160,10 @@ impl Store {
         }
     }
 
-    /// Whom this contender waits for, if anybody.
+    /// The contender that this contender waits for, if any.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn blocker(&self, entry: &QueueEntry) -> Result<Option<Blocker>, Error> {
         match self.position(entry, None).await? {
             QueuePosition::Behind(blocker) => Ok(Some(blocker)),
@@ -170,15 +171,15 @@ impl Store {
         }
     }
 
-    /// Where this contender stands. Who saw a contender's end at revision `gone` may be classified by the member alone that
-    /// classified that: what was so at that revision or later is all that anybody can know, and needs no leader's word.
+    /// This contender's position. After a blocker was deleted at revision `deleted_at`, a serializable read suffices if
+    /// the member has reached that revision.
     async fn position(&self, entry: &QueueEntry, deleted_at: Option<Revision>) -> Result<QueuePosition, Error> {
         if let Some(deleted_at) = deleted_at {
             let (place, known) = self.read_position(entry, true).await?;
             if known >= deleted_at {
                 return Ok(place);
             }
-            // Another member, and it lags.
+            // Another member, which lags.
         }
         Ok(self.read_position(entry, false).await?.0)
     }
@@ -190,7 +191,7 @@ impl Store {
             .with_range(range_end(&entry.prefix))
             .with_max_create_revision(guard.revision - 1)
             .with_sort(SortTarget::Create, SortOrder::Descend);
-        // A contender that shares has to tell the older ones apart; there are few.
+        // A shared contender must find the newest exclusive one among the older ones, so it reads all of them.
         let older = if entry.shared { older } else { older.with_limit(1) };
         let own = TxnOp::get(guard.key.clone(), Some(options().with_keys_only()));
         let txn = Txn::new().and_then([own, TxnOp::get(entry.prefix.clone(), Some(older))]);
@@ -208,10 +209,10 @@ impl Store {
         Ok((place, known))
     }
 
-    /// Who would be waited for by a new contender for the lock `name`: its key, absolute.
+    /// The absolute key that a new contender for the lock `name` would wait for.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn lock_holder(&self, name: &[u8], shared: bool) -> Result<Option<Vec<u8>>, Error> {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let all = GetOptions::new().with_range(range_end(&prefix)).with_sort(SortTarget::Create, SortOrder::Ascend);
@@ -222,12 +223,12 @@ impl Store {
         Ok(found.map(|kv| kv.key))
     }
 
-    /// Whether the key still has this create revision, so that its lease was held without a gap until now. Changes
-    /// nothing and may therefore be asked until it is answered, which a deletion could not: once its answer is lost,
-    /// nobody can tell whose deletion it was.
+    /// Whether the key still has this create revision, so that its lease was held without a gap until now. A read can
+    /// be retried until it is answered. A conditional deletion could not: without a response it is unknown which client
+    /// deleted the key.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn still_held(&self, guard: &LockGuard) -> Result<bool, Error> {
         let held = Compare::create_revision(guard.key.clone(), CompareOp::Equal, guard.revision);
         let words = format!("create={}", guard.revision);
@@ -235,17 +236,17 @@ impl Store {
         Ok(self.lock_txn("unlock proof", &guard.key, &words, Idempotency::Read, txn).await?.0)
     }
 
-    /// Waits until the absolute key with this create revision is gone, knowing that it was there at revision `known`.
-    /// Goes on through everything that passes. Gives a revision at which it was gone.
+    /// Waits until the absolute key with this create revision, which existed at revision `known`, is deleted. Retries
+    /// transient errors. Returns a revision at which the key did not exist.
     ///
     /// # Errors
-    /// What etcd refuses, and the command's own end.
+    /// A refusal by etcd, an interruption, or the command's deadline.
     pub async fn wait_deleted(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<Revision, Error> {
         let mut backoff = Backoff::default();
         loop {
             match self.watch_deletion(key, created, &mut known).await {
                 Ok(Some(gone)) => return Ok(gone),
-                // Where watching is not allowed, looking now and then has to do.
+                // The user may not watch the key, or the stream ended: poll instead.
                 Ok(None) => {}
                 Err(error) if error.is_transient() => {}
                 Err(error) => return Err(error),
@@ -272,8 +273,8 @@ impl Store {
         Ok((found == Some(created_in), revision))
     }
 
-    /// Watches the key for its deletion from `known` on. Gives a revision at which it was gone, `None` where the stream
-    /// ended.
+    /// Watches the key for its deletion after `known`. Returns a revision at which it did not exist, or `None` if the
+    /// stream ended.
     async fn watch_deletion(
         &self,
         key: &[u8],
@@ -283,7 +284,7 @@ impl Store {
         let op = "lock watch";
         let generation = self.inner.channel.generation();
         let classified = |error| classify(op, &self.inner.channel.current(), error).0;
-        // From a revision that is still to come: the server then sends at once, without going through its history.
+        // From a future revision: for such a watch etcd sends events at once, without scanning its history.
         let from = |known: Revision| {
             WatchOptions::new().with_start_revision(known + 1).with_filters(vec![WatchFilterType::NoPut])
         };
@@ -314,7 +315,7 @@ impl Store {
             }
             let newer = message.header().is_some_and(|header| header.revision() > *known);
             if message.created() && newer {
-                // Something happened before the watch was there: the server would tell, but late.
+                // The store changed before the watch was created; etcd would send the event with a delay.
                 let (there, revision) = self.key_exists(key, created).await?;
                 if !there {
                     return Ok(Some(revision));
@@ -329,8 +330,8 @@ impl Store {
         Ok(None)
     }
 
-    /// Sends a transaction over absolute keys. Gives whether its conditions held, its revision, and the records of each
-    /// operation; none for a write.
+    /// Sends a transaction over absolute keys. Returns whether its conditions held, its revision, and the records of
+    /// each operation (none for a write).
     async fn lock_txn(
         &self,
         op: &'static str,
@@ -360,12 +361,12 @@ fn created(kv: &PbKeyValue) -> Revision {
     kv.create_revision
 }
 
-/// A lock's prefix ends in a slash, so that there is an end.
+/// The end of the prefix's range, which exists because the prefix ends in a slash.
 fn range_end(prefix: &[u8]) -> Vec<u8> {
     prefix_end(prefix).unwrap_or_else(|| vec![0])
 }
 
-/// Whether it was too early for a key on the lease.
+/// Whether the key was refused because its lease did not exist yet.
 fn is_missing_lease(error: &Error) -> bool {
     match error {
         Error::Unknown { cause, .. } => is_missing_lease(cause),

@@ -1,29 +1,29 @@
-//! Whole revisions out of answers that may come in pieces.
+//! Assembles whole revisions from responses that etcd may fragment.
 
 use etcd_client::proto::PbEvent;
 
 use crate::kvstore::types::Revision;
 
-/// The place of a watch: what is told once is not told again, and a revision is told whole or not at all.
+/// The position of a watch: each revision is returned once and as a whole.
 pub(crate) struct Assembly {
     next: Revision,
-    /// The events of the last revision, which may go on in the next piece.
+    /// The events of the last revision, which the next fragment may continue.
     partial: Vec<PbEvent>,
 }
 
 impl Assembly {
-    /// Tells from this revision on.
+    /// Starts at this revision.
     pub(crate) fn new(next: Revision) -> Self {
         Self { next, partial: Vec::new() }
     }
 
-    /// The first revision that has not been told whole.
+    /// The first revision that was not returned yet.
     pub(crate) fn next(&self) -> Revision {
         self.next
     }
 
-    /// Takes one answer, `more` where it goes on in another piece; gives the events of whole revisions. What was told
-    /// already is left out: a member that lags behind the others may send it again.
+    /// Adds one response, continued by another one if `more`, and returns the events of whole revisions. Events before
+    /// the position are dropped: a lagging member may send them again.
     pub(crate) fn push(&mut self, events: Vec<PbEvent>, more: bool) -> Vec<PbEvent> {
         let next = self.next;
         self.partial.extend(events.into_iter().filter(|event| revision(event) >= next));
@@ -39,7 +39,7 @@ impl Assembly {
         std::mem::replace(&mut self.partial, rest)
     }
 
-    /// All events up to this revision have been sent; whether that moved the assembly.
+    /// Records that all events up to this revision were sent. Returns whether the position moved.
     pub(crate) fn progress(&mut self, revision: Revision) -> bool {
         let moved = self.partial.is_empty() && revision >= self.next;
         if moved {
@@ -48,13 +48,13 @@ impl Assembly {
         moved
     }
 
-    /// The stream is gone: the last revision's pieces come again from the beginning.
+    /// Drops the fragments of an incomplete revision: a new stream sends that revision from its start.
     pub(crate) fn discard_partial(&mut self) {
         self.partial.clear();
     }
 }
 
-/// The revision of the change.
+/// The revision of an event.
 pub(crate) fn revision(event: &PbEvent) -> Revision {
     event.kv.as_ref().map_or(0, |kv| kv.mod_revision)
 }

@@ -1,9 +1,9 @@
-//! The watch that loses nothing: it resumes by itself, tells each event once, and never goes back.
+//! A watch without gaps or duplicates: it resumes by itself and returns each event once, in order.
 //!
-//! Several ranges are watched as the one range that covers them, and what lies between is left out here. etcd orders
-//! the events of one watch only: two watches on one stream may overtake each other while one of them catches up, and
-//! old servers' answers to progress requests cannot be trusted to tell (<https://github.com/etcd-io/etcd/issues/15220>).
-//! So the order is etcd's own: by revision, and within a revision by the order of the transaction.
+//! Several ranges are watched as one range that covers them; events between the ranges are dropped here. etcd orders
+//! the events of a single watch only: two watches on one stream may overtake each other while one of them catches up,
+//! and progress responses of old servers do not tell (<https://github.com/etcd-io/etcd/issues/15220>). With one watch
+//! the order is etcd's: by revision, and within a revision by the order of the transaction.
 
 pub(crate) mod assembly;
 pub(crate) mod backlog;
@@ -25,47 +25,47 @@ use crate::kvstore::watch::assembly::Assembly;
 use crate::kvstore::watch::backlog::Backlog;
 use crate::kvstore::watch::stream::{OpenedWatch, WatchMessage};
 
-/// A stream that lived so long was a good one: the next try comes soon.
+/// A stream that lived this long was stable: the next retry starts with the shortest delay.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
-/// How long the stream may be away before it is update.
+/// Time after which an interruption is reported; most reconnects are faster.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
-/// What is watched.
+/// What to watch.
 #[derive(Clone, Debug)]
 pub struct WatchOptions {
-    /// The ranges; those that overlap or touch are joined.
+    /// The ranges; overlapping and adjacent ones are joined.
     pub ranges: Vec<KeyRange>,
-    /// The first revision that is update, at least 1.
+    /// The first revision to return, at least 1.
     pub start: Revision,
-    /// The store's revision as far as it is known: a member that is behind it lags, or is another store's.
+    /// The latest known revision of the store: a member behind it lags, or belongs to another store.
     pub known: Revision,
-    /// With the record that each event replaced or deleted, as far as compaction allows.
+    /// Whether to return the record that each event replaced or deleted, unless compacted.
     pub prev: bool,
 }
 
-/// One change of one key.
+/// A change of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchEvent {
-    /// What the key is now; of a deleted one the key and, as `mod_revision`, the revision of its deletion.
+    /// The record after the change; for a deletion only the key and, as `mod_revision`, the revision of the deletion.
     pub kv: KeyValue,
     /// Whether the key was deleted.
     pub deleted: bool,
-    /// What it was before; only where asked for, and not compacted.
+    /// The record before the change, if requested and not compacted.
     pub prev: Option<KeyValue>,
 }
 
-/// What a watch tells.
+/// An update of a watch.
 #[derive(Debug)]
 pub enum WatchUpdate {
     /// The next changes, of one or more whole revisions.
     Events(Vec<WatchEvent>),
-    /// There is nothing to tell, and the watch's place has moved on.
+    /// There are no new events, but the watch's position has advanced.
     Progress,
-    /// The stream has been away for a second, for this reason; it is being sought.
+    /// The stream has been interrupted for a second, for this reason; the watch keeps reconnecting.
     Disconnected(Error),
-    /// The stream is back after an [`WatchUpdate::Disconnected`].
+    /// The stream works again after a [`WatchUpdate::Disconnected`].
     Reconnected,
-    /// The events from the watch's place on up to this revision are gone; nothing comes before
+    /// The events from the watch's position up to this revision are compacted; nothing follows before
     /// [`Watcher::move_to`].
     Compacted(Revision),
 }
@@ -76,18 +76,18 @@ pub struct Watcher {
     ranges: Vec<KeyRange>,
     options: WatchOptions,
     assembly: Assembly,
-    /// Large answers are asked for in fragment: one was larger than is taken whole.
+    /// Whether etcd is asked to fragment large responses, because one was too large.
     fragment: bool,
     open: Option<OpenedWatch>,
-    /// What several streams fetch in the place of the one.
+    /// The streams that fetch a backlog instead of `open`.
     backlog: Option<Backlog>,
     lost: Option<StreamLost>,
     backoff: Backoff,
-    /// A fresh token was asked for since the last watch that was granted.
+    /// Whether a new auth token was requested since the last watch was created.
     token_refreshed: bool,
 }
 
-/// The stream is away.
+/// An interruption of the stream.
 struct StreamLost {
     since: Instant,
     error: Option<Error>,
@@ -95,7 +95,7 @@ struct StreamLost {
 }
 
 impl Store {
-    /// A watch; nothing is sent before the first [`Watcher::next`].
+    /// Creates a watch; the first [`Watcher::next`] sends its request.
     pub fn watch(&self, options: WatchOptions) -> Watcher {
         Watcher {
             store: self.clone(),
@@ -111,10 +111,10 @@ impl Store {
         }
     }
 
-    /// The store's revision, from a read within the range, so that a user who may read no more gets it too.
+    /// The store's revision, from a read within the range, so that read permission for the range suffices.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn revision_for(&self, range: &KeyRange) -> Result<Revision, Error> {
         let first = if range.start.is_empty() { b"\0" } else { range.start.as_slice() };
         Ok(self.count(&KeyRange::key(first), 0, None).await?.revision)
@@ -122,10 +122,10 @@ impl Store {
 }
 
 impl Watcher {
-    /// The next thing to tell. It may be dropped half-way and asked for again: nothing is lost.
+    /// The next update. Cancel-safe.
     ///
     /// # Errors
-    /// The end of the session, or a refusal that no second try mends. Everything else is waited out.
+    /// The end of the session, or a refusal that a retry cannot change. All other errors are retried.
     pub async fn next(&mut self) -> Result<WatchUpdate, Error> {
         let store = self.store.clone();
         tokio::select! {
@@ -135,12 +135,12 @@ impl Watcher {
         }
     }
 
-    /// The first revision that has not been update whole.
+    /// The first revision that was not returned yet.
     pub fn next_revision(&self) -> Revision {
         self.assembly.next()
     }
 
-    /// Goes on from this revision: after a compaction, when what was missed has been read otherwise.
+    /// Continues at this revision, after the caller has handled a compaction.
     pub fn move_to(&mut self, next: Revision) {
         self.assembly = Assembly::new(next);
         self.options.known = next;
@@ -171,7 +171,7 @@ impl Watcher {
             };
             match open.next_message().await {
                 WatchMessage::Events { events, more } => {
-                    // Only the first answer tells of the backlog's size and pace.
+                    // Only the first response shows the size and pace of the backlog.
                     let (took, end) = (open.age(), std::mem::take(&mut open.unread_up_to));
                     if end > 0 && !more {
                         let cover = KeyRange::cover(&self.ranges);
@@ -210,13 +210,13 @@ impl Watcher {
             let kv = self.store.from_wire_kv(event.kv?);
             let prev = event.prev_kv.map(|kv| self.store.from_wire_kv(kv));
             let wanted = self.ranges.iter().any(|range| range.contains(&kv.key));
-            // DELETE is 1 in etcd's mvccpb.Event.EventType, PUT is 0.
+            // In mvccpb.Event.EventType, PUT is 0 and DELETE is 1.
             wanted.then_some(WatchEvent { kv, deleted: event.r#type == 1, prev })
         };
         wire.into_iter().filter_map(event).collect()
     }
 
-    /// Opens a stream, or says that it is away; nothing to tell where it is there and nobody missed it.
+    /// Opens a stream, or reports the interruption. `None` if there is nothing to report.
     async fn connect(&mut self) -> Result<Option<WatchUpdate>, Error> {
         if let Some(lost) = &mut self.lost
             && !lost.reported
@@ -231,7 +231,7 @@ impl Watcher {
             Some(due) => timeout_at(due, self.attempt()).await,
             None => Ok(self.attempt().await),
         };
-        // Where the time to tell came first, the next turn tells.
+        // The time to report came first: the next call reports.
         let Ok(opened) = opened else { return Ok(None) };
         match opened {
             Ok(open) => {
@@ -263,8 +263,8 @@ impl Watcher {
         Ok(open)
     }
 
-    /// A member that is behind what was update already may lag. If the whole cluster is, its history is another one, and
-    /// what comes would pass for old.
+    /// Handles a member that is behind revision `reached`. A single member may lag. If the whole cluster is behind, its
+    /// history is another one, and its events would be dropped as old ones.
     async fn check_history(&self, reached: Revision) -> Result<(), Error> {
         let Some(range) = self.ranges.first() else { return Ok(()) };
         let now = self.store.revision_for(range).await?;
@@ -272,13 +272,13 @@ impl Watcher {
             return Ok(());
         }
         let message = format!(
-            "the store is at revision {now}, and the watch was at {reached} already: it was restored from a backup, or is \
-             another one"
+            "the store is at revision {now}, but the watch had already reached {reached}: the store was restored from a \
+             backup, or it is a different store"
         );
         Err(Error::Refused { op: "watch", kind: Refusal::FutureRevision, message })
     }
 
-    /// Takes note of a loss; an error that no second try mends is passed on.
+    /// Records an interruption; returns an error that a retry cannot change.
     async fn handle_loss(&mut self, error: Error) -> Result<(), Error> {
         if let Some(open) = self.open.take() {
             open.invalidate(&self.store);
@@ -293,14 +293,14 @@ impl Watcher {
         if error.is_refusal(Refusal::OversizedAnswer) {
             self.fragment = true;
         }
-        // Old servers call a token that has run out a lack of permission, so a new one is tried in both cases.
+        // Old servers answer "permission denied" to an expired token, so both errors are retried with a new token.
         if stream::is_auth_error(&error) {
             if self.token_refreshed {
                 return Err(error);
             }
             self.token_refreshed = self.store.refresh_token().await?;
         }
-        self.store.session.observer.notice(Notice::Detail, &format!("watch: {error}; trying again"));
+        self.store.session.observer.notice(Notice::Detail, &format!("watch: {error}; retrying"));
         let lost = self.lost.get_or_insert_with(|| StreamLost { since: Instant::now(), error: None, reported: false });
         lost.error = Some(error);
         Ok(())

@@ -1,4 +1,4 @@
-//! One stream of etcd's Watch RPC: how it is opened, and what its answers mean.
+//! One stream of etcd's Watch RPC: how it is opened, and what its responses mean.
 
 use std::time::Duration;
 
@@ -6,51 +6,52 @@ use etcd_client::proto::PbEvent;
 use tokio::time::{Instant, timeout};
 
 use crate::kvstore::error::{Error, Refusal};
-use crate::kvstore::error::{classify, from_transport, refusal, strip};
+use crate::kvstore::error::{classify, from_transport, refusal, strip_prefix};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 use crate::transport::Trace;
 
 const OP: &str = "watch";
-/// How long a member may take to grant a watch, the dialling included.
+/// Time limit for creating a watch, including the dial.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An answer of a unread_up_to may hold so many bytes; a larger one is refused unread, and asked for in fragment.
+/// A response of a backlog may have this many bytes; a larger one is refused, and requested in fragments.
 ///
-/// etcd sends a thousand revisions of a unread_up_to in one answer, or, where asked to, cuts that into fragment of 1.5 MiB. For
-/// each event that it adds to a piece it measures the whole piece anew (`sendFragments` in its `api/v3rpc/watch.go`), so
-/// that the cutting takes time with the square of the events of a piece: many small ones come several times as fast uncut.
+/// etcd sends 1000 revisions of a backlog per response or, if asked, fragments of 1.5 MiB. For each event it adds to a
+/// fragment it measures the whole fragment again (`sendFragments` in its `api/v3rpc/watch.go`), so fragmenting takes
+/// time quadratic in the events per fragment: many small events arrive several times faster unfragmented.
 const MAX_UNFRAGMENTED_BYTES: usize = 64 << 20;
 
-/// A granted watch.
+/// A created watch.
 pub(crate) struct OpenedWatch {
     stream: etcd_client::WatchStream,
     endpoint: String,
     generation: u64,
     since: Instant,
-    /// The member's revision when it granted the watch.
+    /// The member's revision when it created the watch.
     pub(crate) revision: Revision,
-    /// The same as long as nothing was heard: up to there there may be a unread_up_to.
+    /// The same revision until the first response is read: events up to it are a backlog.
     pub(crate) unread_up_to: Revision,
-    /// The revision it was found compacted at in the same breath; 0 where it was not.
+    /// The compaction revision if the start was already compacted; 0 otherwise.
     compacted: Revision,
 }
 
-/// What one answer means.
+/// The meaning of a response.
 pub(crate) enum WatchMessage {
-    /// Changes; `more` where the answer goes on in another piece.
+    /// Changes; continued in another response if `more`.
     Events { events: Vec<PbEvent>, more: bool },
     /// Everything up to this revision has been sent.
     Progress(Revision),
-    /// The place is behind the compaction: nothing comes any more.
+    /// The watch's position is compacted: no events will follow.
     Compacted(Revision),
-    /// The stream is gone, or the watch was refused.
+    /// The stream ended, or the watch was refused.
     Lost(Error),
 }
 
 impl Store {
-    /// Opens a stream that tells from `next` on, large answers in `fragment`, and waits until the member grants it.
+    /// Opens a stream that starts at `next`, optionally with fragmented responses, and waits until the member creates
+    /// the watch.
     pub(crate) async fn open_watch_stream(
         &self,
         cover: &KeyRange,
@@ -106,7 +107,7 @@ impl Store {
         let mut watching = client.watch_client().max_decoding_message_size(max_bytes);
         let mut stream = watching.watch(start, Some(options)).await.map_err(classified)?;
         let endpoint = self.inner.channel.current();
-        // The first answer grants the watch or refuses it; both say "created".
+        // The first response creates or refuses the watch; both have the "created" flag.
         let Some(answer) = stream.message().await.map_err(classified)? else { return Err(stream_ended(&endpoint)) };
         if answer.canceled() && answer.compact_revision() == 0 {
             return Err(cancel_error(answer.cancel_reason(), &endpoint));
@@ -124,7 +125,7 @@ impl Store {
         })
     }
 
-    /// A new token in place of one that may have run out; `false` where it is not to be had now.
+    /// Requests a new auth token; `false` if that is not possible now.
     pub(crate) async fn refresh_token(&self) -> Result<bool, Error> {
         if self.options().credentials.is_none() {
             return Ok(true);
@@ -140,17 +141,17 @@ impl Store {
 }
 
 impl OpenedWatch {
-    /// How long it has been open.
+    /// The time since the stream was opened.
     pub(crate) fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// Sees to it that the next stream is opened elsewhere, if there is an elsewhere.
+    /// Makes the next stream use another endpoint, if there is one.
     pub(crate) fn invalidate(&self, store: &Store) {
         store.inner.channel.invalidate(self.generation);
     }
 
-    /// The next answer that means anything.
+    /// The next response that is not empty.
     pub(crate) async fn next_message(&mut self) -> WatchMessage {
         if self.compacted > 0 {
             return WatchMessage::Compacted(self.compacted);
@@ -161,14 +162,14 @@ impl OpenedWatch {
                 Ok(None) => return WatchMessage::Lost(stream_ended(&self.endpoint)),
                 Err(error) => return WatchMessage::Lost(classify(OP, &self.endpoint, error).0),
             };
-            // A watch that is refused or behind the compaction may be "created" in the same breath.
+            // A refused or compacted watch may have the "created" flag too.
             if answer.compact_revision > 0 {
                 return WatchMessage::Compacted(answer.compact_revision);
             }
             if answer.canceled {
                 return WatchMessage::Lost(cancel_error(&answer.cancel_reason, &self.endpoint));
             }
-            // The answer to a progress request that somebody else made; old servers send it too early.
+            // A response to another client's progress request; old servers send it too early.
             if answer.created || answer.watch_id < 0 {
                 continue;
             }
@@ -181,24 +182,24 @@ impl OpenedWatch {
 }
 
 fn stream_ended(endpoint: &str) -> Error {
-    Error::Broken { endpoint: endpoint.to_owned(), cause: "the member ended the watch".to_owned() }
+    Error::Broken { endpoint: endpoint.to_owned(), cause: "the member closed the watch stream".to_owned() }
 }
 
-/// The reason a watch was canceled for, `rpc error: code = X desc = Y`, as an error.
+/// Parses a watch's cancel reason: `rpc error: code = X desc = Y`.
 fn cancel_error(reason: &str, endpoint: &str) -> Error {
-    let message = strip(reason.split_once("desc = ").map_or(reason, |(_, text)| text)).to_owned();
+    let message = strip_prefix(reason.split_once("desc = ").map_or(reason, |(_, text)| text)).to_owned();
     match refusal(tonic::Code::Unknown, &message) {
         Refusal::Other => Error::Unavailable { op: OP, endpoint: endpoint.to_owned(), message },
         kind => Error::Refused { op: OP, kind, message },
     }
 }
 
-/// Whether a second try with a fresh token may mend it.
+/// Whether a retry with a new auth token may succeed.
 pub(crate) fn is_auth_error(error: &Error) -> bool {
     error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::BadToken)
 }
 
-/// Whether no second try mends it.
+/// Whether a retry cannot succeed.
 pub(crate) fn is_final(error: &Error) -> bool {
     match error {
         Error::Tls(_) | Error::Interrupted { .. } | Error::Deadline { .. } => true,

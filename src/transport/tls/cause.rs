@@ -1,4 +1,4 @@
-//! What TLS found wrong, in words for the one who has to mend it.
+//! Explains failures of TLS.
 
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, Error as Rustls};
@@ -7,22 +7,24 @@ use crate::time::Time;
 use crate::transport::cause::Cause;
 use crate::transport::options::TlsFiles;
 
-/// What TLS found wrong, during the handshake or by an alert after it.
+/// Explains a TLS error of the handshake, or an alert after it.
 pub(crate) fn tls_cause(error: &Rustls, files: &TlsFiles) -> Cause {
     match error {
         Rustls::InvalidCertificate(error) => server_certificate(error, files),
         Rustls::AlertReceived(alert) => alert_cause(*alert, files),
         Rustls::InvalidMessage(_) | Rustls::InappropriateMessage { .. } => {
-            Cause::hint("is not a TLS server", "if the server speaks plaintext, use http:// or insecure-transport")
+            Cause::hint("server does not use TLS", "use http:// in the endpoint or set insecure-transport")
         }
-        Rustls::PeerIncompatible(_) => Cause::new("no TLS version or cipher in common (kvadm speaks TLS 1.2 and 1.3)"),
-        Rustls::NoApplicationProtocol => Cause::new("speaks TLS, and no HTTP/2 over it (not etcd's client port)"),
-        other => Cause::new(format!("TLS failed: {other}")),
+        Rustls::PeerIncompatible(_) => {
+            Cause::new("the server shares no TLS version or cipher suite with kvadm (TLS 1.2 and 1.3)")
+        }
+        Rustls::NoApplicationProtocol => Cause::new("server does not speak HTTP/2 over TLS (not etcd's client port)"),
+        other => Cause::new(format!("TLS error: {other}")),
     }
 }
 
 fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
-    let renew = "renew the server's certificate, or check the clock of this machine";
+    let renew = "check this machine's clock, or renew the server's certificate";
     match error {
         CertificateError::ExpiredContext { time, not_after } => Cause::hint(
             format!(
@@ -43,46 +45,49 @@ fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
         CertificateError::UnknownIssuer => match &files.ca {
             Some(file) => Cause::hint(
                 format!("the server's certificate is signed by an authority that is not in {}", file.display()),
-                "set ca-file to the certificate of the authority that signed it",
+                SET_CA_FILE,
             ),
             None => Cause::hint(
-                "the server's certificate is signed by an authority that is not in the system's list",
-                "set ca-file",
+                "the server's certificate is signed by an authority that this system does not trust",
+                SET_CA_FILE,
             ),
         },
         CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
         CertificateError::NotValidForName => Cause::new("the server's certificate is for another host name"),
         CertificateError::BadSignature => match &files.ca {
             Some(file) => Cause::hint(
-                format!("the signature on the server's certificate is not by the authority in {}", file.display()),
-                "set ca-file to the certificate of the authority that signed it",
+                format!("the server's certificate is not signed by the authority in {}", file.display()),
+                SET_CA_FILE,
             ),
-            None => Cause::new("the signature on the server's certificate is wrong"),
+            None => Cause::new("the server's certificate has an invalid signature"),
         },
         CertificateError::Revoked => Cause::new("the server's certificate is revoked"),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            Cause::new("the server's certificate is not made for servers (extended key usage)")
+            Cause::new("the server's certificate does not allow server authentication (extended key usage)")
         }
         CertificateError::Other(other) => Cause::new(match other.to_string().as_str() {
             "CaUsedAsEndEntity" => {
-                "the server shows an authority's certificate as its own (CA:TRUE), which is not accepted".to_owned()
+                "the server's certificate is an authority's certificate (CA:TRUE), which kvadm does not accept"
+                    .to_owned()
             }
-            "UnsupportedCertVersion" => "the server's certificate is not of X.509 version 3".to_owned(),
-            text => format!("the server's certificate cannot be used: {text}"),
+            "UnsupportedCertVersion" => "the server's certificate does not have X.509 version 3".to_owned(),
+            text => format!("the server's certificate is not valid: {text}"),
         }),
-        other => Cause::new(format!("the server's certificate cannot be used: {other}")),
+        other => Cause::new(format!("the server's certificate is not valid: {other}")),
     }
 }
+
+const SET_CA_FILE: &str = "set ca-file to the certificate of the authority that signed it";
 
 fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Cause {
     let host = expected.to_str();
     if presented.is_empty() {
         return Cause::hint(
-            format!("the server's certificate names no host at all, so not '{host}' either (no subjectAltName)"),
-            "issue one with subject alternative names; the common name does not count",
+            format!("the server's certificate is not for '{host}': it has no subject alternative names"),
+            "issue a certificate with subject alternative names; the common name is not used",
         );
     }
-    // Each comes as `DnsName("a.example")` or `IpAddress(10.0.0.1)`.
+    // Formatted by rustls as `DnsName("a.example")` or `IpAddress(10.0.0.1)`.
     let inner = |name: &String| match name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')) {
         Some(inner) => inner.trim_matches('"').to_owned(),
         None => name.clone(),
@@ -94,7 +99,7 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Cause {
     )
 }
 
-/// An alert by which the server ended it. Go's TLS says "bad certificate" for a missing one, up to Go 1.19.
+/// Explains the server's alert. Go <= 1.19 sends "bad certificate" for a missing one.
 fn alert_cause(alert: AlertDescription, files: &TlsFiles) -> Cause {
     use AlertDescription as A;
     let Some(cert) = &files.cert else {
@@ -103,27 +108,27 @@ fn alert_cause(alert: AlertDescription, files: &TlsFiles) -> Cause {
                 Cause::hint("the server requires a client certificate", "set cert-file and key-file")
             }
             A::HandshakeFailure => Cause::hint(
-                "the server broke off the TLS handshake (no cipher in common, or it requires a client certificate)",
-                "set cert-file and key-file if it does",
+                "the server aborted the TLS handshake (it may require a client certificate or another cipher suite)",
+                "if the server requires a client certificate, set cert-file and key-file",
             ),
             other => general_alert(other),
         };
     };
     let because = match alert {
-        A::UnknownCA => "it is signed by an authority that the server does not trust",
-        A::CertificateExpired => "it has expired, or is not valid yet",
+        A::UnknownCA => "the server does not trust its authority",
+        A::CertificateExpired => "it has expired or is not valid yet",
         A::CertificateRevoked => "it is revoked",
-        A::UnsupportedCertificate => "it is of a type that the server does not take",
-        // Go up to 1.19 says no more than this.
+        A::UnsupportedCertificate => "the server does not support its type",
+        // Go <= 1.19 sends no more precise alert.
         A::BadCertificate | A::CertificateUnknown | A::AccessDenied | A::CertificateRequired => {
-            "it is expired, not made for clients, or signed by an authority that the server does not trust"
+            "it has expired, does not allow client authentication, or the server does not trust its authority"
         }
-        A::DecryptError => "its signature does not verify",
+        A::DecryptError => "its signature is invalid",
         other => return general_alert(other),
     };
     let hint = match alert {
-        A::CertificateExpired => "renew the client certificate, or check the clocks of both machines",
-        _ => "check cert-file against the server's trusted-ca-file",
+        A::CertificateExpired => "check the clocks of both machines, or renew the client certificate",
+        _ => "check that the server's --trusted-ca-file contains the authority of cert-file",
     };
     Cause::hint(format!("the server refused the client certificate {}: {because}", cert.display()), hint)
 }
@@ -131,15 +136,15 @@ fn alert_cause(alert: AlertDescription, files: &TlsFiles) -> Cause {
 fn general_alert(alert: AlertDescription) -> Cause {
     use AlertDescription as A;
     match alert {
-        A::ProtocolVersion => Cause::new("no TLS version in common (kvadm speaks TLS 1.2 and 1.3)"),
-        A::HandshakeFailure | A::InsufficientSecurity => Cause::new("no TLS cipher in common"),
-        A::NoApplicationProtocol => Cause::new("speaks TLS, and no HTTP/2 over it (not etcd's client port)"),
-        A::UnrecognisedName => Cause::new("the server knows no host of this name"),
-        other => Cause::new(format!("the server ended TLS with the alert '{}'", format_alert(other))),
+        A::ProtocolVersion => Cause::new("the server shares no TLS version with kvadm (TLS 1.2 and 1.3)"),
+        A::HandshakeFailure | A::InsufficientSecurity => Cause::new("the server shares no TLS cipher suite with kvadm"),
+        A::NoApplicationProtocol => Cause::new("server does not speak HTTP/2 over TLS (not etcd's client port)"),
+        A::UnrecognisedName => Cause::new("the server does not serve this host name"),
+        other => Cause::new(format!("the server sent the TLS alert '{}'", format_alert(other))),
     }
 }
 
-/// `InternalError` as `internal error`.
+/// Formats `InternalError` as `internal error`.
 fn format_alert(alert: AlertDescription) -> String {
     let Some(name) = alert.as_str() else { return format!("number {}", u8::from(alert)) };
     let mut text = String::with_capacity(name.len() + 4);
@@ -157,7 +162,7 @@ fn format_date(time: UnixTime) -> String {
     Time::from_secs(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)).format_utc()
 }
 
-/// The time between two moments, in its largest unit.
+/// Formats the time between two points in time in its largest unit.
 fn format_span(from: UnixTime, to: UnixTime) -> String {
     let seconds = to.as_secs().saturating_sub(from.as_secs());
     let (count, unit) = match seconds {
@@ -198,13 +203,11 @@ mod tests {
             );
         }
         assert!(
-            alert_cause(AlertDescription::UnknownCA, &with)
-                .text
-                .ends_with("an authority that the server does not trust")
+            alert_cause(AlertDescription::UnknownCA, &with).text.ends_with(": the server does not trust its authority")
         );
         assert_eq!(
             alert_cause(AlertDescription::InternalError, &with).text,
-            "the server ended TLS with the alert 'internal error'"
+            "the server sent the TLS alert 'internal error'"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a certificate says of itself, for people. Whether it is good is judged elsewhere.
+//! Reads a certificate's fields for display. rustls verifies it.
 
 use std::net::IpAddr;
 
@@ -12,27 +12,27 @@ use crate::time::Time;
 
 const DAY: i64 = 86_400;
 
-/// What a certificate says of itself (RFC 5280).
+/// The fields of a certificate (RFC 5280).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
-    /// Whose it is, as `CN=etcd, O=…`.
+    /// The subject, as `CN=etcd, O=…`.
     pub(crate) subject: String,
-    /// The subject's common name: etcd takes a client's for its user.
+    /// The subject's common name: etcd uses a client certificate's as the user name.
     pub(crate) common_name: Option<String>,
     /// The subject alternative names: hosts and addresses.
     pub(crate) names: Vec<String>,
-    /// Who signed it.
+    /// The issuer.
     pub(crate) issuer: String,
-    /// Seconds since 1970.
+    /// Unix time in seconds.
     not_before: i64,
-    /// Seconds since 1970.
+    /// Unix time in seconds.
     not_after: i64,
 }
 
 impl Certificate {
-    /// Reads DER; `None` where it is no certificate that can be parsed.
+    /// Parses DER; `None` if it is not a valid certificate.
     pub(crate) fn parse(der: &[u8]) -> Option<Self> {
-        // Of the extensions only one is looked at: the others' code would be half of what the library adds.
+        // Only one extension is needed. Parsing all of them would double the code that the library adds.
         let (_, parsed) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(der).ok()?;
         let alternative = parsed.extensions().iter().find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
         let names = match alternative.map(|extension| SubjectAlternativeName::from_der(extension.value)) {
@@ -50,22 +50,22 @@ impl Certificate {
         })
     }
 
-    /// From when it is valid.
+    /// The start of its validity.
     pub(crate) fn not_before(&self) -> String {
         Time::from_secs(self.not_before).format_utc()
     }
 
-    /// Until when it is valid.
+    /// The end of its validity.
     pub(crate) fn not_after(&self) -> String {
         Time::from_secs(self.not_after).format_utc()
     }
 
-    /// Whole days until it expires; negative where it has.
+    /// Whole days until it expires; negative if it has expired.
     pub(crate) fn days_left(&self, now: i64) -> i64 {
         (self.not_after - now).div_euclid(DAY)
     }
 
-    /// Whether its time has come and is not over.
+    /// Whether it is valid at this time.
     pub(crate) fn is_valid_at(&self, now: i64) -> bool {
         (self.not_before..=self.not_after).contains(&now)
     }

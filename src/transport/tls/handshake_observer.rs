@@ -1,5 +1,4 @@
-//! Looks on while a TLS connection is made: which certificate the server showed, also where it is refused, and whether
-//! it asked for one. It changes nothing of what is decided.
+//! Records the certificates of a TLS handshake, including a refused server certificate. It decides nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,18 +10,18 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error as Rustls, SignatureSche
 
 use crate::transport::tls::Tls;
 
-/// What was seen of one handshake.
+/// What was seen of a handshake.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HandshakeRecord {
-    /// The server's own certificate, DER.
+    /// The server's certificate, DER.
     pub(crate) server_certificate: Option<CertificateDer<'static>>,
-    /// Whether the server asked for a client certificate.
+    /// Whether the server requested a client certificate.
     pub(crate) client_certificate_requested: bool,
-    /// The client certificate that was shown then, DER.
+    /// The client certificate that was presented, DER.
     pub(crate) client_certificate: Option<CertificateDer<'static>>,
 }
 
-/// Sees one handshake.
+/// Observes one handshake.
 #[derive(Debug, Default)]
 pub(crate) struct HandshakeObserver(Mutex<HandshakeRecord>);
 
@@ -32,8 +31,7 @@ impl HandshakeObserver {
         self.lock().clone()
     }
 
-    /// The same configuration with the witness beside those who decide. It resumes no session, for in a resumed one the
-    /// server shows nothing.
+    /// The configuration with this observer. It resumes no session, because a resumed handshake has no certificates.
     pub(crate) fn observed_config(self: &Arc<Self>, tls: &Tls) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&tls.config);
         let verifier = ObservedVerifier { handshake_observer: Arc::clone(self), inner: Arc::clone(&tls.verifier) };
@@ -50,7 +48,7 @@ impl HandshakeObserver {
     }
 }
 
-/// Somebody who decides, and the witness beside.
+/// Records what it sees and delegates every decision to `inner`.
 #[derive(Debug)]
 struct ObservedVerifier<T: ?Sized> {
     handshake_observer: Arc<HandshakeObserver>,
