@@ -202,7 +202,7 @@ fn durations_are_gos() {
     says(&run, "operation-timeout", "2.5s", &format!("file {}:2", file.display()));
     says(&run, "reconnect-interval", "1m30s", &format!("file {}:3", file.display()));
     for (value, words) in
-        [("5", "did you mean 5s?"), ("0s", "above zero"), ("-1s", "negative"), ("soon", "no duration")]
+        [("5", "did you mean 5s?"), ("0s", "above zero"), ("-1s", "negative"), ("soon", "'soon' is not a valid duration (use e.g. 300ms, 5s or 1h30m)")]
     {
         let run = config().arg(format!("--op-timeout={value}")).run();
         run.code(2).out_empty().err_has("--op-timeout").err_has(words);

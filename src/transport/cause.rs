@@ -31,7 +31,7 @@ pub(crate) fn format_io_error(error: &io::Error) -> String {
         ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => "closed by the server".to_owned(),
         ErrorKind::TimedOut => "connection timed out".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        ErrorKind::NotFound => "file not found".to_owned(),
+        ErrorKind::NotFound => "no such file or directory".to_owned(),
         ErrorKind::IsADirectory => "is a directory".to_owned(),
         _ => {
             let text = error.to_string();

@@ -13,7 +13,7 @@ pub(crate) fn tls_cause(error: &Rustls, files: &TlsFiles) -> Cause {
         Rustls::InvalidCertificate(error) => server_certificate(error, files),
         Rustls::AlertReceived(alert) => alert_cause(*alert, files),
         Rustls::InvalidMessage(_) | Rustls::InappropriateMessage { .. } => {
-            Cause::hint("server does not use TLS", "use http:// in the endpoint or set insecure-transport")
+            Cause::hint("server does not use TLS", "if the server does not use TLS, use http:// or set insecure-transport")
         }
         Rustls::PeerIncompatible(_) => {
             Cause::new("the server shares no TLS version or cipher suite with kvadm (TLS 1.2 and 1.3)")
