@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fuzzing::{damage, damaged, in_words};
+    use crate::fuzzing::{check_message, damage, damaged};
 
     fn token(text: &[u8]) -> Result<Option<LockGuard>, String> {
         parse_lock_token(Some(&Some(OsString::from_vec(text.to_vec())))).map_err(|failure| failure.error.to_string())
@@ -165,7 +165,7 @@ mod tests {
         #[test]
         fn a_damaged_token_is_refused_or_whole(damage in damage()) {
             match token(&damaged(b"/locks/\\xff\\t@a/694d7c5a1b2c3d4e@1234", &damage)) {
-                Err(message) => in_words(&message)?,
+                Err(message) => check_message(&message)?,
                 Ok(None) => prop_assert!(false, "nothing was asked for"),
                 Ok(Some(guard)) => {
                     let text = format!("{}@{}", bytes::escape(&guard.key), guard.revision);
@@ -182,7 +182,7 @@ mod tests {
             prop_assert_eq!(plain, (!text.is_empty()).then(|| text.clone()));
             match (KeyText { escape: true }).bytes(&given) {
                 Ok(key) => prop_assert_eq!(bytes::unescape(bytes::escape(&key).as_bytes()), Ok(key)),
-                Err(failure) => in_words(&failure.error.to_string())?,
+                Err(failure) => check_message(&failure.error.to_string())?,
             }
         }
 
@@ -207,7 +207,7 @@ mod tests {
                 parse_lease(&text).err(), parse_revision(&text).err(), parse_ttl(&text).err(),
                 parse_duration(&text).err(), parse_qps(&text).err(),
             ];
-            errors.iter().flatten().try_for_each(|message| in_words(message))?;
+            errors.iter().flatten().try_for_each(|message| check_message(message))?;
             prop_assert!(parse_qps(&text).map_or(true, |qps| qps.is_finite() && qps > 0.0));
         }
     }

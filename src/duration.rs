@@ -1,42 +1,42 @@
-//! Durations as Go writes and reads them (`time.ParseDuration`, `time.Duration.String`).
+//! Parses and formats durations as Go does (`time.ParseDuration`, `time.Duration.String`).
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why a text is no duration.
+/// Why a text is not a valid duration.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DurationError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the duration is empty")]
     Empty,
-    /// A number alone.
+    /// A number without a unit.
     #[error("'{0}' has no unit; did you mean {0}s?")]
     NoUnit(String),
-    /// A unit Go does not know.
-    #[error("'{0}' has an unknown unit '{1}' (ns, us, ms, s, m and h are known)")]
+    /// A unit that Go does not have.
+    #[error("'{0}' has an unknown unit '{1}' (use ns, us, ms, s, m or h)")]
     Unit(String, String),
     /// Anything else.
-    #[error("'{0}' is no duration (like 300ms, 5s or 1h30m)")]
+    #[error("'{0}' is not a valid duration (use e.g. 300ms, 5s or 1h30m)")]
     Invalid(String),
-    /// More than Go's 64 bits of nanoseconds (some 292 years).
+    /// More nanoseconds than 64 bits hold (about 292 years).
     #[error("'{0}' is too long")]
     TooLong(String),
-    /// Below zero where that has no meaning.
+    /// Less than zero.
     #[error("'{0}' is negative")]
     Negative(String),
 }
 
-/// Reads a duration that is not negative: `300ms`, `5s`, `1.5h`, `1h30m`, `0`.
+/// Parses a duration that is not negative: `300ms`, `5s`, `1.5h`, `1h30m`, `0`.
 ///
 /// # Errors
-/// Says what is wrong with the text. A number without a unit is refused (except `0`, as in Go).
+/// The text is not a valid duration. A number needs a unit (except `0`, as in Go).
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let nanos = parse_signed(text)?;
     u64::try_from(nanos).map(Duration::from_nanos).map_err(|_| DurationError::Negative(text.trim().to_owned()))
 }
 
-/// Nanoseconds, with a sign.
+/// Parses a duration into nanoseconds, which may be negative.
 pub(crate) fn parse_signed(text: &str) -> Result<i64, DurationError> {
     let text = text.trim();
     let invalid = || DurationError::Invalid(text.to_owned());
@@ -83,16 +83,16 @@ fn unit_nanos(unit: &str) -> Option<i128> {
     })
 }
 
-/// `number` (digits with at most one point) times `scale`; what lies below a nanosecond is cut off, as in Go.
+/// `number` (digits with at most one point) times `scale`, rounded down to whole nanoseconds as in Go.
 fn scaled(number: &str, scale: i128) -> Option<i128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if fraction.contains('.') {
         return None;
     }
-    // A whole part beyond 20 digits saturates: the caller finds that it is too long.
+    // A whole part that overflows saturates; the caller then reports that the duration is too long.
     let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().map_or(i128::from(u64::MAX), i128::from) };
     let mut nanos = whole * scale;
-    // 15 digits are more than an hour's nanoseconds have.
+    // An hour has 3.6 * 10^12 nanoseconds: digits after the 15th cannot matter.
     let digits = &fraction[..fraction.len().min(15)];
     if !digits.is_empty() {
         let power = 10_i128.pow(u32::try_from(digits.len()).ok()?);
@@ -101,7 +101,7 @@ fn scaled(number: &str, scale: i128) -> Option<i128> {
     Some(nanos)
 }
 
-/// The text Go prints: `0s`, `1.5µs`, `300ms`, `1h30m0s`. [`parse_duration`] reads it back.
+/// Formats a duration as Go does: `0s`, `1.5µs`, `300ms`, `1h30m0s`. [`parse_duration`] is the inverse.
 pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     match nanos {
@@ -171,13 +171,13 @@ mod tests {
             ("", "the duration is empty"),
             ("5", "'5' has no unit; did you mean 5s?"),
             ("1.5", "'1.5' has no unit; did you mean 1.5s?"),
-            ("-", "'-' is no duration (like 300ms, 5s or 1h30m)"),
-            ("s", "'s' is no duration (like 300ms, 5s or 1h30m)"),
-            (".s", "'.s' is no duration (like 300ms, 5s or 1h30m)"),
-            ("1.2.3s", "'1.2.3s' is no duration (like 300ms, 5s or 1h30m)"),
-            ("5s3", "'5s3' is no duration (like 300ms, 5s or 1h30m)"),
-            ("3d", "'3d' has an unknown unit 'd' (ns, us, ms, s, m and h are known)"),
-            ("5 s", "'5 s' has an unknown unit ' s' (ns, us, ms, s, m and h are known)"),
+            ("-", "'-' is not a valid duration (use e.g. 300ms, 5s or 1h30m)"),
+            ("s", "'s' is not a valid duration (use e.g. 300ms, 5s or 1h30m)"),
+            (".s", "'.s' is not a valid duration (use e.g. 300ms, 5s or 1h30m)"),
+            ("1.2.3s", "'1.2.3s' is not a valid duration (use e.g. 300ms, 5s or 1h30m)"),
+            ("5s3", "'5s3' is not a valid duration (use e.g. 300ms, 5s or 1h30m)"),
+            ("3d", "'3d' has an unknown unit 'd' (use ns, us, ms, s, m or h)"),
+            ("5 s", "'5 s' has an unknown unit ' s' (use ns, us, ms, s, m or h)"),
             ("3000000h", "'3000000h' is too long"),
             ("99999999999999999999999999s", "'99999999999999999999999999s' is too long"),
             ("-5s", "'-5s' is negative"),

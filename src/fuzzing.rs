@@ -1,11 +1,11 @@
-//! Damage for documents that are sound, and what every refusal owes its reader: for tests of parsers.
+//! Mutations of valid documents for parser tests, and a check of error messages.
 //!
-//! Noise alone is refused at its first byte. A sound document with one thing wrong in it gets deep.
+//! Random bytes are rejected at the first byte; a valid document with one mutation reaches deep into a parser.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// What stands in documents with a meaning of its own, or is a number that does not fit.
+/// Tokens with a meaning in YAML, JSON or templates, and numbers out of range.
 const TOKENS: &[&str] = &[
     "{",
     "}",
@@ -58,7 +58,7 @@ const TOKENS: &[&str] = &[
     "\u{85}",
 ];
 
-/// One thing that goes wrong with a document.
+/// One mutation of a document.
 #[derive(Clone, Debug)]
 pub struct Damage {
     kind: u8,
@@ -67,20 +67,20 @@ pub struct Damage {
     byte: u8,
 }
 
-/// One to three things that go wrong.
+/// One to three mutations.
 pub fn damage() -> impl Strategy<Value = Vec<Damage>> {
     let one = (0u8..9, any::<Index>(), any::<Index>(), any::<u8>());
     let one = one.prop_map(|(kind, at, other, byte)| Damage { kind, at, other, byte });
     proptest::collection::vec(one, 1..4)
 }
 
-/// The document, damaged.
+/// Applies the mutations to the document.
 pub fn damaged(text: &[u8], damage: &[Damage]) -> Vec<u8> {
-    damage.iter().fold(text.to_vec(), |text, one| one.done_to(&text))
+    damage.iter().fold(text.to_vec(), |text, one| one.apply(&text))
 }
 
 impl Damage {
-    fn done_to(&self, text: &[u8]) -> Vec<u8> {
+    fn apply(&self, text: &[u8]) -> Vec<u8> {
         if text.is_empty() {
             return vec![self.byte];
         }
@@ -104,14 +104,15 @@ impl Damage {
     }
 }
 
-/// Where the word or number ends that begins at `at`.
+/// The end of the word or number that starts at `at`.
 fn word_end(text: &[u8], at: usize) -> usize {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
     at + text[at..].iter().take_while(|byte| is_word(byte)).count().max(1)
 }
 
-/// Checks that a refusal is in words: not empty, no library's `Debug`, no sentence with a stop at its end.
-pub fn in_words(message: &str) -> Result<(), TestCaseError> {
+/// Checks that an error message is written for users: not empty, no `Debug` output, no capital letter first, no full
+/// stop last.
+pub fn check_message(message: &str) -> Result<(), TestCaseError> {
     let debug = [
         "struct ",
         " enum ",
@@ -127,16 +128,16 @@ pub fn in_words(message: &str) -> Result<(), TestCaseError> {
     ];
     prop_assert!(!message.trim().is_empty(), "no message");
     prop_assert!(!debug.iter().any(|form| message.contains(form)), "{message}");
-    // A variant's name, as `UnclosedClass`, outside of what is quoted.
-    let humps = |word: &str| {
+    // A variant's name such as `UnclosedClass`, outside of quotes.
+    let is_camel_case = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_uppercase())
             && word.as_bytes().windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase())
     };
     let own = message.split(['\'', '"']).step_by(2);
-    let named = own.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric())).any(humps);
+    let named = own.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric())).any(is_camel_case);
     prop_assert!(!named, "{message}");
     prop_assert!(!message.ends_with('.'), "{message}");
-    // YAML and HOME may come first; a sentence may not.
+    // An acronym (YAML, HOME) may come first; a capitalized word may not.
     let sentence = matches!(message.as_bytes(), [b'A'..=b'Z', b'a'..=b'z', ..]);
     prop_assert!(!sentence, "{message}");
     Ok(())

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks the program to end, the second ends it.
+//! SIGINT, SIGTERM and SIGHUP: the first signal cancels the command, the second kills the program.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -12,60 +12,59 @@ use signal_hook::low_level::emulate_default_handler;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How long the program may take to notice the first signal where it has nothing to clean up: it may be stuck in
-/// a write to a pipe that nobody reads.
-const NOTICE: Duration = Duration::from_millis(500);
+/// Time to exit after the first signal if nothing needs cleanup: the program may hang in a write to a full pipe.
+const EXIT_GRACE: Duration = Duration::from_millis(500);
 
-/// The signals that ask the program to end.
+/// Handles the signals that end the program.
 #[derive(Clone)]
 pub struct Signals {
     cancel: CancellationToken,
     received: Arc<AtomicI32>,
-    held: Arc<AtomicBool>,
-    /// Who gets the signals in place of this program.
-    diverted: Arc<Mutex<Option<mpsc::UnboundedSender<i32>>>>,
+    cleanup_pending: Arc<AtomicBool>,
+    /// Receives the signals instead of this program.
+    redirected: Arc<Mutex<Option<mpsc::UnboundedSender<i32>>>>,
 }
 
-/// The signals go to somebody else as long as this lives.
+/// Redirects all signals to a channel until it is dropped.
 pub struct Redirection {
     signals: Signals,
-    /// Where they come.
+    /// The signal numbers.
     pub incoming: mpsc::UnboundedReceiver<i32>,
 }
 
 impl Drop for Redirection {
     fn drop(&mut self) {
-        self.signals.to(None);
+        self.signals.set_redirect(None);
     }
 }
 
 impl Signals {
-    /// Begins to listen, on a thread of its own, so that a blocked runtime does not keep a signal from being seen.
+    /// Starts a thread that handles the signals, so that they are handled while the runtime is blocked.
     ///
     /// # Errors
-    /// The operating system refuses the handlers.
+    /// The operating system refuses the handlers or the thread.
     pub fn listen() -> io::Result<Self> {
         let signals = Self {
             cancel: CancellationToken::new(),
             received: Arc::new(AtomicI32::new(0)),
-            held: Arc::new(AtomicBool::new(false)),
-            diverted: Arc::default(),
+            cleanup_pending: Arc::new(AtomicBool::new(false)),
+            redirected: Arc::default(),
         };
-        let mut incoming = Incoming::new(heeded())?;
-        let seen = signals.clone();
+        let mut incoming = Incoming::new(handled_signals())?;
+        let listener = signals.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in incoming.forever() {
-                if seen.divert_one(signal) {
+                if listener.redirect(signal) {
                     continue;
                 }
-                if seen.received.swap(signal, Ordering::SeqCst) != 0 {
+                if listener.received.swap(signal, Ordering::SeqCst) != 0 {
                     let _ = emulate_default_handler(signal);
                 }
-                seen.cancel.cancel();
-                let impatient = seen.clone();
+                listener.cancel.cancel();
+                let watchdog = listener.clone();
                 thread::spawn(move || {
-                    thread::sleep(NOTICE);
-                    if !impatient.held.load(Ordering::SeqCst) {
+                    thread::sleep(EXIT_GRACE);
+                    if !watchdog.cleanup_pending.load(Ordering::SeqCst) {
                         let _ = emulate_default_handler(signal);
                     }
                 });
@@ -74,35 +73,34 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Cancelled by the first signal.
+    /// The token that the first signal cancels.
     pub fn cancel(&self) -> &CancellationToken {
         &self.cancel
     }
 
-    /// Says that there is something to clean up: the first signal only cancels from now on, and only a second one
-    /// ends the program.
+    /// Announces that the command must clean up: from now on the first signal only cancels, and only a second one
+    /// kills the program.
     pub fn hold(&self) {
-        self.held.store(true, Ordering::SeqCst);
+        self.cleanup_pending.store(true, Ordering::SeqCst);
     }
 
-    /// Has every signal go to the receiver from now on, for a command that runs in this program's place. None of them
-    /// ends this program then.
+    /// Sends every signal to the receiver, for a child command that handles them. They no longer end this program.
     pub fn divert(&self) -> Redirection {
         let (sender, incoming) = mpsc::unbounded_channel();
-        self.to(Some(sender));
+        self.set_redirect(Some(sender));
         Redirection { signals: self.clone(), incoming }
     }
 
-    fn to(&self, whom: Option<mpsc::UnboundedSender<i32>>) {
-        *self.diverted.lock().unwrap_or_else(PoisonError::into_inner) = whom;
+    fn set_redirect(&self, sender: Option<mpsc::UnboundedSender<i32>>) {
+        *self.redirected.lock().unwrap_or_else(PoisonError::into_inner) = sender;
     }
 
-    fn divert_one(&self, signal: i32) -> bool {
-        let diverted = self.diverted.lock().unwrap_or_else(PoisonError::into_inner);
-        diverted.as_ref().is_some_and(|sender| sender.send(signal).is_ok())
+    fn redirect(&self, signal: i32) -> bool {
+        let redirected = self.redirected.lock().unwrap_or_else(PoisonError::into_inner);
+        redirected.as_ref().is_some_and(|sender| sender.send(signal).is_ok())
     }
 
-    /// Ends the program by the signal that was received, so that the shell sees it; returns where there was none.
+    /// Kills the program with the signal it received, so that the shell sees it; returns if there was none.
     pub fn reraise(&self) {
         let signal = self.received.load(Ordering::SeqCst);
         if signal != 0 {
@@ -111,8 +109,8 @@ impl Signals {
     }
 }
 
-/// What is listened for, without what this program was told to ignore when it was started, as `nohup` does.
-fn heeded() -> Vec<i32> {
+/// The signals to handle: all except those ignored when the program started (`nohup`).
+fn handled_signals() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

@@ -274,7 +274,7 @@ fn a_lock_lost_in_the_middle_ends_the_load() {
     run.code(6).out_empty();
     let error = run.err_json();
     assert_eq!(error["error"], "200 records loaded (200 written, 0 unchanged)");
-    assert!(error["caused_by"][0].as_str().unwrap().contains("is not held any more"), "{error}");
+    assert!(error["caused_by"][0].as_str().unwrap().contains("is no longer held"), "{error}");
     assert_eq!((shared().held_under(format!("{p}a/")).len(), shared().held_under(format!("{p}b/")).len()), (200, 0));
     let run = load_into(shared(), &[&format!("--if-locked={token}")]).stdin(lines(&format!("{p}b/"), 3)).run();
     run.code(5).err_has("0 records loaded (0 written, 0 unchanged)");

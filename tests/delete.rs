@@ -429,7 +429,7 @@ fn a_lost_lock_keeps_it_from_deleting() {
         &["--prefix", &keys, "--yes", "--match", "*"],
         &["--prefix", &keys, "--dry-run"],
     ] {
-        delete(&[args, &[&held]].concat()).run().code(5).out_empty().err_has("is not held any more");
+        delete(&[args, &[&held]].concat()).run().code(5).out_empty().err_has("is no longer held");
         delete(&[args, &["--if-locked"]].concat()).env("KVADM_LOCK", &token).run().code(5);
     }
     assert_eq!(names(&keys), ["00002", "00003"]);
@@ -467,8 +467,8 @@ fn a_lost_answer_is_unknown_or_made_good() {
     let run = answer_lost(&etcd, &["/k00000"], gone);
     run.code(7)
         .out_empty()
-        .err_has("whether etcd did it is unknown")
-        .err_has("read the keys before you retry: etcd may have applied the request, or may still apply it");
+        .err_has("was sent, but it is unknown whether etcd applied it")
+        .err_has("hint: read the keys before you retry: etcd may have applied the request, or may still apply it");
     // Sent again under its condition, which the first sending ended.
     fill(&etcd, "/k", 1);
     let run = answer_lost(&etcd, &["/k00000", "--if-value", "0"], gone);

@@ -52,7 +52,7 @@ fn fails_at<'a>(found: &'a Value, name: &str) -> (&'a str, &'a str) {
     for behind in &steps[at + 1..] {
         assert_eq!(behind["state"], "skipped", "{found}");
         let why = behind["detail"].as_str().unwrap();
-        assert!(why == format!("{name} failed") || why == "the endpoint says http://", "{found}");
+        assert!(why == format!("{name} failed") || why == "the endpoint uses http://", "{found}");
         assert!(behind["ms"].is_null() && behind["error"].is_null(), "{found}");
     }
     (steps[at]["error"].as_str().unwrap(), steps[at]["remedy"].as_str().unwrap())
@@ -95,13 +95,13 @@ fn a_healthy_endpoint_is_shown_step_by_step() {
         format!("{}: ok", etcd.endpoint()),
         "  ok    resolve N ms 127.0.0.1".to_owned(),
         format!("  ok    tcp N ms {}", etcd.address()),
-        "  skip  tls                the endpoint says http://".to_owned(),
+        "  skip  tls                the endpoint uses http://".to_owned(),
         "  ok    http2 N ms SETTINGS received".to_owned(),
-        "  ok    auth N ms authentication is off".to_owned(),
-        "  ok    leader N ms this member leads".to_owned(),
+        "  ok    auth N ms authentication is not enabled".to_owned(),
+        "  ok    leader N ms this member is the leader".to_owned(),
     ];
     assert_eq!(lines[..expected.len()], expected);
-    for line in ["  ok    quorum N ms a linearizable read was answered", "  ok    alarms N ms none"] {
+    for line in ["  ok    quorum N ms linearizable read succeeded", "  ok    alarms N ms none"] {
         assert!(lines.iter().any(|found| found == line), "{lines:#?}");
     }
     run.out_has("\n  ok    quota ").out_has("      db size  ").out_has("      version  3.");
@@ -173,11 +173,11 @@ fn an_endpoint_that_refuses_a_name_that_is_unknown_and_a_socket_that_is_not_ther
 
     let said = found(diagnose("no-such-host.invalid"), 3);
     let (error, remedy) = fails_at(&said, "resolve");
-    assert!(error.starts_with("name does not resolve: ") && remedy.contains("/etc/hosts"), "{said}");
+    assert!(error.starts_with("cannot resolve the host name: ") && remedy.contains("/etc/hosts"), "{said}");
 
     let said = found(diagnose("unix:///nowhere/etcd.sock"), 3);
     let (error, remedy) = fails_at(&said, "socket");
-    assert!(error == "there is no such socket" && remedy.contains("--listen-client-urls"), "{said}");
+    assert!(error == "the socket does not exist" && remedy.contains("--listen-client-urls"), "{said}");
     let etcd = Etcd::options().unix_socket().start();
     let said = found(diagnose(&etcd.unix_endpoint()), 0);
     assert_eq!(said["steps"][0]["step"], "socket");
@@ -191,7 +191,8 @@ fn what_listens_there_and_is_no_etcd() {
     let address = listener.local_addr().unwrap().to_string();
     let said = found(diagnose(&address).args(["--dial-timeout", "300ms"]), 3);
     let (error, remedy) = fails_at(&said, "http2");
-    assert!(error.contains("stayed silent") && remedy.contains("client port"), "{said}");
+    let expected = "connection accepted, but no response (the process may be frozen, or not etcd)";
+    assert!(error == expected && remedy.contains("client port"), "{said}");
     // A port that is taken for another protocol refuses TCP all the same.
     let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     fails_at(&found(diagnose(&datagrams), 3), "tcp");
@@ -208,7 +209,7 @@ fn a_frozen_server_is_told_from_a_dead_one_and_costs_the_dial_timeout() {
     let lines = run.json_lines();
     assert_eq!(lines[1]["ok"], true, "{}", lines[1]);
     let (error, remedy) = fails_at(&lines[0], "http2");
-    assert_eq!(error, "accepted the connection and stayed silent (frozen server, or not etcd)");
+    assert_eq!(error, "connection accepted, but no response (the process may be frozen, or not etcd)");
     assert!(remedy.contains("may be stopped"), "{remedy}");
     let took = step(&lines[0], "http2")["ms"].as_f64().unwrap();
     assert!((300.0..1500.0).contains(&took), "{took}");
@@ -342,10 +343,11 @@ fn plaintext_and_tls_mixed_up() {
     let etcd = Etcd::options().tls(&certs).start();
     let said = found(diagnose(&format!("http://{}", etcd.address())), 3);
     let (error, remedy) = fails_at(&said, "http2");
-    assert!(error.contains("TLS server") && remedy.contains("https://"), "{said}");
+    assert!(error.contains("may expect TLS, or not be etcd") && remedy.contains("https://"), "{said}");
     let said = found(with_ca(&format!("https://{}", shared().address()), &certs.ca), 3);
     let (error, remedy) = fails_at(&said, "tls");
-    assert!(error.contains("not a TLS server") && remedy.contains("http://"), "{said}");
+    let remedy_text = "if the server does not use TLS, use http:// or set insecure-transport";
+    assert_eq!((error, remedy), ("server does not use TLS", remedy_text), "{said}");
 }
 
 #[test]
@@ -355,7 +357,7 @@ fn an_unusable_tls_file_is_wrong_configuration_and_the_network_is_looked_at_all_
     let run = with_ca(&etcd.endpoint(), Path::new("/nowhere/ca.pem")).args(["-o", "json"]).run();
     let said = run.code(2).json();
     let (error, remedy) = fails_at(&said, "tls");
-    assert_eq!(error, "cannot read the CA file /nowhere/ca.pem: no such file");
+    assert_eq!(error, "cannot read the CA file /nowhere/ca.pem: no such file or directory");
     assert!(remedy.contains("check the path"), "{remedy}");
     // It is nothing to an endpoint without TLS, and then not all is lost.
     let both = format!("{},{}", etcd.endpoint(), shared().endpoint());
@@ -476,7 +478,10 @@ fn followers_and_learners_say_what_they_are() {
     assert_eq!(step(&said, "auth")["state"], "ok");
     for name in ["quorum", "alarms"] {
         let skipped = step(&said, name);
-        assert_eq!((&skipped["state"], &skipped["detail"]), (&json!("skipped"), &json!("a learner cannot serve it")));
+        assert_eq!(
+            (&skipped["state"], &skipped["detail"]),
+            (&json!("skipped"), &json!("learners do not serve this request"))
+        );
     }
 }
 

@@ -52,12 +52,15 @@ fn each_endpoint_has_a_cause_of_its_own() {
     let run = to(&list).args(["get", "/a", "--dial-timeout", "400ms"]).run();
     run.code(3).out_empty().within(ms(1500));
     run.err_has(&format!("http://{dead}: connection refused"));
-    run.err_has(&format!("{}: accepted the connection and stayed silent", silent.endpoint()));
-    run.err_has("http://no-such-host.invalid:2379: ").err_has("unix:///nowhere/etcd.sock: there is no such socket");
+    run.err_has(&format!(
+        "{}: connection accepted, but no response (the process may be frozen, or not etcd)",
+        silent.endpoint()
+    ));
+    run.err_has("http://no-such-host.invalid:2379: ").err_has("unix:///nowhere/etcd.sock: the socket does not exist");
     // In the order in which they were given.
     let text = run.stderr_text();
     let places: Vec<_> =
-        [&dead[..], "stayed silent", "no-such-host", "no such socket"].map(|it| text.find(it)).to_vec();
+        [&dead[..], "but no response", "no-such-host", "the socket does not exist"].map(|it| text.find(it)).to_vec();
     assert!(places.is_sorted(), "{text}");
 }
 
@@ -66,7 +69,10 @@ fn a_silent_endpoint_costs_the_dial_timeout_and_no_more() {
     let silent = silent();
     for verb in [&["get", "/a"][..], &["list", "/a"], &["put", "/a", "x"], &["delete", "/a"], &["status"]] {
         let run = to(&silent.endpoint()).args(verb).args(["--dial-timeout", "300ms"]).run();
-        run.code(3).out_empty().within(ms(1500)).err_has("stayed silent (frozen server, or not etcd)");
+        run.code(3)
+            .out_empty()
+            .within(ms(1500))
+            .err_has("connection accepted, but no response (the process may be frozen, or not etcd)");
     }
     let started = Instant::now();
     to(&silent.endpoint()).args(["get", "/a"]).run().code(3).within(ms(2500));
@@ -103,7 +109,10 @@ fn a_frozen_server_is_called_silent_and_does_not_write_when_it_wakes() {
     let etcd = Etcd::start();
     etcd.pause();
     let run = to(&etcd.endpoint()).args(["put", "/a", "x", "--dial-timeout", "300ms"]).run();
-    run.code(3).out_empty().within(ms(1500)).err_has("stayed silent");
+    run.code(3)
+        .out_empty()
+        .within(ms(1500))
+        .err_has("connection accepted, but no response (the process may be frozen, or not etcd)");
     etcd.resume();
     to(&etcd.endpoint()).args(["get", "/a"]).run().code(1);
 }
@@ -133,14 +142,14 @@ fn names_and_ports_that_cannot_be() {
     let run = to("no-such-host.invalid:2379").args(["get", "/a"]).run();
     run.code(3).out_empty().within(ms(5000)).err_has("http://no-such-host.invalid:2379: ");
     for (endpoint, words) in [
-        ("127.0.0.1:99999", "'99999' is no port (1 to 65535)"),
-        ("127.0.0.1:", "is no port"),
-        ("h:port", "'port' is no port"),
-        ("http://h/path", "more than a host and a port"),
+        ("127.0.0.1:99999", "'99999' is not a valid port (use 1 to 65535)"),
+        ("127.0.0.1:", "'' is not a valid port (use 1 to 65535)"),
+        ("h:port", "'port' is not a valid port (use 1 to 65535)"),
+        ("http://h/path", "'h/path' has more than a host and a port (use e.g. https://HOST:2379)"),
         ("ftp://h:1", "unknown scheme"),
-        ("a b:1", "is no host name"),
+        ("a b:1", "is not a valid host name"),
         ("unix://", "without a path"),
-        ("[::1:2379", "is no host name"),
+        ("[::1:2379", "is not a valid host name"),
     ] {
         let run = to(endpoint).args(["get", "/a"]).run();
         run.code(2).out_empty().within(ms(500)).err_has(words).err_has("--endpoints");
@@ -199,7 +208,7 @@ fn a_write_without_an_answer_is_unknown() {
     run.code(7)
         .out_empty()
         .within(ms(4000))
-        .err_has("whether etcd did it is unknown")
+        .err_has("was sent, but it is unknown whether etcd applied it")
         .err_has("hint: read the keys before you retry: etcd may have applied the request, or may still apply it");
     eventually("the write", Duration::from_secs(5), || to(&etcd.endpoint()).args(["get", &key]).run().stdout == b"x\n");
 }
@@ -215,7 +224,12 @@ fn a_deadline_between_two_sendings_leaves_it_unknown() {
     let put = to(&proxy.endpoint()).args(["put", &key, "x", "--create"]).args(bounds).spawn();
     eventually("the sign of life", Duration::from_secs(5), || proxy.bytes_down() > 0);
     proxy.set(Mode::HangReplies);
-    put.wait().code(7).out_empty().within(ms(2000)).err_has("whether etcd did it is unknown").err_has("deadline");
+    put.wait()
+        .code(7)
+        .out_empty()
+        .within(ms(2000))
+        .err_has("was sent, but it is unknown whether etcd applied it")
+        .err_has("deadline");
 }
 
 #[test]
@@ -231,7 +245,7 @@ fn the_operation_timeout_bounds_a_request() {
     eventually("the first window", Duration::from_secs(5), || proxy.bytes_down() > 0);
     proxy.set(Mode::HangReplies);
     let run = list.wait();
-    run.code(3).within(ms(5000)).err_has("no answer from").err_has("within 400ms").err_has(&proxy.address());
+    run.code(3).within(ms(5000)).err_has("no response from").err_has("within 400ms").err_has(&proxy.address());
     assert!(run.stdout_text().lines().count() < 3000);
 }
 
@@ -242,14 +256,14 @@ fn connect_wait_waits_for_a_server_that_starts_later() {
     etcd.stop();
     let quick = |kvadm: Kvadm| kvadm.env("KVADM_RECONNECT_INTERVAL", "100ms");
     let mut waiting = quick(to(&etcd.endpoint())).args(["put", key, "x", "--connect-wait", "20s", "-v"]).spawn();
-    waiting.wait_for_stderr("trying again", Duration::from_secs(5));
+    waiting.wait_for_stderr("retrying every ", Duration::from_secs(5));
     assert!(waiting.ended().is_none());
     etcd.restart();
     waiting.wait().ok();
     etcd.stop();
     let config = "allow-delayed-start: true\nreconnect-interval: 100ms\n";
     let waiting = to(&etcd.endpoint()).config_file("etcd.yaml", config).args(["get", key, "-v"]).spawn();
-    waiting.wait_for_stderr("trying again", Duration::from_secs(5));
+    waiting.wait_for_stderr("retrying every ", Duration::from_secs(5));
     etcd.restart();
     waiting.wait().ok().out("x\n");
 }

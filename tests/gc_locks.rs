@@ -170,7 +170,7 @@ fn all_who_share_a_lock_are_its_holders() {
     run.ok();
     assert_eq!(run.err_json()["removed"], 2, "{}", run.stderr_text());
     assert!(next.next_line().unwrap().starts_with(&name));
-    one.wait().code(5).err_has("somebody deleted its key");
+    one.wait().code(5).err_has("its key was deleted");
     two.wait().code(5);
     drop(late);
 }

@@ -78,7 +78,7 @@ fn a_member_that_is_long_at_work_is_waited_for_beyond_the_operation_timeout() {
         let longer = (0..50).find_map(|_| {
             let run = ask(limit);
             let took = took(&run.stderr_text(), request).filter(|took| *took > limit)?;
-            run.ok().out(shown).err_has("the member is still at work");
+            run.ok().out(shown).err_has("the member is still working; waiting");
             Some(took)
         });
         assert!(longer.is_some(), "{args:?} in {took_then} ms, never with --op-timeout {limit}ms");

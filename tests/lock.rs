@@ -195,7 +195,7 @@ fn a_waiter_whose_place_is_taken_away_does_not_get_the_lock() {
     let own = held.split('\t').next().unwrap();
     let waiting = keys.lines().find(|key| !key.is_empty() && *key != own).unwrap();
     etcd.etcdctl_ok(&["del", waiting]);
-    waiter.wait().code(5).out_empty().err_has("somebody deleted its key");
+    waiter.wait().code(5).out_empty().err_has("its key was deleted");
     holder.signal(Signal::SIGINT);
     holder.wait().signal(Signal::SIGINT);
 }

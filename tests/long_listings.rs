@@ -95,7 +95,7 @@ fn kill_in_mid_list(choose: impl Fn(usize) -> usize) {
             && late.etcdctl(&["--command-timeout=1s", "put", "/big/019000x", "later"]).status.success()
     });
     let stderr = listing.finish_whole(at);
-    let moved = format!("{}: moved to", cluster.members[victim].endpoint());
+    let moved = format!("{}: switched to", cluster.members[victim].endpoint());
     assert!(stderr.contains(&moved), "the listing used the member that was killed: {stderr}");
     cluster.members[survivor].etcdctl_ok(&["del", "/big/019000x"]);
 }
@@ -120,7 +120,7 @@ fn a_listing_outlives_a_member_that_freezes() {
     listing.read(200);
     cluster.members[victim].pause();
     let stderr = listing.finish_whole(at);
-    assert!(stderr.contains("moved to"), "{stderr}");
+    assert!(stderr.contains("switched to"), "{stderr}");
 }
 
 /// `list | less`: the reader may rest for longer than any request may take.

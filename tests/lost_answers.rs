@@ -32,7 +32,7 @@ fn a_plain_put_without_an_answer_is_unknown_and_not_repeated() {
     let run = with_lost_answer(etcd, &["put", &key, "v"], || version(etcd, &key).is_some(), cut);
     run.code(7)
         .out_empty()
-        .err_has("whether etcd did it is unknown")
+        .err_has("was sent, but it is unknown whether etcd applied it")
         .err_has("hint: read the keys before you retry: etcd may have applied the request, or may still apply it");
     assert_eq!(version(etcd, &key), Some(1));
 }

@@ -194,7 +194,7 @@ fn an_unused_lease_is_revoked() {
     let lock = etcd.lock_token("/lock/1");
     put(&["/k", "w", "--ttl", "1m", "--create"]).code(5).err_has("already exists");
     put(&["/k", "w", "--ttl", "1m", "--if-rev", "1"]).code(5);
-    put(&["/k", "w", "--ttl", "1m", &format!("--if-locked={lock}1")]).code(5).err_has("is not held any more");
+    put(&["/k", "w", "--ttl", "1m", &format!("--if-locked={lock}1")]).code(5).err_has("is no longer held");
     put(&["/k", &"x".repeat(100_000), "--ttl", "1m", "--if-value", "no"]).code(5);
     let big = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(big.path(), vec![b'x'; 2 << 20]).unwrap();
@@ -231,7 +231,7 @@ fn leases_are_attached_kept_and_taken_off() {
     put(&[&key, "f", "--lease", &format!("0x{lease}")]).run().ok();
     assert_eq!(shared().held(&key).unwrap().lease.as_ref(), Some(&lease));
     put(&[&key, "g", "--lease", "123abc"]).run().code(4).out_empty().err_has("requested lease not found");
-    put(&[&key, "g", "--lease", "xyz"]).run().code(2).err_has("a lease ID is a hex number, such as 694d7c5a1b2c3d4e");
+    put(&[&key, "g", "--lease", "xyz"]).run().code(2).err_has("a lease ID is a hexadecimal number of up to 64 bits");
     put(&[&key, "g", "--lease", "0"]).run().code(2).err_has("0 is not a valid lease ID");
     assert_eq!(value(&key).unwrap(), "f");
 }

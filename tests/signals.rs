@@ -58,7 +58,7 @@ fn while_waiting_for_the_store_to_answer() {
     let args = ["-v", "--connect-wait", "60s", "put", "/a", "v"];
     for signal in SIGNALS {
         let waiting = Kvadm::new().endpoint("127.0.0.1:1").args(args).spawn();
-        waiting.wait_for_stderr("trying again", SOON);
+        waiting.wait_for_stderr("retrying every ", SOON);
         ends_by(waiting, signal).out_empty().err_has("interrupted").err_lacks("may have applied it");
     }
 }

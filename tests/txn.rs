@@ -372,7 +372,7 @@ fn a_lost_lock_does_not_run_the_other_branch() {
     for args in [&[held.as_str()][..], &["--if-locked"], &[&held, "--dry-run"]] {
         for value in ["then", "no"] {
             let run = txn_to(shared(), &text(value), args).env("KVADM_LOCK", &token).run();
-            run.code(5).out_empty().err_has(&format!("the lock {p}lock at revision")).err_has("is not held any more");
+            run.code(5).out_empty().err_has(&format!("the lock {p}lock at revision")).err_has("is no longer held");
         }
     }
     assert_eq!(shared().held(format!("{p}a")).unwrap().version, 2);
@@ -393,8 +393,8 @@ fn an_answer_that_is_lost_is_unknown() {
     eventually("the transaction", SOON, || etcd.held("/a").is_some());
     proxy.set(Mode::HangReplies);
     let run = child.wait();
-    run.code(7).out_empty().err_has("'txn' was sent, and whether etcd did it is unknown");
-    run.err_has("no answer from")
+    run.code(7).out_empty().err_has("'txn' was sent, but it is unknown whether etcd applied it");
+    run.err_has("no response from")
         .err_has("hint: read the keys before you retry: etcd may have applied the request, or may still apply it");
     proxy.set(Mode::Pass);
     drop(proxy);

@@ -195,7 +195,7 @@ fn bad_global_values_are_named() {
     let cases = [
         (["--endpoints", ""], "endpoint"),
         (["--endpoints", "ftp://h"], "unknown scheme 'ftp://'"),
-        (["--endpoints", "h:0"], "'0' is no port"),
+        (["--endpoints", "h:0"], "'0' is not a valid port (use 1 to 65535)"),
         (["--op-timeout", "5"], "did you mean 5s?"),
         (["--deadline", "0s"], "must be greater than zero"),
         (["--qps", "0"], "must be a number of requests per second greater than 0"),

@@ -147,7 +147,7 @@ impl ReferenceHold {
                 update = master.next() => update?,
                 update = reference.next() => update?,
             };
-            if matches!(update, WatchUpdate::Events(_) | WatchUpdate::Compacted(_) | WatchUpdate::Back) {
+            if matches!(update, WatchUpdate::Events(_) | WatchUpdate::Compacted(_) | WatchUpdate::Reconnected) {
                 return Ok(());
             }
         }

@@ -117,10 +117,10 @@ impl IdIndex {
             match timeout_at(end, watcher.next()).await {
                 Ok(Ok(WatchUpdate::Events(events))) => events.iter().for_each(|event| self.apply(event)),
                 Ok(Ok(WatchUpdate::Compacted(_))) | Err(_) => return Ok(false),
-                Ok(Ok(WatchUpdate::Progress | WatchUpdate::Away(_) | WatchUpdate::Back)) => {}
+                Ok(Ok(WatchUpdate::Progress | WatchUpdate::Disconnected(_) | WatchUpdate::Reconnected)) => {}
                 Ok(Err(error)) => return Err(error),
             }
-            self.revision = self.revision.max(watcher.place() - 1);
+            self.revision = self.revision.max(watcher.next_revision() - 1);
         }
         self.watcher = Some(watcher);
         Ok(true)

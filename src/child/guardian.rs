@@ -183,7 +183,7 @@ fn watch_over(messages: &Receiver<GuardianMessage>, socket: UnixStream) {
     let mut deadline: Option<KillSchedule> = None;
     loop {
         let message = match deadline {
-            Some(deadline) => messages.recv_timeout(deadline.stop.left().min(MAX_SLEEP)),
+            Some(deadline) => messages.recv_timeout(deadline.stop.remaining().min(MAX_SLEEP)),
             None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match message {
@@ -191,7 +191,7 @@ fn watch_over(messages: &Receiver<GuardianMessage>, socket: UnixStream) {
             Ok(GuardianMessage::Until(moved)) => deadline = Some(moved),
             Ok(GuardianMessage::Done) => return,
             Err(RecvTimeoutError::Timeout) => match (group, deadline) {
-                (Some(group), Some(KillSchedule { stop, kill })) if stop.left().is_zero() => {
+                (Some(group), Some(KillSchedule { stop, kill })) if stop.remaining().is_zero() => {
                     return terminate(group, kill, messages, socket);
                 }
                 _ => {}
@@ -212,13 +212,13 @@ fn terminate(group: ProcessGroup, kill: BootTime, messages: &Receiver<GuardianMe
     let _ = socket.write_all(ENDING);
     group.terminate();
     while group.runs() {
-        if kill.left().is_zero() {
+        if kill.remaining().is_zero() {
             return group.signal(Signal::SIGKILL);
         }
-        match messages.recv_timeout(POLL.min(kill.left())) {
+        match messages.recv_timeout(POLL.min(kill.remaining())) {
             Ok(GuardianMessage::Done) => return,
             Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL.min(kill.left())),
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL.min(kill.remaining())),
         }
     }
 }

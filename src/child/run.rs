@@ -86,7 +86,7 @@ pub async fn run(
     }
     let Helpers { mut guardian, process } = prepared.ready().await.map_err(cannot)?;
     let mut run = ChildRun { ctx, process, terminal: Terminal::open(), margin: margin(lease.ttl()) };
-    guardian.watch(run.process.group(), run.guardian_deadline(&lease.alive())).map_err(cannot)?;
+    guardian.watch(run.process.group(), run.guardian_deadline(&lease.state())).map_err(cannot)?;
     // kvadm may have been stopped meanwhile, and the command must not begin under an expired lease.
     if let Some(loss) = lease.is_lost(run.margin) {
         guardian.done();
@@ -101,7 +101,7 @@ pub async fn run(
         tokio::select! {
             biased;
             found = lease.lost(run.margin) => {
-                kill = Some(run.kill_time(&found, &lease.alive()));
+                kill = Some(run.kill_time(&found, &lease.state()));
                 loss = Some(found);
                 break;
             }
@@ -113,7 +113,7 @@ pub async fn run(
             Some(signal) = diversion.incoming.recv() => run.forward(signal),
             Ok(()) = view.changed() => {}
             () = ctx.deadline_passed() => {
-                kill = Some((lease.alive().until - run.margin / 2).min(BootTime::now() + DEADLINE_GRACE));
+                kill = Some((lease.state().until - run.margin / 2).min(BootTime::now() + DEADLINE_GRACE));
                 overdue = true;
                 break;
             }
@@ -259,7 +259,7 @@ impl ChildRun<'_> {
         let group = self.process.group();
         group.terminate();
         while self.process.poll() != ProcessEvent::Ended || group.runs() {
-            let left = kill.left();
+            let left = kill.remaining();
             if left.is_zero() {
                 break;
             }

@@ -95,10 +95,10 @@ impl LeaseScope {
     /// unreachable, until the lease expires. Returns whether the holding was confirmed without a gap.
     pub async fn release(&self, ctx: &Context) -> bool {
         self.kept.stop();
-        let state = self.kept.alive();
+        let state = self.kept.state();
         // A late lease may still exist, a lost one does not.
         let lost = matches!(state.lost, Some(LeaseLoss::LeaseGone | LeaseLoss::KeyGone));
-        let limit = if lost { SHORT_RELEASE } else { state.until.left().max(Duration::from_secs(1)) };
+        let limit = if lost { SHORT_RELEASE } else { state.until.remaining().max(Duration::from_secs(1)) };
         let (store, end) = (ctx.store().for_cleanup(limit), Instant::now() + limit);
         let (what, lease) = (&self.what, self.kept.id());
         let (mut proved, mut warned) = (None, false);

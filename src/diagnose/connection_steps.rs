@@ -1,4 +1,4 @@
-//! From the log of an attempt to the steps of a probe.
+//! Converts the trace of a dial to the steps of a probe.
 
 use std::time::Duration;
 
@@ -8,23 +8,24 @@ use crate::diagnose::{ProbeStep, StepFailure};
 use crate::kvstore::Error;
 use crate::output::{Fact, FactValue};
 use crate::time::Time;
-use crate::transport::dial::trace::{DialPhase, Log};
+use crate::transport::dial::trace::{DialLog, DialPhase};
 use crate::transport::tls::certificate::Certificate;
 use crate::transport::tls::handshake_observer::HandshakeRecord;
 use crate::transport::{Endpoint, Scheme, TlsFiles};
 
-/// Certificates that expire within so many days are mentioned.
-const SOON: i64 = 15;
+/// Certificates that expire within this number of days are mentioned.
+const EXPIRY_WARNING_DAYS: i64 = 15;
 
-/// The steps up to HTTP/2, and which of them failed.
+/// The steps up to HTTP/2, and the name of the one that failed.
 pub(crate) fn steps(
     endpoint: &Endpoint,
     files: &TlsFiles,
-    log: &Log,
-    seen: &HandshakeRecord,
+    log: &DialLog,
+    handshake: &HandshakeRecord,
     reached: Result<(), Error>,
 ) -> (Vec<ProbeStep>, Option<&'static str>) {
-    let fell = log.blamed.or_else(|| log.entered.last().map(|(phase, _)| *phase)).unwrap_or(DialPhase::Waiting);
+    let failed_phase =
+        log.failed_phase.or_else(|| log.entered.last().map(|(phase, _)| *phase)).unwrap_or(DialPhase::Waiting);
     let names: &[(DialPhase, &'static str)] = match endpoint.scheme {
         Scheme::Unix => &[(DialPhase::Connecting, "socket"), (DialPhase::Silence, "http2")],
         _ => &[
@@ -34,20 +35,20 @@ pub(crate) fn steps(
             (DialPhase::Silence, "http2"),
         ],
     };
-    let mut trouble = reached.err().map(StepFailure::Error);
+    let mut failure = reached.err().map(StepFailure::Error);
     let mut broken = None;
     let mut steps = Vec::new();
     for &(phase, name) in names {
-        let (detail, facts) = told(phase, endpoint, files, log, seen);
+        let (detail, facts) = describe_phase(phase, endpoint, files, log, handshake);
         steps.push(match (broken, phase) {
             (_, DialPhase::Handshake) if endpoint.scheme == Scheme::Plain => {
-                ProbeStep::skipped(name, "the endpoint says http://")
+                ProbeStep::skipped(name, "the endpoint uses http://")
             }
             (Some(broken), _) => ProbeStep::skipped(name, format!("{broken} failed")),
-            (None, phase) => match trouble.take_if(|_| phase == fell || fell == DialPhase::Waiting) {
-                Some(trouble) => {
+            (None, phase) => match failure.take_if(|_| phase == failed_phase || failed_phase == DialPhase::Waiting) {
+                Some(failure) => {
                     broken = Some(name);
-                    ProbeStep::failed(name, took(phase, log), trouble, facts)
+                    ProbeStep::failed(name, took(phase, log), failure, facts)
                 }
                 None => ProbeStep::done(name, took(phase, log), detail, facts),
             },
@@ -56,81 +57,81 @@ pub(crate) fn steps(
     (steps, broken)
 }
 
-/// From the step's beginning to the next one's, or to the end.
-fn took(phase: DialPhase, log: &Log) -> Option<Duration> {
+/// The time from the start of the phase to the start of the next one, or to the end.
+fn took(phase: DialPhase, log: &DialLog) -> Option<Duration> {
     let at = log.entered.iter().position(|(entered, _)| *entered == phase)?;
     let end = log.entered.get(at + 1).map(|(_, next)| *next).or(log.ended).unwrap_or_else(Instant::now);
     Some(end - log.entered.get(at)?.1)
 }
 
-fn told(
+fn describe_phase(
     phase: DialPhase,
     endpoint: &Endpoint,
     files: &TlsFiles,
-    log: &Log,
-    seen: &HandshakeRecord,
+    log: &DialLog,
+    handshake: &HandshakeRecord,
 ) -> (String, Vec<Fact>) {
     match phase {
         DialPhase::Resolving => {
             let mut addresses: Vec<String> = log.addresses.iter().map(|address| address.ip().to_string()).collect();
             addresses.dedup();
             let detail = addresses.join(", ");
-            (detail, listed("addresses", addresses).map(Fact::in_detail).collect())
+            (detail, list_fact("addresses", addresses).map(Fact::in_detail).collect())
         }
         DialPhase::Connecting if endpoint.scheme == Scheme::Unix => {
             let path = endpoint.path.display().to_string();
             (path.clone(), vec![Fact::text("path", path).in_detail()])
         }
         DialPhase::Connecting => connected(log),
-        DialPhase::Handshake => tls(endpoint, files, log, seen),
+        DialPhase::Handshake => tls(endpoint, files, log, handshake),
         DialPhase::Silence => ("SETTINGS received".to_owned(), Vec::new()),
         DialPhase::Waiting => Default::default(),
     }
 }
 
-fn listed(name: &'static str, texts: Vec<String>) -> impl Iterator<Item = Fact> {
+fn list_fact(name: &'static str, texts: Vec<String>) -> impl Iterator<Item = Fact> {
     (!texts.is_empty()).then(|| Fact::new(name, FactValue::List(texts))).into_iter()
 }
 
-fn connected(log: &Log) -> (String, Vec<Fact>) {
+fn connected(log: &DialLog) -> (String, Vec<Fact>) {
     let peer = log.peer.map(|peer| peer.to_string()).unwrap_or_default();
     let mut facts = Vec::new();
     if log.peer.is_some() {
         facts.push(Fact::text("address", &peer).in_detail());
     }
-    let refused = log.failed.iter().map(|(address, words)| format!("{address}: {words}")).collect();
-    // One that failed alone is the step's own error.
+    let refused = log.failed.iter().map(|(address, text)| format!("{address}: {text}")).collect();
+    // If there is only one address, its failure is the step's error.
     let alone = log.addresses.len() == 1;
-    facts.extend(listed("failed", refused).map(|fact| Fact { in_detail: alone, ..fact }));
+    facts.extend(list_fact("failed", refused).map(|fact| Fact { in_detail: alone, ..fact }));
     if log.peer.is_none() {
         let answered = |address: &&_| log.failed.iter().any(|(failed, _)| failed == *address);
         let silent = log.addresses.iter().filter(|address| !answered(address)).map(ToString::to_string).collect();
-        facts.extend(listed("silent", silent).map(|fact| Fact { in_detail: alone, ..fact }));
+        facts.extend(list_fact("silent", silent).map(|fact| Fact { in_detail: alone, ..fact }));
     }
     (peer, facts)
 }
 
-/// What the detail says of a certificate that is to be renewed.
-fn close_reason(which: &str, days_left: i64) -> String {
+/// The part of the detail that warns of a certificate's expiry.
+fn format_expiry(which: &str, days_left: i64) -> String {
     match days_left {
-        days if !(0..SOON).contains(&days) => String::new(),
-        0 => format!("; {which} expires within a day"),
-        1 => format!("; {which} expires in a day"),
+        days if !(0..EXPIRY_WARNING_DAYS).contains(&days) => String::new(),
+        0 => format!("; {which} expires in less than a day"),
+        1 => format!("; {which} expires in 1 day"),
         days => format!("; {which} expires in {days} days"),
     }
 }
 
-fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &HandshakeRecord) -> (String, Vec<Fact>) {
+fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &DialLog, handshake: &HandshakeRecord) -> (String, Vec<Fact>) {
     let now = Time::now();
     let mut facts = Vec::new();
     let mut detail = String::new();
-    if let Some((version, cipher)) = &log.agreed {
+    if let Some((version, cipher)) = &log.negotiated {
         detail = format!("{version}, {cipher}");
         facts.push(Fact::text("protocol", version).in_detail());
         facts.push(Fact::text("cipher", cipher).in_detail());
     }
-    if let Some(der) = &seen.certificate {
-        match Certificate::read(der) {
+    if let Some(der) = &handshake.server_certificate {
+        match Certificate::parse(der) {
             Some(shown) => {
                 facts.push(Fact::text("subject", &shown.subject));
                 facts.push(Fact::new("alternative_names", FactValue::List(shown.names.clone())));
@@ -138,8 +139,8 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &HandshakeRecord)
                 facts.push(Fact::text("not_before", shown.not_before()));
                 facts.push(Fact::text("not_after", shown.not_after()));
                 facts.push(Fact::new("days_left", FactValue::Number(shown.days_left(now.secs))));
-                detail.push_str(&close_reason("the certificate", shown.days_left(now.secs)));
-                if !shown.in_time(now.secs) {
+                detail.push_str(&format_expiry("the certificate", shown.days_left(now.secs)));
+                if !shown.is_valid_at(now.secs) {
                     facts.push(Fact::text("clock_here", now.format_utc()));
                 }
             }
@@ -155,25 +156,25 @@ fn tls(endpoint: &Endpoint, files: &TlsFiles, log: &Log, seen: &HandshakeRecord)
             None => "the system's certificate authorities".to_owned(),
         },
     ));
-    if seen.certificate.is_some() {
-        let asked = match seen {
-            HandshakeRecord { asked: false, .. } => "not asked for",
-            HandshakeRecord { shown: None, .. } => "asked for, and none is set",
+    if handshake.server_certificate.is_some() {
+        let state = match handshake {
+            HandshakeRecord { client_certificate_requested: false, .. } => "not asked for",
+            HandshakeRecord { client_certificate: None, .. } => "asked for, and none is set",
             _ => "asked for",
         };
-        facts.push(Fact::text("client_certificate", asked));
+        facts.push(Fact::text("client_certificate", state));
     }
-    if let Some(der) = &seen.shown {
+    if let Some(der) = &handshake.client_certificate {
         if let Some(file) = &files.cert {
             facts.push(Fact::text("client_file", file.display().to_string()));
         }
-        if let Some(client) = Certificate::read(der) {
+        if let Some(client) = Certificate::parse(der) {
             facts.push(Fact::text("client_subject", &client.subject));
             facts.push(Fact::text("client_issuer", &client.issuer));
             facts.push(Fact::text("client_not_before", client.not_before()));
             facts.push(Fact::text("client_not_after", client.not_after()));
             facts.push(Fact::new("client_days_left", FactValue::Number(client.days_left(now.secs))));
-            detail.push_str(&close_reason("the client certificate", client.days_left(now.secs)));
+            detail.push_str(&format_expiry("the client certificate", client.days_left(now.secs)));
         }
     }
     (detail, facts)
@@ -190,8 +191,8 @@ mod tests {
         let addresses: Vec<_> =
             ["[::1]:1", "127.0.0.1:1", "10.0.0.1:1"].iter().map(|address| address.parse().unwrap()).collect();
         let failed = vec![(addresses[0], "connection refused".to_owned())];
-        let mut log = Log { addresses, failed, ..Log::default() };
-        let shown = |log: &Log| {
+        let mut log = DialLog { addresses, failed, ..DialLog::default() };
+        let shown = |log: &DialLog| {
             let (detail, facts) = connected(log);
             (detail, facts.into_iter().map(|fact| format!("{} {:?}", fact.name, fact.value)).collect::<Vec<_>>())
         };
@@ -205,9 +206,9 @@ mod tests {
 
     #[test]
     fn a_certificate_that_expires_soon_is_mentioned() {
-        assert_eq!(close_reason("it", 14), "; it expires in 14 days");
-        assert_eq!(close_reason("it", 1), "; it expires in a day");
-        assert_eq!(close_reason("it", 0), "; it expires within a day");
-        assert_eq!([close_reason("it", 15), close_reason("it", -1)], ["", ""]);
+        assert_eq!(format_expiry("it", 14), "; it expires in 14 days");
+        assert_eq!(format_expiry("it", 1), "; it expires in 1 day");
+        assert_eq!(format_expiry("it", 0), "; it expires in less than a day");
+        assert_eq!([format_expiry("it", 15), format_expiry("it", -1)], ["", ""]);
     }
 }

@@ -1,7 +1,7 @@
-//! One endpoint looked at step by step: name, TCP, TLS, HTTP/2, login, leader, quorum, alarms and room.
+//! Probes one endpoint step by step: name, TCP, TLS, HTTP/2, login, leader, quorum, alarms and quota.
 //!
-//! It is reached by the very code that reaches it for every other command, and asked by the same requests: what a step
-//! shows here is what the others meet.
+//! It uses the code that connects and sends requests for all other commands, so a step fails here exactly if it fails
+//! there.
 
 mod connection_steps;
 
@@ -17,54 +17,54 @@ use crate::transport::dial::trace::DialTrace;
 use crate::transport::tls::certificate::Certificate;
 use crate::transport::tls::handshake_observer::HandshakeObserver;
 
-/// What was found at one endpoint.
+/// The result of probing one endpoint.
 #[derive(Debug)]
 pub struct Probe {
-    /// The endpoint as messages name it.
+    /// The endpoint as formatted in messages.
     pub endpoint: String,
-    /// Each step in order; those behind a failed one that need it are skipped.
+    /// The steps in order; those that need a failed one are skipped.
     pub steps: Vec<ProbeStep>,
 }
 
-/// One step.
+/// A step of a probe.
 #[derive(Debug)]
 pub struct ProbeStep {
-    /// `resolve`, `tcp` (for a Unix socket `socket` in place of both), `tls`, `http2`, `auth`, `leader`, `quorum`,
+    /// `resolve`, `tcp` (both are replaced by `socket` for a Unix socket), `tls`, `http2`, `auth`, `leader`, `quorum`,
     /// `alarms`, `quota`.
     pub name: &'static str,
-    /// How it ended.
+    /// The outcome.
     pub outcome: StepOutcome,
-    /// How long it took; `None` where nothing was done for it.
+    /// The time it took; `None` if nothing was sent for it.
     pub took: Option<Duration>,
-    /// What it came to, in a few words; for a skipped step why; empty where it failed.
+    /// A short description of the result, or why the step was skipped; empty if it failed.
     pub detail: String,
-    /// What was learnt, also from a step that failed.
+    /// The facts found, also by a step that failed.
     pub facts: Vec<Fact>,
 }
 
-/// How a step ended.
+/// The outcome of a step.
 #[derive(Debug)]
 pub enum StepOutcome {
-    /// Well.
+    /// Successful.
     Done,
-    /// Not well.
+    /// Failed.
     Failed(StepFailure),
-    /// It was not tried.
+    /// Not tried.
     Skipped,
 }
 
-/// What is wrong.
+/// Why a step failed.
 #[derive(Debug)]
 pub enum StepFailure {
-    /// The endpoint could not be reached, or did not answer as it should.
+    /// The endpoint could not be reached, or a request failed.
     Error(Error),
-    /// The member knows no leader.
+    /// The member has no leader.
     NoLeader,
-    /// Alarms are raised in the cluster; the member's own ID tells its own.
+    /// The cluster has raised alarms.
     Alarms {
-        /// All of them.
+        /// All raised alarms.
         alarms: Vec<Alarm>,
-        /// The member that was asked, where it may be known.
+        /// The ID of the probed member, if the user may read it.
         member: Option<u64>,
     },
 }
@@ -74,18 +74,18 @@ impl ProbeStep {
         Self { name, outcome: StepOutcome::Done, took, detail: detail.into(), facts }
     }
 
-    fn failed(name: &'static str, took: Option<Duration>, trouble: StepFailure, facts: Vec<Fact>) -> Self {
-        Self { name, outcome: StepOutcome::Failed(trouble), took, detail: String::new(), facts }
+    fn failed(name: &'static str, took: Option<Duration>, failure: StepFailure, facts: Vec<Fact>) -> Self {
+        Self { name, outcome: StepOutcome::Failed(failure), took, detail: String::new(), facts }
     }
 
     fn skipped(name: &'static str, why: impl Into<String>) -> Self {
         Self { name, outcome: StepOutcome::Skipped, took: None, detail: why.into(), facts: Vec::new() }
     }
 
-    /// What went wrong in it, if anything did.
-    pub fn trouble(&self) -> Option<&StepFailure> {
+    /// The failure of the step, if it failed.
+    pub fn failure(&self) -> Option<&StepFailure> {
         match &self.outcome {
-            StepOutcome::Failed(trouble) => Some(trouble),
+            StepOutcome::Failed(failure) => Some(failure),
             _ => None,
         }
     }
@@ -94,59 +94,60 @@ impl ProbeStep {
 impl Probe {
     /// The first step that failed.
     pub fn failure(&self) -> Option<(&ProbeStep, &StepFailure)> {
-        self.steps.iter().find_map(|step| Some((step, step.trouble()?)))
+        self.steps.iter().find_map(|step| Some((step, step.failure()?)))
     }
 
-    /// Whether requests are served there, whatever else may be wrong.
+    /// Whether the endpoint serves requests: only alarms and quota may have failed.
     pub fn serves(&self) -> bool {
         let minor = |step: &ProbeStep| matches!(step.name, "alarms" | "quota");
-        self.steps.iter().all(|step| step.trouble().is_none() || minor(step))
+        self.steps.iter().all(|step| step.failure().is_none() || minor(step))
     }
 }
 
-const ASKING: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"];
+const REQUEST_STEPS: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"];
 
-/// Looks at one endpoint, which need not be a configured one. What goes wrong is a finding and no error. Takes no
-/// longer than the dial timeout and an operation timeout a request, and ends at once where the user says so.
+/// Probes one endpoint, which need not be configured. Failures are part of the result. Takes at most the dial timeout
+/// plus one operation timeout per request; a signal ends it at once.
 pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
-    let one = store.pinned(endpoint);
+    let pinned = store.pinned(endpoint);
     let handshake_observer = Arc::new(HandshakeObserver::default());
     let trace = DialTrace::watched(Arc::clone(&handshake_observer));
     let reached = tokio::select! {
         biased;
-        error = one.ended("dial") => Err(error),
-        reached = one.dial_traced(&trace) => reached,
+        error = pinned.ended("dial") => Err(error),
+        reached = pinned.dial_traced(&trace) => reached,
     };
-    let (mut steps, broken) =
-        connection_steps::steps(endpoint, &one.options().tls, &trace.log(), &handshake_observer.seen(), reached);
-    match broken {
-        Some(broken) => steps.extend(ASKING.map(|name| ProbeStep::skipped(name, format!("{broken} failed")))),
+    let (mut steps, failed) =
+        connection_steps::steps(endpoint, &pinned.options().tls, &trace.log(), &handshake_observer.record(), reached);
+    match failed {
+        Some(failed) => steps.extend(REQUEST_STEPS.map(|name| ProbeStep::skipped(name, format!("{failed} failed")))),
         None => {
-            let shown = handshake_observer.seen().shown.and_then(|der| Certificate::read(&der));
-            steps.extend(ask(&one, shown.as_ref()).await);
+            let client_certificate =
+                handshake_observer.record().client_certificate.and_then(|der| Certificate::parse(&der));
+            steps.extend(request_steps(&pinned, client_certificate.as_ref()).await);
         }
     }
     Probe { endpoint: endpoint.to_string(), steps }
 }
 
-/// The steps behind the connection.
-async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<ProbeStep> {
-    let named = store.options().credentials.is_some();
-    // A member tells its state without a leader, and up to etcd 3.6 to everybody; a login needs the quorum.
-    let mut begun = Instant::now();
+/// The steps after the connection.
+async fn request_steps(store: &Store, client_certificate: Option<&Certificate>) -> Vec<ProbeStep> {
+    let has_user = store.options().credentials.is_some();
+    // A member reports its status without a leader and, in etcd <= 3.6, without a login; a login needs the quorum.
+    let mut started = Instant::now();
     let mut status = store.anonymous().member_status().await;
     let auth = match &status {
-        Ok(status) if status.leader == 0 && named => {
-            ProbeStep::skipped("auth", "a login needs the quorum, and this member knows no leader")
+        Ok(status) if status.leader == 0 && has_user => {
+            ProbeStep::skipped("auth", "a login needs the quorum, but this member has no leader")
         }
-        _ => auth(store, shown).await,
+        _ => auth(store, client_certificate).await,
     };
-    let let_in = auth.trouble().is_none();
-    if matches!(&status, Err(Error::Refused { .. })) && let_in && named {
-        begun = Instant::now();
+    let auth_ok = auth.failure().is_none();
+    if matches!(&status, Err(Error::Refused { .. })) && auth_ok && has_user {
+        started = Instant::now();
         status = store.member_status().await;
     }
-    let took = Some(begun.elapsed());
+    let took = Some(started.elapsed());
     let mut steps = vec![auth];
     let skipped =
         |names: &[&'static str], why: &str| names.iter().map(|name| ProbeStep::skipped(name, why)).collect::<Vec<_>>();
@@ -154,86 +155,88 @@ async fn ask(store: &Store, shown: Option<&Certificate>) -> Vec<ProbeStep> {
         Ok(status) => {
             steps.push(leader(&status));
             match &status {
-                _ if named && !let_in => steps.extend(skipped(&["quorum", "alarms"], "auth failed")),
+                _ if has_user && !auth_ok => steps.extend(skipped(&["quorum", "alarms"], "auth failed")),
                 status if status.leader == 0 => steps.extend(skipped(&["quorum", "alarms"], "leader failed")),
-                status if status.learner => steps.extend(skipped(&["quorum", "alarms"], "a learner cannot serve it")),
-                status => steps.extend(by_quorum(store, Some(status.id)).await),
+                status if status.learner => {
+                    steps.extend(skipped(&["quorum", "alarms"], "learners do not serve this request"))
+                }
+                status => steps.extend(quorum_steps(store, Some(status.id)).await),
             }
             steps.push(quota(&status));
         }
-        Err(Error::Refused { .. }) if !let_in => steps.extend(skipped(&ASKING[1..], "auth failed")),
+        Err(Error::Refused { .. }) if !auth_ok => steps.extend(skipped(&REQUEST_STEPS[1..], "auth failed")),
         Err(Error::Refused { message, .. }) => {
-            let why = unseen(&message);
+            let why = format_denied(&message);
             steps.extend(skipped(&["leader"], &why));
-            steps.extend(by_quorum(store, None).await);
+            steps.extend(quorum_steps(store, None).await);
             steps.extend(skipped(&["quota"], &why));
         }
         Err(error) => {
             steps.push(ProbeStep::failed("leader", took, StepFailure::Error(error), Vec::new()));
-            steps.extend(skipped(&ASKING[2..], "leader failed"));
+            steps.extend(skipped(&REQUEST_STEPS[2..], "leader failed"));
         }
     }
     steps
 }
 
-/// What is answered by way of the quorum.
-async fn by_quorum(store: &Store, member: Option<u64>) -> [ProbeStep; 2] {
+/// The steps that need the quorum.
+async fn quorum_steps(store: &Store, member: Option<u64>) -> [ProbeStep; 2] {
     let quorum = quorum(store).await;
-    let alarms = match quorum.trouble() {
+    let alarms = match quorum.failure() {
         None => alarm_step(store, member).await,
-        // Asking would only wait.
+        // Another request would only time out.
         Some(_) => ProbeStep::skipped("alarms", "quorum failed"),
     };
     [quorum, alarms]
 }
 
-/// Logs in where there is a user, and sees whether the member lets the user read at all.
-async fn auth(store: &Store, shown: Option<&Certificate>) -> ProbeStep {
-    let begun = Instant::now();
-    // The member answers for itstore.
+/// Logs in if there is a user, and checks whether the member lets the user read.
+async fn auth(store: &Store, client_certificate: Option<&Certificate>) -> ProbeStep {
+    let started = Instant::now();
+    // A serializable read: the member answers without the quorum.
     let read = store.read_empty_key("auth", false).await;
-    let took = Some(begun.elapsed());
+    let took = Some(started.elapsed());
     let may_read = match read {
         Ok(_) => true,
-        // Who may not read this key has been let in all the same.
+        // A user who may not read this key has been authenticated.
         Err(error) if error.is_refusal(Refusal::Permission) => false,
         Err(error) => return ProbeStep::failed("auth", took, StepFailure::Error(error), Vec::new()),
     };
     let fact = |kind: &str| Fact::text("authentication", kind).in_detail();
     let user = |name: &str| Fact::text("user", name).in_detail();
-    if let Some(who) = &store.options().credentials {
-        let name = &who.user;
-        return if store.authentication_is_off() {
-            let detail = format!("authentication is off: user '{name}' is not needed");
+    if let Some(credentials) = &store.options().credentials {
+        let name = &credentials.user;
+        return if store.auth_is_disabled() {
+            let detail = format!("authentication is not enabled; user '{name}' is not used");
             ProbeStep::done("auth", took, detail, vec![fact("off"), user(name)])
         } else {
             ProbeStep::done("auth", took, format!("logged in as '{name}'"), vec![fact("password"), user(name)])
         };
     }
-    match shown.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
-        None if may_read => ProbeStep::done("auth", took, "authentication is off", vec![fact("off")]),
-        None => ProbeStep::done("auth", took, "let in without a user", vec![fact("on")]),
+    match client_certificate.map(|certificate| certificate.common_name.as_deref().unwrap_or_default()) {
+        None if may_read => ProbeStep::done("auth", took, "authentication is not enabled", vec![fact("off")]),
+        None => ProbeStep::done("auth", took, "access without a user", vec![fact("on")]),
         Some(name) if may_read => {
-            let detail = format!("let in: authentication is off, or the client certificate's '{name}' is the user");
+            let detail = format!("authentication is not enabled, or the user is '{name}' (client certificate)");
             ProbeStep::done("auth", took, detail, vec![fact("off or certificate"), user(name)])
         }
         Some(name) => {
-            let detail = format!("let in as '{name}', the client certificate's common name");
+            let detail = format!("authenticated as '{name}' (the client certificate's common name)");
             ProbeStep::done("auth", took, detail, vec![fact("certificate"), user(name)])
         }
     }
 }
 
 async fn quorum(store: &Store) -> ProbeStep {
-    let begun = Instant::now();
+    let started = Instant::now();
     let answer = store.read_empty_key("linearizable read", true).await;
-    let took = Some(begun.elapsed());
-    let detail = "a linearizable read was answered";
+    let took = Some(started.elapsed());
+    let detail = "linearizable read succeeded";
     match answer {
         Ok(revision) => {
             ProbeStep::done("quorum", took, detail, vec![Fact::new("revision", FactValue::Number(revision))])
         }
-        // Whoever may not read this key has still been answered by way of the quorum.
+        // A refusal of this read was decided by the quorum too.
         Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => {
             ProbeStep::done("quorum", took, detail, Vec::new())
         }
@@ -242,9 +245,9 @@ async fn quorum(store: &Store) -> ProbeStep {
 }
 
 async fn alarm_step(store: &Store, member: Option<u64>) -> ProbeStep {
-    let begun = Instant::now();
+    let started = Instant::now();
     let alarms = store.alarms().await;
-    let took = Some(begun.elapsed());
+    let took = Some(started.elapsed());
     match alarms {
         Ok(alarms) if alarms.is_empty() => {
             ProbeStep::done("alarms", took, "none", vec![Fact::new("raised", FactValue::List(Vec::new())).in_detail()])
@@ -254,21 +257,23 @@ async fn alarm_step(store: &Store, member: Option<u64>) -> ProbeStep {
             let facts = vec![Fact::new("raised", FactValue::List(raised)).in_detail()];
             ProbeStep::failed("alarms", took, StepFailure::Alarms { alarms, member }, facts)
         }
-        Err(Error::Refused { message, .. }) => ProbeStep { took, ..ProbeStep::skipped("alarms", unseen(&message)) },
+        Err(Error::Refused { message, .. }) => {
+            ProbeStep { took, ..ProbeStep::skipped("alarms", format_denied(&message)) }
+        }
         Err(error) => ProbeStep::failed("alarms", took, StepFailure::Error(error), Vec::new()),
     }
 }
 
-fn unseen(message: &str) -> String {
-    format!("this user may not see it: {message}")
+fn format_denied(message: &str) -> String {
+    format!("not permitted for this user: {message}")
 }
 
 fn leader(status: &MemberStatus) -> ProbeStep {
     let (role, detail) = match status {
         status if status.leader == 0 => ("no leader", String::new()),
-        status if status.learner => ("learner", format!("a learner; member {:x} leads", status.leader)),
-        status if status.leader == status.id => ("leader", "this member leads".to_owned()),
-        status => ("follower", format!("member {:x} leads", status.leader)),
+        status if status.learner => ("learner", format!("learner; the leader is member {:x}", status.leader)),
+        status if status.leader == status.id => ("leader", "this member is the leader".to_owned()),
+        status => ("follower", format!("follower; the leader is member {:x}", status.leader)),
     };
     let mut facts = vec![
         Fact::new("member", FactValue::Id(status.id)),
@@ -300,9 +305,9 @@ fn quota(status: &MemberStatus) -> ProbeStep {
             let share = status.db_size as f64 * 100.0 / quota as f64;
             facts.push(Fact::new("quota", FactValue::Bytes(quota)));
             facts.push(Fact::new("share", FactValue::Percent(share)).in_detail());
-            format!("{share:.1} % of the quota is taken")
+            format!("{share:.1} % of the quota is used")
         }
-        None => "this version does not tell its quota".to_owned(),
+        None => "this etcd version does not report its quota".to_owned(),
     };
     ProbeStep::done("quota", None, detail, facts)
 }

@@ -238,7 +238,7 @@ mod tests {
 
     use super::super::plan::tests::plan;
     use super::*;
-    use crate::fuzzing::{damage, damaged, in_words};
+    use crate::fuzzing::{check_message, damage, damaged};
     use proptest::prelude::*;
 
     fn refused(text: &str) -> String {
@@ -306,7 +306,7 @@ mod tests {
         fn a_damaged_plan_is_refused_or_whole(damage in damage()) {
             let text = plan(&[(b"a", 1), (b"b", 2), (b"\xff", 3)], 1000).to_text().unwrap();
             match Plan::parse(&damaged(&text, &damage)) {
-                Err(why) => in_words(&why.to_string())?,
+                Err(why) => check_message(&why.to_string())?,
                 Ok(read) => prop_assert_eq!(Plan::parse(&read.to_text().unwrap()).unwrap(), read),
             }
         }

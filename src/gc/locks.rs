@@ -11,7 +11,7 @@ use super::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Skipped, Times
 use crate::consent::Consent;
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Contender, Error, Grant, KeyRange, KeySelector, KeyValue, LeaseId, LockQueue,
-    LockTree, Op, ReadOptions, Store, Txn, left_behind, lock_key_of,
+    LockTree, Op, ReadOptions, Store, Txn, lock_key_of, orphaned_contender,
 };
 
 /// Removals per request.
@@ -59,7 +59,7 @@ impl LockScan {
     }
 
     fn take(&mut self, tree: &mut LockTree, kv: KeyValue, rule: &LockRule) {
-        let is_lock = lock_key_of(&kv).is_some() || left_behind(&kv).is_some();
+        let is_lock = lock_key_of(&kv).is_some() || orphaned_contender(&kv).is_some();
         self.scanned += u64::from(is_lock);
         if !is_lock && rule.dedicated {
             let why = match kv.lease {

@@ -3,9 +3,9 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// About the time in which a local etcd answers again after a restart of its listener.
+/// Longer than a round trip to any member, too short for a user to notice.
 const FIRST: Duration = Duration::from_millis(50);
-/// An election takes about a second with etcd's default --election-timeout.
+/// etcd's default --election-timeout: most outages end with an election.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// The delays between retries of one operation: they double from 50 ms to 1 s. Each delay is shortened by a random part

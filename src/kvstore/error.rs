@@ -1,8 +1,7 @@
-//! What can go wrong between kvadm and etcd, told apart by what it means for the one who asked.
+//! The errors of requests to etcd, classified by what they mean for the caller.
 //!
-//! The client library's own error texts are never shown: they are Debug dumps and name no endpoint. etcd's gRPC codes
-//! collide (`OutOfRange` alone has four meanings), so its messages decide. The messages are the same from
-//! etcd 3.4 to 3.7.
+//! The client library's error texts are never shown: they are Debug output without an endpoint. etcd's gRPC codes are
+//! ambiguous (`OutOfRange` has four meanings), so its messages decide the class. They are the same in etcd 3.4 to 3.7.
 
 use std::time::Duration;
 
@@ -16,34 +15,34 @@ use crate::transport::failure::{EndpointFailure, TransportFailure};
 /// etcd's message for a request that a learner does not serve (`ErrGRPCNotSupportedForLearner`).
 const LEARNER: &str = "rpc not supported for learner";
 
-/// Why etcd would not do what was asked.
+/// Why etcd refused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Authentication is on and no user was given.
+    /// Authentication is enabled and the request has no user.
     NoUser,
-    /// User name or password is wrong.
+    /// The user name or password is wrong.
     BadPassword,
-    /// The token has expired or is none.
+    /// The auth token is invalid or has expired.
     BadToken,
-    /// The user may not do this.
+    /// The user lacks the permission.
     Permission,
     /// A user logs in, but authentication is not enabled.
     AuthNotEnabled,
-    /// The revision asked for has been compacted.
+    /// The requested revision has been compacted.
     Compacted,
-    /// The revision asked for does not exist yet.
+    /// The requested revision does not exist yet.
     FutureRevision,
     /// The store is over its quota (the NOSPACE alarm).
     NoSpace,
-    /// The request is larger than the server takes.
+    /// The request is larger than the server's --max-request-bytes.
     TooLarge,
-    /// The answer is larger than this program takes in one piece; the request itself was done.
+    /// The response is larger than kvadm accepts; the request itself was applied.
     OversizedAnswer,
-    /// More operations or compares in one transaction than the server takes.
+    /// More operations or compares in one transaction than the server's --max-txn-ops.
     TooManyOps,
     /// One transaction writes a key twice.
     DuplicateKey,
-    /// No such lease.
+    /// The lease does not exist.
     LeaseNotFound,
     /// The lease ID is taken.
     LeaseExists,
@@ -51,15 +50,15 @@ pub enum Refusal {
     LeaseTtl,
     /// The key is empty.
     EmptyKey,
-    /// The store is corrupt (the CORRUPT alarm).
+    /// A member's data is corrupt (the CORRUPT alarm).
     Corrupt,
-    /// This version of etcd does not know the request.
+    /// This version of etcd does not support the request.
     Unsupported,
-    /// Anything else; the message says what.
+    /// Any other reason; see the message.
     Other,
 }
 
-/// A request that did not end well.
+/// Why a request failed.
 #[derive(Debug, Error)]
 pub enum Error {
     /// No endpoint could be reached. Nothing was sent.
@@ -68,95 +67,95 @@ pub enum Error {
         /// Each endpoint with its own cause, in the order they were given.
         failures: Vec<EndpointFailure>,
     },
-    /// A TLS file is missing or unusable. Nothing was dialled.
+    /// A TLS file is missing or unusable. No endpoint was dialed.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A read had no answer in time.
-    #[error("no answer from {endpoint} to '{op}' within {after:?}")]
+    /// A read was not answered in time.
+    #[error("no response from {endpoint} to '{op}' within {after:?}")]
     Timeout {
         /// The operation.
         op: &'static str,
-        /// Who did not answer.
+        /// The endpoint that did not answer.
         endpoint: String,
-        /// How long was waited.
+        /// The timeout.
         after: Duration,
     },
-    /// The time given to the whole command is over; nothing was done.
-    #[error("the deadline for the whole command is over (during '{op}')")]
+    /// The command's deadline passed; nothing was applied.
+    #[error("the command's --deadline passed during '{op}'")]
     Deadline {
         /// The operation.
         op: &'static str,
-        /// What went wrong before.
+        /// The error of the last attempt.
         #[source]
         last: Option<Box<Error>>,
     },
-    /// The connection broke under a request.
-    #[error("the connection to {endpoint} broke: {cause}")]
+    /// The connection was lost during a request.
+    #[error("connection to {endpoint} lost: {cause}")]
     Broken {
-        /// Whose connection.
+        /// The endpoint.
         endpoint: String,
-        /// How it broke.
+        /// How the connection ended.
         cause: String,
     },
-    /// A member answered that the cluster cannot serve this now.
+    /// A member answered that it cannot serve the request now.
     #[error("{endpoint} cannot serve '{op}' now: {message}")]
     Unavailable {
         /// The operation.
         op: &'static str,
-        /// The member.
+        /// The member's endpoint.
         endpoint: String,
-        /// etcd's words.
+        /// etcd's message.
         message: String,
     },
-    /// The request was sent, and nobody can say whether etcd did it.
-    #[error("'{op}' was sent, and whether etcd did it is unknown")]
+    /// A write was sent, and it is unknown whether etcd applied it.
+    #[error("'{op}' was sent, but it is unknown whether etcd applied it")]
     Unknown {
         /// The operation.
         op: &'static str,
-        /// What kept the answer away.
+        /// Why there is no response.
         #[source]
         cause: Box<Error>,
     },
-    /// etcd said no.
+    /// etcd refused the request; it was not applied.
     #[error("etcd refused '{op}': {message}")]
     Refused {
         /// The operation.
         op: &'static str,
-        /// Which kind of no.
+        /// The reason.
         kind: Refusal,
-        /// etcd's words, without the `etcdserver:` in front.
+        /// etcd's message, without the prefix `etcdserver:`.
         message: String,
     },
-    /// A request guarded by a lock found the lock gone.
-    #[error("the lock {key} at revision {revision} is not held any more")]
+    /// The lock that guards the request is no longer held.
+    #[error("the lock {key} at revision {revision} is no longer held")]
     LockLost {
         /// The lock key, escaped for display.
         key: String,
-        /// The create revision that was asked for.
+        /// The create revision of the guard.
         revision: Revision,
     },
-    /// The answer is not what the protocol says it must be.
-    #[error("etcd's answer to '{op}' makes no sense: {what}")]
+    /// The response violates etcd's protocol.
+    #[error("etcd's response to '{op}' is invalid: {what}")]
     Protocol {
         /// The operation.
         op: &'static str,
         /// What is missing or wrong.
         what: String,
     },
-    /// The user ended the program. `unknown` where a write was in flight.
+    /// A signal ended the command.
     #[error("interrupted during '{op}'")]
     Interrupted {
         /// The operation.
         op: &'static str,
-        /// Whether a write may have been done.
+        /// Whether a write was in flight, so that it may have been applied.
         unknown: bool,
     },
 }
 
 impl Error {
     /// Whether this is etcd's refusal of the given kind.
-    pub fn is_refusal(&self, wanted: Refusal) -> bool {
-        matches!(self, Self::Refused { kind, .. } if *kind == wanted)
+    pub fn is_refusal(&self, expected: Refusal) -> bool {
+        matches!(self, Self::Refused { kind, .. } if *kind == expected)
     }
 
     /// Whether the same request may succeed later: etcd was not reached, did not answer, or could not serve it.
@@ -181,14 +180,14 @@ impl Error {
     }
 }
 
-/// What is known of a request that failed.
+/// What is known about the effect of a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// It never left, or etcd said it did nothing and another try may do better.
+    /// The request was not sent, or etcd did not apply it and a retry may succeed.
     NotDone,
-    /// It may have been done, or may still be.
+    /// etcd may have applied the request, or may still apply it.
     Unknown,
-    /// etcd's answer is final: it was not done and will not be.
+    /// etcd did not apply the request and a retry cannot succeed.
     Final,
 }
 
@@ -197,7 +196,7 @@ pub(crate) fn of_store<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Opti
     cause.downcast_ref().or_else(|| cause.downcast_ref::<Box<Error>>().map(Box::as_ref))
 }
 
-/// Tells a failed request's error and fate from what the client library gave.
+/// Classifies an error of the client library.
 pub(crate) fn classify(op: &'static str, endpoint: &str, error: etcd_client::Error) -> (Error, Delivery) {
     use etcd_client::Error as Lib;
     match error {
@@ -213,9 +212,9 @@ fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error,
     if let Some(failure) = transport_failure(status) {
         return failure;
     }
-    let message = strip(status.message());
+    let message = strip_prefix(status.message());
     if let Some(source) = std::error::Error::source(status) {
-        // Only the transport leaves a source on a status: the stream was cut after it had begun.
+        // Only the transport sets a source on a status: the stream was cut after it had started.
         let error = Error::Broken { endpoint: endpoint.to_owned(), cause: root_cause(source) };
         return (error, Delivery::Unknown);
     }
@@ -228,34 +227,30 @@ fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error,
             (unavailable(), Delivery::Unknown)
         }
         (_, m) if is_unknown_outcome(m) => (unavailable(), Delivery::Unknown),
-        // A member that lags behind does not know a revision the others have.
-        (_, "mvcc: required revision is a future revision") => {
-            (Error::Refused { op, kind: Refusal::FutureRevision, message: owned() }, Delivery::Final)
-        }
         (code, m) => (Error::Refused { op, kind: refusal(code, m), message: owned() }, Delivery::Final),
     }
 }
 
-/// The words of a server that gave up waiting for its own proposal.
+/// Whether a server gave up waiting for its own raft proposal, which may still be committed.
 fn is_unknown_outcome(message: &str) -> bool {
     ["request timed out", "leader changed", "server stopped", "context deadline exceeded", "context canceled"]
         .iter()
-        .any(|words| message.contains(words))
+        .any(|text| message.contains(text))
 }
 
 fn transport_failure(status: &Status) -> Option<(Error, Delivery)> {
     let mut next = std::error::Error::source(status);
     while let Some(error) = next {
         if let Some(failure) = error.downcast_ref::<TransportFailure>() {
-            return Some(of_transport(failure));
+            return Some(from_transport(failure));
         }
         next = error.source();
     }
     None
 }
 
-/// What a failure of the transport means for the request.
-pub(crate) fn of_transport(failure: &TransportFailure) -> (Error, Delivery) {
+/// Classifies a failure of the transport.
+pub(crate) fn from_transport(failure: &TransportFailure) -> (Error, Delivery) {
     match failure.clone() {
         TransportFailure::Dial(failures) => (Error::Unreachable { failures }, Delivery::NotDone),
         TransportFailure::Tls(error) => (Error::Tls(error), Delivery::Final),
@@ -264,7 +259,7 @@ pub(crate) fn of_transport(failure: &TransportFailure) -> (Error, Delivery) {
     }
 }
 
-/// The innermost error's text.
+/// The text of the innermost error in the source chain.
 pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -273,12 +268,12 @@ pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
-/// etcd's message without the prefix that every one of them has; of the maintenance calls it is another one.
-pub(crate) fn strip(message: &str) -> &str {
+/// etcd's message without its prefix.
+pub(crate) fn strip_prefix(message: &str) -> &str {
     message.strip_prefix("etcdserver: ").or_else(|| message.strip_prefix("auth: ")).unwrap_or(message)
 }
 
-/// Which kind of no a message of etcd's is.
+/// The kind of refusal that etcd's message stands for.
 pub(crate) fn refusal(code: Code, message: &str) -> Refusal {
     match message {
         "user name is empty" => Refusal::NoUser,
@@ -287,6 +282,7 @@ pub(crate) fn refusal(code: Code, message: &str) -> Refusal {
         "permission denied" => Refusal::Permission,
         "authentication is not enabled" => Refusal::AuthNotEnabled,
         "mvcc: required revision has been compacted" => Refusal::Compacted,
+        "mvcc: required revision is a future revision" => Refusal::FutureRevision,
         "mvcc: database space exceeded" => Refusal::NoSpace,
         "request is too large" => Refusal::TooLarge,
         "too many operations in txn request" => Refusal::TooManyOps,
@@ -297,7 +293,7 @@ pub(crate) fn refusal(code: Code, message: &str) -> Refusal {
         "key is not provided" => Refusal::EmptyKey,
         "corrupt cluster" => Refusal::Corrupt,
         m if m.contains("received message larger than max") => Refusal::TooLarge,
-        // Said by the client library, behind the server's answer.
+        // These two come from the client library, after the server has answered.
         m if m.contains("decoded message length too large") => Refusal::OversizedAnswer,
         m if m.contains("trying to send message larger than max") => Refusal::OversizedAnswer,
         _ => match code {

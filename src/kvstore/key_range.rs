@@ -1,16 +1,16 @@
-//! Ranges of keys: half-open intervals of bytes, as etcd has them.
+//! Key ranges: half-open intervals `[start, end)`, as in etcd.
 
-/// The keys from `start` on and below `end`. An absent end means: no upper bound.
+/// The keys from `start` (inclusive) to `end` (exclusive).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyRange {
-    /// The first key that may be in the range.
+    /// The smallest key that is in the range.
     pub start: Vec<u8>,
-    /// The first key that is not; `None` for no upper bound.
+    /// The smallest key that is above the range; `None` for no upper bound.
     pub end: Option<Vec<u8>>,
 }
 
 impl KeyRange {
-    /// All keys that begin with these bytes; every key for none.
+    /// All keys with this prefix; an empty prefix selects all keys.
     pub fn prefix(prefix: &[u8]) -> Self {
         Self { start: prefix.to_vec(), end: prefix_end(prefix) }
     }
@@ -20,17 +20,17 @@ impl KeyRange {
         Self { start: key.to_vec(), end: Some(successor(key)) }
     }
 
-    /// From `from` on, below `to` where given.
+    /// The keys from `from` to below `to`; `None` for no upper bound.
     pub fn between(from: &[u8], to: Option<&[u8]>) -> Self {
         Self { start: from.to_vec(), end: to.map(<[u8]>::to_vec) }
     }
 
-    /// Whether the key lies in the range.
+    /// Whether the range contains the key.
     pub fn contains(&self, key: &[u8]) -> bool {
         key >= self.start.as_slice() && self.end.as_deref().is_none_or(|end| key < end)
     }
 
-    /// The keys that lie in both.
+    /// The keys that are in both ranges.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let end = match (&self.end, &other.end) {
@@ -40,12 +40,12 @@ impl KeyRange {
         Self { start: self.start.clone().max(other.start.clone()), end: end.cloned() }
     }
 
-    /// Whether no key can lie in the range.
+    /// Whether the range cannot contain a key.
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
     }
 
-    /// The same range inside a namespace: absolute keys.
+    /// The range with a namespace prepended.
     pub(crate) fn within(&self, namespace: &[u8]) -> Self {
         let start = [namespace, &self.start].concat();
         let end = match &self.end {
@@ -55,15 +55,15 @@ impl KeyRange {
         Self { start, end }
     }
 
-    /// The pair of key and range end that etcd reads: an empty key is not allowed there, so the smallest key (one
-    /// zero byte) stands for it, and one zero byte as the end means "no upper bound".
+    /// The `key` and `range_end` fields of etcd's requests. etcd does not allow an empty key, so the smallest key (one
+    /// zero byte) stands for it; one zero byte as the end means "no upper bound".
     pub(crate) fn to_wire(&self) -> (Vec<u8>, Vec<u8>) {
         let start = if self.start.is_empty() { vec![0] } else { self.start.clone() };
         (start, self.end.clone().unwrap_or_else(|| vec![0]))
     }
 }
 
-/// The smallest key above all keys with this prefix; `None` where there is none (no prefix, or all bytes 0xff).
+/// The smallest key above all keys with this prefix; `None` if there is none (an empty prefix, or all bytes 0xff).
 pub(crate) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
     let mut end = prefix[..=last].to_vec();

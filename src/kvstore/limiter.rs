@@ -1,31 +1,31 @@
-//! At most so many requests a second.
+//! Limits the rate of requests (`--qps`).
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Spaces requests evenly; the first goes at once.
+/// Spaces requests evenly; the first is sent at once.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    gap: Duration,
+    interval: Duration,
     next: Mutex<Instant>,
 }
 
 impl Limiter {
-    /// `qps` is requests a second, above 0.
+    /// `qps` is the number of requests per second, above 0.
     pub(crate) fn new(qps: f64) -> Self {
-        Self { gap: Duration::from_secs_f64(1.0 / qps), next: Mutex::new(Instant::now()) }
+        Self { interval: Duration::from_secs_f64(1.0 / qps), next: Mutex::new(Instant::now()) }
     }
 
-    /// Waits for this caller's turn.
-    pub(crate) async fn turn(&self) {
-        let mine = {
+    /// Waits until the next request may be sent.
+    pub(crate) async fn acquire(&self) {
+        let slot = {
             let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let mine = (*next).max(Instant::now());
-            *next = mine + self.gap;
-            mine
+            let slot = (*next).max(Instant::now());
+            *next = slot + self.interval;
+            slot
         };
-        sleep_until(mine).await;
+        sleep_until(slot).await;
     }
 }

@@ -1,9 +1,8 @@
-//! The thin module over etcd-client: one method for each etcd operation, with kvadm's semantics. `etcd_client` is named
-//! nowhere else.
+//! A thin layer over etcd-client: one method per etcd operation, with kvadm's timeouts, retries and error classes. No
+//! other module uses `etcd_client`.
 //!
-//! Inside, keys are absolute. The [`Store`] prepends the configured namespace to every key on the way in and
-//! trims it on the way out; lock guards alone hold absolute keys, because they name somebody's lock and not a key
-//! of the namespace.
+//! [`Store`] prepends the configured namespace to every key it sends and removes it from every key it returns. Only lock
+//! guards hold absolute keys, because a lock may lie outside the namespace.
 
 pub(crate) mod backoff;
 pub(crate) mod cluster;
@@ -32,7 +31,7 @@ pub use kv::txn::{
 };
 pub use lease::Grant;
 pub use lease::keepalive::{LeaseKeeper, LeaseLoss, LeaseState};
-pub use lock::queue::{Contender, LockQueue, LockTree, left_behind};
+pub use lock::queue::{Contender, LockQueue, LockTree, orphaned_contender};
 pub use lock::{Blocker, QueueEntry, SHARED, lock_key_of};
 pub use request::run_on_io_thread;
 pub use store::Store;

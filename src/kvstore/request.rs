@@ -1,4 +1,4 @@
-//! One request to etcd: bounded in time, ended by the user at once, repeated only where the evidence allows it.
+//! One request to etcd: its timeout, its cancellation, and its retries, which happen only if they cannot do harm.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,53 +10,61 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::Code;
 
 use crate::kvstore::backoff::Backoff;
-use crate::kvstore::error::{Delivery, Error, Refusal, classify, of_transport};
+use crate::kvstore::error::{Delivery, Error, Refusal, classify, from_transport};
 use crate::kvstore::store::Store;
-use crate::kvstore::timeout::{Timeout, while_alive};
+use crate::kvstore::timeout::{Timeout, while_responsive};
 use crate::kvstore::types::Revision;
 use crate::transport::{Notice, Trace};
 
-/// What a second sending of the same request could do.
+/// What a second delivery of the same request could do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Idempotency {
-    /// Nothing: it only reads.
+    /// Nothing: the request only reads.
     Read,
-    /// Nothing more than the first: what it rests on is gone once it was done, or doing it twice is doing it once.
+    /// Nothing: its condition fails after the first delivery, or applying it twice has the effect of applying it once.
     Conditional,
-    /// A second effect: it is never sent twice.
+    /// A second effect: the request is never sent twice.
     None,
 }
 
-/// A request's name and nature, for retries, messages and `-vv`.
+/// The properties of a request that decide its retries, its messages and its trace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) op: &'static str,
-    /// The first key it names, absolute.
+    /// The first key of the request, absolute.
     pub(crate) key: &'a [u8],
-    /// Its conditions in words.
+    /// The conditions of the request, formatted for the trace.
     pub(crate) guard: &'a str,
-    pub(crate) effect: Idempotency,
-    /// Whether it needs a leader.
-    pub(crate) leader: bool,
-    pub(crate) bound: Timeout,
-    /// Whether it reads at a revision that is known to exist, so that "future revision" means a member that lags.
+    pub(crate) idempotency: Idempotency,
+    /// Whether a member without a leader must refuse the request.
+    pub(crate) needs_leader: bool,
+    pub(crate) timeout: Timeout,
+    /// Whether the request reads at a revision known to exist, so that "future revision" means that the member lags.
     pub(crate) pinned: bool,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn read(op: &'static str, key: &'a [u8]) -> Self {
-        Self { op, key, guard: "", effect: Idempotency::Read, leader: true, bound: Timeout::Operation, pinned: false }
+        Self {
+            op,
+            key,
+            guard: "",
+            idempotency: Idempotency::Read,
+            needs_leader: true,
+            timeout: Timeout::Operation,
+            pinned: false,
+        }
     }
 }
 
-/// An answer, and whether an earlier sending of the same request may have been done as well.
+/// A response, and whether an earlier attempt of the same request may have been applied as well.
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
     pub(crate) value: T,
     pub(crate) maybe_applied: bool,
 }
 
-/// Answers that carry the store's revision.
+/// Responses that carry the store's revision.
 pub(crate) trait ResponseHeader {
     fn revision(&self) -> Revision;
 }
@@ -88,7 +96,7 @@ header!(
 );
 
 impl Store {
-    /// Sends a request until it is answered, refused, or may not be sent again.
+    /// Sends a request until it is answered or refused, or must not be sent again.
     pub(crate) async fn call<T, F>(
         &self,
         request: Request<'_>,
@@ -99,16 +107,18 @@ impl Store {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let started = Instant::now();
-        let mut waits = false;
+        let mut waiting_announced = false;
         let mut backoff = Backoff::default();
         let mut maybe_applied = false;
         loop {
-            self.turn(request.op).await.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
+            self.wait_for_rate_limit(request.op)
+                .await
+                .map_err(|error| self.finalize_error(request, error, maybe_applied))?;
             let generation = self.inner.channel.generation();
             let sent = Instant::now();
             let result = self.attempt(request, &mut send).await;
             self.trace(request, sent, &result);
-            let (error, fate) = match result {
+            let (error, delivery) = match result {
                 Ok(value) => {
                     self.inner.served.store(true, Ordering::Relaxed);
                     return Ok(Answer { value, maybe_applied });
@@ -116,44 +126,46 @@ impl Store {
                 Err(failure) => failure,
             };
             let lags = request.pinned && error.is_refusal(Refusal::FutureRevision);
-            match fate {
+            match delivery {
                 Delivery::Final if lags => {}
                 Delivery::Final
-                    if request.effect != Idempotency::Read && error.is_refusal(Refusal::OversizedAnswer) =>
+                    if request.idempotency != Idempotency::Read && error.is_refusal(Refusal::OversizedAnswer) =>
                 {
-                    return Err(unknown(request.op, error));
+                    return Err(unknown_outcome(request.op, error));
                 }
                 Delivery::Final => return Err(self.finalize_error(request, error, maybe_applied)),
-                Delivery::Unknown if request.effect == Idempotency::None => return Err(unknown(request.op, error)),
-                Delivery::Unknown => maybe_applied |= request.effect == Idempotency::Conditional,
+                Delivery::Unknown if request.idempotency == Idempotency::None => {
+                    return Err(unknown_outcome(request.op, error));
+                }
+                Delivery::Unknown => maybe_applied |= request.idempotency == Idempotency::Conditional,
                 Delivery::NotDone => {}
             }
             let wait = match &error {
                 Error::Unreachable { .. } => match self.connect_pause(started) {
                     Some(wait) => {
-                        if !std::mem::replace(&mut waits, true) {
-                            let text = format!("no etcd endpoint answers yet; trying again every {wait:?}");
+                        if !std::mem::replace(&mut waiting_announced, true) {
+                            let text = format!("no etcd endpoint answers yet; retrying every {wait:?}");
                             self.session.observer.notice(Notice::Warning, &text);
                         }
                         wait
                     }
-                    // Endpoints that served this command before may be restarting. Who asks for a member's state wants
-                    // to know that at once.
-                    None if request.leader
+                    // Endpoints that served this command before may be restarting. Status requests, which need no
+                    // leader, report that at once.
+                    None if request.needs_leader
                         && self.inner.served.load(Ordering::Relaxed)
-                        && started.elapsed() < self.inner.patience =>
+                        && started.elapsed() < self.inner.retry_for =>
                     {
                         backoff.next_delay()
                     }
                     None => return Err(self.finalize_error(request, error, maybe_applied)),
                 },
-                _ if started.elapsed() >= self.inner.patience => {
+                _ if started.elapsed() >= self.inner.retry_for => {
                     return Err(self.finalize_error(request, error, maybe_applied));
                 }
                 _ => backoff.next_delay(),
             };
             self.inner.channel.invalidate(generation);
-            self.session.observer.notice(Notice::Detail, &format!("{}: {error}; trying again", request.op));
+            self.session.observer.notice(Notice::Detail, &format!("{}: {error}; retrying", request.op));
             let paused = self.pause(request.op, wait, error).await;
             paused.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
         }
@@ -169,12 +181,12 @@ impl Store {
     {
         let op = request.op;
         let session = &self.session;
-        let told = |error| classify(op, &self.inner.channel.current(), error);
-        let deadline = session.deadline.unwrap_or_else(far);
-        // Reaching an endpoint has a bound of its own, so that a slow dial never looks like a write without an answer.
+        let classified = |error| classify(op, &self.inner.channel.current(), error);
+        let deadline = session.deadline.unwrap_or_else(far_future);
+        // Dialing has its own timeout, so that a slow dial is never taken for a write without a response.
         let ready = async {
-            let proof = request.effect != Idempotency::Read;
-            self.inner.channel.ready(proof).await.map_err(|failure| of_transport(&failure))?;
+            let proof = request.idempotency != Idempotency::Read;
+            self.inner.channel.ready(proof).await.map_err(|failure| from_transport(&failure))?;
             if proof {
                 self.inner.served.store(true, Ordering::Relaxed);
             }
@@ -188,39 +200,39 @@ impl Store {
                 Err(_) => return Err((Error::Deadline { op, last: None }, Delivery::Final)),
             },
         };
-        let writes = request.effect != Idempotency::Read;
+        let writes = request.idempotency != Idempotency::Read;
         tokio::select! {
             biased;
             () = session.cancel.cancelled() => Err((Error::Interrupted { op, unknown: writes }, Delivery::Final)),
             answer = timeout_at(deadline, self.answer(request, client, send)) => match answer {
-                Ok(Ok(answer)) => answer.map_err(told),
+                Ok(Ok(answer)) => answer.map_err(classified),
                 Ok(Err(after)) => {
                     let endpoint = self.inner.channel.current();
                     Err((Error::Timeout { op, endpoint, after }, Delivery::Unknown))
                 }
-                Err(_) if writes => Err((unknown(op, Error::Deadline { op, last: None }), Delivery::Final)),
+                Err(_) if writes => Err((unknown_outcome(op, Error::Deadline { op, last: None }), Delivery::Final)),
                 Err(_) => Err((Error::Deadline { op, last: None }, Delivery::Final)),
             },
         }
     }
 
-    /// What etcd answers to one sending; or, where it does not in time, how long it was waited for.
+    /// Sends the request once. Returns the response, or the time waited if there is none.
     async fn answer<T, F: Future<Output = T>>(
         &self,
         request: Request<'_>,
         client: Client,
         send: &mut impl FnMut(Client) -> F,
     ) -> Result<T, Duration> {
-        let limit = match request.bound {
+        let limit = match request.timeout {
             Timeout::Operation | Timeout::WhileResponsive => self.inner.options.op_timeout,
             Timeout::Fixed(limit) => limit,
         };
-        if request.bound != Timeout::WhileResponsive {
+        if request.timeout != Timeout::WhileResponsive {
             return timeout(limit, send(client)).await.map_err(|_| limit);
         }
-        let told = AtomicBool::new(false);
+        let noted = AtomicBool::new(false);
         let alive = || {
-            let (mut asked, told) = (client.maintenance_client(), &told);
+            let (mut asked, noted) = (client.maintenance_client(), &noted);
             async move {
                 let alive = match asked.status().await {
                     Ok(_) => true,
@@ -229,21 +241,21 @@ impl Store {
                     }
                     Err(_) => false,
                 };
-                if alive && !told.swap(true, Ordering::Relaxed) {
-                    let text = format!("{}: the member is still at work; waiting on", request.op);
+                if alive && !noted.swap(true, Ordering::Relaxed) {
+                    let text = format!("{}: the member is still working; waiting", request.op);
                     self.session.observer.notice(Notice::Detail, &text);
                 }
                 alive
             }
         };
-        while_alive(limit, send(client.clone()), alive).await
+        while_responsive(limit, send(client.clone()), alive).await
     }
 
-    /// The client; where there are credentials, after a login. A login is a request of its own under the operation
-    /// timeout: whatever becomes of it, the request it is for was not sent.
+    /// The client, logged in if there are credentials. The login has its own operation timeout; if it fails, the request
+    /// was not sent.
     async fn logged_in(&self, request: Request<'_>) -> Result<Client, (Error, Delivery)> {
         let after = self.inner.options.op_timeout;
-        match timeout(after, self.client(request.leader)).await {
+        match timeout(after, self.client(request.needs_leader)).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(error)) => match classify(request.op, &self.inner.channel.current(), error) {
                 (error, Delivery::Unknown) => Err((error, Delivery::NotDone)),
@@ -256,8 +268,8 @@ impl Store {
         }
     }
 
-    /// Sees to it that there is a connection whose peer has shown life.
-    pub(crate) async fn reach(&self, op: &'static str) -> Result<(), Error> {
+    /// Connects, unless connected, and waits until the peer has answered on HTTP/2.
+    pub(crate) async fn ensure_connected(&self, op: &'static str) -> Result<(), Error> {
         let session = &self.session;
         let ready = async {
             let ready = self.inner.channel.ready(true);
@@ -265,7 +277,7 @@ impl Store {
                 Some(deadline) => timeout_at(deadline, ready).await.map_err(|_| Error::Deadline { op, last: None })?,
                 None => ready.await,
             }
-            .map_err(|failure| of_transport(&failure).0)
+            .map_err(|failure| from_transport(&failure).0)
         };
         tokio::select! {
             biased;
@@ -274,18 +286,18 @@ impl Store {
         }
     }
 
-    /// A final error's words, where an earlier sending may have been done.
+    /// The error to return, given whether an earlier attempt may have been applied.
     fn finalize_error(&self, request: Request<'_>, error: Error, maybe_applied: bool) -> Error {
         match error {
             Error::Unknown { .. } | Error::Interrupted { unknown: true, .. } => error,
             Error::Interrupted { op, .. } if maybe_applied => Error::Interrupted { op, unknown: true },
-            error if maybe_applied => unknown(request.op, error),
+            error if maybe_applied => unknown_outcome(request.op, error),
             error => error,
         }
     }
 
-    /// How long to wait before the next round of dialling; `None` for no further round. The last round is at the end of
-    /// the time given, however long the pauses are.
+    /// The delay before the next round of dialing (`--connect-wait`); `None` for no further round. The last round starts
+    /// when the time ends, whatever the interval is.
     fn connect_pause(&self, started: Instant) -> Option<Duration> {
         let wait = self.inner.options.connect_wait?;
         let Some(limit) = wait.limit else { return Some(wait.interval) };
@@ -293,15 +305,15 @@ impl Store {
         (!left.is_zero()).then(|| wait.interval.min(left))
     }
 
-    pub(crate) async fn turn(&self, op: &'static str) -> Result<(), Error> {
+    pub(crate) async fn wait_for_rate_limit(&self, op: &'static str) -> Result<(), Error> {
         let Some(limiter) = &self.inner.limiter else {
             return Ok(());
         };
         tokio::select! {
             biased;
             () = self.session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
-            () = limiter.turn() => Ok(()),
-            () = sleep_until(self.session.deadline.unwrap_or_else(far)) => Err(Error::Deadline { op, last: None }),
+            () = limiter.acquire() => Ok(()),
+            () = sleep_until(self.session.deadline.unwrap_or_else(far_future)) => Err(Error::Deadline { op, last: None }),
         }
     }
 
@@ -336,28 +348,28 @@ impl Store {
     }
 }
 
-/// Runs this on the thread that the connections run on: what asks more than once then waits for no other thread to
-/// wake up in between. It ends where this is dropped.
+/// Runs a future on the I/O worker thread, so that request sequences do not pay a cross-thread wake-up per step.
+/// Dropping the returned future aborts it.
 ///
 /// # Errors
-/// Its own.
+/// The errors of the future.
 pub async fn run_on_io_thread<T: Send + 'static>(
-    what: impl Future<Output = Result<T, Error>> + Send + 'static,
+    future: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(what);
+    tasks.spawn(future);
     match tasks.join_next().await {
         Some(Ok(result)) => result,
-        _ => Err(Error::Protocol { op: "task", what: "it ended without a result".to_owned() }),
+        _ => Err(Error::Protocol { op: "task", what: "the task ended without a result".to_owned() }),
     }
 }
 
-/// Later than any command runs.
-fn far() -> Instant {
+/// A deadline that no command reaches.
+fn far_future() -> Instant {
     Instant::now() + Duration::from_secs(365 * 24 * 3600)
 }
 
-/// The error for a write that may or may not have been done.
-pub(crate) fn unknown(op: &'static str, cause: Error) -> Error {
+/// The error for a write that may or may not have been applied.
+pub(crate) fn unknown_outcome(op: &'static str, cause: Error) -> Error {
     Error::Unknown { op, cause: Box::new(cause) }
 }

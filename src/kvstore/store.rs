@@ -1,4 +1,4 @@
-//! The handle on one etcd cluster.
+//! The handle for one etcd cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,16 +10,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
-use crate::kvstore::error::{Error, Refusal, of_transport, refusal, strip};
+use crate::kvstore::error::{Error, Refusal, from_transport, refusal, strip_prefix};
 use crate::kvstore::limiter::Limiter;
 use crate::transport::channel::FailoverChannel;
 use crate::transport::dial::trace::DialTrace;
 use crate::transport::{ConnectOptions, Endpoint, Notice, Session};
 
-/// The largest answer that is taken in one piece, in bytes. A page that would be larger is asked for in halves.
+/// The largest response kvadm decodes. It bounds memory; a page that would be larger is requested in halves.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
-/// One etcd cluster, as one command sees it. Cheap to clone; nothing is dialled before the first request.
+/// One command's handle for an etcd cluster. Cheap to clone; the first request dials.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
@@ -29,72 +29,76 @@ pub struct Store {
 pub(crate) struct Inner {
     pub(crate) options: ConnectOptions,
     pub(crate) channel: FailoverChannel,
-    /// Shared with the handles on single endpoints: the limit is the command's.
+    /// Shared with the handles for single endpoints, because the limit applies to the command.
     pub(crate) limiter: Option<Arc<Limiter>>,
-    /// How long a request is tried again while the cluster cannot serve it.
-    pub(crate) patience: Duration,
-    /// Whether an endpoint has answered this command, or has shown life to it.
+    /// How long a request is retried while the cluster cannot serve it.
+    pub(crate) retry_for: Duration,
+    /// Whether an endpoint has answered this command before.
     pub(crate) served: AtomicBool,
-    /// Whether the server is known to have no RangeStream.
+    /// Whether the server is known not to support RangeStream.
     pub(crate) lacks_range_stream: AtomicBool,
-    /// Whether a login was refused because there is nothing to log in to.
-    pub(crate) open: AtomicBool,
+    /// Whether a login was refused because authentication is not enabled.
+    pub(crate) auth_disabled: AtomicBool,
     with_leader: OnceCell<Client>,
     any_member: OnceCell<Client>,
 }
 
 impl Store {
-    /// Makes the handle; no I/O.
+    /// Creates the handle without I/O.
     pub fn new(options: ConnectOptions, session: Session) -> Self {
-        // Long enough for an election.
-        let patience = options.op_timeout * 2;
+        // Longer than an election takes.
+        let retry_for = options.op_timeout * 2;
         let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps)));
-        Self::over(options, session, limiter, patience)
+        Self::with_options(options, session, limiter, retry_for)
     }
 
-    fn over(options: ConnectOptions, session: Session, limiter: Option<Arc<Limiter>>, patience: Duration) -> Self {
+    fn with_options(
+        options: ConnectOptions,
+        session: Session,
+        limiter: Option<Arc<Limiter>>,
+        retry_for: Duration,
+    ) -> Self {
         let channel = FailoverChannel::new(&options, &session);
-        Self::on(channel, options, session, limiter, patience)
+        Self::with_channel(channel, options, session, limiter, retry_for)
     }
 
-    fn on(
+    fn with_channel(
         channel: FailoverChannel,
         options: ConnectOptions,
         session: Session,
         limiter: Option<Arc<Limiter>>,
-        patience: Duration,
+        retry_for: Duration,
     ) -> Self {
         let inner = Inner {
             options,
             channel,
             limiter,
-            patience,
+            retry_for,
             served: AtomicBool::new(false),
             lacks_range_stream: AtomicBool::new(false),
-            open: AtomicBool::new(false),
+            auth_disabled: AtomicBool::new(false),
             with_leader: OnceCell::new(),
             any_member: OnceCell::new(),
         };
         Self { inner: Arc::new(inner), session }
     }
 
-    /// A handle on one endpoint alone, which need not be a configured one: no fail-over, no waiting, no second try.
+    /// A handle for one endpoint, which need not be configured: without failover, `--connect-wait` or retries.
     pub fn pinned(&self, endpoint: &Endpoint) -> Self {
         let mut options = self.inner.options.clone();
         options.endpoints = vec![endpoint.clone()];
         options.connect_wait = None;
-        Self::over(options, self.session.clone(), self.inner.limiter.clone(), Duration::ZERO)
+        Self::with_options(options, self.session.clone(), self.inner.limiter.clone(), Duration::ZERO)
     }
 
-    /// The same connection without a login.
+    /// A handle for the same connection without credentials.
     pub(crate) fn anonymous(&self) -> Self {
-        let Inner { channel, options, limiter, patience, .. } = self.inner.as_ref();
+        let Inner { channel, options, limiter, retry_for, .. } = self.inner.as_ref();
         let options = ConnectOptions { credentials: None, ..options.clone() };
-        Self::on(channel.clone(), options, self.session.clone(), limiter.clone(), *patience)
+        Self::with_channel(channel.clone(), options, self.session.clone(), limiter.clone(), *retry_for)
     }
 
-    /// The same store for what must be done although the command was told to end: the signal does not reach it, and
-    /// it has a deadline of its own.
+    /// A handle for cleanup after a signal: signals do not cancel it, and it has its own deadline.
     pub fn for_cleanup(&self, limit: Duration) -> Self {
         let session = Session {
             cancel: CancellationToken::new(),
@@ -104,14 +108,14 @@ impl Store {
         Self { inner: self.inner.clone(), session }
     }
 
-    /// The same store under another token: what is in flight ends when that one is cancelled.
+    /// A handle whose requests are cancelled by another token.
     pub fn with_cancel(&self, cancel: CancellationToken) -> Self {
         Self { inner: self.inner.clone(), session: Session { cancel, ..self.session.clone() } }
     }
 
-    /// Waits until the user or the deadline ends the command; what to say of the operation then.
+    /// Waits until a signal or the deadline ends the command, and returns the error for the operation.
     pub async fn ended(&self, op: &'static str) -> Error {
-        let over = async {
+        let deadline_passed = async {
             match self.session.deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
                 None => std::future::pending().await,
@@ -120,39 +124,39 @@ impl Store {
         tokio::select! {
             biased;
             () = self.session.cancel.cancelled() => Error::Interrupted { op, unknown: false },
-            () = over => Error::Deadline { op, last: None },
+            () = deadline_passed => Error::Deadline { op, last: None },
         }
     }
 
-    /// Connects to the first endpoint and records each step in the trace.
+    /// Connects to the first endpoint and records each phase in the trace.
     ///
     /// # Errors
-    /// The endpoint cannot be reached.
+    /// [`Error::Unreachable`] or [`Error::Tls`].
     pub(crate) async fn dial_traced(&self, trace: &DialTrace) -> Result<(), Error> {
-        self.inner.channel.walk(trace).await.map_err(|failure| of_transport(&failure).0)
+        self.inner.channel.dial_traced(trace).await.map_err(|failure| from_transport(&failure).0)
     }
 
     /// Whether a login was refused because authentication is not enabled.
-    pub(crate) fn authentication_is_off(&self) -> bool {
-        self.inner.open.load(Ordering::Relaxed)
+    pub(crate) fn auth_is_disabled(&self) -> bool {
+        self.inner.auth_disabled.load(Ordering::Relaxed)
     }
 
-    /// The options this store was made with.
+    /// The options this store was created with.
     pub fn options(&self) -> &ConnectOptions {
         &self.inner.options
     }
 
-    /// The namespace, prepended to every key on the way in.
+    /// The namespace, prepended to every key that is sent.
     pub fn namespace(&self) -> &[u8] {
         &self.inner.options.namespace
     }
 
-    /// The key as etcd has it.
+    /// The key with the namespace prepended.
     pub fn absolute(&self, key: &[u8]) -> Vec<u8> {
         [self.namespace(), key].concat()
     }
 
-    /// A key of etcd's without the namespace.
+    /// The absolute key without the namespace.
     pub(crate) fn relative(&self, mut key: Vec<u8>) -> Vec<u8> {
         let namespace = self.namespace();
         if !namespace.is_empty() && key.starts_with(namespace) {
@@ -161,11 +165,10 @@ impl Store {
         key
     }
 
-    /// The library's client: one whose calls fail at once on a member without a leader, and one for calls that must
-    /// work without.
+    /// The library's client. With `leader`, a member without a leader refuses its calls at once.
     pub(crate) async fn client(&self, leader: bool) -> Result<Client, etcd_client::Error> {
-        let cell = if leader { &self.inner.with_leader } else { &self.inner.any_member };
-        cell.get_or_try_init(|| self.log_in(leader)).await.cloned()
+        let client = if leader { &self.inner.with_leader } else { &self.inner.any_member };
+        client.get_or_try_init(|| self.log_in(leader)).await.cloned()
     }
 
     async fn log_in(&self, leader: bool) -> Result<Client, etcd_client::Error> {
@@ -174,26 +177,26 @@ impl Store {
         let Some(who) = &self.inner.options.credentials else {
             return Client::from_channel(channel(), Some(options)).await;
         };
-        let named = options.clone().with_user(&who.user, who.password.expose()).with_auto_token_refresh(true);
-        match Client::from_channel(channel(), Some(named)).await {
+        let with_user = options.clone().with_user(&who.user, who.password.expose()).with_auto_token_refresh(true);
+        match Client::from_channel(channel(), Some(with_user)).await {
             Err(etcd_client::Error::GRpcStatus(status))
-                if refusal(status.code(), strip(status.message())) == Refusal::AuthNotEnabled =>
+                if refusal(status.code(), strip_prefix(status.message())) == Refusal::AuthNotEnabled =>
             {
-                let text = "a user was given, but authentication is not enabled in etcd; going on without";
+                let text = "authentication is not enabled in etcd; continuing without the configured user";
                 self.session.observer.notice(Notice::Warning, text);
-                self.inner.open.store(true, Ordering::Relaxed);
+                self.inner.auth_disabled.store(true, Ordering::Relaxed);
                 Client::from_channel(channel(), Some(options)).await
             }
             other => other,
         }
     }
 
-    /// The key-value client with room for large answers.
+    /// The KV client for ranges, with [`MAX_ANSWER_BYTES`].
     pub(crate) fn kv(client: &Client) -> etcd_client::KvClient {
         client.kv_client().max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
-    /// The key-value client for one single key, which cannot be asked for in halves: whatever the server stores.
+    /// The KV client for a single key, whose response cannot be split and is therefore not limited.
     pub(crate) fn kv_for_one(client: &Client) -> etcd_client::KvClient {
         client.kv_client().max_decoding_message_size(usize::MAX)
     }

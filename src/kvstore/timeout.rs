@@ -1,4 +1,4 @@
-//! How long an answer is waited for.
+//! Timeouts of requests, fixed or extended while the member responds.
 
 use std::future::Future;
 use std::pin::pin;
@@ -6,50 +6,50 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// So many operation timeouts are waited at most, however alive the member is: enough for etcd to count a hundred million
-/// keys, and an end where a member answers and does not get on, as with a disk that hangs.
-const PATIENCE: u32 = 10;
+/// A responsive member gets at most this many operation timeouts: enough for etcd to count 10^8 keys, yet bounded for a
+/// member that answers but makes no progress, e.g. with a hanging disk.
+const MAX_EXTENSIONS: u32 = 10;
 
-/// The bound on one sending of a request.
+/// The timeout of one attempt of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timeout {
     /// The operation timeout.
     Operation,
-    /// One of its own.
+    /// This duration.
     Fixed(Duration),
-    /// The operation timeout for each sign of life: for reads whose work grows with the store. Up to etcd 3.6 the first
-    /// page of a range takes as long as counting all of it, some seconds with ten million keys; giving up and asking
-    /// again would only have etcd count twice.
+    /// The operation timeout, extended while the member answers health checks: for reads whose cost grows with the store.
+    /// In etcd <= 3.6 the first page of a range takes as long as counting the range (seconds for ten million keys), and
+    /// a retry would only count again.
     WhileResponsive,
 }
 
-/// An answer; or, where `limit` passes without it and without a sign of life from the member, the time waited. Halfway
-/// through, the member is asked for such a sign; if it comes in time, as much time is given once more.
-pub(crate) async fn while_alive<T, L>(
+/// Waits for `answer`. After half of `limit`, runs the health check `probe`; if it succeeds before `limit` ends, the
+/// limit starts anew. Returns the time waited if neither comes.
+pub(crate) async fn while_responsive<T, L>(
     limit: Duration,
     answer: impl Future<Output = T>,
-    mut alive: impl FnMut() -> L,
+    mut probe: impl FnMut() -> L,
 ) -> Result<T, Duration>
 where
     L: Future<Output = bool>,
 {
     let mut answer = pin!(answer);
-    let end = Instant::now() + limit * PATIENCE;
+    let end = Instant::now() + limit * MAX_EXTENSIONS;
     loop {
-        let bound = Instant::now() + limit;
+        let due = Instant::now() + limit;
         if let Ok(answer) = timeout(limit / 2, &mut answer).await {
             return Ok(answer);
         }
-        let life = tokio::select! {
+        let responsive = tokio::select! {
             biased;
             answer = &mut answer => return Ok(answer),
-            life = timeout_at(bound, alive()) => life.unwrap_or(false),
+            responsive = timeout_at(due, probe()) => responsive.unwrap_or(false),
         };
-        if !life {
-            return timeout_at(bound, &mut answer).await.map_err(|_| limit);
+        if !responsive {
+            return timeout_at(due, &mut answer).await.map_err(|_| limit);
         }
         if Instant::now() >= end {
-            return Err(limit * PATIENCE);
+            return Err(limit * MAX_EXTENSIONS);
         }
     }
 }
@@ -70,37 +70,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_member_that_shows_life_is_waited_for() {
+    async fn a_responsive_member_gets_more_time() {
         let started = Instant::now();
-        let got = while_alive(LIMIT, answer(Duration::from_secs(20)), || ready(true)).await;
+        let got = while_responsive(LIMIT, answer(Duration::from_secs(20)), || ready(true)).await;
         assert_eq!((got, started.elapsed().as_secs()), (Ok("answer"), 20));
         let slowly = || async {
             sleep(LIMIT / 3).await;
             true
         };
-        assert_eq!(while_alive(LIMIT, answer(Duration::from_secs(20)), slowly).await, Ok("answer"));
+        assert_eq!(while_responsive(LIMIT, answer(Duration::from_secs(20)), slowly).await, Ok("answer"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_one_is_not() {
+    async fn a_silent_member_gets_one_timeout() {
         let started = Instant::now();
-        assert_eq!(while_alive(LIMIT, pending::<()>(), pending).await, Err(LIMIT));
+        assert_eq!(while_responsive(LIMIT, pending::<()>(), pending).await, Err(LIMIT));
         assert_eq!(started.elapsed(), LIMIT);
-        // What is refused says nothing of the answer, which may come until then.
-        assert_eq!(while_alive(LIMIT, answer(LIMIT * 9 / 10), || ready(false)).await, Ok("answer"));
-        assert_eq!(while_alive(LIMIT, answer(LIMIT * 2), || ready(false)).await, Err(LIMIT));
+        // After a failed health check the answer may still come in time.
+        assert_eq!(while_responsive(LIMIT, answer(LIMIT * 9 / 10), || ready(false)).await, Ok("answer"));
+        assert_eq!(while_responsive(LIMIT, answer(LIMIT * 2), || ready(false)).await, Err(LIMIT));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_is_waited_for_without_end() {
+    async fn a_responsive_member_without_progress_times_out() {
         let started = Instant::now();
-        assert_eq!(while_alive(LIMIT, pending::<()>(), || ready(true)).await, Err(LIMIT * PATIENCE));
-        assert!(started.elapsed() < LIMIT * (PATIENCE + 1));
+        assert_eq!(while_responsive(LIMIT, pending::<()>(), || ready(true)).await, Err(LIMIT * MAX_EXTENSIONS));
+        assert!(started.elapsed() < LIMIT * (MAX_EXTENSIONS + 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_answers_at_once_is_not_asked_for_life() {
-        let asked = || -> std::future::Ready<bool> { unreachable!("asked for life") };
-        assert_eq!(while_alive(LIMIT, answer(LIMIT / 3), asked).await, Ok("answer"));
+    async fn a_quick_answer_needs_no_health_check() {
+        let probe = || -> std::future::Ready<bool> { unreachable!("health check") };
+        assert_eq!(while_responsive(LIMIT, answer(LIMIT / 3), probe).await, Ok("answer"));
     }
 }

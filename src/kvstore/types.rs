@@ -1,21 +1,21 @@
-//! The plain data of etcd's key space, free of the client library's types.
+//! Records, revisions and lease IDs, independent of the client library's types.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A revision of the store, counted from 1; 0 means "now" where a revision is asked for.
+/// A revision of the store, counted from 1. In a request, 0 stands for the latest revision.
 pub type Revision = i64;
 
-/// One key as etcd keeps it. Keys and values are arbitrary bytes.
+/// A key with its value and metadata. Keys and values are arbitrary bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyValue {
     /// The key, without the namespace.
     pub key: Vec<u8>,
-    /// The value; empty where only keys were asked for.
+    /// The value; empty if only keys were requested.
     pub value: Vec<u8>,
-    /// The revision in which the key was created in its present life.
+    /// The revision of the key's creation (after its last deletion).
     pub create_revision: Revision,
     /// The revision of the last change.
     pub mod_revision: Revision,
@@ -26,18 +26,18 @@ pub struct KeyValue {
 }
 
 impl KeyValue {
-    /// The key's and the value's bytes together.
+    /// The bytes of key and value.
     pub fn size(&self) -> usize {
         self.key.len() + self.value.len()
     }
 }
 
-/// A lease's ID. Written in lower-case hex without padding, as etcdctl and the names of etcd's lock keys have it.
+/// A lease ID. Formatted in lower-case hex without padding, as in etcdctl and in the names of etcd's lock keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseId(pub i64);
 
 impl LeaseId {
-    /// `None` for 0, which is etcd's "no lease".
+    /// The ID in a message of etcd; `None` for 0, which means "no lease".
     pub fn from_wire(id: i64) -> Option<Self> {
         (id != 0).then_some(Self(id))
     }
@@ -55,22 +55,22 @@ impl fmt::Debug for LeaseId {
     }
 }
 
-/// A text that is no lease's ID.
+/// The text is not a valid lease ID.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("a lease ID is hex of 64 bits")]
+#[error("a lease ID is a hexadecimal number of up to 64 bits")]
 pub struct NoLeaseId;
 
 impl FromStr for LeaseId {
     type Err = NoLeaseId;
 
-    /// Reads hex, with or without `0x`, and without a sign.
+    /// Parses hex, with or without `0x`, without a sign.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
         parse_hex(digits).map(|id| Self(id.cast_signed())).ok_or(NoLeaseId)
     }
 }
 
-/// Hex of up to 64 bits; digits alone, for the standard library also takes a plus.
+/// Parses a hexadecimal number of up to 64 bits. `from_str_radix` alone would also accept a plus sign.
 pub fn parse_hex(digits: &str) -> Option<u64> {
     let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     plain.then(|| u64::from_str_radix(digits, 16).ok())?

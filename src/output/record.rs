@@ -275,7 +275,7 @@ fn either(name: &'static str, text: Option<String>, encoded: Option<String>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzzing::{damage, damaged, in_words};
+    use crate::fuzzing::{check_message, damage, damaged};
     use crate::output::json;
     use proptest::prelude::*;
 
@@ -305,7 +305,7 @@ mod tests {
         fn a_damaged_record_is_refused_or_whole(damage in damage()) {
             let line = damaged(SAMPLE.as_bytes(), &damage);
             match InputRecord::parse(&line, &Codec::default()) {
-                Err(error) => in_words(&error.to_string())?,
+                Err(error) => check_message(&error.to_string())?,
                 Ok(record) => {
                     let InputRecord { key, value, lease, ttl } = record.clone();
                     let kv = KeyValue { key, value, lease, ..KeyValue::default() };

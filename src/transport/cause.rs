@@ -1,10 +1,10 @@
-//! What went wrong with a connection, in words.
+//! Formats the causes of failed connections.
 
 use std::io::{self, ErrorKind};
 
 use rustls::{CertificateError, Error as Rustls};
 
-/// What happened, and what can be done about it where that is known.
+/// The cause of a failure, and a hint if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
     pub(crate) text: String,
@@ -21,19 +21,18 @@ impl Cause {
     }
 }
 
-/// An I/O error without the system's number.
-pub(crate) fn io_words(error: &io::Error) -> String {
+/// Formats an I/O error without the system's error number.
+pub(crate) fn format_io_error(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         ErrorKind::HostUnreachable => "no route to host".to_owned(),
         ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
-        ErrorKind::ConnectionReset => "connection reset by the peer".to_owned(),
-        ErrorKind::BrokenPipe => "the peer closed the connection".to_owned(),
-        ErrorKind::UnexpectedEof => "the peer closed the connection".to_owned(),
+        ErrorKind::ConnectionReset => "reset by the server".to_owned(),
+        ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => "closed by the server".to_owned(),
         ErrorKind::TimedOut => "connection timed out".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        ErrorKind::NotFound => "no such file".to_owned(),
-        ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        ErrorKind::NotFound => "no such file or directory".to_owned(),
+        ErrorKind::IsADirectory => "is a directory".to_owned(),
         _ => {
             let text = error.to_string();
             text.split(" (os error ").next().unwrap_or(&text).to_owned()
@@ -41,13 +40,13 @@ pub(crate) fn io_words(error: &io::Error) -> String {
     }
 }
 
-/// The TLS library's error behind an I/O error.
+/// The TLS library's error inside an I/O error.
 pub(crate) fn tls_error(error: &io::Error) -> Option<&Rustls> {
     error.get_ref()?.downcast_ref()
 }
 
-/// The TLS library's error in short, where no more is known.
-pub(crate) fn rustls_words(error: &Rustls) -> String {
+/// Formats an error of the TLS library.
+pub(crate) fn format_rustls_error(error: &Rustls) -> String {
     match error {
         Rustls::InvalidCertificate(CertificateError::BadEncoding) => "bad encoding".to_owned(),
         other => other.to_string(),

@@ -1,4 +1,4 @@
-//! The sticky channel: one good connection for all requests, and the next endpoint when it fails.
+//! The failover channel: one connection for all requests, replaced by one to the next endpoint if it fails.
 
 use crate::transport::failure::TransportFailure;
 use std::future::Future;
@@ -22,10 +22,10 @@ use crate::transport::response_body::MonitoredBody;
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
-/// One connection to one of the endpoints, made on first use and kept. Clones share it.
+/// A connection to one of the endpoints, dialed on first use and kept. Clones share it.
 ///
-/// Wrap it as `etcd_client::Channel::Custom(BoxCloneSyncService::new(channel))`. Nothing runs on its own: dropping a
-/// call's future ends what it did, a dial included.
+/// Wrap it as `etcd_client::Channel::Custom(BoxCloneSyncService::new(channel))`. It spawns no tasks: dropping a call's
+/// future cancels the call, including a dial.
 #[derive(Clone)]
 pub(crate) struct FailoverChannel {
     shared: Arc<Shared>,
@@ -35,35 +35,35 @@ struct Shared {
     dialer: Dialer,
     observer: Arc<dyn Observer>,
     state: Mutex<State>,
-    /// Held by whoever dials; the others wait for the outcome.
-    flight: tokio::sync::Mutex<()>,
+    /// Held by the caller that dials; other callers wait for its outcome.
+    dialing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
-    present: Option<Arc<Connection>>,
-    /// Of the last connection made; they count from 1.
+    active: Option<Arc<Connection>>,
+    /// The generation of the last connection, counted from 1.
     generation: u64,
     /// The endpoint that the next dial starts with.
     start: usize,
-    /// Of the endpoint in use or last tried.
+    /// The endpoint in use or tried last.
     current: usize,
-    /// Of the endpoint last used.
+    /// The endpoint used last.
     used: Option<usize>,
-    /// Counts failed dials, so that those who waited for one take its outcome.
-    lost: u64,
+    /// The number of failed dials, so that callers that waited for one take its outcome.
+    failed_dials: u64,
     outcome: Option<DialError>,
 }
 
 struct Connection {
     generation: u64,
-    /// The endpoint, as the dialer counts.
+    /// The endpoint's index in the dialer.
     index: usize,
     dialled: Dialled,
 }
 
 impl Connection {
-    /// Whether a request may go here: not ended, and either alive or not yet due to be.
+    /// Whether requests may be sent: the peer has answered, or still has time to.
     fn usable(&self) -> bool {
         match self.dialled.health.peer_state() {
             PeerState::Alive => true,
@@ -74,75 +74,76 @@ impl Connection {
 }
 
 impl FailoverChannel {
-    /// A channel to the endpoints of these options. Does no I/O.
+    /// Creates a channel without I/O.
     pub(crate) fn new(options: &ConnectOptions, session: &Session) -> Self {
         let shared = Shared {
             dialer: Dialer::new(options),
             observer: Arc::clone(&session.observer),
             state: Mutex::default(),
-            flight: tokio::sync::Mutex::default(),
+            dialing: tokio::sync::Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Sees to it that there is a connection, with `proof` one whose peer has shown life. Sends nothing that could
-    /// change anything.
-    pub(crate) async fn ready(&self, proof: bool) -> Result<(), TransportFailure> {
+    /// Waits for a connection; with `await_settings`, until its peer has sent its HTTP/2 SETTINGS. Sends no request.
+    pub(crate) async fn ready(&self, await_settings: bool) -> Result<(), TransportFailure> {
         let connection = self.connection().await?;
-        if proof && let Some(failure) = self.shared.dialer.await_settings(connection.index, &connection.dialled).await {
+        if await_settings
+            && let Some(failure) = self.shared.dialer.await_settings(connection.index, &connection.dialled).await
+        {
             return Err(self.handshake_failed(&connection, failure));
         }
         Ok(())
     }
 
-    /// Makes the connection to the first endpoint, and leaves in the course what is seen on the way.
-    pub(crate) async fn walk(&self, trace: &DialTrace) -> Result<(), TransportFailure> {
-        let _flight = self.shared.flight.lock().await;
-        let established = self.shared.dialer.walk(trace).await?;
+    /// Dials the first endpoint and records the phases in the trace.
+    pub(crate) async fn dial_traced(&self, trace: &DialTrace) -> Result<(), TransportFailure> {
+        let _dialing = self.shared.dialing.lock().await;
+        let established = self.shared.dialer.dial_traced(trace).await?;
         self.established(established);
         Ok(())
     }
 
-    /// The endpoint in use or last tried, for messages.
+    /// The endpoint in use or tried last, for messages.
     pub(crate) fn current(&self) -> String {
         let current = self.state().current;
         self.shared.dialer.name(current)
     }
 
-    /// The generation of the connection that a call made now uses: the present one's, or else the next one's.
+    /// The generation that the next call uses: the active connection's, or else the next one's.
     pub(crate) fn generation(&self) -> u64 {
         let state = self.state();
-        match &state.present {
-            Some(present) if present.usable() => present.generation,
+        match &state.active {
+            Some(active) if active.usable() => active.generation,
             _ => state.generation + 1,
         }
     }
 
-    /// Drops the connection of this generation if it is still the present one; the next dial starts behind its
-    /// endpoint. Requests that are under way on it go on until they end.
+    /// Drops the connection of this generation if it is active; the next dial starts with the following endpoint.
+    /// Requests in flight continue.
     pub(crate) fn invalidate(&self, generation: u64) {
         let mut state = self.state();
-        if state.present.as_ref().is_some_and(|present| present.generation == generation) {
-            self.drop_present(&mut state);
+        if state.active.as_ref().is_some_and(|active| active.generation == generation) {
+            self.drop_active(&mut state);
         }
     }
 
-    fn drop_present(&self, state: &mut State) {
-        let Some(left) = state.present.take() else { return };
-        state.start = (left.index + 1) % self.shared.dialer.len();
+    fn drop_active(&self, state: &mut State) {
+        let Some(dropped) = state.active.take() else { return };
+        state.start = (dropped.index + 1) % self.shared.dialer.len();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The present connection, if it can be used.
-    fn present(&self) -> Option<Arc<Connection>> {
+    /// The active connection if it is usable.
+    fn active(&self) -> Option<Arc<Connection>> {
         let mut state = self.state();
-        match &state.present {
-            Some(present) if present.usable() => Some(Arc::clone(present)),
+        match &state.active {
+            Some(active) if active.usable() => Some(Arc::clone(active)),
             Some(_) => {
-                self.drop_present(&mut state);
+                self.drop_active(&mut state);
                 None
             }
             None => None,
@@ -150,17 +151,17 @@ impl FailoverChannel {
     }
 
     async fn connection(&self) -> Result<Arc<Connection>, TransportFailure> {
-        if let Some(present) = self.present() {
-            return Ok(present);
+        if let Some(active) = self.active() {
+            return Ok(active);
         }
-        let lost = self.state().lost;
-        let _flight = self.shared.flight.lock().await;
-        if let Some(present) = self.present() {
-            return Ok(present);
+        let failed_dials = self.state().failed_dials;
+        let _dialing = self.shared.dialing.lock().await;
+        if let Some(active) = self.active() {
+            return Ok(active);
         }
         let start = {
             let state = self.state();
-            if let (true, Some(outcome)) = (state.lost > lost, &state.outcome) {
+            if let (true, Some(outcome)) = (state.failed_dials > failed_dials, &state.outcome) {
                 return Err(outcome.clone().into());
             }
             state.start
@@ -172,7 +173,7 @@ impl FailoverChannel {
             Ok(established) => Ok(self.established(established)),
             Err(outcome) => {
                 let mut state = self.state();
-                state.lost += 1;
+                state.failed_dials += 1;
                 state.outcome = Some(outcome.clone());
                 state.current = order.last().copied().unwrap_or(state.current);
                 Err(outcome.into())
@@ -181,7 +182,7 @@ impl FailoverChannel {
     }
 
     fn established(&self, established: Established) -> Arc<Connection> {
-        let (connection, before) = {
+        let (connection, previous) = {
             let mut state = self.state();
             state.generation += 1;
             state.current = established.index;
@@ -190,18 +191,18 @@ impl FailoverChannel {
                 index: established.index,
                 dialled: established.dialled,
             });
-            state.present = Some(Arc::clone(&connection));
+            state.active = Some(Arc::clone(&connection));
             (connection, state.used.replace(established.index))
         };
         let observer = &self.shared.observer;
         for failure in established.failures {
             observer.notice(Notice::Detail, &failure.to_string());
         }
-        if let Some(before) = before.filter(|before| *before != established.index) {
+        if let Some(previous) = previous.filter(|previous| *previous != established.index) {
             let dialer = &self.shared.dialer;
             observer.notice(
                 Notice::Detail,
-                &format!("{}: moved to {}", dialer.name(before), dialer.name(established.index)),
+                &format!("{}: switched to {}", dialer.name(previous), dialer.name(established.index)),
             );
         }
         connection
@@ -212,7 +213,7 @@ impl FailoverChannel {
         let channel = connection.dialled.channel.clone();
         let await_settings = self.shared.dialer.await_settings(connection.index, &connection.dialled);
         if !is_read_only(request.uri().path()) {
-            // A silent peer must not find a write in its buffers when it wakes up.
+            // A peer that wakes up later must not find a write in its receive buffer.
             if let Some(failure) = await_settings.await {
                 return Err(self.handshake_failed(&connection, failure));
             }
@@ -245,7 +246,7 @@ impl FailoverChannel {
                 let (channel, connection) = (self.clone(), Arc::clone(connection));
                 let cut = move |status: &tonic::Status| {
                     channel.invalidate(connection.generation);
-                    // The answer had begun: the request was sent, whatever the error's kind.
+                    // The response had started, so the request was sent, whatever the error is.
                     match channel.broken(&connection, status) {
                         TransportFailure::NotSent { endpoint, cause } => TransportFailure::Cut { endpoint, cause },
                         other => other,
@@ -276,15 +277,15 @@ impl FailoverChannel {
 }
 
 impl From<DialError> for TransportFailure {
-    fn from(lost: DialError) -> Self {
-        match lost {
+    fn from(error: DialError) -> Self {
+        match error {
             DialError::Tls(error) => Self::Tls(error),
             DialError::All(failures) => Self::Dial(failures),
         }
     }
 }
 
-/// Whether the request changes nothing in the store, so that it may be sent to a peer that has not shown any life yet.
+/// Whether the request changes nothing in the store, so that it may be sent before the peer's SETTINGS have arrived.
 /// That saves a round trip of a single `get`.
 fn is_read_only(path: &str) -> bool {
     matches!(

@@ -1,6 +1,6 @@
-//! The causes of failed connections in words for the one who has to mend them.
+//! Explains failed and lost connections.
 
-use crate::transport::cause::{Cause, io_words, tls_error};
+use crate::transport::cause::{Cause, format_io_error, tls_error};
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -8,108 +8,107 @@ use std::time::Duration;
 use crate::transport::endpoint::Scheme;
 use crate::transport::monitored_stream::{CloseReason, UnexpectedProtocol};
 use crate::transport::options::TlsFiles;
-use crate::transport::tls::cause::tls;
+use crate::transport::tls::cause::tls_cause;
 
-/// The frozen server: TCP is answered by its kernel, and nothing by itself.
+/// A peer that accepts TCP connections but never answers, e.g. a frozen process.
 pub(crate) fn silent() -> Cause {
-    Cause::new("accepted the connection and stayed silent (frozen server, or not etcd)")
+    Cause::new("connection accepted, but no response (the process may be frozen, or not etcd)")
 }
 
-/// A name that the resolver does not know. `getaddrinfo`'s words come behind a fixed prefix.
+/// A name that does not resolve. `getaddrinfo`'s message follows a fixed prefix.
 pub(crate) fn unresolved(error: &io::Error) -> Cause {
-    let text = io_words(error);
+    let text = format_io_error(error);
     let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-    Cause::new(format!("name does not resolve: {text}"))
+    Cause::new(format!("cannot resolve the host name: {text}"))
 }
 
-/// A Unix socket that could not be reached.
+/// A Unix socket that cannot be reached.
 pub(crate) fn unix(error: &io::Error) -> Cause {
     match error.kind() {
-        ErrorKind::NotFound => Cause::new("there is no such socket"),
+        ErrorKind::NotFound => Cause::new("the socket does not exist"),
         ErrorKind::ConnectionRefused => {
-            Cause::new("connection refused (the socket is there, and nobody listens on it)")
+            Cause::new("connection refused (the socket exists, but no process listens on it)")
         }
-        _ => Cause::new(io_words(error)),
+        _ => Cause::new(format_io_error(error)),
     }
 }
 
-/// A TLS handshake that failed.
+/// A failed TLS handshake.
 pub(crate) fn handshake(error: &io::Error, files: &TlsFiles) -> Cause {
     if let Some(error) = tls_error(error) {
-        return tls(error, files);
+        return tls_cause(error, files);
     }
     match error.kind() {
         ErrorKind::UnexpectedEof
         | ErrorKind::ConnectionReset
         | ErrorKind::BrokenPipe
         | ErrorKind::ConnectionAborted => Cause::hint(
-            "closed the connection during the TLS handshake (not a TLS server?)",
-            "if the server speaks plaintext, use http:// or insecure-transport",
+            "server closed the connection during the TLS handshake (it may not expect TLS)",
+            "if the server does not use TLS, use http:// or set insecure-transport",
         ),
-        _ => Cause::new(format!("TLS handshake failed: {}", io_words(error))),
+        _ => Cause::new(format!("TLS handshake failed: {}", format_io_error(error))),
     }
 }
 
-/// How a connection ended before the peer spoke HTTP/2.
+/// A connection that ended before the peer spoke HTTP/2.
 pub(crate) fn handshake_failed(close_reason: Option<&CloseReason>, scheme: &Scheme, files: &TlsFiles) -> Cause {
-    const TO_TLS: &str = "if the server speaks TLS, use https:// or set ca-file";
     match close_reason {
         Some(CloseReason::Failed(error)) => match tls_error(error) {
-            Some(error) => tls(error, files),
-            None => closed(closing_words(error), scheme),
+            Some(error) => tls_cause(error, files),
+            None => closed(format_close(error), scheme),
         },
         Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Tls)) => {
-            Cause::hint("is a TLS server, and was spoken to in plaintext", TO_TLS)
+            Cause::hint("server expects TLS, but the endpoint is http://", USE_TLS)
         }
         Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Http1)) if *scheme != Scheme::Tls => {
-            Cause::hint("answers HTTP/1 only: a TLS server spoken to in plaintext, or not etcd's client port", TO_TLS)
+            Cause::hint("server speaks HTTP/1 only (it may expect TLS, or not be etcd's client port)", USE_TLS)
         }
         Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Http1)) => {
-            Cause::new("answers HTTP/1 only (not etcd's client port)")
+            Cause::new("server speaks HTTP/1 only (not etcd's client port)")
         }
         Some(CloseReason::UnexpectedProtocol(UnexpectedProtocol::Other)) => {
-            Cause::new("does not speak HTTP/2 (not etcd)")
+            Cause::new("server does not speak HTTP/2 (not etcd)")
         }
-        Some(CloseReason::Closed) | None => closed(WORDLESS.to_owned(), scheme),
+        Some(CloseReason::Closed) | None => closed(CLOSED_SILENTLY.to_owned(), scheme),
     }
 }
 
-const WORDLESS: &str = "closed the connection without a word";
+const CLOSED_SILENTLY: &str = "server closed the connection";
+const USE_TLS: &str = "if the server uses TLS, use https:// or set ca-file";
 
-/// Whether a close shows as an end, a reset or a broken pipe is a matter of microseconds, and means the same.
-fn closing_words(error: &io::Error) -> String {
+/// End of file, reset and broken pipe mean the same here: which one is seen is a matter of microseconds.
+fn format_close(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => WORDLESS.to_owned(),
-        _ => io_words(error),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => CLOSED_SILENTLY.to_owned(),
+        _ => format_io_error(error),
     }
 }
 
 fn closed(text: String, scheme: &Scheme) -> Cause {
     match scheme {
-        Scheme::Plain => Cause::hint(
-            format!("{text} (a TLS server spoken to in plaintext, or not etcd)"),
-            "if the server speaks TLS, use https:// or set ca-file",
-        ),
-        _ => Cause::new(format!("{text} (not etcd?)")),
+        Scheme::Plain => Cause::hint(format!("{text} (it may expect TLS, or not be etcd)"), USE_TLS),
+        _ => Cause::new(format!("{text} (it may not be etcd)")),
     }
 }
 
-/// How a connection that had been good ended under a request.
+/// A connection that ended during a request.
 pub(crate) fn broken(error: &(dyn StdError + 'static), close_reason: Option<&CloseReason>, files: &TlsFiles) -> String {
     if chain(error).any(|e| e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)) {
-        return "the peer was silent for longer than the keep-alive allows".to_owned();
+        return "no response to HTTP/2 pings within the keepalive timeout".to_owned();
     }
     match close_reason {
-        Some(CloseReason::Failed(io)) => tls_error(io).map_or_else(|| io_words(io), |e| tls(e, files).text),
-        Some(_) => "the peer closed the connection".to_owned(),
+        Some(CloseReason::Failed(io)) => {
+            tls_error(io).map_or_else(|| format_io_error(io), |e| tls_cause(e, files).text)
+        }
+        Some(_) => "closed by the server".to_owned(),
         None => match chain(error).find_map(|e| e.downcast_ref::<io::Error>()) {
-            Some(io) => io_words(io),
+            Some(io) => format_io_error(io),
             None => chain(error).last().map_or_else(String::new, ToString::to_string),
         },
     }
 }
 
-/// Whether a request provably never reached the peer.
+/// Whether a request was certainly not sent.
 pub(crate) fn not_sent(error: &(dyn StdError + 'static)) -> bool {
     chain(error).any(|e| {
         // hyper cancels exactly the requests that it has not begun to write.
@@ -121,7 +120,7 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
     std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
 }
 
-/// A bound in words: `800ms`, `2s`.
+/// Formats a time limit: `800ms`, `2s`.
 pub(crate) fn bound(limit: Duration) -> String {
     format!("{limit:?}")
 }

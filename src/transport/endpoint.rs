@@ -1,4 +1,4 @@
-//! Endpoints as users write them, checked before anything is dialled.
+//! Parses endpoints.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 const DEFAULT_PORT: u16 = 2379;
 
-/// How an endpoint is spoken to.
+/// The protocol of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// TCP without TLS.
@@ -18,49 +18,49 @@ pub enum Scheme {
     Unix,
 }
 
-/// One address of an etcd member.
+/// An address of an etcd member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Plain, TLS, or a Unix socket.
+    /// The protocol.
     pub scheme: Scheme,
-    /// Host name or IP address without brackets; empty for a Unix socket.
+    /// The host name or IP address without brackets; empty for a Unix socket.
     pub host: String,
-    /// TCP port; 0 for a Unix socket.
+    /// The TCP port; 0 for a Unix socket.
     pub port: u16,
     /// The socket's path; empty for TCP.
     pub path: PathBuf,
 }
 
-/// Why an endpoint's text is not one.
+/// Why a text is not a valid endpoint.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum EndpointError {
-    /// Nothing between two commas, or an empty entry.
+    /// An empty text or list entry.
     #[error("the endpoint is empty")]
     Empty,
     /// A scheme other than `http`, `https`, `unix`.
-    #[error("unknown scheme '{0}://' (http://, https:// and unix:// are known)")]
+    #[error("unknown scheme '{0}://' (use http://, https:// or unix://)")]
     Scheme(String),
-    /// A path, query or user part behind host and port.
-    #[error("'{0}' has more than a host and a port")]
+    /// A path, query or user after host and port.
+    #[error("'{0}' has more than a host and a port (use e.g. https://HOST:2379)")]
     Trailing(String),
-    /// The port is no number from 1 to 65535.
-    #[error("'{0}' is no port (1 to 65535)")]
+    /// The port is not a number from 1 to 65535.
+    #[error("'{0}' is not a valid port (use 1 to 65535)")]
     Port(String),
-    /// The host is empty or has bytes no host name has.
-    #[error("'{0}' is no host name")]
+    /// The host is empty or has a byte that host names cannot have.
+    #[error("'{0}' is not a valid host name")]
     Host(String),
-    /// `unix://` without a path behind it.
-    #[error("unix:// without a path")]
+    /// `unix://` without a path.
+    #[error("unix:// needs a path (use e.g. unix:///run/etcd.sock)")]
     Path,
 }
 
 impl Endpoint {
-    /// Reads `host`, `host:port`, `[v6]:port`, `http://…`, `https://…`, `unix:///path` or `unix:/path`.
+    /// Parses `host`, `host:port`, `[v6]:port`, `http://…`, `https://…`, `unix:///path` or `unix:/path`.
     ///
-    /// `tls` decides for texts without a scheme. The port defaults to 2379.
+    /// `tls` selects the scheme of texts without one. The default port is 2379.
     ///
     /// # Errors
-    /// Says what is wrong with the text; nothing is resolved or dialled.
+    /// The text is not a valid endpoint. Nothing is resolved or dialed.
     pub fn parse(text: &str, tls: bool) -> Result<Self, EndpointError> {
         let text = text.trim();
         if text.is_empty() {
@@ -87,7 +87,7 @@ impl Endpoint {
         Ok(Self { scheme, host, port, path: PathBuf::new() })
     }
 
-    /// The HTTP/2 authority, with brackets around an IPv6 address; `localhost` for a Unix socket, as grpc-go has it.
+    /// The HTTP/2 authority, with brackets around an IPv6 address; `localhost` for a Unix socket, as in grpc-go.
     pub(crate) fn authority(&self) -> String {
         match self.scheme {
             Scheme::Unix => "localhost".to_owned(),
@@ -109,7 +109,7 @@ fn split_host_port(text: &str) -> Result<(String, u16), EndpointError> {
         }
         (host, port)
     } else if text.matches(':').count() > 1 {
-        // A bare IPv6 address: every colon belongs to the address, and the port is the default one.
+        // A bare IPv6 address: all colons belong to the address, and the port is the default.
         if text.parse::<std::net::Ipv6Addr>().is_err() {
             return Err(EndpointError::Host(text.to_owned()));
         }
@@ -126,7 +126,7 @@ fn split_host_port(text: &str) -> Result<(String, u16), EndpointError> {
     }
     let port = match port {
         None => DEFAULT_PORT,
-        // The standard library also takes a plus.
+        // `parse` alone would also accept a plus sign.
         Some(text) => match text.parse::<u16>() {
             Ok(port) if port > 0 && !text.starts_with('+') => port,
             _ => return Err(EndpointError::Port(text.to_owned())),
@@ -150,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fuzzing::{damage, damaged, in_words};
+    use crate::fuzzing::{check_message, damage, damaged};
 
     proptest! {
         #[test]
@@ -168,7 +168,7 @@ mod tests {
             prop_assert_eq!(Endpoint::parse(&text, tls).map(|endpoint| endpoint.to_string()), Ok(text));
         }
 
-        /// What is still an endpoint is the one it shows, and has nothing in it that could not be dialled.
+        /// A damaged text is rejected, or parses to an endpoint that its own text parses back to.
         #[test]
         fn a_damaged_endpoint_is_refused_or_whole(
             text in prop::sample::select(vec!["https://etcd-0.example:2379", "[fe80::1]:1", "::1", "unix:///run/etcd.sock", "10.0.0.1:65535"]),
@@ -176,7 +176,7 @@ mod tests {
         ) {
             let text = String::from_utf8_lossy(&damaged(text.as_bytes(), &damage)).into_owned();
             match Endpoint::parse(&text, false) {
-                Err(error) => in_words(&error.to_string())?,
+                Err(error) => check_message(&error.to_string())?,
                 Ok(endpoint) => {
                     prop_assert_eq!(Endpoint::parse(&endpoint.to_string(), true), Ok(endpoint.clone()));
                     let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#".contains(c);
@@ -203,26 +203,29 @@ mod tests {
     fn ipv6_with_and_without_brackets() {
         assert_eq!(shown("[::1]:2380"), "http://[::1]:2380");
         assert_eq!(shown("::1"), "http://[::1]:2379");
-        assert_eq!(shown("[::1"), "error: '[::1' is no host name");
-        assert_eq!(shown("[host]:1"), "error: 'host' is no host name");
+        assert_eq!(shown("[::1"), "error: '[::1' is not a valid host name");
+        assert_eq!(shown("[host]:1"), "error: 'host' is not a valid host name");
     }
 
     #[test]
     fn unix_sockets() {
         assert_eq!(shown("unix:///run/etcd.sock"), "unix:///run/etcd.sock");
         assert_eq!(shown("unix:/run/etcd.sock"), "unix:///run/etcd.sock");
-        assert_eq!(shown("unix://"), "error: unix:// without a path");
+        assert_eq!(shown("unix://"), "error: unix:// needs a path (use e.g. unix:///run/etcd.sock)");
     }
 
     #[test]
     fn texts_that_are_no_endpoints() {
         assert_eq!(shown(""), "error: the endpoint is empty");
-        assert_eq!(shown("ftp://h:1"), "error: unknown scheme 'ftp://' (http://, https:// and unix:// are known)");
-        assert_eq!(shown("http://h:1/path"), "error: 'h:1/path' has more than a host and a port");
-        assert_eq!(shown("h:99999"), "error: '99999' is no port (1 to 65535)");
-        assert_eq!(shown("h:0"), "error: '0' is no port (1 to 65535)");
-        assert_eq!(shown("h:+80"), "error: '+80' is no port (1 to 65535)");
-        assert_eq!(shown(":2379"), "error: '' is no host name");
-        assert_eq!(shown("a b"), "error: 'a b' is no host name");
+        assert_eq!(shown("ftp://h:1"), "error: unknown scheme 'ftp://' (use http://, https:// or unix://)");
+        assert_eq!(
+            shown("http://h:1/path"),
+            "error: 'h:1/path' has more than a host and a port (use e.g. https://HOST:2379)"
+        );
+        assert_eq!(shown("h:99999"), "error: '99999' is not a valid port (use 1 to 65535)");
+        assert_eq!(shown("h:0"), "error: '0' is not a valid port (use 1 to 65535)");
+        assert_eq!(shown("h:+80"), "error: '+80' is not a valid port (use 1 to 65535)");
+        assert_eq!(shown(":2379"), "error: '' is not a valid host name");
+        assert_eq!(shown("a b"), "error: 'a b' is not a valid host name");
     }
 }

@@ -1,4 +1,4 @@
-//! Failures of the transport: which endpoints could not be reached, and whether a request may have been sent.
+//! Failures of the transport: which endpoints failed, and whether a request may have been sent.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use thiserror::Error;
 
 use crate::transport::tls::TlsError;
 
-/// One endpoint that could not be reached, and its own cause.
+/// An endpoint that could not be reached, with its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointFailure {
-    /// The endpoint as [`Endpoint`](crate::transport::Endpoint) shows itself.
+    /// The endpoint as formatted by [`Endpoint`](crate::transport::Endpoint).
     pub endpoint: String,
-    /// What happened there: "connection refused", "certificate expired …".
+    /// The cause, e.g. "connection refused".
     pub cause: String,
-    /// What the user can do about it, where that is known.
+    /// What the user can do, if known.
     pub hint: Option<String>,
 }
 
@@ -23,29 +23,29 @@ impl fmt::Display for EndpointFailure {
     }
 }
 
-/// Why a request has no answer. It is in the source chain of the status that the client library makes of it.
+/// Why a request has no response. The client library puts it in the source chain of its status.
 #[derive(Clone, Debug, Error)]
 pub(crate) enum TransportFailure {
-    /// No endpoint could be reached. Nothing was sent that could change anything.
+    /// No endpoint could be reached. No write was sent.
     #[error("no etcd endpoint could be reached")]
     Dial(Vec<EndpointFailure>),
-    /// The TLS files cannot be used. Nothing was dialled.
+    /// The TLS files cannot be used. No endpoint was dialed.
     #[error("{0}")]
     Tls(TlsError),
-    /// The connection was gone before the request could be written.
-    #[error("the connection to {endpoint} was gone: {cause}")]
+    /// The connection was closed before the request was written.
+    #[error("connection to {endpoint} was closed before the request: {cause}")]
     NotSent {
-        /// Whose connection.
+        /// The endpoint.
         endpoint: String,
-        /// How it ended.
+        /// How the connection ended.
         cause: String,
     },
-    /// The connection broke while the request was under way: the peer may have got it.
-    #[error("the connection to {endpoint} broke: {cause}")]
+    /// The connection was lost during the request, which the peer may have received.
+    #[error("connection to {endpoint} lost: {cause}")]
     Cut {
-        /// Whose connection.
+        /// The endpoint.
         endpoint: String,
-        /// How it ended.
+        /// How the connection ended.
         cause: String,
     },
 }

@@ -1,5 +1,5 @@
-//! One healthy connection to one of many endpoints: endpoints, dialling, TLS, HTTP/2 health, failover, and the causes of
-//! failed connections.
+//! One healthy connection to one of several endpoints: dialing, TLS, HTTP/2 health checks, failover, and causes of
+//! failure.
 
 pub(crate) mod cause;
 pub(crate) mod channel;

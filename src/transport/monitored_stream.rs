@@ -1,4 +1,4 @@
-//! The byte stream under one HTTP/2 connection, watched: whether the peer gave a sign of life, and how it ended.
+//! The byte stream of an HTTP/2 connection; it records whether the peer speaks HTTP/2, and how the stream ended.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,49 +9,49 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
-/// A stream that can be dialled: TCP, TLS over TCP, or a Unix socket.
+/// A connected stream: TCP, TLS over TCP, or a Unix socket.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What is known of the peer behind a connection.
+/// The state of a connection's peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeerState {
-    /// Nothing has come yet.
+    /// The peer has sent nothing yet.
     Waiting,
-    /// It speaks HTTP/2: its SETTINGS have come.
+    /// The peer speaks HTTP/2: its SETTINGS have arrived.
     Alive,
-    /// The stream has ended; [`ConnectionState::close_reason`] says how.
+    /// The stream has ended; see [`ConnectionState::close_reason`].
     Ended,
 }
 
 /// How a stream ended.
 #[derive(Clone, Debug)]
 pub(crate) enum CloseReason {
-    /// The peer closed it, or this side gave it up.
+    /// Closed by the peer, or dropped by this side.
     Closed,
-    /// Reading or writing failed.
+    /// A read or write failed.
     Failed(Arc<io::Error>),
-    /// The peer's first bytes are no HTTP/2.
+    /// The peer's first bytes are not HTTP/2.
     UnexpectedProtocol(UnexpectedProtocol),
 }
 
-/// What speaks there instead of HTTP/2.
+/// The protocol that the peer speaks instead of HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnexpectedProtocol {
     /// A TLS record.
     Tls,
-    /// An HTTP/1 answer.
+    /// An HTTP/1 response.
     Http1,
-    /// Something else.
+    /// Another protocol.
     Other,
 }
 
-/// The state of one connection, shared between the stream and those who use it.
+/// The state of a connection, shared between the stream and its users.
 #[derive(Debug)]
 pub(crate) struct ConnectionState {
     peer_state: watch::Sender<PeerState>,
     close_reason: Mutex<Option<CloseReason>>,
-    proven: std::sync::atomic::AtomicBool,
+    spoke_http2: std::sync::atomic::AtomicBool,
 }
 
 impl ConnectionState {
@@ -59,7 +59,7 @@ impl ConnectionState {
         Self {
             peer_state: watch::Sender::new(PeerState::Waiting),
             close_reason: Mutex::new(None),
-            proven: false.into(),
+            spoke_http2: false.into(),
         }
     }
 
@@ -67,28 +67,28 @@ impl ConnectionState {
         *self.peer_state.borrow()
     }
 
-    /// Whether the peer ever spoke HTTP/2, also where the stream has ended since.
-    pub(crate) fn proven(&self) -> bool {
-        self.proven.load(std::sync::atomic::Ordering::Acquire)
+    /// Whether the peer ever spoke HTTP/2, even if the stream has ended since.
+    pub(crate) fn spoke_http2(&self) -> bool {
+        self.spoke_http2.load(std::sync::atomic::Ordering::Acquire)
     }
 
-    /// The first ending seen, if any.
+    /// The first reason recorded, if any.
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.lock().clone()
     }
 
-    /// Waits until the peer is known to be alive, or the stream has ended.
+    /// Waits until the peer has spoken HTTP/2 or the stream has ended.
     pub(crate) async fn settled(&self) -> PeerState {
         let mut watch = self.peer_state.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
+        // `self` owns the sender, so waiting cannot fail.
         watch
             .wait_for(|peer_state| *peer_state != PeerState::Waiting)
             .await
             .map_or(PeerState::Ended, |peer_state| *peer_state)
     }
 
-    fn alive(&self) {
-        self.proven.store(true, std::sync::atomic::Ordering::Release);
+    fn set_alive(&self) {
+        self.spoke_http2.store(true, std::sync::atomic::Ordering::Release);
         self.peer_state.send_if_modified(|peer_state| {
             let first = *peer_state == PeerState::Waiting;
             if first {
@@ -108,37 +108,43 @@ impl ConnectionState {
     }
 }
 
-/// Bytes of an HTTP/2 frame's header.
+/// The size of an HTTP/2 frame header in bytes (RFC 9113, 4.1).
 const FRAME_HEADER: usize = 9;
 const SETTINGS: u8 = 4;
 
-/// A dialled stream that reports to a [`ConnectionState`].
+/// A stream that reports to a [`ConnectionState`].
 pub(crate) struct MonitoredStream {
     stream: Box<dyn Stream>,
     health: Arc<ConnectionState>,
-    /// The peer's first bytes, as long as they do not tell who it is; `None` once they did.
+    /// The peer's first bytes; `None` once its protocol is known.
     first: Option<Vec<u8>>,
-    /// Bytes read ahead while looking for the reason of a failed write.
-    ahead: VecDeque<u8>,
-    /// A write's failure, held back until the stream has said what there is to read.
-    failed: Option<io::Error>,
+    /// Bytes read while looking for a TLS alert after a failed write.
+    read_ahead: VecDeque<u8>,
+    /// The error of a failed write, held back until the TLS alert was read.
+    write_error: Option<io::Error>,
 }
 
 impl MonitoredStream {
     pub(crate) fn new(stream: Box<dyn Stream>) -> (Self, Arc<ConnectionState>) {
         let health = Arc::new(ConnectionState::new());
         (
-            Self { stream, health: Arc::clone(&health), first: Some(Vec::new()), ahead: VecDeque::new(), failed: None },
+            Self {
+                stream,
+                health: Arc::clone(&health),
+                first: Some(Vec::new()),
+                read_ahead: VecDeque::new(),
+                write_error: None,
+            },
             health,
         )
     }
 
-    /// A server's first frame is SETTINGS on stream 0 (RFC 9113, 3.4).
-    fn sniff(&mut self, bytes: &[u8]) {
+    /// Detects the protocol. A server's first frame is SETTINGS on stream 0 (RFC 9113, 3.4).
+    fn detect_protocol(&mut self, bytes: &[u8]) {
         let Some(first) = &mut self.first else { return };
         let missing = FRAME_HEADER - first.len();
         first.extend_from_slice(&bytes[..bytes.len().min(missing)]);
-        let foreign = match first.as_slice() {
+        let unexpected = match first.as_slice() {
             [0x15 | 0x16, 3, ..] => Some(UnexpectedProtocol::Tls),
             [b'H', b'T', b'T', b'P', b'/', ..] => Some(UnexpectedProtocol::Http1),
             [_, _, _, SETTINGS, _, 0, 0, 0, 0] => None,
@@ -146,17 +152,17 @@ impl MonitoredStream {
             _ => return,
         };
         self.first = None;
-        match foreign {
-            Some(foreign) => self.health.end(CloseReason::UnexpectedProtocol(foreign)),
-            None => self.health.alive(),
+        match unexpected {
+            Some(unexpected) => self.health.end(CloseReason::UnexpectedProtocol(unexpected)),
+            None => self.health.set_alive(),
         }
     }
 
-    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.inspect_err(|error| self.note_error(error))
+    fn record_result<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| self.record_error(error))
     }
 
-    fn note_error(&self, error: &io::Error) {
+    fn record_error(&self, error: &io::Error) {
         let copy = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(tls) => io::Error::new(error.kind(), tls.clone()),
             None => match error.raw_os_error() {
@@ -167,18 +173,18 @@ impl MonitoredStream {
         self.health.end(CloseReason::Failed(Arc::new(copy)));
     }
 
-    /// A TLS 1.3 server refuses a client's certificate after the handshake, by an alert and a close. Who only writes
-    /// then sees a broken pipe; the alert is still there to be read. It is pending until the runtime has heard of that:
-    /// a stream that cannot be written has ended, and an end is always readable.
-    fn look_for_alert(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads up to a TLS alert. A TLS 1.3 server refuses a client certificate after the handshake, with an alert and a
+    /// close. A client that writes then gets a broken pipe, but can still read the alert. The read stays pending only
+    /// until the runtime has noticed the end of the stream.
+    fn read_alert(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0_u8; 4096];
         for _ in 0..8 {
             let mut buffer = ReadBuf::new(&mut room);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => self.ahead.extend(buffer.filled()),
+                Ok(()) if !buffer.filled().is_empty() => self.read_ahead.extend(buffer.filled()),
                 Err(error) if crate::transport::cause::tls_error(&error).is_some() => {
-                    // Noted here; the caller goes on with the write's own error.
-                    self.note_error(&error);
+                    // Recorded here; the caller returns the write's error.
+                    self.record_error(&error);
                     break;
                 }
                 _ => break,
@@ -187,21 +193,21 @@ impl MonitoredStream {
         Poll::Ready(())
     }
 
-    fn written<T>(&mut self, cx: &mut Context<'_>, result: io::Result<T>) -> Poll<io::Result<T>> {
+    fn finish_write<T>(&mut self, cx: &mut Context<'_>, result: io::Result<T>) -> Poll<io::Result<T>> {
         match result {
             Ok(value) => Poll::Ready(Ok(value)),
             Err(error) => {
-                self.failed = Some(error);
-                self.failure(cx).map(Err)
+                self.write_error = Some(error);
+                self.poll_write_error(cx).map(Err)
             }
         }
     }
 
-    /// The failure held back, once it may be told.
-    fn failure(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        ready!(self.look_for_alert(cx));
-        let error = self.failed.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
-        self.note_error(&error);
+    /// The held-back error, after the alert was read.
+    fn poll_write_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        ready!(self.read_alert(cx));
+        let error = self.write_error.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
+        self.record_error(&error);
         Poll::Ready(error)
     }
 }
@@ -210,20 +216,20 @@ impl AsyncRead for MonitoredStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        if this.ahead.is_empty() {
+        if this.read_ahead.is_empty() {
             let result = ready!(Pin::new(&mut this.stream).poll_read(cx, buffer));
-            this.note(result)?;
+            this.record_result(result)?;
         } else {
-            let (front, _) = this.ahead.as_slices();
+            let (front, _) = this.read_ahead.as_slices();
             let count = front.len().min(buffer.remaining());
             buffer.put_slice(&front[..count]);
-            this.ahead.drain(..count);
+            this.read_ahead.drain(..count);
         }
         let fresh = &buffer.filled()[before..];
         if fresh.is_empty() && buffer.remaining() > 0 {
             this.health.end(CloseReason::Closed);
         }
-        this.sniff(fresh);
+        this.detect_protocol(fresh);
         Poll::Ready(Ok(()))
     }
 }
@@ -231,11 +237,11 @@ impl AsyncRead for MonitoredStream {
 impl AsyncWrite for MonitoredStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.failed.is_some() {
-            return this.failure(cx).map(Err);
+        if this.write_error.is_some() {
+            return this.poll_write_error(cx).map(Err);
         }
         let result = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes));
-        this.written(cx, result)
+        this.finish_write(cx, result)
     }
 
     fn poll_write_vectored(
@@ -244,11 +250,11 @@ impl AsyncWrite for MonitoredStream {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.failed.is_some() {
-            return this.failure(cx).map(Err);
+        if this.write_error.is_some() {
+            return this.poll_write_error(cx).map(Err);
         }
         let result = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bytes));
-        this.written(cx, result)
+        this.finish_write(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -257,15 +263,15 @@ impl AsyncWrite for MonitoredStream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.failed.is_some() {
-            return this.failure(cx).map(Err);
+        if this.write_error.is_some() {
+            return this.poll_write_error(cx).map(Err);
         }
         let result = ready!(Pin::new(&mut this.stream).poll_flush(cx));
-        this.written(cx, result)
+        this.finish_write(cx, result)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The end is near anyway: what shutting down says is not why the connection ended.
+        // An error of the shutdown is not why the connection ended.
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
@@ -284,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    /// The peer has answered, refused, and closed, before this side writes.
+    /// A peer that has answered, sent an alert, and closed the stream before this side writes.
     struct Refused(Vec<u8>);
 
     impl AsyncRead for Refused {
@@ -315,30 +321,30 @@ mod tests {
 
     #[tokio::test]
     async fn the_alert_behind_a_failed_write_is_found_and_what_came_before_is_kept() {
-        let (mut wire, health) = MonitoredStream::new(Box::new(Refused(b"before".to_vec())));
-        assert_eq!(wire.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let (mut stream, health) = MonitoredStream::new(Box::new(Refused(b"before".to_vec())));
+        assert_eq!(stream.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         let Some(CloseReason::Failed(error)) = health.close_reason() else { panic!("no failure was noted") };
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
         assert_eq!(crate::transport::cause::tls_error(&error), Some(&alert));
         let mut room = [0; 16];
-        assert_eq!(wire.read(&mut room).await.unwrap(), 6);
+        assert_eq!(stream.read(&mut room).await.unwrap(), 6);
         assert_eq!(&room[..6], b"before");
     }
 
     #[tokio::test]
     async fn a_settings_frame_in_pieces_is_a_sign_of_life() {
         let (near, mut far) = tokio::io::duplex(64);
-        let (mut wire, health) = MonitoredStream::new(Box::new(near));
+        let (mut stream, health) = MonitoredStream::new(Box::new(near));
         let mut room = [0; 16];
         for byte in [0, 0, 0, SETTINGS, 0, 0, 0, 0, 0] {
             assert_eq!(health.peer_state(), PeerState::Waiting);
             far.write_all(&[byte]).await.unwrap();
-            wire.read_exact(&mut room[..1]).await.unwrap();
+            stream.read_exact(&mut room[..1]).await.unwrap();
         }
-        assert_eq!((health.peer_state(), health.proven()), (PeerState::Alive, true));
+        assert_eq!((health.peer_state(), health.spoke_http2()), (PeerState::Alive, true));
         drop(far);
-        assert_eq!(wire.read(&mut room).await.unwrap(), 0);
+        assert_eq!(stream.read(&mut room).await.unwrap(), 0);
         assert!(matches!(health.close_reason(), Some(CloseReason::Closed)));
-        assert_eq!((health.peer_state(), health.proven()), (PeerState::Ended, true));
+        assert_eq!((health.peer_state(), health.spoke_http2()), (PeerState::Ended, true));
     }
 }

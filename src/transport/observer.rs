@@ -1,27 +1,27 @@
-//! How the store tells what it does, without knowing who listens.
+//! The interface through which transport and kvstore report requests and notices.
 
 use std::time::Duration;
 
-/// One request as `-vv` shows it. Values never appear here.
+/// A request as shown with `-vv`. It never contains values.
 #[derive(Clone, Debug)]
 pub struct Trace<'a> {
     /// The operation: `get`, `put`, `txn`, …
     pub op: &'static str,
-    /// The first key it names, absolute; empty where it names none.
+    /// The first key of the request, absolute; empty if it has none.
     pub key: &'a [u8],
-    /// The conditions it rests on, in words; empty where there are none.
+    /// The conditions of the request; empty if it has none.
     pub guard: &'a str,
-    /// The store's revision in the answer; 0 where there was none.
+    /// The store's revision in the response; 0 if there is none.
     pub revision: i64,
-    /// From the sending to the answer.
+    /// The time from request to response.
     pub took: Duration,
-    /// Who answered, or failed to.
+    /// The endpoint.
     pub endpoint: &'a str,
-    /// What went wrong, if anything did.
+    /// The error, if the request failed.
     pub error: Option<&'a str>,
 }
 
-/// How much a notice matters.
+/// The importance of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Shown with `-v`.
@@ -30,12 +30,12 @@ pub enum Notice {
     Warning,
 }
 
-/// Who is told of requests and notices.
+/// Receives requests and notices.
 pub trait Observer: Send + Sync {
-    /// A request ended, well or not.
+    /// A request has ended, successfully or not.
     fn request(&self, trace: &Trace<'_>);
-    /// Something worth knowing happened, e.g. another endpoint is used now.
+    /// An event the user may want to know, e.g. a failover.
     fn notice(&self, weight: Notice, text: &str);
-    /// Whether [`Observer::request`] does anything, so that nothing is built for nobody.
+    /// Whether [`Observer::request`] does anything; if not, no traces are built.
     fn traces(&self) -> bool;
 }

@@ -1,4 +1,4 @@
-//! What a [`Store`](crate::kvstore::Store) is made from: where, how, as whom, and within which bounds.
+//! The options of a [`Store`](crate::kvstore::Store): endpoints, TLS, credentials and timeouts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,69 +11,69 @@ use crate::transport::endpoint::Endpoint;
 use crate::transport::observer::Observer;
 use crate::transport::secret::Secret;
 
-/// Everything that decides how the store is reached.
+/// All options of a store.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    /// Where to try, in order; at least one.
+    /// The endpoints in the order to try; at least one.
     pub endpoints: Vec<Endpoint>,
-    /// The files for endpoints that speak TLS.
+    /// The TLS files for `https` endpoints.
     pub tls: TlsFiles,
-    /// Who to log in as.
+    /// The user to log in as.
     pub credentials: Option<Credentials>,
-    /// The bound on reaching a healthy endpoint: name resolution, TCP and TLS of all of them together.
+    /// The timeout for reaching a healthy endpoint: name resolution, TCP and TLS of all endpoints together.
     pub dial_timeout: Duration,
-    /// The bound on one sending of one request.
+    /// The timeout for one attempt of a request.
     pub op_timeout: Duration,
-    /// HTTP/2 ping interval. etcd cuts connections that ping more often than every 5 s.
+    /// The HTTP/2 ping interval. etcd closes connections that ping more often than every 5 s.
     pub keepalive_time: Duration,
-    /// How long a ping may stay unanswered.
+    /// The timeout for the response to a ping.
     pub keepalive_timeout: Duration,
-    /// Keep trying while no endpoint answers.
+    /// Retries while no endpoint answers.
     pub connect_wait: Option<ConnectWait>,
-    /// Prepended to every key on the way in, trimmed on the way out.
+    /// The prefix added to every key sent and removed from every key returned.
     pub namespace: Vec<u8>,
-    /// The most requests a second; unlimited where absent.
+    /// The maximum number of requests per second; `None` for no limit.
     pub qps: Option<f64>,
 }
 
-/// How long to go on trying when no endpoint answers.
+/// Retries while no endpoint answers (`--connect-wait`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectWait {
-    /// Give up after this long; never where absent.
+    /// The time limit; `None` for no limit.
     pub limit: Option<Duration>,
-    /// The pause between two rounds.
+    /// The delay between two rounds of dialing.
     pub interval: Duration,
 }
 
-/// The files and rules of TLS. Paths are absolute or relative to the working directory.
+/// The TLS files. Paths are absolute or relative to the working directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// PEM certificates of the authorities to trust; the system's where absent.
+    /// PEM certificates of the trusted authorities; `None` for the system's.
     pub ca: Option<PathBuf>,
-    /// PEM certificate (chain) to present. Goes with `key`.
+    /// PEM client certificate (chain); needs `key`.
     pub cert: Option<PathBuf>,
     /// PEM private key: PKCS#1, PKCS#8 or SEC1.
     pub key: Option<PathBuf>,
-    /// Accept whatever certificate the server shows.
+    /// Do not verify the server's certificate.
     pub skip_verify: bool,
 }
 
-/// A user of etcd's own authentication.
+/// A user of etcd's authentication.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The user's name.
+    /// The user name.
     pub user: String,
     /// The password.
     pub password: Secret,
 }
 
-/// What binds all requests of one command together.
+/// The context shared by all requests of a command.
 #[derive(Clone)]
 pub struct Session {
-    /// Cancelled when the user wants the program to end: every wait answers to it at once.
+    /// Cancelled by a signal; ends every wait at once.
     pub cancel: CancellationToken,
-    /// When the whole command must have ended.
+    /// The command's deadline.
     pub deadline: Option<Instant>,
-    /// Who is told of requests and notices.
+    /// Receives requests and notices.
     pub observer: Arc<dyn Observer>,
 }

@@ -1,4 +1,4 @@
-//! The body of an answer: streams of watches and leases break in it, long after the call itself went well.
+//! The body of a response: the streams of watches and leases can break long after the call succeeded.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,14 +9,14 @@ use tonic::body::Body;
 
 use crate::transport::failure::TransportFailure;
 
-/// A body whose break is told as a [`TransportFailure`].
+/// A body whose errors are [`TransportFailure`]s.
 pub(crate) struct MonitoredBody {
     body: Body,
     cut: Box<dyn Fn(&Status) -> TransportFailure + Send>,
 }
 
 impl MonitoredBody {
-    /// `cut` is called when the body breaks off, with what the client library says.
+    /// `cut` converts the client library's error when the body breaks off.
     pub(crate) fn new(body: Body, cut: impl Fn(&Status) -> TransportFailure + Send + 'static) -> Self {
         Self { body, cut: Box::new(cut) }
     }

@@ -1,18 +1,18 @@
-//! A text that must not be shown.
+//! A string that is never printed.
 
 use std::fmt;
 
-/// A password or token. It shows itself only to who asks for [`Secret::expose`].
+/// A password or token. Only [`Secret::expose`] returns it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text.
+    /// Wraps a string.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the wire.
+    /// The string itself, for the wire.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,5 +1,5 @@
-//! Peers, certificates and options for the unit tests of connections. The peers are no etcd: they do what broken,
-//! frozen and misconfigured servers do.
+//! Peers, certificates and options for the unit tests of connections. The peers behave like broken, frozen and
+//! misconfigured servers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -21,7 +21,7 @@ use crate::transport::endpoint::Endpoint;
 use crate::transport::observer::{Notice, Observer, Trace};
 use crate::transport::options::{ConnectOptions, Session, TlsFiles};
 
-/// An empty SETTINGS frame: a server's first word in HTTP/2.
+/// An empty SETTINGS frame: the first frame that an HTTP/2 server sends.
 pub(crate) const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 pub(crate) fn options(endpoints: &[String], tls: TlsFiles, dial_timeout: Duration) -> ConnectOptions {
@@ -39,7 +39,7 @@ pub(crate) fn options(endpoints: &[String], tls: TlsFiles, dial_timeout: Duratio
     }
 }
 
-/// Keeps the notices.
+/// Collects notices.
 #[derive(Default)]
 pub(crate) struct Notices(pub(crate) Mutex<Vec<String>>);
 
@@ -62,19 +62,19 @@ pub(crate) fn session(observer: &Arc<Notices>) -> Session {
 /// What a peer does with each connection.
 #[derive(Clone)]
 pub(crate) enum Manner {
-    /// Takes bytes and says nothing.
+    /// Receives bytes and sends nothing.
     Silent,
-    /// Sends these bytes, then takes bytes.
+    /// Sends these bytes, then receives bytes.
     Says(Vec<u8>),
-    /// Takes some bytes, then sends these and closes.
+    /// Receives some bytes, then sends these and closes.
     Answers(Vec<u8>),
-    /// Sends SETTINGS, waits for a request, then sends these and closes.
+    /// Sends SETTINGS, waits for a request, then sends these bytes and closes.
     OnRequest(Vec<u8>),
-    /// TLS first, then SETTINGS, then takes bytes.
+    /// Accepts TLS, sends SETTINGS, then receives bytes.
     Tls(Arc<ServerConfig>),
 }
 
-/// The request's stream is opened by a HEADERS frame (type 1) behind the client's preface.
+/// Whether a request was sent: a HEADERS frame (type 1) after the client's preface.
 pub(crate) fn has_headers_frame(received: &[u8]) -> bool {
     let Some(mut rest) = received.strip_prefix(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice()) else { return false };
     while let [a, b, c, kind, _, _, _, _, _, payload @ ..] = rest {
@@ -87,10 +87,10 @@ pub(crate) fn has_headers_frame(received: &[u8]) -> bool {
     false
 }
 
-/// A listener on a free port; it stops when this is dropped.
+/// A listener on a free port; it stops when dropped.
 pub(crate) struct Peer {
     pub(crate) port: u16,
-    /// How many connections were accepted, and what was received on them.
+    /// The bytes received on each accepted connection.
     pub(crate) received: Arc<Mutex<Vec<Vec<u8>>>>,
     task: JoinHandle<()>,
 }
@@ -123,7 +123,7 @@ impl Peer {
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
-    /// Everything received on any connection.
+    /// All bytes received.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.received.lock().unwrap().concat()
     }
@@ -135,7 +135,7 @@ impl Drop for Peer {
     }
 }
 
-/// A port nobody listens on.
+/// A port on which nothing listens.
 pub(crate) async fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
@@ -180,7 +180,7 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, all: &Mutex<Vec
     }
 }
 
-/// A folder with an authority, and what it signs.
+/// A directory with an authority and the certificates it signs.
 pub(crate) struct Pki {
     pub(crate) folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -222,7 +222,7 @@ impl Pki {
         path
     }
 
-    /// A certificate for these names, changed at will before it is signed.
+    /// A certificate for these names, which `change` may modify before it is signed.
     pub(crate) fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
         self.sign_key(names, KeyPair::generate().unwrap(), change)
     }
@@ -236,7 +236,7 @@ impl Pki {
         Pair { der, key }
     }
 
-    /// Trusts the authority and nothing else.
+    /// TLS files that trust only the authority.
     pub(crate) fn files(&self) -> TlsFiles {
         TlsFiles { ca: Some(self.path("ca.crt")), ..TlsFiles::default() }
     }
@@ -246,7 +246,8 @@ impl Pki {
         TlsFiles { cert: Some(cert.to_owned()), key: Some(key.to_owned()), ..self.files() }
     }
 
-    /// A server's side with this certificate; with `clients` it requires a certificate by the authority.
+    /// A server's configuration with this certificate; with `clients` it requires a client certificate of the
+    /// authority.
     pub(crate) fn server(&self, pair: &Pair, clients: bool) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
@@ -265,7 +266,7 @@ impl Pki {
         Arc::new(config)
     }
 
-    /// A TLS peer with a good certificate for 127.0.0.1 and ::1.
+    /// A TLS peer with a valid certificate for 127.0.0.1 and ::1.
     pub(crate) async fn peer(&self, clients: bool) -> Peer {
         let pair = self.sign(&["127.0.0.1", "::1", "localhost"], |_| {});
         Peer::start(Manner::Tls(self.server(&pair, clients))).await

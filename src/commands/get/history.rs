@@ -106,7 +106,7 @@ impl KeyHistory<'_> {
         let store = self.ctx.store();
         let mut watcher = store.watch(options);
         let progress = self.ctx.out.progress("reading the history", None);
-        while watcher.place() < end.below {
+        while watcher.next_revision() < end.below {
             progress.tick();
             let update = timeout(store.options().op_timeout, watcher.next()).await;
             if let (Err(_), Some(why)) = (&update, interruption.take()) {
@@ -131,8 +131,8 @@ impl KeyHistory<'_> {
                     compacted = Some(revision);
                     watcher.move_to(revision + 1);
                 }
-                WatchUpdate::Away(why) => interruption = Some(why),
-                WatchUpdate::Back => interruption = None,
+                WatchUpdate::Disconnected(why) => interruption = Some(why),
+                WatchUpdate::Reconnected => interruption = None,
                 WatchUpdate::Progress => {}
             }
         }

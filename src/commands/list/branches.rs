@@ -36,7 +36,7 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
     /// Reads and prints the listing. After the first page of a collapsed branch, the rest of the branch is skipped
     /// unless its keys must be filtered.
     pub async fn run(mut self, reader: RangeReader) -> Result<(), Failure> {
-        let mut reader = reader.one_by_one();
+        let mut reader = reader.without_prefetch();
         let progress = self.listing.ctx.out.progress("listing", None);
         'pages: while let Some(page) = self.listing.page(&mut reader).await? {
             progress.inc(page.len() as u64);

@@ -157,7 +157,7 @@ async fn until(moment: Option<Instant>) {
 /// Revokes the lease, which deletes the key.
 async fn abandon(ctx: &Context, kept: &LeaseKeeper) {
     kept.stop();
-    let limit = CLEANUP_TIMEOUT.min(kept.alive().until.left().max(Duration::from_secs(1)));
+    let limit = CLEANUP_TIMEOUT.min(kept.state().until.remaining().max(Duration::from_secs(1)));
     if let Err(error) = ctx.store().for_cleanup(limit).revoke(kept.id()).await {
         let ttl = kept.ttl().as_secs();
         ctx.out.warn(&format!("cannot revoke lease {}, which expires within {ttl} s: {error}", kept.id()));

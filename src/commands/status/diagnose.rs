@@ -83,7 +83,7 @@ fn row<'a>(step: &'a ProbeStep, finding: &Option<StepFinding>) -> StepRow<'a> {
 fn finding(step: &ProbeStep, tls: bool) -> Option<StepFinding> {
     let unreachable =
         |error: String, remedy: &str| StepFinding { error, remedy: Some(remedy.to_owned()), exit: Exit::Unreachable };
-    Some(match step.trouble()? {
+    Some(match step.failure()? {
         StepFailure::Error(error) => error_finding(step.name, error, tls),
         StepFailure::NoLeader => unreachable(
             "this member has no leader".to_owned(),

@@ -74,14 +74,14 @@ impl<'a> WatchLoop<'a> {
             match self.next(&mut watcher).await.map_err(|stop| self.add_permission_hint(stop))? {
                 WatchUpdate::Events(events) => self.write_events(events).await?,
                 WatchUpdate::Progress => {}
-                WatchUpdate::Away(why) => self.note_interruption(&why),
-                WatchUpdate::Back => self.note_resumption(),
+                WatchUpdate::Disconnected(why) => self.note_interruption(&why),
+                WatchUpdate::Reconnected => self.note_resumption(),
                 WatchUpdate::Compacted(revision) => {
-                    let next = self.handle_compaction(watcher.place(), revision).await?;
+                    let next = self.handle_compaction(watcher.next_revision(), revision).await?;
                     watcher.move_to(next);
                 }
             }
-            self.advance(watcher.place());
+            self.advance(watcher.next_revision());
         }
     }
 

@@ -194,7 +194,7 @@ fn variables_are_read_as_options_are() {
     let cases = [
         ("KVADM_DIAL_TIMEOUT", "5", "'5' has no unit; did you mean 5s?"),
         ("KVADM_OP_TIMEOUT", "0s", "must be greater than 0"),
-        ("KVADM_CONNECT_WAIT", "x", "'x' is no duration (like 300ms, 5s or 1h30m)"),
+        ("KVADM_CONNECT_WAIT", "x", "'x' is not a valid duration (use e.g. 300ms, 5s or 1h30m)"),
         ("KVADM_QPS", "fast", "'fast' is not a number"),
         ("KVADM_QPS", "-1", "-1 is not a rate (requests per second; 0 means no limit)"),
         ("KVADM_INSECURE_TRANSPORT", "maybe", "'maybe' must be true or false"),

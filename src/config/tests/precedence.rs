@@ -164,7 +164,13 @@ fn empty_variables_count_as_unset() {
 #[test]
 fn a_bad_file_value_is_an_error_even_where_it_is_overruled() {
     let setup = Setup::with("dial-timeout: soon\n").set(|o| o.dial_timeout = time("1s"));
-    assert!(setup.error().starts_with("D/etcd.yaml:1: dial-timeout: 'soon' is no duration"), "{}", setup.error());
+    assert!(
+        setup
+            .error()
+            .starts_with("D/etcd.yaml:1: dial-timeout: 'soon' is not a valid duration (use e.g. 300ms, 5s or 1h30m)"),
+        "{}",
+        setup.error()
+    );
     let setup = Setup::new().env("KVADM_DIAL_TIMEOUT", "soon").set(|o| o.dial_timeout = time("1s"));
     assert!(setup.load().is_ok(), "an overruled variable is not looked at");
 }

@@ -1,32 +1,37 @@
-//! Defragmentation, alarms, and whose turn it is to lead.
+//! Defragmentation, alarms and leadership transfer.
 
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType};
 
 use crate::consent::Consent;
 use crate::kvstore::error::Error;
-use crate::kvstore::kv::compact::{AS_LONG_AS_IT_TAKES, LOOK};
+use crate::kvstore::kv::compact::{CHECK_TIMEOUT, UNBOUNDED};
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 
 impl Store {
-    /// Rewrites the database file of the member in use without its free pages; [`Store::pinned`] chooses one. The member
-    /// serves nothing meanwhile.
+    /// Rewrites the database file of the member in use without its free pages; [`Store::pinned`] selects the member.
+    /// The member serves no requests meanwhile.
     ///
     /// # Errors
-    /// [`Error::Unknown`] where the answer was lost, or whatever kept it away.
+    /// [`Error::Unknown`], or any other error of the request.
     pub async fn defragment(&self, _: &Consent) -> Result<(), Error> {
-        let bound = Timeout::Fixed(AS_LONG_AS_IT_TAKES);
-        let request = Request { effect: Idempotency::None, leader: false, bound, ..Request::read("defragment", &[]) };
+        let timeout = Timeout::Fixed(UNBOUNDED);
+        let request = Request {
+            idempotency: Idempotency::None,
+            needs_leader: false,
+            timeout,
+            ..Request::read("defragment", &[])
+        };
         self.call(request, |client| async move { client.maintenance_client().defragment().await }).await.map(|_| ())
     }
 
-    /// Clears one member's NOSPACE alarm. Clearing one that is not raised does nothing.
+    /// Clears one member's NOSPACE alarm; does nothing if it is not raised.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn disarm_nospace(&self, _: &Consent, member: u64) -> Result<(), Error> {
-        let request = Request { effect: Idempotency::Conditional, ..Request::read("alarm disarm", &[]) };
+        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("alarm disarm", &[]) };
         let send = |client: etcd_client::Client| async move {
             let mut options = AlarmOptions::new();
             options.with_member(member);
@@ -35,14 +40,14 @@ impl Store {
         self.call(request, send).await.map(|_| ())
     }
 
-    /// Has the leader, which must be the member in use, give the lead to another voting member.
+    /// Transfers leadership from the member in use, which must be the leader, to another voting member.
     ///
     /// # Errors
-    /// The member in use does not lead, or the other one did not take over in time; and whatever kept the answer away.
+    /// The member in use is not the leader, the other one did not take over in time, or any other error of the request.
     pub async fn move_leader(&self, to: u64) -> Result<(), Error> {
-        let request = Request { effect: Idempotency::Conditional, ..Request::read("move leader", &[]) };
-        let bound = Timeout::Fixed(self.options().op_timeout.max(LOOK));
-        let request = Request { bound, ..request };
+        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("move leader", &[]) };
+        let timeout = Timeout::Fixed(self.options().op_timeout.max(CHECK_TIMEOUT));
+        let request = Request { timeout, ..request };
         let send = |client: etcd_client::Client| async move { client.maintenance_client().move_leader(to).await };
         self.call(request, send).await.map(|_| ())
     }

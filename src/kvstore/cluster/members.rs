@@ -1,4 +1,4 @@
-//! The members of the cluster, each asked for itself.
+//! The cluster's members and their status.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::kvstore::request::Request;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 
-/// One member as the cluster's own list has it.
+/// A member as listed by the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its ID.
+    /// The member's ID.
     pub id: u64,
-    /// Its name; empty while it has not started.
+    /// The member's name; empty until it has started.
     pub name: String,
-    /// Where it says that clients reach it.
+    /// The URLs it advertises to clients.
     pub client_urls: Vec<String>,
-    /// Whether it is a learner, i.e. has no vote.
+    /// Whether the member is a learner, which has no vote.
     pub learner: bool,
 }
 
-/// The cluster's list of members.
+/// The cluster's member list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Members {
     /// The cluster's ID.
@@ -32,55 +32,55 @@ pub struct Members {
     pub members: Vec<Member>,
 }
 
-/// What one member says of itself.
+/// The status that a member reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberStatus {
     /// The cluster's ID.
     pub cluster: u64,
     /// The member's ID.
     pub id: u64,
-    /// Its version of etcd.
+    /// The member's etcd version.
     pub version: String,
     /// The database file's size in bytes.
     pub db_size: u64,
-    /// How much of it is in use, in bytes.
+    /// The bytes in use of the database file.
     pub db_in_use: u64,
-    /// The quota in bytes; `None` where the server does not tell (before 3.6).
+    /// The quota in bytes; `None` if the server does not report it (etcd < 3.6).
     pub quota: Option<u64>,
-    /// The leader's ID as this member sees it; 0 for none.
+    /// The leader's ID as known by this member; 0 for none.
     pub leader: u64,
     /// The raft term.
     pub raft_term: u64,
-    /// The raft index.
+    /// The last raft index.
     pub raft_index: u64,
-    /// The raft index it has applied.
+    /// The applied raft index.
     pub raft_applied: u64,
-    /// Whether it is a learner.
+    /// Whether the member is a learner.
     pub learner: bool,
-    /// The store's revision as this member has it.
+    /// The latest revision applied by this member.
     pub revision: Revision,
-    /// What it complains of itself.
+    /// The errors that the member reports.
     pub errors: Vec<String>,
-    /// From asking to the answer, without the dial.
+    /// The time from request to response, without the dial.
     pub latency: Duration,
 }
 
-/// One alarm that is raised.
+/// A raised alarm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alarm {
-    /// Whose.
+    /// The member's ID.
     pub member: u64,
-    /// `NOSPACE`, `CORRUPT`, or the number of one that is not known here.
+    /// `NOSPACE` or `CORRUPT`.
     pub kind: &'static str,
 }
 
 impl Store {
-    /// The cluster's list of members. Works without a leader.
+    /// The cluster's member list. Works without a leader.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn members(&self) -> Result<Members, Error> {
-        let request = Request { leader: false, ..Request::read("member list", &[]) };
+        let request = Request { needs_leader: false, ..Request::read("member list", &[]) };
         let answer =
             self.call(request, |client| async move { client.cluster_client().member_list().await }).await?.value;
         let cluster = answer.header().map_or(0, etcd_client::ResponseHeader::cluster_id);
@@ -93,14 +93,14 @@ impl Store {
         Ok(Members { cluster, members: answer.members().iter().map(member).collect() })
     }
 
-    /// Asks the member in use how it is; [`Store::pinned`] chooses one. Works without a leader.
+    /// The status of the member in use; [`Store::pinned`] selects the member. Works without a leader.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn member_status(&self) -> Result<MemberStatus, Error> {
-        // The dial is not the member's latency.
-        self.reach("status").await?;
-        let request = Request { leader: false, ..Request::read("status", &[]) };
+        // The latency does not include the dial.
+        self.ensure_connected("status").await?;
+        let request = Request { needs_leader: false, ..Request::read("status", &[]) };
         let sent = Instant::now();
         let answer =
             self.call(request, |client| async move { client.maintenance_client().status().await }).await?.value;
@@ -124,12 +124,12 @@ impl Store {
         })
     }
 
-    /// The alarms that are raised. Works without a leader on etcd 3.4 only where the member answers by itself.
+    /// The raised alarms. etcd answers through raft.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn alarms(&self) -> Result<Vec<Alarm>, Error> {
-        let request = Request { leader: false, ..Request::read("alarm list", &[]) };
+        let request = Request { needs_leader: false, ..Request::read("alarm list", &[]) };
         let answer = self
             .call(request, |client| async move {
                 client.maintenance_client().alarm(AlarmAction::Get, AlarmType::None, None).await

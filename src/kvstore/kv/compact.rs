@@ -1,8 +1,8 @@
-//! Giving space back: compaction, defragmentation, alarms, and whose turn it is to lead.
+//! Compaction of the store's history.
 //!
-//! The server has no deadline of its own for a physical compaction and a defragmentation, and neither ends when the one
-//! who asked goes away. So they are waited for as long as the connection lives, and where the answer was lost it is
-//! looked whether they have happened.
+//! etcd has no deadline for a physical compaction (or a defragmentation), and continues it after the client has
+//! disconnected. So kvadm waits as long as the connection lives and, if the response is lost, checks whether the
+//! compaction happened.
 
 use std::time::Duration;
 
@@ -15,32 +15,31 @@ use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::Revision;
 
-/// Longer than any database takes; a peer that is gone is noticed by the connection's keep-alive.
-pub(crate) const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(24 * 3600);
-/// How long the look may take that tells what became of a request without an answer.
-pub(crate) const LOOK: Duration = Duration::from_secs(5);
+/// Longer than any database takes; the connection's keep-alive detects a dead peer.
+pub(crate) const UNBOUNDED: Duration = Duration::from_secs(24 * 3600);
+/// Time limit for checking the effect of a request without a response.
+pub(crate) const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What became of a compaction.
+/// The outcome of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompactionOutcome {
-    /// It is done, and the member that was asked has removed the old revisions.
+    /// Done, and the member in use has removed the old revisions.
     Removed,
-    /// It is done, and etcd removes the old revisions by and by.
+    /// Done, and etcd removes the old revisions in the background.
     Removing,
-    /// The store was compacted at this revision or a later one before.
+    /// The store had already been compacted at this revision or a later one.
     Already,
 }
 
 impl Store {
-    /// Compacts the whole store: what was superseded before `revision` (1 or later) cannot be read any more. With
-    /// `physical` the answer comes when the member in use has removed it from its database.
+    /// Compacts the store: versions superseded before `revision` (at least 1) can no longer be read. With `physical`,
+    /// waits until the member in use has removed them from its database.
     ///
     /// # Errors
-    /// [`Refusal::FutureRevision`], [`Error::Unknown`] where it cannot be told whether it was done, or whatever kept the
-    /// answer away.
+    /// [`Refusal::FutureRevision`], [`Error::Unknown`], or any other error of the request.
     pub async fn compact(&self, revision: Revision, physical: bool) -> Result<CompactionOutcome, Error> {
-        let bound = if physical { Timeout::Fixed(AS_LONG_AS_IT_TAKES) } else { Timeout::Operation };
-        let request = Request { effect: Idempotency::Conditional, bound, ..Request::read("compact", &[]) };
+        let timeout = if physical { Timeout::Fixed(UNBOUNDED) } else { Timeout::Operation };
+        let request = Request { idempotency: Idempotency::Conditional, timeout, ..Request::read("compact", &[]) };
         let options = if physical { CompactionOptions::new().with_physical() } else { CompactionOptions::new() };
         let send = |client: etcd_client::Client| {
             let options = options.clone();
@@ -50,14 +49,14 @@ impl Store {
             Ok(_) if physical => Ok(CompactionOutcome::Removed),
             Ok(_) => Ok(CompactionOutcome::Removing),
             Err(error) if error.is_refusal(Refusal::Compacted) => Ok(CompactionOutcome::Already),
-            // The second sending found what the first has done.
+            // A retry found that an earlier attempt was applied.
             Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::Compacted) => {
                 Ok(CompactionOutcome::Removing)
             }
             Err(error @ Error::Unknown { .. }) => {
-                match self.for_cleanup(LOOK).is_compacted(revision).await {
+                match self.for_cleanup(CHECK_TIMEOUT).is_compacted(revision).await {
                     Ok(true) => Ok(CompactionOutcome::Removing),
-                    // Not yet is no proof: the request may still be on its way through the cluster.
+                    // "Not compacted yet" proves nothing: the request may still be in the raft log.
                     Ok(false) | Err(_) => Err(error),
                 }
             }
@@ -65,11 +64,11 @@ impl Store {
         }
     }
 
-    /// Whether the store is compacted at `revision` or later: the one before cannot be read. Of revision 1 that is
-    /// never known, for there is none before.
+    /// Whether the store is compacted at `revision` or later, i.e. whether the revision before cannot be read. Always
+    /// false for revision 1, which has no revision before it.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn is_compacted(&self, revision: Revision) -> Result<bool, Error> {
         if revision <= 1 {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! Reading named keys and counting ranges.
+//! Reads single keys and counts ranges.
 
 use etcd_client::GetOptions;
 
@@ -12,29 +12,29 @@ use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, Revision};
 
-/// What a read of named keys found.
+/// The result of reading several keys.
 #[derive(Clone, Debug)]
 pub struct KeysRead {
-    /// One entry a key asked for, in the order asked; `None` for a key that is not there.
+    /// One entry per requested key, in order; `None` for a key that does not exist.
     pub kvs: Vec<Option<KeyValue>>,
-    /// The revision all of them were read at.
+    /// The revision at which all keys were read.
     pub revision: Revision,
 }
 
-/// How many keys a range holds.
+/// The number of keys in a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeCount {
     /// The number of keys.
     pub count: u64,
-    /// The revision they were counted at.
+    /// The revision at which they were counted.
     pub revision: Revision,
 }
 
 impl Store {
-    /// Reads one key; at the present where `revision` is 0.
+    /// Reads one key at `revision` (0: the latest).
     ///
     /// # Errors
-    /// A compacted or future revision, a lost lock, or whatever kept the answer away.
+    /// [`Refusal::Compacted`], [`Refusal::FutureRevision`], [`Error::LockLost`], or any other error of the request.
     pub async fn get(
         &self,
         key: &[u8],
@@ -45,7 +45,7 @@ impl Store {
         Ok((found.kvs.into_iter().next().flatten(), found.revision))
     }
 
-    /// Reads several keys, all at one revision; at the present where `revision` is 0.
+    /// Reads several keys, all at the same `revision` (0: the latest).
     ///
     /// # Errors
     /// As [`Store::get`].
@@ -59,14 +59,14 @@ impl Store {
             return self.get_alone(key, revision).await;
         }
         let mut found = KeysRead { kvs: Vec::with_capacity(keys.len()), revision };
-        // One operation of the transaction is the lock's, where there is a guard.
+        // The guard needs one operation of the transaction.
         let (mut rest, mut most) = (keys, MAX_TXN_OPS - 1);
         while !rest.is_empty() {
             let (chunk, behind) = rest.split_at(rest.len().min(most));
             let read = |key: &Vec<u8>| Op::get_at(KeySelector::Key(key.clone()), found.revision);
             let txn = Txn { then: chunk.iter().map(read).collect(), ..Txn::default() };
             let answer = match self.read_txn("get", txn, guard, Timeout::Operation).await {
-                // Large values: half as many fit.
+                // Large values: request half as many.
                 Err(error) if chunk.len() > 1 && error.is_refusal(Refusal::OversizedAnswer) => {
                     most = chunk.len() / 2;
                     continue;
@@ -100,7 +100,7 @@ impl Store {
         Ok(KeysRead { kvs: vec![kv], revision: if revision == 0 { now } else { revision } })
     }
 
-    /// Counts a range's keys in one request, without reading them.
+    /// Counts the keys of a range in one request.
     ///
     /// # Errors
     /// As [`Store::get`].
@@ -124,13 +124,13 @@ impl Store {
             let at = if revision == 0 { answer.revision } else { revision };
             return match answer.results.as_slice() {
                 [OpResult::Get { count, .. }] => Ok(RangeCount { count: *count, revision: at }),
-                _ => Err(Error::Protocol { op: "count", what: "a read without its answer".to_owned() }),
+                _ => Err(Error::Protocol { op: "count", what: "an operation has no result".to_owned() }),
             };
         }
         let (start, end) = range.within(self.namespace()).to_wire();
         let options = GetOptions::new().with_range(end).with_count_only().with_revision(revision);
         let answer = self
-            .call(Request { bound: Timeout::WhileResponsive, ..Request::read("count", &start) }, |client| {
+            .call(Request { timeout: Timeout::WhileResponsive, ..Request::read("count", &start) }, |client| {
                 let (key, options) = (start.clone(), options.clone());
                 async move { Self::kv(&client).get(key, Some(options)).await }
             })
@@ -140,10 +140,10 @@ impl Store {
         Ok(RangeCount { count, revision: if revision == 0 { now } else { revision } })
     }
 
-    /// The ID of the cluster that answers for this key.
+    /// The ID of the cluster.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn cluster_of(&self, key: &[u8]) -> Result<u64, Error> {
         let absolute = self.absolute(key);
         let answer = self
@@ -155,12 +155,12 @@ impl Store {
         Ok(answer.value.header().map_or(0, etcd_client::ResponseHeader::cluster_id))
     }
 
-    /// The store's present revision.
+    /// The latest revision of the store.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn revision(&self) -> Result<Revision, Error> {
-        // The smallest key there can be: nothing is read, only the header counts.
+        // Counting the smallest possible key reads nothing; the header has the revision.
         let none = KeyRange::key(b"\0");
         Ok(self.count(&none, 0, None).await?.revision)
     }
@@ -170,24 +170,24 @@ impl Store {
         op: &'static str,
         txn: Txn,
         guard: Option<&LockGuard>,
-        bound: Timeout,
+        timeout: Timeout,
     ) -> Result<crate::kvstore::kv::txn::TxnResult, Error> {
-        self.send_txn(op, &txn, guard, Idempotency::Read, bound).await
+        self.send_txn(op, &txn, guard, Idempotency::Read, timeout).await
     }
 
-    /// The library's record as ours, without the namespace.
+    /// Converts the library's record and removes the namespace.
     pub(crate) fn take(&self, kv: etcd_client::KeyValue) -> KeyValue {
-        self.take_wire(kv.0)
+        self.from_wire_kv(kv.0)
     }
 
-    /// Reads the smallest key there can be, which nobody has; the answer's revision.
+    /// Reads the smallest possible key, which does not exist in practice, and returns the revision.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub(crate) async fn read_empty_key(&self, op: &'static str, linearizable: bool) -> Result<Revision, Error> {
         let none = GetOptions::new().with_count_only();
         let options = if linearizable { none } else { none.with_serializable() };
-        let request = Request { leader: linearizable, ..Request::read(op, &[]) };
+        let request = Request { needs_leader: linearizable, ..Request::read(op, &[]) };
         let read = |client: etcd_client::Client| {
             let options = options.clone();
             async move { client.kv_client().get(vec![0], Some(options)).await }

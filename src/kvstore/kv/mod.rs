@@ -1,4 +1,4 @@
-//! etcd's KV service: reading, ranges, transactions and compaction.
+//! etcd's KV service: reads, ranges, transactions and compaction.
 
 pub(crate) mod compact;
 pub(crate) mod get;

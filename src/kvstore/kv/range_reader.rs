@@ -1,12 +1,11 @@
-//! The one reader for whole ranges: one revision, constant memory, never quadratic.
+//! Reads whole ranges page by page: at one revision, in constant memory, in linear time.
 //!
-//! Up to etcd 3.6 a limited read counts every key from its start to its range end, so that paging to the true end
-//! costs the square of the number of keys. Each page here ends at a guessed key close by instead, so that etcd
-//! counts the window alone. The guess is steered by the keys and counts that come back and only ever costs time: a
-//! window that holds more than was asked for is continued behind its last key, and windows abut, so that no key is
-//! left out or read twice whatever the guess.
+//! etcd <= 3.6 counts all keys from a limited read's start to its range end, so paging to the true end takes quadratic
+//! time. Here each page ends at a guessed nearby key, so that etcd counts the page only. [`PageSizer`] adjusts the
+//! guess from the keys and counts returned. A wrong guess costs time only: a page with more keys than requested is
+//! continued after its last key, and pages are adjacent, so no key is skipped or read twice.
 //!
-//! Where a large range is read from etcd 3.7 or later, RangeStream takes over behind the first page.
+//! From etcd 3.7 on, RangeStream reads large ranges after the first page.
 
 use std::sync::atomic::Ordering;
 
@@ -17,7 +16,7 @@ use tokio::time::Instant;
 use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::key_range::{prefix_end, successor};
-use crate::kvstore::kv::page_sizer::{AnsweredWindow, PageSizer};
+use crate::kvstore::kv::page_sizer::{Page, PageSizer};
 use crate::kvstore::kv::range_stream::{RangeStream, StreamChunk, StreamRequest};
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
 use crate::kvstore::request::Request;
@@ -25,60 +24,60 @@ use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, Revision};
 
-/// From so many keys on it is worth a request to find out whether the server streams ranges.
-const STREAMED: u64 = 10_000;
+/// The smallest range for which asking the server for RangeStream is worth a request.
+const MIN_STREAM_KEYS: u64 = 10_000;
 
-/// How a range is read.
+/// Options of a range read.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
-    /// At this revision; at the one of the first answer where 0.
+    /// The revision to read; 0 for the latest.
     pub revision: Revision,
-    /// Keys without values.
+    /// Whether to read keys without values.
     pub keys_only: bool,
-    /// At most so many keys.
+    /// The maximum number of keys.
     pub limit: Option<u64>,
-    /// Only while this lock is held: checked with every page.
+    /// Read only while this lock is held; checked with every page.
     pub guard: Option<LockGuard>,
 }
 
-/// Reads a range page by page, in key order. While one page is used, the next is on its way.
+/// Reads a range page by page, in key order. Requests the next page while the caller uses the current one.
 pub struct RangeReader {
     store: Store,
     range: KeyRange,
     options: ReadOptions,
-    left: Option<u64>,
+    remaining: Option<u64>,
     revision: Revision,
     total: Option<u64>,
-    steering: PageSizer,
-    /// Whether the next page is read while this one is used.
-    ahead: bool,
-    /// Whether RangeStream may be used: it has not broken under this reading.
-    streams: bool,
+    page_sizer: PageSizer,
+    /// Whether the next page is requested while the caller uses the current one.
+    prefetch: bool,
+    /// Whether RangeStream may be used: it has not failed during this read.
+    may_stream: bool,
     next: Next,
 }
 
 enum Next {
-    /// Where the next window starts.
+    /// The start of the next page.
     From(Vec<u8>),
-    /// The next window is being read.
-    Coming(JoinHandle<Result<AnsweredWindow, Error>>),
-    /// The rest comes as one stream; where it breaks, the next window starts there.
+    /// The next page is being requested.
+    Prefetched(JoinHandle<Result<Page, Error>>),
+    /// The rest arrives as a stream; if the stream fails, the next page starts at this key.
     Streaming(RangeStream, Vec<u8>),
     End,
 }
 
 impl Store {
-    /// A reader over the range; nothing is sent before the first [`RangeReader::next`].
+    /// Creates a reader; the first [`RangeReader::next`] sends its request.
     pub fn read(&self, range: &KeyRange, options: ReadOptions) -> RangeReader {
         RangeReader {
             store: self.clone(),
             range: range.clone(),
-            left: options.limit,
+            remaining: options.limit,
             revision: options.revision,
             total: None,
-            steering: PageSizer::new(options.limit),
-            ahead: true,
-            streams: true,
+            page_sizer: PageSizer::new(options.limit),
+            prefetch: true,
+            may_stream: true,
             next: if range.is_empty() || options.limit == Some(0) {
                 Next::End
             } else {
@@ -90,32 +89,32 @@ impl Store {
 }
 
 impl RangeReader {
-    /// The revision everything is read at; 0 before the first page.
+    /// The revision of the read; 0 before the first page.
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// How many keys the whole range holds; known with the first page.
+    /// The number of keys in the range; known after the first page.
     pub fn total(&self) -> Option<u64> {
         self.total
     }
 
-    /// Reads no page before it is asked for: for readings that [`RangeReader::skip`] much.
+    /// Requests each page only when it is needed: for callers that [`RangeReader::skip`] often.
     #[must_use]
-    pub fn one_by_one(mut self) -> Self {
-        self.ahead = false;
+    pub fn without_prefetch(mut self) -> Self {
+        self.prefetch = false;
         self
     }
 
-    /// Reads small pages however far away the server is: for readings whose pages take longer to use than to read. While a
-    /// server reads a large page, what others write waits.
+    /// Reads small pages regardless of the network's round trip: for callers that process a page more slowly than it is
+    /// read. While a server reads a large page, writes of other clients wait.
     #[must_use]
     pub fn in_small_pages(mut self) -> Self {
-        self.steering.keep_small();
+        self.page_sizer.keep_small();
         self
     }
 
-    /// Leaves out the rest of the keys that begin with `branch`, the branch of the last key read.
+    /// Skips the remaining keys with prefix `branch`, which the last key read has.
     pub fn skip(&mut self, branch: &[u8]) {
         if matches!(self.next, Next::End) {
             return;
@@ -124,35 +123,35 @@ impl RangeReader {
             Some(start) if self.range.contains(&start) => Next::From(start),
             _ => Next::End,
         };
-        self.steering.step_over(branch);
+        self.page_sizer.skip_branch(branch);
     }
 
     /// The next page, never empty; `None` at the end.
     ///
     /// # Errors
-    /// [`Refusal::Compacted`](crate::kvstore::error::Refusal::Compacted) where the revision went away under the reading, a lost lock,
-    /// or whatever kept the answer away. Nothing is read behind an error.
+    /// [`Refusal::Compacted`](crate::kvstore::error::Refusal::Compacted) if the revision is compacted during the read,
+    /// [`Error::LockLost`], or any other error of a request. No page follows an error.
     pub async fn next(&mut self) -> Result<Option<Vec<KeyValue>>, Error> {
         loop {
             let page = match std::mem::replace(&mut self.next, Next::End) {
                 Next::End => return Ok(None),
-                Next::From(start) => self.window(start).read().await?,
-                Next::Coming(task) => match task.await {
+                Next::From(start) => self.page_request(start).read().await?,
+                Next::Prefetched(task) => match task.await {
                     Ok(page) => page?,
                     Err(error) => return Err(Error::Protocol { op: "list", what: error.to_string() }),
                 },
                 Next::Streaming(mut stream, start) => match stream.next().await {
                     StreamChunk::Keys(kvs) => {
-                        self.count_down(kvs.len());
-                        let behind = kvs.last().map_or(start, |kv| successor(&kv.key));
-                        self.next = Next::Streaming(stream, behind);
+                        self.subtract_from_limit(kvs.len());
+                        let next_start = kvs.last().map_or(start, |kv| successor(&kv.key));
+                        self.next = Next::Streaming(stream, next_start);
                         return Ok(Some(kvs));
                     }
                     StreamChunk::End => return Ok(None),
                     StreamChunk::Failed(error) => return Err(error),
                     StreamChunk::Broken => {
-                        self.streams = false;
-                        self.next = if self.range.contains(&start) && self.left != Some(0) {
+                        self.may_stream = false;
+                        self.next = if self.range.contains(&start) && self.remaining != Some(0) {
                             Next::From(start)
                         } else {
                             Next::End
@@ -161,68 +160,68 @@ impl RangeReader {
                     }
                 },
             };
-            let kvs = self.take(page);
+            let kvs = self.accept(page);
             if !kvs.is_empty() {
-                self.prefetch().await;
+                self.start_next().await;
                 return Ok(Some(kvs));
             }
         }
     }
 
-    /// Learns from an answered window and decides where the next one starts.
-    fn take(&mut self, page: AnsweredWindow) -> Vec<KeyValue> {
+    /// Updates the page sizer with a page and determines the start of the next one.
+    fn accept(&mut self, page: Page) -> Vec<KeyValue> {
         if self.revision == 0 {
             self.revision = page.revision;
         }
         if self.total.is_none() && page.end.is_none() {
             self.total = Some(page.count);
         }
-        self.steering.learn(&page);
-        self.count_down(page.kvs.len());
-        let behind = if page.more { page.kvs.last().map(|kv| successor(&kv.key)) } else { page.end };
-        self.next = match behind {
-            _ if self.left == Some(0) => Next::End,
+        self.page_sizer.learn(&page);
+        self.subtract_from_limit(page.kvs.len());
+        let next_start = if page.more { page.kvs.last().map(|kv| successor(&kv.key)) } else { page.end };
+        self.next = match next_start {
+            _ if self.remaining == Some(0) => Next::End,
             Some(start) if self.range.contains(&start) => Next::From(start),
             _ => Next::End,
         };
         page.kvs
     }
 
-    fn count_down(&mut self, keys: usize) {
-        self.left = self.left.map(|left| left.saturating_sub(keys as u64));
+    fn subtract_from_limit(&mut self, keys: usize) {
+        self.remaining = self.remaining.map(|left| left.saturating_sub(keys as u64));
     }
 
-    /// Whether the rest is worth a stream, as far as is known.
-    fn is_much(&self) -> bool {
+    /// Whether the rest is large enough for a stream, as far as known.
+    fn is_large(&self) -> bool {
         let lacking = self.store.inner.lacks_range_stream.load(Ordering::Relaxed);
-        let keys = self.total.unwrap_or(0).min(self.left.unwrap_or(u64::MAX));
-        self.streams && !lacking && self.options.guard.is_none() && keys >= STREAMED
+        let keys = self.total.unwrap_or(0).min(self.remaining.unwrap_or(u64::MAX));
+        self.may_stream && !lacking && self.options.guard.is_none() && keys >= MIN_STREAM_KEYS
     }
 
-    async fn prefetch(&mut self) {
-        if let (true, Next::From(start)) = (self.ahead, &self.next) {
-            if self.is_much() {
-                let wanted = StreamRequest {
+    async fn start_next(&mut self) {
+        if let (true, Next::From(start)) = (self.prefetch, &self.next) {
+            if self.is_large() {
+                let request = StreamRequest {
                     range: KeyRange { start: start.clone(), end: self.range.end.clone() },
                     revision: self.revision,
                     keys_only: self.options.keys_only,
-                    limit: self.left.unwrap_or(0),
+                    limit: self.remaining.unwrap_or(0),
                 };
-                self.next = Next::Streaming(RangeStream::start(&self.store, wanted), start.clone());
+                self.next = Next::Streaming(RangeStream::start(&self.store, request), start.clone());
                 tokio::task::yield_now().await;
                 return;
             }
-            let window = self.window(start.clone());
-            self.next = Next::Coming(tokio::spawn(window.read()));
-            // Gives the task its first turn, so that the request is on the wire while this page is used.
+            let request = self.page_request(start.clone());
+            self.next = Next::Prefetched(tokio::spawn(request.read()));
+            // Lets the task send its request before the caller uses this page.
             tokio::task::yield_now().await;
         }
     }
 
-    fn window(&self, start: Vec<u8>) -> Window {
-        let end = self.steering.end(&start).filter(|end| self.range.contains(end));
-        let limit = self.left.map_or(self.steering.limit(), |left| left.min(self.steering.limit()));
-        Window {
+    fn page_request(&self, start: Vec<u8>) -> PageRequest {
+        let end = self.page_sizer.end(&start).filter(|end| self.range.contains(end));
+        let limit = self.remaining.map_or(self.page_sizer.limit(), |left| left.min(self.page_sizer.limit()));
+        PageRequest {
             store: self.store.clone(),
             range: self.range.clone(),
             start,
@@ -237,14 +236,14 @@ impl RangeReader {
 
 impl Drop for RangeReader {
     fn drop(&mut self) {
-        if let Next::Coming(task) = &self.next {
+        if let Next::Prefetched(task) = &self.next {
             task.abort();
         }
     }
 }
 
-/// One window to be read.
-struct Window {
+/// A page to be requested.
+struct PageRequest {
     store: Store,
     range: KeyRange,
     start: Vec<u8>,
@@ -255,26 +254,26 @@ struct Window {
     guard: Option<LockGuard>,
 }
 
-impl Window {
-    async fn read(mut self) -> Result<AnsweredWindow, Error> {
+impl PageRequest {
+    async fn read(mut self) -> Result<Page, Error> {
         loop {
-            match self.ask().await {
-                // A run of large values: half as many fit.
+            match self.fetch().await {
+                // Large values: request half as many keys.
                 Err(error) if self.limit > 1 && error.is_refusal(Refusal::OversizedAnswer) => self.limit /= 2,
                 other => return other,
             }
         }
     }
 
-    async fn ask(&self) -> Result<AnsweredWindow, Error> {
+    async fn fetch(&self) -> Result<Page, Error> {
         let end = self.end.clone().or_else(|| self.range.end.clone());
         let range = KeyRange { start: self.start.clone(), end };
         let sent = Instant::now();
         let (kvs, count, more, revision) = match &self.guard {
-            Some(guard) => self.ask_guarded(range, guard).await?,
-            None => self.ask_plainly(&range).await?,
+            Some(guard) => self.fetch_guarded(range, guard).await?,
+            None => self.fetch_unguarded(&range).await?,
         };
-        Ok(AnsweredWindow {
+        Ok(Page {
             start: self.start.clone(),
             end: self.end.clone(),
             kvs,
@@ -285,7 +284,7 @@ impl Window {
         })
     }
 
-    async fn ask_guarded(
+    async fn fetch_guarded(
         &self,
         range: KeyRange,
         guard: &LockGuard,
@@ -301,11 +300,11 @@ impl Window {
         let mut answer = self.store.read_txn("list", txn, Some(guard), Timeout::WhileResponsive).await?;
         match answer.results.pop() {
             Some(OpResult::Get { kvs, count, more }) => Ok((kvs, count, more, answer.revision)),
-            _ => Err(Error::Protocol { op: "list", what: "a read without its answer".to_owned() }),
+            _ => Err(Error::Protocol { op: "list", what: "an operation has no result".to_owned() }),
         }
     }
 
-    async fn ask_plainly(&self, range: &KeyRange) -> Result<(Vec<KeyValue>, u64, bool, Revision), Error> {
+    async fn fetch_unguarded(&self, range: &KeyRange) -> Result<(Vec<KeyValue>, u64, bool, Revision), Error> {
         let (start, end) = range.within(self.store.namespace()).to_wire();
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
         let mut options = GetOptions::new().with_range(end).with_revision(self.revision).with_limit(limit);
@@ -314,10 +313,10 @@ impl Window {
         }
         let pinned = self.revision > 0;
         if pinned {
-            // What a revision holds never changes, so any member may answer; one that lags is asked again elsewhere.
+            // A revision never changes, so any member may answer; a member that lags is retried on another one.
             options = options.with_serializable();
         }
-        let request = Request { pinned, bound: Timeout::WhileResponsive, ..Request::read("list", &start) };
+        let request = Request { pinned, timeout: Timeout::WhileResponsive, ..Request::read("list", &start) };
         let answer = self
             .store
             .call(request, |client| {

@@ -1,7 +1,7 @@
-//! etcd 3.7's RangeStream: a whole range as one answer in chunks, without counting what lies behind each.
+//! etcd 3.7's RangeStream: a range as one chunked response, without counting the keys after each chunk.
 //!
-//! It takes the place of the windows where there is much to read. Whatever goes wrong with it, the windows go on behind
-//! the last key that came; their retries and messages are those of every reading.
+//! It replaces pages for large ranges. If the stream fails, paging continues after the last key received, with its
+//! retries and error messages.
 
 use etcd_client::{GetOptions, GetStreamResponse};
 use tokio::sync::mpsc;
@@ -15,51 +15,51 @@ use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};
 
 impl ResponseHeader for GetStreamResponse {
-    /// Told with the last chunk only.
+    /// Only the last chunk has a header.
     fn revision(&self) -> Revision {
         0
     }
 }
 
-/// What is read.
+/// The range to read.
 pub(crate) struct StreamRequest {
     pub(crate) range: KeyRange,
-    /// A revision that is known to exist.
+    /// A revision known to exist.
     pub(crate) revision: Revision,
     pub(crate) keys_only: bool,
-    /// At most so many keys; 0 for all.
+    /// The maximum number of keys; 0 for all.
     pub(crate) limit: u64,
 }
 
-/// What comes.
+/// A part of the response.
 pub(crate) enum StreamChunk {
     /// The next keys, at least one.
     Keys(Vec<KeyValue>),
-    /// There are no more.
+    /// The end of the range.
     End,
-    /// The server has no such call, or the stream broke.
+    /// The server does not support RangeStream, or the stream failed.
     Broken,
-    /// The command's end.
+    /// An interruption or the command's deadline.
     Failed(Error),
 }
 
-/// A range on its way. While one chunk is used, the next one is received.
+/// A range that is being received. Receives the next chunk while the caller uses the current one.
 pub(crate) struct RangeStream {
     chunks: mpsc::Receiver<StreamChunk>,
     task: JoinHandle<()>,
 }
 
 impl RangeStream {
-    /// Asks for the range.
-    pub(crate) fn start(store: &Store, wanted: StreamRequest) -> Self {
+    /// Requests the range.
+    pub(crate) fn start(store: &Store, request: StreamRequest) -> Self {
         let (sender, chunks) = mpsc::channel(1);
         let store = store.clone();
         let task = tokio::spawn(async move {
-            let last = store.receive(wanted, &sender).await.unwrap_or_else(|error| match error {
+            let last = store.receive(request, &sender).await.unwrap_or_else(|error| match error {
                 Error::Interrupted { .. } | Error::Deadline { .. } => StreamChunk::Failed(error),
                 _ => StreamChunk::Broken,
             });
-            // Nobody listens any more where the reader was dropped.
+            // The send fails if the reader was dropped.
             let _ = sender.send(last).await;
         });
         Self { chunks, task }
@@ -78,14 +78,14 @@ impl Drop for RangeStream {
 }
 
 impl Store {
-    /// Receives the chunks up to the end; how it ended.
-    async fn receive(&self, wanted: StreamRequest, sender: &mpsc::Sender<StreamChunk>) -> Result<StreamChunk, Error> {
-        let (start, end) = wanted.range.within(self.namespace()).to_wire();
-        let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
-        let mut options = GetOptions::new().with_range(end).with_revision(wanted.revision).with_limit(limit);
-        // What a revision holds never changes, so any member may answer.
+    /// Forwards the chunks to the reader. Returns how the stream ended.
+    async fn receive(&self, request: StreamRequest, sender: &mpsc::Sender<StreamChunk>) -> Result<StreamChunk, Error> {
+        let (start, end) = request.range.within(self.namespace()).to_wire();
+        let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+        let mut options = GetOptions::new().with_range(end).with_revision(request.revision).with_limit(limit);
+        // A revision never changes, so any member may answer.
         options = options.with_serializable();
-        if wanted.keys_only {
+        if request.keys_only {
             options = options.with_keys_only();
         }
         let opened = self
@@ -110,16 +110,16 @@ impl Store {
                 error = self.ended("list") => return Err(error),
                 answer = next => match answer {
                     Ok(Ok(Some(answer))) => answer,
-                    // The last chunk has a header: without one the rest is missing.
+                    // Only the last chunk has a header; without it the response is incomplete.
                     _ => return Ok(StreamChunk::Broken),
                 },
             };
-            let whole = answer.header().is_some();
+            let last = answer.header().is_some();
             let kvs: Vec<KeyValue> = answer.take_kvs().into_iter().map(|kv| self.take(kv)).collect();
             if !kvs.is_empty() && sender.send(StreamChunk::Keys(kvs)).await.is_err() {
                 return Ok(StreamChunk::Broken);
             }
-            if whole {
+            if last {
                 return Ok(StreamChunk::End);
             }
         }

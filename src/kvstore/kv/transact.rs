@@ -1,29 +1,28 @@
-//! Doing transactions, guarded by a lock where asked for, and taking their answers apart.
+//! Runs transactions, optionally guarded by a lock.
 
 use etcd_client::TxnOp;
 use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
 
 use crate::kvstore::error::Error;
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Retry, Txn, TxnResult};
-use crate::kvstore::request::{Idempotency, Request, unknown};
+use crate::kvstore::request::{Idempotency, Request, unknown_outcome};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, LeaseId};
 
 impl Store {
-    /// Does a transaction. `op` names it in messages and for `-vv`.
+    /// Runs a transaction. `op` names it in messages and in the trace.
     ///
     /// # Errors
-    /// [`Error::Unknown`] where it may have been done, [`Error::LockLost`] where the guard did not hold, and whatever
-    /// etcd refuses.
+    /// [`Error::Unknown`], [`Error::LockLost`] if the guard failed, or any other error of the request.
     pub async fn txn(
         &self,
         op: &'static str,
         txn: &Txn,
         guard: Option<&LockGuard>,
-        again: Retry,
+        retry: Retry,
     ) -> Result<TxnResult, Error> {
-        match again {
+        match retry {
             Retry::Never => self.send_txn(op, txn, guard, Idempotency::None, Timeout::Operation).await,
             Retry::Idempotent => self.send_txn(op, txn, guard, Idempotency::Conditional, Timeout::Operation).await,
             Retry::NeverWithin(limit) => self.send_txn(op, txn, guard, Idempotency::None, Timeout::Fixed(limit)).await,
@@ -35,11 +34,11 @@ impl Store {
         op: &'static str,
         txn: &Txn,
         guard: Option<&LockGuard>,
-        effect: Idempotency,
-        bound: Timeout,
+        idempotency: Idempotency,
+        timeout: Timeout,
     ) -> Result<TxnResult, Error> {
         if let (None, [], [Op::Delete { over, prev }]) = (guard, txn.compares.as_slice(), txn.then.as_slice()) {
-            return self.send_delete(op, over, *prev, effect, bound).await;
+            return self.send_delete(op, over, *prev, idempotency, timeout).await;
         }
         let wire = match guard {
             None => txn.to_wire(self.namespace()),
@@ -52,12 +51,20 @@ impl Store {
                 etcd_client::Txn::new().when([held]).and_then([TxnOp::txn(txn.to_wire(self.namespace()))])
             }
         };
-        let mut words = txn.guard_words();
+        let mut guard_text = txn.format_guard();
         if let Some(lock) = guard {
-            words = format!("lock@{} {words}", lock.revision);
+            guard_text = format!("lock@{} {guard_text}", lock.revision);
         }
         let key = self.absolute(txn.first_key());
-        let request = Request { op, key: &key, guard: words.trim_end(), effect, leader: true, bound, pinned: false };
+        let request = Request {
+            op,
+            key: &key,
+            guard: guard_text.trim_end(),
+            idempotency,
+            needs_leader: true,
+            timeout,
+            pinned: false,
+        };
         let answer = self
             .call(request, |client| {
                 let wire = wire.clone();
@@ -72,29 +79,29 @@ impl Store {
                     key: String::from_utf8_lossy(&lock.key).escape_debug().to_string(),
                     revision: lock.revision,
                 };
-                return Err(if answer.maybe_applied { unknown(op, lost) } else { lost });
+                return Err(if answer.maybe_applied { unknown_outcome(op, lost) } else { lost });
             }
             response = match response.responses.pop().and_then(|inner| inner.response) {
                 Some(PbTxnOpResponse::ResponseTxn(inner)) => inner,
-                _ => return Err(Error::Protocol { op, what: "the guarded transaction has no answer".to_owned() }),
+                _ => return Err(Error::Protocol { op, what: "the guarded transaction has no result".to_owned() }),
             };
         }
         let (succeeded, results) = self.take_txn(op, response)?;
         Ok(TxnResult { succeeded, revision, results, maybe_applied: answer.maybe_applied })
     }
 
-    /// A deletion that nothing is compared with needs no transaction. A full store takes it in any version, while
-    /// etcd 3.5.1, for one, refuses every transaction once the database file is as large as the quota.
+    /// Sends a deletion without conditions as a plain request: an etcd that is over its quota accepts it, while some
+    /// versions (e.g. 3.5.1) refuse every transaction then.
     async fn send_delete(
         &self,
         op: &'static str,
         over: &KeySelector,
         prev: bool,
-        effect: Idempotency,
-        bound: Timeout,
+        idempotency: Idempotency,
+        timeout: Timeout,
     ) -> Result<TxnResult, Error> {
         let (key, options) = over.deletion(self.namespace(), prev);
-        let request = Request { op, key: &key, guard: "", effect, leader: true, bound, pinned: false };
+        let request = Request { op, key: &key, guard: "", idempotency, needs_leader: true, timeout, pinned: false };
         let answer = self
             .call(request, |client| {
                 let (key, options) = (key.clone(), options.clone());
@@ -117,26 +124,28 @@ impl Store {
     fn take_op(&self, op: &'static str, response: PbResponseOp) -> Result<OpResult, Error> {
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(match response.response {
-            Some(PbTxnOpResponse::ResponsePut(put)) => OpResult::Put { prev: put.prev_kv.map(|kv| self.take_wire(kv)) },
+            Some(PbTxnOpResponse::ResponsePut(put)) => {
+                OpResult::Put { prev: put.prev_kv.map(|kv| self.from_wire_kv(kv)) }
+            }
             Some(PbTxnOpResponse::ResponseRange(range)) => OpResult::Get {
                 count: count(range.count),
                 more: range.more,
-                kvs: range.kvs.into_iter().map(|kv| self.take_wire(kv)).collect(),
+                kvs: range.kvs.into_iter().map(|kv| self.from_wire_kv(kv)).collect(),
             },
             Some(PbTxnOpResponse::ResponseDeleteRange(delete)) => OpResult::Delete {
                 deleted: count(delete.deleted),
-                prev: delete.prev_kvs.into_iter().map(|kv| self.take_wire(kv)).collect(),
+                prev: delete.prev_kvs.into_iter().map(|kv| self.from_wire_kv(kv)).collect(),
             },
             Some(PbTxnOpResponse::ResponseTxn(txn)) => {
                 let (succeeded, results) = self.take_txn(op, txn)?;
                 OpResult::Txn { succeeded, results }
             }
-            None => return Err(Error::Protocol { op, what: "an operation has no answer".to_owned() }),
+            None => return Err(Error::Protocol { op, what: "an operation has no result".to_owned() }),
         })
     }
 
-    /// The wire's record as ours, without the namespace.
-    pub(crate) fn take_wire(&self, kv: etcd_client::proto::PbKeyValue) -> KeyValue {
+    /// Converts a record from the wire and removes the namespace.
+    pub(crate) fn from_wire_kv(&self, kv: etcd_client::proto::PbKeyValue) -> KeyValue {
         KeyValue {
             key: self.relative(kv.key),
             value: kv.value,

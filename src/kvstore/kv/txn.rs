@@ -1,4 +1,4 @@
-//! Transactions: conditions, then one branch or the other, in one revision.
+//! Transactions: conditions and two branches, applied in one revision.
 //!
 //! Wire format: `etcdserverpb.TxnRequest` of etcd's `api/etcdserverpb/rpc.proto`.
 
@@ -9,28 +9,28 @@ use etcd_client::{DeleteOptions, GetOptions, PutOptions, TxnOp};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 
-/// The most compares, and the most operations in either branch, that etcd takes by default (`--max-txn-ops`). What a
-/// nested transaction holds counts on top of the one around it.
+/// etcd's default limit for compares, and for operations in each branch (`--max-txn-ops`). The operations of a nested
+/// transaction count on top of those of the outer one.
 pub const MAX_TXN_OPS: usize = 128;
 
-/// The largest request that etcd takes by default, in bytes (`--max-request-bytes`).
+/// etcd's default limit for the bytes of a request (`--max-request-bytes`).
 pub const MAX_REQUEST_BYTES: usize = 3 << 19;
 
-/// What one operation or compare is worth in bytes beside its key and value, generously.
+/// Upper estimate of an operation's or compare's size in bytes, without key and value.
 const OVERHEAD: usize = 48;
 
-/// One key, or a range of them.
+/// A key or a key range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySelector {
-    /// Exactly this key.
+    /// One key.
     Key(Vec<u8>),
-    /// Every key in the range. A compare holds if it holds for each; on an empty range it is asked of a key with
-    /// all zero revisions and no value.
+    /// Every key in the range. A compare must hold for each of them; for an empty range it is applied to a key with all
+    /// revisions 0 and no value.
     Range(KeyRange),
 }
 
 impl KeySelector {
-    /// The key, or the range's start.
+    /// The key, or the start of the range.
     pub fn start(&self) -> &[u8] {
         match self {
             Self::Key(key) => key,
@@ -56,7 +56,7 @@ impl KeySelector {
         }
     }
 
-    /// What deletes it: the absolute key and the options.
+    /// The absolute key and the options of a deletion.
     pub(crate) fn deletion(&self, namespace: &[u8], prev: bool) -> (Vec<u8>, DeleteOptions) {
         let (key, end) = self.to_wire(namespace);
         let options = end.map_or_else(DeleteOptions::new, |end| DeleteOptions::new().with_range(end));
@@ -64,7 +64,7 @@ impl KeySelector {
     }
 }
 
-/// How a compare's two sides must relate.
+/// The operator of a compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompareOp {
     /// `=`
@@ -77,29 +77,29 @@ pub enum CompareOp {
     Greater,
 }
 
-/// What of a key is compared, and with what.
+/// The field and the value of a compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CompareTarget {
-    /// The value's bytes. Never true for a key that is not there.
+    /// The value. Never true for a key that does not exist.
     Value(Vec<u8>),
-    /// The number of changes since the creation; 0 for a key that is not there.
+    /// The number of changes since the creation; 0 for a key that does not exist.
     Version(i64),
-    /// The revision of the creation; 0 for a key that is not there.
+    /// The revision of the creation; 0 for a key that does not exist.
     Create(Revision),
-    /// The revision of the last change; 0 for a key that is not there.
+    /// The revision of the last change; 0 for a key that does not exist.
     Mod(Revision),
     /// The lease; `None` for no lease.
     Lease(Option<LeaseId>),
 }
 
-/// One condition of a transaction.
+/// A condition of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compare {
-    /// Of which key or keys.
+    /// The key or keys.
     pub over: KeySelector,
-    /// How.
+    /// The operator.
     pub op: CompareOp,
-    /// What, and with what.
+    /// The field and the value.
     pub target: CompareTarget,
 }
 
@@ -109,17 +109,17 @@ impl Compare {
         Self { over: KeySelector::Key(key.to_vec()), op, target }
     }
 
-    /// The key is not there.
+    /// The key does not exist.
     pub fn missing(key: &[u8]) -> Self {
         Self::key(key, CompareOp::Equal, CompareTarget::Version(0))
     }
 
-    /// The key is there.
+    /// The key exists.
     pub fn exists(key: &[u8]) -> Self {
         Self::key(key, CompareOp::Greater, CompareTarget::Version(0))
     }
 
-    /// The key's last change was in this revision; 0 for "is not there".
+    /// The key's last change was in this revision; for 0, the key does not exist.
     pub fn unchanged(key: &[u8], revision: Revision) -> Self {
         Self::key(key, CompareOp::Equal, CompareTarget::Mod(revision))
     }
@@ -157,62 +157,62 @@ impl Compare {
     }
 }
 
-/// Which lease a write leaves the key with.
+/// The lease of a written key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LeaseMode {
-    /// None; a lease the key had is taken off.
+    /// No lease; a lease the key had is detached.
     #[default]
     Detach,
-    /// This one.
+    /// This lease.
     Attach(LeaseId),
-    /// The one it has. etcd refuses this for a key that is not there.
+    /// The key's present lease. etcd refuses this for a key that does not exist.
     Keep,
 }
 
-/// One key to be written.
+/// A key to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Write {
     /// The key.
     pub key: Vec<u8>,
     /// The value.
     pub value: Vec<u8>,
-    /// Its lease.
+    /// The lease.
     pub lease: LeaseMode,
-    /// Whether to answer with what was there before.
+    /// Whether to return the previous record.
     pub prev: bool,
 }
 
-/// One operation of a branch.
+/// An operation of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Writes a key.
     Put(Write),
     /// Reads a key or a range.
     Get {
-        /// Which.
+        /// The key or range.
         over: KeySelector,
-        /// At which revision; 0 for the present.
+        /// The revision; 0 for the latest.
         revision: Revision,
-        /// Without values.
+        /// Whether to read keys without values.
         keys_only: bool,
-        /// Only how many.
+        /// Whether to return only the count.
         count_only: bool,
-        /// At most so many; 0 for all.
+        /// The maximum number of keys; 0 for all.
         limit: i64,
     },
     /// Deletes a key or a range.
     Delete {
-        /// Which.
+        /// The key or range.
         over: KeySelector,
-        /// Whether to answer with what was there before.
+        /// Whether to return the deleted records.
         prev: bool,
     },
-    /// A transaction in the transaction.
+    /// A nested transaction.
     Txn(Txn),
 }
 
 impl Op {
-    /// Reads all of it, values included.
+    /// Reads records with their values, without a limit.
     pub fn get_at(over: KeySelector, revision: Revision) -> Self {
         Self::Get { over, revision, keys_only: false, count_only: false, limit: 0 }
     }
@@ -259,19 +259,19 @@ impl Op {
     }
 }
 
-/// Conditions and two branches.
+/// A transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Txn {
-    /// All must hold for `then`.
+    /// The conditions; all must hold for `then`.
     pub compares: Vec<Compare>,
-    /// What is done if they do.
+    /// The operations if the conditions hold.
     pub then: Vec<Op>,
-    /// What is done if one does not.
+    /// The operations if a condition does not hold.
     pub otherwise: Vec<Op>,
 }
 
 impl Txn {
-    /// About how many bytes the request has.
+    /// The approximate size of the request in bytes.
     pub fn size(&self) -> usize {
         let compares: usize = self.compares.iter().map(Compare::size).sum();
         compares + self.then.iter().chain(&self.otherwise).map(Op::size).sum::<usize>()
@@ -294,8 +294,8 @@ impl Txn {
         }
     }
 
-    pub(crate) fn guard_words(&self) -> String {
-        let words = |compare: &Compare| {
+    pub(crate) fn format_guard(&self) -> String {
+        let format = |compare: &Compare| {
             let op = match compare.op {
                 CompareOp::Equal => "=",
                 CompareOp::NotEqual => "!=",
@@ -312,73 +312,73 @@ impl Txn {
                 }
             }
         };
-        self.compares.iter().take(4).map(words).collect::<Vec<_>>().join(" ")
+        self.compares.iter().take(4).map(format).collect::<Vec<_>>().join(" ")
     }
 }
 
-/// "Only while this lock is held": the lock key still has the create revision its holder got.
+/// The condition that a lock is still held: its key still has the create revision its holder got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockGuard {
-    /// The lock's key, absolute: no namespace is put before it.
+    /// The lock's key, absolute (without the namespace prepended).
     pub key: Vec<u8>,
-    /// Its create revision.
+    /// The key's create revision.
     pub revision: Revision,
 }
 
-/// Whether a transaction whose answer was lost may be sent again.
+/// Whether a transaction without a response may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// No: it could be done twice.
+    /// No: it could be applied twice.
     Never,
-    /// No, and it may take this long.
+    /// No, and its timeout is this duration.
     NeverWithin(Duration),
-    /// Yes: its conditions cannot hold any more once it was done, or doing it twice is doing it once.
-    /// [`TxnResult::maybe_applied`] then says that an earlier sending may have been done.
+    /// Yes: its conditions fail after it was applied, or applying it twice has the effect of applying it once.
+    /// [`TxnResult::maybe_applied`] then tells whether an earlier attempt may have been applied.
     Idempotent,
 }
 
-/// What one operation gave.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpResult {
-    /// A write; what was there before, if asked for and there.
+    /// A write.
     Put {
-        /// The key before.
+        /// The previous record, if requested and if the key existed.
         prev: Option<KeyValue>,
     },
     /// A read.
     Get {
-        /// What was found.
+        /// The records.
         kvs: Vec<KeyValue>,
-        /// How many there are, also beyond a limit.
+        /// The number of keys, including those beyond the limit.
         count: u64,
-        /// Whether the limit cut it.
+        /// Whether the limit cut off keys.
         more: bool,
     },
     /// A deletion.
     Delete {
-        /// How many keys went.
+        /// The number of deleted keys.
         deleted: u64,
-        /// What they were, if asked for.
+        /// The deleted records, if requested.
         prev: Vec<KeyValue>,
     },
     /// A nested transaction.
     Txn {
         /// Whether its conditions held.
         succeeded: bool,
-        /// What its branch gave.
+        /// The results of its branch.
         results: Vec<OpResult>,
     },
 }
 
-/// What a transaction gave.
+/// The result of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TxnResult {
     /// Whether the conditions held, i.e. which branch ran.
     pub succeeded: bool,
-    /// The store's revision after it; the revision of every change in it.
+    /// The store's revision after the transaction, which is also the revision of its changes.
     pub revision: Revision,
-    /// One result an operation of the branch that ran.
+    /// One result per operation of the branch that ran.
     pub results: Vec<OpResult>,
-    /// Whether an earlier sending of the same transaction may have been done before this one was answered.
+    /// Whether an earlier attempt of the same transaction may have been applied.
     pub maybe_applied: bool,
 }

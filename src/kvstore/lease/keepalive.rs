@@ -1,8 +1,8 @@
-//! A lease that is kept alive, and the certain knowledge of how long it lives.
+//! Keeps a lease alive and knows a lower bound of its lifetime.
 //!
-//! The server counts a lease's TTL from when it gets a keep-alive, so the moment *before* the last answered one was sent,
-//! plus the granted TTL, is never later than the lease's end. That is the only deadline here: a call that fails, a
-//! leader that goes or a server that is started again is no loss as long as one keep-alive is answered in time.
+//! The server counts a lease's TTL from when it receives a keep-alive. So the time at which the last answered keep-alive
+//! was sent, plus the granted TTL, is never later than the lease's expiry. Only this deadline decides: failed calls,
+//! elections and server restarts do not lose the lease as long as one keep-alive is answered in time.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,56 +22,56 @@ use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 use crate::transport::Session;
 
-/// The longest sleep: after the machine itself slept, this much passes at most before the clock is looked at.
-const LONGEST_NAP: Duration = Duration::from_millis(500);
-/// How long a key is held before it is watched, so that short work is not slowed down by it.
-const BEFORE_MINDING: Duration = Duration::from_millis(50);
-/// How long the revocation of a lease that nobody will use may take.
-const CLEANUP: Duration = Duration::from_secs(1);
+/// The longest sleep without checking the clock: the time to notice an expiry after the machine was suspended.
+const MAX_SLEEP: Duration = Duration::from_millis(500);
+/// Delay before a key is watched, so that short commands do not pay for a watch.
+const WATCH_KEY_AFTER: Duration = Duration::from_millis(50);
+/// Time limit for revoking a lease that will not be used.
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a lease, or the key on it, counts as lost.
+/// Why a lease, or the key attached to it, counts as lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseLoss {
-    /// etcd says that there is no such lease (any more).
+    /// etcd reports that the lease does not exist.
     LeaseGone,
-    /// Somebody deleted the key.
+    /// Another client deleted the key.
     KeyGone,
-    /// No keep-alive was answered in time; what the last one ended with.
+    /// No keep-alive was answered in time; the error of the last one.
     Late(Option<String>),
 }
 
 impl fmt::Display for LeaseLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LeaseGone => f.write_str("its lease was revoked or has run out"),
-            Self::KeyGone => f.write_str("somebody deleted its key"),
+            Self::LeaseGone => f.write_str("its lease was revoked or has expired"),
+            Self::KeyGone => f.write_str("its key was deleted"),
             Self::Late(None) => f.write_str("its lease could not be renewed in time"),
             Self::Late(Some(why)) => write!(f, "its lease could not be renewed in time ({why})"),
         }
     }
 }
 
-/// What is known of a lease that is kept alive.
+/// What is known about a lease that is kept alive.
 #[derive(Clone, Debug)]
 pub struct LeaseState {
-    /// Until then it lives for certain.
+    /// The lease does not expire before this time.
     pub until: BootTime,
-    /// It is lost, whatever the clock says.
+    /// The reason if the lease is lost, whatever the clock says.
     pub lost: Option<LeaseLoss>,
-    /// What the last keep-alive failed with, if it did.
-    pub trouble: Option<String>,
+    /// The error of the last keep-alive, if it failed.
+    pub last_error: Option<String>,
 }
 
-/// A lease of this process, kept alive in the background. Dropped, it is kept no longer and runs out by itself.
+/// A lease of this process, kept alive in the background. When dropped, the keep-alive stops and the lease expires.
 pub struct LeaseKeeper {
     grant: Grant,
-    alive: Arc<watch::Sender<LeaseState>>,
+    state: Arc<watch::Sender<LeaseState>>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
 impl Store {
-    /// Grants a lease of at least `ttl` seconds and keeps it alive, also when the command is being ended, until
-    /// [`LeaseKeeper::stop`].
+    /// Grants a lease of at least `ttl` seconds and keeps it alive until [`LeaseKeeper::stop`], also after the command is
+    /// cancelled.
     ///
     /// # Errors
     /// As [`Store::grant`].
@@ -79,28 +79,28 @@ impl Store {
         self.keep_as(LeaseId::random(), ttl).await
     }
 
-    /// The same with an ID from [`LeaseId::random`].
+    /// [`Store::keep`] with an ID from [`LeaseId::random`].
     pub(crate) async fn keep_as(&self, id: LeaseId, ttl: i64) -> Result<LeaseKeeper, Error> {
-        let mut asked = BootTime::now();
+        let mut sent = BootTime::now();
         let grant = self.grant_as(id, ttl).await?;
         let ttl = grant_ttl(grant);
-        if asked.elapsed() > ttl / 4 {
-            // Whoever waited long for the server would begin with a lease that is half over.
-            asked = match self.renew_within(grant.id, self.options().op_timeout).await {
+        if sent.elapsed() > ttl / 4 {
+            // After a slow grant much of the TTL may have passed.
+            sent = match self.renew_within(grant.id, self.options().op_timeout).await {
                 Ok(sent) => sent,
                 Err(error) => {
-                    let _ = self.for_cleanup(CLEANUP).revoke(grant.id).await;
+                    let _ = self.for_cleanup(REVOKE_TIMEOUT).revoke(grant.id).await;
                     return Err(error);
                 }
             };
         }
-        let alive = Arc::new(watch::Sender::new(LeaseState { until: asked + ttl, lost: None, trouble: None }));
-        let keeper = KeepaliveTask { store: self.unbound(), id: grant.id, ttl, alive: Arc::clone(&alive) };
-        let task = tokio::spawn(keeper.run(asked)).abort_handle();
-        Ok(LeaseKeeper { grant, alive, tasks: Mutex::new(vec![task]) })
+        let state = Arc::new(watch::Sender::new(LeaseState { until: sent + ttl, lost: None, last_error: None }));
+        let keeper = KeepaliveTask { store: self.unbound(), id: grant.id, ttl, state: Arc::clone(&state) };
+        let task = tokio::spawn(keeper.run(sent)).abort_handle();
+        Ok(LeaseKeeper { grant, state, tasks: Mutex::new(vec![task]) })
     }
 
-    /// The same store for what goes on in the background: neither the user's signal nor the command's deadline ends it.
+    /// A handle for background tasks: neither signals nor the command's deadline cancel it.
     pub fn unbound(&self) -> Self {
         let observer = Arc::clone(&self.session.observer);
         Self {
@@ -109,8 +109,8 @@ impl Store {
         }
     }
 
-    /// Creates a key on the lease. Gives its create revision, and whether it was this that created it.
-    async fn create_again(&self, held: &KeyValue, lease: LeaseId) -> Result<(bool, Revision), Error> {
+    /// Creates a key attached to the lease. Returns its create revision, and whether this call created it.
+    async fn recreate_key(&self, held: &KeyValue, lease: LeaseId) -> Result<(bool, Revision), Error> {
         let write =
             Write { key: held.key.clone(), value: held.value.clone(), lease: LeaseMode::Attach(lease), prev: false };
         let txn = Txn {
@@ -127,13 +127,13 @@ impl Store {
         }
     }
 
-    /// Renews a lease once and gives the moment before the answered request was sent.
-    pub(crate) async fn renew_within(&self, id: LeaseId, bound: Duration) -> Result<BootTime, Error> {
-        let request = Request { bound: Timeout::Fixed(bound), ..Request::read("lease keep-alive", &[]) };
+    /// Renews a lease once. Returns the time before the answered request was sent.
+    pub(crate) async fn renew_within(&self, id: LeaseId, timeout: Duration) -> Result<BootTime, Error> {
+        let request = Request { timeout: Timeout::Fixed(timeout), ..Request::read("lease keep-alive", &[]) };
         let answer = self
             .call(request, |client| async move {
                 let sent = BootTime::now();
-                // The answer of TTL 0 that stands for a lease that is gone comes as an error.
+                // The client library turns the response with TTL 0 (no such lease) into an error.
                 client.lease_client().keep_alive(id.0).await.map(|_| RenewedLease(sent))
             })
             .await?;
@@ -159,28 +159,28 @@ impl LeaseKeeper {
         self.grant.id
     }
 
-    /// The TTL that was granted.
+    /// The granted TTL.
     pub fn ttl(&self) -> Duration {
         grant_ttl(self.grant)
     }
 
-    /// What is known of it now.
-    pub fn alive(&self) -> LeaseState {
-        self.alive.borrow().clone()
+    /// What is known about the lease now.
+    pub fn state(&self) -> LeaseState {
+        self.state.borrow().clone()
     }
 
-    /// A view that can be waited on.
+    /// A receiver that is notified of state changes.
     pub fn watch(&self) -> watch::Receiver<LeaseState> {
-        self.alive.subscribe()
+        self.state.subscribe()
     }
 
-    /// Why the lease is lost, if it is, or if less than `margin` of its certain life is left.
+    /// The reason if the lease is lost or may expire within `margin`.
     pub fn is_lost(&self, margin: Duration) -> Option<LeaseLoss> {
-        let now = self.alive();
-        now.lost.or_else(|| (now.until - margin).left().is_zero().then_some(LeaseLoss::Late(now.trouble)))
+        let now = self.state();
+        now.lost.or_else(|| (now.until - margin).remaining().is_zero().then_some(LeaseLoss::Late(now.last_error)))
     }
 
-    /// Waits until the lease is lost, or less than `margin` of its certain life is left.
+    /// Waits until the lease is lost or may expire within `margin`.
     pub async fn lost(&self, margin: Duration) -> LeaseLoss {
         let mut view = self.watch();
         loop {
@@ -188,65 +188,65 @@ impl LeaseKeeper {
             if let Some(loss) = self.is_lost(margin) {
                 return loss;
             }
-            let left = (until - margin).left();
+            let left = (until - margin).remaining();
             tokio::select! {
                 _ = view.changed() => {}
-                () = tokio::time::sleep(left.min(LONGEST_NAP)) => {}
+                () = tokio::time::sleep(left.min(MAX_SLEEP)) => {}
             }
         }
     }
 
-    /// Counts the lease as lost as soon as its key of this create revision is gone.
+    /// Marks the lease as lost as soon as its key with this create revision is deleted.
     pub fn watch_key(&self, store: &Store, key: &[u8], revision: Revision) {
-        let (store, key, alive) = (store.unbound(), key.to_vec(), Arc::clone(&self.alive));
+        let (store, key, state) = (store.unbound(), key.to_vec(), Arc::clone(&self.state));
         self.spawn_scoped(async move {
-            // Many a key is not held for longer, and what became of it until then is told all the same.
-            tokio::time::sleep(BEFORE_MINDING).await;
-            // Where the key may not be read, the lease alone tells of a loss.
-            if store.key_gone(&key, revision, revision).await.is_ok() {
-                lose(&alive, LeaseLoss::KeyGone);
+            // A deletion during the delay is still found: the watch starts at the key's creation.
+            tokio::time::sleep(WATCH_KEY_AFTER).await;
+            // If the user may not read the key, only the lease shows a loss.
+            if store.wait_deleted(&key, revision, revision).await.is_ok() {
+                mark_lost(&state, LeaseLoss::KeyGone);
             }
         });
     }
 
-    /// Sees to it that a key (without the namespace) that was created on this lease is there as long as the lease lives:
-    /// where somebody deletes it, it is created again with its value, unless somebody else was quicker.
+    /// Recreates a key (without the namespace) that was created on this lease whenever another client deletes it, unless
+    /// another client has created it first.
     pub fn restore_key(&self, store: &Store, held: KeyValue, created: Revision, restored: impl Fn() + Send + 'static) {
-        let (store, lease, alive) = (store.unbound(), self.id(), Arc::clone(&self.alive));
+        let (store, lease, state) = (store.unbound(), self.id(), Arc::clone(&self.state));
         self.spawn_scoped(async move {
             let mut created = created;
             let absolute = store.absolute(&held.key);
-            while store.key_gone(&absolute, created, created).await.is_ok() {
-                match store.create_again(&held, lease).await {
-                    Ok((anew, revision)) => {
+            while store.wait_deleted(&absolute, created, created).await.is_ok() {
+                match store.recreate_key(&held, lease).await {
+                    Ok((recreated, revision)) => {
                         created = revision;
-                        if anew {
+                        if recreated {
                             restored();
                         }
                     }
                     Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
-                        return lose(&alive, LeaseLoss::LeaseGone);
+                        return mark_lost(&state, LeaseLoss::LeaseGone);
                     }
-                    // The deletion is found again at once.
-                    Err(_) => tokio::time::sleep(LONGEST_NAP).await,
+                    // The next round finds the deletion again at once.
+                    Err(_) => tokio::time::sleep(MAX_SLEEP).await,
                 }
             }
         });
     }
 
-    /// Runs this beside the keep-alive, as long as that.
-    pub fn spawn_scoped(&self, what: impl Future<Output = ()> + Send + 'static) {
-        let task = tokio::spawn(what).abort_handle();
+    /// Spawns a task that is aborted when the keep-alive stops.
+    pub fn spawn_scoped(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(task).abort_handle();
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
-    /// Runs this beside the keep-alive; where it ends, the lease counts as lost.
-    pub fn watched_by(&self, what: impl Future<Output = LeaseLoss> + Send + 'static) {
-        let alive = Arc::clone(&self.alive);
-        self.spawn_scoped(async move { lose(&alive, what.await) });
+    /// Spawns a task like [`LeaseKeeper::spawn_scoped`]; when it returns, the lease is marked as lost.
+    pub fn watched_by(&self, watcher: impl Future<Output = LeaseLoss> + Send + 'static) {
+        let state = Arc::clone(&self.state);
+        self.spawn_scoped(async move { mark_lost(&state, watcher.await) });
     }
 
-    /// Ends the keep-alive and all that runs beside it.
+    /// Stops the keep-alive and aborts the spawned tasks.
     pub fn stop(&self) {
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
@@ -260,9 +260,9 @@ impl Drop for LeaseKeeper {
     }
 }
 
-fn lose(alive: &watch::Sender<LeaseState>, loss: LeaseLoss) {
-    alive.send_modify(|alive| {
-        alive.lost.get_or_insert(loss);
+fn mark_lost(state: &watch::Sender<LeaseState>, loss: LeaseLoss) {
+    state.send_modify(|state| {
+        state.lost.get_or_insert(loss);
     });
 }
 
@@ -270,48 +270,48 @@ struct KeepaliveTask {
     store: Store,
     id: LeaseId,
     ttl: Duration,
-    alive: Arc<watch::Sender<LeaseState>>,
+    state: Arc<watch::Sender<LeaseState>>,
 }
 
 impl KeepaliveTask {
     async fn run(self, mut sent: BootTime) {
-        // Short enough that another member can still be asked in time.
-        let bound = (self.ttl / 6).max(Duration::from_millis(500)).min(self.store.options().op_timeout);
-        let again = (self.ttl / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
+        // Short enough to retry on another member before the lease expires.
+        let timeout = (self.ttl / 6).max(Duration::from_millis(500)).min(self.store.options().op_timeout);
+        let retry_after = (self.ttl / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
         let mut next = sent + self.ttl / 3;
         loop {
-            nap(next).await;
-            match self.store.renew_within(self.id, bound).await {
+            sleep_until(next).await;
+            match self.store.renew_within(self.id, timeout).await {
                 Ok(answered) => {
                     sent = answered;
                     next = sent + self.ttl / 3;
-                    self.alive.send_modify(|alive| {
-                        alive.until = sent + self.ttl;
-                        alive.trouble = None;
+                    self.state.send_modify(|state| {
+                        state.until = sent + self.ttl;
+                        state.last_error = None;
                     });
                 }
                 Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
-                    return lose(&self.alive, LeaseLoss::LeaseGone);
+                    return mark_lost(&self.state, LeaseLoss::LeaseGone);
                 }
                 Err(error) => {
-                    next = BootTime::now() + again;
-                    self.alive.send_modify(|alive| alive.trouble = Some(error.to_string()));
+                    next = BootTime::now() + retry_after;
+                    self.state.send_modify(|state| state.last_error = Some(error.to_string()));
                 }
             }
             if sent.elapsed() >= self.ttl {
-                let trouble = self.alive.borrow().trouble.clone();
-                return lose(&self.alive, LeaseLoss::Late(trouble));
+                let last_error = self.state.borrow().last_error.clone();
+                return mark_lost(&self.state, LeaseLoss::Late(last_error));
             }
         }
     }
 }
 
-async fn nap(until: BootTime) {
+async fn sleep_until(until: BootTime) {
     loop {
-        let left = until.left();
+        let left = until.remaining();
         if left.is_zero() {
             return;
         }
-        tokio::time::sleep(left.min(LONGEST_NAP)).await;
+        tokio::time::sleep(left.min(MAX_SLEEP)).await;
     }
 }

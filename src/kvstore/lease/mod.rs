@@ -1,4 +1,4 @@
-//! Leases: granting, revoking, and what is left of one.
+//! etcd's Lease service: granting, renewing, revoking and querying leases.
 
 pub(crate) mod keepalive;
 
@@ -14,20 +14,20 @@ use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::LeaseId;
 
-/// How long the revoking of a lease may take that was perhaps granted unheard.
-const GIVE_BACK: Duration = Duration::from_millis(500);
+/// Time limit for revoking a lease whose grant was not answered.
+const REVOKE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Leases are queried one by one (etcd has no request for several); this many requests run concurrently.
 const CONCURRENT_REQUESTS: usize = 16;
 
-/// A lease as etcd granted it, or what is left of it.
+/// A lease with its granted and remaining TTL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Its ID.
+    /// The lease's ID.
     pub id: LeaseId,
-    /// The TTL the server granted, in seconds; it may be more than was asked for.
+    /// The granted TTL in seconds; it may be more than was requested.
     pub ttl: i64,
-    /// The seconds left.
+    /// The remaining TTL in seconds.
     pub left: i64,
 }
 
@@ -35,22 +35,23 @@ pub struct Grant {
 pub type LeaseWithKeys = (Grant, Vec<Vec<u8>>);
 
 impl Store {
-    /// Grants a lease of at least `ttl` seconds. The ID is chosen here, so that a grant whose answer was lost can be
-    /// asked for again without leaving a second lease behind, and revoked where its answer never came.
+    /// Grants a lease of at least `ttl` seconds. kvadm chooses the ID, so that a grant without a response can be retried
+    /// without creating a second lease, and revoked if it stays without a response.
     ///
     /// # Errors
-    /// A TTL out of range, no space left, or whatever kept the answer away.
+    /// [`Refusal::LeaseTtl`], [`Refusal::NoSpace`], or any error of the request.
     pub async fn grant(&self, ttl: i64) -> Result<Grant, Error> {
         self.grant_as(LeaseId::random(), ttl).await
     }
 
-    /// Grants a lease with an ID of the caller's choice.
+    /// Grants a lease with this ID.
     ///
     /// # Errors
-    /// [`Refusal::LeaseExists`] where the ID is taken, and as [`Store::grant`].
+    /// [`Refusal::LeaseExists`] if the ID is in use; otherwise as [`Store::grant`].
     pub async fn grant_with_id(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
-        // A lease with this ID may be somebody else's: what happened to a lost grant cannot be told, nor taken back.
-        let request = Request { effect: Idempotency::None, ..Request::read("lease grant", &[]) };
+        // A lease with this ID may belong to another client, so a grant without a response can be neither checked nor
+        // revoked.
+        let request = Request { idempotency: Idempotency::None, ..Request::read("lease grant", &[]) };
         let answer = self
             .call(request, |client| async move {
                 client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
@@ -59,9 +60,9 @@ impl Store {
         Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() })
     }
 
-    /// Grants a lease with an ID that nobody else has.
+    /// Grants a lease with an ID that no other client uses.
     pub(crate) async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
-        let request = Request { effect: Idempotency::Conditional, ..Request::read("lease grant", &[]) };
+        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("lease grant", &[]) };
         let result = self
             .call(request, |client| async move {
                 client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
@@ -69,26 +70,26 @@ impl Store {
             .await;
         match result {
             Ok(answer) => Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() }),
-            // The first sending was done after all: the random ID is nobody else's.
+            // An earlier attempt was applied: no other client uses the random ID.
             Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseExists) => {
                 let granted = self.time_to_live(id).await?;
-                granted.ok_or(Error::Protocol { op: "lease grant", what: "the lease is gone already".to_owned() })
+                granted.ok_or(Error::Protocol { op: "lease grant", what: "the lease has already expired".to_owned() })
             }
-            // It may be there, and nobody else will ever know its ID.
+            // The lease may exist, and no other client knows its ID.
             Err(error @ (Error::Unknown { .. } | Error::Interrupted { unknown: true, .. })) => {
-                let _ = self.for_cleanup(GIVE_BACK).revoke(id).await;
+                let _ = self.for_cleanup(REVOKE_TIMEOUT).revoke(id).await;
                 Err(error)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Revokes a lease; its keys go with it. `false` where there was none.
+    /// Revokes a lease, which deletes its keys. Returns `false` if the lease does not exist.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn revoke(&self, id: LeaseId) -> Result<bool, Error> {
-        let request = Request { effect: Idempotency::Conditional, ..Request::read("lease revoke", &[]) };
+        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("lease revoke", &[]) };
         let result = self.call(request, |client| async move { client.lease_client().revoke(id.0).await }).await;
         match result {
             Ok(_) => Ok(true),
@@ -98,19 +99,19 @@ impl Store {
         }
     }
 
-    /// What is left of a lease; `None` where there is none.
+    /// The remaining TTL of a lease; `None` if the lease does not exist.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn time_to_live(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
         Ok(self.ask_lease(id, false).await?.map(|(grant, _)| grant))
     }
 
-    /// What is left of a lease, and the keys on it, in key order; `None` where there is none. Keys outside the
-    /// namespace are absolute.
+    /// The remaining TTL of a lease and its keys; `None` if the lease does not exist. Keys outside the namespace are
+    /// absolute.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn lease_with_keys(&self, id: LeaseId) -> Result<Option<LeaseWithKeys>, Error> {
         self.ask_lease(id, true).await
     }
@@ -118,7 +119,7 @@ impl Store {
     /// The remaining TTL of each lease; `None` for a lease that does not exist.
     ///
     /// # Errors
-    /// Whatever kept one of the answers away.
+    /// Any error of a request.
     pub async fn time_to_live_many(&self, ids: &[LeaseId]) -> Result<HashMap<LeaseId, Option<Grant>>, Error> {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
@@ -130,7 +131,7 @@ impl Store {
     /// [`Store::lease_with_keys`] for several leases, in the order given.
     ///
     /// # Errors
-    /// Whatever kept one of the answers away.
+    /// Any error of a request.
     pub async fn leases_with_keys(&self, ids: &[LeaseId]) -> Result<Vec<Option<LeaseWithKeys>>, Error> {
         self.ask_leases(ids, true).await
     }
@@ -167,10 +168,10 @@ impl Store {
         Ok((left >= 0).then_some((Grant { id, ttl, left }, keys)))
     }
 
-    /// All leases there are, in the order of their IDs.
+    /// The IDs of all leases, in ascending order.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn leases(&self) -> Result<Vec<LeaseId>, Error> {
         let answer = self
             .call(Request::read("lease list", &[]), |client| async move { client.lease_client().leases().await })
@@ -181,10 +182,10 @@ impl Store {
         Ok(ids)
     }
 
-    /// Renews a lease once, to its full TTL; `None` where there is none.
+    /// Resets a lease to its full TTL; `None` if the lease does not exist.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn renew(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
         match self.renew_within(id, self.options().op_timeout).await {
             Ok(_) => self.time_to_live(id).await,

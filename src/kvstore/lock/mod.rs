@@ -1,9 +1,10 @@
-//! etcd's own mutex: taking a place in the queue, waiting for one's turn, proving that one still holds it.
+//! etcd's mutex: joining a lock's queue, waiting to become its holder, proving that the lock is still held.
 //!
-//! Wire format: `client/v3/concurrency/mutex.go` of etcd, which `etcdctl lock`, the server's Lock service and Cilium's
-//! `LockPath` share. A contender's key is `<name>/<its lease's ID in lower-case hex>`, bound to the lease, with an empty
-//! value; who has the oldest create revision below `<name>/` holds the lock. A shared contender has the value `shared`
-//! and waits only for older keys without it; anybody else's exclusive waiter waits for it as for every older key.
+//! Wire format: `client/v3/concurrency/mutex.go` of etcd, shared by `etcdctl lock`, the server's Lock service and
+//! Cilium's `LockPath`. A contender's key is `<name>/<its lease's ID in lower-case hex>`, attached to the lease, with
+//! an empty value; the contender with the oldest create revision below `<name>/` holds the lock. kvadm's extension: a
+//! shared contender has the value `shared` and waits only for older keys without this value. Other clients wait for it
+//! as for any older key.
 
 pub(crate) mod queue;
 
@@ -29,58 +30,59 @@ use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 /// The value of a shared contender's key.
 pub const SHARED: &[u8] = b"shared";
 
-/// How long before the place in the queue the lease is asked for that it is on.
-const HEAD_START: Duration = Duration::from_micros(200);
-/// How often a watch that was too late to be told at once is followed by another one. Where others write all the time,
-/// every one is too late, and is told within 100 ms.
-const PROMPT_TRIES: u32 = 3;
+/// The lease is requested this long before the key attached to it. Measured: without the delay, etcd handles the second
+/// of two concurrent requests first in half of all cases and refuses the key.
+const GRANT_HEAD_START: Duration = Duration::from_micros(200);
+/// How often a deletion watch that was created too late for prompt events is replaced by a new one. If other clients
+/// write all the time, every watch is too late; etcd then sends its events within 100 ms.
+const MAX_REWATCHES: u32 = 3;
 
-/// A place in a lock's queue.
+/// A contender's entry in a lock's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueEntry {
-    /// The key, absolute, and its create revision: the lock's token once it is held.
+    /// The key, absolute, and its create revision: the fencing token once the lock is held.
     pub guard: LockGuard,
-    /// What the keys of all contenders begin with, absolute: the lock's name and a slash.
+    /// The prefix of all contenders' keys, absolute: the lock's name and a slash.
     prefix: Vec<u8>,
-    /// Whether it only waits for contenders that do not share.
+    /// Whether the contender waits only for exclusive contenders.
     shared: bool,
-    /// Whether the very first look showed that nobody is before it.
+    /// Whether no other contender was ahead when the entry was created.
     pub first: bool,
 }
 
-/// Whom a contender waits for.
+/// The contender that another contender waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocker {
-    /// The newest key it must wait for, absolute.
+    /// The newest key to wait for, absolute.
     pub key: Vec<u8>,
-    /// That key's create revision.
+    /// The key's create revision.
     pub revision: Revision,
-    /// That key's lease; without one nobody will take the key away by itself.
+    /// The key's lease; without a lease the key stays until a client deletes it.
     pub lease: Option<LeaseId>,
-    /// The revision at which this was seen.
+    /// The revision at which the key was seen.
     known: Revision,
 }
 
-enum Place {
+enum QueuePosition {
     Held,
-    Gone,
+    Deleted,
     Behind(Blocker),
 }
 
-/// The name of the lock whose contender's key this is; `None` for a key that is no contender's: its last part must be
-/// its own lease's ID.
+/// The name of the lock that this contender's key belongs to; `None` unless the key's last path segment is its own
+/// lease's ID.
 pub fn lock_key_of(kv: &KeyValue) -> Option<&[u8]> {
     let at = kv.key.iter().rposition(|byte| *byte == b'/')?;
     (kv.key[at + 1..] == *kv.lease?.to_string().as_bytes()).then_some(&kv.key[..at])
 }
 
 impl Store {
-    /// Grants a lease of at least `ttl` seconds, keeps it alive, and takes a place in the queue for the lock `name`
-    /// (without the namespace) with a key on it; both are asked for at once. Where only the place could not be had,
-    /// the lease is there all the same.
+    /// Grants a lease of at least `ttl` seconds, keeps it alive, and joins the queue of the lock `name` (without the
+    /// namespace) with a key attached to it. Both requests are sent concurrently. If only the second one fails, the
+    /// lease is returned with the error.
     ///
     /// # Errors
-    /// As [`Store::keep`]; inside, as [`Store::enqueue`].
+    /// As [`Store::keep`]; the inner result as [`Store::enqueue`].
     pub async fn contend(
         &self,
         name: &[u8],
@@ -88,26 +90,26 @@ impl Store {
         ttl: i64,
     ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
         let id = LeaseId::random();
-        let place = async {
-            // Of what comes at once etcd takes the last first; the timer is too coarse for so short a time.
-            self.reach("lock").await.ok()?;
-            spawn_blocking(|| std::thread::sleep(HEAD_START)).await.ok()?;
+        let queued = async {
+            // etcd does not handle concurrent requests in the order of arrival. tokio's timer has a resolution of 1 ms.
+            self.ensure_connected("lock").await.ok()?;
+            spawn_blocking(|| std::thread::sleep(GRANT_HEAD_START)).await.ok()?;
             Some(self.enqueue(name, id, shared).await)
         };
-        let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), place);
+        let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), queued);
         let kept = kept?;
         let entry = match entry {
-            Some(Err(error)) if is_early(&error) => self.enqueue(name, id, shared).await,
+            Some(Err(error)) if is_missing_lease(&error) => self.enqueue(name, id, shared).await,
             Some(entry) => entry,
             None => self.enqueue(name, id, shared).await,
         };
         Ok((kept, entry))
     }
 
-    /// Takes a place in the queue for the lock `name` (without the namespace), with a key on `lease`.
+    /// Joins the queue of the lock `name` (without the namespace) with a key attached to `lease`.
     ///
     /// # Errors
-    /// Whatever kept the answer away; the key may be there all the same, and goes with its lease.
+    /// Any error of the request; the key may exist nevertheless, and is deleted with its lease.
     pub async fn enqueue(&self, name: &[u8], lease: LeaseId, shared: bool) -> Result<QueueEntry, Error> {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let key = [prefix.as_slice(), lease.to_string().as_bytes()].concat();
@@ -121,32 +123,31 @@ impl Store {
             .when([Compare::create_revision(key.clone(), CompareOp::Equal, 0)])
             .and_then([TxnOp::put(key.clone(), value, Some(PutOptions::new().with_lease(lease.0))), oldest.clone()])
             .or_else([TxnOp::get(key.clone(), None), oldest]);
-        // A second sending finds the key that the first one made: nobody else has this lease.
+        // A second delivery finds the key that the first one created: no other client uses this lease.
         let (succeeded, revision, mut results) =
             self.lock_txn("lock", &key, "create=0", Idempotency::Conditional, txn).await?;
         let oldest = results.pop().and_then(|mut kvs| kvs.pop());
         let own = if succeeded { Some(revision) } else { results.pop().and_then(|kvs| kvs.first().map(created)) };
         let Some(own) = own else {
-            return Err(Error::Protocol { op: "lock", what: "the key is neither there nor missing".to_owned() });
+            return Err(Error::Protocol { op: "lock", what: "the key neither exists nor was created".to_owned() });
         };
         let first = oldest.is_none_or(|kv| created(&kv) == own);
         Ok(QueueEntry { guard: LockGuard { key, revision: own }, prefix, shared, first })
     }
 
-    /// Waits until it is this contender's turn. `true` once it holds the lock, `false` where its key is gone. Goes on
-    /// through everything that passes; calls `behind` with each contender it waits for, and with what keeps it from
-    /// looking. Ends only when dropped where etcd does not come back.
+    /// Waits until this contender holds the lock (`true`) or its key is deleted (`false`), and calls `behind` with each
+    /// contender it waits for. Transient errors are retried without limit; drop the future to stop.
     ///
     /// # Errors
-    /// What etcd refuses, and the command's own end.
+    /// A refusal by etcd, an interruption, or the command's deadline.
     pub async fn wait_turn(&self, entry: &QueueEntry, mut behind: impl FnMut(&Blocker)) -> Result<bool, Error> {
         let mut backoff = Backoff::default();
-        let mut gone = None;
+        let mut deleted_at = None;
         loop {
-            let blocker = match self.place(entry, gone).await {
-                Ok(Place::Held) => return Ok(true),
-                Ok(Place::Gone) => return Ok(false),
-                Ok(Place::Behind(blocker)) => blocker,
+            let blocker = match self.position(entry, deleted_at).await {
+                Ok(QueuePosition::Held) => return Ok(true),
+                Ok(QueuePosition::Deleted) => return Ok(false),
+                Ok(QueuePosition::Behind(blocker)) => blocker,
                 Err(error) if error.is_transient() => {
                     sleep(backoff.next_delay()).await;
                     continue;
@@ -155,42 +156,42 @@ impl Store {
             };
             backoff.reset();
             behind(&blocker);
-            gone = Some(self.key_gone(&blocker.key, blocker.revision, blocker.known).await?);
+            deleted_at = Some(self.wait_deleted(&blocker.key, blocker.revision, blocker.known).await?);
         }
     }
 
-    /// Whom this contender waits for, if anybody.
+    /// The contender that this contender waits for, if any.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn blocker(&self, entry: &QueueEntry) -> Result<Option<Blocker>, Error> {
-        match self.place(entry, None).await? {
-            Place::Behind(blocker) => Ok(Some(blocker)),
-            Place::Held | Place::Gone => Ok(None),
+        match self.position(entry, None).await? {
+            QueuePosition::Behind(blocker) => Ok(Some(blocker)),
+            QueuePosition::Held | QueuePosition::Deleted => Ok(None),
         }
     }
 
-    /// Where this contender stands. Who saw a contender's end at revision `gone` may be told by the member alone that
-    /// told that: what was so at that revision or later is all that anybody can know, and needs no leader's word.
-    async fn place(&self, entry: &QueueEntry, gone: Option<Revision>) -> Result<Place, Error> {
-        if let Some(gone) = gone {
-            let (place, known) = self.look(entry, true).await?;
-            if known >= gone {
+    /// This contender's position. After a blocker was deleted at revision `deleted_at`, a serializable read suffices if
+    /// the member has reached that revision.
+    async fn position(&self, entry: &QueueEntry, deleted_at: Option<Revision>) -> Result<QueuePosition, Error> {
+        if let Some(deleted_at) = deleted_at {
+            let (place, known) = self.read_position(entry, true).await?;
+            if known >= deleted_at {
                 return Ok(place);
             }
-            // Another member, and it lags.
+            // Another member, which lags.
         }
-        Ok(self.look(entry, false).await?.0)
+        Ok(self.read_position(entry, false).await?.0)
     }
 
-    async fn look(&self, entry: &QueueEntry, serializable: bool) -> Result<(Place, Revision), Error> {
+    async fn read_position(&self, entry: &QueueEntry, serializable: bool) -> Result<(QueuePosition, Revision), Error> {
         let guard = &entry.guard;
         let options = || if serializable { GetOptions::new().with_serializable() } else { GetOptions::new() };
         let older = options()
             .with_range(range_end(&entry.prefix))
             .with_max_create_revision(guard.revision - 1)
             .with_sort(SortTarget::Create, SortOrder::Descend);
-        // A contender that shares has to tell the older ones apart; there are few.
+        // A shared contender must find the newest exclusive one among the older ones, so it reads all of them.
         let older = if entry.shared { older } else { older.with_limit(1) };
         let own = TxnOp::get(guard.key.clone(), Some(options().with_keys_only()));
         let txn = Txn::new().and_then([own, TxnOp::get(entry.prefix.clone(), Some(older))]);
@@ -198,20 +199,20 @@ impl Store {
         let older = results.pop().unwrap_or_default();
         let own = results.pop().unwrap_or_default();
         if own.first().map(created) != Some(guard.revision) {
-            return Ok((Place::Gone, known));
+            return Ok((QueuePosition::Deleted, known));
         }
         let blocks = |kv: &PbKeyValue| !(entry.shared && kv.value == SHARED);
-        let place = older.into_iter().find(blocks).map_or(Place::Held, |kv| {
+        let place = older.into_iter().find(blocks).map_or(QueuePosition::Held, |kv| {
             let (revision, lease) = (kv.create_revision, LeaseId::from_wire(kv.lease));
-            Place::Behind(Blocker { key: kv.key, revision, lease, known })
+            QueuePosition::Behind(Blocker { key: kv.key, revision, lease, known })
         });
         Ok((place, known))
     }
 
-    /// Who would be waited for by a new contender for the lock `name`: its key, absolute.
+    /// The absolute key that a new contender for the lock `name` would wait for.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn lock_holder(&self, name: &[u8], shared: bool) -> Result<Option<Vec<u8>>, Error> {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let all = GetOptions::new().with_range(range_end(&prefix)).with_sort(SortTarget::Create, SortOrder::Ascend);
@@ -222,12 +223,12 @@ impl Store {
         Ok(found.map(|kv| kv.key))
     }
 
-    /// Whether the key still has this create revision, so that its lease was held without a gap until now. Changes
-    /// nothing and may therefore be asked until it is answered, which a deletion could not: once its answer is lost,
-    /// nobody can tell whose deletion it was.
+    /// Whether the key still has this create revision, so that its lease was held without a gap until now. A read can
+    /// be retried until it is answered. A conditional deletion could not: without a response it is unknown which client
+    /// deleted the key.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn still_held(&self, guard: &LockGuard) -> Result<bool, Error> {
         let held = Compare::create_revision(guard.key.clone(), CompareOp::Equal, guard.revision);
         let words = format!("create={}", guard.revision);
@@ -235,17 +236,17 @@ impl Store {
         Ok(self.lock_txn("unlock proof", &guard.key, &words, Idempotency::Read, txn).await?.0)
     }
 
-    /// Waits until the absolute key with this create revision is gone, knowing that it was there at revision `known`.
-    /// Goes on through everything that passes. Gives a revision at which it was gone.
+    /// Waits until the absolute key with this create revision, which existed at revision `known`, is deleted. Retries
+    /// transient errors. Returns a revision at which the key did not exist.
     ///
     /// # Errors
-    /// What etcd refuses, and the command's own end.
-    pub async fn key_gone(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<Revision, Error> {
+    /// A refusal by etcd, an interruption, or the command's deadline.
+    pub async fn wait_deleted(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<Revision, Error> {
         let mut backoff = Backoff::default();
         loop {
             match self.watch_deletion(key, created, &mut known).await {
                 Ok(Some(gone)) => return Ok(gone),
-                // Where watching is not allowed, looking now and then has to do.
+                // The user may not watch the key, or the stream ended: poll instead.
                 Ok(None) => {}
                 Err(error) if error.is_transient() => {}
                 Err(error) => return Err(error),
@@ -256,7 +257,7 @@ impl Store {
                 }
                 () = sleep(backoff.next_delay()) => {}
             }
-            match self.is_there(key, created).await {
+            match self.key_exists(key, created).await {
                 Ok((false, revision)) => return Ok(revision),
                 Ok((true, revision)) => known = revision,
                 Err(error) if error.is_transient() => {}
@@ -265,15 +266,15 @@ impl Store {
         }
     }
 
-    async fn is_there(&self, key: &[u8], created_in: Revision) -> Result<(bool, Revision), Error> {
+    async fn key_exists(&self, key: &[u8], created_in: Revision) -> Result<(bool, Revision), Error> {
         let txn = Txn::new().and_then([TxnOp::get(key.to_vec(), Some(GetOptions::new().with_keys_only()))]);
         let (_, revision, results) = self.lock_txn("lock look", key, "", Idempotency::Read, txn).await?;
         let found = results.first().and_then(|kvs| kvs.first()).map(created);
         Ok((found == Some(created_in), revision))
     }
 
-    /// Watches the key for its deletion from `known` on. Gives a revision at which it was gone, `None` where the stream
-    /// ended.
+    /// Watches the key for its deletion after `known`. Returns a revision at which it did not exist, or `None` if the
+    /// stream ended.
     async fn watch_deletion(
         &self,
         key: &[u8],
@@ -282,26 +283,26 @@ impl Store {
     ) -> Result<Option<Revision>, Error> {
         let op = "lock watch";
         let generation = self.inner.channel.generation();
-        let told = |error| classify(op, &self.inner.channel.current(), error).0;
-        // From a revision that is still to come: the server then sends at once, without going through its history.
+        let classified = |error| classify(op, &self.inner.channel.current(), error).0;
+        // From a future revision: for such a watch etcd sends events at once, without scanning its history.
         let from = |known: Revision| {
             WatchOptions::new().with_start_revision(known + 1).with_filters(vec![WatchFilterType::NoPut])
         };
-        let mut tries = PROMPT_TRIES;
+        let mut rewatches = MAX_REWATCHES;
         let limit = self.inner.options.op_timeout;
         let open = async {
             let client = self.client(true).await?;
             client.watch_client().watch(key.to_vec(), Some(from(*known))).await
         };
         let mut stream = match timeout(limit, open).await {
-            Ok(opened) => opened.map_err(told)?,
+            Ok(opened) => opened.map_err(classified)?,
             Err(_) => {
                 let endpoint = self.inner.channel.current();
                 self.inner.channel.invalidate(generation);
                 return Err(Error::Timeout { op, endpoint, after: limit });
             }
         };
-        while let Some(message) = stream.message().await.map_err(told)? {
+        while let Some(message) = stream.message().await.map_err(classified)? {
             if message.canceled() {
                 return Ok(None);
             }
@@ -314,32 +315,32 @@ impl Store {
             }
             let newer = message.header().is_some_and(|header| header.revision() > *known);
             if message.created() && newer {
-                // Something happened before the watch was there: the server would tell, but late.
-                let (there, revision) = self.is_there(key, created).await?;
+                // The store changed before the watch was created; etcd would send the event with a delay.
+                let (there, revision) = self.key_exists(key, created).await?;
                 if !there {
                     return Ok(Some(revision));
                 }
                 *known = revision;
-                if tries > 0 {
-                    tries -= 1;
-                    stream.watch(key.to_vec(), Some(from(revision))).await.map_err(told)?;
+                if rewatches > 0 {
+                    rewatches -= 1;
+                    stream.watch(key.to_vec(), Some(from(revision))).await.map_err(classified)?;
                 }
             }
         }
         Ok(None)
     }
 
-    /// Sends a transaction over absolute keys. Gives whether its conditions held, its revision, and the records of each
-    /// operation; none for a write.
+    /// Sends a transaction over absolute keys. Returns whether its conditions held, its revision, and the records of
+    /// each operation (none for a write).
     async fn lock_txn(
         &self,
         op: &'static str,
         key: &[u8],
         guard: &str,
-        effect: Idempotency,
+        idempotency: Idempotency,
         txn: Txn,
     ) -> Result<(bool, Revision, Vec<Vec<PbKeyValue>>), Error> {
-        let request = Request { guard, effect, ..Request::read(op, key) };
+        let request = Request { guard, idempotency, ..Request::read(op, key) };
         let answer = self
             .call(request, |client| {
                 let txn = txn.clone();
@@ -360,15 +361,15 @@ fn created(kv: &PbKeyValue) -> Revision {
     kv.create_revision
 }
 
-/// A lock's prefix ends in a slash, so that there is an end.
+/// The end of the prefix's range, which exists because the prefix ends in a slash.
 fn range_end(prefix: &[u8]) -> Vec<u8> {
     prefix_end(prefix).unwrap_or_else(|| vec![0])
 }
 
-/// Whether it was too early for a key on the lease.
-fn is_early(error: &Error) -> bool {
+/// Whether the key was refused because its lease did not exist yet.
+fn is_missing_lease(error: &Error) -> bool {
     match error {
-        Error::Unknown { cause, .. } => is_early(cause),
+        Error::Unknown { cause, .. } => is_missing_lease(cause),
         error => error.is_refusal(Refusal::LeaseNotFound),
     }
 }

@@ -1,43 +1,43 @@
-//! The queues of locks, put together from the keys of their contenders. Pure.
+//! Builds the queues of locks from the keys of their contenders. Pure.
 //!
-//! Wire format: as in [`lock`](crate::kvstore::lock): contenders lie below the lock's name, and the oldest create revision below it
-//! holds, keys of locks that are nested in it included.
+//! Wire format: see [`lock`](crate::kvstore::lock). Contenders' keys lie below the lock's name. The key with the oldest
+//! create revision below the name holds the lock; keys of nested locks count too.
 
 use crate::kvstore::lock::{SHARED, lock_key_of};
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 
-/// The fewest hex digits of a lease's ID by which a key without a lease counts as a contender's: etcd makes IDs from a
-/// member's ID and the time in milliseconds, and kvadm from 63 random bits, so that shorter ones hardly occur, while
-/// `users/beef` may well be somebody's data.
+/// The number of hex digits for which the last segment of a key without a lease counts as a lease ID. etcd's IDs
+/// (member ID and milliseconds) and kvadm's (63 random bits) are hardly ever shorter, while `users/beef` may be
+/// ordinary data.
 const DIGITS: std::ops::RangeInclusive<usize> = 12..=16;
 
-/// One contender.
+/// A contender for a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contender {
-    /// Its key.
+    /// The contender's key.
     pub key: Vec<u8>,
-    /// The lease that its key is on; `None` for one that was left behind without.
+    /// The lease that the key is attached to; `None` for an orphaned key.
     pub lease: Option<LeaseId>,
-    /// The lease that its key is named after.
+    /// The lease that the key is named after.
     pub named: LeaseId,
-    /// The revision in which it queued up.
+    /// The revision in which the contender joined the queue.
     pub created: Revision,
-    /// The revision of its key's last change.
+    /// The revision of the key's last change.
     pub modified: Revision,
-    /// Whether it shares.
+    /// Whether the contender takes a shared lock.
     pub shared: bool,
 }
 
-/// A lock and all that is known below it.
+/// A lock and its queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockQueue {
-    /// Its name and a slash.
+    /// The lock's name and a slash.
     prefix: Vec<u8>,
-    /// Who contends, the oldest first.
+    /// The contenders, oldest first.
     pub contenders: Vec<Contender>,
-    /// The oldest key below the prefix. The keys of locks that are nested in it count too: that is etcd's rule.
+    /// The create revision of the oldest key below the prefix, including keys of nested locks (etcd's rule).
     oldest: Revision,
-    /// The oldest one that does not share.
+    /// The create revision of the oldest exclusive key below the prefix.
     oldest_exclusive: Revision,
 }
 
@@ -52,16 +52,16 @@ impl LockQueue {
         if contender.shared { self.oldest_exclusive > contender.created } else { self.oldest == contender.created }
     }
 
-    /// How many others wait.
+    /// The number of other contenders that wait.
     pub fn waiting(&self, beside: &Contender) -> u64 {
         self.contenders.iter().filter(|other| other.key != beside.key && !self.holds(other)).count() as u64
     }
 }
 
-/// The lock's name and the lease of a contender's key that lost its lease, or never had it (a restored backup, a plain
-/// put over it): its last part is a lease's ID in 12 to 16 lower-case hex digits, its value is a contender's, and it is on
-/// no lease. Nobody takes such a key away by itself.
-pub fn left_behind(kv: &KeyValue) -> Option<(&[u8], LeaseId)> {
+/// The lock's name and the lease of an orphaned contender: a key that is attached to no lease (after a restored backup
+/// or a plain put), although its last segment is a lease ID in 12 to 16 lower-case hex digits and its value is a
+/// contender's. No lease expiry ever deletes such a key.
+pub fn orphaned_contender(kv: &KeyValue) -> Option<(&[u8], LeaseId)> {
     let at = kv.key.iter().rposition(|byte| *byte == b'/')?;
     let id = std::str::from_utf8(&kv.key[at + 1..]).ok()?;
     let lease = LeaseId::from_wire(id.parse::<LeaseId>().ok()?.0)?;
@@ -69,14 +69,14 @@ pub fn left_behind(kv: &KeyValue) -> Option<(&[u8], LeaseId)> {
     (fits && at > 0 && kv.lease.is_none()).then_some((&kv.key[..at], lease))
 }
 
-/// Turns keys in their order into queues. Only the names that the last key lies below are open.
+/// Groups keys, given in key order, into lock queues. Holds only the queues whose prefix the last key has.
 #[derive(Debug, Default)]
 pub struct LockTree {
     open: Vec<LockQueue>,
 }
 
 impl LockTree {
-    /// Takes the next key and gives back the locks that are complete.
+    /// Adds the next key and returns the locks that are complete.
     pub fn push(&mut self, kv: KeyValue) -> Vec<LockQueue> {
         let mut complete = Vec::new();
         while self.open.last().is_some_and(|lock| !kv.key.starts_with(&lock.prefix)) {
@@ -96,7 +96,7 @@ impl LockTree {
         }
         let named = match lock_key_of(&kv) {
             Some(_) => kv.lease,
-            None => left_behind(&kv).map(|(_, lease)| lease),
+            None => orphaned_contender(&kv).map(|(_, lease)| lease),
         };
         if let (Some(named), Some(lock)) = (named, self.open.last_mut()) {
             let (created, modified, lease) = (kv.create_revision, kv.mod_revision, kv.lease);
@@ -105,7 +105,7 @@ impl LockTree {
         complete
     }
 
-    /// The locks that are still open, once there are no more keys.
+    /// The remaining locks, after the last key.
     pub fn rest(mut self) -> Vec<LockQueue> {
         std::mem::take(&mut self.open).into_iter().rev().map(in_order).collect()
     }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_contender_without_its_lease_is_told_by_its_shape() {
         let bare = |key: &str, value: &[u8]| KeyValue { lease: None, ..kv(key, 1, value) };
-        let name = |kv: &KeyValue| left_behind(kv).map(|(name, lease)| (name.to_vec(), lease));
+        let name = |kv: &KeyValue| orphaned_contender(kv).map(|(name, lease)| (name.to_vec(), lease));
         let lease = LeaseId(0x324a_a1fa_14de_e5a6);
         assert_eq!(name(&bare("a/b/324aa1fa14dee5a6", b"")), Some((b"a/b".to_vec(), lease)));
         assert_eq!(name(&bare("a/324aa1fa14dee5a6", SHARED)), Some((b"a".to_vec(), lease)));

@@ -1,9 +1,9 @@
-//! A large backlog of single changes, fetched by several streams at once.
+//! Fetches a large backlog of single changes with several concurrent watch streams.
 //!
-//! etcd hands a watch that starts in the past a thousand revisions in a tenth of a second at best, and for each such
-//! batch reads the whole backlog anew; but in one go it serves all watches that wait (`syncWatchers` in its
-//! `mvcc/watchable_store.go`). So the backlog is cut into segments of somewhat less than a batch, and each has a stream of
-//! its own. A segment is whole once its stream tells of a revision behind it, for etcd tells each watch in order.
+//! etcd sends a watch that starts in the past at most 1000 revisions per 100 ms, and rescans the whole backlog for each
+//! such batch; but one scan serves all waiting watches (`syncWatchers` in its `mvcc/watchable_store.go`). So the
+//! backlog is split into segments smaller than a batch, each with its own stream. etcd keeps each watch in order, so a
+//! segment is complete once its stream delivers a later revision.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,22 +18,22 @@ use crate::kvstore::types::Revision;
 use crate::kvstore::watch::assembly::{Assembly, revision};
 use crate::kvstore::watch::stream::WatchMessage;
 
-/// Revisions of one segment: less than etcd's batch, so that a segment that is dense is whole with its first answer.
-const SEGMENT: Revision = 900;
-/// So many streams at once …
-const STREAMS: usize = 16;
-/// … as long as their answers take no more than these bytes.
-const BYTES: usize = 8 << 20;
-/// A shorter backlog gains nothing.
-const LEAST: Revision = 4 * SEGMENT;
-/// A segment that is not whole after so many times the first batch's time, and this, is not waited for.
-const PATIENCE: (u32, Duration) = (4, Duration::from_millis(500));
+/// Revisions per segment: less than etcd's batch of 1000, so that one response completes a dense segment.
+const SEGMENT_REVISIONS: Revision = 900;
+/// The number of concurrent streams,
+const MAX_STREAMS: usize = 16;
+/// limited so that their responses need at most this much memory.
+const MAX_BYTES: usize = 8 << 20;
+/// A shorter backlog gains nothing from several streams.
+const MIN_BACKLOG: Revision = 4 * SEGMENT_REVISIONS;
+/// A segment is given up after this multiple of the first batch's time, plus this duration.
+const SEGMENT_TIMEOUT: (u32, Duration) = (4, Duration::from_millis(500));
 
-/// The rest of a backlog, on its way.
+/// The rest of a backlog that is being fetched.
 pub(crate) struct Backlog {
     segments: VecDeque<JoinHandle<BacklogSegment>>,
     plan: BacklogPlan,
-    /// Where the next segment to be asked for begins.
+    /// The start of the next segment to request.
     next: Revision,
 }
 
@@ -43,25 +43,25 @@ struct BacklogPlan {
     cover: KeyRange,
     prev: bool,
     streams: usize,
-    /// Nothing from this revision on is part of the backlog.
+    /// The end of the backlog (exclusive).
     end: Revision,
-    patience: Duration,
+    segment_timeout: Duration,
 }
 
-/// What came of a segment.
+/// The result of a segment.
 pub(crate) struct BacklogSegment {
-    /// Its events, in order.
+    /// The events, in order.
     pub(crate) events: Vec<PbEvent>,
-    /// The first revision that they do not tell whole.
+    /// The first revision that the events do not contain as a whole.
     pub(crate) next: Revision,
-    /// Whether that is the segment's end; otherwise it is to be gone on from there by an ordinary stream.
-    pub(crate) whole: bool,
+    /// Whether the segment is complete; otherwise an ordinary stream continues at `next`.
+    pub(crate) complete: bool,
 }
 
 impl Backlog {
-    /// The rest of a backlog up to `end` of which the first batch took a plain stream so long; `None` where several streams
-    /// would gain nothing.
-    pub(crate) fn worth(
+    /// Plans the rest of a backlog up to `end`, given the first batch and the time it took; `None` if several streams
+    /// would not be faster.
+    pub(crate) fn plan(
         store: &Store,
         cover: &KeyRange,
         prev: bool,
@@ -70,16 +70,16 @@ impl Backlog {
         end: Revision,
     ) -> Option<Self> {
         let (streams, next) = (streams(batch, end)?, batch.last().map(revision)? + 1);
-        let patience = took * PATIENCE.0 + PATIENCE.1;
-        let plan = BacklogPlan { store: store.clone(), cover: cover.clone(), prev, streams, end, patience };
+        let segment_timeout = took * SEGMENT_TIMEOUT.0 + SEGMENT_TIMEOUT.1;
+        let plan = BacklogPlan { store: store.clone(), cover: cover.clone(), prev, streams, end, segment_timeout };
         Some(Self { segments: VecDeque::new(), plan, next })
     }
 
-    /// The next segment; `None` behind the last one. It may be dropped half-way and asked for again.
+    /// The next segment; `None` after the last one. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<BacklogSegment> {
-        while self.segments.len() < self.plan.streams && self.next + SEGMENT < self.plan.end {
+        while self.segments.len() < self.plan.streams && self.next + SEGMENT_REVISIONS < self.plan.end {
             let (plan, start) = (self.plan.clone(), self.next);
-            self.next += SEGMENT;
+            self.next += SEGMENT_REVISIONS;
             self.segments.push_back(tokio::spawn(async move { plan.fetch(start).await }));
         }
         let segment = self.segments.front_mut()?.await.ok();
@@ -96,36 +96,40 @@ impl Drop for Backlog {
 
 impl BacklogPlan {
     async fn fetch(&self, start: Revision) -> BacklogSegment {
-        let end = start + SEGMENT;
+        let end = start + SEGMENT_REVISIONS;
         let mut assembly = Assembly::new(start);
         let mut events = Vec::new();
-        let until = Instant::now() + self.patience;
-        // Whatever goes wrong, the ordinary stream will meet it too, and say it.
-        if let Ok(Ok(mut open)) = timeout_at(until, self.store.open_watch(&self.cover, start, false, self.prev)).await {
-            while let Ok(WatchMessage::Events { events: more, more: cut }) = timeout_at(until, open.hear()).await {
-                events.extend(assembly.take(more, cut).into_iter().filter(|event| revision(event) < end));
+        let until = Instant::now() + self.segment_timeout;
+        // The ordinary stream meets the same error and reports it.
+        if let Ok(Ok(mut open)) =
+            timeout_at(until, self.store.open_watch_stream(&self.cover, start, false, self.prev)).await
+        {
+            while let Ok(WatchMessage::Events { events: more, more: cut }) =
+                timeout_at(until, open.next_message()).await
+            {
+                events.extend(assembly.push(more, cut).into_iter().filter(|event| revision(event) < end));
                 if assembly.next() > end {
-                    return BacklogSegment { events, next: end, whole: true };
+                    return BacklogSegment { events, next: end, complete: true };
                 }
             }
         }
-        BacklogSegment { next: assembly.next(), events, whole: false }
+        BacklogSegment { next: assembly.next(), events, complete: false }
     }
 }
 
-/// How many streams, judged by the first batch; `None` where there is little left, few of the revisions are of watched
-/// keys, or they are large.
+/// The number of streams, estimated from the first batch; `None` if the rest is short, few of its revisions are of
+/// watched keys, or the events are large.
 fn streams(batch: &[PbEvent], end: Revision) -> Option<usize> {
     let (first, last) = (batch.first().map(revision)?, batch.last().map(revision)?);
     let mut revisions: Vec<Revision> = batch.iter().map(revision).collect();
     revisions.dedup();
     let count = Revision::try_from(revisions.len()).unwrap_or(Revision::MAX);
-    let dense = count >= SEGMENT && last - first < count + count / 10;
+    let dense = count >= SEGMENT_REVISIONS && last - first < count + count / 10;
     let size =
         |kv: &Option<etcd_client::proto::PbKeyValue>| kv.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len() + 64);
     let bytes: usize = batch.iter().map(|event| size(&event.kv) + size(&event.prev_kv)).sum();
-    let streams = (BYTES / bytes.max(1)).min(STREAMS);
-    (dense && streams > 1 && end.saturating_sub(last) >= LEAST).then_some(streams)
+    let streams = (MAX_BYTES / bytes.max(1)).min(MAX_STREAMS);
+    (dense && streams > 1 && end.saturating_sub(last) >= MIN_BACKLOG).then_some(streams)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! The watch that loses nothing: it resumes by itself, tells each event once, and never goes back.
+//! A watch without gaps or duplicates: it resumes by itself and returns each event once, in order.
 //!
-//! Several ranges are watched as the one range that covers them, and what lies between is left out here. etcd orders
-//! the events of one watch only: two watches on one stream may overtake each other while one of them catches up, and
-//! old servers' answers to progress requests cannot be trusted to tell (<https://github.com/etcd-io/etcd/issues/15220>).
-//! So the order is etcd's own: by revision, and within a revision by the order of the transaction.
+//! Several ranges are watched as one range that covers them; events between the ranges are dropped here. etcd orders
+//! the events of a single watch only: two watches on one stream may overtake each other while one of them catches up,
+//! and progress responses of old servers do not tell (<https://github.com/etcd-io/etcd/issues/15220>). With one watch
+//! the order is etcd's: by revision, and within a revision by the order of the transaction.
 
 pub(crate) mod assembly;
 pub(crate) mod backlog;
@@ -25,47 +25,47 @@ use crate::kvstore::watch::assembly::Assembly;
 use crate::kvstore::watch::backlog::Backlog;
 use crate::kvstore::watch::stream::{OpenedWatch, WatchMessage};
 
-/// A stream that lived so long was a good one: the next try comes soon.
-const GOOD: Duration = Duration::from_secs(1);
-/// How long the stream may be away before it is told.
-const UNTOLD: Duration = Duration::from_secs(1);
+/// A stream that lived this long was stable: the next retry starts with the shortest delay.
+const STABLE_AFTER: Duration = Duration::from_secs(1);
+/// Time after which an interruption is reported; most reconnects are faster.
+const REPORT_AFTER: Duration = Duration::from_secs(1);
 
-/// What is watched.
+/// What to watch.
 #[derive(Clone, Debug)]
 pub struct WatchOptions {
-    /// The ranges; those that overlap or touch are joined.
+    /// The ranges; overlapping and adjacent ones are joined.
     pub ranges: Vec<KeyRange>,
-    /// The first revision that is told, at least 1.
+    /// The first revision to return, at least 1.
     pub start: Revision,
-    /// The store's revision as far as it is known: a member that is behind it lags, or is another store's.
+    /// The latest known revision of the store: a member behind it lags, or belongs to another store.
     pub known: Revision,
-    /// With the record that each event replaced or deleted, as far as compaction allows.
+    /// Whether to return the record that each event replaced or deleted, unless compacted.
     pub prev: bool,
 }
 
-/// One change of one key.
+/// A change of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchEvent {
-    /// What the key is now; of a deleted one the key and, as `mod_revision`, the revision of its deletion.
+    /// The record after the change; for a deletion only the key and, as `mod_revision`, the revision of the deletion.
     pub kv: KeyValue,
     /// Whether the key was deleted.
     pub deleted: bool,
-    /// What it was before; only where asked for, and not compacted.
+    /// The record before the change, if requested and not compacted.
     pub prev: Option<KeyValue>,
 }
 
-/// What a watch tells.
+/// An update of a watch.
 #[derive(Debug)]
 pub enum WatchUpdate {
     /// The next changes, of one or more whole revisions.
     Events(Vec<WatchEvent>),
-    /// There is nothing to tell, and the watch's place has moved on.
+    /// There are no new events, but the watch's position has advanced.
     Progress,
-    /// The stream has been away for a second, for this reason; it is being sought.
-    Away(Error),
-    /// The stream is back after an [`WatchUpdate::Away`].
-    Back,
-    /// The events from the watch's place on up to this revision are gone; nothing comes before
+    /// The stream has been interrupted for a second, for this reason; the watch keeps reconnecting.
+    Disconnected(Error),
+    /// The stream works again after a [`WatchUpdate::Disconnected`].
+    Reconnected,
+    /// The events from the watch's position up to this revision are compacted; nothing follows before
     /// [`Watcher::move_to`].
     Compacted(Revision),
 }
@@ -76,45 +76,45 @@ pub struct Watcher {
     ranges: Vec<KeyRange>,
     options: WatchOptions,
     assembly: Assembly,
-    /// Large answers are asked for in pieces: one was larger than is taken whole.
-    pieces: bool,
+    /// Whether etcd is asked to fragment large responses, because one was too large.
+    fragment: bool,
     open: Option<OpenedWatch>,
-    /// What several streams fetch in the place of the one.
+    /// The streams that fetch a backlog instead of `open`.
     backlog: Option<Backlog>,
     lost: Option<StreamLost>,
     backoff: Backoff,
-    /// A fresh token was asked for since the last watch that was granted.
-    refreshed: bool,
+    /// Whether a new auth token was requested since the last watch was created.
+    token_refreshed: bool,
 }
 
-/// The stream is away.
+/// An interruption of the stream.
 struct StreamLost {
     since: Instant,
-    why: Option<Error>,
-    told: bool,
+    error: Option<Error>,
+    reported: bool,
 }
 
 impl Store {
-    /// A watch; nothing is sent before the first [`Watcher::next`].
+    /// Creates a watch; the first [`Watcher::next`] sends its request.
     pub fn watch(&self, options: WatchOptions) -> Watcher {
         Watcher {
             store: self.clone(),
             ranges: KeyRange::joined(options.ranges.clone()),
             assembly: Assembly::new(options.start),
             options,
-            pieces: false,
+            fragment: false,
             open: None,
             backlog: None,
             lost: None,
             backoff: Backoff::default(),
-            refreshed: false,
+            token_refreshed: false,
         }
     }
 
-    /// The store's revision, from a read within the range, so that a user who may read no more gets it too.
+    /// The store's revision, from a read within the range, so that read permission for the range suffices.
     ///
     /// # Errors
-    /// Whatever kept the answer away.
+    /// Any error of the request.
     pub async fn revision_for(&self, range: &KeyRange) -> Result<Revision, Error> {
         let first = if range.start.is_empty() { b"\0" } else { range.start.as_slice() };
         Ok(self.count(&KeyRange::key(first), 0, None).await?.revision)
@@ -122,25 +122,25 @@ impl Store {
 }
 
 impl Watcher {
-    /// The next thing to tell. It may be dropped half-way and asked for again: nothing is lost.
+    /// The next update. Cancel-safe.
     ///
     /// # Errors
-    /// The end of the session, or a refusal that no second try mends. Everything else is waited out.
+    /// The end of the session, or a refusal that a retry cannot change. All other errors are retried.
     pub async fn next(&mut self) -> Result<WatchUpdate, Error> {
         let store = self.store.clone();
         tokio::select! {
             biased;
             error = store.ended("watch") => Err(error),
-            told = self.step() => told,
+            update = self.step() => update,
         }
     }
 
-    /// The first revision that has not been told whole.
-    pub fn place(&self) -> Revision {
+    /// The first revision that was not returned yet.
+    pub fn next_revision(&self) -> Revision {
         self.assembly.next()
     }
 
-    /// Goes on from this revision: after a compaction, when what was missed has been read otherwise.
+    /// Continues at this revision, after the caller has handled a compaction.
     pub fn move_to(&mut self, next: Revision) {
         self.assembly = Assembly::new(next);
         self.options.known = next;
@@ -152,39 +152,39 @@ impl Watcher {
         loop {
             if let Some(backlog) = &mut self.backlog {
                 let segment = backlog.next().await;
-                if !segment.as_ref().is_some_and(|segment| segment.whole) {
+                if !segment.as_ref().is_some_and(|segment| segment.complete) {
                     self.backlog = None;
                 }
                 let Some(segment) = segment else { continue };
                 self.assembly = Assembly::new(segment.next);
-                let told = self.chosen(segment.events);
-                if !told.is_empty() {
-                    return Ok(WatchUpdate::Events(told));
+                let update = self.select(segment.events);
+                if !update.is_empty() {
+                    return Ok(WatchUpdate::Events(update));
                 }
                 continue;
             }
             let Some(open) = &mut self.open else {
-                match self.seek().await? {
-                    Some(told) => return Ok(told),
+                match self.connect().await? {
+                    Some(update) => return Ok(update),
                     None => continue,
                 }
             };
-            match open.hear().await {
+            match open.next_message().await {
                 WatchMessage::Events { events, more } => {
-                    // Only the first answer tells of the backlog's size and pace.
-                    let (took, end) = (open.age(), std::mem::take(&mut open.backlog));
+                    // Only the first response shows the size and pace of the backlog.
+                    let (took, end) = (open.age(), std::mem::take(&mut open.unread_up_to));
                     if end > 0 && !more {
                         let cover = KeyRange::cover(&self.ranges);
                         let prev = self.options.prev;
-                        self.backlog = Backlog::worth(&self.store, &cover, prev, &events, took, end);
+                        self.backlog = Backlog::plan(&self.store, &cover, prev, &events, took, end);
                     }
-                    let whole = self.assembly.take(events, more);
-                    let told = self.chosen(whole);
+                    let whole = self.assembly.push(events, more);
+                    let update = self.select(whole);
                     if self.backlog.is_some() {
                         self.open = None;
                     }
-                    if !told.is_empty() {
-                        return Ok(WatchUpdate::Events(told));
+                    if !update.is_empty() {
+                        return Ok(WatchUpdate::Events(update));
                     }
                     if !more {
                         return Ok(WatchUpdate::Progress);
@@ -199,52 +199,52 @@ impl Watcher {
                     self.open = None;
                     return Ok(WatchUpdate::Compacted(revision));
                 }
-                WatchMessage::Lost(error) => self.lose(error).await?,
+                WatchMessage::Lost(error) => self.handle_loss(error).await?,
             }
         }
     }
 
     /// The events of the watched ranges, without the namespace.
-    fn chosen(&self, wire: Vec<etcd_client::proto::PbEvent>) -> Vec<WatchEvent> {
+    fn select(&self, wire: Vec<etcd_client::proto::PbEvent>) -> Vec<WatchEvent> {
         let event = |event: etcd_client::proto::PbEvent| {
-            let kv = self.store.take_wire(event.kv?);
-            let prev = event.prev_kv.map(|kv| self.store.take_wire(kv));
+            let kv = self.store.from_wire_kv(event.kv?);
+            let prev = event.prev_kv.map(|kv| self.store.from_wire_kv(kv));
             let wanted = self.ranges.iter().any(|range| range.contains(&kv.key));
-            // DELETE is 1 in etcd's mvccpb.Event.EventType, PUT is 0.
+            // In mvccpb.Event.EventType, PUT is 0 and DELETE is 1.
             wanted.then_some(WatchEvent { kv, deleted: event.r#type == 1, prev })
         };
         wire.into_iter().filter_map(event).collect()
     }
 
-    /// Opens a stream, or says that it is away; nothing to tell where it is there and nobody missed it.
-    async fn seek(&mut self) -> Result<Option<WatchUpdate>, Error> {
+    /// Opens a stream, or reports the interruption. `None` if there is nothing to report.
+    async fn connect(&mut self) -> Result<Option<WatchUpdate>, Error> {
         if let Some(lost) = &mut self.lost
-            && !lost.told
-            && lost.since.elapsed() >= UNTOLD
-            && let Some(why) = lost.why.take()
+            && !lost.reported
+            && lost.since.elapsed() >= REPORT_AFTER
+            && let Some(error) = lost.error.take()
         {
-            lost.told = true;
-            return Ok(Some(WatchUpdate::Away(why)));
+            lost.reported = true;
+            return Ok(Some(WatchUpdate::Disconnected(error)));
         }
-        let due = self.lost.as_ref().filter(|lost| !lost.told).map(|lost| lost.since + UNTOLD);
+        let due = self.lost.as_ref().filter(|lost| !lost.reported).map(|lost| lost.since + REPORT_AFTER);
         let opened = match due {
             Some(due) => timeout_at(due, self.attempt()).await,
             None => Ok(self.attempt().await),
         };
-        // Where the time to tell came first, the next turn tells.
+        // The time to report came first: the next call reports.
         let Ok(opened) = opened else { return Ok(None) };
         match opened {
             Ok(open) => {
                 self.open = Some(open);
-                self.refreshed = false;
+                self.token_refreshed = false;
                 let lost = self.lost.take();
                 if lost.is_some() {
                     let text = format!("watch: resumed at revision {}", self.assembly.next());
                     self.store.session.observer.notice(Notice::Detail, &text);
                 }
-                Ok(lost.is_some_and(|lost| lost.told).then_some(WatchUpdate::Back))
+                Ok(lost.is_some_and(|lost| lost.reported).then_some(WatchUpdate::Reconnected))
             }
-            Err(error) => self.lose(error).await.map(|()| None),
+            Err(error) => self.handle_loss(error).await.map(|()| None),
         }
     }
 
@@ -255,7 +255,7 @@ impl Watcher {
         let cover = KeyRange::cover(&self.ranges);
         let next = self.assembly.next();
         let (known, prev) = (self.options.known, self.options.prev);
-        let open = self.store.open_watch(&cover, next, self.pieces, prev).await?;
+        let open = self.store.open_watch_stream(&cover, next, self.fragment, prev).await?;
         let reached = if next > self.options.start { next - 1 } else { known.min(next - 1) };
         if open.revision < reached {
             self.check_history(reached).await?;
@@ -263,8 +263,8 @@ impl Watcher {
         Ok(open)
     }
 
-    /// A member that is behind what was told already may lag. If the whole cluster is, its history is another one, and
-    /// what comes would pass for old.
+    /// Handles a member that is behind revision `reached`. A single member may lag. If the whole cluster is behind, its
+    /// history is another one, and its events would be dropped as old ones.
     async fn check_history(&self, reached: Revision) -> Result<(), Error> {
         let Some(range) = self.ranges.first() else { return Ok(()) };
         let now = self.store.revision_for(range).await?;
@@ -272,37 +272,37 @@ impl Watcher {
             return Ok(());
         }
         let message = format!(
-            "the store is at revision {now}, and the watch was at {reached} already: it was restored from a backup, or is \
-             another one"
+            "the store is at revision {now}, but the watch had already reached {reached}: the store was restored from a \
+             backup, or it is a different store"
         );
         Err(Error::Refused { op: "watch", kind: Refusal::FutureRevision, message })
     }
 
-    /// Takes note of a loss; an error that no second try mends is passed on.
-    async fn lose(&mut self, error: Error) -> Result<(), Error> {
+    /// Records an interruption; returns an error that a retry cannot change.
+    async fn handle_loss(&mut self, error: Error) -> Result<(), Error> {
         if let Some(open) = self.open.take() {
             open.invalidate(&self.store);
-            if open.age() >= GOOD {
+            if open.age() >= STABLE_AFTER {
                 self.backoff.reset();
             }
         }
-        self.assembly.forget();
+        self.assembly.discard_partial();
         if stream::is_final(&error) {
             return Err(error);
         }
         if error.is_refusal(Refusal::OversizedAnswer) {
-            self.pieces = true;
+            self.fragment = true;
         }
-        // Old servers call a token that has run out a lack of permission, so a new one is tried in both cases.
-        if stream::is_about_rights(&error) {
-            if self.refreshed {
+        // Old servers answer "permission denied" to an expired token, so both errors are retried with a new token.
+        if stream::is_auth_error(&error) {
+            if self.token_refreshed {
                 return Err(error);
             }
-            self.refreshed = self.store.refresh_token().await?;
+            self.token_refreshed = self.store.refresh_token().await?;
         }
-        self.store.session.observer.notice(Notice::Detail, &format!("watch: {error}; trying again"));
-        let lost = self.lost.get_or_insert_with(|| StreamLost { since: Instant::now(), why: None, told: false });
-        lost.why = Some(error);
+        self.store.session.observer.notice(Notice::Detail, &format!("watch: {error}; retrying"));
+        let lost = self.lost.get_or_insert_with(|| StreamLost { since: Instant::now(), error: None, reported: false });
+        lost.error = Some(error);
         Ok(())
     }
 }

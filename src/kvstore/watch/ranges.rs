@@ -1,4 +1,4 @@
-//! Several ranges as one.
+//! Joins key ranges for a watch.
 
 use crate::kvstore::key_range::KeyRange;
 
@@ -22,7 +22,7 @@ impl KeyRange {
         joined
     }
 
-    /// The smallest range that holds all of these, which are in key order and do not overlap.
+    /// The smallest range that contains all of these ranges, which must be in key order and disjoint.
     pub(crate) fn cover(ranges: &[Self]) -> Self {
         let start = ranges.first().map(|range| range.start.clone()).unwrap_or_default();
         Self { start, end: ranges.last().and_then(|range| range.end.clone()) }

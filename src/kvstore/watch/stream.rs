@@ -1,4 +1,4 @@
-//! One stream of etcd's Watch RPC: how it is opened, and what its answers mean.
+//! One stream of etcd's Watch RPC: how it is opened, and what its responses mean.
 
 use std::time::Duration;
 
@@ -6,74 +6,75 @@ use etcd_client::proto::PbEvent;
 use tokio::time::{Instant, timeout};
 
 use crate::kvstore::error::{Error, Refusal};
-use crate::kvstore::error::{classify, of_transport, refusal, strip};
+use crate::kvstore::error::{classify, from_transport, refusal, strip_prefix};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 use crate::transport::Trace;
 
 const OP: &str = "watch";
-/// How long a member may take to grant a watch, the dialling included.
-const GRANT: Duration = Duration::from_secs(5);
+/// Time limit for creating a watch, including the dial.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An answer of a backlog may hold so many bytes; a larger one is refused unread, and asked for in pieces.
+/// A response of a backlog may have this many bytes; a larger one is refused, and requested in fragments.
 ///
-/// etcd sends a thousand revisions of a backlog in one answer, or, where asked to, cuts that into pieces of 1.5 MiB. For
-/// each event that it adds to a piece it measures the whole piece anew (`sendFragments` in its `api/v3rpc/watch.go`), so
-/// that the cutting takes time with the square of the events of a piece: many small ones come several times as fast uncut.
-const WHOLE: usize = 64 << 20;
+/// etcd sends 1000 revisions of a backlog per response or, if asked, fragments of 1.5 MiB. For each event it adds to a
+/// fragment it measures the whole fragment again (`sendFragments` in its `api/v3rpc/watch.go`), so fragmenting takes
+/// time quadratic in the events per fragment: many small events arrive several times faster unfragmented.
+const MAX_UNFRAGMENTED_BYTES: usize = 64 << 20;
 
-/// A granted watch.
+/// A created watch.
 pub(crate) struct OpenedWatch {
     stream: etcd_client::WatchStream,
     endpoint: String,
     generation: u64,
     since: Instant,
-    /// The member's revision when it granted the watch.
+    /// The member's revision when it created the watch.
     pub(crate) revision: Revision,
-    /// The same as long as nothing was heard: up to there there may be a backlog.
-    pub(crate) backlog: Revision,
-    /// The revision it was found compacted at in the same breath; 0 where it was not.
+    /// The same revision until the first response is read: events up to it are a backlog.
+    pub(crate) unread_up_to: Revision,
+    /// The compaction revision if the start was already compacted; 0 otherwise.
     compacted: Revision,
 }
 
-/// What one answer means.
+/// The meaning of a response.
 pub(crate) enum WatchMessage {
-    /// Changes; `more` where the answer goes on in another piece.
+    /// Changes; continued in another response if `more`.
     Events { events: Vec<PbEvent>, more: bool },
     /// Everything up to this revision has been sent.
     Progress(Revision),
-    /// The place is behind the compaction: nothing comes any more.
+    /// The watch's position is compacted: no events will follow.
     Compacted(Revision),
-    /// The stream is gone, or the watch was refused.
+    /// The stream ended, or the watch was refused.
     Lost(Error),
 }
 
 impl Store {
-    /// Opens a stream that tells from `next` on, large answers in `pieces`, and waits until the member grants it.
-    pub(crate) async fn open_watch(
+    /// Opens a stream that starts at `next`, optionally with fragmented responses, and waits until the member creates
+    /// the watch.
+    pub(crate) async fn open_watch_stream(
         &self,
         cover: &KeyRange,
         next: Revision,
-        pieces: bool,
+        fragment: bool,
         prev: bool,
     ) -> Result<OpenedWatch, Error> {
-        self.turn(OP).await?;
+        self.wait_for_rate_limit(OP).await?;
         let (start, end) = cover.within(self.namespace()).to_wire();
         let mut options =
             etcd_client::WatchOptions::new().with_range(end).with_start_revision(next).with_progress_notify();
         if prev {
             options = options.with_prev_key();
         }
-        if pieces {
+        if fragment {
             options = options.with_fragment();
         }
         let channel = &self.inner.channel;
         let (generation, sent) = (channel.generation(), Instant::now());
-        let most = if pieces { usize::MAX } else { WHOLE };
-        let granted = timeout(GRANT, self.grant_watch(&start, options, most)).await;
+        let max_bytes = if fragment { usize::MAX } else { MAX_UNFRAGMENTED_BYTES };
+        let granted = timeout(CREATE_TIMEOUT, self.grant_watch(&start, options, max_bytes)).await;
         let result = granted.unwrap_or_else(|_| {
-            let after = GRANT;
+            let after = CREATE_TIMEOUT;
             Err(Error::Timeout { op: OP, endpoint: channel.current(), after })
         });
         if self.session.observer.traces() {
@@ -98,18 +99,18 @@ impl Store {
         &self,
         start: &[u8],
         options: etcd_client::WatchOptions,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<OpenedWatch, Error> {
-        let told = |error| classify(OP, &self.inner.channel.current(), error).0;
-        self.inner.channel.ready(false).await.map_err(|failure| of_transport(&failure).0)?;
-        let client = self.client(true).await.map_err(told)?;
-        let mut watching = client.watch_client().max_decoding_message_size(most);
-        let mut stream = watching.watch(start, Some(options)).await.map_err(told)?;
+        let classified = |error| classify(OP, &self.inner.channel.current(), error).0;
+        self.inner.channel.ready(false).await.map_err(|failure| from_transport(&failure).0)?;
+        let client = self.client(true).await.map_err(classified)?;
+        let mut watching = client.watch_client().max_decoding_message_size(max_bytes);
+        let mut stream = watching.watch(start, Some(options)).await.map_err(classified)?;
         let endpoint = self.inner.channel.current();
-        // The first answer grants the watch or refuses it; both say "created".
-        let Some(answer) = stream.message().await.map_err(told)? else { return Err(ended(&endpoint)) };
+        // The first response creates or refuses the watch; both have the "created" flag.
+        let Some(answer) = stream.message().await.map_err(classified)? else { return Err(stream_ended(&endpoint)) };
         if answer.canceled() && answer.compact_revision() == 0 {
-            return Err(refused(answer.cancel_reason(), &endpoint));
+            return Err(cancel_error(answer.cancel_reason(), &endpoint));
         }
         let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
         let compacted = answer.compact_revision();
@@ -119,19 +120,19 @@ impl Store {
             generation: 0,
             since: Instant::now(),
             revision,
-            backlog: revision,
+            unread_up_to: revision,
             compacted,
         })
     }
 
-    /// A new token in place of one that may have run out; `false` where it is not to be had now.
+    /// Requests a new auth token; `false` if that is not possible now.
     pub(crate) async fn refresh_token(&self) -> Result<bool, Error> {
         if self.options().credentials.is_none() {
             return Ok(true);
         }
-        let told = |error| classify(OP, &self.inner.channel.current(), error).0;
-        let refresh = async { self.client(true).await.map_err(told)?.refresh_token().await.map_err(told) };
-        match timeout(GRANT, refresh).await {
+        let classified = |error| classify(OP, &self.inner.channel.current(), error).0;
+        let refresh = async { self.client(true).await.map_err(classified)?.refresh_token().await.map_err(classified) };
+        match timeout(CREATE_TIMEOUT, refresh).await {
             Ok(Err(error)) if is_final(&error) => Err(error),
             Ok(Err(_)) | Err(_) => Ok(false),
             Ok(Ok(())) => Ok(true),
@@ -140,35 +141,35 @@ impl Store {
 }
 
 impl OpenedWatch {
-    /// How long it has been open.
+    /// The time since the stream was opened.
     pub(crate) fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// Sees to it that the next stream is opened elsewhere, if there is an elsewhere.
+    /// Makes the next stream use another endpoint, if there is one.
     pub(crate) fn invalidate(&self, store: &Store) {
         store.inner.channel.invalidate(self.generation);
     }
 
-    /// The next answer that means anything.
-    pub(crate) async fn hear(&mut self) -> WatchMessage {
+    /// The next response that is not empty.
+    pub(crate) async fn next_message(&mut self) -> WatchMessage {
         if self.compacted > 0 {
             return WatchMessage::Compacted(self.compacted);
         }
         loop {
             let mut answer = match self.stream.message().await {
                 Ok(Some(answer)) => answer.0,
-                Ok(None) => return WatchMessage::Lost(ended(&self.endpoint)),
+                Ok(None) => return WatchMessage::Lost(stream_ended(&self.endpoint)),
                 Err(error) => return WatchMessage::Lost(classify(OP, &self.endpoint, error).0),
             };
-            // A watch that is refused or behind the compaction may be "created" in the same breath.
+            // A refused or compacted watch may have the "created" flag too.
             if answer.compact_revision > 0 {
                 return WatchMessage::Compacted(answer.compact_revision);
             }
             if answer.canceled {
-                return WatchMessage::Lost(refused(&answer.cancel_reason, &self.endpoint));
+                return WatchMessage::Lost(cancel_error(&answer.cancel_reason, &self.endpoint));
             }
-            // The answer to a progress request that somebody else made; old servers send it too early.
+            // A response to another client's progress request; old servers send it too early.
             if answer.created || answer.watch_id < 0 {
                 continue;
             }
@@ -180,25 +181,25 @@ impl OpenedWatch {
     }
 }
 
-fn ended(endpoint: &str) -> Error {
-    Error::Broken { endpoint: endpoint.to_owned(), cause: "the member ended the watch".to_owned() }
+fn stream_ended(endpoint: &str) -> Error {
+    Error::Broken { endpoint: endpoint.to_owned(), cause: "the member closed the watch stream".to_owned() }
 }
 
-/// The reason a watch was canceled for, `rpc error: code = X desc = Y`, as an error.
-fn refused(reason: &str, endpoint: &str) -> Error {
-    let message = strip(reason.split_once("desc = ").map_or(reason, |(_, text)| text)).to_owned();
+/// Parses a watch's cancel reason: `rpc error: code = X desc = Y`.
+fn cancel_error(reason: &str, endpoint: &str) -> Error {
+    let message = strip_prefix(reason.split_once("desc = ").map_or(reason, |(_, text)| text)).to_owned();
     match refusal(tonic::Code::Unknown, &message) {
         Refusal::Other => Error::Unavailable { op: OP, endpoint: endpoint.to_owned(), message },
         kind => Error::Refused { op: OP, kind, message },
     }
 }
 
-/// Whether a second try with a fresh token may mend it.
-pub(crate) fn is_about_rights(error: &Error) -> bool {
+/// Whether a retry with a new auth token may succeed.
+pub(crate) fn is_auth_error(error: &Error) -> bool {
     error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::BadToken)
 }
 
-/// Whether no second try mends it.
+/// Whether a retry cannot succeed.
 pub(crate) fn is_final(error: &Error) -> bool {
     match error {
         Error::Tls(_) | Error::Interrupted { .. } | Error::Deadline { .. } => true,
@@ -215,13 +216,13 @@ mod tests {
 
     #[test]
     fn reasons_are_read() {
-        let denied = refused("rpc error: code = PermissionDenied desc = etcdserver: permission denied", "e");
-        assert!(denied.is_refusal(Refusal::Permission) && is_about_rights(&denied), "{denied}");
-        let token = refused("rpc error: code = Unauthenticated desc = etcdserver: invalid auth token", "e");
+        let denied = cancel_error("rpc error: code = PermissionDenied desc = etcdserver: permission denied", "e");
+        assert!(denied.is_refusal(Refusal::Permission) && is_auth_error(&denied), "{denied}");
+        let token = cancel_error("rpc error: code = Unauthenticated desc = etcdserver: invalid auth token", "e");
         assert!(token.is_refusal(Refusal::BadToken) && !is_final(&token), "{token}");
-        let nobody = refused("rpc error: code = InvalidArgument desc = etcdserver: user name is empty", "e");
+        let nobody = cancel_error("rpc error: code = InvalidArgument desc = etcdserver: user name is empty", "e");
         assert!(is_final(&nobody), "{nobody}");
-        let other = refused("", "e");
+        let other = cancel_error("", "e");
         assert!(matches!(other, Error::Unavailable { .. }), "{other}");
     }
 }

@@ -1,7 +1,7 @@
-//! From an endpoint to a connection: one attempt with a cause of its own for every step, and the race of several.
+//! Dials endpoints: one attempt with a precise cause of failure, and the race of several attempts.
 //!
-//! A frozen server's kernel accepts TCP connections for it. So a connection counts as good only when the peer's
-//! HTTP/2 layer has spoken: etcd sends its SETTINGS without being asked.
+//! The kernel accepts TCP connections for a frozen process. So a connection counts as established only after the peer's
+//! HTTP/2 layer has sent its SETTINGS, which etcd does unasked.
 
 pub(crate) mod race;
 pub(crate) mod trace;
@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 
 use crate::transport::cause::Cause;
-use crate::transport::cause::{io_words, tls_error};
+use crate::transport::cause::{format_io_error, tls_error};
 use crate::transport::connection_cause;
 use crate::transport::dial::race::race;
 use crate::transport::dial::trace::{DialPhase, DialTrace};
@@ -30,28 +30,28 @@ use crate::transport::monitored_stream::{CloseReason, ConnectionState, Monitored
 use crate::transport::options::{ConnectOptions, TlsFiles};
 use crate::transport::tls::{Tls, TlsError, client_config};
 
-/// The pause before the next endpoint, or the next address of one, is tried beside those that have not answered.
+/// Delay before the next endpoint, or the next address of one, is tried concurrently (as in Happy Eyeballs, RFC 8305).
 const STAGGER: Duration = Duration::from_millis(100);
 
-/// HTTP/2 flow control windows: large enough for a fast line with a long way, as a listing fills it.
-const WINDOW: u32 = 8 << 20;
+/// HTTP/2 flow control window: enough for a list over a link with a high bandwidth-delay product.
+const FLOW_CONTROL_WINDOW_BYTES: u32 = 8 << 20;
 
-/// Dials endpoints. Shared by all channels of one store.
+/// Dials endpoints. Shared by all channels of a store.
 pub(crate) struct Dialer {
     endpoints: Vec<Endpoint>,
     files: TlsFiles,
     timeout: Duration,
     keepalive: (Duration, Duration),
-    /// Built when the first endpoint with TLS is dialled: without one, no file is opened.
+    /// Built when the first TLS endpoint is dialed; without one, no file is opened.
     tls: OnceLock<Result<Tls, TlsError>>,
 }
 
-/// An endpoint that was dialled.
+/// A dialed endpoint.
 #[derive(Clone)]
 pub(crate) struct Dialled {
     pub(crate) channel: Channel,
     pub(crate) health: Arc<ConnectionState>,
-    /// Until when the peer must have given a sign of life.
+    /// The deadline for the peer's SETTINGS.
     pub(crate) deadline: Instant,
 }
 
@@ -74,17 +74,17 @@ impl Dialer {
         self.endpoints.len()
     }
 
-    /// The endpoint as messages name it.
+    /// The endpoint as formatted in messages.
     pub(crate) fn name(&self, index: usize) -> String {
         self.endpoints.get(index).map_or_else(String::new, ToString::to_string)
     }
 
-    /// Races these endpoints in this order. With `proof` the winner has given a sign of life. Returns who won, and who
-    /// failed before that.
+    /// Races these endpoints in this order. With `await_settings`, an attempt succeeds when the peer's SETTINGS arrive.
+    /// Returns the first success and the failures before it.
     ///
     /// # Errors
-    /// An unusable TLS file where one of the endpoints speaks TLS, or every endpoint with its cause.
-    pub(crate) async fn dial(&self, order: &[usize], proof: bool) -> Result<Established, DialError> {
+    /// [`DialError::Tls`] if a TLS endpoint needs an unusable file; otherwise every endpoint with its cause.
+    pub(crate) async fn dial(&self, order: &[usize], await_settings: bool) -> Result<Established, DialError> {
         let deadline = Instant::now() + self.timeout;
         let known: Vec<(usize, &Endpoint)> =
             order.iter().filter_map(|&index| Some((index, self.endpoints.get(index)?))).collect();
@@ -93,49 +93,51 @@ impl Dialer {
         }
         let attempts = known.iter().map(|&(index, endpoint)| {
             Box::pin(async move {
-                let outcome = self.bounded(endpoint, deadline, proof, &DialTrace::default()).await;
+                let outcome = self.attempt_within(endpoint, deadline, await_settings, &DialTrace::default()).await;
                 outcome.map(|dialled| (index, dialled)).map_err(|cause| (index, failure(endpoint, cause)))
             })
         });
         let count = u32::try_from(known.len()).unwrap_or(u32::MAX).max(1);
-        // However many there are, the last has half of the time left.
+        // The last endpoint must start with half of the time left, however many there are.
         let stagger = STAGGER.min(self.timeout / 2 / count);
         match race(attempts.collect(), stagger).await {
-            (Some((index, dialled)), failures) => Ok(Established { index, dialled, failures: in_order(failures) }),
-            (None, failures) => Err(DialError::All(in_order(failures))),
+            (Some((index, dialled)), failures) => {
+                Ok(Established { index, dialled, failures: in_given_order(failures) })
+            }
+            (None, failures) => Err(DialError::All(in_given_order(failures))),
         }
     }
 
-    /// Dials the first endpoint alone, up to a sign of life. What is seen on the way is left in the course.
+    /// Dials the first endpoint only, waits for its SETTINGS, and records the phases in the trace.
     ///
     /// # Errors
-    /// As [`Dialer::dial`]; that a TLS file is unusable shows no sooner than it is needed.
-    pub(crate) async fn walk(&self, trace: &DialTrace) -> Result<Established, DialError> {
+    /// As [`Dialer::dial`], but an unusable TLS file is reported only when the handshake needs it.
+    pub(crate) async fn dial_traced(&self, trace: &DialTrace) -> Result<Established, DialError> {
         let Some(endpoint) = self.endpoints.first() else { return Err(DialError::All(Vec::new())) };
         if endpoint.scheme == Scheme::Tls && self.tls.get().is_none() {
-            // Other endpoints are looked at meanwhile, and their steps are timed: nobody waits for files on this thread.
+            // Other endpoints are probed and timed concurrently, so this thread must not block on files.
             let files = self.files.clone();
             if let Ok(built) = tokio::task::spawn_blocking(move || client_config(&files)).await {
-                // Whoever came first has read the same files.
+                // A concurrent probe may have set it, from the same files.
                 let _ = self.tls.set(built);
             }
         }
-        let dialled = self.bounded(endpoint, Instant::now() + self.timeout, true, trace).await;
-        trace.note(|log| log.ended = Some(Instant::now()));
+        let dialled = self.attempt_within(endpoint, Instant::now() + self.timeout, true, trace).await;
+        trace.record(|log| log.ended = Some(Instant::now()));
         match (dialled, self.tls.get()) {
             (Ok(dialled), _) => Ok(Established { index: 0, dialled, failures: Vec::new() }),
-            (Err(_), Some(Err(error))) if trace.at() == DialPhase::Handshake => Err(DialError::Tls(error.clone())),
+            (Err(_), Some(Err(error))) if trace.phase() == DialPhase::Handshake => Err(DialError::Tls(error.clone())),
             (Err(cause), _) => Err(DialError::All(vec![failure(endpoint, cause)])),
         }
     }
 
-    /// What is wrong with a connection that gave no sign of life, or `None` where it did.
+    /// The failure if the peer's SETTINGS do not arrive in time; `None` if they do.
     pub(crate) async fn await_settings(&self, index: usize, dialled: &Dialled) -> Option<EndpointFailure> {
-        if dialled.health.proven() {
+        if dialled.health.spoke_http2() {
             return None;
         }
         let settled = timeout_at(dialled.deadline, dialled.health.settled()).await;
-        if dialled.health.proven() {
+        if dialled.health.spoke_http2() {
             return None;
         }
         let endpoint = self.endpoints.get(index)?;
@@ -157,29 +159,29 @@ impl Dialer {
     fn timed_out(&self, phase: DialPhase) -> Cause {
         let bound = connection_cause::bound(self.timeout);
         match phase {
-            DialPhase::Waiting => Cause::new(format!("not tried: the dial timeout of {bound} was over")),
-            DialPhase::Resolving => Cause::new(format!("the name did not resolve within {bound}")),
+            DialPhase::Waiting => Cause::new(format!("not tried within the dial timeout of {bound}")),
+            DialPhase::Resolving => Cause::new(format!("no response from the name resolver within {bound}")),
             DialPhase::Connecting => Cause::hint(
-                format!("no answer to the TCP connect within {bound}"),
-                "a firewall may drop the packets, or the host is down; --dial-timeout gives it longer",
+                format!("no response to the TCP connect within {bound}"),
+                "check that the host is up and no firewall drops the packets, or raise --dial-timeout",
             ),
             DialPhase::Handshake => Cause::new(format!(
-                "accepted the connection and did not answer the TLS handshake within {bound} (frozen server, or not a TLS server)"
+                "no response to the TLS handshake within {bound} (the process may be frozen, or not expect TLS)"
             )),
             DialPhase::Silence => connection_cause::silent(),
         }
     }
 
-    async fn bounded(
+    async fn attempt_within(
         &self,
         endpoint: &Endpoint,
         deadline: Instant,
-        proof: bool,
+        await_settings: bool,
         trace: &DialTrace,
     ) -> Result<Dialled, Cause> {
-        match timeout_at(deadline, self.attempt(endpoint, deadline, proof, trace)).await {
+        match timeout_at(deadline, self.attempt(endpoint, deadline, await_settings, trace)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.timed_out(trace.at())),
+            Err(_) => Err(self.timed_out(trace.phase())),
         }
     }
 
@@ -187,7 +189,7 @@ impl Dialer {
         &self,
         endpoint: &Endpoint,
         deadline: Instant,
-        proof: bool,
+        await_settings: bool,
         trace: &DialTrace,
     ) -> Result<Dialled, Cause> {
         let stream: Box<dyn Stream> = match endpoint.scheme {
@@ -198,7 +200,7 @@ impl Dialer {
             Scheme::Plain | Scheme::Tls => {
                 trace.enter(DialPhase::Resolving);
                 let addresses = resolve(endpoint).await?;
-                trace.note(|log| log.addresses.clone_from(&addresses));
+                trace.record(|log| log.addresses.clone_from(&addresses));
                 trace.enter(DialPhase::Connecting);
                 let tcp = connect(addresses, trace).await?;
                 if endpoint.scheme == Scheme::Tls {
@@ -210,15 +212,15 @@ impl Dialer {
             }
         };
         trace.enter(DialPhase::Silence);
-        let (wire, health) = MonitoredStream::new(stream);
-        let channel = self.channel(endpoint, wire).await.map_err(|error| {
-            // The peer may be gone already; then the wire knows more.
+        let (stream, health) = MonitoredStream::new(stream);
+        let channel = self.channel(endpoint, stream).await.map_err(|error| {
+            // If the peer has closed the stream, the stream knows the reason.
             match health.close_reason() {
                 Some(close_reason) => self.handshake_failed(endpoint, Some(&close_reason), trace),
                 None => Cause::new(connection_cause::broken(&error, None, &self.files)),
             }
         })?;
-        if proof && health.settled().await != PeerState::Alive {
+        if await_settings && health.settled().await != PeerState::Alive {
             return Err(self.handshake_failed(endpoint, health.close_reason().as_ref(), trace));
         }
         Ok(Dialled { channel, health, deadline })
@@ -226,8 +228,8 @@ impl Dialer {
 
     fn handshake_failed(&self, endpoint: &Endpoint, close_reason: Option<&CloseReason>, trace: &DialTrace) -> Cause {
         if matches!(close_reason, Some(CloseReason::Failed(error)) if tls_error(error).is_some()) {
-            // A TLS 1.3 server looks at the client's certificate when the handshake is over.
-            trace.note(|log| log.blamed = Some(DialPhase::Handshake));
+            // A TLS 1.3 server verifies the client certificate after the handshake.
+            trace.record(|log| log.failed_phase = Some(DialPhase::Handshake));
         }
         connection_cause::handshake_failed(close_reason, &endpoint.scheme, &self.files)
     }
@@ -243,37 +245,37 @@ impl Dialer {
             .handshake_observer()
             .map_or(tls.config.clone(), |handshake_observer| handshake_observer.observed_config(&tls));
         let name = ServerName::try_from(endpoint.host.clone())
-            .map_err(|_| Cause::new(format!("'{}' is no name that a certificate could be for", endpoint.host)))?;
+            .map_err(|_| Cause::new(format!("'{}' is not a host name that a certificate can have", endpoint.host)))?;
         match TlsConnector::from(config).connect(name, tcp).await {
             Ok(stream) => {
-                trace.note(|log| log.agreed = agreed(stream.get_ref().1));
+                trace.record(|log| log.negotiated = negotiated(stream.get_ref().1));
                 Ok(Box::new(stream))
             }
             Err(error) => Err(connection_cause::handshake(&error, &self.files)),
         }
     }
 
-    /// An HTTP/2 channel over this one stream. It cannot dial again by itself: when the stream is gone, its calls fail
-    /// with [`tonic::ConnectError`].
-    async fn channel(&self, endpoint: &Endpoint, wire: MonitoredStream) -> Result<Channel, tonic::transport::Error> {
+    /// An HTTP/2 channel over this stream. It cannot reconnect: after the stream has ended, its calls fail with
+    /// [`tonic::ConnectError`].
+    async fn channel(&self, endpoint: &Endpoint, stream: MonitoredStream) -> Result<Channel, tonic::transport::Error> {
         let authority = endpoint.authority();
         let (time, timeout) = self.keepalive;
-        // tonic adds TLS of its own for https, so it never sees that; the requests do.
+        // tonic would add its own TLS for https, so only the requests' origin has that scheme.
         let scheme = if endpoint.scheme == Scheme::Tls { "https" } else { "http" };
         let mut target = tonic::transport::Endpoint::from_shared(format!("http://{authority}"))?
             .http2_keep_alive_interval(time)
             .keep_alive_timeout(timeout)
             .keep_alive_while_idle(true)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
+            .initial_stream_window_size(FLOW_CONTROL_WINDOW_BYTES)
+            .initial_connection_window_size(FLOW_CONTROL_WINDOW_BYTES)
             .user_agent(concat!("kvadm/", env!("CARGO_PKG_VERSION")))?;
         if let Ok(origin) = format!("{scheme}://{authority}").parse() {
             target = target.origin(origin);
         }
-        let mut wire = Some(TokioIo::new(wire));
+        let mut stream = Some(TokioIo::new(stream));
         target
             .connect_with_connector(tower::service_fn(move |_| {
-                std::future::ready(wire.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
+                std::future::ready(stream.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
             }))
             .await
     }
@@ -283,14 +285,14 @@ impl Dialer {
 pub(crate) struct Established {
     pub(crate) index: usize,
     pub(crate) dialled: Dialled,
-    /// Those that failed before.
+    /// The endpoints that failed before.
     pub(crate) failures: Vec<EndpointFailure>,
 }
 
-/// Why nobody won.
+/// Why no endpoint could be dialed.
 #[derive(Clone, Debug)]
 pub(crate) enum DialError {
-    /// The TLS files are unusable.
+    /// A TLS file is unusable.
     Tls(TlsError),
     /// Every endpoint failed.
     All(Vec<EndpointFailure>),
@@ -300,8 +302,8 @@ fn failure(endpoint: &Endpoint, cause: Cause) -> EndpointFailure {
     EndpointFailure { endpoint: endpoint.to_string(), cause: cause.text, hint: cause.hint }
 }
 
-/// As the user gave the endpoints, not as they were tried.
-fn in_order(mut failures: Vec<(usize, EndpointFailure)>) -> Vec<EndpointFailure> {
+/// Sorts failures in the order in which the user gave the endpoints.
+fn in_given_order(mut failures: Vec<(usize, EndpointFailure)>) -> Vec<EndpointFailure> {
     failures.sort_by_key(|(index, _)| *index);
     failures.into_iter().map(|(_, failure)| failure).collect()
 }
@@ -312,13 +314,13 @@ async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Cause> {
         .map_err(|error| connection_cause::unresolved(&error))?
         .collect();
     if found.is_empty() {
-        return Err(Cause::new("name does not resolve: it has no address"));
+        return Err(Cause::new("cannot resolve the host name: it has no address"));
     }
     Ok(found)
 }
 
-/// The version of TLS as `TLS 1.3`, and the cipher by its registered name.
-fn agreed(connection: &rustls::ClientConnection) -> Option<(String, String)> {
+/// The TLS version, formatted as `TLS 1.3`, and the registered name of the cipher suite.
+fn negotiated(connection: &rustls::ClientConnection) -> Option<(String, String)> {
     let version = match connection.protocol_version()? {
         ProtocolVersion::TLSv1_3 => "TLS 1.3".to_owned(),
         ProtocolVersion::TLSv1_2 => "TLS 1.2".to_owned(),
@@ -333,24 +335,24 @@ async fn connect(addresses: Vec<SocketAddr>, trace: &DialTrace) -> Result<TcpStr
     let attempts = addresses.into_iter().map(|address| {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await.map_err(|error| {
-                let words = io_words(&error);
-                trace.note(|log| log.failed.push((address, words.clone())));
-                (address, words)
+                let text = format_io_error(&error);
+                trace.record(|log| log.failed.push((address, text.clone())));
+                (address, text)
             })?;
-            trace.note(|log| log.peer = Some(address));
-            // Without it small requests may wait for the acknowledgement of the one before. It cannot fail on TCP.
+            trace.record(|log| log.peer = Some(address));
+            // Without it, small requests may wait for the acknowledgement of the previous one. It cannot fail on TCP.
             let _ = stream.set_nodelay(true);
             Ok(stream)
         })
     });
     let (stream, failures) = race(attempts.collect(), STAGGER).await;
     stream.ok_or_else(|| {
-        let mut words: Vec<String> = failures.iter().map(|(_, words)| words.clone()).collect();
-        words.dedup();
-        if several && words.len() > 1 {
-            words = failures.iter().map(|(address, words)| format!("{words} ({})", address.ip())).collect();
+        let mut causes: Vec<String> = failures.iter().map(|(_, text)| text.clone()).collect();
+        causes.dedup();
+        if several && causes.len() > 1 {
+            causes = failures.iter().map(|(address, text)| format!("{text} ({})", address.ip())).collect();
         }
-        Cause::new(words.join(", "))
+        Cause::new(causes.join(", "))
     })
 }
 

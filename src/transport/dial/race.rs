@@ -1,4 +1,4 @@
-//! Attempts that start one after another and run beside each other until one succeeds.
+//! Runs attempts that start one after another until one succeeds.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Starts attempts one by one: the next when `stagger` has passed, or at once when one has failed. The first success
-/// ends it, and drops all others. Returns it and the failures before it.
+/// Starts the next attempt after `stagger`, or at once if one fails. The first success drops all others. Returns it and
+/// the failures before it.
 pub(crate) async fn race<F, T, E>(attempts: Vec<Pin<Box<F>>>, stagger: Duration) -> (Option<T>, Vec<E>)
 where
     F: Future<Output = Result<T, E>> + ?Sized,

@@ -1,5 +1,4 @@
-//! How one attempt to reach an endpoint goes: how far it has come, for the cause when time is up, and what was seen on
-//! the way, for who wants to look at every step.
+//! The trace of one dial: its phase, for the message of a timeout, and everything `status --diagnose` shows.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,45 +7,45 @@ use tokio::time::Instant;
 
 use crate::transport::tls::handshake_observer::HandshakeObserver;
 
-/// A step of an attempt.
+/// A phase of a dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DialPhase {
     Waiting,
     Resolving,
     Connecting,
     Handshake,
-    /// Until the peer speaks HTTP/2.
+    /// Waiting for the peer's SETTINGS.
     Silence,
 }
 
-/// What happened so far.
+/// What happened during a dial.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Log {
-    /// Each step with its beginning, in order.
+pub(crate) struct DialLog {
+    /// The phases with their start, in order.
     pub(crate) entered: Vec<(DialPhase, Instant)>,
-    /// When the last one was over, where it was.
+    /// The end of the last phase.
     pub(crate) ended: Option<Instant>,
-    /// The step that a failure belongs to, where it only showed later.
-    pub(crate) blamed: Option<DialPhase>,
-    /// What the name resolved to.
+    /// The phase to blame, if the failure appeared only in a later one.
+    pub(crate) failed_phase: Option<DialPhase>,
+    /// The addresses of the name.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// The addresses that would not have the connection, and why.
+    /// The addresses that failed, with the cause.
     pub(crate) failed: Vec<(SocketAddr, String)>,
-    /// The address that took it.
+    /// The address that accepted the connection.
     pub(crate) peer: Option<SocketAddr>,
-    /// The version of TLS and the cipher that were agreed on.
-    pub(crate) agreed: Option<(String, String)>,
+    /// The negotiated TLS version and cipher suite.
+    pub(crate) negotiated: Option<(String, String)>,
 }
 
-/// One attempt's log.
+/// The trace of one dial.
 #[derive(Debug, Default)]
 pub(crate) struct DialTrace {
-    log: Mutex<Log>,
+    log: Mutex<DialLog>,
     handshake_observer: Option<Arc<HandshakeObserver>>,
 }
 
 impl DialTrace {
-    /// One that also looks at certificates.
+    /// A trace that also records certificates.
     pub(crate) fn watched(handshake_observer: Arc<HandshakeObserver>) -> Self {
         Self { handshake_observer: Some(handshake_observer), ..Self::default() }
     }
@@ -59,20 +58,20 @@ impl DialTrace {
         self.lock().entered.push((phase, Instant::now()));
     }
 
-    pub(crate) fn note(&self, note: impl FnOnce(&mut Log)) {
+    pub(crate) fn record(&self, note: impl FnOnce(&mut DialLog)) {
         note(&mut self.lock());
     }
 
-    /// The step that the attempt is at.
-    pub(crate) fn at(&self) -> DialPhase {
+    /// The present phase.
+    pub(crate) fn phase(&self) -> DialPhase {
         self.lock().entered.last().map_or(DialPhase::Waiting, |(phase, _)| *phase)
     }
 
-    pub(crate) fn log(&self) -> Log {
+    pub(crate) fn log(&self) -> DialLog {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Log> {
+    fn lock(&self) -> MutexGuard<'_, DialLog> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

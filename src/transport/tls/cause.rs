@@ -1,4 +1,4 @@
-//! What TLS found wrong, in words for the one who has to mend it.
+//! Explains failures of TLS.
 
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, Error as Rustls};
@@ -7,78 +7,88 @@ use crate::time::Time;
 use crate::transport::cause::Cause;
 use crate::transport::options::TlsFiles;
 
-/// What TLS found wrong, during the handshake or by an alert after it.
-pub(crate) fn tls(error: &Rustls, files: &TlsFiles) -> Cause {
+/// Explains a TLS error of the handshake, or an alert after it.
+pub(crate) fn tls_cause(error: &Rustls, files: &TlsFiles) -> Cause {
     match error {
         Rustls::InvalidCertificate(error) => server_certificate(error, files),
-        Rustls::AlertReceived(alert) => refused(*alert, files),
-        Rustls::InvalidMessage(_) | Rustls::InappropriateMessage { .. } => {
-            Cause::hint("is not a TLS server", "if the server speaks plaintext, use http:// or insecure-transport")
+        Rustls::AlertReceived(alert) => alert_cause(*alert, files),
+        Rustls::InvalidMessage(_) | Rustls::InappropriateMessage { .. } => Cause::hint(
+            "server does not use TLS",
+            "if the server does not use TLS, use http:// or set insecure-transport",
+        ),
+        Rustls::PeerIncompatible(_) => {
+            Cause::new("the server shares no TLS version or cipher suite with kvadm (TLS 1.2 and 1.3)")
         }
-        Rustls::PeerIncompatible(_) => Cause::new("no TLS version or cipher in common (kvadm speaks TLS 1.2 and 1.3)"),
-        Rustls::NoApplicationProtocol => Cause::new("speaks TLS, and no HTTP/2 over it (not etcd's client port)"),
-        other => Cause::new(format!("TLS failed: {other}")),
+        Rustls::NoApplicationProtocol => Cause::new("server does not speak HTTP/2 over TLS (not etcd's client port)"),
+        other => Cause::new(format!("TLS error: {other}")),
     }
 }
 
 fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
-    let renew = "renew the server's certificate, or check the clock of this machine";
+    let renew = "check this machine's clock, or renew the server's certificate";
     match error {
         CertificateError::ExpiredContext { time, not_after } => Cause::hint(
-            format!("the server's certificate expired on {}, {} ago", date(*not_after), span(*not_after, *time)),
+            format!(
+                "the server's certificate expired on {}, {} ago",
+                format_date(*not_after),
+                format_span(*not_after, *time)
+            ),
             renew,
         ),
         CertificateError::NotValidYetContext { time, not_before } => Cause::hint(
             format!(
                 "the server's certificate is not valid before {}, {} from now",
-                date(*not_before),
-                span(*time, *not_before)
+                format_date(*not_before),
+                format_span(*time, *not_before)
             ),
             renew,
         ),
         CertificateError::UnknownIssuer => match &files.ca {
             Some(file) => Cause::hint(
                 format!("the server's certificate is signed by an authority that is not in {}", file.display()),
-                "set ca-file to the certificate of the authority that signed it",
+                SET_CA_FILE,
             ),
             None => Cause::hint(
-                "the server's certificate is signed by an authority that is not in the system's list",
-                "set ca-file",
+                "the server's certificate is signed by an authority that this system does not trust",
+                SET_CA_FILE,
             ),
         },
         CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
         CertificateError::NotValidForName => Cause::new("the server's certificate is for another host name"),
         CertificateError::BadSignature => match &files.ca {
             Some(file) => Cause::hint(
-                format!("the signature on the server's certificate is not by the authority in {}", file.display()),
-                "set ca-file to the certificate of the authority that signed it",
+                format!("the server's certificate is not signed by the authority in {}", file.display()),
+                SET_CA_FILE,
             ),
-            None => Cause::new("the signature on the server's certificate is wrong"),
+            None => Cause::new("the server's certificate has an invalid signature"),
         },
         CertificateError::Revoked => Cause::new("the server's certificate is revoked"),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            Cause::new("the server's certificate is not made for servers (extended key usage)")
+            Cause::new("the server's certificate does not allow server authentication (extended key usage)")
         }
         CertificateError::Other(other) => Cause::new(match other.to_string().as_str() {
             "CaUsedAsEndEntity" => {
-                "the server shows an authority's certificate as its own (CA:TRUE), which is not accepted".to_owned()
+                "the server's certificate is an authority's certificate (CA:TRUE), which kvadm does not accept"
+                    .to_owned()
             }
-            "UnsupportedCertVersion" => "the server's certificate is not of X.509 version 3".to_owned(),
-            words => format!("the server's certificate cannot be used: {words}"),
+            "UnsupportedCertVersion" => "the server's certificate does not have X.509 version 3".to_owned(),
+            text => format!("the server's certificate is not valid: {text}"),
         }),
-        other => Cause::new(format!("the server's certificate cannot be used: {other}")),
+        other => Cause::new(format!("the server's certificate is not valid: {other}")),
     }
 }
+
+const SET_CA_FILE: &str = "set ca-file to the certificate of the authority that signed it";
 
 fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Cause {
     let host = expected.to_str();
     if presented.is_empty() {
         return Cause::hint(
-            format!("the server's certificate names no host at all, so not '{host}' either (no subjectAltName)"),
-            "issue one with subject alternative names; the common name does not count",
+            format!("the server's certificate is not for '{host}': it has no subject alternative names"),
+            "issue a certificate with subject alternative names; the common name is not used",
         );
     }
-    // Each comes as `DnsName("a.example")` or `IpAddress(10.0.0.1)`.
+    // Formatted by rustls as `DnsName("a.example")` or `IpAddress(10.0.0.1)`.
     let inner = |name: &String| match name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')) {
         Some(inner) => inner.trim_matches('"').to_owned(),
         None => name.clone(),
@@ -90,8 +100,8 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Cause {
     )
 }
 
-/// An alert by which the server ended it. Go's TLS says "bad certificate" for a missing one, up to Go 1.19.
-fn refused(alert: AlertDescription, files: &TlsFiles) -> Cause {
+/// Explains the server's alert. Go <= 1.19 sends "bad certificate" for a missing one.
+fn alert_cause(alert: AlertDescription, files: &TlsFiles) -> Cause {
     use AlertDescription as A;
     let Some(cert) = &files.cert else {
         return match alert {
@@ -99,27 +109,27 @@ fn refused(alert: AlertDescription, files: &TlsFiles) -> Cause {
                 Cause::hint("the server requires a client certificate", "set cert-file and key-file")
             }
             A::HandshakeFailure => Cause::hint(
-                "the server broke off the TLS handshake (no cipher in common, or it requires a client certificate)",
-                "set cert-file and key-file if it does",
+                "the server aborted the TLS handshake (it may require a client certificate or another cipher suite)",
+                "if the server requires a client certificate, set cert-file and key-file",
             ),
             other => general_alert(other),
         };
     };
     let because = match alert {
-        A::UnknownCA => "it is signed by an authority that the server does not trust",
-        A::CertificateExpired => "it has expired, or is not valid yet",
+        A::UnknownCA => "the server does not trust its authority",
+        A::CertificateExpired => "it has expired or is not valid yet",
         A::CertificateRevoked => "it is revoked",
-        A::UnsupportedCertificate => "it is of a type that the server does not take",
-        // Go up to 1.19 says no more than this.
+        A::UnsupportedCertificate => "the server does not support its type",
+        // Go <= 1.19 sends no more precise alert.
         A::BadCertificate | A::CertificateUnknown | A::AccessDenied | A::CertificateRequired => {
-            "it is expired, not made for clients, or signed by an authority that the server does not trust"
+            "it has expired, does not allow client authentication, or the server does not trust its authority"
         }
-        A::DecryptError => "its signature does not verify",
+        A::DecryptError => "its signature is invalid",
         other => return general_alert(other),
     };
     let hint = match alert {
-        A::CertificateExpired => "renew the client certificate, or check the clocks of both machines",
-        _ => "check cert-file against the server's trusted-ca-file",
+        A::CertificateExpired => "check the clocks of both machines, or renew the client certificate",
+        _ => "check that the server's --trusted-ca-file contains the authority of cert-file",
     };
     Cause::hint(format!("the server refused the client certificate {}: {because}", cert.display()), hint)
 }
@@ -127,34 +137,34 @@ fn refused(alert: AlertDescription, files: &TlsFiles) -> Cause {
 fn general_alert(alert: AlertDescription) -> Cause {
     use AlertDescription as A;
     match alert {
-        A::ProtocolVersion => Cause::new("no TLS version in common (kvadm speaks TLS 1.2 and 1.3)"),
-        A::HandshakeFailure | A::InsufficientSecurity => Cause::new("no TLS cipher in common"),
-        A::NoApplicationProtocol => Cause::new("speaks TLS, and no HTTP/2 over it (not etcd's client port)"),
-        A::UnrecognisedName => Cause::new("the server knows no host of this name"),
-        other => Cause::new(format!("the server ended TLS with the alert '{}'", spaced(other))),
+        A::ProtocolVersion => Cause::new("the server shares no TLS version with kvadm (TLS 1.2 and 1.3)"),
+        A::HandshakeFailure | A::InsufficientSecurity => Cause::new("the server shares no TLS cipher suite with kvadm"),
+        A::NoApplicationProtocol => Cause::new("server does not speak HTTP/2 over TLS (not etcd's client port)"),
+        A::UnrecognisedName => Cause::new("the server does not serve this host name"),
+        other => Cause::new(format!("the server sent the TLS alert '{}'", format_alert(other))),
     }
 }
 
-/// `InternalError` as `internal error`.
-fn spaced(alert: AlertDescription) -> String {
+/// Formats `InternalError` as `internal error`.
+fn format_alert(alert: AlertDescription) -> String {
     let Some(name) = alert.as_str() else { return format!("number {}", u8::from(alert)) };
-    let mut words = String::with_capacity(name.len() + 4);
+    let mut text = String::with_capacity(name.len() + 4);
     for c in name.chars() {
-        if c.is_ascii_uppercase() && !words.is_empty() {
-            words.push(' ');
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push(' ');
         }
-        words.push(c.to_ascii_lowercase());
+        text.push(c.to_ascii_lowercase());
     }
-    words
+    text
 }
 
 /// Formats as `2021-01-31 23:59:59 UTC`.
-fn date(time: UnixTime) -> String {
+fn format_date(time: UnixTime) -> String {
     Time::from_secs(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)).format_utc()
 }
 
-/// The time between two moments, in its largest unit.
-fn span(from: UnixTime, to: UnixTime) -> String {
+/// Formats the time between two points in time in its largest unit.
+fn format_span(from: UnixTime, to: UnixTime) -> String {
     let seconds = to.as_secs().saturating_sub(from.as_secs());
     let (count, unit) = match seconds {
         0..120 => (seconds, "second"),
@@ -177,10 +187,10 @@ mod tests {
 
     #[test]
     fn spans() {
-        assert_eq!(span(at(10), at(11)), "1 second");
-        assert_eq!(span(at(0), at(7_199)), "119 minutes");
-        assert_eq!(span(at(0), at(86_400)), "24 hours");
-        assert_eq!(span(at(0), at(185_738_570)), "2149 days");
+        assert_eq!(format_span(at(10), at(11)), "1 second");
+        assert_eq!(format_span(at(0), at(7_199)), "119 minutes");
+        assert_eq!(format_span(at(0), at(86_400)), "24 hours");
+        assert_eq!(format_span(at(0), at(185_738_570)), "2149 days");
     }
 
     #[test]
@@ -188,17 +198,17 @@ mod tests {
         let without = TlsFiles::default();
         let with = TlsFiles { cert: Some("/pki/client.crt".into()), ..TlsFiles::default() };
         for alert in [AlertDescription::CertificateRequired, AlertDescription::BadCertificate] {
-            assert_eq!(refused(alert, &without).text, "the server requires a client certificate");
+            assert_eq!(alert_cause(alert, &without).text, "the server requires a client certificate");
             assert!(
-                refused(alert, &with).text.starts_with("the server refused the client certificate /pki/client.crt")
+                alert_cause(alert, &with).text.starts_with("the server refused the client certificate /pki/client.crt")
             );
         }
         assert!(
-            refused(AlertDescription::UnknownCA, &with).text.ends_with("an authority that the server does not trust")
+            alert_cause(AlertDescription::UnknownCA, &with).text.ends_with(": the server does not trust its authority")
         );
         assert_eq!(
-            refused(AlertDescription::InternalError, &with).text,
-            "the server ended TLS with the alert 'internal error'"
+            alert_cause(AlertDescription::InternalError, &with).text,
+            "the server sent the TLS alert 'internal error'"
         );
     }
 }

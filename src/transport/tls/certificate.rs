@@ -1,4 +1,4 @@
-//! What a certificate says of itself, for people. Whether it is good is judged elsewhere.
+//! Reads a certificate's fields for display. rustls verifies it.
 
 use std::net::IpAddr;
 
@@ -12,61 +12,61 @@ use crate::time::Time;
 
 const DAY: i64 = 86_400;
 
-/// What a certificate says of itself (RFC 5280).
+/// The fields of a certificate (RFC 5280).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Certificate {
-    /// Whose it is, as `CN=etcd, O=…`.
+    /// The subject, as `CN=etcd, O=…`.
     pub(crate) subject: String,
-    /// The subject's common name: etcd takes a client's for its user.
+    /// The subject's common name: etcd uses a client certificate's as the user name.
     pub(crate) common_name: Option<String>,
     /// The subject alternative names: hosts and addresses.
     pub(crate) names: Vec<String>,
-    /// Who signed it.
+    /// The issuer.
     pub(crate) issuer: String,
-    /// Seconds since 1970.
+    /// Unix time in seconds.
     not_before: i64,
-    /// Seconds since 1970.
+    /// Unix time in seconds.
     not_after: i64,
 }
 
 impl Certificate {
-    /// Reads DER; `None` where it is no certificate that can be read.
-    pub(crate) fn read(der: &[u8]) -> Option<Self> {
-        // Of the extensions only one is looked at: the others' code would be half of what the library adds.
-        let (_, read) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(der).ok()?;
-        let alternative = read.extensions().iter().find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
+    /// Parses DER; `None` if it is not a valid certificate.
+    pub(crate) fn parse(der: &[u8]) -> Option<Self> {
+        // Only one extension is needed. Parsing all of them would double the code that the library adds.
+        let (_, parsed) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(der).ok()?;
+        let alternative = parsed.extensions().iter().find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
         let names = match alternative.map(|extension| SubjectAlternativeName::from_der(extension.value)) {
             Some(Ok((_, names))) => names.general_names.iter().filter_map(name).collect(),
             _ => Vec::new(),
         };
-        let common_name = read.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        let common_name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
         Some(Self {
-            subject: read.subject().to_string(),
+            subject: parsed.subject().to_string(),
             common_name: common_name.map(str::to_owned),
             names,
-            issuer: read.issuer().to_string(),
-            not_before: read.validity().not_before.timestamp(),
-            not_after: read.validity().not_after.timestamp(),
+            issuer: parsed.issuer().to_string(),
+            not_before: parsed.validity().not_before.timestamp(),
+            not_after: parsed.validity().not_after.timestamp(),
         })
     }
 
-    /// From when it is valid.
+    /// The start of its validity.
     pub(crate) fn not_before(&self) -> String {
         Time::from_secs(self.not_before).format_utc()
     }
 
-    /// Until when it is valid.
+    /// The end of its validity.
     pub(crate) fn not_after(&self) -> String {
         Time::from_secs(self.not_after).format_utc()
     }
 
-    /// Whole days until it expires; negative where it has.
+    /// Whole days until it expires; negative if it has expired.
     pub(crate) fn days_left(&self, now: i64) -> i64 {
         (self.not_after - now).div_euclid(DAY)
     }
 
-    /// Whether its time has come and is not over.
-    pub(crate) fn in_time(&self, now: i64) -> bool {
+    /// Whether it is valid at this time.
+    pub(crate) fn is_valid_at(&self, now: i64) -> bool {
         (self.not_before..=self.not_after).contains(&now)
     }
 }
@@ -100,14 +100,14 @@ mod tests {
         params.not_before = date_time_ymd(2020, 2, 29);
         params.not_after = date_time_ymd(2021, 1, 1);
         let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        let read = Certificate::read(der.der()).unwrap();
-        assert_eq!((read.subject.as_str(), read.issuer.as_str()), ("O=Example, CN=etcd", "O=Example, CN=etcd"));
-        assert_eq!((read.common_name.as_deref(), &read.names), (Some("etcd"), &names));
-        assert_eq!(read.not_before(), "2020-02-29 00:00:00 UTC");
-        assert_eq!(read.not_after(), "2021-01-01 00:00:00 UTC");
+        let parsed = Certificate::parse(der.der()).unwrap();
+        assert_eq!((parsed.subject.as_str(), parsed.issuer.as_str()), ("O=Example, CN=etcd", "O=Example, CN=etcd"));
+        assert_eq!((parsed.common_name.as_deref(), &parsed.names), (Some("etcd"), &names));
+        assert_eq!(parsed.not_before(), "2020-02-29 00:00:00 UTC");
+        assert_eq!(parsed.not_after(), "2021-01-01 00:00:00 UTC");
         let end = 1_609_459_200;
-        assert_eq!([end - DAY, end - 1, end, end + 1].map(|now| read.days_left(now)), [1, 0, 0, -1]);
-        assert_eq!([end, end + 1].map(|now| read.in_time(now)), [true, false]);
-        assert_eq!(Certificate::read(b"no certificate"), None);
+        assert_eq!([end - DAY, end - 1, end, end + 1].map(|now| parsed.days_left(now)), [1, 0, 0, -1]);
+        assert_eq!([end, end + 1].map(|now| parsed.is_valid_at(now)), [true, false]);
+        assert_eq!(Certificate::parse(b"no certificate"), None);
     }
 }

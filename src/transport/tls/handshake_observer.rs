@@ -1,5 +1,4 @@
-//! Looks on while a TLS connection is made: which certificate the server showed, also where it is refused, and whether
-//! it asked for one. It changes nothing of what is decided.
+//! Records the certificates of a TLS handshake, including a refused server certificate. It decides nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,36 +10,35 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error as Rustls, SignatureSche
 
 use crate::transport::tls::Tls;
 
-/// What was seen of one handshake.
+/// What was seen of a handshake.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HandshakeRecord {
-    /// The server's own certificate, DER.
-    pub(crate) certificate: Option<CertificateDer<'static>>,
-    /// Whether the server asked for a client certificate.
-    pub(crate) asked: bool,
-    /// The client certificate that was shown then, DER.
-    pub(crate) shown: Option<CertificateDer<'static>>,
+    /// The server's certificate, DER.
+    pub(crate) server_certificate: Option<CertificateDer<'static>>,
+    /// Whether the server requested a client certificate.
+    pub(crate) client_certificate_requested: bool,
+    /// The client certificate that was presented, DER.
+    pub(crate) client_certificate: Option<CertificateDer<'static>>,
 }
 
-/// Sees one handshake.
+/// Observes one handshake.
 #[derive(Debug, Default)]
 pub(crate) struct HandshakeObserver(Mutex<HandshakeRecord>);
 
 impl HandshakeObserver {
     /// What was seen so far.
-    pub(crate) fn seen(&self) -> HandshakeRecord {
+    pub(crate) fn record(&self) -> HandshakeRecord {
         self.lock().clone()
     }
 
-    /// The same configuration with the witness beside those who decide. It resumes no session, for in a resumed one the
-    /// server shows nothing.
+    /// The configuration with this observer. It resumes no session, because a resumed handshake has no certificates.
     pub(crate) fn observed_config(self: &Arc<Self>, tls: &Tls) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&tls.config);
-        let verifier = ObservedVerifier { handshake_observer: Arc::clone(self), judge: Arc::clone(&tls.verifier) };
+        let verifier = ObservedVerifier { handshake_observer: Arc::clone(self), inner: Arc::clone(&tls.verifier) };
         config.dangerous().set_certificate_verifier(Arc::new(verifier));
         let identity = Arc::clone(&config.client_auth_cert_resolver);
         config.client_auth_cert_resolver =
-            Arc::new(ObservedVerifier { handshake_observer: Arc::clone(self), judge: identity });
+            Arc::new(ObservedVerifier { handshake_observer: Arc::clone(self), inner: identity });
         config.resumption = Resumption::disabled();
         Arc::new(config)
     }
@@ -50,11 +48,11 @@ impl HandshakeObserver {
     }
 }
 
-/// Somebody who decides, and the witness beside.
+/// Records what it sees and delegates every decision to `inner`.
 #[derive(Debug)]
 struct ObservedVerifier<T: ?Sized> {
     handshake_observer: Arc<HandshakeObserver>,
-    judge: Arc<T>,
+    inner: Arc<T>,
 }
 
 impl ServerCertVerifier for ObservedVerifier<dyn ServerCertVerifier> {
@@ -66,8 +64,8 @@ impl ServerCertVerifier for ObservedVerifier<dyn ServerCertVerifier> {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Rustls> {
-        self.handshake_observer.lock().certificate = Some(end_entity.clone().into_owned());
-        self.judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        self.handshake_observer.lock().server_certificate = Some(end_entity.clone().into_owned());
+        self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -76,7 +74,7 @@ impl ServerCertVerifier for ObservedVerifier<dyn ServerCertVerifier> {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Rustls> {
-        self.judge.verify_tls12_signature(message, cert, signed)
+        self.inner.verify_tls12_signature(message, cert, signed)
     }
 
     fn verify_tls13_signature(
@@ -85,32 +83,32 @@ impl ServerCertVerifier for ObservedVerifier<dyn ServerCertVerifier> {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Rustls> {
-        self.judge.verify_tls13_signature(message, cert, signed)
+        self.inner.verify_tls13_signature(message, cert, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.judge.supported_verify_schemes()
+        self.inner.supported_verify_schemes()
     }
 
     fn requires_raw_public_keys(&self) -> bool {
-        self.judge.requires_raw_public_keys()
+        self.inner.requires_raw_public_keys()
     }
 }
 
 impl ResolvesClientCert for ObservedVerifier<dyn ResolvesClientCert> {
     fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let identity = self.judge.resolve(hints, schemes);
-        let mut seen = self.handshake_observer.lock();
-        seen.asked = true;
-        seen.shown = identity.as_ref().and_then(|identity| identity.cert.first().cloned());
+        let identity = self.inner.resolve(hints, schemes);
+        let mut record = self.handshake_observer.lock();
+        record.client_certificate_requested = true;
+        record.client_certificate = identity.as_ref().and_then(|identity| identity.cert.first().cloned());
         identity
     }
 
     fn only_raw_public_keys(&self) -> bool {
-        self.judge.only_raw_public_keys()
+        self.inner.only_raw_public_keys()
     }
 
     fn has_certs(&self) -> bool {
-        self.judge.has_certs()
+        self.inner.has_certs()
     }
 }

@@ -1,7 +1,7 @@
-//! The client side of TLS: which authorities are trusted, which certificate is presented.
+//! The TLS client configuration: trusted authorities and the client certificate.
 //!
-//! TLS 1.2 and 1.3 with aws-lc-rs. PEM files as etcdctl takes them: keys as PKCS#1, PKCS#8 or SEC1, certificates also of
-//! X.509 version 1.
+//! TLS 1.2 and 1.3 with aws-lc-rs. It accepts the PEM files that etcdctl accepts: keys as PKCS#1, PKCS#8 or SEC1, and
+//! certificates of X.509 version 1 too.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,39 +25,39 @@ pub(crate) mod cause;
 pub(crate) mod certificate;
 pub(crate) mod handshake_observer;
 
-/// Why the TLS files cannot be used. Nothing was dialled.
+/// Why the TLS files cannot be used. No endpoint was dialed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TlsError {
-    /// The file is missing or may not be read.
+    /// The file does not exist or cannot be read.
     #[error("cannot read the {role} {}: {cause}", file.display())]
     Unreadable {
-        /// What the file is for: `CA file`, `client certificate`, `private key`.
+        /// The file's role: `CA file`, `client certificate`, `private key`.
         role: &'static str,
         /// The file.
         file: PathBuf,
-        /// The system's words.
+        /// The system's message.
         cause: String,
     },
-    /// The file is no PEM, or cut off.
-    #[error("the {role} {} is damaged: {cause}", file.display())]
+    /// The file is not valid PEM.
+    #[error("the {role} {} is not valid PEM: {cause}", file.display())]
     Damaged {
-        /// What the file is for.
+        /// The file's role.
         role: &'static str,
         /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong.
         cause: String,
     },
-    /// The CA file or the client certificate file has no certificate in it.
-    #[error("there is no certificate in the {role} {}", file.display())]
+    /// The file contains no certificate.
+    #[error("the {role} {} contains no certificate", file.display())]
     NoCertificate {
-        /// What the file is for.
+        /// The file's role.
         role: &'static str,
         /// The file.
         file: PathBuf,
     },
-    /// The key file has no private key in it.
-    #[error("there is no private key in {}", file.display())]
+    /// The file contains no private key.
+    #[error("{} contains no private key", file.display())]
     NoKey {
         /// The file.
         file: PathBuf,
@@ -68,13 +68,13 @@ pub enum TlsError {
         /// The file.
         file: PathBuf,
     },
-    /// The private key is of a type or size that cannot be used, e.g. P-521.
-    #[error("the private key {} is of a type that is not supported", file.display())]
+    /// The private key has a type or size that the TLS library does not support.
+    #[error("the private key {} has an unsupported type or size", file.display())]
     KeyType {
         /// The file.
         file: PathBuf,
     },
-    /// Certificate and key do not belong together.
+    /// The private key does not belong to the certificate.
     #[error("the private key {} does not match the certificate {}", key.display(), cert.display())]
     KeyMismatch {
         /// The key file.
@@ -83,34 +83,34 @@ pub enum TlsError {
         cert: PathBuf,
     },
     /// Only one of certificate and key is set.
-    #[error("a client certificate needs both halves, and only the {present} {} is set", file.display())]
+    #[error("a client certificate needs cert-file and key-file, but only the {present} {} is set", file.display())]
     Half {
-        /// The half that is there.
+        /// The role of the file that is set.
         present: &'static str,
-        /// Its file.
+        /// The file.
         file: PathBuf,
     },
-    /// No CA file is set, and the system trusts nobody.
-    #[error("no CA file is set and this system has no trusted certificates")]
+    /// No CA file is set, and the system has no trusted certificates.
+    #[error("ca-file is not set and this system has no trusted certificates")]
     NoSystemRoots,
-    /// The TLS library refuses the combination.
-    #[error("TLS cannot be set up: {0}")]
+    /// The TLS library rejects the configuration.
+    #[error("cannot configure TLS: {0}")]
     Setup(String),
 }
 
 impl TlsError {
-    /// What the user can do about it.
+    /// What the user can do.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "check the path in the configuration and the file's permissions",
-            Self::Damaged { .. } => "a PEM file is expected (-----BEGIN …); write it again",
+            Self::Damaged { .. } => "replace it with a PEM file (-----BEGIN …)",
             Self::NoCertificate { .. } => "the file must have a '-----BEGIN CERTIFICATE-----' block",
             Self::NoKey { .. } => "the file must have a '-----BEGIN … PRIVATE KEY-----' block (PKCS#1, PKCS#8 or SEC1)",
-            Self::EncryptedKey { .. } => "decrypt it: openssl pkey -in FILE -out NEWFILE",
+            Self::EncryptedKey { .. } => "decrypt it with 'openssl pkey -in FILE -out NEWFILE'",
             Self::KeyType { .. } => {
-                "RSA (2048 to 8192 bits), ECDSA P-256 and P-384, and Ed25519 work; issue a certificate with such a key"
+                "issue a certificate with an RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) or Ed25519 key"
             }
-            Self::KeyMismatch { .. } => "cert-file and key-file must be of the same pair",
+            Self::KeyMismatch { .. } => "set cert-file and key-file to files of the same pair",
             Self::Half { .. } => "set cert-file and key-file, or neither",
             Self::NoSystemRoots => "set ca-file",
             Self::Setup(_) => "check ca-file, cert-file and key-file",
@@ -122,25 +122,25 @@ const CA: &str = "CA file";
 const CERT: &str = "client certificate";
 const KEY: &str = "private key";
 
-/// What all TLS connections share.
+/// The configuration that all TLS connections share.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
     pub(crate) config: Arc<ClientConfig>,
-    /// Who judges the server's certificate, for [`Witness::beside`]: the configuration does not give it back.
+    /// The verifier of the server's certificate, which `ClientConfig` does not expose; for the handshake observer.
     verifier: Arc<dyn ServerCertVerifier>,
 }
 
-/// Reads the files and builds the configuration all TLS connections share.
+/// Reads the files and builds the configuration.
 ///
 /// # Errors
-/// The first file that cannot be used, and why.
+/// The first file that cannot be used.
 pub(crate) fn client_config(files: &TlsFiles) -> Result<Tls, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let setup = |error: Rustls| TlsError::Setup(error.to_string());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(setup)?;
-    // A CA file that is named is looked at even where it is not needed: a bad path must not stay hidden.
+    // The CA file is read even if it is not needed, so that a wrong path is noticed.
     let named = files.ca.as_deref().map(read_roots).transpose()?;
     let verifier: Arc<dyn ServerCertVerifier> = if files.skip_verify {
         Arc::new(AcceptAny(Arc::clone(&provider)))
@@ -179,7 +179,7 @@ fn read(role: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
     let failed = |error: io::Error| TlsError::Unreadable {
         role,
         file: file.to_owned(),
-        cause: crate::transport::cause::io_words(&error),
+        cause: crate::transport::cause::format_io_error(&error),
     };
     std::fs::read(file).map_err(failed)
 }
@@ -204,10 +204,7 @@ fn read_roots(file: &Path) -> Result<RootCertStore, TlsError> {
         roots.add(certificate).map_err(|error| TlsError::Damaged {
             role: CA,
             file: file.to_owned(),
-            cause: format!(
-                "one of its certificates cannot be read ({})",
-                crate::transport::cause::rustls_words(&error)
-            ),
+            cause: format!("a certificate cannot be parsed ({})", crate::transport::cause::format_rustls_error(&error)),
         })?;
     }
     Ok(roots)
@@ -227,7 +224,7 @@ fn read_identity(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<C
     let matches = match identity.keys_match() {
         Ok(()) | Err(Rustls::InconsistentKeys(InconsistentKeys::Unknown)) => true,
         Err(Rustls::InconsistentKeys(_)) => false,
-        // rustls reads no certificates of version 1. The public key stands in them all the same, byte for byte.
+        // rustls cannot parse certificates of X.509 version 1. They contain the public key verbatim.
         Err(_) => identity.key.public_key().is_none_or(|public| {
             identity.cert.first().is_some_and(|leaf| leaf.windows(public.len()).any(|part| part == public.as_ref()))
         }),
@@ -248,7 +245,7 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-/// Presents the one certificate there is, whatever authorities the server names.
+/// Presents the one certificate, whatever authorities the server names.
 #[derive(Debug)]
 struct Identity(Arc<CertifiedKey>);
 
@@ -262,7 +259,7 @@ impl ResolvesClientCert for Identity {
     }
 }
 
-/// Accepts any certificate, but not a peer that has no key to the one it shows.
+/// Accepts any certificate, but verifies that the peer has its private key.
 #[derive(Debug)]
 struct AcceptAny(Arc<CryptoProvider>);
 

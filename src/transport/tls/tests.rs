@@ -117,7 +117,12 @@ fn rsa_keys_as_pkcs1_and_pkcs8() {
 #[test]
 fn ecdsa_and_ed25519_keys_as_pkcs8() {
     let pki = Pki::new();
-    for kind in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
+    for kind in [
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ECDSA_P521_SHA512,
+        &rcgen::PKCS_ED25519,
+    ] {
         let pair = pki.sign_key(&[], KeyPair::generate_for(kind).unwrap(), |_| {});
         assert_eq!(load(&pki, &pair.der, &pair.key.serialize_pem()), Ok(()));
     }
@@ -166,7 +171,7 @@ fn keys_that_cannot_be_used_name_their_file() {
 
     assert_eq!(refused(""), TlsError::NoKey { file: file.clone() });
     assert_eq!(refused(&pem("CERTIFICATE", &pair.der)), TlsError::NoKey { file: file.clone() });
-    // PKCS#8 that says it is a P-521 key (OID 1.3.132.0.35).
+    // PKCS#8 that claims to be a P-521 key (OID 1.3.132.0.35), but is empty.
     let algorithm = [0x30, 0x10, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x23];
     let p521 = sequence(&[&[2, 1, 0], algorithm.as_slice(), &[4, 2, 0x30, 0]].concat());
     assert_eq!(refused(&pem("PRIVATE KEY", &p521)), TlsError::KeyType { file: file.clone() });
@@ -182,7 +187,7 @@ fn files_that_are_missing_or_hold_no_certificate() {
     let missing = pki.path("missing.crt");
     match client_config(&pki.files_with(&missing, &key)).map(|_| ()) {
         Err(TlsError::Unreadable { role, file, cause }) => {
-            assert_eq!((role, file, cause.as_str()), (CERT, missing, "no such file"));
+            assert_eq!((role, file, cause.as_str()), (CERT, missing, "no such file or directory"));
         }
         other => panic!("{other:?}"),
     }

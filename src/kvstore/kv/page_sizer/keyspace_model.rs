@@ -1,26 +1,26 @@
-//! Keys as numbers, so that the distance between two keys tells about how many keys fit in between.
+//! Maps keys to numbers, so that the distance of two keys estimates the number of keys between them.
 
-/// A number stays below this, so that steps can be added to it and widened.
-const MOST: u128 = 1 << 112;
-/// Behind so many bytes any byte is taken to occur.
-const LEARNED: usize = 1024;
-/// So many keys of a page are looked at.
-const LOOKS: usize = 64;
+/// The upper bound of a number, which leaves room for adding and widening steps.
+const MAX_NUMBER: u128 = 1 << 112;
+/// From this position on, any byte is assumed to occur.
+const MAX_LEARNED_BYTES: usize = 1024;
+/// The maximum number of keys per page that are used for learning.
+const MAX_SAMPLED_KEYS: usize = 64;
 
-/// The bytes that occur at one place of a key, and whether a key ends there.
+/// The bytes that occur at one position of the keys, and whether a key ends there.
 #[derive(Clone, Copy, Debug, Default)]
 struct KeyPosition {
     bytes: [u64; 4],
     ends: bool,
-    /// Whether the bytes before were seen to change while these began anew, so that all of them are known.
+    /// Whether all bytes of this position are known, because they wrapped around while an earlier byte changed.
     known: bool,
 }
 
 impl KeyPosition {
     const ANY: Self = Self { bytes: [u64::MAX; 4], ends: false, known: true };
 
-    /// Where one byte of a class occurs, the others of it will.
-    fn add(&mut self, byte: u8) {
+    /// Adds a byte, and with it the other bytes of its class.
+    fn insert(&mut self, byte: u8) {
         let class = match byte {
             b'0'..=b'9' => b'0'..=b'9',
             b'a'..=b'f' => b'a'..=b'f',
@@ -35,17 +35,17 @@ impl KeyPosition {
         }
     }
 
-    fn join(&mut self, bytes: [u64; 4]) {
+    fn union(&mut self, bytes: [u64; 4]) {
         self.bytes.iter_mut().zip(bytes).for_each(|(own, more)| *own |= more);
     }
 
-    /// How many digits there are, the end of the key being the lowest.
+    /// The number of digits; the end of a key is the lowest digit.
     fn radix(&self) -> u128 {
         let bytes: u32 = self.bytes.iter().map(|bits| bits.count_ones()).sum();
         u128::from((bytes + u32::from(self.ends)).max(1))
     }
 
-    /// The lowest digit that is not below the byte, and whether it is the byte's own.
+    /// The lowest digit not below the byte, and whether it stands for this byte.
     fn digit(&self, byte: u8) -> (u128, bool) {
         let (word, bit) = (usize::from(byte / 64), byte % 64);
         let below: u32 = self.bytes[..word].iter().map(|bits| bits.count_ones()).sum::<u32>()
@@ -59,88 +59,89 @@ impl KeyPosition {
     }
 }
 
-/// What is known of the places of the keys.
+/// A model of the key space: the bytes that occur at each position.
 #[derive(Debug, Default)]
 pub(crate) struct KeyspaceModel {
-    places: Vec<KeyPosition>,
-    /// As the places, but where not all the bytes are known, those of the next known place as well.
+    positions: Vec<KeyPosition>,
+    /// The positions with which numbers are formed: a position whose bytes are not all known also has those of the next
+    /// known position.
     digits: Vec<KeyPosition>,
 }
 
 impl KeyspaceModel {
     pub(crate) fn learn<'a>(&mut self, keys: impl ExactSizeIterator<Item = &'a [u8]>) {
-        let each = keys.len().div_ceil(LOOKS).max(1);
+        let each = keys.len().div_ceil(MAX_SAMPLED_KEYS).max(1);
         let mut before: &[u8] = &[];
         for key in keys.step_by(each) {
-            let key = &key[..key.len().min(LEARNED)];
-            if self.places.len() <= key.len() {
-                self.places.resize(key.len() + 1, KeyPosition::default());
+            let key = &key[..key.len().min(MAX_LEARNED_BYTES)];
+            if self.positions.len() <= key.len() {
+                self.positions.resize(key.len() + 1, KeyPosition::default());
             }
-            for (place, byte) in self.places.iter_mut().zip(key) {
-                place.add(*byte);
+            for (position, byte) in self.positions.iter_mut().zip(key) {
+                position.insert(*byte);
             }
-            self.places[key.len()].ends = true;
+            self.positions[key.len()].ends = true;
             let pairs = before.iter().zip(key).enumerate().skip_while(|(_, (a, b))| a == b).skip(1);
             for (at, _) in pairs.filter(|(_, (a, b))| b <= a) {
-                self.places[at].known = true;
+                self.positions[at].known = true;
             }
             before = key;
         }
-        self.digits.clone_from(&self.places);
+        self.digits.clone_from(&self.positions);
         let mut behind = KeyPosition::default();
-        for place in self.digits.iter_mut().rev() {
-            if !place.known {
-                place.join(behind.bytes);
-            } else if place.radix() > 1 {
-                behind = *place;
+        for position in self.digits.iter_mut().rev() {
+            if !position.known {
+                position.union(behind.bytes);
+            } else if position.radix() > 1 {
+                behind = *position;
             }
         }
     }
 
-    fn place(&self, at: usize) -> KeyPosition {
+    fn position_at(&self, at: usize) -> KeyPosition {
         match self.digits.get(at) {
-            _ if at >= LEARNED => KeyPosition::ANY,
-            Some(place) => *place,
+            _ if at >= MAX_LEARNED_BYTES => KeyPosition::ANY,
+            Some(position) => *position,
             None => KeyPosition::default(),
         }
     }
 
-    /// How many numbers the places have.
-    fn numbers(&self, places: std::ops::Range<usize>) -> u128 {
-        places.fold(1, |all, at| u128::saturating_mul(all, self.place(at).radix()))
+    /// The number of combinations of digits at these positions.
+    fn numbers(&self, positions: std::ops::Range<usize>) -> u128 {
+        positions.fold(1, |all, at| u128::saturating_mul(all, self.position_at(at).radix()))
     }
 
-    /// So far up from `at` that the places in between have no more numbers than this.
-    pub(crate) fn up(&self, at: usize, numbers: u128) -> usize {
+    /// The largest start before `at` from which the positions up to `at` have at least this many combinations.
+    pub(crate) fn earlier_start(&self, at: usize, numbers: u128) -> usize {
         let (mut up, mut all) = (at, 1);
         while up > 0 && all < numbers {
             up -= 1;
-            all = u128::saturating_mul(all, self.place(up).radix());
+            all = u128::saturating_mul(all, self.position_at(up).radix());
         }
         up
     }
 
-    /// Where the number ends that begins at `from`, and the first one that it cannot be.
+    /// The end of the number that starts at position `from`, and its exclusive upper bound.
     fn span(&self, from: usize) -> (usize, u128) {
         let (mut to, mut all) = (from, 1);
         loop {
-            let more = u128::saturating_mul(all, self.place(to).radix());
-            if more > MOST || to > self.places.len().max(from + 16) {
+            let more = u128::saturating_mul(all, self.position_at(to).radix());
+            if more > MAX_NUMBER || to > self.positions.len().max(from + 16) {
                 return (to, all);
             }
             (to, all) = (to + 1, more);
         }
     }
 
-    /// The lowest number, of the places behind `from`, that does not stand below the key.
+    /// The smallest number, formed from the positions after `from`, that is not below the key.
     pub(crate) fn number(&self, key: &[u8], from: usize) -> u128 {
         let (to, end) = self.span(from);
         let (mut left, mut number) = (end, 0);
         for at in from..to {
-            let place = self.place(at);
-            left /= place.radix();
+            let position = self.position_at(at);
+            left /= position.radix();
             let Some(byte) = key.get(at) else { break };
-            let (digit, exact) = place.digit(*byte);
+            let (digit, exact) = position.digit(*byte);
             number += digit * left;
             if !exact {
                 break;
@@ -149,7 +150,7 @@ impl KeyspaceModel {
         number
     }
 
-    /// The key that has these leading bytes and this number; `None` beyond the last one.
+    /// The key with these leading bytes and this number; `None` if the number is too large.
     fn key(&self, head: &[u8], number: u128) -> Option<Vec<u8>> {
         let (to, end) = self.span(head.len());
         if number >= end {
@@ -160,25 +161,25 @@ impl KeyspaceModel {
             if rest == 0 {
                 break;
             }
-            let place = self.place(at);
-            left /= place.radix();
-            let (digit, under) = (rest / left, rest % left);
-            // The end of a key with something behind it: the next key begins with the lowest byte.
-            let byte = place.byte(digit).or_else(|| place.byte(digit + 1).filter(|_| under > 0));
+            let position = self.position_at(at);
+            left /= position.radix();
+            let (digit, remainder) = (rest / left, rest % left);
+            // A key ends here but the number continues: the next key has the lowest byte here.
+            let byte = position.byte(digit).or_else(|| position.byte(digit + 1).filter(|_| remainder > 0));
             match byte {
                 Some(byte) => key.push(byte),
                 None => break,
             }
-            rest = if digit == 0 && place.ends { 0 } else { under };
+            rest = if digit == 0 && position.ends { 0 } else { remainder };
         }
         Some(key)
     }
 
-    /// The key that stands `step` numbers behind this one, above it in any case; `from` and `step` change where the
-    /// number overflows into the bytes before. `None` for none.
-    pub(crate) fn beyond(&self, key: &[u8], mut from: usize, mut step: u128) -> Option<Vec<u8>> {
+    /// The key that is `step` numbers after this one. If the number overflows into earlier bytes, `from` and `step` are
+    /// adjusted. `None` if there is no such key.
+    pub(crate) fn key_after(&self, key: &[u8], mut from: usize, mut step: u128) -> Option<Vec<u8>> {
         if key.len() < from {
-            (from, step) = self.rise(from, key.len(), step);
+            (from, step) = self.restart_at(from, key.len(), step);
         }
         loop {
             if let Some(found) = self.key(&key[..from], self.number(key, from).saturating_add(step))
@@ -189,32 +190,32 @@ impl KeyspaceModel {
             if from == 0 {
                 return None;
             }
-            let up = self.up(from, 1 << 16);
-            (from, step) = self.rise(from, up, step);
+            let up = self.earlier_start(from, 1 << 16);
+            (from, step) = self.restart_at(from, up, step);
         }
     }
 
-    /// The step from one byte at the place before `to` to the next one.
+    /// The step that increments the byte at position `to - 1`.
     pub(crate) fn unit(&self, from: usize, to: usize) -> u128 {
         let (end, all) = self.span(from);
         if to > end { 1 } else { all / self.numbers(from..to) }
     }
 
-    /// The same step where the number begins earlier.
-    pub(crate) fn rise(&self, from: usize, up: usize, step: u128) -> (usize, u128) {
+    /// The same step for a number that starts at `up`.
+    pub(crate) fn restart_at(&self, from: usize, up: usize, step: u128) -> (usize, u128) {
         let (old, new) = (self.span(from).0, self.span(up).0);
         (up, (step / self.numbers(new..old.max(new))).max(1))
     }
 
-    /// The step so many times as wide; the number begins earlier where it would be too small for that.
+    /// The step multiplied by `times`; the number starts earlier if the step does not fit.
     pub(crate) fn widened(&self, mut from: usize, mut step: u128, times: u128) -> (usize, u128) {
         while from > 0 && step.saturating_mul(times) >= self.span(from).1 {
-            (from, step) = self.rise(from, self.up(from, 1 << 16), step);
+            (from, step) = self.restart_at(from, self.earlier_start(from, 1 << 16), step);
         }
         (from, step.saturating_mul(times))
     }
 
-    /// How many numbers lie between two keys, where both are seen as beginning with the leading bytes of the first.
+    /// The difference of two keys' numbers, if both have the leading bytes of the first.
     pub(crate) fn width(&self, key: &[u8], to: &[u8], from: usize) -> u128 {
         let number = if key.get(..from) == to.get(..from) { self.number(to, from) } else { self.span(from).1 };
         number.saturating_sub(self.number(key, from))

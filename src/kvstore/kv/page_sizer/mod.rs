@@ -1,4 +1,4 @@
-//! Guessing where a window of keys ends, so that it holds about as many as are wanted. Pure: no I/O.
+//! Estimates the end key of a page so that the page has about the wanted number of keys. Pure.
 
 pub(crate) mod keyspace_model;
 
@@ -9,95 +9,96 @@ use crate::kvstore::kv::page_sizer::keyspace_model::KeyspaceModel;
 
 use crate::kvstore::types::{KeyValue, Revision};
 
-/// The first page: small, so that large values do no harm and the first line comes at once.
+/// Keys of the first page: few, so that large values do no harm and the first line appears at once.
 const FIRST_KEYS: u64 = 100;
-/// A page is steered towards this many bytes …
+/// The usual size of a page.
 const PAGE_BYTES: u64 = 1 << 20;
-/// … and, where the network's round trip dominates, up to this many …
+/// The largest size of a page, used if the network's round trip dominates.
 const MAX_PAGE_BYTES: u64 = 10 << 20;
-/// A page that turns out larger has room for this much.
-const ROOM: u64 = 14 << 20;
-/// … but no more than a fast line carries in so many of them …
-const BYTES_PER_US: u64 = 100;
-/// … and a page that took no longer than this, in microseconds, may have waited for a busy machine.
-const NEAR_US: u64 = 20_000;
-/// So many pages must have taken longer, for the same reason.
-const TIMED: u32 = 3;
-/// A key takes at least so much memory, whatever its length.
-const KEY_BYTES: u64 = 52;
-/// A page's size grows by no more than this at a time.
-const GROWTH: u64 = 8;
-/// So many numbers at least can be counted up before the leading bytes change that the keys of a page have in common.
-const CARRY: u128 = 1 << 40;
-/// From so many branches that were left out it is guessed where the next one begins.
-const BRANCHES: usize = 8;
-/// So many keys does etcd count in a microsecond, up to 3.6.
-const COUNTED_PER_US: u64 = 3;
-/// So many microseconds does it take to read, send and decode a key.
-const US_A_KEY: u64 = 3;
-/// A page that takes less than this many round trips is too small for its network.
-const ROUND_TRIPS: u32 = 10;
+/// A page that turns out larger than planned may have this many bytes, which stays below the store's limit of 16 MiB.
+const MAX_PAGE_OVERRUN_BYTES: u64 = 14 << 20;
+/// Upper bound of a page: what a fast link (100 MB/s) transfers per microsecond.
+const TRANSFER_BYTES_PER_US: u64 = 100;
+/// Round trips up to this duration may be caused by a busy machine rather than by the network.
+const LOCAL_ROUND_TRIP_US: u64 = 20_000;
+/// The number of pages whose times must agree before the network counts as slow.
+const MIN_SAMPLES: u32 = 3;
+/// The memory of a key is at least this, whatever its length.
+const MIN_KEY_BYTES: u64 = 52;
+/// The maximum factor by which a page grows at a time.
+const MAX_GROWTH: u64 = 8;
+/// The minimum number of combinations behind the leading bytes that the keys of a page share.
+const MIN_SPAN: u128 = 1 << 40;
+/// The number of skipped branches from which the next branch's position is estimated.
+const MAX_BRANCHES: usize = 8;
+/// Keys counted per microsecond by etcd <= 3.6 (measured, benches/RESULTS.md).
+const COUNTED_KEYS_PER_US: u64 = 3;
+/// Microseconds to read, send and decode a key (measured).
+const US_PER_KEY: u64 = 3;
+/// A page that takes fewer round trips than this is too small for its network.
+const MIN_ROUND_TRIPS: u32 = 10;
 
-/// One answered window.
-pub(crate) struct AnsweredWindow {
-    /// Where the window began.
+/// A page that was answered.
+pub(crate) struct Page {
+    /// The start of the page.
     pub(crate) start: Vec<u8>,
-    /// Where it ended, if it was not the whole rest of the range.
+    /// The end of the page; `None` for the end of the range.
     pub(crate) end: Option<Vec<u8>>,
-    /// What came back.
+    /// The records returned.
     pub(crate) kvs: Vec<KeyValue>,
-    /// How many keys it holds.
+    /// The number of keys in the page's range.
     pub(crate) count: u64,
-    /// Whether it holds more than came back.
+    /// Whether the page's range has more keys than were returned.
     pub(crate) more: bool,
-    /// The revision it was read at.
+    /// The revision at which the page was read.
     pub(crate) revision: Revision,
-    /// From asking to the answer.
+    /// The time from request to response.
     pub(crate) took: Duration,
 }
 
-impl AnsweredWindow {
-    /// About how many bytes the answer has.
+impl Page {
+    /// The approximate size of the response.
     fn bytes(&self) -> u64 {
-        self.kvs.iter().map(|kv| (kv.size() as u64 + 32).max(KEY_BYTES)).sum()
+        self.kvs.iter().map(|kv| (kv.size() as u64 + 32).max(MIN_KEY_BYTES)).sum()
     }
 }
 
-/// Guesses where a window of the wanted size ends.
+/// Estimates where a page of the wanted size ends.
 ///
-/// The keys of a page are read as numbers whose digits are the bytes that occur at each place: their distance for each
-/// key, times the keys wanted, is the width of the next window.
+/// The keys of a page are read as numbers whose digits are the bytes that occur at each position. The numbers' distance
+/// per key, times the wanted keys, is the width of the next page.
 #[derive(Debug)]
 pub(crate) struct PageSizer {
-    /// Keys wanted in a page.
+    /// Wanted keys per page.
     keys: u64,
-    /// Bytes wanted in a page.
+    /// Wanted bytes per page.
     bytes: u64,
-    /// No more bytes are wanted in a page, however far away the server is.
-    largest: u64,
-    /// More keys than this are never asked for at once.
-    most: u64,
-    scale: KeyspaceModel,
-    /// How many leading bytes of a key stand before those that are read as a number.
+    /// The upper bound of `bytes`.
+    max_bytes: u64,
+    /// The maximum number of keys per request.
+    max_keys: u64,
+    model: KeyspaceModel,
+    /// The number of leading bytes before those that form the number.
     skip: usize,
-    /// The width of a window; `None` before two different keys were seen.
+    /// The width of a page; `None` until two different keys were read.
     step: Option<u128>,
-    /// How many windows in a row were empty.
+    /// The number of consecutive empty pages.
     empty: u32,
-    /// The shortest time a page took, but for the counting and the bytes: about the network's round trip.
-    fastest: Duration,
-    /// How many pages that is taken from.
-    timed: u32,
-    /// How many keys there are to the end of the range, at most; `None` before the first page.
-    left: Option<u64>,
-    /// How many keys etcd may be made to count in vain: as many as there are.
+    /// The shortest time of a page without counting and transfer: about the network's round trip.
+    min_round_trip: Duration,
+    /// The number of pages measured for it.
+    samples: u32,
+    /// The maximum number of keys up to the end of the range; `None` before the first page.
+    remaining: Option<u64>,
+    /// The number of keys that etcd may count in vain: as many as the range has.
     credit: u64,
-    /// The end of the last window and how many keys it holds that did not come back, where there are such.
+    /// The end of the last page and the number of its keys that were not returned, if any.
     rest: Option<(Vec<u8>, u64)>,
-    /// The last key read, and the last two keys between which there were empty windows.
+    /// The last key read.
     last: Vec<u8>,
+    /// The last two keys with empty pages between them.
     gap: Option<(Vec<u8>, Vec<u8>)>,
-    /// The last branches that were left out.
+    /// The last skipped branches.
     branches: VecDeque<Vec<u8>>,
 }
 
@@ -106,15 +107,15 @@ impl PageSizer {
         Self {
             keys: limit.map_or(FIRST_KEYS, |limit| limit.min(FIRST_KEYS)),
             bytes: PAGE_BYTES,
-            largest: MAX_PAGE_BYTES,
-            most: FIRST_KEYS * 2,
-            scale: KeyspaceModel::default(),
+            max_bytes: MAX_PAGE_BYTES,
+            max_keys: FIRST_KEYS * 2,
+            model: KeyspaceModel::default(),
             skip: 0,
             step: None,
             empty: 0,
-            fastest: Duration::MAX,
-            timed: 0,
-            left: None,
+            min_round_trip: Duration::MAX,
+            samples: 0,
+            remaining: None,
             credit: 0,
             rest: None,
             last: Vec::new(),
@@ -125,17 +126,17 @@ impl PageSizer {
 
     /// Pages do not grow with the network's round trip.
     pub(crate) fn keep_small(&mut self) {
-        self.largest = PAGE_BYTES;
+        self.max_bytes = PAGE_BYTES;
     }
 
-    /// Twice what is wanted where there is room for it, so that a window that holds somewhat more is read in one go.
+    /// Twice the wanted keys if there is room, so that a page with somewhat more keys needs one request.
     pub(crate) fn limit(&self) -> u64 {
-        (self.keys * 2).min(self.most)
+        (self.keys * 2).min(self.max_keys)
     }
 
-    /// The guessed end of a window from `start` on; `None` for "the end of the range".
+    /// The estimated end of a page from `start` on; `None` for the end of the range.
     pub(crate) fn end(&self, start: &[u8]) -> Option<Vec<u8>> {
-        if self.left.is_some_and(|left| left <= self.limit() || self.affords(left)) {
+        if self.remaining.is_some_and(|left| left <= self.limit() || self.can_afford_counting(left)) {
             return None;
         }
         if let Some((end, keys)) = &self.rest
@@ -144,19 +145,19 @@ impl PageSizer {
         {
             return Some(end.clone());
         }
-        self.scale.beyond(start, self.skip, self.step?)
+        self.model.key_after(start, self.skip, self.step?)
     }
 
-    pub(crate) fn learn(&mut self, page: &AnsweredWindow) {
+    pub(crate) fn learn(&mut self, page: &Page) {
         let got = page.kvs.len() as u64;
-        let work = page.count / COUNTED_PER_US + got * US_A_KEY + page.bytes() / BYTES_PER_US;
+        let work = page.count / COUNTED_KEYS_PER_US + got * US_PER_KEY + page.bytes() / TRANSFER_BYTES_PER_US;
         let work = Duration::from_micros(work);
-        // No page comes in less than a round trip, however wrong the guess at the work is.
+        // No page takes less than a round trip, even if the work is overestimated.
         let trip = if work <= page.took / 2 { page.took - work } else { page.took };
-        self.fastest = self.fastest.min(trip);
-        self.timed += 1;
+        self.min_round_trip = self.min_round_trip.min(trip);
+        self.samples += 1;
         let unread = if page.more { page.count.saturating_sub(got) } else { 0 };
-        self.left = match (self.left, &page.end) {
+        self.remaining = match (self.remaining, &page.end) {
             (Some(left), Some(_)) => Some(left.saturating_sub(got)),
             (Some(_), None) => {
                 self.credit = self.credit.saturating_sub(page.count);
@@ -179,59 +180,64 @@ impl PageSizer {
         self.empty = 0;
         self.size(page);
         let from: &[u8] = if got > 1 { &first.key } else { &page.start };
-        self.scale.learn(page.kvs.iter().map(|kv| kv.key.as_slice()));
+        self.model.learn(page.kvs.iter().map(|kv| kv.key.as_slice()));
         let common = from.iter().zip(&last.key).take_while(|(a, b)| a == b).count();
-        self.skip = self.scale.up(common, CARRY);
-        let mut each = self.scale.width(from, &last.key, self.skip) / u128::from(got.saturating_sub(1).max(1));
+        self.skip = self.model.earlier_start(common, MIN_SPAN);
+        let mut each = self.model.width(from, &last.key, self.skip) / u128::from(got.saturating_sub(1).max(1));
         if let Some((end, keys)) = &self.rest {
-            // The window held more than came back: what lies behind the last key may be denser than the page.
-            each = each.min(self.scale.width(&last.key, end, self.skip) / u128::from(*keys));
+            // The page's range has more keys than were returned: they may be denser than those returned.
+            each = each.min(self.model.width(&last.key, end, self.skip) / u128::from(*keys));
         }
         self.step = Some(each.max(1).saturating_mul(u128::from(self.keys)));
     }
 
-    /// How large the next page is to be.
-    fn size(&mut self, page: &AnsweredWindow) {
+    /// Sets the size of the next page.
+    fn size(&mut self, page: &Page) {
         let (got, bytes) = (page.kvs.len() as u64, page.bytes());
-        let far = self.trip().saturating_sub(NEAR_US).saturating_mul(BYTES_PER_US * u64::from(ROUND_TRIPS));
-        let far = if self.timed < TIMED { 0 } else { far };
-        let most = far.clamp(PAGE_BYTES, self.largest);
-        let (trips, took) = (self.fastest.saturating_mul(ROUND_TRIPS).as_micros(), page.took.as_micros().max(1));
-        let growth = u64::try_from(trips / took).unwrap_or(GROWTH).clamp(1, GROWTH);
+        let for_round_trip = self
+            .round_trip_us()
+            .saturating_sub(LOCAL_ROUND_TRIP_US)
+            .saturating_mul(TRANSFER_BYTES_PER_US * u64::from(MIN_ROUND_TRIPS));
+        let for_round_trip = if self.samples < MIN_SAMPLES { 0 } else { for_round_trip };
+        let most = for_round_trip.clamp(PAGE_BYTES, self.max_bytes);
+        let (trips, took) =
+            (self.min_round_trip.saturating_mul(MIN_ROUND_TRIPS).as_micros(), page.took.as_micros().max(1));
+        let growth = u64::try_from(trips / took).unwrap_or(MAX_GROWTH).clamp(1, MAX_GROWTH);
         self.bytes = self.bytes.max(bytes * growth).min(most);
         let fits = (self.bytes * got / bytes.max(1)).max(1);
-        self.keys = fits.min(self.keys.saturating_mul(GROWTH));
-        self.most = (ROOM * got / bytes.max(1)).max(1);
+        self.keys = fits.min(self.keys.saturating_mul(MAX_GROWTH));
+        self.max_keys = (MAX_PAGE_OVERRUN_BYTES * got / bytes.max(1)).max(1);
     }
 
-    /// The network's round trip in microseconds; 0 where it is not known.
-    fn trip(&self) -> u64 {
-        u64::try_from(self.fastest.as_micros()).ok().filter(|_| self.fastest < Duration::MAX).unwrap_or(0)
+    /// The network's round trip in microseconds; 0 if unknown.
+    fn round_trip_us(&self) -> u64 {
+        u64::try_from(self.min_round_trip.as_micros()).ok().filter(|_| self.min_round_trip < Duration::MAX).unwrap_or(0)
     }
 
-    /// Behind empty windows: whether counting all the keys that are left takes etcd no longer than what it saves.
-    fn affords(&self, left: u64) -> bool {
-        let worth = self.trip().saturating_mul(COUNTED_PER_US).saturating_mul(4u64.saturating_pow(self.empty));
+    /// After empty pages: whether counting all remaining keys takes etcd no longer than further empty pages.
+    fn can_afford_counting(&self, left: u64) -> bool {
+        let worth =
+            self.round_trip_us().saturating_mul(COUNTED_KEYS_PER_US).saturating_mul(4u64.saturating_pow(self.empty));
         self.empty > 0 && left <= worth && left <= self.credit
     }
 
-    /// Behind a branch that is left out: the next window takes in the next branch, as far away as the last ones were
-    /// from each other, and not many more, for etcd counts every key of a window.
-    pub(crate) fn step_over(&mut self, branch: &[u8]) {
-        if self.branches.len() == BRANCHES {
+    /// After a skipped branch: ends the next page behind the next branch, estimated from the distance of the last ones,
+    /// but not much further, because etcd counts every key of a page.
+    pub(crate) fn skip_branch(&mut self, branch: &[u8]) {
+        if self.branches.len() == MAX_BRANCHES {
             self.branches.pop_front();
         }
         self.branches.push_back(branch.to_vec());
         let last = branch.len().saturating_sub(2);
         let oldest = self.branches.front().map_or(branch, Vec::as_slice);
         let common = oldest.iter().zip(branch).take_while(|(a, b)| a == b).count();
-        self.skip = self.scale.up(common.min(last), CARRY);
+        self.skip = self.model.earlier_start(common.min(last), MIN_SPAN);
         let pairs = self.branches.iter().zip(self.branches.iter().skip(1));
-        let mut gaps: Vec<u128> = pairs.map(|(a, b)| self.scale.width(a, b, self.skip)).collect();
+        let mut gaps: Vec<u128> = pairs.map(|(a, b)| self.model.width(a, b, self.skip)).collect();
         gaps.sort_unstable();
         self.step = Some(match gaps.get(gaps.len() / 2) {
             Some(gap) => gap / 2 * 3,
-            None => self.scale.unit(self.skip, last + 1),
+            None => self.model.unit(self.skip, last + 1),
         });
         self.step = self.step.map(|step| step.max(1));
         self.keys = self.keys.min(FIRST_KEYS);
@@ -239,20 +245,20 @@ impl PageSizer {
         self.rest = None;
     }
 
-    /// Behind an empty window the next one is wider, each time by more.
+    /// Widens the page after an empty one, each time by a larger factor.
     fn widen(&mut self) {
         self.empty += 1;
         let Some(step) = self.step else { return };
         if let (1, Some((from, to))) = (self.empty, &self.gap) {
             let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-            let skip = self.scale.up(common, CARRY);
-            let gap = self.scale.width(from, to, skip);
-            if skip <= self.skip && gap > self.scale.rise(self.skip, skip, step).1 {
+            let skip = self.model.earlier_start(common, MIN_SPAN);
+            let gap = self.model.width(from, to, skip);
+            if skip <= self.skip && gap > self.model.restart_at(self.skip, skip, step).1 {
                 (self.skip, self.step) = (skip, Some(gap));
                 return;
             }
         }
-        let (skip, step) = self.scale.widened(self.skip, step, 2u128.saturating_pow(self.empty + 1));
+        let (skip, step) = self.model.widened(self.skip, step, 2u128.saturating_pow(self.empty + 1));
         (self.skip, self.step) = (skip, Some(step));
     }
 }
