@@ -39,8 +39,8 @@ use plan::CompactTarget;
 /// etcd is unreachable. A signal ends it after a running compaction.
 ///
 /// Exit codes:
-///   0  done. Already compacted at REV: exit 0
-///   4  REV in the future: exit 4
+///   0  done, or already compacted at REV
+///   4  REV is in the future
 ///   5  the cluster is not healthy (see --force), or the prompt was declined
 ///   6  only some of the steps or members are done
 ///   7  a reply was lost, and the result is unknown

@@ -64,7 +64,7 @@ pub struct Args {
     file: Option<PathBuf>,
     /// Write back the value the key had at this revision (its old lease is not restored)
     ///
-    /// The old lease is not restored; use --ttl, --lease or --keep-lease.
+    /// To attach a lease, use --ttl, --lease or --keep-lease.
     #[arg(long, value_name = "REV", value_parser = parse_revision, conflicts_with_all = ["value", "file", "from"])]
     revert_to: Option<Revision>,
     /// Load JSON records, one per line, from FILE; - reads stdin

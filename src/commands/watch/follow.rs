@@ -159,8 +159,8 @@ impl<'a> WatchLoop<'a> {
         let is_last = |event: &WatchEvent, position: &ResumePosition| {
             event.kv.mod_revision == position.next_revision && position.after_key == Some(bytes::escape(&event.kv.key))
         };
-        let behind = reported_position.and_then(|position| events.iter().position(|event| is_last(event, &position)));
-        let reported = behind.map_or(0, |last| last + 1);
+        let last = reported_position.and_then(|position| events.iter().position(|event| is_last(event, &position)));
+        let reported = last.map_or(0, |last| last + 1);
         events.into_iter().enumerate().map(|(index, event)| (event, index < reported)).collect()
     }
 
