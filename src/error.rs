@@ -68,12 +68,12 @@ pub struct Failure {
 /// A failure whose only cause is its message.
 #[derive(Debug, ThisError)]
 #[error("{0}")]
-struct Message(String);
+struct UsageMessage(String);
 
 impl Failure {
     /// A failure of the given class.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, error: Message(message.into()).into(), hints: Vec::new() }
+        Self { exit, error: UsageMessage(message.into()).into(), hints: Vec::new() }
     }
 
     /// A usage error that the argument parser cannot detect.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::env::Env;
 use super::error::{ConfigError, Source, Sourced, ValueError};
-use super::file::{self, Document, FileEntry, RawValue};
+use super::file::{self, ConfigDocument, FileEntry, RawValue};
 use super::keys::{self, ValueKind};
 use super::locate::ConfigFile;
 use super::values::in_file;
@@ -198,7 +198,7 @@ fn shown(name: &str) -> String {
 }
 
 fn unknown_keys(
-    document: &Document<'_>,
+    document: &ConfigDocument<'_>,
     found: &ConfigFile,
     strict: bool,
     notes: &mut Notes,

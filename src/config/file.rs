@@ -31,12 +31,12 @@ pub(super) enum RawValue {
 pub(super) struct FileEntry {
     pub name: String,
     pub value: RawValue,
-    /// The key's position in the file, for [`Document::line`].
+    /// The key's position in the file, for [`ConfigDocument::line`].
     index: usize,
 }
 
 /// The first document of a file.
-pub(super) struct Document<'a> {
+pub(super) struct ConfigDocument<'a> {
     text: &'a str,
     pub entries: Vec<FileEntry>,
     /// Whether more documents follow, which are not read.
@@ -50,7 +50,7 @@ pub(super) struct FileError {
     pub key: Option<String>,
 }
 
-impl Document<'_> {
+impl ConfigDocument<'_> {
     /// The line of the entry's key, counted from 1.
     pub fn line(&self, entry: &FileEntry) -> Option<usize> {
         let mut walk = TopLevelVisitor { stop_at: Some(entry.index), ..TopLevelVisitor::default() };
@@ -60,7 +60,7 @@ impl Document<'_> {
 }
 
 /// Reads the first document of `bytes`.
-pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, FileError> {
+pub(super) fn parse(bytes: &[u8]) -> Result<ConfigDocument<'_>, FileError> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let line = bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
         FileError { problem: ValueError::new("the file is not UTF-8"), line: Some(line), key: None }
@@ -69,7 +69,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, FileError> {
     let mut documents = serde_yaml::Deserializer::from_str(text);
     let mut walk = TopLevelVisitor::default();
     let Some(first) = documents.next() else {
-        return Ok(Document { text, entries: Vec::new(), more: false });
+        return Ok(ConfigDocument { text, entries: Vec::new(), more: false });
     };
     if let Err(error) = first.deserialize_any(&mut walk) {
         return Err(refused(text, &error, walk));
@@ -78,7 +78,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document<'_>, FileError> {
         let value = <Value as serde::Deserialize>::deserialize(next);
         !matches!(value, Ok(Value::Null))
     });
-    Ok(Document { text, entries: walk.entries, more })
+    Ok(ConfigDocument { text, entries: walk.entries, more })
 }
 
 /// Rewrites serde_yaml's error without quoting the file.

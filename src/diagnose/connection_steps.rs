@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::diagnose::{ProbeStep, StepFailure};
+use crate::diagnose::step::{ProbeStep, StepFailure};
 use crate::kvstore::Error;
 use crate::output::{Fact, FactValue};
 use crate::time::Time;

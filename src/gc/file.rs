@@ -102,8 +102,8 @@ struct WireCandidate {
 
 /// Rejects duplicate names: another reader of the file might use the other value.
 fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
-    struct Reader;
-    impl<'de> Visitor<'de> for Reader {
+    struct PlanReader;
+    impl<'de> Visitor<'de> for PlanReader {
         type Value = Map<String, Value>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,7 +121,7 @@ fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String
             Ok(facts)
         }
     }
-    deserializer.deserialize_map(Reader)
+    deserializer.deserialize_map(PlanReader)
 }
 
 impl Plan {

@@ -33,10 +33,10 @@ const SHOWN_FAULTS: u64 = 10;
 /// The output streams. Cheap to clone.
 #[derive(Clone)]
 pub struct Out {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<OutShared>,
 }
 
-pub(super) struct Shared {
+pub(super) struct OutShared {
     pub(super) format: Format,
     pub(super) terminal: bool,
     pub(super) width: usize,
@@ -98,7 +98,7 @@ impl Out {
         let format = settings.format.unwrap_or(if terminal { Format::Table } else { Format::Text });
         let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)).max(20);
         let slot = BarSlot::default();
-        let shared = Shared {
+        let shared = OutShared {
             format,
             terminal,
             width: if terminal { width } else { 160 },

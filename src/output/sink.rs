@@ -5,18 +5,18 @@ use std::{fmt, io};
 use super::out::Out;
 use super::record::Record;
 use super::settings::Format;
-use super::table::Layout;
+use super::table::TableLayout;
 use super::{json, raw, text, yaml};
 
 /// Writes records one by one.
 pub struct Sink {
     out: Out,
-    layout: Option<Layout>,
+    layout: Option<TableLayout>,
 }
 
 impl Sink {
     pub(super) fn new(out: &Out) -> Self {
-        let layout = (out.shared.format == Format::Table).then(|| Layout::new(out.shared.width, out.shared.bold));
+        let layout = (out.shared.format == Format::Table).then(|| TableLayout::new(out.shared.width, out.shared.bold));
         Self { out: out.clone(), layout }
     }
 

@@ -52,7 +52,7 @@ impl ShownColumn {
 }
 
 /// Lays out records as table lines.
-pub struct Layout {
+pub struct TableLayout {
     width: usize,
     bold: bool,
     columns: Vec<Column>,
@@ -61,7 +61,7 @@ pub struct Layout {
     streamed: Option<Vec<ShownColumn>>,
 }
 
-impl Layout {
+impl TableLayout {
     /// Creates a layout for a terminal of this width.
     pub fn new(width: usize, bold: bool) -> Self {
         Self { width, bold, columns: Vec::new(), rows: Vec::new(), streamed: None }

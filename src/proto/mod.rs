@@ -10,7 +10,7 @@ use std::fmt;
 
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value as Field};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
 /// The message types of values, by key prefix. Without rules it decodes nothing.
@@ -144,9 +144,9 @@ impl Message {
         // A JSON string would be read back as the value's own bytes, and extensions have no fixed order.
         let extended = |message: &DynamicMessage| message.extensions().next().is_some();
         let again = json::parse(&self.0, &json).map(|again| wire::bytes(&again));
-        let exact = json.is_object() && !holds(&message, &extended) && again.is_ok_and(|again| again == bytes);
+        let exact = json.is_object() && !wire::holds(&message, &extended) && again.is_ok_and(|again| again == bytes);
         let unknown = |message: &DynamicMessage| message.unknown_fields().next().is_some();
-        let incomplete = holds(&message, &unknown).then(|| self.to_string());
+        let incomplete = wire::holds(&message, &unknown).then(|| self.to_string());
         Ok(Decoded { json, exact, incomplete })
     }
 
@@ -156,17 +156,6 @@ impl Message {
             Err(error) => Err(format!("not a valid {self}: {}", json::blame(&self.0, json, error))),
         }
     }
-}
-
-/// Whether the message or a nested one fulfils the predicate.
-fn holds(message: &DynamicMessage, predicate: &dyn Fn(&DynamicMessage) -> bool) -> bool {
-    let inside = |value: &Field| match value {
-        Field::Message(inner) => holds(inner, predicate),
-        Field::List(items) => items.iter().filter_map(Field::as_message).any(|inner| holds(inner, predicate)),
-        Field::Map(entries) => entries.values().filter_map(Field::as_message).any(|inner| holds(inner, predicate)),
-        _ => false,
-    };
-    predicate(message) || message.fields().any(|(_, value)| inside(value))
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 //! Protobuf does not define the order of map entries, and prost-reflect keeps them in a hash map. Here they are sorted by
 //! key, and each entry has its key and value even if they are defaults, like the deterministic output of Go and C++.
 
+use prost_reflect::Value as Field;
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost::encoding::{WireType, encode_key, encode_varint};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
-
-use super::holds;
 
 const ANY: &str = "google.protobuf.Any";
 
@@ -101,4 +100,15 @@ fn any(message: &DynamicMessage) -> Option<Vec<u8>> {
     let mut whole = message.clone();
     whole.set_field_by_name("value", Value::Bytes(bytes(&inner).into()));
     Some(whole.encode_to_vec())
+}
+
+/// Whether the message or a nested one fulfils the predicate.
+pub(super) fn holds(message: &DynamicMessage, predicate: &dyn Fn(&DynamicMessage) -> bool) -> bool {
+    let inside = |value: &Field| match value {
+        Field::Message(inner) => holds(inner, predicate),
+        Field::List(items) => items.iter().filter_map(Field::as_message).any(|inner| holds(inner, predicate)),
+        Field::Map(entries) => entries.values().filter_map(Field::as_message).any(|inner| holds(inner, predicate)),
+        _ => false,
+    };
+    predicate(message) || message.fields().any(|(_, value)| inside(value))
 }

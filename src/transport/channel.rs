@@ -28,10 +28,10 @@ type Response = http::Response<Body>;
 /// future cancels the call, including a dial.
 #[derive(Clone)]
 pub(crate) struct FailoverChannel {
-    shared: Arc<Shared>,
+    shared: Arc<ChannelShared>,
 }
 
-struct Shared {
+struct ChannelShared {
     dialer: Dialer,
     observer: Arc<dyn Observer>,
     state: Mutex<State>,
@@ -41,7 +41,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    active: Option<Arc<Connection>>,
+    active: Option<Arc<ActiveConnection>>,
     /// The generation of the last connection, counted from 1.
     generation: u64,
     /// The endpoint that the next dial starts with.
@@ -55,14 +55,14 @@ struct State {
     outcome: Option<DialError>,
 }
 
-struct Connection {
+struct ActiveConnection {
     generation: u64,
     /// The endpoint's index in the dialer.
     index: usize,
     dialled: Dialled,
 }
 
-impl Connection {
+impl ActiveConnection {
     /// Whether requests may be sent: the peer has answered, or still has time to.
     fn usable(&self) -> bool {
         match self.dialled.health.peer_state() {
@@ -76,7 +76,7 @@ impl Connection {
 impl FailoverChannel {
     /// Creates a channel without I/O.
     pub(crate) fn new(options: &ConnectOptions, session: &Session) -> Self {
-        let shared = Shared {
+        let shared = ChannelShared {
             dialer: Dialer::new(options),
             observer: Arc::clone(&session.observer),
             state: Mutex::default(),
@@ -138,7 +138,7 @@ impl FailoverChannel {
     }
 
     /// The active connection if it is usable.
-    fn active(&self) -> Option<Arc<Connection>> {
+    fn active(&self) -> Option<Arc<ActiveConnection>> {
         let mut state = self.state();
         match &state.active {
             Some(active) if active.usable() => Some(Arc::clone(active)),
@@ -150,7 +150,7 @@ impl FailoverChannel {
         }
     }
 
-    async fn connection(&self) -> Result<Arc<Connection>, TransportFailure> {
+    async fn connection(&self) -> Result<Arc<ActiveConnection>, TransportFailure> {
         if let Some(active) = self.active() {
             return Ok(active);
         }
@@ -181,12 +181,12 @@ impl FailoverChannel {
         }
     }
 
-    fn established(&self, established: Established) -> Arc<Connection> {
+    fn established(&self, established: Established) -> Arc<ActiveConnection> {
         let (connection, previous) = {
             let mut state = self.state();
             state.generation += 1;
             state.current = established.index;
-            let connection = Arc::new(Connection {
+            let connection = Arc::new(ActiveConnection {
                 generation: state.generation,
                 index: established.index,
                 dialled: established.dialled,
@@ -231,14 +231,14 @@ impl FailoverChannel {
         self.answer(&connection, result).await
     }
 
-    fn handshake_failed(&self, connection: &Connection, failure: EndpointFailure) -> TransportFailure {
+    fn handshake_failed(&self, connection: &ActiveConnection, failure: EndpointFailure) -> TransportFailure {
         self.invalidate(connection.generation);
         TransportFailure::Dial(vec![failure])
     }
 
     async fn answer(
         &self,
-        connection: &Arc<Connection>,
+        connection: &Arc<ActiveConnection>,
         result: Result<Response, tonic::transport::Error>,
     ) -> Result<Response, TransportFailure> {
         match result {
@@ -264,7 +264,7 @@ impl FailoverChannel {
         }
     }
 
-    fn broken(&self, connection: &Connection, error: &(dyn std::error::Error + 'static)) -> TransportFailure {
+    fn broken(&self, connection: &ActiveConnection, error: &(dyn std::error::Error + 'static)) -> TransportFailure {
         let dialer = &self.shared.dialer;
         let endpoint = dialer.name(connection.index);
         let cause = connection_cause::broken(error, connection.dialled.health.close_reason().as_ref(), dialer.files());

@@ -64,7 +64,7 @@ impl Tree {
                     .unwrap_or_else(|error| panic!("src/{file}: {error}"))
                     .into_iter()
                     .collect();
-                Reader { module: &module, names: &names, source: &mut source }.read(&tokens);
+                Reader { module: &module, inline: 0, names: &names, source: &mut source }.read(&tokens);
                 (module, source)
             })
             .collect();
@@ -156,6 +156,8 @@ fn module_of(file: &str) -> Module {
 
 struct Reader<'a> {
     module: &'a Module,
+    /// How many modules within the file the reader is in.
+    inline: usize,
     names: &'a BTreeSet<Module>,
     source: &'a mut Source,
 }
@@ -197,7 +199,9 @@ impl Reader<'_> {
                     if let (Some(TokenTree::Ident(name)), Some(next)) = (tokens.get(at + 1), tokens.get(at + 2)) {
                         match next {
                             TokenTree::Group(group) if !test => {
+                                self.inline += 1;
                                 self.read(&group.stream().into_iter().collect::<Vec<_>>());
+                                self.inline -= 1;
                             }
                             next if is_punct(next, ';') && test => {
                                 self.source.test_children.insert(name.to_string());
@@ -259,7 +263,7 @@ impl Reader<'_> {
             "self" => &path[1..],
             "super" => {
                 let ups = path.iter().take_while(|segment| *segment == "super").count();
-                base.truncate(base.len().saturating_sub(ups));
+                base.truncate(base.len().saturating_sub(ups.saturating_sub(self.inline)));
                 &path[ups..]
             }
             child if self.names.contains(&[self.module.clone(), vec![child.to_owned()]].concat()) => &path[..],

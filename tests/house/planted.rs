@@ -119,6 +119,15 @@ fn a_file_needs_a_floor_a_sentence_and_an_end() {
 }
 
 #[test]
+fn a_module_within_a_file_belongs_to_the_file() {
+    let tree = [
+        ("config/mod.rs", "mod values; use values::rate; pub fn load() {}"),
+        ("config/values.rs", "pub fn rate() {} pub mod text { use super::*; fn f() { super::rate() } }"),
+    ];
+    assert_eq!(found(&tree), Vec::<String>::new());
+}
+
+#[test]
 fn a_leaf_imports_nothing() {
     let tree = [("time.rs", "use crate::duration::parse;"), ("duration.rs", "pub fn parse() {}")];
     assert_eq!(found(&tree), ["src/time.rs (floor 1) imports duration::parse: a leaf imports nothing of the crate"]);

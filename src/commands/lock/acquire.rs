@@ -28,7 +28,7 @@ pub enum WaitLimit {
     Endless,
 }
 
-pub struct HeldLock {
+pub struct AcquiredLock {
     /// The name, escaped for output.
     pub name: String,
     /// The key and its create revision: the fencing token.
@@ -37,7 +37,7 @@ pub struct HeldLock {
     pub kept: LeaseKeeper,
 }
 
-impl HeldLock {
+impl AcquiredLock {
     /// The token in the format of `--if-locked`.
     pub fn token(&self) -> String {
         format!("{}@{}", bytes::escape(&self.guard.key), self.guard.revision)
@@ -49,7 +49,7 @@ impl HeldLock {
 /// # Errors
 /// [`Exit::No`] for a busy lock, [`Exit::Conflict`] if the position in the queue was lost, or an error of etcd or the
 /// connection.
-pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<HeldLock, Failure> {
+pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<AcquiredLock, Failure> {
     let started = Instant::now();
     ctx.signals.hold();
     let (kept, entry) = ctx.store().contend(&request.name, request.shared, request.ttl_seconds).await?;
@@ -65,7 +65,7 @@ pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<HeldLock, F
         Err(error) => Err(error.into()),
     };
     match acquired {
-        Ok(guard) => Ok(HeldLock { name: bytes::escape(&request.name), guard, shared: request.shared, kept }),
+        Ok(guard) => Ok(AcquiredLock { name: bytes::escape(&request.name), guard, shared: request.shared, kept }),
         Err(failure) => {
             abandon(ctx, &kept).await;
             Err(failure)

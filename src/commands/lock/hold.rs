@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::acquire::HeldLock;
+use super::acquire::AcquiredLock;
 use crate::child::PreparedChild;
 use crate::commands::lease_scope::LeaseScope;
 use crate::context::Context;
@@ -11,7 +11,7 @@ use crate::error::{Exit, Failure};
 use crate::output::{LockAnswer, bytes};
 
 /// Prints the lock and holds it until a signal.
-pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure> {
+pub async fn until_signal(ctx: &Context, held: AcquiredLock) -> Result<Exit, Failure> {
     let answer = LockAnswer {
         key: &held.guard.key,
         revision: held.guard.revision,
@@ -30,17 +30,17 @@ pub async fn until_signal(ctx: &Context, held: HeldLock) -> Result<Exit, Failure
 }
 
 /// Runs the prepared command under the lock.
-pub async fn while_command_runs(ctx: &Context, held: HeldLock, child: PreparedChild) -> Result<Exit, Failure> {
+pub async fn while_command_runs(ctx: &Context, held: AcquiredLock, child: PreparedChild) -> Result<Exit, Failure> {
     ctx.out.detail(&format!("holding lock {} as {}", held.name, held.token()));
     let environment = environment(&held);
     lease_scope(held).while_child_runs(ctx, child, &environment).await
 }
 
-fn lease_scope(held: HeldLock) -> LeaseScope {
+fn lease_scope(held: AcquiredLock) -> LeaseScope {
     LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) }
 }
 
-fn environment(held: &HeldLock) -> Vec<(&'static str, OsString)> {
+fn environment(held: &AcquiredLock) -> Vec<(&'static str, OsString)> {
     let key = &held.guard.key;
     // An environment variable cannot contain NUL.
     let key: OsString = if key.contains(&0) { bytes::escape(key).into() } else { OsStr::from_bytes(key).to_owned() };

@@ -1,6 +1,6 @@
 //! Marks what the roots keep at one time. Pure. The search is breadth first, so that paths from roots are shortest.
 
-use super::model::{Edge, FactKind, Model, ObjectId};
+use super::model::{EdgeRule, FactKind, Model, ObjectId};
 use super::schema::RootRule;
 use crate::time::Time;
 
@@ -61,7 +61,7 @@ pub struct Marking {
     state: Vec<u8>,
     via: Vec<u32>,
     via_flat: Vec<u32>,
-    conditional: Vec<Edge>,
+    conditional: Vec<EdgeRule>,
     outside: Vec<ObjectId>,
     roots: u32,
 }
@@ -72,7 +72,7 @@ pub struct PathStep {
     /// The object that the step leads to.
     pub object: ObjectId,
     /// The edge of the step; `None` for the root.
-    pub edge: Option<Edge>,
+    pub edge: Option<EdgeRule>,
     /// Whether the object is kept flat, that is, without what it refers to.
     pub flat: bool,
 }
@@ -118,7 +118,13 @@ pub fn mark(model: &Model, now: Time, expired_before: Time, outside: &[ObjectId]
 
 impl Marking {
     /// Visits the edges that count because this object is kept (flat or not), and whether they keep their target flat.
-    fn follow(&mut self, model: &Model, id: ObjectId, flat: bool, mut visit: impl FnMut(&mut Self, u32, Edge, bool)) {
+    fn follow(
+        &mut self,
+        model: &Model,
+        id: ObjectId,
+        flat: bool,
+        mut visit: impl FnMut(&mut Self, u32, EdgeRule, bool),
+    ) {
         let members_flat = model.is_flat(id);
         let first = model.first_edge(id);
         for (edge, number) in model.edges(id).iter().zip(first..) {
@@ -144,7 +150,7 @@ impl Marking {
     }
 
     /// The conditional edges whose condition holds.
-    pub fn conditional(&self) -> &[Edge] {
+    pub fn conditional(&self) -> &[EdgeRule] {
         &self.conditional
     }
 
@@ -250,7 +256,7 @@ impl Marking {
         steps
     }
 
-    fn edge(&self, model: &Model, number: u32) -> Edge {
+    fn edge(&self, model: &Model, number: u32) -> EdgeRule {
         let plain = model.all_edges();
         let at = number as usize;
         if at < plain.len() { plain[at] } else { self.conditional[at - plain.len()] }

@@ -16,7 +16,7 @@ fn kv(key: &str, value: &str, revision: i64) -> KeyValue {
 
 #[test]
 fn a_table_fits_and_leaves_empty_columns_out() {
-    let mut layout = Layout::new(40, false);
+    let mut layout = TableLayout::new(40, false);
     let mut out = String::new();
     layout.push(&mut out, &kv("/a", &"x".repeat(90), 7));
     layout.push(&mut out, &kv("/long/key", "\u{1b}[2J", 12345));
@@ -55,7 +55,7 @@ proptest! {
         width in 26usize..130,
         streamed: bool,
     ) {
-        let mut layout = Layout::new(width, false);
+        let mut layout = TableLayout::new(width, false);
         let mut shown = String::new();
         for _ in 0..if streamed { LAYOUT_ROWS + 1 } else { 2 } {
             layout.push(&mut shown, &Any(&fields));
@@ -77,7 +77,7 @@ fn what_is_left_out_is_extra_and_numbers_stay_whole() {
         ("mod_revision", "x".repeat(99), 4),
     ];
     let shown = |width: usize| {
-        let mut layout = Layout::new(width, false);
+        let mut layout = TableLayout::new(width, false);
         let mut out = String::new();
         layout.push(&mut out, &Any(&wide));
         layout.finish(&mut out);
@@ -96,7 +96,7 @@ fn what_is_left_out_is_extra_and_numbers_stay_whole() {
 
 #[test]
 fn many_rows_stream_in_columns() {
-    let mut layout = Layout::new(80, false);
+    let mut layout = TableLayout::new(80, false);
     let (mut shown, mut lines) = (String::new(), 0);
     for n in 0..5000 {
         let mut out = String::new();

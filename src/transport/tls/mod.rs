@@ -170,7 +170,7 @@ fn with_identity(
         (None, Some(file)) => Err(TlsError::Half { present: KEY, file: file.clone() }),
         (Some(cert), Some(key)) => {
             let identity = read_identity(cert, key, provider)?;
-            Ok(builder.with_client_cert_resolver(Arc::new(Identity(Arc::new(identity)))))
+            Ok(builder.with_client_cert_resolver(Arc::new(ClientIdentity(Arc::new(identity)))))
         }
     }
 }
@@ -247,9 +247,9 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 
 /// Presents the one certificate, whatever authorities the server names.
 #[derive(Debug)]
-struct Identity(Arc<CertifiedKey>);
+struct ClientIdentity(Arc<CertifiedKey>);
 
-impl ResolvesClientCert for Identity {
+impl ResolvesClientCert for ClientIdentity {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0))
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio::time::Instant;
 
 use super::super::kind::{GarbageKind, SweepContext as Round};
-use super::MetadataJob;
+use super::job::MetadataJob;
 use super::sweeping::SweepInProgress;
 use super::tree::{MarkedTree, read_and_mark};
 use crate::commands::lease_scope::{LeaseScope, seconds};

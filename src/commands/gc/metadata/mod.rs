@@ -1,5 +1,6 @@
 //! `kvadm gc metadata`.
 
+mod job;
 mod kind;
 mod result_writer;
 mod roots;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use job::MetadataJob;
+
 use super::options::GcOptions;
 use super::round;
 use crate::args::KeyText;
@@ -22,7 +25,6 @@ use crate::duration;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::schema::{BUILT_IN, Schema};
 use crate::gc::metadata::sweep::SweepGuard;
-use crate::kvstore::Error;
 use crate::time::Time;
 
 /// Mark and sweep a metadata tree that a schema describes.
@@ -111,31 +113,6 @@ fn parse_time(text: &str) -> Result<Time, String> {
 
 fn parse_skew(text: &str) -> Result<Duration, String> {
     duration::parse_duration(text).map_err(|error| error.to_string())
-}
-
-/// What to collect, and how.
-struct MetadataJob {
-    schema: Arc<Schema>,
-    prefix: Vec<u8>,
-    guard: SweepGuard,
-    lock: Option<Vec<u8>>,
-    /// Keys of roots outside etcd.
-    roots: Vec<Vec<u8>>,
-    now: Option<Time>,
-    skew: Duration,
-    ignore_unparsed: bool,
-    allow_empty: Vec<String>,
-}
-
-impl MetadataJob {
-    /// Adds a hint if etcd took too long to read the scope.
-    fn too_slow(&self, error: Error) -> Failure {
-        let failure = Failure::from(error);
-        if self.guard == SweepGuard::Scope && (failure.exit == Exit::Unreachable || failure.maybe_applied()) {
-            return failure.hint("with --guard scope, etcd reads the whole scope in each request: raise --op-timeout");
-        }
-        failure
-    }
 }
 
 /// Runs the verb.

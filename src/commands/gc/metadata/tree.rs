@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::MetadataJob;
+use super::job::MetadataJob;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::collect::{ReadError, read_tree};

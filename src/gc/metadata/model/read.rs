@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::super::schema::{
-    Captures, Edge as Rule, EdgeSource, Identity, IdentityPart, KindId, Link, Pattern, RootRule, Schema,
+    Captures, EdgeRule as Rule, EdgeSource, Identity, IdentityPart, KindId, Link, Pattern, RootRule, Schema,
 };
 use super::builder::{ModelBuilder, ModelError};
 use super::field::ObjectField;
-use super::{AgeTest, BackLink, ConditionalEdge, Edge, FLAT, FactKind, FieldFact, ObjectId, TreeProblem, keys};
+use super::{AgeTest, BackLink, ConditionalEdge, EdgeRule, FLAT, FactKind, FieldFact, ObjectId, TreeProblem, keys};
 use crate::duration::parse_duration;
 use crate::time::Time;
 
@@ -208,9 +208,9 @@ impl ModelBuilder {
     }
 }
 
-fn directed(rule: &Rule, this: ObjectId, other: ObjectId, number: u16) -> Edge {
+fn directed(rule: &Rule, this: ObjectId, other: ObjectId, number: u16) -> EdgeRule {
     let (from, to) = if rule.back { (other, this) } else { (this, other) };
-    Edge { from, to, rule: number }
+    EdgeRule { from, to, rule: number }
 }
 
 /// Parses `usedat<2h,usedat>9h`. Conditions that are not understood are ignored, as by containerd.

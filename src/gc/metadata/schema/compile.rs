@@ -1,12 +1,13 @@
 //! Compiles a parsed schema file; every contradiction is an error here.
 
-use super::document::{self, Document, Encoding, InvalidDoc, KindDoc, MissingDoc, RootDoc, RootRuleDoc};
+use super::compiled::{Kind, RootRule, Schema};
+use super::document::{self, Encoding, InvalidDoc, KindDoc, MissingDoc, RootDoc, RootRuleDoc, SchemaDocument};
 use super::edges;
+use super::error::SchemaError;
 use super::error::SchemaProblem;
 use super::names::{declared, declared_plainly, kind_line, named, own, pattern, time_format};
 use super::pattern::Pattern;
 use super::template::{Segment, Template};
-use super::{Kind, RootRule, Schema, SchemaError};
 
 /// Maximum number of kinds.
 const MAX_KINDS: usize = 200;
@@ -25,7 +26,7 @@ pub(super) fn compile(text: &str, origin: &str) -> Result<Schema, SchemaError> {
     Ok(schema)
 }
 
-fn build(document: Document) -> Result<Schema, SchemaProblem> {
+fn build(document: SchemaDocument) -> Result<Schema, SchemaProblem> {
     if document.schema != 1 {
         let message = format!("unknown schema version {}: this kvadm reads version 1", document.schema);
         return Err(SchemaProblem::new(message).within("schema").about("schema:"));
@@ -65,7 +66,7 @@ fn build(document: Document) -> Result<Schema, SchemaProblem> {
     Ok(schema)
 }
 
-fn kind(doc: &KindDoc, document: &Document) -> Result<Kind, SchemaProblem> {
+fn kind(doc: &KindDoc, document: &SchemaDocument) -> Result<Kind, SchemaProblem> {
     let encoding = doc.encoding.unwrap_or(document.encoding);
     let encoded = encoding == Encoding::Percent;
     if doc.kind.is_empty() || !doc.kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
@@ -160,7 +161,7 @@ fn one_long_variable(template: &Template) -> Result<(), SchemaProblem> {
 }
 
 /// For each variable of the key, whether it belongs to the scope.
-fn variables(key: &Template, document: &Document) -> Result<Vec<bool>, SchemaProblem> {
+fn variables(key: &Template, document: &SchemaDocument) -> Result<Vec<bool>, SchemaProblem> {
     one_long_variable(key)?;
     let names: Vec<&str> = key.variables().collect();
     if names.len() > MAX_VARIABLES {

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 /// A schema file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a mapping")]
-pub struct Document {
+pub struct SchemaDocument {
     pub schema: u32,
     pub name: String,
     #[serde(default)]
@@ -152,8 +152,8 @@ impl<T> Default for Entries<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
+        struct EntriesVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
             type Value = Entries<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,14 +171,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
                 Ok(Entries(entries))
             }
         }
-        deserializer.deserialize_map(Reader(PhantomData))
+        deserializer.deserialize_map(EntriesVisitor(PhantomData))
     }
 }
 
 impl<'de> Deserialize<'de> for RootDoc {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
+        struct RootVisitor;
+        impl<'de> Visitor<'de> for RootVisitor {
             type Value = RootDoc;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -201,7 +201,7 @@ impl<'de> Deserialize<'de> for RootDoc {
                 Ok(RootDoc::Rules(rules))
             }
         }
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(RootVisitor)
     }
 }
 
@@ -209,7 +209,7 @@ impl<'de> Deserialize<'de> for RootDoc {
 ///
 /// # Errors
 /// The line, if known, and what is wrong there.
-pub fn read(text: &str) -> Result<Document, (Option<usize>, String)> {
+pub fn read(text: &str) -> Result<SchemaDocument, (Option<usize>, String)> {
     serde_yaml::from_str(text).map_err(|error| {
         // A key missing at the end of the file is reported on a line behind the last one.
         let line = error.location().map(|place| place.line().min(text.lines().count().max(1)));

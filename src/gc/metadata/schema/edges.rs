@@ -1,10 +1,10 @@
 //! Compiles the edges and back links of a schema, after its kinds.
 
-use super::document::{Document, EdgeDoc, FlatDoc, KindDoc, LinkDoc, WhenDoc};
+use super::compiled::{EdgeRule, EdgeSource, KindId, Link, Moment, Schema, When};
+use super::document::{EdgeDoc, FlatDoc, KindDoc, LinkDoc, SchemaDocument, WhenDoc};
 use super::error::SchemaProblem;
 use super::names::{declared, declared_plainly, kind_line, named, own, pattern, time_format};
 use super::pattern::{Identity, IdentityPart, Pattern};
-use super::{Edge, EdgeSource, KindId, Link, Moment, Schema, When};
 
 /// Maximum number of edges.
 const MAX_EDGES: usize = 10_000;
@@ -12,7 +12,7 @@ const MAX_EDGES: usize = 10_000;
 pub(in super::super) const MAX_JOINED: usize = 4;
 
 /// Adds the edges and back links of the document.
-pub fn add(schema: &mut Schema, document: &Document) -> Result<(), SchemaProblem> {
+pub fn add(schema: &mut Schema, document: &SchemaDocument) -> Result<(), SchemaProblem> {
     for (name, edges) in &document.groups.0 {
         if edges.iter().any(|edge| edge.group.is_some()) {
             return Err(SchemaProblem::new("a group may not contain groups")
@@ -63,7 +63,7 @@ fn doc_flat(doc: &KindDoc) -> String {
     doc.flat.clone().unwrap_or_default()
 }
 
-fn kind_edges(schema: &mut Schema, document: &Document, id: KindId, doc: &EdgeDoc) -> Result<(), SchemaProblem> {
+fn kind_edges(schema: &mut Schema, document: &SchemaDocument, id: KindId, doc: &EdgeDoc) -> Result<(), SchemaProblem> {
     let Some(group) = &doc.group else {
         let edge = edge(schema, id, doc)?;
         schema.edges.push(edge);
@@ -84,7 +84,7 @@ fn kind_edges(schema: &mut Schema, document: &Document, id: KindId, doc: &EdgeDo
     Ok(())
 }
 
-fn edge(schema: &mut Schema, id: KindId, doc: &EdgeDoc) -> Result<Edge, SchemaProblem> {
+fn edge(schema: &mut Schema, id: KindId, doc: &EdgeDoc) -> Result<EdgeRule, SchemaProblem> {
     let (other, back) = match (&doc.to, &doc.from) {
         (Some(to), None) => (kind_named(schema, to)?, false),
         (None, Some(from)) => (kind_named(schema, from)?, true),
@@ -102,7 +102,7 @@ fn edge(schema: &mut Schema, id: KindId, doc: &EdgeDoc) -> Result<Edge, SchemaPr
     if when.is_some() && doc.flat == Some(FlatDoc::Through) {
         return Err(SchemaProblem::new("'when' cannot be combined with 'flat: through'").about(first_text(doc)));
     }
-    Ok(Edge {
+    Ok(EdgeRule {
         declared_by: id,
         other,
         back,

@@ -1,10 +1,11 @@
 //! Helpers for names, fields and patterns of a schema document.
 
+use super::super::time_format::TimeFormat;
+use super::compiled::Kind;
 use super::document::{FormatDoc, KindDoc};
 use super::error::SchemaProblem;
 use super::pattern::Pattern;
 use super::template::{Segment, Template};
-use super::{Kind, TimeFormat};
 
 pub(super) fn named(doc: &KindDoc) -> String {
     format!("kind '{}'", doc.kind)

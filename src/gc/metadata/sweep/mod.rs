@@ -9,10 +9,13 @@
 //! time between them, a lock that all writers take, or [`SweepGuard::Scope`] cover this.
 
 mod build;
+mod item;
 mod order;
 
-use std::ops::Range;
 use std::sync::Arc;
+
+use item::SweepItem;
+pub use item::SweepVerdict;
 
 use super::mark::Marking;
 use super::model::{Model, ObjectId};
@@ -43,25 +46,6 @@ impl Default for SweepOptions {
     fn default() -> Self {
         Self { guard: SweepGuard::Object, locked: false, max_keys: 1000 }
     }
-}
-
-/// Result of the sweep for one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SweepVerdict {
-    /// Not tried yet.
-    Waiting,
-    /// Removed.
-    Removed,
-    /// Kept: the object, or a fact that made it garbage, has changed since it was read.
-    Changed,
-    /// Another client removed it.
-    Gone,
-    /// Kept: an object that was kept referred to it.
-    HeldBack,
-    /// Kept: its removal depends on more facts, or surrounds more objects, than one transaction can compare.
-    Entangled,
-    /// The removal failed.
-    Failed,
 }
 
 /// Counters of the verdicts on objects of one kind.
@@ -102,17 +86,6 @@ pub struct SweepBatch {
     /// Number of keys it removes, when they were read.
     pub keys: u64,
     places: Vec<u32>,
-}
-
-/// An object to remove.
-#[derive(Clone, Debug)]
-struct SweepItem {
-    id: ObjectId,
-    verdict: SweepVerdict,
-    /// Whether it is an expired root: these are removed first.
-    expired: bool,
-    /// The facts that its removal depends on: a range of [`Sweep::facts`].
-    facts: Range<u32>,
 }
 
 /// A planned or running sweep.
