@@ -201,9 +201,12 @@ fn durations_are_gos() {
     run.ok().err_has(&format!("warning: file {}:1: dial-timeout: 5 is nanoseconds; did you mean 5s", file.display()));
     says(&run, "operation-timeout", "2.5s", &format!("file {}:2", file.display()));
     says(&run, "reconnect-interval", "1m30s", &format!("file {}:3", file.display()));
-    for (value, words) in
-        [("5", "did you mean 5s?"), ("0s", "above zero"), ("-1s", "negative"), ("soon", "'soon' is not a valid duration (use e.g. 300ms, 5s or 1h30m)")]
-    {
+    for (value, words) in [
+        ("5", "did you mean 5s?"),
+        ("0s", "above zero"),
+        ("-1s", "negative"),
+        ("soon", "'soon' is not a valid duration (use e.g. 300ms, 5s or 1h30m)"),
+    ] {
         let run = config().arg(format!("--op-timeout={value}")).run();
         run.code(2).out_empty().err_has("--op-timeout").err_has(words);
     }

@@ -52,7 +52,10 @@ fn each_endpoint_has_a_cause_of_its_own() {
     let run = to(&list).args(["get", "/a", "--dial-timeout", "400ms"]).run();
     run.code(3).out_empty().within(ms(1500));
     run.err_has(&format!("http://{dead}: connection refused"));
-    run.err_has(&format!("{}: connection accepted, but no response (the process may be frozen, or not etcd)", silent.endpoint()));
+    run.err_has(&format!(
+        "{}: connection accepted, but no response (the process may be frozen, or not etcd)",
+        silent.endpoint()
+    ));
     run.err_has("http://no-such-host.invalid:2379: ").err_has("unix:///nowhere/etcd.sock: the socket does not exist");
     // In the order in which they were given.
     let text = run.stderr_text();
@@ -66,7 +69,10 @@ fn a_silent_endpoint_costs_the_dial_timeout_and_no_more() {
     let silent = silent();
     for verb in [&["get", "/a"][..], &["list", "/a"], &["put", "/a", "x"], &["delete", "/a"], &["status"]] {
         let run = to(&silent.endpoint()).args(verb).args(["--dial-timeout", "300ms"]).run();
-        run.code(3).out_empty().within(ms(1500)).err_has("connection accepted, but no response (the process may be frozen, or not etcd)");
+        run.code(3)
+            .out_empty()
+            .within(ms(1500))
+            .err_has("connection accepted, but no response (the process may be frozen, or not etcd)");
     }
     let started = Instant::now();
     to(&silent.endpoint()).args(["get", "/a"]).run().code(3).within(ms(2500));
@@ -103,7 +109,10 @@ fn a_frozen_server_is_called_silent_and_does_not_write_when_it_wakes() {
     let etcd = Etcd::start();
     etcd.pause();
     let run = to(&etcd.endpoint()).args(["put", "/a", "x", "--dial-timeout", "300ms"]).run();
-    run.code(3).out_empty().within(ms(1500)).err_has("connection accepted, but no response (the process may be frozen, or not etcd)");
+    run.code(3)
+        .out_empty()
+        .within(ms(1500))
+        .err_has("connection accepted, but no response (the process may be frozen, or not etcd)");
     etcd.resume();
     to(&etcd.endpoint()).args(["get", "/a"]).run().code(1);
 }
@@ -192,7 +201,11 @@ fn a_write_without_an_answer_is_unknown() {
     eventually("the sign of life", Duration::from_secs(5), || proxy.bytes_down() > 0);
     proxy.set(Mode::HangReplies);
     let run = put.wait();
-    run.code(7).out_empty().within(ms(4000)).err_has("was sent, but it is unknown whether etcd applied it").err_has("hint: read it back");
+    run.code(7)
+        .out_empty()
+        .within(ms(4000))
+        .err_has("was sent, but it is unknown whether etcd applied it")
+        .err_has("hint: read it back");
     eventually("the write", Duration::from_secs(5), || to(&etcd.endpoint()).args(["get", &key]).run().stdout == b"x\n");
 }
 
@@ -207,7 +220,12 @@ fn a_deadline_between_two_sendings_leaves_it_unknown() {
     let put = to(&proxy.endpoint()).args(["put", &key, "x", "--create"]).args(bounds).spawn();
     eventually("the sign of life", Duration::from_secs(5), || proxy.bytes_down() > 0);
     proxy.set(Mode::HangReplies);
-    put.wait().code(7).out_empty().within(ms(2000)).err_has("was sent, but it is unknown whether etcd applied it").err_has("deadline");
+    put.wait()
+        .code(7)
+        .out_empty()
+        .within(ms(2000))
+        .err_has("was sent, but it is unknown whether etcd applied it")
+        .err_has("deadline");
 }
 
 #[test]

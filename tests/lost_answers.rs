@@ -30,7 +30,10 @@ fn cut(proxy: &mut Proxy) {
 fn a_plain_put_without_an_answer_is_unknown_and_not_repeated() {
     let (etcd, key) = (shared(), key(&unique_prefix(), 1));
     let run = with_lost_answer(etcd, &["put", &key, "v"], || version(etcd, &key).is_some(), cut);
-    run.code(7).out_empty().err_has("was sent, but it is unknown whether etcd applied it").err_has("hint: read it back");
+    run.code(7)
+        .out_empty()
+        .err_has("was sent, but it is unknown whether etcd applied it")
+        .err_has("hint: read it back");
     assert_eq!(version(etcd, &key), Some(1));
 }
 

@@ -320,7 +320,9 @@ fn another_history_under_the_same_address_is_no_silence() {
     std::fs::remove_dir_all(etcd.dir().join("data")).unwrap();
     etcd.restart();
     run_at(&endpoint, &["put", "/h/b", "1"]);
-    running.wait().code(4).err_has("but the watch had already reached 6: the store was restored from a backup, or it is a different store");
+    running.wait().code(4).err_has(
+        "but the watch had already reached 6: the store was restored from a backup, or it is a different store",
+    );
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn values_that_are_refused() {
         ("qps: many", "qps: 'many' is no number"),
         ("output: xml", "output: 'xml' is no output format (text, table, json, yaml, raw are known)"),
         ("endpoints: ['']", "endpoints: the endpoint is empty"),
-        ("endpoints: [a:b]", "endpoints: 'a:b': 'b' is no port (1 to 65535)"),
+        ("endpoints: [a:b]", "endpoints: 'a:b': 'b' is not a valid port (use 1 to 65535)"),
         ("endpoints: [[a]]", "endpoints: every entry must be a text, not a list"),
         ("endpoints: {a: b}", "endpoints: must be a list of texts, not a mapping"),
         ("proto: x", "proto: must be a list of mappings with 'prefix', 'file' and 'message'"),
@@ -196,8 +196,8 @@ fn variables_are_read_as_options_are() {
         ("KVADM_QPS", "-1", "-1 is no rate (a number of requests a second, 0 for no limit)"),
         ("KVADM_INSECURE_TRANSPORT", "maybe", "'maybe' is neither true nor false"),
         ("KVADM_OUTPUT", "xml", "'xml' is no output format (text, table, json, yaml, raw are known)"),
-        ("KVADM_ENDPOINTS", "ftp://h", "'ftp://h': unknown scheme 'ftp://' (http://, https:// and unix:// are known)"),
-        ("ETCDCTL_ENDPOINTS", "h:0", "'h:0': '0' is no port (1 to 65535)"),
+        ("KVADM_ENDPOINTS", "ftp://h", "'ftp://h': unknown scheme 'ftp://' (use http://, https:// or unix://)"),
+        ("ETCDCTL_ENDPOINTS", "h:0", "'h:0': '0' is not a valid port (use 1 to 65535)"),
         ("KVADM_SESSION_TTL", "0", "0s is below 1s, the shortest time to live"),
     ];
     for (name, value, expected) in cases {

@@ -12,9 +12,10 @@ pub(crate) fn tls_cause(error: &Rustls, files: &TlsFiles) -> Cause {
     match error {
         Rustls::InvalidCertificate(error) => server_certificate(error, files),
         Rustls::AlertReceived(alert) => alert_cause(*alert, files),
-        Rustls::InvalidMessage(_) | Rustls::InappropriateMessage { .. } => {
-            Cause::hint("server does not use TLS", "if the server does not use TLS, use http:// or set insecure-transport")
-        }
+        Rustls::InvalidMessage(_) | Rustls::InappropriateMessage { .. } => Cause::hint(
+            "server does not use TLS",
+            "if the server does not use TLS, use http:// or set insecure-transport",
+        ),
         Rustls::PeerIncompatible(_) => {
             Cause::new("the server shares no TLS version or cipher suite with kvadm (TLS 1.2 and 1.3)")
         }
