@@ -343,7 +343,11 @@ fn plaintext_and_tls_mixed_up() {
     let etcd = Etcd::options().tls(&certs).start();
     let said = found(diagnose(&format!("http://{}", etcd.address())), 3);
     let (error, remedy) = fails_at(&said, "http2");
-    assert!(error.contains("may expect TLS, or not be etcd") && remedy.contains("https://"), "{said}");
+    assert!(
+        (error.contains("server expects TLS, but") || error.contains("it may expect TLS"))
+            && remedy.contains("https://"),
+        "{said}"
+    );
     let said = found(with_ca(&format!("https://{}", shared().address()), &certs.ca), 3);
     let (error, remedy) = fails_at(&said, "tls");
     let remedy_text = "if the server does not use TLS, use http:// or set insecure-transport";

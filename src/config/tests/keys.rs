@@ -100,7 +100,7 @@ fn values_that_are_refused() {
         ("qps: many", "qps: 'many' is not a number"),
         ("output: xml", "output: 'xml' is not an output format; use one of text, table, json, yaml, raw"),
         ("endpoints: ['']", "endpoints: the endpoint is empty"),
-        ("endpoints: [a:b]", "endpoints: 'a:b': 'b' is no port (1 to 65535)"),
+        ("endpoints: [a:b]", "endpoints: 'a:b': 'b' is not a valid port (use 1 to 65535)"),
         ("endpoints: [[a]]", "endpoints: every entry must be a string, not a list"),
         ("endpoints: {a: b}", "endpoints: must be a list of strings, not a mapping"),
         ("proto: x", "proto: must be a list of mappings with 'prefix', 'file' and 'message'"),
@@ -199,8 +199,8 @@ fn variables_are_read_as_options_are() {
         ("KVADM_QPS", "-1", "-1 is not a rate (requests per second; 0 means no limit)"),
         ("KVADM_INSECURE_TRANSPORT", "maybe", "'maybe' must be true or false"),
         ("KVADM_OUTPUT", "xml", "'xml' is not an output format; use one of text, table, json, yaml, raw"),
-        ("KVADM_ENDPOINTS", "ftp://h", "'ftp://h': unknown scheme 'ftp://' (http://, https:// and unix:// are known)"),
-        ("ETCDCTL_ENDPOINTS", "h:0", "'h:0': '0' is no port (1 to 65535)"),
+        ("KVADM_ENDPOINTS", "ftp://h", "'ftp://h': unknown scheme 'ftp://' (use http://, https:// or unix://)"),
+        ("ETCDCTL_ENDPOINTS", "h:0", "'h:0': '0' is not a valid port (use 1 to 65535)"),
         ("KVADM_SESSION_TTL", "0", "0s is shorter than 1s, the minimum TTL"),
     ];
     for (name, value, expected) in cases {

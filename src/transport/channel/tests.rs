@@ -88,7 +88,7 @@ async fn unusable_tls_files_are_an_error_of_their_own() {
     let (channel, _) = channel(&["https://127.0.0.1:1".to_owned()], files, LONG);
     match call(&channel, READ).await {
         TransportFailure::Tls(error) => {
-            assert_eq!(error.to_string(), "cannot read the CA file /nonexistent/ca.crt: no such file");
+            assert_eq!(error.to_string(), "cannot read the CA file /nonexistent/ca.crt: no such file or directory");
         }
         other => panic!("{other:?}"),
     }
@@ -126,7 +126,7 @@ async fn a_connection_that_breaks_moves_the_next_call_on() {
     match &failure {
         TransportFailure::Cut { endpoint, cause } => {
             assert_eq!(*endpoint, first.url("http"));
-            assert!(cause.contains("peer"), "{cause}");
+            assert!(cause.ends_with(" by the server"), "{cause}");
         }
         other => panic!("{other:?}"),
     }
