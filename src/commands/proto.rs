@@ -13,16 +13,15 @@ use crate::proto::{Codec, Descriptors};
 
 /// What the command line says of messages.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Protobuf values")]
 pub struct ProtoArgs {
     /// Values are messages of this descriptor set ('protoc --include_imports -o FILE'), in place of the config's proto
-    #[arg(long, value_name = "FILE", requires = "message", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, help_heading = "Protobuf values", value_name = "FILE", requires = "message", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     proto: Option<PathBuf>,
     /// The full name of the message that each value is
-    #[arg(long, value_name = "PKG.TYPE", requires = "proto", hide_short_help = true)]
+    #[arg(long, help_heading = "Protobuf values", value_name = "PKG.TYPE", requires = "proto", hide_short_help = true)]
     message: Option<String>,
     /// Values are bytes, whatever the config's proto says
-    #[arg(long, conflicts_with = "proto", hide_short_help = true)]
+    #[arg(long, help_heading = "Protobuf values", conflicts_with = "proto", hide_short_help = true)]
     no_proto: bool,
 }
 

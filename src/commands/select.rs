@@ -13,19 +13,18 @@ use crate::output::bytes;
 
 /// A range of keys, and a filter on it.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Which keys")]
 pub struct KeySelection {
     /// From this key on
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, help_heading = "Which keys", value_name = "KEY")]
     from: Option<OsString>,
     /// Below this key
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, help_heading = "Which keys", value_name = "KEY")]
     to: Option<OsString>,
     /// Append the missing / to the prefix: /a means /a/, and not /ab
-    #[arg(long)]
+    #[arg(long, help_heading = "Which keys")]
     dir: bool,
     /// Only keys that match; * and ? also match /
-    #[arg(long = "match", value_name = "GLOB")]
+    #[arg(long = "match", help_heading = "Which keys", value_name = "GLOB")]
     glob: Option<String>,
     /// How keys are written.
     #[command(flatten)]

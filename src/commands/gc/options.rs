@@ -21,31 +21,30 @@ const MORE: Duration = Duration::from_millis(100);
 
 /// The grammar that all kinds share.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Collecting")]
 pub struct GcOptions {
     /// Remove what this look and an earlier one agree on
-    #[arg(long)]
+    #[arg(long, help_heading = "Collecting")]
     pub apply: bool,
     /// The earlier look: a plan that --save kept; several: what all of them agree on
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, help_heading = "Collecting", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub since: Vec<PathBuf>,
     /// The earlier look is made by this run, so long before [default: 30s]
-    #[arg(long, value_name = "D", value_parser = parse_duration, requires = "apply", conflicts_with_all = ["since", "every"])]
+    #[arg(long, help_heading = "Collecting", value_name = "D", value_parser = parse_duration, requires = "apply", conflicts_with_all = ["since", "every"])]
     grace: Option<Duration>,
     /// Again every so often, until a signal: each round is the next one's earlier look
-    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    #[arg(long, help_heading = "Collecting", value_name = "D", value_parser = parse_duration)]
     pub every: Option<Duration>,
     /// Keep this look's plan in a file; an older plan there is replaced
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, help_heading = "Collecting", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub save: Option<PathBuf>,
     /// Refuse to remove anything where more than this would go
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = "Collecting", value_name = "N")]
     max_delete: Option<u64>,
     /// Refuse to remove anything where more than this share would go [default: 50, above 20 objects]
-    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, help_heading = "Collecting", value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
     max_percent: Option<u8>,
     /// Remove at most so many a second
-    #[arg(long, value_name = "N", value_parser = parse_qps)]
+    #[arg(long, help_heading = "Collecting", value_name = "N", value_parser = parse_qps)]
     rate: Option<f64>,
 }
 

@@ -64,8 +64,10 @@ pub struct Args {
     /// First the keys that are there, as created, and list-done; then what changes
     #[arg(long, conflicts_with = "sync", help_heading = "Where to start")]
     list: bool,
-    /// Keep in sync: first the keys that are there, then what changes, after a compaction the true differences;
-    /// status records say wait-for-datastore, resync-in-progress and in-sync
+    /// Keep in sync: first the keys that are there, then what changes
+    ///
+    /// After a compaction it prints the true differences. Status records say wait-for-datastore, resync-in-progress and
+    /// in-sync.
     #[arg(long, help_heading = "Where to start")]
     sync: bool,
     /// Keep the place in this file: the next run goes on where this one ended
@@ -73,13 +75,13 @@ pub struct Args {
     resume: Option<PathBuf>,
 
     /// With the value before each change, as far as compaction allows
-    #[arg(long, help_heading = "What to tell")]
+    #[arg(long, help_heading = "What to print")]
     prev: bool,
     /// Keys without their values
-    #[arg(long, help_heading = "What to tell")]
+    #[arg(long, help_heading = "What to print")]
     keys_only: bool,
     /// Only these kinds
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', help_heading = "What to tell")]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', help_heading = "What to print")]
     only: Vec<WantedChange>,
 
     /// End after so many changes
@@ -94,8 +96,10 @@ pub struct Args {
 
     #[command(flatten)]
     proto: ProtoArgs,
-    /// Run CMD for each change instead of printing it: one at a time and in order, the value on its stdin, the rest in
-    /// KVADM_EVENT, KVADM_EVENT_KEY (escaped), _KEY_RAW, _REV, _CREATE_REV, _VERSION and _LEASE
+    /// Run CMD for each change instead of printing it
+    ///
+    /// One at a time and in order, the value on its stdin, the rest in KVADM_EVENT, KVADM_EVENT_KEY (escaped), _KEY_RAW,
+    /// _REV, _CREATE_REV, _VERSION and _LEASE.
     #[arg(long, requires = "command", help_heading = "Running a command")]
     exec: bool,
     /// What a failing CMD means: stop ends with 6 and leaves the place before the event
