@@ -48,6 +48,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return usage(&error, &args),
     };
     let out = Out::new(cli.global.output(cli.global.format()));
+    if let Some(result) = cli.command.run_alone(&out) {
+        return end(&out, None, result);
+    }
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return end(&out, None, Err(Failure::from(error).context("cannot listen for signals"))),
@@ -91,7 +94,7 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
     for detail in &config.details {
         out.detail(detail);
     }
-    Ok(Context::new(config, out, signals.clone(), cli.global.safety(), cli.global.deadline()))
+    Ok(Context::new(config, out, signals.clone(), cli.safety, cli.global.deadline()))
 }
 
 fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {

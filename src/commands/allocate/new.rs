@@ -10,7 +10,7 @@ use super::scope::{BaseArgs, IdRangeArgs, NodeArgs};
 use crate::allocator::{
     AllocatedId, AllocationError, AllocationNotice, Allocator, AllocatorOptions, BATCH, ReferenceLifetime, preview,
 };
-use crate::args::{parse_duration, parse_lock_token, parse_ttl};
+use crate::args::{parse_duration, parse_lock_token, parse_ttl, safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocatedRow, Out, Progress, Sink, bytes};
@@ -34,7 +34,7 @@ const NAMED: usize = 10;
 Examples:
   kvadm allocate new web
   kvadm allocate new --label k8s:app=web --label k8s:io.kubernetes.pod.namespace=default
-  kvadm allocate new --from keys.txt --base /team/ids --min 1 --max 99999 --permanent")]
+  kvadm allocate new --from keys.txt --base /team/ids --min 1 --max 99999 --permanent", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     wanted: KeyArgs,

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use super::key_args::KeyArgs;
 use super::scope::{BaseArgs, NodeArgs};
 use crate::allocator::{BATCH, Id, NodeReferences};
-use crate::args::parse_lock_token;
+use crate::args::{parse_lock_token, safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{ReleasedRow, bytes};
@@ -21,7 +21,7 @@ use crate::output::{ReleasedRow, bytes};
 Examples:
   kvadm allocate release web
   kvadm allocate release web db --node 10.0.0.7 -o json
-  kvadm allocate list --node gone -o json | kvadm allocate release --from - --node gone")]
+  kvadm allocate list --node gone -o json | kvadm allocate release --from - --node gone", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     wanted: KeyArgs,

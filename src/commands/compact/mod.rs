@@ -11,7 +11,7 @@ mod step;
 
 use std::time::Duration;
 
-use crate::args::{parse_duration, parse_revision};
+use crate::args::{parse_duration, parse_revision, safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
@@ -46,7 +46,7 @@ Examples:
   kvadm compact --every 5m -o json
   kvadm compact --defrag --move-leader --yes
   kvadm compact --reclaim --dry-run
-  kvadm compact --reclaim --yes")]
+  kvadm compact --reclaim --yes", args = safety_options())]
 pub struct Args {
     /// Compact at this revision: it can still be read, earlier ones cannot
     #[arg(value_name = "REV", value_parser = parse_revision, conflicts_with = "keep")]

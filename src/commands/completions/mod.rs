@@ -2,8 +2,8 @@
 
 use clap_complete::Shell;
 
-use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::output::Out;
 
 /// Print the completion script of a shell.
 ///
@@ -26,8 +26,8 @@ pub struct Args {
 ///
 /// # Errors
 /// Nothing but a closed output.
-pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    ctx.out.bytes(script(args.shell).as_bytes())?;
+pub fn run(out: &Out, args: &Args) -> Result<Exit, Failure> {
+    out.bytes(script(args.shell).as_bytes())?;
     Ok(Exit::Done)
 }
 

@@ -7,7 +7,7 @@ mod save;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::args::{bytes_of, parse_lock_token, parse_revision};
+use crate::args::{bytes_of, parse_lock_token, parse_revision, safety_options};
 use crate::commands::conditions::Conditions;
 use crate::commands::proto::{ProtoArgs, encoded};
 use crate::commands::select::KeySelection;
@@ -25,7 +25,7 @@ use crate::kvstore::Revision;
 Examples:
   kvadm delete /app/mode --if-rev 42
   kvadm delete --prefix /app --dir --dry-run
-  kvadm delete --prefix /app/ --save app.jsonl --yes && kvadm put --from app.jsonl")]
+  kvadm delete --prefix /app/ --save app.jsonl --yes && kvadm put --from app.jsonl", args = safety_options())]
 pub struct Args {
     /// The keys to delete
     #[arg(value_name = "KEY", required_unless_present_any = ["prefix", "from", "to"], conflicts_with_all = ["prefix", "from", "to", "dir", "glob"])]
@@ -40,16 +40,16 @@ pub struct Args {
     selection: KeySelection,
 
     /// Only if the key's last change was in this revision
-    #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "Conditions (on one key)")]
+    #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "Conditions")]
     if_rev: Option<Revision>,
     /// Only if the key has this value
-    #[arg(long, value_name = "V", allow_hyphen_values = true, help_heading = "Conditions (on one key)")]
+    #[arg(long, value_name = "V", allow_hyphen_values = true, help_heading = "Conditions")]
     if_value: Option<OsString>,
     /// Only if this other key is there
-    #[arg(long, value_name = "KEY", help_heading = "Conditions (on one key)")]
+    #[arg(long, value_name = "KEY", help_heading = "Conditions")]
     if_exists: Option<OsString>,
     /// Only while this lock is held; without a value, the one in KVADM_LOCK
-    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "LOCKKEY@REV", num_args = 0..=1, require_equals = true, help_heading = "Conditions")]
     #[allow(clippy::option_option)]
     if_locked: Option<Option<OsString>>,
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand};
 use tokio::task::JoinSet;
 
-use crate::args::{parse_duration, parse_lease, parse_ttl};
+use crate::args::{hidden_safety_options, parse_duration, parse_lease, parse_ttl, safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, Grant, LeaseId};
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 16;
 Examples:
   kvadm lease list
   kvadm lease grant --ttl 60s
-  kvadm lease revoke 694d7c5a1b2c3d4e --yes")]
+  kvadm lease revoke 694d7c5a1b2c3d4e --yes", args = hidden_safety_options(), disable_help_subcommand = true)]
 pub struct Args {
     #[command(subcommand)]
     action: LeaseCommand,
@@ -51,7 +51,10 @@ enum LeaseCommand {
     /// Grant a lease that lives for a while
     ///
     /// Prints its ID and the TTL that etcd granted, which may be more than was asked for.
-    #[command(after_help = "Examples:\n  kvadm lease grant --ttl 60s\n  kvadm lease grant --ttl 10m --id 1f")]
+    #[command(
+        after_help = "Examples:\n  kvadm lease grant --ttl 60s\n  kvadm lease grant --ttl 10m --id 1f",
+        args = safety_options()
+    )]
     Grant {
         /// How long it lives without being renewed
         #[arg(long, value_name = "D", value_parser = parse_ttl)]
@@ -65,7 +68,8 @@ enum LeaseCommand {
     /// Once; or with --every again and again, until a signal ends it (its leases live on) or one is gone, which ends
     /// with 5. Without --every a missing lease ends with 1.
     #[command(
-        after_help = "Examples:\n  kvadm lease renew 694d7c5a1b2c3d4e\n  kvadm lease renew 694d7c5a1b2c3d4e --every 20s"
+        after_help = "Examples:\n  kvadm lease renew 694d7c5a1b2c3d4e\n  kvadm lease renew 694d7c5a1b2c3d4e --every 20s",
+        args = safety_options()
     )]
     Renew {
         /// The leases
@@ -79,7 +83,8 @@ enum LeaseCommand {
     ///
     /// Says how many keys go and asks; where there is no terminal it needs --yes. Ends with 1 if a lease was missing.
     #[command(
-        after_help = "Examples:\n  kvadm lease revoke 694d7c5a1b2c3d4e --yes\n  kvadm lease revoke 694d7c5a1b2c3d4e --dry-run"
+        after_help = "Examples:\n  kvadm lease revoke 694d7c5a1b2c3d4e --yes\n  kvadm lease revoke 694d7c5a1b2c3d4e --dry-run",
+        args = safety_options()
     )]
     Revoke {
         /// The leases

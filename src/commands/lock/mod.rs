@@ -7,7 +7,7 @@ mod list;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::args::{KeyText, parse_duration, parse_ttl};
+use crate::args::{KeyText, parse_duration, parse_ttl, safety_options};
 use crate::child::PreparedChild;
 use crate::commands::lease_scope::seconds;
 use crate::context::Context;
@@ -35,7 +35,7 @@ Examples:
   kvadm lock /cron/backup --try -- /usr/local/bin/backup
   kvadm lock /deploy --wait 10m -- sh -c 'kvadm put /app/version 7 --if-locked'
   kvadm lock /fleet --shared -- ./serve-one-request
-  kvadm lock --list /cron/")]
+  kvadm lock --list /cron/", args = safety_options())]
 pub struct Args {
     /// The lock's name; with --list, what the names begin with
     #[arg(value_name = "NAME", required_unless_present = "list")]

@@ -6,7 +6,7 @@ mod parse;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::args::parse_lock_token;
+use crate::args::{parse_lock_token, safety_options};
 use crate::commands::input::{InputSource, read_all};
 use crate::commands::proto::ProtoArgs;
 use crate::context::Context;
@@ -36,7 +36,7 @@ The file:
   else:
     - get: {key: /app/mode}                    # rev, keys_only, count, limit
     - txn: {if: [], then: [], else: []}        # nested
-  Keys and values that are not UTF-8: key_base64, prefix_base64, from_base64, to_base64, value_base64.")]
+  Keys and values that are not UTF-8: key_base64, prefix_base64, from_base64, to_base64, value_base64.", args = safety_options())]
 pub struct Args {
     /// The transaction; - reads stdin
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
