@@ -2,6 +2,8 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
+# fish looks below /usr/local only if XDG_DATA_DIRS names it, and always in /etc/fish/completions.
+FISH_COMPLETIONS ?= $(if $(filter /usr/local,$(PREFIX)),/etc/fish/completions,$(PREFIX)/share/fish/vendor_completions.d)
 
 # Recursive on purpose: protoc is looked for when a target that builds needs it, not for `make help`.
 PROTOC = $(or $(protoc),$(eval protoc := $(shell .ci/fetch protoc))$(protoc),$(error no protoc))
@@ -42,10 +44,10 @@ install: build ## install binary, man pages and completions under PREFIX (/usr/l
 	install -m 644 man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
 	install -m 644 man/*.7 "$(DESTDIR)$(PREFIX)/share/man/man7/"
 	install -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
-		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
+		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(FISH_COMPLETIONS)"
 	install -m 644 completions/kvadm.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvadm"
 	install -m 644 completions/_kvadm "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kvadm"
-	install -m 644 completions/kvadm.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kvadm.fish"
+	install -m 644 completions/kvadm.fish "$(DESTDIR)$(FISH_COMPLETIONS)/kvadm.fish"
 
 bless: ## regenerate man/ and completions/ from the command line's definition
 	KVADM_BLESS=1 $(WITH_PROTOC) $(CARGO) test generated

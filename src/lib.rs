@@ -40,8 +40,12 @@ pub fn command() -> clap::Command {
 /// Runs the program on these arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(code) = child::internal(&args).or_else(|| commands::complete::internal(&args)) {
+    if let Some(code) = child::internal(&args) {
         return code;
+    }
+    if let Some(result) = cli::complete::answer(&args) {
+        let plain = Settings { format: None, color: ColorChoice::Auto, quiet: false, verbosity: 0, progress: false };
+        return end(&Out::new(plain), None, result);
     }
     let cli = match cli::parse(&args) {
         Ok(cli) => cli,

@@ -4,21 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use clap_complete::Shell;
+use clap::ValueEnum;
 use clap_mangen::roff::{Roff, roman};
+use kvadm::commands::completions::Shell;
 
 /// What the definition makes: file name and contents, by folder.
 fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for (shell, name) in [
-        (Shell::Bash, "kvadm.bash"),
-        (Shell::Zsh, "_kvadm"),
-        (Shell::Fish, "kvadm.fish"),
-        (Shell::Elvish, "kvadm.elv"),
-        (Shell::PowerShell, "_kvadm.ps1"),
-    ] {
-        let script = kvadm::commands::completions::script(shell);
-        files.insert(Path::new("completions").join(name), script.into_bytes());
+    for shell in Shell::value_variants() {
+        let (name, script) = kvadm::cli::complete::installed(*shell);
+        files.insert(Path::new("completions").join(name), script.into());
     }
     // What 'kvadm help' prints is in the pages themselves.
     let command = shown(kvadm::command()).mut_subcommand("help", |help| help.hide(true));

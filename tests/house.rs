@@ -48,6 +48,7 @@ fn libraries_are_named_in_their_rooms_only() {
     only_in("indicatif", &["output/progress.rs"]);
     only_in("prost_reflect", &["proto/"]);
     only_in("crate::proto::", &["commands/", "output/"]);
+    only_in("clap_complete", &["cli/complete/"]);
     only_in("clap", &["cli/", "commands/", "args.rs", "lib.rs"]);
     only_in("anyhow", &["commands/", "error.rs"]);
 }
@@ -58,7 +59,7 @@ fn only_output_writes() {
         only_in(word, &["output/"]);
     }
     only_in("process::exit", &[]);
-    only_in("env::var", &["config/", "output/mod.rs", "output/settings.rs", "args.rs"]);
+    only_in("env::var", &["config/", "output/mod.rs", "output/settings.rs", "args.rs", "cli/complete/mod.rs"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::complete::registration;
 use crate::commands::{
     allocate, compact, completions, config, delete, gc, get, lease, list, lock, put, status, txn, version, watch,
 };
@@ -47,7 +48,7 @@ impl Command {
     /// Runs a verb that needs neither the configuration nor etcd; `None` for the other verbs.
     pub fn run_alone(&self, out: &Out) -> Option<Result<Exit, Failure>> {
         match self {
-            Self::Completions(args) => Some(completions::run(out, args)),
+            Self::Completions(args) => Some(completions::run(out, &registration(args.shell))),
             Self::Version(args) => Some(version::run(out, args)),
             _ => None,
         }
@@ -72,7 +73,7 @@ impl Command {
             Self::Status(args) => status::run(ctx, &args).await,
             Self::Compact(args) => compact::run(ctx, &args).await,
             Self::Config(args) => config::run(ctx, &args).await,
-            Self::Completions(args) => completions::run(&ctx.out, &args),
+            Self::Completions(args) => completions::run(&ctx.out, &registration(args.shell)),
             Self::Version(args) => version::run(&ctx.out, &args),
         }
     }

@@ -130,6 +130,7 @@ revisions, versions and counts are numbers. What is absent is left out.
   gc metadata --check
                    severity (problem, note), finding, key, text
   config           key, value, source
+  version          version
 
 What 'list -o json' prints, 'put --from' takes. An error is one object on stderr: error,
 caused_by, hints, exit_code.",
@@ -272,14 +273,20 @@ program quietly.",
     (
         "COMPLETION",
         "\
-'kvadm completions SHELL' prints a shell's script. In bash, zsh and fish it also completes what
-the store has: keys and prefixes, up to the next slash; the names of locks; leases; the
-allocator's keys (below --base); and the names that --context takes. The script asks kvadm, which
-asks the store by the options on the command line, the environment and the configuration. That
-takes at most 150ms and gives at most 200 candidates; what went wrong is not told, a password is
-never asked for, and keys that cannot be typed (not UTF-8, control characters) are left out. What
-lies below a level is not read, though up to etcd 3.6 the server counts it: below a prefix with
-several 100000 keys it may not answer in time.",
+While a line is typed the shell runs kvadm, with KVADM_COMPLETE=SHELL in its environment, and
+kvadm prints the candidates. 'kvadm completions SHELL' prints the script that tells the shell
+to do so (bash, zsh, fish, elvish, powershell). The installed files run that command when the
+shell first needs them, so they need no change when kvadm is upgraded. 'make install' with
+PREFIX=/usr/local puts the file of fish into /etc/fish/completions.
+
+Verbs, options and their values are completed; and from etcd keys and prefixes, up to the next
+slash, the names of locks, leases and the allocator's keys (below --base); and the names of
+contexts and of built-in schemas. kvadm asks the etcd that the options on the command line, the
+environment and the configuration name. It takes at most 150ms and prints at most 200
+candidates. Errors are not printed, a password is never asked for, and keys that cannot be
+typed (not UTF-8, control characters) are left out. Keys are quoted for the shell. In
+PowerShell, keys that need quotes are left out. Keys below a level are not read, but etcd up to
+3.6 counts them: below a prefix with several 100000 keys it may not answer in time.",
     ),
     ("EXIT STATUS", EXIT_CODES),
 ];
