@@ -2,6 +2,8 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
+# fish looks below /usr/local only if XDG_DATA_DIRS names it, and always in /etc/fish/completions.
+FISH_COMPLETIONS ?= $(if $(filter /usr/local,$(PREFIX)),/etc/fish/completions,$(PREFIX)/share/fish/vendor_completions.d)
 
 # The oldest Rust that builds kvadm: rust-version in Cargo.toml. Checked once, before anything is downloaded or built.
 RUST_VERSION = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -48,10 +50,10 @@ install: build ## install binary, man pages and completion scripts under PREFIX 
 	install -m 644 man/*.5 "$(DESTDIR)$(PREFIX)/share/man/man5/"
 	install -m 644 man/*.7 "$(DESTDIR)$(PREFIX)/share/man/man7/"
 	install -d "$(DESTDIR)$(PREFIX)/share/bash-completion/completions" \
-		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d"
+		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions" "$(DESTDIR)$(FISH_COMPLETIONS)"
 	install -m 644 completions/kvadm.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvadm"
 	install -m 644 completions/_kvadm "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_kvadm"
-	install -m 644 completions/kvadm.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kvadm.fish"
+	install -m 644 completions/kvadm.fish "$(DESTDIR)$(FISH_COMPLETIONS)/kvadm.fish"
 
 bless: ## regenerate man/, completions/ and tests/snapshots/ from what kvadm says now
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Arg, ArgAction, Args};
 
 use crate::duration;
 use crate::error::Failure;
@@ -44,6 +44,20 @@ impl KeyText {
         }
         bytes::unescape(text.as_bytes()).map_err(|error| Failure::usage(format!("--escape: {error}")))
     }
+}
+
+/// `--yes` and `--dry-run`, for the verbs that change something. `cli` reads them from wherever they stand on the line.
+pub fn safety_options() -> [Arg; 2] {
+    let option = |name| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    [
+        option("yes").help("Skip confirmation prompts"),
+        option("dry-run").help("Print what would be done, and change nothing"),
+    ]
+}
+
+/// [`safety_options`] for a verb that has verbs of its own: accepted in front of these, shown with them only.
+pub fn hidden_safety_options() -> [Arg; 2] {
+    safety_options().map(|option| option.hide(true))
 }
 
 /// The bytes of a value on the command line.

@@ -44,14 +44,20 @@ pub fn command() -> clap::Command {
 /// Runs the program with these arguments, of which the first is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(code) = child::internal(&args).or_else(|| commands::complete::internal(&args)) {
+    if let Some(code) = child::internal(&args) {
         return code;
+    }
+    if let Some(result) = cli::complete::answer(&args) {
+        return end(&Out::new(Settings::default()), None, result);
     }
     let cli = match cli::parse(&args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &args),
     };
     let out = Out::new(cli.global.output(cli.global.format()));
+    if let Some(result) = cli.command.run_alone(&out) {
+        return end(&out, None, result);
+    }
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return end(&out, None, Err(Failure::from(error).context("cannot install signal handlers"))),
@@ -93,7 +99,7 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
     for detail in &config.details {
         out.detail(detail);
     }
-    Ok(Context::new(config, out, signals.clone(), cli.global.safety(), cli.global.deadline()))
+    Ok(Context::new(config, out, signals.clone(), cli.safety, cli.global.deadline()))
 }
 
 fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {

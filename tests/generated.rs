@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use clap_complete::Shell;
+use clap::ValueEnum;
 use clap_mangen::roff::{Roff, bold, roman};
 use kvadm::cli::manual::{CONFIG_SECTIONS, JSON_SECTIONS, SCHEMA_SECTIONS, SECTIONS, forms};
+use kvadm::commands::completions::Shell;
 
 const SOURCE: &str = concat!("kvadm ", env!("CARGO_PKG_VERSION"));
 /// Pages that belong to no verb: name, section, title, sections, and the other pages that they name.
@@ -36,17 +37,12 @@ const TERM_WIDTH: usize = 27;
 /// What the definition makes: file name and contents, by folder.
 fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for (shell, name) in [
-        (Shell::Bash, "kvadm.bash"),
-        (Shell::Zsh, "_kvadm"),
-        (Shell::Fish, "kvadm.fish"),
-        (Shell::Elvish, "kvadm.elv"),
-        (Shell::PowerShell, "_kvadm.ps1"),
-    ] {
-        let script = kvadm::commands::completions::script(shell);
-        files.insert(Path::new("completions").join(name), script.into_bytes());
+    for shell in Shell::value_variants() {
+        let (name, script) = kvadm::cli::complete::installed(*shell);
+        files.insert(Path::new("completions").join(name), script.into());
     }
-    let root = with_all_options(kvadm::command());
+    // What 'kvadm help' prints is in the pages themselves.
+    let root = with_all_options(kvadm::command()).mut_subcommand("help", |help| help.hide(true));
     files.insert(PathBuf::from("man/kvadm.1"), root_page(&root));
     let mut built = without_global_options(root);
     built.build();
@@ -64,10 +60,13 @@ fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// A page for each verb, and for each verb of a verb.
 fn verb_pages(files: &mut BTreeMap<PathBuf, Vec<u8>>, name: &str, command: &clap::Command) {
-    for verb in command.get_subcommands() {
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         let page_name = format!("{name}-{}", verb.get_name());
-        let nested: Vec<String> =
-            verb.get_subcommands().map(|sub| format!("{page_name}-{}(1)", sub.get_name())).collect();
+        let nested: Vec<String> = verb
+            .get_subcommands()
+            .filter(|sub| !sub.is_hide_set())
+            .map(|sub| format!("{page_name}-{}(1)", sub.get_name()))
+            .collect();
         let mut related = vec!["kvadm(1)".to_owned()];
         if name != "kvadm" {
             related.push(format!("{name}(1)"));
@@ -350,13 +349,14 @@ fn a_page_needs_no_encoding_breaks_no_word_and_does_not_name_itself() {
 #[test]
 fn every_verb_s_help_opens_with_a_sentence_and_shows_examples() {
     fn all(command: &clap::Command) -> Vec<clap::Command> {
-        command.get_subcommands().flat_map(|verb| [vec![verb.clone()], all(verb)].concat()).collect()
+        let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
+        verbs.flat_map(|verb| [vec![verb.clone()], all(verb)].concat()).collect()
     }
     for verb in all(&kvadm::command()) {
         let name = verb.get_name();
         let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
         assert!(about.len() > 20 && !about.contains('\n'), "{name}: {about}");
-        let after = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let after = verb.get_after_long_help().or(verb.get_after_help()).map(ToString::to_string).unwrap_or_default();
         let examples = after.lines().filter(|line| line.starts_with("  ") && line.contains("kvadm")).count();
         assert!(after.starts_with("Examples:\n") && (2..=5).contains(&examples), "{name}: {after}");
         for option in verb.get_arguments() {

@@ -4,8 +4,12 @@ use std::ffi::OsString;
 
 use super::support::{Kvadm, shared, unique_prefix};
 
+fn grammar() -> clap::Command {
+    kvadm::command()
+}
+
 fn verbs() -> Vec<String> {
-    kvadm::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+    grammar().get_subcommands().map(|verb| verb.get_name().to_owned()).filter(|verb| verb != "help").collect()
 }
 
 fn kvadm() -> Kvadm {
@@ -41,13 +45,13 @@ fn every_help_is_on_stdout_and_names_the_verbs_flags() {
     for short in ["-h", "--help"] {
         kvadm().arg(short).run().ok().out_has("Usage: kvadm").err_empty();
     }
-    for verb in kvadm::command().get_subcommands() {
+    for verb in grammar().get_subcommands().filter(|verb| verb.get_name() != "help") {
         let run = kvadm().args([verb.get_name(), "--help"]).run();
         run.ok().out_has(&format!("Usage: kvadm {}", verb.get_name())).out_has("Examples:").err_empty();
         for flag in verb.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(|arg| arg.get_long()) {
             run.out_has(&format!("--{flag}"));
         }
-        for heading in ["Connection:", "Output:", "Safety:"] {
+        for heading in ["Connection:", "Output:"] {
             run.out_has(heading);
         }
         kvadm().args([verb.get_name(), "-h"]).run().ok().out_has("Usage: kvadm").err_empty();
@@ -73,6 +77,96 @@ fn every_verb_takes_a_bare_if_locked_from_the_environment() {
         run("").code(2).out_empty().err_has("--if-locked without a lock: KVADM_LOCK is not set");
         run("nonsense").code(2).out_empty().err_has("KVADM_LOCK: 'nonsense' is no");
     }
+}
+
+/// The lines of a verb's help below a heading.
+fn section(help: &str, heading: &str) -> String {
+    let behind = help.split_once(&format!("\n{heading}:\n")).unwrap_or_else(|| panic!("no {heading}:\n{help}")).1;
+    behind.split("\n\n").next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn options_stand_under_their_headings() {
+    let help = |verb: &str| kvadm().args([verb, "-h"]).run().ok().stdout_text();
+    // Long help has blank lines inside a section; so this is the short help with nothing left out.
+    let long = |verb: &str| {
+        let verb = grammar().find_subcommand(verb).unwrap().clone();
+        verb.mut_args(|arg| arg.hide_short_help(false)).render_help().to_string()
+    };
+    for verb in ["get", "put", "txn"] {
+        let text = section(&long(verb), "Protobuf values");
+        let names = text.split_whitespace().filter(|word| ["--proto", "--message", "--no-proto"].contains(word));
+        assert_eq!(names.collect::<Vec<_>>(), ["--proto", "--message", "--no-proto"], "{verb}");
+        let rows = text.lines().filter(|line| line.trim_start().starts_with("--"));
+        assert_eq!(rows.count(), 3, "{text}");
+    }
+    for (verb, heading, option) in [
+        ("get", "Options", "--escape"),
+        ("delete", "Options", "--save"),
+        ("delete", "Options", "--atomic"),
+        ("delete", "Options", "--prev"),
+        ("delete", "Conditions", "--if-locked"),
+        ("list", "Options", "--if-locked"),
+        ("watch", "Arguments", "[CMD]..."),
+        ("put", "Arguments", "[CMD]..."),
+    ] {
+        assert!(section(&long(verb), heading).contains(option), "{verb} {heading} {option}:\n{}", long(verb));
+    }
+    assert!(section(&help("delete"), "Options").contains("--yes"));
+}
+
+#[test]
+fn only_verbs_that_change_something_take_yes_and_dry_run() {
+    fn leaves(command: &clap::Command, path: &str) -> Vec<(String, bool)> {
+        let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
+        let below: Vec<_> = verbs.flat_map(|verb| leaves(verb, &format!("{path} {}", verb.get_name()))).collect();
+        if below.is_empty() {
+            let takes = |name| command.get_arguments().any(|arg| arg.get_long() == Some(name) && !arg.is_hide_set());
+            assert_eq!(takes("yes"), takes("dry-run"), "{path}");
+            return vec![(path.trim_start().to_owned(), takes("yes"))];
+        }
+        below
+    }
+    let reads: Vec<String> =
+        leaves(&grammar(), "").into_iter().filter(|(_, changes)| !changes).map(|(verb, _)| verb).collect();
+    let expected = [
+        "get",
+        "list",
+        "watch",
+        "lease list",
+        "lease show",
+        "allocate get",
+        "allocate lookup",
+        "allocate list",
+        "allocate watch",
+        "status",
+        "config",
+        "completions",
+        "version",
+    ];
+    assert_eq!(reads, expected);
+    let run = kvadm().args(["get", "/a", "--yes"]).run();
+    run.code(2).out_empty().err_has("unexpected argument '--yes'");
+}
+
+#[test]
+fn help_and_version_are_verbs_too() {
+    for words in [&["get"][..], &["lease", "revoke"], &["gc", "metadata"]] {
+        let long = kvadm().args(words).arg("--help").run().ok().stdout_text();
+        kvadm().arg("help").args(words).run().ok().out(&long).err_empty();
+    }
+    let own = kvadm().arg("--help").run().ok().stdout_text();
+    kvadm().arg("help").run().ok().out(&own).err_empty();
+    for group in ["\nData:\n  get ", "\nCoordination:\n  lock ", "\nMaintenance:\n  status ", "\nSetup:\n  config "] {
+        assert!(own.contains(group), "{own}");
+    }
+    assert!(!own.contains("Commands:"), "{own}");
+    kvadm().args(["help", "gett"]).run().code(2).out_empty().err_has("unrecognized subcommand 'gett'");
+    let version = env!("CARGO_PKG_VERSION");
+    kvadm().arg("version").run().ok().out(&format!("kvadm {version}\n")).err_empty();
+    assert_eq!(kvadm().args(["version", "-o", "json"]).run().ok().json(), serde_json::json!({ "version": version }));
+    // No configuration is needed, and a bad one does not matter.
+    kvadm().args(["-c", "/nowhere.yaml", "version"]).run().ok().out_has(version).err_empty();
 }
 
 /// A word of a shell line, or an operator between commands.
@@ -156,7 +250,7 @@ fn every_example_parses() {
         let found: Vec<Vec<String>> = lines.flat_map(commands).collect();
         assert!(!found.is_empty(), "no example in {}", help.shown);
         for words in found {
-            let parsed = kvadm::command().try_get_matches_from(words.iter().map(OsString::from));
+            let parsed = grammar().try_get_matches_from(words.iter().map(OsString::from));
             assert!(parsed.is_ok(), "{}: {words:?}\n{}", help.shown, parsed.unwrap_err());
         }
     }

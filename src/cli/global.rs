@@ -9,72 +9,77 @@ use clap::{ArgAction, Args};
 
 use crate::args::{parse_duration, parse_qps};
 use crate::config::Overrides;
-use crate::context::Safety;
 use crate::output::{ColorChoice, Format, Settings};
 
-/// The options that every verb takes.
+/// The options that every verb takes. `-h` shows the common ones.
 #[derive(Args, Debug)]
 pub struct Global {
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
     output: Output,
-    #[command(flatten)]
-    safety: SafetyArgs,
 }
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Connection")]
 struct Connection {
-    /// The YAML etcd config, Ligato's or clientv3's [env: ETCD_CONFIG]
-    #[arg(short, long, visible_alias = "etcd-config", global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// YAML configuration file [env: ETCD_CONFIG]
+    ///
+    /// The files of Ligato (etcd.conf) and of clientv3 and Cilium (etcd.config) are read unchanged. --etcd-config is
+    /// the same option.
+    #[arg(short, long, alias = "etcd-config", global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     config: Option<PathBuf>,
-    /// Use $XDG_CONFIG_HOME/kvadm/NAME.yaml [env: KVADM_CONTEXT]
-    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    /// Use NAME.yaml in the configuration folder [env: KVADM_CONTEXT]
+    ///
+    /// The folder is $XDG_CONFIG_HOME/kvadm, by default ~/.config/kvadm.
+    #[arg(long, global = true, value_name = "NAME")]
     context: Option<String>,
-    /// Refuse a config with unknown keys instead of warning
+    /// Refuse a configuration file with unknown keys instead of warning
     #[arg(long, global = true, hide_short_help = true)]
     strict_config: bool,
-    /// Where etcd is: host[:port], http://, https://, unix:// [env: KVADM_ENDPOINTS]
+    /// Endpoints, separated by commas [env: KVADM_ENDPOINTS]
+    ///
+    /// host, host:port, http://host:port, https://host:port or unix:///path. http and https choose plaintext or TLS for
+    /// that endpoint.
     #[arg(long, global = true, value_name = "LIST", value_delimiter = ',')]
     endpoints: Option<Vec<String>>,
-    /// PEM certificates to trust [env: KVADM_CA_FILE]
+    /// PEM file of CA certificates to trust [env: KVADM_CA_FILE]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     ca_file: Option<PathBuf>,
-    /// PEM certificate to present [env: KVADM_CERT_FILE]
+    /// PEM file of the client certificate [env: KVADM_CERT_FILE]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     cert_file: Option<PathBuf>,
-    /// PEM key of that certificate [env: KVADM_KEY_FILE]
+    /// PEM file of the client certificate's key [env: KVADM_KEY_FILE]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     key_file: Option<PathBuf>,
-    /// Speak plaintext, and do not open the TLS files
+    /// Use plaintext and ignore the TLS files
     #[arg(long, global = true, hide_short_help = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     insecure_transport: Option<bool>,
-    /// Accept whatever certificate the server shows
+    /// Do not verify the server certificate (insecure)
     #[arg(long, global = true, hide_short_help = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     insecure_skip_tls_verify: Option<bool>,
-    /// The etcd user [env: KVADM_USER; the password: KVADM_PASSWORD]
-    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    /// etcd user; the password is in KVADM_PASSWORD [env: KVADM_USER]
+    #[arg(long, global = true, value_name = "NAME")]
     user: Option<String>,
-    /// A file that holds the password [env: KVADM_PASSWORD_FILE]
+    /// File that holds the password [env: KVADM_PASSWORD_FILE]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     password_file: Option<PathBuf>,
-    /// Bound on reaching an endpoint, such as 500ms [default: 1s]
+    /// Timeout for connecting to an endpoint, such as 500ms [default: 1s]
     #[arg(long, global = true, value_name = "D", value_parser = parse_duration, hide_short_help = true)]
     dial_timeout: Option<Duration>,
-    /// Bound on each request; ten times that where a range is read and its member shows life [default: 3s]
+    /// Timeout per request (range reads: up to 10x while the server stays responsive) [default: 3s]
     #[arg(long, global = true, value_name = "D", value_parser = parse_duration, hide_short_help = true)]
     op_timeout: Option<Duration>,
-    /// Bound on the whole command
-    #[arg(long, global = true, value_name = "D", value_parser = parse_duration, hide_short_help = true)]
+    /// Timeout for the whole command, such as 30s
+    #[arg(long, global = true, value_name = "D", value_parser = parse_duration)]
     deadline: Option<Duration>,
-    /// Keep trying so long until the store answers
+    /// Retry for up to D until etcd answers [default: do not retry]
     #[arg(long, global = true, value_name = "D", value_parser = parse_duration, hide_short_help = true)]
     connect_wait: Option<Duration>,
-    /// Put this before every key, and take it off again
-    #[arg(long, global = true, value_name = "P", hide_short_help = true)]
+    /// Key prefix added to requests and removed from output
+    #[arg(long, global = true, value_name = "P")]
     namespace: Option<OsString>,
-    /// At most so many requests a second
+    /// Limit to N requests per second
     #[arg(long, global = true, value_name = "N", value_parser = parse_qps, hide_short_help = true)]
     qps: Option<f64>,
 }
@@ -85,29 +90,18 @@ struct Output {
     /// text, table, json, yaml or raw [default: table on a terminal, else text]
     #[arg(short, long, global = true, value_name = "FORMAT", value_parser = ["text", "table", "json", "yaml", "raw"], hide_possible_values = true)]
     output: Option<String>,
-    /// Colour: auto, always or never
+    /// Color: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", value_parser = ["auto", "always", "never"], hide_possible_values = true, default_value = "auto", hide_default_value = true, hide_short_help = true)]
     color: String,
-    /// No notes and no warnings
+    /// Print no notes and no warnings
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Say more: -v what is decided, -vv every request (never values)
+    /// Print more: -v decisions, -vv every request (never values)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
-    /// No progress bars
+    /// Show no progress bars
     #[arg(long, global = true, hide_short_help = true)]
     no_progress: bool,
-}
-
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Safety")]
-struct SafetyArgs {
-    /// Do not ask before something that cannot be undone
-    #[arg(long, global = true)]
-    yes: bool,
-    /// Show what would be done, and change nothing
-    #[arg(long, global = true)]
-    dry_run: bool,
 }
 
 impl Global {
@@ -158,10 +152,5 @@ impl Global {
     /// The format asked for by flag; for messages before the configuration is read.
     pub fn format(&self) -> Option<Format> {
         self.output.output.as_deref().and_then(|name| name.parse().ok())
-    }
-
-    /// What the user agreed to.
-    pub fn safety(&self) -> Safety {
-        Safety { yes: self.safety.yes, dry_run: self.safety.dry_run }
     }
 }

@@ -3,6 +3,7 @@
 pub mod complete;
 mod global;
 pub mod manual;
+mod short_help;
 pub mod usage;
 
 mod verbs;
@@ -10,10 +11,13 @@ mod verbs;
 use std::ffi::OsString;
 
 use clap::error::Result;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+
+use crate::args::safety_options;
+use crate::context::Safety;
 
 pub use global::Global;
-pub use verbs::Command;
+pub use verbs::{Command, GROUPS};
 
 /// Administer etcd and the coordination state that clusters keep in it.
 #[derive(Debug, Parser)]
@@ -22,37 +26,86 @@ pub use verbs::Command;
     version,
     about,
     long_about = None,
-    disable_help_subcommand = true,
     max_term_width = 100,
-    after_long_help = AFTER
+    after_long_help = AFTER,
+    args = safety_options()
 )]
 pub struct Cli {
     /// The options that every verb takes.
     #[command(flatten)]
     pub global: Global,
+    /// `--yes` and `--dry-run`, wherever they stand on the line.
+    #[arg(skip)]
+    pub safety: Safety,
     /// The verb.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The whole grammar; what help, completions and man pages are made of.
+/// The whole grammar with every verb's options; help, completions and man pages are made of it.
 pub fn command() -> clap::Command {
-    Command::augment(Cli::command(), |_| true)
+    let mut command = Cli::command();
+    command.build();
+    short_help::shorten(command, "")
 }
 
-/// What the arguments mean, the program's name first.
+/// Parses the arguments, the program's name first.
 ///
 /// # Errors
-/// Wrong usage, or a wish for help or the version.
+/// Wrong usage, or a request for help or the version.
 pub fn parse(args: &[OsString]) -> Result<Cli> {
-    // Putting all verbs together takes longer than everything else before the first request. A verb that is no word of
-    // the line cannot be the one that is meant.
-    let named = Command::augment(Cli::command(), |verb| args.iter().any(|word| word == verb));
-    match named.try_get_matches_from(args) {
-        Ok(matches) => Cli::from_arg_matches(&matches),
-        // Help, and what was meant instead of a word that is no verb, need all of them.
-        Err(_) => command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)),
+    // The deferred verbs have no descriptions yet, which help shows; so what is not accepted is parsed a second time.
+    let matches = match Cli::command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(_) => with_grouped_verbs(command()).try_get_matches_from(args)?,
+    };
+    Ok(Cli { safety: safety(&matches), ..Cli::from_arg_matches(&matches)? })
+}
+
+/// The safety options of the whole line: in front of the verb, of a verb's verb, and behind them.
+fn safety(matches: &ArgMatches) -> Safety {
+    let is_set = |name| matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or_default();
+    let behind = matches.subcommand().map(|(_, matches)| safety(matches)).unwrap_or_default();
+    Safety { yes: is_set("yes") || behind.yes, dry_run: is_set("dry-run") || behind.dry_run }
+}
+
+/// The grammar whose own help lists the verbs by [`GROUPS`]. clap knows one heading for all of them, so they are hidden
+/// from its list.
+fn with_grouped_verbs(command: clap::Command) -> clap::Command {
+    let list = grouped_verbs(&command);
+    command
+        .help_template(format!(
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}"
+        ))
+        .override_usage("kvadm [OPTIONS] <COMMAND>")
+        .mut_subcommands(|verb| verb.hide(true))
+}
+
+/// The verbs with their descriptions, in lines of at most 80 columns.
+fn grouped_verbs(command: &clap::Command) -> String {
+    const INDENT: usize = 15;
+    const WIDTH: usize = 80 - INDENT;
+    let (heading, literal) = (command.get_styles().get_header(), command.get_styles().get_literal());
+    let mut list = String::new();
+    for (group, verbs) in GROUPS {
+        list += &format!("{heading}{group}:{heading:#}\n");
+        for name in verbs {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let mut lines = vec![String::new()];
+            for word in about.split_whitespace() {
+                match lines.last_mut() {
+                    Some(line) if line.is_empty() => line.push_str(word),
+                    Some(line) if line.len() + 1 + word.len() <= WIDTH => *line += &format!(" {word}"),
+                    _ => lines.push(word.to_owned()),
+                }
+            }
+            let about = lines.join(&format!("\n{:INDENT$}", ""));
+            list += &format!("  {literal}{name}{literal:#}{:pad$}{about}\n", "", pad = INDENT - 2 - name.len());
+        }
+        list.push('\n');
     }
+    list
 }
 
 const AFTER: &str = "\
@@ -73,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_named_changes_nothing() {
+    fn deferred_verbs_change_nothing() {
         for line in [
             "kvadm get k",
             "kvadm -v list --limit 3 get",
@@ -83,12 +136,49 @@ mod tests {
             "kvadm lock n -- get k",
         ] {
             let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            let whole = command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+            let whole = with_grouped_verbs(command()).try_get_matches_from(&args);
+            let whole = whole.and_then(|matches| Cli::from_arg_matches(&matches));
             match (parse(&args), whole) {
                 (Ok(named), Ok(whole)) => assert_eq!(format!("{named:?}"), format!("{whole:?}"), "{line}"),
                 (Err(named), Err(whole)) => assert_eq!(named.to_string(), whole.to_string(), "{line}"),
                 (named, whole) => panic!("{line}: {named:?}, not {whole:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn every_verb_stands_in_one_group() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+        let command = command();
+        let mut verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        verbs.sort_unstable();
+        assert_eq!(grouped, verbs);
+    }
+
+    #[test]
+    fn safety_options_stand_anywhere() {
+        let safety = |line: &str| {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            parse(&args).map(|cli| (cli.safety.yes, cli.safety.dry_run)).map_err(|error| error.kind())
+        };
+        for line in [
+            "kvadm --yes delete k",
+            "kvadm delete k --yes",
+            "kvadm lease --yes revoke 1",
+            "kvadm gc --yes locks",
+            "kvadm --yes delete --yes k",
+        ] {
+            assert_eq!(safety(line), Ok((true, false)), "{line}");
+        }
+        assert_eq!(safety("kvadm --dry-run gc locks --yes"), Ok((true, true)));
+        assert_eq!(safety("kvadm delete k"), Ok((false, false)));
+        // A wrapper may set them for every verb; a verb that only reads does not take them itself.
+        assert_eq!(safety("kvadm --yes --dry-run get k"), Ok((true, true)));
+        for line in
+            ["kvadm get k --yes", "kvadm list --dry-run", "kvadm lease list --yes", "kvadm allocate get k --yes"]
+        {
+            assert_eq!(safety(line), Err(clap::error::ErrorKind::UnknownArgument), "{line}");
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod lock;
 pub mod put;
 pub mod status;
 pub mod txn;
+pub mod version;
 pub mod watch;
 
 mod conditions;

@@ -12,18 +12,17 @@ use crate::output::bytes;
 use crate::proto::{Codec, Descriptors};
 
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Protobuf values")]
 pub struct ProtoArgs {
     /// Decode values with this descriptor set instead of the config's proto section
     ///
     /// Make one with 'protoc --include_imports -o FILE x.proto'.
-    #[arg(long, value_name = "FILE", requires = "message", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, help_heading = "Protobuf values", value_name = "FILE", requires = "message", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     proto: Option<PathBuf>,
     /// Full name of the values' message type
-    #[arg(long, value_name = "PKG.TYPE", requires = "proto", hide_short_help = true)]
+    #[arg(long, help_heading = "Protobuf values", value_name = "PKG.TYPE", requires = "proto", hide_short_help = true)]
     message: Option<String>,
     /// Treat values as bytes; ignore the config's proto section
-    #[arg(long, conflicts_with = "proto", hide_short_help = true)]
+    #[arg(long, help_heading = "Protobuf values", conflicts_with = "proto", hide_short_help = true)]
     no_proto: bool,
 }
 

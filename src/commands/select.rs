@@ -13,19 +13,18 @@ use crate::output::bytes;
 
 /// A range of keys, and a filter on it.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Which keys")]
 pub struct KeySelection {
     /// First key of the range
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, help_heading = "Which keys", value_name = "KEY")]
     from: Option<OsString>,
     /// End of the range; this key is not included
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, help_heading = "Which keys", value_name = "KEY")]
     to: Option<OsString>,
     /// Append a missing / to the prefix: /a becomes /a/ and does not match /ab
-    #[arg(long)]
+    #[arg(long, help_heading = "Which keys")]
     dir: bool,
     /// Select only keys that match GLOB; * and ? also match /
-    #[arg(long = "match", value_name = "GLOB")]
+    #[arg(long = "match", help_heading = "Which keys", value_name = "GLOB")]
     glob: Option<String>,
     #[command(flatten)]
     pub text: KeyText,

@@ -30,7 +30,7 @@ pub use answer::Report;
 pub use answers::{
     CompactAnswer, Count, DeleteAnswer, DeletedRow, Diagnosis, Fact, FactValue, KeyNameRow, LeaseKeys, LeaseRow,
     LoadAnswer, MemberRow, PutAnswer, RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState,
-    TxnAnswer,
+    TxnAnswer, VersionRow,
 };
 pub use error::ErrorView;
 pub use event::{ChangeKind, EventRow, StatusRow};

@@ -68,7 +68,8 @@ The field event says what kind of record it is:
   status --diagnose  One object per endpoint: endpoint, ok, serves, steps. A step has step (resolve, tcp, socket, tls,
                      http2, auth, leader, quorum, alarms or quota), state (ok, failed or skipped), ms, detail, facts (an
                      object), error, remedy.
-  config             key, value, source",
+  config             key, value, source
+  version            version",
     ),
     (
         "COMPACT",

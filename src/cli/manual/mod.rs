@@ -189,13 +189,19 @@ when the member is back, and as unknown (7) otherwise.",
     (
         "COMPLETION",
         "\
-'kvadm completions SHELL' prints the completion script of a shell. In bash, zsh and fish kvadm also completes live values:
-keys and prefixes up to the next slash, lock names, leases, allocator keys (below --base), and the names that --context
-accepts. To find them, kvadm queries the store that the command line, the environment and the configuration name.
+While a line is typed, the shell runs kvadm with KVADM_COMPLETE=SHELL in its environment, and kvadm prints the candidates.
+'kvadm completions SHELL' prints the script that registers this (bash, zsh, fish, elvish, powershell). The installed files
+run that command when the shell first needs them, so they need no change when kvadm is upgraded. 'make install' with
+PREFIX=/usr/local puts the file of fish into /etc/fish/completions.
+
+kvadm completes verbs, options and option values; from etcd keys and prefixes up to the next slash, lock names, leases and
+allocator keys (below --base); and the names of contexts and of built-in schemas. It queries the store that the command
+line, the environment and the configuration name.
 
 Completion takes at most 150ms and returns at most 200 candidates. It prints no errors, never asks for a password, and
-omits keys that cannot be typed (not UTF-8, control characters). It does not read what lies below the next slash, but etcd
-up to 3.6 counts those keys: below a prefix with several 100000 keys the answer may come too late.",
+omits keys that cannot be typed (not UTF-8, control characters). Keys are quoted for the shell; in PowerShell, keys that
+need quotes are left out. It does not read what lies below the next slash, but etcd up to 3.6 counts those keys: below a
+prefix with several 100000 keys the answer may come too late.",
     ),
     ("EXIT STATUS", EXIT_CODES),
     (

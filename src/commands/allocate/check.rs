@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::scope::{BaseArgs, IdRangeArgs};
 use crate::allocator::{Id, IdRange, Layout, Problem, RepairOutcome, Severity, problems, restore_master, scan};
-use crate::args::parse_duration;
+use crate::args::{parse_duration, safety_options};
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -38,7 +38,7 @@ const REPAIRED: &str = "restored";
 Examples:
   kvadm allocate check
   kvadm allocate check --prefix-mask 0x10000 -o json
-  kvadm allocate check --repair --yes")]
+  kvadm allocate check --repair --yes", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     base: BaseArgs,

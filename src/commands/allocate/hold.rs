@@ -11,7 +11,7 @@ use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, parse_key};
 use crate::allocator::{
     AllocatedId, AllocationError, Allocator, AllocatorOptions, HoldRepair, ReferenceHold, ReferenceLifetime,
 };
-use crate::args::{KeyText, parse_duration, parse_ttl};
+use crate::args::{KeyText, parse_duration, parse_ttl, safety_options};
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::lease_scope::{LeaseScope, seconds};
 use crate::context::Context;
@@ -35,7 +35,7 @@ const CLEANUP: Duration = Duration::from_secs(2);
 Examples:
   kvadm allocate hold web -- sh -c 'echo \"my ID is $KVADM_ID\"'
   kvadm allocate hold web --protect --ttl 1m -- sleep 1
-  kvadm allocate hold web --node 10.0.0.7 -- ./agent")]
+  kvadm allocate hold web --node 10.0.0.7 -- ./agent", args = safety_options())]
 pub struct Args {
     /// Key whose ID to hold
     #[arg(value_name = "KEY")]

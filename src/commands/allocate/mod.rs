@@ -15,6 +15,7 @@ mod watch;
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use crate::args::hidden_safety_options;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
@@ -29,7 +30,7 @@ Examples:
   kvadm allocate new web
   kvadm allocate hold web -- sh -c 'echo $KVADM_ID'
   kvadm allocate list --unused
-  kvadm allocate release web")]
+  kvadm allocate release web", args = hidden_safety_options(), disable_help_subcommand = true)]
 pub struct Args {
     #[command(subcommand)]
     action: AllocateCommand,

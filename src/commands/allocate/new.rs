@@ -9,7 +9,7 @@ use super::scope::{BaseArgs, IdRangeArgs, NodeArgs};
 use crate::allocator::{
     AllocatedId, AllocationError, AllocationNotice, Allocator, AllocatorOptions, BATCH, ReferenceLifetime, preview,
 };
-use crate::args::{parse_duration, parse_ttl};
+use crate::args::{parse_duration, parse_ttl, safety_options};
 use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -35,7 +35,7 @@ const NAMED: usize = 10;
 Examples:
   kvadm allocate new web
   kvadm allocate new --label k8s:app=web --label k8s:io.kubernetes.pod.namespace=default
-  kvadm allocate new --from keys.txt --base /team/ids --min 1 --max 99999 --permanent")]
+  kvadm allocate new --from keys.txt --base /team/ids --min 1 --max 99999 --permanent", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     key_args: KeyArgs,

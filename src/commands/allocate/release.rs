@@ -5,6 +5,7 @@ use clap::Args as ClapArgs;
 use super::key_args::KeyArgs;
 use super::scope::{BaseArgs, NodeArgs};
 use crate::allocator::{BATCH, Id, NodeReferences};
+use crate::args::safety_options;
 use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -19,7 +20,7 @@ use crate::output::{ReleasedRow, bytes};
 Examples:
   kvadm allocate release web
   kvadm allocate release web db --node 10.0.0.7 -o json
-  kvadm allocate list --node gone -o json | kvadm allocate release --from - --node gone")]
+  kvadm allocate list --node gone -o json | kvadm allocate release --from - --node gone", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     key_args: KeyArgs,

@@ -8,7 +8,7 @@ use super::key_args::KeyArgs;
 use super::new;
 use super::scope::{BaseArgs, IdRangeArgs, NodeArgs};
 use crate::allocator::{AllocatorOptions, BATCH, NodeReferences, ReferenceLifetime};
-use crate::args::{parse_duration, parse_ttl};
+use crate::args::{parse_duration, parse_ttl, safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{RenewedRow, bytes};
@@ -23,7 +23,7 @@ use crate::plural::counted;
 Examples:
   kvadm allocate renew web db
   kvadm allocate renew web --recreate --ttl 1h
-  kvadm allocate renew --from keys.txt -q")]
+  kvadm allocate renew --from keys.txt -q", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     key_args: KeyArgs,

@@ -11,7 +11,7 @@ mod step;
 
 use std::time::Duration;
 
-use crate::args::{parse_duration, parse_revision};
+use crate::args::{parse_duration, parse_revision, safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
@@ -53,7 +53,8 @@ Examples:
   kvadm compact --every 5m -o json
   kvadm compact --defrag --move-leader --yes
   kvadm compact --reclaim --dry-run
-  kvadm compact --reclaim --yes"
+  kvadm compact --reclaim --yes",
+    args = safety_options()
 )]
 pub struct Args {
     /// Compact at this revision; it stays readable, earlier ones do not

@@ -1,59 +1,74 @@
-//! The shells' question for keys, lock names, leases, allocator keys and contexts: `kvadm __complete WORD…`, which the
-//! completion scripts send with the words behind the program's name, the last one being typed.
+//! What only the store, or the user's own files, can tell a shell that completes a word: keys, lock names, leases,
+//! allocator keys and contexts.
 //!
-//! It prints a candidate a line, each a whole word, and ends with 0; it ends with 1 where the word stands for nothing
-//! that only the store can tell. It says nothing else, asks nobody, and takes no longer than [`LIMIT`].
+//! It prints nothing, asks nobody for a password, and takes no longer than [`LIMIT`]. What fails gives no candidates.
 
 mod level;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::allocator::DEFAULT_BASE;
-use crate::cli::complete::{Asked, Wanted, asked};
-use crate::config::{self, Env};
+use crate::config::{self, Env, Overrides};
 use crate::kvstore::Store;
-use crate::output::{ColorChoice, Format, Out, Settings};
 use crate::transport::{Notice, Observer, Session, Trace};
 use level::Child;
 
-/// The hidden verb.
-const VERB: &str = "__complete";
-/// How long all of it may take, but for starting and ending the process. What was found by then is told.
+/// Bound on the whole lookup. With the start and the end of the process that makes the promised 150 ms.
 const LIMIT: Duration = Duration::from_millis(130);
-/// So many candidates are enough.
-const MOST: usize = 200;
+/// Upper bound on the number of candidates.
+const MAX_CANDIDATES: usize = 200;
 
-/// Answers a shell, if one asks.
-pub fn internal(args: &[OsString]) -> Option<ExitCode> {
-    let words = args.get(1).filter(|word| *word == VERB).and_then(|_| args.get(2..))?;
-    let Some(asked) = asked(words) else { return Some(ExitCode::FAILURE) };
+/// What a word stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Keys and prefixes.
+    Keys,
+    /// The names of locks.
+    Locks,
+    /// The IDs of leases.
+    Leases,
+    /// The names that `--context` takes.
+    Contexts,
+    /// The allocator's keys.
+    Allocated,
+}
+
+/// The question of a shell.
+#[derive(Debug)]
+pub struct Lookup {
+    /// What the word stands for.
+    pub wanted: Wanted,
+    /// What is typed of it.
+    pub typed: Vec<u8>,
+    /// The options on the command line that say where etcd is.
+    pub overrides: Overrides,
+    /// Whether a backslash in a key is an escape.
+    pub escape: bool,
+    /// The allocator's base, unless it is the default one.
+    pub base: Option<Vec<u8>>,
+}
+
+/// The candidates that are found in time.
+pub fn candidates(lookup: Lookup) -> Vec<OsString> {
     let deadline = Instant::now() + LIMIT;
     let found = Found::default();
     let (done, wait) = mpsc::channel();
-    let (lead, theirs) = (asked.lead.clone(), found.clone());
+    let shared = found.clone();
     // A file that does not end or a name that does not resolve must not hold up the shell either: this thread is left
     // behind then.
     let started = std::thread::Builder::new().spawn(move || {
-        find(&asked, deadline, &theirs);
+        find(&lookup, deadline, &shared);
         let _ = done.send(());
     });
     if started.is_ok() {
         let _ = wait.recv_timeout(LIMIT);
     }
-    let settings =
-        Settings { format: Some(Format::Text), color: ColorChoice::Never, quiet: true, verbosity: 0, progress: false };
-    let out = Out::new(settings);
-    for candidate in found.take() {
-        let _ = out.bytes(&[&lead[..], &candidate, b"\n"].concat());
-    }
-    // Where the shell does not listen any more, nobody can be told so.
-    let _ = out.flush();
-    Some(ExitCode::SUCCESS)
+    found.take().into_iter().map(OsString::from_vec).collect()
 }
 
 /// Candidates, as they are found.
@@ -69,7 +84,7 @@ impl Found {
         if plain && !(escape && text.contains('\\')) && all.last().map(Vec::as_slice) != Some(candidate) {
             all.push(candidate.to_vec());
         }
-        all.len() < MOST
+        all.len() < MAX_CANDIDATES
     }
 
     fn take(&self) -> Vec<Vec<u8>> {
@@ -77,15 +92,15 @@ impl Found {
     }
 }
 
-fn find(asked: &Asked, deadline: Instant, found: &Found) {
+fn find(lookup: &Lookup, deadline: Instant, found: &Found) {
     let env = Env::from_process();
-    if asked.wanted == Wanted::Contexts {
+    if lookup.wanted == Wanted::Contexts {
         let names = config::contexts(&env);
-        let mut names = names.iter().map(String::as_bytes).filter(|name| name.starts_with(&asked.typed));
+        let mut names = names.iter().map(String::as_bytes).filter(|name| name.starts_with(&lookup.typed));
         names.all(|name| found.push(name, false));
         return;
     }
-    let Ok(config) = config::load(&asked.global.overrides(), &env) else { return };
+    let Ok(config) = config::load(&lookup.overrides, &env) else { return };
     let mut options = config.connect;
     options.connect_wait = None;
     options.dial_timeout = options.dial_timeout.min(LIMIT);
@@ -95,16 +110,15 @@ fn find(asked: &Asked, deadline: Instant, found: &Found) {
         let session =
             Session { cancel: CancellationToken::new(), deadline: Some(deadline.into()), observer: Arc::new(Silent) };
         let store = Store::new(options, session);
-        // Whatever goes wrong: what was found is told, and nothing is said.
-        let _ = tokio::time::timeout_at(deadline.into(), look(&store, asked, found)).await;
+        let _ = tokio::time::timeout_at(deadline.into(), search(&store, lookup, found)).await;
     });
     runtime.shutdown_background();
 }
 
-async fn look(store: &Store, asked: &Asked, found: &Found) {
-    let escape = asked.escape;
-    let typed = &asked.typed;
-    match &asked.wanted {
+async fn search(store: &Store, lookup: &Lookup, found: &Found) {
+    let escape = lookup.escape;
+    let typed = &lookup.typed;
+    match lookup.wanted {
         Wanted::Leases => {
             let leases = store.leases().await.unwrap_or_default();
             let ids = leases.iter().map(ToString::to_string).filter(|id| id.as_bytes().starts_with(typed));
@@ -118,8 +132,8 @@ async fn look(store: &Store, asked: &Asked, found: &Found) {
             };
             level::children(store, typed, &mut take).await;
         }
-        Wanted::Allocated(base) => {
-            let base = base.as_deref().unwrap_or(DEFAULT_BASE.as_bytes());
+        Wanted::Allocated => {
+            let base = lookup.base.as_deref().unwrap_or(DEFAULT_BASE.as_bytes());
             let below = [base.strip_suffix(b"/").unwrap_or(base), b"/value/"].concat();
             let mut take = |child: Child<'_>| {
                 let name = child.holder().map_or(child.name(), |(name, _)| name);
@@ -136,7 +150,7 @@ fn is_lease(part: &[u8]) -> bool {
     (1..=16).contains(&part.len()) && part.iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte))
 }
 
-/// Tells nobody.
+/// Ignores traces and notices.
 struct Silent;
 
 impl Observer for Silent {

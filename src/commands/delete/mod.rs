@@ -7,7 +7,7 @@ mod save;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::args::{bytes_of, parse_revision};
+use crate::args::{bytes_of, parse_revision, safety_options};
 use crate::commands::conditions::{Conditions, IfLockedArgs};
 use crate::commands::proto::{ProtoArgs, encode_value};
 use crate::commands::select::KeySelection;
@@ -36,7 +36,8 @@ use crate::kvstore::Revision;
 Examples:
   kvadm delete /app/mode --if-rev 42
   kvadm delete --prefix /app --dir --dry-run
-  kvadm delete --prefix /app/ --save app.jsonl --yes && kvadm put --from app.jsonl"
+  kvadm delete --prefix /app/ --save app.jsonl --yes && kvadm put --from app.jsonl",
+    args = safety_options()
 )]
 pub struct Args {
     /// Keys to delete
@@ -52,13 +53,13 @@ pub struct Args {
     selection: KeySelection,
 
     /// Delete only if the key was last modified in revision N
-    #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "Conditions (on one key)")]
+    #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "Conditions")]
     if_rev: Option<Revision>,
     /// Delete only if the key has this value
-    #[arg(long, value_name = "V", allow_hyphen_values = true, help_heading = "Conditions (on one key)")]
+    #[arg(long, value_name = "V", allow_hyphen_values = true, help_heading = "Conditions")]
     if_value: Option<OsString>,
     /// Delete only if this other key exists
-    #[arg(long, value_name = "KEY", help_heading = "Conditions (on one key)")]
+    #[arg(long, value_name = "KEY", help_heading = "Conditions")]
     if_exists: Option<OsString>,
     #[command(flatten)]
     if_locked: IfLockedArgs,

@@ -5,6 +5,7 @@ use clap::Args as ClapArgs;
 use super::kind::{GarbageKind, SweepContext};
 use super::options::GcOptions;
 use super::round;
+use crate::args::safety_options;
 use crate::commands::allocate::scope::{BaseArgs, IdRangeArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -30,7 +31,7 @@ use crate::output::{IdGarbageRow, Progress, Record};
 Examples:
   kvadm gc ids
   kvadm gc ids --apply --yes
-  kvadm gc ids --base /team/ids --min 1 --max 99999 --apply --every 15m --yes -o json")]
+  kvadm gc ids --base /team/ids --min 1 --max 99999 --apply --every 15m --yes -o json", args = safety_options())]
 pub struct Args {
     #[command(flatten)]
     base: BaseArgs,

@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use super::kind::{GarbageKind, SweepContext};
 use super::options::GcOptions;
 use super::round;
-use crate::args::{KeyText, parse_duration};
+use crate::args::{KeyText, parse_duration, safety_options};
 use crate::commands::allocate::scope::BaseArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -32,7 +32,7 @@ use crate::output::{LockGarbageRow, Progress, Record};
 Examples:
   kvadm gc locks
   kvadm gc locks /cron/ --apply --yes
-  kvadm gc locks --stale-after 10m --apply --every 1m --yes -o json")]
+  kvadm gc locks --stale-after 10m --apply --every 1m --yes -o json", args = safety_options())]
 pub struct Args {
     /// Prefix of the locks' names [default: BASE/locks/]
     #[arg(value_name = "PREFIX")]

@@ -10,6 +10,7 @@ mod tally;
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use crate::args::hidden_safety_options;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
@@ -24,7 +25,7 @@ Examples:
   kvadm gc ids
   kvadm gc ids --save plan.json; sleep 900; kvadm gc ids --since plan.json --apply --yes
   kvadm gc locks --apply --every 5m --yes -o json
-  kvadm gc metadata /containerd/ --schema containerd")]
+  kvadm gc metadata /containerd/ --schema containerd", args = hidden_safety_options(), disable_help_subcommand = true)]
 pub struct Args {
     #[command(subcommand)]
     kind: GcCommand,

@@ -20,31 +20,30 @@ const CLOCK_MARGIN: Duration = Duration::from_millis(100);
 
 /// Options of all kinds of garbage.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Collecting")]
 pub struct GcOptions {
     /// Remove what this scan and an earlier one agree on
-    #[arg(long)]
+    #[arg(long, help_heading = "Collecting")]
     pub apply: bool,
     /// Plan file of an earlier scan (from --save); repeatable: only entries in all plans are deleted
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, help_heading = "Collecting", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub since: Vec<PathBuf>,
     /// Scan twice, D apart, in this run [default: 30s]
-    #[arg(long, value_name = "D", value_parser = parse_duration, requires = "apply", conflicts_with_all = ["since", "every"])]
+    #[arg(long, help_heading = "Collecting", value_name = "D", value_parser = parse_duration, requires = "apply", conflicts_with_all = ["since", "every"])]
     grace: Option<Duration>,
     /// Repeat every D until a signal; each round serves as the earlier scan of the next
-    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    #[arg(long, help_heading = "Collecting", value_name = "D", value_parser = parse_duration)]
     pub every: Option<Duration>,
     /// Save this scan's plan to a file; an older plan is replaced
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, help_heading = "Collecting", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub save: Option<PathBuf>,
     /// Delete nothing if more than N entries qualify
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = "Collecting", value_name = "N")]
     max_delete: Option<u64>,
     /// Delete nothing if more than P percent qualify [default: 50, above 20 objects]
-    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, help_heading = "Collecting", value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100))]
     max_percent: Option<u8>,
     /// Remove at most N entries per second
-    #[arg(long, value_name = "N", value_parser = parse_qps)]
+    #[arg(long, help_heading = "Collecting", value_name = "N", value_parser = parse_qps)]
     rate: Option<f64>,
 }
 

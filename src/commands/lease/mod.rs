@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use crate::args::{parse_duration, parse_lease, parse_ttl};
+use crate::args::{hidden_safety_options, parse_duration, parse_lease, parse_ttl, safety_options};
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -25,7 +25,7 @@ const CONCURRENT_QUERIES: usize = 16;
 Examples:
   kvadm lease list
   kvadm lease grant --ttl 60s
-  kvadm lease revoke 694d7c5a1b2c3d4e --yes")]
+  kvadm lease revoke 694d7c5a1b2c3d4e --yes", args = hidden_safety_options(), disable_help_subcommand = true)]
 pub struct Args {
     #[command(subcommand)]
     action: LeaseCommand,
@@ -52,7 +52,10 @@ enum LeaseCommand {
     /// Grant a lease with a TTL
     ///
     /// Prints the ID and the granted TTL. etcd may grant more than requested.
-    #[command(after_help = "Examples:\n  kvadm lease grant --ttl 60s\n  kvadm lease grant --ttl 10m --id 1f")]
+    #[command(
+        after_help = "Examples:\n  kvadm lease grant --ttl 60s\n  kvadm lease grant --ttl 10m --id 1f",
+        args = safety_options()
+    )]
     Grant {
         /// TTL of the lease without renewal
         #[arg(long, value_name = "D", value_parser = parse_ttl)]
@@ -67,7 +70,8 @@ enum LeaseCommand {
     ///
     /// With --every, kvadm renews until a signal, which does not revoke the leases. It exits 5 if a lease has expired.
     #[command(
-        after_help = "Examples:\n  kvadm lease renew 694d7c5a1b2c3d4e\n  kvadm lease renew 694d7c5a1b2c3d4e --every 20s"
+        after_help = "Examples:\n  kvadm lease renew 694d7c5a1b2c3d4e\n  kvadm lease renew 694d7c5a1b2c3d4e --every 20s",
+        args = safety_options()
     )]
     Renew {
         /// The leases
@@ -82,7 +86,8 @@ enum LeaseCommand {
     /// kvadm prints the number of keys and asks for confirmation; without a terminal, --yes is required. Exits 1 if a
     /// lease does not exist.
     #[command(
-        after_help = "Examples:\n  kvadm lease revoke 694d7c5a1b2c3d4e --yes\n  kvadm lease revoke 694d7c5a1b2c3d4e --dry-run"
+        after_help = "Examples:\n  kvadm lease revoke 694d7c5a1b2c3d4e --yes\n  kvadm lease revoke 694d7c5a1b2c3d4e --dry-run",
+        args = safety_options()
     )]
     Revoke {
         /// The leases

@@ -7,7 +7,7 @@ mod list;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::args::{KeyText, parse_duration, parse_ttl};
+use crate::args::{KeyText, parse_duration, parse_ttl, safety_options};
 use crate::child::PreparedChild;
 use crate::commands::lease_scope::seconds;
 use crate::context::Context;
@@ -49,7 +49,8 @@ Examples:
   kvadm lock /cron/backup --try -- /usr/local/bin/backup
   kvadm lock /deploy --wait 10m -- sh -c 'kvadm put /app/version 7 --if-locked'
   kvadm lock /fleet --shared -- ./serve-one-request
-  kvadm lock --list /cron/"
+  kvadm lock --list /cron/",
+    args = safety_options()
 )]
 pub struct Args {
     /// Name of the lock; with --list, prefix of the names

@@ -9,7 +9,7 @@ mod single;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use crate::args::{KeyText, bytes_of, parse_lease, parse_revision, parse_ttl};
+use crate::args::{KeyText, bytes_of, parse_lease, parse_revision, parse_ttl, safety_options};
 use crate::commands::conditions::{Conditions, IfLockedArgs};
 use crate::commands::input::{InputSource, read_all};
 use crate::commands::proto::{ProtoArgs, encode_value};
@@ -50,7 +50,8 @@ Examples:
   kvadm put /app/mode --revert-to 1234 --if-rev 1300
   printf secret | kvadm put /app/key - --ttl 30s
   kvadm put /nodes/a up --create --hold -- ./agent
-  kvadm list /app/ -o json | kvadm --endpoints other:2379 put --from -"
+  kvadm list /app/ -o json | kvadm --endpoints other:2379 put --from -",
+    args = safety_options()
 )]
 pub struct Args {
     /// Key to write

@@ -5,6 +5,7 @@ mod parse;
 
 use std::path::PathBuf;
 
+use crate::args::safety_options;
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::input::{InputSource, read_all};
 use crate::commands::proto::ProtoArgs;
@@ -44,7 +45,8 @@ Example file:
   else:
     - get: {key: /app/mode}                    # rev, keys_only, count, limit
     - txn: {if: [], then: [], else: []}        # nested
-  Keys and values that are not UTF-8: key_base64, prefix_base64, from_base64, to_base64, value_base64."
+  Keys and values that are not UTF-8: key_base64, prefix_base64, from_base64, to_base64, value_base64.",
+    args = safety_options()
 )]
 pub struct Args {
     /// Transaction file, YAML or JSON; - reads stdin

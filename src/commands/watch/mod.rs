@@ -87,13 +87,13 @@ pub struct Args {
     resume: Option<PathBuf>,
 
     /// Add the previous value of each key, unless it is compacted
-    #[arg(long, help_heading = "What to tell")]
+    #[arg(long, help_heading = "What to print")]
     prev: bool,
     /// Print keys without their values
-    #[arg(long, help_heading = "What to tell")]
+    #[arg(long, help_heading = "What to print")]
     keys_only: bool,
     /// Print only these kinds of changes
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', help_heading = "What to tell")]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', help_heading = "What to print")]
     only: Vec<ChangeFilter>,
 
     /// Exit after N changes

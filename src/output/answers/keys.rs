@@ -1,4 +1,4 @@
-//! Records of `list --count`, `put`, `delete`, `config` and `status --revision`.
+//! Records of `list --count`, `put`, `delete`, `config`, `version` and `status --revision`.
 
 use super::{Field, Record, Report, Value, always, data, table};
 use crate::kvstore::{LeaseId, Revision};
@@ -27,6 +27,18 @@ pub struct RevisionOnly {
 impl Record for RevisionOnly {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("revision", Value::Int(self.revision)));
+    }
+}
+
+/// `version`.
+pub struct VersionRow {
+    /// kvadm's version.
+    pub version: &'static str,
+}
+
+impl Record for VersionRow {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("version", Value::Str(self.version)));
     }
 }
 

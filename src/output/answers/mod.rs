@@ -9,7 +9,7 @@ mod txn;
 
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
-pub use keys::{Count, DeleteAnswer, DeletedRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow};
+pub use keys::{Count, DeleteAnswer, DeletedRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow, VersionRow};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use status::{MemberRow, StatusAnswer};
 pub use txn::TxnAnswer;

@@ -18,7 +18,7 @@ use job::MetadataJob;
 
 use super::options::GcOptions;
 use super::round;
-use crate::args::KeyText;
+use crate::args::{KeyText, safety_options};
 use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
 use crate::duration;
@@ -56,7 +56,7 @@ Examples:
   kvadm gc metadata /containerd/ --schema containerd --explain /containerd/v1/k8s/content/blob/sha256:1f
   kvadm gc metadata /containerd/ --schema containerd --check
   kvadm gc metadata /containerd/ --schema containerd --roots-complete --apply --grace 10m --yes
-  kvadm gc metadata --print-schema > mine.yaml")]
+  kvadm gc metadata --print-schema > mine.yaml", args = safety_options())]
 pub struct Args {
     /// Prefix of the tree's keys, ending with a slash [default: every key]
     #[arg(value_name = "PREFIX")]

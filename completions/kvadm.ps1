@@ -1,0 +1,2 @@
+# Completion of kvadm in PowerShell.
+kvadm completions powershell | Out-String | Invoke-Expression

@@ -1,0 +1,316 @@
+//! Completion in shells: the registration scripts, and the answer to a shell that asks while a line is being typed.
+//!
+//! With `KVADM_COMPLETE=SHELL` in the environment kvadm prints SHELL's registration script; with words behind `--` it
+//! prints candidates for the last one. clap_complete's engine knows the verbs and options; [`crate::commands::complete`]
+//! knows what only etcd or the user's files can tell.
+//!
+//! The adapters of bash, zsh and fish are kvadm's own. Keys come from a server and may be hostile: clap_complete's
+//! adapter for bash puts them on the command line without quotes.
+
+mod words;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::{Arg, CommandFactory, FromArgMatches, ValueEnum};
+use clap_complete::CompletionCandidate;
+use clap_complete::engine::{ArgValueCompleter, PathCompleter, ValueCompleter, complete};
+use clap_complete::env::{Elvish, EnvCompleter, Powershell};
+
+use super::{Cli, Global, command};
+use crate::commands::complete::{Lookup, Wanted, candidates};
+use crate::commands::completions::Shell;
+use crate::error::{Exit, Failure};
+use crate::gc::metadata::schema::BUILT_IN;
+use crate::output::{ColorChoice, Format, Out, Settings};
+use words::{Syntax, Word};
+
+/// Names the shell that asks. Not clap's `COMPLETE`, which one program would leave behind for another.
+const VARIABLE: &str = "KVADM_COMPLETE";
+/// bash's COMP_WORDBREAKS: bash replaces only what stands behind the last of these characters.
+const WORD_BREAKS: &str = "KVADM_COMPLETE_BREAKS";
+
+/// Answers a shell, if one asks.
+pub fn answer(args: &[OsString]) -> Option<Result<Exit, Failure>> {
+    let name = std::env::var_os(VARIABLE).filter(|name| !name.is_empty())?;
+    let stem = Path::new(&name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let Ok(shell) = Shell::from_str(&stem, false) else {
+        return Some(Err(Failure::usage(format!("{VARIABLE}: unknown shell '{stem}'"))));
+    };
+    let color = ColorChoice::Never;
+    let out = Out::new(Settings { format: Some(Format::Text), color, quiet: true, verbosity: 0, progress: false });
+    let words = args.iter().position(|arg| arg == "--").map(|at| &args[at + 1..]).unwrap_or_default();
+    let (text, exit) = match words {
+        [] => (registration(shell), Exit::Done),
+        words => match replies(shell, words, &std::env::var_os(WORD_BREAKS).unwrap_or_default()) {
+            Some(lines) => (lines, Exit::Done),
+            None => (String::new(), Exit::No),
+        },
+    };
+    let written = out.bytes(text.as_bytes()).and_then(|()| out.flush());
+    Some(written.map(|()| exit).map_err(Failure::from))
+}
+
+/// The script that makes a shell ask kvadm.
+pub fn registration(shell: Shell) -> String {
+    let builtin = |adapter: &dyn EnvCompleter| {
+        let mut script = Vec::new();
+        // Writing to memory does not fail.
+        let _ = adapter.write_registration(VARIABLE, "kvadm", "kvadm", "kvadm", &mut script);
+        format!("{}\n", String::from_utf8_lossy(&script).trim())
+    };
+    match shell {
+        Shell::Bash => include_str!("register.bash").to_owned(),
+        Shell::Zsh => include_str!("register.zsh").to_owned(),
+        Shell::Fish => include_str!("register.fish").to_owned(),
+        Shell::Elvish => builtin(&Elvish),
+        Shell::Powershell => builtin(&Powershell),
+    }
+}
+
+/// The script that is installed for a shell, by its file name. It takes the registration from the kvadm on PATH, so that
+/// the two always fit together.
+pub fn installed(shell: Shell) -> (&'static str, &'static str) {
+    match shell {
+        Shell::Bash => (
+            "kvadm.bash",
+            "# Completion of kvadm in bash.\ncommand -v kvadm >/dev/null && source <(kvadm completions bash)\n",
+        ),
+        Shell::Zsh => (
+            "_kvadm",
+            "#compdef kvadm\n# Completion of kvadm in zsh. The sourced script replaces this function.\n\
+             (( $+commands[kvadm] )) || return 1\nsource <(kvadm completions zsh)\n_kvadm \"$@\"\n",
+        ),
+        Shell::Fish => {
+            ("kvadm.fish", "# Completion of kvadm in fish.\ncommand -q kvadm; and kvadm completions fish | source\n")
+        }
+        Shell::Elvish => ("kvadm.elv", "# Completion of kvadm in elvish.\neval (kvadm completions elvish | slurp)\n"),
+        Shell::Powershell => (
+            "kvadm.ps1",
+            "# Completion of kvadm in PowerShell.\nkvadm completions powershell | Out-String | Invoke-Expression\n",
+        ),
+    }
+}
+
+/// The candidates in the form that the shell's script reads; `None` where the word is not kvadm's to complete.
+fn replies(shell: Shell, words: &[OsString], breaks: &OsStr) -> Option<String> {
+    let (last, before) = words.split_last()?;
+    let plain = |value: &[u8]| OsString::from_vec(value.to_vec());
+    let (before, word): (Vec<OsString>, Word) = match shell {
+        Shell::Bash => {
+            let (before, word) = words::split(last.as_bytes(), breaks.as_bytes())?;
+            (before.iter().map(|value| plain(value)).collect(), word)
+        }
+        Shell::Zsh => {
+            let value = |word: &OsString| plain(&words::read(word.as_bytes(), Syntax::Posix).value);
+            (before.iter().map(value).collect(), words::read(last.as_bytes(), Syntax::Posix))
+        }
+        Shell::Fish => (before.to_vec(), words::read(last.as_bytes(), Syntax::Fish)),
+        Shell::Elvish | Shell::Powershell => (before.to_vec(), Word::plain(last.as_bytes())),
+    };
+    let mut lines = String::new();
+    for candidate in find(before, plain(&word.value)) {
+        let Some(value) = candidate.get_value().to_str().filter(|value| !value.chars().any(char::is_control)) else {
+            continue;
+        };
+        let help = candidate.get_help().map(ToString::to_string).unwrap_or_default();
+        let help = help.lines().next().unwrap_or_default();
+        let line = match shell {
+            Shell::Bash => word.insertion(value),
+            Shell::Zsh | Shell::Fish if !help.is_empty() => Some(format!("{value}\t{help}")),
+            // PowerShell puts a candidate on the line as it is.
+            Shell::Powershell => words::is_plain(value).then(|| format!("{value}\t{help}")),
+            _ => Some(value.to_owned()),
+        };
+        lines.extend(line.map(|line| line + "\n"));
+    }
+    Some(lines)
+}
+
+/// What clap and the completers offer for the word behind these.
+fn find(before: Vec<OsString>, current: OsString) -> Vec<CompletionCandidate> {
+    let line = Arc::new(Line::read(&before));
+    let mut command = with_completers(with_help_of_groups(command()), &mut Vec::new(), &line);
+    let (index, folder, is_empty) = (before.len(), std::env::current_dir().ok(), current.is_empty());
+    let words = before.into_iter().chain([current]).collect();
+    let mut found = complete(&mut command, words, index, folder.as_deref()).unwrap_or_default();
+    // Options are offered for an empty word only where nothing else is.
+    let is_option = |candidate: &CompletionCandidate| candidate.get_value().as_bytes().starts_with(b"-");
+    if is_empty && !found.iter().all(is_option) {
+        found.retain(|candidate| !is_option(candidate));
+    }
+    found
+}
+
+/// Adds to `help` the verbs of the verbs: clap copies its list of verbs while these are deferred.
+fn with_help_of_groups(command: clap::Command) -> clap::Command {
+    let groups: Vec<clap::Command> = command.get_subcommands().filter(|verb| verb.has_subcommands()).cloned().collect();
+    groups.iter().filter(|group| group.get_name() != "help").fold(command, |command, group| {
+        let verbs = group.get_subcommands().map(|verb| verb.clone().mut_args(|arg| arg.hide(true)));
+        command.mut_subcommand("help", |help| help.mut_subcommand(group.get_name(), |group| group.subcommands(verbs)))
+    })
+}
+
+/// What the words in front say about the question; a completer itself is given the current word alone.
+struct Line {
+    global: Option<Global>,
+    escape: bool,
+    base: Option<Vec<u8>>,
+}
+
+impl Line {
+    fn read(before: &[OsString]) -> Self {
+        let matches = Cli::command().ignore_errors(true).try_get_matches_from(before).ok();
+        let global = matches.and_then(|matches| Global::from_arg_matches(&matches).ok());
+        let escape = before.iter().any(|word| word == "--escape");
+        let mut words = before.iter();
+        let mut base = None;
+        while let Some(word) = words.next() {
+            match word.as_bytes().strip_prefix(b"--base") {
+                Some(b"") => base = words.next().map(|value| value.as_bytes().to_vec()),
+                Some([b'=', value @ ..]) => base = Some(value.to_vec()),
+                _ => {}
+            }
+        }
+        Self { global, escape, base }
+    }
+}
+
+/// Adds to each option and argument what completes its values.
+fn with_completers(command: clap::Command, path: &mut Vec<String>, line: &Arc<Line>) -> clap::Command {
+    let command = command.mut_args(|arg| match source(path, &arg) {
+        Some(Source::Schemas) => arg.add(ArgValueCompleter::new(schemas)),
+        Some(Source::Files) => arg.add(ArgValueCompleter::new(PathCompleter::any())),
+        Some(Source::Lookup(wanted)) => {
+            let line = Arc::clone(line);
+            arg.add(ArgValueCompleter::new(move |typed: &OsStr| look_up(wanted, typed, &line)))
+        }
+        None => arg,
+    });
+    command.mut_subcommands(|verb| {
+        path.push(verb.get_name().to_owned());
+        let verb = with_completers(verb, path, line);
+        path.pop();
+        verb
+    })
+}
+
+fn look_up(wanted: Wanted, typed: &OsStr, line: &Line) -> Vec<CompletionCandidate> {
+    let Some(global) = &line.global else { return Vec::new() };
+    let (overrides, base) = (global.overrides(), line.base.clone());
+    let lookup = Lookup { wanted, typed: typed.as_bytes().to_vec(), overrides, escape: line.escape, base };
+    candidates(lookup).into_iter().map(CompletionCandidate::new).collect()
+}
+
+fn schemas(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let names = BUILT_IN.iter().map(|(name, _)| *name).filter(|name| name.as_bytes().starts_with(typed.as_bytes()));
+    names.map(CompletionCandidate::new).chain(PathCompleter::file().complete(typed)).collect()
+}
+
+/// Where the values of an option or argument come from, if clap does not know them itself.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    Lookup(Wanted),
+    Schemas,
+    Files,
+}
+
+fn source(path: &[String], arg: &Arg) -> Option<Source> {
+    let name = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str())?;
+    let verb = path.first().map(String::as_str).unwrap_or_default();
+    let wanted = match (verb, arg.get_id().as_str(), name) {
+        (_, "context", _) | (_, _, "CONTEXT") => Wanted::Contexts,
+        (_, "namespace", _) | ("help", ..) => return None,
+        (_, "schema" | "print_schema", _) => return Some(Source::Schemas),
+        (_, _, "CMD") => return Some(Source::Files),
+        ("lock", "name", _) | ("gc", "lock", _) => Wanted::Locks,
+        ("lease", _, "ID") | (_, "lease", _) => Wanted::Leases,
+        ("allocate", _, "KEY") | ("allocate", "key_prefix", _) => Wanted::Allocated,
+        (_, _, "KEY" | "PREFIX" | "P") => Wanted::Keys,
+        _ => return None,
+    };
+    Some(Source::Lookup(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each option or argument with a source, by its verb.
+    fn sources(command: &clap::Command, path: &mut Vec<String>, found: &mut Vec<(String, String, Source)>) {
+        for arg in command.get_arguments().filter(|arg| !arg.is_global_set()) {
+            found.extend(source(path, arg).map(|source| (path.join(" "), arg.get_id().to_string(), source)));
+        }
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            path.push(verb.get_name().to_owned());
+            sources(verb, path, found);
+            path.pop();
+        }
+    }
+
+    #[test]
+    fn values_come_from_where_they_are() {
+        let mut found = Vec::new();
+        sources(&command(), &mut Vec::new(), &mut found);
+        let of = |verb: &str, id: &str| {
+            found.iter().find(|(path, arg, _)| path == verb && arg == id).map(|(_, _, source)| source)
+        };
+        for (verb, id, wanted) in [
+            ("get", "keys", Wanted::Keys),
+            ("put", "key", Wanted::Keys),
+            ("put", "if_exists", Wanted::Keys),
+            ("put", "lease", Wanted::Leases),
+            ("delete", "prefix", Wanted::Keys),
+            ("list", "prefix", Wanted::Keys),
+            ("list", "from", Wanted::Keys),
+            ("watch", "exact", Wanted::Keys),
+            ("lock", "name", Wanted::Locks),
+            ("lease revoke", "ids", Wanted::Leases),
+            ("allocate new", "keys", Wanted::Allocated),
+            ("allocate release", "keys", Wanted::Allocated),
+            ("allocate list", "key_prefix", Wanted::Allocated),
+            ("allocate list", "base", Wanted::Keys),
+            ("gc locks", "prefix", Wanted::Keys),
+            ("gc metadata", "explain", Wanted::Keys),
+            ("gc metadata", "lock", Wanted::Locks),
+        ] {
+            assert_eq!(of(verb, id), Some(&Source::Lookup(wanted)), "{verb} {id}");
+        }
+        assert_eq!(of("gc metadata", "schema"), Some(&Source::Schemas));
+        assert_eq!(of("put", "value"), None);
+        assert_eq!(of("list", "limit"), None);
+    }
+
+    fn offered(line: &str) -> Vec<String> {
+        let line = OsString::from(line);
+        let lines = replies(Shell::Bash, &[line], OsStr::new(" \t\n\"'@><=;|&(:"));
+        lines.unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn verbs_options_and_values_are_offered() {
+        assert_eq!(offered("kvadm compl"), ["completions"]);
+        assert_eq!(offered("kvadm list --with"), ["--with-leases"]);
+        assert_eq!(offered("kvadm list --sort ver"), ["version"]);
+        assert_eq!(offered("kvadm list --output=j"), ["json"]);
+        assert_eq!(offered("kvadm help lease rev"), ["revoke"]);
+        assert_eq!(offered("kvadm gc metadata --schema containerd-"), ["containerd-1.7"]);
+        assert!(offered("kvadm get --y").is_empty());
+        assert_eq!(offered("kvadm delete --y"), ["--yes"]);
+    }
+
+    #[test]
+    fn the_words_in_front_count() {
+        let words = ["kvadm", "get", "--endpoints", "a:1,b:2", "--namespace=/n/", "-o", "json", "--escape"];
+        let line = Line::read(&words.map(OsString::from));
+        let overrides = line.global.map(|global| global.overrides()).unwrap_or_default();
+        assert_eq!(overrides.endpoints, Some(vec!["a:1".to_owned(), "b:2".to_owned()]));
+        assert_eq!(overrides.namespace, Some(b"/n/".to_vec()));
+        assert!(line.escape);
+        let base = |words: &[&str]| Line::read(&words.iter().map(OsString::from).collect::<Vec<_>>()).base;
+        assert_eq!(base(&["kvadm", "allocate", "get", "--base", "b"]), Some(b"b".to_vec()));
+        assert_eq!(base(&["kvadm", "allocate", "get", "--base=b"]), Some(b"b".to_vec()));
+    }
+}
