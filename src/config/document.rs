@@ -8,21 +8,11 @@ use super::error::{ConfigError, Source, Sourced, ValueError};
 use super::file::{self, ConfigDocument, FileEntry, RawValue};
 use super::keys::{self, ValueKind};
 use super::locate::ConfigFile;
+use super::settings::ProtoRule;
 use super::values::in_file;
 
 /// Number of unknown keys that are named; the rest are only counted.
 const SHOWN_UNKNOWN: usize = 20;
-
-/// One rule of the `proto` section: keys with this prefix have values of this message type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProtoRule {
-    /// The key prefix.
-    pub prefix: String,
-    /// The file of the compiled descriptor set.
-    pub file: PathBuf,
-    /// The message's full name.
-    pub message: String,
-}
 
 /// The values of the configuration file; empty without a file.
 #[derive(Default)]

@@ -24,11 +24,10 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-pub use document::ProtoRule;
 pub use env::Env;
 pub use error::{ConfigError, Source};
 pub use locate::contexts;
-pub use settings::{Config, Overrides, Setting};
+pub use settings::{Config, Overrides, ProtoRule, Setting};
 pub use yaml::parse_document;
 
 use crate::transport::{ConnectOptions, ConnectWait};

@@ -3,9 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::document::ProtoRule;
 use super::error::Source;
 use crate::transport::ConnectOptions;
+
+/// One rule of the `proto` section: keys with this prefix have values of this message type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtoRule {
+    /// The key prefix.
+    pub prefix: String,
+    /// The file of the compiled descriptor set.
+    pub file: PathBuf,
+    /// The message's full name.
+    pub message: String,
+}
 
 /// The options of the command line; `None` for those not given.
 #[derive(Clone, Debug, Default)]

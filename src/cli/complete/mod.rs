@@ -131,7 +131,7 @@ fn replies(shell: Shell, words: &[OsString], breaks: &OsStr) -> Option<String> {
 
 /// What clap and the completers offer for the word behind these.
 fn find(before: Vec<OsString>, current: OsString) -> Vec<CompletionCandidate> {
-    let line = Arc::new(Line::read(&before));
+    let line = Arc::new(TypedLine::read(&before));
     let mut command = with_completers(with_help_of_groups(command()), &mut Vec::new(), &line);
     let (index, folder, is_empty) = (before.len(), std::env::current_dir().ok(), current.is_empty());
     let words = before.into_iter().chain([current]).collect();
@@ -154,13 +154,13 @@ fn with_help_of_groups(command: clap::Command) -> clap::Command {
 }
 
 /// What the words in front say about the question; a completer itself is given the current word alone.
-struct Line {
+struct TypedLine {
     global: Option<Global>,
     escape: bool,
     base: Option<Vec<u8>>,
 }
 
-impl Line {
+impl TypedLine {
     fn read(before: &[OsString]) -> Self {
         let matches = Cli::command().ignore_errors(true).try_get_matches_from(before).ok();
         let global = matches.and_then(|matches| Global::from_arg_matches(&matches).ok());
@@ -179,11 +179,11 @@ impl Line {
 }
 
 /// Adds to each option and argument what completes its values.
-fn with_completers(command: clap::Command, path: &mut Vec<String>, line: &Arc<Line>) -> clap::Command {
+fn with_completers(command: clap::Command, path: &mut Vec<String>, line: &Arc<TypedLine>) -> clap::Command {
     let command = command.mut_args(|arg| match source(path, &arg) {
-        Some(Source::Schemas) => arg.add(ArgValueCompleter::new(schemas)),
-        Some(Source::Files) => arg.add(ArgValueCompleter::new(PathCompleter::any())),
-        Some(Source::Lookup(wanted)) => {
+        Some(ValueSource::Schemas) => arg.add(ArgValueCompleter::new(schemas)),
+        Some(ValueSource::Files) => arg.add(ArgValueCompleter::new(PathCompleter::any())),
+        Some(ValueSource::Lookup(wanted)) => {
             let line = Arc::clone(line);
             arg.add(ArgValueCompleter::new(move |typed: &OsStr| look_up(wanted, typed, &line)))
         }
@@ -197,7 +197,7 @@ fn with_completers(command: clap::Command, path: &mut Vec<String>, line: &Arc<Li
     })
 }
 
-fn look_up(wanted: Wanted, typed: &OsStr, line: &Line) -> Vec<CompletionCandidate> {
+fn look_up(wanted: Wanted, typed: &OsStr, line: &TypedLine) -> Vec<CompletionCandidate> {
     let Some(global) = &line.global else { return Vec::new() };
     let (overrides, base) = (global.overrides(), line.base.clone());
     let lookup = Lookup { wanted, typed: typed.as_bytes().to_vec(), overrides, escape: line.escape, base };
@@ -211,27 +211,27 @@ fn schemas(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Where the values of an option or argument come from, if clap does not know them itself.
 #[derive(Debug, PartialEq, Eq)]
-enum Source {
+enum ValueSource {
     Lookup(Wanted),
     Schemas,
     Files,
 }
 
-fn source(path: &[String], arg: &Arg) -> Option<Source> {
+fn source(path: &[String], arg: &Arg) -> Option<ValueSource> {
     let name = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str())?;
     let verb = path.first().map(String::as_str).unwrap_or_default();
     let wanted = match (verb, arg.get_id().as_str(), name) {
         (_, "context", _) | (_, _, "CONTEXT") => Wanted::Contexts,
         (_, "namespace", _) | ("help", ..) => return None,
-        (_, "schema" | "print_schema", _) => return Some(Source::Schemas),
-        (_, _, "CMD") => return Some(Source::Files),
+        (_, "schema" | "print_schema", _) => return Some(ValueSource::Schemas),
+        (_, _, "CMD") => return Some(ValueSource::Files),
         ("lock", "name", _) | ("gc", "lock", _) => Wanted::Locks,
         ("lease", _, "ID") | (_, "lease", _) => Wanted::Leases,
         ("allocate", _, "KEY") | ("allocate", "key_prefix", _) => Wanted::Allocated,
         (_, _, "KEY" | "PREFIX" | "P") => Wanted::Keys,
         _ => return None,
     };
-    Some(Source::Lookup(wanted))
+    Some(ValueSource::Lookup(wanted))
 }
 
 #[cfg(test)]
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     /// Each option or argument with a source, by its verb.
-    fn sources(command: &clap::Command, path: &mut Vec<String>, found: &mut Vec<(String, String, Source)>) {
+    fn sources(command: &clap::Command, path: &mut Vec<String>, found: &mut Vec<(String, String, ValueSource)>) {
         for arg in command.get_arguments().filter(|arg| !arg.is_global_set()) {
             found.extend(source(path, arg).map(|source| (path.join(" "), arg.get_id().to_string(), source)));
         }
@@ -276,9 +276,9 @@ mod tests {
             ("gc metadata", "explain", Wanted::Keys),
             ("gc metadata", "lock", Wanted::Locks),
         ] {
-            assert_eq!(of(verb, id), Some(&Source::Lookup(wanted)), "{verb} {id}");
+            assert_eq!(of(verb, id), Some(&ValueSource::Lookup(wanted)), "{verb} {id}");
         }
-        assert_eq!(of("gc metadata", "schema"), Some(&Source::Schemas));
+        assert_eq!(of("gc metadata", "schema"), Some(&ValueSource::Schemas));
         assert_eq!(of("put", "value"), None);
         assert_eq!(of("list", "limit"), None);
     }
@@ -304,12 +304,12 @@ mod tests {
     #[test]
     fn the_words_in_front_count() {
         let words = ["kvadm", "get", "--endpoints", "a:1,b:2", "--namespace=/n/", "-o", "json", "--escape"];
-        let line = Line::read(&words.map(OsString::from));
+        let line = TypedLine::read(&words.map(OsString::from));
         let overrides = line.global.map(|global| global.overrides()).unwrap_or_default();
         assert_eq!(overrides.endpoints, Some(vec!["a:1".to_owned(), "b:2".to_owned()]));
         assert_eq!(overrides.namespace, Some(b"/n/".to_vec()));
         assert!(line.escape);
-        let base = |words: &[&str]| Line::read(&words.iter().map(OsString::from).collect::<Vec<_>>()).base;
+        let base = |words: &[&str]| TypedLine::read(&words.iter().map(OsString::from).collect::<Vec<_>>()).base;
         assert_eq!(base(&["kvadm", "allocate", "get", "--base", "b"]), Some(b"b".to_vec()));
         assert_eq!(base(&["kvadm", "allocate", "get", "--base=b"]), Some(b"b".to_vec()));
     }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocationRow, bytes};
 
-/// Show the IDs of keys.
+/// Show the ID of each key.
 ///
 /// A key's ID is the smallest one that its references name and whose master holds the key. For a key without such a
 /// reference, all masters are read (once per store), and the smallest ID whose master holds the key is shown. Further

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::mark::{Marking, RootReason};
-use super::model::{EdgeRule, Model, ObjectId, TreeProblem};
+use super::model::{Edge, Model, ObjectId, TreeProblem};
 use super::schema::RootRule;
 
 /// A finding. Objects are IDs of the model; keys include the prefix.
@@ -16,9 +16,9 @@ pub enum TreeFinding {
     /// The object lacks its anchor field.
     Unanchored(ObjectId),
     /// The referenced object does not exist. This is allowed, but rarely intended.
-    Dangling(EdgeRule),
+    Dangling(Edge),
     /// The referenced object does not exist in its scope, but in another one (the first found).
-    CrossScope(EdgeRule, ObjectId),
+    CrossScope(Edge, ObjectId),
     /// The field names an object that does not exist or does not refer back.
     StaleLink {
         /// The object that has the field.
@@ -91,9 +91,9 @@ fn of_oddity(problem: &TreeProblem) -> TreeFinding {
 
 fn dangling(model: &Model, found: &mut Vec<TreeFinding>) {
     // The source of a back reference may be the missing end.
-    let missing = |edge: &EdgeRule| if model.exists(edge.to) { edge.from } else { edge.to };
+    let missing = |edge: &Edge| if model.exists(edge.to) { edge.from } else { edge.to };
     let plain = model.all_edges().iter().copied();
-    let mut edges: Vec<EdgeRule> = plain.chain(model.all_conditional()).collect();
+    let mut edges: Vec<Edge> = plain.chain(model.all_conditional()).collect();
     edges.retain(|edge| !model.exists(edge.to) || !model.exists(edge.from));
     if edges.is_empty() {
         return;

@@ -1,13 +1,13 @@
 //! Explains why an object is kept or would be removed, and what refers to it.
 
 use super::mark::{Marking, ObjectVerdict, PathStep};
-use super::model::{EdgeRule, Model, ObjectId};
+use super::model::{Edge, Model, ObjectId};
 
 /// An object that refers to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Referrer {
     /// The edge: the object and the rule.
-    pub edge: EdgeRule,
+    pub edge: Edge,
     /// Whether the object is kept, so that its reference counts.
     pub kept: bool,
     /// Whether the reference does not count, because the object is kept flat or the edge's condition fails.
@@ -36,7 +36,7 @@ pub fn explain(model: &Model, marking: &Marking, object: ObjectId) -> Explanatio
     Explanation { object, verdict: marking.verdict(model, object), path: marking.path(model, object), referrers }
 }
 
-fn referrer(model: &Model, marking: &Marking, edge: EdgeRule) -> Referrer {
+fn referrer(model: &Model, marking: &Marking, edge: Edge) -> Referrer {
     let rule = model.rule(edge);
     let kept = marking.is_reached(edge.from);
     let condition_fails = rule.when.is_some() && marking.conditional().binary_search(&edge).is_err();

@@ -1,6 +1,6 @@
 //! Marks what the roots keep at one time. Pure. The search is breadth first, so that paths from roots are shortest.
 
-use super::model::{EdgeRule, FactKind, Model, ObjectId};
+use super::model::{Edge, FactKind, Model, ObjectId};
 use super::schema::RootRule;
 use crate::time::Time;
 
@@ -61,7 +61,7 @@ pub struct Marking {
     state: Vec<u8>,
     via: Vec<u32>,
     via_flat: Vec<u32>,
-    conditional: Vec<EdgeRule>,
+    conditional: Vec<Edge>,
     outside: Vec<ObjectId>,
     roots: u32,
 }
@@ -72,7 +72,7 @@ pub struct PathStep {
     /// The object that the step leads to.
     pub object: ObjectId,
     /// The edge of the step; `None` for the root.
-    pub edge: Option<EdgeRule>,
+    pub edge: Option<Edge>,
     /// Whether the object is kept flat, that is, without what it refers to.
     pub flat: bool,
 }
@@ -118,13 +118,7 @@ pub fn mark(model: &Model, now: Time, expired_before: Time, outside: &[ObjectId]
 
 impl Marking {
     /// Visits the edges that count because this object is kept (flat or not), and whether they keep their target flat.
-    fn follow(
-        &mut self,
-        model: &Model,
-        id: ObjectId,
-        flat: bool,
-        mut visit: impl FnMut(&mut Self, u32, EdgeRule, bool),
-    ) {
+    fn follow(&mut self, model: &Model, id: ObjectId, flat: bool, mut visit: impl FnMut(&mut Self, u32, Edge, bool)) {
         let members_flat = model.is_flat(id);
         let first = model.first_edge(id);
         for (edge, number) in model.edges(id).iter().zip(first..) {
@@ -150,7 +144,7 @@ impl Marking {
     }
 
     /// The conditional edges whose condition holds.
-    pub fn conditional(&self) -> &[EdgeRule] {
+    pub fn conditional(&self) -> &[Edge] {
         &self.conditional
     }
 
@@ -256,7 +250,7 @@ impl Marking {
         steps
     }
 
-    fn edge(&self, model: &Model, number: u32) -> EdgeRule {
+    fn edge(&self, model: &Model, number: u32) -> Edge {
         let plain = model.all_edges();
         let at = number as usize;
         if at < plain.len() { plain[at] } else { self.conditional[at - plain.len()] }

@@ -10,7 +10,7 @@ use crate::gc::metadata::check::{TreeFinding, check as find};
 use crate::gc::metadata::explain::{Referrer, explain as explain_object};
 use crate::gc::metadata::graph::write_dot;
 use crate::gc::metadata::mark::PathStep;
-use crate::gc::metadata::model::EdgeRule;
+use crate::gc::metadata::model::Edge;
 use crate::kvstore::Store;
 use crate::output::{ExplanationAnswer, FindingRow, Out, PathRow, bytes};
 use crate::plural::counted;
@@ -88,7 +88,7 @@ impl MarkedTree {
     }
 
     /// The field that an edge is read from; for a back reference, a field of the other object.
-    fn edge_text(&self, edge: EdgeRule) -> String {
+    fn edge_text(&self, edge: Edge) -> String {
         let rule = self.model.rule(edge);
         if rule.back { format!("{} (of the other)", rule.text) } else { rule.text.clone() }
     }

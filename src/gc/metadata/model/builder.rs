@@ -9,7 +9,7 @@ use super::super::schema::{KindId, Schema};
 use super::field::ObjectField;
 use super::keys::{self, KeyMatch, KeyParts};
 use super::{
-    ANCHORED, Arena, BackLink, ConditionalEdge, EdgeRule, FOREIGN, FieldFact, MAYBE_ANCHORED, Model, Object, ObjectId,
+    ANCHORED, Arena, BackLink, ConditionalEdge, Edge, FOREIGN, FieldFact, MAYBE_ANCHORED, Model, Object, ObjectId,
     Span, Table, Totals, TreeProblem,
 };
 use crate::kvstore::{KeyValue, Revision};
@@ -228,7 +228,7 @@ impl ModelBuilder {
         Ok(id)
     }
 
-    pub(super) fn add_edge(&mut self, edge: EdgeRule) {
+    pub(super) fn add_edge(&mut self, edge: Edge) {
         self.model.edges.push(edge);
     }
 }

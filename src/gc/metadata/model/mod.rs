@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use builder::{ModelBuilder, ModelError};
 
-use super::schema::{EdgeRule as Rule, Kind, KindId, Schema};
+use super::schema::{EdgeRule, Kind, KindId, Schema};
 use crate::kvstore::Revision;
 use crate::time::Time;
 use arena::{Arena, Span, Table};
@@ -46,7 +46,7 @@ const FOREIGN: u8 = 8;
 
 /// An object that keeps another one, and the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EdgeRule {
+pub struct Edge {
     /// The object that keeps.
     pub from: ObjectId,
     /// The object that is kept.
@@ -58,7 +58,7 @@ pub struct EdgeRule {
 /// An edge that exists only while a test of the other object's age holds.
 #[derive(Clone, Debug)]
 struct ConditionalEdge {
-    edge: EdgeRule,
+    edge: Edge,
     /// One of them must hold.
     tests: Box<[AgeTest]>,
 }
@@ -134,7 +134,7 @@ pub struct Model {
     objects: Vec<Object>,
     table: Table,
     /// Sorted.
-    edges: Vec<EdgeRule>,
+    edges: Vec<Edge>,
     /// Index of the first edge of each object, and the number of edges.
     starts: Vec<u32>,
     conditional: Vec<ConditionalEdge>,
@@ -271,18 +271,18 @@ impl Model {
     }
 
     /// The object's unconditional edges.
-    pub fn edges(&self, id: ObjectId) -> &[EdgeRule] {
+    pub fn edges(&self, id: ObjectId) -> &[Edge] {
         let at = id as usize;
         &self.edges[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
 
     /// All unconditional edges, by object.
-    pub fn all_edges(&self) -> &[EdgeRule] {
+    pub fn all_edges(&self) -> &[Edge] {
         &self.edges
     }
 
     /// The edge's rule.
-    pub fn rule(&self, edge: EdgeRule) -> &Rule {
+    pub fn rule(&self, edge: Edge) -> &EdgeRule {
         &self.schema.edges[usize::from(edge.rule)]
     }
 
@@ -292,12 +292,12 @@ impl Model {
     }
 
     /// All conditional edges, whether or not their condition holds, in order.
-    pub(super) fn all_conditional(&self) -> impl Iterator<Item = EdgeRule> + '_ {
+    pub(super) fn all_conditional(&self) -> impl Iterator<Item = Edge> + '_ {
         self.conditional.iter().map(|conditional| conditional.edge)
     }
 
     /// The object's conditional edges, whether or not their condition holds.
-    pub(super) fn conditional_from(&self, id: ObjectId) -> impl Iterator<Item = EdgeRule> + '_ {
+    pub(super) fn conditional_from(&self, id: ObjectId) -> impl Iterator<Item = Edge> + '_ {
         let from = self.conditional.partition_point(|conditional| conditional.edge.from < id);
         self.conditional[from..].iter().map(|conditional| conditional.edge).take_while(move |edge| edge.from == id)
     }
@@ -317,7 +317,7 @@ impl Model {
     pub fn memory(&self) -> usize {
         self.arena.len()
             + self.objects.len() * (size_of::<Object>() + 8)
-            + self.edges.len() * size_of::<EdgeRule>()
+            + self.edges.len() * size_of::<Edge>()
             + self.facts.len() * size_of::<FieldFact>()
             + self.links.len() * size_of::<BackLink>()
     }

@@ -2,13 +2,13 @@
 
 use super::super::schema::KindId;
 use super::keys::{self, KeyParts};
-use super::{BackLink, ConditionalEdge, EdgeRule, FactKind, FieldFact, Model, ObjectId, Span};
+use super::{BackLink, ConditionalEdge, Edge, FactKind, FieldFact, Model, ObjectId, Span};
 use crate::kvstore::KeyRange;
 use crate::time::Time;
 
 impl Model {
     /// The conditional edges whose condition holds at this time, in order.
-    pub(in super::super) fn conditional(&self, at: Time) -> Vec<EdgeRule> {
+    pub(in super::super) fn conditional(&self, at: Time) -> Vec<Edge> {
         let holds = |conditional: &&ConditionalEdge| self.holds(conditional, at);
         self.conditional.iter().filter(holds).map(|conditional| conditional.edge).collect()
     }

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::super::schema::{
-    Captures, EdgeRule as Rule, EdgeSource, Identity, IdentityPart, KindId, Link, Pattern, RootRule, Schema,
+    Captures, EdgeRule, EdgeSource, Identity, IdentityPart, KindId, Link, Pattern, RootRule, Schema,
 };
 use super::builder::{ModelBuilder, ModelError};
 use super::field::ObjectField;
-use super::{AgeTest, BackLink, ConditionalEdge, EdgeRule, FLAT, FactKind, FieldFact, ObjectId, TreeProblem, keys};
+use super::{AgeTest, BackLink, ConditionalEdge, Edge, FLAT, FactKind, FieldFact, ObjectId, TreeProblem, keys};
 use crate::duration::parse_duration;
 use crate::time::Time;
 
@@ -118,7 +118,7 @@ impl ModelBuilder {
         &mut self,
         schema: &Schema,
         field: &ObjectField<'_>,
-        (rule, number): (&Rule, u16),
+        (rule, number): (&EdgeRule, u16),
         pattern: &Pattern,
         value: Option<&Pattern>,
     ) -> Result<bool, ModelError> {
@@ -162,7 +162,7 @@ impl ModelBuilder {
         &mut self,
         schema: &Schema,
         field: &ObjectField<'_>,
-        (rule, number): (&Rule, u16),
+        (rule, number): (&EdgeRule, u16),
         fields: &[Vec<u8>],
     ) -> Result<bool, ModelError> {
         let Some(at) = fields.iter().position(|name| name == field.name) else { return Ok(false) };
@@ -208,9 +208,9 @@ impl ModelBuilder {
     }
 }
 
-fn directed(rule: &Rule, this: ObjectId, other: ObjectId, number: u16) -> EdgeRule {
+fn directed(rule: &EdgeRule, this: ObjectId, other: ObjectId, number: u16) -> Edge {
     let (from, to) = if rule.back { (other, this) } else { (this, other) };
-    EdgeRule { from, to, rule: number }
+    Edge { from, to, rule: number }
 }
 
 /// Parses `usedat<2h,usedat>9h`. Conditions that are not understood are ignored, as by containerd.

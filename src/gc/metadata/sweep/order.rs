@@ -1,7 +1,7 @@
 //! The order of the sweep, and the facts that each removal depends on.
 
 use super::super::mark::Marking;
-use super::super::model::{EdgeRule, FactKind, Model, ObjectId};
+use super::super::model::{Edge, FactKind, Model, ObjectId};
 use super::item::{SweepItem, SweepVerdict};
 
 /// The items in the order of the sweep, and their facts.
@@ -58,7 +58,7 @@ fn referrers_first(model: &Model, ids: &[ObjectId]) -> Vec<ObjectId> {
                 }
                 state[id as usize] = WAITING;
                 open.push((id, true));
-                let same = |edge: &&EdgeRule| model.kind_id(edge.to) == model.kind_id(id);
+                let same = |edge: &&Edge| model.kind_id(edge.to) == model.kind_id(id);
                 let next = model.edges(id).iter().filter(same).map(|edge| edge.to);
                 open.extend(next.filter(|to| state[*to as usize] == UNKNOWN).map(|to| (to, false)));
             }
