@@ -74,8 +74,8 @@ fn every_verb_takes_a_bare_if_locked_from_the_environment() {
         "allocate release a --node n",
     ] {
         let run = |lock: &str| kvadm().args(line.split(' ')).arg("--if-locked").env("KVADM_LOCK", lock).run();
-        run("").code(2).out_empty().err_has("--if-locked without a lock: KVADM_LOCK is not set");
-        run("nonsense").code(2).out_empty().err_has("KVADM_LOCK: 'nonsense' is no");
+        run("").code(2).out_empty().err_has("--if-locked has no lock: KVADM_LOCK is not set");
+        run("nonsense").code(2).out_empty().err_has("KVADM_LOCK: 'nonsense' is not LOCKKEY@REVISION");
     }
 }
 

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::LookupRow;
 
-/// Show the keys of IDs.
+/// Show the key of each ID.
 ///
 /// Reads the IDs' masters, at one revision. Further stores (--remote) are asked for the IDs that the stores before them
 /// do not have; it is an error if such a store cannot be reached. Exits with 1 if an ID has no key. For a single ID,

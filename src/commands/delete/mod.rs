@@ -61,7 +61,7 @@ pub struct Args {
     /// Delete only if this other key exists
     #[arg(long, value_name = "KEY", help_heading = "Conditions")]
     if_exists: Option<OsString>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Conditions")]
     if_locked: IfLockedArgs,
 
     /// Print the deleted records
