@@ -106,7 +106,7 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
     let progress = ctx.out.progress("asking", Some(ids.len() as u64));
     let mut sink = ctx.out.stream();
     for some in ids.chunks(AT_ONCE) {
-        for (grant, keys) in ctx.store().leases_with_keys(some).await?.into_iter().flatten() {
+        for (grant, keys) in ctx.store().query_leases(some, true).await?.into_iter().flatten() {
             sink.push(&LeaseRow { grant, keys: Some(keys.len() as u64) })?;
         }
         progress.inc(some.len() as u64);
@@ -146,7 +146,7 @@ async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Fai
 async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
     let mut there = Vec::new();
     let mut keys = 0;
-    for (id, answer) in ids.iter().zip(ctx.store().leases_with_keys(ids).await?) {
+    for (id, answer) in ids.iter().zip(ctx.store().query_leases(ids, true).await?) {
         match answer {
             Some((grant, on_it)) => {
                 keys += on_it.len();
