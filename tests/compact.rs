@@ -336,7 +336,7 @@ fn the_rounds_begin_where_etcd_comes_later() {
     write(&etcd, 3);
     etcd.stop();
     let mut running = every(&etcd, &["200ms"]);
-    running.wait_for_stderr("retrying every 200ms", SOON);
+    running.wait_for_stderr("trying again every 200ms", SOON);
     etcd.restart();
     assert_eq!(round_of(&mut running, "compacted")["compacted"], 4);
     running.signal(Signal::SIGTERM);

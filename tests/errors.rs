@@ -148,7 +148,7 @@ fn names_and_ports_that_cannot_be() {
         ("http://h/path", "'h/path' has more than a host and a port (use e.g. https://HOST:2379)"),
         ("ftp://h:1", "unknown scheme"),
         ("a b:1", "is not a valid host name"),
-        ("unix://", "without a path"),
+        ("unix://", "unix:// needs a path (use e.g. unix:///run/etcd.sock)"),
         ("[::1:2379", "is not a valid host name"),
     ] {
         let run = to(endpoint).args(["get", "/a"]).run();

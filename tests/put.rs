@@ -231,7 +231,7 @@ fn leases_are_attached_kept_and_taken_off() {
     put(&[&key, "f", "--lease", &format!("0x{lease}")]).run().ok();
     assert_eq!(shared().held(&key).unwrap().lease.as_ref(), Some(&lease));
     put(&[&key, "g", "--lease", "123abc"]).run().code(4).out_empty().err_has("requested lease not found");
-    put(&[&key, "g", "--lease", "xyz"]).run().code(2).err_has("a lease ID is a hexadecimal number of up to 64 bits");
+    put(&[&key, "g", "--lease", "xyz"]).run().code(2).err_has("a lease ID is a hex number, such as 694d7c5a1b2c3d4e");
     put(&[&key, "g", "--lease", "0"]).run().code(2).err_has("0 is not a valid lease ID");
     assert_eq!(value(&key).unwrap(), "f");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use etcd_client::Client;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Code;
 
 use crate::kvstore::backoff::Backoff;
@@ -180,38 +180,29 @@ impl Store {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let op = request.op;
-        let session = &self.session;
-        let classified = |error| classify(op, &self.inner.channel.current(), error);
-        let deadline = session.deadline.unwrap_or_else(far_future);
+        let writes = request.idempotency != Idempotency::Read;
         // Dialing has its own timeout, so that a slow dial is never taken for a write without a response.
         let ready = async {
-            let proof = request.idempotency != Idempotency::Read;
-            self.inner.channel.ready(proof).await.map_err(|failure| from_transport(&failure))?;
-            if proof {
+            self.inner.channel.ready(writes).await.map_err(|failure| from_transport(&failure))?;
+            if writes {
                 self.inner.served.store(true, Ordering::Relaxed);
             }
             self.logged_in(request).await
         };
         let client = tokio::select! {
             biased;
-            () = session.cancel.cancelled() => return Err((Error::Interrupted { op, unknown: false }, Delivery::Final)),
-            ready = timeout_at(deadline, ready) => match ready {
-                Ok(ready) => ready?,
-                Err(_) => return Err((Error::Deadline { op, last: None }, Delivery::Final)),
-            },
+            error = self.ended(op) => return Err((error, Delivery::Final)),
+            ready = ready => ready?,
         };
-        let writes = request.idempotency != Idempotency::Read;
         tokio::select! {
             biased;
-            () = session.cancel.cancelled() => Err((Error::Interrupted { op, unknown: writes }, Delivery::Final)),
-            answer = timeout_at(deadline, self.answer(request, client, send)) => match answer {
-                Ok(Ok(answer)) => answer.map_err(classified),
-                Ok(Err(after)) => {
+            error = self.ended(op) => Err((self.finalize_error(request, error, writes), Delivery::Final)),
+            answer = self.answer(request, client, send) => match answer {
+                Ok(answer) => answer.map_err(|error| classify(op, &self.inner.channel.current(), error)),
+                Err(after) => {
                     let endpoint = self.inner.channel.current();
                     Err((Error::Timeout { op, endpoint, after }, Delivery::Unknown))
                 }
-                Err(_) if writes => Err((unknown_outcome(op, Error::Deadline { op, last: None }), Delivery::Final)),
-                Err(_) => Err((Error::Deadline { op, last: None }, Delivery::Final)),
             },
         }
     }
@@ -270,19 +261,10 @@ impl Store {
 
     /// Connects, unless connected, and waits until the peer has answered on HTTP/2.
     pub(crate) async fn ensure_connected(&self, op: &'static str) -> Result<(), Error> {
-        let session = &self.session;
-        let ready = async {
-            let ready = self.inner.channel.ready(true);
-            match session.deadline {
-                Some(deadline) => timeout_at(deadline, ready).await.map_err(|_| Error::Deadline { op, last: None })?,
-                None => ready.await,
-            }
-            .map_err(|failure| from_transport(&failure).0)
-        };
         tokio::select! {
             biased;
-            () = session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
-            ready = ready => ready,
+            error = self.ended(op) => Err(error),
+            ready = self.inner.channel.ready(true) => ready.map_err(|failure| from_transport(&failure).0),
         }
     }
 
@@ -306,14 +288,11 @@ impl Store {
     }
 
     pub(crate) async fn wait_for_rate_limit(&self, op: &'static str) -> Result<(), Error> {
-        let Some(limiter) = &self.inner.limiter else {
-            return Ok(());
-        };
+        let Some(limiter) = &self.inner.limiter else { return Ok(()) };
         tokio::select! {
             biased;
-            () = self.session.cancel.cancelled() => Err(Error::Interrupted { op, unknown: false }),
+            error = self.ended(op) => Err(error),
             () = limiter.acquire() => Ok(()),
-            () = sleep_until(self.session.deadline.unwrap_or_else(far_future)) => Err(Error::Deadline { op, last: None }),
         }
     }
 
@@ -362,11 +341,6 @@ pub async fn run_on_io_thread<T: Send + 'static>(
         Some(Ok(result)) => result,
         _ => Err(Error::Protocol { op: "task", what: "the task ended without a result".to_owned() }),
     }
-}
-
-/// A deadline that no command reaches.
-fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(365 * 24 * 3600)
 }
 
 /// The error for a write that may or may not have been applied.

@@ -1,6 +1,5 @@
 //! The failover channel: one connection for all requests, replaced by one to the next endpoint if it fails.
 
-use crate::transport::failure::TransportFailure;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +12,7 @@ use tower::{BoxError, Service, ServiceExt};
 use crate::transport::connection_cause;
 use crate::transport::dial::trace::DialTrace;
 use crate::transport::dial::{DialError, Dialer, Dialled, Established};
-use crate::transport::failure::EndpointFailure;
+use crate::transport::failure::{EndpointFailure, TransportFailure};
 use crate::transport::monitored_stream::PeerState;
 use crate::transport::observer::{Notice, Observer};
 use crate::transport::options::{ConnectOptions, Session};

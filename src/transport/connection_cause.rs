@@ -1,10 +1,10 @@
 //! Explains failed and lost connections.
 
-use crate::transport::cause::{Cause, format_io_error, tls_error};
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use crate::transport::cause::{Cause, format_io_error, tls_error};
 use crate::transport::endpoint::Scheme;
 use crate::transport::monitored_stream::{CloseReason, UnexpectedProtocol};
 use crate::transport::options::TlsFiles;

@@ -193,14 +193,19 @@ impl MonitoredStream {
         Poll::Ready(())
     }
 
-    fn finish_write<T>(&mut self, cx: &mut Context<'_>, result: io::Result<T>) -> Poll<io::Result<T>> {
-        match result {
-            Ok(value) => Poll::Ready(Ok(value)),
-            Err(error) => {
-                self.write_error = Some(error);
-                self.poll_write_error(cx).map(Err)
+    /// Writes with `op`. If that fails, reads up to a TLS alert before returning the error.
+    fn poll_write_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        op: impl FnOnce(Pin<&mut Box<dyn Stream>>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.write_error.is_none() {
+            match ready!(op(Pin::new(&mut self.stream), cx)) {
+                Ok(value) => return Poll::Ready(Ok(value)),
+                Err(error) => self.write_error = Some(error),
             }
         }
+        self.poll_write_error(cx).map(Err)
     }
 
     /// The held-back error, after the alert was read.
@@ -236,12 +241,7 @@ impl AsyncRead for MonitoredStream {
 
 impl AsyncWrite for MonitoredStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if this.write_error.is_some() {
-            return this.poll_write_error(cx).map(Err);
-        }
-        let result = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes));
-        this.finish_write(cx, result)
+        self.get_mut().poll_write_with(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -249,12 +249,7 @@ impl AsyncWrite for MonitoredStream {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if this.write_error.is_some() {
-            return this.poll_write_error(cx).map(Err);
-        }
-        let result = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bytes));
-        this.finish_write(cx, result)
+        self.get_mut().poll_write_with(cx, |stream, cx| stream.poll_write_vectored(cx, bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -262,12 +257,7 @@ impl AsyncWrite for MonitoredStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.write_error.is_some() {
-            return this.poll_write_error(cx).map(Err);
-        }
-        let result = ready!(Pin::new(&mut this.stream).poll_flush(cx));
-        this.finish_write(cx, result)
+        self.get_mut().poll_write_with(cx, |stream, cx| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -115,7 +115,7 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
     let progress = ctx.out.progress("reading leases", Some(ids.len() as u64));
     let mut sink = ctx.out.stream();
     for chunk in ids.chunks(CONCURRENT_QUERIES) {
-        for (grant, keys) in ctx.store().leases_with_keys(chunk).await?.into_iter().flatten() {
+        for (grant, keys) in ctx.store().query_leases(chunk, true).await?.into_iter().flatten() {
             sink.push(&LeaseRow { grant, keys: Some(keys.len() as u64) })?;
         }
         progress.inc(chunk.len() as u64);
@@ -155,7 +155,7 @@ async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Fai
 async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
     let mut found = Vec::new();
     let mut keys = 0;
-    for (id, answer) in ids.iter().zip(ctx.store().leases_with_keys(ids).await?) {
+    for (id, answer) in ids.iter().zip(ctx.store().query_leases(ids, true).await?) {
         match answer {
             Some((grant, attached)) => {
                 keys += attached.len();

@@ -2,11 +2,9 @@
 
 use etcd_client::GetOptions;
 
-use crate::kvstore::error::Error;
-use crate::kvstore::error::Refusal;
+use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::key_range::KeyRange;
-use crate::kvstore::kv::txn::MAX_TXN_OPS;
-use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
+use crate::kvstore::kv::txn::{KeySelector, LockGuard, MAX_TXN_OPS, Op, OpResult, Txn};
 use crate::kvstore::request::{Idempotency, Request, ResponseHeader};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
@@ -177,7 +175,7 @@ impl Store {
 
     /// Converts the library's record and removes the namespace.
     pub(crate) fn take(&self, kv: etcd_client::KeyValue) -> KeyValue {
-        self.from_wire_kv(kv.0)
+        self.decode_kv(kv.0)
     }
 
     /// Reads the smallest possible key, which does not exist in practice, and returns the revision.

@@ -14,8 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::kvstore::error::{Error, Refusal};
-use crate::kvstore::key_range::KeyRange;
-use crate::kvstore::key_range::{prefix_end, successor};
+use crate::kvstore::key_range::{KeyRange, prefix_end, successor};
 use crate::kvstore::kv::page_sizer::{Page, PageSizer};
 use crate::kvstore::kv::range_stream::{RangeStream, StreamChunk, StreamRequest};
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};

@@ -124,17 +124,15 @@ impl Store {
     fn take_op(&self, op: &'static str, response: PbResponseOp) -> Result<OpResult, Error> {
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(match response.response {
-            Some(PbTxnOpResponse::ResponsePut(put)) => {
-                OpResult::Put { prev: put.prev_kv.map(|kv| self.from_wire_kv(kv)) }
-            }
+            Some(PbTxnOpResponse::ResponsePut(put)) => OpResult::Put { prev: put.prev_kv.map(|kv| self.decode_kv(kv)) },
             Some(PbTxnOpResponse::ResponseRange(range)) => OpResult::Get {
                 count: count(range.count),
                 more: range.more,
-                kvs: range.kvs.into_iter().map(|kv| self.from_wire_kv(kv)).collect(),
+                kvs: range.kvs.into_iter().map(|kv| self.decode_kv(kv)).collect(),
             },
             Some(PbTxnOpResponse::ResponseDeleteRange(delete)) => OpResult::Delete {
                 deleted: count(delete.deleted),
-                prev: delete.prev_kvs.into_iter().map(|kv| self.from_wire_kv(kv)).collect(),
+                prev: delete.prev_kvs.into_iter().map(|kv| self.decode_kv(kv)).collect(),
             },
             Some(PbTxnOpResponse::ResponseTxn(txn)) => {
                 let (succeeded, results) = self.take_txn(op, txn)?;
@@ -145,7 +143,7 @@ impl Store {
     }
 
     /// Converts a record from the wire and removes the namespace.
-    pub(crate) fn from_wire_kv(&self, kv: etcd_client::proto::PbKeyValue) -> KeyValue {
+    pub(crate) fn decode_kv(&self, kv: etcd_client::proto::PbKeyValue) -> KeyValue {
         KeyValue {
             key: self.relative(kv.key),
             value: kv.value,

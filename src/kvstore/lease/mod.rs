@@ -104,7 +104,7 @@ impl Store {
     /// # Errors
     /// Any error of the request.
     pub async fn time_to_live(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
-        Ok(self.ask_lease(id, false).await?.map(|(grant, _)| grant))
+        Ok(self.query_lease(id, false).await?.map(|(grant, _)| grant))
     }
 
     /// The remaining TTL of a lease and its keys; `None` if the lease does not exist. Keys outside the namespace are
@@ -113,7 +113,7 @@ impl Store {
     /// # Errors
     /// Any error of the request.
     pub async fn lease_with_keys(&self, id: LeaseId) -> Result<Option<LeaseWithKeys>, Error> {
-        self.ask_lease(id, true).await
+        self.query_lease(id, true).await
     }
 
     /// The remaining TTL of each lease; `None` for a lease that does not exist.
@@ -124,25 +124,21 @@ impl Store {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();
-        let answers = self.ask_leases(&ids, false).await?;
+        let answers = self.query_leases(&ids, false).await?;
         Ok(ids.into_iter().zip(answers.into_iter().map(|answer| answer.map(|(grant, _)| grant))).collect())
     }
 
-    /// [`Store::lease_with_keys`] for several leases, in the order given.
+    /// The remaining TTL of each lease and, if `keys`, its keys, in the order of `ids`.
     ///
     /// # Errors
     /// Any error of a request.
-    pub async fn leases_with_keys(&self, ids: &[LeaseId]) -> Result<Vec<Option<LeaseWithKeys>>, Error> {
-        self.ask_leases(ids, true).await
-    }
-
-    async fn ask_leases(&self, ids: &[LeaseId], keys: bool) -> Result<Vec<Option<LeaseWithKeys>>, Error> {
+    pub async fn query_leases(&self, ids: &[LeaseId], keys: bool) -> Result<Vec<Option<LeaseWithKeys>>, Error> {
         let mut all = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(CONCURRENT_REQUESTS) {
             let mut tasks = JoinSet::new();
             for (index, id) in chunk.iter().copied().enumerate() {
                 let store = self.clone();
-                tasks.spawn(async move { (index, store.ask_lease(id, keys).await) });
+                tasks.spawn(async move { (index, store.query_lease(id, keys).await) });
             }
             let mut answers = tasks.join_all().await;
             answers.sort_by_key(|(index, _)| *index);
@@ -153,7 +149,7 @@ impl Store {
         Ok(all)
     }
 
-    async fn ask_lease(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseWithKeys>, Error> {
+    async fn query_lease(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseWithKeys>, Error> {
         let answer = self
             .call(Request::read("lease ttl", &[]), |client| async move {
                 let options = LeaseTimeToLiveOptions::new();

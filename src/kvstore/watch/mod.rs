@@ -207,8 +207,8 @@ impl Watcher {
     /// The events of the watched ranges, without the namespace.
     fn select(&self, wire: Vec<etcd_client::proto::PbEvent>) -> Vec<WatchEvent> {
         let event = |event: etcd_client::proto::PbEvent| {
-            let kv = self.store.from_wire_kv(event.kv?);
-            let prev = event.prev_kv.map(|kv| self.store.from_wire_kv(kv));
+            let kv = self.store.decode_kv(event.kv?);
+            let prev = event.prev_kv.map(|kv| self.store.decode_kv(kv));
             let wanted = self.ranges.iter().any(|range| range.contains(&kv.key));
             // In mvccpb.Event.EventType, PUT is 0 and DELETE is 1.
             wanted.then_some(WatchEvent { kv, deleted: event.r#type == 1, prev })

@@ -5,8 +5,7 @@ use std::time::Duration;
 use etcd_client::proto::PbEvent;
 use tokio::time::{Instant, timeout};
 
-use crate::kvstore::error::{Error, Refusal};
-use crate::kvstore::error::{classify, from_transport, refusal, strip_prefix};
+use crate::kvstore::error::{Error, Refusal, classify, from_transport, refusal, strip_prefix};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;

@@ -19,8 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 
-use crate::transport::cause::Cause;
-use crate::transport::cause::{format_io_error, tls_error};
+use crate::transport::cause::{Cause, format_io_error, tls_error};
 use crate::transport::connection_cause;
 use crate::transport::dial::race::race;
 use crate::transport::dial::trace::{DialPhase, DialTrace};
@@ -93,7 +92,9 @@ impl Dialer {
         }
         let attempts = known.iter().map(|&(index, endpoint)| {
             Box::pin(async move {
-                let outcome = self.attempt_within(endpoint, deadline, await_settings, &DialTrace::default()).await;
+                let trace = DialTrace::default();
+                let attempt = timeout_at(deadline, self.attempt(endpoint, deadline, await_settings, &trace)).await;
+                let outcome = attempt.unwrap_or_else(|_| Err(self.timed_out(trace.phase())));
                 outcome.map(|dialled| (index, dialled)).map_err(|cause| (index, failure(endpoint, cause)))
             })
         });
@@ -122,7 +123,9 @@ impl Dialer {
                 let _ = self.tls.set(built);
             }
         }
-        let dialled = self.attempt_within(endpoint, Instant::now() + self.timeout, true, trace).await;
+        let deadline = Instant::now() + self.timeout;
+        let attempt = timeout_at(deadline, self.attempt(endpoint, deadline, true, trace)).await;
+        let dialled = attempt.unwrap_or_else(|_| Err(self.timed_out(trace.phase())));
         trace.record(|log| log.ended = Some(Instant::now()));
         match (dialled, self.tls.get()) {
             (Ok(dialled), _) => Ok(Established { index: 0, dialled, failures: Vec::new() }),
@@ -169,19 +172,6 @@ impl Dialer {
                 "no response to the TLS handshake within {bound} (the process may be frozen, or not expect TLS)"
             )),
             DialPhase::Silence => connection_cause::silent(),
-        }
-    }
-
-    async fn attempt_within(
-        &self,
-        endpoint: &Endpoint,
-        deadline: Instant,
-        await_settings: bool,
-        trace: &DialTrace,
-    ) -> Result<Dialled, Cause> {
-        match timeout_at(deadline, self.attempt(endpoint, deadline, await_settings, trace)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.timed_out(trace.phase())),
         }
     }
 
