@@ -17,6 +17,7 @@ use crate::args::safety_options;
 use crate::context::Safety;
 
 pub use global::Global;
+use verbs::OPTIONS;
 pub use verbs::{Command, GROUPS};
 
 /// Administer etcd and the coordination state that clusters keep in it.
@@ -44,7 +45,9 @@ pub struct Cli {
 
 /// The whole grammar with every verb's options; help, completions and man pages are made of it.
 pub fn command() -> clap::Command {
-    let mut command = Cli::command();
+    let mut command = OPTIONS.into_iter().fold(Cli::command(), |command, (name, augment)| {
+        command.mut_subcommand(name, |_| augment(clap::Command::new(name)))
+    });
     command.build();
     short_help::shorten(command, "")
 }
@@ -119,6 +122,13 @@ See kvadm(1) for the configuration file, the JSON contract and the exit codes.";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn help_knows_the_options_of_every_verb() {
+        let verbs = Cli::command();
+        let names: Vec<&str> = verbs.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(OPTIONS.map(|(name, _)| name).as_slice(), names);
+    }
 
     #[test]
     fn the_grammar_is_sound() {

@@ -1,6 +1,6 @@
 //! The verbs and their arguments.
 
-use clap::Subcommand;
+use clap::{Args as _, Subcommand};
 
 use super::complete::registration;
 use crate::commands::{
@@ -35,6 +35,29 @@ pub enum Command {
     Completions(completions::Args),
     Version(version::Args),
 }
+
+/// Adds a verb's own options to its grammar.
+type Augment = fn(clap::Command) -> clap::Command;
+
+/// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
+/// help would begin with the connection.
+pub const OPTIONS: [(&str, Augment); 15] = [
+    ("get", get::Args::augment_args),
+    ("put", put::Args::augment_args),
+    ("delete", delete::Args::augment_args),
+    ("list", list::Args::augment_args),
+    ("watch", watch::Args::augment_args),
+    ("txn", txn::Args::augment_args),
+    ("lock", lock::Args::augment_args),
+    ("lease", lease::Args::augment_args),
+    ("allocate", allocate::Args::augment_args),
+    ("gc", gc::Args::augment_args),
+    ("status", status::Args::augment_args),
+    ("compact", compact::Args::augment_args),
+    ("config", config::Args::augment_args),
+    ("completions", completions::Args::augment_args),
+    ("version", version::Args::augment_args),
+];
 
 /// The verbs as `kvadm --help` lists them, by heading.
 pub const GROUPS: [(&str, &[&str]); 4] = [

@@ -37,7 +37,8 @@ Examples:
   kvadm delete /app/mode --if-rev 42
   kvadm delete --prefix /app --dir --dry-run
   kvadm delete --prefix /app/ --save app.jsonl --yes && kvadm put --from app.jsonl",
-    args = safety_options()
+    args = safety_options(),
+    mut_arg("if_locked", |arg| arg.help_heading("Conditions"))
 )]
 pub struct Args {
     /// Keys to delete
@@ -61,7 +62,7 @@ pub struct Args {
     /// Delete only if this other key exists
     #[arg(long, value_name = "KEY", help_heading = "Conditions")]
     if_exists: Option<OsString>,
-    #[command(flatten, next_help_heading = "Conditions")]
+    #[command(flatten)]
     if_locked: IfLockedArgs,
 
     /// Print the deleted records

@@ -51,7 +51,8 @@ Examples:
   printf secret | kvadm put /app/key - --ttl 30s
   kvadm put /nodes/a up --create --hold -- ./agent
   kvadm list /app/ -o json | kvadm --endpoints other:2379 put --from -",
-    args = safety_options()
+    args = safety_options(),
+    mut_arg("if_locked", |arg| arg.help_heading("Conditions"))
 )]
 pub struct Args {
     /// Key to write
@@ -90,7 +91,7 @@ pub struct Args {
     /// Write only if the value (and the --lease) differ; the output says whether it was written
     #[arg(long, help_heading = "Conditions")]
     if_different: bool,
-    #[command(flatten, next_help_heading = "Conditions")]
+    #[command(flatten)]
     if_locked: IfLockedArgs,
 
     /// Expire the key after D (on a new lease)
