@@ -12,6 +12,8 @@ use std::path::Path;
 /// The folder or the disk refuses the write; the old contents then remain.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A missing folder is named by its own error, not by that of the temporary file.
+    fs::metadata(folder)?;
     let mut file = tempfile::Builder::new().prefix(".kvadm-").tempfile_in(folder)?;
     if let Ok(old) = fs::symlink_metadata(path)
         && old.is_file()

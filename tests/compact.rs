@@ -146,7 +146,7 @@ fn what_makes_no_sense_is_said_before_anything_is_done() {
         (&["--force", "--disarm"], "--force requires --defrag or --reclaim"),
         (&["--reclaim", "--physical=false"], "--physical=false"),
         (&["--every"], "--every needs a period: the config has no auto-compact, or it is zero"),
-        (&["--every", "0s"], "above zero"),
+        (&["--every", "0s"], "must be greater than zero"),
         (&["--every", "5"], "5"),
         (&["--every", "1m", "--defrag"], "--defrag"),
         (&["--every", "1m", "--reclaim"], "--reclaim"),
@@ -336,7 +336,7 @@ fn the_rounds_begin_where_etcd_comes_later() {
     write(&etcd, 3);
     etcd.stop();
     let mut running = every(&etcd, &["200ms"]);
-    running.wait_for_stderr("trying again every 200ms", SOON);
+    running.wait_for_stderr("retrying every 200ms", SOON);
     etcd.restart();
     assert_eq!(round_of(&mut running, "compacted")["compacted"], 4);
     running.signal(Signal::SIGTERM);

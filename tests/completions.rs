@@ -370,7 +370,7 @@ fn completes_hostile_keys(program: &Path, args: &[&str], load_script: &str) {
             enters(&mut shell, &format!("kvadm get {quote}{at}{n}/\t\n"), &format!("value-{n}."));
         }
     }
-    enters(&mut shell, &format!("kvadm get {at}new/\t\n"), &format!("no key {at}new/ "));
+    enters(&mut shell, &format!("kvadm get {at}new/\t\n"), &format!("key not found: {at}new/"));
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["file"], "{program:?} ran what a key says");
     shell.write("exit\n");

@@ -95,7 +95,7 @@ fn what_lives_and_what_is_data_stays() {
     }
     let before = keys(etcd, &prefix);
     let run = apply(etcd, &prefix).run();
-    run.ok().out_empty().err_has(&detached).err_has("is alive; kept").err_has("1 more");
+    run.ok().out_empty().err_has(&detached).err_has("is alive; kept").err_has("1 not classifiable and kept");
     assert_eq!(keys(etcd, &prefix), before);
     etcd.etcdctl_ok(&["lease", "revoke", &lease]);
     gc(etcd, &prefix).run().code(1).out_has(&detached);

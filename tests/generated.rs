@@ -38,7 +38,7 @@ const TERM_WIDTH: usize = 27;
 fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for shell in Shell::value_variants() {
-        let (name, script) = kvadm::cli::complete::installed(*shell);
+        let (name, script) = kvadm::cli::complete::registration::installed(*shell);
         files.insert(Path::new("completions").join(name), script.into());
     }
     // What 'kvadm help' prints is in the pages themselves.

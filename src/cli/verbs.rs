@@ -2,7 +2,7 @@
 
 use clap::{Args as _, Subcommand};
 
-use super::complete::registration;
+use super::complete::registration::registration;
 use crate::commands::{
     allocate, compact, completions, config, delete, gc, get, lease, list, lock, put, status, txn, version, watch,
 };

@@ -7,6 +7,7 @@
 //! The adapters of bash, zsh and fish are kvadm's own. Keys come from a server and may be hostile: clap_complete's
 //! adapter for bash puts them on the command line without quotes.
 
+pub mod registration;
 mod words;
 
 use std::ffi::{OsStr, OsString};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use clap::{Arg, CommandFactory, FromArgMatches, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::{ArgValueCompleter, PathCompleter, ValueCompleter, complete};
-use clap_complete::env::{Elvish, EnvCompleter, Powershell};
+use clap_complete::env::{Elvish, Powershell};
 
 use super::{Cli, Global, command};
 use crate::commands::complete::{Lookup, Wanted, candidates};
@@ -25,10 +26,9 @@ use crate::commands::completions::Shell;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::schema::BUILT_IN;
 use crate::output::{ColorChoice, Format, Out, Settings};
+use registration::{VARIABLE, registration};
 use words::{Syntax, Word};
 
-/// Names the shell that asks. Not clap's `COMPLETE`, which one program would leave behind for another.
-const VARIABLE: &str = "KVADM_COMPLETE";
 /// bash's COMP_WORDBREAKS: bash replaces only what stands behind the last of these characters.
 const WORD_BREAKS: &str = "KVADM_COMPLETE_BREAKS";
 
@@ -51,47 +51,6 @@ pub fn answer(args: &[OsString]) -> Option<Result<Exit, Failure>> {
     };
     let written = out.bytes(text.as_bytes()).and_then(|()| out.flush());
     Some(written.map(|()| exit).map_err(Failure::from))
-}
-
-/// The script that makes a shell ask kvadm.
-pub fn registration(shell: Shell) -> String {
-    let builtin = |adapter: &dyn EnvCompleter| {
-        let mut script = Vec::new();
-        // Writing to memory does not fail.
-        let _ = adapter.write_registration(VARIABLE, "kvadm", "kvadm", "kvadm", &mut script);
-        format!("{}\n", String::from_utf8_lossy(&script).trim())
-    };
-    match shell {
-        Shell::Bash => include_str!("register.bash").to_owned(),
-        Shell::Zsh => include_str!("register.zsh").to_owned(),
-        Shell::Fish => include_str!("register.fish").to_owned(),
-        Shell::Elvish => builtin(&Elvish),
-        Shell::Powershell => builtin(&Powershell),
-    }
-}
-
-/// The script that is installed for a shell, by its file name. It takes the registration from the kvadm on PATH, so that
-/// the two always fit together.
-pub fn installed(shell: Shell) -> (&'static str, &'static str) {
-    match shell {
-        Shell::Bash => (
-            "kvadm.bash",
-            "# Completion of kvadm in bash.\ncommand -v kvadm >/dev/null && source <(kvadm completions bash)\n",
-        ),
-        Shell::Zsh => (
-            "_kvadm",
-            "#compdef kvadm\n# Completion of kvadm in zsh. The sourced script replaces this function.\n\
-             (( $+commands[kvadm] )) || return 1\nsource <(kvadm completions zsh)\n_kvadm \"$@\"\n",
-        ),
-        Shell::Fish => {
-            ("kvadm.fish", "# Completion of kvadm in fish.\ncommand -q kvadm; and kvadm completions fish | source\n")
-        }
-        Shell::Elvish => ("kvadm.elv", "# Completion of kvadm in elvish.\neval (kvadm completions elvish | slurp)\n"),
-        Shell::Powershell => (
-            "kvadm.ps1",
-            "# Completion of kvadm in PowerShell.\nkvadm completions powershell | Out-String | Invoke-Expression\n",
-        ),
-    }
 }
 
 /// The candidates in the form that the shell's script reads; `None` where the word is not kvadm's to complete.
