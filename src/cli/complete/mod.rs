@@ -18,7 +18,6 @@ use std::sync::Arc;
 use clap::{Arg, CommandFactory, FromArgMatches, ValueEnum};
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::{ArgValueCompleter, PathCompleter, ValueCompleter, complete};
-use clap_complete::env::{Elvish, Powershell};
 
 use super::{Cli, Global, command};
 use crate::commands::complete::{Lookup, Wanted, candidates};
