@@ -264,11 +264,11 @@ fn every_command_of_etcdctl_has_a_row() {
     let text = read("docs/etcdctl.md");
     let left: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next()).collect();
     for command in ETCDCTL {
-        let is_in = |cell: &&str| {
+        let is_in = |cell: &str| {
             cell.split('`')
                 .any(|text| text.strip_prefix(command).is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')))
         };
-        assert!(left.iter().any(|cell| is_in(&cell)), "etcdctl {command} has no row");
+        assert!(left.iter().any(|cell| is_in(cell)), "etcdctl {command} has no row");
     }
 }
 

@@ -11,8 +11,10 @@ use kvadm::cli::manual::{CONFIG_SECTIONS, JSON_SECTIONS, SCHEMA_SECTIONS, SECTIO
 use kvadm::commands::completions::Shell;
 
 const SOURCE: &str = concat!("kvadm ", env!("CARGO_PKG_VERSION"));
-/// Pages that belong to no verb: name, section, title, sections, and the other pages that they name.
-const PAGES: [(&str, &str, &str, &[(&str, &str)], &str); 3] = [
+/// Name, section, title, sections, and the other pages that the page names.
+type ManPage = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)], &'static str);
+/// Pages that belong to no verb.
+const PAGES: [ManPage; 3] = [
     (
         "kvadm-config",
         "5",

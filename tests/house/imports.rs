@@ -235,10 +235,8 @@ impl Reader<'_> {
                     at = end;
                     continue;
                 }
-                TokenTree::Group(group) => {
-                    if !test || group.delimiter() != Delimiter::Brace {
-                        self.read(&group.stream().into_iter().collect::<Vec<_>>());
-                    }
+                TokenTree::Group(group) if !test || group.delimiter() != Delimiter::Brace => {
+                    self.read(&group.stream().into_iter().collect::<Vec<_>>());
                 }
                 _ => {}
             }
