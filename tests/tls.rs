@@ -350,3 +350,43 @@ fn a_silent_tls_server_is_called_silent() {
     proxy.set(Mode::Pass);
     with_ca(&endpoint, &certs.ca).run().code(1);
 }
+
+#[test]
+fn no_byte_of_a_damaged_key_is_shown() {
+    let certs = Certs::new();
+    let key = std::fs::read_to_string(&certs.client.key).unwrap();
+    let body = key.lines().nth(1).unwrap().to_owned();
+    let damaged = [
+        ("one line", key.replace('\n', "")),
+        ("written newlines", key.replace('\n', "\\n")),
+        ("blanks", key.replace('\n', " ")),
+        ("no end", key.lines().take(2).collect::<Vec<_>>().join("\n")),
+        ("no base64", key.replacen(&body[..8], "!!!!!!!!", 1)),
+    ];
+    for (name, text) in damaged {
+        let file = certs.dir().join("damaged.key");
+        std::fs::write(&file, &text).unwrap();
+        for format in ["text", "json"] {
+            let run = Kvadm::new()
+                .endpoint("https://127.0.0.1:1")
+                .args(["-o", format, "get", "/a", "--ca-file"])
+                .arg(&certs.ca)
+                .arg("--cert-file")
+                .arg(&certs.client.cert)
+                .arg("--key-file")
+                .arg(&file)
+                .run();
+            let said = run.code(2).out_empty().stderr_text();
+            let decimal = body.as_bytes()[..6].iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+            assert!(!said.contains(&body[..12]) && !said.contains(&decimal), "{name}: {said}");
+            assert!(said.len() < 600, "{name}: {said}");
+            run.err_has("damaged.key");
+        }
+    }
+}
+
+#[test]
+fn files_without_an_end_are_not_read_to_it() {
+    let run = Kvadm::new().endpoint("https://127.0.0.1:1").args(["get", "/a", "--ca-file", "/dev/zero"]).run();
+    run.code(2).out_empty().err_has("/dev/zero").err_has("larger than 1 MiB").within(std::time::Duration::from_secs(5));
+}

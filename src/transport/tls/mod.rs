@@ -3,7 +3,7 @@
 //! TLS 1.2 and 1.3 with aws-lc-rs. It accepts the PEM files that etcdctl accepts: keys as PKCS#1, PKCS#8 or SEC1, and
 //! certificates of X.509 version 1 too.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,9 @@ use crate::transport::options::TlsFiles;
 pub(crate) mod cause;
 pub(crate) mod certificate;
 pub(crate) mod handshake_observer;
+
+/// Upper bound on a TLS file: far above a bundle of every public authority (0.3 MiB).
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Why the TLS files cannot be used. No endpoint was dialed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -181,7 +184,31 @@ fn read(role: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
         file: file.to_owned(),
         cause: crate::transport::cause::format_io_error(&error),
     };
-    std::fs::read(file).map_err(failed)
+    let mut contents = Vec::new();
+    // A device or a pipe may have no end.
+    std::fs::File::open(file)
+        .and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut contents))
+        .map_err(failed)?;
+    if contents.len() as u64 > MAX_FILE_BYTES {
+        let cause = "it is larger than 1 MiB".to_owned();
+        return Err(TlsError::Damaged { role, file: file.to_owned(), cause });
+    }
+    Ok(contents)
+}
+
+/// What is wrong with a PEM file, without a byte of its contents: a private key may be among them.
+fn describe_pem_error(error: &rustls::pki_types::pem::Error) -> &'static str {
+    use rustls::pki_types::pem::Error as Pem;
+    match error {
+        Pem::MissingSectionEnd { .. } => "a section has no -----END line of its own",
+        Pem::IllegalSectionStart { .. } => {
+            "a -----BEGIN line is malformed; each -----BEGIN and -----END needs its own line"
+        }
+        Pem::Base64Decode(_) => "a section is not valid base64",
+        Pem::NoItemsFound => "it holds no PEM section of this kind",
+        Pem::SectionTooLarge => "a section is too large",
+        _ => "it cannot be read as PEM",
+    }
 }
 
 fn read_certificates(role: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -189,7 +216,7 @@ fn read_certificates(role: &'static str, file: &Path) -> Result<Vec<CertificateD
     let damaged = |error: rustls::pki_types::pem::Error| TlsError::Damaged {
         role,
         file: file.to_owned(),
-        cause: error.to_string(),
+        cause: describe_pem_error(&error).to_owned(),
     };
     let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
     if found.is_empty() {
@@ -241,7 +268,7 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     }
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
         Pem::NoItemsFound => TlsError::NoKey { file: file.to_owned() },
-        other => TlsError::Damaged { role: KEY, file: file.to_owned(), cause: other.to_string() },
+        other => TlsError::Damaged { role: KEY, file: file.to_owned(), cause: describe_pem_error(&other).to_owned() },
     })
 }
 
