@@ -7,29 +7,23 @@ use std::{env, fs};
 
 use clap::ValueEnum;
 use clap_mangen::roff::{Roff, bold, roman};
-use kvadm::cli::manual::{CONFIG_SECTIONS, JSON_SECTIONS, SCHEMA_SECTIONS, SECTIONS, forms};
+use kvadm::cli::manual::{CONFIG, JSON, KVADM, SCHEMA, forms, sections};
 use kvadm::commands::completions::Shell;
 
 const SOURCE: &str = concat!("kvadm ", env!("CARGO_PKG_VERSION"));
-/// Name, section, title, sections, and the other pages that the page names.
-type ManPage = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)], &'static str);
+/// Name, section, title, text, and the other pages that the page names.
+type ManPage = (&'static str, &'static str, &'static str, &'static str, &'static str);
 /// Pages that belong to no verb.
 const PAGES: [ManPage; 3] = [
     (
         "kvadm-config",
         "5",
         "configuration file and environment of kvadm",
-        CONFIG_SECTIONS,
+        CONFIG,
         "kvadm(1), kvadm-config(1), kvadm-json(7)",
     ),
-    ("kvadm-json", "7", "fields of kvadm's JSON and YAML output", JSON_SECTIONS, "kvadm(1), kvadm-config(5)"),
-    (
-        "kvadm-schema",
-        "7",
-        "schemas of metadata trees, for kvadm gc metadata",
-        SCHEMA_SECTIONS,
-        "kvadm(1), kvadm-gc-metadata(1)",
-    ),
+    ("kvadm-json", "7", "fields of kvadm's JSON and YAML output", JSON, "kvadm(1), kvadm-config(5)"),
+    ("kvadm-schema", "7", "schemas of metadata trees, for kvadm gc metadata", SCHEMA, "kvadm(1), kvadm-gc-metadata(1)"),
 ];
 /// The columns of text that a page of 80 columns leaves between its margins.
 const TEXT_WIDTH: usize = 72;
@@ -49,11 +43,11 @@ fn generated() -> BTreeMap<PathBuf, Vec<u8>> {
     let mut built = without_global_options(root);
     built.build();
     verb_pages(&mut files, "kvadm", &built);
-    for (name, section, title, sections, see_also) in PAGES {
+    for (name, section, title, text, see_also) in PAGES {
         let mut roff = Roff::new();
         roff.control("TH", [name, section, "", SOURCE, "kvadm"]);
         roff.control("SH", ["NAME"]).text([roman(format!("{name} - {title}"))]);
-        add_sections(sections, &mut roff);
+        add_sections(text, &mut roff);
         see(see_also, &mut roff);
         files.insert(PathBuf::from(format!("man/{name}.{section}")), finished(roff.to_roff().as_bytes()));
     }
@@ -96,7 +90,7 @@ fn root_page(root: &clap::Command) -> Vec<u8> {
         built.get_subcommands().map(|verb| format!("kvadm-{}(1)", verb.get_name())).collect();
     related.extend(["kvadm-config(5)", "kvadm-json(7)", "kvadm-schema(7)"].map(str::to_owned));
     verb_page(&built, |roff| {
-        add_sections(SECTIONS, roff);
+        add_sections(KVADM, roff);
         see(&related.join(", "), roff);
     })
 }
@@ -182,11 +176,11 @@ fn see(pages: &str, roff: &mut Roff) {
 }
 
 /// Sections of the manual, in the markup that `kvadm::cli::manual` describes.
-fn add_sections(sections: &[(&str, &str)], roff: &mut Roff) {
-    for (heading, text) in sections {
-        roff.control("SH", [*heading]);
-        if *heading == "EXAMPLE" {
-            roff.control("nf", []).text([roman(*text)]).control("fi", []);
+fn add_sections(page: &'static str, roff: &mut Roff) {
+    for (heading, text) in sections(page) {
+        roff.control("SH", [heading]);
+        if heading == "EXAMPLE" {
+            roff.control("nf", []).text([roman(text)]).control("fi", []);
             continue;
         }
         for (index, block) in text.trim_start_matches('\n').split("\n\n").enumerate() {
