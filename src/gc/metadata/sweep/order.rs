@@ -4,6 +4,9 @@ use super::super::mark::Marking;
 use super::super::model::{Edge, FactKind, Model, ObjectId};
 use super::item::{SweepItem, SweepVerdict};
 
+/// Position of an object that is not swept.
+const NOT_SWEPT: u32 = u32::MAX;
+
 /// The items in the order of the sweep, and their facts.
 pub(super) fn plan(model: &Model, marking: &Marking, selected: &[ObjectId]) -> (Vec<SweepItem>, Vec<u32>) {
     let size = model.count() as usize;
@@ -20,17 +23,23 @@ pub(super) fn plan(model: &Model, marking: &Marking, selected: &[ObjectId]) -> (
     for id in ids {
         if marking.expired(model, id).is_some() { expired.push(id) } else { rest.push(id) }
     }
-    let facts = supporting_facts(model, marking, &chosen);
-    let mut items = Vec::with_capacity(expired.len() + rest.len());
+    let ordered: Vec<(ObjectId, bool)> = [(expired, true), (rest, false)]
+        .into_iter()
+        .flat_map(|(ids, expired)| referrers_first(model, &ids).into_iter().map(move |id| (id, expired)))
+        .collect();
+    let mut positions = vec![NOT_SWEPT; size];
+    for ((id, _), position) in ordered.iter().zip(0..) {
+        positions[*id as usize] = position;
+    }
+    let facts = supporting_facts(model, marking, &positions);
+    let mut items = Vec::with_capacity(ordered.len());
     let mut numbers = Vec::new();
-    for (ids, expired) in [(expired, true), (rest, false)] {
-        for id in referrers_first(model, &ids) {
-            let from = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            let own = facts.partition_point(|(other, _)| *other < id);
-            numbers.extend(facts[own..].iter().take_while(|(other, _)| *other == id).map(|(_, fact)| *fact));
-            let to = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            items.push(SweepItem { id, verdict: SweepVerdict::Waiting, expired, facts: from..to });
-        }
+    for (id, expired) in ordered {
+        let from = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        let own = facts.partition_point(|(other, _)| *other < id);
+        numbers.extend(facts[own..].iter().take_while(|(other, _)| *other == id).map(|(_, fact)| *fact));
+        let to = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        items.push(SweepItem { id, verdict: SweepVerdict::Waiting, expired, facts: from..to });
     }
     (items, numbers)
 }
@@ -69,21 +78,25 @@ fn referrers_first(model: &Model, ids: &[ObjectId]) -> Vec<ObjectId> {
 }
 
 /// Pairs of an object and a fact without which it might not be garbage: its own expiry; the expiry of a former root
-/// that is kept and would keep it; the flat field of an object that would otherwise keep it.
-fn supporting_facts(model: &Model, marking: &Marking, chosen: &[bool]) -> Vec<(ObjectId, u32)> {
+/// that would keep it and that exists when the object is removed, because the root is not swept or comes later; the
+/// flat field of an object that would otherwise keep it.
+fn supporting_facts(model: &Model, marking: &Marking, positions: &[u32]) -> Vec<(ObjectId, u32)> {
     let mut pairs = Vec::new();
-    let mut seen = vec![0_u32; chosen.len()];
+    let mut seen = vec![0_u32; positions.len()];
     let mut round = 0;
     for (fact, number) in model.all_facts().iter().zip(0_u32..) {
         let id = fact.object;
-        let starts: Vec<ObjectId> = match fact.what {
+        // An object that is not swept comes after all that are.
+        let position = positions[id as usize];
+        let mut open: Vec<ObjectId> = match fact.what {
             FactKind::Moment(_) => continue,
             FactKind::Expiry(_) if fact.time.is_none() || marking.is_reached_fully(id) => continue,
-            FactKind::Expiry(_) if chosen[id as usize] => {
-                pairs.push((id, number));
-                continue;
+            FactKind::Expiry(_) => {
+                if position != NOT_SWEPT {
+                    pairs.push((id, number));
+                }
+                vec![id]
             }
-            FactKind::Expiry(_) => vec![id],
             FactKind::Flat if !marking.is_reached_fully(id) => continue,
             FactKind::Flat => {
                 let members = model.edges(id).iter().filter(|edge| model.rule(**edge).members);
@@ -91,16 +104,15 @@ fn supporting_facts(model: &Model, marking: &Marking, chosen: &[bool]) -> Vec<(O
             }
         };
         round += 1;
-        let mut open = starts;
-        while let Some(id) = open.pop() {
-            if marking.is_reached_fully(id) || std::mem::replace(&mut seen[id as usize], round) == round {
+        while let Some(reached) = open.pop() {
+            if marking.is_reached_fully(reached) || std::mem::replace(&mut seen[reached as usize], round) == round {
                 continue;
             }
-            if chosen[id as usize] {
-                pairs.push((id, number));
+            if positions[reached as usize] < position {
+                pairs.push((reached, number));
             }
-            let tied = model.conditional_from(id);
-            open.extend(model.edges(id).iter().copied().chain(tied).map(|edge| edge.to));
+            let conditional = model.conditional_from(reached);
+            open.extend(model.edges(reached).iter().copied().chain(conditional).map(|edge| edge.to));
         }
     }
     pairs.sort_unstable();

@@ -408,3 +408,23 @@ fn too_much_to_compare_is_left() {
     assert!(sweep.next_batch(usize::MAX).is_none());
     assert_eq!(verdict(&model, &sweep, "image ns1/a"), SweepVerdict::Entangled);
 }
+
+#[test]
+fn an_expired_root_guards_what_it_reaches_through_other_kinds_also_if_it_is_removed_later() {
+    let over = hours(-1).to_string();
+    let mut tree = Tree::default();
+    tree.image("ns1", "a", "gone", &[("expire", &over)])
+        .image("ns1", "b", "middle", &[("expire", &over)])
+        .content("ns1", "middle", &[("ref.image", "a")])
+        .content("ns1", "other", &[("root", "1")]);
+    let model = tree.model(&containerd());
+    let mut sweep = sweep(&model, &SweepOptions::default());
+    let order: Vec<String> = verdicts(&model, &sweep).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(order, ["image ns1/a", "image ns1/b", "content ns1/middle"]);
+    // b is a root again before a is removed, and keeps it.
+    tree.put(&format!("{PREFIX}v1/ns1/images/b/labels/containerd.io/gc.expire"), hours(1).to_string());
+    run(&mut tree, &mut sweep, 1, |_, _| {});
+    for kept in ["images/a/", "images/b/", "content/blob/middle/"] {
+        assert!(tree.has_below(&format!("{PREFIX}v1/ns1/{kept}")), "{kept}: {:?}", verdicts(&model, &sweep));
+    }
+}
