@@ -75,7 +75,7 @@ fn figures_without_quota(text: String) -> String {
 }
 
 fn without_share(text: String) -> String {
-    let text: String = text.split_inclusive('\n').filter(|line| !line.contains("does not tell its quota")).collect();
+    let text: String = text.split_inclusive('\n').filter(|line| !line.contains("does not report its quota")).collect();
     without_column(&text, "PERCENT")
 }
 
