@@ -84,7 +84,7 @@ fn with_grouped_verbs(command: clap::Command) -> clap::Command {
         .mut_subcommands(|verb| verb.hide(true))
 }
 
-/// The verbs with their descriptions, in lines of at most 80 columns.
+/// The verbs with their descriptions, one line of at most 80 columns each.
 fn grouped_verbs(command: &clap::Command) -> String {
     const INDENT: usize = 15;
     const WIDTH: usize = 80 - INDENT;
@@ -95,20 +95,22 @@ fn grouped_verbs(command: &clap::Command) -> String {
         for name in verbs {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about);
             let about = about.map(ToString::to_string).unwrap_or_default();
-            let mut lines = vec![String::new()];
-            for word in about.split_whitespace() {
-                match lines.last_mut() {
-                    Some(line) if line.is_empty() => line.push_str(word),
-                    Some(line) if line.len() + 1 + word.len() <= WIDTH => *line += &format!(" {word}"),
-                    _ => lines.push(word.to_owned()),
-                }
-            }
-            let about = lines.join(&format!("\n{:INDENT$}", ""));
+            let about = first_clauses(&about, WIDTH);
             list += &format!("  {literal}{name}{literal:#}{:pad$}{about}\n", "", pad = INDENT - 2 - name.len());
         }
         list.push('\n');
     }
     list
+}
+
+/// As many clauses of a sentence as fit.
+fn first_clauses(sentence: &str, width: usize) -> &str {
+    let mut clauses = sentence;
+    while clauses.len() > width {
+        let Some(end) = clauses.rfind([';', ':']).or_else(|| clauses.rfind(',')) else { break };
+        clauses = &clauses[..end];
+    }
+    clauses
 }
 
 const AFTER: &str = "\

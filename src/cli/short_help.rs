@@ -7,6 +7,8 @@ const RARE: &[&str] = &["escape", "min", "max", "prefix_mask"];
 
 /// A verb's rare options. The examples of these verbs are left out too.
 const RARE_OF: &[(&str, &[&str])] = &[
+    // Every verb's own help shows them.
+    ("", &["output", "quiet", "verbose", "yes", "dry-run", "config"]),
     ("put", &["revert_to", "if_exists", "if_different", "if_locked", "keep_lease"]),
     ("delete", &["if_exists", "if_locked"]),
     ("list", &["if_locked", "with_leases", "sort", "desc", "tree", "top", "separator"]),
