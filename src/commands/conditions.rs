@@ -116,10 +116,10 @@ impl Conditions {
         failures
     }
 
-    /// Whether the conditions fail once `value` has been written (`None`: the key deleted), so that the transaction
-    /// may be sent again after a lost reply.
-    pub fn fails_once_applied(&self, value: Option<&[u8]>) -> bool {
-        self.create || self.revision.is_some() || (self.value.is_some() && self.value.as_deref() != value)
+    /// Whether the conditions can never hold again once the transaction was applied, so that it may be sent again
+    /// after a lost reply. Another client can restore a value or a missing key, but not a revision.
+    pub fn never_hold_again(&self) -> bool {
+        self.revision.is_some_and(|revision| revision > 0)
     }
 }
 
@@ -155,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn only_conditions_that_fail_after_the_write_allow_a_retry() {
-        let update = Conditions { update: true, ..Conditions::default() };
-        assert!(!update.fails_once_applied(Some(b"v")));
-        let same = Conditions { value: Some(b"v".to_vec()), ..Conditions::default() };
-        assert!(!same.fails_once_applied(Some(b"v")));
-        assert!(same.fails_once_applied(Some(b"w")) && same.fails_once_applied(None));
+    fn only_a_revision_cannot_come_back() {
+        let create = Conditions { create: true, ..Conditions::default() };
+        let value = Conditions { value: Some(b"v".to_vec()), ..Conditions::default() };
+        let missing = Conditions { revision: Some(0), ..Conditions::default() };
+        assert!(!create.never_hold_again() && !value.never_hold_again() && !missing.never_hold_again());
+        assert!(Conditions { revision: Some(7), ..Conditions::default() }.never_hold_again());
     }
 }

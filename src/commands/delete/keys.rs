@@ -33,7 +33,7 @@ impl KeyDeletion<'_> {
             then: vec![delete(&self.keys[0], self.prev)],
             otherwise: self.conditions.reads(&self.keys[0]),
         };
-        let retry = if self.conditions.fails_once_applied(None) { Retry::Idempotent } else { Retry::Never };
+        let retry = if self.conditions.never_hold_again() { Retry::Idempotent } else { Retry::Never };
         let result = self.ctx.store().txn("delete", &txn, self.guard.as_ref(), retry).await?;
         self.report_single(result)
     }

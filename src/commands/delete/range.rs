@@ -311,7 +311,10 @@ impl RangeDeletion<'_> {
             }
             // The server's request timeout may end before a long deletion: an empty range means that it was done.
             Err(error @ Error::Unknown { .. }) => {
-                let left = store.count(&self.range, 0, self.guard.as_ref()).await?;
+                // A failed count does not change that the outcome is unknown.
+                let Ok(left) = store.count(&self.range, 0, self.guard.as_ref()).await else {
+                    return Err(error.into());
+                };
                 if left.count > 0 {
                     return Err(error.into());
                 }

@@ -51,12 +51,12 @@ pub(super) async fn write(
     if compares_values && txn.size() > MAX_REQUEST_BYTES {
         return write_large(store, request, guard).await;
     }
-    let retry =
-        if request.conditions.fails_once_applied(Some(&request.value)) { Retry::Idempotent } else { Retry::Never };
+    let retry = if request.conditions.never_hold_again() { Retry::Idempotent } else { Retry::Never };
     match store.txn("put", &txn, guard, retry).await {
         Ok(result) => interpret(request, result),
         Err(error @ Error::Unknown { .. }) if request.only_if_different => {
-            let (now, revision) = store.get(&request.key, 0, guard).await?;
+            // A failed read does not change that the outcome is unknown.
+            let Ok((now, revision)) = store.get(&request.key, 0, guard).await else { return Err(error.into()) };
             match now {
                 Some(now) if request.is_satisfied_by(&now) => Ok((PutOutcome::Unchanged(now), revision)),
                 _ => Err(error.into()),
@@ -104,7 +104,9 @@ async fn write_large(store: &Store, request: &PutRequest, guard: Option<&LockGua
             // Nothing needs to be written, but the other conditions must still hold.
             txn.then.clear();
         }
-        let mut result = store.txn("put", &txn, guard, Retry::Idempotent).await?;
+        // A key that is missing now may be missing again; a revision never comes back.
+        let retry = if known > 0 || txn.then.is_empty() { Retry::Idempotent } else { Retry::Never };
+        let mut result = store.txn("put", &txn, guard, retry).await?;
         let changed = !result.succeeded && !result.maybe_applied && mod_revision(&result) != Some(known);
         if changed {
             continue;
