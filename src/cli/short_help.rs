@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn verb(path: &str) -> clap::Command {
-        path.split(' ').fold(crate::command(), |verb, name| {
+        path.split(' ').filter(|name| !name.is_empty()).fold(crate::command(), |verb, name| {
             verb.find_subcommand(name).unwrap_or_else(|| panic!("no verb '{path}'")).clone()
         })
     }
