@@ -74,8 +74,8 @@ pub fn read(raw: &[u8], syntax: Syntax) -> Word {
     reader.word()
 }
 
-/// Splits a command line of bash up to the cursor: the words in front, and the one being typed. `None` where that one
-/// is the file of a redirection.
+/// Splits a command line of bash up to the cursor: the words in front, and the one being typed. `None` if the
+/// current word is a redirection's file.
 pub fn split(line: &[u8], breaks: &[u8]) -> Option<(Vec<Vec<u8>>, Word)> {
     let (mut words, mut redirected) = (Vec::new(), false);
     let fresh = || Reader { breaks, ..Reader::default() };
