@@ -55,7 +55,7 @@ pub fn safety_options() -> [Arg; 2] {
     ]
 }
 
-/// [`safety_options`] for a verb that has verbs of its own: accepted in front of these, shown with them only.
+/// [`safety_options`] for a verb with subcommands: accepted before the subcommand, shown only in the subcommand's help.
 pub fn hidden_safety_options() -> [Arg; 2] {
     safety_options().map(|option| option.hide(true))
 }

@@ -1,7 +1,7 @@
 //! kvadm administers etcd and the coordination state that clusters keep in it.
 //!
 //! Imports point one way: `main`, this file, `cli`, `commands`, `context`, `kvstore`, `transport`. Commands write through
-//! `output`, and only `kvstore` names `etcd_client`. `tests/house.rs` checks these rules.
+//! `output`, and only `kvstore` names `etcd_client`. `tests/house/mod.rs` checks these rules.
 
 pub mod allocator;
 pub mod args;

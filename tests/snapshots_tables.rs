@@ -5,7 +5,7 @@ use super::support::containerd::{EARLIER, NOW, Tree};
 use super::support::{Etcd, Kvadm};
 
 /// The snapshots of this file.
-pub(super) const NAMES: &[&str] = &["tables-gc", "tables-listings", "tables-members", "tables-tenures"];
+pub(super) const NAMES: &[&str] = &["tables-gc", "tables-listings", "tables-members", "tables-leases-and-locks"];
 
 #[track_caller]
 fn done(etcd: &Etcd, args: &[&str]) {
@@ -102,7 +102,7 @@ fn members() {
 }
 
 #[test]
-fn tenures() {
+fn leases_and_locks() {
     let etcd = Etcd::start();
     let leases = ["7a00000000000001", "7a00000000000002", "7a00000000000003"];
     for lease in leases {
@@ -129,7 +129,7 @@ fn tenures() {
     show(&mut page, &["allocate", "list"]);
     show_masked(&mut page, &["allocate", "list", "--ttl"], left);
     show(&mut page, &["allocate", "check", "--all"]);
-    page.hold("tables-tenures");
+    page.hold("tables-leases-and-locks");
 }
 
 #[test]

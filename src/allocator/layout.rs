@@ -301,7 +301,7 @@ mod tests {
         assert!(Layout::new(b"a//b").is_err());
     }
 
-    /// Go's `path.Clean`, by its description; what it makes of nothing is no key.
+    /// Go's `path.Clean` as documented; an empty result is not a key.
     fn go_clean(path: &[u8]) -> Vec<u8> {
         let mut parts: Vec<&[u8]> = Vec::new();
         for part in path.split(|byte| *byte == b'/') {

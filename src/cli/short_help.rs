@@ -1,4 +1,4 @@
-//! What `-h` leaves out, so that every verb's fits on a screen of 40 lines. `--help` and the man pages have all of it.
+//! Options that `-h` omits so that each verb's short help fits on 40 lines. `--help` and the man pages have all of it.
 
 use clap::builder::Resettable;
 

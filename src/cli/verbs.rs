@@ -80,7 +80,7 @@ impl Command {
     /// Runs the verb.
     ///
     /// # Errors
-    /// Whatever kept the verb from doing what was asked, with its class and what to do next.
+    /// The failure of the verb, with its class and hints.
     pub async fn run(self, ctx: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Get(args) => get::run(ctx, &args).await,

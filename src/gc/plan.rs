@@ -263,7 +263,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn only_what_every_look_has_with_the_same_facts_is_agreed_on() {
+    fn only_candidates_in_every_scan_with_the_same_facts_are_agreed_on() {
         let one = plan(&[(b"a", 1), (b"b", 2), (b"c", 3)], 1000);
         let two = plan(&[(b"a", 1), (b"b", 9), (b"d", 4)], 2000);
         let mut now = plan(&[(b"a", 1), (b"b", 2), (b"c", 3), (b"d", 4)], 3000);

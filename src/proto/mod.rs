@@ -198,7 +198,7 @@ mod tests {
             }
         }
 
-        /// Descriptor sets come from files: what is damaged is refused in words, or still is one.
+        /// Descriptor sets come from files: a damaged set is rejected with a message or is still valid.
         #[test]
         fn a_damaged_descriptor_set_gets_an_answer(damage in damage(), bytes in proptest::collection::vec(0u8..32, 0..24)) {
             let whole = DescriptorPool::global().encode_to_vec();

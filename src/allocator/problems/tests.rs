@@ -122,7 +122,7 @@ fn pair() -> impl Strategy<Value = (String, String)> {
 }
 
 proptest! {
-    /// Whoever does all repairs has no problem more, and every ID that could be repaired has its one key.
+    /// After all repairs, no problem remains and every repairable ID has one key.
     #[test]
     fn repairs_never_make_anything_worse(pairs in proptest::collection::btree_map(0u8..40, pair(), 0..14)) {
         let mut store: BTreeMap<String, String> = pairs.into_values().collect();

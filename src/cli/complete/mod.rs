@@ -1,8 +1,8 @@
-//! Completion in shells: the registration scripts, and the answer to a shell that asks while a line is being typed.
+//! Completion in shells: the registration scripts, and the candidates for a partially typed command line.
 //!
 //! With `KVADM_COMPLETE=SHELL` in the environment kvadm prints SHELL's registration script; with words behind `--` it
 //! prints candidates for the last one. clap_complete's engine knows the verbs and options; [`crate::commands::complete`]
-//! knows what only etcd or the user's files can tell.
+//! finds keys, locks, leases and contexts.
 //!
 //! The adapters of bash, zsh and fish are kvadm's own. Keys come from a server and may be hostile: clap_complete's
 //! adapter for bash puts them on the command line without quotes.
@@ -20,7 +20,7 @@ use clap_complete::CompletionCandidate;
 use clap_complete::engine::{ArgValueCompleter, PathCompleter, ValueCompleter, complete};
 
 use super::{Cli, Global, command};
-use crate::commands::complete::{Lookup, Wanted, candidates};
+use crate::commands::complete::{CandidateKind, Lookup, candidates};
 use crate::commands::completions::Shell;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::schema::BUILT_IN;
@@ -28,7 +28,7 @@ use crate::output::{ColorChoice, Format, Out, Settings};
 use registration::{VARIABLE, registration};
 use words::{Syntax, Word};
 
-/// bash's COMP_WORDBREAKS: bash replaces only what stands behind the last of these characters.
+/// bash's COMP_WORDBREAKS: bash replaces only the text after the last of these characters.
 const WORD_BREAKS: &str = "KVADM_COMPLETE_BREAKS";
 
 /// Answers a shell, if one asks.
@@ -52,7 +52,7 @@ pub fn answer(args: &[OsString]) -> Option<Result<Exit, Failure>> {
     Some(written.map(|()| exit).map_err(Failure::from))
 }
 
-/// The candidates in the form that the shell's script reads; `None` where the word is not kvadm's to complete.
+/// The candidates in the form that the shell's script reads; `None` if kvadm does not complete the word.
 fn replies(shell: Shell, words: &[OsString], breaks: &OsStr) -> Option<String> {
     let (last, before) = words.split_last()?;
     let plain = |value: &[u8]| OsString::from_vec(value.to_vec());
@@ -87,14 +87,14 @@ fn replies(shell: Shell, words: &[OsString], breaks: &OsStr) -> Option<String> {
     Some(lines)
 }
 
-/// What clap and the completers offer for the word behind these.
+/// Candidates of clap and the completers for `current`, which follows `before`.
 fn find(before: Vec<OsString>, current: OsString) -> Vec<CompletionCandidate> {
     let line = Arc::new(TypedLine::read(&before));
     let mut command = with_completers(with_help_of_groups(command()), &mut Vec::new(), &line);
     let (index, folder, is_empty) = (before.len(), std::env::current_dir().ok(), current.is_empty());
     let words = before.into_iter().chain([current]).collect();
     let mut found = complete(&mut command, words, index, folder.as_deref()).unwrap_or_default();
-    // Options are offered for an empty word only where nothing else is.
+    // Options are offered for an empty word only if there are no other candidates.
     let is_option = |candidate: &CompletionCandidate| candidate.get_value().as_bytes().starts_with(b"-");
     if is_empty && !found.iter().all(is_option) {
         found.retain(|candidate| !is_option(candidate));
@@ -102,7 +102,7 @@ fn find(before: Vec<OsString>, current: OsString) -> Vec<CompletionCandidate> {
     found
 }
 
-/// Adds to `help` the verbs of the verbs: clap copies its list of verbs while these are deferred.
+/// Adds to `help` the subcommands of each verb: clap copies its list of verbs while these are deferred.
 fn with_help_of_groups(command: clap::Command) -> clap::Command {
     let groups: Vec<clap::Command> = command.get_subcommands().filter(|verb| verb.has_subcommands()).cloned().collect();
     groups.iter().filter(|group| group.get_name() != "help").fold(command, |command, group| {
@@ -111,7 +111,7 @@ fn with_help_of_groups(command: clap::Command) -> clap::Command {
     })
 }
 
-/// What the words in front say about the question; a completer itself is given the current word alone.
+/// Options and verbs of the preceding words. A completer receives only the current word.
 struct TypedLine {
     global: Option<Global>,
     escape: bool,
@@ -155,7 +155,7 @@ fn with_completers(command: clap::Command, path: &mut Vec<String>, line: &Arc<Ty
     })
 }
 
-fn look_up(wanted: Wanted, typed: &OsStr, line: &TypedLine) -> Vec<CompletionCandidate> {
+fn look_up(wanted: CandidateKind, typed: &OsStr, line: &TypedLine) -> Vec<CompletionCandidate> {
     let Some(global) = &line.global else { return Vec::new() };
     let (overrides, base) = (global.overrides(), line.base.clone());
     let lookup = Lookup { wanted, typed: typed.as_bytes().to_vec(), overrides, escape: line.escape, base };
@@ -170,7 +170,7 @@ fn schemas(typed: &OsStr) -> Vec<CompletionCandidate> {
 /// Where the values of an option or argument come from, if clap does not know them itself.
 #[derive(Debug, PartialEq, Eq)]
 enum ValueSource {
-    Lookup(Wanted),
+    Lookup(CandidateKind),
     Schemas,
     Files,
 }
@@ -179,14 +179,14 @@ fn source(path: &[String], arg: &Arg) -> Option<ValueSource> {
     let name = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str())?;
     let verb = path.first().map(String::as_str).unwrap_or_default();
     let wanted = match (verb, arg.get_id().as_str(), name) {
-        (_, "context", _) | (_, _, "CONTEXT") => Wanted::Contexts,
+        (_, "context", _) | (_, _, "CONTEXT") => CandidateKind::Contexts,
         (_, "namespace", _) | ("help", ..) => return None,
         (_, "schema" | "print_schema", _) => return Some(ValueSource::Schemas),
         (_, _, "CMD") => return Some(ValueSource::Files),
-        ("lock", "name", _) | ("gc", "lock", _) => Wanted::Locks,
-        ("lease", _, "ID") | (_, "lease", _) => Wanted::Leases,
-        ("allocate", _, "KEY") | ("allocate", "key_prefix", _) => Wanted::Allocated,
-        (_, _, "KEY" | "PREFIX" | "P") => Wanted::Keys,
+        ("lock", "name", _) | ("gc", "lock", _) => CandidateKind::Locks,
+        ("lease", _, "ID") | (_, "lease", _) => CandidateKind::Leases,
+        ("allocate", _, "KEY") | ("allocate", "key_prefix", _) => CandidateKind::Allocated,
+        (_, _, "KEY" | "PREFIX" | "P") => CandidateKind::Keys,
         _ => return None,
     };
     Some(ValueSource::Lookup(wanted))
@@ -216,23 +216,23 @@ mod tests {
             found.iter().find(|(path, arg, _)| path == verb && arg == id).map(|(_, _, source)| source)
         };
         for (verb, id, wanted) in [
-            ("get", "keys", Wanted::Keys),
-            ("put", "key", Wanted::Keys),
-            ("put", "if_exists", Wanted::Keys),
-            ("put", "lease", Wanted::Leases),
-            ("delete", "prefix", Wanted::Keys),
-            ("list", "prefix", Wanted::Keys),
-            ("list", "from", Wanted::Keys),
-            ("watch", "exact", Wanted::Keys),
-            ("lock", "name", Wanted::Locks),
-            ("lease revoke", "ids", Wanted::Leases),
-            ("allocate new", "keys", Wanted::Allocated),
-            ("allocate release", "keys", Wanted::Allocated),
-            ("allocate list", "key_prefix", Wanted::Allocated),
-            ("allocate list", "base", Wanted::Keys),
-            ("gc locks", "prefix", Wanted::Keys),
-            ("gc metadata", "explain", Wanted::Keys),
-            ("gc metadata", "lock", Wanted::Locks),
+            ("get", "keys", CandidateKind::Keys),
+            ("put", "key", CandidateKind::Keys),
+            ("put", "if_exists", CandidateKind::Keys),
+            ("put", "lease", CandidateKind::Leases),
+            ("delete", "prefix", CandidateKind::Keys),
+            ("list", "prefix", CandidateKind::Keys),
+            ("list", "from", CandidateKind::Keys),
+            ("watch", "exact", CandidateKind::Keys),
+            ("lock", "name", CandidateKind::Locks),
+            ("lease revoke", "ids", CandidateKind::Leases),
+            ("allocate new", "keys", CandidateKind::Allocated),
+            ("allocate release", "keys", CandidateKind::Allocated),
+            ("allocate list", "key_prefix", CandidateKind::Allocated),
+            ("allocate list", "base", CandidateKind::Keys),
+            ("gc locks", "prefix", CandidateKind::Keys),
+            ("gc metadata", "explain", CandidateKind::Keys),
+            ("gc metadata", "lock", CandidateKind::Locks),
         ] {
             assert_eq!(of(verb, id), Some(&ValueSource::Lookup(wanted)), "{verb} {id}");
         }

@@ -1,6 +1,6 @@
-//! Words as shells write them: what a half-typed one means, and how a candidate is written behind it. Pure.
+//! Parses partially typed shell words and quotes candidates. Pure.
 
-/// Whose quoting it is.
+/// Quoting rules of a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {
     /// bash and zsh
@@ -12,11 +12,11 @@ pub enum Syntax {
 /// The word that is being typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Word {
-    /// What it means, without quotes and escapes.
+    /// Its value after removing quotes and escapes.
     pub value: Vec<u8>,
     /// The quote that is open at its end.
     quote: Option<u8>,
-    /// The bytes of its value that stand in front of what bash replaces.
+    /// Length of the value before the part that bash replaces.
     kept: usize,
     /// Whether it begins with a tilde that the shell expands.
     tilde: bool,
@@ -28,7 +28,7 @@ impl Word {
         Self { value: value.to_vec(), ..Self::default() }
     }
 
-    /// What bash has to put in place of the replaced part; `None` where the candidate does not continue the word or
+    /// What bash has to put in place of the replaced part; `None` if the candidate does not continue the word or
     /// cannot be quoted.
     pub fn insertion(&self, candidate: &str) -> Option<String> {
         let rest = candidate.as_bytes().strip_prefix(&self.value[..self.kept])?;
@@ -74,8 +74,8 @@ pub fn read(raw: &[u8], syntax: Syntax) -> Word {
     reader.word()
 }
 
-/// Splits a command line of bash up to the cursor: the words in front, and the one being typed. `None` where that one
-/// is the file of a redirection.
+/// Splits a command line of bash up to the cursor: the words in front, and the one being typed. `None` if the
+/// current word is a redirection's file.
 pub fn split(line: &[u8], breaks: &[u8]) -> Option<(Vec<Vec<u8>>, Word)> {
     let (mut words, mut redirected) = (Vec::new(), false);
     let fresh = || Reader { breaks, ..Reader::default() };
@@ -90,7 +90,7 @@ pub fn split(line: &[u8], breaks: &[u8]) -> Option<(Vec<Vec<u8>>, Word)> {
                 reader = fresh();
             }
             b'<' | b'>' if reader.is_bare() => {
-                // In front of it may stand the number of a file descriptor.
+                // A file descriptor number may precede the operator.
                 if reader.begun && !redirected && !reader.value.iter().all(u8::is_ascii_digit) {
                     words.push(reader.value.clone());
                 }

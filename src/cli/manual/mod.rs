@@ -9,7 +9,7 @@ mod synopsis;
 
 pub use crate::cli::manual::synopsis::forms;
 
-/// kvadm(1), beside the options.
+/// The sections of kvadm(1) other than OPTIONS.
 pub const KVADM: &str = include_str!("kvadm.1.txt");
 /// kvadm-config(5).
 pub const CONFIG: &str = include_str!("kvadm-config.5.txt");

@@ -1,12 +1,11 @@
 //! One level of the tree of keys, without reading what lies below it.
 //!
-//! Behind a child with keys of its own the next one is looked for: first among the names that differ from it at their
-//! end alone, then further and further away. Up to etcd 3.6 a limited read counts its whole range, and so each one
-//! counts hardly more than the neighbours.
+//! After a child with keys of its own, the search for the next child starts in a small window of similar names and
+//! widens it step by step. (etcd <= 3.6 counts the whole range of a limited read.)
 
 use crate::kvstore::{Error, KeyRange, KeySelector, Op, OpResult, Retry, Store, Txn};
 
-/// Keys in one answer: enough for many leaves at once, little where all are below one child.
+/// Keys in one answer: enough for many leaves at once, few if all keys are below one child.
 const PAGE: i64 = 32;
 
 /// Something right below a prefix.
@@ -29,7 +28,7 @@ impl<'a> Child<'a> {
         self.len == self.key.len()
     }
 
-    /// Where the first key is right below: the name without its slash, and that key's own part.
+    /// If the first key is an immediate child: its name without the slash, and the rest of the key.
     pub fn holder(self) -> Option<(&'a [u8], &'a [u8])> {
         let (name, below) = self.key.split_at(self.len);
         let right = !below.is_empty() && !below.contains(&b'/');
@@ -37,7 +36,8 @@ impl<'a> Child<'a> {
     }
 }
 
-/// Gives the children of what is typed in their order, as long as more are wanted; ends silently at an error.
+/// Passes the children of `typed` to `more` in key order until it returns false. Stops without an error if a request
+/// fails.
 pub async fn children(store: &Store, typed: &[u8], more: &mut dyn FnMut(Child<'_>) -> bool) {
     let whole = KeyRange::prefix(typed);
     // The next window; without an end, the rest of them all.
@@ -64,7 +64,7 @@ pub async fn children(store: &Store, typed: &[u8], more: &mut dyn FnMut(Child<'_
         (start, end) = match (last, end) {
             (Some((behind, near)), None) if full => (behind, near),
             (Some((behind, near)), Some(end)) if full || behind > end => (behind, near),
-            // The window is done with: the next one goes as far as one byte less is shared.
+            // The window is exhausted; the next one covers all keys that share one byte less.
             (_, Some(end)) => {
                 let wider = above(&end[..end.len() - 1]);
                 (end, wider)
@@ -75,7 +75,7 @@ pub async fn children(store: &Store, typed: &[u8], more: &mut dyn FnMut(Child<'_
 }
 
 impl Child<'_> {
-    /// Where the keys behind it begin, and an end that leaves hardly more than the next child between.
+    /// Start of the keys after this child, and an end close after the next child.
     fn behind(self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
         let name = self.name();
         if self.is_leaf() {
@@ -85,7 +85,7 @@ impl Child<'_> {
     }
 }
 
-/// The first key above all those that begin so.
+/// The smallest key above all keys with this prefix.
 fn above(prefix: &[u8]) -> Option<Vec<u8>> {
     KeyRange::prefix(prefix).end
 }

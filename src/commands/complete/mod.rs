@@ -1,7 +1,7 @@
-//! What only the store, or the user's own files, can tell a shell that completes a word: keys, lock names, leases,
-//! allocator keys and contexts.
+//! Completion candidates from the store and the user's files: keys, lock names, leases, allocator keys and contexts.
 //!
-//! It prints nothing, asks nobody for a password, and takes no longer than [`LIMIT`]. What fails gives no candidates.
+//! The lookup prints nothing, never prompts for a password, and takes at most [`LIMIT`]. A failed lookup returns no
+//! candidates.
 
 mod level;
 
@@ -23,9 +23,9 @@ const LIMIT: Duration = Duration::from_millis(130);
 /// Upper bound on the number of candidates.
 const MAX_CANDIDATES: usize = 200;
 
-/// What a word stands for.
+/// The kind of value that the word completes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum CandidateKind {
     /// Keys and prefixes.
     Keys,
     /// The names of locks.
@@ -38,12 +38,12 @@ pub enum Wanted {
     Allocated,
 }
 
-/// The question of a shell.
+/// A completion request of a shell.
 #[derive(Debug)]
 pub struct Lookup {
-    /// What the word stands for.
-    pub wanted: Wanted,
-    /// What is typed of it.
+    /// The kind of value that the word completes.
+    pub wanted: CandidateKind,
+    /// The typed part of the word.
     pub typed: Vec<u8>,
     /// The options on the command line that say where etcd is.
     pub overrides: Overrides,
@@ -59,8 +59,7 @@ pub fn candidates(lookup: Lookup) -> Vec<OsString> {
     let found = Found::default();
     let (done, wait) = mpsc::channel();
     let shared = found.clone();
-    // A file that does not end or a name that does not resolve must not hold up the shell either: this thread is left
-    // behind then.
+    // An endless file or a slow name resolution must not delay the shell: after LIMIT, the lookup thread is abandoned.
     let started = std::thread::Builder::new().spawn(move || {
         find(&lookup, deadline, &shared);
         let _ = done.send(());
@@ -76,7 +75,7 @@ pub fn candidates(lookup: Lookup) -> Vec<OsString> {
 struct Found(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Found {
-    /// Takes a candidate in, if it can be shown and typed; whether there is room for more.
+    /// Adds a candidate that can be displayed and typed. Returns whether more fit.
     fn push(&self, candidate: &[u8], escape: bool) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = std::str::from_utf8(candidate).unwrap_or("\n");
@@ -94,7 +93,7 @@ impl Found {
 
 fn find(lookup: &Lookup, deadline: Instant, found: &Found) {
     let env = Env::from_process();
-    if lookup.wanted == Wanted::Contexts {
+    if lookup.wanted == CandidateKind::Contexts {
         let names = config::contexts(&env);
         let mut names = names.iter().map(String::as_bytes).filter(|name| name.starts_with(&lookup.typed));
         names.all(|name| found.push(name, false));
@@ -119,20 +118,20 @@ async fn search(store: &Store, lookup: &Lookup, found: &Found) {
     let escape = lookup.escape;
     let typed = &lookup.typed;
     match lookup.wanted {
-        Wanted::Leases => {
+        CandidateKind::Leases => {
             let leases = store.leases().await.unwrap_or_default();
             let ids = leases.iter().map(ToString::to_string).filter(|id| id.as_bytes().starts_with(typed));
             ids.map(String::into_bytes).all(|id| found.push(&id, false));
         }
-        Wanted::Keys => level::children(store, typed, &mut |child| found.push(child.name(), escape)).await,
-        Wanted::Locks => {
+        CandidateKind::Keys => level::children(store, typed, &mut |child| found.push(child.name(), escape)).await,
+        CandidateKind::Locks => {
             let mut take = |child: Child<'_>| match child.holder() {
                 Some((name, holder)) if is_lease(holder) => found.push(name, escape),
                 _ => child.is_leaf() || found.push(child.name(), escape),
             };
             level::children(store, typed, &mut take).await;
         }
-        Wanted::Allocated => {
+        CandidateKind::Allocated => {
             let base = lookup.base.as_deref().unwrap_or(DEFAULT_BASE.as_bytes());
             let below = [base.strip_suffix(b"/").unwrap_or(base), b"/value/"].concat();
             let mut take = |child: Child<'_>| {
@@ -141,7 +140,7 @@ async fn search(store: &Store, lookup: &Lookup, found: &Found) {
             };
             level::children(store, &[&below[..], typed].concat(), &mut take).await;
         }
-        Wanted::Contexts => {}
+        CandidateKind::Contexts => {}
     }
 }
 

@@ -149,7 +149,7 @@ fn row(key: &[u8], usage: BranchUsage, total: bool, quota: Option<u64>) -> Usage
     UsageRow { key, total, keys, key_bytes, value_bytes, quota }
 }
 
-/// The last 24 characters of a name, which fit beside a progress bar.
+/// The last 24 characters of a name, which fit next to a progress bar.
 fn shortened(branch: &[u8]) -> String {
     let name = bytes::escape(branch).to_string();
     let skip = name.chars().count().saturating_sub(24);

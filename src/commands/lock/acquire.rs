@@ -146,7 +146,7 @@ fn busy(name: &str, holder: Option<&str>) -> Failure {
         .hint(format!("'kvadm lock --list {name}' shows the holder and the waiters"))
 }
 
-/// Sleeps until the moment; without one, for ever.
+/// Sleeps until the deadline, or forever if there is none.
 async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,

@@ -6,7 +6,7 @@ use super::*;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
-    /// Whatever the file holds, there is an answer, and what was read has the line it stands on.
+    /// Any file gives settings or an error, and each setting records its line.
     #[test]
     fn any_text_gets_an_answer(
         pieces in proptest::collection::vec(

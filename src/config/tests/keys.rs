@@ -1,4 +1,4 @@
-//! What each key takes.
+//! Accepted values of each configuration key.
 
 use super::*;
 

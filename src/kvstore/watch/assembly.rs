@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revision_in_pieces_is_told_whole() {
+    fn a_fragmented_revision_is_returned_whole() {
         let mut assembly = Assembly::new(5);
         assert_eq!(summary(&assembly.push(vec![event(5, "a"), event(6, "b")], true)), [(5, "a".to_owned())]);
         assert_eq!(assembly.next(), 6);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_lagging_member_sends_again_is_dropped_and_the_place_never_goes_back() {
+    fn what_a_lagging_member_sends_again_is_dropped_and_the_position_never_decreases() {
         let mut assembly = Assembly::new(10);
         assert!(assembly.push(vec![event(8, "a"), event(9, "b")], false).is_empty());
         assert_eq!(assembly.next(), 10);

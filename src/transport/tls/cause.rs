@@ -120,7 +120,7 @@ fn alert_cause(alert: AlertDescription, files: &TlsFiles) -> Cause {
         A::CertificateExpired => "it has expired or is not valid yet",
         A::CertificateRevoked => "it is revoked",
         A::UnsupportedCertificate => "the server does not support its type",
-        // Go <= 1.19 sends no more precise alert.
+        // Servers built with Go <= 1.19 send this alert for all of these causes.
         A::BadCertificate | A::CertificateUnknown | A::AccessDenied | A::CertificateRequired => {
             "it has expired, does not allow client authentication, or the server does not trust its authority"
         }

@@ -106,7 +106,7 @@ fn put() -> impl Strategy<Value = Written<Op>> {
         Just((LeaseMode::Keep, Some(("keep_lease", json!(true))))),
         lease().prop_map(|(id, text)| (id.map_or(LeaseMode::Detach, LeaseMode::Attach), Some(("lease", text)))),
     ];
-    // "No lease" that is asked for is not "nothing is said" in every store's words, but the wire has one for both.
+    // An explicit lease 0 and an absent lease differ in kvadm but not on the wire.
     let mode = mode.prop_filter("a lease of none", |(_, written)| match written {
         Some(("lease", text)) => !matches!(text.as_str(), None | Some("none" | "0")),
         _ => true,

@@ -7,13 +7,13 @@ use super::document::Encoding;
 use super::pattern::{Identity, IdentityPart, Pattern};
 use super::template::Template;
 
-/// A kind's number: its place in the schema.
+/// Index of a kind in [`Schema::kinds`].
 pub type KindId = u16;
 
-/// A schema that was read and found sound.
+/// A validated schema.
 #[derive(Debug)]
 pub struct Schema {
-    /// What it calls itself.
+    /// The schema's name.
     pub name: String,
     /// A hash of its text, in hex: plans name it.
     pub hash: String,
@@ -23,7 +23,7 @@ pub struct Schema {
     pub outside_roots: bool,
     /// Keys that belong to no object.
     pub opaque: Vec<Template>,
-    /// What fields begin with that must be some rule's.
+    /// Field prefixes that only rules may use; `--check` reports other fields with them.
     pub reserved: Vec<Vec<u8>>,
     /// In the order of the sweep.
     pub kinds: Vec<Kind>,
@@ -31,7 +31,7 @@ pub struct Schema {
     pub edges: Vec<EdgeRule>,
 }
 
-/// What objects of one kind look like and what is done with them.
+/// Layout, roots and sweep options of one kind.
 #[derive(Debug)]
 pub struct Kind {
     /// The name.
@@ -40,7 +40,7 @@ pub struct Kind {
     pub key: Template,
     /// How its segments are written.
     pub encoding: Encoding,
-    /// Of the key's variables, in order: whether it is the scope's.
+    /// For each variable of the key, whether it belongs to the scope.
     pub scoped: Vec<bool>,
     /// The field every object has, decoded.
     pub anchor: Option<Vec<u8>>,
@@ -54,13 +54,13 @@ pub struct Kind {
     pub may_empty: bool,
     /// Whether every object is a root.
     pub always_root: bool,
-    /// Else what makes one.
+    /// The rules that make an object a root, unless `always_root`.
     pub roots: Vec<RootRule>,
     /// The field that makes an object's members flat.
     pub flat: Option<Pattern>,
-    /// Moments that conditions of edges to this kind look at.
+    /// Time fields that conditional edges to this kind compare.
     pub moments: Vec<Moment>,
-    /// Its edges' places in [`Schema::edges`].
+    /// Indexes of the kind's edges in [`Schema::edges`].
     pub edges: Range<usize>,
     /// Fields that name objects which refer back.
     pub links: Vec<Link>,
@@ -69,7 +69,7 @@ pub struct Kind {
 /// A rule that makes an object a root.
 #[derive(Debug)]
 pub enum RootRule {
-    /// A field is there.
+    /// The field exists.
     Field {
         /// Which.
         pattern: Pattern,
@@ -78,7 +78,7 @@ pub enum RootRule {
         /// As it was written.
         text: String,
     },
-    /// A moment is not over.
+    /// The field holds a time that has not passed.
     Unexpired {
         /// The field, decoded.
         field: Vec<u8>,
@@ -86,14 +86,14 @@ pub enum RootRule {
         format: TimeFormat,
         /// Whether an object without it is a root.
         missing: bool,
-        /// And whether a check says so.
+        /// Whether `--check` reports such an object.
         suspect: bool,
-        /// Whether a bad moment stops the collection; else the object is a root.
+        /// Whether an invalid time refuses the collection; otherwise the object is a root.
         strict: bool,
     },
 }
 
-/// A field with a moment.
+/// A field that holds a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The field, decoded.
@@ -105,19 +105,19 @@ pub struct Moment {
 /// One rule by which objects refer to others.
 #[derive(Debug)]
 pub struct EdgeRule {
-    /// The kind whose fields say so.
+    /// The kind that declares the edge.
     pub declared_by: KindId,
     /// The other kind.
     pub other: KindId,
-    /// Whether the other keeps this one.
+    /// Whether the edge is a back reference: `other` keeps this object.
     pub back: bool,
     /// Where it is read from.
     pub source: EdgeSource,
     /// The other's identity.
     pub identity: Identity,
-    /// Whether flat objects have it too.
+    /// Whether the edge is followed from flat objects too (`flat: through`).
     pub through: bool,
-    /// Whether it leads to flat objects where the kind's flat field is there.
+    /// Whether the referenced object is kept flat if the referrer has its `flat` field.
     pub members: bool,
     /// What must hold for it.
     pub when: Option<When>,

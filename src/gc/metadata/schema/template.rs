@@ -179,7 +179,7 @@ mod tests {
             }
         }
 
-        /// Templates meet exactly where a key of few parts and words is both's, which is tried with every such key.
+        /// Two templates overlap if and only if an exhaustive search over short keys finds a common key.
         #[test]
         fn templates_that_meet_have_a_key(
             a in proptest::collection::vec(prop_oneof!["a", "b", Just("{x}".to_owned()), Just("{y+}".to_owned())], 1..4),

@@ -31,7 +31,7 @@ fn leases_hold_their_members_until_they_are_over() {
     };
     assert_eq!(build(None), NONE);
     assert_eq!(build(Some(hours(1).to_string())), NONE);
-    // Equal is not over; what nobody can read is not over; what is empty is not there.
+    // A time equal to now has not passed; an unreadable time counts as not passed; an empty field counts as missing.
     assert_eq!(build(Some(NOW.to_string())), NONE);
     assert_eq!(build(Some("tomorrow".to_owned())), NONE);
     assert_eq!(build(Some(String::new())), NONE);

@@ -226,7 +226,7 @@ fn world() -> impl Strategy<Value = World> {
     })
 }
 
-/// A change that can only keep more, made between look and sweep: none of them adds a reference or a root by a label.
+/// A change that can only keep more, made between scan and sweep: none of them adds a reference or a root by a label.
 #[derive(Clone, Debug)]
 enum Change {
     Renew,
@@ -341,7 +341,7 @@ proptest! {
         let mut world = before.clone();
         let mut tree = world.tree();
         let model = tree.model(&schema("containerd"));
-        // Not all of it, perhaps: an earlier look did not agree on the rest.
+        // Not all of it, perhaps: an earlier scan did not agree on the rest.
         let all = marked(&model).garbage(&model);
         let selected: Vec<_> =
             all.iter().enumerate().filter(|(at, _)| chosen >> (at % 64) & 1 == 1).map(|(_, id)| *id).collect();

@@ -151,7 +151,7 @@ fn what_stays_is_never_removed_by_being_asked_for() {
     assert_eq!(sweep.len(), 6);
 }
 
-/// The ten rows of what a guard sees, and then some: each changes one object between look and sweep.
+/// The ten rows of what a guard sees, and then some: each changes one object between scan and sweep.
 #[test]
 fn what_changed_is_left_and_the_rest_goes() {
     type Change = fn(&mut Tree);

@@ -90,7 +90,7 @@ pub(crate) struct PageSizer {
     samples: u32,
     /// The maximum number of keys up to the end of the range; `None` before the first page.
     remaining: Option<u64>,
-    /// The number of keys that etcd may count in vain: as many as the range has.
+    /// Budget of keys that etcd may count without returning them: the size of the range.
     credit: u64,
     /// The end of the last page and the number of its keys that were not returned, if any.
     rest: Option<(Vec<u8>, u64)>,

@@ -28,7 +28,7 @@ struct Played {
     keys: Vec<Vec<u8>>,
     trip: Duration,
     value: usize,
-    /// Every so manyth answer waits for a busy machine.
+    /// Every Nth answer waits for a busy machine.
     busy: u64,
     cost: Cost,
 }
@@ -127,7 +127,7 @@ fn keys(count: u64, name: impl Fn(u64) -> Vec<u8>) -> Keys {
 }
 
 /// The shapes that keys have, and how many requests a listing of 50 000 of them takes at most, near and far, and how
-/// many keys etcd counts for each key. They are 12 to 18 MB: so many pages of 1 MiB.
+/// many keys etcd counts for each key. Each listing has 12 to 18 MB, that is 12 to 18 pages.
 fn shapes() -> Vec<(&'static str, Keys, u64, u64, u64)> {
     let of = |name: &'static str, near, far, counted, key: &dyn Fn(u64) -> Vec<u8>| {
         (name, keys(50_000, key), near, far, counted)
