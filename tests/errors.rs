@@ -217,11 +217,13 @@ fn a_write_without_an_answer_is_unknown() {
 #[test]
 fn a_deadline_between_two_sendings_leaves_it_unknown() {
     let key = format!("{}a", unique_prefix());
+    let first = to(&shared().endpoint()).args(["put", &key, "w", "-o", "json"]).run();
+    let revision = first.ok().json()["mod_revision"].to_string();
     let mut proxy = Proxy::start(&shared().address());
     proxy.set(Mode::Delay { up: ms(0), down: ms(200) });
     // The second sending has to wait for its turn, and that lies behind the deadline.
     let bounds = ["--op-timeout", "400ms", "--qps", "1", "--deadline", "900ms"];
-    let put = to(&proxy.endpoint()).args(["put", &key, "x", "--create"]).args(bounds).spawn();
+    let put = to(&proxy.endpoint()).args(["put", &key, "x", "--if-rev", &revision]).args(bounds).spawn();
     eventually("the sign of life", Duration::from_secs(5), || proxy.bytes_down() > 0);
     proxy.set(Mode::HangReplies);
     put.wait()
