@@ -234,6 +234,15 @@ fn nothing_acknowledged_is_lost_while_members_come_and_go() {
     count_under_faults(&mut Cluster::start(3).members);
 }
 
+/// Sets the flag when it goes out of scope, also by a panic.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn count_under_faults(members: &mut [Etcd]) {
     let seed: u64 = std::env::var("KVADM_TEST_SEED")
         .ok()
@@ -279,8 +288,9 @@ fn count_under_faults(members: &mut [Etcd]) {
                 }
             });
         }
+        // A panic ends the contenders too: the scope waits for them.
+        let _ends_contenders = SetOnDrop(&over);
         torment(&mut Dice(seed | 1), members, &proxies, &contenders);
-        over.store(true, Ordering::SeqCst);
     });
     let (acknowledged, denied) = (acknowledged.into_inner(), denied.into_inner());
     let counter = kvadm(&endpoints).args(["get", "/counter", "-o", "json"]).run().json();
