@@ -64,6 +64,11 @@ def main() -> int:
     banned = set(re.findall(r'crate = "([^"]+)"', array("deny")))
     command = ["cargo", "metadata", "--format-version", "1", "--locked"]
     packages = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["packages"]
+    # The metadata names optional crates of features that are off; the tree has those that are built.
+    tree = ["cargo", "tree", "--locked", "--target", "all", "--edges", "all", "--prefix", "none", "--format", "{p}"]
+    lines = subprocess.run(tree, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    built = {tuple(line.split()[:2]) for line in lines if line.strip()}
+    packages = [package for package in packages if (package["name"], "v" + package["version"]) in built]
     problems = []
     for package in packages:
         name = f"{package['name']} {package['version']}"
