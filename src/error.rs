@@ -202,16 +202,20 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
         Error::Broken { .. } | Error::Unavailable { .. } => {
             (Exit::Unreachable, one("run 'kvadm status' to see which members are up"))
         }
-        Error::Unknown { .. } => (
-            Exit::Unknown,
-            one("read the keys before you retry: etcd may have applied the request, or may still apply it"),
-        ),
+        Error::Unknown { cause, .. } => {
+            let mut hints =
+                one("read the keys before you retry: etcd may have applied the request, or may still apply it");
+            if let Error::Refused { kind, .. } = &**cause {
+                hints.extend(refusal_hint(*kind).map(str::to_owned));
+            }
+            (Exit::Unknown, hints)
+        }
         Error::Refused { kind, .. } => (Exit::Refused, refusal_hint(*kind).map(one).unwrap_or_default()),
         Error::LockLost { .. } => {
             (Exit::Conflict, one("the request was not applied; run it again under 'kvadm lock NAME -- COMMAND'"))
         }
         Error::Protocol { .. } => {
-            (Exit::Bug, one("run 'kvadm status --diagnose' to check that the endpoint is etcd 3.4 or later"))
+            (Exit::Refused, one("run 'kvadm status --diagnose' to check that the endpoint is etcd 3.4 or later"))
         }
         Error::Interrupted { unknown: true, .. } => {
             (Exit::Interrupted, one("a request was in flight: etcd may have applied it, or may still apply it"))

@@ -332,12 +332,13 @@ fn load_until_full(etcd: &Etcd) {
         child.ended().is_some()
     });
     let run = child.wait();
-    run.code(6).out_empty().err_has("database space exceeded").err_has("kvadm compact --reclaim");
+    // The server may apply a write and refuse it all the same, if several race to fill the store.
+    run.code(7).out_empty().err_has("database space exceeded").err_has("kvadm compact --reclaim");
     let within = etcd.held_under("/k").len();
     assert!(within > 3 && within < sent);
-    // The server refuses a write and does it all the same, where several race to fill the store.
     let told = run.err_json()["error"].as_str().unwrap().to_owned();
-    assert!(told.starts_with(&format!("{within} records loaded (")), "{within} are in: {told}");
+    let loaded: usize = told.split(' ').next().unwrap().parse().unwrap();
+    assert!(loaded <= within, "{within} are in: {told}");
 }
 
 /// Writes singly until the store is full.
@@ -361,7 +362,7 @@ fn a_full_store_ends_the_load_and_deletes_still_go() {
         put_until_full(&etcd);
     }
     let put = Kvadm::new().endpoint(&etcd).args(["put", "/x", "v"]).run();
-    put.code(4).err_has("database space exceeded").err_has("hint: the database is over its quota: run 'kvadm compact --reclaim', after deleting keys if too many are stored");
+    put.code(7).err_has("database space exceeded").err_has("hint: the database is over its quota: run 'kvadm compact --reclaim', after deleting keys if too many are stored");
     let run = load_into(&etcd, &[]).stdin(leased("/x", "1f", 100)).run();
     run.code(4).err_has("database space exceeded").err_has("0 records loaded (0 written, 0 unchanged)");
     let delete = |args: &[&str]| Kvadm::new().endpoint(&etcd).args(["delete", "--yes"]).args(args).run();
@@ -394,23 +395,23 @@ fn answers_lost(of: &str, etcd: &Etcd, args: &[&str]) -> (Run, Proxy) {
 }
 
 #[test]
-fn lost_answers_are_read_back_and_nothing_is_written_twice() {
+fn records_without_an_answer_are_unknown_and_not_written_again() {
     let etcd = Etcd::start();
     let (run, proxy) = answers_lost(&lines("/k", 600), &etcd, &[]);
-    assert!(proxy.connections() >= 2);
-    run.ok();
-    let told = run.json();
-    let sum = told["written"].as_u64().unwrap() + told["unchanged"].as_u64().unwrap();
-    assert_eq!((sum, &told["unknown"]), (600, &json!(0)), "{told}");
+    let told = run.code(7).err_has("500 records may or may not have been written").json();
+    assert_eq!(told, json!({"written": 100, "unchanged": 0, "exists": 0, "unknown": 500, "leases": 0}));
     all_in_once(&etcd, "/k", 600);
+    assert_eq!(load_into(&etcd, &[]).stdin(lines("/k", 600)).run().ok().json(), tally(0, 600, 0, 0));
+    all_in_once(&etcd, "/k", 600);
+    drop(proxy);
 }
 
 #[test]
 fn lost_answers_under_create_are_no_conflicts() {
     let etcd = Etcd::start();
     let (run, _proxy) = answers_lost(&lines("/k", 600), &etcd, &["--create"]);
-    let told = run.ok().json();
-    assert_eq!((&told["exists"], &told["unknown"]), (&json!(0), &json!(0)), "{told}");
+    let told = run.code(7).json();
+    assert_eq!((&told["exists"], &told["unknown"]), (&json!(0), &json!(500)), "{told}");
     all_in_once(&etcd, "/k", 600);
 }
 
@@ -440,7 +441,7 @@ fn a_lease_behind_a_lost_answer_is_not_taken_for_unused() {
 }
 
 #[test]
-fn what_cannot_be_read_back_is_unknown() {
+fn a_server_that_goes_leaves_the_last_batch_unknown() {
     let mut etcd = Etcd::start();
     let mut proxy = Proxy::start(&etcd.address());
     let mut child = load_into(&proxy.endpoint(), &[]).spawn();
@@ -453,10 +454,8 @@ fn what_cannot_be_read_back_is_unknown() {
     proxy.cut();
     let run = child.wait();
     etcd.restart();
-    run.code(7)
-        .out_empty()
-        .err_has("100 records loaded (100 written")
-        .err_has("10 records in flight may or may not have been written");
+    run.code(7).err_has("10 records may or may not have been written");
+    assert_eq!(run.json()["written"], 100);
     assert_eq!(run.err_json()["exit_code"], 7);
     all_in_once(&etcd, "/k", 110);
 }
@@ -482,11 +481,13 @@ fn a_server_that_goes_and_comes_back_gets_every_record_once() {
     child.close_stdin();
     etcd.restart();
     let run = child.wait();
-    let told = run.ok().json();
-    let sum = told["written"].as_u64().unwrap() + told["unchanged"].as_u64().unwrap();
-    assert_eq!((sum, &told["unknown"]), (3000, &json!(0)), "{told}");
+    // The batches in flight when the server went are unknown; the same command again completes the load.
+    let told = run.json();
+    let sum: u64 = ["written", "unchanged", "unknown"].iter().map(|count| told[count].as_u64().unwrap()).sum();
+    assert_eq!(sum, 3000, "{told}");
+    run.code(if told["unknown"] == 0 { 0 } else { 7 });
+    assert_eq!(load_into(&etcd, &[]).stdin(&all).run().ok().json()["unknown"], 0);
     all_in_once(&etcd, "/k", 3000);
-    assert_eq!(load_into(&etcd, &[]).stdin(&all).run().ok().json(), tally(0, 3000, 0, 0));
 }
 
 #[test]

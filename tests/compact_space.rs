@@ -31,7 +31,7 @@ fn fill(of: &(impl Endpoints + ?Sized), etcd: &Etcd, key: impl Fn(usize) -> Stri
         put(of, &key(number), 900_000).ok();
     }
     etcd.etcdctl_ok(&["compact", "2"]);
-    put(of, "/key", 1).code(4).err_has("database space exceeded").err_has("kvadm compact --reclaim");
+    put(of, "/key", 1).code(7).err_has("database space exceeded").err_has("kvadm compact --reclaim");
 }
 
 fn same(_: usize) -> String {
@@ -59,7 +59,7 @@ fn a_full_server_takes_writes_again() {
     } else {
         "NOSPACE was raised again"
     });
-    put(&etcd, "/key", 1).code(4);
+    put(&etcd, "/key", 1).code(7);
 
     let run = compact(&etcd, &["--reclaim", "--dry-run", "-o", "json"]);
     let planned = run.ok().err_has("would be cleared, if there is space by then").json();
@@ -110,7 +110,7 @@ fn where_the_keys_themselves_are_too_many_the_alarm_stays() {
     let why = said["complaints"][0].as_str().unwrap();
     assert!(why.contains("NOSPACE") && why.contains("delete keys"), "{said}");
     assert_eq!((&said["disarmed"], &said["members"][0]["defrag"]), (&json!([]), &json!("done")));
-    put(&etcd, "/key", 1).code(4);
+    put(&etcd, "/key", 1).code(7);
 
     for number in 0..4 {
         Kvadm::new().endpoint(&etcd).args(["delete", &format!("/many/{number}")]).run().ok();

@@ -104,10 +104,11 @@ fn load_in_halves(endpoints: &str, etcd: &Etcd, prefix: &str, total: usize, betw
 
 #[track_caller]
 pub(super) fn loaded(run: &Run, total: usize) {
-    let said = run.ok().json();
-    assert_eq!(said["unknown"], 0);
-    let settled = said["written"].as_u64().unwrap() + said["unchanged"].as_u64().unwrap();
-    assert_eq!(settled, total as u64, "{said}");
+    let said = run.json();
+    let sum: u64 = ["written", "unchanged", "unknown"].iter().map(|count| said[count].as_u64().unwrap()).sum();
+    assert_eq!(sum, total as u64, "{said}");
+    // What was in flight when the connection broke is unknown; the same command again completes the load.
+    run.code(if said["unknown"] == 0 { 0 } else { 7 });
 }
 
 #[test]
@@ -123,9 +124,10 @@ fn a_load_outlives_the_leader() {
     load.write(records(&prefix, 3000..6000));
     load.close_stdin();
     loaded(&load.wait(), 6000);
+    let again = || Kvadm::new().endpoint(&endpoints).args(["put", "--from", "-", "-o", "json"]);
+    assert_eq!(again().stdin(records(&prefix, 0..6000)).run().ok().json()["unknown"], 0);
     each_once(&cluster.members[survivor], &prefix, 6000);
-    let again = Kvadm::new().endpoint(&endpoints).args(["put", "--from", "-", "-o", "json"]);
-    let said = again.stdin(records(&prefix, 0..6000)).run().ok().json();
+    let said = again().stdin(records(&prefix, 0..6000)).run().ok().json();
     assert_eq!((&said["written"], &said["unchanged"]), (&json!(0), &json!(6000)), "a rerun changes nothing");
 }
 
@@ -156,7 +158,7 @@ fn a_load_whose_answers_are_lost_writes_each_record_once() {
     load.close_stdin();
     let run = load.wait();
     loaded(&run, 401);
-    assert!(run.json()["unchanged"].as_u64().unwrap() >= 300, "what was done unheard was found so: {}", run.json());
+    assert!(run.json()["unknown"].as_u64().unwrap() >= 300, "{}", run.json());
     each_once(etcd, &prefix, 401);
 }
 

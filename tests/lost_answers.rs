@@ -91,19 +91,59 @@ fn a_write_on_a_revision_without_an_answer_is_done_once() {
 }
 
 #[test]
-fn a_put_if_different_without_an_answer_is_read_back() {
+fn a_put_if_different_without_an_answer_is_not_repeated() {
     let (etcd, key) = (shared(), key(&unique_prefix(), 1));
     let args = ["put", &key, "v", "--if-different"];
-    let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_some(), cut);
-    run.ok().out_has(&key);
-    assert_eq!(version(etcd, &key), Some(1));
+    let run = with_lost_answer(
+        etcd,
+        &args,
+        || version(etcd, &key).is_some(),
+        |proxy| {
+            etcd.etcdctl_ok(&["put", &key, "newer"]);
+            cut(proxy);
+        },
+    );
+    run.code(7).out_empty();
+    assert_eq!(etcd.held(&key).unwrap().text(), "newer");
 }
 
 #[test]
-fn a_read_back_that_fails_leaves_the_outcome_unknown() {
+fn loaded_records_without_an_answer_are_not_written_again() {
     let (etcd, key) = (shared(), key(&unique_prefix(), 1));
-    let put = ["--op-timeout", "900ms", "put", &key, "v", "--if-different"];
-    with_lost_answer(etcd, &put, || version(etcd, &key).is_some(), |_| {}).code(7).out_empty();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.jsonl");
+    std::fs::write(&file, serde_json::json!({"key": key, "value": "v"}).to_string()).unwrap();
+    let args = ["put", "--from", file.to_str().unwrap()];
+    let run = with_lost_answer(
+        etcd,
+        &args,
+        || version(etcd, &key).is_some(),
+        |proxy| {
+            etcd.etcdctl_ok(&["del", &key]);
+            cut(proxy);
+        },
+    );
+    run.code(7).err_has("1 record may or may not have been written");
+    assert_eq!(version(etcd, &key), None);
+}
+
+#[test]
+fn a_revoked_lease_whose_id_was_granted_again_is_not_revoked_twice() {
+    let etcd = shared();
+    let granted = Kvadm::new().endpoint(etcd).args(["lease", "grant", "--ttl", "600s", "-o", "json"]).run();
+    let lease = granted.ok().json()["lease"].as_str().unwrap().to_owned();
+    let exists = || etcd.leases().contains(&lease);
+    let run = with_lost_answer(
+        etcd,
+        &["lease", "revoke", "--yes", &lease],
+        || !exists(),
+        |proxy| {
+            Kvadm::new().endpoint(etcd).args(["lease", "grant", "--ttl", "600s", "--id", &lease]).run().ok();
+            cut(proxy);
+        },
+    );
+    run.code(7).out_empty().err_has("'lease revoke' was sent");
+    assert!(exists());
 }
 
 #[test]

@@ -153,7 +153,7 @@ pub(super) fn full() -> Etcd {
     }
     etcd.etcdctl_ok(&["compact", "2"]);
     let refused = Kvadm::new().endpoint(&etcd).args(["put", "/more", "v"]).run();
-    refused.code(4).err_has("database space exceeded").err_has("hint:");
+    refused.code(7).err_has("database space exceeded").err_has("hint:");
     etcd
 }
 

@@ -144,9 +144,9 @@ impl Allocator {
     pub async fn close(self, limit: Duration) {
         self.lock_lease.stop();
         let store = self.store.for_cleanup(limit);
-        let _ = store.revoke(self.lock_lease.id()).await;
+        let _ = store.revoke_own(self.lock_lease.id()).await;
         if let Some((lease, 0)) = self.reference_lease {
-            let _ = store.revoke(lease).await;
+            let _ = store.revoke_own(lease).await;
         }
     }
 

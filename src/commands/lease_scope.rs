@@ -141,7 +141,7 @@ impl LeaseScope {
                     Err(error) => return Ok((None, Err(error))),
                 }
             }
-            Ok((now, store.revoke(lease).await))
+            Ok((now, store.revoke_own(lease).await))
         })
         .await?;
         *proved = proved.or(now);

@@ -129,8 +129,10 @@ pub enum CandidateOutcome {
     Changed,
     /// Another client holds a lock that its removal needs; it was kept.
     Busy,
-    /// The removal failed or its outcome is unknown; the reason.
+    /// The removal failed, and etcd did not remove it; the reason.
     Failed(String),
+    /// It is unknown whether etcd removed it; the reason.
+    Unknown(String),
 }
 
 impl CandidateOutcome {
@@ -141,6 +143,7 @@ impl CandidateOutcome {
             Self::Changed => "changed",
             Self::Busy => "busy",
             Self::Failed(_) => "failed",
+            Self::Unknown(_) => "unknown",
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum SweepAnswer {
         why: String,
         /// Whether the lease of a put has expired.
         lease_expired: bool,
+        /// Whether etcd may have applied it.
+        maybe_applied: bool,
     },
 }
 
@@ -35,13 +37,18 @@ impl SweepAnswer {
             Self::Done { succeeded: true, .. } => CandidateOutcome::Removed,
             Self::Done { results, maybe_applied: true, .. } if is_missing(&results) => CandidateOutcome::Removed,
             Self::Done { .. } => CandidateOutcome::Changed,
+            Self::Failed { why, maybe_applied: true, .. } => CandidateOutcome::Unknown(why),
             Self::Failed { why, .. } => CandidateOutcome::Failed(why),
         }
     }
 
     fn failed(error: &Error) -> Self {
-        let cause = if let Error::Unknown { cause, .. } = error { cause } else { error };
-        Self::Failed { why: error.one_line(), lease_expired: cause.is_refusal(Refusal::LeaseNotFound) }
+        let (cause, maybe_applied) = match error {
+            Error::Unknown { cause, .. } => (&**cause, true),
+            error => (error, false),
+        };
+        let lease_expired = cause.is_refusal(Refusal::LeaseNotFound);
+        Self::Failed { why: error.one_line(), lease_expired, maybe_applied }
     }
 }
 
@@ -52,7 +59,7 @@ fn is_missing(results: &[OpResult]) -> bool {
 /// Whether an error concerns a single removal, so that the next one may succeed. All other errors concern the store.
 pub fn is_per_candidate(error: &Error) -> bool {
     match error {
-        Error::Unknown { .. } => true,
+        Error::Unknown { .. } => !error.is_no_space(),
         Error::Refused { kind, .. } => !matches!(
             kind,
             Refusal::NoSpace

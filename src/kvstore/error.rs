@@ -1,62 +1,17 @@
 //! The errors of requests to etcd, classified by what they mean for the caller.
 //!
-//! The client library's error texts are never shown: they are Debug output without an endpoint. etcd's gRPC codes are
-//! ambiguous (`OutOfRange` has four meanings), so its messages decide the class. They are the same in etcd 3.4 to 3.7.
+//! The client library's error texts are never shown: they are Debug output without an endpoint. `classify` is the one place
+//! that decides what an answer, a missing answer and a spoiled answer mean.
 
 use std::time::Duration;
 
 use thiserror::Error;
 use tonic::{Code, Status};
 
+use crate::kvstore::refusal::{LEARNER, Refusal, Verdict, strip_prefix, verdict};
 use crate::kvstore::types::Revision;
 use crate::transport::TlsError;
 use crate::transport::failure::{EndpointFailure, TransportFailure};
-
-/// etcd's message for a request that a learner does not serve (`ErrGRPCNotSupportedForLearner`).
-const LEARNER: &str = "rpc not supported for learner";
-
-/// Why etcd refused a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Authentication is enabled and the request has no user.
-    NoUser,
-    /// The user name or password is wrong.
-    BadPassword,
-    /// The auth token is invalid or has expired.
-    BadToken,
-    /// The user lacks the permission.
-    Permission,
-    /// A user logs in, but authentication is not enabled.
-    AuthNotEnabled,
-    /// The requested revision has been compacted.
-    Compacted,
-    /// The requested revision does not exist yet.
-    FutureRevision,
-    /// The store is over its quota (the NOSPACE alarm).
-    NoSpace,
-    /// The request is larger than the server's --max-request-bytes.
-    TooLarge,
-    /// The response is larger than kvadm accepts; the request itself was applied.
-    OversizedAnswer,
-    /// More operations or compares in one transaction than the server's --max-txn-ops.
-    TooManyOps,
-    /// One transaction writes a key twice.
-    DuplicateKey,
-    /// The lease does not exist.
-    LeaseNotFound,
-    /// The lease ID is taken.
-    LeaseExists,
-    /// The lease's TTL is out of range.
-    LeaseTtl,
-    /// The key is empty.
-    EmptyKey,
-    /// A member's data is corrupt (the CORRUPT alarm).
-    Corrupt,
-    /// This version of etcd does not support the request.
-    Unsupported,
-    /// Any other reason; see the message.
-    Other,
-}
 
 /// Why a request failed.
 #[derive(Debug, Error)]
@@ -158,6 +113,14 @@ impl Error {
         matches!(self, Self::Refused { kind, .. } if *kind == expected)
     }
 
+    /// Whether the store is over its quota, whether or not the request was applied all the same.
+    pub fn is_no_space(&self) -> bool {
+        match self {
+            Self::Unknown { cause, .. } => cause.is_refusal(Refusal::NoSpace),
+            error => error.is_refusal(Refusal::NoSpace),
+        }
+    }
+
     /// Whether the same request may succeed later: etcd was not reached, did not answer, or could not serve it.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Broken { .. } | Self::Unavailable { .. })
@@ -189,6 +152,8 @@ pub(crate) enum Delivery {
     Unknown,
     /// etcd did not apply the request and a retry cannot succeed.
     Final,
+    /// The answer does not tell whether etcd applied the request, and a retry cannot succeed.
+    Ambiguous,
 }
 
 /// The store's error that a cause in an error chain is; an error of the store keeps another one in a box.
@@ -204,7 +169,7 @@ pub(crate) fn classify(op: &'static str, endpoint: &str, error: etcd_client::Err
         Lib::LeaseKeepAliveError(message) => {
             (Error::Refused { op, kind: Refusal::LeaseNotFound, message }, Delivery::Final)
         }
-        other => (Error::Protocol { op, what: other.to_string() }, Delivery::Final),
+        other => (Error::Protocol { op, what: other.to_string() }, Delivery::Ambiguous),
     }
 }
 
@@ -212,30 +177,32 @@ fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error,
     if let Some(failure) = transport_failure(status) {
         return failure;
     }
-    let message = strip_prefix(status.message());
     if let Some(source) = std::error::Error::source(status) {
         // Only the transport sets a source on a status: the stream was cut after it had started.
         let error = Error::Broken { endpoint: endpoint.to_owned(), cause: root_cause(source) };
         return (error, Delivery::Unknown);
     }
-    let owned = || message.to_owned();
-    let unavailable = || Error::Unavailable { op, endpoint: endpoint.to_owned(), message: owned() };
-    match (status.code(), message) {
-        (_, "no leader" | "too many requests" | "not capable" | LEARNER) => (unavailable(), Delivery::NotDone),
-        (Code::ResourceExhausted, m) if m.contains("too many requests") => (unavailable(), Delivery::NotDone),
-        (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted, _) => {
-            (unavailable(), Delivery::Unknown)
+    let message = || strip_prefix(status.message()).to_owned();
+    let unavailable = || Error::Unavailable { op, endpoint: endpoint.to_owned(), message: message() };
+    match verdict(status.code(), status.message()) {
+        Verdict::NotProcessed => (unavailable(), Delivery::NotDone),
+        Verdict::Refused(kind) => {
+            // etcd applies a write that exceeds the quota and then returns this error (`quotaApplierV3` in its
+            // `server/etcdserver/apply.go`).
+            let applied = matches!(kind, Refusal::NoSpace | Refusal::OversizedAnswer);
+            let delivery = if applied { Delivery::Ambiguous } else { Delivery::Final };
+            (Error::Refused { op, kind, message: message() }, delivery)
         }
-        (_, m) if is_unknown_outcome(m) => (unavailable(), Delivery::Unknown),
-        (code, m) => (Error::Refused { op, kind: refusal(code, m), message: owned() }, Delivery::Final),
+        Verdict::Open => match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted => {
+                (unavailable(), Delivery::Unknown)
+            }
+            code => {
+                let what = format!("unknown error \"{}\" (gRPC code {code:?})", message());
+                (Error::Protocol { op, what }, Delivery::Ambiguous)
+            }
+        },
     }
-}
-
-/// Whether a server gave up waiting for its own raft proposal, which may still be committed.
-fn is_unknown_outcome(message: &str) -> bool {
-    ["request timed out", "leader changed", "server stopped", "context deadline exceeded", "context canceled"]
-        .iter()
-        .any(|text| message.contains(text))
 }
 
 fn transport_failure(status: &Status) -> Option<(Error, Delivery)> {
@@ -266,42 +233,4 @@ pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
         last = source;
     }
     last.to_string()
-}
-
-/// etcd's message without its prefix.
-pub(crate) fn strip_prefix(message: &str) -> &str {
-    message.strip_prefix("etcdserver: ").or_else(|| message.strip_prefix("auth: ")).unwrap_or(message)
-}
-
-/// The kind of refusal that etcd's message stands for.
-pub(crate) fn refusal(code: Code, message: &str) -> Refusal {
-    match message {
-        "user name is empty" => Refusal::NoUser,
-        "authentication failed, invalid user ID or password" => Refusal::BadPassword,
-        "invalid auth token" => Refusal::BadToken,
-        "permission denied" => Refusal::Permission,
-        "authentication is not enabled" => Refusal::AuthNotEnabled,
-        "mvcc: required revision has been compacted" => Refusal::Compacted,
-        "mvcc: required revision is a future revision" => Refusal::FutureRevision,
-        "mvcc: database space exceeded" => Refusal::NoSpace,
-        "request is too large" => Refusal::TooLarge,
-        "too many operations in txn request" => Refusal::TooManyOps,
-        "duplicate key given in txn request" => Refusal::DuplicateKey,
-        "requested lease not found" => Refusal::LeaseNotFound,
-        "lease already exists" => Refusal::LeaseExists,
-        "too large lease TTL" => Refusal::LeaseTtl,
-        "key is not provided" => Refusal::EmptyKey,
-        "corrupt cluster" => Refusal::Corrupt,
-        m if m.contains("received message larger than max") => Refusal::TooLarge,
-        // These two come from the client library, after the server has answered.
-        m if m.contains("decoded message length too large") => Refusal::OversizedAnswer,
-        m if m.contains("trying to send message larger than max") => Refusal::OversizedAnswer,
-        _ => match code {
-            Code::PermissionDenied => Refusal::Permission,
-            Code::Unimplemented => Refusal::Unsupported,
-            Code::DataLoss => Refusal::Corrupt,
-            Code::Unauthenticated => Refusal::BadToken,
-            _ => Refusal::Other,
-        },
-    }
 }

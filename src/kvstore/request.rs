@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Code;
 
 use crate::kvstore::backoff::Backoff;
-use crate::kvstore::error::{Delivery, Error, Refusal, classify, from_transport};
+use crate::kvstore::error::{Delivery, Error, classify, from_transport};
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::{Timeout, while_responsive};
 use crate::kvstore::types::Revision;
@@ -128,12 +129,12 @@ impl Store {
             let lags = request.pinned && error.is_refusal(Refusal::FutureRevision);
             match delivery {
                 Delivery::Final if lags => {}
-                Delivery::Final
-                    if request.idempotency != Idempotency::Read && error.is_refusal(Refusal::OversizedAnswer) =>
-                {
+                Delivery::Ambiguous if request.idempotency != Idempotency::Read => {
                     return Err(unknown_outcome(request.op, error));
                 }
-                Delivery::Final => return Err(self.finalize_error(request, error, maybe_applied)),
+                Delivery::Final | Delivery::Ambiguous => {
+                    return Err(self.finalize_error(request, error, maybe_applied));
+                }
                 Delivery::Unknown if request.idempotency == Idempotency::None => {
                     return Err(unknown_outcome(request.op, error));
                 }

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
-use crate::kvstore::error::{Error, Refusal, from_transport, refusal, strip_prefix};
+use crate::kvstore::error::{Error, from_transport};
 use crate::kvstore::limiter::Limiter;
+use crate::kvstore::refusal::{Refusal, Verdict, verdict};
 use crate::transport::channel::FailoverChannel;
 use crate::transport::dial::trace::DialTrace;
 use crate::transport::{ConnectOptions, Endpoint, Notice, Session};
@@ -180,7 +181,7 @@ impl Store {
         let with_user = options.clone().with_user(&who.user, who.password.expose()).with_auto_token_refresh(true);
         match Client::from_channel(channel(), Some(with_user)).await {
             Err(etcd_client::Error::GRpcStatus(status))
-                if refusal(status.code(), strip_prefix(status.message())) == Refusal::AuthNotEnabled =>
+                if verdict(status.code(), status.message()) == Verdict::Refused(Refusal::AuthNotEnabled) =>
             {
                 let text = "authentication is not enabled in etcd; continuing without the configured user";
                 self.session.observer.notice(Notice::Warning, text);

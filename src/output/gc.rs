@@ -122,6 +122,8 @@ pub struct SweepCounts {
     pub busy: u64,
     /// Objects whose removal failed.
     pub failed: u64,
+    /// Objects whose removal has an unknown outcome.
+    pub unknown: u64,
 }
 
 impl Record for GcRound {
@@ -140,6 +142,7 @@ impl Record for GcRound {
         visit(always("changed", swept(|swept| swept.changed)));
         visit(always("busy", swept(|swept| swept.busy)));
         visit(always("failed", swept(|swept| swept.failed)));
+        visit(data("unknown", Value::uint(self.swept.map(|swept| swept.unknown).filter(|unknown| *unknown > 0))));
         let records = |of: Vec<&'a dyn Record>| if of.is_empty() { Value::Absent } else { Value::Records(of) };
         visit(data("parts", records(self.parts.iter().map(|part| part as &dyn Record).collect())));
         visit(data("phases", records(self.phases.iter().map(|phase| phase as &dyn Record).collect())));
@@ -162,6 +165,7 @@ impl GcRound {
             (swept(|swept| swept.changed).and_then(nonzero), "changed meanwhile and kept"),
             (swept(|swept| swept.busy).and_then(nonzero), "locked and kept"),
             (swept(|swept| swept.failed).and_then(nonzero), "failed"),
+            (swept(|swept| swept.unknown).and_then(nonzero), "with an unknown outcome"),
         ] {
             if let Some(count) = count {
                 text += &format!(", {count} {what}");

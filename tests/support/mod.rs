@@ -12,6 +12,7 @@ pub mod kvadm;
 pub mod process;
 pub mod proxy;
 pub mod running;
+pub mod spoiler;
 pub mod truth;
 
 pub use certs::Certs;
@@ -20,6 +21,7 @@ pub use etcd::{Etcd, Options, shared, unique_prefix};
 pub use kvadm::{Endpoints, Kvadm, Run};
 pub use proxy::{Mode, Proxy};
 pub use running::Running;
+pub use spoiler::{Plan, Spoil, Spoiler};
 pub use truth::Held;
 
 use std::time::{Duration, Instant};

@@ -32,7 +32,7 @@ const REPAIRED: &str = "restored";
 /// --repair restores a missing master if references name its ID and no other key claims the ID. It works under the
 /// key's lock, which excludes agents that allocate. It asks for confirmation, checks again afterwards, and never
 /// deletes anything: 'gc ids' deletes unused IDs, and each other problem describes its remedy. Exits with 6 if a repair
-/// failed.
+/// counts.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -64,13 +64,17 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let mut found = check.scan_problems().await?;
     let repairable = found.iter().filter(|problem| problem.repairable).count();
     let mut sink = ctx.out.stream();
-    let mut failed = 0;
+    let mut counts = RepairCounts::default();
     if args.repair && ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {} would be restored", counted(repairable, "master")));
     } else if args.repair && repairable > 0 {
         let consent = ctx.consent(&format!("restore {}", counted(repairable, "master")))?;
-        failed = check.repair(&consent, &found, &mut sink).await?;
-        found = check.scan_problems().await?;
+        counts = check.repair(&consent, &found, &mut sink).await?;
+        // What was restored stays restored if it cannot be checked.
+        let restored = counts.unknown > 0 || counts.restored > 0;
+        found = check.scan_problems().await.map_err(|failure| {
+            unknown_if(restored, failure.context("the masters were restored, but kvadm could not check the result"))
+        })?;
     } else if args.repair && found.iter().any(is_problem) {
         ctx.out.note("no problem can be repaired automatically: see the text of each problem");
     }
@@ -79,11 +83,31 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     sink.finish()?;
     check.print_summary(&found);
-    Ok(match failed {
+    if counts.unknown > 0 {
+        let text = format!("{} may or may not have been applied", counted(counts.unknown, "restore"));
+        return Err(
+            Failure::new(Exit::Unknown, text).hint("run the same command again to restore what is still missing")
+        );
+    }
+    Ok(match counts.refused {
         0 if !found.iter().any(is_problem) => Exit::Done,
         0 => Exit::No,
         _ => Exit::Partial,
     })
+}
+
+/// The outcomes of the restores.
+#[derive(Default)]
+struct RepairCounts {
+    restored: u64,
+    refused: u64,
+    unknown: u64,
+}
+
+/// The failure, with the exit code for an unknown outcome if an earlier request has one.
+fn unknown_if(unknown: bool, failure: Failure) -> Failure {
+    let exit = if unknown { Exit::Unknown } else { failure.exit };
+    Failure { exit, ..failure }
 }
 
 fn is_problem(problem: &Problem) -> bool {
@@ -136,14 +160,14 @@ impl CheckRun<'_> {
         }
     }
 
-    /// Restores what can be restored and prints it. Returns the number of failures.
-    async fn repair(&self, consent: &Consent, found: &[Problem], sink: &mut Sink) -> Result<u64, Failure> {
+    /// Restores what can be restored and prints it. Returns the number of each outcome.
+    async fn repair(&self, consent: &Consent, found: &[Problem], sink: &mut Sink) -> Result<RepairCounts, Failure> {
         self.ctx.signals.hold();
         let kept = self.ctx.store().keep(LOCK_TTL).await?;
         let result = self.restore_all(consent, found, kept.id(), sink).await;
         kept.stop();
         // Revoking the lease also deletes locks that are still held.
-        if let Err(error) = self.ctx.store().for_cleanup(CLEANUP).revoke(kept.id()).await {
+        if let Err(error) = self.ctx.store().for_cleanup(CLEANUP).revoke_own(kept.id()).await {
             let text = format!("cannot revoke lease {}, which expires within {LOCK_TTL}s: {error}", kept.id());
             self.ctx.out.warn(&text);
         }
@@ -156,10 +180,10 @@ impl CheckRun<'_> {
         found: &[Problem],
         lease: LeaseId,
         sink: &mut Sink,
-    ) -> Result<u64, Failure> {
+    ) -> Result<RepairCounts, Failure> {
         let repairs = found.iter().filter(|problem| problem.repairable);
         let progress = self.ctx.out.progress("restoring", Some(repairs.clone().count() as u64));
-        let (mut restored, mut failed) = (0, 0);
+        let mut counts = RepairCounts::default();
         for problem in repairs {
             let (Some(id), Some(key)) = (problem.id, &problem.key) else { continue };
             let left = self.ctx.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -168,7 +192,7 @@ impl CheckRun<'_> {
             progress.inc(1);
             match done {
                 Ok(RepairOutcome::Restored) => {
-                    restored += 1;
+                    counts.restored += 1;
                     print_problem(sink, problem, Some(REPAIRED))?;
                 }
                 Ok(RepairOutcome::AlreadyRestored) => {
@@ -180,22 +204,29 @@ impl CheckRun<'_> {
                         .note(&format!("{} is no longer needed: no reference names it", describe_master(id, key)));
                 }
                 Ok(outcome) => {
-                    failed += 1;
+                    counts.refused += 1;
                     let why = describe_outcome(&outcome);
                     self.ctx.out.warn(&format!("cannot restore {}: {why}", describe_master(id, key)));
                 }
                 Err(error) => {
                     let failure = Failure::from(error).context(format!("cannot restore {}", describe_master(id, key)));
                     if matches!(failure.exit, Exit::Interrupted | Exit::Refused | Exit::Unreachable) {
-                        return Err(failure.hint(format!("{} restored before this error", counted(restored, "master"))));
+                        let failure = unknown_if(counts.unknown > 0, failure);
+                        return Err(
+                            failure.hint(format!("{} restored before this error", counted(counts.restored, "master")))
+                        );
                     }
-                    failed += 1;
+                    if failure.exit == Exit::Unknown {
+                        counts.unknown += 1;
+                    } else {
+                        counts.refused += 1;
+                    }
                     self.ctx.out.warn(&failure.one_line());
                 }
             }
         }
         progress.finish();
-        Ok(failed)
+        Ok(counts)
     }
 }
 

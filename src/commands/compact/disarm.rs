@@ -7,7 +7,7 @@ use crate::commands::status::scan::ClusterScan;
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::kvstore::{Error, Refusal};
+use crate::kvstore::Error;
 
 /// TTL of the lease that probes for space, in seconds; it expires soon if kvadm is killed before revoking it.
 const PROBE_TTL_SECONDS: i64 = 10;
@@ -65,10 +65,10 @@ async fn accepts_writes(ctx: &Context) -> Result<bool, Failure> {
     let store = ctx.store();
     match store.grant(PROBE_TTL_SECONDS).await {
         Ok(grant) => {
-            let _ = store.for_cleanup(CLEANUP_TIMEOUT).revoke(grant.id).await;
+            let _ = store.for_cleanup(CLEANUP_TIMEOUT).revoke_own(grant.id).await;
             Ok(true)
         }
-        Err(error) if error.is_refusal(Refusal::NoSpace) => Ok(false),
+        Err(error) if error.is_no_space() => Ok(false),
         Err(Error::Refused { .. }) => Ok(true),
         Err(error) => Err(error.into()),
     }

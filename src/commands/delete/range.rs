@@ -12,8 +12,8 @@ use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
-    Compare, Error, KeyRange, KeySelector, KeyValue, LockGuard, Op, RangeCount, ReadOptions, Refusal, Retry, Revision,
-    Store, Txn, TxnResult,
+    Compare, Error, KeyRange, KeySelector, KeyValue, LockGuard, Op, RangeCount, ReadOptions, Retry, Revision, Store,
+    Txn, TxnResult,
 };
 use crate::output::{DeleteAnswer, bytes};
 use crate::plural::counted;
@@ -86,7 +86,7 @@ impl RangeDeletion<'_> {
 
     /// Old servers refuse conditional deletes when the store is full (see `Store::txn`): the hint names the alternative.
     fn hint_when_full(&self, failure: Failure) -> Failure {
-        let full = failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::NoSpace));
+        let full = failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_no_space());
         if full && !self.atomic && self.filter.is_none() {
             return failure
                 .hint("this version of etcd refuses conditional deletes while the store is full: add --atomic");
@@ -193,7 +193,7 @@ impl RangeDeletion<'_> {
             };
             let started = Instant::now();
             let result = match store.txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await {
-                Err(error) if error.is_refusal(Refusal::NoSpace) && self.guard.is_none() => {
+                Err(error) if error.is_no_space() && self.guard.is_none() => {
                     self.delete_when_full(consent, error, txn.then, revision).await?
                 }
                 other => other?,
@@ -224,14 +224,17 @@ impl RangeDeletion<'_> {
         let store = self.ctx.store();
         if let [Op::Delete { over: KeySelector::Range(range), .. }] = then.as_slice() {
             let mut reader = store.read(range, self.read_options(0, true));
-            while let Some(page) = reader.next().await? {
+            loop {
+                // etcd may have applied the deletion that it refused: a failed read does not change that.
+                let Ok(page) = reader.next().await else { return Err(refused) };
+                let Some(page) = page else { break };
                 if page.iter().any(|kv| kv.mod_revision > revision) {
                     return Err(refused);
                 }
             }
         }
         let plain = Txn { then, ..Txn::default() };
-        store.txn("delete", &plain, None, Retry::Idempotent).await
+        store.txn("delete", &plain, None, Retry::Idempotent).await.map_err(|_| refused)
     }
 
     async fn remove_singly(
@@ -271,7 +274,8 @@ impl RangeDeletion<'_> {
         Ok(())
     }
 
-    /// Deletes the range in one request. With `save`, only if no key is newer than the saved records.
+    /// Deletes the range in one request. With `save`, only if no key is newer than the saved records. After a lost reply the
+    /// outcome is unknown: an empty range may be another client's work, and a range that is not empty proves nothing.
     async fn in_one_request(
         &self,
         _: &Consent,
@@ -307,20 +311,6 @@ impl RangeDeletion<'_> {
                     Some(crate::kvstore::OpResult::Delete { deleted, .. }) => *deleted,
                     _ => 0,
                 };
-                Ok(())
-            }
-            // The server's request timeout may end before a long deletion: an empty range means that it was done.
-            Err(error @ Error::Unknown { .. }) => {
-                // A failed count does not change that the outcome is unknown.
-                let Ok(left) = store.count(&self.range, 0, self.guard.as_ref()).await else {
-                    return Err(error.into());
-                };
-                if left.count > 0 {
-                    return Err(error.into());
-                }
-                self.ctx.out.note("etcd's reply was lost, but the range is empty now");
-                totals.deleted = total.count;
-                totals.revision = left.revision;
                 Ok(())
             }
             Err(error) => Err(error.into()),

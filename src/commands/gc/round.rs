@@ -15,6 +15,7 @@ use crate::error::{Exit, Failure};
 use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Timestamp};
 use crate::kvstore::{Error, Refusal};
 use crate::output::{GcRound, Sink, bytes};
+use crate::plural::counted;
 
 /// Scan attempts while compaction removes the revision being read.
 const MAX_SCANS: usize = 3;
@@ -291,7 +292,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
                 tally.count(outcome);
                 let key = bytes::escape(&candidate.key);
                 let error = match outcome {
-                    CandidateOutcome::Failed(why) => {
+                    CandidateOutcome::Failed(why) | CandidateOutcome::Unknown(why) => {
                         ctx.out.warn(&format!("{key}: {why}"));
                         Some(why.as_str())
                     }
@@ -329,7 +330,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
 
     /// Prints the summary and determines the exit code.
     fn finish(&self, tally: RoundTally, result: Result<(), Failure>) -> Result<Exit, Failure> {
-        let failed = tally.failed();
+        let (failed, unknown) = (tally.failed(), tally.unknown());
         let removed = tally.removed();
         self.summary(tally, result.as_ref().err());
         let ends = self.ctx.signals.cancel().is_cancelled();
@@ -337,6 +338,11 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             // Candidates reported as busy may not have been tried.
             Ok(()) if ends => Ok(Exit::Interrupted),
             Err(failure) if ends && failure.exit == Exit::Interrupted => Ok(Exit::Interrupted),
+            Ok(()) if unknown > 0 => Err(Failure::new(
+                Exit::Unknown,
+                format!("{} may or may not have been applied", counted(unknown, "removal")),
+            )
+            .hint("run the same command again: what is still garbage is removed then")),
             Ok(()) if failed => Ok(Exit::Partial),
             Ok(()) => Ok(Exit::Done),
             Err(mut failure) => {
@@ -355,7 +361,7 @@ fn is_compacted(failure: &Failure) -> bool {
 
 /// A full store grants no leases, and some versions of etcd accept no transaction either.
 fn without_space(failure: Failure) -> Failure {
-    if !failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::NoSpace)) {
+    if !failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_no_space()) {
         return failure;
     }
     let failure = failure.context("etcd is out of space and grants no leases for locks, so nothing can be removed");

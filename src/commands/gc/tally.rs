@@ -47,6 +47,7 @@ impl RoundTally {
             CandidateOutcome::Changed => swept.changed += 1,
             CandidateOutcome::Busy => swept.busy += 1,
             CandidateOutcome::Failed(_) => swept.failed += 1,
+            CandidateOutcome::Unknown(_) => swept.unknown += 1,
         }
     }
 
@@ -58,6 +59,11 @@ impl RoundTally {
     /// Whether a removal failed.
     pub fn failed(&self) -> bool {
         self.round.swept.is_some_and(|swept| swept.failed > 0)
+    }
+
+    /// Removals with an unknown outcome.
+    pub fn unknown(&self) -> u64 {
+        self.round.swept.map_or(0, |swept| swept.unknown)
     }
 
     /// The finished round.

@@ -158,7 +158,7 @@ async fn until(moment: Option<Instant>) {
 async fn abandon(ctx: &Context, kept: &LeaseKeeper) {
     kept.stop();
     let limit = CLEANUP_TIMEOUT.min(kept.state().until.remaining().max(Duration::from_secs(1)));
-    if let Err(error) = ctx.store().for_cleanup(limit).revoke(kept.id()).await {
+    if let Err(error) = ctx.store().for_cleanup(limit).revoke_own(kept.id()).await {
         let ttl = kept.ttl().as_secs();
         ctx.out.warn(&format!("cannot revoke lease {}, which expires within {ttl} s: {error}", kept.id()));
     }

@@ -3,16 +3,14 @@
 use std::collections::HashSet;
 
 use crate::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Refusal, Retry,
-    Store, Txn, Write,
+    Compare, CompareOp, CompareTarget, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Retry, Store, Txn,
+    Write,
 };
 
 /// Records per transaction. etcd accepts 128 operations, nested ones included.
 pub const BATCH_RECORDS: usize = 100;
 /// Bytes per transaction: two thirds of etcd's default request limit (1.5 MiB). A larger record is written alone.
 pub const BATCH_BYTES: usize = 1 << 20;
-/// Attempts to write a record whose outcome stays unknown.
-const MAX_ATTEMPTS: usize = 5;
 
 #[derive(Clone, Debug)]
 pub struct LoadItem {
@@ -145,87 +143,63 @@ impl LoadItem {
     }
 }
 
-/// Writes a batch in one transaction; a record that is too large for a batch is written alone. After a lost reply, each
-/// record is read back and written only if it differs and nobody has changed it since.
+/// Writes a batch in one transaction; a record that is too large for a batch is written alone. After a lost reply nothing is
+/// written again: another client may have changed the keys meanwhile.
 ///
 /// # Errors
-/// A refusal of etcd; the tally counts what was written before it.
+/// A failure after which the load cannot continue; the tally counts the records before it.
 pub async fn send(store: &Store, items: Vec<LoadItem>, mode: LoadMode<'_>) -> (LoadTally, Result<(), Error>) {
     let mut tally = LoadTally::default();
-    if let [item] = items.as_slice()
-        && item.cost() > BATCH_BYTES
-    {
-        let result = write_single(store, item, mode, false, &mut tally).await;
-        return (tally, result);
+    let result = match items.as_slice() {
+        [item] if item.cost() > BATCH_BYTES => write_single(store, item, mode, &mut tally).await,
+        items => write_batch(store, items, mode, &mut tally).await,
+    };
+    match result {
+        Err(error @ Error::Unknown { .. }) => {
+            count_applied(store, &items, mode, &mut tally).await;
+            let continues = !error.is_no_space();
+            (tally, if continues { Ok(()) } else { Err(error) })
+        }
+        other => (tally, other),
     }
+}
+
+async fn write_batch(
+    store: &Store,
+    items: &[LoadItem],
+    mode: LoadMode<'_>,
+    tally: &mut LoadTally,
+) -> Result<(), Error> {
     let nested = |item: &LoadItem| Op::Txn(item.txn(mode.create, mode.dry_run));
     let txn = Txn { then: items.iter().map(nested).collect(), ..Txn::default() };
     let op = if mode.dry_run { "put (dry run)" } else { "put" };
-    match store.txn(op, &txn, mode.guard, Retry::Never).await {
-        Ok(answer) => {
-            for (item, result) in items.iter().zip(&answer.results) {
-                tally.count(item, LoadItem::outcome(mode.create, result));
-            }
-            (tally, Ok(()))
-        }
-        Err(Error::Unknown { .. }) => {
-            for (index, item) in items.iter().enumerate() {
-                if let Err(error) = write_single(store, item, mode, true, &mut tally).await {
-                    tally.unknown += (items.len() - index - 1) as u64;
-                    return (tally, Err(error));
-                }
-            }
-            (tally, Ok(()))
-        }
-        Err(error) => {
-            if error.is_refusal(Refusal::NoSpace) {
-                count_applied(store, &items, mode, &mut tally).await;
-            }
-            (tally, Err(error))
-        }
+    let answer = store.txn(op, &txn, mode.guard, Retry::Never).await?;
+    for (item, result) in items.iter().zip(&answer.results) {
+        tally.count(item, LoadItem::outcome(mode.create, result));
     }
+    Ok(())
 }
 
-/// Counts the records that are stored. etcd may apply a write and still reply "no space" when concurrent writes fill
-/// the store: see `quotaApplierV3` in its `server/etcdserver/apply.go`.
+/// Counts the records of a write with an unknown outcome. Only a lease that this load has granted proves that this load wrote
+/// the record: another client may have written the same value.
 async fn count_applied(store: &Store, items: &[LoadItem], mode: LoadMode<'_>, tally: &mut LoadTally) {
     for item in items {
-        match store.get(&item.key, 0, mode.guard).await {
-            Ok((Some(now), _)) if item.is_from_this_load(&now) => tally.count(item, RecordOutcome::Written),
-            Ok((Some(now), _)) if item.is_satisfied_by(&now) => tally.count(item, RecordOutcome::Unchanged),
-            Ok(_) => {}
-            Err(_) => tally.count(item, RecordOutcome::Unknown),
-        }
+        let ours = match item.lease {
+            LeaseTarget::Fresh(_) => match store.get(&item.key, 0, mode.guard).await {
+                Ok((Some(now), _)) => item.is_from_this_load(&now),
+                _ => false,
+            },
+            LeaseTarget::None | LeaseTarget::Unspecified => false,
+        };
+        tally.count(item, if ours { RecordOutcome::Written } else { RecordOutcome::Unknown });
     }
 }
 
-/// Reads one record's key and writes the record if it differs and the key has not changed since. `sent`: a write with
-/// an unknown outcome was sent before, so on failure the record counts as unknown.
-async fn write_single(
-    store: &Store,
-    item: &LoadItem,
-    mode: LoadMode<'_>,
-    mut sent: bool,
-    tally: &mut LoadTally,
-) -> Result<(), Error> {
-    let result = read_then_write(store, item, mode, &mut sent, tally).await;
-    if result.is_err() && sent {
-        tally.count(item, RecordOutcome::Unknown);
-    }
-    result
-}
-
-async fn read_then_write(
-    store: &Store,
-    item: &LoadItem,
-    mode: LoadMode<'_>,
-    sent: &mut bool,
-    tally: &mut LoadTally,
-) -> Result<(), Error> {
-    for _ in 0..MAX_ATTEMPTS {
+/// Reads one record's key and writes the record if it differs and the key has not changed since.
+async fn write_single(store: &Store, item: &LoadItem, mode: LoadMode<'_>, tally: &mut LoadTally) -> Result<(), Error> {
+    loop {
         let (now, _) = store.get(&item.key, 0, mode.guard).await?;
         let outcome = match &now {
-            Some(now) if item.is_from_this_load(now) => Some(RecordOutcome::Written),
             Some(now) if item.is_satisfied_by(now) => Some(RecordOutcome::Unchanged),
             Some(_) if mode.create => Some(RecordOutcome::Exists),
             _ if mode.dry_run => Some(RecordOutcome::Written),
@@ -238,22 +212,9 @@ async fn read_then_write(
         let known = now.map_or(0, |kv| kv.mod_revision);
         let txn =
             Txn { compares: vec![Compare::unchanged(&item.key, known)], then: vec![item.write()], otherwise: vec![] };
-        match store.txn("put", &txn, mode.guard, Retry::Never).await {
-            Ok(answer) if answer.succeeded => {
-                tally.count(item, RecordOutcome::Written);
-                return Ok(());
-            }
-            Ok(_) => {}
-            Err(Error::Unknown { .. }) => *sent = true,
-            Err(error) => {
-                if error.is_refusal(Refusal::NoSpace) {
-                    count_applied(store, std::slice::from_ref(item), mode, tally).await;
-                    *sent = false;
-                }
-                return Err(error);
-            }
+        if store.txn("put", &txn, mode.guard, Retry::Never).await?.succeeded {
+            tally.count(item, RecordOutcome::Written);
+            return Ok(());
         }
     }
-    tally.count(item, RecordOutcome::Unknown);
-    Ok(())
 }

@@ -316,7 +316,7 @@ impl Load<'_> {
         }
         let store = self.store.for_cleanup(DRAIN_TIMEOUT);
         for fresh in self.leases.values().filter(|lease| !self.tally.leases.contains(lease)) {
-            let _ = store.revoke(*fresh).await;
+            let _ = store.revoke_own(*fresh).await;
         }
     }
 

@@ -6,7 +6,7 @@ use super::plan::{LeaseRequest, PutOutcome, PutRequest};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
-    Compare, Error, Grant, KeyValue, LockGuard, MAX_REQUEST_BYTES, Op, OpResult, Retry, Revision, Store, Txn, TxnResult,
+    Compare, Grant, KeyValue, LockGuard, MAX_REQUEST_BYTES, Op, OpResult, Retry, Revision, Store, Txn, TxnResult,
 };
 use crate::output::{PutAnswer, bytes};
 
@@ -52,18 +52,7 @@ pub(super) async fn write(
         return write_large(store, request, guard).await;
     }
     let retry = if request.conditions.never_hold_again() { Retry::Idempotent } else { Retry::Never };
-    match store.txn("put", &txn, guard, retry).await {
-        Ok(result) => interpret(request, result),
-        Err(error @ Error::Unknown { .. }) if request.only_if_different => {
-            // A failed read does not change that the outcome is unknown.
-            let Ok((now, revision)) = store.get(&request.key, 0, guard).await else { return Err(error.into()) };
-            match now {
-                Some(now) if request.is_satisfied_by(&now) => Ok((PutOutcome::Unchanged(now), revision)),
-                _ => Err(error.into()),
-            }
-        }
-        Err(error) => Err(error.into()),
-    }
+    interpret(request, store.txn("put", &txn, guard, retry).await?)
 }
 
 /// Interprets the reply. After a lost reply, a failed condition may be the effect of the first attempt.
@@ -146,7 +135,7 @@ async fn revoke_unused_lease(ctx: &Context, grant: Grant, result: &Result<PutRes
         ));
         return;
     }
-    if let Err(error) = ctx.store().for_cleanup(CLEANUP_TIMEOUT).revoke(id).await {
+    if let Err(error) = ctx.store().for_cleanup(CLEANUP_TIMEOUT).revoke_own(id).await {
         ctx.out.warn(&format!("cannot revoke lease {id}, which expires in {} s: {error}", grant.ttl));
     }
 }

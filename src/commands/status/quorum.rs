@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Compare, Error, KeySelector, LeaseMode, Op, Refusal, Retry, Store, Txn, Write};
+use crate::kvstore::{Compare, Error, KeySelector, LeaseMode, Op, Retry, Store, Txn, Write};
 
 /// Prefix of the proof keys; the lease ID that follows makes each key unique.
 const KEY_PREFIX: &str = "kvadm/.quorum/";
@@ -27,7 +27,7 @@ pub async fn prove(store: &Store) -> Result<QuorumProof, Failure> {
     let started = Instant::now();
     let lease = match store.grant(LEASE_TTL_SECONDS).await {
         Ok(grant) => grant.id,
-        Err(error) if error.is_refusal(Refusal::NoSpace) => return without_space(store).await,
+        Err(error) if error.is_no_space() => return without_space(store).await,
         Err(error) => return failed(error),
     };
     let key = format!("{KEY_PREFIX}{lease}").into_bytes();
@@ -48,10 +48,10 @@ pub async fn prove(store: &Store) -> Result<QuorumProof, Failure> {
         Err(error) => Err(error),
     };
     let took = started.elapsed();
-    let _ = store.for_cleanup(CLEANUP_TIMEOUT).revoke(lease).await;
+    let _ = store.for_cleanup(CLEANUP_TIMEOUT).revoke_own(lease).await;
     match locked {
         Ok(()) => Ok(QuorumProof::Done(took)),
-        Err(error) if error.is_refusal(Refusal::NoSpace) => without_space(store).await,
+        Err(error) if error.is_no_space() => without_space(store).await,
         Err(error) => failed(error),
     }
 }

@@ -81,7 +81,7 @@ impl IdCollector {
     /// etcd is unreachable or rejects the request.
     pub async fn close(self) -> Result<(), Error> {
         self.lease.stop();
-        self.store.for_cleanup(CLEANUP).revoke(self.lease.id()).await.map(|_| ())
+        self.store.for_cleanup(CLEANUP).revoke_own(self.lease.id()).await.map(|_| ())
     }
 
     /// Deletes the masters that are unchanged since their candidates were found and that no reference keeps. Waits for
@@ -282,7 +282,7 @@ impl IdCollector {
         let mut still_locked = Vec::new();
         for (one, answer) in ready.iter().zip(answers) {
             let outcome = answer.outcome();
-            if matches!(outcome, CandidateOutcome::Failed(_)) {
+            if matches!(outcome, CandidateOutcome::Failed(_) | CandidateOutcome::Unknown(_)) {
                 still_locked.extend(self.lock_names(&one.target));
             }
             outcomes[one.target.index] = if one.used { CandidateOutcome::Changed } else { outcome };

@@ -26,12 +26,13 @@ impl Store {
         self.call(request, |client| async move { client.maintenance_client().defragment().await }).await.map(|_| ())
     }
 
-    /// Clears one member's NOSPACE alarm; does nothing if it is not raised.
+    /// Clears one member's NOSPACE alarm; does nothing if it is not raised. Not sent twice: the alarm may be raised again
+    /// meanwhile.
     ///
     /// # Errors
-    /// Any error of the request.
+    /// [`Error::Unknown`], or any other error of the request.
     pub async fn disarm_nospace(&self, _: &Consent, member: u64) -> Result<(), Error> {
-        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("alarm disarm", &[]) };
+        let request = Request { idempotency: Idempotency::None, ..Request::read("alarm disarm", &[]) };
         let send = |client: etcd_client::Client| async move {
             let mut options = AlarmOptions::new();
             options.with_member(member);
@@ -45,7 +46,7 @@ impl Store {
     /// # Errors
     /// The member in use is not the leader, the other one did not take over in time, or any other error of the request.
     pub async fn move_leader(&self, to: u64) -> Result<(), Error> {
-        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("move leader", &[]) };
+        let request = Request { idempotency: Idempotency::None, ..Request::read("move leader", &[]) };
         let timeout = Timeout::Fixed(self.options().op_timeout.max(CHECK_TIMEOUT));
         let request = Request { timeout, ..request };
         let send = |client: etcd_client::Client| async move { client.maintenance_client().move_leader(to).await };

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use etcd_client::CompactionOptions;
 
-use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;

@@ -2,9 +2,10 @@
 
 use etcd_client::GetOptions;
 
-use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, MAX_TXN_OPS, Op, OpResult, Txn};
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request, ResponseHeader};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;

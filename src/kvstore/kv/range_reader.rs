@@ -13,11 +13,12 @@ use etcd_client::GetOptions;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::error::Error;
 use crate::kvstore::key_range::{KeyRange, prefix_end, successor};
 use crate::kvstore::kv::page_sizer::{Page, PageSizer};
 use crate::kvstore::kv::range_stream::{RangeStream, StreamChunk, StreamRequest};
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::Request;
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
@@ -128,7 +129,7 @@ impl RangeReader {
     /// The next page, never empty; `None` at the end.
     ///
     /// # Errors
-    /// [`Refusal::Compacted`](crate::kvstore::error::Refusal::Compacted) if the revision is compacted during the read,
+    /// [`Refusal::Compacted`](crate::kvstore::refusal::Refusal::Compacted) if the revision is compacted during the read,
     /// [`Error::LockLost`], or any other error of a request. No page follows an error.
     pub async fn next(&mut self) -> Result<Option<Vec<KeyValue>>, Error> {
         loop {

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Request, ResponseHeader};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};

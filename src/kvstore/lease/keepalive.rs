@@ -13,9 +13,10 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::boottime::BootTime;
-use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::error::Error;
 use crate::kvstore::kv::txn::{Compare, KeySelector, LeaseMode, Op, OpResult, Retry, Txn, Write};
 use crate::kvstore::lease::Grant;
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Request, ResponseHeader};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
@@ -89,7 +90,7 @@ impl Store {
             sent = match self.renew_within(grant.id, self.options().op_timeout).await {
                 Ok(sent) => sent,
                 Err(error) => {
-                    let _ = self.for_cleanup(REVOKE_TIMEOUT).revoke(grant.id).await;
+                    let _ = self.for_cleanup(REVOKE_TIMEOUT).revoke_own(grant.id).await;
                     return Err(error);
                 }
             };

@@ -9,13 +9,14 @@ use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
 use tokio::task::JoinSet;
 
 use crate::kvstore::backoff::random_bits;
-use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::error::Error;
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::LeaseId;
 
-/// Time limit for revoking a lease whose grant was not answered.
-const REVOKE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time limit for reading back or revoking a lease whose grant was not answered.
+const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Leases are queried one by one (etcd has no request for several); this many requests run concurrently.
 const CONCURRENT_REQUESTS: usize = 16;
@@ -68,27 +69,49 @@ impl Store {
                 client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
             })
             .await;
+        let error = match result {
+            Ok(answer) => return Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() }),
+            Err(error) => error,
+        };
+        let Error::Unknown { cause, op } = error else {
+            if let Error::Interrupted { unknown: true, .. } = error {
+                let _ = self.for_cleanup(CLEANUP_TIMEOUT).revoke_own(id).await;
+            }
+            return Err(error);
+        };
+        // No other client uses the random ID: if the lease exists, this request has granted it.
+        match self.for_cleanup(CLEANUP_TIMEOUT).time_to_live(id).await {
+            Ok(Some(granted)) => Ok(granted),
+            // etcd has answered, so that it does not grant the lease any more.
+            Ok(None) if cause.is_refusal(Refusal::NoSpace) => Err(*cause),
+            Ok(None) | Err(_) => {
+                let _ = self.for_cleanup(CLEANUP_TIMEOUT).revoke_own(id).await;
+                Err(Error::Unknown { op, cause })
+            }
+        }
+    }
+
+    /// Revokes a lease, which deletes its keys. Returns `false` if the lease does not exist. The request is not sent twice:
+    /// another client may grant the ID anew.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], or any other error of the request.
+    pub async fn revoke(&self, id: LeaseId) -> Result<bool, Error> {
+        let request = Request { idempotency: Idempotency::None, ..Request::read("lease revoke", &[]) };
+        let result = self.call(request, |client| async move { client.lease_client().revoke(id.0).await }).await;
         match result {
-            Ok(answer) => Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() }),
-            // An earlier attempt was applied: no other client uses the random ID.
-            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseExists) => {
-                let granted = self.time_to_live(id).await?;
-                granted.ok_or(Error::Protocol { op: "lease grant", what: "the lease has already expired".to_owned() })
-            }
-            // The lease may exist, and no other client knows its ID.
-            Err(error @ (Error::Unknown { .. } | Error::Interrupted { unknown: true, .. })) => {
-                let _ = self.for_cleanup(REVOKE_TIMEOUT).revoke(id).await;
-                Err(error)
-            }
+            Ok(_) => Ok(true),
+            Err(error) if error.is_refusal(Refusal::LeaseNotFound) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Revokes a lease, which deletes its keys. Returns `false` if the lease does not exist.
+    /// Revokes a lease that this command has granted with a random ID, which no other client grants anew: the request may be
+    /// sent twice. Returns `false` if the lease did not exist any more.
     ///
     /// # Errors
-    /// Any error of the request.
-    pub async fn revoke(&self, id: LeaseId) -> Result<bool, Error> {
+    /// As [`Store::revoke`].
+    pub async fn revoke_own(&self, id: LeaseId) -> Result<bool, Error> {
         let request = Request { idempotency: Idempotency::Conditional, ..Request::read("lease revoke", &[]) };
         let result = self.call(request, |client| async move { client.lease_client().revoke(id.0).await }).await;
         match result {

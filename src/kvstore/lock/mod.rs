@@ -19,10 +19,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use crate::kvstore::backoff::Backoff;
-use crate::kvstore::error::{Error, Refusal, classify};
+use crate::kvstore::error::{Error, classify};
 use crate::kvstore::key_range::prefix_end;
 use crate::kvstore::kv::txn::LockGuard;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};

@@ -15,8 +15,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::kvstore::backoff::Backoff;
-use crate::kvstore::error::{Error, Refusal};
+use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};
 use crate::transport::Notice;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use etcd_client::proto::PbEvent;
 use tokio::time::{Instant, timeout};
 
-use crate::kvstore::error::{Error, Refusal, classify, from_transport, refusal, strip_prefix};
+use crate::kvstore::error::{Error, classify, from_transport};
 use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::refusal::{Refusal, Verdict, strip_prefix, verdict};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 use crate::transport::Trace;
@@ -186,10 +187,13 @@ fn stream_ended(endpoint: &str) -> Error {
 
 /// Parses a watch's cancel reason: `rpc error: code = X desc = Y`.
 fn cancel_error(reason: &str, endpoint: &str) -> Error {
-    let message = strip_prefix(reason.split_once("desc = ").map_or(reason, |(_, text)| text)).to_owned();
-    match refusal(tonic::Code::Unknown, &message) {
-        Refusal::Other => Error::Unavailable { op: OP, endpoint: endpoint.to_owned(), message },
-        kind => Error::Refused { op: OP, kind, message },
+    let text = reason.split_once("desc = ").map_or(reason, |(_, text)| text);
+    let message = strip_prefix(text).to_owned();
+    match verdict(tonic::Code::Unknown, text) {
+        Verdict::NotProcessed | Verdict::Refused(Refusal::Other) | Verdict::Open => {
+            Error::Unavailable { op: OP, endpoint: endpoint.to_owned(), message }
+        }
+        Verdict::Refused(kind) => Error::Refused { op: OP, kind, message },
     }
 }
 
