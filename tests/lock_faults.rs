@@ -12,12 +12,12 @@ use super::support::{Cluster, Etcd, Kvadm, Proxy, Running, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn kvadm(endpoints: &str) -> Kvadm {
+pub(super) fn kvadm(endpoints: &str) -> Kvadm {
     Kvadm::new().env("KVADM_ENDPOINTS", endpoints).env("K", env!("CARGO_BIN_EXE_kvadm"))
 }
 
 /// Holds the lock for `ttl` seconds at a time with a command that notes the time again and again, for ever.
-fn noting(endpoints: &str, folder: &Path, ttl: u32) -> (Running, u32) {
+pub(super) fn noting(endpoints: &str, folder: &Path, ttl: u32) -> (Running, u32) {
     let script = "echo $$; while :; do date +%s%N >> alive; sleep 0.02; done";
     let command = kvadm(endpoints).args(["--op-timeout", "1s", "lock", "/l", "--ttl", &format!("{ttl}s")]);
     let mut running = command.args(["--", "sh", "-c", script]).folder(folder).spawn();
@@ -26,24 +26,24 @@ fn noting(endpoints: &str, folder: &Path, ttl: u32) -> (Running, u32) {
 }
 
 /// Waits for the lock and notes when it had it.
-fn next(endpoints: &str, folder: &Path) -> Running {
+pub(super) fn next(endpoints: &str, folder: &Path) -> Running {
     let waiter = kvadm(endpoints).args(["lock", "/l", "--ttl", "60s", "--", "sh", "-c", "date +%s%N > next"]);
     waiter.folder(folder).spawn()
 }
 
-fn wait_for_queue(endpoints: &str) {
+pub(super) fn wait_for_queue(endpoints: &str) {
     eventually("a waiter", SOON, || {
         kvadm(endpoints).args(["lock", "--list", "/l"]).run().stdout_text().contains("waiting")
     });
 }
 
-fn alive(id: u32) -> bool {
+pub(super) fn alive(id: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
 }
 
 /// The last sign of life of the first command was before the first one of the second.
-fn one_behind_the_other(folder: &Path) {
+pub(super) fn one_behind_the_other(folder: &Path) {
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
     let last: u128 = read("alive").lines().last().unwrap().parse().unwrap();
     let next: u128 = read("next").trim().parse().unwrap();

@@ -5,6 +5,7 @@
 //! two start as kvadm's own binary under another name (see [`internal`]), and can be started ahead (see [`PreparedChild`]).
 
 mod guardian;
+mod guardian_link;
 mod prepared_child;
 mod process;
 mod program;
