@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 
 use super::lock_faults::{alive, kvadm, next, noting, one_behind_the_other, wait_for_queue};
 use super::support::process::{children, pid};
-use super::support::{Etcd, Running, eventually};
+use super::support::{Etcd, Kvadm, Running, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -130,4 +130,54 @@ fn a_kvadm_that_is_slow_does_not_keep_its_command_beside_the_next() {
     }
     waiter.wait().ok();
     one_behind_the_other(folder.path());
+}
+
+/// What `pkill NAME` and `pkill -f NAME` look at.
+fn matches_name(id: u32, name: &str) -> bool {
+    let read = |file: &str| std::fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();
+    [read("comm"), read("cmdline")].iter().any(|text| String::from_utf8_lossy(text).contains(name))
+}
+
+fn signal_all_named_kvadm(running: &Running, signal: Signal) -> usize {
+    let all = std::iter::once(running.pid()).chain(children(running.pid()));
+    let named: Vec<u32> = all.filter(|id| matches_name(*id, "kvadm")).collect();
+    named.iter().for_each(|id| kill(pid(*id), signal).unwrap());
+    named.len()
+}
+
+#[test]
+fn all_processes_named_kvadm_are_killed_or_stopped_and_the_command_does_not_outlive_the_lease() {
+    for signal in [Signal::SIGKILL, Signal::SIGSTOP] {
+        let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+        let (running, id) = noting(&etcd.endpoint(), folder.path(), 3);
+        let waiter = next(&etcd.endpoint(), folder.path());
+        wait_for_queue(&etcd.endpoint());
+        assert_eq!(signal_all_named_kvadm(&running, signal), 1, "only kvadm itself has its name");
+        eventually("the command to die", Duration::from_secs(3), || !alive(id));
+        waiter.wait().ok();
+        one_behind_the_other(folder.path());
+    }
+}
+
+#[test]
+fn the_helper_that_waits_for_the_lock_is_not_named_kvadm() {
+    let etcd = Etcd::start();
+    let mut holder = kvadm(&etcd.endpoint()).args(["lock", "/l", "--", "sh", "-c", "echo up; read -r a"]).spawn();
+    assert!(holder.next_line().is_some());
+    let waiter = kvadm(&etcd.endpoint()).args(["lock", "/l", "--", "true"]).spawn();
+    wait_for_queue(&etcd.endpoint());
+    let helpers = || children(waiter.pid());
+    eventually("the helpers", SOON, || helpers().len() == 2);
+    eventually("the helpers' names", SOON, || !helpers().iter().any(|id| matches_name(*id, "kvadm")));
+}
+
+/// Under the name of a helper, but not started by kvadm, the program is the usual one.
+#[test]
+fn a_program_of_a_helpers_name_is_an_ordinary_kvadm() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["lease-guardian", "lease-starter"] {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kvadm"), folder.path().join(name)).unwrap();
+        let run = Kvadm::program(name).env("PATH", folder.path()).arg("--version").run();
+        run.ok().out_has(env!("CARGO_PKG_VERSION")).err_empty();
+    }
 }
