@@ -204,6 +204,11 @@ pub(crate) fn classify(op: &'static str, endpoint: &str, error: etcd_client::Err
         Lib::LeaseKeepAliveError(message) => {
             (Error::Refused { op, kind: Refusal::LeaseNotFound, message }, Delivery::Final)
         }
+        // A stream that ended: the library names only its own channel.
+        Lib::WatchError(cause) => (
+            Error::Broken { endpoint: endpoint.to_owned(), cause: format!("stream ended ({cause})") },
+            Delivery::Unknown,
+        ),
         other => (Error::Protocol { op, what: other.to_string() }, Delivery::Final),
     }
 }
@@ -303,5 +308,19 @@ pub(crate) fn refusal(code: Code, message: &str) -> Refusal {
             Code::Unauthenticated => Refusal::BadToken,
             _ => Refusal::Other,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_ended_is_a_broken_connection() {
+        let closed = etcd_client::Error::WatchError("channel closed".to_owned());
+        let (error, delivery) = classify("lock watch", "127.0.0.1:2379", closed);
+        assert_eq!(error.to_string(), "connection to 127.0.0.1:2379 lost: stream ended (channel closed)");
+        assert!(error.is_transient());
+        assert_eq!(delivery, Delivery::Unknown);
     }
 }
