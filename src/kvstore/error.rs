@@ -142,6 +142,22 @@ pub enum Error {
         /// What is missing or wrong.
         what: String,
     },
+    /// Other clients changed the same keys during each attempt; nothing was applied by the last one.
+    #[error("'{op}' failed: {what}")]
+    Contended {
+        /// The operation.
+        op: &'static str,
+        /// What keeps changing.
+        what: String,
+    },
+    /// A bug in kvadm.
+    #[error("'{op}' failed inside kvadm: {what}")]
+    Internal {
+        /// The operation.
+        op: &'static str,
+        /// What should not have happened.
+        what: String,
+    },
     /// A signal ended the command.
     #[error("interrupted during '{op}'")]
     Interrupted {

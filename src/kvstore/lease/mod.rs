@@ -17,6 +17,9 @@ use crate::kvstore::types::LeaseId;
 /// Time limit for revoking a lease whose grant was not answered.
 const REVOKE_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Attempts to grant a lease that expires before its grant is answered.
+const GRANT_ATTEMPTS: u32 = 3;
+
 /// Leases are queried one by one (etcd has no request for several); this many requests run concurrently.
 const CONCURRENT_REQUESTS: usize = 16;
 
@@ -62,6 +65,17 @@ impl Store {
 
     /// Grants a lease with an ID that no other client uses.
     pub(crate) async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
+        for _ in 0..GRANT_ATTEMPTS {
+            if let Some(grant) = self.try_grant(id, ttl).await? {
+                return Ok(grant);
+            }
+        }
+        let what = format!("the lease expired before each of {GRANT_ATTEMPTS} grants was answered");
+        Err(Error::Contended { op: "lease grant", what })
+    }
+
+    /// `None` if the lease was granted, but has expired before the grant was answered.
+    async fn try_grant(&self, id: LeaseId, ttl: i64) -> Result<Option<Grant>, Error> {
         let request = Request { idempotency: Idempotency::Conditional, ..Request::read("lease grant", &[]) };
         let result = self
             .call(request, |client| async move {
@@ -69,12 +83,9 @@ impl Store {
             })
             .await;
         match result {
-            Ok(answer) => Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() }),
+            Ok(answer) => Ok(Some(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() })),
             // An earlier attempt was applied: no other client uses the random ID.
-            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseExists) => {
-                let granted = self.time_to_live(id).await?;
-                granted.ok_or(Error::Protocol { op: "lease grant", what: "the lease has already expired".to_owned() })
-            }
+            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::LeaseExists) => self.time_to_live(id).await,
             // The lease may exist, and no other client knows its ID.
             Err(error @ (Error::Unknown { .. } | Error::Interrupted { unknown: true, .. })) => {
                 let _ = self.for_cleanup(REVOKE_TIMEOUT).revoke(id).await;
