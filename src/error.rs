@@ -217,6 +217,8 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
         Error::Protocol { .. } => {
             (Exit::Refused, one("run 'kvadm status --diagnose' to check that the endpoint is etcd 3.4 or later"))
         }
+        Error::Contended { .. } => (Exit::Conflict, one("run the command again when fewer clients change these keys")),
+        Error::Internal { .. } => (Exit::Bug, one("report this bug, with the output of the same command with -vv")),
         Error::Interrupted { unknown: true, .. } => {
             (Exit::Interrupted, one("a request was in flight: etcd may have applied it, or may still apply it"))
         }
@@ -255,4 +257,19 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         }
         Refusal::EmptyKey | Refusal::Other => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonsense_contention_and_bugs_have_their_own_exit_codes() {
+        use kvstore::Error;
+        let (op, what) = ("lock", || "something".to_owned());
+        let code = |error| Failure::from(error).exit.code();
+        assert_eq!(code(Error::Protocol { op, what: what() }), 4);
+        assert_eq!(code(Error::Contended { op, what: what() }), 5);
+        assert_eq!(code(Error::Internal { op, what: what() }), 70);
+    }
 }

@@ -1,11 +1,12 @@
 //! `allocate new`, `renew`, `release` and `hold`: who gets which ID, what that leaves in etcd, and who is excluded.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::support::{Etcd, Kvadm, Options, Proxy, Run, binary, eventually, shared, unique_prefix};
+use super::support::{Etcd, Kvadm, Mode, Options, Proxy, Run, binary, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -468,4 +469,26 @@ fn two_holds_of_one_node_share_the_reference() {
     first.signal(Signal::SIGTERM);
     drop(first.wait());
     assert!(!ids.has("value/web/n"));
+}
+
+/// Another client writes the reference between kvadm's read and its transaction, each time.
+#[test]
+fn a_reference_that_keeps_changing_is_a_conflict() {
+    let etcd = shared();
+    let ids = Ids::new(etcd);
+    let id = ids.id("web", "n").to_string();
+    let mut proxy = Proxy::start(&etcd.address());
+    proxy.set(Mode::Delay { up: Duration::from_millis(100), down: Duration::from_millis(100) });
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                etcd.etcdctl_ok(&["put", &format!("{}/value/web/n", ids.base), &id]);
+            }
+        });
+        let run = ids.on("release", &["web", "--node", "n"]).env("KVADM_ENDPOINTS", proxy.endpoint()).run();
+        over.store(true, Ordering::SeqCst);
+        run.code(5).out_empty().err_has("other clients changed the reference to web during each of 10 attempts");
+    });
+    ids.run("release", &["web", "--node", "n"]).ok();
 }

@@ -12,12 +12,12 @@ use super::support::{Cluster, Etcd, Kvadm, Proxy, Running, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn kvadm(endpoints: &str) -> Kvadm {
+pub(super) fn kvadm(endpoints: &str) -> Kvadm {
     Kvadm::new().env("KVADM_ENDPOINTS", endpoints).env("K", env!("CARGO_BIN_EXE_kvadm"))
 }
 
 /// Holds the lock for `ttl` seconds at a time with a command that notes the time again and again, for ever.
-fn noting(endpoints: &str, folder: &Path, ttl: u32) -> (Running, u32) {
+pub(super) fn noting(endpoints: &str, folder: &Path, ttl: u32) -> (Running, u32) {
     let script = "echo $$; while :; do date +%s%N >> alive; sleep 0.02; done";
     let command = kvadm(endpoints).args(["--op-timeout", "1s", "lock", "/l", "--ttl", &format!("{ttl}s")]);
     let mut running = command.args(["--", "sh", "-c", script]).folder(folder).spawn();
@@ -26,24 +26,24 @@ fn noting(endpoints: &str, folder: &Path, ttl: u32) -> (Running, u32) {
 }
 
 /// Waits for the lock and notes when it had it.
-fn next(endpoints: &str, folder: &Path) -> Running {
+pub(super) fn next(endpoints: &str, folder: &Path) -> Running {
     let waiter = kvadm(endpoints).args(["lock", "/l", "--ttl", "60s", "--", "sh", "-c", "date +%s%N > next"]);
     waiter.folder(folder).spawn()
 }
 
-fn wait_for_queue(endpoints: &str) {
+pub(super) fn wait_for_queue(endpoints: &str) {
     eventually("a waiter", SOON, || {
         kvadm(endpoints).args(["lock", "--list", "/l"]).run().stdout_text().contains("waiting")
     });
 }
 
-fn alive(id: u32) -> bool {
+pub(super) fn alive(id: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
 }
 
 /// The last sign of life of the first command was before the first one of the second.
-fn one_behind_the_other(folder: &Path) {
+pub(super) fn one_behind_the_other(folder: &Path) {
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
     let last: u128 = read("alive").lines().last().unwrap().parse().unwrap();
     let next: u128 = read("next").trim().parse().unwrap();
@@ -195,6 +195,24 @@ fn success_that_cannot_be_proved_is_none() {
         .code(5)
         .err_has("cannot release the lock /l")
         .err_has("cannot confirm that the lock /l was held to the end");
+}
+
+/// A member that is cut off from the others still has the key in its own state.
+#[test]
+fn a_member_without_a_quorum_proves_nothing() {
+    let cluster = Cluster::start(3);
+    let leader = cluster.leader();
+    let [follower, third] = [1, 2].map(|n| &cluster.members[(leader + n) % 3]);
+    let lock = ["--op-timeout", "1s", "lock", "/l", "--ttl", "4s", "--", "sh", "-c", "echo up; read -r a"];
+    let mut running = kvadm(&follower.endpoint()).args(lock).spawn();
+    assert!(running.next_line().is_some());
+    cluster.members[leader].pause();
+    third.pause();
+    running.write("end\n");
+    let run = running.wait();
+    cluster.members[leader].resume();
+    third.resume();
+    run.code(5).err_has("cannot confirm that the lock /l was held to the end");
 }
 
 /// Numbers that a seed makes (xorshift).
@@ -370,5 +388,71 @@ fn torment(dice: &mut Dice, members: &mut [Etcd], proxies: &[Proxy], contenders:
                 frozen.push(Frozen { which, id, group, until });
             }
         }
+    }
+}
+
+/// Cuts all connections `cuts` times, while the store is written all the time.
+fn cut_on_a_busy_store(etcd: &Etcd, proxy: &Proxy, cuts: u32) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for key in ["/busy/1", "/busy/2"] {
+            let over = &over;
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    kvadm(&etcd.endpoint()).args(["put", key, "x", "-q"]).run().ok();
+                }
+            });
+        }
+        let _ends_writers = SetOnDrop(&over);
+        let mut dice = Dice(0x9e37_79b9);
+        for _ in 0..cuts {
+            std::thread::sleep(Duration::from_millis(3 + dice.below(60)));
+            proxy.cut();
+        }
+    });
+}
+
+/// Each cut ends the watch of the lock's key, and each new watch is created while the store changes.
+#[test]
+fn a_deleted_key_ends_the_command_after_any_number_of_cuts() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::start(&etcd.address());
+    let hold = |n: u32| {
+        let lock = ["--op-timeout", "1s", "lock", &format!("/l{n}"), "--ttl", "10s", "--", "sh", "-c"];
+        let mut running = kvadm(&proxy.endpoint()).args(lock).arg("echo $$; exec sleep 600").spawn();
+        let id: u32 = running.next_line().unwrap().parse().unwrap();
+        (running, id)
+    };
+    let holders: Vec<(Running, u32)> = (0..6).map(hold).collect();
+    cut_on_a_busy_store(&etcd, &proxy, 120);
+    assert!(holders.iter().all(|(_, id)| alive(*id)), "cuts alone lose no lock");
+    etcd.etcdctl_ok(&["del", "--prefix", "/l"]);
+    let deleted = Instant::now();
+    eventually("the commands to die", Duration::from_secs(3), || !holders.iter().any(|(_, id)| alive(*id)));
+    assert!(deleted.elapsed() < Duration::from_secs(3));
+    for (running, _) in holders {
+        running.wait().code(5).err_has("its key was deleted");
+    }
+}
+
+#[test]
+fn waiting_for_a_lock_survives_any_number_of_cuts() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::start(&etcd.address());
+    let mut holder = kvadm(&etcd.endpoint()).args(["lock", "/l", "--", "sh", "-c", "echo up; read -r a"]).spawn();
+    assert!(holder.next_line().is_some());
+    let wait = |_| {
+        let lock = ["--op-timeout", "1s", "lock", "/l", "--ttl", "10s", "--", "echo", "mine"];
+        kvadm(&proxy.endpoint()).args(lock).spawn()
+    };
+    let waiters: Vec<Running> = (0..6).map(wait).collect();
+    eventually("all waiters", SOON, || {
+        kvadm(&etcd.endpoint()).args(["lock", "--list", "/l"]).run().stdout_text().lines().count() == 7
+    });
+    cut_on_a_busy_store(&etcd, &proxy, 120);
+    holder.write("end\n");
+    holder.wait().ok();
+    for waiter in waiters {
+        waiter.wait().ok().out("mine\n");
     }
 }

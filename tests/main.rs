@@ -36,6 +36,7 @@ mod list_tree;
 mod lock;
 mod lock_command;
 mod lock_faults;
+mod lock_guardian;
 mod lock_helpers;
 mod long_listings;
 mod lost_answers;

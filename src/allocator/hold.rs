@@ -58,11 +58,11 @@ impl ReferenceHold {
         let mut backoff = Backoff::default();
         loop {
             match self.reconcile(store, lease, &mut unprotected, on_repair).await {
-                Ok(Reconciled::Intact(revision)) => {
-                    backoff.reset();
-                    // Any update, and any failure, leads to the next reconciliation.
-                    let _ = self.wait_for_change(store, revision).await;
-                }
+                // Any update, and any failure, leads to the next reconciliation.
+                Ok(Reconciled::Intact(revision)) => match self.wait_for_change(store, revision).await {
+                    Ok(()) => backoff.reset(),
+                    Err(_) => tokio::time::sleep(backoff.next_delay()).await,
+                },
                 Ok(Reconciled::Lost) => return LeaseLoss::KeyGone,
                 Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return LeaseLoss::LeaseGone,
                 Err(_) => tokio::time::sleep(backoff.next_delay()).await,

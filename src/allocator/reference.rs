@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use tokio::time::sleep;
+
 use super::locks::BATCH;
 use super::{Id, Layout};
 use crate::kvstore::{
-    Compare, Error, Grant, KeySelector, KeyValue, LeaseId, LockGuard, Op, OpResult, ReadOptions, Retry, Revision,
-    Store, Txn,
+    Backoff, Compare, Error, Grant, KeySelector, KeyValue, LeaseId, LockGuard, Op, OpResult, ReadOptions, Retry,
+    Revision, Store, Txn,
 };
 
 /// Attempts to release a reference that other clients keep changing.
-const MAX_ATTEMPTS: u32 = 16;
+const MAX_ATTEMPTS: u32 = 10;
 /// References of the key that are read along with the release.
 const REFERENCE_LIMIT: i64 = 16;
 
@@ -93,11 +95,16 @@ impl<'a> NodeReferences<'a> {
     /// Deletes this node's references to these distinct keys, unless they change; `None` for a missing reference.
     ///
     /// # Errors
-    /// etcd is unreachable or rejects a request. References may be released then; calling it again is safe.
+    /// etcd is unreachable or rejects a request, or other clients keep changing a reference ([`Error::Contended`]).
+    /// References may be released then; calling it again is safe.
     pub async fn release(&self, keys: &[&[u8]]) -> Result<Vec<Option<ReleasedReference>>, Error> {
         let mut released = vec![None; keys.len()];
         let mut open: Vec<usize> = (0..keys.len()).collect();
-        for _ in 0..MAX_ATTEMPTS {
+        let mut backoff = Backoff::default();
+        for attempt in 0..MAX_ATTEMPTS {
+            if attempt > 0 {
+                sleep(backoff.next_delay()).await;
+            }
             let mut again = Vec::new();
             for some in open.chunks(BATCH) {
                 again.extend(self.try_release(keys, some, &mut released).await?);
@@ -107,7 +114,12 @@ impl<'a> NodeReferences<'a> {
                 return Ok(released);
             }
         }
-        Err(Error::Protocol { op: "release", what: "other clients keep changing the reference".to_owned() })
+        let left: Vec<String> = open.iter().map(|at| keys[*at].escape_ascii().to_string()).collect();
+        let what = format!(
+            "other clients changed the reference to {} during each of {MAX_ATTEMPTS} attempts",
+            left.join(", ")
+        );
+        Err(Error::Contended { op: "release", what })
     }
 
     /// Tries to release references; returns those that changed meanwhile.

@@ -2,18 +2,17 @@
 //!
 //! kvadm sends it the command's process group and the lease's deadline, again each time the deadline moves. If the
 //! deadline passes (kvadm is stopped), or the connection breaks without `done` (kvadm was killed), the guardian terminates
-//! the group.
+//! the group. [`guardian_link`](super::guardian_link) is kvadm's side.
 //!
 //! Protocol: one message per line over a socket. kvadm sends `group PGID`, `until STOP KILL` (nanoseconds of
-//! `CLOCK_BOOTTIME`) and `done`; the first two may also be arguments. The guardian sends `ready`, and `ending` before it
-//! terminates the group.
+//! `CLOCK_BOOTTIME`) and `done`; the first two may also be arguments. The guardian sends `ready`, `ok` for each deadline
+//! that it acts by from now on, and `ending` before it terminates the group.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -25,17 +24,24 @@ use nix::unistd::{Pid, setsid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
 
 use super::process::ProcessGroup;
-use super::program::{GRACE, GUARDIAN, own_binary};
+use super::program::{GRACE, GUARDIAN};
 use crate::boottime::BootTime;
 
-/// Time limit for the start of the guardian.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum sleep: after a suspend of the machine, the clock is read again within this time.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
-/// The message before it terminates the group.
-const ENDING: &[u8] = b"ending\n";
 /// Interval of polling a group that is being terminated.
 const POLL: Duration = Duration::from_millis(20);
+/// How long an answer may wait for room in the socket, which a kvadm that is stopped does not empty.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(10);
+
+/// The answer when signals to kvadm's process group no longer reach the guardian.
+pub(super) const READY: &str = "ready";
+/// The answer to a deadline that the guardian has taken.
+pub(super) const OK: &str = "ok";
+/// The message before it terminates the group.
+pub(super) const ENDING: &str = "ending";
+/// kvadm's message for the guardian to exit.
+pub(super) const DONE: &str = "done";
 
 /// When to send SIGTERM and SIGKILL to a group, unless the deadline moves before that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,77 +50,21 @@ pub(super) struct KillSchedule {
     pub(super) kill: BootTime,
 }
 
-/// kvadm's side of the guardian.
-pub(super) struct Guardian {
-    process: Child,
-    socket: UnixStream,
-}
-
-impl Guardian {
-    /// Starts the guardian. For a running group, `watch` takes effect from its start, even if kvadm is killed meanwhile.
-    pub(super) fn start(watch: Option<(ProcessGroup, KillSchedule)>) -> io::Result<Self> {
-        let (socket, theirs) = UnixStream::pair()?;
-        let first = watch.map(|(group, deadline)| [group_line(group), until_line(deadline)]);
-        let process = Command::new(own_binary())
-            .arg0(GUARDIAN)
-            .args(first.into_iter().flatten())
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        Ok(Self { process, socket })
-    }
-
-    /// Waits until signals to kvadm's process group no longer reach the guardian.
-    pub(super) fn ready(self) -> io::Result<Self> {
-        self.socket.set_read_timeout(Some(START_TIMEOUT))?;
-        let mut message = String::new();
-        BufReader::new(&self.socket).read_line(&mut message)?;
-        if message == "ready\n" { Ok(self) } else { Err(io::Error::other("the guardian process exited at its start")) }
-    }
-
-    /// Sends the group to terminate, and the deadline.
-    pub(super) fn watch(&mut self, group: ProcessGroup, deadline: KillSchedule) -> io::Result<()> {
-        writeln!(self.socket, "{}", group_line(group))?;
-        self.until(deadline)
-    }
-
-    /// Moves the deadline.
-    pub(super) fn until(&mut self, deadline: KillSchedule) -> io::Result<()> {
-        writeln!(self.socket, "{}", until_line(deadline))
-    }
-
-    /// Whether the guardian has exited, so that another one is needed.
-    pub(super) fn has_exited(&mut self) -> bool {
-        !matches!(self.process.try_wait(), Ok(None))
-    }
-
-    /// Tells the guardian to exit.
-    pub(super) fn dismiss(&mut self) {
-        let _ = writeln!(self.socket, "done");
-        let _ = self.socket.shutdown(std::net::Shutdown::Write);
-    }
-
-    /// Stops the guardian, after which the group ID may be reused. `true` if it has begun to terminate the group.
-    pub(super) fn done(mut self) -> bool {
-        self.dismiss();
-        // It closes its socket when it exits. The timeout skips a stopped guardian.
-        let _ = self.socket.set_read_timeout(Some(GRACE));
-        let mut received = Vec::new();
-        if self.socket.read_to_end(&mut received).is_ok() {
-            let _ = self.process.wait();
-        }
-        received == ENDING
+impl KillSchedule {
+    /// The guardian's schedule for a lease that does not expire before `until`: after kvadm's own SIGTERM, and early
+    /// enough for the group to be dead when the lease ends.
+    pub(super) fn before(until: BootTime, margin: Duration) -> Self {
+        Self { stop: until - margin / 4 * 3, kill: until - margin / 2 }
     }
 }
 
-fn group_line(group: ProcessGroup) -> String {
-    format!("group {}", group.0)
+/// The messages that put a group under the guardian's watch.
+pub(super) fn watch_lines(group: ProcessGroup, deadline: KillSchedule) -> [String; 2] {
+    [format!("group {}", group.0), until_line(deadline)]
 }
 
-fn until_line(deadline: KillSchedule) -> String {
+/// The message that moves the deadline.
+pub(super) fn until_line(deadline: KillSchedule) -> String {
     format!("until {} {}", deadline.stop.as_nanos(), deadline.kill.as_nanos())
 }
 
@@ -132,7 +82,7 @@ fn parse(line: &str) -> Option<GuardianMessage> {
             let mut moment = || words.next()?.parse().ok().map(BootTime::from_nanos);
             Some(GuardianMessage::Until(KillSchedule { stop: moment()?, kill: moment()? }))
         }
-        "done" => Some(GuardianMessage::Done),
+        DONE => Some(GuardianMessage::Done),
         _ => None,
     }
 }
@@ -142,7 +92,7 @@ pub(super) fn guard(args: &[OsString]) -> ExitCode {
     let first = args.iter().filter_map(|arg| parse(arg.to_str()?));
     match listen(first) {
         Ok((messages, socket)) => {
-            watch_over(&messages, socket);
+            watch_over(&messages, &socket);
             ExitCode::SUCCESS
         }
         Err(_) => ExitCode::FAILURE,
@@ -159,10 +109,10 @@ fn listen(first: impl Iterator<Item = GuardianMessage>) -> io::Result<(Receiver<
     // In its own session the guardian has no terminal, and receives no signals to kvadm's group or session.
     setsid()?;
     let _ = std::fs::write("/proc/self/comm", GUARDIAN);
-    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // If kvadm is already dead, the reader below sees the end of the stream.
-    let _ = socket.write_all(b"ready\n");
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
     let ours = socket.try_clone()?;
+    answer(&ours, READY);
     let (sender, receiver) = channel();
     for message in first {
         let _ = sender.send(message);
@@ -178,7 +128,12 @@ fn listen(first: impl Iterator<Item = GuardianMessage>) -> io::Result<(Receiver<
     Ok((receiver, ours))
 }
 
-fn watch_over(messages: &Receiver<GuardianMessage>, socket: UnixStream) {
+/// Answers kvadm. If kvadm is dead, the end of the stream shows it; if it is stopped, the deadline does.
+fn answer(mut socket: &UnixStream, text: &str) {
+    let _ = socket.write_all(format!("{text}\n").as_bytes());
+}
+
+fn watch_over(messages: &Receiver<GuardianMessage>, socket: &UnixStream) {
     let mut group = None;
     let mut deadline: Option<KillSchedule> = None;
     loop {
@@ -188,7 +143,10 @@ fn watch_over(messages: &Receiver<GuardianMessage>, socket: UnixStream) {
         };
         match message {
             Ok(GuardianMessage::ProcessGroup(named)) => group = Some(named),
-            Ok(GuardianMessage::Until(moved)) => deadline = Some(moved),
+            Ok(GuardianMessage::Until(moved)) => {
+                deadline = Some(moved);
+                answer(socket, OK);
+            }
             Ok(GuardianMessage::Done) => return,
             Err(RecvTimeoutError::Timeout) => match (group, deadline) {
                 (Some(group), Some(KillSchedule { stop, kill })) if stop.remaining().is_zero() => {
@@ -208,8 +166,8 @@ fn watch_over(messages: &Receiver<GuardianMessage>, socket: UnixStream) {
     }
 }
 
-fn terminate(group: ProcessGroup, kill: BootTime, messages: &Receiver<GuardianMessage>, mut socket: UnixStream) {
-    let _ = socket.write_all(ENDING);
+fn terminate(group: ProcessGroup, kill: BootTime, messages: &Receiver<GuardianMessage>, socket: &UnixStream) {
+    answer(socket, ENDING);
     group.terminate();
     while group.runs() {
         if kill.remaining().is_zero() {
@@ -219,6 +177,26 @@ fn terminate(group: ProcessGroup, kill: BootTime, messages: &Receiver<GuardianMe
             Ok(GuardianMessage::Done) => return,
             Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL.min(kill.remaining())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guardian_acts_after_kvadm_and_before_the_lease_ends() {
+        for seconds in [1, 2, 3, 25, 600] {
+            let ttl = Duration::from_secs(seconds);
+            let (until, margin) = (BootTime::now() + ttl, super::super::margin(ttl));
+            let schedule = KillSchedule::before(until, margin);
+            assert!(until - margin < schedule.stop && schedule.stop < schedule.kill, "{ttl:?}");
+            assert_eq!(
+                schedule.kill + margin / 2,
+                until,
+                "{ttl:?}: half of the margin is left for the processes to die"
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::guardian::Guardian;
+use super::guardian_link::GuardianProcess;
 use super::process::{ChildProcess, ProcessEvent};
 
 /// A guardian, and a process that becomes the command on request. Neither acts by itself, and both exit with kvadm.
@@ -17,16 +17,15 @@ pub struct PreparedChild {
 
 /// Both processes, started.
 pub(super) struct Helpers {
-    pub(super) guardian: Guardian,
+    pub(super) guardian: GuardianProcess,
     pub(super) process: ChildProcess,
 }
 
 impl PreparedChild {
-    /// Starts both on a blocking thread. `json` is the format of the error if the command cannot be executed.
+    /// Starts both in the background. `json` is the format of the error if the command cannot be executed.
     pub fn open(command: &[OsString], json: bool) -> Self {
         let command = command.to_vec();
-        let theirs = command.clone();
-        Self { command, json, started: spawn_blocking(move || Helpers::start(&theirs, json)) }
+        Self { started: tokio::spawn(Helpers::start(command.clone(), json)), command, json }
     }
 
     /// Ends both processes; the command never begins.
@@ -39,17 +38,17 @@ impl PreparedChild {
     pub(super) async fn ready(self) -> io::Result<Helpers> {
         let mut helpers = self.started.await.map_err(io::Error::other)??;
         if helpers.guardian.has_exited() || helpers.process.poll() == ProcessEvent::Ended {
-            let Self { command, json, .. } = self;
-            helpers = spawn_blocking(move || Helpers::start(&command, json)).await.map_err(io::Error::other)??;
+            helpers = Helpers::start(self.command, self.json).await?;
         }
         Ok(helpers)
     }
 }
 
 impl Helpers {
-    fn start(command: &[OsString], json: bool) -> io::Result<Self> {
-        let guardian = Guardian::start(None)?;
-        let process = ChildProcess::start(command, json)?;
-        Ok(Self { guardian: guardian.ready()?, process })
+    async fn start(command: Vec<OsString>, json: bool) -> io::Result<Self> {
+        let start = move || io::Result::Ok((GuardianProcess::start(None)?, ChildProcess::start(&command, json)?));
+        let (mut guardian, process) = spawn_blocking(start).await.map_err(io::Error::other)??;
+        guardian.ready().await?;
+        Ok(Self { guardian, process })
     }
 }

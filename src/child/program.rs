@@ -1,12 +1,14 @@
 //! The names of kvadm's helper processes, and the time limits for terminating a command.
 
+use std::fs::FileType;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The process name of the guardian.
-pub(super) const GUARDIAN: &str = "kvadm-guardian";
+/// The process name of the guardian. `pkill kvadm`, which ends kvadm, must leave the guardian, so the names of the helpers
+/// do not contain kvadm's. At most 15 bytes, the kernel's limit.
+pub(super) const GUARDIAN: &str = "lease-guardian";
 /// The process name of the helper that becomes the command.
-pub(super) const STARTER: &str = "kvadm-starter";
+pub(super) const STARTER: &str = "lease-starter";
 
 /// Time between SIGTERM and SIGKILL, if the command must be dead within a second.
 pub(super) const GRACE: Duration = Duration::from_millis(600);
@@ -16,6 +18,13 @@ pub(super) const GRACE: Duration = Duration::from_millis(600);
 pub fn margin(ttl: Duration) -> Duration {
     // At most half of a very short lease, to leave time for its renewal, and at most 30 s of a long one.
     (ttl / 4).clamp(Duration::from_secs(1), Duration::from_secs(30)).min(ttl / 2)
+}
+
+/// Whether kvadm started this process as a helper: it hands over a socket or a pipe. A user may give the binary the name
+/// of a helper too.
+pub(super) fn is_helper(fd: &str, is_handed_over: impl Fn(&FileType) -> bool) -> bool {
+    fd.parse::<u32>().is_ok()
+        && std::fs::metadata(format!("/proc/self/fd/{fd}")).is_ok_and(|file| is_handed_over(&file.file_type()))
 }
 
 /// The running binary, even if another one was installed in its place.

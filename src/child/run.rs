@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::getpgrp;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-use super::guardian::{Guardian, KillSchedule};
+use super::guardian_link::{GuardianEvent, GuardianLink};
 use super::prepared_child::{Helpers, PreparedChild};
 use super::process::{ChildProcess, ProcessEvent};
 use super::program::{GRACE, margin};
@@ -38,7 +38,7 @@ pub struct ChildExit {
 pub struct ExitedChild {
     ended: ChildExit,
     process: Option<ChildProcess>,
-    guardian: Option<Guardian>,
+    guardian: Option<GuardianLink>,
 }
 
 impl ExitedChild {
@@ -55,10 +55,12 @@ impl ExitedChild {
         }
     }
 
-    /// Waits for the guardian, and returns how the command ended.
-    pub fn complete(mut self) -> ChildExit {
+    /// Ends the guardian, and returns how the command ended.
+    pub async fn complete(mut self) -> ChildExit {
         // The group ID is not reused before the command is reaped.
-        if self.guardian.is_some_and(Guardian::done) {
+        if let Some(guardian) = self.guardian
+            && guardian.done().await
+        {
             self.ended.loss.get_or_insert(LeaseLoss::Late(None));
         }
         if let Some(process) = self.process {
@@ -84,17 +86,19 @@ pub async fn run(
         prepared.close().await;
         return Err(Failure::new(Exit::Interrupted, "interrupted before the command was started"));
     }
-    let Helpers { mut guardian, process } = prepared.ready().await.map_err(cannot)?;
+    let Helpers { guardian, process } = prepared.ready().await.map_err(cannot)?;
     let mut run = ChildRun { ctx, process, terminal: Terminal::open(), margin: margin(lease.ttl()) };
-    guardian.watch(run.process.group(), run.guardian_deadline(&lease.state())).map_err(cannot)?;
+    let guardian = GuardianLink::watch(guardian, run.process.group(), lease.watch(), run.margin).await;
+    let mut guardian = guardian.map_err(cannot)?;
     // kvadm may have been stopped meanwhile, and the command must not begin under an expired lease.
     if let Some(loss) = lease.is_lost(run.margin) {
-        guardian.done();
+        guardian.done().await;
         return Ok(ExitedChild::never_began(loss));
     }
-    run.begin(envs).map_err(cannot)?;
-    let mut view = lease.watch();
-    let mut guardian = Some(guardian);
+    if let Err(error) = run.begin(envs) {
+        guardian.done().await;
+        return Err(cannot(error));
+    }
     let (mut loss, mut overdue) = (None, false);
     let mut kill = None;
     loop {
@@ -111,7 +115,14 @@ pub async fn run(
                 signal => run.process.group().signal(signal),
             },
             Some(signal) = diversion.incoming.recv() => run.forward(signal),
-            Ok(()) = view.changed() => {}
+            event = guardian.next_event() => match event {
+                GuardianEvent::Failed(error) => ctx.out.detail(&format!("{error}; starting another one")),
+                GuardianEvent::Ending => {
+                    kill = Some(lease.state().until - run.margin / 2);
+                    loss = Some(LeaseLoss::Late(lease.state().last_error));
+                    break;
+                }
+            },
             () = ctx.deadline_passed() => {
                 kill = Some((lease.state().until - run.margin / 2).min(BootTime::now() + DEADLINE_GRACE));
                 overdue = true;
@@ -123,13 +134,12 @@ pub async fn run(
             ProcessEvent::Stopped(signal) => run.stopped(signal),
             ProcessEvent::None => {}
         }
-        guardian = run.keep_guarded(guardian, &view.borrow_and_update(), &mut loss);
     }
     if let Some(kill) = kill {
         run.terminate(kill).await;
     }
     let code = run.finish();
-    Ok(ExitedChild { ended: ChildExit { code, loss, overdue }, process: Some(run.process), guardian })
+    Ok(ExitedChild { ended: ChildExit { code, loss, overdue }, process: Some(run.process), guardian: Some(guardian) })
 }
 
 fn cannot(error: io::Error) -> Failure {
@@ -175,32 +185,6 @@ struct ChildRun<'a> {
 }
 
 impl ChildRun<'_> {
-    /// The guardian's deadline, which is after kvadm's own.
-    fn guardian_deadline(&self, alive: &LeaseState) -> KillSchedule {
-        KillSchedule { stop: alive.until - self.margin / 4 * 3, kill: alive.until - self.margin / 2 }
-    }
-
-    fn keep_guarded(
-        &self,
-        guardian: Option<Guardian>,
-        alive: &LeaseState,
-        loss: &mut Option<LeaseLoss>,
-    ) -> Option<Guardian> {
-        let deadline = self.guardian_deadline(alive);
-        if let Some(mut guardian) = guardian {
-            if !guardian.has_exited() && guardian.until(deadline).is_ok() {
-                return Some(guardian);
-            }
-            if guardian.done() {
-                loss.get_or_insert(LeaseLoss::Late(None));
-            }
-        }
-        // The guardian was killed. The command continues under a new one.
-        self.ctx.out.detail("the guardian process exited; starting another one");
-        let another = Guardian::start(Some((self.process.group(), deadline))).and_then(Guardian::ready);
-        another.map_err(|error| self.ctx.out.detail(&format!("cannot start a guardian process: {error}"))).ok()
-    }
-
     fn begin(&mut self, envs: &[(&'static str, OsString)]) -> io::Result<()> {
         if let Some(terminal) = self.terminal.as_ref().filter(|t| t.give_at_start(self.ctx.out.is_terminal())) {
             terminal.give(self.process.group());

@@ -79,7 +79,7 @@ impl LeaseScope {
                 release.await
             }
         };
-        let exit = exited?.complete();
+        let exit = exited?.complete().await;
         if let Some(loss) = &exit.loss {
             return Err(self.lost(loss).context("the command was stopped"));
         }

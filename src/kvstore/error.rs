@@ -97,6 +97,22 @@ pub enum Error {
         /// What is missing or wrong.
         what: String,
     },
+    /// Other clients changed the same keys during each attempt; nothing was applied by the last one.
+    #[error("'{op}' failed: {what}")]
+    Contended {
+        /// The operation.
+        op: &'static str,
+        /// What keeps changing.
+        what: String,
+    },
+    /// A bug in kvadm.
+    #[error("'{op}' failed inside kvadm: {what}")]
+    Internal {
+        /// The operation.
+        op: &'static str,
+        /// What should not have happened.
+        what: String,
+    },
     /// A signal ended the command.
     #[error("interrupted during '{op}'")]
     Interrupted {
@@ -169,6 +185,11 @@ pub(crate) fn classify(op: &'static str, endpoint: &str, error: etcd_client::Err
         Lib::LeaseKeepAliveError(message) => {
             (Error::Refused { op, kind: Refusal::LeaseNotFound, message }, Delivery::Final)
         }
+        // A stream that ended: the library names only its own channel.
+        Lib::WatchError(cause) => (
+            Error::Broken { endpoint: endpoint.to_owned(), cause: format!("stream ended ({cause})") },
+            Delivery::Unknown,
+        ),
         other => (Error::Protocol { op, what: other.to_string() }, Delivery::Ambiguous),
     }
 }
@@ -233,4 +254,18 @@ pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
         last = source;
     }
     last.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_ended_is_a_broken_connection() {
+        let closed = etcd_client::Error::WatchError("channel closed".to_owned());
+        let (error, delivery) = classify("lock watch", "127.0.0.1:2379", closed);
+        assert_eq!(error.to_string(), "connection to 127.0.0.1:2379 lost: stream ended (channel closed)");
+        assert!(error.is_transient());
+        assert_eq!(delivery, Delivery::Unknown);
+    }
 }

@@ -22,12 +22,13 @@ use crate::output::bytes;
 /// CMD runs in its own process group, with the terminal if there is one, and
 /// receives kvadm's signals. If the lock is lost, CMD gets SIGTERM and then SIGKILL:
 /// before the lease can expire if etcd is unreachable, within a second if someone
-/// deletes the key or revokes the lease. A second kvadm process does the same if
-/// kvadm is stopped or killed.
+/// deletes the key or revokes the lease. A second process, lease-guardian, does the
+/// same if kvadm is stopped or killed.
 ///
-/// A process that leaves CMD's process group, or a CMD that is frozen together with
-/// kvadm, can outlive the lock. Guard writes with --if-locked, or let the target
-/// check the fencing token KVADM_LOCK_REV, which grows from holder to holder.
+/// A process that leaves CMD's process group or changes its user can outlive the
+/// lock, and so can CMD if kvadm and lease-guardian are both killed or frozen. Guard
+/// writes with --if-locked, or let the target check the fencing token
+/// KVADM_LOCK_REV, which grows from holder to holder.
 ///
 /// Ctrl-Z stops CMD and kvadm; the lock is lost unless they continue in time.
 ///

@@ -138,7 +138,7 @@ impl RangeReader {
                 Next::From(start) => self.page_request(start).read().await?,
                 Next::Prefetched(task) => match task.await {
                     Ok(page) => page?,
-                    Err(error) => return Err(Error::Protocol { op: "list", what: error.to_string() }),
+                    Err(error) => return Err(Error::Internal { op: "list", what: error.to_string() }),
                 },
                 Next::Streaming(mut stream, start) => match stream.next().await {
                     StreamChunk::Keys(kvs) => {

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::boottime::BootTime;
+use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::Error;
 use crate::kvstore::kv::txn::{Compare, KeySelector, LeaseMode, Op, OpResult, Retry, Txn, Write};
 use crate::kvstore::lease::Grant;
@@ -21,7 +22,7 @@ use crate::kvstore::request::{Request, ResponseHeader};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
-use crate::transport::Session;
+use crate::transport::{Notice, Session};
 
 /// The longest sleep without checking the clock: the time to notice an expiry after the machine was suspended.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
@@ -107,6 +108,23 @@ impl Store {
         Self {
             inner: self.inner.clone(),
             session: Session { cancel: CancellationToken::new(), deadline: None, observer },
+        }
+    }
+
+    /// Waits until the absolute key with this create revision is deleted, and watches it again after every failure. If the
+    /// user may not read the key, this waits forever: then only the lease shows a loss.
+    async fn deletion(&self, key: &[u8], created: Revision) -> Revision {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.wait_deleted(key, created, created).await {
+                Ok(gone) => return gone,
+                Err(error) if error.is_refusal(Refusal::Permission) => {
+                    let text = format!("cannot watch {}: {error}; only its lease shows a loss", key.escape_ascii());
+                    self.session.observer.notice(Notice::Detail, &text);
+                    return std::future::pending().await;
+                }
+                Err(_) => tokio::time::sleep(backoff.next_delay()).await,
+            }
         }
     }
 
@@ -199,25 +217,24 @@ impl LeaseKeeper {
 
     /// Marks the lease as lost as soon as its key with this create revision is deleted.
     pub fn watch_key(&self, store: &Store, key: &[u8], revision: Revision) {
-        let (store, key, state) = (store.unbound(), key.to_vec(), Arc::clone(&self.state));
-        self.spawn_scoped(async move {
+        let (store, key) = (store.unbound(), key.to_vec());
+        self.watched_by(async move {
             // A deletion during the delay is still found: the watch starts at the key's creation.
             tokio::time::sleep(WATCH_KEY_AFTER).await;
-            // If the user may not read the key, only the lease shows a loss.
-            if store.wait_deleted(&key, revision, revision).await.is_ok() {
-                mark_lost(&state, LeaseLoss::KeyGone);
-            }
+            store.deletion(&key, revision).await;
+            LeaseLoss::KeyGone
         });
     }
 
     /// Recreates a key (without the namespace) that was created on this lease whenever another client deletes it, unless
     /// another client has created it first.
     pub fn restore_key(&self, store: &Store, held: KeyValue, created: Revision, restored: impl Fn() + Send + 'static) {
-        let (store, lease, state) = (store.unbound(), self.id(), Arc::clone(&self.state));
-        self.spawn_scoped(async move {
+        let (store, lease) = (store.unbound(), self.id());
+        self.watched_by(async move {
             let mut created = created;
             let absolute = store.absolute(&held.key);
-            while store.wait_deleted(&absolute, created, created).await.is_ok() {
+            loop {
+                store.deletion(&absolute, created).await;
                 match store.recreate_key(&held, lease).await {
                     Ok((recreated, revision)) => {
                         created = revision;
@@ -225,9 +242,7 @@ impl LeaseKeeper {
                             restored();
                         }
                     }
-                    Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
-                        return mark_lost(&state, LeaseLoss::LeaseGone);
-                    }
+                    Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return LeaseLoss::LeaseGone,
                     // The next round finds the deletion again at once.
                     Err(_) => tokio::time::sleep(MAX_SLEEP).await,
                 }
@@ -235,16 +250,12 @@ impl LeaseKeeper {
         });
     }
 
-    /// Spawns a task that is aborted when the keep-alive stops.
-    pub fn spawn_scoped(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let task = tokio::spawn(task).abort_handle();
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
-    }
-
-    /// Spawns a task like [`LeaseKeeper::spawn_scoped`]; when it returns, the lease is marked as lost.
+    /// Spawns a task that is aborted when the keep-alive stops. When it returns, the lease is marked as lost: a watcher has
+    /// no other way to end.
     pub fn watched_by(&self, watcher: impl Future<Output = LeaseLoss> + Send + 'static) {
         let state = Arc::clone(&self.state);
-        self.spawn_scoped(async move { mark_lost(&state, watcher.await) });
+        let task = tokio::spawn(async move { mark_lost(&state, watcher.await) }).abort_handle();
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
     /// Stops the keep-alive and aborts the spawned tasks.

@@ -18,6 +18,9 @@ use crate::kvstore::types::LeaseId;
 /// Time limit for reading back or revoking a lease whose grant was not answered.
 const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Attempts to grant a lease that expires before its grant is answered.
+const GRANT_ATTEMPTS: u32 = 3;
+
 /// Leases are queried one by one (etcd has no request for several); this many requests run concurrently.
 const CONCURRENT_REQUESTS: usize = 16;
 
@@ -63,6 +66,17 @@ impl Store {
 
     /// Grants a lease with an ID that no other client uses.
     pub(crate) async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
+        for _ in 0..GRANT_ATTEMPTS {
+            if let Some(grant) = self.try_grant(id, ttl).await? {
+                return Ok(grant);
+            }
+        }
+        let what = format!("the lease expired before each of {GRANT_ATTEMPTS} grants was answered");
+        Err(Error::Contended { op: "lease grant", what })
+    }
+
+    /// `None` if the lease was granted, but has expired before the grant was answered.
+    async fn try_grant(&self, id: LeaseId, ttl: i64) -> Result<Option<Grant>, Error> {
         let request = Request { idempotency: Idempotency::Conditional, ..Request::read("lease grant", &[]) };
         let result = self
             .call(request, |client| async move {
@@ -70,7 +84,7 @@ impl Store {
             })
             .await;
         let error = match result {
-            Ok(answer) => return Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() }),
+            Ok(answer) => return Ok(Some(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() })),
             Err(error) => error,
         };
         let Error::Unknown { cause, op } = error else {
@@ -81,7 +95,8 @@ impl Store {
         };
         // No other client uses the random ID: if the lease exists, this request has granted it.
         match self.for_cleanup(CLEANUP_TIMEOUT).time_to_live(id).await {
-            Ok(Some(granted)) => Ok(granted),
+            Ok(Some(granted)) => Ok(Some(granted)),
+            Ok(None) if cause.is_refusal(Refusal::LeaseExists) => Ok(None),
             // etcd has answered, so that it does not grant the lease any more.
             Ok(None) if cause.is_refusal(Refusal::NoSpace) => Err(*cause),
             Ok(None) | Err(_) => {

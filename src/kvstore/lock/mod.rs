@@ -6,20 +6,18 @@
 //! shared contender has the value `shared` and waits only for older keys without this value. Other clients wait for it
 //! as for any older key.
 
+pub(crate) mod deletion;
 pub(crate) mod queue;
 
 use std::time::Duration;
 
 use etcd_client::proto::{PbKeyValue, PbTxnOpResponse};
-use etcd_client::{
-    Compare, CompareOp, EventType, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, WatchFilterType,
-    WatchOptions,
-};
+use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp};
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::kvstore::backoff::Backoff;
-use crate::kvstore::error::{Error, classify};
+use crate::kvstore::error::Error;
 use crate::kvstore::key_range::prefix_end;
 use crate::kvstore::kv::txn::LockGuard;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
@@ -34,10 +32,6 @@ pub const SHARED: &[u8] = b"shared";
 /// The lease is requested this long before the key attached to it. Measured: without the delay, etcd handles the second
 /// of two concurrent requests first in half of all cases and refuses the key.
 const GRANT_HEAD_START: Duration = Duration::from_micros(200);
-/// How often a deletion watch that was created too late for prompt events is replaced by a new one. If other clients
-/// write all the time, every watch is too late; etcd then sends its events within 100 ms.
-const MAX_REWATCHES: u32 = 3;
-
 /// A contender's entry in a lock's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueEntry {
@@ -125,8 +119,7 @@ impl Store {
             .and_then([TxnOp::put(key.clone(), value, Some(PutOptions::new().with_lease(lease.0))), oldest.clone()])
             .or_else([TxnOp::get(key.clone(), None), oldest]);
         // A second delivery finds the key that the first one created: no other client uses this lease.
-        let (succeeded, revision, mut results) =
-            self.lock_txn("lock", &key, "create=0", Idempotency::Conditional, txn).await?;
+        let (succeeded, revision, mut results) = self.join_queue(&key, txn).await?;
         let oldest = results.pop().and_then(|mut kvs| kvs.pop());
         let own = if succeeded { Some(revision) } else { results.pop().and_then(|kvs| kvs.first().map(created)) };
         let Some(own) = own else {
@@ -187,23 +180,28 @@ impl Store {
 
     async fn read_position(&self, entry: &QueueEntry, serializable: bool) -> Result<(QueuePosition, Revision), Error> {
         let guard = &entry.guard;
-        let options = || if serializable { GetOptions::new().with_serializable() } else { GetOptions::new() };
-        let older = options()
-            .with_range(range_end(&entry.prefix))
-            .with_max_create_revision(guard.revision - 1)
-            .with_sort(SortTarget::Create, SortOrder::Descend);
         // A shared contender must find the newest exclusive one among the older ones, so it reads all of them.
-        let older = if entry.shared { older } else { older.with_limit(1) };
-        let own = TxnOp::get(guard.key.clone(), Some(options().with_keys_only()));
-        let txn = Txn::new().and_then([own, TxnOp::get(entry.prefix.clone(), Some(older))]);
-        let (_, known, mut results) = self.lock_txn("lock place", &guard.key, "", Idempotency::Read, txn).await?;
-        let older = results.pop().unwrap_or_default();
-        let own = results.pop().unwrap_or_default();
-        if own.first().map(created) != Some(guard.revision) {
+        let mut limit = if entry.shared { 0 } else { 2 };
+        let (known, found) = loop {
+            let options = if serializable { GetOptions::new().with_serializable() } else { GetOptions::new() };
+            let newest_first = options
+                .with_range(range_end(&entry.prefix))
+                .with_max_create_revision(guard.revision)
+                .with_sort(SortTarget::Create, SortOrder::Descend)
+                .with_limit(limit);
+            let (known, found) = self.lock_range("lock place", &entry.prefix, newest_first).await?;
+            // A key that was created in the same transaction is not ahead, but takes the place of one that is.
+            let twin = |kv: &PbKeyValue| created(kv) == guard.revision && kv.key != guard.key;
+            if limit == 0 || !found.iter().any(twin) {
+                break (known, found);
+            }
+            limit = 0;
+        };
+        if !found.iter().any(|kv| kv.key == guard.key && created(kv) == guard.revision) {
             return Ok((QueuePosition::Deleted, known));
         }
-        let blocks = |kv: &PbKeyValue| !(entry.shared && kv.value == SHARED);
-        let place = older.into_iter().find(blocks).map_or(QueuePosition::Held, |kv| {
+        let blocks = |kv: &PbKeyValue| created(kv) < guard.revision && !(entry.shared && kv.value == SHARED);
+        let place = found.into_iter().find(blocks).map_or(QueuePosition::Held, |kv| {
             let (revision, lease) = (kv.create_revision, LeaseId::from_wire(kv.lease));
             QueuePosition::Behind(Blocker { key: kv.key, revision, lease, known })
         });
@@ -218,10 +216,8 @@ impl Store {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let all = GetOptions::new().with_range(range_end(&prefix)).with_sort(SortTarget::Create, SortOrder::Ascend);
         let all = if shared { all } else { all.with_limit(1) };
-        let txn = Txn::new().and_then([TxnOp::get(prefix.clone(), Some(all))]);
-        let (_, _, mut results) = self.lock_txn("lock place", &prefix, "", Idempotency::Read, txn).await?;
-        let found = results.pop().unwrap_or_default().into_iter().find(|kv| !(shared && kv.value == SHARED));
-        Ok(found.map(|kv| kv.key))
+        let (_, found) = self.lock_range("lock place", &prefix, all).await?;
+        Ok(found.into_iter().find(|kv| !(shared && kv.value == SHARED)).map(|kv| kv.key))
     }
 
     /// Whether the key still has this create revision, so that its lease was held without a gap until now. A read can
@@ -231,117 +227,34 @@ impl Store {
     /// # Errors
     /// Any error of the request.
     pub async fn still_held(&self, guard: &LockGuard) -> Result<bool, Error> {
-        let held = Compare::create_revision(guard.key.clone(), CompareOp::Equal, guard.revision);
-        let words = format!("create={}", guard.revision);
-        let txn = Txn::new().when([held]);
-        Ok(self.lock_txn("unlock proof", &guard.key, &words, Idempotency::Read, txn).await?.0)
+        // Not a transaction that only compares: etcd serves that from any member's state, which may be old.
+        let (_, found) = self.lock_range("unlock proof", &guard.key, GetOptions::new().with_keys_only()).await?;
+        Ok(found.first().map(created) == Some(guard.revision))
     }
 
-    /// Waits until the absolute key with this create revision, which existed at revision `known`, is deleted. Retries
-    /// transient errors. Returns a revision at which the key did not exist.
-    ///
-    /// # Errors
-    /// A refusal by etcd, an interruption, or the command's deadline.
-    pub async fn wait_deleted(&self, key: &[u8], created: Revision, mut known: Revision) -> Result<Revision, Error> {
-        let mut backoff = Backoff::default();
-        loop {
-            match self.watch_deletion(key, created, &mut known).await {
-                Ok(Some(gone)) => return Ok(gone),
-                // The user may not watch the key, or the stream ended: poll instead.
-                Ok(None) => {}
-                Err(error) if error.is_transient() => {}
-                Err(error) => return Err(error),
-            }
-            tokio::select! {
-                () = self.session.cancel.cancelled() => {
-                    return Err(Error::Interrupted { op: "lock watch", unknown: false });
-                }
-                () = sleep(backoff.next_delay()) => {}
-            }
-            match self.key_exists(key, created).await {
-                Ok((false, revision)) => return Ok(revision),
-                Ok((true, revision)) => known = revision,
-                Err(error) if error.is_transient() => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn key_exists(&self, key: &[u8], created_in: Revision) -> Result<(bool, Revision), Error> {
-        let txn = Txn::new().and_then([TxnOp::get(key.to_vec(), Some(GetOptions::new().with_keys_only()))]);
-        let (_, revision, results) = self.lock_txn("lock look", key, "", Idempotency::Read, txn).await?;
-        let found = results.first().and_then(|kvs| kvs.first()).map(created);
-        Ok((found == Some(created_in), revision))
-    }
-
-    /// Watches the key for its deletion after `known`. Returns a revision at which it did not exist, or `None` if the
-    /// stream ended.
-    async fn watch_deletion(
-        &self,
-        key: &[u8],
-        created: Revision,
-        known: &mut Revision,
-    ) -> Result<Option<Revision>, Error> {
-        let op = "lock watch";
-        let generation = self.inner.channel.generation();
-        let classified = |error| classify(op, &self.inner.channel.current(), error).0;
-        // From a future revision: for such a watch etcd sends events at once, without scanning its history.
-        let from = |known: Revision| {
-            WatchOptions::new().with_start_revision(known + 1).with_filters(vec![WatchFilterType::NoPut])
-        };
-        let mut rewatches = MAX_REWATCHES;
-        let limit = self.inner.options.op_timeout;
-        let open = async {
-            let client = self.client(true).await?;
-            client.watch_client().watch(key.to_vec(), Some(from(*known))).await
-        };
-        let mut stream = match timeout(limit, open).await {
-            Ok(opened) => opened.map_err(classified)?,
-            Err(_) => {
-                let endpoint = self.inner.channel.current();
-                self.inner.channel.invalidate(generation);
-                return Err(Error::Timeout { op, endpoint, after: limit });
-            }
-        };
-        while let Some(message) = stream.message().await.map_err(classified)? {
-            if message.canceled() {
-                return Ok(None);
-            }
-            let deleted = |event: &etcd_client::Event| {
-                let at = event.kv().map(etcd_client::KeyValue::mod_revision);
-                at.filter(|at| event.event_type() == EventType::Delete && at > known)
-            };
-            if let Some(gone) = message.events().iter().find_map(deleted) {
-                return Ok(Some(gone));
-            }
-            let newer = message.header().is_some_and(|header| header.revision() > *known);
-            if message.created() && newer {
-                // The store changed before the watch was created; etcd would send the event with a delay.
-                let (there, revision) = self.key_exists(key, created).await?;
-                if !there {
-                    return Ok(Some(revision));
-                }
-                *known = revision;
-                if rewatches > 0 {
-                    rewatches -= 1;
-                    stream.watch(key.to_vec(), Some(from(revision))).await.map_err(classified)?;
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Sends a transaction over absolute keys. Returns whether its conditions held, its revision, and the records of
-    /// each operation (none for a write).
-    async fn lock_txn(
+    /// Reads absolute keys. Returns the revision and the records. Not as a transaction: etcd 3.5.0 to 3.5.4 crash if the
+    /// client of a transaction that only reads goes away meanwhile.
+    pub(super) async fn lock_range(
         &self,
         op: &'static str,
         key: &[u8],
-        guard: &str,
-        idempotency: Idempotency,
-        txn: Txn,
-    ) -> Result<(bool, Revision, Vec<Vec<PbKeyValue>>), Error> {
-        let request = Request { guard, idempotency, ..Request::read(op, key) };
+        options: GetOptions,
+    ) -> Result<(Revision, Vec<PbKeyValue>), Error> {
+        let answer = self
+            .call(Request::read(op, key), |client| {
+                let (key, options) = (key.to_vec(), options.clone());
+                async move { Self::kv(&client).get(key, Some(options)).await }
+            })
+            .await?;
+        let revision = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
+        Ok((revision, answer.value.0.kvs))
+    }
+
+    /// Sends the transaction that joins a queue. Returns whether its conditions held, its revision, and the records of each
+    /// operation (none for a write).
+    async fn join_queue(&self, key: &[u8], txn: Txn) -> Result<(bool, Revision, Vec<Vec<PbKeyValue>>), Error> {
+        let request =
+            Request { guard: "create=0", idempotency: Idempotency::Conditional, ..Request::read("lock", key) };
         let answer = self
             .call(request, |client| {
                 let txn = txn.clone();
@@ -358,7 +271,7 @@ impl Store {
     }
 }
 
-fn created(kv: &PbKeyValue) -> Revision {
+pub(super) fn created(kv: &PbKeyValue) -> Revision {
     kv.create_revision
 }
 
