@@ -39,6 +39,7 @@ mod lock_faults;
 mod lock_helpers;
 mod long_listings;
 mod lost_answers;
+mod one_cluster;
 mod output;
 mod proto;
 mod put;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tonic::{Code, Status};
 
+use crate::kvstore::identity::StoreMismatch;
 use crate::kvstore::types::Revision;
 use crate::transport::TlsError;
 use crate::transport::failure::{EndpointFailure, TransportFailure};
@@ -24,6 +25,8 @@ pub enum Refusal {
     BadPassword,
     /// The auth token is invalid or has expired.
     BadToken,
+    /// The users or roles have changed since the login, or since the request was received.
+    StaleAuth,
     /// The user lacks the permission.
     Permission,
     /// A user logs in, but authentication is not enabled.
@@ -133,6 +136,14 @@ pub enum Error {
         key: String,
         /// The create revision of the guard.
         revision: Revision,
+    },
+    /// The endpoint serves another store than the one that the command began with.
+    #[error("{mismatch}{}", executed.map(|op| format!("; '{op}' was executed there")).unwrap_or_default())]
+    OtherStore {
+        /// How the store differs.
+        mismatch: StoreMismatch,
+        /// The operation, if it is a write that the other store has executed.
+        executed: Option<&'static str>,
     },
     /// The response violates etcd's protocol.
     #[error("etcd's response to '{op}' is invalid: {what}")]
@@ -254,6 +265,10 @@ pub(crate) fn from_transport(failure: &TransportFailure) -> (Error, Delivery) {
     match failure.clone() {
         TransportFailure::Dial(failures) => (Error::Unreachable { failures }, Delivery::NotDone),
         TransportFailure::Tls(error) => (Error::Tls(error), Delivery::Final),
+        TransportFailure::Rejected(reason) => match reason.downcast_ref::<StoreMismatch>() {
+            Some(mismatch) => (Error::OtherStore { mismatch: mismatch.clone(), executed: None }, Delivery::Final),
+            None => (Error::Protocol { op: "connect", what: reason.to_string() }, Delivery::Final),
+        },
         TransportFailure::NotSent { endpoint, cause } => (Error::Broken { endpoint, cause }, Delivery::NotDone),
         TransportFailure::Cut { endpoint, cause } => (Error::Broken { endpoint, cause }, Delivery::Unknown),
     }
@@ -279,6 +294,7 @@ pub(crate) fn refusal(code: Code, message: &str) -> Refusal {
         "user name is empty" => Refusal::NoUser,
         "authentication failed, invalid user ID or password" => Refusal::BadPassword,
         "invalid auth token" => Refusal::BadToken,
+        "revision in header is old" | "revision of auth store is old" => Refusal::StaleAuth,
         "permission denied" => Refusal::Permission,
         "authentication is not enabled" => Refusal::AuthNotEnabled,
         "mvcc: required revision has been compacted" => Refusal::Compacted,

@@ -124,8 +124,12 @@ impl Store {
             .and_then([TxnOp::put(key.clone(), value, Some(PutOptions::new().with_lease(lease.0))), oldest.clone()])
             .or_else([TxnOp::get(key.clone(), None), oldest]);
         // A second delivery finds the key that the first one created: no other client uses this lease.
-        let (succeeded, revision, mut results) =
-            self.lock_txn("lock", &key, "create=0", Idempotency::Conditional, txn).await?;
+        let (succeeded, revision, mut results) = self
+            .lock_txn(
+                Request { guard: "create=0", idempotency: Idempotency::Conditional, ..Request::read("lock", &key) },
+                txn,
+            )
+            .await?;
         let oldest = results.pop().and_then(|mut kvs| kvs.pop());
         let own = if succeeded { Some(revision) } else { results.pop().and_then(|kvs| kvs.first().map(created)) };
         let Some(own) = own else {
@@ -195,7 +199,8 @@ impl Store {
         let older = if entry.shared { older } else { older.with_limit(1) };
         let own = TxnOp::get(guard.key.clone(), Some(options().with_keys_only()));
         let txn = Txn::new().and_then([own, TxnOp::get(entry.prefix.clone(), Some(older))]);
-        let (_, known, mut results) = self.lock_txn("lock place", &guard.key, "", Idempotency::Read, txn).await?;
+        let request = Request { serializable, ..Request::read("lock place", &guard.key) };
+        let (_, known, mut results) = self.lock_txn(request, txn).await?;
         let older = results.pop().unwrap_or_default();
         let own = results.pop().unwrap_or_default();
         if own.first().map(created) != Some(guard.revision) {
@@ -218,7 +223,7 @@ impl Store {
         let all = GetOptions::new().with_range(range_end(&prefix)).with_sort(SortTarget::Create, SortOrder::Ascend);
         let all = if shared { all } else { all.with_limit(1) };
         let txn = Txn::new().and_then([TxnOp::get(prefix.clone(), Some(all))]);
-        let (_, _, mut results) = self.lock_txn("lock place", &prefix, "", Idempotency::Read, txn).await?;
+        let (_, _, mut results) = self.lock_txn(Request::read("lock place", &prefix), txn).await?;
         let found = results.pop().unwrap_or_default().into_iter().find(|kv| !(shared && kv.value == SHARED));
         Ok(found.map(|kv| kv.key))
     }
@@ -233,7 +238,8 @@ impl Store {
         let held = Compare::create_revision(guard.key.clone(), CompareOp::Equal, guard.revision);
         let words = format!("create={}", guard.revision);
         let txn = Txn::new().when([held]);
-        Ok(self.lock_txn("unlock proof", &guard.key, &words, Idempotency::Read, txn).await?.0)
+        let request = Request { guard: &words, ..Request::read("unlock proof", &guard.key) };
+        Ok(self.lock_txn(request, txn).await?.0)
     }
 
     /// Waits until the absolute key with this create revision, which existed at revision `known`, is deleted. Retries
@@ -268,7 +274,7 @@ impl Store {
 
     async fn key_exists(&self, key: &[u8], created_in: Revision) -> Result<(bool, Revision), Error> {
         let txn = Txn::new().and_then([TxnOp::get(key.to_vec(), Some(GetOptions::new().with_keys_only()))]);
-        let (_, revision, results) = self.lock_txn("lock look", key, "", Idempotency::Read, txn).await?;
+        let (_, revision, results) = self.lock_txn(Request::read("lock look", key), txn).await?;
         let found = results.first().and_then(|kvs| kvs.first()).map(created);
         Ok((found == Some(created_in), revision))
     }
@@ -291,11 +297,11 @@ impl Store {
         let mut rewatches = MAX_REWATCHES;
         let limit = self.inner.options.op_timeout;
         let open = async {
-            let client = self.client(true).await?;
-            client.watch_client().watch(key.to_vec(), Some(from(*known))).await
+            let client = self.client(op, true).await.map_err(|(error, _)| error)?;
+            client.watch_client().watch(key.to_vec(), Some(from(*known))).await.map_err(classified)
         };
         let mut stream = match timeout(limit, open).await {
-            Ok(opened) => opened.map_err(classified)?,
+            Ok(opened) => opened?,
             Err(_) => {
                 let endpoint = self.inner.channel.current();
                 self.inner.channel.invalidate(generation);
@@ -332,15 +338,7 @@ impl Store {
 
     /// Sends a transaction over absolute keys. Returns whether its conditions held, its revision, and the records of
     /// each operation (none for a write).
-    async fn lock_txn(
-        &self,
-        op: &'static str,
-        key: &[u8],
-        guard: &str,
-        idempotency: Idempotency,
-        txn: Txn,
-    ) -> Result<(bool, Revision, Vec<Vec<PbKeyValue>>), Error> {
-        let request = Request { guard, idempotency, ..Request::read(op, key) };
+    async fn lock_txn(&self, request: Request<'_>, txn: Txn) -> Result<(bool, Revision, Vec<Vec<PbKeyValue>>), Error> {
         let answer = self
             .call(request, |client| {
                 let txn = txn.clone();
