@@ -8,6 +8,7 @@ mod allocate_read;
 mod allocate_storm;
 mod allocate_watch;
 mod auth;
+mod auth_changes;
 mod bulk;
 mod compact;
 mod compact_space;
