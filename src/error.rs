@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error as ThisError;
 
 use crate::config::ConfigError;
-use crate::kvstore::{self, Refusal};
+use crate::kvstore::{self, Refusal, StoreMismatch};
 use crate::output::ErrorView;
 
 /// How the program exits. This is the only table of exit codes.
@@ -114,6 +114,11 @@ impl Failure {
         self.error.chain().find_map(kvstore::error::of_store)
     }
 
+    /// Whether an endpoint serves another store than the one that the command began with.
+    pub fn is_other_store(&self) -> bool {
+        matches!(self.store_error(), Some(kvstore::Error::OtherStore { .. }))
+    }
+
     /// The failure and its causes in one line.
     pub fn one_line(&self) -> String {
         let view = self.view();
@@ -214,6 +219,14 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
         Error::LockLost { .. } => {
             (Exit::Conflict, one("the request was not applied; run it again under 'kvadm lock NAME -- COMMAND'"))
         }
+        Error::OtherStore { executed: Some(_), .. } => {
+            (Exit::Unknown, one("undo the request there if it does harm, and list endpoints of one cluster only"))
+        }
+        Error::OtherStore { mismatch: StoreMismatch::Cluster { .. }, .. } => (
+            Exit::Refused,
+            one("list endpoints of one cluster only; 'kvadm status --endpoints ENDPOINT' prints an endpoint's cluster"),
+        ),
+        Error::OtherStore { .. } => (Exit::Refused, one("run the command again to start from the store as it is now")),
         Error::Protocol { .. } => {
             (Exit::Refused, one("run 'kvadm status --diagnose' to check that the endpoint is etcd 3.4 or later"))
         }
@@ -232,6 +245,7 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
             "etcd requires a login: add --user NAME --password-file FILE, or set KVADM_USER and KVADM_PASSWORD"
         }
         Refusal::BadPassword => "run 'kvadm config' to see where the user and the password are configured",
+        Refusal::StaleAuth => "run the command again: the users or roles are being changed",
         Refusal::BadToken => "run the command again to log in again; a restarted server has lost its tokens",
         Refusal::AuthNotEnabled => "omit --user: authentication is not enabled in etcd",
         Refusal::Permission => {

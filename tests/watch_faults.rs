@@ -325,7 +325,7 @@ fn another_history_under_the_same_address_is_no_silence() {
     etcd.restart();
     run_at(&endpoint, &["put", "/h/b", "1"]);
     running.wait().code(4).err_has(
-        "but the watch had already reached 6: the store was restored from a backup, or it is a different store",
+        "but this command has already seen revision 6: the store was restored from a backup, or it is a different store",
     );
 }
 

@@ -65,6 +65,7 @@ impl ReferenceHold {
                 },
                 Ok(Reconciled::Lost) => return LeaseLoss::KeyGone,
                 Err(error) if error.is_refusal(Refusal::LeaseNotFound) => return LeaseLoss::LeaseGone,
+                Err(error @ Error::OtherStore { .. }) => return LeaseLoss::OtherStore(error.to_string()),
                 Err(_) => tokio::time::sleep(backoff.next_delay()).await,
             }
         }

@@ -233,7 +233,7 @@ impl ChildRun<'_> {
     fn kill_time(&self, loss: &LeaseLoss, alive: &LeaseState) -> BootTime {
         let kill = alive.until - self.margin / 2;
         match loss {
-            LeaseLoss::Late(_) => kill,
+            LeaseLoss::Late(_) | LeaseLoss::OtherStore(_) => kill,
             LeaseLoss::LeaseGone | LeaseLoss::KeyGone => kill.min(BootTime::now() + GRACE),
         }
     }

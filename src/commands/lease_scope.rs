@@ -96,8 +96,8 @@ impl LeaseScope {
     pub async fn release(&self, ctx: &Context) -> bool {
         self.kept.stop();
         let state = self.kept.state();
-        // A late lease may still exist, a lost one does not.
-        let lost = matches!(state.lost, Some(LeaseLoss::LeaseGone | LeaseLoss::KeyGone));
+        // A late lease may still exist; a lost one does not, and one in another store cannot be reached.
+        let lost = matches!(state.lost, Some(LeaseLoss::LeaseGone | LeaseLoss::KeyGone | LeaseLoss::OtherStore(_)));
         let limit = if lost { SHORT_RELEASE } else { state.until.remaining().max(Duration::from_secs(1)) };
         let (store, end) = (ctx.store().for_cleanup(limit), Instant::now() + limit);
         let (what, lease) = (&self.what, self.kept.id());
@@ -149,7 +149,7 @@ impl LeaseScope {
     }
 
     fn lost(&self, loss: &LeaseLoss) -> Failure {
-        self.with_overlap_hint(Failure::conflict(format!("{} was lost: {loss}", self.what)))
+        self.with_overlap_hint(Failure::new(exit_of(loss), format!("{} was lost: {loss}", self.what)))
     }
 
     fn unproved(&self) -> Failure {
@@ -161,6 +161,14 @@ impl LeaseScope {
             return failure;
         }
         failure.hint("its work may have overlapped with the next holder's; guard writes with --if-locked")
+    }
+}
+
+/// The exit code of a command whose lease is lost.
+pub fn exit_of(loss: &LeaseLoss) -> Exit {
+    match loss {
+        LeaseLoss::OtherStore(_) => Exit::Refused,
+        LeaseLoss::LeaseGone | LeaseLoss::KeyGone | LeaseLoss::Late(_) => Exit::Conflict,
     }
 }
 

@@ -24,7 +24,7 @@ const REQUEST_STEPS: [&str; 5] = ["auth", "leader", "quorum", "alarms", "quota"]
 /// Probes one endpoint, which need not be configured. Failures are part of the result. Takes at most the dial timeout
 /// plus one operation timeout per request; a signal ends it at once.
 pub async fn probe(store: &Store, endpoint: &Endpoint) -> Probe {
-    let pinned = store.pinned(endpoint);
+    let pinned = store.probe(endpoint);
     let handshake_observer = Arc::new(HandshakeObserver::default());
     let trace = DialTrace::watched(Arc::clone(&handshake_observer));
     let reached = tokio::select! {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tonic::{Code, Status};
 
+use crate::kvstore::identity::StoreMismatch;
 use crate::kvstore::refusal::{LEARNER, Refusal, Verdict, strip_prefix, verdict};
 use crate::kvstore::types::Revision;
 use crate::transport::TlsError;
@@ -88,6 +89,14 @@ pub enum Error {
         key: String,
         /// The create revision of the guard.
         revision: Revision,
+    },
+    /// The endpoint serves another store than the one that the command began with.
+    #[error("{mismatch}{}", executed.map(|op| format!("; '{op}' was executed there")).unwrap_or_default())]
+    OtherStore {
+        /// How the store differs.
+        mismatch: StoreMismatch,
+        /// The operation, if it is a write that the other store has executed.
+        executed: Option<&'static str>,
     },
     /// The response violates etcd's protocol.
     #[error("etcd's response to '{op}' is invalid: {what}")]
@@ -242,6 +251,10 @@ pub(crate) fn from_transport(failure: &TransportFailure) -> (Error, Delivery) {
     match failure.clone() {
         TransportFailure::Dial(failures) => (Error::Unreachable { failures }, Delivery::NotDone),
         TransportFailure::Tls(error) => (Error::Tls(error), Delivery::Final),
+        TransportFailure::Rejected(reason) => match reason.downcast_ref::<StoreMismatch>() {
+            Some(mismatch) => (Error::OtherStore { mismatch: mismatch.clone(), executed: None }, Delivery::Final),
+            None => (Error::Protocol { op: "connect", what: reason.to_string() }, Delivery::Final),
+        },
         TransportFailure::NotSent { endpoint, cause } => (Error::Broken { endpoint, cause }, Delivery::NotDone),
         TransportFailure::Cut { endpoint, cause } => (Error::Broken { endpoint, cause }, Delivery::Unknown),
     }

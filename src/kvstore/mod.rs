@@ -6,22 +6,28 @@
 
 pub(crate) mod backoff;
 pub(crate) mod cluster;
+pub(crate) mod cluster_check;
 pub(crate) mod error;
+pub(crate) mod identity;
 pub(crate) mod key_range;
 pub(crate) mod kv;
 pub(crate) mod lease;
 pub(crate) mod limiter;
 pub(crate) mod lock;
+pub(crate) mod login;
 pub(crate) mod refusal;
 pub(crate) mod request;
+pub(crate) mod response_check;
 pub(crate) mod store;
 pub(crate) mod timeout;
+pub(crate) mod token;
 pub(crate) mod types;
 pub(crate) mod watch;
 
 pub use backoff::Backoff;
 pub use cluster::members::{Alarm, Member, MemberStatus, Members};
 pub use error::Error;
+pub use identity::StoreMismatch;
 pub use key_range::KeyRange;
 pub use kv::compact::CompactionOutcome;
 pub use kv::get::{KeysRead, RangeCount};

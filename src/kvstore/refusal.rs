@@ -15,6 +15,8 @@ pub enum Refusal {
     BadPassword,
     /// The auth token is invalid or has expired.
     BadToken,
+    /// The users or roles have changed since the login, or since the request was received.
+    StaleAuth,
     /// The user lacks the permission.
     Permission,
     /// A user logs in, but authentication is not enabled.
@@ -54,7 +56,7 @@ const REFUSALS: &[(&str, Refusal)] = &[
     ("user name is empty", Refusal::NoUser),
     ("authentication failed, invalid user ID or password", Refusal::BadPassword),
     ("invalid auth token", Refusal::BadToken),
-    ("revision of auth store is old", Refusal::BadToken),
+    ("revision of auth store is old", Refusal::StaleAuth),
     ("permission denied", Refusal::Permission),
     ("authentication is not enabled", Refusal::AuthNotEnabled),
     ("mvcc: required revision has been compacted", Refusal::Compacted),
@@ -107,7 +109,7 @@ const AUTH: &[(&str, Refusal)] = &[
     ("auth: user name is empty", Refusal::NoUser),
     ("auth: authentication failed, invalid user ID or password", Refusal::BadPassword),
     ("auth: authentication failed, password was given for no password user", Refusal::BadPassword),
-    ("auth: revision in header is old", Refusal::BadToken),
+    ("auth: revision in header is old", Refusal::StaleAuth),
     ("auth: invalid auth token", Refusal::BadToken),
     ("auth: permission denied", Refusal::Permission),
     ("auth: authentication is not enabled", Refusal::AuthNotEnabled),

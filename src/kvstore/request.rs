@@ -14,6 +14,7 @@ use crate::kvstore::error::{Delivery, Error, classify, from_transport};
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::{Timeout, while_responsive};
+use crate::kvstore::token::TokenRenewals;
 use crate::kvstore::types::Revision;
 use crate::transport::{Notice, Trace};
 
@@ -42,6 +43,8 @@ pub(crate) struct Request<'a> {
     pub(crate) timeout: Timeout,
     /// Whether the request reads at a revision known to exist, so that "future revision" means that the member lags.
     pub(crate) pinned: bool,
+    /// Whether the member may answer without the others, so that its revision may be an older one.
+    pub(crate) serializable: bool,
 }
 
 impl<'a> Request<'a> {
@@ -54,6 +57,7 @@ impl<'a> Request<'a> {
             needs_leader: true,
             timeout: Timeout::Operation,
             pinned: false,
+            serializable: false,
         }
     }
 }
@@ -65,26 +69,38 @@ pub(crate) struct Answer<T> {
     pub(crate) maybe_applied: bool,
 }
 
-/// Responses that carry the store's revision.
+/// Responses that carry the store's revision and the cluster's ID.
 pub(crate) trait ResponseHeader {
+    /// Whether the revision of the response is never lower than that of a response before the request, unless the
+    /// request is serializable.
+    const LINEARIZABLE: bool = false;
+
     fn revision(&self) -> Revision;
+
+    /// 0 if the response does not tell it.
+    fn cluster(&self) -> u64 {
+        0
+    }
 }
 
 macro_rules! header {
-    ($($answer:ident),*) => {$(
+    ($linearizable:literal: $($answer:ident),*) => {$(
         impl ResponseHeader for etcd_client::$answer {
+            const LINEARIZABLE: bool = $linearizable;
+
+            fn cluster(&self) -> u64 {
+                self.header().map_or(0, etcd_client::ResponseHeader::cluster_id)
+            }
+
             fn revision(&self) -> Revision {
                 self.header().map_or(0, etcd_client::ResponseHeader::revision)
             }
         }
     )*};
 }
+header!(true: GetResponse, PutResponse, DeleteResponse, TxnResponse);
 header!(
-    GetResponse,
-    PutResponse,
-    DeleteResponse,
-    TxnResponse,
-    LeaseGrantResponse,
+    false: LeaseGrantResponse,
     LeaseRevokeResponse,
     LeaseTimeToLiveResponse,
     LeaseLeasesResponse,
@@ -111,21 +127,30 @@ impl Store {
         let mut waiting_announced = false;
         let mut backoff = Backoff::default();
         let mut maybe_applied = false;
+        let mut renewals = TokenRenewals::default();
         loop {
             self.wait_for_rate_limit(request.op)
                 .await
                 .map_err(|error| self.finalize_error(request, error, maybe_applied))?;
             let generation = self.inner.channel.generation();
+            let (token, seen) = (self.inner.login.generation(), self.inner.identity.revision());
             let sent = Instant::now();
             let result = self.attempt(request, &mut send).await;
             self.trace(request, sent, &result);
             let (error, delivery) = match result {
                 Ok(value) => {
                     self.inner.served.store(true, Ordering::Relaxed);
+                    let checked = self.check_response(request, &value, seen);
+                    checked.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
                     return Ok(Answer { value, maybe_applied });
                 }
                 Err(failure) => failure,
             };
+            match self.renew_token(request, &error, token, &mut renewals).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => return Err(self.finalize_error(request, error, maybe_applied)),
+            }
             let lags = request.pinned && error.is_refusal(Refusal::FutureRevision);
             match delivery {
                 Delivery::Final if lags => {}
@@ -188,7 +213,7 @@ impl Store {
             if writes {
                 self.inner.served.store(true, Ordering::Relaxed);
             }
-            self.logged_in(request).await
+            self.client(op, request.needs_leader).await
         };
         let client = tokio::select! {
             biased;
@@ -241,23 +266,6 @@ impl Store {
             }
         };
         while_responsive(limit, send(client.clone()), alive).await
-    }
-
-    /// The client, logged in if there are credentials. The login has its own operation timeout; if it fails, the request
-    /// was not sent.
-    async fn logged_in(&self, request: Request<'_>) -> Result<Client, (Error, Delivery)> {
-        let after = self.inner.options.op_timeout;
-        match timeout(after, self.client(request.needs_leader)).await {
-            Ok(Ok(client)) => Ok(client),
-            Ok(Err(error)) => match classify(request.op, &self.inner.channel.current(), error) {
-                (error, Delivery::Unknown) => Err((error, Delivery::NotDone)),
-                other => Err(other),
-            },
-            Err(_) => {
-                let endpoint = self.inner.channel.current();
-                Err((Error::Timeout { op: "log in", endpoint, after }, Delivery::NotDone))
-            }
-        }
     }
 
     /// Connects, unless connected, and waits until the peer has answered on HTTP/2.

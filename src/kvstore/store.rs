@@ -1,21 +1,22 @@
 //! The handle for one etcd cluster.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use etcd_client::{Channel, Client};
+use etcd_client::Client;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tower::util::BoxCloneSyncService;
 
+use crate::kvstore::cluster_check::ClusterCheck;
 use crate::kvstore::error::{Error, from_transport};
+use crate::kvstore::identity::StoreIdentity;
 use crate::kvstore::limiter::Limiter;
-use crate::kvstore::refusal::{Refusal, Verdict, verdict};
+use crate::kvstore::token::Login;
 use crate::transport::channel::FailoverChannel;
 use crate::transport::dial::trace::DialTrace;
-use crate::transport::{ConnectOptions, Endpoint, Notice, Session};
+use crate::transport::{ConnectOptions, Endpoint, Session};
 
 /// The largest response kvadm decodes. It bounds memory; a page that would be larger is requested in halves.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -38,10 +39,37 @@ pub(crate) struct Inner {
     pub(crate) served: AtomicBool,
     /// Whether the server is known not to support RangeStream.
     pub(crate) lacks_range_stream: AtomicBool,
-    /// Whether a login was refused because authentication is not enabled.
-    pub(crate) auth_disabled: AtomicBool,
-    with_leader: OnceCell<Client>,
-    any_member: OnceCell<Client>,
+    /// Shared with the handles for single members.
+    pub(crate) login: Arc<Login>,
+    /// Held while logging in.
+    pub(crate) logging_in: tokio::sync::Mutex<()>,
+    /// Shared with the handles for members of the same cluster.
+    pub(crate) identity: Arc<StoreIdentity>,
+    pub(crate) with_leader: OnceCell<Client>,
+    pub(crate) any_member: OnceCell<Client>,
+}
+
+impl Inner {
+    fn new(
+        channel: FailoverChannel,
+        options: ConnectOptions,
+        limiter: Option<Arc<Limiter>>,
+        retry_for: Duration,
+    ) -> Self {
+        Self {
+            options,
+            channel,
+            limiter,
+            retry_for,
+            served: AtomicBool::new(false),
+            lacks_range_stream: AtomicBool::new(false),
+            login: Arc::default(),
+            logging_in: tokio::sync::Mutex::default(),
+            identity: Arc::default(),
+            with_leader: OnceCell::new(),
+            any_member: OnceCell::new(),
+        }
+    }
 }
 
 impl Store {
@@ -50,7 +78,7 @@ impl Store {
         // Longer than an election takes.
         let retry_for = options.op_timeout * 2;
         let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps)));
-        Self::with_options(options, session, limiter, retry_for)
+        Self::with_options(options, session, limiter, retry_for, Arc::default(), Arc::default())
     }
 
     fn with_options(
@@ -58,45 +86,49 @@ impl Store {
         session: Session,
         limiter: Option<Arc<Limiter>>,
         retry_for: Duration,
+        login: Arc<Login>,
+        identity: Arc<StoreIdentity>,
     ) -> Self {
-        let channel = FailoverChannel::new(&options, &session);
-        Self::with_channel(channel, options, session, limiter, retry_for)
-    }
-
-    fn with_channel(
-        channel: FailoverChannel,
-        options: ConnectOptions,
-        session: Session,
-        limiter: Option<Arc<Limiter>>,
-        retry_for: Duration,
-    ) -> Self {
-        let inner = Inner {
-            options,
-            channel,
-            limiter,
-            retry_for,
-            served: AtomicBool::new(false),
-            lacks_range_stream: AtomicBool::new(false),
-            auth_disabled: AtomicBool::new(false),
-            with_leader: OnceCell::new(),
-            any_member: OnceCell::new(),
-        };
+        let check =
+            ClusterCheck { identity: Arc::clone(&identity), login: Arc::clone(&login), limit: options.op_timeout };
+        let channel = FailoverChannel::new(&options, &session, Some(Arc::new(check)));
+        let inner = Inner { login, identity, ..Inner::new(channel, options, limiter, retry_for) };
         Self { inner: Arc::new(inner), session }
     }
 
-    /// A handle for one endpoint, which need not be configured: without failover, `--connect-wait` or retries.
+    /// A handle for one endpoint, which need not be configured and may belong to any cluster: without failover,
+    /// `--connect-wait` or retries. It shares the login.
     pub fn pinned(&self, endpoint: &Endpoint) -> Self {
+        self.for_endpoint(endpoint, Arc::clone(&self.inner.login), Arc::default())
+    }
+
+    /// As [`Store::pinned`], for a member of the cluster that this command talks to.
+    pub fn member(&self, endpoint: &Endpoint) -> Self {
+        self.for_endpoint(endpoint, Arc::clone(&self.inner.login), Arc::clone(&self.inner.identity))
+    }
+
+    /// As [`Store::pinned`], with a login of its own.
+    pub(crate) fn probe(&self, endpoint: &Endpoint) -> Self {
+        self.for_endpoint(endpoint, Arc::default(), Arc::default())
+    }
+
+    fn for_endpoint(&self, endpoint: &Endpoint, login: Arc<Login>, identity: Arc<StoreIdentity>) -> Self {
         let mut options = self.inner.options.clone();
         options.endpoints = vec![endpoint.clone()];
         options.connect_wait = None;
-        Self::with_options(options, self.session.clone(), self.inner.limiter.clone(), Duration::ZERO)
+        let (session, limiter) = (self.session.clone(), self.inner.limiter.clone());
+        Self::with_options(options, session, limiter, Duration::ZERO, login, identity)
     }
 
     /// A handle for the same connection without credentials.
     pub(crate) fn anonymous(&self) -> Self {
-        let Inner { channel, options, limiter, retry_for, .. } = self.inner.as_ref();
+        let Inner { channel, options, limiter, retry_for, identity, .. } = self.inner.as_ref();
         let options = ConnectOptions { credentials: None, ..options.clone() };
-        Self::with_channel(channel.clone(), options, self.session.clone(), limiter.clone(), *retry_for)
+        let inner = Inner {
+            identity: Arc::clone(identity),
+            ..Inner::new(channel.clone(), options, limiter.clone(), *retry_for)
+        };
+        Self { inner: Arc::new(inner), session: self.session.clone() }
     }
 
     /// A handle for cleanup after a signal: signals do not cancel it, and it has its own deadline.
@@ -139,7 +171,7 @@ impl Store {
 
     /// Whether a login was refused because authentication is not enabled.
     pub(crate) fn auth_is_disabled(&self) -> bool {
-        self.inner.auth_disabled.load(Ordering::Relaxed)
+        self.inner.login.is_disabled()
     }
 
     /// The options this store was created with.
@@ -164,32 +196,6 @@ impl Store {
             key.drain(..namespace.len());
         }
         key
-    }
-
-    /// The library's client. With `leader`, a member without a leader refuses its calls at once.
-    pub(crate) async fn client(&self, leader: bool) -> Result<Client, etcd_client::Error> {
-        let client = if leader { &self.inner.with_leader } else { &self.inner.any_member };
-        client.get_or_try_init(|| self.log_in(leader)).await.cloned()
-    }
-
-    async fn log_in(&self, leader: bool) -> Result<Client, etcd_client::Error> {
-        let channel = || Channel::Custom(BoxCloneSyncService::new(self.inner.channel.clone()));
-        let options = etcd_client::ConnectOptions::new().with_require_leader(leader);
-        let Some(who) = &self.inner.options.credentials else {
-            return Client::from_channel(channel(), Some(options)).await;
-        };
-        let with_user = options.clone().with_user(&who.user, who.password.expose()).with_auto_token_refresh(true);
-        match Client::from_channel(channel(), Some(with_user)).await {
-            Err(etcd_client::Error::GRpcStatus(status))
-                if verdict(status.code(), status.message()) == Verdict::Refused(Refusal::AuthNotEnabled) =>
-            {
-                let text = "authentication is not enabled in etcd; continuing without the configured user";
-                self.session.observer.notice(Notice::Warning, text);
-                self.inner.auth_disabled.store(true, Ordering::Relaxed);
-                Client::from_channel(channel(), Some(options)).await
-            }
-            other => other,
-        }
     }
 
     /// The KV client for ranges, with [`MAX_ANSWER_BYTES`].

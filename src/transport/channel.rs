@@ -16,6 +16,7 @@ use crate::transport::failure::{EndpointFailure, TransportFailure};
 use crate::transport::monitored_stream::PeerState;
 use crate::transport::observer::{Notice, Observer};
 use crate::transport::options::{ConnectOptions, Session};
+use crate::transport::peer_check::{PeerCheck, PeerCheckError};
 use crate::transport::response_body::MonitoredBody;
 
 type Request = http::Request<Body>;
@@ -33,6 +34,8 @@ pub(crate) struct FailoverChannel {
 struct ChannelShared {
     dialer: Dialer,
     observer: Arc<dyn Observer>,
+    /// Checks each new connection before it is used.
+    check: Option<Arc<dyn PeerCheck>>,
     state: Mutex<State>,
     /// Held by the caller that dials; other callers wait for its outcome.
     dialing: tokio::sync::Mutex<()>,
@@ -54,6 +57,21 @@ struct State {
     outcome: Option<DialError>,
 }
 
+impl State {
+    /// Makes the next dial start after this endpoint.
+    fn skip(&mut self, index: usize, count: usize) {
+        self.current = index;
+        self.start = (index + 1) % count;
+    }
+
+    /// Records the outcome of a failed dial for the callers that waited for it.
+    fn dial_failed(&mut self, outcome: DialError) -> TransportFailure {
+        self.failed_dials += 1;
+        self.outcome = Some(outcome.clone());
+        outcome.into()
+    }
+}
+
 struct ActiveConnection {
     generation: u64,
     /// The endpoint's index in the dialer.
@@ -73,11 +91,12 @@ impl ActiveConnection {
 }
 
 impl FailoverChannel {
-    /// Creates a channel without I/O.
-    pub(crate) fn new(options: &ConnectOptions, session: &Session) -> Self {
+    /// Creates a channel without I/O. `check` examines each new connection.
+    pub(crate) fn new(options: &ConnectOptions, session: &Session, check: Option<Arc<dyn PeerCheck>>) -> Self {
         let shared = ChannelShared {
             dialer: Dialer::new(options),
             observer: Arc::clone(&session.observer),
+            check,
             state: Mutex::default(),
             dialing: tokio::sync::Mutex::default(),
         };
@@ -129,7 +148,7 @@ impl FailoverChannel {
 
     fn drop_active(&self, state: &mut State) {
         let Some(dropped) = state.active.take() else { return };
-        state.start = (dropped.index + 1) % self.shared.dialer.len();
+        state.skip(dropped.index, self.shared.dialer.len());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -169,15 +188,40 @@ impl FailoverChannel {
         let order: Vec<usize> = (start..count).chain(0..start).collect();
         self.state().current = start;
         match self.shared.dialer.dial(&order, count > 1).await {
-            Ok(established) => Ok(self.established(established)),
+            Ok(established) => {
+                self.check_peer(&established).await?;
+                Ok(self.established(established))
+            }
             Err(outcome) => {
                 let mut state = self.state();
-                state.failed_dials += 1;
-                state.outcome = Some(outcome.clone());
                 state.current = order.last().copied().unwrap_or(state.current);
-                Err(outcome.into())
+                Err(state.dial_failed(outcome))
             }
         }
+    }
+
+    /// Checks the peer of a new connection that is not in use yet. If the peer must not be used, the next dial starts
+    /// with the following endpoint.
+    async fn check_peer(&self, established: &Established) -> Result<(), TransportFailure> {
+        let Established { index, dialled, .. } = established;
+        let dialer = &self.shared.dialer;
+        let (name, first) = (dialer.name(*index), self.state().used.is_none());
+        let start = |check: &Arc<dyn PeerCheck>| check.start(dialled.channel.clone(), &name, first);
+        let Some(check) = self.shared.check.as_ref().and_then(start) else { return Ok(()) };
+        let failure = match dialer.await_settings(*index, dialled).await {
+            Some(failure) => failure,
+            None => match check.await {
+                Ok(()) => return Ok(()),
+                Err(PeerCheckError::NoAnswer(cause)) => EndpointFailure { endpoint: name, cause, hint: None },
+                Err(PeerCheckError::Rejected(reason)) => {
+                    self.state().skip(*index, dialer.len());
+                    return Err(TransportFailure::Rejected(reason));
+                }
+            },
+        };
+        let mut state = self.state();
+        state.skip(*index, dialer.len());
+        Err(state.dial_failed(DialError::All(vec![failure])))
     }
 
     fn established(&self, established: Established) -> Arc<ActiveConnection> {

@@ -1,6 +1,7 @@
 //! Failures of the transport: which endpoints failed, and whether a request may have been sent.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -32,6 +33,9 @@ pub(crate) enum TransportFailure {
     /// The TLS files cannot be used. No endpoint was dialed.
     #[error("{0}")]
     Tls(TlsError),
+    /// The check of a new connection found that its peer must not be used. Nothing was sent.
+    #[error("{0}")]
+    Rejected(Arc<dyn std::error::Error + Send + Sync>),
     /// The connection was closed before the request was written.
     #[error("connection to {endpoint} was closed before the request: {cause}")]
     NotSent {

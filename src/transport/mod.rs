@@ -10,6 +10,7 @@ pub(crate) mod failure;
 pub(crate) mod monitored_stream;
 pub(crate) mod observer;
 pub(crate) mod options;
+pub(crate) mod peer_check;
 pub(crate) mod response_body;
 pub(crate) mod secret;
 #[cfg(test)]

@@ -226,6 +226,6 @@ impl DefragRun<'_> {
         // A scanned endpoint includes its scheme.
         let endpoint = Endpoint::parse(endpoint, false)
             .map_err(|error| Failure::new(Exit::Bug, format!("{endpoint} is not an endpoint: {error}")))?;
-        Ok(self.ctx.store().pinned(&endpoint))
+        Ok(self.ctx.store().member(&endpoint))
     }
 }

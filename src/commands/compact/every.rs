@@ -51,8 +51,6 @@ pub async fn run(ctx: &Context, period: Duration, keep: Option<Revision>, physic
         let started = Instant::now();
         let round = compact_once(ctx, previous, compacted, keep, physical).await?;
         match round.current {
-            // The store was restored: its history is another one.
-            Some(now) if previous.is_some_and(|previous| now < previous) => (previous, compacted) = (Some(now), None),
             // After a failed round, the same revision stays due.
             Some(now) if round.error.is_none() => (previous, compacted) = (Some(now), round.compacted.or(compacted)),
             _ => {}

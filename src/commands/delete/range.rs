@@ -370,12 +370,15 @@ fn with_progress(mut failure: Failure, totals: &DeletionProgress) -> Failure {
     if totals.deleted == 0 {
         return failure;
     }
+    let stopped = format!("deletion stopped after {}", counted(totals.deleted, "key"));
+    if failure.is_other_store() {
+        // The same command might begin with the other store.
+        return failure.context(stopped);
+    }
     if !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
         failure.exit = Exit::Partial;
     }
-    failure
-        .context(format!("deletion stopped after {}", counted(totals.deleted, "key")))
-        .hint("run the same command again to delete the rest")
+    failure.context(stopped).hint("run the same command again to delete the rest")
 }
 
 #[cfg(test)]

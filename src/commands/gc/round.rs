@@ -346,7 +346,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             Ok(()) if failed => Ok(Exit::Partial),
             Ok(()) => Ok(Exit::Done),
             Err(mut failure) => {
-                if removed > 0 && !matches!(failure.exit, Exit::Unknown | Exit::Conflict) {
+                if removed > 0 && !failure.is_other_store() && !matches!(failure.exit, Exit::Unknown | Exit::Conflict) {
                     failure.exit = Exit::Partial;
                 }
                 Err(failure)
@@ -378,5 +378,5 @@ fn is_mismatch(failure: &Failure, tally: &RoundTally) -> bool {
 
 /// Whether the next round may succeed.
 fn may_pass(failure: &Failure) -> bool {
-    !failure.is_broken_pipe() && !matches!(failure.exit, Exit::Usage | Exit::Bug)
+    !failure.is_broken_pipe() && !failure.is_other_store() && !matches!(failure.exit, Exit::Usage | Exit::Bug)
 }

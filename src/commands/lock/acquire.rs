@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::commands::lease_scope::exit_of;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Blocker, LeaseKeeper, LockGuard, QueueEntry, run_on_io_thread};
+use crate::kvstore::{Blocker, LeaseKeeper, LeaseLoss, LockGuard, QueueEntry, run_on_io_thread};
 use crate::output::bytes;
 
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -124,7 +125,7 @@ async fn wait(
     let (store, entry) = (ctx.store().clone(), entry.clone());
     let turn = run_on_io_thread(async move { store.wait_turn(&entry, on_blocker).await });
     let lost = |loss| {
-        let at = if matches!(loss, crate::kvstore::LeaseLoss::Late(_)) { Exit::Unreachable } else { Exit::Conflict };
+        let at = if matches!(loss, LeaseLoss::Late(_)) { Exit::Unreachable } else { exit_of(&loss) };
         Failure::new(at, format!("the position in the queue of lock {name} was lost: {loss}"))
     };
     tokio::select! {
@@ -135,7 +136,7 @@ async fn wait(
         () = ctx.deadline_passed() => Err(Failure::new(Exit::Unreachable, format!("the --deadline of the whole command has passed (while waiting for lock {name})"))),
         turn = turn => match turn? {
             true => Ok(()),
-            false => Err(lost(crate::kvstore::LeaseLoss::KeyGone)),
+            false => Err(lost(LeaseLoss::KeyGone)),
         },
     }
 }

@@ -333,9 +333,13 @@ impl Load<'_> {
                 "{} loaded ({written} written, {unchanged} unchanged)",
                 counted(self.tally.applied(), "record")
             );
-            let partly = written > 0 && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown);
-            let mut failure =
-                failure.context(loaded).hint("Run the same command again to resume; loaded records are skipped");
+            let other_store = failure.is_other_store();
+            let partly = written > 0 && !other_store && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown);
+            let mut failure = failure.context(loaded);
+            if !other_store {
+                // Otherwise, the same command might begin with the other store.
+                failure = failure.hint("Run the same command again to resume; loaded records are skipped");
+            }
             if unknown > 0 {
                 failure =
                     failure.hint(format!("{} in flight may or may not have been written", counted(unknown, "record")));

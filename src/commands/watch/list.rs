@@ -26,6 +26,7 @@ impl WatchLoop<'_> {
             return self.begin_sync(resumed).await;
         }
         let known = self.until_timeout(self.ctx.store().revision_for(&self.first_range())).await?;
+        self.bind_resume_file()?;
         match (resumed, self.start) {
             (Some(next), _) => {
                 self.check_position(next, known)?;
@@ -54,6 +55,11 @@ impl WatchLoop<'_> {
         }
     }
 
+    fn bind_resume_file(&mut self) -> Result<(), Failure> {
+        let cluster = self.ctx.store().cluster();
+        self.resume_file.as_mut().map_or(Ok(()), |file| file.bind(cluster))
+    }
+
     fn check_position(&self, next: Revision, known: Revision) -> Result<(), Failure> {
         if next <= known + 1 {
             return Ok(());
@@ -66,6 +72,7 @@ impl WatchLoop<'_> {
     async fn begin_sync(&mut self, resumed: Option<Revision>) -> Result<(Revision, Revision), StopReason> {
         self.writer.status("wait-for-datastore", None)?;
         let known = self.wait_for_store().await?;
+        self.bind_resume_file()?;
         self.writer.status("resync-in-progress", None)?;
         let next = match resumed {
             Some(next) => {

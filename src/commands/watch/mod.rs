@@ -180,7 +180,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.timeout.map(|time| Instant::now() + time);
     args.proto.decode_output(ctx)?;
     let start = args.start(ctx.config.resync_after_reconnect)?;
-    let resume_file = args.resume.as_deref().map(ResumeFile::open).transpose()?;
+    let ranges = KeyRange::joined(args.ranges()?);
+    let open = |path| ResumeFile::open(path, ctx.store().namespace(), &ranges);
+    let resume_file = args.resume.as_deref().map(open).transpose()?;
     let exec = args.exec.then(|| EventCommand { command: args.command.clone(), on_error: args.on_error });
     if exec.is_some() {
         // The first signal lets the running command finish.
@@ -197,7 +199,6 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         show: None,
         limit,
     };
-    let ranges = KeyRange::joined(args.ranges()?);
     let filter = args.glob.as_deref().map(KeyFilter::parse).transpose()?;
     WatchLoop::new(ctx, ranges, filter, start, writer, resume_file).run().await
 }

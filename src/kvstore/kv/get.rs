@@ -186,7 +186,7 @@ impl Store {
     pub(crate) async fn read_empty_key(&self, op: &'static str, linearizable: bool) -> Result<Revision, Error> {
         let none = GetOptions::new().with_count_only();
         let options = if linearizable { none } else { none.with_serializable() };
-        let request = Request { needs_leader: linearizable, ..Request::read(op, &[]) };
+        let request = Request { needs_leader: linearizable, serializable: !linearizable, ..Request::read(op, &[]) };
         let read = |client: etcd_client::Client| {
             let options = options.clone();
             async move { client.kv_client().get(vec![0], Some(options)).await }

@@ -57,7 +57,9 @@ impl RangeStream {
         let store = store.clone();
         let task = tokio::spawn(async move {
             let last = store.receive(request, &sender).await.unwrap_or_else(|error| match error {
-                Error::Interrupted { .. } | Error::Deadline { .. } => StreamChunk::Failed(error),
+                Error::Interrupted { .. } | Error::Deadline { .. } | Error::OtherStore { .. } => {
+                    StreamChunk::Failed(error)
+                }
                 _ => StreamChunk::Broken,
             });
             // The send fails if the reader was dropped.
@@ -116,6 +118,7 @@ impl Store {
                 },
             };
             let last = answer.header().is_some();
+            self.check_header(answer.header(), &self.inner.channel.current())?;
             let kvs: Vec<KeyValue> = answer.take_kvs().into_iter().map(|kv| self.take(kv)).collect();
             if !kvs.is_empty() && sender.send(StreamChunk::Keys(kvs)).await.is_err() {
                 return Ok(StreamChunk::Broken);

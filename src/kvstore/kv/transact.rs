@@ -64,6 +64,7 @@ impl Store {
             needs_leader: true,
             timeout,
             pinned: false,
+            serializable: false,
         };
         let answer = self
             .call(request, |client| {
@@ -101,7 +102,7 @@ impl Store {
         timeout: Timeout,
     ) -> Result<TxnResult, Error> {
         let (key, options) = over.deletion(self.namespace(), prev);
-        let request = Request { op, key: &key, guard: "", idempotency, needs_leader: true, timeout, pinned: false };
+        let request = Request { idempotency, timeout, ..Request::read(op, &key) };
         let answer = self
             .call(request, |client| {
                 let (key, options) = (key.clone(), options.clone());

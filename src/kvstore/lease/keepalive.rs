@@ -40,6 +40,8 @@ pub enum LeaseLoss {
     KeyGone,
     /// No keep-alive was answered in time; the error of the last one.
     Late(Option<String>),
+    /// The endpoints serve another store; the difference.
+    OtherStore(String),
 }
 
 impl fmt::Display for LeaseLoss {
@@ -48,6 +50,7 @@ impl fmt::Display for LeaseLoss {
             Self::LeaseGone => f.write_str("its lease was revoked or has expired"),
             Self::KeyGone => f.write_str("its key was deleted"),
             Self::Late(None) => f.write_str("its lease could not be renewed in time"),
+            Self::OtherStore(how) => f.write_str(how),
             Self::Late(Some(why)) => write!(f, "its lease could not be renewed in time ({why})"),
         }
     }
@@ -304,6 +307,9 @@ impl KeepaliveTask {
                 }
                 Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
                     return mark_lost(&self.state, LeaseLoss::LeaseGone);
+                }
+                Err(error @ Error::OtherStore { .. }) => {
+                    return mark_lost(&self.state, LeaseLoss::OtherStore(error.to_string()));
                 }
                 Err(error) => {
                     next = BootTime::now() + retry_after;

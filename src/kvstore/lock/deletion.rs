@@ -6,6 +6,7 @@ use tokio::time::{sleep, timeout};
 use super::created;
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::{Error, classify};
+use crate::kvstore::request::Request;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 
@@ -52,7 +53,8 @@ impl Store {
     }
 
     async fn key_exists(&self, key: &[u8], created_in: Revision) -> Result<(bool, Revision), Error> {
-        let (revision, found) = self.lock_range("lock look", key, GetOptions::new().with_keys_only()).await?;
+        let (revision, found) =
+            self.lock_range(Request::read("lock look", key), GetOptions::new().with_keys_only()).await?;
         Ok((found.first().map(created) == Some(created_in), revision))
     }
 
@@ -74,11 +76,11 @@ impl Store {
         let mut rewatches = MAX_REWATCHES;
         let limit = self.inner.options.op_timeout;
         let open = async {
-            let client = self.client(true).await?;
-            client.watch_client().watch(key.to_vec(), Some(from(*known))).await
+            let client = self.client(op, true).await.map_err(|(error, _)| error)?;
+            client.watch_client().watch(key.to_vec(), Some(from(*known))).await.map_err(classified)
         };
         let mut stream = match timeout(limit, open).await {
-            Ok(opened) => opened.map_err(classified)?,
+            Ok(opened) => opened?,
             Err(_) => {
                 let endpoint = self.inner.channel.current();
                 self.inner.channel.invalidate(generation);

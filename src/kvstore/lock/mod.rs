@@ -189,7 +189,8 @@ impl Store {
                 .with_max_create_revision(guard.revision)
                 .with_sort(SortTarget::Create, SortOrder::Descend)
                 .with_limit(limit);
-            let (known, found) = self.lock_range("lock place", &entry.prefix, newest_first).await?;
+            let request = Request { serializable, ..Request::read("lock place", &entry.prefix) };
+            let (known, found) = self.lock_range(request, newest_first).await?;
             // A key that was created in the same transaction is not ahead, but takes the place of one that is.
             let twin = |kv: &PbKeyValue| created(kv) == guard.revision && kv.key != guard.key;
             if limit == 0 || !found.iter().any(twin) {
@@ -216,7 +217,7 @@ impl Store {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let all = GetOptions::new().with_range(range_end(&prefix)).with_sort(SortTarget::Create, SortOrder::Ascend);
         let all = if shared { all } else { all.with_limit(1) };
-        let (_, found) = self.lock_range("lock place", &prefix, all).await?;
+        let (_, found) = self.lock_range(Request::read("lock place", &prefix), all).await?;
         Ok(found.into_iter().find(|kv| !(shared && kv.value == SHARED)).map(|kv| kv.key))
     }
 
@@ -228,21 +229,21 @@ impl Store {
     /// Any error of the request.
     pub async fn still_held(&self, guard: &LockGuard) -> Result<bool, Error> {
         // Not a transaction that only compares: etcd serves that from any member's state, which may be old.
-        let (_, found) = self.lock_range("unlock proof", &guard.key, GetOptions::new().with_keys_only()).await?;
+        let (_, found) =
+            self.lock_range(Request::read("unlock proof", &guard.key), GetOptions::new().with_keys_only()).await?;
         Ok(found.first().map(created) == Some(guard.revision))
     }
 
-    /// Reads absolute keys. Returns the revision and the records. Not as a transaction: etcd 3.5.0 to 3.5.4 crash if the
+    /// Reads the request's key, or the range from it. Returns the revision and the records. Not as a transaction: etcd 3.5.0 to 3.5.4 crash if the
     /// client of a transaction that only reads goes away meanwhile.
     pub(super) async fn lock_range(
         &self,
-        op: &'static str,
-        key: &[u8],
+        request: Request<'_>,
         options: GetOptions,
     ) -> Result<(Revision, Vec<PbKeyValue>), Error> {
         let answer = self
-            .call(Request::read(op, key), |client| {
-                let (key, options) = (key.to_vec(), options.clone());
+            .call(request, |client| {
+                let (key, options) = (request.key.to_vec(), options.clone());
                 async move { Self::kv(&client).get(key, Some(options)).await }
             })
             .await?;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::Error;
+use crate::kvstore::identity::StoreMismatch;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::store::Store;
@@ -272,11 +273,9 @@ impl Watcher {
         if now >= reached {
             return Ok(());
         }
-        let message = format!(
-            "the store is at revision {now}, but the watch had already reached {reached}: the store was restored from a \
-             backup, or it is a different store"
-        );
-        Err(Error::Refused { op: "watch", kind: Refusal::FutureRevision, message })
+        let endpoint = self.store.inner.channel.current();
+        let mismatch = StoreMismatch::Revision { endpoint, revision: now, seen: reached };
+        Err(Error::OtherStore { mismatch, executed: None })
     }
 
     /// Records an interruption; returns an error that a retry cannot change.

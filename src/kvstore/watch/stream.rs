@@ -1,11 +1,13 @@
 //! One stream of etcd's Watch RPC: how it is opened, and what its responses mean.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::proto::PbEvent;
 use tokio::time::{Instant, timeout};
 
 use crate::kvstore::error::{Error, classify, from_transport};
+use crate::kvstore::identity::StoreIdentity;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::refusal::{Refusal, Verdict, strip_prefix, verdict};
 use crate::kvstore::store::Store;
@@ -26,6 +28,7 @@ const MAX_UNFRAGMENTED_BYTES: usize = 64 << 20;
 /// A created watch.
 pub(crate) struct OpenedWatch {
     stream: etcd_client::WatchStream,
+    identity: Arc<StoreIdentity>,
     endpoint: String,
     generation: u64,
     since: Instant,
@@ -103,12 +106,13 @@ impl Store {
     ) -> Result<OpenedWatch, Error> {
         let classified = |error| classify(OP, &self.inner.channel.current(), error).0;
         self.inner.channel.ready(false).await.map_err(|failure| from_transport(&failure).0)?;
-        let client = self.client(true).await.map_err(classified)?;
+        let client = self.client(OP, true).await.map_err(|(error, _)| error)?;
         let mut watching = client.watch_client().max_decoding_message_size(max_bytes);
         let mut stream = watching.watch(start, Some(options)).await.map_err(classified)?;
         let endpoint = self.inner.channel.current();
         // The first response creates or refuses the watch; both have the "created" flag.
         let Some(answer) = stream.message().await.map_err(classified)? else { return Err(stream_ended(&endpoint)) };
+        self.check_header(answer.header(), &endpoint)?;
         if answer.canceled() && answer.compact_revision() == 0 {
             return Err(cancel_error(answer.cancel_reason(), &endpoint));
         }
@@ -116,6 +120,7 @@ impl Store {
         let compacted = answer.compact_revision();
         Ok(OpenedWatch {
             stream,
+            identity: Arc::clone(&self.inner.identity),
             endpoint,
             generation: 0,
             since: Instant::now(),
@@ -127,13 +132,8 @@ impl Store {
 
     /// Requests a new auth token; `false` if that is not possible now.
     pub(crate) async fn refresh_token(&self) -> Result<bool, Error> {
-        if self.options().credentials.is_none() {
-            return Ok(true);
-        }
-        let classified = |error| classify(OP, &self.inner.channel.current(), error).0;
-        let refresh = async { self.client(true).await.map_err(classified)?.refresh_token().await.map_err(classified) };
-        match timeout(CREATE_TIMEOUT, refresh).await {
-            Ok(Err(error)) if is_final(&error) => Err(error),
+        match timeout(CREATE_TIMEOUT, self.log_in(OP, self.inner.login.generation())).await {
+            Ok(Err((error, _))) if is_final(&error) => Err(error),
             Ok(Err(_)) | Err(_) => Ok(false),
             Ok(Ok(())) => Ok(true),
         }
@@ -162,6 +162,10 @@ impl OpenedWatch {
                 Ok(None) => return WatchMessage::Lost(stream_ended(&self.endpoint)),
                 Err(error) => return WatchMessage::Lost(classify(OP, &self.endpoint, error).0),
             };
+            let cluster = answer.header.as_ref().map_or(0, |header| header.cluster_id);
+            if let Err(mismatch) = self.identity.check_cluster(cluster, &self.endpoint) {
+                return WatchMessage::Lost(Error::OtherStore { mismatch, executed: None });
+            }
             // A refused or compacted watch may have the "created" flag too.
             if answer.compact_revision > 0 {
                 return WatchMessage::Compacted(answer.compact_revision);
@@ -205,7 +209,7 @@ pub(crate) fn is_auth_error(error: &Error) -> bool {
 /// Whether a retry cannot succeed.
 pub(crate) fn is_final(error: &Error) -> bool {
     match error {
-        Error::Tls(_) | Error::Interrupted { .. } | Error::Deadline { .. } => true,
+        Error::Tls(_) | Error::OtherStore { .. } | Error::Interrupted { .. } | Error::Deadline { .. } => true,
         Error::Refused { kind, .. } => {
             matches!(kind, Refusal::NoUser | Refusal::BadPassword | Refusal::Unsupported | Refusal::FutureRevision)
         }

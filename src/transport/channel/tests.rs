@@ -15,7 +15,7 @@ const WRITE: &str = "/etcdserverpb.KV/Put";
 
 fn channel(endpoints: &[String], tls: TlsFiles, timeout: Duration) -> (FailoverChannel, Arc<Notices>) {
     let notices = Arc::new(Notices::default());
-    (FailoverChannel::new(&options(endpoints, tls, timeout), &session(&notices)), notices)
+    (FailoverChannel::new(&options(endpoints, tls, timeout), &session(&notices), None), notices)
 }
 
 async fn call(channel: &FailoverChannel, path: &str) -> TransportFailure {
@@ -197,7 +197,7 @@ async fn a_peer_that_falls_silent_is_left_by_keep_alive() {
     let mut options = options(&[peer.url("http")], TlsFiles::default(), LONG);
     options.keepalive_time = Duration::from_millis(100);
     options.keepalive_timeout = Duration::from_millis(100);
-    let channel = FailoverChannel::new(&options, &session(&Arc::default()));
+    let channel = FailoverChannel::new(&options, &session(&Arc::default()), None);
     match call(&channel, WRITE).await {
         TransportFailure::Cut { cause, .. } => {
             assert_eq!(cause, "no response to HTTP/2 pings within the keepalive timeout");

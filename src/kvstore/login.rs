@@ -1,0 +1,136 @@
+//! Logs in to etcd's authentication, and again whenever etcd no longer accepts the token.
+//!
+//! A token is bound to the state of the users and roles at its login if it is a JWT, expires if it is a simple one, and
+//! may not have reached a member yet. etcd refuses such a request before it applies it, so that it can be sent again,
+//! whatever it is. clientv3 does the same (`shouldRefreshToken` in its `client/v3/client.go`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::{Channel, Client};
+use http::HeaderValue;
+use tokio::time::timeout;
+use tower::util::BoxCloneSyncService;
+
+use crate::kvstore::error::{Delivery, Error, classify};
+use crate::kvstore::refusal::Refusal;
+use crate::kvstore::request::Request;
+use crate::kvstore::store::Store;
+use crate::kvstore::token::{TokenRenewals, TokenService};
+use crate::transport::Notice;
+
+/// The number of times that one request is sent again because of its token.
+const MAX_RENEWALS: u32 = 8;
+
+impl Store {
+    /// The library's client, logged in if there are credentials. With `leader`, a member without a leader refuses its
+    /// calls at once. The login has its own operation timeout; if it fails, no request was sent.
+    ///
+    /// # Errors
+    /// Any error of the login.
+    pub(crate) async fn client(&self, op: &'static str, leader: bool) -> Result<Client, (Error, Delivery)> {
+        self.log_in(op, 0).await?;
+        let cell = if leader { &self.inner.with_leader } else { &self.inner.any_member };
+        let build = || {
+            let channel = TokenService::new(self.inner.channel.clone(), Arc::clone(&self.inner.login));
+            let options = etcd_client::ConnectOptions::new().with_require_leader(leader);
+            Client::from_channel(Channel::Custom(BoxCloneSyncService::new(channel)), Some(options))
+        };
+        let client = cell.get_or_try_init(build).await;
+        client.cloned().map_err(|error| classify(op, &self.inner.channel.current(), error))
+    }
+
+    /// Logs in, unless there was a login after `generation` or there are no credentials.
+    ///
+    /// # Errors
+    /// Any error of the login.
+    pub(crate) async fn log_in(&self, op: &'static str, generation: u64) -> Result<(), (Error, Delivery)> {
+        let login = &self.inner.login;
+        if self.inner.options.credentials.is_none() || login.generation() > generation {
+            return Ok(());
+        }
+        let after = self.inner.options.op_timeout;
+        let logged_in = timeout(after, async {
+            // Concurrent requests share one login.
+            let _alone = self.inner.logging_in.lock().await;
+            if login.generation() > generation { Ok(()) } else { self.authenticate(op).await }
+        });
+        logged_in.await.unwrap_or_else(|_| {
+            let endpoint = self.inner.channel.current();
+            Err((Error::Timeout { op: "log in", endpoint, after }, Delivery::NotDone))
+        })
+    }
+
+    async fn authenticate(&self, op: &'static str) -> Result<(), (Error, Delivery)> {
+        let Some(who) = &self.inner.options.credentials else { return Ok(()) };
+        let classified = |error| match classify(op, &self.inner.channel.current(), error) {
+            // Whatever became of the login, the request was not sent.
+            (error, Delivery::Unknown) => (error, Delivery::NotDone),
+            (error, Delivery::Ambiguous) => (error, Delivery::Final),
+            other => other,
+        };
+        let channel = Channel::Custom(BoxCloneSyncService::new(self.inner.channel.clone()));
+        let mut client = Client::from_channel(channel, None).await.map_err(classified)?.auth_client();
+        let token = match client.authenticate(who.user.clone(), who.password.expose().to_owned()).await {
+            Ok(answer) => {
+                let checked = self.check_header(answer.header(), &self.inner.channel.current());
+                checked.map_err(|error| (error, Delivery::Final))?;
+                let mut token = HeaderValue::from_str(answer.token()).map_err(|_| {
+                    let what = "the token is not a valid header".to_owned();
+                    (Error::Protocol { op: "log in", what }, Delivery::Final)
+                })?;
+                token.set_sensitive(true);
+                Some(token)
+            }
+            Err(error) => match classified(error) {
+                (error, _) if error.is_refusal(Refusal::AuthNotEnabled) => None,
+                other => return Err(other),
+            },
+        };
+        if self.inner.login.record(token) {
+            let text = "authentication is not enabled in etcd; continuing without the configured user";
+            self.session.observer.notice(Notice::Warning, text);
+        }
+        Ok(())
+    }
+
+    /// Whether a request that etcd refused because of its token may be sent again: after a new login, or because other
+    /// credentials than a token are not bound to a state of the users. `generation` is that of the refused token.
+    ///
+    /// # Errors
+    /// A refused login, an interruption, or the command's deadline.
+    pub(crate) async fn renew_token(
+        &self,
+        request: Request<'_>,
+        error: &Error,
+        generation: u64,
+        renewals: &mut TokenRenewals,
+    ) -> Result<bool, Error> {
+        let has_user = self.inner.options.credentials.is_some();
+        if !is_token_refusal(error, has_user) || renewals.count >= MAX_RENEWALS {
+            return Ok(false);
+        }
+        // A member that lags behind may refuse even a new token, so only the first one is used at once.
+        let wait = if renewals.count == 0 { Duration::ZERO } else { renewals.backoff.next_delay() };
+        renewals.count += 1;
+        self.session.observer.notice(Notice::Detail, &format!("{}: {error}; logging in again", request.op));
+        let renewed = async {
+            tokio::time::sleep(wait).await;
+            self.log_in(request.op, generation).await
+        };
+        tokio::select! {
+            biased;
+            error = self.ended(request.op) => Err(error),
+            renewed = renewed => match renewed {
+                Ok(()) | Err((_, Delivery::NotDone | Delivery::Unknown)) => Ok(true),
+                Err((error, Delivery::Final | Delivery::Ambiguous)) => Err(error),
+            },
+        }
+    }
+}
+
+/// Whether the refusal may be only about the token, so that another login can help.
+fn is_token_refusal(error: &Error, has_user: bool) -> bool {
+    error.is_refusal(Refusal::StaleAuth)
+        || has_user && (error.is_refusal(Refusal::BadToken) || error.is_refusal(Refusal::NoUser))
+}

@@ -1,0 +1,91 @@
+//! The token of a login, and sending it with each request.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use http::HeaderValue;
+use tonic::body::Body;
+use tower::Service;
+
+use crate::kvstore::backoff::Backoff;
+
+/// The request header with etcd's token (`TokenFieldNameGRPC` in its `api/v3rpc/rpctypes`).
+const TOKEN_HEADER: &str = "token";
+
+/// The login of a command, shared by its handles for single members: etcd replicates tokens.
+#[derive(Debug, Default)]
+pub(crate) struct Login {
+    state: Mutex<LoginState>,
+}
+
+#[derive(Debug, Default)]
+struct LoginState {
+    token: Option<HeaderValue>,
+    /// The number of logins.
+    generation: u64,
+    /// Whether the last login was refused because authentication is not enabled.
+    disabled: bool,
+}
+
+impl Login {
+    fn state(&self) -> MutexGuard<'_, LoginState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of logins so far.
+    pub(crate) fn generation(&self) -> u64 {
+        self.state().generation
+    }
+
+    /// Whether etcd answered that authentication is not enabled.
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.state().disabled
+    }
+
+    /// Records a login; returns whether authentication was found to be disabled for the first time.
+    pub(crate) fn record(&self, token: Option<HeaderValue>) -> bool {
+        let mut state = self.state();
+        let news = token.is_none() && !state.disabled;
+        state.disabled = token.is_none();
+        state.token = token;
+        state.generation += 1;
+        news
+    }
+}
+
+/// The renewals of the token during one request.
+#[derive(Debug, Default)]
+pub(crate) struct TokenRenewals {
+    pub(crate) count: u32,
+    pub(crate) backoff: Backoff,
+}
+
+/// Adds the token of the latest login to each request.
+#[derive(Clone)]
+pub(crate) struct TokenService<S> {
+    inner: S,
+    login: Arc<Login>,
+}
+
+impl<S> TokenService<S> {
+    pub(crate) fn new(inner: S, login: Arc<Login>) -> Self {
+        Self { inner, login }
+    }
+}
+
+impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for TokenService<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> S::Future {
+        if let Some(token) = self.login.state().token.clone() {
+            request.headers_mut().insert(TOKEN_HEADER, token);
+        }
+        self.inner.call(request)
+    }
+}
