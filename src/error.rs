@@ -211,7 +211,7 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
             (Exit::Conflict, one("the request was not applied; run it again under 'kvadm lock NAME -- COMMAND'"))
         }
         Error::Protocol { .. } => {
-            (Exit::Bug, one("run 'kvadm status --diagnose' to check that the endpoint is etcd 3.4 or later"))
+            (Exit::Refused, one("run 'kvadm status --diagnose' to check that the endpoint is etcd 3.4 or later"))
         }
         Error::Interrupted { unknown: true, .. } => {
             (Exit::Interrupted, one("a request was in flight: etcd may have applied it, or may still apply it"))

@@ -27,6 +27,7 @@ mod generated;
 mod get;
 mod harness;
 mod history;
+mod hostile;
 mod house;
 mod lease;
 mod list;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::boottime::BootTime;
 use crate::kvstore::error::{Error, Refusal};
 use crate::kvstore::kv::txn::{Compare, KeySelector, LeaseMode, Op, OpResult, Retry, Txn, Write};
-use crate::kvstore::lease::Grant;
+use crate::kvstore::lease::{Grant, check_id};
 use crate::kvstore::request::{Request, ResponseHeader};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
@@ -134,14 +134,17 @@ impl Store {
             .call(request, |client| async move {
                 let sent = BootTime::now();
                 // The client library turns the response with TTL 0 (no such lease) into an error.
-                client.lease_client().keep_alive(id.0).await.map(|_| RenewedLease(sent))
+                client.lease_client().keep_alive(id.0).await.map(|(keeper, _)| RenewedLease(sent, keeper.id()))
             })
             .await?;
-        Ok(answer.value.0)
+        let RenewedLease(sent, answered) = answer.value;
+        check_id(id, answered).map_err(|what| request.invalid(what))?;
+        Ok(sent)
     }
 }
 
-struct RenewedLease(BootTime);
+/// When the request was sent, and the lease that the response is about.
+struct RenewedLease(BootTime, i64);
 
 impl ResponseHeader for RenewedLease {
     fn revision(&self) -> Revision {

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use etcd_client::proto::{PbKeyValue, PbTxnOpResponse};
 use etcd_client::{
-    Compare, CompareOp, EventType, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, WatchFilterType,
-    WatchOptions,
+    Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, WatchFilterType, WatchOptions,
 };
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -21,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::{Error, Refusal, classify};
 use crate::kvstore::key_range::prefix_end;
+use crate::kvstore::kv::response_check::check_records_read;
 use crate::kvstore::kv::txn::LockGuard;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
 use crate::kvstore::request::{Idempotency, Request};
@@ -308,7 +308,8 @@ impl Store {
             }
             let deleted = |event: &etcd_client::Event| {
                 let at = event.kv().map(etcd_client::KeyValue::mod_revision);
-                at.filter(|at| event.event_type() == EventType::Delete && at > known)
+                // The library's event_type() panics on an unknown type. DELETE is 1 in mvccpb.Event.EventType.
+                at.filter(|at| event.0.r#type == 1 && at > known)
             };
             if let Some(gone) = message.events().iter().find_map(deleted) {
                 return Ok(Some(gone));
@@ -349,6 +350,7 @@ impl Store {
             .await?;
         let revision = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
         let response = answer.value.0;
+        check_records_read(&response.responses).map_err(|what| request.invalid(what))?;
         let records = response.responses.into_iter().map(|one| match one.response {
             Some(PbTxnOpResponse::ResponseRange(range)) => range.kvs,
             _ => Vec::new(),
