@@ -40,6 +40,7 @@ mod lock_faults;
 mod lock_helpers;
 mod long_listings;
 mod lost_answers;
+mod mutated_answers;
 mod output;
 mod proto;
 mod put;

@@ -109,6 +109,8 @@ fn range_of(asked: &Message) -> Message {
         [0] => record.key >= key,
         end => record.key >= key && record.key.as_slice() < end,
     };
+    let revision = asked.number(4);
+    let inside = |record: &Record| inside(record) && (revision == 0 || record.modified <= revision);
     let found: Vec<Record> = records().into_iter().filter(inside).collect();
     let (limit, count) = (usize::try_from(asked.number(3)).unwrap_or(0), found.len());
     let shown = if asked.number(9) != 0 { 0 } else { count.min(if limit == 0 { count } else { limit }) };

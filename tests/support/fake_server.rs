@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::server::{Builder, SendResponse};
@@ -51,7 +51,6 @@ type Answer = dyn Fn(&Asked) -> Reply + Send + Sync;
 /// The server. Dropped, it closes everything.
 pub struct FakeServer {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
     runtime: Option<Runtime>,
 }
 
@@ -62,25 +61,19 @@ impl FakeServer {
         let runtime = runtime.expect("start a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("listen on a free port");
         let address = listener.local_addr().expect("the port");
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let (answer, log): (Arc<Answer>, _) = (Arc::new(answer), Arc::clone(&asked));
+        let answer: Arc<Answer> = Arc::new(answer);
         runtime.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(serve(socket, Arc::clone(&answer), Arc::clone(&log)));
+                connections.spawn(serve(socket, Arc::clone(&answer)));
             }
         });
-        Self { address, asked, runtime: Some(runtime) }
+        Self { address, runtime: Some(runtime) }
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    /// The requests so far.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
     }
 }
 
@@ -93,7 +86,7 @@ impl Drop for FakeServer {
 }
 
 /// Ends with the connection; its requests are handled meanwhile.
-async fn serve(socket: TcpStream, answer: Arc<Answer>, log: Arc<Mutex<Vec<Asked>>>) -> Option<Infallible> {
+async fn serve(socket: TcpStream, answer: Arc<Answer>) -> Option<Infallible> {
     socket.set_nodelay(true).ok()?;
     let mut builder = Builder::new();
     builder.initial_window_size(1 << 20).initial_connection_window_size(4 << 20);
@@ -101,15 +94,13 @@ async fn serve(socket: TcpStream, answer: Arc<Answer>, log: Arc<Mutex<Vec<Asked>
     let mut requests = JoinSet::new();
     loop {
         let (request, respond) = connection.accept().await?.ok()?;
-        let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
+        let answer = Arc::clone(&answer);
         requests.spawn(async move {
             let path = request.uri().path().trim_start_matches('/').to_owned();
             let method = path.split_once("pb.").map_or(path.clone(), |(_, method)| method.to_owned());
             let mut body = request.into_body();
             let message = first_message(&mut body).await?;
-            let asked = Asked { method, message };
-            log.lock().unwrap().push(asked.clone());
-            reply(respond, answer(&asked), body).await
+            reply(respond, answer(&Asked { method, message }), body).await
         });
     }
 }

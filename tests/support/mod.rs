@@ -11,6 +11,8 @@ pub mod containerd;
 pub mod etcd;
 pub mod fake_server;
 pub mod kvadm;
+pub mod library;
+pub mod mutation;
 pub mod process;
 pub mod protobuf;
 pub mod proxy;
