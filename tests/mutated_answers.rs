@@ -4,7 +4,7 @@
 //! A failure names its seed; `KVADM_FUZZ_SEED=SEED` runs that case first. `KVADM_FUZZ_CASES=N` runs N cases of each test.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::support::answers::valid;
 use super::support::library::{self, LIMIT};
@@ -23,7 +23,7 @@ fn from_env(name: &str) -> Option<u64> {
 fn first_seed() -> u64 {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
     let seed = from_env("KVADM_FUZZ_SEED").unwrap_or_else(|| u64::try_from(now()).unwrap());
-    println!("KVADM_FUZZ_SEED={seed}");
+    eprintln!("KVADM_FUZZ_SEED={seed}");
     seed
 }
 
@@ -84,7 +84,7 @@ struct Failed(u64);
 
 impl Drop for Failed {
     fn drop(&mut self) {
-        println!("to run this case again: KVADM_FUZZ_SEED={}", self.0);
+        eprintln!("to run this case again: KVADM_FUZZ_SEED={}", self.0);
     }
 }
 
@@ -99,7 +99,6 @@ fn the_library_survives_mutated_answers() {
         }
         before(info);
     }));
-    let started = Instant::now();
     for_seeds(2000, |server, seed| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -117,7 +116,6 @@ fn the_library_survives_mutated_answers() {
         assert!(called.is_ok(), "operation {} hangs", operation % library::OPERATIONS);
         assert_eq!(*panics.lock().unwrap(), Vec::<String>::new());
     });
-    println!("in {:?}", started.elapsed());
 }
 
 /// The command lines that are run, one a verb and form.

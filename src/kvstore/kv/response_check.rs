@@ -210,7 +210,7 @@ mod tests {
     fn a_transaction_has_one_result_of_its_kind_for_each_operation() {
         let put = || result(PbTxnOpResponse::ResponsePut(PbPutResponse::default()));
         let get = |kvs: Vec<PbKeyValue>| {
-            let count = i64::try_from(kvs.len()).unwrap();
+            let count = kvs.len() as i64;
             result(PbTxnOpResponse::ResponseRange(PbRangeResponse { kvs, count, ..PbRangeResponse::default() }))
         };
         let deleted = |deleted| {
