@@ -15,7 +15,7 @@ use crate::kvstore::refusal::Refusal;
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::{Timeout, while_responsive};
 use crate::kvstore::token::TokenRenewals;
-use crate::kvstore::types::Revision;
+use crate::kvstore::types::{MAX_REVISION, Revision};
 use crate::transport::{Notice, Trace};
 
 /// What a second delivery of the same request could do.
@@ -60,6 +60,12 @@ impl<'a> Request<'a> {
             serializable: false,
         }
     }
+
+    /// The error for a response that does not fit the request. etcd may have applied a write nevertheless.
+    pub(crate) fn invalid(&self, what: impl Into<String>) -> Error {
+        let error = Error::Protocol { op: self.op, what: what.into() };
+        if self.idempotency == Idempotency::Read { error } else { unknown_outcome(self.op, error) }
+    }
 }
 
 /// A response, and whether an earlier attempt of the same request may have been applied as well.
@@ -81,6 +87,11 @@ pub(crate) trait ResponseHeader {
     fn cluster(&self) -> u64 {
         0
     }
+
+    /// Whether the response has no header although etcd sends one. Its IDs may be 0 (grpc-proxy, kine).
+    fn lacks_header(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! header {
@@ -95,6 +106,10 @@ macro_rules! header {
             fn revision(&self) -> Revision {
                 self.header().map_or(0, etcd_client::ResponseHeader::revision)
             }
+
+            fn lacks_header(&self) -> bool {
+                self.header().is_none()
+            }
         }
     )*};
 }
@@ -107,10 +122,20 @@ header!(
     StatusResponse,
     MemberListResponse,
     AlarmResponse,
-    CompactionResponse,
-    DefragmentResponse,
-    MoveLeaderResponse
+    CompactionResponse
 );
+
+/// etcd sends these responses without a header.
+macro_rules! no_header {
+    ($($answer:ident),*) => {$(
+        impl ResponseHeader for etcd_client::$answer {
+            fn revision(&self) -> Revision {
+                0
+            }
+        }
+    )*};
+}
+no_header!(DefragmentResponse, MoveLeaderResponse);
 
 impl Store {
     /// Sends a request until it is answered or refused, or must not be sent again.
@@ -140,6 +165,10 @@ impl Store {
             let (error, delivery) = match result {
                 Ok(value) => {
                     self.inner.served.store(true, Ordering::Relaxed);
+                    if value.lacks_header() {
+                        return Err(request.invalid("it has no header"));
+                    }
+                    check_revision(value.revision()).map_err(|what| request.invalid(what))?;
                     let checked = self.check_response(request, &value, seen);
                     checked.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
                     return Ok(Answer { value, maybe_applied });
@@ -348,8 +377,16 @@ pub async fn run_on_io_thread<T: Send + 'static>(
     tasks.spawn(future);
     match tasks.join_next().await {
         Some(Ok(result)) => result,
-        _ => Err(Error::Protocol { op: "task", what: "the task ended without a result".to_owned() }),
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down.
+        _ => Err(Error::Interrupted { op: "task", unknown: true }),
     }
+}
+
+/// Checks that the revision of a response's header is one that a store can have; 0 stands for none.
+pub(crate) fn check_revision(revision: Revision) -> Result<(), String> {
+    let right = (0..=MAX_REVISION).contains(&revision);
+    if right { Ok(()) } else { Err(format!("the store is at revision {revision}")) }
 }
 
 /// The error for a write that may or may not have been applied.

@@ -20,6 +20,9 @@ use crate::transport::{ConnectOptions, Endpoint, Session};
 
 /// The largest response kvadm decodes. It bounds memory; a page that would be larger is requested in halves.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// The largest response with a single key, which cannot be split: several times the 10 MiB that etcd recommends as the
+/// largest `--max-request-bytes`.
+const MAX_ONE_KEY_BYTES: usize = 64 << 20;
 
 /// One command's handle for an etcd cluster. Cheap to clone; the first request dials.
 #[derive(Clone)]
@@ -203,8 +206,8 @@ impl Store {
         client.kv_client().max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
-    /// The KV client for a single key, whose response cannot be split and is therefore not limited.
+    /// The KV client for a single key, with [`MAX_ONE_KEY_BYTES`].
     pub(crate) fn kv_for_one(client: &Client) -> etcd_client::KvClient {
-        client.kv_client().max_decoding_message_size(usize::MAX)
+        client.kv_client().max_decoding_message_size(MAX_ONE_KEY_BYTES)
     }
 }

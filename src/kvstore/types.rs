@@ -8,6 +8,9 @@ use thiserror::Error;
 /// A revision of the store, counted from 1. In a request, 0 stands for the latest revision.
 pub type Revision = i64;
 
+/// The highest revision that is believed. No store reaches it, and arithmetic with revisions up to it does not overflow.
+pub(crate) const MAX_REVISION: Revision = 1 << 62;
+
 /// A key with its value and metadata. Keys and values are arbitrary bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyValue {

@@ -9,16 +9,21 @@ use tonic::body::Body;
 
 use crate::transport::failure::TransportFailure;
 
+/// A body yields after this many frames (16 KiB each). A body that always has the next frame would otherwise keep the
+/// reader's task from seeing that its time is up.
+const FRAMES_PER_TURN: u32 = 64;
+
 /// A body whose errors are [`TransportFailure`]s.
 pub(crate) struct MonitoredBody {
     body: Body,
     cut: Box<dyn Fn(&Status) -> TransportFailure + Send>,
+    frames_left: u32,
 }
 
 impl MonitoredBody {
     /// `cut` converts the client library's error when the body breaks off.
     pub(crate) fn new(body: Body, cut: impl Fn(&Status) -> TransportFailure + Send + 'static) -> Self {
-        Self { body, cut: Box::new(cut) }
+        Self { body, cut: Box::new(cut), frames_left: FRAMES_PER_TURN }
     }
 }
 
@@ -31,7 +36,13 @@ impl HttpBody for MonitoredBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, TransportFailure>>> {
         let this = self.get_mut();
+        let Some(frames_left) = this.frames_left.checked_sub(1) else {
+            this.frames_left = FRAMES_PER_TURN;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
         let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        this.frames_left = frames_left;
         Poll::Ready(frame.map(|frame| frame.map_err(|status| (this.cut)(&status))))
     }
 

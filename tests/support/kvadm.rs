@@ -51,6 +51,7 @@ pub struct Kvadm {
     stdin: Vec<u8>,
     timeout: Duration,
     terminal: bool,
+    memory: Option<u64>,
     home: TempDir,
 }
 
@@ -70,6 +71,7 @@ impl Kvadm {
             stdin: Vec::new(),
             timeout: Duration::from_secs(30),
             terminal: false,
+            memory: None,
             home: tempfile::Builder::new().prefix("kvadm-home-").tempdir().expect("create a temporary folder"),
         }
     }
@@ -123,6 +125,12 @@ impl Kvadm {
         self
     }
 
+    /// Ends the program when it wants more than this many bytes of memory.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
     /// `$HOME` of the run.
     pub fn home(&self) -> &Path {
         self.home.path()
@@ -165,6 +173,10 @@ impl Kvadm {
             // `setsid` makes the pseudo-terminal the controlling one and becomes the program.
             let mut command = Command::new("setsid");
             command.arg("--ctty").arg(&self.program);
+            command
+        } else if let Some(bytes) = self.memory {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(format!("ulimit -d {}; exec \"$@\"", bytes >> 10)).arg("sh").arg(&self.program);
             command
         } else {
             Command::new(&self.program)

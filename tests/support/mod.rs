@@ -3,13 +3,18 @@
 //! Nothing here is skipped when a tool is missing: a test that cannot run fails and says what to do.
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 
+pub mod answers;
 pub mod binary;
 pub mod certs;
 pub mod cluster;
 pub mod containerd;
 pub mod etcd;
+pub mod fake_server;
 pub mod kvadm;
+pub mod library;
+pub mod mutation;
 pub mod process;
+pub mod protobuf;
 pub mod proxy;
 pub mod running;
 pub mod spoiler;
@@ -18,7 +23,9 @@ pub mod truth;
 pub use certs::Certs;
 pub use cluster::Cluster;
 pub use etcd::{Etcd, Options, shared, unique_prefix};
+pub use fake_server::{Asked, FakeServer, Reply};
 pub use kvadm::{Endpoints, Kvadm, Run};
+pub use protobuf::Message;
 pub use proxy::{Mode, Proxy};
 pub use running::Running;
 pub use spoiler::{Plan, Spoil, Spoiler};

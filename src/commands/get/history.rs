@@ -6,8 +6,11 @@ use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyRange, KeyValue, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate};
+use crate::kvstore::{Error, KeyRange, KeyValue, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate};
 use crate::output::{DeletedRow, Sink, bytes};
+
+/// An event that is known to exist may take etcd several operation timeouts if the history is long.
+const MAX_SILENT_TIMEOUTS: u32 = 10;
 
 /// Prints at most `limit` values and deletions of the key, from `rev` (0: the current revision) backwards.
 pub async fn run(ctx: &Context, key: &[u8], rev: Revision, limit: u64) -> Result<Exit, Failure> {
@@ -51,7 +54,8 @@ impl KeyHistory<'_> {
         loop {
             self.sink.push(&kv)?;
             self.printed += 1;
-            if kv.version <= 1 {
+            // Before revision 1 there is nothing, whatever the version says.
+            if kv.version <= 1 || kv.mod_revision <= 1 {
                 return Ok(Some(SearchEnd { below: kv.mod_revision, created: true }));
             }
             if self.printed == self.limit {
@@ -106,11 +110,17 @@ impl KeyHistory<'_> {
         let store = self.ctx.store();
         let mut watcher = store.watch(options);
         let progress = self.ctx.out.progress("reading the history", None);
+        let mut silent = 0;
         while watcher.next_revision() < end.below {
             progress.tick();
             let update = timeout(store.options().op_timeout, watcher.next()).await;
             if let (Err(_), Some(why)) = (&update, interruption.take()) {
                 return Err(Failure::from(why));
+            }
+            silent = if update.is_ok() { 0 } else { silent + 1 };
+            if silent >= MAX_SILENT_TIMEOUTS {
+                let (endpoint, after) = ("etcd".to_owned(), store.options().op_timeout * silent);
+                return Err(Error::Timeout { op: "get", endpoint, after }.into());
             }
             let update = match update {
                 Ok(update) => update?,

@@ -257,8 +257,11 @@ fn assign_alarms(scan: &mut ClusterScan, alarms: &[Alarm]) {
         let holder =
             scan.members.iter_mut().find(|member| member.status.as_ref().is_ok_and(|status| status.id == alarm.member));
         match holder {
-            Some(member) => member.alarms.push(alarm.kind.to_owned()),
-            None => scan.general.push(format!("member {:x} has raised alarm {}", alarm.member, alarm.kind)),
+            Some(member) => member.alarms.push(alarm.kind.clone()),
+            None => {
+                let name = alarm.kind.trim_start_matches("alarm ");
+                scan.general.push(format!("member {:x} has raised alarm {name}", alarm.member));
+            }
         }
     }
 }

@@ -70,8 +70,8 @@ pub struct MemberStatus {
 pub struct Alarm {
     /// The member's ID.
     pub member: u64,
-    /// `NOSPACE` or `CORRUPT`.
-    pub kind: &'static str,
+    /// `NOSPACE`, `CORRUPT`, or `alarm N` for a type that kvadm does not know.
+    pub kind: String,
 }
 
 impl Store {
@@ -136,12 +136,14 @@ impl Store {
             })
             .await?
             .value;
-        let kind = |alarm: AlarmType| match alarm {
-            AlarmType::None => "NONE",
-            AlarmType::Nospace => "NOSPACE",
-            AlarmType::Corrupt => "CORRUPT",
+        // The client library's AlarmType must not be read: the library copies the number without a check, and a number that
+        // is not a variant is undefined behavior.
+        let kind = |number: i32| match number {
+            0 => "NONE".to_owned(),
+            1 => "NOSPACE".to_owned(),
+            2 => "CORRUPT".to_owned(),
+            other => format!("alarm {other}"),
         };
-        let alarm = |one: &etcd_client::AlarmMember| Alarm { member: one.member_id(), kind: kind(one.alarm()) };
-        Ok(answer.alarms().iter().map(alarm).collect())
+        Ok(answer.0.alarms.iter().map(|one| Alarm { member: one.member_id, kind: kind(one.alarm) }).collect())
     }
 }

@@ -4,6 +4,7 @@ use etcd_client::GetOptions;
 
 use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::kv::response_check::RequestedRange;
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, MAX_TXN_OPS, Op, OpResult, Txn};
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request, ResponseHeader};
@@ -87,13 +88,17 @@ impl Store {
     async fn get_alone(&self, key: &[u8], revision: Revision) -> Result<KeysRead, Error> {
         let absolute = self.absolute(key);
         let options = GetOptions::new().with_revision(revision);
+        let request = Request::read("get", &absolute);
         let answer = self
-            .call(Request::read("get", &absolute), |client| {
+            .call(request, |client| {
                 let (key, options) = (absolute.clone(), options.clone());
                 async move { Self::kv_for_one(&client).get(key, Some(options)).await }
             })
             .await?;
         let mut response = answer.value;
+        let asked = RequestedRange::whole(KeyRange::key(&absolute), revision);
+        let (count, more) = (response.count(), response.more());
+        asked.check(&response.0.kvs, count, more).map_err(|what| request.invalid(what))?;
         let now = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         let kv = response.take_kvs().pop().map(|kv| self.take(kv));
         Ok(KeysRead { kvs: vec![kv], revision: if revision == 0 { now } else { revision } })
@@ -126,16 +131,21 @@ impl Store {
                 _ => Err(Error::Protocol { op: "count", what: "an operation has no result".to_owned() }),
             };
         }
-        let (start, end) = range.within(self.namespace()).to_wire();
+        let range = range.within(self.namespace());
+        let (start, end) = range.to_wire();
         let options = GetOptions::new().with_range(end).with_count_only().with_revision(revision);
+        let request = Request { timeout: Timeout::WhileResponsive, ..Request::read("count", &start) };
         let answer = self
-            .call(Request { timeout: Timeout::WhileResponsive, ..Request::read("count", &start) }, |client| {
+            .call(request, |client| {
                 let (key, options) = (start.clone(), options.clone());
                 async move { Self::kv(&client).get(key, Some(options)).await }
             })
-            .await?;
-        let now = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
-        let count = u64::try_from(answer.value.count()).unwrap_or(0);
+            .await?
+            .value;
+        let asked = RequestedRange { count_only: true, ..RequestedRange::whole(range, revision) };
+        asked.check(&answer.0.kvs, answer.count(), answer.more()).map_err(|what| request.invalid(what))?;
+        let now = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let count = u64::try_from(answer.count()).unwrap_or(0);
         Ok(RangeCount { count, revision: if revision == 0 { now } else { revision } })
     }
 

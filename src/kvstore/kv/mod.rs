@@ -5,5 +5,6 @@ pub(crate) mod get;
 pub(crate) mod page_sizer;
 pub(crate) mod range_reader;
 pub(crate) mod range_stream;
+pub(crate) mod response_check;
 pub(crate) mod transact;
 pub(crate) mod txn;

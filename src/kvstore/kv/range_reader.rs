@@ -17,6 +17,7 @@ use crate::kvstore::error::Error;
 use crate::kvstore::key_range::{KeyRange, prefix_end, successor};
 use crate::kvstore::kv::page_sizer::{Page, PageSizer};
 use crate::kvstore::kv::range_stream::{RangeStream, StreamChunk, StreamRequest};
+use crate::kvstore::kv::response_check::RequestedRange;
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::Request;
@@ -48,6 +49,8 @@ pub struct RangeReader {
     remaining: Option<u64>,
     revision: Revision,
     total: Option<u64>,
+    /// The number of keys read so far.
+    keys_read: u64,
     page_sizer: PageSizer,
     /// Whether the next page is requested while the caller uses the current one.
     prefetch: bool,
@@ -75,6 +78,7 @@ impl Store {
             remaining: options.limit,
             revision: options.revision,
             total: None,
+            keys_read: 0,
             page_sizer: PageSizer::new(options.limit),
             prefetch: true,
             may_stream: true,
@@ -138,11 +142,13 @@ impl RangeReader {
                 Next::From(start) => self.page_request(start).read().await?,
                 Next::Prefetched(task) => match task.await {
                     Ok(page) => page?,
-                    Err(error) => return Err(Error::Internal { op: "list", what: error.to_string() }),
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    // The runtime is shutting down.
+                    Err(_) => return Err(Error::Interrupted { op: "list", unknown: false }),
                 },
                 Next::Streaming(mut stream, start) => match stream.next().await {
                     StreamChunk::Keys(kvs) => {
-                        self.subtract_from_limit(kvs.len());
+                        self.count_keys(kvs.len())?;
                         let next_start = kvs.last().map_or(start, |kv| successor(&kv.key));
                         self.next = Next::Streaming(stream, next_start);
                         return Ok(Some(kvs));
@@ -160,7 +166,7 @@ impl RangeReader {
                     }
                 },
             };
-            let kvs = self.accept(page);
+            let kvs = self.accept(page)?;
             if !kvs.is_empty() {
                 self.start_next().await;
                 return Ok(Some(kvs));
@@ -169,7 +175,7 @@ impl RangeReader {
     }
 
     /// Updates the page sizer with a page and determines the start of the next one.
-    fn accept(&mut self, page: Page) -> Vec<KeyValue> {
+    fn accept(&mut self, page: Page) -> Result<Vec<KeyValue>, Error> {
         if self.revision == 0 {
             self.revision = page.revision;
         }
@@ -177,18 +183,27 @@ impl RangeReader {
             self.total = Some(page.count);
         }
         self.page_sizer.learn(&page);
-        self.subtract_from_limit(page.kvs.len());
+        self.count_keys(page.kvs.len())?;
         let next_start = if page.more { page.kvs.last().map(|kv| successor(&kv.key)) } else { page.end };
         self.next = match next_start {
             _ if self.remaining == Some(0) => Next::End,
             Some(start) if self.range.contains(&start) => Next::From(start),
             _ => Next::End,
         };
-        page.kvs
+        Ok(page.kvs)
     }
 
-    fn subtract_from_limit(&mut self, keys: usize) {
+    /// Counts keys that were read. A revision has no more keys than the server counted: without this check, a server could
+    /// send new keys for ever.
+    fn count_keys(&mut self, keys: usize) -> Result<(), Error> {
         self.remaining = self.remaining.map(|left| left.saturating_sub(keys as u64));
+        self.keys_read = self.keys_read.saturating_add(keys as u64);
+        match self.total.filter(|total| self.keys_read > *total) {
+            Some(total) => {
+                Err(Error::Protocol { op: "list", what: format!("the range has more than the {total} keys counted") })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether the rest is large enough for a stream, as far as known.
@@ -273,6 +288,9 @@ impl PageRequest {
             Some(guard) => self.fetch_guarded(range, guard).await?,
             None => self.fetch_unguarded(&range).await?,
         };
+        if revision < 1 {
+            return Err(Error::Protocol { op: "list", what: format!("the store is at revision {revision}") });
+        }
         Ok(Page {
             start: self.start.clone(),
             end: self.end.clone(),
@@ -305,7 +323,8 @@ impl PageRequest {
     }
 
     async fn fetch_unguarded(&self, range: &KeyRange) -> Result<(Vec<KeyValue>, u64, bool, Revision), Error> {
-        let (start, end) = range.within(self.store.namespace()).to_wire();
+        let range = range.within(self.store.namespace());
+        let (start, end) = range.to_wire();
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
         let mut options = GetOptions::new().with_range(end).with_revision(self.revision).with_limit(limit);
         if self.keys_only {
@@ -326,8 +345,11 @@ impl PageRequest {
             })
             .await?;
         let mut response = answer.value;
+        let asked = RequestedRange { range, revision: self.revision, limit: self.limit, count_only: false };
+        let (count, more) = (response.count(), response.more());
+        asked.check(&response.0.kvs, count, more).map_err(|what| request.invalid(what))?;
         let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
-        let (count, more) = (u64::try_from(response.count()).unwrap_or(0), response.more());
+        let count = u64::try_from(count).unwrap_or(0);
         let kvs = response.take_kvs().into_iter().map(|kv| self.store.take(kv)).collect();
         Ok((kvs, count, more, revision))
     }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::kv::response_check::check_records;
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Request, ResponseHeader};
 use crate::kvstore::store::Store;
@@ -40,7 +41,7 @@ pub(crate) enum StreamChunk {
     End,
     /// The server does not support RangeStream, or the stream failed.
     Broken,
-    /// An interruption or the command's deadline.
+    /// An interruption, the command's deadline, or records that were not requested.
     Failed(Error),
 }
 
@@ -57,9 +58,10 @@ impl RangeStream {
         let store = store.clone();
         let task = tokio::spawn(async move {
             let last = store.receive(request, &sender).await.unwrap_or_else(|error| match error {
-                Error::Interrupted { .. } | Error::Deadline { .. } | Error::OtherStore { .. } => {
-                    StreamChunk::Failed(error)
-                }
+                Error::Interrupted { .. }
+                | Error::Deadline { .. }
+                | Error::OtherStore { .. }
+                | Error::Protocol { .. } => StreamChunk::Failed(error),
                 _ => StreamChunk::Broken,
             });
             // The send fails if the reader was dropped.
@@ -83,7 +85,8 @@ impl Drop for RangeStream {
 impl Store {
     /// Forwards the chunks to the reader. Returns how the stream ended.
     async fn receive(&self, request: StreamRequest, sender: &mpsc::Sender<StreamChunk>) -> Result<StreamChunk, Error> {
-        let (start, end) = request.range.within(self.namespace()).to_wire();
+        let range = request.range.within(self.namespace());
+        let (start, end) = range.to_wire();
         let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
         let mut options = GetOptions::new().with_range(end).with_revision(request.revision).with_limit(limit);
         // A revision never changes, so any member may answer.
@@ -106,6 +109,8 @@ impl Store {
                 return Err(error);
             }
         };
+        let mut last_key: Option<Vec<u8>> = None;
+        let mut left = if request.limit == 0 { u64::MAX } else { request.limit };
         loop {
             let next = timeout(self.options().op_timeout, stream.message());
             let mut answer = tokio::select! {
@@ -119,6 +124,17 @@ impl Store {
             };
             let last = answer.header().is_some();
             self.check_header(answer.header(), &self.inner.channel.current())?;
+            let invalid = |what: String| Error::Protocol { op: "list", what };
+            check_records(&range, request.revision, last_key.as_deref(), &answer.0.kvs).map_err(invalid)?;
+            left = left
+                .checked_sub(answer.0.kvs.len() as u64)
+                .ok_or_else(|| invalid(format!("it has more than the {} keys requested", request.limit)))?;
+            if let Some(kv) = answer.0.kvs.last() {
+                last_key = Some(kv.key.clone());
+            } else if !last {
+                // A server that sends empty chunks makes no progress.
+                return Ok(StreamChunk::Broken);
+            }
             let kvs: Vec<KeyValue> = answer.take_kvs().into_iter().map(|kv| self.take(kv)).collect();
             if !kvs.is_empty() && sender.send(StreamChunk::Keys(kvs)).await.is_err() {
                 return Ok(StreamChunk::Broken);

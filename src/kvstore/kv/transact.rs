@@ -4,6 +4,7 @@ use etcd_client::TxnOp;
 use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
 
 use crate::kvstore::error::Error;
+use crate::kvstore::kv::response_check::{check_deletion, check_txn};
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Retry, Txn, TxnResult};
 use crate::kvstore::request::{Idempotency, Request, unknown_outcome};
 use crate::kvstore::store::Store;
@@ -83,10 +84,11 @@ impl Store {
                 return Err(if answer.maybe_applied { unknown_outcome(op, lost) } else { lost });
             }
             response = match response.responses.pop().and_then(|inner| inner.response) {
-                Some(PbTxnOpResponse::ResponseTxn(inner)) => inner,
-                _ => return Err(Error::Protocol { op, what: "the guarded transaction has no result".to_owned() }),
+                Some(PbTxnOpResponse::ResponseTxn(inner)) if response.responses.is_empty() => inner,
+                _ => return Err(request.invalid("the guarded transaction has no result")),
             };
         }
+        check_txn(self.namespace(), txn, &response).map_err(|what| request.invalid(what))?;
         let (succeeded, results) = self.take_txn(op, response)?;
         Ok(TxnResult { succeeded, revision, results, maybe_applied: answer.maybe_applied })
     }
@@ -110,6 +112,8 @@ impl Store {
             })
             .await?;
         let mut response = answer.value;
+        check_deletion(over, self.namespace(), response.deleted(), &response.0.prev_kvs)
+            .map_err(|what| request.invalid(what))?;
         let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         let deleted = u64::try_from(response.deleted()).unwrap_or(0);
         let prev = response.take_prev_kvs().into_iter().map(|kv| self.take(kv)).collect();

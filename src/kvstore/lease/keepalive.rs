@@ -16,7 +16,7 @@ use crate::boottime::BootTime;
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::Error;
 use crate::kvstore::kv::txn::{Compare, KeySelector, LeaseMode, Op, OpResult, Retry, Txn, Write};
-use crate::kvstore::lease::Grant;
+use crate::kvstore::lease::{Grant, check_id};
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Request, ResponseHeader};
 use crate::kvstore::store::Store;
@@ -156,14 +156,17 @@ impl Store {
             .call(request, |client| async move {
                 let sent = BootTime::now();
                 // The client library turns the response with TTL 0 (no such lease) into an error.
-                client.lease_client().keep_alive(id.0).await.map(|_| RenewedLease(sent))
+                client.lease_client().keep_alive(id.0).await.map(|(keeper, _)| RenewedLease(sent, keeper.id()))
             })
             .await?;
-        Ok(answer.value.0)
+        let RenewedLease(sent, answered) = answer.value;
+        check_id(id, answered).map_err(|what| request.invalid(what))?;
+        Ok(sent)
     }
 }
 
-struct RenewedLease(BootTime);
+/// When the request was sent, and the lease that the response is about.
+struct RenewedLease(BootTime, i64);
 
 impl ResponseHeader for RenewedLease {
     fn revision(&self) -> Revision {

@@ -5,7 +5,7 @@ pub(crate) mod keepalive;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
+use etcd_client::{LeaseGrantOptions, LeaseGrantResponse, LeaseTimeToLiveOptions};
 use tokio::task::JoinSet;
 
 use crate::kvstore::backoff::random_bits;
@@ -23,6 +23,9 @@ const GRANT_ATTEMPTS: u32 = 3;
 
 /// Leases are queried one by one (etcd has no request for several); this many requests run concurrently.
 const CONCURRENT_REQUESTS: usize = 16;
+
+/// The longest TTL that etcd grants, in seconds (`MaxLeaseTTL` in its `server/lease/lessor.go`).
+const MAX_TTL_SECONDS: i64 = 9_000_000_000;
 
 /// A lease with its granted and remaining TTL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +64,7 @@ impl Store {
                 client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
             })
             .await?;
-        Ok(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() })
+        granted(&request, id, &answer.value)
     }
 
     /// Grants a lease with an ID that no other client uses.
@@ -84,7 +87,10 @@ impl Store {
             })
             .await;
         let error = match result {
-            Ok(answer) => return Ok(Some(Grant { id, ttl: answer.value.ttl(), left: answer.value.ttl() })),
+            Ok(answer) => match granted(&request, id, &answer.value) {
+                Ok(grant) => return Ok(Some(grant)),
+                Err(error) => error,
+            },
             Err(error) => error,
         };
         let Error::Unknown { cause, op } = error else {
@@ -188,8 +194,9 @@ impl Store {
     }
 
     async fn query_lease(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseWithKeys>, Error> {
+        let request = Request::read("lease ttl", &[]);
         let answer = self
-            .call(Request::read("lease ttl", &[]), |client| async move {
+            .call(request, |client| async move {
                 let options = LeaseTimeToLiveOptions::new();
                 let options = if keys { options.with_keys() } else { options };
                 client.lease_client().time_to_live(id.0, Some(options)).await
@@ -197,6 +204,10 @@ impl Store {
             .await?
             .value;
         let (left, ttl) = (answer.ttl(), answer.granted_ttl());
+        check_id(id, answer.id()).map_err(|what| request.invalid(what))?;
+        if left >= 0 {
+            check_ttl(ttl, 0).and_then(|()| check_ttl(left, 0)).map_err(|what| request.invalid(what))?;
+        }
         let mut keys: Vec<Vec<u8>> = answer.keys().iter().map(|key| self.relative(key.clone())).collect();
         keys.sort();
         Ok((left >= 0).then_some((Grant { id, ttl, left }, keys)))
@@ -227,6 +238,24 @@ impl Store {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The lease of a response to a grant.
+fn granted(request: &Request<'_>, id: LeaseId, answer: &LeaseGrantResponse) -> Result<Grant, Error> {
+    let ttl = answer.ttl();
+    check_id(id, answer.id()).and_then(|()| check_ttl(ttl, 1)).map_err(|what| request.invalid(what))?;
+    Ok(Grant { id, ttl, left: ttl })
+}
+
+/// Checks that a response is about the lease that was requested.
+pub(crate) fn check_id(requested: LeaseId, answered: i64) -> Result<(), String> {
+    let answered = LeaseId(answered);
+    if answered == requested { Ok(()) } else { Err(format!("it is about lease {answered}, not lease {requested}")) }
+}
+
+fn check_ttl(seconds: i64, least: i64) -> Result<(), String> {
+    let right = (least..=MAX_TTL_SECONDS).contains(&seconds);
+    if right { Ok(()) } else { Err(format!("the lease has a TTL of {seconds} s")) }
 }
 
 impl LeaseId {

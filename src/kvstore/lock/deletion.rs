@@ -1,6 +1,6 @@
 //! Waiting for the deletion of a lock key.
 
-use etcd_client::{EventType, GetOptions, WatchFilterType, WatchOptions};
+use etcd_client::{GetOptions, WatchFilterType, WatchOptions};
 use tokio::time::{sleep, timeout};
 
 use super::created;
@@ -93,7 +93,8 @@ impl Store {
             }
             let deleted = |event: &etcd_client::Event| {
                 let at = event.kv().map(etcd_client::KeyValue::mod_revision);
-                at.filter(|at| event.event_type() == EventType::Delete && at > known)
+                // The library's event_type() panics on an unknown type. DELETE is 1 in mvccpb.Event.EventType.
+                at.filter(|at| event.0.r#type == 1 && at > known)
             };
             if let Some(gone) = message.events().iter().find_map(deleted) {
                 return Ok(Some(gone));

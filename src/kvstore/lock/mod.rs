@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::Error;
 use crate::kvstore::key_range::prefix_end;
+use crate::kvstore::kv::response_check::check_records_read;
 use crate::kvstore::kv::txn::LockGuard;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
 use crate::kvstore::refusal::Refusal;
@@ -264,6 +265,7 @@ impl Store {
             .await?;
         let revision = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
         let response = answer.value.0;
+        check_records_read(&response.responses).map_err(|what| request.invalid(what))?;
         let records = response.responses.into_iter().map(|one| match one.response {
             Some(PbTxnOpResponse::ResponseRange(range)) => range.kvs,
             _ => Vec::new(),

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
-use crate::kvstore::watch::assembly::{Assembly, revision};
+use crate::kvstore::watch::assembly::{Assembly, event_bytes, revision};
 use crate::kvstore::watch::stream::WatchMessage;
 
 /// Revisions per segment: less than etcd's batch of 1000, so that one response completes a dense segment.
@@ -98,7 +98,7 @@ impl BacklogPlan {
     async fn fetch(&self, start: Revision) -> BacklogSegment {
         let end = start + SEGMENT_REVISIONS;
         let mut assembly = Assembly::new(start);
-        let mut events = Vec::new();
+        let (mut events, mut bytes) = (Vec::new(), 0_usize);
         let until = Instant::now() + self.segment_timeout;
         // The ordinary stream meets the same error and reports it.
         if let Ok(Ok(mut open)) =
@@ -107,7 +107,13 @@ impl BacklogPlan {
             while let Ok(WatchMessage::Events { events: more, more: cut }) =
                 timeout_at(until, open.next_message()).await
             {
-                events.extend(assembly.push(more, cut).into_iter().filter(|event| revision(event) < end));
+                bytes = more.iter().map(event_bytes).fold(bytes, usize::saturating_add);
+                // Larger events than those of the first batch.
+                if bytes > MAX_BYTES {
+                    break;
+                }
+                let Ok(whole) = assembly.push(more, cut) else { break };
+                events.extend(whole.into_iter().filter(|event| revision(event) < end));
                 if assembly.next() > end {
                     return BacklogSegment { events, next: end, complete: true };
                 }

@@ -23,7 +23,7 @@ use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};
 use crate::transport::Notice;
 
-use crate::kvstore::watch::assembly::Assembly;
+use crate::kvstore::watch::assembly::{Assembly, OversizedRevision};
 use crate::kvstore::watch::backlog::Backlog;
 use crate::kvstore::watch::stream::{OpenedWatch, WatchMessage};
 
@@ -180,7 +180,9 @@ impl Watcher {
                         let prev = self.options.prev;
                         self.backlog = Backlog::plan(&self.store, &cover, prev, &events, took, end);
                     }
-                    let whole = self.assembly.push(events, more);
+                    let oversized =
+                        |revision: OversizedRevision| Error::Protocol { op: "watch", what: revision.message() };
+                    let whole = self.assembly.push(events, more).map_err(oversized)?;
                     let update = self.select(whole);
                     if self.backlog.is_some() {
                         self.open = None;
@@ -199,6 +201,12 @@ impl Watcher {
                 }
                 WatchMessage::Compacted(revision) => {
                     self.open = None;
+                    let next = self.assembly.next();
+                    if revision < next {
+                        let what =
+                            format!("revision {revision} is compacted, but the watch had already reached {next}");
+                        return Err(Error::Protocol { op: "watch", what });
+                    }
                     return Ok(WatchUpdate::Compacted(revision));
                 }
                 WatchMessage::Lost(error) => self.handle_loss(error).await?,
@@ -290,8 +298,8 @@ impl Watcher {
         if stream::is_final(&error) {
             return Err(error);
         }
-        if error.is_refusal(Refusal::OversizedAnswer) {
-            self.fragment = true;
+        if error.is_refusal(Refusal::OversizedAnswer) && std::mem::replace(&mut self.fragment, true) {
+            return Err(error);
         }
         // Old servers answer "permission denied" to an expired token, so both errors are retried with a new token.
         if stream::is_auth_error(&error) {

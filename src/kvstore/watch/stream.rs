@@ -9,7 +9,9 @@ use tokio::time::{Instant, timeout};
 use crate::kvstore::error::{Error, classify, from_transport};
 use crate::kvstore::identity::StoreIdentity;
 use crate::kvstore::key_range::KeyRange;
+use crate::kvstore::kv::response_check::{check_revisions, show};
 use crate::kvstore::refusal::{Refusal, Verdict, strip_prefix, verdict};
+use crate::kvstore::request::check_revision;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 use crate::transport::Trace;
@@ -24,11 +26,16 @@ const CREATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// fragment it measures the whole fragment again (`sendFragments` in its `api/v3rpc/watch.go`), so fragmenting takes
 /// time quadratic in the events per fragment: many small events arrive several times faster unfragmented.
 const MAX_UNFRAGMENTED_BYTES: usize = 64 << 20;
+/// A fragment may have this many bytes: one event with its previous record at the largest size of a request that etcd
+/// recommends (10 MiB), several times over, and what grpc-proxy passes on as one response.
+const MAX_FRAGMENT_BYTES: usize = 128 << 20;
 
 /// A created watch.
 pub(crate) struct OpenedWatch {
     stream: etcd_client::WatchStream,
     identity: Arc<StoreIdentity>,
+    /// The watched range, absolute.
+    range: KeyRange,
     endpoint: String,
     generation: u64,
     since: Instant,
@@ -63,7 +70,8 @@ impl Store {
         prev: bool,
     ) -> Result<OpenedWatch, Error> {
         self.wait_for_rate_limit(OP).await?;
-        let (start, end) = cover.within(self.namespace()).to_wire();
+        let range = cover.within(self.namespace());
+        let (start, end) = range.to_wire();
         let mut options =
             etcd_client::WatchOptions::new().with_range(end).with_start_revision(next).with_progress_notify();
         if prev {
@@ -74,7 +82,7 @@ impl Store {
         }
         let channel = &self.inner.channel;
         let (generation, sent) = (channel.generation(), Instant::now());
-        let max_bytes = if fragment { usize::MAX } else { MAX_UNFRAGMENTED_BYTES };
+        let max_bytes = if fragment { MAX_FRAGMENT_BYTES } else { MAX_UNFRAGMENTED_BYTES };
         let granted = timeout(CREATE_TIMEOUT, self.grant_watch(&start, options, max_bytes)).await;
         let result = granted.unwrap_or_else(|_| {
             let after = CREATE_TIMEOUT;
@@ -95,7 +103,7 @@ impl Store {
         if result.is_err() {
             channel.invalidate(generation);
         }
-        result.map(|open| OpenedWatch { generation, ..open })
+        result.map(|open| OpenedWatch { range, generation, ..open })
     }
 
     async fn grant_watch(
@@ -112,15 +120,20 @@ impl Store {
         let endpoint = self.inner.channel.current();
         // The first response creates or refuses the watch; both have the "created" flag.
         let Some(answer) = stream.message().await.map_err(classified)? else { return Err(stream_ended(&endpoint)) };
+        if !answer.created() && !answer.canceled() {
+            return Err(invalid("the first message does not create the watch"));
+        }
         self.check_header(answer.header(), &endpoint)?;
         if answer.canceled() && answer.compact_revision() == 0 {
             return Err(cancel_error(answer.cancel_reason(), &endpoint));
         }
-        let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
-        let compacted = answer.compact_revision();
+        let Some(header) = answer.header() else { return Err(invalid("it has no header")) };
+        let (revision, compacted) = (header.revision(), answer.compact_revision());
+        check_revision(revision).and_then(|()| check_revision(compacted)).map_err(invalid)?;
         Ok(OpenedWatch {
             stream,
             identity: Arc::clone(&self.inner.identity),
+            range: KeyRange::prefix(&[]),
             endpoint,
             generation: 0,
             since: Instant::now(),
@@ -151,6 +164,27 @@ impl OpenedWatch {
         store.inner.channel.invalidate(self.generation);
     }
 
+    /// Checks that each event is a put or a deletion of a watched key, in the order of revisions.
+    fn check(&self, events: &[PbEvent]) -> Result<(), Error> {
+        let mut last = 0;
+        for event in events {
+            let Some(kv) = &event.kv else { return Err(invalid("an event has no key")) };
+            // In mvccpb.Event.EventType, PUT is 0 and DELETE is 1.
+            if !matches!(event.r#type, 0 | 1) {
+                return Err(invalid(format!("an event has the unknown type {}", event.r#type)));
+            }
+            if kv.key.is_empty() || !self.range.contains(&kv.key) {
+                return Err(invalid(format!("key '{}' is not watched", show(&kv.key))));
+            }
+            event.prev_kv.iter().chain([kv]).try_for_each(check_revisions).map_err(invalid)?;
+            if kv.mod_revision < last {
+                return Err(invalid(format!("an event of revision {} follows revision {last}", kv.mod_revision)));
+            }
+            last = kv.mod_revision;
+        }
+        Ok(())
+    }
+
     /// The next response that is not empty.
     pub(crate) async fn next_message(&mut self) -> WatchMessage {
         if self.compacted > 0 {
@@ -162,6 +196,10 @@ impl OpenedWatch {
                 Ok(None) => return WatchMessage::Lost(stream_ended(&self.endpoint)),
                 Err(error) => return WatchMessage::Lost(classify(OP, &self.endpoint, error).0),
             };
+            let header_revision = answer.header.as_ref().map_or(0, |header| header.revision);
+            if let Err(what) = check_revision(header_revision).and_then(|()| check_revision(answer.compact_revision)) {
+                return WatchMessage::Lost(invalid(what));
+            }
             let cluster = answer.header.as_ref().map_or(0, |header| header.cluster_id);
             if let Err(mismatch) = self.identity.check_cluster(cluster, &self.endpoint) {
                 return WatchMessage::Lost(Error::OtherStore { mismatch, executed: None });
@@ -178,11 +216,18 @@ impl OpenedWatch {
                 continue;
             }
             if answer.events.is_empty() {
-                return WatchMessage::Progress(answer.header.map_or(0, |header| header.revision));
+                return WatchMessage::Progress(header_revision);
+            }
+            if let Err(error) = self.check(&answer.events) {
+                return WatchMessage::Lost(error);
             }
             return WatchMessage::Events { events: std::mem::take(&mut answer.events), more: answer.fragment };
         }
     }
+}
+
+fn invalid(what: impl Into<String>) -> Error {
+    Error::Protocol { op: OP, what: what.into() }
 }
 
 fn stream_ended(endpoint: &str) -> Error {
@@ -209,7 +254,11 @@ pub(crate) fn is_auth_error(error: &Error) -> bool {
 /// Whether a retry cannot succeed.
 pub(crate) fn is_final(error: &Error) -> bool {
     match error {
-        Error::Tls(_) | Error::OtherStore { .. } | Error::Interrupted { .. } | Error::Deadline { .. } => true,
+        Error::Tls(_)
+        | Error::OtherStore { .. }
+        | Error::Interrupted { .. }
+        | Error::Deadline { .. }
+        | Error::Protocol { .. } => true,
         Error::Refused { kind, .. } => {
             matches!(kind, Refusal::NoUser | Refusal::BadPassword | Refusal::Unsupported | Refusal::FutureRevision)
         }
