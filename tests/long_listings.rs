@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::failover::{KEYS, cluster, count, each_once, key, loaded, records, with_first};
+use super::failover::{KEYS, cluster, complete, count, each_once, key, loaded, records, with_first};
 use super::support::{Cluster, Etcd, Kvadm, Mode, Proxy, eventually, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -152,6 +152,7 @@ fn a_listing_and_a_load_outlive_a_restart_of_the_only_server() {
     load.write(records(&prefix, 1000..2000));
     load.close_stdin();
     loaded(&load.wait(), 2000);
+    complete(&endpoint, &prefix, 2000);
     each_once(&etcd, &prefix, 2000);
     listing.finish_whole(i64::MAX);
 }
@@ -204,6 +205,7 @@ fn a_rolling_restart_is_survived_by_a_listing_and_a_load() {
     }
     load.close_stdin();
     loaded(&load.wait(), 3000);
+    complete(&endpoints, &prefix, 3000);
     each_once(&cluster.members[0], &prefix, 3000);
     listing.finish_whole(at);
 }
