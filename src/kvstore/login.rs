@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use etcd_client::{Channel, Client};
 use http::HeaderValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower::util::BoxCloneSyncService;
 
 use crate::kvstore::error::{Delivery, Error, Refusal, classify};
@@ -18,7 +18,8 @@ use crate::kvstore::store::Store;
 use crate::kvstore::token::{TokenRenewals, TokenService};
 use crate::transport::Notice;
 
-/// The number of times that one request is sent again because of its token.
+/// The number of times that one request is sent again because its token is unknown. A token that is only old is renewed
+/// for twice the operation timeout.
 const MAX_RENEWALS: u32 = 8;
 
 impl Store {
@@ -105,7 +106,12 @@ impl Store {
         renewals: &mut TokenRenewals,
     ) -> Result<bool, Error> {
         let has_user = self.inner.options.credentials.is_some();
-        if !is_token_refusal(error, has_user) || renewals.count >= MAX_RENEWALS {
+        let since = *renewals.since.get_or_insert_with(Instant::now);
+        let exhausted = match error.is_refusal(Refusal::StaleAuth) {
+            true => since.elapsed() >= self.inner.options.op_timeout * 2,
+            false => renewals.count >= MAX_RENEWALS,
+        };
+        if exhausted || !is_token_refusal(error, has_user) {
             return Ok(false);
         }
         // A member that lags behind may refuse even a new token, so only the first one is used at once.
