@@ -61,6 +61,14 @@ impl Store {
         })
     }
 
+    /// Logs in if there are credentials, so that the handles for members share this login. An error is left to the next
+    /// request.
+    pub async fn share_login(&self) {
+        if self.inner.options.credentials.is_some() {
+            let _ = self.ensure_ready("log in").await;
+        }
+    }
+
     async fn authenticate(&self, op: &'static str) -> Result<(), (Error, Delivery)> {
         let Some(who) = &self.inner.options.credentials else { return Ok(()) };
         let classified = |error| match classify(op, &self.inner.channel.current(), error) {

@@ -151,6 +151,7 @@ impl ClusterScan {
 /// No reachable member, or a refused login.
 pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Failure> {
     let store = ctx.store();
+    store.share_login().await;
     let mut observing: JoinSet<(usize, MemberObservation)> = JoinSet::new();
     let mut endpoints = store.options().endpoints.clone();
     for (index, endpoint) in endpoints.iter().enumerate() {
