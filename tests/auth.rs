@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::support::{Etcd, Kvadm, Run};
+use super::support::{Cluster, Etcd, Kvadm, Run, eventually};
 
 const ROOT: &str = "Root-hunter2";
 pub(super) const LIMITED: &str = "Limited-hunter3";
@@ -270,4 +270,41 @@ fn a_password_that_others_may_read_is_warned_of() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let run = anonymous(&etcd).args(["--user", "app"]).arg("--password-file").arg(&file).args(["list", "/app/"]).run();
     run.ok().err_has("password and is readable by others (mode 640)");
+}
+
+/// bcrypt makes each login dear, for the server too.
+#[test]
+fn a_command_logs_in_once_and_status_does_not_measure_the_login() {
+    let cluster = Cluster::start_with(3, &Etcd::options().arg("--bcrypt-cost=11"));
+    let first = &cluster.members[0];
+    first.etcdctl_ok(&["user", "add", &format!("root:{ROOT}")]);
+    first.etcdctl_ok(&["user", "grant-role", "root", "root"]);
+    first.etcdctl_ok(&["auth", "enable"]);
+    let logins = || cluster.members.iter().map(|member| member.answered("Authenticate")).sum::<u64>();
+    let root = |args: &[&str]| {
+        let kvadm = Kvadm::new().args(["--endpoints", &cluster.endpoints(), "--user", "root"]);
+        kvadm.env("KVADM_PASSWORD", ROOT).args(args)
+    };
+    let once = |args: &[&str]| {
+        let before = logins();
+        let run = root(args).run();
+        assert_eq!(logins() - before, 1, "{args:?}");
+        run
+    };
+    once(&["put", "/a", "1"]).ok();
+    once(&["list", "/"]).ok();
+    once(&["status", "--quorum"]).ok();
+    once(&["compact", "--dry-run", "--defrag"]).ok();
+    let status = once(&["status", "-o", "json"]).json();
+    for member in status["members"].as_array().unwrap() {
+        assert_eq!(member["health"], "healthy", "{status}");
+        // bcrypt of this cost takes 150 ms and more.
+        assert!(member["latency_ms"].as_f64().unwrap() < 100.0, "{status}");
+    }
+    let before = logins();
+    let watching = root(&["status", "--watch", "50ms", "-o", "json"]).spawn();
+    eventually("some rounds", Duration::from_secs(20), || watching.stdout().split(|byte| *byte == b'\n').count() > 4);
+    watching.signal(nix::sys::signal::Signal::SIGINT);
+    watching.wait().signal(nix::sys::signal::Signal::SIGINT);
+    assert_eq!(logins() - before, 1);
 }

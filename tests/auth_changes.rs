@@ -82,6 +82,7 @@ fn while_roles_change<T>(etcd: &Etcd, flags: &[&str], work: impl FnOnce() -> T) 
         scope.spawn(|| {
             while !ended.load(Ordering::Relaxed) {
                 change(etcd, flags);
+                std::thread::sleep(Duration::from_millis(50));
             }
         });
         struct End<'a>(&'a AtomicBool);

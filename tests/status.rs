@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::failover::{cluster, heal};
 use super::support::process::free_port;
-use super::support::{Etcd, Kvadm, Run, binary, eventually, shared};
+use super::support::{Certs, Cluster, Etcd, Kvadm, Proxy, Run, binary, eventually, shared};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -275,4 +275,30 @@ fn options_that_need_each_other_say_so() {
     status(shared(), &["--watch=0s"]).code(2);
     status(shared(), &["--watch", "--nodes", "0"]).code(2);
     assert!(binary::version() >= (3, 4));
+}
+
+/// The password would go there in plaintext.
+#[test]
+fn an_address_that_a_server_names_must_be_as_safe_as_the_configured_ones() {
+    let (certs, plain) = (Certs::new(), Etcd::start());
+    let proxy = Proxy::start(&plain.address());
+    for url in [proxy.endpoint(), "unix://kvadm:1".to_owned()] {
+        let options = Etcd::options().tls(&certs).arg(format!("--advertise-client-urls={url}"));
+        let cluster = Cluster::start_with(2, &options);
+        let kvadm = |args: &[&str]| {
+            let kvadm =
+                Kvadm::new().args(["--endpoints", &cluster.members[0].endpoint()]).arg("--ca-file").arg(&certs.ca);
+            kvadm.args(args).run()
+        };
+        let run = kvadm(&["status"]);
+        run.code(6)
+            .out_has(&url)
+            .out_has("unreachable")
+            .err_has("not reachable safely: the cluster lists this address");
+        for verb in [["compact", "--defrag", "--yes"], ["compact", "--reclaim", "--yes"]] {
+            kvadm(&verb).code(5).err_has("not reachable safely");
+        }
+        kvadm(&["compact", "--defrag", "--yes", "--force"]).code(6);
+    }
+    assert_eq!(proxy.connections(), 0);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use etcd_client::{Channel, Client};
 use http::HeaderValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower::util::BoxCloneSyncService;
 
 use crate::kvstore::error::{Delivery, Error, classify};
@@ -19,7 +19,8 @@ use crate::kvstore::store::Store;
 use crate::kvstore::token::{TokenRenewals, TokenService};
 use crate::transport::Notice;
 
-/// The number of times that one request is sent again because of its token.
+/// The number of times that one request is sent again because its token is unknown. A token that is only old is renewed
+/// for twice the operation timeout.
 const MAX_RENEWALS: u32 = 8;
 
 impl Store {
@@ -59,6 +60,14 @@ impl Store {
             let endpoint = self.inner.channel.current();
             Err((Error::Timeout { op: "log in", endpoint, after }, Delivery::NotDone))
         })
+    }
+
+    /// Logs in if there are credentials, so that the handles for members share this login. An error is left to the next
+    /// request.
+    pub async fn share_login(&self) {
+        if self.inner.options.credentials.is_some() {
+            let _ = self.ensure_ready("log in").await;
+        }
     }
 
     async fn authenticate(&self, op: &'static str) -> Result<(), (Error, Delivery)> {
@@ -107,7 +116,12 @@ impl Store {
         renewals: &mut TokenRenewals,
     ) -> Result<bool, Error> {
         let has_user = self.inner.options.credentials.is_some();
-        if !is_token_refusal(error, has_user) || renewals.count >= MAX_RENEWALS {
+        let since = *renewals.since.get_or_insert_with(Instant::now);
+        let exhausted = match error.is_refusal(Refusal::StaleAuth) {
+            true => since.elapsed() >= self.inner.options.op_timeout * 2,
+            false => renewals.count >= MAX_RENEWALS,
+        };
+        if exhausted || !is_token_refusal(error, has_user) {
             return Ok(false);
         }
         // A member that lags behind may refuse even a new token, so only the first one is used at once.

@@ -297,12 +297,19 @@ impl Store {
         while_responsive(limit, send(client.clone()), alive).await
     }
 
-    /// Connects, unless connected, and waits until the peer has answered on HTTP/2.
-    pub(crate) async fn ensure_connected(&self, op: &'static str) -> Result<(), Error> {
+    /// Connects, unless connected, waits until the peer has answered on HTTP/2, and logs in, unless logged in.
+    ///
+    /// # Errors
+    /// Any error of the connection or of the login.
+    pub(crate) async fn ensure_ready(&self, op: &'static str) -> Result<(), Error> {
+        let ready = async {
+            self.inner.channel.ready(true).await.map_err(|failure| from_transport(&failure).0)?;
+            self.log_in(op, 0).await.map_err(|(error, _)| error)
+        };
         tokio::select! {
             biased;
             error = self.ended(op) => Err(error),
-            ready = self.inner.channel.ready(true) => ready.map_err(|failure| from_transport(&failure).0),
+            ready = ready => ready,
         }
     }
 

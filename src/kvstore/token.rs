@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use http::HeaderValue;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tower::Service;
 
@@ -57,6 +58,8 @@ impl Login {
 #[derive(Debug, Default)]
 pub(crate) struct TokenRenewals {
     pub(crate) count: u32,
+    /// When the first one began.
+    pub(crate) since: Option<Instant>,
     pub(crate) backoff: Backoff,
 }
 

@@ -87,6 +87,27 @@ impl Endpoint {
         Ok(Self { scheme, host, port, path: PathBuf::new() })
     }
 
+    /// Whether the endpoint is on this machine.
+    pub fn is_local(&self) -> bool {
+        let loopback = |host: &str| host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        self.scheme == Scheme::Unix || self.host.eq_ignore_ascii_case("localhost") || loopback(&self.host)
+    }
+
+    /// Whether this endpoint, which a server has named, is at least as safe as one of those that the user has configured:
+    /// it has TLS, or it is as local as an endpoint without TLS that the user has configured. A Unix socket must be
+    /// configured as such.
+    pub fn is_as_safe_as(&self, configured: &[Self]) -> bool {
+        let without_tls = |wanted: &dyn Fn(&Self) -> bool| {
+            configured.iter().any(|endpoint| endpoint.scheme != Scheme::Tls && wanted(endpoint))
+        };
+        match self.scheme {
+            Scheme::Tls => true,
+            Scheme::Unix => without_tls(&|endpoint| endpoint.scheme == Scheme::Unix),
+            Scheme::Plain if self.is_local() => without_tls(&|_| true),
+            Scheme::Plain => without_tls(&|endpoint| !endpoint.is_local()),
+        }
+    }
+
     /// The HTTP/2 authority, with brackets around an IPv6 address; `localhost` for a Unix socket, as in grpc-go.
     pub(crate) fn authority(&self) -> String {
         match self.scheme {
@@ -212,6 +233,27 @@ mod tests {
         assert_eq!(shown("unix:///run/etcd.sock"), "unix:///run/etcd.sock");
         assert_eq!(shown("unix:/run/etcd.sock"), "unix:///run/etcd.sock");
         assert_eq!(shown("unix://"), "error: unix:// needs a path (use e.g. unix:///run/etcd.sock)");
+    }
+
+    #[test]
+    fn a_server_cannot_name_a_less_safe_endpoint_than_the_user() {
+        let parse = |text: &str| Endpoint::parse(text, false).ok();
+        let safe = |url: &str, configured: &[&str]| {
+            let configured: Vec<Endpoint> = configured.iter().filter_map(|text| parse(text)).collect();
+            parse(url).is_some_and(|url| url.is_as_safe_as(&configured))
+        };
+        for configured in ["https://h", "http://h", "http://127.0.0.1", "http://[::1]", "unix:///s"] {
+            assert!(safe("https://other", &[configured]), "{configured}");
+        }
+        assert!(safe("http://other", &["http://h"]) && safe("http://other", &["https://h", "http://h"]));
+        assert!(!safe("http://other", &["https://h"]) && !safe("http://127.0.0.1", &["https://127.0.0.1"]));
+        for local in ["http://127.0.0.1", "http://LOCALHOST", "http://[::1]", "unix:///s"] {
+            assert!(!safe("http://other", &[local]), "{local}");
+            assert!(safe("http://127.0.0.2:1", &[local]), "{local}");
+        }
+        assert!(safe("http://127.0.0.1", &["http://h"]));
+        assert!(safe("unix:///other", &["unix:///s"]));
+        assert!(!safe("unix:///s", &["http://127.0.0.1"]) && !safe("unix:///s", &["https://h", "http://h"]));
     }
 
     #[test]

@@ -219,6 +219,14 @@ impl Etcd {
         spawn(&mut self.process, &self.options, self.ports, self.dir.path());
     }
 
+    /// The number of requests of this gRPC method that the server has answered, whatever the answer.
+    pub fn answered(&self, method: &str) -> u64 {
+        let page = http_get(self.ports.metrics, "/metrics").expect("read the server's metrics");
+        let label = format!("grpc_method=\"{method}\"");
+        let lines = page.lines().filter(|line| line.starts_with("grpc_server_handled_total{") && line.contains(&label));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
     /// Runs `etcdctl ARGS` against this server.
     pub fn etcdctl<S: AsRef<OsStr>>(&self, args: &[S]) -> Output {
         let mut command = Command::new(etcdctl());
@@ -280,16 +288,17 @@ impl Drop for Etcd {
 /// `GET /health` on the plaintext metrics address, which a TLS server has too. Alarms do not count: a test that
 /// restarts a full server wants it back all the same.
 fn healthy(port: u16) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(b"GET /health?exclude=NOSPACE&exclude=CORRUPT HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.contains(r#""health":"true""#))
+    http_get(port, "/health?exclude=NOSPACE&exclude=CORRUPT").is_ok_and(|answer| answer.contains(r#""health":"true""#))
+}
+
+fn http_get(port: u16, path: &str) -> std::io::Result<String> {
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn spawn(process: &mut Guarded, options: &Options, ports: Ports, dir: &Path) {

@@ -46,6 +46,24 @@ impl ClusterHealth {
 }
 
 impl MemberObservation {
+    /// A member that is not dialed: the login would be sent over a connection less safe than the configured ones.
+    fn unsafe_to_dial(url: &Endpoint) -> Self {
+        let why = match url.scheme {
+            Scheme::Unix => "it is a Unix socket, and --endpoints has none",
+            Scheme::Plain | Scheme::Tls => "it has no TLS, and is less safe than those of --endpoints",
+        };
+        Self {
+            endpoint: url.to_string(),
+            name: String::new(),
+            status: Err(format!(
+                "not reachable safely: the cluster lists this address, but {why}; add an address of the member to \
+                 --endpoints"
+            )),
+            read: Ok(()),
+            alarms: Vec::new(),
+        }
+    }
+
     fn healthy(&self) -> bool {
         self.status.as_ref().is_ok_and(|status| status.leader != 0 && status.errors.is_empty())
             && self.read.is_ok()
@@ -151,6 +169,7 @@ impl ClusterScan {
 /// No reachable member, or a refused login.
 pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Failure> {
     let store = ctx.store();
+    store.share_login().await;
     let mut observing: JoinSet<(usize, MemberObservation)> = JoinSet::new();
     let mut endpoints = store.options().endpoints.clone();
     for (index, endpoint) in endpoints.iter().enumerate() {
@@ -168,11 +187,19 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
         cluster = Some(members.cluster);
         let known: Vec<u64> = ids(&found);
         let tls = endpoints.first().is_some_and(|endpoint| endpoint.scheme == Scheme::Tls);
+        let configured = endpoints.clone();
         let mut more: JoinSet<(usize, MemberObservation)> = JoinSet::new();
         for member in members.members.iter().filter(|member| !known.contains(&member.id)) {
-            let url = member.client_urls.iter().find_map(|url| Endpoint::parse(url, tls).ok());
-            match url {
+            let urls: Vec<Endpoint> =
+                member.client_urls.iter().filter_map(|url| Endpoint::parse(url, tls).ok()).collect();
+            let safe = urls.iter().find(|url| configured.contains(url) || url.is_as_safe_as(&configured));
+            match safe.or(urls.first()).cloned() {
                 // The endpoint is configured and was already tried.
+                Some(url) if configured.contains(&url) => {}
+                Some(url) if safe.is_none() => {
+                    found.push((endpoints.len(), MemberObservation::unsafe_to_dial(&url)));
+                    endpoints.push(url);
+                }
                 Some(url) if endpoints.contains(&url) => {}
                 Some(url) => {
                     more.spawn(observe(endpoints.len(), store.clone(), url.clone()));

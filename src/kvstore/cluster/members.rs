@@ -61,7 +61,7 @@ pub struct MemberStatus {
     pub revision: Revision,
     /// The errors that the member reports.
     pub errors: Vec<String>,
-    /// The time from request to response, without the dial.
+    /// The time from request to response, without the dial and the login.
     pub latency: Duration,
 }
 
@@ -98,8 +98,8 @@ impl Store {
     /// # Errors
     /// Any error of the request.
     pub async fn member_status(&self) -> Result<MemberStatus, Error> {
-        // The latency does not include the dial.
-        self.ensure_connected("status").await?;
+        // The latency includes neither the dial nor the login.
+        self.ensure_ready("status").await?;
         let request = Request { needs_leader: false, ..Request::read("status", &[]) };
         let sent = Instant::now();
         let answer =

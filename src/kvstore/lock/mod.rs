@@ -88,7 +88,7 @@ impl Store {
         let id = LeaseId::random();
         let queued = async {
             // etcd does not handle concurrent requests in the order of arrival. tokio's timer has a resolution of 1 ms.
-            self.ensure_connected("lock").await.ok()?;
+            self.ensure_ready("lock").await.ok()?;
             spawn_blocking(|| std::thread::sleep(GRANT_HEAD_START)).await.ok()?;
             Some(self.enqueue(name, id, shared).await)
         };

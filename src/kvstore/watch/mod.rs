@@ -32,6 +32,9 @@ const STABLE_AFTER: Duration = Duration::from_secs(1);
 /// Time after which an interruption is reported; most reconnects are faster.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
+/// The number of logins after which a refusal is no longer taken for one of the token.
+const MAX_LOGINS: u32 = 2;
+
 /// What to watch.
 #[derive(Clone, Debug)]
 pub struct WatchOptions {
@@ -85,8 +88,8 @@ pub struct Watcher {
     backlog: Option<Backlog>,
     lost: Option<StreamLost>,
     backoff: Backoff,
-    /// Whether a new auth token was requested since the last watch was created.
-    token_refreshed: bool,
+    /// The new auth tokens that were requested since the last watch was created.
+    logins: u32,
 }
 
 /// An interruption of the stream.
@@ -109,7 +112,7 @@ impl Store {
             backlog: None,
             lost: None,
             backoff: Backoff::default(),
-            token_refreshed: false,
+            logins: 0,
         }
     }
 
@@ -246,7 +249,7 @@ impl Watcher {
         match opened {
             Ok(open) => {
                 self.open = Some(open);
-                self.token_refreshed = false;
+                self.logins = 0;
                 let lost = self.lost.take();
                 if lost.is_some() {
                     let text = format!("watch: resumed at revision {}", self.assembly.next());
@@ -303,10 +306,11 @@ impl Watcher {
         }
         // Old servers answer "permission denied" to an expired token, so both errors are retried with a new token.
         if stream::is_auth_error(&error) {
-            if self.token_refreshed {
+            let without_user = error.is_refusal(Refusal::NoUser) && self.store.options().credentials.is_none();
+            if without_user || self.logins >= MAX_LOGINS && !error.is_refusal(Refusal::StaleAuth) {
                 return Err(error);
             }
-            self.token_refreshed = self.store.refresh_token().await?;
+            self.logins += u32::from(self.store.refresh_token().await?);
         }
         self.store.session.observer.notice(Notice::Detail, &format!("watch: {error}; retrying"));
         let lost = self.lost.get_or_insert_with(|| StreamLost { since: Instant::now(), error: None, reported: false });

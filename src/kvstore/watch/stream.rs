@@ -248,7 +248,9 @@ fn cancel_error(reason: &str, endpoint: &str) -> Error {
 
 /// Whether a retry with a new auth token may succeed.
 pub(crate) fn is_auth_error(error: &Error) -> bool {
-    error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::BadToken)
+    [Refusal::Permission, Refusal::BadToken, Refusal::StaleAuth, Refusal::NoUser]
+        .iter()
+        .any(|kind| error.is_refusal(*kind))
 }
 
 /// Whether a retry cannot succeed.
@@ -260,7 +262,7 @@ pub(crate) fn is_final(error: &Error) -> bool {
         | Error::Deadline { .. }
         | Error::Protocol { .. } => true,
         Error::Refused { kind, .. } => {
-            matches!(kind, Refusal::NoUser | Refusal::BadPassword | Refusal::Unsupported | Refusal::FutureRevision)
+            matches!(kind, Refusal::BadPassword | Refusal::Unsupported | Refusal::FutureRevision)
         }
         _ => false,
     }
@@ -277,7 +279,7 @@ mod tests {
         let token = cancel_error("rpc error: code = Unauthenticated desc = etcdserver: invalid auth token", "e");
         assert!(token.is_refusal(Refusal::BadToken) && !is_final(&token), "{token}");
         let nobody = cancel_error("rpc error: code = InvalidArgument desc = etcdserver: user name is empty", "e");
-        assert!(is_final(&nobody), "{nobody}");
+        assert!(nobody.is_refusal(Refusal::NoUser) && is_auth_error(&nobody), "{nobody}");
         let other = cancel_error("", "e");
         assert!(matches!(other, Error::Unavailable { .. }), "{other}");
     }
