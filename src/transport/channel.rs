@@ -114,7 +114,7 @@ impl FailoverChannel {
         let state = self.state();
         match &state.active {
             Some(active) if active.usable() => active.generation,
-            _ => state.generation + 1,
+            _ => state.generation.saturating_add(1),
         }
     }
 
@@ -129,7 +129,8 @@ impl FailoverChannel {
 
     fn drop_active(&self, state: &mut State) {
         let Some(dropped) = state.active.take() else { return };
-        state.start = (dropped.index + 1) % self.shared.dialer.len();
+        let next = dropped.index.saturating_add(1);
+        state.start = if next < self.shared.dialer.len() { next } else { 0 };
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -172,7 +173,7 @@ impl FailoverChannel {
             Ok(established) => Ok(self.established(established)),
             Err(outcome) => {
                 let mut state = self.state();
-                state.failed_dials += 1;
+                state.failed_dials = state.failed_dials.saturating_add(1);
                 state.outcome = Some(outcome.clone());
                 state.current = order.last().copied().unwrap_or(state.current);
                 Err(outcome.into())
@@ -183,7 +184,7 @@ impl FailoverChannel {
     fn established(&self, established: Established) -> Arc<ActiveConnection> {
         let (connection, previous) = {
             let mut state = self.state();
-            state.generation += 1;
+            state.generation = state.generation.saturating_add(1);
             state.current = established.index;
             let connection = Arc::new(ActiveConnection {
                 generation: state.generation,
