@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// Why a text is not a valid duration.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -25,6 +26,13 @@ pub enum DurationError {
     /// Less than zero.
     #[error("'{0}' is negative")]
     Negative(String),
+}
+
+/// The time after `duration` from now; the latest time there is, if that overflows.
+pub(crate) fn from_now(duration: Duration) -> Instant {
+    let now = Instant::now();
+    // A century is out of reach for every command and within the range of every clock.
+    now.checked_add(duration).or_else(|| now.checked_add(Duration::from_secs(100 * 365 * 86400))).unwrap_or(now)
 }
 
 /// Parses a duration that is not negative: `300ms`, `5s`, `1.5h`, `1h30m`, `0`.

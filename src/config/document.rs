@@ -204,8 +204,8 @@ fn unknown_keys(
         let near = near.map_or_else(String::new, |near| format!("; {near}"));
         notes.warnings.push(format!("{source}: unknown key '{}'{near}", shown(&entry.name)));
     }
-    if unknown.len() > SHOWN_UNKNOWN {
-        let more = unknown.len() - SHOWN_UNKNOWN;
+    let more = unknown.len().saturating_sub(SHOWN_UNKNOWN);
+    if more > 0 {
         notes.warnings.push(format!(
             "{}: {more} more unknown {}",
             found.path.display(),

@@ -62,7 +62,8 @@ impl ConfigDocument<'_> {
 /// Reads the first document of `bytes`.
 pub(super) fn parse(bytes: &[u8]) -> Result<ConfigDocument<'_>, FileError> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
-        let line = bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        let valid = bytes.iter().take(e.valid_up_to());
+        let line = valid.filter(|b| **b == b'\n').count().saturating_add(1);
         FileError { problem: ValueError::new("the file is not UTF-8"), line: Some(line), key: None }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -136,7 +137,7 @@ impl<'de> Visitor<'de> for &mut TopLevelVisitor {
         let mut merged = Vec::new();
         while let Some(name) = map.next_key_seed(UniqueKeySeed(self))? {
             let index = self.count;
-            self.count += 1;
+            self.count = self.count.saturating_add(1);
             if self.stop_at.is_some() {
                 map.next_value::<IgnoredAny>()?;
                 continue;

@@ -143,7 +143,7 @@ pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<ConfigFile> {
     let mut file = File::open(path)?;
     let about = file.metadata()?;
     let mut bytes = Vec::new();
-    file.by_ref().take(limit + 1).read_to_end(&mut bytes)?;
+    file.by_ref().take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes")));
     }

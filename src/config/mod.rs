@@ -4,6 +4,17 @@
 //! the environment. Each key is resolved separately: option, `KVADM_*` variable, file, variables of Ligato and etcdctl,
 //! default. The loader never reads the process state: command line and environment are plain data.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 mod document;
 mod env;
 mod error;

@@ -3,6 +3,17 @@
 //! The JSON is protobuf's own mapping (protobuf.dev, "ProtoJSON Format") with the names of the `.proto` file, as Ligato
 //! writes it: unset fields are omitted, 64-bit integers are strings, enums are names, bytes are base64.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 mod json;
 mod wire;
 

@@ -84,7 +84,7 @@ fn entry(field: &FieldDescriptor, key: &MapKey, value: &Value) -> Vec<u8> {
                 WireType::ThirtyTwoBit => 4,
                 _ => 1,
             };
-            out.resize(out.len() + zeros, 0);
+            out.extend(std::iter::repeat_n(0, zeros));
         }
     }
     out

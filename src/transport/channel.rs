@@ -66,7 +66,7 @@ impl State {
 
     /// Records the outcome of a failed dial for the callers that waited for it.
     fn dial_failed(&mut self, outcome: DialError) -> TransportFailure {
-        self.failed_dials += 1;
+        self.failed_dials = self.failed_dials.saturating_add(1);
         self.outcome = Some(outcome.clone());
         outcome.into()
     }
@@ -133,7 +133,7 @@ impl FailoverChannel {
         let state = self.state();
         match &state.active {
             Some(active) if active.usable() => active.generation,
-            _ => state.generation + 1,
+            _ => state.generation.saturating_add(1),
         }
     }
 
@@ -227,7 +227,7 @@ impl FailoverChannel {
     fn established(&self, established: Established) -> Arc<ActiveConnection> {
         let (connection, previous) = {
             let mut state = self.state();
-            state.generation += 1;
+            state.generation = state.generation.saturating_add(1);
             state.current = established.index;
             let connection = Arc::new(ActiveConnection {
                 generation: state.generation,

@@ -1,6 +1,17 @@
 //! One healthy connection to one of several endpoints: dialing, TLS, HTTP/2 health checks, failover, and causes of
 //! failure.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 pub(crate) mod cause;
 pub(crate) mod channel;
 pub(crate) mod connection_cause;

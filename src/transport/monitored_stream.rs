@@ -142,8 +142,8 @@ impl MonitoredStream {
     /// Detects the protocol. A server's first frame is SETTINGS on stream 0 (RFC 9113, 3.4).
     fn detect_protocol(&mut self, bytes: &[u8]) {
         let Some(first) = &mut self.first else { return };
-        let missing = FRAME_HEADER - first.len();
-        first.extend_from_slice(&bytes[..bytes.len().min(missing)]);
+        let missing = FRAME_HEADER.saturating_sub(first.len());
+        first.extend(bytes.iter().take(missing));
         let unexpected = match first.as_slice() {
             [0x15 | 0x16, 3, ..] => Some(UnexpectedProtocol::Tls),
             [b'H', b'T', b'T', b'P', b'/', ..] => Some(UnexpectedProtocol::Http1),
@@ -227,10 +227,10 @@ impl AsyncRead for MonitoredStream {
         } else {
             let (front, _) = this.read_ahead.as_slices();
             let count = front.len().min(buffer.remaining());
-            buffer.put_slice(&front[..count]);
+            buffer.put_slice(front.get(..count).unwrap_or_default());
             this.read_ahead.drain(..count);
         }
-        let fresh = &buffer.filled()[before..];
+        let fresh = buffer.filled().get(before..).unwrap_or_default();
         if fresh.is_empty() && buffer.remaining() > 0 {
             this.health.end(CloseReason::Closed);
         }

@@ -74,7 +74,7 @@ impl Store {
         if revision <= 1 {
             return Ok(false);
         }
-        match self.count(&KeyRange::key(b"\0"), revision - 1, None).await {
+        match self.count(&KeyRange::key(b"\0"), revision.saturating_sub(1), None).await {
             Ok(_) => Ok(false),
             Err(error) if error.is_refusal(Refusal::Compacted) => Ok(true),
             Err(error) => Err(error),

@@ -41,7 +41,7 @@ impl KeySelector {
     fn len(&self) -> usize {
         match self {
             Self::Key(key) => key.len(),
-            Self::Range(range) => range.start.len() + range.end.as_ref().map_or(1, Vec::len),
+            Self::Range(range) => range.start.len().saturating_add(range.end.as_ref().map_or(1, Vec::len)),
         }
     }
 
@@ -126,12 +126,13 @@ impl Compare {
 
     /// No key of the range was changed after this revision.
     pub fn none_newer(range: &KeyRange, revision: Revision) -> Self {
-        Self { over: KeySelector::Range(range.clone()), op: CompareOp::Less, target: CompareTarget::Mod(revision + 1) }
+        let target = CompareTarget::Mod(revision.saturating_add(1));
+        Self { over: KeySelector::Range(range.clone()), op: CompareOp::Less, target }
     }
 
     fn size(&self) -> usize {
         let value = if let CompareTarget::Value(value) = &self.target { value.len() } else { 0 };
-        OVERHEAD + self.over.len() + value
+        OVERHEAD.saturating_add(self.over.len()).saturating_add(value)
     }
 
     fn to_wire(&self, namespace: &[u8]) -> etcd_client::Compare {
@@ -219,9 +220,9 @@ impl Op {
 
     fn size(&self) -> usize {
         match self {
-            Self::Put(write) => OVERHEAD + write.key.len() + write.value.len(),
-            Self::Get { over, .. } | Self::Delete { over, .. } => OVERHEAD + over.len(),
-            Self::Txn(txn) => OVERHEAD + txn.size(),
+            Self::Put(write) => OVERHEAD.saturating_add(write.key.len()).saturating_add(write.value.len()),
+            Self::Get { over, .. } | Self::Delete { over, .. } => OVERHEAD.saturating_add(over.len()),
+            Self::Txn(txn) => OVERHEAD.saturating_add(txn.size()),
         }
     }
 
@@ -273,8 +274,8 @@ pub struct Txn {
 impl Txn {
     /// The approximate size of the request in bytes.
     pub fn size(&self) -> usize {
-        let compares: usize = self.compares.iter().map(Compare::size).sum();
-        compares + self.then.iter().chain(&self.otherwise).map(Op::size).sum::<usize>()
+        let ops = self.then.iter().chain(&self.otherwise).map(Op::size);
+        self.compares.iter().map(Compare::size).chain(ops).fold(0, usize::saturating_add)
     }
 
     pub(crate) fn to_wire(&self, namespace: &[u8]) -> etcd_client::Txn {

@@ -28,7 +28,7 @@ impl OversizedRevision {
             "the changes of revision {revision} exceed {} MiB, kvadm's limit for one revision; watch fewer keys, or start \
              after it with --rev {}",
             MAX_REVISION_BYTES >> 20,
-            revision + 1
+            revision.saturating_add(1)
         )
     }
 }
@@ -52,7 +52,7 @@ impl Assembly {
         self.partial.extend(events.into_iter().filter(|event| revision(event) >= next));
         let Some(last) = self.partial.last().map(revision) else { return Ok(Vec::new()) };
         if !more {
-            self.next = last + 1;
+            self.next = last.saturating_add(1);
             self.partial_bytes = 0;
             return Ok(std::mem::take(&mut self.partial));
         }
@@ -79,7 +79,7 @@ impl Assembly {
     pub(crate) fn progress(&mut self, revision: Revision) -> bool {
         let moved = self.partial.is_empty() && revision >= self.next;
         if moved {
-            self.next = revision + 1;
+            self.next = revision.saturating_add(1);
         }
         moved
     }

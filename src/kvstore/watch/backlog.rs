@@ -8,10 +8,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use etcd_client::proto::PbEvent;
+use etcd_client::proto::{PbEvent, PbKeyValue};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
+use crate::duration::from_now;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
@@ -69,17 +70,17 @@ impl Backlog {
         took: Duration,
         end: Revision,
     ) -> Option<Self> {
-        let (streams, next) = (streams(batch, end)?, batch.last().map(revision)? + 1);
-        let segment_timeout = took * SEGMENT_TIMEOUT.0 + SEGMENT_TIMEOUT.1;
+        let (streams, next) = (streams(batch, end)?, batch.last().map(revision)?.saturating_add(1));
+        let segment_timeout = took.saturating_mul(SEGMENT_TIMEOUT.0).saturating_add(SEGMENT_TIMEOUT.1);
         let plan = BacklogPlan { store: store.clone(), cover: cover.clone(), prev, streams, end, segment_timeout };
         Some(Self { segments: VecDeque::new(), plan, next })
     }
 
     /// The next segment; `None` after the last one. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<BacklogSegment> {
-        while self.segments.len() < self.plan.streams && self.next + SEGMENT_REVISIONS < self.plan.end {
+        while self.segments.len() < self.plan.streams && segment_end(self.next) < self.plan.end {
             let (plan, start) = (self.plan.clone(), self.next);
-            self.next += SEGMENT_REVISIONS;
+            self.next = segment_end(start);
             self.segments.push_back(tokio::spawn(async move { plan.fetch(start).await }));
         }
         let segment = self.segments.front_mut()?.await.ok();
@@ -96,10 +97,10 @@ impl Drop for Backlog {
 
 impl BacklogPlan {
     async fn fetch(&self, start: Revision) -> BacklogSegment {
-        let end = start + SEGMENT_REVISIONS;
+        let end = segment_end(start);
         let mut assembly = Assembly::new(start);
         let (mut events, mut bytes) = (Vec::new(), 0_usize);
-        let until = Instant::now() + self.segment_timeout;
+        let until = from_now(self.segment_timeout);
         // The ordinary stream meets the same error and reports it.
         if let Ok(Ok(mut open)) =
             timeout_at(until, self.store.open_watch_stream(&self.cover, start, false, self.prev)).await
@@ -123,6 +124,11 @@ impl BacklogPlan {
     }
 }
 
+/// The end of the segment that starts at this revision (exclusive).
+fn segment_end(start: Revision) -> Revision {
+    start.saturating_add(SEGMENT_REVISIONS)
+}
+
 /// The number of streams, estimated from the first batch; `None` if the rest is short, few of its revisions are of
 /// watched keys, or the events are large.
 fn streams(batch: &[PbEvent], end: Revision) -> Option<usize> {
@@ -130,18 +136,16 @@ fn streams(batch: &[PbEvent], end: Revision) -> Option<usize> {
     let mut revisions: Vec<Revision> = batch.iter().map(revision).collect();
     revisions.dedup();
     let count = Revision::try_from(revisions.len()).unwrap_or(Revision::MAX);
-    let dense = count >= SEGMENT_REVISIONS && last - first < count + count / 10;
-    let size =
-        |kv: &Option<etcd_client::proto::PbKeyValue>| kv.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len() + 64);
-    let bytes: usize = batch.iter().map(|event| size(&event.kv) + size(&event.prev_kv)).sum();
-    let streams = (MAX_BYTES / bytes.max(1)).min(MAX_STREAMS);
+    let dense = count >= SEGMENT_REVISIONS && last.saturating_sub(first) < count.saturating_mul(11).div_euclid(10);
+    let record = |kv: &PbKeyValue| kv.key.len().saturating_add(kv.value.len()).saturating_add(64);
+    let records = batch.iter().flat_map(|event| event.kv.iter().chain(&event.prev_kv));
+    let bytes = records.map(record).fold(0, usize::saturating_add);
+    let streams = MAX_BYTES.checked_div(bytes).unwrap_or(MAX_STREAMS).min(MAX_STREAMS);
     (dense && streams > 1 && end.saturating_sub(last) >= MIN_BACKLOG).then_some(streams)
 }
 
 #[cfg(test)]
 mod tests {
-    use etcd_client::proto::PbKeyValue;
-
     use super::*;
 
     fn batch(revisions: impl Iterator<Item = Revision>, bytes: usize) -> Vec<PbEvent> {

@@ -5,6 +5,17 @@
 //! and progress responses of old servers do not tell (<https://github.com/etcd-io/etcd/issues/15220>). With one watch
 //! the order is etcd's: by revision, and within a revision by the order of the transaction.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 pub(crate) mod assembly;
 pub(crate) mod backlog;
 pub(crate) mod ranges;
@@ -239,7 +250,8 @@ impl Watcher {
             lost.reported = true;
             return Ok(Some(WatchUpdate::Disconnected(error)));
         }
-        let due = self.lost.as_ref().filter(|lost| !lost.reported).map(|lost| lost.since + REPORT_AFTER);
+        let due =
+            self.lost.as_ref().filter(|lost| !lost.reported).and_then(|lost| lost.since.checked_add(REPORT_AFTER));
         let opened = match due {
             Some(due) => timeout_at(due, self.attempt()).await,
             None => Ok(self.attempt().await),
@@ -269,7 +281,8 @@ impl Watcher {
         let next = self.assembly.next();
         let (known, prev) = (self.options.known, self.options.prev);
         let open = self.store.open_watch_stream(&cover, next, self.fragment, prev).await?;
-        let reached = if next > self.options.start { next - 1 } else { known.min(next - 1) };
+        let before = next.saturating_sub(1);
+        let reached = if next > self.options.start { before } else { known.min(before) };
         if open.revision < reached {
             self.check_history(reached).await?;
         }

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 
+use crate::duration::from_now;
 use crate::transport::cause::{Cause, format_io_error, tls_error};
 use crate::transport::connection_cause;
 use crate::transport::dial::race::race;
@@ -84,7 +85,7 @@ impl Dialer {
     /// # Errors
     /// [`DialError::Tls`] if a TLS endpoint needs an unusable file; otherwise every endpoint with its cause.
     pub(crate) async fn dial(&self, order: &[usize], await_settings: bool) -> Result<Established, DialError> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = from_now(self.timeout);
         let known: Vec<(usize, &Endpoint)> =
             order.iter().filter_map(|&index| Some((index, self.endpoints.get(index)?))).collect();
         if known.iter().any(|(_, endpoint)| endpoint.scheme == Scheme::Tls) {
@@ -100,7 +101,8 @@ impl Dialer {
         });
         let count = u32::try_from(known.len()).unwrap_or(u32::MAX).max(1);
         // The last endpoint must start with half of the time left, however many there are.
-        let stagger = STAGGER.min(self.timeout / 2 / count);
+        let half = self.timeout.checked_div(2).unwrap_or_default();
+        let stagger = STAGGER.min(half.checked_div(count).unwrap_or_default());
         match race(attempts.collect(), stagger).await {
             (Some((index, dialled)), failures) => {
                 Ok(Established { index, dialled, failures: in_given_order(failures) })
@@ -123,7 +125,7 @@ impl Dialer {
                 let _ = self.tls.set(built);
             }
         }
-        let deadline = Instant::now() + self.timeout;
+        let deadline = from_now(self.timeout);
         let attempt = timeout_at(deadline, self.attempt(endpoint, deadline, true, trace)).await;
         let dialled = attempt.unwrap_or_else(|_| Err(self.timed_out(trace.phase())));
         trace.record(|log| log.ended = Some(Instant::now()));

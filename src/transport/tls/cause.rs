@@ -148,7 +148,7 @@ fn general_alert(alert: AlertDescription) -> Cause {
 /// Formats `InternalError` as `internal error`.
 fn format_alert(alert: AlertDescription) -> String {
     let Some(name) = alert.as_str() else { return format!("number {}", u8::from(alert)) };
-    let mut text = String::with_capacity(name.len() + 4);
+    let mut text = String::with_capacity(name.len().saturating_add(4));
     for c in name.chars() {
         if c.is_ascii_uppercase() && !text.is_empty() {
             text.push(' ');

@@ -62,7 +62,7 @@ impl Certificate {
 
     /// Whole days until it expires; negative if it has expired.
     pub(crate) fn days_left(&self, now: i64) -> i64 {
-        (self.not_after - now).div_euclid(DAY)
+        self.not_after.saturating_sub(now).div_euclid(DAY)
     }
 
     /// Whether it is valid at this time.

@@ -1,5 +1,11 @@
 //! Maps keys to numbers, so that the distance of two keys estimates the number of keys between them.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a byte selects one of four words, a key at most MAX_LEARNED_BYTES positions, and numbers stay below MAX_NUMBER"
+)]
+
 /// The upper bound of a number, which leaves room for adding and widening steps.
 const MAX_NUMBER: u128 = 1 << 112;
 /// From this position on, any byte is assumed to occur.

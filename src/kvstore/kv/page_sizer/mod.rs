@@ -59,7 +59,7 @@ pub(crate) struct Page {
 impl Page {
     /// The approximate size of the response.
     fn bytes(&self) -> u64 {
-        self.kvs.iter().map(|kv| (kv.size() as u64 + 32).max(MIN_KEY_BYTES)).sum()
+        self.kvs.iter().map(|kv| (kv.size() as u64).saturating_add(32).max(MIN_KEY_BYTES)).fold(0, u64::saturating_add)
     }
 }
 
@@ -131,7 +131,7 @@ impl PageSizer {
 
     /// Twice the wanted keys if there is room, so that a page with somewhat more keys needs one request.
     pub(crate) fn limit(&self) -> u64 {
-        (self.keys * 2).min(self.max_keys)
+        self.keys.saturating_mul(2).min(self.max_keys)
     }
 
     /// The estimated end of a page from `start` on; `None` for the end of the range.
@@ -150,12 +150,13 @@ impl PageSizer {
 
     pub(crate) fn learn(&mut self, page: &Page) {
         let got = page.kvs.len() as u64;
-        let work = page.count / COUNTED_KEYS_PER_US + got * US_PER_KEY + page.bytes() / TRANSFER_BYTES_PER_US;
-        let work = Duration::from_micros(work);
+        let counting = page.count.div_euclid(COUNTED_KEYS_PER_US);
+        let sending = got.saturating_mul(US_PER_KEY).saturating_add(page.bytes().div_euclid(TRANSFER_BYTES_PER_US));
+        let work = Duration::from_micros(counting.saturating_add(sending));
         // No page takes less than a round trip, even if the work is overestimated.
-        let trip = if work <= page.took / 2 { page.took - work } else { page.took };
+        let trip = if work.saturating_mul(2) <= page.took { page.took.saturating_sub(work) } else { page.took };
         self.min_round_trip = self.min_round_trip.min(trip);
-        self.samples += 1;
+        self.samples = self.samples.saturating_add(1);
         let unread = if page.more { page.count.saturating_sub(got) } else { 0 };
         self.remaining = match (self.remaining, &page.end) {
             (Some(left), Some(_)) => Some(left.saturating_sub(got)),
@@ -183,10 +184,12 @@ impl PageSizer {
         self.model.learn(page.kvs.iter().map(|kv| kv.key.as_slice()));
         let common = from.iter().zip(&last.key).take_while(|(a, b)| a == b).count();
         self.skip = self.model.earlier_start(common, MIN_SPAN);
-        let mut each = self.model.width(from, &last.key, self.skip) / u128::from(got.saturating_sub(1).max(1));
+        let steps = u128::from(got.saturating_sub(1).max(1));
+        let mut each = self.model.width(from, &last.key, self.skip).div_euclid(steps);
         if let Some((end, keys)) = &self.rest {
             // The page's range has more keys than were returned: they may be denser than those returned.
-            each = each.min(self.model.width(&last.key, end, self.skip) / u128::from(*keys));
+            let rest = self.model.width(&last.key, end, self.skip).checked_div(u128::from(*keys));
+            each = each.min(rest.unwrap_or(each));
         }
         self.step = Some(each.max(1).saturating_mul(u128::from(self.keys)));
     }
@@ -202,11 +205,11 @@ impl PageSizer {
         let most = for_round_trip.clamp(PAGE_BYTES, self.max_bytes);
         let (trips, took) =
             (self.min_round_trip.saturating_mul(MIN_ROUND_TRIPS).as_micros(), page.took.as_micros().max(1));
-        let growth = u64::try_from(trips / took).unwrap_or(MAX_GROWTH).clamp(1, MAX_GROWTH);
-        self.bytes = self.bytes.max(bytes * growth).min(most);
-        let fits = (self.bytes * got / bytes.max(1)).max(1);
-        self.keys = fits.min(self.keys.saturating_mul(MAX_GROWTH));
-        self.max_keys = (MAX_PAGE_OVERRUN_BYTES * got / bytes.max(1)).max(1);
+        let growth = u64::try_from(trips.div_euclid(took)).unwrap_or(MAX_GROWTH).clamp(1, MAX_GROWTH);
+        self.bytes = self.bytes.max(bytes.saturating_mul(growth)).min(most);
+        let keys_in = |room: u64| room.saturating_mul(got).div_euclid(bytes.max(1)).max(1);
+        self.keys = keys_in(self.bytes).min(self.keys.saturating_mul(MAX_GROWTH));
+        self.max_keys = keys_in(MAX_PAGE_OVERRUN_BYTES);
     }
 
     /// The network's round trip in microseconds; 0 if unknown.
@@ -236,8 +239,8 @@ impl PageSizer {
         let mut gaps: Vec<u128> = pairs.map(|(a, b)| self.model.width(a, b, self.skip)).collect();
         gaps.sort_unstable();
         self.step = Some(match gaps.get(gaps.len() / 2) {
-            Some(gap) => gap / 2 * 3,
-            None => self.model.unit(self.skip, last + 1),
+            Some(gap) => gap.div_euclid(2).saturating_mul(3),
+            None => self.model.unit(self.skip, last.saturating_add(1)),
         });
         self.step = self.step.map(|step| step.max(1));
         self.keys = self.keys.min(FIRST_KEYS);
@@ -247,7 +250,7 @@ impl PageSizer {
 
     /// Widens the page after an empty one, each time by a larger factor.
     fn widen(&mut self) {
-        self.empty += 1;
+        self.empty = self.empty.saturating_add(1);
         let Some(step) = self.step else { return };
         if let (1, Some((from, to))) = (self.empty, &self.gap) {
             let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
@@ -258,7 +261,7 @@ impl PageSizer {
                 return;
             }
         }
-        let (skip, step) = self.model.widened(self.skip, step, 2u128.saturating_pow(self.empty + 1));
+        let (skip, step) = self.model.widened(self.skip, step, 2u128.saturating_pow(self.empty.saturating_add(1)));
         (self.skip, self.step) = (skip, Some(step));
     }
 }
