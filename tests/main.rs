@@ -38,6 +38,7 @@ mod lock_command;
 mod lock_faults;
 mod lock_guardian;
 mod lock_helpers;
+mod lock_owner;
 mod long_listings;
 mod lost_answers;
 mod output;

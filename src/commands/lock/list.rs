@@ -47,6 +47,9 @@ impl LockListing<'_> {
                 ttl: grant.map(|grant| grant.ttl),
                 create_revision: contender.created,
                 key: &contender.key,
+                owner: contender.owner.as_ref(),
+                since: contender.owner.as_ref().and_then(|owner| owner.since).map(|since| since.to_string()),
+                shown_owner: contender.owner.as_ref().map(ToString::to_string),
             })?;
         }
         Ok(())
