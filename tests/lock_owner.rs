@@ -151,3 +151,32 @@ fn hostile_owners_are_escaped_and_cut() {
     etcd.etcdctl_ok(&["lease", "revoke", &lease]);
     waiter.wait().ok();
 }
+
+/// `lock --list` and `lock` print the same key, and `--if-locked` accepts it with and without the namespace.
+#[test]
+fn the_key_of_a_lock_is_the_same_everywhere_under_a_namespace() {
+    let etcd = shared();
+    let space = format!("{}space/", unique_prefix());
+    let kvadm = || Kvadm::new().endpoint(etcd).args(["--namespace", &space]);
+    let mut holder = kvadm().args(["lock", "l", "-o", "json"]).spawn();
+    let held: serde_json::Value = serde_json::from_str(&holder.next_line().unwrap()).unwrap();
+    let row = kvadm().args(["lock", "--list", "l", "-o", "json"]).run().json();
+    assert_eq!((&row["key"], &row["name"].as_str()), (&held["key"], &Some("l")));
+    let (key, revision) = (held["key"].as_str().unwrap(), held["revision"].as_i64().unwrap());
+    assert!(key.starts_with(&space));
+    let relative = key.strip_prefix(&space).unwrap();
+    let put = |lock: &str| kvadm().args(["put", "k", "v", "-q", &format!("--if-locked={lock}")]).run();
+    put(&format!("{key}@{revision}")).ok();
+    put(&format!("{relative}@{revision}")).ok();
+    put(&format!("{relative}@{}", revision + 1)).code(5);
+    put(&format!("{key}@{}", revision + 1)).code(5);
+    // A lock outside the namespace is named by its whole key.
+    let outside = format!("{}l", unique_prefix());
+    let mut other = lock(etcd, &outside).args(["-o", "json"]).spawn();
+    let token = serde_json::from_str::<serde_json::Value>(&other.next_line().unwrap()).unwrap();
+    put(token["token"].as_str().unwrap()).ok();
+    for running in [holder, other] {
+        running.signal(Signal::SIGINT);
+        running.wait().signal(Signal::SIGINT);
+    }
+}

@@ -48,7 +48,7 @@ pub struct LockRow<'a> {
     pub ttl: Option<i64>,
     /// The revision at which it joined the queue.
     pub create_revision: Revision,
-    /// The lock key.
+    /// The lock key, absolute.
     pub key: &'a [u8],
     /// The owner that the key names.
     pub owner: Option<&'a LockOwner>,

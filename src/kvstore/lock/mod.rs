@@ -246,6 +246,23 @@ impl Store {
         }))
     }
 
+    /// The guard with its absolute key, if the key may be relative to the namespace: a lock may lie outside the namespace,
+    /// so the one that is held decides. A key that begins with the namespace is absolute.
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub async fn locate_guard(&self, guard: LockGuard) -> Result<LockGuard, Error> {
+        if guard.key.starts_with(self.namespace()) {
+            return Ok(guard);
+        }
+        let inside = LockGuard { key: self.absolute(&guard.key), revision: guard.revision };
+        match self.still_held(&inside).await {
+            Ok(held) => Ok(if held { inside } else { guard }),
+            Err(error) if error.is_refusal(Refusal::Permission) => Ok(guard),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether the key still has this create revision, so that its lease was held without a gap until now. A read can
     /// be retried until it is answered. A conditional deletion could not: without a response it is unknown which client
     /// deleted the key.
