@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::support::{Etcd, Kvadm, Run};
+use super::support::{Etcd, Kvadm, Proxy, Run};
 
 const ROOT: &str = "Root-hunter2";
 pub(super) const LIMITED: &str = "Limited-hunter3";
@@ -270,4 +270,24 @@ fn a_password_that_others_may_read_is_warned_of() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let run = anonymous(&etcd).args(["--user", "app"]).arg("--password-file").arg(&file).args(["list", "/app/"]).run();
     run.ok().err_has("password and is readable by others (mode 640)");
+}
+
+/// The user loses the right to read its lock's key, and the connection breaks: the lease alone keeps the lock.
+#[test]
+fn a_lock_key_that_may_not_be_watched_any_more_is_kept_by_its_lease() {
+    let etcd = cheap();
+    let proxy = Proxy::start(&etcd.address());
+    let lock = ["-v", "lock", "/app/l", "--ttl", "30s", "--", "sh", "-c", "echo up; read -r a"];
+    let holder = Kvadm::new().endpoint(&proxy.endpoint()).args(["--user", "app"]).env("KVADM_PASSWORD", LIMITED);
+    let mut holder = holder.args(lock).spawn();
+    assert!(holder.next_line().is_some());
+    let root = format!("root:{ROOT}");
+    etcd.etcdctl_ok(&["--user", &root, "user", "revoke-role", "app", "app"]);
+    proxy.cut();
+    holder.wait_for_stderr("cannot watch /app/l/", Duration::from_secs(10));
+    holder.wait_for_stderr("only its lease shows a loss", Duration::from_secs(10));
+    etcd.etcdctl_ok(&["--user", &root, "user", "grant-role", "app", "app"]);
+    holder.write("end\n");
+    let run = holder.wait();
+    assert_eq!(run.ok().stderr_text().matches("cannot watch").count(), 1);
 }
