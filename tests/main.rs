@@ -39,6 +39,7 @@ mod lock_faults;
 mod lock_guardian;
 mod lock_helpers;
 mod lock_owner;
+mod lock_soak;
 mod long_listings;
 mod lost_answers;
 mod output;
