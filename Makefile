@@ -18,7 +18,7 @@ INTERRUPTIBLE = $(shell env --default-signal=INT,QUIT true 2>/dev/null && echo e
 
 BENCH = $(WITH_PROTOC) .ci/bench
 
-.PHONY: help demo test test-versions bench bench-report build install bless check clean-tools
+.PHONY: help demo test test-versions soak bench bench-report build install bless check clean-tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test: ## run all tests against a real etcd (KVADM_TEST_ETCD=BINARY for another o
 
 test-versions: ## run all tests against each available etcd from 3.4 to 3.7
 	@$(WITH_PROTOC) $(INTERRUPTIBLE) .ci/test-versions
+
+soak: ## guard 10000 commands with one lock under faults (SOAK_ACQUISITIONS=300 SOAK_CONTENDERS=4 SOAK_SEED=1)
+	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
+	$(WITH_PROTOC) $(INTERRUPTIBLE) $(CARGO) test --test kvadm -- --ignored --nocapture lock_soak::
 
 bench: ## compare kvadm with etcdctl (BENCH_KEYS=1000000 BENCH_ROUNDS=5 BENCH_CASES=get,list)
 	@$(BENCH)

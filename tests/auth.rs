@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::support::{Cluster, Etcd, Kvadm, Run, eventually};
+use super::support::{Cluster, Etcd, Kvadm, Proxy, Run, eventually};
 
 const ROOT: &str = "Root-hunter2";
 pub(super) const LIMITED: &str = "Limited-hunter3";
@@ -307,4 +307,24 @@ fn a_command_logs_in_once_and_status_does_not_measure_the_login() {
     watching.signal(nix::sys::signal::Signal::SIGINT);
     watching.wait().signal(nix::sys::signal::Signal::SIGINT);
     assert_eq!(logins() - before, 1);
+}
+
+/// The user loses the right to read its lock's key, and the connection breaks: the lease alone keeps the lock.
+#[test]
+fn a_lock_key_that_may_not_be_watched_any_more_is_kept_by_its_lease() {
+    let etcd = cheap();
+    let proxy = Proxy::start(&etcd.address());
+    let lock = ["-v", "lock", "/app/l", "--ttl", "30s", "--", "sh", "-c", "echo up; read -r a"];
+    let holder = Kvadm::new().endpoint(&proxy.endpoint()).args(["--user", "app"]).env("KVADM_PASSWORD", LIMITED);
+    let mut holder = holder.args(lock).spawn();
+    assert!(holder.next_line().is_some());
+    let root = format!("root:{ROOT}");
+    etcd.etcdctl_ok(&["--user", &root, "user", "revoke-role", "app", "app"]);
+    proxy.cut();
+    holder.wait_for_stderr("cannot watch /app/l/", Duration::from_secs(10));
+    holder.wait_for_stderr("only its lease shows a loss", Duration::from_secs(10));
+    etcd.etcdctl_ok(&["--user", &root, "user", "grant-role", "app", "app"]);
+    holder.write("end\n");
+    let run = holder.wait();
+    assert_eq!(run.ok().stderr_text().matches("cannot watch").count(), 1);
 }

@@ -216,10 +216,10 @@ fn a_member_without_a_quorum_proves_nothing() {
 }
 
 /// Numbers that a seed makes (xorshift).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -227,7 +227,7 @@ impl Dice {
     }
 }
 
-const SECTION: &str = r#"
+pub(super) const SECTION: &str = r#"
 echo "$KVADM_LOCK_REV" >> log
 value=$("$K" get /counter -q)
 case $? in 0) ;; 1) value=0 ;; *) exit 9 ;; esac
@@ -253,7 +253,7 @@ fn nothing_acknowledged_is_lost_while_members_come_and_go() {
 }
 
 /// Sets the flag when it goes out of scope, also by a panic.
-struct SetOnDrop<'a>(&'a AtomicBool);
+pub(super) struct SetOnDrop<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {

@@ -40,6 +40,8 @@ mod lock_command;
 mod lock_faults;
 mod lock_guardian;
 mod lock_helpers;
+mod lock_owner;
+mod lock_soak;
 mod long_listings;
 mod lost_answers;
 mod mutated_answers;

@@ -115,7 +115,7 @@ impl LockSession {
         stop: impl Future<Output = Result<(), Error>>,
         mut on_wait: impl FnMut(&[u8]),
     ) -> Result<LockWait, Error> {
-        let entry = self.store.enqueue(name, self.lease, false).await?;
+        let entry = self.store.enqueue(name, self.lease, false, None).await?;
         let held = HeldLock { key: self.key(name), revision: entry.guard.revision };
         if entry.first {
             return Ok(LockWait::Held(held));

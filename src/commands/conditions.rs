@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use crate::args::parse_lock_token;
+use crate::context::Context;
 use crate::error::Failure;
 use crate::kvstore::{Compare, CompareOp, CompareTarget, KeySelector, KeyValue, LockGuard, Op, OpResult, Revision};
 use crate::output::bytes;
@@ -23,9 +24,15 @@ impl IfLockedArgs {
     /// The lock that guards the requests, if the option was given.
     ///
     /// # Errors
-    /// A usage error for a malformed token, or for a missing one when `KVADM_LOCK` is not set.
-    pub fn guard(&self) -> Result<Option<LockGuard>, Failure> {
-        parse_lock_token(self.if_locked.as_ref())
+    /// A usage error for a malformed token, or for a missing one when `KVADM_LOCK` is not set; or an error of the store.
+    pub async fn guard(&self, ctx: &Context) -> Result<Option<LockGuard>, Failure> {
+        match parse_lock_token(self.if_locked.as_ref())? {
+            // The key in KVADM_LOCK is absolute.
+            Some(guard) if self.if_locked.as_ref().is_some_and(Option::is_some) => {
+                Ok(Some(ctx.store().locate_guard(guard).await?))
+            }
+            guard => Ok(guard),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Records of `lock`.
 
 use super::record::{Field, Record, Value, always, data, table};
-use crate::kvstore::{LeaseId, Revision};
+use crate::kvstore::{LeaseId, LockOwner, Revision};
 
 /// `lock NAME` without a command, once the lock is held.
 pub struct LockAnswer<'a> {
@@ -48,8 +48,14 @@ pub struct LockRow<'a> {
     pub ttl: Option<i64>,
     /// The revision at which it joined the queue.
     pub create_revision: Revision,
-    /// The lock key.
+    /// The lock key, absolute.
     pub key: &'a [u8],
+    /// The owner that the key names.
+    pub owner: Option<&'a LockOwner>,
+    /// When the owner joined the queue, by its own clock.
+    pub since: Option<String>,
+    /// The owner in one text.
+    pub shown_owner: Option<String>,
 }
 
 impl Record for LockRow<'_> {
@@ -61,8 +67,15 @@ impl Record for LockRow<'_> {
         visit(data("shared", Value::Bool(self.shared)));
         visit(always("lease", Value::lease(Some(self.lease))));
         visit(always("left", Value::int(self.left)));
-        visit(table("ttl", Value::int(self.ttl)));
-        visit(table("create_revision", Value::Int(self.create_revision)));
+        visit(data("ttl", Value::int(self.ttl)));
+        visit(data("create_revision", Value::Int(self.create_revision)));
         visit(data("key", Value::Bytes(self.key)));
+        let text = |field: &'a String| Value::str(Some(field.as_str()).filter(|field| !field.is_empty()));
+        visit(data("host", self.owner.map_or(Value::Absent, |owner| text(&owner.host))));
+        visit(data("pid", Value::uint(self.owner.and_then(|owner| owner.pid).map(u64::from))));
+        visit(data("user", self.owner.map_or(Value::Absent, |owner| text(&owner.user))));
+        visit(data("cmd", self.owner.map_or(Value::Absent, |owner| text(&owner.cmd))));
+        visit(data("since", Value::str(self.since.as_deref())));
+        visit(table("owner", Value::str(self.shown_owner.as_deref())));
     }
 }

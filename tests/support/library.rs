@@ -104,7 +104,7 @@ pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
         18 => drop(store.compact(20, operation / OPERATIONS % 2 == 1).await?),
         19 => watch(store, prefix).await?,
         20 => {
-            let (keeper, entry) = store.contend(b"/lock", operation / OPERATIONS % 2 == 1, 60).await?;
+            let (keeper, entry) = store.contend(b"/lock", operation / OPERATIONS % 2 == 1, None, 60).await?;
             let entry = entry?;
             drop(store.blocker(&entry).await?);
             let waited = tokio::time::timeout(LIMIT, store.wait_turn(&entry, |_| ())).await;

@@ -71,7 +71,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         wait: args.wait,
         restore: false,
         existing_only: false,
-        guard: args.if_locked.guard()?,
+        guard: args.if_locked.guard(ctx).await?,
     };
     let keys = args.key_args.keys(ctx).await?;
     if ctx.safety.dry_run {

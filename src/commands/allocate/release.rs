@@ -38,7 +38,7 @@ pub struct Args {
 /// etcd is unreachable or rejects a request; references released before are printed.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
-    let guard = args.if_locked.guard()?;
+    let guard = args.if_locked.guard(ctx).await?;
     let keys = args.key_args.keys(ctx).await?;
     let references = NodeReferences::new(ctx.store(), &layout, &node, guard.as_ref());
     let shown = bytes::escape(&node);

@@ -84,7 +84,7 @@ pub struct Args {
 /// A failed condition, a lost lock, an unknown outcome, a declined confirmation, or a refusal of etcd.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let text = args.selection.text;
-    let guard = args.if_locked.guard()?;
+    let guard = args.if_locked.guard(ctx).await?;
     let codec = args.proto.decode_output(ctx)?;
     let expected = match (&args.if_value, args.keys.as_slice()) {
         (Some(value), [key]) => Some(encode_value(&codec, &text.key(key)?, bytes_of(value), "--if-value")?),

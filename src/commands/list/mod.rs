@@ -24,7 +24,7 @@ use options::SortOrder;
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let range = args.selection.range(args.prefix.as_deref())?;
     let filter = args.selection.filter()?;
-    let guard = args.if_locked.guard()?;
+    let guard = args.if_locked.guard(ctx).await?;
     let rev = args.rev.unwrap_or(0);
     args.proto.decode_output(ctx)?;
     if args.count && filter.is_none() {

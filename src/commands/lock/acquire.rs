@@ -1,16 +1,22 @@
 //! Acquires a lock; after a failure, no key and no lease remain.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::commands::lease_scope::exit_of;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Blocker, LeaseKeeper, LeaseLoss, LockGuard, QueueEntry, run_on_io_thread};
+use crate::kvstore::{Blocker, LeaseKeeper, LeaseLoss, LockGuard, LockHolder, LockOwner, QueueEntry, run_on_io_thread};
 use crate::output::bytes;
+use crate::time::Time;
 
+/// How long a busy lock is waited for silently.
+const ANNOUNCE_AFTER: Duration = Duration::from_secs(2);
+/// Interval of the notes about a busy lock.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
@@ -20,6 +26,8 @@ pub struct LockRequest {
     pub shared: bool,
     pub wait: WaitLimit,
     pub ttl_seconds: i64,
+    /// The owner to name in the lock key.
+    pub owner: Option<LockOwner>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +61,8 @@ impl AcquiredLock {
 pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<AcquiredLock, Failure> {
     let started = Instant::now();
     ctx.signals.hold();
-    let (kept, entry) = ctx.store().contend(&request.name, request.shared, request.ttl_seconds).await?;
+    let (kept, entry) =
+        ctx.store().contend(&request.name, request.shared, request.owner.as_ref(), request.ttl_seconds).await?;
     if kept.ttl().as_secs() != request.ttl_seconds.unsigned_abs() {
         ctx.out.detail(&format!(
             "requested a TTL of {} s, etcd granted {} s",
@@ -90,7 +99,7 @@ async fn queue(
     if request.wait == WaitLimit::None {
         return match store.blocker(&entry).await? {
             None => Ok(entry.guard),
-            Some(blocker) => Err(busy(&name, Some(&bytes::escape(&blocker.key)))),
+            Some(blocker) => Err(busy(&name, Some(&format_blocker(&blocker)))),
         };
     }
     let limit = match request.wait {
@@ -98,7 +107,11 @@ async fn queue(
         _ => None,
     };
     let progress = ctx.out.progress("waiting for the lock", None);
-    let result = wait(ctx, &entry, kept, limit, &name).await;
+    let result = tokio::select! {
+        biased;
+        result = wait(ctx, &entry, kept, limit, &name) => result,
+        never = announce_holder(ctx, request, &name) => match never {},
+    };
     progress.finish();
     result.map(|()| entry.guard)
 }
@@ -120,7 +133,7 @@ async fn wait(
                 "lock {name}: {key} has no lease and blocks the lock until it is deleted: 'kvadm delete {key}'"
             ));
         }
-        seen.lock().unwrap_or_else(PoisonError::into_inner).replace(key);
+        seen.lock().unwrap_or_else(PoisonError::into_inner).replace(format_blocker(blocker));
     };
     let (store, entry) = (ctx.store().clone(), entry.clone());
     let turn = run_on_io_thread(async move { store.wait_turn(&entry, on_blocker).await });
@@ -142,9 +155,37 @@ async fn wait(
 }
 
 fn busy(name: &str, holder: Option<&str>) -> Failure {
-    let by = holder.map_or(String::new(), |key| format!("; {key} is ahead in the queue"));
+    let by = holder.map_or(String::new(), |holder| format!("; {holder} is ahead in the queue"));
     Failure::new(Exit::No, format!("lock {name} is taken{by}"))
         .hint(format!("'kvadm lock --list {name}' shows the holder and the waiters"))
+}
+
+/// The blocker's key and its owner.
+fn format_blocker(blocker: &Blocker) -> String {
+    let key = bytes::escape(&blocker.key);
+    blocker.owner.as_ref().map_or_else(|| key.clone(), |owner| format!("{key} ({owner})"))
+}
+
+/// Says who holds the lock, for as long as it is waited for.
+async fn announce_holder(ctx: &Context, request: &LockRequest, name: &str) -> Infallible {
+    let mut pause = ANNOUNCE_AFTER;
+    loop {
+        sleep(pause).await;
+        // A failure is the business of the wait itself.
+        if let Ok(Some(holder)) = ctx.store().lock_holder(&request.name, request.shared).await {
+            ctx.out.note(&format_waiting(name, &holder));
+        }
+        pause = ANNOUNCE_EVERY;
+    }
+}
+
+fn format_waiting(name: &str, holder: &LockHolder) -> String {
+    let what = if holder.holds { "held by" } else { "behind" };
+    let who = holder.lease.map_or_else(|| bytes::escape(&holder.key), |lease| lease.to_string());
+    let owner = holder.owner.as_ref().map_or(String::new(), |owner| format!(" ({owner})"));
+    let seconds = holder.owner.as_ref().and_then(|owner| owner.waited_seconds(Time::now()));
+    let time = seconds.map_or(String::new(), |seconds| format!(" for {seconds} s"));
+    format!("waiting for {name}: {what} {who}{owner}{time}")
 }
 
 /// Sleeps until the deadline, or forever if there is none.

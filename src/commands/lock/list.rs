@@ -46,7 +46,10 @@ impl LockListing<'_> {
                 left: grant.map(|grant| grant.left),
                 ttl: grant.map(|grant| grant.ttl),
                 create_revision: contender.created,
-                key: &contender.key,
+                key: &self.ctx.store().absolute(&contender.key),
+                owner: contender.owner.as_ref(),
+                since: contender.owner.as_ref().and_then(|owner| owner.since).map(|since| since.to_string()),
+                shown_owner: contender.owner.as_ref().map(ToString::to_string),
             })?;
         }
         Ok(())

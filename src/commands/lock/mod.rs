@@ -3,6 +3,7 @@
 pub(super) mod acquire;
 mod hold;
 mod list;
+pub(super) mod owner;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -31,6 +32,9 @@ use crate::output::bytes;
 /// KVADM_LOCK_REV, which grows from holder to holder.
 ///
 /// Ctrl-Z stops CMD and kvadm; the lock is lost unless they continue in time.
+///
+/// The lock key names the host, process, user and command, which --list and waiting
+/// kvadm processes show.
 ///
 /// Environment of CMD:
 ///   KVADM_LOCK                      KEY@REVISION, as --if-locked takes it
@@ -72,8 +76,11 @@ pub struct Args {
     /// How long the lock stays held after kvadm dies [default: lock-ttl, 25s]
     #[arg(long, value_name = "D", value_parser = parse_ttl)]
     ttl: Option<i64>,
+    /// Do not write the host, process, user and command into the lock key
+    #[arg(long)]
+    anonymous: bool,
     /// List holders and waiters, including those of other programs
-    #[arg(long, conflicts_with_all = ["shared", "try_once", "wait", "ttl", "command"])]
+    #[arg(long, conflicts_with_all = ["shared", "try_once", "wait", "ttl", "anonymous", "command"])]
     list: bool,
     #[command(flatten)]
     text: KeyText,
@@ -97,6 +104,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             None => acquire::WaitLimit::Endless,
         },
         ttl_seconds: args.ttl.unwrap_or_else(|| seconds(ctx.config.lock_ttl)),
+        owner: (!args.anonymous)
+            .then(|| owner::this_process(args.command.first().map_or_else(Default::default, OsString::as_os_str))),
     };
     if ctx.safety.dry_run {
         return dry_run(ctx, &request).await;
@@ -120,8 +129,9 @@ async fn dry_run(ctx: &Context, request: &acquire::LockRequest) -> Result<Exit, 
     let name = bytes::escape(&request.name);
     match ctx.store().lock_holder(&request.name, request.shared).await? {
         None => ctx.out.note(&format!("dry run: lock {name} is free and would be taken")),
-        Some(key) => {
-            ctx.out.note(&format!("dry run: lock {name} is held by {}; kvadm would wait for it", bytes::escape(&key)))
+        Some(holder) => {
+            let key = bytes::escape(&holder.key);
+            ctx.out.note(&format!("dry run: lock {name} is held by {key}; kvadm would wait for it"))
         }
     }
     Ok(Exit::Done)

@@ -142,7 +142,7 @@ impl Args {
 /// # Errors
 /// A failed condition, a lost lock, an unknown outcome, or a refusal of etcd.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let guard = args.if_locked.guard()?;
+    let guard = args.if_locked.guard(ctx).await?;
     let codec = args.proto.codec(ctx)?;
     if let Some(from) = &args.from {
         return load::run(ctx, InputSource::of(from), args.create, guard, codec).await;

@@ -63,7 +63,7 @@ pub struct Args {
 /// # Errors
 /// An invalid or too large transaction, a lost lock, an unknown outcome, or a refusal of etcd.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let guard = args.if_locked.guard()?;
+    let guard = args.if_locked.guard(ctx).await?;
     let codec = args.proto.decode_output(ctx)?;
     let source = InputSource::of(&args.file);
     let text = read_all(ctx, source).await?;

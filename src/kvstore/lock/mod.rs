@@ -2,11 +2,12 @@
 //!
 //! Wire format: `client/v3/concurrency/mutex.go` of etcd, shared by `etcdctl lock`, the server's Lock service and
 //! Cilium's `LockPath`. A contender's key is `<name>/<its lease's ID in lower-case hex>`, attached to the lease, with
-//! an empty value; the contender with the oldest create revision below `<name>/` holds the lock. kvadm's extension: a
-//! shared contender has the value `shared` and waits only for older keys without this value. Other clients wait for it
-//! as for any older key.
+//! a value that nobody reads; the contender with the oldest create revision below `<name>/` holds the lock. kvadm's
+//! extension: the value says whether a contender is shared, and names its owner (see [`owner`]). A shared contender waits
+//! only for older keys that are not shared. Other clients wait for it as for any older key.
 
 pub(crate) mod deletion;
+pub(crate) mod owner;
 pub(crate) mod queue;
 
 use std::time::Duration;
@@ -22,13 +23,11 @@ use crate::kvstore::key_range::prefix_end;
 use crate::kvstore::kv::response_check::check_records_read;
 use crate::kvstore::kv::txn::LockGuard;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
+use crate::kvstore::lock::owner::{LockOwner, format_value, is_shared, parse_owner};
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
-
-/// The value of a shared contender's key.
-pub const SHARED: &[u8] = b"shared";
 
 /// The lease is requested this long before the key attached to it. Measured: without the delay, etcd handles the second
 /// of two concurrent requests first in half of all cases and refuses the key.
@@ -55,8 +54,23 @@ pub struct Blocker {
     pub revision: Revision,
     /// The key's lease; without a lease the key stays until a client deletes it.
     pub lease: Option<LeaseId>,
+    /// The owner that the key names.
+    pub owner: Option<LockOwner>,
     /// The revision at which the key was seen.
     known: Revision,
+}
+
+/// The contender that a new contender for a lock would wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockHolder {
+    /// The key, absolute.
+    pub key: Vec<u8>,
+    /// The key's lease.
+    pub lease: Option<LeaseId>,
+    /// The owner that the key names.
+    pub owner: Option<LockOwner>,
+    /// Whether it holds the lock; otherwise it waits too.
+    pub holds: bool,
 }
 
 enum QueuePosition {
@@ -83,6 +97,7 @@ impl Store {
         &self,
         name: &[u8],
         shared: bool,
+        owner: Option<&LockOwner>,
         ttl: i64,
     ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
         let id = LeaseId::random();
@@ -90,14 +105,14 @@ impl Store {
             // etcd does not handle concurrent requests in the order of arrival. tokio's timer has a resolution of 1 ms.
             self.ensure_ready("lock").await.ok()?;
             spawn_blocking(|| std::thread::sleep(GRANT_HEAD_START)).await.ok()?;
-            Some(self.enqueue(name, id, shared).await)
+            Some(self.enqueue(name, id, shared, owner).await)
         };
         let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), queued);
         let kept = kept?;
         let entry = match entry {
-            Some(Err(error)) if is_missing_lease(&error) => self.enqueue(name, id, shared).await,
+            Some(Err(error)) if is_missing_lease(&error) => self.enqueue(name, id, shared, owner).await,
             Some(entry) => entry,
-            None => self.enqueue(name, id, shared).await,
+            None => self.enqueue(name, id, shared, owner).await,
         };
         Ok((kept, entry))
     }
@@ -106,10 +121,16 @@ impl Store {
     ///
     /// # Errors
     /// Any error of the request; the key may exist nevertheless, and is deleted with its lease.
-    pub async fn enqueue(&self, name: &[u8], lease: LeaseId, shared: bool) -> Result<QueueEntry, Error> {
+    pub async fn enqueue(
+        &self,
+        name: &[u8],
+        lease: LeaseId,
+        shared: bool,
+        owner: Option<&LockOwner>,
+    ) -> Result<QueueEntry, Error> {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let key = [prefix.as_slice(), lease.to_string().as_bytes()].concat();
-        let value = if shared { SHARED.to_vec() } else { Vec::new() };
+        let value = format_value(shared, owner);
         let oldest = GetOptions::new()
             .with_range(range_end(&prefix))
             .with_sort(SortTarget::Create, SortOrder::Ascend)
@@ -202,24 +223,47 @@ impl Store {
         if !found.iter().any(|kv| kv.key == guard.key && created(kv) == guard.revision) {
             return Ok((QueuePosition::Deleted, known));
         }
-        let blocks = |kv: &PbKeyValue| created(kv) < guard.revision && !(entry.shared && kv.value == SHARED);
+        let blocks = |kv: &PbKeyValue| created(kv) < guard.revision && !(entry.shared && is_shared(&kv.value));
         let place = found.into_iter().find(blocks).map_or(QueuePosition::Held, |kv| {
             let (revision, lease) = (kv.create_revision, LeaseId::from_wire(kv.lease));
-            QueuePosition::Behind(Blocker { key: kv.key, revision, lease, known })
+            let owner = parse_owner(&kv.value);
+            QueuePosition::Behind(Blocker { key: kv.key, revision, lease, owner, known })
         });
         Ok((place, known))
     }
 
-    /// The absolute key that a new contender for the lock `name` would wait for.
+    /// The oldest contender that a new contender for the lock `name` would wait for.
     ///
     /// # Errors
     /// Any error of the request.
-    pub async fn lock_holder(&self, name: &[u8], shared: bool) -> Result<Option<Vec<u8>>, Error> {
+    pub async fn lock_holder(&self, name: &[u8], shared: bool) -> Result<Option<LockHolder>, Error> {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
         let all = GetOptions::new().with_range(range_end(&prefix)).with_sort(SortTarget::Create, SortOrder::Ascend);
         let all = if shared { all } else { all.with_limit(1) };
         let (_, found) = self.lock_range(Request::read("lock place", &prefix), all).await?;
-        Ok(found.into_iter().find(|kv| !(shared && kv.value == SHARED)).map(|kv| kv.key))
+        let at = found.iter().position(|kv| !(shared && is_shared(&kv.value)));
+        Ok(at.and_then(|at| {
+            let kv = found.into_iter().nth(at)?;
+            let (lease, owner) = (LeaseId::from_wire(kv.lease), parse_owner(&kv.value));
+            Some(LockHolder { key: kv.key, lease, owner, holds: at == 0 })
+        }))
+    }
+
+    /// The guard with its absolute key, if the key may be relative to the namespace: a lock may lie outside the namespace,
+    /// so the one that is held decides. A key that begins with the namespace is absolute.
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub async fn locate_guard(&self, guard: LockGuard) -> Result<LockGuard, Error> {
+        if guard.key.starts_with(self.namespace()) {
+            return Ok(guard);
+        }
+        let inside = LockGuard { key: self.absolute(&guard.key), revision: guard.revision };
+        match self.still_held(&inside).await {
+            Ok(held) => Ok(if held { inside } else { guard }),
+            Err(error) if error.is_refusal(Refusal::Permission) => Ok(guard),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the key still has this create revision, so that its lease was held without a gap until now. A read can

@@ -3,7 +3,8 @@
 //! Wire format: see [`lock`](crate::kvstore::lock). Contenders' keys lie below the lock's name. The key with the oldest
 //! create revision below the name holds the lock; keys of nested locks count too.
 
-use crate::kvstore::lock::{SHARED, lock_key_of};
+use crate::kvstore::lock::lock_key_of;
+use crate::kvstore::lock::owner::{LockOwner, is_contender_value, is_shared, parse_owner};
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 
 /// The number of hex digits for which the last segment of a key without a lease counts as a lease ID. etcd's IDs
@@ -26,6 +27,8 @@ pub struct Contender {
     pub modified: Revision,
     /// Whether the contender takes a shared lock.
     pub shared: bool,
+    /// The owner that the key names.
+    pub owner: Option<LockOwner>,
 }
 
 /// A lock and its queue.
@@ -65,7 +68,7 @@ pub fn orphaned_contender(kv: &KeyValue) -> Option<(&[u8], LeaseId)> {
     let at = kv.key.iter().rposition(|byte| *byte == b'/')?;
     let id = std::str::from_utf8(&kv.key[at + 1..]).ok()?;
     let lease = LeaseId::from_wire(id.parse::<LeaseId>().ok()?.0)?;
-    let fits = DIGITS.contains(&id.len()) && lease.to_string() == id && (kv.value.is_empty() || kv.value == SHARED);
+    let fits = DIGITS.contains(&id.len()) && lease.to_string() == id && is_contender_value(&kv.value);
     (fits && at > 0 && kv.lease.is_none()).then_some((&kv.key[..at], lease))
 }
 
@@ -87,7 +90,7 @@ impl LockTree {
             let prefix = kv.key[..=at].to_vec();
             self.open.push(LockQueue { prefix, contenders: Vec::new(), oldest: i64::MAX, oldest_exclusive: i64::MAX });
         }
-        let shared = kv.value == SHARED;
+        let shared = is_shared(&kv.value);
         for lock in &mut self.open {
             lock.oldest = lock.oldest.min(kv.create_revision);
             if !shared {
@@ -100,7 +103,8 @@ impl LockTree {
         };
         if let (Some(named), Some(lock)) = (named, self.open.last_mut()) {
             let (created, modified, lease) = (kv.create_revision, kv.mod_revision, kv.lease);
-            lock.contenders.push(Contender { key: kv.key, lease, named, created, modified, shared });
+            let owner = parse_owner(&kv.value);
+            lock.contenders.push(Contender { key: kv.key, lease, named, created, modified, shared, owner });
         }
         complete
     }
@@ -119,6 +123,7 @@ fn in_order(mut lock: LockQueue) -> LockQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kvstore::lock::owner::SHARED;
 
     fn kv(key: &str, created: Revision, value: &[u8]) -> KeyValue {
         let lease = key.rsplit('/').next().and_then(|hex| hex.parse().ok());
@@ -147,8 +152,13 @@ mod tests {
                 ("ab/".to_owned(), vec![(1, true)])
             ]
         );
-        let mixed =
-            [kv("a/1", 4, SHARED), kv("a/2", 5, SHARED), kv("a/3", 6, b""), kv("a/4", 7, SHARED), kv("a/note", 8, b"")];
+        let mixed = [
+            kv("a/1", 4, SHARED),
+            kv("a/2", 5, SHARED),
+            kv("a/3", 6, b""),
+            kv("a/4", 7, b"kvadm/1 shared host=h"),
+            kv("a/note", 8, b""),
+        ];
         assert_eq!(states(&mixed), [("a/".to_owned(), vec![(4, true), (5, true), (6, false), (7, false)])]);
     }
 
@@ -159,6 +169,7 @@ mod tests {
         let lease = LeaseId(0x324a_a1fa_14de_e5a6);
         assert_eq!(name(&bare("a/b/324aa1fa14dee5a6", b"")), Some((b"a/b".to_vec(), lease)));
         assert_eq!(name(&bare("a/324aa1fa14dee5a6", SHARED)), Some((b"a".to_vec(), lease)));
+        assert_eq!(name(&bare("a/324aa1fa14dee5a6", b"kvadm/1 shared host=h")), Some((b"a".to_vec(), lease)));
         assert_eq!(name(&kv("a/324aa1fa14dee5a6", 1, b"")), None, "on its lease");
         for (key, value) in [
             ("a/324aa1fa14dee5a6", b"data".as_slice()),

@@ -1,6 +1,7 @@
 //! Metadata trees as a kind of garbage.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 
 use tokio::time::Instant;
 
@@ -10,6 +11,7 @@ use super::sweeping::SweepInProgress;
 use super::tree::{MarkedTree, read_and_mark};
 use crate::commands::lease_scope::{LeaseScope, seconds};
 use crate::commands::lock::acquire::{LockRequest, WaitLimit, acquire};
+use crate::commands::lock::owner::this_process;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::collect::TreeCollector;
@@ -159,8 +161,9 @@ impl GarbageKind for MetadataGarbage {
     async fn begin(&mut self, round: &Round<'_>) -> Result<(), Failure> {
         let Some(name) = self.job.lock.clone() else { return Ok(()) };
         let ttl = seconds(round.ctx.config.lock_ttl);
-        let held = acquire(round.ctx, &LockRequest { name, shared: false, wait: WaitLimit::Endless, ttl_seconds: ttl })
-            .await?;
+        let owner = Some(this_process(OsStr::new("gc")));
+        let request = LockRequest { name, shared: false, wait: WaitLimit::Endless, ttl_seconds: ttl, owner };
+        let held = acquire(round.ctx, &request).await?;
         self.held =
             Some(LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });
         Ok(())

@@ -1,0 +1,204 @@
+//! The value of a contender's key: the mode of the lock, and its owner for people to read. Pure.
+//!
+//! Format: an exclusive contender has an empty value or `kvadm/1 FIELDS`, a shared one `shared` or `kvadm/1 shared FIELDS`.
+//! Fields are `NAME=VALUE`, percent-escaped and separated by spaces: `host`, `pid`, `user`, `since` (RFC 3339, when the
+//! owner joined the queue, by its own clock), `cmd`. Any other value is an exclusive contender of another program:
+//! `etcdctl lock`, Go's Mutex and Cilium ignore the value.
+
+use std::fmt;
+
+use crate::time::Time;
+
+/// The value of a shared contender that names no owner.
+pub(crate) const SHARED: &[u8] = b"shared";
+/// How a value begins that names its owner.
+const OWNED: &[u8] = b"kvadm/1 ";
+/// How much of a value is read: several times what the longest host, user and program name take.
+const MAX_VALUE_BYTES: usize = 4096;
+/// How much of a field is kept. Host and user names are not longer on Linux.
+const MAX_FIELD_CHARS: usize = 64;
+
+/// Who owns a contender's key, as the owner says. Nothing depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LockOwner {
+    /// The host's name.
+    pub host: String,
+    /// The process ID of kvadm.
+    pub pid: Option<u32>,
+    /// The user's name, or the user ID if it has none.
+    pub user: String,
+    /// When the owner joined the queue, by its own clock.
+    pub since: Option<Time>,
+    /// The base name of the command that runs under the lock; empty without a command.
+    pub cmd: String,
+}
+
+/// `HOST:PID USER CMD`, as far as they are known.
+impl fmt::Display for LockOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        if let Some(pid) = self.pid {
+            write!(f, ":{pid}")?;
+        }
+        [&self.user, &self.cmd].iter().filter(|field| !field.is_empty()).try_for_each(|field| write!(f, " {field}"))
+    }
+}
+
+impl LockOwner {
+    /// Seconds since the owner joined the queue; `None` if that is unknown or in the future.
+    pub fn waited_seconds(&self, now: Time) -> Option<u64> {
+        u64::try_from(now.nanos_since(self.since?) / 1_000_000_000).ok()
+    }
+}
+
+/// The value of a contender's key.
+pub(crate) fn format_value(shared: bool, owner: Option<&LockOwner>) -> Vec<u8> {
+    let Some(owner) = owner else { return if shared { SHARED.to_vec() } else { Vec::new() } };
+    let mut value = OWNED.to_vec();
+    if shared {
+        value.extend(SHARED);
+        value.push(b' ');
+    }
+    let pid = owner.pid.map(|pid| pid.to_string()).unwrap_or_default();
+    let since = owner.since.map(|since| Time::from_secs(since.secs).to_string()).unwrap_or_default();
+    let fields = [("host", &owner.host), ("pid", &pid), ("user", &owner.user), ("since", &since), ("cmd", &owner.cmd)];
+    let given = fields.into_iter().filter(|(_, field)| !field.is_empty());
+    let fields: Vec<Vec<u8>> =
+        given.map(|(name, field)| [name.as_bytes(), b"=", escape(field).as_slice()].concat()).collect();
+    value.extend(fields.join(&b' '));
+    value
+}
+
+/// Whether the value is a shared contender's.
+pub(crate) fn is_shared(value: &[u8]) -> bool {
+    value == SHARED || value.strip_prefix(OWNED).is_some_and(|fields| strip_shared(fields).is_some())
+}
+
+/// Whether kvadm or a client that writes no value may have written this value.
+pub(crate) fn is_contender_value(value: &[u8]) -> bool {
+    value.is_empty() || value == SHARED || value.starts_with(OWNED)
+}
+
+/// The owner that the value names.
+pub(crate) fn parse_owner(value: &[u8]) -> Option<LockOwner> {
+    let fields = value.strip_prefix(OWNED)?;
+    let fields = strip_shared(fields).unwrap_or(fields);
+    let mut owner = LockOwner::default();
+    for field in fields[..fields.len().min(MAX_VALUE_BYTES)].split(|byte| *byte == b' ') {
+        let Some(at) = field.iter().position(|byte| *byte == b'=') else { continue };
+        let text = unescape(&field[at + 1..]);
+        match &field[..at] {
+            b"host" => owner.host = text,
+            b"pid" => owner.pid = text.parse().ok(),
+            b"user" => owner.user = text,
+            b"since" => owner.since = Time::parse_rfc3339(text.as_bytes()),
+            b"cmd" => owner.cmd = text,
+            _ => {}
+        }
+    }
+    Some(owner)
+}
+
+fn strip_shared(fields: &[u8]) -> Option<&[u8]> {
+    let rest = fields.strip_prefix(SHARED)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b" ") }
+}
+
+fn escape(text: &str) -> Vec<u8> {
+    let mut escaped = Vec::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            escaped.push(byte);
+        } else {
+            escaped.extend(format!("%{byte:02X}").bytes());
+        }
+    }
+    escaped
+}
+
+/// Decodes a field and cuts it. An invalid escape stays as it is; bytes that are not UTF-8 are replaced.
+fn unescape(field: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((byte, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|code| *byte == b'%' && code.iter().all(u8::is_ascii_hexdigit));
+        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(*byte));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    match text.char_indices().nth(MAX_FIELD_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn owner() -> LockOwner {
+        LockOwner {
+            host: "node-1".to_owned(),
+            pid: Some(4711),
+            user: "web ops%".to_owned(),
+            since: Time::parse_rfc3339(b"2026-11-29T01:02:03Z"),
+            cmd: "réplique".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_owner_survives_the_value() {
+        let text = "kvadm/1 host=node-1 pid=4711 user=web%20ops%25 since=2026-11-29T01:02:03Z cmd=r%C3%A9plique";
+        assert_eq!(String::from_utf8(format_value(false, Some(&owner()))).unwrap(), text);
+        assert_eq!(parse_owner(text.as_bytes()), Some(owner()));
+        assert!(!is_shared(text.as_bytes()) && is_contender_value(text.as_bytes()));
+        let shared = format_value(true, Some(&owner()));
+        assert!(shared.starts_with(b"kvadm/1 shared host=node-1 ") && is_shared(&shared));
+        assert_eq!(parse_owner(&shared), Some(owner()));
+        assert_eq!(owner().to_string(), "node-1:4711 web ops% réplique");
+        assert_eq!(owner().waited_seconds(Time::parse_rfc3339(b"2026-11-29T01:02:15.9Z").unwrap()), Some(12));
+        assert_eq!(owner().waited_seconds(Time::default()), None);
+    }
+
+    #[test]
+    fn other_values_are_exclusive_and_name_nobody() {
+        for (value, shared, contender) in [
+            (b"".as_slice(), false, true),
+            (b"shared", true, true),
+            (b"shared ", false, false),
+            (b"kvadm/1 sharedhost=a", false, true),
+            (b"kvadm/1 shared", true, true),
+            (b"kvadm/2 shared host=a", false, false),
+            (b"leader-1", false, false),
+        ] {
+            assert_eq!((is_shared(value), is_contender_value(value)), (shared, contender), "{}", value.escape_ascii());
+        }
+        assert_eq!(parse_owner(b"leader-1"), None);
+        assert_eq!((format_value(false, None), format_value(true, None)), (Vec::new(), SHARED.to_vec()));
+    }
+
+    #[test]
+    fn a_huge_field_is_cut() {
+        let value = [OWNED, b"host=", &vec![b'x'; 1 << 20]].concat();
+        assert_eq!(parse_owner(&value).unwrap().host, format!("{}…", "x".repeat(MAX_FIELD_CHARS)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_gets_an_answer(value in proptest::collection::vec(any::<u8>(), 0..200), shared: bool) {
+            let fields = if shared { [OWNED, SHARED, b" ", &value].concat() } else { [OWNED, &value].concat() };
+            let owner = parse_owner(&fields).unwrap();
+            prop_assert!(owner.to_string().chars().count() < 4 * (MAX_FIELD_CHARS + 16));
+            parse_owner(&value);
+        }
+
+        #[test]
+        fn fields_round_trip(host in "\\PC{1,60}", user in "\\PC{0,60}", cmd in "\\PC{0,60}", pid: u32) {
+            let owner = LockOwner { host, pid: Some(pid), user, since: None, cmd };
+            prop_assert_eq!(parse_owner(&format_value(false, Some(&owner))), Some(owner));
+        }
+    }
+}
