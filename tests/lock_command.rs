@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 
 use super::support::process::pid;
-use super::support::{Etcd, Kvadm, Running, eventually, shared, unique_prefix};
+use super::support::{Etcd, Kvadm, Proxy, Running, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -267,4 +267,24 @@ fn a_held_key_lives_as_long_as_the_command() {
     running.wait().code(5).err_has(&format!("the key {key} was lost"));
     kvadm(etcd).args(["put", &key, "v", "--", "true"]).run().code(2);
     assert!(kill(pid(id), None).is_err());
+}
+
+/// A key that was restored is watched from its new creation on, not from the first one.
+#[test]
+fn a_held_key_is_restored_each_time_and_is_then_only_watched() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::start(&etcd.address());
+    let mut holding =
+        Kvadm::new().endpoint(&proxy.endpoint()).args(["put", "/k", "here", "--hold", "-o", "json"]).spawn();
+    assert!(holding.next_line().is_some());
+    for _ in 0..3 {
+        etcd.etcdctl_ok(&["del", "/k"]);
+        eventually("the key to be restored", SOON, || etcd.etcdctl_ok(&["get", "/k"]) == "/k\nhere\n");
+    }
+    let before = proxy.bytes_up();
+    std::thread::sleep(Duration::from_secs(1));
+    let sent = proxy.bytes_up() - before;
+    assert!(sent < 4096, "{sent} bytes were sent in a second without a change");
+    holding.signal(Signal::SIGTERM);
+    holding.wait().signal(Signal::SIGTERM);
 }

@@ -399,7 +399,8 @@ fn cut_on_a_busy_store(etcd: &Etcd, proxy: &Proxy, cuts: u32) {
             let over = &over;
             scope.spawn(move || {
                 while !over.load(Ordering::SeqCst) {
-                    kvadm(&etcd.endpoint()).args(["put", key, "x", "-q"]).run().ok();
+                    // On a busy machine one may fail; the next one changes the store as well.
+                    drop(kvadm(&etcd.endpoint()).args(["put", key, "x", "-q"]).run());
                 }
             });
         }
@@ -412,13 +413,14 @@ fn cut_on_a_busy_store(etcd: &Etcd, proxy: &Proxy, cuts: u32) {
     });
 }
 
-/// Each cut ends the watch of the lock's key, and each new watch is created while the store changes.
+/// Each cut ends the watch of the lock's key, and each new watch is created while the store changes. The lease needs no
+/// renewal during the cuts, which a busy machine could miss.
 #[test]
 fn a_deleted_key_ends_the_command_after_any_number_of_cuts() {
     let etcd = Etcd::start();
     let proxy = Proxy::start(&etcd.address());
     let hold = |n: u32| {
-        let lock = ["--op-timeout", "1s", "lock", &format!("/l{n}"), "--ttl", "10s", "--", "sh", "-c"];
+        let lock = ["--op-timeout", "1s", "lock", &format!("/l{n}"), "--ttl", "60s", "--", "sh", "-c"];
         let mut running = kvadm(&proxy.endpoint()).args(lock).arg("echo $$; exec sleep 600").spawn();
         let id: u32 = running.next_line().unwrap().parse().unwrap();
         (running, id)
@@ -442,7 +444,7 @@ fn waiting_for_a_lock_survives_any_number_of_cuts() {
     let mut holder = kvadm(&etcd.endpoint()).args(["lock", "/l", "--", "sh", "-c", "echo up; read -r a"]).spawn();
     assert!(holder.next_line().is_some());
     let wait = |_| {
-        let lock = ["--op-timeout", "1s", "lock", "/l", "--ttl", "10s", "--", "echo", "mine"];
+        let lock = ["--op-timeout", "1s", "lock", "/l", "--ttl", "60s", "--", "echo", "mine"];
         kvadm(&proxy.endpoint()).args(lock).spawn()
     };
     let waiters: Vec<Running> = (0..6).map(wait).collect();

@@ -93,12 +93,12 @@ fn a_guardian_that_is_stopped_during_the_wait_is_replaced_before_the_command_beg
 #[test]
 fn a_guardian_that_is_slow_costs_nothing() {
     let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
-    let (running, id) = noting(&etcd.endpoint(), folder.path(), 2);
-    let end = Instant::now() + Duration::from_secs(5);
+    let (running, id) = noting(&etcd.endpoint(), folder.path(), 6);
+    let end = Instant::now() + Duration::from_secs(8);
     while Instant::now() < end {
         let Some(slow) = guardian(&running, id) else { continue };
         signal_child(&running, slow, Signal::SIGSTOP);
-        std::thread::sleep(Duration::from_millis(150));
+        std::thread::sleep(Duration::from_millis(400));
         signal_child(&running, slow, Signal::SIGCONT);
         std::thread::sleep(Duration::from_millis(10));
     }

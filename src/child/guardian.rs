@@ -142,7 +142,9 @@ fn watch_over(messages: &Receiver<GuardianMessage>, socket: &UnixStream) {
             None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match message {
-            Ok(GuardianMessage::ProcessGroup(named)) => group = Some(named),
+            Ok(GuardianMessage::ProcessGroup(named)) => {
+                group = Some(WatchedGroup { group: named, start: named.leader_start() })
+            }
             Ok(GuardianMessage::Until(moved)) => {
                 deadline = Some(moved);
                 answer(socket, OK);
@@ -166,7 +168,26 @@ fn watch_over(messages: &Receiver<GuardianMessage>, socket: &UnixStream) {
     }
 }
 
-fn terminate(group: ProcessGroup, kill: BootTime, messages: &Receiver<GuardianMessage>, socket: &UnixStream) {
+/// The command's group, as it was when kvadm named it.
+#[derive(Clone, Copy)]
+struct WatchedGroup {
+    group: ProcessGroup,
+    start: Option<u64>,
+}
+
+impl WatchedGroup {
+    /// Whether the group ID was given to another group: if kvadm was killed while the guardian was stopped, the guardian may
+    /// continue long after the command has ended.
+    fn is_reused(self) -> bool {
+        self.group.leader_start().is_some_and(|now| self.start != Some(now))
+    }
+}
+
+fn terminate(watched: WatchedGroup, kill: BootTime, messages: &Receiver<GuardianMessage>, socket: &UnixStream) {
+    let group = watched.group;
+    if watched.is_reused() {
+        return;
+    }
     answer(socket, ENDING);
     group.terminate();
     while group.runs() {
@@ -184,6 +205,17 @@ fn terminate(group: ProcessGroup, kill: BootTime, messages: &Receiver<GuardianMe
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_whose_id_was_given_to_another_one_is_left_alone() {
+        let (own, none) = (ProcessGroup(nix::unistd::getpid()), ProcessGroup(Pid::from_raw(i32::MAX)));
+        let watched = |group: ProcessGroup, start| WatchedGroup { group, start };
+        assert!(own.leader_start().is_some());
+        assert!(!watched(own, own.leader_start()).is_reused());
+        assert!(watched(own, own.leader_start().map(|start| start - 1)).is_reused());
+        assert!(watched(own, None).is_reused());
+        assert!(!watched(none, Some(1)).is_reused(), "the leader is gone, its group may be there");
+    }
 
     #[test]
     fn the_guardian_acts_after_kvadm_and_before_the_lease_ends() {

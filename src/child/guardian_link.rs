@@ -281,7 +281,8 @@ impl Watched {
         };
         let started = tokio::select! {
             started = started => started,
-            () = self.done.cancelled() => Err(exited()),
+            // It may have begun to terminate the group already, so its answers are still read.
+            () = self.done.cancelled() => Ok(()),
         };
         match started {
             Ok(()) => Ok((guardian, until)),
@@ -316,28 +317,23 @@ mod tests {
         (GuardianProcess::connected(process, ours).unwrap(), theirs)
     }
 
+    fn lease() -> watch::Sender<LeaseState> {
+        watch::Sender::new(LeaseState { until: BootTime::now(), lost: None, last_error: None })
+    }
+
+    fn link(guardian: Option<GuardianProcess>, lease: &watch::Sender<LeaseState>) -> GuardianLink {
+        let (group, margin) = (ProcessGroup(Pid::from_raw(i32::MAX)), Duration::from_secs(60));
+        let watched = Watched { group, lease: lease.subscribe(), margin, done: CancellationToken::new() };
+        let sent = lease.borrow().until;
+        GuardianLink { watched, guardian, sent, acknowledge_by: None, starting: None, ending: false }
+    }
+
     #[tokio::test]
     async fn a_full_socket_is_a_failure_at_once_and_the_lease_can_still_be_renewed() {
         let (guardian, _theirs) = deaf_guardian();
         let id = guardian.process.id();
-        let state = LeaseState { until: BootTime::now(), lost: None, last_error: None };
-        let sent = state.until;
-        let lease = watch::Sender::new(state);
-        let group = ProcessGroup(Pid::from_raw(i32::MAX));
-        let watched = Watched {
-            group,
-            lease: lease.subscribe(),
-            margin: Duration::from_secs(60),
-            done: CancellationToken::new(),
-        };
-        let mut link = GuardianLink {
-            watched,
-            guardian: Some(guardian),
-            sent,
-            acknowledge_by: None,
-            starting: None,
-            ending: false,
-        };
+        let lease = lease();
+        let mut link = link(Some(guardian), &lease);
         for _ in 0..2 {
             lease.send_modify(|state| state.until = state.until + Duration::from_secs(60));
             // The second failure is that of the test program, which takes the place of the guardian.
@@ -346,6 +342,19 @@ mod tests {
         }
         assert!(!std::path::Path::new(&format!("/proc/{id}")).exists(), "killed and reaped before another one starts");
         assert!(!timeout(Duration::from_secs(5), link.done()).await.unwrap());
+    }
+
+    /// kvadm was stopped while another guardian started, and that one has acted.
+    #[tokio::test]
+    async fn a_guardian_that_acted_during_its_start_is_heard() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let process = Command::new("sleep").arg("60").spawn().unwrap();
+        let guardian = GuardianProcess::connected(process, ours).unwrap();
+        theirs.write_all(format!("{READY}\n{OK}\n{ENDING}\n").as_bytes()).unwrap();
+        drop(theirs);
+        let mut link = link(None, &lease());
+        link.starting = Some(tokio::spawn(async move { Ok((guardian, BootTime::now())) }));
+        assert!(timeout(Duration::from_secs(5), link.done()).await.unwrap());
     }
 
     #[tokio::test]

@@ -37,6 +37,14 @@ impl ProcessGroup {
         self.signal(Signal::SIGCONT);
     }
 
+    /// When the group's leader started, in ticks since boot; `None` if there is no such process. A group ID is reused only
+    /// after its leader and its members are gone, and then the process of this ID has another start.
+    pub(super) fn leader_start(self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        // The name in parentheses may contain parentheses and spaces. The 22nd field is the start, the third follows the name.
+        stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()
+    }
+
     /// Whether a process of the group still runs. `true` if that is unknown.
     pub(super) fn runs(self) -> bool {
         let Ok(processes) = std::fs::read_dir("/proc") else { return true };
