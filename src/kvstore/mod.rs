@@ -13,6 +13,8 @@ pub(crate) mod lease;
 pub(crate) mod limiter;
 pub(crate) mod lock;
 pub(crate) mod request;
+#[cfg(test)]
+mod simulation;
 pub(crate) mod store;
 pub(crate) mod timeout;
 pub(crate) mod types;
