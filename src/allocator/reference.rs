@@ -157,6 +157,12 @@ impl<'a> NodeReferences<'a> {
                 Some(OpResult::Get { kvs, .. }) => answer.maybe_applied && kvs.is_empty(),
                 _ => return Err(unexpected()),
             };
+            if !gone && answer.maybe_applied {
+                // The first sending may have deleted it, and another client may have written it since.
+                let what = format!("the reference to {} changed after a lost reply", keys[at].escape_ascii());
+                let cause = Box::new(Error::Contended { op: "release", what });
+                return Err(Error::Unknown { op: "release", cause });
+            }
             if !gone {
                 again.push(at);
                 continue;

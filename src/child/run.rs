@@ -233,8 +233,8 @@ impl ChildRun<'_> {
     fn kill_time(&self, loss: &LeaseLoss, alive: &LeaseState) -> BootTime {
         let kill = alive.until - self.margin / 2;
         match loss {
-            LeaseLoss::Late(_) | LeaseLoss::OtherStore(_) => kill,
-            LeaseLoss::LeaseGone | LeaseLoss::KeyGone => kill.min(BootTime::now() + GRACE),
+            LeaseLoss::Late(_) => kill,
+            LeaseLoss::LeaseGone | LeaseLoss::KeyGone | LeaseLoss::OtherStore(_) => kill.min(BootTime::now() + GRACE),
         }
     }
 

@@ -117,7 +117,7 @@ impl LeaseScope {
                 why = error.to_string();
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left <= RETRY_PAUSE {
+            if left <= RETRY_PAUSE || matches!(error, Error::OtherStore { .. }) {
                 ctx.out.warn(&format!("cannot release {what}: {why}; its lease {lease} expires by itself"));
                 return proved == Some(true);
             }

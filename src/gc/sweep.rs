@@ -36,6 +36,9 @@ impl SweepAnswer {
         match self {
             Self::Done { succeeded: true, .. } => CandidateOutcome::Removed,
             Self::Done { results, maybe_applied: true, .. } if is_missing(&results) => CandidateOutcome::Removed,
+            Self::Done { maybe_applied: true, .. } => {
+                CandidateOutcome::Unknown("the first reply was lost, and the key has changed since".to_owned())
+            }
             Self::Done { .. } => CandidateOutcome::Changed,
             Self::Failed { why, maybe_applied: true, .. } => CandidateOutcome::Unknown(why),
             Self::Failed { why, .. } => CandidateOutcome::Failed(why),

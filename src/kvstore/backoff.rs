@@ -38,7 +38,35 @@ impl Backoff {
 
 /// 64 random bits. The hasher's keys come from the operating system.
 pub(crate) fn random_bits() -> u64 {
+    #[cfg(test)]
+    if let Some(bits) = seeded::bits() {
+        return bits;
+    }
     RandomState::new().build_hasher().finish()
+}
+
+/// Random bits from a seed, for simulations.
+#[cfg(test)]
+pub(crate) mod seeded {
+    use std::cell::Cell;
+
+    thread_local! {
+        static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// Lets the random bits of this thread follow from a seed.
+    pub(crate) fn seed(seed: u64) {
+        STATE.set(Some(seed));
+    }
+
+    /// The next bits (splitmix64); `None` without a seed.
+    pub(crate) fn bits() -> Option<u64> {
+        let state = STATE.get()?.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        STATE.set(Some(state));
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Some(mixed ^ (mixed >> 31))
+    }
 }
 
 #[cfg(test)]

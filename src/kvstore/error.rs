@@ -212,7 +212,11 @@ fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error,
         let error = Error::Broken { endpoint: endpoint.to_owned(), cause: root_cause(source) };
         return (error, Delivery::Unknown);
     }
-    let message = || strip_prefix(status.message()).to_owned();
+    let message = || match http_status(status.message()) {
+        Some(http) => format!("HTTP status {http} instead of a gRPC response"),
+        None if status.message().is_empty() => format!("gRPC code {:?} without a message", status.code()),
+        None => strip_prefix(status.message()).to_owned(),
+    };
     let unavailable = || Error::Unavailable { op, endpoint: endpoint.to_owned(), message: message() };
     match verdict(status.code(), status.message()) {
         Verdict::NotProcessed => (unavailable(), Delivery::NotDone),
@@ -223,16 +227,28 @@ fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error,
             let delivery = if applied { Delivery::Ambiguous } else { Delivery::Final };
             (Error::Refused { op, kind, message: message() }, delivery)
         }
-        Verdict::Open => match status.code() {
-            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted => {
+        Verdict::Open => match (http_status(status.message()), status.code()) {
+            // A load balancer without a server behind it, or a server that lost its own proposal.
+            (Some(429 | 502 | 503 | 504), _)
+            | (None, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted) => {
                 (unavailable(), Delivery::Unknown)
             }
-            code => {
+            (Some(http), _) => {
+                let what = format!("HTTP status {http} instead of a gRPC response");
+                (Error::Protocol { op, what }, Delivery::Ambiguous)
+            }
+            (None, code) => {
                 let what = format!("unknown error \"{}\" (gRPC code {code:?})", message());
                 (Error::Protocol { op, what }, Delivery::Ambiguous)
             }
         },
     }
+}
+
+/// The HTTP status that the client library names in the text of an error, if the response is not gRPC.
+fn http_status(message: &str) -> Option<u16> {
+    let (_, rest) = message.split_once("with status: ").or_else(|| message.split_once("HTTP status code "))?;
+    rest.get(..3)?.parse().ok()
 }
 
 fn transport_failure(status: &Status) -> Option<(Error, Delivery)> {

@@ -18,6 +18,8 @@ pub(crate) mod login;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod response_check;
+#[cfg(test)]
+mod simulation;
 pub(crate) mod store;
 pub(crate) mod timeout;
 pub(crate) mod token;

@@ -341,7 +341,7 @@ impl Store {
         }
     }
 
-    async fn pause(&self, op: &'static str, wait: Duration, last: Error) -> Result<(), Error> {
+    pub(crate) async fn pause(&self, op: &'static str, wait: Duration, last: Error) -> Result<(), Error> {
         let until = Instant::now() + wait;
         let session = &self.session;
         if session.deadline.is_some_and(|deadline| deadline <= until) {

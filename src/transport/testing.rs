@@ -3,7 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +16,7 @@ use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +25,24 @@ use tokio_util::sync::CancellationToken;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::observer::{Notice, Observer, Trace};
 use crate::transport::options::{ConnectOptions, Session, TlsFiles};
+
+/// How a simulated network dials a Unix socket.
+pub(crate) type SimulatedDial = Box<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>>;
+
+thread_local! {
+    /// The simulated sockets of this thread's test, by their paths.
+    static SIMULATED: RefCell<HashMap<PathBuf, SimulatedDial>> = RefCell::default();
+}
+
+/// Lets this thread's dials of the Unix socket go to a simulated network.
+pub(crate) fn simulate(path: PathBuf, dial: SimulatedDial) {
+    SIMULATED.with_borrow_mut(|simulated| simulated.insert(path, dial));
+}
+
+/// The dial of a simulated socket; `None` for a real one.
+pub(crate) fn dial_simulated(path: &Path) -> Option<Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>> {
+    SIMULATED.with_borrow(|simulated| simulated.get(path).map(|dial| dial()))
+}
 
 /// An empty SETTINGS frame: the first frame that an HTTP/2 server sends.
 pub(crate) const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];

@@ -156,7 +156,12 @@ impl KeyDeletion<'_> {
             (false, 0) => Exit::Conflict,
             _ => Exit::Partial,
         };
-        Failure::new(exit, why).context(format!("condition failed after {} deleted", counted(deleted, "key")))
+        let what = if result.maybe_applied {
+            "the first reply was lost, and it is unknown which of the keys were deleted".to_owned()
+        } else {
+            format!("condition failed after {} deleted", counted(deleted, "key"))
+        };
+        Failure::new(exit, why).context(what)
     }
 
     fn print(&self, kvs: &[KeyValue]) -> Result<(), Failure> {

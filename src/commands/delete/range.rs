@@ -198,6 +198,9 @@ impl RangeDeletion<'_> {
                 }
                 other => other?,
             };
+            if result.maybe_applied && !result.succeeded {
+                return Err(unknown_deletion());
+            }
             if result.succeeded {
                 pacer.record(started.elapsed());
                 totals.deleted += batch.len() as u64;
@@ -255,6 +258,9 @@ impl RangeDeletion<'_> {
                 otherwise: vec![],
             };
             let result = store.txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await?;
+            if result.maybe_applied && !result.succeeded {
+                return Err(unknown_deletion());
+            }
             if result.succeeded {
                 totals.deleted += keys.len() as u64;
                 totals.revision = result.revision;
@@ -364,6 +370,12 @@ impl DeletionPacer {
             self.keys = (self.keys * 2).min(MAX_BATCH);
         }
     }
+}
+
+/// The failure if a key is newer after a lost reply: it may have been deleted and written again.
+fn unknown_deletion() -> Failure {
+    Failure::new(Exit::Unknown, "the delete was sent twice, and it is unknown whether the first was applied")
+        .context("the first reply was lost, and now a key in the range is newer")
 }
 
 fn with_progress(mut failure: Failure, totals: &DeletionProgress) -> Failure {

@@ -16,7 +16,7 @@ use crate::boottime::BootTime;
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::Error;
 use crate::kvstore::kv::txn::{Compare, KeySelector, LeaseMode, Op, OpResult, Retry, Txn, Write};
-use crate::kvstore::lease::{Grant, check_id};
+use crate::kvstore::lease::{Grant, GrantAttempts, check_id};
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Request, ResponseHeader};
 use crate::kvstore::store::Store;
@@ -81,7 +81,13 @@ impl Store {
     /// # Errors
     /// As [`Store::grant`].
     pub async fn keep(&self, ttl: i64) -> Result<LeaseKeeper, Error> {
-        self.keep_as(LeaseId::random(), ttl).await
+        let mut attempts = GrantAttempts::new(self);
+        loop {
+            match self.keep_as(LeaseId::random(), ttl).await {
+                Err(error) => attempts.pause_after(error).await?,
+                kept => return kept,
+            }
+        }
     }
 
     /// [`Store::keep`] with an ID from [`LeaseId::random`].
@@ -115,12 +121,13 @@ impl Store {
     }
 
     /// Waits until the absolute key with this create revision is deleted, and watches it again after every failure. If the
-    /// user may not read the key, this waits forever: then only the lease shows a loss.
-    async fn deletion(&self, key: &[u8], created: Revision) -> Revision {
+    /// user may not read the key, this waits forever: then only the lease shows a loss. Returns the loss.
+    async fn deletion(&self, key: &[u8], created: Revision) -> LeaseLoss {
         let mut backoff = Backoff::default();
         loop {
             match self.wait_deleted(key, created, created).await {
-                Ok(gone) => return gone,
+                Ok(_) => return LeaseLoss::KeyGone,
+                Err(error @ Error::OtherStore { .. }) => return LeaseLoss::OtherStore(error.to_string()),
                 Err(error) if error.is_refusal(Refusal::Permission) => {
                     let text = format!("cannot watch {}: {error}; only its lease shows a loss", key.escape_ascii());
                     self.session.observer.notice(Notice::Detail, &text);
@@ -227,8 +234,7 @@ impl LeaseKeeper {
         self.watched_by(async move {
             // A deletion during the delay is still found: the watch starts at the key's creation.
             tokio::time::sleep(WATCH_KEY_AFTER).await;
-            store.deletion(&key, revision).await;
-            LeaseLoss::KeyGone
+            store.deletion(&key, revision).await
         });
     }
 
@@ -240,7 +246,10 @@ impl LeaseKeeper {
             let mut created = created;
             let absolute = store.absolute(&held.key);
             loop {
-                store.deletion(&absolute, created).await;
+                match store.deletion(&absolute, created).await {
+                    LeaseLoss::KeyGone => {}
+                    loss => return loss,
+                }
                 match store.recreate_key(&held, lease).await {
                     Ok((recreated, revision)) => {
                         created = revision;

@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use etcd_client::{LeaseGrantOptions, LeaseGrantResponse, LeaseTimeToLiveOptions};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::kvstore::backoff::random_bits;
+use crate::kvstore::backoff::{Backoff, random_bits};
 use crate::kvstore::error::Error;
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::types::LeaseId;
+use crate::transport::Notice;
 
 /// Time limit for reading back or revoking a lease whose grant was not answered.
 const CLEANUP_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Attempts to grant a lease that expires before its grant is answered.
-const GRANT_ATTEMPTS: u32 = 3;
 
 /// Leases are queried one by one (etcd has no request for several); this many requests run concurrently.
 const CONCURRENT_REQUESTS: usize = 16;
@@ -42,13 +41,19 @@ pub struct Grant {
 pub type LeaseWithKeys = (Grant, Vec<Vec<u8>>);
 
 impl Store {
-    /// Grants a lease of at least `ttl` seconds. kvadm chooses the ID, so that a grant without a response can be retried
-    /// without creating a second lease, and revoked if it stays without a response.
+    /// Grants a lease of at least `ttl` seconds, with a random ID: a grant whose outcome is unknown is revoked, and repeated
+    /// with another ID.
     ///
     /// # Errors
     /// [`Refusal::LeaseTtl`], [`Refusal::NoSpace`], or any error of the request.
     pub async fn grant(&self, ttl: i64) -> Result<Grant, Error> {
-        self.grant_as(LeaseId::random(), ttl).await
+        let mut attempts = GrantAttempts::new(self);
+        loop {
+            match self.grant_as(LeaseId::random(), ttl).await {
+                Err(error) => attempts.pause_after(error).await?,
+                granted => return granted,
+            }
+        }
     }
 
     /// Grants a lease with this ID.
@@ -67,20 +72,13 @@ impl Store {
         granted(&request, id, &answer.value)
     }
 
-    /// Grants a lease with an ID that no other client uses.
+    /// Grants a lease with an ID that no other client uses. The request is sent once: a second one would grant a lease anew
+    /// that has expired meanwhile, with its keys.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if the lease is not found after a lost answer; otherwise as [`Store::grant`].
     pub(crate) async fn grant_as(&self, id: LeaseId, ttl: i64) -> Result<Grant, Error> {
-        for _ in 0..GRANT_ATTEMPTS {
-            if let Some(grant) = self.try_grant(id, ttl).await? {
-                return Ok(grant);
-            }
-        }
-        let what = format!("the lease expired before each of {GRANT_ATTEMPTS} grants was answered");
-        Err(Error::Contended { op: "lease grant", what })
-    }
-
-    /// `None` if the lease was granted, but has expired before the grant was answered.
-    async fn try_grant(&self, id: LeaseId, ttl: i64) -> Result<Option<Grant>, Error> {
-        let request = Request { idempotency: Idempotency::Conditional, ..Request::read("lease grant", &[]) };
+        let request = Request { idempotency: Idempotency::None, ..Request::read("lease grant", &[]) };
         let result = self
             .call(request, |client| async move {
                 client.lease_client().grant(ttl, Some(LeaseGrantOptions::new().with_id(id.0))).await
@@ -88,7 +86,7 @@ impl Store {
             .await;
         let error = match result {
             Ok(answer) => match granted(&request, id, &answer.value) {
-                Ok(grant) => return Ok(Some(grant)),
+                Ok(grant) => return Ok(grant),
                 Err(error) => error,
             },
             Err(error) => error,
@@ -101,8 +99,7 @@ impl Store {
         };
         // No other client uses the random ID: if the lease exists, this request has granted it.
         match self.for_cleanup(CLEANUP_TIMEOUT).time_to_live(id).await {
-            Ok(Some(granted)) => Ok(Some(granted)),
-            Ok(None) if cause.is_refusal(Refusal::LeaseExists) => Ok(None),
+            Ok(Some(granted)) => Ok(granted),
             // etcd has answered, so that it does not grant the lease any more.
             Ok(None) if cause.is_refusal(Refusal::NoSpace) => Err(*cause),
             Ok(None) | Err(_) => {
@@ -256,6 +253,35 @@ pub(crate) fn check_id(requested: LeaseId, answered: i64) -> Result<(), String> 
 fn check_ttl(seconds: i64, least: i64) -> Result<(), String> {
     let right = (least..=MAX_TTL_SECONDS).contains(&seconds);
     if right { Ok(()) } else { Err(format!("the lease has a TTL of {seconds} s")) }
+}
+
+/// The repetition of a grant whose outcome is unknown, with another ID each time.
+pub(crate) struct GrantAttempts<'a> {
+    store: &'a Store,
+    started: Instant,
+    backoff: Backoff,
+}
+
+impl<'a> GrantAttempts<'a> {
+    pub(crate) fn new(store: &'a Store) -> Self {
+        Self { store, started: Instant::now(), backoff: Backoff::default() }
+    }
+
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// The error, if another attempt cannot succeed or the time for retries is over.
+    pub(crate) async fn pause_after(&mut self, error: Error) -> Result<(), Error> {
+        match &error {
+            Error::Unknown { cause, op }
+                if cause.is_transient() && self.started.elapsed() < self.store.inner.retry_for =>
+            {
+                self.store.session.observer.notice(Notice::Detail, &format!("{op}: {cause}; retrying with another ID"));
+                self.store.pause(op, self.backoff.next_delay(), error).await
+            }
+            _ => Err(error),
+        }
+    }
 }
 
 impl LeaseId {

@@ -99,9 +99,10 @@ impl Store {
             if let Some(gone) = message.events().iter().find_map(deleted) {
                 return Ok(Some(gone));
             }
-            let newer = message.header().is_some_and(|header| header.revision() > *known);
-            if message.created() && newer {
-                // The store changed before the watch was created; etcd would send the event with a delay.
+            let changed = message.header().is_some_and(|header| header.revision() != *known);
+            if message.created() && changed {
+                // The store changed before the watch was created; etcd would send the event with a delay. A lower revision is
+                // that of another store, which the read finds out.
                 let (there, revision) = self.key_exists(key, created).await?;
                 if !there {
                     return Ok(Some(revision));

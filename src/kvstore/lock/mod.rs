@@ -22,6 +22,7 @@ use crate::kvstore::error::Error;
 use crate::kvstore::key_range::prefix_end;
 use crate::kvstore::kv::response_check::check_records_read;
 use crate::kvstore::kv::txn::LockGuard;
+use crate::kvstore::lease::GrantAttempts;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
 use crate::kvstore::lock::owner::{LockOwner, format_value, is_shared, parse_owner};
 use crate::kvstore::refusal::Refusal;
@@ -100,7 +101,23 @@ impl Store {
         owner: Option<&LockOwner>,
         ttl: i64,
     ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
-        let id = LeaseId::random();
+        let mut attempts = GrantAttempts::new(self);
+        loop {
+            match self.contend_as(LeaseId::random(), name, shared, owner, ttl).await {
+                Err(error) => attempts.pause_after(error).await?,
+                contending => return contending,
+            }
+        }
+    }
+
+    async fn contend_as(
+        &self,
+        id: LeaseId,
+        name: &[u8],
+        shared: bool,
+        owner: Option<&LockOwner>,
+        ttl: i64,
+    ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
         let queued = async {
             // etcd does not handle concurrent requests in the order of arrival. tokio's timer has a resolution of 1 ms.
             self.ensure_ready("lock").await.ok()?;

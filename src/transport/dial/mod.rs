@@ -8,6 +8,7 @@ pub(crate) mod trace;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -187,7 +188,7 @@ impl Dialer {
         let stream: Box<dyn Stream> = match endpoint.scheme {
             Scheme::Unix => {
                 trace.enter(DialPhase::Connecting);
-                Box::new(UnixStream::connect(&endpoint.path).await.map_err(|error| connection_cause::unix(&error))?)
+                connect_unix(&endpoint.path).await.map_err(|error| connection_cause::unix(&error))?
             }
             Scheme::Plain | Scheme::Tls => {
                 trace.enter(DialPhase::Resolving);
@@ -298,6 +299,14 @@ fn failure(endpoint: &Endpoint, cause: Cause) -> EndpointFailure {
 fn in_given_order(mut failures: Vec<(usize, EndpointFailure)>) -> Vec<EndpointFailure> {
     failures.sort_by_key(|(index, _)| *index);
     failures.into_iter().map(|(_, failure)| failure).collect()
+}
+
+async fn connect_unix(path: &Path) -> io::Result<Box<dyn Stream>> {
+    #[cfg(test)]
+    if let Some(dialled) = crate::transport::testing::dial_simulated(path) {
+        return Ok(Box::new(dialled.await?));
+    }
+    Ok(Box::new(UnixStream::connect(path).await?))
 }
 
 async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Cause> {
