@@ -308,3 +308,23 @@ fn a_command_logs_in_once_and_status_does_not_measure_the_login() {
     watching.wait().signal(nix::sys::signal::Signal::SIGINT);
     assert_eq!(logins() - before, 1);
 }
+
+#[test]
+fn a_role_that_may_only_write_can_put() {
+    let etcd = cheap();
+    let root = ["--user", &format!("root:{ROOT}")].map(str::to_owned);
+    for args in [
+        &["role", "add", "writer"][..],
+        &["role", "grant-permission", "writer", "write", "/inbox/", "--prefix=true"],
+        &["user", "add", "writer:Writer-hunter4"],
+        &["user", "grant-role", "writer", "writer"],
+    ] {
+        etcd.etcdctl_ok(&[&root.each_ref().map(String::as_str)[..], args].concat());
+    }
+    let writer = |args: &[&str]| login(&etcd, "writer", "Writer-hunter4").args(args).run();
+    writer(&["put", "/inbox/a", "1"]).ok().err_empty();
+    writer(&["put", "/inbox/b", "1", "--ttl", "60s"]).ok().err_empty();
+    writer(&["put", "/inbox/a", "2", "--create"]).code(4).err_has("permission denied");
+    writer(&["get", "/inbox/a"]).code(4);
+    login(&etcd, "root", ROOT).args(["get", "/inbox/a"]).run().ok().out("1\n");
+}
