@@ -328,3 +328,23 @@ fn a_lock_key_that_may_not_be_watched_any_more_is_kept_by_its_lease() {
     let run = holder.wait();
     assert_eq!(run.ok().stderr_text().matches("cannot watch").count(), 1);
 }
+
+#[test]
+fn a_role_that_may_only_write_can_put() {
+    let etcd = cheap();
+    let root = ["--user", &format!("root:{ROOT}")].map(str::to_owned);
+    for args in [
+        &["role", "add", "writer"][..],
+        &["role", "grant-permission", "writer", "write", "/inbox/", "--prefix=true"],
+        &["user", "add", "writer:Writer-hunter4"],
+        &["user", "grant-role", "writer", "writer"],
+    ] {
+        etcd.etcdctl_ok(&[&root.each_ref().map(String::as_str)[..], args].concat());
+    }
+    let writer = |args: &[&str]| login(&etcd, "writer", "Writer-hunter4").args(args).run();
+    writer(&["put", "/inbox/a", "1"]).ok().err_empty();
+    writer(&["put", "/inbox/b", "1", "--ttl", "60s"]).ok().err_empty();
+    writer(&["put", "/inbox/a", "2", "--create"]).code(4).err_has("permission denied");
+    writer(&["get", "/inbox/a"]).code(4);
+    login(&etcd, "root", ROOT).args(["get", "/inbox/a"]).run().ok().out("1\n");
+}

@@ -371,10 +371,21 @@ fn a_full_store_ends_the_load_and_deletes_still_go() {
     let run = delete(&["--prefix", "/k"]);
     if run.code != Some(0) {
         // Early servers refuse whatever has a condition.
-        run.code(4).out_empty().err_has("database space exceeded").err_has("add --atomic");
-        delete(&["--prefix", "/k", "--atomic"]).ok();
+        run.code(4).out_empty().err_has("database space exceeded");
+        run.err_has("free space with 'kvadm compact --reclaim'").err_has("add --unguarded --save FILE");
+        assert_ne!(etcd.held_under("/k"), []);
+        delete(&["--prefix", "/k", "--unguarded"]).code(2).err_has("--save");
     }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("saved");
+    let left = etcd.held_under("/k");
+    let run = delete(&["--prefix", "/k", "--unguarded", "--save", file.to_str().unwrap()]);
     assert_eq!(etcd.held_under("/"), []);
+    if !left.is_empty() {
+        run.ok().out(&format!("{}\n", left.len()));
+        let saved = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(saved.lines().count(), left.len());
+    }
 }
 
 /// Loads through a proxy that keeps the server's answers back from the second batch on, and then cuts.

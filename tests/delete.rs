@@ -483,3 +483,15 @@ fn a_lost_answer_is_unknown_or_made_good() {
     let run = answer_lost(&etcd, &["--prefix", "/k", "--yes", "--atomic"], || etcd.held_under("/k").is_empty());
     run.code(7).out_empty().err_has("unknown whether etcd applied it");
 }
+
+#[test]
+fn deletions_that_run_together_count_each_key_once() {
+    let etcd = Etcd::start();
+    let records: String = (0..20_000).map(|n| format!("{{\"key\":\"/k/{n:05}\",\"value\":\"v\"}}\n")).collect();
+    Kvadm::new().endpoint(&etcd).args(["put", "--from", "-"]).stdin(records).run().ok();
+    let start = |_| Kvadm::new().endpoint(&etcd).args(["delete", "--prefix", "/k/", "--yes", "-o", "json"]).spawn();
+    let running: Vec<_> = (0..3).map(start).collect();
+    let deleted = |running: super::support::Running| running.wait().json()["deleted"].as_u64().unwrap();
+    assert_eq!(running.into_iter().map(deleted).sum::<u64>(), 20_000);
+    assert_eq!(etcd.held_under("/k/"), []);
+}

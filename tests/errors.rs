@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use super::support::process::free_port;
 use super::support::{Etcd, Kvadm, Mode, Proxy, eventually, shared, unique_prefix};
 
 fn to(endpoints: &str) -> Kvadm {
@@ -330,4 +331,15 @@ fn refusals_say_what_etcd_said_and_what_to_do() {
     assert!(error["hints"][0].as_str().unwrap().contains("status --revision"), "{error}");
     let lease = to(&etcd.endpoint()).args(["put", "/a", "x", "--lease", "7fffffff"]).run();
     lease.code(4).out_empty().err_has("lease not found").err_has("hint: ");
+}
+
+#[test]
+fn a_wait_for_an_endpoint_says_now_and_then_what_it_waits_for() {
+    let endpoint = format!("http://127.0.0.1:{}", free_port());
+    let args = ["--endpoints", &endpoint, "--connect-wait", "7500ms", "get", "/a"];
+    let run = Kvadm::new().args(args).env("KVADM_RECONNECT_INTERVAL", "300ms").run();
+    run.code(3).err_has("warning: no etcd endpoint answers yet; retrying every ");
+    let again = format!("s ({endpoint}: connection refused); retrying every ");
+    run.err_has("warning: no etcd endpoint has answered for ").err_has(&again).err_lacks("µs");
+    assert_eq!(run.stderr_text().matches("has answered for").count(), 1, "{}", run.stderr_text());
 }

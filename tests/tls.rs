@@ -390,3 +390,45 @@ fn files_without_an_end_are_not_read_to_it() {
     let run = Kvadm::new().endpoint("https://127.0.0.1:1").args(["get", "/a", "--ca-file", "/dev/zero"]).run();
     run.code(2).out_empty().err_has("/dev/zero").err_has("larger than 1 MiB").within(std::time::Duration::from_secs(5));
 }
+
+/// As `openssl req -x509` makes it: its own authority.
+fn self_signed(certs: &Certs, name: &str, host: &str, until: i32) -> Pair {
+    let mut params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "etcd");
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let cert = params.self_signed(&key).unwrap();
+    let cert = write(certs, &format!("{name}.pem"), cert.pem());
+    Pair { cert, key: write(certs, &format!("{name}.key"), key.serialize_pem()) }
+}
+
+#[test]
+fn a_self_signed_certificate_is_accepted_if_the_ca_file_has_it() {
+    let certs = Certs::new();
+    let own = self_signed(&certs, "own", "127.0.0.1", 2090);
+    let etcd = Etcd::options().tls_with(&certs, &own).start();
+    with_ca(&etcd.endpoint(), &own.cert).run().code(1).err_has("key not found");
+    let both = [std::fs::read(&certs.ca).unwrap(), std::fs::read(&own.cert).unwrap()].concat();
+    with_ca(&etcd.endpoint(), &write(&certs, "both.pem", both)).run().code(1).err_has("key not found");
+    // The name counts all the same, and so does the certificate: another one with the same subject is not it.
+    fails_with(&with_ca(&etcd.localhost_endpoint(), &own.cert).run(), &["certificate is not for 'localhost'"]);
+    let twin = self_signed(&certs, "twin", "127.0.0.1", 2090);
+    let run = with_ca(&etcd.endpoint(), &twin.cert).run();
+    fails_with(&run, &["is an authority's certificate (CA:TRUE), and is not in ca-file itself"]);
+    let old = self_signed(&certs, "old", "127.0.0.1", 2021);
+    let etcd = Etcd::options().tls_with(&certs, &old).start();
+    fails_with(&with_ca(&etcd.endpoint(), &old.cert).run(), &["expired"]);
+}
+
+/// The server makes itself a certificate with a P-521 key.
+#[test]
+fn etcd_s_automatic_certificate_works() {
+    let etcd = Etcd::options().auto_tls().start();
+    let own = etcd.dir().join("data/fixtures/client/cert.pem");
+    // Signing with this curve is slow in old servers.
+    let patient = |kvadm: Kvadm| kvadm.args(["--dial-timeout", "10s"]).run();
+    patient(with_ca(&etcd.endpoint(), &own)).code(1).err_has("key not found");
+    patient(get(&etcd.endpoint()).arg("--insecure-skip-tls-verify")).code(1);
+}

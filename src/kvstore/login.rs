@@ -124,13 +124,14 @@ impl Store {
         if exhausted || !is_token_refusal(error, has_user) {
             return Ok(false);
         }
-        // A member that lags behind may refuse even a new token, so only the first one is used at once.
-        let wait = if renewals.count == 0 { Duration::ZERO } else { renewals.backoff.next_delay() };
+        // A member that lags behind does not know a new token yet.
+        let lags = error.is_refusal(Refusal::BadToken) && self.inner.login.is_recent();
+        let wait = if renewals.count == 0 && !lags { Duration::ZERO } else { renewals.backoff.next_delay() };
         renewals.count += 1;
-        self.session.observer.notice(Notice::Detail, &format!("{}: {error}; logging in again", request.op));
+        self.session.observer.notice(Notice::Detail, &format!("{}: {error}; sending it again", request.op));
         let renewed = async {
             tokio::time::sleep(wait).await;
-            self.log_in(request.op, generation).await
+            if lags { Ok(()) } else { self.log_in(request.op, generation).await }
         };
         tokio::select! {
             biased;

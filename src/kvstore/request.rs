@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Code;
 
+use crate::duration::format_duration;
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::{Delivery, Error, classify, from_transport};
 use crate::kvstore::refusal::Refusal;
@@ -17,6 +18,9 @@ use crate::kvstore::timeout::{Timeout, while_responsive};
 use crate::kvstore::token::TokenRenewals;
 use crate::kvstore::types::{MAX_REVISION, Revision};
 use crate::transport::{Notice, Trace};
+
+/// How often a wait for the first connection is announced.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);
 
 /// What a second delivery of the same request could do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +153,7 @@ impl Store {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let started = Instant::now();
-        let mut waiting_announced = false;
+        let mut announce_at = started;
         let mut backoff = Backoff::default();
         let mut maybe_applied = false;
         let mut renewals = TokenRenewals::default();
@@ -198,9 +202,9 @@ impl Store {
             let wait = match &error {
                 Error::Unreachable { .. } => match self.connect_pause(started) {
                     Some(wait) => {
-                        if !std::mem::replace(&mut waiting_announced, true) {
-                            let text = format!("no etcd endpoint answers yet; retrying every {wait:?}");
-                            self.session.observer.notice(Notice::Warning, &text);
+                        if announce_at <= Instant::now() {
+                            announce_at = Instant::now() + ANNOUNCE_EVERY;
+                            self.announce_wait(started, &error);
                         }
                         wait
                     }
@@ -330,6 +334,20 @@ impl Store {
         let Some(limit) = wait.limit else { return Some(wait.interval) };
         let left = limit.saturating_sub(started.elapsed());
         (!left.is_zero()).then(|| wait.interval.min(left))
+    }
+
+    /// Says that no endpoint answers and, after a while, why.
+    fn announce_wait(&self, started: Instant, error: &Error) {
+        let Some(wait) = self.inner.options.connect_wait else { return };
+        let every = format_duration(wait.interval);
+        let text = match started.elapsed() {
+            waited if waited >= ANNOUNCE_EVERY => {
+                let waited = format_duration(Duration::from_secs(waited.as_secs()));
+                format!("no etcd endpoint has answered for {waited} ({}); retrying every {every}", error.one_line())
+            }
+            _ => format!("no etcd endpoint answers yet; retrying every {every}"),
+        };
+        self.session.observer.notice(Notice::Warning, &text);
     }
 
     pub(crate) async fn wait_for_rate_limit(&self, op: &'static str) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::time::Instant;
@@ -12,6 +13,9 @@ use crate::kvstore::backoff::Backoff;
 
 /// The request header with etcd's token (`TokenFieldNameGRPC` in its `api/v3rpc/rpctypes`).
 const TOKEN_HEADER: &str = "token";
+
+/// A member that lags behind for longer is not healthy.
+const REPLICATED_WITHIN: Duration = Duration::from_millis(500);
 
 /// The login of a command, shared by its handles for single members: etcd replicates tokens.
 #[derive(Debug, Default)]
@@ -24,6 +28,8 @@ struct LoginState {
     token: Option<HeaderValue>,
     /// The number of logins.
     generation: u64,
+    /// When the last one ended.
+    since: Option<Instant>,
     /// Whether the last login was refused because authentication is not enabled.
     disabled: bool,
 }
@@ -38,6 +44,11 @@ impl Login {
         self.state().generation
     }
 
+    /// Whether the last login is so recent that it may not have reached each member yet.
+    pub(crate) fn is_recent(&self) -> bool {
+        self.state().since.is_some_and(|since| since.elapsed() < REPLICATED_WITHIN)
+    }
+
     /// Whether etcd answered that authentication is not enabled.
     pub(crate) fn is_disabled(&self) -> bool {
         self.state().disabled
@@ -50,6 +61,7 @@ impl Login {
         state.disabled = token.is_none();
         state.token = token;
         state.generation += 1;
+        state.since = Some(Instant::now());
         news
     }
 }

@@ -26,6 +26,7 @@ const START: Duration = Duration::from_secs(30);
 pub struct Options {
     pub(super) args: Vec<String>,
     tls: Option<Tls>,
+    auto_tls: bool,
     unix: bool,
     ipv6: bool,
     pub(super) ports: Option<Ports>,
@@ -82,6 +83,12 @@ impl Options {
         options
     }
 
+    /// Serves TLS with a certificate that the server makes for itself.
+    pub fn auto_tls(mut self) -> Self {
+        self.auto_tls = true;
+        self
+    }
+
     /// Listens on a Unix socket too: [`Etcd::unix_endpoint`].
     pub fn unix_socket(mut self) -> Self {
         self.unix = true;
@@ -92,6 +99,10 @@ impl Options {
     pub fn ipv6(mut self) -> Self {
         self.ipv6 = true;
         self
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() || self.auto_tls { "https" } else { "http" }
     }
 
     /// Starts the server and waits until it is healthy; other ports are tried when one was taken meanwhile.
@@ -164,7 +175,7 @@ impl Etcd {
     }
 
     fn scheme(&self) -> &'static str {
-        if self.options.tls.is_some() { "https" } else { "http" }
+        self.options.scheme()
     }
 
     /// The server's process id.
@@ -303,7 +314,7 @@ fn http_get(port: u16, path: &str) -> std::io::Result<String> {
 
 fn spawn(process: &mut Guarded, options: &Options, ports: Ports, dir: &Path) {
     let log = File::options().create(true).append(true).open(dir.join("log")).expect("create etcd's log");
-    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    let scheme = options.scheme();
     let client = format!("{scheme}://127.0.0.1:{}", ports.client);
     let mut listen = client.clone();
     if options.ipv6 {
@@ -337,6 +348,9 @@ fn spawn(process: &mut Guarded, options: &Options, ports: Ports, dir: &Path) {
     }
     if version() >= (3, 5) {
         command.arg("--unsafe-no-fsync");
+    }
+    if options.auto_tls {
+        command.arg("--auto-tls");
     }
     if let Some(tls) = &options.tls {
         command.arg(format!("--cert-file={}", tls.server.cert.display()));

@@ -76,6 +76,13 @@ pub struct Args {
     /// Delete the range in one request; other clients are blocked until it finishes
     #[arg(long, conflicts_with_all = ["prev", "keys", "glob"])]
     atomic: bool,
+    /// If the store is full, also delete values that were written after the count
+    ///
+    /// Some versions of etcd (such as 3.5.1) refuse every conditional delete while the store is out of space. With
+    /// --unguarded, kvadm then deletes without the condition that no key was written after the count. A value that was
+    /// written after the count is added to the file of --save.
+    #[arg(long, requires = "save", conflicts_with_all = ["atomic", "keys", "glob", "if_locked"])]
+    unguarded: bool,
 }
 
 /// Runs the verb.
@@ -110,6 +117,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             guard,
             prev: args.prev,
             atomic: args.atomic,
+            unguarded: args.unguarded,
         };
         return job.run(args.all, args.save.as_deref()).await;
     }

@@ -12,8 +12,8 @@ use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
-    Compare, Error, KeyRange, KeySelector, KeyValue, LockGuard, Op, RangeCount, ReadOptions, Retry, Revision, Store,
-    Txn, TxnResult,
+    Compare, Error, KeyRange, KeySelector, KeyValue, LockGuard, Op, OpResult, RangeCount, ReadOptions, Retry, Revision,
+    Store, Txn, TxnResult,
 };
 use crate::output::{DeleteAnswer, bytes};
 use crate::plural::counted;
@@ -36,6 +36,8 @@ pub struct RangeDeletion<'a> {
     pub guard: Option<LockGuard>,
     pub prev: bool,
     pub atomic: bool,
+    /// Delete without conditions if etcd refuses conditional deletes because the store is full.
+    pub unguarded: bool,
 }
 
 #[derive(Default)]
@@ -43,7 +45,22 @@ struct DeletionProgress {
     deleted: u64,
     /// Keys that were written after the count and are kept.
     kept: u64,
+    /// Keys that were written after the count and are deleted and saved.
+    newer: u64,
     revision: Revision,
+}
+
+impl DeletionProgress {
+    /// Counts a transaction that deleted `keys` keys, except those that another client had deleted before. After a lost
+    /// reply it is unknown which client that was, so all of them count.
+    fn add(&mut self, result: &TxnResult, keys: usize) {
+        let deleted = |result: &OpResult| if let OpResult::Delete { deleted, .. } = result { *deleted } else { 0 };
+        self.deleted += match result.maybe_applied {
+            true => keys as u64,
+            false => result.results.iter().map(deleted).sum(),
+        };
+        self.revision = result.revision;
+    }
 }
 
 impl RangeDeletion<'_> {
@@ -84,14 +101,21 @@ impl RangeDeletion<'_> {
         self.report(&totals, would_delete)
     }
 
-    /// Old servers refuse conditional deletes when the store is full (see `Store::txn`): the hint names the alternative.
+    /// Old servers refuse conditional deletes when the store is full (see `Store::txn`): the hints name the ways out.
     fn hint_when_full(&self, failure: Failure) -> Failure {
         let full = failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_no_space());
-        if full && !self.atomic && self.filter.is_none() {
-            return failure
-                .hint("this version of etcd refuses conditional deletes while the store is full: add --atomic");
+        if !full || self.atomic {
+            return failure;
         }
-        failure
+        let hints = vec![
+            "this version of etcd refuses conditional deletes while the store is full; free space with 'kvadm compact \
+             --reclaim'"
+                .to_owned(),
+            "if that is not enough, add --unguarded --save FILE: it also deletes values that were written after the \
+             count, and saves them"
+                .to_owned(),
+        ];
+        Failure { hints, ..failure }
     }
 
     async fn count(&self) -> Result<RangeCount, Failure> {
@@ -158,7 +182,7 @@ impl RangeDeletion<'_> {
             let mut rest = page.as_slice();
             while !rest.is_empty() {
                 let (batch, remaining) = rest.split_at(pacer.keys.min(rest.len()));
-                let kept = self.remove(consent, batch, total.revision, &mut pacer, totals).await?;
+                let kept = self.remove(consent, batch, total.revision, &mut pacer, save.as_deref_mut(), totals).await?;
                 progress.inc(batch.len() as u64);
                 if self.prev {
                     for kv in batch.iter().filter(|kv| kept.was_deleted(&kv.key)) {
@@ -180,6 +204,7 @@ impl RangeDeletion<'_> {
         batch: &[KeyValue],
         revision: Revision,
         pacer: &mut DeletionPacer,
+        save: Option<&mut SaveFile>,
         totals: &mut DeletionProgress,
     ) -> Result<KeptKeys, Failure> {
         let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(KeptKeys::default()) };
@@ -192,19 +217,19 @@ impl RangeDeletion<'_> {
                 otherwise: vec![],
             };
             let started = Instant::now();
-            let result = match store.txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await {
-                Err(error) if error.is_no_space() && self.guard.is_none() => {
-                    self.delete_when_full(consent, error, txn.then, revision).await?
+            let result = match (store.txn("delete", &txn, self.guard.as_ref(), Retry::Idempotent).await, save) {
+                (Err(error), Some(save)) if error.is_no_space() && self.unguarded => {
+                    self.delete_unguarded(consent, txn.then, revision, save, totals).await?
                 }
-                other => other?,
+                (Err(error), _) if error.is_no_space() => return Err(self.without_space(error, first, revision).await),
+                (result, _) => result?,
             };
             if result.maybe_applied && !result.succeeded {
                 return Err(unknown_deletion());
             }
             if result.succeeded {
                 pacer.record(started.elapsed());
-                totals.deleted += batch.len() as u64;
-                totals.revision = result.revision;
+                totals.add(&result, batch.len());
                 return Ok(KeptKeys::default());
             }
         }
@@ -215,29 +240,43 @@ impl RangeDeletion<'_> {
         Ok(kept)
     }
 
-    /// Some versions refuse every transaction in a full store but accept plain deletions. A full store accepts no
-    /// writes, so keys that are not newer at the check are not newer at the deletion.
-    async fn delete_when_full(
+    /// Some versions refuse every transaction in a full store but accept plain deletions. Values that were written after
+    /// the count are saved before anything else is done. The deletion is never sent twice: a second one could delete
+    /// what was written since.
+    async fn delete_unguarded(
         &self,
         _: &Consent,
-        refused: Error,
         then: Vec<Op>,
         revision: Revision,
-    ) -> Result<TxnResult, Error> {
+        save: &mut SaveFile,
+        totals: &mut DeletionProgress,
+    ) -> Result<TxnResult, Failure> {
         let store = self.ctx.store();
-        if let [Op::Delete { over: KeySelector::Range(range), .. }] = then.as_slice() {
-            let mut reader = store.read(range, self.read_options(0, true));
-            loop {
-                // etcd may have applied the deletion that it refused: a failed read does not change that.
-                let Ok(page) = reader.next().await else { return Err(refused) };
-                let Some(page) = page else { break };
-                if page.iter().any(|kv| kv.mod_revision > revision) {
-                    return Err(refused);
-                }
+        let with_values = |op| match op {
+            Op::Delete { over, .. } => Op::Delete { over, prev: true },
+            other => other,
+        };
+        let plain = Txn { then: then.into_iter().map(with_values).collect(), ..Txn::default() };
+        let mut result = store.txn("delete", &plain, None, Retry::Never).await?;
+        for deletion in &mut result.results {
+            let OpResult::Delete { prev, .. } = deletion else { continue };
+            prev.retain(|kv| kv.mod_revision > revision);
+            if !prev.is_empty() {
+                save.append(store, prev).await?;
+                totals.newer += prev.len() as u64;
             }
         }
-        let plain = Txn { then, ..Txn::default() };
-        store.txn("delete", &plain, None, Retry::Idempotent).await.map_err(|_| refused)
+        Ok(result)
+    }
+
+    /// The failure for a deletion that etcd refused for lack of space. etcd may apply such a request all the same, but it has
+    /// answered: a key that is still as it was proves that nothing was and will be deleted.
+    async fn without_space(&self, error: Error, first: &KeyValue, revision: Revision) -> Failure {
+        let Error::Unknown { op, cause } = error else { return error.into() };
+        match self.ctx.store().get(&first.key, 0, self.guard.as_ref()).await {
+            Ok((Some(now), _)) if now.mod_revision <= revision => Failure::from(*cause),
+            _ => Failure::from(Error::Unknown { op, cause }),
+        }
     }
 
     async fn remove_singly(
@@ -262,8 +301,7 @@ impl RangeDeletion<'_> {
                 return Err(unknown_deletion());
             }
             if result.succeeded {
-                totals.deleted += keys.len() as u64;
-                totals.revision = result.revision;
+                totals.add(&result, keys.len());
                 return Ok(());
             }
             let owned_keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
@@ -314,7 +352,7 @@ impl RangeDeletion<'_> {
             Ok(report) => {
                 totals.revision = report.revision;
                 totals.deleted = match report.results.first() {
-                    Some(crate::kvstore::OpResult::Delete { deleted, .. }) => *deleted,
+                    Some(OpResult::Delete { deleted, .. }) => *deleted,
                     _ => 0,
                 };
                 Ok(())
@@ -327,8 +365,14 @@ impl RangeDeletion<'_> {
         if totals.kept > 0 {
             self.ctx.out.note(&format!("kept {} written after the count", counted(totals.kept, "key")));
         }
+        if totals.newer > 0 {
+            let newer = counted(totals.newer, "key");
+            self.ctx
+                .out
+                .warn(&format!("deleted {newer} written after the count; the values are in the file of --save"));
+        }
         if !self.prev {
-            let DeletionProgress { deleted, kept, revision } = *totals;
+            let DeletionProgress { deleted, kept, revision, .. } = *totals;
             self.ctx.out.one(&DeleteAnswer { deleted, would_delete, kept, revision })?;
         }
         let nothing = totals.deleted == 0 && would_delete.unwrap_or(0) == 0;

@@ -41,7 +41,10 @@ impl PutRequest {
             write =
                 vec![Op::Txn(Txn { compares: self.unchanged_compares(), then: vec![self.read()], otherwise: write })];
         }
-        Txn { compares: self.conditions.compares(&self.key), then: write, otherwise: self.conditions.reads(&self.key) }
+        let compares = self.conditions.compares(&self.key);
+        // etcd asks for the permission to read, even if a branch is not taken.
+        let otherwise = if compares.is_empty() { Vec::new() } else { self.conditions.reads(&self.key) };
+        Txn { compares, then: write, otherwise }
     }
 
     /// The transaction of a dry run: the same conditions without the writes.

@@ -6,6 +6,7 @@ use rustls::{AlertDescription, CertificateError, Error as Rustls};
 use crate::time::Time;
 use crate::transport::cause::Cause;
 use crate::transport::options::TlsFiles;
+use crate::transport::tls::self_signed::CA_AS_SERVER;
 
 /// Explains a TLS error of the handshake, or an alert after it.
 pub(crate) fn tls_cause(error: &Rustls, files: &TlsFiles) -> Cause {
@@ -66,11 +67,11 @@ fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             Cause::new("the server's certificate does not allow server authentication (extended key usage)")
         }
+        CertificateError::Other(other) if other.to_string() == CA_AS_SERVER => Cause::hint(
+            "the server's certificate is an authority's certificate (CA:TRUE), and is not in ca-file itself",
+            "set ca-file to the server's certificate, or issue one with CA:FALSE",
+        ),
         CertificateError::Other(other) => Cause::new(match other.to_string().as_str() {
-            "CaUsedAsEndEntity" => {
-                "the server's certificate is an authority's certificate (CA:TRUE), which kvadm does not accept"
-                    .to_owned()
-            }
             "UnsupportedCertVersion" => "the server's certificate does not have X.509 version 3".to_owned(),
             text => format!("the server's certificate is not valid: {text}"),
         }),

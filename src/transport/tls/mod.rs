@@ -20,10 +20,12 @@ use rustls::{
 use thiserror::Error;
 
 use crate::transport::options::TlsFiles;
+use crate::transport::tls::self_signed::TrustedLeaves;
 
 pub(crate) mod cause;
 pub(crate) mod certificate;
 pub(crate) mod handshake_observer;
+mod self_signed;
 
 /// Upper bound on a TLS file: far above a bundle of every public authority (0.3 MiB).
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -148,13 +150,14 @@ pub(crate) fn client_config(files: &TlsFiles) -> Result<Tls, TlsError> {
     let verifier: Arc<dyn ServerCertVerifier> = if files.skip_verify {
         Arc::new(AcceptAny(Arc::clone(&provider)))
     } else {
-        let roots = match named {
-            Some(roots) => roots,
-            None => system_roots()?,
+        let (roots, trusted) = match named {
+            Some(named) => named,
+            None => (system_roots()?, Vec::new()),
         };
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
-            .map_err(|error| TlsError::Setup(error.to_string()))?
+            .map_err(|error| TlsError::Setup(error.to_string()))?;
+        Arc::new(TrustedLeaves { inner, trusted })
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier));
     let mut config = with_identity(builder, files, &provider)?;
@@ -225,16 +228,18 @@ fn read_certificates(role: &'static str, file: &Path) -> Result<Vec<CertificateD
     Ok(found)
 }
 
-fn read_roots(file: &Path) -> Result<RootCertStore, TlsError> {
+/// The certificates of the CA file, as authorities and as they are.
+fn read_roots(file: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in read_certificates(CA, file)? {
-        roots.add(certificate).map_err(|error| TlsError::Damaged {
+    let certificates = read_certificates(CA, file)?;
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| TlsError::Damaged {
             role: CA,
             file: file.to_owned(),
             cause: format!("a certificate cannot be parsed ({})", crate::transport::cause::format_rustls_error(&error)),
         })?;
     }
-    Ok(roots)
+    Ok((roots, certificates))
 }
 
 fn system_roots() -> Result<RootCertStore, TlsError> {
