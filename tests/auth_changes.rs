@@ -117,7 +117,7 @@ fn a_lock_is_held_across_changes() {
         let mut running = running;
         running.write("\n");
         running.wait().ok().out("runs\ndone\n").err_empty();
-        waiter.wait().ok().out("turn\n").err_empty();
+        waiter.wait().ok().out("turn\n").err_has("waiting for /app/l: held by");
     }
 }
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::failover::{key, version};
-use super::support::{Etcd, Kvadm, Mode, Proxy, Run, eventually, shared, unique_prefix};
+use super::support::{Etcd, Kvadm, Mode, Plan, Proxy, Run, Spoil, Spoiler, eventually, shared, unique_prefix};
 
+/// The transactions that `allocate release` sends before the one that deletes.
+const RELEASE_READS: u64 = 0;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Starts a write through a slow proxy, and lets it go through with its answer held back.
@@ -197,4 +199,78 @@ fn a_write_without_an_answer_in_the_operations_time_is_unknown() {
     let run = with_lost_answer(etcd, &args, || version(etcd, &key).is_some(), |_| {});
     run.code(7).err_has("within 900ms").within(Duration::from_secs(4));
     assert_eq!(version(etcd, &key), Some(1));
+}
+
+/// Runs a command whose first writing transaction is performed and loses its answer, and writes keys before the next sending.
+fn rewritten_meanwhile(skip: u64, args: &[&str], keys: &[(String, String)]) -> Run {
+    let etcd = shared();
+    let plan = Plan { spoil: Spoil::CutBefore, methods: &["Txn", "DeleteRange"], skip, times: 1, then_gone: false };
+    let keys = keys.to_vec();
+    let spoiler = Spoiler::with(&etcd.address(), plan, move || {
+        for (key, value) in &keys {
+            etcd.etcdctl_ok(&["put", "--", key, value]);
+        }
+    });
+    Kvadm::new().endpoint(&spoiler.endpoint()).args(args).run()
+}
+
+#[test]
+fn a_deleted_key_that_was_written_again_is_neither_deleted_twice_nor_called_kept() {
+    let (etcd, prefix) = (shared(), unique_prefix());
+    let (one, two) = (format!("{prefix}1"), format!("{prefix}2"));
+    let third = |key: &String| [(key.clone(), "third".to_owned())];
+    let cases: [(&[&str], &str); 4] = [
+        (&["delete", "--yes", "--prefix", &prefix], "the first reply was lost, and now a key in the range is newer"),
+        (&["delete", "--yes", "--prefix", &prefix, "--match", "*"], "the first reply was lost"),
+        (&["delete", "--yes", "--prefix", &prefix, "--prev"], "the first reply was lost"),
+        (&["delete", "--yes", &one, &two], "it is unknown which of the keys were deleted"),
+    ];
+    for (args, text) in cases {
+        // Several named keys are read first, in a transaction.
+        let skip = u64::from(args.contains(&one.as_str()));
+        etcd.etcdctl_ok(&["put", &one, "old"]);
+        etcd.etcdctl_ok(&["put", &two, "old"]);
+        rewritten_meanwhile(skip, args, &third(&one)).code(7).out_empty().err_has(text);
+        assert_eq!(etcd.held(&one).unwrap().text(), "third", "{args:?}");
+    }
+}
+
+#[test]
+fn a_collected_key_that_was_written_again_has_an_unknown_outcome() {
+    let (etcd, prefix) = (shared(), unique_prefix());
+    let stale = format!("{prefix}lock/324aa1fa14dee5a6");
+    etcd.etcdctl_ok(&["put", &stale, ""]);
+    let args = ["gc", "locks", &prefix, "--apply", "--yes", "--grace", "20ms"];
+    let run = rewritten_meanwhile(0, &args, &[(stale.clone(), "again".to_owned())]);
+    run.code(7).err_has("1 removal may or may not have been applied").err_has("1 with an unknown outcome");
+    assert_eq!(etcd.held(&stale).unwrap().text(), "again");
+}
+
+#[test]
+fn a_released_reference_that_was_taken_again_is_not_released_twice() {
+    let (etcd, base) = (shared(), format!("{}ids", unique_prefix()));
+    let allocate = |action: &str| Kvadm::new().endpoint(etcd).args(["allocate", action, "web", "--base", &base]);
+    allocate("new").args(["--node", "n1"]).run().ok();
+    let reference = format!("{base}/value/web/n1");
+    let id = etcd.held(&reference).unwrap().text();
+    let args = ["allocate", "release", "web", "--base", &base, "--node", "n1"];
+    // The first transaction only reads.
+    let run = rewritten_meanwhile(RELEASE_READS, &args, &[(reference.clone(), id)]);
+    run.code(7).out_empty().err_has("changed after a lost reply");
+    assert!(etcd.held(&reference).is_some());
+}
+
+/// A lease that expired between two sendings of its grant is not granted again: its keys are gone.
+#[test]
+fn a_lock_whose_lease_is_unknown_runs_nothing() {
+    let (etcd, prefix) = (shared(), unique_prefix());
+    let methods = &["LeaseGrant", "LeaseTimeToLive"];
+    let plan = Plan { spoil: Spoil::Grpc(14), methods, skip: 0, times: u64::MAX, then_gone: false };
+    let spoiler = Spoiler::start(&etcd.address(), plan);
+    let name = format!("{prefix}lock");
+    let args = ["--op-timeout", "1500ms", "lock", &name, "--ttl", "2s", "--", "false"];
+    Kvadm::new().endpoint(&spoiler.endpoint()).args(args).run().code(7).out_empty().err_has("'lease grant' was sent");
+    let plan = Plan { spoil: Spoil::Grpc(14), methods, skip: 0, times: 1, then_gone: false };
+    let spoiler = Spoiler::start(&etcd.address(), plan);
+    Kvadm::new().endpoint(&spoiler.endpoint()).args(["lock", &name, "--", "echo", "in"]).run().ok().out("in\n");
 }

@@ -1,6 +1,6 @@
 //! Endpoints of two clusters in one list: a command that began with one cluster never goes on with the other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::support::{Etcd, Kvadm, Mode, Proxy, Run, Running, eventually};
 
@@ -172,6 +172,23 @@ fn a_lock_and_a_held_key_end_with_their_cluster() {
         run.code(4).err_has(&other).err_has(&id(&two.first));
         assert_eq!(two.other.revision(), before);
     }
+}
+
+/// The same IDs, an older store: the lock's lease does not exist there, and another client can hold the lock at once.
+#[test]
+fn a_lock_ends_at_once_if_its_store_is_set_back() {
+    let mut etcd = Etcd::start();
+    let command = ["--", "sh", "-c", "echo runs; exec sleep 60"];
+    let kvadm = Kvadm::new().endpoint(&etcd).args(["lock", "/l", "--ttl", "40s"]).args(command);
+    let running = kvadm.timeout(Duration::from_secs(60)).spawn();
+    running.wait_for_stdout("runs", SOON);
+    etcd.kill();
+    std::fs::remove_dir_all(etcd.dir().join("data")).unwrap();
+    etcd.restart();
+    let restarted = Instant::now();
+    let run = running.wait();
+    assert!(restarted.elapsed() < Duration::from_secs(8), "{run:?}");
+    run.code(4).err_has("the store was restored from a backup").err_has("the command was stopped");
 }
 
 #[test]

@@ -12,7 +12,9 @@ use tower::{BoxError, ServiceExt};
 use crate::kvstore::error::{Delivery, Error, classify};
 use crate::kvstore::identity::StoreIdentity;
 use crate::kvstore::token::{Login, TokenService};
+use crate::transport::failure::TransportFailure;
 use crate::transport::peer_check::{PeerChannel, PeerCheck, PeerCheckError, PendingCheck};
+use crate::transport::response_body::MonitoredBody;
 
 /// Asks each new connection of a channel for its cluster's ID, except a first connection whose cluster decides.
 pub(crate) struct ClusterCheck {
@@ -33,7 +35,15 @@ impl PeerCheck for ClusterCheck {
             let no_answer = |error: &Error| PeerCheckError::NoAnswer(error.to_string());
             let classified = |error| classify("status", &endpoint, error);
             let ask = async {
+                let cause = "the response broke off".to_owned();
+                let cut = TransportFailure::Cut { endpoint: endpoint.clone(), cause };
+                // A peer that sends without a pause must not keep the time limit from being seen.
+                let monitored = move |response: http::Response<Body>| {
+                    let cut = cut.clone();
+                    response.map(|body| Body::new(MonitoredBody::new(body, move |_| cut.clone())))
+                };
                 let channel = ServiceExt::<http::Request<Body>>::map_err(channel, BoxError::from);
+                let channel = ServiceExt::<http::Request<Body>>::map_response(channel, monitored);
                 let channel = BoxCloneSyncService::new(TokenService::new(channel, login));
                 Client::from_channel(Channel::Custom(channel), None).await?.maintenance_client().status().await
             };

@@ -18,6 +18,7 @@ pub(crate) mod login;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod response_check;
+pub(crate) mod response_header;
 #[cfg(test)]
 mod simulation;
 pub(crate) mod store;

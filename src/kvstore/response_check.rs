@@ -1,7 +1,8 @@
 //! Checks that each response comes from the store that the command began with.
 
 use crate::kvstore::error::Error;
-use crate::kvstore::request::{Idempotency, Request, ResponseHeader};
+use crate::kvstore::request::{Idempotency, Request};
+use crate::kvstore::response_header::ResponseHeader;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 

@@ -51,9 +51,13 @@ pub struct Plan {
     pub then_gone: bool,
 }
 
+type Hook = Box<dyn Fn() + Send + Sync>;
+
 struct Inner {
     target: String,
     plan: Plan,
+    /// Runs when etcd has performed a request and before its answer is spoiled.
+    meanwhile: Option<Hook>,
     seen: AtomicU64,
     gone: CancellationToken,
 }
@@ -68,10 +72,20 @@ pub struct Spoiler {
 impl Spoiler {
     /// Listens on a free port in front of `target`, an address such as `127.0.0.1:2379`.
     pub fn start(target: &str, plan: Plan) -> Self {
+        Self::launch(target, plan, None)
+    }
+
+    /// The same; `meanwhile` runs when etcd has performed a request and before its answer is spoiled.
+    pub fn with(target: &str, plan: Plan, meanwhile: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::launch(target, plan, Some(Box::new(meanwhile)))
+    }
+
+    fn launch(target: &str, plan: Plan, meanwhile: Option<Hook>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let inner = Arc::new(Inner {
             target: target.to_owned(),
             plan,
+            meanwhile,
             seen: AtomicU64::new(0),
             gone: CancellationToken::new(),
         });
@@ -190,6 +204,9 @@ impl Inner {
             message.extend_from_slice(&chunk);
         }
         upward.abort();
+        if let Some(meanwhile) = &self.meanwhile {
+            tokio::task::block_in_place(meanwhile);
+        }
         self.spoil(message.into(), &mut respond, connection).await?;
         if self.plan.then_gone {
             connection.received().await;

@@ -12,7 +12,8 @@ use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::response_check::check_records;
 use crate::kvstore::refusal::Refusal;
-use crate::kvstore::request::{Request, ResponseHeader};
+use crate::kvstore::request::Request;
+use crate::kvstore::response_header::ResponseHeader;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};
 

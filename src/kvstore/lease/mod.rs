@@ -85,10 +85,7 @@ impl Store {
             })
             .await;
         let error = match result {
-            Ok(answer) => match granted(&request, id, &answer.value) {
-                Ok(grant) => return Ok(grant),
-                Err(error) => error,
-            },
+            Ok(answer) => return granted(&request, id, &answer.value),
             Err(error) => error,
         };
         let Error::Unknown { cause, op } = error else {

@@ -11,7 +11,7 @@ use crate::kvstore::identity::StoreIdentity;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::response_check::{check_revisions, show};
 use crate::kvstore::refusal::{Refusal, Verdict, strip_prefix, verdict};
-use crate::kvstore::request::check_revision;
+use crate::kvstore::response_header::check_revision;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 use crate::transport::Trace;
