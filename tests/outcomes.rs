@@ -509,7 +509,7 @@ struct Case<'v> {
 fn cases<'v>(verbs: &'v [Verb], methods: &'static [&'static str], etcd: &Etcd) -> Vec<Case<'v>> {
     let everything = std::env::var("KVADM_TEST_OUTCOMES").is_ok_and(|value| value == "all");
     let mut cases = Vec::new();
-    for verb in verbs {
+    for (index, verb) in verbs.iter().enumerate() {
         // Without a fault, the verb does what it is for; this counts its writing requests.
         let mut place = place(etcd);
         (verb.prepare)(&mut place);
@@ -521,9 +521,12 @@ fn cases<'v>(verbs: &'v [Verb], methods: &'static [&'static str], etcd: &Etcd) -
         let requests = spoiler.seen();
         assert!(requests > 0, "{} sends no writing request", verb.name);
         for (number, spoil) in SPOILS.iter().enumerate() {
+            if !everything && (number + index) % 2 == 1 {
+                continue;
+            }
             for skip in 0..requests {
                 for then_gone in [false, true] {
-                    let turn = (number as u64 / 2) % requests == skip && (number % 2 == 1) == then_gone;
+                    let turn = (number as u64 / 4) % requests == skip && (number / 2 % 2 == 1) == then_gone;
                     if everything || turn {
                         cases.push(Case { verb, spoil: *spoil, skip, then_gone });
                     }

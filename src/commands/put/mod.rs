@@ -117,22 +117,10 @@ pub struct Args {
     text: KeyText,
 }
 
-/// Whether a value is written like an option: `-` or `--`, then a letter. Negative numbers and PEM files are not.
-fn looks_like_option(value: &OsStr) -> bool {
-    let bytes = value.as_encoded_bytes();
-    let name = bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-"));
-    name.and_then(<[u8]>::first).is_some_and(u8::is_ascii_alphabetic)
-}
-
 impl Args {
     /// KEY and VALUE. Without --hold they may follow `--`, as in other programs.
     fn key_and_value(&self) -> Result<(&OsStr, Option<&OsStr>), Failure> {
         let (key, value) = (self.key.as_deref(), self.value.as_deref());
-        if let Some(value) = value.filter(|value| looks_like_option(value)) {
-            let text = format!("'{}' is not an option of put", value.to_string_lossy());
-            return Err(Failure::usage(text)
-                .hint("to write it as a value, give KEY and VALUE behind --: kvadm put [OPTIONS] -- KEY VALUE"));
-        }
         match (key, value, self.command.as_slice()) {
             (Some(key), value, []) => Ok((key, value)),
             (Some(key), value, _) if self.hold => Ok((key, value)),
