@@ -127,7 +127,7 @@ impl Torment<'_> {
         if Instant::now() < self.quiet[which] || self.stopped.iter().any(|one| one.contender == which) {
             return;
         }
-        let signal = if fault % 2 == 0 { Signal::SIGKILL } else { Signal::SIGSTOP };
+        let signal = if fault.is_multiple_of(2) { Signal::SIGKILL } else { Signal::SIGSTOP };
         let mut hit = None;
         self.with_contender(which, |keeper| {
             let process = if fault < 5 { Some(keeper) } else { guardian_of(keeper) };

@@ -303,6 +303,7 @@ fn silent() -> io::Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 mod tests {
     use nix::unistd::Pid;
 

@@ -61,7 +61,8 @@ impl State {
     /// Makes the next dial start after this endpoint.
     fn skip(&mut self, index: usize, count: usize) {
         self.current = index;
-        self.start = (index + 1) % count;
+        let next = index.saturating_add(1);
+        self.start = if next < count { next } else { 0 };
     }
 
     /// Records the outcome of a failed dial for the callers that waited for it.

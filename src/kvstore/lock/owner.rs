@@ -134,6 +134,7 @@ fn unescape(field: &[u8]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 mod tests {
     use proptest::prelude::*;
 

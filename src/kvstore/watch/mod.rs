@@ -323,7 +323,7 @@ impl Watcher {
             if without_user || self.logins >= MAX_LOGINS && !error.is_refusal(Refusal::StaleAuth) {
                 return Err(error);
             }
-            self.logins += u32::from(self.store.refresh_token().await?);
+            self.logins = self.logins.saturating_add(u32::from(self.store.refresh_token().await?));
         }
         self.store.session.observer.notice(Notice::Detail, &format!("watch: {error}; retrying"));
         let lost = self.lost.get_or_insert_with(|| StreamLost { since: Instant::now(), error: None, reported: false });
