@@ -320,6 +320,20 @@ fn ctrl_c_does_not_wait_for_a_silent_server() {
         .err_has("300 records in flight may or may not have been written");
 }
 
+/// What was loaded first is still there when a load that takes longer than its TTL ends.
+#[test]
+fn leases_are_kept_alive_while_the_load_runs() {
+    let etcd = Etcd::start();
+    let mut child = load_into(&etcd, &[]).spawn();
+    child.write((0..101).map(|n| leased(&format!("/k/{n:03}"), "1f", 2)).collect::<String>());
+    eventually("the first batch", SOON, || etcd.held_under("/k").len() == 100);
+    let begun = std::time::Instant::now();
+    eventually("twice the TTL", SOON, || begun.elapsed() > Duration::from_secs(5));
+    assert_eq!(etcd.held_under("/k").len(), 100);
+    child.close_stdin();
+    child.wait().ok();
+}
+
 /// Loads until the store is full.
 fn load_until_full(etcd: &Etcd) {
     let mut child = load_into(etcd, &[]).spawn();

@@ -14,7 +14,7 @@ use super::bulk::{BATCH_BYTES, BATCH_RECORDS, LeaseTarget, LoadItem, LoadMode, L
 use crate::commands::input::{InputSource, cannot_read};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, LeaseId, LockGuard, Store};
+use crate::kvstore::{Error, LeaseId, LeaseKeeper, LockGuard, Store};
 use crate::output::{InputRecord, LoadAnswer, Progress};
 use crate::plural::counted;
 use crate::proto::Codec;
@@ -188,8 +188,9 @@ struct Load<'a> {
     create: bool,
     guard: Option<Arc<LockGuard>>,
     tally: LoadTally,
-    /// The granted lease for each lease of the records.
-    leases: HashMap<LeaseId, LeaseId>,
+    /// The granted lease for each lease of the records, kept alive to the end of the load: what was loaded first must not
+    /// expire before the rest is stored.
+    leases: HashMap<LeaseId, LeaseKeeper>,
     /// Records that name a lease without its TTL.
     without_ttl: u64,
     in_flight: JoinSet<BatchResult>,
@@ -291,12 +292,13 @@ impl Load<'_> {
             return Ok(LeaseTarget::Fresh(old));
         }
         if let Some(fresh) = self.leases.get(&old) {
-            return Ok(LeaseTarget::Fresh(*fresh));
+            return Ok(LeaseTarget::Fresh(fresh.id()));
         }
         // A grant can be abandoned without loss, so a signal cancels it.
-        let granted = self.ctx.store().grant(ttl).await?;
-        self.leases.insert(old, granted.id);
-        Ok(LeaseTarget::Fresh(granted.id))
+        let kept = self.ctx.store().keep(ttl).await?;
+        let id = kept.id();
+        self.leases.insert(old, kept);
+        Ok(LeaseTarget::Fresh(id))
     }
 
     fn finish_batch(&mut self, finished: Result<BatchResult, tokio::task::JoinError>) -> Result<(), Failure> {
@@ -315,8 +317,9 @@ impl Load<'_> {
             return;
         }
         let store = self.store.for_cleanup(DRAIN_TIMEOUT);
-        for fresh in self.leases.values().filter(|lease| !self.tally.leases.contains(lease)) {
-            let _ = store.revoke_own(*fresh).await;
+        for fresh in self.leases.values().filter(|lease| !self.tally.leases.contains(&lease.id())) {
+            fresh.stop();
+            let _ = store.revoke_own(fresh.id()).await;
         }
     }
 
