@@ -25,6 +25,8 @@ pub struct Context {
     /// The safety options.
     pub safety: Safety,
     deadline: Option<Instant>,
+    /// Limit of an endless wait for the first connection.
+    connect_limit: OnceLock<Duration>,
     store: OnceLock<Store>,
 }
 
@@ -41,12 +43,24 @@ impl Context {
     /// Creates a context without connecting.
     pub fn new(config: Config, out: Out, signals: Signals, safety: Safety, deadline: Option<Duration>) -> Self {
         let deadline = deadline.map(|limit| Instant::now() + limit);
-        Self { config, out, signals, safety, deadline, store: OnceLock::new() }
+        Self { config, out, signals, safety, deadline, connect_limit: OnceLock::new(), store: OnceLock::new() }
     }
 
     /// The store. Its first request connects.
     pub fn store(&self) -> &Store {
-        self.store.get_or_init(|| Store::new(self.config.connect.clone(), self.session()))
+        self.store.get_or_init(|| {
+            let mut connect = self.config.connect.clone();
+            if let (Some(wait), Some(limit)) = (&mut connect.connect_wait, self.connect_limit.get()) {
+                wait.limit.get_or_insert(*limit);
+            }
+            Store::new(connect, self.session())
+        })
+    }
+
+    /// Limits the wait for the first connection if it is endless (`allow-delayed-start`). Has an effect only before the
+    /// first use of [`Context::store`].
+    pub fn limit_endless_connect(&self, limit: Duration) {
+        let _ = self.connect_limit.set(limit);
     }
 
     fn session(&self) -> Session {

@@ -252,6 +252,24 @@ fn the_operation_timeout_bounds_a_request() {
     assert!(run.stdout_text().lines().count() < 3000);
 }
 
+/// `allow-delayed-start` waits for ever; what has a limit of its own keeps it.
+#[test]
+fn limits_of_a_verb_hold_before_the_first_connection() {
+    let nobody = format!("127.0.0.1:{}", super::support::process::free_port());
+    let cases: [(&[&str], i32); 5] = [
+        (&["status"], 3),
+        (&["status", "--wait", "700ms"], 3),
+        (&["lock", "/l", "--try", "--", "true"], 3),
+        (&["lock", "/l", "--wait", "700ms", "--", "true"], 3),
+        (&["--deadline", "700ms", "get", "/a"], 3),
+    ];
+    for (args, code) in cases {
+        let config = format!("endpoints: [\"{nobody}\"]\nallow-delayed-start: true\nreconnect-interval: 100ms\n");
+        let run = Kvadm::new().config_file("etcd.yaml", config).args(args).run();
+        run.code(code).out_empty().err_has(&nobody).within(Duration::from_secs(4));
+    }
+}
+
 #[test]
 fn connect_wait_waits_for_a_server_that_starts_later() {
     let key = "/late";

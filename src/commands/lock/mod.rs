@@ -95,6 +95,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.list {
         return list::run(ctx, &args.text.bytes(name)?).await;
     }
+    if let Some(limit) = args.wait.or(args.try_once.then_some(Duration::ZERO)) {
+        ctx.limit_endless_connect(limit);
+    }
     let request = acquire::LockRequest {
         name: args.text.key(name)?,
         shared: args.shared,

@@ -73,6 +73,8 @@ pub struct Args {
 /// # Errors
 /// No reachable endpoint, no quorum, or a refused login.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    // An endpoint that does not answer is what this verb reports.
+    ctx.limit_endless_connect(args.wait.unwrap_or(Duration::ZERO));
     if args.revision {
         return revision(ctx).await;
     }
