@@ -48,11 +48,10 @@ header!(
     LeaseLeasesResponse,
     StatusResponse,
     MemberListResponse,
-    AlarmResponse,
     CompactionResponse
 );
 
-/// etcd sends these responses without a header.
+/// etcd sends these responses without a header, the alarms up to 3.4.
 macro_rules! no_header {
     ($($answer:ident),*) => {$(
         impl ResponseHeader for etcd_client::$answer {
@@ -62,7 +61,7 @@ macro_rules! no_header {
         }
     )*};
 }
-no_header!(DefragmentResponse, MoveLeaderResponse);
+no_header!(AlarmResponse, DefragmentResponse, MoveLeaderResponse);
 
 /// Checks that the revision of a response's header is one that a store can have; 0 stands for none.
 pub(crate) fn check_revision(revision: Revision) -> Result<(), String> {
