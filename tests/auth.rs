@@ -295,12 +295,15 @@ fn a_command_logs_in_once_and_status_does_not_measure_the_login() {
     once(&["list", "/"]).ok();
     once(&["status", "--quorum"]).ok();
     once(&["compact", "--dry-run", "--defrag"]).ok();
-    let status = once(&["status", "-o", "json"]).json();
-    for member in status["members"].as_array().unwrap() {
-        assert_eq!(member["health"], "healthy", "{status}");
-        // bcrypt of this cost takes 150 ms and more.
-        assert!(member["latency_ms"].as_f64().unwrap() < 100.0, "{status}");
-    }
+    // bcrypt of this cost takes 150 ms and more each time; a busy machine makes one answer slow, not each.
+    eventually("latencies without a login", Duration::from_secs(20), || {
+        let status = once(&["status", "-o", "json"]).json();
+        let fast = |member: &serde_json::Value| {
+            assert_eq!(member["health"], "healthy", "{status}");
+            member["latency_ms"].as_f64().unwrap() < 100.0
+        };
+        status["members"].as_array().unwrap().iter().all(fast)
+    });
     let before = logins();
     let watching = root(&["status", "--watch", "50ms", "-o", "json"]).spawn();
     eventually("some rounds", Duration::from_secs(20), || watching.stdout().split(|byte| *byte == b'\n').count() > 4);
