@@ -227,7 +227,7 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
             one("list endpoints of one cluster only; 'kvadm status --endpoints ENDPOINT' prints an endpoint's cluster"),
         ),
         Error::OtherStore { .. } => (Exit::Refused, one("run the command again to start from the store as it is now")),
-        Error::Protocol { .. } => {
+        Error::Protocol { .. } | Error::UnknownStatus { .. } => {
             (Exit::Refused, one("run 'kvadm status --diagnose' to check that the endpoint is etcd 3.4 or later"))
         }
         Error::Contended { .. } => (Exit::Conflict, one("run the command again when fewer clients change these keys")),

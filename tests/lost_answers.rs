@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::failover::{key, version};
+use super::support::containerd::{NOW, Tree};
 use super::support::{Etcd, Kvadm, Mode, Plan, Proxy, Run, Spoil, Spoiler, eventually, shared, unique_prefix};
 
 /// The transactions that `allocate release` sends before the one that deletes.
@@ -240,6 +241,20 @@ fn a_collected_key_that_was_written_again_has_an_unknown_outcome() {
     let run = rewritten_meanwhile(0, &args, &[(stale.clone(), "again".to_owned())]);
     run.code(7).err_has("1 removal may or may not have been applied").err_has("1 with an unknown outcome");
     assert_eq!(etcd.held(&stale).unwrap().text(), "again");
+}
+
+#[test]
+fn a_collected_object_that_was_written_again_has_an_unknown_outcome() {
+    let (etcd, prefix) = (shared(), unique_prefix());
+    Tree::new(etcd, &prefix).content("ns1", "d1", &[]).load();
+    let before = etcd.held_under(&prefix);
+    let again: Vec<_> =
+        before.iter().map(|held| (String::from_utf8(held.key.clone()).unwrap(), "again".to_owned())).collect();
+    let args = ["gc", "metadata", &prefix, "--schema", "containerd", "--now", NOW, "--skew", "0s", "--apply", "--yes"];
+    let limits = ["--roots-complete", "--grace", "1ms", "--max-percent", "100", "--allow-empty", "content"];
+    let run = rewritten_meanwhile(0, &[&args[..], &limits].concat(), &again);
+    run.code(7).out_has("unknown").err_has("1 removal may or may not have been applied");
+    assert_eq!(etcd.held_under(&prefix).len(), before.len());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::support::{Cluster, Etcd, Kvadm, Mode, Proxy, Running, eventually};
+use super::support::{Cluster, Etcd, Kvadm, Mode, Plan, Proxy, Running, Spoil, Spoiler, eventually, unique_prefix};
 use super::watch::{check_versions, told, wait_lines};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -414,4 +414,19 @@ fn a_sync_converges_under_cuts_and_compactions() {
         let all = lines(&running);
         all.iter().filter(|line| line["key"].is_string()).count() > 0 && applied(&all) == wanted
     });
+}
+
+/// A load balancer that answers instead of etcd for a while interrupts a watch and does not end it.
+#[test]
+fn an_answer_that_is_not_etcds_is_an_interruption() {
+    let etcd = Etcd::start();
+    for spoil in [Spoil::Http(500), Spoil::Http(404), Spoil::Http(503), Spoil::Grpc(13), Spoil::Grpc(2)] {
+        let plan = Plan { spoil, methods: &["Watch"], skip: 0, times: 2, then_gone: false };
+        let spoiler = Spoiler::start(&etcd.address(), plan);
+        let prefix = unique_prefix();
+        let running = watch(&spoiler.endpoint(), &[&prefix, "--count", "1"]);
+        eventually("a watch that is not spoiled", SOON, || spoiler.seen() > 2);
+        etcd.etcdctl_ok(&["put", &format!("{prefix}k"), "v"]);
+        running.wait().ok().out_has("v");
+    }
 }

@@ -98,6 +98,16 @@ pub enum Error {
         /// The operation, if it is a write that the other store has executed.
         executed: Option<&'static str>,
     },
+    /// The endpoint answered with an error that is not etcd's: a load balancer's page, or an unknown gRPC status.
+    #[error("{endpoint} answered '{op}' with {what}")]
+    UnknownStatus {
+        /// The operation.
+        op: &'static str,
+        /// The endpoint.
+        endpoint: String,
+        /// The answer.
+        what: String,
+    },
     /// The response violates etcd's protocol.
     #[error("etcd's response to '{op}' is invalid: {what}")]
     Protocol {
@@ -235,11 +245,11 @@ fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error,
             }
             (Some(http), _) => {
                 let what = format!("HTTP status {http} instead of a gRPC response");
-                (Error::Protocol { op, what }, Delivery::Ambiguous)
+                (Error::UnknownStatus { op, endpoint: endpoint.to_owned(), what }, Delivery::Ambiguous)
             }
             (None, code) => {
-                let what = format!("unknown error \"{}\" (gRPC code {code:?})", message());
-                (Error::Protocol { op, what }, Delivery::Ambiguous)
+                let what = format!("the unknown error \"{}\" (gRPC code {code:?})", message());
+                (Error::UnknownStatus { op, endpoint: endpoint.to_owned(), what }, Delivery::Ambiguous)
             }
         },
     }

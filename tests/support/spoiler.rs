@@ -181,6 +181,8 @@ impl Inner {
         connection: &Connection,
     ) -> Result<(), h2::Error> {
         let planned = self.is_planned(request.uri().path());
+        // A stream has no end to wait for.
+        let streams = request.uri().path().ends_with("/Watch");
         let (head, mut body) = request.into_parts();
         let mut copy = Request::new(());
         *copy.method_mut() = head.method;
@@ -198,7 +200,7 @@ impl Inner {
             return Ok(());
         }
         let mut message = Vec::new();
-        while let Some(chunk) = body.data().await {
+        while !streams && let Some(chunk) = body.data().await {
             let chunk = chunk?;
             body.flow_control().release_capacity(chunk.len())?;
             message.extend_from_slice(&chunk);

@@ -32,7 +32,7 @@ const REPAIRED: &str = "restored";
 /// --repair restores a missing master if references name its ID and no other key claims the ID. It works under the
 /// key's lock, which excludes agents that allocate. It asks for confirmation, checks again afterwards, and never
 /// deletes anything: 'gc ids' deletes unused IDs, and each other problem describes its remedy. Exits with 6 if a repair
-/// counts.
+/// failed, and with 7 if it is unknown whether one was done.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

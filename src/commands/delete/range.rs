@@ -95,7 +95,7 @@ impl RangeDeletion<'_> {
             consent => self.in_batches(consent.as_ref(), total, save.as_mut(), &mut totals).await,
         };
         if let Err(failure) = result {
-            return Err(with_progress(self.hint_when_full(failure), &totals));
+            return Err(with_progress(self.hint_when_full(failure), &totals, save.is_some()));
         }
         let would_delete = dry_run.then_some(total.count);
         self.report(&totals, would_delete)
@@ -422,7 +422,7 @@ fn unknown_deletion() -> Failure {
         .context("the first reply was lost, and now a key in the range is newer")
 }
 
-fn with_progress(mut failure: Failure, totals: &DeletionProgress) -> Failure {
+fn with_progress(mut failure: Failure, totals: &DeletionProgress, saves: bool) -> Failure {
     if totals.deleted == 0 {
         return failure;
     }
@@ -434,7 +434,11 @@ fn with_progress(mut failure: Failure, totals: &DeletionProgress) -> Failure {
     if !matches!(failure.exit, Exit::Interrupted | Exit::Unknown) {
         failure.exit = Exit::Partial;
     }
-    failure.context(stopped).hint("run the same command again to delete the rest")
+    failure.context(stopped).hint(if saves {
+        "run the command again with another file for --save to delete the rest"
+    } else {
+        "run the same command again to delete the rest"
+    })
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ use crate::output::bytes;
 ///   1  --revert-to: the key did not exist at that revision
 ///   5  a condition failed, or the lock or the lease was lost
 ///   6  --from: some records were loaded before an error
-///   7  the reply was lost; etcd may have written the key
+///   7  the reply was lost, or the store is full; etcd may have written the key
 ///   With --hold and CMD: the exit status of CMD
 #[derive(clap::Args, Debug)]
 #[command(

@@ -137,6 +137,9 @@ impl TreeCollector {
                 self.sweep.too_large(&batch);
             }
             Err(error) => {
+                if matches!(error, Error::Unknown { .. }) {
+                    self.maybe_removed.extend(&batch.objects);
+                }
                 self.sweep.failed(&batch);
                 return Err(error);
             }
@@ -173,6 +176,11 @@ impl TreeCollector {
     /// Why etcd did not remove the object, if it failed.
     pub fn failure(&self, id: ObjectId) -> Option<&str> {
         self.failures.get(&id).map(String::as_str)
+    }
+
+    /// Whether etcd may have removed the object although its removal was not confirmed.
+    pub fn maybe_removed(&self, id: ObjectId) -> bool {
+        self.maybe_removed.contains(&id)
     }
 
     /// The revision of the last removal; 0 if there is none.

@@ -31,7 +31,12 @@ impl SweepInProgress {
 
     /// The outcome of a candidate; `None` while it waits.
     pub fn outcome(&self, candidate: &Candidate) -> Option<CandidateOutcome> {
+        let id = self.objects.get(&candidate.key);
+        let maybe_removed = id.is_some_and(|id| self.collector.maybe_removed(*id));
         Some(match self.verdict(candidate) {
+            SweepVerdict::Changed | SweepVerdict::Failed if maybe_removed => {
+                CandidateOutcome::Unknown("the reply to its removal was lost".to_owned())
+            }
             SweepVerdict::Waiting => return None,
             SweepVerdict::Removed => CandidateOutcome::Removed,
             SweepVerdict::Changed | SweepVerdict::Gone | SweepVerdict::HeldBack => CandidateOutcome::Changed,
@@ -39,7 +44,7 @@ impl SweepInProgress {
                 "its removal depends on more facts or surrounds more objects than the {MAX_TXN_OPS} one transaction can compare"
             )),
             SweepVerdict::Failed => {
-                let why = self.objects.get(&candidate.key).and_then(|id| self.collector.failure(*id));
+                let why = id.and_then(|id| self.collector.failure(*id));
                 CandidateOutcome::Failed(why.unwrap_or("etcd rejected its removal").to_owned())
             }
         })
