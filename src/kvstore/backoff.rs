@@ -25,9 +25,9 @@ impl Backoff {
     /// The delay before the next retry.
     pub fn next_delay(&mut self) -> Duration {
         let ceiling = self.ceiling;
-        self.ceiling = (ceiling * 2).min(LONGEST);
+        self.ceiling = ceiling.saturating_mul(2).min(LONGEST);
         let random = u32::try_from(random_bits() >> 32).unwrap_or(u32::MAX);
-        ceiling / 2 + (ceiling / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+        ceiling.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
     }
 
     /// Starts over with the shortest delay, after a success.

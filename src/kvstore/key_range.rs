@@ -66,17 +66,13 @@ impl KeyRange {
 /// The smallest key above all keys with this prefix; `None` if there is none (an empty prefix, or all bytes 0xff).
 pub(crate) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
-    let mut end = prefix[..=last].to_vec();
-    end[last] += 1;
-    Some(end)
+    let (byte, before) = prefix.get(..=last)?.split_last()?;
+    Some([before, &[byte.saturating_add(1)]].concat())
 }
 
 /// The smallest key above this one.
 pub(crate) fn successor(key: &[u8]) -> Vec<u8> {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next
+    [key, &[0]].concat()
 }
 
 #[cfg(test)]

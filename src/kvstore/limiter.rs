@@ -23,7 +23,7 @@ impl Limiter {
         let slot = {
             let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let slot = (*next).max(Instant::now());
-            *next = slot + self.interval;
+            *next = slot.checked_add(self.interval).unwrap_or(slot);
             slot
         };
         sleep_until(slot).await;

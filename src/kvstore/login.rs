@@ -118,7 +118,7 @@ impl Store {
         let has_user = self.inner.options.credentials.is_some();
         let since = *renewals.since.get_or_insert_with(Instant::now);
         let exhausted = match error.is_refusal(Refusal::StaleAuth) {
-            true => since.elapsed() >= self.inner.options.op_timeout * 2,
+            true => since.elapsed() >= self.inner.options.op_timeout.saturating_mul(2),
             false => renewals.count >= MAX_RENEWALS,
         };
         if exhausted || !is_token_refusal(error, has_user) {
@@ -127,7 +127,7 @@ impl Store {
         // A member that lags behind does not know a new token yet.
         let lags = error.is_refusal(Refusal::BadToken) && self.inner.login.is_recent();
         let wait = if renewals.count == 0 && !lags { Duration::ZERO } else { renewals.backoff.next_delay() };
-        renewals.count += 1;
+        renewals.count = renewals.count.saturating_add(1);
         self.session.observer.notice(Notice::Detail, &format!("{}: {error}; sending it again", request.op));
         let renewed = async {
             tokio::time::sleep(wait).await;

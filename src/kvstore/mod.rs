@@ -4,7 +4,16 @@
 //! [`Store`] prepends the configured namespace to every key it sends and removes it from every key it returns. Only lock
 //! guards hold absolute keys, because a lock may lie outside the namespace.
 
-#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
 pub(crate) mod backoff;
 pub(crate) mod cluster;

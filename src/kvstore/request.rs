@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Code;
 
-use crate::duration::format_duration;
+use crate::duration::{format_duration, from_now};
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::{Delivery, Error, classify, from_transport};
 use crate::kvstore::refusal::Refusal;
@@ -141,7 +141,7 @@ impl Store {
                 Error::Unreachable { .. } => match self.connect_pause(started) {
                     Some(wait) => {
                         if announce_at <= Instant::now() {
-                            announce_at = Instant::now() + ANNOUNCE_EVERY;
+                            announce_at = from_now(ANNOUNCE_EVERY);
                             self.announce_wait(started, &error);
                         }
                         wait
@@ -298,7 +298,7 @@ impl Store {
     }
 
     pub(crate) async fn pause(&self, op: &'static str, wait: Duration, last: Error) -> Result<(), Error> {
-        let until = Instant::now() + wait;
+        let until = from_now(wait);
         let session = &self.session;
         if session.deadline.is_some_and(|deadline| deadline <= until) {
             return Err(Error::Deadline { op, last: Some(Box::new(last)) });

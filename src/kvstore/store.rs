@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use etcd_client::Client;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::duration::from_now;
 use crate::kvstore::cluster_check::ClusterCheck;
 use crate::kvstore::error::{Error, from_transport};
 use crate::kvstore::identity::StoreIdentity;
@@ -79,7 +79,7 @@ impl Store {
     /// Creates the handle without I/O.
     pub fn new(options: ConnectOptions, session: Session) -> Self {
         // Longer than an election takes.
-        let retry_for = options.op_timeout * 2;
+        let retry_for = options.op_timeout.saturating_mul(2);
         let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps)));
         Self::with_options(options, session, limiter, retry_for, Arc::default(), Arc::default())
     }
@@ -138,7 +138,7 @@ impl Store {
     pub fn for_cleanup(&self, limit: Duration) -> Self {
         let session = Session {
             cancel: CancellationToken::new(),
-            deadline: Some(Instant::now() + limit),
+            deadline: Some(from_now(limit)),
             observer: self.session.observer.clone(),
         };
         Self { inner: self.inner.clone(), session }

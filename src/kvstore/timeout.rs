@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::duration::from_now;
+
 /// A responsive member gets at most this many operation timeouts: enough for etcd to count 10^8 keys, yet bounded for a
 /// member that answers but makes no progress, e.g. with a hanging disk.
 const MAX_EXTENSIONS: u32 = 10;
@@ -34,10 +36,11 @@ where
     L: Future<Output = bool>,
 {
     let mut answer = pin!(answer);
-    let end = Instant::now() + limit * MAX_EXTENSIONS;
+    let longest = limit.saturating_mul(MAX_EXTENSIONS);
+    let end = from_now(longest);
     loop {
-        let due = Instant::now() + limit;
-        if let Ok(answer) = timeout(limit / 2, &mut answer).await {
+        let due = from_now(limit);
+        if let Ok(answer) = timeout(limit.mul_f64(0.5), &mut answer).await {
             return Ok(answer);
         }
         let responsive = tokio::select! {
@@ -49,7 +52,7 @@ where
             return timeout_at(due, &mut answer).await.map_err(|_| limit);
         }
         if Instant::now() >= end {
-            return Err(limit * MAX_EXTENSIONS);
+            return Err(longest);
         }
     }
 }

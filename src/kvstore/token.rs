@@ -60,7 +60,7 @@ impl Login {
         let news = token.is_none() && !state.disabled;
         state.disabled = token.is_none();
         state.token = token;
-        state.generation += 1;
+        state.generation = state.generation.saturating_add(1);
         state.since = Some(Instant::now());
         news
     }

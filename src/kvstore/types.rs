@@ -31,7 +31,7 @@ pub struct KeyValue {
 impl KeyValue {
     /// The bytes of key and value.
     pub fn size(&self) -> usize {
-        self.key.len() + self.value.len()
+        self.key.len().saturating_add(self.value.len())
     }
 }
 

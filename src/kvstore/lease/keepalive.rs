@@ -4,6 +4,8 @@
 //! was sent, plus the granted TTL, is never later than the lease's expiry. Only this deadline decides: failed calls,
 //! elections and server restarts do not lose the lease as long as one keep-alive is answered in time.
 
+#![expect(clippy::arithmetic_side_effects, reason = "BootTime saturates, and a duration is divided by a constant")]
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -71,7 +71,7 @@ impl Store {
         let classified = |error| classify(op, &self.inner.channel.current(), error).0;
         // From a future revision: for such a watch etcd sends events at once, without scanning its history.
         let from = |known: Revision| {
-            WatchOptions::new().with_start_revision(known + 1).with_filters(vec![WatchFilterType::NoPut])
+            WatchOptions::new().with_start_revision(known.saturating_add(1)).with_filters(vec![WatchFilterType::NoPut])
         };
         let mut rewatches = MAX_REWATCHES;
         let limit = self.inner.options.op_timeout;
@@ -109,7 +109,7 @@ impl Store {
                 }
                 *known = revision;
                 if rewatches > 0 {
-                    rewatches -= 1;
+                    rewatches = rewatches.saturating_sub(1);
                     stream.watch(key.to_vec(), Some(from(revision))).await.map_err(classified)?;
                 }
             }

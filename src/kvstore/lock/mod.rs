@@ -80,11 +80,17 @@ enum QueuePosition {
     Behind(Blocker),
 }
 
+/// What stands before and after the last `/` of a key.
+pub(crate) fn split_last_segment(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = key.split_at_checked(key.iter().rposition(|byte| *byte == b'/')?)?;
+    Some((before, rest.strip_prefix(b"/")?))
+}
+
 /// The name of the lock that this contender's key belongs to; `None` unless the key's last path segment is its own
 /// lease's ID.
 pub fn lock_key_of(kv: &KeyValue) -> Option<&[u8]> {
-    let at = kv.key.iter().rposition(|byte| *byte == b'/')?;
-    (kv.key[at + 1..] == *kv.lease?.to_string().as_bytes()).then_some(&kv.key[..at])
+    let (name, own) = split_last_segment(&kv.key)?;
+    (own == kv.lease?.to_string().as_bytes()).then_some(name)
 }
 
 impl Store {

@@ -84,10 +84,12 @@ pub(crate) fn parse_owner(value: &[u8]) -> Option<LockOwner> {
     let fields = value.strip_prefix(OWNED)?;
     let fields = strip_shared(fields).unwrap_or(fields);
     let mut owner = LockOwner::default();
-    for field in fields[..fields.len().min(MAX_VALUE_BYTES)].split(|byte| *byte == b' ') {
-        let Some(at) = field.iter().position(|byte| *byte == b'=') else { continue };
-        let text = unescape(&field[at + 1..]);
-        match &field[..at] {
+    let read = fields.get(..MAX_VALUE_BYTES).unwrap_or(fields);
+    for field in read.split(|byte| *byte == b' ') {
+        let mut parts = field.splitn(2, |byte| *byte == b'=');
+        let (Some(name), Some(text)) = (parts.next(), parts.next()) else { continue };
+        let text = unescape(text);
+        match name {
             b"host" => owner.host = text,
             b"pid" => owner.pid = text.parse().ok(),
             b"user" => owner.user = text,
@@ -124,7 +126,7 @@ fn unescape(field: &[u8]) -> String {
         let code = after.get(..2).filter(|code| *byte == b'%' && code.iter().all(u8::is_ascii_hexdigit));
         let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
         bytes.push(code.unwrap_or(*byte));
-        rest = if code.is_some() { &after[2..] } else { after };
+        rest = if code.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
     let text = String::from_utf8_lossy(&bytes);
     match text.char_indices().nth(MAX_FIELD_CHARS) {

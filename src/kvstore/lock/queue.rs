@@ -3,8 +3,8 @@
 //! Wire format: see [`lock`](crate::kvstore::lock). Contenders' keys lie below the lock's name. The key with the oldest
 //! create revision below the name holds the lock; keys of nested locks count too.
 
-use crate::kvstore::lock::lock_key_of;
 use crate::kvstore::lock::owner::{LockOwner, is_contender_value, is_shared, parse_owner};
+use crate::kvstore::lock::{lock_key_of, split_last_segment};
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 
 /// The number of hex digits for which the last segment of a key without a lease counts as a lease ID. etcd's IDs
@@ -65,11 +65,11 @@ impl LockQueue {
 /// or a plain put), although its last segment is a lease ID in 12 to 16 lower-case hex digits and its value is a
 /// contender's. No lease expiry ever deletes such a key.
 pub fn orphaned_contender(kv: &KeyValue) -> Option<(&[u8], LeaseId)> {
-    let at = kv.key.iter().rposition(|byte| *byte == b'/')?;
-    let id = std::str::from_utf8(&kv.key[at + 1..]).ok()?;
+    let (name, own) = split_last_segment(&kv.key)?;
+    let id = std::str::from_utf8(own).ok()?;
     let lease = LeaseId::from_wire(id.parse::<LeaseId>().ok()?.0)?;
     let fits = DIGITS.contains(&id.len()) && lease.to_string() == id && is_contender_value(&kv.value);
-    (fits && at > 0 && kv.lease.is_none()).then_some((&kv.key[..at], lease))
+    (fits && !name.is_empty() && kv.lease.is_none()).then_some((name, lease))
 }
 
 /// Groups keys, given in key order, into lock queues. Holds only the queues whose prefix the last key has.
@@ -86,8 +86,9 @@ impl LockTree {
             complete.extend(self.open.pop().map(in_order));
         }
         let known = self.open.last().map_or(0, |lock| lock.prefix.len());
-        for at in (known..kv.key.len()).filter(|at| kv.key[*at] == b'/') {
-            let prefix = kv.key[..=at].to_vec();
+        let slashes = kv.key.iter().enumerate().skip(known).filter(|(_, byte)| **byte == b'/');
+        for (at, _) in slashes {
+            let prefix = kv.key.iter().take(at).chain(b"/").copied().collect();
             self.open.push(LockQueue { prefix, contenders: Vec::new(), oldest: i64::MAX, oldest_exclusive: i64::MAX });
         }
         let shared = is_shared(&kv.value);

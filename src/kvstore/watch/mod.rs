@@ -5,17 +5,6 @@
 //! and progress responses of old servers do not tell (<https://github.com/etcd-io/etcd/issues/15220>). With one watch
 //! the order is etcd's: by revision, and within a revision by the order of the transaction.
 
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::arithmetic_side_effects,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unwrap_used
-    )
-)]
-
 pub(crate) mod assembly;
 pub(crate) mod backlog;
 pub(crate) mod ranges;
