@@ -302,8 +302,8 @@ impl Store {
         Ok(found.first().map(created) == Some(guard.revision))
     }
 
-    /// Reads the request's key, or the range from it. Returns the revision and the records. Not as a transaction: etcd 3.5.0 to 3.5.4 crash if the
-    /// client of a transaction that only reads goes away meanwhile.
+    /// Reads the request's key, or the range from it. Returns the revision and the records. Not as a transaction: etcd 3.5.1
+    /// can crash if the client of a transaction that only reads goes away meanwhile.
     pub(super) async fn lock_range(
         &self,
         request: Request<'_>,
