@@ -56,15 +56,15 @@ fn whole(done: bool) -> Effect {
     if done { Effect::Whole } else { Effect::None }
 }
 
-/// A place of its own in the server for one run.
-struct Place<'e> {
+/// A fixture of its own in the server for one run.
+struct Fixture<'e> {
     etcd: &'e Etcd,
     prefix: String,
     /// What the preparation found out: a revision or a lease.
     fact: String,
 }
 
-impl Place<'_> {
+impl Fixture<'_> {
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -100,57 +100,57 @@ impl Place<'_> {
 
 struct Verb {
     name: &'static str,
-    prepare: fn(&mut Place<'_>),
-    args: fn(&Place<'_>) -> Vec<String>,
-    stdin: fn(&Place<'_>) -> String,
-    effect: fn(&Place<'_>) -> Effect,
+    prepare: fn(&mut Fixture<'_>),
+    args: fn(&Fixture<'_>) -> Vec<String>,
+    stdin: fn(&Fixture<'_>) -> String,
+    effect: fn(&Fixture<'_>) -> Effect,
 }
 
-const NOTHING: fn(&Place<'_>) -> String = |_| String::new();
+const NOTHING: fn(&Fixture<'_>) -> String = |_| String::new();
 const FIVE: &[&str] = &["a", "b", "c", "d", "e"];
 
 fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn records(place: &Place<'_>) -> String {
-    let line = |name: &&str| serde_json::json!({"key": place.key(name), "value": "v"}).to_string();
+fn records(fixture: &Fixture<'_>) -> String {
+    let line = |name: &&str| serde_json::json!({"key": fixture.key(name), "value": "v"}).to_string();
     FIVE.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn put_five(place: &mut Place<'_>) {
+fn put_five(fixture: &mut Fixture<'_>) {
     for name in FIVE {
-        place.put(name, "old");
+        fixture.put(name, "old");
     }
 }
 
-fn put_old(place: &mut Place<'_>) {
-    place.put("k", "old");
-    place.fact = place.etcd.held(place.key("k")).unwrap().modified.to_string();
+fn put_old(fixture: &mut Fixture<'_>) {
+    fixture.put("k", "old");
+    fixture.fact = fixture.etcd.held(fixture.key("k")).unwrap().modified.to_string();
 }
 
-fn grant(place: &mut Place<'_>) {
-    let run = place.kvadm(&["lease", "grant", "--ttl", "600s", "-o", "json"]);
-    place.fact = run.json()["lease"].as_str().unwrap().to_owned();
+fn grant(fixture: &mut Fixture<'_>) {
+    let run = fixture.kvadm(&["lease", "grant", "--ttl", "600s", "-o", "json"]);
+    fixture.fact = run.json()["lease"].as_str().unwrap().to_owned();
 }
 
-fn allocate_two(place: &mut Place<'_>) {
-    let base = place.key("ids");
+fn allocate_two(fixture: &mut Fixture<'_>) {
+    let base = fixture.key("ids");
     for key in ["one", "two"] {
-        place.kvadm(&["allocate", "new", key, "--base", &base, "--node", "n1"]).ok();
+        fixture.kvadm(&["allocate", "new", key, "--base", &base, "--node", "n1"]).ok();
     }
 }
 
-fn unused_masters(place: &mut Place<'_>) {
-    allocate_two(place);
-    let base = place.key("ids");
+fn unused_masters(fixture: &mut Fixture<'_>) {
+    allocate_two(fixture);
+    let base = fixture.key("ids");
     for key in ["one", "two"] {
-        place.kvadm(&["allocate", "release", key, "--base", &base, "--node", "n1"]).ok();
+        fixture.kvadm(&["allocate", "release", key, "--base", &base, "--node", "n1"]).ok();
     }
 }
 
-fn masters_left(place: &Place<'_>) -> Effect {
-    match place.etcd.held_under(place.key("ids/id/")).len() {
+fn masters_left(fixture: &Fixture<'_>) -> Effect {
+    match fixture.etcd.held_under(fixture.key("ids/id/")).len() {
         0 => Effect::Whole,
         2 => Effect::None,
         _ => Effect::Part,
@@ -162,202 +162,202 @@ fn verbs() -> Vec<Verb> {
         Verb {
             name: "put",
             prepare: put_old,
-            args: |place| words(&["put", &place.key("k"), "new"]),
+            args: |fixture| words(&["put", &fixture.key("k"), "new"]),
             stdin: NOTHING,
-            effect: |place| whole(place.is("k", "new")),
+            effect: |fixture| whole(fixture.is("k", "new")),
         },
         Verb {
             name: "put --create",
             prepare: |_| {},
-            args: |place| words(&["put", &place.key("k"), "new", "--create"]),
+            args: |fixture| words(&["put", &fixture.key("k"), "new", "--create"]),
             stdin: NOTHING,
-            effect: |place| whole(place.has("k")),
+            effect: |fixture| whole(fixture.has("k")),
         },
         Verb {
             name: "put --if-value",
             prepare: put_old,
-            args: |place| words(&["put", &place.key("k"), "new", "--if-value", "old"]),
+            args: |fixture| words(&["put", &fixture.key("k"), "new", "--if-value", "old"]),
             stdin: NOTHING,
-            effect: |place| whole(place.is("k", "new")),
+            effect: |fixture| whole(fixture.is("k", "new")),
         },
         Verb {
             name: "put --if-rev",
             prepare: put_old,
-            args: |place| words(&["put", &place.key("k"), "new", "--if-rev", &place.fact]),
+            args: |fixture| words(&["put", &fixture.key("k"), "new", "--if-rev", &fixture.fact]),
             stdin: NOTHING,
-            effect: |place| whole(place.is("k", "new")),
+            effect: |fixture| whole(fixture.is("k", "new")),
         },
         Verb {
             name: "put --if-different",
             prepare: put_old,
-            args: |place| words(&["put", &place.key("k"), "new", "--if-different"]),
+            args: |fixture| words(&["put", &fixture.key("k"), "new", "--if-different"]),
             stdin: NOTHING,
-            effect: |place| whole(place.is("k", "new")),
+            effect: |fixture| whole(fixture.is("k", "new")),
         },
         Verb {
             name: "put --ttl",
             prepare: put_old,
-            args: |place| words(&["put", &place.key("k"), "new", "--ttl", "600s"]),
+            args: |fixture| words(&["put", &fixture.key("k"), "new", "--ttl", "600s"]),
             stdin: NOTHING,
-            effect: |place| whole(place.is("k", "new")),
+            effect: |fixture| whole(fixture.is("k", "new")),
         },
         Verb {
             name: "put --revert-to",
-            prepare: |place| {
-                put_old(place);
-                place.put("k", "newer");
+            prepare: |fixture| {
+                put_old(fixture);
+                fixture.put("k", "newer");
             },
-            args: |place| words(&["put", &place.key("k"), "--revert-to", &place.fact]),
+            args: |fixture| words(&["put", &fixture.key("k"), "--revert-to", &fixture.fact]),
             stdin: NOTHING,
-            effect: |place| whole(place.is("k", "old")),
+            effect: |fixture| whole(fixture.is("k", "old")),
         },
         Verb {
             name: "put --hold",
-            prepare: |place| {
-                place.put("k", "old");
-                let config = place.etcd.dir().join("hold.yaml");
+            prepare: |fixture| {
+                fixture.put("k", "old");
+                let config = fixture.etcd.dir().join("hold.yaml");
                 std::fs::write(&config, "session-ttl: 2s\n").unwrap();
-                place.fact = config.to_str().unwrap().to_owned();
+                fixture.fact = config.to_str().unwrap().to_owned();
             },
-            args: |place| {
+            args: |fixture| {
                 // The command is proof that the key was written while it ran.
-                let (run, touched) = (place.key("ran"), place.etcd.endpoint());
+                let (run, touched) = (fixture.key("ran"), fixture.etcd.endpoint());
                 let script = format!("exec {} --endpoints {touched} put {run} 1", env!("CARGO_BIN_EXE_kvadm"));
-                words(&["put", &place.key("k"), "new", "--hold", "-c", &place.fact, "--", "sh", "-c", &script])
+                words(&["put", &fixture.key("k"), "new", "--hold", "-c", &fixture.fact, "--", "sh", "-c", &script])
             },
             stdin: NOTHING,
-            effect: |place| whole(place.has("ran")),
+            effect: |fixture| whole(fixture.has("ran")),
         },
         Verb {
             name: "put --from",
             prepare: |_| {},
             args: |_| words(&["put", "--from", "-"]),
             stdin: records,
-            effect: |place| place.count(FIVE, true),
+            effect: |fixture| fixture.count(FIVE, true),
         },
         Verb {
             name: "put --from --if-different",
-            prepare: |place| place.put("a", "other"),
+            prepare: |fixture| fixture.put("a", "other"),
             args: |_| words(&["put", "--from", "-", "--if-different"]),
             stdin: records,
-            effect: |place| if place.is("a", "v") { place.count(FIVE, true) } else { Effect::None },
+            effect: |fixture| if fixture.is("a", "v") { fixture.count(FIVE, true) } else { Effect::None },
         },
         Verb {
             name: "delete",
             prepare: put_old,
-            args: |place| words(&["delete", &place.key("k")]),
+            args: |fixture| words(&["delete", &fixture.key("k")]),
             stdin: NOTHING,
-            effect: |place| whole(!place.has("k")),
+            effect: |fixture| whole(!fixture.has("k")),
         },
         Verb {
             name: "delete --if-value",
             prepare: put_old,
-            args: |place| words(&["delete", &place.key("k"), "--if-value", "old"]),
+            args: |fixture| words(&["delete", &fixture.key("k"), "--if-value", "old"]),
             stdin: NOTHING,
-            effect: |place| whole(!place.has("k")),
+            effect: |fixture| whole(!fixture.has("k")),
         },
         Verb {
             name: "delete --if-rev",
             prepare: put_old,
-            args: |place| words(&["delete", &place.key("k"), "--if-rev", &place.fact]),
+            args: |fixture| words(&["delete", &fixture.key("k"), "--if-rev", &fixture.fact]),
             stdin: NOTHING,
-            effect: |place| whole(!place.has("k")),
+            effect: |fixture| whole(!fixture.has("k")),
         },
         Verb {
             name: "delete KEY...",
             prepare: put_five,
-            args: |place| {
+            args: |fixture| {
                 let mut args = words(&["delete", "--yes"]);
-                args.extend(FIVE.iter().map(|name| place.key(name)));
+                args.extend(FIVE.iter().map(|name| fixture.key(name)));
                 args
             },
             stdin: NOTHING,
-            effect: |place| place.count(FIVE, false),
+            effect: |fixture| fixture.count(FIVE, false),
         },
         Verb {
             name: "delete --prefix",
             prepare: put_five,
-            args: |place| words(&["delete", "--yes", "--prefix", &place.prefix]),
+            args: |fixture| words(&["delete", "--yes", "--prefix", &fixture.prefix]),
             stdin: NOTHING,
-            effect: |place| place.count(FIVE, false),
+            effect: |fixture| fixture.count(FIVE, false),
         },
         Verb {
             name: "delete --prefix --match",
             prepare: put_five,
-            args: |place| words(&["delete", "--yes", "--prefix", &place.prefix, "--match", "*"]),
+            args: |fixture| words(&["delete", "--yes", "--prefix", &fixture.prefix, "--match", "*"]),
             stdin: NOTHING,
-            effect: |place| place.count(FIVE, false),
+            effect: |fixture| fixture.count(FIVE, false),
         },
         Verb {
             name: "delete --atomic",
             prepare: put_five,
-            args: |place| words(&["delete", "--yes", "--atomic", "--prefix", &place.prefix]),
+            args: |fixture| words(&["delete", "--yes", "--atomic", "--prefix", &fixture.prefix]),
             stdin: NOTHING,
-            effect: |place| place.count(FIVE, false),
+            effect: |fixture| fixture.count(FIVE, false),
         },
         Verb {
             name: "txn",
             prepare: put_old,
             args: |_| words(&["txn", "-"]),
-            stdin: |place| {
-                let key = place.key("k");
+            stdin: |fixture| {
+                let key = fixture.key("k");
                 serde_json::json!({"if": [{"key": key, "value": "old"}], "then": [{"put": {"key": key, "value": "new"}}]})
                     .to_string()
             },
-            effect: |place| whole(place.is("k", "new")),
+            effect: |fixture| whole(fixture.is("k", "new")),
         },
         Verb {
             name: "lease grant",
             prepare: |_| {},
             args: |_| words(&["lease", "grant", "--ttl", "600s"]),
             stdin: NOTHING,
-            // Which lease it is, only the output tells: see `judge`.
+            // Which lease it is, only the output tells: see `wrong_exit_code`.
             effect: |_| Effect::Whole,
         },
         Verb {
             name: "lease grant --id",
-            prepare: |place| place.fact = format!("{:x}", 1 + fresh()),
-            args: |place| words(&["lease", "grant", "--ttl", "600s", "--id", &place.fact]),
+            prepare: |fixture| fixture.fact = format!("{:x}", 1 + fresh()),
+            args: |fixture| words(&["lease", "grant", "--ttl", "600s", "--id", &fixture.fact]),
             stdin: NOTHING,
-            effect: |place| whole(place.etcd.leases().contains(&place.fact)),
+            effect: |fixture| whole(fixture.etcd.leases().contains(&fixture.fact)),
         },
         Verb {
             name: "lease revoke",
             prepare: grant,
-            args: |place| words(&["lease", "revoke", "--yes", &place.fact]),
+            args: |fixture| words(&["lease", "revoke", "--yes", &fixture.fact]),
             stdin: NOTHING,
-            effect: |place| whole(!place.etcd.leases().contains(&place.fact)),
+            effect: |fixture| whole(!fixture.etcd.leases().contains(&fixture.fact)),
         },
         Verb {
             name: "allocate new",
             prepare: |_| {},
-            args: |place| words(&["allocate", "new", "one", "--base", &place.key("ids"), "--node", "n1"]),
+            args: |fixture| words(&["allocate", "new", "one", "--base", &fixture.key("ids"), "--node", "n1"]),
             stdin: NOTHING,
-            effect: |place| whole(place.has("ids/value/one/n1")),
+            effect: |fixture| whole(fixture.has("ids/value/one/n1")),
         },
         Verb {
             name: "allocate new KEY...",
             prepare: |_| {},
-            args: |place| words(&["allocate", "new", "one", "two", "--base", &place.key("ids"), "--node", "n1"]),
+            args: |fixture| words(&["allocate", "new", "one", "two", "--base", &fixture.key("ids"), "--node", "n1"]),
             stdin: NOTHING,
-            effect: |place| place.count(&["ids/value/one/n1", "ids/value/two/n1"], true),
+            effect: |fixture| fixture.count(&["ids/value/one/n1", "ids/value/two/n1"], true),
         },
         Verb {
             name: "allocate release",
             prepare: allocate_two,
-            args: |place| words(&["allocate", "release", "one", "--base", &place.key("ids"), "--node", "n1"]),
+            args: |fixture| words(&["allocate", "release", "one", "--base", &fixture.key("ids"), "--node", "n1"]),
             stdin: NOTHING,
-            effect: |place| whole(!place.has("ids/value/one/n1")),
+            effect: |fixture| whole(!fixture.has("ids/value/one/n1")),
         },
         Verb {
             name: "allocate check --repair",
-            prepare: |place| {
-                allocate_two(place);
-                place.etcd.etcdctl_ok(&["del", "--prefix", &place.key("ids/id/")]);
+            prepare: |fixture| {
+                allocate_two(fixture);
+                fixture.etcd.etcdctl_ok(&["del", "--prefix", &fixture.key("ids/id/")]);
             },
-            args: |place| words(&["allocate", "check", "--repair", "--yes", "--base", &place.key("ids")]),
+            args: |fixture| words(&["allocate", "check", "--repair", "--yes", "--base", &fixture.key("ids")]),
             stdin: NOTHING,
-            effect: |place| match place.etcd.held_under(place.key("ids/id/")).len() {
+            effect: |fixture| match fixture.etcd.held_under(fixture.key("ids/id/")).len() {
                 0 => Effect::None,
                 2 => Effect::Whole,
                 _ => Effect::Part,
@@ -366,28 +366,29 @@ fn verbs() -> Vec<Verb> {
         Verb {
             name: "gc ids",
             prepare: unused_masters,
-            args: |place| words(&["gc", "ids", "--base", &place.key("ids"), "--apply", "--yes", "--grace", "20ms"]),
+            args: |fixture| words(&["gc", "ids", "--base", &fixture.key("ids"), "--apply", "--yes", "--grace", "20ms"]),
             stdin: NOTHING,
             effect: masters_left,
         },
         Verb {
             name: "gc metadata",
-            prepare: |place| {
-                let mut tree = Tree::new(place.etcd, &place.prefix);
+            prepare: |fixture| {
+                let mut tree = Tree::new(fixture.etcd, &fixture.prefix);
                 for digest in ["d1", "d2"] {
                     tree.content("ns1", digest, &[]);
                 }
                 tree.load();
             },
-            args: |place| {
-                let mut args = words(&["gc", "metadata", &place.prefix, "--schema", "containerd", "--now", NOW]);
+            args: |fixture| {
+                let mut args = words(&["gc", "metadata", &fixture.prefix, "--schema", "containerd", "--now", NOW]);
                 args.extend(words(&["--skew", "0s", "--apply", "--yes", "--roots-complete", "--grace", "1ms"]));
                 args.extend(words(&["--max-percent", "100", "--allow-empty", "content"]));
                 args
             },
             stdin: NOTHING,
-            effect: |place| {
-                let objects = |digest| place.etcd.held_under(&place.prefix).iter().any(|held| holds(&held.key, digest));
+            effect: |fixture| {
+                let objects =
+                    |digest| fixture.etcd.held_under(&fixture.prefix).iter().any(|held| holds(&held.key, digest));
                 match (objects("d1"), objects("d2")) {
                     (false, false) => Effect::Whole,
                     (true, true) => Effect::None,
@@ -397,21 +398,21 @@ fn verbs() -> Vec<Verb> {
         },
         Verb {
             name: "gc locks",
-            prepare: |place| place.put("lock/324aa1fa14dee5a6", ""),
-            args: |place| words(&["gc", "locks", &place.prefix, "--apply", "--yes", "--grace", "20ms"]),
+            prepare: |fixture| fixture.put("lock/324aa1fa14dee5a6", ""),
+            args: |fixture| words(&["gc", "locks", &fixture.prefix, "--apply", "--yes", "--grace", "20ms"]),
             stdin: NOTHING,
-            effect: |place| whole(!place.has("lock/324aa1fa14dee5a6")),
+            effect: |fixture| whole(!fixture.has("lock/324aa1fa14dee5a6")),
         },
         Verb {
             name: "lock",
             prepare: |_| {},
-            args: |place| {
-                let (run, touched) = (place.key("ran"), place.etcd.endpoint());
+            args: |fixture| {
+                let (run, touched) = (fixture.key("ran"), fixture.etcd.endpoint());
                 let script = format!("exec {} --endpoints {touched} put {run} 1", env!("CARGO_BIN_EXE_kvadm"));
-                words(&["lock", &place.key("lock"), "--ttl", "2s", "--", "sh", "-c", &script])
+                words(&["lock", &fixture.key("lock"), "--ttl", "2s", "--", "sh", "-c", &script])
             },
             stdin: NOTHING,
-            effect: |place| whole(place.has("ran")),
+            effect: |fixture| whole(fixture.has("ran")),
         },
     ]
 }
@@ -422,28 +423,28 @@ fn holds(key: &[u8], name: &str) -> bool {
 
 /// The verbs that concern the whole store, one after the other.
 fn store_verbs() -> Vec<Verb> {
-    let compact: fn(&mut Place<'_>) = |place| {
-        place.put("k", "1");
-        place.put("k", "2");
-        place.fact = place.etcd.revision().to_string();
+    let compact: fn(&mut Fixture<'_>) = |fixture| {
+        fixture.put("k", "1");
+        fixture.put("k", "2");
+        fixture.fact = fixture.etcd.revision().to_string();
     };
-    let compacted: fn(&Place<'_>) -> Effect = |place| {
-        let before = (place.fact.parse::<i64>().unwrap() - 1).to_string();
-        let run = place.etcd.etcdctl(&["get", "/", "--rev", &before]);
+    let compacted: fn(&Fixture<'_>) -> Effect = |fixture| {
+        let before = (fixture.fact.parse::<i64>().unwrap() - 1).to_string();
+        let run = fixture.etcd.etcdctl(&["get", "/", "--rev", &before]);
         whole(String::from_utf8_lossy(&run.stderr).contains("has been compacted"))
     };
     vec![
         Verb {
             name: "compact",
             prepare: compact,
-            args: |place| words(&["compact", &place.fact, "--yes"]),
+            args: |fixture| words(&["compact", &fixture.fact, "--yes"]),
             stdin: NOTHING,
             effect: compacted,
         },
         Verb {
             name: "compact --physical=false",
             prepare: compact,
-            args: |place| words(&["compact", &place.fact, "--yes", "--physical=false"]),
+            args: |fixture| words(&["compact", &fixture.fact, "--yes", "--physical=false"]),
             stdin: NOTHING,
             effect: compacted,
         },
@@ -465,23 +466,23 @@ fn fresh() -> u64 {
     (u64::from(seed) << 20) + NEXT.fetch_add(1, Ordering::SeqCst) as u64
 }
 
-fn place(etcd: &Etcd) -> Place<'_> {
-    Place { etcd, prefix: unique_prefix(), fact: String::new() }
+fn fixture(etcd: &Etcd) -> Fixture<'_> {
+    Fixture { etcd, prefix: unique_prefix(), fact: String::new() }
 }
 
-fn run(verb: &Verb, place: &Place<'_>, spoiler: &Spoiler) -> Run {
+fn run(verb: &Verb, fixture: &Fixture<'_>, spoiler: &Spoiler) -> Run {
     let limits = ["--op-timeout", "400ms", "--dial-timeout", "400ms"];
-    let kvadm = Kvadm::new().endpoint(&spoiler.endpoint()).args(limits).args((verb.args)(place));
-    kvadm.stdin((verb.stdin)(place)).timeout(Duration::from_secs(20)).run()
+    let kvadm = Kvadm::new().endpoint(&spoiler.endpoint()).args(limits).args((verb.args)(fixture));
+    kvadm.stdin((verb.stdin)(fixture)).timeout(Duration::from_secs(20)).run()
 }
 
-/// Why the exit code is a lie, if it is one.
-fn lie(verb: &Verb, place: &Place<'_>, run: &Run) -> Option<String> {
-    let mut effect = (verb.effect)(place);
+/// Says why the exit code is wrong, if it is.
+fn wrong_exit_code(verb: &Verb, fixture: &Fixture<'_>, run: &Run) -> Option<String> {
+    let mut effect = (verb.effect)(fixture);
     if verb.name == "lease grant" {
-        // The lease is not known unless it is printed; one that was granted and is not told is revoked or unknown.
-        let told = run.stdout_text().split_whitespace().next().map(str::to_owned);
-        let exists = told.is_some_and(|id| place.etcd.leases().contains(&id));
+        // The lease is not known unless it is printed; one that was granted and is not printed is revoked or unknown.
+        let printed = run.stdout_text().split_whitespace().next().map(str::to_owned);
+        let exists = printed.is_some_and(|id| fixture.etcd.leases().contains(&id));
         effect = whole(exists);
     }
     // What ran under a lock that cannot be proved to the end is 5 by the manual.
@@ -511,13 +512,13 @@ fn cases<'v>(verbs: &'v [Verb], methods: &'static [&'static str], etcd: &Etcd) -
     let mut cases = Vec::new();
     for (index, verb) in verbs.iter().enumerate() {
         // Without a fault, the verb does what it is for; this counts its writing requests.
-        let mut place = place(etcd);
-        (verb.prepare)(&mut place);
+        let mut fixture = fixture(etcd);
+        (verb.prepare)(&mut fixture);
         let plan = Plan { spoil: Spoil::CutBefore, methods, skip: u64::MAX / 2, times: 1, then_gone: false };
         let spoiler = Spoiler::start(&etcd.address(), plan);
-        let run = run(verb, &place, &spoiler);
+        let run = run(verb, &fixture, &spoiler);
         assert_eq!(run.code, Some(0), "{}: {run:?}", verb.name);
-        assert_eq!(lie(verb, &place, &run), None, "{}", verb.name);
+        assert_eq!(wrong_exit_code(verb, &fixture, &run), None, "{}", verb.name);
         let requests = spoiler.seen();
         assert!(requests > 0, "{} sends no writing request", verb.name);
         for (number, spoil) in SPOILS.iter().enumerate() {
@@ -538,43 +539,44 @@ fn cases<'v>(verbs: &'v [Verb], methods: &'static [&'static str], etcd: &Etcd) -
 }
 
 #[test]
-fn no_verb_lies_about_an_answer_that_was_spoiled() {
-    judge(&verbs(), WRITES, 8);
+fn no_verb_misreports_a_spoiled_answer() {
+    check_outcomes(&verbs(), WRITES, 8);
 }
 
 #[test]
-fn no_verb_of_the_whole_store_lies_about_an_answer_that_was_spoiled() {
-    judge(&store_verbs(), &["Compact", "Defragment"], 1);
+fn no_verb_of_the_whole_store_misreports_a_spoiled_answer() {
+    check_outcomes(&store_verbs(), &["Compact", "Defragment"], 1);
 }
 
-fn judge(verbs: &[Verb], methods: &'static [&'static str], workers: usize) {
+fn check_outcomes(verbs: &[Verb], methods: &'static [&'static str], workers: usize) {
     let etcd = Etcd::start();
     let cases = cases(verbs, methods, &etcd);
-    let (next, lies, codes) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let (next, wrong, codes) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let start = Barrier::new(workers);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 start.wait();
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let mut place = place(&etcd);
-                    (case.verb.prepare)(&mut place);
+                    let mut fixture = fixture(&etcd);
+                    (case.verb.prepare)(&mut fixture);
                     let (skip, then_gone) = (case.skip, case.then_gone);
                     let plan = Plan { spoil: case.spoil, methods, skip, times: 1, then_gone };
                     let spoiler = Spoiler::start(&etcd.address(), plan);
-                    let run = run(case.verb, &place, &spoiler);
-                    if let Some(lie) = lie(case.verb, &place, &run) {
+                    let run = run(case.verb, &fixture, &spoiler);
+                    if let Some(why) = wrong_exit_code(case.verb, &fixture, &run) {
                         let (name, spoil) = (case.verb.name, case.spoil);
-                        lies.lock()
+                        wrong
+                            .lock()
                             .unwrap()
-                            .push(format!("{name}, {spoil:?} of write {skip}, gone {then_gone}: {lie}"));
+                            .push(format!("{name}, {spoil:?} of write {skip}, gone {then_gone}: {why}"));
                     }
                     codes.lock().unwrap().push((case.verb.name, run.code));
                 }
             });
         }
     });
-    let (lies, codes) = (lies.into_inner().unwrap(), codes.into_inner().unwrap());
+    let (wrong, codes) = (wrong.into_inner().unwrap(), codes.into_inner().unwrap());
     let mut table = String::new();
     for verb in verbs {
         let mine: Vec<_> = codes.iter().filter(|(name, _)| *name == verb.name).map(|(_, code)| code).collect();
@@ -582,5 +584,5 @@ fn judge(verbs: &[Verb], methods: &'static [&'static str], workers: usize) {
         writeln!(table, "{}: {unknown} of {} unknown", verb.name, mine.len()).unwrap();
     }
     eprintln!("{table}");
-    assert!(lies.is_empty(), "{} of {}:\n{}", lies.len(), codes.len(), lies.join("\n"));
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), codes.len(), wrong.join("\n"));
 }

@@ -231,24 +231,24 @@ fn accept(mut respond: SendResponse<Bytes>, response_message: &PbTxnResponse) ->
     stream.send_trailers(trailers("0", "")).ok()
 }
 
-/// What the caller was told about a write.
+/// What the caller learns of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Reported {
     Done,
     /// Not done, and it never will be.
     NotDone,
     Unknown,
 }
 
-fn told(error: &Error) -> Told {
+fn reported(error: &Error) -> Reported {
     match error {
-        Error::Unknown { .. } => Told::Unknown,
-        _ => Told::NotDone,
+        Error::Unknown { .. } => Reported::Unknown,
+        _ => Reported::NotDone,
     }
 }
 
-/// One run of several operations. Returns what was told of the writes, and the virtual time at the end.
-async fn run(seed: u64) -> (Vec<Told>, Duration) {
+/// One run of several operations. Returns the reports of the writes, and the virtual time at the end.
+async fn run(seed: u64) -> (Vec<Reported>, Duration) {
     seeded::seed(seed);
     let begin = Instant::now();
     let cluster = Shared::default();
@@ -280,18 +280,18 @@ async fn run(seed: u64) -> (Vec<Told>, Duration) {
             0 => {
                 let txn = Txn { then: vec![put], ..Txn::default() };
                 let result = store.txn("put", &txn, None, Retry::Never).await;
-                writes.push((value, result.map_or_else(|error| told(&error), |_| Told::Done)));
+                writes.push((value, result.map_or_else(|error| reported(&error), |_| Reported::Done)));
             }
             1 => {
                 let compares = vec![Compare::unchanged(&key, revision)];
                 let txn = Txn { compares, then: vec![put], otherwise: vec![] };
-                let told = match store.txn("put", &txn, None, Retry::Idempotent).await {
-                    Ok(result) if result.succeeded => Told::Done,
-                    Ok(result) if result.maybe_applied => Told::Unknown,
-                    Ok(_) => Told::NotDone,
-                    Err(error) => told(&error),
+                let reported = match store.txn("put", &txn, None, Retry::Idempotent).await {
+                    Ok(result) if result.succeeded => Reported::Done,
+                    Ok(result) if result.maybe_applied => Reported::Unknown,
+                    Ok(_) => Reported::NotDone,
+                    Err(error) => reported(&error),
                 };
-                writes.push((value, told));
+                writes.push((value, reported));
             }
             _ => {
                 let keys = [b"key 0".to_vec(), b"key 1".to_vec()];
@@ -305,19 +305,19 @@ async fn run(seed: u64) -> (Vec<Told>, Duration) {
     }
     sleep(SETTLED).await;
     let cluster = cluster.lock().unwrap();
-    for (value, told) in &writes {
+    for (value, reported) in &writes {
         let written = cluster.written.get(value).copied().unwrap_or(0);
-        let right = match told {
-            Told::Done => written == 1,
-            Told::NotDone => written == 0,
-            Told::Unknown => written <= 1,
+        let right = match reported {
+            Reported::Done => written == 1,
+            Reported::NotDone => written == 0,
+            Reported::Unknown => written <= 1,
         };
-        assert!(right, "{} was written {written} times, and the caller was told {told:?}", value.escape_ascii());
+        assert!(right, "{} was written {written} times, and the report was {reported:?}", value.escape_ascii());
     }
-    (writes.into_iter().map(|(_, told)| told).collect(), begin.elapsed())
+    (writes.into_iter().map(|(_, reported)| reported).collect(), begin.elapsed())
 }
 
-fn run_with_seed(seed: u64) -> (Vec<Told>, Duration) {
+fn run_with_seed(seed: u64) -> (Vec<Reported>, Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(run(seed))
 }
@@ -333,9 +333,13 @@ fn an_outcome_is_never_wrong_whatever_the_network_does() {
         all.extend(ran.unwrap_or_else(|_| panic!("to run this case again: KVADM_SIM_SEED={seed}")));
     }
     if given.is_none() {
-        for told in [Told::Done, Told::NotDone, Told::Unknown] {
-            let number = all.iter().filter(|one| **one == told).count();
-            assert!(number > 20, "{told:?} was told {number} times in {}: the simulation is too tame", all.len());
+        for reported in [Reported::Done, Reported::NotDone, Reported::Unknown] {
+            let number = all.iter().filter(|one| **one == reported).count();
+            assert!(
+                number > 20,
+                "{reported:?} was the report {number} times in {}: the simulation is too tame",
+                all.len()
+            );
         }
     }
 }
