@@ -70,11 +70,12 @@ pub struct SweepPacer {
 }
 
 impl SweepPacer {
-    /// Size of the next batch, at most `batch`: the removals of a quarter of a second, at least one.
-    pub fn batch(&self, batch: usize) -> usize {
+    /// Size of the next batch, at most `batch`: the removals of one `period`, at least one.
+    pub fn batch(&self, batch: usize, period: Duration) -> usize {
         let Some(rate) = self.rate else { return batch };
+        let removals = rate * period.as_secs_f64();
         let mut some = 1;
-        while some < batch && (f64::from(u32::try_from(some).unwrap_or(u32::MAX)) + 1.0) * 4.0 <= rate {
+        while some < batch && f64::from(u32::try_from(some).unwrap_or(u32::MAX)) + 1.0 <= removals {
             some += 1;
         }
         some
@@ -128,9 +129,14 @@ mod tests {
     #[test]
     fn removals_are_spread() {
         let pace = |rate| SweepPacer { rate };
-        assert_eq!((pace(None).batch(40), pace(None).due(1_000_000)), (40, Duration::ZERO));
-        assert_eq!((pace(Some(2.0)).batch(40), pace(Some(2.0)).due(3)), (1, Duration::from_millis(1500)));
-        assert_eq!((pace(Some(40.0)).batch(64), pace(Some(1000.0)).batch(64)), (10, 64));
+        let quarter = Duration::from_millis(250);
+        assert_eq!((pace(None).batch(40, quarter), pace(None).due(1_000_000)), (40, Duration::ZERO));
+        assert_eq!((pace(Some(2.0)).batch(40, quarter), pace(Some(2.0)).due(3)), (1, Duration::from_millis(1500)));
+        assert_eq!(
+            (pace(Some(2.0)).batch(40, Duration::from_secs(15)), pace(Some(2.0)).batch(40, Duration::MAX)),
+            (30, 40)
+        );
+        assert_eq!((pace(Some(40.0)).batch(64, quarter), pace(Some(1000.0)).batch(64, quarter)), (10, 64));
         assert_eq!(pace(Some(1e-300)).due(u64::MAX), Duration::MAX);
     }
 }

@@ -118,6 +118,8 @@ pub struct ScanResult {
     pub candidates: Vec<Candidate>,
     /// Keys that look wrong but are kept.
     pub skipped: Vec<Skipped>,
+    /// Number of objects kept because they expire with their lease.
+    pub leased: u64,
 }
 
 /// Outcome of a candidate's removal.
@@ -125,10 +127,20 @@ pub struct ScanResult {
 pub enum CandidateOutcome {
     /// It was removed.
     Removed,
+    /// Another client removed it since the scan.
+    Gone,
     /// It changed since the scan and was kept.
     Changed,
+    /// It is still garbage, but what it depends on could not be removed or compared; it was kept.
+    HeldBack,
     /// Another client holds a lock that its removal needs; it was kept.
     Busy,
+    /// It was removed, another client used it at the same time, and it was written again.
+    Restored,
+    /// It was removed, and another client used it at the same time for something else; what disagrees.
+    Conflict(String),
+    /// It was removed, but whether another client used it at the same time is unknown; the reason.
+    Unverified(String),
     /// The removal failed, and etcd did not remove it; the reason.
     Failed(String),
     /// It is unknown whether etcd removed it; the reason.
@@ -140,10 +152,31 @@ impl CandidateOutcome {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Removed => "removed",
+            Self::Gone => "gone",
             Self::Changed => "changed",
+            Self::HeldBack => "held-back",
             Self::Busy => "busy",
+            Self::Restored => "restored",
+            Self::Conflict(_) => "conflict",
+            Self::Unverified(_) => "unverified",
             Self::Failed(_) => "failed",
             Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// What went wrong, or what could not be found out.
+    pub fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Conflict(why) | Self::Unverified(why) | Self::Failed(why) | Self::Unknown(why) => Some(why),
+            Self::Removed | Self::Gone | Self::Changed | Self::HeldBack | Self::Busy | Self::Restored => None,
+        }
+    }
+
+    /// Whether something is left to do: the object is still garbage, or it was removed and needs a repair or a check.
+    pub fn is_left(&self) -> bool {
+        match self {
+            Self::HeldBack | Self::Busy | Self::Conflict(_) | Self::Unverified(_) | Self::Failed(_) => true,
+            Self::Removed | Self::Gone | Self::Changed | Self::Restored | Self::Unknown(_) => false,
         }
     }
 }

@@ -97,6 +97,8 @@ pub struct GcRound {
     pub young: u64,
     /// Number of unclassifiable objects, which are kept.
     pub skipped: u64,
+    /// Number of objects kept because they expire with their lease.
+    pub leased: u64,
     /// Number of garbage objects that earlier scans agree on; `None` without an earlier scan.
     pub agreed: Option<u64>,
     /// The outcome of the sweep; `None` without one.
@@ -116,10 +118,20 @@ pub struct GcRound {
 pub struct SweepCounts {
     /// Objects removed.
     pub removed: u64,
+    /// Objects that another client removed since the scan.
+    pub gone: u64,
     /// Objects kept because they changed since the scan.
     pub changed: u64,
+    /// Objects kept because what they depend on could not be removed or compared.
+    pub held_back: u64,
     /// Objects kept because another client holds their lock.
     pub busy: u64,
+    /// Objects written again because another client used them at the same time.
+    pub restored: u64,
+    /// Objects that another client used at the same time for something else.
+    pub conflicts: u64,
+    /// Objects removed without the proof that no other client used them at the same time.
+    pub unverified: u64,
     /// Objects whose removal failed.
     pub failed: u64,
     /// Objects whose removal has an unknown outcome.
@@ -129,6 +141,7 @@ pub struct SweepCounts {
 impl Record for GcRound {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let swept = |count: fn(&SweepCounts) -> u64| Value::uint(self.swept.as_ref().map(count));
+        let nonzero = |count: Option<u64>| Value::uint(count.filter(|count| *count > 0));
         visit(always("time", Value::Str(&self.time)));
         visit(always("round", Value::uint(self.round)));
         visit(always("kind", Value::Str(self.kind)));
@@ -137,12 +150,23 @@ impl Record for GcRound {
         visit(always("garbage", Value::Uint(self.garbage)));
         visit(data("young", Value::Uint(self.young)));
         visit(data("skipped", Value::Uint(self.skipped)));
+        visit(data("leased", nonzero(Some(self.leased))));
         visit(always("agreed", Value::uint(self.agreed)));
         visit(always("removed", swept(|swept| swept.removed)));
         visit(always("changed", swept(|swept| swept.changed)));
         visit(always("busy", swept(|swept| swept.busy)));
         visit(always("failed", swept(|swept| swept.failed)));
-        visit(data("unknown", Value::uint(self.swept.map(|swept| swept.unknown).filter(|unknown| *unknown > 0))));
+        let more: [(&'static str, fn(&SweepCounts) -> u64); 6] = [
+            ("gone", |swept| swept.gone),
+            ("held_back", |swept| swept.held_back),
+            ("restored", |swept| swept.restored),
+            ("conflicts", |swept| swept.conflicts),
+            ("unverified", |swept| swept.unverified),
+            ("unknown", |swept| swept.unknown),
+        ];
+        for (name, count) in more {
+            visit(data(name, nonzero(self.swept.as_ref().map(count))));
+        }
         let records = |of: Vec<&'a dyn Record>| if of.is_empty() { Value::Absent } else { Value::Records(of) };
         visit(data("parts", records(self.parts.iter().map(|part| part as &dyn Record).collect())));
         visit(data("phases", records(self.phases.iter().map(|phase| phase as &dyn Record).collect())));
@@ -160,10 +184,16 @@ impl GcRound {
         for (count, what) in [
             (nonzero(self.young), "not seen for long enough"),
             (nonzero(self.skipped), "not classifiable and kept"),
+            (nonzero(self.leased), "on a lease and kept"),
             (self.agreed, "confirmed by earlier scans"),
             (swept(|swept| swept.removed), "removed"),
+            (swept(|swept| swept.gone).and_then(nonzero), "removed by other clients"),
             (swept(|swept| swept.changed).and_then(nonzero), "changed meanwhile and kept"),
+            (swept(|swept| swept.held_back).and_then(nonzero), "held back"),
             (swept(|swept| swept.busy).and_then(nonzero), "locked and kept"),
+            (swept(|swept| swept.restored).and_then(nonzero), "used meanwhile and restored"),
+            (swept(|swept| swept.conflicts).and_then(nonzero), "in conflict"),
+            (swept(|swept| swept.unverified).and_then(nonzero), "removed but not verified"),
             (swept(|swept| swept.failed).and_then(nonzero), "failed"),
             (swept(|swept| swept.unknown).and_then(nonzero), "with an unknown outcome"),
         ] {

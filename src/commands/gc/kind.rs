@@ -39,6 +39,11 @@ pub trait GarbageKind {
         true
     }
 
+    /// With a limited rate, the removals of this time are made at once.
+    fn pace_period(&self) -> Duration {
+        Duration::from_millis(250)
+    }
+
     /// Sorts the candidates, which come in key order, into the order of removal.
     fn order(&self, _chosen: &mut Vec<&Candidate>) {}
 

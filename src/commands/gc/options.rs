@@ -1,7 +1,7 @@
 //! Options of all kinds of `gc`, and plan files.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -25,6 +25,9 @@ pub struct GcOptions {
     #[arg(long, help_heading = "Collecting")]
     pub apply: bool,
     /// Plan file of an earlier scan (from --save); repeatable: only entries in all plans are deleted
+    ///
+    /// If FILE does not exist and --save names it too, this run removes nothing and saves the first plan: the same
+    /// command can run from cron from the first day on.
     #[arg(long, help_heading = "Collecting", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub since: Vec<PathBuf>,
     /// Scan twice, D apart, in this run [default: 30s]
@@ -47,6 +50,18 @@ pub struct GcOptions {
     rate: Option<f64>,
 }
 
+/// The plans of --since.
+pub struct EarlierPlans {
+    /// Those whose file exists.
+    pub plans: Vec<Plan>,
+    /// The file that does not exist yet and that this run writes; nothing may be removed then.
+    pub first: Option<PathBuf>,
+}
+
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
 impl GcOptions {
     /// Maximum number of removals per round.
     pub fn limits(&self) -> Limits {
@@ -67,16 +82,21 @@ impl GcOptions {
     ///
     /// # Errors
     /// A usage error that names the file that is not a plan.
-    pub async fn earlier(&self, ctx: &Context) -> Result<Vec<Plan>, Failure> {
+    pub async fn earlier(&self, ctx: &Context) -> Result<EarlierPlans, Failure> {
         let mut plans = Vec::new();
+        let mut first = None;
         for path in &self.since {
+            if self.save.as_ref() == Some(path) && is_missing(path) {
+                first = Some(path.clone());
+                continue;
+            }
             let source = InputSource::of(path);
             let text = read_all(ctx, source).await?;
             let plan =
                 Plan::parse(&text).map_err(|error| Failure::usage(format!("--since {}: {error}", source.name())));
             plans.push(plan?);
         }
-        Ok(plans)
+        Ok(EarlierPlans { plans, first })
     }
 
     /// The source of an earlier plan, for messages.

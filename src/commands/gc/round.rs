@@ -1,18 +1,20 @@
 //! Rounds of garbage collection, the same for all kinds of garbage: scan, plan, and remove what two scans agree on.
 
 use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::kind::{GarbageKind, SweepContext};
-use super::options::GcOptions;
-use super::tally::RoundTally;
+use super::options::{EarlierPlans, GcOptions};
+use super::tally::{KeptCounts, RoundTally};
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Timestamp};
+use crate::gc::{Candidate, Plan, ScanResult, Timestamp};
 use crate::kvstore::{Error, Refusal};
 use crate::output::{GcRound, Sink, bytes};
 use crate::plural::counted;
@@ -21,6 +23,8 @@ use crate::plural::counted;
 const MAX_SCANS: usize = 3;
 /// Keys kept despite looking wrong that are reported individually.
 const MAX_WARNINGS: usize = 20;
+/// Candidates shown before the user is asked.
+const MAX_SHOWN: usize = 20;
 /// Refresh interval of the progress bar of a wait.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -30,11 +34,14 @@ const TICK: Duration = Duration::from_millis(200);
 /// A limit is exceeded, a plan does not match this scan, or etcd is unreachable or rejects a request.
 pub async fn run<K: GarbageKind>(ctx: &Context, options: &GcOptions, kind: K) -> Result<Exit, Failure> {
     options.check_save()?;
-    let earlier = options.earlier(ctx).await?;
+    let EarlierPlans { plans: earlier, first } = options.earlier(ctx).await?;
     let mut rounds = GcRounds { ctx, options, kind, reported: HashSet::new() };
     match options.every {
         Some(every) => rounds.run_periodically(every, earlier).await,
-        None => rounds.run_once(earlier).await,
+        None => match first {
+            None => rounds.run_once(earlier).await,
+            Some(file) => rounds.save_first(earlier, &file).await,
+        },
     }
 }
 
@@ -57,6 +64,22 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         self.options.apply && !self.ctx.safety.dry_run
     }
 
+    /// Scans and saves the first of the plans that later runs need.
+    async fn save_first(&mut self, earlier: Vec<Plan>, file: &Path) -> Result<Exit, Failure> {
+        let mut tally = RoundTally::new::<K>(None);
+        let scan = self.scan(&earlier, &mut tally).await?;
+        self.options.save_plan(&scan.plan)?;
+        let exit = self.print_plan(&scan, false, tally)?;
+        if !self.options.apply {
+            return Ok(exit);
+        }
+        let file = bytes::escape(file.as_os_str().as_bytes());
+        self.ctx
+            .out
+            .note(&format!("{file} did not exist and holds the first plan now; the next run can remove objects"));
+        Ok(Exit::Done)
+    }
+
     async fn run_once(&mut self, mut earlier: Vec<Plan>) -> Result<Exit, Failure> {
         let mut tally = RoundTally::new::<K>(None);
         let mut scan = self.scan(&earlier, &mut tally).await?;
@@ -70,6 +93,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             let (found, total) = (scan.plan.candidates.len(), scan.plan.scanned);
             let grace = self.options.grace(self.kind.min_age());
             let are = if found == 1 { "is" } else { "are" };
+            self.show(scan.plan.candidates.iter());
             consent = Some(self.ctx.consent(&format!(
                 "{found} of {total} {objects} {are} garbage; scan again in {grace:?} and remove those that still are"
             ))?);
@@ -81,6 +105,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         } else if let Some(agreed) = tally.round.agreed.filter(|agreed| *agreed > 0) {
             let total = scan.plan.scanned;
             if self.options.limits().check(agreed, total).is_ok() {
+                self.show(self.chosen(&scan).into_iter());
                 consent = Some(self.ctx.consent(&format!("remove {agreed} of {total} {objects}"))?);
             }
         }
@@ -88,6 +113,27 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         let result = self.sweep(consent.as_ref(), &scan, &mut tally, Some(&mut sink)).await;
         sink.finish()?;
         self.finish(tally, result)
+    }
+
+    /// The candidates that all plans agree on and that have been seen for long enough.
+    fn chosen<'s>(&self, scan: &'s GarbageScan) -> Vec<&'s Candidate> {
+        let agreed = scan.plan.candidates.iter().zip(&scan.agreed).filter(|(_, agreed)| **agreed);
+        let old_enough = |candidate: &&Candidate| self.kind.is_old_enough(&scan.plan, candidate);
+        agreed.map(|(candidate, _)| candidate).filter(old_enough).collect()
+    }
+
+    /// Shows the first candidates to the user who is about to be asked.
+    fn show<'s>(&self, mut candidates: impl Iterator<Item = &'s Candidate>) {
+        if self.ctx.safety.yes {
+            return;
+        }
+        for candidate in candidates.by_ref().take(MAX_SHOWN) {
+            self.ctx.out.note(&format!("  {}: {}", bytes::escape(&candidate.key), candidate.why));
+        }
+        let more = candidates.count();
+        if more > 0 {
+            self.ctx.out.note(&format!("  and {more} more; without --apply, all are listed"));
+        }
     }
 
     /// Prints the candidates; with earlier plans, only those that all of them contain.
@@ -193,7 +239,8 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         let garbage = plan.candidates.iter().filter(old_enough).count();
         let both =
             plan.candidates.iter().zip(&agreed).filter(|(candidate, agreed)| **agreed && old_enough(candidate)).count();
-        tally.scanned(&plan, garbage, found.skipped.len(), (!earlier.is_empty()).then_some(both));
+        let kept = KeptCounts { skipped: found.skipped.len(), leased: found.leased };
+        tally.scanned(&plan, garbage, kept, (!earlier.is_empty()).then_some(both));
         let mut new = found.skipped.into_iter().filter(|skipped| self.reported.insert(skipped.key.clone()));
         for skipped in new.by_ref().take(MAX_WARNINGS) {
             ctx.out.warn(&format!("{}: {}; kept", bytes::escape(&skipped.key), skipped.why));
@@ -245,11 +292,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         mut sink: Option<&mut Sink>,
     ) -> Result<(), Failure> {
         let (ctx, plan) = (self.ctx, &scan.plan);
-        let marked = plan.candidates.iter().zip(&scan.agreed).filter(|(_, agreed)| **agreed);
-        let mut chosen: Vec<&Candidate> = marked
-            .map(|(candidate, _)| candidate)
-            .filter(|candidate| self.kind.is_old_enough(plan, candidate))
-            .collect();
+        let mut chosen: Vec<&Candidate> = self.chosen(scan);
         self.options.limits().check(chosen.len() as u64, plan.scanned).map_err(|over| {
             Failure::conflict(format!("{over}; nothing was removed"))
                 .hint("review the plan, then raise --max-percent or --max-delete")
@@ -284,20 +327,17 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         let mut tried = 0;
         let mut left = chosen;
         while !left.is_empty() {
-            let batch = &left[..left.len().min(pace.batch(K::BATCH))];
+            let batch = &left[..left.len().min(pace.batch(K::BATCH, self.kind.pace_period()))];
             // Checks for a signal even if there is no time to wait.
             ctx.sleep(pace.due(tried).saturating_sub(begun.elapsed())).await?;
             let outcomes = self.kind.remove(sweep, batch).await?;
             for (candidate, outcome) in batch.iter().zip(&outcomes) {
                 tally.count(outcome);
                 let key = bytes::escape(&candidate.key);
-                let error = match outcome {
-                    CandidateOutcome::Failed(why) | CandidateOutcome::Unknown(why) => {
-                        ctx.out.warn(&format!("{key}: {why}"));
-                        Some(why.as_str())
-                    }
-                    _ => None,
-                };
+                let error = outcome.problem();
+                if let Some(why) = error {
+                    ctx.out.warn(&format!("{key}: {why}"));
+                }
                 match sink {
                     Some(sink) => {
                         let mut pushed = Ok(());
@@ -330,7 +370,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
 
     /// Prints the summary and determines the exit code.
     fn finish(&self, tally: RoundTally, result: Result<(), Failure>) -> Result<Exit, Failure> {
-        let (failed, unknown) = (tally.failed(), tally.unknown());
+        let (left, unknown) = (tally.left(), tally.unknown());
         let removed = tally.removed();
         self.summary(tally, result.as_ref().err());
         let ends = self.ctx.signals.cancel().is_cancelled();
@@ -343,7 +383,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
                 format!("{} may or may not have been applied", counted(unknown, "removal")),
             )
             .hint("run the same command again: what is still garbage is removed then")),
-            Ok(()) if failed => Ok(Exit::Partial),
+            Ok(()) if left > 0 => Ok(Exit::Partial),
             Ok(()) => Ok(Exit::Done),
             Err(mut failure) => {
                 if removed > 0 && !failure.is_other_store() && !matches!(failure.exit, Exit::Unknown | Exit::Conflict) {

@@ -12,6 +12,15 @@ pub struct RoundTally {
     /// The counters so far.
     pub round: GcRound,
     begun: Instant,
+    left: u64,
+}
+
+/// Numbers of objects that a scan keeps although no reference does.
+pub struct KeptCounts {
+    /// Objects that look wrong.
+    pub skipped: usize,
+    /// Objects that expire with their lease.
+    pub leased: u64,
 }
 
 impl RoundTally {
@@ -19,18 +28,18 @@ impl RoundTally {
     pub fn new<K: GarbageKind>(number: Option<u64>) -> Self {
         let time = Timestamp::now().to_string();
         let round = GcRound { kind: K::NAME, objects: K::OBJECTS, round: number, time, ..GcRound::default() };
-        Self { round, begun: Instant::now() }
+        Self { round, begun: Instant::now(), left: 0 }
     }
 
-    /// Records a scan: how many candidates are old enough, how many keys are kept, and how many candidates are agreed
-    /// on.
-    pub fn scanned(&mut self, plan: &Plan, garbage: usize, skipped: usize, agreed: Option<usize>) {
+    /// Records a scan: how many candidates are old enough, what is kept, and how many candidates are agreed on.
+    pub fn scanned(&mut self, plan: &Plan, garbage: usize, kept: KeptCounts, agreed: Option<usize>) {
         let round = &mut self.round;
         round.revision = Some(plan.revision);
         round.looked_at = plan.scanned;
         round.garbage = garbage as u64;
         round.young = (plan.candidates.len() - garbage) as u64;
-        round.skipped = skipped as u64;
+        round.skipped = kept.skipped as u64;
+        round.leased = kept.leased;
         round.agreed = agreed.map(|agreed| agreed as u64);
     }
 
@@ -42,10 +51,16 @@ impl RoundTally {
     /// Counts the outcome of one candidate.
     pub fn count(&mut self, outcome: &CandidateOutcome) {
         let swept = self.round.swept.get_or_insert_default();
+        self.left += u64::from(outcome.is_left());
         match outcome {
             CandidateOutcome::Removed => swept.removed += 1,
+            CandidateOutcome::Gone => swept.gone += 1,
             CandidateOutcome::Changed => swept.changed += 1,
+            CandidateOutcome::HeldBack => swept.held_back += 1,
             CandidateOutcome::Busy => swept.busy += 1,
+            CandidateOutcome::Restored => swept.restored += 1,
+            CandidateOutcome::Conflict(_) => swept.conflicts += 1,
+            CandidateOutcome::Unverified(_) => swept.unverified += 1,
             CandidateOutcome::Failed(_) => swept.failed += 1,
             CandidateOutcome::Unknown(_) => swept.unknown += 1,
         }
@@ -56,9 +71,9 @@ impl RoundTally {
         self.round.swept.map_or(0, |swept| swept.removed)
     }
 
-    /// Whether a removal failed.
-    pub fn failed(&self) -> bool {
-        self.round.swept.is_some_and(|swept| swept.failed > 0)
+    /// Candidates after whose attempt something is left to do.
+    pub fn left(&self) -> u64 {
+        self.left
     }
 
     /// Removals with an unknown outcome.

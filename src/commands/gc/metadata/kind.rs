@@ -151,6 +151,7 @@ impl GarbageKind for MetadataGarbage {
             scanned: collected as u64,
             candidates,
             skipped: skipped(tree, ctx.store()),
+            leased: 0,
         };
         if let Some(why) = empties.filter(|_| !self.applies) {
             self.warn(ctx, format!("--apply would refuse: {why}"));

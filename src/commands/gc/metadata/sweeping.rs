@@ -39,7 +39,9 @@ impl SweepInProgress {
             }
             SweepVerdict::Waiting => return None,
             SweepVerdict::Removed => CandidateOutcome::Removed,
-            SweepVerdict::Changed | SweepVerdict::Gone | SweepVerdict::HeldBack => CandidateOutcome::Changed,
+            SweepVerdict::Gone => CandidateOutcome::Gone,
+            SweepVerdict::Changed => CandidateOutcome::Changed,
+            SweepVerdict::HeldBack => CandidateOutcome::HeldBack,
             SweepVerdict::Entangled => CandidateOutcome::Failed(format!(
                 "its removal depends on more facts or surrounds more objects than the {MAX_TXN_OPS} one transaction can compare"
             )),
