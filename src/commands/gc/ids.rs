@@ -1,11 +1,13 @@
 //! `kvadm gc ids`.
 
+use std::time::Duration;
+
 use clap::Args as ClapArgs;
 
 use super::kind::{GarbageKind, SweepContext};
 use super::options::GcOptions;
 use super::round;
-use crate::args::safety_options;
+use crate::args::{parse_duration, safety_options};
 use crate::commands::allocate::scope::{BaseArgs, IdRangeArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -39,6 +41,20 @@ pub struct Args {
     ids: IdRangeArgs,
     #[command(flatten)]
     options: GcOptions,
+    /// Hold the locks of removed IDs for D, then check that no agent used one meanwhile (up to 15s)
+    #[arg(long, help_heading = "Collecting", value_name = "D", value_parser = parse_settle, default_value = "1s")]
+    settle: Duration,
+}
+
+/// Maximum of --settle. Cilium's operator breaks locks that are 25 s old.
+const MAX_SETTLE: Duration = Duration::from_secs(15);
+
+fn parse_settle(text: &str) -> Result<Duration, String> {
+    let settle = parse_duration(text)?;
+    if settle > MAX_SETTLE {
+        return Err(format!("at most {MAX_SETTLE:?}: Cilium's operator breaks locks that are 25s old"));
+    }
+    Ok(settle)
 }
 
 /// Runs the verb.
@@ -47,18 +63,19 @@ pub struct Args {
 /// As `kvadm gc`.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let rule = IdRule { layout: args.base.layout()?, range: args.ids.range()? };
-    round::run(ctx, &args.options, IdGarbage { rule, collector: None }).await
+    round::run(ctx, &args.options, IdGarbage { rule, settle: args.settle, collector: None }).await
 }
 
 struct IdGarbage {
     rule: IdRule,
+    settle: Duration,
     collector: Option<IdCollector>,
 }
 
 impl GarbageKind for IdGarbage {
     const NAME: &'static str = "ids";
     const OBJECTS: &'static str = "masters";
-    const BATCH: usize = ids::BATCH;
+    const BATCH: usize = ids::WAVE;
 
     fn scope(&self, store: &Store) -> Scope {
         let bounds = Facts::default().with("first", self.rule.range.first()).with("last", self.rule.range.last());
@@ -69,8 +86,13 @@ impl GarbageKind for IdGarbage {
         Ok(ids::scan(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
     }
 
+    /// The removals of one wave: each wave waits until it has settled.
+    fn pace_period(&self) -> Duration {
+        self.settle.max(Duration::from_secs(1))
+    }
+
     async fn begin(&mut self, sweep: &SweepContext<'_>) -> Result<(), Failure> {
-        self.collector = Some(IdCollector::open(&sweep.store, &self.rule.layout).await?);
+        self.collector = Some(IdCollector::open(&sweep.store, &self.rule.layout, self.settle).await?);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! Protocol: `RunGC` of Cilium's `pkg/kvstore/allocator`, without its race: references are read, and the master is
 //! deleted, under the lock that a client needs to allocate the ID again.
 
+mod settle;
 mod sweep;
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,7 +12,7 @@ use super::{Candidate, Facts, ScanResult, Skipped, Timestamp};
 use crate::allocator::{self, AllocatorScan, Id, IdRange, Layout, MasterKey, UnknownKeyReason, check_key};
 use crate::kvstore::{Error, Store};
 
-pub use sweep::{BATCH, IdCollector};
+pub use sweep::{IdCollector, WAVE};
 
 /// Which masters are scanned.
 #[derive(Clone, Debug)]
@@ -46,6 +47,7 @@ fn classify(scan: &AllocatorScan, rule: &IdRule, first_seen: Timestamp) -> ScanR
         found.scanned += u64::from(rule.range.contains(master.id));
         match verdict(scan, rule, &named, master) {
             MasterVerdict::InUse => {}
+            MasterVerdict::Leased => found.leased += 1,
             MasterVerdict::Skipped(why) => found.skipped.push(Skipped { key: path(rule, master), why }),
             MasterVerdict::Garbage(why) => {
                 let key = scan.keys.text(master.key);
@@ -72,6 +74,8 @@ fn classify(scan: &AllocatorScan, rule: &IdRule, first_seen: Timestamp) -> ScanR
 
 enum MasterVerdict {
     InUse,
+    /// It expires with its lease: clustermesh-apiserver and kvstoremesh mirror identities without references.
+    Leased,
     Skipped(String),
     Garbage(String),
 }
@@ -94,6 +98,9 @@ fn verdict(
     }
     if scan.users(master).next().is_some() {
         return MasterVerdict::InUse;
+    }
+    if master.lease.is_some() {
+        return MasterVerdict::Leased;
     }
     if !rule.range.contains(master.id) {
         let (first, last) = (rule.range.first(), rule.range.last());

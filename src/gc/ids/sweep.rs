@@ -1,16 +1,20 @@
-//! Deletes masters, each under both of its locks.
+//! Deletes masters in waves, each master under both of its locks.
 //!
-//! Three steps, many masters at once: take the key's lock (Cilium's agents allocate under it) and the ID's lock
-//! (Cilium's operator collects under it); read the key's references under the locks; delete the master if both locks
-//! are still held, the master is unchanged, and no reference is newer than that read. The first two steps are one
-//! transaction if no other client has a lock; the last one also unlocks.
+//! A wave takes the key's lock (Cilium's agents allocate under it) and the ID's lock (Cilium's operator collects under
+//! it) of each master, reads the key's references under the locks, and deletes the master if both locks are still held,
+//! the master is unchanged, and no reference is newer than that read. Locks are taken for many masters at once if no
+//! other client contends for them.
+//!
+//! The locks of a wave are held until the removals have settled ([`super::settle`]).
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::settle::Removal;
 use crate::allocator::{HeldLock, Id, Layout, LockSession, LockWait};
 use crate::consent::Consent;
 use crate::gc::{Candidate, CandidateOutcome, SweepAnswer, is_per_candidate, run_txns};
@@ -19,8 +23,13 @@ use crate::kvstore::{
     Store, Txn,
 };
 
-/// Masters per transaction: with up to five compares each, nested one level deep, far below etcd's limit of 128.
-pub const BATCH: usize = 40;
+/// Maximum number of masters of a wave.
+pub const WAVE: usize = 4000;
+/// Masters per transaction: with up to six compares each, nested one level deep, far below etcd's limit of 128.
+pub(super) const BATCH: usize = 40;
+/// A wave takes no further locks after this time. Cilium's operator breaks locks that are 25 s old; up to 5 s of a wait
+/// and 15 s of settling follow.
+const MAX_WAVE_TIME: Duration = Duration::from_secs(3);
 /// References read along with the locks.
 const REFERENCE_LIMIT: i64 = 64;
 /// TTL of the lease of the locks, in seconds (Cilium's value).
@@ -36,12 +45,12 @@ const CLEANUP: Duration = Duration::from_secs(2);
 
 /// A master to delete.
 #[derive(Clone, Debug)]
-struct CandidateMaster {
+pub(super) struct CandidateMaster {
     /// Index of the candidate.
-    index: usize,
-    id: Id,
+    pub index: usize,
+    pub id: Id,
     /// The allocator's key.
-    key: Vec<u8>,
+    pub key: Vec<u8>,
     mod_revision: Revision,
 }
 
@@ -54,25 +63,51 @@ struct LockedMaster {
     read_at: Revision,
 }
 
+/// Masters whose locks are held together.
+struct Wave {
+    begun: Instant,
+    /// One outcome for each candidate that was begun, in this wave and in earlier ones of the same call.
+    outcomes: Vec<CandidateOutcome>,
+    /// The locks by name.
+    held: BTreeMap<Vec<u8>, HeldLock>,
+    /// The masters that were deleted, or may have been.
+    removals: Vec<Removal>,
+    /// When the last request that deletes was answered.
+    deleted_at: Instant,
+}
+
 /// Deletes masters under locks on one lease.
 pub struct IdCollector {
-    store: Store,
-    layout: Layout,
+    pub(super) store: Store,
+    pub(super) layout: Layout,
     lease: LeaseKeeper,
     locks: LockSession,
+    /// Time for which the locks are held after a removal.
+    settle: Duration,
     /// Remaining time to wait for locks.
     wait_budget: Duration,
+    /// A failure of the store, after outcomes that had to be returned first.
+    failure: Option<Error>,
 }
 
 impl IdCollector {
-    /// Grants the lease of the locks. `store` must not be cancelled by the user's signal.
+    /// Grants the lease of the locks. `store` must not be cancelled by the user's signal. The locks are held for
+    /// `settle` after removals.
     ///
     /// # Errors
     /// etcd is out of space or unreachable, or rejects the request.
-    pub async fn open(store: &Store, layout: &Layout) -> Result<Self, Error> {
+    pub async fn open(store: &Store, layout: &Layout, settle: Duration) -> Result<Self, Error> {
         let lease = store.keep(LOCK_TTL).await?;
         let locks = LockSession::new(store, lease.id());
-        Ok(Self { store: store.clone(), layout: layout.clone(), lease, locks, wait_budget: TOTAL_LOCK_WAIT })
+        Ok(Self {
+            store: store.clone(),
+            layout: layout.clone(),
+            lease,
+            locks,
+            settle,
+            wait_budget: TOTAL_LOCK_WAIT,
+            failure: None,
+        })
     }
 
     /// Revokes the lease, which deletes the locks.
@@ -84,49 +119,128 @@ impl IdCollector {
         self.store.for_cleanup(CLEANUP).revoke_own(self.lease.id()).await.map(|_| ())
     }
 
-    /// Deletes the masters that are unchanged since their candidates were found and that no reference keeps. Waits for
-    /// no lock after `cancel` is cancelled.
+    /// Deletes the masters that are unchanged since their candidates were found and that no reference keeps: a wave of
+    /// masters whose locks are free, then the masters whose locks other clients have. Returns the outcomes of the first candidates, at least one. Waits for no lock after `cancel` is cancelled.
     ///
     /// # Errors
-    /// A failure of the store rather than of one candidate.
+    /// A failure of the store rather than of one candidate. If it happens after removals, the next call returns it.
     pub async fn remove(
         &mut self,
         _: &Consent,
         candidates: &[&Candidate],
         cancel: &CancellationToken,
     ) -> Result<Vec<CandidateOutcome>, Error> {
-        let mut outcomes = vec![CandidateOutcome::Changed; candidates.len()];
-        let mut left: Vec<CandidateMaster> = Vec::new();
-        for (index, candidate) in candidates.iter().enumerate() {
-            match self.target(index, candidate) {
-                Some(target) => left.push(target),
-                None => {
-                    let why = "the plan's facts do not describe a master; make a new plan with --save";
-                    outcomes[index] = CandidateOutcome::Failed(why.to_owned());
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let mut wave = Wave::new();
+        let mut contended = Vec::new();
+        let swept = self.sweep(&mut wave, candidates, &mut contended).await;
+        self.finish(&mut wave, cancel).await;
+        let swept = match swept {
+            Ok(()) => self.sweep_contended(&mut wave, contended, cancel).await,
+            failed => failed,
+        };
+        match swept {
+            Err(error) if wave.outcomes.is_empty() => return Err(error),
+            Err(error) => self.failure = Some(error),
+            Ok(()) => {}
+        }
+        Ok(wave.outcomes)
+    }
+
+    /// Deletes the masters of the first candidates. Passes the masters whose locks other clients have to `contended`.
+    async fn sweep(
+        &mut self,
+        wave: &mut Wave,
+        candidates: &[&Candidate],
+        contended: &mut Vec<CandidateMaster>,
+    ) -> Result<(), Error> {
+        while wave.outcomes.len() < candidates.len() && wave.begun.elapsed() < MAX_WAVE_TIME {
+            let begun = wave.outcomes.len();
+            let batch = self.next_batch(wave, candidates);
+            if wave.outcomes.len() == begun {
+                break;
+            }
+            let result = async {
+                let (ready, busy) = self.lock_many(batch, wave).await?;
+                contended.extend(busy);
+                self.delete(ready, wave).await
+            };
+            if let Err(error) = result.await {
+                contended.clear();
+                wave.outcomes.truncate(begun);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes masters whose locks other clients have, in as many waves as that takes.
+    async fn sweep_contended(
+        &mut self,
+        wave: &mut Wave,
+        contended: Vec<CandidateMaster>,
+        cancel: &CancellationToken,
+    ) -> Result<(), Error> {
+        let mut result = Ok(());
+        for target in contended {
+            if wave.begun.elapsed() > MAX_WAVE_TIME {
+                self.finish(wave, cancel).await;
+            }
+            let index = target.index;
+            let attempt = async {
+                match self.lock_one(target, wave, cancel).await? {
+                    Some(ready) => self.delete(vec![ready], wave).await,
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = attempt.await {
+                wave.set(index, CandidateOutcome::Failed(error.one_line()));
+                if !is_per_candidate(&error) {
+                    result = Err(error);
+                    break;
                 }
             }
         }
-        let mut contended = Vec::new();
-        while !left.is_empty() {
-            let (batch, rest) = self.independent(left);
-            let (ready, busy) = self.lock_many(batch, &mut outcomes).await?;
-            self.delete(ready, &mut outcomes).await?;
-            contended.extend(busy);
-            left = rest;
+        self.finish(wave, cancel).await;
+        result
+    }
+
+    /// Ends a wave: waits until its removals have settled, verifies them, and unlocks.
+    async fn finish(&mut self, wave: &mut Wave, cancel: &CancellationToken) {
+        let removals = std::mem::take(&mut wave.removals);
+        if !removals.is_empty() {
+            self.wait_until(wave.deleted_at + self.settle, cancel).await;
+            for (index, outcome) in self.verify(removals).await {
+                wave.set(index, outcome);
+            }
         }
-        for target in contended {
-            let index = target.index;
-            outcomes[index] = match self.lock_one(target, cancel).await {
-                Ok(Some(ready)) => {
-                    self.delete(vec![ready], &mut outcomes).await?;
-                    continue;
-                }
-                Ok(None) => CandidateOutcome::Busy,
-                Err(error) if is_per_candidate(&error) => CandidateOutcome::Failed(error.to_string()),
-                Err(error) => return Err(error),
+        self.unlock(wave.held.keys()).await;
+        wave.held.clear();
+        wave.begun = Instant::now();
+    }
+
+    /// The next masters that can be locked in one request. Their locks are distinct, and none of them contends with a
+    /// lock of the wave.
+    fn next_batch(&self, wave: &mut Wave, candidates: &[&Candidate]) -> Vec<CandidateMaster> {
+        let mut batch: Vec<CandidateMaster> = Vec::new();
+        let mut names: Vec<Vec<u8>> = Vec::new();
+        while let Some(candidate) = candidates.get(wave.outcomes.len()).filter(|_| batch.len() < BATCH) {
+            let Some(target) = self.target(wave.outcomes.len(), candidate) else {
+                let why = "the plan's facts do not describe a master; make a new plan with --save";
+                wave.outcomes.push(CandidateOutcome::Failed(why.to_owned()));
+                continue;
             };
+            let wanted = self.lock_names(&target);
+            if wanted.iter().any(|name| names.contains(name) || wave.contends(name)) {
+                break;
+            }
+            names.extend(wanted);
+            batch.push(target);
+            wave.outcomes.push(CandidateOutcome::Busy);
         }
-        Ok(outcomes)
+        batch
     }
 
     fn target(&self, index: usize, candidate: &Candidate) -> Option<CandidateMaster> {
@@ -142,40 +256,30 @@ impl IdCollector {
         names
     }
 
-    /// Splits off the masters that need a lock of an earlier master in the list.
-    fn independent(&self, targets: Vec<CandidateMaster>) -> (Vec<CandidateMaster>, Vec<CandidateMaster>) {
-        let mut taken: HashSet<Vec<u8>> = HashSet::new();
-        targets.into_iter().partition(|target| {
-            let names = self.lock_names(target);
-            let free = names.iter().all(|name| !taken.contains(name));
-            taken.extend(names);
-            free
-        })
-    }
-
     /// Locks the masters whose locks are free and reads their references, in one transaction. Also returns the masters
     /// whose locks other clients have.
     async fn lock_many(
         &mut self,
         targets: Vec<CandidateMaster>,
-        outcomes: &mut [CandidateOutcome],
+        wave: &mut Wave,
     ) -> Result<(Vec<LockedMaster>, Vec<CandidateMaster>), Error> {
-        let mut answers = self.try_lock(&targets).await?;
+        let mut answers = self.try_lock(&targets, wave).await?;
         if answers.iter().any(|answer| matches!(answer, SweepAnswer::Failed { lease_expired: true, .. })) {
             // The lease and its locks expired while this process or etcd was paused.
             self.lease.stop();
             self.lease = self.store.keep(LOCK_TTL).await?;
             self.locks = LockSession::new(&self.store, self.lease.id());
-            answers = self.try_lock(&targets).await?;
+            wave.held.clear();
+            answers = self.try_lock(&targets, wave).await?;
         }
         let (mut ready, mut contended) = (Vec::new(), Vec::new());
         for (target, answer) in targets.into_iter().zip(answers) {
-            let names = self.lock_names(&target);
+            let names = self.names_to_take(&target, wave);
             let (succeeded, results, revision) = match answer {
                 SweepAnswer::Done { succeeded, results, revision, .. } => (succeeded, results, revision),
                 SweepAnswer::Failed { why, .. } => {
                     self.unlock(&names).await;
-                    outcomes[target.index] = CandidateOutcome::Failed(why);
+                    wave.set(target.index, CandidateOutcome::Failed(why));
                     continue;
                 }
             };
@@ -183,51 +287,69 @@ impl IdCollector {
                 contended.push(target);
                 continue;
             };
+            wave.held.extend(names.into_iter().zip(locks));
             let Some(OpResult::Get { kvs, more, .. }) = reads.pop() else {
                 return Err(Error::Protocol { op: "lock", what: "a nested response is missing".to_owned() });
             };
             let (used, read_at) = match more {
                 true => self.read_all(&target).await?,
-                false => (self.is_used_by(&target, &kvs), revision),
+                false => (self.user_among(&target.key, target.id, &kvs).is_some(), revision),
             };
-            ready.push(LockedMaster { target, locks, used, read_at });
+            ready.push(self.locked(target, wave, used, read_at));
         }
         Ok((ready, contended))
     }
 
-    async fn try_lock(&self, targets: &[CandidateMaster]) -> Result<Vec<SweepAnswer>, Error> {
+    /// The names of the locks that a master needs and the wave does not have. Several masters of one key share its lock.
+    fn names_to_take(&self, target: &CandidateMaster, wave: &Wave) -> Vec<Vec<u8>> {
+        self.lock_names(target).into_iter().filter(|name| !wave.held.contains_key(name)).collect()
+    }
+
+    fn locked(&self, target: CandidateMaster, wave: &Wave, used: bool, read_at: Revision) -> LockedMaster {
+        let locks = self.lock_names(&target).iter().filter_map(|name| wave.held.get(name).cloned()).collect();
+        LockedMaster { target, locks, used, read_at }
+    }
+
+    async fn try_lock(&self, targets: &[CandidateMaster], wave: &Wave) -> Result<Vec<SweepAnswer>, Error> {
         let txn = |target: &CandidateMaster| {
-            let over = KeySelector::Range(self.layout.references_of(&target.key));
-            let references = Op::Get { over, revision: 0, keys_only: false, count_only: false, limit: REFERENCE_LIMIT };
-            self.locks.try_lock(&self.lock_names(target), &[references])
+            let references = self.some_references(&target.key);
+            self.locks.try_lock(&self.names_to_take(target, wave), &[references])
         };
         run_txns(&self.store, "lock", targets.iter().map(txn).collect()).await
     }
 
+    /// A read of the first references of a key, and maybe of longer keys.
+    pub(super) fn some_references(&self, key: &[u8]) -> Op {
+        let over = KeySelector::Range(self.layout.references_of(key));
+        Op::Get { over, revision: 0, keys_only: false, count_only: false, limit: REFERENCE_LIMIT }
+    }
+
     /// Locks a master, waiting for other clients, and reads its references. `None` if a client keeps a lock for too
-    /// long; no lock is held then.
+    /// long.
     async fn lock_one(
         &mut self,
         target: CandidateMaster,
+        wave: &mut Wave,
         cancel: &CancellationToken,
     ) -> Result<Option<LockedMaster>, Error> {
-        let names = self.lock_names(&target);
-        let result = async {
-            let mut locks: Vec<HeldLock> = Vec::new();
-            for name in &names {
-                match self.wait_for(name, cancel).await? {
-                    LockWait::Held(lock) => locks.push(lock),
-                    LockWait::Busy | LockWait::Lost => return Ok(None),
-                }
+        for name in self.lock_names(&target) {
+            if wave.held.contains_key(&name) {
+                continue;
             }
-            let (used, read_at) = self.read_all(&target).await?;
-            Ok(Some(LockedMaster { target, locks, used, read_at }))
-        };
-        let result = result.await;
-        if !matches!(result, Ok(Some(_))) {
-            self.unlock(&names).await;
+            if wave.contends(&name) {
+                return Ok(None);
+            }
+            match self.wait_for(&name, cancel).await {
+                Ok(LockWait::Held(lock)) => wave.held.insert(name, lock),
+                Ok(LockWait::Busy | LockWait::Lost) => return Ok(None),
+                Err(error) => {
+                    self.unlock([&name]).await;
+                    return Err(error);
+                }
+            };
         }
-        result
+        let (used, read_at) = self.read_all(&target).await?;
+        Ok(Some(self.locked(target, wave, used, read_at)))
     }
 
     async fn wait_for(&mut self, name: &[u8], cancel: &CancellationToken) -> Result<LockWait, Error> {
@@ -243,58 +365,85 @@ impl IdCollector {
 
     /// Whether a reference keeps the master, and the revision at which all references were read.
     async fn read_all(&self, target: &CandidateMaster) -> Result<(bool, Revision), Error> {
-        let mut reader = self.store.read(&self.layout.references_of(&target.key), ReadOptions::default());
-        let mut used = false;
-        while let Some(page) = reader.next().await? {
-            used |= self.is_used_by(target, &page);
-        }
-        Ok((used, reader.revision()))
+        let (user, read_at) = self.find_user(&target.key, target.id).await?;
+        Ok((user.is_some(), read_at))
     }
 
-    /// Whether one of these keys keeps the master: a reference to its key that names its ID or is unreadable.
-    fn is_used_by(&self, target: &CandidateMaster, kvs: &[KeyValue]) -> bool {
-        kvs.iter().any(|kv| {
-            self.layout.parse_reference(&kv.key).is_some_and(|(key, _)| key == target.key)
-                && Id::parse(&kv.value).is_none_or(|id| id == target.id)
+    /// A reference that keeps a master, if there is one, and the revision at which all references were read.
+    pub(super) async fn find_user(&self, key: &[u8], id: Id) -> Result<(Option<KeyValue>, Revision), Error> {
+        let mut reader = self.store.read(&self.layout.references_of(key), ReadOptions::default());
+        let mut user = None;
+        while let Some(page) = reader.next().await? {
+            user = user.or_else(|| self.user_among(key, id, &page).cloned());
+        }
+        Ok((user, reader.revision()))
+    }
+
+    /// One of these keys that keeps a master: a reference to its key that names its ID or is unreadable.
+    pub(super) fn user_among<'k>(&self, key: &[u8], id: Id, kvs: &'k [KeyValue]) -> Option<&'k KeyValue> {
+        kvs.iter().find(|kv| {
+            self.layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key)
+                && Id::parse(&kv.value).is_none_or(|named| named == id)
         })
     }
 
-    /// Deletes the unused masters and unlocks all, in one transaction.
-    async fn delete(&self, ready: Vec<LockedMaster>, outcomes: &mut [CandidateOutcome]) -> Result<(), Error> {
+    /// Deletes the unused masters.
+    async fn delete(&self, mut ready: Vec<LockedMaster>, wave: &mut Wave) -> Result<(), Error> {
+        ready.retain(|one| {
+            if one.used {
+                wave.set(one.target.index, CandidateOutcome::Changed);
+            }
+            !one.used
+        });
         let txn = |one: &LockedMaster| {
             let (target, master) = (&one.target, self.layout.master(one.target.id));
-            let release: Vec<Op> = one.locks.iter().map(HeldLock::release).collect();
-            if one.used {
-                return Txn { then: release, ..Txn::default() };
-            }
             let mut compares = vec![
                 Compare::unchanged(&master, target.mod_revision),
                 Compare::key(&master, CompareOp::Equal, CompareTarget::Value(target.key.clone())),
+                Compare::key(&master, CompareOp::Equal, CompareTarget::Lease(None)),
                 Compare::none_newer(&self.layout.references_of(&target.key), one.read_at),
             ];
             compares.extend(one.locks.iter().map(HeldLock::is_held));
             let (over, get) = (KeySelector::Key(master.clone()), Op::get_at(KeySelector::Key(master), 0));
-            let then = std::iter::once(Op::Delete { over, prev: false }).chain(release.iter().cloned()).collect();
-            // The lock keys contain this lease's ID: they cannot be another client's.
-            Txn { compares, then, otherwise: std::iter::once(get).chain(release).collect() }
+            Txn { compares, then: vec![Op::Delete { over, prev: false }], otherwise: vec![get] }
         };
         let answers = run_txns(&self.store, "gc id", ready.iter().map(txn).collect()).await?;
-        let mut still_locked = Vec::new();
-        for (one, answer) in ready.iter().zip(answers) {
-            let outcome = answer.outcome();
-            if matches!(outcome, CandidateOutcome::Failed(_) | CandidateOutcome::Unknown(_)) {
-                still_locked.extend(self.lock_names(&one.target));
+        wave.deleted_at = Instant::now();
+        for (one, answer) in ready.into_iter().zip(answers) {
+            let (index, outcome) = (one.target.index, answer.outcome());
+            if matches!(outcome, CandidateOutcome::Removed | CandidateOutcome::Unknown(_)) {
+                wave.removals.push(Removal { master: one.target, outcome: outcome.clone() });
             }
-            outcomes[one.target.index] = if one.used { CandidateOutcome::Changed } else { outcome };
-        }
-        if !still_locked.is_empty() {
-            self.unlock(&still_locked).await;
+            wave.set(index, outcome);
         }
         Ok(())
     }
 
     /// Unlocks as far as possible; remaining locks expire with the lease.
-    async fn unlock(&self, names: &[Vec<u8>]) {
-        let _ = self.locks.unlock(names).await;
+    async fn unlock(&self, names: impl IntoIterator<Item = &Vec<u8>>) {
+        let names: Vec<&Vec<u8>> = names.into_iter().collect();
+        for some in names.chunks(BATCH) {
+            let _ = self.locks.unlock(some).await;
+        }
+    }
+}
+
+impl Wave {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { begun: now, outcomes: Vec::new(), held: BTreeMap::new(), removals: Vec::new(), deleted_at: now }
+    }
+
+    fn set(&mut self, index: usize, outcome: CandidateOutcome) {
+        if let Some(place) = self.outcomes.get_mut(index) {
+            *place = outcome;
+        }
+    }
+
+    /// Whether a lock would wait for one of the wave's own: the lock of the key `a` waits for the lock of the key `a/b`.
+    fn contends(&self, name: &[u8]) -> bool {
+        let inside = [name, b"/"].concat();
+        let mut after = self.held.range::<[u8], _>((Bound::Included(inside.as_slice()), Bound::Unbounded));
+        after.next().is_some_and(|(held, _)| held.starts_with(&inside))
     }
 }

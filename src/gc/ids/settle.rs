@@ -1,0 +1,143 @@
+//! What happens between the removal of masters and the release of their locks.
+//!
+//! Cilium's agents take the ID of a key from their watch cache once they hold the key's lock, and write a reference
+//! without comparing the master (`lockedAllocate` in `pkg/allocator`). They also write references without any lock when
+//! they restore their own keys. An agent that has not seen the removal would therefore refer to an ID that another key
+//! can get. So the locks are held for a while, which lets the agents' caches catch up; then the references of the
+//! removed keys are read again, and a master that one of them needs is written again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::sweep::{BATCH, CandidateMaster, IdCollector};
+use crate::gc::CandidateOutcome;
+use crate::kvstore::{
+    Compare, CompareOp, CompareTarget, Error, KeySelector, KeyValue, Op, OpResult, Retry, Txn, Write,
+};
+
+/// Maximum time for which the locks are still held after the user's signal.
+const AFTER_SIGNAL: Duration = Duration::from_secs(1);
+/// Attempts to write one master again while its key's references change.
+const MAX_ATTEMPTS: usize = 5;
+
+/// A master that was deleted, or may have been.
+pub(super) struct Removal {
+    pub master: CandidateMaster,
+    /// Removed or unknown.
+    pub outcome: CandidateOutcome,
+}
+
+impl IdCollector {
+    /// Waits until this time; after the user's signal, for at most [`AFTER_SIGNAL`].
+    pub(super) async fn wait_until(&self, time: Instant, cancel: &CancellationToken) {
+        let shortened = async {
+            cancel.cancelled().await;
+            tokio::time::sleep(AFTER_SIGNAL).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(time) => {}
+            () = shortened => {}
+        }
+    }
+
+    /// Reads the references of removed masters again, and writes the masters again that are needed. Returns the
+    /// outcomes by the candidates' indexes.
+    pub(super) async fn verify(&self, removals: Vec<Removal>) -> Vec<(usize, CandidateOutcome)> {
+        let mut outcomes = Vec::with_capacity(removals.len());
+        for some in removals.chunks(BATCH) {
+            let users = self.users(some).await;
+            for (place, removal) in some.iter().enumerate() {
+                let user = match &users {
+                    Ok(users) => users.get(place).cloned().flatten(),
+                    Err(error) => {
+                        outcomes.push((removal.master.index, unverified(removal, error)));
+                        continue;
+                    }
+                };
+                let outcome = match user {
+                    None => removal.outcome.clone(),
+                    Some(user) => self.restore(removal, user).await.unwrap_or_else(|error| unverified(removal, &error)),
+                };
+                outcomes.push((removal.master.index, outcome));
+            }
+        }
+        outcomes
+    }
+
+    /// For each removed master, a reference that needs it.
+    async fn users(&self, removals: &[Removal]) -> Result<Vec<Option<KeyValue>>, Error> {
+        let then = removals.iter().map(|removal| self.some_references(&removal.master.key)).collect();
+        let answer = self.store.txn("references", &Txn { then, ..Txn::default() }, None, Retry::Idempotent).await?;
+        let mut users = Vec::with_capacity(removals.len());
+        for (removal, result) in removals.iter().zip(answer.results) {
+            let OpResult::Get { kvs, more, .. } = result else {
+                return Err(Error::Protocol { op: "references", what: "a response is not of a read".to_owned() });
+            };
+            let (key, id) = (&removal.master.key, removal.master.id);
+            users.push(match self.user_among(key, id, &kvs) {
+                None if more => self.find_user(key, id).await?.0,
+                user => user.cloned(),
+            });
+        }
+        Ok(users)
+    }
+
+    /// Writes a master again, while this reference needs it and the ID has no other master.
+    async fn restore(&self, removal: &Removal, mut user: KeyValue) -> Result<CandidateOutcome, Error> {
+        let (key, id) = (&removal.master.key, removal.master.id);
+        let master = self.layout.master(id);
+        for _ in 0..MAX_ATTEMPTS {
+            let compares = vec![
+                Compare::missing(&master),
+                Compare::unchanged(&user.key, user.mod_revision),
+                Compare::key(&user.key, CompareOp::Equal, CompareTarget::Value(user.value.clone())),
+            ];
+            let put = Op::Put(Write { key: master.clone(), value: key.clone(), ..Write::default() });
+            let get = Op::get_at(KeySelector::Key(master.clone()), 0);
+            let txn = Txn { compares, then: vec![put], otherwise: vec![get] };
+            // Idempotent: while the reference is unchanged, a missing master is to be written in any case.
+            let answer = self.store.txn("restore", &txn, None, Retry::Idempotent).await?;
+            if answer.succeeded {
+                return Ok(CandidateOutcome::Restored);
+            }
+            let Some(OpResult::Get { kvs, .. }) = answer.results.first() else {
+                return Err(Error::Protocol { op: "restore", what: "a response is missing".to_owned() });
+            };
+            if let Some(present) = kvs.first() {
+                // A master whose deletion has an unknown outcome may never have been deleted.
+                return Ok(match (present.value == *key, &removal.outcome) {
+                    (true, CandidateOutcome::Unknown(_)) => CandidateOutcome::Changed,
+                    (true, _) => CandidateOutcome::Restored,
+                    (false, _) => CandidateOutcome::Conflict(self.conflict(removal, &user, &present.value)),
+                });
+            }
+            match self.find_user(key, id).await?.0 {
+                Some(other) => user = other,
+                None => return Ok(removal.outcome.clone()),
+            }
+        }
+        Ok(CandidateOutcome::Unverified(format!("its references changed {MAX_ATTEMPTS} times while they were read")))
+    }
+
+    fn conflict(&self, removal: &Removal, user: &KeyValue, other: &[u8]) -> String {
+        let (id, key) = (removal.master.id, removal.master.key.escape_ascii());
+        let reference = self.store.absolute(&user.key);
+        format!(
+            "ID {id} was removed from {key}, and another client gave it to {}, but {} still names it for {key}",
+            other.escape_ascii(),
+            reference.escape_ascii()
+        )
+    }
+}
+
+fn unverified(removal: &Removal, error: &Error) -> CandidateOutcome {
+    match &removal.outcome {
+        CandidateOutcome::Unknown(why) => CandidateOutcome::Unknown(why.clone()),
+        _ => CandidateOutcome::Unverified(format!(
+            "the master was removed, but its references could not be read again: {}",
+            error.one_line()
+        )),
+    }
+}
