@@ -21,6 +21,7 @@ mod errors;
 mod failover;
 mod gc_frame;
 mod gc_ids;
+mod gc_ids_agents;
 mod gc_locks;
 mod gc_metadata;
 mod gc_metadata_races;

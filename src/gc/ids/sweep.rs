@@ -27,6 +27,8 @@ use crate::kvstore::{
 pub const WAVE: usize = 4000;
 /// Masters per transaction: with up to six compares each, nested one level deep, far below etcd's limit of 128.
 pub(super) const BATCH: usize = 40;
+/// Locks released per transaction, below etcd's limit of 128 operations.
+const UNLOCKED_AT_ONCE: usize = 100;
 /// A wave takes no further locks after this time. Cilium's operator breaks locks that are 25 s old; up to 5 s of a wait
 /// and 15 s of settling follow.
 const MAX_WAVE_TIME: Duration = Duration::from_secs(3);
@@ -422,7 +424,7 @@ impl IdCollector {
     /// Unlocks as far as possible; remaining locks expire with the lease.
     async fn unlock(&self, names: impl IntoIterator<Item = &Vec<u8>>) {
         let names: Vec<&Vec<u8>> = names.into_iter().collect();
-        for some in names.chunks(BATCH) {
+        for some in names.chunks(UNLOCKED_AT_ONCE) {
             let _ = self.locks.unlock(some).await;
         }
     }
