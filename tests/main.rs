@@ -42,6 +42,7 @@ mod lock_faults;
 mod lock_guardian;
 mod lock_helpers;
 mod lock_owner;
+mod lock_rw;
 mod lock_soak;
 mod long_listings;
 mod lost_answers;
