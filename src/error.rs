@@ -259,7 +259,9 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
             "the database is over its quota: run 'kvadm compact --reclaim', after deleting keys if too many are stored"
         }
         Refusal::TooLarge => "etcd accepts up to 1.5 MiB per request by default (server option --max-request-bytes)",
-        Refusal::OversizedAnswer => "kvadm accepts up to 16 MiB per response; request fewer keys at once",
+        Refusal::OversizedAnswer => {
+            "kvadm limits the size of one response; request fewer keys at once, if there are several"
+        }
         Refusal::TooManyOps => "etcd accepts 128 operations per transaction by default (server option --max-txn-ops)",
         Refusal::DuplicateKey => "a transaction may write each key only once",
         Refusal::LeaseNotFound => "the lease expired or was revoked; 'kvadm lease list' shows the existing ones",

@@ -325,7 +325,7 @@ fn a_lock_key_that_may_not_be_watched_any_more_is_kept_by_its_lease() {
     etcd.etcdctl_ok(&["--user", &root, "user", "revoke-role", "app", "app"]);
     proxy.cut();
     holder.wait_for_stderr("cannot watch /app/l/", Duration::from_secs(10));
-    holder.wait_for_stderr("only its lease shows a loss", Duration::from_secs(10));
+    holder.wait_for_stderr("its deletion is not noticed until the user may read it again", Duration::from_secs(10));
     etcd.etcdctl_ok(&["--user", &root, "user", "grant-role", "app", "app"]);
     holder.write("end\n");
     let run = holder.wait();

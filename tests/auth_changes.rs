@@ -121,6 +121,28 @@ fn a_lock_is_held_across_changes() {
     }
 }
 
+/// A role that is edited: for a moment the user may not read the lock's key.
+#[test]
+fn a_deletion_is_noticed_again_after_the_permission_was_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let etcd = protected(Tokens::Simple, folder.path());
+    let proxy = Proxy::start(&etcd.address());
+    let script = "echo runs; exec sleep 60";
+    let lock = kvadm(&proxy.endpoint(), "app").args(["lock", "/app/l", "--ttl", "30s", "--", "sh", "-c", script]);
+    let running = lock.timeout(Duration::from_secs(60)).spawn();
+    running.wait_for_stdout("runs", SOON);
+    let root = |args: &[&str]| etcd.etcdctl_ok(&[&AS_ROOT[..], args].concat());
+    root(&["user", "revoke-role", "app", "app"]);
+    proxy.cut();
+    running.wait_for_stderr("cannot watch /app/l/", SOON);
+    running.wait_for_stderr("its deletion is not noticed until the user may read it again", SOON);
+    root(&["user", "grant-role", "app", "app"]);
+    root(&["del", "--prefix", "/app/l/"]);
+    let deleted = std::time::Instant::now();
+    running.wait().code(5).err_has("lock /app/l was lost");
+    assert!(deleted.elapsed() < Duration::from_secs(5), "{:?}", deleted.elapsed());
+}
+
 fn etcd_keys(etcd: &Etcd, prefix: &str) -> usize {
     let args = [&AS_ROOT[..], &["get", "--prefix", "--keys-only", prefix]].concat();
     etcd.etcdctl_ok(&args).lines().filter(|line| !line.is_empty()).count()

@@ -367,6 +367,11 @@ fn two_collectors_and_many_masters() {
     let start = || ids_.apply().args(["--max-percent", "60"]).spawn();
     let both = [start(), start()].map(Running::wait);
     let mut removed: Vec<i64> = both.iter().flat_map(|run| ids(&run.ok().json_lines(), "removed")).collect();
+    for run in &both {
+        let rows = run.json_lines();
+        let done = ids(&rows, "removed").len() + ids(&rows, "gone").len();
+        assert_eq!(done, rows.len(), "what the other one removed is gone: {rows:?}");
+    }
     removed.sort_unstable();
     assert!(removed.iter().copied().eq(1000..1600), "each exactly once: {removed:?}");
     assert_eq!(ids_.left().len(), 800);

@@ -22,7 +22,6 @@ const KEYS: u64 = 600;
 const LAST_ID: u64 = 700;
 /// The caches of the agents lag by less than the settle time of gc, 1 s.
 const MAX_LAG: Duration = Duration::from_millis(600);
-const LIMIT: Duration = Duration::from_secs(900);
 
 struct Dice(u64);
 
@@ -212,12 +211,13 @@ fn an_id_never_has_two_keys_beside_agents_whose_caches_lag() {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     let seed = number("KVADM_TEST_SEED", clock.into());
     eprintln!("KVADM_TEST_SEED={seed}");
+    let limit = Duration::from_secs(60 + wanted / 20);
     let etcd = Etcd::start();
     let kvadm = || Kvadm::new().env("KVADM_ENDPOINTS", etcd.endpoint());
     let service = kvadm()
         .args(["gc", "ids", "--base", BASE, "--apply", "--yes", "--every", "50ms", "--max-percent", "100"])
         .args(["--min", "1", "--max", &LAST_ID.to_string(), "-o", "json"])
-        .timeout(LIMIT)
+        .timeout(limit * 2)
         .spawn();
     let over = Arc::new(AtomicBool::new(false));
     let ended = Arc::new(AtomicU64::new(0));
@@ -243,9 +243,9 @@ fn an_id_never_has_two_keys_beside_agents_whose_caches_lag() {
         lines.filter_map(|round| round["removed"].as_u64()).sum()
     };
     let begun = Instant::now();
-    eventually("the removals", LIMIT / 2, || removed() >= wanted || agents.iter().any(|agent| agent.is_finished()));
+    eventually("the removals", limit, || removed() >= wanted || agents.iter().any(|agent| agent.is_finished()));
     over.store(true, Ordering::SeqCst);
-    eventually("the agents to end", LIMIT / 4, || ended.load(Ordering::SeqCst) == AGENTS);
+    eventually("the agents to end", limit, || ended.load(Ordering::SeqCst) == AGENTS);
     for agent in agents {
         runtime.block_on(agent).unwrap();
     }

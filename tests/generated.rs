@@ -86,8 +86,8 @@ fn verb_pages(files: &mut BTreeMap<PathBuf, Vec<u8>>, name: &str, command: &clap
 fn root_page(root: &clap::Command) -> Vec<u8> {
     let mut built = root.clone();
     built.build();
-    let mut related: Vec<String> =
-        built.get_subcommands().map(|verb| format!("kvadm-{}(1)", verb.get_name())).collect();
+    let verbs = built.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let mut related: Vec<String> = verbs.map(|verb| format!("kvadm-{}(1)", verb.get_name())).collect();
     related.extend(["kvadm-config(5)", "kvadm-json(7)", "kvadm-schema(7)"].map(str::to_owned));
     verb_page(&built, |roff| {
         add_sections(KVADM, roff);

@@ -1,5 +1,7 @@
 //! Answers that no etcd gives: each ends with 4 and says what was wrong, in bounded time and memory, without a panic.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::support::answers::{LEASE, REVISION, header, kv, range, valid};
@@ -251,6 +253,53 @@ fn a_transaction_has_one_result_for_each_operation() {
         let server = answering("KV/Txn", move |_| answer.clone().into());
         run(&server, &["get", "/a/1", "/a/2"]).code(4).out_empty().err_has(why);
     }
+}
+
+#[test]
+fn a_lock_is_not_taken_without_the_queue() {
+    let put = || Message::new().message(2, &head());
+    let deletion = || Message::new().message(3, &head().int(2, 1));
+    let read = || Message::new().message(1, &range(REVISION, vec![]));
+    let own = || Message::new().message(1, &range(REVISION, vec![kv("/free/1f", "", REVISION)]));
+    for (succeeded, results) in [
+        (1, vec![]),
+        (1, vec![put()]),
+        (1, vec![put(), deletion()]),
+        (1, vec![read(), read()]),
+        (1, vec![put(), read(), read()]),
+        (0, vec![own()]),
+        (0, vec![put(), read()]),
+        (0, vec![own(), put()]),
+    ] {
+        let answer = head().int(2, succeeded).messages(3, results);
+        let server = answering("KV/Txn", move |_| answer.clone().into());
+        let run = run(&server, &["lock", "/free", "--ttl", "4s", "--wait", "2s", "--", "echo", "runs"]);
+        run.code(7).out_empty().err_has("is invalid: its results are not those of its operations");
+    }
+}
+
+/// bcrypt makes a login slow on purpose.
+#[test]
+fn a_login_that_is_slower_than_a_keep_alive_waits_is_not_begun_again() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&logins);
+    // A login takes 2 s, a keep-alive with a TTL of 5 s waits for 0.83 s.
+    let token = head().bytes(2, "a token that takes its time");
+    let server = server(move |asked| match asked.method.as_str() {
+        "Auth/Authenticate" => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Some(Reply::Trickle(token.clone()))
+        }
+        "Lease/LeaseKeepAlive" if counted.load(Ordering::SeqCst) < 2 => {
+            Some(Reply::Refusal(16, "etcdserver: invalid auth token".to_owned()))
+        }
+        "Watch/Watch" => Some(Reply::Open(vec![Message::new().message(1, &header(REVISION + 1)).int(3, 1)])),
+        "KV/Range" => Some(range(REVISION + 1, vec![kv("/a/9", "x", REVISION + 1)]).into()),
+        _ => None,
+    });
+    let held = kvadm(&server, &["put", "/a/9", "x", "--hold", "--user", "app", "--", "sh", "-c", "sleep 8; echo held"]);
+    held.env("KVADM_PASSWORD", "app-pw").run().ok().out_has("held");
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::{Signal, kill, killpg};
 
 use super::support::process::{children, pid};
-use super::support::{Cluster, Etcd, Kvadm, Proxy, Running, eventually};
+use super::support::{Cluster, Etcd, Kvadm, Mode, Proxy, Running, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -48,6 +48,23 @@ pub(super) fn one_behind_the_other(folder: &Path) {
     let last: u128 = read("alive").lines().last().unwrap().parse().unwrap();
     let next: u128 = read("next").trim().parse().unwrap();
     assert!(last < next, "the first command lived {} ms into the second's time", (last - next) / 1_000_000);
+}
+
+/// The watch of the key is on a connection that does not answer any more, while keep-alives find another endpoint.
+#[test]
+fn a_deletion_is_noticed_although_the_connection_of_the_watch_is_frozen() {
+    let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+    let mut proxy = Proxy::start(&etcd.address());
+    let (running, id) = noting(&format!("{},{}", proxy.endpoint(), etcd.endpoint()), folder.path(), 4);
+    // The watch begins a moment after the lock is held.
+    eventually("the watch", SOON, || etcd.received("Watch") > 0);
+    proxy.set(Mode::Hang);
+    etcd.etcdctl_ok(&["del", "--prefix", "/l/"]);
+    let deleted = Instant::now();
+    eventually("the command to end", SOON, || !alive(id));
+    // Half of the TTL until a keep-alive fails, and what a busy machine needs.
+    assert!(deleted.elapsed() < Duration::from_secs(5), "{:?}", deleted.elapsed());
+    running.wait().code(5).err_has("was lost");
 }
 
 #[test]

@@ -39,6 +39,7 @@ impl SweepAnswer {
             Self::Done { maybe_applied: true, .. } => {
                 CandidateOutcome::Unknown("the first reply was lost, and the key has changed since".to_owned())
             }
+            Self::Done { results, .. } if is_missing(&results) => CandidateOutcome::Gone,
             Self::Done { .. } => CandidateOutcome::Changed,
             Self::Failed { why, maybe_applied: true, .. } => CandidateOutcome::Unknown(why),
             Self::Failed { why, .. } => CandidateOutcome::Failed(why),

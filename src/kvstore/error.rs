@@ -37,7 +37,7 @@ pub enum Error {
         after: Duration,
     },
     /// The command's deadline passed; nothing was applied.
-    #[error("the command's --deadline passed during '{op}'")]
+    #[error("the deadline passed during '{op}'")]
     Deadline {
         /// The operation.
         op: &'static str,

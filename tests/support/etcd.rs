@@ -232,9 +232,18 @@ impl Etcd {
 
     /// The number of requests of this gRPC method that the server has answered, whatever the answer.
     pub fn answered(&self, method: &str) -> u64 {
+        self.requests("grpc_server_handled_total{", method)
+    }
+
+    /// The number of requests of this gRPC method that have reached the server.
+    pub fn received(&self, method: &str) -> u64 {
+        self.requests("grpc_server_started_total{", method)
+    }
+
+    fn requests(&self, metric: &str, method: &str) -> u64 {
         let page = http_get(self.ports.metrics, "/metrics").expect("read the server's metrics");
         let label = format!("grpc_method=\"{method}\"");
-        let lines = page.lines().filter(|line| line.starts_with("grpc_server_handled_total{") && line.contains(&label));
+        let lines = page.lines().filter(|line| line.starts_with(metric) && line.contains(&label));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 

@@ -176,7 +176,14 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
         observing.spawn(observe(index, store.clone(), endpoint.clone()));
     }
     let listed = store.members().await;
-    if let Err(Error::Interrupted { .. } | Error::Deadline { .. } | Error::Refused { .. } | Error::Tls(_)) = &listed {
+    if let Err(
+        Error::Interrupted { .. }
+        | Error::Deadline { .. }
+        | Error::Refused { .. }
+        | Error::Tls(_)
+        | Error::OtherStore { .. },
+    ) = &listed
+    {
         return Err(listed.err().map_or_else(|| Failure::new(Exit::Unreachable, "no members"), Failure::from));
     }
     let mut found: Vec<(usize, MemberObservation)> = observing.join_all().await;
@@ -240,6 +247,7 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
     }
     match store.alarms().await {
         Ok(alarms) => assign_alarms(&mut scan, &alarms),
+        Err(error @ Error::OtherStore { .. }) => return Err(error.into()),
         Err(error) => scan.general.push(format!("cannot read the alarms: {error}")),
     }
     uninterrupted(ctx)?;

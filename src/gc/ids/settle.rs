@@ -22,8 +22,10 @@ use crate::kvstore::{
 const BATCH: usize = 40;
 /// Maximum time for which the locks are still held after the user's signal.
 const AFTER_SIGNAL: Duration = Duration::from_secs(1);
-/// Attempts to write one master again while its key's references change.
+/// Attempts to read the references again, and to write one master again while its key's references change.
 const MAX_ATTEMPTS: usize = 5;
+/// The pause after a failed read of the references.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// A master that was deleted, or may have been.
 pub(super) struct Removal {
@@ -55,7 +57,7 @@ pub(super) async fn verify(
     let verifier = Verifier { store, layout, references };
     let mut outcomes = Vec::with_capacity(removals.len());
     for some in removals.chunks(BATCH) {
-        match verifier.users(some).await {
+        match verifier.users_or_retry(some).await {
             Err(error) => {
                 outcomes.extend(some.iter().map(|removal| (removal.master.index, unverified(removal, &error))));
             }
@@ -82,6 +84,20 @@ struct Verifier<'a> {
 }
 
 impl Verifier<'_> {
+    /// [`Verifier::users`], again after an answer that is not etcd's: the locks are still held, and what the agents did
+    /// would stay unknown. Other errors were retried already.
+    async fn users_or_retry(&self, removals: &[Removal]) -> Result<Vec<Option<KeyValue>>, Error> {
+        for _ in 1..MAX_ATTEMPTS {
+            match self.users(removals).await {
+                Err(Error::Unknown { cause, .. }) if matches!(*cause, Error::UnknownStatus { .. }) => {
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                read => return read,
+            }
+        }
+        self.users(removals).await
+    }
+
     /// For each removed master, a reference that needs it.
     async fn users(&self, removals: &[Removal]) -> Result<Vec<Option<KeyValue>>, Error> {
         let then = removals.iter().map(|removal| self.references.first_references(&removal.master)).collect();

@@ -97,12 +97,13 @@ impl Store {
             })
             .await?;
         let mut response = answer.value;
-        let asked = RequestedRange::whole(KeyRange::key(&absolute), revision);
+        let now = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let at = if revision == 0 { now } else { revision };
+        let asked = RequestedRange::whole(KeyRange::key(&absolute), at);
         let (count, more) = (response.count(), response.more());
         asked.check(&response.0.kvs, count, more).map_err(|what| request.invalid(what))?;
-        let now = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         let kv = response.take_kvs().pop().map(|kv| self.take(kv));
-        Ok(KeysRead { kvs: vec![kv], revision: if revision == 0 { now } else { revision } })
+        Ok(KeysRead { kvs: vec![kv], revision: at })
     }
 
     /// Counts the keys of a range in one request.

@@ -345,10 +345,11 @@ impl PageRequest {
             })
             .await?;
         let mut response = answer.value;
-        let asked = RequestedRange { range, revision: self.revision, limit: self.limit, count_only: false };
+        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let at = if pinned { self.revision } else { revision };
+        let asked = RequestedRange { range, revision: at, limit: self.limit, count_only: false };
         let (count, more) = (response.count(), response.more());
         asked.check(&response.0.kvs, count, more).map_err(|what| request.invalid(what))?;
-        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         let count = u64::try_from(count).unwrap_or(0);
         let kvs = response.take_kvs().into_iter().map(|kv| self.store.take(kv)).collect();
         Ok((kvs, count, more, revision))

@@ -29,6 +29,8 @@ use crate::transport::{Notice, Session};
 
 /// The longest sleep without checking the clock: the time to notice an expiry after the machine was suspended.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
+/// Interval of the attempts to watch a key that the user may not read.
+const REFUSED_RETRY: Duration = Duration::from_millis(500);
 /// Delay before a key is watched, so that short commands do not pay for a watch.
 const WATCH_KEY_AFTER: Duration = Duration::from_millis(50);
 /// Time limit for revoking a lease that will not be used.
@@ -123,8 +125,8 @@ impl Store {
         }
     }
 
-    /// Waits until the absolute key with this create revision is deleted, and watches it again after every failure. If the
-    /// user may not read the key, this waits forever: then only the lease shows a loss. Returns the loss.
+    /// Waits until the absolute key with this create revision is deleted, and watches it again after every failure. Returns
+    /// the loss. As long as the user may not read the key, only the lease shows a loss.
     async fn deletion(&self, key: &[u8], created: Revision) -> LeaseLoss {
         let mut backoff = Backoff::default();
         loop {
@@ -132,9 +134,12 @@ impl Store {
                 Ok(_) => return LeaseLoss::KeyGone,
                 Err(error @ Error::OtherStore { .. }) => return LeaseLoss::OtherStore(error.to_string()),
                 Err(error) if error.is_refusal(Refusal::Permission) => {
-                    let text = format!("cannot watch {}: {error}; only its lease shows a loss", key.escape_ascii());
-                    self.session.observer.notice(Notice::Detail, &text);
-                    return std::future::pending().await;
+                    let text = format!(
+                        "cannot watch {}: {error}; its deletion is not noticed until the user may read it again",
+                        key.escape_ascii()
+                    );
+                    self.session.observer.notice(Notice::Warning, &text);
+                    tokio::time::sleep(REFUSED_RETRY).await;
                 }
                 Err(_) => tokio::time::sleep(backoff.next_delay()).await,
             }

@@ -1,7 +1,9 @@
 //! Waiting for the deletion of a lock key.
 
+use std::time::Duration;
+
 use etcd_client::{GetOptions, WatchFilterType, WatchOptions};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use super::created;
 use crate::kvstore::backoff::Backoff;
@@ -13,6 +15,8 @@ use crate::kvstore::types::Revision;
 /// How often a deletion watch that was created too late for prompt events is replaced by a new one. If other clients
 /// write all the time, every watch is too late; etcd then sends its events within 100 ms.
 const MAX_REWATCHES: u32 = 3;
+/// How often a deletion watch checks whether its connection is still the one that calls use.
+const CONNECTION_CHECK: Duration = Duration::from_millis(250);
 
 impl Store {
     /// Waits until the absolute key with this create revision, which existed at revision `known`, is deleted. Retries
@@ -79,15 +83,25 @@ impl Store {
             let client = self.client(op, true).await.map_err(|(error, _)| error)?;
             client.watch_client().watch(key.to_vec(), Some(from(*known))).await.map_err(classified)
         };
-        let mut stream = match timeout(limit, open).await {
+        let opened = timeout(limit, open).await;
+        let endpoint = self.inner.channel.current();
+        let mut stream = match opened {
             Ok(opened) => opened?,
             Err(_) => {
-                let endpoint = self.inner.channel.current();
                 self.inner.channel.invalidate(generation);
                 return Err(Error::Timeout { op, endpoint, after: limit });
             }
         };
-        while let Some(message) = stream.message().await.map_err(classified)? {
+        loop {
+            let message = tokio::select! {
+                message = stream.message() => message.map_err(classified)?,
+                // Another call got no answer on this connection. The watch might not hear of the deletion either.
+                () = self.connection_left(generation) => {
+                    let cause = "another request was not answered in time".to_owned();
+                    return Err(Error::Broken { endpoint, cause });
+                }
+            };
+            let Some(message) = message else { return Ok(None) };
             if message.canceled() {
                 return Ok(None);
             }
@@ -114,6 +128,13 @@ impl Store {
                 }
             }
         }
-        Ok(None)
+    }
+
+    /// Waits until calls use another connection than that of this generation.
+    async fn connection_left(&self, generation: u64) {
+        let mut check = interval(CONNECTION_CHECK);
+        while self.inner.channel.generation() == generation {
+            check.tick().await;
+        }
     }
 }

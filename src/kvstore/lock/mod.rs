@@ -17,7 +17,7 @@ pub(crate) mod queue;
 
 use std::time::Duration;
 
-use etcd_client::proto::{PbKeyValue, PbTxnOpResponse};
+use etcd_client::proto::{PbKeyValue, PbResponseOp, PbTxnOpResponse};
 use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -334,13 +334,29 @@ impl Store {
             .await?;
         let revision = answer.value.header().map_or(0, etcd_client::ResponseHeader::revision);
         let response = answer.value.0;
-        check_records_read(&response.responses).map_err(|what| request.invalid(what))?;
+        check_records_read(&response.responses)
+            .and_then(|()| check_join(response.succeeded, &response.responses))
+            .map_err(|what| request.invalid(what))?;
         let records = response.responses.into_iter().map(|one| match one.response {
             Some(PbTxnOpResponse::ResponseRange(range)) => range.kvs,
             _ => Vec::new(),
         });
         Ok((response.succeeded, revision, records.collect()))
     }
+}
+
+/// Checks the results of the transaction that joins a queue: the key was written or read, and the oldest key was read.
+fn check_join(succeeded: bool, results: &[PbResponseOp]) -> Result<(), String> {
+    let kinds = results.iter().map(|result| &result.response);
+    let right = match kinds.collect::<Vec<_>>().as_slice() {
+        [Some(first), Some(PbTxnOpResponse::ResponseRange(_))] => match first {
+            PbTxnOpResponse::ResponsePut(_) => succeeded,
+            PbTxnOpResponse::ResponseRange(_) => !succeeded,
+            _ => false,
+        },
+        _ => false,
+    };
+    if right { Ok(()) } else { Err("its results are not those of its operations".to_owned()) }
 }
 
 pub(super) fn created(kv: &PbKeyValue) -> Revision {
