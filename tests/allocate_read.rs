@@ -50,6 +50,12 @@ impl Base<'_> {
         lease
     }
 
+    /// Writes a master on this lease.
+    pub fn lease_master(&self, id: &str, key: &str, lease: &str) {
+        let path = format!("{}/id/{id}", self.path);
+        Kvadm::new().endpoint(self.etcd).args(["put", &path, key, "--lease", lease]).run().ok();
+    }
+
     pub fn delete(&self, path: &str) {
         Kvadm::new().endpoint(self.etcd).args(["delete", &format!("{}/{path}", self.path)]).run().ok();
     }
@@ -268,6 +274,26 @@ fn leases_are_told_and_their_ttls_where_asked() {
     assert!((880..=900).contains(&left), "{}", rows[0]);
     assert_eq!((&rows[0]["nodes"][0]["ttl"], &rows[0]["nodes"][1]["ttl"]), (&json!(100), &json!(900)));
     assert!(rows[1].get("left").is_none(), "a permanent reference never runs out: {}", rows[1]);
+}
+
+/// The masters of clustermesh-apiserver in CRD mode and of kvstoremesh: on a lease, without references.
+#[test]
+fn masters_on_a_lease_are_mirrors() {
+    let base = Base::fresh();
+    let lease = base.refer("used", "n", "300", "60s");
+    base.lease_master("300", "used", &lease);
+    base.lease_master("301", "mirrored", &lease);
+    base.lease_master("302", "mirrored", &lease);
+    base.write(&[("id/303", "mirrored"), ("id/304", "unused")]);
+    base.run("list", &[]).ok().out(
+        "300\tused\t1\tin-use\n301\tmirrored\t0\tleased\n302\tmirrored\t0\tleased\n303\tmirrored\t0\tunused\n304\tunused\t0\tunused\n",
+    );
+    base.run("list", &["--state", "leased"]).ok().out("301\tmirrored\t0\tleased\n302\tmirrored\t0\tleased\n");
+    base.run("list", &["--unused"]).ok().out("303\tmirrored\t0\tunused\n304\tunused\t0\tunused\n");
+    let row = base.run("list", &["-o", "json", "--state", "leased", "--key-prefix", "mirr"]).json_lines().remove(0);
+    assert_eq!(row, json!({"id": "301", "key": "mirrored", "nodes": [], "state": "leased", "lease": lease}));
+    base.delete("id/303");
+    base.run("get", &["mirrored", "unused"]).ok().out("301\tmirrored\t0\tleased\n304\tunused\t0\tunused\n");
 }
 
 /// A second store with a context of its own.

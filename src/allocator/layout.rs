@@ -147,6 +147,19 @@ impl Layout {
         KeyRange::prefix(&self.directory(&[b"id"]))
     }
 
+    /// The keys before and after [`Layout::masters`] that have the prefix `<base>/id`.
+    pub fn around_masters(&self) -> [KeyRange; 2] {
+        let (all, masters) = (KeyRange::prefix(&self.path(&[b"id"])), self.masters());
+        let before = KeyRange { end: Some(masters.start), ..all.clone() };
+        let after = KeyRange { start: masters.end.unwrap_or_default(), ..all };
+        [before, after]
+    }
+
+    /// The text behind `<base>/id` of a path with that prefix.
+    pub fn behind_id<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        path.strip_prefix(self.path(&[b"id"]).as_slice())
+    }
+
     /// All references.
     pub fn references(&self) -> KeyRange {
         KeyRange::prefix(&self.directory(&[b"value"]))

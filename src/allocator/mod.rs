@@ -19,6 +19,7 @@ mod problems;
 mod reference;
 mod repair;
 mod scan;
+mod stray_keys;
 #[cfg(test)]
 mod testing;
 
@@ -37,3 +38,4 @@ pub use problems::{Problem, ProblemKind, Severity, problems};
 pub use reference::{NodeReferences, ReleasedReference, RenewedReference};
 pub use repair::{RepairOutcome, restore_master};
 pub use scan::{AllocatorScan, KeyIndex, MasterKey, ReferenceKey, StringTable, UnknownKeyReason, scan};
+pub use stray_keys::{StrayKeys, stray_keys};

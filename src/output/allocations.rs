@@ -24,7 +24,7 @@ pub struct AllocationRow<'a> {
     pub key: &'a [u8],
     /// Number of nodes that use the ID.
     pub nodes: u64,
-    /// `in-use` or `unused`.
+    /// `in-use`, `unused` or `leased`.
     pub state: &'static str,
     /// The store that has the allocation.
     pub store: StoreName<'a>,
@@ -91,8 +91,10 @@ pub struct IdRow<'a> {
     pub key: &'a [u8],
     /// The nodes that use the ID.
     pub nodes: &'a [NodeRow<'a>],
-    /// `in-use`, `unused`, `duplicate` or `orphan`.
+    /// `in-use`, `unused`, `leased`, `duplicate` or `orphan`.
     pub state: &'static str,
+    /// The master's lease, if it has one.
+    pub lease: Option<LeaseId>,
     /// Seconds until the last reference expires; `None` if not requested, `Some(None)` without a reference or with a
     /// permanent one.
     pub left: Option<Option<i64>>,
@@ -109,6 +111,7 @@ impl Record for IdRow<'_> {
         if let Some(left) = self.left {
             visit(always("left", Value::int(left)));
         }
+        visit(data("lease", Value::lease(self.lease)));
         visit_store(self.store, false, visit);
     }
 }
@@ -186,14 +189,17 @@ mod tests {
             NodeRow { node: b"\xff", lease: None, time: None },
         ];
         let id = u64::MAX.to_string();
-        let row = IdRow { id: &id, key: b"a;", nodes: &nodes, state: "in-use", left: None, store: None };
+        let row = IdRow { id: &id, key: b"a;", nodes: &nodes, state: "in-use", lease: None, left: None, store: None };
         let (line, object) = shown(&row);
         assert_eq!(line, "18446744073709551615\ta;\t2\tin-use\n");
         let nodes = r#"[{"node":"n1","lease":"1f","ttl":900,"left":12},{"node_base64":"/w=="}]"#;
         let wanted = format!(r#"{{"id":"18446744073709551615","key":"a;","nodes":{nodes},"state":"in-use"}}"#);
         assert_eq!(object, wanted);
-        let remote = IdRow { nodes: &[], left: Some(None), store: Some(Some("west")), ..row };
-        assert_eq!(shown(&remote).0, "18446744073709551615\ta;\t0\tin-use\t\twest\n");
+        let remote =
+            IdRow { nodes: &[], lease: Some(LeaseId(0x1f)), left: Some(None), store: Some(Some("west")), ..row };
+        let (line, object) = shown(&remote);
+        assert_eq!(line, "18446744073709551615\ta;\t0\tin-use\t\twest\n");
+        assert!(object.contains(r#""lease":"1f""#), "{object}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::output::{AllocationRow, bytes};
 /// Show the ID of each key.
 ///
 /// A key's ID is the smallest one that its references name and whose master holds the key. For a key without such a
-/// reference, all masters are read (once per store), and the smallest ID whose master holds the key is shown. Further
-/// stores (--remote) are asked for the keys that the stores before them do not have; it is an error if such a store
+/// reference, all masters are read (once per store), and the smallest ID whose master holds the key is shown, one
+/// without a lease if there is one. Further stores (--remote) are asked for the keys that the stores before them do not have; it is an error if such a store
 /// cannot be reached. Exits with 1 if a key has no ID. For a single key, only the ID is printed.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -93,7 +93,11 @@ fn print_rows(ctx: &Context, args: &Args, known: &[Option<(KeyLookup, &RemoteSto
     let mut sink = ctx.out.stream();
     for (found, remote) in known.iter().flatten() {
         let Some(id) = found.id.map(|id| id.to_string()) else { continue };
-        let state = if found.nodes > 0 { IdState::InUse } else { IdState::Unused };
+        let state = match found.nodes {
+            0 if found.leased => IdState::Leased,
+            0 => IdState::Unused,
+            _ => IdState::InUse,
+        };
         let (key, nodes, state) = (&found.key, found.nodes, state.name());
         let row = AllocationRow { id: &id, key, nodes, state, store: remote.output_name(&args.remotes), alone };
         if alone { ctx.out.one(&row)? } else { sink.push(&row)? }

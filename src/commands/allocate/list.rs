@@ -19,8 +19,10 @@ const MAX_WARNINGS: usize = 20;
 
 /// List IDs with their key, the number of nodes that use them, and their state.
 ///
-/// Sorted by ID. States: in-use: nodes refer to the ID; unused: no node does; duplicate: the key also has another ID,
-/// and that one is in effect; orphan: nodes refer to the ID, but no master assigns it to their key.
+/// Sorted by ID. States: in-use: nodes refer to the ID; unused: no node does; leased: the master is on a lease and no
+/// node refers to the ID, as with the copies of other clusters' IDs that clustermesh-apiserver and kvstoremesh write;
+/// duplicate: the key also has another ID, and that one is in effect; orphan: nodes refer to the ID, but no master
+/// assigns it to their key.
 ///
 /// All keys below the base are read at one revision and kept in memory: about 200 bytes per master or reference. JSON
 /// and YAML include the nodes and their leases. Keys that are neither masters nor references are reported as warnings.
@@ -37,7 +39,7 @@ pub struct Args {
     base: BaseArgs,
     #[command(flatten)]
     remotes: RemoteStores,
-    /// Only IDs that no node uses
+    /// Only IDs that no node uses, except those in the state leased
     #[arg(long, conflicts_with = "state", help_heading = "Which IDs")]
     unused: bool,
     /// Only IDs in these states
@@ -63,6 +65,8 @@ enum StateFilter {
     InUse,
     /// No node refers to it
     Unused,
+    /// Its master is on a lease, and no node refers to it
+    Leased,
     /// Its key also has another ID, and that one is in effect
     Duplicate,
     /// Nodes refer to it, but no master assigns it to their key
@@ -74,6 +78,7 @@ impl StateFilter {
         match self {
             Self::InUse => IdState::InUse,
             Self::Unused => IdState::Unused,
+            Self::Leased => IdState::Leased,
             Self::Duplicate => IdState::Duplicate,
             Self::Orphan => IdState::Orphan,
         }
@@ -91,7 +96,7 @@ struct IdFilter {
 impl IdFilter {
     fn matches(&self, scan: &AllocatorScan, entry: &IdEntry<'_>) -> bool {
         let uses = |reference: &&ReferenceKey| Some(scan.nodes.text(reference.node)) == self.node.as_deref();
-        (!self.unused || entry.references.is_empty())
+        (!self.unused || (entry.references.is_empty() && entry.state != IdState::Leased))
             && (self.states.is_empty() || self.states.contains(&entry.state))
             && (self.node.is_none() || entry.references.iter().any(uses))
             && self.key_prefix.as_ref().is_none_or(|prefix| scan.keys.text(entry.key).starts_with(prefix))
@@ -187,6 +192,7 @@ fn print_rows(
             key: scan.keys.text(entry.key),
             nodes: &nodes,
             state: entry.state.name(),
+            lease: entry.master.and_then(|index| scan.masters.get(index)).and_then(|master| master.lease),
             left: times.map(|_| last),
             store: remote.output_name(&args.remotes),
         })?;
