@@ -5,6 +5,7 @@
 
 mod allocate;
 mod attempt;
+mod cluster_config;
 mod entries;
 mod find;
 mod hold;
@@ -24,7 +25,8 @@ mod stray_keys;
 mod testing;
 
 pub use allocate::{AllocationError, AllocationNotice, Allocator, AllocatorOptions, ReferenceLifetime};
-pub use attempt::AllocatedId;
+pub use attempt::{AllocatedId, IdChoice};
+pub use cluster_config::{ClusterConfig, ClusterConfigError, cluster_config_key};
 pub use entries::{IdEntry, IdState, entries};
 pub use find::{KeyLookup, find_ids, keys_of};
 pub use hold::{HoldRepair, ReferenceHold};

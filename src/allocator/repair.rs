@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::locks::{KeyLocks, LockWaitOutcome, LockedKey};
-use super::{Id, Layout};
+use super::{AllocatorScan, Id, IdRange, Layout};
 use crate::consent::Consent;
 use crate::kvstore::{
     Compare, Error, KeySelector, KeyValue, LeaseId, Op, OpResult, ReadOptions, Retry, Revision, Store, Txn, Write,
@@ -31,6 +31,14 @@ pub enum RepairOutcome {
     LockBusy(Vec<u8>),
     /// The lock was lost before the master was written.
     LockLost,
+}
+
+/// Whether the missing master of this ID may be written for this key: the ID is in the range, and neither a master nor a
+/// reference of another key claims it.
+pub fn may_restore(all: &AllocatorScan, range: &IdRange, id: Id, key: &[u8]) -> bool {
+    let own = all.keys.find(key);
+    let others = all.references.iter().any(|reference| reference.id == Some(id) && Some(reference.key) != own);
+    !others && all.masters_of(id).is_empty() && range.contains(id)
 }
 
 /// Writes the master of an ID if it is missing and references of this key name the ID. The key's lock is taken on a

@@ -11,6 +11,8 @@ pub struct AllocatedRow<'a> {
     pub key: &'a [u8],
     /// Whether the ID was newly allocated.
     pub new: bool,
+    /// Whether the ID's master was missing and has been restored.
+    pub restored: bool,
     /// The node that holds the reference.
     pub node: &'a [u8],
     /// The reference's lease; `None` for a permanent reference.
@@ -22,7 +24,11 @@ pub struct AllocatedRow<'a> {
 impl Record for AllocatedRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let show = if self.alone { Visibility::Data } else { Visibility::Always };
-        let word = if self.new { "new" } else { "existing" };
+        let word = match (self.new, self.restored) {
+            (true, _) => "new",
+            (false, true) => "restored",
+            (false, false) => "existing",
+        };
         visit(always("id", Value::Str(self.id)));
         visit(Field { name: "key", value: Value::Bytes(self.key), show });
         visit(Field { name: "outcome", value: Value::Str(word), show });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scope::{BaseArgs, IdRangeArgs};
+use super::scope::{BaseArgs, ClusterRangeArgs};
 use crate::allocator::{
     Id, IdRange, Layout, Problem, ProblemKind, RepairOutcome, Severity, problems, restore_master, scan, stray_keys,
 };
@@ -50,7 +50,7 @@ pub struct Args {
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
-    ids: IdRangeArgs,
+    ids: ClusterRangeArgs,
     /// Also show unused IDs and mirrored masters, which are not a problem
     #[arg(long)]
     all: bool,
@@ -67,7 +67,7 @@ pub struct Args {
 /// # Errors
 /// The user declined, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let check = CheckRun { ctx, args, layout: args.base.layout()?, range: args.ids.range()? };
+    let check = CheckRun { ctx, args, layout: args.base.layout()?, range: args.ids.range(ctx).await? };
     let mut found = check.scan_problems().await?;
     let repairable = found.iter().filter(|problem| problem.repairable).count();
     let mut sink = ctx.out.stream();

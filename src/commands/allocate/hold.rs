@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::new::allocation_failure;
-use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, parse_key};
+use super::new::{allocation_failure, warn_restored};
+use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, parse_key};
 use crate::allocator::{
     AllocatedId, AllocationError, Allocator, AllocatorOptions, HoldRepair, ReferenceHold, ReferenceLifetime,
 };
@@ -61,7 +61,7 @@ pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
     #[command(flatten)]
-    ids: IdRangeArgs,
+    ids: ClusterRangeArgs,
 }
 
 /// Runs the verb.
@@ -72,11 +72,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let key = parse_key(args.text, &args.key)?;
     let mut options = AllocatorOptions {
         layout: args.base.layout()?,
-        range: args.ids.range()?,
+        range: args.ids.range(ctx).await?,
         node: args.node.name()?,
         lifetime: ReferenceLifetime::Permanent,
         wait: args.wait,
-        restore: false,
         existing_only: false,
         guard: args.if_locked.guard(ctx).await?,
     };
@@ -112,6 +111,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             out.warn(&format!("the master of ID {shown} was deleted; --protect recreates it"));
         }
     });
+    warn_restored(&ctx.out, &allocated);
     if !args.command.is_empty() {
         let os = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
         let envs = vec![("KVADM_ID", id.into()), ("KVADM_ID_KEY", os(&key)), ("KVADM_ID_NODE", os(&options.node))];
@@ -132,7 +132,8 @@ fn print_allocated(
     lease: LeaseId,
 ) -> Result<(), Failure> {
     let id = allocated.id.to_string();
-    ctx.out.one(&AllocatedRow { id: &id, key, new: allocated.new, node, lease: Some(lease), alone: true })?;
+    let AllocatedId { new, restored, .. } = allocated;
+    ctx.out.one(&AllocatedRow { id: &id, key, new, restored, node, lease: Some(lease), alone: true })?;
     Ok(())
 }
 
