@@ -271,6 +271,37 @@ fn the_id_of_a_cluster_is_read_from_its_configuration() {
 }
 
 #[test]
+fn reserved_labels_get_no_id() {
+    let ids = Ids::new(shared());
+    let text = "Cilium gives 'reserved:host' the fixed ID 1, which is not in etcd";
+    ids.run("new", &["--label", "reserved:host"]).code(2).out_empty().err_has(text);
+    ids.run("new", &["a", "reserved:host=;"]).code(2).out_empty().err_has(text);
+    ids.run("hold", &["reserved:host", "--", "true"]).code(2).out_empty().err_has(text);
+    ids.run("renew", &["reserved:host=;", "--recreate"]).code(2).out_empty().err_has(text);
+    assert_eq!(ids.dump(), []);
+    ids.run("get", &["reserved:host=;"]).code(1).out_empty().err_has(text);
+    ids.run("lookup", &["1"])
+        .code(1)
+        .out_empty()
+        .err_has("ID 1 has no key in etcd: it is Cilium's fixed ID of 'reserved:host'");
+    ids.run("lookup", &["200"]).code(1).err_has("ID 200 has no key: IDs below 256 are reserved in Cilium");
+    ids.run("lookup", &["300"]).code(1).err_has("ID 300 has no key\n");
+    // Labels of other sources make it an ordinary key.
+    ids.run("new", &["reserved:host=;k8s:a=b;", "--node", "n"]).ok().out("256\n");
+}
+
+#[test]
+fn a_key_of_labels_is_held() {
+    let ids = Ids::new(shared());
+    let labels = ["--label", "k8s:b=2", "--label", "k8s:a=1", "--node", "n"];
+    let run = ids.run("hold", &[&labels[..], &["--", "sh", "-c", "echo $KVADM_ID $KVADM_ID_KEY"]].concat());
+    run.ok().out("256 k8s:a=1;k8s:b=2;\n").err_empty();
+    ids.run("hold", &["key", "--label", "a=b", "--", "true"]).code(2).out_empty();
+    ids.run("hold", &["--", "true"]).code(2).out_empty();
+    ids.run("hold", &["--label", "=b", "--", "true"]).code(2).out_empty().err_has("--label: label '=b' has no key");
+}
+
+#[test]
 fn names_that_cilium_would_alter_are_refused() {
     let ids = Ids::new(shared());
     for key in ["", "/lead", "trail/", "a//b", "./x", "a/../b", ".."] {
@@ -511,6 +542,49 @@ fn a_full_store_and_a_dead_one_are_named() {
     ids.run("new", &["a"]).code(4).out_empty().err_has("database space exceeded").err_has("compact");
     let dead = Kvadm::new().env("KVADM_ENDPOINTS", "127.0.0.1:1").args(["allocate", "new", "a"]).run();
     dead.code(3).out_empty().err_has("connection refused");
+}
+
+#[test]
+fn a_hold_keeps_the_reference_and_gives_it_back() {
+    let etcd = shared();
+    let ids = Ids::new(etcd);
+    let run = ids
+        .run("hold", &["web", "--node", "n", "--", "sh", "-c", "echo $KVADM_ID $KVADM_ID_KEY $KVADM_ID_NODE; exit 3"]);
+    run.code(3).out("256 web n\n").err_empty();
+    assert_eq!(ids.dump(), [entry("id/256", "web", false)]);
+
+    let mut hold = ids.on("hold", &["web", "--node", "n", "-o", "json", "--no-protect"]).spawn();
+    let told: Value = serde_json::from_str(&hold.next_line().unwrap()).unwrap();
+    assert_eq!((told["id"].as_str(), told["new"].as_bool()), (Some("256"), Some(false)));
+    ids.delete("value/web/n");
+    hold.wait_for_stderr("the reference to ID 256 was deleted and has been recreated", SOON);
+    assert!(ids.has("value/web/n"));
+    ids.delete("id/256");
+    hold.wait_for_stderr("the master of ID 256 was deleted; without --no-protect it is recreated", SOON);
+    hold.signal(Signal::SIGINT);
+    hold.wait().signal(Signal::SIGINT);
+    assert_eq!(ids.dump(), []);
+}
+
+#[test]
+fn a_protected_master_comes_back_and_a_stolen_id_ends_the_hold() {
+    let ids = Ids::new(shared());
+    let mut hold = ids.on("hold", &["web", "--node", "n", "--", "sh", "-c", "echo up; sleep 60"]).spawn();
+    assert_eq!(hold.next_line().as_deref(), Some("up"));
+    ids.delete("id/256");
+    hold.wait_for_stderr("the master of ID 256 was deleted and has been recreated", SOON);
+    assert_eq!(ids.etcd.held(format!("{}/id/256", ids.base)).unwrap().text(), "web");
+    ids.put("id/256", "thief");
+    let run = hold.wait();
+    run.code(5).err_has("the ID of key 'web' was lost");
+    assert_eq!(ids.dump(), [entry("id/256", "thief", false)]);
+
+    // The option of earlier versions is the default now.
+    let hold = ids.on("hold", &["db", "--node", "n", "--protect"]).spawn();
+    hold.wait_for_stdout("257", SOON);
+    ids.put("value/db/n", "999");
+    hold.wait().code(5).err_has("the ID of key 'db' was lost");
+    assert!(ids.has("value/db/n"), "what another wrote is another's");
 }
 
 /// References are per node: two holds on one node share it, and the one that stays makes it again.

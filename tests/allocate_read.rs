@@ -296,6 +296,49 @@ fn masters_on_a_lease_are_mirrors() {
     base.run("get", &["mirrored", "unused"]).ok().out("301\tmirrored\t0\tleased\n304\tunused\t0\tunused\n");
 }
 
+#[test]
+fn an_id_is_read_under_a_lock() {
+    let base = two_nodes();
+    let name = format!("{}-guard/1f", base.path);
+    let token = base.etcd.lock_token(&name);
+    let guarded = format!("--if-locked={token}");
+    base.run("get", &[WEB, &guarded]).ok().out("64554\n").err_empty();
+    base.write(&[("id/7", "left")]);
+    base.run("get", &[WEB, "left", &guarded]).ok().out(&format!("64554\t{WEB}\t1\tin-use\n7\tleft\t0\tunused\n"));
+    base.etcd.etcdctl_ok(&["del", &name]);
+    base.run("get", &[WEB, &guarded]).code(5).out_empty().err_has("lock");
+    base.run("get", &[WEB, "--if-locked"]).code(2).err_has("KVADM_LOCK is not set");
+}
+
+#[test]
+fn labels_name_a_key_or_select_keys() {
+    let base = two_nodes();
+    base.write(&[("id/400", "k8s:app=webserver;"), ("id/401", "unspec:app=web;"), ("id/402", "web"), ("id/403", "")]);
+    let namespace = "k8s:io.kubernetes.pod.namespace=default";
+    base.run("get", &["--label", namespace, "--label", "k8s:app=web"]).ok().out("379\n").err_empty();
+    base.run("get", &["--label", "k8s:app=web"]).ok().out("64554\n");
+    base.run("get", &["--label", "app=web"]).ok().out("401\n");
+    base.run("get", &["--label", "k8s:app=none"]).code(1).out_empty().err_has("key k8s:app=none; has no ID");
+    base.run("get", &[WEB, "--label", "k8s:app=web"]).code(2).out_empty();
+    base.run("get", &[]).code(2).out_empty();
+    base.run("get", &["--label", "=web"]).code(2).out_empty().err_has("--label: label '=web' has no key");
+
+    let listed = |labels: &[&str]| -> Vec<String> {
+        let options: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
+        let lines = base.run("list", &[&["-o", "json"], options.as_slice()].concat()).ok().json_lines();
+        lines.iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed(&["k8s:app=web"]), ["379", "64554"]);
+    assert_eq!(listed(&["k8s:app=web", namespace]), ["379"]);
+    assert_eq!(listed(&["app=web"]), ["379", "401", "64554"]);
+    assert_eq!(listed(&["any:app=web"]), ["379", "401", "64554"]);
+    assert_eq!(listed(&["k8s:app"]), ["379", "400", "64554"]);
+    assert_eq!(listed(&["k8s:app="]), [""; 0]);
+    assert_eq!(listed(&["web"]), [""; 0]);
+    base.run("list", &["--label", "=x"]).code(2).out_empty().err_has("--label: label '=x' has no key");
+    base.run("list", &["--label", "a;b"]).code(2).out_empty().err_has("contains ';'");
+}
+
 /// A second store with a context of its own.
 fn west(etcd: &Etcd) -> String {
     format!("endpoints: [\"{}\"]\n", etcd.endpoint())

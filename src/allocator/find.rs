@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::scan::for_each_key;
 use super::{Id, Layout};
-use crate::kvstore::{Error, ReadOptions, Revision, Store};
+use crate::kvstore::{Error, KeyRange, LockGuard, ReadOptions, Revision, Store};
 
 /// Keys whose references are read concurrently.
 const CONCURRENT_READS: usize = 16;
@@ -34,18 +34,21 @@ struct ReferenceCounts {
     unreadable: u64,
 }
 
-/// Finds the IDs of keys, all at one revision. All masters are read, once, if the references of a key do not lead to
+/// Finds the IDs of keys, all at one revision, at which `guard` is held. All masters are read, once, if the references of a key do not lead to
 /// its ID; `read` receives the number of keys of each page.
 ///
 /// # Errors
-/// etcd is unreachable or rejects a request, or the revision was compacted meanwhile.
+/// The lock is not held, etcd is unreachable or rejects a request, or the revision was compacted meanwhile.
 pub async fn find_ids(
     store: &Store,
     layout: &Layout,
     keys: &[Vec<u8>],
+    guard: Option<&LockGuard>,
     mut read: impl FnMut(u64),
 ) -> Result<Vec<KeyLookup>, Error> {
-    let at = store.revision_for(&layout.masters()).await?;
+    // The count's revision is the one of all reads. The lock was held at it.
+    let first = KeyRange::key(&layout.masters().start);
+    let at = store.count(&first, 0, guard).await?.revision;
     let mut named = Vec::with_capacity(keys.len());
     for some in keys.chunks(CONCURRENT_READS) {
         named.extend(references(store, layout, some, at).await?);

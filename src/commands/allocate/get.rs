@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 
 use super::remote::{RemoteStore, RemoteStores};
-use super::scope::{BaseArgs, parse_key};
-use crate::allocator::{IdState, KeyLookup, Layout, find_ids};
+use super::scope::{BaseArgs, format_reserved, key_of_labels, parse_key};
+use crate::allocator::{IdState, KeyLookup, Layout, find_ids, reserved_label};
 use crate::args::KeyText;
+use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocationRow, bytes};
@@ -16,16 +17,24 @@ use crate::output::{AllocationRow, bytes};
 /// reference, all masters are read (once per store), and the smallest ID whose master holds the key is shown, one
 /// without a lease if there is one. Further stores (--remote) are asked for the keys that the stores before them do not have; it is an error if such a store
 /// cannot be reached. Exits with 1 if a key has no ID. For a single key, only the ID is printed.
+///
+/// With --if-locked, the keys are read at one revision at which the lock was held; further stores are not guarded.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm allocate get 'k8s:app=web;'
   kvadm allocate get 'k8s:app=web;' 'k8s:app=db;' -o json
+  kvadm allocate get --label k8s:app=web --label k8s:io.kubernetes.pod.namespace=default
   kvadm allocate get 'k8s:app=web;' --remote west")]
 pub struct Args {
     /// Keys to look up
-    #[arg(required = true, value_name = "KEY")]
+    #[arg(value_name = "KEY", required_unless_present = "labels")]
     keys: Vec<OsString>,
+    /// Cilium's key of these labels, each [SOURCE:]KEY=VALUE; repeatable
+    #[arg(long = "label", value_name = "LABEL", conflicts_with = "keys")]
+    labels: Vec<String>,
+    #[command(flatten)]
+    if_locked: IfLockedArgs,
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
@@ -40,7 +49,12 @@ pub struct Args {
 /// A key that path cleaning would alter, or a store that is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
-    let keys = args.keys.iter().map(|given| parse_key(args.text, given)).collect::<Result<Vec<_>, _>>()?;
+    let keys = if args.labels.is_empty() {
+        args.keys.iter().map(|given| parse_key(args.text, given)).collect::<Result<Vec<_>, _>>()?
+    } else {
+        vec![key_of_labels(&args.labels)?]
+    };
+    let guard = args.if_locked.guard(ctx).await?;
     let stores = args.remotes.stores(ctx)?;
     let mut known: Vec<Option<(KeyLookup, &RemoteStore)>> = keys.iter().map(|_| None).collect();
     let mut failed = None;
@@ -51,7 +65,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             break;
         }
         let progress = ctx.out.progress("reading masters", None);
-        let found = find_ids(&remote.store, &layout, &unresolved_keys, |count| progress.inc(count)).await;
+        // The lock belongs to the command's own store.
+        let guard = guard.as_ref().filter(|_| remote.name.is_none());
+        let found = find_ids(&remote.store, &layout, &unresolved_keys, guard, |count| progress.inc(count)).await;
         progress.finish();
         match found {
             Ok(found) => {
@@ -72,7 +88,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let mut exit = Exit::Done;
     for (key, _) in keys.iter().zip(&known).filter(|(_, known)| known.is_none()) {
-        ctx.out.note(&format!("key {} has no ID", bytes::escape(key)));
+        let why = reserved_label(key).map_or(String::new(), |label| format!(": {}", format_reserved(label)));
+        ctx.out.note(&format!("key {} has no ID{why}", bytes::escape(key)));
         exit = Exit::No;
     }
     Ok(exit)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::new::{allocation_failure, warn_restored};
-use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, parse_key};
+use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, key_of_labels, parse_key, refuse_reserved};
 use crate::allocator::{
     AllocatedId, AllocationError, Allocator, AllocatorOptions, HoldRepair, ReferenceHold, ReferenceLifetime,
 };
@@ -25,7 +25,7 @@ const CLEANUP: Duration = Duration::from_secs(2);
 /// Hold a key's ID while a command runs, or until a signal
 ///
 /// Allocates the ID as 'new' does, with a reference on a lease that is kept alive. A reference that another client
-/// deletes is written again. At the end the reference is deleted, unless another process of this node has taken it
+/// deletes is written again, and so is the ID's master: without it the ID could be given to another key. At the end the reference is deleted, unless another process of this node has taken it
 /// over. If the lease is lost, or the ID is given to another key, CMD is terminated and kvadm exits with 5; otherwise
 /// it exits with CMD's status.
 ///
@@ -34,17 +34,23 @@ const CLEANUP: Duration = Duration::from_secs(2);
 #[command(after_help = "\
 Examples:
   kvadm allocate hold web -- sh -c 'echo \"my ID is $KVADM_ID\"'
-  kvadm allocate hold web --protect --ttl 1m -- sleep 1
+  kvadm allocate hold --label k8s:app=web --ttl 1m -- sleep 1
   kvadm allocate hold web --node 10.0.0.7 -- ./agent", args = safety_options())]
 pub struct Args {
     /// Key whose ID to hold
-    #[arg(value_name = "KEY")]
-    key: OsString,
+    #[arg(value_name = "KEY", required_unless_present = "labels")]
+    key: Option<OsString>,
+    /// Cilium's key of these labels, each [SOURCE:]KEY=VALUE; repeatable
+    #[arg(long = "label", value_name = "LABEL", conflicts_with = "key")]
+    labels: Vec<String>,
     /// Command to run, with its arguments
     #[arg(value_name = "CMD", last = true, value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
-    /// Recreate the master if another client deletes it
+    /// Do not recreate the master if another client deletes it
     #[arg(long)]
+    no_protect: bool,
+    /// The default; an option of earlier versions
+    #[arg(long, hide = true, conflicts_with = "no_protect")]
     protect: bool,
     /// How long the reference stays after kvadm dies [default: session-ttl]
     #[arg(long, value_name = "D", value_parser = parse_ttl)]
@@ -69,7 +75,11 @@ pub struct Args {
 /// # Errors
 /// As `new`; [`Exit::Conflict`] also if the ID is lost.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let key = parse_key(args.text, &args.key)?;
+    let key = match &args.key {
+        Some(key) => parse_key(args.text, key)?,
+        None => key_of_labels(&args.labels)?,
+    };
+    refuse_reserved(std::slice::from_ref(&key))?;
     let mut options = AllocatorOptions {
         layout: args.base.layout()?,
         range: args.ids.range(ctx).await?,
@@ -100,7 +110,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         key: key.clone(),
         node: options.node.clone(),
         allocated,
-        protect: args.protect,
+        protect: args.protect || !args.no_protect,
     };
     let (out, id) = (ctx.out.clone(), allocated.id.to_string());
     let shown = id.clone();
@@ -108,7 +118,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         HoldRepair::Reference => out.warn(&format!("the reference to ID {shown} was deleted and has been recreated")),
         HoldRepair::Master => out.warn(&format!("the master of ID {shown} was deleted and has been recreated")),
         HoldRepair::Unprotected => {
-            out.warn(&format!("the master of ID {shown} was deleted; --protect recreates it"));
+            out.warn(&format!("the master of ID {shown} was deleted; without --no-protect it is recreated"));
         }
     });
     warn_restored(&ctx.out, &allocated);

@@ -5,7 +5,9 @@ use std::ffi::OsString;
 
 use super::remote::{RemoteStore, RemoteStores};
 use super::scope::BaseArgs;
-use crate::allocator::{AllocatorScan, IdEntry, IdState, Layout, ReferenceKey, UnknownKeyReason, entries, scan};
+use crate::allocator::{
+    AllocatorScan, IdEntry, IdState, LabelSelector, Layout, ReferenceKey, UnknownKeyReason, entries, scan,
+};
 use crate::args::{KeyText, bytes_of};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -33,6 +35,7 @@ Examples:
   kvadm allocate list
   kvadm allocate list --node 10.0.0.1 --ttl
   kvadm allocate list --unused -o json
+  kvadm allocate list --label k8s:app=web
   kvadm allocate list --remote west --remote east")]
 pub struct Args {
     #[command(flatten)]
@@ -51,6 +54,11 @@ pub struct Args {
     /// Only IDs of keys with this prefix
     #[arg(long, value_name = "PREFIX", help_heading = "Which IDs")]
     key_prefix: Option<OsString>,
+    /// Only IDs of keys with this label, [SOURCE:]KEY[=VALUE]; repeatable: with all of them
+    ///
+    /// Without SOURCE, or with the source any, a label of every source matches; without =VALUE, a label of every value.
+    #[arg(long = "label", value_name = "LABEL", help_heading = "Which IDs")]
+    labels: Vec<String>,
     #[command(flatten)]
     text: KeyText,
     /// Also show the remaining seconds of the longest-lived reference
@@ -91,6 +99,7 @@ struct IdFilter {
     states: Vec<IdState>,
     node: Option<Vec<u8>>,
     key_prefix: Option<Vec<u8>>,
+    labels: Vec<LabelSelector>,
 }
 
 impl IdFilter {
@@ -100,6 +109,7 @@ impl IdFilter {
             && (self.states.is_empty() || self.states.contains(&entry.state))
             && (self.node.is_none() || entry.references.iter().any(uses))
             && self.key_prefix.as_ref().is_none_or(|prefix| scan.keys.text(entry.key).starts_with(prefix))
+            && self.labels.iter().all(|label| label.matches(scan.keys.text(entry.key)))
     }
 }
 
@@ -110,11 +120,14 @@ impl IdFilter {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let key_prefix = args.key_prefix.as_deref().map(|prefix| args.text.bytes(prefix)).transpose()?;
+    let labels: Result<Vec<_>, _> = args.labels.iter().map(|label| LabelSelector::parse(label)).collect();
+    let labels = labels.map_err(|error| Failure::usage(format!("--label: {error}")))?;
     let filter = IdFilter {
         unused: args.unused,
         states: args.state.iter().map(|state| state.state()).collect(),
         node: args.node.as_deref().map(bytes_of),
         key_prefix,
+        labels,
     };
     let stores = args.remotes.stores(ctx)?;
     let mut sink = ctx.out.stream();

@@ -2,7 +2,7 @@
 
 use super::remote::{RemoteStore, RemoteStores};
 use super::scope::BaseArgs;
-use crate::allocator::{Id, keys_of};
+use crate::allocator::{Id, MIN_ALLOCATED, keys_of, label_with_id};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::LookupRow;
@@ -29,6 +29,16 @@ pub struct Args {
 
 fn parse_id(text: &str) -> Result<Id, String> {
     Id::parse(text.as_bytes()).ok_or_else(|| "an ID is a decimal number from 1 to 18446744073709551615".to_owned())
+}
+
+fn format_missing(id: Id) -> String {
+    match label_with_id(id) {
+        Some(label) => format!("ID {id} has no key in etcd: it is Cilium's fixed ID of 'reserved:{}'", label.name),
+        None if id.get() < MIN_ALLOCATED => {
+            format!("ID {id} has no key: IDs below {MIN_ALLOCATED} are reserved in Cilium")
+        }
+        None => format!("ID {id} has no key"),
+    }
 }
 
 /// Runs the verb.
@@ -66,7 +76,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
                 if alone { ctx.out.one(&row)? } else { sink.push(&row)? }
             }
             Some(_) => missing.push(format!("ID {id} is taken, but its master holds no key")),
-            None => missing.push(format!("ID {id} has no key")),
+            None => missing.push(format_missing(*id)),
         }
     }
     sink.finish()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::key_args::KeyArgs;
-use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs};
+use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, refuse_reserved};
 use crate::allocator::{
     AllocatedId, AllocationError, AllocationNotice, Allocator, AllocatorOptions, BATCH, IdChoice, ReferenceLifetime,
     preview,
@@ -31,6 +31,8 @@ const NAMED: usize = 10;
 /// IDs that only references name are not given to other keys. If the master of a key's ID is missing, it is written
 /// again under the key's lock, provided that all of the key's references name this ID, no other key claims it, and it is
 /// in the range; a warning says so. Otherwise the key gets no ID: see 'kvadm allocate check'.
+///
+/// Keys of reserved labels such as reserved:host are refused, because Cilium gives them fixed IDs below 256.
 ///
 /// Exits with 5 if no ID is free, 1 if another client holds the key's lock for longer than --wait, and 6 if only some
 /// of several keys got an ID.
@@ -77,6 +79,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         guard: args.if_locked.guard(ctx).await?,
     };
     let keys = args.key_args.keys(ctx).await?;
+    refuse_reserved(&keys)?;
     if ctx.safety.dry_run {
         return dry_run(ctx, &options, &keys).await;
     }

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::key_args::KeyArgs;
 use super::new;
-use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs};
+use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, refuse_reserved};
 use crate::allocator::{AllocatorOptions, BATCH, NodeReferences, ReferenceLifetime};
 use crate::args::{parse_duration, parse_ttl, safety_options};
 use crate::context::Context;
@@ -56,6 +56,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if args.recreate {
+        refuse_reserved(&keys)?;
         let (range, lifetime) = (args.ids.range(ctx).await?, ReferenceLifetime::Ttl(args.ttl));
         let options =
             AllocatorOptions { layout, range, node, lifetime, wait: args.wait, existing_only: true, guard: None };

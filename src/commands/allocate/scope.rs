@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use clap::Args;
 
 use crate::allocator::{
-    ClusterConfig, DEFAULT_BASE, IdRange, Layout, RangeError, check_key, check_node, cluster_config_key,
+    ClusterConfig, DEFAULT_BASE, IdRange, Layout, RangeError, ReservedLabel, check_key, check_node, cluster_config_key,
+    label_key, reserved_label,
 };
 use crate::args::{KeyText, bytes_of};
 use crate::context::Context;
@@ -60,7 +61,7 @@ impl IdRangeArgs {
     /// A usage error if the range is empty or the mask overlaps it.
     pub fn range(&self) -> Result<IdRange, Failure> {
         let range = match self.cluster_id {
-            Some(id) => ClusterConfig::with_id(id).range(self.min, self.max),
+            Some(id) => IdRange::new(self.min, self.max, ClusterConfig::with_id(id).prefix_mask()),
             None => IdRange::new(self.min, self.max, self.prefix_mask),
         };
         range.map_err(|error| range_failure(&error))
@@ -138,6 +139,31 @@ impl NodeArgs {
 pub fn parse_key(text: KeyText, given: &OsStr) -> Result<Vec<u8>, Failure> {
     let key = text.bytes(given)?;
     validate_key(key)
+}
+
+/// The key of these labels.
+///
+/// # Errors
+/// A usage error for labels that make no key.
+pub fn key_of_labels(labels: &[String]) -> Result<Vec<u8>, Failure> {
+    let key = label_key(labels).map_err(|error| Failure::usage(format!("--label: {error}")))?;
+    validate_key(key.into_bytes())
+}
+
+/// Refuses keys to which Cilium gives a fixed ID.
+///
+/// # Errors
+/// A usage error for the first such key.
+pub fn refuse_reserved(keys: &[Vec<u8>]) -> Result<(), Failure> {
+    match keys.iter().find_map(|key| reserved_label(key)) {
+        Some(label) => Err(Failure::usage(format!("no ID to allocate: {}", format_reserved(label)))),
+        None => Ok(()),
+    }
+}
+
+/// Why a key of reserved labels has no ID in etcd.
+pub fn format_reserved(label: ReservedLabel) -> String {
+    format!("Cilium gives 'reserved:{}' the fixed ID {}, which is not in etcd", label.name, label.id)
 }
 
 /// Checks that a key is valid, and returns it.
