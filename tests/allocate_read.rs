@@ -406,6 +406,29 @@ fn a_remote_store_that_is_no_context() {
     twice.config_file("west.yaml", west(shared())).run().code(2).err_has("--remote west is given twice");
 }
 
+/// The IDs are strings in JSON, and numbers for the eye.
+#[test]
+fn ids_are_aligned_as_numbers_in_tables() {
+    let base = Base::fresh();
+    base.write(&[("id/2", "b"), ("id/10", "a"), ("id/100000", "c"), ("value/c/n", "100000"), ("value/a/n", "10")]);
+    let table = |action: &str, args: &[&str]| {
+        base.run(action, &[&["-o", "table"], args].concat())
+            .stdout_text()
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let lines = table("list", &[]);
+    let starts = ["    ID  KEY", "     2  b", "    10  a", "100000  c"];
+    assert_eq!(lines.len(), starts.len(), "{lines:?}");
+    assert!(lines.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{lines:?}");
+    let lines = table("check", &["--min", "11"]);
+    let ids: Vec<&str> = lines.iter().map(|line| &line[24..30]).collect();
+    assert_eq!(ids, ["    ID", "     2", "    10", "100000"], "{lines:?}");
+    let lines = table("get", &["a", "b", "c"]);
+    assert!(lines[1].starts_with("    10  a") && lines[2].starts_with("     2  b"), "{lines:?}");
+}
+
 #[test]
 fn a_namespace_holds_for_all_of_it() {
     let base = two_nodes();

@@ -35,7 +35,7 @@ pub struct AllocationRow<'a> {
 impl Record for AllocationRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let show = if self.alone { Visibility::Data } else { Visibility::Always };
-        visit(always("id", Value::Str(self.id)));
+        visit(always("id", Value::Decimal(self.id)));
         visit(Field { name: "key", value: Value::Bytes(self.key), show });
         visit(Field { name: "nodes", value: Value::Uint(self.nodes), show });
         visit(Field { name: "state", value: Value::Str(self.state), show });
@@ -58,7 +58,7 @@ pub struct LookupRow<'a> {
 impl Record for LookupRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let show = if self.alone { Visibility::Data } else { Visibility::Always };
-        visit(Field { name: "id", value: Value::Str(self.id), show });
+        visit(Field { name: "id", value: Value::Decimal(self.id), show });
         visit(always("key", Value::Bytes(self.key)));
         visit_store(self.store, self.alone, visit);
     }
@@ -104,7 +104,7 @@ pub struct IdRow<'a> {
 
 impl Record for IdRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("id", Value::Str(self.id)));
+        visit(always("id", Value::Decimal(self.id)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("nodes", Value::records(self.nodes.iter())));
         visit(always("state", Value::Str(self.state)));
@@ -133,7 +133,7 @@ pub struct AllocationEvent<'a> {
 impl Record for AllocationEvent<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("event", Value::Str(self.event)));
-        visit(always("id", Value::Str(self.id)));
+        visit(always("id", Value::Decimal(self.id)));
         visit(always("key", Value::bytes(self.key)));
         visit(data("prev_key", Value::bytes(self.prev_key)));
         visit(data("mod_revision", Value::int(self.revision)));
@@ -162,7 +162,7 @@ impl Record for ProblemRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("severity", Value::Str(self.severity)));
         visit(always("problem", Value::Str(self.problem)));
-        visit(always("id", Value::str(self.id)));
+        visit(always("id", Value::decimal(self.id)));
         visit(always("key", Value::bytes(self.key)));
         visit(always("text", Value::Str(self.text)));
         visit(always("repair", Value::str(self.repair)));
