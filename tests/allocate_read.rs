@@ -406,6 +406,104 @@ fn a_remote_store_that_is_no_context() {
     twice.config_file("west.yaml", west(shared())).run().code(2).err_has("--remote west is given twice");
 }
 
+/// What `/var/lib/cilium/clustermesh/NAME` holds: the configuration of an etcd client.
+#[test]
+fn a_file_of_cilium_s_cluster_mesh_is_a_remote_store() {
+    let base = two_nodes();
+    let other = Etcd::start();
+    Base { etcd: &other, path: base.path.clone() }.write(&[("id/7", "there"), ("value/there/n", "7")]);
+    Base { etcd: &other, path: "cilium/cache/identities/v1/east".to_owned() }.write(&[("id/8", "copied")]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("west").display().to_string();
+    let text = format!("endpoints:\n- {}\n", other.endpoint());
+    std::fs::write(&path, text).unwrap();
+    let west = format!("west={path}");
+    base.run("get", &["there", "--remote", &west]).ok().out("7\n").err_empty();
+    let copy = format!("east={path}:cilium/cache/identities/v1/east");
+    base.run("get", &["there", "copied", "--remote", &west, "--remote", &copy])
+        .ok()
+        .out("7\tthere\t1\tin-use\twest\n8\tcopied\t0\tunused\teast\n");
+    base.run("lookup", &["8", "--remote", &copy, "-o", "json"]).ok().out_has("\"store\":\"east\"");
+    base.run("list", &["--remote", &copy, "--unused"]).ok().out("8\tcopied\t0\tunused\teast\n");
+
+    base.run("list", &["--remote", &format!("gone={path}.none")])
+        .code(2)
+        .out_empty()
+        .err_has("error: remote 'gone'\n")
+        .err_has(&format!("cannot read {path}.none"))
+        .err_lacks("--config");
+    base.run("list", &["--remote", "=x"]).code(2).out_empty().err_has("NAME=FILE");
+    base.run("list", &["--remote", "x="]).code(2).out_empty().err_has("NAME=FILE");
+    base.run("list", &["--remote", &format!("x={path}:a//b")])
+        .code(2)
+        .out_empty()
+        .err_has("--remote x: the base contains '//'");
+    base.run("list", &["--remote", &west, "--remote", &west]).code(2).err_has("--remote west is given twice");
+}
+
+/// What kvstoremesh copies from other clusters lies in the same store.
+#[test]
+fn the_copies_of_other_clusters_are_listed_beside_the_own_ids() {
+    let etcd = Etcd::start();
+    let own = Base { etcd: &etcd, path: "cilium/state/identities/v1".to_owned() };
+    own.write(&[("id/300", "own;"), ("value/own;/n", "300")]);
+    for (cluster, id) in [("east", "131372"), ("west", "196908")] {
+        let copy = Base { etcd: &etcd, path: format!("cilium/cache/identities/v1/{cluster}") };
+        let granted =
+            Kvadm::new().endpoint(&etcd).args(["lease", "grant", "-o", "json", "--ttl", "60s"]).run().ok().json();
+        copy.lease_master(id, "copied;", granted["lease"].as_str().unwrap());
+    }
+    own.run("list", &["--cached"]).ok().err_empty().out(
+        "300\town;\t1\tin-use\t\n131372\tcopied;\t0\tleased\tcache/east\n196908\tcopied;\t0\tleased\tcache/west\n",
+    );
+    own.run("list", &[]).ok().out("300\town;\t1\tin-use\n");
+    own.run("get", &["copied;", "--cached", "-o", "json"]).ok().out_has("\"store\":\"cache/east\"");
+    own.run("lookup", &["196908", "--cached"]).ok().out("copied;\n");
+    own.run("lookup", &["196908"]).code(1).out_empty();
+    // A hundred keys of one cluster do not hide the next one, and keys without a cluster are none.
+    let many: Vec<(String, String)> =
+        (1..=250).map(|n| (format!("east/id/{}", 131_072 + n), format!("k{n};"))).collect();
+    let copies = Base { etcd: &etcd, path: "cilium/cache/identities/v1".to_owned() };
+    copies.write(&many.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect::<Vec<_>>());
+    copies.write(&[("stray", "x"), ("../id/7", "x"), ("north/id/65800", "n;")]);
+    let run = own.run("list", &["--cached"]);
+    run.ok().err_has("warning: cilium/cache/identities/v1/.. is not read: it contains the segment '.' or '..'");
+    let stores: Vec<String> =
+        run.stdout_text().lines().map(|line| line.rsplit('\t').next().unwrap_or_default().to_owned()).collect();
+    let count = |name: &str| stores.iter().filter(|store| *store == name).count();
+    assert_eq!((stores.len(), count(""), count("cache/west"), count("cache/north")), (253 + 1, 1, 1, 1));
+    let elsewhere = Base { etcd: &etcd, path: "team/ids".to_owned() };
+    elsewhere.run("list", &["--cached"]).code(2).out_empty().err_has("--cached: the base has no segment 'state'");
+}
+
+#[test]
+fn the_ages_of_cilium_s_time_stamps_are_details() {
+    let etcd = Etcd::start();
+    let base = Base { etcd: &etcd, path: "cilium/state/identities/v1".to_owned() };
+    base.write(&[("id/300", "a"), ("value/a/n", "300")]);
+    let none = base.run("list", &["-v"]);
+    none.ok().out("300\ta\t1\tin-use\n").err_has("info: cilium/.heartbeat: missing\n").err_lacks("synced");
+    let stamps = Base { etcd: &etcd, path: "cilium".to_owned() };
+    stamps.write(&[
+        (".heartbeat", "2020-07-13T10:00:00Z"),
+        ("synced/west/cilium/state/identities/v1", "2020-07-13T12:00:00+02:00"),
+        ("synced/west/cilium/state/ip/v1", "soon"),
+        ("synced/east/cilium/state/ip/v1", "2999-01-01T00:00:00Z"),
+    ]);
+    let run = base.run("list", &["-v"]);
+    let text = run.ok().stderr_text();
+    let line =
+        |key: &str| text.lines().find(|line| line.contains(&format!("{key}: "))).unwrap_or_else(|| panic!("{text}"));
+    assert!(line("cilium/.heartbeat").ends_with("ago (2020-07-13 10:00:00 UTC)"), "{text}");
+    assert!(line("cilium/synced/west/cilium/state/identities/v1").ends_with("ago (2020-07-13 10:00:00 UTC)"), "{text}");
+    assert!(line("cilium/synced/west/cilium/state/ip/v1").ends_with(": 'soon' is not a time"), "{text}");
+    assert!(
+        line("cilium/synced/east/cilium/state/ip/v1").ends_with("in the future (2999-01-01 00:00:00 UTC)"),
+        "{text}"
+    );
+    base.run("list", &[]).ok().err_empty();
+}
+
 /// The IDs are strings in JSON, and numbers for the eye.
 #[test]
 fn ids_are_aligned_as_numbers_in_tables() {

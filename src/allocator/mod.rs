@@ -6,6 +6,7 @@
 mod allocate;
 mod attempt;
 mod cluster_config;
+mod copies;
 mod entries;
 mod find;
 mod hold;
@@ -28,6 +29,7 @@ mod testing;
 pub use allocate::{AllocationError, AllocationNotice, Allocator, AllocatorOptions, ReferenceLifetime};
 pub use attempt::{AllocatedId, IdChoice};
 pub use cluster_config::{ClusterConfig, ClusterConfigError, cluster_config_key};
+pub use copies::copied_clusters;
 pub use entries::{IdEntry, IdState, entries};
 pub use find::{KeyLookup, find_ids, keys_of};
 pub use hold::{HoldRepair, ReferenceHold};

@@ -55,7 +55,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         vec![key_of_labels(&args.labels)?]
     };
     let guard = args.if_locked.guard(ctx).await?;
-    let stores = args.remotes.stores(ctx)?;
+    let stores = args.remotes.stores(ctx, &layout).await?;
     let mut known: Vec<Option<(KeyLookup, &RemoteStore)>> = keys.iter().map(|_| None).collect();
     let mut failed = None;
     for remote in &stores {
@@ -66,13 +66,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         }
         let progress = ctx.out.progress("reading masters", None);
         // The lock belongs to the command's own store.
-        let guard = guard.as_ref().filter(|_| remote.name.is_none());
-        let found = find_ids(&remote.store, &layout, &unresolved_keys, guard, |count| progress.inc(count)).await;
+        let guard = guard.as_ref().filter(|_| remote.own);
+        let found = find_ids(&remote.store, &remote.layout, &unresolved_keys, guard, |count| progress.inc(count)).await;
         progress.finish();
         match found {
             Ok(found) => {
                 for (index, found) in unresolved.into_iter().zip(found) {
-                    warn_dangling(ctx, &layout, &found);
+                    warn_dangling(ctx, &remote.layout, &found);
                     known[index] = found.id.is_some().then_some((found, remote));
                 }
             }

@@ -5,9 +5,8 @@ use std::ffi::OsString;
 
 use super::remote::{RemoteStore, RemoteStores};
 use super::scope::BaseArgs;
-use crate::allocator::{
-    AllocatorScan, IdEntry, IdState, LabelSelector, Layout, ReferenceKey, UnknownKeyReason, entries, scan,
-};
+use super::time_stamps;
+use crate::allocator::{AllocatorScan, IdEntry, IdState, LabelSelector, ReferenceKey, UnknownKeyReason, entries, scan};
 use crate::args::{KeyText, bytes_of};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -28,7 +27,9 @@ const MAX_WARNINGS: usize = 20;
 ///
 /// All keys below the base are read at one revision and kept in memory: about 200 bytes per master or reference. JSON
 /// and YAML include the nodes and their leases. Keys that are neither masters nor references are reported as warnings.
-/// Further stores (--remote) follow; a store that cannot be reached is reported, and the exit code is 6.
+/// Copies of other clusters' IDs (--cached) and further stores (--remote) follow; a store that cannot be reached is
+/// reported, and the exit code is 6. With -v, the ages of cilium/.heartbeat and of the keys below cilium/synced/ are
+/// printed, by the clocks of those who wrote them.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -36,7 +37,7 @@ Examples:
   kvadm allocate list --node 10.0.0.1 --ttl
   kvadm allocate list --unused -o json
   kvadm allocate list --label k8s:app=web
-  kvadm allocate list --remote west --remote east")]
+  kvadm allocate list --remote west --remote east=/var/lib/cilium/clustermesh/east")]
 pub struct Args {
     #[command(flatten)]
     base: BaseArgs,
@@ -129,12 +130,18 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         key_prefix,
         labels,
     };
-    let stores = args.remotes.stores(ctx)?;
+    let stores = args.remotes.stores(ctx, &layout).await?;
     let mut sink = ctx.out.stream();
     let mut exit = Exit::Done;
     for remote in &stores {
-        match read(ctx, args, &layout, &filter, remote).await {
-            Ok((scan, times)) => print_rows(ctx, args, &filter, remote, &scan, times.as_ref(), &mut sink)?,
+        match read(ctx, args, &filter, remote).await {
+            Ok((scan, times)) => {
+                // The time stamps belong to a store, not to a base in it.
+                if !remote.own || remote.name.is_none() {
+                    time_stamps::print_ages(ctx, remote).await;
+                }
+                print_rows(ctx, args, &filter, remote, &scan, times.as_ref(), &mut sink)?;
+            }
             Err(failure) => {
                 let failure = remote.name_store(failure);
                 if !remote.can_be_skipped(&failure, ctx) {
@@ -155,12 +162,11 @@ type LeaseTimes = HashMap<LeaseId, Option<Grant>>;
 async fn read(
     ctx: &Context,
     args: &Args,
-    layout: &Layout,
     filter: &IdFilter,
     remote: &RemoteStore,
 ) -> Result<(AllocatorScan, Option<LeaseTimes>), Failure> {
     let progress = ctx.out.progress("reading", None);
-    let scan = scan(&remote.store, layout, |count| progress.inc(count)).await?;
+    let scan = scan(&remote.store, &remote.layout, |count| progress.inc(count)).await?;
     progress.finish();
     if !args.ttl {
         return Ok((scan, None));
@@ -210,12 +216,12 @@ fn print_rows(
             store: remote.output_name(&args.remotes),
         })?;
     }
-    warn_unlisted(ctx, args, remote, scan);
+    warn_unlisted(ctx, remote, scan);
     Ok(())
 }
 
 /// Warns of keys that are not listed.
-fn warn_unlisted(ctx: &Context, args: &Args, remote: &RemoteStore, scan: &AllocatorScan) {
+fn warn_unlisted(ctx: &Context, remote: &RemoteStore, scan: &AllocatorScan) {
     let at = remote.name.as_ref().map_or(String::new(), |name| format!("remote '{}': ", name.escape_debug()));
     let unknown = scan.unknown_keys.iter().map(|(path, why)| {
         let not = match why {
@@ -234,7 +240,7 @@ fn warn_unlisted(ctx: &Context, args: &Args, remote: &RemoteStore, scan: &Alloca
     }
     let more = all.count();
     if more > 0 {
-        let base = args.base.text();
+        let base = bytes::escape(remote.layout.base());
         ctx.out.warn(&format!("{at}{more} more unreadable keys: see 'kvadm allocate check --base {base}'"));
     }
 }

@@ -47,13 +47,13 @@ fn format_missing(id: Id) -> String {
 /// A store is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
-    let stores = args.remotes.stores(ctx)?;
+    let stores = args.remotes.stores(ctx, &layout).await?;
     let mut known: Vec<Option<(Vec<u8>, &RemoteStore)>> = args.ids.iter().map(|_| None).collect();
     let mut failed = None;
     for remote in &stores {
         let unresolved: Vec<usize> = (0..known.len()).filter(|index| known[*index].is_none()).collect();
         let ids: Vec<Id> = unresolved.iter().map(|index| args.ids[*index]).collect();
-        match keys_of(&remote.store, &layout, &ids, 0).await {
+        match keys_of(&remote.store, &remote.layout, &ids, 0).await {
             Ok(keys) => {
                 for (index, key) in unresolved.into_iter().zip(keys) {
                     known[index] = key.map(|key| (key, remote));

@@ -22,11 +22,6 @@ pub struct BaseArgs {
 }
 
 impl BaseArgs {
-    /// The base as given, for messages.
-    pub fn text(&self) -> String {
-        bytes::escape(&bytes_of(&self.base))
-    }
-
     /// The paths below the base.
     ///
     /// # Errors
