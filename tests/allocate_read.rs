@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{Etcd, Kvadm, Run, shared, unique_prefix};
+use super::support::{Certs, Etcd, Kvadm, Run, shared, unique_prefix};
 
 pub const WEB: &str = "k8s:app=web;";
 pub const WEB_DEFAULT: &str = "k8s:app=web;k8s:io.kubernetes.pod.namespace=default;";
@@ -441,6 +441,27 @@ fn a_file_of_cilium_s_cluster_mesh_is_a_remote_store() {
     base.run("list", &["--remote", &west, "--remote", &west]).code(2).err_has("--remote west is given twice");
 }
 
+/// The files name certificates as well, with absolute paths.
+#[test]
+fn the_certificates_of_a_cluster_mesh_file_are_used() {
+    let base = two_nodes();
+    let certs = Certs::new();
+    let other = Etcd::options().tls(&certs).client_auth(&certs).start();
+    other.etcdctl_ok(&["put", &format!("{}/id/7", base.path), "there"]);
+    let file = |name: &str, text: String| {
+        let path = certs.dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        format!("west={}", path.display())
+    };
+    let head = format!("endpoints:\n- {}\ntrusted-ca-file: {}\n", other.endpoint(), certs.ca.display());
+    let pair = format!("key-file: {}\ncert-file: {}\n", certs.client.key.display(), certs.client.cert.display());
+    let whole = file("whole", format!("{head}{pair}"));
+    base.run("get", &["there", "--remote", &whole]).ok().out("7\n").err_empty();
+    let bare = file("bare", head);
+    base.run("get", &["there", "--remote", &bare]).code(3).out_empty().err_has("error: remote 'west'");
+    base.run("list", &["--remote", &bare, "--unused"]).code(6).out_empty().err_has("its IDs are not listed");
+}
+
 /// What kvstoremesh copies from other clusters lies in the same store.
 #[test]
 fn the_copies_of_other_clusters_are_listed_beside_the_own_ids() {
@@ -517,7 +538,12 @@ fn ids_are_aligned_as_numbers_in_tables() {
             .collect::<Vec<_>>()
     };
     let lines = table("list", &[]);
-    let starts = ["    ID  KEY", "     2  b", "    10  a", "100000  c"];
+    let starts = [
+        "    ID  KEY  NODES  STATE",
+        "     2  b        0  unused",
+        "    10  a        1  in-use",
+        "100000  c        1  in-use",
+    ];
     assert_eq!(lines.len(), starts.len(), "{lines:?}");
     assert!(lines.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{lines:?}");
     let lines = table("check", &["--min", "11"]);

@@ -251,7 +251,7 @@ impl ProblemCheck<'_> {
             (_, _, true) => ": 'kvadm allocate check --repair' restores the master",
             (false, _, _) => "; references of another key name it too: release one of the keys and allocate it again",
             (_, false, _) => "; path cleaning alters the key, so the master cannot be restored safely",
-            _ => "; it is out of range and may belong to another cluster: check --min, --max and --prefix-mask",
+            _ => "; it is out of range and may belong to another cluster: check --min, --max and --cluster-id",
         });
         self.add_for(entry, ProblemKind::MissingMaster, text);
         if let Some(problem) = self.found.last_mut() {

@@ -26,6 +26,9 @@ pub async fn stray_keys(store: &Store, layout: &Layout, revision: Revision) -> R
     for range in layout.around_masters() {
         let limit = NAMED.saturating_sub(stray.paths.len() as u64);
         let count = store.count(&range, revision, None).await?.count;
+        if count == 0 {
+            continue;
+        }
         stray.more = stray.more.saturating_add(count.saturating_sub(limit));
         stray.paths.extend(first_keys(store, &range, revision, limit).await?);
     }

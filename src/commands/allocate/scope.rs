@@ -64,7 +64,7 @@ impl IdRangeArgs {
 }
 
 fn range_failure(error: &RangeError) -> Failure {
-    Failure::usage(error.to_string()).hint("change --min, --max or --prefix-mask")
+    Failure::usage(error.to_string()).hint("change --min, --max, --prefix-mask or --cluster-id")
 }
 
 /// Range of allocatable IDs, or of a cluster's IDs.
