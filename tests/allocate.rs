@@ -1,7 +1,7 @@
 //! `allocate new`, `renew`, `release` and `hold`: who gets which ID, what that leaves in etcd, and who is excluded.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -212,6 +212,33 @@ fn a_master_that_is_missing_is_restored_where_the_references_agree() {
     }
     let check = Kvadm::new().endpoint(ids.etcd).args(["allocate", "check", "--base", &ids.base]).run();
     check.ok().err_has("0 errors, 0 warnings");
+}
+
+/// Agents write a missing master again without a lock, at any time between kvadm's requests.
+#[test]
+fn a_master_that_comes_and_goes_is_still_the_key_s() {
+    let etcd = shared();
+    let ids = Ids::new(etcd);
+    ids.put("value/web/agent", "300");
+    let mut proxy = Proxy::start(&etcd.address());
+    proxy.set(Mode::Delay { up: Duration::from_millis(20), down: Duration::from_millis(20) });
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let started = Instant::now();
+            while !over.load(Ordering::SeqCst) && started.elapsed() < Duration::from_secs(120) {
+                ids.put("id/300", "web");
+                ids.delete("id/300");
+            }
+        });
+        let runs: Vec<Run> = (0..12)
+            .map(|n| ids.on("new", &["web", "--node", &format!("n{n}")]).env("KVADM_ENDPOINTS", proxy.endpoint()).run())
+            .collect();
+        over.store(true, Ordering::SeqCst);
+        for run in &runs {
+            run.ok().out("300\n");
+        }
+    });
 }
 
 #[test]

@@ -272,8 +272,6 @@ impl Allocator {
             AllocationOutcome::LockLost => return Ok(Some(Err(AllocationError::Contended))),
             AllocationOutcome::IdTaken(same_key) => {
                 one.reserved = None;
-                // The masters have changed since they were read.
-                self.all = None;
                 if let (true, Some(index)) = (same_key, &mut self.index) {
                     index.add_master(key, id);
                 }
@@ -344,6 +342,12 @@ impl Allocator {
         let ids = &one.locked.references.ids;
         let orphaned = Err(AllocationError::Orphaned(ids.clone()));
         let [id] = ids.as_slice() else { return Ok(orphaned) };
+        // Agents restore masters without a lock: the master may have come back.
+        match self.store.get(&self.options.layout.master(*id), 0, None).await?.0 {
+            Some(master) if master.value == one.locked.key => return Ok(Ok(IdChoice::Existing(*id))),
+            Some(_) => return Ok(orphaned),
+            None => {}
+        }
         // An earlier read suffices: the transaction compares that the master is missing, and no allocator gives an ID
         // to a key without writing its master.
         let all = match &mut self.all {
