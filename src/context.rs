@@ -82,8 +82,8 @@ impl Context {
         self.load_other(overrides, &format!("context '{}'", name.escape_debug()))
     }
 
-    /// The store of a configuration file, such as those of Cilium's cluster mesh; `about` names it in messages. Only the
-    /// file applies.
+    /// The store of a configuration file, such as those of Cilium's cluster mesh; `about` names it in messages. Only
+    /// the file applies.
     ///
     /// # Errors
     /// The file cannot be read, is invalid, or has no endpoints.

@@ -34,8 +34,8 @@ struct ReferenceCounts {
     unreadable: u64,
 }
 
-/// Finds the IDs of keys, all at one revision, at which `guard` is held. All masters are read, once, if the references of a key do not lead to
-/// its ID; `read` receives the number of keys of each page.
+/// Finds the IDs of keys, all at one revision, at which `guard` is held. All masters are read, once, if the references
+/// of a key do not lead to its ID; `read` receives the number of keys of each page.
 ///
 /// # Errors
 /// The lock is not held, etcd is unreachable or rejects a request, or the revision was compacted meanwhile.

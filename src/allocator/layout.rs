@@ -122,8 +122,8 @@ impl Layout {
         Ok(Self { base: base.to_vec() })
     }
 
-    /// Where Cilium's kvstoremesh keeps copies of this base from other clusters, one base per cluster: the base with the
-    /// segment `cache` in place of the first segment `state`. `None` if the base has no such segment.
+    /// Where Cilium's kvstoremesh keeps copies of this base from other clusters, one base per cluster: the base with
+    /// the segment `cache` in place of the first segment `state`. `None` if the base has no such segment.
     pub fn copies(&self) -> Option<KeyRange> {
         let mut parts: Vec<&[u8]> = self.base.split(|byte| *byte == b'/').collect();
         *parts.iter_mut().find(|part| **part == b"state")? = b"cache";

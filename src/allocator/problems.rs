@@ -295,7 +295,8 @@ impl ProblemCheck<'_> {
             self.add(ProblemKind::StrayPath, id, None, vec![path.clone()], text);
         }
         if stray.more > 0 {
-            let prefix = self.layout.around_masters()[0].start.escape_ascii().to_string();
+            let [before, _] = self.layout.around_masters();
+            let prefix = before.start.escape_ascii().to_string();
             let text = format!("{} more keys begin with {prefix}, and Cilium lists them with the masters", stray.more);
             self.add(ProblemKind::StrayPath, None, None, Vec::new(), text);
         }

@@ -33,8 +33,8 @@ pub enum RepairOutcome {
     LockLost,
 }
 
-/// Whether the missing master of this ID may be written for this key: the ID is in the range, and no other key claims it
-/// by a master or a reference.
+/// Whether the missing master of this ID may be written for this key: the ID is in the range, and no other key claims
+/// it by a master or a reference.
 pub fn may_restore(all: &AllocatorScan, range: &IdRange, id: Id, key: &[u8]) -> bool {
     let own = all.keys.find(key);
     let referred = all.references.iter().any(|reference| reference.id == Some(id) && Some(reference.key) != own);

@@ -15,8 +15,9 @@ use crate::output::{AllocationRow, bytes};
 ///
 /// A key's ID is the smallest one that its references name and whose master holds the key. For a key without such a
 /// reference, all masters are read (once per store), and the smallest ID whose master holds the key is shown, one
-/// without a lease if there is one. Further stores (--remote) are asked for the keys that the stores before them do not have; it is an error if such a store
-/// cannot be reached. Exits with 1 if a key has no ID. For a single key, only the ID is printed.
+/// without a lease if there is one. Further stores (--remote) are asked for the keys that the stores before them do not
+/// have; it is an error if such a store cannot be reached. Exits with 1 if a key has no ID. For a single key, only the
+/// ID is printed.
 ///
 /// With --if-locked, the keys are read at one revision at which the lock was held; further stores are not guarded.
 #[derive(clap::Args, Debug)]

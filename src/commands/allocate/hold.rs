@@ -25,9 +25,9 @@ const CLEANUP: Duration = Duration::from_secs(2);
 /// Hold a key's ID while a command runs, or until a signal
 ///
 /// Allocates the ID as 'new' does, with a reference on a lease that is kept alive. A reference that another client
-/// deletes is written again, and so is the ID's master: without it the ID could be given to another key. At the end the reference is deleted, unless another process of this node has taken it
-/// over. If the lease is lost, or the ID is given to another key, CMD is terminated and kvadm exits with 5; otherwise
-/// it exits with CMD's status.
+/// deletes is written again, and so is the ID's master: without it the ID could be given to another key. At the end the
+/// reference is deleted, unless another process of this node has taken it over. If the lease is lost, or the ID is
+/// given to another key, CMD is terminated and kvadm exits with 5; otherwise it exits with CMD's status.
 ///
 /// CMD's environment contains KVADM_ID, KVADM_ID_KEY and KVADM_ID_NODE.
 #[derive(ClapArgs, Debug)]

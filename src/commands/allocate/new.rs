@@ -29,8 +29,8 @@ const NAMED: usize = 10;
 /// is kept and renewed. For new keys, all masters and references are read once per command. Memory: a few bytes per ID.
 ///
 /// IDs that only references name are not given to other keys. If the master of a key's ID is missing, it is written
-/// again under the key's lock, provided that all of the key's references name this ID, no other key claims it, and it is
-/// in the range; a warning says so. Otherwise the key gets no ID: see 'kvadm allocate check'.
+/// again under the key's lock, provided that all of the key's references name this ID, no other key claims it, and it
+/// is in the range; a warning says so. Otherwise the key gets no ID: see 'kvadm allocate check'.
 ///
 /// Keys of reserved labels such as reserved:host are refused, because Cilium gives them fixed IDs below 256.
 ///

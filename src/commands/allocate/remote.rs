@@ -52,19 +52,21 @@ impl RemoteStores {
     /// A remote store that is missing, not valid, or given twice; a base that has no copies; or the command's own store
     /// is unreachable or rejects a request.
     pub async fn stores(&self, ctx: &Context, layout: &Layout) -> Result<Vec<RemoteStore>, Failure> {
-        let mut stores =
-            vec![RemoteStore { name: None, store: ctx.store().clone(), layout: layout.clone(), own: true }];
+        let mut remotes: Vec<RemoteStore> = Vec::with_capacity(self.remotes.len());
         for given in &self.remotes {
             let remote = open_remote(ctx, given, layout)?;
-            if stores.iter().any(|known| known.name == remote.name) {
+            if remotes.iter().any(|known| known.name == remote.name) {
                 let name = remote.name.unwrap_or_default();
                 return Err(Failure::usage(format!("--remote {} is given twice", name.escape_debug())));
             }
-            stores.push(remote);
+            remotes.push(remote);
         }
+        let own = RemoteStore { name: None, store: ctx.store().clone(), layout: layout.clone(), own: true };
+        let mut stores = vec![own];
         if self.cached {
-            stores.splice(1..1, copies(ctx, layout).await?);
+            stores.extend(copies(ctx, layout).await?);
         }
+        stores.extend(remotes);
         Ok(stores)
     }
 }
