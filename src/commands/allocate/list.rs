@@ -55,9 +55,10 @@ pub struct Args {
     /// Only IDs of keys with this prefix
     #[arg(long, value_name = "PREFIX", help_heading = "Which IDs")]
     key_prefix: Option<OsString>,
-    /// Only IDs of keys with this label, [SOURCE:]KEY[=VALUE]; repeatable: with all of them
+    /// Only IDs of keys with this label, [SOURCE:]KEY[=VALUE]; repeatable
     ///
-    /// Without SOURCE, or with the source any, a label of every source matches; without =VALUE, a label of every value.
+    /// Several labels select the keys that have all of them. Without SOURCE, or with the source any, a label of every
+    /// source matches; without =VALUE, a label of every value.
     #[arg(long = "label", value_name = "LABEL", help_heading = "Which IDs")]
     labels: Vec<String>,
     #[command(flatten)]

@@ -13,16 +13,17 @@ use crate::output::bytes;
 /// Further stores to read.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RemoteStores {
-    /// Also read this store, after the command's own: CONTEXT or NAME=FILE[:BASE]; repeatable
+    /// Also read this store, a CONTEXT or NAME=FILE[:BASE]; repeatable
     ///
-    /// FILE is the configuration of an etcd client, such as a file in /var/lib/cilium/clustermesh. BASE takes the place
-    /// of --base. Only the file, or the context's file, determines how the store is reached.
+    /// The stores are read in order, after the command's own. FILE is the configuration of an etcd client, such as a
+    /// file in /var/lib/cilium/clustermesh. BASE takes the place of --base. Only the file, or the context's file,
+    /// determines how the store is reached.
     #[arg(long = "remote", value_name = "STORE", help_heading = "Allocator")]
     remotes: Vec<String>,
-    /// Also read the copies of other clusters' IDs that kvstoremesh keeps in the same store
+    /// Also read kvstoremesh's copies of other clusters' IDs
     ///
-    /// Cluster C's copy is below cilium/cache/identities/v1/C for the base cilium/state/identities/v1, and is named
-    /// cache/C in the output.
+    /// The copies are in the command's own store. Cluster C's copy is below cilium/cache/identities/v1/C for the base
+    /// cilium/state/identities/v1, and is named cache/C in the output.
     #[arg(long, help_heading = "Allocator")]
     cached: bool,
 }
