@@ -1,6 +1,7 @@
 //! What every command is given: configuration, output, signals, and the store, which connects on first use.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -77,11 +78,27 @@ impl Context {
     /// # Errors
     /// The context does not exist, is invalid, or has no endpoints.
     pub fn other_store(&self, name: &str) -> Result<Store, Failure> {
+        let overrides = Overrides { context: Some(name.to_owned()), ..Overrides::default() };
+        self.load_other(overrides, &format!("context '{}'", name.escape_debug()))
+    }
+
+    /// The store of a configuration file, such as those of Cilium's cluster mesh; `about` names it in messages. Only
+    /// the file applies.
+    ///
+    /// # Errors
+    /// The file cannot be read, is invalid, or has no endpoints.
+    pub fn store_of_file(&self, path: &Path, about: &str) -> Result<Store, Failure> {
+        self.load_other(Overrides { config: Some(path.to_owned()), ..Overrides::default() }, about)
+    }
+
+    fn load_other(&self, overrides: Overrides, about: &str) -> Result<Store, Failure> {
         // The other store only adds to the answer, which must not wait for it.
-        let connect_wait = Some(Duration::ZERO);
-        let overrides = Overrides { context: Some(name.to_owned()), connect_wait, ..Overrides::default() };
-        let about = format!("context '{}'", name.escape_debug());
-        let bad = |error: ConfigError| Failure::from(error).context(about.clone());
+        let overrides = Overrides { connect_wait: Some(Duration::ZERO), ..overrides };
+        let bad = |error: ConfigError| {
+            // No option of this name was given.
+            let origin = error.origin.filter(|origin| *origin != Source::Flag("--config"));
+            Failure::from(ConfigError { origin, ..error }).context(about.to_owned())
+        };
         let other = config::load(&overrides, &Env::from_process().only_paths()).map_err(bad)?;
         let named = |setting: &config::Setting| setting.key == "endpoints" && setting.source != Source::Default;
         if !other.settings.iter().any(named) {

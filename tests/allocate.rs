@@ -1,7 +1,7 @@
 //! `allocate new`, `renew`, `release` and `hold`: who gets which ID, what that leaves in etcd, and who is excluded.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -153,20 +153,179 @@ fn an_id_that_only_a_reference_names_is_not_given_away() {
     let ids = Ids::new(shared());
     ids.put("value/ghost/n1", "256");
     assert_eq!(ids.id("a", "n"), 257);
-    let denied = ids.run("new", &["ghost", "--node", "n2"]);
-    denied.code(5).out_empty().err_has("its references name ID 256").err_has("check --repair");
-    assert!(!ids.has("value/ghost/n2"));
     ids.run("renew", &["ghost", "--recreate", "--node", "n2"]).ok().out("256\n");
     assert_eq!(ids.etcd.held(format!("{}/id/256", ids.base)).unwrap().text(), "ghost");
     // Where two keys' references name one ID, nobody can tell whose it is.
     ids.put("value/one/n1", "300");
     ids.put("value/two/n1", "300");
+    let denied = ids.run("new", &["one", "--node", "n2"]);
+    denied.code(5).out_empty().err_has("no ID for 'one': its references name ID 300").err_has("kvadm allocate check");
     ids.run("renew", &["one", "--recreate", "--node", "n2"]).code(5).out_empty();
-    assert!(!ids.has("id/300"));
+    assert!(!ids.has("id/300") && !ids.has("value/one/n2"));
+    // Nor where the key's own references name two.
+    ids.put("value/three/n1", "301");
+    ids.put("value/three/n2", "302");
+    ids.run("new", &["three", "--node", "n3"]).code(5).out_empty().err_has("its references name IDs 301, 302");
+    // An ID out of the range may belong to another cluster.
+    ids.put("value/far/n1", "70000");
+    ids.run("new", &["far", "--node", "n2"]).code(5).out_empty().err_has("its references name ID 70000");
     ids.put("value/bad/n1", "-5");
     ids.run("new", &["bad", "--node", "n2"])
         .code(5)
         .err_has("no ID for 'bad': the value of one of its references is not an ID");
+}
+
+/// The agents' master key protection writes the master again; so does whoever allocates the key.
+#[test]
+fn a_master_that_is_missing_is_restored_where_the_references_agree() {
+    let ids = Ids::new(shared());
+    for (path, value) in [("value/a/n1", "300"), ("value/a/n2", "300"), ("value/b/n1", "301"), ("value/c/n1", "302")] {
+        ids.put(path, value);
+    }
+    let before = ids.dump();
+    let dry = ids.run("new", &["a", "d", "--node", "n3", "--dry-run"]);
+    dry.ok().out_empty().err_has("dry run: 'a' would get a reference to its ID 300, and its missing master");
+    dry.err_has("'d' would get the free ID 256");
+    assert_eq!(ids.dump(), before);
+    let lock = format!("{}/locks/a", ids.base);
+    let mut holder = Kvadm::new().endpoint(ids.etcd).args(["lock", &lock]).spawn();
+    assert!(holder.next_line().is_some());
+    ids.run("new", &["a", "--wait", "200ms", "--node", "n3"])
+        .code(1)
+        .out_empty()
+        .err_has("another client holds its lock");
+    assert_eq!(ids.dump().iter().filter(|(path, ..)| path.starts_with("id/")).count(), 0, "the lock is respected");
+    holder.signal(Signal::SIGTERM);
+    drop(holder.wait());
+    let one = ids.run("new", &["a", "--node", "n3"]);
+    one.ok().out("300\n").err_has("warning: the master of ID 300 was missing and has been restored\n");
+    let more = ids.run("new", &["b", "a", "d", "--node", "n3", "-o", "json"]);
+    let told: Vec<(Value, Value)> =
+        more.ok().json_lines().iter().map(|line| (line["outcome"].clone(), line["new"].clone())).collect();
+    let pair = |word: &str, new: bool| (Value::from(word), Value::from(new));
+    assert_eq!(told, [pair("restored", false), pair("existing", false), pair("new", true)]);
+    let hold = ids.run("hold", &["c", "--node", "n3", "--", "true"]);
+    hold.ok().err_has("the master of ID 302 was missing and has been restored");
+    for (id, key) in [("300", "a"), ("301", "b"), ("302", "c")] {
+        let master = ids.etcd.held(format!("{}/id/{id}", ids.base)).unwrap();
+        assert_eq!((master.text(), master.lease), (key.to_owned(), None));
+    }
+    let check = Kvadm::new().endpoint(ids.etcd).args(["allocate", "check", "--base", &ids.base]).run();
+    check.ok().err_has("0 errors, 0 warnings");
+}
+
+/// Agents write a missing master again without a lock, at any time between kvadm's requests.
+#[test]
+fn a_master_that_comes_and_goes_is_still_the_key_s() {
+    let etcd = shared();
+    let ids = Ids::new(etcd);
+    ids.put("value/web/agent", "300");
+    let mut proxy = Proxy::start(&etcd.address());
+    proxy.set(Mode::Delay { up: Duration::from_millis(20), down: Duration::from_millis(20) });
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let started = Instant::now();
+            while !over.load(Ordering::SeqCst) && started.elapsed() < Duration::from_secs(120) {
+                ids.put("id/300", "web");
+                ids.delete("id/300");
+            }
+        });
+        let runs: Vec<Run> = (0..12)
+            .map(|n| ids.on("new", &["web", "--node", &format!("n{n}")]).env("KVADM_ENDPOINTS", proxy.endpoint()).run())
+            .collect();
+        over.store(true, Ordering::SeqCst);
+        for run in &runs {
+            run.ok().out("300\n");
+        }
+    });
+}
+
+#[test]
+fn ids_of_a_cluster_are_in_its_range() {
+    let ids = Ids::new(shared());
+    ids.run("new", &["a", "--node", "n", "--cluster-id", "3"]).ok().out("196864\n");
+    ids.run("new", &["b", "--node", "n", "--cluster-id", "0"]).ok().out("256\n");
+    ids.run("new", &["c", "--cluster-id", "3", "--prefix-mask", "0x10000"]).code(2).err_has("--prefix-mask");
+    ids.run("new", &["c", "--cluster-id", "256"]).code(2).err_has("256 is not in 0..=255");
+    let check = |args: &[&str]| {
+        let base = ["allocate", "check", "--base", &ids.base, "-o", "json"];
+        Kvadm::new().endpoint(ids.etcd).args(base).args(args).run()
+    };
+    check(&["--cluster-id", "3"]).code(1).out_has("the ID is not between 196864 and 262143").out_has("\"id\":\"256\"");
+    check(&["--cluster-id", "0"]).code(1).out_has("\"id\":\"196864\"");
+}
+
+#[test]
+fn the_id_of_a_cluster_is_read_from_its_configuration() {
+    let etcd = shared();
+    let ids = Ids::new(etcd);
+    let namespace = format!("{}ns/", ids.base);
+    let run = |action: &str, args: &[&str]| {
+        let global = ["--namespace", &namespace, "allocate", action];
+        Kvadm::new().endpoint(etcd).args(global).args(args).run()
+    };
+    let config = |name: &str, text: &str| {
+        etcd.etcdctl_ok(&["put", &format!("{namespace}cilium/cluster-config/{name}"), "--", text]);
+    };
+    config("west", r#"{"id":2,"capabilities":{"syncedCanaries":true,"cached":true,"maxConnectedClusters":255}}"#);
+    config("large", r#"{"id":500,"capabilities":{"maxConnectedClusters":511}}"#);
+    config("unset", r#"{"capabilities":{}}"#);
+    run("new", &["a", "--node", "n", "--cluster", "west"]).ok().out("131328\n").err_empty();
+    run("check", &["--cluster", "west"]).ok().err_has("0 errors, 0 warnings");
+    run("new", &["b", "--node", "n", "--cluster", "large"]).ok().out(&format!("{}\n", (500 << 15) + 256));
+    run("new", &["c", "--node", "n", "--cluster", "unset"]).ok().out("256\n");
+    run("check", &["--cluster", "large"]).code(1).out_has("the ID is not between 16384256 and 16416767");
+    run("hold", &["a", "--node", "n", "--cluster", "west", "--", "true"]).ok();
+    run("renew", &["a", "--node", "n", "--recreate", "--cluster", "west"]).ok().out("131328\n");
+    run("new", &["d", "--cluster", "nowhere"])
+        .code(2)
+        .out_empty()
+        .err_has("--cluster: key not found: cilium/cluster-config/nowhere")
+        .err_has("kvadm list cilium/cluster-config/");
+    for (name, text) in [("text", "x"), ("list", "[]"), ("high", r#"{"id":512}"#), ("high2", r#"{"id":256}"#)] {
+        config(name, text);
+        run("new", &["d", "--cluster", name])
+            .code(4)
+            .out_empty()
+            .err_has(&format!("cilium/cluster-config/{name} does not hold a cluster's configuration"));
+    }
+    for name in ["", "a/b"] {
+        run("new", &["d", "--cluster", name]).code(2).out_empty().err_has("is not the name of a cluster");
+    }
+    run("new", &["d", "--cluster", "west", "--cluster-id", "2"]).code(2).out_empty();
+    run("new", &["d", "--cluster", "west", "--prefix-mask", "0x10000"]).code(2).out_empty();
+}
+
+#[test]
+fn reserved_labels_get_no_id() {
+    let ids = Ids::new(shared());
+    let text = "Cilium gives 'reserved:host' the fixed ID 1, which is not in etcd";
+    ids.run("new", &["--label", "reserved:host"]).code(2).out_empty().err_has(text);
+    ids.run("new", &["a", "reserved:host=;"]).code(2).out_empty().err_has(text);
+    ids.run("hold", &["reserved:host", "--", "true"]).code(2).out_empty().err_has(text);
+    ids.run("renew", &["reserved:host=;", "--recreate"]).code(2).out_empty().err_has(text);
+    assert_eq!(ids.dump(), []);
+    ids.run("get", &["reserved:host=;"]).code(1).out_empty().err_has(text);
+    ids.run("lookup", &["1"])
+        .code(1)
+        .out_empty()
+        .err_has("ID 1 has no key in etcd: it is Cilium's fixed ID of 'reserved:host'");
+    ids.run("lookup", &["200"]).code(1).err_has("ID 200 has no key: IDs below 256 are reserved in Cilium");
+    ids.run("lookup", &["300"]).code(1).err_has("ID 300 has no key\n");
+    // Labels of other sources make it an ordinary key.
+    ids.run("new", &["reserved:host=;k8s:a=b;", "--node", "n"]).ok().out("256\n");
+}
+
+#[test]
+fn a_key_of_labels_is_held() {
+    let ids = Ids::new(shared());
+    let labels = ["--label", "k8s:b=2", "--label", "k8s:a=1", "--node", "n"];
+    let run = ids.run("hold", &[&labels[..], &["--", "sh", "-c", "echo $KVADM_ID $KVADM_ID_KEY"]].concat());
+    run.ok().out("256 k8s:a=1;k8s:b=2;\n").err_empty();
+    ids.run("hold", &["key", "--label", "a=b", "--", "true"]).code(2).out_empty();
+    ids.run("hold", &["--", "true"]).code(2).out_empty();
+    ids.run("hold", &["--label", "=b", "--", "true"]).code(2).out_empty().err_has("--label: label '=b' has no key");
 }
 
 #[test]
@@ -421,14 +580,14 @@ fn a_hold_keeps_the_reference_and_gives_it_back() {
     run.code(3).out("256 web n\n").err_empty();
     assert_eq!(ids.dump(), [entry("id/256", "web", false)]);
 
-    let mut hold = ids.on("hold", &["web", "--node", "n", "-o", "json"]).spawn();
+    let mut hold = ids.on("hold", &["web", "--node", "n", "-o", "json", "--no-protect"]).spawn();
     let told: Value = serde_json::from_str(&hold.next_line().unwrap()).unwrap();
     assert_eq!((told["id"].as_str(), told["new"].as_bool()), (Some("256"), Some(false)));
     ids.delete("value/web/n");
     hold.wait_for_stderr("the reference to ID 256 was deleted and has been recreated", SOON);
     assert!(ids.has("value/web/n"));
     ids.delete("id/256");
-    hold.wait_for_stderr("the master of ID 256 was deleted; --protect recreates it", SOON);
+    hold.wait_for_stderr("the master of ID 256 was deleted; without --no-protect it is recreated", SOON);
     hold.signal(Signal::SIGINT);
     hold.wait().signal(Signal::SIGINT);
     assert_eq!(ids.dump(), []);
@@ -437,7 +596,7 @@ fn a_hold_keeps_the_reference_and_gives_it_back() {
 #[test]
 fn a_protected_master_comes_back_and_a_stolen_id_ends_the_hold() {
     let ids = Ids::new(shared());
-    let mut hold = ids.on("hold", &["web", "--node", "n", "--protect", "--", "sh", "-c", "echo up; sleep 60"]).spawn();
+    let mut hold = ids.on("hold", &["web", "--node", "n", "--", "sh", "-c", "echo up; sleep 60"]).spawn();
     assert_eq!(hold.next_line().as_deref(), Some("up"));
     ids.delete("id/256");
     hold.wait_for_stderr("the master of ID 256 was deleted and has been recreated", SOON);
@@ -447,7 +606,8 @@ fn a_protected_master_comes_back_and_a_stolen_id_ends_the_hold() {
     run.code(5).err_has("the ID of key 'web' was lost");
     assert_eq!(ids.dump(), [entry("id/256", "thief", false)]);
 
-    let hold = ids.on("hold", &["db", "--node", "n"]).spawn();
+    // The option of earlier versions is the default now.
+    let hold = ids.on("hold", &["db", "--node", "n", "--protect"]).spawn();
     hold.wait_for_stdout("257", SOON);
     ids.put("value/db/n", "999");
     hold.wait().code(5).err_has("the ID of key 'db' was lost");

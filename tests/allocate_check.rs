@@ -99,13 +99,61 @@ fn ids_of_another_cluster_are_out_of_range() {
 }
 
 #[test]
-fn a_master_on_a_lease_is_told() {
+fn a_master_on_a_lease_is_a_mirror_and_no_problem() {
     let base = Base::fresh();
-    let lease = base.refer("a", "n", "300", "60s");
-    Kvadm::new().endpoint(shared()).args(["put", &format!("{}/id/300", base.path), "a", "--lease", &lease]).run().ok();
+    let lease = base.refer("used", "n", "300", "60s");
+    base.lease_master("300", "used", &lease);
+    base.lease_master("301", "mirrored", &lease);
+    // Two masters of one key, as the CRD mode of Cilium has them.
+    base.lease_master("302", "mirrored", &lease);
     let run = base.run("check", &["-o", "json"]);
-    assert_eq!(problems(run.code(1)), ["leased-master 300 a"]);
-    run.out_has(&format!("the master expires with lease {lease}: write the master again without a lease"));
+    assert_eq!(problems(run.code(1)), ["leased-master 300 used"]);
+    run.out_has(&format!("the master expires with lease {lease}, but 1 node uses this ID"))
+        .out_lacks("write the master again")
+        .err_has("0 errors, 1 warning; 2 IDs on leases, which another process maintains\n");
+    let all = base.run("check", &["-o", "json", "--all"]);
+    let wanted = ["leased-master 300 used", "mirrored-master 301 mirrored", "mirrored-master 302 mirrored"];
+    assert_eq!(problems(all.code(1)), wanted);
+    assert_eq!(all.json_lines()[1]["severity"], "info");
+    all.out_has(&format!(
+        "the master expires with lease {lease}, which the process that writes this mirror keeps alive"
+    ));
+    base.delete("value/used/n");
+    base.run("check", &[]).ok().out_empty().err_has("0 errors, 0 warnings; 3 IDs on leases");
+}
+
+#[test]
+fn what_cilium_lists_as_masters_without_the_slash_is_an_error() {
+    let base = Base::fresh();
+    base.write(&[("id", "x"), ("idx/5", "a"), ("id7", "b"), ("id-", "c"), ("id/300", "d"), ("ie", "no"), ("ic", "no")]);
+    base.write(&[("value/d/n", "300")]);
+    let run = base.run("check", &["-o", "json"]);
+    let lines = run.code(1).json_lines();
+    assert_eq!(problems(&run), ["stray-path - -"; 3].iter().copied().chain(["stray-path 7 -"]).collect::<Vec<_>>());
+    let text = |rest: &str| {
+        let path = json!([{"key": format!("{}/{rest}", base.path)}]);
+        let line = lines.iter().find(|line| line["keys"] == path).unwrap_or_else(|| panic!("{rest}: {lines:?}"));
+        assert_eq!(line["severity"], "error");
+        line["text"].as_str().unwrap().to_owned()
+    };
+    let remedy = |rest: &str| format!("delete it with 'kvadm delete {}/{rest}'", base.path);
+    assert_eq!(text("id"), format!("Cilium's agents crash when they read this key: {}", remedy("id")));
+    let listed = "Cilium lists this key with the masters, and its operator may delete it as an unused ID";
+    assert_eq!(text("idx/5"), format!("{listed}: {}", remedy("idx/5")));
+    assert_eq!(text("id-"), format!("{listed}: {}", remedy("id-")));
+    assert_eq!(text("id7"), format!("Cilium takes this key for the master of ID 7: {}", remedy("id7")));
+    run.err_has("4 errors, 0 warnings");
+}
+
+#[test]
+fn many_stray_keys_are_counted_and_not_all_named() {
+    let base = Base::fresh();
+    let many: Vec<(String, String)> = (0..1500).map(|n| (format!("idx/{n}"), String::new())).collect();
+    base.write(&many.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect::<Vec<_>>());
+    let run = base.run("check", &["-o", "json"]);
+    let lines = run.code(1).json_lines();
+    assert_eq!(lines.len(), 101);
+    run.out_has("1400 more keys begin with").err_has("101 errors, 0 warnings");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{Etcd, Kvadm, Run, shared, unique_prefix};
+use super::support::{Certs, Etcd, Kvadm, Run, shared, unique_prefix};
 
 pub const WEB: &str = "k8s:app=web;";
 pub const WEB_DEFAULT: &str = "k8s:app=web;k8s:io.kubernetes.pod.namespace=default;";
@@ -48,6 +48,12 @@ impl Base<'_> {
         let path = format!("{}/value/{key}/{node}", self.path);
         kvadm().args(["put", &path, id, "--lease", &lease]).run().ok();
         lease
+    }
+
+    /// Writes a master on this lease.
+    pub fn lease_master(&self, id: &str, key: &str, lease: &str) {
+        let path = format!("{}/id/{id}", self.path);
+        Kvadm::new().endpoint(self.etcd).args(["put", &path, key, "--lease", lease]).run().ok();
     }
 
     pub fn delete(&self, path: &str) {
@@ -270,6 +276,69 @@ fn leases_are_told_and_their_ttls_where_asked() {
     assert!(rows[1].get("left").is_none(), "a permanent reference never runs out: {}", rows[1]);
 }
 
+/// The masters of clustermesh-apiserver in CRD mode and of kvstoremesh: on a lease, without references.
+#[test]
+fn masters_on_a_lease_are_mirrors() {
+    let base = Base::fresh();
+    let lease = base.refer("used", "n", "300", "60s");
+    base.lease_master("300", "used", &lease);
+    base.lease_master("301", "mirrored", &lease);
+    base.lease_master("302", "mirrored", &lease);
+    base.write(&[("id/303", "mirrored"), ("id/304", "unused")]);
+    base.run("list", &[]).ok().out(
+        "300\tused\t1\tin-use\n301\tmirrored\t0\tleased\n302\tmirrored\t0\tleased\n303\tmirrored\t0\tunused\n304\tunused\t0\tunused\n",
+    );
+    base.run("list", &["--state", "leased"]).ok().out("301\tmirrored\t0\tleased\n302\tmirrored\t0\tleased\n");
+    base.run("list", &["--unused"]).ok().out("303\tmirrored\t0\tunused\n304\tunused\t0\tunused\n");
+    let row = base.run("list", &["-o", "json", "--state", "leased", "--key-prefix", "mirr"]).json_lines().remove(0);
+    assert_eq!(row, json!({"id": "301", "key": "mirrored", "nodes": [], "state": "leased", "lease": lease}));
+    base.delete("id/303");
+    base.run("get", &["mirrored", "unused"]).ok().out("301\tmirrored\t0\tleased\n304\tunused\t0\tunused\n");
+}
+
+#[test]
+fn an_id_is_read_under_a_lock() {
+    let base = two_nodes();
+    let name = format!("{}-guard/1f", base.path);
+    let token = base.etcd.lock_token(&name);
+    let guarded = format!("--if-locked={token}");
+    base.run("get", &[WEB, &guarded]).ok().out("64554\n").err_empty();
+    base.write(&[("id/7", "left")]);
+    base.run("get", &[WEB, "left", &guarded]).ok().out(&format!("64554\t{WEB}\t1\tin-use\n7\tleft\t0\tunused\n"));
+    base.etcd.etcdctl_ok(&["del", &name]);
+    base.run("get", &[WEB, &guarded]).code(5).out_empty().err_has("lock");
+    base.run("get", &[WEB, "--if-locked"]).code(2).err_has("KVADM_LOCK is not set");
+}
+
+#[test]
+fn labels_name_a_key_or_select_keys() {
+    let base = two_nodes();
+    base.write(&[("id/400", "k8s:app=webserver;"), ("id/401", "unspec:app=web;"), ("id/402", "web"), ("id/403", "")]);
+    let namespace = "k8s:io.kubernetes.pod.namespace=default";
+    base.run("get", &["--label", namespace, "--label", "k8s:app=web"]).ok().out("379\n").err_empty();
+    base.run("get", &["--label", "k8s:app=web"]).ok().out("64554\n");
+    base.run("get", &["--label", "app=web"]).ok().out("401\n");
+    base.run("get", &["--label", "k8s:app=none"]).code(1).out_empty().err_has("key k8s:app=none; has no ID");
+    base.run("get", &[WEB, "--label", "k8s:app=web"]).code(2).out_empty();
+    base.run("get", &[]).code(2).out_empty();
+    base.run("get", &["--label", "=web"]).code(2).out_empty().err_has("--label: label '=web' has no key");
+
+    let listed = |labels: &[&str]| -> Vec<String> {
+        let options: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
+        let lines = base.run("list", &[&["-o", "json"], options.as_slice()].concat()).ok().json_lines();
+        lines.iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed(&["k8s:app=web"]), ["379", "64554"]);
+    assert_eq!(listed(&["k8s:app=web", namespace]), ["379"]);
+    assert_eq!(listed(&["app=web"]), ["379", "401", "64554"]);
+    assert_eq!(listed(&["any:app=web"]), ["379", "401", "64554"]);
+    assert_eq!(listed(&["k8s:app"]), ["379", "400", "64554"]);
+    assert_eq!(listed(&["k8s:app="]), [""; 0]);
+    assert_eq!(listed(&["web"]), [""; 0]);
+    base.run("list", &["--label", "=x"]).code(2).out_empty().err_has("--label: label '=x' has no key");
+    base.run("list", &["--label", "a;b"]).code(2).out_empty().err_has("contains ';'");
+}
+
 /// A second store with a context of its own.
 fn west(etcd: &Etcd) -> String {
     format!("endpoints: [\"{}\"]\n", etcd.endpoint())
@@ -335,6 +404,153 @@ fn a_remote_store_that_is_no_context() {
     silent.code(2).out_empty().err_has("context 'west' has no endpoints");
     let twice = base.kvadm("get", &[WEB, "--remote", "west", "--remote", "west"]);
     twice.config_file("west.yaml", west(shared())).run().code(2).err_has("--remote west is given twice");
+}
+
+/// What `/var/lib/cilium/clustermesh/NAME` holds: the configuration of an etcd client.
+#[test]
+fn a_file_of_cilium_s_cluster_mesh_is_a_remote_store() {
+    let base = two_nodes();
+    let other = Etcd::start();
+    Base { etcd: &other, path: base.path.clone() }.write(&[("id/7", "there"), ("value/there/n", "7")]);
+    Base { etcd: &other, path: "cilium/cache/identities/v1/east".to_owned() }.write(&[("id/8", "copied")]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("west").display().to_string();
+    let text = format!("endpoints:\n- {}\n", other.endpoint());
+    std::fs::write(&path, text).unwrap();
+    let west = format!("west={path}");
+    base.run("get", &["there", "--remote", &west]).ok().out("7\n").err_empty();
+    let copy = format!("east={path}:cilium/cache/identities/v1/east");
+    base.run("get", &["there", "copied", "--remote", &west, "--remote", &copy])
+        .ok()
+        .out("7\tthere\t1\tin-use\twest\n8\tcopied\t0\tunused\teast\n");
+    base.run("lookup", &["8", "--remote", &copy, "-o", "json"]).ok().out_has("\"store\":\"east\"");
+    base.run("list", &["--remote", &copy, "--unused"]).ok().out("8\tcopied\t0\tunused\teast\n");
+
+    base.run("list", &["--remote", &format!("gone={path}.none")])
+        .code(2)
+        .out_empty()
+        .err_has("error: remote 'gone'\n")
+        .err_has(&format!("cannot read {path}.none"))
+        .err_lacks("--config");
+    base.run("list", &["--remote", "=x"]).code(2).out_empty().err_has("NAME=FILE");
+    base.run("list", &["--remote", "x="]).code(2).out_empty().err_has("NAME=FILE");
+    base.run("list", &["--remote", &format!("x={path}:a//b")])
+        .code(2)
+        .out_empty()
+        .err_has("--remote x: the base contains '//'");
+    base.run("list", &["--remote", &west, "--remote", &west]).code(2).err_has("--remote west is given twice");
+}
+
+/// The files name certificates as well, with absolute paths.
+#[test]
+fn the_certificates_of_a_cluster_mesh_file_are_used() {
+    let base = two_nodes();
+    let certs = Certs::new();
+    let other = Etcd::options().tls(&certs).client_auth(&certs).start();
+    other.etcdctl_ok(&["put", &format!("{}/id/7", base.path), "there"]);
+    let file = |name: &str, text: String| {
+        let path = certs.dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        format!("west={}", path.display())
+    };
+    let head = format!("endpoints:\n- {}\ntrusted-ca-file: {}\n", other.endpoint(), certs.ca.display());
+    let pair = format!("key-file: {}\ncert-file: {}\n", certs.client.key.display(), certs.client.cert.display());
+    let whole = file("whole", format!("{head}{pair}"));
+    base.run("get", &["there", "--remote", &whole]).ok().out("7\n").err_empty();
+    let bare = file("bare", head);
+    base.run("get", &["there", "--remote", &bare]).code(3).out_empty().err_has("error: remote 'west'");
+    base.run("list", &["--remote", &bare, "--unused"]).code(6).out_empty().err_has("its IDs are not listed");
+}
+
+/// What kvstoremesh copies from other clusters lies in the same store.
+#[test]
+fn the_copies_of_other_clusters_are_listed_beside_the_own_ids() {
+    let etcd = Etcd::start();
+    let own = Base { etcd: &etcd, path: "cilium/state/identities/v1".to_owned() };
+    own.write(&[("id/300", "own;"), ("value/own;/n", "300")]);
+    for (cluster, id) in [("east", "131372"), ("west", "196908")] {
+        let copy = Base { etcd: &etcd, path: format!("cilium/cache/identities/v1/{cluster}") };
+        let granted =
+            Kvadm::new().endpoint(&etcd).args(["lease", "grant", "-o", "json", "--ttl", "60s"]).run().ok().json();
+        copy.lease_master(id, "copied;", granted["lease"].as_str().unwrap());
+    }
+    own.run("list", &["--cached"]).ok().err_empty().out(
+        "300\town;\t1\tin-use\t\n131372\tcopied;\t0\tleased\tcache/east\n196908\tcopied;\t0\tleased\tcache/west\n",
+    );
+    own.run("list", &[]).ok().out("300\town;\t1\tin-use\n");
+    own.run("get", &["copied;", "--cached", "-o", "json"]).ok().out_has("\"store\":\"cache/east\"");
+    own.run("lookup", &["196908", "--cached"]).ok().out("copied;\n");
+    own.run("lookup", &["196908"]).code(1).out_empty();
+    // A hundred keys of one cluster do not hide the next one, and keys without a cluster are none.
+    let many: Vec<(String, String)> =
+        (1..=250).map(|n| (format!("east/id/{}", 131_072 + n), format!("k{n};"))).collect();
+    let copies = Base { etcd: &etcd, path: "cilium/cache/identities/v1".to_owned() };
+    copies.write(&many.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect::<Vec<_>>());
+    copies.write(&[("stray", "x"), ("../id/7", "x"), ("north/id/65800", "n;")]);
+    let run = own.run("list", &["--cached"]);
+    run.ok().err_has("warning: cilium/cache/identities/v1/.. is not read: it contains the segment '.' or '..'");
+    let stores: Vec<String> =
+        run.stdout_text().lines().map(|line| line.rsplit('\t').next().unwrap_or_default().to_owned()).collect();
+    let count = |name: &str| stores.iter().filter(|store| *store == name).count();
+    assert_eq!((stores.len(), count(""), count("cache/west"), count("cache/north")), (253 + 1, 1, 1, 1));
+    let elsewhere = Base { etcd: &etcd, path: "team/ids".to_owned() };
+    elsewhere.run("list", &["--cached"]).code(2).out_empty().err_has("--cached: the base has no segment 'state'");
+}
+
+#[test]
+fn the_ages_of_cilium_s_time_stamps_are_details() {
+    let etcd = Etcd::start();
+    let base = Base { etcd: &etcd, path: "cilium/state/identities/v1".to_owned() };
+    base.write(&[("id/300", "a"), ("value/a/n", "300")]);
+    let none = base.run("list", &["-v"]);
+    none.ok().out("300\ta\t1\tin-use\n").err_has("info: cilium/.heartbeat: missing\n").err_lacks("synced");
+    let stamps = Base { etcd: &etcd, path: "cilium".to_owned() };
+    stamps.write(&[
+        (".heartbeat", "2020-07-13T10:00:00Z"),
+        ("synced/west/cilium/state/identities/v1", "2020-07-13T12:00:00+02:00"),
+        ("synced/west/cilium/state/ip/v1", "soon"),
+        ("synced/east/cilium/state/ip/v1", "2999-01-01T00:00:00Z"),
+    ]);
+    let run = base.run("list", &["-v"]);
+    let text = run.ok().stderr_text();
+    let line =
+        |key: &str| text.lines().find(|line| line.contains(&format!("{key}: "))).unwrap_or_else(|| panic!("{text}"));
+    assert!(line("cilium/.heartbeat").ends_with("ago (2020-07-13 10:00:00 UTC)"), "{text}");
+    assert!(line("cilium/synced/west/cilium/state/identities/v1").ends_with("ago (2020-07-13 10:00:00 UTC)"), "{text}");
+    assert!(line("cilium/synced/west/cilium/state/ip/v1").ends_with(": 'soon' is not a time"), "{text}");
+    assert!(
+        line("cilium/synced/east/cilium/state/ip/v1").ends_with("in the future (2999-01-01 00:00:00 UTC)"),
+        "{text}"
+    );
+    base.run("list", &[]).ok().err_empty();
+}
+
+/// The IDs are strings in JSON, and numbers for the eye.
+#[test]
+fn ids_are_aligned_as_numbers_in_tables() {
+    let base = Base::fresh();
+    base.write(&[("id/2", "b"), ("id/10", "a"), ("id/100000", "c"), ("value/c/n", "100000"), ("value/a/n", "10")]);
+    let table = |action: &str, args: &[&str]| {
+        base.run(action, &[&["-o", "table"], args].concat())
+            .stdout_text()
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let lines = table("list", &[]);
+    let starts = [
+        "    ID  KEY  NODES  STATE",
+        "     2  b        0  unused",
+        "    10  a        1  in-use",
+        "100000  c        1  in-use",
+    ];
+    assert_eq!(lines.len(), starts.len(), "{lines:?}");
+    assert!(lines.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{lines:?}");
+    let lines = table("check", &["--min", "11"]);
+    let ids: Vec<&str> = lines.iter().map(|line| &line[24..30]).collect();
+    assert_eq!(ids, ["    ID", "     2", "    10", "100000"], "{lines:?}");
+    let lines = table("get", &["a", "b", "c"]);
+    assert!(lines[1].starts_with("    10  a") && lines[2].starts_with("     2  b"), "{lines:?}");
 }
 
 #[test]

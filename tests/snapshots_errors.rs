@@ -424,7 +424,7 @@ fn allocate() {
     page.show(on("renew", &["a;", "--node", "n9"]));
     page.show(on("renew", &["never;", "--recreate", "--node", "n9"]));
     page.heading("what cannot be given an ID");
-    page.show(on("new", &["lost;", "--node", "n2"]));
+    page.show(on("new", &["wrong;", "--node", "n2"]));
     page.show(on("new", &["bad;", "--node", "n2"]));
     page.show(on("new", &["more;", "--node", "n2", "--min", "256", "--max", "258"]));
     page.show(on("new", &["more;", "--node", "n2", "--min", "256", "--max", "258", "-o", "json"]));

@@ -12,7 +12,8 @@ use thiserror::Error;
 use super::attempt::{AllocatedId, AllocationAttempt, AllocationOutcome, IdChoice, ReferenceAction};
 use super::id_index::IdIndex;
 use super::locks::{BATCH, KeyLocks, LockWaitOutcome, LockedKey, ReferenceSummary};
-use super::scan::scan;
+use super::repair::may_restore;
+use super::scan::{AllocatorScan, scan};
 use super::{Id, IdRange, Layout};
 use crate::kvstore::{Error, LeaseId, LeaseKeeper, LeaseMode, LockGuard, Op, Retry, Store, Txn};
 
@@ -48,8 +49,6 @@ pub struct AllocatorOptions {
     pub lifetime: ReferenceLifetime,
     /// Maximum time to wait for a key's lock.
     pub wait: Duration,
-    /// Whether to recreate a missing master if only this key's references name its ID.
-    pub restore: bool,
     /// Whether to use only IDs that keys already have.
     pub existing_only: bool,
     /// Lock that must be held for every write.
@@ -102,6 +101,8 @@ pub struct Allocator {
     lock_lease: LeaseKeeper,
     locks: KeyLocks,
     index: Option<IdIndex>,
+    /// All masters and references, read when the first missing master was found.
+    all: Option<AllocatorScan>,
     /// The lease of new references, and how many references are attached to it.
     reference_lease: Option<(LeaseId, usize)>,
     /// Granted TTL of every lease that was renewed; `None` for an expired lease.
@@ -134,6 +135,7 @@ impl Allocator {
             lock_lease,
             locks,
             index: None,
+            all: None,
             reference_lease: None,
             renewed: HashMap::new(),
         })
@@ -262,7 +264,7 @@ impl Allocator {
         one.attempts += 1;
         match outcome {
             AllocationOutcome::Allocated(allocated) => {
-                if let (true, Some(index)) = (allocated.new, &mut self.index) {
+                if let (true, Some(index)) = (allocated.new || allocated.restored, &mut self.index) {
                     index.add_master(key, id);
                 }
                 return Ok(Some(Ok(allocated)));
@@ -302,7 +304,7 @@ impl Allocator {
             return Ok(Err(AllocationError::Unreadable));
         }
         if !one.locked.references.ids.is_empty() {
-            return self.choose_orphaned(one).await;
+            return self.choose_orphaned(one, notice).await;
         }
         self.update_index(&one.locked, notice).await?;
         for _ in 0..2 {
@@ -330,16 +332,30 @@ impl Allocator {
         Ok(Err(AllocationError::Full(self.options.range)))
     }
 
-    /// Chooses the ID of a key whose references only name IDs without a master for the key.
-    async fn choose_orphaned(&mut self, one: &PendingKey) -> Result<Result<IdChoice, AllocationError>, Error> {
+    /// Chooses the ID of a key whose references only name IDs without a master for the key: the ID that all of them
+    /// name, if nothing else claims it. Its master is written again.
+    async fn choose_orphaned(
+        &mut self,
+        one: &PendingKey,
+        notice: &mut impl AllocationNotice,
+    ) -> Result<Result<IdChoice, AllocationError>, Error> {
         let ids = &one.locked.references.ids;
         let orphaned = Err(AllocationError::Orphaned(ids.clone()));
-        let ([id], true) = (ids.as_slice(), self.options.restore) else { return Ok(orphaned) };
-        let all = scan(&self.store, &self.options.layout, |_| {}).await?;
-        let own = all.keys.find(&one.locked.key);
-        let others = all.references.iter().any(|reference| reference.id == Some(*id) && Some(reference.key) != own);
-        let sound = !others && all.masters_of(*id).is_empty() && self.options.range.contains(*id);
-        Ok(if sound { Ok(IdChoice::New(*id)) } else { orphaned })
+        let [id] = ids.as_slice() else { return Ok(orphaned) };
+        // Agents restore masters without a lock: the master may have come back.
+        match self.store.get(&self.options.layout.master(*id), 0, None).await?.0 {
+            Some(master) if master.value == one.locked.key => return Ok(Ok(IdChoice::Existing(*id))),
+            Some(_) => return Ok(orphaned),
+            None => {}
+        }
+        // An earlier read suffices: the transaction compares that the master is missing, and no allocator gives an ID
+        // to a key without writing its master.
+        let all = match &mut self.all {
+            Some(all) => all,
+            none => none.insert(scan(&self.store, &self.options.layout, |keys| notice.keys_read(keys)).await?),
+        };
+        let sound = may_restore(all, &self.options.range, *id, &one.locked.key);
+        Ok(if sound { Ok(IdChoice::Restored(*id)) } else { orphaned })
     }
 
     async fn update_index(&mut self, locked: &LockedKey, notice: &mut impl AllocationNotice) -> Result<(), Error> {

@@ -12,8 +12,10 @@ use crate::kvstore::{
 pub struct AllocatedId {
     /// The ID.
     pub id: Id,
-    /// Whether its master was created.
+    /// Whether the ID is new.
     pub new: bool,
+    /// Whether its master was missing and has been written again.
+    pub restored: bool,
     /// The lease of this node's reference; `None` for a permanent one.
     pub lease: Option<LeaseId>,
 }
@@ -25,13 +27,15 @@ pub enum IdChoice {
     Existing(Id),
     /// One without a master.
     New(Id),
+    /// The key's own ID, whose master is missing.
+    Restored(Id),
 }
 
 impl IdChoice {
     /// The ID.
     pub fn id(self) -> Id {
         match self {
-            Self::Existing(id) | Self::New(id) => id,
+            Self::Existing(id) | Self::New(id) | Self::Restored(id) => id,
         }
     }
 }
@@ -86,7 +90,7 @@ impl AllocationAttempt<'_> {
         let mut compares = vec![self.locked.lock.is_held()];
         let mut then = Vec::new();
         match self.choice {
-            IdChoice::New(_) => {
+            IdChoice::New(_) | IdChoice::Restored(_) => {
                 compares.push(Compare::missing(&master));
                 compares.push(Compare::none_newer(&self.layout.references_of(key), self.locked.references.revision));
                 then.push(Op::Put(Write { key: master.clone(), value: key.clone(), ..Write::default() }));
@@ -116,6 +120,7 @@ impl AllocationAttempt<'_> {
         let done = AllocationOutcome::Allocated(AllocatedId {
             id: self.choice.id(),
             new: matches!(self.choice, IdChoice::New(_)),
+            restored: matches!(self.choice, IdChoice::Restored(_)),
             lease: self.lease(),
         });
         if succeeded {
@@ -135,7 +140,7 @@ impl AllocationAttempt<'_> {
             return Ok(AllocationOutcome::LockLost);
         }
         Ok(match self.choice {
-            IdChoice::New(_) if master.is_some() => AllocationOutcome::IdTaken(same_key),
+            IdChoice::New(_) | IdChoice::Restored(_) if master.is_some() => AllocationOutcome::IdTaken(same_key),
             IdChoice::Existing(_) if !same_key => AllocationOutcome::OtherKey,
             _ => AllocationOutcome::ReferencesChanged,
         })

@@ -11,6 +11,8 @@ pub enum IdState {
     InUse,
     /// No node refers to it.
     Unused,
+    /// Its master is on a lease and no node refers to it: the copy of another cluster's ID.
+    Leased,
     /// Its key also has another ID, and that one is in effect.
     Duplicate,
     /// Nodes refer to it, but no master assigns it to their key.
@@ -23,6 +25,7 @@ impl IdState {
         match self {
             Self::InUse => "in-use",
             Self::Unused => "unused",
+            Self::Leased => "leased",
             Self::Duplicate => "duplicate",
             Self::Orphan => "orphan",
         }
@@ -46,13 +49,15 @@ pub struct IdEntry<'a> {
 
 /// All IDs in ascending order: one entry per master, and one per ID and key that references name without a master.
 ///
-/// Of several masters of one key, the smallest that a reference names is in effect, else the smallest.
+/// Of several masters of one key, the smallest that a reference names is in effect, else the smallest without a lease,
+/// else the smallest.
 pub fn entries(scan: &AllocatorScan) -> Vec<IdEntry<'_>> {
     let effective = effective_masters(scan);
     let mut entries: Vec<IdEntry<'_>> = Vec::with_capacity(scan.masters.len());
     for (index, master) in scan.masters.iter().enumerate() {
         let references: Vec<&ReferenceKey> = scan.users(master).collect();
         let state = match effective[master.key as usize] {
+            _ if references.is_empty() && master.lease.is_some() => IdState::Leased,
             Some((effective, _)) if effective != index => IdState::Duplicate,
             _ if references.is_empty() => IdState::Unused,
             _ => IdState::InUse,
@@ -66,17 +71,30 @@ pub fn entries(scan: &AllocatorScan) -> Vec<IdEntry<'_>> {
     entries
 }
 
-/// For each key, the index of the master in effect and whether a reference names it.
-fn effective_masters(scan: &AllocatorScan) -> Vec<Option<(usize, bool)>> {
-    let mut effective_masters: Vec<Option<(usize, bool)>> = vec![None; scan.keys.len()];
+/// How strongly a master claims its key: it is on a lease, it is permanent, or a reference names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    Leased,
+    Permanent,
+    Named,
+}
+
+/// For each key, the index of the master in effect and its claim.
+fn effective_masters(scan: &AllocatorScan) -> Vec<Option<(usize, Claim)>> {
+    let mut effective_masters: Vec<Option<(usize, Claim)>> = vec![None; scan.keys.len()];
     for (index, master) in scan.masters.iter().enumerate() {
         let of_key = &mut effective_masters[master.key as usize];
-        if matches!(of_key, Some((_, true))) {
+        if matches!(of_key, Some((_, Claim::Named))) {
             continue;
         }
         let named = scan.references_of(master.key).iter().any(|reference| reference.id == Some(master.id));
-        if named || of_key.is_none() {
-            *of_key = Some((index, named));
+        let claim = match master.lease {
+            _ if named => Claim::Named,
+            None => Claim::Permanent,
+            Some(_) => Claim::Leased,
+        };
+        if of_key.is_none_or(|(_, before)| claim > before) {
+            *of_key = Some((index, claim));
         }
     }
     effective_masters

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::scan::for_each_key;
 use super::{Id, Layout};
-use crate::kvstore::{Error, ReadOptions, Revision, Store};
+use crate::kvstore::{Error, KeyRange, LockGuard, ReadOptions, Revision, Store};
 
 /// Keys whose references are read concurrently.
 const CONCURRENT_READS: usize = 16;
@@ -17,8 +17,10 @@ pub struct KeyLookup {
     /// The key.
     pub key: Vec<u8>,
     /// The smallest ID that a reference names and whose master holds the key; else the smallest ID whose master holds
-    /// it.
+    /// it, one without a lease if there is one.
     pub id: Option<Id>,
+    /// Whether no reference names that ID and its master is on a lease.
+    pub leased: bool,
     /// Number of references to that ID, including unreadable ones.
     pub nodes: u64,
     /// IDs that references name although the master is missing or holds another key.
@@ -32,18 +34,21 @@ struct ReferenceCounts {
     unreadable: u64,
 }
 
-/// Finds the IDs of keys, all at one revision. All masters are read, once, if the references of a key do not lead to
-/// its ID; `read` receives the number of keys of each page.
+/// Finds the IDs of keys, all at one revision, at which `guard` is held. All masters are read, once, if the references
+/// of a key do not lead to its ID; `read` receives the number of keys of each page.
 ///
 /// # Errors
-/// etcd is unreachable or rejects a request, or the revision was compacted meanwhile.
+/// The lock is not held, etcd is unreachable or rejects a request, or the revision was compacted meanwhile.
 pub async fn find_ids(
     store: &Store,
     layout: &Layout,
     keys: &[Vec<u8>],
+    guard: Option<&LockGuard>,
     mut read: impl FnMut(u64),
 ) -> Result<Vec<KeyLookup>, Error> {
-    let at = store.revision_for(&layout.masters()).await?;
+    // The count's revision is the one of all reads. The lock was held at it.
+    let first = KeyRange::key(&layout.masters().start);
+    let at = store.count(&first, 0, guard).await?.revision;
     let mut named = Vec::with_capacity(keys.len());
     for some in keys.chunks(CONCURRENT_READS) {
         named.extend(references(store, layout, some, at).await?);
@@ -52,18 +57,22 @@ pub async fn find_ids(
     let mut found: Vec<KeyLookup> =
         keys.iter().zip(&named).map(|(key, named)| lookup_of(key, named, &master_keys)).collect();
     let missing = found.iter().filter(|found| found.id.is_none()).map(|found| (found.key.clone(), None));
-    let mut missing: HashMap<Vec<u8>, Option<Id>> = missing.collect();
+    // Whether the master is on a lease, and its ID: the smallest pair is the key's.
+    let mut missing: HashMap<Vec<u8>, Option<(bool, Id)>> = missing.collect();
     if missing.is_empty() {
         return Ok(found);
     }
     let take = |kv: &crate::kvstore::KeyValue| {
         if let (Some(id), Some(smallest)) = (layout.parse_master(&kv.key), missing.get_mut(&kv.value)) {
-            *smallest = Some(smallest.map_or(id, |smallest: Id| smallest.min(id)));
+            let master = (kv.lease.is_some(), id);
+            *smallest = Some(smallest.map_or(master, |smallest| smallest.min(master)));
         }
     };
     for_each_key(store, &layout.masters(), at, take, &mut read).await?;
     for (found, named) in found.iter_mut().zip(&named).filter(|(found, _)| found.id.is_none()) {
-        found.id = missing.get(&found.key).copied().flatten();
+        let master = missing.get(&found.key).copied().flatten();
+        found.id = master.map(|(_, id)| id);
+        found.leased = named.unreadable == 0 && master.is_some_and(|(leased, _)| leased);
         found.nodes = found.id.map_or(0, |_| named.unreadable);
     }
     Ok(found)
@@ -76,6 +85,7 @@ fn lookup_of(key: &[u8], named: &ReferenceCounts, master_keys: &HashMap<Id, Vec<
     KeyLookup {
         key: key.to_vec(),
         id: first.map(|(id, _)| **id),
+        leased: false,
         nodes: first.map_or(0, |(_, count)| **count + named.unreadable),
         dangling: dangling.into_iter().map(|(id, _)| *id).collect(),
     }

@@ -43,6 +43,58 @@ pub fn label_key(labels: &[String]) -> Result<String, LabelError> {
     Ok(parsed.iter().map(|(key, source, value)| format!("{source}:{key}={value};")).collect())
 }
 
+/// Selects keys that have a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelSelector {
+    /// `None` for any source.
+    source: Option<String>,
+    key: String,
+    /// `None` for any value.
+    value: Option<String>,
+}
+
+impl LabelSelector {
+    /// Parses `[SOURCE:]KEY[=VALUE]`. Without a source, or with the source `any`, labels of all sources are selected.
+    ///
+    /// # Errors
+    /// A label without a key, or with a semicolon.
+    pub fn parse(label: &str) -> Result<Self, LabelError> {
+        if label.contains(';') {
+            return Err(LabelError::Separator(label.to_owned()));
+        }
+        let (name, value) = label.split_once('=').map_or((label, None), |(name, value)| (name, Some(value)));
+        let (source, key) = name.split_once(':').unwrap_or(("any", name));
+        if key.is_empty() || source.is_empty() {
+            return Err(LabelError::NoKey(label.to_owned()));
+        }
+        Ok(Self {
+            source: (source != "any").then(|| source.to_owned()),
+            key: key.to_owned(),
+            value: value.map(str::to_owned),
+        })
+    }
+
+    /// Whether the key has such a label.
+    pub fn matches(&self, key: &[u8]) -> bool {
+        let labels = key.strip_suffix(b";").map(|labels| labels.split(|byte| *byte == b';'));
+        labels.is_some_and(|mut labels| labels.any(|label| self.matches_label(label)))
+    }
+
+    fn matches_label(&self, label: &[u8]) -> bool {
+        let Some((name, value)) = split_at(label, b'=') else { return false };
+        let Some((source, key)) = split_at(name, b':') else { return false };
+        key == self.key.as_bytes()
+            && self.source.as_ref().is_none_or(|expected| source == expected.as_bytes())
+            && self.value.as_ref().is_none_or(|expected| value == expected.as_bytes())
+    }
+}
+
+/// The parts before and after the first occurrence of a byte.
+fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|byte| *byte == separator)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -82,6 +134,21 @@ mod tests {
             prop_assert!(given.iter().all(|label| parts.contains(label)), "{made}");
         }
 
+        /// A key made of labels is selected by each of them.
+        #[test]
+        fn a_label_selects_its_key(
+            labels in proptest::collection::btree_map("[a-c./]{1,4}", ("[a-z]{1,3}", "[a-c:=/ ]{0,3}"), 1..5),
+        ) {
+            let given: Vec<String> =
+                labels.iter().map(|(name, (source, value))| format!("{source}:{name}={value}")).collect();
+            let made = label_key(&given).unwrap_or_default();
+            for (label, (name, _)) in given.iter().zip(&labels) {
+                for text in [label, name] {
+                    prop_assert!(LabelSelector::parse(text).is_ok_and(|one| one.matches(made.as_bytes())), "{text}");
+                }
+            }
+        }
+
         #[test]
         fn a_damaged_label_is_refused_or_one(damage in damage()) {
             let label = String::from_utf8_lossy(&damaged(b"k8s:io.kubernetes.pod.namespace=default", &damage)).into_owned();
@@ -90,6 +157,26 @@ mod tests {
                 Ok(key) => prop_assert!(key.matches(';').count() == 1 && key.ends_with(';') && key.contains('='), "{key}"),
             }
         }
+    }
+
+    #[test]
+    fn a_selector_matches_whole_labels() {
+        let matches = |selector: &str, key: &str| {
+            LabelSelector::parse(selector).is_ok_and(|selector| selector.matches(key.as_bytes()))
+        };
+        let key = "k8s:app=web;k8s:io.kubernetes.pod.namespace=default;reserved:health=;";
+        for selector in ["k8s:app=web", "app=web", "any:app=web", "k8s:app", "app", "reserved:health", "health="] {
+            assert!(matches(selector, key), "{selector}");
+        }
+        for selector in ["k8s:app=we", "k8s:ap=web", "container:app=web", "k8s:app=", "web", "namespace=default", "k8s"]
+        {
+            assert!(!matches(selector, key), "{selector}");
+        }
+        assert!(!matches("app=web", "k8s:app=web"), "Cilium's keys end in a semicolon");
+        assert!(matches("k8s:url=http://x=y", "k8s:url=http://x=y;"));
+        assert_eq!(LabelSelector::parse(":a=b"), Err(LabelError::NoKey(":a=b".to_owned())));
+        assert_eq!(LabelSelector::parse("=b"), Err(LabelError::NoKey("=b".to_owned())));
+        assert_eq!(LabelSelector::parse("a=b;c"), Err(LabelError::Separator("a=b;c".to_owned())));
     }
 
     #[test]

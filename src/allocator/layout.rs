@@ -122,6 +122,15 @@ impl Layout {
         Ok(Self { base: base.to_vec() })
     }
 
+    /// Where Cilium's kvstoremesh keeps copies of this base from other clusters, one base per cluster: the base with
+    /// the segment `cache` in place of the first segment `state`. `None` if the base has no such segment.
+    pub fn copies(&self) -> Option<KeyRange> {
+        let mut parts: Vec<&[u8]> = self.base.split(|byte| *byte == b'/').collect();
+        *parts.iter_mut().find(|part| **part == b"state")? = b"cache";
+        parts.push(b"");
+        Some(KeyRange::prefix(&parts.join(&b'/')))
+    }
+
     /// The base, without a trailing slash.
     pub fn base(&self) -> &[u8] {
         &self.base
@@ -145,6 +154,19 @@ impl Layout {
     /// All masters.
     pub fn masters(&self) -> KeyRange {
         KeyRange::prefix(&self.directory(&[b"id"]))
+    }
+
+    /// The keys before and after [`Layout::masters`] that have the prefix `<base>/id`.
+    pub fn around_masters(&self) -> [KeyRange; 2] {
+        let (all, masters) = (KeyRange::prefix(&self.path(&[b"id"])), self.masters());
+        let before = KeyRange { end: Some(masters.start), ..all.clone() };
+        let after = KeyRange { start: masters.end.unwrap_or_default(), ..all };
+        [before, after]
+    }
+
+    /// The text behind `<base>/id` of a path with that prefix.
+    pub fn behind_id<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        path.strip_prefix(self.path(&[b"id"]).as_slice())
     }
 
     /// All references.

@@ -5,14 +5,14 @@ use std::fmt::Write;
 
 use super::entries::{IdEntry, IdState, entries};
 use super::{
-    AllocatorScan, Id, IdRange, KeyIndex, Layout, NameError, ReferenceKey, StringTable, UnknownKeyReason, check_key,
-    check_node,
+    AllocatorScan, Id, IdRange, KeyIndex, Layout, NameError, ReferenceKey, StrayKeys, StringTable, UnknownKeyReason,
+    check_key, check_node,
 };
 
 /// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Two keys share an ID or may come to share one, or a key in use has no ID.
+    /// Two keys share an ID or may come to share one, a key in use has no ID, or agents fail.
     Error,
     /// No key is affected yet.
     Warning,
@@ -42,11 +42,13 @@ pub enum ProblemKind {
     WrongMaster,
     /// The value of a reference is not an ID.
     UnreadableValue,
+    /// Cilium lists a key with the masters that is not below `id/`.
+    StrayPath,
     /// A master holds no key.
     EmptyMaster,
     /// A key has a second ID.
     DuplicateMaster,
-    /// A master is attached to a lease.
+    /// The master of an ID that nodes use is on a lease.
     LeasedMaster,
     /// A master's path is not the canonical path of its ID.
     OddPath,
@@ -58,6 +60,8 @@ pub enum ProblemKind {
     UnreadablePath,
     /// A master without references.
     UnusedMaster,
+    /// A master on a lease, without references.
+    MirroredMaster,
 }
 
 impl ProblemKind {
@@ -68,6 +72,7 @@ impl ProblemKind {
             Self::MissingMaster => "missing-master",
             Self::WrongMaster => "wrong-master",
             Self::UnreadableValue => "unreadable-value",
+            Self::StrayPath => "stray-path",
             Self::EmptyMaster => "empty-master",
             Self::DuplicateMaster => "duplicate-master",
             Self::LeasedMaster => "leased-master",
@@ -76,14 +81,17 @@ impl ProblemKind {
             Self::AlteredKey => "altered-key",
             Self::UnreadablePath => "unreadable-path",
             Self::UnusedMaster => "unused-master",
+            Self::MirroredMaster => "mirrored-master",
         }
     }
 
     /// Severity of this kind.
     pub fn severity(self) -> Severity {
         match self {
-            Self::SharedId | Self::MissingMaster | Self::WrongMaster | Self::UnreadableValue => Severity::Error,
-            Self::UnusedMaster => Severity::Info,
+            Self::SharedId | Self::MissingMaster | Self::WrongMaster | Self::UnreadableValue | Self::StrayPath => {
+                Severity::Error
+            }
+            Self::UnusedMaster | Self::MirroredMaster => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -106,8 +114,8 @@ pub struct Problem {
     pub repairable: bool,
 }
 
-/// All problems, most severe first, then by ID. Unused masters are included as information.
-pub fn problems(scan: &AllocatorScan, layout: &Layout, range: &IdRange) -> Vec<Problem> {
+/// All problems, most severe first, then by ID. Unused and mirrored masters are included as information.
+pub fn problems(scan: &AllocatorScan, stray: &StrayKeys, layout: &Layout, range: &IdRange) -> Vec<Problem> {
     let entries = entries(scan);
     let mut check = ProblemCheck { scan, layout, range, claims: claims(&entries), found: Vec::new() };
     for entry in &entries {
@@ -127,6 +135,7 @@ pub fn problems(scan: &AllocatorScan, layout: &Layout, range: &IdRange) -> Vec<P
         };
         check.add(ProblemKind::UnreadablePath, None, None, vec![path.clone()], text.to_owned());
     }
+    check.stray(stray);
     let mut found = check.found;
     found.sort_by_key(|problem| (problem.kind.severity(), problem.id, problem.kind));
     found
@@ -187,8 +196,12 @@ impl ProblemCheck<'_> {
     fn master(&mut self, entry: &IdEntry<'_>) {
         let Some(master) = entry.master.and_then(|index| self.scan.masters.get(index)) else { return };
         let nodes = format_nodes(entry.references.len());
-        if let Some(lease) = master.lease {
-            let text = format!("the master expires with lease {lease}: write the master again without a lease");
+        if let Some(lease) = master.lease
+            && entry.state != IdState::Leased
+        {
+            let text = format!(
+                "the master expires with lease {lease}, but {nodes}: check which process keeps the lease alive"
+            );
             self.add_for(entry, ProblemKind::LeasedMaster, text);
         }
         if master.odd_path.is_some() {
@@ -201,6 +214,13 @@ impl ProblemCheck<'_> {
         }
         match entry.state {
             IdState::Unused => self.add_for(entry, ProblemKind::UnusedMaster, "'kvadm gc ids' deletes it".to_owned()),
+            IdState::Leased => {
+                let lease = master.lease.map(|lease| lease.to_string()).unwrap_or_default();
+                let text = format!(
+                    "the master expires with lease {lease}, which the process that writes this mirror keeps alive"
+                );
+                self.add_for(entry, ProblemKind::MirroredMaster, text);
+            }
             IdState::Duplicate if entry.references.is_empty() => {
                 let text = "the key has another ID, and no node uses this one: 'kvadm gc ids' deletes it";
                 self.add_for(entry, ProblemKind::DuplicateMaster, text.to_owned());
@@ -231,7 +251,7 @@ impl ProblemCheck<'_> {
             (_, _, true) => ": 'kvadm allocate check --repair' restores the master",
             (false, _, _) => "; references of another key name it too: release one of the keys and allocate it again",
             (_, false, _) => "; path cleaning alters the key, so the master cannot be restored safely",
-            _ => "; it is out of range and may belong to another cluster: check --min, --max and --prefix-mask",
+            _ => "; it is out of range and may belong to another cluster: check --min, --max and --cluster-id",
         });
         self.add_for(entry, ProblemKind::MissingMaster, text);
         if let Some(problem) = self.found.last_mut() {
@@ -255,6 +275,30 @@ impl ProblemCheck<'_> {
             text.push_str("; release all of them but one and allocate them again");
             let paths = same.iter().flat_map(|one| self.paths(one)).collect();
             self.add(ProblemKind::SharedId, same.first().map(|one| one.id), None, paths, text);
+        }
+    }
+
+    /// Adds keys that Cilium lists with the masters, because its prefix has no trailing slash.
+    fn stray(&mut self, stray: &StrayKeys) {
+        for path in &stray.paths {
+            // Cilium skips a slash behind the prefix if there is one, and parses the rest.
+            let rest = self.layout.behind_id(path).unwrap_or_default();
+            let id = Id::parse(rest);
+            let what = match id {
+                Some(id) => format!("Cilium takes this key for the master of ID {id}"),
+                None if rest.is_empty() => "Cilium's agents crash when they read this key".to_owned(),
+                None => {
+                    "Cilium lists this key with the masters, and its operator may delete it as an unused ID".to_owned()
+                }
+            };
+            let text = format!("{what}: {}", format_deletion(path));
+            self.add(ProblemKind::StrayPath, id, None, vec![path.clone()], text);
+        }
+        if stray.more > 0 {
+            let [before, _] = self.layout.around_masters();
+            let prefix = before.start.escape_ascii().to_string();
+            let text = format!("{} more keys begin with {prefix}, and Cilium lists them with the masters", stray.more);
+            self.add(ProblemKind::StrayPath, None, None, Vec::new(), text);
         }
     }
 
@@ -295,6 +339,17 @@ impl ProblemCheck<'_> {
 fn altered_names(names: &StringTable, check: impl Fn(&[u8]) -> Result<(), NameError>) -> BTreeMap<u32, NameError> {
     let indexes = (0..names.len()).filter_map(|index| u32::try_from(index).ok());
     indexes.filter_map(|index| Some((index, check(names.text(index)).err()?))).collect()
+}
+
+/// The remedy for a key that must not exist; a command if a shell needs no quotes for the key.
+fn format_deletion(path: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-:=+@%,".contains(byte);
+    match std::str::from_utf8(path) {
+        Ok(text) if path.iter().all(plain) && !path.starts_with(b"-") => {
+            format!("delete it with 'kvadm delete {text}'")
+        }
+        _ => "delete it".to_owned(),
+    }
 }
 
 fn format_nodes(count: usize) -> String {

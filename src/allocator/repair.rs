@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::locks::{KeyLocks, LockWaitOutcome, LockedKey};
-use super::{Id, Layout};
+use super::{AllocatorScan, Id, IdRange, Layout};
 use crate::consent::Consent;
 use crate::kvstore::{
     Compare, Error, KeySelector, KeyValue, LeaseId, Op, OpResult, ReadOptions, Retry, Revision, Store, Txn, Write,
@@ -31,6 +31,15 @@ pub enum RepairOutcome {
     LockBusy(Vec<u8>),
     /// The lock was lost before the master was written.
     LockLost,
+}
+
+/// Whether the missing master of this ID may be written for this key: the ID is in the range, and no other key claims
+/// it by a master or a reference.
+pub fn may_restore(all: &AllocatorScan, range: &IdRange, id: Id, key: &[u8]) -> bool {
+    let own = all.keys.find(key);
+    let referred = all.references.iter().any(|reference| reference.id == Some(id) && Some(reference.key) != own);
+    let assigned = all.masters_of(id).iter().any(|master| Some(master.key) != own);
+    !referred && !assigned && range.contains(id)
 }
 
 /// Writes the master of an ID if it is missing and references of this key name the ID. The key's lock is taken on a
@@ -118,4 +127,26 @@ async fn find_reference(
         }
     }
     Ok((None, reader.revision()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::allocator::testing::scanned;
+
+    #[test]
+    fn a_master_is_restored_only_if_no_other_key_claims_its_id() {
+        let range = IdRange::new(1, 100, 0).unwrap();
+        let may = |pairs: &[(&str, &str)], id: u64| may_restore(&scanned(pairs), &range, Id::new(id).unwrap(), b"a");
+        assert!(may(&[("b/value/a/n", "5")], 5));
+        assert!(may(&[("b/value/a/n", "5"), ("b/id/6", "c"), ("b/value/c/n", "6")], 5));
+        // The master was there when all was read.
+        assert!(may(&[("b/value/a/n", "5"), ("b/id/5", "a")], 5));
+        assert!(!may(&[("b/value/a/n", "5"), ("b/value/c/n", "5")], 5));
+        assert!(!may(&[("b/value/a/n", "5"), ("b/id/5", "c")], 5));
+        assert!(!may(&[("b/value/a/n", "5"), ("b/id/005", "c")], 5));
+        assert!(!may(&[("b/value/a/n", "101")], 101));
+    }
 }

@@ -11,6 +11,8 @@ pub struct AllocatedRow<'a> {
     pub key: &'a [u8],
     /// Whether the ID was newly allocated.
     pub new: bool,
+    /// Whether the ID's master was missing and has been restored.
+    pub restored: bool,
     /// The node that holds the reference.
     pub node: &'a [u8],
     /// The reference's lease; `None` for a permanent reference.
@@ -22,8 +24,12 @@ pub struct AllocatedRow<'a> {
 impl Record for AllocatedRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let show = if self.alone { Visibility::Data } else { Visibility::Always };
-        let word = if self.new { "new" } else { "existing" };
-        visit(always("id", Value::Str(self.id)));
+        let word = match (self.new, self.restored) {
+            (true, _) => "new",
+            (false, true) => "restored",
+            (false, false) => "existing",
+        };
+        visit(always("id", Value::Decimal(self.id)));
         visit(Field { name: "key", value: Value::Bytes(self.key), show });
         visit(Field { name: "outcome", value: Value::Str(word), show });
         visit(data("new", Value::Bool(self.new)));
@@ -50,7 +56,7 @@ pub struct RenewedRow<'a> {
 
 impl Record for RenewedRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("id", Value::str(self.id)));
+        visit(always("id", Value::decimal(self.id)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("ttl", Value::int(self.ttl)));
         visit(table("lease", Value::lease(self.lease)));
@@ -70,7 +76,7 @@ pub struct ReleasedRow<'a> {
 impl Record for ReleasedRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let word = if self.last_use { "last use" } else { "still used" };
-        visit(always("id", Value::str(self.id)));
+        visit(always("id", Value::decimal(self.id)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("left", Value::Str(word)));
         visit(data("last_use", Value::Bool(self.last_use)));

@@ -24,7 +24,7 @@ pub struct AllocationRow<'a> {
     pub key: &'a [u8],
     /// Number of nodes that use the ID.
     pub nodes: u64,
-    /// `in-use` or `unused`.
+    /// `in-use`, `unused` or `leased`.
     pub state: &'static str,
     /// The store that has the allocation.
     pub store: StoreName<'a>,
@@ -35,7 +35,7 @@ pub struct AllocationRow<'a> {
 impl Record for AllocationRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let show = if self.alone { Visibility::Data } else { Visibility::Always };
-        visit(always("id", Value::Str(self.id)));
+        visit(always("id", Value::Decimal(self.id)));
         visit(Field { name: "key", value: Value::Bytes(self.key), show });
         visit(Field { name: "nodes", value: Value::Uint(self.nodes), show });
         visit(Field { name: "state", value: Value::Str(self.state), show });
@@ -58,7 +58,7 @@ pub struct LookupRow<'a> {
 impl Record for LookupRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let show = if self.alone { Visibility::Data } else { Visibility::Always };
-        visit(Field { name: "id", value: Value::Str(self.id), show });
+        visit(Field { name: "id", value: Value::Decimal(self.id), show });
         visit(always("key", Value::Bytes(self.key)));
         visit_store(self.store, self.alone, visit);
     }
@@ -91,8 +91,10 @@ pub struct IdRow<'a> {
     pub key: &'a [u8],
     /// The nodes that use the ID.
     pub nodes: &'a [NodeRow<'a>],
-    /// `in-use`, `unused`, `duplicate` or `orphan`.
+    /// `in-use`, `unused`, `leased`, `duplicate` or `orphan`.
     pub state: &'static str,
+    /// The master's lease, if it has one.
+    pub lease: Option<LeaseId>,
     /// Seconds until the last reference expires; `None` if not requested, `Some(None)` without a reference or with a
     /// permanent one.
     pub left: Option<Option<i64>>,
@@ -102,13 +104,14 @@ pub struct IdRow<'a> {
 
 impl Record for IdRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("id", Value::Str(self.id)));
+        visit(always("id", Value::Decimal(self.id)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("nodes", Value::records(self.nodes.iter())));
         visit(always("state", Value::Str(self.state)));
         if let Some(left) = self.left {
             visit(always("left", Value::int(left)));
         }
+        visit(data("lease", Value::lease(self.lease)));
         visit_store(self.store, false, visit);
     }
 }
@@ -130,7 +133,7 @@ pub struct AllocationEvent<'a> {
 impl Record for AllocationEvent<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("event", Value::Str(self.event)));
-        visit(always("id", Value::Str(self.id)));
+        visit(always("id", Value::Decimal(self.id)));
         visit(always("key", Value::bytes(self.key)));
         visit(data("prev_key", Value::bytes(self.prev_key)));
         visit(data("mod_revision", Value::int(self.revision)));
@@ -159,7 +162,7 @@ impl Record for ProblemRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("severity", Value::Str(self.severity)));
         visit(always("problem", Value::Str(self.problem)));
-        visit(always("id", Value::str(self.id)));
+        visit(always("id", Value::decimal(self.id)));
         visit(always("key", Value::bytes(self.key)));
         visit(always("text", Value::Str(self.text)));
         visit(always("repair", Value::str(self.repair)));
@@ -186,14 +189,17 @@ mod tests {
             NodeRow { node: b"\xff", lease: None, time: None },
         ];
         let id = u64::MAX.to_string();
-        let row = IdRow { id: &id, key: b"a;", nodes: &nodes, state: "in-use", left: None, store: None };
+        let row = IdRow { id: &id, key: b"a;", nodes: &nodes, state: "in-use", lease: None, left: None, store: None };
         let (line, object) = shown(&row);
         assert_eq!(line, "18446744073709551615\ta;\t2\tin-use\n");
         let nodes = r#"[{"node":"n1","lease":"1f","ttl":900,"left":12},{"node_base64":"/w=="}]"#;
         let wanted = format!(r#"{{"id":"18446744073709551615","key":"a;","nodes":{nodes},"state":"in-use"}}"#);
         assert_eq!(object, wanted);
-        let remote = IdRow { nodes: &[], left: Some(None), store: Some(Some("west")), ..row };
-        assert_eq!(shown(&remote).0, "18446744073709551615\ta;\t0\tin-use\t\twest\n");
+        let remote =
+            IdRow { nodes: &[], lease: Some(LeaseId(0x1f)), left: Some(None), store: Some(Some("west")), ..row };
+        let (line, object) = shown(&remote);
+        assert_eq!(line, "18446744073709551615\ta;\t0\tin-use\t\twest\n");
+        assert!(object.contains(r#""lease":"1f""#), "{object}");
     }
 
     #[test]

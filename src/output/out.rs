@@ -186,9 +186,14 @@ impl Out {
 
     /// Prints a detail with `-v`.
     pub fn detail(&self, text: &str) {
-        if self.shared.verbosity >= 1 {
+        if self.details() {
             self.print_line("info", "2", text);
         }
+    }
+
+    /// Whether [`Out::detail`] prints anything.
+    pub fn details(&self) -> bool {
+        self.shared.verbosity >= 1
     }
 
     /// Prints a request trace with `-vv`.

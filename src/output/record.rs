@@ -50,6 +50,8 @@ pub enum Value<'a> {
     },
     /// Text.
     Str(&'a str),
+    /// A decimal number that is a string in JSON, because JSON numbers lose digits.
+    Decimal(&'a str),
     /// A count, revision or version.
     Int(i64),
     /// A count or size.
@@ -91,6 +93,11 @@ impl<'a> Value<'a> {
     /// A string, or no value.
     pub fn str(text: Option<&'a str>) -> Self {
         text.map_or(Value::Absent, Value::Str)
+    }
+
+    /// A decimal number in a string, or no value.
+    pub fn decimal(digits: Option<&'a str>) -> Self {
+        digits.map_or(Value::Absent, Value::Decimal)
     }
 
     /// Bytes, or no value.

@@ -237,7 +237,11 @@ fn cells(record: &dyn Record) -> (Vec<Column>, Vec<Cell>) {
 }
 
 fn cell(value: &Value<'_>) -> Cell {
-    let number = matches!(value, Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Millis(_));
+    let number = matches!(
+        value,
+        // Nested records are shown as their number.
+        Value::Decimal(_) | Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Millis(_) | Value::Records(_)
+    );
     let truncatable = !number && !matches!(value, Value::Hex(_) | Value::Bool(_));
     let text = match value {
         Value::Bytes(bytes) => {

@@ -11,7 +11,7 @@ fn range() -> IdRange {
 }
 
 fn found(pairs: &[(&str, &str)]) -> Vec<Problem> {
-    problems(&scanned(pairs), &layout(), &range())
+    problems(&scanned(pairs), &StrayKeys::default(), &layout(), &range())
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -98,15 +98,24 @@ fn what_nobody_can_read_is_reported_and_nothing_else() {
 }
 
 #[test]
-fn a_master_on_a_lease_goes_with_it() {
+fn a_master_on_a_lease_is_a_mirror_unless_a_node_uses_its_id() {
     let mut scan = AllocatorScan::default();
     let lease = Some(LeaseId(0x1f));
     let kv = KeyValue { key: b"b/id/5".to_vec(), value: b"a".to_vec(), lease, ..KeyValue::default() };
     scan.add_master(&layout(), &kv);
     scan.sort();
-    let found = problems(&scan, &layout(), &range());
-    assert_eq!(found[0].kind, ProblemKind::LeasedMaster);
-    assert!(found[0].text.contains("lease 1f"), "{}", found[0].text);
+    let kinds = |scan: &AllocatorScan| -> Vec<ProblemKind> {
+        let found = problems(scan, &StrayKeys::default(), &layout(), &range());
+        assert!(found[0].text.contains("lease 1f"), "{}", found[0].text);
+        found.iter().map(|problem| problem.kind).collect()
+    };
+    assert_eq!(kinds(&scan), [ProblemKind::MirroredMaster]);
+    scan.add_reference(
+        &layout(),
+        &KeyValue { key: b"b/value/a/n".to_vec(), value: b"5".to_vec(), ..KeyValue::default() },
+    );
+    scan.sort();
+    assert_eq!(kinds(&scan), [ProblemKind::LeasedMaster]);
 }
 
 /// Hostile and sound paths, and values, mixed.

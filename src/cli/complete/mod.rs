@@ -179,7 +179,7 @@ fn source(path: &[String], arg: &Arg) -> Option<ValueSource> {
     let name = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str())?;
     let verb = path.first().map(String::as_str).unwrap_or_default();
     let wanted = match (verb, arg.get_id().as_str(), name) {
-        (_, "context", _) | (_, _, "CONTEXT") => CandidateKind::Contexts,
+        (_, "context" | "remotes", _) | (_, _, "CONTEXT") => CandidateKind::Contexts,
         (_, "namespace", _) | ("help", ..) => return None,
         (_, "schema" | "print_schema", _) => return Some(ValueSource::Schemas),
         (_, _, "CMD") => return Some(ValueSource::Files),

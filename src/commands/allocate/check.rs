@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scope::{BaseArgs, IdRangeArgs};
-use crate::allocator::{Id, IdRange, Layout, Problem, RepairOutcome, Severity, problems, restore_master, scan};
+use super::scope::{BaseArgs, ClusterRangeArgs};
+use crate::allocator::{
+    Id, IdRange, Layout, Problem, ProblemKind, RepairOutcome, Severity, problems, restore_master, scan, stray_keys,
+};
 use crate::args::{parse_duration, safety_options};
 use crate::consent::Consent;
 use crate::context::Context;
@@ -25,9 +27,14 @@ const REPAIRED: &str = "restored";
 
 /// Check masters and references, and repair what can be repaired safely.
 ///
-/// Errors: shared-id, missing-master, wrong-master, unreadable-value. Warnings: empty-master, duplicate-master,
-/// leased-master, odd-path, out-of-range, altered-key, unreadable-path. Information (with --all): unused-master. Exits
-/// with 1 if there is an error or a warning. All keys below the base are read at one revision and kept in memory.
+/// Errors: shared-id, missing-master, wrong-master, unreadable-value, stray-path. Warnings: empty-master,
+/// duplicate-master, leased-master, odd-path, out-of-range, altered-key, unreadable-path. Information (with --all):
+/// unused-master, mirrored-master. Exits with 1 if there is an error or a warning. All keys below the base are read at
+/// one revision and kept in memory.
+///
+/// A master on a lease without references is the copy of another cluster's ID (mirrored-master): clustermesh-apiserver
+/// and kvstoremesh write such masters. It is a warning only if nodes use the ID (leased-master). A stray-path is a key
+/// BASE/id, or a key such as BASE/idx/5: Cilium's agents crash on the former, and list the latter with the masters.
 ///
 /// --repair restores a missing master if references name its ID and no other key claims the ID. It works under the
 /// key's lock, which excludes agents that allocate. It asks for confirmation, checks again afterwards, and never
@@ -43,8 +50,8 @@ pub struct Args {
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
-    ids: IdRangeArgs,
-    /// Also show unused IDs, which are not a problem
+    ids: ClusterRangeArgs,
+    /// Also show unused IDs and mirrored masters, which are not a problem
     #[arg(long)]
     all: bool,
     /// Restore missing masters
@@ -60,7 +67,7 @@ pub struct Args {
 /// # Errors
 /// The user declined, or etcd is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let check = CheckRun { ctx, args, layout: args.base.layout()?, range: args.ids.range()? };
+    let check = CheckRun { ctx, args, layout: args.base.layout()?, range: args.ids.range(ctx).await? };
     let mut found = check.scan_problems().await?;
     let repairable = found.iter().filter(|problem| problem.repairable).count();
     let mut sink = ctx.out.stream();
@@ -140,20 +147,28 @@ impl CheckRun<'_> {
     async fn scan_problems(&self) -> Result<Vec<Problem>, Failure> {
         let progress = self.ctx.out.progress("reading", None);
         let scan = scan(self.ctx.store(), &self.layout, |count| progress.inc(count)).await?;
+        let stray = stray_keys(self.ctx.store(), &self.layout, scan.revision).await?;
         progress.finish();
         let (masters, references) = (scan.masters.len(), scan.references.len());
         self.ctx.out.detail(&format!("revision {}: {masters} masters, {references} references", scan.revision));
-        Ok(problems(&scan, &self.layout, &self.range))
+        Ok(problems(&scan, &stray, &self.layout, &self.range))
     }
 
     fn print_summary(&self, found: &[Problem]) {
         let number = |severity| found.iter().filter(|problem| problem.kind.severity() == severity).count();
         let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
-        let unused = match number(Severity::Info) {
+        let of = |kinds: &[ProblemKind]| found.iter().filter(|problem| kinds.contains(&problem.kind)).count();
+        let unused = match of(&[ProblemKind::UnusedMaster]) {
             0 => String::new(),
             unused => format!("; {}, which 'kvadm gc ids' deletes", counted(unused, "unused ID")),
         };
-        self.ctx.out.note(&format!("{}, {}{unused}", counted(errors, "error"), counted(warnings, "warning")));
+        let leased = match of(&[ProblemKind::MirroredMaster]) {
+            0 => String::new(),
+            1 => "; 1 ID on a lease, which another process maintains".to_owned(),
+            leased => format!("; {leased} IDs on leases, which another process maintains"),
+        };
+        let counts = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+        self.ctx.out.note(&format!("{counts}{unused}{leased}"));
         let repairable = found.iter().filter(|problem| problem.repairable).count();
         if repairable > 0 && !self.args.repair {
             self.ctx.out.note(&format!("'kvadm allocate check --repair' restores {}", counted(repairable, "master")));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::new::allocation_failure;
-use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, parse_key};
+use super::new::{allocation_failure, warn_restored};
+use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, key_of_labels, parse_key, refuse_reserved};
 use crate::allocator::{
     AllocatedId, AllocationError, Allocator, AllocatorOptions, HoldRepair, ReferenceHold, ReferenceLifetime,
 };
@@ -25,26 +25,32 @@ const CLEANUP: Duration = Duration::from_secs(2);
 /// Hold a key's ID while a command runs, or until a signal
 ///
 /// Allocates the ID as 'new' does, with a reference on a lease that is kept alive. A reference that another client
-/// deletes is written again. At the end the reference is deleted, unless another process of this node has taken it
-/// over. If the lease is lost, or the ID is given to another key, CMD is terminated and kvadm exits with 5; otherwise
-/// it exits with CMD's status.
+/// deletes is written again, and so is the ID's master: without it the ID could be given to another key. At the end the
+/// reference is deleted, unless another process of this node has taken it over. If the lease is lost, or the ID is
+/// given to another key, CMD is terminated and kvadm exits with 5; otherwise it exits with CMD's status.
 ///
 /// CMD's environment contains KVADM_ID, KVADM_ID_KEY and KVADM_ID_NODE.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm allocate hold web -- sh -c 'echo \"my ID is $KVADM_ID\"'
-  kvadm allocate hold web --protect --ttl 1m -- sleep 1
+  kvadm allocate hold --label k8s:app=web --ttl 1m -- sleep 1
   kvadm allocate hold web --node 10.0.0.7 -- ./agent", args = safety_options())]
 pub struct Args {
     /// Key whose ID to hold
-    #[arg(value_name = "KEY")]
-    key: OsString,
+    #[arg(value_name = "KEY", required_unless_present = "labels")]
+    key: Option<OsString>,
+    /// Cilium's key of these labels, each [SOURCE:]KEY=VALUE; repeatable
+    #[arg(long = "label", value_name = "LABEL", conflicts_with = "key")]
+    labels: Vec<String>,
     /// Command to run, with its arguments
     #[arg(value_name = "CMD", last = true, value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
-    /// Recreate the master if another client deletes it
+    /// Do not recreate the master if another client deletes it
     #[arg(long)]
+    no_protect: bool,
+    /// The default; an option of earlier versions
+    #[arg(long, hide = true, conflicts_with = "no_protect")]
     protect: bool,
     /// How long the reference stays after kvadm dies [default: session-ttl]
     #[arg(long, value_name = "D", value_parser = parse_ttl)]
@@ -61,7 +67,7 @@ pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
     #[command(flatten)]
-    ids: IdRangeArgs,
+    ids: ClusterRangeArgs,
 }
 
 /// Runs the verb.
@@ -69,14 +75,17 @@ pub struct Args {
 /// # Errors
 /// As `new`; [`Exit::Conflict`] also if the ID is lost.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let key = parse_key(args.text, &args.key)?;
+    let key = match &args.key {
+        Some(key) => parse_key(args.text, key)?,
+        None => key_of_labels(&args.labels)?,
+    };
+    refuse_reserved(std::slice::from_ref(&key))?;
     let mut options = AllocatorOptions {
         layout: args.base.layout()?,
-        range: args.ids.range()?,
+        range: args.ids.range(ctx).await?,
         node: args.node.name()?,
         lifetime: ReferenceLifetime::Permanent,
         wait: args.wait,
-        restore: false,
         existing_only: false,
         guard: args.if_locked.guard(ctx).await?,
     };
@@ -101,7 +110,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         key: key.clone(),
         node: options.node.clone(),
         allocated,
-        protect: args.protect,
+        protect: args.protect || !args.no_protect,
     };
     let (out, id) = (ctx.out.clone(), allocated.id.to_string());
     let shown = id.clone();
@@ -109,9 +118,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         HoldRepair::Reference => out.warn(&format!("the reference to ID {shown} was deleted and has been recreated")),
         HoldRepair::Master => out.warn(&format!("the master of ID {shown} was deleted and has been recreated")),
         HoldRepair::Unprotected => {
-            out.warn(&format!("the master of ID {shown} was deleted; --protect recreates it"));
+            out.warn(&format!("the master of ID {shown} was deleted; without --no-protect it is recreated"));
         }
     });
+    warn_restored(&ctx.out, &allocated);
     if !args.command.is_empty() {
         let os = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
         let envs = vec![("KVADM_ID", id.into()), ("KVADM_ID_KEY", os(&key)), ("KVADM_ID_NODE", os(&options.node))];
@@ -132,7 +142,8 @@ fn print_allocated(
     lease: LeaseId,
 ) -> Result<(), Failure> {
     let id = allocated.id.to_string();
-    ctx.out.one(&AllocatedRow { id: &id, key, new: allocated.new, node, lease: Some(lease), alone: true })?;
+    let AllocatedId { new, restored, .. } = allocated;
+    ctx.out.one(&AllocatedRow { id: &id, key, new, restored, node, lease: Some(lease), alone: true })?;
     Ok(())
 }
 

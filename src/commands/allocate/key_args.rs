@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::scope::{parse_key, validate_key};
-use crate::allocator::label_key;
+use super::scope::{key_of_labels, parse_key, validate_key};
 use crate::args::KeyText;
 use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
@@ -58,8 +57,7 @@ impl KeyArgs {
                 keys.push(parse_key(self.text, given)?);
             }
         } else {
-            let key = label_key(&self.labels).map_err(|error| Failure::usage(format!("--label: {error}")))?;
-            keys.push(validate_key(key.into_bytes())?);
+            keys.push(key_of_labels(&self.labels)?);
         }
         let mut seen = HashSet::new();
         keys.retain(|key| seen.insert(key.clone()));

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 
 use super::remote::{RemoteStore, RemoteStores};
 use super::scope::BaseArgs;
-use crate::allocator::{AllocatorScan, IdEntry, IdState, Layout, ReferenceKey, UnknownKeyReason, entries, scan};
+use super::time_stamps;
+use crate::allocator::{AllocatorScan, IdEntry, IdState, LabelSelector, ReferenceKey, UnknownKeyReason, entries, scan};
 use crate::args::{KeyText, bytes_of};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -19,25 +20,30 @@ const MAX_WARNINGS: usize = 20;
 
 /// List IDs with their key, the number of nodes that use them, and their state.
 ///
-/// Sorted by ID. States: in-use: nodes refer to the ID; unused: no node does; duplicate: the key also has another ID,
-/// and that one is in effect; orphan: nodes refer to the ID, but no master assigns it to their key.
+/// Sorted by ID. States: in-use: nodes refer to the ID; unused: no node does; leased: the master is on a lease and no
+/// node refers to the ID, as with the copies of other clusters' IDs that clustermesh-apiserver and kvstoremesh write;
+/// duplicate: the key also has another ID, and that one is in effect; orphan: nodes refer to the ID, but no master
+/// assigns it to their key.
 ///
 /// All keys below the base are read at one revision and kept in memory: about 200 bytes per master or reference. JSON
 /// and YAML include the nodes and their leases. Keys that are neither masters nor references are reported as warnings.
-/// Further stores (--remote) follow; a store that cannot be reached is reported, and the exit code is 6.
+/// Copies of other clusters' IDs (--cached) and further stores (--remote) follow; a store that cannot be reached is
+/// reported, and the exit code is 6. With -v, the ages of cilium/.heartbeat and of the keys below cilium/synced/ are
+/// printed, by the clocks of those who wrote them.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm allocate list
   kvadm allocate list --node 10.0.0.1 --ttl
   kvadm allocate list --unused -o json
-  kvadm allocate list --remote west --remote east")]
+  kvadm allocate list --label k8s:app=web
+  kvadm allocate list --remote west --remote east=/var/lib/cilium/clustermesh/east")]
 pub struct Args {
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
     remotes: RemoteStores,
-    /// Only IDs that no node uses
+    /// Only IDs that no node uses, except those in the state leased
     #[arg(long, conflicts_with = "state", help_heading = "Which IDs")]
     unused: bool,
     /// Only IDs in these states
@@ -49,6 +55,12 @@ pub struct Args {
     /// Only IDs of keys with this prefix
     #[arg(long, value_name = "PREFIX", help_heading = "Which IDs")]
     key_prefix: Option<OsString>,
+    /// Only IDs of keys with this label, [SOURCE:]KEY[=VALUE]; repeatable
+    ///
+    /// Several labels select the keys that have all of them. Without SOURCE, or with the source any, a label of every
+    /// source matches; without =VALUE, a label of every value.
+    #[arg(long = "label", value_name = "LABEL", help_heading = "Which IDs")]
+    labels: Vec<String>,
     #[command(flatten)]
     text: KeyText,
     /// Also show the remaining seconds of the longest-lived reference
@@ -63,6 +75,8 @@ enum StateFilter {
     InUse,
     /// No node refers to it
     Unused,
+    /// Its master is on a lease, and no node refers to it
+    Leased,
     /// Its key also has another ID, and that one is in effect
     Duplicate,
     /// Nodes refer to it, but no master assigns it to their key
@@ -74,6 +88,7 @@ impl StateFilter {
         match self {
             Self::InUse => IdState::InUse,
             Self::Unused => IdState::Unused,
+            Self::Leased => IdState::Leased,
             Self::Duplicate => IdState::Duplicate,
             Self::Orphan => IdState::Orphan,
         }
@@ -86,15 +101,17 @@ struct IdFilter {
     states: Vec<IdState>,
     node: Option<Vec<u8>>,
     key_prefix: Option<Vec<u8>>,
+    labels: Vec<LabelSelector>,
 }
 
 impl IdFilter {
     fn matches(&self, scan: &AllocatorScan, entry: &IdEntry<'_>) -> bool {
         let uses = |reference: &&ReferenceKey| Some(scan.nodes.text(reference.node)) == self.node.as_deref();
-        (!self.unused || entry.references.is_empty())
+        (!self.unused || (entry.references.is_empty() && entry.state != IdState::Leased))
             && (self.states.is_empty() || self.states.contains(&entry.state))
             && (self.node.is_none() || entry.references.iter().any(uses))
             && self.key_prefix.as_ref().is_none_or(|prefix| scan.keys.text(entry.key).starts_with(prefix))
+            && self.labels.iter().all(|label| label.matches(scan.keys.text(entry.key)))
     }
 }
 
@@ -105,18 +122,27 @@ impl IdFilter {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
     let key_prefix = args.key_prefix.as_deref().map(|prefix| args.text.bytes(prefix)).transpose()?;
+    let labels: Result<Vec<_>, _> = args.labels.iter().map(|label| LabelSelector::parse(label)).collect();
+    let labels = labels.map_err(|error| Failure::usage(format!("--label: {error}")))?;
     let filter = IdFilter {
         unused: args.unused,
         states: args.state.iter().map(|state| state.state()).collect(),
         node: args.node.as_deref().map(bytes_of),
         key_prefix,
+        labels,
     };
-    let stores = args.remotes.stores(ctx)?;
+    let stores = args.remotes.stores(ctx, &layout).await?;
     let mut sink = ctx.out.stream();
     let mut exit = Exit::Done;
     for remote in &stores {
-        match read(ctx, args, &layout, &filter, remote).await {
-            Ok((scan, times)) => print_rows(ctx, args, &filter, remote, &scan, times.as_ref(), &mut sink)?,
+        match read(ctx, args, &filter, remote).await {
+            Ok((scan, times)) => {
+                // The time stamps belong to a store, not to a base in it.
+                if !remote.own || remote.name.is_none() {
+                    time_stamps::print_ages(ctx, remote).await;
+                }
+                print_rows(ctx, args, &filter, remote, &scan, times.as_ref(), &mut sink)?;
+            }
             Err(failure) => {
                 let failure = remote.name_store(failure);
                 if !remote.can_be_skipped(&failure, ctx) {
@@ -137,12 +163,11 @@ type LeaseTimes = HashMap<LeaseId, Option<Grant>>;
 async fn read(
     ctx: &Context,
     args: &Args,
-    layout: &Layout,
     filter: &IdFilter,
     remote: &RemoteStore,
 ) -> Result<(AllocatorScan, Option<LeaseTimes>), Failure> {
     let progress = ctx.out.progress("reading", None);
-    let scan = scan(&remote.store, layout, |count| progress.inc(count)).await?;
+    let scan = scan(&remote.store, &remote.layout, |count| progress.inc(count)).await?;
     progress.finish();
     if !args.ttl {
         return Ok((scan, None));
@@ -187,16 +212,17 @@ fn print_rows(
             key: scan.keys.text(entry.key),
             nodes: &nodes,
             state: entry.state.name(),
+            lease: entry.master.and_then(|index| scan.masters.get(index)).and_then(|master| master.lease),
             left: times.map(|_| last),
             store: remote.output_name(&args.remotes),
         })?;
     }
-    warn_unlisted(ctx, args, remote, scan);
+    warn_unlisted(ctx, remote, scan);
     Ok(())
 }
 
 /// Warns of keys that are not listed.
-fn warn_unlisted(ctx: &Context, args: &Args, remote: &RemoteStore, scan: &AllocatorScan) {
+fn warn_unlisted(ctx: &Context, remote: &RemoteStore, scan: &AllocatorScan) {
     let at = remote.name.as_ref().map_or(String::new(), |name| format!("remote '{}': ", name.escape_debug()));
     let unknown = scan.unknown_keys.iter().map(|(path, why)| {
         let not = match why {
@@ -215,7 +241,7 @@ fn warn_unlisted(ctx: &Context, args: &Args, remote: &RemoteStore, scan: &Alloca
     }
     let more = all.count();
     if more > 0 {
-        let base = args.base.text();
+        let base = bytes::escape(remote.layout.base());
         ctx.out.warn(&format!("{at}{more} more unreadable keys: see 'kvadm allocate check --base {base}'"));
     }
 }

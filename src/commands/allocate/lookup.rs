@@ -2,7 +2,7 @@
 
 use super::remote::{RemoteStore, RemoteStores};
 use super::scope::BaseArgs;
-use crate::allocator::{Id, keys_of};
+use crate::allocator::{Id, MIN_ALLOCATED, keys_of, label_with_id};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::LookupRow;
@@ -31,19 +31,29 @@ fn parse_id(text: &str) -> Result<Id, String> {
     Id::parse(text.as_bytes()).ok_or_else(|| "an ID is a decimal number from 1 to 18446744073709551615".to_owned())
 }
 
+fn format_missing(id: Id) -> String {
+    match label_with_id(id) {
+        Some(label) => format!("ID {id} has no key in etcd: it is Cilium's fixed ID of 'reserved:{}'", label.name),
+        None if id.get() < MIN_ALLOCATED => {
+            format!("ID {id} has no key: IDs below {MIN_ALLOCATED} are reserved in Cilium")
+        }
+        None => format!("ID {id} has no key"),
+    }
+}
+
 /// Runs the verb.
 ///
 /// # Errors
 /// A store is unreachable or rejects a request.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let layout = args.base.layout()?;
-    let stores = args.remotes.stores(ctx)?;
+    let stores = args.remotes.stores(ctx, &layout).await?;
     let mut known: Vec<Option<(Vec<u8>, &RemoteStore)>> = args.ids.iter().map(|_| None).collect();
     let mut failed = None;
     for remote in &stores {
         let unresolved: Vec<usize> = (0..known.len()).filter(|index| known[*index].is_none()).collect();
         let ids: Vec<Id> = unresolved.iter().map(|index| args.ids[*index]).collect();
-        match keys_of(&remote.store, &layout, &ids, 0).await {
+        match keys_of(&remote.store, &remote.layout, &ids, 0).await {
             Ok(keys) => {
                 for (index, key) in unresolved.into_iter().zip(keys) {
                     known[index] = key.map(|key| (key, remote));
@@ -66,7 +76,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
                 if alone { ctx.out.one(&row)? } else { sink.push(&row)? }
             }
             Some(_) => missing.push(format!("ID {id} is taken, but its master holds no key")),
-            None => missing.push(format!("ID {id} has no key")),
+            None => missing.push(format_missing(*id)),
         }
     }
     sink.finish()?;

@@ -11,6 +11,7 @@ mod release;
 mod remote;
 mod renew;
 pub mod scope;
+mod time_stamps;
 mod watch;
 
 use clap::{Args as ClapArgs, Subcommand};

@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::key_args::KeyArgs;
-use super::scope::{BaseArgs, IdRangeArgs, NodeArgs};
+use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, refuse_reserved};
 use crate::allocator::{
-    AllocatedId, AllocationError, AllocationNotice, Allocator, AllocatorOptions, BATCH, ReferenceLifetime, preview,
+    AllocatedId, AllocationError, AllocationNotice, Allocator, AllocatorOptions, BATCH, IdChoice, ReferenceLifetime,
+    preview,
 };
 use crate::args::{parse_duration, parse_ttl, safety_options};
 use crate::commands::conditions::IfLockedArgs;
@@ -25,8 +26,13 @@ const NAMED: usize = 10;
 ///
 /// Any number of processes on any nodes, Cilium agents included, get the same ID for the same key. This node's
 /// reference marks the ID as used; it expires after --ttl unless it is renewed. An existing reference with a longer TTL
-/// is kept and renewed. IDs that only references name are not allocated. For new keys, all masters and references are
-/// read once per command. Memory: a few bytes per ID.
+/// is kept and renewed. For new keys, all masters and references are read once per command. Memory: a few bytes per ID.
+///
+/// IDs that only references name are not given to other keys. If the master of a key's ID is missing, it is written
+/// again under the key's lock, provided that all of the key's references name this ID, no other key claims it, and it
+/// is in the range; a warning says so. Otherwise the key gets no ID: see 'kvadm allocate check'.
+///
+/// Keys of reserved labels such as reserved:host are refused, because Cilium gives them fixed IDs below 256.
 ///
 /// Exits with 5 if no ID is free, 1 if another client holds the key's lock for longer than --wait, and 6 if only some
 /// of several keys got an ID.
@@ -55,7 +61,7 @@ pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
     #[command(flatten)]
-    ids: IdRangeArgs,
+    ids: ClusterRangeArgs,
 }
 
 /// Runs the verb.
@@ -65,15 +71,15 @@ pub struct Args {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let options = AllocatorOptions {
         layout: args.base.layout()?,
-        range: args.ids.range()?,
+        range: args.ids.range(ctx).await?,
         node: args.node.name()?,
         lifetime: if args.permanent { ReferenceLifetime::Permanent } else { ReferenceLifetime::Ttl(args.ttl) },
         wait: args.wait,
-        restore: false,
         existing_only: false,
         guard: args.if_locked.guard(ctx).await?,
     };
     let keys = args.key_args.keys(ctx).await?;
+    refuse_reserved(&keys)?;
     if ctx.safety.dry_run {
         return dry_run(ctx, &options, &keys).await;
     }
@@ -139,10 +145,12 @@ impl AllocationBatch<'_> {
     fn print(&mut self, key: &[u8], allocated: &AllocatedId) -> Result<(), Failure> {
         self.allocated_count += 1;
         let id = allocated.id.to_string();
+        warn_restored(self.out, allocated);
         let row = AllocatedRow {
             id: &id,
             key,
             new: allocated.new,
+            restored: allocated.restored,
             node: self.node,
             lease: allocated.lease,
             alone: self.alone,
@@ -180,6 +188,13 @@ impl AllocationBatch<'_> {
     }
 }
 
+/// Warns if the ID's master was missing.
+pub fn warn_restored(out: &Out, allocated: &AllocatedId) {
+    if allocated.restored {
+        out.warn(&format!("the master of ID {} was missing and has been restored", allocated.id));
+    }
+}
+
 /// The failure to report for a key that got no ID.
 pub fn allocation_failure(key: &[u8], error: &AllocationError) -> Failure {
     let key = bytes::escape(key);
@@ -190,8 +205,9 @@ pub fn allocation_failure(key: &[u8], error: &AllocationError) -> Failure {
         AllocationError::Full(_) => failure.hint(
             "delete unused IDs with 'kvadm gc ids', find other problems with 'kvadm allocate check', or raise --max",
         ),
-        AllocationError::Orphaned(_) | AllocationError::Unreadable => failure
-            .hint("'kvadm allocate check' shows the problem; 'kvadm allocate check --repair' restores missing masters"),
+        AllocationError::Orphaned(_) | AllocationError::Unreadable => {
+            failure.hint("'kvadm allocate check' shows the problem and what to do")
+        }
         AllocationError::Busy => {
             failure.hint("wait longer with --wait, or see who holds the lock: 'kvadm lock --list BASE/locks/'")
         }
@@ -218,8 +234,13 @@ pub async fn dry_run(ctx: &Context, options: &AllocatorOptions, keys: &[Vec<u8>]
     for (key, outcome) in keys.iter().zip(preview(ctx.store(), options, keys).await?) {
         let key = bytes::escape(key);
         match outcome {
-            Ok((id, false)) => ctx.out.note(&format!("dry run: '{key}' would get a reference to its ID {id}")),
-            Ok((id, true)) => ctx.out.note(&format!("dry run: '{key}' would get the free ID {id}")),
+            Ok(IdChoice::Existing(id)) => {
+                ctx.out.note(&format!("dry run: '{key}' would get a reference to its ID {id}"));
+            }
+            Ok(IdChoice::New(id)) => ctx.out.note(&format!("dry run: '{key}' would get the free ID {id}")),
+            Ok(IdChoice::Restored(id)) => ctx.out.note(&format!(
+                "dry run: '{key}' would get a reference to its ID {id}, and its missing master would be restored"
+            )),
             Err(error) => ctx.out.note(&format!("dry run: '{key}' would get no ID: {error}")),
         }
     }

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::key_args::KeyArgs;
 use super::new;
-use super::scope::{BaseArgs, IdRangeArgs, NodeArgs};
+use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, refuse_reserved};
 use crate::allocator::{AllocatorOptions, BATCH, NodeReferences, ReferenceLifetime};
 use crate::args::{parse_duration, parse_ttl, safety_options};
 use crate::context::Context;
@@ -17,7 +17,7 @@ use crate::plural::counted;
 /// Reset the leases of this node's references to their full TTL
 ///
 /// Exits with 1 if a reference is missing. --recreate writes a missing reference again, with the ID that the key has.
-/// It also restores a missing master if only this key's references name its ID.
+/// It also restores a missing master, as 'new' does.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
@@ -41,7 +41,7 @@ pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
     #[command(flatten)]
-    ids: IdRangeArgs,
+    ids: ClusterRangeArgs,
 }
 
 /// Runs the verb.
@@ -56,17 +56,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if args.recreate {
-        let (range, lifetime) = (args.ids.range()?, ReferenceLifetime::Ttl(args.ttl));
-        let options = AllocatorOptions {
-            layout,
-            range,
-            node,
-            lifetime,
-            wait: args.wait,
-            restore: true,
-            existing_only: true,
-            guard: None,
-        };
+        refuse_reserved(&keys)?;
+        let (range, lifetime) = (args.ids.range(ctx).await?, ReferenceLifetime::Ttl(args.ttl));
+        let options =
+            AllocatorOptions { layout, range, node, lifetime, wait: args.wait, existing_only: true, guard: None };
         return new::allocate_all(ctx, options, &keys, args.key_args.is_one()).await;
     }
     let references = NodeReferences::new(ctx.store(), &layout, &node, None);

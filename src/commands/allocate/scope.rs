@@ -4,8 +4,12 @@ use std::ffi::{OsStr, OsString};
 
 use clap::Args;
 
-use crate::allocator::{DEFAULT_BASE, IdRange, Layout, check_key, check_node};
+use crate::allocator::{
+    ClusterConfig, DEFAULT_BASE, IdRange, Layout, RangeError, ReservedLabel, check_key, check_node, cluster_config_key,
+    label_key, reserved_label,
+};
 use crate::args::{KeyText, bytes_of};
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::bytes;
 
@@ -18,11 +22,6 @@ pub struct BaseArgs {
 }
 
 impl BaseArgs {
-    /// The base as given, for messages.
-    pub fn text(&self) -> String {
-        bytes::escape(&bytes_of(&self.base))
-    }
-
     /// The paths below the base.
     ///
     /// # Errors
@@ -44,6 +43,10 @@ pub struct IdRangeArgs {
     /// Bits set in every ID in addition: a cluster ID shifted left by 16; decimal or 0x…
     #[arg(long, value_name = "BITS", default_value_t = 0, value_parser = parse_number, help_heading = "Allocator")]
     prefix_mask: u64,
+    /// Cluster ID, 0 to 255: the same as a --prefix-mask of N << 16
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=255), conflicts_with = "prefix_mask",
+          help_heading = "Allocator")]
+    cluster_id: Option<u64>,
 }
 
 impl IdRangeArgs {
@@ -52,8 +55,50 @@ impl IdRangeArgs {
     /// # Errors
     /// A usage error if the range is empty or the mask overlaps it.
     pub fn range(&self) -> Result<IdRange, Failure> {
-        IdRange::new(self.min, self.max, self.prefix_mask)
-            .map_err(|error| Failure::usage(error.to_string()).hint("change --min, --max or --prefix-mask"))
+        let range = match self.cluster_id {
+            Some(id) => IdRange::new(self.min, self.max, ClusterConfig::with_id(id).prefix_mask()),
+            None => IdRange::new(self.min, self.max, self.prefix_mask),
+        };
+        range.map_err(|error| range_failure(&error))
+    }
+}
+
+fn range_failure(error: &RangeError) -> Failure {
+    Failure::usage(error.to_string()).hint("change --min, --max, --prefix-mask or --cluster-id")
+}
+
+/// Range of allocatable IDs, or of a cluster's IDs.
+#[derive(Args, Clone, Debug)]
+pub struct ClusterRangeArgs {
+    #[command(flatten)]
+    ids: IdRangeArgs,
+    /// Take the cluster ID from the key cilium/cluster-config/NAME
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["prefix_mask", "cluster_id"], help_heading = "Allocator")]
+    cluster: Option<OsString>,
+}
+
+impl ClusterRangeArgs {
+    /// The range. Reads the configuration of the cluster, if one is named.
+    ///
+    /// # Errors
+    /// A usage error for a range that is not valid or a cluster that does not exist; [`Exit::Refused`] for a key that
+    /// does not hold a cluster's configuration; or etcd is unreachable or rejects the request.
+    pub async fn range(&self, ctx: &Context) -> Result<IdRange, Failure> {
+        let Some(name) = &self.cluster else { return self.ids.range() };
+        let name = bytes_of(name);
+        let Some(key) = cluster_config_key(&name) else {
+            return Err(Failure::usage(format!("--cluster: '{}' is not the name of a cluster", bytes::escape(&name))));
+        };
+        let shown = bytes::escape(&key);
+        let Some(found) = ctx.store().get(&key, 0, None).await?.0 else {
+            return Err(Failure::usage(format!("--cluster: key not found: {shown}"))
+                .hint("'kvadm list cilium/cluster-config/' lists the clusters; --cluster-id gives the ID itself"));
+        };
+        let config = ClusterConfig::parse(&found.value).map_err(|error| {
+            let text = format!("{shown} does not hold a cluster's configuration: {error}");
+            Failure::new(Exit::Refused, text).hint("give the cluster's ID with --cluster-id")
+        })?;
+        config.range(self.ids.min, self.ids.max).map_err(|error| range_failure(&error))
     }
 }
 
@@ -89,6 +134,31 @@ impl NodeArgs {
 pub fn parse_key(text: KeyText, given: &OsStr) -> Result<Vec<u8>, Failure> {
     let key = text.bytes(given)?;
     validate_key(key)
+}
+
+/// The key of these labels.
+///
+/// # Errors
+/// A usage error for labels that make no key.
+pub fn key_of_labels(labels: &[String]) -> Result<Vec<u8>, Failure> {
+    let key = label_key(labels).map_err(|error| Failure::usage(format!("--label: {error}")))?;
+    validate_key(key.into_bytes())
+}
+
+/// Refuses keys to which Cilium gives a fixed ID.
+///
+/// # Errors
+/// A usage error for the first such key.
+pub fn refuse_reserved(keys: &[Vec<u8>]) -> Result<(), Failure> {
+    match keys.iter().find_map(|key| reserved_label(key)) {
+        Some(label) => Err(Failure::usage(format!("no ID to allocate: {}", format_reserved(label)))),
+        None => Ok(()),
+    }
+}
+
+/// Why a key of reserved labels has no ID in etcd.
+pub fn format_reserved(label: ReservedLabel) -> String {
+    format!("Cilium gives 'reserved:{}' the fixed ID {}, which is not in etcd", label.name, label.id)
 }
 
 /// Checks that a key is valid, and returns it.
