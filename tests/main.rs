@@ -24,6 +24,7 @@ mod gc_ids;
 mod gc_locks;
 mod gc_metadata;
 mod gc_metadata_races;
+mod gc_metadata_safety;
 mod generated;
 mod get;
 mod harness;

@@ -3,10 +3,11 @@
 use super::answer::Report;
 use super::answers::Borrowed;
 use super::record::{Field, Record, Value, always, data, table};
+use crate::plural::counted;
 
 /// An object that would be removed, or was.
 pub struct MetadataRow<'a> {
-    /// `garbage`; after an attempt `removed`, `changed`, `gone`, `held-back`, `entangled` or `failed`.
+    /// `garbage`; after an attempt `removed`, `changed`, `gone`, `held-back`, `failed` or `unknown`.
     pub state: &'a str,
     /// The object's kind.
     pub kind: &'a str,
@@ -26,7 +27,7 @@ pub struct MetadataRow<'a> {
     pub newest: Option<i64>,
     /// When it stopped being a root.
     pub expired: Option<&'a str>,
-    /// Why the removal failed.
+    /// Why the removal failed, or why one transaction cannot do it.
     pub error: Option<&'a str>,
 }
 
@@ -67,6 +68,8 @@ pub struct GcPart {
     pub garbage: u64,
     /// Bytes of the garbage.
     pub garbage_bytes: u64,
+    /// Number of references from them that cannot be resolved.
+    pub unresolved: u64,
     /// The outcome of the sweep; `None` without one.
     pub swept: Option<PartCounts>,
 }
@@ -100,6 +103,7 @@ impl Record for GcPart {
         visit(data("reachable", Value::Uint(self.reachable)));
         visit(data("garbage", Value::Uint(self.garbage)));
         visit(data("garbage_bytes", Value::Uint(self.garbage_bytes)));
+        visit(data("unresolved", Value::uint(Some(self.unresolved).filter(|unresolved| *unresolved > 0))));
         visit(data("removed", swept(|swept| swept.removed)));
         visit(data("removed_keys", swept(|swept| swept.keys)));
         visit(data("removed_bytes", swept(|swept| swept.bytes)));
@@ -117,6 +121,9 @@ impl GcPart {
         let mut text = format!(
             "{name}: {objects} objects, {keys} keys, {bytes} bytes, {roots} roots, {edges} references, {reachable} kept"
         );
+        if self.unresolved > 0 {
+            text += &format!(", {}", counted(self.unresolved, "unresolved reference"));
+        }
         if garbage > 0 {
             text += &format!(", {garbage} garbage ({} bytes)", self.garbage_bytes);
         }

@@ -256,8 +256,8 @@ impl Marking {
         if at < plain.len() { plain[at] } else { self.conditional[at - plain.len()] }
     }
 
-    /// Objects with times that are not valid and that must stop a collection.
-    pub fn blocking(&self, model: &Model) -> Vec<ObjectId> {
+    /// Keys of the fields that hold no valid time and must stop a collection, with the prefix.
+    pub fn blocking(&self, model: &Model) -> Vec<Vec<u8>> {
         let strict = |id: ObjectId, at: u8| {
             matches!(model.kind(id).roots.get(usize::from(at)), Some(RootRule::Unexpired { strict: true, .. }))
         };
@@ -265,7 +265,7 @@ impl Marking {
             FactKind::Expiry(at) => fact.time.is_none() && strict(fact.object, at),
             _ => false,
         });
-        bad.map(|fact| fact.object).collect()
+        bad.map(|fact| model.fact_key(fact)).collect()
     }
 }
 

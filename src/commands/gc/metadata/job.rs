@@ -20,6 +20,8 @@ pub(super) struct MetadataJob {
     pub(super) now: Option<Time>,
     pub(super) skew: Duration,
     pub(super) ignore_unparsed: bool,
+    pub(super) ignore_unresolved: bool,
+    pub(super) ignore_bad_times: bool,
     pub(super) allow_empty: Vec<String>,
 }
 

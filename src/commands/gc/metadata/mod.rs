@@ -34,6 +34,10 @@ use crate::time::Time;
 /// kvadm-schema(7) and
 /// --print-schema show how to write one.
 ///
+/// --apply refuses if a key does not match the schema, a reference cannot be resolved (it leads to no object that the
+/// schema allows), or a time is not valid where the schema says 'invalid: error'. --check lists these. The options
+/// --ignore-unparsed, --ignore-unresolved and --ignore-bad-times lift each refusal.
+///
 /// Expired roots are removed first, then kind by kind in the schema's order. Each transaction compares that the objects
 /// it removes have not changed since the scan, and that the fields that made them garbage (such as an expiry) are
 /// unchanged. Objects that changed are kept, with everything they referred to.
@@ -97,6 +101,12 @@ pub struct Args {
     /// Continue although keys do not match the schema; keep them and the objects around them
     #[arg(long)]
     ignore_unparsed: bool,
+    /// Continue although references cannot be resolved, and remove what they may mean
+    #[arg(long)]
+    ignore_unresolved: bool,
+    /// Continue although times at which the schema stops are not valid; keep those objects
+    #[arg(long)]
+    ignore_bad_times: bool,
     /// Allow the removal of all objects of this kind
     #[arg(long, value_name = "KIND")]
     allow_empty: Vec<String>,
@@ -187,6 +197,8 @@ async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
         now: args.now,
         skew: args.skew,
         ignore_unparsed: args.ignore_unparsed,
+        ignore_unresolved: args.ignore_unresolved,
+        ignore_bad_times: args.ignore_bad_times,
         allow_empty: args.allow_empty.clone(),
     })
 }

@@ -6,7 +6,7 @@ use super::job::MetadataJob;
 use super::tree::{MarkedTree, read_and_mark};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::metadata::check::{TreeFinding, check as find};
+use crate::gc::metadata::check::{TreeFinding, check as find, ends};
 use crate::gc::metadata::explain::{Referrer, explain as explain_object};
 use crate::gc::metadata::graph::write_dot;
 use crate::gc::metadata::mark::PathStep;
@@ -130,18 +130,20 @@ impl MarkedTree {
                 let anchor = model.kind(*id).anchor.as_deref().map(bytes::escape).unwrap_or_default();
                 (self.title(store, *id), format!("{} object without its anchor {anchor}", model.kind(*id).name))
             }
-            TreeFinding::Dangling(edge) => (
-                self.title(store, edge.from),
-                format!("{} refers to {}, which does not exist", self.edge_text(*edge), name(edge.to)),
-            ),
+            TreeFinding::Dangling(edge) => {
+                let (holder, missing) = ends(model, *edge);
+                let text = format!("{} refers to {}, which does not exist", model.rule(*edge).text, name(missing));
+                (self.title(store, holder), text)
+            }
             TreeFinding::CrossScope(edge, elsewhere) => {
+                let (holder, missing) = ends(model, *edge);
                 let text = format!(
                     "{} refers to {}, which does not exist; {} does, but references stay within their scope",
-                    self.edge_text(*edge),
-                    name(edge.to),
+                    model.rule(*edge).text,
+                    name(missing),
                     name(*elsewhere)
                 );
-                (self.title(store, edge.from), text)
+                (self.title(store, holder), text)
             }
             TreeFinding::StaleLink { target, key, .. } => {
                 (store.absolute(key), format!("the field names {}, which does not refer back", name(*target)))
@@ -152,9 +154,14 @@ impl MarkedTree {
             TreeFinding::NoExpiry(id) => {
                 (self.title(store, *id), format!("{} object that never expires", model.kind(*id).name))
             }
-            TreeFinding::BadReference(id, rule) => {
-                let text = model.schema().edges.get(usize::from(*rule)).map_or("", |rule| rule.text.as_str());
-                (self.title(store, *id), format!("{text} refers to a name that no object can have"))
+            TreeFinding::BadReference(id, rule, field) => {
+                let rule = model.schema().edges.get(usize::from(*rule));
+                let (text, other) =
+                    rule.map_or(("", ""), |rule| (rule.text.as_str(), model.schema().kind(rule.other).name.as_str()));
+                (
+                    fields(*id, field),
+                    format!("{text} refers to no {other} that can exist; the reference is not followed"),
+                )
             }
             TreeFinding::Unread(id, field) => {
                 (fields(*id, field), "the field's name is reserved, but no rule reads it".to_owned())

@@ -50,6 +50,7 @@ impl ModelBuilder {
     /// A model of the keys below `prefix`, read at `revision`.
     pub fn new(schema: Arc<Schema>, prefix: &[u8], revision: Revision) -> Self {
         let outside: Box<[u8]> = Box::default();
+        let unresolved = vec![0; schema.kinds.len()];
         Self {
             model: Model {
                 schema,
@@ -66,6 +67,7 @@ impl ModelBuilder {
                 links: Vec::<BackLink>::new(),
                 nested: Vec::new(),
                 problems: Vec::new(),
+                unresolved,
                 totals: Totals::default(),
             },
             pending: Vec::new(),

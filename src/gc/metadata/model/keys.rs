@@ -132,8 +132,10 @@ pub fn is_valid_identity(kind: &Kind, identity: &[u8]) -> bool {
         return identity.is_empty();
     }
     let long = kind.key.0.iter().any(|segment| matches!(segment, Segment::Many(_) | Segment::Encoded(_)));
-    let parts = identity.split(|byte| *byte == b'/').count();
-    !identity.is_empty() && if long { parts >= own } else { parts == own }
+    let mut parts = identity.split(|byte| *byte == b'/');
+    let count = parts.clone().count();
+    // Only a variable of any length can take an empty part.
+    !identity.is_empty() && if long { count >= own } else { count == own && parts.all(|part| !part.is_empty()) }
 }
 
 /// Decodes `%XX`; `None` if a `%` is not followed by two hex digits.

@@ -43,6 +43,8 @@ const MAYBE_ANCHORED: u8 = 2;
 const FLAT: u8 = 4;
 /// Keys that are not, or may not be, its own lie inside it.
 const FOREIGN: u8 = 8;
+/// It is only referred to, by an identity that no object of its kind can have.
+const IMPOSSIBLE: u8 = 16;
 
 /// An object that keeps another one, and the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,8 +119,8 @@ pub enum TreeProblem {
     Ambiguous(Vec<u8>),
     /// The object lacks the field that every object of its kind has.
     Unanchored(ObjectId),
-    /// The field of this rule names no possible object of the other kind.
-    BadReference(ObjectId, u16),
+    /// A field, with this name in the key, should refer to an object by this rule, but to none that can exist.
+    BadReference(ObjectId, u16, Vec<u8>),
     /// The field is reserved, but no rule reads it.
     Unread(ObjectId, Vec<u8>),
 }
@@ -145,6 +147,8 @@ pub struct Model {
     /// Pairs of an outer object and an inner one whose keys lie inside it.
     nested: Vec<(ObjectId, ObjectId)>,
     problems: Vec<TreeProblem>,
+    /// For each kind, the number of its fields that should refer to an object, but to none that can exist.
+    unresolved: Vec<u64>,
     totals: Totals,
 }
 
@@ -187,6 +191,16 @@ impl Model {
     /// Problems with single keys and objects.
     pub fn problems(&self) -> &[TreeProblem] {
         &self.problems
+    }
+
+    /// For each kind, the number of references in its objects that cannot be resolved.
+    pub fn unresolved(&self) -> &[u64] {
+        &self.unresolved
+    }
+
+    /// Whether it is only referred to, by an identity that no object of its kind can have.
+    pub(super) fn is_impossible(&self, id: ObjectId) -> bool {
+        self.object(id).flags & IMPOSSIBLE != 0
     }
 
     /// All objects, including those that are only referred to.

@@ -8,7 +8,9 @@ use super::super::schema::{
 };
 use super::builder::{ModelBuilder, ModelError};
 use super::field::ObjectField;
-use super::{AgeTest, BackLink, ConditionalEdge, Edge, FLAT, FactKind, FieldFact, ObjectId, TreeProblem, keys};
+use super::{
+    AgeTest, BackLink, ConditionalEdge, Edge, FLAT, FactKind, FieldFact, IMPOSSIBLE, ObjectId, TreeProblem, keys,
+};
 use crate::duration::parse_duration;
 use crate::time::Time;
 
@@ -130,7 +132,7 @@ impl ModelBuilder {
             None => None,
             Some(pattern) => match pattern.find(&field.kv.value) {
                 None => {
-                    self.report(TreeProblem::BadReference(field.id, number));
+                    self.unresolved(field, number);
                     return Ok(true);
                 }
                 found => found,
@@ -145,10 +147,7 @@ impl ModelBuilder {
         };
         let tests = rule.when.as_ref().map(|when| age_tests(sources.part(&when.conditions), &when.name));
         sources.render(&mut self.identity, &rule.identity);
-        let Some(other) = self.related(schema, field.id, rule.other)? else {
-            self.report(TreeProblem::BadReference(field.id, number));
-            return Ok(true);
-        };
+        let other = self.related(schema, field, rule.other, Some(number))?;
         let edge = directed(rule, field.id, other, number);
         match tests {
             None => self.add_edge(edge),
@@ -178,10 +177,8 @@ impl ModelBuilder {
         let none = (field.name, Captures::default());
         let sources = Sources { captures: none, values: None, value: &[], own: field.variables, joined: &joined };
         sources.render(&mut self.identity, &rule.identity);
-        match self.related(schema, field.id, rule.other)? {
-            Some(other) => self.add_edge(directed(rule, field.id, other, number)),
-            None => self.report(TreeProblem::BadReference(field.id, number)),
-        }
+        let other = self.related(schema, field, rule.other, Some(number))?;
+        self.add_edge(directed(rule, field.id, other, number));
         Ok(true)
     }
 
@@ -190,21 +187,40 @@ impl ModelBuilder {
         let captures = (field.name, captures);
         let sources = Sources { captures, values: None, value: &field.kv.value, own: field.variables, joined: &[] };
         sources.render(&mut self.identity, &link.identity);
-        if let Some(target) = self.related(schema, field.id, link.of)? {
-            let span = self.keep(field.raw)?;
-            self.model.links.push(BackLink { holder: field.id, target, field: span });
-        }
+        let target = self.related(schema, field, link.of, None)?;
+        let span = self.keep(field.raw)?;
+        self.model.links.push(BackLink { holder: field.id, target, field: span });
         Ok(true)
     }
 
-    /// The object of this kind with the identity in the buffer, in the scope of object `id`.
-    fn related(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, ModelError> {
+    /// The object of this kind with the identity in the buffer, in the scope of the field's object. If no object can
+    /// have the identity, the reference by rule `number` counts as unresolved. Such an object still connects the
+    /// references to it with the back references to it, as in containerd.
+    fn related(
+        &mut self,
+        schema: &Schema,
+        field: &ObjectField<'_>,
+        kind: KindId,
+        number: Option<u16>,
+    ) -> Result<ObjectId, ModelError> {
         let other = schema.kind(kind);
-        if !keys::is_valid_identity(other, &self.identity) {
-            return Ok(None);
+        let scope = if other.scoped.contains(&true) { self.model.scope_id(field.id) } else { 0 };
+        let possible = keys::is_valid_identity(other, &self.identity);
+        let id = self.intern(kind, scope)?;
+        if !possible {
+            self.model.objects[id as usize].flags |= IMPOSSIBLE;
+            if let Some(number) = number {
+                self.unresolved(field, number);
+            }
         }
-        let scope = if other.scoped.contains(&true) { self.model.scope_id(id) } else { 0 };
-        self.intern(kind, scope).map(Some)
+        Ok(id)
+    }
+
+    /// Counts and reports a field that should refer to an object by rule `number`, but to none that can exist.
+    fn unresolved(&mut self, field: &ObjectField<'_>, number: u16) {
+        let kind = self.model.kind_id(field.id);
+        self.model.unresolved[usize::from(kind)] += 1;
+        self.report(TreeProblem::BadReference(field.id, number, field.raw.to_vec()));
     }
 }
 

@@ -60,8 +60,10 @@ mod compiled;
 mod document;
 mod edges;
 mod error;
+mod locate;
 mod names;
 mod pattern;
+mod possible;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -74,8 +76,11 @@ pub use pattern::{Captures, Identity, IdentityPart, Pattern};
 pub use template::{Segment, Template};
 
 /// The names and texts of the schemas that are built in.
-pub const BUILT_IN: &[(&str, &str)] =
-    &[("containerd", include_str!("containerd.yaml")), ("containerd-1.7", include_str!("containerd-1.7.yaml"))];
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("containerd", include_str!("containerd.yaml")),
+    ("containerd-1.7", include_str!("containerd-1.7.yaml")),
+    ("containerd-etcd", include_str!("containerd-etcd.yaml")),
+];
 
 impl Schema {
     /// Reads a schema; `origin` is its file's name for messages.

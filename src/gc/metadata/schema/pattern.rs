@@ -70,6 +70,14 @@ impl Pattern {
         })
     }
 
+    /// Names of the captures, in order, and whether they may contain slashes.
+    pub fn captures(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Variable { name, slashes } => Some((name.as_str(), *slashes)),
+            Piece::Literal(_) => None,
+        })
+    }
+
     /// The captures, if the pattern matches the bytes.
     pub fn find(&self, bytes: &[u8]) -> Option<Captures> {
         let mut captures = Captures::default();

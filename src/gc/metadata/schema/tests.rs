@@ -50,6 +50,7 @@ fn what_is_built_in_is_sound() {
     };
     assert_eq!(kinds("containerd"), ["lease", "snapshot", "ingest", "content", "image"]);
     assert_eq!(kinds("containerd-1.7"), ["lease", "snapshot", "ingest", "content"]);
+    assert_eq!(kinds("containerd-etcd"), ["lease", "snapshot", "ingest", "content"]);
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn what_is_unsound_is_refused_with_its_place() {
         ("missing: root", "missing: root, suffix: x", "'suffix' and 'empty' require 'field'"),
         (", missing: root", "", "'unexpired' requires 'format' and 'missing'"),
         ("format: unix", "format: utc", "unknown variant `utc`"),
-        ("unexpired: until", "unexpired: til", "kind 'order': root: 'til' is not one of the kind's fields"),
+        ("unexpired: until", "unexpired: til", "kind 'order': root: rule 1: 'til' is not one of the kind's fields"),
         (
             "{field: parent, to: parcel}",
             "{field: parent, to: parcel, from: parcel}",
