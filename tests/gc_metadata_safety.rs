@@ -301,3 +301,100 @@ fn the_schema_of_the_etcd_back_end_knows_its_keys() {
     run.code(5).err_has("not matching the schema 'containerd-1.7'");
     Kvadm::new().args(["gc", "metadata", "--print-schema", "containerd-etcd"]).run().ok().out_has("upperdir");
 }
+
+#[test]
+fn a_check_names_the_field_of_a_back_reference_and_what_it_misses() {
+    let mut tree = tree();
+    tree.content("ns1", "child", &[("bref.content", "nobody")])
+        .content("ns1", "far", &[("bref.image", "elsewhere")])
+        .content("ns2", "d", &[("root", "1")])
+        .image("ns2", "elsewhere", "d", &[])
+        .load();
+    let rows = tree.gc().arg("--check").run().code(1).json_lines();
+    let row = |finding: &str| rows.iter().find(|row| row["finding"] == finding).unwrap();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert_eq!(row("dangling")["key"], format!("{}v1/ns1/content/blob/child", tree.prefix));
+    let text = "labels/containerd.io/gc.bref.content refers to content ns1/nobody, which does not exist";
+    assert_eq!(row("dangling")["text"], text);
+    assert_eq!(row("cross-scope")["key"], format!("{}v1/ns1/content/blob/far", tree.prefix));
+    let text = row("cross-scope")["text"].as_str().unwrap();
+    assert!(text.contains("gc.bref.image refers to image ns1/elsewhere, which does not exist; image "), "{text}");
+}
+
+#[test]
+fn an_explanation_has_two_sections() {
+    let mut tree = tree();
+    tree.image("ns1", "i", "d", &[]).content("ns1", "d", &[]).lease("ns1", "l", &["content/d"], &[]).load();
+    let prefix = tree.prefix.clone();
+    let key = |object: &str| format!("{prefix}v1/ns1/{object}");
+    let run = tree.gc_by("containerd").args(["--explain", &key("content/blob/d")]).run();
+    let text = run.ok().stdout_text();
+    let lines: Vec<&str> = text.lines().collect();
+    let at = |line: &str| lines.iter().position(|found| *found == line).unwrap_or_else(|| panic!("{line}: {text}"));
+    let (path, references) = (at("Path from a root:"), at("References to the object:"));
+    assert!(lines[0].starts_with("kept\tcontent\t") && path < references, "{text}");
+    assert_eq!(references - path, 4, "{text}");
+    assert!(lines[path + 1].starts_with("root\t") && lines[path + 2].starts_with("keeps\tcontent\t"), "{text}");
+    assert_eq!(lines.len() - references, 3, "{text}");
+    assert!(lines[references + 1..].iter().all(|line| line.starts_with("keeps\t")), "{text}");
+    // Garbage that nothing refers to has neither.
+    tree.content("ns1", "lost", &[]).load();
+    let run = tree.gc_by("containerd").args(["--explain", &key("content/blob/lost")]).run();
+    assert_eq!(run.ok().stdout_text().lines().count(), 1);
+}
+
+#[test]
+fn the_wait_for_a_lock_can_be_limited() {
+    let mut tree = tree();
+    tree.content("ns1", "d1", &[]).content("ns1", "kept", &[("root", "1")]).load();
+    let name = format!("/locks{}", tree.prefix);
+    tree.etcd.etcdctl_ok(&["put", &format!("{name}/1"), ""]);
+    for options in [&["--try"][..], &["--wait", "300ms"]] {
+        let run = tree.apply().args(["--lock", &name]).args(options).run();
+        run.code(1).out_empty().err_has(&name);
+        assert_eq!(tree.etcd.held_under(&name).len(), 1, "the request for the lock is withdrawn");
+    }
+    assert_eq!(tree.keys().len(), 5);
+    tree.etcd.etcdctl_ok(&["del", &format!("{name}/1")]);
+    let run = tree.apply().args(["--lock", &name, "--try"]).run();
+    assert_eq!(named(run.ok(), "removed"), ["content ns1/d1"]);
+    tree.gc().arg("--try").run().code(2);
+    tree.gc().args(["--lock", &name, "--try", "--wait", "1s"]).run().code(2);
+}
+
+#[test]
+fn a_lock_inside_the_tree_is_refused_unless_the_schema_expects_its_keys() {
+    let mut tree = tree();
+    tree.snapshot("ns1", "overlay/s", "", &[]).load();
+    let inside = format!("{}v1/ns1/lock/gc", tree.prefix);
+    let run = tree.apply().args(["--lock", &inside]).run();
+    run.code(2).out_empty().err_has(&format!("--lock {inside} is inside the tree: kvadm's own lock key"));
+    run.err_has("add 'v1/ns1/lock/gc/**' to the schema's list of opaque keys");
+    assert_eq!(tree.keys().len(), 2);
+    let gc = permit(tree.gc_by("containerd-etcd")).args(["-o", "json", "--grace", "1ms", "--lock", &inside]);
+    assert_eq!(named(gc.run().ok(), "removed"), ["snapshot ns1/overlay/s"]);
+}
+
+#[test]
+fn a_graph_shows_which_edges_count_and_a_neighbourhood() {
+    let mut tree = tree();
+    tree.image("ns1", "i", "a", &[("cond.snapshot.overlay", "usedat<1h|old")])
+        .content("ns1", "a", &[("ref.content", "b")])
+        .content("ns1", "b", &[("ref.content", "c")])
+        .content("ns1", "c", &[])
+        .content("ns1", "lost", &[("ref.content", "c")])
+        .snapshot("ns1", "overlay/old", "", &[("cond.value-usedat", "2024-07-01T00:00:00Z")])
+        .load();
+    let graph = |options: &[&str]| tree.gc_by("containerd").args(options).run().ok().stdout_text();
+    let all = graph(&["--graph"]);
+    let count = |text: &str, part: &str| text.lines().filter(|line| line.contains(part)).count();
+    assert_eq!((count(&all, " -> "), count(&all, "style=dashed"), count(&all, "style=dotted")), (5, 1, 1), "{all}");
+    let key = format!("{}v1/ns1/content/blob/b", tree.prefix);
+    let near = graph(&[&format!("--graph={key}")]);
+    assert_eq!((count(&near, "[label=\"content"), count(&near, " -> ")), (3, 2), "{near}");
+    let further = graph(&[&format!("--graph={key}"), "--depth", "2"]);
+    assert_eq!((count(&further, "ns1/"), count(&further, " -> ")), (5, 4), "{further}");
+    assert_eq!(count(&graph(&[&format!("--graph={key}"), "--depth", "0"]), "ns1/"), 1);
+    let run = tree.gc_by("containerd").arg(format!("--graph={key}x")).run();
+    run.code(1).out_empty().err_has("no such object");
+}

@@ -249,9 +249,18 @@ impl Record for ExplanationAnswer {
 
 impl Report for ExplanationAnswer {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        let first: Box<dyn Record> = Box::new(VerdictRow(self));
-        let hops = self.path.iter().chain(&self.referrers).map(|hop| Box::new(Borrowed(hop)) as Box<dyn Record>);
-        std::iter::once(first).chain(hops).collect()
+        self.sections().into_iter().flat_map(|(_, rows)| rows).collect()
+    }
+
+    fn sections(&self) -> Vec<(&'static str, Vec<Box<dyn Record + '_>>)> {
+        fn boxed(hops: &[PathRow]) -> Vec<Box<dyn Record + '_>> {
+            hops.iter().map(|hop| Box::new(Borrowed(hop)) as Box<dyn Record>).collect()
+        }
+        let mut sections: Vec<(&str, Vec<Box<dyn Record>>)> = vec![("", vec![Box::new(VerdictRow(self))])];
+        sections.push(("Path from a root", boxed(&self.path)));
+        sections.push(("References to the object", boxed(&self.referrers)));
+        sections.retain(|(_, rows)| !rows.is_empty());
+        sections
     }
 }
 

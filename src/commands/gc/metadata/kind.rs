@@ -11,7 +11,7 @@ use super::job::MetadataJob;
 use super::sweeping::SweepInProgress;
 use super::tree::{MarkedTree, SweepRefusal, read_and_mark};
 use crate::commands::lease_scope::{LeaseScope, seconds};
-use crate::commands::lock::acquire::{LockRequest, WaitLimit, acquire};
+use crate::commands::lock::acquire::{LockRequest, acquire};
 use crate::commands::lock::owner::this_process;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -181,7 +181,7 @@ impl GarbageKind for MetadataGarbage {
         let Some(name) = self.job.lock.clone() else { return Ok(()) };
         let ttl = seconds(round.ctx.config.lock_ttl);
         let owner = Some(this_process(OsStr::new("gc")));
-        let request = LockRequest { name, shared: false, wait: WaitLimit::Endless, ttl_seconds: ttl, owner };
+        let request = LockRequest { name, shared: false, wait: self.job.wait, ttl_seconds: ttl, owner };
         let held = acquire(round.ctx, &request).await?;
         self.held =
             Some(LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });

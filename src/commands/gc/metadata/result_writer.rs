@@ -8,9 +8,9 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::check::{TreeFinding, check as find, ends};
 use crate::gc::metadata::explain::{Referrer, explain as explain_object};
-use crate::gc::metadata::graph::write_dot;
+use crate::gc::metadata::graph::{neighbourhood, write_dot};
 use crate::gc::metadata::mark::PathStep;
-use crate::gc::metadata::model::Edge;
+use crate::gc::metadata::model::{Edge, ObjectId};
 use crate::kvstore::Store;
 use crate::output::{ExplanationAnswer, FindingRow, Out, PathRow, bytes};
 use crate::plural::counted;
@@ -29,12 +29,7 @@ async fn tree(ctx: &Context, job: &MetadataJob) -> Result<MarkedTree, Failure> {
 pub async fn explain(ctx: &Context, job: &MetadataJob, key: &[u8]) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
     let store = ctx.store();
-    let Some(id) = tree.model.find(key) else {
-        let (_, possible) = tree.model.find_all(key);
-        let why =
-            if possible { "no such object, and no reference to one" } else { "not a key of an object in this tree" };
-        return Err(Failure::new(Exit::No, format!("{}: {why}", bytes::escape(key))));
-    };
+    let id = tree.object(key)?;
     let explanation = explain_object(&tree.model, &tree.marking, id);
     let (verdict, why) = tree.verdict(id);
     let row = |step: &PathStep| tree.path_row(store, *step);
@@ -53,6 +48,19 @@ pub async fn explain(ctx: &Context, job: &MetadataJob, key: &[u8]) -> Result<Exi
 }
 
 impl MarkedTree {
+    /// The object that a key belongs to.
+    fn object(&self, key: &[u8]) -> Result<ObjectId, Failure> {
+        self.model.find(key).ok_or_else(|| {
+            let (_, possible) = self.model.find_all(key);
+            let why = if possible {
+                "no such object, and no reference to one"
+            } else {
+                "not a key of an object in this tree"
+            };
+            Failure::new(Exit::No, format!("{}: {why}", bytes::escape(key)))
+        })
+    }
+
     fn path_row(&self, store: &Store, step: PathStep) -> PathRow {
         let by = match step.edge {
             Some(edge) => self.edge_text(edge),
@@ -170,13 +178,17 @@ impl MarkedTree {
     }
 }
 
-/// Prints the tree as a DOT graph.
+/// Prints the tree as a DOT graph, or the part of it around an object: its key, and how many edges away.
 ///
 /// # Errors
-/// As [`read_and_mark`].
-pub async fn graph(ctx: &Context, job: &MetadataJob) -> Result<Exit, Failure> {
+/// As [`read_and_mark`]; [`Exit::No`] if there is no such object.
+pub async fn graph(ctx: &Context, job: &MetadataJob, around: Option<(&[u8], u32)>) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
-    write_dot(&tree.model, &tree.marking, &mut ResultWriter(&ctx.out))?;
+    let only = match around {
+        Some((key, depth)) => Some(neighbourhood(&tree.model, tree.object(key)?, depth)),
+        None => None,
+    };
+    write_dot(&tree.model, &tree.marking, only.as_ref(), &mut ResultWriter(&ctx.out))?;
     ctx.out.flush()?;
     Ok(Exit::Done)
 }

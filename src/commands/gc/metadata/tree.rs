@@ -119,6 +119,7 @@ impl MarkedTree {
         let field = |rule: usize| match kind.roots.get(rule) {
             Some(RootRule::Field { text, .. }) => text.clone(),
             Some(RootRule::Unexpired { field, .. }) => bytes::escape(field),
+            Some(RootRule::Unless { text, .. }) => text.clone(),
             None => String::new(),
         };
         match reason {
@@ -127,6 +128,7 @@ impl MarkedTree {
             RootReason::Unexpired(rule, time) => format!("{} is {time}, which has not passed", field(rule)),
             RootReason::NoExpiry(rule) => format!("never expires: {} is missing", field(rule)),
             RootReason::BadTime(rule) => format!("{} is not a valid time, so it counts as unexpired", field(rule)),
+            RootReason::NoOwner(rule) => format!("no owner: {} names none", field(rule)),
             RootReason::Outside => "listed as an outside root".to_owned(),
             RootReason::ForeignKeys => "contains keys that may not be its own".to_owned(),
         }

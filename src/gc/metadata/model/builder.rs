@@ -1,11 +1,12 @@
 //! Builds the model from a stream of keys: each key once, in any order. Values are read and dropped.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::super::schema::{KindId, Schema};
+use super::super::schema::{Encoding, KindId, Schema};
 use super::field::ObjectField;
 use super::keys::{self, KeyMatch, KeyParts};
 use super::{
@@ -165,7 +166,12 @@ impl ModelBuilder {
             variables: &variables,
             name: &field,
             raw: parts.behind(key_match.parts),
+            masked: match kind.encoding {
+                Encoding::Raw => None,
+                Encoding::Percent => keys::without_encoded_slashes(parts.behind(key_match.parts)),
+            },
             kv,
+            json: OnceCell::new(),
         })
     }
 

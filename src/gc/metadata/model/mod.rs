@@ -65,7 +65,7 @@ struct ConditionalEdge {
     tests: Box<[AgeTest]>,
 }
 
-/// Whether an age is below or above a limit.
+/// Whether an age is below or above a limit, which may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct AgeTest {
     younger: bool,
@@ -87,7 +87,7 @@ pub(super) struct FieldFact {
 impl FieldFact {
     /// Whether the field should be a time, but is not valid.
     pub fn is_bad_time(&self) -> bool {
-        self.time.is_none() && self.what != FactKind::Flat
+        self.time.is_none() && matches!(self.what, FactKind::Expiry(_) | FactKind::Moment(_))
     }
 }
 
@@ -100,6 +100,8 @@ pub(super) enum FactKind {
     Flat,
     /// The time with this index that conditions use.
     Moment(u8),
+    /// A reference to an owner, without which the object is a root by the rule with this index.
+    Owner(u8),
 }
 
 /// A field of `holder` that names `target`, which should refer back.
@@ -314,6 +316,12 @@ impl Model {
     pub(super) fn conditional_from(&self, id: ObjectId) -> impl Iterator<Item = Edge> + '_ {
         let from = self.conditional.partition_point(|conditional| conditional.edge.from < id);
         self.conditional[from..].iter().map(|conditional| conditional.edge).take_while(move |edge| edge.from == id)
+    }
+
+    /// Whether a field gives a reference that the `unless` root rule with this index names.
+    pub(super) fn is_owned(&self, id: ObjectId, rule: usize) -> bool {
+        let wanted = u8::try_from(rule).map(FactKind::Owner);
+        self.facts(id).iter().any(|fact| Ok(fact.what) == wanted)
     }
 
     /// The time of the root rule with this index: missing, not valid, or a time.

@@ -50,7 +50,7 @@ fn build(document: SchemaDocument) -> Result<Schema, SchemaProblem> {
     }
     let opaque = document.opaque.iter().enumerate().map(|(at, text)| {
         let encoded = document.encoding == Encoding::Percent;
-        let opaque = template(text, encoded).and_then(|opaque| one_long_variable(&opaque).map(|()| opaque));
+        let opaque = template(text, encoded).and_then(|opaque| plain_variables(&opaque).map(|()| opaque));
         opaque.map_err(|error| error.within("opaque").item(at).key("opaque"))
     });
     let mut schema = Schema {
@@ -75,12 +75,15 @@ fn kind(doc: &KindDoc, document: &SchemaDocument) -> Result<Kind, SchemaProblem>
     if doc.kind.is_empty() || !doc.kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
         return Err(SchemaProblem::new("the name of a kind may only contain letters, digits, '-', '_' and '.'"));
     }
-    let key = template(&doc.key, encoded).map_err(|error| error.within("key").key("key"))?;
+    let mut key = template(&doc.key, encoded).map_err(|error| error.within("key").key("key"))?;
     let scoped = variables(&key, document).map_err(|error| error.within("key").key("key"))?;
+    if encoded {
+        only_variable_takes_slashes(&mut key, &scoped);
+    }
     let own_key = doc.fields.iter().any(|field| field == ".");
     let mut fields = Vec::new();
     for (at, text) in doc.fields.iter().enumerate().filter(|(_, text)| *text != ".") {
-        let field = template(text, encoded).and_then(|field| one_long_variable(&field).map(|()| field));
+        let field = template(text, encoded).and_then(|field| plain_variables(&field).map(|()| field));
         fields.push(field.map_err(|error| error.within("fields").item(at).key("fields"))?);
     }
     if doc.fields.is_empty() {
@@ -142,6 +145,8 @@ fn root_fields_exist(kind: &Kind, flat: Option<&String>) -> Result<(), SchemaPro
         match rule {
             RootRule::Field { pattern, text, .. } => declared(kind, pattern, text),
             RootRule::Unexpired { field, .. } => declared_plainly(kind, field),
+            // The edges are not known yet.
+            RootRule::Unless { .. } => Ok(()),
         }
         .map_err(|error| error.within(format!("rule {}", at + 1)).within("root").item(at).key("root"))?;
     }
@@ -153,6 +158,29 @@ fn root_fields_exist(kind: &Kind, flat: Option<&String>) -> Result<(), SchemaPro
 
 fn template(text: &str, encoded: bool) -> Result<Template, SchemaProblem> {
     Template::parse(text, encoded).map_err(SchemaProblem::new)
+}
+
+/// Lets the variable of an encoded key contain slashes if it is the whole identity.
+fn only_variable_takes_slashes(key: &mut Template, scoped: &[bool]) {
+    if scoped.iter().filter(|scoped| !**scoped).count() != 1 {
+        return;
+    }
+    let own = scoped.iter().position(|scoped| !*scoped).and_then(|at| key.variables().nth(at)).map(str::to_owned);
+    for segment in &mut key.0 {
+        if let Segment::One(name) = segment
+            && Some(&*name) == own.as_ref()
+        {
+            *segment = Segment::Encoded(std::mem::take(name));
+        }
+    }
+}
+
+/// Checks the variables of a field or an opaque key.
+fn plain_variables(template: &Template) -> Result<(), SchemaProblem> {
+    if template.0.iter().any(|segment| matches!(segment, Segment::Part(..))) {
+        return Err(SchemaProblem::new("a part of a variable can only be used in a key and in an id"));
+    }
+    one_long_variable(template)
 }
 
 fn one_long_variable(template: &Template) -> Result<(), SchemaProblem> {
@@ -173,6 +201,13 @@ fn variables(key: &Template, document: &SchemaDocument) -> Result<Vec<bool>, Sch
     }
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
         return Err(SchemaProblem::new(format!("the variable '{{{}}}' is used twice", twice.1)));
+    }
+    let unknown = key.0.iter().find_map(|segment| match segment {
+        Segment::Part(name, _) if !names.contains(&name.as_str()) => Some(name),
+        _ => None,
+    });
+    if let Some(unknown) = unknown {
+        return Err(SchemaProblem::new(format!("the key has a part of '{{{unknown}}}', but not the variable itself")));
     }
     let scoped: Vec<bool> = names.iter().map(|name| document.scope.iter().any(|scope| scope == name)).collect();
     let long = key.0.iter().find_map(|segment| match segment {
@@ -223,8 +258,15 @@ fn roots(doc: &RootDoc) -> Result<(bool, Vec<RootRule>), SchemaProblem> {
 }
 
 fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, SchemaProblem> {
-    match (&doc.field, &doc.unexpired) {
-        (Some(field), None) => {
+    match (&doc.field, &doc.unexpired, &doc.unless) {
+        (None, None, Some(text)) => {
+            let others = doc.suffix.is_some() || doc.empty;
+            if others || doc.format.is_some() || doc.missing.is_some() || doc.invalid.is_some() {
+                return Err(SchemaProblem::new("'unless' cannot be combined with other keys"));
+            }
+            Ok(RootRule::Unless { edges: Vec::new(), text: text.clone() })
+        }
+        (Some(field), None, None) => {
             if doc.format.is_some() || doc.missing.is_some() || doc.invalid.is_some() {
                 return Err(SchemaProblem::new("'format', 'missing' and 'invalid' require 'unexpired'"));
             }
@@ -232,7 +274,7 @@ fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, SchemaProblem> {
             let pattern = if text.is_empty() { Pattern::own_key() } else { pattern(text, doc.suffix.as_deref())? };
             Ok(RootRule::Field { pattern, empty: doc.empty, text: field.clone() })
         }
-        (None, Some(field)) => {
+        (None, Some(field), None) => {
             if doc.suffix.is_some() || doc.empty {
                 return Err(SchemaProblem::new("'suffix' and 'empty' require 'field'"));
             }
@@ -247,7 +289,7 @@ fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, SchemaProblem> {
                 strict: doc.invalid == Some(InvalidDoc::Error),
             })
         }
-        _ => Err(SchemaProblem::new("a rule needs either 'field' or 'unexpired'")),
+        _ => Err(SchemaProblem::new("a rule needs one of 'field', 'unexpired' and 'unless'")),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Compiles the edges and back links of a schema, after its kinds.
 
-use super::compiled::{EdgeRule, EdgeSource, KindId, Link, Moment, Schema, When};
-use super::document::{EdgeDoc, Encoding, FlatDoc, LinkDoc, SchemaDocument, WhenDoc};
+use super::compiled::{EdgeRule, EdgeSource, KindId, Link, Moment, RootRule, Schema, ValueRule, When};
+use super::document::{EdgeDoc, Encoding, FlatDoc, LinkDoc, SchemaDocument, ValueDoc, WhenDoc};
 use super::error::SchemaProblem;
+use super::json::{JsonRule, Pointer};
 use super::names::{declared, declared_plainly, named, own, pattern, time_format};
-use super::pattern::{Identity, IdentityPart, Pattern};
+use super::pattern::{Identity, IdentityPart, MAX_CAPTURES, Pattern};
 use super::possible::{Reach, check_identity};
 use super::template::Segment;
 
@@ -50,6 +51,30 @@ pub fn add(schema: &mut Schema, document: &SchemaDocument) -> Result<(), SchemaP
             schema.kinds[at].links.push(link);
         }
         flat_is_used(schema, id).map_err(within)?;
+        owners(schema, at).map_err(within)?;
+    }
+    Ok(())
+}
+
+/// Finds the edges that the kind's `unless` rules name.
+fn owners(schema: &mut Schema, at: usize) -> Result<(), SchemaProblem> {
+    let Schema { kinds, edges: all, .. } = schema;
+    let Some(kind) = kinds.get_mut(at) else { return Ok(()) };
+    let range = kind.edges.clone();
+    for (number, rule) in kind.roots.iter_mut().enumerate() {
+        let RootRule::Unless { edges, text } = rule else { continue };
+        let owns = |edge: &usize| all.get(*edge).is_some_and(|edge| edge.back && edge.text == *text);
+        edges.extend(range.clone().filter(owns));
+        if edges.is_empty() {
+            let message = format!("no edge with 'from' reads the field '{text}'");
+            let place = format!("rule {}", number + 1);
+            return Err(SchemaProblem::new(message)
+                .within(place)
+                .within("root")
+                .key("unless")
+                .item(number)
+                .key("root"));
+        }
     }
     Ok(())
 }
@@ -133,20 +158,30 @@ fn source(doc: &EdgeDoc, names: &mut IdentityNames, encoded: bool) -> Result<Edg
                 "." => Pattern::own_key(),
                 field => pattern(field, doc.suffix.as_deref()).map_err(|error| error.key("field"))?,
             };
-            let value = doc.value.as_ref().map(|text| super::names::pattern(text, None)).transpose();
+            let pattern = match &doc.skip {
+                Some(bytes) => pattern.skipping(bytes).map_err(|error| SchemaProblem::new(error).key("skip"))?,
+                None => pattern,
+            };
+            let value = doc.value.as_ref().map(value_rule).transpose();
             let value = value.map_err(|error| error.within("value").key("value"))?;
             let reach = |slashes: bool| if slashes { Reach::Several } else { Reach::One };
             // An encoded segment may contain slashes.
             names.captures =
                 pattern.captures().map(|(name, slashes)| (name.to_owned(), reach(slashes || encoded))).collect();
-            let values = value.iter().flat_map(Pattern::captures);
-            names.values = values.map(|(name, slashes)| (name.to_owned(), reach(slashes))).collect();
-            names.value = true;
+            (names.values, names.value) = match &value {
+                None => (Vec::new(), true),
+                Some(ValueRule::Pattern(pattern)) => {
+                    (pattern.captures().map(|(name, slashes)| (name.to_owned(), reach(slashes))).collect(), true)
+                }
+                Some(ValueRule::Json(rule)) => {
+                    (rule.take.iter().map(|(name, _)| (name.clone(), Reach::Several)).collect(), rule.take.is_empty())
+                }
+            };
             Ok(EdgeSource::Field { pattern, value })
         }
         (None, Some(fields)) => {
-            if doc.suffix.is_some() || doc.value.is_some() {
-                return Err(SchemaProblem::new("'suffix' and 'value' require 'field'"));
+            if doc.suffix.is_some() || doc.value.is_some() || doc.skip.is_some() {
+                return Err(SchemaProblem::new("'suffix', 'skip' and 'value' require 'field'"));
             }
             if fields.0.len() < 2 || fields.0.len() > MAX_JOINED {
                 return Err(SchemaProblem::new(format!("'fields' needs 2 to {MAX_JOINED} fields")).key("fields"));
@@ -163,6 +198,26 @@ fn source(doc: &EdgeDoc, names: &mut IdentityNames, encoded: bool) -> Result<Edg
         }
         _ => Err(SchemaProblem::new("an edge needs either 'field' or 'fields'")),
     }
+}
+
+fn value_rule(doc: &ValueDoc) -> Result<ValueRule, SchemaProblem> {
+    let doc = match doc {
+        ValueDoc::Pattern(text) => return Ok(ValueRule::Pattern(pattern(text, None)?)),
+        ValueDoc::Json(doc) => doc,
+    };
+    let at = Pointer::parse(&doc.json, true).map_err(|error| SchemaProblem::new(error).key("json"))?;
+    let one = |(name, text): &(String, String), key: &str, pointer: &str| {
+        let found = Pointer::parse(pointer, false);
+        let found = found.map_err(|error| SchemaProblem::new(error).key(name.clone()).key(key));
+        found.map(|found| (found, name.clone(), text.clone()))
+    };
+    let take = doc.take.0.iter().map(|entry| one(entry, "take", &entry.1).map(|(at, name, _)| (name, at)));
+    let when = doc.when.0.iter().map(|entry| one(entry, "when", &entry.0).map(|(at, _, text)| (at, text)));
+    let (take, when): (Vec<_>, Vec<_>) = (take.collect::<Result<_, _>>()?, when.collect::<Result<_, _>>()?);
+    if take.len() > MAX_CAPTURES {
+        return Err(SchemaProblem::new(format!("'take' has more than {MAX_CAPTURES} names")).key("take"));
+    }
+    Ok(ValueRule::Json(JsonRule { at, when, take }))
 }
 
 fn check_source(schema: &Schema, id: KindId, source: &EdgeSource, doc: &EdgeDoc) -> Result<(), SchemaProblem> {
@@ -204,11 +259,11 @@ impl IdentityNames {
     /// How many segments the variable can take.
     fn reach(&self, part: &IdentityPart) -> Reach {
         let known = |names: &[(String, Reach)], at: usize| names.get(at).map(|(_, reach)| *reach);
-        let reach = match part {
+        let reach = match part.whole() {
             IdentityPart::Capture(at) => known(&self.captures, *at),
             IdentityPart::Value(Some(at)) => known(&self.values, *at),
             IdentityPart::Own(at) => known(&self.own, *at),
-            IdentityPart::Literal(_) | IdentityPart::Value(None) | IdentityPart::Joined(_) => None,
+            _ => None,
         };
         reach.unwrap_or(Reach::Several)
     }
@@ -216,7 +271,7 @@ impl IdentityNames {
 
 fn identity(text: &str, names: &IdentityNames) -> Result<Identity, SchemaProblem> {
     let identity = Identity::parse(text, |name| names.resolve(name)).map_err(SchemaProblem::new)?;
-    let uses_join = |at: usize| identity.0.contains(&IdentityPart::Joined(at));
+    let uses_join = |at: usize| identity.0.iter().any(|part| *part.whole() == IdentityPart::Joined(at));
     if let Some(unused) = (0..names.joined.len()).find(|at| !uses_join(*at)) {
         let message = format!("the id does not use the joined field '{}'", names.joined[unused]);
         return Err(SchemaProblem::new(message));
@@ -237,8 +292,12 @@ fn condition(schema: &mut Schema, other: KindId, doc: &WhenDoc, names: &Identity
         let message = format!("no condition can have the name '{}', so the edge can never exist", doc.name);
         return Err(within(SchemaProblem::new(message).key("name")));
     }
-    declared_plainly(schema.kind(other), &own(&doc.field)).map_err(|error| within(error.key("field")))?;
-    let moment = Moment { field: own(&doc.field), format: time_format(doc.format) };
+    let field = match doc.field.as_str() {
+        "." => Pattern::own_key(),
+        field => pattern(field, doc.suffix.as_deref()).map_err(|error| within(error.key("field")))?,
+    };
+    declared(schema.kind(other), &field, &doc.field).map_err(|error| within(error.key("field")))?;
+    let moment = Moment { field, format: time_format(doc.format) };
     let moments = &mut schema.kinds[usize::from(other)].moments;
     let at = moments.iter().position(|known| *known == moment).unwrap_or_else(|| {
         moments.push(moment);
@@ -286,7 +345,7 @@ fn scopes_allow(schema: &Schema, from: KindId, to: KindId) -> Result<(), SchemaP
 fn own_variables(schema: &Schema, id: KindId) -> Vec<(String, Reach)> {
     let segments = schema.kind(id).key.0.iter();
     let variable = |segment: &Segment| match segment {
-        Segment::Literal(_) => None,
+        Segment::Literal(_) | Segment::Part(..) => None,
         Segment::One(name) => Some((name.clone(), Reach::One)),
         Segment::Encoded(name) | Segment::Many(name) => Some((name.clone(), Reach::Several)),
     };

@@ -229,6 +229,7 @@ fn leading(kind: &Kind, values: &[&[u8]]) -> Option<Vec<u8>> {
     for segment in &kind.key.0 {
         let part = match segment {
             Segment::Literal(word) => word.as_slice(),
+            Segment::Part(..) => return (!below.is_empty()).then_some(below),
             _ if kind.scoped.get(variable) == Some(&true) => {
                 let part = *values.get(value)?;
                 let plain = part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte));

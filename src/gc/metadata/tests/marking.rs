@@ -110,7 +110,8 @@ fn what_makes_a_root_and_what_does_not() {
     let swept = swept(|tree| {
         tree.content("ns1", "root", &[("root", "1"), ("ref.content", "held")])
             .content("ns1", "rooted", &[("root.any", "1")])
-            .content("ns1", "empty", &[("root", "")])
+            .content("ns1", "empty-root", &[("root", "")])
+            .content("ns1", "empty", &[])
             // containerd reads gc.expire of leases and images only.
             .content("ns1", "unexpired", &[("expire", &hours(9).to_string())])
             .content("ns1", "held", &[])
