@@ -345,3 +345,62 @@ fn on_a_terminal_it_asks() {
     ask().stdin("y\n").run().ok().out_has("removed");
     assert_eq!(left(etcd, &prefix), [""; 0]);
 }
+
+#[test]
+fn the_candidates_are_shown_before_the_question() {
+    let (etcd, prefix) = (shared(), unique_prefix());
+    let mut keys = litter(etcd, &prefix, 25);
+    keys.sort_unstable();
+    let mut asked = gc(etcd, &prefix).args(["--apply", "--grace", "20ms", "--max-percent", "100"]).pty().spawn();
+    asked.wait_for_stdout("[y/N]", SOON);
+    let shown = String::from_utf8_lossy(&asked.stdout()).into_owned();
+    let question = shown.find("25 of 25 lock keys are garbage").unwrap();
+    for key in &keys[..20] {
+        assert!(
+            shown.find(&format!("  {key}: no lease will remove it")).is_some_and(|at| at < question),
+            "{key} in {shown}"
+        );
+    }
+    assert!(!shown.contains(&keys[20]) && shown.contains("  and 5 more"), "{shown}");
+    asked.write("n\n");
+    asked.wait().code(5).out_has("not confirmed");
+    assert_eq!(left(etcd, &prefix).len(), 25);
+    // The same for a plan that was saved before.
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan");
+    gc(etcd, &prefix).arg("--save").arg(&plan).run().code(1);
+    let mut asked =
+        gc(etcd, &prefix).args(["--apply", "--max-percent", "100", "--since"]).arg(&plan).pty().timeout(SOON).spawn();
+    asked.wait_for_stdout("[y/N]", SOON);
+    assert!(String::from_utf8_lossy(&asked.stdout()).contains(&format!("  {}: no lease will remove it", keys[0])));
+    asked.write("y\n");
+    asked.wait().ok().out_has("25 removed");
+}
+
+/// The same command line from cron, from the first day on.
+#[test]
+fn the_first_plan_is_made_where_since_and_save_name_one_file() {
+    let (etcd, prefix) = (shared(), unique_prefix());
+    litter(etcd, &prefix, 3);
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan");
+    let daily = |file: &Path| {
+        let run = gc(etcd, &prefix).arg("--since").arg(file).arg("--save").arg(&plan).args(["--apply", "--yes"]);
+        run.args(["-o", "json"]).run()
+    };
+    daily(&folder.path().join("another")).code(2).err_has("another");
+    assert!(!plan.exists());
+    let first = daily(&plan);
+    first.ok().err_has("did not exist and holds the first plan now");
+    assert!(first.json_lines().iter().all(|row| row["state"] == "garbage"), "{first:?}");
+    assert_eq!((left(etcd, &prefix).len(), first.json_lines().len()), (3, 3));
+    let second = daily(&plan);
+    second.ok().err_has("\"removed\":3");
+    assert_eq!(left(etcd, &prefix), [""; 0]);
+    daily(&plan).ok().out_empty();
+    // Without --apply, the first plan is reported like any other.
+    litter(etcd, &prefix, 1);
+    std::fs::remove_file(&plan).unwrap();
+    gc(etcd, &prefix).arg("--since").arg(&plan).arg("--save").arg(&plan).run().code(1).err_lacks("first plan");
+    assert!(plan.exists());
+}

@@ -304,7 +304,7 @@ fn a_lock_that_somebody_keeps_costs_one_master_only() {
     ids_.put(&[("id/300", "kept;"), ("id/301", "free;"), ("id/302", "id/302")]);
     let held = take(&ids_, "kept;");
     let run = ids_.apply().run();
-    run.ok();
+    run.code(6);
     let rows = run.json_lines();
     assert_eq!((ids(&rows, "busy"), ids(&rows, "removed")), (vec![300], vec![301, 302]));
     assert_eq!(ids_.locks().len(), 1, "nothing of gc's stays");
@@ -373,7 +373,7 @@ fn two_collectors_and_many_masters() {
     ids_.is_sound();
 }
 
-/// What hundreds a second needs: two requests for forty masters.
+/// What hundreds a second needs: few requests for many masters, and one wait for all of them.
 #[test]
 fn many_masters_go_in_few_requests() {
     let etcd = Etcd::start();
@@ -383,7 +383,88 @@ fn many_masters_go_in_few_requests() {
     let run = ids_.apply().args(["--max-percent", "100", "-vv"]).run();
     run.ok().err_has("\"removed\":200");
     let count = |what: &str| run.stderr_text().matches(what).count();
-    assert_eq!((count("trace: lock "), count("trace: gc id "), count("trace: unlock ")), (5, 5, 0));
+    let requests = ["lock", "gc id", "references", "unlock"].map(|op| count(&format!("trace: {op} ")));
+    assert_eq!(requests, [5, 5, 5, 4]);
+}
+
+/// clustermesh-apiserver and kvstoremesh mirror identities as masters on a lease, without references.
+#[test]
+fn masters_on_a_lease_are_left_alone_and_counted() {
+    let ids_ = Ids::new(shared());
+    let lease = ids_.etcd.grant(600);
+    for id in 300..310 {
+        ids_.etcd.etcdctl_ok(&["put", &ids_.path(&format!("id/{id}")), "mirrored;", &format!("--lease={lease}")]);
+    }
+    ids_.put(&[("id/400", "own;")]);
+    let run = ids_.apply().run();
+    run.ok().err_has("\"looked_at\":11,\"garbage\":1,\"young\":0,\"skipped\":0,\"leased\":10,");
+    assert_eq!(ids(&run.json_lines(), "removed"), [400]);
+    assert_eq!(ids_.left().len(), 10);
+    ids_.gc().run().ok().out_empty().err_has("0 of 10 masters are garbage, 10 on a lease and kept");
+}
+
+/// Starts gc with a long settle time and waits until ID 300 of `web;` is deleted.
+fn settling(ids_: &Ids<'_>, endpoint: &str, settle: &str) -> Running {
+    ids_.put(&[("id/300", "web;"), ("id/301", "free;")]);
+    let running = ids_.apply().args(["--settle", settle, "--endpoints", endpoint]).spawn();
+    eventually("the removals", SOON, || !ids_.has("id/300") && !ids_.has("id/301"));
+    running
+}
+
+#[test]
+fn a_master_that_is_used_while_its_removal_settles_is_written_again() {
+    let ids_ = Ids::new(shared());
+    let running = settling(&ids_, &ids_.etcd.endpoint(), "3s");
+    assert_eq!(ids_.locks().len(), 4, "the locks are held");
+    // What an agent writes that restores its own key without a lock; a longer key's reference does not count.
+    ids_.put(&[("value/web;/n1", "300"), ("value/free;/longer/n1", "301"), ("id/302", "free;/longer")]);
+    ids_.put(&[("value/free;/longer/n1", "302")]);
+    let run = running.wait();
+    run.ok().err_has("\"removed\":1,").err_has("\"restored\":1,");
+    let rows = run.json_lines();
+    assert_eq!((ids(&rows, "restored"), ids(&rows, "removed")), (vec![300], vec![301]));
+    ids_.is_sound();
+    assert_eq!(ids_.etcd.held(ids_.path("id/300")).unwrap().text(), "web;");
+}
+
+#[test]
+fn an_id_that_got_another_key_while_its_removal_settles_is_a_conflict() {
+    let ids_ = Ids::new(shared());
+    let running = settling(&ids_, &ids_.etcd.endpoint(), "3s");
+    ids_.put(&[("id/300", "other;"), ("value/web;/n1", "300"), ("id/301", "free;"), ("value/free;/n1", "301")]);
+    let run = running.wait();
+    run.code(6).err_has("\"conflicts\":1,").err_has("ID 300 was removed from web;").err_has("gave it to other;");
+    let rows = run.json_lines();
+    assert_eq!((ids(&rows, "conflict"), ids(&rows, "restored")), (vec![300], vec![301]));
+    assert!(rows[0]["error"].as_str().unwrap().contains("value/web;/n1 still names it for web;"), "{rows:?}");
+    assert_eq!(ids_.locks(), [""; 0]);
+    assert_eq!(ids_.etcd.held(ids_.path("id/300")).unwrap().text(), "other;", "what another client wrote stays");
+}
+
+#[test]
+fn a_removal_that_cannot_be_verified_is_not_called_done() {
+    let ids_ = Ids::new(shared());
+    let proxy = Proxy::start(&ids_.etcd.address());
+    let running = settling(&ids_, &proxy.endpoint(), "2s");
+    drop(proxy);
+    let run = running.wait();
+    run.code(6).err_has("\"unverified\":2,").err_has("its references could not be read again");
+    assert_eq!(ids(&run.json_lines(), "unverified"), [300, 301]);
+}
+
+#[test]
+fn a_signal_shortens_the_settling_and_the_removals_are_still_verified() {
+    let ids_ = Ids::new(shared());
+    let running = settling(&ids_, &ids_.etcd.endpoint(), "15s");
+    ids_.put(&[("value/web;/n1", "300")]);
+    let asked = Instant::now();
+    running.signal(Signal::SIGTERM);
+    let run = running.wait();
+    run.signal(Signal::SIGTERM);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_eq!(ids(&run.json_lines(), "restored"), [300]);
+    ids_.is_sound();
+    ids_.gc().args(["--apply", "--yes", "--settle", "16s"]).run().code(2).err_has("at most 15s");
 }
 
 #[test]

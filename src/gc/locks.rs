@@ -11,7 +11,7 @@ use super::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Skipped, Times
 use crate::consent::Consent;
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Contender, Error, Grant, KeyRange, KeySelector, KeyValue, LeaseId, LockQueue,
-    LockTree, Op, ReadOptions, Store, Txn, lock_key_of, orphaned_contender,
+    LockTree, Op, ReadOptions, Store, Txn, lock_key_of, orphaned_contender, rw_mutex_key_of,
 };
 
 /// Removals per request.
@@ -59,7 +59,8 @@ impl LockScan {
     }
 
     fn take(&mut self, tree: &mut LockTree, kv: KeyValue, rule: &LockRule) {
-        let is_lock = lock_key_of(&kv).is_some() || orphaned_contender(&kv).is_some();
+        let is_rw = kv.lease.is_some() && rw_mutex_key_of(&kv.key, &kv.value).is_some();
+        let is_lock = is_rw || lock_key_of(&kv).is_some() || orphaned_contender(&kv).is_some();
         self.scanned += u64::from(is_lock);
         if !is_lock && rule.dedicated {
             let why = match kv.lease {

@@ -52,9 +52,10 @@ pub use kv::txn::{
 };
 pub use lease::Grant;
 pub use lease::keepalive::{LeaseKeeper, LeaseLoss, LeaseState};
-pub use lock::owner::LockOwner;
+pub use lock::lock_key::{lock_key_of, rw_mutex_key_of};
+pub use lock::owner::{LockMode, LockOwner};
 pub use lock::queue::{Contender, LockQueue, LockTree, orphaned_contender};
-pub use lock::{Blocker, LockHolder, QueueEntry, lock_key_of};
+pub use lock::{Blocker, LockHolder, QueueEntry};
 pub use refusal::Refusal;
 pub use request::run_on_io_thread;
 pub use store::Store;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kvadm::allocator::Layout;
 use kvadm::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LockGuard, LockTree, Op,
-    ReadOptions, Retry, Store, Txn, WatchOptions, Write,
+    Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LockGuard, LockMode, LockTree,
+    Op, ReadOptions, Retry, Store, Txn, WatchOptions, Write,
 };
 use kvadm::transport::{ConnectOptions, Endpoint, Notice, Observer, Session, TlsFiles, Trace};
 use tokio::time::Instant;
@@ -104,7 +104,9 @@ pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
         18 => drop(store.compact(20, operation / OPERATIONS % 2 == 1).await?),
         19 => watch(store, prefix).await?,
         20 => {
-            let (keeper, entry) = store.contend(b"/lock", operation / OPERATIONS % 2 == 1, None, 60).await?;
+            let nth = operation / OPERATIONS;
+            let mode = LockMode { shared: nth % 2 == 1, rw: nth / 2 % 2 == 1 };
+            let (keeper, entry) = store.contend(b"/lock", mode, None, 60).await?;
             let entry = entry?;
             drop(store.blocker(&entry).await?);
             let waited = tokio::time::timeout(LIMIT, store.wait_turn(&entry, |_| ())).await;

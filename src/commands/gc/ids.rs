@@ -27,7 +27,12 @@ use crate::output::{IdGarbageRow, Progress, Record};
 ///
 /// Each master is deleted under both of Cilium's locks (locks/KEY and locks/id/ID) and only if no reference was written
 /// since they were taken, so that the ID cannot be allocated at the same time. A master is skipped as busy if another
-/// client holds one of its locks for several seconds.
+/// client holds one of its locks for several seconds. Masters on a lease are mirrors of another cluster's and are kept.
+///
+/// Cilium's agents take IDs from caches that lag and do not compare the master. So the locks are held for --settle after
+/// the removals; then the references are read again, and a master that an agent used meanwhile is written again. An
+/// agent that lags by more than --settle, or a kill of kvadm before the second read, can leave a reference without a
+/// master: 'kvadm allocate check --repair' restores the master.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:

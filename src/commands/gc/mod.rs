@@ -1,5 +1,6 @@
 //! `kvadm gc`.
 
+mod failures;
 mod ids;
 mod kind;
 mod locks;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::failures::{is_compacted, is_mismatch, may_pass, without_space};
 use super::kind::{GarbageKind, SweepContext};
 use super::options::{EarlierPlans, GcOptions};
 use super::tally::{KeptCounts, RoundTally};
@@ -15,7 +16,6 @@ use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::{Candidate, Plan, ScanResult, Timestamp};
-use crate::kvstore::{Error, Refusal};
 use crate::output::{GcRound, Sink, bytes};
 use crate::plural::counted;
 
@@ -393,30 +393,4 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             }
         }
     }
-}
-
-fn is_compacted(failure: &Failure) -> bool {
-    failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_refusal(Refusal::Compacted))
-}
-
-/// A full store grants no leases, and some versions of etcd accept no transaction either.
-fn without_space(failure: Failure) -> Failure {
-    if !failure.error.downcast_ref::<Error>().is_some_and(|error| error.is_no_space()) {
-        return failure;
-    }
-    let failure = failure.context("etcd is out of space and grants no leases for locks, so nothing can be removed");
-    Failure {
-        hints: vec!["free space with 'kvadm compact --reclaim', then run the command again".to_owned()],
-        ..failure
-    }
-}
-
-/// Whether the failure is a plan that does not match this scan: nothing is counted then.
-fn is_mismatch(failure: &Failure, tally: &RoundTally) -> bool {
-    failure.exit == Exit::Conflict && tally.round.revision.is_none()
-}
-
-/// Whether the next round may succeed.
-fn may_pass(failure: &Failure) -> bool {
-    !failure.is_broken_pipe() && !failure.is_other_store() && !matches!(failure.exit, Exit::Usage | Exit::Bug)
 }

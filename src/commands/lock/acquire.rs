@@ -9,7 +9,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::commands::lease_scope::exit_of;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Blocker, LeaseKeeper, LeaseLoss, LockGuard, LockHolder, LockOwner, QueueEntry, run_on_io_thread};
+use crate::kvstore::{
+    Blocker, LeaseKeeper, LeaseLoss, LockGuard, LockHolder, LockMode, LockOwner, QueueEntry, run_on_io_thread,
+};
 use crate::output::bytes;
 use crate::time::Time;
 
@@ -23,7 +25,7 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct LockRequest {
     /// The lock's name, without the namespace.
     pub name: Vec<u8>,
-    pub shared: bool,
+    pub mode: LockMode,
     pub wait: WaitLimit,
     pub ttl_seconds: i64,
     /// The owner to name in the lock key.
@@ -62,7 +64,7 @@ pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<AcquiredLoc
     let started = Instant::now();
     ctx.signals.hold();
     let (kept, entry) =
-        ctx.store().contend(&request.name, request.shared, request.owner.as_ref(), request.ttl_seconds).await?;
+        ctx.store().contend(&request.name, request.mode, request.owner.as_ref(), request.ttl_seconds).await?;
     if kept.ttl().as_secs() != request.ttl_seconds.unsigned_abs() {
         ctx.out.detail(&format!(
             "requested a TTL of {} s, etcd granted {} s",
@@ -75,7 +77,7 @@ pub async fn acquire(ctx: &Context, request: &LockRequest) -> Result<AcquiredLoc
         Err(error) => Err(error.into()),
     };
     match acquired {
-        Ok(guard) => Ok(AcquiredLock { name: bytes::escape(&request.name), guard, shared: request.shared, kept }),
+        Ok(guard) => Ok(AcquiredLock { name: bytes::escape(&request.name), guard, shared: request.mode.shared, kept }),
         Err(failure) => {
             abandon(ctx, &kept).await;
             Err(failure)
@@ -109,7 +111,7 @@ async fn queue(
     let progress = ctx.out.progress("waiting for the lock", None);
     let result = tokio::select! {
         biased;
-        result = wait(ctx, &entry, kept, limit, &name) => result,
+        result = wait(ctx, request, &entry, kept, limit) => result,
         never = announce_holder(ctx, request, &name) => match never {},
     };
     progress.finish();
@@ -118,19 +120,25 @@ async fn queue(
 
 async fn wait(
     ctx: &Context,
+    request: &LockRequest,
     entry: &QueueEntry,
     kept: &LeaseKeeper,
     limit: Option<Instant>,
-    name: &str,
 ) -> Result<(), Failure> {
+    let (name, rw) = (bytes::escape(&request.name), request.mode.rw);
     let last = Arc::new(Mutex::new(None));
-    let (out, shown, seen) = (ctx.out.clone(), name.to_owned(), Arc::clone(&last));
+    let (out, shown, seen) = (ctx.out.clone(), name.clone(), Arc::clone(&last));
     let on_blocker = move |blocker: &Blocker| {
         let (name, key) = (&shown, bytes::escape(&blocker.key));
         out.detail(&format!("lock {name}: waiting for {key}"));
         if blocker.lease.is_none() {
             out.warn(&format!(
                 "lock {name}: {key} has no lease and blocks the lock until it is deleted: 'kvadm delete {key}'"
+            ));
+        }
+        if !rw && blocker.rw {
+            out.warn(&format!(
+                "lock {name}: {key} belongs to Go's recipes.RWMutex, whose readers ignore this lock; add --rw"
             ));
         }
         seen.lock().unwrap_or_else(PoisonError::into_inner).replace(format_blocker(blocker));
@@ -145,7 +153,7 @@ async fn wait(
         biased;
         () = ctx.signals.cancel().cancelled() => Err(Failure::new(Exit::Interrupted, format!("interrupted while waiting for lock {name}"))),
         loss = kept.lost(Duration::ZERO) => Err(lost(loss)),
-        () = until(limit) => Err(busy(name, last.lock().unwrap_or_else(PoisonError::into_inner).as_deref())),
+        () = until(limit) => Err(busy(&name, last.lock().unwrap_or_else(PoisonError::into_inner).as_deref())),
         () = ctx.deadline_passed() => Err(Failure::new(Exit::Unreachable, format!("the --deadline of the whole command has passed (while waiting for lock {name})"))),
         turn = turn => match turn? {
             true => Ok(()),
@@ -172,7 +180,7 @@ async fn announce_holder(ctx: &Context, request: &LockRequest, name: &str) -> In
     loop {
         sleep(pause).await;
         // A failure is the business of the wait itself.
-        if let Ok(Some(holder)) = ctx.store().lock_holder(&request.name, request.shared).await {
+        if let Ok(Some(holder)) = ctx.store().lock_holder(&request.name, request.mode.shared).await {
             ctx.out.note(&format_waiting(name, &holder));
         }
         pause = ANNOUNCE_EVERY;

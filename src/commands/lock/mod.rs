@@ -13,6 +13,7 @@ use crate::child::PreparedChild;
 use crate::commands::lease_scope::seconds;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::kvstore::LockMode;
 use crate::output::bytes;
 
 /// Hold a lock while a command runs or until a signal; or list holders and waiters
@@ -30,6 +31,9 @@ use crate::output::bytes;
 /// lock, and so can CMD if kvadm and lease-guardian are both killed or frozen. Guard
 /// writes with --if-locked, or let the target check the fencing token
 /// KVADM_LOCK_REV, which grows from holder to holder.
+///
+/// Readers of Go's recipes.RWMutex ignore this lock. Use --rw for a lock that such
+/// programs take: kvadm then is a writer, or with --shared a reader.
 ///
 /// Ctrl-Z stops CMD and kvadm; the lock is lost unless they continue in time.
 ///
@@ -54,6 +58,7 @@ Examples:
   kvadm lock /cron/backup --try -- /usr/local/bin/backup
   kvadm lock /deploy --wait 10m -- sh -c 'kvadm put /app/version 7 --if-locked'
   kvadm lock /fleet --shared -- ./serve-one-request
+  kvadm lock /index --rw -- ./rebuild
   kvadm lock --list /cron/",
     args = safety_options()
 )]
@@ -67,6 +72,9 @@ pub struct Args {
     /// Take a shared (read) lock
     #[arg(long)]
     shared: bool,
+    /// Exclude users of Go's recipes.RWMutex: a writer, or with --shared a reader
+    #[arg(long)]
+    rw: bool,
     /// Exit 1 at once if the lock is taken
     #[arg(long = "try", conflicts_with = "wait")]
     try_once: bool,
@@ -80,7 +88,7 @@ pub struct Args {
     #[arg(long)]
     anonymous: bool,
     /// List holders and waiters, including those of other programs
-    #[arg(long, conflicts_with_all = ["shared", "try_once", "wait", "ttl", "anonymous", "command"])]
+    #[arg(long, conflicts_with_all = ["shared", "rw", "try_once", "wait", "ttl", "anonymous", "command"])]
     list: bool,
     #[command(flatten)]
     text: KeyText,
@@ -100,7 +108,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let request = acquire::LockRequest {
         name: args.text.key(name)?,
-        shared: args.shared,
+        mode: LockMode { shared: args.shared, rw: args.rw },
         wait: match args.wait {
             _ if args.try_once => acquire::WaitLimit::None,
             Some(time) => acquire::WaitLimit::For(time),
@@ -130,7 +138,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 
 async fn dry_run(ctx: &Context, request: &acquire::LockRequest) -> Result<Exit, Failure> {
     let name = bytes::escape(&request.name);
-    match ctx.store().lock_holder(&request.name, request.shared).await? {
+    match ctx.store().lock_holder(&request.name, request.mode.shared).await? {
         None => ctx.out.note(&format!("dry run: lock {name} is free and would be taken")),
         Some(holder) => {
             let key = bytes::escape(&holder.key);

@@ -3,8 +3,10 @@
 //! Protocol: `RunGC` of Cilium's `pkg/kvstore/allocator`, without its race: references are read, and the master is
 //! deleted, under the lock that a client needs to allocate the ID again.
 
+mod masters;
 mod settle;
 mod sweep;
+mod wave;
 
 use std::collections::{BTreeSet, HashMap};
 

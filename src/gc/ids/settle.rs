@@ -11,12 +11,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::sweep::{BATCH, CandidateMaster, IdCollector};
+use super::masters::{CandidateMaster, ReferenceReader};
+use crate::allocator::Layout;
 use crate::gc::CandidateOutcome;
 use crate::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeySelector, KeyValue, Op, OpResult, Retry, Txn, Write,
+    Compare, CompareOp, CompareTarget, Error, KeySelector, KeyValue, Op, OpResult, Retry, Store, Txn, Write,
 };
 
+/// Masters whose references are read in one request, below etcd's limit of 128 operations.
+const BATCH: usize = 40;
 /// Maximum time for which the locks are still held after the user's signal.
 const AFTER_SIGNAL: Duration = Duration::from_secs(1);
 /// Attempts to write one master again while its key's references change.
@@ -29,55 +32,67 @@ pub(super) struct Removal {
     pub outcome: CandidateOutcome,
 }
 
-impl IdCollector {
-    /// Waits until this time; after the user's signal, for at most [`AFTER_SIGNAL`].
-    pub(super) async fn wait_until(&self, time: Instant, cancel: &CancellationToken) {
-        let shortened = async {
-            cancel.cancelled().await;
-            tokio::time::sleep(AFTER_SIGNAL).await;
-        };
-        tokio::select! {
-            () = tokio::time::sleep_until(time) => {}
-            () = shortened => {}
-        }
+/// Waits until this time; after the user's signal, for at most [`AFTER_SIGNAL`].
+pub(super) async fn wait_until(time: Instant, cancel: &CancellationToken) {
+    let shortened = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(AFTER_SIGNAL).await;
+    };
+    tokio::select! {
+        () = tokio::time::sleep_until(time) => {}
+        () = shortened => {}
     }
+}
 
-    /// Reads the references of removed masters again, and writes the masters again that are needed. Returns the
-    /// outcomes by the candidates' indexes.
-    pub(super) async fn verify(&self, removals: Vec<Removal>) -> Vec<(usize, CandidateOutcome)> {
-        let mut outcomes = Vec::with_capacity(removals.len());
-        for some in removals.chunks(BATCH) {
-            let users = self.users(some).await;
-            for (place, removal) in some.iter().enumerate() {
-                let user = match &users {
-                    Ok(users) => users.get(place).cloned().flatten(),
-                    Err(error) => {
-                        outcomes.push((removal.master.index, unverified(removal, error)));
-                        continue;
-                    }
-                };
-                let outcome = match user {
-                    None => removal.outcome.clone(),
-                    Some(user) => self.restore(removal, user).await.unwrap_or_else(|error| unverified(removal, &error)),
-                };
-                outcomes.push((removal.master.index, outcome));
+/// Reads the references of removed masters again, and writes the masters again that are needed. Returns the outcomes by
+/// the candidates' indexes.
+pub(super) async fn verify(
+    store: &Store,
+    layout: &Layout,
+    references: &ReferenceReader,
+    removals: &[Removal],
+) -> Vec<(usize, CandidateOutcome)> {
+    let verifier = Verifier { store, layout, references };
+    let mut outcomes = Vec::with_capacity(removals.len());
+    for some in removals.chunks(BATCH) {
+        match verifier.users(some).await {
+            Err(error) => {
+                outcomes.extend(some.iter().map(|removal| (removal.master.index, unverified(removal, &error))));
+            }
+            Ok(users) => {
+                for (removal, user) in some.iter().zip(users) {
+                    let outcome = match user {
+                        None => removal.outcome.clone(),
+                        Some(user) => {
+                            verifier.restore(removal, user).await.unwrap_or_else(|error| unverified(removal, &error))
+                        }
+                    };
+                    outcomes.push((removal.master.index, outcome));
+                }
             }
         }
-        outcomes
     }
+    outcomes
+}
 
+struct Verifier<'a> {
+    store: &'a Store,
+    layout: &'a Layout,
+    references: &'a ReferenceReader,
+}
+
+impl Verifier<'_> {
     /// For each removed master, a reference that needs it.
     async fn users(&self, removals: &[Removal]) -> Result<Vec<Option<KeyValue>>, Error> {
-        let then = removals.iter().map(|removal| self.some_references(&removal.master.key)).collect();
+        let then = removals.iter().map(|removal| self.references.first_references(&removal.master)).collect();
         let answer = self.store.txn("references", &Txn { then, ..Txn::default() }, None, Retry::Idempotent).await?;
         let mut users = Vec::with_capacity(removals.len());
         for (removal, result) in removals.iter().zip(answer.results) {
             let OpResult::Get { kvs, more, .. } = result else {
                 return Err(Error::Protocol { op: "references", what: "a response is not of a read".to_owned() });
             };
-            let (key, id) = (&removal.master.key, removal.master.id);
-            users.push(match self.user_among(key, id, &kvs) {
-                None if more => self.find_user(key, id).await?.0,
+            users.push(match self.references.user_among(&removal.master, &kvs) {
+                None if more => self.references.find_user(&removal.master).await?.0,
                 user => user.cloned(),
             });
         }
@@ -113,7 +128,7 @@ impl IdCollector {
                     (false, _) => CandidateOutcome::Conflict(self.conflict(removal, &user, &present.value)),
                 });
             }
-            match self.find_user(key, id).await?.0 {
+            match self.references.find_user(&removal.master).await?.0 {
                 Some(other) => user = other,
                 None => return Ok(removal.outcome.clone()),
             }

@@ -7,31 +7,30 @@
 //!
 //! The locks of a wave are held until the removals have settled ([`super::settle`]).
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::settle::Removal;
-use crate::allocator::{HeldLock, Id, Layout, LockSession, LockWait};
+use super::masters::{CandidateMaster, ReferenceReader};
+use super::settle::{Removal, verify, wait_until};
+use super::wave::Wave;
+use crate::allocator::{HeldLock, Layout, LockSession, LockWait};
 use crate::consent::Consent;
 use crate::gc::{Candidate, CandidateOutcome, SweepAnswer, is_per_candidate, run_txns};
 use crate::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeySelector, KeyValue, LeaseKeeper, Op, OpResult, ReadOptions, Revision,
-    Store, Txn,
+    Compare, CompareOp, CompareTarget, Error, KeySelector, LeaseKeeper, Op, OpResult, Revision, Store, Txn,
 };
 
 /// Maximum number of masters of a wave.
 pub const WAVE: usize = 4000;
 /// Masters per transaction: with up to six compares each, nested one level deep, far below etcd's limit of 128.
-pub(super) const BATCH: usize = 40;
+const BATCH: usize = 40;
+/// Locks released per transaction, below etcd's limit of 128 operations.
+const UNLOCKED_AT_ONCE: usize = 100;
 /// A wave takes no further locks after this time. Cilium's operator breaks locks that are 25 s old; up to 5 s of a wait
 /// and 15 s of settling follow.
 const MAX_WAVE_TIME: Duration = Duration::from_secs(3);
-/// References read along with the locks.
-const REFERENCE_LIMIT: i64 = 64;
 /// TTL of the lease of the locks, in seconds (Cilium's value).
 const LOCK_TTL: i64 = 25;
 /// Maximum wait for one lock.
@@ -43,17 +42,6 @@ const MIN_LOCK_WAIT: Duration = Duration::from_millis(50);
 /// Maximum time to revoke the lease.
 const CLEANUP: Duration = Duration::from_secs(2);
 
-/// A master to delete.
-#[derive(Clone, Debug)]
-pub(super) struct CandidateMaster {
-    /// Index of the candidate.
-    pub index: usize,
-    pub id: Id,
-    /// The allocator's key.
-    pub key: Vec<u8>,
-    mod_revision: Revision,
-}
-
 /// A master whose locks are held.
 struct LockedMaster {
     target: CandidateMaster,
@@ -63,23 +51,11 @@ struct LockedMaster {
     read_at: Revision,
 }
 
-/// Masters whose locks are held together.
-struct Wave {
-    begun: Instant,
-    /// One outcome for each candidate that was begun, in this wave and in earlier ones of the same call.
-    outcomes: Vec<CandidateOutcome>,
-    /// The locks by name.
-    held: BTreeMap<Vec<u8>, HeldLock>,
-    /// The masters that were deleted, or may have been.
-    removals: Vec<Removal>,
-    /// When the last request that deletes was answered.
-    deleted_at: Instant,
-}
-
 /// Deletes masters under locks on one lease.
 pub struct IdCollector {
-    pub(super) store: Store,
-    pub(super) layout: Layout,
+    store: Store,
+    layout: Layout,
+    references: ReferenceReader,
     lease: LeaseKeeper,
     locks: LockSession,
     /// Time for which the locks are held after a removal.
@@ -102,6 +78,7 @@ impl IdCollector {
         Ok(Self {
             store: store.clone(),
             layout: layout.clone(),
+            references: ReferenceReader::new(store, layout),
             lease,
             locks,
             settle,
@@ -211,8 +188,8 @@ impl IdCollector {
     async fn finish(&mut self, wave: &mut Wave, cancel: &CancellationToken) {
         let removals = std::mem::take(&mut wave.removals);
         if !removals.is_empty() {
-            self.wait_until(wave.deleted_at + self.settle, cancel).await;
-            for (index, outcome) in self.verify(removals).await {
+            wait_until(wave.deleted_at + self.settle, cancel).await;
+            for (index, outcome) in verify(&self.store, &self.layout, &self.references, &removals).await {
                 wave.set(index, outcome);
             }
         }
@@ -293,7 +270,7 @@ impl IdCollector {
             };
             let (used, read_at) = match more {
                 true => self.read_all(&target).await?,
-                false => (self.user_among(&target.key, target.id, &kvs).is_some(), revision),
+                false => (self.references.user_among(&target, &kvs).is_some(), revision),
             };
             ready.push(self.locked(target, wave, used, read_at));
         }
@@ -312,16 +289,10 @@ impl IdCollector {
 
     async fn try_lock(&self, targets: &[CandidateMaster], wave: &Wave) -> Result<Vec<SweepAnswer>, Error> {
         let txn = |target: &CandidateMaster| {
-            let references = self.some_references(&target.key);
+            let references = self.references.first_references(target);
             self.locks.try_lock(&self.names_to_take(target, wave), &[references])
         };
         run_txns(&self.store, "lock", targets.iter().map(txn).collect()).await
-    }
-
-    /// A read of the first references of a key, and maybe of longer keys.
-    pub(super) fn some_references(&self, key: &[u8]) -> Op {
-        let over = KeySelector::Range(self.layout.references_of(key));
-        Op::Get { over, revision: 0, keys_only: false, count_only: false, limit: REFERENCE_LIMIT }
     }
 
     /// Locks a master, waiting for other clients, and reads its references. `None` if a client keeps a lock for too
@@ -365,26 +336,8 @@ impl IdCollector {
 
     /// Whether a reference keeps the master, and the revision at which all references were read.
     async fn read_all(&self, target: &CandidateMaster) -> Result<(bool, Revision), Error> {
-        let (user, read_at) = self.find_user(&target.key, target.id).await?;
+        let (user, read_at) = self.references.find_user(target).await?;
         Ok((user.is_some(), read_at))
-    }
-
-    /// A reference that keeps a master, if there is one, and the revision at which all references were read.
-    pub(super) async fn find_user(&self, key: &[u8], id: Id) -> Result<(Option<KeyValue>, Revision), Error> {
-        let mut reader = self.store.read(&self.layout.references_of(key), ReadOptions::default());
-        let mut user = None;
-        while let Some(page) = reader.next().await? {
-            user = user.or_else(|| self.user_among(key, id, &page).cloned());
-        }
-        Ok((user, reader.revision()))
-    }
-
-    /// One of these keys that keeps a master: a reference to its key that names its ID or is unreadable.
-    pub(super) fn user_among<'k>(&self, key: &[u8], id: Id, kvs: &'k [KeyValue]) -> Option<&'k KeyValue> {
-        kvs.iter().find(|kv| {
-            self.layout.parse_reference(&kv.key).is_some_and(|(of, _)| of == key)
-                && Id::parse(&kv.value).is_none_or(|named| named == id)
-        })
     }
 
     /// Deletes the unused masters.
@@ -422,28 +375,8 @@ impl IdCollector {
     /// Unlocks as far as possible; remaining locks expire with the lease.
     async fn unlock(&self, names: impl IntoIterator<Item = &Vec<u8>>) {
         let names: Vec<&Vec<u8>> = names.into_iter().collect();
-        for some in names.chunks(BATCH) {
+        for some in names.chunks(UNLOCKED_AT_ONCE) {
             let _ = self.locks.unlock(some).await;
         }
-    }
-}
-
-impl Wave {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self { begun: now, outcomes: Vec::new(), held: BTreeMap::new(), removals: Vec::new(), deleted_at: now }
-    }
-
-    fn set(&mut self, index: usize, outcome: CandidateOutcome) {
-        if let Some(place) = self.outcomes.get_mut(index) {
-            *place = outcome;
-        }
-    }
-
-    /// Whether a lock would wait for one of the wave's own: the lock of the key `a` waits for the lock of the key `a/b`.
-    fn contends(&self, name: &[u8]) -> bool {
-        let inside = [name, b"/"].concat();
-        let mut after = self.held.range::<[u8], _>((Bound::Included(inside.as_slice()), Bound::Unbounded));
-        after.next().is_some_and(|(held, _)| held.starts_with(&inside))
     }
 }

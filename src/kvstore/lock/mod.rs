@@ -5,8 +5,13 @@
 //! a value that nobody reads; the contender with the oldest create revision below `<name>/` holds the lock. kvadm's
 //! extension: the value says whether a contender is shared, and names its owner (see [`owner`]). A shared contender waits
 //! only for older keys that are not shared. Other clients wait for it as for any older key.
+//!
+//! `client/v3/experimental/recipes/rwmutex.go` has another layout: `<name>/read/<nanoseconds>` and
+//! `<name>/write/<nanoseconds>`. A writer waits for all older keys below `<name>/`, a reader only for those of writers. A
+//! contender in this layout ([`LockMode::rw`]) has `<its lease's ID>` instead of the nanoseconds.
 
 pub(crate) mod deletion;
+pub(crate) mod lock_key;
 pub(crate) mod owner;
 pub(crate) mod queue;
 
@@ -24,11 +29,12 @@ use crate::kvstore::kv::response_check::check_records_read;
 use crate::kvstore::kv::txn::LockGuard;
 use crate::kvstore::lease::GrantAttempts;
 use crate::kvstore::lease::keepalive::LeaseKeeper;
-use crate::kvstore::lock::owner::{LockOwner, format_value, is_shared, parse_owner};
+use crate::kvstore::lock::lock_key::{rw_mutex_key_of, shares};
+use crate::kvstore::lock::owner::{LockMode, LockOwner, format_value, parse_owner};
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::store::Store;
-use crate::kvstore::types::{KeyValue, LeaseId, Revision};
+use crate::kvstore::types::{LeaseId, Revision};
 
 /// The lease is requested this long before the key attached to it. Measured: without the delay, etcd handles the second
 /// of two concurrent requests first in half of all cases and refuses the key.
@@ -40,8 +46,8 @@ pub struct QueueEntry {
     pub guard: LockGuard,
     /// The prefix of all contenders' keys, absolute: the lock's name and a slash.
     prefix: Vec<u8>,
-    /// Whether the contender waits only for exclusive contenders.
-    shared: bool,
+    /// How the contender takes the lock.
+    mode: LockMode,
     /// Whether no other contender was ahead when the entry was created.
     pub first: bool,
 }
@@ -57,6 +63,8 @@ pub struct Blocker {
     pub lease: Option<LeaseId>,
     /// The owner that the key names.
     pub owner: Option<LockOwner>,
+    /// Whether it contends as a reader or writer of Go's `recipes.RWMutex`.
+    pub rw: bool,
     /// The revision at which the key was seen.
     known: Revision,
 }
@@ -80,19 +88,6 @@ enum QueuePosition {
     Behind(Blocker),
 }
 
-/// What stands before and after the last `/` of a key.
-pub(crate) fn split_last_segment(key: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (before, rest) = key.split_at_checked(key.iter().rposition(|byte| *byte == b'/')?)?;
-    Some((before, rest.strip_prefix(b"/")?))
-}
-
-/// The name of the lock that this contender's key belongs to; `None` unless the key's last path segment is its own
-/// lease's ID.
-pub fn lock_key_of(kv: &KeyValue) -> Option<&[u8]> {
-    let (name, own) = split_last_segment(&kv.key)?;
-    (own == kv.lease?.to_string().as_bytes()).then_some(name)
-}
-
 impl Store {
     /// Grants a lease of at least `ttl` seconds, keeps it alive, and joins the queue of the lock `name` (without the
     /// namespace) with a key attached to it. Both requests are sent concurrently. If only the second one fails, the
@@ -103,13 +98,13 @@ impl Store {
     pub async fn contend(
         &self,
         name: &[u8],
-        shared: bool,
+        mode: LockMode,
         owner: Option<&LockOwner>,
         ttl: i64,
     ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
         let mut attempts = GrantAttempts::new(self);
         loop {
-            match self.contend_as(LeaseId::random(), name, shared, owner, ttl).await {
+            match self.contend_as(LeaseId::random(), name, mode, owner, ttl).await {
                 Err(error) => attempts.pause_after(error).await?,
                 contending => return contending,
             }
@@ -120,7 +115,7 @@ impl Store {
         &self,
         id: LeaseId,
         name: &[u8],
-        shared: bool,
+        mode: LockMode,
         owner: Option<&LockOwner>,
         ttl: i64,
     ) -> Result<(LeaseKeeper, Result<QueueEntry, Error>), Error> {
@@ -128,14 +123,14 @@ impl Store {
             // etcd does not handle concurrent requests in the order of arrival. tokio's timer has a resolution of 1 ms.
             self.ensure_ready("lock").await.ok()?;
             spawn_blocking(|| std::thread::sleep(GRANT_HEAD_START)).await.ok()?;
-            Some(self.enqueue(name, id, shared, owner).await)
+            Some(self.enqueue(name, id, mode, owner).await)
         };
         let (kept, entry) = tokio::join!(biased; self.keep_as(id, ttl), queued);
         let kept = kept?;
         let entry = match entry {
-            Some(Err(error)) if is_missing_lease(&error) => self.enqueue(name, id, shared, owner).await,
+            Some(Err(error)) if is_missing_lease(&error) => self.enqueue(name, id, mode, owner).await,
             Some(entry) => entry,
-            None => self.enqueue(name, id, shared, owner).await,
+            None => self.enqueue(name, id, mode, owner).await,
         };
         Ok((kept, entry))
     }
@@ -148,12 +143,17 @@ impl Store {
         &self,
         name: &[u8],
         lease: LeaseId,
-        shared: bool,
+        mode: LockMode,
         owner: Option<&LockOwner>,
     ) -> Result<QueueEntry, Error> {
         let prefix = [&self.absolute(name), b"/".as_slice()].concat();
-        let key = [prefix.as_slice(), lease.to_string().as_bytes()].concat();
-        let value = format_value(shared, owner);
+        let directory: &[u8] = match mode {
+            LockMode { rw: false, .. } => b"",
+            LockMode { shared: true, .. } => b"read/",
+            LockMode { .. } => b"write/",
+        };
+        let key = [prefix.as_slice(), directory, lease.to_string().as_bytes()].concat();
+        let value = format_value(mode, owner);
         let oldest = GetOptions::new()
             .with_range(range_end(&prefix))
             .with_sort(SortTarget::Create, SortOrder::Ascend)
@@ -171,7 +171,7 @@ impl Store {
             return Err(Error::Protocol { op: "lock", what: "the key neither exists nor was created".to_owned() });
         };
         let first = oldest.is_none_or(|kv| created(&kv) == own);
-        Ok(QueueEntry { guard: LockGuard { key, revision: own }, prefix, shared, first })
+        Ok(QueueEntry { guard: LockGuard { key, revision: own }, prefix, mode, first })
     }
 
     /// Waits until this contender holds the lock (`true`) or its key is deleted (`false`), and calls `behind` with each
@@ -226,7 +226,7 @@ impl Store {
     async fn read_position(&self, entry: &QueueEntry, serializable: bool) -> Result<(QueuePosition, Revision), Error> {
         let guard = &entry.guard;
         // A shared contender must find the newest exclusive one among the older ones, so it reads all of them.
-        let mut limit = if entry.shared { 0 } else { 2 };
+        let mut limit = if entry.mode.shared { 0 } else { 2 };
         let (known, found) = loop {
             let options = if serializable { GetOptions::new().with_serializable() } else { GetOptions::new() };
             let newest_first = options
@@ -246,11 +246,13 @@ impl Store {
         if !found.iter().any(|kv| kv.key == guard.key && created(kv) == guard.revision) {
             return Ok((QueuePosition::Deleted, known));
         }
-        let blocks = |kv: &PbKeyValue| created(kv) < guard.revision && !(entry.shared && is_shared(&kv.value));
+        let blocks =
+            |kv: &PbKeyValue| created(kv) < guard.revision && !(entry.mode.shared && shares(&kv.key, &kv.value));
         let place = found.into_iter().find(blocks).map_or(QueuePosition::Held, |kv| {
             let (revision, lease) = (kv.create_revision, LeaseId::from_wire(kv.lease));
             let owner = parse_owner(&kv.value);
-            QueuePosition::Behind(Blocker { key: kv.key, revision, lease, owner, known })
+            let rw = rw_mutex_key_of(&kv.key, &kv.value).is_some();
+            QueuePosition::Behind(Blocker { key: kv.key, revision, lease, owner, rw, known })
         });
         Ok((place, known))
     }
@@ -264,7 +266,7 @@ impl Store {
         let all = GetOptions::new().with_range(range_end(&prefix)).with_sort(SortTarget::Create, SortOrder::Ascend);
         let all = if shared { all } else { all.with_limit(1) };
         let (_, found) = self.lock_range(Request::read("lock place", &prefix), all).await?;
-        let at = found.iter().position(|kv| !(shared && is_shared(&kv.value)));
+        let at = found.iter().position(|kv| !(shared && shares(&kv.key, &kv.value)));
         Ok(at.and_then(|at| {
             let kv = found.into_iter().nth(at)?;
             let (lease, owner) = (LeaseId::from_wire(kv.lease), parse_owner(&kv.value));
@@ -355,25 +357,5 @@ fn is_missing_lease(error: &Error) -> bool {
     match error {
         Error::Unknown { cause, .. } => is_missing_lease(cause),
         error => error.is_refusal(Refusal::LeaseNotFound),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_contender_s_key_ends_in_its_own_lease() {
-        let kv = |key: &str, lease: i64| KeyValue {
-            key: key.into(),
-            lease: LeaseId::from_wire(lease),
-            ..KeyValue::default()
-        };
-        assert_eq!(lock_key_of(&kv("/a/b/1f", 0x1f)), Some(b"/a/b".as_slice()));
-        assert_eq!(lock_key_of(&kv("/a/1f", 0x2f)), None);
-        assert_eq!(lock_key_of(&kv("/a/1F", 0x1f)), None);
-        assert_eq!(lock_key_of(&kv("/a/01f", 0x1f)), None);
-        assert_eq!(lock_key_of(&kv("/a/0", 0)), None);
-        assert_eq!(lock_key_of(&kv("1f", 0x1f)), None);
     }
 }

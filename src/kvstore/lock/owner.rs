@@ -2,7 +2,8 @@
 //!
 //! Format: an exclusive contender has an empty value or `kvadm/1 FIELDS`, a shared one `shared` or `kvadm/1 shared FIELDS`.
 //! Fields are `NAME=VALUE`, percent-escaped and separated by spaces: `host`, `pid`, `user`, `since` (RFC 3339, when the
-//! owner joined the queue, by its own clock), `cmd`. Any other value is an exclusive contender of another program:
+//! owner joined the queue, by its own clock), `cmd`, and `layout=rw` in the layout of Go's `recipes.RWMutex`. Any other
+//! value is an exclusive contender of another program:
 //! `etcdctl lock`, Go's Mutex and Cilium ignore the value.
 
 use std::fmt;
@@ -13,6 +14,8 @@ use crate::time::Time;
 pub(crate) const SHARED: &[u8] = b"shared";
 /// How a value begins that names its owner.
 const OWNED: &[u8] = b"kvadm/1 ";
+/// The field of a contender in the layout of Go's `recipes.RWMutex`.
+const RW_LAYOUT: &[u8] = b"layout=rw";
 /// How much of a value is read: several times what the longest host, user and program name take.
 const MAX_VALUE_BYTES: usize = 4096;
 /// How much of a field is kept. Host and user names are not longer on Linux.
@@ -51,12 +54,28 @@ impl LockOwner {
     }
 }
 
+/// How a contender takes a lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LockMode {
+    /// Whether it waits only for contenders that are not shared.
+    pub shared: bool,
+    /// Whether its key has the layout of Go's `recipes.RWMutex`, whose readers wait for no other keys.
+    pub rw: bool,
+}
+
 /// The value of a contender's key.
-pub(crate) fn format_value(shared: bool, owner: Option<&LockOwner>) -> Vec<u8> {
-    let Some(owner) = owner else { return if shared { SHARED.to_vec() } else { Vec::new() } };
+pub(crate) fn format_value(mode: LockMode, owner: Option<&LockOwner>) -> Vec<u8> {
+    if owner.is_none() && !mode.rw {
+        return if mode.shared { SHARED.to_vec() } else { Vec::new() };
+    }
+    let owner = owner.cloned().unwrap_or_default();
     let mut value = OWNED.to_vec();
-    if shared {
+    if mode.shared {
         value.extend(SHARED);
+        value.push(b' ');
+    }
+    if mode.rw {
+        value.extend(RW_LAYOUT);
         value.push(b' ');
     }
     let pid = owner.pid.map(|pid| pid.to_string()).unwrap_or_default();
@@ -66,7 +85,14 @@ pub(crate) fn format_value(shared: bool, owner: Option<&LockOwner>) -> Vec<u8> {
     let fields: Vec<Vec<u8>> =
         given.map(|(name, field)| [name.as_bytes(), b"=", escape(field).as_slice()].concat()).collect();
     value.extend(fields.join(&b' '));
+    value.truncate(value.trim_ascii_end().len());
     value
+}
+
+/// Whether the value is a contender's of kvadm in the layout of Go's `recipes.RWMutex`.
+pub(crate) fn is_rw(value: &[u8]) -> bool {
+    let Some(fields) = value.strip_prefix(OWNED) else { return false };
+    fields.split(|byte| *byte == b' ').take(2).any(|field| field == RW_LAYOUT)
 }
 
 /// Whether the value is a shared contender's.
@@ -79,7 +105,7 @@ pub(crate) fn is_contender_value(value: &[u8]) -> bool {
     value.is_empty() || value == SHARED || value.starts_with(OWNED)
 }
 
-/// The owner that the value names.
+/// The owner that the value names, if it names one.
 pub(crate) fn parse_owner(value: &[u8]) -> Option<LockOwner> {
     let fields = value.strip_prefix(OWNED)?;
     let fields = strip_shared(fields).unwrap_or(fields);
@@ -98,7 +124,7 @@ pub(crate) fn parse_owner(value: &[u8]) -> Option<LockOwner> {
             _ => {}
         }
     }
-    Some(owner)
+    (owner != LockOwner::default()).then_some(owner)
 }
 
 fn strip_shared(fields: &[u8]) -> Option<&[u8]> {
@@ -152,13 +178,30 @@ mod tests {
         }
     }
 
+    const SHARED_MODE: LockMode = LockMode { shared: true, rw: false };
+
+    #[test]
+    fn a_value_says_the_mode_and_the_layout() {
+        for shared in [false, true] {
+            for rw in [false, true] {
+                for owner in [None, Some(owner())] {
+                    let value = format_value(LockMode { shared, rw }, owner.as_ref());
+                    assert_eq!((is_shared(&value), is_rw(&value)), (shared, rw), "{}", value.escape_ascii());
+                    assert_eq!((parse_owner(&value), is_contender_value(&value)), (owner, true));
+                }
+            }
+        }
+        assert_eq!(format_value(LockMode { shared: true, rw: true }, None), b"kvadm/1 shared layout=rw");
+        assert_eq!(format_value(LockMode { shared: false, rw: true }, None), b"kvadm/1 layout=rw");
+    }
+
     #[test]
     fn an_owner_survives_the_value() {
         let text = "kvadm/1 host=node-1 pid=4711 user=web%20ops%25 since=2026-11-29T01:02:03Z cmd=r%C3%A9plique";
-        assert_eq!(String::from_utf8(format_value(false, Some(&owner()))).unwrap(), text);
+        assert_eq!(String::from_utf8(format_value(LockMode::default(), Some(&owner()))).unwrap(), text);
         assert_eq!(parse_owner(text.as_bytes()), Some(owner()));
         assert!(!is_shared(text.as_bytes()) && is_contender_value(text.as_bytes()));
-        let shared = format_value(true, Some(&owner()));
+        let shared = format_value(SHARED_MODE, Some(&owner()));
         assert!(shared.starts_with(b"kvadm/1 shared host=node-1 ") && is_shared(&shared));
         assert_eq!(parse_owner(&shared), Some(owner()));
         assert_eq!(owner().to_string(), "node-1:4711 web ops% réplique");
@@ -180,7 +223,8 @@ mod tests {
             assert_eq!((is_shared(value), is_contender_value(value)), (shared, contender), "{}", value.escape_ascii());
         }
         assert_eq!(parse_owner(b"leader-1"), None);
-        assert_eq!((format_value(false, None), format_value(true, None)), (Vec::new(), SHARED.to_vec()));
+        let values = (format_value(LockMode::default(), None), format_value(SHARED_MODE, None));
+        assert_eq!(values, (Vec::new(), SHARED.to_vec()));
     }
 
     #[test]
@@ -193,15 +237,15 @@ mod tests {
         #[test]
         fn any_value_gets_an_answer(value in proptest::collection::vec(any::<u8>(), 0..200), shared: bool) {
             let fields = if shared { [OWNED, SHARED, b" ", &value].concat() } else { [OWNED, &value].concat() };
-            let owner = parse_owner(&fields).unwrap();
-            prop_assert!(owner.to_string().chars().count() < 4 * (MAX_FIELD_CHARS + 16));
+            let shown = parse_owner(&fields).unwrap_or_default().to_string();
+            prop_assert!(shown.chars().count() < 4 * (MAX_FIELD_CHARS + 16));
             parse_owner(&value);
         }
 
         #[test]
         fn fields_round_trip(host in "\\PC{1,60}", user in "\\PC{0,60}", cmd in "\\PC{0,60}", pid: u32) {
             let owner = LockOwner { host, pid: Some(pid), user, since: None, cmd };
-            prop_assert_eq!(parse_owner(&format_value(false, Some(&owner))), Some(owner));
+            prop_assert_eq!(parse_owner(&format_value(LockMode::default(), Some(&owner))), Some(owner));
         }
     }
 }

@@ -3,8 +3,8 @@
 //! Wire format: see [`lock`](crate::kvstore::lock). Contenders' keys lie below the lock's name. The key with the oldest
 //! create revision below the name holds the lock; keys of nested locks count too.
 
-use crate::kvstore::lock::owner::{LockOwner, is_contender_value, is_shared, parse_owner};
-use crate::kvstore::lock::{lock_key_of, split_last_segment};
+use crate::kvstore::lock::lock_key::{lock_key_of, rw_mutex_key_of, shares, split_last_segment};
+use crate::kvstore::lock::owner::{LockOwner, is_contender_value, parse_owner};
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 
 /// The number of hex digits for which the last segment of a key without a lease counts as a lease ID. etcd's IDs
@@ -91,18 +91,22 @@ impl LockTree {
             let prefix = kv.key.iter().take(at).chain(b"/").copied().collect();
             self.open.push(LockQueue { prefix, contenders: Vec::new(), oldest: i64::MAX, oldest_exclusive: i64::MAX });
         }
-        let shared = is_shared(&kv.value);
+        let shared = shares(&kv.key, &kv.value);
         for lock in &mut self.open {
             lock.oldest = lock.oldest.min(kv.create_revision);
             if !shared {
                 lock.oldest_exclusive = lock.oldest_exclusive.min(kv.create_revision);
             }
         }
+        // The key of a reader or writer lies one segment deeper.
+        let rw = kv.lease.is_some() && rw_mutex_key_of(&kv.key, &kv.value).is_some();
         let named = match lock_key_of(&kv) {
             Some(_) => kv.lease,
+            None if rw => kv.lease,
             None => orphaned_contender(&kv).map(|(_, lease)| lease),
         };
-        if let (Some(named), Some(lock)) = (named, self.open.last_mut()) {
+        let lock = self.open.iter_mut().rev().nth(usize::from(rw));
+        if let (Some(named), Some(lock)) = (named, lock) {
             let (created, modified, lease) = (kv.create_revision, kv.mod_revision, kv.lease);
             let owner = parse_owner(&kv.value);
             lock.contenders.push(Contender { key: kv.key, lease, named, created, modified, shared, owner });
@@ -161,6 +165,33 @@ mod tests {
             kv("a/note", 8, b""),
         ];
         assert_eq!(states(&mixed), [("a/".to_owned(), vec![(4, true), (5, true), (6, false), (7, false)])]);
+    }
+
+    #[test]
+    fn readers_and_writers_of_go_s_rw_mutex() {
+        let go = |key: &str, created| KeyValue { lease: Some(LeaseId(7)), ..kv(key, created, b"") };
+        let keys = [
+            kv("a/1f", 9, b""),
+            go("a/read/1764400000000000001", 4),
+            go("a/read/1764400000000000002", 5),
+            kv("a/read/2c", 6, b"kvadm/1 shared layout=rw host=h"),
+            go("a/write/1764400000000000003", 7),
+            kv("a/write/3", 8, b"kvadm/1 layout=rw"),
+        ];
+        let expected = vec![(4, true), (5, true), (6, true), (7, false), (8, false), (9, false)];
+        assert_eq!(states(&keys), [("a/".to_owned(), expected)]);
+        // A lock that is named like a reader or a writer, an orphan, and other data.
+        let others = [kv("a/read/1f", 1, b""), kv("a/write/2f", 1, b"kvadm/1 host=h")];
+        assert_eq!(
+            states(&others),
+            [("a/read/".to_owned(), vec![(1, true)]), ("a/write/".to_owned(), vec![(1, true)])]
+        );
+        for key in
+            ["a/read/17644", "read/1764400000000000001", "a/reads/1764400000000000001", "a/read/176440000000000000x"]
+        {
+            assert_eq!(rw_mutex_key_of(key.as_bytes(), b""), None, "{key}");
+        }
+        assert_eq!(rw_mutex_key_of(b"a/read/1764400000000000001", b"data"), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::gc::metadata::mark::ObjectVerdict;
 use crate::gc::metadata::model::{ObjectId, TreeProblem};
 use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions};
 use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope, Skipped, Timestamp};
-use crate::kvstore::{MAX_TXN_OPS, Store};
+use crate::kvstore::{LockMode, MAX_TXN_OPS, Store};
 use crate::output::{GcPart, GcPhase, MetadataRow, PartCounts, Progress, Record, bytes};
 use crate::plural::counted;
 
@@ -181,7 +181,7 @@ impl GarbageKind for MetadataGarbage {
         let Some(name) = self.job.lock.clone() else { return Ok(()) };
         let ttl = seconds(round.ctx.config.lock_ttl);
         let owner = Some(this_process(OsStr::new("gc")));
-        let request = LockRequest { name, shared: false, wait: self.job.wait, ttl_seconds: ttl, owner };
+        let request = LockRequest { name, mode: LockMode::default(), wait: self.job.wait, ttl_seconds: ttl, owner };
         let held = acquire(round.ctx, &request).await?;
         self.held =
             Some(LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });
