@@ -128,6 +128,23 @@ fn references_that_cannot_be_resolved_refuse_the_sweep() {
     assert_eq!(named(apply(&tree, &schema, &[]).ok(), "removed"), ["artifact /unused"]);
 }
 
+/// A field that matches an edge up to a slash is a reference to something that the schema does not expect.
+#[test]
+fn a_field_whose_name_goes_on_after_a_slash_is_an_unresolved_reference() {
+    let schema = BUILDS
+        .replace("fields: [uses]", "fields: [\"uses/**\", other]")
+        .replace("field: uses\n        value: \"artifact:{name+}\"", "field: \"uses/{name}\"");
+    let schema = SchemaFile::new(&schema);
+    let mut tree = tree();
+    tree.put("builds/1/uses/a", "").put("builds/1/uses/b/c", "").put("builds/1/other", "");
+    tree.put("artifacts/a/size", "1").put("artifacts/b/size", "1").load();
+    let first = format!("1 reference cannot be resolved (the first is {}builds/1/uses/b/c)", tree.prefix);
+    apply(&tree, &schema, &[]).code(5).out_empty().err_has(&first);
+    assert_eq!(tree.keys().len(), 5);
+    let run = apply(&tree, &schema, &["--ignore-unresolved"]);
+    assert_eq!(named(run.ok(), "removed"), ["artifact /b"]);
+}
+
 #[test]
 fn unresolved_references_are_shown_in_the_text_of_the_summary() {
     let tree = builds(|number| format!("artifacts:{number}"));

@@ -199,7 +199,7 @@ async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
             .hint(format!("kinds of the schema: {}", known.join(", "))));
     }
     let lock = args.lock.as_deref().map(|name| args.text.key(name)).transpose()?;
-    if let Some(name) = &lock {
+    if let Some(name) = lock.as_ref().filter(|_| !args.ignore_unparsed) {
         lock_is_outside(name, &prefix, &schema)?;
     }
     let roots = match &args.roots {

@@ -101,7 +101,7 @@ impl ModelBuilder {
         let parts = KeyParts::new(below);
         match parts.matches(&schema).as_slice() {
             [key_match] => self.place(&parts, *key_match, kv),
-            [] if parts.is_opaque(&schema) => {
+            [] if schema.is_opaque(parts.key) => {
                 self.model.totals.opaque += 1;
                 Ok(())
             }

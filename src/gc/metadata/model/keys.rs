@@ -101,11 +101,6 @@ impl<'a> KeyParts<'a> {
         })
     }
 
-    /// Whether the key belongs to no object by the schema.
-    pub fn is_opaque(&self, schema: &Schema) -> bool {
-        schema.opaque.iter().any(|template| template.fits(&self.parts).is_some())
-    }
-
     /// The decoded variables of the object's key, in order.
     pub fn variables(&self, kind: &Kind, key_match: KeyMatch) -> Vec<Cow<'a, [u8]>> {
         let mut found = Vec::with_capacity(kind.scoped.len());
@@ -246,8 +241,7 @@ mod tests {
             assert_eq!(read(none), [], "{none}");
         }
         assert_eq!(read("v1/a/images/a/labels/b/labels/c").len(), 2);
-        assert!(KeyParts::new(b"v1/version").is_opaque(&schema));
-        assert!(!KeyParts::new(b"v1/versions").is_opaque(&schema));
+        assert!(schema.is_opaque(b"v1/version") && !schema.is_opaque(b"v1/versions"));
     }
 
     #[test]

@@ -139,7 +139,14 @@ impl ModelBuilder {
         pattern: &Pattern,
         value: Option<&ValueRule>,
     ) -> Result<bool, ModelError> {
-        let Some(captures) = field.find(pattern) else { return Ok(false) };
+        let Some(captures) = field.find(pattern) else {
+            // The name continues after a slash: the reference may be meant, but what it names is not known.
+            if pattern.finds_loosely(field.name) {
+                self.unresolved(field, number);
+                return Ok(true);
+            }
+            return Ok(false);
+        };
         let value_bytes = field.kv.value.as_slice();
         let json = matches!(value, Some(ValueRule::Json(_)));
         if (rule.identity.uses_value() || json) && value_bytes.is_empty() {

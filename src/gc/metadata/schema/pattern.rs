@@ -96,6 +96,15 @@ impl Pattern {
 
     /// The captures, if the pattern matches the bytes.
     pub fn find(&self, bytes: &[u8]) -> Option<Captures> {
+        self.find_with(bytes, false)
+    }
+
+    /// Whether the pattern would match the bytes if every variable could contain slashes.
+    pub fn finds_loosely(&self, bytes: &[u8]) -> bool {
+        self.find_with(bytes, true).is_some()
+    }
+
+    fn find_with(&self, bytes: &[u8], any_slashes: bool) -> Option<Captures> {
         let mut captures = Captures::default();
         let (mut at, mut captured) = (0, 0);
         for (index, piece) in self.pieces.iter().enumerate() {
@@ -106,7 +115,7 @@ impl Pattern {
                     if captured == 0 {
                         at += bytes[at..].iter().take_while(|byte| self.skip.contains(byte)).count();
                     }
-                    let length = taken(&bytes[at..], *slashes, self.pieces.get(index + 1))?;
+                    let length = taken(&bytes[at..], *slashes || any_slashes, self.pieces.get(index + 1))?;
                     captures[captured] = at..at + length;
                     captured += 1;
                     at += length;
@@ -277,6 +286,8 @@ mod tests {
         assert_eq!(snapshot("gc.ref.snapshot./any"), None);
         assert_eq!(find("snapshots/{s}/{key+}", None, "snapshots/o/a/b"), all(&["o", "a/b"]));
         assert_eq!(find("snapshots/{s}/{key+}", None, "snapshots/o"), None);
+        let loosely = |text: &str| Pattern::parse("uses/{a}", None).unwrap().finds_loosely(text.as_bytes());
+        assert!(loosely("uses/a") && loosely("uses/a/b") && !loosely("uses/") && !loosely("user/a"));
         assert_eq!(find("{cond}|{key+}", None, "usedat<2h|a|b/c"), all(&["usedat<2h", "a|b/c"]));
         assert_eq!(find("{a}|{b}", None, "x/y|z"), None);
         assert_eq!(find("{a}.x", None, ".x.x"), all(&[".x"]));

@@ -138,6 +138,8 @@ const CASES: &[(&str, &str, usize, &str)] = &[
     ("conditions: when", "conditions: wen", 37, "when: nothing captures 'wen'"),
     ("name: age", "name: \"a,b\"", 37, "no condition can have the name 'a,b'"),
     ("field: at, format: rfc3339", "field: when, format: rfc3339", 37, "'when' is not one of the kind's fields"),
+    ("json: /items/*", "jsn: /items/*", 39, "unknown field `jsn`"),
+    ("{json: /items/*, when", "{when", 39, "missing field `json`"),
     ("json: /items/*", "json: items", 39, "value: 'items' is not a JSON pointer"),
     ("take: {name: /name}", "take: {name: /*}", 39, "value: '/*' may not contain '*'"),
     ("take: {name: /name}", "take: {nam: /name}", 41, "uses 'name', which is not defined here"),

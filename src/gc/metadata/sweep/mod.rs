@@ -163,6 +163,12 @@ impl Sweep {
         for (place, own) in batch.places.iter().zip(&batch.own) {
             let keys: u64 = deleted.get(own.clone()).unwrap_or_default().iter().sum();
             self.record(*place, if keys > 0 { SweepVerdict::Removed } else { SweepVerdict::Gone });
+            let item = &self.items[*place as usize];
+            if keys > 0 {
+                // Another client may have deleted single keys.
+                let tally = &mut self.tallies[usize::from(self.model.kind_id(item.id))];
+                tally.keys = tally.keys.saturating_sub(self.model.keys(item.id)).saturating_add(keys);
+            }
         }
     }
 
