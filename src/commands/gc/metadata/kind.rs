@@ -35,12 +35,17 @@ pub struct MetadataGarbage {
     sweep: Option<SweepInProgress>,
     /// Warnings already printed.
     warned: Vec<String>,
+    /// Objects of this sweep that one transaction cannot remove.
+    entangled: u64,
 }
+
+/// Objects that one transaction cannot remove, and that are reported individually.
+const MAX_ENTANGLED_WARNINGS: u64 = 20;
 
 impl MetadataGarbage {
     /// A collector that has read nothing yet.
     pub fn new(job: MetadataJob, applies: bool) -> Self {
-        Self { job, applies, tree: None, held: None, sweep: None, warned: Vec::new() }
+        Self { job, applies, tree: None, held: None, sweep: None, warned: Vec::new(), entangled: 0 }
     }
 
     /// Reads the tree. A tree that must not be swept is an error with --apply, else a warning.
@@ -250,7 +255,9 @@ impl GarbageKind for MetadataGarbage {
             let settled: Vec<CandidateOutcome> = batch.iter().map_while(|candidate| sweep.outcome(candidate)).collect();
             if !settled.is_empty() {
                 for (candidate, _) in batch.iter().zip(&settled) {
-                    if let Some(why) = sweep.entangled(candidate) {
+                    let Some(why) = sweep.entangled(candidate) else { continue };
+                    self.entangled += 1;
+                    if self.entangled <= MAX_ENTANGLED_WARNINGS {
                         round.ctx.out.warn(&format!("{}: {why}; held back", bytes::escape(&candidate.key)));
                     }
                 }
@@ -267,6 +274,11 @@ impl GarbageKind for MetadataGarbage {
     }
 
     async fn end(&mut self, round: &Round<'_>) {
+        let more = std::mem::take(&mut self.entangled).saturating_sub(MAX_ENTANGLED_WARNINGS);
+        if more > 0 {
+            let objects = counted(more, "more object");
+            round.ctx.out.warn(&format!("{objects} held back because one transaction cannot compare enough"));
+        }
         if let Some(held) = self.held.take()
             && !held.release(round.ctx).await
         {

@@ -81,9 +81,9 @@ pub struct Args {
     /// Print the tree, or what is near KEY, as a DOT graph; garbage is red, solid edges count
     #[arg(long, value_name = "KEY", num_args = 0..=1, require_equals = true, group = "report")]
     graph: Option<Option<OsString>>,
-    /// With --graph=KEY, how many edges around KEY to show
-    #[arg(long, value_name = "N", default_value = "1", requires = "graph")]
-    depth: u32,
+    /// With --graph=KEY, how many edges around KEY to show [default: 1]
+    #[arg(long, value_name = "N", requires = "graph")]
+    depth: Option<u32>,
     /// Print a built-in schema [default: containerd]
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "containerd", group = "report")]
     print_schema: Option<String>,
@@ -158,7 +158,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     if let Some(key) = &args.graph {
         let key = key.as_deref().map(|key| args.text.key(key)).transpose()?;
-        return result_writer::graph(ctx, &job, key.as_deref().map(|key| (key, args.depth))).await;
+        if key.is_none() && args.depth.is_some() {
+            return Err(Failure::usage("--depth requires --graph=KEY"));
+        }
+        let around = key.as_deref().map(|key| (key, args.depth.unwrap_or(1)));
+        return result_writer::graph(ctx, &job, around).await;
     }
     let applies = args.options.apply && !ctx.safety.dry_run;
     if applies && job.schema.outside_roots && args.roots.is_none() && !args.roots_complete {
