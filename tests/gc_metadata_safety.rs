@@ -369,6 +369,11 @@ fn an_explanation_has_two_sections() {
     assert!(lines[path + 1].starts_with("root\t") && lines[path + 2].starts_with("keeps\tcontent\t"), "{text}");
     assert_eq!(lines.len() - references, 3, "{text}");
     assert!(lines[references + 1..].iter().all(|line| line.starts_with("keeps\t")), "{text}");
+    // A back reference is a field of the object that is kept.
+    tree.content("ns1", "child", &[("bref.image", "i")]).load();
+    let run = tree.gc_by("containerd").args(["--explain", &key("content/blob/child")]).run();
+    let by = format!("labels/containerd.io/gc.bref.image of {}", key("content/blob/child"));
+    assert_eq!(run.ok().stdout_text().matches(&by).count(), 2);
     // Garbage that nothing refers to has neither.
     tree.content("ns1", "lost", &[]).load();
     let run = tree.gc_by("containerd").args(["--explain", &key("content/blob/lost")]).run();

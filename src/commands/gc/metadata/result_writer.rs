@@ -63,7 +63,7 @@ impl MarkedTree {
 
     fn path_row(&self, store: &Store, step: PathStep) -> PathRow {
         let by = match step.edge {
-            Some(edge) => self.edge_text(edge),
+            Some(edge) => self.edge_text(store, edge),
             None => self
                 .marking
                 .root_reason(&self.model, step.object)
@@ -90,15 +90,18 @@ impl MarkedTree {
             },
             kind: self.model.kind(from).name.clone(),
             key: self.title(store, from),
-            by: self.edge_text(referrer.edge),
+            by: self.edge_text(store, referrer.edge),
             flat: false,
         }
     }
 
-    /// The field that an edge is read from; for a back reference, a field of the other object.
-    fn edge_text(&self, edge: Edge) -> String {
+    /// The field that an edge is read from; for a back reference, with the object that has the field.
+    fn edge_text(&self, store: &Store, edge: Edge) -> String {
         let rule = self.model.rule(edge);
-        if rule.back { format!("{} (of the other)", rule.text) } else { rule.text.clone() }
+        if !rule.back {
+            return rule.text.clone();
+        }
+        format!("{} of {}", rule.text, bytes::escape(&self.title(store, edge.to)))
     }
 }
 
