@@ -3,7 +3,7 @@
 use super::*;
 
 /// A schema that is sound. Each case replaces a part of it.
-const SOUND: &str = r#"schema: 1
+pub(super) const SOUND: &str = r#"schema: 1
 name: shop
 scope: [tenant]
 opaque: ["{tenant}/version"]
