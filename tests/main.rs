@@ -25,6 +25,8 @@ mod gc_ids_agents;
 mod gc_locks;
 mod gc_metadata;
 mod gc_metadata_races;
+mod gc_metadata_safety;
+mod gc_metadata_schemas;
 mod generated;
 mod get;
 mod harness;

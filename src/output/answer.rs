@@ -12,6 +12,10 @@ use super::{json, sanitize, yaml};
 pub trait Report: Record {
     /// The rows.
     fn rows(&self) -> Vec<Box<dyn Record + '_>>;
+    /// The rows in sections, each with a heading, which may be empty.
+    fn sections(&self) -> Vec<(&'static str, Vec<Box<dyn Record + '_>>)> {
+        vec![("", self.rows())]
+    }
     /// Whether all rows have the same fields, so that a table can hold them.
     fn tabular(&self) -> bool {
         true
@@ -82,11 +86,16 @@ impl Out {
             self.bytes(&line)?;
             return self.flush();
         }
-        let mut sink = if report.tabular() { Sink::new(self) } else { Sink::plain(self) };
-        for row in report.rows() {
-            sink.push(row.as_ref())?;
+        for (heading, rows) in report.sections() {
+            if !heading.is_empty() {
+                self.bytes(format!("\n{heading}:\n").as_bytes())?;
+            }
+            let mut sink = if report.tabular() { Sink::new(self) } else { Sink::plain(self) };
+            for row in rows {
+                sink.push(row.as_ref())?;
+            }
+            sink.finish()?;
         }
-        sink.finish()?;
         for remark in report.remarks() {
             self.warn(remark);
         }

@@ -3,10 +3,11 @@
 use super::answer::Report;
 use super::answers::Borrowed;
 use super::record::{Field, Record, Value, always, data, table};
+use crate::plural::counted;
 
 /// An object that would be removed, or was.
 pub struct MetadataRow<'a> {
-    /// `garbage`; after an attempt `removed`, `changed`, `gone`, `held-back`, `entangled` or `failed`.
+    /// `garbage`; after an attempt `removed`, `changed`, `gone`, `held-back`, `failed` or `unknown`.
     pub state: &'a str,
     /// The object's kind.
     pub kind: &'a str,
@@ -26,7 +27,7 @@ pub struct MetadataRow<'a> {
     pub newest: Option<i64>,
     /// When it stopped being a root.
     pub expired: Option<&'a str>,
-    /// Why the removal failed.
+    /// Why the removal failed, or why one transaction cannot do it.
     pub error: Option<&'a str>,
 }
 
@@ -67,6 +68,8 @@ pub struct GcPart {
     pub garbage: u64,
     /// Bytes of the garbage.
     pub garbage_bytes: u64,
+    /// Number of references from them that cannot be resolved.
+    pub unresolved: u64,
     /// The outcome of the sweep; `None` without one.
     pub swept: Option<PartCounts>,
 }
@@ -100,6 +103,7 @@ impl Record for GcPart {
         visit(data("reachable", Value::Uint(self.reachable)));
         visit(data("garbage", Value::Uint(self.garbage)));
         visit(data("garbage_bytes", Value::Uint(self.garbage_bytes)));
+        visit(data("unresolved", Value::uint(Some(self.unresolved).filter(|unresolved| *unresolved > 0))));
         visit(data("removed", swept(|swept| swept.removed)));
         visit(data("removed_keys", swept(|swept| swept.keys)));
         visit(data("removed_bytes", swept(|swept| swept.bytes)));
@@ -117,6 +121,9 @@ impl GcPart {
         let mut text = format!(
             "{name}: {objects} objects, {keys} keys, {bytes} bytes, {roots} roots, {edges} references, {reachable} kept"
         );
+        if self.unresolved > 0 {
+            text += &format!(", {}", counted(self.unresolved, "unresolved reference"));
+        }
         if garbage > 0 {
             text += &format!(", {garbage} garbage ({} bytes)", self.garbage_bytes);
         }
@@ -242,9 +249,18 @@ impl Record for ExplanationAnswer {
 
 impl Report for ExplanationAnswer {
     fn rows(&self) -> Vec<Box<dyn Record + '_>> {
-        let first: Box<dyn Record> = Box::new(VerdictRow(self));
-        let hops = self.path.iter().chain(&self.referrers).map(|hop| Box::new(Borrowed(hop)) as Box<dyn Record>);
-        std::iter::once(first).chain(hops).collect()
+        self.sections().into_iter().flat_map(|(_, rows)| rows).collect()
+    }
+
+    fn sections(&self) -> Vec<(&'static str, Vec<Box<dyn Record + '_>>)> {
+        fn boxed(hops: &[PathRow]) -> Vec<Box<dyn Record + '_>> {
+            hops.iter().map(|hop| Box::new(Borrowed(hop)) as Box<dyn Record>).collect()
+        }
+        let mut sections: Vec<(&str, Vec<Box<dyn Record>>)> = vec![("", vec![Box::new(VerdictRow(self))])];
+        sections.push(("Path from a root", boxed(&self.path)));
+        sections.push(("References to the object", boxed(&self.referrers)));
+        sections.retain(|(_, rows)| !rows.is_empty());
+        sections
     }
 }
 

@@ -32,8 +32,8 @@ pub enum TreeFinding {
     BadTime(ObjectId, Vec<u8>),
     /// A root that never expires, and the schema marks this as suspect.
     NoExpiry(ObjectId),
-    /// The reference names no possible object; with the index of its rule.
-    BadReference(ObjectId, u16),
+    /// The field, with this name in the key, refers to no possible object; with the index of its rule.
+    BadReference(ObjectId, u16, Vec<u8>),
     /// The field is reserved, but no rule of the kind reads it.
     Unread(ObjectId, Vec<u8>),
 }
@@ -84,17 +84,22 @@ fn of_oddity(problem: &TreeProblem) -> TreeFinding {
         TreeProblem::Unparsed(key) => TreeFinding::Unparsed(key),
         TreeProblem::Ambiguous(key) => TreeFinding::Ambiguous(key),
         TreeProblem::Unanchored(id) => TreeFinding::Unanchored(id),
-        TreeProblem::BadReference(id, rule) => TreeFinding::BadReference(id, rule),
+        TreeProblem::BadReference(id, rule, field) => TreeFinding::BadReference(id, rule, field),
         TreeProblem::Unread(id, field) => TreeFinding::Unread(id, field),
     }
 }
 
+/// The object that has the field of the reference, and the other object.
+pub fn ends(model: &Model, edge: Edge) -> (ObjectId, ObjectId) {
+    if model.rule(edge).back { (edge.to, edge.from) } else { (edge.from, edge.to) }
+}
+
 fn dangling(model: &Model, found: &mut Vec<TreeFinding>) {
-    // The source of a back reference may be the missing end.
-    let missing = |edge: &Edge| if model.exists(edge.to) { edge.from } else { edge.to };
+    let missing = |edge: &Edge| ends(model, *edge).1;
     let plain = model.all_edges().iter().copied();
     let mut edges: Vec<Edge> = plain.chain(model.all_conditional()).collect();
-    edges.retain(|edge| !model.exists(edge.to) || !model.exists(edge.from));
+    // A reference that no object can resolve is a finding of its own.
+    edges.retain(|edge| !model.exists(missing(edge)) && !model.is_impossible(missing(edge)));
     if edges.is_empty() {
         return;
     }

@@ -124,8 +124,16 @@ impl TreeCollector {
         let step = SweepStep { objects: batch.objects.len(), removed: matches!(&done, Ok(result) if result.succeeded) };
         match done {
             Ok(result) if result.succeeded => {
-                self.revision = self.revision.max(result.revision);
-                self.sweep.removed(&batch);
+                let deleted: Vec<u64> = result.results.iter().map(deleted).collect();
+                if deleted.iter().any(|keys| *keys > 0) {
+                    self.revision = self.revision.max(result.revision);
+                }
+                // An earlier attempt without a response may have deleted the keys.
+                if result.maybe_applied {
+                    self.sweep.removed(&batch);
+                } else {
+                    self.sweep.applied(&batch, &deleted);
+                }
             }
             Ok(result) => self.refused(&batch, &result),
             // A smaller transaction may succeed: limits are the server's, and permissions depend on the key.
@@ -191,6 +199,14 @@ impl TreeCollector {
     /// Number of transactions sent, and of those that etcd refused.
     pub fn batches(&self) -> (u64, u64) {
         (self.batches, self.refused)
+    }
+}
+
+/// Number of keys that an operation deleted.
+fn deleted(result: &OpResult) -> u64 {
+    match result {
+        OpResult::Delete { deleted, .. } => *deleted,
+        _ => 0,
     }
 }
 

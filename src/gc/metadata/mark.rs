@@ -24,6 +24,8 @@ pub enum RootReason {
     NoExpiry(usize),
     /// The time of the rule with this index is not valid.
     BadTime(usize),
+    /// No field names an owner, by the rule with this index.
+    NoOwner(usize),
     /// It is listed as an outside root.
     Outside,
     /// It contains keys that may not be its own.
@@ -173,12 +175,16 @@ impl Marking {
         if let Some(rule) = model.root_field(id) {
             return Some(RootReason::Field(rule));
         }
-        let by_time = kind.roots.iter().enumerate().find_map(|(at, rule)| self.unexpired(model, id, at, rule));
-        by_time.or_else(|| model.has_foreign_keys(id).then_some(RootReason::ForeignKeys))
+        let by_rule = kind.roots.iter().enumerate().find_map(|(at, rule)| self.by_rule(model, id, at, rule));
+        by_rule.or_else(|| model.has_foreign_keys(id).then_some(RootReason::ForeignKeys))
     }
 
-    fn unexpired(&self, model: &Model, id: ObjectId, at: usize, rule: &RootRule) -> Option<RootReason> {
-        let RootRule::Unexpired { missing, .. } = rule else { return None };
+    fn by_rule(&self, model: &Model, id: ObjectId, at: usize, rule: &RootRule) -> Option<RootReason> {
+        let missing = match rule {
+            RootRule::Unexpired { missing, .. } => missing,
+            RootRule::Unless { .. } => return (!model.is_owned(id, at)).then_some(RootReason::NoOwner(at)),
+            RootRule::Field { .. } => return None,
+        };
         match model.expiry(id, at) {
             None => missing.then_some(RootReason::NoExpiry(at)),
             Some(None) => Some(RootReason::BadTime(at)),
@@ -256,8 +262,8 @@ impl Marking {
         if at < plain.len() { plain[at] } else { self.conditional[at - plain.len()] }
     }
 
-    /// Objects with times that are not valid and that must stop a collection.
-    pub fn blocking(&self, model: &Model) -> Vec<ObjectId> {
+    /// Keys of the fields that hold no valid time and must stop a collection, with the prefix.
+    pub fn blocking(&self, model: &Model) -> Vec<Vec<u8>> {
         let strict = |id: ObjectId, at: u8| {
             matches!(model.kind(id).roots.get(usize::from(at)), Some(RootRule::Unexpired { strict: true, .. }))
         };
@@ -265,7 +271,7 @@ impl Marking {
             FactKind::Expiry(at) => fact.time.is_none() && strict(fact.object, at),
             _ => false,
         });
-        bad.map(|fact| fact.object).collect()
+        bad.map(|fact| model.fact_key(fact)).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::commands::lock::acquire::WaitLimit;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::schema::Schema;
 use crate::gc::metadata::sweep::SweepGuard;
@@ -15,11 +16,15 @@ pub(super) struct MetadataJob {
     pub(super) prefix: Vec<u8>,
     pub(super) guard: SweepGuard,
     pub(super) lock: Option<Vec<u8>>,
+    /// How long to wait for the lock.
+    pub(super) wait: WaitLimit,
     /// Keys of roots outside etcd.
     pub(super) roots: Vec<Vec<u8>>,
     pub(super) now: Option<Time>,
     pub(super) skew: Duration,
     pub(super) ignore_unparsed: bool,
+    pub(super) ignore_unresolved: bool,
+    pub(super) ignore_bad_times: bool,
     pub(super) allow_empty: Vec<String>,
 }
 

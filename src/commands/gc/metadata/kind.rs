@@ -1,23 +1,24 @@
 //! Metadata trees as a kind of garbage.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::kind::{GarbageKind, SweepContext as Round};
 use super::job::MetadataJob;
 use super::sweeping::SweepInProgress;
-use super::tree::{MarkedTree, read_and_mark};
+use super::tree::{MarkedTree, SweepRefusal, read_and_mark};
 use crate::commands::lease_scope::{LeaseScope, seconds};
-use crate::commands::lock::acquire::{LockRequest, WaitLimit, acquire};
+use crate::commands::lock::acquire::{LockRequest, acquire};
 use crate::commands::lock::owner::this_process;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::collect::TreeCollector;
 use crate::gc::metadata::mark::ObjectVerdict;
 use crate::gc::metadata::model::{ObjectId, TreeProblem};
-use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions, SweepVerdict};
+use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions};
 use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope, Skipped, Timestamp};
 use crate::kvstore::{LockMode, MAX_TXN_OPS, Store};
 use crate::output::{GcPart, GcPhase, MetadataRow, PartCounts, Progress, Record, bytes};
@@ -34,12 +35,17 @@ pub struct MetadataGarbage {
     sweep: Option<SweepInProgress>,
     /// Warnings already printed.
     warned: Vec<String>,
+    /// Objects of this sweep that one transaction cannot remove.
+    entangled: u64,
 }
+
+/// Objects that one transaction cannot remove, and that are reported individually.
+const MAX_ENTANGLED_WARNINGS: u64 = 20;
 
 impl MetadataGarbage {
     /// A collector that has read nothing yet.
     pub fn new(job: MetadataJob, applies: bool) -> Self {
-        Self { job, applies, tree: None, held: None, sweep: None, warned: Vec::new() }
+        Self { job, applies, tree: None, held: None, sweep: None, warned: Vec::new(), entangled: 0 }
     }
 
     /// Reads the tree. A tree that must not be swept is an error with --apply, else a warning.
@@ -47,12 +53,14 @@ impl MetadataGarbage {
         // Frees the memory of the previous tree before the next one is read.
         self.tree = None;
         let tree = read_and_mark(ctx, store, &self.job, progress).await?;
-        if let Some(why) = tree.refusal(&self.job) {
+        for SweepRefusal { why, hint } in tree.refusals(&self.job) {
             if self.applies {
-                return Err(Failure::conflict(format!("{why}; nothing was removed"))
-                    .hint("list them with --check; --ignore-unparsed keeps keys that do not match the schema"));
+                return Err(Failure::conflict(format!("{why}; nothing was removed")).hint(hint));
             }
             self.warn(ctx, format!("--apply would refuse: {why}"));
+        }
+        if let Some(unresolved) = tree.unresolved().filter(|_| self.job.ignore_unresolved) {
+            self.warn(ctx, format!("{unresolved} and are ignored"));
         }
         if tree.model.totals().keys == 0 {
             self.warn(ctx, "no key below the prefix".to_owned());
@@ -103,6 +111,13 @@ fn candidate(tree: &MarkedTree, store: &Store, id: ObjectId, seen: Timestamp) ->
         .with_bytes("scope", model.scope(id))
         .with_bytes("identity", model.identity(id));
     Some(Candidate { key: store.absolute(&model.key(id)?), why, first_seen: seen, facts, more })
+}
+
+/// Whether the tree has an object with this absolute key.
+fn is_there(tree: &MarkedTree, store: &Store, key: &[u8]) -> bool {
+    let relative = key.strip_prefix(store.namespace()).unwrap_or(key);
+    let (ids, _) = tree.model.find_all(relative);
+    ids.iter().any(|id| tree.model.key(*id).as_deref() == Some(relative))
 }
 
 /// Keys that look wrong and are kept.
@@ -159,12 +174,19 @@ impl GarbageKind for MetadataGarbage {
         Ok(found)
     }
 
+    /// With --guard scope, etcd reads the whole scope for each transaction: full batches keep these few.
+    fn pace_period(&self) -> Duration {
+        match self.job.guard {
+            SweepGuard::Object => Duration::from_millis(250),
+            SweepGuard::Scope => Duration::MAX,
+        }
+    }
+
     async fn begin(&mut self, round: &Round<'_>) -> Result<(), Failure> {
         let Some(name) = self.job.lock.clone() else { return Ok(()) };
         let ttl = seconds(round.ctx.config.lock_ttl);
         let owner = Some(this_process(OsStr::new("gc")));
-        let request =
-            LockRequest { name, mode: LockMode::default(), wait: WaitLimit::Endless, ttl_seconds: ttl, owner };
+        let request = LockRequest { name, mode: LockMode::default(), wait: self.job.wait, ttl_seconds: ttl, owner };
         let held = acquire(round.ctx, &request).await?;
         self.held =
             Some(LeaseScope { what: format!("the lock {}", held.name), kept: held.kept, guard: Some(held.guard) });
@@ -188,8 +210,14 @@ impl GarbageKind for MetadataGarbage {
         for id in tree.marking.garbage(&tree.model) {
             known.extend(tree.model.key(id).map(|key| (store.absolute(&key), id)));
         }
+        let mut gone = HashSet::new();
         for one in chosen.iter() {
-            let Some(id) = known.remove(&one.key) else { continue };
+            let Some(id) = known.remove(&one.key) else {
+                if !is_there(tree, store, &one.key) {
+                    gone.insert(one.key.clone());
+                }
+                continue;
+            };
             let same = || candidate(tree, store, id, Timestamp::default()).is_some_and(|now| now.facts == one.facts);
             if !locked || same() {
                 objects.insert(one.key.clone(), id);
@@ -214,7 +242,7 @@ impl GarbageKind for MetadataGarbage {
         chosen.sort_by_key(|candidate| objects.get(&candidate.key).and_then(|id| place.get(id)).copied());
         let lock = self.held.as_ref().and_then(|held| held.guard.clone());
         let collector = TreeCollector::new(round.store.clone(), sweep, lock);
-        self.sweep = Some(SweepInProgress { collector, objects, begun, took_ms: 0 });
+        self.sweep = Some(SweepInProgress { collector, objects, gone, begun, took_ms: 0 });
         Ok(())
     }
 
@@ -222,20 +250,35 @@ impl GarbageKind for MetadataGarbage {
         let Some(sweep) = &mut self.sweep else {
             return Err(Failure::new(Exit::Bug, "removal without a sweep"));
         };
+        let mut ended = false;
         loop {
             let settled: Vec<CandidateOutcome> = batch.iter().map_while(|candidate| sweep.outcome(candidate)).collect();
             if !settled.is_empty() {
+                for (candidate, _) in batch.iter().zip(&settled) {
+                    let Some(why) = sweep.entangled(candidate) else { continue };
+                    self.entangled += 1;
+                    if self.entangled <= MAX_ENTANGLED_WARNINGS {
+                        round.ctx.out.warn(&format!("{}: {why}; held back", bytes::escape(&candidate.key)));
+                    }
+                }
                 return Ok(settled);
+            }
+            if ended {
+                return Err(Failure::new(Exit::Bug, "the sweep ended before all candidates were processed"));
             }
             let step = sweep.collector.step(round.consent, batch.len()).await;
             sweep.took_ms = u64::try_from(sweep.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            if step.map_err(|error| self.job.too_slow(error))?.is_none() {
-                return Err(Failure::new(Exit::Bug, "the sweep ended before all candidates were processed"));
-            }
+            // The last objects may have been settled without a transaction.
+            ended = step.map_err(|error| self.job.too_slow(error))?.is_none();
         }
     }
 
     async fn end(&mut self, round: &Round<'_>) {
+        let more = std::mem::take(&mut self.entangled).saturating_sub(MAX_ENTANGLED_WARNINGS);
+        if more > 0 {
+            let objects = counted(more, "more object");
+            round.ctx.out.warn(&format!("{objects} held back because one transaction cannot compare enough"));
+        }
         if let Some(held) = self.held.take()
             && !held.release(round.ctx).await
         {
@@ -268,6 +311,7 @@ impl GarbageKind for MetadataGarbage {
                 reachable: sum.reachable,
                 garbage: sum.garbage,
                 garbage_bytes: sum.garbage_bytes,
+                unresolved: tree.model.unresolved().get(at).copied().unwrap_or_default(),
                 swept,
             }
         };
@@ -297,12 +341,7 @@ impl GarbageKind for MetadataGarbage {
         error: Option<&str>,
         to: &mut dyn FnMut(&dyn Record),
     ) {
-        let verdict = self.sweep.as_ref().map(|sweep| sweep.verdict(candidate));
-        let state = match verdict {
-            Some(SweepVerdict::Gone) => "gone",
-            Some(SweepVerdict::HeldBack) => "held-back",
-            _ => state,
-        };
+        let entangled = self.sweep.as_ref().and_then(|sweep| sweep.entangled(candidate));
         to(&MetadataRow {
             state,
             kind: candidate.facts.text("kind").unwrap_or_default(),
@@ -314,7 +353,7 @@ impl GarbageKind for MetadataGarbage {
             bytes: candidate.more.int("bytes").and_then(|bytes| u64::try_from(bytes).ok()),
             newest: candidate.facts.int("mod_revision"),
             expired: candidate.facts.text("expired"),
-            error,
+            error: error.or(entangled.as_deref()),
         });
     }
 }

@@ -18,21 +18,26 @@ use job::MetadataJob;
 
 use super::options::GcOptions;
 use super::round;
-use crate::args::{KeyText, safety_options};
+use crate::args::{KeyText, parse_duration as duration_option, safety_options};
 use crate::commands::input::{InputSource, read_all};
+use crate::commands::lock::acquire::WaitLimit;
 use crate::context::Context;
 use crate::duration;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::schema::{BUILT_IN, Schema};
 use crate::gc::metadata::sweep::SweepGuard;
+use crate::output::bytes;
 use crate::time::Time;
 
 /// Mark and sweep a metadata tree that a schema describes.
 ///
 /// Reads all keys below PREFIX at one revision. An object is garbage if no root keeps it, directly or by references,
-/// and the schema lets its kind be collected. Built-in schemas: 'containerd' (2.x) and 'containerd-1.7'.
-/// kvadm-schema(7) and
-/// --print-schema show how to write one.
+/// and the schema lets its kind be collected. Built-in schemas: 'containerd' (2.x), 'containerd-1.7' and
+/// 'containerd-etcd' (its etcd back end). kvadm-schema(7) and --print-schema show how to write one.
+///
+/// --apply refuses if a key does not match the schema, a reference cannot be resolved (it leads to no object that the
+/// schema allows), or a time is not valid where the schema says 'invalid: error'. --check lists these. The options
+/// --ignore-unparsed, --ignore-unresolved and --ignore-bad-times lift each refusal.
 ///
 /// Expired roots are removed first, then kind by kind in the schema's order. Each transaction compares that the objects
 /// it removes have not changed since the scan, and that the fields that made them garbage (such as an expiry) are
@@ -44,9 +49,12 @@ use crate::time::Time;
 /// unlikely.
 ///
 /// To exclude it: --lock NAME, if all writers take that lock: kvadm takes the lock, scans again, and removes under it.
-/// Or
-/// --guard scope: each transaction compares that nothing in the scope has changed. etcd then reads every key and value
-/// of the scope each time (100 000 keys: 0.2 to 1 second), and other clients wait meanwhile.
+/// --wait and --try limit how long kvadm waits for the lock. Or --guard scope: each transaction compares that nothing in
+/// the scope has changed. etcd then reads every key and value of the scope each time (100 000 keys: 0.2 to 1 second), and
+/// other clients wait meanwhile; --rate waits between transactions and does not make them smaller.
+///
+/// An object is held back if an object that was kept refers to it, or if its removal depends on more facts than one
+/// transaction can compare (such as 128 leases with the label gc.flat).
 ///
 /// 'kvadm compact --defrag' then reclaims disk space.
 #[derive(ClapArgs, Debug)]
@@ -61,7 +69,7 @@ pub struct Args {
     /// Prefix of the tree's keys, ending with a slash [default: every key]
     #[arg(value_name = "PREFIX")]
     prefix: Option<OsString>,
-    /// Schema of the tree: a file, containerd or containerd-1.7
+    /// Schema of the tree: a file, containerd, containerd-1.7 or containerd-etcd
     #[arg(long, value_name = "FILE|NAME", required_unless_present = "print_schema", value_hint = clap::ValueHint::FilePath)]
     schema: Option<PathBuf>,
     /// Explain why this object is kept or would be removed, and what refers to it
@@ -70,9 +78,12 @@ pub struct Args {
     /// Report problems in the tree; exit 1 if there are any
     #[arg(long, group = "report")]
     check: bool,
-    /// Print the tree as a DOT graph; garbage is red
-    #[arg(long, group = "report")]
-    graph: bool,
+    /// Print the tree, or what is near KEY, as a DOT graph; garbage is red, solid edges count
+    #[arg(long, value_name = "KEY", num_args = 0..=1, require_equals = true, group = "report")]
+    graph: Option<Option<OsString>>,
+    /// With --graph=KEY, how many edges around KEY to show [default: 1]
+    #[arg(long, value_name = "N", requires = "graph")]
+    depth: Option<u32>,
     /// Print a built-in schema [default: containerd]
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "containerd", group = "report")]
     print_schema: Option<String>,
@@ -82,6 +93,12 @@ pub struct Args {
     /// Wait for this lock, then scan again and remove while holding it
     #[arg(long, value_name = "NAME")]
     lock: Option<OsString>,
+    /// Wait for the lock for at most D, then exit 1
+    #[arg(long, value_name = "D", value_parser = duration_option, requires = "lock", conflicts_with = "try_once")]
+    wait: Option<Duration>,
+    /// Exit 1 at once if the lock is taken
+    #[arg(long = "try", requires = "lock")]
+    try_once: bool,
     /// File with keys of objects that are roots for reasons outside etcd, one per line
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     roots: Option<PathBuf>,
@@ -97,6 +114,12 @@ pub struct Args {
     /// Continue although keys do not match the schema; keep them and the objects around them
     #[arg(long)]
     ignore_unparsed: bool,
+    /// Continue although references cannot be resolved, and remove what they may mean
+    #[arg(long)]
+    ignore_unresolved: bool,
+    /// Continue although times at which the schema stops are not valid; keep those objects
+    #[arg(long)]
+    ignore_bad_times: bool,
     /// Allow the removal of all objects of this kind
     #[arg(long, value_name = "KIND")]
     allow_empty: Vec<String>,
@@ -133,8 +156,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.check {
         return result_writer::check(ctx, &job).await;
     }
-    if args.graph {
-        return result_writer::graph(ctx, &job).await;
+    if let Some(key) = &args.graph {
+        let key = key.as_deref().map(|key| args.text.key(key)).transpose()?;
+        if key.is_none() && args.depth.is_some() {
+            return Err(Failure::usage("--depth requires --graph=KEY"));
+        }
+        let around = key.as_deref().map(|key| (key, args.depth.unwrap_or(1)));
+        return result_writer::graph(ctx, &job, around).await;
     }
     let applies = args.options.apply && !ctx.safety.dry_run;
     if applies && job.schema.outside_roots && args.roots.is_none() && !args.roots_complete {
@@ -154,7 +182,7 @@ async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
         (args.options.every.is_some(), "--every"),
         (!args.options.since.is_empty(), "--since"),
     ];
-    let reports = args.explain.is_some() || args.check || args.graph;
+    let reports = args.explain.is_some() || args.check || args.graph.is_some();
     if let Some((_, option)) = alone.iter().find(|(given, _)| reports && *given) {
         return Err(Failure::usage(format!(
             "--explain, --check and --graph change nothing and cannot be used with {option}"
@@ -162,7 +190,7 @@ async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
     }
     let prefix = args.text.bytes(args.prefix.as_deref().unwrap_or_default())?;
     if !prefix.is_empty() && !prefix.ends_with(b"/") {
-        let shown = crate::output::bytes::escape(&prefix);
+        let shown = bytes::escape(&prefix);
         return Err(Failure::usage(format!(
             "the prefix {shown} does not end with a slash, so it would include its siblings"
         ))
@@ -174,6 +202,10 @@ async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
         return Err(Failure::usage(format!("--allow-empty {unknown}: the schema has no such kind"))
             .hint(format!("kinds of the schema: {}", known.join(", "))));
     }
+    let lock = args.lock.as_deref().map(|name| args.text.key(name)).transpose()?;
+    if let Some(name) = lock.as_ref().filter(|_| !args.ignore_unparsed) {
+        lock_is_outside(name, &prefix, &schema)?;
+    }
     let roots = match &args.roots {
         Some(file) => roots::read(ctx, InputSource::of(file)).await?,
         None => Vec::new(),
@@ -182,13 +214,32 @@ async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
         schema: Arc::new(schema),
         prefix,
         guard: if args.guard == "scope" { SweepGuard::Scope } else { SweepGuard::Object },
-        lock: args.lock.as_deref().map(|name| args.text.key(name)).transpose()?,
+        lock,
+        wait: match args.wait {
+            _ if args.try_once => WaitLimit::None,
+            Some(time) => WaitLimit::For(time),
+            None => WaitLimit::Endless,
+        },
         roots,
         now: args.now,
         skew: args.skew,
         ignore_unparsed: args.ignore_unparsed,
+        ignore_unresolved: args.ignore_unresolved,
+        ignore_bad_times: args.ignore_bad_times,
         allow_empty: args.allow_empty.clone(),
     })
+}
+
+/// Checks that the keys of the lock do not stop the sweep or count as keys of objects.
+fn lock_is_outside(name: &[u8], prefix: &[u8], schema: &Schema) -> Result<(), Failure> {
+    let key = [name, b"/0"].concat();
+    let Some(below) = key.strip_prefix(prefix).filter(|below| !schema.is_opaque(below)) else { return Ok(()) };
+    let (shown, inside) = (bytes::escape(name), bytes::escape(below.strip_suffix(b"/0").unwrap_or(below)));
+    Err(Failure::usage(format!(
+        "--lock {shown} is inside the tree: kvadm's own lock key would be a key that the schema '{}' does not expect",
+        schema.name
+    ))
+    .hint(format!("use a name outside the tree, or add '{inside}/**' to the schema's list of opaque keys")))
 }
 
 async fn read_schema(ctx: &Context, args: &Args) -> Result<Schema, Failure> {

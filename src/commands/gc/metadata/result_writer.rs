@@ -6,11 +6,11 @@ use super::job::MetadataJob;
 use super::tree::{MarkedTree, read_and_mark};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::metadata::check::{TreeFinding, check as find};
+use crate::gc::metadata::check::{TreeFinding, check as find, ends};
 use crate::gc::metadata::explain::{Referrer, explain as explain_object};
-use crate::gc::metadata::graph::write_dot;
+use crate::gc::metadata::graph::{neighbourhood, write_dot};
 use crate::gc::metadata::mark::PathStep;
-use crate::gc::metadata::model::Edge;
+use crate::gc::metadata::model::{Edge, ObjectId};
 use crate::kvstore::Store;
 use crate::output::{ExplanationAnswer, FindingRow, Out, PathRow, bytes};
 use crate::plural::counted;
@@ -29,12 +29,7 @@ async fn tree(ctx: &Context, job: &MetadataJob) -> Result<MarkedTree, Failure> {
 pub async fn explain(ctx: &Context, job: &MetadataJob, key: &[u8]) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
     let store = ctx.store();
-    let Some(id) = tree.model.find(key) else {
-        let (_, possible) = tree.model.find_all(key);
-        let why =
-            if possible { "no such object, and no reference to one" } else { "not a key of an object in this tree" };
-        return Err(Failure::new(Exit::No, format!("{}: {why}", bytes::escape(key))));
-    };
+    let id = tree.object(key)?;
     let explanation = explain_object(&tree.model, &tree.marking, id);
     let (verdict, why) = tree.verdict(id);
     let row = |step: &PathStep| tree.path_row(store, *step);
@@ -53,9 +48,22 @@ pub async fn explain(ctx: &Context, job: &MetadataJob, key: &[u8]) -> Result<Exi
 }
 
 impl MarkedTree {
+    /// The object that a key belongs to.
+    fn object(&self, key: &[u8]) -> Result<ObjectId, Failure> {
+        self.model.find(key).ok_or_else(|| {
+            let (_, possible) = self.model.find_all(key);
+            let why = if possible {
+                "no such object, and no reference to one"
+            } else {
+                "not a key of an object in this tree"
+            };
+            Failure::new(Exit::No, format!("{}: {why}", bytes::escape(key)))
+        })
+    }
+
     fn path_row(&self, store: &Store, step: PathStep) -> PathRow {
         let by = match step.edge {
-            Some(edge) => self.edge_text(edge),
+            Some(edge) => self.edge_text(store, edge),
             None => self
                 .marking
                 .root_reason(&self.model, step.object)
@@ -82,15 +90,18 @@ impl MarkedTree {
             },
             kind: self.model.kind(from).name.clone(),
             key: self.title(store, from),
-            by: self.edge_text(referrer.edge),
+            by: self.edge_text(store, referrer.edge),
             flat: false,
         }
     }
 
-    /// The field that an edge is read from; for a back reference, a field of the other object.
-    fn edge_text(&self, edge: Edge) -> String {
+    /// The field that an edge is read from; for a back reference, with the object that has the field.
+    fn edge_text(&self, store: &Store, edge: Edge) -> String {
         let rule = self.model.rule(edge);
-        if rule.back { format!("{} (of the other)", rule.text) } else { rule.text.clone() }
+        if !rule.back {
+            return rule.text.clone();
+        }
+        format!("{} of {}", rule.text, bytes::escape(&self.title(store, edge.to)))
     }
 }
 
@@ -130,18 +141,20 @@ impl MarkedTree {
                 let anchor = model.kind(*id).anchor.as_deref().map(bytes::escape).unwrap_or_default();
                 (self.title(store, *id), format!("{} object without its anchor {anchor}", model.kind(*id).name))
             }
-            TreeFinding::Dangling(edge) => (
-                self.title(store, edge.from),
-                format!("{} refers to {}, which does not exist", self.edge_text(*edge), name(edge.to)),
-            ),
+            TreeFinding::Dangling(edge) => {
+                let (holder, missing) = ends(model, *edge);
+                let text = format!("{} refers to {}, which does not exist", model.rule(*edge).text, name(missing));
+                (self.title(store, holder), text)
+            }
             TreeFinding::CrossScope(edge, elsewhere) => {
+                let (holder, missing) = ends(model, *edge);
                 let text = format!(
                     "{} refers to {}, which does not exist; {} does, but references stay within their scope",
-                    self.edge_text(*edge),
-                    name(edge.to),
+                    model.rule(*edge).text,
+                    name(missing),
                     name(*elsewhere)
                 );
-                (self.title(store, edge.from), text)
+                (self.title(store, holder), text)
             }
             TreeFinding::StaleLink { target, key, .. } => {
                 (store.absolute(key), format!("the field names {}, which does not refer back", name(*target)))
@@ -152,9 +165,14 @@ impl MarkedTree {
             TreeFinding::NoExpiry(id) => {
                 (self.title(store, *id), format!("{} object that never expires", model.kind(*id).name))
             }
-            TreeFinding::BadReference(id, rule) => {
-                let text = model.schema().edges.get(usize::from(*rule)).map_or("", |rule| rule.text.as_str());
-                (self.title(store, *id), format!("{text} refers to a name that no object can have"))
+            TreeFinding::BadReference(id, rule, field) => {
+                let rule = model.schema().edges.get(usize::from(*rule));
+                let (text, other) =
+                    rule.map_or(("", ""), |rule| (rule.text.as_str(), model.schema().kind(rule.other).name.as_str()));
+                (
+                    fields(*id, field),
+                    format!("{text} refers to no {other} that can exist; the reference is not followed"),
+                )
             }
             TreeFinding::Unread(id, field) => {
                 (fields(*id, field), "the field's name is reserved, but no rule reads it".to_owned())
@@ -163,13 +181,17 @@ impl MarkedTree {
     }
 }
 
-/// Prints the tree as a DOT graph.
+/// Prints the tree as a DOT graph, or the part of it around an object: its key, and how many edges away.
 ///
 /// # Errors
-/// As [`read_and_mark`].
-pub async fn graph(ctx: &Context, job: &MetadataJob) -> Result<Exit, Failure> {
+/// As [`read_and_mark`]; [`Exit::No`] if there is no such object.
+pub async fn graph(ctx: &Context, job: &MetadataJob, around: Option<(&[u8], u32)>) -> Result<Exit, Failure> {
     let tree = tree(ctx, job).await?;
-    write_dot(&tree.model, &tree.marking, &mut ResultWriter(&ctx.out))?;
+    let only = match around {
+        Some((key, depth)) => Some(neighbourhood(&tree.model, tree.object(key)?, depth)),
+        None => None,
+    };
+    write_dot(&tree.model, &tree.marking, only.as_ref(), &mut ResultWriter(&ctx.out))?;
     ctx.out.flush()?;
     Ok(Exit::Done)
 }

@@ -1,6 +1,6 @@
 //! The state of a sweep, by candidate.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
@@ -9,6 +9,7 @@ use crate::gc::metadata::model::ObjectId;
 use crate::gc::metadata::sweep::SweepVerdict;
 use crate::gc::{Candidate, CandidateOutcome};
 use crate::kvstore::MAX_TXN_OPS;
+use crate::plural::counted;
 
 /// A sweep that is running or has ended.
 pub struct SweepInProgress {
@@ -16,6 +17,8 @@ pub struct SweepInProgress {
     pub collector: TreeCollector,
     /// The object of each candidate's key.
     pub objects: HashMap<Vec<u8>, ObjectId>,
+    /// Keys of candidates that were gone when the tree was read under the lock.
+    pub gone: HashSet<Vec<u8>>,
     /// When it started.
     pub begun: Instant,
     /// Its duration so far, in milliseconds.
@@ -23,10 +26,26 @@ pub struct SweepInProgress {
 }
 
 impl SweepInProgress {
-    /// The verdict on a candidate; a candidate that the last scan did not find has changed.
-    pub fn verdict(&self, candidate: &Candidate) -> SweepVerdict {
+    /// The verdict on a candidate; a candidate that the last scan did not find to be garbage is gone or has changed.
+    fn verdict(&self, candidate: &Candidate) -> SweepVerdict {
+        if self.gone.contains(&candidate.key) {
+            return SweepVerdict::Gone;
+        }
         let id = self.objects.get(&candidate.key);
         id.and_then(|id| self.collector.sweep().verdict(*id)).unwrap_or(SweepVerdict::Changed)
+    }
+
+    /// Why a candidate was held back, if one transaction cannot compare enough.
+    pub fn entangled(&self, candidate: &Candidate) -> Option<String> {
+        let id = *self.objects.get(&candidate.key)?;
+        let sweep = self.collector.sweep();
+        let facts = counted(sweep.facts(id), "fact");
+        (sweep.verdict(id) == Some(SweepVerdict::Entangled)).then(|| {
+            format!(
+                "its removal depends on {facts} and on its own keys, more than the {MAX_TXN_OPS} comparisons of one \
+                 transaction"
+            )
+        })
     }
 
     /// The outcome of a candidate; `None` while it waits.
@@ -41,10 +60,7 @@ impl SweepInProgress {
             SweepVerdict::Removed => CandidateOutcome::Removed,
             SweepVerdict::Gone => CandidateOutcome::Gone,
             SweepVerdict::Changed => CandidateOutcome::Changed,
-            SweepVerdict::HeldBack => CandidateOutcome::HeldBack,
-            SweepVerdict::Entangled => CandidateOutcome::Failed(format!(
-                "its removal depends on more facts or surrounds more objects than the {MAX_TXN_OPS} one transaction can compare"
-            )),
+            SweepVerdict::HeldBack | SweepVerdict::Entangled => CandidateOutcome::HeldBack,
             SweepVerdict::Failed => {
                 let why = id.and_then(|id| self.collector.failure(*id));
                 CandidateOutcome::Failed(why.unwrap_or("etcd rejected its removal").to_owned())

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::metadata::collect::{ReadError, read_tree};
 use crate::gc::metadata::mark::{Marking, ObjectVerdict, RootReason, mark};
-use crate::gc::metadata::model::{Model, ObjectId};
+use crate::gc::metadata::model::{Model, ObjectId, TreeProblem};
 use crate::gc::metadata::schema::RootRule;
 use crate::kvstore::Store;
 use crate::output::{GcPhase, Progress, bytes};
@@ -119,6 +119,7 @@ impl MarkedTree {
         let field = |rule: usize| match kind.roots.get(rule) {
             Some(RootRule::Field { text, .. }) => text.clone(),
             Some(RootRule::Unexpired { field, .. }) => bytes::escape(field),
+            Some(RootRule::Unless { text, .. }) => text.clone(),
             None => String::new(),
         };
         match reason {
@@ -127,29 +128,67 @@ impl MarkedTree {
             RootReason::Unexpired(rule, time) => format!("{} is {time}, which has not passed", field(rule)),
             RootReason::NoExpiry(rule) => format!("never expires: {} is missing", field(rule)),
             RootReason::BadTime(rule) => format!("{} is not a valid time, so it counts as unexpired", field(rule)),
+            RootReason::NoOwner(rule) => format!("no owner: {} names none", field(rule)),
             RootReason::Outside => "listed as an outside root".to_owned(),
             RootReason::ForeignKeys => "contains keys that may not be its own".to_owned(),
         }
     }
 
-    /// Why the tree must not be swept; `None` if it may be.
-    pub fn refusal(&self, job: &MetadataJob) -> Option<String> {
+    /// Why the tree must not be swept.
+    pub fn refusals(&self, job: &MetadataJob) -> Vec<SweepRefusal> {
         let totals = self.model.totals();
         let (unparsed, ambiguous) = (totals.unparsed, totals.ambiguous);
+        let mut found = Vec::new();
         if !job.ignore_unparsed && unparsed + ambiguous > 0 {
-            return Some(format!(
-                "{} not matching the schema '{}' and {} matching several objects may hold references",
-                counted(unparsed, "key"),
-                job.schema.name,
-                counted(ambiguous, "key")
-            ));
+            found.push(SweepRefusal {
+                why: format!(
+                    "{} not matching the schema '{}' and {} matching several objects may hold references",
+                    counted(unparsed, "key"),
+                    job.schema.name,
+                    counted(ambiguous, "key")
+                ),
+                hint: "list them with --check; --ignore-unparsed keeps keys that do not match the schema",
+            });
+        }
+        if !job.ignore_unresolved
+            && let Some(why) = self.unresolved()
+        {
+            found.push(SweepRefusal {
+                why: format!("{why}, so what they refer to may be removed"),
+                hint: "list them with --check and correct the schema or the fields; --ignore-unresolved removes objects \
+                       although such a reference may mean them",
+            });
         }
         let bad = self.marking.blocking(&self.model);
-        let first = bad.first().and_then(|id| self.model.key(*id))?;
-        Some(format!(
-            "{} a time that is not valid, at which the schema stops a sweep; the first is {}",
-            if bad.len() == 1 { "1 object has".to_owned() } else { format!("{} objects have", bad.len()) },
-            bytes::escape(&first)
-        ))
+        if let Some(first) = bad.first().filter(|_| !job.ignore_bad_times) {
+            found.push(SweepRefusal {
+                why: format!(
+                    "{} a time that is not valid, at which the schema stops a sweep; the first is {}",
+                    if bad.len() == 1 { "1 object has".to_owned() } else { format!("{} objects have", bad.len()) },
+                    bytes::escape(first)
+                ),
+                hint: "write a valid time or delete the field; --ignore-bad-times keeps such objects as roots",
+            });
+        }
+        found
     }
+
+    /// How many references cannot be resolved, and which is the first; `None` without any.
+    pub fn unresolved(&self) -> Option<String> {
+        let count: u64 = self.model.unresolved().iter().sum();
+        let first = self.model.problems().iter().find_map(|problem| match problem {
+            TreeProblem::BadReference(id, _, field) => Some([&self.model.key(*id)?, b"/".as_slice(), field].concat()),
+            _ => None,
+        });
+        let first = first.map_or_else(String::new, |key| format!(" (the first is {})", bytes::escape(&key)));
+        (count > 0).then(|| format!("{} cannot be resolved{first}", counted(count, "reference")))
+    }
+}
+
+/// Why a tree must not be swept, and what to do.
+pub struct SweepRefusal {
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub hint: &'static str,
 }

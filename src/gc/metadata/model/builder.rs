@@ -1,11 +1,12 @@
 //! Builds the model from a stream of keys: each key once, in any order. Values are read and dropped.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::super::schema::{KindId, Schema};
+use super::super::schema::{Encoding, KindId, Schema};
 use super::field::ObjectField;
 use super::keys::{self, KeyMatch, KeyParts};
 use super::{
@@ -50,6 +51,7 @@ impl ModelBuilder {
     /// A model of the keys below `prefix`, read at `revision`.
     pub fn new(schema: Arc<Schema>, prefix: &[u8], revision: Revision) -> Self {
         let outside: Box<[u8]> = Box::default();
+        let unresolved = vec![0; schema.kinds.len()];
         Self {
             model: Model {
                 schema,
@@ -66,6 +68,7 @@ impl ModelBuilder {
                 links: Vec::<BackLink>::new(),
                 nested: Vec::new(),
                 problems: Vec::new(),
+                unresolved,
                 totals: Totals::default(),
             },
             pending: Vec::new(),
@@ -98,7 +101,7 @@ impl ModelBuilder {
         let parts = KeyParts::new(below);
         match parts.matches(&schema).as_slice() {
             [key_match] => self.place(&parts, *key_match, kv),
-            [] if parts.is_opaque(&schema) => {
+            [] if schema.is_opaque(parts.key) => {
                 self.model.totals.opaque += 1;
                 Ok(())
             }
@@ -163,7 +166,12 @@ impl ModelBuilder {
             variables: &variables,
             name: &field,
             raw: parts.behind(key_match.parts),
+            masked: match kind.encoding {
+                Encoding::Raw => None,
+                Encoding::Percent => keys::without_encoded_slashes(parts.behind(key_match.parts)),
+            },
             kv,
+            json: OnceCell::new(),
         })
     }
 

@@ -69,7 +69,7 @@ impl<'a> KeyParts<'a> {
             for parts in shortest..=longest.min(self.parts.len()) {
                 let Some(taken) = kind.key.fits(&self.parts[..parts]) else { continue };
                 let key_match = KeyMatch { kind: id, parts, taken };
-                if kind.encoding == Encoding::Raw || self.decodes(kind, key_match) {
+                if (kind.encoding == Encoding::Raw || self.decodes(kind, key_match)) && self.agrees(kind, key_match) {
                     take(kind, key_match);
                 }
             }
@@ -79,14 +79,26 @@ impl<'a> KeyParts<'a> {
     fn decodes(&self, kind: &Kind, key_match: KeyMatch) -> bool {
         kind.key.0.iter().zip(&self.parts[..key_match.parts]).all(|(segment, part)| match segment {
             Segment::Literal(_) => true,
-            Segment::Encoded(_) => decode(part).is_some(),
+            Segment::Encoded(_) | Segment::Part(..) => decode(part).is_some(),
             Segment::One(_) | Segment::Many(_) => decode(part).is_some_and(|name| !name.contains(&b'/')),
         })
     }
 
-    /// Whether the key belongs to no object by the schema.
-    pub fn is_opaque(&self, schema: &Schema) -> bool {
-        schema.opaque.iter().any(|template| template.fits(&self.parts).is_some())
+    /// Whether the segments that repeat parts of variables do so.
+    fn agrees(&self, kind: &Kind, key_match: KeyMatch) -> bool {
+        if !kind.key.0.iter().any(|segment| matches!(segment, Segment::Part(..))) {
+            return true;
+        }
+        let variables = self.variables(kind, key_match);
+        let mut at = 0;
+        kind.key.0.iter().all(|segment| {
+            let place = at;
+            at += if matches!(segment, Segment::Many(_)) { key_match.taken } else { 1 };
+            let Segment::Part(name, slice) = segment else { return true };
+            let variable = kind.key.variables().position(|known| known == name).and_then(|at| variables.get(at));
+            let part = self.parts.get(place).map(|part| decoded(part));
+            variable.zip(part).is_some_and(|(whole, part)| slice.of(whole) == part.as_ref())
+        })
     }
 
     /// The decoded variables of the object's key, in order.
@@ -95,7 +107,7 @@ impl<'a> KeyParts<'a> {
         let mut at = 0;
         for segment in &kind.key.0 {
             let takes = if matches!(segment, Segment::Many(_)) { key_match.taken } else { 1 };
-            if !matches!(segment, Segment::Literal(_)) {
+            if !matches!(segment, Segment::Literal(_) | Segment::Part(..)) {
                 let start = self.length(at) + usize::from(at > 0);
                 let bytes = &self.key[start..self.length(at + takes)];
                 found.push(if kind.encoding == Encoding::Raw { Cow::Borrowed(bytes) } else { decoded(bytes) });
@@ -110,6 +122,30 @@ impl<'a> KeyParts<'a> {
         let raw = self.behind(key_match.parts);
         if kind.encoding == Encoding::Raw { Cow::Borrowed(raw) } else { decoded(raw) }
     }
+}
+
+/// The decoded name of a field, in which the slashes that were encoded are replaced by a byte that is none; `None` if
+/// there are no such slashes.
+pub fn without_encoded_slashes(raw: &[u8]) -> Option<Vec<u8>> {
+    let is_slash = |code: &[u8]| code.eq_ignore_ascii_case(b"%2f");
+    if !raw.windows(3).any(is_slash) {
+        return None;
+    }
+    let mut masked = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((first, tail)) = rest.split_first() {
+        if rest.get(..3).is_some_and(is_slash) {
+            masked.push(0);
+            rest = &rest[3..];
+        } else if *first == b'%' && rest.len() >= 3 {
+            masked.extend_from_slice(&decoded(&rest[..3]));
+            rest = &rest[3..];
+        } else {
+            masked.push(*first);
+            rest = tail;
+        }
+    }
+    Some(masked)
 }
 
 /// Joins the variables of the scope, or the others, with slashes.
@@ -132,8 +168,10 @@ pub fn is_valid_identity(kind: &Kind, identity: &[u8]) -> bool {
         return identity.is_empty();
     }
     let long = kind.key.0.iter().any(|segment| matches!(segment, Segment::Many(_) | Segment::Encoded(_)));
-    let parts = identity.split(|byte| *byte == b'/').count();
-    !identity.is_empty() && if long { parts >= own } else { parts == own }
+    let mut parts = identity.split(|byte| *byte == b'/');
+    let count = parts.clone().count();
+    // Only a variable of any length can take an empty part.
+    !identity.is_empty() && if long { count >= own } else { count == own && parts.all(|part| !part.is_empty()) }
 }
 
 /// Decodes `%XX`; `None` if a `%` is not followed by two hex digits.
@@ -203,8 +241,7 @@ mod tests {
             assert_eq!(read(none), [], "{none}");
         }
         assert_eq!(read("v1/a/images/a/labels/b/labels/c").len(), 2);
-        assert!(KeyParts::new(b"v1/version").is_opaque(&schema));
-        assert!(!KeyParts::new(b"v1/versions").is_opaque(&schema));
+        assert!(schema.is_opaque(b"v1/version") && !schema.is_opaque(b"v1/versions"));
     }
 
     #[test]
@@ -213,6 +250,8 @@ mod tests {
         let read = |key| read(&schema, key);
         assert_eq!(read("v1/a/images/docker.io%2Fx:1/labels/a%2Fb"), one("image", "docker.io/x:1", "labels/a/b"));
         assert_eq!(read("v1/a/snapshots/o/s%2F1/parent"), one("snapshot", "o/s/1", "parent"));
+        // A slash in a name is encoded; it belongs to the identity if that has one variable.
+        assert_eq!(read("v1/a/leases/w%2F1/createdat"), one("lease", "w/1", "createdat"));
         for none in ["v1/a/images/a/b/createdat", "v1/a/images/a%2/createdat", "v1/a/snapshots/o%2fp/s/parent"] {
             assert_eq!(read(none), [], "{none}");
         }

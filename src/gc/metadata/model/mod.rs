@@ -43,6 +43,8 @@ const MAYBE_ANCHORED: u8 = 2;
 const FLAT: u8 = 4;
 /// Keys that are not, or may not be, its own lie inside it.
 const FOREIGN: u8 = 8;
+/// It is only referred to, by an identity that no object of its kind can have.
+const IMPOSSIBLE: u8 = 16;
 
 /// An object that keeps another one, and the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +65,7 @@ struct ConditionalEdge {
     tests: Box<[AgeTest]>,
 }
 
-/// Whether an age is below or above a limit.
+/// Whether an age is below or above a limit, which may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct AgeTest {
     younger: bool,
@@ -85,7 +87,7 @@ pub(super) struct FieldFact {
 impl FieldFact {
     /// Whether the field should be a time, but is not valid.
     pub fn is_bad_time(&self) -> bool {
-        self.time.is_none() && self.what != FactKind::Flat
+        self.time.is_none() && matches!(self.what, FactKind::Expiry(_) | FactKind::Moment(_))
     }
 }
 
@@ -98,6 +100,8 @@ pub(super) enum FactKind {
     Flat,
     /// The time with this index that conditions use.
     Moment(u8),
+    /// A reference to an owner, without which the object is a root by the rule with this index.
+    Owner(u8),
 }
 
 /// A field of `holder` that names `target`, which should refer back.
@@ -117,8 +121,8 @@ pub enum TreeProblem {
     Ambiguous(Vec<u8>),
     /// The object lacks the field that every object of its kind has.
     Unanchored(ObjectId),
-    /// The field of this rule names no possible object of the other kind.
-    BadReference(ObjectId, u16),
+    /// A field, with this name in the key, should refer to an object by this rule, but to none that can exist.
+    BadReference(ObjectId, u16, Vec<u8>),
     /// The field is reserved, but no rule reads it.
     Unread(ObjectId, Vec<u8>),
 }
@@ -145,6 +149,8 @@ pub struct Model {
     /// Pairs of an outer object and an inner one whose keys lie inside it.
     nested: Vec<(ObjectId, ObjectId)>,
     problems: Vec<TreeProblem>,
+    /// For each kind, the number of its fields that should refer to an object, but to none that can exist.
+    unresolved: Vec<u64>,
     totals: Totals,
 }
 
@@ -187,6 +193,16 @@ impl Model {
     /// Problems with single keys and objects.
     pub fn problems(&self) -> &[TreeProblem] {
         &self.problems
+    }
+
+    /// For each kind, the number of references in its objects that cannot be resolved.
+    pub fn unresolved(&self) -> &[u64] {
+        &self.unresolved
+    }
+
+    /// Whether it is only referred to, by an identity that no object of its kind can have.
+    pub(super) fn is_impossible(&self, id: ObjectId) -> bool {
+        self.object(id).flags & IMPOSSIBLE != 0
     }
 
     /// All objects, including those that are only referred to.
@@ -300,6 +316,12 @@ impl Model {
     pub(super) fn conditional_from(&self, id: ObjectId) -> impl Iterator<Item = Edge> + '_ {
         let from = self.conditional.partition_point(|conditional| conditional.edge.from < id);
         self.conditional[from..].iter().map(|conditional| conditional.edge).take_while(move |edge| edge.from == id)
+    }
+
+    /// Whether a field gives a reference that the `unless` root rule with this index names.
+    pub(super) fn is_owned(&self, id: ObjectId, rule: usize) -> bool {
+        let wanted = u8::try_from(rule).map(FactKind::Owner);
+        self.facts(id).iter().any(|fact| Ok(fact.what) == wanted)
     }
 
     /// The time of the root rule with this index: missing, not valid, or a time.

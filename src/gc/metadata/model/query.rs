@@ -16,16 +16,15 @@ impl Model {
     fn holds(&self, conditional: &ConditionalEdge, at: Time) -> bool {
         let Some(when) = &self.rule(conditional.edge).when else { return true };
         let wanted = u8::try_from(when.moment).map(FactKind::Moment);
-        let fact = self.facts(conditional.edge.to).iter().find(|fact| Ok(fact.what) == wanted);
-        match fact.map(|fact| fact.time) {
-            None => false,
+        let mut times = self.facts(conditional.edge.to).iter().filter(|fact| Ok(fact.what) == wanted);
+        times.any(|fact| match fact.time {
             // The age is unknown: the edge counts.
-            Some(None) => true,
-            Some(Some(time)) => conditional.tests.iter().any(|test| {
+            None => true,
+            Some(time) => conditional.tests.iter().any(|test| {
                 let age = at.nanos_since(time);
                 if test.younger { age < test.nanos } else { age > test.nanos }
             }),
-        }
+        })
     }
 
     /// The object's fields that decisions depend on.

@@ -4,21 +4,33 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::super::schema::{
-    Captures, EdgeRule, EdgeSource, Identity, IdentityPart, KindId, Link, Pattern, RootRule, Schema,
+    Captures, EdgeRule, EdgeSource, Identity, IdentityPart, KindId, Link, Pattern, RootRule, Schema, ValueRule,
 };
 use super::builder::{ModelBuilder, ModelError};
 use super::field::ObjectField;
-use super::{AgeTest, BackLink, ConditionalEdge, Edge, FLAT, FactKind, FieldFact, ObjectId, TreeProblem, keys};
-use crate::duration::parse_duration;
+use super::{
+    AgeTest, BackLink, ConditionalEdge, Edge, FLAT, FactKind, FieldFact, IMPOSSIBLE, ObjectId, TreeProblem, keys,
+};
+use crate::duration::parse_signed;
 use crate::time::Time;
 
 /// Inputs of an identity.
 struct Sources<'a> {
     captures: (&'a [u8], Captures),
-    values: Option<Captures>,
+    values: ValueCaptures<'a>,
     value: &'a [u8],
     own: &'a [Cow<'a, [u8]>],
     joined: &'a [Option<Box<[u8]>>],
+}
+
+/// What is captured of a value.
+enum ValueCaptures<'a> {
+    /// Nothing.
+    None,
+    /// Ranges of the value.
+    Ranges(Captures),
+    /// Texts of a JSON document.
+    Texts(&'a [Cow<'a, [u8]>]),
 }
 
 impl<'a> Sources<'a> {
@@ -28,9 +40,12 @@ impl<'a> Sources<'a> {
             IdentityPart::Capture(at) => &self.captures.0[self.captures.1[*at].clone()],
             IdentityPart::Own(at) => &self.own[*at],
             IdentityPart::Value(None) => self.value,
-            IdentityPart::Value(Some(at)) => {
-                self.values.as_ref().map_or(&[], |values| &self.value[values[*at].clone()])
-            }
+            IdentityPart::Value(Some(at)) => match &self.values {
+                ValueCaptures::None => &[],
+                ValueCaptures::Ranges(ranges) => &self.value[ranges[*at].clone()],
+                ValueCaptures::Texts(texts) => texts.get(*at).map(AsRef::as_ref).unwrap_or_default(),
+            },
+            IdentityPart::Slice(part, slice) => slice.of(self.part(part)),
             IdentityPart::Joined(at) => self.joined.get(*at).and_then(Option::as_deref).unwrap_or_default(),
         }
     }
@@ -46,7 +61,7 @@ impl ModelBuilder {
     pub(super) fn read_field(&mut self, field: &ObjectField<'_>) -> Result<(), ModelError> {
         let schema = Arc::clone(&self.model.schema);
         let mut read = self.read_roots(field)?;
-        if field.kind.flat.as_ref().is_some_and(|flat| flat.find(field.name).is_some()) {
+        if field.kind.flat.as_ref().is_some_and(|flat| field.find(flat).is_some()) {
             read = true;
             if !field.kv.value.is_empty() {
                 self.model.objects[field.id as usize].flags |= FLAT;
@@ -54,7 +69,7 @@ impl ModelBuilder {
             }
         }
         for (moment, number) in field.kind.moments.iter().zip(0..) {
-            if moment.field == field.name {
+            if field.find(&moment.field).is_some() {
                 read = true;
                 if !field.kv.value.is_empty() {
                     self.add_fact(field, FactKind::Moment(number), moment.format.parse(&field.kv.value))?;
@@ -85,7 +100,7 @@ impl ModelBuilder {
         for (rule, number) in field.kind.roots.iter().zip(0_u8..) {
             match rule {
                 RootRule::Field { pattern, empty, .. } => {
-                    if pattern.find(field.name).is_some() {
+                    if field.find(pattern).is_some() {
                         read = true;
                         let object = &mut self.model.objects[field.id as usize];
                         if object.root == 0 && (*empty || !field.kv.value.is_empty()) {
@@ -102,6 +117,8 @@ impl ModelBuilder {
                         }
                     }
                 }
+                // The edges read it.
+                RootRule::Unless { .. } => {}
             }
         }
         Ok(read)
@@ -120,42 +137,89 @@ impl ModelBuilder {
         field: &ObjectField<'_>,
         (rule, number): (&EdgeRule, u16),
         pattern: &Pattern,
-        value: Option<&Pattern>,
+        value: Option<&ValueRule>,
     ) -> Result<bool, ModelError> {
-        let Some(captures) = pattern.find(field.name) else { return Ok(false) };
-        if rule.identity.uses_value() && field.kv.value.is_empty() {
+        let Some(captures) = field.find(pattern) else {
+            // The name continues after a slash: the reference may be meant, but what it names is not known.
+            if pattern.finds_loosely(field.name) {
+                self.unresolved(field, number);
+                return Ok(true);
+            }
+            return Ok(false);
+        };
+        let value_bytes = field.kv.value.as_slice();
+        let json = matches!(value, Some(ValueRule::Json(_)));
+        if (rule.identity.uses_value() || json) && value_bytes.is_empty() {
             return Ok(true);
         }
-        let values = match value {
-            None => None,
-            Some(pattern) => match pattern.find(&field.kv.value) {
-                None => {
-                    self.report(TreeProblem::BadReference(field.id, number));
-                    return Ok(true);
+        let captures = (field.name, captures);
+        let own = field.variables;
+        match value {
+            None => {
+                let values = ValueCaptures::None;
+                let sources = Sources { captures, values, value: value_bytes, own, joined: &[] };
+                self.add_reference(schema, field, (rule, number), &sources)?;
+            }
+            Some(ValueRule::Pattern(pattern)) => match pattern.find(value_bytes) {
+                Some(ranges) => {
+                    let values = ValueCaptures::Ranges(ranges);
+                    let sources = Sources { captures, values, value: value_bytes, own, joined: &[] };
+                    self.add_reference(schema, field, (rule, number), &sources)?;
                 }
-                found => found,
+                None => self.unresolved(field, number),
             },
-        };
-        let sources = Sources {
-            captures: (field.name, captures),
-            values,
-            value: &field.kv.value,
-            own: field.variables,
-            joined: &[],
-        };
+            Some(ValueRule::Json(json)) => {
+                let Some(document) = field.json() else {
+                    self.unresolved(field, number);
+                    return Ok(true);
+                };
+                for reference in json.references(document) {
+                    let Some(texts) = reference else {
+                        self.unresolved(field, number);
+                        continue;
+                    };
+                    // Without captures, the only text is the value.
+                    let value = texts.first().map(AsRef::as_ref).unwrap_or_default();
+                    let values = ValueCaptures::Texts(&texts);
+                    let sources = Sources { captures: captures.clone(), values, value, own, joined: &[] };
+                    self.add_reference(schema, field, (rule, number), &sources)?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds the edge for a reference, and the fact that the object has an owner.
+    fn add_reference(
+        &mut self,
+        schema: &Schema,
+        field: &ObjectField<'_>,
+        (rule, number): (&EdgeRule, u16),
+        sources: &Sources<'_>,
+    ) -> Result<(), ModelError> {
         let tests = rule.when.as_ref().map(|when| age_tests(sources.part(&when.conditions), &when.name));
         sources.render(&mut self.identity, &rule.identity);
-        let Some(other) = self.related(schema, field.id, rule.other)? else {
-            self.report(TreeProblem::BadReference(field.id, number));
-            return Ok(true);
-        };
+        let other = self.related(schema, field, rule.other, Some(number))?;
         let edge = directed(rule, field.id, other, number);
         match tests {
             None => self.add_edge(edge),
             Some(tests) if tests.is_empty() => {}
             Some(tests) => self.model.conditional.push(ConditionalEdge { edge, tests }),
         }
-        Ok(true)
+        if self.model.is_impossible(other) {
+            return Ok(());
+        }
+        for (root, at) in field.kind.roots.iter().zip(0_u8..) {
+            let RootRule::Unless { edges, .. } = root else { continue };
+            let what = FactKind::Owner(at);
+            let known = |fact: &FieldFact| {
+                fact.object == field.id && fact.what == what && self.model.arena.get(fact.field) == field.raw
+            };
+            if edges.contains(&usize::from(number)) && !self.model.facts.last().is_some_and(known) {
+                self.add_fact(field, what, None)?;
+            }
+        }
+        Ok(())
     }
 
     fn read_joined(
@@ -176,35 +240,59 @@ impl ModelBuilder {
         }
         let Some(joined) = self.joins.remove(&(field.id, number)) else { return Ok(true) };
         let none = (field.name, Captures::default());
-        let sources = Sources { captures: none, values: None, value: &[], own: field.variables, joined: &joined };
+        let sources =
+            Sources { captures: none, values: ValueCaptures::None, value: &[], own: field.variables, joined: &joined };
         sources.render(&mut self.identity, &rule.identity);
-        match self.related(schema, field.id, rule.other)? {
-            Some(other) => self.add_edge(directed(rule, field.id, other, number)),
-            None => self.report(TreeProblem::BadReference(field.id, number)),
-        }
+        let other = self.related(schema, field, rule.other, Some(number))?;
+        self.add_edge(directed(rule, field.id, other, number));
         Ok(true)
     }
 
     fn read_link(&mut self, schema: &Schema, field: &ObjectField<'_>, link: &Link) -> Result<bool, ModelError> {
-        let Some(captures) = link.pattern.find(field.name) else { return Ok(false) };
+        let Some(captures) = field.find(&link.pattern) else { return Ok(false) };
         let captures = (field.name, captures);
-        let sources = Sources { captures, values: None, value: &field.kv.value, own: field.variables, joined: &[] };
+        let sources = Sources {
+            captures,
+            values: ValueCaptures::None,
+            value: &field.kv.value,
+            own: field.variables,
+            joined: &[],
+        };
         sources.render(&mut self.identity, &link.identity);
-        if let Some(target) = self.related(schema, field.id, link.of)? {
-            let span = self.keep(field.raw)?;
-            self.model.links.push(BackLink { holder: field.id, target, field: span });
-        }
+        let target = self.related(schema, field, link.of, None)?;
+        let span = self.keep(field.raw)?;
+        self.model.links.push(BackLink { holder: field.id, target, field: span });
         Ok(true)
     }
 
-    /// The object of this kind with the identity in the buffer, in the scope of object `id`.
-    fn related(&mut self, schema: &Schema, id: ObjectId, kind: KindId) -> Result<Option<ObjectId>, ModelError> {
+    /// The object of this kind with the identity in the buffer, in the scope of the field's object. If no object can
+    /// have the identity, the reference by rule `number` counts as unresolved. Such an object still connects the
+    /// references to it with the back references to it, as in containerd.
+    fn related(
+        &mut self,
+        schema: &Schema,
+        field: &ObjectField<'_>,
+        kind: KindId,
+        number: Option<u16>,
+    ) -> Result<ObjectId, ModelError> {
         let other = schema.kind(kind);
-        if !keys::is_valid_identity(other, &self.identity) {
-            return Ok(None);
+        let scope = if other.scoped.contains(&true) { self.model.scope_id(field.id) } else { 0 };
+        let possible = keys::is_valid_identity(other, &self.identity);
+        let id = self.intern(kind, scope)?;
+        if !possible {
+            self.model.objects[id as usize].flags |= IMPOSSIBLE;
+            if let Some(number) = number {
+                self.unresolved(field, number);
+            }
         }
-        let scope = if other.scoped.contains(&true) { self.model.scope_id(id) } else { 0 };
-        self.intern(kind, scope).map(Some)
+        Ok(id)
+    }
+
+    /// Counts and reports a field that should refer to an object by rule `number`, but to none that can exist.
+    fn unresolved(&mut self, field: &ObjectField<'_>, number: u16) {
+        let kind = self.model.kind_id(field.id);
+        self.model.unresolved[usize::from(kind)] += 1;
+        self.report(TreeProblem::BadReference(field.id, number, field.raw.to_vec()));
     }
 }
 
@@ -222,8 +310,8 @@ fn age_tests(conditions: &[u8], name: &[u8]) -> Box<[AgeTest]> {
             b'>' => false,
             _ => return None,
         };
-        let duration = parse_duration(std::str::from_utf8(duration).ok()?).ok()?;
-        Some(AgeTest { younger, nanos: i128::try_from(duration.as_nanos()).ok()? })
+        let nanos = parse_signed(std::str::from_utf8(duration).ok()?).ok()?;
+        Some(AgeTest { younger, nanos: nanos.into() })
     };
     conditions.split(|byte| *byte == b',').filter_map(test).collect()
 }
@@ -235,7 +323,8 @@ mod tests {
     #[test]
     fn conditions() {
         let hour = 3_600_000_000_000_i128;
-        let test = |younger, hours| AgeTest { younger, nanos: hours * hour };
+        let test = |younger, hours: i128| AgeTest { younger, nanos: hours * hour };
+        assert_eq!(*age_tests(b"usedat>-1h,usedat<+2h", b"usedat"), [test(false, -1), test(true, 2)]);
         assert_eq!(*age_tests(b"usedat<2h", b"usedat"), [test(true, 2)]);
         assert_eq!(*age_tests(b"usedat<2h,usedat>9h,x<1h,usedat=1h", b"usedat"), [test(true, 2), test(false, 9)]);
         for none in ["", "usedat", "usedat<", "usedat<x", "usedatx<2h", "usedat<=2h"] {

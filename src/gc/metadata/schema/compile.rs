@@ -5,12 +5,14 @@ use super::document::{self, Encoding, InvalidDoc, KindDoc, MissingDoc, RootDoc, 
 use super::edges;
 use super::error::SchemaError;
 use super::error::SchemaProblem;
-use super::names::{declared, declared_plainly, kind_line, named, own, pattern, time_format};
+use super::names::{declared, declared_plainly, named, own, pattern, time_format};
 use super::pattern::Pattern;
 use super::template::{Segment, Template};
 
 /// Maximum number of kinds.
 const MAX_KINDS: usize = 200;
+/// Maximum number of rules that make an object of a kind a root.
+const MAX_ROOT_RULES: usize = 100;
 /// Maximum number of variables in a key.
 const MAX_VARIABLES: usize = 8;
 
@@ -29,26 +31,27 @@ pub(super) fn compile(text: &str, origin: &str) -> Result<Schema, SchemaError> {
 fn build(document: SchemaDocument) -> Result<Schema, SchemaProblem> {
     if document.schema != 1 {
         let message = format!("unknown schema version {}: this kvadm reads version 1", document.schema);
-        return Err(SchemaProblem::new(message).within("schema").about("schema:"));
+        return Err(SchemaProblem::new(message).within("schema").key("schema"));
     }
     if document.kinds.is_empty() || document.kinds.len() > MAX_KINDS {
-        return Err(SchemaProblem::new(format!("a schema has 1 to {MAX_KINDS} kinds")).about("kinds:"));
+        return Err(SchemaProblem::new(format!("a schema has 1 to {MAX_KINDS} kinds")).key("kinds"));
     }
     let mut kinds = Vec::new();
-    for doc in &document.kinds {
+    for (at, doc) in document.kinds.iter().enumerate() {
+        let within = |error: SchemaProblem| error.within(named(doc)).item(at).key("kinds");
         if kinds.iter().any(|kind: &Kind| kind.name == doc.kind) {
-            return Err(SchemaProblem::new("two kinds have this name").within(named(doc)).about(kind_line(doc)));
+            return Err(within(SchemaProblem::new("two kinds have this name").key("kind")));
         }
-        kinds.push(kind(doc, &document).map_err(|error| error.within(named(doc)).about(kind_line(doc)))?);
+        kinds.push(kind(doc, &document).map_err(within)?);
     }
     if kinds.iter().all(|kind| !kind.always_root && kind.roots.is_empty()) {
         let message = "no kind has a root, so everything would be garbage";
-        return Err(SchemaProblem::new(message).about("kinds:"));
+        return Err(SchemaProblem::new(message).key("kinds"));
     }
-    let opaque = document.opaque.iter().map(|text| {
+    let opaque = document.opaque.iter().enumerate().map(|(at, text)| {
         let encoded = document.encoding == Encoding::Percent;
-        let opaque = template(text, encoded).and_then(|opaque| one_long_variable(&opaque).map(|()| opaque));
-        opaque.map_err(|error| error.within("opaque").about(text))
+        let opaque = template(text, encoded).and_then(|opaque| plain_variables(&opaque).map(|()| opaque));
+        opaque.map_err(|error| error.within("opaque").item(at).key("opaque"))
     });
     let mut schema = Schema {
         name: document.name.clone(),
@@ -72,23 +75,27 @@ fn kind(doc: &KindDoc, document: &SchemaDocument) -> Result<Kind, SchemaProblem>
     if doc.kind.is_empty() || !doc.kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
         return Err(SchemaProblem::new("the name of a kind may only contain letters, digits, '-', '_' and '.'"));
     }
-    let key = template(&doc.key, encoded).map_err(|error| error.within("key"))?;
-    let scoped = variables(&key, document).map_err(|error| error.within("key").about(&doc.key))?;
+    let mut key = template(&doc.key, encoded).map_err(|error| error.within("key").key("key"))?;
+    let scoped = variables(&key, document).map_err(|error| error.within("key").key("key"))?;
+    if encoded {
+        only_variable_takes_slashes(&mut key, &scoped);
+    }
     let own_key = doc.fields.iter().any(|field| field == ".");
     let mut fields = Vec::new();
-    for text in doc.fields.iter().filter(|text| *text != ".") {
-        let field = template(text, encoded).and_then(|field| one_long_variable(&field).map(|()| field));
-        fields.push(field.map_err(|error| error.within("fields").about(text))?);
+    for (at, text) in doc.fields.iter().enumerate().filter(|(_, text)| *text != ".") {
+        let field = template(text, encoded).and_then(|field| plain_variables(&field).map(|()| field));
+        fields.push(field.map_err(|error| error.within("fields").item(at).key("fields"))?);
     }
     if doc.fields.is_empty() {
-        return Err(
-            SchemaProblem::new("a kind needs at least one field ('.' is the object's own key)").within("fields")
-        );
+        return Err(SchemaProblem::new("a kind needs at least one field ('.' is the object's own key)")
+            .within("fields")
+            .key("fields"));
     }
     let anchor = doc.anchor.as_ref().map(|text| {
         let parts: Vec<&[u8]> = text.split('/').map(str::as_bytes).collect();
         let declared = if text == "." { own_key } else { fields.iter().any(|field| field.fits(&parts).is_some()) };
-        let unknown = || SchemaProblem::new(format!("'{text}' is not one of the fields")).within("anchor").about(text);
+        let unknown =
+            || SchemaProblem::new(format!("'{text}' is not one of the fields")).within("anchor").key("anchor");
         declared.then(|| own(text)).ok_or_else(unknown)
     });
     let anchor = anchor.transpose()?;
@@ -98,11 +105,11 @@ fn kind(doc: &KindDoc, document: &SchemaDocument) -> Result<Kind, SchemaProblem>
              percent",
             doc.key
         );
-        return Err(SchemaProblem::new(message).within("key").about(&doc.key));
+        return Err(SchemaProblem::new(message).within("key").key("key"));
     }
-    let (always_root, roots) = roots(&doc.root).map_err(|error| error.within("root").about("root:"))?;
+    let (always_root, roots) = roots(&doc.root).map_err(|error| error.within("root").key("root"))?;
     let flat = doc.flat.as_ref().map(|text| Pattern::parse(text, None));
-    let flat = flat.transpose().map_err(|error| SchemaProblem::new(error).within("flat"))?;
+    let flat = flat.transpose().map_err(|error| SchemaProblem::new(error).within("flat").key("flat"))?;
     let kind = Kind {
         name: doc.kind.clone(),
         key,
@@ -134,21 +141,46 @@ fn same_length(fields: &[Template], own_key: bool) -> bool {
 }
 
 fn root_fields_exist(kind: &Kind, flat: Option<&String>) -> Result<(), SchemaProblem> {
-    for rule in &kind.roots {
+    for (at, rule) in kind.roots.iter().enumerate() {
         match rule {
             RootRule::Field { pattern, text, .. } => declared(kind, pattern, text),
             RootRule::Unexpired { field, .. } => declared_plainly(kind, field),
+            // The edges are not known yet.
+            RootRule::Unless { .. } => Ok(()),
         }
-        .map_err(|error| error.within("root"))?;
+        .map_err(|error| error.within(format!("rule {}", at + 1)).within("root").item(at).key("root"))?;
     }
     match kind.flat.as_ref().zip(flat) {
-        Some((pattern, text)) => declared(kind, pattern, text).map_err(|error| error.within("flat")),
+        Some((pattern, text)) => declared(kind, pattern, text).map_err(|error| error.within("flat").key("flat")),
         None => Ok(()),
     }
 }
 
 fn template(text: &str, encoded: bool) -> Result<Template, SchemaProblem> {
-    Template::parse(text, encoded).map_err(|error| SchemaProblem::new(error).about(text))
+    Template::parse(text, encoded).map_err(SchemaProblem::new)
+}
+
+/// Lets the variable of an encoded key contain slashes if it is the whole identity.
+fn only_variable_takes_slashes(key: &mut Template, scoped: &[bool]) {
+    if scoped.iter().filter(|scoped| !**scoped).count() != 1 {
+        return;
+    }
+    let own = scoped.iter().position(|scoped| !*scoped).and_then(|at| key.variables().nth(at)).map(str::to_owned);
+    for segment in &mut key.0 {
+        if let Segment::One(name) = segment
+            && Some(&*name) == own.as_ref()
+        {
+            *segment = Segment::Encoded(std::mem::take(name));
+        }
+    }
+}
+
+/// Checks the variables of a field or an opaque key.
+fn plain_variables(template: &Template) -> Result<(), SchemaProblem> {
+    if template.0.iter().any(|segment| matches!(segment, Segment::Part(..))) {
+        return Err(SchemaProblem::new("a part of a variable can only be used in a key and in an id"));
+    }
+    one_long_variable(template)
 }
 
 fn one_long_variable(template: &Template) -> Result<(), SchemaProblem> {
@@ -169,6 +201,13 @@ fn variables(key: &Template, document: &SchemaDocument) -> Result<Vec<bool>, Sch
     }
     if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
         return Err(SchemaProblem::new(format!("the variable '{{{}}}' is used twice", twice.1)));
+    }
+    let unknown = key.0.iter().find_map(|segment| match segment {
+        Segment::Part(name, _) if !names.contains(&name.as_str()) => Some(name),
+        _ => None,
+    });
+    if let Some(unknown) = unknown {
+        return Err(SchemaProblem::new(format!("the key has a part of '{{{unknown}}}', but not the variable itself")));
     }
     let scoped: Vec<bool> = names.iter().map(|name| document.scope.iter().any(|scope| scope == name)).collect();
     let long = key.0.iter().find_map(|segment| match segment {
@@ -195,7 +234,7 @@ fn variables(key: &Template, document: &SchemaDocument) -> Result<Vec<bool>, Sch
 fn scopes_are_used(schema: &Schema) -> Result<(), SchemaProblem> {
     let used = schema.kinds.iter().any(|kind| kind.scoped.contains(&true));
     if !schema.scope.is_empty() && !used {
-        return Err(SchemaProblem::new("no key uses these variables").within("scope").about("scope:"));
+        return Err(SchemaProblem::new("no key uses these variables").within("scope").key("scope"));
     }
     Ok(())
 }
@@ -205,32 +244,42 @@ fn roots(doc: &RootDoc) -> Result<(bool, Vec<RootRule>), SchemaProblem> {
         RootDoc::Always => Ok((true, Vec::new())),
         RootDoc::Never => Ok((false, Vec::new())),
         RootDoc::Rules(rules) if rules.is_empty() => Err(SchemaProblem::new("the list of rules is empty; use 'never'")),
+        RootDoc::Rules(rules) if rules.len() > MAX_ROOT_RULES => {
+            Err(SchemaProblem::new(format!("a kind may have at most {MAX_ROOT_RULES} rules")))
+        }
         RootDoc::Rules(rules) => {
             let numbered = rules
                 .iter()
                 .enumerate()
-                .map(|(at, rule)| root_rule(rule).map_err(|error| error.within(format!("rule {}", at + 1))));
+                .map(|(at, rule)| root_rule(rule).map_err(|error| error.within(format!("rule {}", at + 1)).item(at)));
             Ok((false, numbered.collect::<Result<_, _>>()?))
         }
     }
 }
 
 fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, SchemaProblem> {
-    match (&doc.field, &doc.unexpired) {
-        (Some(field), None) => {
+    match (&doc.field, &doc.unexpired, &doc.unless) {
+        (None, None, Some(text)) => {
+            let others = doc.suffix.is_some() || doc.empty;
+            if others || doc.format.is_some() || doc.missing.is_some() || doc.invalid.is_some() {
+                return Err(SchemaProblem::new("'unless' cannot be combined with other keys"));
+            }
+            Ok(RootRule::Unless { edges: Vec::new(), text: text.clone() })
+        }
+        (Some(field), None, None) => {
             if doc.format.is_some() || doc.missing.is_some() || doc.invalid.is_some() {
-                return Err(SchemaProblem::new("'format', 'missing' and 'invalid' require 'unexpired'").about(field));
+                return Err(SchemaProblem::new("'format', 'missing' and 'invalid' require 'unexpired'"));
             }
             let text = if field == "." { "" } else { field };
             let pattern = if text.is_empty() { Pattern::own_key() } else { pattern(text, doc.suffix.as_deref())? };
             Ok(RootRule::Field { pattern, empty: doc.empty, text: field.clone() })
         }
-        (None, Some(field)) => {
+        (None, Some(field), None) => {
             if doc.suffix.is_some() || doc.empty {
-                return Err(SchemaProblem::new("'suffix' and 'empty' require 'field'").about(field));
+                return Err(SchemaProblem::new("'suffix' and 'empty' require 'field'"));
             }
             let (Some(format), Some(missing)) = (doc.format, doc.missing) else {
-                return Err(SchemaProblem::new("'unexpired' requires 'format' and 'missing'").about(field));
+                return Err(SchemaProblem::new("'unexpired' requires 'format' and 'missing'"));
             };
             Ok(RootRule::Unexpired {
                 field: own(field),
@@ -240,7 +289,7 @@ fn root_rule(doc: &RootRuleDoc) -> Result<RootRule, SchemaProblem> {
                 strict: doc.invalid == Some(InvalidDoc::Error),
             })
         }
-        _ => Err(SchemaProblem::new("a rule needs either 'field' or 'unexpired'")),
+        _ => Err(SchemaProblem::new("a rule needs one of 'field', 'unexpired' and 'unless'")),
     }
 }
 
@@ -256,7 +305,8 @@ fn kinds_are_apart(schema: &Schema) -> Result<(), SchemaProblem> {
     let anything = Template(vec![Segment::Many(String::new())]);
     for (at, kind) in schema.kinds.iter().enumerate() {
         let problem = |message: String| {
-            SchemaProblem::new(message).within(format!("kind '{}'", kind.name)).about(format!("kind: {}", kind.name))
+            let kind = format!("kind '{}'", kind.name);
+            SchemaProblem::new(message).within(kind).key("key").item(at).key("kinds")
         };
         let inside = kind.key.join(&anything);
         for other in schema.kinds.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, other)| other) {

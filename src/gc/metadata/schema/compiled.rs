@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::time_format::TimeFormat;
 use super::document::Encoding;
+use super::json::JsonRule;
 use super::pattern::{Identity, IdentityPart, Pattern};
 use super::template::Template;
 
@@ -91,13 +92,20 @@ pub enum RootRule {
         /// Whether an invalid time refuses the collection; otherwise the object is a root.
         strict: bool,
     },
+    /// No field gives a reference by one of these edges.
+    Unless {
+        /// Indexes in [`Schema::edges`].
+        edges: Vec<usize>,
+        /// The field, as it was written.
+        text: String,
+    },
 }
 
 /// A field that holds a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// The field, decoded.
-    pub field: Vec<u8>,
+    /// The field.
+    pub field: Pattern,
     /// How it is written.
     pub format: TimeFormat,
 }
@@ -133,10 +141,19 @@ pub enum EdgeSource {
         /// The pattern.
         pattern: Pattern,
         /// What the value must look like.
-        value: Option<Pattern>,
+        value: Option<ValueRule>,
     },
     /// Several fields together, decoded.
     Joined(Vec<Vec<u8>>),
+}
+
+/// What the value of a field must look like.
+#[derive(Debug)]
+pub enum ValueRule {
+    /// A text with captures.
+    Pattern(Pattern),
+    /// A JSON document that contains references.
+    Json(JsonRule),
 }
 
 /// A condition on the age of the object referred to.

@@ -4,7 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::locate::line_of_duplicate;
 
 /// A schema file.
 #[derive(Deserialize)]
@@ -73,6 +76,7 @@ pub struct RootRuleDoc {
     #[serde(default)]
     pub empty: bool,
     pub unexpired: Option<String>,
+    pub unless: Option<String>,
     pub format: Option<FormatDoc>,
     pub missing: Option<MissingDoc>,
     pub invalid: Option<InvalidDoc>,
@@ -107,8 +111,9 @@ pub struct EdgeDoc {
     pub group: Option<String>,
     pub field: Option<String>,
     pub suffix: Option<String>,
+    pub skip: Option<String>,
     pub fields: Option<Entries<String>>,
-    pub value: Option<String>,
+    pub value: Option<ValueDoc>,
     pub to: Option<String>,
     pub from: Option<String>,
     pub id: Option<String>,
@@ -129,7 +134,25 @@ pub struct WhenDoc {
     pub conditions: String,
     pub name: String,
     pub field: String,
+    pub suffix: Option<String>,
     pub format: FormatDoc,
+}
+
+/// What the value of a field must look like: a pattern, or a place in a JSON document.
+#[derive(Clone)]
+pub enum ValueDoc {
+    Pattern(String),
+    Json(JsonDoc),
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a mapping")]
+pub struct JsonDoc {
+    pub json: String,
+    #[serde(default)]
+    pub take: Entries<String>,
+    #[serde(default)]
+    pub when: Entries<String>,
 }
 
 #[derive(Deserialize)]
@@ -175,6 +198,28 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
     }
 }
 
+impl<'de> Deserialize<'de> for ValueDoc {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ValueVisitor;
+        impl<'de> Visitor<'de> for ValueVisitor {
+            type Value = ValueDoc;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a pattern, or a mapping with 'json'")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<ValueDoc, E> {
+                Ok(ValueDoc::Pattern(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ValueDoc, A::Error> {
+                JsonDoc::deserialize(MapAccessDeserializer::new(map)).map(ValueDoc::Json)
+            }
+        }
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
 impl<'de> Deserialize<'de> for RootDoc {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct RootVisitor;
@@ -216,6 +261,8 @@ pub fn read(text: &str) -> Result<SchemaDocument, (Option<usize>, String)> {
         let message = error.to_string();
         // The line is reported separately.
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(head, _)| head);
-        (line, message.to_owned())
+        // A duplicate key is reported on the first line of its mapping.
+        let duplicate = message.contains("duplicate field") || message.contains("is given twice");
+        (line_of_duplicate(text).filter(|_| duplicate).or(line), message.to_owned())
     })
 }

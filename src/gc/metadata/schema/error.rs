@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::locate::{Step, line_of};
+
 /// Why a schema is not valid.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub struct SchemaError {
@@ -35,38 +37,49 @@ impl fmt::Display for SchemaError {
 pub(super) struct SchemaProblem {
     pub place: Vec<String>,
     pub message: String,
-    /// Texts of the schema that the error concerns, the outermost first; they determine the line.
-    pub about: Vec<String>,
+    /// Where the error is in the document, from the outermost part that is known so far.
+    path: Vec<Step>,
+    /// Whether `path` starts at the top of the document.
+    complete: bool,
 }
 
 impl SchemaProblem {
     pub fn new(message: impl Into<String>) -> Self {
-        Self { place: Vec::new(), message: message.into(), about: Vec::new() }
+        Self { place: Vec::new(), message: message.into(), path: Vec::new(), complete: false }
     }
 
-    /// Adds the part of the schema that contains the error.
+    /// Adds the part of the schema that contains the error, for the message.
     pub fn within(mut self, place: impl Into<String>) -> Self {
         self.place.insert(0, place.into());
         self
     }
 
-    /// Adds a text that the error concerns.
-    pub fn about(mut self, text: impl Into<String>) -> Self {
-        self.about.insert(0, text.into());
+    /// Adds the key whose value contains the error.
+    pub fn key(self, name: impl Into<String>) -> Self {
+        self.step(Step::Key(name.into()))
+    }
+
+    /// Adds the index, from 0, of the list's item that contains the error.
+    pub fn item(self, index: usize) -> Self {
+        self.step(Step::Item(index))
+    }
+
+    fn step(mut self, step: Step) -> Self {
+        if !self.complete {
+            self.path.insert(0, step);
+        }
         self
     }
 
-    /// Adds the file's name and the line, which is found by searching for each text after the one before.
+    /// Declares that the path starts at the top of the document: steps that are added later do not count.
+    pub fn from_top(mut self) -> Self {
+        self.complete = true;
+        self
+    }
+
+    /// Adds the file's name and the line.
     pub fn at(self, origin: &str, text: &str) -> SchemaError {
-        let lines: Vec<&str> = text.lines().collect();
-        let mut line = None;
-        let mut from = 0;
-        for about in &self.about {
-            if let Some(found) = lines[from..].iter().position(|text| text.contains(about.as_str())) {
-                from += found;
-                line = Some(from + 1);
-            }
-        }
+        let line = line_of(text, &self.path);
         SchemaError { origin: origin.to_owned(), line, place: self.place, message: self.message }
     }
 }

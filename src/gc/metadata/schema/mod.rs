@@ -60,22 +60,30 @@ mod compiled;
 mod document;
 mod edges;
 mod error;
+mod json;
+mod locate;
 mod names;
 mod pattern;
+mod possible;
 mod template;
 #[cfg(test)]
 mod tests;
 mod text;
+#[cfg(test)]
+mod wrong;
 
-pub use compiled::{EdgeRule, EdgeSource, Kind, KindId, Link, Moment, RootRule, Schema, When};
+pub use compiled::{EdgeRule, EdgeSource, Kind, KindId, Link, Moment, RootRule, Schema, ValueRule, When};
 pub use document::Encoding;
 pub use error::SchemaError;
 pub use pattern::{Captures, Identity, IdentityPart, Pattern};
 pub use template::{Segment, Template};
 
 /// The names and texts of the schemas that are built in.
-pub const BUILT_IN: &[(&str, &str)] =
-    &[("containerd", include_str!("containerd.yaml")), ("containerd-1.7", include_str!("containerd-1.7.yaml"))];
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("containerd", include_str!("containerd.yaml")),
+    ("containerd-1.7", include_str!("containerd-1.7.yaml")),
+    ("containerd-etcd", include_str!("containerd-etcd.yaml")),
+];
 
 impl Schema {
     /// Reads a schema; `origin` is its file's name for messages.
@@ -84,6 +92,12 @@ impl Schema {
     /// Where and what: a key that is not known, keys that could be two kinds', references to nothing, no roots.
     pub fn parse(text: &str, origin: &str) -> Result<Self, SchemaError> {
         compile::compile(text, origin)
+    }
+
+    /// Whether a key, below the prefix, belongs to no object by the schema.
+    pub fn is_opaque(&self, key: &[u8]) -> bool {
+        let parts: Vec<&[u8]> = key.split(|byte| *byte == b'/').collect();
+        self.opaque.iter().any(|template| template.fits(&parts).is_some())
     }
 
     /// The text of a schema that is built in.

@@ -6,13 +6,10 @@ use super::document::{FormatDoc, KindDoc};
 use super::error::SchemaProblem;
 use super::pattern::Pattern;
 use super::template::{Segment, Template};
+use super::text::{Piece, pieces};
 
 pub(super) fn named(doc: &KindDoc) -> String {
     format!("kind '{}'", doc.kind)
-}
-
-pub(super) fn kind_line(doc: &KindDoc) -> String {
-    format!("kind: {}", doc.kind)
 }
 
 /// Checks that one of the kind's fields can match the pattern.
@@ -22,17 +19,25 @@ pub(super) fn declared(kind: &Kind, pattern: &Pattern, text: &str) -> Result<(),
     if own || wanted.iter().any(|template| has_field(kind, template)) {
         return Ok(());
     }
-    Err(SchemaProblem::new(format!("'{text}' is not one of the kind's fields")).about(text))
+    Err(SchemaProblem::new(format!("'{text}' is not one of the kind's fields")))
 }
 
 /// Checks that the kind has this (decoded) field.
 pub(super) fn declared_plainly(kind: &Kind, field: &[u8]) -> Result<(), SchemaProblem> {
+    if std::str::from_utf8(field).ok().and_then(|text| pieces(text).ok()).is_some_and(has_variable) {
+        let text = String::from_utf8_lossy(field);
+        return Err(SchemaProblem::new(format!("'{text}' must be one field, without variables")));
+    }
     let segments = field.split(|byte| *byte == b'/').map(|part| Segment::Literal(part.to_vec())).collect();
     if (field.is_empty() && kind.own_key) || has_field(kind, &Template(segments)) {
         return Ok(());
     }
     let text = if field.is_empty() { ".".into() } else { String::from_utf8_lossy(field) };
-    Err(SchemaProblem::new(format!("'{text}' is not one of the kind's fields")).about(text))
+    Err(SchemaProblem::new(format!("'{text}' is not one of the kind's fields")))
+}
+
+fn has_variable(pieces: Vec<Piece>) -> bool {
+    pieces.iter().any(|piece| matches!(piece, Piece::Variable { .. }))
 }
 
 /// Whether one of the kind's fields, decoded, matches the template.
@@ -50,7 +55,7 @@ pub(super) fn own(text: &str) -> Vec<u8> {
 }
 
 pub(super) fn pattern(text: &str, suffix: Option<&str>) -> Result<Pattern, SchemaProblem> {
-    Pattern::parse(text, suffix).map_err(|error| SchemaProblem::new(error).about(text))
+    Pattern::parse(text, suffix).map_err(SchemaProblem::new)
 }
 
 pub(super) fn time_format(doc: FormatDoc) -> TimeFormat {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::template::{Segment, Template};
-use super::text::{Piece, pieces};
+use super::text::{Piece, Slice, pieces};
 
 /// Maximum number of captures of a pattern.
 pub const MAX_CAPTURES: usize = 4;
@@ -26,6 +26,8 @@ pub enum Suffix {
 pub struct Pattern {
     pieces: Vec<Piece>,
     suffix: Suffix,
+    /// Bytes to skip before the first variable.
+    skip: Vec<u8>,
 }
 
 /// Positions of the captures, in order.
@@ -41,6 +43,9 @@ impl Pattern {
         if pieces.is_empty() {
             return Err("the pattern is empty".to_owned());
         }
+        if pieces.iter().any(|piece| matches!(piece, Piece::Part { .. })) {
+            return Err(format!("'{text}': a part of a variable can only be used in a key and in an id"));
+        }
         let is_variable = |piece: &Piece| matches!(piece, Piece::Variable { .. });
         if pieces.windows(2).any(|pair| pair.iter().all(is_variable)) {
             return Err(format!("'{text}' has two adjacent variables; separate them"));
@@ -54,31 +59,63 @@ impl Pattern {
             Some("") => return Err("the suffix is empty".to_owned()),
             Some(bytes) => Suffix::After(bytes.as_bytes().to_vec()),
         };
-        Ok(Self { pieces, suffix })
+        Ok(Self { pieces, suffix, skip: Vec::new() })
     }
 
     /// A pattern that matches only the object's own key, a field with an empty name.
     pub fn own_key() -> Self {
-        Self { pieces: Vec::new(), suffix: Suffix::None }
+        Self { pieces: Vec::new(), suffix: Suffix::None, skip: Vec::new() }
+    }
+
+    /// This pattern, which skips these bytes before the first variable.
+    ///
+    /// # Errors
+    /// There is no variable.
+    pub fn skipping(self, bytes: &str) -> Result<Self, String> {
+        if self.names().next().is_none() {
+            return Err("'skip' requires a variable".to_owned());
+        }
+        Ok(Self { skip: bytes.as_bytes().to_vec(), ..self })
     }
 
     /// Names of the captures, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Variable { name, .. } => Some(name.as_str()),
-            Piece::Literal(_) => None,
+            Piece::Literal(_) | Piece::Part { .. } => None,
+        })
+    }
+
+    /// Names of the captures, in order, and whether they may contain slashes.
+    pub fn captures(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Variable { name, slashes } => Some((name.as_str(), *slashes)),
+            Piece::Literal(_) | Piece::Part { .. } => None,
         })
     }
 
     /// The captures, if the pattern matches the bytes.
     pub fn find(&self, bytes: &[u8]) -> Option<Captures> {
+        self.find_with(bytes, false)
+    }
+
+    /// Whether the pattern would match the bytes if every variable could contain slashes.
+    pub fn finds_loosely(&self, bytes: &[u8]) -> bool {
+        self.find_with(bytes, true).is_some()
+    }
+
+    fn find_with(&self, bytes: &[u8], any_slashes: bool) -> Option<Captures> {
         let mut captures = Captures::default();
         let (mut at, mut captured) = (0, 0);
         for (index, piece) in self.pieces.iter().enumerate() {
             match piece {
                 Piece::Literal(word) => at += bytes[at..].starts_with(word).then_some(word.len())?,
+                Piece::Part { .. } => return None,
                 Piece::Variable { slashes, .. } => {
-                    let length = taken(&bytes[at..], *slashes, self.pieces.get(index + 1))?;
+                    if captured == 0 {
+                        at += bytes[at..].iter().take_while(|byte| self.skip.contains(byte)).count();
+                    }
+                    let length = taken(&bytes[at..], *slashes || any_slashes, self.pieces.get(index + 1))?;
                     captures[captured] = at..at + length;
                     captured += 1;
                     at += length;
@@ -113,6 +150,14 @@ impl Pattern {
                     if let Some(last) = segments.last_mut() {
                         last.push(variable.clone());
                     }
+                    if self.skip.contains(&b'/') {
+                        // The name may continue behind skipped slashes.
+                        let mut open: Vec<Segment> = segments.iter().map(|parts| loosest(parts)).collect();
+                        let alone = Template(open.clone());
+                        open.pop();
+                        let longer = open.into_iter().chain([Segment::Many(String::new())]).collect();
+                        return vec![alone, Template(longer)];
+                    }
                 }
             }
         }
@@ -146,7 +191,7 @@ fn loosest(parts: &[Piece]) -> Segment {
         match part {
             Piece::Literal(bytes) => word.extend_from_slice(bytes),
             Piece::Variable { slashes: true, .. } => return Segment::Many(String::new()),
-            Piece::Variable { .. } => found = Some(Segment::One(String::new())),
+            Piece::Variable { .. } | Piece::Part { .. } => found = Some(Segment::One(String::new())),
         }
     }
     found.unwrap_or(Segment::Literal(word))
@@ -170,6 +215,18 @@ pub enum IdentityPart {
     Value(Option<usize>),
     /// The value of the joined field with this index.
     Joined(usize),
+    /// Some of the bytes of another part.
+    Slice(Box<IdentityPart>, Slice),
+}
+
+impl IdentityPart {
+    /// The part of which this is a slice; otherwise itself.
+    pub fn whole(&self) -> &Self {
+        match self {
+            Self::Slice(part, _) => part.whole(),
+            part => part,
+        }
+    }
 }
 
 impl Identity {
@@ -178,18 +235,19 @@ impl Identity {
     /// # Errors
     /// A name that is unknown.
     pub fn parse(text: &str, resolve: impl Fn(&str) -> Option<IdentityPart>) -> Result<Self, String> {
+        let known =
+            |name: &str| resolve(name).ok_or_else(|| format!("'{text}' uses '{name}', which is not defined here"));
         let part = |piece: Piece| match piece {
             Piece::Literal(bytes) => Ok(IdentityPart::Literal(bytes)),
-            Piece::Variable { name, .. } => {
-                resolve(&name).ok_or_else(|| format!("'{text}' uses '{name}', which is not defined here"))
-            }
+            Piece::Variable { name, .. } => known(&name),
+            Piece::Part { name, slice } => Ok(IdentityPart::Slice(Box::new(known(&name)?), slice)),
         };
         pieces(text)?.into_iter().map(part).collect::<Result<Vec<_>, _>>().map(Self)
     }
 
     /// Whether it contains the field's value.
     pub fn uses_value(&self) -> bool {
-        self.0.iter().any(|part| matches!(part, IdentityPart::Value(_) | IdentityPart::Joined(_)))
+        self.0.iter().any(|part| matches!(part.whole(), IdentityPart::Value(_) | IdentityPart::Joined(_)))
     }
 }
 
@@ -228,9 +286,17 @@ mod tests {
         assert_eq!(snapshot("gc.ref.snapshot./any"), None);
         assert_eq!(find("snapshots/{s}/{key+}", None, "snapshots/o/a/b"), all(&["o", "a/b"]));
         assert_eq!(find("snapshots/{s}/{key+}", None, "snapshots/o"), None);
+        let loosely = |text: &str| Pattern::parse("uses/{a}", None).unwrap().finds_loosely(text.as_bytes());
+        assert!(loosely("uses/a") && loosely("uses/a/b") && !loosely("uses/") && !loosely("user/a"));
         assert_eq!(find("{cond}|{key+}", None, "usedat<2h|a|b/c"), all(&["usedat<2h", "a|b/c"]));
         assert_eq!(find("{a}|{b}", None, "x/y|z"), None);
         assert_eq!(find("{a}.x", None, ".x.x"), all(&[".x"]));
+        let skipping = Pattern::parse("cond{a}", Some("/")).unwrap().skipping("./").unwrap();
+        for text in ["condx", "cond.x", "cond..x", "cond./x", "cond/x/y", "cond.//x/y/z"] {
+            let captures = skipping.find(text.as_bytes()).unwrap();
+            assert_eq!(&text[captures[0].clone()], "x", "{text}");
+        }
+        assert!(skipping.find(b"cond./").is_none() && Pattern::parse("a", None).unwrap().skipping("x").is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Templates of keys: segments separated by slashes, each a literal or a variable.
 
-use super::text::{Piece, pieces};
+use super::text::{Piece, Slice, pieces};
 
 /// A segment of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Segment {
     Encoded(String),
     /// `{name+}` in a raw key, or `**`: one or more segments.
     Many(String),
+    /// `{name[0:2]}`: one segment, which repeats some bytes of another variable.
+    Part(String, Slice),
 }
 
 /// A sequence of segments.
@@ -33,6 +35,7 @@ impl Template {
             [Piece::Variable { name, slashes: true }] if encoded => Ok(Segment::Encoded(name.clone())),
             [Piece::Variable { name, slashes: true }] => Ok(Segment::Many(name.clone())),
             [Piece::Variable { name, .. }] => Ok(Segment::One(name.clone())),
+            [Piece::Part { name, slice }] => Ok(Segment::Part(name.clone(), *slice)),
             _ => Err(format!("in '{text}' a variable must stand alone between slashes")),
         };
         text.split('/').map(segment).collect::<Result<Vec<_>, _>>().map(Self)
@@ -41,7 +44,7 @@ impl Template {
     /// Names of the variables, in order.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|segment| match segment {
-            Segment::Literal(_) => None,
+            Segment::Literal(_) | Segment::Part(..) => None,
             Segment::One(name) | Segment::Encoded(name) | Segment::Many(name) => Some(name.as_str()),
         })
     }

@@ -12,6 +12,39 @@ pub enum Piece {
         /// Whether it may contain slashes.
         slashes: bool,
     },
+    /// `{name[FROM:TO]}`: some of the bytes of a variable.
+    Part {
+        /// The name of the variable.
+        name: String,
+        /// Which bytes.
+        slice: Slice,
+    },
+}
+
+/// A range of bytes, of which only those that exist count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    from: usize,
+    to: Option<usize>,
+}
+
+impl Slice {
+    /// The bytes of the range.
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        let to = self.to.unwrap_or(bytes.len()).min(bytes.len());
+        bytes.get(self.from..to).unwrap_or_default()
+    }
+
+    /// Parses `FROM:TO`; both may be missing, but not both at once.
+    fn parse(text: &str) -> Option<Self> {
+        let (from, to) = text.split_once(':')?;
+        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+        let slice = Self {
+            from: if from.is_empty() { 0 } else { number(from)? },
+            to: if to.is_empty() { None } else { Some(number(to)?) },
+        };
+        (text != ":" && slice.to.is_none_or(|to| to > slice.from)).then_some(slice)
+    }
 }
 
 /// Splits a text into pieces. `{{` and `}}` stand for braces.
@@ -48,13 +81,23 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
 }
 
 fn variable(text: &str, inside: &str) -> Result<Piece, String> {
+    if let Some((name, slice)) = inside.strip_suffix(']').and_then(|inside| inside.split_once('[')) {
+        let slice = Slice::parse(slice).filter(|_| is_name(name));
+        return slice.map(|slice| Piece::Part { name: name.to_owned(), slice }).ok_or_else(|| {
+            format!("'{text}': '{{{inside}}}' is not a part of a variable (use e.g. {{name[0:2]}}, {{name[2:]}})")
+        });
+    }
     let name = inside.strip_suffix('+').unwrap_or(inside);
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+    if !is_name(name) {
         return Err(format!(
             "'{text}': '{{{inside}}}' is not a variable (use letters, digits, '-' and '_', optionally followed by '+')"
         ));
     }
     Ok(Piece::Variable { name: name.to_owned(), slashes: name.len() != inside.len() })
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 #[cfg(test)]
@@ -74,8 +117,24 @@ mod tests {
             ])
         );
         assert_eq!(pieces(""), Ok(vec![]));
-        for bad in ["{", "}", "{}", "{+}", "{a b}", "{a++}", "a}b"] {
+        let part = |from, to| Piece::Part { name: "a".to_owned(), slice: Slice { from, to } };
+        assert_eq!(
+            pieces("{a[0:2]}/{a[:2]}{a[2:]}"),
+            Ok(vec![part(0, Some(2)), Piece::Literal(b"/".to_vec()), part(0, Some(2)), part(2, None)])
+        );
+        let bad_parts =
+            ["{a[]}", "{a[:]}", "{a[1]}", "{a[2:1]}", "{a[1:1]}", "{a[x:]}", "{a[+1:]}", "{[0:1]}", "{a+[0:1]}"];
+        for bad in ["{", "}", "{}", "{+}", "{a b}", "{a++}", "a}b"].into_iter().chain(bad_parts) {
             assert!(pieces(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_slice_takes_the_bytes_that_exist() {
+        let slice = |text| Slice::parse(text).map(|slice| slice.of(b"abcd").to_vec());
+        assert_eq!(slice("0:2"), Some(b"ab".to_vec()));
+        assert_eq!(slice("2:"), Some(b"cd".to_vec()));
+        assert_eq!(slice("3:9"), Some(b"d".to_vec()));
+        assert_eq!(slice("5:9"), Some(Vec::new()));
     }
 }

@@ -1,5 +1,7 @@
 //! Builds transactions of a size that etcd accepts.
 
+use std::ops::Range;
+
 use super::super::model::{Model, ObjectId};
 use super::super::schema::{Encoding, Kind, Segment};
 use super::{Sweep, SweepBatch, SweepGuard, SweepVerdict};
@@ -9,7 +11,10 @@ use crate::kvstore::{Compare, KeyRange, KeySelector, MAX_REQUEST_BYTES, Op, Txn}
 struct ObjectShare {
     compares: Vec<Compare>,
     facts: Vec<u32>,
+    /// First the object's own keys, then the links to it.
     removals: Vec<KeySelector>,
+    /// Number of removals of its own keys.
+    own: usize,
     bytes: usize,
 }
 
@@ -19,6 +24,8 @@ struct TransactionBuilder {
     compares: Vec<Compare>,
     facts: Vec<u32>,
     removals: Vec<KeySelector>,
+    /// For each object, the removals of its own keys.
+    own: Vec<Range<usize>>,
     bytes: usize,
     keys: u64,
 }
@@ -38,6 +45,7 @@ impl TransactionBuilder {
             return false;
         }
         self.compares.extend(share.compares.iter().cloned());
+        self.own.push(self.removals.len()..self.removals.len() + share.own);
         self.removals.extend(share.removals.iter().cloned());
         self.facts.extend(new);
         self.bytes += share.bytes;
@@ -87,6 +95,7 @@ impl Sweep {
             compares: Vec::new(),
             facts: Vec::new(),
             removals: Vec::new(),
+            own: Vec::new(),
             bytes: 0,
             keys: 0,
         };
@@ -136,6 +145,7 @@ impl Sweep {
         if self.options.guard == SweepGuard::Object {
             compares.extend(ranges.iter().map(|range| self.none_newer(range)));
         }
+        let own = ranges.len();
         let mut removals: Vec<KeySelector> = ranges.into_iter().map(KeySelector::Range).collect();
         for link in self.model.links_to(item.id) {
             let holder = self.place[link.holder as usize];
@@ -154,7 +164,7 @@ impl Sweep {
             then: removals.iter().map(|over| Op::Delete { over: over.clone(), prev: false }).collect(),
             otherwise: Vec::new(),
         };
-        ObjectShare { bytes: ranges.size() + facts.len() * 256, compares, facts, removals }
+        ObjectShare { bytes: ranges.size() + facts.len() * 256, compares, facts, removals, own }
     }
 
     fn finish(&self, builder: TransactionBuilder) -> Option<SweepBatch> {
@@ -173,7 +183,7 @@ impl Sweep {
         };
         let then = builder.removals.into_iter().map(|over| Op::Delete { over, prev: false }).collect();
         let txn = Txn { compares, then, otherwise };
-        Some(SweepBatch { objects, txn, keys: builder.keys, places: builder.places })
+        Some(SweepBatch { objects, txn, keys: builder.keys, places: builder.places, own: builder.own })
     }
 
     /// Ranges that must not have changed for a decision in the object's scope to hold.
@@ -219,6 +229,7 @@ fn leading(kind: &Kind, values: &[&[u8]]) -> Option<Vec<u8>> {
     for segment in &kind.key.0 {
         let part = match segment {
             Segment::Literal(word) => word.as_slice(),
+            Segment::Part(..) => return (!below.is_empty()).then_some(below),
             _ if kind.scoped.get(variable) == Some(&true) => {
                 let part = *values.get(value)?;
                 let plain = part.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte));

@@ -12,6 +12,7 @@ mod build;
 mod item;
 mod order;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use item::SweepItem;
@@ -86,6 +87,8 @@ pub struct SweepBatch {
     /// Number of keys it removes, when they were read.
     pub keys: u64,
     places: Vec<u32>,
+    /// For each object, the operations that delete its own keys.
+    own: Vec<Range<usize>>,
 }
 
 /// A planned or running sweep.
@@ -133,6 +136,12 @@ impl Sweep {
         self.items.get(place as usize).map(|item| item.verdict)
     }
 
+    /// Number of facts that the object's removal depends on.
+    pub fn facts(&self, id: ObjectId) -> usize {
+        let place = self.place.get(id as usize).and_then(|place| self.items.get(*place as usize));
+        place.map_or(0, |item| item.facts.len())
+    }
+
     /// Counters per kind, in the schema's order.
     pub fn tallies(&self) -> &[KindTally] {
         &self.tallies
@@ -148,7 +157,22 @@ impl Sweep {
         self.items.is_empty()
     }
 
-    /// Records that the batch was applied.
+    /// Records that the batch was applied, with the number of keys that each of its operations deleted. An object of
+    /// which nothing was left is gone: another client removed it, and counts it.
+    pub fn applied(&mut self, batch: &SweepBatch, deleted: &[u64]) {
+        for (place, own) in batch.places.iter().zip(&batch.own) {
+            let keys: u64 = deleted.get(own.clone()).unwrap_or_default().iter().sum();
+            self.record(*place, if keys > 0 { SweepVerdict::Removed } else { SweepVerdict::Gone });
+            let item = &self.items[*place as usize];
+            if keys > 0 {
+                // Another client may have deleted single keys.
+                let tally = &mut self.tallies[usize::from(self.model.kind_id(item.id))];
+                tally.keys = tally.keys.saturating_sub(self.model.keys(item.id)).saturating_add(keys);
+            }
+        }
+    }
+
+    /// Records that the batch was applied by this sweep, although its response was lost.
     pub fn removed(&mut self, batch: &SweepBatch) {
         batch.places.iter().for_each(|place| self.record(*place, SweepVerdict::Removed));
     }

@@ -77,9 +77,9 @@ fn referrers_first(model: &Model, ids: &[ObjectId]) -> Vec<ObjectId> {
     order
 }
 
-/// Pairs of an object and a fact without which it might not be garbage: its own expiry; the expiry of a former root
-/// that would keep it and that exists when the object is removed, because the root is not swept or comes later; the
-/// flat field of an object that would otherwise keep it.
+/// Pairs of an object and a fact without which it might not be garbage: its own expiry or owner; the expiry or owner of
+/// an object that would otherwise be a root and keep it, and that exists when the object is removed, because it is not
+/// swept or comes later; the flat field of an object that would otherwise keep it.
 fn supporting_facts(model: &Model, marking: &Marking, positions: &[u32]) -> Vec<(ObjectId, u32)> {
     let mut pairs = Vec::new();
     let mut seen = vec![0_u32; positions.len()];
@@ -91,7 +91,8 @@ fn supporting_facts(model: &Model, marking: &Marking, positions: &[u32]) -> Vec<
         let mut open: Vec<ObjectId> = match fact.what {
             FactKind::Moment(_) => continue,
             FactKind::Expiry(_) if fact.time.is_none() || marking.is_reached_fully(id) => continue,
-            FactKind::Expiry(_) => {
+            FactKind::Owner(_) if marking.is_reached_fully(id) => continue,
+            FactKind::Expiry(_) | FactKind::Owner(_) => {
                 if position != NOT_SWEPT {
                     pairs.push((id, number));
                 }

@@ -98,7 +98,7 @@ fn a_bad_moment_of_an_ingest_stops_the_collection_and_that_of_a_lease_does_not()
     tree.lease("ns1", "l1", &[], &[("expire", "soon")]);
     let model = tree.model(&schema("containerd"));
     let marking = marked(&model);
-    assert_eq!(marking.blocking(&model), [find(&model, "ingest ns1/bad")]);
+    assert_eq!(marking.blocking(&model), [format!("{PREFIX}v1/ns1/content/ingests/bad/expireat").into_bytes()]);
     assert_eq!(garbage(&model), NONE);
     let bad: Vec<TreeFinding> =
         check(&model, &marking).into_iter().filter(|f| matches!(f, TreeFinding::BadTime(..))).collect();
@@ -110,7 +110,8 @@ fn what_makes_a_root_and_what_does_not() {
     let swept = swept(|tree| {
         tree.content("ns1", "root", &[("root", "1"), ("ref.content", "held")])
             .content("ns1", "rooted", &[("root.any", "1")])
-            .content("ns1", "empty", &[("root", "")])
+            .content("ns1", "empty-root", &[("root", "")])
+            .content("ns1", "empty", &[])
             // containerd reads gc.expire of leases and images only.
             .content("ns1", "unexpired", &[("expire", &hours(9).to_string())])
             .content("ns1", "held", &[])

@@ -4,3 +4,4 @@ mod random;
 mod references;
 mod sweeping;
 mod tree;
+mod values;

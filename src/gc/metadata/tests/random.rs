@@ -50,7 +50,7 @@ impl Thing {
     fn is_root(&self) -> bool {
         match self.kind {
             "lease" | "image" => !self.expired(),
-            "content" | "snapshot" => self.label("root").is_some(),
+            "content" | "snapshot" => self.labels.contains_key("root"),
             "container" => true,
             _ => false,
         }

@@ -428,3 +428,46 @@ fn an_expired_root_guards_what_it_reaches_through_other_kinds_also_if_it_is_remo
         assert!(tree.has_below(&format!("{PREFIX}v1/ns1/{kept}")), "{kept}: {:?}", verdicts(&model, &sweep));
     }
 }
+
+/// An owner reference that another client deletes after the scan makes the object a root, and it keeps what it refers to.
+#[test]
+fn a_withdrawn_owner_reference_refuses_the_removal() {
+    let text = r#"
+schema: 1
+name: owners
+kinds:
+  - {kind: part, key: "parts/{id}", fields: [size], collect: true, root: never}
+  - kind: task
+    key: "tasks/{id}"
+    fields: [owner, part]
+    collect: true
+    root: [{unless: owner}]
+    edges:
+      - {field: owner, from: task}
+      - {field: part, to: part}
+"#;
+    let schema = Arc::new(Schema::parse(text, "owners").unwrap());
+    let build = || {
+        let mut tree = Tree::default();
+        for (key, value) in [("tasks/t/owner", "gone"), ("tasks/t/part", "p"), ("tasks/free/part", "q")] {
+            tree.put(&format!("{PREFIX}{key}"), value);
+        }
+        for part in ["p", "q"] {
+            tree.put(&format!("{PREFIX}parts/{part}/size"), "1");
+        }
+        tree
+    };
+    let mut tree = build();
+    let model = tree.model(&schema);
+    let names: Vec<String> = all(&model).iter().map(|id| name(&model, *id)).collect();
+    assert_eq!(names, ["part /p", "task /t"]);
+    let mut peaceful = sweep(&model, &SweepOptions::default());
+    run(&mut tree, &mut peaceful, 1, |_, _| {});
+    assert!(peaceful.verdicts().all(|(_, verdict)| verdict == SweepVerdict::Removed));
+    let mut tree = build();
+    let model = tree.model(&schema);
+    let mut refused = sweep(&model, &SweepOptions::default());
+    tree.kvs.remove(format!("{PREFIX}tasks/t/owner").as_bytes());
+    run(&mut tree, &mut refused, 1, |_, _| {});
+    assert!(refused.verdicts().all(|(_, verdict)| verdict != SweepVerdict::Removed));
+}

@@ -1,0 +1,170 @@
+//! References inside JSON values: JSON pointers (RFC 6901) in which `*` stands for every element.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// Maximum number of steps of a pointer.
+const MAX_STEPS: usize = 16;
+
+/// A pointer into a JSON document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointer(Vec<PointerStep>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PointerStep {
+    /// The member with this name, or the element with this index.
+    Name(String),
+    /// Every member or element.
+    Any,
+}
+
+impl Pointer {
+    /// Parses `/spec/owners/*/uid`. The empty text is the whole document; `~1` stands for a slash, `~0` for a tilde.
+    ///
+    /// # Errors
+    /// The text does not begin with a slash, has too many steps, or has a `*` although `many` is false.
+    pub fn parse(text: &str, many: bool) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        let Some(steps) = text.strip_prefix('/') else {
+            return Err(format!("'{text}' is not a JSON pointer: it must begin with a slash"));
+        };
+        let step = |step: &str| match step {
+            "*" if many => Ok(PointerStep::Any),
+            "*" => Err(format!("'{text}' may not contain '*': it must lead to one value")),
+            name => Ok(PointerStep::Name(name.replace("~1", "/").replace("~0", "~"))),
+        };
+        let steps: Vec<PointerStep> = steps.split('/').map(step).collect::<Result<_, _>>()?;
+        if steps.len() > MAX_STEPS {
+            return Err(format!("'{text}' has more than {MAX_STEPS} steps"));
+        }
+        Ok(Self(steps))
+    }
+
+    /// The values that the pointer leads to, in order.
+    pub fn find<'v>(&self, document: &'v Value) -> Vec<&'v Value> {
+        let mut found = vec![document];
+        for step in &self.0 {
+            found = found.into_iter().flat_map(|value| children(value, step)).collect();
+        }
+        found
+    }
+}
+
+fn children<'v>(value: &'v Value, step: &PointerStep) -> Vec<&'v Value> {
+    match (value, step) {
+        (Value::Object(members), PointerStep::Name(name)) => members.get(name).into_iter().collect(),
+        (Value::Object(members), PointerStep::Any) => members.values().collect(),
+        (Value::Array(elements), PointerStep::Name(name)) => {
+            name.parse().ok().and_then(|at: usize| elements.get(at)).into_iter().collect()
+        }
+        (Value::Array(elements), PointerStep::Any) => elements.iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Where the references of a JSON value are.
+#[derive(Debug)]
+pub struct JsonRule {
+    /// Each value that it leads to is a reference.
+    pub at: Pointer,
+    /// Only those count in which these texts stand.
+    pub when: Vec<(Pointer, String)>,
+    /// What is captured of a reference; nothing if the value itself is the reference.
+    pub take: Vec<(String, Pointer)>,
+}
+
+/// A reference in a JSON value: the captures in order, or the value itself. `None` for one that cannot be read.
+pub type JsonReference<'v> = Option<Vec<Cow<'v, [u8]>>>;
+
+impl JsonRule {
+    /// The references in the document. An empty text and null are none.
+    pub fn references<'v>(&self, document: &'v Value) -> Vec<JsonReference<'v>> {
+        let none = |value: &Value| value.is_null() || value.as_str() == Some("");
+        let found = self.at.find(document).into_iter().filter(|value| !none(value) && self.counts(value));
+        if self.take.is_empty() {
+            return found.map(|value| Some(vec![scalar(value)?])).collect();
+        }
+        let take = |value: &'v Value, pointer: &Pointer| pointer.find(value).first().copied().and_then(scalar);
+        found.map(|value| self.take.iter().map(|(_, pointer)| take(value, pointer)).collect()).collect()
+    }
+
+    fn counts(&self, value: &Value) -> bool {
+        self.when.iter().all(|(pointer, text)| {
+            let found = pointer.find(value).first().copied().and_then(scalar);
+            found.is_some_and(|found| found.as_ref() == text.as_bytes())
+        })
+    }
+}
+
+/// The text of a value that is not null, a list or a mapping, and not empty.
+fn scalar(value: &Value) -> Option<Cow<'_, [u8]>> {
+    match value {
+        Value::String(text) => (!text.is_empty()).then_some(Cow::Borrowed(text.as_bytes())),
+        Value::Number(number) => Some(Cow::Owned(number.to_string().into_bytes())),
+        Value::Bool(value) => Some(Cow::Owned(value.to_string().into_bytes())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn rule(at: &str, when: &[(&str, &str)], take: &[(&str, &str)]) -> JsonRule {
+        let pointer = |text: &str| Pointer::parse(text, false).unwrap();
+        JsonRule {
+            at: Pointer::parse(at, true).unwrap(),
+            when: when.iter().map(|(at, text)| (pointer(at), (*text).to_owned())).collect(),
+            take: take.iter().map(|(name, at)| ((*name).to_owned(), pointer(at))).collect(),
+        }
+    }
+
+    fn read(rule: &JsonRule, document: &Value) -> Vec<Option<String>> {
+        let text = |texts: Vec<Cow<'_, [u8]>>| String::from_utf8(texts.join(&b"+"[..])).unwrap();
+        rule.references(document).into_iter().map(|found| found.map(text)).collect()
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn pointers_lead_to_values() {
+        let document =
+            json!({"a": [{"b": "x"}, {"b": 7}, {"b": ""}, {"b": null}, {"b": [1]}, {}], "c/d~": true, "e": {"f": "y"}});
+        assert_eq!(read(&rule("/a/*/b", &[], &[]), &document), [some("x"), some("7"), None]);
+        assert_eq!(read(&rule("/a/1/b", &[], &[]), &document), [some("7")]);
+        assert_eq!(read(&rule("/c~1d~0", &[], &[]), &document), [some("true")]);
+        assert_eq!(read(&rule("/e/*", &[], &[]), &document), [some("y")]);
+        assert_eq!(read(&rule("", &[], &[]), &json!("z")), [some("z")]);
+        assert_eq!(read(&rule("/none/*/b", &[], &[]), &document), []);
+        assert_eq!(read(&rule("/e", &[], &[]), &document), [None]);
+    }
+
+    #[test]
+    fn several_texts_of_one_reference_belong_together() {
+        let document = json!({"owners": [
+            {"kind": "Set", "name": "a", "uid": "1"},
+            {"kind": "Job", "name": "b", "uid": "2"},
+            {"kind": "Set", "name": "c"},
+        ]});
+        let take = [("name", "/name"), ("uid", "/uid")];
+        assert_eq!(read(&rule("/owners/*", &[("/kind", "Set")], &take), &document), [some("a+1"), None]);
+        assert_eq!(read(&rule("/owners/*", &[], &take), &document), [some("a+1"), some("b+2"), None]);
+        assert_eq!(read(&rule("/owners/*", &[("/none", "Set")], &take), &document), []);
+        assert_eq!(read(&rule("/owner", &[], &take), &json!({"owner": null})), []);
+    }
+
+    #[test]
+    fn bad_pointers() {
+        assert!(Pointer::parse("a", true).is_err());
+        assert!(Pointer::parse("/a/*", false).is_err());
+        assert!(Pointer::parse(&"/a".repeat(17), true).is_err());
+    }
+}
