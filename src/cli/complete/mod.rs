@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(offered("kvadm list --sort ver"), ["version"]);
         assert_eq!(offered("kvadm list --output=j"), ["json"]);
         assert_eq!(offered("kvadm help lease rev"), ["revoke"]);
-        assert_eq!(offered("kvadm gc metadata --schema containerd-"), ["containerd-1.7"]);
+        assert_eq!(offered("kvadm gc metadata --schema containerd-"), ["containerd-1.7", "containerd-etcd"]);
         assert!(offered("kvadm get --y").is_empty());
         assert_eq!(offered("kvadm delete --y"), ["--yes"]);
     }

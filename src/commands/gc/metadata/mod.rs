@@ -69,10 +69,10 @@ pub struct Args {
     /// Prefix of the tree's keys, ending with a slash [default: every key]
     #[arg(value_name = "PREFIX")]
     prefix: Option<OsString>,
-    /// Schema of the tree: a file, containerd, containerd-1.7 or containerd-etcd
+    /// Schema of the tree: a file, or containerd, containerd-1.7, containerd-etcd
     #[arg(long, value_name = "FILE|NAME", required_unless_present = "print_schema", value_hint = clap::ValueHint::FilePath)]
     schema: Option<PathBuf>,
-    /// Explain why this object is kept or would be removed, and what refers to it
+    /// Explain why this object is kept or removed, and what refers to it
     #[arg(long, value_name = "KEY", group = "report")]
     explain: Option<OsString>,
     /// Report problems in the tree; exit 1 if there are any
