@@ -228,7 +228,8 @@ kinds:
 fn exotic_labels_of_containerd() {
     let mut tree = Tree::new(shared(), &unique_prefix());
     let recent = "2024-08-01T11:30:00Z";
-    let conditions: [(&str, &str, &[(&str, &str)]); 8] = [
+    type Labels<'a> = &'a [(&'a str, &'a str)];
+    let conditions: [(&str, &str, Labels<'_>); 8] = [
         ("cond.snapshotoverlay", "usedat<2h", &[("cond.value-usedat", recent)]),
         ("cond.snapshot..overlay", "usedat<2h", &[("cond.value-usedat", recent)]),
         ("cond.snapshot./overlay/x", "usedat<2h", &[("cond.value-usedat", recent)]),

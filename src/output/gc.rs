@@ -156,16 +156,16 @@ impl Record for GcRound {
         visit(always("changed", swept(|swept| swept.changed)));
         visit(always("busy", swept(|swept| swept.busy)));
         visit(always("failed", swept(|swept| swept.failed)));
-        let more: [(&'static str, fn(&SweepCounts) -> u64); 6] = [
-            ("gone", |swept| swept.gone),
-            ("held_back", |swept| swept.held_back),
-            ("restored", |swept| swept.restored),
-            ("conflicts", |swept| swept.conflicts),
-            ("unverified", |swept| swept.unverified),
-            ("unknown", |swept| swept.unknown),
-        ];
-        for (name, count) in more {
-            visit(data(name, nonzero(self.swept.as_ref().map(count))));
+        let swept = self.swept.unwrap_or_default();
+        for (name, count) in [
+            ("gone", swept.gone),
+            ("held_back", swept.held_back),
+            ("restored", swept.restored),
+            ("conflicts", swept.conflicts),
+            ("unverified", swept.unverified),
+            ("unknown", swept.unknown),
+        ] {
+            visit(data(name, nonzero(Some(count))));
         }
         let records = |of: Vec<&'a dyn Record>| if of.is_empty() { Value::Absent } else { Value::Records(of) };
         visit(data("parts", records(self.parts.iter().map(|part| part as &dyn Record).collect())));

@@ -36,7 +36,7 @@ pub struct Args {
 enum GcCommand {
     Ids(ids::Args),
     Locks(locks::Args),
-    Metadata(metadata::Args),
+    Metadata(Box<metadata::Args>),
 }
 
 /// Runs the verb.

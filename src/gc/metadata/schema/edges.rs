@@ -20,7 +20,7 @@ pub(in super::super) const MAX_JOINED: usize = 4;
 pub fn add(schema: &mut Schema, document: &SchemaDocument) -> Result<(), SchemaProblem> {
     for (name, edges) in &document.groups.0 {
         let within = |problem: SchemaProblem| {
-            problem.key(name.clone()).key("groups").from_top().within(format!("group '{name}'"))
+            problem.key(name.clone()).key("groups").at_top_level().within(format!("group '{name}'"))
         };
         if let Some(at) = edges.iter().position(|edge| edge.group.is_some()) {
             return Err(within(SchemaProblem::new("a group may not contain groups").key("group").item(at)));
@@ -105,7 +105,7 @@ fn kind_edges(schema: &mut Schema, document: &SchemaDocument, id: KindId, doc: &
     for (number, doc) in edges.iter().enumerate() {
         let edge = edge(schema, id, doc).map_err(|error| {
             let place = format!("group '{group}', edge {}", number + 1);
-            error.item(number).key(group.clone()).key("groups").from_top().within(place)
+            error.item(number).key(group.clone()).key("groups").at_top_level().within(place)
         })?;
         schema.edges.push(edge);
     }

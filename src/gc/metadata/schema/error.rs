@@ -72,7 +72,7 @@ impl SchemaProblem {
     }
 
     /// Declares that the path starts at the top of the document: steps that are added later do not count.
-    pub fn from_top(mut self) -> Self {
+    pub fn at_top_level(mut self) -> Self {
         self.complete = true;
         self
     }
