@@ -6,14 +6,16 @@ use std::path::Path;
 
 /// Replaces the file's contents. A reader finds either the old or the new contents, also after a crash. The temporary
 /// file has an unpredictable name in the same folder and is created exclusively, so that nothing planted there is
-/// followed. A new file has mode 0600; an existing regular file keeps its mode.
+/// followed. A new file has mode 0600; an existing regular file keeps its mode. A symbolic link is replaced, not followed.
 ///
 /// # Errors
-/// The folder or the disk refuses the write; the old contents then remain.
+/// The path is that of a device, a FIFO, a socket or a folder, or the folder or the disk refuses the write; the old
+/// contents then remain.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A missing folder is named by its own error, not by that of the temporary file.
     fs::metadata(folder)?;
+    check_replaceable(path)?;
     let mut file = tempfile::Builder::new().prefix(".kvadm-").tempfile_in(folder)?;
     if let Ok(old) = fs::symlink_metadata(path)
         && old.is_file()
@@ -24,6 +26,19 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(folder)?.sync_all()
+}
+
+/// Checks that there is no file at the path, or one that may be replaced: a device such as `/dev/null` must not be.
+///
+/// # Errors
+/// The path is that of a device, a FIFO, a socket or a folder, or cannot be examined.
+pub fn check_replaceable(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() || found.is_symlink() => Ok(()),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

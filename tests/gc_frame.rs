@@ -389,8 +389,15 @@ fn the_first_plan_is_made_where_since_and_save_name_one_file() {
         run.args(["-o", "json"]).run()
     };
     daily(&folder.path().join("another")).code(2).err_has("another");
+    let special = folder.path().join("fifo");
+    nix::unistd::mkfifo(&special, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for special in [&special, folder.path()] {
+        let run = gc(etcd, &prefix).arg("--save").arg(special).run();
+        run.code(2).out_empty().err_has("--save").err_has("not a regular file");
+    }
     assert!(!plan.exists());
-    let first = daily(&plan);
+    // The same file by another name.
+    let first = daily(&folder.path().join(".").join("plan"));
     first.ok().err_has("did not exist and holds the first plan now");
     assert!(first.json_lines().iter().all(|row| row["state"] == "garbage"), "{first:?}");
     assert_eq!((left(etcd, &prefix).len(), first.json_lines().len()), (3, 3));

@@ -129,7 +129,7 @@ fn a_holder_that_names_no_owner_is_shown_by_its_lease() {
 fn hostile_owners_are_escaped_and_cut() {
     let etcd = shared();
     let name = format!("{}l", unique_prefix());
-    let lease = etcd.etcdctl_ok(&["lease", "grant", "60"]).split_whitespace().nth(1).unwrap().to_owned();
+    let lease = etcd.grant(60);
     let key = format!("{name}/{lease}");
     let value = format!(
         "kvadm/1 host=%1b]52;c;x%07 pid=-1 user=%e2%80%ae{} since=now cmd=%0anote: all is well",

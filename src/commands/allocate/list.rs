@@ -26,7 +26,8 @@ const MAX_WARNINGS: usize = 20;
 /// assigns it to their key.
 ///
 /// All keys below the base are read at one revision and kept in memory: about 200 bytes per master or reference. JSON
-/// and YAML include the nodes and their leases. Keys that are neither masters nor references are reported as warnings.
+/// and YAML include the nodes and their leases. Keys below id/ and value/ that are neither masters nor references are
+/// reported as warnings; 'kvadm allocate check' reports the others.
 /// Copies of other clusters' IDs (--cached) and further stores (--remote) follow; a store that cannot be reached is
 /// reported, and the exit code is 6. With -v, the ages of cilium/.heartbeat and of the keys below cilium/synced/ are
 /// printed, by the clocks of those who wrote them.

@@ -8,13 +8,13 @@ use super::kind::{GarbageKind, SweepContext};
 use super::options::GcOptions;
 use super::round;
 use crate::args::{parse_duration, safety_options};
-use crate::commands::allocate::scope::{BaseArgs, IdRangeArgs};
+use crate::commands::allocate::scope::{BaseArgs, ClusterRangeArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::ids::{self, IdCollector, IdRule};
 use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope};
 use crate::kvstore::Store;
-use crate::output::{IdGarbageRow, Progress, Record};
+use crate::output::{IdGarbageRow, Progress, Record, bytes};
 
 /// Remove IDs that no node refers to
 ///
@@ -43,7 +43,7 @@ pub struct Args {
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
-    ids: IdRangeArgs,
+    ids: ClusterRangeArgs,
     #[command(flatten)]
     options: GcOptions,
     /// Hold the locks of removed IDs for D, then check that no agent used one meanwhile (up to 15s)
@@ -67,7 +67,7 @@ fn parse_settle(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// As `kvadm gc`.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let rule = IdRule { layout: args.base.layout()?, range: args.ids.range()? };
+    let rule = IdRule { layout: args.base.layout()?, range: args.ids.range(ctx).await? };
     round::run(ctx, &args.options, IdGarbage { rule, settle: args.settle, collector: None }).await
 }
 
@@ -118,6 +118,11 @@ impl GarbageKind for IdGarbage {
         {
             sweep.ctx.out.warn(&format!("cannot revoke the lease of the locks, which will expire: {error}"));
         }
+    }
+
+    fn describe(&self, candidate: &Candidate) -> String {
+        let (key, value) = (bytes::escape(&candidate.key), candidate.facts.bytes("value").unwrap_or_default());
+        format!("{key} ({}): {}", bytes::escape(&value), candidate.why)
     }
 
     fn write_row(

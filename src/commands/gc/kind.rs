@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Scope};
 use crate::kvstore::Store;
-use crate::output::{GcPart, GcPhase, Progress, Record};
+use crate::output::{GcPart, GcPhase, Progress, Record, bytes};
 
 /// One kind of garbage.
 pub trait GarbageKind {
@@ -84,6 +84,11 @@ pub trait GarbageKind {
     /// Durations of the phases, for the summary.
     fn phases(&self) -> Vec<GcPhase> {
         Vec::new()
+    }
+
+    /// A candidate in one line of text, for the user who is asked.
+    fn describe(&self, candidate: &Candidate) -> String {
+        format!("{}: {}", bytes::escape(&candidate.key), candidate.why)
     }
 
     /// Passes a row about a candidate to `to`. The state is `garbage`, `young`, or an outcome's name.

@@ -58,6 +58,15 @@ pub struct EarlierPlans {
     pub first: Option<PathBuf>,
 }
 
+/// Whether both paths name one file, which need not exist.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let folder = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::canonicalize(folder).ok()
+    };
+    one == other || (one.file_name() == other.file_name() && folder(one).is_some() && folder(one) == folder(other))
+}
+
 fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
@@ -66,6 +75,13 @@ impl GcOptions {
     /// Maximum number of removals per round.
     pub fn limits(&self) -> Limits {
         Limits { count: self.max_delete, percent: self.max_percent }
+    }
+
+    /// Warns if so many removals are more than the limits allow.
+    pub fn warn_over_limits(&self, ctx: &Context, garbage: u64, scanned: u64) {
+        if let Err(over) = self.limits().check(garbage, scanned) {
+            ctx.out.warn(&format!("--apply would refuse: {over}"));
+        }
     }
 
     /// Maximum rate of removals.
@@ -86,7 +102,7 @@ impl GcOptions {
         let mut plans = Vec::new();
         let mut first = None;
         for path in &self.since {
-            if self.save.as_ref() == Some(path) && is_missing(path) {
+            if self.save.as_ref().is_some_and(|save| is_same(save, path)) && is_missing(path) {
                 first = Some(path.clone());
                 continue;
             }
@@ -111,6 +127,7 @@ impl GcOptions {
     pub fn check_save(&self) -> Result<(), Failure> {
         let Some(path) = &self.save else { return Ok(()) };
         let failure = |error: std::io::Error| Failure::usage(format!("--save {}: {error}", path.display()));
+        atomic_file::check_replaceable(path).map_err(failure)?;
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

@@ -15,7 +15,7 @@ use super::tally::{KeptCounts, RoundTally};
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::gc::{Candidate, Plan, ScanResult, Timestamp};
+use crate::gc::{Candidate, CandidateOutcome, Plan, ScanResult, Timestamp};
 use crate::output::{GcRound, Sink, bytes};
 use crate::plural::counted;
 
@@ -94,6 +94,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             let grace = self.options.grace(self.kind.min_age());
             let are = if found == 1 { "is" } else { "are" };
             self.show(scan.plan.candidates.iter());
+            self.options.warn_over_limits(self.ctx, found as u64, total);
             consent = Some(self.ctx.consent(&format!(
                 "{found} of {total} {objects} {are} garbage; scan again in {grace:?} and remove those that still are"
             ))?);
@@ -128,7 +129,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             return;
         }
         for candidate in candidates.by_ref().take(MAX_SHOWN) {
-            self.ctx.out.note(&format!("  {}: {}", bytes::escape(&candidate.key), candidate.why));
+            self.ctx.out.note(&format!("  {}", self.kind.describe(candidate)));
         }
         let more = candidates.count();
         if more > 0 {
@@ -152,9 +153,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         }
         sink.finish()?;
         self.summary(tally, None);
-        if let Err(over) = self.options.limits().check(garbage, scan.plan.scanned) {
-            self.ctx.out.warn(&format!("--apply would refuse: {over}"));
-        }
+        self.options.warn_over_limits(self.ctx, garbage, scan.plan.scanned);
         Ok(if garbage > 0 { Exit::No } else { Exit::Done })
     }
 
@@ -343,6 +342,9 @@ impl<K: GarbageKind> GcRounds<'_, K> {
                         let mut pushed = Ok(());
                         self.kind.write_row(plan, candidate, outcome.name(), error, &mut |row| pushed = sink.push(row));
                         pushed?;
+                    }
+                    None if *outcome == CandidateOutcome::Restored => {
+                        ctx.out.note(&format!("{key}: it was used while it was removed, and was restored"));
                     }
                     None => ctx.out.detail(&format!("{key}: {}: {}", outcome.name(), candidate.why)),
                 }

@@ -156,7 +156,7 @@ impl Verifier<'_> {
         let (id, key) = (removal.master.id, removal.master.key.escape_ascii());
         let reference = self.store.absolute(&user.key);
         format!(
-            "ID {id} was removed from {key}, and another client gave it to {}, but {} still names it for {key}",
+            "ID {id} was removed from {key}, and another client gave it to {}, but {} still names it for {key}; 'kvadm allocate check' shows both",
             other.escape_ascii(),
             reference.escape_ascii()
         )
@@ -167,7 +167,8 @@ fn unverified(removal: &Removal, error: &Error) -> CandidateOutcome {
     match &removal.outcome {
         CandidateOutcome::Unknown(why) => CandidateOutcome::Unknown(why.clone()),
         _ => CandidateOutcome::Unverified(format!(
-            "the master was removed, but its references could not be read again: {}",
+            "the master was removed, but its references could not be read again; 'kvadm allocate check --repair' restores a master \
+             that is needed: {}",
             error.one_line()
         )),
     }

@@ -27,6 +27,8 @@ pub struct Contender {
     pub modified: Revision,
     /// Whether the contender takes a shared lock.
     pub shared: bool,
+    /// Whether it is a reader of Go's `recipes.RWMutex`, which waits only for writers of that mutex.
+    pub go_reader: bool,
     /// The owner that the key names.
     pub owner: Option<LockOwner>,
 }
@@ -42,6 +44,8 @@ pub struct LockQueue {
     oldest: Revision,
     /// The create revision of the oldest exclusive key below the prefix.
     oldest_exclusive: Revision,
+    /// The create revision of the oldest key that a reader of Go's `recipes.RWMutex` waits for.
+    oldest_writer: Revision,
 }
 
 impl LockQueue {
@@ -52,7 +56,11 @@ impl LockQueue {
 
     /// Whether this contender holds the lock.
     pub fn holds(&self, contender: &Contender) -> bool {
-        if contender.shared { self.oldest_exclusive > contender.created } else { self.oldest == contender.created }
+        match contender {
+            Contender { go_reader: true, .. } => self.oldest_writer > contender.created,
+            Contender { shared: true, .. } => self.oldest_exclusive > contender.created,
+            _ => self.oldest == contender.created,
+        }
     }
 
     /// The number of other contenders that wait.
@@ -89,13 +97,23 @@ impl LockTree {
         let slashes = kv.key.iter().enumerate().skip(known).filter(|(_, byte)| **byte == b'/');
         for (at, _) in slashes {
             let prefix = kv.key.iter().take(at).chain(b"/").copied().collect();
-            self.open.push(LockQueue { prefix, contenders: Vec::new(), oldest: i64::MAX, oldest_exclusive: i64::MAX });
+            self.open.push(LockQueue {
+                prefix,
+                contenders: Vec::new(),
+                oldest: i64::MAX,
+                oldest_exclusive: i64::MAX,
+                oldest_writer: i64::MAX,
+            });
         }
         let shared = shares(&kv.key, &kv.value);
         for lock in &mut self.open {
             lock.oldest = lock.oldest.min(kv.create_revision);
             if !shared {
                 lock.oldest_exclusive = lock.oldest_exclusive.min(kv.create_revision);
+            }
+            // The mutex reads the prefix `<name>/write`, without a slash.
+            if kv.key.strip_prefix(lock.prefix.as_slice()).is_some_and(|rest| rest.starts_with(b"write")) {
+                lock.oldest_writer = lock.oldest_writer.min(kv.create_revision);
             }
         }
         // The key of a reader or writer lies one segment deeper.
@@ -109,7 +127,8 @@ impl LockTree {
         if let (Some(named), Some(lock)) = (named, lock) {
             let (created, modified, lease) = (kv.create_revision, kv.mod_revision, kv.lease);
             let owner = parse_owner(&kv.value);
-            lock.contenders.push(Contender { key: kv.key, lease, named, created, modified, shared, owner });
+            let go_reader = rw && shared && kv.value.is_empty();
+            lock.contenders.push(Contender { key: kv.key, lease, named, created, modified, shared, go_reader, owner });
         }
         complete
     }
@@ -180,6 +199,11 @@ mod tests {
         ];
         let expected = vec![(4, true), (5, true), (6, true), (7, false), (8, false), (9, false)];
         assert_eq!(states(&keys), [("a/".to_owned(), expected)]);
+        // A reader ignores an older lock that is not of the mutex, and waits for a writer.
+        let ignored = [kv("a/1f", 3, b""), go("a/read/1764400000000000001", 4)];
+        assert_eq!(states(&ignored), [("a/".to_owned(), vec![(3, true), (4, true)])]);
+        let waits = [go("a/read/1764400000000000001", 4), go("a/write/1764400000000000001", 3)];
+        assert_eq!(states(&waits), [("a/".to_owned(), vec![(3, true), (4, false)])]);
         // A lock that is named like a reader or a writer, an orphan, and other data.
         let others = [kv("a/read/1f", 1, b""), kv("a/write/2f", 1, b"kvadm/1 host=h")];
         assert_eq!(
