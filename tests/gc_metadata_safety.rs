@@ -380,6 +380,71 @@ fn an_explanation_has_two_sections() {
     assert_eq!(run.ok().stdout_text().lines().count(), 1);
 }
 
+/// Artifacts that are made of other artifacts.
+const PARTS: &str = r#"schema: 1
+name: parts
+kinds:
+  - kind: artifact
+    key: "artifacts/{name}"
+    fields: [size, base]
+    collect: true
+    root: never
+    edges:
+      - field: base
+        to: artifact
+        id: "{value}"
+  - kind: pin
+    key: "pins/{name}"
+    fields: [at]
+    root: always
+"#;
+
+/// What an object refers to is kept with it if the object is new, or changed, since the first scan.
+#[test]
+fn what_a_kept_object_refers_to_is_held_back() {
+    let schema = SchemaFile::new(PARTS);
+    let folder = tempfile::tempdir().unwrap();
+    for old in [false, true] {
+        let mut tree = tree();
+        tree.put("artifacts/B/size", "4096").put("artifacts/C/base", "B").put("artifacts/unused/size", "1");
+        if old {
+            tree.put("artifacts/A/size", "1");
+        }
+        tree.load();
+        let plan = folder.path().join(format!("plan-{old}"));
+        tree.gc_by(&schema.path).arg("--save").arg(&plan).run().code(1);
+        for (name, value) in [("size", "1"), ("base", "B")] {
+            tree.etcd.etcdctl_ok(&["put", &format!("{}artifacts/A/{name}", tree.prefix), value]);
+        }
+        let gc = tree.gc_by(&schema.path).args(["-o", "json", "--apply", "--yes", "--max-percent", "100"]);
+        let run = gc.args(["--allow-empty", "artifact", "--since"]).arg(&plan).run();
+        run.code(6);
+        assert_eq!(named(&run, "held-back"), ["artifact /B"]);
+        assert_eq!(named(&run, "removed"), ["artifact /C", "artifact /unused"]);
+        assert_eq!(tree.keys().len(), 3, "A with two keys, and B");
+    }
+}
+
+/// The same under a lock: the object changes while the lock is waited for.
+#[test]
+fn what_an_object_refers_to_that_changed_before_the_lock_is_held_back() {
+    let schema = SchemaFile::new(PARTS);
+    let mut tree = tree();
+    tree.put("artifacts/A/size", "1").put("artifacts/B/size", "1").put("artifacts/unused/size", "1").load();
+    let name = format!("/locks{}", tree.prefix);
+    tree.etcd.etcdctl_ok(&["put", &format!("{name}/1"), ""]);
+    let gc = tree.gc_by(&schema.path).args(["-o", "json", "--apply", "--yes", "--grace", "1ms", "--lock", &name]);
+    let running = gc.args(["--max-percent", "100", "--allow-empty", "artifact"]).spawn();
+    eventually("the request for the lock", Duration::from_secs(20), || tree.etcd.held_under(&name).len() == 2);
+    tree.etcd.etcdctl_ok(&["put", &format!("{}artifacts/A/base", tree.prefix), "B"]);
+    tree.etcd.etcdctl_ok(&["del", &format!("{name}/1")]);
+    let run = running.wait();
+    run.code(6);
+    assert_eq!(named(&run, "held-back"), ["artifact /B"]);
+    assert_eq!(named(&run, "changed"), ["artifact /A"]);
+    assert_eq!(named(&run, "removed"), ["artifact /unused"]);
+}
+
 #[test]
 fn the_wait_for_a_lock_can_be_limited() {
     let mut tree = tree();

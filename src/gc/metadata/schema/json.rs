@@ -32,6 +32,9 @@ impl Pointer {
             return Err(format!("'{text}' is not a JSON pointer: it must begin with a slash"));
         };
         let step = |step: &str| match step {
+            step if step.replace("~0", "").replace("~1", "").contains('~') => {
+                Err(format!("'{text}' is not a JSON pointer: after a tilde, only 0 or 1 may follow"))
+            }
             "*" if many => Ok(PointerStep::Any),
             "*" => Err(format!("'{text}' may not contain '*': it must lead to one value")),
             name => Ok(PointerStep::Name(name.replace("~1", "/").replace("~0", "~"))),
@@ -43,26 +46,35 @@ impl Pointer {
         Ok(Self(steps))
     }
 
-    /// The values that the pointer leads to, in order.
-    pub fn find<'v>(&self, document: &'v Value) -> Vec<&'v Value> {
-        let mut found = vec![document];
+    /// The values that the pointer leads to, in order; `None` for a value on the way that has another shape than the
+    /// pointer expects. What is missing, null or an empty text leads nowhere.
+    fn find<'v>(&self, document: &'v Value) -> Vec<Option<&'v Value>> {
+        let mut found = vec![Some(document)];
         for step in &self.0 {
-            found = found.into_iter().flat_map(|value| children(value, step)).collect();
+            let next = |value: Option<&'v Value>| value.map_or_else(|| vec![None], |value| children(value, step));
+            found = found.into_iter().flat_map(next).collect();
         }
         found
     }
 }
 
-fn children<'v>(value: &'v Value, step: &PointerStep) -> Vec<&'v Value> {
+fn children<'v>(value: &'v Value, step: &PointerStep) -> Vec<Option<&'v Value>> {
     match (value, step) {
-        (Value::Object(members), PointerStep::Name(name)) => members.get(name).into_iter().collect(),
-        (Value::Object(members), PointerStep::Any) => members.values().collect(),
-        (Value::Array(elements), PointerStep::Name(name)) => {
-            name.parse().ok().and_then(|at: usize| elements.get(at)).into_iter().collect()
-        }
-        (Value::Array(elements), PointerStep::Any) => elements.iter().collect(),
-        _ => Vec::new(),
+        (Value::Object(members), PointerStep::Name(name)) => members.get(name).into_iter().map(Some).collect(),
+        (Value::Object(members), PointerStep::Any) => members.values().map(Some).collect(),
+        (Value::Array(elements), PointerStep::Name(name)) => match name.parse::<usize>() {
+            Ok(at) => elements.get(at).into_iter().map(Some).collect(),
+            Err(_) if elements.is_empty() => Vec::new(),
+            Err(_) => vec![None],
+        },
+        (Value::Array(elements), PointerStep::Any) => elements.iter().map(Some).collect(),
+        (value, _) if is_none(value) => Vec::new(),
+        _ => vec![None],
     }
+}
+
+fn is_none(value: &Value) -> bool {
+    value.is_null() || value.as_str() == Some("")
 }
 
 /// Where the references of a JSON value are.
@@ -80,29 +92,39 @@ pub struct JsonRule {
 pub type JsonReference<'v> = Option<Vec<Cow<'v, [u8]>>>;
 
 impl JsonRule {
-    /// The references in the document. An empty text and null are none.
+    /// The references in the document. An empty text and null are none. A value of another shape than the rule expects
+    /// cannot be read.
     pub fn references<'v>(&self, document: &'v Value) -> Vec<JsonReference<'v>> {
-        let none = |value: &Value| value.is_null() || value.as_str() == Some("");
-        let found = self.at.find(document).into_iter().filter(|value| !none(value) && self.counts(value));
-        if self.take.is_empty() {
-            return found.map(|value| Some(vec![scalar(value)?])).collect();
-        }
-        let take = |value: &'v Value, pointer: &Pointer| pointer.find(value).first().copied().and_then(scalar);
-        found.map(|value| self.take.iter().map(|(_, pointer)| take(value, pointer)).collect()).collect()
+        self.at.find(document).into_iter().filter_map(|found| self.reference(found)).collect()
     }
 
-    fn counts(&self, value: &Value) -> bool {
-        self.when.iter().all(|(pointer, text)| {
-            let found = pointer.find(value).first().copied().and_then(scalar);
-            found.is_some_and(|found| found.as_ref() == text.as_bytes())
-        })
+    /// The reference in a value that was found; the outer `None` if there is none.
+    fn reference<'v>(&self, found: Option<&'v Value>) -> Option<JsonReference<'v>> {
+        let Some(value) = found else { return Some(None) };
+        if is_none(value) {
+            return None;
+        }
+        for (pointer, text) in &self.when {
+            match pointer.find(value).first() {
+                Some(None) => return Some(None),
+                Some(Some(found)) if scalar(found).is_some_and(|found| found.as_ref() == text.as_bytes()) => {}
+                _ => return None,
+            }
+        }
+        if self.take.is_empty() {
+            return Some(scalar(value).map(|text| vec![text]));
+        }
+        let take = |pointer: &Pointer| pointer.find(value).first().copied().flatten().and_then(scalar);
+        Some(self.take.iter().map(|(_, pointer)| take(pointer)).collect())
     }
 }
 
-/// The text of a value that is not null, a list or a mapping, and not empty.
+/// The text of a value that is not null, a list or a mapping, and not empty. A number must be an integer of 64 bits: of
+/// another one, the digits as they were written are not known any more.
 fn scalar(value: &Value) -> Option<Cow<'_, [u8]>> {
     match value {
         Value::String(text) => (!text.is_empty()).then_some(Cow::Borrowed(text.as_bytes())),
+        Value::Number(number) if number.is_f64() => None,
         Value::Number(number) => Some(Cow::Owned(number.to_string().into_bytes())),
         Value::Bool(value) => Some(Cow::Owned(value.to_string().into_bytes())),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
@@ -145,6 +167,40 @@ mod tests {
         assert_eq!(read(&rule("", &[], &[]), &json!("z")), [some("z")]);
         assert_eq!(read(&rule("/none/*/b", &[], &[]), &document), []);
         assert_eq!(read(&rule("/e", &[], &[]), &document), [None]);
+    }
+
+    #[test]
+    fn what_has_another_shape_is_not_read_as_no_reference() {
+        for (at, document, expected) in [
+            ("/uses/*", json!({"uses": "a"}), vec![None]),
+            ("/uses/*", json!({"uses": 1}), vec![None]),
+            ("/uses/*", json!({"uses": ""}), vec![]),
+            ("/uses/*", json!({"uses": null}), vec![]),
+            ("/uses/*", json!({"uses": []}), vec![]),
+            ("/uses/*/name", json!({"uses": ["a", {"name": "b"}, {"Name": "c"}, null]}), vec![None, some("b")]),
+            ("/uses/name", json!({"uses": [{"name": "b"}]}), vec![None]),
+            ("/r", json!("a"), vec![None]),
+            ("/r", json!(7), vec![None]),
+            ("/r", json!(""), vec![]),
+        ] {
+            assert_eq!(read(&rule(at, &[], &[]), &document), expected, "{at} in {document}");
+        }
+        assert_eq!(read(&rule("/o/*", &[("/kind", "Set")], &[]), &json!({"o": ["a"]})), [None]);
+        for (text, expected) in [
+            ("7", some("7")),
+            ("-7", some("-7")),
+            ("18446744073709551615", some("18446744073709551615")),
+            ("18446744073709551616", None),
+            ("1.10", None),
+            ("1.0", None),
+            ("1e0", None),
+        ] {
+            let document = serde_json::from_str(text).unwrap();
+            assert_eq!(read(&rule("", &[], &[]), &document), [expected], "{text}");
+        }
+        for pointer in ["/a~2", "/a~", "/~"] {
+            assert!(Pointer::parse(pointer, true).is_err_and(|why| why.contains("tilde")), "{pointer}");
+        }
     }
 
     #[test]

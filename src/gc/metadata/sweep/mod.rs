@@ -3,7 +3,7 @@
 //!
 //! Expired roots are removed first, then kind by kind in the schema's order; within a kind, referring objects before
 //! the objects they refer to. An object that has changed is kept, and so is everything it referred to: it may be a root
-//! now.
+//! now. The same holds for garbage that is not to be removed, because an earlier scan did not find it as it is now.
 //!
 //! [`SweepGuard::Object`] does not detect a reference that another client added after the tree was read. Two scans with
 //! time between them, a lock that all writers take, or [`SweepGuard::Scope`] cover this.
@@ -117,7 +117,12 @@ impl Sweep {
         }
         let tallies = vec![KindTally::default(); model.schema().kinds.len()];
         let model = Arc::clone(model);
-        Self { model, options, items, facts, place, retries: Vec::new(), next: 0, tallies, scopes: Vec::new() }
+        let mut sweep =
+            Self { model, options, items, facts, place, retries: Vec::new(), next: 0, tallies, scopes: Vec::new() };
+        let kept: Vec<ObjectId> =
+            marking.garbage(&sweep.model).into_iter().filter(|id| sweep.verdict(*id).is_none()).collect();
+        sweep.hold_back_targets(kept);
+        sweep
     }
 
     /// Maximum number of operations of a transaction.
@@ -229,9 +234,13 @@ impl Sweep {
     /// Keeps an object and everything that it refers to, as it was read.
     fn hold_back(&mut self, place: u32, verdict: SweepVerdict) {
         self.record(place, verdict);
+        self.hold_back_targets(vec![self.items[place as usize].id]);
+    }
+
+    /// Keeps everything that these objects refer to, as it was read.
+    fn hold_back_targets(&mut self, mut left: Vec<ObjectId>) {
         let model = Arc::clone(&self.model);
-        let mut left = vec![self.items[place as usize].id];
-        let mut seen = std::collections::HashSet::from([left[0]]);
+        let mut seen: std::collections::HashSet<ObjectId> = left.iter().copied().collect();
         while let Some(id) = left.pop() {
             // Conditions are ignored: an edge that did not hold may hold now that the object has changed.
             let tied = model.conditional_from(id);
