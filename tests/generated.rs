@@ -192,7 +192,7 @@ fn add_sections(page: &'static str, roff: &mut Roff) {
 fn add_block(block: &str, first: bool, roff: &mut Roff) {
     if block.starts_with("    ") {
         roff.control("PP", []).control("RS", ["4"]).control("nf", []);
-        let lines: Vec<&str> = block.lines().map(str::trim_start).collect();
+        let lines: Vec<&str> = block.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
         roff.text([roman(lines.join("\n"))]).control("fi", []).control("RE", []);
     } else if block.starts_with("  ") {
         add_terms(block, roff);

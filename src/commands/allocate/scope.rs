@@ -43,7 +43,7 @@ pub struct IdRangeArgs {
     /// Bits set in every ID in addition: a cluster ID shifted left by 16; decimal or 0x…
     #[arg(long, value_name = "BITS", default_value_t = 0, value_parser = parse_number, help_heading = "Allocator")]
     prefix_mask: u64,
-    /// Cluster ID, 0 to 255: the same as a --prefix-mask of N << 16
+    /// Cluster ID, 0 to 255: prefix mask N << 16 (with 511 clusters: --cluster)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=255), conflicts_with = "prefix_mask",
           help_heading = "Allocator")]
     cluster_id: Option<u64>,

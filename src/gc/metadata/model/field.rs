@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use serde_json::Value;
 
-use super::super::schema::{Captures, Kind, Pattern};
+use super::super::schema::{Captures, Kind, Pattern, parse_document};
 use super::ObjectId;
 use crate::kvstore::KeyValue;
 
@@ -21,7 +21,7 @@ pub(super) struct ObjectField<'a> {
     /// The decoded name with other bytes in place of encoded slashes, if there are any.
     pub masked: Option<Vec<u8>>,
     pub kv: &'a KeyValue,
-    /// The value as JSON, once it was parsed; `None` if it is not JSON.
+    /// The value as JSON, once it was parsed; `None` if it is not JSON with unique names.
     pub json: OnceCell<Option<Value>>,
 }
 
@@ -34,6 +34,6 @@ impl ObjectField<'_> {
 
     /// The value as JSON.
     pub fn json(&self) -> Option<&Value> {
-        self.json.get_or_init(|| serde_json::from_slice(&self.kv.value).ok()).as_ref()
+        self.json.get_or_init(|| parse_document(&self.kv.value)).as_ref()
     }
 }

@@ -75,6 +75,7 @@ mod wrong;
 pub use compiled::{EdgeRule, EdgeSource, Kind, KindId, Link, Moment, RootRule, Schema, ValueRule, When};
 pub use document::Encoding;
 pub use error::SchemaError;
+pub use json::parse_document;
 pub use pattern::{Captures, Identity, IdentityPart, Pattern};
 pub use template::{Segment, Template};
 
