@@ -50,23 +50,16 @@ impl Store {
         if self.inner.options.credentials.is_none() || login.generation() > generation {
             return Ok(());
         }
-        let (store, after) = (self.clone(), self.inner.options.op_timeout);
-        // A task of its own: a request with a short timeout, such as a keep-alive, does not stop the login, which is slow
-        // on purpose (bcrypt). Its next attempt finds the login done.
-        let logging_in = tokio::spawn(async move {
-            let logged_in = timeout(after, async {
-                // Concurrent requests share one login.
-                let _alone = store.inner.logging_in.lock().await;
-                let done = store.inner.login.generation() > generation;
-                if done { Ok(()) } else { store.authenticate(op).await }
-            });
-            logged_in.await.unwrap_or_else(|_| {
-                let endpoint = store.inner.channel.current();
-                Err((Error::Timeout { op: "log in", endpoint, after }, Delivery::NotDone))
-            })
+        let after = self.inner.options.op_timeout;
+        let logged_in = timeout(after, async {
+            // Concurrent requests share one login.
+            let _alone = self.inner.logging_in.lock().await;
+            if login.generation() > generation { Ok(()) } else { self.authenticate(op).await }
         });
-        let stopped = |_| Err((Error::Internal { op: "log in", what: "its task ended".to_owned() }, Delivery::NotDone));
-        logging_in.await.unwrap_or_else(stopped)
+        logged_in.await.unwrap_or_else(|_| {
+            let endpoint = self.inner.channel.current();
+            Err((Error::Timeout { op: "log in", endpoint, after }, Delivery::NotDone))
+        })
     }
 
     /// Logs in if there are credentials, so that the handles for members share this login. An error is left to the next
