@@ -26,6 +26,7 @@ pub mod proto;
 pub mod signal;
 pub mod time;
 pub mod transport;
+pub mod unique_names;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

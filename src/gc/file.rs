@@ -12,17 +12,16 @@
 //! }
 //! ```
 
-use std::fmt;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::{Candidate, Facts, Plan, Scope, Timestamp};
 use crate::kvstore::{Revision, parse_hex};
+use crate::unique_names::UniqueNames;
 
 /// Version of the format.
 const VERSION: u64 = 1;
@@ -102,26 +101,10 @@ struct WireCandidate {
 
 /// Rejects duplicate names: another reader of the file might use the other value.
 fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
-    struct PlanReader;
-    impl<'de> Visitor<'de> for PlanReader {
-        type Value = Map<String, Value>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("named facts")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut facts = Map::new();
-            while let Some((name, value)) = entries.next_entry::<String, Value>()? {
-                if facts.contains_key(&name) {
-                    return Err(A::Error::custom(format!("'{name}' is given twice")));
-                }
-                facts.insert(name, value);
-            }
-            Ok(facts)
-        }
+    match UniqueNames::deserialize(deserializer)? {
+        UniqueNames(Value::Object(facts)) => Ok(facts),
+        UniqueNames(_) => Err(D::Error::custom("expected named facts")),
     }
-    deserializer.deserialize_map(PlanReader)
 }
 
 impl Plan {

@@ -23,7 +23,18 @@ pub const FLOORS: &[Floor] = &[
     Floor { number: 2, places: &["transport"] },
     Floor {
         number: 1,
-        places: &["atomic_file", "boottime", "consent", "duration", "fuzzing", "plural", "proto", "signal", "time"],
+        places: &[
+            "atomic_file",
+            "boottime",
+            "consent",
+            "duration",
+            "fuzzing",
+            "plural",
+            "proto",
+            "signal",
+            "time",
+            "unique_names",
+        ],
     },
 ];
 
