@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scope::{BaseArgs, ClusterRangeArgs};
+use super::scope::{BaseArgs, IdRangeArgs};
 use crate::allocator::{
     Id, IdRange, Layout, Problem, ProblemKind, RepairOutcome, Severity, problems, restore_master, scan, stray_keys,
 };
@@ -50,7 +50,7 @@ pub struct Args {
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
-    ids: ClusterRangeArgs,
+    ids: IdRangeArgs,
     /// Also show unused IDs and mirrored masters, which are not a problem
     #[arg(long)]
     all: bool,

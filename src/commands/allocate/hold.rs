@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::new::{allocation_failure, warn_restored};
-use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, key_of_labels, parse_key, refuse_reserved};
+use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, key_of_labels, parse_key, refuse_reserved};
 use crate::allocator::{
     AllocatedId, AllocationError, Allocator, AllocatorOptions, HoldRepair, ReferenceHold, ReferenceLifetime,
 };
@@ -67,7 +67,7 @@ pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
     #[command(flatten)]
-    ids: ClusterRangeArgs,
+    ids: IdRangeArgs,
 }
 
 /// Runs the verb.

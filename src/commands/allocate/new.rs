@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::key_args::KeyArgs;
-use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, refuse_reserved};
+use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, refuse_reserved};
 use crate::allocator::{
     AllocatedId, AllocationError, AllocationNotice, Allocator, AllocatorOptions, BATCH, IdChoice, ReferenceLifetime,
     preview,
@@ -61,7 +61,7 @@ pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
     #[command(flatten)]
-    ids: ClusterRangeArgs,
+    ids: IdRangeArgs,
 }
 
 /// Runs the verb.

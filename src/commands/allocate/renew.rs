@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::key_args::KeyArgs;
 use super::new;
-use super::scope::{BaseArgs, ClusterRangeArgs, NodeArgs, refuse_reserved};
+use super::scope::{BaseArgs, IdRangeArgs, NodeArgs, refuse_reserved};
 use crate::allocator::{AllocatorOptions, BATCH, NodeReferences, ReferenceLifetime};
 use crate::args::{parse_duration, parse_ttl, safety_options};
 use crate::context::Context;
@@ -41,7 +41,7 @@ pub struct Args {
     #[command(flatten)]
     node: NodeArgs,
     #[command(flatten)]
-    ids: ClusterRangeArgs,
+    ids: IdRangeArgs,
 }
 
 /// Runs the verb.

@@ -32,7 +32,7 @@ impl BaseArgs {
 }
 
 /// Range of allocatable IDs.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct IdRangeArgs {
     /// Smallest ID
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = parse_number, help_heading = "Allocator")]
@@ -47,44 +47,26 @@ pub struct IdRangeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=255), conflicts_with = "prefix_mask",
           help_heading = "Allocator")]
     cluster_id: Option<u64>,
-}
-
-impl IdRangeArgs {
-    /// The range.
-    ///
-    /// # Errors
-    /// A usage error if the range is empty or the mask overlaps it.
-    pub fn range(&self) -> Result<IdRange, Failure> {
-        let range = match self.cluster_id {
-            Some(id) => IdRange::new(self.min, self.max, ClusterConfig::with_id(id).prefix_mask()),
-            None => IdRange::new(self.min, self.max, self.prefix_mask),
-        };
-        range.map_err(|error| range_failure(&error))
-    }
+    /// Take the cluster ID from the key cilium/cluster-config/NAME
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["prefix_mask", "cluster_id"], help_heading = "Allocator")]
+    cluster: Option<OsString>,
 }
 
 fn range_failure(error: &RangeError) -> Failure {
     Failure::usage(error.to_string()).hint("change --min, --max, --prefix-mask or --cluster-id")
 }
 
-/// Range of allocatable IDs, or of a cluster's IDs.
-#[derive(Args, Clone, Debug)]
-pub struct ClusterRangeArgs {
-    #[command(flatten)]
-    ids: IdRangeArgs,
-    /// Take the cluster ID from the key cilium/cluster-config/NAME
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["prefix_mask", "cluster_id"], help_heading = "Allocator")]
-    cluster: Option<OsString>,
-}
-
-impl ClusterRangeArgs {
+impl IdRangeArgs {
     /// The range. Reads the configuration of the cluster, if one is named.
     ///
     /// # Errors
     /// A usage error for a range that is not valid or a cluster that does not exist; [`Exit::Refused`] for a key that
     /// does not hold a cluster's configuration; or etcd is unreachable or rejects the request.
     pub async fn range(&self, ctx: &Context) -> Result<IdRange, Failure> {
-        let Some(name) = &self.cluster else { return self.ids.range() };
+        let Some(name) = &self.cluster else {
+            let mask = self.cluster_id.map_or(self.prefix_mask, |id| ClusterConfig::with_id(id).prefix_mask());
+            return IdRange::new(self.min, self.max, mask).map_err(|error| range_failure(&error));
+        };
         let name = bytes_of(name);
         let Some(key) = cluster_config_key(&name) else {
             return Err(Failure::usage(format!("--cluster: '{}' is not the name of a cluster", bytes::escape(&name))));
@@ -98,7 +80,7 @@ impl ClusterRangeArgs {
             let text = format!("{shown} does not hold a cluster's configuration: {error}");
             Failure::new(Exit::Refused, text).hint("give the cluster's ID with --cluster-id")
         })?;
-        config.range(self.ids.min, self.ids.max).map_err(|error| range_failure(&error))
+        config.range(self.min, self.max).map_err(|error| range_failure(&error))
     }
 }
 

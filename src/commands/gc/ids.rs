@@ -8,7 +8,7 @@ use super::kind::{GarbageKind, SweepContext};
 use super::options::GcOptions;
 use super::round;
 use crate::args::{parse_duration, safety_options};
-use crate::commands::allocate::scope::{BaseArgs, ClusterRangeArgs};
+use crate::commands::allocate::scope::{BaseArgs, IdRangeArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::ids::{self, IdCollector, IdRule};
@@ -43,7 +43,7 @@ pub struct Args {
     #[command(flatten)]
     base: BaseArgs,
     #[command(flatten)]
-    ids: ClusterRangeArgs,
+    ids: IdRangeArgs,
     #[command(flatten)]
     options: GcOptions,
     /// Hold the locks of removed IDs for D, then check that no agent used one meanwhile (up to 15s)

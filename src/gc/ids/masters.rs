@@ -22,8 +22,10 @@ pub(super) struct CandidateMaster {
 /// Reads the references of masters.
 #[derive(Clone)]
 pub(super) struct ReferenceReader {
-    store: Store,
-    layout: Layout,
+    /// The store.
+    pub store: Store,
+    /// Paths of the allocator's keys.
+    pub layout: Layout,
 }
 
 impl ReferenceReader {

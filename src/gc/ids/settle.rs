@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::masters::{CandidateMaster, ReferenceReader};
-use crate::allocator::Layout;
 use crate::gc::CandidateOutcome;
 use crate::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeySelector, KeyValue, Op, OpResult, Retry, Store, Txn, Write,
+    Compare, CompareOp, CompareTarget, Error, KeySelector, KeyValue, Op, OpResult, Retry, Txn, Write,
 };
+use crate::output::bytes;
 
 /// Masters whose references are read in one request, below etcd's limit of 128 operations.
 const BATCH: usize = 40;
@@ -48,13 +48,8 @@ pub(super) async fn wait_until(time: Instant, cancel: &CancellationToken) {
 
 /// Reads the references of removed masters again, and writes the masters again that are needed. Returns the outcomes by
 /// the candidates' indexes.
-pub(super) async fn verify(
-    store: &Store,
-    layout: &Layout,
-    references: &ReferenceReader,
-    removals: &[Removal],
-) -> Vec<(usize, CandidateOutcome)> {
-    let verifier = Verifier { store, layout, references };
+pub(super) async fn verify(references: &ReferenceReader, removals: &[Removal]) -> Vec<(usize, CandidateOutcome)> {
+    let verifier = Verifier { references };
     let mut outcomes = Vec::with_capacity(removals.len());
     for some in removals.chunks(BATCH) {
         match verifier.users_or_retry(some).await {
@@ -78,8 +73,6 @@ pub(super) async fn verify(
 }
 
 struct Verifier<'a> {
-    store: &'a Store,
-    layout: &'a Layout,
     references: &'a ReferenceReader,
 }
 
@@ -101,7 +94,8 @@ impl Verifier<'_> {
     /// For each removed master, a reference that needs it.
     async fn users(&self, removals: &[Removal]) -> Result<Vec<Option<KeyValue>>, Error> {
         let then = removals.iter().map(|removal| self.references.first_references(&removal.master)).collect();
-        let answer = self.store.txn("references", &Txn { then, ..Txn::default() }, None, Retry::Idempotent).await?;
+        let answer =
+            self.references.store.txn("references", &Txn { then, ..Txn::default() }, None, Retry::Idempotent).await?;
         let mut users = Vec::with_capacity(removals.len());
         for (removal, result) in removals.iter().zip(answer.results) {
             let OpResult::Get { kvs, more, .. } = result else {
@@ -118,7 +112,7 @@ impl Verifier<'_> {
     /// Writes a master again, while this reference needs it and the ID has no other master.
     async fn restore(&self, removal: &Removal, mut user: KeyValue) -> Result<CandidateOutcome, Error> {
         let (key, id) = (&removal.master.key, removal.master.id);
-        let master = self.layout.master(id);
+        let master = self.references.layout.master(id);
         for _ in 0..MAX_ATTEMPTS {
             let compares = vec![
                 Compare::missing(&master),
@@ -129,7 +123,7 @@ impl Verifier<'_> {
             let get = Op::get_at(KeySelector::Key(master.clone()), 0);
             let txn = Txn { compares, then: vec![put], otherwise: vec![get] };
             // Idempotent: while the reference is unchanged, a missing master is to be written in any case.
-            let answer = self.store.txn("restore", &txn, None, Retry::Idempotent).await?;
+            let answer = self.references.store.txn("restore", &txn, None, Retry::Idempotent).await?;
             if answer.succeeded {
                 return Ok(CandidateOutcome::Restored);
             }
@@ -153,12 +147,13 @@ impl Verifier<'_> {
     }
 
     fn conflict(&self, removal: &Removal, user: &KeyValue, other: &[u8]) -> String {
-        let (id, key) = (removal.master.id, removal.master.key.escape_ascii());
-        let reference = self.store.absolute(&user.key);
+        let (id, key) = (removal.master.id, bytes::escape(&removal.master.key));
+        let reference = self.references.store.absolute(&user.key);
         format!(
-            "ID {id} was removed from {key}, and another client gave it to {}, but {} still names it for {key}; 'kvadm allocate check' shows both",
-            other.escape_ascii(),
-            reference.escape_ascii()
+            "ID {id} was removed from {key}, and another client gave it to {}, but {} still names it \
+             for {key}; 'kvadm allocate check' shows both",
+            bytes::escape(other),
+            bytes::escape(&reference)
         )
     }
 }

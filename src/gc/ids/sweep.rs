@@ -53,8 +53,6 @@ struct LockedMaster {
 
 /// Deletes masters under locks on one lease.
 pub struct IdCollector {
-    store: Store,
-    layout: Layout,
     references: ReferenceReader,
     lease: LeaseKeeper,
     locks: LockSession,
@@ -76,8 +74,6 @@ impl IdCollector {
         let lease = store.keep(LOCK_TTL).await?;
         let locks = LockSession::new(store, lease.id());
         Ok(Self {
-            store: store.clone(),
-            layout: layout.clone(),
             references: ReferenceReader::new(store, layout),
             lease,
             locks,
@@ -93,7 +89,7 @@ impl IdCollector {
     /// etcd is unreachable or rejects the request.
     pub async fn close(self) -> Result<(), Error> {
         self.lease.stop();
-        self.store.for_cleanup(CLEANUP).revoke_own(self.lease.id()).await.map(|_| ())
+        self.references.store.for_cleanup(CLEANUP).revoke_own(self.lease.id()).await.map(|_| ())
     }
 
     /// Deletes the masters that are unchanged since their candidates were found and that no reference keeps: a wave of
@@ -189,7 +185,7 @@ impl IdCollector {
         let removals = std::mem::take(&mut wave.removals);
         if !removals.is_empty() {
             wait_until(wave.deleted_at + self.settle, cancel).await;
-            for (index, outcome) in verify(&self.store, &self.layout, &self.references, &removals).await {
+            for (index, outcome) in verify(&self.references, &removals).await {
                 wave.set(index, outcome);
             }
         }
@@ -221,14 +217,14 @@ impl IdCollector {
     }
 
     fn target(&self, index: usize, candidate: &Candidate) -> Option<CandidateMaster> {
-        let path = candidate.key.strip_prefix(self.store.namespace())?;
-        let (id, mod_revision) = (self.layout.parse_master(path)?, candidate.facts.int("mod_revision")?);
+        let path = candidate.key.strip_prefix(self.references.store.namespace())?;
+        let (id, mod_revision) = (self.references.layout.parse_master(path)?, candidate.facts.int("mod_revision")?);
         Some(CandidateMaster { index, id, key: candidate.facts.bytes("value")?, mod_revision })
     }
 
     /// The names of a master's locks, in locking order. The key `id/7` of ID 7 has only one.
     fn lock_names(&self, target: &CandidateMaster) -> Vec<Vec<u8>> {
-        let mut names = vec![self.layout.key_lock(&target.key), self.layout.id_lock(target.id)];
+        let mut names = vec![self.references.layout.key_lock(&target.key), self.references.layout.id_lock(target.id)];
         names.dedup();
         names
     }
@@ -244,8 +240,8 @@ impl IdCollector {
         if answers.iter().any(|answer| matches!(answer, SweepAnswer::Failed { lease_expired: true, .. })) {
             // The lease and its locks expired while this process or etcd was paused.
             self.lease.stop();
-            self.lease = self.store.keep(LOCK_TTL).await?;
-            self.locks = LockSession::new(&self.store, self.lease.id());
+            self.lease = self.references.store.keep(LOCK_TTL).await?;
+            self.locks = LockSession::new(&self.references.store, self.lease.id());
             wave.held.clear();
             answers = self.try_lock(&targets, wave).await?;
         }
@@ -292,7 +288,7 @@ impl IdCollector {
             let references = self.references.first_references(target);
             self.locks.try_lock(&self.names_to_take(target, wave), &[references])
         };
-        run_txns(&self.store, "lock", targets.iter().map(txn).collect()).await
+        run_txns(&self.references.store, "lock", targets.iter().map(txn).collect()).await
     }
 
     /// Locks a master, waiting for other clients, and reads its references. `None` if a client keeps a lock for too
@@ -349,18 +345,18 @@ impl IdCollector {
             !one.used
         });
         let txn = |one: &LockedMaster| {
-            let (target, master) = (&one.target, self.layout.master(one.target.id));
+            let (target, master) = (&one.target, self.references.layout.master(one.target.id));
             let mut compares = vec![
                 Compare::unchanged(&master, target.mod_revision),
                 Compare::key(&master, CompareOp::Equal, CompareTarget::Value(target.key.clone())),
                 Compare::key(&master, CompareOp::Equal, CompareTarget::Lease(None)),
-                Compare::none_newer(&self.layout.references_of(&target.key), one.read_at),
+                Compare::none_newer(&self.references.layout.references_of(&target.key), one.read_at),
             ];
             compares.extend(one.locks.iter().map(HeldLock::is_held));
             let (over, get) = (KeySelector::Key(master.clone()), Op::get_at(KeySelector::Key(master), 0));
             Txn { compares, then: vec![Op::Delete { over, prev: false }], otherwise: vec![get] }
         };
-        let answers = run_txns(&self.store, "gc id", ready.iter().map(txn).collect()).await?;
+        let answers = run_txns(&self.references.store, "gc id", ready.iter().map(txn).collect()).await?;
         wave.deleted_at = Instant::now();
         for (one, answer) in ready.into_iter().zip(answers) {
             let (index, outcome) = (one.target.index, answer.outcome());

@@ -234,12 +234,21 @@ async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
 fn lock_is_outside(name: &[u8], prefix: &[u8], schema: &Schema) -> Result<(), Failure> {
     let key = [name, b"/0"].concat();
     let Some(below) = key.strip_prefix(prefix).filter(|below| !schema.is_opaque(below)) else { return Ok(()) };
-    let (shown, inside) = (bytes::escape(name), bytes::escape(below.strip_suffix(b"/0").unwrap_or(below)));
-    Err(Failure::usage(format!(
+    let shown = bytes::escape(name);
+    let failure = Failure::usage(format!(
         "--lock {shown} is inside the tree: kvadm's own lock key would be a key that the schema '{}' does not expect",
         schema.name
-    ))
-    .hint(format!("use a name outside the tree, or add '{inside}/**' to the schema's list of opaque keys")))
+    ));
+    let inside =
+        below.strip_suffix(b"/0").filter(|inside| inside.split(|byte| *byte == b'/').all(|part| !part.is_empty()));
+    Err(match inside {
+        Some(inside) => {
+            let inside = bytes::escape(inside);
+            failure
+                .hint(format!("use a name outside the tree, or add '{inside}/**' to the schema's list of opaque keys"))
+        }
+        None => failure.hint("use a name outside the tree"),
+    })
 }
 
 async fn read_schema(ctx: &Context, args: &Args) -> Result<Schema, Failure> {

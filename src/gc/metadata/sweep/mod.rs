@@ -3,7 +3,7 @@
 //!
 //! Expired roots are removed first, then kind by kind in the schema's order; within a kind, referring objects before
 //! the objects they refer to. An object that has changed is kept, and so is everything it referred to: it may be a root
-//! now. The same holds for garbage that is not to be removed, because an earlier scan did not find it as it is now.
+//! now. The same holds for garbage that is not to be removed, because an earlier scan did not find it with the same facts.
 //!
 //! [`SweepGuard::Object`] does not detect a reference that another client added after the tree was read. Two scans with
 //! time between them, a lock that all writers take, or [`SweepGuard::Scope`] cover this.

@@ -238,7 +238,7 @@ fn a_lease_that_was_renewed_keeps_what_it_holds() {
     }
 }
 
-/// An earlier scan did not find it as it is now: it may be in use again.
+/// An earlier scan did not find it with the same facts: it may be in use again.
 #[test]
 fn what_an_expired_root_refers_to_that_is_not_to_go_is_held_back() {
     let mut tree = store();
