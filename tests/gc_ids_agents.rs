@@ -13,6 +13,7 @@ use etcd_client::{
 use nix::sys::signal::Signal;
 use tokio::sync::Mutex;
 
+use super::lock_faults::Dice;
 use super::support::{Etcd, Kvadm, eventually};
 
 const BASE: &str = "agents";
@@ -22,17 +23,6 @@ const KEYS: u64 = 600;
 const LAST_ID: u64 = 700;
 /// The caches of the agents lag by less than the settle time of gc, 1 s.
 const MAX_LAG: Duration = Duration::from_millis(600);
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 20) % n
-    }
-}
 
 /// What an agent knows of the masters: late.
 #[derive(Default)]

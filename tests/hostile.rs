@@ -187,6 +187,14 @@ fn records_that_were_not_requested_are_refused() {
 }
 
 #[test]
+fn a_record_that_is_newer_than_the_store_is_refused() {
+    for args in [["get", "/a/1"].as_slice(), &["list", "/a/"]] {
+        let server = answering("KV/Range", |_| range(REVISION, vec![kv("/a/1", "v", REVISION + 1)]).into());
+        run(&server, args).code(4).out_empty().err_has(&format!("key '/a/1' is from revision {}", REVISION + 1));
+    }
+}
+
+#[test]
 fn a_range_that_grows_for_ever_ends_at_the_number_of_its_keys() {
     let next = std::sync::atomic::AtomicI64::new(0);
     let server = answering("KV/Range", move |asked| {

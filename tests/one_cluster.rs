@@ -99,6 +99,21 @@ fn a_listing_ends_where_the_other_cluster_would_go_on() {
 }
 
 #[test]
+fn a_status_that_is_watched_ends_at_the_other_cluster() {
+    let two = Two::start();
+    // Only the proxy is an endpoint, as a load balancer would be.
+    let args = ["--endpoints", &two.proxy.endpoint(), "status", "--watch=200ms", "-o", "json"];
+    let running = spawned(Kvadm::new().args(args));
+    running.wait_for_stdout("healthy", SOON);
+    two.proxy.retarget(&two.other.address());
+    two.proxy.cut();
+    let run = running.wait();
+    run.code(4)
+        .err_has(&format!("belongs to cluster {}", id(&two.other)))
+        .err_has("but this command began with cluster");
+}
+
+#[test]
 fn a_deletion_deletes_nothing_in_the_other_cluster() {
     let mut two = Two::start();
     fill(&two.first, "a", 3000);

@@ -41,7 +41,7 @@ struct State {
 }
 
 struct Inner {
-    target: SocketAddr,
+    target: Mutex<SocketAddr>,
     state: Mutex<State>,
     changed: Condvar,
     connections: AtomicU64,
@@ -62,7 +62,7 @@ impl Proxy {
         let port = super::process::free_port();
         let state = State { mode: Mode::Pass, streams: Vec::new(), closed: false };
         let inner = Arc::new(Inner {
-            target: target.parse().expect("an address"),
+            target: Mutex::new(target.parse().expect("an address")),
             state: Mutex::new(state),
             changed: Condvar::new(),
             connections: AtomicU64::new(0),
@@ -108,6 +108,11 @@ impl Proxy {
         } else if self.listening.is_none() {
             self.listen();
         }
+    }
+
+    /// Passes new connections on to another server, as a load balancer may.
+    pub fn retarget(&self, target: &str) {
+        *self.inner.target.lock().unwrap() = target.parse().expect("an address");
     }
 
     /// Cuts every connection that is open now; new ones are treated as the mode says.
@@ -158,8 +163,9 @@ impl Inner {
 
     fn serve(self: &Arc<Self>, client: TcpStream) {
         self.connections.fetch_add(1, Ordering::SeqCst);
+        let target = *self.target.lock().unwrap();
         // A target that does not answer: the client's connection is closed, as by a server that just went.
-        let Ok(server) = TcpStream::connect_timeout(&self.target, Duration::from_secs(1)) else { return };
+        let Ok(server) = TcpStream::connect_timeout(&target, Duration::from_secs(1)) else { return };
         for stream in [&client, &server] {
             stream.set_nodelay(true).ok();
             self.state.lock().unwrap().streams.push(stream.try_clone().expect("share a socket"));
