@@ -153,6 +153,11 @@ impl Watcher {
         self.pending.as_slice().first().map_or(self.assembly.next(), revision)
     }
 
+    /// Whether the stream was interrupted and has not come back.
+    pub fn is_interrupted(&self) -> bool {
+        self.lost.is_some()
+    }
+
     /// Continues at this revision, after the caller has handled a compaction.
     pub fn move_to(&mut self, next: Revision) {
         self.assembly = Assembly::new(next);
