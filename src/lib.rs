@@ -33,6 +33,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::thread;
 
 use cli::Cli;
 use context::Context;
@@ -79,6 +80,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     end(&out, Some(&signals), result)
 }
 
+/// Whether one more thread can be started. tokio panics if its worker is refused.
+fn check_threads() -> io::Result<()> {
+    // The thread does nothing that could fail.
+    let _ = thread::Builder::new().spawn(|| {})?.join();
+    Ok(())
+}
+
 /// Whether as many file descriptors are left as a command needs to start: seven for the runtime, two for signals, and some
 /// for files and connections. tokio panics if one of its own is refused.
 fn check_descriptors() -> io::Result<()> {
@@ -123,6 +131,7 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
 }
 
 fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {
+    check_threads().map_err(|error| Failure::no_resources("cannot start a thread", error))?;
     // The command runs on this thread, which a slow reader of its output may block for long. Connections and requests run
     // on the worker thread, so that they do not time out meanwhile.
     let runtime = tokio::runtime::Builder::new_multi_thread()

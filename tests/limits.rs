@@ -100,3 +100,23 @@ fn too_few_file_descriptors_are_named_and_are_no_panic() {
         Kvadm::new().ulimit(format!("-n {limit}")).arg("version").run().ok().out_has("kvadm ");
     }
 }
+
+/// Each step is a limit at which one thing more fits: the program, a thread, the runtime's worker.
+#[test]
+fn too_little_memory_for_a_thread_is_named_and_is_no_panic() {
+    let mut seen = [0, 0];
+    for mib in 24..=64 {
+        let run = Kvadm::new().ulimit(format!("-v {}", mib << 10)).endpoint("127.0.0.1:1").args(["get", "/a"]).run();
+        run.err_lacks("panicked");
+        match run.code {
+            Some(3) => seen[1] += 1,
+            // The system could not load the program, or the program not get memory for itself.
+            Some(127) | None => {}
+            _ => {
+                run.code(70).out_empty().err_has("caused by: ").err_has("ulimit -v");
+                seen[0] += 1;
+            }
+        }
+    }
+    assert!(seen[1] >= 1, "{seen:?}");
+}
