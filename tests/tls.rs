@@ -331,7 +331,11 @@ fn unix_sockets_ipv6_and_names() {
     let etcd = Etcd::options().unix_socket().ipv6().start();
     etcd.etcdctl_ok(&["put", "/tls", "plain"]);
     let socket = etcd.unix_endpoint();
-    for endpoint in [&socket, &etcd.ipv6_endpoint(), &etcd.localhost_endpoint()] {
+    // As Go takes them: with the zone of an address, with a path, and with the port alone.
+    let zone = etcd.ipv6_endpoint().replace("[::1]", "[::1%1]");
+    let path = format!("{}/v3/?x=y", etcd.endpoint());
+    let port = format!(":{}", etcd.address().rsplit(':').next().unwrap());
+    for endpoint in [&socket, &etcd.ipv6_endpoint(), &etcd.localhost_endpoint(), &zone, &path, &port] {
         get(endpoint).run().ok().out("plain\n").err_empty();
         Kvadm::new().endpoint(endpoint).args(["put", "/tls", "plain"]).run().ok();
     }

@@ -22,7 +22,8 @@ pub(crate) fn tls_cause(error: &Rustls, files: &TlsFiles) -> Cause {
             Cause::new("the server shares no TLS version or cipher suite with kvadm (TLS 1.2 and 1.3)")
         }
         Rustls::NoApplicationProtocol => Cause::new("server does not speak HTTP/2 over TLS (not etcd's client port)"),
-        other => Cause::new(format!("TLS error: {other}")),
+        Rustls::PeerMisbehaved(what) => Cause::new(format!("the server breaks the rules of TLS ({what:?})")),
+        other => Cause::new(format!("the TLS handshake failed: {other}")),
     }
 }
 
@@ -79,16 +80,32 @@ fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
         ),
         CertificateError::Other(other) => match other.0.downcast_ref::<WeakKey>() {
             Some(weak) => Cause::hint(weak.to_string(), "issue it with an RSA key of 2048 bits or more"),
-            None => Cause::hint(
-                match other.to_string().as_str() {
-                    "UnsupportedCertVersion" => "the server's certificate does not have X.509 version 3".to_owned(),
-                    text => format!("the server's certificate is not valid: {text}"),
-                },
-                REISSUE,
-            ),
+            None => Cause::hint(format!("the server's certificate {}", format_defect(&other.to_string())), REISSUE),
         },
-        other => Cause::hint(format!("the server's certificate is not valid: {other}"), REISSUE),
+        CertificateError::BadEncoding => {
+            Cause::hint("the server's certificate is damaged: it does not have the form of X.509", REISSUE)
+        }
+        CertificateError::Expired => Cause::hint("the server's certificate has expired", renew),
+        other => Cause::hint(format!("the server's certificate is not valid ({other:?})"), REISSUE),
     }
+}
+
+/// What is wrong with a certificate, by the name of webpki's error.
+fn format_defect(name: &str) -> String {
+    let known = match name {
+        "UnsupportedCertVersion" => "does not have X.509 version 3",
+        "UnsupportedCriticalExtension" => "has a critical extension that kvadm does not know",
+        "EndEntityUsedAsCa" => "is signed by a certificate that is not an authority's (CA:FALSE)",
+        "NameConstraintViolation" => "has a name that its authority may not certify (name constraints)",
+        "PathLenConstraintViolated" | "MaximumPathDepthExceeded" => "has more authorities above it than is allowed",
+        "SignatureAlgorithmMismatch" => "names two different signature algorithms",
+        "EmptyEkuExtension" => "has an empty list of extended key usages",
+        "ExtensionValueInvalid" | "MalformedExtensions" | "MalformedDnsIdentifier" | "InvalidSerialNumber" => {
+            return format!("is damaged ({name})");
+        }
+        _ => return format!("is not valid ({name})"),
+    };
+    known.to_owned()
 }
 
 /// Explains a signature algorithm, by the DER of its object identifier.
@@ -228,6 +245,43 @@ mod tests {
         assert_eq!(format_span(at(0), at(7_199)), "119 minutes");
         assert_eq!(format_span(at(0), at(86_400)), "24 hours");
         assert_eq!(format_span(at(0), at(185_738_570)), "2149 days");
+    }
+
+    #[test]
+    fn the_library_s_names_of_defects_are_put_into_words() {
+        let files = TlsFiles::default();
+        let said = |error: webpki_name::Named| server_certificate(&error.into(), &files);
+        let cause = said(webpki_name::Named("EndEntityUsedAsCa"));
+        assert_eq!(
+            cause.text,
+            "the server's certificate is signed by a certificate that is not an authority's (CA:FALSE)"
+        );
+        assert_eq!(cause.hint.as_deref(), Some(REISSUE));
+        assert_eq!(said(webpki_name::Named("New")).text, "the server's certificate is not valid (New)");
+    }
+
+    /// An error whose text is the name of one of webpki's.
+    mod webpki_name {
+        use std::sync::Arc;
+
+        use rustls::{CertificateError, OtherError};
+
+        #[derive(Debug)]
+        pub struct Named(pub &'static str);
+
+        impl std::fmt::Display for Named {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+
+        impl std::error::Error for Named {}
+
+        impl From<Named> for CertificateError {
+            fn from(named: Named) -> Self {
+                Self::Other(OtherError(Arc::new(named)))
+            }
+        }
     }
 
     #[test]
