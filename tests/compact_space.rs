@@ -69,7 +69,7 @@ fn a_full_server_takes_writes_again() {
     assert_eq!(said["disarmed"], json!([member["id"]]));
     assert_eq!((&planned["would_disarm"], &planned["would_compact"]), (&said["disarmed"], &said["compacted"]));
     assert_eq!((&member["defrag"], &member["alarms"]), (&json!("done"), &json!([])));
-    assert_eq!((&said["removed"], &said["complaints"]), (&json!(true), &json!([])));
+    assert_eq!((&said["physical"], &said["complaints"]), (&json!(true), &json!([])));
     assert!(number(member, "db_size_after") < QUOTA, "{said}");
     assert!(number(member, "db_size_before") > number(member, "db_size_after"), "{said}");
     assert!(number(member, "in_use_before") > number(member, "in_use_after"), "{said}");

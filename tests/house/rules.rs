@@ -31,6 +31,7 @@ pub const FLOORS: &[Floor] = &[
             "fuzzing",
             "plural",
             "proto",
+            "shell",
             "signal",
             "time",
             "unique_names",

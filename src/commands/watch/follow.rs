@@ -61,6 +61,7 @@ impl<'a> WatchLoop<'a> {
         let saved = self.resume_file.as_mut().map_or(Ok(()), ResumeFile::save);
         match stop {
             StopReason::At(exit) => saved.map(|()| exit),
+            StopReason::Failed(failure) if failure.is_end_by_signal() => saved.map(|()| Exit::Interrupted),
             StopReason::Failed(failure) => Err(failure),
         }
     }
