@@ -37,7 +37,41 @@ fn unknown_verbs_and_flags_are_refused_with_a_suggestion() {
     }
     kvadm().args(["put", "/a", "x", "--craete"]).run().code(2).out_empty().err_has("--create");
     // A bare word that etcdctl knows is no verb here.
-    kvadm().args(["del", "/a"]).run().code(2).out_empty().err_has("'delete'");
+    kvadm().args(["del", "/a"]).run().code(2).out_empty().err_has("tip: kvadm delete /a");
+}
+
+/// A mistyped option is never written as the value; what is to be written although it looks like one goes behind `--`.
+#[test]
+fn a_value_that_looks_like_an_option_is_refused() {
+    let (etcd, key) = (shared(), format!("{}a", unique_prefix()));
+    let run = |args: &[&str]| kvadm().endpoint(etcd).args(["put", &key]).args(args).run();
+    for value in ["--craete", "--x", "-x", "--if-locked-by=me"] {
+        run(&[value]).code(2).out_empty().err_has("unexpected argument '-");
+    }
+    run(&["--craete"])
+        .code(2)
+        .err_has("'--create'")
+        .err_has("  tip: to write --craete as the value: kvadm --endpoints ")
+        .err_has(&format!(" put {key} -- --craete\n"));
+    let compare = run(&["x", "--if-value", "--create"]);
+    compare
+        .code(2)
+        .out_empty()
+        .err_has("  tip: to compare with --create: kvadm --endpoints ")
+        .err_has(" x --if-value=--create\n");
+    kvadm().endpoint(etcd).args(["delete", &key, "--if-value", "--prev"]).run().code(2).out_empty();
+    kvadm().endpoint(etcd).args(["get", &key]).run().code(1);
+    for (args, value) in [
+        (&["--", "--craete"][..], "--craete"),
+        (&["-5"], "-5"),
+        (&["-0.5", "--if-value", "-5"], "-0.5"),
+        (&["v", "--if-value=-0.5"], "v"),
+        (&["--ttl", "60s", "--", "-x"], "-x"),
+        (&["w", "--if-value=-x"], "w"),
+    ] {
+        run(args).ok();
+        kvadm().endpoint(etcd).args(["get", &key]).run().ok().out(&format!("{value}\n"));
+    }
 }
 
 #[test]
