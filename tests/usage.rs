@@ -75,6 +75,22 @@ fn a_value_that_looks_like_an_option_is_refused() {
 }
 
 #[test]
+fn suggested_lines_are_quoted_for_the_shell() {
+    let etcd = shared();
+    let name = format!("{}it's a lock", unique_prefix());
+    let quoted = format!("'{}'", name.replace('\'', "'\\''"));
+    let mut held = kvadm().endpoint(etcd).args(["lock", &name]).spawn();
+    assert!(held.next_line().is_some());
+    let busy = kvadm().endpoint(etcd).args(["lock", &name, "--try"]).run();
+    busy.code(1).err_has(&format!("hint: 'kvadm lock --list {quoted}' shows the holder"));
+    held.signal(nix::sys::signal::Signal::SIGTERM);
+    let _ended = held.wait();
+    kvadm().endpoint(etcd).args(["put", &name, "x"]).run().ok();
+    let revert = kvadm().endpoint(etcd).args(["put", &name, "--revert-to", "1"]).run();
+    revert.code(1).err_has(&format!("hint: 'kvadm get {quoted} --history' shows"));
+}
+
+#[test]
 fn every_help_is_on_stdout_and_names_the_verbs_flags() {
     for short in ["-h", "--help"] {
         kvadm().arg(short).run().ok().out_has("Usage: kvadm").err_empty();
