@@ -36,8 +36,10 @@ fn ansi_c(word: &[u8]) -> String {
             b'\n' => quoted.push_str("\\n"),
             b'\t' => quoted.push_str("\\t"),
             b' '..=b'~' => quoted.push(char::from(*byte)),
-            // Writing to a string cannot fail.
-            other => drop(write!(quoted, "\\x{other:02x}")),
+            other => {
+                // Writing to a string cannot fail.
+                let _ = write!(quoted, "\\x{other:02x}");
+            }
         }
     }
     quoted.push('\'');

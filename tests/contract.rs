@@ -79,6 +79,9 @@ fn every_field_is_in_the_manual_and_has_one_type() {
     fields.add(&serde_json::from_str(&lock.next_line().unwrap()).unwrap(), "lock");
     let folder = tempfile::tempdir().unwrap();
     let save = folder.path().join("save").to_str().unwrap().to_owned();
+    let txn = folder.path().join("txn.yaml").to_str().unwrap().to_owned();
+    let steps = "then:\n  - put: {key: /a/1, value: t, prev: true}\n  - get: {key: /a/1}\n  - delete: {key: /a/2, prev: true}\n";
+    std::fs::write(&txn, steps).unwrap();
     let metadata = &["gc", "metadata", "/m/", "--schema", "containerd"][..];
     for args in [
         &["get", "/a/1", "/leased"][..],
@@ -126,6 +129,8 @@ fn every_field_is_in_the_manual_and_has_one_type() {
         &["compact", "--defrag", "--yes"],
         &["get", "/a/1", "--rev", "999999"],
         &["gett"],
+        &["txn", &txn],
+        &[metadata, &["--apply", "--yes", "--grace", "1ms", "--roots-complete", "--ignore-unparsed"]].concat(),
     ] {
         let run = json_of(&etcd, args);
         let found = objects(&run);

@@ -110,6 +110,15 @@ fn habits_are_refused_with_the_line_to_type() {
         assert_eq!(run.stderr_text().matches("tip:").count(), 1, "{line}: {}", run.stderr_text());
         assert!(commands(tip).iter().all(|words| accepts(&words[1..])), "{tip}");
     }
+    for (line, tip) in [
+        ("help elect", "kvadm has no 'elect' yet: use etcdctl"),
+        ("help snapshot", "kvadm has no 'snapshot' yet: use etcdctl"),
+        ("help del", "kvadm help delete"),
+        ("help endpoint", "kvadm help status"),
+    ] {
+        let run = Kvadm::new().args(line.split(' ')).run();
+        run.code(2).out_empty().err_has(&format!("\n\n  tip: {tip}\n")).err_lacks("similar");
+    }
     for line in ["del k", "endpoint health", "get / --prefix"] {
         let error = Kvadm::new().args(line.split(' ')).args(["-o", "json"]).run().code(2).out_empty().err_json();
         let (_, tip) = LINES.iter().find(|(typed, _)| *typed == line).unwrap();
@@ -176,6 +185,9 @@ fn other_mistakes_keep_the_tips_of_the_parser() {
         ("lease lsit", "a similar subcommand exists: 'list'"),
     ] {
         Kvadm::new().args(line.split(' ')).run().code(2).out_empty().err_has(tip);
+    }
+    for line in ["get a b", "watch a b", "watch k", "watch k --rev 5"] {
+        assert!(accepts(&words(line)), "the page says that kvadm accepts '{line}'");
     }
     // What kvadm lacks is not translated into something else.
     for line in ["get k --hex", "get / --prefix --min-mod-rev 3", "get k --consistency=s", "get k -w protobuf"] {

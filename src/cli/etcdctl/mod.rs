@@ -9,6 +9,11 @@ use table::{Advice, Becomes, FLAGS, Flag, HABITS, Habit};
 /// would not accept the translation.
 pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<String> {
     let line = EtcdctlLine::read(args)?;
+    if let [help, command, ..] = line.words.as_slice()
+        && help == "help"
+    {
+        return help_tip(command);
+    }
     for habit in HABITS {
         let Some(found) = line.matched(habit) else { continue };
         return match &habit.advice {
@@ -22,6 +27,18 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
     // A command of kvadm with flags of etcdctl.
     let words = line.with_own_flags(args)?;
     (words != args && accepts(&words)).then(|| format!("kvadm {}", shell::line(&words)))
+}
+
+/// The page of 'kvadm help' for a command of etcdctl.
+fn help_tip(command: &str) -> Option<String> {
+    let is_first = |habit: &&Habit| habit.etcdctl.split(' ').next() == Some(command);
+    match HABITS.iter().find(is_first)?.advice {
+        Advice::Line(template) => {
+            let verb = template.split(' ').next().filter(|verb| *verb != command && *verb != "help")?;
+            Some(format!("kvadm help {verb}"))
+        }
+        Advice::Missing(_) => Some(format!("kvadm has no '{command}' yet: use etcdctl")),
+    }
 }
 
 /// A command line, split as etcdctl splits it.
