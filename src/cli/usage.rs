@@ -27,13 +27,21 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
             Err(error) => error.kind() == ErrorKind::DisplayHelp,
         }
     };
-    if let Some(tip) = etcdctl::tip(&words, accepts) {
+    let unknown = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) if error.kind() == ErrorKind::UnknownArgument => Some(arg.clone()),
+        _ => None,
+    };
+    let flag_tip = || unknown.as_ref().and_then(|arg| etcdctl::flag_tip(&words, arg));
+    if let Some(tip) = etcdctl::tip(&words, accepts).or_else(flag_tip) {
         for kind in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue] {
             error.remove(kind);
         }
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     } else if let Some(tip) = tip_for_value(&error, &words, accepts) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    } else if unknown.is_some_and(|arg| etcdctl::is_flag(&arg)) {
+        // It was not meant as a value.
+        error.remove(ContextKind::Suggested);
     }
     error
 }

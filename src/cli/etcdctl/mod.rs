@@ -29,6 +29,30 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
     (words != args && accepts(&words)).then(|| format!("kvadm {}", shell::line(&words)))
 }
 
+/// What becomes of a flag of etcdctl that kvadm did not accept, if the line could not be translated as a whole.
+pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
+    let missing = |flag: &'static Flag| format!("kvadm has no '{}' yet: use etcdctl", flag.name);
+    let line = EtcdctlLine::read(args);
+    let flags = line.iter().flat_map(|line| &line.flags).map(|(flag, _)| *flag);
+    if let Some(flag) = flags.into_iter().find(|flag| matches!(flag.becomes, Becomes::Missing)) {
+        return Some(missing(flag));
+    }
+    let (flag, _) = flag_of(unknown)?;
+    let name = match flag.becomes {
+        Becomes::Option(name) | Becomes::Seconds(name) | Becomes::User(name) | Becomes::Secret(name) => name,
+        Becomes::Values(values) => values.iter().map(|(_, words)| *words).find(|words| !words.is_empty())?,
+        Becomes::Missing => return Some(missing(flag)),
+        Becomes::Nothing | Becomes::Row => return None,
+    };
+    let name = name.split(' ').next().filter(|name| *name != unknown)?;
+    Some(format!("etcdctl's '{unknown}' is '{name}' in kvadm"))
+}
+
+/// Whether etcdctl has this flag.
+pub fn is_flag(arg: &str) -> bool {
+    flag_of(arg).is_some()
+}
+
 /// The page of 'kvadm help' for a command of etcdctl.
 fn help_tip(command: &str) -> Option<String> {
     let is_first = |habit: &&Habit| habit.etcdctl.split(' ').next() == Some(command);
