@@ -255,8 +255,8 @@ fn the_page_agrees_with_the_tips() {
                 line
             };
             // A line that kvadm accepts as it stands needs no tip.
-            let answers = samples.iter().map(|more| (accepts(&typed(more)), tip(&typed(more), accepts)));
-            let (unchanged, tip) = answers.into_iter().find(|(fits, tip)| *fits || tip.is_some()).unwrap_or_default();
+            let mut answers = samples.iter().map(|more| (accepts(&typed(more)), tip(&typed(more), accepts)));
+            let (unchanged, tip) = answers.find(|(fits, tip)| *fits || tip.is_some()).unwrap_or_default();
             let line = right.split('`').nth(1).unwrap_or_default();
             if right.starts_with("not yet") {
                 assert!(tip.iter().all(|tip| tip.contains("use etcdctl")) || unchanged, "{command}: {tip:?}");

@@ -33,8 +33,8 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
 pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
     let missing = |flag: &'static Flag| format!("kvadm has no '{}' yet: use etcdctl", flag.name);
     let line = EtcdctlLine::read(args);
-    let flags = line.iter().flat_map(|line| &line.flags).map(|(flag, _)| *flag);
-    if let Some(flag) = flags.into_iter().find(|flag| matches!(flag.becomes, Becomes::Missing)) {
+    let mut flags = line.iter().flat_map(|line| &line.flags).map(|(flag, _)| *flag);
+    if let Some(flag) = flags.find(|flag| matches!(flag.becomes, Becomes::Missing)) {
         return Some(missing(flag));
     }
     let (flag, _) = flag_of(unknown)?;
@@ -137,8 +137,8 @@ impl EtcdctlLine {
         // kvadm has nothing for the command, whatever its arguments are. With options of kvadm it may be meant for kvadm.
         let is_missing = matches!(habit.advice, Advice::Missing(_)) && (flags.is_empty() || self.other.is_empty());
         let nothing_left = words.next().is_none() && (takes_tail || self.tail.is_empty());
-        let rows = self.flags.iter().filter(|(flag, _)| matches!(flag.becomes, Becomes::Row));
-        let fits = nothing_left && rows.into_iter().all(|(flag, _)| flags.contains(&flag.name));
+        let mut rows = self.flags.iter().filter(|(flag, _)| matches!(flag.becomes, Becomes::Row));
+        let fits = nothing_left && rows.all(|(flag, _)| flags.contains(&flag.name));
         (is_missing || fits).then(|| Match { command: command.join(" "), flags, arguments })
     }
 
