@@ -198,6 +198,61 @@ fn a_dry_run_of_a_put_is_machine_readable() {
     kvadm(etcd, &["put", &key, "x", "--dry-run"]).run().ok().out_empty().err_has("would be written");
 }
 
+/// No dry run of a verb is silent in JSON, and none changes anything.
+#[test]
+fn dry_runs_are_machine_readable() {
+    let etcd = Etcd::start();
+    kvadm(&etcd, &["allocate", "new", "used;", "--node", "n"]).run().ok();
+    kvadm(&etcd, &["lease", "grant", "--ttl", "100s", "--id", "1f"]).run().ok();
+    let mut lock = kvadm(&etcd, &["lock", "/busy", "-o", "json"]).spawn();
+    let held: Value = serde_json::from_str(&lock.next_line().unwrap()).unwrap();
+    let revision = || kvadm(&etcd, &["status", "--revision"]).run().ok().stdout_text();
+    let before = revision();
+    for (args, expected) in [
+        (&["lease", "grant", "--ttl", "60s"][..], json!([{"outcome": "would-grant", "ttl": 60}])),
+        (
+            &["lease", "renew", "1f", "2f"],
+            json!([{"outcome": "would-renew", "lease": "1f"}, {"outcome": "would-renew", "lease": "2f"}]),
+        ),
+        (&["lock", "/free"], json!([{"outcome": "would-lock", "name": "/free"}])),
+        (&["lock", "/busy"], json!([{"outcome": "would-wait", "name": "/busy", "key": held["key"]}])),
+        (
+            &["allocate", "new", "used;", "fresh;", "--node", "n"],
+            json!([
+                {"outcome": "existing", "key": "used;", "id": "256", "node": "n"},
+                {"outcome": "new", "key": "fresh;", "id": "257", "node": "n"},
+            ]),
+        ),
+        (
+            &["allocate", "hold", "fresh;", "--node", "n"],
+            json!([{"outcome": "new", "key": "fresh;", "id": "257", "node": "n"}]),
+        ),
+        (
+            &["allocate", "release", "used;", "fresh;", "--node", "n"],
+            json!([
+                {"outcome": "would-release", "key": "used;", "id": "256", "node": "n"},
+                {"outcome": "absent", "key": "fresh;", "node": "n"},
+            ]),
+        ),
+        (
+            &["allocate", "renew", "used;", "--node", "n"],
+            json!([{"outcome": "would-renew", "key": "used;", "node": "n"}]),
+        ),
+    ] {
+        let run = json_of(&etcd, &[args, &["--dry-run"]].concat());
+        let mut rows = run.ok().err_empty().json_lines();
+        for row in &mut rows {
+            assert_eq!(row.as_object_mut().unwrap().remove("dry_run"), Some(json!(true)), "{args:?}: {row}");
+        }
+        assert_eq!(json!(rows), expected, "{args:?}");
+        // In text, a note says the same.
+        kvadm(&etcd, &[args, &["--dry-run"]].concat()).run().ok().out_empty().err_has("note: dry run: ");
+    }
+    assert_eq!(revision(), before);
+    lock.signal(Signal::SIGTERM);
+    let _ended = lock.wait();
+}
+
 #[test]
 fn a_dry_run_of_a_deletion_says_what_it_would_delete() {
     let (etcd, at) = (shared(), unique_prefix());

@@ -165,6 +165,29 @@ fn options_stand_under_their_headings() {
     assert!(section(&help("delete"), "Options").contains("--yes"));
 }
 
+/// An option that follows flattened ones must not end up under their heading.
+#[test]
+fn no_option_of_any_verb_stands_under_a_foreign_heading() {
+    fn all(command: &clap::Command) -> Vec<clap::Command> {
+        let below = command.get_subcommands().filter(|verb| verb.get_name() != "help").flat_map(all);
+        std::iter::once(command.clone()).chain(below).collect()
+    }
+    for verb in all(&grammar()).iter().skip(1) {
+        for arg in verb.get_arguments().filter(|arg| !arg.is_global_set()) {
+            let (id, heading) = (arg.get_id().as_str(), arg.get_help_heading());
+            let place = format!("{} {id} under {heading:?}", verb.get_name());
+            let of_proto = ["proto", "message", "no_proto"].contains(&id);
+            assert_eq!(heading == Some("Protobuf values"), of_proto, "{place}");
+            let general = arg.is_positional() || ["escape", "yes", "dry-run", "save", "atomic", "prev"].contains(&id);
+            let of_own = ["watch", "gc", "ids", "locks", "metadata"].contains(&verb.get_name());
+            assert!(!general || heading.is_none() || of_own && !arg.is_positional(), "{place}");
+            let headings = [None, Some("Conditions")];
+            assert!(id != "if_locked" || headings.contains(&heading), "{place}");
+            assert!(heading != Some("Connection") && heading != Some("Output"), "{place}");
+        }
+    }
+}
+
 #[test]
 fn only_verbs_that_change_something_take_yes_and_dry_run() {
     fn leaves(command: &clap::Command, path: &str) -> Vec<(String, bool)> {

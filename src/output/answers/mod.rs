@@ -2,6 +2,7 @@
 
 mod compact;
 mod diagnosis;
+mod dry_run;
 mod keys;
 mod lease;
 mod status;
@@ -9,6 +10,7 @@ mod txn;
 
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
+pub use dry_run::DryRunRow;
 pub use keys::{Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow, VersionRow};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use status::{MemberRow, StatusAnswer};
