@@ -10,6 +10,7 @@ use crate::duration;
 use crate::error::Failure;
 use crate::kvstore::{LeaseId, LockGuard, Revision};
 use crate::output::bytes;
+use crate::transport::TXN_OPS_LIMITS;
 
 /// How keys are written on the command line.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -20,13 +21,13 @@ pub struct KeyText {
 }
 
 impl KeyText {
-    /// The bytes of a key.
+    /// The bytes of a key. Inside a namespace, the empty key is the one that equals the namespace.
     ///
     /// # Errors
-    /// A usage error for an empty key or an invalid escape.
-    pub fn key(self, text: &OsStr) -> Result<Vec<u8>, Failure> {
+    /// A usage error for an empty key without a namespace, or an invalid escape.
+    pub fn key(self, text: &OsStr, namespace: &[u8]) -> Result<Vec<u8>, Failure> {
         let key = self.bytes(text)?;
-        if key.is_empty() {
+        if key.is_empty() && namespace.is_empty() {
             return Err(
                 Failure::usage("the key is empty").hint("run 'kvadm list' to print all keys; etcd has no empty key")
             );
@@ -123,6 +124,17 @@ pub fn parse_qps(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Operations per transaction.
+///
+/// # Errors
+/// Less than 3, more than 65536, or not a number.
+pub fn parse_max_ops(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(ops) if TXN_OPS_LIMITS.contains(&ops) => Ok(ops),
+        _ => Err("must be a number of operations from 3 to 65536".to_owned()),
+    }
+}
+
 /// Reads the `--if-locked` token `KEY@REV`: the lock's absolute key, escaped, and its create revision, split at the last
 /// `@`. A bare `--if-locked` takes the token from `KVADM_LOCK`. Options must spell out `Option<Option<OsString>>`: clap
 /// recognizes the type by its name, and behind an alias a bare `--if-locked` would look absent.
@@ -192,7 +204,7 @@ mod tests {
         #[test]
         fn any_key_gets_an_answer(text in proptest::collection::vec(prop_oneof![Just(b'\\'), Just(b'x'), any::<u8>()], 0..16)) {
             let given = OsString::from_vec(text.clone());
-            let plain = KeyText { escape: false }.key(&given).ok();
+            let plain = KeyText { escape: false }.key(&given, b"").ok();
             prop_assert_eq!(plain, (!text.is_empty()).then(|| text.clone()));
             match (KeyText { escape: true }).bytes(&given) {
                 Ok(key) => prop_assert_eq!(bytes::unescape(bytes::escape(&key).as_bytes()), Ok(key)),

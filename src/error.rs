@@ -287,7 +287,7 @@ fn refusal_hint(kind: Refusal) -> Option<&'static str> {
         Refusal::OversizedAnswer => {
             "kvadm limits the size of one response; request fewer keys at once, if there are several"
         }
-        Refusal::TooManyOps => "etcd accepts 128 operations per transaction by default (server option --max-txn-ops)",
+        Refusal::TooManyOps => "set --max-ops (or max-txn-ops in the configuration file) to the servers' --max-txn-ops",
         Refusal::DuplicateKey => "a transaction may write each key only once",
         Refusal::LeaseNotFound => "the lease expired or was revoked; 'kvadm lease list' shows the existing ones",
         Refusal::LeaseExists => "another lease has this ID; omit --id to get a free one",

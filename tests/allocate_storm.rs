@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use super::support::{Cluster, Kvadm, Proxy};
+use super::support::{Cluster, Kvadm, Proxy, time_limit};
 
 const BASE: &str = "storm";
 /// Few IDs for few keys, some of which begin with another one and a slash.
@@ -90,11 +90,7 @@ fn work(endpoints: &str, worker: usize, dice: &mut Dice, holders: &Mutex<Holders
 
 #[test]
 fn what_an_allocator_promises_holds_in_a_storm() {
-    let seed: u64 = std::env::var("KVADM_TEST_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into());
-    eprintln!("KVADM_TEST_SEED={seed}");
+    let seed = time_limit::seed("KVADM_TEST_SEED");
     let mut cluster = Cluster::start(3);
     let proxies: Vec<Proxy> = cluster.members.iter().map(|member| Proxy::start(&member.address())).collect();
     let endpoints = proxies.iter().map(Proxy::endpoint).collect::<Vec<_>>().join(",");

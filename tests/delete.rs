@@ -339,6 +339,39 @@ fn what_cannot_be_saved_is_not_deleted() {
         let key = format!("\"{}\"", String::from_utf8_lossy(&gone.key));
         assert!(saved.lines().any(|line| line.ends_with('}') && line.contains(&key)), "{key} is lost");
     }
+    // The incomplete last line was taken off.
+    assert!(saved.ends_with("}\n"), "{:?}", saved.lines().last());
+    let check = ["put", "--from", "c", "--dry-run"];
+    Kvadm::new().endpoint(shared()).args(check).folder(folder.path()).run().ok();
+}
+
+/// `<NAMESPACE>` itself is a key of another client; inside the namespace it is the empty key.
+#[test]
+fn a_key_that_equals_the_namespace_is_saved_deleted_and_loaded() {
+    let (p, folder) = (unique_prefix(), tempfile::tempdir().unwrap());
+    shared().etcdctl_ok(&["put", "--", &p, "the namespace"]);
+    let within =
+        |args: &[&str]| Kvadm::new().endpoint(shared()).args(["--namespace", &p]).args(args).folder(folder.path());
+    within(&["get", ""]).run().ok().out("the namespace\n");
+    let listed = within(&["list", "-o", "json"]).run();
+    assert_eq!(listed.json()["key"], "");
+    within(&["delete", "--prefix", "", "--all", "--yes", "--save", "saved"]).run().ok().out("1\n");
+    assert!(shared().held(&p).is_none());
+    within(&["put", "--from", "saved"]).run().ok();
+    within(&["put", "", "new", "--if-value", "the namespace"]).run().ok();
+    assert_eq!(shared().held(&p).unwrap().text(), "new");
+    within(&["put", "--from", "-"]).stdin(listed.stdout_text()).run().ok();
+    within(&["txn", "-"])
+        .stdin(r#"{"if": [{"key": "", "value": "the namespace"}], "then": [{"put": {"key": "", "value": "x"}}]}"#)
+        .run()
+        .ok();
+    assert_eq!(shared().held(&p).unwrap().text(), "x");
+    within(&["watch", "--exact", "", "--rev", "1", "--count", "1", "--timeout", "10s"])
+        .run()
+        .ok()
+        .out_has("the namespace");
+    within(&["delete", ""]).run().ok().out("1\n");
+    assert!(shared().held(&p).is_none());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use etcd_client::{
     Client, Compare, CompareOp, EventType, GetOptions, LockOptions, PutOptions, Txn, TxnOp, WatchOptions,
@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::Mutex;
 
 use super::lock_faults::Dice;
-use super::support::{Etcd, Kvadm, eventually};
+use super::support::{Etcd, Kvadm, eventually, time_limit};
 
 const BASE: &str = "agents";
 const AGENTS: u64 = 4;
@@ -198,10 +198,9 @@ async fn replay(client: &mut Client) -> u64 {
 fn an_id_never_has_two_keys_beside_agents_whose_caches_lag() {
     let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let wanted = number("KVADM_TEST_REMOVALS", 600);
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-    let seed = number("KVADM_TEST_SEED", clock.into());
-    eprintln!("KVADM_TEST_SEED={seed}");
+    let seed = time_limit::seed("KVADM_TEST_SEED");
     let limit = Duration::from_secs(60 + wanted / 20);
+    time_limit::extend(limit + Duration::from_secs(120));
     let etcd = Etcd::start();
     let kvadm = || Kvadm::new().env("KVADM_ENDPOINTS", etcd.endpoint());
     let service = kvadm()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::support::running::pseudo_terminal;
-use super::support::{Certs, Cluster, Etcd, Kvadm, Mode, Proxy, binary, eventually, shared, unique_prefix};
+use super::support::{Certs, Cluster, Etcd, Kvadm, Mode, Proxy, binary, eventually, shared, time_limit, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -23,6 +23,32 @@ fn a_server_keeps_its_data_over_stop_kill_and_restart() {
     etcd.kill();
     etcd.restart();
     assert_eq!(etcd.etcdctl_ok(&["get", "/a", "--print-value-only"]), "one\n");
+}
+
+/// Not a test of its own: [`a_test_that_takes_too_long_ends_the_run`] runs it.
+#[test]
+#[ignore = "never ends"]
+fn hanging() {
+    time_limit::seed("KVADM_TEST_SEED");
+    // A thread that the test waits for, as when a panic leaves others running.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            loop {
+                std::thread::park();
+            }
+        });
+    });
+}
+
+#[test]
+fn a_test_that_takes_too_long_ends_the_run() {
+    let run = Kvadm::program(std::env::current_exe().unwrap())
+        .args(["harness::hanging", "--exact", "--ignored", "--test-threads=2"])
+        .env("KVADM_TEST_TIME_LIMIT", "1")
+        .env("KVADM_TEST_SEED", "42")
+        .run();
+    run.code(101).err_has("test harness::hanging took too long").err_has("to run it again: KVADM_TEST_SEED=42");
+    assert!(run.stderr_text().len() < 300, "{}", run.stderr_text());
 }
 
 #[test]

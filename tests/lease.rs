@@ -118,3 +118,42 @@ fn a_dry_run_grants_nothing() {
     let listed = kvadm(&["lease", "list", "-o", "json"]);
     assert!(listed.json_lines().iter().all(|row| row["ttl"] != 77777));
 }
+
+/// The lease of one tenant's namespace also has keys of another one.
+#[test]
+fn keys_of_other_namespaces_are_counted_and_deleted_only_with_an_option() {
+    let (ours, theirs) = (unique_prefix(), unique_prefix());
+    let id = granted("100s");
+    for key in [format!("{ours}a"), format!("{theirs}secret1"), format!("{theirs}secret2")] {
+        kvadm(&["put", &key, "v", "--lease", &id]).ok();
+    }
+    let within = |args: &[&str]| kvadm(&[&["--namespace", &ours], args].concat());
+    within(&["lease", "show", &id])
+        .ok()
+        .out("a\n")
+        .err_has("1 key and 2 keys outside the namespace")
+        .err_lacks("secret");
+    let json = within(&["lease", "show", &id, "-o", "json"]).json();
+    assert_eq!(json["attached"], serde_json::json!([{"key": "a"}]));
+    assert_eq!(json["outside"], 2);
+    let row =
+        within(&["lease", "list", "-o", "json"]).json_lines().into_iter().find(|row| row["lease"] == *id).unwrap();
+    assert_eq!((row["keys"].as_i64(), row["outside"].as_i64()), (Some(1), Some(2)));
+
+    let warning = format!("warning: lease {id}: 2 keys outside the namespace would be deleted with it");
+    within(&["lease", "revoke", &id])
+        .code(2)
+        .err_has(&warning)
+        .err_has("Revoke 1 lease and delete 1 key and 2 keys outside the namespace")
+        .err_lacks("secret");
+    within(&["lease", "revoke", &id, "--yes"])
+        .code(5)
+        .out_empty()
+        .err_has(&warning)
+        .err_has("no lease was revoked")
+        .err_has("hint: add --outside-namespace");
+    within(&["lease", "revoke", &id, "--dry-run"]).ok().err_has("outside the namespace would be revoked");
+    assert!(shared().held(&format!("{theirs}secret1")).is_some());
+    within(&["lease", "revoke", &id, "--yes", "--outside-namespace"]).ok();
+    assert!(shared().held(&format!("{theirs}secret1")).is_none());
+}

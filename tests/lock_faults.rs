@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 
 use super::support::process::{children, pid};
-use super::support::{Cluster, Etcd, Kvadm, Mode, Proxy, Running, eventually};
+use super::support::{Cluster, Etcd, Kvadm, Mode, Proxy, Running, eventually, time_limit};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -279,11 +279,7 @@ impl Drop for SetOnDrop<'_> {
 }
 
 fn count_under_faults(members: &mut [Etcd]) {
-    let seed: u64 = std::env::var("KVADM_TEST_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into());
-    eprintln!("KVADM_TEST_SEED={seed}");
+    let seed = time_limit::seed("KVADM_TEST_SEED");
     let folder = tempfile::tempdir().unwrap();
     let proxies: Vec<Proxy> = members.iter().map(|member| Proxy::start(&member.address())).collect();
     let endpoints = proxies.iter().map(Proxy::endpoint).collect::<Vec<_>>().join(",");
@@ -312,7 +308,9 @@ fn count_under_faults(members: &mut [Etcd]) {
                     ];
                     let running = kvadm(endpoints).args(lock).folder(folder).spawn();
                     *place.lock().unwrap() = Some(running);
+                    let started = Instant::now();
                     let ended = loop {
+                        assert!(started.elapsed() < Duration::from_secs(60), "a contender did not end");
                         if let Some(ended) = place.lock().unwrap().as_mut().unwrap().ended() {
                             break ended;
                         }

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
 use super::lock_faults::{Dice, SECTION, SetOnDrop, alive, kvadm};
 use super::support::process::{children, pid};
-use super::support::{Etcd, Proxy, Running};
+use super::support::{Etcd, Proxy, Running, time_limit};
 
 /// A contender is left alone for this long after a fault: both of kvadm and its guardian are never at fault at once.
 /// A guardian is replaced within half of the TTL of 2 s.
@@ -159,7 +159,8 @@ fn commands_under_one_lock_never_overlap() {
     let minutes = parameter("SOAK_MINUTES", 60);
     let contenders = parameter("SOAK_CONTENDERS", 4);
     let pause = parameter("SOAK_PAUSE_MS", 1000).max(2);
-    let seed = parameter("SOAK_SEED", SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into());
+    let seed = time_limit::seed("SOAK_SEED");
+    time_limit::extend(Duration::from_secs(60 * minutes + 300));
     eprintln!(
         "SOAK_SEED={seed} SOAK_ACQUISITIONS={wanted} SOAK_CONTENDERS={contenders} SOAK_PAUSE_MS={pause} SOAK_MINUTES={minutes}"
     );

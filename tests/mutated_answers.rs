@@ -4,12 +4,12 @@
 //! A failure names its seed; `KVADM_FUZZ_SEED=SEED` runs that case first. `KVADM_FUZZ_CASES=N` runs N cases of each test.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::support::answers::valid;
 use super::support::library::{self, LIMIT};
 use super::support::mutation::{Random, mutated_reply};
-use super::support::{FakeServer, Kvadm, Run};
+use super::support::{FakeServer, Kvadm, Run, time_limit};
 
 const THREADS: u64 = 6;
 /// Unoptimized futures are large.
@@ -21,10 +21,7 @@ fn from_env(name: &str) -> Option<u64> {
 
 /// The first seed: given, or another one each time.
 fn first_seed() -> u64 {
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-    let seed = from_env("KVADM_FUZZ_SEED").unwrap_or_else(|| u64::try_from(now()).unwrap());
-    eprintln!("KVADM_FUZZ_SEED={seed}");
-    seed
+    time_limit::seed("KVADM_FUZZ_SEED")
 }
 
 /// A server that changes one of a few answers, as the seed says.

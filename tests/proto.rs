@@ -32,7 +32,7 @@ fn descriptors() -> &'static Path {
         let folder = tempfile::tempdir().unwrap();
         for (name, flags) in [("shop.desc", &["--include_imports"][..]), ("bare.desc", &[])] {
             let mut command = protoc();
-            command.args(flags).arg("-o").arg(folder.path().join(name)).arg("shop.proto");
+            command.args(flags).arg("-o").arg(folder.path().join(name)).args(["shop.proto", "old.proto"]);
             let output = command.output().expect("run protoc (PROTOC)");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
@@ -48,7 +48,7 @@ fn shop() -> String {
 /// What protoc itself makes of a message in its text format.
 fn made(message: &str, text: &str) -> Vec<u8> {
     let mut command = protoc();
-    command.args(["--deterministic_output", &format!("--encode={message}"), "shop.proto"]);
+    command.args(["--deterministic_output", &format!("--encode={message}"), "shop.proto", "old.proto"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -322,4 +322,75 @@ proptest! {
             }
         }
     }
+}
+
+const BILL: &str = "shop.v0.Bill";
+
+/// `old.proto`, with its flags.
+fn bill(args: &[&str]) -> Kvadm {
+    kvadm(args).args(["--proto", &shop(), "--message", BILL])
+}
+
+/// ProtoJSON's rules for wrappers of floating-point numbers and for an empty `Any`.
+#[test]
+fn numbers_that_are_not_finite_and_empty_anys_are_json_and_come_back() {
+    let at = unique_prefix();
+    let key = format!("{at}k");
+    let text = r#"id: 1 lines { name: "a" price: inf } by_name { key: "x" value { name: "n" price: nan } }
+        total { value: inf } rates { value: -inf } rates { value: 1.5 } rates { value: nan }
+        by_day { key: 2 value { value: nan } } extra {} more {}
+        more { [type.googleapis.com/shop.v0.Bill] { id: 2 total { value: -inf } extra {} } }
+        more { [type.googleapis.com/google.protobuf.DoubleValue] { value: inf } }"#;
+    let bytes = made(BILL, text);
+    load(shared(), [(&key, &bytes)]);
+    let wanted = json!({
+        "id": "1", "lines": [{"name": "a", "price": "Infinity"}], "by_name": {"x": {"name": "n", "price": "NaN"}},
+        "total": "Infinity", "rates": ["-Infinity", 1.5, "NaN"], "by_day": {"2": "NaN"}, "extra": {},
+        "more": [
+            {},
+            {"@type": "type.googleapis.com/shop.v0.Bill", "id": "2", "total": "-Infinity", "extra": {}},
+            {"@type": "type.googleapis.com/google.protobuf.DoubleValue", "value": "Infinity"},
+        ],
+    });
+    let record = bill(&["get", &key, "-o", "json"]).run();
+    assert_eq!(record.ok().err_empty().json()["value"], wanted);
+    let other = format!("{at}copy");
+    bill(&["put", &other, &wanted.to_string()]).run().ok();
+    assert_eq!(shared().held(&other).unwrap().value, bytes);
+}
+
+#[test]
+fn a_required_field_that_is_missing_is_refused() {
+    let at = unique_prefix();
+    let key = format!("{at}k");
+    for (json, missing) in [
+        (r#"{"lines":[]}"#, "the required field id of shop.v0.Bill is missing"),
+        (r#"{"id":1,"lines":[{"name":"a"},{"price":1}]}"#, "the required field name of shop.v0.Line is missing"),
+        (r#"{"id":1,"by_name":{"x":{}}}"#, "the required field name of shop.v0.Line is missing"),
+        (r#"{"id":1,"extra":{"@type":"x/shop.v0.Line"}}"#, "the required field name of shop.v0.Line is missing"),
+    ] {
+        bill(&["put", &key, json]).run().code(2).out_empty().err_has(missing);
+    }
+    assert!(shared().held(&key).is_none());
+    // A value that lacks the field, as another program may have written it: its bytes are shown.
+    load(shared(), [(&key, &made("shop.v1.Tiny", "")[..])]);
+    bill(&["get", &key, "-o", "json"]).run().ok().err_has("the required field id of shop.v0.Bill is missing");
+}
+
+#[test]
+fn anys_in_anys_do_not_overflow_the_stack() {
+    let key = format!("{}k", unique_prefix());
+    let length = |bytes: &[u8]| {
+        let mut out = Vec::new();
+        prost_reflect::prost::encoding::encode_varint(bytes.len() as u64, &mut out);
+        out
+    };
+    let url = b"x/google.protobuf.Any";
+    let mut any = Vec::new();
+    for _ in 0..20_000 {
+        any = [&b"\x0a"[..], &length(url), url, b"\x12", &length(&any), &any].concat();
+    }
+    let value = [&b"\x08\x01\x3a"[..], &length(&any), &any].concat();
+    load(shared(), [(&key, &value)]);
+    bill(&["get", &key, "-o", "json"]).run().ok().err_has("messages are nested more than 100 deep");
 }

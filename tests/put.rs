@@ -399,3 +399,17 @@ fn json_holds_any_bytes() {
     assert_eq!(error["exit_code"], 5);
     assert!(error["error"].as_str().unwrap().ends_with("\\xff was not written"), "{error}");
 }
+
+/// A script that closes stdin has no value to give; `< /dev/null` is an empty one.
+#[test]
+fn a_closed_stdin_is_not_an_empty_value() {
+    let key = format!("{}key", unique_prefix());
+    let put = |redirected: &str| {
+        let kvadm = format!("{} --endpoints {}", env!("CARGO_BIN_EXE_kvadm"), shared().endpoint());
+        Kvadm::program("sh").args(["-c", &format!("{kvadm} put {key} - {redirected}")]).run()
+    };
+    put("<&-").code(2).out_empty().err_has("cannot read stdin: it is closed").err_has("hint: ");
+    assert!(shared().held(&key).is_none());
+    put("< /dev/null").ok();
+    assert_eq!(shared().held(&key).unwrap().value, b"");
+}

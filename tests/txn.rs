@@ -273,6 +273,39 @@ fn bad_files_are_refused_with_the_place() {
     assert_eq!(shared().held(format!("{p}a")).unwrap().modified, before);
 }
 
+/// `etcd --max-txn-ops`: 500, and 10 on a second server.
+#[test]
+fn the_servers_limit_of_operations_can_be_used() {
+    let etcd = Etcd::options().arg("--max-txn-ops=500").start();
+    let puts: Vec<Value> = (0..500).map(|i| json!({"put": {"key": format!("/{i:03}"), "value": ""}})).collect();
+    let text = json!({"then": puts}).to_string();
+    txn_to(&etcd, &text, &[]).run().code(4).err_has("the limit here is 128 (--max-ops raises it");
+    let more: Vec<Value> = (0..501).map(|i| json!({"put": {"key": format!("/{i:03}"), "value": ""}})).collect();
+    let run = txn_to(&etcd, &json!({"then": more}).to_string(), &["--max-ops", "501"]).run();
+    run.code(4).err_has("too many operations").err_has("hint: set --max-ops");
+    assert_eq!(etcd.held_under("/").len(), 0);
+    txn_to(&etcd, &text, &["--max-ops", "500"]).run().ok();
+    assert_eq!(etcd.held_under("/").len(), 500);
+    let keys: Vec<String> = (0..500).map(|i| format!("/{i:03}")).collect();
+    let delete = Kvadm::new().endpoint(&etcd).env("KVADM_MAX_TXN_OPS", "500").args(["delete", "--yes"]).args(&keys);
+    let before = etcd.revision();
+    delete.run().ok();
+    assert_eq!((etcd.held_under("/").len(), etcd.revision() - before), (0, 2), "499 keys and one");
+
+    let small = Etcd::options().arg("--max-txn-ops=10").start();
+    let lines: String = (0..50).map(|i| format!("{}\n", json!({"key": format!("/{i:03}"), "value": "v"}))).collect();
+    let load =
+        |args: &[&str]| Kvadm::new().endpoint(&small).args(["put", "--from", "-"]).args(args).stdin(&lines).run();
+    load(&[]).code(4).err_has("too many operations").err_has("hint: set --max-ops");
+    assert_eq!(small.held_under("/").len(), 0);
+    load(&["--max-ops", "10"]).ok();
+    assert_eq!(small.held_under("/").len(), 50);
+    let run = Kvadm::new().endpoint(&small).args(["get", "--max-ops", "10"]).args(&keys[..50]).run();
+    run.ok();
+    assert_eq!(run.stdout_text().lines().count(), 50);
+    Kvadm::new().args(["get", "/a", "--max-ops", "2"]).run().code(2).err_has("from 3 to 65536");
+}
+
 #[test]
 fn limits_are_refused_before_anything_is_sent() {
     let etcd = Etcd::start();
@@ -287,7 +320,7 @@ fn limits_are_refused_before_anything_is_sent() {
     let before = etcd.revision();
     refused(
         &json!({"then": puts(129)}),
-        "129 operations in 'then'; the limit here is 128 (etcd accepts 128 in all, --max-txn-ops on the server)",
+        "129 operations in 'then'; the limit here is 128 (--max-ops raises it if the servers' --max-txn-ops is higher than 128)",
     );
     refused(&json!({"else": puts(129)}), "129 operations in 'else'");
     let compares: Vec<Value> = (0..129).map(|i| json!({"key": format!("/{i}"), "version": 0})).collect();

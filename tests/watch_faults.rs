@@ -161,7 +161,37 @@ fn a_signal_ends_it_at_once_while_it_is_away() {
     assert!(sent.elapsed() < Duration::from_secs(1));
     Kvadm::new().endpoint(&proxy.endpoint()).args(["watch", "/"]).run().code(3).err_has("connection refused");
     let run = Kvadm::new().endpoint(&proxy.endpoint()).args(["watch", "/", "--sync", "--timeout", "1500ms"]).run();
-    run.code(1).out("status\twait-for-datastore\n").err_has("the watch is interrupted and will resume");
+    run.code(3)
+        .out("status\twait-for-datastore\n")
+        .err_has("the watch is interrupted and will resume")
+        .err_has("error: the watch was interrupted when --timeout elapsed");
+}
+
+/// In an outage, that nothing was seen does not mean that nothing happened.
+#[test]
+fn a_timeout_in_an_outage_is_not_a_no() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::start(&etcd.address());
+    for (cut, code) in [(false, 1), (true, 3)] {
+        let mut proxy = Proxy::start(&etcd.address());
+        let running = watch(&proxy.endpoint(), &["/w/", "--list", "--timeout", "2s"]);
+        running.wait_for_stdout("list-done", SOON);
+        if cut {
+            proxy.set(Mode::Refuse);
+            proxy.cut();
+        }
+        running.wait().code(code);
+    }
+    // It came back in time.
+    let mut proxy = proxy;
+    let running = watch(&proxy.endpoint(), &["/w/", "--list", "--timeout", "4s"]);
+    running.wait_for_stdout("list-done", SOON);
+    proxy.set(Mode::Refuse);
+    proxy.cut();
+    running.wait_for_stderr("interrupted", SOON);
+    proxy.set(Mode::Pass);
+    running.wait_for_stderr("resumed", SOON);
+    running.wait().code(1);
 }
 
 #[test]

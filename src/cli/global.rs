@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
-use crate::args::{parse_duration, parse_qps};
+use crate::args::{parse_duration, parse_max_ops, parse_qps};
 use crate::config::Overrides;
 use crate::output::{ColorChoice, Format, Settings};
 
@@ -82,6 +82,9 @@ struct Connection {
     /// Limit to N requests per second
     #[arg(long, global = true, value_name = "N", value_parser = parse_qps, hide_short_help = true)]
     qps: Option<f64>,
+    /// Maximum operations per transaction, as the servers' --max-txn-ops [default: 128]
+    #[arg(long, global = true, value_name = "N", value_parser = parse_max_ops, hide_short_help = true)]
+    max_ops: Option<usize>,
 }
 
 #[derive(Args, Debug)]
@@ -125,6 +128,7 @@ impl Global {
             connect_wait: connection.connect_wait,
             namespace: connection.namespace.clone().map(OsString::into_vec),
             qps: connection.qps,
+            max_txn_ops: connection.max_ops,
             output: self.output.output.clone(),
         }
     }

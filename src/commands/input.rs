@@ -2,13 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
 /// Far above etcd's request limit (1.5 MiB by default): a larger file is a mistaken file name.
 const MAX_INPUT_BYTES: u64 = 128 << 20;
+/// Upper bound on a record in a file of records: with etcd's default limit for requests, a record has 9 MiB at most.
+pub const MAX_LINE_BYTES: usize = 64 << 20;
 
 #[derive(Clone, Copy, Debug)]
 pub enum InputSource<'a> {
@@ -35,6 +41,8 @@ impl InputSource<'_> {
     /// A usage error that names the file.
     pub fn open(self) -> Result<Box<dyn Read + Send>, Failure> {
         match self {
+            Self::Stdin if stdin_was_closed() => Err(cannot_read(&self.name(), &io::Error::other("it is closed"))
+                .hint("name a file, or redirect stdin; < /dev/null stands for no input")),
             Self::Stdin => Ok(Box::new(io::stdin())),
             Self::File(path) => match File::open(path) {
                 Ok(file) => Ok(Box::new(file)),
@@ -68,6 +76,18 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(cannot_read(&name, &error)),
     }
+}
+
+/// Whether the process was started with a closed stdin (`<&-`). Rust's runtime then opens /dev/null in its place, for reading
+/// and writing; a shell's `< /dev/null` opens it for reading only.
+fn stdin_was_closed() -> bool {
+    /// Device number of /dev/null on Linux: major 1, minor 3.
+    const NULL_DEVICE: u64 = 1 << 8 | 3;
+    let stdin = io::stdin();
+    let Ok(file) = stdin.as_fd().try_clone_to_owned().map(File::from) else { return true };
+    let is_null = file.metadata().is_ok_and(|file| file.rdev() == NULL_DEVICE);
+    let access = fcntl(&file, FcntlArg::F_GETFL).map(|flags| flags & OFlag::O_ACCMODE.bits());
+    is_null && access == Ok(OFlag::O_RDWR.bits())
 }
 
 pub fn cannot_read(name: &str, error: &io::Error) -> Failure {

@@ -103,6 +103,10 @@ impl Values {
         self.get(key, in_file::number)
     }
 
+    pub fn max_ops(&self, key: &str) -> Result<Option<Sourced<usize>>, ConfigError> {
+        self.get(key, in_file::max_ops)
+    }
+
     /// A list of strings; an empty one counts as absent.
     pub fn texts(&self, key: &str) -> Result<Option<Sourced<Vec<String>>>, ConfigError> {
         Ok(self.get(key, in_file::texts)?.filter(|given| !given.value.is_empty()))

@@ -54,6 +54,7 @@ pub(super) const KEEPALIVE_TIMEOUT: SettingKey =
     key("dial-keep-alive-timeout", "", "KVADM_DIAL_KEEP_ALIVE_TIMEOUT", &[]);
 pub(super) const NAMESPACE: SettingKey = key("namespace", "--namespace", "KVADM_NAMESPACE", &[]);
 pub(super) const QPS: SettingKey = key("qps", "--qps", "KVADM_QPS", &[]);
+pub(super) const MAX_TXN_OPS: SettingKey = key("max-txn-ops", "--max-ops", "KVADM_MAX_TXN_OPS", &[]);
 pub(super) const OUTPUT: SettingKey = key("output", "--output", "KVADM_OUTPUT", &[]);
 pub(super) const SESSION_TTL: SettingKey = key("session-ttl", "", "KVADM_SESSION_TTL", &[]);
 pub(super) const LOCK_TTL: SettingKey = key("lock-ttl", "", "KVADM_LOCK_TTL", &[]);
@@ -81,6 +82,7 @@ const IN_FILE: &[(&str, ValueKind)] = &[
     ("dial-keep-alive-timeout", ValueKind::Other),
     ("namespace", ValueKind::Text),
     ("qps", ValueKind::Other),
+    ("max-txn-ops", ValueKind::Other),
     ("output", ValueKind::Text),
     ("session-ttl", ValueKind::Other),
     ("lock-ttl", ValueKind::Other),

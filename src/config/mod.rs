@@ -41,7 +41,7 @@ pub use locate::contexts;
 pub use settings::{Config, Overrides, ProtoRule, Setting};
 pub use yaml::parse_document;
 
-use crate::transport::{ConnectOptions, ConnectWait};
+use crate::transport::{ConnectOptions, ConnectWait, DEFAULT_TXN_OPS};
 use document::{Notes, Values};
 use error::Sourced;
 use layers::{DurationRule, Layers};
@@ -115,6 +115,7 @@ fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Con
     let connect_wait = connect_wait(layers, overrides, &bound)?;
     let namespace = namespace(layers, overrides)?;
     let qps = qps(layers, overrides)?;
+    let max_txn_ops = max_txn_ops(layers, overrides)?;
     Ok(ConnectOptions {
         endpoints,
         tls,
@@ -126,6 +127,7 @@ fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Con
         connect_wait,
         namespace,
         qps,
+        max_txn_ops,
     })
 }
 
@@ -183,6 +185,14 @@ fn qps(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<f64>, Co
     }
     layers.record_given(&keys::QPS, given.as_ref(), ToString::to_string);
     Ok(given.map(|given| given.value).filter(|qps| *qps > 0.0))
+}
+
+fn max_txn_ops(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<usize, ConfigError> {
+    let file = layers.values.max_ops(keys::MAX_TXN_OPS.name)?;
+    let given = layers.choose(&keys::MAX_TXN_OPS, overrides.max_txn_ops, file, values::in_env::max_ops)?;
+    let given = given.unwrap_or(Sourced { value: DEFAULT_TXN_OPS, source: Source::Default });
+    layers.record(keys::MAX_TXN_OPS.name, Some(given.value.to_string()), given.source);
+    Ok(given.value)
 }
 
 fn output(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<String>, ConfigError> {

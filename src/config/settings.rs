@@ -52,6 +52,8 @@ pub struct Overrides {
     pub namespace: Option<Vec<u8>>,
     /// `--qps`; zero means no limit.
     pub qps: Option<f64>,
+    /// `--max-ops`.
+    pub max_txn_ops: Option<usize>,
     /// `--output`.
     pub output: Option<String>,
 }

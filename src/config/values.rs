@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::error::ValueError;
 use super::file::RawValue;
 use crate::duration::{DurationError, format_duration, parse_duration};
+use crate::transport::TXN_OPS_LIMITS;
 
 /// The output formats `output` may name.
 const OUTPUTS: [&str; 5] = ["text", "table", "json", "yaml", "raw"];
@@ -124,6 +125,15 @@ pub(super) mod in_file {
         }
     }
 
+    /// Operations per transaction.
+    pub fn max_ops(raw: &RawValue) -> Result<usize, ValueError> {
+        match raw {
+            RawValue::Int(n) => super::max_ops(&n.to_string()),
+            RawValue::Text(text) => super::max_ops(text),
+            other => Err(ValueError::new(format!("must be a number, not {}", kind(other)))),
+        }
+    }
+
     /// A list, or one string with commas.
     pub fn texts(raw: &RawValue) -> Result<Vec<String>, ValueError> {
         match raw {
@@ -179,6 +189,10 @@ pub(super) mod in_env {
         rate_text(&text(value)?)
     }
 
+    pub fn max_ops(value: &OsStr) -> Result<usize, ValueError> {
+        super::max_ops(&text(value)?)
+    }
+
     pub fn texts(value: &OsStr) -> Result<Vec<String>, ValueError> {
         Ok(split(&text(value)?))
     }
@@ -202,6 +216,12 @@ pub(super) fn rate(number: f64) -> Result<f64, ValueError> {
     } else {
         Err(ValueError::new(format!("{number} is not a rate (requests per second; 0 means no limit)")))
     }
+}
+
+/// Operations per transaction.
+fn max_ops(text: &str) -> Result<usize, ValueError> {
+    let number = text.trim().parse().ok().filter(|number| TXN_OPS_LIMITS.contains(number));
+    number.ok_or_else(|| ValueError::new(format!("'{}' is not a number from 3 to 65536", text.escape_debug())))
 }
 
 /// A timeout, which must be greater than zero.

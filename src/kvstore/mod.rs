@@ -47,11 +47,11 @@ pub use kv::compact::CompactionOutcome;
 pub use kv::get::{KeysRead, RangeCount};
 pub use kv::range_reader::{RangeReader, ReadOptions};
 pub use kv::txn::{
-    Compare, CompareOp, CompareTarget, KeySelector, LeaseMode, LockGuard, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, OpResult,
-    Retry, Txn, TxnResult, Write,
+    Compare, CompareOp, CompareTarget, KeySelector, LeaseMode, LockGuard, MAX_REQUEST_BYTES, Op, OpResult, Retry, Txn,
+    TxnResult, Write,
 };
-pub use lease::Grant;
 pub use lease::keepalive::{LeaseKeeper, LeaseLoss, LeaseState};
+pub use lease::{Grant, LeaseWithKeys};
 pub use lock::lock_key::{lock_key_of, rw_mutex_key_of};
 pub use lock::owner::{LockMode, LockOwner};
 pub use lock::queue::{Contender, LockQueue, LockTree, orphaned_contender};

@@ -182,6 +182,11 @@ impl Store {
         &self.inner.options
     }
 
+    /// The maximum number of compares, and of operations in each branch, of a transaction (`--max-ops`).
+    pub fn max_txn_ops(&self) -> usize {
+        self.inner.options.max_txn_ops
+    }
+
     /// The namespace, prepended to every key that is sent.
     pub fn namespace(&self) -> &[u8] {
         &self.inner.options.namespace

@@ -216,9 +216,6 @@ pub enum RecordError {
     /// An object that does not match the message type.
     #[error("value: {0}")]
     Encode(String),
-    /// An empty key.
-    #[error("the key is empty")]
-    EmptyKey,
     /// A lease ID that is not a hex number.
     #[error("'{0}' is not a lease ID in hex")]
     Lease(String),
@@ -236,16 +233,13 @@ struct Line {
 }
 
 impl InputRecord {
-    /// Parses one line. A string value is taken as bytes; an object is encoded as a message.
+    /// Parses one line, whose key may be empty. A string value is taken as bytes; an object is encoded as a message.
     ///
     /// # Errors
     /// As [`RecordError`].
     pub fn parse(line: &[u8], codec: &Codec) -> Result<Self, RecordError> {
         let line: Line = serde_json::from_slice(line)?;
         let key = either("key", line.key, line.key_base64)?;
-        if key.is_empty() {
-            return Err(RecordError::EmptyKey);
-        }
         let value = match (line.value, line.value_base64) {
             (Some(serde_json::Value::String(text)), None) => text.into_bytes(),
             (Some(object @ serde_json::Value::Object(_)), None) => {
@@ -376,7 +370,6 @@ mod tests {
         let said = |line: &str| InputRecord::parse(line.as_bytes(), &Codec::default()).map_err(|e| e.to_string());
         assert_eq!(said(r#"{"key":"a"}"#), Err("needs either value or value_base64".to_owned()));
         assert_eq!(said(r#"{"key":"a","key_base64":"YQ==","value":""}"#), Err("needs either key or key_base64".into()));
-        assert_eq!(said(r#"{"key":"","value":""}"#), Err("the key is empty".to_owned()));
         assert_eq!(said(r#"{"key":"a","value":"b","lease":"xyz"}"#), Err("'xyz' is not a lease ID in hex".to_owned()));
         assert_eq!(
             said(r#"{"key":"a","value":5}"#),

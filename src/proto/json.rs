@@ -3,32 +3,35 @@
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectMessage, SerializeOptions};
 use serde_json::{Value, json};
 
+use super::well_known::{after_parsing, after_serializing, before_parsing, before_serializing};
+use super::wire::inside;
+
 /// The message as JSON: fields in their declared order, maps by key.
 pub(super) fn of(message: &DynamicMessage) -> Result<Value, String> {
     let mut text = serde_json::Serializer::new(Vec::new());
     let options = SerializeOptions::new().use_proto_field_name(true);
-    message.serialize_with_options(&mut text, &options).map_err(|error| error.to_string())?;
+    let mut complete = message.clone();
+    before_serializing(&mut complete);
+    complete.serialize_with_options(&mut text, &options).map_err(|error| error.to_string())?;
     // Through text, because a 32-bit float then has no more digits than it needs.
     let mut json = serde_json::from_slice(&text.into_inner()).map_err(|error| error.to_string())?;
+    after_serializing(&complete, &mut json);
     order(&message.descriptor(), &mut json);
     Ok(json)
 }
 
 /// Parses JSON as a message. Fields may have either of their names.
 pub(super) fn parse(kind: &MessageDescriptor, json: &Value) -> Result<DynamicMessage, String> {
-    DynamicMessage::deserialize(kind.clone(), json).map_err(|error| error.to_string())
+    let mut json = json.clone();
+    before_parsing(kind, &mut json);
+    let mut message = DynamicMessage::deserialize(kind.clone(), json).map_err(|error| error.to_string())?;
+    after_parsing(&mut message);
+    Ok(message)
 }
 
 /// Whether it is one of Google's types, which have their own JSON form.
 fn is_well_known(kind: &MessageDescriptor) -> bool {
     kind.package_name() == "google.protobuf"
-}
-
-/// The message type of a field, of its list entries or of its map values.
-fn inside(field: &FieldDescriptor) -> Option<MessageDescriptor> {
-    let kind = field.kind();
-    let kind = kind.as_message()?;
-    if field.is_map() { kind.map_entry_value_field().kind().as_message().cloned() } else { Some(kind.clone()) }
 }
 
 fn order(kind: &MessageDescriptor, json: &mut Value) {

@@ -15,6 +15,7 @@
 )]
 
 mod json;
+mod well_known;
 mod wire;
 
 use std::fmt;
@@ -23,6 +24,9 @@ use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
+
+/// The depth of nested messages, those in `Any` included; protobuf's libraries use 100.
+const MAX_DEPTH: usize = 100;
 
 /// The message types of values, by key prefix. Without rules it decodes nothing.
 #[derive(Debug, Default)]
@@ -70,7 +74,7 @@ impl Descriptors {
         });
         match pool {
             Ok(pool) if pool.all_messages().len() == 0 => Err("not a descriptor set: it defines no message".to_owned()),
-            Ok(pool) => Ok(Self(pool)),
+            Ok(pool) => Ok(Self(with_empty(pool))),
             Err(error) => Err(format!("not a complete descriptor set: {error}")),
         }
     }
@@ -90,6 +94,18 @@ impl Descriptors {
             None => format!("it has no message {name}"),
         })
     }
+}
+
+/// The pool with `google.protobuf.Empty`, which [`well_known`] needs.
+fn with_empty(mut pool: DescriptorPool) -> DescriptorPool {
+    const EMPTY: &str = "google/protobuf/empty.proto";
+    if let Some(file) = DescriptorPool::global().get_file_by_name(EMPTY)
+        && pool.get_file_by_name(EMPTY).is_none()
+    {
+        // The pool stays as it is if it has another message of this name.
+        let _ = pool.add_file_descriptor_proto(file.file_descriptor_proto().clone());
+    }
+    pool
 }
 
 /// Rejects files with a syntax that the library does not support, such as protobuf editions, for which it would panic.
@@ -151,6 +167,12 @@ impl Message {
     fn decode(&self, bytes: &[u8]) -> Result<Decoded, String> {
         let message =
             DynamicMessage::decode(self.0.clone(), bytes).map_err(|error| format!("not a valid {self}: {error}"))?;
+        if wire::is_deeper(&message, MAX_DEPTH) {
+            return Err(format!("not a valid {self}: messages are nested more than {MAX_DEPTH} deep"));
+        }
+        if let Some(missing) = wire::missing_field(&message) {
+            return Err(format!("not a valid {self}: {missing}"));
+        }
         let json = json::of(&message).map_err(|error| format!("not a valid {self}: {error}"))?;
         // A JSON string would be read back as the value's own bytes, and extensions have no fixed order.
         let extended = |message: &DynamicMessage| message.extensions().next().is_some();
@@ -163,7 +185,10 @@ impl Message {
 
     fn encode(&self, json: &Value) -> Result<Vec<u8>, String> {
         match json::parse(&self.0, json) {
-            Ok(message) => Ok(wire::bytes(&message)),
+            Ok(message) => match wire::missing_field(&message) {
+                Some(missing) => Err(format!("not a valid {self}: {missing}")),
+                None => Ok(wire::bytes(&message)),
+            },
             Err(error) => Err(format!("not a valid {self}: {}", json::blame(&self.0, json, error))),
         }
     }

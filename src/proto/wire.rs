@@ -6,9 +6,11 @@
 use prost_reflect::Value as Field;
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost::encoding::{WireType, encode_key, encode_varint};
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
+use prost_reflect::{
+    Cardinality, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value,
+};
 
-const ANY: &str = "google.protobuf.Any";
+pub(super) const ANY: &str = "google.protobuf.Any";
 
 /// The bytes of the message.
 pub(super) fn bytes(message: &DynamicMessage) -> Vec<u8> {
@@ -90,25 +92,72 @@ fn entry(field: &FieldDescriptor, key: &MapKey, value: &Value) -> Vec<u8> {
     out
 }
 
-/// Encodes an `Any` with its message in order as well; `None` if its type is unknown.
-fn any(message: &DynamicMessage) -> Option<Vec<u8>> {
+/// The message in an `Any`; `None` if its type is unknown, or the message is no `Any`.
+pub(super) fn any_content(message: &DynamicMessage) -> Option<DynamicMessage> {
+    if message.descriptor().full_name() != ANY {
+        return None;
+    }
     let url = message.get_field_by_name("type_url")?;
     let name = url.as_str()?.rsplit('/').next()?;
     let kind = message.descriptor().parent_pool().get_message_by_name(name)?;
     let value = message.get_field_by_name("value")?;
-    let inner = DynamicMessage::decode(kind, value.as_bytes()?.clone()).ok()?;
+    DynamicMessage::decode(kind, value.as_bytes()?.clone()).ok()
+}
+
+/// Encodes an `Any` with its message in order as well; `None` if its type is unknown.
+fn any(message: &DynamicMessage) -> Option<Vec<u8>> {
+    let inner = any_content(message)?;
     let mut whole = message.clone();
     whole.set_field_by_name("value", Value::Bytes(bytes(&inner).into()));
     Some(whole.encode_to_vec())
 }
 
+/// The message type of a field, of its list entries or of its map values.
+pub(super) fn inside(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    let kind = field.kind();
+    let kind = kind.as_message()?;
+    if field.is_map() { kind.map_entry_value_field().kind().as_message().cloned() } else { Some(kind.clone()) }
+}
+
+/// The messages in the fields of a message, in lists and in maps.
+fn nested(message: &DynamicMessage) -> Vec<&DynamicMessage> {
+    let mut all = Vec::new();
+    for (_, value) in message.fields() {
+        match value {
+            Field::Message(inner) => all.push(inner),
+            Field::List(items) => all.extend(items.iter().filter_map(Field::as_message)),
+            Field::Map(entries) => all.extend(entries.values().filter_map(Field::as_message)),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// Whether messages are nested deeper than this. The library bounds the depth of a message, but not that of messages in
+/// `Any`, each of which is decoded by itself.
+pub(super) fn is_deeper(message: &DynamicMessage, limit: usize) -> bool {
+    let Some(left) = limit.checked_sub(1) else { return true };
+    match any_content(message) {
+        Some(content) => is_deeper(&content, left),
+        None => nested(message).into_iter().any(|inner| is_deeper(inner, left)),
+    }
+}
+
+/// A required field (proto2) that the message or a nested one lacks.
+pub(super) fn missing_field(message: &DynamicMessage) -> Option<String> {
+    let kind = message.descriptor();
+    let is_missing =
+        |field: &FieldDescriptor| field.cardinality() == Cardinality::Required && !message.has_field(field);
+    if let Some(field) = kind.fields().find(is_missing) {
+        return Some(format!("the required field {} of {} is missing", field.name(), kind.full_name()));
+    }
+    match any_content(message) {
+        Some(content) => missing_field(&content),
+        None => nested(message).into_iter().find_map(missing_field),
+    }
+}
+
 /// Whether the message or a nested one fulfils the predicate.
 pub(super) fn holds(message: &DynamicMessage, predicate: &dyn Fn(&DynamicMessage) -> bool) -> bool {
-    let inside = |value: &Field| match value {
-        Field::Message(inner) => holds(inner, predicate),
-        Field::List(items) => items.iter().filter_map(Field::as_message).any(|inner| holds(inner, predicate)),
-        Field::Map(entries) => entries.values().filter_map(Field::as_message).any(|inner| holds(inner, predicate)),
-        _ => false,
-    };
-    predicate(message) || message.fields().any(|(_, value)| inside(value))
+    predicate(message) || nested(message).into_iter().any(|inner| holds(inner, predicate))
 }

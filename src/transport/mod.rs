@@ -31,6 +31,6 @@ pub(crate) mod tls;
 pub use endpoint::{Endpoint, EndpointError, Scheme};
 pub use failure::EndpointFailure;
 pub use observer::{Notice, Observer, Trace};
-pub use options::{ConnectOptions, ConnectWait, Credentials, Session, TlsFiles};
+pub use options::{ConnectOptions, ConnectWait, Credentials, DEFAULT_TXN_OPS, Session, TXN_OPS_LIMITS, TlsFiles};
 pub use secret::Secret;
 pub use tls::TlsError;

@@ -1,5 +1,6 @@
 //! The options of a [`Store`](crate::kvstore::Store): endpoints, TLS, credentials and timeouts.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,14 @@ use tokio_util::sync::CancellationToken;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::observer::Observer;
 use crate::transport::secret::Secret;
+
+/// etcd's default limit for compares, and for operations in each branch (`--max-txn-ops`). The operations of a nested
+/// transaction count on top of those of the outer one.
+pub const DEFAULT_TXN_OPS: usize = 128;
+
+/// What [`ConnectOptions::max_txn_ops`] may be: a lock guard takes one operation, and a nested
+/// transaction two.
+pub const TXN_OPS_LIMITS: RangeInclusive<usize> = 3..=65536;
 
 /// All options of a store.
 #[derive(Clone, Debug)]
@@ -34,6 +43,8 @@ pub struct ConnectOptions {
     pub namespace: Vec<u8>,
     /// The maximum number of requests per second; `None` for no limit.
     pub qps: Option<f64>,
+    /// The maximum number of compares, and of operations in each branch, of a transaction; etcd's `--max-txn-ops`.
+    pub max_txn_ops: usize,
 }
 
 /// Retries while no endpoint answers (`--connect-wait`).

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::transport::endpoint::Endpoint;
 use crate::transport::observer::{Notice, Observer, Trace};
-use crate::transport::options::{ConnectOptions, Session, TlsFiles};
+use crate::transport::options::{ConnectOptions, DEFAULT_TXN_OPS, Session, TlsFiles};
 
 /// How a simulated network dials a Unix socket.
 pub(crate) type SimulatedDial = Box<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>>;
@@ -49,6 +49,7 @@ pub(crate) const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 pub(crate) fn options(endpoints: &[String], tls: TlsFiles, dial_timeout: Duration) -> ConnectOptions {
     ConnectOptions {
+        max_txn_ops: DEFAULT_TXN_OPS,
         endpoints: endpoints.iter().map(|text| Endpoint::parse(text, false).unwrap()).collect(),
         tls,
         credentials: None,

@@ -17,6 +17,7 @@ use super::binary::{etcdctl, server, version};
 use super::certs::{Certs, Pair};
 use super::eventually;
 use super::process::{Guarded, free_port};
+use super::time_limit;
 
 /// How long a server may take until it answers that it is healthy.
 const START: Duration = Duration::from_secs(30);
@@ -121,6 +122,7 @@ impl Options {
 
     /// Starts the server without waiting for it.
     pub(super) fn launch(&self) -> Etcd {
+        time_limit::start();
         let dir = scratch();
         let ports = self.ports.unwrap_or_else(Ports::free);
         let mut process = Guarded::new(dir.path()).expect("start a watchdog");

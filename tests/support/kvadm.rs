@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::cluster::Cluster;
 use super::etcd::Etcd;
 use super::running::Running;
+use super::time_limit;
 
 /// Whatever has endpoints for `--endpoints`.
 pub trait Endpoints {
@@ -63,6 +64,7 @@ impl Kvadm {
 
     /// Another program in the same surroundings: for the tests of this module itself.
     pub fn program(program: impl Into<OsString>) -> Self {
+        time_limit::start();
         Self {
             program: program.into(),
             args: Vec::new(),

@@ -8,7 +8,7 @@ use kvadm::kvstore::{
     Compare, CompareOp, CompareTarget, Error, KeyRange, KeySelector, KeyValue, LeaseId, LockGuard, LockMode, LockTree,
     Op, ReadOptions, Retry, Store, Txn, WatchOptions, Write,
 };
-use kvadm::transport::{ConnectOptions, Endpoint, Notice, Observer, Session, TlsFiles, Trace};
+use kvadm::transport::{ConnectOptions, DEFAULT_TXN_OPS, Endpoint, Notice, Observer, Session, TlsFiles, Trace};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,7 @@ pub const LIMIT: Duration = Duration::from_millis(250);
 /// A store at this endpoint; its requests end with [`LIMIT`].
 pub fn store(endpoint: &str, namespace: &[u8]) -> Store {
     let options = ConnectOptions {
+        max_txn_ops: DEFAULT_TXN_OPS,
         endpoints: vec![Endpoint::parse(endpoint, false).expect("an endpoint")],
         tls: TlsFiles::default(),
         credentials: None,

@@ -7,7 +7,7 @@ use crate::commands::conditions::Conditions;
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Compare, KeySelector, KeyValue, LockGuard, MAX_TXN_OPS, Op, OpResult, Retry, Txn, TxnResult};
+use crate::kvstore::{Compare, KeySelector, KeyValue, LockGuard, Op, OpResult, Retry, Txn, TxnResult};
 use crate::output::{DeleteAnswer, bytes};
 use crate::plural::counted;
 
@@ -123,7 +123,8 @@ impl KeyDeletion<'_> {
     /// Deletes in transactions of the largest size etcd accepts, each only if its keys have not changed since the read.
     async fn remove(&self, _: &Consent, found: &[KeyValue], mut revision: i64, missing: u64) -> Result<Exit, Failure> {
         let mut deleted: u64 = 0;
-        for chunk in found.chunks(MAX_TXN_OPS - 1) {
+        // A lock guard takes one operation.
+        for chunk in found.chunks(self.ctx.store().max_txn_ops() - 1) {
             let mut compares: Vec<_> = chunk.iter().map(|kv| Compare::unchanged(&kv.key, kv.mod_revision)).collect();
             let mut otherwise: Vec<_> =
                 chunk.iter().map(|kv| Op::get_at(KeySelector::Key(kv.key.clone()), 0)).collect();

@@ -94,7 +94,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = args.if_locked.guard(ctx).await?;
     let codec = args.proto.decode_output(ctx)?;
     let expected = match (&args.if_value, args.keys.as_slice()) {
-        (Some(value), [key]) => Some(encode_value(&codec, &text.key(key)?, bytes_of(value), "--if-value")?),
+        (Some(value), [key]) => {
+            Some(encode_value(&codec, &text.key(key, ctx.store().namespace())?, bytes_of(value), "--if-value")?)
+        }
         (value, _) => value.as_deref().map(bytes_of),
     };
     let conditions = Conditions {
@@ -102,7 +104,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         update: false,
         revision: args.if_rev,
         value: expected,
-        other: args.if_exists.as_deref().map(|key| text.key(key)).transpose()?,
+        other: args.if_exists.as_deref().map(|key| text.key(key, ctx.store().namespace())).transpose()?,
     };
     if args.keys.is_empty() {
         if conditions != Conditions::default() {
@@ -121,7 +123,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         };
         return job.run(args.all, args.save.as_deref()).await;
     }
-    let keys = args.keys.iter().map(|key| text.key(key)).collect::<Result<Vec<_>, _>>()?;
+    let keys = args.keys.iter().map(|key| text.key(key, ctx.store().namespace())).collect::<Result<Vec<_>, _>>()?;
     if keys.len() > 1 && conditions != Conditions::default() {
         return Err(Failure::usage("--if-rev, --if-value and --if-exists apply to one key, not to several")
             .hint("try 'kvadm delete KEY --if-rev N' for each key"));

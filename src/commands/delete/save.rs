@@ -1,21 +1,28 @@
 //! `delete --save`: saves records before they are deleted.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::commands::input::MAX_LINE_BYTES;
 use crate::commands::lease_cache::LeaseCache;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Store};
-use crate::output::{LeasedRecord, json};
+use crate::output::{LeasedRecord, bytes, json};
+
+/// Size of a write: few system calls, little memory.
+const WRITE_BYTES: usize = 1 << 20;
 
 /// A new file of records. A record is on disk before its key is deleted.
 pub struct SaveFile {
-    file: BufWriter<File>,
+    file: File,
     path: PathBuf,
     leases: LeaseCache,
-    line: Vec<u8>,
+    /// Lines that are not in the file yet.
+    lines: Vec<u8>,
+    /// Size of the file in bytes without an incomplete last line.
+    complete: u64,
 }
 
 impl SaveFile {
@@ -32,25 +39,50 @@ impl SaveFile {
                 failure
             }
         })?;
-        Ok(Self { file: BufWriter::new(file), path: path.to_owned(), leases: LeaseCache::default(), line: Vec::new() })
+        Ok(Self { file, path: path.to_owned(), leases: LeaseCache::default(), lines: Vec::new(), complete: 0 })
     }
 
     /// Writes the records and waits until they are on disk.
     ///
     /// # Errors
-    /// A write error, or a failed query of a lease's TTL.
+    /// A write error, a record that is too long to be loaded again, or a failed query of a lease's TTL.
     pub async fn append(&mut self, store: &Store, kvs: &[KeyValue]) -> Result<(), Failure> {
         for kv in kvs {
             let ttl = match kv.lease {
                 Some(lease) => self.leases.grant(store, lease).await?.map(|grant| grant.ttl),
                 None => None,
             };
-            self.line.clear();
-            json::line(&mut self.line, &LeasedRecord { kv, ttl });
-            self.file.write_all(&self.line).map_err(|error| self.cannot_write(&error))?;
+            let before = self.lines.len();
+            json::line(&mut self.lines, &LeasedRecord { kv, ttl });
+            if self.lines.len() - before >= MAX_LINE_BYTES {
+                self.lines.truncate(before);
+                self.write()?;
+                let limit = MAX_LINE_BYTES >> 20;
+                let why = format!("the record of {} needs a line of more than {limit} MiB", bytes::escape(&kv.key));
+                return Err(Failure::new(Exit::Refused, why)
+                    .context("the key was not deleted, because 'put --from' could not load its record again")
+                    .hint("keep the value with 'kvadm get KEY -o raw', and delete the key without --save"));
+            }
+            if self.lines.len() >= WRITE_BYTES {
+                self.write()?;
+            }
         }
-        self.file.flush().map_err(|error| self.cannot_write(&error))?;
-        self.file.get_ref().sync_data().map_err(|error| self.cannot_write(&error))
+        self.write()?;
+        self.file.sync_data().map_err(|error| self.cannot_write(&error))
+    }
+
+    /// Writes the lines. If the disk is full, the incomplete last line is taken off again: 'put --from' can load the file.
+    fn write(&mut self) -> Result<(), Failure> {
+        let lines = std::mem::take(&mut self.lines);
+        if let Err(error) = self.file.write_all(&lines) {
+            let written = self.file.metadata().map_or(0, |file| file.len()).saturating_sub(self.complete);
+            let written = lines.get(..usize::try_from(written).unwrap_or(usize::MAX)).unwrap_or(&lines);
+            let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let _ = self.file.set_len(self.complete + whole as u64);
+            return Err(self.cannot_write(&error));
+        }
+        self.complete += lines.len() as u64;
+        Ok(())
     }
 
     fn cannot_write(&self, error: &std::io::Error) -> Failure {

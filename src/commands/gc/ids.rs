@@ -80,7 +80,10 @@ struct IdGarbage {
 impl GarbageKind for IdGarbage {
     const NAME: &'static str = "ids";
     const OBJECTS: &'static str = "masters";
-    const BATCH: usize = ids::WAVE;
+
+    fn batch(&self, _: &Store) -> usize {
+        ids::WAVE
+    }
 
     fn scope(&self, store: &Store) -> Scope {
         let bounds = Facts::default().with("first", self.rule.range.first()).with("last", self.rule.range.last());

@@ -16,7 +16,7 @@ pub trait GarbageKind {
     /// Name of its objects: `masters`.
     const OBJECTS: &'static str;
     /// Maximum number of candidates passed to [`GarbageKind::remove`].
-    const BATCH: usize;
+    fn batch(&self, store: &Store) -> usize;
 
     /// What is scanned. Scans of different scopes never agree.
     fn scope(&self, store: &Store) -> Scope;

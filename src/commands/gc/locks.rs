@@ -68,7 +68,10 @@ struct LockGarbage {
 impl GarbageKind for LockGarbage {
     const NAME: &'static str = "locks";
     const OBJECTS: &'static str = "lock keys";
-    const BATCH: usize = locks::BATCH;
+
+    fn batch(&self, _: &Store) -> usize {
+        locks::BATCH
+    }
 
     fn scope(&self, store: &Store) -> Scope {
         Scope { prefix: store.absolute(&self.rule.range.start), bounds: Facts::default() }

@@ -328,7 +328,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         let mut tried = 0;
         let mut left = chosen;
         while !left.is_empty() {
-            let batch = &left[..left.len().min(pace.batch(K::BATCH, self.kind.pace_period()))];
+            let batch = &left[..left.len().min(pace.batch(self.kind.batch(ctx.store()), self.kind.pace_period()))];
             // Checks for a signal even if there is no time to wait.
             ctx.sleep(pace.due(tried).saturating_sub(begun.elapsed())).await?;
             let outcomes = self.kind.remove(sweep, batch).await?;

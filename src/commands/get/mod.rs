@@ -62,7 +62,8 @@ pub struct Args {
 /// # Errors
 /// A compacted or future revision, a lost lock, or an error of etcd or the connection.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    let keys = args.keys.iter().map(|key| args.text.key(key)).collect::<Result<Vec<_>, _>>()?;
+    let keys =
+        args.keys.iter().map(|key| args.text.key(key, ctx.store().namespace())).collect::<Result<Vec<_>, _>>()?;
     let guard = args.if_locked.guard(ctx).await?;
     let rev = args.rev.unwrap_or(0);
     args.proto.decode_output(ctx)?;

@@ -10,7 +10,7 @@ use crate::args::{hidden_safety_options, parse_duration, parse_lease, parse_ttl,
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::LeaseId;
+use crate::kvstore::{LeaseId, LeaseWithKeys};
 use crate::output::{DryRunRow, KeyNameRow, LeaseKeys, LeaseRow};
 use crate::plural::counted;
 
@@ -85,6 +85,9 @@ enum LeaseCommand {
     ///
     /// kvadm prints the number of keys and asks for confirmation; without a terminal, --yes is required. Exits 1 if a
     /// lease does not exist.
+    ///
+    /// With --namespace, keys outside the namespace are counted, and not named. --yes does not include them: revoking a
+    /// lease that has such keys also needs --outside-namespace.
     #[command(
         after_help = "Examples:\n  kvadm lease revoke 694d7c5a1b2c3d4e --yes\n  kvadm lease revoke 694d7c5a1b2c3d4e --dry-run",
         args = safety_options()
@@ -93,6 +96,9 @@ enum LeaseCommand {
         /// The leases
         #[arg(value_name = "ID", required = true, value_parser = parse_lease)]
         ids: Vec<LeaseId>,
+        /// With --yes: also revoke leases that have keys outside --namespace
+        #[arg(long)]
+        outside_namespace: bool,
     },
 }
 
@@ -106,7 +112,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         LeaseCommand::Show { id } => show(ctx, *id).await,
         LeaseCommand::Grant { ttl, id } => grant(ctx, *ttl, *id).await,
         LeaseCommand::Renew { ids, every } => renew::run(ctx, ids, *every).await,
-        LeaseCommand::Revoke { ids } => revoke(ctx, ids).await,
+        LeaseCommand::Revoke { ids, outside_namespace } => revoke(ctx, ids, *outside_namespace).await,
     }
 }
 
@@ -115,8 +121,8 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
     let progress = ctx.out.progress("reading leases", Some(ids.len() as u64));
     let mut sink = ctx.out.stream();
     for chunk in ids.chunks(CONCURRENT_QUERIES) {
-        for (grant, keys) in ctx.store().query_leases(chunk, true).await?.into_iter().flatten() {
-            sink.push(&LeaseRow { grant, keys: Some(keys.len() as u64) })?;
+        for lease in ctx.store().query_leases(chunk, true).await?.into_iter().flatten() {
+            sink.push(&LeaseRow::counted(&lease))?;
         }
         progress.inc(chunk.len() as u64);
     }
@@ -126,13 +132,14 @@ async fn list(ctx: &Context) -> Result<Exit, Failure> {
 }
 
 async fn show(ctx: &Context, id: LeaseId) -> Result<Exit, Failure> {
-    let Some((grant, keys)) = ctx.store().lease_with_keys(id).await? else {
+    let Some(LeaseWithKeys { grant, keys, foreign }) = ctx.store().lease_with_keys(id).await? else {
         ctx.out.note(&format!("lease not found: {id}"));
         return Ok(Exit::No);
     };
-    ctx.out.note(&format!("lease {id}: {} s of {} s remaining, {}", grant.left, grant.ttl, counted(keys.len(), "key")));
+    let attached = attached(keys.len() as u64, foreign);
+    ctx.out.note(&format!("lease {id}: {} s of {} s remaining, {attached}", grant.left, grant.ttl));
     let keys = keys.iter().map(|key| KeyNameRow(key)).collect();
-    ctx.out.report(&LeaseKeys { grant, keys })?;
+    ctx.out.report(&LeaseKeys { grant, keys, outside: foreign })?;
     Ok(Exit::Done)
 }
 
@@ -149,18 +156,31 @@ async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Fai
     if grant.ttl != ttl {
         ctx.out.note(&format!("requested a TTL of {ttl} s, etcd granted {} s", grant.ttl));
     }
-    ctx.out.one(&LeaseRow { grant, keys: None })?;
+    ctx.out.one(&LeaseRow::of(grant))?;
     Ok(Exit::Done)
 }
 
-async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
+/// `3 keys`; with those of other tenants, which are not named: `3 keys and 2 keys outside the namespace`.
+fn attached(keys: u64, foreign: u64) -> String {
+    match (keys, foreign) {
+        (keys, 0) => counted(keys, "key"),
+        (keys, foreign) => format!("{} and {} outside the namespace", counted(keys, "key"), counted(foreign, "key")),
+    }
+}
+
+async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Result<Exit, Failure> {
     let mut found = Vec::new();
-    let mut keys = 0;
+    let (mut keys, mut foreign) = (0, 0);
     for (id, answer) in ids.iter().zip(ctx.store().query_leases(ids, true).await?) {
         match answer {
-            Some((grant, attached)) => {
-                keys += attached.len();
-                found.push(LeaseRow { grant, keys: Some(attached.len() as u64) });
+            Some(lease) => {
+                keys += lease.keys.len() as u64;
+                foreign += lease.foreign;
+                if lease.foreign > 0 {
+                    let outside = counted(lease.foreign, "key");
+                    ctx.out.warn(&format!("lease {id}: {outside} outside the namespace would be deleted with it"));
+                }
+                found.push(LeaseRow::counted(&lease));
             }
             None => ctx.out.note(&format!("lease not found: {id}")),
         }
@@ -169,12 +189,20 @@ async fn revoke(ctx: &Context, ids: &[LeaseId]) -> Result<Exit, Failure> {
     if found.is_empty() {
         return Ok(missing);
     }
-    let what = format!("{} with {}", counted(found.len(), "lease"), counted(keys, "key"));
+    let what = format!("{} with {}", counted(found.len(), "lease"), attached(keys, foreign));
     if ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {what} would be revoked"));
     } else {
         ctx.out.note(&format!("Found {what}"));
-        let question = format!("Revoke {} and delete {}", counted(found.len(), "lease"), counted(keys, "key"));
+        let question = format!("Revoke {} and delete {}", counted(found.len(), "lease"), attached(keys, foreign));
+        if foreign > 0 && ctx.safety.yes && !outside_namespace {
+            return Err(Failure::conflict(format!(
+                "{} outside the namespace would be deleted",
+                counted(foreign, "key")
+            ))
+            .context("no lease was revoked")
+            .hint("add --outside-namespace if keys of others may be deleted"));
+        }
         let consent = ctx.consent(&question)?;
         revoke_all(ctx, &consent, &found).await?;
     }

@@ -46,7 +46,7 @@ async fn renew_once(ctx: &Context, ids: &[LeaseId]) -> Result<Vec<Grant>, Failur
     for id in ids {
         match ctx.store().renew(*id).await? {
             Some(grant) => {
-                sink.push(&LeaseRow { grant, keys: None })?;
+                sink.push(&LeaseRow::of(grant))?;
                 renewed.push(grant);
             }
             None => ctx.out.note(&format!("lease not found: {id}")),

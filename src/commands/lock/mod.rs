@@ -107,7 +107,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         ctx.limit_endless_connect(limit);
     }
     let request = acquire::LockRequest {
-        name: args.text.key(name)?,
+        name: args.text.key(name, ctx.store().namespace())?,
         mode: LockMode { shared: args.shared, rw: args.rw },
         wait: match args.wait {
             _ if args.try_once => acquire::WaitLimit::None,

@@ -6,9 +6,17 @@ use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Error, KeyValue, LeaseId, LeaseMode, LockGuard, Op, OpResult, Retry, Store, Txn,
     Write,
 };
+use crate::transport::DEFAULT_TXN_OPS;
 
-/// Records per transaction. etcd accepts 128 operations, nested ones included.
-pub const BATCH_RECORDS: usize = 100;
+/// Records per transaction, unless the user allows more operations than etcd does by default.
+const BATCH_RECORDS: usize = 100;
+
+/// Records per transaction: a lock guard takes one operation, and each record's own transaction nests another one.
+pub fn batch_records(max_txn_ops: usize) -> usize {
+    let most = max_txn_ops.saturating_sub(2).max(1);
+    if max_txn_ops > DEFAULT_TXN_OPS { most } else { most.min(BATCH_RECORDS) }
+}
+
 /// Bytes per transaction: two thirds of etcd's default request limit (1.5 MiB). A larger record is written alone.
 pub const BATCH_BYTES: usize = 1 << 20;
 

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::bulk::{BATCH_BYTES, BATCH_RECORDS, LeaseTarget, LoadItem, LoadMode, LoadTally, send};
-use crate::commands::input::{InputSource, cannot_read};
+use super::bulk::{BATCH_BYTES, LeaseTarget, LoadItem, LoadMode, LoadTally, batch_records, send};
+use crate::commands::input::{InputSource, MAX_LINE_BYTES, cannot_read};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, LeaseId, LeaseKeeper, LockGuard, Store};
@@ -23,8 +23,6 @@ use crate::proto::Codec;
 const MAX_IN_FLIGHT: usize = 8;
 /// Batches that are read ahead of the writes.
 const READ_AHEAD_BATCHES: usize = 4;
-/// Upper bound on a line: longer than any record that a server accepts.
-const MAX_LINE_BYTES: usize = 64 << 20;
 /// How long in-flight batches may take after a signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -39,7 +37,8 @@ pub async fn run(
     guard: Option<LockGuard>,
     codec: Arc<Codec>,
 ) -> Result<Exit, Failure> {
-    let total = validate(source, &codec)?;
+    let in_namespace = !ctx.store().namespace().is_empty();
+    let total = validate(source, &codec, in_namespace)?;
     ctx.signals.hold();
     let mut load = Load {
         ctx,
@@ -53,20 +52,22 @@ pub async fn run(
         keys: HashSet::new(),
         progress: ctx.out.progress("loading", total),
     };
-    let result = load.write_all(spawn_reader(source, codec)?).await;
+    let lines = RecordLines::of(source, codec, in_namespace)?;
+    let reader = spawn_reader(lines, batch_records(ctx.store().max_txn_ops()))?;
+    let result = load.write_all(reader).await;
     load.progress.finish();
     load.revoke_unused_leases().await;
     load.summary(result)
 }
 
 /// Validates a file before anything is written, so that an invalid line has no effect. Counts the records.
-fn validate(source: InputSource<'_>, codec: &Arc<Codec>) -> Result<Option<u64>, Failure> {
+fn validate(source: InputSource<'_>, codec: &Arc<Codec>, in_namespace: bool) -> Result<Option<u64>, Failure> {
     match source {
         InputSource::File(path) if path.is_file() => {}
         _ => return Ok(None),
     }
     let mut count = 0;
-    for record in RecordLines::of(source, Arc::clone(codec))? {
+    for record in RecordLines::of(source, Arc::clone(codec), in_namespace)? {
         record?;
         count += 1;
     }
@@ -79,6 +80,8 @@ struct RecordLines {
     name: String,
     line: u64,
     codec: Arc<Codec>,
+    /// Inside a namespace, the empty key is the one that equals the namespace.
+    in_namespace: bool,
 }
 
 impl Iterator for RecordLines {
@@ -95,7 +98,12 @@ impl Iterator for RecordLines {
                 Ok(MAX_LINE_BYTES) => return Some(Err(self.bad("the line is too long"))),
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
                 Ok(_) => {
-                    return Some(InputRecord::parse(&line, &self.codec).map_err(|error| self.bad(&error.to_string())));
+                    let record = InputRecord::parse(&line, &self.codec).map_err(|error| error.to_string());
+                    let record = record.and_then(|record| match record.key.is_empty() && !self.in_namespace {
+                        true => Err("the key is empty".to_owned()),
+                        false => Ok(record),
+                    });
+                    return Some(record.map_err(|why| self.bad(&why)));
                 }
             }
         }
@@ -103,9 +111,9 @@ impl Iterator for RecordLines {
 }
 
 impl RecordLines {
-    fn of(source: InputSource<'_>, codec: Arc<Codec>) -> Result<Self, Failure> {
+    fn of(source: InputSource<'_>, codec: Arc<Codec>, in_namespace: bool) -> Result<Self, Failure> {
         let input = BufReader::with_capacity(1 << 16, source.open()?);
-        Ok(Self { input, name: source.name(), line: 0, codec })
+        Ok(Self { input, name: source.name(), line: 0, codec, in_namespace })
     }
 
     fn bad(&self, what: &str) -> Failure {
@@ -116,13 +124,12 @@ impl RecordLines {
 
 /// Reads and parses on a separate thread, a few batches ahead.
 fn spawn_reader(
-    source: InputSource<'_>,
-    codec: Arc<Codec>,
+    mut lines: RecordLines,
+    max_records: usize,
 ) -> Result<mpsc::Receiver<Result<Vec<InputRecord>, Failure>>, Failure> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD_BATCHES);
-    let mut lines = RecordLines::of(source, codec)?;
     let work = move || {
-        let mut batch = RecordBatch::default();
+        let mut batch = RecordBatch::new(max_records);
         for record in &mut lines {
             let sent = match record {
                 Ok(record) => match batch.push(record) {
@@ -150,19 +157,23 @@ fn spawn_reader(
 }
 
 /// Records that fit into one transaction: limited in number and bytes, with distinct keys.
-#[derive(Default)]
 struct RecordBatch {
+    max_records: usize,
     records: Vec<InputRecord>,
     keys: HashSet<Vec<u8>>,
     bytes: usize,
 }
 
 impl RecordBatch {
+    fn new(max_records: usize) -> Self {
+        Self { max_records, records: Vec::new(), keys: HashSet::new(), bytes: 0 }
+    }
+
     /// Adds a record; returns the previous batch if the record does not fit into it.
     fn push(&mut self, record: InputRecord) -> Option<Vec<InputRecord>> {
         // Key and value are sent twice, in the compare and in the write; 256 bytes cover the protocol's overhead.
         let bytes = 2 * (record.key.len() + record.value.len()) + 256;
-        let full = self.records.len() >= BATCH_RECORDS
+        let full = self.records.len() >= self.max_records
             || self.bytes + bytes > BATCH_BYTES
             || self.keys.contains(record.key.as_slice());
         let before = if full && !self.records.is_empty() { Some(self.take()) } else { None };

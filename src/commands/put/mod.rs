@@ -149,7 +149,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return load::run(ctx, InputSource::of(from), args.create, guard, codec).await;
     }
     let (key, value) = args.key_and_value()?;
-    let key = args.text.key(key)?;
+    let key = args.text.key(key, ctx.store().namespace())?;
     let input = match (value, &args.file) {
         (None, None) if args.revert_to.is_some() => None,
         (_, Some(file)) => Some(read_all(ctx, InputSource::of(file)).await?),
@@ -178,7 +178,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             update: args.update,
             revision: args.if_rev,
             value: expected.transpose()?,
-            other: args.if_exists.as_deref().map(|key| args.text.key(key)).transpose()?,
+            other: args.if_exists.as_deref().map(|key| args.text.key(key, ctx.store().namespace())).transpose()?,
         },
         only_if_different: args.if_different,
         lease: match args.lease {

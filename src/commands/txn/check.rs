@@ -2,16 +2,16 @@
 //!
 //! The rules are those of `checkTxnRequest` and `checkIntervals` in etcd's `server/etcdserver/api/v3rpc/key.go`.
 
-use crate::kvstore::{KeyRange, KeySelector, MAX_REQUEST_BYTES, MAX_TXN_OPS, Op, Txn};
+use crate::kvstore::{KeyRange, KeySelector, MAX_REQUEST_BYTES, Op, Txn};
 use crate::output::bytes;
 
 /// Checks the limits.
 ///
 /// # Errors
 /// The exceeded limit, with the server's option for it.
-pub fn check(txn: &Txn, locked: bool) -> Result<(), String> {
+pub fn check(txn: &Txn, max_ops: usize, locked: bool) -> Result<(), String> {
     // --if-locked nests the transaction in another one.
-    let limit = MAX_TXN_OPS - usize::from(locked);
+    let limit = max_ops.saturating_sub(usize::from(locked));
     count(txn, limit, "the transaction")?;
     let size = txn.size();
     if size > MAX_REQUEST_BYTES {
@@ -23,6 +23,23 @@ pub fn check(txn: &Txn, locked: bool) -> Result<(), String> {
     written_keys(&txn.then).and_then(|_| written_keys(&txn.otherwise)).map(|_| ())
 }
 
+/// Where a transaction names the empty key, such as `then[0].put`. etcd has it only inside a namespace.
+pub fn empty_key(txn: &Txn) -> Option<String> {
+    let is_empty = |over: &KeySelector| matches!(over, KeySelector::Key(key) if key.is_empty());
+    let in_op = |op: &Op| match op {
+        Op::Put(write) => write.key.is_empty().then(|| "put".to_owned()),
+        Op::Delete { over, .. } => is_empty(over).then(|| "delete".to_owned()),
+        Op::Get { over, .. } => is_empty(over).then(|| "get".to_owned()),
+        Op::Txn(nested) => empty_key(nested).map(|place| format!("txn.{place}")),
+    };
+    let compare = txn.compares.iter().position(|compare| is_empty(&compare.over)).map(|index| format!("if[{index}]"));
+    compare.or_else(|| {
+        [("then", &txn.then), ("else", &txn.otherwise)].into_iter().find_map(|(branch, ops)| {
+            ops.iter().enumerate().find_map(|(index, op)| Some(format!("{branch}[{index}].{}", in_op(op)?)))
+        })
+    })
+}
+
 fn count(txn: &Txn, limit: usize, which: &str) -> Result<(), String> {
     let Txn { compares, then, otherwise } = txn;
     for (what, number) in
@@ -30,8 +47,8 @@ fn count(txn: &Txn, limit: usize, which: &str) -> Result<(), String> {
     {
         if number > limit {
             return Err(format!(
-                "{which} has {number} {what}; the limit here is {limit} (etcd accepts {MAX_TXN_OPS} in all, \
-                 --max-txn-ops on the server)"
+                "{which} has {number} {what}; the limit here is {limit} (--max-ops raises it if the servers' \
+                 --max-txn-ops is higher than 128)"
             ));
         }
     }
@@ -109,7 +126,21 @@ mod tests {
     }
 
     fn check_then(then: Vec<Op>) -> Result<(), String> {
-        check(&Txn { then, ..Txn::default() }, false)
+        check(&Txn { then, ..Txn::default() }, 128, false)
+    }
+
+    #[test]
+    fn an_empty_key_is_found_wherever_it_is() {
+        let key = |key: &str| KeySelector::Key(key.as_bytes().to_vec());
+        let txn = |op: Op| Txn { then: vec![put("/a")], otherwise: vec![put("/b"), op], ..Txn::default() };
+        let delete = |over| Op::Delete { over, prev: false };
+        assert_eq!(empty_key(&txn(put(""))).as_deref(), Some("else[1].put"));
+        assert_eq!(empty_key(&txn(delete(key("")))).as_deref(), Some("else[1].delete"));
+        assert_eq!(empty_key(&txn(Op::get_at(key(""), 0))).as_deref(), Some("else[1].get"));
+        assert_eq!(empty_key(&txn(nested(vec![put("")], vec![]))).as_deref(), Some("else[1].txn.then[0].put"));
+        assert_eq!(empty_key(&txn(delete(KeySelector::Range(KeyRange::prefix(b""))))), None);
+        let compares = vec![Compare::unchanged(b"/a", 1), Compare::unchanged(b"", 1)];
+        assert_eq!(empty_key(&Txn { compares, ..Txn::default() }).as_deref(), Some("if[1]"));
     }
 
     #[test]
@@ -120,14 +151,15 @@ mod tests {
             check_then(many(129)).is_err_and(|e| e.contains("129 operations in 'then'") && e.contains("--max-txn-ops"))
         );
         let txn = Txn { then: many(128), ..Txn::default() };
-        assert!(check(&txn, true).is_err());
+        assert!(check(&txn, 128, true).is_err());
+        assert!(check(&txn, 129, true).is_ok());
         let mut deep = many(100);
         deep.push(nested((0..27).map(|i| put(&format!("n{i}"))).collect(), vec![]));
         assert!(check_then(deep.clone()).is_ok());
         deep.push(put("one more"));
         assert!(check_then(deep).is_err_and(|e| e.contains("nested")));
         let compares = (0..129).map(|i| Compare::missing(format!("{i}").as_bytes())).collect();
-        assert!(check(&Txn { compares, ..Txn::default() }, false).is_err());
+        assert!(check(&Txn { compares, ..Txn::default() }, 128, false).is_err());
     }
 
     #[test]

@@ -70,7 +70,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let mut txn = parse::parse(&text, &codec).map_err(|why| {
         Failure::usage(format!("{}: {why}", source.name())).hint("'kvadm txn --help' shows an example of the file")
     })?;
-    check::check(&txn, guard.is_some())
+    if let (Some(place), true) = (check::empty_key(&txn), ctx.store().namespace().is_empty()) {
+        return Err(Failure::usage(format!("{}: {place}: the key must not be empty", source.name()))
+            .hint("'kvadm txn --help' shows an example of the file"));
+    }
+    check::check(&txn, ctx.store().max_txn_ops(), guard.is_some())
         .map_err(|why| Failure::new(Exit::Refused, format!("{}: {why}", source.name())).hint("nothing was sent"))?;
     let dry_run = ctx.safety.dry_run;
     if dry_run {

@@ -172,10 +172,7 @@ impl<'a> TxnFields<'a> {
     }
 
     fn key(&self) -> Result<Option<Vec<u8>>, String> {
-        match self.bytes("key")? {
-            Some(key) if key.is_empty() => Err(format!("{}: the key must not be empty", self.path)),
-            key => Ok(key),
-        }
+        self.bytes("key")
     }
 
     fn selector(&self) -> Result<KeySelector, String> {
@@ -275,7 +272,6 @@ mod tests {
         );
         assert_eq!(error_of("then: [{put: {key: a}}]"), "then[0].put: the value is missing");
         assert_eq!(error_of("then: [{put: {value: a}}]"), "then[0].put: the key is missing");
-        assert_eq!(error_of("then: [{get: {key: ''}}]"), "then[0].get: the key must not be empty");
         assert_eq!(error_of("if: [{key: a}]"), "if[0]: nothing to compare: add value, version, create, mod or lease");
         assert_eq!(error_of("if: [{key: a, mod: 1, version: 1}]"), "if[0]: version and mod cannot be combined");
         assert_eq!(error_of("if: [{key: a, mod: 1, op: '>='}]"), "if[0].op: '>=' is not one of =, !=, <, >");

@@ -32,7 +32,7 @@ pub struct WatchLoop<'a> {
     pub(super) writer: EventWriter<'a>,
     pub(super) resume_file: Option<ResumeFile>,
     pub(super) cache: Option<KeyCache>,
-    /// Whether an interruption was reported.
+    /// Whether the stream is interrupted, and the interruption was reported or ends the watch.
     interrupted: bool,
     /// An earlier run wrote the events of this position's revision up to its key.
     reported_position: Option<ResumePosition>,
@@ -60,6 +60,11 @@ impl<'a> WatchLoop<'a> {
         let Err(stop) = self.follow().await;
         let saved = self.resume_file.as_mut().map_or(Ok(()), ResumeFile::save);
         match stop {
+            StopReason::At(Exit::No) if self.interrupted => saved.and(Err(Failure::new(
+                Exit::Unreachable,
+                "the watch was interrupted when --timeout elapsed; later changes, if any, were not shown",
+            )
+            .hint("run 'kvadm status' to see which members are up"))),
             StopReason::At(exit) => saved.map(|()| exit),
             StopReason::Failed(failure) if failure.is_end_by_signal() => saved.map(|()| Exit::Interrupted),
             StopReason::Failed(failure) => Err(failure),
@@ -72,7 +77,11 @@ impl<'a> WatchLoop<'a> {
         let options = WatchOptions { ranges, start, known, prev: self.writer.prev };
         let mut watcher = self.ctx.store().watch(options);
         loop {
-            match self.next(&mut watcher).await.map_err(|stop| self.add_permission_hint(stop))? {
+            let next = self.next(&mut watcher).await;
+            if next.is_err() {
+                self.interrupted |= watcher.is_interrupted();
+            }
+            match next.map_err(|stop| self.add_permission_hint(stop))? {
                 WatchUpdate::Events(events) => self.write_events(events).await?,
                 WatchUpdate::Progress => {}
                 WatchUpdate::Disconnected(why) => self.note_interruption(&why),

@@ -43,6 +43,7 @@ pub(super) use follow::{WatchLoop, WatchStart};
 /// Exit codes:
 ///   0  --count or --until was reached
 ///   1  --timeout elapsed
+///   3  --timeout elapsed while the stream was interrupted
 ///   4  the events are compacted, or --resume belongs to another store
 ///   6  CMD failed (--on-error stop), or the --resume file cannot be written
 #[derive(clap::Args, Debug)]
@@ -180,7 +181,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.timeout.map(|time| Instant::now() + time);
     args.proto.decode_output(ctx)?;
     let start = args.start(ctx.config.resync_after_reconnect)?;
-    let ranges = KeyRange::joined(args.ranges()?);
+    let ranges = KeyRange::joined(args.ranges(ctx.store().namespace())?);
     let open = |path| ResumeFile::open(path, ctx.store().namespace(), &ranges);
     let resume_file = args.resume.as_deref().map(open).transpose()?;
     let exec = args.exec.then(|| EventCommand { command: args.command.clone(), on_error: args.on_error });
@@ -204,9 +205,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
-    fn ranges(&self) -> Result<Vec<KeyRange>, Failure> {
+    fn ranges(&self, namespace: &[u8]) -> Result<Vec<KeyRange>, Failure> {
         let prefixes = self.prefix.iter().map(|prefix| prefix_range(self.text, prefix, self.dir));
-        let keys = self.exact.iter().map(|key| Ok(KeyRange::key(&self.text.key(key)?)));
+        let keys = self.exact.iter().map(|key| Ok(KeyRange::key(&self.text.key(key, namespace)?)));
         prefixes.chain(keys).collect()
     }
 

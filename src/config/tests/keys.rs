@@ -44,18 +44,19 @@ fn a_clientv3_file_as_it_is() {
 #[test]
 fn kvadms_own_keys() {
     let setup = Setup::with(
-        "namespace: /app/\nqps: 2.5\noutput: json\nlock-ttl: 40s\n\
+        "namespace: /app/\nqps: 2.5\nmax-txn-ops: 500\noutput: json\nlock-ttl: 40s\n\
          proto:\n- {prefix: /a, file: a.desc, message: p.A}\n- {prefix: '', file: ~/b.desc, message: p.B}\n",
     );
     let config = setup.ok();
     assert_eq!(config.connect.namespace, b"/app/");
     assert_eq!(config.connect.qps, Some(2.5));
+    assert_eq!(config.connect.max_txn_ops, 500);
     assert_eq!(config.output.as_deref(), Some("json"));
     assert_eq!(config.lock_ttl, Duration::from_secs(40));
     let files: Vec<_> = config.proto.iter().map(|rule| rule.file.clone()).collect();
     assert_eq!(files, [setup.path("a.desc"), setup.path("home/b.desc")]);
     assert_eq!(config.proto[0].message, "p.A");
-    assert_eq!(setup.setting("proto"), "/a=p.A,=p.B (file D/etcd.yaml:5)");
+    assert_eq!(setup.setting("proto"), "/a=p.A,=p.B (file D/etcd.yaml:6)");
     assert_eq!(Setup::with("qps: 0\n").ok().connect.qps, None);
 }
 
@@ -97,6 +98,8 @@ fn values_that_are_refused() {
         ("insecure-transport: maybe", "insecure-transport: must be true or false, not 'maybe'"),
         ("qps: -1", "qps: -1 is not a rate (requests per second; 0 means no limit)"),
         ("qps: .nan", "qps: NaN is not a rate (requests per second; 0 means no limit)"),
+        ("max-txn-ops: 2", "max-txn-ops: '2' is not a number from 3 to 65536"),
+        ("max-txn-ops: [9]", "max-txn-ops: must be a number, not a list"),
         ("qps: many", "qps: 'many' is not a number"),
         ("output: xml", "output: 'xml' is not an output format; use one of text, table, json, yaml, raw"),
         ("endpoints: ['']", "endpoints: the endpoint is empty"),

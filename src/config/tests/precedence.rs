@@ -37,6 +37,7 @@ const LADDERS: &[Ladder] = &[
     Ladder { value: |n| format!("u{n}"), fallback: &["ETCDCTL_USER"], ..ladder("username", Some(|o, v| o.user = Some(v.into())), "KVADM_USER") },
     Ladder { value: |n| format!("/n{n}/"), ..ladder("namespace", Some(|o, v| o.namespace = Some(v.into())), "KVADM_NAMESPACE") },
     Ladder { value: |n| (n + 1).to_string(), ..ladder("qps", Some(|o, v| o.qps = v.parse().ok()), "KVADM_QPS") },
+    Ladder { value: |n| (n + 100).to_string(), ..ladder("max-txn-ops", Some(|o, v| o.max_txn_ops = v.parse().ok()), "KVADM_MAX_TXN_OPS") },
     Ladder { value: |n| ["text", "json", "yaml"][n].to_owned(), ..ladder("output", Some(|o, v| o.output = Some(v.into())), "KVADM_OUTPUT") },
     Ladder { value: |n| (n % 2 == 0).to_string(),
         ..ladder("insecure-transport", Some(|o, v| o.insecure_transport = v.parse().ok()), "KVADM_INSECURE_TRANSPORT") },

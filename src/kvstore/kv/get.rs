@@ -5,7 +5,7 @@ use etcd_client::GetOptions;
 use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::response_check::RequestedRange;
-use crate::kvstore::kv::txn::{KeySelector, LockGuard, MAX_TXN_OPS, Op, OpResult, Txn};
+use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Idempotency, Request};
 use crate::kvstore::response_header::ResponseHeader;
@@ -61,7 +61,7 @@ impl Store {
         }
         let mut found = KeysRead { kvs: Vec::with_capacity(keys.len()), revision };
         // The guard needs one operation of the transaction.
-        let (mut rest, mut most) = (keys, MAX_TXN_OPS - 1);
+        let (mut rest, mut most) = (keys, self.max_txn_ops().saturating_sub(1));
         while !rest.is_empty() {
             let (chunk, behind) = rest.split_at(rest.len().min(most));
             let read = |key: &Vec<u8>| Op::get_at(KeySelector::Key(key.clone()), found.revision);

@@ -9,10 +9,6 @@ use etcd_client::{DeleteOptions, GetOptions, PutOptions, TxnOp};
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::types::{KeyValue, LeaseId, Revision};
 
-/// etcd's default limit for compares, and for operations in each branch (`--max-txn-ops`). The operations of a nested
-/// transaction count on top of those of the outer one.
-pub const MAX_TXN_OPS: usize = 128;
-
 /// etcd's default limit for the bytes of a request (`--max-request-bytes`).
 pub const MAX_REQUEST_BYTES: usize = 3 << 19;
 

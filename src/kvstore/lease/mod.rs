@@ -37,8 +37,16 @@ pub struct Grant {
     pub left: i64,
 }
 
-/// A lease and the keys attached to it, in key order.
-pub type LeaseWithKeys = (Grant, Vec<Vec<u8>>);
+/// A lease and the keys attached to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseWithKeys {
+    /// The lease's ID and TTLs.
+    pub grant: Grant,
+    /// The keys in the namespace, relative to it, in key order. Empty if the keys were not requested.
+    pub keys: Vec<Vec<u8>>,
+    /// Number of keys outside the namespace.
+    pub foreign: u64,
+}
 
 impl Store {
     /// Grants a lease of at least `ttl` seconds, with a random ID: a grant whose outcome is unknown is revoked, and repeated
@@ -142,11 +150,10 @@ impl Store {
     /// # Errors
     /// Any error of the request.
     pub async fn time_to_live(&self, id: LeaseId) -> Result<Option<Grant>, Error> {
-        Ok(self.query_lease(id, false).await?.map(|(grant, _)| grant))
+        Ok(self.query_lease(id, false).await?.map(|lease| lease.grant))
     }
 
-    /// The remaining TTL of a lease and its keys; `None` if the lease does not exist. Keys outside the namespace are
-    /// absolute.
+    /// The remaining TTL of a lease and its keys; `None` if the lease does not exist.
     ///
     /// # Errors
     /// Any error of the request.
@@ -163,7 +170,7 @@ impl Store {
         ids.sort_unstable();
         ids.dedup();
         let answers = self.query_leases(&ids, false).await?;
-        Ok(ids.into_iter().zip(answers.into_iter().map(|answer| answer.map(|(grant, _)| grant))).collect())
+        Ok(ids.into_iter().zip(answers.into_iter().map(|answer| answer.map(|lease| lease.grant))).collect())
     }
 
     /// The remaining TTL of each lease and, if `keys`, its keys, in the order of `ids`.
@@ -202,9 +209,11 @@ impl Store {
         if left >= 0 {
             check_ttl(ttl, 0).and_then(|()| check_ttl(left, 0)).map_err(|what| request.invalid(what))?;
         }
-        let mut keys: Vec<Vec<u8>> = answer.keys().iter().map(|key| self.relative(key.clone())).collect();
+        let relative = |key: &Vec<u8>| key.strip_prefix(self.namespace()).map(<[u8]>::to_vec);
+        let mut keys: Vec<Vec<u8>> = answer.keys().iter().filter_map(relative).collect();
         keys.sort();
-        Ok((left >= 0).then_some((Grant { id, ttl, left }, keys)))
+        let foreign = answer.keys().len().saturating_sub(keys.len()) as u64;
+        Ok((left >= 0).then_some(LeaseWithKeys { grant: Grant { id, ttl, left }, keys, foreign }))
     }
 
     /// The IDs of all leases, in ascending order.

@@ -46,10 +46,16 @@ impl Assembly {
 
     /// Adds one response, continued by another one if `more`, and returns the events of whole revisions. Events before
     /// the position are dropped: a lagging member may send them again.
-    pub(crate) fn push(&mut self, events: Vec<PbEvent>, more: bool) -> Result<Vec<PbEvent>, OversizedRevision> {
+    pub(crate) fn push(&mut self, mut events: Vec<PbEvent>, more: bool) -> Result<Vec<PbEvent>, OversizedRevision> {
         let next = self.next;
         let before = self.partial.len();
-        self.partial.extend(events.into_iter().filter(|event| revision(event) >= next));
+        events.retain(|event| revision(event) >= next);
+        // A response of a backlog has up to 128 000 events: they are not copied if nothing precedes them.
+        if self.partial.is_empty() {
+            self.partial = events;
+        } else {
+            self.partial.append(&mut events);
+        }
         let Some(last) = self.partial.last().map(revision) else { return Ok(Vec::new()) };
         if !more {
             self.next = last.saturating_add(1);

@@ -12,6 +12,7 @@ pub(crate) mod stream;
 
 use std::time::Duration;
 
+use etcd_client::proto::PbEvent;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::kvstore::backoff::Backoff;
@@ -23,7 +24,7 @@ use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};
 use crate::transport::Notice;
 
-use crate::kvstore::watch::assembly::{Assembly, OversizedRevision};
+use crate::kvstore::watch::assembly::{Assembly, OversizedRevision, revision};
 use crate::kvstore::watch::backlog::Backlog;
 use crate::kvstore::watch::stream::{OpenedWatch, WatchMessage};
 
@@ -31,6 +32,10 @@ use crate::kvstore::watch::stream::{OpenedWatch, WatchMessage};
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 /// Time after which an interruption is reported; most reconnects are faster.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
+
+/// Events per update, unless one revision has more: a response of a backlog has up to 128 000, which are not all held
+/// decoded twice.
+const UPDATE_EVENTS: usize = 4096;
 
 /// The number of logins after which a refusal is no longer taken for one of the token.
 const MAX_LOGINS: u32 = 2;
@@ -84,6 +89,8 @@ pub struct Watcher {
     /// Whether etcd is asked to fragment large responses, because one was too large.
     fragment: bool,
     open: Option<OpenedWatch>,
+    /// Events of whole revisions that were not returned yet.
+    pending: std::vec::IntoIter<PbEvent>,
     /// The streams that fetch a backlog instead of `open`.
     backlog: Option<Backlog>,
     lost: Option<StreamLost>,
@@ -109,6 +116,7 @@ impl Store {
             options,
             fragment: false,
             open: None,
+            pending: Vec::new().into_iter(),
             backlog: None,
             lost: None,
             backoff: Backoff::default(),
@@ -142,7 +150,12 @@ impl Watcher {
 
     /// The first revision that was not returned yet.
     pub fn next_revision(&self) -> Revision {
-        self.assembly.next()
+        self.pending.as_slice().first().map_or(self.assembly.next(), revision)
+    }
+
+    /// Whether the stream was interrupted and has not come back.
+    pub fn is_interrupted(&self) -> bool {
+        self.lost.is_some()
     }
 
     /// Continues at this revision, after the caller has handled a compaction.
@@ -150,11 +163,19 @@ impl Watcher {
         self.assembly = Assembly::new(next);
         self.options.known = next;
         self.open = None;
+        self.pending = Vec::new().into_iter();
         self.backlog = None;
     }
 
     async fn step(&mut self) -> Result<WatchUpdate, Error> {
         loop {
+            if !self.pending.as_slice().is_empty() {
+                let update = self.take_pending();
+                if !update.is_empty() {
+                    return Ok(WatchUpdate::Events(update));
+                }
+                continue;
+            }
             if let Some(backlog) = &mut self.backlog {
                 let segment = backlog.next().await;
                 if !segment.as_ref().is_some_and(|segment| segment.complete) {
@@ -162,10 +183,7 @@ impl Watcher {
                 }
                 let Some(segment) = segment else { continue };
                 self.assembly = Assembly::new(segment.next);
-                let update = self.select(segment.events);
-                if !update.is_empty() {
-                    return Ok(WatchUpdate::Events(update));
-                }
+                self.pending = segment.events.into_iter();
                 continue;
             }
             let Some(open) = &mut self.open else {
@@ -184,49 +202,53 @@ impl Watcher {
                         self.backlog = Backlog::plan(&self.store, &cover, prev, &events, took, end);
                     }
                     let oversized =
-                        |revision: OversizedRevision| Error::Protocol { op: "watch", what: revision.message() };
+                        |refused: OversizedRevision| Error::Protocol { op: "watch", what: refused.message() };
                     let whole = self.assembly.push(events, more).map_err(oversized)?;
-                    let update = self.select(whole);
+                    self.pending = whole.into_iter();
                     if self.backlog.is_some() {
                         self.open = None;
                     }
+                    let update = self.take_pending();
                     if !update.is_empty() {
                         return Ok(WatchUpdate::Events(update));
                     }
-                    if !more {
+                    if !more && self.pending.as_slice().is_empty() {
                         return Ok(WatchUpdate::Progress);
                     }
                 }
-                WatchMessage::Progress(revision) => {
-                    if self.assembly.progress(revision) {
+                WatchMessage::Progress(reached) => {
+                    if self.assembly.progress(reached) {
                         return Ok(WatchUpdate::Progress);
                     }
                 }
-                WatchMessage::Compacted(revision) => {
+                WatchMessage::Compacted(compacted) => {
                     self.open = None;
                     let next = self.assembly.next();
-                    if revision < next {
+                    if compacted < next {
                         let what =
-                            format!("revision {revision} is compacted, but the watch had already reached {next}");
+                            format!("revision {compacted} is compacted, but the watch had already reached {next}");
                         return Err(Error::Protocol { op: "watch", what });
                     }
-                    return Ok(WatchUpdate::Compacted(revision));
+                    return Ok(WatchUpdate::Compacted(compacted));
                 }
                 WatchMessage::Lost(error) => self.handle_loss(error).await?,
             }
         }
     }
 
-    /// The events of the watched ranges, without the namespace.
-    fn select(&self, wire: Vec<etcd_client::proto::PbEvent>) -> Vec<WatchEvent> {
-        let event = |event: etcd_client::proto::PbEvent| {
+    /// The next whole revisions of the pending events: those of the watched ranges, without the namespace.
+    fn take_pending(&mut self) -> Vec<WatchEvent> {
+        let events = self.pending.as_slice();
+        let last = events.get(UPDATE_EVENTS.saturating_sub(1)).map(revision);
+        let count = last.map_or(events.len(), |last| events.partition_point(|event| revision(event) <= last));
+        let event = |event: PbEvent| {
             let kv = self.store.decode_kv(event.kv?);
             let prev = event.prev_kv.map(|kv| self.store.decode_kv(kv));
             let wanted = self.ranges.iter().any(|range| range.contains(&kv.key));
             // In mvccpb.Event.EventType, PUT is 0 and DELETE is 1.
             wanted.then_some(WatchEvent { kv, deleted: event.r#type == 1, prev })
         };
-        wire.into_iter().filter_map(event).collect()
+        self.pending.by_ref().take(count).filter_map(event).collect()
     }
 
     /// Opens a stream, or reports the interruption. `None` if there is nothing to report.
@@ -318,5 +340,33 @@ impl Watcher {
         let lost = self.lost.get_or_insert_with(|| StreamLost { since: Instant::now(), error: None, reported: false });
         lost.error = Some(error);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use etcd_client::proto::PbKeyValue;
+
+    use super::*;
+    use crate::transport::TlsFiles;
+    use crate::transport::testing::{options, session};
+
+    #[test]
+    fn updates_are_of_whole_revisions_and_the_position_follows_them() {
+        let options = options(&["127.0.0.1:1".to_owned()], TlsFiles::default(), Duration::from_secs(1));
+        let store = Store::new(options, session(&Arc::default()));
+        let mut watcher =
+            store.watch(WatchOptions { ranges: vec![KeyRange::prefix(b"")], start: 1, known: 0, prev: false });
+        let events = |at: Revision, count: usize| {
+            let kv = PbKeyValue { key: b"/a".to_vec(), mod_revision: at, ..PbKeyValue::default() };
+            vec![PbEvent { kv: Some(kv), ..PbEvent::default() }; count]
+        };
+        let all = [events(1, UPDATE_EVENTS + 900), events(2, 3000), events(3, 1500), events(4, 1)].concat();
+        watcher.pending = watcher.assembly.push(all, false).unwrap_or_default().into_iter();
+        for (expected, next) in [(UPDATE_EVENTS + 900, 2), (4500, 4), (1, 5), (0, 5)] {
+            assert_eq!((watcher.take_pending().len(), watcher.next_revision()), (expected, next));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Records of `lease`.
 
-use super::{Borrowed, Field, Record, Report, Value, always};
-use crate::kvstore::Grant;
+use super::{Borrowed, Field, Record, Report, Value, always, data};
+use crate::kvstore::{Grant, LeaseWithKeys};
 
 /// One lease.
 pub struct LeaseRow {
@@ -9,6 +9,20 @@ pub struct LeaseRow {
     pub grant: Grant,
     /// Number of keys attached to it; `None` if not requested.
     pub keys: Option<u64>,
+    /// Number of keys outside the namespace; they are not among `keys`.
+    pub outside: u64,
+}
+
+impl LeaseRow {
+    /// A lease whose keys were not requested.
+    pub fn of(grant: Grant) -> Self {
+        Self { grant, keys: None, outside: 0 }
+    }
+
+    /// A lease with the number of its keys.
+    pub fn counted(lease: &LeaseWithKeys) -> Self {
+        Self { grant: lease.grant, keys: Some(lease.keys.len() as u64), outside: lease.foreign }
+    }
 }
 
 impl Record for LeaseRow {
@@ -17,6 +31,7 @@ impl Record for LeaseRow {
         visit(always("ttl", Value::Int(self.grant.ttl)));
         visit(always("left", Value::Int(self.grant.left)));
         visit(always("keys", Value::uint(self.keys)));
+        visit(data("outside", Value::uint((self.outside > 0).then_some(self.outside))));
     }
 }
 
@@ -26,6 +41,8 @@ pub struct LeaseKeys<'a> {
     pub grant: Grant,
     /// The keys attached to it.
     pub keys: Vec<KeyNameRow<'a>>,
+    /// Number of keys outside the namespace.
+    pub outside: u64,
 }
 
 /// A key's name.
@@ -44,6 +61,7 @@ impl Record for LeaseKeys<'_> {
         visit(always("left", Value::Int(self.grant.left)));
         visit(always("keys", Value::Uint(self.keys.len() as u64)));
         visit(always("attached", Value::records(self.keys.iter())));
+        visit(data("outside", Value::uint((self.outside > 0).then_some(self.outside))));
     }
 }
 

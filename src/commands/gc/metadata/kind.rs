@@ -20,7 +20,7 @@ use crate::gc::metadata::mark::ObjectVerdict;
 use crate::gc::metadata::model::{ObjectId, TreeProblem};
 use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions};
 use crate::gc::{Candidate, CandidateOutcome, Facts, Plan, ScanResult, Scope, Skipped, Timestamp};
-use crate::kvstore::{LockMode, MAX_TXN_OPS, Store};
+use crate::kvstore::{LockMode, Store};
 use crate::output::{GcPart, GcPhase, MetadataRow, PartCounts, Progress, Record, bytes};
 use crate::plural::counted;
 
@@ -141,8 +141,11 @@ fn skipped(tree: &MarkedTree, store: &Store) -> Vec<Skipped> {
 impl GarbageKind for MetadataGarbage {
     const NAME: &'static str = "metadata";
     const OBJECTS: &'static str = "objects";
-    // The lock takes one compare of each transaction.
-    const BATCH: usize = MAX_TXN_OPS - 1;
+
+    fn batch(&self, store: &Store) -> usize {
+        // The lock takes one compare of each transaction.
+        store.max_txn_ops().saturating_sub(1)
+    }
 
     fn scope(&self, store: &Store) -> Scope {
         Scope { prefix: store.absolute(&self.job.prefix), bounds: Facts::default() }
@@ -229,7 +232,12 @@ impl GarbageKind for MetadataGarbage {
             return Err(Failure::conflict(format!("{why}; nothing was removed"))
                 .hint("check the schema and the prefix; to empty a kind, pass --allow-empty KIND"));
         }
-        let options = SweepOptions { guard: self.job.guard, locked: self.held.is_some(), ..SweepOptions::default() };
+        let options = SweepOptions {
+            guard: self.job.guard,
+            max_ops: round.ctx.store().max_txn_ops(),
+            locked: self.held.is_some(),
+            ..SweepOptions::default()
+        };
         if options.guard == SweepGuard::Scope {
             let totals = tree.model.totals();
             round.ctx.out.detail(&format!(

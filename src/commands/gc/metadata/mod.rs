@@ -151,13 +151,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let job = job(ctx, args).await?;
     if let Some(key) = &args.explain {
-        return result_writer::explain(ctx, &job, &args.text.key(key)?).await;
+        return result_writer::explain(ctx, &job, &args.text.key(key, ctx.store().namespace())?).await;
     }
     if args.check {
         return result_writer::check(ctx, &job).await;
     }
     if let Some(key) = &args.graph {
-        let key = key.as_deref().map(|key| args.text.key(key)).transpose()?;
+        let key = key.as_deref().map(|key| args.text.key(key, ctx.store().namespace())).transpose()?;
         if key.is_none() && args.depth.is_some() {
             return Err(Failure::usage("--depth requires --graph=KEY"));
         }
@@ -202,7 +202,7 @@ async fn job(ctx: &Context, args: &Args) -> Result<MetadataJob, Failure> {
         return Err(Failure::usage(format!("--allow-empty {unknown}: the schema has no such kind"))
             .hint(format!("kinds of the schema: {}", known.join(", "))));
     }
-    let lock = args.lock.as_deref().map(|name| args.text.key(name)).transpose()?;
+    let lock = args.lock.as_deref().map(|name| args.text.key(name, ctx.store().namespace())).transpose()?;
     if let Some(name) = lock.as_ref().filter(|_| !args.ignore_unparsed) {
         lock_is_outside(name, &prefix, &schema)?;
     }

@@ -8,7 +8,6 @@ use crate::gc::metadata::collect::TreeCollector;
 use crate::gc::metadata::model::ObjectId;
 use crate::gc::metadata::sweep::SweepVerdict;
 use crate::gc::{Candidate, CandidateOutcome};
-use crate::kvstore::MAX_TXN_OPS;
 use crate::plural::counted;
 
 /// A sweep that is running or has ended.
@@ -39,11 +38,12 @@ impl SweepInProgress {
     pub fn entangled(&self, candidate: &Candidate) -> Option<String> {
         let id = *self.objects.get(&candidate.key)?;
         let sweep = self.collector.sweep();
+        let ops = sweep.options().max_ops;
         let facts = counted(sweep.facts(id), "fact");
         (sweep.verdict(id) == Some(SweepVerdict::Entangled)).then(|| {
             format!(
-                "its removal depends on {facts} and on its own keys, more than the {MAX_TXN_OPS} comparisons of one \
-                 transaction"
+                "its removal depends on {facts} and on its own keys, more than the {ops} comparisons of one \
+                 transaction (--max-ops)"
             )
         })
     }

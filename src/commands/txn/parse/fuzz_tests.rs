@@ -193,7 +193,6 @@ proptest! {
 fn a_field_that_is_wrong_is_named() {
     let wrong = [
         ("key", json!(5)),
-        ("key", json!("")),
         ("key", json!(null)),
         ("key_base64", json!("L2E")),
         ("key_base64", json!("*")),

@@ -20,7 +20,8 @@ pub use item::SweepVerdict;
 
 use super::mark::Marking;
 use super::model::{Model, ObjectId};
-use crate::kvstore::{KeyRange, MAX_TXN_OPS, Txn};
+use crate::kvstore::{KeyRange, Txn};
+use crate::transport::DEFAULT_TXN_OPS;
 
 /// What a transaction compares in addition to the facts that decisions depend on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum SweepGuard {
 pub struct SweepOptions {
     /// What transactions compare.
     pub guard: SweepGuard,
+    /// Maximum number of operations of a transaction.
+    pub max_ops: usize,
     /// Whether each transaction also compares a lock, which takes one operation.
     pub locked: bool,
     /// Maximum number of keys that a transaction removes; a larger object gets its own transaction.
@@ -45,7 +48,7 @@ pub struct SweepOptions {
 
 impl Default for SweepOptions {
     fn default() -> Self {
-        Self { guard: SweepGuard::Object, locked: false, max_keys: 1000 }
+        Self { guard: SweepGuard::Object, max_ops: DEFAULT_TXN_OPS, locked: false, max_keys: 1000 }
     }
 }
 
@@ -125,9 +128,14 @@ impl Sweep {
         sweep
     }
 
-    /// Maximum number of operations of a transaction.
+    /// Maximum number of operations of a transaction beside the comparison of the lock.
     fn max_ops(&self) -> usize {
-        MAX_TXN_OPS - usize::from(self.options.locked)
+        self.options.max_ops - usize::from(self.options.locked)
+    }
+
+    /// The options of the sweep.
+    pub fn options(&self) -> &SweepOptions {
+        &self.options
     }
 
     /// The objects in the order of the sweep, with their verdicts.

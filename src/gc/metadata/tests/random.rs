@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::tree::*;
 use crate::gc::metadata::sweep::{Sweep, SweepGuard, SweepOptions};
-use crate::kvstore::MAX_TXN_OPS;
+use crate::transport::DEFAULT_TXN_OPS;
 
 /// An object as the test knows it: kind, namespace, name, fields, labels.
 #[derive(Clone, Debug)]
@@ -321,7 +321,7 @@ proptest! {
         let all = marked(&model).garbage(&model);
         let mut sweep = Sweep::new(&model, &marked(&model), &all, SweepOptions { guard, ..SweepOptions::default() });
         while let Some(batch) = sweep.next_batch(most) {
-            prop_assert!(tree.txn(&batch.txn, MAX_TXN_OPS).is_ok());
+            prop_assert!(tree.txn(&batch.txn, DEFAULT_TXN_OPS).is_ok());
             sweep.removed(&batch);
         }
         let reachable = world.reachable();
@@ -363,7 +363,7 @@ proptest! {
             }
             let Some(batch) = sweep.next_batch(most) else { break };
             batches += 1;
-            match tree.txn(&batch.txn, MAX_TXN_OPS) {
+            match tree.txn(&batch.txn, DEFAULT_TXN_OPS) {
                 Ok(()) => {
                     sweep.removed(&batch);
                     let names = batch.objects.iter().map(|id| name(&model, *id));

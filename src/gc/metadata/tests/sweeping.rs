@@ -6,7 +6,8 @@ use super::tree::*;
 use crate::gc::metadata::model::{Model, ObjectId};
 use crate::gc::metadata::schema::Schema;
 use crate::gc::metadata::sweep::{Sweep, SweepBatch, SweepGuard, SweepOptions, SweepVerdict};
-use crate::kvstore::{Compare, KeyRange, MAX_TXN_OPS};
+use crate::kvstore::{Compare, KeyRange};
+use crate::transport::DEFAULT_TXN_OPS;
 
 fn containerd() -> Arc<Schema> {
     schema("containerd")
@@ -25,7 +26,7 @@ fn run(tree: &mut Tree, sweep: &mut Sweep, most: usize, mut meanwhile: impl FnMu
     let mut batches = 0;
     while let Some(batch) = sweep.next_batch(most) {
         batches += 1;
-        match tree.txn(&batch.txn, MAX_TXN_OPS) {
+        match tree.txn(&batch.txn, DEFAULT_TXN_OPS) {
             Ok(()) => sweep.removed(&batch),
             Err(left) => sweep.refused(&batch, batch.objects.len() == 1 && left == 0),
         }
@@ -308,7 +309,7 @@ fn etcds_limits_bound_a_batch() {
         let mut sweep = sweep(&model, options);
         let mut sizes = Vec::new();
         while let Some(batch) = sweep.next_batch(most) {
-            assert!(batch.txn.compares.len() <= MAX_TXN_OPS - usize::from(options.locked));
+            assert!(batch.txn.compares.len() <= options.max_ops - usize::from(options.locked));
             sizes.push(batch.objects.len());
             sweep.removed(&batch);
         }
@@ -316,6 +317,8 @@ fn etcds_limits_bound_a_batch() {
     };
     assert_eq!(sizes(&SweepOptions::default(), usize::MAX), [128, 1]);
     assert_eq!(sizes(&SweepOptions { locked: true, ..SweepOptions::default() }, usize::MAX), [127, 2]);
+    assert_eq!(sizes(&SweepOptions { max_ops: 10, locked: true, ..SweepOptions::default() }, 20).len(), 15);
+    assert_eq!(sizes(&SweepOptions { max_ops: 1000, ..SweepOptions::default() }, usize::MAX), [129]);
     assert_eq!(sizes(&SweepOptions::default(), 50), [50, 50, 29]);
     // Two keys each.
     assert_eq!(sizes(&SweepOptions { max_keys: 100, ..SweepOptions::default() }, usize::MAX), [50, 50, 29]);
