@@ -6,7 +6,7 @@ use thiserror::Error as ThisError;
 
 use crate::config::ConfigError;
 use crate::kvstore::{self, Refusal, StoreMismatch};
-use crate::output::ErrorView;
+use crate::output::{ErrorView, FailedCondition};
 
 /// How the program exits. This is the only table of exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct Failure {
     pub error: anyhow::Error,
     /// What to do next, one line each.
     pub hints: Vec<String>,
+    /// The condition that did not hold, if the failure is about one.
+    pub condition: Option<Box<FailedCondition>>,
 }
 
 /// A failure whose only cause is its message.
@@ -73,7 +75,7 @@ struct UsageMessage(String);
 impl Failure {
     /// A failure of the given class.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, error: UsageMessage(message.into()).into(), hints: Vec::new() }
+        Self { exit, error: UsageMessage(message.into()).into(), hints: Vec::new(), condition: None }
     }
 
     /// A usage error that the argument parser cannot detect.
@@ -90,6 +92,13 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds the condition that did not hold.
+    #[must_use]
+    pub fn condition(mut self, failed: Option<FailedCondition>) -> Self {
+        self.condition = failed.map(Box::new);
         self
     }
 
@@ -119,6 +128,11 @@ impl Failure {
         matches!(self.store_error(), Some(kvstore::Error::OtherStore { .. }))
     }
 
+    /// Whether a signal ended a command that goes on until one comes, with nothing in flight: no error.
+    pub fn is_end_by_signal(&self) -> bool {
+        self.exit == Exit::Interrupted && !self.maybe_applied()
+    }
+
     /// The failure and its causes in one line.
     pub fn one_line(&self) -> String {
         let view = self.view();
@@ -145,7 +159,8 @@ impl Failure {
             }
         }
         caused_by.extend(endpoint_causes(&self.error));
-        ErrorView { error, caused_by, hints: self.hints.clone(), exit_code: self.exit.code() }
+        let condition = self.condition.as_deref().filter(|_| self.exit == Exit::Conflict).cloned();
+        ErrorView { error, caused_by, hints: self.hints.clone(), exit_code: self.exit.code(), condition }
     }
 }
 
@@ -161,14 +176,23 @@ fn endpoint_causes(error: &anyhow::Error) -> Vec<String> {
 impl From<kvstore::Error> for Failure {
     fn from(error: kvstore::Error) -> Self {
         let (exit, hints) = classify(&error);
-        Self { exit, error: error.into(), hints }
+        let condition = match &error {
+            kvstore::Error::LockLost { key, .. } => Some(Box::new(FailedCondition {
+                condition: "lock",
+                key: key.as_bytes().to_vec(),
+                mod_revision: None,
+                value: None,
+            })),
+            _ => None,
+        };
+        Self { exit, error: error.into(), hints, condition }
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let hints = error.hint.clone().into_iter().collect();
-        Self { exit: Exit::Usage, error: error.into(), hints }
+        Self { exit: Exit::Usage, error: error.into(), hints, condition: None }
     }
 }
 
@@ -176,7 +200,7 @@ impl Failure {
     /// The operating system does not give kvadm what it needs to run: descriptors, threads, memory.
     pub fn no_resources(what: &str, error: io::Error) -> Self {
         let hints = vec!["raise the limits of this process (ulimit -n, ulimit -u, ulimit -v)".to_owned()];
-        Self { exit: Exit::Bug, error: anyhow::Error::new(error).context(what.to_owned()), hints }
+        Self { exit: Exit::Bug, error: anyhow::Error::new(error).context(what.to_owned()), hints, condition: None }
     }
 }
 
@@ -186,6 +210,7 @@ impl From<io::Error> for Failure {
             exit: Exit::Partial,
             error: anyhow::Error::new(error).context("cannot write the output"),
             hints: Vec::new(),
+            condition: None,
         }
     }
 }

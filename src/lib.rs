@@ -24,6 +24,7 @@ pub mod kvstore;
 pub mod output;
 pub mod plural;
 pub mod proto;
+pub mod shell;
 pub mod signal;
 pub mod time;
 pub mod transport;
@@ -154,7 +155,11 @@ fn end(out: &Out, signals: Option<&Signals>, result: Result<Exit, Failure>) -> E
         Ok(exit) => exit,
         Err(failure) if failure.is_broken_pipe() => Exit::Done,
         Err(failure) => {
-            out.error(&failure.view());
+            let mut view = failure.view();
+            if failure.exit == Exit::Interrupted {
+                view.exit_code = signals.and_then(Signals::exit_code).unwrap_or(view.exit_code);
+            }
+            out.error(&view);
             failure.exit
         }
     };

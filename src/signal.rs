@@ -101,6 +101,12 @@ impl Signals {
         redirected.as_ref().is_some_and(|sender| sender.send(signal).is_ok())
     }
 
+    /// The exit code of a program that the received signal kills; `None` if there was none.
+    pub fn exit_code(&self) -> Option<u8> {
+        let signal = self.received.load(Ordering::SeqCst);
+        u8::try_from(signal).ok().filter(|signal| *signal > 0)?.checked_add(128)
+    }
+
     /// Kills the program with the signal it received, so that the shell sees it; returns if there was none.
     pub fn reraise(&self) {
         let signal = self.received.load(Ordering::SeqCst);

@@ -101,7 +101,7 @@ fn answers_in_json_say_whether_the_id_is_new() {
     assert_eq!((again["new"].as_bool(), again.get("lease")), (Some(false), None));
     ids.run("release", &["a", "--node", "n", "-o", "json"])
         .ok()
-        .out("{\"id\":\"256\",\"key\":\"a\",\"left\":\"still used\",\"last_use\":false}\n");
+        .out("{\"id\":\"256\",\"key\":\"a\",\"outcome\":\"still used\",\"last_use\":false}\n");
     ids.run("release", &["a", "--node", "m"]).ok().out("256\ta\tlast use\n");
     ids.run("release", &["a", "--node", "m"]).code(1).out_empty().err_has("node m has no reference to 'a'");
     assert!(ids.has("id/256"), "the master stays for the collector");

@@ -74,9 +74,9 @@ fn each_kind_of_trouble_is_named_with_its_keys() {
         .err_has("'kvadm allocate check --repair' restores 1 master");
     let lines = run.json_lines();
     let path = |rest: &str| json!({"key": format!("{}/{rest}", base.path)});
-    assert_eq!(lines[3]["keys"], json!([path("value/lost;/n1"), path("value/lost;/n2")]));
+    assert_eq!(lines[3]["paths"], json!([path("value/lost;/n1"), path("value/lost;/n2")]));
     assert_eq!((&lines[3]["severity"], &lines[3]["repair"]), (&json!("error"), &json!("restore")));
-    assert_eq!(lines[4]["keys"], json!([path("id/304"), path("id/0304")]));
+    assert_eq!(lines[4]["paths"], json!([path("id/304"), path("id/0304")]));
     assert_eq!(lines[9]["text"], "the ID is not between 256 and 65535");
     assert!(lines[0].get("repair").is_none());
 
@@ -132,7 +132,7 @@ fn what_cilium_lists_as_masters_without_the_slash_is_an_error() {
     assert_eq!(problems(&run), ["stray-path - -"; 3].iter().copied().chain(["stray-path 7 -"]).collect::<Vec<_>>());
     let text = |rest: &str| {
         let path = json!([{"key": format!("{}/{rest}", base.path)}]);
-        let line = lines.iter().find(|line| line["keys"] == path).unwrap_or_else(|| panic!("{rest}: {lines:?}"));
+        let line = lines.iter().find(|line| line["paths"] == path).unwrap_or_else(|| panic!("{rest}: {lines:?}"));
         assert_eq!(line["severity"], "error");
         line["text"].as_str().unwrap().to_owned()
     };

@@ -103,7 +103,7 @@ fn what_two_cilium_nodes_left_is_read() {
     base.run("list", &[]).ok().out(&format!("379\t{WEB_DEFAULT}\t2\tin-use\n64554\t{WEB}\t1\tin-use\n")).err_empty();
     let nodes = json!([{"node": "10.0.0.1"}, {"node": "10.0.0.2"}]);
     let listed = base.run("list", &["-o", "json", "--node", "10.0.0.1"]).json_lines();
-    assert_eq!(listed, [json!({"id": "379", "key": WEB_DEFAULT, "nodes": nodes, "state": "in-use"})]);
+    assert_eq!(listed, [json!({"id": "379", "key": WEB_DEFAULT, "nodes": 2, "state": "in-use", "references": nodes})]);
     base.run("check", &[]).ok().out_empty().err_has("0 errors, 0 warnings");
 }
 
@@ -248,7 +248,10 @@ fn keys_and_nodes_of_any_bytes() {
     base.run("get", &["--escape", r"k\xff\n"]).ok().out("3\n");
     base.run("lookup", &["3"]).ok().out("k\\xff\\n\n");
     let listed = base.run("list", &["-o", "json"]).json();
-    assert_eq!(listed, json!({"id": "3", "key_base64": "a/8K", "nodes": [{"node_base64": "bv4="}], "state": "in-use"}));
+    assert_eq!(
+        listed,
+        json!({"id": "3", "key_base64": "a/8K", "nodes": 1, "state": "in-use", "references": [{"node_base64": "bv4="}]})
+    );
 }
 
 #[test]
@@ -267,12 +270,12 @@ fn leases_are_told_and_their_ttls_where_asked() {
     let short = base.refer("a", "n1", "1", "100s");
     let long = base.refer("a", "n2", "1", "900s");
     base.refer("b", "n1", "2", "100s");
-    let nodes = base.run("list", &["-o", "json", "--key-prefix", "a"]).json()["nodes"].clone();
+    let nodes = base.run("list", &["-o", "json", "--key-prefix", "a"]).json()["references"].clone();
     assert_eq!(nodes, json!([{"node": "n1", "lease": short}, {"node": "n2", "lease": long}]));
     let rows = base.run("list", &["-o", "json", "--ttl"]).json_lines();
     let left = rows[0]["left"].as_i64().unwrap();
     assert!((880..=900).contains(&left), "{}", rows[0]);
-    assert_eq!((&rows[0]["nodes"][0]["ttl"], &rows[0]["nodes"][1]["ttl"]), (&json!(100), &json!(900)));
+    assert_eq!((&rows[0]["references"][0]["ttl"], &rows[0]["references"][1]["ttl"]), (&json!(100), &json!(900)));
     assert!(rows[1].get("left").is_none(), "a permanent reference never runs out: {}", rows[1]);
 }
 
@@ -291,7 +294,9 @@ fn masters_on_a_lease_are_mirrors() {
     base.run("list", &["--state", "leased"]).ok().out("301\tmirrored\t0\tleased\n302\tmirrored\t0\tleased\n");
     base.run("list", &["--unused"]).ok().out("303\tmirrored\t0\tunused\n304\tunused\t0\tunused\n");
     let row = base.run("list", &["-o", "json", "--state", "leased", "--key-prefix", "mirr"]).json_lines().remove(0);
-    assert_eq!(row, json!({"id": "301", "key": "mirrored", "nodes": [], "state": "leased", "lease": lease}));
+    let state =
+        json!({"id": "301", "key": "mirrored", "nodes": 0, "state": "leased", "lease": lease, "references": []});
+    assert_eq!(row, state);
     base.delete("id/303");
     base.run("get", &["mirrored", "unused"]).ok().out("301\tmirrored\t0\tleased\n304\tunused\t0\tunused\n");
 }

@@ -54,7 +54,7 @@ fn what_was_before_the_revision_is_gone_and_the_rest_stays() {
     let run = compact(&etcd, &["4", "-o", "json"]);
     let said = run.ok().err_has("note: compacted at revision 4").json();
     assert_eq!((&said["compacted"], &said["current"], &said["already"]), (&json!(4), &json!(6), &json!(false)));
-    assert_eq!((&said["removed"], &said["disarmed"], &said["complaints"]), (&json!(true), &json!([]), &json!([])));
+    assert_eq!((&said["physical"], &said["disarmed"], &said["complaints"]), (&json!(true), &json!([]), &json!([])));
     let [member] = said["members"].as_array().unwrap().as_slice() else { panic!("one member: {said}") };
     assert_eq!((&member["endpoint"], &member["role"]), (&json!(etcd.endpoint()), &json!("leader")));
     assert!(u64::from_str_radix(member["id"].as_str().unwrap(), 16).unwrap() > 0);
@@ -164,13 +164,13 @@ fn a_long_removal_is_waited_for_beyond_the_timeout_of_operations() {
     let etcd = slow();
     let run = compact(&etcd, &["--op-timeout", "300ms", "-o", "json"]);
     let said = run.ok().json();
-    assert_eq!((&said["removed"], &said["already"]), (&json!(true), &json!(false)));
+    assert_eq!((&said["physical"], &said["already"]), (&json!(true), &json!(false)));
     assert!(run.took > Duration::from_millis(900), "it was waited for: {:?}", run.took);
 
     history(&etcd);
     let run = compact(&etcd, &["--physical=false", "-o", "json"]);
     run.ok().within(Duration::from_millis(900));
-    assert_eq!(run.json()["removed"], false, "nobody waited for it");
+    assert_eq!(run.json()["physical"], false, "nobody waited for it");
     assert!(!readable(&etcd, etcd.revision() - 1));
 }
 
@@ -183,7 +183,7 @@ fn a_compaction_that_outlives_the_deadline_is_no_failure() {
         .within(Duration::from_secs(3))
         .err_has("the reply was lost, and etcd may still be removing old revisions")
         .json();
-    assert_eq!((&said["compacted"], &said["removed"]), (&json!(revision), &json!(false)));
+    assert_eq!((&said["compacted"], &said["physical"]), (&json!(revision), &json!(false)));
     assert!(!readable(&etcd, revision - 1));
 }
 

@@ -269,6 +269,54 @@ fn installed_scripts_load_the_registration() {
     bare(Path::new("/bin/bash"), &["-c", &format!(". {}", installed("kvadm.bash"))]);
 }
 
+/// fish reads the files of vendors below its own prefix, and those of the system in /etc always.
+#[test]
+fn make_installs_the_completion_of_fish_where_fish_looks() {
+    let installed = |prefix: &str| {
+        let make = Command::new("make")
+            .args(["--dry-run", "--always-make", "--no-print-directory", "install"])
+            .arg(format!("PREFIX={prefix}"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&make.stdout).into_owned();
+        let line = text.lines().find(|line| line.contains("completions/kvadm.fish ")).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&make.stderr)))
+    };
+    for (prefix, folder) in [
+        ("/usr/local", "/etc/fish/completions"),
+        ("/usr", "/usr/share/fish/vendor_completions.d"),
+        ("/opt/kvadm", "/opt/kvadm/share/fish/vendor_completions.d"),
+    ] {
+        assert_eq!(installed(prefix), format!("install -m 644 completions/kvadm.fish \"{folder}/kvadm.fish\""));
+    }
+    let manual = kvadm::cli::manual::KVADM;
+    assert!(manual.contains("PREFIX=/usr/local puts the file of fish into /etc/fish/completions"));
+}
+
+/// Without fish itself: what kvadm answers for a word of which nothing is typed.
+#[test]
+fn the_empty_word_of_fish_completes_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a-file"), "").unwrap();
+    let at = seed(&["one", "two/x"]);
+    let answer = |words: &[&str]| {
+        let asked =
+            Kvadm::new().env("KVADM_COMPLETE", "fish").args(["--", "kvadm", "--endpoints", &shared().endpoint()]);
+        let run = asked.args(["--namespace", &at]).args(words).folder(folder.path()).run();
+        let word = |line: &str| line.split('\t').next().unwrap_or_default().to_owned();
+        run.ok().err_empty().stdout_text().lines().map(word).collect::<Vec<_>>()
+    };
+    let verbs = answer(&[""]);
+    assert!(verbs.contains(&"get".to_owned()) && !verbs.contains(&"a-file".to_owned()), "{verbs:?}");
+    let keys = (0..10).map(|_| answer(&["get", ""])).find(|keys| !keys.is_empty()).unwrap_or_default();
+    assert_eq!(keys, ["one", "two/"]);
+    // Where a file is meant, files are offered.
+    assert_eq!(answer(&["put", "--from", ""]), ["a-file"]);
+    let script = Kvadm::new().args(["completions", "fish"]).run().ok().stdout_text();
+    assert!(script.contains("complete --command kvadm --no-files --keep-order"), "{script}");
+}
+
 /// What fish offers for an unfinished line.
 fn fish_offers(fish: &Path, line: &str) -> Vec<String> {
     let ask = "kvadm completions fish | source; complete -C $argv[1]";

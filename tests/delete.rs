@@ -82,7 +82,7 @@ fn conditions_on_one_key() {
     delete(&[&[key.as_str()], &all[..]].concat()).run().ok().out("1\n");
     assert_eq!(names(&p), ["other"]);
     let held = put(&key, "-x");
-    delete(&[&key, "--if-value", "-x", "--if-rev", &held.modified.to_string()]).run().ok();
+    delete(&[&key, "--if-value=-x", "--if-rev", &held.modified.to_string()]).run().ok();
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn relative_links_lead_somewhere() {
     }
 }
 
-fn parses(line: &str) -> Result<(), clap::Error> {
+pub(super) fn parses(line: &str) -> Result<(), clap::Error> {
     for command in commands(line) {
         use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
         match kvadm::command().try_get_matches_from(command.into_iter().map(OsString::from)) {
@@ -199,6 +199,17 @@ fn every_kvadm_command_of_the_readme_parses() {
     for line in lines {
         parses(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
+}
+
+/// The first two cells of each row of the page about etcdctl.
+pub(super) fn cells_of_etcdctl() -> Vec<(String, String)> {
+    let text = read("docs/etcdctl.md").replace("\\|", "\u{a6}");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| {
+        let mut cells = row.split(" | ");
+        Some((format!("`{}", cells.next()?), cells.next()?.to_owned()))
+    });
+    cells.collect()
 }
 
 /// The commands of etcdctl 3.7.

@@ -339,7 +339,7 @@ fn on_a_terminal_it_asks() {
         .stdin("n\n")
         .run()
         .code(5)
-        .out_has("1 of 1 lock keys is garbage; scan again in 20ms and remove those that still are?")
+        .out_has("1 of 1 lock key is garbage; scan again in 20ms and remove those that still are?")
         .out_has("not confirmed");
     assert_eq!(left(etcd, &prefix), keys);
     ask().stdin("y\n").run().ok().out_has("removed");

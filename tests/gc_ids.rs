@@ -84,6 +84,27 @@ fn ids(rows: &[Value], state: &str) -> Vec<i64> {
 
 /// `TestRunGC` of Cilium, with its keys and IDs.
 #[test]
+fn rows_are_in_the_order_of_the_ids() {
+    let ids_ = Ids::new(shared());
+    let masters = ["id/1000", "id/300", "id/65535", "id/256", "id/4000"];
+    ids_.put(&masters.map(|master| (master, "unused;")));
+    let shown = |format: &str| ids_.gc().args(["-o", format]).run().code(1).stdout_text();
+    let ids: Vec<String> = shown("text").lines().map(|line| line.split('\t').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(ids, ["256", "300", "1000", "4000", "65535"]);
+    let rows = ids_.gc().args(["-o", "json"]).run().code(1).json_lines();
+    let ids: Vec<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["256", "300", "1000", "4000", "65535"]);
+    let table = shown("table");
+    let ends: Vec<usize> = table.lines().skip(1).map(|line| line.find("  no reference").unwrap()).collect();
+    assert!(ends.windows(2).all(|pair| pair[0] == pair[1]), "{table}");
+    // The removal has the same order.
+    let removed = ids_.apply().arg("--max-percent=100").run().json_lines();
+    assert!(removed.iter().all(|row| row["state"] == "removed"), "{removed:?}");
+    let ids: Vec<&str> = removed.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["256", "300", "1000", "4000", "65535"]);
+}
+
+#[test]
 fn unused_masters_and_duplicates_go_in_two_looks() {
     let ids_ = Ids::new(shared());
     let (short, long, other) = ("k8s:foo=bar;", "k8s:foo=bar;k8s:bar=foo;", "k8s:foo=bar;/k8s:bar;");

@@ -188,7 +188,7 @@ fn a_new_holder_under_the_old_name_is_another_one() {
     etcd.etcdctl_ok(&["del", &key]);
     etcd.etcdctl_ok(&["put", &key, ""]);
     let run = gc(etcd, &prefix).arg("--since").arg(&plan).args(["--apply", "--yes"]).run();
-    run.ok().out_empty().err_has("1 of 1 lock keys are garbage, 0 confirmed by earlier scans");
+    run.ok().out_empty().err_has("1 of 1 lock key is garbage, 0 confirmed by earlier scans");
     assert_eq!(keys(etcd, &prefix), [key]);
 }
 

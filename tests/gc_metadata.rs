@@ -698,8 +698,8 @@ fn what_is_printed_without_json() {
     let run = gc().run();
     run.code(1)
         .out(&format!("garbage\tcontent\t{key}\tnot reachable from a root\n"))
-        .err_has("1 of 2 objects are garbage");
-    run.err_has("content: 2 objects, 5 keys").err_has("1 roots, 0 references, 1 kept, 1 garbage");
+        .err_has("1 of 2 objects is garbage");
+    run.err_has("content: 2 objects, 5 keys").err_has("1 root, 0 references, 1 kept, 1 garbage");
     permit(gc())
         .args(["--grace", "1ms"])
         .run()

@@ -203,6 +203,23 @@ fn many_objects_that_rest_on_too_many_facts_are_few_warnings() {
 }
 
 #[test]
+fn a_service_warns_of_an_object_that_is_held_back_once() {
+    let tree = flat_leases(128);
+    let gc = Kvadm::new().endpoint(tree.etcd).args(["gc", "metadata", &tree.prefix, "--schema", "containerd"]);
+    let service = permit(gc).args(["--every", "50ms", "-o", "json"]);
+    let mut service = service.timeout(Duration::from_secs(60)).spawn();
+    let mut swept = 0;
+    while swept < 3 {
+        let Some(line) = service.next_line() else { panic!("{:?}", service.wait()) };
+        let round: Value = serde_json::from_str(&line).unwrap();
+        swept += usize::from(round["held_back"] == 1);
+    }
+    service.signal(nix::sys::signal::Signal::SIGTERM);
+    let run = service.wait();
+    assert_eq!(run.stderr_text().matches("its removal depends on 128 facts").count(), 1, "{}", run.stderr_text());
+}
+
+#[test]
 fn a_collector_goes_on_after_an_object_that_rests_on_too_many_facts() {
     let mut tree = flat_leases(128);
     tree.content("ns1", "zzz", &[]).content("ns1", "aaa", &[]).load();

@@ -13,7 +13,7 @@ fn history(etcd: &Etcd, args: &[&str]) -> Vec<String> {
     let records = kvadm(etcd, ["-o", "json", "--op-timeout", "1s", "get", "--history"]).args(args).run();
     let one = |record: &serde_json::Value| {
         assert!(record["key"].is_string(), "{record}");
-        let value = if record["deleted"] == true { "deleted" } else { record["value"].as_str().unwrap() };
+        let value = if record["event"] == "deleted" { "deleted" } else { record["value"].as_str().unwrap() };
         format!("{value}@{}", record["mod_revision"])
     };
     records.ok().json_lines().iter().map(one).collect()
@@ -57,7 +57,7 @@ fn it_is_newest_first_and_shows_deletions() {
         .run()
         .ok()
         .err_empty()
-        .out("/a\tb1\n/a\tb0\n/a\t\tyes\n/a\ta2\n/a\ta1\n/a\ta0\n");
+        .out("/a\tb1\n/a\tb0\n/a\t\tdeleted\n/a\ta2\n/a\ta1\n/a\ta0\n");
     kvadm(&etcd, ["get", "/a", "--history", "-o", "table"]).run().ok().out_has("MOD REVISION");
     kvadm(&etcd, ["get", "/a", "--history=2", "-o", "yaml"]).run().ok().out_has("b0");
 }
@@ -115,9 +115,9 @@ fn a_value_is_put_back_byte_for_byte() {
     revert().arg("--dry-run").run().ok().out_empty().err_has("would be written");
     kvadm(etcd, ["get", &key]).run().ok().out("broken\n");
     revert().args(["--if-rev", &(new - 1).to_string()]).run().code(5).out_empty().err_has("was last modified in");
-    revert().args(["--if-rev", &new.to_string(), "-o", "json"]).run().ok().out_has("\"written\":true");
+    revert().args(["--if-rev", &new.to_string(), "-o", "json"]).run().ok().out_has("\"outcome\":\"written\"");
     kvadm(etcd, ["get", &key, "-o", "raw"]).run().ok().out_bytes(value);
-    revert().args(["--if-different", "-o", "json"]).run().ok().out_has("\"written\":false");
+    revert().args(["--if-different", "-o", "json"]).run().ok().out_has("\"outcome\":\"unchanged\"");
     let (token, _) = lock(etcd, &format!("{at}lock"));
     revert().arg(format!("--if-locked={token}")).run().ok();
     revert().arg(format!("--if-locked={at}none@5")).run().code(5);

@@ -35,7 +35,7 @@ fn a_lease_from_its_grant_to_its_end() {
     let shown = kvadm(&["lease", "show", &id]);
     shown.ok().out(&format!("{prefix}a\n{prefix}b\n")).err_has(&format!("lease {id}: "));
     let json = kvadm(&["lease", "show", &id, "-o", "json"]).json();
-    assert_eq!(json["keys"][1]["key"], format!("{prefix}b"));
+    assert_eq!((&json["keys"], &json["attached"][1]["key"]), (&2.into(), &format!("{prefix}b").into()));
     assert_eq!(kvadm(&["get", &format!("{prefix}a"), "-o", "json"]).json()["lease"], *id);
     // etcdctl means the same lease by this ID.
     assert!(shared().etcdctl_ok(&["lease", "timetolive", &id]).contains("granted with TTL(100s)"));
@@ -134,7 +134,7 @@ fn keys_of_other_namespaces_are_counted_and_deleted_only_with_an_option() {
         .err_has("1 key and 2 keys outside the namespace")
         .err_lacks("secret");
     let json = within(&["lease", "show", &id, "-o", "json"]).json();
-    assert_eq!(json["keys"], serde_json::json!([{"key": "a"}]));
+    assert_eq!(json["attached"], serde_json::json!([{"key": "a"}]));
     assert_eq!(json["outside"], 2);
     let row =
         within(&["lease", "list", "-o", "json"]).json_lines().into_iter().find(|row| row["lease"] == *id).unwrap();

@@ -92,7 +92,10 @@ fn globs_filter_whole_keys() {
     let all = |glob: &str| values(etcd, &[&at, "--match", glob]);
     assert_eq!(all("*.crt"), ["a.crt", "b/c.crt"]);
     assert_eq!(all("*b/?.*"), ["b/c.crt", "b/c.key"]);
-    assert_eq!(all("d"), [""; 0]);
+    let run = kvadm(etcd, ["list", &at, "--match", "d"]).run();
+    run.ok().out_empty().err_has("note: --match compares the whole key; --match '*d*' selects keys that contain 'd'\n");
+    // With a wildcard, or if something was found, there is nothing to hint at.
+    kvadm(etcd, ["list", &at, "--match", "*nothing"]).run().ok().out_empty().err_empty();
     assert_eq!(all("*{d,a.key}"), ["a.key", "d"]);
     assert_eq!(values(etcd, &["--namespace", &at, "--match", "d"]), ["d"]);
     assert_eq!(values(etcd, &["--namespace", &at, "b", "--match", "*.key", "--limit", "1"]), ["b/c.key"]);

@@ -190,5 +190,15 @@ fn gc() {
     show(&mut page, &explain("/m/v1/ns1/content/blob/used"));
     show(&mut page, &explain("/m/v1/ns1/content/blob/deeper"));
     show(&mut page, &[&metadata[..], &["--check"]].concat());
+    // Names that only differ in a digest.
+    let digests: Vec<String> =
+        (1..4_u32).map(|n| format!("sha256:{:08x}", n.wrapping_mul(0x9e37_79b1)).repeat(3)).collect();
+    let mut tree = Tree::new(&etcd, "/digests/");
+    tree.content("ns1", &digests[0], &[("ref.content.0", &digests[1])]).content("ns1", &digests[1], &[]);
+    tree.content("ns1", &digests[2], &[]).load();
+    let metadata = ["gc", "metadata", "/digests/", "--schema", "containerd", "--now", NOW];
+    show(&mut page, &metadata);
+    let key = format!("/digests/v1/ns1/content/blob/{}", digests[1]);
+    show(&mut page, &[&metadata[..], &["--explain", &key]].concat());
     page.hold("tables-gc");
 }

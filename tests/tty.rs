@@ -62,12 +62,7 @@ fn keys_and_values_cannot_steer_the_terminal() {
     put(etcd, format!("{at}binary"), b"\x1b[2J\xff\x9b");
     for format in ["table", "text", "json", "yaml"] {
         let run = kvadm(etcd, ["list", &at, "-o", format, "--no-progress"]).pty().run();
-        // In text a key stays what it is, but for control characters.
-        if format == "text" {
-            assert!(!run.ok().stdout_text().contains(['\u{1b}', '\u{7}', '\u{8}', '\u{9b}']), "{run:?}");
-        } else {
-            harmless(run.ok());
-        }
+        harmless(run.ok());
     }
     let run = kvadm(etcd, ["get", &format!("{at}value")]).pty().run();
     harmless(run.ok().out_has("\\x1b]52;c;cm0gLXJm\\x07").out_has("ok\\rno\\x08\\u{202e}gpj"));
@@ -83,6 +78,117 @@ fn keys_and_values_cannot_steer_the_terminal() {
     harmless(asked.wait().code(5));
     // Who asks for the exact bytes gets them.
     kvadm(etcd, ["get", &format!("{at}binary"), "-o", "raw"]).pty().run().ok().out_bytes(b"\x1b[2J\xff\x9b");
+}
+
+/// Text is escaped in full on a terminal only: elsewhere the bytes of a key stay what they are. Both decode back.
+#[test]
+fn invisible_characters_are_escaped_on_a_terminal_and_kept_in_a_pipe() {
+    let (etcd, at) = (shared(), unique_prefix());
+    for (hidden, escaped) in [
+        ("\u{202e}", "\\xe2\\x80\\xae"),
+        ("\u{2066}", "\\xe2\\x81\\xa6"),
+        ("\u{200b}", "\\xe2\\x80\\x8b"),
+        ("\u{2028}", "\\xe2\\x80\\xa8"),
+        ("\u{2029}", "\\xe2\\x80\\xa9"),
+        ("\u{9b}", "\\xc2\\x9b"),
+        ("\u{feff}", "\\xef\\xbb\\xbf"),
+    ] {
+        let key = format!("{at}{hidden}k");
+        put(etcd, &key, format!("v{hidden}"));
+        let list = || kvadm(etcd, ["list", &key, "-o", "text", "--no-progress"]);
+        let shown = list().pty().run().ok().stdout_text();
+        assert_eq!(shown, format!("{at}{escaped}k\tv{escaped}\r\n"));
+        kvadm(etcd, ["get", "--escape", &format!("{at}{escaped}k")]).run().ok().out(&format!("v{hidden}\n"));
+        let watched = ["watch", &at, "--list", "--until", "list-done", "-o", "text"];
+        harmless(kvadm(etcd, watched).pty().run().ok());
+    }
+    let bidi = format!("{at}\u{202e}k");
+    kvadm(etcd, ["list", &bidi, "-o", "text"]).run().ok().out(&format!("{bidi}\tv\u{202e}\n"));
+}
+
+#[test]
+fn arguments_cannot_steer_the_terminal() {
+    let dead = || Kvadm::new().env("KVADM_ENDPOINTS", "127.0.0.1:1");
+    for args in [
+        &[HOSTILE][..],
+        &["get", "/a", &format!("--{HOSTILE}")],
+        &["get", "/a", "--op-timeout", HOSTILE],
+        &["get", "/a", "--output", HOSTILE],
+        &["put", "/a", &format!("--{HOSTILE}")],
+        &["del", HOSTILE],
+        &["lease", HOSTILE],
+        &["get", HOSTILE, "--prefix"],
+        &["completions", HOSTILE],
+        &["get", "/a", "-c", HOSTILE],
+        &["get", "/a", "--context", HOSTILE],
+        &["get", "/a", "--endpoints", HOSTILE],
+    ] {
+        let run = dead().args(args).pty().env("NO_COLOR", "1").run();
+        harmless(run.code(2));
+        let run = dead().args(args).run();
+        let text = run.code(2).out_empty().stderr_text();
+        let bad = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+        assert_eq!(bad, None, "{args:?}: {text:?}");
+    }
+}
+
+#[test]
+fn a_watched_status_redraws_in_place_and_tells_the_time() {
+    let etcd = shared();
+    let watching = || kvadm(etcd, ["status", "--watch=100ms", "--no-progress"]).timeout(SOON);
+    let mut run = watching().pty().spawn();
+    let home = "\u{1b}[H\u{1b}[J";
+    eventually("three rounds", SOON, || String::from_utf8_lossy(&run.stdout()).matches(home).count() >= 3);
+    run.write([3]);
+    let run = run.wait();
+    let text = run.signal(Signal::SIGINT).stdout_text();
+    let rounds: Vec<&str> = text.split(home).skip(1).collect();
+    for round in &rounds[..2] {
+        let title = round.lines().next().unwrap();
+        let (time, health) = title.split_once("  ").unwrap();
+        assert!(time.len() == 20 && time.starts_with("20") && time.ends_with('Z'), "{title}");
+        assert_eq!((health, round.matches("ENDPOINT").count()), ("healthy", 1), "{round}");
+    }
+    assert!(!text.contains("interrupted") && !text.contains("error"), "{text}");
+    // A terminal that cannot do so, and a pipe, get one round after the other.
+    let dumb = watching().env("TERM", "dumb").pty().spawn();
+    eventually("two rounds", SOON, || String::from_utf8_lossy(&dumb.stdout()).matches("ENDPOINT").count() >= 2);
+    dumb.signal(Signal::SIGINT);
+    dumb.wait().signal(Signal::SIGINT).out_lacks("\u{1b}");
+    let mut piped = watching().spawn();
+    let (first, second) = (piped.next_line().unwrap(), piped.next_line().unwrap());
+    assert!(first.contains("\thealthy\t") && second.contains("\thealthy\t"), "{first} {second}");
+    piped.signal(Signal::SIGINT);
+    piped.wait().signal(Signal::SIGINT).err_empty();
+    let mut json = watching().args(["-o", "json"]).spawn();
+    let round: serde_json::Value = serde_json::from_str(&json.next_line().unwrap()).unwrap();
+    assert!(round["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{round}");
+    json.signal(Signal::SIGTERM);
+    json.wait().signal(Signal::SIGTERM).err_empty();
+}
+
+#[test]
+fn the_end_of_a_watch_by_a_signal_is_no_error() {
+    let (etcd, at) = (shared(), unique_prefix());
+    for args in [&["watch", &at, "--list"][..], &["watch", &at, "--list", "-o", "json"]] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let mut run = kvadm(etcd, args).timeout(SOON).spawn();
+            assert!(run.next_line().unwrap().contains("list-done"));
+            run.signal(signal);
+            run.wait().signal(signal).err_empty();
+        }
+    }
+    let mut run = kvadm(etcd, ["watch", &at, "--list"]).pty().timeout(SOON).spawn();
+    run.wait_for_stdout("list-done", SOON);
+    run.write([3]);
+    let text = run.wait().signal(Signal::SIGINT).stdout_text();
+    assert!(!text.contains("interrupted") && !text.contains("error"), "{text}");
+    // A wait that was to end differently is still told.
+    let mut run = kvadm(etcd, ["put", &at, "-"]).timeout(SOON).spawn();
+    run.write("half");
+    listens(&run);
+    run.signal(Signal::SIGINT);
+    run.wait().signal(Signal::SIGINT).err_has("interrupted");
 }
 
 #[test]
@@ -134,7 +240,8 @@ fn a_bar_shows_the_progress_and_never_tears_the_listing() {
     std::fs::write(&some, lines.split_inclusive('\n').take(3000).collect::<String>()).unwrap();
     let slowly = || kvadm(&etcd, ["put", "--from", &some, "--qps", "40"]).pty();
     let run = slowly().run();
-    run.ok().out_has("eta").out_has("\u{1b}[2K");
+    // Numbers have no separators here, like everywhere else.
+    run.ok().out_has("eta").out_has("\u{1b}[2K").out_has("/3000 ").out_lacks("3,000");
     assert!(!screen(&run.stdout).iter().any(|line| line.contains("eta")), "the bar goes away");
     slowly().args(["--no-progress"]).run().ok().out_lacks("eta");
     slowly().env("TERM", "dumb").run().ok().out_lacks("eta").out_lacks("\u{1b}");

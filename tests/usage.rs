@@ -37,7 +37,57 @@ fn unknown_verbs_and_flags_are_refused_with_a_suggestion() {
     }
     kvadm().args(["put", "/a", "x", "--craete"]).run().code(2).out_empty().err_has("--create");
     // A bare word that etcdctl knows is no verb here.
-    kvadm().args(["del", "/a"]).run().code(2).out_empty().err_has("'delete'");
+    kvadm().args(["del", "/a"]).run().code(2).out_empty().err_has("tip: kvadm delete /a");
+}
+
+/// A mistyped option is never written as the value; what is to be written although it looks like one goes behind `--`.
+#[test]
+fn a_value_that_looks_like_an_option_is_refused() {
+    let (etcd, key) = (shared(), format!("{}a", unique_prefix()));
+    let run = |args: &[&str]| kvadm().endpoint(etcd).args(["put", &key]).args(args).run();
+    for value in ["--craete", "--x", "-x", "--if-locked-by=me"] {
+        run(&[value]).code(2).out_empty().err_has("unexpected argument '-");
+    }
+    run(&["--craete"])
+        .code(2)
+        .err_has("'--create'")
+        .err_has("  tip: to write --craete as the value: kvadm --endpoints ")
+        .err_has(&format!(" put {key} -- --craete\n"));
+    let compare = run(&["x", "--if-value", "--create"]);
+    compare
+        .code(2)
+        .out_empty()
+        .err_has("  tip: to compare with --create: kvadm --endpoints ")
+        .err_has(" x --if-value=--create\n");
+    kvadm().endpoint(etcd).args(["delete", &key, "--if-value", "--prev"]).run().code(2).out_empty();
+    kvadm().endpoint(etcd).args(["get", &key]).run().code(1);
+    for (args, value) in [
+        (&["--", "--craete"][..], "--craete"),
+        (&["-5"], "-5"),
+        (&["-0.5", "--if-value", "-5"], "-0.5"),
+        (&["v", "--if-value=-0.5"], "v"),
+        (&["--ttl", "60s", "--", "-x"], "-x"),
+        (&["w", "--if-value=-x"], "w"),
+    ] {
+        run(args).ok();
+        kvadm().endpoint(etcd).args(["get", &key]).run().ok().out(&format!("{value}\n"));
+    }
+}
+
+#[test]
+fn suggested_lines_are_quoted_for_the_shell() {
+    let etcd = shared();
+    let name = format!("{}it's a lock", unique_prefix());
+    let quoted = format!("'{}'", name.replace('\'', "'\\''"));
+    let mut held = kvadm().endpoint(etcd).args(["lock", &name]).spawn();
+    assert!(held.next_line().is_some());
+    let busy = kvadm().endpoint(etcd).args(["lock", &name, "--try"]).run();
+    busy.code(1).err_has(&format!("hint: 'kvadm lock --list {quoted}' shows the holder"));
+    held.signal(nix::sys::signal::Signal::SIGTERM);
+    let _ended = held.wait();
+    kvadm().endpoint(etcd).args(["put", &name, "x"]).run().ok();
+    let revert = kvadm().endpoint(etcd).args(["put", &name, "--revert-to", "1"]).run();
+    revert.code(1).err_has(&format!("hint: 'kvadm get {quoted} --history' shows"));
 }
 
 #[test]
@@ -113,6 +163,29 @@ fn options_stand_under_their_headings() {
         assert!(section(&long(verb), heading).contains(option), "{verb} {heading} {option}:\n{}", long(verb));
     }
     assert!(section(&help("delete"), "Options").contains("--yes"));
+}
+
+/// An option that follows flattened ones must not end up under their heading.
+#[test]
+fn no_option_of_any_verb_stands_under_a_foreign_heading() {
+    fn all(command: &clap::Command) -> Vec<clap::Command> {
+        let below = command.get_subcommands().filter(|verb| verb.get_name() != "help").flat_map(all);
+        std::iter::once(command.clone()).chain(below).collect()
+    }
+    for verb in all(&grammar()).iter().skip(1) {
+        for arg in verb.get_arguments().filter(|arg| !arg.is_global_set()) {
+            let (id, heading) = (arg.get_id().as_str(), arg.get_help_heading());
+            let place = format!("{} {id} under {heading:?}", verb.get_name());
+            let of_proto = ["proto", "message", "no_proto"].contains(&id);
+            assert_eq!(heading == Some("Protobuf values"), of_proto, "{place}");
+            let general = arg.is_positional() || ["escape", "yes", "dry-run", "save", "atomic", "prev"].contains(&id);
+            let of_own = ["watch", "gc", "ids", "locks", "metadata"].contains(&verb.get_name());
+            assert!(!general || heading.is_none() || of_own && !arg.is_positional(), "{place}");
+            let headings = [None, Some("Conditions")];
+            assert!(id != "if_locked" || headings.contains(&heading), "{place}");
+            assert!(heading != Some("Connection") && heading != Some("Output"), "{place}");
+        }
+    }
 }
 
 #[test]

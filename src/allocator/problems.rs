@@ -8,6 +8,7 @@ use super::{
     AllocatorScan, Id, IdRange, KeyIndex, Layout, NameError, ReferenceKey, StrayKeys, StringTable, UnknownKeyReason,
     check_key, check_node,
 };
+use crate::shell;
 
 /// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -341,15 +342,10 @@ fn altered_names(names: &StringTable, check: impl Fn(&[u8]) -> Result<(), NameEr
     indexes.filter_map(|index| Some((index, check(names.text(index)).err()?))).collect()
 }
 
-/// The remedy for a key that must not exist; a command if a shell needs no quotes for the key.
+/// The remedy for a key that must not exist.
 fn format_deletion(path: &[u8]) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-:=+@%,".contains(byte);
-    match std::str::from_utf8(path) {
-        Ok(text) if path.iter().all(plain) && !path.starts_with(b"-") => {
-            format!("delete it with 'kvadm delete {text}'")
-        }
-        _ => "delete it".to_owned(),
-    }
+    let end_of_options = if path.starts_with(b"-") { "-- " } else { "" };
+    format!("delete it with 'kvadm delete {end_of_options}{}'", shell::quote(path))
 }
 
 fn format_nodes(count: usize) -> String {

@@ -1,6 +1,7 @@
 //! The grammar of the command line. Parsing only: nothing here does I/O.
 
 pub mod complete;
+pub mod etcdctl;
 mod global;
 pub mod manual;
 mod short_help;
@@ -60,7 +61,11 @@ pub fn parse(args: &[OsString]) -> Result<Cli> {
     // The deferred verbs have no descriptions yet, which help shows; so what is not accepted is parsed a second time.
     let matches = match Cli::command().try_get_matches_from(args) {
         Ok(matches) => matches,
-        Err(_) => with_grouped_verbs(command()).try_get_matches_from(args)?,
+        Err(_) => {
+            let grammar = with_grouped_verbs(command());
+            let parsed = grammar.clone().try_get_matches_from(args);
+            parsed.map_err(|error| usage::explained(error, args, &grammar))?
+        }
     };
     Ok(Cli { safety: safety(&matches), ..Cli::from_arg_matches(&matches)? })
 }

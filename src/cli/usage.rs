@@ -1,9 +1,89 @@
-//! Usage errors as ordinary failures, for scripts that request JSON.
+//! Usage errors: what they suggest, what a terminal may be shown of them, and their form for scripts that request JSON.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::etcdctl;
 use crate::error::{Exit, Failure};
-use crate::output::Format;
+use crate::output::{Format, sanitize};
+use crate::shell;
+
+/// Completes clap's error for these arguments, the program's name first: no argument may control the terminal, and a
+/// command that was meant for etcdctl gets the line of kvadm as its tip, instead of words that look alike.
+pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command) -> clap::Error {
+    if !error.use_stderr() {
+        return error;
+    }
+    let mut error = printable(error, args, grammar);
+    let words: Option<Vec<String>> = args.iter().skip(1).map(|arg| arg.to_str().map(str::to_owned)).collect();
+    let Some(words) = words else { return error };
+    let accepts = |words: &[String]| {
+        let line = std::iter::once("kvadm").chain(words.iter().map(String::as_str));
+        match grammar.clone().try_get_matches_from(line) {
+            Ok(_) => true,
+            Err(error) => error.kind() == ErrorKind::DisplayHelp,
+        }
+    };
+    let unknown = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) if error.kind() == ErrorKind::UnknownArgument => Some(arg.clone()),
+        _ => None,
+    };
+    let flag_tip = || unknown.as_ref().and_then(|arg| etcdctl::flag_tip(&words, arg));
+    if let Some(tip) = etcdctl::tip(&words, accepts).or_else(flag_tip) {
+        for kind in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue] {
+            error.remove(kind);
+        }
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    } else if let Some(tip) = tip_for_value(&error, &words, accepts) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    } else if unknown.is_some_and(|arg| etcdctl::is_flag(&arg)) {
+        // It was not meant as a value.
+        error.remove(ContextKind::Suggested);
+    }
+    error
+}
+
+/// The same error for arguments as a terminal may show them.
+fn printable(error: clap::Error, args: &[OsString], grammar: &clap::Command) -> clap::Error {
+    let safe: Vec<OsString> = args.iter().map(|arg| sanitize(arg.as_bytes(), false).into_owned().into()).collect();
+    if safe == args {
+        return error;
+    }
+    match grammar.clone().try_get_matches_from(&safe) {
+        Err(printable) => printable,
+        // Only the bytes were wrong, and clap does not show them.
+        Ok(_) => error,
+    }
+}
+
+/// What to type if 'put KEY --word' was to write `--word`, or '--if-value --word' to compare with it.
+fn tip_for_value(error: &clap::Error, words: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<String> {
+    if !words.iter().any(|word| word == "put" || word == "delete") {
+        return None;
+    }
+    let mut line = words.to_vec();
+    let compared = words.windows(2).position(|pair| pair[0] == "--if-value" && pair[1].starts_with('-'));
+    if let Some(at) = compared {
+        let value = line.remove(at + 1);
+        line[at].push_str(&format!("={value}"));
+        return accepts(&line)
+            .then(|| format!("to compare with {}: kvadm {}", shell::quote(value.as_bytes()), shell::line(&line)));
+    }
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    let is_option =
+        |word: &String| word.strip_prefix(option.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
+    let value = line.remove(words.iter().position(is_option)?);
+    // A line that is complete without the word does not need it as its value.
+    if accepts(&line) {
+        return None;
+    }
+    line.extend(["--".to_owned(), value.clone()]);
+    accepts(&line)
+        .then(|| format!("to write {} as the value: kvadm {}", shell::quote(value.as_bytes()), shell::line(&line)))
+}
 
 /// The output format in arguments that clap has rejected.
 pub fn requested_format(args: &[OsString]) -> Option<Format> {
@@ -22,14 +102,18 @@ pub fn requested_format(args: &[OsString]) -> Option<Format> {
     format
 }
 
-/// Converts clap's error: the first paragraph is the error, the others are hints.
+/// Converts clap's error: the first paragraph is the error, the others are hints; each tip is a hint of its own.
 pub fn failure(error: &clap::Error) -> Failure {
     let text = error.render().to_string();
-    let mut paragraphs = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-    let first = paragraphs.next().unwrap_or_default();
+    let joined = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.split("\n\n");
+    let first = joined(paragraphs.next().unwrap_or_default());
     let failure = Failure::new(Exit::Usage, first.strip_prefix("error: ").unwrap_or(&first));
-    let hints = paragraphs.filter(|part| !part.is_empty());
-    hints.fold(failure, |failure, part| failure.hint(part.strip_prefix("tip: ").unwrap_or(&part)))
+    let hints = paragraphs.flat_map(|part| match part.trim_start().strip_prefix("tip: ") {
+        Some(tips) => tips.split("\n  tip: ").map(|tip| tip.trim().to_owned()).collect(),
+        None => vec![joined(part)],
+    });
+    hints.filter(|hint| !hint.is_empty()).fold(failure, Failure::hint)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::args::parse_lock_token;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::kvstore::{Compare, CompareOp, CompareTarget, KeySelector, KeyValue, LockGuard, Op, OpResult, Revision};
-use crate::output::bytes;
+use crate::output::{FailedCondition, bytes};
 
 /// The option `--if-locked`.
 #[derive(Args, Clone, Debug)]
@@ -69,7 +69,6 @@ impl Conditions {
 
     /// The reads of the else branch, from which [`Conditions::explain`] finds the failed condition.
     pub fn reads(&self, key: &[u8]) -> Vec<Op> {
-        let keys_only = self.value.is_none();
         let read = |key: &[u8], keys_only| Op::Get {
             over: KeySelector::Key(key.to_vec()),
             revision: 0,
@@ -78,7 +77,31 @@ impl Conditions {
             limit: 0,
         };
         let other = self.other.iter().map(|other| read(other, true));
-        std::iter::once(read(key, keys_only)).chain(other).collect()
+        // The report of a failed condition includes the value.
+        std::iter::once(read(key, false)).chain(other).collect()
+    }
+
+    /// The first failed condition and the present state of its key, given the results of the else branch.
+    pub fn failed(&self, key: &[u8], answers: &[OpResult]) -> Option<FailedCondition> {
+        let found = |index: usize| match answers.get(index) {
+            Some(OpResult::Get { kvs, .. }) => kvs.first(),
+            _ => None,
+        };
+        let now = found(0);
+        let differs = |now: &KeyValue| self.value.as_ref().is_some_and(|value| *value != now.value);
+        let needs_key = self.update || self.revision.is_some() || self.value.is_some();
+        let (condition, key, now) = match (now, &self.other) {
+            (Some(_), _) if self.create => ("exists", key, now),
+            (None, _) if needs_key => ("missing", key, None),
+            (Some(kv), _) if self.revision.is_some_and(|expected| expected != kv.mod_revision) => {
+                ("revision", key, now)
+            }
+            (Some(kv), _) if differs(kv) => ("value", key, now),
+            (_, Some(other)) if found(1).is_none() => ("missing", other.as_slice(), None),
+            _ => return None,
+        };
+        let (mod_revision, value) = (now.map(|kv| kv.mod_revision), now.map(|kv| kv.value.clone()));
+        Some(FailedCondition { condition, key: key.to_vec(), mod_revision, value })
     }
 
     /// Describes the failed conditions and the present state, given the results of the else branch.
@@ -159,6 +182,27 @@ mod tests {
         assert_eq!(both.explain(b"k\n", &none), "k\\n does not exist");
         let other = Conditions { other: Some(b"o".to_vec()), ..Conditions::default() };
         assert_eq!(other.explain(b"k", &now(9, b"v")), "o does not exist");
+    }
+
+    #[test]
+    fn the_first_failed_condition_has_the_present_state() {
+        let failed = |conditions: &Conditions, answers: &[OpResult]| {
+            conditions.failed(b"k", answers).map(|failed| {
+                let key = String::from_utf8_lossy(&failed.key).into_owned();
+                (failed.condition, key, failed.mod_revision, failed.value)
+            })
+        };
+        let create = Conditions { create: true, ..Conditions::default() };
+        let state = (Some(9), Some(b"v".to_vec()));
+        assert_eq!(failed(&create, &now(9, b"v")), Some(("exists", "k".to_owned(), state.0, state.1.clone())));
+        let both = Conditions { revision: Some(7), value: Some(b"w".to_vec()), ..Conditions::default() };
+        assert_eq!(failed(&both, &now(9, b"v")), Some(("revision", "k".to_owned(), state.0, state.1.clone())));
+        let none = [OpResult::Get { kvs: vec![], count: 0, more: false }];
+        assert_eq!(failed(&both, &none), Some(("missing", "k".to_owned(), None, None)));
+        let value = Conditions { value: Some(b"w".to_vec()), ..Conditions::default() };
+        assert_eq!(failed(&value, &now(9, b"v")), Some(("value", "k".to_owned(), state.0, state.1)));
+        let other = Conditions { other: Some(b"o".to_vec()), ..Conditions::default() };
+        assert_eq!(failed(&other, &now(9, b"v")), Some(("missing", "o".to_owned(), None, None)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::args::KeyText;
 use crate::error::Failure;
 use crate::kvstore::KeyRange;
 use crate::output::bytes;
+use crate::shell;
 
 /// A range of keys, and a filter on it.
 #[derive(Args, Clone, Debug)]
@@ -88,6 +89,13 @@ impl KeySelection {
             return Err(Failure::usage(format!("empty range: --from {from} is not less than --to {to}")));
         }
         Ok(range)
+    }
+
+    /// What to try if `--match` has selected nothing because it has no wildcard: it must match the whole key.
+    pub fn match_hint(&self) -> Option<String> {
+        let glob = self.glob.as_deref().filter(|glob| !glob.contains(['*', '?', '[', '{']))?;
+        let wider = shell::quote(format!("*{glob}*").as_bytes());
+        Some(format!("--match compares the whole key; --match {wider} selects keys that contain '{glob}'"))
     }
 
     /// The filter, if one was given.

@@ -78,7 +78,7 @@ impl Record for ReleasedRow<'_> {
         let word = if self.last_use { "last use" } else { "still used" };
         visit(always("id", Value::decimal(self.id)));
         visit(always("key", Value::Bytes(self.key)));
-        visit(always("left", Value::Str(word)));
+        visit(always("outcome", Value::Str(word)));
         visit(data("last_use", Value::Bool(self.last_use)));
     }
 }

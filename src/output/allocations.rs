@@ -83,7 +83,7 @@ impl Record for NodeRow<'_> {
     }
 }
 
-/// `allocate list`: an ID. Text and tables show the number of nodes, JSON and YAML the nodes.
+/// `allocate list`: an ID. JSON and YAML also list the references of its nodes.
 pub struct IdRow<'a> {
     /// The ID.
     pub id: &'a str,
@@ -106,12 +106,13 @@ impl Record for IdRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("id", Value::Decimal(self.id)));
         visit(always("key", Value::Bytes(self.key)));
-        visit(always("nodes", Value::records(self.nodes.iter())));
+        visit(always("nodes", Value::Uint(self.nodes.len() as u64)));
         visit(always("state", Value::Str(self.state)));
         if let Some(left) = self.left {
             visit(always("left", Value::int(left)));
         }
         visit(data("lease", Value::lease(self.lease)));
+        visit(data("references", Value::records(self.nodes.iter())));
         visit_store(self.store, false, visit);
     }
 }
@@ -166,7 +167,7 @@ impl Record for ProblemRow<'_> {
         visit(always("key", Value::bytes(self.key)));
         visit(always("text", Value::Str(self.text)));
         visit(always("repair", Value::str(self.repair)));
-        visit(data("keys", Value::records(self.paths.iter())));
+        visit(data("paths", Value::records(self.paths.iter())));
     }
 }
 
@@ -193,7 +194,8 @@ mod tests {
         let (line, object) = shown(&row);
         assert_eq!(line, "18446744073709551615\ta;\t2\tin-use\n");
         let nodes = r#"[{"node":"n1","lease":"1f","ttl":900,"left":12},{"node_base64":"/w=="}]"#;
-        let wanted = format!(r#"{{"id":"18446744073709551615","key":"a;","nodes":{nodes},"state":"in-use"}}"#);
+        let wanted =
+            format!(r#"{{"id":"18446744073709551615","key":"a;","nodes":2,"state":"in-use","references":{nodes}}}"#);
         assert_eq!(object, wanted);
         let remote =
             IdRow { nodes: &[], lease: Some(LeaseId(0x1f)), left: Some(None), store: Some(Some("west")), ..row };

@@ -1,6 +1,7 @@
 //! The printed form of an error: lines, or one object in JSON.
 
 use super::record::{Field, Record, Value, always};
+use crate::kvstore::Revision;
 
 /// The printed form of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,21 @@ pub struct ErrorView {
     pub hints: Vec<String>,
     /// The exit code.
     pub exit_code: u8,
+    /// The condition that did not hold.
+    pub condition: Option<FailedCondition>,
+}
+
+/// A condition that did not hold, and the present state of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedCondition {
+    /// `exists`, `missing`, `revision`, `value` or `lock`.
+    pub condition: &'static str,
+    /// The key that it is about.
+    pub key: Vec<u8>,
+    /// The revision of the key's last change; `None` if it does not exist, or is not known.
+    pub mod_revision: Option<Revision>,
+    /// The key's value.
+    pub value: Option<Vec<u8>>,
 }
 
 impl Record for ErrorView {
@@ -21,5 +37,11 @@ impl Record for ErrorView {
         visit(always("caused_by", Value::Strings(&self.caused_by)));
         visit(always("hints", Value::Strings(&self.hints)));
         visit(always("exit_code", Value::Uint(self.exit_code.into())));
+        if let Some(failed) = &self.condition {
+            visit(always("condition", Value::Str(failed.condition)));
+            visit(always("key", Value::Bytes(&failed.key)));
+            visit(always("mod_revision", Value::int(failed.mod_revision)));
+            visit(always("value", Value::bytes(failed.value.as_deref())));
+        }
     }
 }

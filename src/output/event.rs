@@ -39,8 +39,8 @@ pub struct EventRow<'a> {
     pub kv: &'a KeyValue,
     /// Whether the value is shown.
     pub value: bool,
-    /// The previous value, if shown; `Some(None)` if there was none.
-    pub prev: Option<Option<&'a [u8]>>,
+    /// The previous state of the key, if shown; `Some(None)` if there was none.
+    pub prev: Option<Option<&'a KeyValue>>,
 }
 
 impl Record for EventRow<'_> {
@@ -53,7 +53,8 @@ impl Record for EventRow<'_> {
             visit(always("value", if deleted { Value::Absent } else { Value::Bytes(&kv.value) }));
         }
         if let Some(prev) = self.prev {
-            visit(always("prev_value", Value::bytes(prev)));
+            visit(always("prev_value", Value::bytes(prev.map(|prev| prev.value.as_slice()))));
+            visit(data("prev_mod_revision", Value::int(prev.map(|prev| prev.mod_revision))));
         }
         // etcd sends 0 for the fields that a deleted key does not have.
         let known = |number: i64| Value::int((number > 0).then_some(number));
@@ -144,10 +145,11 @@ mod tests {
     fn events_in_text_and_json() {
         let kv =
             KeyValue { key: b"/a\tb".to_vec(), create_revision: 7, mod_revision: 9, version: 2, ..KeyValue::default() };
-        let row = EventRow { kind: ChangeKind::Modified, kv: &kv, value: true, prev: Some(Some(b"\xff")) };
+        let before = KeyValue { value: b"\xff".to_vec(), mod_revision: 8, ..KeyValue::default() };
+        let row = EventRow { kind: ChangeKind::Modified, kv: &kv, value: true, prev: Some(Some(&before)) };
         let (line, object) = shown(&row);
         assert_eq!(line, "modified\t/a\\tb\t\t\\xff\n");
-        let wanted = r#"{"event":"modified","key":"/a\tb","value":"","prev_value_base64":"/w==","create_revision":7,"mod_revision":9,"version":2}"#;
+        let wanted = r#"{"event":"modified","key":"/a\tb","value":"","prev_value_base64":"/w==","prev_mod_revision":8,"create_revision":7,"mod_revision":9,"version":2}"#;
         assert_eq!(object.trim_end(), wanted);
         let gone = KeyValue { key: b"k".to_vec(), mod_revision: 11, ..KeyValue::default() };
         let (line, object) = shown(&EventRow { kind: ChangeKind::Deleted, kv: &gone, value: true, prev: None });

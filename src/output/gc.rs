@@ -2,6 +2,7 @@
 
 use super::metadata::{GcPart, GcPhase};
 use super::record::{Field, Record, Value, always, data, table};
+use crate::plural::counted;
 
 /// `gc locks`: one lock key.
 pub struct LockGarbageRow<'a> {
@@ -66,7 +67,7 @@ pub struct IdGarbageRow<'a> {
 impl Record for IdGarbageRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("state", Value::Str(self.state)));
-        visit(always("id", Value::Str(self.id)));
+        visit(always("id", Value::Decimal(self.id)));
         visit(always("why", Value::Str(self.why)));
         visit(always("value", Value::Bytes(self.value)));
         visit(data("key", Value::Bytes(self.key)));
@@ -178,7 +179,9 @@ impl Record for GcRound {
 impl GcRound {
     /// The round in one line of text, then a line for each part.
     pub fn describe(&self) -> String {
-        let mut text = format!("{} of {} {} are garbage", self.garbage, self.looked_at, self.objects);
+        let are = if self.garbage == 1 { "is" } else { "are" };
+        let objects = counted(self.looked_at, self.objects.trim_end_matches('s'));
+        let mut text = format!("{} of {objects} {are} garbage", self.garbage);
         let nonzero = |count| Some(count).filter(|count| *count > 0);
         let swept = |count: fn(&SweepCounts) -> u64| self.swept.as_ref().map(count);
         for (count, what) in [

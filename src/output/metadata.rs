@@ -118,18 +118,18 @@ impl GcPart {
     pub fn describe(&self) -> String {
         let (name, objects, keys, bytes) = (&self.name, self.objects, self.keys, self.bytes);
         let (roots, edges, reachable, garbage) = (self.roots, self.edges, self.reachable, self.garbage);
-        let mut text = format!(
-            "{name}: {objects} objects, {keys} keys, {bytes} bytes, {roots} roots, {edges} references, {reachable} kept"
-        );
+        let counts = [(objects, "object"), (keys, "key"), (bytes, "byte"), (roots, "root"), (edges, "reference")];
+        let counts = counts.map(|(count, noun)| counted(count, noun)).join(", ");
+        let mut text = format!("{name}: {counts}, {reachable} kept");
         if self.unresolved > 0 {
             text += &format!(", {}", counted(self.unresolved, "unresolved reference"));
         }
         if garbage > 0 {
-            text += &format!(", {garbage} garbage ({} bytes)", self.garbage_bytes);
+            text += &format!(", {garbage} garbage ({})", counted(self.garbage_bytes, "byte"));
         }
         if let Some(PartCounts { removed, keys, bytes, skipped, gone, failed }) = self.swept {
             if removed > 0 {
-                text += &format!(", {removed} removed ({keys} keys, {bytes} bytes)");
+                text += &format!(", {removed} removed ({}, {})", counted(keys, "key"), counted(bytes, "byte"));
             }
             for (count, what) in [(skipped, "skipped"), (gone, "already gone"), (failed, "failed")] {
                 if count > 0 {
@@ -171,7 +171,7 @@ impl GcPhase {
     pub fn describe(&self) -> String {
         let mut text = format!("{}: {} ms", self.name, self.took_ms);
         if let (Some(transactions), Some(refused)) = (self.transactions, self.refused) {
-            text += &format!(", {transactions} transactions, {refused} of them refused");
+            text += &format!(", {}, {refused} of them refused", counted(transactions, "transaction"));
         }
         text
     }

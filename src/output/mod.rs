@@ -28,11 +28,11 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    CompactAnswer, Count, DeleteAnswer, DeletedRow, Diagnosis, Fact, FactValue, KeyNameRow, LeaseKeys, LeaseRow,
-    LoadAnswer, MemberRow, PutAnswer, RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState,
-    TxnAnswer, VersionRow,
+    CompactAnswer, Count, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow, KeyNameRow, LeaseKeys,
+    LeaseRow, LoadAnswer, MemberRow, PutAnswer, RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow,
+    StepState, TxnAnswer, VersionRow,
 };
-pub use error::ErrorView;
+pub use error::{ErrorView, FailedCondition};
 pub use event::{ChangeKind, EventRow, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, SweepCounts};
 pub use locks::{LockAnswer, LockRow};
@@ -40,6 +40,7 @@ pub use metadata::{ExplanationAnswer, FindingRow, GcPart, GcPhase, MetadataRow, 
 pub use out::{Confirm, Out};
 pub use progress::Progress;
 pub use record::{Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError, Value, Visibility, key_of_record};
+pub use sanitize::sanitize;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use tree::{BranchRow, UsageRow};

@@ -268,6 +268,20 @@ impl Out {
         if self.shared.bars { Progress::new(label, total, &self.shared.slot) } else { Progress::hidden() }
     }
 
+    /// On a terminal, clears the screen for the next round of a table, which begins with the title. Elsewhere, and on a
+    /// terminal that cannot do so, rounds follow each other without a title.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn begin_screen(&self, title: &str) -> io::Result<()> {
+        if !self.shared.terminal || is_dumb_terminal() || self.is_data() {
+            return Ok(());
+        }
+        let title = sanitize::sanitize(title.as_bytes(), false);
+        self.bytes(format!("\x1b[H\x1b[J{title}\n").as_bytes())?;
+        self.flush()
+    }
+
     /// Whether stdout is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.shared.terminal

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::sanitize::sanitize;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Work that takes less time shows no bar.
@@ -53,7 +54,8 @@ impl Progress {
     /// Replaces the label.
     pub fn set_label(&self, text: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text());
+            // The text may contain keys, which must not control the terminal.
+            bar.set_message(sanitize(text().as_bytes(), false).into_owned());
         }
     }
 
@@ -89,11 +91,8 @@ impl Drop for Progress {
 }
 
 fn set_style(bar: &ProgressBar, counted: bool) {
-    let template = if counted {
-        "{msg} {bar:24} {human_pos}/{human_len} {rate} eta {eta}"
-    } else {
-        "{msg} {spinner} {human_pos} {elapsed}"
-    };
+    let template =
+        if counted { "{msg} {bar:24} {pos}/{len} {rate} eta {eta}" } else { "{msg} {spinner} {pos} {elapsed}" };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
             let _ = write!(out, "{:.0}/s", state.per_sec());

@@ -28,8 +28,12 @@ pub struct Field<'a> {
 pub enum Visibility {
     /// In all formats.
     Always,
-    /// In tables, JSON and YAML.
+    /// In all formats, but a narrow table may omit it.
+    Spare,
+    /// In tables, JSON and YAML; a narrow table may omit it.
     Table,
+    /// In every table, JSON and YAML.
+    EveryTable,
     /// Only in JSON and YAML.
     Data,
 }
@@ -121,7 +125,12 @@ pub fn always<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
     Field { name, value, show: Visibility::Always }
 }
 
-/// A field for tables, JSON and YAML.
+/// A field for every format; a narrow table may omit it.
+pub fn spare<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
+    Field { name, value, show: Visibility::Spare }
+}
+
+/// A field for tables, JSON and YAML; a narrow table may omit it.
 pub fn table<'a>(name: &'static str, value: Value<'a>) -> Field<'a> {
     Field { name, value, show: Visibility::Table }
 }

@@ -1,9 +1,12 @@
 //! Table output: short tables are laid out as a whole, long ones are streamed with the widths of their first rows.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
+
+use cut::{Cut, shared_chars, truncate};
 
 use super::json;
 use super::progress::human_bytes;
@@ -19,9 +22,16 @@ const MAX_CELL: usize = 400;
 const GAP: usize = 2;
 /// Minimum width of a text column, unless nothing else helps.
 const MIN_WIDTH: usize = 12;
+/// Characters that stay of what all names begin with, if that is left out.
+const SHARED_SHOWN: usize = 4;
 /// Preferred minimum width of a text column: titles are split before text gets narrower, and the first column, which
 /// identifies the row, keeps it longest.
 const PREFERRED_WIDTH: usize = 24;
+
+/// Titles of texts that are never truncated: addresses and keywords, half of which is of no use.
+const WHOLE: &[&str] = &["ENDPOINT", "EVENT", "FINDING", "PROBLEM", "STATE"];
+/// Titles of texts that identify the row, and differ at their ends: they are truncated in the middle, and last.
+const NAMES: &[&str] = &["KEY", "NAME"];
 
 struct Cell {
     text: String,
@@ -37,17 +47,33 @@ struct Column {
     extra: bool,
 }
 
+impl Column {
+    fn is_whole(&self) -> bool {
+        WHOLE.contains(&self.title.as_str())
+    }
+
+    fn is_name(&self) -> bool {
+        NAMES.contains(&self.title.as_str())
+    }
+}
+
 /// A column of the printed table.
 struct ShownColumn {
     index: usize,
     width: usize,
     title: [String; 2],
+    cut: Cut,
 }
 
 impl ShownColumn {
     /// The minimum width, which includes the title.
     fn min_width(&self, least: usize) -> usize {
         self.title.iter().map(|part| part.width()).max().unwrap_or(0).max(least)
+    }
+
+    /// The text, truncated to the width of the column.
+    fn truncate<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.cut.apply(text, self.width)
     }
 }
 
@@ -94,7 +120,7 @@ impl TableLayout {
         for row in &self.rows {
             table.add_row(shown.iter().map(|column| {
                 let cell = row.get(column.index);
-                let text = cell.map_or(Cow::Borrowed(""), |cell| truncate(&cell.text, column.width));
+                let text = cell.map_or(Cow::Borrowed(""), |cell| column.truncate(&cell.text));
                 let align =
                     if cell.is_some_and(|cell| cell.number) { CellAlignment::Right } else { CellAlignment::Left };
                 comfy_table::Cell::new(text).set_alignment(align)
@@ -123,7 +149,7 @@ impl TableLayout {
                 truncatable: false,
             };
             let mut line = String::new();
-            push_cells(&mut line, shown.iter().map(|column| (title(column), column.width)));
+            push_cells(&mut line, shown.iter().map(|column| (title(column), column)));
             if line.is_empty() {
                 continue;
             }
@@ -157,29 +183,43 @@ impl TableLayout {
         (0..self.columns.len()).filter(|column| self.cells(*column).any(|cell| !cell.text.is_empty())).collect()
     }
 
-    /// Chooses columns and widths so that a row fits the terminal. In this order: truncate the texts after the first
-    /// column, split titles into two lines, truncate all texts further, omit extra columns from the right, and finally
-    /// truncate any column.
+    /// Chooses columns and widths so that a row fits the terminal. In this order: truncate the texts that do not identify
+    /// the row, split titles into two lines, truncate all texts further, and omit extra columns from the right. What is
+    /// still too wide is left to the terminal, which wraps it: a row that cannot be told from others is worse.
     fn fit(&self, mut indices: Vec<usize>) -> Vec<ShownColumn> {
-        let shown = self.shrink(&indices, false, &[(1, PREFERRED_WIDTH)]);
+        let shown = self.shrink(&indices, false, &[(Which::Others, PREFERRED_WIDTH)]);
         if self.total(&shown) <= self.width {
-            return shown;
+            return self.distinct(shown);
         }
         loop {
-            let shown = self.shrink(&indices, true, &[(1, MIN_WIDTH), (0, PREFERRED_WIDTH)]);
+            let shown = self.shrink(&indices, true, &[(Which::Others, MIN_WIDTH), (Which::All, PREFERRED_WIDTH)]);
             if self.total(&shown) <= self.width {
-                return shown;
+                return self.distinct(shown);
             }
-            match indices.iter().rposition(|index| self.columns[*index].extra) {
-                Some(extra) => indices.remove(extra),
-                None => break,
-            };
+            let Some(extra) = indices.iter().rposition(|index| self.columns[*index].extra) else { break };
+            // BEFORE without AFTER says nothing.
+            let dropped = stem(&self.columns[indices[extra]].title).to_owned();
+            let also = |column: &Column| column.extra && !dropped.is_empty() && stem(&column.title) == dropped;
+            let first = indices[extra];
+            indices.retain(|index| *index != first && !also(&self.columns[*index]));
         }
-        let mut shown = self.shrink(&indices, true, &[(1, MIN_WIDTH), (0, MIN_WIDTH), (0, 1)]);
-        while self.total(&shown) > self.width {
-            let widest = shown.iter_mut().max_by_key(|column| column.width).filter(|column| column.width > 1);
-            let Some(widest) = widest else { break };
-            widest.width -= 1;
+        let steps = [(Which::Others, MIN_WIDTH), (Which::All, MIN_WIDTH), (Which::Others, 1), (Which::All, 1)];
+        self.distinct(self.shrink(&indices, true, &steps))
+    }
+
+    /// Truncates a column of names elsewhere, or not at all, if two rows would look the same.
+    fn distinct(&self, mut shown: Vec<ShownColumn>) -> Vec<ShownColumn> {
+        for column in shown.iter_mut().filter(|column| column.cut == Cut::Middle) {
+            let whole: BTreeSet<&str> = self.cells(column.index).map(|cell| cell.text.as_str()).collect();
+            let collides = |column: &ShownColumn| {
+                whole.iter().map(|text| column.truncate(text)).collect::<BTreeSet<_>>().len() < whole.len()
+            };
+            if collides(column) {
+                column.cut = Cut::Before(shared_chars(&whole).saturating_sub(SHARED_SHOWN));
+            }
+            if collides(column) {
+                column.width = whole.iter().map(|text| text.width()).max().unwrap_or(column.width);
+            }
         }
         shown
     }
@@ -188,33 +228,51 @@ impl TableLayout {
         shown.iter().map(|column| column.width).sum::<usize>() + GAP * shown.len().saturating_sub(1)
     }
 
-    /// The columns at their natural widths. If these are too wide, each `(from, least)` step truncates the texts from the
-    /// column `from` on, the widest first, to no less than `least`. With `two_lines`, titles wider than their cells are
-    /// split.
-    fn shrink(&self, indices: &[usize], two_lines: bool, steps: &[(usize, usize)]) -> Vec<ShownColumn> {
+    /// The columns at their natural widths. If these are too wide, each step truncates texts, the widest first, to no
+    /// less than a width. With `two_lines`, titles wider than their cells are split.
+    fn shrink(&self, indices: &[usize], two_lines: bool, steps: &[(Which, usize)]) -> Vec<ShownColumn> {
         let column = |index: &usize| {
             let title = &self.columns[*index].title;
             let cells = self.cells(*index).map(|cell| cell.text.width()).max().unwrap_or(0);
             let split = two_lines && title.width() > cells;
             let title = if split { split_title(title) } else { [String::new(), title.clone()] };
-            let mut shown = ShownColumn { index: *index, width: 0, title };
+            let cut = if self.columns[*index].is_name() { Cut::Middle } else { Cut::End };
+            let mut shown = ShownColumn { index: *index, width: 0, title, cut };
             shown.width = shown.min_width(cells);
             shown
         };
         let mut shown: Vec<ShownColumn> = indices.iter().map(column).collect();
-        for (from, least) in steps {
+        let first = indices.first().copied();
+        let identifies = |column: &ShownColumn| Some(column.index) == first || column.cut == Cut::Middle;
+        for (which, least) in steps {
             loop {
                 let over = self.total(&shown).saturating_sub(self.width);
                 let may = |column: &&mut ShownColumn| {
-                    column.width > column.min_width(*least) && self.cells(column.index).any(|cell| cell.truncatable)
+                    column.width > column.min_width(*least)
+                        && (*which == Which::All || !identifies(column))
+                        && !self.columns[column.index].is_whole()
+                        && self.cells(column.index).any(|cell| cell.truncatable)
                 };
-                let widest = shown.iter_mut().skip(*from).filter(may).max_by_key(|column| column.width);
+                let widest = shown.iter_mut().filter(may).max_by_key(|column| column.width);
                 let Some(widest) = widest.filter(|_| over > 0) else { break };
                 widest.width = widest.width.saturating_sub(over).max(widest.min_width(*least));
             }
         }
         shown
     }
+}
+
+/// The columns that a step may truncate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// All but the first one and names.
+    Others,
+    All,
+}
+
+/// What the titles of two columns about the same thing share, such as `IN USE`; empty for a title of one word.
+fn stem(title: &str) -> &str {
+    title.rsplit_once(' ').map_or("", |(stem, _)| stem)
 }
 
 /// Splits a title into two lines of minimum width.
@@ -229,7 +287,7 @@ fn cells(record: &dyn Record) -> (Vec<Column>, Vec<Cell>) {
     record.fields(&mut |field| {
         if field.show != Visibility::Data {
             let title = field.name.to_uppercase().replace('_', " ");
-            columns.push(Column { title, extra: field.show == Visibility::Table });
+            columns.push(Column { title, extra: matches!(field.show, Visibility::Table | Visibility::Spare) });
             row.push(cell(&field.value));
         }
     });
@@ -242,7 +300,7 @@ fn cell(value: &Value<'_>) -> Cell {
         // Nested records are shown as their number.
         Value::Decimal(_) | Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Millis(_) | Value::Records(_)
     );
-    let truncatable = !number && !matches!(value, Value::Hex(_) | Value::Bool(_));
+    let truncatable = !number && !matches!(value, Value::Hex(_) | Value::Bool(_) | Value::Absent);
     let text = match value {
         Value::Bytes(bytes) => {
             let head = &bytes[..bytes.len().min(MAX_CELL)];
@@ -262,20 +320,20 @@ fn cell(value: &Value<'_>) -> Cell {
 }
 
 fn stream_row(out: &mut String, row: &[Cell], shown: &[ShownColumn]) {
-    push_cells(out, shown.iter().filter_map(|column| Some((row.get(column.index)?, column.width))));
+    push_cells(out, shown.iter().filter_map(|column| Some((row.get(column.index)?, column))));
     out.push('\n');
 }
 
 /// Appends cells side by side, padded or truncated to their widths.
-fn push_cells(out: &mut String, cells: impl Iterator<Item = (impl std::borrow::Borrow<Cell>, usize)>) {
+fn push_cells<'a>(out: &mut String, cells: impl Iterator<Item = (impl std::borrow::Borrow<Cell>, &'a ShownColumn)>) {
     let start = out.len();
-    for (index, (cell, width)) in cells.enumerate() {
+    for (index, (cell, column)) in cells.enumerate() {
         let cell = cell.borrow();
         if index > 0 {
             out.push_str("  ");
         }
-        let text = truncate(&cell.text, width);
-        let pad = " ".repeat(width.saturating_sub(text.width()));
+        let text = column.truncate(&cell.text);
+        let pad = " ".repeat(column.width.saturating_sub(text.width()));
         if cell.number {
             out.push_str(&pad);
             out.push_str(&text);
@@ -288,22 +346,6 @@ fn push_cells(out: &mut String, cells: impl Iterator<Item = (impl std::borrow::B
     out.truncate(end);
 }
 
-/// The text, truncated with … to this width.
-fn truncate(text: &str, width: usize) -> Cow<'_, str> {
-    if text.width() <= width {
-        return Cow::Borrowed(text);
-    }
-    let (mut kept, mut used) = (String::new(), 1);
-    for c in text.chars() {
-        used += c.width().unwrap_or(0);
-        if used > width {
-            break;
-        }
-        kept.push(c);
-    }
-    kept.push('…');
-    Cow::Owned(kept)
-}
-
+mod cut;
 #[cfg(test)]
 mod tests;

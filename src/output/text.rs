@@ -3,12 +3,13 @@
 use super::bytes::escape_into;
 use super::json;
 use super::record::{Record, Value, Visibility};
+use super::sanitize::is_safe;
 
 /// Appends the record's text fields as one line.
 pub fn line(out: &mut String, record: &dyn Record) {
     let mut first = true;
     record.fields(&mut |field| {
-        if field.show == Visibility::Always {
+        if matches!(field.show, Visibility::Always | Visibility::Spare) {
             if !first {
                 out.push('\t');
             }
@@ -17,6 +18,21 @@ pub fn line(out: &mut String, record: &dyn Record) {
         }
     });
     out.push('\n');
+}
+
+/// As [`line()`], with characters escaped that are invisible or turn the text around. They are escaped byte by byte, so that
+/// the text still decodes back.
+pub fn line_for_terminal(out: &mut String, record: &dyn Record) {
+    let mut plain = String::new();
+    line(&mut plain, record);
+    for c in plain.chars() {
+        if is_safe(c, true) {
+            out.push(c);
+        } else {
+            let mut utf8 = [0; 4];
+            out.extend(c.encode_utf8(&mut utf8).bytes().map(|byte| format!("\\x{byte:02x}")));
+        }
+    }
 }
 
 /// Appends a value on one line.

@@ -32,6 +32,7 @@ pub const FLOORS: &[Floor] = &[
             "fuzzing",
             "plural",
             "proto",
+            "shell",
             "signal",
             "time",
             "unique_names",

@@ -150,7 +150,8 @@ impl CheckRun<'_> {
         let stray = stray_keys(self.ctx.store(), &self.layout, scan.revision).await?;
         progress.finish();
         let (masters, references) = (scan.masters.len(), scan.references.len());
-        self.ctx.out.detail(&format!("revision {}: {masters} masters, {references} references", scan.revision));
+        let (masters, references) = (counted(masters, "master"), counted(references, "reference"));
+        self.ctx.out.detail(&format!("revision {}: {masters}, {references}", scan.revision));
         Ok(problems(&scan, &stray, &self.layout, &self.range))
     }
 

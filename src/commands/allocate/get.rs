@@ -10,6 +10,7 @@ use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocationRow, bytes};
+use crate::shell;
 
 /// Show the ID of each key.
 ///
@@ -99,7 +100,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 /// Warns of references that do not lead to a master of their key.
 fn warn_dangling(ctx: &Context, layout: &Layout, found: &KeyLookup) {
     for id in &found.dangling {
-        let (key, base) = (bytes::escape(&found.key), bytes::escape(layout.base()));
+        let (key, base) = (bytes::escape(&found.key), shell::quote(layout.base()));
         ctx.out.warn(&format!(
             "references of {key} name ID {id}, whose master is missing or holds another key: see 'kvadm allocate check --base {base}'"
         ));

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Grant, LeaseId};
 use crate::output::{IdRow, NodeRow, Sink, bytes};
+use crate::shell;
 
 /// Leases that are remote about at once.
 const AT_ONCE: usize = 16;
@@ -242,7 +243,7 @@ fn warn_unlisted(ctx: &Context, remote: &RemoteStore, scan: &AllocatorScan) {
     }
     let more = all.count();
     if more > 0 {
-        let base = bytes::escape(remote.layout.base());
+        let base = shell::quote(remote.layout.base());
         ctx.out.warn(&format!("{at}{more} more unreadable keys: see 'kvadm allocate check --base {base}'"));
     }
 }

@@ -14,7 +14,7 @@ use crate::args::{parse_duration, parse_ttl, safety_options};
 use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::output::{AllocatedRow, Out, Progress, Sink, bytes};
+use crate::output::{AllocatedRow, DryRunRow, Out, Progress, Sink, bytes};
 use crate::plural::counted;
 
 /// Maximum time to revoke the lease of the locks.
@@ -231,18 +231,30 @@ impl AllocationNotice for WaitingNotice<'_> {
 /// # Errors
 /// etcd is unreachable or rejects a request.
 pub async fn dry_run(ctx: &Context, options: &AllocatorOptions, keys: &[Vec<u8>]) -> Result<Exit, Failure> {
-    for (key, outcome) in keys.iter().zip(preview(ctx.store(), options, keys).await?) {
-        let key = bytes::escape(key);
-        match outcome {
+    for (key, choice) in keys.iter().zip(preview(ctx.store(), options, keys).await?) {
+        let shown = bytes::escape(key);
+        let (outcome, id, text) = match choice {
             Ok(IdChoice::Existing(id)) => {
-                ctx.out.note(&format!("dry run: '{key}' would get a reference to its ID {id}"));
+                ("existing", Ok(id), format!("'{shown}' would get a reference to its ID {id}"))
             }
-            Ok(IdChoice::New(id)) => ctx.out.note(&format!("dry run: '{key}' would get the free ID {id}")),
-            Ok(IdChoice::Restored(id)) => ctx.out.note(&format!(
-                "dry run: '{key}' would get a reference to its ID {id}, and its missing master would be restored"
-            )),
-            Err(error) => ctx.out.note(&format!("dry run: '{key}' would get no ID: {error}")),
-        }
+            Ok(IdChoice::New(id)) => ("new", Ok(id), format!("'{shown}' would get the free ID {id}")),
+            Ok(IdChoice::Restored(id)) => {
+                let text =
+                    format!("'{shown}' would get a reference to its ID {id}, and its missing master would be restored");
+                ("restored", Ok(id), text)
+            }
+            Err(error) => ("failed", Err(error.to_string()), format!("'{shown}' would get no ID: {error}")),
+        };
+        let number = id.as_ref().ok().map(ToString::to_string);
+        let row = DryRunRow {
+            outcome,
+            key: Some(key),
+            id: number.as_deref(),
+            node: Some(&options.node),
+            error: id.as_ref().err().map(String::as_str),
+            ..DryRunRow::default()
+        };
+        ctx.out.dry_run(&row, &text)?;
     }
     Ok(Exit::Done)
 }

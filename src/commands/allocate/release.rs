@@ -9,7 +9,7 @@ use crate::args::safety_options;
 use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::output::{ReleasedRow, bytes};
+use crate::output::{DryRunRow, ReleasedRow, bytes};
 
 /// Delete this node's references: the node no longer uses the keys
 ///
@@ -48,12 +48,17 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         let some: Vec<&[u8]> = some.iter().map(Vec::as_slice).collect();
         if ctx.safety.dry_run {
             for (key, found) in some.iter().zip(references.read(&some).await?) {
+                let id = found.as_ref().and_then(|kv| Id::parse(&kv.value)).map(|id| id.to_string());
+                let outcome = if found.is_some() { "would-release" } else { "absent" };
+                let row =
+                    DryRunRow { outcome, key: Some(key), id: id.as_deref(), node: Some(&node), ..DryRunRow::default() };
                 let key = bytes::escape(key);
-                match found.map(|kv| Id::parse(&kv.value)) {
-                    Some(Some(id)) => ctx.out.note(&format!("dry run: node {shown} would release '{key}' (ID {id})")),
-                    Some(None) => ctx.out.note(&format!("dry run: node {shown} would release '{key}'")),
-                    None => ctx.out.note(&format!("dry run: node {shown} has no reference to '{key}'")),
-                }
+                let text = match (found, &id) {
+                    (Some(_), Some(id)) => format!("node {shown} would release '{key}' (ID {id})"),
+                    (Some(_), None) => format!("node {shown} would release '{key}'"),
+                    (None, _) => format!("node {shown} has no reference to '{key}'"),
+                };
+                ctx.out.dry_run(&row, &text)?;
             }
             continue;
         }

@@ -11,7 +11,7 @@ use crate::allocator::{AllocatorOptions, BATCH, NodeReferences, ReferenceLifetim
 use crate::args::{parse_duration, parse_ttl, safety_options};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::output::{RenewedRow, bytes};
+use crate::output::{DryRunRow, RenewedRow, bytes};
 use crate::plural::counted;
 
 /// Reset the leases of this node's references to their full TTL
@@ -52,7 +52,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (layout, node) = (args.base.layout()?, args.node.name()?);
     let keys = args.key_args.keys(ctx).await?;
     if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: the references of {} would be renewed", counted(keys.len(), "key")));
+        if !ctx.out.is_data() {
+            ctx.out.note(&format!("dry run: the references of {} would be renewed", counted(keys.len(), "key")));
+            return Ok(Exit::Done);
+        }
+        for key in &keys {
+            let row = DryRunRow { outcome: "would-renew", key: Some(key), node: Some(&node), ..DryRunRow::default() };
+            ctx.out.one(&row)?;
+        }
         return Ok(Exit::Done);
     }
     if args.recreate {

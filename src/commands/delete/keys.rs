@@ -55,7 +55,10 @@ impl KeyDeletion<'_> {
                 self.ctx.out.note(&format!("key not found: {key}"));
                 return self.report(0, 0, result.revision, 1);
             }
-            return Err(Failure::conflict(why).context(format!("condition failed; {key} was not deleted")));
+            let failed = self.conditions.failed(&self.keys[0], &result.results);
+            return Err(Failure::conflict(why)
+                .condition(failed)
+                .context(format!("condition failed; {key} was not deleted")));
         }
         match result.results.into_iter().next() {
             Some(OpResult::Delete { deleted, prev }) => {
@@ -113,6 +116,7 @@ impl KeyDeletion<'_> {
         }
         let why = self.conditions.explain(&only.key, &result.results);
         Err(Failure::conflict(why)
+            .condition(self.conditions.failed(&only.key, &result.results))
             .context(format!("dry run: condition failed; {} would not be deleted", bytes::escape(&only.key))))
     }
 
@@ -148,9 +152,16 @@ impl KeyDeletion<'_> {
             OpResult::Get { kvs, .. } => kvs.first().map(|kv| kv.mod_revision) != Some(was.mod_revision),
             _ => false,
         });
-        let why = match changed {
-            Some((was, _)) => format!("{} was modified meanwhile", bytes::escape(&was.key)),
-            None => self.conditions.explain(&chunk[0].key, &result.results),
+        let (why, failed) = match changed {
+            Some((was, now)) => {
+                let why = format!("{} was modified meanwhile", bytes::escape(&was.key));
+                let is_now = Conditions { revision: Some(was.mod_revision), ..Conditions::default() };
+                (why, is_now.failed(&was.key, std::slice::from_ref(now)))
+            }
+            None => {
+                let (key, results) = (&chunk[0].key, &result.results);
+                (self.conditions.explain(key, results), self.conditions.failed(key, results))
+            }
         };
         let exit = match (result.maybe_applied, deleted) {
             (true, _) => Exit::Unknown,
@@ -162,7 +173,7 @@ impl KeyDeletion<'_> {
         } else {
             format!("condition failed after {} deleted", counted(deleted, "key"))
         };
-        Failure::new(exit, why).context(what)
+        Failure::new(exit, why).condition(failed).context(what)
     }
 
     fn print(&self, kvs: &[KeyValue]) -> Result<(), Failure> {
@@ -174,8 +185,11 @@ impl KeyDeletion<'_> {
     }
 
     fn report(&self, deleted: u64, would_delete: u64, revision: i64, missing: u64) -> Result<Exit, Failure> {
+        let dry_run = self.ctx.safety.dry_run;
+        if dry_run && !self.ctx.out.is_data() {
+            self.ctx.out.note(&format!("dry run: would delete {}", counted(would_delete, "key")));
+        }
         if !self.prev {
-            let dry_run = self.ctx.safety.dry_run;
             self.ctx.out.one(&DeleteAnswer {
                 deleted,
                 would_delete: dry_run.then_some(would_delete),

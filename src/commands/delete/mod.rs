@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "Conditions")]
     if_rev: Option<Revision>,
     /// Delete only if the key has this value
-    #[arg(long, value_name = "V", allow_hyphen_values = true, help_heading = "Conditions")]
+    #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Conditions")]
     if_value: Option<OsString>,
     /// Delete only if this other key exists
     #[arg(long, value_name = "KEY", help_heading = "Conditions")]

@@ -362,6 +362,10 @@ impl RangeDeletion<'_> {
     }
 
     fn report(&self, totals: &DeletionProgress, would_delete: Option<u64>) -> Result<Exit, Failure> {
+        if let Some(count) = would_delete.filter(|_| !self.ctx.out.is_data()) {
+            let (keys, selection) = (counted(count, "key"), self.describe_range());
+            self.ctx.out.note(&format!("dry run: would delete {keys} {selection}"));
+        }
         if totals.kept > 0 {
             self.ctx.out.note(&format!("kept {} written after the count", counted(totals.kept, "key")));
         }

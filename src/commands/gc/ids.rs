@@ -94,6 +94,10 @@ impl GarbageKind for IdGarbage {
         Ok(ids::scan(ctx.store(), &self.rule, |keys| progress.inc(keys)).await?)
     }
 
+    fn sort_rows(&self, candidates: &mut [Candidate]) {
+        candidates.sort_by_key(|candidate| candidate.more.text("id").and_then(|id| id.parse::<u64>().ok()));
+    }
+
     /// The removals of one wave: each wave waits until it has settled.
     fn pace_period(&self) -> Duration {
         self.settle.max(Duration::from_secs(1))

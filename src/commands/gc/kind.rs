@@ -44,7 +44,10 @@ pub trait GarbageKind {
         Duration::from_millis(250)
     }
 
-    /// Sorts the candidates, which come in key order, into the order of removal.
+    /// Sorts the candidates, which come in key order, into the order in which they are shown.
+    fn sort_rows(&self, _candidates: &mut [Candidate]) {}
+
+    /// Sorts the candidates, which come in the order of [`GarbageKind::sort_rows`], into the order of removal.
     fn order(&self, _chosen: &mut Vec<&Candidate>) {}
 
     /// Takes leases and locks before removals.

@@ -87,7 +87,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         if !self.is_applying() {
             return self.print_plan(&scan, !earlier.is_empty(), tally);
         }
-        let objects = K::OBJECTS;
+        let objects = |total: u64| counted(total, K::OBJECTS.trim_end_matches('s'));
         let mut consent = None;
         if earlier.is_empty() && !scan.plan.candidates.is_empty() {
             let (found, total) = (scan.plan.candidates.len(), scan.plan.scanned);
@@ -96,7 +96,8 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             self.show(scan.plan.candidates.iter());
             self.options.warn_over_limits(self.ctx, found as u64, total);
             consent = Some(self.ctx.consent(&format!(
-                "{found} of {total} {objects} {are} garbage; scan again in {grace:?} and remove those that still are"
+                "{found} of {} {are} garbage; scan again in {grace:?} and remove those that still are",
+                objects(total)
             ))?);
             self.wait(grace).await?;
             earlier.push(scan.plan);
@@ -107,7 +108,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             let total = scan.plan.scanned;
             if self.options.limits().check(agreed, total).is_ok() {
                 self.show(self.chosen(&scan).into_iter());
-                consent = Some(self.ctx.consent(&format!("remove {agreed} of {total} {objects}"))?);
+                consent = Some(self.ctx.consent(&format!("remove {agreed} of {}", objects(total)))?);
             }
         }
         let mut sink = self.ctx.out.stream();
@@ -227,6 +228,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             candidates: found.candidates,
         };
         plan.sort();
+        self.kind.sort_rows(&mut plan.candidates);
         for (index, before) in earlier.iter().enumerate() {
             plan.check_comparable(before).map_err(|why| {
                 Failure::conflict(format!("{}: {why}", self.options.source(index)))

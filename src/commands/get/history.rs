@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, KeyRange, KeyValue, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate};
-use crate::output::{DeletedRow, Sink, bytes};
+use crate::output::{ChangeKind, HistoryRow, Sink, bytes};
 
 /// An event that is known to exist may take etcd several operation timeouts if the history is long.
 const MAX_SILENT_TIMEOUTS: u32 = 10;
@@ -52,8 +52,7 @@ impl KeyHistory<'_> {
     async fn current_incarnation(&mut self, newest: KeyValue) -> Result<Option<SearchEnd>, Failure> {
         let mut kv = newest;
         loop {
-            self.sink.push(&kv)?;
-            self.printed += 1;
+            self.push(&kv, false)?;
             // Before revision 1 there is nothing, whatever the version says.
             if kv.version <= 1 || kv.mod_revision <= 1 {
                 return Ok(Some(SearchEnd { below: kv.mod_revision, created: true }));
@@ -73,6 +72,16 @@ impl KeyHistory<'_> {
         }
     }
 
+    fn push(&mut self, kv: &KeyValue, deleted: bool) -> Result<(), Failure> {
+        let event = match kv.version {
+            _ if deleted => ChangeKind::Deleted,
+            1 => ChangeKind::Created,
+            _ => ChangeKind::Modified,
+        };
+        self.printed += 1;
+        Ok(self.sink.push(&HistoryRow { event, kv })?)
+    }
+
     fn note_compacted(&self, revision: Revision) {
         self.ctx.out.note(&format!("revisions before {revision} have been compacted"));
     }
@@ -89,12 +98,7 @@ impl KeyHistory<'_> {
         }
         let complete = events.len() < limit;
         for event in events.into_iter().rev() {
-            self.printed += 1;
-            if event.deleted {
-                self.sink.push(&DeletedRow { key: self.key, revision: event.kv.mod_revision })?;
-            } else {
-                self.sink.push(&event.kv)?;
-            }
+            self.push(&event.kv, event.deleted)?;
         }
         if let Some(compacted) = compacted.filter(|_| complete) {
             self.note_compacted(compacted);

@@ -11,7 +11,7 @@ use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseId, LeaseWithKeys};
-use crate::output::{KeyNameRow, LeaseKeys, LeaseRow};
+use crate::output::{DryRunRow, KeyNameRow, LeaseKeys, LeaseRow};
 use crate::plural::counted;
 
 /// Concurrent queries about leases.
@@ -145,7 +145,8 @@ async fn show(ctx: &Context, id: LeaseId) -> Result<Exit, Failure> {
 
 async fn grant(ctx: &Context, ttl: i64, id: Option<LeaseId>) -> Result<Exit, Failure> {
     if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: a lease with a TTL of {ttl} s would be granted"));
+        let row = DryRunRow { outcome: "would-grant", lease: id, ttl: Some(ttl), ..DryRunRow::default() };
+        ctx.out.dry_run(&row, &format!("a lease with a TTL of {ttl} s would be granted"))?;
         return Ok(Exit::Done);
     }
     let grant = match id {

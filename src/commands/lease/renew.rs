@@ -5,13 +5,20 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Grant, LeaseId};
-use crate::output::LeaseRow;
+use crate::output::{DryRunRow, LeaseRow};
 use crate::plural::counted;
 
 /// Renews once; or every period until a signal, or until a lease has expired.
 pub async fn run(ctx: &Context, ids: &[LeaseId], every: Option<Duration>) -> Result<Exit, Failure> {
     if ctx.safety.dry_run {
-        ctx.out.note(&format!("dry run: {} would be renewed", counted(ids.len(), "lease")));
+        if !ctx.out.is_data() {
+            ctx.out.note(&format!("dry run: {} would be renewed", counted(ids.len(), "lease")));
+            return Ok(Exit::Done);
+        }
+        for id in ids {
+            let row = DryRunRow { outcome: "would-renew", lease: Some(*id), ..DryRunRow::default() };
+            ctx.out.one(&row)?;
+        }
         return Ok(Exit::Done);
     }
     let Some(every) = every else {

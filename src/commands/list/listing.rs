@@ -5,7 +5,7 @@ use crate::commands::lease_cache::LeaseCache;
 use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyRange, KeyValue, LockGuard, RangeReader, Refusal};
+use crate::kvstore::{KeyRange, KeyValue, LockGuard, RangeReader, Refusal, Revision};
 use crate::output::{Count, KeyOnly, LeasedRecord, Sink};
 use crate::plural::counted;
 
@@ -16,6 +16,8 @@ pub(super) struct Listing<'a> {
     pub(super) range: KeyRange,
     pub(super) guard: Option<LockGuard>,
     pub(super) matched: u64,
+    /// The revision of the listing; until the first page, the requested one.
+    pub(super) revision: Revision,
     pub(super) leases: LeaseCache,
 }
 
@@ -82,8 +84,10 @@ impl Listing<'_> {
         });
     }
 
-    pub(super) async fn page(&self, reader: &mut RangeReader) -> Result<Option<Vec<KeyValue>>, Failure> {
-        reader.next().await.map_err(|error| {
+    pub(super) async fn page(&mut self, reader: &mut RangeReader) -> Result<Option<Vec<KeyValue>>, Failure> {
+        let page = reader.next().await;
+        self.revision = reader.revision();
+        page.map_err(|error| {
             let compacted = error.is_refusal(Refusal::Compacted) && reader.revision() > 0;
             let failure = Failure::from(error);
             let (rev, seen) = (reader.revision(), counted(self.matched, "key"));

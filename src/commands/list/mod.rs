@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::ReadOptions;
 use crate::output::Count;
+use crate::plural::counted;
 
 use branches::TreeWalk;
 use listing::Listing;
@@ -40,7 +41,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         guard: guard.clone(),
     };
     let reader = ctx.store().read(&range, options);
-    let mut listing = Listing { ctx, args, filter, range, guard, matched: 0, leases: LeaseCache::default() };
+    let hint = args.selection.match_hint();
+    let mut listing =
+        Listing { ctx, args, filter, range, guard, matched: 0, revision: rev, leases: LeaseCache::default() };
     if args.du {
         let top = args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
         let levels = args.branch_levels(&listing.range, 1);
@@ -52,6 +55,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         listing.sorted(reader).await?
     } else {
         listing.stream(reader).await?
+    }
+    ctx.out.detail(&format!("listed {} at revision {}", counted(listing.matched, "key"), listing.revision));
+    if let Some(hint) = hint.filter(|_| listing.matched == 0) {
+        ctx.out.note(&hint);
     }
     Ok(Exit::Done)
 }

@@ -14,7 +14,7 @@ use crate::commands::lease_scope::seconds;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::LockMode;
-use crate::output::bytes;
+use crate::output::{DryRunRow, bytes};
 
 /// Hold a lock while a command runs or until a signal; or list holders and waiters
 ///
@@ -138,11 +138,16 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 
 async fn dry_run(ctx: &Context, request: &acquire::LockRequest) -> Result<Exit, Failure> {
     let name = bytes::escape(&request.name);
+    let row = DryRunRow { name: Some(&request.name), ..DryRunRow::default() };
     match ctx.store().lock_holder(&request.name, request.mode.shared).await? {
-        None => ctx.out.note(&format!("dry run: lock {name} is free and would be taken")),
+        None => {
+            let row = DryRunRow { outcome: "would-lock", ..row };
+            ctx.out.dry_run(&row, &format!("lock {name} is free and would be taken"))?;
+        }
         Some(holder) => {
+            let row = DryRunRow { outcome: "would-wait", key: Some(&holder.key), ..row };
             let key = bytes::escape(&holder.key);
-            ctx.out.note(&format!("dry run: lock {name} is held by {key}; kvadm would wait for it"))
+            ctx.out.dry_run(&row, &format!("lock {name} is held by {key}; kvadm would wait for it"))?;
         }
     }
     Ok(Exit::Done)

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseId, Revision};
 use crate::output::bytes;
+use crate::shell;
 
 /// Write one key, optionally only if conditions hold, or load many records from a file
 ///
@@ -59,7 +60,7 @@ pub struct Args {
     #[arg(value_name = "KEY", required_unless_present_any = ["from", "command"])]
     key: Option<OsString>,
     /// Value to write; - reads stdin
-    #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present_any = ["file", "from", "command", "revert_to"])]
+    #[arg(value_name = "VALUE", allow_negative_numbers = true, required_unless_present_any = ["file", "from", "command", "revert_to"])]
     value: Option<OsString>,
     /// Read the value from FILE, byte for byte
     #[arg(long, value_name = "FILE", conflicts_with = "value", value_hint = clap::ValueHint::FilePath)]
@@ -83,7 +84,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "Conditions", conflicts_with = "from")]
     if_rev: Option<Revision>,
     /// Write only if the key has this value
-    #[arg(long, value_name = "V", allow_hyphen_values = true, help_heading = "Conditions", conflicts_with = "from")]
+    #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Conditions", conflicts_with = "from")]
     if_value: Option<OsString>,
     /// Write only if this other key exists
     #[arg(long, value_name = "KEY", help_heading = "Conditions", conflicts_with = "from")]
@@ -201,7 +202,8 @@ async fn value_at(ctx: &Context, key: &[u8], rev: Revision) -> Result<Vec<u8>, F
     match ctx.store().get(key, rev, None).await {
         Ok((Some(kv), _)) => Ok(kv.value),
         Ok((None, _)) => Err(Failure::new(Exit::No, format!("key not found: {name} (revision {rev})")).hint(format!(
-            "'kvadm get {name} --history' shows the key's revisions; to restore its absence, delete it"
+            "'kvadm get {} --history' shows the key's revisions; to restore its absence, delete it",
+            shell::quote(key)
         ))),
         Err(error) => Err(Failure::from(error).context(format!("cannot read {name} at revision {rev}"))),
     }

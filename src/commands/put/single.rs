@@ -9,6 +9,7 @@ use crate::kvstore::{
     Compare, Grant, KeyValue, LockGuard, MAX_REQUEST_BYTES, Op, OpResult, Retry, Revision, Store, Txn, TxnResult,
 };
 use crate::output::{PutAnswer, bytes};
+use crate::shell;
 
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -66,7 +67,7 @@ fn interpret(request: &PutRequest, result: TxnResult) -> Result<PutResult, Failu
                 .context(format!("the first reply was lost, and now {why}"))
                 .hint(format!(
                     "'kvadm get {}' shows the value; this command may have written it",
-                    bytes::escape(&request.key)
+                    shell::quote(&request.key)
                 )))
         }
         _ => Ok((outcome, revision)),
@@ -160,12 +161,14 @@ pub(super) fn report(
         PutOutcome::Refused(answers) => return Err(condition_failed(request, answers)),
     };
     let ttl = granted.map(|grant| grant.ttl);
-    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written })?;
+    let mod_revision = Some(mod_revision);
+    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written, dry_run: false })?;
     Ok(Exit::Done)
 }
 
 fn condition_failed(request: &PutRequest, answers: &[OpResult]) -> Failure {
     Failure::conflict(request.conditions.explain(&request.key, answers))
+        .condition(request.conditions.failed(&request.key, answers))
         .context(format!("condition failed; {} was not written", bytes::escape(&request.key)))
 }
 
@@ -177,7 +180,8 @@ pub(super) fn print_written(
     mod_revision: Revision,
 ) -> Result<(), Failure> {
     let lease = if let LeaseRequest::Attach(lease) = request.lease { Some(lease) } else { None };
-    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written: true })?;
+    let mod_revision = Some(mod_revision);
+    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written: true, dry_run: false })?;
     Ok(ctx.out.flush()?)
 }
 
@@ -190,11 +194,26 @@ pub(super) async fn dry_run(ctx: &Context, request: &PutRequest, guard: Option<&
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
     let result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;
     let key = bytes::escape(&request.key);
-    let outcome = match PutRequest::outcome(result.succeeded, result.results) {
+    let unchanged = match PutRequest::outcome(result.succeeded, result.results) {
         PutOutcome::Refused(answers) => return Err(condition_failed(request, &answers)),
-        PutOutcome::Unchanged(_) => "already has this value and would not be written",
-        PutOutcome::Written { .. } => "would be written",
+        PutOutcome::Unchanged(now) => Some(now),
+        PutOutcome::Written { .. } => None,
     };
-    ctx.out.note(&format!("dry run: {key} {outcome}"));
+    let outcome = match unchanged {
+        Some(_) => "already has this value and would not be written",
+        None => "would be written",
+    };
+    if ctx.out.is_data() {
+        let mod_revision = unchanged.as_ref().map(|now| now.mod_revision);
+        let lease = match (&unchanged, request.lease) {
+            (Some(now), _) => now.lease,
+            (None, LeaseRequest::Attach(lease)) => Some(lease),
+            (None, _) => None,
+        };
+        let written = unchanged.is_none();
+        ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl: None, written, dry_run: true })?;
+    } else {
+        ctx.out.note(&format!("dry run: {key} {outcome}"));
+    }
     Ok(Exit::Done)
 }

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Refusal;
 use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
+use crate::time::Time;
 
 use scan::{ClusterHealth, ClusterScan, scan_cluster};
 
@@ -83,7 +84,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return diagnose::run(ctx).await;
     }
     if let Some(every) = args.watch {
-        return watch(ctx, args, every).await;
+        return match watch(ctx, args, every).await {
+            Err(failure) if failure.is_end_by_signal() => Ok(Exit::Interrupted),
+            ended => ended,
+        };
     }
     let started = Instant::now();
     let limit = args.wait.unwrap_or(Duration::ZERO);
@@ -100,7 +104,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
                 progress.finish();
             }
             let scan = scan?;
-            show(ctx, &scan)?;
+            show(ctx, &scan, None)?;
             return end(&scan);
         }
         if let Some(progress) = &progress {
@@ -126,9 +130,14 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
 async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Exit, Failure> {
     loop {
         let scan = scan_cluster(ctx, args.quorum).await;
+        let time = Time::from_secs(Time::now().secs).to_string();
+        if !matches!(&scan, Err(failure) if failure.exit != Exit::Unreachable) {
+            let health = scan.as_ref().map_or("unreachable", |scan| scan.verdict().as_str());
+            ctx.out.begin_screen(&format!("{time}  {health}"))?;
+        }
         let healthy = match &scan {
             Ok(scan) => {
-                show(ctx, scan)?;
+                show(ctx, scan, Some(time))?;
                 ctx.out.flush()?;
                 scan.verdict() == ClusterHealth::Healthy
             }
@@ -151,7 +160,7 @@ fn interval(healthy: bool, nodes: Option<u32>) -> Duration {
     nodes.map_or(base, |nodes| base.mul_f64(f64::from(nodes).ln_1p()))
 }
 
-fn show(ctx: &Context, scan: &ClusterScan) -> Result<(), Failure> {
+fn show(ctx: &Context, scan: &ClusterScan, time: Option<String>) -> Result<(), Failure> {
     let rows: Vec<MemberRow<'_>> = scan.members.iter().map(scan::MemberObservation::row).collect();
     let complaints = scan.complaints();
     ctx.out.report(&StatusAnswer {
@@ -162,6 +171,7 @@ fn show(ctx: &Context, scan: &ClusterScan) -> Result<(), Failure> {
         revision: scan.revision(),
         members: &rows,
         complaints: &complaints,
+        time,
     })?;
     Ok(())
 }

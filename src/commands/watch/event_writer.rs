@@ -72,7 +72,7 @@ impl EventWriter<'_> {
                 }
             }
             (None, None) => {
-                let prev = self.prev.then_some(prev.map(|kv| kv.value.as_slice()));
+                let prev = self.prev.then_some(prev);
                 self.ctx.out.live(&EventRow { kind, kv, value: !self.keys_only, prev })?;
             }
         }

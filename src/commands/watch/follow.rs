@@ -66,6 +66,7 @@ impl<'a> WatchLoop<'a> {
             )
             .hint("run 'kvadm status' to see which members are up"))),
             StopReason::At(exit) => saved.map(|()| exit),
+            StopReason::Failed(failure) if failure.is_end_by_signal() => saved.map(|()| Exit::Interrupted),
             StopReason::Failed(failure) => Err(failure),
         }
     }

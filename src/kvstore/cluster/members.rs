@@ -10,6 +10,19 @@ use crate::kvstore::request::Request;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
 
+/// etcd writes member IDs in decimal here (`memberID:10276657743932975437 alarm:NOSPACE`), and in hex everywhere else.
+fn with_hex_ids(error: &str) -> String {
+    const NAME: &str = "memberID:";
+    let mut parts = error.split(NAME);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let digits = part.strip_suffix(rest).unwrap_or_default();
+        let id = digits.parse::<u64>().map_or_else(|_| digits.to_owned(), |id| format!("{id:x}"));
+        text + NAME + &id + rest
+    })
+}
+
 /// A member as listed by the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -119,7 +132,7 @@ impl Store {
             raft_applied: answer.raft_applied_index(),
             learner: answer.is_learner(),
             revision: header.map_or(0, etcd_client::ResponseHeader::revision),
-            errors: answer.errors().to_vec(),
+            errors: answer.errors().iter().map(|error| with_hex_ids(error)).collect(),
             latency: sent.elapsed(),
         })
     }
@@ -145,5 +158,20 @@ impl Store {
             other => format!("alarm {other}"),
         };
         Ok(answer.0.alarms.iter().map(|one| Alarm { member: one.member_id, kind: kind(one.alarm) }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn member_ids_in_errors_are_hex() {
+        let shown = with_hex_ids("memberID:10276657743932975437 alarm:NOSPACE ");
+        assert_eq!(shown, "memberID:8e9e05c52164694d alarm:NOSPACE ");
+        assert_eq!(with_hex_ids("memberID:1 memberID:255"), "memberID:1 memberID:ff");
+        for other in ["etcdserver: no leader", "memberID:", "memberID:x", "memberID:99999999999999999999 y"] {
+            assert_eq!(with_hex_ids(other), other);
+        }
     }
 }

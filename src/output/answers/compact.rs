@@ -1,7 +1,7 @@
 //! Records of `compact`.
 
 use super::status::role;
-use super::{Borrowed, Field, Record, Report, Value, always, data, table};
+use super::{Borrowed, Field, Record, Report, Value, always, data, spare, table};
 use crate::kvstore::{MemberStatus, Revision};
 
 /// A member's database before and after.
@@ -29,10 +29,10 @@ impl Record for SpaceRow<'_> {
         visit(data("name", Value::Str(self.name)));
         visit(data("id", latest.map_or(Value::Absent, |s| Value::Hex(s.id))));
         visit(always("role", latest.map_or(Value::Absent, |s| Value::Str(role(s)))));
-        visit(always("db_size_before", Value::size(self.before.map(|s| s.db_size))));
-        visit(always("db_size_after", Value::size(self.after.map(|s| s.db_size))));
-        visit(always("in_use_before", Value::size(self.before.map(|s| s.db_in_use))));
-        visit(always("in_use_after", Value::size(self.after.map(|s| s.db_in_use))));
+        visit(spare("db_size_before", Value::size(self.before.map(|s| s.db_size))));
+        visit(spare("db_size_after", Value::size(self.after.map(|s| s.db_size))));
+        visit(spare("in_use_before", Value::size(self.before.map(|s| s.db_in_use))));
+        visit(spare("in_use_after", Value::size(self.after.map(|s| s.db_in_use))));
         visit(data("revision_before", Value::int(self.before.map(|s| s.revision))));
         visit(data("revision_after", Value::int(self.after.map(|s| s.revision))));
         visit(data("quota", Value::size(latest.and_then(|s| s.quota))));
@@ -74,7 +74,7 @@ impl Record for CompactAnswer<'_> {
             visit(data("would_disarm", Value::Strings(self.disarmed)));
         } else {
             visit(data("compacted", Value::int(self.compacted)));
-            visit(data("removed", Value::Bool(self.removed)));
+            visit(data("physical", Value::Bool(self.removed)));
             visit(data("disarmed", Value::Strings(self.disarmed)));
         }
         visit(data("already", Value::Bool(self.already)));

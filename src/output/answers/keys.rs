@@ -1,8 +1,8 @@
 //! Records of `list --count`, `put`, `delete`, `config`, `version` and `status --revision`.
 
-use super::{Field, Record, Report, Value, always, data, table};
-use crate::kvstore::{LeaseId, Revision};
-use crate::output::record::Visibility;
+use super::{Field, Record, Report, Value, Visibility, always, data, table};
+use crate::kvstore::{KeyValue, LeaseId, Revision};
+use crate::output::event::ChangeKind;
 
 /// `list --count`.
 pub struct Count {
@@ -43,23 +43,27 @@ impl Record for VersionRow {
     }
 }
 
-/// `get --history`: a deletion.
-pub struct DeletedRow<'a> {
-    /// The key.
-    pub key: &'a [u8],
-    /// The revision of the deletion.
-    pub revision: Revision,
+/// `get --history`: one change of the key.
+pub struct HistoryRow<'a> {
+    /// The kind of change.
+    pub event: ChangeKind,
+    /// The key as the change left it; of a deletion only the key and the revision.
+    pub kv: &'a KeyValue,
 }
 
-impl Record for DeletedRow<'_> {
+impl Record for HistoryRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("key", Value::Bytes(self.key)));
-        visit(always("value", Value::Absent));
-        visit(table("mod_revision", Value::Int(self.revision)));
-        // Version 0 as in etcd's events. `deleted` follows the columns of an existing key.
-        visit(table("version", Value::Int(0)));
-        visit(table("lease", Value::Absent));
-        visit(always("deleted", Value::Bool(true)));
+        let (kv, deleted) = (self.kv, self.event == ChangeKind::Deleted);
+        visit(always("key", Value::Bytes(&kv.key)));
+        visit(always("value", if deleted { Value::Absent } else { Value::Bytes(&kv.value) }));
+        // In text, only a deletion has a word for it.
+        let show = if deleted { Visibility::Always } else { Visibility::EveryTable };
+        visit(Field { name: "event", value: Value::Str(self.event.word()), show });
+        let created = Some(kv.create_revision).filter(|revision| !deleted && *revision > 0);
+        visit(data("create_revision", Value::int(created)));
+        visit(table("mod_revision", Value::Int(kv.mod_revision)));
+        visit(table("version", Value::Int(if deleted { 0 } else { kv.version })));
+        visit(table("lease", Value::lease(kv.lease)));
     }
 }
 
@@ -67,25 +71,31 @@ impl Record for DeletedRow<'_> {
 pub struct PutAnswer<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// The revision of the key's last change.
-    pub mod_revision: Revision,
+    /// The revision of the key's last change; `None` for a write that was not made.
+    pub mod_revision: Option<Revision>,
     /// The key's lease.
     pub lease: Option<LeaseId>,
     /// The granted TTL in seconds, with `--ttl`.
     pub ttl: Option<i64>,
-    /// Whether the key was written; `false` if it already had this value.
+    /// Whether the key was written, or would be; `false` if it already had this value.
     pub written: bool,
+    /// Whether it was a dry run.
+    pub dry_run: bool,
 }
 
 impl Record for PutAnswer<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        let outcome = if self.written { "written" } else { "unchanged" };
+        let outcome = match (self.written, self.dry_run) {
+            (true, false) => "written",
+            (true, true) => "would-write",
+            (false, _) => "unchanged",
+        };
         visit(always("outcome", Value::Str(outcome)));
         visit(always("key", Value::Bytes(self.key)));
-        visit(always("mod_revision", Value::Int(self.mod_revision)));
+        visit(always("mod_revision", Value::int(self.mod_revision)));
         visit(table("lease", Value::lease(self.lease)));
         visit(table("ttl", Value::int(self.ttl)));
-        visit(data("written", Value::Bool(self.written)));
+        visit(data("dry_run", if self.dry_run { Value::Bool(true) } else { Value::Absent }));
     }
 }
 

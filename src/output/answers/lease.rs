@@ -59,7 +59,8 @@ impl Record for LeaseKeys<'_> {
         visit(always("lease", Value::lease(Some(self.grant.id))));
         visit(always("ttl", Value::Int(self.grant.ttl)));
         visit(always("left", Value::Int(self.grant.left)));
-        visit(always("keys", Value::records(self.keys.iter())));
+        visit(always("keys", Value::Uint(self.keys.len() as u64)));
+        visit(always("attached", Value::records(self.keys.iter())));
         visit(data("outside", Value::uint((self.outside > 0).then_some(self.outside))));
     }
 }

@@ -2,6 +2,7 @@
 
 mod compact;
 mod diagnosis;
+mod dry_run;
 mod keys;
 mod lease;
 mod status;
@@ -9,13 +10,14 @@ mod txn;
 
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
-pub use keys::{Count, DeleteAnswer, DeletedRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow, VersionRow};
+pub use dry_run::DryRunRow;
+pub use keys::{Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow, VersionRow};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use status::{MemberRow, StatusAnswer};
 pub use txn::TxnAnswer;
 
 use super::answer::Report;
-use super::record::{Field, Record, Value, always, data, table};
+use super::record::{Field, Record, Value, Visibility, always, data, spare, table};
 
 /// A row of a report that borrows its record.
 pub(super) struct Borrowed<'a>(pub(super) &'a dyn Record);

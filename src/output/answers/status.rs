@@ -1,6 +1,6 @@
 //! Records of `status`.
 
-use super::{Borrowed, Field, Record, Report, Value, always, data, table};
+use super::{Borrowed, Field, Record, Report, Value, always, data, spare, table};
 use crate::kvstore::{MemberStatus, Revision};
 
 /// A member.
@@ -24,10 +24,10 @@ impl Record for MemberRow<'_> {
         visit(always("endpoint", Value::Str(self.endpoint)));
         visit(data("name", Value::Str(self.name)));
         visit(always("health", Value::Str(self.health)));
-        visit(always("latency_ms", status.map_or(Value::Absent, |s| Value::Millis(s.latency.as_secs_f64() * 1e3))));
-        visit(always("version", status.map_or(Value::Absent, |s| Value::Str(&s.version))));
-        visit(always("db_size", Value::size(status.map(|s| s.db_size))));
-        visit(always("in_use", Value::size(status.map(|s| s.db_in_use))));
+        visit(spare("latency_ms", status.map_or(Value::Absent, |s| Value::Millis(s.latency.as_secs_f64() * 1e3))));
+        visit(spare("version", status.map_or(Value::Absent, |s| Value::Str(&s.version))));
+        visit(spare("db_size", Value::size(status.map(|s| s.db_size))));
+        visit(spare("in_use", Value::size(status.map(|s| s.db_in_use))));
         visit(table("quota", Value::size(status.and_then(|s| s.quota))));
         visit(always("role", Value::Str(status.map_or("", role))));
         visit(data("term", uint(|s| s.raft_term)));
@@ -35,7 +35,7 @@ impl Record for MemberRow<'_> {
         visit(data("applied", uint(|s| s.raft_applied)));
         visit(data("revision", Value::int(status.map(|s| s.revision))));
         visit(data("id", status.map_or(Value::Absent, |s| Value::Hex(s.id))));
-        visit(data("leader", status.map_or(Value::Absent, |s| Value::Hex(s.leader))));
+        visit(data("leader", status.filter(|s| s.leader != 0).map_or(Value::Absent, |s| Value::Hex(s.leader))));
         visit(data("learner", status.map_or(Value::Absent, |s| Value::Bool(s.learner))));
         visit(always("alarms", Value::Strings(self.alarms)));
     }
@@ -66,10 +66,13 @@ pub struct StatusAnswer<'a> {
     pub members: &'a [MemberRow<'a>],
     /// All problems found.
     pub complaints: &'a [String],
+    /// When the members were asked, with `--watch`.
+    pub time: Option<String>,
 }
 
 impl Record for StatusAnswer<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(data("time", Value::str(self.time.as_deref())));
         visit(always("health", Value::Str(self.verdict)));
         visit(always("quorum", Value::Str(self.quorum)));
         visit(data("quorum_ms", self.quorum_ms.map_or(Value::Absent, Value::Millis)));

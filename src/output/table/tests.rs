@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::cut::truncate_middle;
 use super::*;
 use crate::kvstore::KeyValue;
 use crate::output::record::Field;
@@ -61,8 +62,15 @@ proptest! {
             layout.push(&mut shown, &Any(&fields));
         }
         layout.finish(&mut shown);
+        // Numbers and IDs stay whole, even if the row is too wide then.
+        let least = |kind: u8| match kind % 3 {
+            0 => 12,
+            1 => 9,
+            _ => 16,
+        };
+        let kept: Vec<usize> = fields.iter().filter(|(_, _, kind)| *kind < 3).map(|(_, _, kind)| least(*kind) + GAP).collect();
         for line in shown.lines() {
-            prop_assert!(line.width() <= width, "{line:?}");
+            prop_assert!(line.width() <= width.max(kept.iter().sum()), "{line:?}");
         }
     }
 }
@@ -91,7 +99,8 @@ fn what_is_left_out_is_extra_and_numbers_stay_whole() {
     );
     let narrow = shown(70);
     assert!(!narrow.contains("REVISION") && narrow.contains("ffffffffffffffff  99000000"), "{narrow}");
-    assert!(narrow.contains(&format!("{}…", "k".repeat(23))), "{narrow}");
+    // A name keeps both of its ends.
+    assert!(narrow.contains(&format!("{}…{}", "k".repeat(11), "k".repeat(12))), "{narrow}");
 }
 
 #[test]
@@ -115,4 +124,34 @@ fn many_rows_stream_in_columns() {
 fn wide_characters_are_cut_by_columns() {
     assert_eq!(truncate("日本語テキスト", 6), "日本…");
     assert_eq!(truncate("abc", 3), "abc");
+    assert_eq!(truncate_middle("日本語テキスト", 8), "日…スト");
+    assert_eq!(truncate_middle("abcdefgh", 4), "a…gh");
+    assert_eq!(truncate_middle("abc", 3), "abc");
+}
+
+#[test]
+fn what_identifies_a_row_is_never_cut() {
+    let endpoint = |n: u32| format!("https://etcd-{n}.a-long-name.of-a-service.svc.cluster.local:2379");
+    let rows = |name: &'static str, texts: &[String]| {
+        let mut layout = TableLayout::new(60, false);
+        let mut out = String::new();
+        for text in texts {
+            let row = [(name, text.clone(), 0), ("why", "because ".repeat(9), 0), ("in_use_before", String::new(), 4)];
+            layout.push(&mut out, &Any(&row));
+        }
+        layout.finish(&mut out);
+        out
+    };
+    let shown = rows("endpoint", &[endpoint(1), endpoint(2)]);
+    assert!(shown.contains(&endpoint(1)) && shown.contains(&endpoint(2)) && !shown.contains("IN USE"), "{shown}");
+    // Keys that differ in the middle only are cut around it, and not at all if they would still look the same.
+    let key = |middle: &str| format!("/{}{middle}{}", "a".repeat(40), "z".repeat(40));
+    let shown = rows("key", &[key("x"), key("y")]);
+    assert!(shown.contains("…aaaaxzz") && shown.contains("…aaaayzz"), "{shown}");
+    assert!(shown.lines().all(|line| line.width() <= 60), "{shown}");
+    let keys = [format!("b{}", key("x")), key("x"), key("y")];
+    let shown = rows("key", &keys);
+    assert!(keys.iter().all(|key| shown.contains(key.as_str())), "{shown}");
+    let shown = rows("key", &[format!("/{}/1", "a".repeat(90)), format!("/{}/2", "a".repeat(90))]);
+    assert!(shown.contains("a/1") && shown.contains("a/2") && shown.lines().all(|line| line.width() <= 60), "{shown}");
 }

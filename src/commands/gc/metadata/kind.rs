@@ -265,8 +265,11 @@ impl GarbageKind for MetadataGarbage {
                 for (candidate, _) in batch.iter().zip(&settled) {
                     let Some(why) = sweep.entangled(candidate) else { continue };
                     self.entangled += 1;
-                    if self.entangled <= MAX_ENTANGLED_WARNINGS {
-                        round.ctx.out.warn(&format!("{}: {why}; held back", bytes::escape(&candidate.key)));
+                    let text = format!("{}: {why}; held back", bytes::escape(&candidate.key));
+                    // A service says it once, not in every round.
+                    if self.entangled <= MAX_ENTANGLED_WARNINGS && !self.warned.contains(&text) {
+                        round.ctx.out.warn(&text);
+                        self.warned.push(text);
                     }
                 }
                 return Ok(settled);
@@ -285,7 +288,7 @@ impl GarbageKind for MetadataGarbage {
         let more = std::mem::take(&mut self.entangled).saturating_sub(MAX_ENTANGLED_WARNINGS);
         if more > 0 {
             let objects = counted(more, "more object");
-            round.ctx.out.warn(&format!("{objects} held back because one transaction cannot compare enough"));
+            self.warn(round.ctx, format!("{objects} held back because one transaction cannot compare enough"));
         }
         if let Some(held) = self.held.take()
             && !held.release(round.ctx).await

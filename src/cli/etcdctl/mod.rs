@@ -1,0 +1,243 @@
+//! Finds the line of kvadm for a command line that was written for etcdctl.
+
+pub mod table;
+
+use crate::shell;
+use table::{Advice, Becomes, FLAGS, Flag, HABITS, Habit};
+
+/// The tip for the arguments, without the program's name; `None` if etcdctl does not know such a line either, or if kvadm
+/// would not accept the translation.
+pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<String> {
+    let line = EtcdctlLine::read(args)?;
+    if let [help, command, ..] = line.words.as_slice()
+        && help == "help"
+    {
+        return help_tip(command);
+    }
+    for habit in HABITS {
+        let Some(found) = line.matched(habit) else { continue };
+        return match &habit.advice {
+            Advice::Line(template) => {
+                let words = found.words(template, &line)?;
+                (words != args && accepts(&words)).then(|| format!("kvadm {}", shell::line(&words)))
+            }
+            Advice::Missing(nearest) => Some(found.missing(&line, nearest)),
+        };
+    }
+    // A command of kvadm with flags of etcdctl.
+    let words = line.with_own_flags(args)?;
+    (words != args && accepts(&words)).then(|| format!("kvadm {}", shell::line(&words)))
+}
+
+/// What becomes of a flag of etcdctl that kvadm did not accept, if the line could not be translated as a whole.
+pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
+    let missing = |flag: &'static Flag| format!("kvadm has no '{}' yet: use etcdctl", flag.name);
+    let line = EtcdctlLine::read(args);
+    let mut flags = line.iter().flat_map(|line| &line.flags).map(|(flag, _)| *flag);
+    if let Some(flag) = flags.find(|flag| matches!(flag.becomes, Becomes::Missing)) {
+        return Some(missing(flag));
+    }
+    let (flag, _) = flag_of(unknown)?;
+    let name = match flag.becomes {
+        Becomes::Option(name) | Becomes::Seconds(name) | Becomes::User(name) | Becomes::Secret(name) => name,
+        Becomes::Values(values) => values.iter().map(|(_, words)| *words).find(|words| !words.is_empty())?,
+        Becomes::Missing => return Some(missing(flag)),
+        Becomes::Nothing | Becomes::Row => return None,
+    };
+    let name = name.split(' ').next().filter(|name| *name != unknown)?;
+    Some(format!("etcdctl's '{unknown}' is '{name}' in kvadm"))
+}
+
+/// Whether etcdctl has this flag.
+pub fn is_flag(arg: &str) -> bool {
+    flag_of(arg).is_some()
+}
+
+/// The page of 'kvadm help' for a command of etcdctl.
+fn help_tip(command: &str) -> Option<String> {
+    let is_first = |habit: &&Habit| habit.etcdctl.split(' ').next() == Some(command);
+    match HABITS.iter().find(is_first)?.advice {
+        Advice::Line(template) => {
+            let verb = template.split(' ').next().filter(|verb| *verb != command && *verb != "help")?;
+            Some(format!("kvadm help {verb}"))
+        }
+        Advice::Missing(_) => Some(format!("kvadm has no '{command}' yet: use etcdctl")),
+    }
+}
+
+/// A command line, split as etcdctl splits it.
+struct EtcdctlLine {
+    /// The command's words and its arguments.
+    words: Vec<String>,
+    flags: Vec<(&'static Flag, Option<String>)>,
+    /// Options that etcdctl does not have.
+    other: Vec<String>,
+    /// What follows `--`.
+    tail: Vec<String>,
+}
+
+/// A habit that fits a line.
+struct Match {
+    /// The words of the command, such as `member list`.
+    command: String,
+    /// The habit's own flags.
+    flags: Vec<&'static str>,
+    /// The arguments by their names; several for a name with dots.
+    arguments: Vec<(&'static str, Vec<String>)>,
+}
+
+impl EtcdctlLine {
+    /// `None` if a flag has no value where it needs one.
+    fn read(args: &[String]) -> Option<Self> {
+        let mut line = Self { words: Vec::new(), flags: Vec::new(), other: Vec::new(), tail: Vec::new() };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            // 'etcdctl lock NAME CMD' hands everything behind CMD to it.
+            let of_command = line.words.len() > 2 && line.words.first().is_some_and(|word| word == "lock");
+            if arg == "--" {
+                line.tail = args.by_ref().cloned().collect();
+            } else if of_command || !arg.starts_with('-') || arg == "-" {
+                line.words.push(arg.clone());
+            } else if let Some((flag, value)) = flag_of(arg) {
+                let value = if flag.valued && value.is_none() { Some(args.next()?.clone()) } else { value };
+                match value.as_deref() {
+                    Some("false") if !flag.valued => {}
+                    _ => line.flags.push((flag, value)),
+                }
+            } else {
+                line.other.push(arg.clone());
+            }
+        }
+        Some(line)
+    }
+
+    fn matched(&self, habit: &'static Habit) -> Option<Match> {
+        let (mut command, mut flags, mut arguments) = (Vec::new(), Vec::new(), Vec::new());
+        let mut words = self.words.iter();
+        let mut takes_tail = false;
+        for part in habit.etcdctl.split(' ') {
+            if part == "--" {
+                takes_tail = true;
+            } else if part.starts_with("--") {
+                self.flags.iter().find(|(flag, _)| flag.name == part)?;
+                flags.push(part);
+            } else if let Some(name) = part.strip_suffix("...") {
+                let rest: Vec<String> = if takes_tail { self.tail.clone() } else { words.by_ref().cloned().collect() };
+                if rest.is_empty() {
+                    return None;
+                }
+                arguments.push((name, rest));
+            } else if part.chars().all(|c| c.is_ascii_uppercase()) {
+                arguments.push((part, vec![words.next()?.clone()]));
+            } else {
+                words.next().filter(|word| *word == part)?;
+                command.push(part);
+            }
+        }
+        // kvadm has nothing for the command, whatever its arguments are. With options of kvadm it may be meant for kvadm.
+        let is_missing = matches!(habit.advice, Advice::Missing(_)) && (flags.is_empty() || self.other.is_empty());
+        let nothing_left = words.next().is_none() && (takes_tail || self.tail.is_empty());
+        let mut rows = self.flags.iter().filter(|(flag, _)| matches!(flag.becomes, Becomes::Row));
+        let fits = nothing_left && rows.all(|(flag, _)| flags.contains(&flag.name));
+        (is_missing || fits).then(|| Match { command: command.join(" "), flags, arguments })
+    }
+
+    /// The flags in kvadm's words, except those named; `None` if kvadm lacks one.
+    fn options(&self, without: &[&str]) -> Option<Vec<String>> {
+        let mut words = Vec::new();
+        for (flag, value) in self.flags.iter().filter(|(flag, _)| !without.contains(&flag.name)) {
+            words.extend(translated(flag, value.as_deref())?);
+        }
+        words.extend(self.other.iter().cloned());
+        Some(words)
+    }
+
+    /// The same words, with the flags of etcdctl replaced where they stand.
+    fn with_own_flags(&self, args: &[String]) -> Option<Vec<String>> {
+        let mut words = Vec::new();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match flag_of(arg).filter(|_| arg.starts_with('-')) {
+                _ if arg == "--" => {
+                    words.push(arg.clone());
+                    words.extend(args.by_ref().cloned());
+                }
+                Some((flag, value)) => {
+                    let value = if flag.valued && value.is_none() { Some(args.next()?.clone()) } else { value };
+                    words.extend(translated(flag, value.as_deref())?);
+                }
+                None => words.push(arg.clone()),
+            }
+        }
+        Some(words)
+    }
+}
+
+impl Match {
+    /// The line of the template, with the arguments put in and the other flags added in front of `--`.
+    fn words(&self, template: &str, line: &EtcdctlLine) -> Option<Vec<String>> {
+        let (mut words, mut behind) = (Vec::new(), Vec::new());
+        for part in template.split(' ') {
+            let into = if part == "--" || !behind.is_empty() { &mut behind } else { &mut words };
+            match part.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
+                Some((before, (name, after))) => {
+                    let values = &self.arguments.iter().find(|(argument, _)| *argument == name)?.1;
+                    into.extend(values.iter().map(|value| format!("{before}{value}{after}")));
+                }
+                None => into.push(part.to_owned()),
+            }
+        }
+        words.extend(line.options(&self.flags)?);
+        words.extend(behind);
+        Some(words)
+    }
+
+    fn missing(&self, line: &EtcdctlLine, nearest: &str) -> String {
+        // A group of commands, such as 'user', has one row.
+        let second = line.words.get(1).filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+        let groups = ["auth", "check", "downgrade", "member", "role", "snapshot", "user"];
+        let command = match second {
+            Some(second) if groups.contains(&self.command.as_str()) => format!("{} {second}", self.command),
+            _ => std::iter::once(self.command.as_str()).chain(self.flags.iter().copied()).collect::<Vec<_>>().join(" "),
+        };
+        let mut text = format!("kvadm has no '{command}' yet: use etcdctl");
+        if !nearest.is_empty() {
+            let filled = self.arguments.iter().fold(nearest.to_owned(), |text, (name, values)| {
+                text.replace(&format!("{{{name}}}"), &shell::line(values))
+            });
+            text += &format!("; {filled}");
+        }
+        text
+    }
+}
+
+/// The flag of an argument, and the value that is joined to it.
+fn flag_of(arg: &str) -> Option<(&'static Flag, Option<String>)> {
+    let (name, value) = arg.split_once('=').map_or((arg, None), |(name, value)| (name, Some(value.to_owned())));
+    if let Some(flag) = FLAGS.iter().find(|flag| flag.name == name || flag.short == Some(name)) {
+        return Some((flag, value));
+    }
+    // -wjson
+    let joined = |flag: &&Flag| flag.valued && flag.short.is_some_and(|short| arg.starts_with(short));
+    let flag = FLAGS.iter().find(joined).filter(|_| !arg.starts_with("--"))?;
+    Some((flag, flag.short.and_then(|short| arg.strip_prefix(short)).map(str::to_owned)))
+}
+
+/// The flag in kvadm's words; `None` if kvadm has nothing for it.
+fn translated(flag: &Flag, value: Option<&str>) -> Option<Vec<String>> {
+    let split = |words: &str| words.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let value = value.unwrap_or_default();
+    Some(match flag.becomes {
+        Becomes::Option(name) if flag.valued => vec![name.to_owned(), value.to_owned()],
+        Becomes::Option(name) => vec![name.to_owned()],
+        Becomes::Seconds(name) => {
+            let unit = if value.bytes().all(|byte| byte.is_ascii_digit()) { "s" } else { "" };
+            vec![name.to_owned(), format!("{value}{unit}")]
+        }
+        Becomes::User(name) => vec![name.to_owned(), value.split(':').next().unwrap_or_default().to_owned()],
+        Becomes::Secret(words) => split(words),
+        Becomes::Values(values) => split(values.iter().find(|(given, _)| *given == value)?.1),
+        Becomes::Nothing => Vec::new(),
+        Becomes::Row | Becomes::Missing => return None,
+    })
+}

@@ -1,0 +1,213 @@
+//! What users of etcdctl type, and the line of kvadm that does it: the data behind the tips of usage errors.
+//! `docs/etcdctl.md` has the same commands for readers.
+
+/// A command of etcdctl.
+pub struct Habit {
+    /// Its words, its arguments in capitals, and the flags that choose this row. `NAME...` takes the rest of the line.
+    pub etcdctl: &'static str,
+    /// What to do instead.
+    pub advice: Advice,
+}
+
+/// What kvadm has for a command of etcdctl. `{NAME}` stands for an argument of the command, shell-quoted.
+pub enum Advice {
+    /// This line, without `kvadm`; other flags are translated and added.
+    Line(&'static str),
+    /// Nothing that does the same; the text says what comes nearest. An empty text names etcdctl only.
+    Missing(&'static str),
+}
+
+use Advice::{Line, Missing};
+
+const fn habit(etcdctl: &'static str, advice: Advice) -> Habit {
+    Habit { etcdctl, advice }
+}
+
+/// The habits. The first one that fits a command line decides, so rows with flags stand before those without.
+pub const HABITS: &[Habit] = &[
+    habit("get KEY --prefix --print-value-only", Line("list {KEY} -o raw")),
+    habit("get KEY --prefix", Line("list {KEY}")),
+    habit("get KEY --from-key", Line("list --from {KEY}")),
+    habit("get KEY END", Line("list --from {KEY} --to {END}")),
+    habit("get --prefix", Line("list")),
+    habit("get --from-key", Line("list")),
+    habit("get KEY", Line("get {KEY}")),
+    habit("put KEY --ignore-value", Missing("'kvadm get {KEY}' prints the value to write again")),
+    habit("put KEY VALUE --prev-kv", Missing("'kvadm get {KEY}' prints the value before it is replaced")),
+    habit("put KEY VALUE", Line("put {KEY} {VALUE}")),
+    habit("put KEY", Line("put {KEY} -")),
+    habit("del KEY --prefix", Line("delete --prefix {KEY}")),
+    habit("del KEY --from-key", Line("delete --from {KEY}")),
+    habit("del --prefix", Line("delete --prefix PREFIX")),
+    habit("del KEY END", Line("delete --from {KEY} --to {END}")),
+    habit("del KEY", Line("delete {KEY}")),
+    habit("txn --interactive", Missing("'kvadm txn FILE' reads a transaction from a YAML or JSON file")),
+    habit("watch --interactive", Missing("'kvadm watch PREFIX' watches any number of prefixes")),
+    habit("watch KEY --prefix -- CMD...", Line("watch {KEY} --exec -- {CMD}")),
+    habit("watch KEY -- CMD...", Line("watch --exact {KEY} --exec -- {CMD}")),
+    habit("watch KEY --prefix", Line("watch {KEY}")),
+    habit("watch KEY", Line("watch --exact {KEY}")),
+    habit(
+        "make-mirror TARGET",
+        Missing(
+            "'kvadm list -o json | kvadm --endpoints {TARGET} put --from -' copies one revision, and follows no changes",
+        ),
+    ),
+    habit("lock NAME CMD...", Line("lock {NAME} -- {CMD}")),
+    habit("lock NAME", Line("lock {NAME}")),
+    habit("elect NAME --listen", Missing("'kvadm lock --list {NAME}' shows the holder and the waiters of a lock")),
+    habit("elect NAME VALUE", Missing("'kvadm lock {NAME}' elects a holder, without a value")),
+    habit("elect NAME", Missing("'kvadm lock {NAME}' elects a holder, without a value")),
+    habit("lease grant TTL", Line("lease grant --ttl {TTL}s")),
+    habit("lease revoke ID", Line("lease revoke {ID}")),
+    habit("lease timetolive ID", Line("lease show {ID}")),
+    habit("lease keep-alive ID --once", Line("lease renew {ID}")),
+    habit("lease keep-alive ID", Line("lease renew {ID} --every 20s")),
+    habit("lease list", Line("lease list")),
+    habit("endpoint health", Line("status")),
+    habit("endpoint status", Line("status")),
+    habit("endpoint hashkv", Missing("")),
+    habit("member list", Missing("'kvadm status -o json' shows the members without their peer URLs")),
+    habit("member add", Missing("")),
+    habit("member remove", Missing("")),
+    habit("member update", Missing("")),
+    habit("member promote", Missing("")),
+    habit("member", Missing("'kvadm status -o json' shows the members without their peer URLs")),
+    habit(
+        "move-leader",
+        Missing("'kvadm compact --defrag --move-leader' moves leadership away before it defragments the leader"),
+    ),
+    habit("alarm list", Line("status")),
+    habit("alarm disarm", Line("compact --disarm")),
+    habit("compaction REV", Line("compact {REV}")),
+    habit("defrag --cluster", Line("compact --defrag")),
+    habit("defrag", Missing("'kvadm compact --defrag' defragments all members, one after the other")),
+    habit("snapshot", Missing("'kvadm list -o json' exports the keys of one revision, without the history")),
+    habit("downgrade", Missing("")),
+    habit("check", Missing("'kvadm status' shows the latency of each member")),
+    habit("auth status", Missing("'kvadm status --diagnose' shows whether the login works")),
+    habit("auth", Missing("")),
+    habit("user", Missing("")),
+    habit("role", Missing("")),
+    // The verbs of kvadm with flags of etcdctl.
+    habit("list KEY --prefix", Line("list {KEY}")),
+    habit("list KEY --from-key", Line("list --from {KEY}")),
+    habit("list --prefix", Line("list")),
+    habit("delete KEY --prefix", Line("delete --prefix {KEY}")),
+    habit("delete KEY --from-key", Line("delete --from {KEY}")),
+    habit("completion SHELL", Line("completions {SHELL}")),
+    habit("version", Line("version")),
+    habit("options", Line("help")),
+];
+
+/// A flag of etcdctl.
+pub struct Flag {
+    /// Its name with the dashes.
+    pub name: &'static str,
+    /// Its short form.
+    pub short: Option<&'static str>,
+    /// Whether it has a value.
+    pub valued: bool,
+    /// What becomes of it.
+    pub becomes: Becomes,
+}
+
+/// What a flag of etcdctl becomes in a line of kvadm.
+pub enum Becomes {
+    /// This option; a value follows it unchanged.
+    Option(&'static str),
+    /// This option, with the value in seconds.
+    Seconds(&'static str),
+    /// This option; what follows the first colon of the value is a password and is left out.
+    User(&'static str),
+    /// These words instead of a password.
+    Secret(&'static str),
+    /// The words for each value; a value that is not listed has no counterpart.
+    Values(&'static [(&'static str, &'static str)]),
+    /// Nothing: kvadm does so anyway.
+    Nothing,
+    /// It only chooses a row of [`HABITS`].
+    Row,
+    /// kvadm has nothing for it.
+    Missing,
+}
+
+const fn switch(name: &'static str, becomes: Becomes) -> Flag {
+    Flag { name, short: None, valued: false, becomes }
+}
+
+const fn valued(name: &'static str, becomes: Becomes) -> Flag {
+    Flag { name, short: None, valued: true, becomes }
+}
+
+const fn short(short: &'static str, flag: Flag) -> Flag {
+    Flag { short: Some(short), ..flag }
+}
+
+/// The flags of etcdctl, and kvadm's own options that have a value and may stand among them.
+pub const FLAGS: &[Flag] = &[
+    valued("--cacert", Becomes::Option("--ca-file")),
+    valued("--cert", Becomes::Option("--cert-file")),
+    valued("--key", Becomes::Option("--key-file")),
+    valued("--command-timeout", Becomes::Option("--op-timeout")),
+    valued("--endpoints", Becomes::Option("--endpoints")),
+    valued("--dial-timeout", Becomes::Option("--dial-timeout")),
+    valued("--user", Becomes::User("--user")),
+    valued("--password", Becomes::Secret("--password-file FILE")),
+    valued("--keepalive-time", Becomes::Nothing),
+    valued("--keepalive-timeout", Becomes::Nothing),
+    valued("--max-request-bytes", Becomes::Nothing),
+    valued("--max-recv-bytes", Becomes::Nothing),
+    switch("--debug", Becomes::Option("-vv")),
+    switch("--hex", Becomes::Missing),
+    valued("--auth-jwt-token", Becomes::Missing),
+    valued("--discovery-srv", Becomes::Missing),
+    valued("--discovery-srv-name", Becomes::Missing),
+    switch("--insecure-discovery", Becomes::Missing),
+    short(
+        "-w",
+        valued("--write-out", Becomes::Values(&[("simple", "-o text"), ("table", "-o table"), ("json", "-o json")])),
+    ),
+    switch("--prefix", Becomes::Row),
+    switch("--from-key", Becomes::Row),
+    switch("--range", Becomes::Nothing),
+    switch("--keys-only", Becomes::Option("--keys-only")),
+    switch("--count-only", Becomes::Option("--count")),
+    switch("--print-value-only", Becomes::Nothing),
+    valued("--limit", Becomes::Option("--limit")),
+    valued("--rev", Becomes::Option("--rev")),
+    valued(
+        "--sort-by",
+        Becomes::Values(&[
+            ("KEY", "--sort key"),
+            ("VERSION", "--sort version"),
+            ("CREATE", "--sort create"),
+            ("MODIFY", "--sort mod"),
+            ("VALUE", "--sort value"),
+        ]),
+    ),
+    valued("--order", Becomes::Values(&[("ASCEND", ""), ("DESCEND", "--desc")])),
+    valued("--consistency", Becomes::Values(&[("l", "")])),
+    switch("--stream", Becomes::Nothing),
+    valued("--min-mod-rev", Becomes::Missing),
+    valued("--max-mod-rev", Becomes::Missing),
+    valued("--min-create-rev", Becomes::Missing),
+    valued("--max-create-rev", Becomes::Missing),
+    switch("--prev-kv", Becomes::Option("--prev")),
+    switch("--ignore-value", Becomes::Row),
+    switch("--ignore-lease", Becomes::Option("--keep-lease")),
+    valued("--lease", Becomes::Option("--lease")),
+    short("-i", switch("--interactive", Becomes::Row)),
+    switch("--progress-notify", Becomes::Nothing),
+    valued("--ttl", Becomes::Seconds("--ttl")),
+    short("-l", switch("--listen", Becomes::Row)),
+    switch("--keys", Becomes::Nothing),
+    switch("--once", Becomes::Nothing),
+    switch("--cluster", Becomes::Nothing),
+    switch("--physical", Becomes::Nothing),
+    short("-o", valued("--output", Becomes::Option("-o"))),
+    short("-c", valued("--config", Becomes::Option("--config"))),
+    valued("--context", Becomes::Option("--context")),
+    valued("--namespace", Becomes::Option("--namespace")),
+    valued("--deadline", Becomes::Option("--deadline")),
+];

@@ -1,0 +1,275 @@
+//! Command lines that were written for etcdctl: kvadm refuses them and says what to type.
+
+use std::ffi::OsString;
+
+use kvadm::cli::etcdctl::table::{Advice, HABITS};
+use kvadm::cli::etcdctl::tip;
+
+use super::documents::{cells_of_etcdctl, parses};
+use super::support::{Kvadm, shared, unique_prefix};
+use super::usage::commands;
+
+/// What is typed, and the line that kvadm suggests.
+const LINES: &[(&str, &str)] = &[
+    ("get / --prefix", "kvadm list /"),
+    ("get --prefix /", "kvadm list /"),
+    ("get / --prefix --keys-only", "kvadm list / --keys-only"),
+    ("get / --prefix --count-only", "kvadm list / --count"),
+    ("get / --prefix --limit 5 --rev=3", "kvadm list / --limit 5 --rev 3"),
+    ("get / --prefix --sort-by MODIFY --order DESCEND", "kvadm list / --sort mod --desc"),
+    ("get / --prefix --print-value-only", "kvadm list / -o raw"),
+    ("get --prefix", "kvadm list"),
+    ("get --prefix --keys-only", "kvadm list --keys-only"),
+    ("get k --print-value-only", "kvadm get k"),
+    ("get a b --keys-only", "kvadm list --from a --to b --keys-only"),
+    ("get --from-key a", "kvadm list --from a"),
+    ("get k --consistency=l", "kvadm get k"),
+    ("get k -w json", "kvadm get k -o json"),
+    ("get k -wjson", "kvadm get k -o json"),
+    ("get k --write-out=table", "kvadm get k -o table"),
+    ("get k --command-timeout 5s", "kvadm get k --op-timeout 5s"),
+    ("--cacert ca.pem get k", "kvadm get k --ca-file ca.pem"),
+    ("--cert c.pem --key k.pem get k", "kvadm get k --cert-file c.pem --key-file k.pem"),
+    ("--endpoints=h:1 --cacert=ca.pem get k --prefix", "kvadm list k --endpoints h:1 --ca-file ca.pem"),
+    ("--user root --password secret get k", "kvadm get k --user root --password-file FILE"),
+    ("list / --cacert ca.pem", "kvadm list / --ca-file ca.pem"),
+    ("list / --prefix", "kvadm list /"),
+    ("list --prefix /", "kvadm list /"),
+    ("delete / --prefix --yes", "kvadm delete --prefix / --yes"),
+    ("del --prefix", "kvadm delete --prefix PREFIX"),
+    ("get -w json", "etcdctl's '-w' is '-o' in kvadm"),
+    ("put --cacert ca.pem", "etcdctl's '--cacert' is '--ca-file' in kvadm"),
+    ("get / --prefix --hex", "kvadm has no '--hex' yet: use etcdctl"),
+    ("get k --auth-jwt-token t", "kvadm has no '--auth-jwt-token' yet: use etcdctl"),
+    ("lease renew 1f --once", "kvadm lease renew 1f"),
+    ("del k", "kvadm delete k"),
+    ("del / --prefix", "kvadm delete --prefix /"),
+    ("del / --prefix --prev-kv", "kvadm delete --prefix / --prev"),
+    ("del a b", "kvadm delete --from a --to b"),
+    ("del --from-key a", "kvadm delete --from a"),
+    ("put k", "kvadm put k -"),
+    ("put k v --ignore-lease", "kvadm put k v --keep-lease"),
+    ("watch / --prefix", "kvadm watch /"),
+    ("watch / --prefix --rev 5 --prev-kv", "kvadm watch / --rev 5 --prev"),
+    ("watch k --prev-kv --progress-notify", "kvadm watch --exact k --prev"),
+    ("watch / --prefix -- ./handle --it", "kvadm watch / --exec -- ./handle --it"),
+    ("lock n cmd", "kvadm lock n -- cmd"),
+    ("lock n sleep --ttl 5", "kvadm lock n -- sleep --ttl 5"),
+    ("lock --ttl 10 n sleep 5", "kvadm lock n --ttl 10s -- sleep 5"),
+    ("lease grant 60", "kvadm lease grant --ttl 60s"),
+    ("lease timetolive 694d7c5a1b2c3d4e", "kvadm lease show 694d7c5a1b2c3d4e"),
+    ("lease timetolive 694d7c5a1b2c3d4e --keys", "kvadm lease show 694d7c5a1b2c3d4e"),
+    ("lease keep-alive 694d7c5a1b2c3d4e", "kvadm lease renew 694d7c5a1b2c3d4e --every 20s"),
+    ("lease keep-alive --once 694d7c5a1b2c3d4e", "kvadm lease renew 694d7c5a1b2c3d4e"),
+    ("endpoint health", "kvadm status"),
+    ("endpoint health --cluster", "kvadm status"),
+    ("endpoint status -w table", "kvadm status -o table"),
+    ("alarm list", "kvadm status"),
+    ("alarm disarm", "kvadm compact --disarm"),
+    ("compaction 5", "kvadm compact 5"),
+    ("compaction --physical 5", "kvadm compact 5"),
+    ("defrag --cluster", "kvadm compact --defrag"),
+    ("completion bash", "kvadm completions bash"),
+    ("options", "kvadm help"),
+];
+
+/// What is typed where kvadm has nothing like it, and what kvadm says.
+const MISSING: &[(&str, &str)] = &[
+    ("defrag", "no 'defrag' yet: use etcdctl; 'kvadm compact --defrag' defragments all members"),
+    ("elect n v", "no 'elect' yet: use etcdctl; 'kvadm lock n' elects a holder, without a value"),
+    ("elect n --listen", "no 'elect --listen' yet: use etcdctl; 'kvadm lock --list n' shows"),
+    ("endpoint hashkv", "no 'endpoint hashkv' yet: use etcdctl"),
+    ("member list", "no 'member list' yet: use etcdctl; 'kvadm status -o json' shows the members"),
+    ("member add m --peer-urls=http://h:2380", "no 'member add' yet: use etcdctl"),
+    ("member remove 1f", "no 'member remove' yet: use etcdctl"),
+    ("move-leader 1f", "no 'move-leader' yet: use etcdctl; 'kvadm compact --defrag --move-leader' moves"),
+    ("snapshot save f", "no 'snapshot save' yet: use etcdctl; 'kvadm list -o json' exports"),
+    ("make-mirror h:1", "no 'make-mirror' yet: use etcdctl; 'kvadm list -o json | kvadm --endpoints h:1 put --from -'"),
+    ("txn -i", "no 'txn --interactive' yet: use etcdctl; 'kvadm txn FILE' reads"),
+    ("put k v --prev-kv", "no 'put --prev-kv' yet: use etcdctl; 'kvadm get k' prints the value"),
+    ("put k --ignore-value", "no 'put --ignore-value' yet: use etcdctl"),
+    ("user add u", "no 'user add' yet: use etcdctl"),
+    ("role list", "no 'role list' yet: use etcdctl"),
+    ("auth enable", "no 'auth enable' yet: use etcdctl"),
+    ("check perf", "no 'check perf' yet: use etcdctl"),
+    ("downgrade validate 3.5", "no 'downgrade validate' yet: use etcdctl"),
+];
+
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+fn accepts(words: &[String]) -> bool {
+    let line = std::iter::once(OsString::from("kvadm")).chain(words.iter().map(OsString::from));
+    kvadm::command().try_get_matches_from(line).map_or_else(|error| !error.use_stderr(), |_| true)
+}
+
+/// The lines of kvadm that a tip quotes.
+fn quoted(tip: &str) -> Vec<String> {
+    let inside = tip.split('\'').skip(1).step_by(2);
+    inside.filter(|text| text.starts_with("kvadm ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn habits_are_refused_with_the_line_to_type() {
+    let etcd = shared();
+    let key = format!("{}k", unique_prefix());
+    Kvadm::new().endpoint(etcd).args(["put", &key, "kept"]).run().ok();
+    for (line, tip) in LINES {
+        let run = Kvadm::new().env("KVADM_ENDPOINTS", etcd.endpoint()).args(line.split(' ')).run();
+        run.code(2).out_empty().err_has(&format!("\n\n  tip: {tip}\n")).err_lacks("similar");
+        assert_eq!(run.stderr_text().matches("tip:").count(), 1, "{line}: {}", run.stderr_text());
+        assert!(tip.contains(" yet: ") || commands(tip).iter().all(|words| accepts(&words[1..])), "{tip}");
+    }
+    for (line, tip) in [
+        ("help elect", "kvadm has no 'elect' yet: use etcdctl"),
+        ("help snapshot", "kvadm has no 'snapshot' yet: use etcdctl"),
+        ("help del", "kvadm help delete"),
+        ("help endpoint", "kvadm help status"),
+    ] {
+        let run = Kvadm::new().args(line.split(' ')).run();
+        run.code(2).out_empty().err_has(&format!("\n\n  tip: {tip}\n")).err_lacks("similar");
+    }
+    for line in ["del k", "endpoint health", "get / --prefix"] {
+        let error = Kvadm::new().args(line.split(' ')).args(["-o", "json"]).run().code(2).out_empty().err_json();
+        let (_, tip) = LINES.iter().find(|(typed, _)| *typed == line).unwrap();
+        assert_eq!(error["hints"][0], format!("{tip} -o json"), "{error}");
+    }
+    for (line, tip) in MISSING {
+        let run = Kvadm::new().env("KVADM_ENDPOINTS", etcd.endpoint()).args(line.split(' ')).run();
+        run.code(2).out_empty().err_has(&format!("\n\n  tip: kvadm has {tip}")).err_lacks("similar");
+        assert_eq!(run.stderr_text().matches("tip:").count(), 1, "{line}: {}", run.stderr_text());
+    }
+    Kvadm::new().endpoint(etcd).args(["get", &key]).run().ok().out("kept\n");
+}
+
+#[test]
+fn every_line_that_a_tip_quotes_parses() {
+    let mut lines = 0;
+    for habit in HABITS {
+        let typed: Vec<String> = habit
+            .etcdctl
+            .split(' ')
+            .map(|part| match part.trim_end_matches("...") {
+                "SHELL" => "zsh".to_owned(),
+                "REV" | "TTL" => "5".to_owned(),
+                "ID" => "1f".to_owned(),
+                other => other.to_owned(),
+            })
+            .collect();
+        let Advice::Missing(_) = habit.advice else { continue };
+        let tip = tip(&typed, accepts).unwrap_or_else(|| panic!("no tip for {typed:?}"));
+        for line in quoted(&tip) {
+            lines += 1;
+            parses(&line).unwrap_or_else(|error| panic!("{tip}: {line}: {error}"));
+        }
+    }
+    assert!(lines > 10, "{lines}");
+}
+
+#[test]
+fn arguments_are_quoted_and_no_password_is_repeated() {
+    for (words, line) in [
+        (&["get", "/a b", "--prefix"][..], "kvadm list '/a b'"),
+        (&["get", "", "--prefix"], "kvadm list ''"),
+        (&["del", "it's"], "kvadm delete 'it'\\''s'"),
+        (&["del", "$(reboot)"], "kvadm delete '$(reboot)'"),
+        (&["del", "a\u{202e}b\u{1b}"], "kvadm delete $'a\\xe2\\x80\\xaeb\\x1b'"),
+        (&["get", "k", "--user", "root:secret", "--hidden-flag", "--prefix"], ""),
+        (&["--user", "root:secret", "del", "k"], "kvadm delete k --user root"),
+    ] {
+        let run = Kvadm::new().args(words).run();
+        run.code(2).out_empty().err_lacks("secret").err_lacks("\u{1b}").err_lacks("\u{202e}");
+        if line.is_empty() {
+            run.err_lacks("tip: kvadm");
+        } else {
+            run.err_has(&format!("  tip: {line}\n"));
+        }
+    }
+}
+
+#[test]
+fn other_mistakes_keep_the_tips_of_the_parser() {
+    for (line, tip) in [
+        ("gett /a", "a similar subcommand exists: 'get'"),
+        ("put /a x --craete", "a similar argument exists: '--create'"),
+        ("lease lsit", "a similar subcommand exists: 'list'"),
+    ] {
+        Kvadm::new().args(line.split(' ')).run().code(2).out_empty().err_has(tip);
+    }
+    for line in ["get a b", "watch a b", "watch k", "watch k --rev 5"] {
+        assert!(accepts(&words(line)), "the page says that kvadm accepts '{line}'");
+    }
+    // What kvadm lacks is not translated into something else.
+    for line in ["get k --hex", "get / --prefix --min-mod-rev 3", "get k --consistency=s", "get k -w protobuf"] {
+        let run = Kvadm::new().args(line.split(' ')).run();
+        run.code(2).out_empty().err_lacks("tip: kvadm get").err_lacks("tip: kvadm list").err_lacks("as a value");
+    }
+}
+
+/// `get a b` reads two keys; etcdctl reads what lies between them.
+#[test]
+fn two_keys_of_which_the_second_is_missing_may_have_been_a_range() {
+    let (etcd, at) = (shared(), unique_prefix());
+    let (from, to) = (format!("{at}a"), format!("{at}z y"));
+    Kvadm::new().endpoint(etcd).args(["put", &from, "v"]).run().ok();
+    let run = Kvadm::new().endpoint(etcd).args(["get", &from, &to]).run();
+    run.code(1)
+        .out_has(&from)
+        .err_has(&format!("'kvadm list --from {from} --to '{to}'' prints the keys from {from} up to"));
+    Kvadm::new().endpoint(etcd).args(["get", &to, &from]).run().code(1).err_lacks("kvadm list");
+}
+
+/// The page and the tips say the same: the same verb, or that kvadm has nothing yet.
+#[test]
+fn the_page_agrees_with_the_tips() {
+    let mut agreed = 0;
+    for (left, right) in cells_of_etcdctl() {
+        for command in left.split('`').skip(1).step_by(2).filter(|text| !text.starts_with("--")) {
+            let samples: [&[&str]; 5] = [&[], &["x"], &["x", "y"], &["1f"], &["5"]];
+            let named: Vec<String> = words(command)
+                .into_iter()
+                .filter(|word| word != "...")
+                .map(|word| match word.as_str() {
+                    "SHELL" => "bash".to_owned(),
+                    "REV" => "5".to_owned(),
+                    _ => word,
+                })
+                .collect();
+            let valued =
+                |word: &String| ["--rev", "--limit", "--lease", "--ttl", "--min-mod-rev"].contains(&word.as_str());
+            let typed = |more: &[&str]| -> Vec<String> {
+                let given = named.iter().flat_map(|word| {
+                    let value = match word.as_str() {
+                        "--sort-by" => Some("KEY"),
+                        "--order" => Some("DESCEND"),
+                        _ if valued(word) => Some("5"),
+                        _ => None,
+                    };
+                    let value = std::iter::once(word.clone()).chain(value.map(str::to_owned));
+                    value
+                });
+                let mut line: Vec<String> = given.collect();
+                let end = line.iter().position(|word| word == "--").unwrap_or(line.len());
+                line.splice(end..end, more.iter().map(|word| (*word).to_owned()));
+                line
+            };
+            // A line that kvadm accepts as it stands needs no tip.
+            let mut answers = samples.iter().map(|more| (accepts(&typed(more)), tip(&typed(more), accepts)));
+            let (unchanged, tip) = answers.find(|(fits, tip)| *fits || tip.is_some()).unwrap_or_default();
+            let line = right.split('`').nth(1).unwrap_or_default();
+            if right.starts_with("not yet") {
+                assert!(tip.iter().all(|tip| tip.contains("use etcdctl")) || unchanged, "{command}: {tip:?}");
+                agreed += usize::from(tip.is_some());
+            } else if let Some(tip) = tip.filter(|_| !unchanged) {
+                let verb = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+                let same = verb(&tip) == verb(line) || tip.contains(&format!("'{}", verb(line)));
+                assert!(same, "{command}: {tip:?}, but the page says {line}");
+                agreed += 1;
+            } else {
+                assert!(unchanged, "{command} has no tip");
+            }
+        }
+    }
+    assert!(agreed > 50, "{agreed}");
+}
