@@ -129,6 +129,10 @@ fn unknown_keys_are_warned_of_or_refused() {
     let broken = folder.write("broken.yaml", "endpoints: [a:1]\ndial_timeout: 5s\nqps: many\n");
     let run = with(&broken).run();
     run.code(2).out_empty().err_has("unknown key 'dial_timeout'").err_has(":3: qps: 'many' is not a number");
+    let broken = folder.write("broken.yaml", "dial_timeout: 5s\nqps: 1\nqps: 2\n");
+    let run = with(&broken).run();
+    run.code(2).out_empty().err_has("broken.yaml: unknown key 'dial_timeout'; did you mean 'dial-timeout'?");
+    run.err_has(":3: qps: the key occurs twice");
     let strict = with(&file).arg("--strict-config").run();
     strict.code(2).out_empty().err_has(&format!("{}:2: dial_timeout: unknown key", file.display()));
     strict.err_has("hint: did you mean 'dial-timeout'?");

@@ -66,7 +66,7 @@ fn goaway(last: u32) -> Vec<u8> {
     frame(GOAWAY, 0, &[last.to_be_bytes(), [0; 4]].concat())
 }
 
-/// The first connection asks the peer for its cluster only if it is not the first of the command.
+/// The two ways to say that the request was not processed.
 const PROCESSED_NOTHING: [fn(u32) -> Vec<u8>; 2] =
     [|_| goaway(0), |stream| frame(RST_STREAM, stream, &7_u32.to_be_bytes())];
 

@@ -68,9 +68,14 @@ impl Values {
 
     fn parse(found: &ConfigFile, home: Option<PathBuf>, strict: bool, notes: &mut Notes) -> Result<Self, ConfigError> {
         let at = |line| Source::File(found.path.clone(), line);
-        let document = file::parse(&found.bytes).map_err(|refused| match refused.key {
-            Some(key) => refused.problem.at_key(&at(refused.line), &shown(&key)),
-            None => refused.problem.in_source(&at(refused.line)),
+        let document = file::parse(&found.bytes).map_err(|refused| {
+            for name in refused.unknown.iter().take(SHOWN_UNKNOWN) {
+                notes.warnings.push(format!("{}: unknown key {}", found.path.display(), suggestion(name)));
+            }
+            match refused.key {
+                Some(key) => refused.problem.at_key(&at(refused.line), &shown(&key)),
+                None => refused.problem.in_source(&at(refused.line)),
+            }
         })?;
         if document.more {
             notes.warnings.push(format!("{}: only the first YAML document is used", found.path.display()));
@@ -234,6 +239,12 @@ fn shown(name: &str) -> String {
     text
 }
 
+/// An unknown key, and the known one that may be meant.
+fn suggestion(name: &str) -> String {
+    let near = keys::nearest(name).map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
+    format!("'{}'{near}", shown(name))
+}
+
 fn unknown_keys(
     document: &ConfigDocument<'_>,
     found: &ConfigFile,
@@ -243,13 +254,12 @@ fn unknown_keys(
     let unknown: Vec<&FileEntry> = document.entries.iter().filter(|entry| keys::known(&entry.name).is_none()).collect();
     for entry in unknown.iter().take(SHOWN_UNKNOWN) {
         let source = Source::File(found.path.clone(), document.line(entry));
-        let near = keys::nearest(&entry.name).map(|near| format!("did you mean '{near}'?"));
         if strict {
+            let near = keys::nearest(&entry.name).map(|near| format!("did you mean '{near}'?"));
             let problem = ValueError { message: "unknown key".to_owned(), hint: near };
             return Err(problem.at_key(&source, &shown(&entry.name)));
         }
-        let near = near.map_or_else(String::new, |near| format!("; {near}"));
-        notes.warnings.push(format!("{source}: unknown key '{}'{near}", shown(&entry.name)));
+        notes.warnings.push(format!("{source}: unknown key {}", suggestion(&entry.name)));
     }
     let more = unknown.len().saturating_sub(SHOWN_UNKNOWN);
     if more > 0 {

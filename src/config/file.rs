@@ -48,6 +48,8 @@ pub(super) struct FileError {
     pub problem: ValueError,
     pub line: Option<usize>,
     pub key: Option<String>,
+    /// Unknown keys before the error.
+    pub unknown: Vec<String>,
 }
 
 impl ConfigDocument<'_> {
@@ -64,7 +66,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ConfigDocument<'_>, FileError> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let valid = bytes.iter().take(e.valid_up_to());
         let line = valid.filter(|b| **b == b'\n').count().saturating_add(1);
-        FileError { problem: ValueError::new("the file is not UTF-8"), line: Some(line), key: None }
+        FileError {
+            problem: ValueError::new("the file is not UTF-8"),
+            line: Some(line),
+            key: None,
+            unknown: Vec::new(),
+        }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = serde_yaml::Deserializer::from_str(text);
@@ -103,7 +110,8 @@ fn refused(file: &str, error: &serde_yaml::Error, walk: TopLevelVisitor) -> File
             format!("invalid YAML: {}", text[..end].to_lowercase())
         }
     };
-    FileError { problem: ValueError::new(message), line, key: walk.key }
+    let unknown = walk.entries.into_iter().map(|entry| entry.name).filter(|name| keys::known(name).is_none()).collect();
+    FileError { problem: ValueError::new(message), line, key: walk.key, unknown }
 }
 
 /// Collects the top-level entries. With `stop_at` it fails at that key, so that serde_yaml reports the key's line.

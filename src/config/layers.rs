@@ -137,11 +137,15 @@ impl Layers<'_> {
             .map(shown)
             .filter(|loser| value.as_ref() != Some(&loser.value) || loser.value == REDACTED)
             .collect();
-        let won = value.as_deref().unwrap_or_default();
-        for loser in &overridden {
-            let text =
-                format!("{}: {source} ({won}) takes precedence over {} ({})", key.name, loser.source, loser.value);
-            self.notes.details.push(text);
+        // Without a value, the weaker ones are withheld, which a warning says.
+        for loser in overridden.iter().filter(|_| value.is_some()) {
+            let named = |value: &str, source: &Source| match value {
+                REDACTED => source.to_string(),
+                value => format!("{source} ({value})"),
+            };
+            let won = named(value.as_deref().unwrap_or_default(), &source);
+            let lost = named(&loser.value, &loser.source);
+            self.notes.details.push(format!("{}: {won} takes precedence over {lost}", key.name));
         }
         self.settings.push(Setting { key: key.name, value, source, overridden });
     }

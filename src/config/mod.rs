@@ -70,9 +70,10 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
     let found = locate::find(overrides, env, system, &mut notes.warnings)?;
     let file = found.as_ref().map(|found| found.path.clone());
     let values = match found {
-        Some(found) => Values::read(found, env, overrides.strict, &mut notes)?,
-        None => Values::default(),
+        Some(found) => Values::read(found, env, overrides.strict, &mut notes),
+        None => Ok(Values::default()),
     };
+    let values = values.map_err(|error| ConfigError { warnings: std::mem::take(&mut notes.warnings), ..error })?;
     notes.details.push(match &file {
         Some(path) => format!("configuration: {}", path.display()),
         None => "configuration: no file".to_owned(),

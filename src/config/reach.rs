@@ -142,7 +142,9 @@ fn files(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<ConfiguredTls
     }
     for (name, chosen) in [(&keys::CA_FILE, &ca), (&keys::CERT_FILE, &cert), (&keys::KEY_FILE, &key)] {
         layers.record_chosen(name, chosen, |found| found.path.display().to_string());
-        if let Some(Sourced { value: FoundPath { path, missing: Some(missing) }, .. }) = &chosen.given {
+        if let Some(Sourced { value: FoundPath { path, missing: Some(missing) }, .. }) = &chosen.given
+            && path.exists()
+        {
             let text = format!("{}: {} (not {}, which does not exist)", name.name, path.display(), missing.display());
             layers.notes.details.push(text);
         }

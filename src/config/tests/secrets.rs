@@ -33,6 +33,8 @@ fn where_the_password_may_come_from() {
         ["env KVADM_PASSWORD_FILE", "env KVADM_PASSWORD", "file D/machine.yaml:2", "env ETCDCTL_PASSWORD"]
     );
     assert!(password.overridden.iter().all(|loser| loser.value == "(redacted)"));
+    let told = "password: flag --password-file takes precedence over env KVADM_PASSWORD";
+    assert!(setup.details().iter().any(|detail| detail == told), "{:?}", setup.details());
     // A file that the command line names is stronger than the variables.
     let setup = Setup::with("username: file\npassword: by-file\n").env("KVADM_PASSWORD", "by-env");
     assert_eq!(login(&setup), ("file".into(), "by-file".into()));
@@ -107,6 +109,7 @@ fn a_password_does_not_go_to_the_endpoints_of_a_stronger_source() {
     let expected = "user 'u' (env KVADM_USER) and the password (env KVADM_PASSWORD) are not used, because the endpoints are \
                     from flag --endpoints; add --user to log in there";
     assert_eq!(setup.warnings(), [expected]);
+    assert_eq!(setup.details(), ["configuration: no file"]);
     // The source of the endpoints wants a login, so that going on without one would be wrong.
     let setup = Setup::with("endpoints: [x]\nusername: u\n").env("KVADM_PASSWORD", "p");
     let expected = "D/etcd.yaml:2: username: user 'u' has no password (hint: add --password-file FILE; the password from \

@@ -52,6 +52,8 @@ fn a_relative_file_may_be_in_the_working_directory() {
     assert_eq!(setup.ok().connect.tls.ca, Some(here.clone()));
     let told = format!("ca-file: {} (not D/Cargo.toml, which does not exist)", here.display());
     assert_eq!(setup.details(), ["configuration: D/etcd.yaml", &told]);
+    let neither = Setup::with("ca-file: nowhere.pem\n");
+    assert_eq!(neither.details(), ["configuration: D/etcd.yaml"]);
     // The folder of the configuration comes first.
     setup.write("Cargo.toml", "");
     assert_eq!(setup.ok().connect.tls.ca, Some(setup.path("Cargo.toml")));
