@@ -107,6 +107,9 @@ impl Context {
         for warning in &other.warnings {
             self.out.warn(&format!("{about}: {warning}"));
         }
+        for warning in &other.insecure {
+            self.out.warn_always(&format!("{about}: {warning}"));
+        }
         for detail in &other.details {
             self.out.detail(&format!("{about}: {detail}"));
         }

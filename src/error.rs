@@ -196,6 +196,14 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl Failure {
+    /// The operating system does not give kvadm what it needs to run: descriptors, threads, memory.
+    pub fn no_resources(what: &str, error: io::Error) -> Self {
+        let hints = vec!["raise the limits of this process (ulimit -n, ulimit -u, ulimit -v)".to_owned()];
+        Self { exit: Exit::Bug, error: anyhow::Error::new(error).context(what.to_owned()), hints, condition: None }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self {

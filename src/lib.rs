@@ -7,6 +7,7 @@ pub mod allocator;
 pub mod args;
 pub mod atomic_file;
 pub mod boottime;
+pub mod bounded_file;
 pub mod child;
 pub mod cli;
 pub mod commands;
@@ -30,7 +31,10 @@ pub mod transport;
 pub mod unique_names;
 
 use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::thread;
 
 use cli::Cli;
 use context::Context;
@@ -60,9 +64,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(result) = cli.command.run_alone(&out) {
         return end(&out, None, result);
     }
+    if let Err(error) = check_descriptors() {
+        return end(&out, None, Err(Failure::no_resources("too few file descriptors are left to run", error)));
+    }
     let signals = match Signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return end(&out, None, Err(Failure::from(error).context("cannot install signal handlers"))),
+        Err(error) => return end(&out, None, Err(Failure::no_resources("cannot install signal handlers", error))),
     };
     let (out, result) = match prepare(&cli, out.clone(), &signals) {
         Ok(ctx) => {
@@ -72,6 +79,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(failure) => (out, Err(failure)),
     };
     end(&out, Some(&signals), result)
+}
+
+/// Whether one more thread can be started. tokio panics if its worker is refused.
+fn check_threads() -> io::Result<()> {
+    // The thread does nothing that could fail.
+    let _ = thread::Builder::new().spawn(|| {})?.join();
+    Ok(())
+}
+
+/// Whether as many file descriptors are left as a command needs to start: seven for the runtime, two for signals, and some
+/// for files and connections. tokio panics if one of its own is refused.
+fn check_descriptors() -> io::Result<()> {
+    const NEEDED: usize = 14;
+    let stdin = io::stdin();
+    let spare: io::Result<Vec<_>> = (0..NEEDED).map(|_| stdin.as_fd().try_clone_to_owned()).collect();
+    spare.map(drop)
 }
 
 /// Prints help and version to stdout, which is a success, and anything else as a usage error.
@@ -89,7 +112,8 @@ fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
 }
 
 fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
-    let config = config::load(&cli.global.overrides(), &config::Env::from_process())?;
+    let config = config::load(&cli.global.overrides(), &config::Env::from_process())
+        .inspect_err(|error| error.warnings.iter().for_each(|warning| out.warn(warning)))?;
     let out = match (cli.global.format(), config.output.as_deref().map(str::parse)) {
         (None, Some(Ok(format))) => Out::new(cli.global.output(Some(format))),
         (None, Some(Err(_))) => return Err(Failure::usage("the configured output format is unknown")),
@@ -98,6 +122,9 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
     for warning in &config.warnings {
         out.warn(warning);
     }
+    for warning in &config.insecure {
+        out.warn_always(warning);
+    }
     for detail in &config.details {
         out.detail(detail);
     }
@@ -105,13 +132,14 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
 }
 
 fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {
+    check_threads().map_err(|error| Failure::no_resources("cannot start a thread", error))?;
     // The command runs on this thread, which a slow reader of its output may block for long. Connections and requests run
     // on the worker thread, so that they do not time out meanwhile.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|error| Failure::from(error).context("cannot start the runtime"))?;
+        .map_err(|error| Failure::no_resources("cannot start the runtime", error))?;
     let result = runtime.block_on(command.run(ctx));
     // A thread that is blocked on stdin must not keep the program from exiting.
     runtime.shutdown_background();

@@ -62,7 +62,8 @@ impl Signals {
                 }
                 listener.cancel.cancel();
                 let watchdog = listener.clone();
-                thread::spawn(move || {
+                // Without a thread to spare, a second signal ends the program.
+                let _ = thread::Builder::new().spawn(move || {
                     thread::sleep(EXIT_GRACE);
                     if !watchdog.cleanup_pending.load(Ordering::SeqCst) {
                         let _ = emulate_default_handler(signal);

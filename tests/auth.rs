@@ -62,8 +62,10 @@ fn a_password_may_come_from_the_environment_a_file_and_the_configuration() {
     private_file(&file, &format!("{LIMITED}\n"));
     let get = |kvadm: Kvadm| kvadm.args(["get", "/app/a"]).run();
     get(anonymous(&etcd).args(["--user", "app"]).arg("--password-file").arg(&file)).ok().out("one\n").err_empty();
-    get(anonymous(&etcd).env("KVADM_USER", "app").env("KVADM_PASSWORD_FILE", &file)).ok().out("one\n");
-    get(anonymous(&etcd).env("ETCDCTL_USER", format!("app:{LIMITED}"))).ok().out("one\n");
+    let by_variables = || Kvadm::new().env("KVADM_ENDPOINTS", etcd.address());
+    get(by_variables().env("KVADM_USER", "app").env("KVADM_PASSWORD_FILE", &file)).ok().out("one\n").err_empty();
+    let etcdctl = Kvadm::new().env("ETCDCTL_ENDPOINTS", etcd.address());
+    get(etcdctl.env("ETCDCTL_USER", format!("app:{LIMITED}"))).ok().out("one\n").err_empty();
     let config = dir.path().join("etcd.yaml");
     private_file(&config, &format!("endpoints: [{}]\nusername: app\npassword: {LIMITED}\n", etcd.address()));
     get(Kvadm::new().arg("-c").arg(&config)).ok().out("one\n").err_empty();
@@ -142,10 +144,23 @@ fn what_a_role_does_not_allow_is_refused_and_not_done() {
         let run = app(&etcd).args(args).stdin(stdin).run();
         run.code(4)
             .out_empty()
-            .err_has("permission denied")
+            .err_has("permission denied (user 'app', ")
             .err_has("hint: no role of the user allows this: see 'etcdctl user get NAME' and 'etcdctl role get ROLE'");
         let json = app(&etcd).args(args).args(["-o", "json"]).stdin(stdin).run();
         assert_eq!(json.code(4).err_json()["exit_code"], 4);
+    }
+    // The refusal names what was asked for.
+    for (args, keys) in [
+        (&["get", "/secret/a"][..], "key '/secret/a'"),
+        (&["put", "/secret/a", "x", "--create"], "key '/secret/a'"),
+        (&["list", "/secret/"], "keys from '/secret/' to '/secret0'"),
+        (&["list", "/secret/", "--count"], "keys from '/secret/' to '/secret0'"),
+        (&["list"], "all keys from '\\x00'"),
+        (&["get", "/secret/a", "/secret/b"], "key '/secret/a' and others"),
+        (&["watch", "/secret/"], "key '/secret/'"),
+        (&["delete", "/secret/a"], "key '/secret/a'"),
+    ] {
+        app(&etcd).args(args).run().code(4).err_has(&format!("permission denied (user 'app', {keys})"));
     }
     let root = |args: &[&str]| login(&etcd, "root", ROOT).args(args).run();
     root(&["get", "/secret/a"]).ok().out("secret\n");

@@ -146,7 +146,7 @@ fn names_and_ports_that_cannot_be() {
         ("127.0.0.1:99999", "'99999' is not a valid port (use 1 to 65535)"),
         ("127.0.0.1:", "'' is not a valid port (use 1 to 65535)"),
         ("h:port", "'port' is not a valid port (use 1 to 65535)"),
-        ("http://h/path", "'h/path' has more than a host and a port (use e.g. https://HOST:2379)"),
+        ("h/path", "'h/path' has more than a host and a port (use e.g. https://HOST:2379)"),
         ("ftp://h:1", "unknown scheme"),
         ("a b:1", "is not a valid host name"),
         ("unix://", "unix:// needs a path (use e.g. unix:///run/etcd.sock)"),
@@ -256,7 +256,40 @@ fn the_operation_timeout_bounds_a_request() {
 #[test]
 fn limits_of_a_verb_hold_before_the_first_connection() {
     let nobody = format!("127.0.0.1:{}", super::support::process::free_port());
-    let cases: [(&[&str], i32); 5] = [
+    let cases: [(&[&str], i32); 7] = [
+        (
+            &[
+                "gc",
+                "metadata",
+                "--schema",
+                "containerd",
+                "--lock",
+                "/l",
+                "--try",
+                "--apply",
+                "--yes",
+                "--roots-complete",
+                "/x/",
+            ],
+            3,
+        ),
+        (
+            &[
+                "gc",
+                "metadata",
+                "--schema",
+                "containerd",
+                "--lock",
+                "/l",
+                "--wait",
+                "700ms",
+                "--apply",
+                "--yes",
+                "--roots-complete",
+                "/x/",
+            ],
+            3,
+        ),
         (&["status"], 3),
         (&["status", "--wait", "700ms"], 3),
         (&["lock", "/l", "--try", "--", "true"], 3),

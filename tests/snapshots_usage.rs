@@ -28,7 +28,7 @@ fn usage() {
         &["get", "/a", "--endpoints", "ftp://h"],
         &["get", "/a", "--endpoints", "h:0"],
         &["get", "/a", "--endpoints", "127.0.0.1:"],
-        &["get", "/a", "--endpoints", "http://h/path"],
+        &["get", "/a", "--endpoints", "h/path"],
         &["get", "/a", "--endpoints", "a b:1"],
         &["get", "/a", "--endpoints", "unix://"],
         &["get", "/a", "--endpoints", "ftp://h", "-o", "json"],

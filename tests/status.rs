@@ -216,6 +216,23 @@ fn a_learner_is_shown_and_one_that_has_not_started_is_named() {
 }
 
 #[test]
+fn a_learner_alone_does_not_know_of_the_quorum() {
+    let etcd = Etcd::start();
+    let peer = format!("http://127.0.0.1:{}", free_port());
+    etcd.etcdctl_ok(&["member", "add", "late", "--learner", &format!("--peer-urls={peer}")]);
+    let learner = learner(&etcd, &peer);
+    let run = status(&learner, &["-o", "json"]);
+    let said = run.code(6).json();
+    assert_eq!((&said["health"], &said["quorum"]), (&json!("unknown"), &json!("unknown")), "{said}");
+    assert_eq!(said["members"].as_array().map(Vec::len), Some(1));
+    let run = status(&learner, &[]);
+    run.code(6).out_has("learner").err_lacks("no quorum");
+    run.err_has("only a learner was asked, which cannot tell whether the cluster has a quorum: add a voting member to --endpoints");
+    // With --quorum, the proof by a write does not come about.
+    status(&learner, &["--quorum"]).code(6).err_lacks("no quorum");
+}
+
+#[test]
 fn waiting_ends_when_the_server_comes() {
     let mut etcd = Etcd::start();
     etcd.stop();

@@ -233,7 +233,8 @@ fn skipping_the_check_works_and_is_warned_of() {
     let warning = "the server certificate is not verified";
     get(&etcd.endpoint()).arg("--insecure-skip-tls-verify").run().ok().out("yes\n").err_has(warning);
     get(&etcd.endpoint()).env("KVADM_INSECURE_SKIP_TLS_VERIFY", "1").run().ok().out("yes\n").err_has(warning);
-    get(&etcd.endpoint()).args(["--insecure-skip-tls-verify", "-q"]).run().ok().out("yes\n").err_empty();
+    // What is not secure is said even where nothing else is.
+    get(&etcd.endpoint()).args(["--insecure-skip-tls-verify", "-q"]).run().ok().out("yes\n").err_has(warning);
     let config = format!("endpoints: [{}]\ninsecure-skip-tls-verify: true\n", etcd.endpoint());
     let config = write(&certs, "skip.yaml", config);
     let file = || Kvadm::new().arg("-c").arg(&config).args(["get", "/tls"]);
@@ -243,11 +244,18 @@ fn skipping_the_check_works_and_is_warned_of() {
 }
 
 #[test]
-fn skipping_alone_is_no_tls() {
-    let etcd = Etcd::start();
-    etcd.etcdctl_ok(&["put", "/tls", "plain"]);
-    let run = get(&etcd.address()).arg("--insecure-skip-tls-verify").run();
-    run.ok().out("plain\n").err_has("has no effect, because no endpoint uses TLS");
+fn skipping_the_check_means_tls() {
+    let certs = Certs::new();
+    let etcd = Etcd::options().tls(&certs).start();
+    etcd.etcdctl_ok(&["put", "/tls", "yes"]);
+    let warning = "the server certificate is not verified";
+    get(&etcd.address()).arg("--insecure-skip-tls-verify").run().ok().out("yes\n").err_has(warning);
+    // clientv3's file without a scheme.
+    let config = format!("endpoints: [{}]\ninsecure-skip-tls-verify: true\n", etcd.address());
+    let config = write(&certs, "clientv3.yaml", config);
+    Kvadm::new().arg("-c").arg(config).args(["get", "/tls"]).run().ok().out("yes\n").err_has(warning);
+    let plain = get("http://127.0.0.1:1").arg("--insecure-skip-tls-verify").run();
+    plain.code(3).err_has("has no effect, because no endpoint uses TLS");
 }
 
 #[test]
@@ -323,7 +331,11 @@ fn unix_sockets_ipv6_and_names() {
     let etcd = Etcd::options().unix_socket().ipv6().start();
     etcd.etcdctl_ok(&["put", "/tls", "plain"]);
     let socket = etcd.unix_endpoint();
-    for endpoint in [&socket, &etcd.ipv6_endpoint(), &etcd.localhost_endpoint()] {
+    // As Go takes them: with the zone of an address, with a path, and with the port alone.
+    let zone = etcd.ipv6_endpoint().replace("[::1]", "[::1%1]");
+    let path = format!("{}/v3/?x=y", etcd.endpoint());
+    let port = format!(":{}", etcd.address().rsplit(':').next().unwrap());
+    for endpoint in [&socket, &etcd.ipv6_endpoint(), &etcd.localhost_endpoint(), &zone, &path, &port] {
         get(endpoint).run().ok().out("plain\n").err_empty();
         Kvadm::new().endpoint(endpoint).args(["put", "/tls", "plain"]).run().ok();
     }

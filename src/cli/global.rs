@@ -40,7 +40,7 @@ struct Connection {
     /// Endpoints, separated by commas [env: KVADM_ENDPOINTS]
     ///
     /// host, host:port, http://host:port, https://host:port or unix:///path. http and https choose plaintext or TLS for
-    /// that endpoint.
+    /// that endpoint. Passwords of weaker sources are not sent to endpoints that are named here; see kvadm-config(5).
     #[arg(long, global = true, value_name = "LIST", value_delimiter = ',')]
     endpoints: Option<Vec<String>>,
     /// PEM file of CA certificates to trust [env: KVADM_CA_FILE]
@@ -96,7 +96,7 @@ struct Output {
     /// Color: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", value_parser = ["auto", "always", "never"], hide_possible_values = true, default_value = "auto", hide_default_value = true, hide_short_help = true)]
     color: String,
-    /// Print no notes and no warnings
+    /// Print no notes, and only warnings of an insecure connection
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Print more: -v decisions, -vv every request (never values)

@@ -6,8 +6,10 @@ use crate::output::SettingRow;
 
 /// Show the effective configuration and the source of each value; secrets are redacted
 ///
-/// No connection is made. Sources, strongest first: flags, KVADM_* variables, the configuration file, ETCD_ENDPOINTS
-/// and ETCDV3_ENDPOINTS, ETCDCTL_* variables, defaults.
+/// No connection is made. Sources, strongest first: flags, the file of -c or
+/// --context, KVADM_* variables, a file that was found otherwise, ETCD_ENDPOINTS
+/// and ETCDV3_ENDPOINTS, ETCDCTL_* variables, defaults. OVERRIDDEN shows the
+/// values of weaker sources.
 #[derive(clap::Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -27,7 +29,10 @@ pub async fn run(ctx: &Context, _args: &Args) -> Result<Exit, Failure> {
     let mut sink = ctx.out.stream();
     for setting in &ctx.config.settings {
         let source = setting.source.to_string();
-        sink.push(&SettingRow { key: setting.key, value: setting.value.as_deref(), source: &source })?;
+        let overridden: Vec<String> =
+            setting.overridden.iter().map(|loser| format!("{} ({})", loser.value, loser.source)).collect();
+        let (key, value) = (setting.key, setting.value.as_deref());
+        sink.push(&SettingRow { key, value, source: &source, overridden: &overridden })?;
     }
     sink.finish()?;
     Ok(Exit::Done)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use crate::bounded_file;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::bytes;
@@ -69,9 +70,13 @@ impl ProtoArgs {
     }
 }
 
+/// Upper bound on a descriptor set: those of all Google APIs together have 30 MiB.
+const MAX_DESCRIPTOR_BYTES: u64 = 128 << 20;
+
 fn read(file: &Path) -> Result<Descriptors, String> {
-    let set = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    Descriptors::parse(&set).map_err(|why| format!("{}: {why}", file.display()))
+    let set = bounded_file::read(file, MAX_DESCRIPTOR_BYTES)
+        .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    Descriptors::parse(&set.bytes).map_err(|why| format!("{}: {why}", file.display()))
 }
 
 /// Encodes a value of the command line: JSON if a rule covers the key, else the bytes as they are. `what` names the

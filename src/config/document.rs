@@ -1,5 +1,6 @@
 //! The configuration file's keys, found by name in any case, each with its line.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,29 +11,62 @@ use super::keys::{self, ValueKind};
 use super::locate::ConfigFile;
 use super::settings::ProtoRule;
 use super::values::in_file;
+use super::yaml::in_time;
 
-/// Number of unknown keys that are named; the rest are only counted.
+/// Number of unknown or repeated keys that are named.
 const SHOWN_UNKNOWN: usize = 20;
 
 /// The values of the configuration file; empty without a file.
 #[derive(Default)]
 pub(super) struct Values {
     path: PathBuf,
+    /// Whether the command line names the file (`-c` or `--context`).
+    pub named: bool,
     home: Option<PathBuf>,
     /// Known name, value and line.
     entries: Vec<(&'static str, RawValue, Option<usize>)>,
+}
+
+/// A path of the file.
+#[derive(Clone)]
+pub(super) struct FoundPath {
+    pub path: PathBuf,
+    /// The other path that a relative one could mean, where nothing is.
+    pub missing: Option<PathBuf>,
+}
+
+impl From<PathBuf> for FoundPath {
+    fn from(path: PathBuf) -> Self {
+        Self { path, missing: None }
+    }
 }
 
 /// Messages for the user, collected while loading.
 #[derive(Default)]
 pub(super) struct Notes {
     pub warnings: Vec<String>,
+    /// Warnings that a connection is not secure.
+    pub insecure: Vec<String>,
     pub details: Vec<String>,
 }
 
 impl Values {
     /// Reads the file. Unknown keys cause warnings, or an error if `strict`.
-    pub fn read(found: &ConfigFile, env: &Env, strict: bool, notes: &mut Notes) -> Result<Self, ConfigError> {
+    pub fn read(found: ConfigFile, env: &Env, strict: bool, notes: &mut Notes) -> Result<Self, ConfigError> {
+        let (path, size) = (found.path.clone(), found.bytes.len());
+        let home = env.get("HOME").map(PathBuf::from);
+        let parsed = in_time(size, move || {
+            let mut notes = Notes::default();
+            let values = Self::parse(&found, home, strict, &mut notes);
+            (values, notes)
+        });
+        let (values, parsed) =
+            parsed.map_err(|error| ValueError::new(error.to_string()).in_source(&Source::File(path, None)))?;
+        notes.warnings.extend(parsed.warnings);
+        values
+    }
+
+    fn parse(found: &ConfigFile, home: Option<PathBuf>, strict: bool, notes: &mut Notes) -> Result<Self, ConfigError> {
         let at = |line| Source::File(found.path.clone(), line);
         let document = file::parse(&found.bytes).map_err(|refused| match refused.key {
             Some(key) => refused.problem.at_key(&at(refused.line), &shown(&key)),
@@ -42,32 +76,35 @@ impl Values {
             notes.warnings.push(format!("{}: only the first YAML document is used", found.path.display()));
         }
         unknown_keys(&document, found, strict, notes)?;
-        let mut entries: Vec<(&'static str, RawValue, Option<usize>)> = Vec::new();
+        let written: HashSet<&str> = document.entries.iter().map(|entry| entry.name.as_str()).collect();
+        let mut kept: Vec<(&'static str, &FileEntry)> = Vec::new();
+        let mut repeated = Vec::new();
         for entry in &document.entries {
             let Some((name, kind)) = keys::known(&entry.name) else { continue };
             if kind == ValueKind::Ignored || matches!(entry.value, RawValue::Null) {
                 continue;
             }
             // Like Go's decoder: the exact case wins, otherwise the last key.
-            let exact = document.entries.iter().any(|other| other.name == name);
-            let line = document.line(entry);
-            if exact && entry.name != name {
-                notes.warnings.push(format!(
-                    "{}: '{}' is ignored, because '{name}' is present",
-                    at(line),
-                    shown(&entry.name)
-                ));
+            if entry.name != name && written.contains(name) {
+                repeated.push((entry, Some(name)));
                 continue;
             }
-            if let Some(old) = entries.iter().position(|(old, _, _)| *old == name) {
-                entries.remove(old);
-                let name = shown(&entry.name);
-                notes
-                    .warnings
-                    .push(format!("{}: '{name}' repeats a key in another case; the last one is used", at(line)));
+            if let Some(old) = kept.iter().position(|(old, _)| *old == name) {
+                kept.remove(old);
+                repeated.push((entry, None));
             }
-            entries.push((name, entry.value.clone(), line));
+            kept.push((name, entry));
         }
+        // Finding a line takes as long as parsing the file.
+        for (entry, exact) in repeated.iter().take(SHOWN_UNKNOWN) {
+            let (line, written) = (at(document.line(entry)), shown(&entry.name));
+            notes.warnings.push(match exact {
+                Some(name) => format!("{line}: '{written}' is ignored, because '{name}' is present"),
+                None => format!("{line}: '{written}' repeats a key in another case; the last one is used"),
+            });
+        }
+        let entries: Vec<_> =
+            kept.into_iter().map(|(name, entry)| (name, entry.value.clone(), document.line(entry))).collect();
         let secret = |name: &str, value: &RawValue| {
             matches!(keys::known(name), Some((_, ValueKind::Secret)))
                 && !matches!(value, RawValue::Text(text) if text.is_empty())
@@ -75,8 +112,7 @@ impl Values {
         if found.is_exposed() && entries.iter().any(|(name, value, _)| secret(name, value)) {
             notes.warnings.push(exposed(found));
         }
-        let home = env.get("HOME").map(PathBuf::from);
-        Ok(Self { path: found.path.clone(), home, entries })
+        Ok(Self { path: found.path.clone(), named: found.named, home, entries })
     }
 
     fn get<T>(
@@ -134,10 +170,17 @@ impl Values {
         Ok(given)
     }
 
-    /// A path. `~` is the home directory; a relative path starts at the file's directory.
-    pub fn path(&self, key: &str) -> Result<Option<Sourced<PathBuf>>, ConfigError> {
+    /// A path. `~` is the home directory. A relative path starts at the file's directory or, if nothing is there, at the
+    /// working directory, as in clientv3 and Ligato.
+    pub fn path(&self, key: &str) -> Result<Option<Sourced<FoundPath>>, ConfigError> {
         let Some(given) = self.text(key)? else { return Ok(None) };
-        let value = self.resolve(&given.value).map_err(|problem| problem.at_key(&given.source, key))?;
+        let beside = self.resolve(&given.value).map_err(|problem| problem.at_key(&given.source, key))?;
+        let relative = !given.value.starts_with('~') && Path::new(&given.value).is_relative();
+        let here = relative.then(|| std::path::absolute(&given.value).ok()).flatten();
+        let value = match here.filter(|here| *here != beside && !beside.exists()) {
+            Some(here) if here.exists() => FoundPath { path: here, missing: Some(beside) },
+            here => FoundPath { path: beside, missing: here },
+        };
         Ok(Some(Sourced { value, source: given.source }))
     }
 

@@ -56,17 +56,29 @@ impl ValueError {
 
     /// Adds the source and the key.
     pub fn at_key(self, origin: &Source, key: &str) -> ConfigError {
-        ConfigError { origin: Some(origin.clone()), key: Some(key.to_owned()), message: self.message, hint: self.hint }
+        ConfigError {
+            origin: Some(origin.clone()),
+            key: Some(key.to_owned()),
+            message: self.message,
+            hint: self.hint,
+            warnings: Vec::new(),
+        }
     }
 
     /// Adds the source.
     pub fn in_source(self, origin: &Source) -> ConfigError {
-        ConfigError { origin: Some(origin.clone()), key: None, message: self.message, hint: self.hint }
+        ConfigError {
+            origin: Some(origin.clone()),
+            key: None,
+            message: self.message,
+            hint: self.hint,
+            warnings: Vec::new(),
+        }
     }
 
     /// Makes an error of the whole configuration.
     pub fn without_source(self) -> ConfigError {
-        ConfigError { origin: None, key: None, message: self.message, hint: self.hint }
+        ConfigError { origin: None, key: None, message: self.message, hint: self.hint, warnings: Vec::new() }
     }
 }
 
@@ -82,6 +94,8 @@ pub struct ConfigError {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// Warnings about the configuration, which may name the cause.
+    pub warnings: Vec<String>,
 }
 
 impl ConfigError {

@@ -17,7 +17,7 @@ pub(super) enum ValueKind {
 pub(super) struct SettingKey {
     pub name: &'static str,
     pub flag: &'static str,
-    /// The variable that takes precedence over the file.
+    /// kvadm's own variable. Only a file that the command line names takes precedence over it.
     pub env: &'static str,
     /// Variables of other tools, which the file takes precedence over; the first one set counts.
     pub fallback: &'static [&'static str],
@@ -39,19 +39,26 @@ pub(super) const CERT_FILE: SettingKey = key("cert-file", "--cert-file", "KVADM_
 pub(super) const KEY_FILE: SettingKey = key("key-file", "--key-file", "KVADM_KEY_FILE", &["ETCDCTL_KEY"]);
 pub(super) const INSECURE_TRANSPORT: SettingKey =
     key("insecure-transport", "--insecure-transport", "KVADM_INSECURE_TRANSPORT", &[]);
-pub(super) const SKIP_VERIFY: SettingKey =
-    key("insecure-skip-tls-verify", "--insecure-skip-tls-verify", "KVADM_INSECURE_SKIP_TLS_VERIFY", &[]);
+pub(super) const SKIP_VERIFY: SettingKey = key(
+    "insecure-skip-tls-verify",
+    "--insecure-skip-tls-verify",
+    "KVADM_INSECURE_SKIP_TLS_VERIFY",
+    &["ETCDCTL_INSECURE_SKIP_TLS_VERIFY"],
+);
 pub(super) const USERNAME: SettingKey = key("username", "--user", "KVADM_USER", &["ETCDCTL_USER"]);
 pub(super) const PASSWORD: SettingKey = key("password", "", "KVADM_PASSWORD", &["ETCDCTL_PASSWORD"]);
 pub(super) const PASSWORD_FILE: SettingKey = key("password-file", "--password-file", "KVADM_PASSWORD_FILE", &[]);
-pub(super) const DIAL_TIMEOUT: SettingKey = key("dial-timeout", "--dial-timeout", "KVADM_DIAL_TIMEOUT", &[]);
-pub(super) const OP_TIMEOUT: SettingKey = key("operation-timeout", "--op-timeout", "KVADM_OP_TIMEOUT", &[]);
+pub(super) const DIAL_TIMEOUT: SettingKey =
+    key("dial-timeout", "--dial-timeout", "KVADM_DIAL_TIMEOUT", &["ETCDCTL_DIAL_TIMEOUT"]);
+pub(super) const OP_TIMEOUT: SettingKey =
+    key("operation-timeout", "--op-timeout", "KVADM_OP_TIMEOUT", &["ETCDCTL_COMMAND_TIMEOUT"]);
 pub(super) const CONNECT_WAIT: SettingKey = key("connect-wait", "--connect-wait", "KVADM_CONNECT_WAIT", &[]);
 pub(super) const DELAYED_START: SettingKey = key("allow-delayed-start", "", "KVADM_ALLOW_DELAYED_START", &[]);
 pub(super) const RECONNECT: SettingKey = key("reconnect-interval", "", "KVADM_RECONNECT_INTERVAL", &[]);
-pub(super) const KEEPALIVE_TIME: SettingKey = key("dial-keep-alive-time", "", "KVADM_DIAL_KEEP_ALIVE_TIME", &[]);
+pub(super) const KEEPALIVE_TIME: SettingKey =
+    key("dial-keep-alive-time", "", "KVADM_DIAL_KEEP_ALIVE_TIME", &["ETCDCTL_KEEPALIVE_TIME"]);
 pub(super) const KEEPALIVE_TIMEOUT: SettingKey =
-    key("dial-keep-alive-timeout", "", "KVADM_DIAL_KEEP_ALIVE_TIMEOUT", &[]);
+    key("dial-keep-alive-timeout", "", "KVADM_DIAL_KEEP_ALIVE_TIMEOUT", &["ETCDCTL_KEEPALIVE_TIMEOUT"]);
 pub(super) const NAMESPACE: SettingKey = key("namespace", "--namespace", "KVADM_NAMESPACE", &[]);
 pub(super) const QPS: SettingKey = key("qps", "--qps", "KVADM_QPS", &[]);
 pub(super) const MAX_TXN_OPS: SettingKey = key("max-txn-ops", "--max-ops", "KVADM_MAX_TXN_OPS", &[]);

@@ -1,4 +1,5 @@
-//! Precedence of every key: option, `KVADM_*` variable, file, variables of other tools, default.
+//! Precedence of every key: option, file named on the command line, `KVADM_*` variable, file found otherwise, variables of
+//! other tools, default.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -7,12 +8,12 @@ use super::document::{Notes, Values};
 use super::env::Env;
 use super::error::{ConfigError, Source, Sourced, ValueError};
 use super::keys::SettingKey;
-use super::settings::Setting;
+use super::settings::{Overridden, Setting};
 use super::values::in_env;
 use crate::duration::format_duration;
 
-/// Parses an environment variable.
-type ReadEnv<T> = fn(&OsStr) -> Result<T, ValueError>;
+/// Parses an environment variable; `None` if it counts as unset.
+pub(super) type ReadEnv<T> = fn(&OsStr) -> Result<Option<T>, ValueError>;
 
 /// The sources below the options, and the results of choosing among them.
 pub(super) struct Layers<'a> {
@@ -20,6 +21,48 @@ pub(super) struct Layers<'a> {
     pub values: Values,
     pub notes: Notes,
     pub settings: Vec<Setting>,
+}
+
+/// The value of a secret in `kvadm config`.
+pub(super) const REDACTED: &str = "(redacted)";
+
+/// The value of a key from its strongest source, and the values that it overrides.
+pub(super) struct Chosen<T> {
+    pub given: Option<Sourced<T>>,
+    /// The weaker sources, the strongest first; `None` for an invalid value.
+    pub losers: Vec<Sourced<Option<T>>>,
+}
+
+impl<T> Chosen<T> {
+    /// Adds the next weaker source.
+    pub fn add(&mut self, next: Option<Sourced<T>>) {
+        match (next, &self.given) {
+            (Some(next), None) => self.given = Some(next),
+            (Some(next), Some(_)) => {
+                self.losers.push(Sourced { value: Some(next.value), source: next.source });
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Makes the winner a loser, and leaves no winner.
+    pub fn drop_winner(&mut self) {
+        if let Some(Sourced { value, source }) = self.given.take() {
+            self.losers.insert(0, Sourced { value: Some(value), source });
+        }
+    }
+
+    /// Adds an environment variable as the next weaker source; an invalid one is an error only if it is the strongest.
+    pub fn add_variable(&mut self, env: &Env, name: &'static str, read: ReadEnv<T>) -> Result<(), ConfigError> {
+        let Some(value) = env.get(name) else { return Ok(()) };
+        let source = Source::Env(name);
+        match read(value) {
+            Ok(value) => self.add(value.map(|value| Sourced { value, source })),
+            Err(problem) if self.given.is_none() => return Err(problem.in_source(&source)),
+            Err(_) => self.losers.push(Sourced { value: None, source }),
+        }
+        Ok(())
+    }
 }
 
 /// How a duration is parsed and checked.
@@ -33,60 +76,82 @@ pub(super) struct DurationRule {
 }
 
 impl Layers<'_> {
-    /// The value from the source with the highest precedence.
+    /// The value from the strongest source, and those of the weaker sources. A weaker source with an invalid value is a
+    /// loser without a value.
     pub fn choose<T>(
         &self,
         key: &SettingKey,
         flag: Option<T>,
         file: Option<Sourced<T>>,
         read: ReadEnv<T>,
-    ) -> Result<Option<Sourced<T>>, ConfigError> {
-        if let Some(value) = flag {
-            return Ok(Some(Sourced { value, source: Source::Flag(key.flag) }));
-        }
-        if let Some(given) = self.variable(key.env, read)? {
-            return Ok(Some(given));
-        }
-        if file.is_some() {
-            return Ok(file);
-        }
+    ) -> Result<Chosen<T>, ConfigError> {
+        let mut chosen = Chosen { given: None, losers: Vec::new() };
+        chosen.add(flag.map(|value| Sourced { value, source: Source::Flag(key.flag) }));
+        let (named, found) = if self.values.named { (file, None) } else { (None, file) };
+        chosen.add(named);
+        chosen.add_variable(self.env, key.env, read)?;
+        chosen.add(found);
         for name in key.fallback {
-            if let Some(given) = self.variable(name, read)? {
-                return Ok(Some(given));
-            }
+            chosen.add_variable(self.env, name, read)?;
         }
-        Ok(None)
+        Ok(chosen)
     }
 
-    /// The parsed value of an environment variable.
-    pub fn variable<T>(&self, name: &'static str, read: ReadEnv<T>) -> Result<Option<Sourced<T>>, ConfigError> {
-        let Some(value) = self.env.get(name) else { return Ok(None) };
-        let source = Source::Env(name);
-        read(value)
-            .map(|value| Some(Sourced { value, source: source.clone() }))
-            .map_err(|problem| problem.in_source(&source))
+    /// The strength of a source; a lower number wins.
+    pub fn rank(&self, source: &Source) -> u8 {
+        match source {
+            Source::Flag(_) => 0,
+            Source::File(..) if self.values.named => 1,
+            Source::Env(name) if name.starts_with("KVADM_") => 2,
+            Source::File(..) => 3,
+            Source::Env(_) => 4,
+            Source::Default => 5,
+        }
     }
 
-    /// Records the value of `key` for `kvadm config`.
-    pub fn record(&mut self, key: &'static str, value: Option<String>, source: Source) {
-        self.settings.push(Setting { key, value, source });
-    }
-
-    /// Records a chosen value, or its absence.
-    pub fn record_given<T>(&mut self, key: &SettingKey, given: Option<&Sourced<T>>, show: impl FnOnce(&T) -> String) {
-        let (value, source) = match given {
+    /// Records a chosen value, or its absence, and the values that it overrides.
+    pub fn record_chosen<T>(&mut self, key: &SettingKey, chosen: &Chosen<T>, show: impl Fn(&T) -> String) {
+        let (value, source) = match &chosen.given {
             Some(given) => (Some(show(&given.value)), given.source.clone()),
             None => (None, Source::Default),
         };
-        self.record(key.name, value, source);
+        self.record_over(key, value, source, chosen, show);
+    }
+
+    /// Records an effective value that need not be the chosen one.
+    pub fn record_over<T>(
+        &mut self,
+        key: &SettingKey,
+        value: Option<String>,
+        source: Source,
+        chosen: &Chosen<T>,
+        show: impl Fn(&T) -> String,
+    ) {
+        let shown = |loser: &Sourced<Option<T>>| Overridden {
+            value: loser.value.as_ref().map_or_else(|| "(invalid)".to_owned(), &show),
+            source: loser.source.clone(),
+        };
+        let overridden: Vec<Overridden> = chosen
+            .losers
+            .iter()
+            .map(shown)
+            .filter(|loser| value.as_ref() != Some(&loser.value) || loser.value == REDACTED)
+            .collect();
+        let won = value.as_deref().unwrap_or_default();
+        for loser in &overridden {
+            let text =
+                format!("{}: {source} ({won}) takes precedence over {} ({})", key.name, loser.source, loser.value);
+            self.notes.details.push(text);
+        }
+        self.settings.push(Setting { key: key.name, value, source, overridden });
     }
 
     /// A flag that is off by default.
     pub fn switch(&mut self, key: &SettingKey, flag: Option<bool>) -> Result<Sourced<bool>, ConfigError> {
         let file = self.values.flag(key.name)?;
-        let given = self.choose(key, flag, file, in_env::flag)?;
-        let given = given.unwrap_or(Sourced { value: false, source: Source::Default });
-        self.record(key.name, Some(given.value.to_string()), given.source.clone());
+        let chosen = self.choose(key, flag, file, in_env::flag)?;
+        let given = chosen.given.clone().unwrap_or(Sourced { value: false, source: Source::Default });
+        self.record_over(key, Some(given.value.to_string()), given.source.clone(), &chosen, ToString::to_string);
         Ok(given)
     }
 
@@ -97,9 +162,9 @@ impl Layers<'_> {
         flag: Option<Duration>,
         rules: &DurationRule,
     ) -> Result<Option<Duration>, ConfigError> {
-        let given = self.chosen_time(key, flag, rules)?;
-        self.record_given(key, given.as_ref(), |value| format_duration(*value));
-        Ok(given.map(|given| given.value))
+        let chosen = self.chosen_time(key, flag, rules)?;
+        self.record_chosen(key, &chosen, |value| format_duration(*value));
+        Ok(chosen.given.map(|given| given.value))
     }
 
     /// A checked duration, or `default`.
@@ -110,9 +175,11 @@ impl Layers<'_> {
         default: Duration,
         rules: &DurationRule,
     ) -> Result<Duration, ConfigError> {
-        let given = self.chosen_time(key, flag, rules)?;
-        let given = given.unwrap_or(Sourced { value: default, source: Source::Default });
-        self.record(key.name, Some(format_duration(given.value)), given.source);
+        let chosen = self.chosen_time(key, flag, rules)?;
+        let given = chosen.given.clone().unwrap_or(Sourced { value: default, source: Source::Default });
+        self.record_over(key, Some(format_duration(given.value)), given.source, &chosen, |value| {
+            format_duration(*value)
+        });
         Ok(given.value)
     }
 
@@ -122,7 +189,7 @@ impl Layers<'_> {
         key: &SettingKey,
         flag: Option<Duration>,
         rules: &DurationRule,
-    ) -> Result<Option<Sourced<Duration>>, ConfigError> {
+    ) -> Result<Chosen<Duration>, ConfigError> {
         let (file, read): (_, ReadEnv<Duration>) = match rules.in_seconds {
             true => (self.values.seconds(key.name, &mut self.notes)?, in_env::seconds),
             false => (self.values.duration(key.name, &mut self.notes)?, in_env::duration),
@@ -133,9 +200,14 @@ impl Layers<'_> {
         };
         // The file's value is checked even if another source overrides it.
         file.as_ref().map_or(Ok(()), check)?;
-        let given = self.choose(key, flag, file, read)?;
-        given.as_ref().map_or(Ok(()), check)?;
-        Ok(given)
+        let chosen = self.choose(key, flag, file, read)?;
+        chosen.given.as_ref().map_or(Ok(()), check)?;
+        Ok(chosen)
+    }
+
+    /// Adds a warning that `--quiet` does not suppress.
+    pub fn warn_insecure(&mut self, text: impl Into<String>) {
+        self.notes.insecure.push(text.into());
     }
 
     /// Adds a warning.

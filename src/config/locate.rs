@@ -1,7 +1,6 @@
 //! Finds and reads the configuration file.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use super::env::Env;
 use super::error::{ConfigError, Source, ValueError, io_text};
 use super::file::MAX_BYTES;
 use super::settings::Overrides;
+use crate::bounded_file::{self, BoundedFile};
 
 /// The path of the system-wide configuration file.
 pub(super) const SYSTEM_FILE: &str = "/etc/kvadm/etcd.yaml";
@@ -19,6 +19,8 @@ pub(super) struct ConfigFile {
     pub bytes: Vec<u8>,
     /// Permission bits of a regular file; `None` for any other kind.
     pub mode: Option<u32>,
+    /// Whether the command line names the file (`-c` or `--context`).
+    pub named: bool,
 }
 
 impl ConfigFile {
@@ -41,10 +43,12 @@ pub(super) fn find(
         if overrides.context.is_some() {
             return Err(ValueError::new("cannot be used together with --context").in_source(&origin));
         }
-        return read(path).map(Some).map_err(|e| unreadable(path, &e).in_source(&origin));
+        let found = read(path).map_err(|e| unreadable(path, &e).in_source(&origin))?;
+        return Ok(Some(ConfigFile { named: true, ..found }));
     }
     if let Some(name) = &overrides.context {
-        return context(name, env, &Source::Flag("--context")).map(Some);
+        let found = context(name, env, &Source::Flag("--context"))?;
+        return Ok(Some(ConfigFile { named: true, ..found }));
     }
     let named = env.get("KVADM_CONTEXT");
     if let Some(path) = env.get("ETCD_CONFIG") {
@@ -140,15 +144,9 @@ fn read(path: &Path) -> io::Result<ConfigFile> {
 
 /// Reads a whole file or pipe of at most `limit` bytes.
 pub(super) fn read_limited(path: &Path, limit: u64) -> io::Result<ConfigFile> {
-    let mut file = File::open(path)?;
-    let about = file.metadata()?;
-    let mut bytes = Vec::new();
-    file.by_ref().take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {limit} bytes")));
-    }
-    let mode = about.is_file().then(|| about.permissions().mode());
-    Ok(ConfigFile { path: path.to_owned(), bytes, mode })
+    let BoundedFile { bytes, metadata } = bounded_file::read(path, limit)?;
+    let mode = metadata.is_file().then(|| metadata.permissions().mode());
+    Ok(ConfigFile { path: path.to_owned(), bytes, mode, named: false })
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> ValueError {

@@ -1,13 +1,13 @@
 //! The user and the password.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::document::exposed;
 use super::error::{ConfigError, Source, Sourced, ValueError};
 use super::keys;
-use super::layers::Layers;
+use super::layers::{Chosen, Layers, REDACTED};
 use super::locate::{read_limited, unreadable};
+use super::reach::ConfiguredEndpoints;
 use super::settings::Overrides;
 use super::values::in_env;
 use crate::transport::{Credentials, Secret};
@@ -15,65 +15,193 @@ use crate::transport::{Credentials, Secret};
 /// Maximum size of a password file.
 const MAX_PASSWORD: u64 = 64 << 10;
 
-/// The user and the password, each from its source with the highest precedence.
-pub(super) fn credentials(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<Credentials>, ConfigError> {
-    let (user, embedded) = user(layers, overrides)?;
-    let password = password(layers, overrides, embedded)?;
-    layers.record_given(&keys::USERNAME, user.as_ref(), Clone::clone);
-    layers.record_given(&keys::PASSWORD, password.as_ref(), ToString::to_string);
-    match (user, password) {
-        (Some(user), Some(password)) => Ok(Some(Credentials { user: user.value, password: password.value })),
-        (Some(user), None) => Err(ValueError::new(format!("user '{}' has no password", user.value.escape_debug()))
-            .hint("add --password-file FILE, set KVADM_PASSWORD, or set 'password' in the configuration file")
-            .at_key(&user.source, "username")),
-        (None, Some(password)) => {
-            layers.warn(format!("the password from {} is ignored, because no user is set", password.source));
-            Ok(None)
-        }
-        (None, None) => Ok(None),
-    }
+/// A password, or the file that contains it.
+#[derive(Clone)]
+enum Password {
+    Text(Secret),
+    File(PathBuf),
 }
 
-type User = Option<Sourced<String>>;
-type Password = Option<Sourced<Secret>>;
+/// Why a password is not used.
+enum Withheld {
+    /// Its own source names another user.
+    OtherUser,
+    /// A stronger source names other endpoints.
+    Endpoints,
+}
 
-/// The user name, and the password that `ETCDCTL_USER` may contain.
-fn user(layers: &Layers<'_>, overrides: &Overrides) -> Result<(User, Password), ConfigError> {
-    let file = layers.values.text(keys::USERNAME.name)?;
-    let chosen = layers.choose(&keys::USERNAME, overrides.user.clone(), file, in_env::text)?;
-    let Some(given) = chosen else { return Ok((None, None)) };
-    let split = given.value.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned()));
-    let (given, embedded) = match (given.source.clone(), split) {
-        // A file has a key for the password, so that a ':' in `username` can only be part of the name.
-        (Source::File(..), _) | (_, None) => (given, None),
-        (source @ Source::Env("ETCDCTL_USER"), Some((name, password))) => {
-            let password = Some(password).filter(|password| !password.is_empty());
-            let password = password.map(|text| Sourced { value: Secret::new(text), source: source.clone() });
-            (Sourced { value: name, source }, password)
+/// The user from the strongest source that names one, and the strongest password that belongs to this user and may be
+/// sent to the endpoints. A password belongs to the user that its own source names; if that names none, to any user.
+pub(super) fn credentials(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+    endpoints: &ConfiguredEndpoints,
+) -> Result<Option<Credentials>, ConfigError> {
+    let (mut users, embedded) = users(layers, overrides)?;
+    let mut passwords = Chosen { given: None, losers: Vec::new() };
+    let mut withheld = None;
+    for candidate in passwords_in_order(layers, overrides, embedded)? {
+        if let (Some(found), None) = (&candidate.value, &passwords.given) {
+            match why_withheld(layers, &candidate.source, &users, endpoints) {
+                None => {
+                    let value = found.clone();
+                    passwords.given = Some(Sourced { value, source: candidate.source });
+                    continue;
+                }
+                Some(why) => withheld = withheld.or(Some((candidate.source.clone(), why))),
+            }
         }
-        (source, Some(_)) => {
-            let problem = ValueError::new("'NAME:PASSWORD' is not accepted here; give only the name");
-            return Err(problem.hint("add --password-file FILE, or set KVADM_PASSWORD").in_source(&source));
+        passwords.losers.push(candidate);
+    }
+    let password = match passwords.given.clone() {
+        Some(Sourced { value: Password::File(path), source }) => {
+            Some(from_file(layers, &path).map_err(|problem| problem.in_source(&source))?)
+        }
+        Some(Sourced { value: Password::Text(password), .. }) => Some(password),
+        None => None,
+    };
+    let credentials = match (&users.given, password, withheld) {
+        (Some(user), Some(password), _) => Some(Credentials { user: user.value.clone(), password }),
+        // The source of the endpoints names no login.
+        (Some(user), None, Some((source, Withheld::Endpoints)))
+            if layers.rank(&user.source) > layers.rank(&endpoints.source) =>
+        {
+            let text = format!(
+                "user '{}' ({}) and the password ({source}) are not used, because the endpoints are from {}; add --user \
+                 to log in there",
+                user.value.escape_debug(),
+                user.source,
+                endpoints.source
+            );
+            layers.warn(text);
+            users.drop_winner();
+            None
+        }
+        (Some(user), None, withheld) => return Err(without_password(user, withheld, endpoints)),
+        (None, _, _) => {
+            if let Some(password) = &passwords.given {
+                let text = format!("the password from {} is ignored, because no user is set", password.source);
+                layers.warn(text);
+            }
+            None
         }
     };
-    if given.value.is_empty() {
-        return Err(ValueError::new("the user name is empty").in_source(&given.source));
-    }
-    Ok((Some(given), embedded))
+    layers.record_chosen(&keys::USERNAME, &users, Clone::clone);
+    layers.record_chosen(&keys::PASSWORD, &passwords, |_| REDACTED.to_owned());
+    Ok(credentials)
 }
 
-fn password(layers: &mut Layers<'_>, overrides: &Overrides, embedded: Password) -> Result<Password, ConfigError> {
-    let read = |value: &OsStr| in_env::text(value).map(Secret::new);
-    let file = layers.values.text(keys::PASSWORD.name)?;
-    let file = file.map(|given| Sourced { value: Secret::new(given.value), source: given.source });
-    let path = layers.choose(&keys::PASSWORD_FILE, overrides.password_file.clone(), None, in_env::path)?;
-    layers.record_given(&keys::PASSWORD_FILE, path.as_ref(), |path: &PathBuf| path.display().to_string());
-    if let Some(path) = path {
-        let value = from_file(layers, &path.value).map_err(|problem| problem.in_source(&path.source))?;
-        return Ok(Some(Sourced { value, source: path.source }));
+fn without_password(
+    user: &Sourced<String>,
+    withheld: Option<(Source, Withheld)>,
+    endpoints: &ConfiguredEndpoints,
+) -> ConfigError {
+    let problem = ValueError::new(format!("user '{}' has no password", user.value.escape_debug()));
+    let hint = match withheld {
+        None => "add --password-file FILE, set KVADM_PASSWORD, or set 'password' in the configuration file".to_owned(),
+        Some((source, Withheld::OtherUser)) => {
+            format!("add --password-file FILE; the password from {source} belongs to another user")
+        }
+        Some((source, Withheld::Endpoints)) => format!(
+            "add --password-file FILE; the password from {source} is not sent to the endpoints from {}",
+            endpoints.source
+        ),
+    };
+    problem.hint(hint).at_key(&user.source, "username")
+}
+
+/// Why the password from `source` is not used for the strongest user and the endpoints; `None` if it is.
+///
+/// It is not sent to endpoints that a stronger source names, unless the password's source, or the next weaker one, names
+/// the same endpoints. With `--user`, kvadm's own variables count as the command line: no option takes a password.
+fn why_withheld(
+    layers: &Layers<'_>,
+    source: &Source,
+    users: &Chosen<String>,
+    endpoints: &ConfiguredEndpoints,
+) -> Option<Withheld> {
+    let rank = layers.rank(source);
+    let user = users.given.as_ref();
+    let weaker = users.losers.iter().map(|loser| (loser.value.as_ref(), &loser.source));
+    let named = user.map(|user| (Some(&user.value), &user.source)).into_iter().chain(weaker);
+    let mut owners = named.filter(|(_, owner)| layers.rank(owner) == rank);
+    if owners.any(|(owner, _)| owner != user.map(|user| &user.value)) {
+        return Some(Withheld::OtherUser);
     }
-    let chosen = layers.choose(&keys::PASSWORD, None, file, read)?;
-    Ok(chosen.or(embedded))
+    let typed = user.is_some_and(|user| matches!(user.source, Source::Flag(_)));
+    let own_variable = matches!(source, Source::Env(name) if name.starts_with("KVADM_"));
+    if layers.rank(&endpoints.source) >= rank || (typed && own_variable) {
+        return None;
+    }
+    let own = endpoints.weaker.iter().find(|weaker| layers.rank(&weaker.source) >= rank);
+    let same = own.is_some_and(|own| endpoints.list.iter().all(|endpoint| own.value.contains(endpoint)));
+    (!same).then_some(Withheld::Endpoints)
+}
+
+/// The user of each source, and the password that `ETCDCTL_USER` may contain.
+fn users(
+    layers: &Layers<'_>,
+    overrides: &Overrides,
+) -> Result<(Chosen<String>, Option<Sourced<Password>>), ConfigError> {
+    let file = layers.values.text(keys::USERNAME.name)?;
+    let mut users = layers.choose(&keys::USERNAME, overrides.user.clone(), file, in_env::text)?;
+    let mut embedded = None;
+    let given = users.given.iter_mut().map(|given| (&mut given.value, &given.source));
+    let losers = users.losers.iter_mut().filter_map(|loser| Some((loser.value.as_mut()?, &loser.source)));
+    for (name, source) in given.chain(losers) {
+        if *source != Source::Env("ETCDCTL_USER") {
+            continue;
+        }
+        if let Some((user, password)) = name.split_once(':') {
+            let text = Some(password).filter(|password| !password.is_empty());
+            embedded = text.map(|text| Sourced { value: Password::Text(Secret::new(text)), source: source.clone() });
+            *name = user.to_owned();
+        }
+    }
+    if let Some(user) = &users.given {
+        check_name(user)?;
+    }
+    Ok((users, embedded))
+}
+
+fn check_name(user: &Sourced<String>) -> Result<(), ConfigError> {
+    // A file has a key for the password, so that a ':' in `username` can only be part of the name.
+    if user.value.contains(':') && !matches!(user.source, Source::File(..)) {
+        let problem = ValueError::new("'NAME:PASSWORD' is not accepted here; give only the name");
+        let hint = "add --password-file FILE, or set KVADM_PASSWORD; 'username' in a configuration file may have a ':'";
+        return Err(problem.hint(hint).in_source(&user.source));
+    }
+    if user.value.is_empty() {
+        return Err(ValueError::new("the user name is empty").in_source(&user.source));
+    }
+    Ok(())
+}
+
+/// The password of each source, the strongest first; `None` for an invalid one.
+fn passwords_in_order(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+    embedded: Option<Sourced<Password>>,
+) -> Result<Vec<Sourced<Option<Password>>>, ConfigError> {
+    let files = layers.choose(&keys::PASSWORD_FILE, overrides.password_file.clone(), None, in_env::path)?;
+    layers.record_chosen(&keys::PASSWORD_FILE, &files, |path| path.display().to_string());
+    let file = layers.values.text(keys::PASSWORD.name)?;
+    let file = file.map(|given| Sourced { value: Password::Text(Secret::new(given.value)), source: given.source });
+    let (named, found) = if layers.values.named { (file, None) } else { (None, file) };
+    let flag = overrides.password_file.clone();
+    let mut all = Chosen { given: None, losers: Vec::new() };
+    all.add(flag.map(|path| Sourced { value: Password::File(path), source: Source::Flag(keys::PASSWORD_FILE.flag) }));
+    all.add(named);
+    all.add_variable(layers.env, keys::PASSWORD_FILE.env, |value| Ok(in_env::path(value)?.map(Password::File)))?;
+    let secret = |value: &std::ffi::OsStr| Ok(in_env::text(value)?.map(|text| Password::Text(Secret::new(text))));
+    all.add_variable(layers.env, keys::PASSWORD.env, secret)?;
+    all.add(found);
+    for name in keys::PASSWORD.fallback {
+        all.add_variable(layers.env, name, secret)?;
+    }
+    all.add(embedded);
+    let winner = all.given.map(|given| Sourced { value: Some(given.value), source: given.source });
+    Ok(winner.into_iter().chain(all.losers).collect())
 }
 
 /// The password in a file, without a trailing line break.

@@ -1,8 +1,9 @@
 //! The configuration loader.
 //!
 //! It reads a Ligato `etcd.conf` and a clientv3 (Cilium) `etcd.config` unchanged, and merges them with the command line and
-//! the environment. Each key is resolved separately: option, `KVADM_*` variable, file, variables of Ligato and etcdctl,
-//! default. The loader never reads the process state: command line and environment are plain data.
+//! the environment. Each key is resolved separately: option, file named on the command line, `KVADM_*` variable, file found
+//! otherwise, variables of Ligato and etcdctl, default. The loader never reads the process state: command line and
+//! environment are plain data.
 
 #![cfg_attr(
     not(test),
@@ -18,6 +19,7 @@
 mod document;
 mod env;
 mod error;
+mod etcdctl;
 mod file;
 mod keys;
 mod layers;
@@ -31,20 +33,19 @@ mod values;
 mod yaml;
 
 use crate::duration::format_duration;
-use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use env::Env;
 pub use error::{ConfigError, Source};
 pub use locate::contexts;
-pub use settings::{Config, Overrides, ProtoRule, Setting};
-pub use yaml::parse_document;
+pub use settings::{Config, Overridden, Overrides, ProtoRule, Setting};
+pub use yaml::{InTimeError, in_time, parse_document};
 
 use crate::transport::{ConnectOptions, ConnectWait, DEFAULT_TXN_OPS};
 use document::{Notes, Values};
 use error::Sourced;
-use layers::{DurationRule, Layers};
+use layers::{Chosen, DurationRule, Layers};
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 const OP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -67,27 +68,35 @@ pub fn load(overrides: &Overrides, env: &Env) -> Result<Config, ConfigError> {
 fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, ConfigError> {
     let mut notes = Notes::default();
     let found = locate::find(overrides, env, system, &mut notes.warnings)?;
-    let values = match &found {
+    let file = found.as_ref().map(|found| found.path.clone());
+    let values = match found {
         Some(found) => Values::read(found, env, overrides.strict, &mut notes)?,
         None => Values::default(),
     };
-    let file = found.map(|found| found.path);
     notes.details.push(match &file {
         Some(path) => format!("configuration: {}", path.display()),
         None => "configuration: no file".to_owned(),
     });
     let mut layers = Layers { env, values, notes, settings: Vec::new() };
-    warn_unsupported(&mut layers)?;
-    let connect = connect_options(&mut layers, overrides)?;
-    let output = output(&mut layers, overrides)?;
+    let checked = settings(&mut layers, overrides, file);
+    // An error must not hide the warnings, which may name its cause.
+    checked.map_err(|error| ConfigError { warnings: layers.notes.warnings, ..error })
+}
+
+fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf>) -> Result<Config, ConfigError> {
+    warn_unsupported(layers)?;
+    etcdctl::warn_unsupported(layers);
+    let connect = connect_options(layers, overrides)?;
+    let output = output(layers, overrides)?;
     let lease = |in_seconds| DurationRule { check: values::lease_time, zero_is_default: in_seconds, in_seconds };
     let session_ttl = layers.time_or(&keys::SESSION_TTL, None, SESSION_TTL, &lease(true))?;
     let lock_ttl = layers.time_or(&keys::LOCK_TTL, None, LOCK_TTL, &lease(false))?;
     let period = DurationRule { check: |_| Ok(()), zero_is_default: true, in_seconds: false };
     let auto_compact = layers.time(&keys::AUTO_COMPACT, None, &period)?;
     let resync_after_reconnect = layers.switch(&keys::RESYNC, None)?.value;
-    let proto = proto(&mut layers)?;
-    let Layers { notes: Notes { warnings, details }, settings, .. } = layers;
+    let proto = proto(layers)?;
+    let Notes { warnings, insecure, details } = std::mem::take(&mut layers.notes);
+    let settings = std::mem::take(&mut layers.settings);
     Ok(Config {
         connect,
         output,
@@ -98,6 +107,7 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
         proto,
         file,
         warnings,
+        insecure,
         details,
         settings,
     })
@@ -105,11 +115,14 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
 
 fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<ConnectOptions, ConfigError> {
     let (endpoints, tls) = reach::endpoints_and_tls(layers, overrides)?;
-    let credentials = login::credentials(layers, overrides)?;
-    let bound = DurationRule { check: values::positive, zero_is_default: false, in_seconds: false };
+    let credentials = login::credentials(layers, overrides, &endpoints)?;
+    let endpoints = endpoints.list;
+    if let Some(credentials) = &credentials {
+        reach::warn_plaintext(layers, &endpoints, &credentials.user);
+    }
+    let bound = DurationRule { check: values::positive, zero_is_default: true, in_seconds: false };
     let dial_timeout = layers.time_or(&keys::DIAL_TIMEOUT, overrides.dial_timeout, DIAL_TIMEOUT, &bound)?;
     let op_timeout = layers.time_or(&keys::OP_TIMEOUT, overrides.op_timeout, OP_TIMEOUT, &bound)?;
-    let bound = DurationRule { zero_is_default: true, ..bound };
     let keepalive_time = keepalive_time(layers, &bound)?;
     let keepalive_timeout = layers.time_or(&keys::KEEPALIVE_TIMEOUT, None, KEEPALIVE_TIMEOUT, &bound)?;
     let connect_wait = connect_wait(layers, overrides, &bound)?;
@@ -135,8 +148,8 @@ fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Con
 fn keepalive_time(layers: &mut Layers<'_>, rules: &DurationRule) -> Result<Duration, ConfigError> {
     const LEAST: Duration = Duration::from_secs(5);
     let key = &keys::KEEPALIVE_TIME;
-    let given = layers.chosen_time(key, None, rules)?;
-    let mut given = given.unwrap_or(Sourced { value: KEEPALIVE_TIME, source: Source::Default });
+    let chosen = layers.chosen_time(key, None, rules)?;
+    let mut given = chosen.given.clone().unwrap_or(Sourced { value: KEEPALIVE_TIME, source: Source::Default });
     if given.value < LEAST {
         let (value, source) = (format_duration(given.value), &given.source);
         layers.warn(format!(
@@ -145,7 +158,8 @@ fn keepalive_time(layers: &mut Layers<'_>, rules: &DurationRule) -> Result<Durat
         ));
         given.value = LEAST;
     }
-    layers.record(key.name, Some(format_duration(given.value)), given.source);
+    let show = |value: &Duration| format_duration(*value);
+    layers.record_over(key, Some(show(&given.value)), given.source, &chosen, show);
     Ok(given.value)
 }
 
@@ -168,30 +182,30 @@ fn connect_wait(
 fn namespace(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Vec<u8>, ConfigError> {
     let file = layers.values.text(keys::NAMESPACE.name)?;
     let file = file.map(|given| Sourced { value: given.value.into_bytes(), source: given.source });
-    let read = |value: &OsStr| Ok(std::os::unix::ffi::OsStrExt::as_bytes(value).to_vec());
-    let given = layers.choose(&keys::NAMESPACE, overrides.namespace.clone(), file, read)?;
-    layers.record_given(&keys::NAMESPACE, given.as_ref(), |bytes| match std::str::from_utf8(bytes) {
+    let chosen = layers.choose(&keys::NAMESPACE, overrides.namespace.clone(), file, values::in_env::bytes)?;
+    layers.record_chosen(&keys::NAMESPACE, &chosen, |bytes| match std::str::from_utf8(bytes) {
         Ok(text) => text.escape_debug().to_string(),
         Err(_) => bytes.escape_ascii().to_string(),
     });
-    Ok(given.map(|given| given.value).unwrap_or_default())
+    Ok(chosen.given.map(|given| given.value).unwrap_or_default())
 }
 
 fn qps(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<f64>, ConfigError> {
     let file = layers.values.number(keys::QPS.name)?;
-    let given = layers.choose(&keys::QPS, overrides.qps, file, values::in_env::number)?;
-    if let Some(given) = &given {
+    let chosen = layers.choose(&keys::QPS, overrides.qps, file, values::in_env::number)?;
+    if let Some(given) = &chosen.given {
         values::rate(given.value).map_err(|problem| problem.at_key(&given.source, keys::QPS.name))?;
     }
-    layers.record_given(&keys::QPS, given.as_ref(), ToString::to_string);
-    Ok(given.map(|given| given.value).filter(|qps| *qps > 0.0))
+    layers.record_chosen(&keys::QPS, &chosen, ToString::to_string);
+    Ok(chosen.given.map(|given| given.value).filter(|qps| *qps > 0.0))
 }
 
 fn max_txn_ops(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<usize, ConfigError> {
     let file = layers.values.max_ops(keys::MAX_TXN_OPS.name)?;
-    let given = layers.choose(&keys::MAX_TXN_OPS, overrides.max_txn_ops, file, values::in_env::max_ops)?;
-    let given = given.unwrap_or(Sourced { value: DEFAULT_TXN_OPS, source: Source::Default });
-    layers.record(keys::MAX_TXN_OPS.name, Some(given.value.to_string()), given.source);
+    let key = &keys::MAX_TXN_OPS;
+    let chosen = layers.choose(key, overrides.max_txn_ops, file, values::in_env::max_ops)?;
+    let given = chosen.given.clone().unwrap_or(Sourced { value: DEFAULT_TXN_OPS, source: Source::Default });
+    layers.record_over(key, Some(given.value.to_string()), given.source, &chosen, ToString::to_string);
     Ok(given.value)
 }
 
@@ -202,19 +216,19 @@ fn output(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<Strin
     };
     // The file's value is checked even if another source overrides it.
     file.as_ref().map_or(Ok(()), check)?;
-    let given = layers.choose(&keys::OUTPUT, overrides.output.clone(), file, values::in_env::text)?;
-    given.as_ref().map_or(Ok(()), check)?;
-    layers.record_given(&keys::OUTPUT, given.as_ref(), Clone::clone);
-    Ok(given.map(|given| given.value))
+    let chosen = layers.choose(&keys::OUTPUT, overrides.output.clone(), file, values::in_env::text)?;
+    chosen.given.as_ref().map_or(Ok(()), check)?;
+    layers.record_chosen(&keys::OUTPUT, &chosen, Clone::clone);
+    Ok(chosen.given.map(|given| given.value))
 }
 
 fn proto(layers: &mut Layers<'_>) -> Result<Vec<ProtoRule>, ConfigError> {
-    let given = layers.values.proto()?;
-    layers.record_given(&keys::PROTO, given.as_ref(), |rules| {
+    let chosen = Chosen { given: layers.values.proto()?, losers: Vec::new() };
+    layers.record_chosen(&keys::PROTO, &chosen, |rules| {
         let rules = rules.iter().map(|rule| format!("{}={}", rule.prefix.escape_debug(), rule.message));
         rules.collect::<Vec<_>>().join(",")
     });
-    Ok(given.map(|given| given.value).unwrap_or_default())
+    Ok(chosen.given.map(|given| given.value).unwrap_or_default())
 }
 
 /// Warns of Ligato's `expand-env-variables`, which would change the file's contents and is not supported.

@@ -1,10 +1,13 @@
 //! The endpoints, and whether they use TLS.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use super::document::FoundPath;
 use super::error::{ConfigError, Source, Sourced, ValueError};
+use super::etcdctl;
 use super::keys::{self, SettingKey};
-use super::layers::Layers;
+use super::layers::{Chosen, Layers};
 use super::settings::Overrides;
 use super::values::{in_env, split};
 use crate::transport::{Endpoint, Scheme, TlsFiles};
@@ -13,88 +16,81 @@ const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 
 /// The configured TLS files.
 struct ConfiguredTlsFiles {
-    ca: Option<Sourced<PathBuf>>,
-    cert: Option<Sourced<PathBuf>>,
-    key: Option<Sourced<PathBuf>>,
+    ca: Option<Sourced<FoundPath>>,
+    cert: Option<Sourced<FoundPath>>,
+    key: Option<Sourced<FoundPath>>,
 }
 
 impl ConfiguredTlsFiles {
-    fn all(&self) -> impl Iterator<Item = (&'static str, &Sourced<PathBuf>)> {
+    fn all(&self) -> impl Iterator<Item = (&'static str, &Sourced<FoundPath>)> {
         let named = [("ca-file", &self.ca), ("cert-file", &self.cert), ("key-file", &self.key)];
         named.into_iter().filter_map(|(name, given)| Some((name, given.as_ref()?)))
     }
+}
+
+/// The effective endpoints, and those of each weaker source.
+pub(super) struct ConfiguredEndpoints {
+    pub list: Vec<Endpoint>,
+    pub source: Source,
+    /// The endpoints that a weaker source names, the strongest first; the default endpoint comes last.
+    pub weaker: Vec<Sourced<Vec<Endpoint>>>,
 }
 
 /// Resolves the endpoints, each with its scheme, and the TLS files.
 pub(super) fn endpoints_and_tls(
     layers: &mut Layers<'_>,
     overrides: &Overrides,
-) -> Result<(Vec<Endpoint>, TlsFiles), ConfigError> {
-    let texts = endpoint_texts(layers, overrides)?;
+) -> Result<(ConfiguredEndpoints, TlsFiles), ConfigError> {
+    let (texts, losers) = endpoint_texts(layers, overrides)?;
     let files = files(layers, overrides)?;
     let insecure = layers.switch(&keys::INSECURE_TRANSPORT, overrides.insecure_transport)?;
     let skip_verify = layers.switch(&keys::SKIP_VERIFY, overrides.insecure_skip_tls_verify)?;
-    let tls = !insecure.value && files.all().next().is_some();
-    let endpoints = parse(&texts, tls)?;
-    let uses_tls = endpoints.iter().any(|endpoint| endpoint.scheme == Scheme::Tls);
+    let tls = !insecure.value && (files.all().next().is_some() || skip_verify.value || etcdctl::wants_tls(layers));
+    let list = parse(&texts, tls)?;
+    let uses_tls = list.iter().any(|endpoint| endpoint.scheme == Scheme::Tls);
     if uses_tls || !insecure.value {
         check_key_pair(&files)?;
     }
     warn(layers, &files, &insecure, &skip_verify, uses_tls);
-    let value = |given: Option<Sourced<PathBuf>>| given.map(|given| given.value);
-    let tls = TlsFiles {
+    let elsewhere = files.all().filter_map(|(_, given)| Some((given.value.path.clone(), given.value.missing.clone()?)));
+    let elsewhere = elsewhere.filter(|(path, _)| !path.exists()).collect();
+    let value = |given: Option<Sourced<FoundPath>>| given.map(|given| given.value.path);
+    let tls_files = TlsFiles {
         ca: value(files.ca),
         cert: value(files.cert),
         key: value(files.key),
         skip_verify: skip_verify.value,
+        elsewhere,
     };
-    Ok((endpoints, tls))
+    let weaker = losers.into_iter().filter_map(|loser| {
+        let texts = Sourced { value: loser.value?, source: loser.source };
+        let value = parse(&texts, tls).ok()?;
+        Some(Sourced { value, source: texts.source })
+    });
+    Ok((ConfiguredEndpoints { list, source: texts.source, weaker: weaker.collect() }, tls_files))
 }
 
-/// The endpoints from the source with the highest precedence. `-v` reports sources with other endpoints.
-fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Sourced<Vec<String>>, ConfigError> {
+type Texts = Sourced<Vec<String>>;
+
+/// The endpoints from the strongest source, and those of the weaker ones.
+fn endpoint_texts(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+) -> Result<(Texts, Vec<Sourced<Option<Vec<String>>>>), ConfigError> {
     let key = &keys::ENDPOINTS;
     let flag = overrides.endpoints.as_ref().map(|texts| texts.iter().flat_map(|text| split(text)).collect::<Vec<_>>());
     if flag.as_ref().is_some_and(Vec::is_empty) {
         return Err(ValueError::new("contains no endpoint").in_source(&Source::Flag(key.flag)));
     }
-    let flag = flag.map(|value| Sourced { value, source: Source::Flag(key.flag) });
-    let mut given: Vec<Sourced<Vec<String>>> = flag.into_iter().collect();
     let file = layers.values.texts(key.name)?;
-    add_variable(layers, key.env, &mut given)?;
-    given.extend(file);
-    for name in key.fallback {
-        add_variable(layers, name, &mut given)?;
-    }
-    let mut given = given.into_iter();
-    let Some(winner) = given.next() else {
-        let winner = Sourced { value: vec![DEFAULT_ENDPOINT.to_owned()], source: Source::Default };
-        layers.record(key.name, Some(DEFAULT_ENDPOINT.to_owned()), Source::Default);
-        return Ok(winner);
-    };
-    for loser in given.filter(|loser| loser.value != winner.value) {
-        let (won, lost) = (shown(&winner.value), shown(&loser.value));
-        layers
-            .notes
-            .details
-            .push(format!("endpoints: {} ({won}) takes precedence over {} ({lost})", winner.source, loser.source));
-    }
-    layers.record(key.name, Some(shown(&winner.value)), winner.source.clone());
-    Ok(winner)
-}
-
-/// Adds the endpoints of a variable. An unreadable variable is an error only if no higher source has endpoints.
-fn add_variable(
-    layers: &Layers<'_>,
-    name: &'static str,
-    given: &mut Vec<Sourced<Vec<String>>>,
-) -> Result<(), ConfigError> {
-    match layers.variable(name, in_env::texts) {
-        Ok(found) => given.extend(found.filter(|found| !found.value.is_empty())),
-        Err(error) if given.is_empty() => return Err(error),
-        Err(_) => {}
-    }
-    Ok(())
+    let chosen = layers.choose(key, flag, file, in_env::texts)?;
+    let default = Sourced { value: vec![DEFAULT_ENDPOINT.to_owned()], source: Source::Default };
+    let winner = chosen.given.clone().unwrap_or_else(|| default.clone());
+    let show = |texts: &Vec<String>| shown(texts);
+    layers.record_over(key, Some(shown(&winner.value)), winner.source.clone(), &chosen, show);
+    let mut losers = chosen.losers;
+    losers.push(Sourced { value: Some(default.value), source: default.source });
+    Ok((winner, losers))
 }
 
 /// Endpoints for display. Text before an `@` is hidden, because it could be a password.
@@ -127,28 +123,41 @@ fn files(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<ConfiguredTls
     let trusted = layers.values.path("trusted-ca-file")?;
     let ca = layers.values.path(keys::CA_FILE.name)?;
     if let (Some(ca), Some(trusted)) = (&ca, &trusted)
-        && ca.value != trusted.value
+        && ca.value.path != trusted.value.path
     {
         let problem = ValueError::new("differs from trusted-ca-file, which is another name of the same setting");
         return Err(problem.at_key(&ca.source, keys::CA_FILE.name));
     }
-    let ca = pick(layers, &keys::CA_FILE, overrides.ca_file.as_ref(), ca.or(trusted))?;
+    let ca = choose_path(layers, &keys::CA_FILE, overrides.ca_file.as_ref(), ca.or(trusted))?;
     let file = layers.values.path(keys::CERT_FILE.name)?;
-    let cert = pick(layers, &keys::CERT_FILE, overrides.cert_file.as_ref(), file)?;
+    let mut cert = choose_path(layers, &keys::CERT_FILE, overrides.cert_file.as_ref(), file)?;
     let file = layers.values.path(keys::KEY_FILE.name)?;
-    let key = pick(layers, &keys::KEY_FILE, overrides.key_file.as_ref(), file)?;
-    Ok(ConfiguredTlsFiles { ca, cert, key })
+    let mut key = choose_path(layers, &keys::KEY_FILE, overrides.key_file.as_ref(), file)?;
+    // The strongest source that names one of them must name both.
+    let rank = |chosen: &Chosen<FoundPath>| chosen.given.as_ref().map(|given| layers.rank(&given.source));
+    match (rank(&cert), rank(&key)) {
+        (Some(cert_rank), Some(key_rank)) if cert_rank < key_rank => key.drop_winner(),
+        (Some(cert_rank), Some(key_rank)) if cert_rank > key_rank => cert.drop_winner(),
+        _ => {}
+    }
+    for (name, chosen) in [(&keys::CA_FILE, &ca), (&keys::CERT_FILE, &cert), (&keys::KEY_FILE, &key)] {
+        layers.record_chosen(name, chosen, |found| found.path.display().to_string());
+        if let Some(Sourced { value: FoundPath { path, missing: Some(missing) }, .. }) = &chosen.given {
+            let text = format!("{}: {} (not {}, which does not exist)", name.name, path.display(), missing.display());
+            layers.notes.details.push(text);
+        }
+    }
+    Ok(ConfiguredTlsFiles { ca: ca.given, cert: cert.given, key: key.given })
 }
 
-fn pick(
-    layers: &mut Layers<'_>,
+fn choose_path(
+    layers: &Layers<'_>,
     key: &SettingKey,
     flag: Option<&PathBuf>,
-    file: Option<Sourced<PathBuf>>,
-) -> Result<Option<Sourced<PathBuf>>, ConfigError> {
-    let given = layers.choose(key, flag.cloned(), file, in_env::path)?;
-    layers.record_given(key, given.as_ref(), |path| path.display().to_string());
-    Ok(given)
+    file: Option<Sourced<FoundPath>>,
+) -> Result<Chosen<FoundPath>, ConfigError> {
+    let read = |value: &OsStr| Ok(in_env::path(value)?.map(FoundPath::from));
+    layers.choose(key, flag.cloned().map(FoundPath::from), file, read)
 }
 
 fn check_key_pair(files: &ConfiguredTlsFiles) -> Result<(), ConfigError> {
@@ -158,7 +167,9 @@ fn check_key_pair(files: &ConfiguredTlsFiles) -> Result<(), ConfigError> {
         _ => return Ok(()),
     };
     let problem = ValueError::new(format!("{name} is set without {other}"));
-    Err(problem.hint("a client certificate needs both cert-file and key-file").at_key(&half.source, name))
+    Err(problem
+        .hint("a client certificate needs both cert-file and key-file, from the same source")
+        .at_key(&half.source, name))
 }
 
 fn warn(
@@ -170,7 +181,7 @@ fn warn(
 ) {
     if skip_verify.value && uses_tls {
         let source = &skip_verify.source;
-        layers.warn(format!("insecure-skip-tls-verify ({source}): the server certificate is not verified"));
+        layers.warn_insecure(format!("insecure-skip-tls-verify ({source}): the server certificate is not verified"));
     }
     if uses_tls {
         return;
@@ -178,13 +189,13 @@ fn warn(
     if skip_verify.value && !insecure.value {
         let source = &skip_verify.source;
         layers.warn(format!(
-            "insecure-skip-tls-verify ({source}) has no effect, because no endpoint uses TLS; write https://, or set ca-file"
+            "insecure-skip-tls-verify ({source}) has no effect, because no endpoint uses TLS; write https://"
         ));
     }
     for (name, given) in files.all() {
         if !insecure.value {
             layers.warn(format!("{name} ({}) has no effect, because no endpoint uses TLS", given.source));
-        } else if rank(&given.source) < rank(&insecure.source) {
+        } else if layers.rank(&given.source) < layers.rank(&insecure.source) {
             layers.warn(format!(
                 "{name} ({}) has no effect, because insecure-transport is true ({})",
                 given.source, insecure.source
@@ -193,13 +204,13 @@ fn warn(
     }
 }
 
-/// The precedence of a source; a lower rank wins.
-fn rank(source: &Source) -> u8 {
-    match source {
-        Source::Flag(_) => 0,
-        Source::Env(name) if name.starts_with("KVADM_") => 1,
-        Source::File(..) => 2,
-        Source::Env(_) => 3,
-        Source::Default => 4,
+/// Warns that a password is sent without encryption to another machine.
+pub(super) fn warn_plaintext(layers: &mut Layers<'_>, endpoints: &[Endpoint], user: &str) {
+    let exposed = |endpoint: &&Endpoint| endpoint.scheme == Scheme::Plain && !endpoint.is_local();
+    if let Some(endpoint) = endpoints.iter().find(exposed) {
+        let user = user.escape_debug();
+        layers.warn_insecure(format!(
+            "the password of user '{user}' is sent to {endpoint} without encryption; use https://, or set ca-file"
+        ));
     }
 }

@@ -67,6 +67,17 @@ pub struct Setting {
     pub value: Option<String>,
     /// The source of the value.
     pub source: Source,
+    /// The other values of weaker sources, the strongest first.
+    pub overridden: Vec<Overridden>,
+}
+
+/// A value that a stronger source overrides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overridden {
+    /// The value, with secrets redacted.
+    pub value: String,
+    /// Its source.
+    pub source: Source,
 }
 
 /// The effective configuration.
@@ -90,6 +101,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Warnings for the user.
     pub warnings: Vec<String>,
+    /// Warnings that a connection is not secure, which `--quiet` does not suppress.
+    pub insecure: Vec<String>,
     /// Details for `-v`.
     pub details: Vec<String>,
     /// Every key, for `kvadm config`.

@@ -141,12 +141,10 @@ pub(super) mod in_file {
                 .iter()
                 .map(|item| match item {
                     RawValue::Text(text) => Ok(text.trim().to_owned()),
-                    RawValue::Int(n) => Ok(n.to_string()),
                     other => Err(ValueError::new(format!("every entry must be a string, not {}", kind(other)))),
                 })
                 .collect(),
             RawValue::Text(text) => Ok(split(text)),
-            RawValue::Int(n) => Ok(vec![n.to_string()]),
             other => Err(ValueError::new(format!("must be a list of strings, not {}", kind(other)))),
         }
     }
@@ -156,45 +154,54 @@ pub(super) mod in_file {
 pub(super) mod in_env {
     use super::*;
 
-    pub fn text(value: &OsStr) -> Result<String, ValueError> {
-        value.to_str().map(str::to_owned).ok_or_else(|| ValueError::new("the value is not UTF-8"))
+    fn utf8(value: &OsStr) -> Result<&str, ValueError> {
+        value.to_str().ok_or_else(|| ValueError::new("the value is not UTF-8"))
     }
 
-    pub fn path(value: &OsStr) -> Result<PathBuf, ValueError> {
-        Ok(PathBuf::from(value))
+    pub fn text(value: &OsStr) -> Result<Option<String>, ValueError> {
+        utf8(value).map(|text| Some(text.to_owned()))
     }
 
-    pub fn flag(value: &OsStr) -> Result<bool, ValueError> {
-        let text = text(value)?;
-        match text.trim() {
-            "1" => Ok(true),
-            "0" => Ok(false),
-            word => {
-                boolean(word).ok_or_else(|| ValueError::new(format!("'{}' must be true or false", word.escape_debug())))
-            }
+    pub fn bytes(value: &OsStr) -> Result<Option<Vec<u8>>, ValueError> {
+        Ok(Some(std::os::unix::ffi::OsStrExt::as_bytes(value).to_vec()))
+    }
+
+    pub fn path(value: &OsStr) -> Result<Option<PathBuf>, ValueError> {
+        Ok(Some(PathBuf::from(value)))
+    }
+
+    pub fn flag(value: &OsStr) -> Result<Option<bool>, ValueError> {
+        match utf8(value)?.trim() {
+            "1" => Ok(Some(true)),
+            "0" => Ok(Some(false)),
+            word => match boolean(word) {
+                Some(on) => Ok(Some(on)),
+                None => Err(ValueError::new(format!("'{}' must be true or false", word.escape_debug()))),
+            },
         }
     }
 
-    pub fn duration(value: &OsStr) -> Result<Duration, ValueError> {
-        parse_duration(&text(value)?).map_err(|e| ValueError::new(e.to_string()))
+    pub fn duration(value: &OsStr) -> Result<Option<Duration>, ValueError> {
+        parse_duration(utf8(value)?).map(Some).map_err(|e| ValueError::new(e.to_string()))
     }
 
     /// Like the file's `session-ttl`: a bare number is seconds.
-    pub fn seconds(value: &OsStr) -> Result<Duration, ValueError> {
-        let text = text(value)?;
-        text.trim().parse::<u64>().map_or_else(|_| duration(value), |seconds| Ok(Duration::from_secs(seconds)))
+    pub fn seconds(value: &OsStr) -> Result<Option<Duration>, ValueError> {
+        let seconds = utf8(value)?.trim().parse::<u64>();
+        seconds.map_or_else(|_| duration(value), |seconds| Ok(Some(Duration::from_secs(seconds))))
     }
 
-    pub fn number(value: &OsStr) -> Result<f64, ValueError> {
-        rate_text(&text(value)?)
+    pub fn number(value: &OsStr) -> Result<Option<f64>, ValueError> {
+        rate_text(utf8(value)?).map(Some)
     }
 
-    pub fn max_ops(value: &OsStr) -> Result<usize, ValueError> {
-        super::max_ops(&text(value)?)
+    pub fn max_ops(value: &OsStr) -> Result<Option<usize>, ValueError> {
+        super::max_ops(utf8(value)?).map(Some)
     }
 
-    pub fn texts(value: &OsStr) -> Result<Vec<String>, ValueError> {
-        Ok(split(&text(value)?))
+    /// A list without entries counts as unset.
+    pub fn texts(value: &OsStr) -> Result<Option<Vec<String>>, ValueError> {
+        Ok(Some(split(utf8(value)?)).filter(|texts| !texts.is_empty()))
     }
 }
 

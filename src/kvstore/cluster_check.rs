@@ -32,7 +32,13 @@ impl PeerCheck for ClusterCheck {
         let (identity, login, limit) = (Arc::clone(&self.identity), Arc::clone(&self.login), self.limit);
         let endpoint = endpoint.to_owned();
         Some(Box::pin(async move {
-            let no_answer = |error: &Error| PeerCheckError::NoAnswer(error.to_string());
+            let no_answer = |error: &Error| {
+                PeerCheckError::NoAnswer(match error {
+                    // The endpoint is named by the caller.
+                    Error::Broken { cause, .. } => cause.clone(),
+                    error => error.to_string(),
+                })
+            };
             let classified = |error| classify("status", &endpoint, error);
             let ask = async {
                 let cause = "the response broke off".to_owned();

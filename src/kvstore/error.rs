@@ -12,6 +12,7 @@ use crate::kvstore::identity::StoreMismatch;
 use crate::kvstore::refusal::{LEARNER, Refusal, Verdict, strip_prefix, verdict};
 use crate::kvstore::types::Revision;
 use crate::transport::TlsError;
+use crate::transport::connection_cause::format_source;
 use crate::transport::failure::{EndpointFailure, TransportFailure};
 
 /// Why a request failed.
@@ -204,9 +205,9 @@ pub(crate) fn classify(op: &'static str, endpoint: &str, error: etcd_client::Err
         Lib::LeaseKeepAliveError(message) => {
             (Error::Refused { op, kind: Refusal::LeaseNotFound, message }, Delivery::Final)
         }
-        // A stream that ended: the library names only its own channel.
-        Lib::WatchError(cause) => (
-            Error::Broken { endpoint: endpoint.to_owned(), cause: format!("stream ended ({cause})") },
+        // The text names only the library's own channel.
+        Lib::WatchError(_) => (
+            Error::Broken { endpoint: endpoint.to_owned(), cause: "the watch stream ended".to_owned() },
             Delivery::Unknown,
         ),
         other => (Error::Protocol { op, what: other.to_string() }, Delivery::Ambiguous),
@@ -219,7 +220,7 @@ fn classify_status(op: &'static str, endpoint: &str, status: &Status) -> (Error,
     }
     if let Some(source) = std::error::Error::source(status) {
         // Only the transport sets a source on a status: the stream was cut after it had started.
-        let error = Error::Broken { endpoint: endpoint.to_owned(), cause: root_cause(source) };
+        let error = Error::Broken { endpoint: endpoint.to_owned(), cause: format_source(source) };
         return (error, Delivery::Unknown);
     }
     let message = || match http_status(status.message()) {
@@ -286,15 +287,6 @@ pub(crate) fn from_transport(failure: &TransportFailure) -> (Error, Delivery) {
     }
 }
 
-/// The text of the innermost error in the source chain.
-pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,7 +295,7 @@ mod tests {
     fn a_stream_that_ended_is_a_broken_connection() {
         let closed = etcd_client::Error::WatchError("channel closed".to_owned());
         let (error, delivery) = classify("lock watch", "127.0.0.1:2379", closed);
-        assert_eq!(error.to_string(), "connection to 127.0.0.1:2379 lost: stream ended (channel closed)");
+        assert_eq!(error.to_string(), "connection to 127.0.0.1:2379 lost: the watch stream ended");
         assert!(error.is_transient());
         assert_eq!(delivery, Delivery::Unknown);
     }

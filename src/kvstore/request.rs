@@ -12,6 +12,7 @@ use tonic::Code;
 use crate::duration::{format_duration, from_now};
 use crate::kvstore::backoff::Backoff;
 use crate::kvstore::error::{Delivery, Error, classify, from_transport};
+use crate::kvstore::key_range::successor;
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::response_header::{ResponseHeader, check_revision};
 use crate::kvstore::store::Store;
@@ -33,12 +34,24 @@ pub(crate) enum Idempotency {
     None,
 }
 
+/// The keys of a request, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Covers<'a> {
+    /// Only the first key.
+    FirstKey,
+    /// From the first key to this one, which is not included; one zero byte means "no upper bound".
+    Range(&'a [u8]),
+    /// The first key and others.
+    Several,
+}
+
 /// The properties of a request that decide its retries, its messages and its trace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) op: &'static str,
     /// The first key of the request, absolute.
     pub(crate) key: &'a [u8],
+    pub(crate) covers: Covers<'a>,
     /// The conditions of the request, formatted for the trace.
     pub(crate) guard: &'a str,
     pub(crate) idempotency: Idempotency,
@@ -56,6 +69,7 @@ impl<'a> Request<'a> {
         Self {
             op,
             key,
+            covers: Covers::FirstKey,
             guard: "",
             idempotency: Idempotency::Read,
             needs_leader: true,
@@ -115,7 +129,7 @@ impl Store {
                     checked.map_err(|error| self.finalize_error(request, error, maybe_applied))?;
                     return Ok(Answer { value, maybe_applied });
                 }
-                Err(failure) => failure,
+                Err((error, delivery)) => (self.name_denied(error, request.key, request.covers), delivery),
             };
             match self.renew_token(request, &error, token, &mut renewals).await {
                 Ok(true) => continue,
@@ -253,6 +267,29 @@ impl Store {
             error = self.ended(op) => Err(error),
             ready = ready => ready,
         }
+    }
+
+    /// Adds the user and the keys to a denied permission.
+    pub(crate) fn name_denied(&self, error: Error, key: &[u8], covers: Covers<'_>) -> Error {
+        let Error::Refused { op, kind: Refusal::Permission, message } = error else { return error };
+        let options = &self.inner.options;
+        let user = match &options.credentials {
+            Some(credentials) => Some(format!("user '{}'", credentials.user.escape_debug())),
+            None if options.tls.cert.is_some() => Some("the user of the client certificate".to_owned()),
+            None => None,
+        };
+        let shown = |key: &[u8]| key.escape_ascii().to_string();
+        let keys = match covers {
+            _ if key.is_empty() => None,
+            Covers::FirstKey => Some(format!("key '{}'", shown(key))),
+            Covers::Several => Some(format!("key '{}' and others", shown(key))),
+            Covers::Range(end) if end == successor(key) => Some(format!("key '{}'", shown(key))),
+            Covers::Range([0]) => Some(format!("all keys from '{}'", shown(key))),
+            Covers::Range(end) => Some(format!("keys from '{}' to '{}'", shown(key), shown(end))),
+        };
+        let about: Vec<String> = user.into_iter().chain(keys).collect();
+        let message = if about.is_empty() { message } else { format!("{message} ({})", about.join(", ")) };
+        Error::Refused { op, kind: Refusal::Permission, message }
     }
 
     /// The error to return, given whether an earlier attempt may have been applied.

@@ -53,7 +53,7 @@ pub(super) struct OutShared {
 }
 
 pub(super) struct Stdout {
-    file: Option<File>,
+    file: Option<Box<dyn Write + Send>>,
     pub(super) buffer: Vec<u8>,
     pub(super) text: String,
     /// The bar to suspend, if stdout is a terminal too.
@@ -64,7 +64,7 @@ impl Stdout {
     /// Writes the buffer to the operating system.
     pub(super) fn drain(&mut self) -> io::Result<()> {
         let (file, buffer) = (&mut self.file, &self.buffer);
-        let mut write = || file.as_mut().map_or(Ok(()), |file| file.write_all(buffer));
+        let mut write = || file.as_mut().map_or(Ok(()), |file| file.write_all(buffer).and_then(|()| file.flush()));
         let result = match &self.slot {
             Some(slot) if !buffer.is_empty() => progress::suspend(slot, write),
             _ => write(),
@@ -108,7 +108,11 @@ impl Out {
             verbosity: settings.verbosity,
             bars: settings.progress && !settings.quiet && settings.verbosity < 2 && err_terminal && !is_dumb_terminal(),
             stdout: Mutex::new(Stdout {
-                file: stdout.as_fd().try_clone_to_owned().ok().map(File::from),
+                // Without a spare descriptor, the standard library's own buffer lies between.
+                file: Some(match stdout.as_fd().try_clone_to_owned() {
+                    Ok(copy) => Box::new(File::from(copy)),
+                    Err(_) => Box::new(stdout),
+                }),
                 buffer: Vec::new(),
                 text: String::new(),
                 slot: terminal.then(|| Arc::clone(&slot)),
@@ -182,6 +186,11 @@ impl Out {
         if !self.shared.quiet {
             self.print_line("warning", "33", text);
         }
+    }
+
+    /// Prints a warning that `--quiet` does not suppress.
+    pub fn warn_always(&self, text: &str) {
+        self.print_line("warning", "33", text);
     }
 
     /// Prints a detail with `-v`.

@@ -312,7 +312,7 @@ impl FailoverChannel {
         let dialer = &self.shared.dialer;
         let endpoint = dialer.name(connection.index);
         let cause = connection_cause::broken(error, connection.dialled.health.close_reason().as_ref(), dialer.files());
-        if connection_cause::not_sent(error) {
+        if connection_cause::not_processed(error) || connection.dialled.health.processed_nothing() {
             TransportFailure::NotSent { endpoint, cause }
         } else {
             TransportFailure::Cut { endpoint, cause }

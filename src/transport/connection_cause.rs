@@ -101,19 +101,46 @@ pub(crate) fn broken(error: &(dyn StdError + 'static), close_reason: Option<&Clo
             tls_error(io).map_or_else(|| format_io_error(io), |e| tls_cause(e, files).text)
         }
         Some(_) => "closed by the server".to_owned(),
-        None => match chain(error).find_map(|e| e.downcast_ref::<io::Error>()) {
-            Some(io) => format_io_error(io),
-            None => chain(error).last().map_or_else(String::new, ToString::to_string),
-        },
+        None => format_source(error),
     }
 }
 
-/// Whether a request was certainly not sent.
-pub(crate) fn not_sent(error: &(dyn StdError + 'static)) -> bool {
+/// The innermost error of a chain, in the words of the system or of HTTP/2.
+pub(crate) fn format_source(error: &(dyn StdError + 'static)) -> String {
+    if let Some(io) = chain(error).find_map(|e| e.downcast_ref::<io::Error>()) {
+        return format_io_error(io);
+    }
+    match chain(error).find_map(|e| e.downcast_ref()) {
+        Some(http2) => format_http2_error(http2),
+        None => chain(error).last().map_or_else(String::new, ToString::to_string),
+    }
+}
+
+/// Formats an error of the HTTP/2 library, with the name of the code (RFC 9113, 7).
+fn format_http2_error(error: &h2::Error) -> String {
+    let reason = error.reason().unwrap_or(h2::Reason::NO_ERROR);
+    match reason {
+        h2::Reason::NO_ERROR => "closed by the server".to_owned(),
+        h2::Reason::REFUSED_STREAM => "the server refused the request (REFUSED_STREAM)".to_owned(),
+        _ if error.is_remote() && error.is_reset() => format!("the server aborted the request ({reason:?})"),
+        _ if error.is_remote() => format!("closed by the server ({reason:?})"),
+        _ => format!("the server broke the rules of HTTP/2 ({reason:?})"),
+    }
+}
+
+/// Whether a request was certainly not sent, or not processed by the peer.
+pub(crate) fn not_processed(error: &(dyn StdError + 'static)) -> bool {
     chain(error).any(|e| {
         // hyper cancels exactly the requests that it has not begun to write.
-        e.is::<tonic::ConnectError>() || e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+        e.is::<tonic::ConnectError>()
+            || e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+            || e.downcast_ref::<h2::Error>().is_some_and(is_refused)
     })
+}
+
+/// A peer that refuses a stream has not processed it (RFC 9113, 8.7).
+fn is_refused(error: &h2::Error) -> bool {
+    error.is_remote() && error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
 }
 
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

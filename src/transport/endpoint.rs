@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::bounded_file;
+
 const DEFAULT_PORT: u16 = 2379;
 
 /// The protocol of an endpoint.
@@ -40,10 +42,10 @@ pub enum EndpointError {
     /// A scheme other than `http`, `https`, `unix`.
     #[error("unknown scheme '{0}://' (use http://, https:// or unix://)")]
     Scheme(String),
-    /// A path, query or user after host and port.
+    /// A user before the host, or a path after an address without a scheme.
     #[error("'{0}' has more than a host and a port (use e.g. https://HOST:2379)")]
     Trailing(String),
-    /// The port is not a number from 1 to 65535.
+    /// The port is neither a number from 1 to 65535 nor the name of a service.
     #[error("'{0}' is not a valid port (use 1 to 65535)")]
     Port(String),
     /// The host is empty or has a byte that host names cannot have.
@@ -55,9 +57,10 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Parses `host`, `host:port`, `[v6]:port`, `http://…`, `https://…`, `unix:///path` or `unix:/path`.
+    /// Parses `host`, `host:port`, `[v6]:port`, `:port`, `http://…`, `https://…`, `unix:///path` or `unix:/path`.
     ///
-    /// `tls` selects the scheme of texts without one. The default port is 2379.
+    /// `tls` selects the scheme of texts without one. The default port is 2379. As in Go, a missing host is this machine,
+    /// a port may be the name of a service, an IPv6 address may have a zone, and the path of a URL has no meaning.
     ///
     /// # Errors
     /// The text is not a valid endpoint. Nothing is resolved or dialed.
@@ -79,7 +82,12 @@ impl Endpoint {
             None if tls => (Scheme::Tls, text),
             None => (Scheme::Plain, text),
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let is_url = text.contains("://");
+        let rest =
+            if is_url { rest.split(['/', '?', '#']).next().unwrap_or_default() } else { rest.trim_end_matches('/') };
+        if is_url && rest.is_empty() {
+            return Err(EndpointError::Host(text.to_owned()));
+        }
         if rest.contains(['/', '?', '#', '@']) {
             return Err(EndpointError::Trailing(rest.to_owned()));
         }
@@ -87,10 +95,18 @@ impl Endpoint {
         Ok(Self { scheme, host, port, path: PathBuf::new() })
     }
 
+    /// The host without the zone of an IPv6 address, which only this machine knows.
+    pub(crate) fn host_without_zone(&self) -> &str {
+        match self.host.split_once('%') {
+            Some((address, _)) if self.host.contains(':') => address,
+            _ => &self.host,
+        }
+    }
+
     /// Whether the endpoint is on this machine.
     pub fn is_local(&self) -> bool {
         let loopback = |host: &str| host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        self.scheme == Scheme::Unix || self.host.eq_ignore_ascii_case("localhost") || loopback(&self.host)
+        self.scheme == Scheme::Unix || self.host.eq_ignore_ascii_case("localhost") || loopback(self.host_without_zone())
     }
 
     /// Whether this endpoint, which a server has named, is at least as safe as one of those that the user has configured:
@@ -112,10 +128,49 @@ impl Endpoint {
     pub(crate) fn authority(&self) -> String {
         match self.scheme {
             Scheme::Unix => "localhost".to_owned(),
-            _ if self.host.contains(':') => format!("[{}]:{}", self.host, self.port),
-            _ => format!("{}:{}", self.host, self.port),
+            _ => host_and_port(self.host_without_zone(), self.port),
         }
     }
+}
+
+fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// Reads an IPv6 address, and its zone in both forms: `fe80::1%eth0` and, as in a URL, `fe80::1%25eth0` (RFC 6874).
+fn ipv6(text: &str) -> Result<String, EndpointError> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => {
+            (address, Some(zone.strip_prefix("25").filter(|rest| !rest.is_empty()).unwrap_or(zone)))
+        }
+        None => (text, None),
+    };
+    let bad_zone =
+        |zone: &str| zone.is_empty() || zone.contains(|c: char| !(c.is_ascii_alphanumeric() || "-._".contains(c)));
+    if address.parse::<std::net::Ipv6Addr>().is_err() || zone.is_some_and(bad_zone) {
+        return Err(EndpointError::Host(text.to_owned()));
+    }
+    Ok(zone.map_or_else(|| address.to_owned(), |zone| format!("{address}%{zone}")))
+}
+
+/// The port of a service: the names that every system has, then those of `/etc/services`.
+fn service_port(name: &str) -> Option<u16> {
+    const KNOWN: [(&str, u16); 3] = [("etcd-client", 2379), ("http", 80), ("https", 443)];
+    /// Far above the size of the file, which is about 13 KiB.
+    const MAX_BYTES: u64 = 1 << 20;
+    if let Some((_, port)) = KNOWN.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+        return Some(*port);
+    }
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let services = bounded_file::read(std::path::Path::new("/etc/services"), MAX_BYTES).ok()?;
+    String::from_utf8_lossy(&services.bytes).lines().find_map(|line| {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let (first, at) = (words.next()?, words.next()?);
+        let port = at.strip_suffix("/tcp")?.parse().ok()?;
+        (first == name || words.any(|alias| alias == name)).then_some(port)
+    })
 }
 
 fn split_host_port(text: &str) -> Result<(String, u16), EndpointError> {
@@ -125,42 +180,38 @@ fn split_host_port(text: &str) -> Result<(String, u16), EndpointError> {
             "" => None,
             _ => Some(rest.strip_prefix(':').ok_or_else(|| EndpointError::Port(rest.to_owned()))?),
         };
-        if host.parse::<std::net::Ipv6Addr>().is_err() {
-            return Err(EndpointError::Host(host.to_owned()));
-        }
-        (host, port)
+        (ipv6(host)?, port)
     } else if text.matches(':').count() > 1 {
         // A bare IPv6 address: all colons belong to the address, and the port is the default.
-        if text.parse::<std::net::Ipv6Addr>().is_err() {
-            return Err(EndpointError::Host(text.to_owned()));
-        }
-        (text, None)
+        (ipv6(text)?, None)
     } else {
         match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
+            // As in Go, a port alone is one of this machine.
+            Some(("", port)) if !port.is_empty() => ("localhost".to_owned(), Some(port)),
+            Some((host, port)) => (host.to_owned(), Some(port)),
+            None => (text.to_owned(), None),
         }
     };
     let bad_host = |c: char| !(c.is_ascii_alphanumeric() || "-._:%".contains(c));
     if host.is_empty() || host.contains(bad_host) {
-        return Err(EndpointError::Host(host.to_owned()));
+        return Err(EndpointError::Host(host));
     }
     let port = match port {
         None => DEFAULT_PORT,
         // `parse` alone would also accept a plus sign.
         Some(text) => match text.parse::<u16>() {
             Ok(port) if port > 0 && !text.starts_with('+') => port,
-            _ => return Err(EndpointError::Port(text.to_owned())),
+            _ => service_port(text).ok_or_else(|| EndpointError::Port(text.to_owned()))?,
         },
     };
-    Ok((host.to_owned(), port))
+    Ok((host, port))
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.scheme {
-            Scheme::Plain => write!(f, "http://{}", self.authority()),
-            Scheme::Tls => write!(f, "https://{}", self.authority()),
+            Scheme::Plain => write!(f, "http://{}", host_and_port(&self.host, self.port)),
+            Scheme::Tls => write!(f, "https://{}", host_and_port(&self.host, self.port)),
             Scheme::Unix => write!(f, "unix://{}", self.path.display()),
         }
     }
@@ -229,6 +280,32 @@ mod tests {
     }
 
     #[test]
+    fn what_go_takes() {
+        assert_eq!(shown(":2379"), "http://localhost:2379");
+        assert_eq!(shown("https://:1"), "https://localhost:1");
+        assert_eq!(shown("http://h:1/"), "http://h:1");
+        assert_eq!(shown("http://h:1/v3/?x=y#z"), "http://h:1");
+        assert_eq!(shown("https://h/v3"), "https://h:2379");
+        assert_eq!(shown("h:1//"), "http://h:1");
+        assert_eq!(shown("h:etcd-client"), "http://h:2379");
+        assert_eq!(shown("h:https"), "http://h:443");
+    }
+
+    #[test]
+    fn ipv6_zones() {
+        for text in ["fe80::1%eth0", "[fe80::1%eth0]", "http://[fe80::1%25eth0]:2379"] {
+            assert_eq!(shown(text), "http://[fe80::1%eth0]:2379", "{text}");
+        }
+        // A zone may be a number, also one that begins with 25.
+        assert_eq!(shown("[fe80::1%25]:1"), "http://[fe80::1%25]:1");
+        let endpoint = Endpoint::parse("[fe80::1%eth0]:1", true).ok();
+        assert_eq!(endpoint.map(|endpoint| endpoint.authority()).as_deref(), Some("[fe80::1]:1"));
+        assert!(Endpoint::parse("::1%lo", false).is_ok_and(|endpoint| endpoint.is_local()));
+        assert_eq!(shown("[fe80::1%]"), "error: 'fe80::1%' is not a valid host name");
+        assert_eq!(shown("[fe80::1%a b]"), "error: 'fe80::1%a b' is not a valid host name");
+    }
+
+    #[test]
     fn unix_sockets() {
         assert_eq!(shown("unix:///run/etcd.sock"), "unix:///run/etcd.sock");
         assert_eq!(shown("unix:/run/etcd.sock"), "unix:///run/etcd.sock");
@@ -260,14 +337,17 @@ mod tests {
     fn texts_that_are_no_endpoints() {
         assert_eq!(shown(""), "error: the endpoint is empty");
         assert_eq!(shown("ftp://h:1"), "error: unknown scheme 'ftp://' (use http://, https:// or unix://)");
-        assert_eq!(
-            shown("http://h:1/path"),
-            "error: 'h:1/path' has more than a host and a port (use e.g. https://HOST:2379)"
-        );
+        assert_eq!(shown("h:1/path"), "error: 'h:1/path' has more than a host and a port (use e.g. https://HOST:2379)");
         assert_eq!(shown("h:99999"), "error: '99999' is not a valid port (use 1 to 65535)");
         assert_eq!(shown("h:0"), "error: '0' is not a valid port (use 1 to 65535)");
         assert_eq!(shown("h:+80"), "error: '+80' is not a valid port (use 1 to 65535)");
-        assert_eq!(shown(":2379"), "error: '' is not a valid host name");
+        assert_eq!(shown(":"), "error: '' is not a valid host name");
+        assert_eq!(shown("h:no-such-service"), "error: 'no-such-service' is not a valid port (use 1 to 65535)");
+        assert_eq!(shown("http:///path"), "error: 'http:///path' is not a valid host name");
+        assert_eq!(
+            shown("http://u@h:1"),
+            "error: 'u@h:1' has more than a host and a port (use e.g. https://HOST:2379)"
+        );
         assert_eq!(shown("a b"), "error: 'a b' is not a valid host name");
     }
 }

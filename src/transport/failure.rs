@@ -36,7 +36,7 @@ pub(crate) enum TransportFailure {
     /// The check of a new connection found that its peer must not be used. Nothing was sent.
     #[error("{0}")]
     Rejected(Arc<dyn std::error::Error + Send + Sync>),
-    /// The connection was closed before the request was written.
+    /// The connection was closed before the request was written, or the peer has said that it did not process it.
     #[error("connection to {endpoint} was closed before the request: {cause}")]
     NotSent {
         /// The endpoint.

@@ -18,6 +18,7 @@ pub(crate) mod connection_cause;
 pub(crate) mod dial;
 pub(crate) mod endpoint;
 pub(crate) mod failure;
+pub(crate) mod frame_walk;
 pub(crate) mod monitored_stream;
 pub(crate) mod observer;
 pub(crate) mod options;

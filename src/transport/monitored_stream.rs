@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
+use crate::transport::frame_walk::{FRAME_HEADER, FrameWalk, SETTINGS};
+
 /// A connected stream: TCP, TLS over TCP, or a Unix socket.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -52,6 +54,8 @@ pub(crate) struct ConnectionState {
     peer_state: watch::Sender<PeerState>,
     close_reason: Mutex<Option<CloseReason>>,
     spoke_http2: std::sync::atomic::AtomicBool,
+    /// See [`ConnectionState::processed_nothing`].
+    processed_nothing: std::sync::atomic::AtomicBool,
 }
 
 impl ConnectionState {
@@ -60,6 +64,7 @@ impl ConnectionState {
             peer_state: watch::Sender::new(PeerState::Waiting),
             close_reason: Mutex::new(None),
             spoke_http2: false.into(),
+            processed_nothing: false.into(),
         }
     }
 
@@ -70,6 +75,12 @@ impl ConnectionState {
     /// Whether the peer ever spoke HTTP/2, even if the stream has ended since.
     pub(crate) fn spoke_http2(&self) -> bool {
         self.spoke_http2.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Whether the peer has said that it processed no request of this connection: it has sent a GOAWAY with 0 as the last
+    /// stream (RFC 9113, 6.8), and no response.
+    pub(crate) fn processed_nothing(&self) -> bool {
+        self.processed_nothing.load(std::sync::atomic::Ordering::Acquire)
     }
 
     /// The first reason recorded, if any.
@@ -108,16 +119,13 @@ impl ConnectionState {
     }
 }
 
-/// The size of an HTTP/2 frame header in bytes (RFC 9113, 4.1).
-const FRAME_HEADER: usize = 9;
-const SETTINGS: u8 = 4;
-
 /// A stream that reports to a [`ConnectionState`].
 pub(crate) struct MonitoredStream {
     stream: Box<dyn Stream>,
     health: Arc<ConnectionState>,
     /// The peer's first bytes; `None` once its protocol is known.
     first: Option<Vec<u8>>,
+    frames: FrameWalk,
     /// Bytes read while looking for a TLS alert after a failed write.
     read_ahead: VecDeque<u8>,
     /// The error of a failed write, held back until the TLS alert was read.
@@ -132,6 +140,7 @@ impl MonitoredStream {
                 stream,
                 health: Arc::clone(&health),
                 first: Some(Vec::new()),
+                frames: FrameWalk::default(),
                 read_ahead: VecDeque::new(),
                 write_error: None,
             },
@@ -235,6 +244,9 @@ impl AsyncRead for MonitoredStream {
             this.health.end(CloseReason::Closed);
         }
         this.detect_protocol(fresh);
+        if this.frames.take(fresh) {
+            this.health.processed_nothing.store(true, std::sync::atomic::Ordering::Release);
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -67,6 +67,8 @@ pub struct TlsFiles {
     pub key: Option<PathBuf>,
     /// Do not verify the server's certificate.
     pub skip_verify: bool,
+    /// Files above that do not exist, each with the other place where it was looked for.
+    pub elsewhere: Vec<(PathBuf, PathBuf)>,
 }
 
 /// A user of etcd's authentication.

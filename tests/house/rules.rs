@@ -25,6 +25,7 @@ pub const FLOORS: &[Floor] = &[
         number: 1,
         places: &[
             "atomic_file",
+            "bounded_file",
             "boottime",
             "consent",
             "duration",

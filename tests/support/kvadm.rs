@@ -52,7 +52,8 @@ pub struct Kvadm {
     stdin: Vec<u8>,
     timeout: Duration,
     terminal: bool,
-    memory: Option<u64>,
+    /// Options of `ulimit`.
+    limit: Option<String>,
     home: TempDir,
 }
 
@@ -73,7 +74,7 @@ impl Kvadm {
             stdin: Vec::new(),
             timeout: Duration::from_secs(30),
             terminal: false,
-            memory: None,
+            limit: None,
             home: tempfile::Builder::new().prefix("kvadm-home-").tempdir().expect("create a temporary folder"),
         }
     }
@@ -128,8 +129,13 @@ impl Kvadm {
     }
 
     /// Ends the program when it wants more than this many bytes of memory.
-    pub fn memory(mut self, bytes: u64) -> Self {
-        self.memory = Some(bytes);
+    pub fn memory(self, bytes: u64) -> Self {
+        self.ulimit(format!("-d {}", bytes >> 10))
+    }
+
+    /// Runs under this limit of the shell, such as `-n 20` for 20 file descriptors.
+    pub fn ulimit(mut self, limit: impl Into<String>) -> Self {
+        self.limit = Some(limit.into());
         self
     }
 
@@ -176,9 +182,9 @@ impl Kvadm {
             let mut command = Command::new("setsid");
             command.arg("--ctty").arg(&self.program);
             command
-        } else if let Some(bytes) = self.memory {
+        } else if let Some(limit) = &self.limit {
             let mut command = Command::new("sh");
-            command.arg("-c").arg(format!("ulimit -d {}; exec \"$@\"", bytes >> 10)).arg("sh").arg(&self.program);
+            command.arg("-c").arg(format!("ulimit {limit}; exec \"$@\"")).arg("sh").arg(&self.program);
             command
         } else {
             Command::new(&self.program)

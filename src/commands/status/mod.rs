@@ -36,7 +36,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 ///   2  bad TLS files, if that is why no endpoint works
 ///   3  no quorum, or no endpoint works
 ///   4  login refused, if that is why no endpoint works
-///   6  the cluster (--diagnose: an endpoint) works, but there is a problem
+///   6  the cluster (--diagnose: an endpoint) works, but there is a problem; or
+///      only learners were asked, which do not know whether there is a quorum
 #[derive(clap::Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -178,7 +179,7 @@ fn show(ctx: &Context, scan: &ClusterScan, time: Option<String>) -> Result<(), F
 fn end(scan: &ClusterScan) -> Result<Exit, Failure> {
     match scan.verdict() {
         ClusterHealth::Healthy => Ok(Exit::Done),
-        ClusterHealth::Degraded => Ok(Exit::Partial),
+        ClusterHealth::Degraded | ClusterHealth::Unknown => Ok(Exit::Partial),
         ClusterHealth::NoQuorum => Err(Failure::new(
             Exit::Unreachable,
             "the cluster has no quorum: it cannot serve writes or linearizable reads",

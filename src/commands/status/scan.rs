@@ -31,6 +31,8 @@ pub struct ClusterScan {
 pub enum ClusterHealth {
     Healthy,
     Degraded,
+    /// Only learners answer, which follow a leader but cannot tell whether it has a quorum.
+    Unknown,
     NoQuorum,
 }
 
@@ -40,6 +42,7 @@ impl ClusterHealth {
         match self {
             Self::Healthy => "healthy",
             Self::Degraded => "degraded",
+            Self::Unknown => "unknown",
             Self::NoQuorum => "no-quorum",
         }
     }
@@ -114,6 +117,7 @@ impl ClusterScan {
         let serves = self.members.iter().any(MemberObservation::serves);
         match &self.proof {
             Some(QuorumProof::Failed(_)) => ClusterHealth::NoQuorum,
+            _ if !serves && self.only_learners_were_asked() => ClusterHealth::Unknown,
             _ if !serves => ClusterHealth::NoQuorum,
             Some(QuorumProof::NoSpace) => ClusterHealth::Degraded,
             _ if self.general.is_empty() && self.members.iter().all(MemberObservation::healthy) => {
@@ -123,11 +127,18 @@ impl ClusterScan {
         }
     }
 
-    /// The evidence of the quorum: `proved` by a write, `read` by reads, or `none`.
+    /// Whether every member that was asked is a learner with a leader.
+    fn only_learners_were_asked(&self) -> bool {
+        let follows = |status: &MemberStatus| status.learner && status.leader != 0;
+        self.members.iter().all(|member| member.status.as_ref().is_ok_and(follows))
+    }
+
+    /// The evidence of the quorum: `proved` by a write, `read` by reads, `unknown`, or `none`.
     pub fn quorum_word(&self) -> &'static str {
         match (&self.proof, self.verdict()) {
             (Some(QuorumProof::Done(_) | QuorumProof::NoSpace), _) => "proved",
             (_, ClusterHealth::NoQuorum) => "none",
+            (_, ClusterHealth::Unknown) => "unknown",
             _ => "read",
         }
     }
@@ -150,6 +161,13 @@ impl ClusterScan {
     pub fn complaints(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.members.iter().flat_map(MemberObservation::complaints).collect();
         problems.extend(self.general.iter().cloned());
+        if self.verdict() == ClusterHealth::Unknown {
+            problems.push(
+                "only a learner was asked, which cannot tell whether the cluster has a quorum: add a voting member to \
+                 --endpoints"
+                    .to_owned(),
+            );
+        }
         match &self.proof {
             Some(QuorumProof::NoSpace) => problems.push(
                 "the store is out of space and refuses writes, but the quorum exists: run 'kvadm compact --reclaim'; if \
@@ -238,6 +256,9 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
         return Err(listed.err().map_or_else(|| no_member_answers(&scan), Failure::from));
     }
     check_cluster_ids(&mut scan);
+    if scan.verdict() == ClusterHealth::Unknown {
+        return Ok(scan);
+    }
     if scan.verdict() == ClusterHealth::NoQuorum {
         // Reading alarms and writing need the quorum, and would only time out.
         if prove {

@@ -1,6 +1,5 @@
 //! Saves the position of a watch in a file for the next run.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::atomic_file;
+use crate::bounded_file;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, Revision};
 use crate::output::bytes;
@@ -59,6 +59,9 @@ pub struct ResumeFile {
     due: Option<Instant>,
 }
 
+/// Upper bound on the file. Keys have at most 1.5 MiB, and its ranges are those of the command line.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
 impl ResumeFile {
     /// Reads the file, if it exists, for a watch on these ranges of a namespace.
     ///
@@ -66,9 +69,9 @@ impl ResumeFile {
     /// A usage error that names the file.
     pub fn open(path: &Path, namespace: &[u8], ranges: &[KeyRange]) -> Result<Self, Failure> {
         let invalid = |why: String| Failure::usage(format!("cannot resume from {}: {why}", path.display()));
-        let saved: Option<SavedPosition> = match fs::read(path) {
-            Ok(text) => {
-                Some(serde_json::from_slice(&text).map_err(|error| invalid(format!("not a position: {error}")))?)
+        let saved: Option<SavedPosition> = match bounded_file::read(path, MAX_FILE_BYTES) {
+            Ok(file) => {
+                Some(serde_json::from_slice(&file.bytes).map_err(|error| invalid(format!("not a position: {error}")))?)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(invalid(error.to_string())),
@@ -173,6 +176,8 @@ impl ResumeFile {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

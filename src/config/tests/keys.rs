@@ -65,7 +65,7 @@ fn endpoints_in_every_form() {
     let cases: [(&str, &[&str]); 8] = [
         ("endpoints: a:1\n", &["http://a:1"]),
         ("endpoints: ' a:1, ,b:2,'\n", &["http://a:1", "http://b:2"]),
-        ("endpoints: [2379]\n", &["http://2379:2379"]),
+        ("endpoints: ['2379']\n", &["http://2379:2379"]),
         ("endpoints: []\n", &["http://127.0.0.1:2379"]),
         ("endpoints: ''\n", &["http://127.0.0.1:2379"]),
         ("endpoints:\n", &["http://127.0.0.1:2379"]),
@@ -80,10 +80,8 @@ fn endpoints_in_every_form() {
 #[test]
 fn values_that_are_refused() {
     let cases = [
-        ("dial-timeout: 0", "dial-timeout: must be greater than 0"),
         ("dial-timeout: -5", "dial-timeout: -5 is negative"),
         ("dial-timeout: -5s", "dial-timeout: '-5s' is negative"),
-        ("operation-timeout: 0s", "operation-timeout: must be greater than 0"),
         ("operation-timeout: '5'", "operation-timeout: '5' has no unit (hint: write 5s, "),
         ("operation-timeout: 1.5", "operation-timeout: 1.5 is not a whole number of nanoseconds (hint: "),
         ("operation-timeout: 5 sec", "operation-timeout: '5 sec' has an unknown unit"),
@@ -104,6 +102,8 @@ fn values_that_are_refused() {
         ("output: xml", "output: 'xml' is not an output format; use one of text, table, json, yaml, raw"),
         ("endpoints: ['']", "endpoints: the endpoint is empty"),
         ("endpoints: [a:b]", "endpoints: 'a:b': 'b' is not a valid port (use 1 to 65535)"),
+        ("endpoints: 5", "endpoints: must be a list of strings, not a number"),
+        ("endpoints: [2379]", "endpoints: every entry must be a string, not a number"),
         ("endpoints: [[a]]", "endpoints: every entry must be a string, not a list"),
         ("endpoints: {a: b}", "endpoints: must be a list of strings, not a mapping"),
         ("proto: x", "proto: must be a list of mappings with 'prefix', 'file' and 'message'"),
@@ -170,9 +170,12 @@ fn keep_alive_is_raised_to_what_etcd_bears() {
     assert_eq!(setup.setting("dial-keep-alive-time"), "5s (file D/etcd.yaml:1)");
     let expected = "file D/etcd.yaml:1: dial-keep-alive-time: 1s was raised to 5s, because etcd disconnects clients that ping more often";
     assert_eq!(setup.warnings(), [expected]);
-    let zero =
-        Setup::with("dial-keep-alive-time: 0\ndial-keep-alive-timeout: 0\nreconnect-interval: 0\nsession-ttl: 0\n");
+    let zero = Setup::with(
+        "dial-keep-alive-time: 0\ndial-keep-alive-timeout: 0\nreconnect-interval: 0\nsession-ttl: 0\ndial-timeout: 0\noperation-timeout: 0s\n",
+    );
     let config = zero.ok();
+    assert_eq!((config.connect.dial_timeout, config.connect.op_timeout), (DIAL_TIMEOUT, OP_TIMEOUT));
+    assert_eq!(zero.warnings(), [""; 0]);
     assert_eq!(config.connect.keepalive_time, Duration::from_secs(10));
     assert_eq!(config.connect.keepalive_timeout, Duration::from_secs(5));
     assert_eq!(config.session_ttl, Duration::from_secs(5));
@@ -182,7 +185,7 @@ fn keep_alive_is_raised_to_what_etcd_bears() {
 #[test]
 fn waiting_for_the_store() {
     let wait = |setup: &Setup| setup.ok().connect.connect_wait;
-    let setup = Setup::with("allow-delayed-start: true\nreconnect-interval: 100ms\n");
+    let setup = Setup::found("allow-delayed-start: true\nreconnect-interval: 100ms\n");
     let interval = Duration::from_millis(100);
     assert_eq!(wait(&setup), Some(ConnectWait { limit: None, interval }));
     let limit = Duration::from_secs(9);

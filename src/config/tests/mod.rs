@@ -30,6 +30,13 @@ impl Setup {
         Self { dir, overrides: Overrides::default(), env }
     }
 
+    /// With `text` in the file that is found without being named.
+    fn found(text: &str) -> Self {
+        let setup = Self::new();
+        setup.write("machine.yaml", text);
+        setup
+    }
+
     /// With `text` in the file that `-c` names.
     fn with(text: &str) -> Self {
         let mut setup = Self::new();
@@ -80,6 +87,10 @@ impl Setup {
 
     fn warnings(&self) -> Vec<String> {
         self.ok().warnings.iter().map(|text| self.plain(text)).collect()
+    }
+
+    fn insecure(&self) -> Vec<String> {
+        self.ok().insecure.iter().map(|text| self.plain(text)).collect()
     }
 
     fn details(&self) -> Vec<String> {

@@ -1,10 +1,10 @@
-//! The highest source wins, for every key by itself.
+//! The strongest source wins, for every key by itself, and what loses is told.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A key with its sources, best first: option, variable, file, and the variables below.
+/// A key with its sources: option, variable, file, and the variables below.
 struct Ladder {
     key: &'static str,
     flag: Option<fn(&mut Overrides, &str)>,
@@ -41,70 +41,108 @@ const LADDERS: &[Ladder] = &[
     Ladder { value: |n| ["text", "json", "yaml"][n].to_owned(), ..ladder("output", Some(|o, v| o.output = Some(v.into())), "KVADM_OUTPUT") },
     Ladder { value: |n| (n % 2 == 0).to_string(),
         ..ladder("insecure-transport", Some(|o, v| o.insecure_transport = v.parse().ok()), "KVADM_INSECURE_TRANSPORT") },
-    Ladder { value: |n| (n % 2 == 0).to_string(),
+    Ladder { value: |n| (n % 2 == 0).to_string(), fallback: &["ETCDCTL_INSECURE_SKIP_TLS_VERIFY"],
         ..ladder("insecure-skip-tls-verify", Some(|o, v| o.insecure_skip_tls_verify = v.parse().ok()), "KVADM_INSECURE_SKIP_TLS_VERIFY") },
     Ladder { value: |n| (n % 2 == 0).to_string(), ..ladder("allow-delayed-start", None, "KVADM_ALLOW_DELAYED_START") },
     Ladder { value: |n| (n % 2 == 0).to_string(), ..ladder("resync-after-reconnect", None, "KVADM_RESYNC_AFTER_RECONNECT") },
-    ladder("dial-timeout", Some(|o, v| o.dial_timeout = time(v)), "KVADM_DIAL_TIMEOUT"),
-    ladder("operation-timeout", Some(|o, v| o.op_timeout = time(v)), "KVADM_OP_TIMEOUT"),
+    Ladder { fallback: &["ETCDCTL_DIAL_TIMEOUT"], ..ladder("dial-timeout", Some(|o, v| o.dial_timeout = time(v)), "KVADM_DIAL_TIMEOUT") },
+    Ladder { fallback: &["ETCDCTL_COMMAND_TIMEOUT"], ..ladder("operation-timeout", Some(|o, v| o.op_timeout = time(v)), "KVADM_OP_TIMEOUT") },
     Ladder { in_file: false, ..ladder("connect-wait", Some(|o, v| o.connect_wait = time(v)), "KVADM_CONNECT_WAIT") },
     ladder("reconnect-interval", None, "KVADM_RECONNECT_INTERVAL"),
-    ladder("dial-keep-alive-time", None, "KVADM_DIAL_KEEP_ALIVE_TIME"),
-    ladder("dial-keep-alive-timeout", None, "KVADM_DIAL_KEEP_ALIVE_TIMEOUT"),
+    Ladder { fallback: &["ETCDCTL_KEEPALIVE_TIME"], ..ladder("dial-keep-alive-time", None, "KVADM_DIAL_KEEP_ALIVE_TIME") },
+    Ladder { fallback: &["ETCDCTL_KEEPALIVE_TIMEOUT"], ..ladder("dial-keep-alive-timeout", None, "KVADM_DIAL_KEEP_ALIVE_TIMEOUT") },
     ladder("session-ttl", None, "KVADM_SESSION_TTL"),
     ladder("lock-ttl", None, "KVADM_LOCK_TTL"),
     ladder("auto-compact", None, "KVADM_AUTO_COMPACT"),
 ];
 
+/// The other half of a pair: key, option's setter, variable, and the variable below.
+type Partner = (&'static str, fn(&mut Overrides, &str), &'static str, &'static str);
+
 impl Ladder {
-    /// Whether `bits` gives the rung.
-    fn check(&self, bits: u8) {
+    fn partner(&self) -> Option<Partner> {
+        match self.key {
+            "cert-file" => Some(("key-file", |o, v| o.key_file = Some(v.into()), "KVADM_KEY_FILE", "ETCDCTL_KEY")),
+            "key-file" => Some(("cert-file", |o, v| o.cert_file = Some(v.into()), "KVADM_CERT_FILE", "ETCDCTL_CERT")),
+            _ => None,
+        }
+    }
+
+    /// Whether the strongest of the sources in `bits` wins; with `named`, `-c` names the file.
+    fn check(&self, bits: u8, named: bool) {
         let mut setup = Setup::new();
         let mut text = String::new();
-        let mut best = None;
-        let mut rung = 0..;
-        let mut next = || rung.next().unwrap();
-        if let Some(set) = self.flag {
-            let n = next();
-            if bits & 1 << n != 0 {
-                set(&mut setup.overrides, &(self.value)(n));
-                best.get_or_insert((n, "flag --".to_owned()));
+        let mut given: Vec<(usize, String)> = Vec::new();
+        let partner = self.partner();
+        let path = if named { "etcd.yaml" } else { "home/.config/kvadm/etcd.yaml" };
+        // The order of the sources, the strongest first.
+        let middle: &[&str] = if named { &["file", "env"] } else { &["env", "file"] };
+        let order = ["flag"].iter().chain(middle).chain(&["fallback"]);
+        let mut n = 0;
+        for kind in order {
+            let names: &[&str] = match *kind {
+                "flag" if self.flag.is_some() => &["--"],
+                "env" => &[self.env],
+                "file" if self.in_file => &[path],
+                "fallback" => self.fallback,
+                _ => &[],
+            };
+            for name in names {
+                let value = (self.value)(n);
+                if bits & 1 << n != 0 {
+                    match *kind {
+                        "flag" => {
+                            self.flag.unwrap()(&mut setup.overrides, &value);
+                            if let Some((_, set, _, _)) = partner {
+                                set(&mut setup.overrides, "/other");
+                            }
+                        }
+                        "file" => {
+                            text = format!("{}: {value}\n", self.key);
+                            if let Some((key, _, _, _)) = partner {
+                                text += &format!("{key}: /other\n");
+                            }
+                        }
+                        kind => {
+                            setup = setup.env(name, &value);
+                            if let Some((_, _, env, fallback)) = partner {
+                                setup = setup.env(if kind == "env" { env } else { fallback }, "/other");
+                            }
+                        }
+                    }
+                    let source = match *kind {
+                        "flag" => "flag --".to_owned(),
+                        "file" => format!("file D/{path}:3"),
+                        _ => format!("env {name}"),
+                    };
+                    given.push((n, source));
+                }
+                n += 1;
             }
         }
-        let n = next();
-        if bits & 1 << n != 0 {
-            setup = setup.env(self.env, &(self.value)(n));
-            best.get_or_insert((n, format!("env {}", self.env)));
+        if self.key == "username" {
+            // A password that belongs to any user.
+            setup.overrides.password_file = Some(setup.write("pw", "p"));
         }
-        if self.in_file {
-            let n = next();
-            if bits & 1 << n != 0 {
-                text = format!("{}: {}\n", self.key, (self.value)(n));
-                best.get_or_insert((n, "file D/etcd.yaml:3".to_owned()));
-            }
-        }
-        for name in self.fallback {
-            let n = next();
-            if bits & 1 << n != 0 {
-                setup = setup.env(name, &(self.value)(n));
-                best.get_or_insert((n, format!("env {name}")));
-            }
-        }
-        // A password for the user, and the other half for half a pair, so that nothing is missing.
-        let rest = match self.key {
-            "username" => "\npassword: p\n",
-            "cert-file" => "\nkey-file: /k\n",
-            "key-file" => "\ncert-file: /c\n",
-            _ => "\n\n",
-        };
-        let only_half = best.is_none() && self.key.ends_with("-file");
-        setup.overrides.config = Some(setup.write("etcd.yaml", if only_half { text } else { format!("{rest}{text}") }));
+        let written = setup.write(path, format!("\n\n{text}"));
+        setup.overrides.config = named.then_some(written);
         let shown = setup.setting(self.key);
-        match best {
-            Some((n, source)) => {
-                assert!(shown.starts_with(&format!("{} ({source}", (self.value)(n))), "{} {bits:b}: {shown}", self.key);
+        let config = setup.ok();
+        let setting = config.settings.iter().find(|setting| setting.key == self.key).unwrap();
+        match given.split_first() {
+            Some(((n, source), losers)) => {
+                let value = (self.value)(*n);
+                assert!(shown.starts_with(&format!("{value} ({source}")), "{} {bits:b} {named}: {shown}", self.key);
+                // What lost is told, unless it has the same value.
+                let losers: Vec<String> =
+                    losers.iter().map(|(n, _)| (self.value)(*n)).filter(|v| *v != value).collect();
+                let told: Vec<String> = setting.overridden.iter().map(|loser| loser.value.clone()).collect();
+                assert_eq!(told, losers, "{} {bits:b} {named}", self.key);
             }
-            None => assert!(shown.ends_with("(default)"), "{} {bits:b}: {shown}", self.key),
+            None => {
+                assert!(shown.ends_with("(default)"), "{} {bits:b}: {shown}", self.key);
+                assert_eq!(setting.overridden, []);
+            }
         }
     }
 }
@@ -112,19 +150,21 @@ impl Ladder {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
-    fn the_highest_source_wins(which in 0..LADDERS.len(), bits in 0_u8..64) {
-        LADDERS[which].check(bits);
+    fn the_highest_source_wins(which in 0..LADDERS.len(), bits in 0_u8..64, named in any::<bool>()) {
+        LADDERS[which].check(bits, named);
     }
 }
 
 #[test]
 fn every_rung_of_every_key_wins_when_it_is_the_highest() {
     for ladder in LADDERS {
-        for rung in 0..6 {
-            ladder.check(0xff << rung);
-            ladder.check(1 << rung);
+        for named in [false, true] {
+            for rung in 0..6 {
+                ladder.check(0xff << rung, named);
+                ladder.check(1 << rung, named);
+            }
+            ladder.check(0, named);
         }
-        ladder.check(0);
     }
 }
 

@@ -11,7 +11,7 @@ fn login(setup: &Setup) -> (String, String) {
 
 #[test]
 fn where_the_password_may_come_from() {
-    let mut setup = Setup::with("username: file\npassword: by-file\n").env("ETCDCTL_PASSWORD", "by-etcdctl");
+    let mut setup = Setup::found("username: file\npassword: by-file\n").env("ETCDCTL_PASSWORD", "by-etcdctl");
     assert_eq!(login(&setup), ("file".into(), "by-file".into()));
     setup = setup.env("KVADM_PASSWORD", "by-env");
     assert_eq!(login(&setup), ("file".into(), "by-env".into()));
@@ -25,6 +25,104 @@ fn where_the_password_may_come_from() {
     });
     assert_eq!(login(&setup), ("flag".into(), " by flag \n".into()), "one line's end is cut, nothing else");
     assert_eq!(setup.setting("password"), "(redacted) (flag --password-file)");
+    let config = setup.ok();
+    let password = config.settings.iter().find(|setting| setting.key == "password").unwrap();
+    let sources: Vec<String> = password.overridden.iter().map(|loser| setup.plain(&loser.source.to_string())).collect();
+    assert_eq!(
+        sources,
+        ["env KVADM_PASSWORD_FILE", "env KVADM_PASSWORD", "file D/machine.yaml:2", "env ETCDCTL_PASSWORD"]
+    );
+    assert!(password.overridden.iter().all(|loser| loser.value == "(redacted)"));
+    // A file that the command line names is stronger than the variables.
+    let setup = Setup::with("username: file\npassword: by-file\n").env("KVADM_PASSWORD", "by-env");
+    assert_eq!(login(&setup), ("file".into(), "by-file".into()));
+}
+
+#[test]
+fn a_password_belongs_to_the_user_of_its_source() {
+    let hint =
+        |source: &str| format!("(hint: add --password-file FILE; the password from {source} belongs to another user)");
+    let file = "username: file\npassword: by-file\n";
+    let setup = Setup::with(file).set(|o| o.user = Some("flag".into()));
+    let expected = format!("flag --user: user 'flag' has no password {}", hint("file D/etcd.yaml:2"));
+    assert_eq!(setup.error(), expected);
+    let setup = Setup::found(file).env("KVADM_USER", "env");
+    let expected = format!("env KVADM_USER: user 'env' has no password {}", hint("file D/machine.yaml:2"));
+    assert_eq!(setup.error(), expected);
+    let setup = Setup::new().env("KVADM_USER", "env").env("KVADM_PASSWORD", "p").set(|o| o.user = Some("flag".into()));
+    assert!(setup.error().ends_with(&hint("env KVADM_PASSWORD")), "{}", setup.error());
+    // The same user is the same user.
+    let setup = Setup::with(file).set(|o| o.user = Some("file".into()));
+    assert_eq!(login(&setup), ("file".into(), "by-file".into()));
+    // A password without a user belongs to any.
+    let setup = Setup::new().env("KVADM_PASSWORD", "p").set(|o| o.user = Some("flag".into()));
+    assert_eq!(login(&setup), ("flag".into(), "p".into()));
+    let setup = Setup::found("username: file\n").env("KVADM_PASSWORD", "p");
+    assert_eq!(login(&setup), ("file".into(), "p".into()));
+    // A weaker password of the right user is found behind one of another user.
+    let setup = Setup::found(file).env("KVADM_USER", "env").env("KVADM_PASSWORD", "p");
+    let setup = setup.set(|o| o.user = Some("file".into()));
+    assert_eq!(login(&setup), ("file".into(), "by-file".into()));
+}
+
+/// Each case: the settings, and whether the password goes to the endpoints.
+#[test]
+fn a_password_does_not_go_to_the_endpoints_of_a_stronger_source() {
+    let flag = |setup: Setup, endpoint: &str| setup.set(|o| o.endpoints = Some(vec![endpoint.to_owned()]));
+    let file = "endpoints: [a, b]\nusername: u\npassword: p\n";
+    let env = |setup: Setup| setup.env("KVADM_USER", "u").env("KVADM_PASSWORD", "p");
+    let etcdctl = |setup: Setup| setup.env("ETCDCTL_USER", "u:p");
+    let cases = [
+        ("all from the file", Setup::with(file), true),
+        ("all from variables", env(Setup::new().env("KVADM_ENDPOINTS", "x")), true),
+        ("no endpoints", env(Setup::new()), true),
+        ("endpoints of the same file, typed", flag(Setup::with(file), "b"), true),
+        ("other endpoints, typed", flag(Setup::with(file), "x"), false),
+        ("another port", flag(Setup::with(file), "a:1"), false),
+        ("another scheme", flag(Setup::with(file), "https://a"), false),
+        ("typed, over the variables", flag(env(Setup::new()), "x"), false),
+        (
+            "typed with the user, over the variables",
+            flag(env(Setup::new()), "x").set(|o| o.user = Some("u".into())),
+            true,
+        ),
+        ("a named file, over the variables", env(Setup::with("endpoints: [x]\n")), false),
+        ("a found file, under the variables", env(Setup::found("endpoints: [x]\n")), true),
+        ("variables, over a found file", Setup::found(file).env("KVADM_ENDPOINTS", "x"), false),
+        ("variables for the same endpoints", Setup::found(file).env("KVADM_ENDPOINTS", "b,a"), true),
+        ("a file, over etcdctl's", etcdctl(Setup::found("endpoints: [x]\n")), false),
+        ("etcdctl's", etcdctl(Setup::new().env("ETCDCTL_ENDPOINTS", "x")), true),
+        ("the file's endpoints, typed, and variables", flag(env(Setup::found("endpoints: [a]\n")), "a"), true),
+    ];
+    for (name, setup, sent) in cases {
+        let config = setup.ok();
+        assert_eq!(config.connect.credentials.is_some(), sent, "{name}");
+        assert_eq!(setup.warnings().iter().any(|text| text.contains("are not used")), !sent, "{name}");
+        if !sent {
+            assert_eq!(setup.setting("username"), "- (default)", "{name}");
+            assert_eq!(setup.setting("password"), "- (default)", "{name}");
+        }
+    }
+    let setup = flag(env(Setup::new()), "x");
+    let expected = "user 'u' (env KVADM_USER) and the password (env KVADM_PASSWORD) are not used, because the endpoints are \
+                    from flag --endpoints; add --user to log in there";
+    assert_eq!(setup.warnings(), [expected]);
+    // The source of the endpoints wants a login, so that going on without one would be wrong.
+    let setup = Setup::with("endpoints: [x]\nusername: u\n").env("KVADM_PASSWORD", "p");
+    let expected = "D/etcd.yaml:2: username: user 'u' has no password (hint: add --password-file FILE; the password from \
+                    env KVADM_PASSWORD is not sent to the endpoints from file D/etcd.yaml:1)";
+    assert_eq!(setup.error(), expected);
+}
+
+#[test]
+fn a_colon_in_a_user_name() {
+    let setup = Setup::with("username: 'a:b'\npassword: p\n");
+    assert_eq!(login(&setup), ("a:b".into(), "p".into()));
+    let hint =
+        " (hint: add --password-file FILE, or set KVADM_PASSWORD; 'username' in a configuration file may have a ':')";
+    let expected = format!(": 'NAME:PASSWORD' is not accepted here; give only the name{hint}");
+    assert_eq!(Setup::new().env("KVADM_USER", "a:b").error(), format!("env KVADM_USER{expected}"));
+    assert_eq!(Setup::new().set(|o| o.user = Some("a:b".into())).error(), format!("flag --user{expected}"));
 }
 
 #[test]

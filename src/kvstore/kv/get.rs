@@ -7,7 +7,7 @@ use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::response_check::RequestedRange;
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
 use crate::kvstore::refusal::Refusal;
-use crate::kvstore::request::{Idempotency, Request};
+use crate::kvstore::request::{Covers, Idempotency, Request};
 use crate::kvstore::response_header::ResponseHeader;
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
@@ -135,8 +135,12 @@ impl Store {
         }
         let range = range.within(self.namespace());
         let (start, end) = range.to_wire();
-        let options = GetOptions::new().with_range(end).with_count_only().with_revision(revision);
-        let request = Request { timeout: Timeout::WhileResponsive, ..Request::read("count", &start) };
+        let options = GetOptions::new().with_range(end.clone()).with_count_only().with_revision(revision);
+        let request = Request {
+            covers: Covers::Range(&end),
+            timeout: Timeout::WhileResponsive,
+            ..Request::read("count", &start)
+        };
         let answer = self
             .call(request, |client| {
                 let (key, options) = (start.clone(), options.clone());

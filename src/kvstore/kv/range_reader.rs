@@ -20,7 +20,7 @@ use crate::kvstore::kv::range_stream::{RangeStream, StreamChunk, StreamRequest};
 use crate::kvstore::kv::response_check::RequestedRange;
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
 use crate::kvstore::refusal::Refusal;
-use crate::kvstore::request::Request;
+use crate::kvstore::request::{Covers, Request};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, Revision};
@@ -326,7 +326,7 @@ impl PageRequest {
         let range = range.within(self.store.namespace());
         let (start, end) = range.to_wire();
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
-        let mut options = GetOptions::new().with_range(end).with_revision(self.revision).with_limit(limit);
+        let mut options = GetOptions::new().with_range(end.clone()).with_revision(self.revision).with_limit(limit);
         if self.keys_only {
             options = options.with_keys_only();
         }
@@ -335,7 +335,8 @@ impl PageRequest {
             // A revision never changes, so any member may answer; a member that lags is retried on another one.
             options = options.with_serializable();
         }
-        let request = Request { pinned, timeout: Timeout::WhileResponsive, ..Request::read("list", &start) };
+        let covers = Covers::Range(&end);
+        let request = Request { covers, pinned, timeout: Timeout::WhileResponsive, ..Request::read("list", &start) };
         let answer = self
             .store
             .call(request, |client| {

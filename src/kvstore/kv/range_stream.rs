@@ -12,7 +12,7 @@ use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::response_check::check_records;
 use crate::kvstore::refusal::Refusal;
-use crate::kvstore::request::Request;
+use crate::kvstore::request::{Covers, Request};
 use crate::kvstore::response_header::ResponseHeader;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::{KeyValue, Revision};
@@ -89,14 +89,14 @@ impl Store {
         let range = request.range.within(self.namespace());
         let (start, end) = range.to_wire();
         let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
-        let mut options = GetOptions::new().with_range(end).with_revision(request.revision).with_limit(limit);
+        let mut options = GetOptions::new().with_range(end.clone()).with_revision(request.revision).with_limit(limit);
         // A revision never changes, so any member may answer.
         options = options.with_serializable();
         if request.keys_only {
             options = options.with_keys_only();
         }
         let opened = self
-            .call(Request { pinned: true, ..Request::read("list", &start) }, |client| {
+            .call(Request { covers: Covers::Range(&end), pinned: true, ..Request::read("list", &start) }, |client| {
                 let (start, options) = (start.clone(), options.clone());
                 async move { Self::kv(&client).get_stream(start, Some(options)).await }
             })

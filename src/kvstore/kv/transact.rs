@@ -6,7 +6,7 @@ use etcd_client::proto::{PbResponseOp, PbTxnOpResponse, PbTxnResponse};
 use crate::kvstore::error::Error;
 use crate::kvstore::kv::response_check::{check_deletion, check_txn};
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Retry, Txn, TxnResult};
-use crate::kvstore::request::{Idempotency, Request, unknown_outcome};
+use crate::kvstore::request::{Covers, Idempotency, Request, unknown_outcome};
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, LeaseId};
@@ -60,6 +60,7 @@ impl Store {
         let request = Request {
             op,
             key: &key,
+            covers: if has_several_keys(txn) { Covers::Several } else { Covers::FirstKey },
             guard: guard_text.trim_end(),
             idempotency,
             needs_leader: true,
@@ -104,7 +105,9 @@ impl Store {
         timeout: Timeout,
     ) -> Result<TxnResult, Error> {
         let (key, options) = over.deletion(self.namespace(), prev);
-        let request = Request { idempotency, timeout, ..Request::read(op, &key) };
+        let (_, end) = over.to_wire(self.namespace());
+        let covers = end.as_deref().map_or(Covers::FirstKey, Covers::Range);
+        let request = Request { covers, idempotency, timeout, ..Request::read(op, &key) };
         let answer = self
             .call(request, |client| {
                 let (key, options) = (key.clone(), options.clone());
@@ -157,5 +160,23 @@ impl Store {
             version: kv.version,
             lease: LeaseId::from_wire(kv.lease),
         }
+    }
+}
+
+/// Whether a transaction is about more than its first key.
+fn has_several_keys(txn: &Txn) -> bool {
+    let used = txn.then.iter().chain(&txn.otherwise).map(|op| match op {
+        Op::Put(write) => Some(write.key.as_slice()),
+        Op::Get { over, .. } | Op::Delete { over, .. } => single_key(over),
+        Op::Txn(_) => None,
+    });
+    let compared = txn.compares.iter().map(|compare| single_key(&compare.over));
+    used.chain(compared).any(|key| key != Some(txn.first_key()))
+}
+
+fn single_key(over: &KeySelector) -> Option<&[u8]> {
+    match over {
+        KeySelector::Key(key) => Some(key),
+        KeySelector::Range(_) => None,
     }
 }

@@ -42,7 +42,7 @@ impl KeySelector {
     }
 
     /// The absolute key and, for a range, its end.
-    fn to_wire(&self, namespace: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+    pub(crate) fn to_wire(&self, namespace: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
         match self {
             Self::Key(key) => ([namespace, key].concat(), None),
             Self::Range(range) => {

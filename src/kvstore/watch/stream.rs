@@ -11,6 +11,7 @@ use crate::kvstore::identity::StoreIdentity;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::response_check::{check_revisions, show};
 use crate::kvstore::refusal::{Refusal, Verdict, strip_prefix, verdict};
+use crate::kvstore::request::Covers;
 use crate::kvstore::response_header::check_revision;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
@@ -73,7 +74,7 @@ impl Store {
         let range = cover.within(self.namespace());
         let (start, end) = range.to_wire();
         let mut options =
-            etcd_client::WatchOptions::new().with_range(end).with_start_revision(next).with_progress_notify();
+            etcd_client::WatchOptions::new().with_range(end.clone()).with_start_revision(next).with_progress_notify();
         if prev {
             options = options.with_prev_key();
         }
@@ -88,6 +89,8 @@ impl Store {
             let after = CREATE_TIMEOUT;
             Err(Error::Timeout { op: OP, endpoint: channel.current(), after })
         });
+        let covers = if end.is_empty() { Covers::FirstKey } else { Covers::Range(&end) };
+        let result = result.map_err(|error| self.name_denied(error, &start, covers));
         if self.session.observer.traces() {
             let error = result.as_ref().err().map(ToString::to_string);
             self.session.observer.request(&Trace {

@@ -188,6 +188,8 @@ pub struct SettingRow<'a> {
     pub value: Option<&'a str>,
     /// The source of the value.
     pub source: &'a str,
+    /// The values of weaker sources, the strongest first: `VALUE (SOURCE)`.
+    pub overridden: &'a [String],
 }
 
 impl Record for SettingRow<'_> {
@@ -195,5 +197,8 @@ impl Record for SettingRow<'_> {
         visit(always("key", Value::Str(self.key)));
         visit(always("value", Value::str(self.value)));
         visit(always("source", Value::Str(self.source)));
+        // Text has this column only for the keys that need it.
+        let show = if self.overridden.is_empty() { Visibility::Table } else { Visibility::Always };
+        visit(Field { name: "overridden", value: Value::Strings(self.overridden), show });
     }
 }

@@ -237,7 +237,7 @@ impl Dialer {
         let config = trace
             .handshake_observer()
             .map_or(tls.config.clone(), |handshake_observer| handshake_observer.observed_config(&tls));
-        let name = ServerName::try_from(endpoint.host.clone())
+        let name = ServerName::try_from(endpoint.host_without_zone().to_owned())
             .map_err(|_| Cause::new(format!("'{}' is not a host name that a certificate can have", endpoint.host)))?;
         match TlsConnector::from(config).connect(name, tcp).await {
             Ok(stream) => {

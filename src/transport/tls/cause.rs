@@ -7,6 +7,7 @@ use crate::time::Time;
 use crate::transport::cause::Cause;
 use crate::transport::options::TlsFiles;
 use crate::transport::tls::self_signed::CA_AS_SERVER;
+use crate::transport::tls::weak_key::WeakKey;
 
 /// Explains a TLS error of the handshake, or an alert after it.
 pub(crate) fn tls_cause(error: &Rustls, files: &TlsFiles) -> Cause {
@@ -21,7 +22,8 @@ pub(crate) fn tls_cause(error: &Rustls, files: &TlsFiles) -> Cause {
             Cause::new("the server shares no TLS version or cipher suite with kvadm (TLS 1.2 and 1.3)")
         }
         Rustls::NoApplicationProtocol => Cause::new("server does not speak HTTP/2 over TLS (not etcd's client port)"),
-        other => Cause::new(format!("TLS error: {other}")),
+        Rustls::PeerMisbehaved(what) => Cause::new(format!("the server breaks the rules of TLS ({what:?})")),
+        other => Cause::new(format!("the TLS handshake failed: {other}")),
     }
 }
 
@@ -55,30 +57,75 @@ fn server_certificate(error: &CertificateError, files: &TlsFiles) -> Cause {
             ),
         },
         CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
-        CertificateError::NotValidForName => Cause::new("the server's certificate is for another host name"),
+        CertificateError::NotValidForName => Cause::hint("the server's certificate is for another host name", REISSUE),
         CertificateError::BadSignature => match &files.ca {
             Some(file) => Cause::hint(
                 format!("the server's certificate is not signed by the authority in {}", file.display()),
                 SET_CA_FILE,
             ),
-            None => Cause::new("the server's certificate has an invalid signature"),
+            None => Cause::hint("the server's certificate has an invalid signature", REISSUE),
         },
-        CertificateError::Revoked => Cause::new("the server's certificate is revoked"),
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            Cause::new("the server's certificate does not allow server authentication (extended key usage)")
+        CertificateError::Revoked => Cause::hint("the server's certificate is revoked", REISSUE),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Cause::hint(
+            "the server's certificate does not allow server authentication (extended key usage)",
+            "issue a certificate with the extended key usage serverAuth",
+        ),
+        CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id: id, .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { signature_algorithm_id: id, .. } => {
+            unsupported_signature(id)
         }
         CertificateError::Other(other) if other.to_string() == CA_AS_SERVER => Cause::hint(
             "the server's certificate is an authority's certificate (CA:TRUE), and is not in ca-file itself",
             "set ca-file to the server's certificate, or issue one with CA:FALSE",
         ),
-        CertificateError::Other(other) => Cause::new(match other.to_string().as_str() {
-            "UnsupportedCertVersion" => "the server's certificate does not have X.509 version 3".to_owned(),
-            text => format!("the server's certificate is not valid: {text}"),
-        }),
-        other => Cause::new(format!("the server's certificate is not valid: {other}")),
+        CertificateError::Other(other) => match other.0.downcast_ref::<WeakKey>() {
+            Some(weak) => Cause::hint(weak.to_string(), "issue it with an RSA key of 2048 bits or more"),
+            None => Cause::hint(format!("the server's certificate {}", format_defect(&other.to_string())), REISSUE),
+        },
+        CertificateError::BadEncoding => {
+            Cause::hint("the server's certificate is damaged: it does not have the form of X.509", REISSUE)
+        }
+        CertificateError::Expired => Cause::hint("the server's certificate has expired", renew),
+        other => Cause::hint(format!("the server's certificate is not valid ({other:?})"), REISSUE),
     }
 }
 
+/// What is wrong with a certificate, by the name of webpki's error.
+fn format_defect(name: &str) -> String {
+    let known = match name {
+        "UnsupportedCertVersion" => "does not have X.509 version 3",
+        "UnsupportedCriticalExtension" => "has a critical extension that kvadm does not know",
+        "EndEntityUsedAsCa" => "is signed by a certificate that is not an authority's (CA:FALSE)",
+        "NameConstraintViolation" => "has a name that its authority may not certify (name constraints)",
+        "PathLenConstraintViolated" | "MaximumPathDepthExceeded" => "has more authorities above it than is allowed",
+        "SignatureAlgorithmMismatch" => "names two different signature algorithms",
+        "EmptyEkuExtension" => "has an empty list of extended key usages",
+        "ExtensionValueInvalid" | "MalformedExtensions" | "MalformedDnsIdentifier" | "InvalidSerialNumber" => {
+            return format!("is damaged ({name})");
+        }
+        _ => return format!("is not valid ({name})"),
+    };
+    known.to_owned()
+}
+
+/// Explains a signature algorithm, by the DER of its object identifier.
+fn unsupported_signature(id: &[u8]) -> Cause {
+    const SHA1: [&[u8]; 2] = [
+        // sha1WithRSAEncryption, 1.2.840.113549.1.1.5
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05],
+        // ecdsa-with-SHA1, 1.2.840.10045.4.1
+        &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01],
+    ];
+    let contains = |oid: &&[u8]| id.windows(oid.len()).any(|part| part == *oid);
+    let what = if SHA1.iter().any(contains) {
+        "the server's certificate is signed with SHA-1, which is not secure"
+    } else {
+        "the server's certificate is signed with an algorithm that kvadm does not support"
+    };
+    Cause::hint(what, "issue a certificate that is signed with SHA-256, SHA-384 or SHA-512")
+}
+
+const REISSUE: &str = "issue a new certificate for the server";
 const SET_CA_FILE: &str = "set ca-file to the certificate of the authority that signed it";
 
 fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Cause {
@@ -95,6 +142,12 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Cause {
         None => name.clone(),
     };
     let names: Vec<String> = presented.iter().map(inner).collect();
+    if matches!(expected, ServerName::IpAddress(_)) && names.iter().any(|name| *name == host) {
+        return Cause::hint(
+            format!("the server's certificate has '{host}' as a DNS name, which does not count for an IP address"),
+            format!("issue a certificate with the subject alternative name IP:{host}, not DNS:{host}"),
+        );
+    }
     Cause::hint(
         format!("the server's certificate is not for '{host}'; it is for {}", names.join(", ")),
         "use one of these names in the endpoint",
@@ -192,6 +245,66 @@ mod tests {
         assert_eq!(format_span(at(0), at(7_199)), "119 minutes");
         assert_eq!(format_span(at(0), at(86_400)), "24 hours");
         assert_eq!(format_span(at(0), at(185_738_570)), "2149 days");
+    }
+
+    #[test]
+    fn the_library_s_names_of_defects_are_put_into_words() {
+        let files = TlsFiles::default();
+        let said = |error: webpki_name::Named| server_certificate(&error.into(), &files);
+        let cause = said(webpki_name::Named("EndEntityUsedAsCa"));
+        assert_eq!(
+            cause.text,
+            "the server's certificate is signed by a certificate that is not an authority's (CA:FALSE)"
+        );
+        assert_eq!(cause.hint.as_deref(), Some(REISSUE));
+        assert_eq!(said(webpki_name::Named("New")).text, "the server's certificate is not valid (New)");
+    }
+
+    /// An error whose text is the name of one of webpki's.
+    mod webpki_name {
+        use std::sync::Arc;
+
+        use rustls::{CertificateError, OtherError};
+
+        #[derive(Debug)]
+        pub struct Named(pub &'static str);
+
+        impl std::fmt::Display for Named {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+
+        impl std::error::Error for Named {}
+
+        impl From<Named> for CertificateError {
+            fn from(named: Named) -> Self {
+                Self::Other(OtherError(Arc::new(named)))
+            }
+        }
+    }
+
+    #[test]
+    fn the_algorithm_of_a_signature_is_named_without_its_identifier() {
+        for id in [
+            &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05, 0x05, 0x00][..],
+            &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01],
+        ] {
+            assert!(unsupported_signature(id).text.ends_with("signed with SHA-1, which is not secure"));
+        }
+        assert!(unsupported_signature(&[1, 2]).text.ends_with("an algorithm that kvadm does not support"));
+    }
+
+    #[test]
+    fn an_address_as_a_dns_name_is_told_from_another_name() {
+        let expected = ServerName::try_from("127.0.0.1").expect("an address");
+        let cause = wrong_name(&expected, &["DnsName(\"127.0.0.1\")".to_owned()]);
+        assert_eq!(
+            cause.text,
+            "the server's certificate has '127.0.0.1' as a DNS name, which does not count for an IP address"
+        );
+        let cause = wrong_name(&expected, &["IpAddress(10.0.0.1)".to_owned()]);
+        assert_eq!(cause.text, "the server's certificate is not for '127.0.0.1'; it is for 10.0.0.1");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
 use x509_parser::nom::Parser;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
 
 use crate::time::Time;
 
@@ -23,6 +24,8 @@ pub(crate) struct Certificate {
     pub(crate) names: Vec<String>,
     /// The issuer.
     pub(crate) issuer: String,
+    /// The size of an RSA key.
+    pub(crate) rsa_bits: Option<usize>,
     /// Unix time in seconds.
     not_before: i64,
     /// Unix time in seconds.
@@ -45,6 +48,10 @@ impl Certificate {
             common_name: common_name.map(str::to_owned),
             names,
             issuer: parsed.issuer().to_string(),
+            rsa_bits: match parsed.public_key().parsed() {
+                Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+                _ => None,
+            },
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
         })

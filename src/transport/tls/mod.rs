@@ -3,7 +3,7 @@
 //! TLS 1.2 and 1.3 with aws-lc-rs. It accepts the PEM files that etcdctl accepts: keys as PKCS#1, PKCS#8 or SEC1, and
 //! certificates of X.509 version 1 too.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use rustls::{
 };
 use thiserror::Error;
 
+use crate::bounded_file;
 use crate::transport::options::TlsFiles;
 use crate::transport::tls::self_signed::TrustedLeaves;
 
@@ -26,6 +27,7 @@ pub(crate) mod cause;
 pub(crate) mod certificate;
 pub(crate) mod handshake_observer;
 mod self_signed;
+mod weak_key;
 
 /// Upper bound on a TLS file: far above a bundle of every public authority (0.3 MiB).
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -140,6 +142,20 @@ pub(crate) struct Tls {
 /// # Errors
 /// The first file that cannot be used.
 pub(crate) fn client_config(files: &TlsFiles) -> Result<Tls, TlsError> {
+    build_config(files).map_err(|error| match error {
+        TlsError::Unreadable { role, file, cause } => {
+            let other = files.elsewhere.iter().find(|(missing, _)| *missing == file);
+            let cause = match other {
+                Some((_, other)) => format!("{cause}; {} does not exist either", other.display()),
+                None => cause,
+            };
+            TlsError::Unreadable { role, file, cause }
+        }
+        other => other,
+    })
+}
+
+fn build_config(files: &TlsFiles) -> Result<Tls, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let setup = |error: Rustls| TlsError::Setup(error.to_string());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -187,16 +203,14 @@ fn read(role: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
         file: file.to_owned(),
         cause: crate::transport::cause::format_io_error(&error),
     };
-    let mut contents = Vec::new();
-    // A device or a pipe may have no end.
-    std::fs::File::open(file)
-        .and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut contents))
-        .map_err(failed)?;
-    if contents.len() as u64 > MAX_FILE_BYTES {
-        let cause = "it is larger than 1 MiB".to_owned();
-        return Err(TlsError::Damaged { role, file: file.to_owned(), cause });
+    match bounded_file::read(file, MAX_FILE_BYTES) {
+        Ok(read) => Ok(read.bytes),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let cause = "it is larger than 1 MiB".to_owned();
+            Err(TlsError::Damaged { role, file: file.to_owned(), cause })
+        }
+        Err(error) => Err(failed(error)),
     }
-    Ok(contents)
 }
 
 /// What is wrong with a PEM file, without a byte of its contents: a private key may be among them.
@@ -313,7 +327,8 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Rustls> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+        let verified = verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms);
+        verified.map_err(|error| weak_key::explain(error, cert, []))
     }
 
     fn verify_tls13_signature(
@@ -322,7 +337,8 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Rustls> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+        let verified = verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms);
+        verified.map_err(|error| weak_key::explain(error, cert, []))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

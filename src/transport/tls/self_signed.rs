@@ -10,6 +10,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error as Rustls, SignatureScheme};
 
 use crate::transport::tls::certificate::Certificate;
+use crate::transport::tls::weak_key;
 
 /// webpki's error for an authority's certificate.
 pub(super) const CA_AS_SERVER: &str = "CaUsedAsEndEntity";
@@ -31,6 +32,8 @@ impl ServerCertVerifier for TrustedLeaves {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Rustls> {
         let verified = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified =
+            verified.map_err(|error| weak_key::explain(error, end_entity, intermediates.iter().chain(&self.trusted)));
         let is_authority = matches!(
             &verified,
             Err(Rustls::InvalidCertificate(CertificateError::Other(other))) if other.to_string() == CA_AS_SERVER
@@ -52,7 +55,8 @@ impl ServerCertVerifier for TrustedLeaves {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Rustls> {
-        self.inner.verify_tls12_signature(message, cert, signed)
+        let verified = self.inner.verify_tls12_signature(message, cert, signed);
+        verified.map_err(|error| weak_key::explain(error, cert, []))
     }
 
     fn verify_tls13_signature(
@@ -61,7 +65,8 @@ impl ServerCertVerifier for TrustedLeaves {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Rustls> {
-        self.inner.verify_tls13_signature(message, cert, signed)
+        let verified = self.inner.verify_tls13_signature(message, cert, signed);
+        verified.map_err(|error| weak_key::explain(error, cert, []))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -149,6 +149,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         ctx.out.flush()?;
         return Ok(Exit::Done);
     }
+    if let Some(limit) = args.wait.or(args.try_once.then_some(Duration::ZERO)) {
+        ctx.limit_endless_connect(limit);
+    }
     let job = job(ctx, args).await?;
     if let Some(key) = &args.explain {
         return result_writer::explain(ctx, &job, &args.text.key(key, ctx.store().namespace())?).await;

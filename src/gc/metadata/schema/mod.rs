@@ -72,6 +72,8 @@ mod text;
 #[cfg(test)]
 mod wrong;
 
+use crate::config::in_time;
+
 pub use compiled::{EdgeRule, EdgeSource, Kind, KindId, Link, Moment, RootRule, Schema, ValueRule, When};
 pub use document::Encoding;
 pub use error::SchemaError;
@@ -92,7 +94,11 @@ impl Schema {
     /// # Errors
     /// Where and what: a key that is not known, keys that could be two kinds', references to nothing, no roots.
     pub fn parse(text: &str, origin: &str) -> Result<Self, SchemaError> {
-        compile::compile(text, origin)
+        let (text, name) = (text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(), origin.to_owned());
+        in_time(text.len(), move || compile::compile(&text, &name)).unwrap_or_else(|error| {
+            let message = error.to_string();
+            Err(SchemaError { origin: origin.to_owned(), line: None, place: Vec::new(), message })
+        })
     }
 
     /// Whether a key, below the prefix, belongs to no object by the schema.
