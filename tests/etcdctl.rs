@@ -246,8 +246,7 @@ fn the_page_agrees_with_the_tips() {
                         _ if valued(word) => Some("5"),
                         _ => None,
                     };
-                    let value = std::iter::once(word.clone()).chain(value.map(str::to_owned));
-                    value
+                    std::iter::once(word.clone()).chain(value.map(str::to_owned))
                 });
                 let mut line: Vec<String> = given.collect();
                 let end = line.iter().position(|word| word == "--").unwrap_or(line.len());

@@ -153,7 +153,7 @@ fn keys_of_other_namespaces_are_counted_and_deleted_only_with_an_option() {
         .err_has("no lease was revoked")
         .err_has("hint: add --outside-namespace");
     within(&["lease", "revoke", &id, "--dry-run"]).ok().err_has("outside the namespace would be revoked");
-    assert!(shared().held(&format!("{theirs}secret1")).is_some());
+    assert!(shared().held(format!("{theirs}secret1")).is_some());
     within(&["lease", "revoke", &id, "--yes", "--outside-namespace"]).ok();
-    assert!(shared().held(&format!("{theirs}secret1")).is_none());
+    assert!(shared().held(format!("{theirs}secret1")).is_none());
 }

@@ -58,10 +58,10 @@ impl ValueError {
     pub fn at_key(self, origin: &Source, key: &str) -> ConfigError {
         ConfigError {
             origin: Some(origin.clone()),
-            key: Some(key.to_owned()),
+            key: Some(key.into()),
             message: self.message,
             hint: self.hint,
-            warnings: Vec::new(),
+            warnings: Box::default(),
         }
     }
 
@@ -72,13 +72,13 @@ impl ValueError {
             key: None,
             message: self.message,
             hint: self.hint,
-            warnings: Vec::new(),
+            warnings: Box::default(),
         }
     }
 
     /// Makes an error of the whole configuration.
     pub fn without_source(self) -> ConfigError {
-        ConfigError { origin: None, key: None, message: self.message, hint: self.hint, warnings: Vec::new() }
+        ConfigError { origin: None, key: None, message: self.message, hint: self.hint, warnings: Box::default() }
     }
 }
 
@@ -89,13 +89,13 @@ pub struct ConfigError {
     /// The option, variable or file with the error.
     pub origin: Option<Source>,
     /// The key as written in the file.
-    pub key: Option<String>,
+    pub key: Option<Box<str>>,
     /// The error message.
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
     /// Warnings about the configuration, which may name the cause.
-    pub warnings: Vec<String>,
+    pub warnings: Box<[String]>,
 }
 
 impl ConfigError {

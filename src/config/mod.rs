@@ -73,7 +73,8 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
         Some(found) => Values::read(found, env, overrides.strict, &mut notes),
         None => Ok(Values::default()),
     };
-    let values = values.map_err(|error| ConfigError { warnings: std::mem::take(&mut notes.warnings), ..error })?;
+    let values =
+        values.map_err(|error| ConfigError { warnings: std::mem::take(&mut notes.warnings).into(), ..error })?;
     notes.details.push(match &file {
         Some(path) => format!("configuration: {}", path.display()),
         None => "configuration: no file".to_owned(),
@@ -81,7 +82,7 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
     let mut layers = Layers { env, values, notes, settings: Vec::new() };
     let checked = settings(&mut layers, overrides, file);
     // An error must not hide the warnings, which may name its cause.
-    checked.map_err(|error| ConfigError { warnings: layers.notes.warnings, ..error })
+    checked.map_err(|error| ConfigError { warnings: layers.notes.warnings.into(), ..error })
 }
 
 fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf>) -> Result<Config, ConfigError> {

@@ -71,12 +71,10 @@ pub(super) fn endpoints_and_tls(
 }
 
 type Texts = Sourced<Vec<String>>;
+type WeakerTexts = Vec<Sourced<Option<Vec<String>>>>;
 
 /// The endpoints from the strongest source, and those of the weaker ones.
-fn endpoint_texts(
-    layers: &mut Layers<'_>,
-    overrides: &Overrides,
-) -> Result<(Texts, Vec<Sourced<Option<Vec<String>>>>), ConfigError> {
+fn endpoint_texts(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<(Texts, WeakerTexts), ConfigError> {
     let key = &keys::ENDPOINTS;
     let flag = overrides.endpoints.as_ref().map(|texts| texts.iter().flat_map(|text| split(text)).collect::<Vec<_>>());
     if flag.as_ref().is_some_and(Vec::is_empty) {

@@ -231,6 +231,8 @@ fn format_span(from: UnixTime, to: UnixTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::time::Duration;
 
     use super::*;
@@ -297,7 +299,7 @@ mod tests {
 
     #[test]
     fn an_address_as_a_dns_name_is_told_from_another_name() {
-        let expected = ServerName::try_from("127.0.0.1").expect("an address");
+        let expected = ServerName::try_from("127.0.0.1").unwrap();
         let cause = wrong_name(&expected, &["DnsName(\"127.0.0.1\")".to_owned()]);
         assert_eq!(
             cause.text,
