@@ -182,6 +182,32 @@ fn the_deadline_for_the_whole_command_ends_it() {
     kvadm(etcd).args(["lock", "--list", &name]).run().ok().out_empty();
 }
 
+/// A command that ignores SIGTERM, under a lock whose lease has minutes to live.
+fn stubborn(etcd: &Etcd, name: &str, deadline: &str) -> Kvadm {
+    let script = "trap '' TERM; echo $$; while :; do sleep 0.1; done";
+    kvadm(etcd).args(["--deadline", deadline, "lock", name, "--ttl", "300s", "--", "sh", "-c", script])
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed_soon_after_the_deadline() {
+    let etcd = shared();
+    let name = format!("{}l", unique_prefix());
+    let run = stubborn(etcd, &name, "3s").run();
+    run.code(3).err_has("deadline").within(Duration::from_secs(15));
+    assert!(!alive(run.stdout_text().trim().parse().unwrap()));
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed_soon_after_kvadm_is() {
+    let etcd = shared();
+    let name = format!("{}l", unique_prefix());
+    let mut running = stubborn(etcd, &name, "60s").spawn();
+    let id = running.next_line().unwrap().parse().unwrap();
+    running.signal(Signal::SIGKILL);
+    eventually("the command to be killed", SOON, || !alive(id));
+    running.wait().signal(Signal::SIGKILL);
+}
+
 /// A pipe behind kvadm ends when the command does: no helper of kvadm's holds it open.
 #[test]
 fn no_helper_holds_a_pipe_open() {

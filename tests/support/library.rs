@@ -31,24 +31,30 @@ pub const LIMIT: Duration = Duration::from_millis(250);
 
 /// A store at this endpoint; its requests end with [`LIMIT`].
 pub fn store(endpoint: &str, namespace: &[u8]) -> Store {
+    store_within(endpoint, namespace, LIMIT)
+}
+
+/// A store whose operations end after this time, and its requests after a fifth of it.
+pub fn store_within(endpoint: &str, namespace: &[u8], limit: Duration) -> Store {
+    store_observed(endpoint, namespace, limit, Arc::new(Silent))
+}
+
+/// The same, with an observer of its requests.
+pub fn store_observed(endpoint: &str, namespace: &[u8], limit: Duration, observer: Arc<dyn Observer>) -> Store {
     let options = ConnectOptions {
         max_txn_ops: DEFAULT_TXN_OPS,
         endpoints: vec![Endpoint::parse(endpoint, false).expect("an endpoint")],
         tls: TlsFiles::default(),
         credentials: None,
         dial_timeout: Duration::from_secs(2),
-        op_timeout: LIMIT / 5,
+        op_timeout: limit / 5,
         keepalive_time: Duration::from_secs(10),
         keepalive_timeout: Duration::from_secs(5),
         connect_wait: None,
         namespace: namespace.to_vec(),
         qps: None,
     };
-    let session = Session {
-        cancel: CancellationToken::new(),
-        deadline: Some(Instant::now() + LIMIT),
-        observer: Arc::new(Silent),
-    };
+    let session = Session { cancel: CancellationToken::new(), deadline: Some(Instant::now() + limit), observer };
     Store::new(options, session)
 }
 
