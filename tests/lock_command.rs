@@ -240,6 +240,36 @@ fn on_a_terminal_the_command_is_in_the_foreground() {
     running.wait_for_stdout("stopped", SOON);
     running.write("on\n");
     running.wait().ok().out_has("<on>");
+    // A shell without job control does not take the terminal back itself.
+    let script = format!("\"$K\" lock {name} -- sh -c 'echo up'; read -r a; echo \"<$a>\"");
+    let shell = Kvadm::program("sh").args(["-c", &script]).env("K", env!("CARGO_BIN_EXE_kvadm"));
+    let mut running = shell.env("KVADM_ENDPOINTS", etcd.endpoint()).pty().timeout(SOON).spawn();
+    running.wait_for_stdout("up", SOON);
+    running.write("back\n");
+    running.wait().ok().out_has("<back>");
+}
+
+/// kvadm owns the terminal, and the command is stopped by somebody else's signal: it is not kvadm's to let it go on.
+#[test]
+fn a_command_that_somebody_stopped_stays_stopped() {
+    let etcd = shared();
+    let name = format!("{}l", unique_prefix());
+    let script = format!("\"$K\" lock {name} -- sh -c 'echo up $$ .; while :; do sleep 0.1; done' | cat");
+    let shell = Kvadm::program("sh").args(["-c", &script]).env("K", env!("CARGO_BIN_EXE_kvadm"));
+    let running = shell.env("KVADM_ENDPOINTS", etcd.endpoint()).pty().timeout(SOON).spawn();
+    running.wait_for_stdout(" .", SOON);
+    let shown = String::from_utf8_lossy(&running.stdout()).into_owned();
+    let id: u32 = shown.split_once("up ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    kill(pid(id), Signal::SIGSTOP).unwrap();
+    let stopped = || std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default().contains(") T ");
+    eventually("the command to stop", SOON, stopped);
+    // Time for kvadm to hear of it.
+    for _ in 0..3 {
+        kvadm(etcd).args(["lock", "--list", &name]).run().ok().out_has("held");
+    }
+    assert!(stopped());
+    kill(pid(id), Signal::SIGKILL).unwrap();
+    drop(running.wait());
 }
 
 #[test]
