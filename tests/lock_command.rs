@@ -249,27 +249,38 @@ fn on_a_terminal_the_command_is_in_the_foreground() {
     running.wait().ok().out_has("<back>");
 }
 
-/// kvadm owns the terminal, and the command is stopped by somebody else's signal: it is not kvadm's to let it go on.
+/// Somebody else's signal stops the command: it is not kvadm's to let it go on, nor does kvadm stop too and lose the lease.
 #[test]
-fn a_command_that_somebody_stopped_stays_stopped() {
+fn a_command_that_somebody_stopped_stays_stopped_and_keeps_its_lock() {
     let etcd = shared();
-    let name = format!("{}l", unique_prefix());
-    let script = format!("\"$K\" lock {name} -- sh -c 'echo up $$ .; while :; do sleep 0.1; done' | cat");
-    let shell = Kvadm::program("sh").args(["-c", &script]).env("K", env!("CARGO_BIN_EXE_kvadm"));
-    let running = shell.env("KVADM_ENDPOINTS", etcd.endpoint()).pty().timeout(SOON).spawn();
-    running.wait_for_stdout(" .", SOON);
-    let shown = String::from_utf8_lossy(&running.stdout()).into_owned();
-    let id: u32 = shown.split_once("up ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
-    kill(pid(id), Signal::SIGSTOP).unwrap();
-    let stopped = || std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default().contains(") T ");
-    eventually("the command to stop", SOON, stopped);
-    // Time for kvadm to hear of it.
-    for _ in 0..3 {
-        kvadm(etcd).args(["lock", "--list", &name]).run().ok().out_has("held");
+    let shells = |name: &str| {
+        let lock = format!("\"$K\" lock {name} -- sh -c 'echo up $$ .; while :; do sleep 0.1; done'");
+        let in_a_pipe = Kvadm::program("sh").args(["-c", &format!("{lock} | cat")]);
+        let in_the_background = Kvadm::program("bash").args(["--norc", "--noprofile", "-i", "-c"]);
+        // kvadm owns the terminal of the first, the shell that of the second.
+        [in_a_pipe, in_the_background.arg(format!("set -m; {lock} & read -r a; kill -KILL %1"))]
+    };
+    for shell in 0..2 {
+        let name = format!("{}l", unique_prefix());
+        let shell = shells(&name).into_iter().nth(shell).unwrap().env("K", env!("CARGO_BIN_EXE_kvadm"));
+        let mut running = shell.env("KVADM_ENDPOINTS", etcd.endpoint()).pty().timeout(SOON).spawn();
+        running.wait_for_stdout(" .", SOON);
+        let shown = String::from_utf8_lossy(&running.stdout()).into_owned();
+        let id: u32 = shown.split_once("up ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+        let stat = |id: u32| std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let parent: u32 = stat(id).rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+        let stopped = |id: u32| stat(id).contains(") T ");
+        kill(pid(id), Signal::SIGSTOP).unwrap();
+        eventually("the command to stop", SOON, || stopped(id));
+        // Time for kvadm to hear of it.
+        for _ in 0..3 {
+            kvadm(etcd).args(["lock", "--list", &name]).run().ok().out_has("held");
+        }
+        assert!(stopped(id) && !stopped(parent), "{shown}");
+        kill(pid(id), Signal::SIGKILL).unwrap();
+        running.write("over\n");
+        drop(running.wait());
     }
-    assert!(stopped());
-    kill(pid(id), Signal::SIGKILL).unwrap();
-    drop(running.wait());
 }
 
 #[test]
