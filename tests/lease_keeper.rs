@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use kvadm::boottime::BootTime;
 use kvadm::kvstore::{KeySelector, LeaseMode, Op, Retry, Txn, Write};
-use kvadm::transport::{Notice, Observer, Trace};
 
 use super::support::answers::valid;
-use super::support::library::{store_observed, store_within};
+use super::support::library::{OpCounter, store_observed, store_within};
 use super::support::{FakeServer, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -61,22 +60,6 @@ fn the_time_of_a_renewed_lease_counts_from_the_sending() {
     });
 }
 
-/// Counts the writes of a key that was deleted.
-#[derive(Default)]
-struct Writes(AtomicUsize);
-
-impl Observer for Writes {
-    fn request(&self, trace: &Trace<'_>) {
-        self.0.fetch_add(usize::from(trace.op == "put"), Ordering::SeqCst);
-    }
-
-    fn notice(&self, _: Notice, _: &str) {}
-
-    fn traces(&self) -> bool {
-        true
-    }
-}
-
 /// A key that is written again has another create revision: taken for the old one, it would count as deleted for ever.
 #[test]
 fn a_key_that_was_written_again_is_watched_as_the_new_key() {
@@ -84,7 +67,7 @@ fn a_key_that_was_written_again_is_watched_as_the_new_key() {
     let prefix = unique_prefix();
     let key = format!("{prefix}held");
     runtime().block_on(async {
-        let writes = Arc::new(Writes::default());
+        let writes = Arc::new(OpCounter::new("put"));
         let observer = Arc::clone(&writes);
         let store = store_observed(&etcd.endpoint(), b"", Duration::from_secs(30), observer);
         let keeper = store.keep(60).await.unwrap();
@@ -115,7 +98,7 @@ fn a_key_that_was_written_again_is_watched_as_the_new_key() {
             store.get(key.as_bytes(), 0, None).await.unwrap();
         }
         keeper.stop();
-        let writes = writes.0.load(Ordering::SeqCst);
+        let writes = writes.count();
         assert!((2..=4).contains(&writes), "{writes} writes for two deletions");
     });
 }

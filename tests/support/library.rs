@@ -1,6 +1,7 @@
 //! The operations of the store, called inside this process: for answers in such numbers that a process each is too slow.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kvadm::allocator::Layout;
@@ -23,6 +24,36 @@ impl Observer for Silent {
 
     fn traces(&self) -> bool {
         false
+    }
+}
+
+/// Counts the requests with this name.
+pub struct OpCounter {
+    op: &'static str,
+    count: AtomicUsize,
+}
+
+impl OpCounter {
+    /// None yet.
+    pub fn new(op: &'static str) -> Self {
+        Self { op, count: AtomicUsize::new(0) }
+    }
+
+    /// How many have ended.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+}
+
+impl Observer for OpCounter {
+    fn request(&self, trace: &Trace<'_>) {
+        self.count.fetch_add(usize::from(trace.op == self.op), Ordering::SeqCst);
+    }
+
+    fn notice(&self, _: Notice, _: &str) {}
+
+    fn traces(&self) -> bool {
+        true
     }
 }
 
