@@ -310,6 +310,23 @@ fn a_login_that_is_slower_than_a_keep_alive_waits_is_not_begun_again() {
     assert_eq!(logins.load(Ordering::SeqCst), 2);
 }
 
+/// The password was changed since the login, and etcd does not know the token any more.
+#[test]
+fn a_watch_whose_new_login_is_refused_ends() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&logins);
+    let server = server(move |asked| match asked.method.as_str() {
+        "Auth/Authenticate" if counted.fetch_add(1, Ordering::SeqCst) > 0 => {
+            Some(Reply::Refusal(3, "etcdserver: authentication failed, invalid user ID or password".to_owned()))
+        }
+        "Watch/Watch" => Some(Reply::Refusal(16, "etcdserver: invalid auth token".to_owned())),
+        _ => None,
+    });
+    let watch = kvadm(&server, &["watch", "/a/", "--user", "app"]).env("KVADM_PASSWORD", "app-pw");
+    watch.run().code(4).out_empty().err_has("authentication failed, invalid user ID or password");
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
+}
+
 #[test]
 fn a_deletion_deletes_at_most_what_was_named() {
     for (deleted, why) in [(2, "it counts 2 deleted keys"), (-1, "it counts -1 deleted keys")] {

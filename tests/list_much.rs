@@ -1,8 +1,11 @@
 //! Listings of so many keys that etcd 3.7 streams them and older servers are asked window by window.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::support::{Etcd, Kvadm};
+use super::support::answers::{REVISION, header, kv, valid};
+use super::support::{Etcd, FakeServer, Kvadm, Message, Reply};
 
 const KEYS: usize = 12_000;
 const MINUTES: Duration = Duration::from_secs(180);
@@ -83,4 +86,31 @@ fn a_member_that_is_long_at_work_is_waited_for_beyond_the_operation_timeout() {
         });
         assert!(longer.is_some(), "{args:?} in {took_then} ms, never with --op-timeout {limit}ms");
     }
+}
+
+/// etcd 3.7 streams a large range, which costs one request instead of one a page. A stream that breaks off is replaced by pages.
+#[test]
+fn the_rest_of_a_large_range_is_asked_for_as_a_stream() {
+    let streams = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&streams);
+    let server = FakeServer::start(move |asked| match asked.method.as_str() {
+        "KV/Range" => {
+            let (start, end) = (asked.message.text(1), asked.message.text(2));
+            let inside = |key: &String| key.as_bytes() >= start.as_slice() && key.as_bytes() < end.as_slice();
+            let keys = (0..20_000).map(|n| format!("/k/{n:05}")).filter(inside);
+            let keys: Vec<String> = keys.collect();
+            let limit = usize::try_from(asked.message.number(3)).unwrap();
+            let kvs = keys.iter().take(limit).map(|key| kv(key, "", 10));
+            let page = Message::new().message(1, &header(REVISION)).messages(2, kvs);
+            page.int(3, i64::from(limit < keys.len())).int(4, i64::try_from(keys.len()).unwrap()).into()
+        }
+        "KV/RangeStream" => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Reply::Messages(vec![])
+        }
+        _ => valid(asked),
+    });
+    let run = Kvadm::new().endpoint(&server.endpoint()).args(["list", "/k/", "--keys-only"]).run();
+    run.ok().err_empty();
+    assert_eq!((run.stdout_text().lines().count(), streams.load(Ordering::SeqCst)), (20_000, 1));
 }

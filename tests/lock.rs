@@ -1,9 +1,11 @@
 //! `lock`: who gets it, in which order, with whom, and what is left behind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::support::library::{OpCounter, store_observed};
 use super::support::{Etcd, Kvadm, Run, Running, binary, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -253,4 +255,26 @@ fn every_way_out_leaves_no_key_and_no_lease() {
         running.wait().code(128 + signal as i32);
         clean(&format!("{signal} while a command ran"));
     }
+}
+
+/// The key in front is watched: a poll each second would cost a request a second for each waiter.
+#[test]
+fn a_waiter_watches_and_does_not_poll() {
+    let etcd = Etcd::start();
+    etcd.etcdctl_ok(&["put", "/k", ""]);
+    let looks = Arc::new(OpCounter::new("lock look"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let observer = Arc::clone(&looks);
+        let store = store_observed(&etcd.endpoint(), b"", Duration::from_secs(30), observer);
+        let (found, known) = store.get(b"/k", 0, None).await.unwrap();
+        let created = found.unwrap().create_revision;
+        let waited = tokio::time::timeout(Duration::from_secs(2), store.wait_deleted(b"/k", created, known)).await;
+        assert!(waited.is_err());
+        assert!(looks.count() <= 1, "{} looks at the key", looks.count());
+        let (gone, ()) = tokio::join!(store.wait_deleted(b"/k", created, known), async {
+            tokio::task::block_in_place(|| drop(etcd.etcdctl_ok(&["del", "/k"])));
+        });
+        assert!(gone.unwrap() > known);
+    });
 }

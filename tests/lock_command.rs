@@ -182,6 +182,32 @@ fn the_deadline_for_the_whole_command_ends_it() {
     kvadm(etcd).args(["lock", "--list", &name]).run().ok().out_empty();
 }
 
+/// A command that ignores SIGTERM, under a lock whose lease has minutes to live.
+fn stubborn(etcd: &Etcd, name: &str, deadline: &str) -> Kvadm {
+    let script = "trap '' TERM; echo $$; while :; do sleep 0.1; done";
+    kvadm(etcd).args(["--deadline", deadline, "lock", name, "--ttl", "300s", "--", "sh", "-c", script])
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed_soon_after_the_deadline() {
+    let etcd = shared();
+    let name = format!("{}l", unique_prefix());
+    let run = stubborn(etcd, &name, "3s").run();
+    run.code(3).err_has("deadline").within(Duration::from_secs(15));
+    assert!(!alive(run.stdout_text().trim().parse().unwrap()));
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed_soon_after_kvadm_is() {
+    let etcd = shared();
+    let name = format!("{}l", unique_prefix());
+    let mut running = stubborn(etcd, &name, "60s").spawn();
+    let id = running.next_line().unwrap().parse().unwrap();
+    running.signal(Signal::SIGKILL);
+    eventually("the command to be killed", SOON, || !alive(id));
+    running.wait().signal(Signal::SIGKILL);
+}
+
 /// A pipe behind kvadm ends when the command does: no helper of kvadm's holds it open.
 #[test]
 fn no_helper_holds_a_pipe_open() {
@@ -214,6 +240,47 @@ fn on_a_terminal_the_command_is_in_the_foreground() {
     running.wait_for_stdout("stopped", SOON);
     running.write("on\n");
     running.wait().ok().out_has("<on>");
+    // A shell without job control does not take the terminal back itself.
+    let script = format!("\"$K\" lock {name} -- sh -c 'echo up'; read -r a; echo \"<$a>\"");
+    let shell = Kvadm::program("sh").args(["-c", &script]).env("K", env!("CARGO_BIN_EXE_kvadm"));
+    let mut running = shell.env("KVADM_ENDPOINTS", etcd.endpoint()).pty().timeout(SOON).spawn();
+    running.wait_for_stdout("up", SOON);
+    running.write("back\n");
+    running.wait().ok().out_has("<back>");
+}
+
+/// Somebody else's signal stops the command: it is not kvadm's to let it go on, nor does kvadm stop too and lose the lease.
+#[test]
+fn a_command_that_somebody_stopped_stays_stopped_and_keeps_its_lock() {
+    let etcd = shared();
+    let shells = |name: &str| {
+        let lock = format!("\"$K\" lock {name} -- sh -c 'echo up $$ .; while :; do sleep 0.1; done'");
+        let in_a_pipe = Kvadm::program("sh").args(["-c", &format!("{lock} | cat")]);
+        let in_the_background = Kvadm::program("bash").args(["--norc", "--noprofile", "-i", "-c"]);
+        // kvadm owns the terminal of the first, the shell that of the second.
+        [in_a_pipe, in_the_background.arg(format!("set -m; {lock} & read -r a; kill -KILL %1"))]
+    };
+    for shell in 0..2 {
+        let name = format!("{}l", unique_prefix());
+        let shell = shells(&name).into_iter().nth(shell).unwrap().env("K", env!("CARGO_BIN_EXE_kvadm"));
+        let mut running = shell.env("KVADM_ENDPOINTS", etcd.endpoint()).pty().timeout(SOON).spawn();
+        running.wait_for_stdout(" .", SOON);
+        let shown = String::from_utf8_lossy(&running.stdout()).into_owned();
+        let id: u32 = shown.split_once("up ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+        let stat = |id: u32| std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let parent: u32 = stat(id).rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+        let stopped = |id: u32| stat(id).contains(") T ");
+        kill(pid(id), Signal::SIGSTOP).unwrap();
+        eventually("the command to stop", SOON, || stopped(id));
+        // Time for kvadm to hear of it.
+        for _ in 0..3 {
+            kvadm(etcd).args(["lock", "--list", &name]).run().ok().out_has("held");
+        }
+        assert!(stopped(id) && !stopped(parent), "{shown}");
+        kill(pid(id), Signal::SIGKILL).unwrap();
+        running.write("over\n");
+        drop(running.wait());
+    }
 }
 
 #[test]

@@ -53,9 +53,11 @@ fn helpers_go_with_a_waiter_that_gives_up() {
 /// Whatever the helpers are sent during the wait: the command begins under the lock, not before, and does begin.
 #[test]
 fn helpers_that_are_prodded_or_ended_during_the_wait_change_nothing() {
-    for signals in [&[Signal::SIGSTOP, Signal::SIGCONT][..], &[Signal::SIGKILL]] {
+    let (prodded, ended) = ([Signal::SIGSTOP, Signal::SIGCONT], [Signal::SIGKILL]);
+    for (signals, which) in [(&prodded[..], 0..2), (&ended, 0..2), (&ended, 0..1), (&ended, 1..2)] {
         let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
-        let (mut holder, waiter, helpers) = held_and_awaited(&etcd, folder.path());
+        let (mut holder, waiter, mut helpers) = held_and_awaited(&etcd, folder.path());
+        helpers = helpers[which].to_vec();
         for (id, signal) in helpers.iter().flat_map(|id| signals.iter().map(move |signal| (*id, *signal))) {
             kill(pid(id), signal).unwrap();
         }

@@ -367,4 +367,15 @@ mod tests {
         assert!(guardian.expect(OK, Duration::from_millis(50)).await.is_err());
         assert!(waited.elapsed() < Duration::from_secs(2));
     }
+
+    #[tokio::test]
+    async fn a_guardian_that_runs_is_not_taken_for_one_that_has_exited() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let process = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut guardian = GuardianProcess::connected(process, ours).unwrap();
+        assert!(!guardian.has_exited());
+        guardian.process.kill().unwrap();
+        guardian.process.wait().unwrap();
+        assert!(guardian.has_exited());
+    }
 }

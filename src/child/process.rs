@@ -198,3 +198,38 @@ fn receive_environment(fd: RawFd) -> Option<Vec<(OsString, OsString)>> {
     };
     envs.split(|byte| *byte == 0).filter(|env| !env.is_empty()).map(pair).collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+mod tests {
+    use super::*;
+
+    /// A process in a group of its own, as one that waits for its start.
+    fn waiting() -> ChildProcess {
+        let (theirs, start) = io::pipe().unwrap();
+        let sleeping = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        drop(theirs);
+        ChildProcess { pid: Pid::from_raw(i32::try_from(sleeping.id()).unwrap()), start: Some(start), reaped: false }
+    }
+
+    #[test]
+    fn a_group_runs_until_its_processes_have_ended() {
+        let process = waiting();
+        let group = process.group();
+        assert!(group.runs());
+        group.signal(Signal::SIGKILL);
+        assert_eq!(process.status(), 128 + 9);
+        assert!(!group.runs(), "what has ended and is not reaped does not run");
+        process.reap();
+        assert!(!group.runs());
+    }
+
+    #[test]
+    fn a_process_that_never_begins_is_killed_and_reaped() {
+        let process = waiting();
+        let path = format!("/proc/{}", process.pid);
+        assert!(std::path::Path::new(&path).exists());
+        drop(process);
+        assert!(!std::path::Path::new(&path).exists());
+    }
+}

@@ -32,3 +32,17 @@ pub(super) fn own_binary() -> PathBuf {
     let this = PathBuf::from("/proc/self/exe");
     if this.exists() { this } else { std::env::current_exe().unwrap_or(this) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_of_the_lease_between_a_second_and_half_a_minute_and_half_of_a_short_one() {
+        for (ttl, wanted) in
+            [(1, 500), (2, 1000), (3, 1000), (4, 1000), (8, 2000), (60, 15_000), (120, 30_000), (600, 30_000)]
+        {
+            assert_eq!(margin(Duration::from_secs(ttl)), Duration::from_millis(wanted), "{ttl} s");
+        }
+    }
+}

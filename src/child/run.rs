@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::getpgrp;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
+use super::guardian::KillSchedule;
 use super::guardian_link::{GuardianEvent, GuardianLink};
 use super::prepared_child::{Helpers, PreparedChild};
 use super::process::{ChildProcess, ProcessEvent};
@@ -16,7 +17,7 @@ use super::terminal::{Terminal, TerminalOwner};
 use crate::boottime::BootTime;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{LeaseKeeper, LeaseLoss, LeaseState};
+use crate::kvstore::{LeaseKeeper, LeaseLoss};
 
 /// Time between SIGTERM and SIGKILL after the deadline of the whole command (`--deadline`).
 const DEADLINE_GRACE: Duration = Duration::from_secs(2);
@@ -105,7 +106,7 @@ pub async fn run(
         tokio::select! {
             biased;
             found = lease.lost(run.margin) => {
-                kill = Some(run.kill_time(&found, &lease.state()));
+                kill = Some(kill_time(&found, lease.state().until, run.margin));
                 loss = Some(found);
                 break;
             }
@@ -118,13 +119,13 @@ pub async fn run(
             event = guardian.next_event() => match event {
                 GuardianEvent::Failed(error) => ctx.out.detail(&format!("{error}; starting another one")),
                 GuardianEvent::Ending => {
-                    kill = Some(lease.state().until - run.margin / 2);
+                    kill = Some(latest_kill(lease.state().until, run.margin));
                     loss = Some(LeaseLoss::Late(lease.state().last_error));
                     break;
                 }
             },
             () = ctx.deadline_passed() => {
-                kill = Some((lease.state().until - run.margin / 2).min(BootTime::now() + DEADLINE_GRACE));
+                kill = Some(latest_kill(lease.state().until, run.margin).min(BootTime::now() + DEADLINE_GRACE));
                 overdue = true;
                 break;
             }
@@ -140,6 +141,20 @@ pub async fn run(
     }
     let code = run.finish();
     Ok(ExitedChild { ended: ChildExit { code, loss, overdue }, process: Some(run.process), guardian: Some(guardian) })
+}
+
+/// The latest time to kill the command: the guardian's.
+fn latest_kill(until: BootTime, margin: Duration) -> BootTime {
+    KillSchedule::before(until, margin).kill
+}
+
+/// When the command must be killed after a loss of a lease that does not expire before `until`.
+fn kill_time(loss: &LeaseLoss, until: BootTime, margin: Duration) -> BootTime {
+    let kill = latest_kill(until, margin);
+    match loss {
+        LeaseLoss::Late(_) => kill,
+        LeaseLoss::LeaseGone | LeaseLoss::KeyGone | LeaseLoss::OtherStore(_) => kill.min(BootTime::now() + GRACE),
+    }
 }
 
 fn cannot(error: io::Error) -> Failure {
@@ -229,15 +244,6 @@ impl ChildRun<'_> {
         group.signal(Signal::SIGCONT);
     }
 
-    /// When the command must be killed.
-    fn kill_time(&self, loss: &LeaseLoss, alive: &LeaseState) -> BootTime {
-        let kill = alive.until - self.margin / 2;
-        match loss {
-            LeaseLoss::Late(_) => kill,
-            LeaseLoss::LeaseGone | LeaseLoss::KeyGone | LeaseLoss::OtherStore(_) => kill.min(BootTime::now() + GRACE),
-        }
-    }
-
     /// Sends SIGTERM to the group, and SIGKILL at the given time.
     async fn terminate(&self, kill: BootTime) {
         let group = self.process.group();
@@ -262,5 +268,22 @@ impl ChildRun<'_> {
             }
         }
         code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_killed_before_its_lease_can_end_and_soon_after_the_lease_is_gone() {
+        let (until, margin) = (BootTime::now() + Duration::from_secs(60), Duration::from_secs(15));
+        assert_eq!(kill_time(&LeaseLoss::Late(None), until, margin), until - margin / 2);
+        for loss in [LeaseLoss::LeaseGone, LeaseLoss::KeyGone, LeaseLoss::OtherStore(String::new())] {
+            let kill = kill_time(&loss, until, margin);
+            assert!(kill > BootTime::now() && kill <= BootTime::now() + GRACE, "{loss:?}");
+            let soon = BootTime::now() + margin / 2;
+            assert_eq!(kill_time(&loss, soon, margin), soon - margin / 2, "{loss:?}: never later than in time");
+        }
     }
 }

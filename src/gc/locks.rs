@@ -146,24 +146,26 @@ fn candidate(
 /// # Errors
 /// A failure of the store rather than of one key.
 pub async fn remove(store: &Store, _: &Consent, candidates: &[&Candidate]) -> Result<Vec<CandidateOutcome>, Error> {
-    let namespace = store.namespace();
-    let txn = |candidate: &&Candidate| {
-        let key = candidate.key.strip_prefix(namespace).unwrap_or(&candidate.key);
-        let fact = |name| candidate.facts.int(name).unwrap_or(-1);
-        let lease = candidate.facts.text("lease").and_then(|lease| lease.parse().ok());
-        let equal = |target| Compare::key(key, CompareOp::Equal, target);
-        Txn {
-            compares: vec![
-                equal(CompareTarget::Create(fact("create_revision"))),
-                equal(CompareTarget::Mod(fact("mod_revision"))),
-                equal(CompareTarget::Lease(lease)),
-            ],
-            then: vec![Op::Delete { over: KeySelector::Key(key.to_vec()), prev: false }],
-            otherwise: vec![Op::get_at(KeySelector::Key(key.to_vec()), 0)],
-        }
-    };
-    let answers = run_txns(store, "gc lock", candidates.iter().map(txn).collect()).await?;
+    let txns = candidates.iter().map(|candidate| removal(store.namespace(), candidate)).collect();
+    let answers = run_txns(store, "gc lock", txns).await?;
     Ok(answers.into_iter().map(super::SweepAnswer::outcome).collect())
+}
+
+/// Deletes a lock key if it is the one of the scan: not created again, not written since, and on the same lease or none.
+fn removal(namespace: &[u8], candidate: &Candidate) -> Txn {
+    let key = candidate.key.strip_prefix(namespace).unwrap_or(&candidate.key);
+    let fact = |name| candidate.facts.int(name).unwrap_or(-1);
+    let lease = candidate.facts.text("lease").and_then(|lease| lease.parse().ok());
+    let equal = |target| Compare::key(key, CompareOp::Equal, target);
+    Txn {
+        compares: vec![
+            equal(CompareTarget::Create(fact("create_revision"))),
+            equal(CompareTarget::Mod(fact("mod_revision"))),
+            equal(CompareTarget::Lease(lease)),
+        ],
+        then: vec![Op::Delete { over: KeySelector::Key(key.to_vec()), prev: false }],
+        otherwise: vec![Op::get_at(KeySelector::Key(key.to_vec()), 0)],
+    }
 }
 
 #[cfg(test)]
@@ -226,5 +228,37 @@ mod tests {
         assert!(short.is_old_enough(&plan, &candidate) && !long.is_old_enough(&plan, &candidate));
         candidate.first_seen = Timestamp::from_millis(99_000);
         assert!(!short.is_old_enough(&plan, &candidate), "a clock that was set back makes nothing old");
+    }
+
+    #[test]
+    fn a_removal_compares_everything_that_the_scan_saw_of_the_key() {
+        let of = |lease: Option<LeaseId>| {
+            let contender = Contender {
+                key: b"ns/l/a/1f".to_vec(),
+                lease,
+                named: LeaseId(0x1f),
+                created: 5,
+                modified: 7,
+                shared: false,
+                go_reader: false,
+                owner: None,
+            };
+            removal(b"ns/", &candidate(contender, b"a", 0, None, Timestamp::from_millis(0)))
+        };
+        let key = b"l/a/1f".as_slice();
+        let equal = |target| Compare::key(key, CompareOp::Equal, target);
+        for lease in [None, Some(LeaseId(0x1f))] {
+            let wanted =
+                [equal(CompareTarget::Create(5)), equal(CompareTarget::Mod(7)), equal(CompareTarget::Lease(lease))];
+            let txn = of(lease);
+            assert_eq!(txn.compares, wanted);
+            assert_eq!(txn.then, [Op::Delete { over: KeySelector::Key(key.to_vec()), prev: false }]);
+            assert_eq!(txn.otherwise, [Op::get_at(KeySelector::Key(key.to_vec()), 0)]);
+        }
+        let mut without = super::super::plan::tests::plan(&[(b"a", 1)], 0).candidates.remove(0);
+        without.facts = Facts::default();
+        let unknown = |target| Compare::key(b"a", CompareOp::Equal, target);
+        let wanted = [CompareTarget::Create(-1), CompareTarget::Mod(-1), CompareTarget::Lease(None)].map(unknown);
+        assert_eq!(removal(b"", &without).compares, wanted, "a fact that a plan lacks holds for no key");
     }
 }

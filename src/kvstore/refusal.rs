@@ -197,4 +197,16 @@ mod tests {
             refused(Refusal::TooLarge)
         );
     }
+
+    #[test]
+    fn messages_lose_the_name_of_the_server_s_part() {
+        for (message, text) in [
+            ("etcdserver: permission denied", "permission denied"),
+            ("auth: invalid token", "invalid token"),
+            ("lease not found", "lease not found"),
+            ("etcdserver: auth: both", "auth: both"),
+        ] {
+            assert_eq!(strip_prefix(message), text);
+        }
+    }
 }

@@ -52,3 +52,29 @@ pub(crate) fn format_rustls_error(error: &Rustls) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_named_without_its_number() {
+        for (kind, text) in [
+            (ErrorKind::ConnectionRefused, "connection refused"),
+            (ErrorKind::HostUnreachable, "no route to host"),
+            (ErrorKind::NetworkUnreachable, "network is unreachable"),
+            (ErrorKind::ConnectionReset, "reset by the server"),
+            (ErrorKind::BrokenPipe, "closed by the server"),
+            (ErrorKind::UnexpectedEof, "closed by the server"),
+            (ErrorKind::TimedOut, "connection timed out"),
+            (ErrorKind::PermissionDenied, "permission denied"),
+            (ErrorKind::NotFound, "no such file or directory"),
+            (ErrorKind::IsADirectory, "is a directory"),
+        ] {
+            assert_eq!(format_io_error(&kind.into()), text, "{kind:?}");
+        }
+        // ENOTDIR on Linux.
+        assert_eq!(format_io_error(&io::Error::from_raw_os_error(20)), "Not a directory");
+        assert_eq!(format_io_error(&io::Error::other("odd")), "odd");
+    }
+}

@@ -349,4 +349,16 @@ mod tests {
         assert!(matches!(health.close_reason(), Some(CloseReason::Closed)));
         assert_eq!((health.peer_state(), health.spoke_http2()), (PeerState::Ended, true));
     }
+
+    #[tokio::test]
+    async fn a_flush_reaches_the_stream() {
+        let (near, mut far) = tokio::io::duplex(64);
+        // Holds back what is written until it is flushed, as TLS does with a record that the socket has no room for.
+        let (mut stream, _) = MonitoredStream::new(Box::new(tokio::io::BufWriter::new(near)));
+        stream.write_all(b"held").await.unwrap();
+        stream.flush().await.unwrap();
+        let mut room = [0; 4];
+        let read = tokio::time::timeout(std::time::Duration::from_secs(10), far.read_exact(&mut room)).await;
+        assert_eq!((read.unwrap().unwrap(), &room), (4, b"held"));
+    }
 }

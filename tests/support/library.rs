@@ -1,6 +1,7 @@
 //! The operations of the store, called inside this process: for answers in such numbers that a process each is too slow.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kvadm::allocator::Layout;
@@ -26,29 +27,65 @@ impl Observer for Silent {
     }
 }
 
+/// Counts the requests with this name.
+pub struct OpCounter {
+    op: &'static str,
+    count: AtomicUsize,
+}
+
+impl OpCounter {
+    /// None yet.
+    pub fn new(op: &'static str) -> Self {
+        Self { op, count: AtomicUsize::new(0) }
+    }
+
+    /// How many have ended.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+}
+
+impl Observer for OpCounter {
+    fn request(&self, trace: &Trace<'_>) {
+        self.count.fetch_add(usize::from(trace.op == self.op), Ordering::SeqCst);
+    }
+
+    fn notice(&self, _: Notice, _: &str) {}
+
+    fn traces(&self) -> bool {
+        true
+    }
+}
+
 /// The time for one operation; a request gets a fifth of it.
 pub const LIMIT: Duration = Duration::from_millis(250);
 
 /// A store at this endpoint; its requests end with [`LIMIT`].
 pub fn store(endpoint: &str, namespace: &[u8]) -> Store {
+    store_within(endpoint, namespace, LIMIT)
+}
+
+/// A store whose operations end after this time, and its requests after a fifth of it.
+pub fn store_within(endpoint: &str, namespace: &[u8], limit: Duration) -> Store {
+    store_observed(endpoint, namespace, limit, Arc::new(Silent))
+}
+
+/// The same, with an observer of its requests.
+pub fn store_observed(endpoint: &str, namespace: &[u8], limit: Duration, observer: Arc<dyn Observer>) -> Store {
     let options = ConnectOptions {
         max_txn_ops: DEFAULT_TXN_OPS,
         endpoints: vec![Endpoint::parse(endpoint, false).expect("an endpoint")],
         tls: TlsFiles::default(),
         credentials: None,
         dial_timeout: Duration::from_secs(2),
-        op_timeout: LIMIT / 5,
+        op_timeout: limit / 5,
         keepalive_time: Duration::from_secs(10),
         keepalive_timeout: Duration::from_secs(5),
         connect_wait: None,
         namespace: namespace.to_vec(),
         qps: None,
     };
-    let session = Session {
-        cancel: CancellationToken::new(),
-        deadline: Some(Instant::now() + LIMIT),
-        observer: Arc::new(Silent),
-    };
+    let session = Session { cancel: CancellationToken::new(), deadline: Some(Instant::now() + limit), observer };
     Store::new(options, session)
 }
 

@@ -130,6 +130,14 @@ fn pair() -> impl Strategy<Value = (String, String)> {
     ]
 }
 
+#[test]
+fn a_command_to_delete_a_key_is_shown_only_if_a_shell_takes_it_as_it_is() {
+    assert_eq!(format_deletion(b"a/b:1,k=v"), "delete it with 'kvadm delete a/b:1,k=v'");
+    for odd in [b"a b".as_slice(), b"a;b", b"a'b", b"$x", b"-a", b"a\xff", "ä".as_bytes()] {
+        assert_eq!(format_deletion(odd), "delete it", "{}", odd.escape_ascii());
+    }
+}
+
 proptest! {
     /// After all repairs, no problem remains and every repairable ID has one key.
     #[test]

@@ -142,6 +142,20 @@ async fn a_connection_that_breaks_moves_the_next_call_on() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ended_while_idle_is_not_used() {
+    let first = Peer::start(Manner::Says(SETTINGS.to_vec())).await;
+    let second = Peer::start(Manner::Says(SETTINGS.to_vec())).await;
+    let (channel, _) = channel(&[first.url("http"), second.url("http")], TlsFiles::default(), LONG);
+    channel.ready(true).await.unwrap();
+    assert_eq!(channel.current(), first.url("http"));
+    let generation = channel.generation();
+    drop(first);
+    wait_for(|| channel.generation() == generation + 1).await;
+    channel.ready(false).await.unwrap();
+    assert_eq!((channel.generation(), channel.current()), (generation + 1, second.url("http")));
+}
+
+#[tokio::test]
 async fn leaving_counts_only_for_the_connection_that_is_meant() {
     let peers =
         [Peer::start(Manner::Says(SETTINGS.to_vec())).await, Peer::start(Manner::Says(SETTINGS.to_vec())).await];

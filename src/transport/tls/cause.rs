@@ -322,6 +322,9 @@ mod tests {
         assert!(
             alert_cause(AlertDescription::UnknownCA, &with).text.ends_with(": the server does not trust its authority")
         );
+        let expired = alert_cause(AlertDescription::CertificateExpired, &with);
+        assert!(expired.text.ends_with(": it has expired or is not valid yet"));
+        assert_eq!(expired.hint.as_deref(), Some("check the clocks of both machines, or renew the client certificate"));
         assert_eq!(
             alert_cause(AlertDescription::InternalError, &with).text,
             "the server sent the TLS alert 'internal error'"

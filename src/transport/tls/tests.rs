@@ -200,3 +200,20 @@ fn files_that_are_missing_or_hold_no_certificate() {
     let half = TlsFiles { key: Some(key.clone()), ..pki.files() };
     assert_eq!(refused(half), TlsError::Half { present: KEY, file: key });
 }
+
+#[test]
+fn what_is_wrong_with_a_pem_file_is_told_without_its_contents() {
+    use rustls::pki_types::pem::Error as Pem;
+    for (error, text) in [
+        (Pem::MissingSectionEnd { end_marker: b"END".to_vec() }, "a section has no -----END line of its own"),
+        (
+            Pem::IllegalSectionStart { line: b"secret".to_vec() },
+            "a -----BEGIN line is malformed; each -----BEGIN and -----END needs its own line",
+        ),
+        (Pem::Base64Decode("secret".to_owned()), "a section is not valid base64"),
+        (Pem::NoItemsFound, "it holds no PEM section of this kind"),
+        (Pem::SectionTooLarge, "a section is too large"),
+    ] {
+        assert_eq!(describe_pem_error(&error), text);
+    }
+}

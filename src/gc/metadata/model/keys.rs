@@ -267,4 +267,19 @@ mod tests {
         assert!(can("content", "d") && !can("content", "d/e") && !can("content", ""));
         assert!(can("namespace", "") && !can("namespace", "a"));
     }
+
+    #[test]
+    fn slashes_that_were_encoded_are_masked() {
+        for (raw, masked) in [
+            ("a%2Fb", Some("a\0b")),
+            ("a%2fb%20c/d%", Some("a\0b c/d%")),
+            ("%252F%2F", Some("%2F\0")),
+            ("a%20b/c", None),
+            ("%252F", None),
+            ("", None),
+        ] {
+            let found = without_encoded_slashes(raw.as_bytes());
+            assert_eq!(found.as_deref(), masked.map(str::as_bytes), "{raw}");
+        }
+    }
 }

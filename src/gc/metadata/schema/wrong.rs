@@ -93,6 +93,10 @@ const CASES: &[(&str, &str, usize, &str)] = &[
     ("- {field: labels/root}", "- {}", 19, "a rule needs one of 'field', 'unexpired' and 'unless'"),
     ("- {unless: labels/owner}", "- {unless: parent}", 20, "no edge with 'from' reads the field 'parent'"),
     ("- {unless: labels/owner}", "- {unless: labels/owner, empty: true}", 20, "'unless' cannot be combined"),
+    ("- {unless: labels/owner}", "- {unless: labels/owner, suffix: \"/\"}", 20, "'unless' cannot be combined"),
+    ("- {unless: labels/owner}", "- {unless: labels/owner, format: unix}", 20, "'unless' cannot be combined"),
+    ("- {unless: labels/owner}", "- {unless: labels/owner, missing: root}", 20, "'unless' cannot be combined"),
+    ("- {unless: labels/owner}", "- {unless: labels/owner, invalid: root}", 20, "'unless' cannot be combined"),
     (
         "- {field: parent, to: parcel}",
         "- {field: parent, to: parcel, from: order}",

@@ -227,3 +227,23 @@ impl KeyspaceModel {
         number.saturating_sub(self.number(key, from))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_never_nothing() {
+        let keys: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte; 40]).collect();
+        let mut model = KeyspaceModel::default();
+        model.learn(keys.iter().map(Vec::as_slice));
+        let (end, all) = model.span(0);
+        assert!(end < 40 && all > 1 << 100, "{end} {all}");
+        for to in 1..=end {
+            assert_eq!(model.unit(0, to), all / model.numbers(0..to));
+        }
+        for to in end..end + 3 {
+            assert_eq!(model.unit(0, to), 1, "position {to} of {end}");
+        }
+    }
+}
