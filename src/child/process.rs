@@ -205,6 +205,7 @@ mod tests {
     use super::*;
 
     /// A process in a group of its own, as one that waits for its start.
+    #[expect(clippy::zombie_processes, reason = "the tests reap it by its number")]
     fn waiting() -> ChildProcess {
         let (theirs, start) = io::pipe().unwrap();
         let sleeping = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
