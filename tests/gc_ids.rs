@@ -249,7 +249,7 @@ fn an_allocation_between_look_and_lock_is_seen() {
 fn between_look_and_removal(ids_: &Ids<'_>, meanwhile: impl FnOnce()) -> String {
     ids_.put(&[("id/300", "bait;"), ("id/301", "web;")]);
     let mut proxy = Proxy::start(&ids_.etcd.address());
-    let apply = ids_.apply().args(["--rate", "1", "--op-timeout", "20s", "--endpoints", &proxy.endpoint()]);
+    let apply = ids_.apply().args(["--rate", "0.4", "--op-timeout", "20s", "--endpoints", &proxy.endpoint()]);
     let running = apply.spawn();
     running.wait_for_stdout("\"id\":\"300\"", SOON);
     proxy.set(Mode::HangReplies);

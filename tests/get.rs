@@ -338,7 +338,7 @@ fn a_namespace_is_put_before_and_taken_off() {
     let record = kvadm(etcd, ["--namespace", &namespace, "get", "/mode", "-o", "json"]).run().ok().json();
     assert_eq!(record["key"], "/mode");
     kvadm(etcd, ["--namespace", &namespace, "get", "/other"]).run().code(1).err_has("key not found: /other");
-    kvadm(etcd, ["--namespace", &namespace, "get", ""]).run().code(2).err_has("the key is empty");
+    kvadm(etcd, ["--namespace", &namespace, "get", ""]).run().code(1).err_has("key not found: '' (");
     kvadm(etcd, ["--namespace", &namespace, "get", "/mode", "/mode", "--history"]).run().code(2);
     kvadm(etcd, ["--namespace", &namespace, "get", "/mode", "--history"]).run().ok().out("/mode\tblue\n");
 }

@@ -112,7 +112,7 @@ impl Conditions {
         };
         let now = found(0);
         let mut failures = Vec::new();
-        let name = bytes::escape(key);
+        let name = bytes::name(key);
         match now {
             Some(kv) if self.create => failures.push(format!(
                 "{name} already exists (created in revision {}, last modified in {})",
@@ -127,7 +127,7 @@ impl Conditions {
         if let Some(other) = &self.other
             && found(1).is_none()
         {
-            failures.push(format!("{} does not exist", bytes::escape(other)));
+            failures.push(format!("{} does not exist", bytes::name(other)));
         }
         if failures.is_empty() {
             failures.push(format!("a condition on {name} failed"));

@@ -58,6 +58,11 @@ pub fn escape(bytes: &[u8]) -> String {
     out
 }
 
+/// A key in a message: escaped, and `''` for the empty key, which exists in a namespace.
+pub fn name(key: &[u8]) -> String {
+    if key.is_empty() { "''".to_owned() } else { escape(key) }
+}
+
 /// Decodes `\xNN`, `\t`, `\n`, `\r`, `\0` and `\\`; all other bytes stay unchanged.
 ///
 /// # Errors

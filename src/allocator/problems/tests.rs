@@ -131,10 +131,17 @@ fn pair() -> impl Strategy<Value = (String, String)> {
 }
 
 #[test]
-fn a_command_to_delete_a_key_is_shown_only_if_a_shell_takes_it_as_it_is() {
-    assert_eq!(format_deletion(b"a/b:1,k=v"), "delete it with 'kvadm delete a/b:1,k=v'");
-    for odd in [b"a b".as_slice(), b"a;b", b"a'b", b"$x", b"-a", b"a\xff", "ä".as_bytes()] {
-        assert_eq!(format_deletion(odd), "delete it", "{}", odd.escape_ascii());
+fn the_command_to_delete_a_key_is_quoted_for_a_shell() {
+    for (key, argument) in [
+        (b"a/b:1,k=v".as_slice(), "a/b:1,k=v"),
+        (b"a b", "'a b'"),
+        (b"a;b", "'a;b'"),
+        (b"a'b", "'a'\\''b'"),
+        (b"$x", "'$x'"),
+        (b"-a", "-- -a"),
+        (b"a\xff", "$'a\\xff'"),
+    ] {
+        assert_eq!(format_deletion(key), format!("delete it with 'kvadm delete {argument}'"));
     }
 }
 

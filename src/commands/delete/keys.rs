@@ -39,7 +39,7 @@ impl KeyDeletion<'_> {
     }
 
     fn report_single(&self, result: TxnResult) -> Result<Exit, Failure> {
-        let key = bytes::escape(&self.keys[0]);
+        let key = bytes::name(&self.keys[0]);
         if !result.succeeded {
             let why = self.conditions.explain(&self.keys[0], &result.results);
             if result.maybe_applied {
@@ -81,7 +81,7 @@ impl KeyDeletion<'_> {
         let found: Vec<KeyValue> = read.kvs.into_iter().flatten().collect();
         let missing = (self.keys.len() - found.len()) as u64;
         for key in self.keys.iter().filter(|key| !found.iter().any(|kv| kv.key == **key)) {
-            self.ctx.out.note(&format!("key not found: {}", bytes::escape(key)));
+            self.ctx.out.note(&format!("key not found: {}", bytes::name(key)));
         }
         if self.ctx.safety.dry_run {
             self.dry_run(&found).await?;
@@ -117,7 +117,7 @@ impl KeyDeletion<'_> {
         let why = self.conditions.explain(&only.key, &result.results);
         Err(Failure::conflict(why)
             .condition(self.conditions.failed(&only.key, &result.results))
-            .context(format!("dry run: condition failed; {} would not be deleted", bytes::escape(&only.key))))
+            .context(format!("dry run: condition failed; {} would not be deleted", bytes::name(&only.key))))
     }
 
     /// Deletes in transactions of the largest size etcd accepts, each only if its keys have not changed since the read.
@@ -154,7 +154,7 @@ impl KeyDeletion<'_> {
         });
         let (why, failed) = match changed {
             Some((was, now)) => {
-                let why = format!("{} was modified meanwhile", bytes::escape(&was.key));
+                let why = format!("{} was modified meanwhile", bytes::name(&was.key));
                 let is_now = Conditions { revision: Some(was.mod_revision), ..Conditions::default() };
                 (why, is_now.failed(&was.key, std::slice::from_ref(now)))
             }

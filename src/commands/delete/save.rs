@@ -58,7 +58,7 @@ impl SaveFile {
                 self.lines.truncate(before);
                 self.write()?;
                 let limit = MAX_LINE_BYTES >> 20;
-                let why = format!("the record of {} needs a line of more than {limit} MiB", bytes::escape(&kv.key));
+                let why = format!("the record of {} needs a line of more than {limit} MiB", bytes::name(&kv.key));
                 return Err(Failure::new(Exit::Refused, why)
                     .context("the key was not deleted, because 'put --from' could not load its record again")
                     .hint("keep the value with 'kvadm get KEY -o raw', and delete the key without --save"));

@@ -25,7 +25,7 @@ pub async fn run(ctx: &Context, key: &[u8], rev: Revision, limit: u64) -> Result
     }
     history.sink.finish()?;
     if history.printed == 0 {
-        ctx.out.note(&format!("key not found: {}", bytes::escape(key)));
+        ctx.out.note(&format!("key not found: {}", bytes::name(key)));
         return Ok(Exit::No);
     }
     Ok(Exit::Done)

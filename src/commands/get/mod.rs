@@ -87,14 +87,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let missing: Vec<_> = keys.iter().zip(&found.kvs).filter(|(_, kv)| kv.is_none()).map(|(key, _)| key).collect();
     for key in &missing {
-        ctx.out.note(&format!("key not found: {} (revision {})", bytes::escape(key), found.revision));
+        ctx.out.note(&format!("key not found: {} (revision {})", bytes::name(key), found.revision));
     }
     // In etcdctl, 'get KEY END' reads a range.
     if let ([from, to], [Some(_), None]) = (keys.as_slice(), found.kvs.as_slice())
         && from < to
     {
         let line = shell::line([b"kvadm".as_slice(), b"list", b"--from", from, b"--to", to]);
-        ctx.out.note(&format!("'{line}' prints the keys from {} up to {}", bytes::escape(from), bytes::escape(to)));
+        ctx.out.note(&format!("'{line}' prints the keys from {} up to {}", bytes::name(from), bytes::name(to)));
     }
     Ok(if missing.is_empty() { Exit::Done } else { Exit::No })
 }

@@ -24,7 +24,7 @@ pub async fn run(
     let store = ctx.store();
     let kept = store.keep(seconds(ctx.config.session_ttl)).await?;
     request.lease = LeaseRequest::Attach(kept.id());
-    let what = format!("the key {}", bytes::escape(&request.key));
+    let what = format!("the key {}", bytes::name(&request.key));
     let scope = LeaseScope { what: what.clone(), kept, guard: None };
     let revision = match single::write(store, &request, guard.as_ref()).await {
         Ok((PutOutcome::Written { .. }, revision)) => revision,

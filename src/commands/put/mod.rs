@@ -198,7 +198,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 
 /// The value that the key had at the revision.
 async fn value_at(ctx: &Context, key: &[u8], rev: Revision) -> Result<Vec<u8>, Failure> {
-    let name = bytes::escape(key);
+    let name = bytes::name(key);
     match ctx.store().get(key, rev, None).await {
         Ok((Some(kv), _)) => Ok(kv.value),
         Ok((None, _)) => Err(Failure::new(Exit::No, format!("key not found: {name} (revision {rev})")).hint(format!(

@@ -169,7 +169,7 @@ pub(super) fn report(
 fn condition_failed(request: &PutRequest, answers: &[OpResult]) -> Failure {
     Failure::conflict(request.conditions.explain(&request.key, answers))
         .condition(request.conditions.failed(&request.key, answers))
-        .context(format!("condition failed; {} was not written", bytes::escape(&request.key)))
+        .context(format!("condition failed; {} was not written", bytes::name(&request.key)))
 }
 
 /// Prints a key that was just written, without buffering.
@@ -193,7 +193,7 @@ pub(super) async fn dry_run(ctx: &Context, request: &PutRequest, guard: Option<&
     let txn: Txn = request.dry_run_txn();
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
     let result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;
-    let key = bytes::escape(&request.key);
+    let key = bytes::name(&request.key);
     let unchanged = match PutRequest::outcome(result.succeeded, result.results) {
         PutOutcome::Refused(answers) => return Err(condition_failed(request, &answers)),
         PutOutcome::Unchanged(now) => Some(now),
