@@ -273,6 +273,28 @@ fn bad_files_are_refused_with_the_place() {
     assert_eq!(shared().held(format!("{p}a")).unwrap().modified, before);
 }
 
+/// An empty prefix is what a template makes of a variable that is not set.
+#[test]
+fn a_deletion_of_every_key_must_be_meant() {
+    let etcd = Etcd::start();
+    etcd.etcdctl_ok(&["put", "/a", "v"]);
+    for delete in [json!({"prefix": ""}), json!({"from": ""}), json!({"prefix": "", "all": false})] {
+        let nested = json!({"else": [{"txn": {"then": [{"delete": delete}]}}]});
+        txn_to(&etcd, &json!({"then": [{"delete": delete}]}).to_string(), &[])
+            .run()
+            .code(2)
+            .out_empty()
+            .err_has("then[0].delete: this deletes every key; add 'all: true' if that is meant");
+        txn_to(&etcd, &nested.to_string(), &[])
+            .run()
+            .code(2)
+            .err_has("else[0].txn.then[0].delete: this deletes every key");
+    }
+    assert_eq!(etcd.held_under("/").len(), 1);
+    txn_to(&etcd, &json!({"then": [{"delete": {"prefix": "", "all": true}}]}).to_string(), &[]).run().ok();
+    assert_eq!(etcd.held_under("/").len(), 0);
+}
+
 /// `etcd --max-txn-ops`: 500, and 10 on a second server.
 #[test]
 fn the_servers_limit_of_operations_can_be_used() {
@@ -454,11 +476,11 @@ fn a_namespace_goes_before_every_key() {
     put(&format!("{p}d/1"), "1");
     let text = json!({
         "if": [{"key": "a", "value": "1"}, {"prefix": "d/", "version": 1}],
-        "then": [{"put": {"key": "b", "value": "2"}}, {"get": {"from": "a"}}, {"delete": {"prefix": ""}},],
+        "then": [{"put": {"key": "b", "value": "2"}}, {"get": {"from": "a"}}, {"delete": {"prefix": "", "all": true}},],
     });
     let bad = txn(&text.to_string(), &["--namespace", &p]);
     bad.code(4).err_has("b is both written and deleted; a transaction may write each key only once");
-    let text = text.to_string().replace(r#"{"delete":{"prefix":""}}"#, r#"{"delete":{"prefix":"d"}}"#);
+    let text = text.to_string().replace(r#"{"delete":{"prefix":"","all":true}}"#, r#"{"delete":{"prefix":"d"}}"#);
     let run = txn(&text, &["--namespace", &p, "-o", "json"]);
     let told = run.ok().json();
     let keys: Vec<&Value> = told["results"][1]["kvs"].as_array().unwrap().iter().map(|kv| &kv["key"]).collect();

@@ -41,7 +41,7 @@ Example file:
     - {prefix: /app/jobs/, op: <, mod: 120}
   then:
     - put: {key: /app/mode, value: green}      # lease: ID, keep_lease: true, prev: true
-    - delete: {prefix: /app/old/}              # key, prefix, or from and to; prev: true
+    - delete: {prefix: /app/old/}              # key, prefix, or from and to; prev: true; all: true
   else:
     - get: {key: /app/mode}                    # rev, keys_only, count, limit
     - txn: {if: [], then: [], else: []}        # nested

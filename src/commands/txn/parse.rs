@@ -60,8 +60,13 @@ fn operation(value: &Value, path: &str, codec: &Codec) -> Result<Op, String> {
         "put" => put(&TxnFields::new(inner, &path)?, codec),
         "delete" => {
             let fields = TxnFields::new(inner, &path)?;
-            fields.reject_unknown(&[KEYS.as_slice(), &["prev"]].concat())?;
-            Ok(Op::Delete { over: fields.selector()?, prev: fields.flag("prev")? })
+            fields.reject_unknown(&[KEYS.as_slice(), &["prev", "all"]].concat())?;
+            let over = fields.selector()?;
+            let everything = matches!(&over, KeySelector::Range(range) if *range == KeyRange::prefix(b""));
+            if everything && !fields.flag("all")? {
+                return Err(format!("{path}: this deletes every key; add 'all: true' if that is meant"));
+            }
+            Ok(Op::Delete { over, prev: fields.flag("prev")? })
         }
         "get" => get(&TxnFields::new(inner, &path)?),
         "txn" => Ok(Op::Txn(txn(inner, &path, codec)?)),

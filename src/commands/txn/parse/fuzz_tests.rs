@@ -127,6 +127,7 @@ fn put() -> impl Strategy<Value = Written<Op>> {
 fn operation() -> impl Strategy<Value = Written<Op>> {
     let delete = (over(), any::<bool>()).prop_map(|((over, mut written), prev)| {
         written.insert("prev".to_owned(), prev.into());
+        written.insert("all".to_owned(), true.into());
         (Op::Delete { over, prev }, [("delete".to_owned(), written.into())].into_iter().collect())
     });
     let get = (over(), any::<[bool; 2]>(), 1..=i64::MAX, 1..=i64::MAX);
