@@ -75,6 +75,18 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("must be greater than zero".to_owned()) } else { Ok(time) }
 }
 
+/// The shortest period of a repeated command: a smaller one is a mistyped unit, and would send requests without a pause.
+pub const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+
+/// The period of a repeated command.
+///
+/// # Errors
+/// As [`parse_duration`], or less than [`SHORTEST_PERIOD`].
+pub fn parse_period(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    if time < SHORTEST_PERIOD { Err("must be at least 10ms".to_owned()) } else { Ok(time) }
+}
+
 /// A TTL in whole seconds, rounded up.
 ///
 /// # Errors

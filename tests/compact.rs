@@ -148,6 +148,7 @@ fn what_makes_no_sense_is_said_before_anything_is_done() {
         (&["--every"], "--every needs a period: the config has no auto-compact, or it is zero"),
         (&["--every", "0s"], "must be greater than zero"),
         (&["--every", "5"], "5"),
+        (&["--every", "5ns"], "must be at least 10ms"),
         (&["--every", "1m", "--defrag"], "--defrag"),
         (&["--every", "1m", "--reclaim"], "--reclaim"),
     ] {
@@ -156,6 +157,14 @@ fn what_makes_no_sense_is_said_before_anything_is_done() {
     }
     let zero = Kvadm::new().config_file("etcd.yaml", "endpoints: ['127.0.0.1:1']\nauto-compact: 0\n");
     zero.args(["compact", "--every"]).run().code(2).err_has("--every 5m");
+    // Five nanoseconds, for Ligato as well.
+    let short = Kvadm::new().config_file("etcd.yaml", "endpoints: ['127.0.0.1:1']\nauto-compact: 5\n");
+    let run = short.args(["compact", "--every"]).run();
+    run.code(2).out_empty().err_has("the config's auto-compact is 5ns; the shortest period is 10ms").err_has("hint: ");
+    for line in [&["gc", "locks", "/l/"][..], &["lease", "renew", "1f"], &["status"]] {
+        let option = if line == ["status"] { "--watch" } else { "--every" };
+        Kvadm::new().endpoint("127.0.0.1:1").args(line).args([option, "1ms"]).run().code(2).err_has("at least 10ms");
+    }
     Kvadm::new().endpoint("127.0.0.1:1").arg("compact").run().code(3).out_empty().err_has("connection refused");
 }
 

@@ -11,8 +11,9 @@ mod step;
 
 use std::time::Duration;
 
-use crate::args::{parse_duration, parse_revision, safety_options};
+use crate::args::{SHORTEST_PERIOD, parse_period, parse_revision, safety_options};
 use crate::context::Context;
+use crate::duration::format_duration;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 
@@ -69,7 +70,7 @@ pub struct Args {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "true", action = clap::ArgAction::Set)]
     physical: bool,
     /// Compact every D [default: the config's auto-compact]
-    #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_duration, conflicts_with_all = ["revision", "defrag", "disarm", "reclaim"])]
+    #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_period, conflicts_with_all = ["revision", "defrag", "disarm", "reclaim"])]
     #[allow(clippy::option_option)]
     every: Option<Option<Duration>>,
     /// Defragment all members, one at a time
@@ -118,6 +119,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             return Err(Failure::usage("--every needs a period: the config has no auto-compact, or it is zero")
                 .hint("try 'kvadm compact --every 5m'"));
         };
+        if period < SHORTEST_PERIOD {
+            return Err(Failure::usage(format!(
+                "the config's auto-compact is {}; the shortest period is 10ms",
+                format_duration(period)
+            ))
+            .hint("a number without a unit is nanoseconds: write 5m, or run 'kvadm compact --every 5m'"));
+        }
         return every::run(ctx, period, args.keep, args.physical).await;
     }
     let alone = !defrag && !args.disarm;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::args::{parse_duration, parse_qps};
+use crate::args::{parse_duration, parse_period, parse_qps};
 use crate::atomic_file;
 use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
@@ -34,7 +34,7 @@ pub struct GcOptions {
     #[arg(long, help_heading = "Collecting", value_name = "D", value_parser = parse_duration, requires = "apply", conflicts_with_all = ["since", "every"])]
     grace: Option<Duration>,
     /// Repeat every D until a signal; each round serves as the earlier scan of the next
-    #[arg(long, help_heading = "Collecting", value_name = "D", value_parser = parse_duration)]
+    #[arg(long, help_heading = "Collecting", value_name = "D", value_parser = parse_period)]
     pub every: Option<Duration>,
     /// Save this scan's plan to a file; an older plan is replaced
     #[arg(long, help_heading = "Collecting", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

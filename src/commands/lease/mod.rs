@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use crate::args::{hidden_safety_options, parse_duration, parse_lease, parse_ttl, safety_options};
+use crate::args::{hidden_safety_options, parse_lease, parse_period, parse_ttl, safety_options};
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -78,7 +78,7 @@ enum LeaseCommand {
         #[arg(value_name = "ID", required = true, value_parser = parse_lease)]
         ids: Vec<LeaseId>,
         /// Renew every D
-        #[arg(long, value_name = "D", value_parser = parse_duration)]
+        #[arg(long, value_name = "D", value_parser = parse_period)]
         every: Option<Duration>,
     },
     /// Revoke leases and delete their keys

@@ -6,7 +6,7 @@ pub(super) mod scan;
 
 use std::time::{Duration, Instant};
 
-use crate::args::parse_duration;
+use crate::args::{parse_duration, parse_period};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Refusal;
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long)]
     quorum: bool,
     /// Repeat every D [default: 30s if healthy, else 5s]
-    #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_duration)]
+    #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_period)]
     #[allow(clippy::option_option)]
     watch: Option<Option<Duration>>,
     /// With --watch: multiply the default interval by ln(1+N), for N nodes that also watch
