@@ -652,3 +652,22 @@ fn a_reference_that_keeps_changing_is_a_conflict() {
     });
     ids.run("release", &["web", "--node", "n"]).ok();
 }
+
+/// `etcd --max-txn-ops=10`.
+#[test]
+fn a_server_with_a_low_limit_of_operations_gets_small_requests() {
+    let etcd = Etcd::options().arg("--max-txn-ops=10").start();
+    let keys: Vec<String> = (0..30).map(|n| format!("k{n};")).collect();
+    let run = |verb: &str, options: &[&str]| {
+        let command = Kvadm::new().endpoint(&etcd).args(["allocate", verb]).args(&keys).args(["--base", "/b"]);
+        command.args(if verb == "get" { &[][..] } else { &["--node", "n1"] }).args(options).run()
+    };
+    run("new", &[]).code(4).err_has("too many operations").err_has("hint: set --max-ops");
+    run("new", &["--max-ops", "10"]).ok();
+    run("get", &["--max-ops", "10"]).ok();
+    run("renew", &["--max-ops", "10"]).ok();
+    run("release", &["--max-ops", "10"]).ok();
+    assert_eq!(etcd.held_under("/b/value/").len(), 0);
+    assert_eq!(etcd.held_under("/b/id/").len(), 30);
+    assert_eq!(etcd.held_under("/b/locks/").len(), 0);
+}

@@ -555,3 +555,20 @@ fn nodes_that_come_and_go_keep_what_they_have() {
     assert!(told.iter().all(|(key, _)| key.starts_with("id/")), "all was released: {told:?}");
     assert!(removed > 0, "the collectors were at work");
 }
+
+/// Each request is split until the server accepts it, and what follows the removal is done as well.
+#[test]
+fn a_server_with_a_low_limit_of_operations_is_swept_safely() {
+    let etcd = Etcd::options().arg("--max-txn-ops=10").start();
+    let ids_ = Ids::new(&etcd);
+    let masters: Vec<(String, String)> = (0..15).map(|n| (format!("id/{}", 300 + n), format!("k{n};"))).collect();
+    for options in [&[][..], &["--max-ops", "10"]] {
+        for (master, key) in &masters {
+            ids_.put(&[(master, key)]);
+        }
+        let run = ids_.apply().args(["--settle", "300ms"]).args(options).run();
+        run.ok().err_lacks("too many operations").err_lacks("could not be read again");
+        assert_eq!(ids(&run.json_lines(), "removed").len(), 15);
+        assert_eq!(ids_.locks(), [""; 0], "no lock is left");
+    }
+}

@@ -162,7 +162,7 @@ impl Allocator {
         notice: &mut impl AllocationNotice,
     ) -> Result<Vec<Result<AllocatedId, AllocationError>>, Error> {
         let mut done = AllocationResults::new();
-        for some in keys.chunks(BATCH) {
+        for some in keys.chunks(self.locks.batch()) {
             let (held, busy) = self.locks.try_lock_many(some).await?;
             self.allocate_locked(held, &mut done, notice).await?;
             for key in busy {

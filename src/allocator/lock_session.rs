@@ -128,7 +128,7 @@ impl LockSession {
         match turn.transpose()? {
             Some(true) => Ok(LockWait::Held(held)),
             Some(false) => Ok(LockWait::Lost),
-            None => self.unlock([name]).await.map(|()| LockWait::Busy),
+            None => self.unlock(&[name]).await.map(|()| LockWait::Busy),
         }
     }
 
@@ -136,9 +136,12 @@ impl LockSession {
     ///
     /// # Errors
     /// etcd is unreachable or rejects the request; the locks then expire with their lease.
-    pub async fn unlock(&self, names: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<(), Error> {
+    pub async fn unlock(&self, names: &[impl AsRef<[u8]>]) -> Result<(), Error> {
         let delete = |name: &[u8]| Op::Delete { over: KeySelector::Key(self.key(name)), prev: false };
-        let then: Vec<Op> = names.into_iter().map(|name| delete(name.as_ref())).collect();
-        self.store.txn("unlock", &Txn { then, ..Txn::default() }, None, Retry::Idempotent).await.map(|_| ())
+        for some in names.chunks(self.store.max_txn_ops()) {
+            let then: Vec<Op> = some.iter().map(|name| delete(name.as_ref())).collect();
+            self.store.txn("unlock", &Txn { then, ..Txn::default() }, None, Retry::Idempotent).await?;
+        }
+        Ok(())
     }
 }

@@ -64,6 +64,11 @@ impl KeyLocks {
         Self { store: store.clone(), layout: layout.clone(), node: node.to_vec(), session }
     }
 
+    /// Number of keys to lock in one transaction.
+    pub fn batch(&self) -> usize {
+        self.store.nested_txns(BATCH)
+    }
+
     /// Reads of a key's references and of this node's own one.
     fn reference_reads(&self, key: &[u8]) -> [Op; 2] {
         let over = KeySelector::Range(self.layout.references_of(key));
@@ -180,10 +185,8 @@ impl KeyLocks {
     /// # Errors
     /// etcd is unreachable or rejects a request; the locks then expire with their lease.
     pub async fn unlock(&self, locked: &[LockedKey]) -> Result<(), Error> {
-        for chunk in locked.chunks(BATCH) {
-            self.session.unlock(chunk.iter().map(|locked| self.layout.key_lock(&locked.key))).await?;
-        }
-        Ok(())
+        let names: Vec<Vec<u8>> = locked.iter().map(|locked| self.layout.key_lock(&locked.key)).collect();
+        self.session.unlock(&names).await
     }
 }
 

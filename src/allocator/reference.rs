@@ -106,7 +106,7 @@ impl<'a> NodeReferences<'a> {
                 sleep(backoff.next_delay()).await;
             }
             let mut again = Vec::new();
-            for some in open.chunks(BATCH) {
+            for some in open.chunks(self.store.nested_txns(BATCH)) {
                 again.extend(self.try_release(keys, some, &mut released).await?);
             }
             open = again;

@@ -187,6 +187,12 @@ impl Store {
         self.inner.options.max_txn_ops
     }
 
+    /// How many transactions of up to eight operations fit into one transaction, at most `wanted`. The operations of a nested
+    /// transaction count on top of those of the outer one.
+    pub fn nested_txns(&self, wanted: usize) -> usize {
+        wanted.min(self.max_txn_ops().saturating_sub(8)).max(1)
+    }
+
     /// The namespace, prepended to every key that is sent.
     pub fn namespace(&self) -> &[u8] {
         &self.inner.options.namespace

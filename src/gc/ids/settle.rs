@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::masters::{CandidateMaster, ReferenceReader};
 use crate::gc::CandidateOutcome;
 use crate::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeySelector, KeyValue, Op, OpResult, Retry, Txn, Write,
+    Compare, CompareOp, CompareTarget, Error, KeySelector, KeyValue, Op, OpResult, Refusal, Retry, Txn, Write,
 };
 use crate::output::bytes;
 
@@ -51,8 +51,18 @@ pub(super) async fn wait_until(time: Instant, cancel: &CancellationToken) {
 pub(super) async fn verify(references: &ReferenceReader, removals: &[Removal]) -> Vec<(usize, CandidateOutcome)> {
     let verifier = Verifier { references };
     let mut outcomes = Vec::with_capacity(removals.len());
-    for some in removals.chunks(BATCH) {
-        match verifier.users_or_retry(some).await {
+    let mut rest = removals;
+    let mut most = BATCH.min(references.store.max_txn_ops());
+    while !rest.is_empty() {
+        let (some, behind) = rest.split_at(rest.len().min(most));
+        let read = verifier.users_or_retry(some).await;
+        // The masters are deleted already: the references must be read whatever the servers' limit is.
+        if read.as_ref().is_err_and(|error| error.is_refusal(Refusal::TooManyOps)) && some.len() > 1 {
+            most = some.len() / 2;
+            continue;
+        }
+        rest = behind;
+        match read {
             Err(error) => {
                 outcomes.extend(some.iter().map(|removal| (removal.master.index, unverified(removal, &error))));
             }

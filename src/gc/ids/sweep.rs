@@ -19,7 +19,7 @@ use crate::allocator::{HeldLock, Layout, LockSession, LockWait};
 use crate::consent::Consent;
 use crate::gc::{Candidate, CandidateOutcome, SweepAnswer, is_per_candidate, run_txns};
 use crate::kvstore::{
-    Compare, CompareOp, CompareTarget, Error, KeySelector, LeaseKeeper, Op, OpResult, Revision, Store, Txn,
+    Compare, CompareOp, CompareTarget, Error, KeySelector, LeaseKeeper, Op, OpResult, Refusal, Revision, Store, Txn,
 };
 
 /// Maximum number of masters of a wave.
@@ -372,7 +372,12 @@ impl IdCollector {
     async fn unlock(&self, names: impl IntoIterator<Item = &Vec<u8>>) {
         let names: Vec<&Vec<u8>> = names.into_iter().collect();
         for some in names.chunks(UNLOCKED_AT_ONCE) {
-            let _ = self.locks.unlock(some).await;
+            // Servers may have a lower limit than --max-ops says: then one by one.
+            if self.locks.unlock(some).await.is_err_and(|error| error.is_refusal(Refusal::TooManyOps)) {
+                for name in some {
+                    let _ = self.locks.unlock(&[name]).await;
+                }
+            }
         }
     }
 }
