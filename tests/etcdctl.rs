@@ -176,7 +176,7 @@ fn arguments_are_quoted_and_no_password_is_repeated() {
         (&["del", "$(reboot)"], "kvadm delete '$(reboot)'"),
         (&["del", "a\u{202e}b\u{1b}"], "kvadm delete $'a\\xe2\\x80\\xaeb\\x1b'"),
         (&["get", "k", "--user", "root:secret", "--hidden-flag", "--prefix"], ""),
-        (&["--user", "root:secret", "del", "k"], "kvadm delete k --user root"),
+        (&["--user", "root:secret", "del", "k"], "kvadm delete k --user root --password-file FILE"),
     ] {
         let run = Kvadm::new().args(words).run();
         run.code(2).out_empty().err_lacks("secret").err_lacks("\u{1b}").err_lacks("\u{202e}");
@@ -271,4 +271,23 @@ fn the_page_agrees_with_the_tips() {
         }
     }
     assert!(agreed > 50, "{agreed}");
+}
+
+/// The value of an option that etcdctl has and kvadm does not know may be a password.
+#[test]
+fn what_may_be_a_password_is_not_repeated() {
+    for line in [
+        &["make-mirror", "--dest-password", "hunter2", "127.0.0.1:1"][..],
+        &["make-mirror", "--dest-user", "root:hunter2", "127.0.0.1:1"],
+        &["make-mirror", "--dest-password=hunter2", "127.0.0.1:1"],
+        &["elect", "--new-password", "hunter2", "value"],
+        &["user", "add", "root:hunter2"],
+        &["user", "add", "root", "--new-user-password", "hunter2"],
+        &["--user", "root:hunter2", "get", "/a", "--prefix"],
+    ] {
+        let run = Kvadm::new().args(line).run();
+        run.code(2).out_empty().err_lacks("hunter2").err_has("tip: ");
+    }
+    let run = Kvadm::new().args(["--user", "root:hunter2", "get", "/a", "--prefix"]).run();
+    run.code(2).err_has("tip: kvadm list /a --user root --password-file FILE");
 }

@@ -202,8 +202,12 @@ impl Match {
         };
         let mut text = format!("kvadm has no '{command}' yet: use etcdctl");
         if !nearest.is_empty() {
+            // With other options it is not known which words are arguments: one may be a password.
+            let own = line.flags.iter().all(|(flag, _)| self.flags.contains(&flag.name));
+            let certain = own && line.other.is_empty();
             let filled = self.arguments.iter().fold(nearest.to_owned(), |text, (name, values)| {
-                text.replace(&format!("{{{name}}}"), &shell::line(values))
+                let value = if certain { shell::line(values) } else { (*name).to_owned() };
+                text.replace(&format!("{{{name}}}"), &value)
             });
             text += &format!("; {filled}");
         }
@@ -234,7 +238,10 @@ fn translated(flag: &Flag, value: Option<&str>) -> Option<Vec<String>> {
             let unit = if value.bytes().all(|byte| byte.is_ascii_digit()) { "s" } else { "" };
             vec![name.to_owned(), format!("{value}{unit}")]
         }
-        Becomes::User(name) => vec![name.to_owned(), value.split(':').next().unwrap_or_default().to_owned()],
+        Becomes::User(name) => match value.split_once(':') {
+            Some((user, _)) => [name, user, "--password-file", "FILE"].map(str::to_owned).to_vec(),
+            None => vec![name.to_owned(), value.to_owned()],
+        },
         Becomes::Secret(words) => split(words),
         Becomes::Values(values) => split(values.iter().find(|(given, _)| *given == value)?.1),
         Becomes::Nothing => Vec::new(),
