@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals as Incoming;
 use signal_hook::low_level::emulate_default_handler;
 use tokio::sync::mpsc;
@@ -50,6 +50,9 @@ impl Signals {
             cleanup_pending: Arc::new(AtomicBool::new(false)),
             redirected: Arc::default(),
         };
+        // A write beyond the limit of a file's size (ulimit -f) then fails like one to a full disk. Unlike an ignored signal,
+        // a handled one is not inherited by the commands that kvadm runs.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         let mut incoming = Incoming::new(handled_signals())?;
         let listener = signals.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {

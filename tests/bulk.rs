@@ -293,7 +293,7 @@ fn ctrl_c_ends_a_load_quickly_and_tells_how_much_is_in() {
         let run = child.wait();
         assert!(signalled.elapsed() < Duration::from_millis(700), "took {:?}", signalled.elapsed());
         run.signal(signal).out_empty().err_has("200 records loaded (200 written, 0 unchanged)");
-        run.err_has("Run the same command again to resume; loaded records are skipped").err_lacks("may be in or not");
+        run.err_has("run the same command again to resume; loaded records are skipped").err_lacks("may be in or not");
         all_in_once(shared(), &p, 200);
         assert_eq!(load(&lines(&p, 250), &[]).ok().json(), tally(50, 200, 0, 0));
     }

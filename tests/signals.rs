@@ -93,7 +93,7 @@ fn while_a_load_waits_for_input() {
         load.write(sized(&prefix, 0..150, 10));
         eventually("the first batch to be in", SOON, || count(shared(), &prefix) == 100);
         let run = ends_by(load, signal);
-        run.out_empty().err_has("Run the same command again to resume; loaded records are skipped");
+        run.out_empty().err_has("run the same command again to resume; loaded records are skipped");
         // The answer to the batch may not have been heard when the signal came, but it was waited for.
         run.err_has("100 records loaded (100 written, 0 unchanged)");
         assert_eq!(count(shared(), &prefix), 100);

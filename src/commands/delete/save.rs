@@ -31,6 +31,12 @@ impl SaveFile {
     /// # Errors
     /// A usage error if the file exists or cannot be created.
     pub fn create(path: &Path) -> Result<Self, Failure> {
+        if path.as_os_str() == "-" {
+            return Err(Failure::usage(
+                "--save needs the name of a file: records must be on disk before keys are deleted",
+            )
+            .hint("for a file of this name, write ./-"));
+        }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
             let failure = Failure::usage(format!("cannot create {}: {error}", path.display()));
             if error.kind() == std::io::ErrorKind::AlreadyExists {

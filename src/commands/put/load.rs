@@ -92,6 +92,9 @@ impl Iterator for RecordLines {
             let mut line = Vec::new();
             let read = Read::take(&mut self.input, MAX_LINE_BYTES as u64).read_until(b'\n', &mut line);
             self.line += 1;
+            if self.line == 1 && line.starts_with(b"\xef\xbb\xbf") {
+                line.drain(..3);
+            }
             match read {
                 Err(error) => return Some(Err(cannot_read(&self.name, &error))),
                 Ok(0) => return None,
@@ -352,7 +355,7 @@ impl Load<'_> {
             let mut failure = failure.context(loaded);
             if !other_store {
                 // Otherwise, the same command might begin with the other store.
-                failure = failure.hint("Run the same command again to resume; loaded records are skipped");
+                failure = failure.hint("run the same command again to resume; loaded records are skipped");
             }
             if unknown > 0 {
                 failure =
@@ -380,7 +383,7 @@ impl Load<'_> {
                 Exit::Unknown,
                 format!("{} may or may not have been written", counted(unknown, "record")),
             )
-            .hint("Run the same command again to resume; loaded records are skipped"));
+            .hint("run the same command again to resume; loaded records are skipped"));
         }
         if exists > 0 {
             return Err(Failure::conflict(format!("already present with another value: {}", counted(exists, "key"))));
