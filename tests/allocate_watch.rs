@@ -50,7 +50,7 @@ fn text_is_a_line_an_event_flushed_at_once() {
 #[test]
 fn the_time_to_wait_is_bounded() {
     let base = Base::fresh();
-    base.run("watch", &["--timeout", "100ms"]).code(1).out_empty().within(SOON);
+    base.run("watch", &["--timeout", "1s"]).code(1).out_empty().within(SOON);
     base.write(&[("id/1", "a")]);
     base.run("watch", &["--list", "--count", "1"]).ok().out("created\t1\ta\n");
     base.run("watch", &["--count", "0"]).code(2);

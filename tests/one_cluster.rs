@@ -265,7 +265,7 @@ fn a_resume_file_is_bound_to_its_cluster_namespace_and_keys() {
         let args = ["watch", "--resume", file.to_str().unwrap()];
         Kvadm::new().endpoint(etcd).args(args).args(more).run()
     };
-    watch(&first, &["/k/", "--timeout", "300ms"]).code(1).err_empty();
+    watch(&first, &["/k/", "--timeout", "1s"]).code(1).err_empty();
     let saved = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(saved()["cluster"], id(&first));
     other.etcdctl_ok(&["put", "/k/1", "b"]);

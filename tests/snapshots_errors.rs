@@ -59,7 +59,7 @@ fn reaching() {
         &["put", "/a", "x"],
         &["delete", "/a"],
         &["txn", "-"],
-        &["watch", "/a", "--timeout", "100ms"],
+        &["watch", "/a", "--timeout", "1s"],
         &["lock", "/l", "--", "true"],
         &["lease", "list"],
         &["allocate", "new", "a", "--node", "n"],
@@ -380,7 +380,7 @@ fn watch() {
     let mut page = Page::of_server(&etcd);
     let files = Files::new(&mut page);
     page.heading("the time is over");
-    page.show(call(["watch", "/none/", "--timeout", "100ms"]));
+    page.show(call(["watch", "/none/", "--timeout", "1s"]));
     page.heading("where to go on");
     let place = files.write("place", "junk\n");
     page.show(call(["watch", "/a/", "--resume", &place]));

@@ -381,7 +381,7 @@ fn a_run_that_is_killed_repeats_one_command_at_most_and_leaves_none_out() {
     let args = ["watch", &p, "--resume", "place", "--until", "deleted", "--exec", "--", "sh", "-c", script];
     let start = || kvadm().args(args).folder(folder.path()).spawn();
     let log = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-    kvadm().args(["watch", &p, "--resume", "place", "--timeout", "100ms"]).folder(folder.path()).run().code(1);
+    kvadm().args(["watch", &p, "--resume", "place", "--timeout", "1s"]).folder(folder.path()).run().code(1);
     for key in &keys {
         put(key, "");
     }

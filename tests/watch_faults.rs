@@ -164,7 +164,7 @@ fn a_signal_ends_it_at_once_while_it_is_away() {
     run.code(3)
         .out("status\twait-for-datastore\n")
         .err_has("the watch is interrupted and will resume")
-        .err_has("error: the watch was interrupted when --timeout elapsed");
+        .err_has("error: --timeout elapsed before the watch began");
 }
 
 /// In an outage, that nothing was seen does not mean that nothing happened.
@@ -181,6 +181,14 @@ fn a_timeout_in_an_outage_is_not_a_no() {
             proxy.cut();
         }
         running.wait().code(code);
+    }
+    // It never began: etcd is gone, or frozen.
+    let mut gone = Proxy::start(&etcd.address());
+    for mode in [Mode::Refuse, Mode::Hang] {
+        gone.set(mode);
+        let wait = ["--connect-wait", "20s", "watch", "/w/", "--timeout", "1s"];
+        let run = Kvadm::new().endpoint(&gone.endpoint()).args(wait).run();
+        run.code(3).out_empty().err_has("error: --timeout elapsed before the watch began");
     }
     // It came back in time.
     let mut proxy = proxy;

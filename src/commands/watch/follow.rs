@@ -34,6 +34,8 @@ pub struct WatchLoop<'a> {
     pub(super) cache: Option<KeyCache>,
     /// Whether the stream is interrupted, and the interruption was reported or ends the watch.
     interrupted: bool,
+    /// Whether the store has answered and the start is known.
+    begun: bool,
     /// An earlier run wrote the events of this position's revision up to its key.
     reported_position: Option<ResumePosition>,
 }
@@ -49,7 +51,18 @@ impl<'a> WatchLoop<'a> {
     ) -> Self {
         let reported_position = resume_file.as_ref().and_then(|resume_file| resume_file.position().cloned());
         let cache = (start == WatchStart::Sync).then(KeyCache::default);
-        Self { ctx, ranges, filter, start, writer, resume_file, cache, interrupted: false, reported_position }
+        Self {
+            ctx,
+            ranges,
+            filter,
+            start,
+            writer,
+            resume_file,
+            cache,
+            interrupted: false,
+            begun: false,
+            reported_position,
+        }
     }
 
     /// Follows the stream to its end.
@@ -60,11 +73,15 @@ impl<'a> WatchLoop<'a> {
         let Err(stop) = self.follow().await;
         let saved = self.resume_file.as_mut().map_or(Ok(()), ResumeFile::save);
         match stop {
-            StopReason::At(Exit::No) if self.interrupted => saved.and(Err(Failure::new(
-                Exit::Unreachable,
-                "the watch was interrupted when --timeout elapsed; later changes, if any, were not shown",
-            )
-            .hint("run 'kvadm status' to see which members are up"))),
+            StopReason::At(Exit::No) if self.interrupted || !self.begun => {
+                let what = if self.begun {
+                    "the watch was interrupted when --timeout elapsed; later changes, if any, were not shown"
+                } else {
+                    "--timeout elapsed before the watch began"
+                };
+                let failure = Failure::new(Exit::Unreachable, what);
+                saved.and(Err(failure.hint("run 'kvadm status' to see which members are up")))
+            }
             StopReason::At(exit) => saved.map(|()| exit),
             StopReason::Failed(failure) if failure.is_end_by_signal() => saved.map(|()| Exit::Interrupted),
             StopReason::Failed(failure) => Err(failure),
@@ -73,6 +90,7 @@ impl<'a> WatchLoop<'a> {
 
     async fn follow(&mut self) -> Result<Infallible, StopReason> {
         let (start, known) = self.begin().await?;
+        self.begun = true;
         let ranges = self.ranges.clone();
         let options = WatchOptions { ranges, start, known, prev: self.writer.prev };
         let mut watcher = self.ctx.store().watch(options);

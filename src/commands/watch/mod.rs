@@ -43,7 +43,7 @@ pub(super) use follow::{WatchLoop, WatchStart};
 /// Exit codes:
 ///   0  --count or --until was reached
 ///   1  --timeout elapsed
-///   3  --timeout elapsed while the stream was interrupted
+///   3  --timeout elapsed before the watch began, or while the stream was interrupted
 ///   4  the events are compacted, or --resume belongs to another store
 ///   6  CMD failed (--on-error stop), or the --resume file cannot be written
 #[derive(clap::Args, Debug)]
