@@ -342,7 +342,7 @@ fn limits_are_refused_before_anything_is_sent() {
     let before = etcd.revision();
     refused(
         &json!({"then": puts(129)}),
-        "129 operations in 'then'; the limit here is 128 (--max-ops raises it if the servers' --max-txn-ops is higher than 128)",
+        "129 operations in 'then'; the limit here is 128 (--max-ops raises it, if the servers' --max-txn-ops allows it)",
     );
     refused(&json!({"else": puts(129)}), "129 operations in 'else'");
     let compares: Vec<Value> = (0..129).map(|i| json!({"key": format!("/{i}"), "version": 0})).collect();

@@ -69,10 +69,10 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
         read = reading => read.unwrap_or_else(|error| Err(io::Error::other(error))),
     };
     match read {
-        Ok(bytes) if bytes.len() as u64 > MAX_INPUT_BYTES => Err(Failure::new(
-            Exit::Refused,
-            format!("{name} is larger than {} MiB, more than etcd accepts in one request", MAX_INPUT_BYTES >> 20),
-        )),
+        Ok(bytes) if bytes.len() as u64 > MAX_INPUT_BYTES => Err(Failure::usage(format!(
+            "{name} is larger than {} MiB, kvadm's limit for such input",
+            MAX_INPUT_BYTES >> 20
+        ))),
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(cannot_read(&name, &error)),
     }

@@ -85,7 +85,7 @@ impl KeySelection {
         let to = self.to.as_deref().map(|to| self.text.bytes(to)).transpose()?;
         let range = KeyRange::between(&from, to.as_deref());
         if range.is_empty() {
-            let (from, to) = (bytes::escape(&from), bytes::escape(&to.unwrap_or_default()));
+            let (from, to) = (bytes::name(&from), bytes::name(&to.unwrap_or_default()));
             return Err(Failure::usage(format!("empty range: --from {from} is not less than --to {to}")));
         }
         Ok(range)

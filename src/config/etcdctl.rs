@@ -31,10 +31,13 @@ const UNSUPPORTED: &[Unsupported] = &[
     Unsupported { harmless: &["3"], ..unsupported("ETCDCTL_API", "kvadm uses version 3 of the API") },
 ];
 
+/// etcdctl's variable for plaintext.
+pub(super) const INSECURE_TRANSPORT: &str = "ETCDCTL_INSECURE_TRANSPORT";
+
 /// Whether `ETCDCTL_INSECURE_TRANSPORT` is false, with which etcdctl uses TLS without any TLS file. True is etcdctl's
 /// default, and does not switch off the TLS that a file asks for, unlike `insecure-transport`.
 pub(super) fn wants_tls(layers: &mut Layers<'_>) -> bool {
-    const NAME: &str = "ETCDCTL_INSECURE_TRANSPORT";
+    const NAME: &str = INSECURE_TRANSPORT;
     let Some(value) = layers.env.get(NAME) else { return false };
     match super::values::in_env::flag(value) {
         Ok(insecure) => insecure == Some(false),

@@ -150,6 +150,11 @@ impl Layers<'_> {
         self.settings.push(Setting { key: key.name, value, source, overridden });
     }
 
+    /// Changes the source of a recorded setting.
+    pub fn set_source(&mut self, key: &str, source: &Source) {
+        self.settings.iter_mut().filter(|setting| setting.key == key).for_each(|one| one.source = source.clone());
+    }
+
     /// A flag that is off by default.
     pub fn switch(&mut self, key: &SettingKey, flag: Option<bool>) -> Result<Sourced<bool>, ConfigError> {
         let file = self.values.flag(key.name)?;

@@ -43,9 +43,14 @@ pub(super) fn endpoints_and_tls(
 ) -> Result<(ConfiguredEndpoints, TlsFiles), ConfigError> {
     let (texts, losers) = endpoint_texts(layers, overrides)?;
     let files = files(layers, overrides)?;
-    let insecure = layers.switch(&keys::INSECURE_TRANSPORT, overrides.insecure_transport)?;
+    let mut insecure = layers.switch(&keys::INSECURE_TRANSPORT, overrides.insecure_transport)?;
+    let tls_by_variable = etcdctl::wants_tls(layers);
+    if tls_by_variable && insecure.source == Source::Default {
+        insecure.source = Source::Env(etcdctl::INSECURE_TRANSPORT);
+        layers.set_source(keys::INSECURE_TRANSPORT.name, &insecure.source);
+    }
     let skip_verify = layers.switch(&keys::SKIP_VERIFY, overrides.insecure_skip_tls_verify)?;
-    let tls = !insecure.value && (files.all().next().is_some() || skip_verify.value || etcdctl::wants_tls(layers));
+    let tls = !insecure.value && (files.all().next().is_some() || skip_verify.value || tls_by_variable);
     let list = parse(&texts, tls)?;
     let uses_tls = list.iter().any(|endpoint| endpoint.scheme == Scheme::Tls);
     if uses_tls || !insecure.value {

@@ -67,9 +67,7 @@ impl RangeDeletion<'_> {
     /// Runs the deletion. `all` allows a range that covers the whole store.
     pub async fn run(self, all: bool, save: Option<&Path>) -> Result<Exit, Failure> {
         if self.range == KeyRange::prefix(b"") && !all {
-            return Err(
-                Failure::usage("an empty prefix selects every key in the store").hint("to delete all keys, add --all")
-            );
+            return Err(Failure::usage("an empty prefix selects every key").hint("to delete all keys, add --all"));
         }
         let total = self.count().await?;
         let dry_run = self.ctx.safety.dry_run;

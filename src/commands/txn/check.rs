@@ -47,8 +47,8 @@ fn count(txn: &Txn, limit: usize, which: &str) -> Result<(), String> {
     {
         if number > limit {
             return Err(format!(
-                "{which} has {number} {what}; the limit here is {limit} (--max-ops raises it if the servers' \
-                 --max-txn-ops is higher than 128)"
+                "{which} has {number} {what}; the limit here is {limit} (--max-ops raises it, if the servers' \
+                 --max-txn-ops allows it)"
             ));
         }
     }

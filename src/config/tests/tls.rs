@@ -135,6 +135,8 @@ fn etcdctls_transport_variables_count() {
         assert_eq!(setup.warnings(), [""; 0]);
     }
     // True is etcdctl's default, which does not switch off TLS.
+    let by_variable = Setup::new().env("ETCDCTL_INSECURE_TRANSPORT", "false");
+    assert_eq!(by_variable.setting("insecure-transport"), "false (env ETCDCTL_INSECURE_TRANSPORT)");
     let setup = setup().env("ETCDCTL_INSECURE_TRANSPORT", "true").env("ETCDCTL_CACERT", "/ca");
     assert_eq!(endpoints(&setup.ok()), ["https://h:2379"]);
     assert_eq!(setup.warnings(), [""; 0]);
