@@ -273,6 +273,17 @@ fn the_page_agrees_with_the_tips() {
     assert!(agreed > 50, "{agreed}");
 }
 
+#[test]
+fn values_of_flags_that_kvadm_lacks_are_named() {
+    for (line, said) in [
+        (&["get", "/a", "--consistency=s"][..], "kvadm has no '--consistency=s' yet: use etcdctl"),
+        (&["get", "/a", "--write-out=fields"], "kvadm has no '--write-out=fields' yet: use etcdctl"),
+        (&["compaction", "5", "--physical=false"], "kvadm compact 5 --physical=false"),
+    ] {
+        Kvadm::new().args(line).run().code(2).out_empty().err_has(&format!("tip: {said}\n"));
+    }
+}
+
 /// The value of an option that etcdctl has and kvadm does not know may be a password.
 #[test]
 fn what_may_be_a_password_is_not_repeated() {

@@ -37,6 +37,14 @@ pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
     if let Some(flag) = flags.find(|flag| matches!(flag.becomes, Becomes::Missing)) {
         return Some(missing(flag));
     }
+    let flags = line.iter().flat_map(|line| &line.flags);
+    for (flag, value) in flags {
+        if let (Becomes::Values(values), Some(value)) = (&flag.becomes, value)
+            && !values.iter().any(|(known, _)| known == value)
+        {
+            return Some(format!("kvadm has no '{}={}' yet: use etcdctl", flag.name, shell::quote(value.as_bytes())));
+        }
+    }
     let (flag, _) = flag_of(unknown)?;
     let name = match flag.becomes {
         Becomes::Option(name) | Becomes::Seconds(name) | Becomes::User(name) | Becomes::Secret(name) => name,
@@ -101,6 +109,8 @@ impl EtcdctlLine {
             } else if let Some((flag, value)) = flag_of(arg) {
                 let value = if flag.valued && value.is_none() { Some(args.next()?.clone()) } else { value };
                 match value.as_deref() {
+                    // Waiting is kvadm's default.
+                    Some("false") if flag.name == "--physical" => line.other.push(arg.clone()),
                     Some("false") if !flag.valued => {}
                     _ => line.flags.push((flag, value)),
                 }
