@@ -152,6 +152,8 @@ fn keys_of_other_namespaces_are_counted_and_deleted_only_with_an_option() {
         .err_has(&warning)
         .err_has("no lease was revoked")
         .err_has("hint: add --outside-namespace");
+    let row = within(&["lease", "revoke", &id, "--dry-run", "-o", "json"]).json();
+    assert_eq!((row["dry_run"].as_bool(), row["keys"].as_i64()), (Some(true), Some(1)));
     within(&["lease", "revoke", &id, "--dry-run"]).ok().err_has("outside the namespace would be revoked");
     assert!(shared().held(format!("{theirs}secret1")).is_some());
     within(&["lease", "revoke", &id, "--yes", "--outside-namespace"]).ok();

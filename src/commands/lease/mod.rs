@@ -180,7 +180,7 @@ async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Resu
                     let outside = counted(lease.foreign, "key");
                     ctx.out.warn(&format!("lease {id}: {outside} outside the namespace would be deleted with it"));
                 }
-                found.push(LeaseRow::counted(&lease));
+                found.push(LeaseRow { dry_run: ctx.safety.dry_run, ..LeaseRow::counted(&lease) });
             }
             None => ctx.out.note(&format!("lease not found: {id}")),
         }

@@ -11,17 +11,19 @@ pub struct LeaseRow {
     pub keys: Option<u64>,
     /// Number of keys outside the namespace; they are not among `keys`.
     pub outside: u64,
+    /// Whether the lease would only be revoked.
+    pub dry_run: bool,
 }
 
 impl LeaseRow {
     /// A lease whose keys were not requested.
     pub fn of(grant: Grant) -> Self {
-        Self { grant, keys: None, outside: 0 }
+        Self { grant, keys: None, outside: 0, dry_run: false }
     }
 
     /// A lease with the number of its keys.
     pub fn counted(lease: &LeaseWithKeys) -> Self {
-        Self { grant: lease.grant, keys: Some(lease.keys.len() as u64), outside: lease.foreign }
+        Self { grant: lease.grant, keys: Some(lease.keys.len() as u64), outside: lease.foreign, dry_run: false }
     }
 }
 
@@ -32,6 +34,7 @@ impl Record for LeaseRow {
         visit(always("left", Value::Int(self.grant.left)));
         visit(always("keys", Value::uint(self.keys)));
         visit(data("outside", Value::uint((self.outside > 0).then_some(self.outside))));
+        visit(data("dry_run", if self.dry_run { Value::Bool(true) } else { Value::Absent }));
     }
 }
 
