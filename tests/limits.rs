@@ -11,25 +11,25 @@ const MIB: u64 = 1 << 20;
 fn files_without_an_end_are_refused() {
     let etcd = shared();
     let https = ["--endpoints", "https://127.0.0.1:1"];
-    let cases: [(&[&str], i32); 14] = [
-        (&["-c", "/dev/zero", "config"], 2),
-        (&["--user", "u", "--password-file", "/dev/zero", "config"], 2),
-        (&["--ca-file", "/dev/zero", "get", "/a", https[0], https[1]], 2),
-        (&["--cert-file", "/dev/zero", "--key-file", "/dev/zero", "get", "/a", https[0], https[1]], 2),
-        (&["put", "--from", "/dev/zero"], 2),
-        (&["put", "/zero", "--file", "/dev/zero"], 4),
-        (&["txn", "/dev/zero"], 4),
-        (&["watch", "/a", "--resume", "/dev/zero", "--timeout", "1s"], 2),
-        (&["get", "/a", "--proto", "/dev/zero", "--message", "p.M"], 2),
-        (&["gc", "ids", "--since", "/dev/zero"], 4),
-        (&["gc", "ids", "--save", "/dev/zero"], 2),
-        (&["gc", "metadata", "--schema", "/dev/zero", "/a/"], 4),
-        (&["gc", "metadata", "--schema", "containerd", "--roots", "/dev/zero", "/a/"], 4),
-        (&["allocate", "list", "--remote", "west=/dev/zero"], 2),
+    let cases: [&[&str]; 14] = [
+        &["-c", "/dev/zero", "config"],
+        &["--user", "u", "--password-file", "/dev/zero", "config"],
+        &["--ca-file", "/dev/zero", "get", "/a", https[0], https[1]],
+        &["--cert-file", "/dev/zero", "--key-file", "/dev/zero", "get", "/a", https[0], https[1]],
+        &["put", "--from", "/dev/zero"],
+        &["put", "/zero", "--file", "/dev/zero"],
+        &["txn", "/dev/zero"],
+        &["watch", "/a", "--resume", "/dev/zero", "--timeout", "1s"],
+        &["get", "/a", "--proto", "/dev/zero", "--message", "p.M"],
+        &["gc", "ids", "--since", "/dev/zero"],
+        &["gc", "ids", "--save", "/dev/zero"],
+        &["gc", "metadata", "--schema", "/dev/zero", "/a/"],
+        &["gc", "metadata", "--schema", "containerd", "--roots", "/dev/zero", "/a/"],
+        &["allocate", "list", "--remote", "west=/dev/zero"],
     ];
-    for (args, code) in cases {
+    for args in cases {
         let run = Kvadm::new().env("KVADM_ENDPOINTS", etcd.address()).memory(512 * MIB).args(args).run();
-        run.code(code).out_empty().err_has("/dev/zero").err_lacks("out of memory").within(Duration::from_secs(15));
+        run.code(2).out_empty().err_has("/dev/zero").err_lacks("out of memory").within(Duration::from_secs(15));
     }
 }
 
