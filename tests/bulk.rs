@@ -382,8 +382,12 @@ fn a_full_store_ends_the_load_and_deletes_still_go() {
     let delete = |args: &[&str]| Kvadm::new().endpoint(&etcd).args(["delete", "--yes"]).args(args).run();
     delete(&["/k000"]).ok().out("1\n");
     delete(&["--from", "/k", "--to", "/k005", "--atomic"]).ok().out("4\n");
+    let few = etcd.held_under("/k").is_empty();
     let run = delete(&["--prefix", "/k"]);
-    if run.code != Some(0) {
+    if few {
+        // The store was full after the few keys that are deleted already.
+        run.code(1).out("0\n");
+    } else if run.code != Some(0) {
         // Early servers refuse whatever has a condition.
         run.code(4).out_empty().err_has("database space exceeded");
         run.err_has("free space with 'kvadm compact --reclaim'").err_has("add --unguarded --save FILE");
