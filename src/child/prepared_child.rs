@@ -34,9 +34,11 @@ impl PreparedChild {
         drop(self.started.await);
     }
 
-    /// Waits until both are ready. If one was killed during a long wait for the lock, both are started again.
+    /// Waits until both are ready. If one was killed, at its start or during a long wait for the lock, both are started again.
     pub(super) async fn ready(self) -> io::Result<Helpers> {
-        let mut helpers = self.started.await.map_err(io::Error::other)??;
+        let Ok(mut helpers) = self.started.await.map_err(io::Error::other)? else {
+            return Helpers::start(self.command, self.json).await;
+        };
         if helpers.guardian.has_exited() || helpers.process.poll() == ProcessEvent::Ended {
             helpers = Helpers::start(self.command, self.json).await?;
         }
