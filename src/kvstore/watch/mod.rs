@@ -171,10 +171,7 @@ impl Watcher {
         loop {
             if !self.pending.as_slice().is_empty() {
                 let update = self.take_pending();
-                if !update.is_empty() {
-                    return Ok(WatchUpdate::Events(update));
-                }
-                continue;
+                return Ok(if update.is_empty() { WatchUpdate::Progress } else { WatchUpdate::Events(update) });
             }
             if let Some(backlog) = &mut self.backlog {
                 let segment = backlog.next().await;
@@ -208,11 +205,8 @@ impl Watcher {
                     if self.backlog.is_some() {
                         self.open = None;
                     }
-                    let update = self.take_pending();
-                    if !update.is_empty() {
-                        return Ok(WatchUpdate::Events(update));
-                    }
-                    if !more && self.pending.as_slice().is_empty() {
+                    // Progress is reported although no event may be wanted.
+                    if self.pending.as_slice().is_empty() && !more {
                         return Ok(WatchUpdate::Progress);
                     }
                 }
@@ -352,6 +346,20 @@ mod tests {
     use super::*;
     use crate::transport::TlsFiles;
     use crate::transport::testing::{options, session};
+
+    /// The position moves although no event is wanted; nothing listens at the endpoint.
+    #[tokio::test]
+    async fn events_between_the_ranges_are_progress() {
+        let options = options(&["127.0.0.1:1".to_owned()], TlsFiles::default(), Duration::from_secs(1));
+        let store = Store::new(options, session(&Arc::default()));
+        let ranges = vec![KeyRange::prefix(b"/a/"), KeyRange::prefix(b"/c/")];
+        let mut watcher = store.watch(WatchOptions { ranges, start: 1, known: 0, prev: false });
+        let kv = PbKeyValue { key: b"/b/x".to_vec(), mod_revision: 7, ..PbKeyValue::default() };
+        let event = PbEvent { kv: Some(kv), ..PbEvent::default() };
+        watcher.pending = watcher.assembly.push(vec![event; UPDATE_EVENTS + 1], false).unwrap_or_default().into_iter();
+        assert!(matches!(watcher.next().await, Ok(WatchUpdate::Progress)));
+        assert_eq!(watcher.next_revision(), 8);
+    }
 
     #[test]
     fn updates_are_of_whole_revisions_and_the_position_follows_them() {
