@@ -26,6 +26,7 @@ pub mod plural;
 pub mod proto;
 pub mod shell;
 pub mod signal;
+pub mod sync;
 pub mod time;
 pub mod transport;
 pub mod unique_names;
