@@ -1,7 +1,6 @@
 //! `kvadm list`: list keys and values.
 
 mod branches;
-mod levels;
 mod listing;
 mod options;
 mod usage;

@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 
-use super::levels::BranchLevels;
 use crate::args::parse_revision;
 use crate::commands::conditions::IfLockedArgs;
+use crate::commands::levels::BranchLevels;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::KeySelection;
 use crate::kvstore::{KeyRange, Revision};
