@@ -21,6 +21,7 @@ mod settings;
 mod sink;
 mod table;
 mod text;
+mod trailer;
 mod tree;
 mod yaml;
 
@@ -43,4 +44,5 @@ pub use record::{Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError,
 pub use sanitize::sanitize;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
+pub use trailer::{Trailer, TrailerLine};
 pub use tree::{BranchRow, UsageRow};
