@@ -16,7 +16,7 @@ pub(crate) mod source;
 pub use compare::{Comparison, Difference, LeaseRule};
 pub use error::SyncError;
 pub use file::FileRecords;
-pub use lines::{InputLine, RecordLines};
+pub use lines::{InputLine, MAX_LINE_BYTES, RecordLines};
 pub use merge::{Merge, Pair, Step};
 pub use record::{KeyMapping, SyncRecord};
 pub use records::Records;

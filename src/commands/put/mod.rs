@@ -4,7 +4,6 @@ mod bulk;
 mod hold;
 mod load;
 mod plan;
-mod record_lines;
 mod single;
 
 use std::ffi::{OsStr, OsString};
