@@ -13,6 +13,7 @@ pub mod lease;
 pub mod list;
 pub mod lock;
 pub mod put;
+pub mod restore;
 pub mod status;
 pub mod txn;
 pub mod version;

@@ -49,11 +49,6 @@ enum Kind {
 }
 
 impl SourceArgs {
-    /// Whether `--source` was given.
-    pub fn is_given(&self) -> bool {
-        self.source.is_some()
-    }
-
     /// Opens the source for the keys of this store with a prefix. Files are read completely.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub use answers::{
     LeaseRow, LoadAnswer, MemberRow, PutAnswer, RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow,
     StepState, TxnAnswer, VersionRow,
 };
-pub use difference::{DifferenceRow, DifferenceSummary, DifferencesInBranch};
+pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};
 pub use event::{ChangeKind, EventRow, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, SweepCounts};

@@ -10,7 +10,7 @@ use crate::commands::source::{Compared, SourceArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
-use crate::output::{DifferenceRow, DifferenceSummary, DifferencesInBranch, Sink};
+use crate::output::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, Sink};
 use crate::plural::counted;
 use crate::sync::Difference;
 
@@ -92,7 +92,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (from, to) = (source.describe(comparison.source_revision()), comparison.store_revision());
     ctx.out.plain_note(&format!("--- {from}"));
     ctx.out.plain_note(&format!("+++ this store at revision {to}"));
-    let mut total = DifferencesInBranch::default();
+    let mut total = ChangeCounts::default();
     let mut shown = Shown { ctx, args, sink: ctx.out.stream(), branch: None, base: prefix.len() };
     comparison.show_progress(ctx.out.progress("comparing", None));
     let mut limited = false;
@@ -110,7 +110,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             limited = true;
             break;
         }
-        total.count(found.from_source());
+        total.add(found.from_source());
         shown.show(&found)?;
     }
     comparison.finish_progress();
@@ -120,16 +120,16 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         source: &source.name,
         source_revision: comparison.source_revision(),
         revision: to,
-        differences: &total,
+        differences: total,
         unchanged,
         limited,
     };
-    ctx.out.summary(&summary, &summary_text(&total, unchanged, limited));
+    ctx.out.summary(&summary, &summary_text(total, unchanged, limited));
     Ok(if total.total() == 0 { Exit::Done } else { Exit::No })
 }
 
-fn summary_text(total: &DifferencesInBranch, unchanged: u64, limited: bool) -> String {
-    let DifferencesInBranch { created, modified, deleted, .. } = total;
+fn summary_text(total: ChangeCounts, unchanged: u64, limited: bool) -> String {
+    let ChangeCounts { created, modified, deleted } = total;
     if limited {
         return format!("stopped after {}", counted(total.total(), "difference"));
     }
@@ -183,7 +183,7 @@ impl Shown<'_> {
             }
         }
         if let Some(open) = &mut self.branch {
-            open.count(found.from_source());
+            open.counts.add(found.from_source());
         }
         Ok(())
     }
