@@ -41,8 +41,8 @@ pub(super) struct OutShared {
     pub(super) terminal: bool,
     pub(super) width: usize,
     pub(super) bold: bool,
-    colored_errors: bool,
-    quiet: bool,
+    pub(super) colored_errors: bool,
+    pub(super) quiet: bool,
     verbosity: u8,
     bars: bool,
     stdout: Mutex<Stdout>,
@@ -256,7 +256,7 @@ impl Out {
         self.stderr(line.as_bytes());
     }
 
-    fn stderr(&self, bytes: &[u8]) {
+    pub(super) fn stderr(&self, bytes: &[u8]) {
         // A failed write to stderr cannot be reported anywhere.
         progress::suspend(&self.shared.slot, || {
             let _ = io::stderr().lock().write_all(bytes);
