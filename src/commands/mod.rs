@@ -6,6 +6,7 @@ pub mod complete;
 pub mod completions;
 pub mod config;
 pub mod delete;
+pub mod edit;
 pub mod gc;
 pub mod get;
 pub mod lease;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -285,6 +286,17 @@ impl Out {
     /// Whether stdout is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.shared.terminal
+    }
+
+    /// The standard output of a program that talks to the user: the terminal, or stderr if stdout is for data.
+    ///
+    /// # Errors
+    /// The system refuses a descriptor.
+    pub fn stdout_of_programs(&self) -> io::Result<Stdio> {
+        if self.shared.terminal {
+            return Ok(Stdio::inherit());
+        }
+        Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
     }
 
     /// Whether the format is JSON.
