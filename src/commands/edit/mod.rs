@@ -7,7 +7,7 @@ mod text;
 
 use std::ffi::OsString;
 
-use session::{Session, Subject};
+use session::{EditSession, Subject};
 use text::{Form, NotEditable};
 
 use crate::args::{KeyText, safety_options};
@@ -36,8 +36,8 @@ use crate::shell;
 /// text, or confirm, is it written over the other change.
 ///
 /// kvadm asks before it stores an empty value, or text that is not JSON in place of
-/// JSON. After a failure or a signal, your text stays in a file that only you can
-/// read. The error names the file and a command that writes it.
+/// JSON. After a failure, a signal or a dry run, your text stays in a file that only
+/// you can read. kvadm names the file and a command that writes it.
 ///
 /// Exit codes:
 ///   0  written, or unchanged
@@ -102,5 +102,5 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     })?;
     let (proto_options, lock_option) = (args.proto.words(), args.if_locked.words());
     let subject = Subject { key, form, codec, guard, proto_options, lock_option };
-    Session::begin(ctx, subject, base, text)?.run().await
+    EditSession::begin(ctx, subject, base, text)?.run().await
 }

@@ -37,7 +37,7 @@ pub struct Subject {
 }
 
 /// An edit that has begun: the text is in a file.
-pub struct Session<'a> {
+pub struct EditSession<'a> {
     ctx: &'a Context,
     subject: Subject,
     /// The key as it was read last.
@@ -55,7 +55,7 @@ pub struct Session<'a> {
 }
 
 /// What to do after another client has changed the key.
-enum Next {
+enum AfterConflict {
     /// Edit the text again.
     Edit,
     /// Write the value: the other client has not changed the key's own one.
@@ -64,7 +64,7 @@ enum Next {
     Nothing,
 }
 
-impl<'a> Session<'a> {
+impl<'a> EditSession<'a> {
     /// Writes the text to its file.
     ///
     /// # Errors
@@ -148,9 +148,9 @@ impl<'a> Session<'a> {
             }
             match single::write(ctx.store(), &request, guard).await? {
                 (PutOutcome::Refused(answers), _) => match self.conflict(&request, &answers).await? {
-                    Next::Edit => return Ok(None),
-                    Next::Write => {}
-                    Next::Nothing => return self.unchanged().map(Some),
+                    AfterConflict::Edit => return Ok(None),
+                    AfterConflict::Write => {}
+                    AfterConflict::Nothing => return self.unchanged().map(Some),
                 },
                 (outcome, revision) => return single::report(ctx, &request, None, outcome, revision).map(Some),
             }
@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
     }
 
     /// Shows what another client did to the key.
-    async fn conflict(&mut self, request: &PutRequest, answers: &[OpResult]) -> Result<Next, Failure> {
+    async fn conflict(&mut self, request: &PutRequest, answers: &[OpResult]) -> Result<AfterConflict, Failure> {
         let failure = single::condition_failed(request, answers);
         let Some(OpResult::Get { kvs, .. }) = answers.first() else { return Err(failure) };
         let now = kvs.first().cloned();
@@ -180,17 +180,17 @@ impl<'a> Session<'a> {
         self.conflicts += 1;
         let revision = now.mod_revision;
         if now.value == request.value {
-            return Ok(Next::Nothing);
+            return Ok(AfterConflict::Nothing);
         }
         if before.value == now.value {
             self.ctx.out.note(&format!("another client has written the same value to {name} (revision {revision})"));
-            return if self.conflicts > MAX_UNATTENDED_CONFLICTS { Err(failure) } else { Ok(Next::Write) };
+            return if self.conflicts > MAX_UNATTENDED_CONFLICTS { Err(failure) } else { Ok(AfterConflict::Write) };
         }
         let about = format!("another client has changed {name} meanwhile (revision {revision}):");
         self.show(&about, Some(before), Some(&now.value));
         match self.ask(format!("edit your text again, to write it over revision {revision}")).await? {
-            Confirm::Yes => Ok(Next::Edit),
-            Confirm::NoTerminal if self.conflicts <= MAX_UNATTENDED_CONFLICTS => Ok(Next::Edit),
+            Confirm::Yes => Ok(AfterConflict::Edit),
+            Confirm::NoTerminal if self.conflicts <= MAX_UNATTENDED_CONFLICTS => Ok(AfterConflict::Edit),
             Confirm::No | Confirm::NoTerminal => Err(failure),
         }
     }
