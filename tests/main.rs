@@ -19,6 +19,8 @@ mod delete;
 mod delete_full;
 mod diagnose;
 mod documents;
+mod edit;
+mod edit_conflicts;
 mod errors;
 mod etcdctl;
 mod failover;

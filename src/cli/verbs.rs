@@ -4,7 +4,7 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, compact, completions, config, delete, diff, gc, get, lease, list, lock, put, restore, status, txn,
+    allocate, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, put, restore, status, txn,
     version, watch,
 };
 use crate::context::Context;
@@ -22,6 +22,7 @@ use crate::output::Out;
 pub enum Command {
     Get(get::Args),
     Put(put::Args),
+    Edit(edit::Args),
     Delete(delete::Args),
     List(list::Args),
     Watch(watch::Args),
@@ -44,9 +45,10 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 17] = [
+pub const OPTIONS: [(&str, Augment); 18] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
+    ("edit", edit::Args::augment_args),
     ("delete", delete::Args::augment_args),
     ("list", list::Args::augment_args),
     ("watch", watch::Args::augment_args),
@@ -65,8 +67,9 @@ pub const OPTIONS: [(&str, Augment); 17] = [
 ];
 
 /// The verbs as `kvadm --help` lists them, by heading.
-pub const GROUPS: [(&str, &[&str]); 4] = [
-    ("Data", &["get", "put", "delete", "list", "watch", "txn", "diff", "restore"]),
+pub const GROUPS: [(&str, &[&str]); 5] = [
+    ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
+    ("Comparing and copying", &["diff", "restore"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
     ("Maintenance", &["status", "compact"]),
     ("Setup", &["config", "completions", "help", "version"]),
@@ -90,6 +93,7 @@ impl Command {
         match self {
             Self::Get(args) => get::run(ctx, &args).await,
             Self::Put(args) => put::run(ctx, &args).await,
+            Self::Edit(args) => edit::run(ctx, &args).await,
             Self::Delete(args) => delete::run(ctx, &args).await,
             Self::List(args) => list::run(ctx, &args).await,
             Self::Watch(args) => watch::run(ctx, &args).await,

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod config;
 pub mod delete;
 pub mod diff;
+pub mod edit;
 pub mod gc;
 pub mod get;
 pub mod lease;

@@ -3,8 +3,8 @@
 mod bulk;
 mod hold;
 mod load;
-mod plan;
-mod single;
+pub(in crate::commands) mod plan;
+pub(in crate::commands) mod single;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
