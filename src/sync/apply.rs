@@ -13,7 +13,7 @@ use super::plan_file::PlanFileError;
 use super::undo_file::UndoFile;
 use crate::consent::Consent;
 use crate::kvstore::{Error, KeyValue, LeaseId, LeaseKeeper, LockGuard, Op, OpResult, Retry, Revision, Store, Txn};
-use crate::output::{ChangeCounts, Progress};
+use crate::output::{ChangeCounts, Progress, bytes};
 
 /// Concurrent batches: enough to keep one server busy.
 const MAX_IN_FLIGHT: usize = 8;
@@ -28,6 +28,15 @@ pub enum ApplyError {
     /// The store.
     #[error(transparent)]
     Store(#[from] Error),
+    /// The change of one key.
+    #[error("cannot change {}", bytes::name(key))]
+    Key {
+        /// The key.
+        key: Vec<u8>,
+        /// Why not.
+        #[source]
+        error: Error,
+    },
     /// The plan.
     #[error(transparent)]
     Plan(#[from] PlanFileError),
@@ -332,7 +341,12 @@ impl Applier {
                 if matches!(error, Error::Unknown { .. }) {
                     self.tally.unknown += entries;
                 }
-                Err(error.into())
+                match batch.entries.as_slice() {
+                    [(entry, _)] if matches!(error, Error::Refused { .. }) => {
+                        Err(ApplyError::Key { key: entry.key.clone(), error })
+                    }
+                    _ => Err(error.into()),
+                }
             }
         }
     }

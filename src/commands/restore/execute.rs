@@ -322,6 +322,7 @@ fn done_words(done: ChangeCounts) -> String {
 fn failure_of(error: ApplyError) -> Failure {
     match error {
         ApplyError::Store(error) => error.into(),
+        ApplyError::Key { key, error } => Failure::from(error).context(format!("cannot change {}", bytes::name(&key))),
         ApplyError::Interrupted => Failure::new(Exit::Interrupted, "interrupted"),
         ApplyError::Undo(error) => Failure::new(Exit::Partial, format!("cannot write the undo file: {error}")),
         ApplyError::Plan(error) => Failure::new(Exit::Bug, format!("cannot read the plan: {error}")),
