@@ -24,6 +24,7 @@ const LINES: &[(&str, &str)] = &[
     ("get a b --keys-only", "kvadm list --from a --to b --keys-only"),
     ("get --from-key a", "kvadm list --from a"),
     ("get k --consistency=l", "kvadm get k"),
+    ("get / --prefix --min-mod-rev 33", "kvadm list / --since-rev 32"),
     ("get k -w json", "kvadm get k -o json"),
     ("get k -wjson", "kvadm get k -o json"),
     ("get k --write-out=table", "kvadm get k -o table"),
@@ -201,7 +202,7 @@ fn other_mistakes_keep_the_tips_of_the_parser() {
         assert!(accepts(&words(line)), "the page says that kvadm accepts '{line}'");
     }
     // What kvadm lacks is not translated into something else.
-    for line in ["get k --hex", "get / --prefix --min-mod-rev 3", "get k --consistency=s", "get k -w protobuf"] {
+    for line in ["get k --hex", "get / --prefix --max-mod-rev 3", "get k --consistency=s", "get k -w protobuf"] {
         let run = Kvadm::new().args(line.split(' ')).run();
         run.code(2).out_empty().err_lacks("tip: kvadm get").err_lacks("tip: kvadm list").err_lacks("as a value");
     }

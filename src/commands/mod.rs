@@ -23,3 +23,4 @@ mod lease_cache;
 mod lease_scope;
 mod proto;
 mod select;
+mod value_filter;

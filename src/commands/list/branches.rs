@@ -102,7 +102,7 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
         }
         if self.tree {
             // A filter must see every key.
-            if self.listing.filter.is_some() {
+            if !self.listing.filter.is_empty() {
                 return Ok(());
             }
             let (range, guard) = (KeyRange::prefix(&branch), self.listing.guard.as_ref());

@@ -1,6 +1,7 @@
 //! `kvadm list`: list keys and values.
 
 mod branches;
+mod filter;
 mod levels;
 mod listing;
 mod options;
@@ -14,6 +15,7 @@ use crate::output::Count;
 use crate::plural::counted;
 
 use branches::TreeWalk;
+use filter::RecordFilter;
 use listing::Listing;
 pub use options::Args;
 use options::SortOrder;
@@ -25,11 +27,11 @@ use options::SortOrder;
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     args.check(ctx)?;
     let range = args.selection.range(args.prefix.as_deref())?;
-    let filter = args.selection.filter()?;
+    let filter = RecordFilter::of(args)?;
     let guard = args.if_locked.guard(ctx).await?;
     let rev = args.rev.unwrap_or(0);
     args.proto.decode_output(ctx)?;
-    if args.count && filter.is_none() {
+    if args.count && filter.is_empty() {
         let counted = ctx.store().count(&range, rev, guard.as_ref()).await?;
         ctx.out.one(&Count { count: counted.count, revision: counted.revision })?;
         return Ok(Exit::Done);
@@ -37,8 +39,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let sorted = args.desc || args.sort.is_some_and(|order| order != SortOrder::Key);
     let options = ReadOptions {
         revision: rev,
-        keys_only: args.count || args.names_only(),
-        limit: if filter.is_some() || sorted || args.as_tree() { None } else { args.limit },
+        keys_only: (args.count || args.names_only()) && !filter.needs_values(),
+        limit: if filter.is_empty() && !sorted && !args.as_tree() { args.limit } else { None },
         guard: guard.clone(),
     };
     let reader = ctx.store().read(&range, options);
@@ -60,6 +62,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     ctx.out.detail(&format!("listed {} at revision {}", counted(listing.matched, "key"), listing.revision));
     if let Some(hint) = hint.filter(|_| listing.matched == 0) {
         ctx.out.note(&hint);
+    }
+    if args.since_rev.is_some() {
+        let (count, revision) = (listing.matched, listing.revision);
+        let text = format!("listed at revision {revision}; next time use --since-rev {revision}");
+        ctx.out.summary(&Count { count, revision }, &text);
     }
     Ok(Exit::Done)
 }

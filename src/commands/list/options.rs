@@ -7,6 +7,7 @@ use crate::args::parse_revision;
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::KeySelection;
+use crate::commands::value_filter::ValueArgs;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::kvstore::{KeyRange, Revision};
@@ -16,6 +17,9 @@ use crate::kvstore::{KeyRange, Revision};
 /// A prefix is a byte prefix: /a also matches /ab; --dir appends the missing slash.
 /// Memory use does not depend on the number of keys. 'put --from' loads what
 /// 'list -o json' prints.
+///
+/// --search, --regex and --since-rev read all keys of the range and print those that
+/// match; memory use stays the same.
 ///
 /// --depth, --tree and --du treat keys as paths. A branch is the set of keys that
 /// share a beginning up to a separator. --depth skips most of each subtree, but
@@ -41,7 +45,7 @@ use crate::kvstore::{KeyRange, Revision};
 Examples:
   kvadm list /app/
   kvadm list /app --dir --keys-only --match '*cert*'
-  kvadm list /app --dir --depth 1
+  kvadm list /app --dir --regex '(?i)host *= *old-db' --keys-only
   kvadm list / --du --depth 2 --top 10
   kvadm list /app --dir -o json --with-leases --trailer > backup.jsonl"
 )]
@@ -51,6 +55,14 @@ pub struct Args {
     pub(super) prefix: Option<OsString>,
     #[command(flatten)]
     pub(super) selection: KeySelection,
+    #[command(flatten)]
+    pub(super) values: ValueArgs,
+    /// Select only keys written after revision N (deleted keys do not appear)
+    ///
+    /// The listing ends with a note of its revision, which the next run takes as N; with -o json, with an object on standard
+    /// error. 'kvadm watch PREFIX --rev N+1' also prints deletions, unless N is compacted.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(Revision).range(0..), help_heading = "Which keys")]
+    pub(super) since_rev: Option<Revision>,
     /// Print keys without their values
     #[arg(long, help_heading = "What to show")]
     pub(super) keys_only: bool,
@@ -76,7 +88,7 @@ pub struct Args {
     pub(super) with_leases: bool,
     /// With -o json: end with a line that proves that the listing of PREFIX is complete
     #[arg(long, help_heading = "What to show",
-          conflicts_with_all = ["from", "to", "glob", "keys_only", "count", "limit", "sort", "desc", "depth", "tree", "du"])]
+          conflicts_with_all = ["from", "to", "glob", "search", "regex", "since_rev", "keys_only", "count", "limit", "sort", "desc", "depth", "tree", "du"])]
     pub(super) trailer: bool,
     /// Show N levels; deeper keys are collapsed into their parent (names only)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "As a tree",
@@ -139,13 +151,18 @@ impl Args {
         (self.keys_only && !sized) || (self.as_tree() && !self.du)
     }
 
-    /// Checks what clap cannot: the output format.
+    /// Checks what clap cannot.
     ///
     /// # Errors
-    /// A usage error for `--trailer` in another format than JSON.
+    /// A usage error for `--trailer` in another format than JSON, or if no key can be selected.
     pub(super) fn check(&self, ctx: &Context) -> Result<(), Failure> {
         if self.trailer && !ctx.out.is_json() {
             return Err(Failure::usage("--trailer requires -o json").hint("try 'kvadm list PREFIX -o json --trailer'"));
+        }
+        if let (Some(since), Some(rev)) = (self.since_rev, self.rev)
+            && since > rev
+        {
+            return Err(Failure::usage(format!("no key: --since-rev {since} is after --rev {rev}")));
         }
         Ok(())
     }
