@@ -90,6 +90,7 @@ fn every_field_is_in_the_manual_and_has_one_type() {
         &["list", "/", "--count"],
         &["list", "/", "--trailer"],
         &["list", "/", "--since-rev", "3"],
+        &["list", "/", "--serializable"],
         &["list", "/", "--depth", "1"],
         &["list", "/", "--tree", "--depth", "1"],
         &["list", "/", "--du"],

@@ -65,6 +65,7 @@ mod put;
 mod refused_streams;
 mod roundtrip;
 mod search;
+mod serializable;
 mod signals;
 mod since_rev;
 mod snapshots;

@@ -16,7 +16,7 @@ const RARE_OF: &[(&str, &[&str])] = &[
         "list",
         &["if_locked", "regex", "since_rev", "with_leases", "sort", "desc", "trailer", "tree", "top", "separator"],
     ),
-    ("watch", &["dir", "glob", "keys_only", "prev", "only", "until", "on_error"]),
+    ("watch", &["serializable", "dir", "glob", "keys_only", "prev", "only", "until", "on_error"]),
     ("txn", &[]),
     ("compact", &["physical"]),
     ("allocate new", &["if_locked", "wait"]),

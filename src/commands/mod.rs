@@ -23,4 +23,5 @@ mod lease_cache;
 mod lease_scope;
 mod proto;
 mod select;
+mod serializable;
 mod value_filter;

@@ -189,7 +189,7 @@ pub const FLAGS: &[Flag] = &[
         ]),
     ),
     valued("--order", Becomes::Values(&[("ASCEND", ""), ("DESCEND", "--desc")])),
-    valued("--consistency", Becomes::Values(&[("l", "")])),
+    valued("--consistency", Becomes::Values(&[("l", ""), ("s", "--serializable")])),
     switch("--stream", Becomes::Nothing),
     valued("--min-mod-rev", Becomes::Before("--since-rev")),
     valued("--max-mod-rev", Becomes::Missing),

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use crate::args::{KeyText, parse_revision};
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
+use crate::commands::serializable::SerializableArgs;
 use crate::commands::value_filter::ValueArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -48,10 +49,12 @@ pub struct Args {
     rev: Option<Revision>,
     /// Also print earlier values and deletions, newest first: N entries or all not compacted
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "9223372036854775807",
-          value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["if_locked", "search", "regex"])]
+          value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["if_locked", "search", "regex", "serializable"])]
     history: Option<u64>,
     #[command(flatten)]
     values: ValueArgs,
+    #[command(flatten)]
+    serializable: SerializableArgs,
     #[command(flatten)]
     if_locked: IfLockedArgs,
     #[command(flatten)]
@@ -77,7 +80,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             _ => Err(Failure::usage("--history takes one key").hint("try 'kvadm get KEY --history' for each key")),
         };
     }
-    let found = ctx.store().get_many(&keys, rev, guard.as_ref()).await?;
+    let source = args.serializable.open(ctx).await?;
+    let found = source.store.get_many(&keys, rev, guard.as_ref()).await;
+    let found = found.map_err(|error| source.explain(error.into()))?;
     let matches = |kv: &&KeyValue| filter.as_ref().is_none_or(|filter| filter.matches(&kv.value));
     match (keys.as_slice(), found.kvs.as_slice()) {
         ([_], [Some(kv)]) if matches(&kv) => ctx.out.value(kv)?,
@@ -99,6 +104,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     for kv in others {
         ctx.out.note(&format!("the value does not match: {} (revision {})", bytes::name(&kv.key), found.revision));
     }
+    source.report(ctx, found.revision).await;
     // In etcdctl, 'get KEY END' reads a range.
     if let ([from, to], [Some(_), None]) = (keys.as_slice(), found.kvs.as_slice())
         && from < to

@@ -3,6 +3,7 @@
 use super::filter::RecordFilter;
 use super::options::{Args, SortOrder};
 use crate::commands::lease_cache::LeaseCache;
+use crate::commands::serializable::ReadStore;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, KeyRange, KeyValue, LockGuard, RangeReader, Refusal, Revision};
@@ -13,6 +14,7 @@ pub(super) struct Listing<'a> {
     pub(super) ctx: &'a Context,
     pub(super) args: &'a Args,
     pub(super) filter: RecordFilter,
+    pub(super) source: &'a ReadStore,
     pub(super) range: KeyRange,
     pub(super) guard: Option<LockGuard>,
     pub(super) matched: u64,
@@ -94,7 +96,7 @@ impl Listing<'_> {
         self.check_since(&page)?;
         page.map_err(|error| {
             let compacted = error.is_refusal(Refusal::Compacted) && reader.revision() > 0;
-            let failure = Failure::from(error);
+            let failure = self.source.explain(error.into());
             let (rev, seen) = (reader.revision(), counted(self.matched, "key"));
             if self.matched == 0 || failure.exit == Exit::Interrupted {
                 return failure;

@@ -31,9 +31,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = args.if_locked.guard(ctx).await?;
     let rev = args.rev.unwrap_or(0);
     args.proto.decode_output(ctx)?;
+    let source = args.serializable.open(ctx).await?;
     if args.count && filter.is_empty() {
-        let counted = ctx.store().count(&range, rev, guard.as_ref()).await?;
+        let counted = source.store.count(&range, rev, guard.as_ref()).await;
+        let counted = counted.map_err(|error| source.explain(error.into()))?;
         ctx.out.one(&Count { count: counted.count, revision: counted.revision })?;
+        source.report(ctx, counted.revision).await;
         return Ok(Exit::Done);
     }
     let sorted = args.desc || args.sort.is_some_and(|order| order != SortOrder::Key);
@@ -43,10 +46,19 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         limit: if filter.is_empty() && !sorted && !args.as_tree() { args.limit } else { None },
         guard: guard.clone(),
     };
-    let reader = ctx.store().read(&range, options);
+    let reader = source.store.read(&range, options);
     let hint = args.selection.match_hint();
-    let mut listing =
-        Listing { ctx, args, filter, range, guard, matched: 0, revision: rev, leases: LeaseCache::default() };
+    let mut listing = Listing {
+        ctx,
+        args,
+        filter,
+        source: &source,
+        range,
+        guard,
+        matched: 0,
+        revision: rev,
+        leases: LeaseCache::default(),
+    };
     if args.du {
         let top = args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
         let levels = args.branch_levels(&listing.range, 1);
@@ -60,11 +72,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         listing.stream(reader).await?
     }
     ctx.out.detail(&format!("listed {} at revision {}", counted(listing.matched, "key"), listing.revision));
-    if let Some(hint) = hint.filter(|_| listing.matched == 0) {
+    let (count, revision) = (listing.matched, listing.revision);
+    if let Some(hint) = hint.filter(|_| count == 0) {
         ctx.out.note(&hint);
     }
+    source.report(ctx, revision).await;
     if args.since_rev.is_some() {
-        let (count, revision) = (listing.matched, listing.revision);
         let text = format!("listed at revision {revision}; next time use --since-rev {revision}");
         ctx.out.summary(&Count { count, revision }, &text);
     }

@@ -7,6 +7,7 @@ use crate::args::parse_revision;
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::KeySelection;
+use crate::commands::serializable::SerializableArgs;
 use crate::commands::value_filter::ValueArgs;
 use crate::context::Context;
 use crate::error::Failure;
@@ -84,7 +85,7 @@ pub struct Args {
     #[arg(long, help_heading = "What to show")]
     pub(super) desc: bool,
     /// Add the granted TTL of each key's lease, so that 'put --from' can restore it
-    #[arg(long, conflicts_with = "keys_only", help_heading = "What to show")]
+    #[arg(long, conflicts_with_all = ["keys_only", "serializable"], help_heading = "What to show")]
     pub(super) with_leases: bool,
     /// With -o json: end with a line that proves that the listing of PREFIX is complete
     #[arg(long, help_heading = "What to show",
@@ -111,6 +112,8 @@ pub struct Args {
     /// Path separator, one byte
     #[arg(long, value_name = "C", default_value = "/", value_parser = parse_separator, help_heading = "As a tree")]
     pub(super) separator: u8,
+    #[command(flatten)]
+    pub(super) serializable: SerializableArgs,
     #[command(flatten)]
     pub(super) proto: ProtoArgs,
     #[command(flatten)]

@@ -31,6 +31,24 @@ impl Record for RevisionOnly {
     }
 }
 
+/// `--serializable`: the member that was read.
+pub struct ReadMemberRow<'a> {
+    /// The member's endpoint.
+    pub endpoint: &'a str,
+    /// The revision that was read.
+    pub revision: Revision,
+    /// How many revisions the member is behind the others; `None` if no other member answered.
+    pub behind: Option<u64>,
+}
+
+impl Record for ReadMemberRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(data("endpoint", Value::Str(self.endpoint)));
+        visit(data("revision", Value::Int(self.revision)));
+        visit(data("behind", Value::uint(self.behind)));
+    }
+}
+
 /// `version`.
 pub struct VersionRow {
     /// kvadm's version.
