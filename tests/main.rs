@@ -7,6 +7,7 @@ mod allocate_check;
 mod allocate_read;
 mod allocate_storm;
 mod allocate_watch;
+mod at;
 mod auth;
 mod auth_changes;
 mod bulk;

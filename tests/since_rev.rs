@@ -73,7 +73,7 @@ fn a_revision_that_the_store_has_not_reached_is_refused() {
         run.err_has("hint: ").err_has("list without --since-rev\n").err_lacks("note: listed");
     }
     let run = |args: &[&str]| Kvadm::new().args(["--endpoints", "127.0.0.1:1", "list", "--since-rev"]).args(args).run();
-    run(&["9", "--rev", "8"]).code(2).out_empty().err_has("no key: --since-rev 9 is after --rev 8");
+    run(&["9", "--rev", "8"]).code(2).out_empty().err_has("no key: --since-rev 9 is after revision 8, which is listed");
     run(&["-1"]).code(2).out_empty();
     run(&["x"]).code(2).out_empty();
     run(&["1", "--trailer", "-o", "json"]).code(2).out_empty().err_has("cannot be used with");

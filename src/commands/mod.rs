@@ -17,6 +17,7 @@ pub mod txn;
 pub mod version;
 pub mod watch;
 
+mod clock;
 mod conditions;
 mod input;
 mod lease_cache;

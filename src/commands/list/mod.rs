@@ -29,9 +29,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let range = args.selection.range(args.prefix.as_deref())?;
     let filter = RecordFilter::of(args)?;
     let guard = args.if_locked.guard(ctx).await?;
-    let rev = args.rev.unwrap_or(0);
     args.proto.decode_output(ctx)?;
     let source = args.serializable.open(ctx).await?;
+    let at =
+        args.at.revision(ctx, &source.store, args.selection.text).await.map_err(|failure| source.explain(failure))?;
+    at.map_or(Ok(()), |rev| args.check_since(rev))?;
+    let rev = at.or(args.rev).unwrap_or(0);
     if args.count && filter.is_empty() {
         let counted = source.store.count(&range, rev, guard.as_ref()).await;
         let counted = counted.map_err(|error| source.explain(error.into()))?;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::levels::BranchLevels;
 use crate::args::parse_revision;
+use crate::commands::clock::AtArgs;
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::KeySelection;
@@ -29,6 +30,9 @@ use crate::kvstore::{KeyRange, Revision};
 /// --du adds up current keys and values. The database file is larger: it also holds
 /// earlier revisions and free pages.
 ///
+/// --at reads the history of a clock key by bisection: etcd stores no times. Earlier
+/// revisions of a key that was deleted and created again are not searched.
+///
 /// --trailer ends the listing with a line that counts the records before it:
 /// {"trailer":{"prefix":"/app/","count":3,"revision":57}}. 'put --from' loads
 /// nothing from a file that was cut: one whose trailer counts other records.
@@ -37,7 +41,9 @@ use crate::kvstore::{KeyRange, Revision};
 ///
 /// Exit codes:
 ///   0  listed, even if no key matches
-///   4  the revision is in the future, or compacted (perhaps during the listing)
+///   1  --at: the clock key does not exist
+///   4  the revision is in the future, or compacted (perhaps during the listing), or
+///      --at is before the oldest known time
 ///   5  the lock of --if-locked is not held
 #[derive(clap::Args, Debug)]
 #[command(
@@ -76,6 +82,8 @@ pub struct Args {
     /// Read at store revision N
     #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "What to show")]
     pub(super) rev: Option<Revision>,
+    #[command(flatten)]
+    pub(super) at: AtArgs,
     /// Sort by BY instead of the key
     ///
     /// Keeps the whole listing in memory, or --limit keys.
@@ -162,12 +170,21 @@ impl Args {
         if self.trailer && !ctx.out.is_json() {
             return Err(Failure::usage("--trailer requires -o json").hint("try 'kvadm list PREFIX -o json --trailer'"));
         }
-        if let (Some(since), Some(rev)) = (self.since_rev, self.rev)
-            && since > rev
-        {
-            return Err(Failure::usage(format!("no key: --since-rev {since} is after --rev {rev}")));
+        self.rev.map_or(Ok(()), |rev| self.check_since(rev))
+    }
+
+    /// Checks `--since-rev` for a listing of an earlier revision.
+    ///
+    /// # Errors
+    /// A usage error if no key can be selected.
+    pub(super) fn check_since(&self, rev: Revision) -> Result<(), Failure> {
+        match self.since_rev {
+            Some(since) if since > rev => {
+                let failure = format!("no key: --since-rev {since} is after revision {rev}, which is listed");
+                Err(Failure::usage(failure).hint("omit one of the two options"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn branch_levels(&self, range: &KeyRange, depth: usize) -> BranchLevels {

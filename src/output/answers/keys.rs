@@ -49,6 +49,24 @@ impl Record for ReadMemberRow<'_> {
     }
 }
 
+/// `list --at`: the revision that was chosen.
+pub struct ClockRow<'a> {
+    /// The key with the time.
+    pub clock: &'a [u8],
+    /// The revision of the key's write.
+    pub revision: Revision,
+    /// The time of the write, as RFC 3339.
+    pub time: &'a str,
+}
+
+impl Record for ClockRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(data("clock", Value::Bytes(self.clock)));
+        visit(data("revision", Value::Int(self.revision)));
+        visit(data("time", Value::Str(self.time)));
+    }
+}
+
 /// `version`.
 pub struct VersionRow {
     /// kvadm's version.

@@ -12,7 +12,8 @@ pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use dry_run::DryRunRow;
 pub use keys::{
-    Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, ReadMemberRow, RevisionOnly, SettingRow, VersionRow,
+    ClockRow, Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, ReadMemberRow, RevisionOnly, SettingRow,
+    VersionRow,
 };
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use status::{MemberRow, StatusAnswer};
