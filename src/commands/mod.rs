@@ -20,6 +20,7 @@ pub mod txn;
 pub mod version;
 pub mod watch;
 
+mod clock;
 mod conditions;
 mod input;
 mod lease_cache;
@@ -27,4 +28,6 @@ mod lease_scope;
 mod levels;
 mod proto;
 mod select;
+mod serializable;
 mod source;
+mod value_filter;
