@@ -103,11 +103,12 @@ pub fn run_named(command: &[String]) -> Run {
 #[test]
 fn a_changed_text_is_shown_and_written() {
     let desk = Desk::new("a\nblue\nb\n");
+    let before = shared().held(&desk.key).unwrap();
     let run = desk.edit("sed -i s/blue/green/", &[]).run();
     let now = shared().held(&desk.key).unwrap();
     run.ok().out(&format!("written\t{}\t{}\n", desk.key, now.modified));
-    let shown = format!("note: the change of {}:\n@@ -1,3 +1,3 @@\n a\n-blue\n+green\n b\n", desk.key);
-    assert_eq!(run.stderr_text(), shown);
+    let note = format!("note: change of {} since revision {}:\n", desk.key, before.modified);
+    assert_eq!(run.stderr_text(), note + "@@ -1,3 +1,3 @@\n a\n-blue\n+green\n b\n");
     assert_eq!(now.version, 2);
     desk.nothing("a\ngreen\nb\n");
     let run = desk.edit("sed -i s/green/red/", &["-o", "json", "-q"]).run();

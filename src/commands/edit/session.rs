@@ -129,7 +129,11 @@ impl<'a> EditSession<'a> {
                 self.consent_to_overwrite().await?;
             }
             self.consent_to_value(&value).await?;
-            let about = format!("the change of {}:", bytes::name(&self.subject.key));
+            let name = bytes::name(&self.subject.key);
+            let about = match &self.base {
+                Some(base) => format!("change of {name} since revision {}:", base.mod_revision),
+                None => format!("value of the new key {name}:"),
+            };
             self.show(&about, self.base.as_ref(), Some(&value));
             if let Some(exit) = self.write(value).await? {
                 return Ok(exit);
@@ -280,7 +284,11 @@ impl<'a> EditSession<'a> {
         if let Err(error) = written {
             ctx.out.warn(&format!("cannot write {}: {error}", kept.value.display()));
         }
+        let key = OsString::from_vec(subject.key);
         let mut line: Vec<OsString> = vec!["kvadm".into(), "put".into()];
+        // A key that looks like an option comes last.
+        let last = key.as_encoded_bytes().starts_with(b"-");
+        line.extend((!last).then(|| key.clone()));
         match base {
             Some(base) => line.extend(["--if-rev".into(), base.mod_revision.to_string().into(), "--keep-lease".into()]),
             None => line.push("--create".into()),
@@ -288,13 +296,12 @@ impl<'a> EditSession<'a> {
         line.extend(subject.lock_option);
         match value {
             // The file holds the value as it is stored.
-            Some(_) if subject.codec.knows(&subject.key) => line.push("--no-proto".into()),
+            Some(_) if subject.codec.knows(key.as_encoded_bytes()) => line.push("--no-proto".into()),
             Some(_) => {}
             None => line.extend(subject.proto_options),
         }
         line.extend(["--file".into(), kept.value.into()]);
-        // A key may look like an option.
-        line.extend(["--".into(), OsString::from_vec(subject.key)]);
+        line.extend(last.then(|| ["--".into(), key]).into_iter().flatten());
         let line = shell::line(line.iter().map(|word| word.as_encoded_bytes()));
         vec![format!("your text is kept in {}", kept.text.display()), format!("'{line}' writes it")]
     }
