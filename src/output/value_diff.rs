@@ -235,7 +235,7 @@ impl Out {
 
     /// Prints the lines of a diff to stderr, below a note; nothing with `--quiet`.
     pub fn note_value_diff(&self, about: &str, diff: &ValueDiff) {
-        if self.shared.quiet {
+        if !self.notes() {
             return;
         }
         self.note(about);

@@ -1,6 +1,7 @@
 //! One edit: the editor, the difference, the write, and what follows if another client was faster.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
@@ -86,9 +87,14 @@ impl<'a> EditSession<'a> {
     /// As the verb.
     pub async fn run(mut self) -> Result<Exit, Failure> {
         let result = self.edit().await;
-        let changed = self.file.read().is_ok_and(|text| text != self.original);
+        let changed = match self.file.read() {
+            Ok(text) => text != self.original,
+            // A text that cannot be read is a text all the same, such as one that is too large.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
         match result {
-            Ok(exit) if changed && self.ctx.safety.dry_run => {
+            // A file that no note names would be in the way.
+            Ok(exit) if changed && self.ctx.safety.dry_run && self.ctx.out.notes() => {
                 let ctx = self.ctx;
                 self.keep().iter().for_each(|line| ctx.out.note(line));
                 Ok(exit)
