@@ -54,6 +54,10 @@ impl Iterator for RecordLines {
 }
 
 impl RecordLines {
+    /// Opens the source.
+    ///
+    /// # Errors
+    /// A usage error that names the file.
     pub fn of(source: InputSource<'_>, codec: Arc<Codec>, in_namespace: bool) -> Result<Self, Failure> {
         let input = BufReader::with_capacity(1 << 16, source.open()?);
         Ok(Self { input, name: source.name(), line: 0, records: 0, ended: false, codec, in_namespace })
