@@ -62,6 +62,12 @@ fn counts_and_trees_have_the_matches_only() {
     assert_eq!(rows, [row("a.conf", Null), row("e.conf", Null), row("f/", json!(1))]);
     let usage = kvadm(etcd, ["list", &at, "--du", "--search", "port", "-o", "json"]).run().ok().json_lines();
     assert_eq!((&usage[0]["keys"], &usage[1]["keys"]), (&json!(1), &json!(3)), "{usage:?}");
+    // A branch that fills whole pages.
+    let value = |n: u32| if n % 50 == 7 { "needle" } else { "hay" };
+    load(etcd, (0..300).map(|n| (format!("{at}t/x/{n:03}"), value(n))));
+    let below = format!("{at}t/");
+    let tree = kvadm(etcd, ["list", &below, "--tree", "--depth", "1", "--search", "needle", "-o", "json"]).run();
+    assert_eq!(tree.ok().json()["keys"], 6);
     // The records are whole.
     let record = kvadm(etcd, ["list", &at, "--search", "99", "-o", "json"]).run().ok().json();
     assert_eq!(record["value"], "host = db1, port = 99");

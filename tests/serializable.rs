@@ -216,12 +216,32 @@ fn silent_members_do_not_hold_up_a_read() {
             proxy
         })
         .collect();
-    let names: Vec<String> = silent.iter().map(Proxy::address).collect();
+    // This one speaks HTTP/2, and then says nothing.
+    let mute = FakeServer::start(|asked| match asked.method.as_str() {
+        "Maintenance/Status" => Reply::Open(Vec::new()),
+        _ => valid(asked),
+    });
+    let names: Vec<String> = silent.iter().map(Proxy::address).chain([mute.endpoint()]).collect();
     let all = format!("{},{}", etcd.address(), names.join(","));
     let run = kvadm(&all, &["get", "/a", "--serializable", "--dial-timeout", "700ms", "--op-timeout", "15s"]).run();
     run.ok().out("one\n").err_has("no other member answered").within(Duration::from_secs(4));
     let run = kvadm(&all, &["list", "/", "--serializable", "--dial-timeout", "700ms", "--op-timeout", "15s"]).run();
     run.ok().out("/a\tone\n").err_has("no other member answered").within(Duration::from_secs(4));
+}
+
+/// The first endpoint that answers is the one that is read.
+#[test]
+fn silent_endpoints_are_passed_over() {
+    let etcd = Etcd::start();
+    put(&etcd, "/a", "one");
+    let mut silent = Proxy::start(&etcd.address());
+    silent.set(Mode::Hang);
+    let mute = FakeServer::start(|_| Reply::Open(Vec::new()));
+    for first in [silent.address(), mute.endpoint(), "127.0.0.1:1".to_owned()] {
+        let all = format!("{first},{}", etcd.address());
+        let run = kvadm(&all, &["get", "/a", "--serializable", "--dial-timeout", "700ms", "--op-timeout", "1s"]).run();
+        run.ok().out("one\n").err_has(&format!("read from {} at revision 2, ", etcd.endpoint()));
+    }
 }
 
 /// A listing does not go on at another member.

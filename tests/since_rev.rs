@@ -72,6 +72,10 @@ fn a_revision_that_the_store_has_not_reached_is_refused() {
         run.code(4).out_empty().err_has("error: --since-rev 9: the store is at revision 2\n");
         run.err_has("hint: ").err_has("list without --since-rev\n").err_lacks("note: listed");
     }
+    listing(&etcd, &["9", "--serializable"])
+        .code(4)
+        .out_empty()
+        .err_has("hint: the member may be behind the other members");
     let run = |args: &[&str]| Kvadm::new().args(["--endpoints", "127.0.0.1:1", "list", "--since-rev"]).args(args).run();
     run(&["9", "--rev", "8"]).code(2).out_empty().err_has("no key: --since-rev 9 is after revision 8, which is listed");
     run(&["-1"]).code(2).out_empty();

@@ -15,7 +15,7 @@ pub struct SerializableArgs {
     ///
     /// All keys come from the first endpoint that answers, at that member's own revision. A note names the member, and how far
     /// it is behind the others. With a user and a password, the login needs a quorum; a client certificate needs no login.
-    #[arg(long, conflicts_with = "if_locked")]
+    #[arg(long)]
     pub serializable: bool,
 }
 

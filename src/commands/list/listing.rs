@@ -117,11 +117,14 @@ impl Listing<'_> {
         if since <= self.revision {
             return Ok(());
         }
-        let store = self.revision;
-        Err(Failure::new(Exit::Refused, format!("--since-rev {since}: the store is at revision {store}")).hint(
+        let hint = if self.args.serializable.serializable {
+            "the member may be behind the other members: try another endpoint, or omit --serializable"
+        } else {
             "if an earlier listing was at that revision, the store was restored from a backup, or it is a different \
-             store: list without --since-rev",
-        ))
+             store: list without --since-rev"
+        };
+        let store = self.revision;
+        Err(Failure::new(Exit::Refused, format!("--since-rev {since}: the store is at revision {store}")).hint(hint))
     }
 
     pub(super) fn accept(&mut self, kv: &KeyValue) -> bool {

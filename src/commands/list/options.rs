@@ -54,7 +54,8 @@ Examples:
   kvadm list /app --dir --keys-only --match '*cert*'
   kvadm list /app --dir --regex '(?i)host *= *old-db' --keys-only
   kvadm list / --du --depth 2 --top 10
-  kvadm list /app --dir -o json --with-leases --trailer > backup.jsonl"
+  kvadm list /app --dir -o json --with-leases --trailer > backup.jsonl",
+    mut_arg("serializable", |arg| arg.conflicts_with("if_locked"))
 )]
 pub struct Args {
     /// List keys that begin with this [default: all keys]
