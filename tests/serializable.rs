@@ -72,6 +72,8 @@ fn reads_work_without_a_quorum() {
             out => done.ok().out(out).err_has(&none),
         };
     }
+    let run_of_diff = run(&["diff", "/a", "--source", "rev:1", "--serializable"]);
+    run_of_diff.code(1).out("+ /a\n").err_has(&none);
     for args in [["get", "/a"], ["list", "/a"]] {
         run(&args).code(3).out_empty().err_lacks("note: read from");
     }
