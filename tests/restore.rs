@@ -484,7 +484,8 @@ fn a_signal_ends_a_restore() {
     let before = etcd.revision();
     // One change in a transaction, two hundred in a second.
     let args = ["restore", "/r/", "--source", "-", "--yes", "--max-ops", "3", "--qps", "200"];
-    let running = kvadm(&etcd, &args).stdin(records).spawn();
+    let mut running = kvadm(&etcd, &args).stdin(records).spawn();
+    running.close_stdin();
     eventually("a step", SOON, || etcd.revision() > before);
     running.signal(Signal::SIGINT);
     let run = running.wait();
