@@ -154,9 +154,9 @@ fn a_restore_is_taken_back() {
 fn what_a_step_left_is_not_taken_back() {
     let p = unique_prefix();
     let key = |name: &str| format!("{p}{name}");
-    ["a", "b"].map(|name| put(&key(name), "old"));
+    let _: [Held; 2] = ["a", "b"].map(|name| put(&key(name), "old"));
     let then = now();
-    ["a", "b"].map(|name| put(&key(name), "new"));
+    let _: [Held; 2] = ["a", "b"].map(|name| put(&key(name), "new"));
     let folder = tempfile::tempdir().unwrap();
     let undo = folder.path().join("undo").display().to_string();
     restore(&[&p, "--source", &then, "--yes", "--undo", &undo]).ok();
