@@ -347,6 +347,41 @@ fn a_lock_key_that_may_not_be_watched_any_more_is_kept_by_its_lease() {
     assert_eq!(run.ok().stderr_text().matches("cannot watch").count(), 1);
 }
 
+/// etcd 3.4 and 3.5 do not check the permissions for the operations of a nested transaction.
+#[test]
+fn a_user_who_may_only_read_changes_nothing() {
+    let etcd = cheap();
+    let root = |args: &[&str]| login(&etcd, "root", ROOT).args(args).run();
+    root(&["put", "/shared/a", "old"]).ok();
+    let revision = root(&["status", "--revision"]).ok().stdout_text();
+    root(&["put", "/shared/a", "new"]).ok();
+    root(&["put", "/app/lock/1", "x"]).ok();
+    let token = format!("--if-locked=/app/lock/1@{}", etcd_revision_of(&root(&["get", "/app/lock/1", "-o", "json"])));
+    let source = format!("rev:{}", revision.trim());
+    let record = "{\"key\":\"/shared/a\",\"value\":\"written\"}\n";
+    for args in [
+        &["restore", "/shared/", "--source", &source, "--yes"][..],
+        &["restore", "/shared/", "--source", &source, "--yes", &token],
+        &["put", "--from", "-"],
+        &["put", "--from", "-", &token],
+        &["put", "/shared/a", "written", "--if-different"],
+        &["put", "/shared/a", "written", &token],
+    ] {
+        let run = app(&etcd).args(args).stdin(record).run();
+        run.code(4).err_has("permission denied");
+        root(&["get", "/shared/a"]).ok().out("new\n");
+    }
+    // What the user may write is written.
+    let own = "{\"key\":\"/app/b\",\"value\":\"written\"}\n";
+    app(&etcd).args(["put", "--from", "-"]).stdin(own).run().ok();
+    app(&etcd).args(["put", "--from", "-", &token]).stdin(own.replace("/app/b", "/app/c")).run().ok();
+    root(&["get", "/app/c"]).ok().out("written\n");
+}
+
+fn etcd_revision_of(run: &Run) -> i64 {
+    run.ok().json()["create_revision"].as_i64().unwrap()
+}
+
 #[test]
 fn a_role_that_may_only_write_can_put() {
     let etcd = cheap();

@@ -282,6 +282,18 @@ fn a_store_is_not_compared_with_itself() {
     itself(&[&p, "--source", &format!("context:other@{now}")]).ok().out_empty();
 }
 
+/// A mistyped prefix must not pass for no difference.
+#[test]
+fn nothing_compared_is_no_equality() {
+    let p = unique_prefix();
+    let args = ["diff", &p, "--source", "rev:1"];
+    let run = kvadm(shared(), &args).run();
+    run.code(5)
+        .out_empty()
+        .err_has(&format!("error: nothing was compared: neither side has a key with the prefix {p}"));
+    kvadm(shared(), &args).arg("--allow-empty").run().ok().out_empty();
+}
+
 #[test]
 fn counts_of_branches_and_a_limit() {
     let p = unique_prefix();

@@ -161,8 +161,7 @@ fn what_a_step_left_is_not_taken_back() {
     let undo = folder.path().join("undo").display().to_string();
     restore(&[&p, "--source", &then, "--yes", "--undo", &undo]).ok();
     let text = std::fs::read_to_string(&undo).unwrap();
-    let end = text.lines().last().unwrap();
-    assert!(end.starts_with("{\"step_done\":1,"), "{text}");
+    let end = text.lines().find(|line| line.starts_with("{\"step_done\":1,")).unwrap();
     let left = text.replace(end, &end.replace('}', ",\"left\":[0]}"));
     std::fs::write(&undo, left).unwrap();
     restore(&["--apply-plan", &undo, "--yes"]).ok().out_has("modified\t1\n");
@@ -198,7 +197,11 @@ fn what_keeps_a_restore_from_deleting() {
     refused(&file("cut", &cut), &[], "does not end with a trailer, so it may be cut: 10 keys would be deleted");
     // A part of the keys.
     let part = listed(&[&format!("{p}0000"), "--trailer"]);
-    refused(&file("part", &part), &[], &format!("lists only keys with the prefix {p}0000, but {p} is to be restored"));
+    refused(
+        &file("part", &part),
+        &[],
+        &format!("lists only keys with the prefix {p}0000, but the prefix of the source is {p}"),
+    );
     let trailed = listed(&[&p, "--trailer"]);
     let half = trailed.lines().skip(15).collect::<Vec<_>>().join("\n");
     let run = restore(&[&p, "--yes", "--source", &file("half", &half)]);
@@ -245,13 +248,18 @@ fn plans_are_bound_to_what_they_saw() {
     let run = restore(&["--apply-plan", &file, "--yes"]);
     run.code(6).out("created\t0\nmodified\t2\ndeleted\t0\nconflicts\t2\n");
     run.err_has(&format!("note: {p}a was changed meanwhile and is left as it is"));
-    run.err_has("error: 2 keys changed meanwhile and left").err_has("hint: run the same command again");
+    run.err_has("error: 2 keys changed meanwhile and left").err_has("hint: make a new plan");
     let held = state(shared(), &p);
     assert_eq!(held[key("a").as_bytes()], b"later");
     assert_eq!(held.get(key("b").as_bytes()), None);
     assert_eq!(held[key("c").as_bytes()], b"c");
     // A plan limits what it deletes as well.
     put(&key("new"), "");
+    // An existing file may be needed.
+    restore(&[&p, "--source", &then, "--plan", &file])
+        .code(2)
+        .err_has(&format!("cannot create {file}: the file exists"));
+    std::fs::remove_file(&file).unwrap();
     restore(&[&p, "--source", &then, "--plan", &file]).ok();
     restore(&["--apply-plan", &file, "--yes", "--max-delete", "0"]).code(5).err_has("more than --max-delete 0");
 
@@ -275,10 +283,100 @@ fn plans_are_bound_to_what_they_saw() {
     apply(&ahead, &[]).code(5).err_has("belongs to revision 999999999 of a store, but this store is at revision");
     restore(&["--apply-plan", "/dev/null", "--yes"]).code(2).err_has("cannot read /dev/null: not a regular file");
     restore(&["--apply-plan", "/nonexistent", "--yes"]).code(2).err_has("cannot read /nonexistent");
-    restore(&[&p, "--source", &then, "--plan", "/dev/null"]).code(2).err_has("cannot write the plan /dev/null");
+    restore(&[&p, "--source", &then, "--plan", "/dev/null"])
+        .code(2)
+        .err_has("cannot create /dev/null: the file exists");
+    for option in ["--plan", "--undo"] {
+        restore(&[&p, "--source", &then, option, "-"]).code(2).err_has(&format!("{option} needs the name of a file"));
+    }
+    restore(&["--apply-plan", "-"]).code(2).err_has("--apply-plan needs the name of a file");
     restore(&[&p, "--apply-plan", &file]).code(2);
     restore(&[&p]).code(2).err_has("--source <SOURCE>");
     restore(&["--source", "rev:3"]).code(2);
+}
+
+/// A plan that was executed, or was not needed, is no conflict; what is missing in an undo file is said.
+#[test]
+fn a_plan_may_be_executed_again() {
+    let p = unique_prefix();
+    let key = |name: &str| format!("{p}{name}");
+    let _: [Held; 2] = ["a", "b"].map(|name| put(&key(name), "old"));
+    let then = now();
+    put(&key("a"), "new");
+    delete(&key("b"));
+    put(&key("c"), "new");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    restore(&[&p, "--source", &then, "--plan", &file("plan")]).ok();
+    let apply = |name: &str, args: &[&str]| {
+        let path = file(name);
+        restore(&[&["--apply-plan", path.as_str(), "--yes"], args].concat())
+    };
+    apply("plan", &["--undo", &file("undo")]).ok().out("created\t1\nmodified\t1\ndeleted\t1\n");
+    apply("plan", &[]).ok().out("created\t0\nmodified\t0\ndeleted\t0\nunchanged\t3\n");
+    // There is nothing to take back.
+    apply("plan", &["--undo", &file("none")]).ok().err_lacks("to take this restore back");
+    assert!(!exists(file("none").as_ref()));
+    apply("undo", &[]).ok().err_lacks("interrupted");
+    apply("undo", &[]).ok().out_has("unchanged\t3\n");
+    let text = std::fs::read_to_string(file("undo")).unwrap();
+    let cut: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
+    std::fs::write(file("cut"), cut).unwrap();
+    apply("cut", &[]).err_has("the restore was interrupted, or the file is cut");
+}
+
+/// Keys that were on a lease do not come back for ever.
+#[test]
+fn keys_of_ended_leases() {
+    let p = unique_prefix();
+    let key = |name: &str| format!("{p}{name}");
+    let (ended, alive) = (shared().grant(1000), shared().grant(1000));
+    let attach = |name: &str, lease: &str| {
+        kvadm(shared(), &["put", &key(name), "v", "--lease", lease]).run().ok();
+    };
+    attach("lock", &ended);
+    attach("registered", &alive);
+    put(&key("plain"), "old");
+    let then = now();
+    kvadm(shared(), &["lease", "revoke", &ended, "--yes"]).run().ok();
+    delete(&key("registered"));
+    put(&key("plain"), "new");
+    let folder = tempfile::tempdir().unwrap();
+    let undo = folder.path().join("undo").display().to_string();
+    let run = restore(&[&p, "--source", &then, "--yes", "--skip-leased"]);
+    run.ok().out_has("created\t0\nmodified\t1\n").err_has("note: left by --skip-leased: 2 differences");
+    let leased = [&p, "--source", &then, "--yes", "--with-leases"];
+    let run = restore(&leased);
+    run.ok().out_has("created\t1\n").err_has("note: left out: 1 key, because the lease has ended");
+    restore(&leased).ok().out_has("created\t0\nmodified\t0\n");
+    // A key whose lease ends after a restore has deleted it is not created again by the undo.
+    let empty = unique_prefix();
+    let args = [&p, "--source", "rev:1", "--source-prefix", &empty, "--yes", "--allow-empty", "--undo", &undo];
+    restore(&args).ok().out_has("deleted\t2\n");
+    kvadm(shared(), &["lease", "revoke", &alive, "--yes"]).run().ok();
+    let run = restore(&["--apply-plan", &undo, "--yes"]);
+    run.ok().out_has("created\t1\n").err_has("note: not created: 1 key, because the lease has ended");
+    assert!(shared().held(key("registered")).is_none() && shared().held(key("plain")).is_some());
+}
+
+#[test]
+fn a_refused_plan_can_be_looked_at() {
+    let p = unique_prefix();
+    let empty = now();
+    fill(shared(), &p, 25, "v");
+    let run = restore(&[&p, "--source", &empty, "--allow-empty", "--dry-run"]);
+    run.code(5).out_has(&format!("- {p}00000\n")).err_has("dry run: would delete 25 keys");
+    run.err_has("error: 25 of 25 keys would be deleted, more than --max-percent 50")
+        .err_has("then raise --max-percent");
+    // The trailer of a listing inside a namespace does not stand for the whole store.
+    let inside = kvadm(shared(), &["list", "/", "--namespace", p.trim_end_matches('/'), "-o", "json", "--trailer"]);
+    let text = inside.run().ok().stdout_text();
+    let args = ["restore", "/", "--source", "-", "--yes", "--max-percent", "100", "--dry-run"];
+    let run = kvadm(shared(), &args).stdin(text).run();
+    run.code(5).err_has(&format!(
+        "stdin lists keys of the namespace {}, but the namespace here is ''",
+        p.trim_end_matches('/')
+    ));
 }
 
 #[test]
@@ -320,7 +418,7 @@ fn leases_are_left_or_restored() {
     attach("plain", "v", &second);
     let run = restore(&[&p, "--source", &then, "--yes"]);
     run.ok().out("created\t1\nmodified\t2\ndeleted\t0\nunchanged\t2\n");
-    run.err_has("note: written without a lease: 1 key; --with-leases restores leases");
+    run.err_has("note: written without a lease: 1 key; see --with-leases and --skip-leased");
     let lease_of = |name: &str| shared().held(key(name)).unwrap().lease;
     let some = |id: &str| Some(id.to_owned());
     assert_eq!(lease_of("deleted"), None);
@@ -359,7 +457,9 @@ fn only_while_a_lock_is_held() {
     fill(shared(), &p, 300, "v");
     let then = now();
     fill(shared(), &p, 300, "w");
-    let lost = format!("--if-locked={p}lock/0@7");
+    let inside = restore(&[&p, "--source", &then, "--yes", &format!("--if-locked={p}lock/0@7")]);
+    inside.code(5).err_has("the restore would delete it; nothing was changed");
+    let lost = format!("--if-locked={}lock/0@7", unique_prefix());
     let run = restore(&[&p, "--source", &then, "--yes", &lost]);
     run.code(5).err_has("error: the restore is incomplete: 0 created, 0 modified, 0 deleted");
     assert!(state(shared(), &p).values().all(|value| value.starts_with(b"w")));
@@ -588,11 +688,11 @@ fn writers_lose_nothing_and_the_rest_is_as_it_was() {
     let mut seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() | 1;
     println!("seed {seed}");
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("plan").display().to_string();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (mut conflicts, mut reverted) = (0, 0);
     for round in 0..6 {
         let p = format!("/w{round}/");
+        let file = folder.path().join(format!("plan{round}")).display().to_string();
         let keys: Vec<Vec<u8>> = (0..KEYS).map(|n| format!("{p}{n:03}").into_bytes()).collect();
         let start_writers = |seed: &mut u64| {
             let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));

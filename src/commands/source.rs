@@ -49,6 +49,11 @@ enum SourceKind {
 }
 
 impl SourceArgs {
+    /// Whether the prefix of the source was named.
+    pub fn has_prefix(&self) -> bool {
+        self.source_prefix.is_some()
+    }
+
     /// Opens the source for the keys of this store, `here`, with a prefix. Files are read completely.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ use crate::kvstore::Revision;
 pub struct Trailer {
     /// The prefix, relative to the namespace.
     pub prefix: Vec<u8>,
+    /// The namespace, to which the prefix is relative.
+    pub namespace: Vec<u8>,
     /// The number of records before the trailer.
     pub count: u64,
     /// The revision of the listing.
@@ -20,6 +22,8 @@ pub struct Trailer {
 impl Record for Trailer {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(data("prefix", Value::Bytes(&self.prefix)));
+        let namespace = Some(self.namespace.as_slice()).filter(|namespace| !namespace.is_empty());
+        visit(data("namespace", Value::bytes(namespace)));
         visit(data("count", Value::Uint(self.count)));
         visit(data("revision", Value::Int(self.revision)));
     }
@@ -58,6 +62,8 @@ fn parse_trailer(line: &[u8]) -> Result<Trailer, RecordError> {
     struct Content {
         prefix: Option<String>,
         prefix_base64: Option<String>,
+        namespace: Option<String>,
+        namespace_base64: Option<String>,
         count: u64,
         revision: Revision,
     }
@@ -66,7 +72,11 @@ fn parse_trailer(line: &[u8]) -> Result<Trailer, RecordError> {
         return Err(serde_json::Error::custom("a revision is at least 1").into());
     }
     let prefix = either("prefix", trailer.prefix, trailer.prefix_base64)?;
-    Ok(Trailer { prefix, count: trailer.count, revision: trailer.revision })
+    let namespace = match (trailer.namespace, trailer.namespace_base64) {
+        (None, None) => Vec::new(),
+        (text, encoded) => either("namespace", text, encoded)?,
+    };
+    Ok(Trailer { prefix, namespace, count: trailer.count, revision: trailer.revision })
 }
 
 #[cfg(test)]
@@ -88,14 +98,15 @@ mod tests {
         fn what_json_prints_is_read_back(
             prefix in proptest::collection::vec(any::<u8>(), 0..20), count in any::<u64>(), revision in 1..i64::MAX,
         ) {
-            let trailer = Trailer { prefix, count, revision };
+            let namespace = prefix.iter().rev().copied().collect();
+            let trailer = Trailer { prefix, namespace, count, revision };
             let read = Trailer::parse(&line(&trailer)).and_then(Result::ok);
             prop_assert_eq!(read, Some(trailer));
         }
 
         #[test]
         fn a_damaged_trailer_is_refused_or_whole(damage in damage()) {
-            let sample = Trailer { prefix: b"/a/".to_vec(), count: 12, revision: 57 };
+            let sample = Trailer { prefix: b"/a/".to_vec(), namespace: b"/ns".to_vec(), count: 12, revision: 57 };
             match Trailer::parse(&damaged(&line(&sample), &damage)) {
                 None => {}
                 Some(Err(error)) => check_message(&error.to_string())?,
@@ -107,7 +118,7 @@ mod tests {
     #[test]
     fn the_contract() {
         let text = |prefix: &[u8]| {
-            let trailer = Trailer { prefix: prefix.to_vec(), count: 3, revision: 57 };
+            let trailer = Trailer { prefix: prefix.to_vec(), namespace: Vec::new(), count: 3, revision: 57 };
             String::from_utf8(line(&trailer)).unwrap_or_default()
         };
         assert_eq!(text(b"/app/"), "{\"trailer\":{\"prefix\":\"/app/\",\"count\":3,\"revision\":57}}\n");
@@ -137,7 +148,7 @@ mod tests {
             assert!(said(bad).starts_with(why), "{bad}: {}", said(bad));
         }
         let more = r#"{ "trailer" : {"prefix":"/a","count":3,"revision":5,"later":true} } "#;
-        let read = Trailer { prefix: b"/a".to_vec(), count: 3, revision: 5 };
+        let read = Trailer { prefix: b"/a".to_vec(), namespace: Vec::new(), count: 3, revision: 5 };
         assert_eq!(Trailer::parse(more.as_bytes()).and_then(Result::ok), Some(read));
     }
 }

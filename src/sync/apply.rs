@@ -13,7 +13,7 @@ use super::plan_file::PlanFileError;
 use super::undo_file::UndoFile;
 use crate::consent::Consent;
 use crate::kvstore::{Error, KeyValue, LeaseId, LeaseKeeper, LockGuard, Op, OpResult, Retry, Revision, Store, Txn};
-use crate::output::{ChangeCounts, Progress, bytes};
+use crate::output::{ChangeCounts, ChangeKind, Progress, bytes};
 use crate::signal::after_cancel;
 
 /// Concurrent batches: enough to keep one server busy.
@@ -57,14 +57,16 @@ pub enum ApplyError {
 pub struct ApplyTally {
     /// Changes made.
     pub done: ChangeCounts,
+    /// Changes that were not needed any more: the key already is as planned.
+    pub unchanged: u64,
     /// Changes not made, because another client has changed the key since the plan was made.
     pub conflicts: u64,
     /// The first keys of them.
     pub conflict_keys: Vec<Vec<u8>>,
     /// Changes of which is not known whether they were made.
     pub unknown: u64,
-    /// Keys written without the lease that they had, because it does not exist any more.
-    pub leases_gone: u64,
+    /// Keys that were not created, because their lease has ended.
+    pub leases_ended: u64,
 }
 
 /// Keys of conflicts that are kept for the report.
@@ -91,10 +93,29 @@ struct Batch {
     entries: Vec<(PlanEntry, Option<LeaseId>)>,
 }
 
-/// What became of each change of a batch.
+/// The lease of a change.
+enum FoundLease {
+    None,
+    Lease(LeaseId),
+    /// It does not exist any more.
+    Ended,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EntryOutcome {
+    /// It was made.
+    Made,
+    /// The key already is as planned.
+    NotNeeded,
+    /// Another client has changed the key.
+    Conflict,
+}
+
+/// What became of a batch.
 enum BatchOutcome {
-    /// The transaction was executed in this revision; which changes were made.
-    Executed(Revision, Vec<bool>),
+    /// The transaction was executed in this revision.
+    Executed(Revision, Vec<EntryOutcome>),
     /// Not known.
     Unknown,
     /// An error after which nothing more is done.
@@ -121,6 +142,8 @@ pub struct Applier {
     existing: HashMap<LeaseId, bool>,
     used: Vec<LeaseId>,
     progress: Progress,
+    /// Whether the undo file has steps; known at the end.
+    pub has_undo: bool,
     /// What became of the changes so far.
     pub tally: ApplyTally,
 }
@@ -149,6 +172,7 @@ impl Applier {
             existing: HashMap::new(),
             used: Vec::new(),
             progress,
+            has_undo: false,
             tally: ApplyTally::default(),
         }
     }
@@ -206,8 +230,10 @@ impl Applier {
         if self.cancel.is_cancelled() {
             result = result.and(Err(ApplyError::Interrupted));
         }
-        if let Some(undo) = &mut self.undo {
-            result = result.and(undo.sync().map_err(ApplyError::Undo));
+        if let Some(undo) = self.undo.take() {
+            let is_complete = result.is_ok() && self.tally.unknown == 0;
+            self.has_undo = undo.has_steps();
+            result = result.and(undo.finish(is_complete).map_err(ApplyError::Undo));
         }
         self.revoke_unused_leases().await;
         result
@@ -230,8 +256,15 @@ impl Applier {
         self.steps += 1;
         let mut batch = Batch { step: self.steps, entries: Vec::with_capacity(entries.len()) };
         for entry in entries {
-            let lease = self.lease(&entry).await?;
-            batch.entries.push((entry, lease));
+            match self.lease(&entry).await? {
+                // The key would have ended with its lease.
+                FoundLease::Ended if entry.kind == ChangeKind::Created => {
+                    self.tally.leases_ended += 1;
+                    self.progress.inc(1);
+                }
+                FoundLease::Ended | FoundLease::None => batch.entries.push((entry, None)),
+                FoundLease::Lease(lease) => batch.entries.push((entry, Some(lease))),
+            }
         }
         if self.undo.is_some() {
             self.write_undo(&mut batch).await?;
@@ -250,9 +283,9 @@ impl Applier {
     }
 
     /// The lease that a change attaches, found or granted.
-    async fn lease(&mut self, entry: &PlanEntry) -> Result<Option<LeaseId>, Error> {
+    async fn lease(&mut self, entry: &PlanEntry) -> Result<FoundLease, Error> {
         match entry.lease {
-            PlannedLease::None | PlannedLease::Keep => Ok(None),
+            PlannedLease::None | PlannedLease::Keep => Ok(FoundLease::None),
             PlannedLease::Attach(lease) => {
                 let exists = match self.existing.get(&lease) {
                     Some(exists) => *exists,
@@ -262,17 +295,16 @@ impl Applier {
                         exists
                     }
                 };
-                self.tally.leases_gone += u64::from(!exists);
-                Ok(exists.then_some(lease))
+                Ok(if exists { FoundLease::Lease(lease) } else { FoundLease::Ended })
             }
             PlannedLease::Grant { source, ttl } => {
                 if let Some(granted) = self.granted.get(&source) {
-                    return Ok(Some(granted.id()));
+                    return Ok(FoundLease::Lease(granted.id()));
                 }
                 let granted = self.store.keep(ttl).await?;
                 let id = granted.id();
                 self.granted.insert(source, granted);
-                Ok(Some(id))
+                Ok(FoundLease::Lease(id))
             }
         }
     }
@@ -280,19 +312,18 @@ impl Applier {
     /// Writes how the batch is taken back, and syncs it. Changes of keys that are not any more as the plan saw them are
     /// left out of the batch.
     async fn write_undo(&mut self, batch: &mut Batch) -> Result<(), ApplyError> {
-        let known: Vec<Vec<u8>> =
-            batch.entries.iter().filter(|(entry, _)| entry.expected > 0).map(|(entry, _)| entry.key.clone()).collect();
-        let found = match known.is_empty() {
-            true => Vec::new(),
-            false => self.store.get_each(&known, 0).await?,
-        };
+        let keys: Vec<Vec<u8>> = batch.entries.iter().map(|(entry, _)| entry.key.clone()).collect();
+        let found = self.store.get_each(&keys, 0).await?;
         let mut before: HashMap<Vec<u8>, KeyValue> =
             found.into_iter().flatten().map(|kv| (kv.key.clone(), kv)).collect();
         let mut undo = Vec::with_capacity(batch.entries.len());
         for (entry, lease) in std::mem::take(&mut batch.entries) {
             let old = before.remove(&entry.key);
             if old.as_ref().map_or(0, |kv| kv.mod_revision) != entry.expected {
-                self.tally.conflict(&entry.key);
+                match entry.is_satisfied_by(old.as_ref()) {
+                    true => self.tally.unchanged += 1,
+                    false => self.tally.conflict(&entry.key),
+                }
                 self.progress.inc(1);
                 continue;
             }
@@ -314,16 +345,19 @@ impl Applier {
         self.entries_in_flight -= entries;
         self.progress.inc(entries);
         match outcome {
-            BatchOutcome::Executed(revision, made) => {
+            BatchOutcome::Executed(revision, outcomes) => {
                 let mut left = Vec::new();
-                for (((entry, lease), made), index) in batch.entries.iter().zip(&made).zip(0..) {
-                    if *made {
-                        self.tally.done.add(entry.kind);
-                        self.used.extend(lease);
-                    } else {
-                        self.tally.conflict(&entry.key);
-                        left.push(index);
+                for (((entry, lease), outcome), index) in batch.entries.iter().zip(&outcomes).zip(0..) {
+                    match outcome {
+                        EntryOutcome::Made => {
+                            self.tally.done.add(entry.kind);
+                            self.used.extend(lease);
+                            continue;
+                        }
+                        EntryOutcome::NotNeeded => self.tally.unchanged += 1,
+                        EntryOutcome::Conflict => self.tally.conflict(&entry.key),
                     }
+                    left.push(index);
                 }
                 match &mut self.undo {
                     Some(undo) => undo.step_done(batch.step, revision, left).map_err(ApplyError::Undo),
@@ -375,9 +409,24 @@ async fn execute(store: &Store, batch: &Batch, guard: Option<&LockGuard>, retry:
             if result.maybe_applied && !made.contains(&true) {
                 return BatchOutcome::Unknown;
             }
-            BatchOutcome::Executed(result.revision, made)
+            match judge(store, batch, &made).await {
+                Ok(outcomes) => BatchOutcome::Executed(result.revision, outcomes),
+                Err(error) => BatchOutcome::Failed(error),
+            }
         }
         Err(error @ Error::Unknown { .. }) if !error.is_no_space() => BatchOutcome::Unknown,
         Err(error) => BatchOutcome::Failed(error),
     }
+}
+
+/// What became of the changes of an executed batch. The keys of those that were not made are read.
+async fn judge(store: &Store, batch: &Batch, made: &[bool]) -> Result<Vec<EntryOutcome>, Error> {
+    let refused = batch.entries.iter().zip(made).filter(|(_, made)| !**made).map(|((entry, _), _)| entry.key.clone());
+    let mut now = store.get_each(&refused.collect::<Vec<_>>(), 0).await?.into_iter();
+    let outcome = |((entry, _), made): (&(PlanEntry, Option<LeaseId>), &bool)| match made {
+        true => EntryOutcome::Made,
+        false if entry.is_satisfied_by(now.next().flatten().as_ref()) => EntryOutcome::NotNeeded,
+        false => EntryOutcome::Conflict,
+    };
+    Ok(batch.entries.iter().zip(made).map(outcome).collect())
 }

@@ -54,6 +54,15 @@ impl PlanEntry {
         self.txn(None).size()
     }
 
+    /// Whether the key already is as the entry makes it, apart from its lease.
+    pub fn is_satisfied_by(&self, now: Option<&KeyValue>) -> bool {
+        match (self.kind, now) {
+            (ChangeKind::Deleted, now) => now.is_none(),
+            (_, Some(now)) => now.value == self.value,
+            (_, None) => false,
+        }
+    }
+
     /// Whether the condition of the entry can hold again after it was executed: a key that does not exist can be created and
     /// deleted by others. A revision does not come back.
     pub fn may_hold_again(&self) -> bool {

@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::plan::{PlanEntry, PlanHead};
 use super::plan_file::{PlanFileError, PlanReader, PlanWriter};
-use crate::atomic_file::{check_replaceable, folder_of, sync_folder};
+use crate::atomic_file::{folder_of, sync_folder};
 
 /// A plan that is being made.
 pub struct NewPlan {
@@ -40,7 +40,7 @@ impl io::Write for PlanTarget {
 }
 
 impl NewPlan {
-    /// Begins a plan, which replaces the file at the path when it is complete.
+    /// Begins a plan, which gets the name when it is complete.
     ///
     /// # Errors
     /// No file can be created there.
@@ -48,7 +48,6 @@ impl NewPlan {
         let target = match path {
             None => PlanTarget::Unnamed(tempfile::tempfile()?),
             Some(path) => {
-                check_replaceable(path)?;
                 let file = tempfile::Builder::new().prefix(".kvadm-").tempfile_in(folder_of(path))?;
                 PlanTarget::Named(file, path.to_owned())
             }
@@ -74,7 +73,7 @@ impl NewPlan {
             PlanTarget::Unnamed(file) => Ok(StoredPlan(file)),
             PlanTarget::Named(file, path) => {
                 file.as_file().sync_all()?;
-                let file = file.persist(&path)?;
+                let file = file.persist_noclobber(&path)?;
                 sync_folder(&path)?;
                 Ok(StoredPlan(file))
             }

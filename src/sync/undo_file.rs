@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::plan::{PlanHead, UndoEntry};
 use super::plan_file::PlanWriter;
@@ -14,6 +14,8 @@ pub struct UndoFile {
     /// Lines that are not in the file yet.
     writer: PlanWriter<Vec<u8>>,
     file: File,
+    path: PathBuf,
+    has_steps: bool,
 }
 
 impl UndoFile {
@@ -23,7 +25,8 @@ impl UndoFile {
     /// The file exists, or cannot be created.
     pub fn create(path: &Path, head: &PlanHead) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        let mut undo = Self { writer: PlanWriter::begin(Vec::new(), head)?, file };
+        let writer = PlanWriter::begin(Vec::new(), head)?;
+        let mut undo = Self { writer, file, path: path.to_owned(), has_steps: false };
         undo.sync()?;
         Ok(undo)
     }
@@ -34,7 +37,9 @@ impl UndoFile {
     /// The disk refuses the write; the step must not be executed then.
     pub fn write(&mut self, undo: &[UndoEntry]) -> io::Result<()> {
         undo.iter().try_for_each(|entry| self.writer.undo(entry))?;
-        self.sync()
+        self.sync()?;
+        self.has_steps = true;
+        Ok(())
     }
 
     /// Adds the outcome of a step, which is on disk with the next step.
@@ -45,11 +50,27 @@ impl UndoFile {
         self.writer.step_done(step, revision, left)
     }
 
-    /// Writes all lines, and waits until they are on disk.
+    /// Whether a step was written.
+    pub fn has_steps(&self) -> bool {
+        self.has_steps
+    }
+
+    /// Ends the file; if the restore is complete, with a line that says so. A file without steps is removed.
     ///
     /// # Errors
     /// The disk refuses the write.
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub fn finish(mut self, is_complete: bool) -> io::Result<()> {
+        if !self.has_steps {
+            return std::fs::remove_file(&self.path);
+        }
+        if is_complete {
+            self.writer.end()?;
+        }
+        self.sync()
+    }
+
+    /// Writes all lines, and waits until they are on disk.
+    fn sync(&mut self) -> io::Result<()> {
         let lines = std::mem::take(self.writer.get_mut());
         io::Write::write_all(&mut self.file, &lines)?;
         self.file.sync_data()

@@ -12,7 +12,7 @@ use crate::commands::source::{Compared, SourceArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
-use crate::output::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, Sink, ValueDiff};
+use crate::output::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, Sink, ValueDiff, bytes};
 use crate::plural::counted;
 use crate::proto::Codec;
 use crate::sync::Difference;
@@ -33,6 +33,7 @@ use crate::sync::Difference;
 ///   0  no difference
 ///   1  different
 ///   4  a revision is in the future, or compacted
+///   5  neither side has a key (a mistyped prefix would be no difference)
 #[derive(clap::Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -58,6 +59,9 @@ pub struct Args {
     /// Compare this store at revision N [default: the latest]
     #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "What to compare")]
     rev: Option<Revision>,
+    /// Accept that neither side has a key
+    #[arg(long, help_heading = "What to compare")]
+    allow_empty: bool,
     /// What makes no difference: lease
     #[arg(long, value_name = "WHAT", help_heading = "What to compare")]
     ignore: Option<Ignored>,
@@ -126,6 +130,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     comparison.finish_progress();
     shown.finish()?;
     let unchanged = comparison.same();
+    if total.total() + unchanged == 0 && !args.allow_empty {
+        let prefix = bytes::name(&prefix);
+        return Err(Failure::conflict(format!(
+            "nothing was compared: neither side has a key with the prefix {prefix}"
+        ))
+        .hint("check PREFIX, --source-prefix and --namespace, or add --allow-empty"));
+    }
     let summary = DifferenceSummary {
         source: &source.name,
         source_revision: comparison.source_revision(),

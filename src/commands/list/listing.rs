@@ -42,7 +42,8 @@ impl Listing<'_> {
         progress.finish();
         if self.args.trailer {
             let (prefix, revision) = (self.range.start.clone(), reader.revision());
-            sink.push(&TrailerLine(&Trailer { prefix, count: self.matched, revision }))?;
+            let namespace = self.ctx.store().namespace().to_vec();
+            sink.push(&TrailerLine(&Trailer { prefix, namespace, count: self.matched, revision }))?;
         }
         sink.finish()?;
         if self.args.count {

@@ -30,6 +30,10 @@ pub(super) struct RestorePlan {
     pub unchanged: u64,
     /// Whether the source is an earlier revision of the store.
     pub reverts: bool,
+    /// Whether the plan was made by an earlier command.
+    pub from_file: bool,
+    /// Why the plan must not be executed.
+    pub refusal: Option<Failure>,
 }
 
 /// The counts of a plan in words: "delete 3 keys, create 1 key".
@@ -40,21 +44,49 @@ pub(super) fn summary_words(counts: ChangeCounts) -> String {
     if words.is_empty() { "change nothing".to_owned() } else { words.join(", ") }
 }
 
-/// Refuses an undo file that exists before anything is read.
-pub(super) fn check_undo(path: Option<&Path>) -> Result<(), Failure> {
-    match path.map(fs::symlink_metadata) {
-        Some(Ok(_)) => Err(undo_failure(path, &io::ErrorKind::AlreadyExists.into())),
-        _ => Ok(()),
+/// Refuses the name of a new file that cannot be one, before anything is read.
+pub(super) fn check_new_file(option: &str, path: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    refuse_stdin(option, path)?;
+    match fs::symlink_metadata(path) {
+        Ok(_) => Err(exists(path)),
+        Err(_) => Ok(()),
     }
 }
 
+/// Refuses `-`, which other options take for stdin.
+fn refuse_stdin(option: &str, path: &Path) -> Result<(), Failure> {
+    match path.as_os_str() == "-" {
+        true => {
+            Err(Failure::usage(format!("{option} needs the name of a file")).hint("for a file of this name, write ./-"))
+        }
+        false => Ok(()),
+    }
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::usage(format!("cannot create {}: the file exists", path.display()))
+        .hint("name a file that does not exist: the existing one may be needed to take an earlier restore back")
+}
+
 fn undo_failure(path: Option<&Path>, error: &io::Error) -> Failure {
-    let failure =
-        Failure::usage(format!("cannot create {}: {error}", path.unwrap_or(Path::new("the undo file")).display()));
+    let path = path.unwrap_or(Path::new("the undo file"));
     match error.kind() {
-        io::ErrorKind::AlreadyExists => failure
-            .hint("name a file that does not exist: the existing one may be needed to take an earlier restore back"),
-        _ => failure,
+        io::ErrorKind::AlreadyExists => exists(path),
+        _ => Failure::usage(format!("cannot create {}: {error}", path.display())),
+    }
+}
+
+/// Refuses a restore under a lock that it would delete.
+pub(super) fn check_guard(ctx: &Context, prefix: &[u8], guard: Option<&LockGuard>) -> Result<(), Failure> {
+    match guard.filter(|guard| guard.key.starts_with(&ctx.store().absolute(prefix))) {
+        Some(guard) => Err(Failure::conflict(format!(
+            "the lock of --if-locked, {}, lies in {}: the restore would delete it; nothing was changed",
+            bytes::name(&guard.key),
+            bytes::name(prefix)
+        ))
+        .hint("use a lock outside of the prefix")),
+        None => Ok(()),
     }
 }
 
@@ -65,6 +97,7 @@ fn bad_plan(path: &Path, error: &PlanFileError) -> Failure {
 /// Opens a plan file, and checks that it belongs to this store.
 pub(super) async fn open_plan(ctx: &Context, path: &Path) -> Result<RestorePlan, Failure> {
     let bad = |error| bad_plan(path, &error);
+    refuse_stdin("--apply-plan", path)?;
     let stored =
         StoredPlan::open(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
     let mut reader = stored.read().map_err(bad)?;
@@ -97,7 +130,13 @@ pub(super) async fn open_plan(ctx: &Context, path: &Path) -> Result<RestorePlan,
         ))
         .hint("the store was restored from a backup, or is another one: make a new plan"));
     }
-    Ok(RestorePlan { head, counts, first, stored, unchanged: 0, reverts: false })
+    if head.undo && !reader.is_complete() {
+        ctx.out.warn(&format!(
+            "{}: the restore was interrupted, or the file is cut: changes that are not in the file are not taken back",
+            path.display()
+        ));
+    }
+    Ok(RestorePlan { head, counts, first, stored, unchanged: 0, reverts: false, from_file: true, refusal: None })
 }
 
 /// Asks, executes the plan, and reports.
@@ -107,8 +146,9 @@ pub(super) async fn run(
     guard: Option<LockGuard>,
     undo: Option<&Path>,
 ) -> Result<Exit, Failure> {
+    check_guard(ctx, &plan.head.prefix, guard.as_ref())?;
     if ctx.safety.dry_run {
-        return dry_run(ctx, &plan);
+        return dry_run(ctx, plan);
     }
     if plan.counts.total() == 0 {
         ctx.out.report(&RestoreAnswer { unchanged: plan.unchanged, ..RestoreAnswer::default() })?;
@@ -169,7 +209,7 @@ fn question(plan: &RestorePlan) -> String {
 }
 
 /// Prints what would be done.
-fn dry_run(ctx: &Context, plan: &RestorePlan) -> Result<Exit, Failure> {
+fn dry_run(ctx: &Context, plan: RestorePlan) -> Result<Exit, Failure> {
     let bad = |error: PlanFileError| Failure::new(Exit::Bug, format!("cannot read the plan: {error}"));
     let mut reader = plan.stored.read().map_err(bad)?;
     let mut sink = ctx.out.stream();
@@ -185,7 +225,7 @@ fn dry_run(ctx: &Context, plan: &RestorePlan) -> Result<Exit, Failure> {
     }
     sink.finish()?;
     ctx.out.note(&format!("dry run: would {}", summary_words(plan.counts)));
-    Ok(Exit::Done)
+    plan.refusal.map_or(Ok(Exit::Done), Err)
 }
 
 async fn apply(plan: &RestorePlan, applier: &mut Applier) -> Result<(), ApplyError> {
@@ -245,6 +285,7 @@ async fn judge(ctx: &Context, unsettled: Vec<UndoEntry>, applier: &mut Applier) 
         match undo.judged_by(now.as_ref()) {
             Ok(None) => {}
             Ok(Some(entry)) => applier.push(entry).await?,
+            Err(entry) if entry.is_satisfied_by(now.as_ref()) => applier.tally.unchanged += 1,
             Err(PlanEntry { key, .. }) => applier.tally.conflict(&key),
         }
     }
@@ -266,25 +307,32 @@ fn report(
     if more > 0 {
         ctx.out.note(&format!("{} more were changed meanwhile and are left", counted(more, "key")));
     }
-    if tally.leases_gone > 0 {
-        let keys = counted(tally.leases_gone, "key");
-        ctx.out.note(&format!("written without a lease: {keys}, because the lease does not exist any more"));
+    if tally.leases_ended > 0 {
+        let keys = counted(tally.leases_ended, "key");
+        ctx.out.note(&format!("not created: {keys}, because the lease has ended"));
     }
     let done = tally.done;
     let answer = RestoreAnswer {
         done,
-        unchanged: plan.unchanged,
+        unchanged: plan.unchanged + tally.unchanged,
         conflicts: tally.conflicts,
         unknown: tally.unknown,
         dry_run: false,
     };
     ctx.out.report(&answer)?;
+    let undo = undo.filter(|_| applier.has_undo);
     if let Some(path) = undo {
         let words = ["kvadm", "restore", "--apply-plan"].map(str::as_bytes);
         let command = shell::line(words.into_iter().chain([path.as_os_str().as_encoded_bytes()]));
         ctx.out.note(&format!("to take this restore back: {command}"));
     }
-    let again = "run the same command again: what is restored already is not touched";
+    let again = match undo {
+        None => "run the same command again: what is restored already is not touched",
+        Some(_) => {
+            "run the command again with another file for --undo: what is restored already is not touched; to take all of \
+             it back, apply the undo files, the newest first"
+        }
+    };
     let unknown = counted(tally.unknown, "change");
     match result {
         Err(error) => {
@@ -308,7 +356,10 @@ fn report(
         }
         Ok(()) if tally.conflicts > 0 => {
             Err(Failure::new(Exit::Partial, format!("{} changed meanwhile and left", counted(tally.conflicts, "key")))
-                .hint("run the same command again to make these keys equal as well"))
+                .hint(match plan.from_file {
+                    true => "make a new plan to change these keys as well",
+                    false => "run the command again to make these keys equal as well",
+                }))
         }
         Ok(()) => Ok(Exit::Done),
     }

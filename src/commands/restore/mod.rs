@@ -15,7 +15,8 @@ pub use options::Args;
 /// # Errors
 /// A source or plan that cannot be used, a safety rule, a lost lock, an unknown outcome, or a refusal of etcd.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
-    execute::check_undo(args.undo.as_deref())?;
+    execute::check_new_file("--undo", args.undo.as_deref())?;
+    execute::check_new_file("--plan", args.plan.as_deref())?;
     let guard = args.if_locked.guard(ctx).await?;
     if let Some(path) = &args.apply_plan {
         let plan = execute::open_plan(ctx, path).await?;
@@ -23,6 +24,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return execute::run(ctx, plan, guard, args.undo.as_deref()).await;
     }
     let prefix = prefix_range(args.text, args.prefix.as_deref().unwrap_or_default(), args.dir)?.start;
+    execute::check_guard(ctx, &prefix, guard.as_ref())?;
     let codec = args.proto.decode_output(ctx)?;
     let source = args.source.open(ctx, ctx.store(), &prefix, args.text, &codec).await?;
     let plan = planning::make(ctx, args, source).await?;

@@ -8,7 +8,7 @@ use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::source::SourceArgs;
 use crate::error::Failure;
-use crate::gc::Limits;
+use crate::gc::{Limits, OverLimit};
 use crate::output::ChangeKind;
 
 /// Make a prefix equal to a source: create, modify and delete keys
@@ -21,7 +21,9 @@ use crate::output::ChangeKind;
 ///
 /// Values and the presence of keys decide. A key that had a lease is created without
 /// one; a key that has a lease keeps it if the source's key has one too. With
-/// --with-leases, leases are compared and restored as well.
+/// --with-leases, leases are compared and restored as well, and a key whose lease has
+/// ended is left out. Locks and registrations are keys with a lease: --skip-leased
+/// leaves all of them alone.
 ///
 /// --source rev:N reverts everybody's changes since revision N.
 ///
@@ -73,6 +75,9 @@ pub struct Args {
     /// lease of the source; a file needs 'list --with-leases'.
     #[arg(long, help_heading = "What to do", conflicts_with = "apply_plan")]
     pub(super) with_leases: bool,
+    /// Leave keys alone that have a lease in the source or here
+    #[arg(long, help_heading = "What to do", conflicts_with_all = ["apply_plan", "with_leases"])]
+    pub(super) skip_leased: bool,
     /// Write the plan to FILE and change nothing
     #[arg(long, value_name = "FILE", help_heading = "Plans", conflicts_with_all = ["apply_plan", "undo"], value_hint = clap::ValueHint::FilePath)]
     pub(super) plan: Option<PathBuf>,
@@ -128,9 +133,13 @@ impl Args {
         let limits =
             if self.apply_plan.is_some() { Limits { percent: Some(100), ..self.limits() } } else { self.limits() };
         limits.check(deleted, total).map_err(|over| {
+            let raise = match over {
+                OverLimit::Count { .. } => "--max-delete",
+                OverLimit::Percent { .. } => "--max-percent",
+            };
             let over = over.to_string().replace("would be removed", "keys would be deleted");
             Failure::conflict(format!("{over}; nothing was changed"))
-                .hint("review the plan with --dry-run, then raise --max-percent or --max-delete")
+                .hint(format!("review the plan with --dry-run, then raise {raise}"))
         })
     }
 }

@@ -10,8 +10,8 @@ use crate::commands::source::{Compared, ComparedSource, OpenSource};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::gc::Timestamp;
-use crate::kvstore::LeaseId;
-use crate::output::{ChangeCounts, ChangeKind, RestoreAnswer, bytes};
+use crate::kvstore::{KeyValue, LeaseId};
+use crate::output::{ChangeCounts, RestoreAnswer, bytes};
 use crate::plural::counted;
 use crate::shell;
 use crate::sync::{Difference, NewPlan, PlanEntry, PlanHead, PlannedLease};
@@ -29,8 +29,8 @@ pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Resu
         undo: false,
     };
     let mut plan = NewPlan::begin(args.plan.as_deref(), &head).map_err(|error| cannot_plan(args, &error))?;
-    let mut leases = PlannedLeases { args, source: &source, known: LeaseCache::default(), without_lease: 0 };
-    let (mut counts, mut first, mut omitted) = (ChangeCounts::default(), Vec::new(), 0_u64);
+    let mut leases = PlannedLeases { args, source: &source, known: LeaseCache::default(), without_lease: 0, ended: 0 };
+    let (mut counts, mut first, mut omitted, mut skipped) = (ChangeCounts::default(), Vec::new(), 0_u64, 0_u64);
     comparison.show_progress(ctx.out.progress("comparing", None));
     loop {
         let difference = match comparison.next().await {
@@ -43,7 +43,14 @@ pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Resu
             omitted += 1;
             continue;
         }
-        let lease = leases.plan(ctx, &difference).await?;
+        let has_lease = |kv: Option<&KeyValue>| kv.is_some_and(|kv| kv.lease.is_some());
+        if args.skip_leased
+            && (has_lease(difference.store.as_ref()) || has_lease(difference.source.as_ref().map(|record| &record.kv)))
+        {
+            skipped += 1;
+            continue;
+        }
+        let LeaseDecision::Planned(lease) = leases.plan(ctx, &difference).await? else { continue };
         let entry = PlanEntry::of(difference, lease);
         counts.add(kind);
         if first.len() < super::execute::MAX_SHOWN {
@@ -53,22 +60,34 @@ pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Resu
     }
     comparison.finish_progress();
     let (read, total) = (comparison.source_records(), comparison.store_records());
-    check_source(ctx, args, &source, read, total, counts)?;
-    args.check_limits(counts.deleted, total)?;
-    let without_lease = leases.without_lease;
+    let allowed = check_source(ctx, args, &source, read, total, counts);
+    let allowed = allowed.and_then(|()| args.check_limits(counts.deleted, total));
+    let refusal = match allowed {
+        Err(failure) if ctx.safety.dry_run => Some(failure),
+        Err(failure) => return Err(failure),
+        Ok(()) => None,
+    };
+    let (without_lease, ended) = (leases.without_lease, leases.ended);
     if without_lease > 0 {
         let keys = counted(without_lease, "key");
         ctx.out.note(&match args.with_leases {
-            true => format!("written without a lease: {keys}, because the TTL is not known or the lease has ended"),
-            false => format!("written without a lease: {keys}; --with-leases restores leases"),
+            true => format!("written without a lease: {keys}, because the TTL is not known"),
+            false => format!("written without a lease: {keys}; see --with-leases and --skip-leased"),
         });
+    }
+    if ended > 0 {
+        ctx.out.note(&format!("left out: {}, because the lease has ended", counted(ended, "key")));
+    }
+    if skipped > 0 {
+        ctx.out.note(&format!("left by --skip-leased: {}", counted(skipped, "difference")));
     }
     if omitted > 0 {
         ctx.out.note(&format!("left by --only: {}", counted(omitted, "difference")));
     }
     let stored = plan.finish().map_err(|error| cannot_plan(args, &error))?;
     let reverts = source.history.is_some();
-    Ok(RestorePlan { head, counts, first, stored, unchanged: comparison.same(), reverts })
+    let unchanged = comparison.same();
+    Ok(RestorePlan { head, counts, first, stored, unchanged, reverts, from_file: false, refusal })
 }
 
 /// The safety rules about sources that may not be whole.
@@ -102,12 +121,21 @@ fn check_source(
     };
     if !source.mapping.source_prefix().starts_with(&trailer.prefix) {
         return Err(Failure::conflict(format!(
-            "{} lists only keys with the prefix {}, but {prefix} is to be restored: {deletions} would be deleted; \
-             nothing was changed",
+            "{} lists only keys with the prefix {}, but the prefix of the source is {prefix}: {deletions} would be \
+             deleted; nothing was changed",
             source.name,
             bytes::name(&trailer.prefix)
         ))
         .hint("--only created,modified restores without deleting"));
+    }
+    if trailer.namespace != ctx.store().namespace() && !args.source.has_prefix() {
+        let (of_file, here) = (bytes::name(&trailer.namespace), bytes::name(ctx.store().namespace()));
+        return Err(Failure::conflict(format!(
+            "{} lists keys of the namespace {of_file}, but the namespace here is {here}: {deletions} would be deleted; \
+             nothing was changed",
+            source.name,
+        ))
+        .hint("set --namespace as it was for the listing, or name the prefix in the file with --source-prefix"));
     }
     ctx.out.detail(&format!("{} is complete: {}", source.name, counted(trailer.count, "record")));
     Ok(())
@@ -120,55 +148,76 @@ struct PlannedLeases<'a> {
     known: LeaseCache,
     /// Keys that had a lease and are written without one.
     without_lease: u64,
+    /// Keys that are not created, because their lease has ended.
+    ended: u64,
+}
+
+/// What becomes of a key with regard to its lease.
+enum LeaseDecision {
+    Planned(PlannedLease),
+    /// Nothing: the lease has ended, or is the only difference and cannot be had.
+    Nothing,
+}
+
+/// What is known of a lease of the source.
+enum SourceLease {
+    Planned(PlannedLease),
+    Ended,
+    Unknown,
 }
 
 impl PlannedLeases<'_> {
-    async fn plan(&mut self, ctx: &Context, difference: &Difference) -> Result<PlannedLease, Failure> {
+    async fn plan(&mut self, ctx: &Context, difference: &Difference) -> Result<LeaseDecision, Failure> {
         let Some((record, lease)) = difference.source.as_ref().and_then(|record| Some((record, record.kv.lease?)))
         else {
-            return Ok(PlannedLease::None);
+            return Ok(LeaseDecision::Planned(PlannedLease::None));
         };
         let present = difference.store.as_ref().and_then(|kv| kv.lease);
-        let keep = match present {
-            Some(_) => PlannedLease::Keep,
-            None => PlannedLease::None,
-        };
+        let keep = if present.is_some() { PlannedLease::Keep } else { PlannedLease::None };
         let planned = match self.args.with_leases {
             false => keep,
-            true if self.source.history.is_some() => self.same_store(ctx, lease, present).await?.unwrap_or(keep),
-            true => self.other_store(record.ttl, lease).await?.unwrap_or(keep),
+            true => match self.of_source(ctx, record.ttl, lease, present).await? {
+                SourceLease::Planned(planned) => planned,
+                // The values are equal, and this lease cannot be had.
+                _ if difference.store.as_ref().is_some_and(|kv| kv.value == record.kv.value) => {
+                    return Ok(LeaseDecision::Nothing);
+                }
+                SourceLease::Ended if difference.store.is_none() => {
+                    self.ended += 1;
+                    return Ok(LeaseDecision::Nothing);
+                }
+                SourceLease::Ended | SourceLease::Unknown => keep,
+            },
         };
-        self.without_lease += u64::from(planned == PlannedLease::None && difference.to_source() != ChangeKind::Deleted);
-        Ok(planned)
+        self.without_lease += u64::from(planned == PlannedLease::None);
+        Ok(LeaseDecision::Planned(planned))
     }
 
-    /// The lease itself, if it still exists.
-    async fn same_store(
+    /// The lease itself in the same store; elsewhere a new one with the TTL of the record, or of the lease in the source.
+    async fn of_source(
         &mut self,
         ctx: &Context,
+        ttl: Option<i64>,
         lease: LeaseId,
         present: Option<LeaseId>,
-    ) -> Result<Option<PlannedLease>, Failure> {
-        if present == Some(lease) {
-            return Ok(Some(PlannedLease::Keep));
-        }
-        let exists = self.known.grant(ctx.store(), lease).await?.is_some();
-        Ok(exists.then_some(PlannedLease::Attach(lease)))
-    }
-
-    /// A new lease with the TTL of the record, or of the lease in the source.
-    async fn other_store(&mut self, ttl: Option<i64>, lease: LeaseId) -> Result<Option<PlannedLease>, Failure> {
-        let ttl = match (ttl, &self.source.store) {
-            (Some(ttl), _) => Some(ttl),
-            (None, Some(store)) => {
-                let grant = self.known.grant(store, lease).await;
-                grant
-                    .map_err(|error| Failure::from(error).context("cannot read a lease of the source"))?
-                    .map(|grant| grant.ttl)
+    ) -> Result<SourceLease, Failure> {
+        if self.source.history.is_some() {
+            if present == Some(lease) {
+                return Ok(SourceLease::Planned(PlannedLease::Keep));
             }
-            (None, None) => None,
-        };
-        Ok(ttl.filter(|ttl| *ttl > 0).map(|ttl| PlannedLease::Grant { source: lease, ttl }))
+            let exists = self.known.grant(ctx.store(), lease).await?.is_some();
+            return Ok(if exists { SourceLease::Planned(PlannedLease::Attach(lease)) } else { SourceLease::Ended });
+        }
+        let grant = |ttl| SourceLease::Planned(PlannedLease::Grant { source: lease, ttl });
+        match (ttl.filter(|ttl| *ttl > 0), &self.source.store) {
+            (Some(ttl), _) => Ok(grant(ttl)),
+            (None, Some(store)) => {
+                let found = self.known.grant(store, lease).await;
+                let found = found.map_err(|error| Failure::from(error).context("cannot read a lease of the source"))?;
+                Ok(found.map_or(SourceLease::Ended, |found| grant(found.ttl)))
+            }
+            (None, None) => Ok(SourceLease::Unknown),
+        }
     }
 }
 

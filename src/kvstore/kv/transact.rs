@@ -41,7 +41,18 @@ impl Store {
         if let (None, [], [Op::Delete { over, prev }]) = (guard, txn.compares.as_slice(), txn.then.as_slice()) {
             return self.send_delete(op, over, *prev, idempotency, timeout).await;
         }
+        let unchecked = self.unchecked_writes(txn, guard.is_some());
+        let is_plain = guard.is_none() && txn.compares.is_empty() && txn.otherwise.is_empty();
+        if !is_plain {
+            self.check_write_permission(op, &unchecked).await?;
+        }
         let wire = match guard {
+            // Without conditions, the other branch is never executed.
+            None if is_plain && !unchecked.is_empty() => etcd_client::Txn::new()
+                .and_then(
+                    txn.then.iter().map(|op| op.to_wire(self.namespace(), self.is_serializable)).collect::<Vec<_>>(),
+                )
+                .or_else(self.deletions(&unchecked)),
             None => txn.to_wire(self.namespace(), self.is_serializable),
             Some(lock) => {
                 let held = etcd_client::Compare::create_revision(
@@ -94,6 +105,45 @@ impl Store {
         check_txn(self.namespace(), txn, &response).map_err(|what| request.invalid(what))?;
         let (succeeded, results) = self.take_txn(op, response)?;
         Ok(TxnResult { succeeded, revision, results, maybe_applied: answer.maybe_applied })
+    }
+
+    /// What the nested transactions write, if there is a user whose permissions count. etcd 3.4 and 3.5 do not check the
+    /// permissions for the operations of a nested transaction; they check those of both outer branches.
+    fn unchecked_writes(&self, txn: &Txn, is_nested: bool) -> Vec<KeySelector> {
+        let options = self.options();
+        let mut writes = Vec::new();
+        if options.credentials.is_some() || options.tls.cert.is_some() {
+            collect_writes(txn, is_nested, &mut writes);
+        }
+        writes
+    }
+
+    fn deletions(&self, over: &[KeySelector]) -> Vec<TxnOp> {
+        let deletion = |over: &KeySelector| {
+            let (key, options) = over.deletion(self.namespace(), false);
+            TxnOp::delete(key, Some(options))
+        };
+        over.iter().map(deletion).collect()
+    }
+
+    /// Asks etcd whether the user may write these keys, with a transaction that changes nothing: it has no conditions, and so
+    /// executes the branch that is empty.
+    async fn check_write_permission(&self, op: &'static str, writes: &[KeySelector]) -> Result<(), Error> {
+        for chunk in writes.chunks(self.max_txn_ops().max(1)) {
+            let key = self.absolute(chunk.first().map_or(&[], KeySelector::start));
+            let request = Request { covers: Covers::Several, ..Request::read(op, &key) };
+            let wire = etcd_client::Txn::new().or_else(self.deletions(chunk));
+            let answer = self
+                .call(request, |client| {
+                    let wire = wire.clone();
+                    async move { Self::kv(&client).txn(wire).await }
+                })
+                .await?;
+            if !answer.value.succeeded() {
+                return Err(request.invalid("a transaction without conditions did not succeed"));
+            }
+        }
+        Ok(())
     }
 
     /// Sends a deletion without conditions as a plain request: an etcd that is over its quota accepts it, while some
@@ -161,6 +211,18 @@ impl Store {
             mod_revision: kv.mod_revision,
             version: kv.version,
             lease: LeaseId::from_wire(kv.lease),
+        }
+    }
+}
+
+/// Collects what nested transactions write.
+fn collect_writes(txn: &Txn, is_nested: bool, writes: &mut Vec<KeySelector>) {
+    for operation in txn.then.iter().chain(&txn.otherwise) {
+        match operation {
+            Op::Put(write) if is_nested => writes.push(KeySelector::Key(write.key.clone())),
+            Op::Delete { over, .. } if is_nested => writes.push(over.clone()),
+            Op::Txn(nested) => collect_writes(nested, true, writes),
+            Op::Put(_) | Op::Delete { .. } | Op::Get { .. } => {}
         }
     }
 }

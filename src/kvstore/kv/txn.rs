@@ -222,7 +222,7 @@ impl Op {
         }
     }
 
-    fn to_wire(&self, namespace: &[u8], serializable: bool) -> TxnOp {
+    pub(crate) fn to_wire(&self, namespace: &[u8], serializable: bool) -> TxnOp {
         match self {
             Self::Put(write) => {
                 let options = match write.lease {

@@ -72,6 +72,7 @@ impl<W: Write> PlanWriter<W> {
     /// # Errors
     /// The output cannot be written.
     pub fn undo(&mut self, undo: &UndoEntry) -> io::Result<()> {
+        self.entries += 1;
         self.line(&WireEntry::of_undo(undo))
     }
 
@@ -83,12 +84,20 @@ impl<W: Write> PlanWriter<W> {
         self.line(&WireStepEnd { step_done: step, mod_revision: revision, left })
     }
 
+    /// Writes the last line, which counts the changes.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.line(&WireEnd { entries: self.entries })
+    }
+
     /// Ends a plan.
     ///
     /// # Errors
     /// The output cannot be written.
     pub fn finish(mut self) -> io::Result<W> {
-        self.line(&WireEnd { entries: self.entries })?;
+        self.end()?;
         self.out.flush()?;
         Ok(self.out)
     }
@@ -124,6 +133,11 @@ impl<R: BufRead> PlanReader<R> {
     /// What the plan belongs to.
     pub fn head(&self) -> &PlanHead {
         &self.head
+    }
+
+    /// Whether the last line was read. An undo file of a restore that was interrupted has none.
+    pub fn is_complete(&self) -> bool {
+        self.ended
     }
 
     fn bad(&self, why: impl Into<String>) -> PlanFileError {
@@ -170,7 +184,8 @@ impl<R: BufRead> PlanReader<R> {
                 return Err(self.bad(format!("the plan has {} entries, its last line counts {entries}", self.entries)));
             }
             PlanLine::End { .. } => self.ended = true,
-            PlanLine::Undo(_) | PlanLine::StepDone { .. } => {}
+            PlanLine::Undo(_) => self.entries += 1,
+            PlanLine::StepDone { .. } => {}
         }
         Ok(Some(line))
     }

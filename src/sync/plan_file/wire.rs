@@ -251,7 +251,7 @@ pub(super) fn parse_head(line: &[u8]) -> Result<PlanHead, String> {
 /// Parses a line after the head.
 pub(super) fn parse_line(line: &[u8], head: &PlanHead) -> Result<PlanLine, String> {
     let json = |error: serde_json::Error| error.to_string();
-    if line.starts_with(b"{\"entries\"") && !head.undo {
+    if line.starts_with(b"{\"entries\"") {
         let WireEnd { entries } = serde_json::from_slice(line).map_err(json)?;
         return Ok(PlanLine::End { entries });
     }
