@@ -8,11 +8,12 @@ use thiserror::Error as ThisError;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::{BatchOutcome, EntryOutcome, PlanBatch, execute};
 use super::plan::{PlanEntry, PlannedLease, UndoEntry};
 use super::plan_file::PlanFileError;
 use super::undo_file::UndoFile;
 use crate::consent::Consent;
-use crate::kvstore::{Error, KeyValue, LeaseId, LeaseKeeper, LockGuard, Op, OpResult, Retry, Revision, Store, Txn};
+use crate::kvstore::{Error, KeyValue, LeaseId, LeaseKeeper, LockGuard, Retry, Store};
 use crate::output::{ChangeCounts, ChangeKind, Progress, bytes};
 use crate::signal::after_cancel;
 
@@ -87,39 +88,12 @@ fn batch_entries(store: &Store) -> usize {
     store.max_txn_ops().saturating_sub(2).max(1)
 }
 
-/// A batch with the lease of each change.
-struct Batch {
-    step: u64,
-    entries: Vec<(PlanEntry, Option<LeaseId>)>,
-}
-
 /// The lease of a change.
 enum FoundLease {
     None,
     Lease(LeaseId),
     /// It does not exist any more.
     Ended,
-}
-
-/// What became of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EntryOutcome {
-    /// It was made.
-    Made,
-    /// The key already is as planned.
-    NotNeeded,
-    /// Another client has changed the key.
-    Conflict,
-}
-
-/// What became of a batch.
-enum BatchOutcome {
-    /// The transaction was executed in this revision.
-    Executed(Revision, Vec<EntryOutcome>),
-    /// Not known.
-    Unknown,
-    /// An error after which nothing more is done.
-    Failed(Error),
 }
 
 /// Executes the changes of one plan.
@@ -133,7 +107,7 @@ pub struct Applier {
     /// former may be sent again.
     open: [Vec<PlanEntry>; 2],
     open_bytes: [usize; 2],
-    in_flight: JoinSet<(Batch, BatchOutcome)>,
+    in_flight: JoinSet<(PlanBatch, BatchOutcome)>,
     entries_in_flight: u64,
     steps: u64,
     /// The granted lease for each lease of the source, kept alive to the end.
@@ -254,7 +228,7 @@ impl Applier {
             }
         }
         self.steps += 1;
-        let mut batch = Batch { step: self.steps, entries: Vec::with_capacity(entries.len()) };
+        let mut batch = PlanBatch { step: self.steps, entries: Vec::with_capacity(entries.len()) };
         for entry in entries {
             match self.lease(&entry).await? {
                 // The key would have ended with its lease.
@@ -311,7 +285,7 @@ impl Applier {
 
     /// Writes how the batch is taken back, and syncs it. Changes of keys that are not any more as the plan saw them are
     /// left out of the batch.
-    async fn write_undo(&mut self, batch: &mut Batch) -> Result<(), ApplyError> {
+    async fn write_undo(&mut self, batch: &mut PlanBatch) -> Result<(), ApplyError> {
         let keys: Vec<Vec<u8>> = batch.entries.iter().map(|(entry, _)| entry.key.clone()).collect();
         let found = self.store.get_each(&keys, 0).await?;
         let mut before: HashMap<Vec<u8>, KeyValue> =
@@ -338,7 +312,7 @@ impl Applier {
 
     fn finish_batch(
         &mut self,
-        finished: Result<(Batch, BatchOutcome), tokio::task::JoinError>,
+        finished: Result<(PlanBatch, BatchOutcome), tokio::task::JoinError>,
     ) -> Result<(), ApplyError> {
         let (batch, outcome) = finished?;
         let entries = batch.entries.len() as u64;
@@ -394,39 +368,4 @@ impl Applier {
             }
         }
     }
-}
-
-/// Executes a batch: each change is a transaction of its own inside, so that a changed key stops only its own change.
-async fn execute(store: &Store, batch: &Batch, guard: Option<&LockGuard>, retry: Retry) -> BatchOutcome {
-    let nested = batch.entries.iter().map(|(entry, lease)| Op::Txn(entry.txn(*lease)));
-    let txn = Txn { then: nested.collect(), ..Txn::default() };
-    match store.txn("restore", &txn, guard, retry).await {
-        Ok(result) => {
-            let made: Vec<bool> =
-                result.results.iter().map(|result| matches!(result, OpResult::Txn { succeeded: true, .. })).collect();
-            // Conditions that all fail at the second sending may have held at the first one. If one holds, the first was not
-            // executed: a revision does not come back.
-            if result.maybe_applied && !made.contains(&true) {
-                return BatchOutcome::Unknown;
-            }
-            match judge(store, batch, &made).await {
-                Ok(outcomes) => BatchOutcome::Executed(result.revision, outcomes),
-                Err(error) => BatchOutcome::Failed(error),
-            }
-        }
-        Err(error @ Error::Unknown { .. }) if !error.is_no_space() => BatchOutcome::Unknown,
-        Err(error) => BatchOutcome::Failed(error),
-    }
-}
-
-/// What became of the changes of an executed batch. The keys of those that were not made are read.
-async fn judge(store: &Store, batch: &Batch, made: &[bool]) -> Result<Vec<EntryOutcome>, Error> {
-    let refused = batch.entries.iter().zip(made).filter(|(_, made)| !**made).map(|((entry, _), _)| entry.key.clone());
-    let mut now = store.get_each(&refused.collect::<Vec<_>>(), 0).await?.into_iter();
-    let outcome = |((entry, _), made): (&(PlanEntry, Option<LeaseId>), &bool)| match made {
-        true => EntryOutcome::Made,
-        false if entry.is_satisfied_by(now.next().flatten().as_ref()) => EntryOutcome::NotNeeded,
-        false => EntryOutcome::Conflict,
-    };
-    Ok(batch.entries.iter().zip(made).map(outcome).collect())
 }

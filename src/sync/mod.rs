@@ -4,6 +4,7 @@
 //! a pair that differs becomes an entry of a plan, which is executed with one condition for each key.
 
 pub(crate) mod apply;
+pub(crate) mod batch;
 pub(crate) mod compare;
 pub(crate) mod error;
 pub(crate) mod file;

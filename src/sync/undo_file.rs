@@ -38,7 +38,7 @@ impl UndoFile {
     pub fn write(&mut self, undo: &[UndoEntry]) -> io::Result<()> {
         undo.iter().try_for_each(|entry| self.writer.undo(entry))?;
         self.sync()?;
-        self.has_steps = true;
+        self.has_steps |= !undo.is_empty();
         Ok(())
     }
 
