@@ -4,6 +4,7 @@
 //! a pair that differs becomes an entry of a plan, which is executed with one condition for each key.
 
 pub(crate) mod merge;
+pub mod mirror;
 pub(crate) mod record;
 pub(crate) mod source;
 
