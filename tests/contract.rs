@@ -88,6 +88,7 @@ fn every_field_is_in_the_manual_and_has_one_type() {
         &["get", "/b", "--history", "--op-timeout", "1s"],
         &["list", "/", "--with-leases"],
         &["list", "/", "--count"],
+        &["list", "/", "--trailer"],
         &["list", "/", "--depth", "1"],
         &["list", "/", "--tree", "--depth", "1"],
         &["list", "/", "--du"],

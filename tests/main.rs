@@ -74,6 +74,7 @@ mod support;
 mod tables;
 mod tls;
 mod tls_words;
+mod trailer;
 mod tty;
 mod txn;
 mod usage;

@@ -11,7 +11,7 @@ const RARE_OF: &[(&str, &[&str])] = &[
     ("", &["output", "quiet", "verbose", "yes", "dry-run", "config"]),
     ("put", &["revert_to", "if_exists", "if_different", "if_locked", "keep_lease"]),
     ("delete", &["if_exists", "if_locked"]),
-    ("list", &["if_locked", "with_leases", "sort", "desc", "tree", "top", "separator"]),
+    ("list", &["if_locked", "with_leases", "sort", "desc", "trailer", "tree", "top", "separator"]),
     ("watch", &["dir", "glob", "keys_only", "prev", "only", "until", "on_error"]),
     ("txn", &[]),
     ("compact", &["physical"]),

@@ -4,7 +4,7 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, compact, completions, config, delete, gc, get, lease, list, lock, put, status, txn, version, watch,
+    allocate, compact, completions, config, delete, diff, gc, get, lease, list, lock, put, status, txn, version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -24,6 +24,7 @@ pub enum Command {
     Delete(delete::Args),
     List(list::Args),
     Watch(watch::Args),
+    Diff(diff::Args),
     Txn(txn::Args),
     Lock(lock::Args),
     Lease(lease::Args),
@@ -41,12 +42,13 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 15] = [
+pub const OPTIONS: [(&str, Augment); 16] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("delete", delete::Args::augment_args),
     ("list", list::Args::augment_args),
     ("watch", watch::Args::augment_args),
+    ("diff", diff::Args::augment_args),
     ("txn", txn::Args::augment_args),
     ("lock", lock::Args::augment_args),
     ("lease", lease::Args::augment_args),
@@ -61,7 +63,7 @@ pub const OPTIONS: [(&str, Augment); 15] = [
 
 /// The verbs as `kvadm --help` lists them, by heading.
 pub const GROUPS: [(&str, &[&str]); 4] = [
-    ("Data", &["get", "put", "delete", "list", "watch", "txn"]),
+    ("Data", &["get", "put", "delete", "list", "watch", "txn", "diff"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
     ("Maintenance", &["status", "compact"]),
     ("Setup", &["config", "completions", "help", "version"]),
@@ -88,6 +90,7 @@ impl Command {
             Self::Delete(args) => delete::run(ctx, &args).await,
             Self::List(args) => list::run(ctx, &args).await,
             Self::Watch(args) => watch::run(ctx, &args).await,
+            Self::Diff(args) => diff::run(ctx, &args).await,
             Self::Txn(args) => txn::run(ctx, &args).await,
             Self::Lock(args) => lock::run(ctx, &args).await,
             Self::Lease(args) => lease::run(ctx, &args).await,

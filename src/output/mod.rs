@@ -6,6 +6,7 @@ mod answer;
 pub mod answers;
 pub mod bytes;
 mod decode;
+mod difference;
 mod error;
 mod event;
 mod gc;
@@ -21,6 +22,7 @@ mod settings;
 mod sink;
 mod table;
 mod text;
+mod trailer;
 mod tree;
 mod yaml;
 
@@ -32,6 +34,7 @@ pub use answers::{
     LeaseRow, LoadAnswer, MemberRow, PutAnswer, RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow,
     StepState, TxnAnswer, VersionRow,
 };
+pub use difference::{DifferenceRow, DifferenceSummary, DifferencesInBranch};
 pub use error::{ErrorView, FailedCondition};
 pub use event::{ChangeKind, EventRow, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, SweepCounts};
@@ -43,4 +46,5 @@ pub use record::{Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError,
 pub use sanitize::sanitize;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
+pub use trailer::{Trailer, TrailerLine};
 pub use tree::{BranchRow, UsageRow};

@@ -245,6 +245,13 @@ impl Out {
         }
     }
 
+    /// Prints a note without a label, but not in JSON.
+    pub fn plain_note(&self, text: &str) {
+        if !self.shared.quiet && self.shared.format != Format::Json {
+            self.stderr(format!("{}\n", sanitize::sanitize(text.as_bytes(), false)).as_bytes());
+        }
+    }
+
     fn print_line(&self, label: &str, color: &str, text: &str) {
         // The text may contain server messages and keys, which must not control the terminal.
         let text = sanitize::sanitize(text.as_bytes(), false);

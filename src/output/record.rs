@@ -274,7 +274,11 @@ pub fn key_of_record(line: &[u8]) -> Option<Vec<u8>> {
     either("key", line.key, line.key_base64).ok()
 }
 
-fn either(name: &'static str, text: Option<String>, encoded: Option<String>) -> Result<Vec<u8>, RecordError> {
+pub(super) fn either(
+    name: &'static str,
+    text: Option<String>,
+    encoded: Option<String>,
+) -> Result<Vec<u8>, RecordError> {
     match (text, encoded) {
         (Some(text), None) => Ok(text.into_bytes()),
         (None, Some(encoded)) => decode_base64(&encoded).map_err(|error| RecordError::Base64(name, error)),

@@ -11,7 +11,7 @@ use crate::args::KeyText;
 use crate::commands::input::{InputSource, read_all};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::output::{bytes, key_of_record};
+use crate::output::{Trailer, bytes, key_of_record};
 
 /// Keys of a verb.
 #[derive(Args, Clone, Debug)]
@@ -45,7 +45,7 @@ impl KeyArgs {
             let source = InputSource::of(path);
             let name = source.name();
             for (number, line) in read_all(ctx, source).await?.split(|byte| *byte == b'\n').enumerate() {
-                if line.is_empty() {
+                if line.is_empty() || Trailer::parse(line).is_some() {
                     continue;
                 }
                 let key =

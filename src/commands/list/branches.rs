@@ -3,8 +3,8 @@
 //! A branch is a prefix, so its keys are adjacent in key order. The open branches are always those of the last key, and
 //! memory use does not grow with the tree.
 
-use super::levels::BranchLevels;
 use super::listing::Listing;
+use crate::commands::levels::BranchLevels;
 use crate::error::Failure;
 use crate::kvstore::{KeyRange, RangeReader};
 use crate::output::{BranchRow, Sink};

@@ -6,7 +6,7 @@ use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, KeyValue, LockGuard, RangeReader, Refusal, Revision};
-use crate::output::{Count, KeyOnly, LeasedRecord, Sink};
+use crate::output::{Count, KeyOnly, LeasedRecord, Sink, Trailer, TrailerLine};
 use crate::plural::counted;
 
 pub(super) struct Listing<'a> {
@@ -38,6 +38,10 @@ impl Listing<'_> {
             }
         }
         progress.finish();
+        if self.args.trailer {
+            let (prefix, revision) = (self.range.start.clone(), reader.revision());
+            sink.push(&TrailerLine(&Trailer { prefix, count: self.matched, revision }))?;
+        }
         sink.finish()?;
         if self.args.count {
             self.ctx.out.one(&Count { count: self.matched, revision: reader.revision() })?;

@@ -1,7 +1,6 @@
 //! `kvadm list`: list keys and values.
 
 mod branches;
-mod levels;
 mod listing;
 mod options;
 mod usage;
@@ -23,6 +22,7 @@ use options::SortOrder;
 /// # Errors
 /// A compacted or future revision, a lost lock, or an error of etcd or the connection.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    args.check(ctx)?;
     let range = args.selection.range(args.prefix.as_deref())?;
     let filter = args.selection.filter()?;
     let guard = args.if_locked.guard(ctx).await?;

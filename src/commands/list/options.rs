@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 
-use super::levels::BranchLevels;
 use crate::args::parse_revision;
 use crate::commands::conditions::IfLockedArgs;
+use crate::commands::levels::BranchLevels;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::KeySelection;
+use crate::context::Context;
+use crate::error::Failure;
 use crate::kvstore::{KeyRange, Revision};
 
 /// List keys and values, all at one revision
@@ -21,6 +23,10 @@ use crate::kvstore::{KeyRange, Revision};
 ///
 /// --du adds up current keys and values. The database file is larger: it also holds
 /// earlier revisions and free pages.
+///
+/// --trailer ends the listing with a line that counts the records before it:
+/// {"trailer":{"prefix":"/app/","count":3,"revision":57}}. 'put --from' loads
+/// nothing from a file that was cut: one whose trailer counts other records.
 ///
 /// --if-locked checks the lock with every page.
 ///
@@ -37,7 +43,7 @@ Examples:
   kvadm list /app --dir --keys-only --match '*cert*'
   kvadm list /app --dir --depth 1
   kvadm list / --du --depth 2 --top 10
-  kvadm list --from /a --to /m -o json --with-leases > backup.jsonl"
+  kvadm list /app --dir -o json --with-leases --trailer > backup.jsonl"
 )]
 pub struct Args {
     /// List keys that begin with this [default: all keys]
@@ -68,6 +74,10 @@ pub struct Args {
     /// Add the granted TTL of each key's lease, so that 'put --from' can restore it
     #[arg(long, conflicts_with = "keys_only", help_heading = "What to show")]
     pub(super) with_leases: bool,
+    /// With -o json: end with a line that proves that the listing of PREFIX is complete
+    #[arg(long, help_heading = "What to show",
+          conflicts_with_all = ["from", "to", "glob", "keys_only", "count", "limit", "sort", "desc", "depth", "tree", "du"])]
+    pub(super) trailer: bool,
     /// Show N levels; deeper keys are collapsed into their parent (names only)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "As a tree",
           conflicts_with_all = ["count", "sort", "desc", "keys_only", "with_leases"])]
@@ -127,6 +137,17 @@ impl Args {
     pub(super) fn names_only(&self) -> bool {
         let sized = matches!(self.sort, Some(SortOrder::Value | SortOrder::Size));
         (self.keys_only && !sized) || (self.as_tree() && !self.du)
+    }
+
+    /// Checks what clap cannot: the output format.
+    ///
+    /// # Errors
+    /// A usage error for `--trailer` in another format than JSON.
+    pub(super) fn check(&self, ctx: &Context) -> Result<(), Failure> {
+        if self.trailer && !ctx.out.is_json() {
+            return Err(Failure::usage("--trailer requires -o json").hint("try 'kvadm list PREFIX -o json --trailer'"));
+        }
+        Ok(())
     }
 
     pub(super) fn branch_levels(&self, range: &KeyRange, depth: usize) -> BranchLevels {

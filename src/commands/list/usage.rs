@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::levels::BranchLevels;
 use super::listing::Listing;
+use crate::commands::levels::BranchLevels;
 use crate::error::Failure;
 use crate::kvstore::{KeyValue, RangeReader};
 use crate::output::{Progress, Sink, UsageRow, bytes};

@@ -1,7 +1,6 @@
 //! `put --from`: loads records in bulk.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -11,7 +10,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::{BATCH_BYTES, LeaseTarget, LoadItem, LoadMode, LoadTally, batch_records, send};
-use crate::commands::input::{InputSource, MAX_LINE_BYTES, cannot_read};
+use super::record_lines::RecordLines;
+use crate::commands::input::InputSource;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, LeaseId, LeaseKeeper, LockGuard, Store};
@@ -72,57 +72,6 @@ fn validate(source: InputSource<'_>, codec: &Arc<Codec>, in_namespace: bool) -> 
         count += 1;
     }
     Ok(Some(count))
-}
-
-/// The records of a source, line by line, up to the first failure.
-struct RecordLines {
-    input: BufReader<Box<dyn Read + Send>>,
-    name: String,
-    line: u64,
-    codec: Arc<Codec>,
-    /// Inside a namespace, the empty key is the one that equals the namespace.
-    in_namespace: bool,
-}
-
-impl Iterator for RecordLines {
-    type Item = Result<InputRecord, Failure>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let mut line = Vec::new();
-            let read = Read::take(&mut self.input, MAX_LINE_BYTES as u64).read_until(b'\n', &mut line);
-            self.line += 1;
-            if self.line == 1 && line.starts_with(b"\xef\xbb\xbf") {
-                line.drain(..3);
-            }
-            match read {
-                Err(error) => return Some(Err(cannot_read(&self.name, &error))),
-                Ok(0) => return None,
-                Ok(MAX_LINE_BYTES) => return Some(Err(self.bad("the line is too long"))),
-                Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(_) => {
-                    let record = InputRecord::parse(&line, &self.codec).map_err(|error| error.to_string());
-                    let record = record.and_then(|record| match record.key.is_empty() && !self.in_namespace {
-                        true => Err("the key is empty".to_owned()),
-                        false => Ok(record),
-                    });
-                    return Some(record.map_err(|why| self.bad(&why)));
-                }
-            }
-        }
-    }
-}
-
-impl RecordLines {
-    fn of(source: InputSource<'_>, codec: Arc<Codec>, in_namespace: bool) -> Result<Self, Failure> {
-        let input = BufReader::with_capacity(1 << 16, source.open()?);
-        Ok(Self { input, name: source.name(), line: 0, codec, in_namespace })
-    }
-
-    fn bad(&self, what: &str) -> Failure {
-        Failure::usage(format!("{}:{}: {what}", self.name, self.line))
-            .hint("each line must be a JSON object, as 'kvadm list -o json' prints them")
-    }
 }
 
 /// Reads and parses on a separate thread, a few batches ahead.

@@ -4,6 +4,7 @@ mod bulk;
 mod hold;
 mod load;
 mod plan;
+mod record_lines;
 mod single;
 
 use std::ffi::{OsStr, OsString};
@@ -31,6 +32,9 @@ use crate::shell;
 /// --hold keeps the key alive on a lease (TTL: session-ttl) while CMD or kvadm runs.
 /// The conditions apply to the first write. If the lease is lost, CMD is stopped as
 /// under 'kvadm lock'.
+///
+/// A file that 'list -o json --trailer' wrote ends with a trailer, which counts its
+/// records. --from loads nothing from such a file if it was cut.
 ///
 /// If --proto or the config's proto section covers the key, VALUE is JSON and is
 /// stored as that protobuf message.

@@ -1,0 +1,281 @@
+//! `--source`: what `diff`, `restore` and `mirror` compare this store with.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::time::timeout;
+
+use crate::args::KeyText;
+use crate::commands::input::InputSource;
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::{KeyRange, ReadOptions, Refusal, Revision, Store, WatchOptions, WatchUpdate};
+use crate::output::{Trailer, bytes};
+use crate::plural::counted;
+use crate::proto::Codec;
+use crate::sync::{Comparison, FileRecords, KeyMapping, LeaseRule, Records, SourceWord, StoreRecords, SyncError};
+
+/// Where the records come from.
+#[derive(Args, Clone, Debug)]
+pub struct SourceArgs {
+    /// rev:N, context:NAME, context:NAME@REV, file:PATH, or - for stdin
+    ///
+    /// rev:N is this store at revision N. context:NAME is the store of another context: only its file applies, options and
+    /// environment are about this store. file:PATH holds what 'list -o json' printed, in any order.
+    #[arg(long, value_name = "SOURCE", required = true, help_heading = "Source")]
+    source: Option<SourceWord>,
+    /// Prefix of the keys in the source [default: PREFIX]
+    #[arg(long, value_name = "P", requires = "source", help_heading = "Source")]
+    source_prefix: Option<OsString>,
+}
+
+/// A source before it is read.
+pub struct OpenSource {
+    /// How messages name it.
+    pub name: String,
+    /// Which keys correspond to each other.
+    pub mapping: KeyMapping,
+    kind: Kind,
+}
+
+enum Kind {
+    /// The same store at a revision.
+    History(Revision),
+    /// Another store, at a revision or as it is now.
+    Other(Store, Option<Revision>),
+    /// All records of a file.
+    File(Box<FileRecords>),
+}
+
+impl SourceArgs {
+    /// Whether `--source` was given.
+    pub fn is_given(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Opens the source for the keys of this store with a prefix. Files are read completely.
+    ///
+    /// # Errors
+    /// An unknown context, an unusable file, or a source that is the range of this store itself.
+    pub async fn open(
+        &self,
+        ctx: &Context,
+        prefix: &[u8],
+        text: KeyText,
+        codec: &Arc<Codec>,
+    ) -> Result<OpenSource, Failure> {
+        let Some(word) = &self.source else { return Err(Failure::usage("--source is missing")) };
+        let source_prefix = match &self.source_prefix {
+            Some(text_of_prefix) => text.bytes(text_of_prefix)?,
+            None => prefix.to_vec(),
+        };
+        let mapping = KeyMapping::new(&source_prefix, prefix);
+        let (name, kind) = match word {
+            SourceWord::Revision(revision) => (format!("revision {revision}"), Kind::History(*revision)),
+            SourceWord::Context { name, revision } => {
+                let about = format!("context '{}'", name.escape_debug());
+                let store = ctx.other_store(name)?;
+                refuse_itself(ctx, &store, &mapping, *revision, &about).await?;
+                (about, Kind::Other(store, *revision))
+            }
+            SourceWord::File(path) => read_file(ctx, InputSource::File(path), &mapping, codec).await?,
+            SourceWord::Stdin => read_file(ctx, InputSource::Stdin, &mapping, codec).await?,
+        };
+        Ok(OpenSource { name, mapping, kind })
+    }
+}
+
+/// Refuses a source that is this store's own range: everything would be the same, or, if the prefixes overlap, nothing would
+/// ever be.
+async fn refuse_itself(
+    ctx: &Context,
+    source: &Store,
+    mapping: &KeyMapping,
+    revision: Option<Revision>,
+    about: &str,
+) -> Result<(), Failure> {
+    let (from, to) = (source.absolute(mapping.source_prefix()), ctx.store().absolute(mapping.store_prefix()));
+    let overlap = from.starts_with(&to) || to.starts_with(&from);
+    if !overlap || (revision.is_some() && from == to) || !is_same_store(ctx.store(), source, mapping).await? {
+        return Ok(());
+    }
+    let prefix = bytes::name(&to);
+    if from == to {
+        return Err(Failure::usage(format!("{about} is this store itself, and both prefixes are {prefix}"))
+            .hint("run 'kvadm config' and 'kvadm config --context NAME' to compare the endpoints")
+            .hint("for an earlier revision of this store, use --source rev:N"));
+    }
+    Err(Failure::usage(format!("{about} is this store itself, and {} overlaps with {prefix}", bytes::name(&from)))
+        .hint("choose prefixes that do not contain each other"))
+}
+
+/// Whether two handles lead to one store. Clusters that were made alike have equal IDs, so their revisions are compared too:
+/// read in turn, those of one store never decrease.
+async fn is_same_store(store: &Store, source: &Store, mapping: &KeyMapping) -> Result<bool, Failure> {
+    let (here, there) = (mapping.store_range(), mapping.source_range());
+    let before = store.revision_for(&here).await?;
+    let between =
+        source.revision_for(&there).await.map_err(|error| Failure::from(error).context("cannot read the source"))?;
+    if store.cluster().is_none() || store.cluster() != source.cluster() {
+        return Ok(false);
+    }
+    let after = store.revision_for(&here).await?;
+    Ok(before <= between && between <= after)
+}
+
+async fn read_file(
+    ctx: &Context,
+    source: InputSource<'_>,
+    mapping: &KeyMapping,
+    codec: &Arc<Codec>,
+) -> Result<(String, Kind), Failure> {
+    let name = source.name();
+    let input = source.open()?;
+    let in_namespace = !ctx.store().namespace().is_empty();
+    let (file, keys, codec) = (name.clone(), mapping.clone(), Arc::clone(codec));
+    let reading = tokio::task::spawn_blocking(move || FileRecords::read(input, &file, &codec, &keys, in_namespace));
+    let progress = ctx.out.progress("reading the file", None);
+    let read = tokio::select! {
+        biased;
+        () = ctx.signals.cancel().cancelled() => return Err(Failure::new(Exit::Interrupted, "interrupted")),
+        () = ctx.deadline_passed() => {
+            return Err(Failure::new(Exit::Unreachable, "the deadline of the whole command passed"));
+        }
+        read = reading => read.map_err(|error| Failure::new(Exit::Bug, format!("the reader failed: {error}")))?,
+    };
+    progress.finish();
+    let records = read.map_err(|error| plain_failure(error, &name))?;
+    if records.outside() > 0 {
+        let (outside, prefix) = (counted(records.outside(), "record"), bytes::name(mapping.source_prefix()));
+        ctx.out.note(&format!("{name}: {outside} without the prefix {prefix} left out"));
+    }
+    Ok((name, Kind::File(Box::new(records))))
+}
+
+impl OpenSource {
+    /// Begins the comparison with this store at a revision (0: the latest).
+    ///
+    /// # Errors
+    /// As [`OpenSource::failure`].
+    pub async fn compare(self, ctx: &Context, revision: Revision, ignore_leases: bool) -> Result<Compared, Failure> {
+        let Self { name, mapping, kind } = self;
+        let options = |revision, keys_only| ReadOptions { revision, keys_only, ..ReadOptions::default() };
+        let store = ctx.store();
+        let rule = |rule| if ignore_leases { LeaseRule::Ignore } else { rule };
+        let of_store = |keys_only| StoreRecords::of_store(store, &mapping, options(revision, keys_only));
+        let mut source = ComparedSource {
+            name,
+            mapping: mapping.clone(),
+            store: None,
+            history: None,
+            trailer: None,
+            is_file: false,
+        };
+        let mut comparison = match kind {
+            Kind::History(then) => {
+                source.history = Some(then);
+                source.store = Some(store.clone());
+                let records = StoreRecords::of_source(store, &mapping, options(then, true));
+                Comparison::of_revisions(store, records, of_store(true), mapping, rule(LeaseRule::Id))
+            }
+            Kind::Other(other, then) => {
+                let records = StoreRecords::of_source(&other, &mapping, options(then.unwrap_or(0), false));
+                source.store = Some(other);
+                Comparison::of_values(Records::Store(records), of_store(false), mapping, rule(LeaseRule::Presence))
+            }
+            Kind::File(records) => {
+                source.is_file = true;
+                source.trailer = records.trailer().cloned();
+                Comparison::of_values(Records::File(*records), of_store(false), mapping, rule(LeaseRule::Presence))
+            }
+        };
+        match comparison.begin().await {
+            Ok(()) => Ok(Compared { comparison, source }),
+            Err(error) => Err(source.failure(ctx, error).await),
+        }
+    }
+}
+
+/// A comparison that has begun, and what is known of its source.
+pub struct Compared {
+    /// The comparison.
+    pub comparison: Comparison,
+    /// The source.
+    pub source: ComparedSource,
+}
+
+/// What is known of the source of a comparison.
+pub struct ComparedSource {
+    /// How messages name it.
+    pub name: String,
+    /// Which keys correspond to each other.
+    pub mapping: KeyMapping,
+    /// The store of the source, if it is one.
+    pub store: Option<Store>,
+    /// The revision, if the source is this store itself.
+    pub history: Option<Revision>,
+    /// The trailer of a file.
+    pub trailer: Option<Trailer>,
+    /// Whether it is a file, or stdin.
+    pub is_file: bool,
+}
+
+impl ComparedSource {
+    /// The source and its revision, in words.
+    pub fn describe(&self, revision: Option<Revision>) -> String {
+        match (self.history, revision) {
+            (Some(revision), _) => format!("this store at revision {revision}"),
+            (None, Some(revision)) => format!("{} at revision {revision}", self.name),
+            (None, None) => self.name.clone(),
+        }
+    }
+
+    /// The failure for an error of the comparison. A compacted revision is answered with the oldest one that can be read.
+    pub async fn failure(&self, ctx: &Context, error: SyncError) -> Failure {
+        let (of_source, error) = match error {
+            SyncError::Source(error) => (true, error),
+            SyncError::Store(error) => (false, error),
+            other => return plain_failure(other, &self.name),
+        };
+        let compacted = error.is_refusal(Refusal::Compacted);
+        let (store, range) = match &self.store {
+            Some(store) if of_source => (store, self.mapping.source_range()),
+            _ => (ctx.store(), self.mapping.store_range()),
+        };
+        let oldest = if compacted { oldest_revision(store, range).await } else { None };
+        let mut failure = Failure::from(error);
+        if of_source {
+            failure = failure.context(format!("cannot read the source, {}", self.name));
+        }
+        if let Some(oldest) = oldest {
+            failure.hints.clear();
+            failure = failure.hint(format!("the oldest revision that can be read is {oldest}"));
+        }
+        failure
+    }
+}
+
+fn plain_failure(error: SyncError, name: &str) -> Failure {
+    match error {
+        SyncError::Source(error) => Failure::from(error).context(format!("cannot read the source, {name}")),
+        SyncError::Store(error) => error.into(),
+        SyncError::Line { .. } => Failure::usage(error.to_string())
+            .hint("each line must be a JSON object, as 'kvadm list -o json' prints them"),
+        SyncError::File { .. } => Failure::usage(error.to_string()),
+        SyncError::Temporary(error) => {
+            let hint = "records are sorted in a temporary file; TMPDIR names its folder";
+            Failure::new(Exit::Partial, format!("cannot use a temporary file: {error}")).hint(hint)
+        }
+    }
+}
+
+/// The oldest revision that can be read: etcd tells it only to a watch that begins before.
+async fn oldest_revision(store: &Store, range: KeyRange) -> Option<Revision> {
+    let options = WatchOptions { ranges: vec![range], start: 1, known: 1, prev: false };
+    let mut watcher = store.watch(options);
+    match timeout(store.options().op_timeout, watcher.next()).await {
+        Ok(Ok(WatchUpdate::Compacted(oldest))) => Some(oldest),
+        _ => None,
+    }
+}
