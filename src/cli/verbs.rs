@@ -4,7 +4,8 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, compact, completions, config, delete, diff, gc, get, lease, list, lock, put, status, txn, version, watch,
+    allocate, compact, completions, config, delete, diff, gc, get, lease, list, lock, mirror, put, status, txn,
+    version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -25,6 +26,7 @@ pub enum Command {
     List(list::Args),
     Watch(watch::Args),
     Diff(diff::Args),
+    Mirror(mirror::Args),
     Txn(txn::Args),
     Lock(lock::Args),
     Lease(lease::Args),
@@ -42,13 +44,14 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 16] = [
+pub const OPTIONS: [(&str, Augment); 17] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("delete", delete::Args::augment_args),
     ("list", list::Args::augment_args),
     ("watch", watch::Args::augment_args),
     ("diff", diff::Args::augment_args),
+    ("mirror", mirror::Args::augment_args),
     ("txn", txn::Args::augment_args),
     ("lock", lock::Args::augment_args),
     ("lease", lease::Args::augment_args),
@@ -63,7 +66,7 @@ pub const OPTIONS: [(&str, Augment); 16] = [
 
 /// The verbs as `kvadm --help` lists them, by heading.
 pub const GROUPS: [(&str, &[&str]); 4] = [
-    ("Data", &["get", "put", "delete", "list", "watch", "txn", "diff"]),
+    ("Data", &["get", "put", "delete", "list", "watch", "txn", "diff", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
     ("Maintenance", &["status", "compact"]),
     ("Setup", &["config", "completions", "help", "version"]),
@@ -91,6 +94,7 @@ impl Command {
             Self::List(args) => list::run(ctx, &args).await,
             Self::Watch(args) => watch::run(ctx, &args).await,
             Self::Diff(args) => diff::run(ctx, &args).await,
+            Self::Mirror(args) => mirror::run(ctx, &args).await,
             Self::Txn(args) => txn::run(ctx, &args).await,
             Self::Lock(args) => lock::run(ctx, &args).await,
             Self::Lease(args) => lease::run(ctx, &args).await,

@@ -12,6 +12,7 @@ pub mod get;
 pub mod lease;
 pub mod list;
 pub mod lock;
+pub mod mirror;
 pub mod put;
 pub mod status;
 pub mod txn;

@@ -31,8 +31,8 @@ pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow,
 pub use answer::Report;
 pub use answers::{
     CompactAnswer, Count, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow, KeyNameRow, LeaseKeys,
-    LeaseRow, LoadAnswer, MemberRow, PutAnswer, RevisionOnly, RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow,
-    StepState, TxnAnswer, VersionRow,
+    LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, RevisionOnly, RoundRow, SettingRow,
+    SpaceRow, StatusAnswer, StepRow, StepState, TxnAnswer, VersionRow,
 };
 pub use difference::{DifferenceRow, DifferenceSummary, DifferencesInBranch};
 pub use error::{ErrorView, FailedCondition};

@@ -5,6 +5,7 @@ mod diagnosis;
 mod dry_run;
 mod keys;
 mod lease;
+mod mirror;
 mod status;
 mod txn;
 
@@ -13,6 +14,7 @@ pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use dry_run::DryRunRow;
 pub use keys::{Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow, VersionRow};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
+pub use mirror::{MirrorComparison, MirrorRow};
 pub use status::{MemberRow, StatusAnswer};
 pub use txn::TxnAnswer;
 

@@ -255,7 +255,10 @@ mod tests {
         let other = MirrorIdentity { prefix: b"/c/".to_vec(), ..identity() };
         assert!(matches!(place.check(&other, 9), Err(PlaceError::OtherPrefix { .. })));
         let said = |text: &str| MirrorPlace::parse(text.as_bytes()).map_err(|error| error.to_string());
-        assert_eq!(said("{\"format\":2}"), Err("its value has format 2, which this version of kvadm does not know".into()));
+        assert_eq!(
+            said("{\"format\":2}"),
+            Err("its value has format 2, which this version of kvadm does not know".into())
+        );
         for text in ["", "blue", "{}", "{\"format\":1}", "[]"] {
             assert!(said(text).is_err_and(|why| why.starts_with("its value is not the place of a mirror")), "{text}");
         }

@@ -9,7 +9,8 @@ use super::error::{MirrorError, may_pass};
 use super::known::KnownRevisions;
 use super::place::{MirrorIdentity, MirrorPlace, MirrorPosition, PlaceState};
 use crate::kvstore::{
-    Backoff, Compare, Error, KeySelector, KeyValue, LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn, Write,
+    Backoff, Compare, Error, KeySelector, KeyValue, LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn,
+    Write,
 };
 
 /// The name of the transactions in messages and in the trace.
@@ -54,12 +55,9 @@ where
 /// The operation of a change.
 pub(super) fn operation(change: &SourceChange) -> Op {
     match &change.value {
-        Some(value) => Op::Put(Write {
-            key: change.key.clone(),
-            value: value.clone(),
-            lease: LeaseMode::Detach,
-            prev: false,
-        }),
+        Some(value) => {
+            Op::Put(Write { key: change.key.clone(), value: value.clone(), lease: LeaseMode::Detach, prev: false })
+        }
         None => Op::Delete { over: KeySelector::Key(change.key.clone()), prev: false },
     }
 }
