@@ -377,15 +377,24 @@ impl MirrorSession<'_> {
         let again = "the same command continues there";
         match finished {
             Ok(Ok(())) => {
-                self.ctx.out.note(&format!("stopped at revision {} of the source; {again}", position.revision))
+                self.ctx.out.note(&format!("stopped at revision {} of the source; {again}", position.revision));
             }
-            Ok(Err(stop)) => return Err(stop),
-            Err(_) => self.ctx.out.note(&format!(
+            Ok(Err(stop)) if !was_cut_off(&stop) => return Err(stop),
+            _ => self.ctx.out.note(&format!(
                 "stopped at revision {} of the source, with a transaction in flight; {again}, or after the transaction",
                 position.revision
             )),
         }
         self.print_row(self.row("stopped", position))?;
         Ok(Exit::Interrupted)
+    }
+}
+
+/// Whether the end of the command, or of a connection, has cut off a request.
+fn was_cut_off(stop: &MirrorStop) -> bool {
+    match stop {
+        MirrorStop::Mirror(MirrorError::Destination(Error::Interrupted { .. })) => true,
+        MirrorStop::Mirror(error) => error.is_transient(),
+        MirrorStop::Failed(_) => false,
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{Exit, Failure};
 use crate::kvstore::{self, Revision};
 use crate::output::MirrorRow;
 use crate::plural::counted;
+use crate::shell;
 use crate::sync::mirror::{MirrorError, MirrorPosition};
 
 /// The default of --report.
@@ -85,15 +86,26 @@ impl MirrorSession<'_> {
             MirrorError::ForeignChange { count, .. } => {
                 let message = match count {
                     1 => message,
-                    _ => format!("{message}, and {} more", counted(count - 1, "key")),
+                    _ => format!("{message}, and {}", counted(count - 1, "more key")),
                 };
                 Failure::conflict(message)
                     .hint("let only the mirror write to this prefix, or add --overwrite to write over such changes")
-                    .hint("'kvadm diff PREFIX --source context:NAME' shows how both sides differ")
+                    .hint(format!("'{}' shows how both sides differ", self.diff_line()))
             }
             MirrorError::TooLarge { .. } => Failure::new(Exit::Refused, message)
                 .hint("raise --max-request-bytes of the destination's servers, which counts the key twice"),
         }
+    }
+
+    /// The command that compares both sides.
+    fn diff_line(&self) -> String {
+        let (prefix, source_prefix) = (self.mapping.store_prefix(), self.mapping.source_prefix());
+        let source = format!("context:{}", self.args.context().unwrap_or_default());
+        let mut words: Vec<&[u8]> = vec![b"kvadm", b"diff", prefix, b"--source", source.as_bytes()];
+        if !self.mapping.is_identity() {
+            words.extend([b"--source-prefix".as_slice(), source_prefix]);
+        }
+        shell::line(words)
     }
 
     fn of_store(&self, error: kvstore::Error, side: &str) -> Failure {
