@@ -66,6 +66,12 @@ pub fn bytes_of(text: &OsStr) -> Vec<u8> {
     text.as_bytes().to_vec()
 }
 
+/// The command line of the user's editor: `$VISUAL`, else `$EDITOR`, else vi.
+pub fn editor_command() -> OsString {
+    let set = ["VISUAL", "EDITOR"].into_iter().filter_map(std::env::var_os).find(|command| !command.is_empty());
+    set.unwrap_or_else(|| OsString::from("vi"))
+}
+
 /// A Go duration with its unit, greater than zero.
 ///
 /// # Errors

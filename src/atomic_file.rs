@@ -12,7 +12,7 @@ use std::path::Path;
 /// The path is that of a device, a FIFO, a socket or a folder, or the folder or the disk refuses the write; the old
 /// contents then remain.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     // A missing folder is named by its own error, not by that of the temporary file.
     fs::metadata(folder)?;
     check_replaceable(path)?;
@@ -25,7 +25,20 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    File::open(folder)?.sync_all()
+    sync_folder(path)
+}
+
+/// The folder that holds the file.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Waits until the file's name is on disk.
+///
+/// # Errors
+/// The folder cannot be opened or synced.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
 }
 
 /// Checks that there is no file at the path, or one that may be replaced: a device such as `/dev/null` must not be.

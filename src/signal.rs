@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals as Incoming;
 use signal_hook::low_level::emulate_default_handler;
@@ -104,6 +106,12 @@ impl Signals {
         redirected.as_ref().is_some_and(|sender| sender.send(signal).is_ok())
     }
 
+    /// Handles a diverted signal as if it had not been diverted: the command is cancelled.
+    pub fn receive(&self, signal: i32) {
+        self.received.store(signal, Ordering::SeqCst);
+        self.cancel.cancel();
+    }
+
     /// The exit code of a program that the received signal kills; `None` if there was none.
     pub fn exit_code(&self) -> Option<u8> {
         let signal = self.received.load(Ordering::SeqCst);
@@ -116,6 +124,13 @@ impl Signals {
         if signal != 0 {
             let _ = emulate_default_handler(signal);
         }
+    }
+}
+
+/// Sends a signal to a process of this program's own. A process that has ended is not an error.
+pub fn send(process: u32, number: i32) {
+    if let (Ok(process), Ok(signal)) = (i32::try_from(process), Signal::try_from(number)) {
+        let _ = kill(Pid::from_raw(process), signal);
     }
 }
 

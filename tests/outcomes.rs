@@ -243,6 +243,20 @@ fn verbs() -> Vec<Verb> {
             effect: |fixture| if fixture.is("a", "v") { fixture.count(FIVE, true) } else { Effect::None },
         },
         Verb {
+            name: "edit",
+            prepare: put_old,
+            args: |fixture| words(&["edit", &fixture.key("k")]),
+            stdin: NOTHING,
+            effect: |fixture| whole(fixture.is("k", "new")),
+        },
+        Verb {
+            name: "edit --create",
+            prepare: |_| {},
+            args: |fixture| words(&["edit", &fixture.key("k"), "--create"]),
+            stdin: NOTHING,
+            effect: |fixture| whole(fixture.is("k", "new")),
+        },
+        Verb {
             name: "delete",
             prepare: put_old,
             args: |fixture| words(&["delete", &fixture.key("k")]),
@@ -473,6 +487,8 @@ fn fixture(etcd: &Etcd) -> Fixture<'_> {
 fn run(verb: &Verb, fixture: &Fixture<'_>, spoiler: &Spoiler) -> Run {
     let limits = ["--op-timeout", "400ms", "--dial-timeout", "400ms"];
     let kvadm = Kvadm::new().endpoint(&spoiler.endpoint()).args(limits).args((verb.args)(fixture));
+    let folder = kvadm.home().to_owned();
+    let kvadm = kvadm.env("EDITOR", "echo new >").env("TMPDIR", folder);
     kvadm.stdin((verb.stdin)(fixture)).timeout(Duration::from_secs(20)).run()
 }
 

@@ -15,7 +15,7 @@ use super::list::load;
 use super::support::{Kvadm, Run, shared, unique_prefix};
 use super::watch::{told, wait_lines};
 
-const SHOP: &str = "shop.v1.Order";
+pub const SHOP: &str = "shop.v1.Order";
 
 fn protoc() -> Command {
     let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/protoc/bin/protoc");
@@ -41,12 +41,12 @@ fn descriptors() -> &'static Path {
     folder.path()
 }
 
-fn shop() -> String {
+pub fn shop() -> String {
     descriptors().join("shop.desc").display().to_string()
 }
 
 /// What protoc itself makes of a message in its text format.
-fn made(message: &str, text: &str) -> Vec<u8> {
+pub fn made(message: &str, text: &str) -> Vec<u8> {
     let mut command = protoc();
     command.args(["--deterministic_output", &format!("--encode={message}"), "shop.proto", "old.proto"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

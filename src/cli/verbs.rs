@@ -4,8 +4,8 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, compact, completions, config, delete, diff, gc, get, lease, list, lock, mirror, put, status, txn,
-    version, watch,
+    allocate, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, mirror, put, restore,
+    status, txn, version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -22,10 +22,12 @@ use crate::output::Out;
 pub enum Command {
     Get(get::Args),
     Put(put::Args),
+    Edit(edit::Args),
     Delete(delete::Args),
     List(list::Args),
     Watch(watch::Args),
     Diff(diff::Args),
+    Restore(restore::Args),
     Mirror(mirror::Args),
     Txn(txn::Args),
     Lock(lock::Args),
@@ -44,13 +46,15 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 17] = [
+pub const OPTIONS: [(&str, Augment); 19] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
+    ("edit", edit::Args::augment_args),
     ("delete", delete::Args::augment_args),
     ("list", list::Args::augment_args),
     ("watch", watch::Args::augment_args),
     ("diff", diff::Args::augment_args),
+    ("restore", restore::Args::augment_args),
     ("mirror", mirror::Args::augment_args),
     ("txn", txn::Args::augment_args),
     ("lock", lock::Args::augment_args),
@@ -65,8 +69,9 @@ pub const OPTIONS: [(&str, Augment); 17] = [
 ];
 
 /// The verbs as `kvadm --help` lists them, by heading.
-pub const GROUPS: [(&str, &[&str]); 4] = [
-    ("Data", &["get", "put", "delete", "list", "watch", "txn", "diff", "mirror"]),
+pub const GROUPS: [(&str, &[&str]); 5] = [
+    ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
+    ("Comparing and copying", &["diff", "restore", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
     ("Maintenance", &["status", "compact"]),
     ("Setup", &["config", "completions", "help", "version"]),
@@ -90,10 +95,12 @@ impl Command {
         match self {
             Self::Get(args) => get::run(ctx, &args).await,
             Self::Put(args) => put::run(ctx, &args).await,
+            Self::Edit(args) => edit::run(ctx, &args).await,
             Self::Delete(args) => delete::run(ctx, &args).await,
             Self::List(args) => list::run(ctx, &args).await,
             Self::Watch(args) => watch::run(ctx, &args).await,
             Self::Diff(args) => diff::run(ctx, &args).await,
+            Self::Restore(args) => restore::run(ctx, &args).await,
             Self::Mirror(args) => mirror::run(ctx, &args).await,
             Self::Txn(args) => txn::run(ctx, &args).await,
             Self::Lock(args) => lock::run(ctx, &args).await,

@@ -21,6 +21,16 @@ pub struct IfLockedArgs {
 }
 
 impl IfLockedArgs {
+    /// The option as it was given, for a command line that continues this one.
+    pub fn words(&self) -> Option<OsString> {
+        let mut words = OsString::from("--if-locked");
+        if let Some(token) = self.if_locked.as_ref()? {
+            words.push("=");
+            words.push(token);
+        }
+        Some(words)
+    }
+
     /// The lock that guards the requests, if the option was given.
     ///
     /// # Errors
@@ -65,6 +75,11 @@ impl Conditions {
             compares.push(Compare::exists(other));
         }
         compares
+    }
+
+    /// Whether the conditions hold only if the key exists.
+    pub fn need_key(&self) -> bool {
+        self.update || self.value.is_some() || self.revision.is_some_and(|revision| revision > 0)
     }
 
     /// The reads of the else branch, from which [`Conditions::explain`] finds the failed condition.

@@ -10,11 +10,10 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::sync::SyncError;
 
 /// Far above etcd's request limit (1.5 MiB by default): a larger file is a mistaken file name.
 const MAX_INPUT_BYTES: u64 = 128 << 20;
-/// Upper bound on a record in a file of records: with etcd's default limit for requests, a record has 9 MiB at most.
-pub const MAX_LINE_BYTES: usize = 64 << 20;
 
 #[derive(Clone, Copy, Debug)]
 pub enum InputSource<'a> {
@@ -88,6 +87,22 @@ fn stdin_was_closed() -> bool {
     let is_null = file.metadata().is_ok_and(|file| file.rdev() == NULL_DEVICE);
     let access = fcntl(&file, FcntlArg::F_GETFL).map(|flags| flags & OFlag::O_ACCMODE.bits());
     is_null && access == Ok(OFlag::O_RDWR.bits())
+}
+
+/// The failure for a file of records that cannot be used.
+pub fn bad_records(error: SyncError) -> Failure {
+    let failure = Failure::usage(error.to_string());
+    match error {
+        SyncError::Line { .. } => failure.hint("each line must be a JSON object, as 'kvadm list -o json' prints them"),
+        SyncError::Incomplete { .. } => failure.hint(
+            "write the file again with 'kvadm list PREFIX -o json --trailer', or remove the trailer to load what the \
+             file has",
+        ),
+        SyncError::Unreadable { .. } => failure,
+        SyncError::Temporary(error) => Failure::new(Exit::Bug, format!("cannot use a temporary file: {error}"))
+            .hint("records are sorted in a temporary file; TMPDIR names its folder"),
+        SyncError::Source(error) | SyncError::Store(error) => error.into(),
+    }
 }
 
 pub fn cannot_read(name: &str, error: &io::Error) -> Failure {

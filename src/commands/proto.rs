@@ -1,6 +1,7 @@
 //! Selects the values that are protobuf messages, from `--proto` and `--message` or the config's `proto` section.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -58,6 +59,15 @@ impl ProtoArgs {
             }
         }
         Ok(Arc::new(codec))
+    }
+
+    /// The options as they were given, for a command line that continues this one.
+    pub fn words(&self) -> Vec<OsString> {
+        match (&self.proto, &self.message) {
+            (Some(file), Some(name)) => vec!["--proto".into(), file.into(), "--message".into(), name.into()],
+            _ if self.no_proto => vec!["--no-proto".into()],
+            _ => Vec::new(),
+        }
     }
 
     /// The decoding rules; the output is decoded with them from here on.

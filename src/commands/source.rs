@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::time::timeout;
 
 use crate::args::KeyText;
-use crate::commands::input::InputSource;
+use crate::commands::input::{InputSource, bad_records};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, ReadOptions, Refusal, Revision, Store, WatchOptions, WatchUpdate};
@@ -49,11 +49,6 @@ enum Kind {
 }
 
 impl SourceArgs {
-    /// Whether `--source` was given.
-    pub fn is_given(&self) -> bool {
-        self.source.is_some()
-    }
-
     /// Opens the source for the keys of this store with a prefix. Files are read completely.
     ///
     /// # Errors
@@ -145,7 +140,7 @@ async fn read_file(
         read = reading => read.map_err(|error| Failure::new(Exit::Bug, format!("the reader failed: {error}")))?,
     };
     progress.finish();
-    let records = read.map_err(|error| plain_failure(error, &name))?;
+    let records = read.map_err(bad_records)?;
     if records.outside() > 0 {
         let (outside, prefix) = (counted(records.outside(), "record"), bytes::name(mapping.source_prefix()));
         ctx.out.note(&format!("{name}: {outside} without the prefix {prefix} left out"));
@@ -236,7 +231,7 @@ impl ComparedSource {
         let (of_source, error) = match error {
             SyncError::Source(error) => (true, error),
             SyncError::Store(error) => (false, error),
-            other => return plain_failure(other, &self.name),
+            other => return bad_records(other),
         };
         let compacted = error.is_refusal(Refusal::Compacted);
         let (store, range) = match &self.store {
@@ -253,20 +248,6 @@ impl ComparedSource {
             failure = failure.hint(format!("the oldest revision that can be read is {oldest}"));
         }
         failure
-    }
-}
-
-fn plain_failure(error: SyncError, name: &str) -> Failure {
-    match error {
-        SyncError::Source(error) => Failure::from(error).context(format!("cannot read the source, {name}")),
-        SyncError::Store(error) => error.into(),
-        SyncError::Line { .. } => Failure::usage(error.to_string())
-            .hint("each line must be a JSON object, as 'kvadm list -o json' prints them"),
-        SyncError::File { .. } => Failure::usage(error.to_string()),
-        SyncError::Temporary(error) => {
-            let hint = "records are sorted in a temporary file; TMPDIR names its folder";
-            Failure::new(Exit::Partial, format!("cannot use a temporary file: {error}")).hint(hint)
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::answer::Report;
+use super::answers::Tally;
 use super::bytes;
 use super::event::ChangeKind;
 use super::out::Out;
@@ -41,22 +43,20 @@ impl Record for DifferenceRow<'_> {
     }
 }
 
-/// `diff --stat`: the differences of one branch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DifferencesInBranch {
-    /// The branch, or a single key.
-    pub key: Vec<u8>,
-    /// Keys that only the store has.
+/// Numbers of keys by the kind of their change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChangeCounts {
+    /// Keys created.
     pub created: u64,
-    /// Keys that differ.
+    /// Keys modified.
     pub modified: u64,
-    /// Keys that only the source has.
+    /// Keys deleted.
     pub deleted: u64,
 }
 
-impl DifferencesInBranch {
-    /// Counts a difference.
-    pub fn count(&mut self, kind: ChangeKind) {
+impl ChangeCounts {
+    /// Counts a change.
+    pub fn add(&mut self, kind: ChangeKind) {
         match kind {
             ChangeKind::Created => self.created += 1,
             ChangeKind::Modified => self.modified += 1,
@@ -64,18 +64,27 @@ impl DifferencesInBranch {
         }
     }
 
-    /// All differences.
+    /// All changes.
     pub fn total(&self) -> u64 {
         self.created + self.modified + self.deleted
     }
 }
 
+/// `diff --stat`: the differences of one branch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DifferencesInBranch {
+    /// The branch, or a single key.
+    pub key: Vec<u8>,
+    /// Its differences.
+    pub counts: ChangeCounts,
+}
+
 impl Record for DifferencesInBranch {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("key", Value::Bytes(&self.key)));
-        visit(always("created", Value::Uint(self.created)));
-        visit(always("modified", Value::Uint(self.modified)));
-        visit(always("deleted", Value::Uint(self.deleted)));
+        visit(always("created", Value::Uint(self.counts.created)));
+        visit(always("modified", Value::Uint(self.counts.modified)));
+        visit(always("deleted", Value::Uint(self.counts.deleted)));
     }
 }
 
@@ -88,7 +97,7 @@ pub struct DifferenceSummary<'a> {
     /// The store's revision.
     pub revision: Revision,
     /// The differences.
-    pub differences: &'a DifferencesInBranch,
+    pub differences: ChangeCounts,
     /// Keys that are the same.
     pub unchanged: u64,
     /// Whether the comparison ended before the last key.
@@ -105,6 +114,83 @@ impl Record for DifferenceSummary<'_> {
         visit(data("deleted", Value::Uint(self.differences.deleted)));
         visit(data("unchanged", Value::Uint(self.unchanged)));
         visit(data("limited", Value::Bool(self.limited)));
+    }
+}
+
+/// `restore --dry-run`: a change that would be made.
+pub struct RestoreRow<'a> {
+    /// The kind of change.
+    pub kind: ChangeKind,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value that would be written.
+    pub value: &'a [u8],
+    /// The mod revision of the key that the plan saw; 0 if it does not exist.
+    pub expected: Revision,
+}
+
+impl Record for RestoreRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        let value = (self.kind != ChangeKind::Deleted).then_some(self.value);
+        visit(always("event", Value::Str(self.kind.word())));
+        visit(always("key", Value::Bytes(self.key)));
+        visit(always("value", Value::bytes(value)));
+        visit(data("prev_mod_revision", Value::int((self.expected > 0).then_some(self.expected))));
+        visit(data("dry_run", Value::Bool(true)));
+    }
+}
+
+/// `restore`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestoreAnswer {
+    /// The changes made, or to be made by a plan.
+    pub done: ChangeCounts,
+    /// Keys that are the same in the source and the store.
+    pub unchanged: u64,
+    /// Keys that another client has changed meanwhile.
+    pub conflicts: u64,
+    /// Changes that may or may not have been made.
+    pub unknown: u64,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+}
+
+impl Record for RestoreAnswer {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        let names = match self.dry_run {
+            true => ["would_create", "would_modify", "would_delete"],
+            false => ["created", "modified", "deleted"],
+        };
+        for (name, count) in names.into_iter().zip([self.done.created, self.done.modified, self.done.deleted]) {
+            visit(data(name, Value::Uint(count)));
+        }
+        visit(data("unchanged", Value::Uint(self.unchanged)));
+        visit(data("conflicts", Value::Uint(self.conflicts)));
+        visit(data("unknown", Value::Uint(self.unknown)));
+    }
+}
+
+impl Report for RestoreAnswer {
+    fn rows(&self) -> Vec<Box<dyn Record + '_>> {
+        let names = match self.dry_run {
+            true => ["would create", "would modify", "would delete"],
+            false => ["created", "modified", "deleted"],
+        };
+        let [created, modified, deleted] = names;
+        let all = [
+            (created, self.done.created),
+            (modified, self.done.modified),
+            (deleted, self.done.deleted),
+            ("unchanged", self.unchanged),
+            ("conflicts", self.conflicts),
+            ("unknown", self.unknown),
+        ];
+        let shown = all.into_iter().enumerate().filter(|(index, (_, count))| *index < 3 || *count > 0);
+        shown.map(|(_, (what, count))| Box::new(Tally { what, count }) as Box<dyn Record>).collect()
+    }
+
+    fn tabular(&self) -> bool {
+        false
     }
 }
 

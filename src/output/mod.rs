@@ -11,6 +11,7 @@ mod error;
 mod event;
 mod gc;
 pub mod json;
+pub mod json_text;
 mod locks;
 mod metadata;
 mod out;
@@ -24,6 +25,7 @@ mod table;
 mod text;
 mod trailer;
 mod tree;
+mod value_diff;
 mod yaml;
 
 pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
@@ -34,7 +36,7 @@ pub use answers::{
     LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, RevisionOnly, RoundRow, SettingRow,
     SpaceRow, StatusAnswer, StepRow, StepState, TxnAnswer, VersionRow,
 };
-pub use difference::{DifferenceRow, DifferenceSummary, DifferencesInBranch};
+pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};
 pub use event::{ChangeKind, EventRow, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, SweepCounts};
@@ -48,3 +50,4 @@ pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use trailer::{Trailer, TrailerLine};
 pub use tree::{BranchRow, UsageRow};
+pub use value_diff::{DiffLine, DiffLineKind, ValueDiff, is_text};

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -41,8 +42,8 @@ pub(super) struct OutShared {
     pub(super) terminal: bool,
     pub(super) width: usize,
     pub(super) bold: bool,
-    colored_errors: bool,
-    quiet: bool,
+    pub(super) colored_errors: bool,
+    pub(super) quiet: bool,
     verbosity: u8,
     bars: bool,
     stdout: Mutex<Stdout>,
@@ -263,7 +264,7 @@ impl Out {
         self.stderr(line.as_bytes());
     }
 
-    fn stderr(&self, bytes: &[u8]) {
+    pub(super) fn stderr(&self, bytes: &[u8]) {
         // A failed write to stderr cannot be reported anywhere.
         progress::suspend(&self.shared.slot, || {
             let _ = io::stderr().lock().write_all(bytes);
@@ -292,6 +293,17 @@ impl Out {
     /// Whether stdout is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.shared.terminal
+    }
+
+    /// The standard output of a program that talks to the user: the terminal, or stderr if stdout is for data.
+    ///
+    /// # Errors
+    /// The system refuses a descriptor.
+    pub fn stdout_of_programs(&self) -> io::Result<Stdio> {
+        if self.shared.terminal {
+            return Ok(Stdio::inherit());
+        }
+        Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
     }
 
     /// Whether the format is JSON.

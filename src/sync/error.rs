@@ -25,13 +25,23 @@ pub enum SyncError {
         /// Why it cannot be used.
         why: String,
     },
-    /// The file as a whole.
-    #[error("{name}: {why}")]
-    File {
+    /// A file that is not one complete listing, although it has a trailer.
+    #[error("{name}:{line}: {why}")]
+    Incomplete {
         /// The file.
         name: String,
-        /// Why it cannot be used.
+        /// The line, counted from 1.
+        line: u64,
+        /// What shows it.
         why: String,
+    },
+    /// The operating system cannot read the file.
+    #[error("cannot read {name}: {error}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// Why not.
+        error: io::Error,
     },
     /// The temporary file in which records are sorted.
     #[error("cannot use a temporary file")]

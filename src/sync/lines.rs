@@ -1,9 +1,11 @@
 //! Lines of records: what `list -o json` prints.
 
+use std::cmp::Ordering;
 use std::io::{BufRead, BufReader, Read};
 
 use super::error::SyncError;
 use crate::output::{InputRecord, Trailer};
+use crate::plural::counted;
 use crate::proto::Codec;
 
 /// Upper bound on a line: with etcd's default limit for requests, a record has 9 MiB at most.
@@ -26,14 +28,15 @@ pub struct RecordLines {
     records: u64,
     /// Inside a namespace, the empty key is the one that equals the namespace.
     in_namespace: bool,
-    ended_at: Option<u64>,
+    /// Whether the trailer was read.
+    ended: bool,
 }
 
 impl RecordLines {
     /// Reads an input, which is called `name` in messages.
     pub fn new(input: Box<dyn Read + Send>, name: String, in_namespace: bool) -> Self {
         let input = BufReader::with_capacity(1 << 16, input);
-        Self { input, name, line: 0, records: 0, in_namespace, ended_at: None }
+        Self { input, name, line: 0, records: 0, in_namespace, ended: false }
     }
 
     /// The number of the last line that was read, counted from 1.
@@ -43,6 +46,20 @@ impl RecordLines {
 
     fn bad(&self, why: impl Into<String>) -> SyncError {
         SyncError::Line { name: self.name.clone(), line: self.line, why: why.into() }
+    }
+
+    fn incomplete(&self, why: impl Into<String>) -> SyncError {
+        SyncError::Incomplete { name: self.name.clone(), line: self.line, why: why.into() }
+    }
+
+    /// Compares the trailer's count with the records before it.
+    fn check(&self, trailer: &Trailer) -> Result<(), SyncError> {
+        let counts = format!("its trailer counts {}, {} were read", counted(trailer.count, "record"), self.records);
+        match trailer.count.cmp(&self.records) {
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => Err(self.incomplete(format!("the file is cut: {counts}"))),
+            Ordering::Less => Err(self.incomplete(format!("the file has additional records: {counts}"))),
+        }
     }
 
     /// The next line that is not empty; `None` at the end.
@@ -59,7 +76,7 @@ impl RecordLines {
             }
             match read {
                 Err(error) => {
-                    return Err(SyncError::File { name: self.name.clone(), why: format!("cannot be read: {error}") });
+                    return Err(SyncError::Unreadable { name: self.name.clone(), error });
                 }
                 Ok(0) => return Ok(None),
                 Ok(MAX_LINE_BYTES) => return Err(self.bad("the line is too long")),
@@ -70,16 +87,13 @@ impl RecordLines {
     }
 
     fn parse(&mut self, line: &[u8], codec: &Codec) -> Result<InputLine, SyncError> {
-        if let Some(at) = self.ended_at {
-            return Err(self.bad(format!("a line follows the trailer in line {at}")));
+        if self.ended {
+            return Err(self.incomplete("a line follows the trailer"));
         }
         if let Some(trailer) = Trailer::parse(line) {
             let trailer = trailer.map_err(|error| self.bad(error.to_string()))?;
-            if trailer.count != self.records {
-                let (count, read) = (trailer.count, self.records);
-                return Err(self.bad(format!("the file is cut: its trailer counts {count} records, {read} were read")));
-            }
-            self.ended_at = Some(self.line);
+            self.check(&trailer)?;
+            self.ended = true;
             return Ok(InputLine::Trailer(trailer));
         }
         let record = InputRecord::parse(line, codec).map_err(|error| self.bad(error.to_string()))?;

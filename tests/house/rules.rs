@@ -54,13 +54,13 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("rustls", &["transport"]),
     ("x509_parser", &["transport"]),
     ("prost_reflect", &["proto"]),
-    ("tempfile", &["atomic_file", "sync"]),
+    ("tempfile", &["atomic_file", "commands::edit::file", "sync"]),
     // Only the prompt gives consent to functions that destroy data.
     ("Consent::granted", &["context"]),
     // The signal leaf listens for and raises again the signals that end the program.
     ("nix::sys::signal", &["child", "signal"]),
-    // The allocator's default node is the name of the host.
-    ("nix::unistd", &["child", "commands::allocate::scope"]),
+    // The allocator's default node is the name of the host; the signal leaf names a process.
+    ("nix::unistd", &["child", "commands::allocate::scope", "signal"]),
     ("std::process::exit", &[]),
     ("std::io::stdout", &["output"]),
     ("std::io::stderr", &["output"]),

@@ -220,6 +220,7 @@ mod tests {
             ("put", "key", CandidateKind::Keys),
             ("put", "if_exists", CandidateKind::Keys),
             ("put", "lease", CandidateKind::Leases),
+            ("edit", "key", CandidateKind::Keys),
             ("delete", "prefix", CandidateKind::Keys),
             ("list", "prefix", CandidateKind::Keys),
             ("list", "from", CandidateKind::Keys),

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::commands::input::MAX_LINE_BYTES;
 use crate::commands::lease_cache::LeaseCache;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Store};
 use crate::output::{LeasedRecord, bytes, json};
+use crate::sync::MAX_LINE_BYTES;
 
 /// Size of a write: few system calls, little memory.
 const WRITE_BYTES: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! `kvadm diff`: compare keys with another store, an earlier revision, or a file.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use crate::args::{KeyText, parse_revision};
 use crate::commands::levels::BranchLevels;
@@ -10,8 +11,9 @@ use crate::commands::source::{Compared, SourceArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
-use crate::output::{DifferenceRow, DifferenceSummary, DifferencesInBranch, Sink};
+use crate::output::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, Sink, ValueDiff};
 use crate::plural::counted;
+use crate::proto::Codec;
 use crate::sync::Difference;
 
 /// Compare keys with another store, an earlier revision, or a file
@@ -92,8 +94,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (from, to) = (source.describe(comparison.source_revision()), comparison.store_revision());
     ctx.out.plain_note(&format!("--- {from}"));
     ctx.out.plain_note(&format!("+++ this store at revision {to}"));
-    let mut total = DifferencesInBranch::default();
-    let mut shown = Shown { ctx, args, sink: ctx.out.stream(), branch: None, base: prefix.len() };
+    let mut total = ChangeCounts::default();
+    let mut shown = Shown { ctx, args, sink: ctx.out.stream(), branch: None, base: prefix.len(), codec };
     comparison.show_progress(ctx.out.progress("comparing", None));
     let mut limited = false;
     loop {
@@ -110,7 +112,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             limited = true;
             break;
         }
-        total.count(found.from_source());
+        total.add(found.from_source());
         shown.show(&found)?;
     }
     comparison.finish_progress();
@@ -120,16 +122,16 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         source: &source.name,
         source_revision: comparison.source_revision(),
         revision: to,
-        differences: &total,
+        differences: total,
         unchanged,
         limited,
     };
-    ctx.out.summary(&summary, &summary_text(&total, unchanged, limited));
+    ctx.out.summary(&summary, &summary_text(total, unchanged, limited));
     Ok(if total.total() == 0 { Exit::Done } else { Exit::No })
 }
 
-fn summary_text(total: &DifferencesInBranch, unchanged: u64, limited: bool) -> String {
-    let DifferencesInBranch { created, modified, deleted, .. } = total;
+fn summary_text(total: ChangeCounts, unchanged: u64, limited: bool) -> String {
+    let ChangeCounts { created, modified, deleted } = total;
     if limited {
         return format!("stopped after {}", counted(total.total(), "difference"));
     }
@@ -148,6 +150,7 @@ struct Shown<'a> {
     branch: Option<DifferencesInBranch>,
     /// The offset after the prefix.
     base: usize,
+    codec: Arc<Codec>,
 }
 
 impl Shown<'_> {
@@ -166,6 +169,12 @@ impl Shown<'_> {
             return Ok(self.sink.push(&row)?);
         }
         self.ctx.out.difference_line(row.kind, row.key)?;
+        if let (Some(source), Some(store)) = (row.source, row.store)
+            && row.values
+            && self.ctx.out.is_terminal()
+        {
+            self.ctx.out.value_diff(&ValueDiff::of(Some(&source.value), Some(&store.value), row.key, &self.codec))?;
+        }
         Ok(())
     }
 
@@ -183,7 +192,7 @@ impl Shown<'_> {
             }
         }
         if let Some(open) = &mut self.branch {
-            open.count(found.from_source());
+            open.counts.add(found.from_source());
         }
         Ok(())
     }

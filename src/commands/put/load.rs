@@ -10,14 +10,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::{BATCH_BYTES, LeaseTarget, LoadItem, LoadMode, LoadTally, batch_records, send};
-use super::record_lines::RecordLines;
-use crate::commands::input::InputSource;
+use crate::commands::input::{InputSource, bad_records};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, LeaseId, LeaseKeeper, LockGuard, Store};
 use crate::output::{InputRecord, LoadAnswer, Progress};
 use crate::plural::counted;
 use crate::proto::Codec;
+use crate::sync::{InputLine, RecordLines};
 
 /// Concurrent batches: enough to keep one server busy.
 const MAX_IN_FLIGHT: usize = 8;
@@ -52,7 +52,7 @@ pub async fn run(
         keys: HashSet::new(),
         progress: ctx.out.progress("loading", total),
     };
-    let lines = RecordLines::of(source, codec, in_namespace)?;
+    let lines = LoadRecords::of(source, codec, in_namespace)?;
     let reader = spawn_reader(lines, batch_records(ctx.store().max_txn_ops()))?;
     let result = load.write_all(reader).await;
     load.progress.finish();
@@ -67,16 +67,43 @@ fn validate(source: InputSource<'_>, codec: &Arc<Codec>, in_namespace: bool) -> 
         _ => return Ok(None),
     }
     let mut count = 0;
-    for record in RecordLines::of(source, Arc::clone(codec), in_namespace)? {
+    for record in LoadRecords::of(source, Arc::clone(codec), in_namespace)? {
         record?;
         count += 1;
     }
     Ok(Some(count))
 }
 
+/// The records of a source, up to the first failure. A trailer is checked and omitted.
+struct LoadRecords {
+    lines: RecordLines,
+    codec: Arc<Codec>,
+}
+
+impl LoadRecords {
+    fn of(source: InputSource<'_>, codec: Arc<Codec>, in_namespace: bool) -> Result<Self, Failure> {
+        Ok(Self { lines: RecordLines::new(source.open()?, source.name(), in_namespace), codec })
+    }
+}
+
+impl Iterator for LoadRecords {
+    type Item = Result<InputRecord, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.lines.next(&self.codec) {
+                Ok(Some(InputLine::Record(record))) => return Some(Ok(record)),
+                Ok(Some(InputLine::Trailer(_))) => {}
+                Ok(None) => return None,
+                Err(error) => return Some(Err(bad_records(error))),
+            }
+        }
+    }
+}
+
 /// Reads and parses on a separate thread, a few batches ahead.
 fn spawn_reader(
-    mut lines: RecordLines,
+    mut lines: LoadRecords,
     max_records: usize,
 ) -> Result<mpsc::Receiver<Result<Vec<InputRecord>, Failure>>, Failure> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD_BATCHES);

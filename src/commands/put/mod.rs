@@ -3,9 +3,8 @@
 mod bulk;
 mod hold;
 mod load;
-mod plan;
-mod record_lines;
-mod single;
+pub(in crate::commands) mod plan;
+pub(in crate::commands) mod single;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

@@ -36,7 +36,7 @@ pub enum PutOutcome {
 
 impl PutRequest {
     pub fn txn(&self) -> Txn {
-        let mut write = vec![self.write()];
+        let mut write = self.write();
         if self.only_if_different {
             write =
                 vec![Op::Txn(Txn { compares: self.unchanged_compares(), then: vec![self.read()], otherwise: write })];
@@ -97,18 +97,19 @@ impl PutRequest {
         Op::get_at(KeySelector::Key(self.key.clone()), 0)
     }
 
-    fn write(&self) -> Op {
+    fn write(&self) -> Vec<Op> {
         let put = |lease| Op::Put(Write { key: self.key.clone(), value: self.value.clone(), lease, prev: false });
         match self.lease {
-            LeaseRequest::None => put(LeaseMode::Detach),
-            LeaseRequest::Attach(lease) => put(LeaseMode::Attach(lease)),
-            // etcd refuses to keep the lease of a missing key.
-            LeaseRequest::Keep => Op::Txn(Txn {
+            LeaseRequest::None => vec![put(LeaseMode::Detach)],
+            LeaseRequest::Attach(lease) => vec![put(LeaseMode::Attach(lease))],
+            // The read after the write finds out which lease was kept.
+            LeaseRequest::Keep if self.conditions.need_key() => vec![put(LeaseMode::Keep), self.read()],
+            // etcd refuses to keep the lease of a missing key. Both branches hold the value.
+            LeaseRequest::Keep => vec![Op::Txn(Txn {
                 compares: vec![Compare::exists(&self.key)],
-                // The read after the write finds out which lease was kept.
                 then: vec![put(LeaseMode::Keep), self.read()],
                 otherwise: vec![put(LeaseMode::Detach)],
-            }),
+            })],
         }
     }
 }
@@ -155,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn the_value_is_sent_once_if_the_key_exists_for_sure() {
+        let size = |conditions| {
+            let value = vec![b'v'; 1000];
+            PutRequest { value, conditions, only_if_different: false, ..request() }.txn().size()
+        };
+        let once = Conditions { revision: Some(7), ..Conditions::default() };
+        assert!(size(once) < 2000 && size(Conditions { update: true, ..Conditions::default() }) < 2000);
+        assert!(size(Conditions::default()) > 2000);
+        assert!(size(Conditions { revision: Some(0), ..Conditions::default() }) > 2000);
+    }
+
+    #[test]
     fn the_nested_branch_shows_whether_it_wrote() {
         let kv = KeyValue { key: b"k".to_vec(), mod_revision: 4, ..KeyValue::default() };
         let unchanged_compares = OpResult::Txn {
@@ -169,6 +182,8 @@ mod tests {
         let read = OpResult::Get { kvs: vec![leased], count: 1, more: false };
         let kept = OpResult::Txn { succeeded: true, results: vec![OpResult::Put { prev: None }, read] };
         assert_eq!(PutRequest::outcome(true, vec![kept.clone()]), PutOutcome::Written { kept: Some(LeaseId(7)) });
+        let OpResult::Txn { results, .. } = kept.clone() else { return };
+        assert_eq!(PutRequest::outcome(true, results), PutOutcome::Written { kept: Some(LeaseId(7)) });
         let nested = OpResult::Txn { succeeded: false, results: vec![kept] };
         assert_eq!(PutRequest::outcome(true, vec![nested]), PutOutcome::Written { kept: Some(LeaseId(7)) });
     }

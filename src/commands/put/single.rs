@@ -41,7 +41,8 @@ pub async fn run(
 
 type PutResult = (PutOutcome, Revision);
 
-pub(super) async fn write(
+/// Writes the key once, under the conditions of the request.
+pub(in crate::commands) async fn write(
     store: &Store,
     request: &PutRequest,
     guard: Option<&LockGuard>,
@@ -113,7 +114,8 @@ async fn write_large(store: &Store, request: &PutRequest, guard: Option<&LockGua
     }
 }
 
-fn get_result(now: Option<KeyValue>) -> OpResult {
+/// The result of a read of the key.
+pub(in crate::commands) fn get_result(now: Option<KeyValue>) -> OpResult {
     let kvs: Vec<KeyValue> = now.into_iter().collect();
     OpResult::Get { count: kvs.len() as u64, kvs, more: false }
 }
@@ -142,7 +144,7 @@ async fn revoke_unused_lease(ctx: &Context, grant: Grant, result: &Result<PutRes
 }
 
 /// Prints the outcome.
-pub(super) fn report(
+pub(in crate::commands) fn report(
     ctx: &Context,
     request: &PutRequest,
     granted: Option<Grant>,
@@ -166,7 +168,8 @@ pub(super) fn report(
     Ok(Exit::Done)
 }
 
-fn condition_failed(request: &PutRequest, answers: &[OpResult]) -> Failure {
+/// The failure of a write whose conditions did not hold; `answers` are the results of the else branch.
+pub(in crate::commands) fn condition_failed(request: &PutRequest, answers: &[OpResult]) -> Failure {
     Failure::conflict(request.conditions.explain(&request.key, answers))
         .condition(request.conditions.failed(&request.key, answers))
         .context(format!("condition failed; {} was not written", bytes::name(&request.key)))
@@ -189,7 +192,11 @@ pub(super) fn print_written(
 ///
 /// # Errors
 /// A failed condition, or an error of etcd or the connection.
-pub(super) async fn dry_run(ctx: &Context, request: &PutRequest, guard: Option<&LockGuard>) -> Result<Exit, Failure> {
+pub(in crate::commands) async fn dry_run(
+    ctx: &Context,
+    request: &PutRequest,
+    guard: Option<&LockGuard>,
+) -> Result<Exit, Failure> {
     let txn: Txn = request.dry_run_txn();
     debug_assert!(txn.then.iter().all(|op| !matches!(op, Op::Put(_) | Op::Delete { .. })));
     let result = ctx.store().txn("put (dry run)", &txn, guard, Retry::Idempotent).await?;

@@ -106,7 +106,8 @@ async fn wait_while_feeding(child: &mut Child, value: &[u8]) -> io::Result<ExitS
     }
 }
 
-fn format_exit(status: ExitStatus) -> String {
+/// How a process ended, after its name: "exited with status 1".
+pub fn format_exit(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with status {code}"),
         (None, Some(signal)) => format!("was killed by signal {signal}"),

@@ -2,7 +2,7 @@
 
 mod cache;
 mod event_writer;
-mod exec;
+pub(in crate::commands) mod exec;
 mod follow;
 mod list;
 mod resume;

@@ -145,9 +145,12 @@ impl Report for LoadAnswer {
     }
 }
 
-struct Tally {
-    what: &'static str,
-    count: u64,
+/// A number and what it counts.
+pub struct Tally {
+    /// What is counted.
+    pub what: &'static str,
+    /// The number.
+    pub count: u64,
 }
 
 impl Record for Tally {

@@ -1,0 +1,340 @@
+//! `edit`: the text in the editor, the value that it becomes, and what stays after a failure.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::list::load;
+use super::proto::{SHOP, made, shop};
+use super::support::{Kvadm, Run, shared, unique_prefix};
+
+/// A key, and the folder for the files of its edits.
+pub struct Desk {
+    pub key: String,
+    pub folder: TempDir,
+    endpoint: String,
+}
+
+impl Desk {
+    pub fn new(value: impl AsRef<[u8]>) -> Self {
+        let desk = Self::missing();
+        load(shared(), [(&desk.key, value)]);
+        desk
+    }
+
+    pub fn missing() -> Self {
+        let (key, folder) = (format!("{}mode", unique_prefix()), tempfile::tempdir().unwrap());
+        Self { key, folder, endpoint: shared().endpoint() }
+    }
+
+    /// Reaches etcd through this endpoint.
+    pub fn through(mut self, endpoint: &str) -> Self {
+        self.endpoint = endpoint.to_owned();
+        self
+    }
+
+    /// The edit with this editor: a line of the shell that the name of the file follows.
+    pub fn edit(&self, editor: &str, args: &[&str]) -> Kvadm {
+        let edit = Kvadm::new().endpoint(&self.endpoint).args(["edit", &self.key]).args(args);
+        edit.env("EDITOR", editor).env("TMPDIR", self.folder.path())
+    }
+
+    /// An editor: a script for which `$1` is the file, and `$KVADM` a kvadm that reaches etcd.
+    pub fn script(&self, text: &str) -> String {
+        let path = self.folder.path().join("editor.sh");
+        let (kvadm, key) = (env!("CARGO_BIN_EXE_kvadm"), &self.key);
+        let start = format!(
+            "#!/bin/sh\nKVADM='{kvadm} --endpoints {}'\nKEY='{key}'\ncd '{}'\n",
+            shared().endpoint(),
+            self.folder.path().display()
+        );
+        std::fs::write(&path, start + text + "\n").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        // Another thread's child may still hold the file open for writing, and executing it would fail then.
+        format!("sh {}", path.display())
+    }
+
+    #[track_caller]
+    pub fn value(&self) -> String {
+        String::from_utf8(shared().held(&self.key).unwrap().value).unwrap()
+    }
+
+    /// The folders that edits left.
+    pub fn left(&self) -> Vec<PathBuf> {
+        let all = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("kvadm-edit-")).collect()
+    }
+
+    /// A file of the editor scripts.
+    pub fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    /// Ended without a trace: nothing written, nothing kept.
+    #[track_caller]
+    fn nothing(&self, value: &str) {
+        assert_eq!((self.value().as_str(), self.left()), (value, Vec::new()));
+    }
+}
+
+/// The text that a failure has kept, and the command that it names.
+#[track_caller]
+pub fn kept(desk: &Desk, run: &Run) -> (PathBuf, Vec<String>) {
+    let text = run.stderr_text() + &run.stdout_text();
+    let line =
+        |start: &str| text.lines().find_map(|line| line.trim_end().split_once(start).map(|(_, rest)| rest.to_owned()));
+    let path = PathBuf::from(line("your text is kept in ").unwrap_or_else(|| panic!("no file is named: {text}")));
+    let [folder] = desk.left().try_into().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&path), path.parent()), (0o700, 0o600, Some(folder.as_path())));
+    let command = line("'kvadm put ").unwrap_or_else(|| panic!("no command is named: {text}"));
+    let command = command.strip_suffix("' writes it").unwrap().split(' ').map(str::to_owned).collect();
+    (path, command)
+}
+
+/// Runs the named command.
+#[track_caller]
+pub fn run_named(command: &[String]) -> Run {
+    Kvadm::new().endpoint(shared()).arg("put").args(command).run()
+}
+
+#[test]
+fn a_changed_text_is_shown_and_written() {
+    let desk = Desk::new("a\nblue\nb\n");
+    let run = desk.edit("sed -i s/blue/green/", &[]).run();
+    let now = shared().held(&desk.key).unwrap();
+    run.ok().out(&format!("written\t{}\t{}\n", desk.key, now.modified));
+    let shown = format!("note: the change of {}:\n@@ -1,3 +1,3 @@\n a\n-blue\n+green\n b\n", desk.key);
+    assert_eq!(run.stderr_text(), shown);
+    assert_eq!(now.version, 2);
+    desk.nothing("a\ngreen\nb\n");
+    let run = desk.edit("sed -i s/green/red/", &["-o", "json", "-q"]).run();
+    let now = shared().held(&desk.key).unwrap();
+    run.ok().err_empty();
+    assert_eq!(run.json(), json!({"outcome": "written", "key": desk.key, "mod_revision": now.modified}));
+}
+
+#[test]
+fn an_unchanged_text_writes_nothing() {
+    let desk = Desk::new("blue");
+    let before = shared().held(&desk.key).unwrap();
+    desk.edit("true", &[]).run().ok().out_empty().err_has("note: unchanged; nothing was written");
+    // What only the editor changed is not a change either.
+    desk.edit("echo >>", &[]).run().ok().out_empty().err_has("unchanged");
+    let run = desk.edit("true", &["-o", "json"]).run();
+    run.ok().err_empty();
+    assert_eq!(run.json(), json!({"outcome": "unchanged", "key": desk.key, "mod_revision": before.modified}));
+    assert_eq!(shared().held(&desk.key).unwrap(), before);
+    desk.nothing("blue");
+}
+
+#[test]
+fn visual_comes_before_editor_and_both_may_have_arguments() {
+    let desk = Desk::new("blue");
+    desk.edit("false", &[]).env("VISUAL", "sh -c 'echo \"it'\\''s green\" > \"$1\"' -").run().ok();
+    assert_eq!(desk.value(), "it's green");
+    desk.edit("sed -i s/green/red/", &[]).env("VISUAL", "").run().ok();
+    // Without both it is vi.
+    let bin = desk.folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink("/bin/true", bin.join("sh")).unwrap();
+    desk.script("echo vi > \"$1\"");
+    std::fs::rename(desk.folder.path().join("editor.sh"), bin.join("vi")).unwrap();
+    std::fs::remove_file(bin.join("sh")).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    desk.edit("", &[]).env("PATH", path).run().ok();
+    assert_eq!(desk.value(), "vi");
+}
+
+#[test]
+fn an_editor_that_fails_writes_nothing_and_a_changed_text_stays() {
+    let desk = Desk::new("blue");
+    let run = desk.edit("no-such-editor --wait", &[]).run();
+    run.code(2)
+        .out_empty()
+        .err_has("error: cannot run the editor 'no-such-editor --wait'")
+        .err_has("set VISUAL or EDITOR");
+    desk.edit("false", &[])
+        .run()
+        .code(5)
+        .out_empty()
+        .err_has("the editor 'false' exited with status 1; nothing was written");
+    desk.edit("sh -c 'kill -9 $$' -", &[]).run().code(5).err_has("exited with status 137");
+    desk.edit("rm", &[])
+        .run()
+        .code(5)
+        .err_has("cannot read the text that the editor left, so nothing was written: No such file");
+    desk.nothing("blue");
+    let run = desk.edit(&desk.script("echo green > \"$1\"; chmod 644 \"$1\"; exit 1"), &[]).run();
+    run.code(5).out_empty().err_lacks("+green");
+    assert_eq!(desk.value(), "blue");
+    let (path, command) = kept(&desk, &run);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "green\n");
+    run_named(&command).ok();
+    assert_eq!(desk.value(), "green\n");
+    // The command compares the revision that was edited.
+    run_named(&command).code(5);
+    let missing = desk.folder.path().join("none");
+    desk.edit("true", &[])
+        .env("TMPDIR", missing)
+        .run()
+        .code(2)
+        .err_has("cannot create a file for the editor")
+        .err_has("TMPDIR");
+}
+
+#[test]
+fn the_file_is_private_and_named_as_the_key() {
+    let look = "stat -c '%a %n' \"$(dirname \"$1\")\" \"$1\" > seen; cp \"$1\" text";
+    let desk = Desk::new("{\"b\":1.50,\"a\":[12345678901234567890123]}");
+    // The editor's own output is not data.
+    let run = desk.edit(&desk.script(&format!("umask 0; echo hello; {look}")), &["-o", "json"]).run();
+    assert_eq!(run.ok().json()["outcome"], "unchanged");
+    run.err_has("hello");
+    let seen = desk.file("seen");
+    let lines: Vec<&str> = seen.lines().collect();
+    assert!(lines[0].starts_with("700 ") && lines[1].starts_with("600 ") && lines[1].ends_with("/mode.json"), "{seen}");
+    assert_eq!(desk.file("text"), "{\n  \"b\": 1.50,\n  \"a\": [\n    12345678901234567890123\n  ]\n}\n");
+    let run = desk.edit("sed -i s/1.50/1e2/", &[]).run();
+    run.ok().err_has("-  \"b\": 1.50\n+  \"b\": 1e2\n");
+    desk.nothing("{\"b\":1e2,\"a\":[12345678901234567890123]}");
+}
+
+#[test]
+fn what_is_probably_a_mistake_needs_consent() {
+    let desk = Desk::new("{\"a\":1}");
+    for (editor, question) in [("cp /dev/null", "an empty value"), ("sed -i s/}//", "text that is not valid JSON")] {
+        let run = desk.edit(editor, &[]).run();
+        run.code(2).out_empty().err_has(&format!("store {question} in {}", desk.key)).err_has("add --yes to confirm");
+        assert_eq!(desk.value(), "{\"a\":1}");
+        let (path, _) = kept(&desk, &run);
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+    desk.edit("sed -i s/}//", &["--yes"]).run().ok();
+    desk.nothing("{\n  \"a\": 1\n\n");
+    desk.edit("cp /dev/null", &["--yes"]).run().ok();
+    desk.nothing("");
+    // A value that was empty may stay so, and becomes a line without its end.
+    desk.edit("true", &[]).run().ok();
+    desk.edit("echo blue >", &[]).run().ok().err_has("+blue");
+    desk.nothing("blue");
+}
+
+#[test]
+fn a_key_is_created_only_if_it_is_missing() {
+    let desk = Desk::missing();
+    let run = desk.edit("echo blue >", &[]).run();
+    run.code(1).out_empty().err_has("key not found").err_has(&format!("'kvadm edit {} --create' creates it", desk.key));
+    desk.edit("true", &["--create"]).run().ok().err_has("unchanged");
+    assert_eq!(shared().held(&desk.key), None);
+    desk.edit("echo blue >", &["--create"]).run().ok().out_has("written\t").err_has("@@ -0,0 +1 @@\n+blue\n");
+    desk.nothing("blue");
+    let run = desk.edit("echo green >", &["--create"]).run();
+    run.code(5).out_empty().err_has("condition failed").err_has("already exists (created in revision");
+    desk.nothing("blue");
+}
+
+#[test]
+fn the_lease_is_kept() {
+    let desk = Desk::new("x");
+    let lease = shared().grant(300);
+    Kvadm::new().endpoint(shared()).args(["put", &desk.key, "blue", "--lease", &lease]).run().ok();
+    let run = desk.edit("echo green >", &["-o", "json"]).run();
+    assert_eq!(run.ok().json()["lease"], json!(lease));
+    assert_eq!(shared().held(&desk.key).unwrap().lease, Some(lease));
+}
+
+#[test]
+fn a_dry_run_shows_the_change_and_keeps_the_text() {
+    let desk = Desk::new("blue");
+    let run = desk.edit("echo green >", &["--dry-run"]).run();
+    run.ok().out_empty().err_has("-blue\n").err_has("+green\n").err_has("would be written");
+    assert_eq!(desk.value(), "blue");
+    let (path, command) = kept(&desk, &run);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "green\n");
+    // The command writes the value as the edit would have.
+    run_named(&command).ok();
+    assert_eq!(desk.value(), "green");
+    let run = Desk::new("blue").edit("echo green >", &["--dry-run", "-o", "json"]).run();
+    assert_eq!(
+        (run.ok().json()["outcome"].clone(), run.json()["dry_run"].clone()),
+        (json!("would-write"), json!(true))
+    );
+    let desk = Desk::new("blue");
+    desk.edit("true", &["--dry-run"]).run().ok().err_has("unchanged");
+    desk.nothing("blue");
+}
+
+#[test]
+fn binary_values_are_refused_and_any_text_survives() {
+    for value in [&b"a\xff"[..], b"a\0b"] {
+        let desk = Desk::new(value);
+        let run = desk.edit("echo green >", &[]).run();
+        run.code(2).out_empty().err_has("is binary (").err_has(&format!("'kvadm get {} -o raw > FILE'", desk.key));
+        assert_eq!((shared().held(&desk.key).unwrap().value.as_slice(), desk.left()), (value, Vec::new()));
+    }
+    let desk = Desk::new("a\r\n\tb\r\nc");
+    desk.edit("sed -i s/b/B/", &[]).run().ok().err_has("-\tb\\r\n+\tB\\r\n");
+    desk.nothing("a\r\n\tB\r\nc");
+    let large = "0123456789abcde\n".repeat(1 << 16);
+    let desk = Desk::new(&large);
+    desk.edit("sed -i '1s/0/x/'", &[]).run().ok().err_has("large values differ: 1048576 bytes -> 1048576 bytes");
+    desk.nothing(&large.replacen('0', "x", 1));
+    // etcd's limit for a request.
+    let run = desk.edit(&desk.script("cat \"$1\" \"$1\" > more; mv more \"$1\""), &[]).run();
+    run.code(4).out_empty();
+    let (path, _) = kept(&desk, &run);
+    assert_eq!(std::fs::metadata(path).unwrap().len(), 2 << 20);
+}
+
+#[test]
+fn a_message_is_edited_as_json() {
+    let desk = Desk::new(made(SHOP, r#"id: 7 note_text: "blue" colour: RED"#));
+    let shop = shop();
+    let order = ["--proto", &shop, "--message", SHOP];
+    let run = desk.edit("sed -i s/blue/green/", &order).run();
+    run.ok().err_has("-  \"note_text\": \"blue\",\n+  \"note_text\": \"green\",\n");
+    let green = made(SHOP, r#"id: 7 note_text: "green" colour: RED"#);
+    assert_eq!(shared().held(&desk.key).unwrap().value, green);
+    desk.edit("true", &order).run().ok().err_has("unchanged");
+    // What is not a message is refused, and the text stays.
+    for (editor, why) in [("sed -i s/RED/MAUVE/", "field colour: "), ("sed -i s/}//", "not valid JSON: ")] {
+        let run = desk.edit(editor, &order).run();
+        run.code(2).out_empty().err_has("the text is not a value for ").err_has(why);
+        let (path, command) = kept(&desk, &run);
+        run_named(&command).code(2).err_has(why);
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+    // The command of a dry run writes the message.
+    let run = desk.edit("sed -i s/green/red/", &[&order[..], &["--dry-run"]].concat()).run();
+    run_named(&kept(&desk, &run).1).ok();
+    assert_eq!(shared().held(&desk.key).unwrap().value, made(SHOP, r#"id: 7 note_text: "red" colour: RED"#));
+    // Fields that the type does not have would be lost.
+    let tiny = ["--proto", &shop, "--message", "shop.v1.Tiny"];
+    let part = Desk::new(made("shop.v1.Part", r#"name: "a" weight: 3"#));
+    part.edit("echo '{}' >", &tiny).run().code(2).out_empty().err_has("would be lost").err_has("--no-proto");
+    let text = Desk::new("not a message");
+    text.edit("echo '{}' >", &order).run().code(2).err_has("cannot edit").err_has("not a valid shop.v1.Order");
+    text.edit("echo text >", &["--no-proto"]).run().ok();
+    text.nothing("text");
+    let new = Desk::missing();
+    new.edit("echo '{\"id\": 7}' >", &[&order[..], &["--create"]].concat()).run().ok();
+    assert_eq!(shared().held(&new.key).unwrap().value, made(SHOP, "id: 7"));
+}
+
+#[test]
+fn a_key_of_any_bytes_can_be_edited() {
+    let desk = Desk::new("x");
+    let key = format!("{}\n\u{1b}[2J", desk.key);
+    load(shared(), [(&key, "blue")]);
+    let escaped = format!("{}\\n\\x1b[2J", desk.key);
+    let run = Kvadm::new()
+        .endpoint(shared())
+        .args(["edit", "--escape", &escaped])
+        .env("EDITOR", "sh -c 'echo \"$1\" | sed s/.*kvadm-edit-[^/]*// >&2; echo green > \"$1\"' -")
+        .run();
+    run.ok().err_has("/mode___2J.txt").err_has("\\x1b[2J");
+    assert_eq!(shared().held(&key).unwrap().text(), "green");
+}
