@@ -83,7 +83,7 @@ pub struct Args {
     /// Write over what other clients change in PREFIX, instead of ending with 5
     #[arg(long, help_heading = "Safety")]
     overwrite: bool,
-    /// Copy a source that has no keys
+    /// Accept a source without keys, which deletes all keys with the prefix
     #[arg(long, help_heading = "Safety")]
     allow_empty: bool,
     /// Copy nothing if the copy would delete more than N keys
