@@ -206,6 +206,7 @@ fn only_verbs_that_change_something_take_yes_and_dry_run() {
         "get",
         "list",
         "watch",
+        "diff",
         "lease list",
         "lease show",
         "allocate get",

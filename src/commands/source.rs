@@ -36,10 +36,10 @@ pub struct OpenSource {
     pub name: String,
     /// Which keys correspond to each other.
     pub mapping: KeyMapping,
-    kind: Kind,
+    kind: SourceKind,
 }
 
-enum Kind {
+enum SourceKind {
     /// The same store at a revision.
     History(Revision),
     /// Another store, at a revision or as it is now.
@@ -67,12 +67,12 @@ impl SourceArgs {
         };
         let mapping = KeyMapping::new(&source_prefix, prefix);
         let (name, kind) = match word {
-            SourceWord::Revision(revision) => (format!("revision {revision}"), Kind::History(*revision)),
+            SourceWord::Revision(revision) => (format!("revision {revision}"), SourceKind::History(*revision)),
             SourceWord::Context { name, revision } => {
                 let about = format!("context '{}'", name.escape_debug());
                 let store = ctx.other_store(name)?;
                 refuse_itself(ctx, &store, &mapping, *revision, &about).await?;
-                (about, Kind::Other(store, *revision))
+                (about, SourceKind::Other(store, *revision))
             }
             SourceWord::File(path) => read_file(ctx, InputSource::File(path), &mapping, codec).await?,
             SourceWord::Stdin => read_file(ctx, InputSource::Stdin, &mapping, codec).await?,
@@ -124,7 +124,7 @@ async fn read_file(
     source: InputSource<'_>,
     mapping: &KeyMapping,
     codec: &Arc<Codec>,
-) -> Result<(String, Kind), Failure> {
+) -> Result<(String, SourceKind), Failure> {
     let name = source.name();
     let input = source.open()?;
     let in_namespace = !ctx.store().namespace().is_empty();
@@ -145,7 +145,7 @@ async fn read_file(
         let (outside, prefix) = (counted(records.outside(), "record"), bytes::name(mapping.source_prefix()));
         ctx.out.note(&format!("{name}: {outside} without the prefix {prefix} left out"));
     }
-    Ok((name, Kind::File(Box::new(records))))
+    Ok((name, SourceKind::File(Box::new(records))))
 }
 
 impl OpenSource {
@@ -168,18 +168,18 @@ impl OpenSource {
             is_file: false,
         };
         let mut comparison = match kind {
-            Kind::History(then) => {
+            SourceKind::History(then) => {
                 source.history = Some(then);
                 source.store = Some(store.clone());
                 let records = StoreRecords::of_source(store, &mapping, options(then, true));
                 Comparison::of_revisions(store, records, of_store(true), mapping, rule(LeaseRule::Id))
             }
-            Kind::Other(other, then) => {
+            SourceKind::Other(other, then) => {
                 let records = StoreRecords::of_source(&other, &mapping, options(then.unwrap_or(0), false));
                 source.store = Some(other);
                 Comparison::of_values(Records::Store(records), of_store(false), mapping, rule(LeaseRule::Presence))
             }
-            Kind::File(records) => {
+            SourceKind::File(records) => {
                 source.is_file = true;
                 source.trailer = records.trailer().cloned();
                 Comparison::of_values(Records::File(*records), of_store(false), mapping, rule(LeaseRule::Presence))

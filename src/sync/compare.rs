@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::error::SyncError;
-use super::merge::{Merge, Pair, Step};
+use super::merge::{Merge, MergeStep, Pair};
 use super::record::{KeyMapping, SyncRecord};
 use super::records::Records;
 use super::source::StoreRecords;
@@ -163,15 +163,15 @@ impl Comparison {
                 equal
             });
             match step {
-                Step::NeedSource => {
+                MergeStep::NeedSource => {
                     let page = self.source.next().await?;
                     self.take_source(page);
                 }
-                Step::NeedStore => {
+                MergeStep::NeedStore => {
                     let page = self.store.next().await.map_err(SyncError::Store)?;
                     self.take_store(page);
                 }
-                Step::Pair(Pair { source, store }) => {
+                MergeStep::Pair(Pair { source, store }) => {
                     let difference = Difference { source, store: store.map(|record| record.kv) };
                     if !by_revision {
                         return Ok(Some(difference));
@@ -181,8 +181,8 @@ impl Comparison {
                         self.read_values(std::mem::take(&mut pending)).await?;
                     }
                 }
-                Step::End if pending.is_empty() => return Ok(None),
-                Step::End => self.read_values(std::mem::take(&mut pending)).await?,
+                MergeStep::End if pending.is_empty() => return Ok(None),
+                MergeStep::End => self.read_values(std::mem::take(&mut pending)).await?,
             }
         }
     }

@@ -16,7 +16,7 @@ pub struct Pair {
 
 /// What a merge needs or gives next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum MergeStep {
     /// The next page of the source ([`Merge::source_page`]).
     NeedSource,
     /// The next page of the store ([`Merge::store_page`]).
@@ -71,16 +71,16 @@ impl Merge {
 
     /// The next key for which `same` does not hold, or the page that is needed before. `same` is asked only about keys that
     /// are on both sides.
-    pub fn step(&mut self, mut same: impl FnMut(&SyncRecord, &SyncRecord) -> bool) -> Step {
+    pub fn step(&mut self, mut same: impl FnMut(&SyncRecord, &SyncRecord) -> bool) -> MergeStep {
         loop {
             if self.source.is_waiting() {
-                return Step::NeedSource;
+                return MergeStep::NeedSource;
             }
             if self.store.is_waiting() {
-                return Step::NeedStore;
+                return MergeStep::NeedStore;
             }
             let order = match (self.source.first(), self.store.first()) {
-                (None, None) => return Step::End,
+                (None, None) => return MergeStep::End,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (Some(source), Some(store)) => match source.kv.key.cmp(&store.kv.key) {
@@ -94,7 +94,7 @@ impl Merge {
             };
             let source = if order == Ordering::Greater { None } else { self.source.page.next() };
             let store = if order == Ordering::Less { None } else { self.store.page.next() };
-            return Step::Pair(Pair { source, store });
+            return MergeStep::Pair(Pair { source, store });
         }
     }
 }
@@ -134,10 +134,10 @@ mod tests {
             let mut same = 0;
             loop {
                 match merge.step(|a, b| { let equal = a.kv.value == b.kv.value; same += usize::from(equal); equal }) {
-                    Step::NeedSource => merge.source_page(left.next()),
-                    Step::NeedStore => merge.store_page(right.next()),
-                    Step::End => break,
-                    Step::Pair(Pair { source, store }) => {
+                    MergeStep::NeedSource => merge.source_page(left.next()),
+                    MergeStep::NeedStore => merge.store_page(right.next()),
+                    MergeStep::End => break,
+                    MergeStep::Pair(Pair { source, store }) => {
                         let key = source.as_ref().or(store.as_ref()).map(|record| record.kv.key.clone());
                         prop_assert!(key.is_some() && key > last);
                         last.clone_from(&key);

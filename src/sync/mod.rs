@@ -24,7 +24,7 @@ pub use compare::{Comparison, Difference, LeaseRule};
 pub use error::SyncError;
 pub use file::FileRecords;
 pub use lines::{InputLine, MAX_LINE_BYTES, RecordLines};
-pub use merge::{Merge, Pair, Step};
+pub use merge::{Merge, MergeStep, Pair};
 pub use plan::{PlanEntry, PlanHead, PlanLine, PlannedLease, UndoEntry};
 pub use plan_file::{PlanFileError, PlanReader, PlanWriter, count_changes};
 pub use plan_store::{NewPlan, StoredPlan};

@@ -93,28 +93,28 @@ impl Sorter {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let mut runs: Vec<Run> = starts
             .zip(&self.ends)
-            .map(|(at, end)| BufReader::with_capacity(READ_BYTES, Slice { file: Arc::clone(&file), at, end: *end }))
+            .map(|(at, end)| BufReader::with_capacity(READ_BYTES, FileSlice { file: Arc::clone(&file), at, end: *end }))
             .collect();
         let mut heads = BinaryHeap::new();
         for (index, run) in runs.iter_mut().enumerate() {
             if let Some(head) = read_record(run)? {
-                heads.push(Reverse(Head { record: head, run: index }));
+                heads.push(Reverse(RunHead { record: head, run: index }));
             }
         }
         Ok(SortedRecords::Merge { runs, heads })
     }
 }
 
-type Run = BufReader<Slice>;
+type Run = BufReader<FileSlice>;
 
 /// A part of a file with a position of its own.
-pub struct Slice {
+pub struct FileSlice {
     file: Arc<File>,
     at: u64,
     end: u64,
 }
 
-impl Read for Slice {
+impl Read for FileSlice {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
@@ -125,31 +125,31 @@ impl Read for Slice {
 }
 
 /// The first record of a run.
-pub struct Head {
+pub struct RunHead {
     record: NumberedRecord,
     run: usize,
 }
 
-impl Ord for Head {
+impl Ord for RunHead {
     fn cmp(&self, other: &Self) -> Ordering {
         let key = self.record.record.kv.key.cmp(&other.record.record.kv.key);
         key.then(self.record.line.cmp(&other.record.line)).then(self.run.cmp(&other.run))
     }
 }
 
-impl PartialOrd for Head {
+impl PartialOrd for RunHead {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Head {
+impl PartialEq for RunHead {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Head {}
+impl Eq for RunHead {}
 
 /// Sorted records.
 pub enum SortedRecords {
@@ -158,9 +158,9 @@ pub enum SortedRecords {
     /// Runs in a temporary file.
     Merge {
         /// The runs.
-        runs: Vec<BufReader<Slice>>,
+        runs: Vec<BufReader<FileSlice>>,
         /// The first record of each run that has not ended.
-        heads: BinaryHeap<Reverse<Head>>,
+        heads: BinaryHeap<Reverse<RunHead>>,
     },
 }
 
@@ -173,9 +173,9 @@ impl SortedRecords {
         match self {
             Self::Memory(records) => Ok(records.next()),
             Self::Merge { runs, heads } => {
-                let Some(Reverse(Head { record, run })) = heads.pop() else { return Ok(None) };
+                let Some(Reverse(RunHead { record, run })) = heads.pop() else { return Ok(None) };
                 if let Some(next) = runs.get_mut(run).map(read_record).transpose()?.flatten() {
-                    heads.push(Reverse(Head { record: next, run }));
+                    heads.push(Reverse(RunHead { record: next, run }));
                 }
                 Ok(Some(record))
             }

@@ -105,6 +105,19 @@ impl MirrorSession<'_> {
         Ok(Survey { counts: pass.counts(), at: pass.revisions(), shown, foreign })
     }
 
+    /// The survey of a destination without keys, without reading those of the source.
+    async fn survey_empty(&self) -> Result<Option<Survey>, MirrorError> {
+        let here = self.ctx.store().count(&self.mapping.store_range(), 0, None).await;
+        let here = here.map_err(MirrorError::Destination)?;
+        if here.count > 0 {
+            return Ok(None);
+        }
+        let there = self.source.count(&self.mapping.source_range(), 0, None).await.map_err(MirrorError::Source)?;
+        let counts = PassCounts { source: there.count, created: there.count, ..PassCounts::default() };
+        let at = PassRevisions { source: there.revision, destination: here.revision };
+        Ok(Some(Survey { counts, at, shown: Vec::new(), foreign: None }))
+    }
+
     /// Refuses a source without keys, and more deletions than the limits allow.
     pub(super) fn check_limits(&self, survey: &Survey) -> Result<(), Failure> {
         if survey.counts.source == 0 && !self.args.allow_empty {
@@ -124,7 +137,10 @@ impl MirrorSession<'_> {
 
     /// The first copy, for a destination without a place.
     pub(super) async fn first_copy(&mut self, writer: &mut PlaceWriter) -> Result<MirrorPosition, MirrorStop> {
-        let survey = self.survey(None).await?;
+        let survey = match self.survey_empty().await? {
+            Some(survey) => survey,
+            None => self.survey(None).await?,
+        };
         self.check_limits(&survey)?;
         let PassCounts { created, changed, deleted, destination, .. } = survey.counts;
         if changed + deleted > 0 && !self.consented {

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Args;
+use super::options::Args;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, KeyValue, Revision, Store};
-use crate::output::{MirrorComparison, MirrorRow, bytes};
-use crate::plural::counted;
+use crate::output::{MirrorRow, bytes};
 use crate::shell;
 use crate::sync::KeyMapping;
 use crate::sync::mirror::{
     BatchLimits, ComparePass, KnownRevisions, MirrorError, MirrorIdentity, MirrorPlace, MirrorPosition, Outage,
-    Overlay, PassCounts, PassRevisions, PlaceError, PlaceState, PlaceWriter,
+    Overlay, PassRevisions, PlaceError, PlaceState, PlaceWriter,
 };
 
 /// The pause before a run starts over whose connection was lost outside of the following.
@@ -177,74 +176,6 @@ impl<'a> MirrorSession<'a> {
         ComparePass::new(&self.source, self.ctx.store(), &self.mapping, &self.place, at, overlay)
     }
 
-    /// Compares both sides at one revision each, and prints the numbers.
-    pub(super) async fn verify(&mut self, position: MirrorPosition) -> Result<Exit, MirrorStop> {
-        let at = PassRevisions { source: position.revision, destination: 0 };
-        let mut pass = self.pass(at, Overlay::new());
-        let progress = self.ctx.out.progress("comparing", None);
-        while let Some(difference) = pass.next(&mut self.known).await? {
-            let counts = pass.counts();
-            if counts.differing() <= super::copying::MAX_SHOWN as u64 {
-                super::copying::show(self.ctx, &difference);
-            }
-        }
-        progress.finish();
-        let counts = pass.counts();
-        self.print_comparison("verified", counts, pass.revisions())?;
-        let different = counts.differing();
-        let text = match different {
-            0 => format!(
-                "verified: {} equal at revision {} of the source",
-                counted(counts.source, "key"),
-                position.revision
-            ),
-            _ => format!("{} at revision {} of the source", differing(different), position.revision),
-        };
-        if different == 0 {
-            self.ctx.out.note(&text);
-            return Ok(Exit::Done);
-        }
-        self.ctx.out.warn(&text);
-        Ok(Exit::No)
-    }
-
-    async fn dry_run(&mut self, place: Option<&MirrorPlace>) -> Result<Exit, MirrorStop> {
-        let position = place.filter(|place| place.state() == PlaceState::Following).map(MirrorPlace::position);
-        if let Some(position) = position {
-            self.ctx.out.note(&format!("dry run: would continue after revision {}", position.revision));
-            return Ok(Exit::Done);
-        }
-        let survey = self.survey(None).await?;
-        survey.show(self.ctx);
-        self.print_comparison("would-copy", survey.counts, survey.at)?;
-        let PassCounts { created, changed, deleted, .. } = survey.counts;
-        let words = format!("create {created}, change {changed} and delete {}", counted(deleted, "key"));
-        self.ctx
-            .out
-            .note(&format!("dry run: would {words}, and follow the source after revision {}", survey.at.source));
-        if let Err(failure) = self.check_limits(&survey) {
-            self.ctx.out.warn(&format!("a run without --dry-run would refuse: {}", failure.one_line()));
-        }
-        Ok(Exit::Done)
-    }
-
-    fn print_comparison(&self, event: &'static str, counts: PassCounts, at: PassRevisions) -> Result<(), Failure> {
-        if !self.ctx.out.is_data() {
-            return Ok(());
-        }
-        let PassCounts { source, created, changed, deleted, .. } = counts;
-        let row = MirrorComparison {
-            event,
-            revision: at.source,
-            destination_revision: at.destination,
-            unchanged: source.saturating_sub(created).saturating_sub(changed),
-            created,
-            modified: changed,
-            deleted,
-        };
-        Ok(self.ctx.out.live(&row)?)
-    }
-
     /// Prints a report in JSON and YAML; in text, the note beside it says the same.
     pub(super) fn print_row(&self, row: MirrorRow) -> Result<(), Failure> {
         if self.ctx.out.is_data() {
@@ -263,8 +194,4 @@ impl<'a> MirrorSession<'a> {
     pub(super) fn is_compacted(error: &MirrorError) -> bool {
         matches!(error, MirrorError::Source(Error::Refused { kind: crate::kvstore::Refusal::Compacted, .. }))
     }
-}
-
-fn differing(count: u64) -> String {
-    if count == 1 { "1 key differs".to_owned() } else { format!("{count} keys differ") }
 }

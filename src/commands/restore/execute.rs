@@ -20,7 +20,7 @@ use crate::sync::{
 pub(super) const MAX_SHOWN: usize = 20;
 
 /// A complete plan.
-pub(super) struct Plan {
+pub(super) struct RestorePlan {
     pub head: PlanHead,
     pub counts: ChangeCounts,
     /// The first changes.
@@ -63,7 +63,7 @@ fn bad_plan(path: &Path, error: &PlanFileError) -> Failure {
 }
 
 /// Opens a plan file, and checks that it belongs to this store.
-pub(super) async fn open_plan(ctx: &Context, path: &Path) -> Result<Plan, Failure> {
+pub(super) async fn open_plan(ctx: &Context, path: &Path) -> Result<RestorePlan, Failure> {
     let bad = |error| bad_plan(path, &error);
     let stored =
         StoredPlan::open(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
@@ -97,13 +97,13 @@ pub(super) async fn open_plan(ctx: &Context, path: &Path) -> Result<Plan, Failur
         ))
         .hint("the store was restored from a backup, or is another one: make a new plan"));
     }
-    Ok(Plan { head, counts, first, stored, unchanged: 0, reverts: false })
+    Ok(RestorePlan { head, counts, first, stored, unchanged: 0, reverts: false })
 }
 
 /// Asks, executes the plan, and reports.
 pub(super) async fn run(
     ctx: &Context,
-    plan: Plan,
+    plan: RestorePlan,
     guard: Option<LockGuard>,
     undo: Option<&Path>,
 ) -> Result<Exit, Failure> {
@@ -139,7 +139,7 @@ pub(super) async fn run(
     report(ctx, &plan, &applier, result, undo)
 }
 
-fn show(ctx: &Context, plan: &Plan) {
+fn show(ctx: &Context, plan: &RestorePlan) {
     for (kind, key) in &plan.first {
         ctx.out.note(&format!("  {} {}", verb(*kind), bytes::escape(key)));
     }
@@ -157,7 +157,7 @@ fn verb(kind: ChangeKind) -> &'static str {
     }
 }
 
-fn question(plan: &Plan) -> String {
+fn question(plan: &RestorePlan) -> String {
     let (prefix, changes) = (bytes::name(&plan.head.prefix), summary_words(plan.counts));
     match (plan.head.undo, plan.reverts) {
         (true, _) => format!("take the restore of {} back: {changes}", plan.head.time),
@@ -169,7 +169,7 @@ fn question(plan: &Plan) -> String {
 }
 
 /// Prints what would be done.
-fn dry_run(ctx: &Context, plan: &Plan) -> Result<Exit, Failure> {
+fn dry_run(ctx: &Context, plan: &RestorePlan) -> Result<Exit, Failure> {
     let bad = |error: PlanFileError| Failure::new(Exit::Bug, format!("cannot read the plan: {error}"));
     let mut reader = plan.stored.read().map_err(bad)?;
     let mut sink = ctx.out.stream();
@@ -188,7 +188,7 @@ fn dry_run(ctx: &Context, plan: &Plan) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn apply(plan: &Plan, applier: &mut Applier) -> Result<(), ApplyError> {
+async fn apply(plan: &RestorePlan, applier: &mut Applier) -> Result<(), ApplyError> {
     let mut reader = plan.stored.read()?;
     while let Some(line) = reader.next()? {
         if let PlanLine::Entry(entry) = line {
@@ -202,7 +202,7 @@ async fn apply(plan: &Plan, applier: &mut Applier) -> Result<(), ApplyError> {
 type Steps = HashMap<u64, (Revision, Vec<u64>)>;
 
 /// Takes a restore back: executed steps by their revision, and steps without a known outcome by what their keys have now.
-async fn take_back(ctx: &Context, plan: &Plan, applier: &mut Applier) -> Result<(), ApplyError> {
+async fn take_back(ctx: &Context, plan: &RestorePlan, applier: &mut Applier) -> Result<(), ApplyError> {
     let mut steps = Steps::new();
     let mut reader = plan.stored.read()?;
     while let Some(line) = reader.next()? {
@@ -253,7 +253,7 @@ async fn judge(ctx: &Context, unsettled: Vec<UndoEntry>, applier: &mut Applier) 
 
 fn report(
     ctx: &Context,
-    plan: &Plan,
+    plan: &RestorePlan,
     applier: &Applier,
     result: Result<(), ApplyError>,
     undo: Option<&Path>,

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use super::Args;
-use super::execute::{Plan, summary_words};
+use super::execute::{RestorePlan, summary_words};
+use super::options::Args;
 use crate::commands::lease_cache::LeaseCache;
 use crate::commands::source::{Compared, ComparedSource, OpenSource};
 use crate::context::Context;
@@ -17,7 +17,7 @@ use crate::shell;
 use crate::sync::{Difference, NewPlan, PlanEntry, PlanHead, PlannedLease};
 
 /// Compares the source with the store and keeps the plan in a file.
-pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Result<Plan, Failure> {
+pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Result<RestorePlan, Failure> {
     let Compared { mut comparison, source } = source.compare(ctx, 0, !args.with_leases).await?;
     let head = PlanHead {
         cluster: ctx.store().cluster(),
@@ -68,7 +68,7 @@ pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Resu
     }
     let stored = plan.finish().map_err(|error| cannot_plan(args, &error))?;
     let reverts = source.history.is_some();
-    Ok(Plan { head, counts, first, stored, unchanged: comparison.same(), reverts })
+    Ok(RestorePlan { head, counts, first, stored, unchanged: comparison.same(), reverts })
 }
 
 /// The safety rules about sources that may not be whole.
@@ -181,7 +181,7 @@ fn cannot_plan(args: &Args, error: &io::Error) -> Failure {
 }
 
 /// Reports a plan that was written and is not executed.
-pub(super) fn report_saved(ctx: &Context, plan: &Plan, path: &Path) -> Result<Exit, Failure> {
+pub(super) fn report_saved(ctx: &Context, plan: &RestorePlan, path: &Path) -> Result<Exit, Failure> {
     let answer =
         RestoreAnswer { done: plan.counts, unchanged: plan.unchanged, dry_run: true, ..RestoreAnswer::default() };
     ctx.out.report(&answer)?;

@@ -6,7 +6,7 @@ use super::batch::SourceChange;
 use super::error::MirrorError;
 use super::known::KnownRevisions;
 use crate::kvstore::{ReadOptions, Revision, Store};
-use crate::sync::merge::{Merge, Step};
+use crate::sync::merge::{Merge, MergeStep};
 use crate::sync::record::KeyMapping;
 use crate::sync::source::StoreRecords;
 
@@ -125,15 +125,15 @@ impl ComparePass {
                 same
             });
             match step {
-                Step::NeedSource => {
+                MergeStep::NeedSource => {
                     let page = self.source.next().await.map_err(MirrorError::Source)?;
                     self.merge.source_page(page);
                 }
-                Step::NeedStore => {
+                MergeStep::NeedStore => {
                     let page = self.destination.next().await.map_err(MirrorError::Destination)?;
                     self.merge.store_page(page);
                 }
-                Step::Pair(pair) => {
+                MergeStep::Pair(pair) => {
                     self.counts.source += u64::from(pair.source.is_some());
                     self.counts.destination += u64::from(pair.store.is_some());
                     let (source, store) = (pair.source.map(|record| record.kv), pair.store.map(|record| record.kv));
@@ -153,7 +153,7 @@ impl ComparePass {
                         return Ok(Some(self.difference(key, wanted, revision, found)));
                     }
                 }
-                Step::End => {
+                MergeStep::End => {
                     // Keys that are wanted and that neither side has.
                     while let Some((key, wanted)) = self.overlay.pop_first() {
                         if wanted.is_some() {

@@ -219,11 +219,11 @@ impl WireEntry {
 /// Parses the head.
 pub(super) fn parse_head(line: &[u8]) -> Result<PlanHead, String> {
     #[derive(Deserialize)]
-    struct Format {
+    struct FormatVersion {
         kvadm_restore_plan: u64,
     }
     let not_a_plan = |error: serde_json::Error| format!("not a plan of 'kvadm restore': {error}");
-    let format: Format = serde_json::from_slice(line).map_err(not_a_plan)?;
+    let format: FormatVersion = serde_json::from_slice(line).map_err(not_a_plan)?;
     if format.kvadm_restore_plan != VERSION {
         let found = format.kvadm_restore_plan;
         return Err(format!("the plan has format {found}, but this kvadm reads format {VERSION}"));
