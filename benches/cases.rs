@@ -140,6 +140,7 @@ pub fn all(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let mut cases = gets(p);
     cases.extend(lists(p));
     cases.extend(writes(p)?);
+    cases.extend(comparisons(p)?);
     cases.extend(watches(p)?);
     cases.extend(locks(p));
     cases.extend(growth(p)?);
@@ -235,6 +236,58 @@ fn writes(p: &Place<'_>) -> Result<Vec<Case>, String> {
         Case { before: vec![p.one_delete(&p.second, "/k/")], keys: p.keys, ..whole },
         Case { before: vec![p.one_delete(&p.second, "/k/")], keys: few, ..part },
         Case { how: How::Neighbour, before: vec![load()], keys: p.keys, ..delete },
+    ])
+}
+
+/// Two stores of which one key in a hundred differs, and a store that goes back by as many changes as one in a hundred.
+fn comparisons(p: &Place<'_>) -> Result<Vec<Case>, String> {
+    use Target::{Memory, Wall};
+    let contexts = p.work.join("contexts/kvadm");
+    std::fs::create_dir_all(&contexts).map_err(|e| e.to_string())?;
+    write(&p.file("contexts/kvadm/second.yaml"), |out| writeln!(out, "endpoints: [\"{}\"]", p.second))?;
+    let records = |name: &str, word: &str| -> Result<String, String> {
+        let file = p.file(name);
+        write(&file, |out| {
+            for n in (0..p.keys).step_by(100) {
+                let value = format!("{word}{}", Shape::Decimal.value(n));
+                writeln!(out, r#"{{"key":"{}","value":"{value}"}}"#, decimal(p, n))?;
+            }
+            Ok(())
+        })?;
+        Ok(file)
+    };
+    let (changed, original) = (records("changed", "changed")?, records("original", "")?);
+    let common = "--op-timeout 600s";
+    let kvadm = format!("{} --endpoints {} {common}", p.kvadm, p.endpoint);
+    let second = format!("{} --endpoints {} {common}", p.kvadm, p.second);
+    let shell = |script: String| cmd(&["sh", "-c", &script]);
+    let copy = format!("{kvadm} list /k/ -o json | {second} put --from - && {second} put --from {changed}");
+    crate::measure::run(&p.one_delete(&p.second, "/k/"), p.work)?;
+    crate::measure::run(&shell(copy), p.work)?;
+    let change = || shell(format!("{kvadm} put --from {changed}"));
+    crate::measure::run(&change(), p.work)?;
+    crate::measure::run(&shell(format!("{kvadm} put --from {original}")), p.work)?;
+    let revision = revision(p)?;
+    // Before the last load of a hundredth of the keys: each of its revisions has a batch of records.
+    let before = revision - i64::try_from(p.keys / 100 / 100).unwrap_or(1).max(1);
+    let differs = |script: String| {
+        shell(format!("XDG_CONFIG_HOME={}; export XDG_CONFIG_HOME; {script}; [ $? -le 1 ]", p.file("contexts")))
+    };
+    let two = differs(format!("{kvadm} diff /k/ --source context:second"));
+    let lists = shell(format!("{second} list /k/ & {kvadm} list /k/; wait"));
+    let past = differs(format!("{kvadm} diff /k/ --source rev:{before}"));
+    let names = shell(format!("{kvadm} list /k/ --rev {before} --keys-only & {kvadm} list /k/ --keys-only; wait"));
+    let restore = shell(format!("{kvadm} restore /k/ --source rev:{revision} --yes"));
+    let by_hand = differs(format!("{kvadm} diff /k/ --source rev:{revision}; {kvadm} put --from {original}"));
+    let row =
+        |name: &str, ours, theirs, targets: &[Target]| Case { keys: p.keys, ..case(name, ours, Some(theirs), targets) };
+    Ok(vec![
+        row("diff of two stores, 1 % different, compared with both listings", two, lists, &[Wall(1.2), Memory(32.0)]),
+        row("diff of two revisions, compared with two keys-only listings", past, names, &[Wall(1.2), Memory(32.0)]),
+        Case {
+            before: vec![change()],
+            ..row("restore of 1 %, compared with diff and put --from", restore, by_hand, &[Wall(1.25), Memory(48.0)])
+        },
     ])
 }
 

@@ -12,6 +12,11 @@ const RARE_OF: &[(&str, &[&str])] = &[
     ("put", &["revert_to", "if_exists", "if_different", "if_locked", "keep_lease"]),
     ("delete", &["if_exists", "if_locked"]),
     ("list", &["if_locked", "with_leases", "sort", "desc", "trailer", "tree", "top", "separator"]),
+    ("diff", &["dir", "source_prefix", "ignore"]),
+    (
+        "restore",
+        &["dir", "source_prefix", "only", "with_leases", "allow_empty", "max_delete", "max_percent", "if_locked"],
+    ),
     ("watch", &["dir", "glob", "keys_only", "prev", "only", "until", "on_error"]),
     ("txn", &[]),
     ("compact", &["physical"]),
