@@ -26,7 +26,12 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
     }
     // A command of kvadm with flags of etcdctl.
     let words = line.with_own_flags(args)?;
-    (words != args && accepts(&words)).then(|| format!("kvadm {}", shell::line(&words)))
+    let translated = (words != args && accepts(&words)).then(|| format!("kvadm {}", shell::line(&words)));
+    let known = HABITS.iter().find(|habit| habit.etcdctl.split(' ').next() == line.words.first().map(String::as_str));
+    translated.or_else(|| match known?.advice {
+        Advice::Line(template) => other_verb_tip(template, &line),
+        Advice::Missing(_) => None,
+    })
 }
 
 /// What becomes of a flag of etcdctl that kvadm did not accept, if the line could not be translated as a whole.
