@@ -1,19 +1,19 @@
 //! Follows the source: collects its changes, and applies them one transaction after the other.
 
-use std::future::Future;
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::JoinError;
+use tokio::time::{Instant, timeout};
 
 use super::copying::{DRAIN_TIMEOUT, task_failure};
+use super::following::{Event, Following, InFlight, at, if_wanted, result_of};
 use super::report::ReportClock;
 use super::resume::followed_from;
 use super::session::{MirrorSession, MirrorStop};
 use crate::error::Exit;
-use crate::kvstore::{Error, KeyRange, Refusal, Revision, WatchOptions, WatchUpdate, Watcher};
+use crate::kvstore::{Error, KeyRange, Refusal, Revision, WatchOptions, WatchUpdate};
 use crate::sync::mirror::{
-    ChangeQueue, MirrorBatch, MirrorError, MirrorPosition, PlaceOutcome, PlaceState, PlaceWriter, WithinRevision,
+    ChangeQueue, MirrorBatch, MirrorError, MirrorPosition, PlaceOutcome, PlaceState, PlaceWriter,
 };
 
 /// Changes that are collected while a transaction is in flight.
@@ -26,71 +26,6 @@ const REPORT_AFTER: Duration = Duration::from_millis(1500);
 const PLACE_EVERY: Duration = Duration::from_secs(60);
 /// The silence after which a run with --once checks whether there is anything left, doubled with each check.
 const FIRST_SILENCE: Duration = Duration::from_millis(100);
-
-/// A transaction that was sent.
-struct InFlight {
-    batch: MirrorBatch,
-    task: JoinHandle<Result<PlaceOutcome, Error>>,
-    since: Instant,
-    /// Whether it was reported that the destination does not answer.
-    reported: bool,
-}
-
-/// What happens next.
-enum Event {
-    Cancelled,
-    Outcome(Result<Result<PlaceOutcome, Error>, JoinError>),
-    NoAnswer,
-    ReportDue,
-    SourceRevision(Result<Result<Revision, Error>, JoinError>),
-    Silence,
-    Update(Result<WatchUpdate, Error>),
-}
-
-/// The state of the following.
-struct Following {
-    writer: PlaceWriter,
-    position: MirrorPosition,
-    watcher: Watcher,
-    queue: ChangeQueue,
-    /// Changes of the first revision that an earlier run has applied.
-    skip: Option<WithinRevision>,
-    in_flight: Option<InFlight>,
-    /// Whether the place is behind the position.
-    unsaved: bool,
-    place_written: Instant,
-    /// Whether changes that were not seen are compacted.
-    compacted: bool,
-    /// The streams of the watcher whose first revision was checked.
-    checked_streams: u64,
-    source_lost: bool,
-    /// With --once, the revision to be reached.
-    target: Option<Revision>,
-    silence: Duration,
-    last_update: Instant,
-    clock: ReportClock,
-    asking: Option<(JoinHandle<Result<Revision, Error>>, Instant)>,
-}
-
-/// The result of a task, or forever nothing.
-async fn result_of<T>(task: Option<&mut JoinHandle<T>>) -> Result<T, JoinError> {
-    match task {
-        Some(task) => task.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until a time, or forever.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn if_wanted<F: Future>(wanted: bool, future: F) -> F::Output {
-    if wanted { future.await } else { std::future::pending().await }
-}
 
 impl MirrorSession<'_> {
     /// Follows the source after a position.
@@ -118,7 +53,13 @@ impl MirrorSession<'_> {
             clock: ReportClock::new(self.args.report, self.totals.changes),
             asking: None,
         };
-        let ended = self.follow_on(&mut following).await;
+        let ended = match self.follow_on(&mut following).await {
+            // The signal has ended a read.
+            Err(MirrorStop::Mirror(
+                MirrorError::Source(Error::Interrupted { .. }) | MirrorError::Destination(Error::Interrupted { .. }),
+            )) => self.stop(&mut following).await,
+            ended => ended,
+        };
         if let (Err(_), Some(in_flight)) = (&ended, &mut following.in_flight) {
             let _ = timeout(DRAIN_TIMEOUT, &mut in_flight.task).await;
         }

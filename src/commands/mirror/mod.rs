@@ -4,6 +4,7 @@ mod caught_up;
 mod comparing;
 mod copying;
 mod follow;
+mod following;
 mod options;
 mod report;
 mod resume;
