@@ -52,7 +52,11 @@ pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
     }
     let (flag, _) = flag_of(unknown)?;
     let name = match flag.becomes {
-        Becomes::Option(name) | Becomes::Seconds(name) | Becomes::User(name) | Becomes::Secret(name) => name,
+        Becomes::Option(name)
+        | Becomes::Seconds(name)
+        | Becomes::Before(name)
+        | Becomes::User(name)
+        | Becomes::Secret(name) => name,
         Becomes::Values(values) => values.iter().map(|(_, words)| *words).find(|words| !words.is_empty())?,
         Becomes::Missing => return Some(missing(flag)),
         Becomes::Nothing | Becomes::Row => return None,
@@ -261,6 +265,7 @@ fn translated(flag: &Flag, value: Option<&str>) -> Option<Vec<String>> {
             let unit = if value.bytes().all(|byte| byte.is_ascii_digit()) { "s" } else { "" };
             vec![name.to_owned(), format!("{value}{unit}")]
         }
+        Becomes::Before(name) => vec![name.to_owned(), value.parse::<u64>().ok()?.checked_sub(1)?.to_string()],
         Becomes::User(name) => match value.split_once(':') {
             Some((user, _)) => [name, user, "--password-file", "FILE"].map(str::to_owned).to_vec(),
             None => vec![name.to_owned(), value.to_owned()],
