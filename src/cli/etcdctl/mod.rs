@@ -82,9 +82,10 @@ fn help_tip(command: &str) -> Option<String> {
     }
 }
 
-/// The page of 'kvadm help' for a line that cannot be translated, if no verb of kvadm has the name that was typed.
+/// The page of 'kvadm help' for a line with options that neither program has, if no verb of kvadm has the name that was
+/// typed.
 fn other_verb_tip(template: &'static str, line: &EtcdctlLine) -> Option<String> {
-    let typed = line.words.first()?;
+    let typed = line.words.first().filter(|_| !line.other.is_empty())?;
     let verb = |template: &'static str| template.split(' ').next();
     let is_verb = |habit: &Habit| matches!(habit.advice, Advice::Line(template) if verb(template) == Some(typed));
     (!HABITS.iter().any(is_verb)).then(|| verb(template).map(|verb| format!("kvadm help {verb}")))?
