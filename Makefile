@@ -33,9 +33,9 @@ test: ## run all tests against a real etcd (KVADM_TEST_ETCD=BINARY for another o
 test-versions: ## run all tests against each available etcd from 3.4 to 3.7
 	@$(WITH_PROTOC) $(INTERRUPTIBLE) .ci/test-versions
 
-soak: ## guard 10000 commands with one lock under faults (SOAK_ACQUISITIONS=300 SOAK_CONTENDERS=4 SOAK_SEED=1)
+soak: ## guard 10000 commands with one lock, and mirror, under faults (SOAK_ACQUISITIONS=300 SOAK_CONTENDERS=4 SOAK_CUTS=500 SOAK_SEED=1)
 	@test -n "$$KVADM_TEST_ETCD" || .ci/fetch etcd any >/dev/null
-	$(WITH_PROTOC) $(INTERRUPTIBLE) $(CARGO) test --test kvadm -- --ignored --nocapture lock_soak::
+	$(WITH_PROTOC) $(INTERRUPTIBLE) $(CARGO) test --test kvadm -- --ignored --nocapture lock_soak:: mirror_faults::
 
 bench: ## compare kvadm with etcdctl (BENCH_KEYS=1000000 BENCH_ROUNDS=5 BENCH_CASES=get,list)
 	@$(BENCH)

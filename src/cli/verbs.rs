@@ -4,8 +4,8 @@ use clap::{Args as _, Subcommand};
 
 use super::complete::registration::registration;
 use crate::commands::{
-    allocate, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, put, restore, status, txn,
-    version, watch,
+    allocate, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, mirror, put, restore,
+    status, txn, version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -28,6 +28,7 @@ pub enum Command {
     Watch(watch::Args),
     Diff(diff::Args),
     Restore(restore::Args),
+    Mirror(mirror::Args),
     Txn(txn::Args),
     Lock(lock::Args),
     Lease(lease::Args),
@@ -45,7 +46,7 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 18] = [
+pub const OPTIONS: [(&str, Augment); 19] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("edit", edit::Args::augment_args),
@@ -54,6 +55,7 @@ pub const OPTIONS: [(&str, Augment); 18] = [
     ("watch", watch::Args::augment_args),
     ("diff", diff::Args::augment_args),
     ("restore", restore::Args::augment_args),
+    ("mirror", mirror::Args::augment_args),
     ("txn", txn::Args::augment_args),
     ("lock", lock::Args::augment_args),
     ("lease", lease::Args::augment_args),
@@ -69,7 +71,7 @@ pub const OPTIONS: [(&str, Augment); 18] = [
 /// The verbs as `kvadm --help` lists them, by heading.
 pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
-    ("Comparing and copying", &["diff", "restore"]),
+    ("Comparing and copying", &["diff", "restore", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
     ("Maintenance", &["status", "compact"]),
     ("Setup", &["config", "completions", "help", "version"]),
@@ -99,6 +101,7 @@ impl Command {
             Self::Watch(args) => watch::run(ctx, &args).await,
             Self::Diff(args) => diff::run(ctx, &args).await,
             Self::Restore(args) => restore::run(ctx, &args).await,
+            Self::Mirror(args) => mirror::run(ctx, &args).await,
             Self::Txn(args) => txn::run(ctx, &args).await,
             Self::Lock(args) => lock::run(ctx, &args).await,
             Self::Lease(args) => lease::run(ctx, &args).await,

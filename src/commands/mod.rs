@@ -13,6 +13,7 @@ pub mod get;
 pub mod lease;
 pub mod list;
 pub mod lock;
+pub mod mirror;
 pub mod put;
 pub mod restore;
 pub mod status;

@@ -89,7 +89,7 @@ impl SourceArgs {
 
 /// Refuses a source that is this store's own range: everything would be the same, or, if the prefixes overlap, nothing would
 /// ever be.
-async fn refuse_itself(
+pub(super) async fn refuse_itself(
     here: &Store,
     source: &Store,
     mapping: &KeyMapping,
@@ -113,7 +113,7 @@ async fn refuse_itself(
 
 /// Whether two handles lead to one store. Clusters that were made alike have equal IDs, so their revisions are compared too:
 /// read in turn, those of one store never decrease.
-async fn is_same_store(store: &Store, source: &Store, mapping: &KeyMapping) -> Result<bool, Failure> {
+pub(super) async fn is_same_store(store: &Store, source: &Store, mapping: &KeyMapping) -> Result<bool, Failure> {
     let (here, there) = (mapping.store_range(), mapping.source_range());
     let before = store.revision_for(&here).await?;
     let between =

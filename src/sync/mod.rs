@@ -10,6 +10,7 @@ pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod lines;
 pub(crate) mod merge;
+pub mod mirror;
 pub(crate) mod plan;
 pub(crate) mod plan_file;
 pub(crate) mod plan_store;

@@ -18,15 +18,20 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
         let Some(found) = line.matched(habit) else { continue };
         return match &habit.advice {
             Advice::Line(template) => {
-                let words = found.words(template, &line)?;
-                (words != args && accepts(&words)).then(|| format!("kvadm {}", shell::line(&words)))
+                let words = found.words(template, &line).filter(|words| words != args && accepts(words));
+                words.map(|words| format!("kvadm {}", shell::line(&words))).or_else(|| other_verb_tip(template, &line))
             }
             Advice::Missing(nearest) => Some(found.missing(&line, nearest)),
         };
     }
     // A command of kvadm with flags of etcdctl.
     let words = line.with_own_flags(args)?;
-    (words != args && accepts(&words)).then(|| format!("kvadm {}", shell::line(&words)))
+    let translated = (words != args && accepts(&words)).then(|| format!("kvadm {}", shell::line(&words)));
+    let known = HABITS.iter().find(|habit| habit.etcdctl.split(' ').next() == line.words.first().map(String::as_str));
+    translated.or_else(|| match known?.advice {
+        Advice::Line(template) => other_verb_tip(template, &line),
+        Advice::Missing(_) => None,
+    })
 }
 
 /// What becomes of a flag of etcdctl that kvadm did not accept, if the line could not be translated as a whole.
@@ -75,6 +80,15 @@ fn help_tip(command: &str) -> Option<String> {
         }
         Advice::Missing(_) => Some(format!("kvadm has no '{command}' yet: use etcdctl")),
     }
+}
+
+/// The page of 'kvadm help' for a line with options that neither program has, if no verb of kvadm has the name that was
+/// typed.
+fn other_verb_tip(template: &'static str, line: &EtcdctlLine) -> Option<String> {
+    let typed = line.words.first().filter(|_| !line.other.is_empty())?;
+    let verb = |template: &'static str| template.split(' ').next();
+    let is_verb = |habit: &Habit| matches!(habit.advice, Advice::Line(template) if verb(template) == Some(typed));
+    (!HABITS.iter().any(is_verb)).then(|| verb(template).map(|verb| format!("kvadm help {verb}")))?
 }
 
 /// A command line, split as etcdctl splits it.

@@ -47,12 +47,7 @@ pub const HABITS: &[Habit] = &[
     habit("watch KEY -- CMD...", Line("watch --exact {KEY} --exec -- {CMD}")),
     habit("watch KEY --prefix", Line("watch {KEY}")),
     habit("watch KEY", Line("watch --exact {KEY}")),
-    habit(
-        "make-mirror TARGET",
-        Missing(
-            "'kvadm list -o json | kvadm --endpoints {TARGET} put --from -' copies one revision, and follows no changes",
-        ),
-    ),
+    habit("make-mirror TARGET", Line("mirror PREFIX --source context:NAME --endpoints {TARGET}")),
     habit("lock NAME CMD...", Line("lock {NAME} -- {CMD}")),
     habit("lock NAME", Line("lock {NAME}")),
     habit("elect NAME --listen", Missing("'kvadm lock --list {NAME}' shows the holder and the waiters of a lock")),

@@ -97,6 +97,8 @@ pub struct Watcher {
     backoff: Backoff,
     /// The new auth tokens that were requested since the last watch was created.
     logins: u32,
+    /// The streams that were opened.
+    opened: u64,
 }
 
 /// An interruption of the stream.
@@ -121,6 +123,7 @@ impl Store {
             lost: None,
             backoff: Backoff::default(),
             logins: 0,
+            opened: 0,
         }
     }
 
@@ -151,6 +154,12 @@ impl Watcher {
     /// The first revision that was not returned yet.
     pub fn next_revision(&self) -> Revision {
         self.pending.as_slice().first().map_or(self.assembly.next(), revision)
+    }
+
+    /// The number of streams opened so far. A stream that begins at the compacted revision may lack the deletions of that
+    /// revision: older versions of etcd drop them (<https://github.com/etcd-io/etcd/issues/18089>).
+    pub fn opened_streams(&self) -> u64 {
+        self.opened
     }
 
     /// Whether the stream was interrupted and has not come back.
@@ -266,6 +275,7 @@ impl Watcher {
         match opened {
             Ok(open) => {
                 self.open = Some(open);
+                self.opened = self.opened.saturating_add(1);
                 self.logins = 0;
                 let lost = self.lost.take();
                 if lost.is_some() {

@@ -5,6 +5,7 @@ mod diagnosis;
 mod dry_run;
 mod keys;
 mod lease;
+mod mirror;
 mod status;
 mod txn;
 
@@ -16,6 +17,7 @@ pub use keys::{
     VersionRow,
 };
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
+pub use mirror::{MirrorComparison, MirrorRow};
 pub use status::{MemberRow, StatusAnswer};
 pub use txn::TxnAnswer;
 

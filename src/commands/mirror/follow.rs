@@ -1,0 +1,341 @@
+//! Follows the source: collects its changes, and applies them one transaction after the other.
+
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::{Instant, timeout};
+
+use super::copying::{DRAIN_TIMEOUT, task_failure};
+use super::following::{Event, Following, InFlight, at, if_wanted, result_of};
+use super::report::ReportClock;
+use super::resume::followed_from;
+use super::session::{MirrorSession, MirrorStop};
+use crate::error::Exit;
+use crate::kvstore::{Error, KeyRange, Refusal, Revision, WatchOptions, WatchUpdate};
+use crate::sync::mirror::{
+    ChangeQueue, MirrorBatch, MirrorError, MirrorPosition, PlaceOutcome, PlaceState, PlaceWriter,
+};
+
+/// Changes that are collected while a transaction is in flight.
+const MAX_QUEUED: usize = 16 << 10;
+/// The memory of these changes.
+const MAX_QUEUED_BYTES: usize = 16 << 20;
+/// Time after which a missing answer of the destination is reported; most elections are faster.
+const REPORT_AFTER: Duration = Duration::from_millis(1500);
+/// How often the place is written although no change was: a restart then needs only the revisions since.
+const PLACE_EVERY: Duration = Duration::from_secs(60);
+/// The silence after which a run with --once checks whether there is anything left, doubled with each check.
+const FIRST_SILENCE: Duration = Duration::from_millis(100);
+
+impl MirrorSession<'_> {
+    /// Follows the source after a position.
+    pub(super) async fn follow(&mut self, writer: PlaceWriter, position: MirrorPosition) -> Result<Exit, MirrorStop> {
+        self.ctx.signals.hold();
+        let now = self.source_revision().await?;
+        let start = followed_from(position);
+        let ranges = vec![self.mapping.source_range()];
+        let watcher = self.source.watch(WatchOptions { ranges, start, known: now, prev: false });
+        let mut following = Following {
+            writer,
+            position,
+            watcher,
+            queue: ChangeQueue::after(position.revision),
+            skip: position.within,
+            in_flight: None,
+            unsaved: false,
+            place_written: Instant::now(),
+            compacted: false,
+            checked_streams: 0,
+            source_lost: false,
+            target: self.args.once.then_some(now),
+            silence: FIRST_SILENCE,
+            last_update: Instant::now(),
+            clock: ReportClock::new(self.args.report, self.totals.changes),
+            asking: None,
+        };
+        let ended = match self.follow_on(&mut following).await {
+            // The signal has ended a read.
+            Err(MirrorStop::Mirror(
+                MirrorError::Source(Error::Interrupted { .. }) | MirrorError::Destination(Error::Interrupted { .. }),
+            )) => self.stop(&mut following).await,
+            ended => ended,
+        };
+        if let (Err(_), Some(in_flight)) = (&ended, &mut following.in_flight) {
+            let _ = timeout(DRAIN_TIMEOUT, &mut in_flight.task).await;
+        }
+        ended
+    }
+
+    async fn follow_on(&mut self, at_work: &mut Following) -> Result<Exit, MirrorStop> {
+        loop {
+            if at_work.in_flight.is_none() && self.start_next(at_work).await? {
+                return self.finish_once(at_work).await;
+            }
+            let idle = at_work.in_flight.is_none();
+            let no_answer =
+                at_work.in_flight.as_ref().filter(|sent| !sent.reported).map(|sent| sent.since + REPORT_AFTER);
+            let silence = (idle && at_work.target.is_some()).then(|| at_work.last_update + at_work.silence);
+            let report_due = at_work.asking.is_none().then(|| at_work.clock.due());
+            let room = at_work.queue.len() < MAX_QUEUED && at_work.queue.bytes() < MAX_QUEUED_BYTES;
+            let event = tokio::select! {
+                biased;
+                () = self.ctx.signals.cancel().cancelled() => Event::Cancelled,
+                outcome = result_of(at_work.in_flight.as_mut().map(|sent| &mut sent.task)) => Event::Outcome(outcome),
+                () = at(no_answer) => Event::NoAnswer,
+                () = at(report_due) => Event::ReportDue,
+                now = result_of(at_work.asking.as_mut().map(|(task, _)| task)) => Event::SourceRevision(now),
+                update = if_wanted(room && !at_work.compacted, at_work.watcher.next()) => Event::Update(update),
+                () = at(silence) => Event::Silence,
+            };
+            match event {
+                Event::Cancelled => return self.stop(at_work).await,
+                Event::Outcome(outcome) => self.complete(at_work, outcome).await?,
+                Event::NoAnswer => self.report_outage(at_work),
+                Event::ReportDue => {
+                    let (source, range) = (self.source.clone(), self.mapping.source_range());
+                    at_work.asking =
+                        Some((tokio::spawn(async move { source.revision_for(&range).await }), Instant::now()));
+                }
+                Event::SourceRevision(now) => self.report_position(at_work, now)?,
+                Event::Update(update) => self.take(at_work, update.map_err(MirrorError::Source)?).await?,
+                Event::Silence => self.check_silence(at_work).await?,
+            }
+        }
+    }
+
+    /// Starts the next transaction, if there is something to write. Returns whether the run has reached its target.
+    async fn start_next(&mut self, at_work: &mut Following) -> Result<bool, MirrorStop> {
+        if let Some(batch) = at_work.queue.take_batch(at_work.position, self.limits) {
+            self.send(at_work, batch);
+            return Ok(false);
+        }
+        let reached = at_work.queue.reached();
+        if at_work.position.within.is_none() && reached > at_work.position.revision {
+            at_work.position.revision = reached;
+            at_work.unsaved = true;
+        }
+        if at_work.compacted {
+            let position = self.catch_up(&mut at_work.writer, at_work.position).await?;
+            at_work.position = position;
+            at_work.queue = ChangeQueue::after(position.revision);
+            at_work.skip = None;
+            at_work.watcher.move_to(followed_from(position));
+            (at_work.compacted, at_work.unsaved) = (false, false);
+            at_work.place_written = Instant::now();
+        }
+        if at_work.target.is_some_and(|target| at_work.position.revision >= target) {
+            return Ok(true);
+        }
+        if at_work.unsaved && at_work.place_written.elapsed() >= PLACE_EVERY {
+            let end = at_work.position;
+            self.send(at_work, MirrorBatch { changes: Vec::new(), end });
+        }
+        Ok(false)
+    }
+
+    fn send(&self, at_work: &mut Following, batch: MirrorBatch) {
+        let txn = at_work.writer.apply(&batch, &self.known);
+        let (store, outage) = (self.destination.clone(), self.outage.clone());
+        let task = tokio::spawn(async move { txn.deliver(&store, &outage).await });
+        at_work.in_flight = Some(InFlight { batch, task, since: Instant::now(), reported: false });
+    }
+
+    /// Handles the end of the transaction in flight.
+    async fn complete(
+        &mut self,
+        at_work: &mut Following,
+        outcome: Result<Result<PlaceOutcome, Error>, JoinError>,
+    ) -> Result<(), MirrorStop> {
+        let Some(InFlight { batch, reported, .. }) = at_work.in_flight.take() else { return Ok(()) };
+        if reported {
+            self.ctx.out.note("the destination answers again");
+        }
+        match outcome.map_err(|error| task_failure(&error))? {
+            Ok(PlaceOutcome::Applied(revision)) => {
+                for change in &batch.changes {
+                    self.known.set(&change.key, if change.value.is_some() { revision } else { 0 });
+                }
+                self.totals.changes += batch.changes.len() as u64;
+                at_work.writer.applied(revision);
+                at_work.position = batch.end;
+                at_work.unsaved = false;
+                at_work.place_written = Instant::now();
+                Ok(())
+            }
+            Ok(PlaceOutcome::KeyChanged) => self.resolve_conflict(at_work, batch).await,
+            Ok(PlaceOutcome::PlaceChanged { deleted }) => Err(at_work.writer.changed(deleted).into()),
+            Err(error) if error.is_refusal(Refusal::TooLarge) => {
+                match batch.changes.as_slice() {
+                    [change] => {
+                        let (key, bytes) = (change.key.clone(), change.size());
+                        return Err(MirrorError::TooLarge { key, bytes }.into());
+                    }
+                    changes => self.limits.bytes = changes.iter().map(|change| change.cost()).sum::<usize>() / 2,
+                }
+                at_work.queue.put_back(batch);
+                Ok(())
+            }
+            Err(error) => Err(MirrorError::Destination(error).into()),
+        }
+    }
+
+    /// Finds the keys that another client has changed. With --overwrite, the batch is sent again on their present revisions.
+    async fn resolve_conflict(&mut self, at_work: &mut Following, batch: MirrorBatch) -> Result<(), MirrorStop> {
+        let keys: Vec<Vec<u8>> = batch.changes.iter().map(|change| change.key.clone()).collect();
+        let read = self.ctx.store().get_many(&keys, 0, None).await.map_err(MirrorError::Destination)?;
+        let mut first = None;
+        let mut count = 0;
+        for (key, kv) in keys.iter().zip(read.kvs) {
+            let revision = kv.map_or(0, |kv| kv.mod_revision);
+            if revision == self.known.get(key) {
+                continue;
+            }
+            count += 1;
+            if self.args.overwrite {
+                self.known.set(key, revision);
+            } else if first.is_none() {
+                first = Some((key.clone(), revision));
+            }
+        }
+        if let Some((key, revision)) = first {
+            let what = if revision == 0 { "deleted" } else { "wrote" };
+            return Err(MirrorError::ForeignChange { key, what, revision, count }.into());
+        }
+        self.totals.overwritten += count;
+        at_work.queue.put_back(batch);
+        Ok(())
+    }
+
+    /// Takes an update of the source.
+    async fn take(&mut self, at_work: &mut Following, update: WatchUpdate) -> Result<(), MirrorStop> {
+        at_work.last_update = Instant::now();
+        self.check_stream(at_work).await?;
+        match update {
+            WatchUpdate::Events(events) => self.enqueue(&mut at_work.queue, events, &mut at_work.skip),
+            WatchUpdate::Progress => {}
+            WatchUpdate::Disconnected(why) => {
+                at_work.source_lost = true;
+                self.ctx.out.warn(&format!("the source does not answer; the mirror will resume: {}", why.one_line()));
+            }
+            WatchUpdate::Reconnected => {
+                at_work.source_lost = false;
+                self.ctx.out.note("the source answers again");
+            }
+            WatchUpdate::Compacted(_) => at_work.compacted = true,
+        }
+        if !at_work.compacted {
+            at_work.queue.reach(at_work.watcher.next_revision().saturating_sub(1));
+        }
+        Ok(())
+    }
+
+    /// Checks that a new stream does not begin at the compacted revision, whose deletions it may lack.
+    async fn check_stream(&self, at_work: &mut Following) -> Result<(), MirrorError> {
+        let opened = at_work.watcher.opened_streams();
+        if opened == std::mem::replace(&mut at_work.checked_streams, opened) {
+            return Ok(());
+        }
+        let range = self.mapping.source_range();
+        let first = if range.start.is_empty() { b"\0".to_vec() } else { range.start };
+        match self.source.count(&KeyRange::key(&first), at_work.queue.reached(), None).await {
+            Err(error) if error.is_refusal(Refusal::Compacted) => at_work.compacted = true,
+            Err(error) if error.is_transient() => at_work.checked_streams = 0,
+            Err(error) => return Err(MirrorError::Source(error)),
+            Ok(_) => {}
+        }
+        Ok(())
+    }
+
+    fn report_outage(&self, at_work: &mut Following) {
+        let Some(sent) = &mut at_work.in_flight else { return };
+        sent.reported = true;
+        let why = self.outage.reason().map_or_else(String::new, |why| format!(": {why}"));
+        self.ctx.out.warn(&format!("the destination does not answer; the mirror will resume{why}"));
+    }
+
+    fn report_position(
+        &self,
+        at_work: &mut Following,
+        now: Result<Result<Revision, Error>, JoinError>,
+    ) -> Result<(), MirrorStop> {
+        at_work.asking = None;
+        let due = at_work.clock.due();
+        let since = due.checked_sub(at_work.clock.period()).unwrap_or(due);
+        at_work.clock.postpone();
+        if let Ok(Ok(now)) = now {
+            self.report(&mut at_work.clock, since, at_work.position, now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the silence of the source means that there is nothing left.
+    async fn check_silence(&self, at_work: &mut Following) -> Result<(), MirrorStop> {
+        at_work.last_update = Instant::now();
+        at_work.silence = at_work.silence.saturating_mul(2);
+        let Some(target) = at_work.target.filter(|_| at_work.queue.is_empty() && !at_work.source_lost) else {
+            return Ok(());
+        };
+        match self.is_caught_up(at_work.queue.reached(), target).await {
+            Ok(true) => at_work.target = Some(at_work.position.revision),
+            Ok(false) => {}
+            // The watch says so too, and the prefix is copied again.
+            Err(error) if Self::is_compacted(&error) || error.is_transient() => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// The end of a run with --once.
+    async fn finish_once(&mut self, at_work: &mut Following) -> Result<Exit, MirrorStop> {
+        self.save_place(at_work).await?;
+        let position = at_work.position;
+        self.ctx.out.note(&format!("caught up at revision {} of the source", position.revision));
+        self.print_row(self.row("caught-up", position))?;
+        if self.args.verify { self.verify(position).await } else { Ok(Exit::Done) }
+    }
+
+    async fn save_place(&self, at_work: &mut Following) -> Result<(), MirrorError> {
+        if at_work.unsaved {
+            let (position, outage) = (at_work.position, &self.outage);
+            at_work.writer.write(&self.destination, position, PlaceState::Following, outage).await?;
+            at_work.unsaved = false;
+        }
+        Ok(())
+    }
+
+    /// Ends with a signal: finishes the transaction in flight, and says where the mirror stands.
+    async fn stop(&mut self, at_work: &mut Following) -> Result<Exit, MirrorStop> {
+        let end = timeout(DRAIN_TIMEOUT, async {
+            if let Some(sent) = &mut at_work.in_flight {
+                let outcome = (&mut sent.task).await;
+                self.complete(at_work, outcome).await?;
+            }
+            self.save_place(at_work).await?;
+            Ok::<(), MirrorStop>(())
+        });
+        let finished = end.await;
+        let position = at_work.position;
+        let again = "the same command continues there";
+        match finished {
+            Ok(Ok(())) => {
+                self.ctx.out.note(&format!("stopped at revision {} of the source; {again}", position.revision));
+            }
+            Ok(Err(stop)) if !was_cut_off(&stop) => return Err(stop),
+            _ => self.ctx.out.note(&format!(
+                "stopped at revision {} of the source, with a transaction in flight; {again}, or after the transaction",
+                position.revision
+            )),
+        }
+        self.print_row(self.row("stopped", position))?;
+        Ok(Exit::Interrupted)
+    }
+}
+
+/// Whether the end of the command, or of a connection, has cut off a request.
+fn was_cut_off(stop: &MirrorStop) -> bool {
+    match stop {
+        MirrorStop::Mirror(MirrorError::Destination(Error::Interrupted { .. })) => true,
+        MirrorStop::Mirror(error) => error.is_transient(),
+        MirrorStop::Failed(_) => false,
+    }
+}

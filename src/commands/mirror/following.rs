@@ -1,0 +1,76 @@
+//! The state of a mirror that follows its source, and what it waits for.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep_until};
+
+use super::report::ReportClock;
+use crate::kvstore::{Error, Revision, WatchUpdate, Watcher};
+use crate::sync::mirror::{ChangeQueue, MirrorBatch, MirrorPosition, PlaceOutcome, PlaceWriter, WithinRevision};
+
+/// A transaction that was sent.
+pub(super) struct InFlight {
+    pub(super) batch: MirrorBatch,
+    pub(super) task: JoinHandle<Result<PlaceOutcome, Error>>,
+    pub(super) since: Instant,
+    /// Whether it was reported that the destination does not answer.
+    pub(super) reported: bool,
+}
+
+/// What happens next.
+pub(super) enum Event {
+    Cancelled,
+    Outcome(Result<Result<PlaceOutcome, Error>, JoinError>),
+    NoAnswer,
+    ReportDue,
+    SourceRevision(Result<Result<Revision, Error>, JoinError>),
+    Silence,
+    Update(Result<WatchUpdate, Error>),
+}
+
+/// The state of the following.
+pub(super) struct Following {
+    pub(super) writer: PlaceWriter,
+    pub(super) position: MirrorPosition,
+    pub(super) watcher: Watcher,
+    pub(super) queue: ChangeQueue,
+    /// Changes of the first revision that an earlier run has applied.
+    pub(super) skip: Option<WithinRevision>,
+    pub(super) in_flight: Option<InFlight>,
+    /// Whether the place is behind the position.
+    pub(super) unsaved: bool,
+    pub(super) place_written: Instant,
+    /// Whether changes that were not seen are compacted.
+    pub(super) compacted: bool,
+    /// The streams of the watcher whose first revision was checked.
+    pub(super) checked_streams: u64,
+    pub(super) source_lost: bool,
+    /// With --once, the revision to be reached.
+    pub(super) target: Option<Revision>,
+    pub(super) silence: Duration,
+    pub(super) last_update: Instant,
+    pub(super) clock: ReportClock,
+    pub(super) asking: Option<(JoinHandle<Result<Revision, Error>>, Instant)>,
+}
+
+/// The result of a task, or forever nothing.
+pub(super) async fn result_of<T>(task: Option<&mut JoinHandle<T>>) -> Result<T, JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until a time, or forever.
+pub(super) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn if_wanted<F: Future>(wanted: bool, future: F) -> F::Output {
+    if wanted { future.await } else { std::future::pending().await }
+}

@@ -1,0 +1,51 @@
+//! `kvadm mirror`: keep a prefix equal to a prefix of another cluster.
+
+mod caught_up;
+mod comparing;
+mod copying;
+mod follow;
+mod following;
+mod options;
+mod report;
+mod resume;
+mod session;
+
+use crate::commands::source::{is_same_store, refuse_itself};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::Store;
+use crate::output::bytes;
+use crate::sync::KeyMapping;
+
+pub use options::Args;
+use session::MirrorSession;
+
+/// Runs the verb.
+///
+/// # Errors
+/// A usage error, a safety rule, changes of other clients, or a refusal of either side.
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    let name = args.context()?;
+    let prefix = args.text.bytes(&args.prefix)?;
+    let source_prefix = match &args.source_prefix {
+        Some(text) => args.text.bytes(text)?,
+        None => prefix.clone(),
+    };
+    let place = args.place_key(&prefix, ctx.store().namespace())?;
+    let mapping = KeyMapping::new(&source_prefix, &prefix);
+    let about = format!("context '{}'", name.escape_debug());
+    let source = ctx.other_store(name)?;
+    refuse_itself(ctx.store(), &source, &mapping, None, &about).await?;
+    refuse_inner_place(ctx, &source, &mapping, &place).await?;
+    MirrorSession::new(ctx, args, source, about, mapping, place).run().await
+}
+
+/// Refuses a place that the source would mirror: each of its changes would be another change.
+async fn refuse_inner_place(ctx: &Context, source: &Store, mapping: &KeyMapping, place: &[u8]) -> Result<(), Failure> {
+    let (place, from) = (ctx.store().absolute(place), source.absolute(mapping.source_prefix()));
+    if !place.starts_with(&from) || !is_same_store(ctx.store(), source, mapping).await? {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("the place key {} is below the prefix of the source", bytes::name(&place)))
+        .hint("choose a key outside of the source's prefix with --place KEY"))
+}

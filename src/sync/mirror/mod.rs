@@ -1,0 +1,23 @@
+//! Keeping a prefix equal to a prefix of another store: first a copy, then the source's changes in order, each once.
+//!
+//! The *place* is a key of the destination that says up to which revision of the source the prefix has been mirrored.
+//! Each transaction that applies changes writes the place too, and compares the place's mod revision. So a transaction is
+//! applied once however often it is sent, and of two mirrors with one place only one can write.
+//!
+//! `place` and `batch` are pure; `pass` compares both sides; `copy` and `writer` write.
+
+pub(crate) mod batch;
+pub(crate) mod copy;
+pub(crate) mod error;
+pub(crate) mod known;
+pub(crate) mod pass;
+pub(crate) mod place;
+pub(crate) mod writer;
+
+pub use batch::{BatchLimits, ChangeQueue, MirrorBatch, SourceChange};
+pub use copy::{CopyBatch, CopyGuard, CopyOutcome};
+pub use error::MirrorError;
+pub use known::KnownRevisions;
+pub use pass::{ComparePass, Overlay, PassCounts, PassRevisions, PrefixDifference};
+pub use place::{MirrorIdentity, MirrorPlace, MirrorPosition, PlaceError, PlaceState, WithinRevision};
+pub use writer::{Outage, PlaceOutcome, PlaceTxn, PlaceWriter};

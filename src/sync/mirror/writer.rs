@@ -1,0 +1,209 @@
+//! Transactions that apply changes and write the place.
+
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::batch::{MirrorBatch, SourceChange};
+use super::error::{MirrorError, may_pass};
+use super::known::KnownRevisions;
+use super::place::{MirrorIdentity, MirrorPlace, MirrorPosition, PlaceState};
+use crate::kvstore::{
+    Backoff, Compare, Error, KeySelector, KeyValue, LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn,
+    Write,
+};
+
+/// The name of the transactions in messages and in the trace.
+const OP: &str = "mirror";
+
+/// Why the destination does not answer, for messages; `None` while it does.
+#[derive(Clone, Debug, Default)]
+pub struct Outage(Arc<Mutex<Option<String>>>);
+
+impl Outage {
+    /// The last error, if the last request failed.
+    pub fn reason(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, reason: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+/// Sends a request again and again until it is answered, or refused for a reason that does not pass. The request must do
+/// no harm if it is executed twice.
+pub(super) async fn persist<T, F>(outage: &Outage, mut send: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut backoff = Backoff::default();
+    loop {
+        match send().await {
+            Err(error) if may_pass(&error) => {
+                outage.set(Some(error.one_line()));
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+            other => {
+                outage.set(None);
+                return other;
+            }
+        }
+    }
+}
+
+/// The operation of a change.
+pub(super) fn operation(change: &SourceChange) -> Op {
+    match &change.value {
+        Some(value) => {
+            Op::Put(Write { key: change.key.clone(), value: value.clone(), lease: LeaseMode::Detach, prev: false })
+        }
+        None => Op::Delete { over: KeySelector::Key(change.key.clone()), prev: false },
+    }
+}
+
+/// The place key that a refused transaction has read.
+pub(super) fn place_read(results: Vec<OpResult>) -> Option<KeyValue> {
+    match results.into_iter().next() {
+        Some(OpResult::Get { mut kvs, .. }) => kvs.pop(),
+        _ => None,
+    }
+}
+
+/// The place of this mirror, as last read or written.
+#[derive(Debug)]
+pub struct PlaceWriter {
+    key: Vec<u8>,
+    identity: MirrorIdentity,
+    session: String,
+    sequence: u64,
+    /// The place key's mod revision; 0 if it does not exist.
+    mod_revision: Revision,
+}
+
+/// A transaction that writes the place.
+#[derive(Clone, Debug)]
+pub struct PlaceTxn {
+    txn: Txn,
+    session: String,
+    sequence: u64,
+    /// The place key's mod revision before the transaction.
+    before: Revision,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlaceOutcome {
+    /// It was applied in this revision of the destination.
+    Applied(Revision),
+    /// A key was not as expected; nothing was applied.
+    KeyChanged,
+    /// The place was written by somebody else, or deleted; nothing was applied.
+    PlaceChanged {
+        /// Whether the key is gone.
+        deleted: bool,
+    },
+}
+
+impl PlaceWriter {
+    /// A writer of a new session, for the place key as it was read.
+    pub fn new(key: &[u8], identity: MirrorIdentity, mod_revision: Revision) -> Self {
+        let session = format!("{:x}", RandomState::new().build_hasher().finish());
+        Self { key: key.to_vec(), identity, session, sequence: 0, mod_revision }
+    }
+
+    /// The place key.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The place key's mod revision, which guards the writes of this mirror.
+    pub fn mod_revision(&self) -> Revision {
+        self.mod_revision
+    }
+
+    /// The transaction that applies a batch, on the condition that its keys are as known.
+    pub fn apply(&mut self, batch: &MirrorBatch, known: &KnownRevisions) -> PlaceTxn {
+        let compares = batch.changes.iter().map(|change| Compare::unchanged(&change.key, known.get(&change.key)));
+        let then = batch.changes.iter().map(operation).collect();
+        self.txn(compares.collect(), then, batch.end, PlaceState::Following)
+    }
+
+    /// The transaction that only writes the place.
+    pub fn set(&mut self, position: MirrorPosition, state: PlaceState) -> PlaceTxn {
+        self.txn(Vec::new(), Vec::new(), position, state)
+    }
+
+    fn txn(
+        &mut self,
+        mut compares: Vec<Compare>,
+        mut then: Vec<Op>,
+        position: MirrorPosition,
+        state: PlaceState,
+    ) -> PlaceTxn {
+        self.sequence += 1;
+        let value = MirrorPlace::new(&self.identity, position, state, &self.session, self.sequence).to_value();
+        compares.push(Compare::unchanged(&self.key, self.mod_revision));
+        then.push(Op::Put(Write { key: self.key.clone(), value, ..Write::default() }));
+        let otherwise = vec![Op::get_at(KeySelector::Key(self.key.clone()), 0)];
+        let txn = Txn { compares, then, otherwise };
+        PlaceTxn { txn, session: self.session.clone(), sequence: self.sequence, before: self.mod_revision }
+    }
+
+    /// Records that a transaction was applied in this revision.
+    pub fn applied(&mut self, revision: Revision) {
+        self.mod_revision = revision;
+    }
+
+    /// The error for a place that somebody else has changed.
+    pub fn changed(&self, deleted: bool) -> MirrorError {
+        MirrorError::PlaceChanged { key: self.key.clone(), deleted }
+    }
+
+    /// Writes the place alone.
+    ///
+    /// # Errors
+    /// Somebody else has changed the place, or etcd refuses.
+    pub async fn write(
+        &mut self,
+        store: &Store,
+        position: MirrorPosition,
+        state: PlaceState,
+        outage: &Outage,
+    ) -> Result<(), MirrorError> {
+        match self.set(position, state).deliver(store, outage).await.map_err(MirrorError::Destination)? {
+            PlaceOutcome::Applied(revision) => self.applied(revision),
+            PlaceOutcome::PlaceChanged { deleted } => return Err(self.changed(deleted)),
+            // The transaction compares nothing but the place.
+            PlaceOutcome::KeyChanged => return Err(self.changed(false)),
+        }
+        Ok(())
+    }
+}
+
+impl PlaceTxn {
+    /// Sends the transaction until its outcome is known. Sending it again is safe: it compares the place's mod revision, so
+    /// it is applied once at most, and the place then says so.
+    ///
+    /// # Errors
+    /// A refusal that does not pass.
+    pub async fn deliver(&self, store: &Store, outage: &Outage) -> Result<PlaceOutcome, Error> {
+        let sent = persist(outage, || store.txn(OP, &self.txn, None, Retry::Idempotent)).await;
+        let result = match sent {
+            Ok(result) if result.succeeded => return Ok(PlaceOutcome::Applied(result.revision)),
+            Ok(result) => result,
+            // etcd may apply a write and answer that there is no space; the place tells.
+            Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::NoSpace) => return Err(*cause),
+            Err(error) => return Err(error),
+        };
+        let Some(place) = place_read(result.results) else { return Ok(PlaceOutcome::PlaceChanged { deleted: true }) };
+        let is_ours = || MirrorPlace::parse(&place.value).is_ok_and(|place| place.is_of(&self.session, self.sequence));
+        Ok(if place.mod_revision == self.before {
+            PlaceOutcome::KeyChanged
+        } else if is_ours() {
+            PlaceOutcome::Applied(place.mod_revision)
+        } else {
+            PlaceOutcome::PlaceChanged { deleted: false }
+        })
+    }
+}
