@@ -71,6 +71,9 @@ pub struct Args {
     /// Compare both sides at the end, and exit 1 if they differ
     #[arg(long, requires = "once")]
     pub(super) verify: bool,
+    /// Give keys leases like those in the source, which are renewed while the source's live
+    #[arg(long)]
+    pub(super) with_leases: bool,
     /// Report the position every D [default: 10s]
     #[arg(long, value_name = "D", value_parser = parse_period, hide_short_help = true)]
     pub(super) report: Option<Duration>,

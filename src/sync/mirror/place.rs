@@ -66,6 +66,9 @@ pub struct MirrorPlace {
     session: String,
     /// The number of the transaction in its session.
     sequence: u64,
+    /// Whether keys may have leases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    leases: bool,
 }
 
 /// Why a place cannot be used.
@@ -129,7 +132,19 @@ impl MirrorPlace {
             state,
             session: session.to_owned(),
             sequence,
+            leases: false,
         }
+    }
+
+    /// The place of a mirror whose keys may have leases, or have none.
+    #[must_use]
+    pub fn with_leases(self, leases: bool) -> Self {
+        Self { leases, ..self }
+    }
+
+    /// Whether the mirror that wrote the place may have written keys with leases.
+    pub fn leases(&self) -> bool {
+        self.leases
     }
 
     /// Reads a place.
