@@ -141,3 +141,11 @@ fn handled_signals() -> Vec<i32> {
     let ignored = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).collect()
 }
+/// Waits until the cancellation, and this long after it.
+pub fn after_cancel(cancel: &CancellationToken, time: Duration) -> impl Future<Output = ()> + use<> {
+    let cancel = cancel.clone();
+    async move {
+        cancel.cancelled().await;
+        tokio::time::sleep(time).await;
+    }
+}

@@ -64,6 +64,7 @@ fn every_field_is_in_the_manual_and_has_one_type() {
     for (key, value) in [("/a/1", "x"), ("/a/1", "y"), ("/a/2", "z"), ("/b", "1")] {
         plain(&["put", key, value]);
     }
+    plain(&["put", "/clock", "2026-01-01T00:00:00Z"]);
     plain(&["delete", "/b"]);
     plain(&["put", "/b", "2"]);
     plain(&["lease", "grant", "--ttl", "1000s", "--id", "7a00000000000001"]);
@@ -89,6 +90,9 @@ fn every_field_is_in_the_manual_and_has_one_type() {
         &["list", "/", "--with-leases"],
         &["list", "/", "--count"],
         &["list", "/", "--trailer"],
+        &["list", "/", "--since-rev", "3"],
+        &["list", "/", "--serializable"],
+        &["list", "/", "--at", "1s", "--clock", "/clock"],
         &["list", "/", "--depth", "1"],
         &["list", "/", "--tree", "--depth", "1"],
         &["list", "/", "--du"],

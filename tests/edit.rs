@@ -3,11 +3,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use kvadm::output::ValueDiff;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::list::load;
-use super::proto::{SHOP, made, shop};
+use super::proto::{SHOP, codec, made, shop};
 use super::support::{Kvadm, Run, shared, unique_prefix};
 
 /// A key, and the folder for the files of its edits.
@@ -103,11 +104,12 @@ pub fn run_named(command: &[String]) -> Run {
 #[test]
 fn a_changed_text_is_shown_and_written() {
     let desk = Desk::new("a\nblue\nb\n");
+    let before = shared().held(&desk.key).unwrap();
     let run = desk.edit("sed -i s/blue/green/", &[]).run();
     let now = shared().held(&desk.key).unwrap();
     run.ok().out(&format!("written\t{}\t{}\n", desk.key, now.modified));
-    let shown = format!("note: the change of {}:\n@@ -1,3 +1,3 @@\n a\n-blue\n+green\n b\n", desk.key);
-    assert_eq!(run.stderr_text(), shown);
+    let note = format!("note: change of {} since revision {}:\n", desk.key, before.modified);
+    assert_eq!(run.stderr_text(), note + "@@ -1,3 +1,3 @@\n a\n-blue\n+green\n b\n");
     assert_eq!(now.version, 2);
     desk.nothing("a\ngreen\nb\n");
     let run = desk.edit("sed -i s/green/red/", &["-o", "json", "-q"]).run();
@@ -167,6 +169,10 @@ fn an_editor_that_fails_writes_nothing_and_a_changed_text_stays() {
         .code(5)
         .err_has("cannot read the text that the editor left, so nothing was written: No such file");
     desk.nothing("blue");
+    // Whatever the editor left stays.
+    let run = desk.edit("truncate -s 65M", &[]).run();
+    run.code(5).out_empty().err_has("cannot read the text that the editor left, so nothing was written: more than ");
+    std::fs::remove_dir_all(kept(&desk, &run).0.parent().unwrap()).unwrap();
     let run = desk.edit(&desk.script("echo green > \"$1\"; chmod 644 \"$1\"; exit 1"), &[]).run();
     run.code(5).out_empty().err_lacks("+green");
     assert_eq!(desk.value(), "blue");
@@ -264,6 +270,8 @@ fn a_dry_run_shows_the_change_and_keeps_the_text() {
     );
     let desk = Desk::new("blue");
     desk.edit("true", &["--dry-run"]).run().ok().err_has("unchanged");
+    // A file that no note names does not stay.
+    desk.edit("echo green >", &["--dry-run", "-q"]).run().ok().err_empty();
     desk.nothing("blue");
 }
 
@@ -322,6 +330,23 @@ fn a_message_is_edited_as_json() {
     let new = Desk::missing();
     new.edit("echo '{\"id\": 7}' >", &[&order[..], &["--create"]].concat()).run().ok();
     assert_eq!(shared().held(&new.key).unwrap().value, made(SHOP, "id: 7"));
+}
+
+#[test]
+fn messages_that_differ_only_in_their_bytes_are_told_apart() {
+    let part = made("shop.v1.Part", r#"name: "a" weight: 3"#);
+    let swapped = [made("shop.v1.Part", "weight: 3"), made("shop.v1.Part", r#"name: "a""#)].concat();
+    let other = made("shop.v1.Part", r#"name: "a" weight: 4"#);
+    let lines = |message: &str, old: &[u8], new: &[u8]| {
+        let diff = ValueDiff::of(Some(old), Some(new), b"k", &codec(message));
+        diff.lines().iter().map(|line| line.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(lines("shop.v1.Part", &part, &swapped), ["the values differ only in their encoding"]);
+    let unknown = "the values differ only in fields that their message type does not have";
+    assert_eq!(lines("shop.v1.Tiny", &part, &other), [unknown]);
+    assert_eq!(lines("shop.v1.Part", &part, &other)[3..], ["  \"weight\": \"3\"", "  \"weight\": \"4\"", "}"]);
+    // A value that is not a message is compared as it is.
+    assert_eq!(lines("shop.v1.Part", &part, b"text")[2..], ["\u{1}a\u{10}\u{3}", "text"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use super::edit::{Desk, kept, run_named};
 use super::support::{Kvadm, Mode, Plan, Proxy, Running, Spoil, Spoiler, eventually, shared};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_change_by_another_client_is_shown_and_the_text_is_edited_again() {

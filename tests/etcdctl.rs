@@ -24,6 +24,9 @@ const LINES: &[(&str, &str)] = &[
     ("get a b --keys-only", "kvadm list --from a --to b --keys-only"),
     ("get --from-key a", "kvadm list --from a"),
     ("get k --consistency=l", "kvadm get k"),
+    ("get k --consistency=s", "kvadm get k --serializable"),
+    ("get / --prefix --consistency=s", "kvadm list / --serializable"),
+    ("get / --prefix --min-mod-rev 33", "kvadm list / --since-rev 32"),
     ("get k -w json", "kvadm get k -o json"),
     ("get k -wjson", "kvadm get k -o json"),
     ("get k --write-out=table", "kvadm get k -o table"),
@@ -201,7 +204,7 @@ fn other_mistakes_keep_the_tips_of_the_parser() {
         assert!(accepts(&words(line)), "the page says that kvadm accepts '{line}'");
     }
     // What kvadm lacks is not translated into something else.
-    for line in ["get k --hex", "get / --prefix --min-mod-rev 3", "get k --consistency=s", "get k -w protobuf"] {
+    for line in ["get k --hex", "get / --prefix --max-mod-rev 3", "get k -w protobuf"] {
         let run = Kvadm::new().args(line.split(' ')).run();
         run.code(2).out_empty().err_lacks("tip: kvadm get").err_lacks("tip: kvadm list").err_lacks("as a value");
     }
@@ -276,7 +279,7 @@ fn the_page_agrees_with_the_tips() {
 #[test]
 fn values_of_flags_that_kvadm_lacks_are_named() {
     for (line, said) in [
-        (&["get", "/a", "--consistency=s"][..], "kvadm has no '--consistency=s' yet: use etcdctl"),
+        (&["get", "/a", "--consistency=x"][..], "kvadm has no '--consistency=x' yet: use etcdctl"),
         (&["get", "/a", "--write-out=fields"], "kvadm has no '--write-out=fields' yet: use etcdctl"),
         (&["compaction", "5", "--physical=false"], "kvadm compact 5 --physical=false"),
     ] {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::lock_faults::Dice;
 use super::support::library::store_within;
 use super::support::time_limit::seed;
-use super::support::{Etcd, Kvadm, Run, Running, eventually};
+use super::support::{Etcd, Kvadm, Mode, Proxy, Run, Running, eventually};
 
 pub(super) const SOON: Duration = Duration::from_secs(20);
 const LONG: Duration = Duration::from_secs(120);
@@ -429,12 +429,65 @@ fn changes_of_others_end_it_and_are_written_over_on_request() {
 fn what_the_end_finds_different_is_said() {
     let (source, destination) = (Etcd::start(), Etcd::start());
     put(&source, "/app/a", "1");
+    put(&source, "/app/b", "1");
     once(&source, &destination, &["/app/"]).ok();
-    let running = follow(&source, &destination, &["/app/"]);
-    running.signal(Signal::SIGINT);
-    let _ = running.wait();
     mirror(&source.endpoint(), &destination.endpoint(), &["/app/", "--verify"]).run().code(2).err_has("--once");
-    once(&source, &destination, &["/app/", "--verify"]).ok();
+    // Each answer of the source takes so long that the changes here come before the last comparison.
+    put(&source, "/app/c", "1");
+    let mut proxy = Proxy::start(&source.address());
+    proxy.set(Mode::Delay { up: Duration::ZERO, down: Duration::from_millis(500) });
+    let running =
+        mirror(&proxy.endpoint(), &destination.endpoint(), &["/app/", "--once", "--verify", "-o", "json"]).spawn();
+    running.wait_for_stderr("continuing after", SOON);
+    delete(&destination, "/app/a");
+    put(&destination, "/app/x", "foreign");
+    let run = running.wait();
+    let lines = run.code(1).err_has("warning: 2 keys differ at revision 4 of the source").json_lines();
+    assert_eq!((&lines[1]["created"], &lines[1]["deleted"], &lines[1]["unchanged"]), (&1.into(), &1.into(), &2.into()));
+}
+
+/// As a run leaves it that is killed between two transactions of one revision.
+#[test]
+fn a_revision_that_was_applied_in_part_is_continued() {
+    let (source, destination) = (Etcd::start(), Etcd::start());
+    put(&source, "/p/a", "1");
+    put(&source, "/p/e", "1");
+    once(&source, &destination, &["/p/"]).ok();
+    let store = library(&source);
+    let key = |name: &str| format!("/p/{name}").into_bytes();
+    let mut ops: Vec<Op> = ["b", "a", "c", "d"].map(|name| put_op(key(name), b"2".to_vec(), LeaseMode::Detach)).into();
+    ops.insert(2, Op::Delete { over: KeySelector::Key(key("e")), prev: false });
+    block_on(store.txn("test", &Txn { then: ops, ..Txn::default() }, None, Retry::Never)).unwrap();
+    put(&source, "/p/a", "3");
+    // The first three of the changes of revision 4.
+    put(&destination, "/p/b", "2");
+    put(&destination, "/p/a", "2");
+    delete(&destination, "/p/e");
+    let whole = destination.held("/p.kvadm-mirror").unwrap().text();
+    let part = whole.replace("\"state\"", "\"within\":{\"revision\":4,\"ops\":3},\"state\"");
+    for (args, what) in [
+        (&["put", "/p/b", "x"][..], "wrote '/p/b'"),
+        (&["del", "/p/b"], "deleted '/p/b'"),
+        (&["put", "/p/e", "1"], "wrote '/p/e'"),
+    ] {
+        destination.etcdctl_ok(args);
+        put(&destination, "/p.kvadm-mirror", &part);
+        once(&source, &destination, &["/p/"]).code(5).err_has(&format!("another client {what}"));
+        put(&destination, "/p/b", "2");
+        delete(&destination, "/p/e");
+    }
+    put(&destination, "/p.kvadm-mirror", &part);
+    let before = history(&destination, "/p/").len();
+    once(&source, &destination, &["/p/", "--verify"]).ok();
+    let added: Vec<(Vec<u8>, Option<Vec<u8>>)> =
+        history(&destination, "/p/").into_iter().skip(before).map(|(_, key, value)| (key, value)).collect();
+    let wanted = [("c", "2"), ("d", "2"), ("a", "3")].map(|(key, value)| (key.into(), Some(value.into())));
+    assert_eq!(added, wanted);
+    assert_eq!(place(&destination, "/p.kvadm-mirror").get("within"), None);
+    // The same when revision 4 is compacted.
+    put(&destination, "/p.kvadm-mirror", &part);
+    compact(&source);
+    once(&source, &destination, &["/p/", "--verify"]).ok().err_has("are compacted");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::mirror::{
     SOON, block_on, check_history, compact, delete, follow, history, mirror, once, put, random_change, same,
 };
 use super::support::time_limit::seed;
-use super::support::{Etcd, Mode, Proxy, Running, eventually};
+use super::support::{Etcd, Kvadm, Mode, Proxy, Running, eventually};
 
 /// Writes random changes at `source` while `fault` is called again and again with a running mirror; then the copy's history is
 /// the source's.
@@ -284,16 +284,23 @@ fn a_full_destination_ends_it_and_the_place_says_where() {
         n += 1;
         !destination.etcdctl(&["put", &format!("/fill/{n}"), &fill]).status.success()
     });
+    // The alarm follows the first refusal.
+    eventually("the alarm", SOON, || destination.etcdctl_ok(&["alarm", "list"]).contains("NOSPACE"));
     put(&source, "/app/b", "2");
     let run = once(&source, &destination, &["/app/"]);
     run.code(4).err_has("database space exceeded").err_has("kvadm compact --reclaim");
     assert_eq!(destination.held("/app/b"), None);
     // etcd applies the first write above the quota and answers that there is no space: the place has both, or neither.
-    destination.etcdctl_ok(&["alarm", "disarm"]);
-    once(&source, &destination, &["/app/"]).code(4).err_has("database space exceeded");
-    put(&source, "/app/c", "3");
-    destination.etcdctl_ok(&["alarm", "disarm"]);
-    once(&source, &destination, &["/app/"]).code(4).err_has("database space exceeded").err_lacks("another client");
+    let fill = "x".repeat(200_000);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &fill).unwrap();
+    for key in ["/app/c", "/app/d"] {
+        let load = Kvadm::new().endpoint(&source).args(["put", key, "--file"]).arg(file.path()).run();
+        load.ok();
+        destination.etcdctl_ok(&["alarm", "disarm"]);
+        let run = once(&source, &destination, &["/app/"]);
+        run.code(4).err_has("database space exceeded").err_lacks("another client");
+    }
     destination.etcdctl_ok(&["del", "/fill/", "--prefix"]);
     compact(&destination);
     destination.etcdctl_ok(&["defrag"]);

@@ -157,6 +157,10 @@ fn masters_left(fixture: &Fixture<'_>) -> Effect {
     }
 }
 
+fn restore(fixture: &Fixture<'_>) -> Vec<String> {
+    words(&["restore", &fixture.prefix, "--source", &format!("rev:{}", fixture.fact), "--yes", "--max-percent", "100"])
+}
+
 fn verbs() -> Vec<Verb> {
     vec![
         Verb {
@@ -241,6 +245,38 @@ fn verbs() -> Vec<Verb> {
             args: |_| words(&["put", "--from", "-", "--if-different"]),
             stdin: records,
             effect: |fixture| if fixture.is("a", "v") { fixture.count(FIVE, true) } else { Effect::None },
+        },
+        Verb {
+            name: "restore of deleted keys",
+            prepare: |fixture| {
+                put_five(fixture);
+                fixture.fact = fixture.etcd.revision().to_string();
+                fixture.etcd.etcdctl_ok(&["del", "--prefix", &fixture.prefix]);
+            },
+            args: restore,
+            stdin: NOTHING,
+            effect: |fixture| fixture.count(FIVE, true),
+        },
+        Verb {
+            name: "restore of new keys",
+            prepare: |fixture| {
+                fixture.put("kept", "old");
+                fixture.fact = fixture.etcd.revision().to_string();
+                put_five(fixture);
+            },
+            args: restore,
+            stdin: NOTHING,
+            effect: |fixture| fixture.count(FIVE, false),
+        },
+        Verb {
+            name: "restore of one value",
+            prepare: |fixture| {
+                put_old(fixture);
+                fixture.put("k", "newer");
+            },
+            args: restore,
+            stdin: NOTHING,
+            effect: |fixture| whole(fixture.is("k", "old")),
         },
         Verb {
             name: "edit",

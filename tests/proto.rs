@@ -56,7 +56,7 @@ pub fn made(message: &str, text: &str) -> Vec<u8> {
     output.stdout
 }
 
-fn codec(message: &str) -> Codec {
+pub fn codec(message: &str) -> Codec {
     let set = Descriptors::parse(&std::fs::read(shop()).unwrap()).unwrap();
     let mut codec = Codec::default();
     codec.add(b"", set.message(message));

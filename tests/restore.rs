@@ -479,10 +479,13 @@ fn a_signal_ends_a_restore() {
     let etcd = Etcd::start();
     fill(&etcd, "/r/", 2_000, "v");
     let source = format!("rev:{}", etcd.revision());
+    let records = kvadm(&etcd, &["list", "/r/", "-o", "json"]).run().ok().stdout_text();
     fill(&etcd, "/r/", 2_000, "w");
     let before = etcd.revision();
-    let args = ["restore", "/r/", "--source", &source, "--yes", "--max-ops", "3"];
-    let running = kvadm(&etcd, &args).spawn();
+    // One change in a transaction, two hundred in a second.
+    let args = ["restore", "/r/", "--source", "-", "--yes", "--max-ops", "3", "--qps", "200"];
+    let mut running = kvadm(&etcd, &args).stdin(records).spawn();
+    running.close_stdin();
     eventually("a step", SOON, || etcd.revision() > before);
     running.signal(Signal::SIGINT);
     let run = running.wait();

@@ -166,6 +166,10 @@ fn revisions() {
         &["get", "/b", "--rev", "99", "-o", "json"],
         // Shortened: for so long it asks again.
         &["list", "/", "--rev", "99", "--op-timeout", "500ms"],
+        &["list", "/", "--since-rev", "99"],
+        &["list", "/", "--since-rev", "99", "-o", "json"],
+        &["list", "/", "--at", "1s"],
+        &["list", "/", "--at", "1s", "--clock", "/b"],
         &["put", "/b", "--revert-to", "99"],
         &["compact", "99"],
         &["compact", "99", "-o", "json"],
@@ -289,6 +293,9 @@ fn input() {
         "{\"key_base64\":\"!\",\"value\":\"x\"}\n",
         "{\"key\":\"/a\",\"value\":\"x\"}\n{\"key\":\"/b\",\"value\":\n",
         "{\"key\":\"/a\",\"value\":\"x\",\"lease\":\"zz\"}\n",
+        "{\"trailer\":{\"prefix\":\"/\",\"count\":2,\"revision\":5}}\n",
+        "{\"trailer\":{\"prefix\":\"/\",\"count\":0,\"revision\":5}}\n{\"key\":\"/a\",\"value\":\"x\"}\n",
+        "{\"trailer\":{\"prefix\":\"/\",\"count\":0}}\n",
     ] {
         page.show(from(text));
     }

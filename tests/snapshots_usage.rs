@@ -60,6 +60,11 @@ fn usage_of_each_verb() {
         &["list", "--from", "/b", "--dir"],
         &["list", "--match", "["],
         &["list", "--top", "3"],
+        &["list", "--trailer"],
+        &["list", "--regex", "a(b"],
+        &["list", "--search", ""],
+        &["list", "--at", "2026-11-30"],
+        &["list", "--since-rev", "9", "--rev", "8"],
         &["list", "--tree", "--du"],
         &["list", "--separator", "ab", "--tree"],
     ]);

@@ -21,6 +21,7 @@ pub mod txn;
 pub mod version;
 pub mod watch;
 
+mod clock;
 mod conditions;
 mod input;
 mod lease_cache;
@@ -28,4 +29,6 @@ mod lease_scope;
 mod levels;
 mod proto;
 mod select;
+mod serializable;
 mod source;
+mod value_filter;

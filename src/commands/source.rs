@@ -49,13 +49,14 @@ enum SourceKind {
 }
 
 impl SourceArgs {
-    /// Opens the source for the keys of this store with a prefix. Files are read completely.
+    /// Opens the source for the keys of this store, `here`, with a prefix. Files are read completely.
     ///
     /// # Errors
     /// An unknown context, an unusable file, or a source that is the range of this store itself.
     pub async fn open(
         &self,
         ctx: &Context,
+        here: &Store,
         prefix: &[u8],
         text: KeyText,
         codec: &Arc<Codec>,
@@ -71,7 +72,7 @@ impl SourceArgs {
             SourceWord::Context { name, revision } => {
                 let about = format!("context '{}'", name.escape_debug());
                 let store = ctx.other_store(name)?;
-                refuse_itself(ctx, &store, &mapping, *revision, &about).await?;
+                refuse_itself(here, &store, &mapping, *revision, &about).await?;
                 (about, SourceKind::Other(store, *revision))
             }
             SourceWord::File(path) => read_file(ctx, InputSource::File(path), &mapping, codec).await?,
@@ -84,15 +85,15 @@ impl SourceArgs {
 /// Refuses a source that is this store's own range: everything would be the same, or, if the prefixes overlap, nothing would
 /// ever be.
 pub(super) async fn refuse_itself(
-    ctx: &Context,
+    here: &Store,
     source: &Store,
     mapping: &KeyMapping,
     revision: Option<Revision>,
     about: &str,
 ) -> Result<(), Failure> {
-    let (from, to) = (source.absolute(mapping.source_prefix()), ctx.store().absolute(mapping.store_prefix()));
+    let (from, to) = (source.absolute(mapping.source_prefix()), here.absolute(mapping.store_prefix()));
     let overlap = from.starts_with(&to) || to.starts_with(&from);
-    if !overlap || (revision.is_some() && from == to) || !is_same_store(ctx.store(), source, mapping).await? {
+    if !overlap || (revision.is_some() && from == to) || !is_same_store(here, source, mapping).await? {
         return Ok(());
     }
     let prefix = bytes::name(&to);
@@ -153,10 +154,9 @@ impl OpenSource {
     ///
     /// # Errors
     /// As [`OpenSource::failure`].
-    pub async fn compare(self, ctx: &Context, revision: Revision, ignore_leases: bool) -> Result<Compared, Failure> {
+    pub async fn compare(self, store: &Store, revision: Revision, ignore_leases: bool) -> Result<Compared, Failure> {
         let Self { name, mapping, kind } = self;
         let options = |revision, keys_only| ReadOptions { revision, keys_only, ..ReadOptions::default() };
-        let store = ctx.store();
         let rule = |rule| if ignore_leases { LeaseRule::Ignore } else { rule };
         let of_store = |keys_only| StoreRecords::of_store(store, &mapping, options(revision, keys_only));
         let mut source = ComparedSource {
@@ -187,7 +187,7 @@ impl OpenSource {
         };
         match comparison.begin().await {
             Ok(()) => Ok(Compared { comparison, source }),
-            Err(error) => Err(source.failure(ctx, error).await),
+            Err(error) => Err(source.failure(store, error).await),
         }
     }
 }
@@ -227,7 +227,7 @@ impl ComparedSource {
     }
 
     /// The failure for an error of the comparison. A compacted revision is answered with the oldest one that can be read.
-    pub async fn failure(&self, ctx: &Context, error: SyncError) -> Failure {
+    pub async fn failure(&self, here: &Store, error: SyncError) -> Failure {
         let (of_source, error) = match error {
             SyncError::Source(error) => (true, error),
             SyncError::Store(error) => (false, error),
@@ -236,7 +236,7 @@ impl ComparedSource {
         let compacted = error.is_refusal(Refusal::Compacted);
         let (store, range) = match &self.store {
             Some(store) if of_source => (store, self.mapping.source_range()),
-            _ => (ctx.store(), self.mapping.store_range()),
+            _ => (here, self.mapping.store_range()),
         };
         let oldest = if compacted { oldest_revision(store, range).await } else { None };
         let mut failure = Failure::from(error);

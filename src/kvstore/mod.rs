@@ -40,6 +40,7 @@ pub(crate) mod watch;
 
 pub use backoff::Backoff;
 pub use cluster::members::{Alarm, Member, MemberStatus, Members};
+pub use cluster::one_member::{MemberLag, OneMember};
 pub use error::Error;
 pub use identity::StoreMismatch;
 pub use key_range::KeyRange;

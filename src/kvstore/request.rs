@@ -79,6 +79,14 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The request as a handle for serializable reads sends it.
+    fn for_store(self, store: &Store) -> Self {
+        match (store.is_serializable, self.idempotency) {
+            (true, Idempotency::Read) => Self { needs_leader: false, serializable: true, ..self },
+            _ => self,
+        }
+    }
+
     /// The error for a response that does not fit the request. etcd may have applied a write nevertheless.
     pub(crate) fn invalid(&self, what: impl Into<String>) -> Error {
         let error = Error::Protocol { op: self.op, what: what.into() };
@@ -104,6 +112,7 @@ impl Store {
         T: ResponseHeader,
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
+        let request = request.for_store(self);
         let started = Instant::now();
         let mut announce_at = started;
         let mut backoff = Backoff::default();

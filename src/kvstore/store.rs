@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use etcd_client::Client;
+use etcd_client::{Client, GetOptions};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,8 @@ const MAX_ONE_KEY_BYTES: usize = 64 << 20;
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
     pub(crate) session: Session,
+    /// Whether reads are answered by the member alone; see [`Store::serializable`].
+    pub(crate) is_serializable: bool,
 }
 
 pub(crate) struct Inner {
@@ -96,7 +98,7 @@ impl Store {
             ClusterCheck { identity: Arc::clone(&identity), login: Arc::clone(&login), limit: options.op_timeout };
         let channel = FailoverChannel::new(&options, &session, Some(Arc::new(check)));
         let inner = Inner { login, identity, ..Inner::new(channel, options, limiter, retry_for) };
-        Self { inner: Arc::new(inner), session }
+        Self { inner: Arc::new(inner), session, is_serializable: false }
     }
 
     /// A handle for one endpoint, which need not be configured and may belong to any cluster: without failover,
@@ -123,6 +125,18 @@ impl Store {
         Self::with_options(options, session, limiter, Duration::ZERO, login, identity)
     }
 
+    /// A handle whose reads need neither a leader nor a quorum: the member answers from its own data, which may be old.
+    /// Watches do not require a leader. Writes are not affected.
+    #[must_use]
+    pub fn serializable(&self) -> Self {
+        Self { is_serializable: true, ..self.clone() }
+    }
+
+    /// The options of a read.
+    pub(crate) fn get_options(&self) -> GetOptions {
+        if self.is_serializable { GetOptions::new().with_serializable() } else { GetOptions::new() }
+    }
+
     /// A handle for the same connection without credentials.
     pub(crate) fn anonymous(&self) -> Self {
         let Inner { channel, options, limiter, retry_for, identity, .. } = self.inner.as_ref();
@@ -131,7 +145,7 @@ impl Store {
             identity: Arc::clone(identity),
             ..Inner::new(channel.clone(), options, limiter.clone(), *retry_for)
         };
-        Self { inner: Arc::new(inner), session: self.session.clone() }
+        Self { inner: Arc::new(inner), session: self.session.clone(), is_serializable: self.is_serializable }
     }
 
     /// A handle for cleanup after a signal: signals do not cancel it, and it has its own deadline.
@@ -141,12 +155,12 @@ impl Store {
             deadline: Some(from_now(limit)),
             observer: self.session.observer.clone(),
         };
-        Self { inner: self.inner.clone(), session }
+        Self { session, ..self.clone() }
     }
 
     /// A handle whose requests are cancelled by another token.
     pub fn with_cancel(&self, cancel: CancellationToken) -> Self {
-        Self { inner: self.inner.clone(), session: Session { cancel, ..self.session.clone() } }
+        Self { session: Session { cancel, ..self.session.clone() }, ..self.clone() }
     }
 
     /// Waits until a signal or the deadline ends the command, and returns the error for the operation.

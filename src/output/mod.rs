@@ -32,9 +32,9 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    CompactAnswer, Count, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow, KeyNameRow, LeaseKeys,
-    LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, RevisionOnly, RoundRow, SettingRow,
-    SpaceRow, StatusAnswer, StepRow, StepState, TxnAnswer, VersionRow,
+    ClockRow, CompactAnswer, Count, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow, KeyNameRow,
+    LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow, RevisionOnly,
+    RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, TxnAnswer, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};

@@ -43,7 +43,7 @@ pub(super) struct OutShared {
     pub(super) width: usize,
     pub(super) bold: bool,
     pub(super) colored_errors: bool,
-    pub(super) quiet: bool,
+    quiet: bool,
     verbosity: u8,
     bars: bool,
     stdout: Mutex<Stdout>,
@@ -180,6 +180,11 @@ impl Out {
         if !self.shared.quiet {
             self.print_line("note", "36", text);
         }
+    }
+
+    /// Whether [`Out::note`] prints anything.
+    pub fn notes(&self) -> bool {
+        !self.shared.quiet
     }
 
     /// Prints a warning.

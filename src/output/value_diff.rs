@@ -131,7 +131,12 @@ fn json(old: Option<&[u8]>, new: Option<&[u8]>) -> Option<Comparable<'static>> {
 }
 
 fn text<'a>(old: &'a [u8], new: &'a [u8]) -> Option<Comparable<'a>> {
-    let text = |value: &'a [u8]| std::str::from_utf8(value).ok().filter(|_| is_text(value)).map(Cow::Borrowed);
+    // Most values have no newline at their end. It is worth a line only if one value has it and the other has not.
+    let ends = if old.ends_with(b"\n") || new.ends_with(b"\n") { "" } else { "\n" };
+    let text = |value: &'a [u8]| {
+        let text = std::str::from_utf8(value).ok().filter(|_| is_text(value))?;
+        Some(if text.is_empty() || ends.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(text.to_owned() + ends) })
+    };
     Some(Comparable { old: text(old)?, new: text(new)?, otherwise: "" })
 }
 
@@ -230,7 +235,7 @@ impl Out {
 
     /// Prints the lines of a diff to stderr, below a note; nothing with `--quiet`.
     pub fn note_value_diff(&self, about: &str, diff: &ValueDiff) {
-        if self.shared.quiet {
+        if !self.notes() {
             return;
         }
         self.note(about);
@@ -256,6 +261,8 @@ mod tests {
     fn text_is_compared_line_by_line() {
         assert_eq!(diff(Some(b"a\nb\nc\n"), Some(b"a\nB\nc\nd\n")), "@@ -1,3 +1,4 @@\n a\n-b\n+B\n c\n+d\n");
         assert_eq!(diff(Some(b"a"), Some(b"a")), "");
+        assert_eq!(diff(Some(b"a\nb"), Some(b"a\nc")), "@@ -1,2 +1,2 @@\n a\n-b\n+c\n");
+        assert_eq!(diff(Some(b""), Some(b"a")), "@@ -0,0 +1 @@\n+a\n");
         assert_eq!(diff(None, Some(b"a\n")), "@@ -0,0 +1 @@\n+a\n");
         assert_eq!(diff(Some(b"a\n"), None), "@@ -1 +0,0 @@\n-a\n");
         assert_eq!(diff(Some(b"a\n"), Some(b"a")), "@@ -1 +1 @@\n-a\n+a\n\\ no newline at the end\n");
@@ -292,7 +299,7 @@ mod tests {
         );
         // The formatted text would have a hundred times the size of the value.
         let deep = format!("{}{}{}", "[".repeat(120), "1,".repeat(50_000) + "1", "]".repeat(120));
-        assert_eq!(diff(Some(deep.as_bytes()), Some(b"[]")).lines().count(), 5);
+        assert_eq!(diff(Some(deep.as_bytes()), Some(b"[]")).lines().count(), 3);
     }
 
     #[test]
@@ -365,7 +372,9 @@ mod tests {
             let new = new.concat();
             let diff = ValueDiff::of(Some(old.as_bytes()), Some(new.as_bytes()), b"k", &Codec::default());
             prop_assert_eq!(diff.lines().is_empty(), old == new);
-            prop_assert_eq!(apply(&old, &diff), new);
+            let without = !old.ends_with('\n') && !new.ends_with('\n');
+            let ended = |text: String| if without && !text.is_empty() { text + "\n" } else { text };
+            prop_assert_eq!(apply(&ended(old), &diff), ended(new));
         }
     }
 }

@@ -14,6 +14,7 @@ use super::undo_file::UndoFile;
 use crate::consent::Consent;
 use crate::kvstore::{Error, KeyValue, LeaseId, LeaseKeeper, LockGuard, Op, OpResult, Retry, Revision, Store, Txn};
 use crate::output::{ChangeCounts, Progress, bytes};
+use crate::signal::after_cancel;
 
 /// Concurrent batches: enough to keep one server busy.
 const MAX_IN_FLIGHT: usize = 8;
@@ -183,11 +184,7 @@ impl Applier {
                 result = self.send(class).await;
             }
         }
-        let cancel = self.cancel.clone();
-        let drain_timeout = async move {
-            cancel.cancelled().await;
-            tokio::time::sleep(DRAIN_TIMEOUT).await;
-        };
+        let drain_timeout = after_cancel(&self.cancel, DRAIN_TIMEOUT);
         tokio::pin!(drain_timeout);
         loop {
             tokio::select! {

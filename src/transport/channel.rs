@@ -129,6 +129,11 @@ impl FailoverChannel {
         self.shared.dialer.name(current)
     }
 
+    /// The index of the endpoint in use or tried last.
+    pub(crate) fn current_index(&self) -> usize {
+        self.state().current
+    }
+
     /// The generation that the next call uses: the active connection's, or else the next one's.
     pub(crate) fn generation(&self) -> u64 {
         let state = self.state();

@@ -52,7 +52,11 @@ pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
     }
     let (flag, _) = flag_of(unknown)?;
     let name = match flag.becomes {
-        Becomes::Option(name) | Becomes::Seconds(name) | Becomes::User(name) | Becomes::Secret(name) => name,
+        Becomes::Option(name)
+        | Becomes::Seconds(name)
+        | Becomes::Before(name)
+        | Becomes::User(name)
+        | Becomes::Secret(name) => name,
         Becomes::Values(values) => values.iter().map(|(_, words)| *words).find(|words| !words.is_empty())?,
         Becomes::Missing => return Some(missing(flag)),
         Becomes::Nothing | Becomes::Row => return None,
@@ -78,9 +82,10 @@ fn help_tip(command: &str) -> Option<String> {
     }
 }
 
-/// The page of 'kvadm help' for a line that cannot be translated, if no verb of kvadm has the name that was typed.
+/// The page of 'kvadm help' for a line with options that neither program has, if no verb of kvadm has the name that was
+/// typed.
 fn other_verb_tip(template: &'static str, line: &EtcdctlLine) -> Option<String> {
-    let typed = line.words.first()?;
+    let typed = line.words.first().filter(|_| !line.other.is_empty())?;
     let verb = |template: &'static str| template.split(' ').next();
     let is_verb = |habit: &Habit| matches!(habit.advice, Advice::Line(template) if verb(template) == Some(typed));
     (!HABITS.iter().any(is_verb)).then(|| verb(template).map(|verb| format!("kvadm help {verb}")))?
@@ -261,6 +266,7 @@ fn translated(flag: &Flag, value: Option<&str>) -> Option<Vec<String>> {
             let unit = if value.bytes().all(|byte| byte.is_ascii_digit()) { "s" } else { "" };
             vec![name.to_owned(), format!("{value}{unit}")]
         }
+        Becomes::Before(name) => vec![name.to_owned(), value.parse::<u64>().ok()?.checked_sub(1)?.to_string()],
         Becomes::User(name) => match value.split_once(':') {
             Some((user, _)) => [name, user, "--password-file", "FILE"].map(str::to_owned).to_vec(),
             None => vec![name.to_owned(), value.to_owned()],

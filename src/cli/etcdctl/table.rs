@@ -113,6 +113,8 @@ pub enum Becomes {
     Option(&'static str),
     /// This option, with the value in seconds.
     Seconds(&'static str),
+    /// This option, with the number before the value.
+    Before(&'static str),
     /// This option; what follows the first colon of the value is a password and is left out.
     User(&'static str),
     /// These words instead of a password.
@@ -182,9 +184,9 @@ pub const FLAGS: &[Flag] = &[
         ]),
     ),
     valued("--order", Becomes::Values(&[("ASCEND", ""), ("DESCEND", "--desc")])),
-    valued("--consistency", Becomes::Values(&[("l", "")])),
+    valued("--consistency", Becomes::Values(&[("l", ""), ("s", "--serializable")])),
     switch("--stream", Becomes::Nothing),
-    valued("--min-mod-rev", Becomes::Missing),
+    valued("--min-mod-rev", Becomes::Before("--since-rev")),
     valued("--max-mod-rev", Becomes::Missing),
     valued("--min-create-rev", Becomes::Missing),
     valued("--max-create-rev", Becomes::Missing),

@@ -153,7 +153,7 @@ fn member_problems(member: &MemberObservation, status: &MemberStatus, scan: &Clu
         problems.push(of("reports a different leader than most members"));
     }
     if let Err(why) = &member.read {
-        problems.push(of(&format!("a linearizable read failed: {why}")));
+        problems.push(of(why));
     }
     // etcd also lists alarms among its errors.
     if status.errors.is_empty() {

@@ -7,6 +7,7 @@ use crate::args::{KeyText, parse_revision};
 use crate::commands::levels::BranchLevels;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::prefix_range;
+use crate::commands::serializable::SerializableArgs;
 use crate::commands::source::{Compared, SourceArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -40,7 +41,8 @@ Examples:
   kvadm diff /app/ --source rev:812
   kvadm diff /app/ --source context:staging --ignore lease
   kvadm diff /copy/ --source rev:812 --source-prefix /app/ --stat=2
-  kvadm list /app/ -o json > app.jsonl; kvadm diff /app/ --source file:app.jsonl"
+  kvadm list /app/ -o json > app.jsonl; kvadm diff /app/ --source file:app.jsonl",
+    mut_arg("serializable", |arg| arg.help_heading("What to compare"))
 )]
 pub struct Args {
     /// Compare keys that begin with this [default: all keys]
@@ -59,6 +61,8 @@ pub struct Args {
     /// What makes no difference: lease
     #[arg(long, value_name = "WHAT", help_heading = "What to compare")]
     ignore: Option<Ignored>,
+    #[command(flatten)]
+    serializable: SerializableArgs,
     /// Print the number of differences of each branch, to DEPTH levels [default: 1]
     #[arg(long, value_name = "DEPTH", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["keys_only", "limit"],
@@ -88,9 +92,13 @@ enum Ignored {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let prefix = prefix_range(args.text, args.prefix.as_deref().unwrap_or_default(), args.dir)?.start;
     let codec = args.proto.decode_output(ctx)?;
-    let source = args.source.open(ctx, &prefix, args.text, &codec).await?;
+    let here = args.serializable.open(ctx).await?;
+    let source = args.source.open(ctx, &here.store, &prefix, args.text, &codec).await?;
     let ignore_leases = args.ignore == Some(Ignored::Lease);
-    let Compared { mut comparison, source } = source.compare(ctx, args.rev.unwrap_or(0), ignore_leases).await?;
+    let Compared { mut comparison, source } = source
+        .compare(&here.store, args.rev.unwrap_or(0), ignore_leases)
+        .await
+        .map_err(|failure| here.explain(failure))?;
     let (from, to) = (source.describe(comparison.source_revision()), comparison.store_revision());
     ctx.out.plain_note(&format!("--- {from}"));
     ctx.out.plain_note(&format!("+++ this store at revision {to}"));
@@ -104,7 +112,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             Ok(None) => break,
             Err(error) => {
                 let seen = counted(total.total(), "difference");
-                let failure = source.failure(ctx, error).await;
+                let failure = here.explain(source.failure(&here.store, error).await);
                 return Err(failure.hint(format!("the comparison is incomplete: it ended after {seen}")));
             }
         };
@@ -127,6 +135,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         limited,
     };
     ctx.out.summary(&summary, &summary_text(total, unchanged, limited));
+    here.report(ctx, to).await;
     Ok(if total.total() == 0 { Exit::Done } else { Exit::No })
 }
 

@@ -1,6 +1,6 @@
 //! Runs the user's editor.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -73,7 +73,7 @@ fn outcome(status: ExitStatus) -> Result<(), EditorFault> {
 
 /// Starts the editor through the shell, as git does: the command may have arguments and quotes. Its output does not mix
 /// with kvadm's data.
-fn start(ctx: &Context, editor: &OsString, file: &Path) -> io::Result<Child> {
+fn start(ctx: &Context, editor: &OsStr, file: &Path) -> io::Result<Child> {
     // Ctrl-C must not end the shell before the editor, and the editor must not inherit that it is ignored.
     let mut script = OsString::from("trap : INT; ");
     script.push(editor);

@@ -1,6 +1,7 @@
 //! One edit: the editor, the difference, the write, and what follows if another client was faster.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
@@ -86,9 +87,14 @@ impl<'a> EditSession<'a> {
     /// As the verb.
     pub async fn run(mut self) -> Result<Exit, Failure> {
         let result = self.edit().await;
-        let changed = self.file.read().is_ok_and(|text| text != self.original);
+        let changed = match self.file.read() {
+            Ok(text) => text != self.original,
+            // A text that cannot be read is a text all the same, such as one that is too large.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
         match result {
-            Ok(exit) if changed && self.ctx.safety.dry_run => {
+            // A file that no note names would be in the way.
+            Ok(exit) if changed && self.ctx.safety.dry_run && self.ctx.out.notes() => {
                 let ctx = self.ctx;
                 self.keep().iter().for_each(|line| ctx.out.note(line));
                 Ok(exit)
@@ -129,7 +135,11 @@ impl<'a> EditSession<'a> {
                 self.consent_to_overwrite().await?;
             }
             self.consent_to_value(&value).await?;
-            let about = format!("the change of {}:", bytes::name(&self.subject.key));
+            let name = bytes::name(&self.subject.key);
+            let about = match &self.base {
+                Some(base) => format!("change of {name} since revision {}:", base.mod_revision),
+                None => format!("value of the new key {name}:"),
+            };
             self.show(&about, self.base.as_ref(), Some(&value));
             if let Some(exit) = self.write(value).await? {
                 return Ok(exit);
@@ -280,7 +290,11 @@ impl<'a> EditSession<'a> {
         if let Err(error) = written {
             ctx.out.warn(&format!("cannot write {}: {error}", kept.value.display()));
         }
+        let key = OsString::from_vec(subject.key);
         let mut line: Vec<OsString> = vec!["kvadm".into(), "put".into()];
+        // A key that looks like an option comes last.
+        let last = key.as_encoded_bytes().starts_with(b"-");
+        line.extend((!last).then(|| key.clone()));
         match base {
             Some(base) => line.extend(["--if-rev".into(), base.mod_revision.to_string().into(), "--keep-lease".into()]),
             None => line.push("--create".into()),
@@ -288,13 +302,12 @@ impl<'a> EditSession<'a> {
         line.extend(subject.lock_option);
         match value {
             // The file holds the value as it is stored.
-            Some(_) if subject.codec.knows(&subject.key) => line.push("--no-proto".into()),
+            Some(_) if subject.codec.knows(key.as_encoded_bytes()) => line.push("--no-proto".into()),
             Some(_) => {}
             None => line.extend(subject.proto_options),
         }
         line.extend(["--file".into(), kept.value.into()]);
-        // A key may look like an option.
-        line.extend(["--".into(), OsString::from_vec(subject.key)]);
+        line.extend(last.then(|| ["--".into(), key]).into_iter().flatten());
         let line = shell::line(line.iter().map(|word| word.as_encoded_bytes()));
         vec![format!("your text is kept in {}", kept.text.display()), format!("'{line}' writes it")]
     }

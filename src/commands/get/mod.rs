@@ -7,9 +7,11 @@ use std::ffi::OsString;
 use crate::args::{KeyText, parse_revision};
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::proto::ProtoArgs;
+use crate::commands::serializable::SerializableArgs;
+use crate::commands::value_filter::ValueArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::Revision;
+use crate::kvstore::{KeyValue, Revision};
 use crate::output::bytes;
 use crate::shell;
 
@@ -25,7 +27,7 @@ use crate::shell;
 ///
 /// Exit codes:
 ///   0  all keys were found
-///   1  a key does not exist
+///   1  a key does not exist, or its value does not match --search or --regex
 ///   4  the revision is compacted or in the future
 ///   5  the lock of --if-locked is not held
 #[derive(clap::Args, Debug)]
@@ -36,7 +38,8 @@ Examples:
   kvadm get /app/mode
   kvadm get /app/mode /app/size -o json
   kvadm get /app/mode --history=5
-  kvadm get /app/cert -o raw > cert.der"
+  kvadm get /app/cert -o raw > cert.der",
+    mut_arg("serializable", |arg| arg.conflicts_with("if_locked"))
 )]
 pub struct Args {
     /// The keys to read
@@ -47,8 +50,12 @@ pub struct Args {
     rev: Option<Revision>,
     /// Also print earlier values and deletions, newest first: N entries or all not compacted
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "9223372036854775807",
-          value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "if_locked")]
+          value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["if_locked", "search", "regex", "serializable"])]
     history: Option<u64>,
+    #[command(flatten)]
+    values: ValueArgs,
+    #[command(flatten)]
+    serializable: SerializableArgs,
     #[command(flatten)]
     if_locked: IfLockedArgs,
     #[command(flatten)]
@@ -64,6 +71,7 @@ pub struct Args {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let keys =
         args.keys.iter().map(|key| args.text.key(key, ctx.store().namespace())).collect::<Result<Vec<_>, _>>()?;
+    let filter = args.values.filter(args.text)?;
     let guard = args.if_locked.guard(ctx).await?;
     let rev = args.rev.unwrap_or(0);
     args.proto.decode_output(ctx)?;
@@ -73,13 +81,16 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             _ => Err(Failure::usage("--history takes one key").hint("try 'kvadm get KEY --history' for each key")),
         };
     }
-    let found = ctx.store().get_many(&keys, rev, guard.as_ref()).await?;
+    let source = args.serializable.open(ctx).await?;
+    let found = source.store.get_many(&keys, rev, guard.as_ref()).await;
+    let found = found.map_err(|error| source.explain(error.into()))?;
+    let matches = |kv: &&KeyValue| filter.as_ref().is_none_or(|filter| filter.matches(&kv.value));
     match (keys.as_slice(), found.kvs.as_slice()) {
-        ([_], [Some(kv)]) => ctx.out.value(kv)?,
+        ([_], [Some(kv)]) if matches(&kv) => ctx.out.value(kv)?,
         ([_], _) => {}
         _ => {
             let mut sink = ctx.out.stream();
-            for kv in found.kvs.iter().flatten() {
+            for kv in found.kvs.iter().flatten().filter(matches) {
                 sink.push(kv)?;
             }
             sink.finish()?;
@@ -89,6 +100,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     for key in &missing {
         ctx.out.note(&format!("key not found: {} (revision {})", bytes::name(key), found.revision));
     }
+    let mut others = found.kvs.iter().flatten().filter(|kv| !matches(kv)).peekable();
+    let all_match = others.peek().is_none();
+    for kv in others {
+        ctx.out.note(&format!("the value does not match: {} (revision {})", bytes::name(&kv.key), found.revision));
+    }
+    source.report(ctx, found.revision).await;
     // In etcdctl, 'get KEY END' reads a range.
     if let ([from, to], [Some(_), None]) = (keys.as_slice(), found.kvs.as_slice())
         && from < to
@@ -96,5 +113,5 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         let line = shell::line([b"kvadm".as_slice(), b"list", b"--from", from, b"--to", to]);
         ctx.out.note(&format!("'{line}' prints the keys from {} up to {}", bytes::name(from), bytes::name(to)));
     }
-    Ok(if missing.is_empty() { Exit::Done } else { Exit::No })
+    Ok(if missing.is_empty() && all_match { Exit::Done } else { Exit::No })
 }

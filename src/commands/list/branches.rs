@@ -102,12 +102,12 @@ impl<'a, 'b> TreeWalk<'a, 'b> {
         }
         if self.tree {
             // A filter must see every key.
-            if self.listing.filter.is_some() {
+            if !self.listing.filter.is_empty() {
                 return Ok(());
             }
             let (range, guard) = (KeyRange::prefix(&branch), self.listing.guard.as_ref());
             let range = self.listing.range.intersection(&range);
-            let counted = self.listing.ctx.store().count(&range, reader.revision(), guard).await?;
+            let counted = self.listing.source.store.count(&range, reader.revision(), guard).await?;
             if let Some(open) = &mut self.open {
                 open.keys = counted.count;
             }

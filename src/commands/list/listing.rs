@@ -1,18 +1,20 @@
 //! Reads and prints the keys of a listing.
 
+use super::filter::RecordFilter;
 use super::options::{Args, SortOrder};
 use crate::commands::lease_cache::LeaseCache;
-use crate::commands::select::KeyFilter;
+use crate::commands::serializable::ReadStore;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyRange, KeyValue, LockGuard, RangeReader, Refusal, Revision};
+use crate::kvstore::{Error, KeyRange, KeyValue, LockGuard, RangeReader, Refusal, Revision};
 use crate::output::{Count, KeyOnly, LeasedRecord, Sink, Trailer, TrailerLine};
 use crate::plural::counted;
 
 pub(super) struct Listing<'a> {
     pub(super) ctx: &'a Context,
     pub(super) args: &'a Args,
-    pub(super) filter: Option<KeyFilter>,
+    pub(super) filter: RecordFilter,
+    pub(super) source: &'a ReadStore,
     pub(super) range: KeyRange,
     pub(super) guard: Option<LockGuard>,
     pub(super) matched: u64,
@@ -91,9 +93,10 @@ impl Listing<'_> {
     pub(super) async fn page(&mut self, reader: &mut RangeReader) -> Result<Option<Vec<KeyValue>>, Failure> {
         let page = reader.next().await;
         self.revision = reader.revision();
+        self.check_since(&page)?;
         page.map_err(|error| {
             let compacted = error.is_refusal(Refusal::Compacted) && reader.revision() > 0;
-            let failure = Failure::from(error);
+            let failure = self.source.explain(error.into());
             let (rev, seen) = (reader.revision(), counted(self.matched, "key"));
             if self.matched == 0 || failure.exit == Exit::Interrupted {
                 return failure;
@@ -108,8 +111,24 @@ impl Listing<'_> {
         })
     }
 
+    /// Refuses a revision of `--since-rev` after that of the listing.
+    fn check_since(&self, page: &Result<Option<Vec<KeyValue>>, Error>) -> Result<(), Failure> {
+        let (Some(since), Ok(_)) = (self.args.since_rev, page) else { return Ok(()) };
+        if since <= self.revision {
+            return Ok(());
+        }
+        let hint = if self.args.serializable.serializable {
+            "the member may be behind the other members: try another endpoint, or omit --serializable"
+        } else {
+            "if an earlier listing was at that revision, the store was restored from a backup, or it is a different \
+             store: list without --since-rev"
+        };
+        let store = self.revision;
+        Err(Failure::new(Exit::Refused, format!("--since-rev {since}: the store is at revision {store}")).hint(hint))
+    }
+
     pub(super) fn accept(&mut self, kv: &KeyValue) -> bool {
-        let accept = self.filter.as_ref().is_none_or(|filter| filter.matches(&kv.key));
+        let accept = self.filter.matches(kv);
         self.matched += u64::from(accept);
         accept
     }

@@ -1,6 +1,7 @@
 //! `kvadm list`: list keys and values.
 
 mod branches;
+mod filter;
 mod listing;
 mod options;
 mod usage;
@@ -13,6 +14,7 @@ use crate::output::Count;
 use crate::plural::counted;
 
 use branches::TreeWalk;
+use filter::RecordFilter;
 use listing::Listing;
 pub use options::Args;
 use options::SortOrder;
@@ -24,26 +26,41 @@ use options::SortOrder;
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     args.check(ctx)?;
     let range = args.selection.range(args.prefix.as_deref())?;
-    let filter = args.selection.filter()?;
+    let filter = RecordFilter::of(args)?;
     let guard = args.if_locked.guard(ctx).await?;
-    let rev = args.rev.unwrap_or(0);
     args.proto.decode_output(ctx)?;
-    if args.count && filter.is_none() {
-        let counted = ctx.store().count(&range, rev, guard.as_ref()).await?;
+    let source = args.serializable.open(ctx).await?;
+    let at =
+        args.at.revision(ctx, &source.store, args.selection.text).await.map_err(|failure| source.explain(failure))?;
+    at.map_or(Ok(()), |rev| args.check_since(rev))?;
+    let rev = at.or(args.rev).unwrap_or(0);
+    if args.count && filter.is_empty() {
+        let counted = source.store.count(&range, rev, guard.as_ref()).await;
+        let counted = counted.map_err(|error| source.explain(error.into()))?;
         ctx.out.one(&Count { count: counted.count, revision: counted.revision })?;
+        source.report(ctx, counted.revision).await;
         return Ok(Exit::Done);
     }
     let sorted = args.desc || args.sort.is_some_and(|order| order != SortOrder::Key);
     let options = ReadOptions {
         revision: rev,
-        keys_only: args.count || args.names_only(),
-        limit: if filter.is_some() || sorted || args.as_tree() { None } else { args.limit },
+        keys_only: (args.count || args.names_only()) && !filter.needs_values(),
+        limit: if filter.is_empty() && !sorted && !args.as_tree() { args.limit } else { None },
         guard: guard.clone(),
     };
-    let reader = ctx.store().read(&range, options);
+    let reader = source.store.read(&range, options);
     let hint = args.selection.match_hint();
-    let mut listing =
-        Listing { ctx, args, filter, range, guard, matched: 0, revision: rev, leases: LeaseCache::default() };
+    let mut listing = Listing {
+        ctx,
+        args,
+        filter,
+        source: &source,
+        range,
+        guard,
+        matched: 0,
+        revision: rev,
+        leases: LeaseCache::default(),
+    };
     if args.du {
         let top = args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
         let levels = args.branch_levels(&listing.range, 1);
@@ -57,8 +74,14 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         listing.stream(reader).await?
     }
     ctx.out.detail(&format!("listed {} at revision {}", counted(listing.matched, "key"), listing.revision));
-    if let Some(hint) = hint.filter(|_| listing.matched == 0) {
+    let (count, revision) = (listing.matched, listing.revision);
+    if let Some(hint) = hint.filter(|_| count == 0) {
         ctx.out.note(&hint);
+    }
+    source.report(ctx, revision).await;
+    if args.since_rev.is_some() {
+        let text = format!("listed at revision {revision}; next time use --since-rev {revision}");
+        ctx.out.summary(&Count { count, revision }, &text);
     }
     Ok(Exit::Done)
 }

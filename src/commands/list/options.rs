@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 
 use crate::args::parse_revision;
+use crate::commands::clock::AtArgs;
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::levels::BranchLevels;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::KeySelection;
+use crate::commands::serializable::SerializableArgs;
+use crate::commands::value_filter::ValueArgs;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::kvstore::{KeyRange, Revision};
@@ -17,12 +20,18 @@ use crate::kvstore::{KeyRange, Revision};
 /// Memory use does not depend on the number of keys. 'put --from' loads what
 /// 'list -o json' prints.
 ///
+/// --search, --regex and --since-rev read all keys of the range and print those that
+/// match; memory use stays the same.
+///
 /// --depth, --tree and --du treat keys as paths. A branch is the set of keys that
 /// share a beginning up to a separator. --depth skips most of each subtree, but
 /// etcd still counts its keys, so very large subtrees are slow.
 ///
 /// --du adds up current keys and values. The database file is larger: it also holds
 /// earlier revisions and free pages.
+///
+/// --at reads the history of a clock key by bisection: etcd stores no times. Earlier
+/// revisions of a key that was deleted and created again are not searched.
 ///
 /// --trailer ends the listing with a line that counts the records before it:
 /// {"trailer":{"prefix":"/app/","count":3,"revision":57}}. 'put --from' loads
@@ -32,7 +41,9 @@ use crate::kvstore::{KeyRange, Revision};
 ///
 /// Exit codes:
 ///   0  listed, even if no key matches
-///   4  the revision is in the future, or compacted (perhaps during the listing)
+///   1  --at: the clock key does not exist
+///   4  the revision is in the future, or compacted (perhaps during the listing), or
+///      --at is before the oldest known time
 ///   5  the lock of --if-locked is not held
 #[derive(clap::Args, Debug)]
 #[command(
@@ -41,9 +52,10 @@ use crate::kvstore::{KeyRange, Revision};
 Examples:
   kvadm list /app/
   kvadm list /app --dir --keys-only --match '*cert*'
-  kvadm list /app --dir --depth 1
+  kvadm list /app --dir --regex '(?i)host *= *old-db' --keys-only
   kvadm list / --du --depth 2 --top 10
-  kvadm list /app --dir -o json --with-leases --trailer > backup.jsonl"
+  kvadm list /app --dir -o json --with-leases --trailer > backup.jsonl",
+    mut_arg("serializable", |arg| arg.conflicts_with("if_locked"))
 )]
 pub struct Args {
     /// List keys that begin with this [default: all keys]
@@ -51,6 +63,14 @@ pub struct Args {
     pub(super) prefix: Option<OsString>,
     #[command(flatten)]
     pub(super) selection: KeySelection,
+    #[command(flatten)]
+    pub(super) values: ValueArgs,
+    /// Select only keys written after revision N (deleted keys do not appear)
+    ///
+    /// The listing ends with a note of its revision, which the next run takes as N; with -o json, with an object on standard
+    /// error. 'kvadm watch PREFIX --rev N+1' also prints deletions, unless N is compacted.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(Revision).range(0..), help_heading = "Which keys")]
+    pub(super) since_rev: Option<Revision>,
     /// Print keys without their values
     #[arg(long, help_heading = "What to show")]
     pub(super) keys_only: bool,
@@ -63,6 +83,8 @@ pub struct Args {
     /// Read at store revision N
     #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "What to show")]
     pub(super) rev: Option<Revision>,
+    #[command(flatten)]
+    pub(super) at: AtArgs,
     /// Sort by BY instead of the key
     ///
     /// Keeps the whole listing in memory, or --limit keys.
@@ -72,11 +94,11 @@ pub struct Args {
     #[arg(long, help_heading = "What to show")]
     pub(super) desc: bool,
     /// Add the granted TTL of each key's lease, so that 'put --from' can restore it
-    #[arg(long, conflicts_with = "keys_only", help_heading = "What to show")]
+    #[arg(long, conflicts_with_all = ["keys_only", "serializable"], help_heading = "What to show")]
     pub(super) with_leases: bool,
     /// With -o json: end with a line that proves that the listing of PREFIX is complete
     #[arg(long, help_heading = "What to show",
-          conflicts_with_all = ["from", "to", "glob", "keys_only", "count", "limit", "sort", "desc", "depth", "tree", "du"])]
+          conflicts_with_all = ["from", "to", "glob", "search", "regex", "since_rev", "keys_only", "count", "limit", "sort", "desc", "depth", "tree", "du"])]
     pub(super) trailer: bool,
     /// Show N levels; deeper keys are collapsed into their parent (names only)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "As a tree",
@@ -99,6 +121,8 @@ pub struct Args {
     /// Path separator, one byte
     #[arg(long, value_name = "C", default_value = "/", value_parser = parse_separator, help_heading = "As a tree")]
     pub(super) separator: u8,
+    #[command(flatten)]
+    pub(super) serializable: SerializableArgs,
     #[command(flatten)]
     pub(super) proto: ProtoArgs,
     #[command(flatten)]
@@ -139,15 +163,29 @@ impl Args {
         (self.keys_only && !sized) || (self.as_tree() && !self.du)
     }
 
-    /// Checks what clap cannot: the output format.
+    /// Checks what clap cannot.
     ///
     /// # Errors
-    /// A usage error for `--trailer` in another format than JSON.
+    /// A usage error for `--trailer` in another format than JSON, or if no key can be selected.
     pub(super) fn check(&self, ctx: &Context) -> Result<(), Failure> {
         if self.trailer && !ctx.out.is_json() {
             return Err(Failure::usage("--trailer requires -o json").hint("try 'kvadm list PREFIX -o json --trailer'"));
         }
-        Ok(())
+        self.rev.map_or(Ok(()), |rev| self.check_since(rev))
+    }
+
+    /// Checks `--since-rev` for a listing of an earlier revision.
+    ///
+    /// # Errors
+    /// A usage error if no key can be selected.
+    pub(super) fn check_since(&self, rev: Revision) -> Result<(), Failure> {
+        match self.since_rev {
+            Some(since) if since > rev => {
+                let failure = format!("no key: --since-rev {since} is after revision {rev}, which is listed");
+                Err(Failure::usage(failure).hint("omit one of the two options"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn branch_levels(&self, range: &KeyRange, depth: usize) -> BranchLevels {

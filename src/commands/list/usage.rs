@@ -56,7 +56,7 @@ pub async fn run(
     mut reader: RangeReader,
 ) -> Result<(), Failure> {
     let out = &listing.ctx.out;
-    let quota = match listing.ctx.store().member_status().await {
+    let quota = match listing.source.store.member_status().await {
         Ok(status) => {
             if status.quota.is_none() {
                 out.note(&format!("etcd {} does not report its quota; the PERCENT column is omitted", status.version));

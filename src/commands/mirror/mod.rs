@@ -36,7 +36,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let mapping = KeyMapping::new(&source_prefix, &prefix);
     let about = format!("context '{}'", name.escape_debug());
     let source = ctx.other_store(name)?;
-    refuse_itself(ctx, &source, &mapping, None, &about).await?;
+    refuse_itself(ctx.store(), &source, &mapping, None, &about).await?;
     refuse_inner_place(ctx, &source, &mapping, &place).await?;
     MirrorSession::new(ctx, args, source, about, mapping, place).run().await
 }

@@ -123,7 +123,11 @@ impl<'a> MirrorSession<'a> {
                 }
                 Err(stop) => {
                     let failure = self.failure(stop);
-                    return if failure.is_end_by_signal() { Ok(Exit::Interrupted) } else { Err(failure) };
+                    if failure.is_end_by_signal() {
+                        self.ctx.out.note("interrupted before the source was followed; the same command begins again");
+                        return Ok(Exit::Interrupted);
+                    }
+                    return Err(failure);
                 }
             }
         }

@@ -17,6 +17,7 @@ use crate::kvstore::{Error, LeaseId, LeaseKeeper, LockGuard, Store};
 use crate::output::{InputRecord, LoadAnswer, Progress};
 use crate::plural::counted;
 use crate::proto::Codec;
+use crate::signal::after_cancel;
 use crate::sync::{InputLine, RecordLines};
 
 /// Concurrent batches: enough to keep one server busy.
@@ -216,11 +217,7 @@ impl Load<'_> {
 
     /// Waits for the in-flight batches, after a signal for at most [`DRAIN_TIMEOUT`].
     async fn drain(&mut self, mut result: Result<(), Failure>) -> Result<(), Failure> {
-        let cancel = self.ctx.signals.cancel().clone();
-        let drain_timeout = async move {
-            cancel.cancelled().await;
-            tokio::time::sleep(DRAIN_TIMEOUT).await;
-        };
+        let drain_timeout = after_cancel(self.ctx.signals.cancel(), DRAIN_TIMEOUT);
         tokio::pin!(drain_timeout);
         loop {
             tokio::select! {

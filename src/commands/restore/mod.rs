@@ -24,7 +24,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let prefix = prefix_range(args.text, args.prefix.as_deref().unwrap_or_default(), args.dir)?.start;
     let codec = args.proto.decode_output(ctx)?;
-    let source = args.source.open(ctx, &prefix, args.text, &codec).await?;
+    let source = args.source.open(ctx, ctx.store(), &prefix, args.text, &codec).await?;
     let plan = planning::make(ctx, args, source).await?;
     if let Some(path) = &args.plan {
         return planning::report_saved(ctx, &plan, path);

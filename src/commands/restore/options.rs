@@ -15,8 +15,9 @@ use crate::output::ChangeKind;
 ///
 /// The plan is shown first: how many keys would be deleted, created and modified,
 /// and the first 20 of them. Each change compares the mod revision that the plan
-/// saw: a key that another client has changed meanwhile is left as it is and
-/// counted (one that was missing and is missing again is not told apart). To finish an interrupted restore, run the same command again.
+/// saw: a key that another client has changed meanwhile is left and counted. (A key
+/// that was missing, and is missing again, counts as unchanged.) To finish an
+/// interrupted restore, run the same command again.
 ///
 /// Values and the presence of keys decide. A key that had a lease is created without
 /// one; a key that has a lease keeps it if the source's key has one too. With

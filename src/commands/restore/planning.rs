@@ -18,7 +18,7 @@ use crate::sync::{Difference, NewPlan, PlanEntry, PlanHead, PlannedLease};
 
 /// Compares the source with the store and keeps the plan in a file.
 pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Result<RestorePlan, Failure> {
-    let Compared { mut comparison, source } = source.compare(ctx, 0, !args.with_leases).await?;
+    let Compared { mut comparison, source } = source.compare(ctx.store(), 0, !args.with_leases).await?;
     let head = PlanHead {
         cluster: ctx.store().cluster(),
         namespace: ctx.store().namespace().to_vec(),
@@ -36,7 +36,7 @@ pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Resu
         let difference = match comparison.next().await {
             Ok(Some(difference)) => difference,
             Ok(None) => break,
-            Err(error) => return Err(source.failure(ctx, error).await.hint("nothing was changed")),
+            Err(error) => return Err(source.failure(ctx.store(), error).await.hint("nothing was changed")),
         };
         let kind = difference.to_source();
         if !args.does(kind) {

@@ -7,13 +7,14 @@ pub(super) mod scan;
 use std::time::{Duration, Instant};
 
 use crate::args::{parse_duration, parse_period};
+use crate::commands::serializable::one_member;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Refusal;
 use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
 use crate::time::Time;
 
-use scan::{ClusterHealth, ClusterScan, scan_cluster};
+use scan::{ClusterHealth, ClusterScan, QuorumEvidence, scan_cluster};
 
 /// Default intervals of --watch for a healthy and an unhealthy cluster, as in Cilium's StatusCheckInterval.
 const HEALTHY_INTERVAL: Duration = Duration::from_secs(30);
@@ -55,6 +56,12 @@ pub struct Args {
     /// Check each endpoint step by step, and suggest a remedy for each failure
     #[arg(long, conflicts_with_all = ["revision", "quorum", "watch", "wait"])]
     diagnose: bool,
+    /// Do not check the quorum: read each member's own data only
+    ///
+    /// A member is healthy if it answers a serializable read, has a leader and has no alarm. With a user and a password, the
+    /// login needs a quorum. With --revision, the revision is that of the first endpoint that answers.
+    #[arg(long, conflicts_with_all = ["quorum", "diagnose"])]
+    serializable: bool,
     /// Prove the quorum by writing under a lock (on a temporary key of kvadm)
     #[arg(long)]
     quorum: bool,
@@ -70,6 +77,16 @@ pub struct Args {
     wait: Option<Duration>,
 }
 
+impl Args {
+    fn evidence(&self) -> QuorumEvidence {
+        match (self.serializable, self.quorum) {
+            (true, _) => QuorumEvidence::None,
+            (false, true) => QuorumEvidence::Write,
+            (false, false) => QuorumEvidence::Reads,
+        }
+    }
+}
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -78,7 +95,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     // An endpoint that does not answer is what this verb reports.
     ctx.limit_endless_connect(args.wait.unwrap_or(Duration::ZERO));
     if args.revision {
-        return revision(ctx).await;
+        return if args.serializable { revision_of_member(ctx).await } else { revision(ctx).await };
     }
     if args.diagnose {
         return diagnose::run(ctx).await;
@@ -93,7 +110,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.wait.unwrap_or(Duration::ZERO);
     let progress = args.wait.map(|_| ctx.out.progress("waiting for a healthy cluster", None));
     loop {
-        let scan = scan_cluster(ctx, args.quorum).await;
+        let scan = scan_cluster(ctx, args.evidence()).await;
         let healthy = matches!(&scan, Ok(scan) if scan.verdict() == ClusterHealth::Healthy);
         let waitable = match &scan {
             Ok(_) => true,
@@ -118,7 +135,7 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
     let revision = match ctx.store().revision().await {
         // A user without read permission may still query the members.
         Err(error) if error.is_refusal(Refusal::Permission) => {
-            let scan = scan_cluster(ctx, false).await?;
+            let scan = scan_cluster(ctx, QuorumEvidence::Reads).await?;
             scan.revision().ok_or_else(|| Failure::from(error))?
         }
         other => other?,
@@ -127,9 +144,17 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+async fn revision_of_member(ctx: &Context) -> Result<Exit, Failure> {
+    let source = one_member(ctx.store()).await?;
+    let revision = source.store.revision().await.map_err(|error| source.explain(error.into()))?;
+    ctx.out.one(&RevisionOnly { revision })?;
+    source.report(ctx, revision).await;
+    Ok(Exit::Done)
+}
+
 async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Exit, Failure> {
     loop {
-        let scan = scan_cluster(ctx, args.quorum).await;
+        let scan = scan_cluster(ctx, args.evidence()).await;
         let time = Time::from_secs(Time::now().secs).to_string();
         if !matches!(&scan, Err(failure) if failure.exit != Exit::Unreachable) {
             let health = scan.as_ref().map_or("unreachable", |scan| scan.verdict().as_str());

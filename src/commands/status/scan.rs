@@ -3,6 +3,7 @@
 use tokio::task::JoinSet;
 
 use super::quorum::{self, QuorumProof};
+use crate::commands::serializable::login_failure;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Alarm, Error, Member, MemberStatus, Refusal, Revision, Store};
@@ -14,7 +15,8 @@ pub struct MemberObservation {
     pub name: String,
     /// The status, or the reason for its absence.
     pub status: Result<MemberStatus, String>,
-    /// The result of a linearizable read; `Ok` without a read for a learner and for a member without a leader.
+    /// The result of a read; `Ok` without a read for a learner and for a member without a leader, unless the read is
+    /// serializable.
     pub read: Result<(), String>,
     pub alarms: Vec<String>,
 }
@@ -22,9 +24,22 @@ pub struct MemberObservation {
 pub struct ClusterScan {
     pub cluster: Option<u64>,
     pub members: Vec<MemberObservation>,
+    /// What the scan has looked for.
+    pub evidence: QuorumEvidence,
     /// The outcome of the write under a lock, if requested.
     pub proof: Option<QuorumProof>,
     general: Vec<String>,
+}
+
+/// How a scan proves that there is a quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuorumEvidence {
+    /// Not at all: it asks each member for its own data.
+    None,
+    /// By a linearizable read of each member.
+    Reads,
+    /// By the reads, and a write under a lock.
+    Write,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +117,7 @@ impl MemberObservation {
             problems.push(of("has no leader"));
         }
         if let Err(why) = &self.read {
-            problems.push(of(&format!("a linearizable read failed: {why}")));
+            problems.push(of(why));
         }
         // etcd also lists alarms among its errors.
         if status.errors.is_empty() {
@@ -117,14 +132,17 @@ impl ClusterScan {
         let serves = self.members.iter().any(MemberObservation::serves);
         match &self.proof {
             Some(QuorumProof::Failed(_)) => ClusterHealth::NoQuorum,
+            None if self.evidence == QuorumEvidence::None => self.health_of_members(),
             _ if !serves && self.only_learners_were_asked() => ClusterHealth::Unknown,
             _ if !serves => ClusterHealth::NoQuorum,
             Some(QuorumProof::NoSpace) => ClusterHealth::Degraded,
-            _ if self.general.is_empty() && self.members.iter().all(MemberObservation::healthy) => {
-                ClusterHealth::Healthy
-            }
-            _ => ClusterHealth::Degraded,
+            _ => self.health_of_members(),
         }
+    }
+
+    fn health_of_members(&self) -> ClusterHealth {
+        let all = self.general.is_empty() && self.members.iter().all(MemberObservation::healthy);
+        if all { ClusterHealth::Healthy } else { ClusterHealth::Degraded }
     }
 
     /// Whether every member that was asked is a learner with a leader.
@@ -137,6 +155,7 @@ impl ClusterScan {
     pub fn quorum_word(&self) -> &'static str {
         match (&self.proof, self.verdict()) {
             (Some(QuorumProof::Done(_) | QuorumProof::NoSpace), _) => "proved",
+            _ if self.evidence == QuorumEvidence::None => "unknown",
             (_, ClusterHealth::NoQuorum) => "none",
             (_, ClusterHealth::Unknown) => "unknown",
             _ => "read",
@@ -181,17 +200,22 @@ impl ClusterScan {
     }
 }
 
-/// Scans all members concurrently; with `prove`, also writes under a lock.
+/// Scans all members concurrently.
 ///
 /// # Errors
 /// No reachable member, or a refused login.
-pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Failure> {
+pub async fn scan_cluster(ctx: &Context, evidence: QuorumEvidence) -> Result<ClusterScan, Failure> {
     let store = ctx.store();
+    if evidence == QuorumEvidence::None && store.options().credentials.is_some() {
+        // A login without a quorum fails at once; otherwise each member would wait for it.
+        store.one_member().await.map_err(|error| login_failure(store, error))?;
+    }
     store.share_login().await;
+    let serializable = evidence == QuorumEvidence::None;
     let mut observing: JoinSet<(usize, MemberObservation)> = JoinSet::new();
     let mut endpoints = store.options().endpoints.clone();
     for (index, endpoint) in endpoints.iter().enumerate() {
-        observing.spawn(observe(index, store.clone(), endpoint.clone()));
+        observing.spawn(observe(index, store.clone(), endpoint.clone(), serializable));
     }
     let listed = store.members().await;
     if let Err(
@@ -227,7 +251,7 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
                 }
                 Some(url) if endpoints.contains(&url) => {}
                 Some(url) => {
-                    more.spawn(observe(endpoints.len(), store.clone(), url.clone()));
+                    more.spawn(observe(endpoints.len(), store.clone(), url.clone(), serializable));
                     endpoints.push(url);
                 }
                 None => general.push(format!("member {} has not started", member_name(member.id, &member.name))),
@@ -249,6 +273,7 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
     let mut scan = ClusterScan {
         cluster,
         members: found.into_iter().map(|(_, observation)| observation).collect(),
+        evidence,
         proof: None,
         general,
     };
@@ -256,9 +281,10 @@ pub async fn scan_cluster(ctx: &Context, prove: bool) -> Result<ClusterScan, Fai
         return Err(listed.err().map_or_else(|| no_member_answers(&scan), Failure::from));
     }
     check_cluster_ids(&mut scan);
-    if scan.verdict() == ClusterHealth::Unknown {
+    if scan.verdict() == ClusterHealth::Unknown || serializable {
         return Ok(scan);
     }
+    let prove = evidence == QuorumEvidence::Write;
     if scan.verdict() == ClusterHealth::NoQuorum {
         // Reading alarms and writing need the quorum, and would only time out.
         if prove {
@@ -322,17 +348,18 @@ fn assign_alarms(scan: &mut ClusterScan, alarms: &[Alarm]) {
     }
 }
 
-async fn observe(index: usize, store: Store, endpoint: Endpoint) -> (usize, MemberObservation) {
+async fn observe(index: usize, store: Store, endpoint: Endpoint, serializable: bool) -> (usize, MemberObservation) {
     let shown = endpoint.to_string();
     let one = store.pinned(&endpoint);
+    let (one, kind) = if serializable { (one.serializable(), "serializable") } else { (one, "linearizable") };
     let status = one.member_status().await;
     let read = match &status {
         // Without a leader the read would fail.
-        Ok(status) if !status.learner && status.leader != 0 => match one.revision().await {
+        Ok(status) if serializable || !status.learner && status.leader != 0 => match one.revision().await {
             Ok(_) => Ok(()),
             // A denied permission also proves that the quorum answered.
             Err(error) if error.is_refusal(Refusal::Permission) || error.is_refusal(Refusal::NoUser) => Ok(()),
-            Err(error) => Err(format_causes(&error)),
+            Err(error) => Err(format!("a {kind} read failed: {}", format_causes(&error))),
         },
         _ => Ok(()),
     };

@@ -12,7 +12,7 @@ use super::resume::{ResumeFile, ResumePosition};
 use crate::commands::select::KeyFilter;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{self, KeyRange, Refusal, Revision, WatchEvent, WatchOptions, WatchUpdate, Watcher};
+use crate::kvstore::{self, KeyRange, Refusal, Revision, Store, WatchEvent, WatchOptions, WatchUpdate, Watcher};
 use crate::output::{ChangeKind, bytes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub enum WatchStart {
 
 pub struct WatchLoop<'a> {
     pub(super) ctx: &'a Context,
+    pub(super) store: Store,
     pub(super) ranges: Vec<KeyRange>,
     pub(super) filter: Option<KeyFilter>,
     pub(super) start: WatchStart,
@@ -53,6 +54,7 @@ impl<'a> WatchLoop<'a> {
         let cache = (start == WatchStart::Sync).then(KeyCache::default);
         Self {
             ctx,
+            store: ctx.store().clone(),
             ranges,
             filter,
             start,
@@ -63,6 +65,11 @@ impl<'a> WatchLoop<'a> {
             begun: false,
             reported_position,
         }
+    }
+
+    /// Reads and watches without requiring a leader.
+    pub fn serializable(self) -> Self {
+        Self { store: self.store.serializable(), ..self }
     }
 
     /// Follows the stream to its end.
@@ -93,7 +100,7 @@ impl<'a> WatchLoop<'a> {
         self.begun = true;
         let ranges = self.ranges.clone();
         let options = WatchOptions { ranges, start, known, prev: self.writer.prev };
-        let mut watcher = self.ctx.store().watch(options);
+        let mut watcher = self.store.watch(options);
         loop {
             let next = self.next(&mut watcher).await;
             if next.is_err() {

@@ -25,7 +25,7 @@ impl WatchLoop<'_> {
         if self.start == WatchStart::Sync {
             return self.begin_sync(resumed).await;
         }
-        let known = self.until_timeout(self.ctx.store().revision_for(&self.first_range())).await?;
+        let known = self.until_timeout(self.store.revision_for(&self.first_range())).await?;
         self.bind_resume_file()?;
         match (resumed, self.start) {
             (Some(next), _) => {
@@ -56,7 +56,7 @@ impl WatchLoop<'_> {
     }
 
     fn bind_resume_file(&mut self) -> Result<(), Failure> {
-        let cluster = self.ctx.store().cluster();
+        let cluster = self.store.cluster();
         self.resume_file.as_mut().map_or(Ok(()), |file| file.bind(cluster))
     }
 
@@ -90,7 +90,7 @@ impl WatchLoop<'_> {
         let mut backoff = Backoff::default();
         loop {
             let first = self.first_range();
-            let asked = self.until_timeout(self.ctx.store().revision_for(&first)).await;
+            let asked = self.until_timeout(self.store.revision_for(&first)).await;
             if let Some(revision) = self.retry_transient(asked, &mut backoff).await? {
                 return Ok(revision);
             }
@@ -182,7 +182,7 @@ impl WatchLoop<'_> {
         let mut at = revision;
         for range in self.ranges.clone() {
             let options = ReadOptions { revision: at, keys_only, ..ReadOptions::default() };
-            let mut reader = self.ctx.store().read(&range, options);
+            let mut reader = self.store.read(&range, options);
             while let Some(page) = self.until_timeout(reader.next()).await? {
                 for kv in &page {
                     self.handle_listed(kv, to).await?;

@@ -86,6 +86,11 @@ pub struct Args {
     /// Save the position to FILE and continue from it in the next run
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = "Where to start")]
     resume: Option<PathBuf>,
+    /// Also watch a member without a leader; its events may come late
+    ///
+    /// A member that is cut off from the others sends no events until it finds a leader again.
+    #[arg(long, conflicts_with = "resume", help_heading = "Where to start")]
+    serializable: bool,
 
     /// Add the previous value of each key, unless it is compacted
     #[arg(long, help_heading = "What to print")]
@@ -201,7 +206,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         limit,
     };
     let filter = args.glob.as_deref().map(KeyFilter::parse).transpose()?;
-    WatchLoop::new(ctx, ranges, filter, start, writer, resume_file).run().await
+    let watch = WatchLoop::new(ctx, ranges, filter, start, writer, resume_file);
+    if args.serializable { watch.serializable() } else { watch }.run().await
 }
 
 impl Args {

@@ -2,3 +2,4 @@
 
 pub(crate) mod maintenance;
 pub(crate) mod members;
+pub(crate) mod one_member;

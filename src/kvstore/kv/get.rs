@@ -88,7 +88,7 @@ impl Store {
 
     async fn get_alone(&self, key: &[u8], revision: Revision) -> Result<KeysRead, Error> {
         let absolute = self.absolute(key);
-        let options = GetOptions::new().with_revision(revision);
+        let options = self.get_options().with_revision(revision);
         let request = Request::read("get", &absolute);
         let answer = self
             .call(request, |client| {
@@ -135,7 +135,7 @@ impl Store {
         }
         let range = range.within(self.namespace());
         let (start, end) = range.to_wire();
-        let options = GetOptions::new().with_range(end.clone()).with_count_only().with_revision(revision);
+        let options = self.get_options().with_range(end.clone()).with_count_only().with_revision(revision);
         let request = Request {
             covers: Covers::Range(&end),
             timeout: Timeout::WhileResponsive,
@@ -163,7 +163,7 @@ impl Store {
         let absolute = self.absolute(key);
         let answer = self
             .call(Request::read("cluster", &absolute), |client| {
-                let (key, options) = (absolute.clone(), GetOptions::new().with_keys_only());
+                let (key, options) = (absolute.clone(), self.get_options().with_keys_only());
                 async move { Self::kv(&client).get(key, Some(options)).await }
             })
             .await?;

@@ -9,7 +9,6 @@
 
 use std::sync::atomic::Ordering;
 
-use etcd_client::GetOptions;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -326,7 +325,8 @@ impl PageRequest {
         let range = range.within(self.store.namespace());
         let (start, end) = range.to_wire();
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
-        let mut options = GetOptions::new().with_range(end.clone()).with_revision(self.revision).with_limit(limit);
+        let mut options =
+            self.store.get_options().with_range(end.clone()).with_revision(self.revision).with_limit(limit);
         if self.keys_only {
             options = options.with_keys_only();
         }

@@ -42,14 +42,16 @@ impl Store {
             return self.send_delete(op, over, *prev, idempotency, timeout).await;
         }
         let wire = match guard {
-            None => txn.to_wire(self.namespace()),
+            None => txn.to_wire(self.namespace(), self.is_serializable),
             Some(lock) => {
                 let held = etcd_client::Compare::create_revision(
                     lock.key.clone(),
                     etcd_client::CompareOp::Equal,
                     lock.revision,
                 );
-                etcd_client::Txn::new().when([held]).and_then([TxnOp::txn(txn.to_wire(self.namespace()))])
+                etcd_client::Txn::new()
+                    .when([held])
+                    .and_then([TxnOp::txn(txn.to_wire(self.namespace(), self.is_serializable))])
             }
         };
         let mut guard_text = txn.format_guard();

@@ -222,7 +222,7 @@ impl Op {
         }
     }
 
-    fn to_wire(&self, namespace: &[u8]) -> TxnOp {
+    fn to_wire(&self, namespace: &[u8], serializable: bool) -> TxnOp {
         match self {
             Self::Put(write) => {
                 let options = match write.lease {
@@ -239,6 +239,9 @@ impl Op {
                 if let Some(end) = end {
                     options = options.with_range(end);
                 }
+                if serializable {
+                    options = options.with_serializable();
+                }
                 if *keys_only {
                     options = options.with_keys_only();
                 }
@@ -251,7 +254,7 @@ impl Op {
                 let (key, options) = over.deletion(namespace, *prev);
                 TxnOp::delete(key, Some(options))
             }
-            Self::Txn(txn) => TxnOp::txn(txn.to_wire(namespace)),
+            Self::Txn(txn) => TxnOp::txn(txn.to_wire(namespace, serializable)),
         }
     }
 }
@@ -274,8 +277,9 @@ impl Txn {
         self.compares.iter().map(Compare::size).chain(ops).fold(0, usize::saturating_add)
     }
 
-    pub(crate) fn to_wire(&self, namespace: &[u8]) -> etcd_client::Txn {
-        let ops = |ops: &[Op]| ops.iter().map(|op| op.to_wire(namespace)).collect::<Vec<_>>();
+    /// With `serializable`, etcd answers a transaction that only reads from the member's own data.
+    pub(crate) fn to_wire(&self, namespace: &[u8], serializable: bool) -> etcd_client::Txn {
+        let ops = |ops: &[Op]| ops.iter().map(|op| op.to_wire(namespace, serializable)).collect::<Vec<_>>();
         etcd_client::Txn::new()
             .when(self.compares.iter().map(|compare| compare.to_wire(namespace)).collect::<Vec<_>>())
             .and_then(ops(&self.then))

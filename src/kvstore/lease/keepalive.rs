@@ -119,10 +119,8 @@ impl Store {
     /// A handle for background tasks: neither signals nor the command's deadline cancel it.
     pub fn unbound(&self) -> Self {
         let observer = Arc::clone(&self.session.observer);
-        Self {
-            inner: self.inner.clone(),
-            session: Session { cancel: CancellationToken::new(), deadline: None, observer },
-        }
+        let session = Session { cancel: CancellationToken::new(), deadline: None, observer };
+        Self { session, ..self.clone() }
     }
 
     /// Waits until the absolute key with this create revision is deleted, and watches it again after every failure. Returns

@@ -117,7 +117,7 @@ impl Store {
     ) -> Result<OpenedWatch, Error> {
         let classified = |error| classify(OP, &self.inner.channel.current(), error).0;
         self.inner.channel.ready(false).await.map_err(|failure| from_transport(&failure).0)?;
-        let client = self.client(OP, true).await.map_err(|(error, _)| error)?;
+        let client = self.client(OP, !self.is_serializable).await.map_err(|(error, _)| error)?;
         let mut watching = client.watch_client().max_decoding_message_size(max_bytes);
         let mut stream = watching.watch(start, Some(options)).await.map_err(classified)?;
         let endpoint = self.inner.channel.current();

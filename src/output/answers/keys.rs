@@ -31,6 +31,42 @@ impl Record for RevisionOnly {
     }
 }
 
+/// `--serializable`: the member that was read.
+pub struct ReadMemberRow<'a> {
+    /// The member's endpoint.
+    pub endpoint: &'a str,
+    /// The revision that was read.
+    pub revision: Revision,
+    /// How many revisions the member is behind the others; `None` if no other member answered.
+    pub behind: Option<u64>,
+}
+
+impl Record for ReadMemberRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(data("endpoint", Value::Str(self.endpoint)));
+        visit(data("revision", Value::Int(self.revision)));
+        visit(data("behind", Value::uint(self.behind)));
+    }
+}
+
+/// `list --at`: the revision that was chosen.
+pub struct ClockRow<'a> {
+    /// The key with the time.
+    pub clock: &'a [u8],
+    /// The revision of the key's write.
+    pub revision: Revision,
+    /// The time of the write, as RFC 3339.
+    pub time: &'a str,
+}
+
+impl Record for ClockRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(data("clock", Value::Bytes(self.clock)));
+        visit(data("revision", Value::Int(self.revision)));
+        visit(data("time", Value::Str(self.time)));
+    }
+}
+
 /// `version`.
 pub struct VersionRow {
     /// kvadm's version.

@@ -12,7 +12,10 @@ mod txn;
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use dry_run::DryRunRow;
-pub use keys::{Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, RevisionOnly, SettingRow, Tally, VersionRow};
+pub use keys::{
+    ClockRow, Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, ReadMemberRow, RevisionOnly, SettingRow, Tally,
+    VersionRow,
+};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use mirror::{MirrorComparison, MirrorRow};
 pub use status::{MemberRow, StatusAnswer};

@@ -5,14 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::kvstore::{LeaseId, Revision, parse_hex};
-use crate::output::ChangeKind;
+use crate::output::{ChangeKind, bytes};
 use crate::sync::plan::{PlanEntry, PlanHead, PlanLine, PlannedLease, UndoEntry};
 
 /// The version of the format.
 const VERSION: u64 = 1;
 
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub(super) struct WireHead {
     kvadm_restore_plan: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ enum WireLease {
 }
 
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub(super) struct WireEntry {
     event: WireKind,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub(super) struct WireEntry {
 
 /// The end of a step, or of the plan.
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub(super) struct WireStepEnd {
     pub step_done: u64,
     pub mod_revision: Revision,
@@ -87,7 +87,7 @@ pub(super) struct WireStepEnd {
 }
 
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub(super) struct WireEnd {
     pub entries: u64,
 }
@@ -102,7 +102,7 @@ fn split(bytes: &[u8]) -> (Option<String>, Option<String>) {
 fn joined(name: &str, text: Option<String>, encoded: Option<String>) -> Result<Option<Vec<u8>>, String> {
     match (text, encoded) {
         (Some(text), None) => Ok(Some(text.into_bytes())),
-        (None, Some(encoded)) => match STANDARD.decode(encoded) {
+        (None, Some(encoded)) => match bytes::decode_base64(&encoded) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) => Err(format!("{name}_base64: {error}")),
         },
@@ -219,6 +219,7 @@ impl WireEntry {
 /// Parses the head.
 pub(super) fn parse_head(line: &[u8]) -> Result<PlanHead, String> {
     #[derive(Deserialize)]
+    #[serde(expecting = "a JSON object")]
     struct FormatVersion {
         kvadm_restore_plan: u64,
     }
