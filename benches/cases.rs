@@ -141,6 +141,7 @@ pub fn all(p: &Place<'_>) -> Result<Vec<Case>, String> {
     cases.extend(lists(p));
     cases.extend(writes(p)?);
     cases.extend(comparisons(p)?);
+    cases.extend(mirrors(p)?);
     cases.extend(watches(p)?);
     cases.extend(locks(p));
     cases.extend(growth(p)?);
@@ -288,6 +289,46 @@ fn comparisons(p: &Place<'_>) -> Result<Vec<Case>, String> {
             before: vec![change()],
             ..row("restore of 1 %, compared with diff and put --from", restore, by_hand, &[Wall(1.25), Memory(48.0)])
         },
+    ])
+}
+
+/// The changes that a mirror has missed, in the source's order: of distinct keys, and of one key, of which a transaction can
+/// write one change only.
+fn mirrors(p: &Place<'_>) -> Result<Vec<Case>, String> {
+    use Target::{Memory, Rate};
+    let changes = p.keys.min(20_000);
+    let hot = p.file("hot");
+    write(&hot, |out| (0..2000).try_for_each(|n| writeln!(out, r#"{{"key":"/mir/hot","value":"{n}"}}"#)))?;
+    let common = "--op-timeout 600s";
+    let kvadm = format!("{} --endpoints {} {common}", p.kvadm, p.endpoint);
+    let second = format!("XDG_CONFIG_HOME={} {} --endpoints {} {common}", p.file("contexts"), p.kvadm, p.second);
+    let shell = |script: String| cmd(&["sh", "-c", &script]);
+    // The copy has the first key and the place when the changes come.
+    let copied = shell(format!(
+        "{second} delete --prefix /mir --yes; {kvadm} delete --prefix /mir --yes; {kvadm} put /mir/first 1 && \
+         {second} mirror /mir/ --source context:second-source --once && {} client revision {} > {}",
+        p.own,
+        p.endpoint,
+        p.file("mirrored")
+    ));
+    write(&p.file("contexts/kvadm/second-source.yaml"), |out| writeln!(out, "endpoints: [\"{}\"]", p.endpoint))?;
+    let mirror = || shell(format!("{second} mirror /mir/ --source context:second-source --once"));
+    let make_mirror = shell(format!(
+        "exec {} --endpoints {} make-mirror {} --prefix /mir/ --rev $(($(cat {}) + 1))",
+        p.etcdctl,
+        p.endpoint,
+        p.second,
+        p.file("mirrored")
+    ));
+    let all = p.client_at(&p.second, "await", &["/mir/", &(changes + 1).to_string()]);
+    let make_mirror = until(make_mirror, Until::Ended(all.argv));
+    let puts = p.client("puts", &["/mir/", &changes.to_string()]);
+    let one_key = shell(format!("{kvadm} --max-ops 3 put --from {hot}"));
+    let distinct = case("mirror, missed puts of distinct keys", mirror(), Some(make_mirror), &[Rate(20_000.0), Memory(64.0)]);
+    let hot = case("mirror, missed puts of one key", mirror(), None, &[]);
+    Ok(vec![
+        Case { before: vec![copied.clone(), puts], keys: changes, ..distinct },
+        Case { before: vec![copied, one_key], keys: 2000, ..hot },
     ])
 }
 

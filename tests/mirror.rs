@@ -446,6 +446,22 @@ fn what_the_end_finds_different_is_said() {
     assert_eq!((&lines[1]["created"], &lines[1]["deleted"], &lines[1]["unchanged"]), (&1.into(), &1.into(), &2.into()));
 }
 
+/// While the source says nothing, a deletion may still be on its way.
+#[test]
+fn a_slow_source_is_not_taken_for_a_silent_one() {
+    let (source, destination) = (Etcd::start(), Etcd::start());
+    put(&source, "/app/a", "1");
+    put(&source, "/app/b", "1");
+    once(&source, &destination, &["/app/"]).ok();
+    let mut proxy = Proxy::start(&source.address());
+    for change in [&["del", "/app/a"][..], &["put", "/app/b", "2"], &["put", "/elsewhere", "1"]] {
+        source.etcdctl_ok(change);
+        proxy.set(Mode::Delay { up: Duration::ZERO, down: Duration::from_millis(300) });
+        mirror(&proxy.endpoint(), &destination.endpoint(), &["/app/", "--once"]).run().ok();
+        same(&source, &destination, "/app/");
+    }
+}
+
 /// As a run leaves it that is killed between two transactions of one revision.
 #[test]
 fn a_revision_that_was_applied_in_part_is_continued() {

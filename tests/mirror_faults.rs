@@ -10,7 +10,7 @@ use super::mirror::{
     SOON, block_on, check_history, compact, delete, follow, history, mirror, once, put, random_change, same,
 };
 use super::support::time_limit::seed;
-use super::support::{Etcd, Kvadm, Mode, Proxy, Running, eventually};
+use super::support::{Etcd, Kvadm, Mode, Plan, Proxy, Running, Spoil, Spoiler, eventually};
 
 /// Writes random changes at `source` while `fault` is called again and again with a running mirror; then the copy's history is
 /// the source's.
@@ -212,6 +212,31 @@ fn a_lost_answer_is_found_in_the_place() {
     running.signal(Signal::SIGINT);
     running.wait().signal(Signal::SIGINT).err_lacks("another client");
     check_history(&history(&source, "/app/"), &history(&destination, "/app/"), 127);
+}
+
+/// Each transaction of the claim, the copy and the following, each in turn without its answer.
+#[test]
+fn nothing_is_written_twice_whichever_answer_is_lost() {
+    let (source, destination) = (Etcd::start(), Etcd::start());
+    let records: String = (0..200).map(|n| format!("{{\"key\":\"/p/{n:03}\",\"value\":\"{n}\"}}\n")).collect();
+    Kvadm::new().endpoint(&source).args(["put", "--from", "-"]).stdin(records).run().ok();
+    let lost = [Spoil::CutBefore, Spoil::CutAfter, Spoil::Etcd(14, "etcdserver: request timed out")];
+    for (case, (skip, spoil)) in (0..4).flat_map(|skip| lost.map(|spoil| (skip, spoil))).enumerate() {
+        let prefix = format!("/copy{case}/");
+        let plan = |skip| Plan { spoil, methods: &["Txn"], skip, times: 1, then_gone: false };
+        let spoiler = Spoiler::start(&destination.address(), plan(skip));
+        let args = [&prefix, "--source-prefix", "/p/", "--once"];
+        mirror(&source.endpoint(), &spoiler.endpoint(), &args).run().ok().err_lacks("another client");
+        assert!(spoiler.seen() > skip, "{case}: nothing was lost");
+        let held = destination.held_under(&prefix);
+        assert!(held.len() == 200 && held.iter().all(|held| held.version == 1), "{case}: a key was written twice");
+        if skip == 0 {
+            put(&source, "/p/000", &format!("changed {case}"));
+            let spoiler = Spoiler::start(&destination.address(), plan(0));
+            mirror(&source.endpoint(), &spoiler.endpoint(), &args).run().ok().err_lacks("another client");
+            assert_eq!(destination.held(format!("{prefix}000")).unwrap().version, 2);
+        }
+    }
 }
 
 #[test]

@@ -284,7 +284,7 @@ impl Applier {
             batch.entries.iter().filter(|(entry, _)| entry.expected > 0).map(|(entry, _)| entry.key.clone()).collect();
         let found = match known.is_empty() {
             true => Vec::new(),
-            false => self.store.get_many(&known, 0, self.guard.as_deref()).await?.kvs,
+            false => self.store.get_each(&known, 0).await?,
         };
         let mut before: HashMap<Vec<u8>, KeyValue> =
             found.into_iter().flatten().map(|kv| (kv.key.clone(), kv)).collect();

@@ -4,7 +4,7 @@ use super::copying::{MissedSince, count_foreign};
 use super::session::{MirrorSession, MirrorStop};
 use crate::kvstore::{Revision, WatchEvent, WatchOptions, WatchUpdate};
 use crate::sync::mirror::{
-    ChangeQueue, MirrorError, MirrorPosition, Overlay, PassRevisions, PlaceWriter, SourceChange, WithinRevision,
+    ChangeQueue, MirrorError, MirrorPosition, Overlay, PassRevisions, PlaceState, PlaceWriter, SourceChange, WithinRevision,
 };
 
 impl MirrorSession<'_> {
@@ -46,6 +46,10 @@ impl MirrorSession<'_> {
             let counts = self.write_differences(writer, at, overlay, true).await?;
             self.totals.overwritten += counts.differing();
             self.note_overwritten(counts.differing());
+            if counts.differing() > 0 {
+                // What is newer than the place counts as written by others.
+                writer.write(&self.destination, position, PlaceState::Following, &self.outage).await?;
+            }
             return Ok(());
         }
         let mut pass = self.pass(at, overlay);

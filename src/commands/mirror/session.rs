@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::options::Args;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, KeyValue, Revision, Store};
+use crate::kvstore::{KeyValue, Refusal, Revision, Store};
 use crate::output::{MirrorRow, bytes};
 use crate::shell;
 use crate::sync::KeyMapping;
@@ -116,7 +116,7 @@ impl<'a> MirrorSession<'a> {
         loop {
             match self.attempt().await {
                 Ok(exit) => return Ok(exit),
-                Err(MirrorStop::Mirror(error)) if self.begun && error.is_transient() => {
+                Err(MirrorStop::Mirror(error)) if self.begun && (error.is_transient() || Self::is_compacted(&error)) => {
                     let failure = self.failure(MirrorStop::Mirror(error));
                     self.ctx.out.warn(&format!("the mirror is interrupted and will resume: {}", failure.one_line()));
                     self.ctx.sleep(RESTART_PAUSE).await?;
@@ -211,8 +211,11 @@ impl<'a> MirrorSession<'a> {
         MirrorRow { event, revision: position.revision, changes, copied, overwritten, ..MirrorRow::default() }
     }
 
-    /// Whether an error says that the revision to be read is compacted at the source.
+    /// Whether an error says that the revision to be read is compacted.
     pub(super) fn is_compacted(error: &MirrorError) -> bool {
-        matches!(error, MirrorError::Source(Error::Refused { kind: crate::kvstore::Refusal::Compacted, .. }))
+        match error {
+            MirrorError::Source(error) | MirrorError::Destination(error) => error.is_refusal(Refusal::Compacted),
+            _ => false,
+        }
     }
 }

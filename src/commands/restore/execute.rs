@@ -240,8 +240,8 @@ async fn judge(ctx: &Context, unsettled: Vec<UndoEntry>, applier: &mut Applier) 
         return Ok(());
     }
     let keys: Vec<Vec<u8>> = unsettled.iter().map(|undo| undo.entry.key.clone()).collect();
-    let now = ctx.store().get_many(&keys, 0, None).await?;
-    for (undo, now) in unsettled.into_iter().zip(now.kvs) {
+    let now = ctx.store().get_each(&keys, 0).await?;
+    for (undo, now) in unsettled.into_iter().zip(now) {
         match undo.judged_by(now.as_ref()) {
             Ok(None) => {}
             Ok(Some(entry)) => applier.push(entry).await?,

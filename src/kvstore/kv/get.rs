@@ -1,6 +1,7 @@
 //! Reads single keys and counts ranges.
 
 use etcd_client::GetOptions;
+use tokio::task::JoinSet;
 
 use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
@@ -12,6 +13,9 @@ use crate::kvstore::response_header::ResponseHeader;
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
 use crate::kvstore::types::{KeyValue, Revision};
+
+/// Keys that are read at the same time, each with a request of its own.
+const CONCURRENT_READS: usize = 32;
 
 /// The result of reading several keys.
 #[derive(Clone, Debug)]
@@ -84,6 +88,32 @@ impl Store {
             }));
         }
         Ok(found)
+    }
+
+    /// Reads several keys with a request each, at `revision`, or each at its latest. etcd <= 3.5.4 panics if it cannot end a
+    /// transaction that only reads: because the client is gone, or the revision is compacted meanwhile
+    /// (<https://github.com/etcd-io/etcd/issues/14110>).
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn get_each(&self, keys: &[Vec<u8>], revision: Revision) -> Result<Vec<Option<KeyValue>>, Error> {
+        let mut found = vec![None; keys.len()];
+        let mut unread = keys.iter().cloned().enumerate();
+        let mut reads = JoinSet::new();
+        loop {
+            while reads.len() < CONCURRENT_READS
+                && let Some((index, key)) = unread.next()
+            {
+                let store = self.clone();
+                reads.spawn(async move { (index, store.get_alone(&key, revision).await) });
+            }
+            let Some(read) = reads.join_next().await else { return Ok(found) };
+            // The runtime is shutting down.
+            let Ok((index, read)) = read else { return Err(Error::Interrupted { op: "get", unknown: false }) };
+            if let Some(place) = found.get_mut(index) {
+                *place = read?.kvs.pop().flatten();
+            }
+        }
     }
 
     async fn get_alone(&self, key: &[u8], revision: Revision) -> Result<KeysRead, Error> {
