@@ -20,7 +20,7 @@ use crate::sync::mirror::{
 const MAX_QUEUED: usize = 16 << 10;
 /// The memory of these changes.
 const MAX_QUEUED_BYTES: usize = 16 << 20;
-/// Time after which a missing answer of the destination is reported; most elections are faster.
+/// Time after which a missing answer of a side is reported; most elections are faster.
 const REPORT_AFTER: Duration = Duration::from_millis(1500);
 /// How often the place is written although no change was: a restart then needs only the revisions since.
 const PLACE_EVERY: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ impl MirrorSession<'_> {
             }
             let idle = at_work.in_flight.is_none();
             let no_answer =
-                at_work.in_flight.as_ref().filter(|sent| !sent.reported).map(|sent| sent.since + REPORT_AFTER);
+                at_work.in_flight.as_ref().filter(|sent| sent.reported.is_none()).map(|sent| sent.since + REPORT_AFTER);
             let silence = (idle && at_work.target.is_some()).then(|| at_work.last_update + at_work.silence);
             let report_due = at_work.asking.is_none().then(|| at_work.clock.due());
             let room = at_work.queue.len() < MAX_QUEUED && at_work.queue.bytes() < MAX_QUEUED_BYTES;
@@ -152,7 +152,7 @@ impl MirrorSession<'_> {
         let (store, outage, leases) = (self.destination.clone(), self.outage.clone(), self.leases.clone());
         let changes = batch.changes.iter().map(|change| change.lease).collect();
         let task = tokio::spawn(async move { txn.deliver_with_leases(changes, &leases, &store, &outage).await });
-        at_work.in_flight = Some(InFlight { batch, task, since: Instant::now(), reported: false });
+        at_work.in_flight = Some(InFlight { batch, task, since: Instant::now(), reported: None });
     }
 
     /// Handles the end of the transaction in flight.
@@ -162,8 +162,8 @@ impl MirrorSession<'_> {
         outcome: Result<Result<PlaceOutcome, MirrorError>, JoinError>,
     ) -> Result<(), MirrorStop> {
         let Some(InFlight { batch, reported, .. }) = at_work.in_flight.take() else { return Ok(()) };
-        if reported {
-            self.ctx.out.note("the destination answers again");
+        if let Some(side) = reported {
+            self.ctx.out.note(&format!("{side} answers again"));
         }
         match outcome.map_err(|error| task_failure(&error))? {
             Ok(PlaceOutcome::Applied(revision)) => {
@@ -240,9 +240,13 @@ impl MirrorSession<'_> {
 
     fn report_outage(&self, at_work: &mut Following) {
         let Some(sent) = &mut at_work.in_flight else { return };
-        sent.reported = true;
-        let why = self.outage.reason().map_or_else(String::new, |why| format!(": {why}"));
-        self.ctx.out.warn(&format!("the destination does not answer; the mirror will resume{why}"));
+        let (side, why) = match self.leases.source_outage() {
+            Some(why) => ("the source", Some(why)),
+            None => ("the destination", self.outage.reason()),
+        };
+        sent.reported = Some(side);
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        self.ctx.out.warn(&format!("{side} does not answer; the mirror will resume{why}"));
     }
 
     fn report_position(

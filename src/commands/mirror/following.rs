@@ -17,8 +17,8 @@ pub(super) struct InFlight {
     pub(super) batch: MirrorBatch,
     pub(super) task: JoinHandle<Result<PlaceOutcome, MirrorError>>,
     pub(super) since: Instant,
-    /// Whether it was reported that the destination does not answer.
-    pub(super) reported: bool,
+    /// Which side was reported as not answering.
+    pub(super) reported: Option<&'static str>,
 }
 
 /// What happens next.

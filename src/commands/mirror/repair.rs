@@ -84,6 +84,7 @@ impl MirrorSession<'_> {
                     self.record_applied(&batch, revision);
                     writer.applied(revision);
                     count += batch.changes.len() as u64;
+                    self.totals.copied += batch.changes.len() as u64;
                 }
                 Ok(PlaceOutcome::PlaceChanged { deleted }) => return Err(writer.changed(deleted).into()),
                 Ok(PlaceOutcome::KeyChanged) => {
@@ -149,7 +150,7 @@ impl MirrorSession<'_> {
     /// Lets both sides be compared before the next transaction.
     pub(super) fn expect_repair(&self, at_work: &mut Following) {
         if !std::mem::replace(&mut at_work.expired, true) {
-            self.ctx.out.note("leases have expired in the destination that live in the source; comparing both sides");
+            self.ctx.out.note("leases have expired in the destination; comparing both sides to write their keys again");
         }
     }
 

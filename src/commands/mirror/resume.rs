@@ -4,7 +4,8 @@ use super::copying::{MissedSince, count_foreign};
 use super::session::{MirrorSession, MirrorStop};
 use crate::kvstore::{Revision, WatchEvent, WatchOptions, WatchUpdate};
 use crate::sync::mirror::{
-    ChangeQueue, MirrorError, MirrorPosition, Overlay, PassRevisions, PlaceState, PlaceWriter, SourceChange, WithinRevision,
+    ChangeQueue, MirrorError, MirrorPosition, Overlay, PassRevisions, PlaceState, PlaceWriter, SourceChange,
+    WithinRevision,
 };
 
 impl MirrorSession<'_> {

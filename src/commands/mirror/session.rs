@@ -116,7 +116,9 @@ impl<'a> MirrorSession<'a> {
         loop {
             match self.attempt().await {
                 Ok(exit) => return Ok(exit),
-                Err(MirrorStop::Mirror(error)) if self.begun && (error.is_transient() || Self::is_compacted(&error)) => {
+                Err(MirrorStop::Mirror(error))
+                    if self.begun && (error.is_transient() || Self::is_compacted(&error)) =>
+                {
                     let failure = self.failure(MirrorStop::Mirror(error));
                     self.ctx.out.warn(&format!("the mirror is interrupted and will resume: {}", failure.one_line()));
                     self.ctx.sleep(RESTART_PAUSE).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::batch::SourceChange;
 use super::error::MirrorError;
@@ -17,7 +17,9 @@ use crate::kvstore::{Error, Grant, LeaseId, Refusal, Store};
 /// The shortest time between two requests for the TTL of one lease.
 const MIN_POLL: Duration = Duration::from_secs(1);
 /// Leases that are granted, or asked for and renewed, at the same time.
-const CONCURRENT_LEASES: usize = 16;
+const CONCURRENT_LEASES: usize = 64;
+/// The pause between two rounds of renewals, each of which looks at all leases.
+const ROUND_PAUSE: Duration = Duration::from_millis(100);
 
 /// The leases of a mirror, shared by its tasks.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub struct MirrorLeases {
     source: Store,
     destination: Store,
     outage: Outage,
+    /// Of the requests that a transaction waits for.
+    source_outage: Outage,
     mapping: LeaseMapping,
     shared: Arc<Shared>,
 }
@@ -79,12 +83,17 @@ impl MirrorLeases {
     /// The leases of a mirror; with the default mapping, of one whose keys have no leases.
     pub fn new(source: &Store, destination: &Store, outage: &Outage, mapping: LeaseMapping) -> Self {
         let (source, destination, outage) = (source.clone(), destination.clone(), outage.clone());
-        Self { source, destination, outage, mapping, shared: Arc::default() }
+        Self { source, destination, outage, source_outage: Outage::default(), mapping, shared: Arc::default() }
     }
 
     /// Which lease stands for which.
     pub fn mapping(&self) -> LeaseMapping {
         self.mapping
+    }
+
+    /// Why the source does not answer a request that a transaction waits for; `None` while it does.
+    pub fn source_outage(&self) -> Option<String> {
+        self.source_outage.reason()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -165,7 +174,7 @@ impl MirrorLeases {
     async fn grant(&self, source: LeaseId) -> Result<Option<MirroredLease>, MirrorError> {
         let Some(id) = self.mapping.of(Some(source)) else { return Ok(None) };
         loop {
-            let of_source = persist(&self.outage, || self.source.time_to_live(source)).await;
+            let of_source = persist(&self.source_outage, || self.source.time_to_live(source)).await;
             let Some(of_source) = of_source.map_err(MirrorError::Source)? else { return Ok(None) };
             let now = Instant::now();
             let granted = match persist(&self.outage, || self.destination.grant_with_id(id, of_source.ttl)).await {
@@ -186,6 +195,7 @@ impl MirrorLeases {
     /// Renews leases until the task is aborted, or cannot go on.
     pub async fn keep(self) {
         loop {
+            sleep(ROUND_PAUSE).await;
             let next = self.table().leases.values().map(|lease| lease.next_poll).min();
             let due = async {
                 match next {
