@@ -324,7 +324,8 @@ fn mirrors(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let make_mirror = until(make_mirror, Until::Ended(all.argv));
     let puts = p.client("puts", &["/mir/", &changes.to_string()]);
     let one_key = shell(format!("{kvadm} --max-ops 3 put --from {hot}"));
-    let distinct = case("mirror, missed puts of distinct keys", mirror(), Some(make_mirror), &[Rate(20_000.0), Memory(64.0)]);
+    let distinct =
+        case("mirror, missed puts of distinct keys", mirror(), Some(make_mirror), &[Rate(20_000.0), Memory(64.0)]);
     let hot = case("mirror, missed puts of one key", mirror(), None, &[]);
     Ok(vec![
         Case { before: vec![copied.clone(), puts], keys: changes, ..distinct },

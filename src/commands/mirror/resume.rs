@@ -26,7 +26,9 @@ impl MirrorSession<'_> {
                 self.ctx.out.note(&format!("continuing after revision {} of the source", position.revision));
                 Ok(position)
             }
-            Err(MirrorStop::Mirror(error)) if Self::is_compacted(&error) => self.catch_up(writer, position).await,
+            Err(MirrorStop::Mirror(error @ MirrorError::Source(_))) if Self::is_compacted(&error) => {
+                self.catch_up(writer, position).await
+            }
             Err(stop) => Err(stop),
         }
     }
