@@ -1,40 +1,37 @@
 //! `kvadm mirror --with-leases`: which lease each key has, what ends with a lease, and what a restart finds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use kvadm::kvstore::{LeaseId, LeaseMode, Op, Retry, Txn, Write};
 use nix::sys::signal::Signal;
 
 use super::lock_faults::Dice;
-use super::mirror::{SOON, block_on, check_history, delete, follow, history, library, mirror, once, put, same};
-use super::mirror_auth;
-use super::support::spoiler::{Plan, Spoil, Spoiler};
+use super::mirror::{SOON, block_on, check_history, delete, follow, history, library, once, put, same};
 use super::support::time_limit::seed;
 use super::support::{Etcd, Kvadm, Run, Running, eventually};
 
 #[track_caller]
-fn put_on(etcd: &Etcd, key: &str, value: &str, lease: &str) {
+pub(super) fn put_on(etcd: &Etcd, key: &str, value: &str, lease: &str) {
     etcd.etcdctl_ok(&["put", &format!("--lease={lease}"), "--", key, value]);
 }
 
 #[track_caller]
-fn revoke(etcd: &Etcd, lease: &str) {
+pub(super) fn revoke(etcd: &Etcd, lease: &str) {
     etcd.etcdctl_ok(&["lease", "revoke", lease]);
 }
 
 #[track_caller]
-fn with_leases(source: &Etcd, destination: &Etcd) -> Run {
+pub(super) fn with_leases(source: &Etcd, destination: &Etcd) -> Run {
     once(source, destination, &["/app/", "--with-leases", "--verify"])
 }
 
-fn follow_leases(source: &Etcd, destination: &Etcd) -> Running {
+pub(super) fn follow_leases(source: &Etcd, destination: &Etcd) -> Running {
     follow(source, destination, &["/app/", "--with-leases"])
 }
 
 /// The lease of a key.
 #[track_caller]
-fn lease(etcd: &Etcd, key: &str) -> Option<String> {
+pub(super) fn lease(etcd: &Etcd, key: &str) -> Option<String> {
     etcd.held(key).unwrap_or_else(|| panic!("no {key}")).lease
 }
 
@@ -45,13 +42,13 @@ fn ttl(etcd: &Etcd, lease: &str) -> i64 {
 }
 
 /// Renews a lease of the source until it is dropped.
-fn keep_alive(etcd: &Etcd, lease: &str) -> Running {
+pub(super) fn keep_alive(etcd: &Etcd, lease: &str) -> Running {
     let renewing = Kvadm::new().endpoint(etcd).args(["lease", "renew", lease, "--every", "300ms"]).spawn();
     renewing.wait_for_stdout(lease, SOON);
     renewing
 }
 
-fn kill(running: Running) {
+pub(super) fn kill(running: Running) {
     running.signal(Signal::SIGKILL);
     let _ = running.wait();
 }
@@ -244,9 +241,9 @@ fn keys_that_expire_under_a_running_mirror_are_there_again() {
 }
 
 /// The keys with their values, and which of them share a lease.
-type Model = (BTreeMap<String, String>, BTreeSet<BTreeSet<String>>);
+pub(super) type Model = (BTreeMap<String, String>, BTreeSet<BTreeSet<String>>);
 
-fn model_of(etcd: &Etcd) -> Model {
+pub(super) fn model_of(etcd: &Etcd) -> Model {
     let mut sharing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut values = BTreeMap::new();
     for held in etcd.held_under("/app/") {
@@ -322,44 +319,6 @@ fn random_histories_with_leases() {
     }
 }
 
-#[test]
-fn a_grant_whose_answer_is_lost_is_found() {
-    for (method, spoil) in
-        [("LeaseGrant", Spoil::CutBefore), ("LeaseGrant", Spoil::Http(502)), ("Txn", Spoil::CutWithin)]
-    {
-        let (source, destination) = (Etcd::start(), Etcd::start());
-        put_on(&source, "/app/a", "1", &source.grant(300));
-        put_on(&source, "/app/b", "1", &source.grant(300));
-        let methods: &'static [&'static str] = if method == "Txn" { &["Txn"] } else { &["LeaseGrant"] };
-        let plan = Plan { spoil, methods, skip: 0, times: 2, then_gone: false };
-        let spoiler = Spoiler::start(&destination.address(), plan);
-        let args = ["/app/", "--with-leases", "--verify", "--once", "--op-timeout", "5s"];
-        mirror(&source.endpoint(), &spoiler.endpoint(), &args).run().ok().err_has("verified: 2 keys equal");
-        assert!(spoiler.seen() >= 4, "{method}: {}", spoiler.seen());
-        assert_eq!(destination.leases().len(), 2);
-    }
-}
-
-#[test]
-fn no_other_permissions_are_needed() {
-    let (source, destination) = mirror_auth::pair();
-    let lease = mirror_auth::root(&source, &["lease", "grant", "2"]);
-    let lease = String::from_utf8_lossy(&lease).split_whitespace().nth(1).expect("an ID").to_owned();
-    mirror_auth::root(&source, &["put", "/app/leased", "1", &format!("--lease={lease}")]);
-    // A key on the same lease that the mirror cannot read.
-    mirror_auth::root(&source, &["put", "/other/leased", "1", &format!("--lease={lease}")]);
-    let running = mirror_auth::kvadm(&source, &destination).arg("--with-leases").spawn();
-    running.wait_for_stderr("of the source", SOON);
-    let renewed = |least: u64| eventually("renewals", SOON, || destination.answered("LeaseKeepAlive") >= least);
-    for least in 1..4 {
-        mirror_auth::root(&source, &["lease", "keep-alive", "--once", &lease]);
-        renewed(least);
-    }
-    eventually("the end", SOON, || mirror_auth::root(&destination, &["get", "/app/leased"]).is_empty());
-    running.signal(Signal::SIGINT);
-    running.wait().signal(Signal::SIGINT).err_lacks("denied");
-}
-
 /// As a run leaves it that is killed between two transactions of one revision.
 #[test]
 fn a_revision_that_was_applied_in_part_is_continued_with_leases() {
@@ -380,21 +339,4 @@ fn a_revision_that_was_applied_in_part_is_continued_with_leases() {
     put(&destination, "/app.kvadm-mirror", &part);
     revoke(&destination, &copy);
     with_leases(&source, &destination).ok().err_has("wrote 2 keys again").err_has("verified: 3 keys equal");
-}
-
-#[test]
-fn a_destination_that_was_away_for_longer_than_a_ttl() {
-    let (source, mut destination) = (Etcd::start(), Etcd::start());
-    let granted = source.grant(2);
-    let _renewing = keep_alive(&source, &granted);
-    put_on(&source, "/app/a", "1", &granted);
-    let running = follow_leases(&source, &destination);
-    let renewed = source.answered("LeaseKeepAlive");
-    destination.stop();
-    put_on(&source, "/app/b", "1", &granted);
-    eventually("some time", SOON, || source.answered("LeaseKeepAlive") > renewed + 8);
-    destination.restart();
-    eventually("all keys", Duration::from_secs(40), || destination.held_under("/app/").len() == 2);
-    running.signal(Signal::SIGINT);
-    running.wait().signal(Signal::SIGINT).err_has("the destination does not answer");
 }
