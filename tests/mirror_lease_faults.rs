@@ -134,13 +134,17 @@ fn cuts_and_kills_lose_no_lease() {
             _ => proxies[dice.below(2) as usize].cut(),
         }
         if step % 50 == 49 || running.ended().is_some() {
-            running.signal(Signal::SIGKILL);
+            if running.ended().is_none() {
+                running.signal(Signal::SIGKILL);
+            }
             let run = std::mem::replace(&mut running, launch()).wait();
             // A cut before both sides have answered ends it.
             assert!(run.signal.is_some() || run.code == Some(3), "seed {seed}: {}", run.stderr_text());
         }
     }
-    running.signal(Signal::SIGINT);
+    if running.ended().is_none() {
+        running.signal(Signal::SIGINT);
+    }
     let _ = running.wait();
     let run = with_leases(&source, &destination);
     assert!(run.code == Some(0), "seed {seed}: {}", run.stderr_text());
