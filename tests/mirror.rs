@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvadm::kvstore::{
-    KeyRange, KeySelector, LeaseId, LeaseMode, Op, Retry, Store, Txn, WatchOptions, WatchUpdate, Write,
+    Error, KeyRange, KeySelector, LeaseMode, Op, Retry, Store, Txn, WatchOptions, WatchUpdate, Write,
 };
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -145,7 +145,13 @@ fn put_op(key: Vec<u8>, value: Vec<u8>, lease: LeaseMode) -> Op {
 
 /// Writes a random transaction: some keys, many keys, a range that is deleted, a lease with its keys. `n` is in each value,
 /// so that each change is another one.
-pub(super) async fn random_change(store: &Store, prefix: &str, dice: &mut Dice, n: u64, large: bool) {
+pub(super) async fn random_change(
+    store: &Store,
+    prefix: &str,
+    dice: &mut Dice,
+    n: u64,
+    large: bool,
+) -> Result<(), Error> {
     let key = |dice: &mut Dice, within: u64| {
         let number = dice.below(within);
         let mut key = format!("{prefix}{}/{number}", number % 7).into_bytes();
@@ -158,13 +164,11 @@ pub(super) async fn random_change(store: &Store, prefix: &str, dice: &mut Dice, 
         value
     };
     let txn = |ops: Vec<Op>| Txn { then: ops, ..Txn::default() };
-    let send = async |ops: Vec<Op>| {
-        store.txn("test", &txn(ops), None, Retry::Never).await.expect("a write");
-    };
+    let send = async |ops: Vec<Op>| store.txn("test", &txn(ops), None, Retry::Never).await.map(drop);
     match dice.below(40) {
         0..=19 => {
             let value = value(dice);
-            send(vec![put_op(key(dice, 40), value, LeaseMode::Detach)]).await;
+            send(vec![put_op(key(dice, 40), value, LeaseMode::Detach)]).await?;
         }
         20..=31 => {
             let mut keys: Vec<Vec<u8>> = (0..2 + dice.below(9)).map(|_| key(dice, 40)).collect();
@@ -174,33 +178,34 @@ pub(super) async fn random_change(store: &Store, prefix: &str, dice: &mut Dice, 
                 0 => Op::Delete { over: KeySelector::Key(key), prev: false },
                 _ => put_op(key, value(dice), LeaseMode::Detach),
             });
-            send(ops.collect()).await;
+            send(ops.collect()).await?;
         }
-        32..=34 => send(vec![Op::Delete { over: KeySelector::Key(key(dice, 40)), prev: false }]).await,
-        35 => send(vec![put_op(key(dice, 40), Vec::new(), LeaseMode::Detach)]).await,
+        32..=34 => send(vec![Op::Delete { over: KeySelector::Key(key(dice, 40)), prev: false }]).await?,
+        35 => send(vec![put_op(key(dice, 40), Vec::new(), LeaseMode::Detach)]).await?,
         36 if large => {
             let size = (1 << 20) - dice.below(100) as usize;
             let mut value = vec![(n % 256) as u8; size];
             value[..8].copy_from_slice(&n.to_be_bytes());
-            send(vec![put_op(key(dice, 3), value, LeaseMode::Detach)]).await;
+            send(vec![put_op(key(dice, 3), value, LeaseMode::Detach)]).await?;
         }
         37 => {
             // 300 keys in three transactions, which are deleted in one.
             for part in 0..3 {
                 let many = (0..100).map(|at| format!("{prefix}many/{}", part * 100 + at).into_bytes());
-                send(many.map(|key| put_op(key, n.to_be_bytes().to_vec(), LeaseMode::Detach)).collect()).await;
+                send(many.map(|key| put_op(key, n.to_be_bytes().to_vec(), LeaseMode::Detach)).collect()).await?;
             }
             let over = KeySelector::Range(KeyRange::prefix(format!("{prefix}many/").as_bytes()));
-            send(vec![Op::Delete { over, prev: false }]).await;
+            send(vec![Op::Delete { over, prev: false }]).await?;
         }
         38 => {
-            let lease = store.grant(60).await.expect("a lease").id;
+            let lease = store.grant(60).await?.id;
             let leased = (0..3).map(|at| format!("{prefix}lease/{at}").into_bytes());
-            send(leased.map(|key| put_op(key, n.to_be_bytes().to_vec(), LeaseMode::Attach(lease))).collect()).await;
-            assert!(store.revoke(LeaseId(lease.0)).await.expect("an answer"));
+            send(leased.map(|key| put_op(key, n.to_be_bytes().to_vec(), LeaseMode::Attach(lease))).collect()).await?;
+            store.revoke(lease).await?;
         }
-        _ => send(vec![put_op(b"/elsewhere".to_vec(), value(dice), LeaseMode::Detach)]).await,
+        _ => send(vec![put_op(b"/elsewhere".to_vec(), value(dice), LeaseMode::Detach)]).await?,
     }
+    Ok(())
 }
 
 #[test]
@@ -306,7 +311,7 @@ fn random_histories_arrive_whole_and_in_order() {
         let ops = if round == 2 { "11" } else { "128" };
         block_on(async {
             for n in 0..200 {
-                random_change(&store, "/p/", &mut dice, n, round == 1).await;
+                random_change(&store, "/p/", &mut dice, n, round == 1).await.expect("a write");
             }
         });
         let run = once(&source, &destination, &["/p/", "--verify", "--max-ops", ops]);
