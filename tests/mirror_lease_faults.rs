@@ -6,9 +6,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::lock_faults::Dice;
-use super::mirror::{SOON, check_history, delete, history, mirror, put, same};
+use super::mirror::{SOON, check_history, delete, history, mirror, put};
 use super::mirror_auth;
-use super::mirror_leases::{follow_leases, keep_alive, kill, model_of, put_on, revoke, with_leases};
+use super::mirror_leases::{follow_leases, keep_alive, model_of, put_on, revoke, with_leases};
 use super::support::spoiler::{Plan, Spoil, Spoiler};
 use super::support::time_limit::seed;
 use super::support::{Etcd, Proxy, eventually};
