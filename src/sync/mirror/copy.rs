@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::batch::{BatchLimits, SourceChange};
 use super::error::MirrorError;
 use super::leases::MirrorLeases;
+use super::outage::{Outage, persist};
 use super::pass::PrefixDifference;
-use super::writer::{Outage, operation, persist, place_read};
+use super::writer::{operation, place_read};
 use crate::kvstore::{
     Compare, Error, KeySelector, KeyValue, MAX_REQUEST_BYTES, Op, Refusal, Retry, Revision, Store, Txn,
 };

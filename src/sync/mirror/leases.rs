@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::batch::SourceChange;
 use super::error::MirrorError;
 use super::lease_mapping::LeaseMapping;
-use super::writer::{Outage, persist};
+use super::outage::{Outage, persist};
 use crate::kvstore::{Error, Grant, LeaseId, Refusal, Store};
 
 /// The shortest time between two requests for the TTL of one lease.
@@ -35,7 +35,7 @@ pub struct MirrorLeases {
 
 #[derive(Debug, Default)]
 struct Shared {
-    table: Mutex<Table>,
+    table: Mutex<LeaseTable>,
     /// A lease was added.
     added: Notify,
     /// There is something in [`LeaseNews`].
@@ -43,7 +43,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct LeaseTable {
     /// The source's leases whose leases in the destination exist.
     leases: HashMap<LeaseId, MirroredLease>,
     news: LeaseNews,
@@ -96,7 +96,7 @@ impl MirrorLeases {
         self.source_outage.reason()
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, LeaseTable> {
         self.shared.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

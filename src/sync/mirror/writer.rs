@@ -1,58 +1,21 @@
 //! Transactions that apply changes and write the place.
 
-use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::{MirrorBatch, SourceChange};
-use super::error::{MirrorError, may_pass};
+use super::error::MirrorError;
 use super::known::KnownRevisions;
 use super::lease_mapping::LeaseMapping;
 use super::leases::MirrorLeases;
+use super::outage::{Outage, persist};
 use super::place::{MirrorIdentity, MirrorPlace, MirrorPosition, PlaceState};
 use crate::kvstore::{
-    Backoff, Compare, Error, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store,
-    Txn, Write,
+    Compare, Error, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn,
+    Write,
 };
 
 /// The name of the transactions in messages and in the trace.
 const OP: &str = "mirror";
-
-/// Why the destination does not answer, for messages; `None` while it does.
-#[derive(Clone, Debug, Default)]
-pub struct Outage(Arc<Mutex<Option<String>>>);
-
-impl Outage {
-    /// The last error, if the last request failed.
-    pub fn reason(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, reason: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
-    }
-}
-
-/// Sends a request again and again until it is answered, or refused for a reason that does not pass. The request must do
-/// no harm if it is executed twice.
-pub(super) async fn persist<T, F>(outage: &Outage, mut send: impl FnMut() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let mut backoff = Backoff::default();
-    loop {
-        match send().await {
-            Err(error) if may_pass(&error) => {
-                outage.set(Some(error.one_line()));
-                tokio::time::sleep(backoff.next_delay()).await;
-            }
-            other => {
-                outage.set(None);
-                return other;
-            }
-        }
-    }
-}
 
 /// The operation of a change.
 pub(super) fn operation(change: &SourceChange, leases: LeaseMapping) -> Op {
