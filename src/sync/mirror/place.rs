@@ -20,6 +20,7 @@ pub struct MirrorPosition {
 
 /// A part of a revision that is too large for one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct WithinRevision {
     /// The revision of the source.
     pub revision: Revision,
@@ -51,6 +52,7 @@ pub enum PlaceState {
 
 /// The value of the place key. The prefixes are escaped as kvadm prints keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct MirrorPlace {
     format: u64,
     /// The ID of the source's cluster in hex.
@@ -153,6 +155,7 @@ impl MirrorPlace {
     /// Another value, or another format.
     pub fn parse(value: &[u8]) -> Result<Self, PlaceError> {
         #[derive(Deserialize)]
+        #[serde(expecting = "an object")]
         struct Header {
             format: u64,
         }
