@@ -63,6 +63,8 @@ mod lost_answers;
 mod mirror;
 mod mirror_auth;
 mod mirror_faults;
+mod mirror_lease_faults;
+mod mirror_leases;
 mod mutated_answers;
 mod one_cluster;
 mod outcomes;

@@ -28,7 +28,14 @@ fn protected(permissions: &[&[&str]], keys: &[&str]) -> Etcd {
     etcd
 }
 
-fn kvadm(source: &Etcd, destination: &Etcd) -> Kvadm {
+/// Users on both sides with the permissions that a mirror needs, and no others.
+pub(super) fn pair() -> (Etcd, Etcd) {
+    let source = protected(&[&["read", "/app/", "--prefix=true"]], &["/app/a", "/app/b", "/other/a"]);
+    let good: &[&[&str]] = &[&["readwrite", "/app/", "--prefix=true"], &["readwrite", "/app.kvadm-mirror"]];
+    (source, protected(good, &["/other/b"]))
+}
+
+pub(super) fn kvadm(source: &Etcd, destination: &Etcd) -> Kvadm {
     let context = format!("endpoints: [\"{}\"]\nusername: mirror\npassword: {PASSWORD}\n", source.endpoint());
     Kvadm::new()
         .config_file("src.yaml", context)
@@ -38,7 +45,7 @@ fn kvadm(source: &Etcd, destination: &Etcd) -> Kvadm {
         .args(["mirror", "/app/", "--source", "context:src"])
 }
 
-fn root(etcd: &Etcd, args: &[&str]) -> Vec<u8> {
+pub(super) fn root(etcd: &Etcd, args: &[&str]) -> Vec<u8> {
     let user = format!("--user=root:{ROOT}");
     let mut all = vec![user.as_str()];
     all.extend(args);
@@ -47,9 +54,7 @@ fn root(etcd: &Etcd, args: &[&str]) -> Vec<u8> {
 
 #[test]
 fn reading_here_and_writing_there_is_enough() {
-    let source = protected(&[&["read", "/app/", "--prefix=true"]], &["/app/a", "/app/b", "/other/a"]);
-    let destination =
-        protected(&[&["readwrite", "/app/", "--prefix=true"], &["readwrite", "/app.kvadm-mirror"]], &["/other/b"]);
+    let (source, destination) = pair();
     kvadm(&source, &destination)
         .args(["--once", "--verify"])
         .run()

@@ -3,9 +3,12 @@
 use super::copying::{MAX_SHOWN, show};
 use super::session::{MirrorSession, MirrorStop};
 use crate::error::{Exit, Failure};
+use crate::kvstore::Revision;
 use crate::output::MirrorComparison;
 use crate::plural::counted;
-use crate::sync::mirror::{MirrorPlace, MirrorPosition, Overlay, PassCounts, PassRevisions, PlaceState};
+use crate::sync::mirror::{
+    MirrorPlace, MirrorPosition, Overlay, PassCounts, PassRevisions, PlaceState, PrefixDifference,
+};
 
 impl MirrorSession<'_> {
     /// Compares both sides at one revision each, and prints the numbers.
@@ -14,6 +17,10 @@ impl MirrorSession<'_> {
         let mut pass = self.pass(at, Overlay::new());
         let progress = self.ctx.out.progress("comparing", None);
         while let Some(difference) = pass.next(&mut self.known).await? {
+            if self.has_expired(&difference).await? {
+                pass.excuse(&difference);
+                continue;
+            }
             let counts = pass.counts();
             if counts.differing() <= MAX_SHOWN as u64 {
                 show(self.ctx, &difference);
@@ -37,6 +44,15 @@ impl MirrorSession<'_> {
         }
         self.ctx.out.warn(&text);
         Ok(Exit::No)
+    }
+
+    /// Whether a key lacks only a lease, or has expired, because its lease has ended in the source: its deletion follows.
+    async fn has_expired(&self, difference: &PrefixDifference) -> Result<bool, MirrorStop> {
+        let alike = difference.is_of_lease(Revision::MAX) && difference.found_lease.is_none();
+        match difference.change.lease {
+            Some(id) if alike && self.leases.mapping().is_on() => Ok(!self.leases.lives(id).await?),
+            _ => Ok(false),
+        }
     }
 
     pub(super) async fn dry_run(&mut self, place: Option<&MirrorPlace>) -> Result<Exit, MirrorStop> {

@@ -40,6 +40,8 @@ pub(super) struct MissedSince {
     pub(super) source: Revision,
     /// The destination's revision of the last write of the mirror.
     pub(super) place: Revision,
+    /// Whether keys may have expired since.
+    pub(super) leases: bool,
 }
 
 /// Shows a difference as `diff` does.
@@ -90,7 +92,8 @@ impl MirrorSession<'_> {
         while let Some(mut difference) = pass.next(&mut self.known).await? {
             let is_foreign = since.is_some_and(|since| {
                 let written = difference.change.revision;
-                difference.found_revision() > since.place || (written > 0 && written <= since.source)
+                (difference.found_revision() > since.place || (written > 0 && written <= since.source))
+                    && !(since.leases && difference.is_of_lease(since.place))
             });
             if is_foreign {
                 count_foreign(&mut foreign, &difference);
@@ -196,7 +199,12 @@ impl MirrorSession<'_> {
         overlay: Overlay,
         overwrite: bool,
     ) -> Result<PassCounts, MirrorStop> {
-        let guard = CopyGuard { place: self.place.clone(), place_revision: writer.mod_revision(), overwrite };
+        let guard = CopyGuard {
+            place: self.place.clone(),
+            place_revision: writer.mod_revision(),
+            overwrite,
+            leases: self.leases.clone(),
+        };
         let mut pass = self.pass(at, overlay);
         let mut writes = JoinSet::new();
         let progress = self.ctx.out.progress("copying", None);

@@ -20,7 +20,7 @@ use crate::sync::mirror::{
 const MAX_QUEUED: usize = 16 << 10;
 /// The memory of these changes.
 const MAX_QUEUED_BYTES: usize = 16 << 20;
-/// Time after which a missing answer of the destination is reported; most elections are faster.
+/// Time after which a missing answer of a side is reported; most elections are faster.
 const REPORT_AFTER: Duration = Duration::from_millis(1500);
 /// How often the place is written although no change was: a restart then needs only the revisions since.
 const PLACE_EVERY: Duration = Duration::from_secs(60);
@@ -45,6 +45,7 @@ impl MirrorSession<'_> {
             unsaved: false,
             place_written: Instant::now(),
             compacted: false,
+            expired: false,
             checked_streams: 0,
             source_lost: false,
             target: self.args.once.then_some(now),
@@ -73,7 +74,7 @@ impl MirrorSession<'_> {
             }
             let idle = at_work.in_flight.is_none();
             let no_answer =
-                at_work.in_flight.as_ref().filter(|sent| !sent.reported).map(|sent| sent.since + REPORT_AFTER);
+                at_work.in_flight.as_ref().filter(|sent| sent.reported.is_none()).map(|sent| sent.since + REPORT_AFTER);
             let silence = (idle && at_work.target.is_some()).then(|| at_work.last_update + at_work.silence);
             let report_due = at_work.asking.is_none().then(|| at_work.clock.due());
             let room = at_work.queue.len() < MAX_QUEUED && at_work.queue.bytes() < MAX_QUEUED_BYTES;
@@ -81,6 +82,7 @@ impl MirrorSession<'_> {
                 biased;
                 () = self.ctx.signals.cancel().cancelled() => Event::Cancelled,
                 outcome = result_of(at_work.in_flight.as_mut().map(|sent| &mut sent.task)) => Event::Outcome(outcome),
+                () = self.leases.has_news() => Event::LeaseNews,
                 () = at(no_answer) => Event::NoAnswer,
                 () = at(report_due) => Event::ReportDue,
                 now = result_of(at_work.asking.as_mut().map(|(task, _)| task)) => Event::SourceRevision(now),
@@ -90,6 +92,7 @@ impl MirrorSession<'_> {
             match event {
                 Event::Cancelled => return self.stop(at_work).await,
                 Event::Outcome(outcome) => self.complete(at_work, outcome).await?,
+                Event::LeaseNews => self.take_lease_news(at_work)?,
                 Event::NoAnswer => self.report_outage(at_work),
                 Event::ReportDue => {
                     let (source, range) = (self.source.clone(), self.mapping.source_range());
@@ -105,6 +108,12 @@ impl MirrorSession<'_> {
 
     /// Starts the next transaction, if there is something to write. Returns whether the run has reached its target.
     async fn start_next(&mut self, at_work: &mut Following) -> Result<bool, MirrorStop> {
+        if std::mem::take(&mut at_work.expired) {
+            let position = self.resume(&mut at_work.writer, at_work.position).await?;
+            if position != at_work.position {
+                Self::continue_at(at_work, position);
+            }
+        }
         if let Some(batch) = at_work.queue.take_batch(at_work.position, self.limits) {
             self.send(at_work, batch);
             return Ok(false);
@@ -116,12 +125,7 @@ impl MirrorSession<'_> {
         }
         if at_work.compacted {
             let position = self.catch_up(&mut at_work.writer, at_work.position).await?;
-            at_work.position = position;
-            at_work.queue = ChangeQueue::after(position.revision);
-            at_work.skip = None;
-            at_work.watcher.move_to(followed_from(position));
-            (at_work.compacted, at_work.unsaved) = (false, false);
-            at_work.place_written = Instant::now();
+            Self::continue_at(at_work, position);
         }
         if at_work.target.is_some_and(|target| at_work.position.revision >= target) {
             return Ok(true);
@@ -133,28 +137,37 @@ impl MirrorSession<'_> {
         Ok(false)
     }
 
+    /// Continues after a copy.
+    fn continue_at(at_work: &mut Following, position: MirrorPosition) {
+        at_work.position = position;
+        at_work.queue = ChangeQueue::after(position.revision);
+        at_work.skip = None;
+        at_work.watcher.move_to(followed_from(position));
+        (at_work.compacted, at_work.unsaved) = (false, false);
+        at_work.place_written = Instant::now();
+    }
+
     fn send(&self, at_work: &mut Following, batch: MirrorBatch) {
-        let txn = at_work.writer.apply(&batch, &self.known);
-        let (store, outage) = (self.destination.clone(), self.outage.clone());
-        let task = tokio::spawn(async move { txn.deliver(&store, &outage).await });
-        at_work.in_flight = Some(InFlight { batch, task, since: Instant::now(), reported: false });
+        let txn = at_work.writer.apply(&batch, &self.known, self.leases.mapping());
+        let (store, outage, leases) = (self.destination.clone(), self.outage.clone(), self.leases.clone());
+        let changes = batch.changes.iter().map(|change| change.lease).collect();
+        let task = tokio::spawn(async move { txn.deliver_with_leases(changes, &leases, &store, &outage).await });
+        at_work.in_flight = Some(InFlight { batch, task, since: Instant::now(), reported: None });
     }
 
     /// Handles the end of the transaction in flight.
     async fn complete(
         &mut self,
         at_work: &mut Following,
-        outcome: Result<Result<PlaceOutcome, Error>, JoinError>,
+        outcome: Result<Result<PlaceOutcome, MirrorError>, JoinError>,
     ) -> Result<(), MirrorStop> {
         let Some(InFlight { batch, reported, .. }) = at_work.in_flight.take() else { return Ok(()) };
-        if reported {
-            self.ctx.out.note("the destination answers again");
+        if let Some(side) = reported {
+            self.ctx.out.note(&format!("{side} answers again"));
         }
         match outcome.map_err(|error| task_failure(&error))? {
             Ok(PlaceOutcome::Applied(revision)) => {
-                for change in &batch.changes {
-                    self.known.set(&change.key, if change.value.is_some() { revision } else { 0 });
-                }
+                self.record_applied(&batch, revision);
                 self.totals.changes += batch.changes.len() as u64;
                 at_work.writer.applied(revision);
                 at_work.position = batch.end;
@@ -162,48 +175,27 @@ impl MirrorSession<'_> {
                 at_work.place_written = Instant::now();
                 Ok(())
             }
-            Ok(PlaceOutcome::KeyChanged) => self.resolve_conflict(at_work, batch).await,
-            Ok(PlaceOutcome::PlaceChanged { deleted }) => Err(at_work.writer.changed(deleted).into()),
-            Err(error) if error.is_refusal(Refusal::TooLarge) => {
-                match batch.changes.as_slice() {
-                    [change] => {
-                        let (key, bytes) = (change.key.clone(), change.size());
-                        return Err(MirrorError::TooLarge { key, bytes }.into());
-                    }
-                    changes => self.limits.bytes = changes.iter().map(|change| change.cost()).sum::<usize>() / 2,
+            Ok(PlaceOutcome::KeyChanged) => {
+                if self.find_conflicts(&batch, at_work.writer.may_have_leases()).await? {
+                    self.expect_repair(at_work);
                 }
                 at_work.queue.put_back(batch);
                 Ok(())
             }
-            Err(error) => Err(MirrorError::Destination(error).into()),
-        }
-    }
-
-    /// Finds the keys that another client has changed. With --overwrite, the batch is sent again on their present revisions.
-    async fn resolve_conflict(&mut self, at_work: &mut Following, batch: MirrorBatch) -> Result<(), MirrorStop> {
-        let keys: Vec<Vec<u8>> = batch.changes.iter().map(|change| change.key.clone()).collect();
-        let read = self.ctx.store().get_many(&keys, 0, None).await.map_err(MirrorError::Destination)?;
-        let mut first = None;
-        let mut count = 0;
-        for (key, kv) in keys.iter().zip(read.kvs) {
-            let revision = kv.map_or(0, |kv| kv.mod_revision);
-            if revision == self.known.get(key) {
-                continue;
+            Ok(PlaceOutcome::PlaceChanged { deleted }) => Err(at_work.writer.changed(deleted).into()),
+            Err(MirrorError::Destination(error)) if error.is_refusal(Refusal::TooLarge) => {
+                self.limit_bytes(&batch)?;
+                at_work.queue.put_back(batch);
+                Ok(())
             }
-            count += 1;
-            if self.args.overwrite {
-                self.known.set(key, revision);
-            } else if first.is_none() {
-                first = Some((key.clone(), revision));
+            Err(MirrorError::Destination(error)) if error.is_refusal(Refusal::LeaseNotFound) => {
+                self.leases.forget(&batch.changes);
+                self.expect_repair(at_work);
+                at_work.queue.put_back(batch);
+                Ok(())
             }
+            Err(error) => Err(error.into()),
         }
-        if let Some((key, revision)) = first {
-            let what = if revision == 0 { "deleted" } else { "wrote" };
-            return Err(MirrorError::ForeignChange { key, what, revision, count }.into());
-        }
-        self.totals.overwritten += count;
-        at_work.queue.put_back(batch);
-        Ok(())
     }
 
     /// Takes an update of the source.
@@ -248,9 +240,13 @@ impl MirrorSession<'_> {
 
     fn report_outage(&self, at_work: &mut Following) {
         let Some(sent) = &mut at_work.in_flight else { return };
-        sent.reported = true;
-        let why = self.outage.reason().map_or_else(String::new, |why| format!(": {why}"));
-        self.ctx.out.warn(&format!("the destination does not answer; the mirror will resume{why}"));
+        let (side, why) = match self.leases.source_outage() {
+            Some(why) => ("the source", Some(why)),
+            None => ("the destination", self.outage.reason()),
+        };
+        sent.reported = Some(side);
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        self.ctx.out.warn(&format!("{side} does not answer; the mirror will resume{why}"));
     }
 
     fn report_position(
@@ -334,7 +330,9 @@ impl MirrorSession<'_> {
 /// Whether the end of the command, or of a connection, has cut off a request.
 fn was_cut_off(stop: &MirrorStop) -> bool {
     match stop {
-        MirrorStop::Mirror(MirrorError::Destination(Error::Interrupted { .. })) => true,
+        MirrorStop::Mirror(
+            MirrorError::Source(Error::Interrupted { .. }) | MirrorError::Destination(Error::Interrupted { .. }),
+        ) => true,
         MirrorStop::Mirror(error) => error.is_transient(),
         MirrorStop::Failed(_) => false,
     }

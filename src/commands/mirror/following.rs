@@ -8,23 +8,26 @@ use tokio::time::{Instant, sleep_until};
 
 use super::report::ReportClock;
 use crate::kvstore::{Error, Revision, WatchUpdate, Watcher};
-use crate::sync::mirror::{ChangeQueue, MirrorBatch, MirrorPosition, PlaceOutcome, PlaceWriter, WithinRevision};
+use crate::sync::mirror::{
+    ChangeQueue, MirrorBatch, MirrorError, MirrorPosition, PlaceOutcome, PlaceWriter, WithinRevision,
+};
 
 /// A transaction that was sent.
 pub(super) struct InFlight {
     pub(super) batch: MirrorBatch,
-    pub(super) task: JoinHandle<Result<PlaceOutcome, Error>>,
+    pub(super) task: JoinHandle<Result<PlaceOutcome, MirrorError>>,
     pub(super) since: Instant,
-    /// Whether it was reported that the destination does not answer.
-    pub(super) reported: bool,
+    /// Which side was reported as not answering.
+    pub(super) reported: Option<&'static str>,
 }
 
 /// What happens next.
 pub(super) enum Event {
     Cancelled,
-    Outcome(Result<Result<PlaceOutcome, Error>, JoinError>),
+    Outcome(Result<Result<PlaceOutcome, MirrorError>, JoinError>),
     NoAnswer,
     ReportDue,
+    LeaseNews,
     SourceRevision(Result<Result<Revision, Error>, JoinError>),
     Silence,
     Update(Result<WatchUpdate, Error>),
@@ -44,6 +47,8 @@ pub(super) struct Following {
     pub(super) place_written: Instant,
     /// Whether changes that were not seen are compacted.
     pub(super) compacted: bool,
+    /// Whether keys have expired in the destination although their leases live in the source.
+    pub(super) expired: bool,
     /// The streams of the watcher whose first revision was checked.
     pub(super) checked_streams: u64,
     pub(super) source_lost: bool,

@@ -6,6 +6,7 @@ mod copying;
 mod follow;
 mod following;
 mod options;
+mod repair;
 mod report;
 mod resume;
 mod session;

@@ -25,9 +25,10 @@ use crate::sync::SourceWord;
 /// If the source has compacted changes that were not applied yet, the mirror copies
 /// the present state, and says so.
 ///
-/// The copy has no leases: a key is deleted when the source's lease ends. Memory:
-/// about 60 bytes for each key. The source's user needs read permission for the
-/// source's prefix; this store's needs to read and write PREFIX and the place key.
+/// Without --with-leases the copy has no leases: a key is deleted when the source's
+/// lease ends. Memory: about 60 bytes for each key. The source's user needs read
+/// permission for the source's prefix; this store's needs to read and write PREFIX
+/// and the place key.
 ///
 /// Exit codes:
 ///   0  --once: caught up
@@ -71,6 +72,21 @@ pub struct Args {
     /// Compare both sides at the end, and exit 1 if they differ
     #[arg(long, requires = "once")]
     pub(super) verify: bool,
+    /// Attach keys to leases as in the source
+    ///
+    /// For each lease of the source that has keys with the prefix, the mirror grants one lease with the same TTL, and renews
+    /// it as long as the source's lease exists. When that ends, the keys are deleted like others, and the mirror's lease
+    /// expires. A restarted mirror uses the same leases.
+    ///
+    /// What differs from the source: If the source's lease ends while the source, the destination or the mirror is away, its
+    /// keys stay for one more TTL at most. If one of them is away for longer than a TTL, or after --once, the keys of living
+    /// leases expire here; the mirror writes them again when it is back. A lease whose keys two mirrors share becomes one
+    /// lease for each mirror. Clients renew the source's lease, not the mirror's.
+    ///
+    /// No more permissions are needed. A mirror that was begun without this option may continue with it, and the other way
+    /// round.
+    #[arg(long)]
+    pub(super) with_leases: bool,
     /// Report the position every D [default: 10s]
     #[arg(long, value_name = "D", value_parser = parse_period, hide_short_help = true)]
     pub(super) report: Option<Duration>,
@@ -82,7 +98,7 @@ pub struct Args {
     #[arg(long, help_heading = "Safety", hide_short_help = true)]
     pub(super) allow_empty: bool,
     /// Copy nothing if the copy would delete more than N keys
-    #[arg(long, value_name = "N", help_heading = "Safety")]
+    #[arg(long, value_name = "N", help_heading = "Safety", hide_short_help = true)]
     pub(super) max_delete: Option<u64>,
     /// Copy nothing if it would delete more than P percent [default: 50, above 20 keys]
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Safety", hide_short_help = true)]

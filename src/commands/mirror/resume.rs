@@ -41,6 +41,9 @@ impl MirrorSession<'_> {
     ) -> Result<(), MirrorStop> {
         let at = PassRevisions { source: position.revision, destination: 0 };
         self.known.clear();
+        if writer.may_have_leases() {
+            return self.repair_leases(writer, position, at, overlay).await;
+        }
         if self.args.overwrite {
             self.ctx.signals.hold();
             let counts = self.write_differences(writer, at, overlay, true).await?;
@@ -62,7 +65,7 @@ impl MirrorSession<'_> {
         foreign.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn note_overwritten(&self, count: u64) {
+    pub(super) fn note_overwritten(&self, count: u64) {
         if count > 0 {
             let keys = crate::plural::counted(count, "key");
             self.ctx.out.warn(&format!("wrote over the changes of other clients to {keys}"));
@@ -80,7 +83,7 @@ impl MirrorSession<'_> {
                     let changes = events.into_iter().filter(|event| event.kv.mod_revision == revision);
                     let changes = changes.filter_map(|event| self.change(event));
                     let applied = usize::try_from(ops).unwrap_or(usize::MAX);
-                    return Ok(Some(changes.take(applied).map(|change| (change.key, change.value)).collect()));
+                    return Ok(Some(changes.take(applied).map(|change| (change.key.clone(), change)).collect()));
                 }
                 WatchUpdate::Compacted(_) => return Ok(None),
                 WatchUpdate::Progress | WatchUpdate::Disconnected(_) | WatchUpdate::Reconnected => {}
@@ -92,7 +95,8 @@ impl MirrorSession<'_> {
     pub(super) fn change(&self, event: WatchEvent) -> Option<SourceChange> {
         let revision = event.kv.mod_revision;
         let key = self.mapping.to_store(event.kv.key).filter(|key| *key != self.place)?;
-        Some(SourceChange { key, value: (!event.deleted).then_some(event.kv.value), revision })
+        let lease = event.kv.lease.filter(|_| !event.deleted);
+        Some(SourceChange { key, value: (!event.deleted).then_some(event.kv.value), revision, lease })
     }
 
     /// Adds events to a queue. `skip` changes were applied by an earlier run.
@@ -112,7 +116,8 @@ impl MirrorSession<'_> {
         writer: &mut PlaceWriter,
         position: MirrorPosition,
     ) -> Result<MirrorPosition, MirrorStop> {
-        let since = MissedSince { source: position.revision, place: writer.mod_revision() };
+        let since =
+            MissedSince { source: position.revision, place: writer.mod_revision(), leases: writer.may_have_leases() };
         self.known.clear();
         let survey = self.survey(Some(since)).await?;
         match survey.foreign {

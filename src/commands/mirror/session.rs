@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::options::Args;
@@ -12,8 +13,8 @@ use crate::output::{MirrorRow, bytes};
 use crate::shell;
 use crate::sync::KeyMapping;
 use crate::sync::mirror::{
-    BatchLimits, ComparePass, KnownRevisions, MirrorError, MirrorIdentity, MirrorPlace, MirrorPosition, Outage,
-    Overlay, PassRevisions, PlaceError, PlaceState, PlaceWriter,
+    BatchLimits, ComparePass, KnownRevisions, LeaseMapping, MirrorError, MirrorIdentity, MirrorLeases, MirrorPlace,
+    MirrorPosition, Outage, Overlay, PassRevisions, PlaceError, PlaceState, PlaceWriter,
 };
 
 /// The pause before a run starts over whose connection was lost outside of the following.
@@ -33,6 +34,9 @@ pub(super) struct MirrorSession<'a> {
     pub(super) known: KnownRevisions,
     pub(super) limits: BatchLimits,
     pub(super) outage: Outage,
+    pub(super) leases: MirrorLeases,
+    /// The task that renews the leases.
+    lease_keeper: JoinSet<()>,
     pub(super) totals: MirrorTotals,
     /// Whether the user has agreed to the first copy.
     pub(super) consented: bool,
@@ -83,6 +87,8 @@ impl<'a> MirrorSession<'a> {
         place: Vec<u8>,
     ) -> Self {
         let destination = ctx.store().with_cancel(CancellationToken::new());
+        let outage = Outage::default();
+        let leases = MirrorLeases::new(&source, &destination, &outage, LeaseMapping::default());
         Self {
             ctx,
             args,
@@ -93,7 +99,9 @@ impl<'a> MirrorSession<'a> {
             mapping,
             place,
             known: KnownRevisions::default(),
-            outage: Outage::default(),
+            outage,
+            leases,
+            lease_keeper: JoinSet::new(),
             totals: MirrorTotals::default(),
             consented: false,
             begun: false,
@@ -140,15 +148,24 @@ impl<'a> MirrorSession<'a> {
         };
         let place = self.check_place(found.as_ref(), &identity, now)?;
         let mod_revision = found.map_or(0, |kv| kv.mod_revision);
-        let mut writer = PlaceWriter::new(&self.place, identity, mod_revision);
+        if self.args.with_leases && !self.leases.mapping().is_on() {
+            let mapping = LeaseMapping::new(identity.source_cluster, &self.destination.absolute(&self.place));
+            self.leases = MirrorLeases::new(&self.source, &self.destination, &self.outage, mapping);
+        }
+        let had_leases = place.as_ref().is_some_and(MirrorPlace::leases);
+        let mut writer = PlaceWriter::new(&self.place, identity, mod_revision, self.args.with_leases || had_leases);
         if self.ctx.safety.dry_run {
             return self.dry_run(place.as_ref()).await;
+        }
+        if self.args.with_leases && self.lease_keeper.is_empty() {
+            self.lease_keeper.spawn(self.leases.clone().keep());
         }
         let position = match place {
             None => self.first_copy(&mut writer).await?,
             Some(place) if place.state() == PlaceState::Copying => self.copy_again(&mut writer, &place).await?,
             Some(place) => self.resume(&mut writer, place.position()).await?,
         };
+        writer.set_leases(self.args.with_leases);
         self.follow(writer, position).await
     }
 
@@ -179,7 +196,7 @@ impl<'a> MirrorSession<'a> {
     /// Compares both sides.
     pub(super) fn pass(&self, at: PassRevisions, overlay: Overlay) -> ComparePass {
         // Reads end with a signal.
-        ComparePass::new(&self.source, self.ctx.store(), &self.mapping, &self.place, at, overlay)
+        ComparePass::new(&self.source, self.ctx.store(), &self.mapping, &self.place, at, overlay, &self.leases)
     }
 
     /// Prints a report in JSON and YAML; in text, the note beside it says the same.

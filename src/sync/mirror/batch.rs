@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::place::{MirrorPosition, WithinRevision};
-use crate::kvstore::Revision;
+use crate::kvstore::{LeaseId, Revision};
 
 /// Upper estimate of a change's compare and operation in bytes, without keys and value.
 const CHANGE_OVERHEAD: usize = 128;
@@ -17,6 +17,8 @@ pub struct SourceChange {
     pub value: Option<Vec<u8>>,
     /// The revision of the source.
     pub revision: Revision,
+    /// The key's lease in the source.
+    pub lease: Option<LeaseId>,
 }
 
 impl SourceChange {
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
 
     fn change(key: u8, revision: Revision, bytes: usize) -> SourceChange {
-        SourceChange { key: vec![key], value: (bytes > 0).then(|| vec![0; bytes]), revision }
+        SourceChange { key: vec![key], value: (bytes > 0).then(|| vec![0; bytes]), revision, lease: None }
     }
 
     proptest! {

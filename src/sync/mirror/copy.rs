@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use super::batch::{BatchLimits, SourceChange};
 use super::error::MirrorError;
+use super::leases::MirrorLeases;
+use super::outage::{Outage, persist};
 use super::pass::PrefixDifference;
-use super::writer::{Outage, operation, persist, place_read};
+use super::writer::{operation, place_read};
 use crate::kvstore::{
     Compare, Error, KeySelector, KeyValue, MAX_REQUEST_BYTES, Op, Refusal, Retry, Revision, Store, Txn,
 };
@@ -14,7 +16,7 @@ use crate::kvstore::{
 const OP: &str = "mirror copy";
 
 /// What a copy depends on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CopyGuard {
     /// The place key,
     pub place: Vec<u8>,
@@ -22,6 +24,8 @@ pub struct CopyGuard {
     pub place_revision: Revision,
     /// Whether keys that other clients have changed meanwhile are written over.
     pub overwrite: bool,
+    /// The leases of the keys.
+    pub leases: MirrorLeases,
 }
 
 /// Differences that fit into one transaction.
@@ -73,8 +77,12 @@ impl CopyBatch {
             .collect();
         let mut most = open.len();
         while !open.is_empty() {
-            let part = &open[..most.min(open.len())];
-            let count = part.len();
+            let count = most.min(open.len());
+            let gone = guard.leases.prepare(open[..count].iter().filter_map(|(change, _)| change.lease)).await?;
+            for (change, _) in &mut open[..count] {
+                change.lease = change.lease.filter(|id| !gone.contains(id));
+            }
+            let part = &open[..count];
             let txn = guarded(part, guard);
             let result = match persist(outage, || store.txn(OP, &txn, None, Retry::Idempotent)).await {
                 Err(error) if error.is_refusal(Refusal::TooLarge) && count > 1 => {
@@ -84,6 +92,11 @@ impl CopyBatch {
                 Err(error) if error.is_refusal(Refusal::TooLarge) => {
                     let change = &part[0].0;
                     return Err(MirrorError::TooLarge { key: change.key.clone(), bytes: change.size() });
+                }
+                // One of them has expired since it was granted.
+                Err(error) if error.is_refusal(Refusal::LeaseNotFound) => {
+                    guard.leases.forget(part.iter().map(|(change, _)| change));
+                    continue;
                 }
                 Err(Error::Unknown { cause, .. }) if cause.is_refusal(Refusal::NoSpace) => {
                     return Err(MirrorError::Destination(*cause));
@@ -114,7 +127,7 @@ fn guarded(part: &[(SourceChange, Revision)], guard: &CopyGuard) -> Txn {
     let keys = part.iter().map(|(change, found)| Compare::unchanged(&change.key, *found));
     Txn {
         compares: std::iter::once(place).chain(keys).collect(),
-        then: part.iter().map(|(change, _)| operation(change)).collect(),
+        then: part.iter().map(|(change, _)| operation(change, guard.leases.mapping())).collect(),
         otherwise: vec![Op::get_at(KeySelector::Key(guard.place.clone()), 0)],
     }
 }
@@ -142,8 +155,13 @@ fn settle(
         let revision = found.map_or(0, |kv| kv.mod_revision);
         if at >= count || revision == expected {
             kept.push((change, expected));
-        } else if found.map(|kv| &kv.value) == change.value.as_ref() && found.is_none_or(|kv| kv.lease.is_none()) {
+        } else if found.map(|kv| &kv.value) == change.value.as_ref()
+            && found.is_none_or(|kv| kv.lease == guard.leases.mapping().of(change.lease))
+        {
             outcome.revisions.push((change.key, revision));
+        } else if revision == 0 && guard.leases.mapping().is_on() {
+            // It has expired.
+            kept.push((change, 0));
         } else if guard.overwrite {
             outcome.overwritten += 1;
             kept.push((change, revision));

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::batch::SourceChange;
 use super::error::MirrorError;
 use super::known::KnownRevisions;
-use crate::kvstore::{ReadOptions, Revision, Store};
+use super::leases::MirrorLeases;
+use crate::kvstore::{KeyValue, LeaseId, ReadOptions, Revision, Store};
 use crate::sync::merge::{Merge, MergeStep};
 use crate::sync::record::KeyMapping;
 use crate::sync::source::StoreRecords;
 
-/// Keys whose wanted state is not that of the source's revision; `None` for a key that is deleted.
-pub type Overlay = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// Keys whose wanted state is that after these changes, and not that of the source's revision.
+pub type Overlay = BTreeMap<Vec<u8>, SourceChange>;
 
 /// A key that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +21,25 @@ pub struct PrefixDifference {
     pub change: SourceChange,
     /// The destination's mod revision; `None` if it has no such key.
     pub found: Option<Revision>,
+    /// The destination's lease.
+    pub found_lease: Option<LeaseId>,
+    /// Whether both values are the same, so that only the leases differ.
+    pub same_value: bool,
 }
 
 impl PrefixDifference {
     /// The destination's mod revision; 0 if it has no such key.
     pub fn found_revision(&self) -> Revision {
         self.found.unwrap_or(0)
+    }
+
+    /// Whether the mirror itself may have left this difference, with its last write at this revision of the destination: the
+    /// key has expired there, or it was written with another lease, or without.
+    pub fn is_of_lease(&self, written: Revision) -> bool {
+        match self.found {
+            None => self.change.value.is_some() && self.change.lease.is_some(),
+            Some(found) => self.same_value && found <= written,
+        }
     }
 }
 
@@ -57,6 +71,7 @@ pub struct ComparePass {
     destination: StoreRecords,
     merge: Merge,
     overlay: Overlay,
+    leases: MirrorLeases,
     counts: PassCounts,
 }
 
@@ -70,7 +85,8 @@ pub struct PassRevisions {
 }
 
 impl ComparePass {
-    /// Begins a comparison that leaves the place key out on both sides.
+    /// Begins a comparison that leaves the place key out on both sides. Leases that are found with their keys are renewed
+    /// from then on.
     pub fn new(
         source: &Store,
         destination: &Store,
@@ -78,6 +94,7 @@ impl ComparePass {
         place: &[u8],
         at: PassRevisions,
         overlay: Overlay,
+        leases: &MirrorLeases,
     ) -> Self {
         let options = |revision| ReadOptions { revision, ..ReadOptions::default() };
         let of_source = StoreRecords::of_source(source, mapping, options(at.source));
@@ -91,6 +108,7 @@ impl ComparePass {
             destination: of_store,
             merge: Merge::default(),
             overlay,
+            leases: leases.clone(),
             counts: PassCounts::default(),
         }
     }
@@ -111,16 +129,17 @@ impl ComparePass {
     /// A read failed.
     pub async fn next(&mut self, known: &mut KnownRevisions) -> Result<Option<PrefixDifference>, MirrorError> {
         loop {
-            let (overlay, counts) = (&self.overlay, &mut self.counts);
+            let (overlay, leases, counts) = (&self.overlay, &self.leases, &mut self.counts);
             let step = self.merge.step(|source, store| {
                 // Reported like a key of one side only; the counts are then those of the difference.
                 let same = source.kv.value == store.kv.value
-                    && store.kv.lease.is_none()
+                    && store.kv.lease == leases.mapping().of(source.kv.lease)
                     && !overlay.contains_key(&source.kv.key);
                 if same {
                     counts.source += 1;
                     counts.destination += 1;
                     known.set(&store.kv.key, store.kv.mod_revision);
+                    leases.adopt(source.kv.lease);
                 }
                 same
             });
@@ -142,22 +161,25 @@ impl ComparePass {
                         known.set(&key, kv.mod_revision);
                     }
                     let revision = source.as_ref().map_or(0, |kv| kv.mod_revision);
-                    let wanted = match self.overlay.remove(&key) {
-                        Some(value) => value,
-                        None => source.map(|kv| kv.value),
+                    let (value, lease) = match self.overlay.remove(&key) {
+                        Some(wanted) => (wanted.value, wanted.lease),
+                        None => source.map_or((None, None), |kv| (Some(kv.value), kv.lease)),
                     };
-                    let same = store.as_ref().map(|kv| &kv.value) == wanted.as_ref()
-                        && store.as_ref().is_none_or(|kv| kv.lease.is_none());
-                    if !same {
-                        let found = store.map(|kv| kv.mod_revision);
-                        return Ok(Some(self.difference(key, wanted, revision, found)));
+                    let same_value = store.as_ref().map(|kv| &kv.value) == value.as_ref();
+                    let lease_of_source = lease.filter(|_| value.is_some());
+                    let same_lease =
+                        store.as_ref().is_none_or(|kv| kv.lease == self.leases.mapping().of(lease_of_source));
+                    if !(same_value && same_lease) {
+                        let change = SourceChange { key, value, revision, lease };
+                        return Ok(Some(self.difference(change, store.as_ref(), same_value)));
                     }
+                    self.leases.adopt(lease_of_source);
                 }
                 MergeStep::End => {
                     // Keys that are wanted and that neither side has.
-                    while let Some((key, wanted)) = self.overlay.pop_first() {
-                        if wanted.is_some() {
-                            return Ok(Some(self.difference(key, wanted, 0, None)));
+                    while let Some((_, wanted)) = self.overlay.pop_first() {
+                        if wanted.value.is_some() {
+                            return Ok(Some(self.difference(SourceChange { revision: 0, ..wanted }, None, false)));
                         }
                     }
                     return Ok(None);
@@ -166,18 +188,22 @@ impl ComparePass {
         }
     }
 
-    fn difference(
-        &mut self,
-        key: Vec<u8>,
-        value: Option<Vec<u8>>,
-        revision: Revision,
-        found: Option<Revision>,
-    ) -> PrefixDifference {
-        match (&value, found) {
+    /// Takes a difference back out of the numbers, which does not count.
+    pub fn excuse(&mut self, difference: &PrefixDifference) {
+        let count = match difference.found {
+            None => &mut self.counts.created,
+            Some(_) => &mut self.counts.changed,
+        };
+        *count = count.saturating_sub(1);
+    }
+
+    fn difference(&mut self, change: SourceChange, store: Option<&KeyValue>, same_value: bool) -> PrefixDifference {
+        match (&change.value, store) {
             (None, _) => self.counts.deleted += 1,
             (Some(_), None) => self.counts.created += 1,
             (Some(_), Some(_)) => self.counts.changed += 1,
         }
-        PrefixDifference { change: SourceChange { key, value, revision }, found }
+        let (found, found_lease) = (store.map(|kv| kv.mod_revision), store.and_then(|kv| kv.lease));
+        PrefixDifference { change, found, found_lease, same_value }
     }
 }

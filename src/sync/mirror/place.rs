@@ -20,6 +20,7 @@ pub struct MirrorPosition {
 
 /// A part of a revision that is too large for one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct WithinRevision {
     /// The revision of the source.
     pub revision: Revision,
@@ -51,6 +52,7 @@ pub enum PlaceState {
 
 /// The value of the place key. The prefixes are escaped as kvadm prints keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct MirrorPlace {
     format: u64,
     /// The ID of the source's cluster in hex.
@@ -66,6 +68,9 @@ pub struct MirrorPlace {
     session: String,
     /// The number of the transaction in its session.
     sequence: u64,
+    /// Whether keys may have leases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    leases: bool,
 }
 
 /// Why a place cannot be used.
@@ -129,7 +134,19 @@ impl MirrorPlace {
             state,
             session: session.to_owned(),
             sequence,
+            leases: false,
         }
+    }
+
+    /// The place of a mirror whose keys may have leases, or have none.
+    #[must_use]
+    pub fn with_leases(self, leases: bool) -> Self {
+        Self { leases, ..self }
+    }
+
+    /// Whether the mirror that wrote the place may have written keys with leases.
+    pub fn leases(&self) -> bool {
+        self.leases
     }
 
     /// Reads a place.
@@ -138,6 +155,7 @@ impl MirrorPlace {
     /// Another value, or another format.
     pub fn parse(value: &[u8]) -> Result<Self, PlaceError> {
         #[derive(Deserialize)]
+        #[serde(expecting = "an object")]
         struct Header {
             format: u64,
         }

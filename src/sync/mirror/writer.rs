@@ -1,62 +1,28 @@
 //! Transactions that apply changes and write the place.
 
-use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::{MirrorBatch, SourceChange};
-use super::error::{MirrorError, may_pass};
+use super::error::MirrorError;
 use super::known::KnownRevisions;
+use super::lease_mapping::LeaseMapping;
+use super::leases::MirrorLeases;
+use super::outage::{Outage, persist};
 use super::place::{MirrorIdentity, MirrorPlace, MirrorPosition, PlaceState};
 use crate::kvstore::{
-    Backoff, Compare, Error, KeySelector, KeyValue, LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn,
+    Compare, Error, KeySelector, KeyValue, LeaseId, LeaseMode, Op, OpResult, Refusal, Retry, Revision, Store, Txn,
     Write,
 };
 
 /// The name of the transactions in messages and in the trace.
 const OP: &str = "mirror";
 
-/// Why the destination does not answer, for messages; `None` while it does.
-#[derive(Clone, Debug, Default)]
-pub struct Outage(Arc<Mutex<Option<String>>>);
-
-impl Outage {
-    /// The last error, if the last request failed.
-    pub fn reason(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, reason: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason;
-    }
-}
-
-/// Sends a request again and again until it is answered, or refused for a reason that does not pass. The request must do
-/// no harm if it is executed twice.
-pub(super) async fn persist<T, F>(outage: &Outage, mut send: impl FnMut() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let mut backoff = Backoff::default();
-    loop {
-        match send().await {
-            Err(error) if may_pass(&error) => {
-                outage.set(Some(error.one_line()));
-                tokio::time::sleep(backoff.next_delay()).await;
-            }
-            other => {
-                outage.set(None);
-                return other;
-            }
-        }
-    }
-}
-
 /// The operation of a change.
-pub(super) fn operation(change: &SourceChange) -> Op {
+pub(super) fn operation(change: &SourceChange, leases: LeaseMapping) -> Op {
     match &change.value {
         Some(value) => {
-            Op::Put(Write { key: change.key.clone(), value: value.clone(), lease: LeaseMode::Detach, prev: false })
+            let lease = leases.of(change.lease).map_or(LeaseMode::Detach, LeaseMode::Attach);
+            Op::Put(Write { key: change.key.clone(), value: value.clone(), lease, prev: false })
         }
         None => Op::Delete { over: KeySelector::Key(change.key.clone()), prev: false },
     }
@@ -79,6 +45,8 @@ pub struct PlaceWriter {
     sequence: u64,
     /// The place key's mod revision; 0 if it does not exist.
     mod_revision: Revision,
+    /// Whether keys may have leases.
+    leases: bool,
 }
 
 /// A transaction that writes the place.
@@ -107,9 +75,9 @@ pub enum PlaceOutcome {
 
 impl PlaceWriter {
     /// A writer of a new session, for the place key as it was read.
-    pub fn new(key: &[u8], identity: MirrorIdentity, mod_revision: Revision) -> Self {
+    pub fn new(key: &[u8], identity: MirrorIdentity, mod_revision: Revision, leases: bool) -> Self {
         let session = format!("{:x}", RandomState::new().build_hasher().finish());
-        Self { key: key.to_vec(), identity, session, sequence: 0, mod_revision }
+        Self { key: key.to_vec(), identity, session, sequence: 0, mod_revision, leases }
     }
 
     /// The place key.
@@ -123,9 +91,9 @@ impl PlaceWriter {
     }
 
     /// The transaction that applies a batch, on the condition that its keys are as known.
-    pub fn apply(&mut self, batch: &MirrorBatch, known: &KnownRevisions) -> PlaceTxn {
+    pub fn apply(&mut self, batch: &MirrorBatch, known: &KnownRevisions, leases: LeaseMapping) -> PlaceTxn {
         let compares = batch.changes.iter().map(|change| Compare::unchanged(&change.key, known.get(&change.key)));
-        let then = batch.changes.iter().map(operation).collect();
+        let then = batch.changes.iter().map(|change| operation(change, leases)).collect();
         self.txn(compares.collect(), then, batch.end, PlaceState::Following)
     }
 
@@ -142,12 +110,23 @@ impl PlaceWriter {
         state: PlaceState,
     ) -> PlaceTxn {
         self.sequence += 1;
-        let value = MirrorPlace::new(&self.identity, position, state, &self.session, self.sequence).to_value();
+        let value = MirrorPlace::new(&self.identity, position, state, &self.session, self.sequence);
+        let value = value.with_leases(self.leases).to_value();
         compares.push(Compare::unchanged(&self.key, self.mod_revision));
         then.push(Op::Put(Write { key: self.key.clone(), value, ..Write::default() }));
         let otherwise = vec![Op::get_at(KeySelector::Key(self.key.clone()), 0)];
         let txn = Txn { compares, then, otherwise };
         PlaceTxn { txn, session: self.session.clone(), sequence: self.sequence, before: self.mod_revision }
+    }
+
+    /// Whether keys may have leases.
+    pub fn may_have_leases(&self) -> bool {
+        self.leases
+    }
+
+    /// Sets whether keys may have leases from now on.
+    pub fn set_leases(&mut self, leases: bool) {
+        self.leases = leases;
     }
 
     /// Records that a transaction was applied in this revision.
@@ -182,6 +161,29 @@ impl PlaceWriter {
 }
 
 impl PlaceTxn {
+    /// Grants the leases of these changes, in the order of the operations, and delivers the transaction. A key whose lease has ended in the
+    /// source is written without a lease.
+    ///
+    /// # Errors
+    /// A refusal that does not pass.
+    pub async fn deliver_with_leases(
+        mut self,
+        of_changes: Vec<Option<LeaseId>>,
+        leases: &MirrorLeases,
+        store: &Store,
+        outage: &Outage,
+    ) -> Result<PlaceOutcome, MirrorError> {
+        let gone = leases.prepare(of_changes.iter().copied().flatten()).await?;
+        for (op, of_change) in self.txn.then.iter_mut().zip(of_changes) {
+            if let (Op::Put(write), Some(id)) = (op, of_change)
+                && gone.contains(&id)
+            {
+                write.lease = LeaseMode::Detach;
+            }
+        }
+        self.deliver(store, outage).await.map_err(MirrorError::Destination)
+    }
+
     /// Sends the transaction until its outcome is known. Sending it again is safe: it compares the place's mod revision, so
     /// it is applied once at most, and the place then says so.
     ///
