@@ -329,7 +329,10 @@ impl<'a> EditSession<'a> {
         let (kept, replaced) = file.keep(value.as_deref());
         let mut lines = vec![format!("your text is kept in {}", kept.path.display())];
         if let Err(error) = &replaced {
-            ctx.out.warn(&format!("cannot write the value to {}: {error}", kept.path.display()));
+            ctx.out.warn(&format!(
+                "cannot write the value to {}, which keeps the text as it was edited: {error}",
+                kept.path.display()
+            ));
         }
         // No command writes less, or something else, than the edit would have.
         if replaced.is_err() || !kept.is_file {
