@@ -28,9 +28,9 @@ use crate::output::bytes;
 ///
 /// JSON on one line is formatted for the editor and stored on one line again, with
 /// spaces after commas and colons if most of them had one. Numbers, strings and the
-/// order of names stay as they are. A protobuf value is
-/// shown as JSON if --proto or the config's proto section covers the key. If the
-/// value had no newline at its end, one that the editor adds is dropped.
+/// order of names stay as they are. A protobuf value is shown as JSON if --proto or
+/// the config's proto section covers the key. If the value had no newline at its
+/// end, one that the editor adds is dropped.
 ///
 /// If another client changes the key meanwhile, kvadm prints that change and opens
 /// your text again, at most 5 times without a terminal. Only if you save another
@@ -40,13 +40,13 @@ use crate::output::bytes;
 /// JSON in place of JSON. It shows the difference first.
 ///
 /// After a failure, a signal or a dry run, your text stays in a file that only you
-/// can read, in the form that is stored; after a signal, as the editor left it. kvadm
-/// names the file and a command that writes it to the same store: the command repeats
-/// the options that name the store. You may correct the file before you run it.
+/// can read, in the form that 'kvadm put' takes (after a signal, as the editor left
+/// it). kvadm names the file and a command that writes it. The command repeats the
+/// options that name the store. You may correct the file before you run it.
 ///
 /// Exit codes:
 ///   0  written, or unchanged
-///   1  the key does not exist (see --create), or the text for a new key is unchanged
+///   1  the key does not exist (see --create), or a new key's text is unchanged
 ///   2  the value is binary, or the editor cannot be started
 ///   5  the editor failed, the key was changed meanwhile, or you did not confirm
 ///   7  the reply was lost; etcd may have written the key
