@@ -15,11 +15,12 @@ pub struct CommandLine {
     start: Vec<OsString>,
     /// The keys without an option's name.
     operands: Vec<Vec<u8>>,
-    options: Vec<Word>,
+    options: Vec<LineOption>,
 }
 
+/// One word after the keys, or an option with its key.
 #[derive(Clone, Debug)]
-enum Word {
+enum LineOption {
     Plain(Vec<u8>),
     /// An option whose value is a key.
     Key(&'static str, Vec<u8>),
@@ -43,14 +44,14 @@ impl CommandLine {
     /// Adds an option whose value is a key.
     #[must_use]
     pub fn key_option(mut self, name: &'static str, key: &[u8]) -> Self {
-        self.options.push(Word::Key(name, key.to_vec()));
+        self.options.push(LineOption::Key(name, key.to_vec()));
         self
     }
 
     /// Adds words of options.
     #[must_use]
     pub fn words<W: Into<OsString>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
-        let plain = |word: W| Word::Plain(word.into().as_bytes().to_vec());
+        let plain = |word: W| LineOption::Plain(word.into().as_bytes().to_vec());
         self.options.extend(words.into_iter().map(plain));
         self
     }
@@ -65,7 +66,7 @@ impl CommandLine {
 impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_nul = |key: &[u8]| key.contains(&0);
-        let named = |word: &Word| matches!(word, Word::Key(_, key) if is_nul(key));
+        let named = |word: &LineOption| matches!(word, LineOption::Key(_, key) if is_nul(key));
         // No program can be given a NUL byte in an argument.
         let escape = self.operands.iter().any(|key| is_nul(key)) || self.options.iter().any(named);
         let written = |key: &[u8]| if escape { bytes::escape(key).into_bytes() } else { key.to_vec() };
@@ -77,8 +78,8 @@ impl fmt::Display for CommandLine {
         line.extend(operands.iter().filter(|_| !last).cloned());
         for word in &self.options {
             match word {
-                Word::Plain(word) => line.push(word.clone()),
-                Word::Key(name, key) => line.extend(option_words(name, &written(key))),
+                LineOption::Plain(word) => line.push(word.clone()),
+                LineOption::Key(name, key) => line.extend(option_words(name, &written(key))),
             }
         }
         line.extend(last.then(|| b"--".to_vec()));
