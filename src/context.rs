@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::command_line::CommandLine;
 use crate::config::{self, Config, ConfigError, Env, Overrides, Source};
 use crate::consent::Consent;
 use crate::error::{Exit, Failure};
@@ -62,6 +63,11 @@ impl Context {
     /// first use of [`Context::store`].
     pub fn limit_endless_connect(&self, limit: Duration) {
         let _ = self.connect_limit.set(limit);
+    }
+
+    /// Begins a command line of kvadm for a message, with the options of this command line that name the store.
+    pub fn command_line(&self, verb: &[&str]) -> CommandLine {
+        CommandLine::new(&self.config.store_options, verb)
     }
 
     fn session(&self) -> Session {

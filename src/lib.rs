@@ -10,6 +10,7 @@ pub mod boottime;
 pub mod bounded_file;
 pub mod child;
 pub mod cli;
+pub mod command_line;
 pub mod commands;
 pub mod config;
 pub mod consent;

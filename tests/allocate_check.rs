@@ -136,7 +136,8 @@ fn what_cilium_lists_as_masters_without_the_slash_is_an_error() {
         assert_eq!(line["severity"], "error");
         line["text"].as_str().unwrap().to_owned()
     };
-    let remedy = |rest: &str| format!("delete it with 'kvadm delete {}/{rest}'", base.path);
+    let remedy =
+        |rest: &str| format!("delete it with 'kvadm --endpoints {} delete {}/{rest}'", base.etcd.endpoint(), base.path);
     assert_eq!(text("id"), format!("Cilium's agents crash when they read this key: {}", remedy("id")));
     let listed = "Cilium lists this key with the masters, and its operator may delete it as an unused ID";
     assert_eq!(text("idx/5"), format!("{listed}: {}", remedy("idx/5")));

@@ -176,7 +176,7 @@ fn references_that_lead_nowhere_are_no_id_and_are_told() {
         .code(1)
         .out_empty()
         .err_has("references of lost name ID 7, whose master is missing or holds another key")
-        .err_has(&format!("'kvadm allocate check --base {}'", base.path));
+        .err_has(&format!("'kvadm --endpoints {} allocate check --base {}'", base.etcd.endpoint(), base.path));
     base.run("list", &[]).ok().out("7\tlost\t2\torphan\n9\tother\t0\tunused\n9\twrong\t1\torphan\n").err_empty();
     base.run("list", &["--state", "orphan", "--node", "n2"]).ok().out("7\tlost\t2\torphan\n");
     base.run("lookup", &["7"]).code(1).out_empty();
@@ -215,7 +215,7 @@ fn hostile_content_is_warned_of_and_never_a_crash() {
     base.write(&many.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect::<Vec<_>>());
     let run = base.run("list", &[]);
     assert_eq!(run.stderr_text().lines().count(), 21);
-    run.ok().err_has("16 more unreadable keys: see 'kvadm allocate check --base ");
+    run.ok().err_has("16 more unreadable keys: see 'kvadm --endpoints ").err_has(" allocate check --base ");
 }
 
 #[test]

@@ -90,7 +90,9 @@ pub fn kept(desk: &Desk, run: &Run) -> (PathBuf, Vec<String>) {
     let [folder] = desk.left().try_into().unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&folder), mode(&path), path.parent()), (0o700, 0o600, Some(folder.as_path())));
-    let command = line("'kvadm put ").unwrap_or_else(|| panic!("no command is named: {text}"));
+    // It repeats the options that name the store.
+    let start = format!("'kvadm --endpoints {} put ", desk.endpoint);
+    let command = line(&start).unwrap_or_else(|| panic!("no command is named: {text}"));
     let command = command.strip_suffix("' writes it").unwrap().split(' ').map(str::to_owned).collect();
     (path, command)
 }
@@ -177,9 +179,9 @@ fn an_editor_that_fails_writes_nothing_and_a_changed_text_stays() {
     run.code(5).out_empty().err_lacks("+green");
     assert_eq!(desk.value(), "blue");
     let (path, command) = kept(&desk, &run);
-    assert_eq!(std::fs::read_to_string(path).unwrap(), "green\n");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "green");
     run_named(&command).ok();
-    assert_eq!(desk.value(), "green\n");
+    assert_eq!(desk.value(), "green");
     // The command compares the revision that was edited.
     run_named(&command).code(5);
     let missing = desk.folder.path().join("none");
@@ -232,14 +234,141 @@ fn what_is_probably_a_mistake_needs_consent() {
 fn a_key_is_created_only_if_it_is_missing() {
     let desk = Desk::missing();
     let run = desk.edit("echo blue >", &[]).run();
-    run.code(1).out_empty().err_has("key not found").err_has(&format!("'kvadm edit {} --create' creates it", desk.key));
-    desk.edit("true", &["--create"]).run().ok().err_has("unchanged");
+    run.code(1).out_empty().err_has("key not found").err_has(&format!(
+        "'kvadm --endpoints {} edit {} --create' creates it",
+        shared().endpoint(),
+        desk.key
+    ));
+    let run = desk.edit("true", &["--create"]).run();
+    run.code(1).out_empty().err_has(&format!("the text was not changed; {} was not created", desk.key));
+    assert!(desk.left().is_empty());
     assert_eq!(shared().held(&desk.key), None);
     desk.edit("echo blue >", &["--create"]).run().ok().out_has("written\t").err_has("@@ -0,0 +1 @@\n+blue\n");
     desk.nothing("blue");
     let run = desk.edit("echo green >", &["--create"]).run();
     run.code(5).out_empty().err_has("condition failed").err_has("already exists (created in revision");
     desk.nothing("blue");
+}
+
+/// Runs the command in which these words are, as a shell does that has nothing but the line.
+fn paste(run: &Run, words: &str) -> Run {
+    let text = run.stderr_text();
+    let line = text.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("no line with {words}: {text}"));
+    let (_, command) = line.split_once(": '").unwrap();
+    let (command, _) = command.rsplit_once("' writes it").unwrap();
+    let folder = Path::new(env!("CARGO_BIN_EXE_kvadm")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    Kvadm::program("bash").args(["-c", command]).env("PATH", path).run()
+}
+
+#[test]
+fn a_printed_command_reaches_the_same_store() {
+    let (desk, prefix) = (Desk::missing(), unique_prefix());
+    // Without the options of the line, kvadm would reach nothing.
+    let config = desk.folder.path().join("it's prod.yaml");
+    std::fs::write(&config, format!("endpoints: [\"{}\"]\n", shared().endpoint())).unwrap();
+    let edit = |args: &[&str]| {
+        let edit = Kvadm::new().arg("-c").arg(&config).args(["--namespace", &prefix, "edit", "mode"]).args(args);
+        edit.env("EDITOR", "sh -c 'echo green > \"$1\"; exit 1' -").env("TMPDIR", desk.folder.path()).run()
+    };
+    paste(edit(&["--create"]).code(5), " put mode --create --file ").ok();
+    assert_eq!(shared().held(&format!("{prefix}mode")).unwrap().text(), "green");
+    assert_eq!(shared().held("mode"), None);
+    edit(&["--create"]).code(5).err_has(" --namespace ").err_has(" edit mode' edits the existing value");
+    load(shared(), [(&format!("{prefix}mode"), "blue")]);
+    paste(edit(&[]).code(5), " put mode --if-rev ").ok();
+    assert_eq!(shared().held(&format!("{prefix}mode")).unwrap().text(), "green");
+}
+
+#[test]
+fn a_printed_command_writes_a_key_with_a_nul_byte() {
+    let (desk, prefix) = (Desk::missing(), unique_prefix());
+    let edit = Kvadm::new().endpoint(shared()).args(["edit", "--escape", "--create", "--dry-run"]);
+    let edit = edit.arg(format!("{prefix}a\\0b")).env("EDITOR", "echo green >").env("TMPDIR", desk.folder.path());
+    paste(edit.run().ok(), " put --escape ").ok();
+    let get = Kvadm::new().endpoint(shared()).args(["get", "--escape"]).arg(format!("{prefix}a\\0b"));
+    get.run().ok().out("green\n");
+    assert_eq!(shared().held(&format!("{prefix}a")), None);
+}
+
+#[test]
+fn a_write_whose_output_fails_is_reported_as_a_write() {
+    let desk = Desk::new("blue");
+    let script = "exec \"$@\" > /dev/full";
+    let run = Kvadm::program("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_kvadm"), "edit", &desk.key])
+        .endpoint(shared())
+        .env("EDITOR", "echo green >")
+        .env("TMPDIR", desk.folder.path())
+        .run();
+    let revision = shared().held(&desk.key).unwrap().modified;
+    run.code(6).err_has(&format!("error: {} was written in revision {revision}; only the output failed", desk.key));
+    run.err_has("cannot write the output").err_lacks("kept").err_lacks("writes it");
+    desk.nothing("green");
+    let put = Kvadm::program("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_kvadm"), "put", &desk.key, "red"])
+        .endpoint(shared())
+        .run();
+    put.code(6).err_has("was written in revision ").err_has("cannot write the output");
+}
+
+#[test]
+fn json_on_one_line_stays_on_one_line_whatever_its_spaces() {
+    for (value, expected) in [
+        ("{ \"host\": \"a\", \"port\": 1 }", "{\"host\": \"a\", \"port\": 2}"),
+        ("{\"a\":0, \"b\":1}", "{\"a\":0, \"b\":2}"),
+        ("{\"a\":1}  ", "{\"a\":2}  "),
+    ] {
+        let desk = Desk::new(value);
+        // Other white space is no change.
+        desk.edit("sed -i 's/^ */\t/'", &[]).run().ok().err_has("unchanged");
+        desk.nothing(value);
+        desk.edit("sed -i s/1/2/", &[]).run().ok().out_has("written");
+        desk.nothing(expected);
+        // The printed command stores one line as well.
+        let run = desk.edit("sh -c 'sed -i s/2/3/ \"$1\"; exit 1' -", &[]).run();
+        run_named(&kept(&desk, run.code(5)).1).ok();
+        assert_eq!(desk.value(), expected.replace('2', "3"));
+    }
+}
+
+#[test]
+fn what_the_editor_leaves_must_be_a_file() {
+    let desk = Desk::new("blue");
+    let run = desk.edit(&desk.script("rm \"$1\"; mkfifo \"$1\""), &[]).run();
+    run.code(5).out_empty().err_has("cannot read the text that the editor left").err_has("not a regular file");
+    // A command that reads it would wait for ever.
+    run.err_has("your text is kept in ").err_lacks("writes it");
+    assert_eq!(desk.value(), "blue");
+}
+
+#[test]
+fn the_editors_line_is_shown_as_it_is() {
+    let desk = Desk::new("blue");
+    desk.edit("sh -c \"exit 127\"", &[]).run().code(2).err_has("cannot run the editor 'sh -c \"exit 127\"': ");
+    desk.edit("sh -c \"exit 3\"", &[]).run().code(5).err_has("the editor 'sh -c \"exit 3\"' exited with status 3");
+}
+
+#[test]
+fn bytes_and_other_json_need_consent() {
+    for (value, editor, question) in [
+        ("blue", "printf 'a\\377' >", "store bytes that are not text in "),
+        ("{\"a\":1,\"a\":2}", "echo { >", "store text that is not valid JSON in "),
+        ("[1e400]", "echo { >", "store text that is not valid JSON in "),
+        ("{\"a\":1}", "echo '{\"a\":1,\"a\":2}' >", "store JSON that some programs reject ('a' is given twice"),
+        ("{\"a\":1}", "echo 5 >", "store a JSON number or word in "),
+    ] {
+        let desk = Desk::new(value);
+        let run = desk.edit(editor, &[]).run();
+        run.code(2).out_empty().err_has("note: change of ").err_has(question).err_has("add --yes to confirm");
+        kept(&desk, &run);
+        assert_eq!(desk.value(), value);
+        desk.edit(editor, &["--yes"]).run().ok();
+    }
+    // A number is text, too.
+    let desk = Desk::new("30");
+    desk.edit("echo 30s >", &[]).run().ok();
+    desk.nothing("30s");
 }
 
 #[test]
@@ -259,10 +388,12 @@ fn a_dry_run_shows_the_change_and_keeps_the_text() {
     run.ok().out_empty().err_has("-blue\n").err_has("+green\n").err_has("would be written");
     assert_eq!(desk.value(), "blue");
     let (path, command) = kept(&desk, &run);
-    assert_eq!(std::fs::read_to_string(path).unwrap(), "green\n");
-    // The command writes the value as the edit would have.
+    // The only file holds the value as the edit would have written it, and may be corrected.
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "green");
+    assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    std::fs::write(&path, "corrected").unwrap();
     run_named(&command).ok();
-    assert_eq!(desk.value(), "green");
+    assert_eq!(desk.value(), "corrected");
     let run = Desk::new("blue").edit("echo green >", &["--dry-run", "-o", "json"]).run();
     assert_eq!(
         (run.ok().json()["outcome"].clone(), run.json()["dry_run"].clone()),
@@ -280,7 +411,10 @@ fn binary_values_are_refused_and_any_text_survives() {
     for value in [&b"a\xff"[..], b"a\0b"] {
         let desk = Desk::new(value);
         let run = desk.edit("echo green >", &[]).run();
-        run.code(2).out_empty().err_has("is binary (").err_has(&format!("'kvadm get {} -o raw > FILE'", desk.key));
+        run.code(2).out_empty().err_has("is binary (");
+        let (endpoint, key, revision) = (shared().endpoint(), &desk.key, shared().held(&desk.key).unwrap().modified);
+        run.err_has(&format!("'kvadm --endpoints {endpoint} get {key} -o raw > FILE' saves it"));
+        run.err_has(&format!("put {key} --if-rev {revision} --keep-lease --file FILE' writes it"));
         assert_eq!((shared().held(&desk.key).unwrap().value.as_slice(), desk.left()), (value, Vec::new()));
     }
     let desk = Desk::new("a\r\n\tb\r\nc");

@@ -31,7 +31,7 @@ fn a_text_that_is_not_edited_again_is_not_written_over_another_change() {
     run.code(5).out_empty().err_has("another client has changed").err_has("the editor left the text as it was");
     assert_eq!(desk.value(), "other");
     let (path, command) = kept(&desk, &run);
-    assert_eq!(std::fs::read_to_string(path).unwrap(), "green\n");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "green");
     run_named(&command).ok();
     assert_eq!(desk.value(), "green");
     // With consent it is.
@@ -71,6 +71,7 @@ fn a_key_that_was_deleted_or_created_meanwhile_is_left_alone() {
     let run = desk.edit(&desk.script("$KVADM delete $KEY; echo green > \"$1\""), &[]).run();
     run.code(5).out_empty().err_has("another client has deleted").err_has("does not exist");
     assert_eq!(shared().held(&desk.key), None);
+    run.err_lacks("lease");
     let (_, command) = kept(&desk, &run);
     assert!(command.contains(&"--create".to_owned()), "{command:?}");
     run_named(&command).ok();
@@ -80,6 +81,29 @@ fn a_key_that_was_deleted_or_created_meanwhile_is_left_alone() {
     run.code(5).out_empty().err_has("another client has created").err_has("+other").err_has("already exists");
     assert_eq!(desk.value(), "other");
     kept(&desk, &run);
+}
+
+#[test]
+fn the_lease_of_a_deleted_key_is_not_forgotten() {
+    let desk = Desk::new("x");
+    let lease = shared().grant(300);
+    Kvadm::new().endpoint(shared()).args(["put", &desk.key, "blue", "--lease", &lease]).run().ok();
+    let run = desk.edit(&desk.script("$KVADM delete $KEY; echo green > \"$1\""), &[]).run();
+    run.code(5)
+        .err_has(&format!("the deleted key was on lease {lease}, and this command creates the key without a lease"));
+    let (_, mut command) = kept(&desk, &run);
+    command.extend(["--lease".to_owned(), lease.clone()]);
+    run_named(&command).ok();
+    assert_eq!(shared().held(&desk.key).unwrap().lease, Some(lease));
+}
+
+#[test]
+fn quiet_does_not_hide_another_clients_change() {
+    let desk = Desk::new("blue");
+    let editor = desk.script("test -e once || $KVADM put $KEY other; touch once; echo mine >> \"$1\"");
+    let run = desk.edit(&editor, &["-q"]).run();
+    run.ok().err_has("warning: another client has changed ").err_has("+other\n").err_lacks("change of ");
+    assert_eq!(shared().held(&desk.key).unwrap().version, 3);
 }
 
 #[test]
@@ -190,6 +214,24 @@ fn a_person_is_asked() {
     running.write([3]);
     let run = running.wait();
     kept(&desk, run.signal(Signal::SIGINT));
+    assert_eq!(desk.value(), "blue");
+}
+
+#[test]
+fn what_is_typed_into_the_editor_answers_no_question() {
+    let desk = Desk::new("blue");
+    let script = "touch open; until test -e gone; do sleep 0.01; done; : > \"$1\"";
+    let mut running = desk.edit(&desk.script(script), &[]).env("NO_COLOR", "1").pty().timeout(SOON).spawn();
+    opened(&desk);
+    running.write("yes\n");
+    running.wait_for_stdout("yes", SOON);
+    std::fs::write(desk.folder.path().join("gone"), "").unwrap();
+    running.wait_for_stdout("store an empty value in", SOON);
+    running.write("n\n");
+    let run = running.wait();
+    // The difference is shown before the question.
+    let text = run.code(5).stdout_text();
+    assert!(text.find("-blue").unwrap() < text.find("store an empty value").unwrap(), "{text}");
     assert_eq!(desk.value(), "blue");
 }
 

@@ -217,10 +217,11 @@ fn two_keys_of_which_the_second_is_missing_may_have_been_a_range() {
     let (from, to) = (format!("{at}a"), format!("{at}z y"));
     Kvadm::new().endpoint(etcd).args(["put", &from, "v"]).run().ok();
     let run = Kvadm::new().endpoint(etcd).args(["get", &from, &to]).run();
-    run.code(1)
-        .out_has(&from)
-        .err_has(&format!("'kvadm list --from {from} --to '{to}'' prints the keys from {from} up to"));
-    Kvadm::new().endpoint(etcd).args(["get", &to, &from]).run().code(1).err_lacks("kvadm list");
+    run.code(1).out_has(&from).err_has(&format!(
+        "'kvadm --endpoints {} list --from {from} --to '{to}'' prints the keys from {from} up to",
+        etcd.endpoint()
+    ));
+    Kvadm::new().endpoint(etcd).args(["get", &to, &from]).run().code(1).err_lacks(" list ");
 }
 
 /// The page and the tips say the same: the same verb, or that kvadm has nothing yet.

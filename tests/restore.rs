@@ -106,6 +106,11 @@ fn a_prefix_as_it_was() {
     assert!(shared().held(key("new")).is_some());
 }
 
+/// The printed command that applies a plan to the same store.
+fn apply_plan(file: &str) -> String {
+    format!("kvadm --endpoints {} restore --apply-plan {file}", shared().endpoint())
+}
+
 #[test]
 fn a_restore_is_taken_back() {
     let p = unique_prefix();
@@ -121,7 +126,7 @@ fn a_restore_is_taken_back() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();
     let run = restore(&[&p, "--source", &then, "--yes", "--undo", &file("one")]);
-    run.ok().err_has(&format!("note: to take this restore back: kvadm restore --apply-plan {}\n", file("one")));
+    run.ok().err_has(&format!("note: to take this restore back: {}\n", apply_plan(&file("one"))));
     assert_eq!(std::fs::metadata(file("one")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(state(shared(), &p), old);
     // The same file is not used twice: it is needed to take the first restore back.
@@ -241,7 +246,7 @@ fn plans_are_bound_to_what_they_saw() {
     let file = folder.path().join("plan").display().to_string();
     let made = restore(&[&p, "--source", &then, "--plan", &file]);
     made.ok().out("would create\t0\nwould modify\t4\nwould delete\t0\n");
-    made.err_has(&format!("would change 4 keys; to do it: kvadm restore --apply-plan {file}"));
+    made.err_has(&format!("would change 4 keys; to do it: {}\n", apply_plan(&file)));
     assert_eq!(state(shared(), &p)[key("a").as_bytes()], b"changed");
     put(&key("a"), "later");
     delete(&key("b"));

@@ -82,12 +82,13 @@ fn suggested_lines_are_quoted_for_the_shell() {
     let mut held = kvadm().endpoint(etcd).args(["lock", &name]).spawn();
     assert!(held.next_line().is_some());
     let busy = kvadm().endpoint(etcd).args(["lock", &name, "--try"]).run();
-    busy.code(1).err_has(&format!("hint: 'kvadm lock --list {quoted}' shows the holder"));
+    busy.code(1)
+        .err_has(&format!("hint: 'kvadm --endpoints {} lock --list {quoted}' shows the holder", etcd.endpoint()));
     held.signal(nix::sys::signal::Signal::SIGTERM);
     let _ended = held.wait();
     kvadm().endpoint(etcd).args(["put", &name, "x"]).run().ok();
     let revert = kvadm().endpoint(etcd).args(["put", &name, "--revert-to", "1"]).run();
-    revert.code(1).err_has(&format!("hint: 'kvadm get {quoted} --history' shows"));
+    revert.code(1).err_has(&format!("hint: 'kvadm --endpoints {} get {quoted} --history' shows", etcd.endpoint()));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
     AllocatorScan, Id, IdRange, KeyIndex, Layout, NameError, ReferenceKey, StrayKeys, StringTable, UnknownKeyReason,
     check_key, check_node,
 };
-use crate::shell;
+use crate::command_line::CommandLine;
 
 /// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,10 +115,17 @@ pub struct Problem {
     pub repairable: bool,
 }
 
-/// All problems, most severe first, then by ID. Unused and mirrored masters are included as information.
-pub fn problems(scan: &AllocatorScan, stray: &StrayKeys, layout: &Layout, range: &IdRange) -> Vec<Problem> {
+/// All problems, most severe first, then by ID. Unused and mirrored masters are included as information. `delete` is the
+/// command line that deletes a key, without the key.
+pub fn problems(
+    scan: &AllocatorScan,
+    stray: &StrayKeys,
+    layout: &Layout,
+    range: &IdRange,
+    delete: &CommandLine,
+) -> Vec<Problem> {
     let entries = entries(scan);
-    let mut check = ProblemCheck { scan, layout, range, claims: claims(&entries), found: Vec::new() };
+    let mut check = ProblemCheck { scan, layout, range, delete, claims: claims(&entries), found: Vec::new() };
     for entry in &entries {
         check.entry(entry);
     }
@@ -155,6 +162,7 @@ struct ProblemCheck<'a> {
     scan: &'a AllocatorScan,
     layout: &'a Layout,
     range: &'a IdRange,
+    delete: &'a CommandLine,
     claims: BTreeMap<Id, BTreeSet<KeyIndex>>,
     found: Vec<Problem>,
 }
@@ -292,7 +300,7 @@ impl ProblemCheck<'_> {
                     "Cilium lists this key with the masters, and its operator may delete it as an unused ID".to_owned()
                 }
             };
-            let text = format!("{what}: {}", format_deletion(path));
+            let text = format!("{what}: {}", format_deletion(self.delete, path));
             self.add(ProblemKind::StrayPath, id, None, vec![path.clone()], text);
         }
         if stray.more > 0 {
@@ -343,9 +351,8 @@ fn altered_names(names: &StringTable, check: impl Fn(&[u8]) -> Result<(), NameEr
 }
 
 /// The remedy for a key that must not exist.
-fn format_deletion(path: &[u8]) -> String {
-    let end_of_options = if path.starts_with(b"-") { "-- " } else { "" };
-    format!("delete it with 'kvadm delete {end_of_options}{}'", shell::quote(path))
+fn format_deletion(delete: &CommandLine, path: &[u8]) -> String {
+    format!("delete it with '{}'", delete.clone().key(path))
 }
 
 fn format_nodes(count: usize) -> String {

@@ -107,6 +107,7 @@ fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf
         auto_compact: auto_compact.filter(|period| !period.is_zero()),
         resync_after_reconnect,
         proto,
+        store_options: overrides.store_options(),
         file,
         warnings,
         insecure,

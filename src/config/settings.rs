@@ -1,5 +1,7 @@
 //! The command line's overrides, and the effective configuration.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,6 +60,42 @@ pub struct Overrides {
     pub output: Option<String>,
 }
 
+impl Overrides {
+    /// The options of the command line that name the store and the way to it, for a command line that continues this one.
+    /// None holds a password.
+    pub fn store_options(&self) -> Vec<OsString> {
+        let file = |file: &Option<PathBuf>| file.clone().map(PathBuf::into_os_string);
+        let switch = |on: Option<bool>| on.map(|on| OsString::from(on.to_string()));
+        let given = [
+            ("--config", file(&self.config)),
+            ("--context", self.context.clone().map(OsString::from)),
+            ("--endpoints", self.endpoints.as_ref().map(|list| list.join(",").into())),
+            ("--ca-file", file(&self.ca_file)),
+            ("--cert-file", file(&self.cert_file)),
+            ("--key-file", file(&self.key_file)),
+            ("--insecure-transport", switch(self.insecure_transport)),
+            ("--insecure-skip-tls-verify", switch(self.insecure_skip_tls_verify)),
+            ("--user", self.user.clone().map(OsString::from)),
+            ("--password-file", file(&self.password_file)),
+            ("--namespace", self.namespace.clone().map(OsString::from_vec)),
+        ];
+        let mut words = Vec::new();
+        for (name, value) in given {
+            let Some(value) = value else { continue };
+            // Switches take their value after '=' only, and a value may look like an option.
+            if name.starts_with("--insecure") || value.as_encoded_bytes().starts_with(b"-") {
+                let mut word = OsString::from(name);
+                word.push("=");
+                word.push(value);
+                words.push(word);
+            } else {
+                words.extend([name.into(), value]);
+            }
+        }
+        words
+    }
+}
+
 /// One effective value and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -97,6 +135,8 @@ pub struct Config {
     pub resync_after_reconnect: bool,
     /// The protobuf message types of values, by key prefix.
     pub proto: Vec<ProtoRule>,
+    /// The options of the command line that name the store, for a command line that continues this one.
+    pub store_options: Vec<OsString>,
     /// The configuration file, if one was read.
     pub file: Option<PathBuf>,
     /// Warnings for the user.

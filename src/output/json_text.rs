@@ -1,5 +1,6 @@
 //! Formats JSON text. The tokens stay as they are written: a number of any size keeps its digits, a string its escapes.
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::unique_names::UniqueNames;
@@ -8,13 +9,19 @@ use crate::unique_names::UniqueNames;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonText<'a>(&'a str);
 
-/// How an object or array of one line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineStyle {
-    /// Without spaces: `{"a":1,"b":2}`.
-    Compact,
-    /// With a space after each comma and colon, as Python writes it: `{"a": 1, "b": 2}`.
-    Spaced,
+/// Where an object or array of one line has spaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineStyle {
+    /// After each comma.
+    pub after_commas: bool,
+    /// After each colon.
+    pub after_colons: bool,
+}
+
+/// Whether the bytes follow the grammar of JSON. This includes what [`JsonText::parse`] does not accept: scalars, names that
+/// are given twice, numbers of any size, and halves of surrogate pairs.
+pub fn is_json(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok() && serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
 impl<'a> JsonText<'a> {
@@ -35,17 +42,31 @@ impl<'a> JsonText<'a> {
         let mut out = String::with_capacity(self.0.len());
         for token in Tokens(self.0) {
             out.push_str(token);
-            if style == LineStyle::Spaced && matches!(token, "," | ":") {
+            if (style.after_commas && token == ",") || (style.after_colons && token == ":") {
                 out.push(' ');
             }
         }
         out
     }
 
-    /// The style of a text on one line; `None` if it is written in neither style.
-    pub fn line_style(self) -> Option<LineStyle> {
-        let line = self.0.strip_suffix('\n').unwrap_or(self.0);
-        [LineStyle::Compact, LineStyle::Spaced].into_iter().find(|style| self.one_line(*style) == line)
+    /// The style of a text on one line: where most commas and most colons have a space.
+    pub fn line_style(self) -> LineStyle {
+        let mut tokens = Tokens(self.0);
+        let (mut commas, mut colons) = (0_i64, 0_i64);
+        while let Some(token) = tokens.next() {
+            let vote = if tokens.0.starts_with([' ', '\t']) { 1 } else { -1 };
+            match token {
+                "," => commas += vote,
+                ":" => colons += vote,
+                _ => {}
+            }
+        }
+        LineStyle { after_commas: commas > 0, after_colons: colons > 0 }
+    }
+
+    /// Whether both texts have the same tokens: they differ in white space only.
+    pub fn has_tokens_of(self, other: JsonText<'_>) -> bool {
+        Tokens(self.0).eq(Tokens(other.0))
     }
 
     /// The pretty form with sorted names and uniform escapes in strings. Two texts with the same canonical form differ
@@ -205,6 +226,9 @@ mod tests {
 
     use super::*;
 
+    const COMPACT: LineStyle = LineStyle { after_commas: false, after_colons: false };
+    const SPACED: LineStyle = LineStyle { after_commas: true, after_colons: true };
+
     fn parse(text: &str) -> JsonText<'_> {
         JsonText::parse(text.as_bytes()).unwrap()
     }
@@ -217,18 +241,42 @@ mod tests {
             json.pretty(),
             "{\n  \"b\": [\n    1.50,\n    12345678901234567890123,\n    1E2,\n    {}\n  ],\n  \"a\": \"\\u0061, \\\"x\\\": {\",\n  \"c\": [],\n  \"d\": null\n}"
         );
-        assert_eq!(parse(&json.pretty()).one_line(LineStyle::Compact), text);
+        assert_eq!(parse(&json.pretty()).one_line(COMPACT), text);
         let spaced = r#"{"a": [1, 2], "b": {}}"#;
-        assert_eq!(parse(r#"{"a":[1,2],"b":{}}"#).one_line(LineStyle::Spaced), spaced);
+        assert_eq!(parse(r#"{"a":[1,2],"b":{}}"#).one_line(SPACED), spaced);
     }
 
     #[test]
     fn the_style_of_a_line() {
-        assert_eq!(parse(r#"{"a":[1,2]}"#).line_style(), Some(LineStyle::Compact));
-        assert_eq!(parse("{\"a\":[1,2]}\n").line_style(), Some(LineStyle::Compact));
-        assert_eq!(parse(r#"{"a": [1, 2]}"#).line_style(), Some(LineStyle::Spaced));
-        assert_eq!(parse(r#"{"a":[1, 2]}"#).line_style(), None);
-        assert_eq!(parse("[\n  1\n]").line_style(), None);
+        for (text, style) in [
+            (r#"{"a":[1,2]}"#, COMPACT),
+            ("{\"a\":[1,2]}\n", COMPACT),
+            (r#"{"a": [1, 2]}"#, SPACED),
+            (r#"{ "a": 1, "b": {}, "l": [ ] }"#, SPACED),
+            (r#"{"a":1, "b":2}"#, LineStyle { after_commas: true, after_colons: false }),
+            (r#"{"a": 1,"b": 2}"#, LineStyle { after_commas: false, after_colons: true }),
+            // Most of them decide, and the text of strings does not count.
+            (r#"{"a": 1, "b":2,"c":", , : : "}"#, COMPACT),
+        ] {
+            assert_eq!(parse(text).line_style(), style, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_white_space_between_tokens_does_not_count() {
+        assert!(parse("[ 1,\n2 ]").has_tokens_of(parse("[1,2]")));
+        assert!(!parse("[\"a b\"]").has_tokens_of(parse("[\"ab\"]")));
+        assert!(!parse("[1]").has_tokens_of(parse("[1,2]")) && !parse("[1.0]").has_tokens_of(parse("[1]")));
+    }
+
+    #[test]
+    fn the_grammar_alone() {
+        for text in ["1", "\"a\"", " null ", r#"{"a":1,"a":2}"#, "[1e400]", r#"["\ud800"]"#] {
+            assert!(is_json(text.as_bytes()) && JsonText::parse(text.as_bytes()).is_none(), "{text}");
+        }
+        for text in [&b""[..], b"blue", b"{", b"[1] x", b"[\"\xff\"]", b"[01]"] {
+            assert!(!is_json(text), "{text:?}");
+        }
     }
 
     #[test]
@@ -268,10 +316,10 @@ mod tests {
         fn every_form_is_the_same_data(value in json().prop_map(|value| Value::Array(vec![value]))) {
             let compact = value.to_string();
             let text = parse(&compact);
-            prop_assert_eq!(text.one_line(LineStyle::Compact), compact.clone());
+            prop_assert_eq!(text.one_line(COMPACT), compact.clone());
             // serde_json's own pretty form is the same.
             prop_assert_eq!(text.pretty(), serde_json::to_string_pretty(&value).unwrap());
-            prop_assert_eq!(serde_json::from_str::<Value>(&text.one_line(LineStyle::Spaced)).unwrap(), value.clone());
+            prop_assert_eq!(serde_json::from_str::<Value>(&text.one_line(SPACED)).unwrap(), value.clone());
             prop_assert_eq!(serde_json::from_str::<Value>(&text.canonical()).unwrap(), value);
             prop_assert_eq!(parse(&text.canonical()).canonical(), text.canonical());
         }

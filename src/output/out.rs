@@ -7,6 +7,8 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use nix::sys::termios::{FlushArg, tcflush};
+
 use super::decode::{DecodeFault, DecodedRecord};
 use super::error::ErrorView;
 use super::progress::{self, BarSlot, Progress};
@@ -321,6 +323,8 @@ impl Out {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Confirm::NoTerminal;
         }
+        // What was typed before the question is no answer to it.
+        let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
         let question = sanitize::sanitize(question.as_bytes(), false);
         self.stderr(format!("{question}? [y/N] ").as_bytes());
         let mut answer = String::new();

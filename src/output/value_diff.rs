@@ -235,10 +235,23 @@ impl Out {
 
     /// Prints the lines of a diff to stderr, below a note; nothing with `--quiet`.
     pub fn note_value_diff(&self, about: &str, diff: &ValueDiff) {
-        if !self.notes() {
-            return;
+        if self.notes() {
+            self.note(about);
+            self.difference_to_stderr(diff);
         }
-        self.note(about);
+    }
+
+    /// Prints what leads from one value to another, also with `--quiet`.
+    pub fn value_diff_always(&self, about: &str, diff: &ValueDiff) {
+        if self.notes() {
+            self.note(about);
+        } else {
+            self.warn_always(about);
+        }
+        self.difference_to_stderr(diff);
+    }
+
+    fn difference_to_stderr(&self, diff: &ValueDiff) {
         let lines: String = diff.lines.iter().map(|line| line.format(self.shared.colored_errors)).collect();
         self.stderr(lines.as_bytes());
     }

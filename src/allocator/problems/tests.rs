@@ -11,7 +11,11 @@ fn range() -> IdRange {
 }
 
 fn found(pairs: &[(&str, &str)]) -> Vec<Problem> {
-    problems(&scanned(pairs), &StrayKeys::default(), &layout(), &range())
+    problems(&scanned(pairs), &StrayKeys::default(), &layout(), &range(), &delete())
+}
+
+fn delete() -> CommandLine {
+    CommandLine::new(&[], &["delete"])
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -105,7 +109,7 @@ fn a_master_on_a_lease_is_a_mirror_unless_a_node_uses_its_id() {
     scan.add_master(&layout(), &kv);
     scan.sort();
     let kinds = |scan: &AllocatorScan| -> Vec<ProblemKind> {
-        let found = problems(scan, &StrayKeys::default(), &layout(), &range());
+        let found = problems(scan, &StrayKeys::default(), &layout(), &range(), &delete());
         assert!(found[0].text.contains("lease 1f"), "{}", found[0].text);
         found.iter().map(|problem| problem.kind).collect()
     };
@@ -140,8 +144,9 @@ fn the_command_to_delete_a_key_is_quoted_for_a_shell() {
         (b"$x", "'$x'"),
         (b"-a", "-- -a"),
         (b"a\xff", "$'a\\xff'"),
+        (b"a\0b", "--escape 'a\\0b'"),
     ] {
-        assert_eq!(format_deletion(key), format!("delete it with 'kvadm delete {argument}'"));
+        assert_eq!(format_deletion(&delete(), key), format!("delete it with 'kvadm delete {argument}'"));
     }
 }
 

@@ -152,7 +152,7 @@ impl CheckRun<'_> {
         let (masters, references) = (scan.masters.len(), scan.references.len());
         let (masters, references) = (counted(masters, "master"), counted(references, "reference"));
         self.ctx.out.detail(&format!("revision {}: {masters}, {references}", scan.revision));
-        Ok(problems(&scan, &stray, &self.layout, &self.range))
+        Ok(problems(&scan, &stray, &self.layout, &self.range, &self.ctx.command_line(&["delete"])))
     }
 
     fn print_summary(&self, found: &[Problem]) {

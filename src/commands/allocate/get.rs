@@ -4,13 +4,12 @@ use std::ffi::OsString;
 
 use super::remote::{RemoteStore, RemoteStores};
 use super::scope::{BaseArgs, format_reserved, key_of_labels, parse_key};
-use crate::allocator::{IdState, KeyLookup, Layout, find_ids, reserved_label};
+use crate::allocator::{IdState, KeyLookup, find_ids, reserved_label};
 use crate::args::KeyText;
 use crate::commands::conditions::IfLockedArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::{AllocationRow, bytes};
-use crate::shell;
 
 /// Show the ID of each key.
 ///
@@ -74,7 +73,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         match found {
             Ok(found) => {
                 for (index, found) in unresolved.into_iter().zip(found) {
-                    warn_dangling(ctx, &remote.layout, &found);
+                    warn_dangling(ctx, remote, &found);
                     known[index] = found.id.is_some().then_some((found, remote));
                 }
             }
@@ -98,11 +97,11 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
 }
 
 /// Warns of references that do not lead to a master of their key.
-fn warn_dangling(ctx: &Context, layout: &Layout, found: &KeyLookup) {
+fn warn_dangling(ctx: &Context, remote: &RemoteStore, found: &KeyLookup) {
     for id in &found.dangling {
-        let (key, base) = (bytes::escape(&found.key), shell::quote(layout.base()));
+        let (key, check) = (bytes::escape(&found.key), remote.check_command());
         ctx.out.warn(&format!(
-            "references of {key} name ID {id}, whose master is missing or holds another key: see 'kvadm allocate check --base {base}'"
+            "references of {key} name ID {id}, whose master is missing or holds another key: see '{check}'"
         ));
     }
 }

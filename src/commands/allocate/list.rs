@@ -12,7 +12,6 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Grant, LeaseId};
 use crate::output::{IdRow, NodeRow, Sink, bytes};
-use crate::shell;
 
 /// Leases that are remote about at once.
 const AT_ONCE: usize = 16;
@@ -243,7 +242,7 @@ fn warn_unlisted(ctx: &Context, remote: &RemoteStore, scan: &AllocatorScan) {
     }
     let more = all.count();
     if more > 0 {
-        let base = shell::quote(remote.layout.base());
-        ctx.out.warn(&format!("{at}{more} more unreadable keys: see 'kvadm allocate check --base {base}'"));
+        let check = remote.check_command();
+        ctx.out.warn(&format!("{at}{more} more unreadable keys: see '{check}'"));
     }
 }

@@ -1,10 +1,13 @@
 //! Further stores that a verb reads, as Cilium's `WatchRemoteKVStore` adds remote caches.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use clap::Args;
 
 use crate::allocator::{Layout, copied_clusters};
+use crate::command_line::CommandLine;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Store;
@@ -38,6 +41,8 @@ pub struct RemoteStore {
     pub layout: Layout,
     /// Whether it is the command's own store.
     pub own: bool,
+    /// The options that name the store on a command line.
+    options: Vec<OsString>,
 }
 
 impl RemoteStores {
@@ -62,7 +67,8 @@ impl RemoteStores {
             }
             remotes.push(remote);
         }
-        let own = RemoteStore { name: None, store: ctx.store().clone(), layout: layout.clone(), own: true };
+        let options = ctx.config.store_options.clone();
+        let own = RemoteStore { name: None, store: ctx.store().clone(), layout: layout.clone(), own: true, options };
         let mut stores = vec![own];
         if self.cached {
             stores.extend(copies(ctx, layout).await?);
@@ -73,9 +79,12 @@ impl RemoteStores {
 }
 
 fn open_remote(ctx: &Context, given: &str, layout: &Layout) -> Result<RemoteStore, Failure> {
-    let remote = |name: &str, store, layout| RemoteStore { name: Some(name.to_owned()), store, layout, own: false };
+    let remote = |name: &str, store, layout, option: [&str; 2]| {
+        let options = option.map(OsString::from).to_vec();
+        RemoteStore { name: Some(name.to_owned()), store, layout, own: false, options }
+    };
     let Some((name, place)) = given.split_once('=') else {
-        return Ok(remote(given, ctx.other_store(given)?, layout.clone()));
+        return Ok(remote(given, ctx.other_store(given)?, layout.clone(), ["--context", given]));
     };
     let (file, base) = place.split_once(':').map_or((place, None), |(file, base)| (file, Some(base)));
     if name.is_empty() || file.is_empty() {
@@ -88,7 +97,8 @@ fn open_remote(ctx: &Context, given: &str, layout: &Layout) -> Result<RemoteStor
             .map_err(|error| Failure::usage(format!("--remote {shown}: the base {error}")))?,
         None => layout.clone(),
     };
-    Ok(remote(name, ctx.store_of_file(Path::new(file), &format!("remote '{shown}'"))?, layout))
+    let store = ctx.store_of_file(Path::new(file), &format!("remote '{shown}'"))?;
+    Ok(remote(name, store, layout, ["--config", file]))
 }
 
 /// The copies of other clusters' IDs in the command's own store.
@@ -103,7 +113,8 @@ async fn copies(ctx: &Context, layout: &Layout) -> Result<Vec<RemoteStore>, Fail
         match Layout::new(&base) {
             Ok(layout) => {
                 let name = Some(format!("cache/{}", bytes::escape(&cluster)));
-                stores.push(RemoteStore { name, store: ctx.store().clone(), layout, own: true });
+                let options = ctx.config.store_options.clone();
+                stores.push(RemoteStore { name, store: ctx.store().clone(), layout, own: true, options });
             }
             Err(error) => ctx.out.warn(&format!("{} is not read: it {error}", bytes::escape(&base))),
         }
@@ -112,6 +123,12 @@ async fn copies(ctx: &Context, layout: &Layout) -> Result<Vec<RemoteStore>, Fail
 }
 
 impl RemoteStore {
+    /// The command line that checks this store's keys.
+    pub fn check_command(&self) -> CommandLine {
+        let base = OsString::from_vec(self.layout.base().to_vec());
+        CommandLine::new(&self.options, &["allocate", "check", "--base"]).words([base])
+    }
+
     /// Adds the store's name to a failure, unless it is the command's own store.
     pub fn name_store(&self, error: impl Into<Failure>) -> Failure {
         let failure = error.into();

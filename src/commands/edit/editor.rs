@@ -26,7 +26,7 @@ pub async fn run(ctx: &Context, file: &Path) -> Result<(), Failure> {
     let editor = editor_command();
     let name = editor.to_string_lossy().into_owned();
     let cannot_run = |why: String| {
-        Failure::usage(format!("cannot run the editor '{}': {why}", name.escape_debug()))
+        Failure::usage(format!("cannot run the editor '{name}': {why}"))
             .hint("set VISUAL or EDITOR to the command of an editor")
     };
     let mut diversion = ctx.signals.divert();
@@ -49,11 +49,9 @@ pub async fn run(ctx: &Context, file: &Path) -> Result<(), Failure> {
     let status = status.map_err(|error| Failure::new(Exit::Bug, format!("cannot wait for the editor: {error}")))?;
     outcome(status).map_err(|why| match why {
         EditorFault::NotStarted => cannot_run("the shell cannot find or execute it".to_owned()),
-        EditorFault::Failed => Failure::conflict(format!(
-            "the editor '{}' {}; nothing was written",
-            name.escape_debug(),
-            format_exit(status)
-        )),
+        EditorFault::Failed => {
+            Failure::conflict(format!("the editor '{name}' {}; nothing was written", format_exit(status)))
+        }
     })
 }
 

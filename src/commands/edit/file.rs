@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::bounded_file;
+use crate::{atomic_file, bounded_file};
 
 /// Far above etcd's request limit (1.5 MiB by default).
 const MAX_TEXT_BYTES: u64 = 64 << 20;
-/// The name of the file with the value, if it differs from the text.
-const VALUE_NAME: &str = "value";
 
 /// The text of a value in a temporary file. It is removed with its folder when this is dropped, with everything that the
 /// editor left there.
@@ -23,10 +21,10 @@ pub struct TextFile {
 
 /// A file that stays.
 pub struct KeptFile {
-    /// The edited text.
-    pub text: PathBuf,
-    /// The value of the text, byte for byte: another file if the value differs from the text.
-    pub value: PathBuf,
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it is a regular file, which a command can read.
+    pub is_file: bool,
 }
 
 impl TextFile {
@@ -52,24 +50,25 @@ impl TextFile {
     /// # Errors
     /// The editor has removed the file, or made it too large.
     pub fn read(&self) -> io::Result<Vec<u8>> {
-        Ok(bounded_file::read(&self.path, MAX_TEXT_BYTES)?.bytes)
+        Ok(bounded_file::read_regular(&self.path, MAX_TEXT_BYTES)?.bytes)
     }
 
-    /// Lets the file stay, with its value beside it if that is known and differs from the text.
+    /// Lets the file stay. If the value of the text is given, the file then holds that value byte for byte, so that there is
+    /// only one file to correct and to write.
     ///
     /// # Errors
-    /// The file of the value cannot be written. The text stays.
+    /// The file cannot be replaced. The text stays, and nothing is left beside it.
     pub fn keep(self, value: Option<&[u8]>) -> (KeptFile, io::Result<()>) {
-        let text = self.read().unwrap_or_default();
-        // The folder protects the files, whatever mode the editor gave them.
-        let folder = self.folder.keep();
+        let text = self.read().ok();
+        // The folder protects the file, whatever mode the editor gave it.
+        let _folder = self.folder.keep();
         let _ = fs::set_permissions(&self.path, Permissions::from_mode(0o600));
-        let mut kept = KeptFile { value: self.path.clone(), text: self.path };
-        let Some(value) = value.filter(|value| *value != text) else { return (kept, Ok(())) };
-        let path = folder.join(VALUE_NAME);
-        let written = create(&path, value);
-        kept.value = path;
-        (kept, written)
+        let replaced = match value {
+            Some(value) if text.as_deref() != Some(value) => atomic_file::replace(&self.path, value),
+            _ => Ok(()),
+        };
+        let is_file = fs::metadata(&self.path).is_ok_and(|about| about.is_file());
+        (KeptFile { path: self.path, is_file }, replaced)
     }
 }
 
@@ -99,13 +98,36 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_file_has_its_value_beside_it() -> io::Result<()> {
+    fn a_kept_file_holds_the_value_and_is_the_only_one() -> io::Result<()> {
+        for value in [None, Some(&b"blue\n"[..]), Some(b"blue")] {
+            let file = TextFile::create("mode.txt", b"blue\n")?;
+            fs::set_permissions(file.path(), Permissions::from_mode(0o644))?;
+            let (kept, replaced) = file.keep(value);
+            replaced?;
+            assert_eq!(fs::read(&kept.path)?, value.unwrap_or(b"blue\n"));
+            assert_eq!((mode(&kept.path)?, kept.is_file), (0o600, true));
+            let folder = kept.path.parent().unwrap_or(&kept.path);
+            assert_eq!(fs::read_dir(folder)?.count(), 1);
+            fs::remove_dir_all(folder)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_stays_and_a_link_is_not_followed() -> io::Result<()> {
         let file = TextFile::create("mode.txt", b"blue\n")?;
-        fs::set_permissions(file.path(), Permissions::from_mode(0o644))?;
-        let (kept, written) = file.keep(Some(b"blue"));
-        written?;
-        assert_eq!((fs::read(&kept.text)?, fs::read(&kept.value)?), (b"blue\n".to_vec(), b"blue".to_vec()));
-        assert_eq!((mode(&kept.text)?, mode(&kept.value)?), (0o600, 0o600));
-        fs::remove_dir_all(kept.text.parent().unwrap_or(&kept.text))
+        let aim = file.folder.path().join("aim");
+        fs::rename(file.path(), &aim)?;
+        std::os::unix::fs::symlink(&aim, file.path())?;
+        let (kept, replaced) = file.keep(Some(b"blue"));
+        replaced?;
+        assert_eq!((fs::read(&kept.path)?, fs::read(&aim)?), (b"blue".to_vec(), b"blue\n".to_vec()));
+        fs::remove_dir_all(kept.path.parent().unwrap_or(&kept.path))?;
+        let file = TextFile::create("mode.txt", b"blue\n")?;
+        fs::remove_file(file.path())?;
+        fs::create_dir(file.path())?;
+        let (kept, replaced) = file.keep(Some(b"blue"));
+        assert!(replaced.is_err() && !kept.is_file && kept.path.is_dir());
+        fs::remove_dir_all(kept.path.parent().unwrap_or(&kept.path))
     }
 }

@@ -2,6 +2,7 @@
 
 mod editor;
 mod file;
+mod mistake;
 mod session;
 mod text;
 
@@ -18,7 +19,6 @@ use crate::commands::put::single::{condition_failed, get_result};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::output::bytes;
-use crate::shell;
 
 /// Change the value of a key in your editor
 ///
@@ -26,22 +26,27 @@ use crate::shell;
 /// to stderr, and writes the new value only if nobody else has changed the key.
 /// The key keeps its lease. An unchanged text writes nothing.
 ///
-/// JSON on one line is formatted for the editor and stored on one line again.
-/// Numbers, strings and the order of names stay as they are. A protobuf value is
-/// shown as JSON if --proto or the config's proto section covers the key. If the
-/// value had no newline at its end, one that the editor adds is dropped.
+/// JSON on one line is formatted for the editor and stored on one line again, with
+/// spaces after commas and colons if most of them had one. Numbers, strings and the
+/// order of names stay as they are. A protobuf value is shown as JSON if --proto or
+/// the config's proto section covers the key. If the value had no newline at its
+/// end, one that the editor adds is dropped.
 ///
 /// If another client changes the key meanwhile, kvadm prints that change and opens
 /// your text again, at most 5 times without a terminal. Only if you save another
 /// text, or confirm, is it written over the other change.
 ///
-/// kvadm asks before it stores an empty value, or text that is not JSON in place of
-/// JSON. After a failure, a signal or a dry run, your text stays in a file that only
-/// you can read. kvadm names the file and a command that writes it.
+/// kvadm asks before it stores an empty value, bytes that are not text, or broken
+/// JSON in place of JSON. It shows the difference first.
+///
+/// After a failure, a signal or a dry run, your text stays in a file that only you
+/// can read, in the form that 'kvadm put' takes (after a signal, as the editor left
+/// it). kvadm names the file and a command that writes it. The command repeats the
+/// options that name the store. You may correct the file before you run it.
 ///
 /// Exit codes:
 ///   0  written, or unchanged
-///   1  the key does not exist (see --create)
+///   1  the key does not exist (see --create), or a new key's text is unchanged
 ///   2  the value is binary, or the editor cannot be started
 ///   5  the editor failed, the key was changed meanwhile, or you did not confirm
 ///   7  the reply was lost; etcd may have written the key
@@ -81,22 +86,33 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let codec = args.proto.codec(ctx)?;
     let key = args.text.key(&args.key, ctx.store().namespace())?;
     let (base, revision) = ctx.store().get(&key, 0, guard.as_ref()).await?;
-    let (name, quoted) = (bytes::name(&key), shell::quote(&key));
+    let name = bytes::name(&key);
+    let line = |verb: &str| ctx.command_line(&[verb]).key(&key);
     if args.create && base.is_some() {
         let conditions = Conditions { create: true, ..Conditions::default() };
-        let request =
-            PutRequest { key, value: Vec::new(), conditions, only_if_different: false, lease: LeaseRequest::None };
+        let request = PutRequest {
+            key: key.clone(),
+            value: Vec::new(),
+            conditions,
+            only_if_different: false,
+            lease: LeaseRequest::None,
+        };
         return Err(condition_failed(&request, &[get_result(base)])
-            .hint(format!("'kvadm edit {quoted}' edits the existing value")));
+            .hint(format!("'{}' edits the existing value", line("edit"))));
     }
     if !args.create && base.is_none() {
         return Err(Failure::new(Exit::No, format!("key not found: {name} (revision {revision})"))
-            .hint(format!("'kvadm edit {quoted} --create' creates it")));
+            .hint(format!("'{}' creates it", line("edit").words(["--create"]))));
     }
     let value = base.as_ref().map(|base| base.value.as_slice());
     let (form, text) = Form::of(&key, value, &codec).map_err(|why| match why {
-        NotEditable::Binary(size) => Failure::usage(format!("the value of {name} is binary ({size})"))
-            .hint(format!("'kvadm get {quoted} -o raw > FILE' saves it, 'kvadm put {quoted} --file FILE' writes it")),
+        NotEditable::Binary(size) => {
+            let get = line("get").words(["-o", "raw"]);
+            let revision = base.as_ref().map_or(0, |base| base.mod_revision).to_string();
+            let put = line("put").words(["--if-rev", &revision, "--keep-lease", "--file"]);
+            Failure::usage(format!("the value of {name} is binary ({size})"))
+                .hint(format!("'{get} > FILE' saves it, '{put} FILE' writes it"))
+        }
         NotEditable::Message(why) => Failure::usage(format!("cannot edit {name} as a message: {why}"))
             .hint("to edit the bytes as text, add --no-proto"),
     })?;

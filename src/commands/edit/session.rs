@@ -2,21 +2,20 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use super::editor;
 use super::file::TextFile;
+use super::mistake;
 use super::text::Form;
 use crate::commands::conditions::Conditions;
 use crate::commands::put::plan::{LeaseRequest, PutOutcome, PutRequest};
 use crate::commands::put::single;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyValue, LockGuard, OpResult};
+use crate::kvstore::{KeyValue, LeaseId, LockGuard, OpResult};
 use crate::output::{Confirm, PutAnswer, ValueDiff, bytes};
 use crate::proto::Codec;
-use crate::shell;
 
 /// How often the text is opened again if nobody can be asked: an editor that is a script would go on for ever.
 const MAX_UNATTENDED_CONFLICTS: u32 = 5;
@@ -53,6 +52,10 @@ pub struct EditSession<'a> {
     /// The value of the edited text, once it is known.
     value: Option<Vec<u8>>,
     conflicts: u32,
+    /// The lease of the key that another client has deleted.
+    lost_lease: Option<LeaseId>,
+    /// Whether the key has the value of the text: only the output can fail.
+    settled: bool,
 }
 
 /// What to do after another client has changed the key.
@@ -78,7 +81,19 @@ impl<'a> EditSession<'a> {
         // From here on, a signal must leave time to keep the text.
         ctx.signals.hold();
         let first = base.as_ref().map(|base| base.value.clone()).unwrap_or_default();
-        Ok(Self { ctx, subject, base, file, first, original: text.clone(), opened: text, value: None, conflicts: 0 })
+        Ok(Self {
+            ctx,
+            subject,
+            base,
+            file,
+            first,
+            original: text.clone(),
+            opened: text,
+            value: None,
+            conflicts: 0,
+            lost_lease: None,
+            settled: false,
+        })
     }
 
     /// Edits and writes. After a failure, a changed text stays in its file, which the failure names.
@@ -88,9 +103,18 @@ impl<'a> EditSession<'a> {
     pub async fn run(mut self) -> Result<Exit, Failure> {
         let result = self.edit().await;
         let changed = match self.file.read() {
-            Ok(text) => text != self.original,
+            Ok(_) if self.settled => false,
+            Ok(text) => {
+                let Subject { key, form, codec, .. } = &self.subject;
+                // The editor may still be saving its text after a signal.
+                let whole = !matches!(&result, Err(failure) if failure.exit == Exit::Interrupted);
+                if whole && self.value.is_none() {
+                    self.value = form.value_of(&text, key, &self.first, codec).ok();
+                }
+                text != self.original
+            }
             // A text that cannot be read is a text all the same, such as one that is too large.
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
+            Err(error) => !self.settled && error.kind() != io::ErrorKind::NotFound,
         };
         match result {
             // A file that no note names would be in the way.
@@ -100,8 +124,7 @@ impl<'a> EditSession<'a> {
                 Ok(exit)
             }
             Ok(exit) => Ok(exit),
-            // The editor may still be saving its text.
-            Err(failure) if changed || failure.exit == Exit::Interrupted => {
+            Err(failure) if changed || (failure.exit == Exit::Interrupted && !self.settled) => {
                 Err(self.keep().into_iter().fold(failure, Failure::hint))
             }
             Err(failure) => Err(failure),
@@ -117,7 +140,7 @@ impl<'a> EditSession<'a> {
             })?;
             let untouched = text == std::mem::replace(&mut self.opened, text.clone());
             if untouched && self.conflicts == 0 && text == self.original {
-                return self.unchanged();
+                return if self.base.is_some() { self.unchanged() } else { Err(self.not_created()) };
             }
             let Subject { key, form, codec, .. } = &self.subject;
             let value = match form.value_of(&text, key, &self.first, codec) {
@@ -131,16 +154,16 @@ impl<'a> EditSession<'a> {
             if self.base.as_ref().is_some_and(|base| base.value == value) {
                 return self.unchanged();
             }
-            if untouched && self.conflicts > 0 {
-                self.consent_to_overwrite().await?;
-            }
-            self.consent_to_value(&value).await?;
             let name = bytes::name(&self.subject.key);
             let about = match &self.base {
                 Some(base) => format!("change of {name} since revision {}:", base.mod_revision),
                 None => format!("value of the new key {name}:"),
             };
-            self.show(&about, self.base.as_ref(), Some(&value));
+            self.ctx.out.note_value_diff(&about, &self.diff(self.base.as_ref(), Some(&value)));
+            if untouched && self.conflicts > 0 {
+                self.consent_to_overwrite().await?;
+            }
+            self.consent_to_value(&value).await?;
             if let Some(exit) = self.write(value).await? {
                 return Ok(exit);
             }
@@ -156,13 +179,16 @@ impl<'a> EditSession<'a> {
             if ctx.safety.dry_run {
                 return single::dry_run(ctx, &request, guard).await.map(Some);
             }
-            match single::write(ctx.store(), &request, guard).await? {
+            match single::write(ctx, &request, guard).await? {
                 (PutOutcome::Refused(answers), _) => match self.conflict(&request, &answers).await? {
                     AfterConflict::Edit => return Ok(None),
                     AfterConflict::Write => {}
                     AfterConflict::Nothing => return self.unchanged().map(Some),
                 },
-                (outcome, revision) => return single::report(ctx, &request, None, outcome, revision).map(Some),
+                (outcome, revision) => {
+                    self.settled = true;
+                    return single::report(ctx, &request, None, outcome, revision).map(Some);
+                }
             }
         }
     }
@@ -184,7 +210,8 @@ impl<'a> EditSession<'a> {
         let (Some(before), Some(now)) = (&before, &now) else {
             let what = if now.is_some() { "created" } else { "deleted" };
             let about = format!("another client has {what} {name} meanwhile:");
-            self.show(&about, before.as_ref(), now.as_ref().map(|now| now.value.as_slice()));
+            self.show_other(&about, before.as_ref(), now.as_ref());
+            self.lost_lease = before.and_then(|before| before.lease);
             return Err(failure);
         };
         self.conflicts += 1;
@@ -197,7 +224,7 @@ impl<'a> EditSession<'a> {
             return if self.conflicts > MAX_UNATTENDED_CONFLICTS { Err(failure) } else { Ok(AfterConflict::Write) };
         }
         let about = format!("another client has changed {name} meanwhile (revision {revision}):");
-        self.show(&about, Some(before), Some(&now.value));
+        self.show_other(&about, Some(before), Some(now));
         match self.ask(format!("edit your text again, to write it over revision {revision}")).await? {
             Confirm::Yes => Ok(AfterConflict::Edit),
             Confirm::NoTerminal if self.conflicts <= MAX_UNATTENDED_CONFLICTS => Ok(AfterConflict::Edit),
@@ -223,14 +250,10 @@ impl<'a> EditSession<'a> {
     /// Asks before a value is stored that is probably a mistake.
     async fn consent_to_value(&self, value: &[u8]) -> Result<(), Failure> {
         let name = bytes::name(&self.subject.key);
-        let had_value = self.base.as_ref().is_some_and(|base| !base.value.is_empty());
-        let question = if value.is_empty() && had_value {
-            format!("store an empty value in {name}")
-        } else if self.subject.form.breaks_json(value) {
-            format!("store text that is not valid JSON in {name}, whose value is JSON")
-        } else {
-            return Ok(());
-        };
+        // The encoding of a message is not text.
+        let as_text = self.subject.form != Form::Message || value.is_empty();
+        let question = as_text.then(|| mistake::question(&name, &self.first, value)).flatten();
+        let Some(question) = question else { return Ok(()) };
         if self.ctx.safety.yes || self.ctx.safety.dry_run {
             return Ok(());
         }
@@ -266,12 +289,27 @@ impl<'a> EditSession<'a> {
         }
     }
 
-    fn show(&self, about: &str, old: Option<&KeyValue>, new: Option<&[u8]>) {
-        let old = old.map(|old| old.value.as_slice());
-        self.ctx.out.note_value_diff(about, &ValueDiff::of(old, new, &self.subject.key, &self.subject.codec));
+    fn diff(&self, old: Option<&KeyValue>, new: Option<&[u8]>) -> ValueDiff {
+        ValueDiff::of(old.map(|old| old.value.as_slice()), new, &self.subject.key, &self.subject.codec)
     }
 
-    fn unchanged(&self) -> Result<Exit, Failure> {
+    /// Shows what another client did. The user must know it before the text is written over it.
+    fn show_other(&self, about: &str, old: Option<&KeyValue>, new: Option<&KeyValue>) {
+        self.ctx.out.value_diff_always(about, &self.diff(old, new.map(|new| new.value.as_slice())));
+    }
+
+    fn not_created(&self) -> Failure {
+        let key = &self.subject.key;
+        let failure = Failure::new(Exit::No, format!("the text was not changed; {} was not created", bytes::name(key)));
+        if self.subject.form == Form::Message {
+            return failure;
+        }
+        let line = self.ctx.command_line(&["put"]).key(key).words(["--create", "--file", "/dev/null"]);
+        failure.hint(format!("'{line}' creates the key with an empty value"))
+    }
+
+    fn unchanged(&mut self) -> Result<Exit, Failure> {
+        self.settled = true;
         if self.ctx.out.is_data() {
             let (base, dry_run) = (self.base.as_ref(), self.ctx.safety.dry_run);
             let (mod_revision, lease) = (base.map(|base| base.mod_revision), base.and_then(|base| base.lease));
@@ -285,30 +323,34 @@ impl<'a> EditSession<'a> {
 
     /// Keeps the text, and says where it is and how to write it.
     fn keep(self) -> Vec<String> {
-        let Self { ctx, subject, base, file, value, .. } = self;
-        let (kept, written) = file.keep(value.as_deref());
-        if let Err(error) = written {
-            ctx.out.warn(&format!("cannot write {}: {error}", kept.value.display()));
+        let Self { ctx, subject, base, file, value, lost_lease, .. } = self;
+        // A message is kept as JSON, which 'put' encodes.
+        let value = value.filter(|_| subject.form != Form::Message);
+        let (kept, replaced) = file.keep(value.as_deref());
+        let mut lines = vec![format!("your text is kept in {}", kept.path.display())];
+        if let Err(error) = &replaced {
+            ctx.out.warn(&format!(
+                "cannot write the value to {}, which keeps the text as it was edited: {error}",
+                kept.path.display()
+            ));
         }
-        let key = OsString::from_vec(subject.key);
-        let mut line: Vec<OsString> = vec!["kvadm".into(), "put".into()];
-        // A key that looks like an option comes last.
-        let last = key.as_encoded_bytes().starts_with(b"-");
-        line.extend((!last).then(|| key.clone()));
-        match base {
-            Some(base) => line.extend(["--if-rev".into(), base.mod_revision.to_string().into(), "--keep-lease".into()]),
-            None => line.push("--create".into()),
+        // No command writes less, or something else, than the edit would have.
+        if replaced.is_err() || !kept.is_file {
+            return lines;
         }
-        line.extend(subject.lock_option);
-        match value {
-            // The file holds the value as it is stored.
-            Some(_) if subject.codec.knows(key.as_encoded_bytes()) => line.push("--no-proto".into()),
-            Some(_) => {}
-            None => line.extend(subject.proto_options),
+        let mut line = ctx.command_line(&["put"]).key(&subject.key);
+        line = match &base {
+            Some(base) => line.words(["--if-rev", &base.mod_revision.to_string(), "--keep-lease"]),
+            None => line.words(["--create"]),
+        };
+        line = line.words(subject.lock_option).words(subject.proto_options).words(["--file"]).path(&kept.path);
+        lines.push(format!("'{line}' writes it"));
+        if let Some(lease) = lost_lease {
+            lines.push(format!(
+                "the deleted key was on lease {lease}, and this command creates the key without a lease; add --lease \
+                 {lease} if that lease still exists"
+            ));
         }
-        line.extend(["--file".into(), kept.value.into()]);
-        line.extend(last.then(|| ["--".into(), key]).into_iter().flatten());
-        let line = shell::line(line.iter().map(|word| word.as_encoded_bytes()));
-        vec![format!("your text is kept in {}", kept.text.display()), format!("'{line}' writes it")]
+        lines
     }
 }

@@ -6,13 +6,70 @@ use crate::plural::counted;
 use crate::proto::Codec;
 use crate::unique_names::UniqueNames;
 
+/// The extensions of text files that a file for the editor may have. With others, editors do more than to choose the
+/// highlighting: Vim opens `.tar`, `.gz` and `.zip` as archives.
+const TEXT_EXTENSIONS: &[&str] = &[
+    "bash",
+    "bashrc",
+    "c",
+    "cfg",
+    "cnf",
+    "conf",
+    "config",
+    "cpp",
+    "cron",
+    "crt",
+    "css",
+    "csv",
+    "desktop",
+    "env",
+    "go",
+    "h",
+    "hcl",
+    "html",
+    "ini",
+    "java",
+    "js",
+    "json",
+    "key",
+    "log",
+    "lua",
+    "md",
+    "pem",
+    "php",
+    "pl",
+    "plan",
+    "properties",
+    "proto",
+    "py",
+    "rb",
+    "rego",
+    "rs",
+    "rst",
+    "rules",
+    "service",
+    "sh",
+    "sql",
+    "tf",
+    "tmpl",
+    "toml",
+    "ts",
+    "tsv",
+    "txt",
+    "vcl",
+    "xml",
+    "yaml",
+    "yml",
+    "zone",
+];
+
 /// How a value is edited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// The bytes of the value.
     Text,
-    /// JSON that is stored on one line: formatted for the editor, and written back on one line if the style is known.
-    JsonLine(Option<LineStyle>),
+    /// JSON that is stored on one line: formatted for the editor, and written back on one line.
+    JsonLine(LineStyle),
     /// JSON on several lines: the bytes of the value.
     JsonLines,
     /// A protobuf message, as JSON.
@@ -58,20 +115,13 @@ impl Form {
     pub fn value_of(&self, text: &[u8], key: &[u8], base: &[u8], codec: &Codec) -> Result<Vec<u8>, String> {
         match self {
             Self::Message => encode(text, key, codec),
-            Self::JsonLine(Some(style)) => Ok(match JsonText::parse(text) {
-                Some(json) => {
-                    let newline = if base.ends_with(b"\n") { "\n" } else { "" };
-                    (json.one_line(*style) + newline).into_bytes()
-                }
+            Self::JsonLine(style) => Ok(match JsonText::parse(text) {
+                Some(json) if JsonText::parse(base).is_some_and(|base| json.has_tokens_of(base)) => base.to_vec(),
+                Some(json) => with_space_around(json.one_line(*style).as_bytes(), base),
                 None => without_added_newline(text, base),
             }),
-            Self::Text | Self::JsonLine(None) | Self::JsonLines => Ok(without_added_newline(text, base)),
+            Self::Text | Self::JsonLines => Ok(without_added_newline(text, base)),
         }
-    }
-
-    /// Whether the value was JSON and would not be any more.
-    pub fn breaks_json(&self, value: &[u8]) -> bool {
-        matches!(self, Self::JsonLine(_) | Self::JsonLines) && JsonText::parse(value).is_none()
     }
 
     /// The name of a file with this text, by which editors choose the highlighting: the last part of the key.
@@ -82,7 +132,7 @@ impl Form {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
         let name: String = last.iter().map(|byte| if plain(byte) { char::from(*byte) } else { '_' }).collect();
         let (stem, extension) = match name.rsplit_once('.') {
-            Some((stem, extension)) if (1..=8).contains(&extension.len()) => (stem, Some(extension)),
+            Some((stem, extension)) if TEXT_EXTENSIONS.contains(&extension) => (stem, Some(extension)),
             _ => (name.as_str(), None),
         };
         // A leading dash looks like an option, and a leading dot hides the file.
@@ -130,6 +180,13 @@ fn without_added_newline(text: &[u8], base: &[u8]) -> Vec<u8> {
     added().unwrap_or(text).to_vec()
 }
 
+/// The text with the white space that is around the text of `base`.
+fn with_space_around(text: &[u8], base: &[u8]) -> Vec<u8> {
+    let (start, end) = (base.trim_ascii_start().len(), base.trim_ascii_end().len());
+    let before = base.get(..base.len().saturating_sub(start)).unwrap_or_default();
+    [before, text, base.get(end..).unwrap_or_default()].concat()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -168,11 +225,20 @@ mod tests {
         assert_eq!(back(r#"{"a":1}"#, "{\n \"b\": 1e2,\n\n\"a\":\"\\u0061\"}\n"), r#"{"b":1e2,"a":"\u0061"}"#);
         assert_eq!(back("{\"a\":1}\n", "{\n \"a\": 2}\n"), "{\"a\":2}\n");
         assert_eq!(back(r#"{"a": 1, "b": 2}"#, "{\"a\":1,\"b\":3}"), r#"{"a": 1, "b": 3}"#);
-        // With another style, the text is written as edited.
-        assert_eq!(back(r#"{"a":1, "b":2}"#, "{\n \"a\": 1}\n"), "{\n \"a\": 1}");
+        for (value, expected) in [
+            (r#"{ "host": "a", "port": 1 }"#, r#"{"host": "a", "port": 2}"#),
+            (r#"{"host":"a", "port":1}"#, r#"{"host":"a", "port":2}"#),
+            (r#"{"host": "a","port": 1}"#, r#"{"host": "a","port": 2}"#),
+            (" {\"host\":\"a\",\"port\":1}  ", " {\"host\":\"a\",\"port\":2}  "),
+            ("{\"host\":\"a\",\"port\":1}\r\n", "{\"host\":\"a\",\"port\":2}\r\n"),
+            (r#"{"e": {}, "l": [ ], "port": 1}"#, r#"{"e": {}, "l": [], "port": 2}"#),
+        ] {
+            assert_eq!(back(value, &form(value.as_bytes()).1.replace('1', "2")), expected);
+            // Other white space in the editor is no change.
+            assert_eq!(back(value, &form(value.as_bytes()).1.replace('\n', " \n")), value);
+        }
         // What is not JSON any more is written as edited too.
         assert_eq!(back(r#"{"a":1}"#, "{\n"), "{");
-        assert!(form(br#"{"a":1}"#).0.breaks_json(b"{") && !form(br#"{"a":1}"#).0.breaks_json(b"[]"));
     }
 
     #[test]
@@ -191,16 +257,21 @@ mod tests {
 
     #[test]
     fn the_file_is_named_as_the_key() {
-        let (text, json) = (Form::Text, Form::JsonLine(None));
+        let (text, json) = (Form::Text, Form::JsonLines);
         for (key, expected) in [
             ("/app/mode", "mode.txt"),
             ("/app/config.yaml", "config.yaml"),
             ("/app/", "app.txt"),
             ("/", "value.txt"),
             ("/a/-rf", "rf.txt"),
-            ("/a/.hidden", "value.hidden"),
+            ("/a/.hidden", "hidden.txt"),
+            ("/a/.env", "value.env"),
+            ("/a/all.tar", "all.tar.txt"),
+            ("/a/all.tar.gz", "all.tar.gz.txt"),
+            ("/a/x.yaml.gpg", "x.yaml.gpg.txt"),
             ("/a/x;rm $y", "x_rm__y.txt"),
-            ("/a/10.0.0.0_24", "10.0.0.0_24"),
+            ("/a/10.0.0.0/24", "24.txt"),
+            ("/a/10.0.0.0_24", "10.0.0.0_24.txt"),
         ] {
             assert_eq!(text.file_name(key.as_bytes()), expected, "{key}");
         }
@@ -214,10 +285,19 @@ mod tests {
         fn a_text_that_is_not_changed_gives_the_same_value(value in "[\\[\\]{}:,\"a1\\\\ \r\n]{0,12}") {
             let (form, text) = form(value.as_bytes());
             let again = form.value_of(text.as_bytes(), b"k", value.as_bytes(), &Codec::default()).unwrap();
-            // JSON in no known style is stored as the editor showed it.
-            if form != Form::JsonLine(None) {
-                prop_assert_eq!(String::from_utf8(again).unwrap(), value);
-            }
+            prop_assert_eq!(String::from_utf8(again).unwrap(), value);
+        }
+
+        #[test]
+        fn json_on_one_line_stays_on_one_line(value in r#"[ ]{0,2}\{ ?"a" ?: ?[1-3]( ?, ?"b" ?: ?\[ ?(1( ?, ?2)?)? ?\])? ?\}[ ]{0,2}\n?"#) {
+            let (form, text) = form(value.as_bytes());
+            let edited = text.replacen("\"a\"", "\"c\"", 1);
+            let again = form.value_of(edited.as_bytes(), b"k", value.as_bytes(), &Codec::default()).unwrap();
+            let again = String::from_utf8(again).unwrap();
+            prop_assert_eq!(again.contains('\n'), value.contains('\n'));
+            prop_assert_eq!(again.trim_end().lines().count(), 1);
+            let data = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+            prop_assert_eq!(data(&again), data(&edited));
         }
     }
 }

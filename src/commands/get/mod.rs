@@ -13,7 +13,6 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Revision};
 use crate::output::bytes;
-use crate::shell;
 
 /// Read keys, all at one revision
 ///
@@ -110,7 +109,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if let ([from, to], [Some(_), None]) = (keys.as_slice(), found.kvs.as_slice())
         && from < to
     {
-        let line = shell::line([b"kvadm".as_slice(), b"list", b"--from", from, b"--to", to]);
+        let line = ctx.command_line(&["list"]).key_option("--from", from).key_option("--to", to);
         ctx.out.note(&format!("'{line}' prints the keys from {} up to {}", bytes::name(from), bytes::name(to)));
     }
     Ok(if missing.is_empty() && all_match { Exit::Done } else { Exit::No })

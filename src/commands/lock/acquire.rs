@@ -13,7 +13,6 @@ use crate::kvstore::{
     Blocker, LeaseKeeper, LeaseLoss, LockGuard, LockHolder, LockMode, LockOwner, QueueEntry, run_on_io_thread,
 };
 use crate::output::bytes;
-use crate::shell;
 use crate::time::Time;
 
 /// How long a busy lock is waited for silently.
@@ -102,7 +101,7 @@ async fn queue(
     if request.wait == WaitLimit::None {
         return match store.blocker(&entry).await? {
             None => Ok(entry.guard),
-            Some(blocker) => Err(busy(&request.name, Some(&format_blocker(&blocker)))),
+            Some(blocker) => Err(busy(ctx, &request.name, Some(&format_blocker(&blocker)))),
         };
     }
     let limit = match request.wait {
@@ -129,13 +128,14 @@ async fn wait(
     let (name, rw) = (bytes::escape(&request.name), request.mode.rw);
     let last = Arc::new(Mutex::new(None));
     let (out, shown, seen) = (ctx.out.clone(), name.clone(), Arc::clone(&last));
+    let delete = ctx.command_line(&["delete"]);
     let on_blocker = move |blocker: &Blocker| {
         let (name, key) = (&shown, bytes::escape(&blocker.key));
         out.detail(&format!("lock {name}: waiting for {key}"));
         if blocker.lease.is_none() {
             out.warn(&format!(
-                "lock {name}: {key} has no lease and blocks the lock until it is deleted: 'kvadm delete {}'",
-                shell::quote(&blocker.key)
+                "lock {name}: {key} has no lease and blocks the lock until it is deleted: '{}'",
+                delete.clone().key(&blocker.key)
             ));
         }
         if !rw && blocker.rw {
@@ -155,7 +155,7 @@ async fn wait(
         biased;
         () = ctx.signals.cancel().cancelled() => Err(Failure::new(Exit::Interrupted, format!("interrupted while waiting for lock {name}"))),
         loss = kept.lost(Duration::ZERO) => Err(lost(loss)),
-        () = until(limit) => Err(busy(&request.name, last.lock().unwrap_or_else(PoisonError::into_inner).as_deref())),
+        () = until(limit) => Err(busy(ctx, &request.name, last.lock().unwrap_or_else(PoisonError::into_inner).as_deref())),
         () = ctx.deadline_passed() => Err(Failure::new(Exit::Unreachable, format!("the --deadline of the whole command has passed (while waiting for lock {name})"))),
         turn = turn => match turn? {
             true => Ok(()),
@@ -164,11 +164,11 @@ async fn wait(
     }
 }
 
-fn busy(name: &[u8], holder: Option<&str>) -> Failure {
-    let (line, name) = (shell::quote(name), bytes::escape(name));
+fn busy(ctx: &Context, name: &[u8], holder: Option<&str>) -> Failure {
+    let (line, name) = (ctx.command_line(&["lock", "--list"]).key(name), bytes::escape(name));
     let by = holder.map_or(String::new(), |holder| format!("; {holder} is ahead in the queue"));
     Failure::new(Exit::No, format!("lock {name} is taken{by}"))
-        .hint(format!("'kvadm lock --list {line}' shows the holder and the waiters"))
+        .hint(format!("'{line}' shows the holder and the waiters"))
 }
 
 /// The blocker's key and its owner.

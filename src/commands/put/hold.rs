@@ -26,7 +26,7 @@ pub async fn run(
     request.lease = LeaseRequest::Attach(kept.id());
     let what = format!("the key {}", bytes::name(&request.key));
     let scope = LeaseScope { what: what.clone(), kept, guard: None };
-    let revision = match single::write(store, &request, guard.as_ref()).await {
+    let revision = match single::write(ctx, &request, guard.as_ref()).await {
         Ok((PutOutcome::Written { .. }, revision)) => revision,
         result => {
             // Revoking the lease deletes what may have been written.

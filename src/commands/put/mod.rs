@@ -17,7 +17,6 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseId, Revision};
 use crate::output::bytes;
-use crate::shell;
 
 /// Write one key, optionally only if conditions hold, or load many records from a file
 ///
@@ -205,8 +204,8 @@ async fn value_at(ctx: &Context, key: &[u8], rev: Revision) -> Result<Vec<u8>, F
     match ctx.store().get(key, rev, None).await {
         Ok((Some(kv), _)) => Ok(kv.value),
         Ok((None, _)) => Err(Failure::new(Exit::No, format!("key not found: {name} (revision {rev})")).hint(format!(
-            "'kvadm get {} --history' shows the key's revisions; to restore its absence, delete it",
-            shell::quote(key)
+            "'{}' shows the key's revisions; to restore its absence, delete it",
+            ctx.command_line(&["get"]).key(key).words(["--history"])
         ))),
         Err(error) => Err(Failure::from(error).context(format!("cannot read {name} at revision {rev}"))),
     }

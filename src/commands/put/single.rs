@@ -6,10 +6,9 @@ use super::plan::{LeaseRequest, PutOutcome, PutRequest};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{
-    Compare, Grant, KeyValue, LockGuard, MAX_REQUEST_BYTES, Op, OpResult, Retry, Revision, Store, Txn, TxnResult,
+    Compare, Grant, KeyValue, LockGuard, MAX_REQUEST_BYTES, Op, OpResult, Retry, Revision, Txn, TxnResult,
 };
 use crate::output::{PutAnswer, bytes};
-use crate::shell;
 
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -31,7 +30,7 @@ pub async fn run(
         request.lease = LeaseRequest::Attach(grant.id);
         granted = Some(grant);
     }
-    let result = write(store, &request, guard.as_ref()).await;
+    let result = write(ctx, &request, guard.as_ref()).await;
     if let (Some(grant), false) = (granted, matches!(result, Ok((PutOutcome::Written { .. }, _)))) {
         revoke_unused_lease(ctx, grant, &result).await;
     }
@@ -43,7 +42,7 @@ type PutResult = (PutOutcome, Revision);
 
 /// Writes the key once, under the conditions of the request.
 pub(in crate::commands) async fn write(
-    store: &Store,
+    ctx: &Context,
     request: &PutRequest,
     guard: Option<&LockGuard>,
 ) -> Result<PutResult, Failure> {
@@ -51,14 +50,14 @@ pub(in crate::commands) async fn write(
     // --if-different and --if-value send the value twice; above the request limit, the revision is compared instead.
     let compares_values = request.only_if_different || request.conditions.value.is_some();
     if compares_values && txn.size() > MAX_REQUEST_BYTES {
-        return write_large(store, request, guard).await;
+        return write_large(ctx, request, guard).await;
     }
     let retry = if request.conditions.never_hold_again() { Retry::Idempotent } else { Retry::Never };
-    interpret(request, store.txn("put", &txn, guard, retry).await?)
+    interpret(ctx, request, ctx.store().txn("put", &txn, guard, retry).await?)
 }
 
 /// Interprets the reply. After a lost reply, a failed condition may be the effect of the first attempt.
-fn interpret(request: &PutRequest, result: TxnResult) -> Result<PutResult, Failure> {
+fn interpret(ctx: &Context, request: &PutRequest, result: TxnResult) -> Result<PutResult, Failure> {
     let TxnResult { succeeded, revision, results, maybe_applied } = result;
     let outcome = PutRequest::outcome(succeeded, results);
     match (&outcome, maybe_applied) {
@@ -67,8 +66,8 @@ fn interpret(request: &PutRequest, result: TxnResult) -> Result<PutResult, Failu
             Err(Failure::new(Exit::Unknown, "the put was sent twice, and it is unknown whether the first was applied")
                 .context(format!("the first reply was lost, and now {why}"))
                 .hint(format!(
-                    "'kvadm get {}' shows the value; this command may have written it",
-                    shell::quote(&request.key)
+                    "'{}' shows the value; this command may have written it",
+                    ctx.command_line(&["get"]).key(&request.key)
                 )))
         }
         _ => Ok((outcome, revision)),
@@ -76,7 +75,8 @@ fn interpret(request: &PutRequest, result: TxnResult) -> Result<PutResult, Failu
 }
 
 /// Reads the key, compares on the client, and writes if the key has not changed since.
-async fn write_large(store: &Store, request: &PutRequest, guard: Option<&LockGuard>) -> Result<PutResult, Failure> {
+async fn write_large(ctx: &Context, request: &PutRequest, guard: Option<&LockGuard>) -> Result<PutResult, Failure> {
+    let store = ctx.store();
     loop {
         let (now, revision) = store.get(&request.key, 0, guard).await?;
         if let Some(expected) = &request.conditions.value
@@ -106,7 +106,7 @@ async fn write_large(store: &Store, request: &PutRequest, guard: Option<&LockGua
             // The explanation needs the value, which the else branch did not read.
             *first = get_result(now);
         }
-        let (outcome, revision) = interpret(&narrowed, result)?;
+        let (outcome, revision) = interpret(ctx, &narrowed, result)?;
         return Ok(match (outcome, same) {
             (PutOutcome::Written { .. }, Some(same)) => (PutOutcome::Unchanged(same), revision),
             (outcome, _) => (outcome, revision),
@@ -164,7 +164,15 @@ pub(in crate::commands) fn report(
     };
     let ttl = granted.map(|grant| grant.ttl);
     let mod_revision = Some(mod_revision);
-    ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written, dry_run: false })?;
+    let printed = ctx.out.one(&PutAnswer { key: &request.key, mod_revision, lease, ttl, written, dry_run: false });
+    // The key is written, whatever becomes of the output.
+    printed.and_then(|()| ctx.out.flush()).map_err(|error| match written {
+        true => {
+            let name = bytes::name(&request.key);
+            Failure::from(error).context(format!("{name} was written in revision {revision}; only the output failed"))
+        }
+        false => Failure::from(error),
+    })?;
     Ok(Exit::Done)
 }
 

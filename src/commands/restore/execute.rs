@@ -11,7 +11,6 @@ use crate::gc::Timestamp;
 use crate::kvstore::{KeyRange, LockGuard, Revision};
 use crate::output::{ChangeCounts, ChangeKind, RestoreAnswer, RestoreRow, bytes};
 use crate::plural::counted;
-use crate::shell;
 use crate::sync::{
     Applier, ApplyError, PlanEntry, PlanFileError, PlanHead, PlanLine, StoredPlan, UndoEntry, UndoFile, count_changes,
 };
@@ -322,8 +321,7 @@ fn report(
     ctx.out.report(&answer)?;
     let undo = undo.filter(|_| applier.has_undo);
     if let Some(path) = undo {
-        let words = ["kvadm", "restore", "--apply-plan"].map(str::as_bytes);
-        let command = shell::line(words.into_iter().chain([path.as_os_str().as_encoded_bytes()]));
+        let command = ctx.command_line(&["restore", "--apply-plan"]).path(path);
         ctx.out.note(&format!("to take this restore back: {command}"));
     }
     let again = match undo {

@@ -13,7 +13,6 @@ use crate::gc::Timestamp;
 use crate::kvstore::{KeyValue, LeaseId};
 use crate::output::{ChangeCounts, RestoreAnswer, bytes};
 use crate::plural::counted;
-use crate::shell;
 use crate::sync::{Difference, NewPlan, PlanEntry, PlanHead, PlannedLease};
 
 /// Compares the source with the store and keeps the plan in a file.
@@ -234,12 +233,7 @@ pub(super) fn report_saved(ctx: &Context, plan: &RestorePlan, path: &Path) -> Re
     let answer =
         RestoreAnswer { done: plan.counts, unchanged: plan.unchanged, dry_run: true, ..RestoreAnswer::default() };
     ctx.out.report(&answer)?;
-    let command = shell::line(
-        ["kvadm", "restore", "--apply-plan"]
-            .map(str::as_bytes)
-            .into_iter()
-            .chain([path.as_os_str().as_encoded_bytes()]),
-    );
+    let command = ctx.command_line(&["restore", "--apply-plan"]).path(path);
     ctx.out.note(&format!("would {}; to do it: {command}", summary_words(plan.counts)));
     Ok(Exit::Done)
 }
