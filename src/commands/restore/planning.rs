@@ -6,6 +6,7 @@ use std::path::Path;
 use super::execute::{RestorePlan, summary_words};
 use super::options::Args;
 use crate::commands::lease_cache::LeaseCache;
+use crate::commands::serializable::ReadStore;
 use crate::commands::source::{Compared, ComparedSource, OpenSource};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -17,8 +18,13 @@ use crate::shell;
 use crate::sync::{Difference, NewPlan, PlanEntry, PlanHead, PlannedLease};
 
 /// Compares the source with the store and keeps the plan in a file.
-pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Result<RestorePlan, Failure> {
-    let Compared { mut comparison, source } = source.compare(ctx.store(), 0, !args.with_leases).await?;
+pub(super) async fn make(
+    ctx: &Context,
+    args: &Args,
+    source: OpenSource,
+    here: &ReadStore,
+) -> Result<RestorePlan, Failure> {
+    let Compared { mut comparison, source } = source.compare(here, 0, !args.with_leases).await?;
     let head = PlanHead {
         cluster: ctx.store().cluster(),
         namespace: ctx.store().namespace().to_vec(),
@@ -36,7 +42,7 @@ pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Resu
         let difference = match comparison.next().await {
             Ok(Some(difference)) => difference,
             Ok(None) => break,
-            Err(error) => return Err(source.failure(ctx.store(), error).await.hint("nothing was changed")),
+            Err(error) => return Err(source.failure(here, error).await.hint("nothing was changed")),
         };
         let kind = difference.to_source();
         if !args.does(kind) {
@@ -158,10 +164,10 @@ impl PlannedLeases<'_> {
 
     /// A new lease with the TTL of the record, or of the lease in the source.
     async fn other_store(&mut self, ttl: Option<i64>, lease: LeaseId) -> Result<Option<PlannedLease>, Failure> {
-        let ttl = match (ttl, &self.source.store) {
+        let ttl = match (ttl, &self.source.other) {
             (Some(ttl), _) => Some(ttl),
-            (None, Some(store)) => {
-                let grant = self.known.grant(store, lease).await;
+            (None, Some(other)) => {
+                let grant = self.known.grant(&other.store, lease).await;
                 grant
                     .map_err(|error| Failure::from(error).context("cannot read a lease of the source"))?
                     .map(|grant| grant.ttl)
