@@ -70,6 +70,7 @@ pub fn login_failure(store: &Store, error: Error) -> Failure {
             "a login with a password needs a quorum, also with --serializable; a client certificate (--cert-file, \
              --key-file) instead of --user needs none"
                 .to_owned(),
+            "if other members have a leader, add their addresses to --endpoints".to_owned(),
             "run 'kvadm status' to see which members are up".to_owned(),
         ];
     }

@@ -77,7 +77,12 @@ impl Store {
                 Err(error) => return Err(error),
             }
         };
-        for (index, other) in self.members_with_leader(&endpoint).await {
+        let others = tokio::select! {
+            biased;
+            error = self.ended("log in") => return Err(error),
+            others = self.members_with_leader(&endpoint) => others,
+        };
+        for (index, other) in others {
             match self.member(&other).ensure_ready("log in").await {
                 Ok(()) => {
                     self.session.observer.notice(Notice::Detail, &format!("{failed}; logged in at {other}"));
