@@ -124,6 +124,24 @@ fn times_that_are_not_known_are_named() {
     run.code(4).out_empty().err_has(&format!("was last written at revision {}", revisions[11])).err_has("is compacted");
 }
 
+/// The search takes for granted that the times ascend.
+#[test]
+fn a_clock_that_went_backwards_causes_a_warning_if_the_search_sees_it() {
+    let etcd = Etcd::start();
+    for minute in [0, 1, 30, 2, 3, 4] {
+        put(&etcd, CLOCK, format!("2024-05-01T10:{minute:02}:00Z"));
+    }
+    let warning = "warning: the times of cilium/.heartbeat are not in order, so --at may have chosen too early a \
+                   revision: 2024-05-01T10:30:00Z at revision 4, 2024-05-01T10:04:00Z at revision 7\n";
+    let run = at(&etcd, &["2024-05-01T10:02:30Z"]);
+    run.ok().err_has(warning).err_has("note: reading at revision 3, of 2024-05-01T10:01:00Z");
+    at(&etcd, &["2024-05-01T09:00:00Z"]).code(4).err_has(warning).err_has("is before the oldest known time");
+    // All that is read is in order.
+    at(&etcd, &["2024-05-01T10:05:00Z"]).ok().err_lacks("warning: ");
+    let (etcd, _) = ticking(12);
+    at(&etcd, &["2024-05-01T10:02:30Z"]).ok().err_lacks("warning: ");
+}
+
 /// What a clock was before it was deleted is not known.
 #[test]
 fn a_clock_that_was_created_again_knows_its_last_life() {

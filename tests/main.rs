@@ -76,6 +76,7 @@ mod restore;
 mod roundtrip;
 mod search;
 mod serializable;
+mod serializable_faults;
 mod signals;
 mod since_rev;
 mod snapshots;

@@ -17,7 +17,7 @@ use super::support::{
 const SOON: Duration = Duration::from_secs(20);
 const PASSWORD: &str = "Root-hunter2";
 
-fn kvadm(of: &(impl Endpoints + ?Sized), args: &[&str]) -> Kvadm {
+pub(super) fn kvadm(of: &(impl Endpoints + ?Sized), args: &[&str]) -> Kvadm {
     Kvadm::new().endpoint(of).args(args).timeout(SOON)
 }
 
@@ -120,7 +120,7 @@ fn a_watch_without_a_leader() {
     leave_one_alone(&mut cluster, |args| kvadm(&all, args).run());
     let alone = cluster.members[0].endpoint();
     let run = |args: &[&str]| kvadm(&alone, &[&["watch", "/a", "--list", "--timeout", "2s"], args].concat()).run();
-    run(&["--serializable"]).code(1).out("created\t/a\tone\nlist-done\n").err_empty();
+    run(&["--serializable"]).code(1).out("created\t/a\tone\nlist-done\n").err_has("no other member answered");
     run(&[]).code(3).out_empty();
     kvadm(&alone, &["watch", "/a", "--serializable", "--resume", "/none"]).run().code(2).err_has("cannot be used with");
 }
@@ -158,7 +158,7 @@ fn a_password_needs_a_quorum_and_a_client_certificate_does_not() {
 }
 
 /// A member that is at this revision; `serializable` counts its range requests of that kind, `others` the rest.
-fn member_at(revision: i64, id: i64, serializable: &Arc<AtomicU64>, others: &Arc<AtomicU64>) -> FakeServer {
+pub(super) fn member_at(revision: i64, id: i64, serializable: &Arc<AtomicU64>, others: &Arc<AtomicU64>) -> FakeServer {
     let (serializable, others) = (Arc::clone(serializable), Arc::clone(others));
     FakeServer::start(move |asked: &Asked| match asked.method.as_str() {
         "Maintenance/Status" => {

@@ -31,7 +31,7 @@ fn only_keys_written_after_the_revision_are_listed() {
     listing(&etcd, &["5", "/a/", "-q"]).ok().err_empty().out("/a/1\ty\n");
     listing(&etcd, &["5", "/a/", "--count"]).ok().out("1\n").err_has(note);
     listing(&etcd, &["3", "/", "--search", "x", "--keys-only"]).ok().out("/a/3\n/b\n").err_has(note);
-    listing(&etcd, &["3", "/", "--match", "/a*", "--limit", "1"]).ok().out("/a/1\ty\n").err_has(note);
+    listing(&etcd, &["3", "/", "--match", "/a*"]).ok().out("/a/1\ty\n/a/3\tx\n").err_has(note);
     listing(&etcd, &["3", "/", "--depth", "1"]).ok().out("/a/\n/b\n").err_has(note);
     listing(&etcd, &["3", "/", "--sort", "mod", "--desc", "--keys-only"]).ok().out("/a/1\n/a/3\n/b\n");
     // At an earlier revision.
@@ -81,4 +81,10 @@ fn a_revision_that_the_store_has_not_reached_is_refused() {
     run(&["-1"]).code(2).out_empty();
     run(&["x"]).code(2).out_empty();
     run(&["1", "--trailer", "-o", "json"]).code(2).out_empty().err_has("cannot be used with");
+    // The next listing would leave out what the limit cut off.
+    for args in [&["1", "--limit", "2"][..], &["1", "--limit", "2", "--sort", "mod"], &["1", "--limit=2", "--count"]] {
+        run(args).code(2).out_empty().err_has("cannot be used with");
+    }
+    run(&["1", "--limit", "2"])
+        .err_has("tip: the next --since-rev would skip the keys beyond --limit; choose a narrower PREFIX instead");
 }

@@ -77,7 +77,9 @@ fn a_trailer_ends_a_complete_json_listing_only() {
         &["--du"],
         &["--depth", "1"],
     ] {
-        run(&[&["-o", "json"], args].concat()).code(2).out_empty().err_has("--trailer").err_has("cannot be used with");
+        let run = run(&[&["-o", "json"], args].concat());
+        run.code(2).out_empty().err_has("--trailer").err_has("cannot be used with");
+        run.err_has("a trailer proves that the listing has all keys of PREFIX, with their values");
     }
 }
 

@@ -39,11 +39,35 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     } else if let Some(tip) = tip_for_value(&error, &words, accepts) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    } else if let Some(reason) = conflict_reason(&error) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(reason)]));
     } else if unknown.is_some_and(|arg| etcdctl::is_flag(&arg)) {
         // It was not meant as a value.
         error.remove(ContextKind::Suggested);
     }
     error
+}
+
+/// Why two options exclude each other, if that is not evident.
+fn conflict_reason(error: &clap::Error) -> Option<&'static str> {
+    if error.kind() != ErrorKind::ArgumentConflict {
+        return None;
+    }
+    let named = |option: &str| {
+        let is_it = |shown: &String| shown.split([' ', '=']).next() == Some(option);
+        [ContextKind::InvalidArg, ContextKind::PriorArg].into_iter().any(|kind| match error.get(kind) {
+            Some(ContextValue::String(shown)) => is_it(shown),
+            Some(ContextValue::Strings(shown)) => shown.iter().any(is_it),
+            _ => false,
+        })
+    };
+    if named("--trailer") {
+        Some("a trailer proves that the listing has all keys of PREFIX, with their values")
+    } else if named("--since-rev") && named("--limit") {
+        Some("the next --since-rev would skip the keys beyond --limit; choose a narrower PREFIX instead")
+    } else {
+        None
+    }
 }
 
 /// The same error for arguments as a terminal may show them.

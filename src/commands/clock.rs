@@ -2,6 +2,7 @@
 //!
 //! etcd stores no times. Cilium's operator writes the time to `cilium/.heartbeat` every minute; each write dates its revision.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub struct AtArgs {
     /// Read at the newest revision not after TIME: 2026-11-30T05:00:00Z, or 10m for 10 minutes ago
     ///
     /// The revision is that of a write of the --clock key, so the data may be older than TIME by the time between two writes. A
-    /// note says which revision and time were chosen.
+    /// note says which revision and time were chosen. If the writer's clock has gone backwards, the revision may be too early.
     #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "rev", help_heading = "What to show")]
     at: Option<Time>,
     /// With --at: key whose value is the time (RFC 3339) at which it was written
@@ -52,11 +53,25 @@ impl AtArgs {
     /// The revision to read, if `--at` was given; a note says which one it is.
     ///
     /// # Errors
-    /// As [`revision_at`].
+    /// [`Exit::No`] if the clock key does not exist; [`Exit::Refused`] if its value is not a time, or if the time is before
+    /// the oldest known one; or an error of the store.
     pub async fn revision(&self, ctx: &Context, store: &Store, text: KeyText) -> Result<Option<Revision>, Failure> {
         let Some(time) = self.at else { return Ok(None) };
         let key = text.key(&self.clock, store.namespace())?;
-        let tick = revision_at(store, &key, time).await?;
+        let mut clock = ClockKey { store, key: &key, seen: BTreeMap::new() };
+        let found = clock.find(time).await;
+        if let Some((earlier, later)) = clock.disorder() {
+            ctx.out.warn(&format!(
+                "the times of {} are not in order, so --at may have chosen too early a revision: {} at revision {}, {} at \
+                 revision {}",
+                bytes::name(&key),
+                earlier.time,
+                earlier.revision,
+                later.time,
+                later.revision
+            ));
+        }
+        let tick = found?;
         let before = u64::try_from(time.nanos_since(tick.time).unsigned_abs() / NANOS_PER_SEC).unwrap_or(u64::MAX);
         let note = format!(
             "reading at revision {}, of {}, {} before --at",
@@ -69,23 +84,17 @@ impl AtArgs {
     }
 }
 
-/// The newest write of the clock key that is not after `time` and whose revision can be read. Takes about as many requests as
-/// the number of revisions has binary digits.
-///
-/// # Errors
-/// [`Exit::No`] if the clock key does not exist; [`Exit::Refused`] if its value is not a time, or if `time` is before the
-/// oldest known time; or an error of the store.
-pub async fn revision_at(store: &Store, clock: &[u8], time: Time) -> Result<ClockTick, Failure> {
-    ClockKey { store, key: clock }.find(time).await
-}
-
 struct ClockKey<'a> {
     store: &'a Store,
     key: &'a [u8],
+    /// The writes that were read, by their revisions.
+    seen: BTreeMap<Revision, Time>,
 }
 
 impl ClockKey<'_> {
-    async fn find(&self, time: Time) -> Result<ClockTick, Failure> {
+    /// The newest write of the clock key that is not after `time` and whose revision can be read. Takes about as many requests
+    /// as the number of revisions has binary digits. If the times do not ascend, another write may be found.
+    async fn find(&mut self, time: Time) -> Result<ClockTick, Failure> {
         let name = bytes::name(self.key);
         let Some(newest) = self.store.get(self.key, 0, None).await?.0 else {
             return Err(Failure::new(Exit::No, format!("--at: the clock key {name} does not exist"))
@@ -122,8 +131,14 @@ impl ClockKey<'_> {
         })
     }
 
+    /// Two of the writes that were read, of which the earlier one has the later time.
+    fn disorder(&self) -> Option<(ClockTick, ClockTick)> {
+        let ticks = self.seen.iter().map(|(revision, time)| ClockTick { revision: *revision, time: *time });
+        ticks.clone().zip(ticks.skip(1)).find(|(earlier, later)| earlier.time > later.time)
+    }
+
     /// The oldest write since the key's creation whose revision can be read.
-    async fn oldest(&self, created: Revision, newest: ClockTick) -> Result<Option<ClockTick>, Failure> {
+    async fn oldest(&mut self, created: Revision, newest: ClockTick) -> Result<Option<ClockTick>, Failure> {
         if !self.is_readable(newest).await? {
             return Ok(None);
         }
@@ -140,12 +155,12 @@ impl ClockKey<'_> {
     }
 
     /// Whether the revision of the write has not been compacted. A later revision shows the write even if it has.
-    async fn is_readable(&self, tick: ClockTick) -> Result<bool, Failure> {
+    async fn is_readable(&mut self, tick: ClockTick) -> Result<bool, Failure> {
         Ok(self.tick(tick.revision).await?.is_some())
     }
 
     /// The last write up to a revision; `None` if that revision is compacted.
-    async fn tick(&self, revision: Revision) -> Result<Option<ClockTick>, Failure> {
+    async fn tick(&mut self, revision: Revision) -> Result<Option<ClockTick>, Failure> {
         match self.store.get(self.key, revision, None).await {
             Ok((Some(kv), _)) => self.tick_of(kv.mod_revision, &kv.value).map(Some),
             Ok((None, _)) => Ok(None),
@@ -154,8 +169,9 @@ impl ClockKey<'_> {
         }
     }
 
-    fn tick_of(&self, revision: Revision, value: &[u8]) -> Result<ClockTick, Failure> {
+    fn tick_of(&mut self, revision: Revision, value: &[u8]) -> Result<ClockTick, Failure> {
         if let Some(time) = Time::parse_rfc3339(value.trim_ascii()) {
+            self.seen.insert(revision, time);
             return Ok(ClockTick { revision, time });
         }
         let (name, shown) = (bytes::name(self.key), bytes::escape(value.get(..LONGEST).unwrap_or(value)));

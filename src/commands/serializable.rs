@@ -4,17 +4,18 @@ use clap::Args;
 use tokio::task::JoinHandle;
 
 use crate::context::Context;
-use crate::error::Failure;
-use crate::kvstore::{Error, MemberLag, Refusal, Revision, Store};
+use crate::error::{Exit, Failure};
+use crate::kvstore::{Error, MemberLag, OneMember, Refusal, Revision, Store};
 use crate::output::ReadMemberRow;
 
 /// `--serializable`.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub struct SerializableArgs {
     /// Read from one member, even without a quorum; its data may be old
     ///
     /// All keys come from the first endpoint that answers, at that member's own revision. A note names the member, and how far
-    /// it is behind the others. With a user and a password, the login needs a quorum; a client certificate needs no login.
+    /// it is behind the others. With a user and a password, the login needs a quorum, and the first endpoint whose member has
+    /// a leader is read; a client certificate needs no login.
     #[arg(long)]
     pub serializable: bool,
 }
@@ -26,7 +27,8 @@ pub struct ReadStore {
     member: Option<ReadMember>,
 }
 
-struct ReadMember {
+/// The member that serializable reads come from.
+pub struct ReadMember {
     endpoint: String,
     lag: JoinHandle<MemberLag>,
 }
@@ -37,10 +39,15 @@ impl SerializableArgs {
     /// # Errors
     /// As [`one_member`].
     pub async fn open(self, ctx: &Context) -> Result<ReadStore, Failure> {
-        if self.serializable {
-            return one_member(ctx.store()).await;
-        }
-        Ok(ReadStore { store: ctx.store().clone(), member: None })
+        self.open_store(ctx.store()).await
+    }
+
+    /// As [`SerializableArgs::open`], for another store than that of the command.
+    ///
+    /// # Errors
+    /// As [`one_member`].
+    pub async fn open_store(self, store: &Store) -> Result<ReadStore, Failure> {
+        if self.serializable { one_member(store).await } else { Ok(ReadStore::of_cluster(store)) }
     }
 }
 
@@ -50,10 +57,7 @@ impl SerializableArgs {
 /// No endpoint answers, or a login is needed and there is no quorum.
 pub async fn one_member(store: &Store) -> Result<ReadStore, Failure> {
     let member = store.one_member().await.map_err(|error| login_failure(store, error))?;
-    let (store, endpoint) = (member.store.clone(), member.endpoint.to_string());
-    // While the verb reads: what is written later is no lag.
-    let lag = tokio::spawn(member.lag());
-    Ok(ReadStore { store, member: Some(ReadMember { endpoint, lag }) })
+    Ok(ReadStore { store: member.store.clone(), member: Some(ReadMember::of(member)) })
 }
 
 /// The failure of a login, with what works without a quorum.
@@ -66,18 +70,53 @@ pub fn login_failure(store: &Store, error: Error) -> Failure {
             "a login with a password needs a quorum, also with --serializable; a client certificate (--cert-file, \
              --key-file) instead of --user needs none"
                 .to_owned(),
+            "if other members have a leader, add their addresses to --endpoints".to_owned(),
             "run 'kvadm status' to see which members are up".to_owned(),
         ];
     }
     failure
 }
 
+impl ReadMember {
+    /// Begins to ask the other members while the verb reads: what is written later is no lag.
+    pub fn of(member: OneMember) -> Self {
+        Self { endpoint: member.endpoint.to_string(), lag: tokio::spawn(member.lag()) }
+    }
+
+    /// Says that this member was read, and how far it was behind the others. `source` names a store that is not the
+    /// command's. Without a revision, it is the member's own. Takes at most the dial timeout.
+    pub async fn report(self, ctx: &Context, revision: Option<Revision>, source: Option<&str>) {
+        let Self { endpoint, lag } = self;
+        let lag = lag.await.unwrap_or_default();
+        let Some(revision) = revision.or(Some(lag.own).filter(|own| *own > 0)) else { return };
+        let behind = lag.behind(revision);
+        let text = match behind {
+            None => "no other member answered".to_owned(),
+            Some(0) => "not behind any reachable member".to_owned(),
+            Some(behind) => format!("{behind} behind the most advanced reachable member"),
+        };
+        let row = ReadMemberRow { source, endpoint: &endpoint, revision, behind };
+        let what = source.map_or_else(|| "read".to_owned(), |source| format!("{source} was read"));
+        ctx.out.summary(&row, &format!("{what} from {endpoint} at revision {revision}, {text}"));
+    }
+}
+
 impl ReadStore {
+    /// Reads as the cluster answers them.
+    pub fn of_cluster(store: &Store) -> Self {
+        Self { store: store.clone(), member: None }
+    }
+
     /// Adds to a failure that only one member was asked.
     pub fn explain(&self, failure: Failure) -> Failure {
         let Some(member) = &self.member else { return failure };
         match failure.store_error() {
             Some(error) if error.is_refusal(Refusal::FutureRevision) => {
+                let mut failure = failure;
+                for hint in &mut failure.hints {
+                    // Without a quorum, the plain command would fail.
+                    *hint = hint.replace("'kvadm status --revision'", "'kvadm status --revision --serializable'");
+                }
                 failure.hint(format!("{} may be behind the other members: try another endpoint", member.endpoint))
             }
             Some(error) if error.is_transient() => failure.hint(format!(
@@ -90,15 +129,20 @@ impl ReadStore {
 
     /// Says which member was read, and how far it was behind the others. Takes at most the dial timeout.
     pub async fn report(self, ctx: &Context, revision: Revision) {
-        let Some(ReadMember { endpoint, lag }) = self.member else { return };
-        let lag = lag.await.unwrap_or_default();
-        let behind = lag.behind(revision);
-        let text = match behind {
-            None => "no other member answered".to_owned(),
-            Some(0) => "not behind any reachable member".to_owned(),
-            Some(behind) => format!("{behind} behind the most advanced reachable member"),
-        };
-        let row = ReadMemberRow { endpoint: &endpoint, revision, behind };
-        ctx.out.summary(&row, &format!("read from {endpoint} at revision {revision}, {text}"));
+        self.report_source(ctx, revision, None).await;
+    }
+
+    /// As [`ReadStore::report`], for a store that has this name.
+    pub async fn report_source(self, ctx: &Context, revision: Revision, source: Option<&str>) {
+        if let Some(member) = self.member {
+            member.report(ctx, Some(revision), source).await;
+        }
+    }
+
+    /// Says which member was read if a failure is about its data, which may be old.
+    pub async fn report_failure(self, ctx: &Context, failure: &Failure) {
+        if let (Some(member), Exit::No | Exit::Refused) = (self.member, failure.exit) {
+            member.report(ctx, None, None).await;
+        }
     }
 }

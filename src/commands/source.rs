@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::args::KeyText;
 use crate::commands::input::{InputSource, bad_records};
+use crate::commands::serializable::{ReadStore, SerializableArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyRange, ReadOptions, Refusal, Revision, Store, WatchOptions, WatchUpdate};
@@ -43,7 +44,7 @@ enum SourceKind {
     /// The same store at a revision.
     History(Revision),
     /// Another store, at a revision or as it is now.
-    Other(Store, Option<Revision>),
+    Other(ReadStore, Option<Revision>),
     /// All records of a file.
     File(Box<FileRecords>),
 }
@@ -54,14 +55,16 @@ impl SourceArgs {
         self.source_prefix.is_some()
     }
 
-    /// Opens the source for the keys of this store, `here`, with a prefix. Files are read completely.
+    /// Opens the source for the keys of this store, `here`, with a prefix. Files are read completely. With `serializable`,
+    /// another store is read from one of its members.
     ///
     /// # Errors
     /// An unknown context, an unusable file, or a source that is the range of this store itself.
     pub async fn open(
         &self,
         ctx: &Context,
-        here: &Store,
+        here: &ReadStore,
+        serializable: SerializableArgs,
         prefix: &[u8],
         text: KeyText,
         codec: &Arc<Codec>,
@@ -76,9 +79,10 @@ impl SourceArgs {
             SourceWord::Revision(revision) => (format!("revision {revision}"), SourceKind::History(*revision)),
             SourceWord::Context { name, revision } => {
                 let about = format!("context '{}'", name.escape_debug());
-                let store = ctx.other_store(name)?;
-                refuse_itself(here, &store, &mapping, *revision, &about).await?;
-                (about, SourceKind::Other(store, *revision))
+                let other = serializable.open_store(&ctx.other_store(name)?).await;
+                let other = other.map_err(|failure| failure.context(cannot_read(&about)))?;
+                refuse_itself(here, &other, &mapping, *revision, &about).await?;
+                (about, SourceKind::Other(other, *revision))
             }
             SourceWord::File(path) => read_file(ctx, InputSource::File(path), &mapping, codec).await?,
             SourceWord::Stdin => read_file(ctx, InputSource::Stdin, &mapping, codec).await?,
@@ -90,15 +94,15 @@ impl SourceArgs {
 /// Refuses a source that is this store's own range: everything would be the same, or, if the prefixes overlap, nothing would
 /// ever be.
 pub(super) async fn refuse_itself(
-    here: &Store,
-    source: &Store,
+    here: &ReadStore,
+    source: &ReadStore,
     mapping: &KeyMapping,
     revision: Option<Revision>,
     about: &str,
 ) -> Result<(), Failure> {
-    let (from, to) = (source.absolute(mapping.source_prefix()), here.absolute(mapping.store_prefix()));
+    let (from, to) = (source.store.absolute(mapping.source_prefix()), here.store.absolute(mapping.store_prefix()));
     let overlap = from.starts_with(&to) || to.starts_with(&from);
-    if !overlap || (revision.is_some() && from == to) || !is_same_store(here, source, mapping).await? {
+    if !overlap || (revision.is_some() && from == to) || !is_same_store(here, source, mapping, about).await? {
         return Ok(());
     }
     let prefix = bytes::name(&to);
@@ -113,16 +117,26 @@ pub(super) async fn refuse_itself(
 
 /// Whether two handles lead to one store. Clusters that were made alike have equal IDs, so their revisions are compared too:
 /// read in turn, those of one store never decrease.
-pub(super) async fn is_same_store(store: &Store, source: &Store, mapping: &KeyMapping) -> Result<bool, Failure> {
-    let (here, there) = (mapping.store_range(), mapping.source_range());
-    let before = store.revision_for(&here).await?;
-    let between =
-        source.revision_for(&there).await.map_err(|error| Failure::from(error).context("cannot read the source"))?;
-    if store.cluster().is_none() || store.cluster() != source.cluster() {
+pub(super) async fn is_same_store(
+    here: &ReadStore,
+    source: &ReadStore,
+    mapping: &KeyMapping,
+    about: &str,
+) -> Result<bool, Failure> {
+    let range = mapping.store_range();
+    let revision = || async { here.store.revision_for(&range).await.map_err(|error| here.explain(error.into())) };
+    let before = revision().await?;
+    let between = source.store.revision_for(&mapping.source_range()).await;
+    let between = between.map_err(|error| source.explain(error.into()).context(cannot_read(about)))?;
+    if here.store.cluster().is_none() || here.store.cluster() != source.store.cluster() {
         return Ok(false);
     }
-    let after = store.revision_for(&here).await?;
+    let after = revision().await?;
     Ok(before <= between && between <= after)
+}
+
+fn cannot_read(source: &str) -> String {
+    format!("cannot read the source, {source}")
 }
 
 async fn read_file(
@@ -159,15 +173,15 @@ impl OpenSource {
     ///
     /// # Errors
     /// As [`OpenSource::failure`].
-    pub async fn compare(self, store: &Store, revision: Revision, ignore_leases: bool) -> Result<Compared, Failure> {
-        let Self { name, mapping, kind } = self;
+    pub async fn compare(self, here: &ReadStore, revision: Revision, ignore_leases: bool) -> Result<Compared, Failure> {
+        let (Self { name, mapping, kind }, store) = (self, &here.store);
         let options = |revision, keys_only| ReadOptions { revision, keys_only, ..ReadOptions::default() };
         let rule = |rule| if ignore_leases { LeaseRule::Ignore } else { rule };
         let of_store = |keys_only| StoreRecords::of_store(store, &mapping, options(revision, keys_only));
         let mut source = ComparedSource {
             name,
             mapping: mapping.clone(),
-            store: None,
+            other: None,
             history: None,
             trailer: None,
             is_file: false,
@@ -175,13 +189,12 @@ impl OpenSource {
         let mut comparison = match kind {
             SourceKind::History(then) => {
                 source.history = Some(then);
-                source.store = Some(store.clone());
                 let records = StoreRecords::of_source(store, &mapping, options(then, true));
                 Comparison::of_revisions(store, records, of_store(true), mapping, rule(LeaseRule::Id))
             }
             SourceKind::Other(other, then) => {
-                let records = StoreRecords::of_source(&other, &mapping, options(then.unwrap_or(0), false));
-                source.store = Some(other);
+                let records = StoreRecords::of_source(&other.store, &mapping, options(then.unwrap_or(0), false));
+                source.other = Some(other);
                 Comparison::of_values(Records::Store(records), of_store(false), mapping, rule(LeaseRule::Presence))
             }
             SourceKind::File(records) => {
@@ -192,7 +205,7 @@ impl OpenSource {
         };
         match comparison.begin().await {
             Ok(()) => Ok(Compared { comparison, source }),
-            Err(error) => Err(source.failure(store, error).await),
+            Err(error) => Err(source.failure(here, error).await),
         }
     }
 }
@@ -211,8 +224,8 @@ pub struct ComparedSource {
     pub name: String,
     /// Which keys correspond to each other.
     pub mapping: KeyMapping,
-    /// The store of the source, if it is one.
-    pub store: Option<Store>,
+    /// The store of the source, if it is another one than this.
+    pub other: Option<ReadStore>,
     /// The revision, if the source is this store itself.
     pub history: Option<Revision>,
     /// The trailer of a file.
@@ -232,21 +245,19 @@ impl ComparedSource {
     }
 
     /// The failure for an error of the comparison. A compacted revision is answered with the oldest one that can be read.
-    pub async fn failure(&self, here: &Store, error: SyncError) -> Failure {
+    pub async fn failure(&self, here: &ReadStore, error: SyncError) -> Failure {
         let (of_source, error) = match error {
             SyncError::Source(error) => (true, error),
             SyncError::Store(error) => (false, error),
             other => return bad_records(other),
         };
         let compacted = error.is_refusal(Refusal::Compacted);
-        let (store, range) = match &self.store {
-            Some(store) if of_source => (store, self.mapping.source_range()),
-            _ => (here, self.mapping.store_range()),
-        };
-        let oldest = if compacted { oldest_revision(store, range).await } else { None };
-        let mut failure = Failure::from(error);
+        let range = if of_source { self.mapping.source_range() } else { self.mapping.store_range() };
+        let read = self.other.as_ref().filter(|_| of_source).unwrap_or(here);
+        let oldest = if compacted { oldest_revision(&read.store, range).await } else { None };
+        let mut failure = read.explain(Failure::from(error));
         if of_source {
-            failure = failure.context(format!("cannot read the source, {}", self.name));
+            failure = failure.context(cannot_read(&self.name));
         }
         if let Some(oldest) = oldest {
             failure.hints.clear();

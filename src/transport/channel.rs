@@ -152,6 +152,14 @@ impl FailoverChannel {
         }
     }
 
+    /// Drops the connection, unless it is to this endpoint, with which the next dial starts. Requests in flight continue.
+    pub(crate) fn start_at(&self, index: usize) {
+        let mut state = self.state();
+        if state.active.take_if(|active| active.index != index).is_some() || state.active.is_none() {
+            (state.start, state.current) = (index, index);
+        }
+    }
+
     fn drop_active(&self, state: &mut State) {
         let Some(dropped) = state.active.take() else { return };
         state.skip(dropped.index, self.shared.dialer.len());

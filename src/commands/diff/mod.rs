@@ -26,6 +26,9 @@ use crate::sync::Difference;
 /// Memory use does not depend on the number of keys. A file is read completely
 /// first; what is not sorted is sorted in a temporary file.
 ///
+/// --serializable reads this store, and the store of context:NAME, from one member
+/// each. Notes say how far the members are behind.
+///
 /// Lease IDs are compared only within this store (rev:N); elsewhere only whether a
 /// key has a lease.
 ///
@@ -97,12 +100,16 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let prefix = prefix_range(args.text, args.prefix.as_deref().unwrap_or_default(), args.dir)?.start;
     let codec = args.proto.decode_output(ctx)?;
     let here = args.serializable.open(ctx).await?;
-    let source = args.source.open(ctx, &here.store, &prefix, args.text, &codec).await?;
+    let source = args.source.open(ctx, &here, args.serializable, &prefix, args.text, &codec).await?;
     let ignore_leases = args.ignore == Some(Ignored::Lease);
-    let Compared { mut comparison, source } = source
-        .compare(&here.store, args.rev.unwrap_or(0), ignore_leases)
-        .await
-        .map_err(|failure| here.explain(failure))?;
+    let compared = match source.compare(&here, args.rev.unwrap_or(0), ignore_leases).await {
+        Ok(compared) => compared,
+        Err(failure) => {
+            here.report_failure(ctx, &failure).await;
+            return Err(failure);
+        }
+    };
+    let Compared { mut comparison, source } = compared;
     let (from, to) = (source.describe(comparison.source_revision()), comparison.store_revision());
     ctx.out.plain_note(&format!("--- {from}"));
     ctx.out.plain_note(&format!("+++ this store at revision {to}"));
@@ -116,7 +123,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             Ok(None) => break,
             Err(error) => {
                 let seen = counted(total.total(), "difference");
-                let failure = here.explain(source.failure(&here.store, error).await);
+                let failure = source.failure(&here, error).await;
                 return Err(failure.hint(format!("the comparison is incomplete: it ended after {seen}")));
             }
         };
@@ -146,6 +153,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         limited,
     };
     ctx.out.summary(&summary, &summary_text(total, unchanged, limited));
+    if let (Some(other), Some(revision)) = (source.other, comparison.source_revision()) {
+        other.report_source(ctx, revision, Some(&source.name)).await;
+    }
     here.report(ctx, to).await;
     Ok(if total.total() == 0 { Exit::Done } else { Exit::No })
 }

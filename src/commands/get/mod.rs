@@ -82,7 +82,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     let source = args.serializable.open(ctx).await?;
     let found = source.store.get_many(&keys, rev, guard.as_ref()).await;
-    let found = found.map_err(|error| source.explain(error.into()))?;
+    let found = match found.map_err(|error| source.explain(error.into())) {
+        Ok(found) => found,
+        Err(failure) => {
+            source.report_failure(ctx, &failure).await;
+            return Err(failure);
+        }
+    };
     let matches = |kv: &&KeyValue| filter.as_ref().is_none_or(|filter| filter.matches(&kv.value));
     match (keys.as_slice(), found.kvs.as_slice()) {
         ([_], [Some(kv)]) if matches(&kv) => ctx.out.value(kv)?,

@@ -7,9 +7,10 @@ mod options;
 mod usage;
 
 use crate::commands::lease_cache::LeaseCache;
+use crate::commands::serializable::ReadStore;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::ReadOptions;
+use crate::kvstore::{KeyRange, LockGuard, ReadOptions};
 use crate::output::Count;
 use crate::plural::counted;
 
@@ -30,6 +31,32 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let guard = args.if_locked.guard(ctx).await?;
     args.proto.decode_output(ctx)?;
     let source = args.serializable.open(ctx).await?;
+    match list(ctx, args, range, filter, guard, &source).await {
+        Ok(listed) => {
+            source.report(ctx, listed.revision).await;
+            if args.since_rev.is_some() {
+                let revision = listed.revision;
+                let text = format!("listed at revision {revision}; next time use --since-rev {revision}");
+                ctx.out.summary(&listed, &text);
+            }
+            Ok(Exit::Done)
+        }
+        Err(failure) => {
+            source.report_failure(ctx, &failure).await;
+            Err(failure)
+        }
+    }
+}
+
+/// Prints the keys; returns how many match, and the revision of the listing.
+async fn list(
+    ctx: &Context,
+    args: &Args,
+    range: KeyRange,
+    filter: RecordFilter,
+    guard: Option<LockGuard>,
+    source: &ReadStore,
+) -> Result<Count, Failure> {
     let at =
         args.at.revision(ctx, &source.store, args.selection.text).await.map_err(|failure| source.explain(failure))?;
     at.map_or(Ok(()), |rev| args.check_since(rev))?;
@@ -37,9 +64,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if args.count && filter.is_empty() {
         let counted = source.store.count(&range, rev, guard.as_ref()).await;
         let counted = counted.map_err(|error| source.explain(error.into()))?;
-        ctx.out.one(&Count { count: counted.count, revision: counted.revision })?;
-        source.report(ctx, counted.revision).await;
-        return Ok(Exit::Done);
+        let count = Count { count: counted.count, revision: counted.revision };
+        ctx.out.one(&count)?;
+        return Ok(count);
     }
     let sorted = args.desc || args.sort.is_some_and(|order| order != SortOrder::Key);
     let options = ReadOptions {
@@ -50,17 +77,8 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     };
     let reader = source.store.read(&range, options);
     let hint = args.selection.match_hint();
-    let mut listing = Listing {
-        ctx,
-        args,
-        filter,
-        source: &source,
-        range,
-        guard,
-        matched: 0,
-        revision: rev,
-        leases: LeaseCache::default(),
-    };
+    let mut listing =
+        Listing { ctx, args, filter, source, range, guard, matched: 0, revision: rev, leases: LeaseCache::default() };
     if args.du {
         let top = args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
         let levels = args.branch_levels(&listing.range, 1);
@@ -78,10 +96,5 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if let Some(hint) = hint.filter(|_| count == 0) {
         ctx.out.note(&hint);
     }
-    source.report(ctx, revision).await;
-    if args.since_rev.is_some() {
-        let text = format!("listed at revision {revision}; next time use --since-rev {revision}");
-        ctx.out.summary(&Count { count, revision }, &text);
-    }
-    Ok(Exit::Done)
+    Ok(Count { count, revision })
 }

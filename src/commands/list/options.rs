@@ -30,8 +30,10 @@ use crate::kvstore::{KeyRange, Revision};
 /// --du adds up current keys and values. The database file is larger: it also holds
 /// earlier revisions and free pages.
 ///
-/// --at reads the history of a clock key by bisection: etcd stores no times. Earlier
-/// revisions of a key that was deleted and created again are not searched.
+/// --at reads the history of a clock key by bisection: etcd stores no times. The
+/// clock must not have gone backwards; a warning tells if the search sees that it
+/// did. Earlier revisions of a key that was deleted and created again are not
+/// searched.
 ///
 /// --trailer ends the listing with a line that counts the records before it:
 /// {"trailer":{"prefix":"/app/","count":3,"revision":57}}. 'put --from' loads
@@ -78,7 +80,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["limit", "sort", "desc", "keys_only", "with_leases"], help_heading = "What to show")]
     pub(super) count: bool,
     /// Maximum number of keys to print
-    #[arg(long, value_name = "N", help_heading = "What to show")]
+    #[arg(long, value_name = "N", conflicts_with = "since_rev", help_heading = "What to show")]
     pub(super) limit: Option<u64>,
     /// Read at store revision N
     #[arg(long, value_name = "N", value_parser = parse_revision, help_heading = "What to show")]

@@ -11,10 +11,10 @@ mod report;
 mod resume;
 mod session;
 
+use crate::commands::serializable::ReadStore;
 use crate::commands::source::{is_same_store, refuse_itself};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::Store;
 use crate::output::bytes;
 use crate::sync::KeyMapping;
 
@@ -36,15 +36,22 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let mapping = KeyMapping::new(&source_prefix, &prefix);
     let about = format!("context '{}'", name.escape_debug());
     let source = ctx.other_store(name)?;
-    refuse_itself(ctx.store(), &source, &mapping, None, &about).await?;
-    refuse_inner_place(ctx, &source, &mapping, &place).await?;
+    let (here, there) = (ReadStore::of_cluster(ctx.store()), ReadStore::of_cluster(&source));
+    refuse_itself(&here, &there, &mapping, None, &about).await?;
+    refuse_inner_place(&here, &there, &mapping, &place, &about).await?;
     MirrorSession::new(ctx, args, source, about, mapping, place).run().await
 }
 
 /// Refuses a place that the source would mirror: each of its changes would be another change.
-async fn refuse_inner_place(ctx: &Context, source: &Store, mapping: &KeyMapping, place: &[u8]) -> Result<(), Failure> {
-    let (place, from) = (ctx.store().absolute(place), source.absolute(mapping.source_prefix()));
-    if !place.starts_with(&from) || !is_same_store(ctx.store(), source, mapping).await? {
+async fn refuse_inner_place(
+    here: &ReadStore,
+    source: &ReadStore,
+    mapping: &KeyMapping,
+    place: &[u8],
+    about: &str,
+) -> Result<(), Failure> {
+    let (place, from) = (here.store.absolute(place), source.store.absolute(mapping.source_prefix()));
+    if !place.starts_with(&from) || !is_same_store(here, source, mapping, about).await? {
         return Ok(());
     }
     Err(Failure::usage(format!("the place key {} is below the prefix of the source", bytes::name(&place)))

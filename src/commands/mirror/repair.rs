@@ -110,10 +110,10 @@ impl MirrorSession<'_> {
     /// Returns whether a key that is to be written is gone, as a key is that has expired.
     pub(super) async fn find_conflicts(&mut self, batch: &MirrorBatch, expiring: bool) -> Result<bool, MirrorStop> {
         let keys: Vec<Vec<u8>> = batch.changes.iter().map(|change| change.key.clone()).collect();
-        let read = self.ctx.store().get_many(&keys, 0, None).await.map_err(MirrorError::Destination)?;
+        let read = self.ctx.store().get_each(&keys, 0).await.map_err(MirrorError::Destination)?;
         let mut first = None;
         let (mut count, mut expired) = (0, false);
-        for (change, kv) in batch.changes.iter().zip(read.kvs) {
+        for (change, kv) in batch.changes.iter().zip(read) {
             let (key, revision) = (&change.key, kv.map_or(0, |kv| kv.mod_revision));
             if revision == self.known.get(key) {
                 continue;

@@ -5,6 +5,7 @@ mod options;
 mod planning;
 
 use crate::commands::select::prefix_range;
+use crate::commands::serializable::{ReadStore, SerializableArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
@@ -26,8 +27,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let prefix = prefix_range(args.text, args.prefix.as_deref().unwrap_or_default(), args.dir)?.start;
     execute::check_guard(ctx, &prefix, guard.as_ref())?;
     let codec = args.proto.decode_output(ctx)?;
-    let source = args.source.open(ctx, ctx.store(), &prefix, args.text, &codec).await?;
-    let plan = planning::make(ctx, args, source).await?;
+    let here = ReadStore::of_cluster(ctx.store());
+    let source = args.source.open(ctx, &here, SerializableArgs::default(), &prefix, args.text, &codec).await?;
+    let plan = planning::make(ctx, args, source, &here).await?;
     if let Some(path) = &args.plan {
         return planning::report_saved(ctx, &plan, path);
     }

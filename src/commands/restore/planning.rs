@@ -6,6 +6,7 @@ use std::path::Path;
 use super::execute::{RestorePlan, summary_words};
 use super::options::Args;
 use crate::commands::lease_cache::LeaseCache;
+use crate::commands::serializable::ReadStore;
 use crate::commands::source::{Compared, ComparedSource, OpenSource};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -16,8 +17,13 @@ use crate::plural::counted;
 use crate::sync::{Difference, NewPlan, PlanEntry, PlanHead, PlannedLease};
 
 /// Compares the source with the store and keeps the plan in a file.
-pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Result<RestorePlan, Failure> {
-    let Compared { mut comparison, source } = source.compare(ctx.store(), 0, !args.with_leases).await?;
+pub(super) async fn make(
+    ctx: &Context,
+    args: &Args,
+    source: OpenSource,
+    here: &ReadStore,
+) -> Result<RestorePlan, Failure> {
+    let Compared { mut comparison, source } = source.compare(here, 0, !args.with_leases).await?;
     let head = PlanHead {
         cluster: ctx.store().cluster(),
         namespace: ctx.store().namespace().to_vec(),
@@ -35,7 +41,7 @@ pub(super) async fn make(ctx: &Context, args: &Args, source: OpenSource) -> Resu
         let difference = match comparison.next().await {
             Ok(Some(difference)) => difference,
             Ok(None) => break,
-            Err(error) => return Err(source.failure(ctx.store(), error).await.hint("nothing was changed")),
+            Err(error) => return Err(source.failure(here, error).await.hint("nothing was changed")),
         };
         let kind = difference.to_source();
         if !args.does(kind) {
@@ -208,10 +214,10 @@ impl PlannedLeases<'_> {
             return Ok(if exists { SourceLease::Planned(PlannedLease::Attach(lease)) } else { SourceLease::Ended });
         }
         let grant = |ttl| SourceLease::Planned(PlannedLease::Grant { source: lease, ttl });
-        match (ttl.filter(|ttl| *ttl > 0), &self.source.store) {
+        match (ttl.filter(|ttl| *ttl > 0), &self.source.other) {
             (Some(ttl), _) => Ok(grant(ttl)),
-            (None, Some(store)) => {
-                let found = self.known.grant(store, lease).await;
+            (None, Some(other)) => {
+                let found = self.known.grant(&other.store, lease).await;
                 let found = found.map_err(|error| Failure::from(error).context("cannot read a lease of the source"))?;
                 Ok(found.map_or(SourceLease::Ended, |found| grant(found.ttl)))
             }

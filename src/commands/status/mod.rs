@@ -146,7 +146,14 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
 
 async fn revision_of_member(ctx: &Context) -> Result<Exit, Failure> {
     let source = one_member(ctx.store()).await?;
-    let revision = source.store.revision().await.map_err(|error| source.explain(error.into()))?;
+    let revision = match source.store.revision().await {
+        // A user without read permission may still query the member.
+        Err(error) if error.is_refusal(Refusal::Permission) => {
+            source.store.member_status().await.map(|status| status.revision)
+        }
+        other => other,
+    };
+    let revision = revision.map_err(|error| source.explain(error.into()))?;
     ctx.out.one(&RevisionOnly { revision })?;
     source.report(ctx, revision).await;
     Ok(Exit::Done)

@@ -10,6 +10,7 @@ use super::cache::KeyCache;
 use super::event_writer::{EventWriter, StopReason};
 use super::resume::{ResumeFile, ResumePosition};
 use crate::commands::select::KeyFilter;
+use crate::commands::serializable::ReadMember;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{self, KeyRange, Refusal, Revision, Store, WatchEvent, WatchOptions, WatchUpdate, Watcher};
@@ -33,6 +34,10 @@ pub struct WatchLoop<'a> {
     pub(super) writer: EventWriter<'a>,
     pub(super) resume_file: Option<ResumeFile>,
     pub(super) cache: Option<KeyCache>,
+    /// Whether the member that is read at the start is to be named.
+    pub(super) names_member: bool,
+    /// That member, and the revision that it was at.
+    pub(super) member: Option<(ReadMember, Revision)>,
     /// Whether the stream is interrupted, and the interruption was reported or ends the watch.
     interrupted: bool,
     /// Whether the store has answered and the start is known.
@@ -61,15 +66,17 @@ impl<'a> WatchLoop<'a> {
             writer,
             resume_file,
             cache,
+            names_member: false,
+            member: None,
             interrupted: false,
             begun: false,
             reported_position,
         }
     }
 
-    /// Reads and watches without requiring a leader.
+    /// Reads and watches without requiring a leader, and says how far the member is behind at the start.
     pub fn serializable(self) -> Self {
-        Self { store: self.store.serializable(), ..self }
+        Self { store: self.store.serializable(), names_member: true, ..self }
     }
 
     /// Follows the stream to its end.
@@ -96,7 +103,9 @@ impl<'a> WatchLoop<'a> {
     }
 
     async fn follow(&mut self) -> Result<Infallible, StopReason> {
-        let (start, known) = self.begin().await?;
+        let begun = self.begin().await;
+        self.report_member().await;
+        let (start, known) = begun?;
         self.begun = true;
         let ranges = self.ranges.clone();
         let options = WatchOptions { ranges, start, known, prev: self.writer.prev };

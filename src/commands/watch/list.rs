@@ -3,6 +3,7 @@
 use super::cache::KeyCache;
 use super::event_writer::{IN_SYNC, StopReason};
 use super::follow::{WatchLoop, WatchStart};
+use crate::commands::serializable::{ReadMember, login_failure};
 use crate::error::{Exit, Failure};
 use crate::kvstore::{self, Backoff, KeyRange, KeyValue, ReadOptions, Refusal, Revision};
 use crate::output::ChangeKind;
@@ -25,7 +26,7 @@ impl WatchLoop<'_> {
         if self.start == WatchStart::Sync {
             return self.begin_sync(resumed).await;
         }
-        let known = self.until_timeout(self.store.revision_for(&self.first_range())).await?;
+        let known = self.first_revision().await?;
         self.bind_resume_file()?;
         match (resumed, self.start) {
             (Some(next), _) => {
@@ -52,6 +53,26 @@ impl WatchLoop<'_> {
                 self.mark(known + 1, None);
                 Ok((known + 1, known))
             }
+        }
+    }
+
+    /// The store's revision; of a serializable watch, that of the member which is read first.
+    async fn first_revision(&mut self) -> Result<Revision, StopReason> {
+        let range = self.first_range();
+        if !self.names_member {
+            return self.until_timeout(self.store.revision_for(&range)).await;
+        }
+        let member = self.until_timeout(async { Ok(self.store.one_member().await) }).await?;
+        let member = member.map_err(|error| login_failure(&self.store, error))?;
+        let known = self.until_timeout(self.store.revision_for(&range)).await?;
+        self.member = Some((ReadMember::of(member), known));
+        Ok(known)
+    }
+
+    /// Says which member was read at the start, once.
+    pub(super) async fn report_member(&mut self) {
+        if let Some((member, revision)) = self.member.take() {
+            member.report(self.ctx, Some(revision), None).await;
         }
     }
 
@@ -89,8 +110,7 @@ impl WatchLoop<'_> {
     async fn wait_for_store(&mut self) -> Result<Revision, StopReason> {
         let mut backoff = Backoff::default();
         loop {
-            let first = self.first_range();
-            let asked = self.until_timeout(self.store.revision_for(&first)).await;
+            let asked = self.first_revision().await;
             if let Some(revision) = self.retry_transient(asked, &mut backoff).await? {
                 return Ok(revision);
             }

@@ -80,7 +80,8 @@ pub struct Args {
     list: bool,
     /// Print existing keys first, then changes, and the differences after a compaction
     ///
-    /// Status records report wait-for-datastore, resync-in-progress and in-sync.
+    /// Status records report wait-for-datastore, resync-in-progress and in-sync. in-sync means that all keys of one revision
+    /// are printed; with --serializable, of the member's own revision, which may be behind the others.
     #[arg(long, help_heading = "Where to start")]
     sync: bool,
     /// Save the position to FILE and continue from it in the next run
@@ -88,7 +89,8 @@ pub struct Args {
     resume: Option<PathBuf>,
     /// Also watch a member without a leader; its events may come late
     ///
-    /// A member that is cut off from the others sends no events until it finds a leader again.
+    /// A member that is cut off from the others sends no events until it finds a leader again. A note at the start names the
+    /// member, and how far it is behind the others. If the member fails, the watch continues at another one.
     #[arg(long, conflicts_with = "resume", help_heading = "Where to start")]
     serializable: bool,
 

@@ -8,7 +8,7 @@ use crate::kvstore::cluster::members::{Member, MemberStatus};
 use crate::kvstore::error::Error;
 use crate::kvstore::store::Store;
 use crate::kvstore::types::Revision;
-use crate::transport::{Endpoint, Scheme};
+use crate::transport::{Endpoint, Notice, Scheme};
 
 /// One member whose data is read without the others.
 #[derive(Clone)]
@@ -40,11 +40,14 @@ impl MemberLag {
 }
 
 impl Store {
-    /// Chooses the first endpoint that answers for serializable reads. Logs in if there are credentials.
+    /// Chooses the first endpoint that answers for serializable reads. With credentials, it is the first whose member also
+    /// serves the login, which goes through raft: only a member with a leader can. (A simple token is known to a member only
+    /// if the login has reached it, so that the member that is read must be one that logins reach.) Later requests of this
+    /// handle start at that endpoint.
     ///
     /// # Errors
-    /// [`Error::Unreachable`]; [`Error::Unavailable`] at once if there are credentials and the member has no leader: a
-    /// login goes through raft; or any other error of the login.
+    /// [`Error::Unreachable`]; [`Error::Unavailable`] if there are credentials and the first member that answers has no
+    /// leader, or any other error of its login, if no other member serves it either.
     pub async fn one_member(&self) -> Result<OneMember, Error> {
         let status = match self.anonymous().member_status().await {
             Ok(status) => Some(status),
@@ -56,14 +59,65 @@ impl Store {
         let Some(endpoint) = configured.get(self.inner.channel.current_index()).cloned() else {
             return Err(Error::Internal { op: "status", what: "the endpoint in use is not configured".to_owned() });
         };
-        if self.options().credentials.is_some() {
-            if status.is_some_and(|status| status.leader == 0) {
-                let message = "the member has no leader".to_owned();
-                return Err(Error::Unavailable { op: "log in", endpoint: endpoint.to_string(), message });
-            }
-            self.ensure_ready("log in").await?;
+        let chosen = |endpoint: Endpoint| OneMember {
+            store: self.member(&endpoint).serializable(),
+            endpoint,
+            configured: configured.clone(),
+        };
+        if self.options().credentials.is_none() {
+            return Ok(chosen(endpoint));
         }
-        Ok(OneMember { store: self.member(&endpoint).serializable(), endpoint, configured })
+        let failed = if status.is_some_and(|status| status.leader == 0) {
+            let message = "the member has no leader".to_owned();
+            Error::Unavailable { op: "log in", endpoint: endpoint.to_string(), message }
+        } else {
+            match self.member(&endpoint).ensure_ready("log in").await {
+                Ok(()) => return Ok(chosen(endpoint)),
+                Err(error) if error.is_transient() => error,
+                Err(error) => return Err(error),
+            }
+        };
+        let others = tokio::select! {
+            biased;
+            error = self.ended("log in") => return Err(error),
+            others = self.members_with_leader(&endpoint) => others,
+        };
+        for (index, other) in others {
+            match self.member(&other).ensure_ready("log in").await {
+                Ok(()) => {
+                    self.session.observer.notice(Notice::Detail, &format!("{failed}; logged in at {other}"));
+                    self.inner.channel.start_at(index);
+                    return Ok(chosen(other));
+                }
+                Err(error) if error.is_transient() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed)
+    }
+
+    /// The other endpoints whose members answer within the dial timeout and have a leader, in the configured order, with
+    /// their indexes.
+    async fn members_with_leader(&self, except: &Endpoint) -> Vec<(usize, Endpoint)> {
+        let end = from_now(self.options().dial_timeout);
+        let mut asked: JoinSet<Option<(usize, Endpoint)>> = JoinSet::new();
+        for (index, endpoint) in self.options().endpoints.iter().enumerate().filter(|(_, one)| *one != except) {
+            let (one, endpoint) = (self.member(endpoint).anonymous(), endpoint.clone());
+            asked.spawn(async move {
+                match one.member_status().await {
+                    Ok(status) if status.leader == 0 => None,
+                    // A member that tells its status to users only may have a leader.
+                    Ok(_) | Err(Error::Refused { .. }) => Some((index, endpoint)),
+                    Err(_) => None,
+                }
+            });
+        }
+        let mut found = Vec::new();
+        while let Ok(Some(answer)) = timeout_at(end, asked.join_next()).await {
+            found.extend(answer.ok().flatten());
+        }
+        found.sort_by_key(|(index, _)| *index);
+        found
     }
 }
 

@@ -163,14 +163,14 @@ impl Store {
                 _ => Err(Error::Protocol { op: "count", what: "an operation has no result".to_owned() }),
             };
         }
+        self.count_alone(range, revision, Timeout::WhileResponsive).await
+    }
+
+    async fn count_alone(&self, range: &KeyRange, revision: Revision, timeout: Timeout) -> Result<RangeCount, Error> {
         let range = range.within(self.namespace());
         let (start, end) = range.to_wire();
         let options = self.get_options().with_range(end.clone()).with_count_only().with_revision(revision);
-        let request = Request {
-            covers: Covers::Range(&end),
-            timeout: Timeout::WhileResponsive,
-            ..Request::read("count", &start)
-        };
+        let request = Request { covers: Covers::Range(&end), timeout, ..Request::read("count", &start) };
         let answer = self
             .call(request, |client| {
                 let (key, options) = (start.clone(), options.clone());
@@ -206,8 +206,16 @@ impl Store {
     /// Any error of the request.
     pub async fn revision(&self) -> Result<Revision, Error> {
         // Counting the smallest possible key reads nothing; the header has the revision.
-        let none = KeyRange::key(b"\0");
-        Ok(self.count(&none, 0, None).await?.revision)
+        self.revision_at_key(b"\0").await
+    }
+
+    /// The latest revision of the store, from a count of one key. That takes etcd no time, so that one operation timeout is
+    /// enough: a member that answers health checks may be waiting for the login that a token came from.
+    ///
+    /// # Errors
+    /// Any error of the request.
+    pub(crate) async fn revision_at_key(&self, key: &[u8]) -> Result<Revision, Error> {
+        Ok(self.count_alone(&KeyRange::key(key), 0, Timeout::Operation).await?.revision)
     }
 
     pub(crate) async fn read_txn(

@@ -133,7 +133,7 @@ impl Store {
     /// Any error of the request.
     pub async fn revision_for(&self, range: &KeyRange) -> Result<Revision, Error> {
         let first = if range.start.is_empty() { b"\0" } else { range.start.as_slice() };
-        Ok(self.count(&KeyRange::key(first), 0, None).await?.revision)
+        self.revision_at_key(first).await
     }
 }
 

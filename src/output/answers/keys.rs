@@ -33,6 +33,8 @@ impl Record for RevisionOnly {
 
 /// `--serializable`: the member that was read.
 pub struct ReadMemberRow<'a> {
+    /// The store, if it is not that of the command.
+    pub source: Option<&'a str>,
     /// The member's endpoint.
     pub endpoint: &'a str,
     /// The revision that was read.
@@ -43,6 +45,9 @@ pub struct ReadMemberRow<'a> {
 
 impl Record for ReadMemberRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        if let Some(source) = self.source {
+            visit(data("source", Value::Str(source)));
+        }
         visit(data("endpoint", Value::Str(self.endpoint)));
         visit(data("revision", Value::Int(self.revision)));
         visit(data("behind", Value::uint(self.behind)));

@@ -113,9 +113,8 @@ impl CopyBatch {
             }
             check_place(place_read(result.results), guard)?;
             let keys: Vec<Vec<u8>> = part.iter().map(|(change, _)| change.key.clone()).collect();
-            let now = persist(outage, || store.get_many(&keys, 0, None)).await.map_err(MirrorError::Destination)?;
-            let now: HashMap<Vec<u8>, KeyValue> =
-                now.kvs.into_iter().flatten().map(|kv| (kv.key.clone(), kv)).collect();
+            let now = persist(outage, || store.get_each(&keys, 0)).await.map_err(MirrorError::Destination)?;
+            let now: HashMap<Vec<u8>, KeyValue> = now.into_iter().flatten().map(|kv| (kv.key.clone(), kv)).collect();
             settle(&mut open, count, &now, guard, &mut outcome)?;
         }
         Ok(outcome)
