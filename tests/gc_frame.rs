@@ -334,15 +334,18 @@ fn on_a_terminal_it_asks() {
     let etcd = shared();
     let prefix = unique_prefix();
     let keys = litter(etcd, &prefix, 1);
-    let ask = || gc(etcd, &prefix).args(["--apply", "--grace", "20ms"]).pty();
-    ask()
-        .stdin("n\n")
-        .run()
+    let answered = |answer: &str| {
+        let mut asked = gc(etcd, &prefix).args(["--apply", "--grace", "20ms"]).pty().spawn();
+        asked.wait_for_stdout("[y/N]", SOON);
+        asked.write(answer);
+        asked.wait()
+    };
+    answered("n\n")
         .code(5)
         .out_has("1 of 1 lock key is garbage; scan again in 20ms and remove those that still are?")
         .out_has("not confirmed");
     assert_eq!(left(etcd, &prefix), keys);
-    ask().stdin("y\n").run().ok().out_has("removed");
+    answered("y\n").ok().out_has("removed");
     assert_eq!(left(etcd, &prefix), [""; 0]);
 }
 
