@@ -698,3 +698,21 @@ fn a_copy_that_was_interrupted_is_made_again_without_a_question() {
     run.ok().err_has("an earlier run has not finished its copy; copying again").err_has("copied 3 keys");
     same(&source, &destination, "/app/");
 }
+
+/// The recipe for a move waits for `0 behind`: changes elsewhere in the source must not keep it from being reached.
+#[test]
+fn changes_outside_the_prefix_are_not_left_to_apply() {
+    let (source, destination) = (Etcd::start(), Etcd::start());
+    put(&source, "/app/a", "1");
+    let running = follow(&source, &destination, &["/app/", "--report", "100ms"]);
+    for n in 0..20 {
+        put(&source, "/other", &n.to_string());
+    }
+    let now = source.revision();
+    running.wait_for_stderr(&format!("at revision {now} of {now}, 0 behind"), SOON);
+    // A change of the prefix is still applied.
+    put(&source, "/app/a", "2");
+    eventually("the change", SOON, || destination.held("/app/a").is_some_and(|held| held.text() == "2"));
+    running.signal(Signal::SIGINT);
+    running.wait().signal(Signal::SIGINT);
+}

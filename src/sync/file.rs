@@ -70,7 +70,7 @@ impl FileRecords {
     ///
     /// # Errors
     /// A key that the file holds twice, or an error of the temporary file.
-    pub fn next(&mut self) -> Result<Option<Vec<SyncRecord>>, SyncError> {
+    pub fn next_page(&mut self) -> Result<Option<Vec<SyncRecord>>, SyncError> {
         let (mut page, mut size) = (Vec::new(), 0);
         while page.len() < PAGE_RECORDS && size < PAGE_BYTES {
             let Some(NumberedRecord { record, line }) = self.sorted.next().map_err(SyncError::Temporary)? else {

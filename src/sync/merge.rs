@@ -16,6 +16,7 @@ pub struct Pair {
 
 /// What a merge needs or gives next.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a box for each key that differs would cost more")]
 pub enum MergeStep {
     /// The next page of the source ([`Merge::source_page`]).
     NeedSource,

@@ -7,6 +7,7 @@ use super::source::StoreRecords;
 use crate::kvstore::Revision;
 
 /// The records of a source, in key order, each key once.
+#[expect(clippy::large_enum_variant, reason = "one of them exists in a command")]
 pub enum Records {
     /// A store at one revision.
     Store(StoreRecords),
@@ -22,7 +23,7 @@ impl Records {
     pub async fn next(&mut self) -> Result<Option<Vec<SyncRecord>>, SyncError> {
         match self {
             Self::Store(records) => records.next().await.map_err(SyncError::Source),
-            Self::File(records) => records.next(),
+            Self::File(records) => records.next_page(),
         }
     }
 

@@ -58,7 +58,11 @@ impl MirrorSession<'_> {
     pub(super) async fn dry_run(&mut self, place: Option<&MirrorPlace>) -> Result<Exit, MirrorStop> {
         let position = place.filter(|place| place.state() == PlaceState::Following).map(MirrorPlace::position);
         if let Some(position) = position {
-            self.ctx.out.note(&format!("dry run: would continue after revision {}", position.revision));
+            self.ctx.out.note(&format!(
+                "dry run: would continue after revision {}, if the source has not compacted it and no other client has written to \
+                 the prefix; neither was checked",
+                position.revision
+            ));
             return Ok(Exit::Done);
         }
         let survey = self.survey(None).await?;

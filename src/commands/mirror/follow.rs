@@ -6,12 +6,12 @@ use tokio::task::JoinError;
 use tokio::time::{Instant, timeout};
 
 use super::copying::{DRAIN_TIMEOUT, task_failure};
-use super::following::{Event, Following, InFlight, at, if_wanted, result_of};
+use super::following::{Event, Following, InFlight, SourceNow, at, if_wanted, result_of};
 use super::report::ReportClock;
 use super::resume::followed_from;
 use super::session::{MirrorSession, MirrorStop};
 use crate::error::Exit;
-use crate::kvstore::{Error, KeyRange, Refusal, Revision, WatchOptions, WatchUpdate};
+use crate::kvstore::{Error, KeyRange, Refusal, WatchOptions, WatchUpdate};
 use crate::sync::mirror::{
     ChangeQueue, MirrorBatch, MirrorError, MirrorPosition, PlaceOutcome, PlaceState, PlaceWriter,
 };
@@ -53,6 +53,7 @@ impl MirrorSession<'_> {
             last_update: Instant::now(),
             clock: ReportClock::new(self.args.report, self.totals.changes),
             asking: None,
+            compare_after: Instant::now(),
         };
         let ended = match self.follow_on(&mut following).await {
             // The signal has ended a read.
@@ -95,9 +96,9 @@ impl MirrorSession<'_> {
                 Event::LeaseNews => self.take_lease_news(at_work)?,
                 Event::NoAnswer => self.report_outage(at_work),
                 Event::ReportDue => {
-                    let (source, range) = (self.source.clone(), self.mapping.source_range());
-                    at_work.asking =
-                        Some((tokio::spawn(async move { source.revision_for(&range).await }), Instant::now()));
+                    let state = self.applied_state(at_work.queue.reached());
+                    let asking = tokio::spawn(state.ask(at_work.may_compare()));
+                    at_work.asking = Some((asking, Instant::now()));
                 }
                 Event::SourceRevision(now) => self.report_position(at_work, now)?,
                 Event::Update(update) => self.take(at_work, update.map_err(MirrorError::Source)?).await?,
@@ -252,14 +253,20 @@ impl MirrorSession<'_> {
     fn report_position(
         &self,
         at_work: &mut Following,
-        now: Result<Result<Revision, Error>, JoinError>,
+        now: Result<Result<SourceNow, Error>, JoinError>,
     ) -> Result<(), MirrorStop> {
         at_work.asking = None;
         let due = at_work.clock.due();
         let since = due.checked_sub(at_work.clock.period()).unwrap_or(due);
         at_work.clock.postpone();
         if let Ok(Ok(now)) = now {
-            self.report(&mut at_work.clock, since, at_work.position, now)?;
+            at_work.compared(now.took);
+            // Changes outside the prefix move the source's revision, too.
+            let shown = match now.is_applied {
+                true => MirrorPosition { revision: at_work.position.revision.max(now.revision), within: None },
+                false => at_work.position,
+            };
+            self.report(&mut at_work.clock, since, shown, now.revision)?;
         }
         Ok(())
     }

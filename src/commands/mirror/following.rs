@@ -12,6 +12,19 @@ use crate::sync::mirror::{
     ChangeQueue, MirrorBatch, MirrorError, MirrorPosition, PlaceOutcome, PlaceWriter, WithinRevision,
 };
 
+/// How many times as long as a comparison the mirror waits before the next one: it reads all keys.
+const PAUSE_FACTOR: u32 = 50;
+
+/// The source's revision at the time of a report.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SourceNow {
+    pub(super) revision: Revision,
+    /// Whether it is known that no change up to this revision is left to apply.
+    pub(super) is_applied: bool,
+    /// The time for finding that out.
+    pub(super) took: Duration,
+}
+
 /// A transaction that was sent.
 pub(super) struct InFlight {
     pub(super) batch: MirrorBatch,
@@ -28,7 +41,7 @@ pub(super) enum Event {
     NoAnswer,
     ReportDue,
     LeaseNews,
-    SourceRevision(Result<Result<Revision, Error>, JoinError>),
+    SourceRevision(Result<Result<SourceNow, Error>, JoinError>),
     Silence,
     Update(Result<WatchUpdate, Error>),
 }
@@ -57,7 +70,22 @@ pub(super) struct Following {
     pub(super) silence: Duration,
     pub(super) last_update: Instant,
     pub(super) clock: ReportClock,
-    pub(super) asking: Option<(JoinHandle<Result<Revision, Error>>, Instant)>,
+    pub(super) asking: Option<(JoinHandle<Result<SourceNow, Error>>, Instant)>,
+    /// When the source may be compared for a report again.
+    pub(super) compare_after: Instant,
+}
+
+impl Following {
+    /// Whether nothing is under way, so that the source may be compared for a report.
+    pub(super) fn may_compare(&self) -> bool {
+        let idle = self.in_flight.is_none() && self.queue.is_empty() && self.position.within.is_none();
+        idle && !self.compacted && !self.expired && !self.source_lost && Instant::now() >= self.compare_after
+    }
+
+    /// Records how long a comparison took.
+    pub(super) fn compared(&mut self, took: Duration) {
+        self.compare_after = Instant::now() + took.saturating_mul(PAUSE_FACTOR);
+    }
 }
 
 /// The result of a task, or forever nothing.

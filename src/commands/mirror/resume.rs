@@ -129,11 +129,17 @@ impl MirrorSession<'_> {
             _ => {}
         }
         self.check_limits(&survey)?;
-        self.ctx.out.warn(&format!(
-            "the source's revisions after {} are compacted: the changes up to revision {} are copied as one, and those \
-             in between were not seen",
-            position.revision, survey.at.source
-        ));
+        let (after, until) = (position.revision, survey.at.source);
+        if survey.counts.differing() == 0 {
+            self.ctx.out.note(&format!(
+                "the source's revisions after {after} are compacted; up to revision {until}, nothing is different"
+            ));
+        } else {
+            self.ctx.out.warn(&format!(
+                "the source's revisions after {after} are compacted: the changes up to revision {until} are copied as one; \
+                 changes of a key that were followed by others are left out"
+            ));
+        }
         self.copy(writer, position, survey.at).await
     }
 }

@@ -212,7 +212,7 @@ fn dry_run(ctx: &Context, plan: RestorePlan) -> Result<Exit, Failure> {
     let bad = |error: PlanFileError| Failure::new(Exit::Bug, format!("cannot read the plan: {error}"));
     let mut reader = plan.stored.read().map_err(bad)?;
     let mut sink = ctx.out.stream();
-    while let Some(line) = reader.next().map_err(bad)? {
+    while let Some(line) = reader.next_line().map_err(bad)? {
         let (PlanLine::Entry(entry) | PlanLine::Undo(UndoEntry { entry, .. })) = line else { continue };
         match ctx.out.is_data() {
             true => {
@@ -229,7 +229,7 @@ fn dry_run(ctx: &Context, plan: RestorePlan) -> Result<Exit, Failure> {
 
 async fn apply(plan: &RestorePlan, applier: &mut Applier) -> Result<(), ApplyError> {
     let mut reader = plan.stored.read()?;
-    while let Some(line) = reader.next()? {
+    while let Some(line) = reader.next_line()? {
         if let PlanLine::Entry(entry) = line {
             applier.push(entry).await?;
         }
@@ -244,7 +244,7 @@ type Steps = HashMap<u64, (Revision, Vec<u64>)>;
 async fn take_back(ctx: &Context, plan: &RestorePlan, applier: &mut Applier) -> Result<(), ApplyError> {
     let mut steps = Steps::new();
     let mut reader = plan.stored.read()?;
-    while let Some(line) = reader.next()? {
+    while let Some(line) = reader.next_line()? {
         if let PlanLine::StepDone { step, revision, left } = line {
             steps.insert(step, (revision, left));
         }
@@ -252,7 +252,7 @@ async fn take_back(ctx: &Context, plan: &RestorePlan, applier: &mut Applier) -> 
     let mut reader = plan.stored.read()?;
     let (mut unsettled, mut open, mut position) = (Vec::new(), 0, 0);
     loop {
-        let line = reader.next()?;
+        let line = reader.next_line()?;
         let undo = match line {
             Some(PlanLine::Undo(undo)) => Some(undo),
             Some(_) => continue,

@@ -160,7 +160,7 @@ impl<R: BufRead> PlanReader<R> {
     ///
     /// # Errors
     /// The file cannot be read, is cut, or a line does not belong into a plan. The last line of an undo file may be cut.
-    pub fn next(&mut self) -> Result<Option<PlanLine>, PlanFileError> {
+    pub fn next_line(&mut self) -> Result<Option<PlanLine>, PlanFileError> {
         let Some(line) = self.read_line()? else {
             return if self.ended || self.head.undo { Ok(None) } else { Err(PlanFileError::Cut) };
         };
@@ -194,13 +194,13 @@ impl<R: BufRead> PlanReader<R> {
 /// The number of changes of a plan, or of an undo file. Reads it to its end.
 ///
 /// # Errors
-/// As [`PlanReader::next`].
+/// As [`PlanReader::next_line`].
 pub fn count_changes<R: BufRead>(
     reader: &mut PlanReader<R>,
     mut seen: impl FnMut(&PlanEntry),
 ) -> Result<ChangeCounts, PlanFileError> {
     let mut counts = ChangeCounts::default();
-    while let Some(line) = reader.next()? {
+    while let Some(line) = reader.next_line()? {
         if let PlanLine::Entry(entry) | PlanLine::Undo(UndoEntry { entry, .. }) = &line {
             counts.add(entry.kind);
             seen(entry);

@@ -47,7 +47,7 @@ fn written(entries: &[PlanEntry]) -> Vec<u8> {
 fn read(text: &[u8]) -> Result<Vec<PlanLine>, PlanFileError> {
     let mut reader = PlanReader::open(text)?;
     let mut lines = Vec::new();
-    while let Some(line) = reader.next()? {
+    while let Some(line) = reader.next_line()? {
         lines.push(line);
     }
     Ok(lines)
