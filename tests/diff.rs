@@ -344,7 +344,9 @@ fn the_differences_lead_from_the_source_to_the_store() {
     let records = || proptest::collection::btree_map(key(), value(), 0..30);
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() });
-    let round = |(source, changes): (BTreeMap<Vec<u8>, Vec<u8>>, BTreeMap<Vec<u8>, Option<Vec<u8>>>)| {
+    type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+    type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+    let round = |(source, changes): (Records, Changes)| {
         let p = unique_prefix();
         let mut store = source.clone();
         for (key, change) in changes {

@@ -272,12 +272,12 @@ fn a_printed_command_reaches_the_same_store() {
         edit.env("EDITOR", "sh -c 'echo green > \"$1\"; exit 1' -").env("TMPDIR", desk.folder.path()).run()
     };
     paste(edit(&["--create"]).code(5), " put mode --create --file ").ok();
-    assert_eq!(shared().held(&format!("{prefix}mode")).unwrap().text(), "green");
+    assert_eq!(shared().held(format!("{prefix}mode")).unwrap().text(), "green");
     assert_eq!(shared().held("mode"), None);
     edit(&["--create"]).code(5).err_has(" --namespace ").err_has(" edit mode' edits the existing value");
     load(shared(), [(&format!("{prefix}mode"), "blue")]);
     paste(edit(&[]).code(5), " put mode --if-rev ").ok();
-    assert_eq!(shared().held(&format!("{prefix}mode")).unwrap().text(), "green");
+    assert_eq!(shared().held(format!("{prefix}mode")).unwrap().text(), "green");
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_printed_command_writes_a_key_with_a_nul_byte() {
     paste(edit.run().ok(), " put --escape ").ok();
     let get = Kvadm::new().endpoint(shared()).args(["get", "--escape"]).arg(format!("{prefix}a\\0b"));
     get.run().ok().out("green\n");
-    assert_eq!(shared().held(&format!("{prefix}a")), None);
+    assert_eq!(shared().held(format!("{prefix}a")), None);
 }
 
 #[test]

@@ -155,7 +155,7 @@ pub(super) async fn random_change(
     let key = |dice: &mut Dice, within: u64| {
         let number = dice.below(within);
         let mut key = format!("{prefix}{}/{number}", number % 7).into_bytes();
-        key.extend((number % 5 == 0).then_some(0xff));
+        key.extend(number.is_multiple_of(5).then_some(0xff));
         key
     };
     let value = |dice: &mut Dice| {
