@@ -398,6 +398,8 @@ fn changes_of_others_end_it_and_are_written_over_on_request() {
     let run = once(&source, &destination, &["/app/"]);
     run.code(5).err_has("error: another client wrote '/app/a' in revision 5, and 2 more keys");
     run.err_has("--overwrite");
+    let line = format!("kvadm --endpoints {} diff /app/ --source context:src", destination.endpoint());
+    run.err_has(&format!("'{line}' shows how both sides differ"));
     assert_eq!(state(&destination, "/", ""), before);
     once(&source, &destination, &["/app/", "--overwrite", "--verify"])
         .ok()
@@ -547,7 +549,9 @@ fn a_place_that_does_not_fit_is_refused() {
     let before = state(&destination, "/", "");
     let run = once(&other, &destination, &["/app/"]);
     run.code(4).err_has("the place key /app.kvadm-mirror cannot be used: it belongs to a mirror of cluster ");
-    run.err_has("'kvadm delete /app.kvadm-mirror' makes the next run begin with a copy");
+    // Printed commands name the store.
+    let kvadm = format!("kvadm --endpoints {}", destination.endpoint());
+    run.err_has(&format!("'{kvadm} delete /app.kvadm-mirror' makes the next run begin with a copy"));
     put(&source, "/b/a", "1");
     once(&source, &destination, &["/app/", "--source-prefix", "/b/"])
         .code(4)
@@ -555,7 +559,12 @@ fn a_place_that_does_not_fit_is_refused() {
     once(&source, &destination, &["/app/", "--place", "/app/a"])
         .code(4)
         .err_has("its value is not the place of a mirror")
-        .err_has("--place KEY");
+        .err_has("hint: choose another key with --place KEY\n");
+    put(&destination, "/x.kvadm-mirror", "data");
+    once(&source, &destination, &["/x/", "--source-prefix", "/app/"])
+        .code(4)
+        .err_has(&format!("if this one is a damaged place: '{kvadm} delete /x.kvadm-mirror'"));
+    delete(&destination, "/x.kvadm-mirror");
     assert_eq!(state(&destination, "/", ""), before);
     let good = destination.held("/app.kvadm-mirror").unwrap().text();
     for (spoiled, why) in [

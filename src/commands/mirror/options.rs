@@ -17,10 +17,10 @@ use crate::sync::SourceWord;
 ///
 /// The place key holds the source's revision up to which PREFIX is mirrored. It is
 /// written in the same transaction as the changes: the same command continues there,
-/// and of two mirrors with one place, one ends with 5.
+/// and of two mirrors with one place, one exits with 5.
 ///
-/// No other client may write to PREFIX: a change by another client ends the mirror
-/// with 5 as soon as the source changes the same key, and at the next start.
+/// No other client may write to PREFIX. If one does, the mirror exits with 5: when
+/// the source changes the same key, or at the next start.
 ///
 /// If the source has compacted changes that were not applied yet, the mirror copies
 /// the present state, and says so.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::session::{MirrorSession, MirrorStop};
+use crate::command_line::CommandLine;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{self, Revision};
 use crate::output::MirrorRow;
 use crate::plural::counted;
-use crate::shell;
 use crate::sync::mirror::{MirrorError, MirrorPosition};
 
 /// The default of --report.
@@ -98,14 +98,11 @@ impl MirrorSession<'_> {
     }
 
     /// The command that compares both sides.
-    fn diff_line(&self) -> String {
+    fn diff_line(&self) -> CommandLine {
         let (prefix, source_prefix) = (self.mapping.store_prefix(), self.mapping.source_prefix());
         let source = format!("context:{}", self.args.context().unwrap_or_default());
-        let mut words: Vec<&[u8]> = vec![b"kvadm", b"diff", prefix, b"--source", source.as_bytes()];
-        if !self.mapping.is_identity() {
-            words.extend([b"--source-prefix".as_slice(), source_prefix]);
-        }
-        shell::line(words)
+        let line = self.ctx.command_line(&["diff"]).key(prefix).words(["--source", &source]);
+        if self.mapping.is_identity() { line } else { line.key_option("--source-prefix", source_prefix) }
     }
 
     fn of_store(&self, error: kvstore::Error, side: &str) -> Failure {

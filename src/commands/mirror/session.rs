@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Refusal, Revision, Store};
 use crate::output::{MirrorRow, bytes};
-use crate::shell;
 use crate::sync::KeyMapping;
 use crate::sync::mirror::{
     BatchLimits, ComparePass, KnownRevisions, LeaseMapping, MirrorError, MirrorIdentity, MirrorLeases, MirrorPlace,
@@ -183,10 +182,15 @@ impl<'a> MirrorSession<'a> {
         let Some(kv) = found else { return Ok(None) };
         let place = MirrorPlace::parse(&kv.value).and_then(|place| place.check(identity, now).map(|()| place));
         place.map(Some).map_err(|error| {
+            let delete = self.ctx.command_line(&["delete"]).key(&self.place);
             let hint = match error {
-                PlaceError::NoPlace(_) => "choose another key with --place KEY".to_owned(),
+                // A key that the user has named may hold data.
+                PlaceError::NoPlace(_) if self.args.place.is_some() => "choose another key with --place KEY".to_owned(),
+                PlaceError::NoPlace(_) => {
+                    format!("choose another key with --place KEY; if this one is a damaged place: '{delete}'")
+                }
                 PlaceError::Format(_) => "use the version of kvadm that wrote the key".to_owned(),
-                _ => format!("'kvadm delete {}' makes the next run begin with a copy", shell::quote(&self.place)),
+                _ => format!("'{delete}' makes the next run begin with a copy"),
             };
             Failure::new(Exit::Refused, format!("the place key {} cannot be used: {error}", bytes::name(&self.place)))
                 .hint(hint)
