@@ -152,7 +152,11 @@ fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {
 fn end(out: &Out, signals: Option<&Signals>, result: Result<Exit, Failure>) -> ExitCode {
     // Output from before a failure is data too, and the message may refer to it.
     let flushed = out.flush().map_err(Failure::from);
-    let result = result.and_then(|exit| flushed.map(|()| exit));
+    let result = result.and_then(|exit| match flushed {
+        // A reader that has gone does not change what the command found.
+        Err(failure) if failure.is_broken_pipe() => Ok(exit),
+        flushed => flushed.map(|()| exit),
+    });
     let exit = match result {
         Ok(exit) => exit,
         Err(failure) if failure.is_broken_pipe() => Exit::Done,

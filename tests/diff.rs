@@ -294,6 +294,23 @@ fn nothing_compared_is_no_equality() {
     kvadm(shared(), &args).arg("--allow-empty").run().ok().out_empty();
 }
 
+/// A reader that does not read to the end does not turn a difference into none.
+#[test]
+fn a_closed_pipe_is_no_equality() {
+    let p = unique_prefix();
+    let then = format!("rev:{}", revision(shared()));
+    let records: BTreeMap<_, _> = (0..2_000).map(|n| (format!("{n:05}").into_bytes(), vec![b'v'; 100])).collect();
+    load(shared(), &p, &records);
+    for format in ["text", "json"] {
+        let script = format!(
+            "'{}' --endpoints {} diff {p} --source {then} -o {format} | true; exit ${{PIPESTATUS[0]}}",
+            env!("CARGO_BIN_EXE_kvadm"),
+            shared().endpoint()
+        );
+        Kvadm::program("bash").args(["-c", &script]).timeout(SOON).run().code(1);
+    }
+}
+
 #[test]
 fn counts_of_branches_and_a_limit() {
     let p = unique_prefix();

@@ -97,6 +97,14 @@ enum Ignored {
 /// # Errors
 /// A source that cannot be read, a compacted or future revision, or an error of etcd or the connection.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    match compare(ctx, args).await {
+        // A line was to be printed: there is a difference.
+        Err(failure) if failure.is_broken_pipe() => Ok(Exit::No),
+        result => result,
+    }
+}
+
+async fn compare(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let prefix = prefix_range(args.text, args.prefix.as_deref().unwrap_or_default(), args.dir)?.start;
     let codec = args.proto.decode_output(ctx)?;
     let here = args.serializable.open(ctx).await?;

@@ -39,7 +39,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (here, there) = (ReadStore::of_cluster(ctx.store()), ReadStore::of_cluster(&source));
     refuse_itself(&here, &there, &mapping, None, &about).await?;
     refuse_inner_place(&here, &there, &mapping, &place, &about).await?;
-    MirrorSession::new(ctx, args, source, about, mapping, place).run().await
+    let ended = MirrorSession::new(ctx, args, source, about, mapping, place).run().await;
+    ended.map_err(|failure| match failure.is_broken_pipe() {
+        // A service must not end as if all were done because the reader of its reports is gone.
+        true => Failure::new(Exit::Partial, "the reader of the output has gone; the mirror has ended")
+            .hint("the same command continues where it stopped"),
+        false => failure,
+    })
 }
 
 /// Refuses a place that the source would mirror: each of its changes would be another change.
