@@ -15,6 +15,7 @@
 )]
 
 mod json;
+mod kubernetes;
 mod well_known;
 mod wire;
 
@@ -24,6 +25,8 @@ use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
+
+pub use self::kubernetes::Kubernetes;
 
 /// The depth of nested messages, those in `Any` included; protobuf's libraries use 100.
 const MAX_DEPTH: usize = 100;
@@ -38,7 +41,14 @@ pub struct Codec {
 #[derive(Debug)]
 struct Rule {
     prefix: Vec<u8>,
-    message: Result<Message, String>,
+    values: Result<ValueType, String>,
+}
+
+/// What the values of a rule are.
+#[derive(Debug)]
+enum ValueType {
+    Message(Message),
+    Kubernetes(Kubernetes),
 }
 
 /// One message type of a descriptor set.
@@ -52,8 +62,10 @@ pub struct Decoded {
     pub json: Value,
     /// Whether [`Codec::encode`] gives the same bytes.
     pub exact: bool,
-    /// The message type, if the value has fields unknown to it, which the JSON lacks.
-    pub incomplete: Option<String>,
+    /// What the JSON lacks, for a warning.
+    pub missing: Option<String>,
+    /// Why encoding a change of the JSON would lose or change something else.
+    pub fixed: Option<String>,
 }
 
 /// A compiled descriptor set (`protoc --include_imports -o FILE`).
@@ -126,8 +138,17 @@ impl Codec {
     /// Adds a rule: keys with this prefix have values of this message type, or an error if the type is unknown. The
     /// longest prefix wins, and of equal prefixes the first.
     pub fn add(&mut self, prefix: &[u8], message: Result<Message, String>) {
+        self.insert(prefix, message.map(ValueType::Message));
+    }
+
+    /// Adds a rule as [`Codec::add`]: keys with this prefix have values of a Kubernetes API server.
+    pub fn add_kubernetes(&mut self, prefix: &[u8], objects: Result<Kubernetes, String>) {
+        self.insert(prefix, objects.map(ValueType::Kubernetes));
+    }
+
+    fn insert(&mut self, prefix: &[u8], values: Result<ValueType, String>) {
         let at = self.rules.iter().position(|rule| rule.prefix.len() < prefix.len()).unwrap_or(self.rules.len());
-        self.rules.insert(at, Rule { prefix: prefix.to_vec(), message });
+        self.rules.insert(at, Rule { prefix: prefix.to_vec(), values });
     }
 
     /// Whether there are no rules.
@@ -140,20 +161,31 @@ impl Codec {
         self.rule(key).is_some()
     }
 
+    /// Whether the value of this key belongs to a Kubernetes API server, which a write of another client bypasses.
+    pub fn is_kubernetes(&self, key: &[u8]) -> bool {
+        self.rule(key).is_some_and(|rule| matches!(rule.values, Ok(ValueType::Kubernetes(_))))
+    }
+
     fn rule(&self, key: &[u8]) -> Option<&Rule> {
         self.rules.iter().find(|rule| key.starts_with(&rule.prefix))
     }
 
-    /// The value of this key as JSON; `None` if no rule applies.
+    /// The value of this key as JSON; `None` if no rule applies, or the value needs no decoding.
     pub fn decode(&self, key: &[u8], value: &[u8]) -> Option<Result<Decoded, String>> {
-        let rule = self.rule(key)?;
-        Some(rule.message.as_ref().map_err(Clone::clone).and_then(|message| message.decode(value)))
+        match &self.rule(key)?.values {
+            Ok(ValueType::Message(message)) => Some(message.decode(value)),
+            Ok(ValueType::Kubernetes(objects)) => objects.decode(value),
+            Err(why) => Some(Err(why.clone())),
+        }
     }
 
     /// The bytes of this key's value; `None` if no rule applies.
     pub fn encode(&self, key: &[u8], json: &Value) -> Option<Result<Vec<u8>, String>> {
-        let rule = self.rule(key)?;
-        Some(rule.message.as_ref().map_err(Clone::clone).and_then(|message| message.encode(json)))
+        Some(match &self.rule(key)?.values {
+            Ok(ValueType::Message(message)) => message.encode(json),
+            Ok(ValueType::Kubernetes(objects)) => objects.encode(json),
+            Err(why) => Err(why.clone()),
+        })
     }
 }
 
@@ -179,8 +211,9 @@ impl Message {
         let again = json::parse(&self.0, &json).map(|again| wire::bytes(&again));
         let exact = json.is_object() && !wire::holds(&message, &extended) && again.is_ok_and(|again| again == bytes);
         let unknown = |message: &DynamicMessage| message.unknown_fields().next().is_some();
-        let incomplete = wire::holds(&message, &unknown).then(|| self.to_string());
-        Ok(Decoded { json, exact, incomplete })
+        let lacks = wire::holds(&message, &unknown).then(|| format!("it has fields that are unknown to {self}"));
+        let missing = lacks.as_ref().map(|lacks| format!("{lacks}: these fields are not shown"));
+        Ok(Decoded { json, exact, missing, fixed: lacks.map(|lacks| format!("{lacks} and would be lost")) })
     }
 
     fn encode(&self, json: &Value) -> Result<Vec<u8>, String> {
