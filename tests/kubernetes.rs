@@ -363,7 +363,7 @@ fn writes_encode_an_object_and_warn() {
     registry.run(&["txn", file.path().to_str().unwrap()]).ok().err_has(&warning);
     assert_ne!(registry.held(key), held);
     registry.run(&["delete", key, "--prev"]).ok().err_has(&warning).out_has("\"kind\":\"ConfigMap\"");
-    registry.run(&["delete", "/registry/configmaps/", "--prefix", "--yes"]).err_has("/registry/configmaps/ belongs to");
+    registry.run(&["delete", "--prefix", "/registry/configmaps/", "--yes"]).err_has("/registry/configmaps/ belongs to");
     // Only objects that can be encoded are written.
     for (value, why) in [
         (

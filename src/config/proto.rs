@@ -50,6 +50,6 @@ pub(super) fn rules(
 
 fn shape() -> ValueError {
     ValueError::new(
-        "must be a list of mappings with 'prefix', 'file' and 'message', or with 'prefix', 'envelope' and perhaps 'file'",
+        "must be a list of mappings with 'prefix', 'file' and 'message', or with 'prefix', 'envelope' and, optionally, 'file'",
     )
 }

@@ -62,6 +62,13 @@ fn kvadms_own_keys() {
     assert_eq!(messages, ["p.A", "p.B"]);
     assert_eq!(setup.setting("proto"), "/a=p.A,=p.B (file D/etcd.yaml:6)");
     assert_eq!(Setup::with("qps: 0\n").ok().connect.qps, None);
+    let setup = Setup::with(
+        "proto:\n- {prefix: /r/, envelope: kubernetes}\n- {file: k.desc, envelope: kubernetes, prefix: /s/}\n",
+    );
+    let values = |file| ProtoValues::Kubernetes { file };
+    let rules = setup.ok().proto;
+    assert_eq!([&rules[0].values, &rules[1].values], [&values(None), &values(Some(setup.path("k.desc")))]);
+    assert_eq!(setup.setting("proto"), "/r/=kubernetes,/s/=kubernetes (file D/etcd.yaml:1)");
 }
 
 #[test]

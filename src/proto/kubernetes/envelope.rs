@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use prost_reflect::prost::{self, Message as _};
+use prost_reflect::prost_types::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{StoredObject, shown};
-use crate::time::Time;
+use super::object::{StoredObject, shown};
 
 /// Begins an envelope.
 const PROTOBUF: &[u8] = b"k8s\0";
@@ -81,13 +81,6 @@ struct Label {
     name: String,
     #[prost(string, tag = "2")]
     value: String,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-#[prost(prost_path = "::prost_reflect::prost")]
-struct Timestamp {
-    #[prost(int64, optional, tag = "1")]
-    seconds: Option<i64>,
 }
 
 /// Tells what the value is.
@@ -166,8 +159,8 @@ pub(super) fn metadata(raw: &[u8]) -> Result<Map<String, Value>, String> {
     text("name", meta.name);
     text("namespace", meta.namespace);
     text("uid", meta.uid);
-    if let Some(secs) = meta.creation_timestamp.and_then(|time| time.seconds) {
-        text("creationTimestamp", Time::from_secs(secs).to_string());
+    if let Some(time) = meta.creation_timestamp {
+        text("creationTimestamp", Timestamp { nanos: 0, ..time }.to_string());
     }
     if !meta.labels.is_empty() {
         let labels: BTreeMap<String, String> = meta.labels.into_iter().map(|label| (label.name, label.value)).collect();

@@ -6,10 +6,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost_reflect::MessageDescriptor;
+use prost_reflect::prost_types::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::wire::inside;
-use crate::time::Time;
 
 const TIME: &str = "k8s.io.apimachinery.pkg.apis.meta.v1.Time";
 const MICRO_TIME: &str = "k8s.io.apimachinery.pkg.apis.meta.v1.MicroTime";
@@ -54,11 +54,18 @@ fn short(name: &str, json: &Value) -> Option<Value> {
     let text = |field: &str| json.get(field)?.as_str();
     Some(match name {
         TIME | MICRO_TIME => {
-            let time = Time {
-                secs: text("seconds")?.parse().ok()?,
-                nanos: u32::try_from(json.get("nanos")?.as_u64()?).ok().filter(|nanos| *nanos < 1_000_000_000)?,
-            };
-            Value::String(if name == TIME { time.to_string() } else { format!("{time:.6}") })
+            let seconds: i64 = text("seconds")?.parse().ok()?;
+            let nanos = json.get("nanos")?.as_i64().filter(|nanos| (0..1_000_000_000).contains(nanos))?;
+            let time = Timestamp { seconds, nanos: 0 }.to_string();
+            // RFC 3339 has four digits for the year.
+            if time.len() != "0000-00-00T00:00:00Z".len() {
+                return None;
+            }
+            Value::String(match name {
+                TIME if nanos == 0 => time,
+                MICRO_TIME => format!("{}.{:06}Z", time.strip_suffix('Z')?, nanos.checked_div(1_000)?),
+                _ => return None,
+            })
         }
         FIELDS => {
             let raw = STANDARD.decode(text("Raw")?).ok()?;
@@ -75,8 +82,8 @@ fn short(name: &str, json: &Value) -> Option<Value> {
 fn long(name: &str, json: &Value) -> Option<Value> {
     Some(match (name, json) {
         (TIME | MICRO_TIME, Value::String(text)) => {
-            let time = Time::parse_rfc3339(text.as_bytes())?;
-            json!({"seconds": time.secs.to_string(), "nanos": time.nanos})
+            let time: Timestamp = text.parse().ok()?;
+            json!({"seconds": time.seconds.to_string(), "nanos": time.nanos})
         }
         (FIELDS, Value::Object(fields)) if !(fields.len() == 1 && fields.get("Raw").is_some_and(Value::is_string)) => {
             json!({"Raw": STANDARD.encode(serde_json::to_vec(json).ok()?)})

@@ -6,6 +6,7 @@
 
 mod envelope;
 mod forms;
+mod object;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -15,22 +16,15 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use self::envelope::{StoredValue, classify, metadata, wrap};
+use self::object::StoredObject;
 use self::types::ObjectTypes;
-use super::{Decoded, Descriptors, Message};
+use super::descriptors::{Decoded, Descriptors};
 
 /// Decodes and encodes the objects of a Kubernetes API server.
 #[derive(Clone, Debug, Default)]
 pub struct Kubernetes {
     /// The messages of the descriptor set, if there is one.
     types: Option<ObjectTypes>,
-}
-
-/// The object of an envelope.
-struct StoredObject {
-    api_version: String,
-    kind: String,
-    /// The encoded object.
-    raw: Vec<u8>,
 }
 
 impl Kubernetes {
@@ -135,21 +129,4 @@ fn generic(object: &StoredObject, value: &[u8], why: Option<String>) -> Result<D
         missing: why.map(|why| format!("{why}: only its metadata is decoded")),
         fixed: Some(format!("{fixed}, so that only its metadata is known")),
     })
-}
-
-/// Text from a value for a message: escaped, and at most 80 characters of it.
-fn shown(text: &str) -> String {
-    const MAX_CHARS: usize = 80;
-    let mut shown: String = text.chars().take(MAX_CHARS).collect::<String>().escape_debug().to_string();
-    if text.chars().nth(MAX_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-impl Message {
-    /// Whether the message has a field of this name.
-    fn has_field(&self, name: &str) -> bool {
-        self.0.get_field_by_name(name).is_some() || self.0.get_field_by_json_name(name).is_some()
-    }
 }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use prost_reflect::DescriptorPool;
 
-use super::super::Message;
-use super::shown;
+use super::super::descriptors::Message;
+use super::object::shown;
 
 /// A label of the API group, the version and the kind.
 type TypeName = (String, String, String);
@@ -64,5 +64,12 @@ fn label(group: &str) -> Option<&str> {
             None => Some(group),
             Some((label, _)) => group.ends_with(".k8s.io").then_some(label),
         },
+    }
+}
+
+impl Message {
+    /// Whether the message has a field of this name.
+    fn has_field(&self, name: &str) -> bool {
+        self.0.get_field_by_name(name).is_some() || self.0.get_field_by_json_name(name).is_some()
     }
 }
