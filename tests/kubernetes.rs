@@ -435,7 +435,11 @@ fn a_rule_that_is_wrong_is_named() {
     let why = "the config's proto rule for prefix '/registry/': cannot read ";
     let gone = "envelope: kubernetes, file: gone.desc";
     configured(&at, gone, &["list", "/registry/"]).run().ok().out_has("\tk8s\\0").err_has(why).err_has("gone.desc");
-    configured(&at, gone, &["put", "/registry/x", "{}"]).run().code(2).err_has(why);
+    configured(&at, gone, &["put", "/registry/x", "{}"]).run().code(2).err_has("needs the text field apiVersion");
+    let object = r#"{"apiVersion":"v1","kind":"Pod"}"#;
+    configured(&at, gone, &["put", "/registry/x", object]).run().code(2).out_empty().err_has(why).err_has("--no-proto");
+    configured(&at, gone, &["list", "/registry/", "--keys-only"]).run().ok().err_empty();
+    configured(&at, gone, &["delete", "/registry/x"]).run().ok().err_has(BYPASSED);
     let shown = configured(&at, "envelope: kubernetes", &["config", "-o", "json"]).run();
     shown.ok().out_has("/registry/=kubernetes");
 }

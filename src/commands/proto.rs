@@ -47,23 +47,21 @@ impl ProtoArgs {
             codec.add(b"", Ok(message));
         } else if !self.no_proto {
             let mut sets = HashMap::new();
-            let mut set = |file: &'_ Path| -> Result<Descriptors, String> {
-                sets.entry(file.to_owned()).or_insert_with(|| read(file)).clone()
-            };
             for rule in &ctx.config.proto {
-                let prefix = rule.prefix.as_bytes();
-                let in_rule =
-                    |why| format!("the config's proto rule for prefix '{}': {why}", rule.prefix.escape_debug());
+                let (prefix, at) = (rule.prefix.as_bytes(), rule.prefix.escape_debug().to_string());
+                let in_rule = move |why| format!("the config's proto rule for prefix '{at}': {why}");
                 match &rule.values {
                     ProtoValues::Message { file, message } => {
-                        let found = set(file)
+                        let set = sets.entry(file).or_insert_with(|| read(file)).as_ref().map_err(Clone::clone);
+                        let found = set
                             .and_then(|set| set.message(message).map_err(|why| format!("{}: {why}", file.display())));
                         codec.add(prefix, found.map_err(in_rule));
                     }
-                    ProtoValues::Kubernetes { file } => {
-                        let set = file.as_deref().map(&mut set).transpose();
-                        codec.add_kubernetes(prefix, set.map(|set| Kubernetes::new(set.as_ref())).map_err(in_rule));
+                    ProtoValues::Kubernetes { file: Some(file) } => {
+                        let file = file.clone();
+                        codec.add_kubernetes(prefix, Kubernetes::with_set(move || read(&file).map_err(in_rule)));
                     }
+                    ProtoValues::Kubernetes { file: None } => codec.add_kubernetes(prefix, Kubernetes::default()),
                 }
             }
         }

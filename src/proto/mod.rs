@@ -53,8 +53,8 @@ impl Codec {
     }
 
     /// Adds a rule as [`Codec::add`]: keys with this prefix have values of a Kubernetes API server.
-    pub fn add_kubernetes(&mut self, prefix: &[u8], objects: Result<Kubernetes, String>) {
-        self.insert(prefix, objects.map(ValueType::Kubernetes));
+    pub fn add_kubernetes(&mut self, prefix: &[u8], objects: Kubernetes) {
+        self.insert(prefix, Ok(ValueType::Kubernetes(objects)));
     }
 
     fn insert(&mut self, prefix: &[u8], values: Result<ValueType, String>) {

@@ -11,6 +11,8 @@ mod object;
 mod tests;
 mod types;
 
+use std::sync::{Arc, LazyLock};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -23,14 +25,23 @@ use super::descriptors::{Decoded, Descriptors};
 /// Decodes and encodes the objects of a Kubernetes API server.
 #[derive(Clone, Debug, Default)]
 pub struct Kubernetes {
-    /// The messages of the descriptor set, if there is one.
-    types: Option<ObjectTypes>,
+    /// The messages of the descriptor set, if there is one. Building them takes longer than most commands, of which many
+    /// never decode an object.
+    types: Option<Arc<LazyTypes>>,
 }
 
+type LazyTypes = LazyLock<Result<ObjectTypes, String>, Box<dyn FnOnce() -> Result<ObjectTypes, String> + Send + Sync>>;
+
 impl Kubernetes {
-    /// With the messages of this descriptor set, or of none: then only the metadata of objects is decoded.
-    pub fn new(set: Option<&Descriptors>) -> Self {
-        Self { types: set.map(|set| ObjectTypes::of(&set.0)) }
+    /// With the messages of a descriptor set, which is read for the first object. If that fails, objects are neither
+    /// decoded nor encoded. The default has no set: then only the metadata of objects is decoded.
+    pub fn with_set(read: impl FnOnce() -> Result<Descriptors, String> + Send + Sync + 'static) -> Self {
+        let types = || read().map(|set| ObjectTypes::of(&set.0));
+        Self { types: Some(Arc::new(LazyLock::new(Box::new(types)))) }
+    }
+
+    fn types(&self) -> Result<Option<&ObjectTypes>, String> {
+        self.types.as_ref().map(|types| LazyLock::force(types).as_ref().map_err(Clone::clone)).transpose()
     }
 
     /// The object as JSON; `None` if the value is JSON already, as that of a custom resource.
@@ -46,7 +57,7 @@ impl Kubernetes {
     }
 
     fn decode_object(&self, object: &StoredObject, value: &[u8]) -> Result<Decoded, String> {
-        let message = match self.types.as_ref().map(|types| types.find(&object.api_version, &object.kind)) {
+        let message = match self.types()?.map(|types| types.find(&object.api_version, &object.kind)) {
             Some(Ok(message)) => message,
             Some(Err(why)) => return generic(object, value, Some(why)),
             None => return generic(object, value, None),
@@ -75,7 +86,7 @@ impl Kubernetes {
             _ => Err(format!("not a Kubernetes object: it needs the text field {field}")),
         };
         let (api_version, kind) = (name("apiVersion")?, name("kind")?);
-        let message = match &self.types {
+        let message = match self.types()? {
             Some(types) => types.find(&api_version, &kind),
             None => Err("the config's proto rule has no descriptor set (file)".to_owned()),
         };

@@ -42,7 +42,7 @@ fn set() -> Descriptors {
 
 fn typed() -> Kubernetes {
     static TYPED: OnceLock<Kubernetes> = OnceLock::new();
-    TYPED.get_or_init(|| Kubernetes::new(Some(&set()))).clone()
+    TYPED.get_or_init(|| Kubernetes::with_set(|| Ok(set()))).clone()
 }
 
 fn decoded(objects: &Kubernetes, value: &[u8]) -> Decoded {
@@ -145,6 +145,18 @@ fn json_passes_and_other_formats_are_named_without_their_data() {
         for (value, wanted) in cases {
             assert_eq!(refused(&objects, value), wanted);
         }
+    }
+}
+
+/// The set is not needed for values of other formats.
+#[test]
+fn a_set_that_cannot_be_read_is_reported_for_objects_only() {
+    let objects = Kubernetes::with_set(|| Err("gone".to_owned()));
+    assert_eq!(objects.decode(b"{}"), None);
+    assert!(refused(&objects, b"k8s:enc:aescbc:v1:key1:").starts_with("it is encrypted"));
+    for _ in 0..2 {
+        assert_eq!(refused(&objects, fixture("pod")), "gone");
+        assert_eq!(objects.encode(&json!({"apiVersion": "v1", "kind": "Pod"})), Err("gone".to_owned()));
     }
 }
 
