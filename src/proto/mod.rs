@@ -1,4 +1,5 @@
-//! Converts protobuf values to JSON and back, by a descriptor set and the key's prefix. It does no I/O.
+//! Converts protobuf values and the values of a Kubernetes API server to JSON and back, by a descriptor set and the key's
+//! prefix. It does no I/O.
 //!
 //! The JSON is protobuf's own mapping (protobuf.dev, "ProtoJSON Format") with the names of the `.proto` file, as Ligato
 //! writes it: unset fields are omitted, 64-bit integers are strings, enums are names, bytes are base64.

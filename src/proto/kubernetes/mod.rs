@@ -62,13 +62,17 @@ impl Kubernetes {
             Some(Err(why)) => return generic(object, value, Some(why)),
             None => return generic(object, value, None),
         };
-        let mut inner = message.decode(&object.raw)?;
-        forms::shorten(&message.0, &mut inner.json);
-        let Value::Object(fields) = inner.json else { return Err(format!("not a valid {message}: not an object")) };
+        let inner = message.decode(&object.raw)?;
+        let mut short = inner.json.clone();
+        forms::shorten(&message.0, &mut short);
+        let mut long = short.clone();
+        forms::expand(&message.0, &mut long);
+        let Value::Object(fields) = short else { return Err(format!("not a valid {message}: not an object")) };
+        // What Kubernetes::encode does, without encoding the message once more.
+        let exact = inner.exact && long == inner.json && !fields.contains_key("raw") && wrap(object) == value;
         let mut json = named(object);
         json.extend(fields);
         let json = Value::Object(json);
-        let exact = inner.exact && self.encode(&json).is_ok_and(|again| again == value);
         let otherwise = "its encoding is not the one that the API server writes, and would change";
         let fixed = inner.fixed.or_else(|| (!exact).then(|| otherwise.to_owned()));
         Ok(Decoded { json, exact, missing: inner.missing, fixed })
