@@ -41,6 +41,7 @@ mod harness;
 mod history;
 mod hostile;
 mod house;
+mod kubernetes;
 mod lagging;
 mod lease;
 mod lease_keeper;

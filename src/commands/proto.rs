@@ -8,10 +8,11 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::bounded_file;
+use crate::config::ProtoValues;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::bytes;
-use crate::proto::{Codec, Descriptors};
+use crate::proto::{Codec, Descriptors, Kubernetes};
 
 #[derive(Args, Clone, Debug)]
 pub struct ProtoArgs {
@@ -47,15 +48,21 @@ impl ProtoArgs {
         } else if !self.no_proto {
             let mut sets = HashMap::new();
             for rule in &ctx.config.proto {
-                let set = sets.entry(&rule.file).or_insert_with(|| read(&rule.file)).as_ref();
-                let message = set.map_err(Clone::clone).and_then(|set| {
-                    set.message(&rule.message).map_err(|why| format!("{}: {why}", rule.file.display()))
-                });
-                let at = rule.prefix.escape_debug();
-                codec.add(
-                    rule.prefix.as_bytes(),
-                    message.map_err(|why| format!("the config's proto rule for prefix '{at}': {why}")),
-                );
+                let (prefix, at) = (rule.prefix.as_bytes(), rule.prefix.escape_debug().to_string());
+                let in_rule = move |why| format!("the config's proto rule for prefix '{at}': {why}");
+                match &rule.values {
+                    ProtoValues::Message { file, message } => {
+                        let set = sets.entry(file).or_insert_with(|| read(file)).as_ref().map_err(Clone::clone);
+                        let found = set
+                            .and_then(|set| set.message(message).map_err(|why| format!("{}: {why}", file.display())));
+                        codec.add(prefix, found.map_err(in_rule));
+                    }
+                    ProtoValues::Kubernetes { file: Some(file) } => {
+                        let file = file.clone();
+                        codec.add_kubernetes(prefix, Kubernetes::with_set(move || read(&file).map_err(in_rule)));
+                    }
+                    ProtoValues::Kubernetes { file: None } => codec.add_kubernetes(prefix, Kubernetes::default()),
+                }
             }
         }
         Ok(Arc::new(codec))
@@ -104,4 +111,15 @@ pub fn encode_value(codec: &Codec, key: &[u8], value: Vec<u8>, what: &str) -> Re
     };
     let json = serde_json::from_slice(&value).map_err(|error| invalid(format!("not valid JSON: {error}")))?;
     codec.encode(key, &json).unwrap_or(Ok(value)).map_err(invalid)
+}
+
+/// Warns once if a write of one of these keys bypasses a Kubernetes API server; `true` if it does.
+pub fn warn_of_bypass<'a>(ctx: &Context, codec: &Codec, keys: impl IntoIterator<Item = &'a Vec<u8>>) -> bool {
+    let Some(key) = keys.into_iter().find(|key| codec.is_kubernetes(key)) else { return false };
+    ctx.out.warn(&format!(
+        "{} belongs to a Kubernetes API server, which this command bypasses: nothing validates, converts or audits the \
+         change; use kubectl while the API server runs",
+        bytes::escape(key)
+    ));
+    true
 }

@@ -9,6 +9,7 @@ use super::error::{ConfigError, Source, Sourced, ValueError};
 use super::file::{self, ConfigDocument, FileEntry, RawValue};
 use super::keys::{self, ValueKind};
 use super::locate::ConfigFile;
+use super::proto;
 use super::settings::ProtoRule;
 use super::values::in_file;
 use super::yaml::in_time;
@@ -202,25 +203,7 @@ impl Values {
 
     /// The `proto` section.
     pub fn proto(&self) -> Result<Option<Sourced<Vec<ProtoRule>>>, ConfigError> {
-        self.get("proto", |raw| {
-            let shape = || ValueError::new("must be a list of mappings with 'prefix', 'file' and 'message'");
-            let RawValue::List(items) = raw else { return Err(shape()) };
-            items
-                .iter()
-                .map(|item| {
-                    let RawValue::Map(pairs) = item else { return Err(shape()) };
-                    let part = |wanted: &str| match pairs.iter().find(|(name, _)| name == wanted) {
-                        Some((_, RawValue::Text(text))) => Ok(text.clone()),
-                        _ => Err(shape()),
-                    };
-                    if pairs.len() != 3 {
-                        return Err(shape());
-                    }
-                    let file = self.resolve(&part("file")?)?;
-                    Ok(ProtoRule { prefix: part("prefix")?, file, message: part("message")? })
-                })
-                .collect()
-        })
+        self.get("proto", |raw| proto::rules(raw, |text| self.resolve(text)))
     }
 }
 

@@ -25,6 +25,7 @@ mod keys;
 mod layers;
 mod locate;
 mod login;
+mod proto;
 mod reach;
 mod settings;
 #[cfg(test)]
@@ -39,7 +40,7 @@ use std::time::Duration;
 pub use env::Env;
 pub use error::{ConfigError, Source};
 pub use locate::contexts;
-pub use settings::{Config, Overridden, Overrides, ProtoRule, Setting};
+pub use settings::{Config, Overridden, Overrides, ProtoRule, ProtoValues, Setting};
 pub use yaml::{InTimeError, in_time, parse_document};
 
 use crate::transport::{ConnectOptions, ConnectWait, DEFAULT_TXN_OPS};
@@ -96,7 +97,7 @@ fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf
     let period = DurationRule { check: |_| Ok(()), zero_is_default: true, in_seconds: false };
     let auto_compact = layers.time(&keys::AUTO_COMPACT, None, &period)?;
     let resync_after_reconnect = layers.switch(&keys::RESYNC, None)?.value;
-    let proto = proto(layers)?;
+    let proto = proto_rules(layers)?;
     let Notes { warnings, insecure, details } = std::mem::take(&mut layers.notes);
     let settings = std::mem::take(&mut layers.settings);
     Ok(Config {
@@ -225,10 +226,16 @@ fn output(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Option<Strin
     Ok(chosen.given.map(|given| given.value))
 }
 
-fn proto(layers: &mut Layers<'_>) -> Result<Vec<ProtoRule>, ConfigError> {
+fn proto_rules(layers: &mut Layers<'_>) -> Result<Vec<ProtoRule>, ConfigError> {
     let chosen = Chosen { given: layers.values.proto()?, losers: Vec::new() };
     layers.record_chosen(&keys::PROTO, &chosen, |rules| {
-        let rules = rules.iter().map(|rule| format!("{}={}", rule.prefix.escape_debug(), rule.message));
+        let rules = rules.iter().map(|rule| {
+            let values = match &rule.values {
+                ProtoValues::Message { message, .. } => message,
+                ProtoValues::Kubernetes { .. } => "kubernetes",
+            };
+            format!("{}={values}", rule.prefix.escape_debug())
+        });
         rules.collect::<Vec<_>>().join(",")
     });
     Ok(chosen.given.map(|given| given.value).unwrap_or_default())

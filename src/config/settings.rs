@@ -8,15 +8,30 @@ use std::time::Duration;
 use super::error::Source;
 use crate::transport::ConnectOptions;
 
-/// One rule of the `proto` section: keys with this prefix have values of this message type.
+/// One rule of the `proto` section: what the values of keys with this prefix are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtoRule {
     /// The key prefix.
     pub prefix: String,
-    /// The file of the compiled descriptor set.
-    pub file: PathBuf,
-    /// The message's full name.
-    pub message: String,
+    /// The values.
+    pub values: ProtoValues,
+}
+
+/// What the values of a [`ProtoRule`] are. Files are compiled descriptor sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProtoValues {
+    /// Messages of this type.
+    Message {
+        /// The file that defines the message.
+        file: PathBuf,
+        /// The message's full name.
+        message: String,
+    },
+    /// Values of a Kubernetes API server (`envelope: kubernetes`).
+    Kubernetes {
+        /// The file that defines the types of the objects.
+        file: Option<PathBuf>,
+    },
 }
 
 /// The options of the command line; `None` for those not given.

@@ -26,7 +26,7 @@ pub(super) struct DecodeFault {
     pub field: &'static str,
     /// The problem.
     pub what: String,
-    /// Whether the value is shown as bytes; otherwise only some of its fields are not shown.
+    /// Whether the value is shown as bytes; otherwise a part of it is not shown.
     pub fatal: bool,
 }
 
@@ -58,8 +58,8 @@ impl<'a> DecodedRecord<'a> {
         match codec.decode(key, bytes) {
             None => Part::Unchanged,
             Some(Ok(decoded)) => {
-                if let Some(message) = &decoded.incomplete {
-                    fault(format!("it has fields that are unknown to {message}"), false);
+                if let Some(missing) = &decoded.missing {
+                    fault(missing.clone(), false);
                 }
                 Part::Decoded(decoded, bytes)
             }

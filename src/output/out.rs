@@ -147,8 +147,8 @@ impl Out {
         for fault in faults {
             match self.shared.faults.fetch_add(1, Ordering::Relaxed) {
                 n if n < SHOWN_FAULTS => {
-                    let end = if fault.fatal { "the value is shown as bytes" } else { "these fields are not shown" };
-                    self.warn(&format!("{} of {}: {}: {end}", fault.field, bytes::escape(&fault.key), fault.what));
+                    let end = if fault.fatal { ": the value is shown as bytes" } else { "" };
+                    self.warn(&format!("{} of {}: {}{end}", fault.field, bytes::escape(&fault.key), fault.what));
                 }
                 SHOWN_FAULTS => self.warn("more values cannot be decoded completely; further warnings are omitted"),
                 _ => {}

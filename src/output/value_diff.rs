@@ -112,7 +112,7 @@ fn messages(decoded: &[Option<Option<Decoded>>; 2]) -> Option<Comparable<'static
     for (value, text) in decoded.iter().zip(&mut texts) {
         let Some(value) = value else { continue };
         let value = value.as_ref()?;
-        if value.incomplete.is_some() {
+        if value.missing.is_some() {
             otherwise = "fields that their message type does not have";
         }
         *text = format!("{:#}\n", value.json);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::args::{bytes_of, parse_revision, safety_options};
 use crate::commands::conditions::{Conditions, IfLockedArgs};
-use crate::commands::proto::{ProtoArgs, encode_value};
+use crate::commands::proto::{ProtoArgs, encode_value, warn_of_bypass};
 use crate::commands::select::KeySelection;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -112,6 +112,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
                 .hint("try 'kvadm delete KEY --if-rev N' for each key"));
         }
         let range = args.selection.range(args.prefix.as_deref())?;
+        warn_of_bypass(ctx, &codec, [&range.start]);
         let job = range::RangeDeletion {
             ctx,
             range,
@@ -124,6 +125,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return job.run(args.all, args.save.as_deref()).await;
     }
     let keys = args.keys.iter().map(|key| text.key(key, ctx.store().namespace())).collect::<Result<Vec<_>, _>>()?;
+    warn_of_bypass(ctx, &codec, &keys);
     if keys.len() > 1 && conditions != Conditions::default() {
         return Err(Failure::usage("--if-rev, --if-value and --if-exists apply to one key, not to several")
             .hint("try 'kvadm delete KEY --if-rev N' for each key"));

@@ -13,7 +13,7 @@ use text::{Form, NotEditable};
 
 use crate::args::{KeyText, safety_options};
 use crate::commands::conditions::{Conditions, IfLockedArgs};
-use crate::commands::proto::ProtoArgs;
+use crate::commands::proto::{ProtoArgs, warn_of_bypass};
 use crate::commands::put::plan::{LeaseRequest, PutRequest};
 use crate::commands::put::single::{condition_failed, get_result};
 use crate::context::Context;
@@ -116,6 +116,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         NotEditable::Message(why) => Failure::usage(format!("cannot edit {name} as a message: {why}"))
             .hint("to edit the bytes as text, add --no-proto"),
     })?;
+    warn_of_bypass(ctx, &codec, [&key]);
     let (proto_options, lock_option) = (args.proto.words(), args.if_locked.words());
     let subject = Subject { key, form, codec, guard, proto_options, lock_option };
     EditSession::begin(ctx, subject, base, text)?.run().await

@@ -3,7 +3,7 @@
 use crate::output::is_text;
 use crate::output::json_text::{JsonText, LineStyle};
 use crate::plural::counted;
-use crate::proto::Codec;
+use crate::proto::{Codec, Decoded};
 use crate::unique_names::UniqueNames;
 
 /// The extensions of text files that a file for the editor may have. With others, editors do more than to choose the
@@ -72,7 +72,7 @@ pub enum Form {
     JsonLine(LineStyle),
     /// JSON on several lines: the bytes of the value.
     JsonLines,
-    /// A protobuf message, as JSON.
+    /// A protobuf message, or an object of a Kubernetes API server, as JSON.
     Message,
 }
 
@@ -91,11 +91,15 @@ impl Form {
     /// # Errors
     /// The value is binary, or a message that encoding would change.
     pub fn of(key: &[u8], value: Option<&[u8]>, codec: &Codec) -> Result<(Self, Vec<u8>), NotEditable> {
-        if codec.knows(key) {
-            return match value {
-                Some(value) => message_text(key, value, codec).map(|text| (Self::Message, text)),
-                None => Ok((Self::Message, b"{}\n".to_vec())),
-            };
+        match value {
+            Some(value) => {
+                if let Some(decoded) = codec.decode(key, value) {
+                    return message_text(key, &decoded.map_err(NotEditable::Message)?, codec)
+                        .map(|text| (Self::Message, text));
+                }
+            }
+            None if codec.knows(key) => return Ok((Self::Message, b"{}\n".to_vec())),
+            None => {}
         }
         let value = value.unwrap_or_default();
         if !is_text(value) {
@@ -147,14 +151,9 @@ impl Form {
 }
 
 /// The message as JSON, if encoding that JSON keeps everything.
-fn message_text(key: &[u8], value: &[u8], codec: &Codec) -> Result<Vec<u8>, NotEditable> {
-    let decoded = match codec.decode(key, value) {
-        Some(Ok(decoded)) => decoded,
-        Some(Err(why)) => return Err(NotEditable::Message(why)),
-        None => return Err(NotEditable::Message("no message type is known".to_owned())),
-    };
-    if let Some(message) = decoded.incomplete {
-        return Err(NotEditable::Message(format!("it has fields that are unknown to {message} and would be lost")));
+fn message_text(key: &[u8], decoded: &Decoded, codec: &Codec) -> Result<Vec<u8>, NotEditable> {
+    if let Some(why) = &decoded.fixed {
+        return Err(NotEditable::Message(why.clone()));
     }
     let again = codec.encode(key, &decoded.json).and_then(Result::ok).and_then(|value| codec.decode(key, &value));
     match again {

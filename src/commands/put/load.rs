@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bulk::{BATCH_BYTES, LeaseTarget, LoadItem, LoadMode, LoadTally, batch_records, send};
 use crate::commands::input::{InputSource, bad_records};
+use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, LeaseId, LeaseKeeper, LockGuard, Store};
@@ -52,6 +53,8 @@ pub async fn run(
         in_flight: JoinSet::new(),
         keys: HashSet::new(),
         progress: ctx.out.progress("loading", total),
+        codec: Arc::clone(&codec),
+        bypass_warned: false,
     };
     let lines = LoadRecords::of(source, codec, in_namespace)?;
     let reader = spawn_reader(lines, batch_records(ctx.store().max_txn_ops()))?;
@@ -188,6 +191,9 @@ struct Load<'a> {
     /// The keys in flight: several records of one key are written one after the other.
     keys: HashSet<Vec<u8>>,
     progress: Progress,
+    codec: Arc<Codec>,
+    /// Whether the warning of [`warn_of_bypass`] was printed.
+    bypass_warned: bool,
 }
 
 impl Load<'_> {
@@ -241,6 +247,8 @@ impl Load<'_> {
         if records.is_empty() {
             return Ok(());
         }
+        self.bypass_warned =
+            self.bypass_warned || warn_of_bypass(self.ctx, &self.codec, records.iter().map(|record| &record.key));
         let cancel = self.ctx.signals.cancel().clone();
         while records.iter().any(|record| self.keys.contains(record.key.as_slice())) {
             let finished = tokio::select! {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use crate::args::{KeyText, bytes_of, parse_lease, parse_revision, parse_ttl, safety_options};
 use crate::commands::conditions::{Conditions, IfLockedArgs};
 use crate::commands::input::{InputSource, read_all};
-use crate::commands::proto::{ProtoArgs, encode_value};
+use crate::commands::proto::{ProtoArgs, encode_value, warn_of_bypass};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{LeaseId, Revision};
@@ -171,6 +171,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         (Some(value), None) => encode_value(&codec, &key, value, "the value")?,
         (None, Some(rev)) => value_at(ctx, &key, rev).await?,
     };
+    warn_of_bypass(ctx, &codec, [&key]);
     let expected = args.if_value.as_deref().map(|value| encode_value(&codec, &key, bytes_of(value), "--if-value"));
     let request = plan::PutRequest {
         key,

@@ -4,6 +4,7 @@ mod execute;
 mod options;
 mod planning;
 
+use crate::commands::proto::warn_of_bypass;
 use crate::commands::select::prefix_range;
 use crate::commands::serializable::{ReadStore, SerializableArgs};
 use crate::context::Context;
@@ -29,6 +30,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let codec = args.proto.decode_output(ctx)?;
     let here = ReadStore::of_cluster(ctx.store());
     let source = args.source.open(ctx, &here, SerializableArgs::default(), &prefix, args.text, &codec).await?;
+    warn_of_bypass(ctx, &codec, [&prefix]);
     let plan = planning::make(ctx, args, source, &here).await?;
     if let Some(path) = &args.plan {
         return planning::report_saved(ctx, &plan, path);

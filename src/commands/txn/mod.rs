@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::args::safety_options;
 use crate::commands::conditions::IfLockedArgs;
 use crate::commands::input::{InputSource, read_all};
-use crate::commands::proto::ProtoArgs;
+use crate::commands::proto::{ProtoArgs, warn_of_bypass};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Op, Retry, Txn};
@@ -76,6 +76,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     check::check(&txn, ctx.store().max_txn_ops(), guard.is_some())
         .map_err(|why| Failure::new(Exit::Refused, format!("{}: {why}", source.name())).hint("nothing was sent"))?;
+    warn_of_bypass(ctx, &codec, written_keys(&txn));
     let dry_run = ctx.safety.dry_run;
     if dry_run {
         remove_writes(&mut txn);
@@ -84,6 +85,17 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let result = ctx.store().txn("txn", &txn, guard.as_ref(), retry).await?;
     ctx.out.report(&TxnAnswer { result: &result, dry_run })?;
     Ok(if result.succeeded { Exit::Done } else { Exit::Conflict })
+}
+
+/// The keys that the transaction may write.
+fn written_keys(txn: &Txn) -> Vec<&Vec<u8>> {
+    let ops = txn.then.iter().chain(&txn.otherwise);
+    ops.flat_map(|op| match op {
+        Op::Put(write) => vec![&write.key],
+        Op::Txn(nested) => written_keys(nested),
+        _ => Vec::new(),
+    })
+    .collect()
 }
 
 /// Removes the writes for a dry run; conditions and reads stay.

@@ -132,6 +132,8 @@ fn near_misses_are_refused() {
         "endpoints: {h: 1}",
         "proto: {prefix: a, file: b, message: c}",
         "proto: [{prefix: a, file: b}]",
+        "proto: [{prefix: a, envelope: b}]",
+        "proto: [{prefix: a, message: b, envelope: kubernetes}]",
         "proto: [{prefix: a, file: b, message: c, colour: d}]",
         "proto: [{prefix: a, file: b, message: 5}]",
     ] {

@@ -53,11 +53,22 @@ fn kvadms_own_keys() {
     assert_eq!(config.connect.max_txn_ops, 500);
     assert_eq!(config.output.as_deref(), Some("json"));
     assert_eq!(config.lock_ttl, Duration::from_secs(40));
-    let files: Vec<_> = config.proto.iter().map(|rule| rule.file.clone()).collect();
+    let parts = |rule: &ProtoRule| match &rule.values {
+        ProtoValues::Message { file, message } => (file.clone(), message.clone()),
+        other @ ProtoValues::Kubernetes { .. } => panic!("{other:?}"),
+    };
+    let (files, messages): (Vec<_>, Vec<_>) = config.proto.iter().map(parts).unzip();
     assert_eq!(files, [setup.path("a.desc"), setup.path("home/b.desc")]);
-    assert_eq!(config.proto[0].message, "p.A");
+    assert_eq!(messages, ["p.A", "p.B"]);
     assert_eq!(setup.setting("proto"), "/a=p.A,=p.B (file D/etcd.yaml:6)");
     assert_eq!(Setup::with("qps: 0\n").ok().connect.qps, None);
+    let setup = Setup::with(
+        "proto:\n- {prefix: /r/, envelope: kubernetes}\n- {file: k.desc, envelope: kubernetes, prefix: /s/}\n",
+    );
+    let values = |file| ProtoValues::Kubernetes { file };
+    let rules = setup.ok().proto;
+    assert_eq!([&rules[0].values, &rules[1].values], [&values(None), &values(Some(setup.path("k.desc")))]);
+    assert_eq!(setup.setting("proto"), "/r/=kubernetes,/s/=kubernetes (file D/etcd.yaml:1)");
 }
 
 #[test]
@@ -108,6 +119,20 @@ fn values_that_are_refused() {
         ("endpoints: {a: b}", "endpoints: must be a list of strings, not a mapping"),
         ("proto: x", "proto: must be a list of mappings with 'prefix', 'file' and 'message'"),
         ("proto: [{prefix: a}]", "proto: must be a list of mappings"),
+        ("proto: [{envelope: kubernetes}]", "proto: must be a list of mappings"),
+        ("proto: [{prefix: a, envelope: kubernetes, kind: Pod}]", "proto: must be a list of mappings"),
+        ("proto: [{prefix: a, envelope: 5}]", "proto: must be a list of mappings"),
+        ("proto: [{prefix: a, file: b}]", "proto: must be a list of mappings"),
+        (
+            "proto: [{prefix: a, envelope: \"k8s\\e\"}]",
+            "proto: 'k8s\\u{1b}' is not an envelope; the only one is 'kubernetes'",
+        ),
+        (
+            "proto: [{prefix: a, file: b, message: c, envelope: kubernetes}]",
+            "proto: 'message' cannot be combined with 'envelope', which names the type of each value",
+        ),
+        ("proto: [{prefix: a, message: c, envelope: kubernetes}]", "proto: 'message' cannot be combined"),
+        ("proto: [{prefix: a, file: ~bob/x, envelope: kubernetes}]", "proto: only '~' and '~/' are supported"),
         ("ca-file: ~bob/x", "ca-file: only '~' and '~/' are supported, not another user's home"),
         (
             "{ca-file: a, trusted-ca-file: b}",
