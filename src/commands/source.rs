@@ -1,6 +1,7 @@
 //! `--source`: what `diff`, `restore` and `mirror` compare this store with.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use clap::Args;
@@ -20,10 +21,11 @@ use crate::sync::{Comparison, FileRecords, KeyMapping, LeaseRule, Records, Sourc
 /// Where the records come from.
 #[derive(Args, Clone, Debug)]
 pub struct SourceArgs {
-    /// rev:N, context:NAME, context:NAME@REV, file:PATH, or - for stdin
+    /// rev:N, context:NAME[@REV], db:FILE[@REV], file:PATH, or - for stdin
     ///
     /// rev:N is this store at revision N. context:NAME is the store of another context: only its file applies, options and
-    /// environment are about this store. file:PATH holds what 'list -o json' printed, in any order.
+    /// environment are about this store. db:FILE is a snapshot or a copy of a member's database, read in the namespace of
+    /// this store. file:PATH holds what 'list -o json' printed, in any order.
     #[arg(long, value_name = "SOURCE", required = true, help_heading = "Source")]
     source: Option<SourceWord>,
     /// Prefix of the keys in the source [default: PREFIX]
@@ -83,6 +85,11 @@ impl SourceArgs {
                 let other = other.map_err(|failure| failure.context(cannot_read(&about)))?;
                 refuse_itself(here, &other, &mapping, *revision, &about).await?;
                 (about, SourceKind::Other(other, *revision))
+            }
+            SourceWord::Database { path, revision } => {
+                let database = ctx.open_database(path)?;
+                let name = bytes::escape(path.as_os_str().as_bytes());
+                (name, SourceKind::Other(ReadStore::of_cluster(&ctx.store_of_database(&database)), *revision))
             }
             SourceWord::File(path) => read_file(ctx, InputSource::File(path), &mapping, codec).await?,
             SourceWord::Stdin => read_file(ctx, InputSource::Stdin, &mapping, codec).await?,
@@ -254,7 +261,9 @@ impl ComparedSource {
         let compacted = error.is_refusal(Refusal::Compacted);
         let range = if of_source { self.mapping.source_range() } else { self.mapping.store_range() };
         let read = self.other.as_ref().filter(|_| of_source).unwrap_or(here);
-        let oldest = if compacted { oldest_revision(&read.store, range).await } else { None };
+        // A file names it itself.
+        let asks = compacted && !read.store.is_local();
+        let oldest = if asks { oldest_revision(&read.store, range).await } else { None };
         let mut failure = read.explain(Failure::from(error));
         if of_source {
             failure = failure.context(cannot_read(&self.name));

@@ -56,6 +56,7 @@ Examples:
   kvadm list /app --dir --keys-only --match '*cert*'
   kvadm list /app --dir --regex '(?i)host *= *old-db' --keys-only
   kvadm list / --du --depth 2 --top 10
+  kvadm list /app/ --db backup.db --rev 812
   kvadm list /app --dir -o json --with-leases --trailer > backup.jsonl",
     mut_arg("serializable", |arg| arg.conflicts_with("if_locked"))
 )]
@@ -120,6 +121,15 @@ pub struct Args {
     #[arg(long, value_name = "N", requires = "du", value_parser = clap::value_parser!(u32).range(1..),
           help_heading = "As a tree")]
     pub(super) top: Option<u32>,
+    /// With --du: count all stored revisions, and print the most rewritten keys (needs --db)
+    ///
+    /// Prints, for each branch: the keys that exist, the bytes of their latest revisions, the bytes of all other revisions
+    /// (superseded), the number of stored revisions, and the deletions (tombstones) among them. After the total follow the
+    /// keys with the most revisions: 10, or --top. Memory grows with the keys, also deleted ones that are not compacted.
+    /// Compaction removes superseded revisions.
+    #[arg(long, requires = "du", help_heading = "As a tree",
+          conflicts_with_all = ["glob", "search", "regex", "since_rev", "rev", "at", "serializable", "if_locked"])]
+    pub(super) history: bool,
     /// Path separator, one byte
     #[arg(long, value_name = "C", default_value = "/", value_parser = parse_separator, help_heading = "As a tree")]
     pub(super) separator: u8,
