@@ -67,8 +67,7 @@ impl Context {
     /// # Errors
     /// The file cannot be read, or is not a database of etcd.
     pub fn open_database(&self, path: &Path) -> Result<Database, Failure> {
-        let opened = Database::open(path, self.out.clone(), self.signals.cancel().clone());
-        opened.map_err(|error| Failure::database(path, &error))
+        Ok(Database::open(path, self.out.clone(), self.signals.cancel().clone())?)
     }
 
     /// A database file as a store, in the namespace of this command.

@@ -290,7 +290,9 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
 fn local_hint(store: &str, cause: &LocalError) -> Vec<String> {
     vec![match cause {
         LocalError::Compacted { oldest, .. } => format!("use --rev {oldest} or a later revision"),
-        LocalError::FutureRevision { latest, .. } => format!("use --rev {latest} or an earlier revision, or omit --rev"),
+        LocalError::FutureRevision { latest, .. } => {
+            format!("use --rev {latest} or an earlier revision, or omit --rev")
+        }
         LocalError::Broken(_) => {
             let line = shell::line([b"kvadm".as_slice(), b"snapshot", b"verify", store.as_bytes()]);
             format!("run '{line}' to see what is damaged")

@@ -143,7 +143,7 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
 /// Opens the file of `--db`, if the verb can read it.
 fn open_database(cli: &Cli, path: &Path, out: &Out, signals: &Signals) -> Result<Database, Failure> {
     cli::database::check(&cli.verb, cli.global.cluster_option())?;
-    Database::open(path, out.clone(), signals.cancel().clone()).map_err(|error| Failure::database(path, &error))
+    Ok(Database::open(path, out.clone(), signals.cancel().clone())?)
 }
 
 fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {

@@ -57,12 +57,7 @@ pub struct KeyTable<T> {
 
 impl<T> Default for KeyTable<T> {
     fn default() -> Self {
-        Self {
-            arena: KeyArena::default(),
-            entries: Vec::new(),
-            table: HashTable::new(),
-            hasher: RandomState::new(),
-        }
+        Self { arena: KeyArena::default(), entries: Vec::new(), table: HashTable::new(), hasher: RandomState::new() }
     }
 }
 
@@ -84,7 +79,8 @@ impl<T> KeyTable<T> {
             None => {
                 let index = u32::try_from(entries.len()).map_err(|_| TooManyKeys)?;
                 entries.push((arena.push(key)?, new()));
-                let rehash = |index: &u32| at(entries, *index).map_or(0, |(place, _)| hasher.hash_one(arena.get(*place)));
+                let rehash =
+                    |index: &u32| at(entries, *index).map_or(0, |(place, _)| hasher.hash_one(arena.get(*place)));
                 table.insert_unique(hash, index, rehash);
                 index
             }
@@ -157,7 +153,8 @@ impl<T> SortedKeys<T> {
 
     /// The position of the first key that is not below `key`.
     pub fn position(&self, key: &[u8]) -> usize {
-        self.order.partition_point(|index| at(&self.entries, *index).is_some_and(|(place, _)| self.arena.get(*place) < key))
+        self.order
+            .partition_point(|index| at(&self.entries, *index).is_some_and(|(place, _)| self.arena.get(*place) < key))
     }
 
     /// The keys in order.

@@ -15,12 +15,22 @@
 )]
 
 pub mod bolt;
+mod database;
 mod error;
 mod etcd_file;
 mod file_kind;
+mod history;
+mod index;
+mod key_table;
+mod leases;
+mod pass;
 pub mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use database::{Database, KeyRevision};
 pub use error::BackupError;
 pub use etcd_file::{Compaction, EtcdFile, Revisions, StoredRevision};
+pub use history::{KeyHistoryUsage, history_usage};
+pub use key_table::SortedKeys;
+pub use pass::ReadError;

@@ -152,9 +152,20 @@ mod tests {
         assert_eq!("db:@7".parse(), database("@7", None));
         assert_eq!("file:a:b".parse(), Ok(SourceWord::File("a:b".into())));
         assert_eq!("-".parse(), Ok(SourceWord::Stdin));
-        for text in
-            ["", "rev:", "rev:0", "rev:-1", "rev:+1", "rev:x", "context:", "file:", "db:", "git:main", "40", "backup.jsonl"]
-        {
+        for text in [
+            "",
+            "rev:",
+            "rev:0",
+            "rev:-1",
+            "rev:+1",
+            "rev:x",
+            "context:",
+            "file:",
+            "db:",
+            "git:main",
+            "40",
+            "backup.jsonl",
+        ] {
             let error = text.parse::<SourceWord>().map_err(|error| error.to_string());
             assert!(error.is_err_and(|why| why.contains("a source is rev:N, context:NAME")), "{text}");
         }
