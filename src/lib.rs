@@ -6,6 +6,7 @@
 pub mod allocator;
 pub mod args;
 pub mod atomic_file;
+pub mod backup;
 pub mod boottime;
 pub mod bounded_file;
 pub mod child;

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::out::Out;
-use super::record::Record;
+use super::record::{Field, Record, Value, Visibility, always};
 use super::settings::Format;
 use super::sink::Sink;
 use super::{json, sanitize, yaml};
@@ -23,6 +23,16 @@ pub trait Report: Record {
     /// Warnings that go with the data.
     fn remarks(&self) -> &[String] {
         &[]
+    }
+}
+
+/// One field of a record as a row.
+struct PropertyRow<'f>(Field<'f>);
+
+impl Record for PropertyRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("field", Value::Str(self.0.name)));
+        visit(always("value", self.0.value.borrowed()));
     }
 }
 
@@ -62,6 +72,26 @@ impl Out {
                 self.bytes(b"\n")
             }
         }
+    }
+
+    /// Writes one record as a row for each of its fields: the name and the value. In JSON and YAML, the record itself.
+    ///
+    /// # Errors
+    /// The stream is closed or full.
+    pub fn properties(&self, record: &dyn Record) -> io::Result<()> {
+        if self.is_data() {
+            return self.one(record);
+        }
+        let mut sink = self.stream();
+        let mut written = Ok(());
+        record.fields(&mut |field| {
+            let is_shown = field.show != Visibility::Data && !matches!(field.value, Value::Absent);
+            if is_shown && written.is_ok() {
+                written = sink.push(&PropertyRow(field));
+            }
+        });
+        written?;
+        sink.finish()
     }
 
     /// Begins a stream of records.
