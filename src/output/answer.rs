@@ -3,10 +3,11 @@
 use std::io;
 
 use super::out::Out;
+use super::progress::human_bytes;
 use super::record::{Field, Record, Value, Visibility, always};
 use super::settings::Format;
 use super::sink::Sink;
-use super::{json, sanitize, yaml};
+use super::{json, sanitize, text, yaml};
 
 /// A result of several rows: one object in JSON and YAML, rows in text and tables.
 pub trait Report: Record {
@@ -26,13 +27,40 @@ pub trait Report: Record {
     }
 }
 
-/// One field of a record as a row.
-struct PropertyRow<'f>(Field<'f>);
+/// One field of a record as a row. Numbers are text, so that a table does not align them to the right.
+struct PropertyRow<'f> {
+    name: &'static str,
+    value: PropertyValue<'f>,
+}
+
+enum PropertyValue<'f> {
+    Number(String),
+    Other(Value<'f>),
+}
+
+impl<'f> PropertyRow<'f> {
+    fn new(field: Field<'f>, format: Format) -> Self {
+        let value = match field.value {
+            Value::Size(bytes) if format == Format::Table => PropertyValue::Number(human_bytes(bytes)),
+            Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Hex(_) | Value::Millis(_) => {
+                let mut number = String::new();
+                text::value(&mut number, &field.value);
+                PropertyValue::Number(number)
+            }
+            other => PropertyValue::Other(other),
+        };
+        Self { name: field.name, value }
+    }
+}
 
 impl Record for PropertyRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("field", Value::Str(self.0.name)));
-        visit(always("value", self.0.value.borrowed()));
+        visit(always("field", Value::Str(self.name)));
+        let value = match &self.value {
+            PropertyValue::Number(number) => Value::Str(number),
+            PropertyValue::Other(value) => value.borrowed(),
+        };
+        visit(always("value", value));
     }
 }
 
@@ -87,7 +115,7 @@ impl Out {
         record.fields(&mut |field| {
             let is_shown = field.show != Visibility::Data && !matches!(field.value, Value::Absent);
             if is_shown && written.is_ok() {
-                written = sink.push(&PropertyRow(field));
+                written = sink.push(&PropertyRow::new(field, self.shared.format));
             }
         });
         written?;
