@@ -44,6 +44,7 @@ pub const FLOORS: &[Floor] = &[
 pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "commands", "args", "lib"]),
     ("clap_complete", &["cli"]),
+    ("aws_lc_rs", &["backup"]),
     ("anyhow", &["context", "error", "args"]),
     ("comfy_table", &["output::table"]),
     ("indicatif", &["output::progress"]),
