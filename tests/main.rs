@@ -79,6 +79,8 @@ mod serializable;
 mod serializable_faults;
 mod signals;
 mod since_rev;
+mod snapshot_faults;
+mod snapshot_save;
 mod snapshots;
 mod snapshots_errors;
 mod snapshots_tables;

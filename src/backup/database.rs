@@ -14,13 +14,18 @@ use super::etcd_file::EtcdFile;
 use super::index::{KeyIndex, record, record_length};
 use super::leases;
 use super::pass::{Pass, ReadError, file_reason};
-use crate::kvstore::{Error, KeyRange, KeyValue, LeaseId, LocalAnswer, LocalError, LocalQuery, LocalStore, Revision};
+use super::snapshot_digest::SnapshotDigest;
+use crate::kvstore::{DIGEST_BYTES, Error, KeyRange, KeyValue, LeaseId, LocalAnswer, LocalError, LocalQuery, LocalStore, Revision};
 use crate::output::Out;
 
 /// Indexes that are kept: `diff` reads two revisions.
 const MAX_INDEXES: usize = 2;
 /// Passes for single keys, after which an index is cheaper.
 const MAX_KEY_PASSES: u32 = 2;
+/// A database has whole sectors, so that the 32 bytes of a SHA-256 show in its size (etcd's `etcdutl/snapshot`).
+const SECTOR_BYTES: u64 = 512;
+/// How much is read at once to compute the SHA-256.
+const DIGEST_CHUNK_BYTES: u32 = 1 << 20;
 /// Keys that one pass looks for.
 const MAX_WANTED_KEYS: usize = 4096;
 
@@ -68,7 +73,14 @@ impl Database {
     /// # Errors
     /// The file cannot be read, or is not a database of etcd.
     pub fn open(path: &Path, out: Out, cancel: CancellationToken) -> Result<Self, BackupError> {
-        let file = EtcdFile::open(path)?;
+        Self::of(EtcdFile::open(path)?, out, cancel)
+    }
+
+    /// As [`Database::open`], for a file that is open.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn of(file: EtcdFile, out: Out, cancel: CancellationToken) -> Result<Self, BackupError> {
         let latest = file.revision()?;
         // A compaction that is under way has removed some of the revisions below.
         let oldest = file.compaction()?.revision().clamp(1, latest.max(1));
@@ -94,6 +106,31 @@ impl Database {
     /// The file itself.
     pub fn file(&self) -> &EtcdFile {
         &self.shared.file
+    }
+
+    /// Checks the SHA-256 at the end of a snapshot. Returns `false` for a file without one: a copy of a member's database.
+    ///
+    /// # Errors
+    /// The SHA-256 is another one, the file cannot be read, or an interruption.
+    pub fn check_digest(&self) -> Result<bool, ReadError> {
+        let bolt = self.shared.file.bolt();
+        let total = bolt.file_bytes();
+        if total.checked_rem(SECTOR_BYTES) != Some(DIGEST_BYTES) {
+            return Ok(false);
+        }
+        let progress = self.shared.out.progress_bytes("checking the SHA-256", Some(total));
+        let (mut digest, mut offset) = (SnapshotDigest::new(total), 0);
+        while offset < total {
+            let length = u32::try_from(total.saturating_sub(offset)).unwrap_or(u32::MAX).min(DIGEST_CHUNK_BYTES);
+            let chunk = bolt.read_at(offset, length).map_err(|error| self.shared.file.error(error))?;
+            digest.update(&chunk);
+            progress.inc(length.into());
+            offset = offset.saturating_add(length.into());
+            if self.shared.cancel.is_cancelled() {
+                return Err(ReadError::Interrupted);
+            }
+        }
+        digest.finish().map(|_| true).map_err(ReadError::Digest)
     }
 
     /// The store's error for a read that failed.

@@ -1,7 +1,8 @@
 //! Reads etcd's database files without etcd: snapshots, and copies of a member's `member/snap/db`.
 //!
 //! Such a file is a bbolt database ([`bolt`]): trees of pages, in named buckets. The bucket `key` has every revision of every
-//! key since the last compaction, in the order of revisions; there is no index by key ([`schema`]).
+//! key since the last compaction, in the order of revisions; there is no index by key ([`schema`]). A snapshot, as etcd's
+//! Maintenance.Snapshot sends it, is a database and the SHA-256 of all its bytes ([`snapshot_digest`]).
 
 #![cfg_attr(
     not(test),
@@ -25,6 +26,7 @@ mod key_table;
 mod leases;
 mod pass;
 pub mod schema;
+pub mod snapshot_digest;
 #[cfg(test)]
 mod tests;
 
@@ -34,3 +36,4 @@ pub use etcd_file::{Compaction, EtcdFile, Revisions, StoredRevision};
 pub use history::{KeyHistoryUsage, history_usage};
 pub use key_table::SortedKeys;
 pub use pass::ReadError;
+pub use snapshot_digest::{DigestMismatch, SnapshotDigest};

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::BackupError;
 use super::key_table::TooManyKeys;
+use super::snapshot_digest::DigestMismatch;
 use crate::kvstore::Revision;
 use crate::output::Progress;
 
@@ -23,6 +24,9 @@ pub enum ReadError {
     /// A record is not where it was.
     #[error("the file changed while it was read")]
     Changed,
+    /// The file has changed since its SHA-256 was computed.
+    #[error("it is damaged: {0}")]
+    Digest(DigestMismatch),
     /// A signal ended the pass.
     #[error("interrupted")]
     Interrupted,

@@ -34,7 +34,7 @@ pub use answer::Report;
 pub use answers::{
     ClockRow, CompactAnswer, Count, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow, KeyNameRow,
     LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow, RevisionOnly,
-    RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, TxnAnswer, VersionRow,
+    RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, TxnAnswer, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};

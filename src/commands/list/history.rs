@@ -1,12 +1,17 @@
 //! `list --du --history`: what the stored revisions of each branch take, and which keys are rewritten most.
 
+use std::io::{self, Write};
+use std::path::PathBuf;
+
 use super::branch_sums::{BranchSum, BranchSums, Ranking};
 use super::options::Args;
-use crate::backup::{Database, KeyHistoryUsage, SortedKeys, history_usage};
+use crate::backup::{
+    Database, DigestMismatch, EtcdFile, KeyHistoryUsage, SnapshotDigest, SortedKeys, history_usage,
+};
 use crate::commands::levels::BranchLevels;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::KeyRange;
+use crate::kvstore::{Error, KeyRange, Refusal};
 use crate::output::{HistoryUsageRow, UsageKind};
 
 /// The most rewritten keys that are printed without `--top`.
@@ -108,11 +113,39 @@ fn print(
     Ok(sink.finish()?)
 }
 
-/// The file of `--db`.
+/// The file of `--db`, or a snapshot of a member in a temporary file without a name.
 async fn database(ctx: &Context) -> Result<Database, Failure> {
-    match ctx.database() {
-        Some(database) => Ok(database.clone()),
-        None => Err(Failure::usage("--history needs --db: etcd does not list earlier revisions")
-            .hint("take a snapshot of a member, and run 'kvadm list PREFIX --db FILE --du --history'")),
+    if let Some(database) = ctx.database() {
+        return Ok(database.clone());
     }
+    let store = ctx.store();
+    let mut stream = store.snapshot().await.map_err(cannot_stream)?;
+    let endpoint = stream.endpoint().to_owned();
+    let file = tempfile::tempfile().map_err(cannot_spool)?;
+    let mut writer = file.try_clone().map_err(cannot_spool)?;
+    let progress = ctx.out.progress_bytes("receiving a snapshot", Some(stream.total_bytes()));
+    let mut digest = SnapshotDigest::new(stream.total_bytes());
+    while let Some(bytes) = stream.next().await.map_err(cannot_stream)? {
+        digest.update(&bytes);
+        writer.write_all(&bytes).map_err(cannot_spool)?;
+        progress.inc(bytes.len() as u64);
+    }
+    progress.finish();
+    let damaged = |mismatch: DigestMismatch| Failure::new(Exit::Refused, mismatch.to_string());
+    digest.finish().map_err(|mismatch| damaged(mismatch).context("the snapshot is damaged"))?;
+    let name = PathBuf::from(format!("the snapshot of {endpoint}"));
+    let database = Database::of(EtcdFile::of(file, &name)?, ctx.out.clone(), ctx.signals.cancel().clone())?;
+    ctx.out.note(&format!("read from a snapshot of {endpoint} at revision {}", database.latest()));
+    Ok(database)
+}
+
+fn cannot_stream(error: Error) -> Failure {
+    let needs_root = error.is_refusal(Refusal::Permission);
+    let failure = Failure::from(error).context("cannot take a snapshot, which --history needs");
+    if needs_root { failure.hint("a snapshot needs a user with the role root; --db reads one from a file") } else { failure }
+}
+
+fn cannot_spool(error: io::Error) -> Failure {
+    Failure::usage(format!("cannot write the snapshot to a temporary file: {error}"))
+        .hint("TMPDIR names the folder of temporary files; --db reads a snapshot from a file")
 }
