@@ -15,7 +15,9 @@ use super::index::{KeyIndex, record, record_length};
 use super::leases;
 use super::pass::{Pass, ReadError, file_reason};
 use super::snapshot_digest::SnapshotDigest;
-use crate::kvstore::{DIGEST_BYTES, Error, KeyRange, KeyValue, LeaseId, LocalAnswer, LocalError, LocalQuery, LocalStore, Revision};
+use crate::kvstore::{
+    DIGEST_BYTES, Error, KeyRange, KeyValue, LeaseId, LocalAnswer, LocalError, LocalQuery, LocalStore, Revision,
+};
 use crate::output::Out;
 
 /// Indexes that are kept: `diff` reads two revisions.

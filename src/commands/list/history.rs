@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use super::branch_sums::{BranchSum, BranchSums, Ranking};
 use super::options::Args;
-use crate::backup::{
-    Database, DigestMismatch, EtcdFile, KeyHistoryUsage, SnapshotDigest, SortedKeys, history_usage,
-};
+use crate::backup::{Database, DigestMismatch, EtcdFile, KeyHistoryUsage, SnapshotDigest, SortedKeys, history_usage};
 use crate::commands::levels::BranchLevels;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -142,7 +140,11 @@ async fn database(ctx: &Context) -> Result<Database, Failure> {
 fn cannot_stream(error: Error) -> Failure {
     let needs_root = error.is_refusal(Refusal::Permission);
     let failure = Failure::from(error).context("cannot take a snapshot, which --history needs");
-    if needs_root { failure.hint("a snapshot needs a user with the role root; --db reads one from a file") } else { failure }
+    if needs_root {
+        failure.hint("a snapshot needs a user with the role root; --db reads one from a file")
+    } else {
+        failure
+    }
 }
 
 fn cannot_spool(error: io::Error) -> Failure {
