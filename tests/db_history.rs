@@ -59,13 +59,18 @@ fn value_bytes(record: &Value) -> u64 {
     value as u64
 }
 
-/// Adds up the changes that a watch prints from the first revision on.
+/// Adds up the changes that a watch prints from the first revision on, up to the last one.
 fn model(etcd: &Etcd) -> BTreeMap<Vec<u8>, Taken> {
-    let until = etcd.revision().to_string();
-    let args = ["watch", "", "--rev", "1", "--until", &until, "-o", "json"];
-    let events = Kvadm::new().endpoint(etcd).args(args).timeout(Duration::from_secs(20)).run();
+    Kvadm::new().endpoint(etcd).args(["put", "/end", ""]).run().ok();
+    let args = ["watch", "", "--rev", "1", "-o", "json"];
+    let mut watch = Kvadm::new().endpoint(etcd).args(args).timeout(Duration::from_secs(20)).spawn();
     let mut model: BTreeMap<Vec<u8>, Taken> = BTreeMap::new();
-    for event in events.json_lines().iter().filter(|event| event["event"].is_string()) {
+    while !model.contains_key(b"/end".as_slice()) {
+        let event: Value = serde_json::from_str(&watch.next_line().expect("an event")).unwrap();
+        if !event["mod_revision"].is_i64() {
+            continue;
+        }
+        let event = &event;
         let key = key_of(event);
         let bytes = key.len() as u64 + value_bytes(event);
         let taken = model.entry(key).or_default();

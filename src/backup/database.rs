@@ -13,7 +13,7 @@ use super::error::BackupError;
 use super::etcd_file::EtcdFile;
 use super::index::{KeyIndex, record, record_length};
 use super::leases;
-use super::pass::{Pass, ReadError, file_reason};
+use super::pass::{DatabaseError, Pass, file_reason};
 use super::snapshot_digest::SnapshotDigest;
 use crate::kvstore::{
     DIGEST_BYTES, Error, KeyRange, KeyValue, LeaseId, LocalAnswer, LocalError, LocalQuery, LocalStore, Revision,
@@ -34,10 +34,10 @@ const MAX_WANTED_KEYS: usize = 4096;
 /// A database file that is open for reading. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
-    shared: Arc<Shared>,
+    shared: Arc<DatabaseState>,
 }
 
-struct Shared {
+struct DatabaseState {
     file: EtcdFile,
     out: Out,
     cancel: CancellationToken,
@@ -87,7 +87,7 @@ impl Database {
         // A compaction that is under way has removed some of the revisions below.
         let oldest = file.compaction()?.revision().clamp(1, latest.max(1));
         let known = Mutex::default();
-        Ok(Self { shared: Arc::new(Shared { file, out, cancel, latest, oldest, known }) })
+        Ok(Self { shared: Arc::new(DatabaseState { file, out, cancel, latest, oldest, known }) })
     }
 
     /// The file.
@@ -114,7 +114,7 @@ impl Database {
     ///
     /// # Errors
     /// The SHA-256 is another one, the file cannot be read, or an interruption.
-    pub fn check_digest(&self) -> Result<bool, ReadError> {
+    pub fn check_digest(&self) -> Result<bool, DatabaseError> {
         let bolt = self.shared.file.bolt();
         let total = bolt.file_bytes();
         if total.checked_rem(SECTOR_BYTES) != Some(DIGEST_BYTES) {
@@ -129,14 +129,14 @@ impl Database {
             progress.inc(length.into());
             offset = offset.saturating_add(length.into());
             if self.shared.cancel.is_cancelled() {
-                return Err(ReadError::Interrupted);
+                return Err(DatabaseError::Interrupted);
             }
         }
-        digest.finish().map(|_| true).map_err(ReadError::Digest)
+        digest.finish().map(|_| true).map_err(DatabaseError::Digest)
     }
 
     /// The store's error for a read that failed.
-    pub fn error(&self, error: ReadError) -> Error {
+    pub fn error(&self, error: DatabaseError) -> Error {
         Error::Local { store: self.name(), cause: broken(error) }
     }
 
@@ -150,7 +150,7 @@ impl Database {
     ///
     /// # Errors
     /// Damage, or an interruption.
-    pub fn revisions_of(&self, key: &[u8], revision: Revision) -> Result<Vec<KeyRevision>, ReadError> {
+    pub fn revisions_of(&self, key: &[u8], revision: Revision) -> Result<Vec<KeyRevision>, DatabaseError> {
         let mut known = self.known();
         if !known.keys.contains_key(key) {
             self.find_keys(&mut known, &[key.to_vec()])?;
@@ -171,7 +171,7 @@ impl Database {
     ///
     /// # Errors
     /// Damage, or a file that has changed.
-    pub fn record_of(&self, key: &[u8], at: KeyRevision) -> Result<KeyValue, ReadError> {
+    pub fn record_of(&self, key: &[u8], at: KeyRevision) -> Result<KeyValue, DatabaseError> {
         if at.is_tombstone {
             return Ok(KeyValue { key: key.to_vec(), mod_revision: at.revision, ..KeyValue::default() });
         }
@@ -183,7 +183,7 @@ impl Database {
     }
 
     /// Looks for all revisions of these keys in one pass.
-    fn find_keys(&self, known: &mut Known, keys: &[Vec<u8>]) -> Result<(), ReadError> {
+    fn find_keys(&self, known: &mut Known, keys: &[Vec<u8>]) -> Result<(), DatabaseError> {
         let mut wanted: HashMap<Vec<u8>, Vec<KeyRevision>> =
             keys.iter().filter(|key| !known.keys.contains_key(*key)).map(|key| (key.clone(), Vec::new())).collect();
         if wanted.is_empty() {
@@ -204,7 +204,7 @@ impl Database {
     }
 
     /// The index of a revision that can be read.
-    fn index(&self, known: &mut Known, revision: Revision) -> Result<Arc<KeyIndex>, ReadError> {
+    fn index(&self, known: &mut Known, revision: Revision) -> Result<Arc<KeyIndex>, DatabaseError> {
         let index = match known.indexes.iter().position(|index| index.revision() == revision) {
             Some(position) => known.indexes.remove(position),
             None => {
@@ -220,7 +220,7 @@ impl Database {
     }
 
     fn readable(&self, revision: Revision) -> Result<Revision, LocalError> {
-        let Shared { latest, oldest, .. } = *self.shared;
+        let DatabaseState { latest, oldest, .. } = *self.shared;
         match revision {
             0 => Ok(latest),
             revision if revision > latest => Err(LocalError::FutureRevision { revision, latest }),
@@ -229,7 +229,7 @@ impl Database {
         }
     }
 
-    fn answer(&self, query: &LocalQuery, revision: Revision) -> Result<LocalAnswer, ReadError> {
+    fn answer(&self, query: &LocalQuery, revision: Revision) -> Result<LocalAnswer, DatabaseError> {
         let mut known = self.known();
         if let Some(key) = single_key(&query.range)
             && !known.indexes.iter().any(|index| index.revision() == revision)
@@ -254,7 +254,7 @@ impl Database {
         key: &[u8],
         last: Option<KeyRevision>,
         revision: Revision,
-    ) -> Result<LocalAnswer, ReadError> {
+    ) -> Result<LocalAnswer, DatabaseError> {
         let Some(last) = last.filter(|last| !last.is_tombstone) else {
             return Ok(LocalAnswer { revision, ..LocalAnswer::default() });
         };
@@ -273,7 +273,7 @@ fn single_key(range: &KeyRange) -> Option<&[u8]> {
     (end.strip_prefix(range.start.as_slice()) == Some(&[0])).then_some(&range.start)
 }
 
-fn broken(error: ReadError) -> LocalError {
+fn broken(error: DatabaseError) -> LocalError {
     LocalError::Broken(error.reason())
 }
 

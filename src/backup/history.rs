@@ -2,7 +2,7 @@
 
 use super::database::Database;
 use super::key_table::{KeyTable, SortedKeys};
-use super::pass::ReadError;
+use super::pass::DatabaseError;
 use crate::kvstore::KeyRange;
 
 /// What the stored revisions of a key take. Bytes are those of keys and values.
@@ -39,7 +39,7 @@ impl KeyHistoryUsage {
 ///
 /// # Errors
 /// Damage, or an interruption.
-pub fn history_usage(database: &Database, range: &KeyRange) -> Result<SortedKeys<KeyHistoryUsage>, ReadError> {
+pub fn history_usage(database: &Database, range: &KeyRange) -> Result<SortedKeys<KeyHistoryUsage>, DatabaseError> {
     let mut table = KeyTable::<KeyHistoryUsage>::default();
     let mut pass = database.pass("adding up the history");
     let mut revisions = database.file().revisions()?;

@@ -2,7 +2,7 @@
 
 use super::etcd_file::{EtcdFile, StoredRevision};
 use super::key_table::{KeyTable, SortedKeys};
-use super::pass::{Pass, ReadError};
+use super::pass::{DatabaseError, Pass};
 use crate::kvstore::{KeyRange, KeyValue, LeaseId, LocalAnswer, LocalQuery, Revision};
 
 /// The bytes of records in one answer after which it is cut, so that memory does not grow with the values.
@@ -31,7 +31,7 @@ impl KeyIndex {
     ///
     /// # Errors
     /// Damage, an interruption, or too many keys.
-    pub fn build(file: &EtcdFile, revision: Revision, pass: &mut Pass) -> Result<Self, ReadError> {
+    pub fn build(file: &EtcdFile, revision: Revision, pass: &mut Pass) -> Result<Self, DatabaseError> {
         let mut table = KeyTable::<RecordPlace>::default();
         let mut revisions = file.revisions()?;
         while let Some(stored) = revisions.next()? {
@@ -53,7 +53,7 @@ impl KeyIndex {
     ///
     /// # Errors
     /// Damage, or a file that has changed.
-    pub fn answer(&self, file: &EtcdFile, query: &LocalQuery) -> Result<LocalAnswer, ReadError> {
+    pub fn answer(&self, file: &EtcdFile, query: &LocalQuery) -> Result<LocalAnswer, DatabaseError> {
         let KeyRange { start, end } = &query.range;
         let from = self.keys.position(start);
         let to = end.as_ref().map_or(self.keys.len(), |end| self.keys.position(end)).max(from);
@@ -91,7 +91,7 @@ impl KeyIndex {
     }
 }
 
-fn place_of(stored: &StoredRevision<'_>) -> Result<RecordPlace, ReadError> {
+fn place_of(stored: &StoredRevision<'_>) -> Result<RecordPlace, DatabaseError> {
     if stored.is_tombstone {
         return Ok(RecordPlace::default());
     }
@@ -106,10 +106,10 @@ fn place_of(stored: &StoredRevision<'_>) -> Result<RecordPlace, ReadError> {
 }
 
 /// The length of a record, which is never 0: a record holds its key.
-pub(super) fn record_length(stored: &StoredRevision<'_>) -> Result<u32, ReadError> {
+pub(super) fn record_length(stored: &StoredRevision<'_>) -> Result<u32, DatabaseError> {
     match u32::try_from(stored.record.len()) {
         Ok(length) if length > 0 => Ok(length),
-        _ => Err(ReadError::NoRecord(stored.main)),
+        _ => Err(DatabaseError::NoRecord(stored.main)),
     }
 }
 
@@ -120,7 +120,7 @@ pub(super) fn record(
     revision: Revision,
     offset: u64,
     length: u32,
-) -> Result<KeyValue, ReadError> {
+) -> Result<KeyValue, DatabaseError> {
     let kv = file.record_at(offset, length)?;
-    if kv.key == key && kv.mod_revision == revision { Ok(kv) } else { Err(ReadError::Changed) }
+    if kv.key == key && kv.mod_revision == revision { Ok(kv) } else { Err(DatabaseError::Changed) }
 }

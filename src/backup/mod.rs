@@ -35,5 +35,5 @@ pub use error::BackupError;
 pub use etcd_file::{Compaction, EtcdFile, Revisions, StoredRevision};
 pub use history::{KeyHistoryUsage, history_usage};
 pub use key_table::SortedKeys;
-pub use pass::ReadError;
+pub use pass::DatabaseError;
 pub use snapshot_digest::{DigestMismatch, SnapshotDigest};

@@ -14,7 +14,7 @@ const STEPS: u64 = 4096;
 
 /// Why a pass, or the reading of a record, failed.
 #[derive(Debug, ThisError)]
-pub enum ReadError {
+pub enum DatabaseError {
     /// The file cannot be read, or is damaged.
     #[error(transparent)]
     File(#[from] BackupError),
@@ -35,7 +35,7 @@ pub enum ReadError {
     TooManyKeys,
 }
 
-impl ReadError {
+impl DatabaseError {
     /// The reason without the name of the file.
     pub fn reason(&self) -> String {
         match self {
@@ -54,7 +54,7 @@ pub(super) fn file_reason(error: &BackupError) -> String {
     }
 }
 
-impl From<TooManyKeys> for ReadError {
+impl From<TooManyKeys> for DatabaseError {
     fn from(TooManyKeys: TooManyKeys) -> Self {
         Self::TooManyKeys
     }
@@ -76,13 +76,13 @@ impl Pass {
     /// Counts one revision.
     ///
     /// # Errors
-    /// [`ReadError::Interrupted`].
-    pub fn step(&mut self) -> Result<(), ReadError> {
+    /// [`DatabaseError::Interrupted`].
+    pub fn step(&mut self) -> Result<(), DatabaseError> {
         self.steps = self.steps.saturating_add(1);
         if self.steps >= STEPS {
             self.progress.inc(std::mem::take(&mut self.steps));
             if self.cancel.is_cancelled() {
-                return Err(ReadError::Interrupted);
+                return Err(DatabaseError::Interrupted);
             }
         }
         Ok(())

@@ -26,6 +26,7 @@ pub(crate) mod kv;
 pub(crate) mod lease;
 pub(crate) mod limiter;
 pub(crate) mod local;
+pub(crate) mod local_request;
 pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod refusal;

@@ -38,6 +38,7 @@ Examples:
   kvadm get /app/mode
   kvadm get /app/mode /app/size -o json
   kvadm get /app/mode --history=5
+  kvadm get /app/mode --db backup.db --history
   kvadm get /app/cert -o raw > cert.der",
     mut_arg("serializable", |arg| arg.conflicts_with("if_locked"))
 )]

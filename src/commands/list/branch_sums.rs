@@ -15,7 +15,7 @@ pub(super) trait BranchSum: Copy + Default + Ord {
 }
 
 /// An open branch: one that contains the last key.
-struct OpenBranch<S> {
+struct OpenSum<S> {
     end: usize,
     sum: S,
 }
@@ -24,7 +24,7 @@ struct OpenBranch<S> {
 pub(super) struct BranchSums<S> {
     levels: BranchLevels,
     last: Vec<u8>,
-    open: Vec<OpenBranch<S>>,
+    open: Vec<OpenSum<S>>,
     total: S,
 }
 
@@ -40,11 +40,11 @@ impl<S: BranchSum> BranchSums<S> {
         sum: &S,
         complete: impl FnMut(&[u8], S) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let shared = |open: &&OpenBranch<S>| key.get(..open.end) == self.last.get(..open.end);
+        let shared = |open: &&OpenSum<S>| key.get(..open.end) == self.last.get(..open.end);
         let common = self.open.iter().take_while(shared).count();
         self.close(common, complete)?;
         for end in self.levels.ends(key).skip(common) {
-            self.open.push(OpenBranch { end, sum: S::default() });
+            self.open.push(OpenSum { end, sum: S::default() });
         }
         for open in &mut self.open {
             open.sum.add(sum);
@@ -68,7 +68,7 @@ impl<S: BranchSum> BranchSums<S> {
         mut complete: impl FnMut(&[u8], S) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         while self.open.len() > level
-            && let Some(OpenBranch { end, sum }) = self.open.pop()
+            && let Some(OpenSum { end, sum }) = self.open.pop()
         {
             complete(self.last.get(..end).unwrap_or(&self.last), sum)?;
         }

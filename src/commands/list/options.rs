@@ -56,7 +56,6 @@ Examples:
   kvadm list /app --dir --keys-only --match '*cert*'
   kvadm list /app --dir --regex '(?i)host *= *old-db' --keys-only
   kvadm list / --du --depth 2 --top 10
-  kvadm list /app/ --db backup.db --rev 812
   kvadm list /app --dir -o json --with-leases --trailer > backup.jsonl",
     mut_arg("serializable", |arg| arg.conflicts_with("if_locked"))
 )]
