@@ -85,7 +85,7 @@ impl Place<'_> {
         cmd(&[&[self.kvadm.as_str(), "--endpoints", endpoint, "--op-timeout", "600s"], args].concat())
     }
 
-    fn etcdctl_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
+    pub fn etcdctl_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
         cmd(&[&[self.etcdctl.as_str(), "--endpoints", endpoint, "--command-timeout=600s"], args].concat())
     }
 
@@ -101,7 +101,7 @@ impl Place<'_> {
         self.client_at(&self.endpoint, what, args)
     }
 
-    fn client_at(&self, endpoint: &str, what: &str, args: &[&str]) -> Cmd {
+    pub fn client_at(&self, endpoint: &str, what: &str, args: &[&str]) -> Cmd {
         cmd(&[&[self.own.as_str(), "client", what, endpoint], args].concat())
     }
 
@@ -123,7 +123,8 @@ fn until(mut cmd: Cmd, until: Until) -> Cmd {
     cmd
 }
 
-fn case(name: &str, kvadm: Cmd, other: Option<Cmd>, targets: &[Target]) -> Case {
+/// A case that is run alone.
+pub fn case(name: &str, kvadm: Cmd, other: Option<Cmd>, targets: &[Target]) -> Case {
     let (name, targets) = (name.to_owned(), targets.to_vec());
     Case { name, how: How::Alone, kvadm, other, floor: None, before: Vec::new(), keys: 0, targets }
 }
@@ -145,6 +146,7 @@ pub fn all(p: &Place<'_>) -> Result<Vec<Case>, String> {
     cases.extend(watches(p)?);
     cases.extend(locks(p));
     cases.extend(growth(p)?);
+    cases.extend(crate::database::rows(p)?);
     Ok(cases)
 }
 

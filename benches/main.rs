@@ -7,6 +7,7 @@
 
 mod cases;
 mod client;
+mod database;
 mod measure;
 mod report;
 mod server;
