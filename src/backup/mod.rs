@@ -16,14 +16,22 @@
 )]
 
 pub mod bolt;
+mod contents;
 mod error;
 mod etcd_file;
 mod file_kind;
+mod hash_kv;
+mod monitor;
 pub mod schema;
 pub mod snapshot_digest;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+pub use contents::{Contents, StoredMember};
 pub use error::BackupError;
 pub use etcd_file::{Compaction, EtcdFile, Revisions, StoredRevision};
+pub use hash_kv::StoreHash;
+pub use monitor::VerifyMonitor;
 pub use snapshot_digest::{DigestMismatch, SnapshotDigest};
+pub use verify::{Checksum, Verification, VerifyError, bytes_to_verify, verify};
