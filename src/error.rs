@@ -4,6 +4,7 @@ use std::io;
 
 use thiserror::Error as ThisError;
 
+use crate::backup::BackupError;
 use crate::config::ConfigError;
 use crate::kvstore::{self, Refusal, StoreMismatch};
 use crate::output::{ErrorView, FailedCondition};
@@ -186,6 +187,17 @@ impl From<kvstore::Error> for Failure {
             _ => None,
         };
         Self { exit, error: error.into(), hints, condition }
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let exit = match error {
+            BackupError::Io { .. } | BackupError::OtherKind { .. } => Exit::Usage,
+            BackupError::Damaged { .. } => Exit::Refused,
+        };
+        let hints = error.hint().into_iter().collect();
+        Self { exit, error: error.into(), hints, condition: None }
     }
 }
 

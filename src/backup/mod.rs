@@ -1,7 +1,9 @@
-//! Backups: files that hold an etcd database.
+//! Reads etcd's database files without etcd: snapshots, and copies of a member's `member/snap/db`.
 //!
-//! A database file is a bbolt file. A snapshot, as etcd's Maintenance.Snapshot sends it, is a database file and the SHA-256
-//! of all its bytes.
+//! Such a file is a bbolt database ([`bolt`]): trees of pages, in named buckets. The bucket `key` has every revision of every
+//! key since the last compaction, in the order of revisions; there is no index by key ([`schema`]).
+//!
+//! A snapshot is a database and the SHA-256 of its bytes.
 
 #![cfg_attr(
     not(test),
@@ -14,6 +16,15 @@
     )
 )]
 
-pub mod snapshot_digest;
+pub mod bolt;
+mod error;
+mod etcd_file;
+mod file_kind;
+pub mod schema;
+mod snapshot_digest;
+#[cfg(test)]
+mod tests;
 
+pub use error::BackupError;
+pub use etcd_file::{Compaction, EtcdFile, Revisions, StoredRevision};
 pub use snapshot_digest::{DigestMismatch, SnapshotDigest};
