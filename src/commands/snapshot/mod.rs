@@ -15,7 +15,8 @@ use crate::error::{Exit, Failure};
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
-  kvadm snapshot save backup.db", args = hidden_safety_options(), disable_help_subcommand = true)]
+  kvadm snapshot save backup.db
+  kvadm snapshot save - | gzip > backup.db.gz", args = hidden_safety_options(), disable_help_subcommand = true)]
 pub struct Args {
     #[command(subcommand)]
     action: SnapshotCommand,

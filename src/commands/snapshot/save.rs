@@ -32,13 +32,15 @@ const OP: &str = "snapshot";
 /// hash is wrong, no file is left; a killed kvadm leaves .kvadm-snapshot-*.part in
 /// the folder. A stream that breaks is never continued from another member.
 ///
-/// Prints the member's endpoint, the revision, the number of stored revisions (etcdctl
-/// calls them keys), size, hash, and how many revisions the member was behind the others.
-/// With -, stdout gets the snapshot and stderr the summary; if kvadm exits with
-/// another code than 0, discard what was written ('set -o pipefail' in scripts).
+/// Prints the endpoint, the revision, how many revisions the member was behind the
+/// most advanced other member, the number of stored revisions of all keys, the size,
+/// and the SHA-256 of the database. With -, stdout gets the snapshot and stderr the
+/// summary. If kvadm exits with another code than 0, discard what was written to
+/// stdout; in a script, 'set -o pipefail' makes the pipe fail too.
 ///
-/// Each chunk is waited for as long as --op-timeout allows; --deadline limits the
-/// whole command. With authentication, the user needs the role root.
+/// --op-timeout limits the wait for each chunk (10x while the member answers health
+/// checks), and --deadline the whole command. With authentication, the user needs
+/// the role root.
 ///
 /// Exit codes:
 ///   0  the snapshot is saved
