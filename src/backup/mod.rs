@@ -2,7 +2,7 @@
 //!
 //! Such a file is a bbolt database ([`bolt`]): trees of pages, in named buckets. The bucket `key` has every revision of every
 //! key since the last compaction, in the order of revisions; there is no index by key ([`schema`]). A snapshot, as etcd's
-//! Maintenance.Snapshot sends it, is a database and the SHA-256 of all its bytes ([`snapshot_digest`]).
+//! Maintenance.Snapshot sends it, is a database and the SHA-256 of all its bytes ([`SnapshotDigest`]).
 
 #![cfg_attr(
     not(test),
@@ -23,7 +23,7 @@ mod file_kind;
 mod hash_kv;
 mod monitor;
 pub mod schema;
-pub mod snapshot_digest;
+mod snapshot_digest;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -16,6 +16,7 @@ mod locks;
 mod metadata;
 mod out;
 mod progress;
+mod properties;
 mod raw;
 mod record;
 mod sanitize;

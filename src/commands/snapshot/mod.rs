@@ -17,6 +17,7 @@ use crate::error::{Exit, Failure};
 #[command(after_help = "\
 Examples:
   kvadm snapshot save backup.db
+  kvadm snapshot save - | gzip > backup.db.gz
   kvadm snapshot verify backup.db", args = hidden_safety_options(), disable_help_subcommand = true)]
 pub struct Args {
     #[command(subcommand)]
