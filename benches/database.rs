@@ -28,7 +28,10 @@ pub fn rows(p: &Place<'_>) -> Result<Vec<Case>, String> {
     let one = cmd(&[&p.kvadm, "--db", &db, "get", &key]);
     Ok(vec![
         // 1 000 000 keys in 3 s.
-        Case { keys: p.keys, ..case("list --db, 4 revisions a key", list(&[]), get(&[]), &[Wall(1.0), Rate(333_333.0), memory]) },
+        Case {
+            keys: p.keys,
+            ..case("list --db, 4 revisions a key", list(&[]), get(&[]), &[Wall(1.0), Rate(333_333.0), memory])
+        },
         Case {
             keys: p.keys,
             ..case("list --db --keys-only", list(&["--keys-only"]), get(&["--keys-only"]), &[Wall(1.0), memory])

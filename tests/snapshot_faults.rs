@@ -104,6 +104,21 @@ fn a_flipped_bit_on_the_way_to_stdout_is_reported() {
     run.code(4).out_bytes(&bytes).err_has("error: the snapshot is damaged").err_has("hint: discard what was written");
 }
 
+/// Bytes that the member has hashed, but no database.
+#[test]
+fn what_is_no_database_of_etcd_is_not_saved() {
+    let of = |database: &[u8]| {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, database);
+        saved(Reply::Messages(chunks(&[database, digest.as_ref()].concat())))
+    };
+    let run = of(&[0; 20_000]);
+    run.code(4).out_empty().err_has("error: the snapshot is damaged").err_has("not an etcd database: ");
+    run.err_lacks(".part").err_has("hint: try another member: kvadm --endpoints ");
+    let (mut database, pages) = (snapshot()[..snapshot().len() - 32].to_vec(), snapshot().len() / 4096);
+    (2..pages).for_each(|page| database[page * 4096..][..4096].fill(0xff));
+    of(&database).code(4).out_empty().err_has("error: the snapshot is damaged").err_lacks(".part");
+}
+
 #[test]
 fn streams_without_an_end_and_false_lengths_are_refused() {
     let first = chunk(&[7; 4096], 8192);

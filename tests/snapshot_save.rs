@@ -83,6 +83,7 @@ fn a_saved_file_is_proved_private_and_reported() {
     assert_eq!(said["revision"], json!(revision(&etcd)));
     let theirs = etcd_status(&etcd, &path);
     assert_eq!(theirs["revision"], said["revision"], "{theirs}");
+    assert_eq!(said["revisions"], 50);
     let (major, minor) = etcd.version();
     assert!(said["server_version"].as_str().unwrap().starts_with(&format!("{major}.{minor}.")), "{said}");
     assert_eq!(said["storage_version"].is_string(), etcd.version() >= (3, 6), "{said}");
@@ -96,12 +97,13 @@ fn the_report_has_a_line_for_each_fact() {
     let bytes = fs::read(folder.path().join("a.db")).unwrap();
     run.ok().err_empty().out_has(&format!("size\t{}\n", bytes.len())).out_has("file\ta.db\n");
     run.out_has(&format!("endpoint\t{}\nrevision\t", shared().endpoint()));
+    run.out_has("\nrevisions\t");
     run.out_has(&format!("sha256\t{}\nserver_version\t3.", proved(&bytes)));
     let run = save(shared(), &folder, &["b.db", "-o", "table"]).run();
     run.ok().out_has("FIELD           VALUE\n").out_has("file            b.db\n").out_has(" KiB\n");
     assert!(run.stdout_text().lines().all(|line| line.len() <= 80), "{}", run.stdout_text());
     let run = save(shared(), &folder, &["c.db", "-o", "yaml"]).run();
-    run.ok().out_has("file: c.db\n").out_has("sha256: ");
+    run.ok().out_has("file: \"c.db\"\n").out_has("sha256: \"");
 }
 
 #[test]
@@ -149,7 +151,7 @@ fn stdout_gets_the_snapshot_and_stderr_the_summary() {
 #[test]
 fn a_terminal_gets_no_binary_data() {
     let run = save(shared(), &folder(), &["-"]).pty().run();
-    run.code(2).out_has("error: stdout is a terminal").out_has("kvadm snapshot save - > FILE");
+    run.code(2).out_has("stdout is a terminal; a snapshot is binary data").out_has("kvadm snapshot save - > FILE");
 }
 
 #[test]

@@ -126,6 +126,14 @@ impl EtcdFile {
         Ok(last.max(self.compaction()?.revision()).max(1))
     }
 
+    /// The number of stored revisions of keys, by the headers of the pages.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn stored_revisions(&self) -> Result<u64, BackupError> {
+        self.shared.keys.entries().map_err(|error| self.error(error))
+    }
+
     /// The revisions of the last compaction.
     ///
     /// # Errors

@@ -164,3 +164,182 @@ fn holds(compare: &Compare, kv: &KeyValue) -> bool {
         CompareOp::Greater => order.is_gt(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::kvstore::kv::range_reader::ReadOptions;
+    use crate::kvstore::kv::txn::{Retry, Write};
+    use crate::kvstore::refusal::Refusal;
+    use crate::transport::{ConnectOptions, DEFAULT_TXN_OPS, Notice, Observer, Session, TlsFiles};
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn request(&self, _: &Trace<'_>) {}
+
+        fn notice(&self, _: Notice, _: &str) {}
+
+        fn traces(&self) -> bool {
+            true
+        }
+    }
+
+    /// Revision 9, compacted at 5, in pages of two keys at most.
+    struct Small(BTreeMap<Vec<u8>, KeyValue>);
+
+    impl LocalStore for Small {
+        fn name(&self) -> String {
+            "small.db".to_owned()
+        }
+
+        fn range(&self, query: &LocalQuery) -> Result<LocalAnswer, LocalError> {
+            match query.revision {
+                0 | 5..=9 => {}
+                revision @ 10.. => return Err(LocalError::FutureRevision { revision, latest: 9 }),
+                revision => return Err(LocalError::Compacted { revision, oldest: 5 }),
+            }
+            let found: Vec<&KeyValue> = self.0.values().filter(|kv| query.range.contains(&kv.key)).collect();
+            let most = if query.count_only {
+                0
+            } else if query.limit == 0 {
+                usize::MAX
+            } else {
+                2
+            };
+            let kvs: Vec<KeyValue> = found.iter().take(most).map(|kv| (*kv).clone()).collect();
+            let more = !query.count_only && kvs.len() < found.len();
+            Ok(LocalAnswer { count: found.len() as u64, more, kvs, revision: 9 })
+        }
+
+        fn prepare(&self, _: &[Vec<u8>]) -> Result<(), LocalError> {
+            Ok(())
+        }
+
+        fn lease_ttl(&self, lease: LeaseId) -> Result<Option<i64>, LocalError> {
+            if lease.0 == 666 {
+                // Longer than any test waits.
+                std::thread::sleep(Duration::from_secs(3));
+            }
+            Ok((lease.0 == 7).then_some(60))
+        }
+    }
+
+    fn store(namespace: &[u8], deadline: Option<Duration>) -> Store {
+        let options = ConnectOptions {
+            endpoints: Vec::new(),
+            tls: TlsFiles::default(),
+            credentials: None,
+            dial_timeout: Duration::from_secs(1),
+            op_timeout: Duration::from_secs(1),
+            keepalive_time: Duration::from_secs(10),
+            keepalive_timeout: Duration::from_secs(5),
+            connect_wait: None,
+            namespace: namespace.to_vec(),
+            qps: None,
+            max_txn_ops: DEFAULT_TXN_OPS,
+        };
+        let deadline = deadline.map(|limit| Instant::now() + limit);
+        let session = Session { cancel: CancellationToken::new(), deadline, observer: Arc::new(Silent) };
+        let kv = |n: i64| KeyValue {
+            key: format!("/{n}").into_bytes(),
+            value: vec![b'v'; usize::try_from(n).unwrap()],
+            create_revision: n,
+            mod_revision: n + 1,
+            version: 2,
+            lease: LeaseId::from_wire(if n == 3 { 7 } else { 0 }),
+        };
+        let kvs = (1..=5).map(kv).map(|kv| (kv.key.clone(), kv)).collect();
+        Store::local(Arc::new(Small(kvs)), options, session)
+    }
+
+    #[tokio::test]
+    async fn ranges_are_read_to_their_end_in_the_namespace() {
+        let store = store(b"/", None);
+        let mut reader = store.read(&KeyRange::prefix(b""), ReadOptions { limit: Some(4), ..ReadOptions::default() });
+        let mut keys = Vec::new();
+        while let Some(page) = reader.next().await.unwrap() {
+            keys.extend(page.into_iter().map(|kv| kv.key));
+        }
+        assert_eq!(keys, [b"1", b"2", b"3", b"4"]);
+        assert_eq!((reader.revision(), reader.total()), (9, Some(5)));
+        let counted = store.count(&KeyRange::prefix(b""), 7, None).await.unwrap();
+        assert_eq!((counted.count, store.revision().await.unwrap()), (5, 9));
+        let read = store.get_many(&[b"2".to_vec(), b"none".to_vec()], 0, None).await.unwrap();
+        assert_eq!(
+            read.kvs.iter().map(|kv| kv.as_ref().map(|kv| kv.mod_revision)).collect::<Vec<_>>(),
+            [Some(3), None]
+        );
+        for (revision, refusal) in [(4, Refusal::Compacted), (10, Refusal::FutureRevision)] {
+            let sent = Instant::now();
+            let error = store.get(b"1", revision, None).await.unwrap_err();
+            assert!(error.is_refusal(refusal) && !error.is_transient(), "{error}");
+            let mut reader = store.read(&KeyRange::prefix(b""), ReadOptions { revision, ..ReadOptions::default() });
+            assert!(reader.next().await.unwrap_err().is_refusal(refusal));
+            assert!(sent.elapsed() < Duration::from_secs(1));
+        }
+        let ttl = store.time_to_live(LeaseId(7)).await.unwrap().map(|grant| grant.ttl);
+        assert_eq!((ttl, store.time_to_live(LeaseId(8)).await.unwrap()), (Some(60), None));
+    }
+
+    #[tokio::test]
+    async fn conditions_are_compared_as_etcd_compares_them() {
+        let store = store(b"", None);
+        let key = |key: &[u8], op, target| Compare::key(key, op, target);
+        use CompareOp::{Equal, Greater, Less, NotEqual};
+        for (compare, holds) in [
+            (key(b"/2", Equal, CompareTarget::Value(b"vv".to_vec())), true),
+            (key(b"/2", NotEqual, CompareTarget::Value(b"vv".to_vec())), false),
+            (key(b"/none", NotEqual, CompareTarget::Value(b"vv".to_vec())), false),
+            (key(b"/2", Greater, CompareTarget::Create(1)), true),
+            (key(b"/2", Less, CompareTarget::Mod(3)), false),
+            (key(b"/3", Equal, CompareTarget::Lease(Some(LeaseId(7)))), true),
+            (key(b"/2", Equal, CompareTarget::Lease(None)), true),
+            (Compare::missing(b"/none"), true),
+            (Compare::exists(b"/none"), false),
+            (Compare::none_newer(&KeyRange::prefix(b"/"), 6), true),
+            (Compare::none_newer(&KeyRange::prefix(b"/"), 5), false),
+        ] {
+            let read = |key: &[u8]| vec![Op::get_at(KeySelector::Key(key.to_vec()), 0)];
+            let txn = Txn { compares: vec![compare.clone()], then: read(b"/1"), otherwise: read(b"/none") };
+            let done = store.read_txn("get", txn, None, crate::kvstore::timeout::Timeout::Operation).await.unwrap();
+            assert_eq!(done.succeeded, holds, "{compare:?}");
+            assert!(matches!(&done.results[..], [OpResult::Get { count, .. }] if *count == u64::from(holds)));
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_else_is_refused_at_once() {
+        let store = store(b"", None);
+        let needs = |error: Error| matches!(error, Error::Local { cause: LocalError::NeedsCluster(_), .. });
+        let write = Txn { then: vec![Op::Put(Write { key: b"/1".to_vec(), ..Write::default() })], ..Txn::default() };
+        assert!(needs(store.txn("put", &write, None, Retry::Never).await.unwrap_err()));
+        let guard = LockGuard { key: b"/l".to_vec(), revision: 1 };
+        assert!(needs(store.get(b"/1", 0, Some(&guard)).await.unwrap_err()));
+        assert!(needs(store.leases().await.unwrap_err()));
+        assert!(needs(store.grant(5).await.unwrap_err()));
+        assert!(needs(store.member_status().await.unwrap_err()));
+        assert!(needs(store.members().await.unwrap_err()));
+        let options = crate::kvstore::watch::WatchOptions {
+            ranges: vec![KeyRange::prefix(b"")],
+            start: 1,
+            known: 1,
+            prev: false,
+        };
+        assert!(needs(store.watch(options).next().await.unwrap_err()));
+    }
+
+    #[tokio::test]
+    async fn the_deadline_ends_a_read_that_blocks() {
+        let store = store(b"", Some(Duration::from_millis(50)));
+        let sent = Instant::now();
+        let error = store.time_to_live(LeaseId(666)).await.unwrap_err();
+        assert!(matches!(error, Error::Deadline { .. }), "{error}");
+        assert!(sent.elapsed() < Duration::from_secs(2));
+    }
+}

@@ -3,11 +3,10 @@
 use std::io;
 
 use super::out::Out;
-use super::progress::human_bytes;
-use super::record::{Field, Record, Value, Visibility, always};
+use super::record::Record;
 use super::settings::Format;
 use super::sink::Sink;
-use super::{json, sanitize, text, yaml};
+use super::{json, sanitize, yaml};
 
 /// A result of several rows: one object in JSON and YAML, rows in text and tables.
 pub trait Report: Record {
@@ -24,43 +23,6 @@ pub trait Report: Record {
     /// Warnings that go with the data.
     fn remarks(&self) -> &[String] {
         &[]
-    }
-}
-
-/// One field of a record as a row. Numbers are text, so that a table does not align them to the right.
-struct PropertyRow<'f> {
-    name: &'static str,
-    value: PropertyValue<'f>,
-}
-
-enum PropertyValue<'f> {
-    Number(String),
-    Other(Value<'f>),
-}
-
-impl<'f> PropertyRow<'f> {
-    fn new(field: Field<'f>, format: Format) -> Self {
-        let value = match field.value {
-            Value::Size(bytes) if format == Format::Table => PropertyValue::Number(human_bytes(bytes)),
-            Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Hex(_) | Value::Millis(_) => {
-                let mut number = String::new();
-                text::value(&mut number, &field.value);
-                PropertyValue::Number(number)
-            }
-            other => PropertyValue::Other(other),
-        };
-        Self { name: field.name, value }
-    }
-}
-
-impl Record for PropertyRow<'_> {
-    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("field", Value::Str(self.name)));
-        let value = match &self.value {
-            PropertyValue::Number(number) => Value::Str(number),
-            PropertyValue::Other(value) => value.borrowed(),
-        };
-        visit(always("value", value));
     }
 }
 
@@ -100,26 +62,6 @@ impl Out {
                 self.bytes(b"\n")
             }
         }
-    }
-
-    /// Writes one record as a row for each of its fields: the name and the value. In JSON and YAML, the record itself.
-    ///
-    /// # Errors
-    /// The stream is closed or full.
-    pub fn properties(&self, record: &dyn Record) -> io::Result<()> {
-        if self.is_data() {
-            return self.one(record);
-        }
-        let mut sink = self.stream();
-        let mut written = Ok(());
-        record.fields(&mut |field| {
-            let is_shown = field.show != Visibility::Data && !matches!(field.value, Value::Absent);
-            if is_shown && written.is_ok() {
-                written = sink.push(&PropertyRow::new(field, self.shared.format));
-            }
-        });
-        written?;
-        sink.finish()
     }
 
     /// Begins a stream of records.

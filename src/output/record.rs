@@ -114,26 +114,6 @@ impl<'a> Value<'a> {
         Value::Records(records.map(|record| record as &dyn Record).collect())
     }
 
-    /// The same value, borrowed.
-    pub(super) fn borrowed(&self) -> Value<'_> {
-        match self {
-            Value::Bytes(bytes) => Value::Bytes(bytes),
-            Value::Decoded { json, bytes, exact } => Value::Decoded { json, bytes, exact: *exact },
-            Value::Str(text) => Value::Str(text),
-            Value::Decimal(digits) => Value::Decimal(digits),
-            Value::Int(number) => Value::Int(*number),
-            Value::Uint(number) => Value::Uint(*number),
-            Value::Size(bytes) => Value::Size(*bytes),
-            Value::Hex(id) => Value::Hex(*id),
-            Value::Millis(millis) => Value::Millis(*millis),
-            Value::Bool(yes) => Value::Bool(*yes),
-            Value::Strings(texts) => Value::Strings(texts),
-            Value::Record(record) => Value::Record(*record),
-            Value::Records(records) => Value::Records(records.iter().map(|record| *record as &dyn Record).collect()),
-            Value::Absent => Value::Absent,
-        }
-    }
-
     /// A count, or no value.
     pub fn uint(number: Option<u64>) -> Self {
         number.map_or(Value::Absent, Value::Uint)

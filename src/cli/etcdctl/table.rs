@@ -77,6 +77,8 @@ pub const HABITS: &[Habit] = &[
     habit("compaction REV", Line("compact {REV}")),
     habit("defrag --cluster", Line("compact --defrag")),
     habit("defrag", Missing("'kvadm compact --defrag' defragments all members, one after the other")),
+    habit("snapshot save FILE", Line("snapshot save {FILE}")),
+    habit("snapshot save", Line("snapshot save FILE")),
     habit("snapshot", Missing("'kvadm list -o json' exports the keys of one revision, without the history")),
     habit("downgrade", Missing("")),
     habit("check", Missing("'kvadm status' shows the latency of each member")),

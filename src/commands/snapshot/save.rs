@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 
-use super::receive::{Received, SaveError, receive};
+use super::receive::{Received, SaveError, SnapshotContents, receive};
 use crate::args::safety_options;
 use crate::atomic_file::{NewFile, folder_of};
+use crate::backup::BackupError;
 use crate::commands::serializable::login_failure;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, MemberLag, MemberStatus, OneMember, Refusal, Revision, Store};
+use crate::kvstore::{Error, MemberLag, MemberStatus, OneMember, Refusal, Store};
 use crate::output::SavedSnapshot;
 use crate::plural::counted;
 
@@ -31,13 +32,15 @@ const OP: &str = "snapshot";
 /// hash is wrong, no file is left; a killed kvadm leaves .kvadm-snapshot-*.part in
 /// the folder. A stream that breaks is never continued from another member.
 ///
-/// Prints the member's endpoint, the revision, the number of stored revisions (etcdctl
-/// calls them keys), size, hash, and how many revisions the member was behind the others.
-/// With -, stdout gets the snapshot and stderr the summary; if kvadm exits with
-/// another code than 0, discard what was written ('set -o pipefail' in scripts).
+/// Prints the endpoint, the revision, how many revisions the member was behind the
+/// most advanced other member, the number of stored revisions of all keys, the size,
+/// and the SHA-256 of the database. With -, stdout gets the snapshot and stderr the
+/// summary. If kvadm exits with another code than 0, discard what was written to
+/// stdout; in a script, 'set -o pipefail' makes the pipe fail too.
 ///
-/// Each chunk is waited for as long as --op-timeout allows; --deadline limits the
-/// whole command. With authentication, the user needs the role root.
+/// --op-timeout limits the wait for each chunk (10x while the member answers health
+/// checks), and --deadline the whole command. With authentication, the user needs
+/// the role root.
 ///
 /// Exit codes:
 ///   0  the snapshot is saved
@@ -122,8 +125,6 @@ struct Saved {
     received: Received,
     storage_version: String,
     lag: tokio::task::JoinHandle<MemberLag>,
-    /// The revision and the number of stored revisions, read from the file.
-    contents: Option<(Revision, u64)>,
 }
 
 async fn save_file(ctx: &Context, path: &Path, member: &OneMember) -> Result<Saved, Failure> {
@@ -133,7 +134,7 @@ async fn save_file(ctx: &Context, path: &Path, member: &OneMember) -> Result<Sav
         SaveError::Write(error) => cannot_write(path, &error).hint("no file was saved"),
         error => store_failure(ctx, error).hint(format!("{} was not saved", path.display())),
     };
-    let saved = transfer(ctx, member, output, true).await.map_err(failure)?;
+    let saved = transfer(ctx, member, output, Some(file.temporary_path().to_owned())).await.map_err(failure)?;
     file.publish().map_err(|error| cannot_write(path, &error))?;
     Ok(saved)
 }
@@ -147,27 +148,32 @@ async fn save_stdout(ctx: &Context, member: &OneMember) -> Result<Saved, Failure
         SaveError::Write(error) => error.into(),
         error => store_failure(ctx, error),
     };
-    let saved = transfer(ctx, member, output, false).await;
+    let saved = transfer(ctx, member, output, None).await;
     saved.map_err(|error| failure(error).hint("discard what was written to stdout: the snapshot is not complete"))
 }
 
 /// Receives the snapshot into the file. Writing happens on a thread of its own, so that signals and the deadline end the
 /// command also while the disk or the reader of a pipe is slow.
-async fn transfer(ctx: &Context, member: &OneMember, output: std::fs::File, sync: bool) -> Result<Saved, SaveError> {
+async fn transfer(
+    ctx: &Context,
+    member: &OneMember,
+    output: std::fs::File,
+    path: Option<PathBuf>,
+) -> Result<Saved, SaveError> {
     let stream = member.store.snapshot().await?;
     let lag = tokio::spawn(member.clone().lag());
     let storage_version = stream.storage_version().to_owned();
     ctx.out.detail(&format!("saving {} from {}", counted(stream.total_bytes(), "byte"), stream.endpoint()));
     let progress = Arc::new(ctx.out.progress_bytes(OP, Some(stream.total_bytes())));
     let (counter, runtime) = (Arc::clone(&progress), tokio::runtime::Handle::current());
-    let writer = tokio::task::spawn_blocking(move || runtime.block_on(receive(stream, output, sync, &counter)));
+    let writer = tokio::task::spawn_blocking(move || runtime.block_on(receive(stream, output, path, &counter)));
     let received = tokio::select! {
         biased;
         error = ctx.store().ended(OP) => Err(error.into()),
         received = writer => received.unwrap_or_else(|_| Err(Error::Interrupted { op: OP, unknown: false }.into())),
     };
     progress.finish();
-    Ok(Saved { received: received?, storage_version, lag, contents: None })
+    Ok(Saved { received: received?, storage_version, lag })
 }
 
 /// A failure of the stream, with what to do about it.
@@ -180,9 +186,21 @@ fn store_failure(ctx: &Context, error: SaveError) -> Failure {
         }
         SaveError::Digest(mismatch) => Failure::new(Exit::Refused, mismatch.to_string())
             .context("the snapshot is damaged")
-            .hint(format!("try another member: {} --endpoints ENDPOINT", ctx.command_line(&["snapshot", "save"]))),
+            .hint(another_member(ctx)),
+        SaveError::Contents(error) => {
+            let what = match error {
+                BackupError::Io { source, .. } => return Failure::usage(format!("cannot read the snapshot: {source}")),
+                BackupError::OtherKind { what, .. } => format!("not an etcd database: {what}"),
+                BackupError::Damaged { damage, .. } => damage.to_string(),
+            };
+            Failure::new(Exit::Refused, what).context("the snapshot is damaged").hint(another_member(ctx))
+        }
         SaveError::Write(error) => error.into(),
     }
+}
+
+fn another_member(ctx: &Context) -> String {
+    format!("try another member: {}", ctx.command_line(&["snapshot", "save", "--endpoints", "ENDPOINT"]))
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
@@ -239,8 +257,8 @@ async fn report(
     let is_stdout = path.as_os_str() == "-";
     let (file, endpoint) = (path.to_string_lossy(), member.endpoint.to_string());
     let before = status.as_ref().map(|status| status.revision);
-    let (revision, revisions) = match saved.contents {
-        Some((revision, revisions)) => (Some(revision), Some(revisions)),
+    let (revision, revisions) = match saved.received.contents {
+        Some(SnapshotContents { revision, revisions }) => (Some(revision), Some(revisions)),
         // The revision did not change while the snapshot was made: the snapshot has it.
         None => match status_of(&member.store).await.ok().flatten() {
             Some(after) if Some(after.revision) == before => (before, None),
