@@ -193,7 +193,8 @@ fn large_values_need_no_memory() {
         (0..40).map(|n| json!({"key": format!("/{n:02}"), "value": value}).to_string() + "\n").collect();
     Kvadm::new().endpoint(&etcd).args(["put", "--from", "-"]).stdin(lines).timeout(SOON).run().ok();
     let db = save(&etcd, folder.path());
-    let run = Kvadm::new().arg("--db").arg(&db).args(["list", "--keys-only", "--search", "vv"]).timeout(SOON).run();
+    let list = Kvadm::new().arg("--db").arg(&db).args(["list", "--keys-only", "--search", "vv"]).timeout(SOON);
+    let run = list.memory(256 << 20).run();
     assert_eq!(run.ok().stdout_text().lines().count(), 40);
     let one = read(&db, &["get", "/07", "-o", "raw"]);
     assert_eq!(one.ok().stdout.len(), 1 << 20);

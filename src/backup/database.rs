@@ -302,3 +302,6 @@ impl LocalStore for Database {
         leases::lease_ttl(&self.shared.file, lease).map_err(|error| LocalError::Broken(file_reason(&error)))
     }
 }
+
+#[cfg(test)]
+mod tests;

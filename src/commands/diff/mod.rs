@@ -11,7 +11,7 @@ use crate::commands::serializable::SerializableArgs;
 use crate::commands::source::{Compared, SourceArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::Revision;
+use crate::kvstore::{LocalStore, Revision};
 use crate::output::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, Sink, ValueDiff, bytes};
 use crate::plural::counted;
 use crate::proto::Codec;
@@ -122,7 +122,8 @@ async fn compare(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let Compared { mut comparison, source } = compared;
     let (from, to) = (source.describe(comparison.source_revision()), comparison.store_revision());
     ctx.out.plain_note(&format!("--- {from}"));
-    ctx.out.plain_note(&format!("+++ this store at revision {to}"));
+    let this = ctx.database().map_or_else(|| "this store".to_owned(), LocalStore::name);
+    ctx.out.plain_note(&format!("+++ {} at revision {to}", bytes::escape(this.as_bytes())));
     let mut total = ChangeCounts::default();
     let mut shown = Shown { ctx, args, sink: ctx.out.stream(), branch: None, base: prefix.len(), codec };
     comparison.show_progress(ctx.out.progress("comparing", None));

@@ -261,6 +261,7 @@ pub(crate) fn is_auth_error(error: &Error) -> bool {
 pub(crate) fn is_final(error: &Error) -> bool {
     match error {
         Error::Tls(_)
+        | Error::Local { .. }
         | Error::OtherStore { .. }
         | Error::Interrupted { .. }
         | Error::Deadline { .. }
