@@ -1,9 +1,8 @@
 //! Reads etcd's database files without etcd: snapshots, and copies of a member's `member/snap/db`.
 //!
 //! Such a file is a bbolt database ([`bolt`]): trees of pages, in named buckets. The bucket `key` has every revision of every
-//! key since the last compaction, in the order of revisions; there is no index by key ([`schema`]).
-//!
-//! A snapshot is a database and the SHA-256 of its bytes.
+//! key since the last compaction, in the order of revisions; there is no index by key ([`schema`]). A snapshot, as etcd's
+//! Maintenance.Snapshot sends it, is a database and the SHA-256 of all its bytes ([`SnapshotDigest`]).
 
 #![cfg_attr(
     not(test),
@@ -17,14 +16,22 @@
 )]
 
 pub mod bolt;
+mod contents;
 mod error;
 mod etcd_file;
 mod file_kind;
+mod hash_kv;
+mod monitor;
 pub mod schema;
 mod snapshot_digest;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+pub use contents::{Contents, StoredMember};
 pub use error::BackupError;
 pub use etcd_file::{Compaction, EtcdFile, Revisions, StoredRevision};
+pub use hash_kv::StoreHash;
+pub use monitor::VerifyMonitor;
 pub use snapshot_digest::{DigestMismatch, SnapshotDigest};
+pub use verify::{Checksum, Verification, VerifyError, bytes_to_verify, verify};

@@ -22,6 +22,8 @@ pub const AUTH_BUCKET: &[u8] = b"auth";
 pub const USER_BUCKET: &[u8] = b"authUsers";
 /// The bucket of roles.
 pub const ROLE_BUCKET: &[u8] = b"authRoles";
+/// The bucket of facts about the cluster.
+pub const CLUSTER_BUCKET: &[u8] = b"cluster";
 /// The bucket of members.
 pub const MEMBER_BUCKET: &[u8] = b"members";
 

@@ -45,6 +45,7 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "commands", "args", "lib"]),
     ("clap_complete", &["cli"]),
     ("aws_lc_rs", &["backup"]),
+    ("crc32c", &["backup"]),
     ("anyhow", &["context", "error", "args"]),
     ("comfy_table", &["output::table"]),
     ("indicatif", &["output::progress"]),

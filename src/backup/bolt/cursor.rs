@@ -258,7 +258,7 @@ impl Cursor {
         self.started = true;
         self.last_key.clear();
         let file = self.reader.file();
-        self.pages_left = file.high_water_mark();
+        self.pages_left = file.pages();
         match self.root.clone() {
             Root::Page(id) => self.push(id),
             Root::Inline { page, offset } => {

@@ -219,7 +219,17 @@ impl BoltFile {
         Bucket::new(self.clone(), Root::Page(self.root())).cursor()
     }
 
-    pub(super) fn read_exact(&self, offset: u64, into: &mut [u8]) -> Result<(), BoltError> {
+    /// The number of pages that the database can have: those below the high water mark that are in the file.
+    pub fn pages(&self) -> u64 {
+        let in_file = self.shared.bytes.checked_div(self.page_bytes().into()).unwrap_or(0);
+        self.high_water_mark().min(in_file)
+    }
+
+    /// Fills a buffer with the bytes at an offset.
+    ///
+    /// # Errors
+    /// The file has become shorter, or cannot be read.
+    pub fn read_exact(&self, offset: u64, into: &mut [u8]) -> Result<(), BoltError> {
         self.shared.file.read_exact_at(into, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 self.damage_at(offset, "the file became shorter while it was read".to_owned())

@@ -6,12 +6,15 @@
 mod cursor;
 mod file;
 mod page;
+mod page_set;
 mod reader;
 #[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use cursor::{Bucket, Cursor, Element};
 pub use file::{BoltError, BoltFile, Damage};
 pub use page::{MetaFault, PageFault};
+pub use walk::{ElementCheck, PageWalk, WalkEnd};

@@ -2,6 +2,7 @@
 
 mod receive;
 mod save;
+mod verify;
 
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -9,14 +10,15 @@ use crate::args::hidden_safety_options;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 
-/// Save a backup of the whole store
+/// Save a backup of the whole store, or verify one
 ///
 /// A snapshot is a member's database, history included, followed by its SHA-256.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 Examples:
   kvadm snapshot save backup.db
-  kvadm snapshot save - | gzip > backup.db.gz", args = hidden_safety_options(), disable_help_subcommand = true)]
+  kvadm snapshot save - | gzip > backup.db.gz
+  kvadm snapshot verify backup.db", args = hidden_safety_options(), disable_help_subcommand = true)]
 pub struct Args {
     #[command(subcommand)]
     action: SnapshotCommand,
@@ -25,6 +27,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum SnapshotCommand {
     Save(save::Args),
+    Verify(verify::Args),
 }
 
 /// Runs the verb.
@@ -34,5 +37,6 @@ enum SnapshotCommand {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     match &args.action {
         SnapshotCommand::Save(args) => save::run(ctx, args).await,
+        SnapshotCommand::Verify(args) => verify::run(ctx, args).await,
     }
 }

@@ -19,7 +19,7 @@ pub use keys::{
 };
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use mirror::{MirrorComparison, MirrorRow};
-pub use snapshot::SavedSnapshot;
+pub use snapshot::{DamageRow, SavedSnapshot, StoredMemberRow, VerifiedSnapshot};
 pub use status::{MemberRow, StatusAnswer};
 pub use txn::TxnAnswer;
 

@@ -1,0 +1,179 @@
+//! HashKV: the hash over all stored revisions by which etcd's members compare their data.
+//!
+//! The hash is CRC-32C over the name of the bucket and the key and the record of each revision, in order, up to the revision
+//! that is asked for (`server/storage/mvcc/hash.go` and `kvstore.go` of go.etcd.io/etcd). Of the revisions up to the compact
+//! revision only those count that are still the newest of their key, as if a compaction at the revision that is asked for had
+//! happened. All versions from 3.4 to 3.7 agree, with one exception: [`StoreHash::differs_before_3_5_16`].
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use crc32c::{crc32c, crc32c_append, crc32c_combine};
+
+use super::schema::{KEY_BUCKET, RevisionKey};
+use crate::kvstore::Revision;
+
+/// The HashKV of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreHash {
+    /// The hash.
+    pub hash: u32,
+    /// The revision up to which changes count.
+    pub revision: Revision,
+    /// The compact revision of the store; 0 if it was never compacted. It is part of the hash: members that are compacted at
+    /// different revisions have different hashes.
+    pub compact_revision: Revision,
+    /// Whether etcd before 3.4.34 and 3.5.16 computes another hash: the store has no key at this revision, and the compact
+    /// revision deleted one. Those versions count the tombstone, later ones do not.
+    pub differs_before_3_5_16: bool,
+}
+
+/// Computes a HashKV in one pass over all revisions and another over those up to the compact revision. Memory: about 70 bytes
+/// for each key that existed at the compact revision; none without a compaction.
+pub(super) struct HashKv {
+    revision: Revision,
+    compact_revision: Revision,
+    /// The hash of what is newer than the compact revision, and its length in bytes.
+    newer: u32,
+    newer_bytes: usize,
+    /// The newest change of each key up to the compact revision, without the keys that are deleted there or changed later.
+    /// Keys are their 128-bit hashes: 10^9 keys have a collision with a probability of 10^-21.
+    kept: HashMap<u128, (Revision, i64)>,
+    seeds: [RandomState; 2],
+    /// Number of keys at the revision; the empty key of `etcdutl snapshot restore --bump-revision` counts.
+    live: i64,
+    /// Number of keys at the compact revision, without the empty one.
+    at_compaction: u64,
+    has_tombstone_at_compaction: bool,
+    is_past_compaction: bool,
+}
+
+impl HashKv {
+    pub(super) fn new(compact_revision: Revision, revision: Revision) -> Self {
+        Self {
+            revision,
+            compact_revision,
+            newer: 0,
+            newer_bytes: 0,
+            kept: HashMap::new(),
+            seeds: [RandomState::new(), RandomState::new()],
+            live: 0,
+            at_compaction: 0,
+            has_tombstone_at_compaction: false,
+            is_past_compaction: false,
+        }
+    }
+
+    /// Takes a revision of the first pass: its key and record as they are stored, and the key and version in the record.
+    pub(super) fn change(&mut self, at: RevisionKey, stored: (&[u8], &[u8]), key: &[u8], version: i64) {
+        if at.main > self.revision {
+            return;
+        }
+        if at.main <= self.compact_revision {
+            self.has_tombstone_at_compaction |= at.is_tombstone && at.main == self.compact_revision;
+            let key = self.key(key);
+            if at.is_tombstone {
+                self.kept.remove(&key);
+            } else {
+                self.kept.insert(key, (at.main, at.sub));
+            }
+            return;
+        }
+        self.pass_compaction();
+        if at.is_tombstone {
+            self.live = self.live.saturating_sub(1);
+        } else if version <= 1 {
+            self.live = self.live.saturating_add(1);
+        }
+        if !self.kept.is_empty() && (at.is_tombstone || version > 1) {
+            self.kept.remove(&self.key(key));
+        }
+        self.newer = crc32c_append(crc32c_append(self.newer, stored.0), stored.1);
+        self.newer_bytes = self.newer_bytes.saturating_add(stored.0.len()).saturating_add(stored.1.len());
+    }
+
+    /// Called when all revisions up to the compact revision were taken: the keys that existed there are those kept.
+    fn pass_compaction(&mut self) {
+        if !self.is_past_compaction {
+            self.is_past_compaction = true;
+            self.live = i64::try_from(self.kept.len()).unwrap_or(i64::MAX);
+            let nameless = self.kept.contains_key(&self.key(b""));
+            self.at_compaction = (self.kept.len() as u64).saturating_sub(nameless.into());
+        }
+    }
+
+    /// The number of keys that existed at the compact revision, once all revisions up to it were taken.
+    pub(super) fn keys_at_compaction(&mut self) -> u64 {
+        self.pass_compaction();
+        self.at_compaction
+    }
+
+    /// Ends the first pass. The second one takes the revisions up to the compact revision again.
+    pub(super) fn second_pass(mut self) -> OlderRevisions {
+        self.pass_compaction();
+        let mut kept: Vec<(Revision, i64)> = self.kept.into_values().collect();
+        kept.sort_unstable();
+        OlderRevisions {
+            revision: self.revision,
+            compact_revision: self.compact_revision,
+            newer: self.newer,
+            newer_bytes: self.newer_bytes,
+            hash: crc32c(KEY_BUCKET),
+            // etcd keeps everything if there is nothing to keep.
+            keeps_all: self.live <= 0,
+            has_tombstone_at_compaction: self.has_tombstone_at_compaction,
+            kept,
+            next: 0,
+        }
+    }
+
+    fn key(&self, key: &[u8]) -> u128 {
+        let [high, low] = &self.seeds;
+        u128::from(high.hash_one(key)) << 64 | u128::from(low.hash_one(key))
+    }
+}
+
+/// The second pass of a HashKV: the revisions up to the compact revision.
+pub(super) struct OlderRevisions {
+    revision: Revision,
+    compact_revision: Revision,
+    newer: u32,
+    newer_bytes: usize,
+    hash: u32,
+    keeps_all: bool,
+    has_tombstone_at_compaction: bool,
+    /// The revisions that count, in order.
+    kept: Vec<(Revision, i64)>,
+    next: usize,
+}
+
+impl OlderRevisions {
+    /// Whether the pass is needed at all.
+    pub(super) fn is_needed(&self) -> bool {
+        self.keeps_all || !self.kept.is_empty()
+    }
+
+    /// Takes a revision, in order; `false` after the last one that can count.
+    pub(super) fn change(&mut self, at: RevisionKey, stored: (&[u8], &[u8])) -> bool {
+        if at.main > self.compact_revision || at.main > self.revision {
+            return false;
+        }
+        while self.kept.get(self.next).is_some_and(|kept| *kept < (at.main, at.sub)) {
+            self.next = self.next.saturating_add(1);
+        }
+        let is_kept = self.keeps_all || self.kept.get(self.next) == Some(&(at.main, at.sub));
+        if is_kept && !(at.is_tombstone && at.main == self.compact_revision) {
+            self.hash = crc32c_append(crc32c_append(self.hash, stored.0), stored.1);
+        }
+        true
+    }
+
+    pub(super) fn finish(self) -> StoreHash {
+        StoreHash {
+            hash: crc32c_combine(self.hash, self.newer, self.newer_bytes),
+            revision: self.revision,
+            compact_revision: self.compact_revision,
+            differs_before_3_5_16: self.keeps_all && self.has_tombstone_at_compaction,
+        }
+    }
+}
