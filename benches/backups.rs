@@ -25,5 +25,11 @@ pub fn backups(p: &Place<'_>) -> Result<Vec<Case>, String> {
         // Nine tenths of etcdctl's speed.
         &[Wall(1.11), Memory(32.0)],
     );
-    Ok(vec![Case { before: vec![cmd(&["rm", "-f", &ours, &theirs])], ..save }])
+    let verify = row(
+        "snapshot verify, compared with openssl dgst",
+        cmd(&[&p.kvadm, "snapshot", "verify", &kept]),
+        cmd(&["openssl", "dgst", "-sha256", &kept]),
+        &[Wall(1.11), Memory(32.0)],
+    );
+    Ok(vec![Case { before: vec![cmd(&["rm", "-f", &ours, &theirs])], ..save }, verify])
 }

@@ -84,6 +84,12 @@ fn a_saved_file_is_proved_private_and_reported() {
     let theirs = etcd_status(&etcd, &path);
     assert_eq!(theirs["revision"], said["revision"], "{theirs}");
     assert_eq!(said["revisions"], 50);
+    // Nothing was written in between: etcdctl saves the same data.
+    let other = folder.path().join("theirs.db");
+    etcd.etcdctl_ok(&["snapshot", "save", other.to_str().unwrap()]);
+    assert_eq!(etcd_status(&etcd, &other), theirs);
+    let verified = Kvadm::new().args(["snapshot", "verify", path.to_str().unwrap(), "-o", "json"]).run().ok().json();
+    assert_eq!(verified["sha256"], said["sha256"], "{verified}");
     let (major, minor) = etcd.version();
     assert!(said["server_version"].as_str().unwrap().starts_with(&format!("{major}.{minor}.")), "{said}");
     assert!(said["member"].is_string() && said["took_ms"].is_number() && said.get("behind").is_none(), "{said}");
