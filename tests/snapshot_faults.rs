@@ -69,6 +69,30 @@ fn a_valid_stream_is_saved_and_what_follows_it_is_not_read() {
     saved(Reply::Endless(chunks(snapshot()))).ok().within(Duration::from_secs(5));
 }
 
+/// A member without a leader may have old data: the next endpoint is better, if it has one.
+#[test]
+fn a_member_with_a_leader_is_preferred() {
+    let member = |has_leader: bool| {
+        FakeServer::start(move |asked| match (asked.method.as_str(), has_leader, valid(asked)) {
+            ("Maintenance/Snapshot", _, _) => Reply::Messages(chunks(snapshot())),
+            ("Maintenance/Status", false, Reply::Messages(answers)) => answers[0].clone().int(4, 0).into(),
+            (_, _, reply) => reply,
+        })
+    };
+    let (alone, led) = (member(false), member(true));
+    let save = |endpoints: String| {
+        let kvadm = Kvadm::new().endpoint(&endpoints).args(["--dial-timeout", "2s"]);
+        kvadm.args(["snapshot", "save", "-", "-o", "json"]).run()
+    };
+    let run = save(format!("{},{}", alone.endpoint(), led.endpoint()));
+    assert_eq!(run.ok().err_json()["endpoint"], led.endpoint().as_str());
+    let run = save(alone.endpoint());
+    run.ok()
+        .out_bytes(snapshot())
+        .err_has(&alone.endpoint())
+        .err_has("has no leader: the newest writes may be missing");
+}
+
 #[test]
 fn a_stream_that_ends_early_is_no_snapshot() {
     let all = chunks(snapshot());
