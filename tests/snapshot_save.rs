@@ -188,6 +188,9 @@ fn a_full_stdout_and_a_reader_that_has_gone_are_no_success() {
     );
     let run = Kvadm::program("bash").args(["-c", &script]).run();
     run.ok().out("10\n6\n").err_has("error: the reader of stdout has gone").err_has("hint: discard what was written");
+    let run =
+        Kvadm::program("bash").args(["-c", &format!("{program} --endpoints {endpoint} snapshot save - >&-")]).run();
+    run.code(2).err_has("error: stdout is closed");
     let script = format!("{program} --endpoints {endpoint} snapshot save - > /dev/full");
     let run = Kvadm::program("bash").args(["-c", &script]).run();
     run.code(6).err_has("No space left on device").err_has("hint: discard what was written");

@@ -11,6 +11,7 @@ use super::receive::{Received, SaveError, SnapshotContents, receive};
 use crate::args::safety_options;
 use crate::atomic_file::{NewFile, folder_of};
 use crate::backup::BackupError;
+use crate::commands::input::was_closed;
 use crate::commands::serializable::login_failure;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -141,6 +142,9 @@ async fn save_file(ctx: &Context, path: &Path, member: &OneMember) -> Result<Sav
 
 async fn save_stdout(ctx: &Context, member: &OneMember) -> Result<Saved, Failure> {
     let output = ctx.out.byte_stream()?;
+    if was_closed(&output) {
+        return Err(Failure::usage("stdout is closed").hint("name a file, or redirect stdout"));
+    }
     let failure = |error| match error {
         SaveError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             Failure::new(Exit::Partial, "the reader of stdout has gone before the snapshot was complete")
