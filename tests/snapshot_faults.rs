@@ -227,12 +227,12 @@ fn a_killed_command_leaves_no_file_under_the_name() {
 fn a_pipe_that_is_not_read_does_not_hold_the_command() {
     let etcd = large();
     let program = env!("CARGO_BIN_EXE_kvadm");
-    let script = format!(
-        "{program} --endpoints {} --deadline 1s snapshot save - | {{ sleep 3; cat >/dev/null; }}; echo ${{PIPESTATUS[0]}}",
-        etcd.endpoint()
-    );
-    let run = Kvadm::program("bash").args(["-c", &script]).run();
-    run.ok().out("3\n").err_has("the deadline passed during 'snapshot'").err_has("hint: discard what was written");
+    let kvadm = format!("{program} --endpoints {} --deadline 1s snapshot save -", etcd.endpoint());
+    let script = format!("{{ {kvadm}; echo \"ended with $?\" >&2; }} | sleep 8");
+    let running = Kvadm::program("bash").args(["-c", &script]).spawn();
+    running.wait_for_stderr("ended with 3\n", Duration::from_secs(5));
+    let run = running.wait();
+    run.ok().err_has("the deadline passed during 'snapshot'").err_has("hint: discard what was written");
 }
 
 /// A server with some megabytes.
