@@ -75,6 +75,9 @@ const LINES: &[(&str, &str)] = &[
     ("defrag --cluster", "kvadm compact --defrag"),
     ("snapshot save --cacert ca.pem", "kvadm snapshot save FILE --ca-file ca.pem"),
     ("snapshot save f --cacert ca.pem", "kvadm snapshot save f --ca-file ca.pem"),
+    ("snapshot status f", "kvadm snapshot verify f"),
+    ("snapshot status f -w json", "kvadm snapshot verify f -o json"),
+    ("snapshot status", "kvadm snapshot verify FILE"),
     ("completion bash", "kvadm completions bash"),
     ("options", "kvadm help"),
 ];

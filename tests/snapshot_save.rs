@@ -45,7 +45,7 @@ fn proved(snapshot: &[u8]) -> String {
 }
 
 /// What etcd's own tool says of the file.
-fn etcd_status(etcd: &Etcd, file: &Path) -> Value {
+pub(super) fn etcd_status(etcd: &Etcd, file: &Path) -> Value {
     let file = file.to_str().unwrap();
     let text = if etcd.version() < (3, 6) {
         etcd.etcdctl_ok(&["snapshot", "status", file, "--write-out=json"])

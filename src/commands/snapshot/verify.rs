@@ -27,8 +27,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// HASH is etcd's HashKV, computed from the file: members with the same data, and the
 /// same compact revision, have the same one. Compare it with
 /// 'etcdctl endpoint hashkv --rev N' of etcd 3.4 to 3.7; --rev N chooses the revision.
-/// (Asked for a revision that it was compacted at, etcd 3.5.8 and later may answer
-/// with the hash from before that compaction: ask for a later one.)
+/// Asked for a revision that it was compacted at, etcd 3.6 may answer with the hash
+/// from before that compaction: ask for a later one.
 ///
 /// REVISIONS counts all stored revisions, KEYS the keys at the latest one. FREE is
 /// space that a defragmentation would give back.
@@ -72,6 +72,7 @@ async fn examine(ctx: &Context, path: &Path, revision: Revision) -> Result<Verif
     let monitor = Arc::new(VerifyMonitor::default());
     let (path, worker_monitor) = (path.to_owned(), Arc::clone(&monitor));
     let total = path.metadata().map_or(0, |metadata| bytes_to_verify(metadata.len()));
+    ctx.out.detail(&format!("verifying {}", path.display()));
     let progress = ctx.out.progress_bytes("verifying", Some(total));
     let mut worker = tokio::task::spawn_blocking(move || verify(&path, revision, &worker_monitor));
     let mut shown = 0;
