@@ -248,11 +248,10 @@ fn large() -> Etcd {
 fn half(etcd: &Etcd) -> (Proxy, TempDir, super::support::Running) {
     let folder = tempfile::tempdir().unwrap();
     let mut proxy = Proxy::start(&etcd.address());
-    proxy.set(Mode::Delay { up: Duration::ZERO, down: Duration::from_millis(50) });
+    proxy.set(Mode::HangAfter(1_000_000));
     let kvadm = Kvadm::new().endpoint(&proxy.endpoint()).folder(folder.path()).args(["--op-timeout", "1s"]);
     let running = kvadm.args(["snapshot", "save", "a.db"]).spawn();
-    eventually("a part of the snapshot", Duration::from_secs(10), || proxy.bytes_down() > 100_000);
-    proxy.set(Mode::Hang);
+    eventually("a part of the snapshot", Duration::from_secs(10), || proxy.bytes_down() >= 1_000_000);
     (proxy, folder, running)
 }
 
