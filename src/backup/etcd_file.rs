@@ -15,11 +15,11 @@ const START_BYTES: u32 = 512;
 /// An etcd database, opened for reading. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EtcdFile {
-    shared: Arc<Shared>,
+    shared: Arc<EtcdShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct EtcdShared {
     path: PathBuf,
     bolt: BoltFile,
     keys: Bucket,
@@ -63,7 +63,7 @@ impl EtcdFile {
         let (Some(keys), Some(meta)) = (keys, meta) else {
             return Err(other(FileKind::of_other_program(&bolt.buckets().map_err(of)?)));
         };
-        Ok(Self { shared: Arc::new(Shared { path: path.to_owned(), bolt, keys, meta }) })
+        Ok(Self { shared: Arc::new(EtcdShared { path: path.to_owned(), bolt, keys, meta }) })
     }
 
     /// The path that the file was opened by.

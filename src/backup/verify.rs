@@ -116,7 +116,7 @@ pub fn verify(path: &Path, revision: Revision, monitor: &VerifyMonitor) -> Resul
         // The bucket of an etcd database cannot be found: the pages are checked all the same.
         Err(BackupError::Damaged { damage, .. }) => {
             let bolt = BoltFile::open(path).map_err(|error| BackupError::of(path, error))?;
-            let facts = Facts { first: Some(damage), revision: None, compaction: None };
+            let facts = KnownFacts { first: Some(damage), revision: None, compaction: None };
             Ok(examine(path, &bolt, facts, None, monitor)?.0)
         }
         Err(error) => Err(error.into()),
@@ -124,7 +124,7 @@ pub fn verify(path: &Path, revision: Revision, monitor: &VerifyMonitor) -> Resul
 }
 
 /// What is known before the pages are visited.
-struct Facts {
+struct KnownFacts {
     /// Damage that was found already.
     first: Option<Damage>,
     revision: Option<Revision>,
@@ -142,11 +142,11 @@ fn verify_file(file: &EtcdFile, asked: Revision, monitor: &VerifyMonitor) -> Res
             } else if revision < compacted {
                 return Err(VerifyError::Compacted { revision, compacted });
             }
-            let facts = Facts { first: None, revision: Some(latest), compaction: Some(compaction) };
+            let facts = KnownFacts { first: None, revision: Some(latest), compaction: Some(compaction) };
             (facts, Some(HashKv::new(compacted, revision)))
         }
         Err(BackupError::Damaged { damage, .. }) => {
-            (Facts { first: Some(damage), revision: None, compaction: None }, None)
+            (KnownFacts { first: Some(damage), revision: None, compaction: None }, None)
         }
         Err(error) => return Err(error.into()),
     };
@@ -161,7 +161,7 @@ fn verify_file(file: &EtcdFile, asked: Revision, monitor: &VerifyMonitor) -> Res
 fn examine(
     path: &Path,
     bolt: &BoltFile,
-    facts: Facts,
+    facts: KnownFacts,
     hash: Option<HashKv>,
     monitor: &VerifyMonitor,
 ) -> Result<(Verification, Option<HashKv>), VerifyError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::file::{BoltError, BoltFile};
 use super::page::{BUCKET_HEADER_BYTES, BucketHeader, PageFault, PageKind};
-use super::reader::{MAX_DEPTH, Node, NodeReader};
+use super::reader::{MAX_DEPTH, NodeReader, PageNode};
 
 /// Where the elements of a bucket are.
 #[derive(Clone, Debug)]
@@ -29,6 +29,55 @@ impl Root {
         }
         let page = value.get(BUCKET_HEADER_BYTES..)?;
         Some(Self::Inline { page: page.into(), offset: value_offset.saturating_add(BUCKET_HEADER_BYTES as u64) })
+    }
+}
+
+impl BoltFile {
+    /// A top-level bucket; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn bucket(&self, name: &[u8]) -> Result<Option<Bucket>, BoltError> {
+        let mut cursor = self.top();
+        cursor.seek(name)?;
+        match cursor.next()? {
+            Some(element) if element.key == name && element.is_bucket => {
+                let value = element.value.to_vec();
+                let offset = element.value_offset;
+                self.bucket_of(&value, offset).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The names of the top-level buckets, in order.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn buckets(&self) -> Result<Vec<Vec<u8>>, BoltError> {
+        let mut cursor = self.top();
+        let mut names = Vec::new();
+        while let Some(element) = cursor.next()? {
+            if element.is_bucket {
+                names.push(element.key.to_vec());
+            }
+        }
+        Ok(names)
+    }
+
+    /// The bucket that an element with `is_bucket` holds.
+    ///
+    /// # Errors
+    /// The value is too short for a bucket.
+    pub fn bucket_of(&self, value: &[u8], value_offset: u64) -> Result<Bucket, BoltError> {
+        Root::parse(value, value_offset)
+            .map(|root| Bucket::new(self.clone(), root))
+            .ok_or_else(|| self.damage_at(value_offset, "the value of a bucket is too short".to_owned()))
+    }
+
+    /// A cursor over the top-level buckets.
+    fn top(&self) -> Cursor {
+        Bucket::new(self.clone(), Root::Page(self.root())).cursor()
     }
 }
 
@@ -134,7 +183,7 @@ pub struct Cursor {
     root: Root,
     path: Vec<Frame>,
     /// Nodes whose memory is used again.
-    spare: Vec<Node>,
+    spare: Vec<PageNode>,
     started: bool,
     /// Pages that may still be read in this pass. A tree has no page twice, so a pass over more pages than the file has is
     /// a cycle.
@@ -145,7 +194,7 @@ pub struct Cursor {
 
 #[derive(Debug)]
 struct Frame {
-    node: Node,
+    node: PageNode,
     /// The next element.
     index: usize,
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use nix::fcntl::OFlag;
 use thiserror::Error;
 
-use super::cursor::{Bucket, Cursor, Root};
 use super::page::{META_BYTES, Meta, MetaFault, page_sizes};
 
 /// Limit of one node with its overflow pages, and of one value: far more than etcd accepts in one request.
@@ -56,11 +55,11 @@ impl fmt::Display for Damage {
 /// A bbolt database, opened for reading. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct BoltFile {
-    shared: Arc<Shared>,
+    shared: Arc<BoltShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct BoltShared {
     file: File,
     bytes: u64,
     meta: Meta,
@@ -120,52 +119,10 @@ impl BoltFile {
         let ((first, first_fault), (second, second_fault)) = (fault(first)?, fault(second)?);
         let newest = first.into_iter().chain(second).max_by_key(|meta| meta.transaction);
         let meta = newest.ok_or(BoltError::NoMeta(first_fault.unwrap_or(MetaFault::Magic)))?;
-        Ok(Self { shared: Arc::new(Shared { file, bytes, meta, faults: [first_fault, second_fault] }) })
+        Ok(Self { shared: Arc::new(BoltShared { file, bytes, meta, faults: [first_fault, second_fault] }) })
     }
 
-    /// A top-level bucket; `None` if there is none of this name.
-    ///
-    /// # Errors
-    /// The file is damaged or cannot be read.
-    pub fn bucket(&self, name: &[u8]) -> Result<Option<Bucket>, BoltError> {
-        let mut cursor = self.top();
-        cursor.seek(name)?;
-        match cursor.next()? {
-            Some(element) if element.key == name && element.is_bucket => {
-                let value = element.value.to_vec();
-                let offset = element.value_offset;
-                self.bucket_of(&value, offset).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// The names of the top-level buckets, in order.
-    ///
-    /// # Errors
-    /// The file is damaged or cannot be read.
-    pub fn buckets(&self) -> Result<Vec<Vec<u8>>, BoltError> {
-        let mut cursor = self.top();
-        let mut names = Vec::new();
-        while let Some(element) = cursor.next()? {
-            if element.is_bucket {
-                names.push(element.key.to_vec());
-            }
-        }
-        Ok(names)
-    }
-
-    /// The bucket that an element with `is_bucket` holds.
-    ///
-    /// # Errors
-    /// The value is too short for a bucket.
-    pub fn bucket_of(&self, value: &[u8], value_offset: u64) -> Result<Bucket, BoltError> {
-        Root::parse(value, value_offset)
-            .map(|root| Bucket::new(self.clone(), root))
-            .ok_or_else(|| self.damage_at(value_offset, "the value of a bucket is too short".to_owned()))
-    }
-
-    /// Reads `length` bytes at an offset, such as a value at [`super::Element::value_offset`].
+    /// Reads `length` bytes at an offset, such as a value at `Element::value_offset`.
     ///
     /// # Errors
     /// The bytes are not in the file, are more than 256 MiB, or cannot be read.
@@ -212,11 +169,6 @@ impl BoltFile {
     /// The root page of the bucket that holds the top-level buckets.
     pub(super) fn root(&self) -> u64 {
         self.shared.meta.root
-    }
-
-    /// A cursor over the top-level buckets.
-    fn top(&self) -> Cursor {
-        Bucket::new(self.clone(), Root::Page(self.root())).cursor()
     }
 
     /// The number of pages that the database can have: those below the high water mark that are in the file.

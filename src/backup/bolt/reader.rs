@@ -13,7 +13,7 @@ pub(super) const MAX_DEPTH: usize = 32;
 
 /// A branch or leaf page with its overflow pages.
 #[derive(Debug, Default)]
-pub(super) struct Node {
+pub(super) struct PageNode {
     /// The contents.
     pub(super) bytes: Vec<u8>,
     /// The page's ID; of the containing page for an inline bucket.
@@ -26,7 +26,7 @@ pub(super) struct Node {
     pub(super) count: usize,
 }
 
-impl Node {
+impl PageNode {
     pub(super) fn branch(&self, index: usize) -> Result<BranchElement<'_>, PageFault> {
         branch_element(&self.bytes, index)
     }
@@ -84,7 +84,7 @@ impl NodeReader {
     }
 
     /// Reads a branch or leaf page and its overflow pages into `node`, and returns the number of pages.
-    pub(super) fn read(&mut self, id: u64, node: &mut Node) -> Result<u64, BoltError> {
+    pub(super) fn read(&mut self, id: u64, node: &mut PageNode) -> Result<u64, BoltError> {
         let header = self.load(id, &mut node.bytes)?;
         if !matches!(header.kind, PageKind::Branch | PageKind::Leaf) {
             return Err(self.file.damage(id, PageFault::Kind(header.kind)));

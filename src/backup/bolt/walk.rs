@@ -4,7 +4,7 @@ use super::cursor::Element;
 use super::file::{BoltError, BoltFile, Damage};
 use super::page::{BUCKET_HEADER_BYTES, BucketHeader, PageFault, PageKind, u64_at};
 use super::page_set::PageSet;
-use super::reader::{MAX_DEPTH, Node, NodeReader};
+use super::reader::{MAX_DEPTH, NodeReader, PageNode};
 
 /// Levels of pages and nested buckets below the root. etcd has one level of buckets.
 const MAX_LEVELS: usize = 3 * MAX_DEPTH;
@@ -35,7 +35,7 @@ pub struct PageWalk {
     reader: NodeReader,
     used: PageSet,
     /// Nodes whose memory is used again.
-    spare: Vec<Node>,
+    spare: Vec<PageNode>,
     described: Vec<Damage>,
     damages: u64,
 }
@@ -98,7 +98,7 @@ impl PageWalk {
         }
     }
 
-    fn found(&mut self, place: Place<'_>, node: &Node, what: impl std::fmt::Display) {
+    fn found(&mut self, place: Place<'_>, node: &PageNode, what: impl std::fmt::Display) {
         let bucket = place.bucket.escape_ascii();
         let what = if place.bucket.is_empty() { what.to_string() } else { format!("bucket {bucket}: {what}") };
         self.record(Damage { page: node.id, offset: node.offset, what });
@@ -121,7 +121,7 @@ impl PageWalk {
     fn visit_into(
         &mut self,
         id: u64,
-        node: &mut Node,
+        node: &mut PageNode,
         bounds: Bounds<'_>,
         place: Place<'_>,
         check: &mut impl ElementCheck,
@@ -155,7 +155,7 @@ impl PageWalk {
 
     fn branch(
         &mut self,
-        node: &Node,
+        node: &PageNode,
         bounds: Bounds<'_>,
         place: Place<'_>,
         check: &mut impl ElementCheck,
@@ -181,7 +181,7 @@ impl PageWalk {
 
     fn leaf(
         &mut self,
-        node: &Node,
+        node: &PageNode,
         bounds: Bounds<'_>,
         place: Place<'_>,
         check: &mut impl ElementCheck,
@@ -217,7 +217,7 @@ impl PageWalk {
 
     fn bucket(
         &mut self,
-        node: &Node,
+        node: &PageNode,
         value: &[u8],
         value_offset: u64,
         place: Place<'_>,
@@ -235,7 +235,7 @@ impl PageWalk {
             return Ok(());
         }
         let page = value.get(BUCKET_HEADER_BYTES..).unwrap_or_default();
-        let mut inner = Node::default();
+        let mut inner = PageNode::default();
         let offset = value_offset.saturating_add(BUCKET_HEADER_BYTES as u64);
         match inner.set_inline(page, node.id, offset) {
             Ok(()) => self.leaf(&inner, Bounds::default(), place, check),
@@ -249,7 +249,7 @@ impl PageWalk {
     /// Checks that a key is greater than the one before it, and within the bounds that the pages above give.
     fn check_key(
         &mut self,
-        node: &Node,
+        node: &PageNode,
         index: usize,
         key: &[u8],
         before: Option<&[u8]>,
@@ -268,7 +268,7 @@ impl PageWalk {
         let Some(id) = self.reader.file().freelist() else { return Ok(()) };
         let place = Place { bucket: b"", level: 0, depth: 0 };
         let mut node =
-            Node { id, offset: id.saturating_mul(self.reader.file().page_bytes().into()), ..Node::default() };
+            PageNode { id, offset: id.saturating_mul(self.reader.file().page_bytes().into()), ..PageNode::default() };
         let header = match self.reader.load(id, &mut node.bytes) {
             Ok(header) => header,
             Err(BoltError::Damaged(damage)) => {
