@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::backups::backups;
 use crate::client::{SCHEMA, Shape};
 use crate::measure::{Cmd, Until};
 
@@ -68,6 +69,8 @@ pub struct Place<'a> {
     pub far: String,
     /// Another store.
     pub second: String,
+    /// The store that backups are made of.
+    pub backup: String,
     /// A store that speaks TLS, and the same 50 ms away and back.
     pub tls: String,
     pub tls_far: String,
@@ -81,11 +84,11 @@ pub fn cmd(argv: &[&str]) -> Cmd {
 }
 
 impl Place<'_> {
-    fn kvadm_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
+    pub fn kvadm_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
         cmd(&[&[self.kvadm.as_str(), "--endpoints", endpoint, "--op-timeout", "600s"], args].concat())
     }
 
-    fn etcdctl_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
+    pub fn etcdctl_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
         cmd(&[&[self.etcdctl.as_str(), "--endpoints", endpoint, "--command-timeout=600s"], args].concat())
     }
 
@@ -101,7 +104,7 @@ impl Place<'_> {
         self.client_at(&self.endpoint, what, args)
     }
 
-    fn client_at(&self, endpoint: &str, what: &str, args: &[&str]) -> Cmd {
+    pub fn client_at(&self, endpoint: &str, what: &str, args: &[&str]) -> Cmd {
         cmd(&[&[self.own.as_str(), "client", what, endpoint], args].concat())
     }
 
@@ -123,7 +126,8 @@ fn until(mut cmd: Cmd, until: Until) -> Cmd {
     cmd
 }
 
-fn case(name: &str, kvadm: Cmd, other: Option<Cmd>, targets: &[Target]) -> Case {
+/// A case that is run alone.
+pub fn case(name: &str, kvadm: Cmd, other: Option<Cmd>, targets: &[Target]) -> Case {
     let (name, targets) = (name.to_owned(), targets.to_vec());
     Case { name, how: How::Alone, kvadm, other, floor: None, before: Vec::new(), keys: 0, targets }
 }
@@ -142,9 +146,11 @@ pub fn all(p: &Place<'_>) -> Result<Vec<Case>, String> {
     cases.extend(writes(p)?);
     cases.extend(comparisons(p)?);
     cases.extend(mirrors(p)?);
+    cases.extend(backups(p)?);
     cases.extend(watches(p)?);
     cases.extend(locks(p));
     cases.extend(growth(p)?);
+    cases.extend(crate::database::rows(p)?);
     Ok(cases)
 }
 

@@ -1,8 +1,10 @@
-//! Replacing a file's contents as a whole.
+//! Files that are complete whenever they have their name.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
 
 /// Replaces the file's contents. A reader finds either the old or the new contents, also after a crash. The temporary
 /// file has an unpredictable name in the same folder and is created exclusively, so that nothing planted there is
@@ -26,6 +28,57 @@ pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     sync_folder(path)
+}
+
+/// A new file that gets its name when it is complete. Until then it is a temporary file in the same folder, readable by the
+/// user only, which is removed when this is dropped; a killed program leaves it behind.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    temporary: TempPath,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Creates the temporary file `.kvadm-KIND-RANDOM.part`.
+    ///
+    /// # Errors
+    /// A file has the name already, or the folder refuses a new file.
+    pub fn create(path: &Path, kind: &str) -> io::Result<Self> {
+        let folder = folder_of(path);
+        // A missing folder is named by its own error, not by that of the temporary file.
+        fs::metadata(folder)?;
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let temporary =
+            tempfile::Builder::new().prefix(&format!(".kvadm-{kind}-")).suffix(".part").tempfile_in(folder)?;
+        let (file, temporary) = temporary.into_parts();
+        Ok(Self { file, temporary, path: path.to_owned() })
+    }
+
+    /// The file, to write to.
+    ///
+    /// # Errors
+    /// The system refuses a descriptor.
+    pub fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// The path of the temporary file.
+    pub fn temporary_path(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Gives the file its name, and waits until contents and name are on disk. Never replaces another file.
+    ///
+    /// # Errors
+    /// A file of this name was created meanwhile, or the disk refuses the write.
+    pub fn publish(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        self.temporary.persist_noclobber(&self.path)?;
+        sync_folder(&self.path)
+    }
 }
 
 /// The folder that holds the file.
@@ -71,6 +124,32 @@ mod tests {
         replace(&path, b"two")?;
         assert_eq!((mode()?, fs::read(&path)?), (0o640, b"two".to_vec()));
         assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_new_file_has_its_name_only_when_it_is_complete() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("file");
+        let names = || -> io::Result<Vec<String>> {
+            fs::read_dir(folder.path())?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        };
+        let file = NewFile::create(&path, "test")?;
+        file.handle()?.write_all(b"one")?;
+        assert!(matches!(&names()?[..], [name] if name.starts_with(".kvadm-test-") && name.ends_with(".part")));
+        drop(file);
+        assert_eq!(names()?, [""; 0]);
+        let file = NewFile::create(&path, "test")?;
+        file.handle()?.write_all(b"two")?;
+        file.publish()?;
+        assert_eq!((names()?, fs::read(&path)?), (vec!["file".to_owned()], b"two".to_vec()));
+        assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+        let exists = |error: io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+        assert!(NewFile::create(&path, "test").is_err_and(exists));
+        let (other, file) = (folder.path().join("other"), NewFile::create(&folder.path().join("other"), "test")?);
+        fs::write(&other, b"theirs")?;
+        assert!(file.publish().is_err_and(exists));
+        assert_eq!((fs::read(&other)?, names()?.len()), (b"theirs".to_vec(), 2));
         Ok(())
     }
 

@@ -28,11 +28,25 @@ pub fn read(path: &Path, limit: u64) -> io::Result<BoundedFile> {
 /// # Errors
 /// As [`read`], or [`io::ErrorKind::InvalidInput`] for anything but a regular file.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<BoundedFile> {
+    read_file(open_regular(path)?, limit)
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    read_file(file, limit)
+    Ok(file)
+}
+
+/// The first `length` bytes of a regular file, or all of a shorter one.
+///
+/// # Errors
+/// As [`read_regular`].
+pub fn start_of_regular(path: &Path, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn read_file(file: File, limit: u64) -> io::Result<BoundedFile> {

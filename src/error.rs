@@ -4,9 +4,11 @@ use std::io;
 
 use thiserror::Error as ThisError;
 
+use crate::backup::BackupError;
 use crate::config::ConfigError;
-use crate::kvstore::{self, Refusal, StoreMismatch};
+use crate::kvstore::{self, LocalError, Refusal, StoreMismatch};
 use crate::output::{ErrorView, FailedCondition};
+use crate::shell;
 
 /// How the program exits. This is the only table of exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,6 +191,17 @@ impl From<kvstore::Error> for Failure {
     }
 }
 
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let exit = match error {
+            BackupError::Io { .. } | BackupError::OtherKind { .. } => Exit::Usage,
+            BackupError::Damaged { .. } => Exit::Refused,
+        };
+        let hints = error.hint().into_iter().collect();
+        Self { exit, error: error.into(), hints, condition: None }
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let hints = error.hint.clone().into_iter().collect();
@@ -249,6 +262,7 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
             (Exit::Unknown, hints)
         }
         Error::Refused { kind, .. } => (Exit::Refused, refusal_hint(*kind).map(one).unwrap_or_default()),
+        Error::Local { store, cause } => (Exit::Refused, local_hint(store, cause)),
         Error::LockLost { .. } => {
             (Exit::Conflict, one("the request was not applied; run it again under 'kvadm lock NAME -- COMMAND'"))
         }
@@ -270,6 +284,21 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
         }
         Error::Interrupted { .. } => (Exit::Interrupted, Vec::new()),
     }
+}
+
+/// What to do about a file that cannot answer a read.
+fn local_hint(store: &str, cause: &LocalError) -> Vec<String> {
+    vec![match cause {
+        LocalError::Compacted { oldest, .. } => format!("use --rev {oldest} or a later revision"),
+        LocalError::FutureRevision { latest, .. } => {
+            format!("use --rev {latest} or an earlier revision, or omit --rev")
+        }
+        LocalError::Broken(_) => {
+            let line = shell::line([b"kvadm".as_slice(), b"snapshot", b"verify", store.as_bytes()]);
+            format!("run '{line}' to see what is damaged")
+        }
+        LocalError::NeedsCluster(_) => "omit --db to ask the cluster".to_owned(),
+    }]
 }
 
 fn refusal_hint(kind: Refusal) -> Option<&'static str> {

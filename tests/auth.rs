@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::support::{Cluster, Etcd, Kvadm, Proxy, Run, eventually};
 
-const ROOT: &str = "Root-hunter2";
+pub(super) const ROOT: &str = "Root-hunter2";
 pub(super) const LIMITED: &str = "Limited-hunter3";
 
 /// `root`, and `app`, who may read and write below `/app/` and read below `/shared/`.

@@ -73,6 +73,12 @@ const LINES: &[(&str, &str)] = &[
     ("compaction 5", "kvadm compact 5"),
     ("compaction --physical 5", "kvadm compact 5"),
     ("defrag --cluster", "kvadm compact --defrag"),
+    ("snapshot save --cacert ca.pem", "kvadm snapshot save FILE --ca-file ca.pem"),
+    ("snapshot save f --cacert ca.pem", "kvadm snapshot save f --ca-file ca.pem"),
+    ("hashkv f --rev 5", "kvadm snapshot verify f --rev 5"),
+    ("snapshot status f", "kvadm snapshot verify f"),
+    ("snapshot status f -w json", "kvadm snapshot verify f -o json"),
+    ("snapshot status", "kvadm snapshot verify FILE"),
     ("completion bash", "kvadm completions bash"),
     ("options", "kvadm help"),
 ];
@@ -87,7 +93,6 @@ const MISSING: &[(&str, &str)] = &[
     ("member add m --peer-urls=http://h:2380", "no 'member add' yet: use etcdctl"),
     ("member remove 1f", "no 'member remove' yet: use etcdctl"),
     ("move-leader 1f", "no 'move-leader' yet: use etcdctl; 'kvadm compact --defrag --move-leader' moves"),
-    ("snapshot save f", "no 'snapshot save' yet: use etcdctl; 'kvadm list -o json' exports"),
     ("txn -i", "no 'txn --interactive' yet: use etcdctl; 'kvadm txn FILE' reads"),
     ("put k v --prev-kv", "no 'put --prev-kv' yet: use etcdctl; 'kvadm get k' prints the value"),
     ("put k --ignore-value", "no 'put --ignore-value' yet: use etcdctl"),
@@ -126,7 +131,6 @@ fn habits_are_refused_with_the_line_to_type() {
     }
     for (line, tip) in [
         ("help elect", "kvadm has no 'elect' yet: use etcdctl"),
-        ("help snapshot", "kvadm has no 'snapshot' yet: use etcdctl"),
         ("help del", "kvadm help delete"),
         ("help endpoint", "kvadm help status"),
     ] {

@@ -92,6 +92,17 @@ fn reads_work_without_a_quorum() {
 }
 
 #[test]
+fn the_first_connection_is_waited_for() {
+    let mut etcd = Etcd::start();
+    etcd.stop();
+    let args = ["--connect-wait", "25s", "get", "/a", "--serializable"];
+    let waiting = Kvadm::new().endpoint(&etcd).args(args).spawn();
+    waiting.wait_for_stderr("no etcd endpoint answers yet", Duration::from_secs(10));
+    etcd.restart();
+    waiting.wait().code(1).err_has("not found: /a");
+}
+
+#[test]
 fn status_reports_each_member_s_own_data() {
     let mut cluster = Cluster::start(3);
     let all = cluster.endpoints();

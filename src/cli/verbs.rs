@@ -5,7 +5,7 @@ use clap::{Args as _, Subcommand};
 use super::complete::registration::registration;
 use crate::commands::{
     allocate, compact, completions, config, delete, diff, edit, gc, get, lease, list, lock, mirror, put, restore,
-    status, txn, version, watch,
+    snapshot, status, txn, version, watch,
 };
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -36,6 +36,7 @@ pub enum Command {
     Gc(gc::Args),
     Status(status::Args),
     Compact(compact::Args),
+    Snapshot(snapshot::Args),
     Config(config::Args),
     Completions(completions::Args),
     Version(version::Args),
@@ -46,7 +47,7 @@ type Augment = fn(clap::Command) -> clap::Command;
 
 /// The options of each verb, for help. clap adds the global options to a deferred verb before the verb's own ones, so that
 /// help would begin with the connection.
-pub const OPTIONS: [(&str, Augment); 19] = [
+pub const OPTIONS: [(&str, Augment); 20] = [
     ("get", get::Args::augment_args),
     ("put", put::Args::augment_args),
     ("edit", edit::Args::augment_args),
@@ -63,6 +64,7 @@ pub const OPTIONS: [(&str, Augment); 19] = [
     ("gc", gc::Args::augment_args),
     ("status", status::Args::augment_args),
     ("compact", compact::Args::augment_args),
+    ("snapshot", snapshot::Args::augment_args),
     ("config", config::Args::augment_args),
     ("completions", completions::Args::augment_args),
     ("version", version::Args::augment_args),
@@ -73,7 +75,7 @@ pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Data", &["get", "put", "edit", "delete", "list", "watch", "txn"]),
     ("Comparing and copying", &["diff", "restore", "mirror"]),
     ("Coordination", &["lock", "lease", "allocate", "gc"]),
-    ("Maintenance", &["status", "compact"]),
+    ("Maintenance", &["status", "compact", "snapshot"]),
     ("Setup", &["config", "completions", "help", "version"]),
 ];
 
@@ -109,6 +111,7 @@ impl Command {
             Self::Gc(args) => gc::run(ctx, &args).await,
             Self::Status(args) => status::run(ctx, &args).await,
             Self::Compact(args) => compact::run(ctx, &args).await,
+            Self::Snapshot(args) => snapshot::run(ctx, &args).await,
             Self::Config(args) => config::run(ctx, &args).await,
             Self::Completions(args) => completions::run(&ctx.out, &registration(args.shell)),
             Self::Version(args) => version::run(&ctx.out, &args),

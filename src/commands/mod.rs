@@ -16,6 +16,7 @@ pub mod lock;
 pub mod mirror;
 pub mod put;
 pub mod restore;
+pub mod snapshot;
 pub mod status;
 pub mod txn;
 pub mod version;

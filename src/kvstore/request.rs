@@ -7,7 +7,6 @@ use std::time::Duration;
 use etcd_client::Client;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
-use tonic::Code;
 
 use crate::duration::{format_duration, from_now};
 use crate::kvstore::backoff::Backoff;
@@ -112,6 +111,7 @@ impl Store {
         T: ResponseHeader,
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
+        self.refuse_if_local(request.op)?;
         let request = request.for_store(self);
         let started = Instant::now();
         let mut announce_at = started;
@@ -242,24 +242,8 @@ impl Store {
             return timeout(limit, send(client)).await.map_err(|_| limit);
         }
         let noted = AtomicBool::new(false);
-        let alive = || {
-            let (mut asked, noted) = (client.maintenance_client(), &noted);
-            async move {
-                let alive = match asked.status().await {
-                    Ok(_) => true,
-                    Err(etcd_client::Error::GRpcStatus(status)) => {
-                        matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated)
-                    }
-                    Err(_) => false,
-                };
-                if alive && !noted.swap(true, Ordering::Relaxed) {
-                    let text = format!("{}: the member is still working; waiting", request.op);
-                    self.session.observer.notice(Notice::Detail, &text);
-                }
-                alive
-            }
-        };
-        while_responsive(limit, send(client.clone()), alive).await
+        let probe = || self.is_responsive(&client, request.op, &noted);
+        while_responsive(limit, send(client.clone()), probe).await
     }
 
     /// Connects, unless connected, waits until the peer has answered on HTTP/2, and logs in, unless logged in.
@@ -267,6 +251,7 @@ impl Store {
     /// # Errors
     /// Any error of the connection or of the login.
     pub(crate) async fn ensure_ready(&self, op: &'static str) -> Result<(), Error> {
+        self.refuse_if_local(op)?;
         let ready = async {
             self.inner.channel.ready(true).await.map_err(|failure| from_transport(&failure).0)?;
             self.log_in(op, 0).await.map_err(|(error, _)| error)

@@ -16,6 +16,7 @@ mod locks;
 mod metadata;
 mod out;
 mod progress;
+mod properties;
 mod raw;
 mod record;
 mod sanitize;
@@ -32,9 +33,10 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    ClockRow, CompactAnswer, Count, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow, KeyNameRow,
-    LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow, RevisionOnly,
-    RoundRow, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, TxnAnswer, VersionRow,
+    ClockRow, CompactAnswer, Count, DamageRow, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow,
+    KeyNameRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow,
+    RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow,
+    TxnAnswer, VerifiedSnapshot, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};
@@ -49,5 +51,5 @@ pub use sanitize::sanitize;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use trailer::{Trailer, TrailerLine};
-pub use tree::{BranchRow, UsageRow};
+pub use tree::{BranchRow, HistoryUsageRow, UsageKind, UsageRow};
 pub use value_diff::{DiffLine, DiffLineKind, ValueDiff, is_text};

@@ -11,7 +11,7 @@ use nix::sys::termios::{FlushArg, tcflush};
 
 use super::decode::{DecodeFault, DecodedRecord};
 use super::error::ErrorView;
-use super::progress::{self, BarSlot, Progress};
+use super::progress::{self, BarSlot, Progress, ProgressUnit};
 use super::record::Record;
 use super::settings::{Format, Settings, is_dumb_terminal};
 use super::{bytes, json, sanitize};
@@ -280,7 +280,26 @@ impl Out {
 
     /// Starts a progress bar, which is hidden if stderr is not a terminal.
     pub fn progress(&self, label: &'static str, total: Option<u64>) -> Progress {
-        if self.shared.bars { Progress::new(label, total, &self.shared.slot) } else { Progress::hidden() }
+        self.progress_of(label, total, ProgressUnit::Items)
+    }
+
+    /// As [`Out::progress`], counting bytes.
+    pub fn progress_bytes(&self, label: &'static str, total: Option<u64>) -> Progress {
+        self.progress_of(label, total, ProgressUnit::Bytes)
+    }
+
+    fn progress_of(&self, label: &'static str, total: Option<u64>, unit: ProgressUnit) -> Progress {
+        if self.shared.bars { Progress::new(label, total, unit, &self.shared.slot) } else { Progress::hidden() }
+    }
+
+    /// Standard output for a stream of bytes that is written from another thread, which the output's own buffer must not
+    /// wait for. What was printed before is written first.
+    ///
+    /// # Errors
+    /// The stream is closed or full, or the system refuses a descriptor.
+    pub fn byte_stream(&self) -> io::Result<File> {
+        self.flush()?;
+        io::stdout().as_fd().try_clone_to_owned().map(File::from)
     }
 
     /// On a terminal, clears the screen for the next round of a table, which begins with the title. Elsewhere, and on a

@@ -13,9 +13,19 @@ const DELAY: Duration = Duration::from_millis(250);
 /// The current bar, which is suspended while other lines are written.
 pub(super) type BarSlot = Arc<Mutex<Option<ProgressBar>>>;
 
+/// What a progress bar counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressUnit {
+    /// Keys, or other items.
+    Items,
+    /// Bytes, shown in larger units.
+    Bytes,
+}
+
 /// A progress bar, or nothing if stderr is not a terminal.
 pub struct Progress {
     bar: Option<ProgressBar>,
+    unit: ProgressUnit,
     slot: BarSlot,
     /// When drawing begins; `None` after that.
     due: Mutex<Option<Instant>>,
@@ -23,15 +33,15 @@ pub struct Progress {
 
 impl Progress {
     pub(super) fn hidden() -> Self {
-        Self { bar: None, slot: BarSlot::default(), due: Mutex::new(None) }
+        Self { bar: None, unit: ProgressUnit::Items, slot: BarSlot::default(), due: Mutex::new(None) }
     }
 
-    pub(super) fn new(label: &'static str, total: Option<u64>, slot: &BarSlot) -> Self {
+    pub(super) fn new(label: &'static str, total: Option<u64>, unit: ProgressUnit, slot: &BarSlot) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         bar.set_message(label);
-        set_style(&bar, total.is_some());
+        set_style(&bar, total.is_some(), unit);
         *lock(slot) = Some(bar.clone());
-        Self { bar: Some(bar), slot: Arc::clone(slot), due: Mutex::new(Some(Instant::now() + DELAY)) }
+        Self { bar: Some(bar), unit, slot: Arc::clone(slot), due: Mutex::new(Some(Instant::now() + DELAY)) }
     }
 
     /// Adds `n` to the count of finished items.
@@ -47,7 +57,7 @@ impl Progress {
             && bar.length() != Some(total)
         {
             bar.set_length(total);
-            set_style(bar, true);
+            set_style(bar, true, self.unit);
         }
     }
 
@@ -90,9 +100,15 @@ impl Drop for Progress {
     }
 }
 
-fn set_style(bar: &ProgressBar, counted: bool) {
-    let template =
-        if counted { "{msg} {bar:24} {pos}/{len} {rate} eta {eta}" } else { "{msg} {spinner} {pos} {elapsed}" };
+fn set_style(bar: &ProgressBar, counted: bool, unit: ProgressUnit) {
+    let template = match (unit, counted) {
+        (ProgressUnit::Items, true) => "{msg} {bar:24} {pos}/{len} {rate} eta {eta}",
+        (ProgressUnit::Items, false) => "{msg} {spinner} {pos} {elapsed}",
+        (ProgressUnit::Bytes, true) => {
+            "{msg} {bar:16} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} eta {eta}"
+        }
+        (ProgressUnit::Bytes, false) => "{msg} {spinner} {binary_bytes} {elapsed}",
+    };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
             let _ = write!(out, "{:.0}/s", state.per_sec());

@@ -18,7 +18,7 @@ pub const FLOORS: &[Floor] = &[
     Floor { number: 6, places: &["child"] },
     Floor { number: 6, places: &["context", "error", "args"] },
     Floor { number: 5, places: &["gc", "diagnose", "sync"] },
-    Floor { number: 4, places: &["allocator", "output", "config", "command_line"] },
+    Floor { number: 4, places: &["allocator", "backup", "output", "config", "command_line"] },
     Floor { number: 3, places: &["kvstore"] },
     Floor { number: 2, places: &["transport"] },
     Floor {
@@ -44,6 +44,8 @@ pub const FLOORS: &[Floor] = &[
 pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "commands", "args", "lib"]),
     ("clap_complete", &["cli"]),
+    ("aws_lc_rs", &["backup"]),
+    ("crc32c", &["backup"]),
     ("anyhow", &["context", "error", "args"]),
     ("comfy_table", &["output::table"]),
     ("indicatif", &["output::progress"]),
@@ -54,7 +56,7 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("rustls", &["transport"]),
     ("x509_parser", &["transport"]),
     ("prost_reflect", &["proto"]),
-    ("tempfile", &["atomic_file", "commands::edit::file", "sync"]),
+    ("tempfile", &["atomic_file", "commands::edit::file", "commands::list::history", "sync"]),
     // Only the prompt gives consent to functions that destroy data.
     ("Consent::granted", &["context"]),
     // The signal leaf listens for and raises again the signals that end the program.

@@ -21,19 +21,29 @@ pub fn etcdctl() -> PathBuf {
     if beside.exists() { beside } else { fetched().join("etcdctl") }
 }
 
+/// etcdutl of this version, `3.6` or `3.7`: what reads and restores database files since 3.6.
+pub fn etcdutl(version: &str) -> PathBuf {
+    fetch(&["etcdutl", version], "these tests need etcdutl: put it on PATH, or install Go, which builds it")
+}
+
+/// bbolt's own program, which checks the pages of a file.
+pub fn bbolt() -> PathBuf {
+    fetch(&["bbolt"], "these tests need bbolt: put it on PATH, or install Go, which builds it")
+}
+
 fn fetched() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/fetch");
-        let output = Command::new(fetch).args(["etcd", "any"]).output().expect("run .ci/fetch");
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "these tests need an etcd server: put etcd and etcdctl on PATH, or set KVADM_TEST_ETCD to a server \
-             binary, or run `make test` where pip or Debian's packages can be reached\n{why}"
-        );
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-    })
+    let otherwise = "these tests need an etcd server: put etcd and etcdctl on PATH, or set KVADM_TEST_ETCD to a server \
+                     binary, or run `make test` where pip or Debian's packages can be reached";
+    FOLDER.get_or_init(|| fetch(&["etcd", "any"], otherwise))
+}
+
+fn fetch(what: &[&str], otherwise: &str) -> PathBuf {
+    let fetch = Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/fetch");
+    let output = Command::new(fetch).args(what).output().expect("run .ci/fetch");
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{otherwise}\n{why}");
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
 
 /// Major and minor version of the server binary.

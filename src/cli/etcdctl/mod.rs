@@ -22,6 +22,7 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
                 words.map(|words| format!("kvadm {}", shell::line(&words))).or_else(|| other_verb_tip(template, &line))
             }
             Advice::Missing(nearest) => Some(found.missing(&line, nearest)),
+            Advice::Instead(text) => Some(found.filled(&line, text)),
         };
     }
     // A command of kvadm with flags of etcdctl.
@@ -30,7 +31,7 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
     let known = HABITS.iter().find(|habit| habit.etcdctl.split(' ').next() == line.words.first().map(String::as_str));
     translated.or_else(|| match known?.advice {
         Advice::Line(template) => other_verb_tip(template, &line),
-        Advice::Missing(_) => None,
+        Advice::Missing(_) | Advice::Instead(_) => None,
     })
 }
 
@@ -79,6 +80,7 @@ fn help_tip(command: &str) -> Option<String> {
             Some(format!("kvadm help {verb}"))
         }
         Advice::Missing(_) => Some(format!("kvadm has no '{command}' yet: use etcdctl")),
+        Advice::Instead(_) => None,
     }
 }
 
@@ -163,7 +165,8 @@ impl EtcdctlLine {
             }
         }
         // kvadm has nothing for the command, whatever its arguments are. With options of kvadm it may be meant for kvadm.
-        let is_missing = matches!(habit.advice, Advice::Missing(_)) && (flags.is_empty() || self.other.is_empty());
+        let is_missing = matches!(habit.advice, Advice::Missing(_) | Advice::Instead(_))
+            && (flags.is_empty() || self.other.is_empty());
         let nothing_left = words.next().is_none() && (takes_tail || self.tail.is_empty());
         let mut rows = self.flags.iter().filter(|(flag, _)| matches!(flag.becomes, Becomes::Row));
         let fits = nothing_left && rows.all(|(flag, _)| flags.contains(&flag.name));
@@ -230,16 +233,20 @@ impl Match {
         };
         let mut text = format!("kvadm has no '{command}' yet: use etcdctl");
         if !nearest.is_empty() {
-            // With other options it is not known which words are arguments: one may be a password.
-            let own = line.flags.iter().all(|(flag, _)| self.flags.contains(&flag.name));
-            let certain = own && line.other.is_empty();
-            let filled = self.arguments.iter().fold(nearest.to_owned(), |text, (name, values)| {
-                let value = if certain { shell::line(values) } else { (*name).to_owned() };
-                text.replace(&format!("{{{name}}}"), &value)
-            });
-            text += &format!("; {filled}");
+            text += &format!("; {}", self.filled(line, nearest));
         }
         text
+    }
+
+    /// The text with the arguments of the line.
+    fn filled(&self, line: &EtcdctlLine, text: &str) -> String {
+        // With other options it is not known which words are arguments: one may be a password.
+        let own = line.flags.iter().all(|(flag, _)| self.flags.contains(&flag.name));
+        let certain = own && line.other.is_empty();
+        self.arguments.iter().fold(text.to_owned(), |text, (name, values)| {
+            let value = if certain { shell::line(values) } else { (*name).to_owned() };
+            text.replace(&format!("{{{name}}}"), &value)
+        })
     }
 }
 

@@ -15,9 +15,11 @@ pub enum Advice {
     Line(&'static str),
     /// Nothing that does the same; the text says what comes nearest. An empty text names etcdctl only.
     Missing(&'static str),
+    /// Nothing, and never will: the text says what to use.
+    Instead(&'static str),
 }
 
-use Advice::{Line, Missing};
+use Advice::{Instead, Line, Missing};
 
 const fn habit(etcdctl: &'static str, advice: Advice) -> Habit {
     Habit { etcdctl, advice }
@@ -77,7 +79,24 @@ pub const HABITS: &[Habit] = &[
     habit("compaction REV", Line("compact {REV}")),
     habit("defrag --cluster", Line("compact --defrag")),
     habit("defrag", Missing("'kvadm compact --defrag' defragments all members, one after the other")),
+    habit("snapshot save FILE", Line("snapshot save {FILE}")),
+    habit("snapshot save", Line("snapshot save FILE")),
+    habit("snapshot status FILE", Line("snapshot verify {FILE}")),
+    habit("snapshot status", Line("snapshot verify FILE")),
+    habit(
+        "snapshot restore FILE",
+        Instead(
+            "'etcdutl snapshot restore {FILE} --data-dir DIR' makes a member's data directory of a snapshot; \
+             'kvadm snapshot verify {FILE}' proves the snapshot",
+        ),
+    ),
+    habit(
+        "snapshot restore",
+        Instead("'etcdutl snapshot restore FILE --data-dir DIR' makes a member's data directory of a snapshot"),
+    ),
     habit("snapshot", Missing("'kvadm list -o json' exports the keys of one revision, without the history")),
+    // Of etcdutl.
+    habit("hashkv FILE", Line("snapshot verify {FILE}")),
     habit("downgrade", Missing("")),
     habit("check", Missing("'kvadm status' shows the latency of each member")),
     habit("auth status", Missing("'kvadm status --diagnose' shows whether the login works")),

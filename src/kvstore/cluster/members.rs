@@ -112,7 +112,11 @@ impl Store {
     /// Any error of the request.
     pub async fn member_status(&self) -> Result<MemberStatus, Error> {
         // The latency includes neither the dial nor the login.
-        self.ensure_ready("status").await?;
+        match self.ensure_ready("status").await {
+            // The request dials again for as long as --connect-wait says.
+            Err(Error::Unreachable { .. }) if self.options().connect_wait.is_some() => {}
+            ready => ready?,
+        }
         let request = Request { needs_leader: false, ..Request::read("status", &[]) };
         let sent = Instant::now();
         let answer =

@@ -1,5 +1,7 @@
-//! etcd's Cluster and Maintenance services: members, their state, alarms, defragmentation.
+//! etcd's Cluster and Maintenance services: members, their state, alarms, defragmentation,
+//! snapshots.
 
 pub(crate) mod maintenance;
 pub(crate) mod members;
 pub(crate) mod one_member;
+pub(crate) mod snapshot;

@@ -6,6 +6,7 @@ mod dry_run;
 mod keys;
 mod lease;
 mod mirror;
+mod snapshot;
 mod status;
 mod txn;
 
@@ -18,6 +19,7 @@ pub use keys::{
 };
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use mirror::{MirrorComparison, MirrorRow};
+pub use snapshot::{DamageRow, SavedSnapshot, StoredMemberRow, VerifiedSnapshot};
 pub use status::{MemberRow, StatusAnswer};
 pub use txn::TxnAnswer;
 

@@ -1,0 +1,66 @@
+//! Why a database file cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::bolt::{BoltError, Damage};
+
+/// Why a database file cannot be used. The path is that of the file.
+#[derive(Debug, Error)]
+pub enum BackupError {
+    /// The system does not give the file.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The file is something else.
+    #[error("{} is not an etcd database: {what}", path.display())]
+    OtherKind {
+        /// The file.
+        path: PathBuf,
+        /// What the file is instead.
+        what: String,
+        /// What to do instead, if that is known.
+        hint: Option<String>,
+    },
+    /// The file contradicts the format.
+    #[error("{} is damaged: {damage}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, and how.
+        damage: Damage,
+    },
+}
+
+impl BackupError {
+    /// Adds the file to an error of the bbolt reader.
+    pub(super) fn of(path: &std::path::Path, error: BoltError) -> Self {
+        let path = path.to_owned();
+        match error {
+            BoltError::Io(source) => Self::Io { path, source },
+            BoltError::Damaged(damage) => Self::Damaged { path, damage },
+            error @ (BoltError::Irregular(_) | BoltError::Empty | BoltError::NoMeta(_)) => {
+                Self::OtherKind { path, what: error.to_string(), hint: None }
+            }
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io { .. } => None,
+            Self::OtherKind { hint, .. } => hint.clone(),
+            Self::Damaged { path, .. } => Some(format!(
+                "'kvadm snapshot verify {}' lists the damage; a copy of a running member's file is damaged by its nature, \
+                 'etcdctl snapshot save FILE' makes a consistent one",
+                crate::shell::quote(path.as_os_str().as_encoded_bytes())
+            )),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! etcd's data in a database file: all revisions, and the facts about the store.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::bolt::{BoltError, BoltFile, Bucket, Cursor, Damage};
+use super::error::BackupError;
+use super::file_kind::FileKind;
+use super::schema::{FINISHED_COMPACTION, KEY_BUCKET, META_BUCKET, RecordView, RevisionKey, SCHEDULED_COMPACTION};
+use crate::kvstore::{KeyValue, Revision, types};
+
+/// Bytes of a file that tell its kind.
+const START_BYTES: u32 = 512;
+
+/// An etcd database, opened for reading. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct EtcdFile {
+    shared: Arc<EtcdShared>,
+}
+
+#[derive(Debug)]
+struct EtcdShared {
+    path: PathBuf,
+    bolt: BoltFile,
+    keys: Bucket,
+    meta: Bucket,
+}
+
+/// The compactions of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compaction {
+    /// The revision at which the last compaction began; 0 if there was none.
+    pub scheduled: Revision,
+    /// The revision of the last complete compaction; 0 if there was none.
+    pub finished: Revision,
+}
+
+impl Compaction {
+    /// The compact revision of the store: etcd completes a compaction that had begun.
+    pub fn revision(&self) -> Revision {
+        self.scheduled.max(self.finished)
+    }
+}
+
+impl EtcdFile {
+    /// Opens a database file of etcd.
+    ///
+    /// # Errors
+    /// The file cannot be read, is damaged, or is not a database of etcd.
+    pub fn open(path: &Path) -> Result<Self, BackupError> {
+        let other = |kind: FileKind| BackupError::OtherKind { path: path.to_owned(), what: kind.what, hint: kind.hint };
+        let of = |error| BackupError::of(path, error);
+        let bolt = match BoltFile::open(path) {
+            Ok(bolt) => bolt,
+            Err(BoltError::Irregular("a directory")) => return Err(other(FileKind::of_directory(path))),
+            Err(BoltError::NoMeta(fault)) => {
+                let start = crate::bounded_file::start_of_regular(path, START_BYTES.into());
+                return Err(other(FileKind::of(path, &start.unwrap_or_default(), fault)));
+            }
+            Err(error) => return Err(of(error)),
+        };
+        Self::of_bolt(path, bolt)
+    }
+
+    /// Opens a database without a name, such as a temporary file; `path` names it in messages.
+    ///
+    /// # Errors
+    /// As [`EtcdFile::open`].
+    pub fn of(file: File, path: &Path) -> Result<Self, BackupError> {
+        Self::of_bolt(path, BoltFile::of(file).map_err(|error| BackupError::of(path, error))?)
+    }
+
+    fn of_bolt(path: &Path, bolt: BoltFile) -> Result<Self, BackupError> {
+        let other = |kind: FileKind| BackupError::OtherKind { path: path.to_owned(), what: kind.what, hint: kind.hint };
+        let of = |error| BackupError::of(path, error);
+        let (keys, meta) = (bolt.bucket(KEY_BUCKET).map_err(of)?, bolt.bucket(META_BUCKET).map_err(of)?);
+        let (Some(keys), Some(meta)) = (keys, meta) else {
+            return Err(other(FileKind::of_other_program(&bolt.buckets().map_err(of)?)));
+        };
+        Ok(Self { shared: Arc::new(EtcdShared { path: path.to_owned(), bolt, keys, meta }) })
+    }
+
+    /// The path that the file was opened by.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// The bbolt database.
+    pub fn bolt(&self) -> &BoltFile {
+        &self.shared.bolt
+    }
+
+    /// The bucket of all revisions.
+    pub fn keys(&self) -> &Bucket {
+        &self.shared.keys
+    }
+
+    /// All stored revisions in order.
+    ///
+    /// # Errors
+    /// None now; reading may begin here.
+    pub fn revisions(&self) -> Result<Revisions, BackupError> {
+        Ok(Revisions { file: self.clone(), cursor: self.shared.keys.cursor() })
+    }
+
+    /// All stored revisions from this one, in order.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn revisions_from(&self, main: Revision) -> Result<Revisions, BackupError> {
+        let mut revisions = self.revisions()?;
+        revisions.cursor.seek(&RevisionKey::first_of(main)).map_err(|error| self.error(error))?;
+        Ok(revisions)
+    }
+
+    /// The latest revision of the store, at least 1: that of the last change, or of a compaction that removed the change.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn revision(&self) -> Result<Revision, BackupError> {
+        let last = match self.shared.keys.last().map_err(|error| self.error(error))? {
+            Some(key) => self.parse_revision(&key)?.main,
+            None => 0,
+        };
+        Ok(last.max(self.compaction()?.revision()).max(1))
+    }
+
+    /// The number of stored revisions of keys, by the headers of the pages.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn stored_revisions(&self) -> Result<u64, BackupError> {
+        self.shared.keys.entries().map_err(|error| self.error(error))
+    }
+
+    /// The revisions of the last compaction.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn compaction(&self) -> Result<Compaction, BackupError> {
+        let read = |key| match self.read_meta(key)? {
+            Some(value) => Ok(self.parse_revision(&value)?.main),
+            None => Ok(0),
+        };
+        Ok(Compaction { scheduled: read(SCHEDULED_COMPACTION)?, finished: read(FINISHED_COMPACTION)? })
+    }
+
+    /// Reads one record that a pass has found, by [`StoredRevision::record_offset`] and its length.
+    ///
+    /// # Errors
+    /// The file is damaged, has changed, or cannot be read.
+    pub fn record_at(&self, offset: u64, length: u32) -> Result<KeyValue, BackupError> {
+        let bytes = self.shared.bolt.read_at(offset, length).map_err(|error| self.error(error))?;
+        let view = RecordView::parse(&bytes);
+        view.map(RecordView::to_record).ok_or_else(|| self.damaged(offset, "the record of a revision is not readable"))
+    }
+
+    /// The value of a key of the bucket `meta`.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn read_meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackupError> {
+        let mut cursor = self.shared.meta.cursor();
+        let found = cursor.seek(key).and_then(|()| cursor.next()).map_err(|error| self.error(error))?;
+        Ok(found.filter(|element| element.key == key && !element.is_bucket).map(|element| element.value.to_vec()))
+    }
+
+    /// An error of the bbolt reader, with the file.
+    pub(super) fn error(&self, error: BoltError) -> BackupError {
+        BackupError::of(&self.shared.path, error)
+    }
+
+    /// Damage of the data at an offset.
+    fn damaged(&self, offset: u64, what: impl Into<String>) -> BackupError {
+        let page = offset.checked_div(self.shared.bolt.page_bytes().into()).unwrap_or(0);
+        BackupError::Damaged { path: self.shared.path.clone(), damage: Damage { page, offset, what: what.into() } }
+    }
+
+    fn parse_revision(&self, bytes: &[u8]) -> Result<RevisionKey, BackupError> {
+        let revision = RevisionKey::parse(bytes).filter(|revision| revision.main <= types::MAX_REVISION);
+        revision.ok_or_else(|| self.damaged(0, format!("'{}' is not a revision", bytes.escape_ascii())))
+    }
+}
+
+/// A stored revision of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredRevision<'a> {
+    /// The revision.
+    pub main: Revision,
+    /// The change within the revision, counted from 0.
+    pub sub: i64,
+    /// Whether the key was deleted.
+    pub is_tombstone: bool,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// The revision of the key's creation; 0 for a tombstone.
+    pub create_revision: Revision,
+    /// The revision of the change as the record gives it; 0 for a tombstone.
+    pub mod_revision: Revision,
+    /// The number of changes since the creation, counted from 1; 0 for a tombstone.
+    pub version: i64,
+    /// The lease; 0 for none.
+    pub lease: i64,
+    /// The size of the value.
+    pub value_bytes: u64,
+    /// The encoded record.
+    pub record: &'a [u8],
+    /// The offset of the encoded record in the file.
+    pub record_offset: u64,
+}
+
+/// A pass over stored revisions.
+#[derive(Debug)]
+pub struct Revisions {
+    file: EtcdFile,
+    cursor: Cursor,
+}
+
+impl Revisions {
+    /// The next revision; `None` after the last one.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    // The revision borrows the pass, which no iterator can express.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<StoredRevision<'_>>, BackupError> {
+        let Self { file, cursor } = self;
+        let Some(element) = cursor.next().map_err(|error| file.error(error))? else { return Ok(None) };
+        let offset = element.value_offset;
+        let Some(RevisionKey { main, sub, is_tombstone }) = RevisionKey::parse(element.key)
+            .filter(|revision| revision.main <= types::MAX_REVISION && !element.is_bucket)
+        else {
+            return Err(file.damaged(offset, format!("'{}' is not a revision", element.key.escape_ascii())));
+        };
+        let Some(view) = RecordView::parse(element.value) else {
+            return Err(file.damaged(offset, format!("the record of revision {main}.{sub} is not readable")));
+        };
+        Ok(Some(StoredRevision {
+            main,
+            sub,
+            is_tombstone,
+            key: view.key,
+            value: view.value,
+            create_revision: view.create_revision,
+            mod_revision: view.mod_revision,
+            version: view.version,
+            lease: view.lease,
+            value_bytes: view.value.len() as u64,
+            record: element.value,
+            record_offset: offset,
+        }))
+    }
+}

@@ -1,0 +1,28 @@
+//! How far a verification is, and its end from another thread.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Tells other threads how far a verification is, and lets them end it.
+#[derive(Debug, Default)]
+pub struct VerifyMonitor {
+    cancelled: AtomicBool,
+    bytes: AtomicU64,
+}
+
+impl VerifyMonitor {
+    /// Ends the verification soon.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// The number of bytes that were read, once for the SHA-256 and once for the pages.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes; `false` if the verification is to end.
+    pub(super) fn add(&self, bytes: u64) -> bool {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        !self.cancelled.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,214 @@
+//! `kvadm snapshot verify`: proves a backup.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use crate::args::parse_revision;
+use crate::backup::{Checksum, Verification, VerifyError, VerifyMonitor, bytes_to_verify, verify};
+use crate::context::Context;
+use crate::error::{Exit, Failure};
+use crate::kvstore::Revision;
+use crate::output::{DamageRow, StoredMemberRow, VerifiedSnapshot};
+use crate::plural::counted;
+
+/// How often the progress bar is drawn.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Verify a snapshot or a copy of a member's database
+///
+/// Reads the file, and no store. Checks the SHA-256 that a snapshot ends with, every
+/// page of every bucket, and every stored revision. A file without a SHA-256, such as
+/// a copy of member/snap/db, is checked as well, but a changed value cannot be found
+/// in it: kvadm warns. A copy that was made while the member ran is often damaged.
+///
+/// HASH is etcd's HashKV, computed from the file: members with the same data, and the
+/// same compact revision, have the same one. Compare it with
+/// 'etcdctl endpoint hashkv --rev N' of etcd 3.4 to 3.7; --rev N chooses the revision.
+/// Asked for a revision that it was compacted at, etcd 3.6 may answer with the hash
+/// from before that compaction: ask for a later one.
+///
+/// REVISIONS counts all stored revisions, KEYS the keys at the latest one. FREE is
+/// space that a defragmentation would give back.
+///
+/// Memory grows with the keys at the compact revision (about 70 bytes each) and is
+/// constant for a store that was never compacted.
+///
+/// Exit codes:
+///   0  the file is intact
+///   2  the file cannot be read, or is not an etcd database
+///   4  the file is damaged (the first 20 places are named), or --rev is not in it
+#[derive(ClapArgs, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  kvadm snapshot verify backup.db
+  kvadm snapshot verify /var/backups/etcd/member/snap/db -o json
+  kvadm snapshot save backup.db && kvadm snapshot verify backup.db -q"
+)]
+pub struct Args {
+    /// Snapshot, or copy of a member's database
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    file: PathBuf,
+    /// Compute the hash at revision N [default: the latest]
+    #[arg(long, value_name = "N", value_parser = parse_revision)]
+    rev: Option<Revision>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A file that cannot be read or is damaged, a revision that is not in it, a signal, or the deadline.
+pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    let found = examine(ctx, &args.file, args.rev.unwrap_or(0)).await?;
+    report(ctx, &args.file, &found)
+}
+
+/// Verifies on a thread of its own, so that a signal or the deadline ends the command at once.
+async fn examine(ctx: &Context, path: &Path, revision: Revision) -> Result<Verification, Failure> {
+    let monitor = Arc::new(VerifyMonitor::default());
+    let (path, worker_monitor) = (path.to_owned(), Arc::clone(&monitor));
+    let total = path.metadata().map_or(0, |metadata| bytes_to_verify(metadata.len()));
+    ctx.out.detail(&format!("verifying {}", path.display()));
+    let progress = ctx.out.progress_bytes("verifying", Some(total));
+    let mut worker = tokio::task::spawn_blocking(move || verify(&path, revision, &worker_monitor));
+    let mut shown = 0;
+    let result = loop {
+        tokio::select! {
+            biased;
+            () = ctx.signals.cancel().cancelled() => {
+                monitor.cancel();
+                break Err(Failure::new(Exit::Interrupted, "interrupted"));
+            }
+            () = ctx.deadline_passed() => {
+                monitor.cancel();
+                break Err(Failure::new(Exit::Unreachable, "the deadline of the whole command passed")
+                    .hint("raise --deadline, which limits the whole command"));
+            }
+            joined = &mut worker => break match joined {
+                Ok(result) => result.map_err(failure),
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            },
+            () = tokio::time::sleep(TICK) => {
+                let now = monitor.bytes();
+                progress.inc(now.saturating_sub(shown));
+                shown = now;
+            }
+        }
+    };
+    progress.finish();
+    result
+}
+
+fn failure(error: VerifyError) -> Failure {
+    match error {
+        VerifyError::File(error) => error.into(),
+        VerifyError::Cancelled => Failure::new(Exit::Interrupted, "interrupted"),
+        error @ (VerifyError::Compacted { .. } | VerifyError::Future { .. }) => {
+            Failure::new(Exit::Refused, error.to_string()).hint("omit --rev for the hash at the latest revision")
+        }
+    }
+}
+
+fn report(ctx: &Context, path: &Path, found: &Verification) -> Result<Exit, Failure> {
+    let file = path.to_string_lossy();
+    let (sha256_state, sha256) = match &found.checksum {
+        Checksum::Absent => ("absent", None),
+        Checksum::Verified(sha256) => ("verified", Some(sha256.as_str())),
+        Checksum::Mismatch { computed, .. } => ("mismatch", Some(computed.as_str())),
+    };
+    let damage: Vec<DamageRow> = found
+        .described
+        .iter()
+        .map(|damage| DamageRow { page: damage.page, offset: damage.offset, error: damage.what.clone() })
+        .collect();
+    let contents = &found.contents;
+    let members: Vec<StoredMemberRow<'_>> = contents
+        .members
+        .iter()
+        .map(|member| StoredMemberRow { id: member.id, name: &member.name, peer_urls: &member.peer_urls })
+        .collect();
+    let unfinished = found.compaction.filter(|compaction| compaction.scheduled > compaction.finished);
+    let row = VerifiedSnapshot {
+        file: &file,
+        result: if found.is_intact() { "intact" } else { "damaged" },
+        damages: found.damages,
+        damage: &damage,
+        sha256_state,
+        sha256,
+        hash: found.hash.map(|hash| hash.hash),
+        hash_revision: found.hash.map(|hash| hash.revision),
+        compact_revision: found.compaction.map(|compaction| compaction.revision()),
+        compacted: unfinished.map(|compaction| compaction.finished),
+        revision: found.revision,
+        revisions: contents.revisions,
+        keys: (found.damages == 0).then_some(contents.keys),
+        tombstones: contents.tombstones,
+        leases: contents.leases,
+        size: found.file_bytes,
+        page_size: found.page_bytes.into(),
+        free: found.free_bytes,
+        storage_version: contents.storage_version.as_deref(),
+        cluster_version: contents.cluster_version.as_deref(),
+        index: contents.consistent_index,
+        term: contents.term,
+        auth: contents.is_auth_enabled,
+        users: contents.users,
+        roles: contents.roles,
+        alarms: &contents.alarms,
+        members: &members,
+    };
+    ctx.out.properties(&row)?;
+    remarks(ctx, found);
+    if found.is_intact() { Ok(Exit::Done) } else { Err(damaged(ctx, path, found)) }
+}
+
+/// What limits the result, and what a reader may want to know.
+fn remarks(ctx: &Context, found: &Verification) {
+    if found.checksum == Checksum::Absent {
+        ctx.out.warn("values cannot be proved: the file has no SHA-256, which only snapshots have");
+    }
+    for (fault, (name, other)) in found.meta_faults.iter().zip([("first", "second"), ("second", "first")]) {
+        if let Some(fault) = fault {
+            ctx.out.warn(&format!("the {name} meta page is not valid ({fault}); etcd uses the {other} one"));
+        }
+    }
+    for alarm in &found.contents.alarms {
+        ctx.out.warn(&format!("an alarm is raised: {alarm}"));
+    }
+    if let Some(compaction) = found.compaction.filter(|compaction| compaction.scheduled > compaction.finished) {
+        let revision = compaction.scheduled;
+        ctx.out.note(&format!("a compaction at revision {revision} had begun; etcd completes it when it starts"));
+    }
+}
+
+fn damaged(ctx: &Context, path: &Path, found: &Verification) -> Failure {
+    if let Checksum::Mismatch { computed, stored } = &found.checksum {
+        let text = format!("the SHA-256 of the database is {computed}, but the file ends with {stored}");
+        ctx.out.warn_always(&text);
+    }
+    for damage in &found.described {
+        ctx.out.warn_always(&damage.to_string());
+    }
+    let more = found.damages.saturating_sub(found.described.len() as u64);
+    if more > 0 {
+        ctx.out.warn_always(&format!("{} more", counted(more, "problem")));
+    }
+    let problems = match (found.damages, &found.checksum) {
+        (0, _) => "its SHA-256 does not match".to_owned(),
+        (damages, Checksum::Mismatch { .. }) => {
+            format!("its SHA-256 does not match, and {} in its pages", counted(damages, "problem"))
+        }
+        (damages, _) => format!("{} in its pages", counted(damages, "problem")),
+    };
+    let failure = Failure::new(Exit::Refused, format!("{} is damaged: {problems}", path.display()));
+    let failure = failure
+        .hint(format!("use another backup, or save a new one: {} FILE", ctx.command_line(&["snapshot", "save"])));
+    match found.checksum {
+        Checksum::Absent => failure.hint("a file that was copied while its member ran is damaged by its nature"),
+        _ => failure,
+    }
+}

@@ -1,0 +1,285 @@
+//! `snapshot save` when something goes wrong: no file under the name, bounded time, and words that say what it was.
+
+use std::fs;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::snapshot_save::names;
+use super::support::answers::valid;
+use super::support::{Etcd, FakeServer, Kvadm, Message, Mode, Proxy, Reply, Run, eventually, shared};
+
+/// A snapshot of a real store.
+fn snapshot() -> &'static [u8] {
+    static SNAPSHOT: OnceLock<Vec<u8>> = OnceLock::new();
+    SNAPSHOT.get_or_init(|| {
+        Kvadm::new().endpoint(shared()).args(["put", "/snapshot/faults", "v"]).run().ok();
+        Kvadm::new().endpoint(shared()).args(["snapshot", "save", "-"]).run().ok().stdout.clone()
+    })
+}
+
+fn chunk(blob: &[u8], remaining: i64) -> Message {
+    Message::new().int(2, remaining).bytes(3, blob)
+}
+
+/// The messages as etcd sends them: the database in pieces, then the SHA-256.
+fn chunks(snapshot: &[u8]) -> Vec<Message> {
+    let (database, digest) = snapshot.split_at(snapshot.len() - 32);
+    let mut left = i64::try_from(database.len()).unwrap();
+    let mut chunks: Vec<Message> = database
+        .chunks(8192)
+        .map(|blob| {
+            left -= i64::try_from(blob.len()).unwrap();
+            chunk(blob, left)
+        })
+        .collect();
+    chunks.push(chunk(digest, 0));
+    chunks
+}
+
+fn server(reply: Reply) -> FakeServer {
+    FakeServer::start(move |asked| match asked.method.as_str() {
+        "Maintenance/Snapshot" => reply.clone(),
+        _ => valid(asked),
+    })
+}
+
+fn save(server: &FakeServer, folder: &TempDir, args: &[&str]) -> Kvadm {
+    let kvadm = Kvadm::new().endpoint(&server.endpoint()).folder(folder.path());
+    kvadm.args(["--op-timeout", "300ms", "snapshot", "save", "a.db"]).args(args)
+}
+
+/// Saves what a server replies, and checks that no file is left if that fails.
+fn saved(reply: Reply) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let run = save(&server(reply), &folder, &[]).run();
+    match run.code {
+        Some(0) => assert_eq!(fs::read(folder.path().join("a.db")).unwrap(), snapshot()),
+        _ => assert_eq!(names(&folder), [""; 0]),
+    }
+    run
+}
+
+#[test]
+fn a_valid_stream_is_saved_and_what_follows_it_is_not_read() {
+    saved(Reply::Messages(chunks(snapshot()))).ok();
+    saved(Reply::Open(chunks(snapshot()))).ok().within(Duration::from_secs(5));
+    saved(Reply::Endless(chunks(snapshot()))).ok().within(Duration::from_secs(5));
+}
+
+/// A member without a leader may have old data: the next endpoint is better, if it has one.
+#[test]
+fn a_member_with_a_leader_is_preferred() {
+    let member = |has_leader: bool| {
+        FakeServer::start(move |asked| match (asked.method.as_str(), has_leader, valid(asked)) {
+            ("Maintenance/Snapshot", _, _) => Reply::Messages(chunks(snapshot())),
+            ("Maintenance/Status", false, Reply::Messages(answers)) => answers[0].clone().int(4, 0).into(),
+            (_, _, reply) => reply,
+        })
+    };
+    let (alone, led) = (member(false), member(true));
+    let save = |endpoints: String| {
+        let kvadm = Kvadm::new().endpoint(&endpoints).args(["--dial-timeout", "2s"]);
+        kvadm.args(["snapshot", "save", "-", "-o", "json"]).run()
+    };
+    let run = save(format!("{},{}", alone.endpoint(), led.endpoint()));
+    assert_eq!(run.ok().err_json()["endpoint"], led.endpoint().as_str());
+    let run = save(alone.endpoint());
+    run.ok()
+        .out_bytes(snapshot())
+        .err_has(&alone.endpoint())
+        .err_has("has no leader: the newest writes may be missing");
+}
+
+#[test]
+fn a_stream_that_ends_early_is_no_snapshot() {
+    let all = chunks(snapshot());
+    let total = snapshot().len() - 32;
+    for (count, cause) in [
+        (0, "the member sent no snapshot".to_owned()),
+        (1, format!("the snapshot ended after 8192 of {total} bytes")),
+        (all.len() - 1, "the snapshot ended before its SHA-256".to_owned()),
+    ] {
+        let run = saved(Reply::Messages(all[..count].to_vec()));
+        run.code(3).out_empty().err_has(&cause).err_has("hint: a.db was not saved");
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_found() {
+    let database = snapshot().len() - 32;
+    for at in [0, 4096, database - 1, database, database + 31] {
+        let mut bytes = snapshot().to_vec();
+        bytes[at] ^= 0x10;
+        let run = saved(Reply::Messages(chunks(&bytes)));
+        run.code(4).out_empty().err_has("error: the snapshot is damaged").err_has("the SHA-256 of the database is ");
+        run.err_has("hint: try another member: kvadm --endpoints ");
+    }
+}
+
+#[test]
+fn a_flipped_bit_on_the_way_to_stdout_is_reported() {
+    let mut bytes = snapshot().to_vec();
+    bytes[5000] ^= 1;
+    let server = server(Reply::Messages(chunks(&bytes)));
+    let run = Kvadm::new().endpoint(&server.endpoint()).args(["snapshot", "save", "-"]).run();
+    run.code(4).out_bytes(&bytes).err_has("error: the snapshot is damaged").err_has("hint: discard what was written");
+}
+
+/// Bytes that the member has hashed, but no database.
+#[test]
+fn what_is_no_database_of_etcd_is_not_saved() {
+    let of = |database: &[u8]| {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, database);
+        saved(Reply::Messages(chunks(&[database, digest.as_ref()].concat())))
+    };
+    let run = of(&[0; 20_000]);
+    run.code(4).out_empty().err_has("error: the snapshot is damaged").err_has("not an etcd database: ");
+    run.err_lacks(".part").err_has("hint: try another member: kvadm --endpoints ");
+    let (mut database, pages) = (snapshot()[..snapshot().len() - 32].to_vec(), snapshot().len() / 4096);
+    (2..pages).for_each(|page| database[page * 4096..][..4096].fill(0xff));
+    of(&database).code(4).out_empty().err_has("error: the snapshot is damaged").err_lacks(".part");
+}
+
+#[test]
+fn streams_without_an_end_and_false_lengths_are_refused() {
+    let first = chunk(&[7; 4096], 8192);
+    let again = |next: Message| Reply::Endless(vec![first.clone(), next]);
+    for (reply, words) in [
+        (again(chunk(&[], 8192)), "an empty chunk follows 4096 bytes"),
+        (Reply::Endless(vec![chunk(&[], 0)]), "an empty chunk follows 0 bytes"),
+        (Reply::Endless(vec![first.clone()]), "a chunk says that 8192 bytes remain where 4096 do"),
+        (again(chunk(&[7; 8193], 0)), "a chunk has 8193 bytes where only 8192 remain"),
+        (again(chunk(&[7; 8192], 1)), "a chunk says that 1 bytes remain where 0 do"),
+        (again(chunk(&[7; 8192], 0)), "8192 bytes follow the database where a SHA-256 of 32 belongs"),
+        (Reply::Endless(vec![chunk(&[7; 100], -1)]), "it announces 18446744073709551615 bytes"),
+        (Reply::Endless(vec![chunk(&[7; 100], 1 << 40)]), "kvadm accepts up to 1099511627776"),
+    ] {
+        let run = saved(reply);
+        run.code(4).out_empty().err_has("etcd's response to 'snapshot' is invalid").err_has(words);
+        run.err_has("hint: a.db was not saved").within(Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn a_message_that_is_too_large_is_not_read() {
+    let reply = Reply::Large(1 << 30, Message(vec![0; 64 << 10]));
+    let folder = tempfile::tempdir().unwrap();
+    let run = save(&server(reply), &folder, &[]).memory(256 << 20).run();
+    run.code(4).out_empty().err_has("snapshot").within(Duration::from_secs(10));
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+#[test]
+fn a_refusal_is_passed_on() {
+    saved(Reply::Refusal(12, "unknown method Snapshot for service etcdserverpb.Maintenance".to_owned())).code(4);
+    let run = saved(Reply::Refusal(7, "etcdserver: permission denied".to_owned()));
+    run.code(4).err_has("hint: a snapshot needs a user with the role root");
+    saved(Reply::Refusal(14, "etcdserver: server stopped".to_owned())).code(3);
+}
+
+/// The fake member answers health checks: it gets ten times --op-timeout.
+#[test]
+fn a_silent_stream_ends_in_time() {
+    let run = saved(Reply::Open(chunks(snapshot())[..2].to_vec()));
+    run.code(3).out_empty().err_has("no response from ").err_has(" to 'snapshot' within 3s");
+    run.err_has("hint: raise --op-timeout").within(Duration::from_secs(10));
+}
+
+/// A stream that stands still, with its command, once a part of it has been written.
+fn stuck(args: &[&str]) -> (FakeServer, TempDir, super::support::Running) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(Reply::Open(chunks(snapshot())[..2].to_vec()));
+    let running = save(&server, &folder, &["--op-timeout", "20s"]).args(args).spawn();
+    eventually("a temporary file", Duration::from_secs(10), || {
+        names(&folder).iter().any(|name| name.starts_with(".kvadm-snapshot-") && name.ends_with(".part"))
+    });
+    (server, folder, running)
+}
+
+#[test]
+fn signals_and_the_deadline_end_it_and_leave_nothing() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let (_server, folder, running) = stuck(&[]);
+        running.signal(signal);
+        let run = running.wait();
+        run.signal(signal).out_empty().err_has("interrupted during 'snapshot'").within(Duration::from_secs(10));
+        assert_eq!(names(&folder), [""; 0]);
+    }
+    let (_server, folder, running) = stuck(&["--deadline", "1s"]);
+    running.wait().code(3).out_empty().err_has("the deadline passed during 'snapshot'").within(Duration::from_secs(3));
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+#[test]
+fn a_killed_command_leaves_no_file_under_the_name() {
+    let (_server, folder, running) = stuck(&[]);
+    running.signal(Signal::SIGKILL);
+    let _ = running.wait();
+    let left = names(&folder);
+    assert!(matches!(&left[..], [name] if name.starts_with(".kvadm-snapshot-") && name.ends_with(".part")), "{left:?}");
+}
+
+/// A reader that does not read keeps neither the deadline nor a signal from ending the command.
+#[test]
+fn a_pipe_that_is_not_read_does_not_hold_the_command() {
+    let etcd = large();
+    let program = env!("CARGO_BIN_EXE_kvadm");
+    let kvadm = format!("{program} --endpoints {} --deadline 1s snapshot save -", etcd.endpoint());
+    let script = format!("{{ {kvadm}; echo \"ended with $?\" >&2; }} | sleep 8");
+    let running = Kvadm::program("bash").args(["-c", &script]).spawn();
+    running.wait_for_stderr("ended with 3\n", Duration::from_secs(5));
+    let run = running.wait();
+    run.ok().err_has("the deadline passed during 'snapshot'").err_has("hint: discard what was written");
+}
+
+/// A server with some megabytes.
+fn large() -> Etcd {
+    let etcd = Etcd::start();
+    for n in 0..40 {
+        etcd.etcdctl_ok(&["put", &format!("/large/{n}"), &"v".repeat(100_000)]);
+    }
+    etcd
+}
+
+/// Begins a snapshot through a proxy that stops in the middle of it.
+fn half(etcd: &Etcd) -> (Proxy, TempDir, super::support::Running) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut proxy = Proxy::start(&etcd.address());
+    proxy.set(Mode::HangAfter(1_000_000));
+    let kvadm = Kvadm::new().endpoint(&proxy.endpoint()).folder(folder.path()).args(["--op-timeout", "1s"]);
+    let running = kvadm.args(["snapshot", "save", "a.db"]).spawn();
+    eventually("a part of the snapshot", Duration::from_secs(10), || proxy.bytes_down() >= 1_000_000);
+    (proxy, folder, running)
+}
+
+#[test]
+fn a_member_that_goes_in_the_middle_ends_the_snapshot() {
+    let mut etcd = large();
+    let (proxy, folder, running) = half(&etcd);
+    // Silent: no health check is answered either.
+    let run = running.wait();
+    drop(proxy);
+    run.code(3).out_empty().err_has("hint: a.db was not saved").within(Duration::from_secs(15));
+    assert_eq!(names(&folder), [""; 0]);
+    let (mut proxy, folder, running) = half(&etcd);
+    etcd.kill();
+    proxy.cut();
+    proxy.set(Mode::Pass);
+    let run = running.wait();
+    run.code(3).out_empty().err_has("error: connection to ").err_has("hint: a.db was not saved");
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+/// One member's stream is never continued from another one.
+#[test]
+fn another_member_does_not_continue_the_stream() {
+    let etcd = large();
+    let (proxy, folder, running) = half(&etcd);
+    proxy.retarget(&shared().address());
+    proxy.cut();
+    running.wait().code(3).out_empty().err_has("hint: a.db was not saved");
+    assert_eq!(names(&folder), [""; 0]);
+}
