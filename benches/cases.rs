@@ -104,7 +104,7 @@ impl Place<'_> {
         self.client_at(&self.endpoint, what, args)
     }
 
-    fn client_at(&self, endpoint: &str, what: &str, args: &[&str]) -> Cmd {
+    pub fn client_at(&self, endpoint: &str, what: &str, args: &[&str]) -> Cmd {
         cmd(&[&[self.own.as_str(), "client", what, endpoint], args].concat())
     }
 
@@ -126,6 +126,7 @@ fn until(mut cmd: Cmd, until: Until) -> Cmd {
     cmd
 }
 
+/// A case that is run alone.
 pub fn case(name: &str, kvadm: Cmd, other: Option<Cmd>, targets: &[Target]) -> Case {
     let (name, targets) = (name.to_owned(), targets.to_vec());
     Case { name, how: How::Alone, kvadm, other, floor: None, before: Vec::new(), keys: 0, targets }
@@ -149,6 +150,7 @@ pub fn all(p: &Place<'_>) -> Result<Vec<Case>, String> {
     cases.extend(watches(p)?);
     cases.extend(locks(p));
     cases.extend(growth(p)?);
+    cases.extend(crate::database::rows(p)?);
     Ok(cases)
 }
 

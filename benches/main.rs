@@ -8,6 +8,7 @@
 mod backups;
 mod cases;
 mod client;
+mod database;
 mod measure;
 mod report;
 mod server;

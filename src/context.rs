@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backup::Database;
 use crate::command_line::CommandLine;
 use crate::config::{self, Config, ConfigError, Env, Overrides, Source};
 use crate::consent::Consent;
@@ -30,6 +31,7 @@ pub struct Context {
     /// Limit of an endless wait for the first connection.
     connect_limit: OnceLock<Duration>,
     store: OnceLock<Store>,
+    database: Option<Database>,
 }
 
 /// The safety options of the command line.
@@ -45,12 +47,40 @@ impl Context {
     /// Creates a context without connecting.
     pub fn new(config: Config, out: Out, signals: Signals, safety: Safety, deadline: Option<Duration>) -> Self {
         let deadline = deadline.map(|limit| Instant::now() + limit);
-        Self { config, out, signals, safety, deadline, connect_limit: OnceLock::new(), store: OnceLock::new() }
+        let (connect_limit, store) = (OnceLock::new(), OnceLock::new());
+        Self { config, out, signals, safety, deadline, connect_limit, store, database: None }
+    }
+
+    /// Reads a database file instead of a cluster.
+    #[must_use]
+    pub fn with_database(self, database: Option<Database>) -> Self {
+        Self { database, ..self }
+    }
+
+    /// The file of `--db`, which [`Context::store`] reads.
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
+    }
+
+    /// Opens a database file as the store of a source, in the same namespace.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a database of etcd.
+    pub fn open_database(&self, path: &Path) -> Result<Database, Failure> {
+        Ok(Database::open(path, self.out.clone(), self.signals.cancel().clone())?)
+    }
+
+    /// A database file as a store, in the namespace of this command.
+    pub fn store_of_database(&self, database: &Database) -> Store {
+        Store::local(Arc::new(database.clone()), self.config.connect.clone(), self.session())
     }
 
     /// The store. Its first request connects.
     pub fn store(&self) -> &Store {
         self.store.get_or_init(|| {
+            if let Some(database) = &self.database {
+                return self.store_of_database(database);
+            }
             let mut connect = self.config.connect.clone();
             if let (Some(wait), Some(limit)) = (&mut connect.connect_wait, self.connect_limit.get()) {
                 wait.limit.get_or_insert(*limit);
@@ -132,6 +162,25 @@ impl Context {
         match self.deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
             None => std::future::pending().await,
+        }
+    }
+
+    /// Runs work that blocks, such as a pass over a file, on a thread of its own.
+    ///
+    /// # Errors
+    /// [`Exit::Interrupted`], or [`Exit::Unreachable`] for the deadline, at once; [`Exit::Bug`] if the work panics.
+    pub async fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let task = tokio::task::spawn_blocking(work);
+        tokio::select! {
+            biased;
+            () = self.signals.cancel().cancelled() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+            () = self.deadline_passed() => {
+                Err(Failure::new(Exit::Unreachable, "the deadline of the whole command passed"))
+            }
+            done = task => done.map_err(|error| Failure::new(Exit::Bug, format!("the reader failed: {error}"))),
         }
     }
 

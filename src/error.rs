@@ -6,8 +6,9 @@ use thiserror::Error as ThisError;
 
 use crate::backup::BackupError;
 use crate::config::ConfigError;
-use crate::kvstore::{self, Refusal, StoreMismatch};
+use crate::kvstore::{self, LocalError, Refusal, StoreMismatch};
 use crate::output::{ErrorView, FailedCondition};
+use crate::shell;
 
 /// How the program exits. This is the only table of exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +262,7 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
             (Exit::Unknown, hints)
         }
         Error::Refused { kind, .. } => (Exit::Refused, refusal_hint(*kind).map(one).unwrap_or_default()),
+        Error::Local { store, cause } => (Exit::Refused, local_hint(store, cause)),
         Error::LockLost { .. } => {
             (Exit::Conflict, one("the request was not applied; run it again under 'kvadm lock NAME -- COMMAND'"))
         }
@@ -282,6 +284,21 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
         }
         Error::Interrupted { .. } => (Exit::Interrupted, Vec::new()),
     }
+}
+
+/// What to do about a file that cannot answer a read.
+fn local_hint(store: &str, cause: &LocalError) -> Vec<String> {
+    vec![match cause {
+        LocalError::Compacted { oldest, .. } => format!("use --rev {oldest} or a later revision"),
+        LocalError::FutureRevision { latest, .. } => {
+            format!("use --rev {latest} or an earlier revision, or omit --rev")
+        }
+        LocalError::Broken(_) => {
+            let line = shell::line([b"kvadm".as_slice(), b"snapshot", b"verify", store.as_bytes()]);
+            format!("run '{line}' to see what is damaged")
+        }
+        LocalError::NeedsCluster(_) => "omit --db to ask the cluster".to_owned(),
+    }]
 }
 
 fn refusal_hint(kind: Refusal) -> Option<&'static str> {

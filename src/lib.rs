@@ -36,9 +36,11 @@ pub mod unique_names;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
+use backup::Database;
 use cli::Cli;
 use context::Context;
 use error::{Exit, Failure};
@@ -131,7 +133,17 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
     for detail in &config.details {
         out.detail(detail);
     }
-    Ok(Context::new(config, out, signals.clone(), cli.safety, cli.global.deadline()))
+    let database = match cli.global.database() {
+        Some(path) => Some(open_database(cli, path, &out, signals)?),
+        None => None,
+    };
+    Ok(Context::new(config, out, signals.clone(), cli.safety, cli.global.deadline()).with_database(database))
+}
+
+/// Opens the file of `--db`, if the verb can read it.
+fn open_database(cli: &Cli, path: &Path, out: &Out, signals: &Signals) -> Result<Database, Failure> {
+    cli::database::check(&cli.verb, cli.global.cluster_option())?;
+    Ok(Database::open(path, out.clone(), signals.cancel().clone())?)
 }
 
 fn on_runtime(ctx: &Context, command: cli::Command) -> Result<Exit, Failure> {

@@ -1,5 +1,6 @@
 //! etcd's data in a database file: all revisions, and the facts about the store.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,6 +60,20 @@ impl EtcdFile {
             }
             Err(error) => return Err(of(error)),
         };
+        Self::of_bolt(path, bolt)
+    }
+
+    /// Opens a database without a name, such as a temporary file; `path` names it in messages.
+    ///
+    /// # Errors
+    /// As [`EtcdFile::open`].
+    pub fn of(file: File, path: &Path) -> Result<Self, BackupError> {
+        Self::of_bolt(path, BoltFile::of(file).map_err(|error| BackupError::of(path, error))?)
+    }
+
+    fn of_bolt(path: &Path, bolt: BoltFile) -> Result<Self, BackupError> {
+        let other = |kind: FileKind| BackupError::OtherKind { path: path.to_owned(), what: kind.what, hint: kind.hint };
+        let of = |error| BackupError::of(path, error);
         let (keys, meta) = (bolt.bucket(KEY_BUCKET).map_err(of)?, bolt.bucket(META_BUCKET).map_err(of)?);
         let (Some(keys), Some(meta)) = (keys, meta) else {
             return Err(other(FileKind::of_other_program(&bolt.buckets().map_err(of)?)));

@@ -17,11 +17,17 @@
 
 pub mod bolt;
 mod contents;
+mod database;
 mod error;
 mod etcd_file;
 mod file_kind;
 mod hash_kv;
+mod history;
+mod index;
+mod key_table;
+mod leases;
 mod monitor;
+mod pass;
 pub mod schema;
 mod snapshot_digest;
 #[cfg(test)]
@@ -29,9 +35,13 @@ mod tests;
 mod verify;
 
 pub use contents::{Contents, StoredMember};
+pub use database::{Database, KeyRevision};
 pub use error::BackupError;
 pub use etcd_file::{Compaction, EtcdFile, Revisions, StoredRevision};
 pub use hash_kv::StoreHash;
+pub use history::{KeyHistoryUsage, history_usage};
+pub use key_table::SortedKeys;
 pub use monitor::VerifyMonitor;
+pub use pass::DatabaseError;
 pub use snapshot_digest::{DigestMismatch, SnapshotDigest};
 pub use verify::{Checksum, Verification, VerifyError, bytes_to_verify, verify};

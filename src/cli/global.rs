@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
@@ -43,6 +43,13 @@ struct Connection {
     /// that endpoint. Passwords of weaker sources are not sent to endpoints that are named here; see kvadm-config(5).
     #[arg(long, global = true, value_name = "LIST", value_delimiter = ',')]
     endpoints: Option<Vec<String>>,
+    /// Read a database file instead of a cluster
+    ///
+    /// FILE is a snapshot, or a copy of a member's database (member/snap/db). get, list, diff, the plans of gc, and
+    /// allocate get, list, lookup and check read it, at any revision that it holds. A listing keeps about 100 bytes and the
+    /// key in memory for each key. --context and -c still give the namespace and the rules for protobuf values.
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
+    db: Option<PathBuf>,
     /// PEM file of CA certificates to trust [env: KVADM_CA_FILE]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     ca_file: Option<PathBuf>,
@@ -115,6 +122,7 @@ impl Global {
             config: connection.config.clone(),
             context: connection.context.clone(),
             strict: connection.strict_config,
+            database: connection.db.clone(),
             endpoints: connection.endpoints.clone(),
             ca_file: connection.ca_file.clone(),
             cert_file: connection.cert_file.clone(),
@@ -131,6 +139,28 @@ impl Global {
             max_txn_ops: connection.max_ops,
             output: self.output.output.clone(),
         }
+    }
+
+    /// The database file that is read instead of a cluster.
+    pub fn database(&self) -> Option<&Path> {
+        self.connection.db.as_deref()
+    }
+
+    /// An option of the command line that is about the way to a cluster.
+    pub fn cluster_option(&self) -> Option<&'static str> {
+        let connection = &self.connection;
+        let given = [
+            (connection.endpoints.is_some(), "--endpoints"),
+            (connection.user.is_some(), "--user"),
+            (connection.password_file.is_some(), "--password-file"),
+            (connection.ca_file.is_some(), "--ca-file"),
+            (connection.cert_file.is_some(), "--cert-file"),
+            (connection.key_file.is_some(), "--key-file"),
+            (connection.insecure_transport.is_some(), "--insecure-transport"),
+            (connection.insecure_skip_tls_verify.is_some(), "--insecure-skip-tls-verify"),
+            (connection.connect_wait.is_some(), "--connect-wait"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
     }
 
     /// The bound on the whole command.

@@ -1,6 +1,7 @@
 //! The grammar of the command line. Parsing only: nothing here does I/O.
 
 pub mod complete;
+pub mod database;
 pub mod etcdctl;
 mod global;
 pub mod manual;
@@ -39,6 +40,9 @@ pub struct Cli {
     /// `--yes` and `--dry-run`, wherever they stand on the line.
     #[arg(skip)]
     pub safety: Safety,
+    /// The names of the verb and of its own verb: `gc ids`.
+    #[arg(skip)]
+    pub verb: String,
     /// The verb.
     #[command(subcommand)]
     pub command: Command,
@@ -67,7 +71,7 @@ pub fn parse(args: &[OsString]) -> Result<Cli> {
             parsed.map_err(|error| usage::explained(error, args, &grammar))?
         }
     };
-    Ok(Cli { safety: safety(&matches), ..Cli::from_arg_matches(&matches)? })
+    Ok(Cli { safety: safety(&matches), verb: verb(&matches), ..Cli::from_arg_matches(&matches)? })
 }
 
 /// The safety options of the whole line: in front of the verb, of a verb's verb, and behind them.
@@ -75,6 +79,12 @@ fn safety(matches: &ArgMatches) -> Safety {
     let is_set = |name| matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or_default();
     let behind = matches.subcommand().map(|(_, matches)| safety(matches)).unwrap_or_default();
     Safety { yes: is_set("yes") || behind.yes, dry_run: is_set("dry-run") || behind.dry_run }
+}
+
+/// The names of the verb and of its own verb.
+fn verb(matches: &ArgMatches) -> String {
+    let Some((name, matches)) = matches.subcommand() else { return String::new() };
+    format!("{name} {}", verb(matches)).trim_end().to_owned()
 }
 
 /// The grammar whose own help lists the verbs by [`GROUPS`]. clap knows one heading for all of them, so they are hidden

@@ -26,6 +26,7 @@ const RARE_OF: &[(&str, &[&str])] = &[
             "trailer",
             "tree",
             "top",
+            "history",
             "separator",
         ],
     ),

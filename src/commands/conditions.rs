@@ -36,6 +36,10 @@ impl IfLockedArgs {
     /// # Errors
     /// A usage error for a malformed token, or for a missing one when `KVADM_LOCK` is not set; or an error of the store.
     pub async fn guard(&self, ctx: &Context) -> Result<Option<LockGuard>, Failure> {
+        if self.if_locked.is_some() && ctx.database().is_some() {
+            return Err(Failure::usage("--if-locked asks a cluster for the lock: it cannot be used with --db")
+                .hint("omit --if-locked: a file does not change while it is read"));
+        }
         match parse_lock_token(self.if_locked.as_ref())? {
             // The key in KVADM_LOCK is absolute.
             Some(guard) if self.if_locked.as_ref().is_some_and(Option::is_some) => {

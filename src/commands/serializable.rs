@@ -39,6 +39,10 @@ impl SerializableArgs {
     /// # Errors
     /// As [`one_member`].
     pub async fn open(self, ctx: &Context) -> Result<ReadStore, Failure> {
+        if self.serializable && ctx.database().is_some() {
+            return Err(Failure::usage("--serializable chooses a member of a cluster: it cannot be used with --db")
+                .hint("omit --serializable: a file has one state only"));
+        }
         self.open_store(ctx.store()).await
     }
 

@@ -1,17 +1,19 @@
 //! `--source`: what `diff`, `restore` and `mirror` compare this store with.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::time::timeout;
 
 use crate::args::KeyText;
+use crate::backup::Database;
 use crate::commands::input::{InputSource, bad_records};
 use crate::commands::serializable::{ReadStore, SerializableArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{KeyRange, ReadOptions, Refusal, Revision, Store, WatchOptions, WatchUpdate};
+use crate::kvstore::{Error, KeyRange, LocalError, ReadOptions, Refusal, Revision, Store, WatchOptions, WatchUpdate};
 use crate::output::{Trailer, bytes};
 use crate::plural::counted;
 use crate::proto::Codec;
@@ -20,10 +22,11 @@ use crate::sync::{Comparison, FileRecords, KeyMapping, LeaseRule, Records, Sourc
 /// Where the records come from.
 #[derive(Args, Clone, Debug)]
 pub struct SourceArgs {
-    /// rev:N, context:NAME, context:NAME@REV, file:PATH, or - for stdin
+    /// rev:N, context:NAME[@REV], db:FILE[@REV], file:PATH, or - for stdin
     ///
     /// rev:N is this store at revision N. context:NAME is the store of another context: only its file applies, options and
-    /// environment are about this store. file:PATH holds what 'list -o json' printed, in any order.
+    /// environment are about this store. db:FILE is a snapshot or a copy of a member's database, read in the namespace of
+    /// this store. file:PATH holds what 'list -o json' printed, in any order.
     #[arg(long, value_name = "SOURCE", required = true, help_heading = "Source")]
     source: Option<SourceWord>,
     /// Prefix of the keys in the source [default: PREFIX]
@@ -45,6 +48,8 @@ enum SourceKind {
     History(Revision),
     /// Another store, at a revision or as it is now.
     Other(ReadStore, Option<Revision>),
+    /// A database file, at a revision or its latest.
+    Database(Box<Database>, ReadStore, Option<Revision>),
     /// All records of a file.
     File(Box<FileRecords>),
 }
@@ -83,6 +88,12 @@ impl SourceArgs {
                 let other = other.map_err(|failure| failure.context(cannot_read(&about)))?;
                 refuse_itself(here, &other, &mapping, *revision, &about).await?;
                 (about, SourceKind::Other(other, *revision))
+            }
+            SourceWord::Database { path, revision } => {
+                let database = ctx.open_database(path)?;
+                let name = bytes::escape(path.as_os_str().as_bytes());
+                let store = ReadStore::of_cluster(&ctx.store_of_database(&database));
+                (name, SourceKind::Database(Box::new(database), store, *revision))
             }
             SourceWord::File(path) => read_file(ctx, InputSource::File(path), &mapping, codec).await?,
             SourceWord::Stdin => read_file(ctx, InputSource::Stdin, &mapping, codec).await?,
@@ -169,6 +180,27 @@ async fn read_file(
 }
 
 impl OpenSource {
+    /// Checks the SHA-256 of a snapshot, so that no key is changed because of a damaged file.
+    ///
+    /// # Errors
+    /// A damaged file, or an interruption.
+    pub async fn check_digest(&self, ctx: &Context) -> Result<(), Failure> {
+        let SourceKind::Database(database, ..) = &self.kind else { return Ok(()) };
+        let checked = Database::clone(database);
+        match ctx.run_blocking(move || checked.check_digest()).await? {
+            Ok(true) => ctx.out.detail(&format!("{}: the SHA-256 is right", self.name)),
+            Ok(false) => {
+                let why = "it is not a snapshot of 'snapshot save', so damaged values would not be noticed";
+                ctx.out.note(&format!("{} has no SHA-256: {why}", self.name));
+            }
+            Err(error) => {
+                let failure = Failure::from(database.error(error)).context(cannot_read(&self.name));
+                return Err(failure.hint("nothing was changed"));
+            }
+        }
+        Ok(())
+    }
+
     /// Begins the comparison with this store at a revision (0: the latest).
     ///
     /// # Errors
@@ -192,7 +224,7 @@ impl OpenSource {
                 let records = StoreRecords::of_source(store, &mapping, options(then, true));
                 Comparison::of_revisions(store, records, of_store(true), mapping, rule(LeaseRule::Id))
             }
-            SourceKind::Other(other, then) => {
+            SourceKind::Other(other, then) | SourceKind::Database(_, other, then) => {
                 let records = StoreRecords::of_source(&other.store, &mapping, options(then.unwrap_or(0), false));
                 source.other = Some(other);
                 Comparison::of_values(Records::Store(records), of_store(false), mapping, rule(LeaseRule::Presence))
@@ -254,16 +286,34 @@ impl ComparedSource {
         let compacted = error.is_refusal(Refusal::Compacted);
         let range = if of_source { self.mapping.source_range() } else { self.mapping.store_range() };
         let read = self.other.as_ref().filter(|_| of_source).unwrap_or(here);
-        let oldest = if compacted { oldest_revision(&read.store, range).await } else { None };
+        // A file names it itself.
+        let asks = compacted && !read.store.is_local();
+        let oldest = if asks { oldest_revision(&read.store, range).await } else { None };
         let mut failure = read.explain(Failure::from(error));
+        let hint = file_hint(&failure, &self.name).filter(|_| of_source);
         if of_source {
             failure = failure.context(cannot_read(&self.name));
+        }
+        if let Some(hint) = hint {
+            failure.hints = vec![hint];
         }
         if let Some(oldest) = oldest {
             failure.hints.clear();
             failure = failure.hint(format!("the oldest revision that can be read is {oldest}"));
         }
         failure
+    }
+}
+
+/// The revision of a file to name instead of one that the file does not have.
+fn file_hint(failure: &Failure, name: &str) -> Option<String> {
+    let Some(Error::Local { cause, .. }) = failure.store_error() else { return None };
+    match cause {
+        LocalError::Compacted { oldest, .. } => Some(format!("use --source db:{name}@{oldest} or a later revision")),
+        LocalError::FutureRevision { latest, .. } => {
+            Some(format!("use --source db:{name}@{latest} or an earlier revision"))
+        }
+        LocalError::Broken(_) | LocalError::NeedsCluster(_) => None,
     }
 }
 

@@ -32,6 +32,7 @@ const fn key(
     SettingKey { name, flag, env, fallback }
 }
 
+pub(super) const DATABASE: SettingKey = key("db", "--db", "", &[]);
 pub(super) const ENDPOINTS: SettingKey =
     key("endpoints", "--endpoints", "KVADM_ENDPOINTS", &["ETCD_ENDPOINTS", "ETCDV3_ENDPOINTS", "ETCDCTL_ENDPOINTS"]);
 pub(super) const CA_FILE: SettingKey = key("ca-file", "--ca-file", "KVADM_CA_FILE", &["ETCDCTL_CACERT"]);

@@ -42,7 +42,7 @@ pub use locate::contexts;
 pub use settings::{Config, Overridden, Overrides, ProtoRule, Setting};
 pub use yaml::{InTimeError, in_time, parse_document};
 
-use crate::transport::{ConnectOptions, ConnectWait, DEFAULT_TXN_OPS};
+use crate::transport::{ConnectOptions, ConnectWait, Credentials, DEFAULT_TXN_OPS, Endpoint, TlsFiles};
 use document::{Notes, Values};
 use error::Sourced;
 use layers::{Chosen, DurationRule, Layers};
@@ -87,7 +87,9 @@ fn load_with(overrides: &Overrides, env: &Env, system: &Path) -> Result<Config, 
 
 fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf>) -> Result<Config, ConfigError> {
     warn_unsupported(layers)?;
-    etcdctl::warn_unsupported(layers);
+    if overrides.database.is_none() {
+        etcdctl::warn_unsupported(layers);
+    }
     let connect = connect_options(layers, overrides)?;
     let output = output(layers, overrides)?;
     let lease = |in_seconds| DurationRule { check: values::lease_time, zero_is_default: in_seconds, in_seconds };
@@ -117,12 +119,7 @@ fn settings(layers: &mut Layers<'_>, overrides: &Overrides, file: Option<PathBuf
 }
 
 fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<ConnectOptions, ConfigError> {
-    let (endpoints, tls) = reach::endpoints_and_tls(layers, overrides)?;
-    let credentials = login::credentials(layers, overrides, &endpoints)?;
-    let endpoints = endpoints.list;
-    if let Some(credentials) = &credentials {
-        reach::warn_plaintext(layers, &endpoints, &credentials.user);
-    }
+    let (endpoints, tls, credentials) = way_to_cluster(layers, overrides)?;
     let bound = DurationRule { check: values::positive, zero_is_default: true, in_seconds: false };
     let dial_timeout = layers.time_or(&keys::DIAL_TIMEOUT, overrides.dial_timeout, DIAL_TIMEOUT, &bound)?;
     let op_timeout = layers.time_or(&keys::OP_TIMEOUT, overrides.op_timeout, OP_TIMEOUT, &bound)?;
@@ -145,6 +142,25 @@ fn connect_options(layers: &mut Layers<'_>, overrides: &Overrides) -> Result<Con
         qps,
         max_txn_ops,
     })
+}
+
+/// The endpoints, the TLS files and the user; nothing for a database file.
+fn way_to_cluster(
+    layers: &mut Layers<'_>,
+    overrides: &Overrides,
+) -> Result<(Vec<Endpoint>, TlsFiles, Option<Credentials>), ConfigError> {
+    if let Some(path) = &overrides.database {
+        let given = Sourced { value: path.display().to_string(), source: Source::Flag(keys::DATABASE.flag) };
+        layers.record_chosen(&keys::DATABASE, &Chosen { given: Some(given), losers: Vec::new() }, Clone::clone);
+        return Ok((Vec::new(), TlsFiles::default(), None));
+    }
+    let (endpoints, tls) = reach::endpoints_and_tls(layers, overrides)?;
+    let credentials = login::credentials(layers, overrides, &endpoints)?;
+    let endpoints = endpoints.list;
+    if let Some(credentials) = &credentials {
+        reach::warn_plaintext(layers, &endpoints, &credentials.user);
+    }
+    Ok((endpoints, tls, credentials))
 }
 
 /// etcd disconnects clients that ping more often than every 5 s.

@@ -28,6 +28,8 @@ pub struct Overrides {
     pub context: Option<String>,
     /// `--strict-config`: unknown keys are errors.
     pub strict: bool,
+    /// `--db`: a database file to read instead of a cluster. The settings of the connection are not read then.
+    pub database: Option<PathBuf>,
     /// `--endpoints`.
     pub endpoints: Option<Vec<String>>,
     /// `--ca-file`.
@@ -69,6 +71,7 @@ impl Overrides {
         let given = [
             ("--config", file(&self.config)),
             ("--context", self.context.clone().map(OsString::from)),
+            ("--db", file(&self.database)),
             ("--endpoints", self.endpoints.as_ref().map(|list| list.join(",").into())),
             ("--ca-file", file(&self.ca_file)),
             ("--cert-file", file(&self.cert_file)),

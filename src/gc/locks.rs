@@ -106,6 +106,8 @@ pub async fn scan(store: &Store, rule: &LockRule, mut read: impl FnMut(u64)) -> 
             found.skipped.push(Skipped { key: contender.key, why });
             continue;
         }
+        // A file does not tell how long a lease will last.
+        let grant = grant.filter(|_| !store.is_local());
         found.candidates.push(candidate(contender, &name, waiting, grant, first_seen));
     }
     for skipped in &mut found.skipped {

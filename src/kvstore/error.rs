@@ -9,6 +9,7 @@ use thiserror::Error;
 use tonic::{Code, Status};
 
 use crate::kvstore::identity::StoreMismatch;
+use crate::kvstore::local::LocalError;
 use crate::kvstore::refusal::{LEARNER, Refusal, Verdict, strip_prefix, verdict};
 use crate::kvstore::types::Revision;
 use crate::transport::TlsError;
@@ -117,6 +118,14 @@ pub enum Error {
         /// What is missing or wrong.
         what: String,
     },
+    /// A file that is read instead of a cluster cannot answer.
+    #[error("cannot read {store}: {cause}")]
+    Local {
+        /// The file.
+        store: String,
+        /// Why not.
+        cause: LocalError,
+    },
     /// Other clients changed the same keys during each attempt; nothing was applied by the last one.
     #[error("'{op}' failed: {what}")]
     Contended {
@@ -144,9 +153,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether this is etcd's refusal of the given kind.
+    /// Whether this is etcd's refusal of the given kind, or that of a file that is read instead.
     pub fn is_refusal(&self, expected: Refusal) -> bool {
-        matches!(self, Self::Refused { kind, .. } if *kind == expected)
+        match self {
+            Self::Refused { kind, .. } => *kind == expected,
+            Self::Local { cause, .. } => cause.refusal() == Some(expected),
+            _ => false,
+        }
     }
 
     /// Whether the store is over its quota, whether or not the request was applied all the same.

@@ -25,6 +25,8 @@ pub(crate) mod key_range;
 pub(crate) mod kv;
 pub(crate) mod lease;
 pub(crate) mod limiter;
+pub(crate) mod local;
+pub(crate) mod local_request;
 pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod refusal;
@@ -55,6 +57,7 @@ pub use kv::txn::{
 };
 pub use lease::keepalive::{LeaseKeeper, LeaseLoss, LeaseState};
 pub use lease::{Grant, LeaseWithKeys};
+pub use local::{LocalAnswer, LocalError, LocalQuery, LocalStore};
 pub use lock::lock_key::{lock_key_of, rw_mutex_key_of};
 pub use lock::owner::{LockMode, LockOwner};
 pub use lock::queue::{Contender, LockQueue, LockTree, orphaned_contender};

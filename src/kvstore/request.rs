@@ -111,6 +111,7 @@ impl Store {
         T: ResponseHeader,
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
+        self.refuse_if_local(request.op)?;
         let request = request.for_store(self);
         let started = Instant::now();
         let mut announce_at = started;
@@ -250,6 +251,7 @@ impl Store {
     /// # Errors
     /// Any error of the connection or of the login.
     pub(crate) async fn ensure_ready(&self, op: &'static str) -> Result<(), Error> {
+        self.refuse_if_local(op)?;
         let ready = async {
             self.inner.channel.ready(true).await.map_err(|failure| from_transport(&failure).0)?;
             self.log_in(op, 0).await.map_err(|(error, _)| error)

@@ -12,7 +12,9 @@ use crate::duration::from_now;
 use crate::kvstore::cluster_check::ClusterCheck;
 use crate::kvstore::error::{Error, from_transport};
 use crate::kvstore::identity::StoreIdentity;
+use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::limiter::Limiter;
+use crate::kvstore::local::LocalStore;
 use crate::kvstore::token::Login;
 use crate::transport::channel::FailoverChannel;
 use crate::transport::dial::trace::DialTrace;
@@ -50,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) logging_in: tokio::sync::Mutex<()>,
     /// Shared with the handles for members of the same cluster.
     pub(crate) identity: Arc<StoreIdentity>,
+    /// The file that answers the reads; `None` for a cluster.
+    pub(crate) local: Option<Arc<dyn LocalStore>>,
     pub(crate) with_leader: OnceCell<Client>,
     pub(crate) any_member: OnceCell<Client>,
 }
@@ -71,6 +75,7 @@ impl Inner {
             login: Arc::default(),
             logging_in: tokio::sync::Mutex::default(),
             identity: Arc::default(),
+            local: None,
             with_leader: OnceCell::new(),
             any_member: OnceCell::new(),
         }
@@ -84,6 +89,14 @@ impl Store {
         let retry_for = options.op_timeout.saturating_mul(2);
         let limiter = options.qps.map(|qps| Arc::new(Limiter::new(qps)));
         Self::with_options(options, session, limiter, retry_for, Arc::default(), Arc::default())
+    }
+
+    /// Creates a handle whose reads are answered by a file instead of a cluster. Every other request fails with
+    /// [`Error::Local`]. Of the options, the namespace and the transaction limit apply.
+    pub fn local(store: Arc<dyn LocalStore>, options: ConnectOptions, session: Session) -> Self {
+        let channel = FailoverChannel::new(&options, &session, None);
+        let inner = Inner { local: Some(store), ..Inner::new(channel, options, None, Duration::ZERO) };
+        Self { inner: Arc::new(inner), session, is_serializable: false }
     }
 
     fn with_options(
@@ -118,6 +131,10 @@ impl Store {
     }
 
     fn for_endpoint(&self, endpoint: &Endpoint, login: Arc<Login>, identity: Arc<StoreIdentity>) -> Self {
+        if self.inner.local.is_some() {
+            // A file has no endpoints.
+            return self.clone();
+        }
         let mut options = self.inner.options.clone();
         options.endpoints = vec![endpoint.clone()];
         options.connect_wait = None;
@@ -143,6 +160,7 @@ impl Store {
         let options = ConnectOptions { credentials: None, ..options.clone() };
         let inner = Inner {
             identity: Arc::clone(identity),
+            local: self.inner.local.clone(),
             ..Inner::new(channel.clone(), options, limiter.clone(), *retry_for)
         };
         Self { inner: Arc::new(inner), session: self.session.clone(), is_serializable: self.is_serializable }
@@ -215,6 +233,11 @@ impl Store {
     /// The key with the namespace prepended.
     pub fn absolute(&self, key: &[u8]) -> Vec<u8> {
         [self.namespace(), key].concat()
+    }
+
+    /// The range with the namespace prepended.
+    pub fn absolute_range(&self, range: &KeyRange) -> KeyRange {
+        range.within(self.namespace())
     }
 
     /// The absolute key without the namespace.

@@ -51,5 +51,5 @@ pub use sanitize::sanitize;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use trailer::{Trailer, TrailerLine};
-pub use tree::{BranchRow, UsageRow};
+pub use tree::{BranchRow, HistoryUsageRow, UsageKind, UsageRow};
 pub use value_diff::{DiffLine, DiffLineKind, ValueDiff, is_text};

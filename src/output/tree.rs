@@ -60,3 +60,54 @@ impl Record for UsageRow<'_> {
         visit(table("percent", share.map_or(Value::Absent, Value::Millis)));
     }
 }
+
+/// What a row of `list --du --history` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageKind {
+    /// The keys of a branch.
+    Branch,
+    /// All keys.
+    Total,
+    /// One of the most rewritten keys.
+    Key,
+}
+
+/// `list --du --history`: the stored revisions of a branch or a key.
+pub struct HistoryUsageRow<'a> {
+    /// What the row is about.
+    pub kind: UsageKind,
+    /// The prefix of the branch, or the key.
+    pub key: &'a [u8],
+    /// Number of keys that exist.
+    pub keys: u64,
+    /// Number of keys with a stored revision, which may be a deletion.
+    pub all_keys: u64,
+    /// Bytes of the latest revisions of the keys that exist: keys and values.
+    pub live_bytes: u64,
+    /// Bytes of all other revisions.
+    pub superseded_bytes: u64,
+    /// Number of stored revisions, with deletions.
+    pub revisions: u64,
+    /// Number of deletions among them.
+    pub tombstones: u64,
+}
+
+impl Record for HistoryUsageRow<'_> {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        visit(always("key", Value::Bytes(self.key)));
+        let kind = match self.kind {
+            UsageKind::Branch => "branch",
+            UsageKind::Total => "total",
+            UsageKind::Key => "key",
+        };
+        visit(always("kind", Value::Str(kind)));
+        visit(always("keys", Value::Uint(self.keys)));
+        visit(always("live_bytes", Value::Size(self.live_bytes)));
+        visit(always("superseded_bytes", Value::Size(self.superseded_bytes)));
+        visit(always("revisions", Value::Uint(self.revisions)));
+        visit(always("tombstones", Value::Uint(self.tombstones)));
+        #[allow(clippy::cast_precision_loss)]
+        let ratio = self.revisions as f64 / self.all_keys.max(1) as f64;
+        visit(table("revisions_per_key", Value::Millis(ratio)));
+    }
+}

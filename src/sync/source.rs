@@ -20,6 +20,13 @@ pub enum SourceWord {
         /// The revision; `None` for the latest.
         revision: Option<Revision>,
     },
+    /// `db:FILE[@REV]`: a database file, at a revision or its latest.
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// The revision; `None` for the latest.
+        revision: Option<Revision>,
+    },
     /// `file:PATH`: records in JSON, one a line.
     File(PathBuf),
     /// `-`: the same on stdin.
@@ -28,7 +35,7 @@ pub enum SourceWord {
 
 /// The text names no source.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0}; a source is rev:N, context:NAME, context:NAME@REV, file:PATH, or - for stdin")]
+#[error("{0}; a source is rev:N, context:NAME, context:NAME@REV, db:FILE, db:FILE@REV, file:PATH, or - for stdin")]
 pub struct NoSource(String);
 
 impl FromStr for SourceWord {
@@ -39,6 +46,12 @@ impl FromStr for SourceWord {
             Ok(revision) if revision >= 1 && !digits.starts_with('+') => Some(revision),
             _ => None,
         };
+        let at_revision = |text: &str| match text.rsplit_once('@') {
+            Some((name, digits)) if revision(digits).is_some() && !name.is_empty() => {
+                (name.to_owned(), revision(digits))
+            }
+            _ => (text.to_owned(), None),
+        };
         if text == "-" {
             return Ok(Self::Stdin);
         }
@@ -47,13 +60,16 @@ impl FromStr for SourceWord {
                 Some(revision) => Ok(Self::Revision(revision)),
                 None => Err(NoSource(format!("'{}' is not a revision", digits.escape_debug()))),
             },
+            Some(("db", "")) => Err(NoSource("the database file has no name".to_owned())),
             Some(("context", "")) => Err(NoSource("the context has no name".to_owned())),
-            Some(("context", name)) => Ok(match name.rsplit_once('@') {
-                Some((name, digits)) if revision(digits).is_some() && !name.is_empty() => {
-                    Self::Context { name: name.to_owned(), revision: revision(digits) }
-                }
-                _ => Self::Context { name: name.to_owned(), revision: None },
-            }),
+            Some(("context", name)) => {
+                let (name, revision) = at_revision(name);
+                Ok(Self::Context { name, revision })
+            }
+            Some(("db", path)) => {
+                let (path, revision) = at_revision(path);
+                Ok(Self::Database { path: PathBuf::from(path), revision })
+            }
             Some(("file", "")) => Err(NoSource("the file has no name".to_owned())),
             Some(("file", path)) => Ok(Self::File(PathBuf::from(path))),
             Some((word, _)) => Err(NoSource(format!("'{}:' is not a kind of source", word.escape_debug()))),
@@ -130,11 +146,26 @@ mod tests {
         assert_eq!("context:prod@812".parse(), context("prod", Some(812)));
         assert_eq!("context:me@home".parse(), context("me@home", None));
         assert_eq!("context:me@home@7".parse(), context("me@home", Some(7)));
+        let database = |path: &str, revision| Ok(SourceWord::Database { path: path.into(), revision });
+        assert_eq!("db:backup.db".parse(), database("backup.db", None));
+        assert_eq!("db:/a/b:c@d@812".parse(), database("/a/b:c@d", Some(812)));
+        assert_eq!("db:@7".parse(), database("@7", None));
         assert_eq!("file:a:b".parse(), Ok(SourceWord::File("a:b".into())));
         assert_eq!("-".parse(), Ok(SourceWord::Stdin));
-        for text in
-            ["", "rev:", "rev:0", "rev:-1", "rev:+1", "rev:x", "context:", "file:", "git:main", "40", "backup.jsonl"]
-        {
+        for text in [
+            "",
+            "rev:",
+            "rev:0",
+            "rev:-1",
+            "rev:+1",
+            "rev:x",
+            "context:",
+            "file:",
+            "db:",
+            "git:main",
+            "40",
+            "backup.jsonl",
+        ] {
             let error = text.parse::<SourceWord>().map_err(|error| error.to_string());
             assert!(error.is_err_and(|why| why.contains("a source is rev:N, context:NAME")), "{text}");
         }

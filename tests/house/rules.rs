@@ -56,7 +56,7 @@ pub const LIBRARIES: &[(&str, &[&str])] = &[
     ("rustls", &["transport"]),
     ("x509_parser", &["transport"]),
     ("prost_reflect", &["proto"]),
-    ("tempfile", &["atomic_file", "commands::edit::file", "sync"]),
+    ("tempfile", &["atomic_file", "commands::edit::file", "commands::list::history", "sync"]),
     // Only the prompt gives consent to functions that destroy data.
     ("Consent::granted", &["context"]),
     // The signal leaf listens for and raises again the signals that end the program.

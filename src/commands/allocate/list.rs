@@ -170,7 +170,7 @@ async fn read(
     let progress = ctx.out.progress("reading", None);
     let scan = scan(&remote.store, &remote.layout, |count| progress.inc(count)).await?;
     progress.finish();
-    if !args.ttl {
+    if !args.ttl || remote.store.is_local() {
         return Ok((scan, None));
     }
     let entries = entries(&scan);

@@ -1,4 +1,4 @@
-//! `kvadm diff`: compare keys with another store, an earlier revision, or a file.
+//! `kvadm diff`: compare keys with another store, an earlier revision, a database file, or a file of records.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::commands::serializable::SerializableArgs;
 use crate::commands::source::{Compared, SourceArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::Revision;
+use crate::kvstore::{LocalStore, Revision};
 use crate::output::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, Sink, ValueDiff, bytes};
 use crate::plural::counted;
 use crate::proto::Codec;
@@ -24,7 +24,8 @@ use crate::sync::Difference;
 /// The differences are those of one revision of each side.
 ///
 /// Memory use does not depend on the number of keys. A file is read completely
-/// first; what is not sorted is sorted in a temporary file.
+/// first; what is not sorted is sorted in a temporary file. Of a database file
+/// (db:FILE, --db), the keys are in memory, but not their values.
 ///
 /// --serializable reads this store, and the store of context:NAME, from one member
 /// each. Notes say how far the members are behind.
@@ -44,6 +45,7 @@ use crate::sync::Difference;
 Examples:
   kvadm diff /app/ --source rev:812
   kvadm diff /app/ --source context:staging --ignore lease
+  kvadm diff /app/ --source db:backup.db --stat
   kvadm diff /copy/ --source rev:812 --source-prefix /app/ --stat=2
   kvadm list /app/ -o json > app.jsonl; kvadm diff /app/ --source file:app.jsonl",
     mut_arg("serializable", |arg| arg.help_heading("What to compare"))
@@ -120,7 +122,8 @@ async fn compare(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let Compared { mut comparison, source } = compared;
     let (from, to) = (source.describe(comparison.source_revision()), comparison.store_revision());
     ctx.out.plain_note(&format!("--- {from}"));
-    ctx.out.plain_note(&format!("+++ this store at revision {to}"));
+    let this = ctx.database().map_or_else(|| "this store".to_owned(), LocalStore::name);
+    ctx.out.plain_note(&format!("+++ {} at revision {to}", bytes::escape(this.as_bytes())));
     let mut total = ChangeCounts::default();
     let mut shown = Shown { ctx, args, sink: ctx.out.stream(), branch: None, base: prefix.len(), codec };
     comparison.show_progress(ctx.out.progress("comparing", None));

@@ -67,6 +67,7 @@ fn parse_settle(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// As `kvadm gc`.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    args.options.check_store(ctx)?;
     let rule = IdRule { layout: args.base.layout()?, range: args.ids.range(ctx).await? };
     round::run(ctx, &args.options, IdGarbage { rule, settle: args.settle, collector: None }).await
 }

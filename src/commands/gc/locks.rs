@@ -53,6 +53,7 @@ pub struct Args {
 /// # Errors
 /// As `kvadm gc`.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    args.options.check_store(ctx)?;
     let range = match &args.prefix {
         Some(prefix) => KeyRange::prefix(&args.text.bytes(prefix)?),
         None => args.base.layout()?.locks(),

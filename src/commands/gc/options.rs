@@ -72,6 +72,18 @@ fn is_missing(path: &Path) -> bool {
 }
 
 impl GcOptions {
+    /// Refuses to remove anything from a database file.
+    ///
+    /// # Errors
+    /// A usage error for --apply with --db.
+    pub fn check_store(&self, ctx: &Context) -> Result<(), Failure> {
+        if !self.apply || ctx.safety.dry_run || ctx.database().is_none() {
+            return Ok(());
+        }
+        Err(Failure::usage("--apply cannot be used with --db: garbage is not removed from a file")
+            .hint("omit --apply, or add --dry-run, to see the plan; omit --db to work on the cluster"))
+    }
+
     /// Maximum number of removals per round.
     pub fn limits(&self) -> Limits {
         Limits { count: self.max_delete, percent: self.max_percent }

@@ -17,6 +17,7 @@ pub async fn run(ctx: &Context, key: &[u8], rev: Revision, limit: u64) -> Result
     let mut history = KeyHistory { ctx, key, sink: ctx.out.stream(), printed: 0, limit };
     let (now, revision) = ctx.store().get(key, rev, None).await?;
     let before = match now {
+        _ if history.of_database(revision)? => None,
         Some(kv) => history.current_incarnation(kv).await?,
         None => Some(SearchEnd { below: revision + 1, created: false }),
     };
@@ -70,6 +71,28 @@ impl KeyHistory<'_> {
                 Err(error) => return Err(error.into()),
             };
         }
+    }
+
+    /// Prints the revisions that the database file holds, if a file is read: reading the key has found them.
+    fn of_database(&mut self, revision: Revision) -> Result<bool, Failure> {
+        let Some(database) = self.ctx.database() else { return Ok(false) };
+        let absolute = self.ctx.store().absolute(self.key);
+        let failure = |error| database.error(error);
+        let found = database.revisions_of(&absolute, revision).map_err(failure)?;
+        for at in found.iter().rev() {
+            if self.printed == self.limit {
+                return Ok(true);
+            }
+            if self.ctx.signals.cancel().is_cancelled() {
+                return Err(Failure::new(Exit::Interrupted, "interrupted"));
+            }
+            let record = database.record_of(&absolute, *at).map_err(failure)?;
+            self.push(&KeyValue { key: self.key.to_vec(), ..record }, at.is_tombstone)?;
+        }
+        if database.oldest() > 1 {
+            self.note_compacted(database.oldest());
+        }
+        Ok(true)
     }
 
     fn push(&mut self, kv: &KeyValue, deleted: bool) -> Result<(), Failure> {

@@ -22,7 +22,8 @@ use crate::output::bytes;
 /// --history follows a key back from change to change, then reads the events from
 /// before the key was created. Values from before the key was deleted and
 /// re-created are kept in memory (at most N). For a deleted key, kvadm assumes the
-/// history is complete when etcd sends nothing for --op-timeout.
+/// history is complete when etcd sends nothing for --op-timeout. With --db, the
+/// history comes from one pass over the file.
 ///
 /// Exit codes:
 ///   0  all keys were found
@@ -37,6 +38,7 @@ Examples:
   kvadm get /app/mode
   kvadm get /app/mode /app/size -o json
   kvadm get /app/mode --history=5
+  kvadm get /app/mode --db backup.db --history
   kvadm get /app/cert -o raw > cert.der",
     mut_arg("serializable", |arg| arg.conflicts_with("if_locked"))
 )]

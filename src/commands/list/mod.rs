@@ -1,7 +1,9 @@
 //! `kvadm list`: list keys and values.
 
+mod branch_sums;
 mod branches;
 mod filter;
+mod history;
 mod listing;
 mod options;
 mod usage;
@@ -27,6 +29,9 @@ use options::SortOrder;
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     args.check(ctx)?;
     let range = args.selection.range(args.prefix.as_deref())?;
+    if args.history {
+        return history::run(ctx, args, &range).await;
+    }
     let filter = RecordFilter::of(args)?;
     let guard = args.if_locked.guard(ctx).await?;
     args.proto.decode_output(ctx)?;

@@ -120,6 +120,16 @@ pub struct Args {
     #[arg(long, value_name = "N", requires = "du", value_parser = clap::value_parser!(u32).range(1..),
           help_heading = "As a tree")]
     pub(super) top: Option<u32>,
+    /// With --du: count all stored revisions, and print the most rewritten keys
+    ///
+    /// Prints, for each branch: the keys that exist, the bytes of their latest revisions, the bytes of all other revisions
+    /// (superseded), the number of stored revisions, and the deletions (tombstones) among them. After the total follow the
+    /// keys with the most revisions: 10, or --top. Memory grows with the keys, also deleted ones that are not compacted.
+    /// Compaction removes superseded revisions. Without --db, kvadm takes a snapshot of one member into a temporary file
+    /// ($TMPDIR names its folder), which needs the role root if authentication is on.
+    #[arg(long, requires = "du", help_heading = "As a tree",
+          conflicts_with_all = ["glob", "search", "regex", "since_rev", "rev", "at", "serializable", "if_locked"])]
+    pub(super) history: bool,
     /// Path separator, one byte
     #[arg(long, value_name = "C", default_value = "/", value_parser = parse_separator, help_heading = "As a tree")]
     pub(super) separator: u8,

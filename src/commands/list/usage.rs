@@ -1,8 +1,6 @@
 //! `list --du`: the keys and bytes of each branch.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
+use super::branch_sums::{BranchSum, BranchSums, Ranking};
 use super::listing::Listing;
 use crate::commands::levels::BranchLevels;
 use crate::error::Failure;
@@ -17,10 +15,16 @@ struct BranchUsage {
 }
 
 impl BranchUsage {
-    fn add(&mut self, kv: &KeyValue) {
-        self.keys += 1;
-        self.key_bytes += kv.key.len() as u64;
-        self.value_bytes += kv.value.len() as u64;
+    fn of(kv: &KeyValue) -> Self {
+        Self { keys: 1, key_bytes: kv.key.len() as u64, value_bytes: kv.value.len() as u64 }
+    }
+}
+
+impl BranchSum for BranchUsage {
+    fn add(&mut self, other: &Self) {
+        self.keys += other.keys;
+        self.key_bytes += other.key_bytes;
+        self.value_bytes += other.value_bytes;
     }
 
     fn bytes(&self) -> u64 {
@@ -28,24 +32,13 @@ impl BranchUsage {
     }
 }
 
-/// An open branch: one that contains the last key.
-struct OpenUsage {
-    end: usize,
-    usage: BranchUsage,
-}
-
-/// A complete branch in the order of `--top`: by bytes, then by key in reverse.
-type RankedBranch = (u64, Reverse<Vec<u8>>, BranchUsage);
-
-struct UsageSums {
+/// Prints the complete branches, or keeps the largest.
+struct UsagePrinter<'a> {
     sink: Sink,
     quota: Option<u64>,
-    top: Option<usize>,
-    last: Vec<u8>,
-    open: Vec<OpenUsage>,
-    total: BranchUsage,
-    largest_branches: BinaryHeap<Reverse<RankedBranch>>,
+    ranking: Option<Ranking<BranchUsage>>,
     largest: u64,
+    progress: &'a Progress,
 }
 
 /// Adds up the listing and prints each branch as it ends, or the `top` largest, and the total last.
@@ -57,6 +50,8 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let out = &listing.ctx.out;
     let quota = match listing.source.store.member_status().await {
+        // A file has no quota.
+        Err(_) if listing.source.store.is_local() => None,
         Ok(status) => {
             if status.quota.is_none() {
                 out.note(&format!("etcd {} does not report its quota; the PERCENT column is omitted", status.version));
@@ -72,74 +67,42 @@ pub async fn run(
             None
         }
     };
-    let mut sums = UsageSums {
-        sink: out.stream(),
-        quota,
-        top,
-        last: Vec::new(),
-        open: Vec::new(),
-        total: BranchUsage::default(),
-        largest_branches: BinaryHeap::new(),
-        largest: 0,
-    };
     let progress = out.progress("adding up", None);
+    let ranking = top.map(Ranking::new);
+    let mut printer = UsagePrinter { sink: out.stream(), quota, ranking, largest: 0, progress: &progress };
+    let mut sums = BranchSums::new(levels);
     while let Some(page) = listing.page(&mut reader).await? {
         progress.set_total(reader.total());
         progress.inc(page.len() as u64);
         for kv in &page {
             if listing.accept(kv) {
-                sums.add_key(levels, kv, &progress)?;
+                sums.add_key(&kv.key, &BranchUsage::of(kv), |branch, usage| printer.complete(branch, usage))?;
             }
         }
     }
     progress.finish();
-    sums.close_branches(0, &progress)?;
-    sums.finish(&listing.range.start[..levels.base])
+    let total = sums.finish(|branch, usage| printer.complete(branch, usage))?;
+    printer.finish(&listing.range.start[..levels.base], total)
 }
 
-impl UsageSums {
-    fn add_key(&mut self, levels: BranchLevels, kv: &KeyValue, progress: &Progress) -> Result<(), Failure> {
-        let shared = |open: &&OpenUsage| kv.key.get(..open.end) == Some(&self.last[..open.end]);
-        let common = self.open.iter().take_while(shared).count();
-        self.close_branches(common, progress)?;
-        for end in levels.ends(&kv.key).skip(common) {
-            self.open.push(OpenUsage { end, usage: BranchUsage::default() });
+impl UsagePrinter<'_> {
+    fn complete(&mut self, branch: &[u8], usage: BranchUsage) -> Result<(), Failure> {
+        if usage.bytes() > self.largest {
+            self.largest = usage.bytes();
+            self.progress.set_label(|| format!("adding up (largest so far {})", shortened(branch)));
         }
-        for open in &mut self.open {
-            open.usage.add(kv);
-        }
-        self.total.add(kv);
-        self.last.clone_from(&kv.key);
-        Ok(())
-    }
-
-    /// Ends the branches below this level, innermost first.
-    fn close_branches(&mut self, level: usize, progress: &Progress) -> Result<(), Failure> {
-        while self.open.len() > level
-            && let Some(OpenUsage { end, usage }) = self.open.pop()
-        {
-            let branch = &self.last[..end];
-            if usage.bytes() > self.largest {
-                self.largest = usage.bytes();
-                progress.set_label(|| format!("adding up (largest so far {})", shortened(branch)));
-            }
-            let Some(top) = self.top else {
-                self.sink.push(&row(branch, usage, false, self.quota))?;
-                continue;
-            };
-            self.largest_branches.push(Reverse((usage.bytes(), Reverse(branch.to_vec()), usage)));
-            if self.largest_branches.len() > top {
-                self.largest_branches.pop();
-            }
+        match &mut self.ranking {
+            Some(ranking) => ranking.push(usage.bytes(), branch, usage),
+            None => self.sink.push(&row(branch, usage, false, self.quota))?,
         }
         Ok(())
     }
 
-    fn finish(mut self, prefix: &[u8]) -> Result<(), Failure> {
-        for Reverse((_, Reverse(branch), usage)) in std::mem::take(&mut self.largest_branches).into_sorted_vec() {
+    fn finish(mut self, prefix: &[u8], total: BranchUsage) -> Result<(), Failure> {
+        for (branch, usage) in self.ranking.take().into_iter().flat_map(Ranking::into_sorted) {
             self.sink.push(&row(&branch, usage, false, self.quota))?;
         }
-        self.sink.push(&row(prefix, self.total, true, self.quota))?;
+        self.sink.push(&row(prefix, total, true, self.quota))?;
         Ok(self.sink.finish()?)
     }
 }

@@ -25,9 +25,12 @@ use crate::output::ChangeKind;
 /// ended is left out. Locks and registrations are keys with a lease: --skip-leased
 /// leaves all of them alone.
 ///
-/// --source rev:N reverts everybody's changes since revision N.
+/// --source rev:N reverts everybody's changes since revision N. --source db:FILE
+/// brings one prefix back out of a backup; the SHA-256 of a snapshot is checked
+/// before anything is changed.
 ///
-/// Memory use does not depend on the number of keys. The plan is kept in a temporary
+/// Memory use does not depend on the number of keys, except for db:FILE, whose
+/// keys are in memory, but not their values. The plan is kept in a temporary
 /// file of the size of the changes ($TMPDIR names its folder).
 ///
 /// Exit codes:
@@ -44,6 +47,7 @@ Examples:
   kvadm restore /app/ --source rev:812 --undo undo.plan
   kvadm restore --apply-plan undo.plan
   kvadm restore /app/ --source context:prod --dry-run
+  kvadm restore /app/ --source db:backup.db --dry-run
   kvadm restore /app/ --source file:app.jsonl --plan app.plan",
     args = safety_options(),
     mut_arg("source", |arg| arg.required(false).required_unless_present("apply_plan").conflicts_with("apply_plan")),

@@ -7,6 +7,7 @@ use crate::kvstore::error::Error;
 use crate::kvstore::key_range::KeyRange;
 use crate::kvstore::kv::response_check::RequestedRange;
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
+use crate::kvstore::local::LocalQuery;
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Covers, Idempotency, Request};
 use crate::kvstore::response_header::ResponseHeader;
@@ -117,6 +118,11 @@ impl Store {
     }
 
     async fn get_alone(&self, key: &[u8], revision: Revision) -> Result<KeysRead, Error> {
+        if self.is_local() {
+            let query = LocalQuery { revision, ..LocalQuery::of(KeyRange::key(key)) };
+            let mut answer = self.local_range("get", query).await?;
+            return Ok(KeysRead { kvs: vec![answer.kvs.pop()], revision: answer.revision });
+        }
         let absolute = self.absolute(key);
         let options = self.get_options().with_revision(revision);
         let request = Request::read("get", &absolute);
@@ -167,6 +173,11 @@ impl Store {
     }
 
     async fn count_alone(&self, range: &KeyRange, revision: Revision, timeout: Timeout) -> Result<RangeCount, Error> {
+        if self.is_local() {
+            let query = LocalQuery { revision, count_only: true, ..LocalQuery::of(range.clone()) };
+            let answer = self.local_range("count", query).await?;
+            return Ok(RangeCount { count: answer.count, revision: answer.revision });
+        }
         let range = range.within(self.namespace());
         let (start, end) = range.to_wire();
         let options = self.get_options().with_range(end.clone()).with_count_only().with_revision(revision);
@@ -190,6 +201,10 @@ impl Store {
     /// # Errors
     /// Any error of the request.
     pub async fn cluster_of(&self, key: &[u8]) -> Result<u64, Error> {
+        if self.is_local() {
+            // A file does not tell it.
+            return Ok(0);
+        }
         let absolute = self.absolute(key);
         let answer = self
             .call(Request::read("cluster", &absolute), |client| {
@@ -215,6 +230,10 @@ impl Store {
     /// # Errors
     /// Any error of the request.
     pub(crate) async fn revision_at_key(&self, key: &[u8]) -> Result<Revision, Error> {
+        if self.is_local() {
+            // A range without keys: a file is not searched for it.
+            return Ok(self.local_range("revision", LocalQuery::of(KeyRange::between(key, Some(key)))).await?.revision);
+        }
         Ok(self.count_alone(&KeyRange::key(key), 0, Timeout::Operation).await?.revision)
     }
 

@@ -18,6 +18,7 @@ use crate::kvstore::kv::page_sizer::{Page, PageSizer};
 use crate::kvstore::kv::range_stream::{RangeStream, StreamChunk, StreamRequest};
 use crate::kvstore::kv::response_check::RequestedRange;
 use crate::kvstore::kv::txn::{KeySelector, LockGuard, Op, OpResult, Txn};
+use crate::kvstore::local::LocalQuery;
 use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::{Covers, Request};
 use crate::kvstore::store::Store;
@@ -207,7 +208,7 @@ impl RangeReader {
 
     /// Whether the rest is large enough for a stream, as far as known.
     fn is_large(&self) -> bool {
-        let lacking = self.store.inner.lacks_range_stream.load(Ordering::Relaxed);
+        let lacking = self.store.is_local() || self.store.inner.lacks_range_stream.load(Ordering::Relaxed);
         let keys = self.total.unwrap_or(0).min(self.remaining.unwrap_or(u64::MAX));
         self.may_stream && !lacking && self.options.guard.is_none() && keys >= MIN_STREAM_KEYS
     }
@@ -322,6 +323,12 @@ impl PageRequest {
     }
 
     async fn fetch_unguarded(&self, range: &KeyRange) -> Result<(Vec<KeyValue>, u64, bool, Revision), Error> {
+        if self.store.is_local() {
+            let (revision, limit, keys_only) = (self.revision, self.limit, self.keys_only);
+            let query = LocalQuery { revision, limit, keys_only, ..LocalQuery::of(range.clone()) };
+            let answer = self.store.local_range("list", query).await?;
+            return Ok((answer.kvs, answer.count, answer.more, answer.revision));
+        }
         let range = range.within(self.store.namespace());
         let (start, end) = range.to_wire();
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);

@@ -38,6 +38,9 @@ impl Store {
         idempotency: Idempotency,
         timeout: Timeout,
     ) -> Result<TxnResult, Error> {
+        if self.is_local() {
+            return self.local_txn(op, txn, guard).await;
+        }
         if let (None, [], [Op::Delete { over, prev }]) = (guard, txn.compares.as_slice(), txn.then.as_slice()) {
             return self.send_delete(op, over, *prev, idempotency, timeout).await;
         }

@@ -195,6 +195,9 @@ impl Store {
     }
 
     async fn query_lease(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseWithKeys>, Error> {
+        if self.is_local() && !keys {
+            return self.local_lease(id).await;
+        }
         let request = Request::read("lease ttl", &[]);
         let answer = self
             .call(request, |client| async move {

@@ -70,6 +70,7 @@ impl Store {
         fragment: bool,
         prev: bool,
     ) -> Result<OpenedWatch, Error> {
+        self.refuse_if_local(OP)?;
         self.wait_for_rate_limit(OP).await?;
         let range = cover.within(self.namespace());
         let (start, end) = range.to_wire();
@@ -260,6 +261,7 @@ pub(crate) fn is_auth_error(error: &Error) -> bool {
 pub(crate) fn is_final(error: &Error) -> bool {
     match error {
         Error::Tls(_)
+        | Error::Local { .. }
         | Error::OtherStore { .. }
         | Error::Interrupted { .. }
         | Error::Deadline { .. }

@@ -143,6 +143,7 @@ fn parse_skew(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// As `kvadm gc`; also a schema that is not valid, a tree that does not match it, or a safety rule.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    args.options.check_store(ctx)?;
     if let Some(name) = &args.print_schema {
         let text = Schema::built_in(name).ok_or_else(|| no_such_schema(name))?;
         ctx.out.bytes(text.as_bytes())?;

@@ -1,0 +1,42 @@
+//! Reading a database file beside a server that has the same data.
+
+use crate::cases::{Case, Place, Target, case, cmd};
+use crate::client::Shape;
+use crate::measure;
+
+/// Revisions of each key.
+const REVISIONS: u64 = 4;
+
+/// A snapshot with four revisions of each key.
+///
+/// # Errors
+/// The store cannot be loaded or saved.
+pub fn rows(p: &Place<'_>) -> Result<Vec<Case>, String> {
+    use Target::{Memory, Rate, Wall};
+    for _ in 0..REVISIONS {
+        let load = p.client_at(&p.second, "load", &["/h/", &p.keys.to_string(), "decimal"]);
+        measure::run(&load, p.work)?;
+    }
+    let db = p.file("four-revisions.db");
+    measure::run(&p.etcdctl_at(&p.second, &["snapshot", "save", &db]), p.work)?;
+    let list = |more: &[&str]| cmd(&[&[p.kvadm.as_str(), "--db", &db, "list", "/h/"], more].concat());
+    let get = |more: &[&str]| Some(p.etcdctl_at(&p.second, &[&["get", "--prefix", "/h/"], more].concat()));
+    // At most 200 bytes a key, and what the program itself takes.
+    #[allow(clippy::cast_precision_loss)]
+    let memory = Memory(16.0 + p.keys as f64 * 200.0 / f64::from(1 << 20));
+    let key = String::from_utf8_lossy(&Shape::Decimal.key("/h/", p.keys / 2)).into_owned();
+    let one = cmd(&[&p.kvadm, "--db", &db, "get", &key]);
+    Ok(vec![
+        // 1 000 000 keys in 3 s.
+        Case {
+            keys: p.keys,
+            ..case("list --db, 4 revisions a key", list(&[]), get(&[]), &[Wall(1.0), Rate(333_333.0), memory])
+        },
+        Case {
+            keys: p.keys,
+            ..case("list --db --keys-only", list(&["--keys-only"]), get(&["--keys-only"]), &[Wall(1.0), memory])
+        },
+        Case { keys: p.keys, ..case("list --db --du --history", list(&["--du", "--history"]), None, &[memory]) },
+        case("get --db of one key", one, None, &[Memory(24.0)]),
+    ])
+}

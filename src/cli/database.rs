@@ -1,0 +1,87 @@
+//! Which verbs read a database file (`--db`), and what to run instead of the others.
+
+use crate::error::Failure;
+
+/// The verbs that read a database file, and those that read no store at all.
+pub const READERS: &[&str] = &[
+    "get",
+    "list",
+    "diff",
+    "gc ids",
+    "gc locks",
+    "gc metadata",
+    "allocate get",
+    "allocate lookup",
+    "allocate list",
+    "allocate check",
+    "config",
+];
+
+/// Checks that a verb can read a database file. `option` is an option of the command line about the way to a cluster.
+///
+/// # Errors
+/// A usage error that names what to run instead.
+pub fn check(verb: &str, option: Option<&str>) -> Result<(), Failure> {
+    if !READERS.contains(&verb) {
+        let failure = format!("'kvadm {verb}' cannot be used with --db, which only reads a database file");
+        return Err(Failure::usage(failure).hint(instead(verb)));
+    }
+    match option {
+        Some(option) => Err(Failure::usage(format!("{option} cannot be used with --db, which reads a file instead"))
+            .hint(format!("omit {option}, or omit --db to ask the cluster"))),
+        None => Ok(()),
+    }
+}
+
+/// What to run instead of a verb that does not read a database file.
+fn instead(verb: &str) -> String {
+    let first = verb.split(' ').next().unwrap_or_default();
+    let text = match first {
+        "restore" => {
+            "'kvadm restore PREFIX --source db:FILE' writes keys of the file to a cluster; a whole cluster: \
+             'etcdutl snapshot restore FILE --data-dir DIR'"
+        }
+        "mirror" => "'kvadm restore PREFIX --source db:FILE' writes keys of the file to a cluster once",
+        "status" => "run 'kvadm snapshot verify FILE'",
+        "snapshot" => "run 'kvadm snapshot verify FILE' to check the file; a snapshot is taken of a running member",
+        "watch" => "'kvadm get KEY --db FILE --history' prints the changes of one key in the file",
+        "lock" | "lease" => {
+            "a file does not tell who is alive; 'kvadm list --db FILE --with-leases -o json' prints the keys with their \
+             leases"
+        }
+        "allocate" => {
+            "'kvadm allocate get', 'list', 'lookup' and 'check' read a file; omit --db to change the IDs of a cluster"
+        }
+        _ => "a file is never changed; omit --db to work on the cluster",
+    };
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(command: &clap::Command, path: &str) -> Vec<String> {
+        let verbs: Vec<&clap::Command> = command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();
+        if verbs.is_empty() {
+            return vec![path.trim_start().to_owned()];
+        }
+        verbs.iter().flat_map(|verb| names(verb, &format!("{path} {}", verb.get_name()))).collect()
+    }
+
+    #[test]
+    fn every_verb_reads_a_file_or_says_what_to_run_instead() {
+        let verbs = names(&crate::command(), "");
+        assert!(READERS.iter().all(|reader| verbs.iter().any(|verb| verb == reader)), "{verbs:?}");
+        for verb in verbs {
+            let checked = check(&verb, None);
+            if READERS.contains(&verb.as_str()) {
+                assert!(checked.is_ok(), "{verb}");
+                assert!(check(&verb, Some("--endpoints")).is_err(), "{verb}");
+            } else {
+                let refused = checked.expect_err(&verb);
+                assert_eq!((refused.exit.code(), refused.hints.len()), (2, 1), "{verb}");
+            }
+        }
+    }
+}
