@@ -55,7 +55,7 @@ pub(super) fn etcd_status(etcd: &Etcd, file: &Path) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-fn run_etcdutl(etcd: &Etcd, args: &[&str]) -> String {
+pub(super) fn run_etcdutl(etcd: &Etcd, args: &[&str]) -> String {
     let (major, minor) = etcd.version();
     let output = Command::new(etcdutl(&format!("{major}.{minor}"))).args(args).output().unwrap();
     assert!(output.status.success(), "etcdutl {args:?}: {}", String::from_utf8_lossy(&output.stderr));

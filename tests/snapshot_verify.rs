@@ -3,13 +3,15 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::snapshot_save::etcd_status;
+use super::snapshot_save::{etcd_status, run_etcdutl};
+use super::support::binary::bbolt;
 use super::support::databases::{snapshot, sparse, write};
 use super::support::{Etcd, Kvadm, Run};
 
@@ -171,6 +173,50 @@ fn the_hash_is_that_of_the_member_at_every_revision() {
     etcd.etcdctl_ok(&["del", "/", "--prefix"]);
     let empty = compare("empty", 15);
     assert_eq!(json!([empty["keys"], empty["result"]]), json!([0, "intact"]));
+}
+
+/// etcdutl and bbolt are built with Go, like etcd 3.6 and later: the runs with those versions compare with them.
+#[test]
+fn etcdutl_and_bbolt_agree() {
+    let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
+    if etcd.version() < (3, 6) {
+        return;
+    }
+    for n in 0..400 {
+        etcd.etcdctl_ok(&["put", &format!("/k/{}", n % 90), &"v".repeat(n % 300)]);
+    }
+    etcd.etcdctl_ok(&["del", "/k/1", "--prefix"]);
+    compact(&etcd, 200);
+    let path = folder.path().join("db");
+    save(&etcd, &path);
+    let found = report(&path);
+    // etcdutl writes to the file that it reads.
+    let copy = folder.path().join("copy");
+    fs::copy(&path, &copy).unwrap();
+    let copy = copy.to_str().unwrap();
+    let json = |args: &[&str]| serde_json::from_str::<Value>(&run_etcdutl(&etcd, args)).unwrap();
+    let status = json(&["snapshot", "status", copy, "-w", "json"]);
+    assert_eq!((&status["revision"], &status["totalKey"]), (&found["revision"], &found["keys"]), "{status} {found}");
+    for revision in ["0", "201", "300", "402"] {
+        let hash = json(&["hashkv", copy, "--rev", revision, "-w", "json"]);
+        let wanted =
+            if revision == "0" { found["hash"].as_u64().unwrap() } else { hash_at(&path, revision.parse().unwrap()) };
+        assert_eq!(hash["hash"], wanted, "revision {revision}: {hash}");
+        assert_eq!(hash["compactRevision"], 200, "{hash}");
+    }
+    let bbolt = |command: &str, path: &Path| {
+        let output = Command::new(bbolt()).arg(command).arg(path).output().unwrap();
+        assert!(output.status.success(), "bbolt {command}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let files = ["page-16k", "nested", "unfinished-compaction"].map(|name| write(folder.path(), name, &sparse(name)));
+    for path in files.iter().chain([&path]) {
+        let found = report(path);
+        assert_eq!(bbolt("check", path), "OK\n");
+        let free =
+            bbolt("pages", path).lines().filter(|line| line.split_whitespace().nth(1) == Some("free")).count() as u64;
+        assert_eq!(found["free"].as_u64().unwrap(), free * found["page_size"].as_u64().unwrap(), "{found}");
+    }
 }
 
 #[test]

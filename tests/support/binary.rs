@@ -26,6 +26,11 @@ pub fn etcdutl(version: &str) -> PathBuf {
     fetch(&["etcdutl", version], "these tests need etcdutl: put it on PATH, or install Go, which builds it")
 }
 
+/// bbolt's own program, which checks the pages of a file.
+pub fn bbolt() -> PathBuf {
+    fetch(&["bbolt"], "these tests need bbolt: put it on PATH, or install Go, which builds it")
+}
+
 fn fetched() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let otherwise = "these tests need an etcd server: put etcd and etcdctl on PATH, or set KVADM_TEST_ETCD to a server \

@@ -13,6 +13,8 @@ pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 mod walk;
+#[cfg(test)]
+mod walk_tests;
 
 pub use cursor::{Bucket, Cursor, Element};
 pub use file::{BoltError, BoltFile, Damage};
