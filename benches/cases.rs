@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::backups::backups;
 use crate::client::{SCHEMA, Shape};
 use crate::measure::{Cmd, Until};
 
@@ -68,6 +69,8 @@ pub struct Place<'a> {
     pub far: String,
     /// Another store.
     pub second: String,
+    /// The store that backups are made of.
+    pub backup: String,
     /// A store that speaks TLS, and the same 50 ms away and back.
     pub tls: String,
     pub tls_far: String,
@@ -81,7 +84,7 @@ pub fn cmd(argv: &[&str]) -> Cmd {
 }
 
 impl Place<'_> {
-    fn kvadm_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
+    pub fn kvadm_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
         cmd(&[&[self.kvadm.as_str(), "--endpoints", endpoint, "--op-timeout", "600s"], args].concat())
     }
 
@@ -143,6 +146,7 @@ pub fn all(p: &Place<'_>) -> Result<Vec<Case>, String> {
     cases.extend(writes(p)?);
     cases.extend(comparisons(p)?);
     cases.extend(mirrors(p)?);
+    cases.extend(backups(p)?);
     cases.extend(watches(p)?);
     cases.extend(locks(p));
     cases.extend(growth(p)?);

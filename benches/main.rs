@@ -5,6 +5,7 @@
 //! table as well).
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+mod backups;
 mod cases;
 mod client;
 mod database;
@@ -54,6 +55,7 @@ fn bench() -> Result<(), String> {
     let files = server::Tls::new(work.path())?;
     let store = server::Server::start(&etcd, work.path(), "first", None)?;
     let second = server::Server::start(&etcd, work.path(), "second", None)?;
+    let backup = server::Server::start(&etcd, work.path(), "backup", None)?;
     let tls = server::Server::start(&etcd, work.path(), "tls", Some(&files))?;
     let (far, tls_far) = (server::FarAway::start(&store.endpoint)?, server::FarAway::start(&tls.endpoint)?);
     let place = Place {
@@ -63,6 +65,7 @@ fn bench() -> Result<(), String> {
         tls_far: tls_far.endpoint.clone(),
         endpoint: store.endpoint.clone(),
         second: second.endpoint.clone(),
+        backup: backup.endpoint.clone(),
         tls: tls.endpoint.clone(),
         work: work.path(),
         kvadm,

@@ -75,6 +75,7 @@ const LINES: &[(&str, &str)] = &[
     ("defrag --cluster", "kvadm compact --defrag"),
     ("snapshot save --cacert ca.pem", "kvadm snapshot save FILE --ca-file ca.pem"),
     ("snapshot save f --cacert ca.pem", "kvadm snapshot save f --ca-file ca.pem"),
+    ("hashkv f --rev 5", "kvadm snapshot verify f --rev 5"),
     ("snapshot status f", "kvadm snapshot verify f"),
     ("snapshot status f -w json", "kvadm snapshot verify f -o json"),
     ("snapshot status", "kvadm snapshot verify FILE"),

@@ -69,6 +69,30 @@ fn a_valid_stream_is_saved_and_what_follows_it_is_not_read() {
     saved(Reply::Endless(chunks(snapshot()))).ok().within(Duration::from_secs(5));
 }
 
+/// A member without a leader may have old data: the next endpoint is better, if it has one.
+#[test]
+fn a_member_with_a_leader_is_preferred() {
+    let member = |has_leader: bool| {
+        FakeServer::start(move |asked| match (asked.method.as_str(), has_leader, valid(asked)) {
+            ("Maintenance/Snapshot", _, _) => Reply::Messages(chunks(snapshot())),
+            ("Maintenance/Status", false, Reply::Messages(answers)) => answers[0].clone().int(4, 0).into(),
+            (_, _, reply) => reply,
+        })
+    };
+    let (alone, led) = (member(false), member(true));
+    let save = |endpoints: String| {
+        let kvadm = Kvadm::new().endpoint(&endpoints).args(["--dial-timeout", "2s"]);
+        kvadm.args(["snapshot", "save", "-", "-o", "json"]).run()
+    };
+    let run = save(format!("{},{}", alone.endpoint(), led.endpoint()));
+    assert_eq!(run.ok().err_json()["endpoint"], led.endpoint().as_str());
+    let run = save(alone.endpoint());
+    run.ok()
+        .out_bytes(snapshot())
+        .err_has(&alone.endpoint())
+        .err_has("has no leader: the newest writes may be missing");
+}
+
 #[test]
 fn a_stream_that_ends_early_is_no_snapshot() {
     let all = chunks(snapshot());
@@ -203,12 +227,12 @@ fn a_killed_command_leaves_no_file_under_the_name() {
 fn a_pipe_that_is_not_read_does_not_hold_the_command() {
     let etcd = large();
     let program = env!("CARGO_BIN_EXE_kvadm");
-    let script = format!(
-        "{program} --endpoints {} --deadline 1s snapshot save - | {{ sleep 3; cat >/dev/null; }}; echo ${{PIPESTATUS[0]}}",
-        etcd.endpoint()
-    );
-    let run = Kvadm::program("bash").args(["-c", &script]).run();
-    run.ok().out("3\n").err_has("the deadline passed during 'snapshot'").err_has("hint: discard what was written");
+    let kvadm = format!("{program} --endpoints {} --deadline 1s snapshot save -", etcd.endpoint());
+    let script = format!("{{ {kvadm}; echo \"ended with $?\" >&2; }} | sleep 8");
+    let running = Kvadm::program("bash").args(["-c", &script]).spawn();
+    running.wait_for_stderr("ended with 3\n", Duration::from_secs(5));
+    let run = running.wait();
+    run.ok().err_has("the deadline passed during 'snapshot'").err_has("hint: discard what was written");
 }
 
 /// A server with some megabytes.
@@ -224,11 +248,10 @@ fn large() -> Etcd {
 fn half(etcd: &Etcd) -> (Proxy, TempDir, super::support::Running) {
     let folder = tempfile::tempdir().unwrap();
     let mut proxy = Proxy::start(&etcd.address());
-    proxy.set(Mode::Delay { up: Duration::ZERO, down: Duration::from_millis(50) });
+    proxy.set(Mode::HangAfter(1_000_000));
     let kvadm = Kvadm::new().endpoint(&proxy.endpoint()).folder(folder.path()).args(["--op-timeout", "1s"]);
     let running = kvadm.args(["snapshot", "save", "a.db"]).spawn();
-    eventually("a part of the snapshot", Duration::from_secs(10), || proxy.bytes_down() > 100_000);
-    proxy.set(Mode::Hang);
+    eventually("a part of the snapshot", Duration::from_secs(10), || proxy.bytes_down() >= 1_000_000);
     (proxy, folder, running)
 }
 

@@ -215,6 +215,7 @@ fn only_verbs_that_change_something_take_yes_and_dry_run() {
         "allocate list",
         "allocate watch",
         "status",
+        "snapshot verify",
         "config",
         "completions",
         "version",

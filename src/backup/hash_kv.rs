@@ -2,14 +2,17 @@
 //!
 //! The hash is CRC-32C over the name of the bucket and the key and the record of each revision, in order, up to the revision
 //! that is asked for (`server/storage/mvcc/hash.go` and `kvstore.go` of go.etcd.io/etcd). Of the revisions up to the compact
-//! revision only those count that are still the newest of their key, as if a compaction at the revision that is asked for had
-//! happened. All versions from 3.4 to 3.7 agree, with one exception: [`StoreHash::differs_before_3_5_16`].
+//! revision only those count that are the newest of their key at the revision that is asked for. If no key exists there, all
+//! stored ones count, except tombstones of the compact revision, which versions before 3.4.34 and 3.5.16 remove. With this, the
+//! versions from 3.4 to 3.7 agree. A compaction that has only begun is taken as complete, as it is soon after etcd has started:
+//! until then a member without keys has another hash with each step of the compaction.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use crc32c::{crc32c, crc32c_append, crc32c_combine};
 
+use super::etcd_file::Compaction;
 use super::schema::{KEY_BUCKET, RevisionKey};
 use crate::kvstore::Revision;
 
@@ -23,9 +26,6 @@ pub struct StoreHash {
     /// The compact revision of the store; 0 if it was never compacted. It is part of the hash: members that are compacted at
     /// different revisions have different hashes.
     pub compact_revision: Revision,
-    /// Whether etcd before 3.4.34 and 3.5.16 computes another hash: the store has no key at this revision, and the compact
-    /// revision deleted one. Those versions count the tombstone, later ones do not.
-    pub differs_before_3_5_16: bool,
 }
 
 /// Computes a HashKV in one pass over all revisions and another over those up to the compact revision. Memory: about 70 bytes
@@ -33,33 +33,37 @@ pub struct StoreHash {
 pub(super) struct HashKv {
     revision: Revision,
     compact_revision: Revision,
+    /// Whether the compaction has only begun.
+    is_unfinished: bool,
     /// The hash of what is newer than the compact revision, and its length in bytes.
     newer: u32,
     newer_bytes: usize,
     /// The newest change of each key up to the compact revision, without the keys that are deleted there or changed later.
     /// Keys are their 128-bit hashes: 10^9 keys have a collision with a probability of 10^-21.
     kept: HashMap<u128, (Revision, i64)>,
+    /// The revisions that an unfinished compaction will leave; empty for another one.
+    left: Vec<(Revision, i64)>,
     seeds: [RandomState; 2],
     /// Number of keys at the revision; the empty key of `etcdutl snapshot restore --bump-revision` counts.
     live: i64,
     /// Number of keys at the compact revision, without the empty one.
     at_compaction: u64,
-    has_tombstone_at_compaction: bool,
     is_past_compaction: bool,
 }
 
 impl HashKv {
-    pub(super) fn new(compact_revision: Revision, revision: Revision) -> Self {
+    pub(super) fn new(compaction: Compaction, revision: Revision) -> Self {
         Self {
             revision,
-            compact_revision,
+            compact_revision: compaction.revision(),
+            is_unfinished: compaction.scheduled > compaction.finished,
             newer: 0,
             newer_bytes: 0,
             kept: HashMap::new(),
+            left: Vec::new(),
             seeds: [RandomState::new(), RandomState::new()],
             live: 0,
             at_compaction: 0,
-            has_tombstone_at_compaction: false,
             is_past_compaction: false,
         }
     }
@@ -70,7 +74,6 @@ impl HashKv {
             return;
         }
         if at.main <= self.compact_revision {
-            self.has_tombstone_at_compaction |= at.is_tombstone && at.main == self.compact_revision;
             let key = self.key(key);
             if at.is_tombstone {
                 self.kept.remove(&key);
@@ -99,6 +102,9 @@ impl HashKv {
             self.live = i64::try_from(self.kept.len()).unwrap_or(i64::MAX);
             let nameless = self.kept.contains_key(&self.key(b""));
             self.at_compaction = (self.kept.len() as u64).saturating_sub(nameless.into());
+            if self.is_unfinished {
+                self.left = sorted(self.kept.values());
+            }
         }
     }
 
@@ -111,17 +117,19 @@ impl HashKv {
     /// Ends the first pass. The second one takes the revisions up to the compact revision again.
     pub(super) fn second_pass(mut self) -> OlderRevisions {
         self.pass_compaction();
-        let mut kept: Vec<(Revision, i64)> = self.kept.into_values().collect();
-        kept.sort_unstable();
+        // etcd leaves out nothing if no key exists at the revision.
+        let is_empty = self.live <= 0;
+        let kept = match (is_empty, self.is_unfinished) {
+            (false, _) => Some(sorted(self.kept.values())),
+            (true, true) => Some(self.left),
+            (true, false) => None,
+        };
         OlderRevisions {
             revision: self.revision,
             compact_revision: self.compact_revision,
             newer: self.newer,
             newer_bytes: self.newer_bytes,
             hash: crc32c(KEY_BUCKET),
-            // etcd keeps everything if there is nothing to keep.
-            keeps_all: self.live <= 0,
-            has_tombstone_at_compaction: self.has_tombstone_at_compaction,
             kept,
             next: 0,
         }
@@ -140,17 +148,15 @@ pub(super) struct OlderRevisions {
     newer: u32,
     newer_bytes: usize,
     hash: u32,
-    keeps_all: bool,
-    has_tombstone_at_compaction: bool,
-    /// The revisions that count, in order.
-    kept: Vec<(Revision, i64)>,
+    /// The revisions that count, in order; `None` for all.
+    kept: Option<Vec<(Revision, i64)>>,
     next: usize,
 }
 
 impl OlderRevisions {
     /// Whether the pass is needed at all.
     pub(super) fn is_needed(&self) -> bool {
-        self.keeps_all || !self.kept.is_empty()
+        self.compact_revision > 0 && self.kept.as_ref().is_none_or(|kept| !kept.is_empty())
     }
 
     /// Takes a revision, in order; `false` after the last one that can count.
@@ -158,10 +164,15 @@ impl OlderRevisions {
         if at.main > self.compact_revision || at.main > self.revision {
             return false;
         }
-        while self.kept.get(self.next).is_some_and(|kept| *kept < (at.main, at.sub)) {
-            self.next = self.next.saturating_add(1);
-        }
-        let is_kept = self.keeps_all || self.kept.get(self.next) == Some(&(at.main, at.sub));
+        let is_kept = match &self.kept {
+            None => true,
+            Some(kept) => {
+                while kept.get(self.next).is_some_and(|kept| *kept < (at.main, at.sub)) {
+                    self.next = self.next.saturating_add(1);
+                }
+                kept.get(self.next) == Some(&(at.main, at.sub))
+            }
+        };
         if is_kept && !(at.is_tombstone && at.main == self.compact_revision) {
             self.hash = crc32c_append(crc32c_append(self.hash, stored.0), stored.1);
         }
@@ -173,7 +184,12 @@ impl OlderRevisions {
             hash: crc32c_combine(self.hash, self.newer, self.newer_bytes),
             revision: self.revision,
             compact_revision: self.compact_revision,
-            differs_before_3_5_16: self.keeps_all && self.has_tombstone_at_compaction,
         }
     }
+}
+
+fn sorted<'a>(revisions: impl Iterator<Item = &'a (Revision, i64)>) -> Vec<(Revision, i64)> {
+    let mut revisions: Vec<_> = revisions.copied().collect();
+    revisions.sort_unstable();
+    revisions
 }

@@ -143,7 +143,7 @@ fn verify_file(file: &EtcdFile, asked: Revision, monitor: &VerifyMonitor) -> Res
                 return Err(VerifyError::Compacted { revision, compacted });
             }
             let facts = KnownFacts { first: None, revision: Some(latest), compaction: Some(compaction) };
-            (facts, Some(HashKv::new(compacted, revision)))
+            (facts, Some(HashKv::new(compaction, revision)))
         }
         Err(BackupError::Damaged { damage, .. }) => {
             (KnownFacts { first: Some(damage), revision: None, compaction: None }, None)

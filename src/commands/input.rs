@@ -77,15 +77,18 @@ pub async fn read_all(ctx: &Context, source: InputSource<'_>) -> Result<Vec<u8>,
     }
 }
 
-/// Whether the process was started with a closed stdin (`<&-`). Rust's runtime then opens /dev/null in its place, for reading
-/// and writing; a shell's `< /dev/null` opens it for reading only.
+/// Whether the process was started with a closed stdin (`<&-`).
 fn stdin_was_closed() -> bool {
+    io::stdin().as_fd().try_clone_to_owned().map_or(true, |file| was_closed(&File::from(file)))
+}
+
+/// Whether this standard stream was closed when the process was started. Rust's runtime then opens /dev/null in its place, for
+/// reading and writing; a shell's `< /dev/null` opens it for reading only, and `> /dev/null` for writing only.
+pub fn was_closed(file: &File) -> bool {
     /// Device number of /dev/null on Linux: major 1, minor 3.
     const NULL_DEVICE: u64 = 1 << 8 | 3;
-    let stdin = io::stdin();
-    let Ok(file) = stdin.as_fd().try_clone_to_owned().map(File::from) else { return true };
     let is_null = file.metadata().is_ok_and(|file| file.rdev() == NULL_DEVICE);
-    let access = fcntl(&file, FcntlArg::F_GETFL).map(|flags| flags & OFlag::O_ACCMODE.bits());
+    let access = fcntl(file, FcntlArg::F_GETFL).map(|flags| flags & OFlag::O_ACCMODE.bits());
     is_null && access == Ok(OFlag::O_RDWR.bits())
 }
 

@@ -22,6 +22,8 @@ pub enum Mode {
     },
     /// Accepts and holds everything back: a silent peer. What is held back goes on when the mode changes.
     Hang,
+    /// Passes everything on until about this many bytes went to the client, and then holds everything back.
+    HangAfter(u64),
     /// Passes requests on and holds answers back: the server does what the client never hears of.
     HangReplies,
     /// Does not listen: connections are refused. Connections that are open go on, see [`Proxy::cut`].
@@ -210,6 +212,7 @@ impl Inner {
         loop {
             let due = match (state.mode, direction) {
                 (Mode::Hang, _) | (Mode::HangReplies, Direction::Down) => None,
+                (Mode::HangAfter(limit), _) if self.down.load(Ordering::SeqCst) >= limit => None,
                 (Mode::Delay { up, .. }, Direction::Up) => Some(read + up),
                 (Mode::Delay { down, .. }, Direction::Down) => Some(read + down),
                 _ => Some(read),

@@ -95,6 +95,8 @@ pub const HABITS: &[Habit] = &[
         Instead("'etcdutl snapshot restore FILE --data-dir DIR' makes a member's data directory of a snapshot"),
     ),
     habit("snapshot", Missing("'kvadm list -o json' exports the keys of one revision, without the history")),
+    // Of etcdutl.
+    habit("hashkv FILE", Line("snapshot verify {FILE}")),
     habit("downgrade", Missing("")),
     habit("check", Missing("'kvadm status' shows the latency of each member")),
     habit("auth status", Missing("'kvadm status --diagnose' shows whether the login works")),

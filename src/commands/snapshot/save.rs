@@ -11,6 +11,7 @@ use super::receive::{Received, SaveError, SnapshotContents, receive};
 use crate::args::safety_options;
 use crate::atomic_file::{NewFile, folder_of};
 use crate::backup::BackupError;
+use crate::commands::input::was_closed;
 use crate::commands::serializable::login_failure;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -22,10 +23,10 @@ const OP: &str = "snapshot";
 
 /// Save the whole store of one member to a file
 ///
-/// The snapshot is the database of the first endpoint that answers, with all keys of
-/// all tenants (--namespace does not apply), the history since the last compaction,
-/// leases, users and password hashes. It needs no quorum. The SHA-256 that etcd sends
-/// is checked while the snapshot arrives.
+/// The snapshot is the database of the first endpoint that answers and has a leader,
+/// or of the first one that answers: no quorum is needed. It holds the keys of all
+/// tenants (--namespace does not apply), the history since the last compaction, leases,
+/// users and password hashes. The SHA-256 that etcd sends is checked on the way.
 ///
 /// FILE must not exist. It gets its name when all bytes are on disk, and is readable
 /// by the user only, because it holds secrets. If the stream ends early, or the
@@ -78,7 +79,7 @@ enum SaveTarget<'a> {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let target = SaveTarget::of(ctx, &args.file)?;
     let started = Instant::now();
-    let member = ctx.store().one_member().await.map_err(|error| login_failure(ctx.store(), error))?;
+    let member = ctx.store().one_member_with_leader().await.map_err(|error| login_failure(ctx.store(), error))?;
     let status = status_of(&member.store).await?;
     if ctx.safety.dry_run {
         return report_dry_run(ctx, &args.file, &member, status.as_ref());
@@ -141,6 +142,9 @@ async fn save_file(ctx: &Context, path: &Path, member: &OneMember) -> Result<Sav
 
 async fn save_stdout(ctx: &Context, member: &OneMember) -> Result<Saved, Failure> {
     let output = ctx.out.byte_stream()?;
+    if was_closed(&output) {
+        return Err(Failure::usage("stdout is closed").hint("name a file, or redirect stdout"));
+    }
     let failure = |error| match error {
         SaveError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             Failure::new(Exit::Partial, "the reader of stdout has gone before the snapshot was complete")
@@ -170,7 +174,7 @@ async fn transfer(
     let received = tokio::select! {
         biased;
         error = ctx.store().ended(OP) => Err(error.into()),
-        received = writer => received.unwrap_or_else(|_| Err(Error::Interrupted { op: OP, unknown: false }.into())),
+        received = writer => received.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
     };
     progress.finish();
     Ok(Saved { received: received?, storage_version, lag })

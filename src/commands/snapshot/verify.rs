@@ -183,9 +183,6 @@ fn remarks(ctx: &Context, found: &Verification) {
         let revision = compaction.scheduled;
         ctx.out.note(&format!("a compaction at revision {revision} had begun; etcd completes it when it starts"));
     }
-    if found.hash.is_some_and(|hash| hash.differs_before_3_5_16) {
-        ctx.out.note("etcd before 3.4.34 and 3.5.16 computes another hash for a store without keys in this state");
-    }
 }
 
 fn damaged(ctx: &Context, path: &Path, found: &Verification) -> Failure {

@@ -96,6 +96,27 @@ impl Store {
         Err(failed)
     }
 
+    /// As [`Store::one_member`], but prefers an endpoint whose member has a leader: the data of the others may be old.
+    ///
+    /// # Errors
+    /// As [`Store::one_member`].
+    pub async fn one_member_with_leader(&self) -> Result<OneMember, Error> {
+        let chosen = self.one_member().await?;
+        if !chosen.store.member_status().await.is_ok_and(|status| status.leader == 0) {
+            return Ok(chosen);
+        }
+        let others = tokio::select! {
+            biased;
+            error = self.ended("status") => return Err(error),
+            others = self.members_with_leader(&chosen.endpoint) => others,
+        };
+        let Some((index, endpoint)) = others.into_iter().next() else { return Ok(chosen) };
+        let text = format!("{} has no leader; using {endpoint}", chosen.endpoint);
+        self.session.observer.notice(Notice::Detail, &text);
+        self.inner.channel.start_at(index);
+        Ok(OneMember { store: self.member(&endpoint).serializable(), endpoint, ..chosen })
+    }
+
     /// The other endpoints whose members answer within the dial timeout and have a leader, in the configured order, with
     /// their indexes.
     async fn members_with_leader(&self, except: &Endpoint) -> Vec<(usize, Endpoint)> {
