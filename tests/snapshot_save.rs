@@ -118,7 +118,7 @@ fn the_report_has_a_line_for_each_fact() {
     run.out_has("\nrevisions\t");
     run.out_has(&format!("sha256\t{}\nserver_version\t3.", proved(&bytes)));
     let run = save(shared(), &folder, &["b.db", "-o", "table"]).run();
-    run.ok().out_has("FIELD           VALUE\n").out_has("file            b.db\n").out_has(" KiB\n");
+    run.ok().out_has("FIELD           VALUE\n").out_has("file            b.db\n").out_has("iB\n");
     assert!(run.stdout_text().lines().all(|line| line.len() <= 80), "{}", run.stdout_text());
     let run = save(shared(), &folder, &["c.db", "-o", "yaml"]).run();
     run.ok().out_has("file: \"c.db\"\n").out_has("sha256: \"");
