@@ -110,13 +110,18 @@ impl Database {
         &self.shared.file
     }
 
-    /// Checks the SHA-256 at the end of a snapshot. Returns `false` for a file without one: a copy of a member's database.
+    /// Checks that the file is not cut, and the SHA-256 at the end of a snapshot. Returns `false` for a file without one: a
+    /// copy of a member's database.
     ///
     /// # Errors
-    /// The SHA-256 is another one, the file cannot be read, or an interruption.
-    pub fn check_digest(&self) -> Result<bool, DatabaseError> {
+    /// The file is cut, the SHA-256 is another one, the file cannot be read, or an interruption.
+    pub fn check_whole(&self) -> Result<bool, DatabaseError> {
         let bolt = self.shared.file.bolt();
         let total = bolt.file_bytes();
+        let needed = bolt.high_water_mark().saturating_mul(bolt.page_bytes().into());
+        if total < needed {
+            return Err(DatabaseError::Cut { total, needed });
+        }
         if total.checked_rem(SECTOR_BYTES) != Some(DIGEST_BYTES) {
             return Ok(false);
         }

@@ -193,3 +193,117 @@ fn sorted<'a>(revisions: impl Iterator<Item = &'a (Revision, i64)>) -> Vec<(Revi
     revisions.sort_unstable();
     revisions
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    /// A stored revision: its place, the name of its key, and the key's version.
+    #[derive(Clone, Debug)]
+    struct Change {
+        at: RevisionKey,
+        key: u8,
+        version: i64,
+    }
+
+    impl Change {
+        fn stored(&self) -> (Vec<u8>, Vec<u8>) {
+            let mut key = RevisionKey::first_of(self.at.main).to_vec();
+            key.extend(self.at.is_tombstone.then_some(b't'));
+            (key, vec![self.key, self.version as u8, self.at.sub as u8])
+        }
+    }
+
+    /// Puts and deletions of a few keys, one in each revision from 2 on.
+    fn history(steps: &[(u8, bool)]) -> Vec<Change> {
+        let mut versions: BTreeMap<u8, i64> = BTreeMap::new();
+        let mut changes: Vec<Change> = Vec::new();
+        for (key, deletes) in steps {
+            let version = versions.entry(*key).or_default();
+            if *deletes && *version == 0 {
+                continue;
+            }
+            *version = if *deletes { 0 } else { *version + 1 };
+            let main = 2 + changes.len() as i64;
+            let at = RevisionKey { main, sub: 0, is_tombstone: *deletes };
+            changes.push(Change { at, key: *key, version: *version });
+        }
+        changes
+    }
+
+    /// The newest change of each key up to a revision, without deleted keys.
+    fn live(changes: &[Change], revision: Revision) -> Vec<RevisionKey> {
+        let newest: BTreeMap<u8, RevisionKey> =
+            changes.iter().filter(|change| change.at.main <= revision).map(|change| (change.key, change.at)).collect();
+        newest.into_values().filter(|at| !at.is_tombstone).collect()
+    }
+
+    /// What a compaction leaves. Later versions leave a tombstone of the compact revision.
+    fn compacted(changes: &[Change], at: Revision, leaves_tombstone: bool) -> Vec<Change> {
+        let kept = live(changes, at);
+        let stays = |change: &&Change| {
+            let is_tombstone_there = change.at.is_tombstone && change.at.main == at;
+            change.at.main > at || kept.contains(&change.at) || (leaves_tombstone && is_tombstone_there)
+        };
+        changes.iter().filter(stays).cloned().collect()
+    }
+
+    /// `unsafeHashByRev` of etcd over what is stored.
+    fn etcds(stored: &[Change], history: &[Change], compact_revision: Revision, revision: Revision) -> u32 {
+        let keep = live(history, revision);
+        let mut hash = crc32c(b"key");
+        for change in stored.iter().filter(|change| change.at.main <= revision) {
+            let is_old = change.at.main <= compact_revision;
+            let is_skipped = is_old && !keep.is_empty() && !keep.contains(&change.at);
+            if !is_skipped && !(change.at.main == compact_revision && change.at.is_tombstone) {
+                let (key, record) = change.stored();
+                hash = crc32c_append(crc32c_append(hash, &key), &record);
+            }
+        }
+        hash
+    }
+
+    fn ours(stored: &[Change], compaction: Compaction, revision: Revision) -> (StoreHash, u64) {
+        let mut hash = HashKv::new(compaction, revision);
+        for change in stored {
+            let (key, record) = change.stored();
+            hash.change(change.at, (&key, &record), &[change.key], change.version);
+        }
+        let keys = hash.keys_at_compaction();
+        let mut older = hash.second_pass();
+        if older.is_needed() {
+            for change in stored {
+                let (key, record) = change.stored();
+                if !older.change(change.at, (&key, &record)) {
+                    break;
+                }
+            }
+        }
+        (older.finish(), keys)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn the_hash_is_etcds(
+            steps in proptest::collection::vec((0u8..4, any::<bool>()), 1..30),
+            compact in 0i64..25,
+            later in 0i64..25,
+            is_finished in any::<bool>(),
+            leaves_tombstone in any::<bool>(),
+        ) {
+            let history = history(&steps);
+            let latest = history.last().map_or(1, |change| change.at.main);
+            let compact = compact.min(latest);
+            let revision = (compact + later).clamp(1, latest);
+            let done = compacted(&history, compact, leaves_tombstone);
+            let wanted = etcds(&done, &history, compact, revision);
+            let (stored, finished) = if is_finished { (&done, compact) } else { (&history, compact / 2) };
+            let (found, keys) = ours(stored, Compaction { scheduled: compact, finished }, revision);
+            prop_assert_eq!(found, StoreHash { hash: wanted, revision, compact_revision: compact });
+            prop_assert_eq!(keys, live(&history, compact).len() as u64);
+        }
+    }
+}

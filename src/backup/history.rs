@@ -1,7 +1,7 @@
 //! What the history of each key takes in a database file.
 
 use super::database::Database;
-use super::key_table::{KeyTable, SortedKeys};
+use super::key_table::{KeyBatch, KeyTable, SortedKeys};
 use super::pass::DatabaseError;
 use crate::kvstore::KeyRange;
 
@@ -40,7 +40,8 @@ impl KeyHistoryUsage {
 /// # Errors
 /// Damage, or an interruption.
 pub fn history_usage(database: &Database, range: &KeyRange) -> Result<SortedKeys<KeyHistoryUsage>, DatabaseError> {
-    let mut table = KeyTable::<KeyHistoryUsage>::default();
+    let (mut table, mut batch) = (KeyTable::<KeyHistoryUsage>::default(), KeyBatch::default());
+    let add = |usage: &mut KeyHistoryUsage, (bytes, is_tombstone)| usage.push(bytes, is_tombstone);
     let mut pass = database.pass("adding up the history");
     let mut revisions = database.file().revisions()?;
     while let Some(stored) = revisions.next()? {
@@ -48,9 +49,12 @@ pub fn history_usage(database: &Database, range: &KeyRange) -> Result<SortedKeys
         if range.contains(stored.key) {
             let key_bytes = u64::try_from(stored.key.len()).unwrap_or(u64::MAX);
             let bytes = key_bytes.saturating_add(stored.value_bytes);
-            table.entry(stored.key, KeyHistoryUsage::default)?.push(bytes, stored.is_tombstone);
+            if batch.push(stored.key, (bytes, stored.is_tombstone)) {
+                table.merge(&mut batch, add)?;
+            }
         }
     }
+    table.merge(&mut batch, add)?;
     Ok(table.into_sorted(|_| true))
 }
 

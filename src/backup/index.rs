@@ -1,7 +1,7 @@
 //! The live keys of a database file at one revision: where their records lie, not their values.
 
 use super::etcd_file::{EtcdFile, StoredRevision};
-use super::key_table::{KeyTable, SortedKeys};
+use super::key_table::{KeyBatch, KeyTable, SortedKeys};
 use super::pass::{DatabaseError, Pass};
 use crate::kvstore::{KeyRange, KeyValue, LeaseId, LocalAnswer, LocalQuery, Revision};
 
@@ -32,15 +32,18 @@ impl KeyIndex {
     /// # Errors
     /// Damage, an interruption, or too many keys.
     pub fn build(file: &EtcdFile, revision: Revision, pass: &mut Pass) -> Result<Self, DatabaseError> {
-        let mut table = KeyTable::<RecordPlace>::default();
+        let (mut table, mut batch) = (KeyTable::<RecordPlace>::default(), KeyBatch::default());
         let mut revisions = file.revisions()?;
         while let Some(stored) = revisions.next()? {
             if stored.main > revision {
                 break;
             }
             pass.step()?;
-            *table.entry(stored.key, RecordPlace::default)? = place_of(&stored)?;
+            if batch.push(stored.key, place_of(&stored)?) {
+                table.merge(&mut batch, |place, new| *place = new)?;
+            }
         }
+        table.merge(&mut batch, |place, new| *place = new)?;
         Ok(Self { revision, keys: table.into_sorted(|place| place.length > 0) })
     }
 

@@ -24,6 +24,14 @@ pub enum DatabaseError {
     /// A record is not where it was.
     #[error("the file changed while it was read")]
     Changed,
+    /// The file is shorter than its database.
+    #[error("it is cut: it has {total} bytes, and its database {needed}")]
+    Cut {
+        /// The size of the file.
+        total: u64,
+        /// The size of the database.
+        needed: u64,
+    },
     /// The file has changed since its SHA-256 was computed.
     #[error("it is damaged: {0}")]
     Digest(DigestMismatch),

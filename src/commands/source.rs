@@ -180,14 +180,14 @@ async fn read_file(
 }
 
 impl OpenSource {
-    /// Checks the SHA-256 of a snapshot, so that no key is changed because of a damaged file.
+    /// Checks that a database file is not cut, and the SHA-256 of a snapshot, so that no key is changed because of a damaged file.
     ///
     /// # Errors
     /// A damaged file, or an interruption.
-    pub async fn check_digest(&self, ctx: &Context) -> Result<(), Failure> {
+    pub async fn check_whole(&self, ctx: &Context) -> Result<(), Failure> {
         let SourceKind::Database(database, ..) = &self.kind else { return Ok(()) };
         let checked = Database::clone(database);
-        match ctx.run_blocking(move || checked.check_digest()).await? {
+        match ctx.run_blocking(move || checked.check_whole()).await? {
             Ok(true) => ctx.out.detail(&format!("{}: the SHA-256 is right", self.name)),
             Ok(false) => {
                 let why = "it is not a snapshot of 'snapshot save', so damaged values would not be noticed";

@@ -211,3 +211,27 @@ fn an_interruption_ends_a_pass() {
     assert_eq!(database.range(&query(KeyRange::key(b"/k"), 0)), failed("interrupted"));
     assert_eq!(history_usage(&database, &KeyRange::prefix(b"")).map(|_| ()).unwrap_err().to_string(), "interrupted");
 }
+
+#[test]
+fn a_flipped_byte_ends_in_an_error_or_in_an_answer() {
+    let txns: Vec<Vec<Change>> = (0..40).map(|n| vec![(n % 7, (n % 5 > 0).then_some(n))]).collect();
+    let bytes = Model::of(&txns).database(10, true);
+    let (_folder, path) = file(&bytes);
+    let (mut opened, mut answered) = (0, 0);
+    for at in (0..bytes.len()).step_by(5) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0xff;
+        std::fs::write(&path, flipped).unwrap();
+        let Ok(database) = Database::open(&path, Out::new(Settings::default()), CancellationToken::new()) else {
+            continue;
+        };
+        opened += 1;
+        answered += usize::from(database.range(&query(KeyRange::prefix(b""), 0)).is_ok());
+        let _ = database.range(&query(KeyRange::key(b"/k\x01"), database.oldest()));
+        let _ = database.revisions_of(b"/k\x02", database.latest());
+        let _ = database.lease_ttl(LeaseId(4));
+        let _ = database.check_whole();
+        let _ = history_usage(&database, &KeyRange::prefix(b"/"));
+    }
+    assert!(answered > 0 && answered < opened, "{answered} of {opened}");
+}

@@ -148,6 +148,6 @@ fn cannot_stream(error: Error) -> Failure {
 }
 
 fn cannot_spool(error: io::Error) -> Failure {
-    Failure::usage(format!("cannot write the snapshot to a temporary file: {error}"))
+    Failure::new(Exit::Bug, format!("cannot write the snapshot to a temporary file: {error}"))
         .hint("TMPDIR names the folder of temporary files; --db reads a snapshot from a file")
 }

@@ -29,7 +29,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let codec = args.proto.decode_output(ctx)?;
     let here = ReadStore::of_cluster(ctx.store());
     let source = args.source.open(ctx, &here, SerializableArgs::default(), &prefix, args.text, &codec).await?;
-    source.check_digest(ctx).await?;
+    source.check_whole(ctx).await?;
     let plan = planning::make(ctx, args, source, &here).await?;
     if let Some(path) = &args.plan {
         return planning::report_saved(ctx, &plan, path);
