@@ -76,6 +76,8 @@ pub struct Place<'a> {
     pub tls_far: String,
     pub work: &'a Path,
     pub keys: u64,
+    /// Parts of the names of the cases to run, separated by commas; empty for all.
+    pub names: String,
 }
 
 /// A command without a shell that runs to its end.
@@ -84,6 +86,11 @@ pub fn cmd(argv: &[&str]) -> Cmd {
 }
 
 impl Place<'_> {
+    /// Whether a case of this name is to run.
+    pub fn wants(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.split(',').any(|part| name.contains(part.trim()))
+    }
+
     pub fn kvadm_at(&self, endpoint: &str, args: &[&str]) -> Cmd {
         cmd(&[&[self.kvadm.as_str(), "--endpoints", endpoint, "--op-timeout", "600s"], args].concat())
     }

@@ -49,7 +49,6 @@ fn bench() -> Result<(), String> {
     let (keys, rounds) = (number("BENCH_KEYS", "20000")?.max(1000), number("BENCH_ROUNDS", "3")?);
     let (etcd, kvadm) =
         (PathBuf::from(setting("BENCH_ETCD", "/usr/bin")), setting("BENCH_KVADM", "target/release/kvadm"));
-    let names = setting("BENCH_CASES", "");
     measure::listen().map_err(told)?;
     let work = tempfile::tempdir().map_err(told)?;
     let files = server::Tls::new(work.path())?;
@@ -70,14 +69,14 @@ fn bench() -> Result<(), String> {
         work: work.path(),
         kvadm,
         keys,
+        names: setting("BENCH_CASES", ""),
     };
     let mut lines = vec![about(&place, rounds), report::HEADING.to_owned()];
     println!("{}\n{}", lines[0], lines[1]);
     for (prefix, shape) in LOADED {
         measure::run(&place.client("load", &[prefix, &keys.to_string(), shape]), place.work)?;
     }
-    let wanted = |case: &Case| names.is_empty() || names.split(',').any(|part| case.name.contains(part.trim()));
-    for case in cases::all(&place)?.into_iter().filter(wanted) {
+    for case in cases::all(&place)?.into_iter().filter(|case| place.wants(&case.name)) {
         let line = match measured(&case, &place, rounds) {
             Ok(figures) => report::row(&case, &figures),
             // One that cannot run says so and does not take the rest with it.

@@ -95,6 +95,17 @@ fn a_prefix_comes_back_from_a_file() {
     let copied = ask(&etcd, &["restore", "/copy/", "--source", &source(&plain), "--source-prefix", "/app/", "--yes"]);
     copied.ok().err_has(&format!("note: {} has no SHA-256", plain.display()));
     ask(&etcd, &["list", "/copy/"]).ok().out("/copy/a\told\n/copy/b\told\n/copy/c\told\n");
+    // Such a file may hide keys, so nothing is deleted because of it.
+    ask(&etcd, &["put", "/copy/later", "1"]).ok();
+    let copy = ["restore", "/copy/", "--source", &source(&plain), "--source-prefix", "/app/", "--yes"];
+    let refused = ask(&etcd, &copy);
+    refused
+        .code(5)
+        .out_empty()
+        .err_has("has no SHA-256, so keys may be missing from it unnoticed: 1 key would be deleted");
+    refused.err_has("hint: --only created,modified restores without deleting\n");
+    ask(&etcd, &[&copy[..], &["--only", "created,modified"]].concat()).ok();
+    ask(&etcd, &["get", "/copy/later"]).ok().out("1\n");
     // A prefix that the file does not have would delete everything.
     let empty = ask(&etcd, &["restore", "/other", "--source", &source(&db), "--yes"]);
     empty.code(5).err_has("has no key with the prefix /other; nothing was changed");

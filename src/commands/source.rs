@@ -41,6 +41,8 @@ pub struct OpenSource {
     /// Which keys correspond to each other.
     pub mapping: KeyMapping,
     kind: SourceKind,
+    /// Whether it is a database file whose SHA-256 is not known, so that keys may be missing unnoticed.
+    is_unproved: bool,
 }
 
 enum SourceKind {
@@ -98,7 +100,7 @@ impl SourceArgs {
             SourceWord::File(path) => read_file(ctx, InputSource::File(path), &mapping, codec).await?,
             SourceWord::Stdin => read_file(ctx, InputSource::Stdin, &mapping, codec).await?,
         };
-        Ok(OpenSource { name, mapping, kind })
+        Ok(OpenSource { name, mapping, kind, is_unproved: false })
     }
 }
 
@@ -184,13 +186,14 @@ impl OpenSource {
     ///
     /// # Errors
     /// A damaged file, or an interruption.
-    pub async fn check_whole(&self, ctx: &Context) -> Result<(), Failure> {
+    pub async fn check_whole(&mut self, ctx: &Context) -> Result<(), Failure> {
         let SourceKind::Database(database, ..) = &self.kind else { return Ok(()) };
         let checked = Database::clone(database);
         match ctx.run_blocking(move || checked.check_whole()).await? {
             Ok(true) => ctx.out.detail(&format!("{}: the SHA-256 is right", self.name)),
             Ok(false) => {
-                let why = "it is not a snapshot of 'snapshot save', so damaged values would not be noticed";
+                self.is_unproved = true;
+                let why = "it is not a snapshot of 'snapshot save', so damage may go unnoticed";
                 ctx.out.note(&format!("{} has no SHA-256: {why}", self.name));
             }
             Err(error) => {
@@ -206,7 +209,7 @@ impl OpenSource {
     /// # Errors
     /// As [`OpenSource::failure`].
     pub async fn compare(self, here: &ReadStore, revision: Revision, ignore_leases: bool) -> Result<Compared, Failure> {
-        let (Self { name, mapping, kind }, store) = (self, &here.store);
+        let (Self { name, mapping, kind, is_unproved }, store) = (self, &here.store);
         let options = |revision, keys_only| ReadOptions { revision, keys_only, ..ReadOptions::default() };
         let rule = |rule| if ignore_leases { LeaseRule::Ignore } else { rule };
         let of_store = |keys_only| StoreRecords::of_store(store, &mapping, options(revision, keys_only));
@@ -217,6 +220,7 @@ impl OpenSource {
             history: None,
             trailer: None,
             is_file: false,
+            is_unproved,
         };
         let mut comparison = match kind {
             SourceKind::History(then) => {
@@ -264,6 +268,8 @@ pub struct ComparedSource {
     pub trailer: Option<Trailer>,
     /// Whether it is a file, or stdin.
     pub is_file: bool,
+    /// Whether it is a database file without a SHA-256.
+    pub is_unproved: bool,
 }
 
 impl ComparedSource {

@@ -29,7 +29,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     execute::check_guard(ctx, &prefix, guard.as_ref())?;
     let codec = args.proto.decode_output(ctx)?;
     let here = ReadStore::of_cluster(ctx.store());
-    let source = args.source.open(ctx, &here, SerializableArgs::default(), &prefix, args.text, &codec).await?;
+    let mut source = args.source.open(ctx, &here, SerializableArgs::default(), &prefix, args.text, &codec).await?;
     warn_of_bypass(ctx, &codec, [&prefix]);
     source.check_whole(ctx).await?;
     let plan = planning::make(ctx, args, source, &here).await?;

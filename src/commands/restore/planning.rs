@@ -112,10 +112,18 @@ fn check_source(
         ))
         .hint(format!("check --source and --source-prefix; --allow-empty deletes all {}", counted(total, "key"))));
     }
+    let deletions = counted(counts.deleted, "key");
+    if source.is_unproved && counts.deleted > 0 {
+        return Err(Failure::conflict(format!(
+            "{} has no SHA-256, so keys may be missing from it unnoticed: {deletions} would be deleted; nothing was changed",
+            source.name
+        ))
+        .hint("use a file of 'kvadm snapshot save' or 'etcdctl snapshot save', which has a SHA-256")
+        .hint("--only created,modified restores without deleting"));
+    }
     if !source.is_file || counts.deleted == 0 {
         return Ok(());
     }
-    let deletions = counted(counts.deleted, "key");
     let Some(trailer) = &source.trailer else {
         return Err(Failure::conflict(format!(
             "{} does not end with a trailer, so it may be cut: {deletions} would be deleted; nothing was changed",
