@@ -42,6 +42,7 @@ use std::thread;
 
 use backup::Database;
 use cli::Cli;
+use config::{Config, ConfigError, Env, Overrides};
 use context::Context;
 use error::{Exit, Failure};
 use output::{Format, Out, Settings};
@@ -117,8 +118,7 @@ fn usage(error: &clap::Error, args: &[OsString]) -> ExitCode {
 }
 
 fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
-    let config = config::load(&cli.global.overrides(), &config::Env::from_process())
-        .inspect_err(|error| error.warnings.iter().for_each(|warning| out.warn(warning)))?;
+    let config = load_config(cli, &out)?;
     let out = match (cli.global.format(), config.output.as_deref().map(str::parse)) {
         (None, Some(Ok(format))) => Out::new(cli.global.output(Some(format))),
         (None, Some(Err(_))) => return Err(Failure::usage("the configured output format is unknown")),
@@ -138,6 +138,19 @@ fn prepare(cli: &Cli, out: Out, signals: &Signals) -> Result<Context, Failure> {
         None => None,
     };
     Ok(Context::new(config, out, signals.clone(), cli.safety, cli.global.deadline()).with_database(database))
+}
+
+/// Loads the configuration. 'snapshot verify' needs nothing of it, so that a wrong one does not keep a backup from being
+/// verified.
+fn load_config(cli: &Cli, out: &Out) -> Result<Config, ConfigError> {
+    match config::load(&cli.global.overrides(), &Env::from_process()) {
+        Err(error) if cli.verb == "snapshot verify" => {
+            let defaults = config::load(&Overrides::default(), &Env::default())?;
+            out.warn(&format!("the configuration is not used: {error}"));
+            Ok(defaults)
+        }
+        loaded => loaded.inspect_err(|error| error.warnings.iter().for_each(|warning| out.warn(warning))),
+    }
 }
 
 /// Opens the file of `--db`, if the verb can read it.

@@ -318,7 +318,7 @@ fn damage_is_named_by_page_and_offset() {
     assert_eq!(json!([found["damages"], found["damage"], found["result"]]), json!([1, wanted, "damaged"]));
     assert_eq!(json!([found["hash"], found["keys"]]), json!([null, null]));
     run.err_has(&format!("page {page} (offset {}): the page has an unknown type", page * 16384));
-    run.err_has("a file that was copied while its member ran is damaged by its nature");
+    run.err_has("if the file was copied from a member's data directory: copy it while the member is stopped");
 }
 
 #[test]
@@ -363,6 +363,15 @@ fn one_meta_page_is_enough_and_the_other_is_named() {
 fn neither_a_store_nor_a_configuration_is_needed() {
     let run = |kvadm: Kvadm| kvadm.args(["snapshot", "verify"]).arg(snapshot("3.5")).run();
     run(Kvadm::new().env("KVADM_ENDPOINTS", "http://127.0.0.1:1")).ok().err_empty();
+    run(Kvadm::new().env("KVADM_ENDPOINTS", "http://"))
+        .ok()
+        .out_has("intact")
+        .err_has("warning: the configuration is not used: ");
+    run(Kvadm::new().env("KVADM_USER", "root"))
+        .ok()
+        .out_has("intact")
+        .err_has("warning: the configuration is not used: ");
+    run(Kvadm::new().config_file("etcd.yaml", "endpoints: [")).ok().out_has("intact").err_has("invalid YAML");
 }
 
 /// A file that takes long to read: a database with a hole behind it.

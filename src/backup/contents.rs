@@ -184,10 +184,7 @@ impl<'m> ContentsCheck<'m> {
 }
 
 impl ElementCheck for ContentsCheck<'_> {
-    fn element(&mut self, bucket: &[u8], level: usize, element: &Element<'_>) -> Result<(), String> {
-        if level == 0 {
-            return Err(format!("'{}' is a value outside of all buckets", element.key.escape_ascii()));
-        }
+    fn element(&mut self, bucket: &[u8], element: &Element<'_>) -> Result<(), String> {
         let add = |count: &mut u64| *count = count.saturating_add(1);
         match bucket {
             KEY_BUCKET => return self.revision(element),

@@ -57,8 +57,7 @@ impl BackupError {
             Self::Io { .. } => None,
             Self::OtherKind { hint, .. } => hint.clone(),
             Self::Damaged { path, .. } => Some(format!(
-                "'kvadm snapshot verify {}' lists the damage; a copy of a running member's file is damaged by its nature, \
-                 'kvadm snapshot save FILE' makes a consistent one",
+                "'kvadm snapshot verify {}' lists the damage; copy a member's file only while the member is stopped",
                 crate::shell::quote(path.as_os_str().as_encoded_bytes())
             )),
         }

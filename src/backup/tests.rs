@@ -76,4 +76,8 @@ fn a_database_of_another_program_is_named() {
     assert_eq!(error(named(&["key", "\u{1b}"])), format!("{other}\\x1b, key)"));
     assert_eq!(error(named(&["a", "b", "c", "d", "e", "f"])), format!("{other}a, b, c, d, e, ...)"));
     assert_eq!(error(Elements::new()), "not an etcd database: it is a bbolt database without any buckets");
+    // A page of the bucket `key` where the root was.
+    let overwritten = error(values([("\0\x01_", vec![1])]));
+    assert!(overwritten.starts_with("damaged: page 2 (offset "), "{overwritten}");
+    assert!(overwritten.ends_with("'\\x00\\x01_' is a value outside of all buckets"), "{overwritten}");
 }

@@ -53,14 +53,17 @@ impl BoltFile {
     /// The names of the top-level buckets, in order.
     ///
     /// # Errors
-    /// The file is damaged or cannot be read.
+    /// The file is damaged or cannot be read. bbolt stores values in buckets only: a value outside of all buckets is
+    /// damage, such as a copy has whose root page was written again meanwhile.
     pub fn buckets(&self) -> Result<Vec<Vec<u8>>, BoltError> {
         let mut cursor = self.top();
         let mut names = Vec::new();
         while let Some(element) = cursor.next()? {
-            if element.is_bucket {
-                names.push(element.key.to_vec());
+            if !element.is_bucket {
+                let what = format!("'{}' is a value outside of all buckets", element.key.escape_ascii());
+                return Err(self.damage_at(element.value_offset, what));
             }
+            names.push(element.key.to_vec());
         }
         Ok(names)
     }

@@ -4,6 +4,7 @@ use super::file::{BoltError, BoltFile, MAX_NODE_BYTES};
 use super::page::{
     BranchElement, HEADER_BYTES, LeafElement, PageFault, PageHeader, PageKind, branch_element, leaf_element,
 };
+use crate::plural::counted;
 
 /// Bytes read at once in a sequential pass. More saves nothing: a system call costs less than copying a page.
 const WINDOW_BYTES: u64 = 128 << 10;
@@ -161,7 +162,7 @@ impl NodeReader {
         let page_bytes = u64::from(self.file.page_bytes());
         let length = pages.saturating_mul(page_bytes);
         if end > self.file.high_water_mark() || end.saturating_mul(page_bytes) > self.file.file_bytes() {
-            let what = format!("the page and its {} overflow pages end beyond the database", header.overflow);
+            let what = format!("the page and {} end beyond the database", counted(header.overflow, "overflow page"));
             return Err(self.file.damage(id, what));
         }
         if length > MAX_NODE_BYTES {

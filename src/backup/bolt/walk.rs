@@ -5,6 +5,7 @@ use super::file::{BoltError, BoltFile, Damage};
 use super::page::{BUCKET_HEADER_BYTES, BucketHeader, PageFault, PageKind, u64_at};
 use super::page_set::PageSet;
 use super::reader::{MAX_DEPTH, NodeReader, PageNode};
+use crate::plural::counted;
 
 /// Levels of pages and nested buckets below the root. etcd has one level of buckets.
 const MAX_LEVELS: usize = 3 * MAX_DEPTH;
@@ -13,9 +14,9 @@ const MAX_DESCRIBED: usize = 20;
 
 /// What a walk calls.
 pub trait ElementCheck {
-    /// Called for each element that is not a bucket, in the order of keys, with the name of its top-level bucket and the
-    /// number of buckets above the element. Returns what is wrong with it.
-    fn element(&mut self, bucket: &[u8], level: usize, element: &Element<'_>) -> Result<(), String>;
+    /// Called for each element that is not a bucket, in the order of keys, with the name of its top-level bucket. Returns
+    /// what is wrong with it.
+    fn element(&mut self, bucket: &[u8], element: &Element<'_>) -> Result<(), String>;
     /// Called after each page with its size, overflow pages included. `false` ends the walk.
     fn page(&mut self, bytes: u64) -> bool;
 }
@@ -145,7 +146,7 @@ impl PageWalk {
         };
         let shared = (id..id.saturating_add(pages)).filter(|page| !self.used.insert(*page)).count();
         if shared > 0 {
-            self.found(place, node, format!("{shared} of its overflow pages are used twice"));
+            self.found(place, node, format!("{} of it used twice", counted(shared as u64, "overflow page")));
         }
         if !check.page(pages.saturating_mul(self.reader.file().page_bytes().into())) {
             return Err(WalkEnd::Cancelled);
@@ -186,6 +187,8 @@ impl PageWalk {
         place: Place<'_>,
         check: &mut impl ElementCheck,
     ) -> Result<(), WalkEnd> {
+        // Values outside of all buckets.
+        let mut strays: u64 = 0;
         let mut before = None;
         for index in 0..node.count {
             let element = match node.leaf(index) {
@@ -205,12 +208,19 @@ impl PageWalk {
                 self.bucket(node, element.value, value_offset, inner, check)?;
                 continue;
             }
+            if place.level == 0 {
+                strays = strays.saturating_add(1);
+                continue;
+            }
             let element = Element { key: element.key, value: element.value, value_offset, is_bucket: false };
-            if let Err(what) = check.element(place.bucket, place.level, &element) {
+            if let Err(what) = check.element(place.bucket, &element) {
                 let bucket = place.bucket.escape_ascii();
                 let damage = Damage { page: node.id, offset: value_offset, what: format!("bucket {bucket}: {what}") };
                 self.record(damage);
             }
+        }
+        if strays > 0 {
+            self.found(place, node, format!("{} outside of all buckets", counted(strays, "element")));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::{BoltFile, Damage, Element, ElementCheck, PageWalk};
 struct NoCheck;
 
 impl ElementCheck for NoCheck {
-    fn element(&mut self, _: &[u8], _: usize, _: &Element<'_>) -> Result<(), String> {
+    fn element(&mut self, _: &[u8], _: &Element<'_>) -> Result<(), String> {
         Ok(())
     }
 
@@ -73,13 +73,7 @@ fn every_rule_of_a_page_is_checked() {
         ("kind", LEAF * PAGE + 8, &[16], LEAF, "bucket key: the page has the wrong type: Freelist"),
         ("empty", branch * PAGE + 10, &[0], branch, "bucket key: the branch page has no elements"),
         ("overflow", LEAF * PAGE + 12, &[1], LEAF + 1, "bucket key: the page is used twice"),
-        (
-            "run",
-            LEAF * PAGE + 12,
-            &[99],
-            LEAF,
-            "bucket key: the page and its 99 overflow pages end beyond the database",
-        ),
+        ("run", LEAF * PAGE + 12, &[99], LEAF, "bucket key: the page and 99 overflow pages end beyond the database"),
         ("pos", element(LEAF, 0) + 4, &[255, 255], LEAF, "bucket key: element 0 reaches beyond the page"),
         ("value", element(LEAF, 0) + 12, &[255, 255], LEAF, "bucket key: element 0 reaches beyond the page"),
         ("key", element(LEAF, 0) + 8, &[0], LEAF, "bucket key: element 0 has an empty key"),
@@ -100,6 +94,7 @@ fn every_rule_of_a_page_is_checked() {
             1,
             "bucket key: a reference to page 1, but the database has pages 2 to ",
         ),
+        ("stray", element(root, 0), &[0], root, "1 element outside of all buckets"),
         ("root", root * PAGE + 8, &[4], root, "the page has the wrong type: Meta"),
     ];
     for (name, at, change, page, wanted) in cases {

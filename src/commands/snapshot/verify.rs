@@ -22,7 +22,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Reads the file, and no store. Checks the SHA-256 that a snapshot ends with, every
 /// page of every bucket, and every stored revision. A file without a SHA-256, such as
 /// a copy of member/snap/db, is checked as well, but a changed value cannot be found
-/// in it: kvadm warns. A copy that was made while the member ran is often damaged.
+/// in it: kvadm warns. Copy a member's file only while the member is stopped: a copy
+/// that is made while it writes can be damaged.
 ///
 /// HASH is etcd's HashKV, computed from the file: members with the same data, and the
 /// same compact revision, have the same one. Compare it with
@@ -208,7 +209,9 @@ fn damaged(ctx: &Context, path: &Path, found: &Verification) -> Failure {
     let failure = failure
         .hint(format!("use another backup, or save a new one: {} FILE", ctx.command_line(&["snapshot", "save"])));
     match found.checksum {
-        Checksum::Absent => failure.hint("a file that was copied while its member ran is damaged by its nature"),
+        Checksum::Absent => {
+            failure.hint("if the file was copied from a member's data directory: copy it while the member is stopped")
+        }
         _ => failure,
     }
 }
