@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::support::answers::valid;
+use super::support::answers::{SNAPSHOT, valid};
 use super::support::library::{self, LIMIT};
 use super::support::mutation::{Random, mutated_reply};
 use super::support::{FakeServer, Kvadm, Run, time_limit};
@@ -159,6 +159,7 @@ const VERBS: &[&[&str]] = &[
     &["compact", "20", "--yes"],
     &["compact", "--disarm", "--yes"],
     &["compact", "--defrag", "--yes"],
+    &["snapshot", "save", "-"],
     &["status"],
     &["status", "-o", "json"],
     &["status", "--diagnose"],
@@ -177,6 +178,9 @@ fn every_verb_survives_mutated_answers() {
         assert!(known && !run.stderr_text().contains("panicked"), "{run:?}");
         if verb[0] == "list" && run.code == Some(0) && verb.contains(&"/a/") && verb.contains(&"json") {
             check_listing(&run);
+        }
+        if verb[0] == "snapshot" && run.code == Some(0) {
+            run.out_bytes(SNAPSHOT);
         }
     });
 }

@@ -1,43 +1,14 @@
 //! `snapshot save` when something goes wrong: no file under the name, bounded time, and words that say what it was.
 
 use std::fs;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::snapshot_save::names;
-use super::support::answers::valid;
+use super::support::answers::{REVISION, SNAPSHOT, snapshot_chunk as chunk, snapshot_chunks as chunks, valid};
 use super::support::{Etcd, FakeServer, Kvadm, Message, Mode, Proxy, Reply, Run, eventually, shared};
-
-/// A snapshot of a real store.
-fn snapshot() -> &'static [u8] {
-    static SNAPSHOT: OnceLock<Vec<u8>> = OnceLock::new();
-    SNAPSHOT.get_or_init(|| {
-        Kvadm::new().endpoint(shared()).args(["put", "/snapshot/faults", "v"]).run().ok();
-        Kvadm::new().endpoint(shared()).args(["snapshot", "save", "-"]).run().ok().stdout.clone()
-    })
-}
-
-fn chunk(blob: &[u8], remaining: i64) -> Message {
-    Message::new().int(2, remaining).bytes(3, blob)
-}
-
-/// The messages as etcd sends them: the database in pieces, then the SHA-256.
-fn chunks(snapshot: &[u8]) -> Vec<Message> {
-    let (database, digest) = snapshot.split_at(snapshot.len() - 32);
-    let mut left = i64::try_from(database.len()).unwrap();
-    let mut chunks: Vec<Message> = database
-        .chunks(8192)
-        .map(|blob| {
-            left -= i64::try_from(blob.len()).unwrap();
-            chunk(blob, left)
-        })
-        .collect();
-    chunks.push(chunk(digest, 0));
-    chunks
-}
 
 fn server(reply: Reply) -> FakeServer {
     FakeServer::start(move |asked| match asked.method.as_str() {
@@ -56,7 +27,7 @@ fn saved(reply: Reply) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let run = save(&server(reply), &folder, &[]).run();
     match run.code {
-        Some(0) => assert_eq!(fs::read(folder.path().join("a.db")).unwrap(), snapshot()),
+        Some(0) => assert_eq!(fs::read(folder.path().join("a.db")).unwrap(), SNAPSHOT),
         _ => assert_eq!(names(&folder), [""; 0]),
     }
     run
@@ -64,9 +35,9 @@ fn saved(reply: Reply) -> Run {
 
 #[test]
 fn a_valid_stream_is_saved_and_what_follows_it_is_not_read() {
-    saved(Reply::Messages(chunks(snapshot()))).ok();
-    saved(Reply::Open(chunks(snapshot()))).ok().within(Duration::from_secs(5));
-    saved(Reply::Endless(chunks(snapshot()))).ok().within(Duration::from_secs(5));
+    saved(Reply::Messages(chunks(SNAPSHOT))).ok();
+    saved(Reply::Open(chunks(SNAPSHOT))).ok().within(Duration::from_secs(5));
+    saved(Reply::Endless(chunks(SNAPSHOT))).ok().within(Duration::from_secs(5));
 }
 
 /// A member without a leader may have old data: the next endpoint is better, if it has one.
@@ -74,7 +45,7 @@ fn a_valid_stream_is_saved_and_what_follows_it_is_not_read() {
 fn a_member_with_a_leader_is_preferred() {
     let member = |has_leader: bool| {
         FakeServer::start(move |asked| match (asked.method.as_str(), has_leader, valid(asked)) {
-            ("Maintenance/Snapshot", _, _) => Reply::Messages(chunks(snapshot())),
+            ("Maintenance/Snapshot", _, _) => Reply::Messages(chunks(SNAPSHOT)),
             ("Maintenance/Status", false, Reply::Messages(answers)) => answers[0].clone().int(4, 0).into(),
             (_, _, reply) => reply,
         })
@@ -87,16 +58,34 @@ fn a_member_with_a_leader_is_preferred() {
     let run = save(format!("{},{}", alone.endpoint(), led.endpoint()));
     assert_eq!(run.ok().err_json()["endpoint"], led.endpoint().as_str());
     let run = save(alone.endpoint());
-    run.ok()
-        .out_bytes(snapshot())
-        .err_has(&alone.endpoint())
-        .err_has("has no leader: the newest writes may be missing");
+    run.ok().out_bytes(SNAPSHOT).err_has(&alone.endpoint()).err_has("has no leader: the newest writes may be missing");
+}
+
+#[test]
+fn a_member_that_lags_is_reported() {
+    let member = |id: i64, revision: i64| {
+        FakeServer::start(move |asked| match (asked.method.as_str(), valid(asked)) {
+            ("Maintenance/Status", Reply::Messages(answers)) => {
+                let header = Message::new().int(1, 0xc1).int(2, id).int(3, revision).int(4, 2);
+                answers[0].clone().message(1, &header).into()
+            }
+            (_, reply) => reply,
+        })
+    };
+    let (lagging, leading) = (member(0xa1, REVISION), member(0xa2, REVISION + 5));
+    let endpoints = format!("{},{}", lagging.endpoint(), leading.endpoint());
+    let save = |args: &[&str]| Kvadm::new().endpoint(&endpoints).args(["snapshot", "save", "-"]).args(args).run();
+    let run = save(&["-o", "json"]);
+    run.ok().out_bytes(SNAPSHOT).err_has("\"behind\":5");
+    let warning = format!("warning: {} is 5 revisions behind the most advanced reachable member", lagging.endpoint());
+    run.err_has(&warning).err_has("choose another member with --endpoints");
+    save(&["-q"]).ok().err_empty();
 }
 
 #[test]
 fn a_stream_that_ends_early_is_no_snapshot() {
-    let all = chunks(snapshot());
-    let total = snapshot().len() - 32;
+    let all = chunks(SNAPSHOT);
+    let total = SNAPSHOT.len() - 32;
     for (count, cause) in [
         (0, "the member sent no snapshot".to_owned()),
         (1, format!("the snapshot ended after 8192 of {total} bytes")),
@@ -109,9 +98,9 @@ fn a_stream_that_ends_early_is_no_snapshot() {
 
 #[test]
 fn a_flipped_bit_is_found() {
-    let database = snapshot().len() - 32;
+    let database = SNAPSHOT.len() - 32;
     for at in [0, 4096, database - 1, database, database + 31] {
-        let mut bytes = snapshot().to_vec();
+        let mut bytes = SNAPSHOT.to_vec();
         bytes[at] ^= 0x10;
         let run = saved(Reply::Messages(chunks(&bytes)));
         run.code(4).out_empty().err_has("error: the snapshot is damaged").err_has("the SHA-256 of the database is ");
@@ -121,7 +110,7 @@ fn a_flipped_bit_is_found() {
 
 #[test]
 fn a_flipped_bit_on_the_way_to_stdout_is_reported() {
-    let mut bytes = snapshot().to_vec();
+    let mut bytes = SNAPSHOT.to_vec();
     bytes[5000] ^= 1;
     let server = server(Reply::Messages(chunks(&bytes)));
     let run = Kvadm::new().endpoint(&server.endpoint()).args(["snapshot", "save", "-"]).run();
@@ -138,7 +127,7 @@ fn what_is_no_database_of_etcd_is_not_saved() {
     let run = of(&[0; 20_000]);
     run.code(4).out_empty().err_has("error: the snapshot is damaged").err_has("not an etcd database: ");
     run.err_lacks(".part").err_has("hint: try another member: kvadm --endpoints ");
-    let (mut database, pages) = (snapshot()[..snapshot().len() - 32].to_vec(), snapshot().len() / 4096);
+    let (mut database, pages) = (SNAPSHOT[..SNAPSHOT.len() - 32].to_vec(), SNAPSHOT.len() / 4096);
     (2..pages).for_each(|page| database[page * 4096..][..4096].fill(0xff));
     of(&database).code(4).out_empty().err_has("error: the snapshot is damaged").err_lacks(".part");
 }
@@ -183,7 +172,7 @@ fn a_refusal_is_passed_on() {
 /// The fake member answers health checks: it gets ten times --op-timeout.
 #[test]
 fn a_silent_stream_ends_in_time() {
-    let run = saved(Reply::Open(chunks(snapshot())[..2].to_vec()));
+    let run = saved(Reply::Open(chunks(SNAPSHOT)[..2].to_vec()));
     run.code(3).out_empty().err_has("no response from ").err_has(" to 'snapshot' within 3s");
     run.err_has("hint: raise --op-timeout").within(Duration::from_secs(10));
 }
@@ -191,7 +180,7 @@ fn a_silent_stream_ends_in_time() {
 /// A stream that stands still, with its command, once a part of it has been written.
 fn stuck(args: &[&str]) -> (FakeServer, TempDir, super::support::Running) {
     let folder = tempfile::tempdir().unwrap();
-    let server = server(Reply::Open(chunks(snapshot())[..2].to_vec()));
+    let server = server(Reply::Open(chunks(SNAPSHOT)[..2].to_vec()));
     let running = save(&server, &folder, &["--op-timeout", "20s"]).args(args).spawn();
     eventually("a temporary file", Duration::from_secs(10), || {
         names(&folder).iter().any(|name| name.starts_with(".kvadm-snapshot-") && name.ends_with(".part"))
@@ -208,8 +197,8 @@ fn signals_and_the_deadline_end_it_and_leave_nothing() {
         run.signal(signal).out_empty().err_has("interrupted during 'snapshot'").within(Duration::from_secs(10));
         assert_eq!(names(&folder), [""; 0]);
     }
-    let (_server, folder, running) = stuck(&["--deadline", "1s"]);
-    running.wait().code(3).out_empty().err_has("the deadline passed during 'snapshot'").within(Duration::from_secs(3));
+    let (_server, folder, running) = stuck(&["--deadline", "2s"]);
+    running.wait().code(3).out_empty().err_has("the deadline passed during 'snapshot'").within(Duration::from_secs(6));
     assert_eq!(names(&folder), [""; 0]);
 }
 
@@ -227,10 +216,10 @@ fn a_killed_command_leaves_no_file_under_the_name() {
 fn a_pipe_that_is_not_read_does_not_hold_the_command() {
     let etcd = large();
     let program = env!("CARGO_BIN_EXE_kvadm");
-    let kvadm = format!("{program} --endpoints {} --deadline 1s snapshot save -", etcd.endpoint());
+    let kvadm = format!("{program} --endpoints {} --deadline 2s snapshot save -", etcd.endpoint());
     let script = format!("{{ {kvadm}; echo \"ended with $?\" >&2; }} | sleep 8");
     let running = Kvadm::program("bash").args(["-c", &script]).spawn();
-    running.wait_for_stderr("ended with 3\n", Duration::from_secs(5));
+    running.wait_for_stderr("ended with 3\n", Duration::from_secs(7));
     let run = running.wait();
     run.ok().err_has("the deadline passed during 'snapshot'").err_has("hint: discard what was written");
 }

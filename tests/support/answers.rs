@@ -10,6 +10,25 @@ pub const REVISION: i64 = 40;
 /// A lease of the store, in hex as in its lock key.
 pub const LEASE: i64 = 0x324a_a1fa_14de_e5a6;
 
+/// A snapshot of a real store (its contents are not those of the answers), as `databases/README.md` says.
+pub const SNAPSHOT: &[u8] = include_bytes!("databases/etcd-3.5.db");
+
+/// The messages of Maintenance.Snapshot: the database in pieces, each with the number of bytes that follow, and its SHA-256.
+pub fn snapshot_chunks(snapshot: &[u8]) -> Vec<Message> {
+    let (database, digest) = snapshot.split_at(snapshot.len() - 32);
+    let mut left = database.len();
+    let mut chunk = |blob: &[u8]| {
+        left = left.saturating_sub(blob.len());
+        snapshot_chunk(blob, i64::try_from(left).unwrap())
+    };
+    database.chunks(8192).chain([digest]).map(&mut chunk).collect()
+}
+
+/// One message of Maintenance.Snapshot.
+pub fn snapshot_chunk(blob: &[u8], remaining: i64) -> Message {
+    Message::new().int(2, remaining).bytes(3, blob)
+}
+
 /// A record of the store.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -86,6 +105,7 @@ pub fn valid(asked: &Asked) -> Reply {
             let status = head.bytes(2, "3.5.30").int(3, 1 << 20).int(4, 0xa1).int(5, 90).int(6, 2).int(7, 90);
             status.int(9, 1 << 19).into()
         }
+        "Maintenance/Snapshot" => Reply::Messages(snapshot_chunks(SNAPSHOT)),
         "Watch/Watch" => Reply::Open(watch_of(&message.all(1).pop().unwrap_or_default())),
         "Auth/Authenticate" => head.bytes(2, "token").into(),
         // An alarm list without alarms, and answers without content.

@@ -90,7 +90,7 @@ pub fn store_observed(endpoint: &str, namespace: &[u8], limit: Duration, observe
 }
 
 /// The number of operations that [`run`] knows.
-pub const OPERATIONS: usize = 22;
+pub const OPERATIONS: usize = 23;
 
 /// Calls one operation. A result that contradicts what was asked for is a panic; an error never is.
 pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
@@ -149,6 +149,14 @@ pub async fn run(store: &Store, operation: usize) -> Result<(), Error> {
             drop(store.blocker(&entry).await?);
             let waited = tokio::time::timeout(LIMIT, store.wait_turn(&entry, |_| ())).await;
             drop((waited, store.still_held(&entry.guard).await?, keeper.state()));
+        }
+        21 => {
+            let mut snapshot = store.snapshot().await?;
+            let mut bytes = 0;
+            while let Some(chunk) = snapshot.next().await? {
+                bytes += chunk.len() as u64;
+            }
+            assert_eq!(bytes, snapshot.total_bytes());
         }
         _ => {
             drop((store.lock_holder(b"/lock", false).await?, store.lock_holder(b"/lock", true).await?));
