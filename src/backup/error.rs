@@ -57,7 +57,8 @@ impl BackupError {
             Self::Io { .. } => None,
             Self::OtherKind { hint, .. } => hint.clone(),
             Self::Damaged { path, .. } => Some(format!(
-                "'kvadm snapshot verify {}' lists the damage; copy a member's file only while the member is stopped",
+                "'kvadm snapshot verify {}' lists the damage; a copy of a running member's file can be damaged, \
+                 'kvadm snapshot save FILE' makes a consistent one",
                 crate::shell::quote(path.as_os_str().as_encoded_bytes())
             )),
         }
