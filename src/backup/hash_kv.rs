@@ -28,7 +28,7 @@ pub struct StoreHash {
     pub compact_revision: Revision,
 }
 
-/// Computes a HashKV in one pass over all revisions and another over those up to the compact revision. Memory: about 70 bytes
+/// Computes a HashKV in one pass over all revisions and another over those up to the compact revision. Memory: about 100 bytes
 /// for each key that existed at the compact revision; none without a compaction.
 pub(super) struct HashKv {
     revision: Revision,

@@ -164,7 +164,7 @@ mod tests {
         ] {
             let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let whole = with_grouped_verbs(command()).try_get_matches_from(&args);
-            let whole = whole.and_then(|matches| Cli::from_arg_matches(&matches));
+            let whole = whole.and_then(|matches| Ok(Cli { verb: verb(&matches), ..Cli::from_arg_matches(&matches)? }));
             match (parse(&args), whole) {
                 (Ok(named), Ok(whole)) => assert_eq!(format!("{named:?}"), format!("{whole:?}"), "{line}"),
                 (Err(named), Err(whole)) => assert_eq!(named.to_string(), whole.to_string(), "{line}"),

@@ -146,7 +146,7 @@ impl PageWalk {
         };
         let shared = (id..id.saturating_add(pages)).filter(|page| !self.used.insert(*page)).count();
         if shared > 0 {
-            self.found(place, node, format!("{} of it used twice", counted(shared as u64, "overflow page")));
+            self.found(place, node, format!("used twice: {}", counted(shared as u64, "overflow page")));
         }
         if !check.page(pages.saturating_mul(self.reader.file().page_bytes().into())) {
             return Err(WalkEnd::Cancelled);

@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// REVISIONS counts all stored revisions, KEYS the keys at the latest one. FREE is
 /// space that a defragmentation would give back.
 ///
-/// Memory grows with the keys at the compact revision (about 70 bytes each) and is
+/// Memory grows with the keys at the compact revision (about 100 bytes each) and is
 /// constant for a store that was never compacted.
 ///
 /// Exit codes:
