@@ -199,7 +199,7 @@ impl Database {
         let mut revisions = self.shared.file.revisions()?;
         while let Some(stored) = revisions.next()? {
             pass.step()?;
-            let Some(found) = wanted.get_mut(stored.key) else { continue };
+            let Some(found) = wanted.get_mut(stored.key).filter(|_| !stored.is_placeholder()) else { continue };
             let length = record_length(&stored)?;
             let (revision, is_tombstone, offset) = (stored.main, stored.is_tombstone, stored.record_offset);
             found.push(KeyRevision { revision, is_tombstone, offset, length });

@@ -212,6 +212,14 @@ pub struct StoredRevision<'a> {
     pub record_offset: u64,
 }
 
+impl StoredRevision<'_> {
+    /// Whether the revision belongs to no key: `etcdutl snapshot restore --bump-revision` writes one without a record, so that
+    /// the store continues at a later revision.
+    pub fn is_placeholder(&self) -> bool {
+        self.record.is_empty()
+    }
+}
+
 /// A pass over stored revisions.
 #[derive(Debug)]
 pub struct Revisions {

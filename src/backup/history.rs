@@ -46,7 +46,7 @@ pub fn history_usage(database: &Database, range: &KeyRange) -> Result<SortedKeys
     let mut revisions = database.file().revisions()?;
     while let Some(stored) = revisions.next()? {
         pass.step()?;
-        if range.contains(stored.key) {
+        if range.contains(stored.key) && !stored.is_placeholder() {
             let key_bytes = u64::try_from(stored.key.len()).unwrap_or(u64::MAX);
             let bytes = key_bytes.saturating_add(stored.value_bytes);
             if batch.push(stored.key, (bytes, stored.is_tombstone)) {

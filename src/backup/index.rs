@@ -39,7 +39,7 @@ impl KeyIndex {
                 break;
             }
             pass.step()?;
-            if batch.push(stored.key, place_of(&stored)?) {
+            if !stored.is_placeholder() && batch.push(stored.key, place_of(&stored)?) {
                 table.merge(&mut batch, |place, new| *place = new)?;
             }
         }
@@ -108,7 +108,7 @@ fn place_of(stored: &StoredRevision<'_>) -> Result<RecordPlace, DatabaseError> {
     })
 }
 
-/// The length of a record, which is never 0: a record holds its key.
+/// The length of a record, which is never 0 except of a placeholder: a record holds its key.
 pub(super) fn record_length(stored: &StoredRevision<'_>) -> Result<u32, DatabaseError> {
     match u32::try_from(stored.record.len()) {
         Ok(length) if length > 0 => Ok(length),

@@ -19,6 +19,8 @@ struct Model {
     states: BTreeMap<Revision, BTreeMap<Vec<u8>, KeyValue>>,
     /// The changes in order, with their revisions and numbers in them.
     changes: Vec<(Revision, i64, Vec<u8>, Option<KeyValue>)>,
+    /// A revision without a record.
+    placeholder: Option<Revision>,
 }
 
 impl Model {
@@ -86,6 +88,9 @@ impl Model {
             let bytes =
                 record.as_ref().map_or_else(|| encode(&KeyValue { key: key.clone(), ..KeyValue::default() }), encode);
             keys.insert(key_of(*main, *sub, record.is_none()), Content::Value(bytes));
+        }
+        if let Some(main) = self.placeholder {
+            keys.insert(key_of(main, 0, false), Content::Value(Vec::new()));
         }
         let mut meta = vec![("scheduledCompactRev", key_of(compacted, 0, false))];
         meta.extend((!unfinished).then(|| ("finishedCompactRev", key_of(compacted, 0, false))));
@@ -182,6 +187,20 @@ proptest! {
         let wanted: usize = model.states[&latest].values().map(KeyValue::size).sum();
         prop_assert_eq!(live, wanted as u64);
     }
+}
+
+/// As `etcdutl snapshot restore --bump-revision` writes it.
+#[test]
+fn a_revision_without_a_record_belongs_to_no_key() {
+    let model = Model { placeholder: Some(1000), ..Model::of(&[vec![(0, Some(5))], vec![(1, Some(5))]]) };
+    let (_folder, path) = file(&model.database(1, false));
+    let database = open(&path);
+    assert_eq!(database.latest(), 1000);
+    let found = database.range(&query(KeyRange::prefix(b""), 0)).unwrap();
+    assert_eq!(found.kvs, model.states[&3].values().cloned().collect::<Vec<_>>());
+    assert_eq!(open(&path).range(&query(KeyRange::key(b""), 0)).unwrap().kvs, []);
+    let usage = history_usage(&database, &KeyRange::prefix(b"")).unwrap();
+    assert_eq!(usage.iter().map(|(_, usage)| usage.revisions).collect::<Vec<_>>(), [1, 1]);
 }
 
 #[test]
