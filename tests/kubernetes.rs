@@ -163,7 +163,6 @@ fn others() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         ("cbor", b"\xd9\xd9\xf7\xa1\x61a\x01".to_vec(), "it is CBOR, which kvadm does not decode"),
         ("cut", pod[..pod.len() - 9].to_vec(), invalid),
-        ("empty", Vec::new(), "it is empty, and not a Kubernetes object"),
         (
             "encoding",
             stored(Message::new().message(1, &type_meta).bytes(2, "").bytes(3, "gzip")),
@@ -516,6 +515,8 @@ fn a_range_that_overlaps_a_rule_warns_once() {
 #[test]
 fn an_error_says_which_form_is_expected_and_repeats_no_value() {
     let registry = Registry::typed();
+    let run = registry.kvadm(&["put", "--from", "-"]).stdin("\"HUNTER, expected \"\n").run();
+    run.code(2).err_has("not a record: invalid type: string, expected a JSON object").err_lacks("HUNTER");
     let key = "/registry/x";
     let pod = |fields: &str| format!(r#"{{"apiVersion":"v1","kind":"Pod",{fields}}}"#);
     for (value, why) in [

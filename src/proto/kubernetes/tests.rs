@@ -9,6 +9,7 @@ use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use serde_json::json;
 
+use super::super::traits::Traits;
 use super::*;
 use crate::fuzzing::{damage, damaged};
 
@@ -124,6 +125,19 @@ fn a_message_that_its_form_does_not_hold_stays_as_it_is() {
         forms::expand(message.kind(), &mut short);
         assert_eq!(short, json, "{name}");
     }
+    // Without Raw, which the other direction would add.
+    let fields = messages.message("k8s.io.apimachinery.pkg.apis.meta.v1.FieldsV1").unwrap();
+    assert!(!forms::shorten(fields.kind(), &mut json!({})));
+    assert!(forms::shorten(fields.kind(), &mut json!({"Raw": STANDARD.encode("{}")})));
+}
+
+/// Their JSON need not be parsed to know that it is exact.
+#[test]
+fn most_objects_are_plain_messages() {
+    let plain = |name: &str| Traits::of(set().message(name).unwrap().kind()).is_plain;
+    assert!(plain("k8s.io.api.core.v1.Pod") && plain("k8s.io.api.apps.v1.Deployment"));
+    // A schema contains schemas, and numbers with a point.
+    assert!(!plain("k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition"));
 }
 
 #[test]
