@@ -218,8 +218,10 @@ fn other_mistakes_keep_the_tips_of_the_parser() {
     let restore = ["snapshot", "restore", "--password", "hunter2", "--name=x", "f g"];
     let run = Kvadm::new().args(restore).run();
     run.code(2).err_lacks("hunter2").err_has("'etcdutl snapshot restore 'f g' --name=x --data-dir DIR' creates");
-    let run = Kvadm::new().args(["snapshot", "restore", "--secret", "hunter2", "f"]).run();
-    run.code(2).err_lacks("hunter2").err_has("'etcdutl snapshot restore FILE --data-dir DIR' creates");
+    for more in [&["f"][..], &[]] {
+        let run = Kvadm::new().args(["snapshot", "restore", "--secret", "hunter2"]).args(more).run();
+        run.code(2).err_lacks("hunter2").err_has("'etcdutl snapshot restore FILE --data-dir DIR' creates");
+    }
     for line in ["get a b", "watch a b", "watch k", "watch k --rev 5"] {
         assert!(accepts(&words(line)), "the page says that kvadm accepts '{line}'");
     }
