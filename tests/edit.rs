@@ -444,13 +444,14 @@ fn a_message_is_edited_as_json() {
     // What is not a message is refused, and the text stays.
     for (editor, why) in [("sed -i s/RED/MAUVE/", "field colour: "), ("sed -i s/}//", "not valid JSON: ")] {
         let run = desk.edit(editor, &order).run();
-        run.code(2).out_empty().err_has("the text is not a value for ").err_has(why);
+        run.code(2).out_empty().err_has("the text is not a value for ").err_has(why).err_has("correct it, then '");
         let (path, command) = kept(&desk, &run);
         run_named(&command).code(2).err_has(why);
         std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
     // The command of a dry run writes the message.
     let run = desk.edit("sed -i s/green/red/", &[&order[..], &["--dry-run"]].concat()).run();
+    run.err_lacks("correct it");
     run_named(&kept(&desk, &run).1).ok();
     assert_eq!(shared().held(&desk.key).unwrap().value, made(SHOP, r#"id: 7 note_text: "red" colour: RED"#));
     // Fields that the type does not have would be lost.

@@ -75,6 +75,13 @@ const LINES: &[(&str, &str)] = &[
     ("defrag --cluster", "kvadm compact --defrag"),
     ("snapshot save --cacert ca.pem", "kvadm snapshot save FILE --ca-file ca.pem"),
     ("snapshot save f --cacert ca.pem", "kvadm snapshot save f --ca-file ca.pem"),
+    ("snapshot hashkv f", "kvadm snapshot verify f"),
+    ("snapshot verify f -w table", "kvadm snapshot verify f -o table"),
+    (
+        "snapshot restore f --data-dir d --bump-revision 5 --mark-compacted",
+        "'etcdutl snapshot restore f --data-dir d --bump-revision 5 --mark-compacted' creates a data directory from a \
+         snapshot; 'kvadm snapshot verify f' proves the snapshot",
+    ),
     ("hashkv f --rev 5", "kvadm snapshot verify f --rev 5"),
     ("snapshot status f", "kvadm snapshot verify f"),
     ("snapshot status f -w json", "kvadm snapshot verify f -o json"),
@@ -204,6 +211,17 @@ fn other_mistakes_keep_the_tips_of_the_parser() {
     ] {
         Kvadm::new().args(line.split(' ')).run().code(2).out_empty().err_has(tip);
     }
+    Kvadm::new().args(["snapshot", "sav", "x.db"]).run().code(2).err_has("a similar subcommand exists: 'save'");
+    for line in ["snapshot verify", "snapshot list"] {
+        Kvadm::new().args(line.split(' ')).run().code(2).out_empty().err_lacks("etcdctl");
+    }
+    let restore = ["snapshot", "restore", "--password", "hunter2", "--name=x", "f g"];
+    let run = Kvadm::new().args(restore).run();
+    run.code(2).err_lacks("hunter2").err_has("'etcdutl snapshot restore 'f g' --name=x --data-dir DIR' creates");
+    for more in [&["f"][..], &[]] {
+        let run = Kvadm::new().args(["snapshot", "restore", "--secret", "hunter2"]).args(more).run();
+        run.code(2).err_lacks("hunter2").err_has("'etcdutl snapshot restore FILE --data-dir DIR' creates");
+    }
     for line in ["get a b", "watch a b", "watch k", "watch k --rev 5"] {
         assert!(accepts(&words(line)), "the page says that kvadm accepts '{line}'");
     }
@@ -309,4 +327,23 @@ fn what_may_be_a_password_is_not_repeated() {
     }
     let run = Kvadm::new().args(["--user", "root:hunter2", "get", "/a", "--prefix"]).run();
     run.code(2).err_has("tip: kvadm list /a --user root --password-file FILE");
+}
+
+#[test]
+fn a_file_without_source_gets_the_line_to_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (database, records) = (path("yesterday.db"), path("app.jsonl"));
+    std::fs::write(&database, "x").unwrap();
+    std::fs::write(&records, "x").unwrap();
+    for (args, tip) in [
+        (&["restore", "/app/", "--db", &database][..], format!("kvadm restore /app/ --source db:{database}")),
+        (&["restore", &database], format!("kvadm restore PREFIX --source db:{database}")),
+        (&["diff", &records], format!("kvadm diff PREFIX --source file:{records}")),
+        (&["restore", "/app/", "--source", &database], format!("kvadm restore /app/ --source=db:{database}")),
+        (&["diff", "/app/", "--source", &records], format!("kvadm diff /app/ --source=file:{records}")),
+    ] {
+        Kvadm::new().args(args).run().code(2).out_empty().err_has(&format!("  tip: {tip}\n"));
+    }
+    Kvadm::new().args(["restore", "/app/"]).run().code(2).err_lacks("tip:");
 }

@@ -154,7 +154,7 @@ fn others() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let pod = fixture("pod.pb");
     let type_meta = Message::new().bytes(1, "v1").bytes(2, "Pod");
     let stored = |message: Message| [b"k8s\0", message.0.as_slice()].concat();
-    let invalid = "not a valid Kubernetes envelope: ";
+    let invalid = "not a valid Kubernetes envelope (a field ends after the value)";
     vec![
         (
             "aescbc",
@@ -168,14 +168,18 @@ fn others() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             stored(Message::new().message(1, &type_meta).bytes(2, "").bytes(3, "gzip")),
             "its envelope has the contentEncoding 'gzip'",
         ),
-        ("head", pod[..4].to_vec(), invalid),
+        ("head", pod[..4].to_vec(), "not a valid Kubernetes envelope (it lacks apiVersion, kind or the object)"),
         (
             "kms",
             b"k8s:enc:kms:v2:vault:S3CRET".to_vec(),
             "it is encrypted by the API server (provider kms, v2, key vault)",
         ),
-        ("length", b"k8s\0\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01".to_vec(), invalid),
-        ("plain", b"112".to_vec(), "not a Kubernetes object: it begins neither like a protobuf envelope nor like JSON"),
+        ("length", b"k8s\0\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01".to_vec(), "not a valid Kubernetes envelope ("),
+        (
+            "plain",
+            b"112".to_vec(),
+            "it is not a Kubernetes object: it begins neither like a protobuf envelope nor like JSON",
+        ),
         ("type", stored(Message::new().message(1, &type_meta).bytes(2, b"\x0a\x7f")), "not a valid "),
         (
             "utf8",
@@ -205,9 +209,16 @@ fn what_is_not_decoded_is_named_and_shown_as_bytes() {
             assert_eq!(&held, value, "{name}");
         }
         run.err_has(": the value is shown as bytes").err_lacks("S3CRET");
-        for (name, ..) in others() {
+        for (name, value, _) in others() {
             let edit = registry.kvadm(&["edit", &format!("/registry/{name}")]).env("EDITOR", "false").run();
-            edit.code(2).out_empty().err_has("cannot edit /registry/").err_has("--no-proto").err_lacks("S3CRET");
+            edit.code(2).out_empty().err_has("cannot edit /registry/").err_lacks("S3CRET");
+            // With --no-proto, it would be refused as binary.
+            let is_text = std::str::from_utf8(&value).is_ok_and(|text| !text.contains('\0'));
+            edit.err_has(if is_text {
+                "to edit the bytes as text, add --no-proto"
+            } else {
+                "-o raw > FILE' saves the bytes"
+            });
         }
     }
 }
@@ -224,7 +235,7 @@ fn an_object_cannot_control_the_terminal() {
         let run = registry.run(&["get", "/registry/x", "-o", "json"]);
         assert_eq!(run.ok().json()["value"]["metadata"]["labels"], json!({"\x1b[2J": "\r"}));
         if registry.typed {
-            run.err_has("the descriptor set has no message for v1\\u{1b}[31m\\u{202e} Pod\\n\\u{7}: only its metadata is decoded");
+            run.err_has("the descriptor set has no message for v1\\x1b[31m\\xe2\\x80\\xae Pod\\n\\x07: only its metadata is decoded");
         }
         for args in [&["get", "/registry/x"][..], &["list", "/registry/"], &["list", "/registry/", "-o", "table"]] {
             let shown = registry.kvadm(args).pty().run();
@@ -319,7 +330,7 @@ fn an_edit_writes_the_envelope_back_or_refuses() {
     // Only the metadata is known.
     untyped.load(key, fixture("configmap.pb"));
     let why = "the config's proto rule has no descriptor set (file), so that only its metadata is known";
-    edit(&untyped).code(2).out_empty().err_has(why).err_has("--no-proto");
+    edit(&untyped).code(2).out_empty().err_has(why).err_has("-o raw > FILE' saves the bytes").err_lacks("--no-proto");
     assert_eq!(untyped.held(key), fixture("configmap.pb"));
     // Fields that the type does not have, and an envelope in another form.
     let type_meta = Message::new().bytes(1, "v1").bytes(2, "ConfigMap");
@@ -374,10 +385,11 @@ fn writes_encode_an_object_and_warn() {
         (r#"{"apiVersion":"v1","kind":"ConfigMap","dota":{}}"#, "field dota: "),
         ("plain", "not valid JSON"),
     ] {
-        registry.run(&["put", key, value]).code(2).out_empty().err_has(why).err_has("--no-proto");
+        let run = registry.run(&["put", key, value]);
+        run.code(2).out_empty().err_has(why).err_has("write the object as JSON").err_lacks("to write the bytes");
         assert!(shared().held(format!("{}{key}", registry.at)).is_none());
     }
-    registry.run(&["put", key, "plain", "--no-proto"]).ok().err_empty();
+    registry.run(&["put", key, "plain", "--no-proto"]).ok().err_has(&warning);
     registry.run(&["put", "/elsewhere", "plain"]).ok().err_empty();
 }
 
@@ -400,13 +412,14 @@ fn a_type_that_the_set_lacks_is_named_and_its_metadata_shown() {
     let type_meta = Message::new().bytes(1, "batch/v1").bytes(2, "Job");
     let raw = Message::new().message(1, &Message::new().bytes(1, "nightly").bytes(3, "shop"));
     let envelope = Message::new().message(1, &type_meta).message(2, &raw).bytes(3, "").bytes(4, "");
-    registry.load("/registry/jobs/shop/nightly", [b"k8s\0", envelope.0.as_slice()].concat());
+    let value = [b"k8s\0", envelope.0.as_slice()].concat();
+    registry.load("/registry/jobs/shop/nightly", &value);
     let run = registry.run(&["get", "/registry/jobs/shop/nightly", "-o", "json"]);
     run.ok().err_has(
         "warning: value of /registry/jobs/shop/nightly: the descriptor set has no message for batch/v1 Job: only its metadata is decoded",
     );
     let metadata = json!({"name": "nightly", "namespace": "shop"});
-    let wanted = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "raw": STANDARD.encode(&raw.0)});
+    let wanted = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "raw": STANDARD.encode(&value)});
     assert_eq!(run.json()["value"], wanted);
 }
 
@@ -437,9 +450,102 @@ fn a_rule_that_is_wrong_is_named() {
     configured(&at, gone, &["list", "/registry/"]).run().ok().out_has("\tk8s\\0").err_has(why).err_has("gone.desc");
     configured(&at, gone, &["put", "/registry/x", "{}"]).run().code(2).err_has("needs the text field apiVersion");
     let object = r#"{"apiVersion":"v1","kind":"Pod"}"#;
-    configured(&at, gone, &["put", "/registry/x", object]).run().code(2).out_empty().err_has(why).err_has("--no-proto");
+    configured(&at, gone, &["put", "/registry/x", object]).run().code(2).out_empty().err_has(why);
     configured(&at, gone, &["list", "/registry/", "--keys-only"]).run().ok().err_empty();
     configured(&at, gone, &["delete", "/registry/x"]).run().ok().err_has(BYPASSED);
     let shown = configured(&at, "envelope: kubernetes", &["config", "-o", "json"]).run();
     shown.ok().out_has("/registry/=kubernetes");
+}
+
+#[test]
+fn nothing_can_be_changed_beside_the_stored_value() {
+    for registry in Registry::both() {
+        // A type that the set lacks, so that both registries show the stored value.
+        let type_meta = Message::new().bytes(1, "batch/v1").bytes(2, "Job");
+        let raw = Message::new().message(1, &Message::new().bytes(1, "nightly"));
+        let value = [b"k8s\0", Message::new().message(1, &type_meta).message(2, &raw).0.as_slice()].concat();
+        registry.load("/registry/jobs/a", &value);
+        let record = registry.run(&["get", "/registry/jobs/a", "-o", "json"]).ok().json();
+        let put = |record: &Value| {
+            let record = record.to_string().replace("/registry/jobs/a", "/registry/jobs/b");
+            registry.kvadm(&["put", "--from", "-"]).stdin(record).run()
+        };
+        for (path, other) in [("/kind", "Secret"), ("/apiVersion", "v1"), ("/metadata/name", "x")] {
+            let mut changed = record.clone();
+            *changed["value"].pointer_mut(path).unwrap() = json!(other);
+            put(&changed).code(2).err_has("the stored value is in field raw, and the other fields do not match it");
+            assert!(shared().held(format!("{}/registry/jobs/b", registry.at)).is_none(), "{path}");
+        }
+        put(&record).ok();
+        assert_eq!(registry.held("/registry/jobs/b"), value);
+    }
+}
+
+#[test]
+fn a_range_that_overlaps_a_rule_warns_once() {
+    let registry = Registry::typed();
+    let warns = |args: &[&str], what: &str| {
+        let run = registry.run(args);
+        run.err_has(&format!("warning: {what} {BYPASSED}"));
+        assert_eq!(run.stderr_text().matches(BYPASSED).count(), 1, "{args:?}");
+    };
+    registry.load("/registry/x", "{}");
+    for (args, what) in [
+        (&["delete", "--prefix", "/registry"][..], "/registry/"),
+        (&["delete", "--prefix", "/reg", "--no-proto"], "/registry/"),
+        (&["delete", "--from", "/"], "/registry/"),
+        (&["delete", "--prefix", "/registry/x"], "/registry/x"),
+        (&["restore", "/", "--source", "rev:1"], "/registry/"),
+        (&["put", "/registry/y", "{}", "--no-proto"], "/registry/y"),
+        (&["delete", "/registry/y", "/z"], "/registry/y"),
+    ] {
+        warns(&[args, &["--dry-run"]].concat(), what);
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), json!({"then": [{"delete": {"prefix": "/reg"}}]}).to_string()).unwrap();
+    warns(&["txn", file.path().to_str().unwrap(), "--dry-run"], "/registry/");
+    for args in [&["delete", "--prefix", "/other"][..], &["delete", "--from", "/a", "--to", "/registry/"]] {
+        registry.run(&[args, &["--dry-run"]].concat()).err_lacks(BYPASSED);
+    }
+    // A key that has the prefix with its namespace.
+    let inside = Registry { at: "/registry".to_owned(), typed: false };
+    inside.run(&["delete", "/configmaps/x", "--dry-run"]).err_has(&format!("/registry/configmaps/x {BYPASSED}"));
+}
+
+#[test]
+fn an_error_says_which_form_is_expected_and_repeats_no_value() {
+    let registry = Registry::typed();
+    let run = registry.kvadm(&["put", "--from", "-"]).stdin("\"HUNTER, expected \"\n").run();
+    run.code(2).err_has("not a record: invalid type: string, expected a JSON object").err_lacks("HUNTER");
+    let key = "/registry/x";
+    let pod = |fields: &str| format!(r#"{{"apiVersion":"v1","kind":"Pod",{fields}}}"#);
+    for (value, why) in [
+        (
+            pod(r#""spec":{"containers":[{"resources":{"limits":{"memory":5}}}]}"#),
+            r#"field spec.containers[0].resources.limits["memory"]: expected a quantity such as "128Mi""#,
+        ),
+        (
+            pod(r#""metadata":{"creationTimestamp":"HUNTER"}"#),
+            r#"field metadata.creationTimestamp: expected a time such as "2026-01-31T12:00:00Z""#,
+        ),
+        (pod(r#""spec":{"restartPolicy":["HUNTER"]}"#), "field spec.restartPolicy: expected a string, found a list"),
+        (pod(r#""spec":"HUNTER""#), "field spec: expected an object with the fields of k8s.io.api.core.v1.PodSpec"),
+        (
+            r#"{"apiVersion":"v1","kind":"Secret","data":"HUNTER"}"#.to_owned(),
+            "field data: expected an object, found a string",
+        ),
+        (
+            r#"{"apiVersion":"v1","kind":"Secret","data":{"a":"HUNTER !"}}"#.to_owned(),
+            r#"field data["a"]: not a string of base64"#,
+        ),
+        ("kind: Secret\ndata: HUNTER\n".to_owned(), "not valid JSON: expected value at line 1 column 1"),
+    ] {
+        for args in [&["put", key, &value][..], &["put", key, "x", "--no-proto", "--if-value", &value]] {
+            let run = registry.run(args);
+            if !args.contains(&"--no-proto") {
+                run.code(2).err_has(why);
+            }
+            run.err_lacks("HUNTER");
+        }
+    }
 }

@@ -163,7 +163,12 @@ fn a_value_that_is_no_such_message_is_shown_as_bytes_with_a_warning() {
     let (bad, good) = (format!("{at}bad"), format!("{at}good"));
     load(shared(), [(&bad, &b"\xff\xff"[..]), (&good, &made(SHOP, "id: 1")[..])]);
     let listed = order(&["list", &at, "-o", "json"]).run();
-    let records = listed.ok().err_has(&format!("warning: value of {bad}: not a valid {SHOP}: ")).json_lines();
+    let records = listed
+        .ok()
+        .err_has(&format!(
+            "warning: value of {bad}: not a valid {SHOP} (the bytes do not have the form of this type): "
+        ))
+        .json_lines();
     assert_eq!((&records[0]["value_base64"], &records[1]["value"]), (&json!("//8="), &json!({"id": "1"})));
     order(&["get", &bad]).run().ok().out_bytes(b"\xff\xff\n").err_has("shown as bytes");
     order(&["list", &at, "-q"]).run().ok().out(&format!("{bad}\t\\xff\\xff\n{good}\t{{\"id\":\"1\"}}\n")).err_empty();
@@ -290,7 +295,7 @@ fn a_watch_tells_an_undecodable_value_as_bytes_and_an_error_record_and_goes_on()
     assert_eq!(told(&lines)[1..], wanted);
     assert_eq!((&lines[1]["value"], &lines[2]["value"]), (&json!({"id": "1"}), &json!("not at all")));
     assert_eq!((&lines[3]["field"], &lines[3]["mod_revision"]), (&json!("value"), &lines[2]["mod_revision"]));
-    assert!(lines[3]["error"].as_str().unwrap().starts_with("not a valid shop.v1.Order: "));
+    assert!(lines[3]["error"].as_str().unwrap().starts_with("not a valid shop.v1.Order ("));
     assert_eq!((&lines[4]["prev_value"], &lines[5]["field"]), (&json!("not at all"), &json!("prev_value")));
     assert_eq!(lines[6]["prev_value"], json!({"id": "2"}));
     assert!(run.took < Duration::from_secs(20));

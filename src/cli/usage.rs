@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -39,6 +40,8 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     } else if let Some(tip) = tip_for_value(&error, &words, accepts) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    } else if let Some(tip) = source_tip(&error, &words, accepts) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     } else if let Some(reason) = conflict_reason(&error) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(reason)]));
     } else if unknown.is_some_and(|arg| etcdctl::is_flag(&arg)) {
@@ -46,6 +49,45 @@ pub fn explained(error: clap::Error, args: &[OsString], grammar: &clap::Command)
         error.remove(ContextKind::Suggested);
     }
     error
+}
+
+/// What to type if `restore` or `diff` was given a file without `--source`, or a source without its kind.
+fn source_tip(error: &clap::Error, words: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<String> {
+    let verb = words.iter().position(|word| word == "restore" || word == "diff")?;
+    let tip = |line: &[String]| accepts(line).then(|| format!("kvadm {}", shell::line(line)));
+    let of_file = |path: &str| {
+        let is_records = Path::new(path).extension().is_some_and(|suffix| suffix == "json" || suffix == "jsonl");
+        if is_records { format!("file:{path}") } else { format!("db:{path}") }
+    };
+    let mut line = words.to_vec();
+    match error.kind() {
+        ErrorKind::ValueValidation => {
+            let at = words.iter().position(|word| word == "--source" || word.starts_with("--source="))?;
+            let joined = line[at].split_once('=').map(|(_, path)| path.to_owned());
+            let path = joined.clone().or_else(|| line.get(at + 1).cloned()).filter(|path| Path::new(path).is_file())?;
+            line[at] = format!("--source={}", of_file(&path));
+            if joined.is_none() {
+                line.remove(at + 1);
+            }
+            tip(&line)
+        }
+        ErrorKind::MissingRequiredArgument => {
+            if let Some(at) = words.iter().position(|word| word == "--db" || word.starts_with("--db=")) {
+                let joined = line[at].split_once('=').map(|(_, path)| path.to_owned());
+                let path =
+                    if joined.is_some() { joined? } else { (at + 1 < line.len()).then(|| line.remove(at + 1))? };
+                line.remove(at);
+                line.extend(["--source".to_owned(), format!("db:{path}")]);
+                return tip(&line);
+            }
+            let at = (verb + 1..words.len()).find(|at| Path::new(&words[*at]).is_file())?;
+            let source = of_file(&line[at]);
+            line[at] = "PREFIX".to_owned();
+            line.splice(at + 1..at + 1, ["--source".to_owned(), source]);
+            tip(&line)
+        }
+        _ => None,
+    }
 }
 
 /// Why two options exclude each other, if that is not evident.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::bounded_file;
-use crate::config::ProtoValues;
+use crate::config::{ProtoRule, ProtoValues};
 use crate::context::Context;
 use crate::error::Failure;
+use crate::kvstore::KeyRange;
 use crate::output::bytes;
 use crate::proto::{Codec, Descriptors, Kubernetes};
 
@@ -106,20 +107,78 @@ pub fn encode_value(codec: &Codec, key: &[u8], value: Vec<u8>, what: &str) -> Re
         return Ok(value);
     }
     let invalid = |why: String| {
-        Failure::usage(format!("{what} of {}: {why}", bytes::escape(key)))
-            .hint("to write the bytes as they are, add --no-proto")
+        let failure = Failure::usage(format!("{what} of {}: {why}", bytes::escape(key)));
+        // An API server cannot read bytes that are not an object.
+        failure.hint(match codec.is_kubernetes(key) {
+            true => "write the object as JSON with the fields that 'kvadm get KEY' shows, or let kubectl write it",
+            false => "to write the bytes as they are, add --no-proto",
+        })
     };
     let json = serde_json::from_slice(&value).map_err(|error| invalid(format!("not valid JSON: {error}")))?;
     codec.encode(key, &json).unwrap_or(Ok(value)).map_err(invalid)
 }
 
-/// Warns once if a write of one of these keys bypasses a Kubernetes API server; `true` if it does.
-pub fn warn_of_bypass<'a>(ctx: &Context, codec: &Codec, keys: impl IntoIterator<Item = &'a Vec<u8>>) -> bool {
-    let Some(key) = keys.into_iter().find(|key| codec.is_kubernetes(key)) else { return false };
+/// Warns once if a write of keys in one of these ranges bypasses a Kubernetes API server; `true` if it does. The rules of
+/// the configuration decide, whatever the options say about the values. Their prefixes are relative to the namespace;
+/// keys that have such a prefix as absolute keys are warned of as well.
+pub fn warn_of_bypass(ctx: &Context, ranges: impl IntoIterator<Item = KeyRange>) -> bool {
+    let rules = &ctx.config.proto;
+    let first = ranges
+        .into_iter()
+        .find_map(|range| bypassed(rules, &range).or_else(|| bypassed(rules, &ctx.store().absolute_range(&range))));
+    let Some(first) = first else { return false };
     ctx.out.warn(&format!(
         "{} belongs to a Kubernetes API server, which this command bypasses: nothing validates, converts or audits the \
          change; use kubectl while the API server runs",
-        bytes::escape(key)
+        bytes::escape(&first)
     ));
     true
+}
+
+/// The first key or prefix in the range that belongs to a Kubernetes API server.
+fn bypassed(rules: &[ProtoRule], range: &KeyRange) -> Option<Vec<u8>> {
+    let of_server = |rule: &&ProtoRule| matches!(rule.values, ProtoValues::Kubernetes { .. });
+    let common = |rule: &ProtoRule| KeyRange::prefix(rule.prefix.as_bytes()).intersection(range);
+    // A longer prefix has priority.
+    let has_priority = |rule: &ProtoRule| {
+        let others = rules.iter().filter(|other| !of_server(other) && other.prefix.len() > rule.prefix.len());
+        others.map(common).any(|covered| covered == *range)
+    };
+    let rules = rules.iter().filter(of_server).filter(|rule| !has_priority(rule));
+    rules.map(common).find(|range| !range.is_empty()).map(|range| range.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_that_has_keys_of_an_api_server_is_found() {
+        let rule = |prefix: &str, values| ProtoRule { prefix: prefix.to_owned(), values };
+        let message = ProtoValues::Message { file: "x".into(), message: "X".to_owned() };
+        let rules = [
+            rule("/registry/", ProtoValues::Kubernetes { file: None }),
+            rule("/registry/own/", message.clone()),
+            rule("/", message),
+        ];
+        let found = |range: KeyRange| bypassed(&rules, &range).map(|key| String::from_utf8_lossy(&key).into_owned());
+        for (range, wanted) in [
+            (KeyRange::key(b"/registry/x"), Some("/registry/x")),
+            (KeyRange::key(b"/registry"), None),
+            (KeyRange::key(b"/registry/own/x"), None),
+            (KeyRange::prefix(b"/registry/pods/"), Some("/registry/pods/")),
+            (KeyRange::prefix(b"/registry/own/x"), None),
+            (KeyRange::prefix(b"/registry/o"), Some("/registry/o")),
+            (KeyRange::prefix(b"/registry"), Some("/registry/")),
+            (KeyRange::prefix(b"/reg"), Some("/registry/")),
+            (KeyRange::prefix(b""), Some("/registry/")),
+            (KeyRange::prefix(b"/app/"), None),
+            (KeyRange::between(b"/", None), Some("/registry/")),
+            (KeyRange::between(b"/a", Some(b"/registry/")), None),
+            (KeyRange::between(b"/a", Some(b"/registry/\0")), Some("/registry/")),
+            (KeyRange::between(b"/registry0", None), None),
+        ] {
+            assert_eq!(found(range.clone()).as_deref(), wanted, "{range:?}");
+        }
+    }
 }

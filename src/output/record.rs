@@ -197,7 +197,7 @@ pub struct InputRecord {
 #[derive(Debug, Error)]
 pub enum RecordError {
     /// Not JSON, or not an object with these fields.
-    #[error("not a record: {0}")]
+    #[error("not a record: {}", without_value(.0))]
     Json(#[from] serde_json::Error),
     /// Both or neither of `key` and `key_base64`, or of the value's fields.
     #[error("needs either {0} or {0}_base64")]
@@ -258,6 +258,17 @@ impl InputRecord {
         };
         Ok(Self { key, value, lease, ttl: line.ttl })
     }
+}
+
+/// The parser's text without the value that it quotes, which may be a secret.
+fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let parts = ["invalid type", "invalid value"].into_iter().find_map(|what| {
+        let (found, expected) = text.strip_prefix(what)?.strip_prefix(": ")?.rsplit_once(", expected ")?;
+        let found = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+        Some(format!("{what}: {found}, expected {expected}"))
+    });
+    parts.unwrap_or(text)
 }
 
 /// The key of a JSON record; `None` if the line has none.

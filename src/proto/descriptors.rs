@@ -1,12 +1,15 @@
 //! Compiled descriptor sets, and values that are one message of them.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
+use super::text::broken;
+use super::traits::Traits;
 use super::{json, wire};
 
 /// The depth of nested messages, those in `Any` included; protobuf's libraries use 100.
@@ -14,7 +17,11 @@ const MAX_DEPTH: usize = 100;
 
 /// One message type of a descriptor set.
 #[derive(Clone, Debug)]
-pub struct Message(pub(super) MessageDescriptor);
+pub struct Message {
+    kind: MessageDescriptor,
+    /// Computed for the first value.
+    traits: Arc<OnceLock<Traits>>,
+}
 
 /// A decoded value.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +65,7 @@ impl Descriptors {
     /// An unknown name, with a suggestion if another package has it.
     pub fn message(&self, name: &str) -> Result<Message, String> {
         if let Some(found) = self.0.get_message_by_name(name.trim_start_matches('.')) {
-            return Ok(Message(found));
+            return Ok(Message::new(found));
         }
         let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_lowercase();
         let near = self.0.all_messages().find(|message| last(message.full_name()) == last(name));
@@ -97,38 +104,69 @@ fn check_syntax(set: &[u8]) -> Result<(), String> {
 
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.full_name())
+        f.write_str(self.kind.full_name())
     }
 }
 
 impl Message {
+    pub(super) fn new(kind: MessageDescriptor) -> Self {
+        Self { kind, traits: Arc::default() }
+    }
+
+    pub(super) fn kind(&self) -> &MessageDescriptor {
+        &self.kind
+    }
+
+    fn traits(&self) -> Traits {
+        *self.traits.get_or_init(|| Traits::of(&self.kind))
+    }
+
     pub(super) fn decode(&self, bytes: &[u8]) -> Result<Decoded, String> {
-        let message =
-            DynamicMessage::decode(self.0.clone(), bytes).map_err(|error| format!("not a valid {self}: {error}"))?;
+        let message = DynamicMessage::decode(self.kind.clone(), bytes)
+            .map_err(|error| format!("not a valid {self} ({})", broken(&error)))?;
+        let traits = self.traits();
+        if traits.is_plain {
+            return self.decode_plain(&message, bytes);
+        }
         if wire::is_deeper(&message, MAX_DEPTH) {
             return Err(format!("not a valid {self}: messages are nested more than {MAX_DEPTH} deep"));
         }
         if let Some(missing) = wire::missing_field(&message) {
             return Err(format!("not a valid {self}: {missing}"));
         }
-        let json = json::of(&message).map_err(|error| format!("not a valid {self}: {error}"))?;
+        let json = json::of(&message).map_err(|_| format!("not a valid {self}: it has no JSON form"))?;
         // A JSON string would be read back as the value's own bytes, and extensions have no fixed order.
         let extended = |message: &DynamicMessage| message.extensions().next().is_some();
-        let again = json::parse(&self.0, &json).map(|again| wire::bytes(&again));
+        let again = json::parse(&self.kind, &json).map(|again| wire::bytes(&again));
         let exact = json.is_object() && !wire::holds(&message, &extended) && again.is_ok_and(|again| again == bytes);
-        let unknown = |message: &DynamicMessage| message.unknown_fields().next().is_some();
-        let lacks = wire::holds(&message, &unknown).then(|| format!("it has fields that are unknown to {self}"));
+        Ok(self.decoded(json, exact, has_unknown(&message)))
+    }
+
+    /// A message whose JSON always stands for itself, so that it need not be parsed to know that.
+    fn decode_plain(&self, message: &DynamicMessage, bytes: &[u8]) -> Result<Decoded, String> {
+        let json = json::of_plain(message).map_err(|_| format!("not a valid {self}: it has no JSON form"))?;
+        let has_unknown = has_unknown(message);
+        let exact = json.is_object() && !has_unknown && wire::bytes(message) == bytes;
+        Ok(self.decoded(json, exact, has_unknown))
+    }
+
+    fn decoded(&self, json: Value, exact: bool, has_unknown: bool) -> Decoded {
+        let lacks = has_unknown.then(|| format!("it has fields that are unknown to {self}"));
         let missing = lacks.as_ref().map(|lacks| format!("{lacks}: these fields are not shown"));
-        Ok(Decoded { json, exact, missing, fixed: lacks.map(|lacks| format!("{lacks} and would be lost")) })
+        Decoded { json, exact, missing, fixed: lacks.map(|lacks| format!("{lacks} and would be lost")) }
     }
 
     pub(super) fn encode(&self, json: &Value) -> Result<Vec<u8>, String> {
-        match json::parse(&self.0, json) {
+        match json::parse(&self.kind, json) {
             Ok(message) => match wire::missing_field(&message) {
                 Some(missing) => Err(format!("not a valid {self}: {missing}")),
                 None => Ok(wire::bytes(&message)),
             },
-            Err(error) => Err(format!("not a valid {self}: {}", json::blame(&self.0, json, error))),
+            Err(_) => Err(format!("not a valid {self}: {}", json::blame(&self.kind, json))),
         }
     }
+}
+
+fn has_unknown(message: &DynamicMessage) -> bool {
+    wire::holds(message, &|message| message.unknown_fields().next().is_some())
 }

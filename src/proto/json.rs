@@ -3,6 +3,7 @@
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, ReflectMessage, SerializeOptions};
 use serde_json::{Value, json};
 
+use super::text::{message_mismatch, mismatch, shown};
 use super::well_known::{after_parsing, after_serializing, before_parsing, before_serializing};
 use super::wire::inside;
 
@@ -16,6 +17,15 @@ pub(super) fn of(message: &DynamicMessage) -> Result<Value, String> {
     // Through text, because a 32-bit float then has no more digits than it needs.
     let mut json = serde_json::from_slice(&text.into_inner()).map_err(|error| error.to_string())?;
     after_serializing(&complete, &mut json);
+    order(&message.descriptor(), &mut json);
+    Ok(json)
+}
+
+/// [`of`] for a message that has neither types of Google nor floating-point numbers.
+pub(super) fn of_plain(message: &DynamicMessage) -> Result<Value, String> {
+    let options = SerializeOptions::new().use_proto_field_name(true);
+    let json = message.serialize_with_options(serde_json::value::Serializer, &options);
+    let mut json = json.map_err(|error| error.to_string())?;
     order(&message.descriptor(), &mut json);
     Ok(json)
 }
@@ -55,40 +65,57 @@ fn order(kind: &MessageDescriptor, json: &mut Value) {
     }
 }
 
-/// Adds the path of the field that does not match.
-pub(super) fn blame(kind: &MessageDescriptor, json: &Value, why: String) -> String {
+/// The path of the field that does not match, and what it must be. The field's value may be a secret and is not repeated.
+pub(super) fn blame(kind: &MessageDescriptor, json: &Value) -> String {
     match locate(kind, json) {
         Some((path, why)) if !path.is_empty() => format!("field {path}: {why}"),
-        _ => why,
+        Some((_, why)) => why,
+        None => "its fields do not match".to_owned(),
     }
 }
 
 /// The path and the error of the first field that does not match, found by parsing each field alone.
 fn locate(kind: &MessageDescriptor, json: &Value) -> Option<(String, String)> {
-    let whole = parse(kind, json).err()?;
+    parse(kind, json).err()?;
     for (name, value) in json.as_object().filter(|_| !is_well_known(kind)).into_iter().flatten() {
-        let Err(why) = parse(kind, &json!({ name: value })) else { continue };
+        if parse(kind, &json!({ name: value })).is_ok() {
+            continue;
+        }
         let found = kind.get_field_by_name(name).or_else(|| kind.get_field_by_json_name(name));
         return Some(match found {
-            Some(field) => within(&field, name, value, why),
-            None => (name.clone(), format!("{} has no such field", kind.full_name())),
+            Some(field) => within(&field, name, value),
+            None => (shown(name), format!("{} has no such field", kind.full_name())),
         });
     }
-    Some((String::new(), whole))
+    let is_whole = json.is_object() && !is_well_known(kind);
+    let why = if is_whole { "its fields exclude each other".to_owned() } else { message_mismatch(kind, json) };
+    Some((String::new(), why))
 }
 
-fn within(field: &FieldDescriptor, name: &str, value: &Value, why: String) -> (String, String) {
-    let items: Vec<(String, &Value)> = match value {
-        Value::Array(items) => items.iter().enumerate().map(|(n, item)| (format!("{name}[{n}]"), item)).collect(),
-        Value::Object(entries) if field.is_map() => {
-            entries.iter().map(|(key, item)| (format!("{name}[{key:?}]"), item)).collect()
+fn within(field: &FieldDescriptor, name: &str, value: &Value) -> (String, String) {
+    let (items, in_item): (Vec<(String, &Value)>, bool) = match value {
+        Value::Array(items) if field.is_list() => {
+            (items.iter().enumerate().map(|(n, item)| (format!("{name}[{n}]"), item)).collect(), true)
         }
-        other => vec![(name.to_owned(), other)],
+        Value::Object(entries) if field.is_map() => {
+            (entries.iter().map(|(key, item)| (format!("{name}[{key:?}]"), item)).collect(), true)
+        }
+        other => (vec![(name.to_owned(), other)], false),
     };
-    let below = inside(field).and_then(|inner| {
-        items.iter().find_map(|(path, item)| locate(&inner, item).map(|(below, why)| (join(path, &below), why)))
-    });
-    below.unwrap_or_else(|| (name.to_owned(), why))
+    if let Some(inner) = inside(field) {
+        let below =
+            items.iter().find_map(|(path, item)| locate(&inner, item).map(|(below, why)| (join(path, &below), why)));
+        return below.unwrap_or_else(|| (name.to_owned(), mismatch(field, value, false)));
+    }
+    let one = |(path, item): &(String, &Value)| {
+        let alone = match in_item {
+            true if field.is_list() => json!({ name: [item] }),
+            true => json!({ name: { "": item } }),
+            false => json!({ name: item }),
+        };
+        parse(&field.parent_message(), &alone).err().map(|_| (path.clone(), mismatch(field, item, in_item)))
+    };
+    items.iter().find_map(one).unwrap_or_else(|| (name.to_owned(), mismatch(field, value, false)))
 }
 
 fn join(path: &str, below: &str) -> String {

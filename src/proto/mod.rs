@@ -18,6 +18,8 @@
 mod descriptors;
 mod json;
 mod kubernetes;
+mod text;
+mod traits;
 mod well_known;
 mod wire;
 
@@ -73,7 +75,7 @@ impl Codec {
         self.rule(key).is_some()
     }
 
-    /// Whether the value of this key belongs to a Kubernetes API server, which a write of another client bypasses.
+    /// Whether the value of this key belongs to a Kubernetes API server.
     pub fn is_kubernetes(&self, key: &[u8]) -> bool {
         self.rule(key).is_some_and(|rule| matches!(rule.values, Ok(ValueType::Kubernetes(_))))
     }

@@ -25,8 +25,22 @@ fn ordered(message: &DynamicMessage) -> Vec<u8> {
         return any(message).unwrap_or_else(|| message.encode_to_vec());
     }
     let mut out = Vec::new();
+    // Fields that need no care are encoded together.
+    let mut plain_fields = DynamicMessage::new(message.descriptor());
+    let flush = |out: &mut Vec<u8>, plain_fields: &mut DynamicMessage| {
+        if plain_fields.fields().next().is_some() {
+            out.extend_from_slice(&plain_fields.encode_to_vec());
+            *plain_fields = DynamicMessage::new(message.descriptor());
+        }
+    };
     for (field, value) in message.fields() {
         let number = field.number();
+        let is_message = matches!(field.kind(), Kind::Message(_)) && !field.is_group();
+        if !is_message {
+            plain_fields.set_field(&field, value.clone());
+            continue;
+        }
+        flush(&mut out, &mut plain_fields);
         match value {
             Value::Map(entries) => {
                 let mut entries: Vec<(&MapKey, &Value)> = entries.iter().collect();
@@ -35,8 +49,8 @@ fn ordered(message: &DynamicMessage) -> Vec<u8> {
                     delimited(&mut out, number, &entry(&field, key, value));
                 }
             }
-            Value::Message(inner) if !field.is_group() => delimited(&mut out, number, &bytes(inner)),
-            Value::List(items) if matches!(field.kind(), Kind::Message(_)) && !field.is_group() => {
+            Value::Message(inner) => delimited(&mut out, number, &bytes(inner)),
+            Value::List(items) => {
                 for inner in items.iter().filter_map(Value::as_message) {
                     delimited(&mut out, number, &bytes(inner));
                 }
@@ -44,6 +58,7 @@ fn ordered(message: &DynamicMessage) -> Vec<u8> {
             plain => alone(&mut out, message, &field, plain.clone()),
         }
     }
+    flush(&mut out, &mut plain_fields);
     if message.extensions().next().is_some() {
         let mut rest = message.clone();
         rest.take_fields().for_each(drop);

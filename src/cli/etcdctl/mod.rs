@@ -3,7 +3,7 @@
 pub mod table;
 
 use crate::shell;
-use table::{Advice, Becomes, FLAGS, Flag, HABITS, Habit};
+use table::{Advice, Becomes, FLAGS, Flag, HABITS, Habit, RESTORE_FLAGS};
 
 /// The tip for the arguments, without the program's name; `None` if etcdctl does not know such a line either, or if kvadm
 /// would not accept the translation.
@@ -22,7 +22,12 @@ pub fn tip(args: &[String], accepts: impl Fn(&[String]) -> bool) -> Option<Strin
                 words.map(|words| format!("kvadm {}", shell::line(&words))).or_else(|| other_verb_tip(template, &line))
             }
             Advice::Missing(nearest) => Some(found.missing(&line, nearest)),
-            Advice::Instead(text) => Some(found.filled(&line, text)),
+            Advice::Instead(text) => Some(match etcdutl_restore(args) {
+                Some((line, file)) => text.replace("{ETCDUTL}", &line).replace("{FILE}", &file),
+                None => {
+                    text.replace("{ETCDUTL}", "etcdutl snapshot restore FILE --data-dir DIR").replace("{FILE}", "FILE")
+                }
+            }),
         };
     }
     // A command of kvadm with flags of etcdctl.
@@ -69,6 +74,36 @@ pub fn flag_tip(args: &[String], unknown: &str) -> Option<String> {
 /// Whether etcdctl has this flag.
 pub fn is_flag(arg: &str) -> bool {
     flag_of(arg).is_some()
+}
+
+/// The line of etcdutl for `snapshot restore`, without the flags of a connection, and its file; `None` with flags that
+/// etcdutl does not have, whose values may be secrets.
+fn etcdutl_restore(args: &[String]) -> Option<(String, String)> {
+    let (mut words, mut flags) = (Vec::new(), Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let name = arg.split_once('=').map_or(arg.as_str(), |(name, _)| name);
+        if let Some((_, is_valued)) = RESTORE_FLAGS.iter().find(|(known, _)| *known == name) {
+            flags.push(arg.clone());
+            if *is_valued && name == arg {
+                flags.push(args.next()?.clone());
+            }
+        } else if let Some((flag, value)) = flag_of(arg).filter(|_| arg.starts_with('-')) {
+            if flag.valued && value.is_none() {
+                args.next()?;
+            }
+        } else if arg.starts_with('-') {
+            return None;
+        } else {
+            words.push(arg.clone());
+        }
+    }
+    let [_, _, file] = words.as_slice() else { return None };
+    let file = shell::line(std::slice::from_ref(file));
+    if !flags.iter().any(|flag| flag.starts_with("--data-dir")) {
+        flags.extend(["--data-dir".to_owned(), "DIR".to_owned()]);
+    }
+    Some((format!("etcdutl {} {}", shell::line(&words), shell::line(&flags)), file))
 }
 
 /// The page of 'kvadm help' for a command of etcdctl.

@@ -15,7 +15,7 @@ pub enum Advice {
     Line(&'static str),
     /// Nothing that does the same; the text says what comes nearest. An empty text names etcdctl only.
     Missing(&'static str),
-    /// Nothing, and never will: the text says what to use.
+    /// Nothing, and never will: the text says what to use. `{ETCDUTL}` stands for the line with etcdutl.
     Instead(&'static str),
 }
 
@@ -86,17 +86,16 @@ pub const HABITS: &[Habit] = &[
     habit(
         "snapshot restore FILE",
         Instead(
-            "'etcdutl snapshot restore {FILE} --data-dir DIR' makes a member's data directory of a snapshot; \
-             'kvadm snapshot verify {FILE}' proves the snapshot",
+            "'{ETCDUTL}' creates a data directory from a snapshot; 'kvadm snapshot verify {FILE}' proves the snapshot",
         ),
     ),
     habit(
         "snapshot restore",
-        Instead("'etcdutl snapshot restore FILE --data-dir DIR' makes a member's data directory of a snapshot"),
+        Instead("'etcdutl snapshot restore FILE --data-dir DIR' creates a data directory from a snapshot"),
     ),
-    habit("snapshot", Missing("'kvadm list -o json' exports the keys of one revision, without the history")),
     // Of etcdutl.
     habit("hashkv FILE", Line("snapshot verify {FILE}")),
+    habit("snapshot hashkv FILE", Line("snapshot verify {FILE}")),
     habit("downgrade", Missing("")),
     habit("check", Missing("'kvadm status' shows the latency of each member")),
     habit("auth status", Missing("'kvadm status --diagnose' shows whether the login works")),
@@ -112,6 +111,20 @@ pub const HABITS: &[Habit] = &[
     habit("completion SHELL", Line("completions {SHELL}")),
     habit("version", Line("version")),
     habit("options", Line("help")),
+];
+
+/// The flags of `etcdutl snapshot restore`, and whether they have a value.
+pub const RESTORE_FLAGS: &[(&str, bool)] = &[
+    ("--bump-revision", true),
+    ("--data-dir", true),
+    ("--initial-advertise-peer-urls", true),
+    ("--initial-cluster", true),
+    ("--initial-cluster-token", true),
+    ("--initial-memory-map-size", true),
+    ("--mark-compacted", false),
+    ("--name", true),
+    ("--skip-hash-check", false),
+    ("--wal-dir", true),
 ];
 
 /// A flag of etcdctl.

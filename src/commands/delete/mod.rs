@@ -13,7 +13,7 @@ use crate::commands::proto::{ProtoArgs, encode_value, warn_of_bypass};
 use crate::commands::select::KeySelection;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::Revision;
+use crate::kvstore::{KeyRange, Revision};
 
 /// Delete one key, several keys or a range
 ///
@@ -112,7 +112,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
                 .hint("try 'kvadm delete KEY --if-rev N' for each key"));
         }
         let range = args.selection.range(args.prefix.as_deref())?;
-        warn_of_bypass(ctx, &codec, [&range.start]);
+        warn_of_bypass(ctx, [range.clone()]);
         let job = range::RangeDeletion {
             ctx,
             range,
@@ -125,7 +125,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return job.run(args.all, args.save.as_deref()).await;
     }
     let keys = args.keys.iter().map(|key| text.key(key, ctx.store().namespace())).collect::<Result<Vec<_>, _>>()?;
-    warn_of_bypass(ctx, &codec, &keys);
+    warn_of_bypass(ctx, keys.iter().map(|key| KeyRange::key(key)));
     if keys.len() > 1 && conditions != Conditions::default() {
         return Err(Failure::usage("--if-rev, --if-value and --if-exists apply to one key, not to several")
             .hint("try 'kvadm delete KEY --if-rev N' for each key"));

@@ -18,7 +18,8 @@ use crate::commands::put::plan::{LeaseRequest, PutRequest};
 use crate::commands::put::single::{condition_failed, get_result};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::output::bytes;
+use crate::kvstore::KeyRange;
+use crate::output::{bytes, is_text};
 
 /// Change the value of a key in your editor
 ///
@@ -113,10 +114,15 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             Failure::usage(format!("the value of {name} is binary ({size})"))
                 .hint(format!("'{get} > FILE' saves it, '{put} FILE' writes it"))
         }
-        NotEditable::Message(why) => Failure::usage(format!("cannot edit {name} as a message: {why}"))
-            .hint("to edit the bytes as text, add --no-proto"),
+        NotEditable::Message(why) => {
+            let failure = Failure::usage(format!("cannot edit {name} as a message: {why}"));
+            match value.is_some_and(is_text) {
+                true => failure.hint("to edit the bytes as text, add --no-proto"),
+                false => failure.hint(format!("'{} > FILE' saves the bytes", line("get").words(["-o", "raw"]))),
+            }
+        }
     })?;
-    warn_of_bypass(ctx, &codec, [&key]);
+    warn_of_bypass(ctx, [KeyRange::key(&key)]);
     let (proto_options, lock_option) = (args.proto.words(), args.if_locked.words());
     let subject = Subject { key, form, codec, guard, proto_options, lock_option };
     EditSession::begin(ctx, subject, base, text)?.run().await

@@ -56,6 +56,8 @@ pub struct EditSession<'a> {
     lost_lease: Option<LeaseId>,
     /// Whether the key has the value of the text: only the output can fail.
     settled: bool,
+    /// Whether the last text was not a value.
+    is_invalid: bool,
 }
 
 /// What to do after another client has changed the key.
@@ -93,6 +95,7 @@ impl<'a> EditSession<'a> {
             conflicts: 0,
             lost_lease: None,
             settled: false,
+            is_invalid: false,
         })
     }
 
@@ -146,10 +149,12 @@ impl<'a> EditSession<'a> {
             let value = match form.value_of(&text, key, &self.first, codec) {
                 Ok(value) => value,
                 Err(why) => {
+                    self.is_invalid = true;
                     self.ask_to_correct(why).await?;
                     continue;
                 }
             };
+            self.is_invalid = false;
             self.value = Some(value.clone());
             if self.base.as_ref().is_some_and(|base| base.value == value) {
                 return self.unchanged();
@@ -323,7 +328,7 @@ impl<'a> EditSession<'a> {
 
     /// Keeps the text, and says where it is and how to write it.
     fn keep(self) -> Vec<String> {
-        let Self { ctx, subject, base, file, value, lost_lease, .. } = self;
+        let Self { ctx, subject, base, file, value, lost_lease, is_invalid, .. } = self;
         // A message is kept as JSON, which 'put' encodes.
         let value = value.filter(|_| subject.form != Form::Message);
         let (kept, replaced) = file.keep(value.as_deref());
@@ -344,7 +349,10 @@ impl<'a> EditSession<'a> {
             None => line.words(["--create"]),
         };
         line = line.words(subject.lock_option).words(subject.proto_options).words(["--file"]).path(&kept.path);
-        lines.push(format!("'{line}' writes it"));
+        lines.push(match is_invalid {
+            true => format!("correct it, then '{line}' writes it"),
+            false => format!("'{line}' writes it"),
+        });
         if let Some(lease) = lost_lease {
             lines.push(format!(
                 "the deleted key was on lease {lease}, and this command creates the key without a lease; add --lease \

@@ -11,6 +11,7 @@ mod report;
 mod resume;
 mod session;
 
+use crate::commands::proto::warn_of_bypass;
 use crate::commands::serializable::ReadStore;
 use crate::commands::source::{is_same_store, refuse_itself};
 use crate::context::Context;
@@ -39,6 +40,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let (here, there) = (ReadStore::of_cluster(ctx.store()), ReadStore::of_cluster(&source));
     refuse_itself(&here, &there, &mapping, None, &about).await?;
     refuse_inner_place(&here, &there, &mapping, &place, &about).await?;
+    warn_of_bypass(ctx, [mapping.store_range()]);
     let ended = MirrorSession::new(ctx, args, source, about, mapping, place).run().await;
     ended.map_err(|failure| match failure.is_broken_pipe() {
         // A service must not end as if all were done because the reader of its reports is gone.

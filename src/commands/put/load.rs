@@ -14,7 +14,7 @@ use crate::commands::input::{InputSource, bad_records};
 use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, LeaseId, LeaseKeeper, LockGuard, Store};
+use crate::kvstore::{Error, KeyRange, LeaseId, LeaseKeeper, LockGuard, Store};
 use crate::output::{InputRecord, LoadAnswer, Progress};
 use crate::plural::counted;
 use crate::proto::Codec;
@@ -53,7 +53,6 @@ pub async fn run(
         in_flight: JoinSet::new(),
         keys: HashSet::new(),
         progress: ctx.out.progress("loading", total),
-        codec: Arc::clone(&codec),
         bypass_warned: false,
     };
     let lines = LoadRecords::of(source, codec, in_namespace)?;
@@ -191,7 +190,6 @@ struct Load<'a> {
     /// The keys in flight: several records of one key are written one after the other.
     keys: HashSet<Vec<u8>>,
     progress: Progress,
-    codec: Arc<Codec>,
     /// Whether the warning of [`warn_of_bypass`] was printed.
     bypass_warned: bool,
 }
@@ -248,7 +246,7 @@ impl Load<'_> {
             return Ok(());
         }
         self.bypass_warned =
-            self.bypass_warned || warn_of_bypass(self.ctx, &self.codec, records.iter().map(|record| &record.key));
+            self.bypass_warned || warn_of_bypass(self.ctx, records.iter().map(|record| KeyRange::key(&record.key)));
         let cancel = self.ctx.signals.cancel().clone();
         while records.iter().any(|record| self.keys.contains(record.key.as_slice())) {
             let finished = tokio::select! {

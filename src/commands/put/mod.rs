@@ -15,7 +15,7 @@ use crate::commands::input::{InputSource, read_all};
 use crate::commands::proto::{ProtoArgs, encode_value, warn_of_bypass};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{LeaseId, Revision};
+use crate::kvstore::{KeyRange, LeaseId, Revision};
 use crate::output::bytes;
 
 /// Write one key, optionally only if conditions hold, or load many records from a file
@@ -171,7 +171,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         (Some(value), None) => encode_value(&codec, &key, value, "the value")?,
         (None, Some(rev)) => value_at(ctx, &key, rev).await?,
     };
-    warn_of_bypass(ctx, &codec, [&key]);
+    warn_of_bypass(ctx, [KeyRange::key(&key)]);
     let expected = args.if_value.as_deref().map(|value| encode_value(&codec, &key, bytes_of(value), "--if-value"));
     let request = plan::PutRequest {
         key,

@@ -9,6 +9,7 @@ use crate::commands::select::prefix_range;
 use crate::commands::serializable::{ReadStore, SerializableArgs};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::kvstore::KeyRange;
 
 pub use options::Args;
 
@@ -23,6 +24,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     if let Some(path) = &args.apply_plan {
         let plan = execute::open_plan(ctx, path).await?;
         args.check_limits(plan.counts.deleted, u64::MAX)?;
+        warn_of_bypass(ctx, [KeyRange::prefix(&plan.head.prefix)]);
         return execute::run(ctx, plan, guard, args.undo.as_deref()).await;
     }
     let prefix = prefix_range(args.text, args.prefix.as_deref().unwrap_or_default(), args.dir)?.start;
@@ -30,7 +32,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let codec = args.proto.decode_output(ctx)?;
     let here = ReadStore::of_cluster(ctx.store());
     let mut source = args.source.open(ctx, &here, SerializableArgs::default(), &prefix, args.text, &codec).await?;
-    warn_of_bypass(ctx, &codec, [&prefix]);
+    warn_of_bypass(ctx, [KeyRange::prefix(&prefix)]);
     source.check_whole(ctx).await?;
     let plan = planning::make(ctx, args, source, &here).await?;
     if let Some(path) = &args.plan {

@@ -11,7 +11,7 @@ use crate::commands::input::{InputSource, read_all};
 use crate::commands::proto::{ProtoArgs, warn_of_bypass};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Op, Retry, Txn};
+use crate::kvstore::{KeyRange, KeySelector, Op, Retry, Txn};
 use crate::output::TxnAnswer;
 
 /// Run a transaction from a YAML or JSON file: conditions, then one of two branches
@@ -76,7 +76,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     check::check(&txn, ctx.store().max_txn_ops(), guard.is_some())
         .map_err(|why| Failure::new(Exit::Refused, format!("{}: {why}", source.name())).hint("nothing was sent"))?;
-    warn_of_bypass(ctx, &codec, written_keys(&txn));
+    warn_of_bypass(ctx, written_ranges(&txn));
     let dry_run = ctx.safety.dry_run;
     if dry_run {
         remove_writes(&mut txn);
@@ -87,13 +87,15 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     Ok(if result.succeeded { Exit::Done } else { Exit::Conflict })
 }
 
-/// The keys that the transaction may write.
-fn written_keys(txn: &Txn) -> Vec<&Vec<u8>> {
+/// The keys and ranges that the transaction may write.
+fn written_ranges(txn: &Txn) -> Vec<KeyRange> {
     let ops = txn.then.iter().chain(&txn.otherwise);
     ops.flat_map(|op| match op {
-        Op::Put(write) => vec![&write.key],
-        Op::Txn(nested) => written_keys(nested),
-        _ => Vec::new(),
+        Op::Put(write) => vec![KeyRange::key(&write.key)],
+        Op::Delete { over: KeySelector::Key(key), .. } => vec![KeyRange::key(key)],
+        Op::Delete { over: KeySelector::Range(range), .. } => vec![range.clone()],
+        Op::Txn(nested) => written_ranges(nested),
+        Op::Get { .. } => Vec::new(),
     })
     .collect()
 }

@@ -9,7 +9,8 @@ use prost_reflect::prost::{self, Message as _};
 use prost_reflect::prost_types::Timestamp;
 use serde_json::{Map, Value};
 
-use super::object::{StoredObject, shown};
+use super::super::text::{broken, shown};
+use super::object::StoredObject;
 
 /// Begins an envelope.
 const PROTOBUF: &[u8] = b"k8s\0";
@@ -88,6 +89,9 @@ pub(super) fn classify(value: &[u8]) -> StoredValue {
     if let Some(envelope) = value.strip_prefix(PROTOBUF) {
         return open(envelope).map_or_else(StoredValue::Other, StoredValue::Object);
     }
+    if value.is_empty() {
+        return StoredValue::Other("it is empty, and not a Kubernetes object".to_owned());
+    }
     if let Some(rest) = value.strip_prefix(ENCRYPTED) {
         return StoredValue::Other(encrypted(rest));
     }
@@ -97,11 +101,14 @@ pub(super) fn classify(value: &[u8]) -> StoredValue {
     if value.trim_ascii_start().starts_with(b"{") {
         return StoredValue::Json;
     }
-    StoredValue::Other("not a Kubernetes object: it begins neither like a protobuf envelope nor like JSON".to_owned())
+    StoredValue::Other(
+        "it is not a Kubernetes object: it begins neither like a protobuf envelope nor like JSON".to_owned(),
+    )
 }
 
 fn open(envelope: &[u8]) -> Result<StoredObject, String> {
-    let unknown = Unknown::decode(envelope).map_err(|error| format!("not a valid Kubernetes envelope: {error}"))?;
+    let unknown =
+        Unknown::decode(envelope).map_err(|error| format!("not a valid Kubernetes envelope ({})", broken(&error)))?;
     for (field, text) in [("contentEncoding", &unknown.content_encoding), ("contentType", &unknown.content_type)] {
         if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
             return Err(format!("its envelope has the {field} '{}', which kvadm does not decode", shown(text)));
@@ -112,7 +119,7 @@ fn open(envelope: &[u8]) -> Result<StoredObject, String> {
         (Some(api_version), Some(kind), Some(raw)) if !api_version.is_empty() && !kind.is_empty() => {
             Ok(StoredObject { api_version, kind, raw })
         }
-        _ => Err("not a valid Kubernetes envelope: it lacks apiVersion, kind or raw".to_owned()),
+        _ => Err("not a valid Kubernetes envelope (it lacks apiVersion, kind or the object)".to_owned()),
     }
 }
 
@@ -149,7 +156,7 @@ fn encrypted(rest: &[u8]) -> String {
 /// # Errors
 /// The bytes are not protobuf, or field 1 is not metadata.
 pub(super) fn metadata(raw: &[u8]) -> Result<Map<String, Value>, String> {
-    let meta = AnyObject::decode(raw).map_err(|error| error.to_string())?.metadata.unwrap_or_default();
+    let meta = AnyObject::decode(raw).map_err(|error| broken(&error).to_owned())?.metadata.unwrap_or_default();
     let mut json = Map::new();
     let mut text = |name: &str, text: String| {
         if !text.is_empty() {

@@ -17,21 +17,80 @@ const FIELDS: &str = "k8s.io.apimachinery.pkg.apis.meta.v1.FieldsV1";
 const QUANTITY: &str = "k8s.io.apimachinery.pkg.api.resource.Quantity";
 const INT_OR_STRING: &str = "k8s.io.apimachinery.pkg.util.intstr.IntOrString";
 
-/// Puts Kubernetes' forms in place of protobuf's.
-pub(super) fn shorten(kind: &MessageDescriptor, json: &mut Value) {
-    convert(kind, json, &|name, json| {
-        let short = short(name, json)?;
-        (long(name, &short).as_ref() == Some(json)).then_some(short)
+/// Puts Kubernetes' forms in place of protobuf's. `false` if [`expand`] would not give the same message.
+pub(super) fn shorten(kind: &MessageDescriptor, json: &mut Value) -> bool {
+    let mut is_reversible = true;
+    convert(kind, json, &mut |name, json| {
+        if let Some(short) = short(name, json)
+            && long(name, &short).as_ref() == Some(json)
+        {
+            return Some(short);
+        }
+        is_reversible &= long(name, json).is_none_or(|long| long == *json);
+        None
     });
+    is_reversible
 }
 
 /// Puts protobuf's forms in place of Kubernetes'. Protobuf's own forms stay.
 pub(super) fn expand(kind: &MessageDescriptor, json: &mut Value) {
-    convert(kind, json, &long);
+    convert(kind, json, &mut long);
+}
+
+/// The first value that is neither in Kubernetes' form nor in protobuf's, with its path and what it must be.
+pub(super) fn misfit(kind: &MessageDescriptor, json: &Value) -> Option<String> {
+    let mut path = Vec::new();
+    let expected = misfit_below(kind, json, &mut path)?;
+    Some(format!("field {}: expected {expected}", path.concat().trim_start_matches('.')))
+}
+
+fn misfit_below(kind: &MessageDescriptor, json: &Value, path: &mut Vec<String>) -> Option<&'static str> {
+    let name = kind.full_name();
+    if let Some(form) = form_of(name) {
+        let fits = json.is_object() || json.is_null() || long(name, json).is_some();
+        return (!fits).then_some(form);
+    }
+    let mut search = |kind: &MessageDescriptor, json: &Value, step: String| {
+        path.push(step);
+        let found = misfit_below(kind, json, path);
+        if found.is_none() {
+            path.pop();
+        }
+        found
+    };
+    for (name, value) in json.as_object().into_iter().flatten() {
+        let field = kind.get_field_by_name(name).or_else(|| kind.get_field_by_json_name(name));
+        let Some((field, inner)) = field.and_then(|field| Some((field.clone(), inside(&field)?))) else { continue };
+        let found = match value {
+            Value::Array(items) => {
+                items.iter().zip(0..).find_map(|(item, n): (_, usize)| search(&inner, item, format!(".{name}[{n}]")))
+            }
+            Value::Object(entries) if field.is_map() => {
+                entries.iter().find_map(|(key, item)| search(&inner, item, format!(".{name}[{key:?}]")))
+            }
+            other => search(&inner, other, format!(".{name}")),
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+/// What the JSON of a message with a form of its own must be.
+fn form_of(name: &str) -> Option<&'static str> {
+    Some(match name {
+        TIME => "a time such as \"2026-01-31T12:00:00Z\"",
+        MICRO_TIME => "a time such as \"2026-01-31T12:00:00.000000Z\"",
+        QUANTITY => "a quantity such as \"128Mi\"",
+        INT_OR_STRING => "a number, or a string such as \"25%\"",
+        FIELDS => "an object",
+        _ => return None,
+    })
 }
 
 /// Replaces the messages for which there is another form. The depth is that of `json`, which its parser bounds.
-fn convert(kind: &MessageDescriptor, json: &mut Value, form: &dyn Fn(&str, &Value) -> Option<Value>) {
+fn convert(kind: &MessageDescriptor, json: &mut Value, form: &mut dyn FnMut(&str, &Value) -> Option<Value>) {
     if let Some(other) = form(kind.full_name(), json) {
         *json = other;
         return;

@@ -2,7 +2,7 @@
 //!
 //! With a descriptor set, the JSON has `apiVersion`, `kind` and the fields of the object's message; the types that
 //! Kubernetes itself writes in another form than protobuf (times, quantities) have the form of `kubectl`. Without the
-//! object's message, it has `apiVersion`, `kind`, the main fields of `metadata`, and the object's bytes as base64 in `raw`.
+//! object's message, it has `apiVersion`, `kind`, the main fields of `metadata`, and the whole stored value as base64 in `raw`.
 
 mod envelope;
 mod forms;
@@ -63,13 +63,11 @@ impl Kubernetes {
             None => return generic(object, value, None),
         };
         let inner = message.decode(&object.raw)?;
-        let mut short = inner.json.clone();
-        forms::shorten(&message.0, &mut short);
-        let mut long = short.clone();
-        forms::expand(&message.0, &mut long);
+        let mut short = inner.json;
+        let is_reversible = forms::shorten(message.kind(), &mut short);
         let Value::Object(fields) = short else { return Err(format!("not a valid {message}: not an object")) };
         // What Kubernetes::encode does, without encoding the message once more.
-        let exact = inner.exact && long == inner.json && !fields.contains_key("raw") && wrap(object) == value;
+        let exact = inner.exact && is_reversible && !fields.contains_key("raw") && wrap(object) == value;
         let mut json = named(object);
         json.extend(fields);
         let json = Value::Object(json);
@@ -97,18 +95,16 @@ impl Kubernetes {
         let object = match (message, fields.get("raw")) {
             (Ok(message), None) => {
                 let mut json = Value::Object(fields);
-                forms::expand(&message.0, &mut json);
+                if let Some(why) = forms::misfit(message.kind(), &json) {
+                    return Err(format!("not a valid {message}: {why}"));
+                }
+                forms::expand(message.kind(), &mut json);
                 StoredObject { raw: message.encode(&json)?, api_version, kind }
             }
-            (_, Some(raw)) => {
-                let raw = raw.as_str().and_then(|text| STANDARD.decode(text).ok());
-                let raw = raw.ok_or_else(|| "field raw: not valid base64".to_owned())?;
-                let object = StoredObject { api_version, kind, raw };
-                // What raw does not hold would be lost.
-                match generic_json(&object)?.as_object() == json.as_object() {
-                    true => object,
-                    false => return Err("the object is in field raw, and the other fields do not match it".to_owned()),
-                }
+            (_, Some(raw)) => return from_raw(raw, json),
+            (Err(why), None) if types::is_custom(&api_version) => {
+                let advice = "custom resources are stored as JSON, which --no-proto writes as it is";
+                return Err(format!("{why}; {advice}"));
             }
             (Err(why), None) => return Err(why),
         };
@@ -124,23 +120,42 @@ fn named(object: &StoredObject) -> Map<String, Value> {
         .collect()
 }
 
-/// The object without its message.
-fn generic_json(object: &StoredObject) -> Result<Value, String> {
+/// The stored value in the field `raw` of `json`. It is written as it is, so nothing else may say something different.
+fn from_raw(raw: &Value, json: &Value) -> Result<Vec<u8>, String> {
+    let value = raw.as_str().and_then(|text| STANDARD.decode(text).ok());
+    let value = value.ok_or_else(|| "field raw: not valid base64".to_owned())?;
+    let StoredValue::Object(object) = classify(&value) else {
+        return Err("field raw: not the stored value of a Kubernetes object".to_owned());
+    };
+    let stored = generic_json(&object, &value).map_err(|why| format!("field raw: not a valid object, {why}"))?;
+    if stored.as_object() != json.as_object() {
+        return Err("the stored value is in field raw, and the other fields do not match it".to_owned());
+    }
+    Ok(value)
+}
+
+/// The object without its message. `raw` has the whole value: the type is only in the envelope, and a change of the
+/// other fields must not get lost.
+fn generic_json(object: &StoredObject, value: &[u8]) -> Result<Value, String> {
     let mut json = named(object);
-    let metadata = metadata(&object.raw).map_err(|why| format!("not a valid Kubernetes object: {why}"))?;
+    let metadata = metadata(&object.raw)?;
     if !metadata.is_empty() {
         json.insert("metadata".to_owned(), Value::Object(metadata));
     }
-    json.insert("raw".to_owned(), Value::String(STANDARD.encode(&object.raw)));
+    json.insert("raw".to_owned(), Value::String(STANDARD.encode(value)));
     Ok(Value::Object(json))
 }
 
 fn generic(object: &StoredObject, value: &[u8], why: Option<String>) -> Result<Decoded, String> {
-    let json = generic_json(object)?;
+    let json = generic_json(object, value).map_err(|invalid| match &why {
+        // Some kinds have no metadata.
+        Some(why) => format!("{why}, and it has no metadata"),
+        None => format!("not a valid Kubernetes object ({invalid})"),
+    })?;
     let fixed = why.clone().unwrap_or_else(|| "the config's proto rule has no descriptor set (file)".to_owned());
     Ok(Decoded {
         json,
-        exact: wrap(object) == value,
+        exact: true,
         missing: why.map(|why| format!("{why}: only its metadata is decoded")),
         fixed: Some(format!("{fixed}, so that only its metadata is known")),
     })

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use prost_reflect::DescriptorPool;
 
 use super::super::descriptors::Message;
-use super::object::shown;
+use super::super::text::shown;
 
 /// A label of the API group, the version and the kind.
 type TypeName = (String, String, String);
@@ -26,7 +26,7 @@ impl ObjectTypes {
             let mut labels = message.package_name().rsplit('.');
             if let (Some(version), Some(group)) = (labels.next(), labels.next()) {
                 let name = (group.to_owned(), version.to_owned(), message.name().to_owned());
-                messages.entry(name).or_default().push(Message(message));
+                messages.entry(name).or_default().push(Message::new(message));
             }
         }
         Self { messages }
@@ -67,9 +67,14 @@ fn label(group: &str) -> Option<&str> {
     }
 }
 
+/// Whether the group is not Kubernetes' own, so that the API server stores its objects as JSON.
+pub(super) fn is_custom(api_version: &str) -> bool {
+    api_version.split_once('/').is_some_and(|(group, _)| label(group).is_none())
+}
+
 impl Message {
     /// Whether the message has a field of this name.
     fn has_field(&self, name: &str) -> bool {
-        self.0.get_field_by_name(name).is_some() || self.0.get_field_by_json_name(name).is_some()
+        self.kind().get_field_by_name(name).is_some() || self.kind().get_field_by_json_name(name).is_some()
     }
 }
