@@ -36,7 +36,7 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// The reason without the name of the file.
+    /// The same as an error of a local store, which adds the name of the file.
     pub fn into_local(self) -> LocalError {
         match self {
             Self::Changed | Self::File(BackupError::Changed { .. }) => LocalError::Changed,
