@@ -195,7 +195,7 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
         let exit = match error {
             BackupError::Io { .. } | BackupError::OtherKind { .. } => Exit::Usage,
-            BackupError::Damaged { .. } => Exit::Refused,
+            BackupError::Damaged { .. } | BackupError::Changed { .. } => Exit::Refused,
         };
         let hints = error.hint().into_iter().collect();
         Self { exit, error: error.into(), hints, condition: None }
@@ -288,14 +288,26 @@ pub fn classify(error: &kvstore::Error) -> (Exit, Vec<String>) {
 
 /// What to do about a file that cannot answer a read.
 fn local_hint(store: &str, cause: &LocalError) -> Vec<String> {
+    let verify = || shell::line([b"kvadm".as_slice(), b"snapshot", b"verify", store.as_bytes()]);
     vec![match cause {
         LocalError::Compacted { oldest, .. } => format!("use --rev {oldest} or a later revision"),
         LocalError::FutureRevision { latest, .. } => {
             format!("use --rev {latest} or an earlier revision, or omit --rev")
         }
         LocalError::Broken(_) => {
-            let line = shell::line([b"kvadm".as_slice(), b"snapshot", b"verify", store.as_bytes()]);
-            format!("run '{line}' to see what is damaged")
+            format!("run '{}' to see what is damaged", verify())
+        }
+        LocalError::Changed => {
+            "run the command again when no program writes to the file; copy a member's file only while the member is \
+             stopped, or use 'kvadm snapshot save'"
+                .to_owned()
+        }
+        LocalError::WrongDigest { .. } => {
+            let read = format!("head -c -32 {} > COPY", shell::quote(store.as_bytes()));
+            return vec![
+                format!("run '{}' to see what is damaged", verify()),
+                format!("to read the file all the same, with values that may be wrong: {read}"),
+            ];
         }
         LocalError::NeedsCluster(_) => "omit --db to ask the cluster".to_owned(),
     }]

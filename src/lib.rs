@@ -155,7 +155,7 @@ fn load_config(cli: &Cli, out: &Out) -> Result<Config, ConfigError> {
 
 /// Opens the file of `--db`, if the verb can read it.
 fn open_database(cli: &Cli, path: &Path, out: &Out, signals: &Signals) -> Result<Database, Failure> {
-    cli::database::check(&cli.verb, cli.global.cluster_option())?;
+    cli::database::check(&cli.verb, path, cli.global.cluster_option())?;
     Ok(Database::open(path, out.clone(), signals.cancel().clone())?)
 }
 

@@ -17,6 +17,7 @@ mod completions;
 mod config;
 mod contract;
 mod db;
+mod db_damage;
 mod db_history;
 mod db_sources;
 mod delete;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::bolt::{Element, ElementCheck};
 use super::hash_kv::HashKv;
 use super::monitor::VerifyMonitor;
+use super::revision_check::RevisionCheck;
 use super::schema::{
     ALARM_BUCKET, AUTH_BUCKET, CLUSTER_BUCKET, CONSISTENT_INDEX, FINISHED_COMPACTION, KEY_BUCKET, LEASE_BUCKET,
     MEMBER_BUCKET, META_BUCKET, ROLE_BUCKET, RecordView, RevisionKey, SCHEDULED_COMPACTION, STORAGE_VERSION, TERM,
@@ -66,6 +67,7 @@ pub(super) struct ContentsCheck<'m> {
     /// Absent if the compact revision is unknown.
     pub(super) hash: Option<HashKv>,
     compact_revision: Revision,
+    order: RevisionCheck,
     /// Number of keys that were created after the compact revision.
     created: u64,
     /// Number of keys that were deleted after the compact revision.
@@ -83,8 +85,11 @@ struct MemberValue {
 }
 
 impl<'m> ContentsCheck<'m> {
-    pub(super) fn new(compact_revision: Revision, hash: Option<HashKv>, monitor: &'m VerifyMonitor) -> Self {
-        Self { contents: Contents::default(), hash, compact_revision, created: 0, deleted: 0, monitor }
+    /// Without a compact revision, it is not checked that no revision is missing.
+    pub(super) fn new(compact_revision: Option<Revision>, hash: Option<HashKv>, monitor: &'m VerifyMonitor) -> Self {
+        let order = compact_revision.map_or_else(RevisionCheck::with_gaps, RevisionCheck::new);
+        let compact_revision = compact_revision.unwrap_or(0);
+        Self { contents: Contents::default(), hash, compact_revision, order, created: 0, deleted: 0, monitor }
     }
 
     /// Ends the pass: the contents, and the hash after its first pass.
@@ -102,6 +107,7 @@ impl<'m> ContentsCheck<'m> {
             return Err(not_one());
         }
         let Some(record) = RecordView::parse(element.value) else {
+            self.order.skip(at);
             return Err(format!("the record of {name} is not readable"));
         };
         self.contents.revisions = self.contents.revisions.saturating_add(1);
@@ -112,25 +118,10 @@ impl<'m> ContentsCheck<'m> {
         if at.is_tombstone {
             self.contents.tombstones = self.contents.tombstones.saturating_add(1);
             self.deleted = self.deleted.saturating_add(is_later.into());
-            return if record.key.is_empty() { Err(format!("the tombstone {name} has no key")) } else { Ok(()) };
+        } else {
+            self.created = self.created.saturating_add((is_later && record.version == 1).into());
         }
-        if element.value.is_empty() {
-            // 'etcdutl snapshot restore --bump-revision' writes a revision without a record.
-            return Ok(());
-        }
-        self.created = self.created.saturating_add((is_later && record.version == 1).into());
-        if record.key.is_empty() {
-            return Err(format!("the record of {name} has no key"));
-        }
-        if record.mod_revision != at.main {
-            return Err(format!("the record of {name} says that it is of revision {}", record.mod_revision));
-        }
-        let (created, version) = (record.create_revision, record.version);
-        let is_first = version == 1;
-        if created < 1 || created > at.main || version < 1 || is_first != (created == at.main) {
-            return Err(format!("the record of {name} has version {version} and creation revision {created}"));
-        }
-        Ok(())
+        self.order.check(at, &record, !element.value.is_empty())
     }
 
     fn fact(&mut self, element: &Element<'_>) -> Result<(), String> {

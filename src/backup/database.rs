@@ -3,6 +3,8 @@
 //! A listing needs the index of the live keys at its revision, which takes one pass over the file. Reads of single keys look for
 //! the revisions of those keys only, as long as there are few such reads.
 
+mod proof;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,21 +15,14 @@ use super::error::BackupError;
 use super::etcd_file::EtcdFile;
 use super::index::{KeyIndex, record, record_length};
 use super::leases;
-use super::pass::{DatabaseError, Pass, file_reason};
-use super::snapshot_digest::SnapshotDigest;
-use crate::kvstore::{
-    DIGEST_BYTES, Error, KeyRange, KeyValue, LeaseId, LocalAnswer, LocalError, LocalQuery, LocalStore, Revision,
-};
+use super::pass::{DatabaseError, Pass};
+use crate::kvstore::{Error, KeyRange, KeyValue, LeaseId, LocalAnswer, LocalError, LocalQuery, LocalStore, Revision};
 use crate::output::Out;
 
 /// Indexes that are kept: `diff` reads two revisions.
 const MAX_INDEXES: usize = 2;
 /// Passes for single keys, after which an index is cheaper.
 const MAX_KEY_PASSES: u32 = 2;
-/// A database has whole sectors, so that the 32 bytes of a SHA-256 show in its size (etcd's `etcdutl/snapshot`).
-const SECTOR_BYTES: u64 = 512;
-/// How much is read at once to compute the SHA-256.
-const DIGEST_CHUNK_BYTES: u32 = 1 << 20;
 /// Keys that one pass looks for.
 const MAX_WANTED_KEYS: usize = 4096;
 
@@ -46,6 +41,8 @@ struct DatabaseState {
     /// The oldest revision that can be read.
     oldest: Revision,
     known: Mutex<Known>,
+    /// Whether the file has a SHA-256, which is then right; `None` before the first read.
+    proved: Mutex<Option<bool>>,
 }
 
 /// What passes over the file have found.
@@ -75,19 +72,23 @@ impl Database {
     /// # Errors
     /// The file cannot be read, or is not a database of etcd.
     pub fn open(path: &Path, out: Out, cancel: CancellationToken) -> Result<Self, BackupError> {
-        Self::of(EtcdFile::open(path)?, out, cancel)
+        Self::of(EtcdFile::open(path)?, out, cancel, None)
     }
 
-    /// As [`Database::open`], for a file that is open.
+    /// As [`Database::open`], for a file that is open and whose SHA-256 was checked.
     ///
     /// # Errors
     /// The file is damaged or cannot be read.
-    pub fn of(file: EtcdFile, out: Out, cancel: CancellationToken) -> Result<Self, BackupError> {
+    pub fn of_proved(file: EtcdFile, out: Out, cancel: CancellationToken) -> Result<Self, BackupError> {
+        Self::of(file, out, cancel, Some(true))
+    }
+
+    fn of(file: EtcdFile, out: Out, cancel: CancellationToken, proved: Option<bool>) -> Result<Self, BackupError> {
         let latest = file.revision()?;
         // A compaction that is under way has removed some of the revisions below.
         let oldest = file.compaction()?.revision().clamp(1, latest.max(1));
-        let known = Mutex::default();
-        Ok(Self { shared: Arc::new(DatabaseState { file, out, cancel, latest, oldest, known }) })
+        let (known, proved) = (Mutex::default(), Mutex::new(proved));
+        Ok(Self { shared: Arc::new(DatabaseState { file, out, cancel, latest, oldest, known, proved }) })
     }
 
     /// The file.
@@ -110,39 +111,9 @@ impl Database {
         &self.shared.file
     }
 
-    /// Checks that the file is not cut, and the SHA-256 at the end of a snapshot. Returns `false` for a file without one: a
-    /// copy of a member's database.
-    ///
-    /// # Errors
-    /// The file is cut, the SHA-256 is another one, the file cannot be read, or an interruption.
-    pub fn check_whole(&self) -> Result<bool, DatabaseError> {
-        let bolt = self.shared.file.bolt();
-        let total = bolt.file_bytes();
-        let needed = bolt.high_water_mark().saturating_mul(bolt.page_bytes().into());
-        if total < needed {
-            return Err(DatabaseError::Cut { total, needed });
-        }
-        if total.checked_rem(SECTOR_BYTES) != Some(DIGEST_BYTES) {
-            return Ok(false);
-        }
-        let progress = self.shared.out.progress_bytes("checking the SHA-256", Some(total));
-        let (mut digest, mut offset) = (SnapshotDigest::new(total), 0);
-        while offset < total {
-            let length = u32::try_from(total.saturating_sub(offset)).unwrap_or(u32::MAX).min(DIGEST_CHUNK_BYTES);
-            let chunk = bolt.read_at(offset, length).map_err(|error| self.shared.file.error(error))?;
-            digest.update(&chunk);
-            progress.inc(length.into());
-            offset = offset.saturating_add(length.into());
-            if self.shared.cancel.is_cancelled() {
-                return Err(DatabaseError::Interrupted);
-            }
-        }
-        digest.finish().map(|_| true).map_err(DatabaseError::Digest)
-    }
-
     /// The store's error for a read that failed.
     pub fn error(&self, error: DatabaseError) -> Error {
-        Error::Local { store: self.name(), cause: broken(error) }
+        Error::Local { store: self.name(), cause: error.into_local() }
     }
 
     /// Begins a pass over the file.
@@ -156,13 +127,16 @@ impl Database {
     /// # Errors
     /// Damage, or an interruption.
     pub fn revisions_of(&self, key: &[u8], revision: Revision) -> Result<Vec<KeyRevision>, DatabaseError> {
-        let mut known = self.known();
-        if !known.keys.contains_key(key) {
-            self.find_keys(&mut known, &[key.to_vec()])?;
-        }
+        let found = || {
+            let mut known = self.known();
+            if !known.keys.contains_key(key) {
+                self.find_keys(&mut known, &[key.to_vec()])?;
+            }
+            Ok(known.keys.get(key).cloned().unwrap_or_default())
+        };
+        let mut found = self.checked(found)?;
+        found.retain(|one| one.revision <= revision);
         let oldest = self.shared.oldest;
-        let mut found: Vec<KeyRevision> =
-            known.keys.get(key).into_iter().flatten().filter(|one| one.revision <= revision).copied().collect();
         let hidden = found.iter().filter(|one| one.revision <= oldest).count();
         // At the oldest revision, the key is what its latest change until then made of it.
         let visible = hidden.saturating_sub(1);
@@ -177,6 +151,10 @@ impl Database {
     /// # Errors
     /// Damage, or a file that has changed.
     pub fn record_of(&self, key: &[u8], at: KeyRevision) -> Result<KeyValue, DatabaseError> {
+        self.checked(|| self.read_record(key, at))
+    }
+
+    fn read_record(&self, key: &[u8], at: KeyRevision) -> Result<KeyValue, DatabaseError> {
         if at.is_tombstone {
             return Ok(KeyValue { key: key.to_vec(), mod_revision: at.revision, ..KeyValue::default() });
         }
@@ -265,7 +243,7 @@ impl Database {
         };
         let mut kvs = Vec::new();
         if !query.count_only {
-            let kv = self.record_of(key, last)?;
+            let kv = self.read_record(key, last)?;
             kvs.push(if query.keys_only { KeyValue { value: Vec::new(), ..kv } } else { kv });
         }
         Ok(LocalAnswer { kvs, count: 1, more: false, revision })
@@ -278,10 +256,6 @@ fn single_key(range: &KeyRange) -> Option<&[u8]> {
     (end.strip_prefix(range.start.as_slice()) == Some(&[0])).then_some(&range.start)
 }
 
-fn broken(error: DatabaseError) -> LocalError {
-    LocalError::Broken(error.reason())
-}
-
 impl LocalStore for Database {
     fn name(&self) -> String {
         self.path().display().to_string()
@@ -292,19 +266,23 @@ impl LocalStore for Database {
         if query.range.is_empty() {
             return Ok(LocalAnswer { revision, ..LocalAnswer::default() });
         }
-        self.answer(query, revision).map_err(broken)
+        self.checked(|| self.answer(query, revision)).map_err(DatabaseError::into_local)
     }
 
     fn prepare(&self, keys: &[Vec<u8>]) -> Result<(), LocalError> {
-        let mut known = self.known();
-        if known.indexes.is_empty() && known.key_passes < MAX_KEY_PASSES && keys.len() <= MAX_WANTED_KEYS {
-            self.find_keys(&mut known, keys).map_err(broken)?;
-        }
-        Ok(())
+        let prepare = || {
+            let mut known = self.known();
+            if known.indexes.is_empty() && known.key_passes < MAX_KEY_PASSES && keys.len() <= MAX_WANTED_KEYS {
+                self.find_keys(&mut known, keys)?;
+            }
+            Ok(())
+        };
+        self.checked(prepare).map_err(DatabaseError::into_local)
     }
 
     fn lease_ttl(&self, lease: LeaseId) -> Result<Option<i64>, LocalError> {
-        leases::lease_ttl(&self.shared.file, lease).map_err(|error| LocalError::Broken(file_reason(&error)))
+        let read = || Ok(leases::lease_ttl(&self.shared.file, lease)?);
+        self.checked(read).map_err(DatabaseError::into_local)
     }
 }
 

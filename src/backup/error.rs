@@ -7,6 +7,10 @@ use thiserror::Error;
 
 use super::bolt::{BoltError, Damage};
 
+/// How to get a file that is whole.
+const GOOD_COPY: &str = "'kvadm snapshot save' writes a proved copy of a running store; copy a member's file only while the \
+                         member is stopped";
+
 /// Why a database file cannot be used. The path is that of the file.
 #[derive(Debug, Error)]
 pub enum BackupError {
@@ -28,6 +32,12 @@ pub enum BackupError {
         /// What to do instead, if that is known.
         hint: Option<String>,
     },
+    /// The file is not as it was when it was opened.
+    #[error("{} changed while it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file contradicts the format.
     #[error("{} is damaged: {damage}", path.display())]
     Damaged {
@@ -44,6 +54,7 @@ impl BackupError {
         let path = path.to_owned();
         match error {
             BoltError::Io(source) => Self::Io { path, source },
+            BoltError::Changed => Self::Changed { path },
             BoltError::Damaged(damage) => Self::Damaged { path, damage },
             error @ (BoltError::Irregular(_) | BoltError::Empty | BoltError::NoMeta(_)) => {
                 Self::OtherKind { path, what: error.to_string(), hint: None }
@@ -57,9 +68,10 @@ impl BackupError {
             Self::Io { .. } => None,
             Self::OtherKind { hint, .. } => hint.clone(),
             Self::Damaged { path, .. } => Some(format!(
-                "'kvadm snapshot verify {}' lists the damage; copy a member's file only while the member is stopped",
+                "'kvadm snapshot verify {}' lists the damage; {GOOD_COPY}",
                 crate::shell::quote(path.as_os_str().as_encoded_bytes())
             )),
+            Self::Changed { .. } => Some(GOOD_COPY.to_owned()),
         }
     }
 }

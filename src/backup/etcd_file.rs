@@ -7,8 +7,10 @@ use std::sync::Arc;
 use super::bolt::{BoltError, BoltFile, Bucket, Cursor, Damage};
 use super::error::BackupError;
 use super::file_kind::FileKind;
+use super::revision_check::RevisionCheck;
 use super::schema::{FINISHED_COMPACTION, KEY_BUCKET, META_BUCKET, RecordView, RevisionKey, SCHEDULED_COMPACTION};
-use crate::kvstore::{KeyValue, Revision, types};
+use crate::kvstore::{DIGEST_BYTES, KeyValue, Revision, types};
+use crate::plural::counted;
 
 /// Bytes of a file that tell its kind.
 const START_BYTES: u32 = 512;
@@ -49,6 +51,11 @@ impl EtcdFile {
     /// # Errors
     /// The file cannot be read, is damaged, or is not a database of etcd.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
+        Self::open_of_any_size(path)?.checked_size()
+    }
+
+    /// As [`EtcdFile::open`], but without [`EtcdFile::size_damage`].
+    pub(super) fn open_of_any_size(path: &Path) -> Result<Self, BackupError> {
         let other = |kind: FileKind| BackupError::OtherKind { path: path.to_owned(), what: kind.what, hint: kind.hint };
         let of = |error| BackupError::of(path, error);
         let bolt = match BoltFile::open(path) {
@@ -68,7 +75,43 @@ impl EtcdFile {
     /// # Errors
     /// As [`EtcdFile::open`].
     pub fn of(file: File, path: &Path) -> Result<Self, BackupError> {
-        Self::of_bolt(path, BoltFile::of(file).map_err(|error| BackupError::of(path, error))?)
+        Self::of_bolt(path, BoltFile::of(file).map_err(|error| BackupError::of(path, error))?)?.checked_size()
+    }
+
+    fn checked_size(self) -> Result<Self, BackupError> {
+        match self.size_damage() {
+            Some(damage) => Err(BackupError::Damaged { path: self.path().to_owned(), damage }),
+            None => Ok(self),
+        }
+    }
+
+    /// What is wrong with the size of the file. A database has whole pages; only a SHA-256 may follow them.
+    pub(super) fn size_damage(&self) -> Option<Damage> {
+        let bolt = &self.shared.bolt;
+        let (total, tail, page_bytes) = (bolt.file_bytes(), bolt.tail_bytes(), u64::from(bolt.page_bytes()));
+        let needed = bolt.high_water_mark().saturating_mul(page_bytes);
+        let what = if total < needed {
+            format!("the file is cut: it has {total} bytes, and its database {needed}")
+        } else if tail != 0 && tail != DIGEST_BYTES {
+            format!("the file has {} after its last page; it was cut or extended", counted(tail, "byte"))
+        } else {
+            return None;
+        };
+        let page = total.checked_div(page_bytes).unwrap_or(0);
+        Some(Damage { page, offset: page.saturating_mul(page_bytes), what })
+    }
+
+    /// Whether the file ends with a SHA-256, as snapshots do.
+    pub fn has_digest(&self) -> bool {
+        self.shared.bolt.tail_bytes() == DIGEST_BYTES
+    }
+
+    /// Checks that the file is as it was when it was opened.
+    ///
+    /// # Errors
+    /// [`BackupError::Changed`], or the system's error.
+    pub fn check_unchanged(&self) -> Result<(), BackupError> {
+        self.shared.bolt.check_unchanged().map_err(|error| self.error(error))
     }
 
     fn of_bolt(path: &Path, bolt: BoltFile) -> Result<Self, BackupError> {
@@ -96,12 +139,13 @@ impl EtcdFile {
         &self.shared.keys
     }
 
-    /// All stored revisions in order.
+    /// All stored revisions in order. The pass checks that none is missing after the compact revision.
     ///
     /// # Errors
-    /// None now; reading may begin here.
+    /// The file is damaged or cannot be read.
     pub fn revisions(&self) -> Result<Revisions, BackupError> {
-        Ok(Revisions { file: self.clone(), cursor: self.shared.keys.cursor() })
+        let check = RevisionCheck::new(self.compaction()?.revision());
+        Ok(Revisions { file: self.clone(), cursor: self.shared.keys.cursor(), check })
     }
 
     /// All stored revisions from this one, in order.
@@ -109,7 +153,7 @@ impl EtcdFile {
     /// # Errors
     /// The file is damaged or cannot be read.
     pub fn revisions_from(&self, main: Revision) -> Result<Revisions, BackupError> {
-        let mut revisions = self.revisions()?;
+        let mut revisions = Revisions { check: RevisionCheck::with_gaps(), ..self.revisions()? };
         revisions.cursor.seek(&RevisionKey::first_of(main)).map_err(|error| self.error(error))?;
         Ok(revisions)
     }
@@ -225,6 +269,7 @@ impl StoredRevision<'_> {
 pub struct Revisions {
     file: EtcdFile,
     cursor: Cursor,
+    check: RevisionCheck,
 }
 
 impl Revisions {
@@ -235,17 +280,19 @@ impl Revisions {
     // The revision borrows the pass, which no iterator can express.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<StoredRevision<'_>>, BackupError> {
-        let Self { file, cursor } = self;
+        let Self { file, cursor, check } = self;
         let Some(element) = cursor.next().map_err(|error| file.error(error))? else { return Ok(None) };
         let offset = element.value_offset;
-        let Some(RevisionKey { main, sub, is_tombstone }) = RevisionKey::parse(element.key)
+        let Some(at) = RevisionKey::parse(element.key)
             .filter(|revision| revision.main <= types::MAX_REVISION && !element.is_bucket)
         else {
             return Err(file.damaged(offset, format!("'{}' is not a revision", element.key.escape_ascii())));
         };
+        let RevisionKey { main, sub, is_tombstone } = at;
         let Some(view) = RecordView::parse(element.value) else {
             return Err(file.damaged(offset, format!("the record of revision {main}.{sub} is not readable")));
         };
+        check.check(at, &view, !element.value.is_empty()).map_err(|what| file.damaged(offset, what))?;
         Ok(Some(StoredRevision {
             main,
             sub,

@@ -21,14 +21,15 @@ impl FileKind {
 
     /// What a file without a valid meta page is. `fault` is that of its first meta page.
     pub(super) fn of(path: &Path, start: &[u8], fault: MetaFault) -> Self {
+        let file = crate::shell::quote(path.as_os_str().as_encoded_bytes());
         let unpack = |program: &str, command: &str| {
-            Self::new(format!("it is compressed with {program}")).hint(format!("decompress it first: {command} FILE"))
+            Self::new(format!("it is compressed with {program}")).hint(format!("decompress it first: {command} {file}"))
         };
         match fault {
             MetaFault::Magic => {}
             MetaFault::BigEndian => {
                 return Self::new("it was written by a big-endian machine, whose numbers kvadm does not read")
-                    .hint("run 'etcdutl snapshot status FILE' on a machine of that kind");
+                    .hint(format!("run 'etcdutl snapshot status {file}' on a machine of that kind"));
             }
             MetaFault::Version(version) => {
                 return Self::new(format!("it has version {version} of the bbolt format; etcd writes version 2"));
@@ -48,7 +49,7 @@ impl FileKind {
             [b'B', b'Z', b'h', ..] => unpack("bzip2", "bunzip2"),
             [b'P', b'K', 3, 4, ..] => unpack("zip", "unzip"),
             start if start.get(257..262) == Some(b"ustar") => {
-                Self::new("it is a tar archive").hint("extract the database first: tar -xf FILE")
+                Self::new("it is a tar archive").hint(format!("extract the database first: tar -xf {file}"))
             }
             start if is_wal(start) => {
                 Self::new("it is a write-ahead log of etcd").hint("the database of a member is its file member/snap/db")

@@ -40,6 +40,10 @@ impl KeyHistoryUsage {
 /// # Errors
 /// Damage, or an interruption.
 pub fn history_usage(database: &Database, range: &KeyRange) -> Result<SortedKeys<KeyHistoryUsage>, DatabaseError> {
+    database.checked(|| add_up(database, range))
+}
+
+fn add_up(database: &Database, range: &KeyRange) -> Result<SortedKeys<KeyHistoryUsage>, DatabaseError> {
     let (mut table, mut batch) = (KeyTable::<KeyHistoryUsage>::default(), KeyBatch::default());
     let add = |usage: &mut KeyHistoryUsage, (bytes, is_tombstone)| usage.push(bytes, is_tombstone);
     let mut pass = database.pass("adding up the history");

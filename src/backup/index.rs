@@ -27,7 +27,7 @@ pub struct KeyIndex {
 }
 
 impl KeyIndex {
-    /// Reads all revisions up to this one.
+    /// Reads all revisions, and indexes those up to this one.
     ///
     /// # Errors
     /// Damage, an interruption, or too many keys.
@@ -35,11 +35,9 @@ impl KeyIndex {
         let (mut table, mut batch) = (KeyTable::<RecordPlace>::default(), KeyBatch::default());
         let mut revisions = file.revisions()?;
         while let Some(stored) = revisions.next()? {
-            if stored.main > revision {
-                break;
-            }
             pass.step()?;
-            if !stored.is_placeholder() && batch.push(stored.key, place_of(&stored)?) {
+            // The pass goes on, so that damage is found wherever it is.
+            if stored.main <= revision && !stored.is_placeholder() && batch.push(stored.key, place_of(&stored)?) {
                 table.merge(&mut batch, |place, new| *place = new)?;
             }
         }

@@ -28,6 +28,7 @@ mod key_table;
 mod leases;
 mod monitor;
 mod pass;
+mod revision_check;
 pub mod schema;
 mod snapshot_digest;
 #[cfg(test)]

@@ -2,14 +2,23 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 /// Tells other threads how far a verification is, and lets them end it.
 #[derive(Debug, Default)]
 pub struct VerifyMonitor {
     cancelled: AtomicBool,
     bytes: AtomicU64,
+    /// Ends the verification as well.
+    token: Option<CancellationToken>,
 }
 
 impl VerifyMonitor {
+    /// A verification that this token ends too.
+    pub(super) fn with_token(token: CancellationToken) -> Self {
+        Self { token: Some(token), ..Self::default() }
+    }
+
     /// Ends the verification soon.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
@@ -23,6 +32,7 @@ impl VerifyMonitor {
     /// Counts bytes; `false` if the verification is to end.
     pub(super) fn add(&self, bytes: u64) -> bool {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        !self.cancelled.load(Ordering::Relaxed)
+        let is_ended = self.token.as_ref().is_some_and(CancellationToken::is_cancelled);
+        !is_ended && !self.cancelled.load(Ordering::Relaxed)
     }
 }

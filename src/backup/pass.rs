@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::BackupError;
 use super::key_table::TooManyKeys;
 use super::snapshot_digest::DigestMismatch;
-use crate::kvstore::Revision;
+use crate::kvstore::{LocalError, Revision};
 use crate::output::Progress;
 
 /// How many revisions are read between two looks at the signal.
@@ -24,16 +24,8 @@ pub enum DatabaseError {
     /// A record is not where it was.
     #[error("the file changed while it was read")]
     Changed,
-    /// The file is shorter than its database.
-    #[error("it is cut: it has {total} bytes, and its database {needed}")]
-    Cut {
-        /// The size of the file.
-        total: u64,
-        /// The size of the database.
-        needed: u64,
-    },
-    /// The file has changed since its SHA-256 was computed.
-    #[error("it is damaged: {0}")]
+    /// The file is not the one that was saved.
+    #[error("its SHA-256 is wrong: {0}")]
     Digest(DigestMismatch),
     /// A signal ended the pass.
     #[error("interrupted")]
@@ -44,19 +36,22 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// The reason without the name of the file.
-    pub fn reason(&self) -> String {
+    /// The same as an error of a local store, which adds the name of the file.
+    pub fn into_local(self) -> LocalError {
         match self {
-            Self::File(error) => file_reason(error),
-            error => error.to_string(),
+            Self::Changed | Self::File(BackupError::Changed { .. }) => LocalError::Changed,
+            Self::Digest(DigestMismatch { computed, stored }) => LocalError::WrongDigest { computed, stored },
+            Self::File(error) => LocalError::Broken(file_reason(&error)),
+            error => LocalError::Broken(error.to_string()),
         }
     }
 }
 
 /// The reason of an error without the name of the file.
-pub(super) fn file_reason(error: &BackupError) -> String {
+fn file_reason(error: &BackupError) -> String {
     match error {
         BackupError::Io { source, .. } => source.to_string(),
+        BackupError::Changed { .. } => "the file changed while it was read".to_owned(),
         BackupError::Damaged { damage, .. } => format!("it is damaged: {damage}"),
         BackupError::OtherKind { what, .. } => format!("it is not an etcd database: {what}"),
     }

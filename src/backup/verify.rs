@@ -5,7 +5,7 @@ use std::thread;
 
 use thiserror::Error;
 
-use super::bolt::{BoltError, BoltFile, Damage, MetaFault, PageWalk, WalkEnd};
+use super::bolt::{BoltFile, Damage, MetaFault, PageWalk, WalkEnd};
 use super::contents::{Contents, ContentsCheck};
 use super::error::BackupError;
 use super::etcd_file::{Compaction, EtcdFile};
@@ -17,8 +17,8 @@ use crate::kvstore::{DIGEST_BYTES, Revision};
 
 /// Bytes that are read at once for the SHA-256.
 const READ_BYTES: usize = 1 << 20;
-/// The database before the SHA-256 is whole disk sectors: so etcd recognises a snapshot (`etcdutl/snapshot`).
-const SECTOR_BYTES: u64 = 512;
+/// bbolt's smallest page: the database before the SHA-256 has whole pages.
+const MIN_PAGE_BYTES: u64 = 1024;
 
 /// The SHA-256 at the end of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,11 +99,8 @@ impl Verification {
 
 /// The number of bytes that a verification of a file of this size reads.
 pub fn bytes_to_verify(file_bytes: u64) -> u64 {
-    if has_checksum(file_bytes) { file_bytes.saturating_mul(2) } else { file_bytes }
-}
-
-fn has_checksum(file_bytes: u64) -> bool {
-    file_bytes.checked_rem(SECTOR_BYTES) == Some(DIGEST_BYTES) && file_bytes > DIGEST_BYTES
+    let has_digest = file_bytes.checked_rem(MIN_PAGE_BYTES) == Some(DIGEST_BYTES);
+    if has_digest { file_bytes.saturating_mul(2) } else { file_bytes }
 }
 
 /// Verifies a file. `revision` is that of the hash; 0 for the latest.
@@ -111,7 +108,7 @@ fn has_checksum(file_bytes: u64) -> bool {
 /// # Errors
 /// As [`VerifyError`]. Damage is no error.
 pub fn verify(path: &Path, revision: Revision, monitor: &VerifyMonitor) -> Result<Verification, VerifyError> {
-    match EtcdFile::open(path) {
+    match EtcdFile::open_of_any_size(path) {
         Ok(file) => verify_file(&file, revision, monitor),
         // The bucket of an etcd database cannot be found: the pages are checked all the same.
         Err(BackupError::Damaged { damage, .. }) => {
@@ -132,6 +129,7 @@ struct KnownFacts {
 }
 
 fn verify_file(file: &EtcdFile, asked: Revision, monitor: &VerifyMonitor) -> Result<Verification, VerifyError> {
+    let first = file.size_damage();
     let facts = file.revision().and_then(|latest| Ok((latest, file.compaction()?)));
     let (facts, hash) = match facts {
         Ok((latest, compaction)) => {
@@ -142,7 +140,7 @@ fn verify_file(file: &EtcdFile, asked: Revision, monitor: &VerifyMonitor) -> Res
             } else if revision < compacted {
                 return Err(VerifyError::Compacted { revision, compacted });
             }
-            let facts = KnownFacts { first: None, revision: Some(latest), compaction: Some(compaction) };
+            let facts = KnownFacts { first, revision: Some(latest), compaction: Some(compaction) };
             (facts, Some(HashKv::new(compaction, revision)))
         }
         Err(BackupError::Damaged { damage, .. }) => {
@@ -157,6 +155,24 @@ fn verify_file(file: &EtcdFile, asked: Revision, monitor: &VerifyMonitor) -> Res
     Ok(found)
 }
 
+/// Checks all pages and records as [`verify`] does, but not the SHA-256. Returns the first damage.
+///
+/// # Errors
+/// The monitor has ended it, or the file cannot be read.
+pub(super) fn first_damage(file: &EtcdFile, monitor: &VerifyMonitor) -> Result<Option<Damage>, VerifyError> {
+    let mut walk = PageWalk::new(file.bolt().clone());
+    let mut check = ContentsCheck::new(Some(file.compaction()?.revision()), None, monitor);
+    walk.run(&mut check).map_err(|end| walk_error(file.path(), end))?;
+    Ok(walk.described().first().cloned())
+}
+
+fn walk_error(path: &Path, end: WalkEnd) -> VerifyError {
+    match end {
+        WalkEnd::Cancelled => VerifyError::Cancelled,
+        WalkEnd::Unreadable(error) => VerifyError::File(BackupError::of(path, error)),
+    }
+}
+
 /// Visits all pages, and computes the SHA-256 at the same time.
 fn examine(
     path: &Path,
@@ -166,7 +182,7 @@ fn examine(
     monitor: &VerifyMonitor,
 ) -> Result<(Verification, Option<HashKv>), VerifyError> {
     let mut walk = PageWalk::new(bolt.clone());
-    let compact_revision = facts.compaction.map_or(0, |compaction| compaction.revision());
+    let compact_revision = facts.compaction.map(|compaction| compaction.revision());
     let mut check = ContentsCheck::new(compact_revision, hash, monitor);
     let (walked, checksum) = thread::scope(|scope| {
         let hashing = thread::Builder::new().spawn_scoped(scope, || checksum_of(bolt, monitor));
@@ -178,17 +194,10 @@ fn examine(
         };
         (walked, checksum)
     });
-    let end = |end| match end {
-        WalkEnd::Cancelled => VerifyError::Cancelled,
-        WalkEnd::Unreadable(error) => VerifyError::File(BackupError::of(path, error)),
-    };
+    bolt.check_unchanged().map_err(|error| BackupError::of(path, error))?;
     let checksum = match (walked, checksum) {
         (Ok(()), Ok(checksum)) => checksum,
-        (Ok(()), Err(WalkEnd::Unreadable(BoltError::Damaged(damage)))) => {
-            walk.record(damage);
-            Checksum::Absent
-        }
-        (Err(error), _) | (_, Err(error)) => return Err(end(error)),
+        (Err(error), _) | (_, Err(error)) => return Err(walk_error(path, error)),
     };
     if let Some(damage) = facts.first.filter(|_| walk.damages() == 0) {
         walk.record(damage);
@@ -214,7 +223,7 @@ fn examine(
 /// Compares the SHA-256 of the database with the one behind it, if there is one.
 fn checksum_of(bolt: &BoltFile, monitor: &VerifyMonitor) -> Result<Checksum, WalkEnd> {
     let length = bolt.file_bytes();
-    if !has_checksum(length) {
+    if bolt.tail_bytes() != DIGEST_BYTES {
         return Ok(Checksum::Absent);
     }
     let mut digest = SnapshotDigest::new(length);

@@ -1,6 +1,10 @@
 //! Which verbs read a database file (`--db`), and what to run instead of the others.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use crate::error::Failure;
+use crate::shell;
 
 /// The verbs that read a database file, and those that read no store at all.
 pub const READERS: &[&str] = &[
@@ -17,14 +21,18 @@ pub const READERS: &[&str] = &[
     "config",
 ];
 
-/// Checks that a verb can read a database file. `option` is an option of the command line about the way to a cluster.
+/// Checks that a verb can read the database file `path`. `option` is an option of the command line about the way to a cluster.
 ///
 /// # Errors
 /// A usage error that names what to run instead.
-pub fn check(verb: &str, option: Option<&str>) -> Result<(), Failure> {
+pub fn check(verb: &str, path: &Path, option: Option<&str>) -> Result<(), Failure> {
     if !READERS.contains(&verb) {
         let failure = format!("'kvadm {verb}' cannot be used with --db, which only reads a database file");
-        return Err(Failure::usage(failure).hint(instead(verb)));
+        return Err(Failure::usage(failure).hint(instead(verb, path)));
+    }
+    if path == Path::new("-") {
+        return Err(Failure::usage("--db cannot read stdin: a database is not read from its beginning to its end")
+            .hint("write the database to a file first"));
     }
     match option {
         Some(option) => Err(Failure::usage(format!("{option} cannot be used with --db, which reads a file instead"))
@@ -34,7 +42,7 @@ pub fn check(verb: &str, option: Option<&str>) -> Result<(), Failure> {
 }
 
 /// What to run instead of a verb that does not read a database file.
-fn instead(verb: &str) -> String {
+fn instead(verb: &str, path: &Path) -> String {
     let first = verb.split(' ').next().unwrap_or_default();
     let text = match first {
         "restore" => {
@@ -54,7 +62,8 @@ fn instead(verb: &str) -> String {
         }
         _ => "a file is never changed; omit --db to work on the cluster",
     };
-    text.to_owned()
+    let source = shell::quote(&[b"db:", path.as_os_str().as_bytes()].concat());
+    text.replace("db:FILE", &source).replace("FILE", &shell::quote(path.as_os_str().as_bytes()))
 }
 
 #[cfg(test)]
@@ -74,13 +83,14 @@ mod tests {
         let verbs = names(&crate::command(), "");
         assert!(READERS.iter().all(|reader| verbs.iter().any(|verb| verb == reader)), "{verbs:?}");
         for verb in verbs {
-            let checked = check(&verb, None);
+            let checked = check(&verb, Path::new("my backup.db"), None);
             if READERS.contains(&verb.as_str()) {
                 assert!(checked.is_ok(), "{verb}");
-                assert!(check(&verb, Some("--endpoints")).is_err(), "{verb}");
+                assert!(check(&verb, Path::new("b.db"), Some("--endpoints")).is_err(), "{verb}");
             } else {
                 let refused = checked.expect_err(&verb);
                 assert_eq!((refused.exit.code(), refused.hints.len()), (2, 1), "{verb}");
+                assert!(!refused.hints[0].contains("FILE"), "{verb}");
             }
         }
     }

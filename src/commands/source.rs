@@ -1,7 +1,8 @@
 //! `--source`: what `diff`, `restore` and `mirror` compare this store with.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -17,6 +18,7 @@ use crate::kvstore::{Error, KeyRange, LocalError, ReadOptions, Refusal, Revision
 use crate::output::{Trailer, bytes};
 use crate::plural::counted;
 use crate::proto::Codec;
+use crate::shell;
 use crate::sync::{Comparison, FileRecords, KeyMapping, LeaseRule, Records, SourceWord, StoreRecords, SyncError};
 
 /// Where the records come from.
@@ -91,11 +93,12 @@ impl SourceArgs {
                 refuse_itself(here, &other, &mapping, *revision, &about).await?;
                 (about, SourceKind::Other(other, *revision))
             }
-            SourceWord::Database { path, revision } => {
-                let database = ctx.open_database(path)?;
+            SourceWord::Database(word) => {
+                let (path, revision) = split_revision(word)?;
+                let database = ctx.open_database(&path)?;
                 let name = bytes::escape(path.as_os_str().as_bytes());
                 let store = ReadStore::of_cluster(&ctx.store_of_database(&database));
-                (name, SourceKind::Database(Box::new(database), store, *revision))
+                (name, SourceKind::Database(Box::new(database), store, revision))
             }
             SourceWord::File(path) => read_file(ctx, InputSource::File(path), &mapping, codec).await?,
             SourceWord::Stdin => read_file(ctx, InputSource::Stdin, &mapping, codec).await?,
@@ -148,6 +151,25 @@ pub(super) async fn is_same_store(
     Ok(before <= between && between <= after)
 }
 
+/// The file and the revision of `FILE[@REV]`. A file of the whole name comes first.
+fn split_revision(word: &Path) -> Result<(PathBuf, Option<Revision>), Failure> {
+    let text = word.as_os_str().as_bytes();
+    let Some(at) = text.iter().rposition(|byte| *byte == b'@').filter(|at| *at > 0 && !word.exists()) else {
+        return Ok((word.to_owned(), None));
+    };
+    let path = PathBuf::from(OsStr::from_bytes(&text[..at]));
+    let digits = String::from_utf8_lossy(&text[at + 1..]);
+    match digits.parse::<Revision>() {
+        Ok(revision) if revision >= 1 && digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok((path, Some(revision))),
+        _ if path.exists() => {
+            let name = bytes::escape(path.as_os_str().as_bytes());
+            Err(Failure::usage(format!("'{}' is not a revision of {name}", digits.escape_debug()))
+                .hint("a revision is a number from 1 on: --source db:FILE@REV"))
+        }
+        _ => Ok((word.to_owned(), None)),
+    }
+}
+
 fn cannot_read(source: &str) -> String {
     format!("cannot read the source, {source}")
 }
@@ -182,7 +204,16 @@ async fn read_file(
 }
 
 impl OpenSource {
-    /// Checks that a database file is not cut, and the SHA-256 of a snapshot, so that no key is changed because of a damaged file.
+    /// The database file, if the source is one.
+    pub fn database(&self) -> Option<Database> {
+        match &self.kind {
+            SourceKind::Database(database, ..) => Some(Database::clone(database)),
+            _ => None,
+        }
+    }
+
+    /// Checks the SHA-256 of a snapshot, or all pages of another database file, so that no key is changed because of a damaged
+    /// file.
     ///
     /// # Errors
     /// A damaged file, or an interruption.
@@ -296,7 +327,7 @@ impl ComparedSource {
         let asks = compacted && !read.store.is_local();
         let oldest = if asks { oldest_revision(&read.store, range).await } else { None };
         let mut failure = read.explain(Failure::from(error));
-        let hint = file_hint(&failure, &self.name).filter(|_| of_source);
+        let hint = file_hint(&failure, self.history.is_some()).filter(|_| of_source);
         if of_source {
             failure = failure.context(cannot_read(&self.name));
         }
@@ -311,15 +342,20 @@ impl ComparedSource {
     }
 }
 
-/// The revision of a file to name instead of one that the file does not have.
-fn file_hint(failure: &Failure, name: &str) -> Option<String> {
-    let Some(Error::Local { cause, .. }) = failure.store_error() else { return None };
+/// The revision of a file to name instead of one that the file does not have. `is_history`: the file is that of `--db`, and the
+/// source one of its revisions.
+fn file_hint(failure: &Failure, is_history: bool) -> Option<String> {
+    let Some(Error::Local { store, cause }) = failure.store_error() else { return None };
+    let source = |revision: &Revision| {
+        let word = if is_history { format!("rev:{revision}") } else { format!("db:{store}@{revision}") };
+        shell::quote(word.as_bytes())
+    };
     match cause {
-        LocalError::Compacted { oldest, .. } => Some(format!("use --source db:{name}@{oldest} or a later revision")),
+        LocalError::Compacted { oldest, .. } => Some(format!("use --source {} or a later revision", source(oldest))),
         LocalError::FutureRevision { latest, .. } => {
-            Some(format!("use --source db:{name}@{latest} or an earlier revision"))
+            Some(format!("use --source {} or an earlier revision", source(latest)))
         }
-        LocalError::Broken(_) | LocalError::NeedsCluster(_) => None,
+        _ => None,
     }
 }
 

@@ -87,6 +87,17 @@ pub enum LocalError {
     /// The store is damaged, or the operating system cannot read it.
     #[error("{0}")]
     Broken(String),
+    /// The file is not as it was when it was opened.
+    #[error("the file changed while it was read")]
+    Changed,
+    /// The file is not the one that was saved.
+    #[error("its SHA-256 is wrong: the database has {computed}, but the file ends with {stored}")]
+    WrongDigest {
+        /// The SHA-256 of the database, in hex.
+        computed: String,
+        /// What the file ends with, in hex.
+        stored: String,
+    },
     /// Only a cluster can do this.
     #[error("'{0}' needs a running cluster")]
     NeedsCluster(&'static str),
@@ -98,7 +109,7 @@ impl LocalError {
         match self {
             Self::Compacted { .. } => Some(Refusal::Compacted),
             Self::FutureRevision { .. } => Some(Refusal::FutureRevision),
-            Self::Broken(_) | Self::NeedsCluster(_) => None,
+            Self::Broken(_) | Self::Changed | Self::WrongDigest { .. } | Self::NeedsCluster(_) => None,
         }
     }
 }

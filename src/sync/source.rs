@@ -20,13 +20,9 @@ pub enum SourceWord {
         /// The revision; `None` for the latest.
         revision: Option<Revision>,
     },
-    /// `db:FILE[@REV]`: a database file, at a revision or its latest.
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// The revision; `None` for the latest.
-        revision: Option<Revision>,
-    },
+    /// `db:FILE[@REV]`: a database file, at a revision or its latest. Only the files that exist tell whether an `@` belongs to
+    /// the name.
+    Database(PathBuf),
     /// `file:PATH`: records in JSON, one a line.
     File(PathBuf),
     /// `-`: the same on stdin.
@@ -66,10 +62,10 @@ impl FromStr for SourceWord {
                 let (name, revision) = at_revision(name);
                 Ok(Self::Context { name, revision })
             }
-            Some(("db", path)) => {
-                let (path, revision) = at_revision(path);
-                Ok(Self::Database { path: PathBuf::from(path), revision })
-            }
+            Some(("db", "-")) => Err(NoSource(
+                "stdin cannot be a database file, which is not read from its beginning to its end".to_owned(),
+            )),
+            Some(("db", path)) => Ok(Self::Database(PathBuf::from(path))),
             Some(("file", "")) => Err(NoSource("the file has no name".to_owned())),
             Some(("file", path)) => Ok(Self::File(PathBuf::from(path))),
             Some((word, _)) => Err(NoSource(format!("'{}:' is not a kind of source", word.escape_debug()))),
@@ -146,10 +142,7 @@ mod tests {
         assert_eq!("context:prod@812".parse(), context("prod", Some(812)));
         assert_eq!("context:me@home".parse(), context("me@home", None));
         assert_eq!("context:me@home@7".parse(), context("me@home", Some(7)));
-        let database = |path: &str, revision| Ok(SourceWord::Database { path: path.into(), revision });
-        assert_eq!("db:backup.db".parse(), database("backup.db", None));
-        assert_eq!("db:/a/b:c@d@812".parse(), database("/a/b:c@d", Some(812)));
-        assert_eq!("db:@7".parse(), database("@7", None));
+        assert_eq!("db:/a/b:c@d@812".parse(), Ok(SourceWord::Database("/a/b:c@d@812".into())));
         assert_eq!("file:a:b".parse(), Ok(SourceWord::File("a:b".into())));
         assert_eq!("-".parse(), Ok(SourceWord::Stdin));
         for text in [
@@ -162,6 +155,7 @@ mod tests {
             "context:",
             "file:",
             "db:",
+            "db:-",
             "git:main",
             "40",
             "backup.jsonl",

@@ -129,6 +129,9 @@ impl Bucket {
             };
             let header = cursor.reader.header(child)?;
             if header.kind == PageKind::Leaf {
+                if header.count == 0 {
+                    return Err(self.file.damage(child, PageFault::EmptyLeaf));
+                }
                 cursor.spend(child, 1)?;
                 entries = entries.saturating_add(header.count.into());
             } else {
@@ -332,6 +335,9 @@ impl Cursor {
         }
         let mut node = self.spare.pop().unwrap_or_default();
         let pages = self.reader.read(id, &mut node)?;
+        if node.is_leaf && node.count == 0 && !self.path.is_empty() {
+            return Err(self.reader.file().damage(id, PageFault::EmptyLeaf));
+        }
         self.spend(id, pages)?;
         self.path.push(Frame { node, index: 0 });
         Ok(())

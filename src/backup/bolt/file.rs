@@ -1,9 +1,9 @@
 //! A database file: its meta pages, its size, and reading at an offset.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +30,9 @@ pub enum BoltError {
     /// No meta page is valid. The fault is that of the first one.
     #[error("neither meta page is valid; the first one: {0}")]
     NoMeta(MetaFault),
+    /// The file is not as it was when it was opened.
+    #[error("the file changed while it was read")]
+    Changed,
     /// A page contradicts the format.
     #[error("{0}")]
     Damaged(Damage),
@@ -61,10 +64,33 @@ pub struct BoltFile {
 #[derive(Debug)]
 struct BoltShared {
     file: File,
-    bytes: u64,
+    /// The state of the file when it was opened.
+    state: FileState,
     meta: Meta,
     /// What is wrong with each of the two meta pages, if something is.
     faults: [Option<MetaFault>; 2],
+}
+
+/// What is different after a file was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileState {
+    bytes: u64,
+    inode: u64,
+    /// The time of the last change of the contents: seconds and nanoseconds.
+    modified: (i64, i64),
+    /// The time of the last change of the contents or of the inode. No program can set it.
+    changed: (i64, i64),
+}
+
+impl FileState {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            bytes: metadata.size(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 impl BoltFile {
@@ -93,8 +119,8 @@ impl BoltFile {
                 _ => "a device",
             }));
         }
-        let bytes = metadata.len();
-        if bytes == 0 {
+        let state = FileState::of(&metadata);
+        if state.bytes == 0 {
             return Err(BoltError::Empty);
         }
         let meta_at = |offset: u64| Meta::parse(&read_up_to(&file, offset, META_BYTES)?).map_err(MetaError::Fault);
@@ -119,7 +145,7 @@ impl BoltFile {
         let ((first, first_fault), (second, second_fault)) = (fault(first)?, fault(second)?);
         let newest = first.into_iter().chain(second).max_by_key(|meta| meta.transaction);
         let meta = newest.ok_or(BoltError::NoMeta(first_fault.unwrap_or(MetaFault::Magic)))?;
-        Ok(Self { shared: Arc::new(BoltShared { file, bytes, meta, faults: [first_fault, second_fault] }) })
+        Ok(Self { shared: Arc::new(BoltShared { file, state, meta, faults: [first_fault, second_fault] }) })
     }
 
     /// Reads `length` bytes at an offset, such as a value at `Element::value_offset`.
@@ -128,7 +154,7 @@ impl BoltFile {
     /// The bytes are not in the file, are more than 256 MiB, or cannot be read.
     pub fn read_at(&self, offset: u64, length: u32) -> Result<Vec<u8>, BoltError> {
         let end = offset.checked_add(length.into());
-        if end.is_none_or(|end| end > self.shared.bytes) || u64::from(length) > MAX_NODE_BYTES {
+        if end.is_none_or(|end| end > self.shared.state.bytes) || u64::from(length) > MAX_NODE_BYTES {
             return Err(self.damage_at(offset, format!("{length} bytes reach beyond the end of the file")));
         }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
@@ -143,7 +169,21 @@ impl BoltFile {
 
     /// The size of the file in bytes, when it was opened.
     pub fn file_bytes(&self) -> u64 {
-        self.shared.bytes
+        self.shared.state.bytes
+    }
+
+    /// The number of bytes after the last whole page.
+    pub fn tail_bytes(&self) -> u64 {
+        self.file_bytes().checked_rem(self.page_bytes().into()).unwrap_or(0)
+    }
+
+    /// Checks that the file is as it was when it was opened, so that what was read since then belongs together.
+    ///
+    /// # Errors
+    /// [`BoltError::Changed`], or the system's error.
+    pub fn check_unchanged(&self) -> Result<(), BoltError> {
+        let is_same = FileState::of(&self.shared.file.metadata()?) == self.shared.state;
+        if is_same { Ok(()) } else { Err(BoltError::Changed) }
     }
 
     /// The number of the last transaction.
@@ -173,7 +213,7 @@ impl BoltFile {
 
     /// The number of pages that the database can have: those below the high water mark that are in the file.
     pub fn pages(&self) -> u64 {
-        let in_file = self.shared.bytes.checked_div(self.page_bytes().into()).unwrap_or(0);
+        let in_file = self.file_bytes().checked_div(self.page_bytes().into()).unwrap_or(0);
         self.high_water_mark().min(in_file)
     }
 
@@ -183,9 +223,7 @@ impl BoltFile {
     /// The file has become shorter, or cannot be read.
     pub fn read_exact(&self, offset: u64, into: &mut [u8]) -> Result<(), BoltError> {
         self.shared.file.read_exact_at(into, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                self.damage_at(offset, "the file became shorter while it was read".to_owned())
-            }
+            io::ErrorKind::UnexpectedEof => BoltError::Changed,
             _ => BoltError::Io(error),
         })
     }

@@ -53,9 +53,15 @@ pub enum PageFault {
     /// A branch page must lead somewhere.
     #[error("the branch page has no elements")]
     EmptyBranch,
+    /// A branch page leads to pages with elements.
+    #[error("the leaf page has no elements, although it is below a branch page")]
+    EmptyLeaf,
     /// An element's descriptor or its bytes lie outside the page.
     #[error("element {0} reaches beyond the page")]
     Element(usize),
+    /// The bytes of the elements lie behind each other.
+    #[error("element {0} does not begin where the one before it ends")]
+    Layout(usize),
     /// bbolt writes no element with an empty key.
     #[error("element {0} has an empty key")]
     EmptyKey(usize),
@@ -153,6 +159,42 @@ pub fn leaf_element(page: &[u8], index: usize) -> Result<LeafElement<'_>, PageFa
     };
     let element = element().ok_or(outside)?;
     if element.key.is_empty() { Err(PageFault::EmptyKey(index)) } else { Ok(element) }
+}
+
+/// Checks that the bytes of all elements lie behind each other, after the last descriptor: so bbolt writes them (`node.write`, in
+/// 1.4 `WriteInodeToPage`). Otherwise a small page could hold very large elements, and a changed number of elements would hide
+/// some of them.
+///
+/// # Errors
+/// The first element that lies elsewhere, or has an empty key.
+pub fn check_layout(page: &[u8], is_leaf: bool, count: usize) -> Result<(), PageFault> {
+    let descriptors = count.checked_mul(ELEMENT_BYTES).and_then(|bytes| bytes.checked_add(HEADER_BYTES));
+    let mut before = descriptors.ok_or(PageFault::Element(count))?;
+    for index in 0..count {
+        let (start, key_bytes, end) = extent(page, index, is_leaf).ok_or(PageFault::Element(index))?;
+        if key_bytes == 0 {
+            return Err(PageFault::EmptyKey(index));
+        }
+        if start != before {
+            return Err(PageFault::Layout(index));
+        }
+        before = end;
+    }
+    Ok(())
+}
+
+/// Where the bytes of an element start, the length of its key, and where its bytes end.
+fn extent(page: &[u8], index: usize, is_leaf: bool) -> Option<(usize, usize, usize)> {
+    let (descriptor_at, fields) = descriptor(page, index)?;
+    let (pos, key_bytes, value_bytes) = if is_leaf {
+        (u32_at(fields, 4)?, u32_at(fields, 8)?, u32_at(fields, 12)?)
+    } else {
+        (u32_at(fields, 0)?, u32_at(fields, 4)?, 0)
+    };
+    let key_bytes = usize::try_from(key_bytes).ok()?;
+    let start = descriptor_at.checked_add(usize::try_from(pos).ok()?)?;
+    let end = start.checked_add(key_bytes)?.checked_add(usize::try_from(value_bytes).ok()?)?;
+    (end <= page.len()).then_some((start, key_bytes, end))
 }
 
 /// Where the descriptor of an element starts, and its bytes.

@@ -2,7 +2,8 @@
 
 use super::file::{BoltError, BoltFile, MAX_NODE_BYTES};
 use super::page::{
-    BranchElement, HEADER_BYTES, LeafElement, PageFault, PageHeader, PageKind, branch_element, leaf_element,
+    BranchElement, HEADER_BYTES, LeafElement, PageFault, PageHeader, PageKind, branch_element, check_layout,
+    leaf_element,
 };
 use crate::plural::counted;
 
@@ -47,6 +48,7 @@ impl PageNode {
         if header.kind != PageKind::Leaf {
             return Err(PageFault::Kind(header.kind));
         }
+        check_layout(page, true, header.count.into())?;
         self.bytes.clear();
         self.bytes.extend_from_slice(page);
         (self.id, self.offset, self.is_leaf, self.count) = (id, offset, true, header.count.into());
@@ -97,6 +99,7 @@ impl NodeReader {
         if node.count == 0 && !node.is_leaf {
             return Err(self.file.damage(id, PageFault::EmptyBranch));
         }
+        check_layout(&node.bytes, node.is_leaf, node.count).map_err(|fault| self.file.damage(id, fault))?;
         Ok(u64::from(header.overflow).saturating_add(1))
     }
 

@@ -151,6 +151,10 @@ impl PageWalk {
         if !check.page(pages.saturating_mul(self.reader.file().page_bytes().into())) {
             return Err(WalkEnd::Cancelled);
         }
+        // Pages below a branch page have a lower bound.
+        if node.is_leaf && node.count == 0 && bounds.from.is_some() {
+            self.found(place, node, PageFault::EmptyLeaf);
+        }
         if node.is_leaf { self.leaf(node, bounds, place, check) } else { self.branch(node, bounds, place, check) }
     }
 

@@ -132,7 +132,7 @@ async fn database(ctx: &Context) -> Result<Database, Failure> {
     let damaged = |mismatch: DigestMismatch| Failure::new(Exit::Refused, mismatch.to_string());
     digest.finish().map_err(|mismatch| damaged(mismatch).context("the snapshot is damaged"))?;
     let name = PathBuf::from(format!("the snapshot of {endpoint}"));
-    let database = Database::of(EtcdFile::of(file, &name)?, ctx.out.clone(), ctx.signals.cancel().clone())?;
+    let database = Database::of_proved(EtcdFile::of(file, &name)?, ctx.out.clone(), ctx.signals.cancel().clone())?;
     ctx.out.note(&format!("read from a snapshot of {endpoint} at revision {}", database.latest()));
     Ok(database)
 }

@@ -116,7 +116,7 @@ impl Args {
         match &self.source {
             SourceWord::Context { name, revision: None } => Ok(name),
             SourceWord::Context { .. } => Err(advice(Failure::usage("a mirror cannot follow a single revision"))),
-            SourceWord::Database { .. } => {
+            SourceWord::Database(_) => {
                 Err(Failure::usage("a mirror cannot follow a database file, which does not change")
                     .hint("'kvadm restore PREFIX --source db:FILE' makes PREFIX equal to the file once"))
             }

@@ -34,7 +34,13 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let mut source = args.source.open(ctx, &here, SerializableArgs::default(), &prefix, args.text, &codec).await?;
     warn_of_bypass(ctx, [KeyRange::prefix(&prefix)]);
     source.check_whole(ctx).await?;
+    let database = source.database();
     let plan = planning::make(ctx, args, source, &here).await?;
+    if let Some(database) = database {
+        // The plan is about the file as it was proved.
+        let checked = database.check_unchanged().map_err(|error| Failure::from(database.error(error)));
+        checked.map_err(|failure| failure.hint("nothing was changed"))?;
+    }
     if let Some(path) = &args.plan {
         return planning::report_saved(ctx, &plan, path);
     }

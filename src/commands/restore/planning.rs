@@ -23,7 +23,8 @@ pub(super) async fn make(
     source: OpenSource,
     here: &ReadStore,
 ) -> Result<RestorePlan, Failure> {
-    let Compared { mut comparison, source } = source.compare(here, 0, !args.with_leases).await?;
+    let begun = source.compare(here, 0, !args.with_leases).await;
+    let Compared { mut comparison, source } = begun.map_err(|failure| failure.hint("nothing was changed"))?;
     let head = PlanHead {
         cluster: ctx.store().cluster(),
         namespace: ctx.store().namespace().to_vec(),
@@ -110,7 +111,10 @@ fn check_source(
             "{} has no key with the prefix {prefix}; nothing was changed",
             source.describe(None)
         ))
-        .hint(format!("check --source and --source-prefix; --allow-empty deletes all {}", counted(total, "key"))));
+        .hint(format!(
+            "check --source and --source-prefix; to delete all {}, add --allow-empty and --max-percent 100",
+            counted(total, "key")
+        )));
     }
     let deletions = counted(counts.deleted, "key");
     if source.is_unproved && counts.deleted > 0 {

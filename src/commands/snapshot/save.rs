@@ -195,6 +195,7 @@ fn store_failure(ctx: &Context, error: SaveError) -> Failure {
             let what = match error {
                 BackupError::Io { source, .. } => return Failure::usage(format!("cannot read the snapshot: {source}")),
                 BackupError::OtherKind { what, .. } => format!("not an etcd database: {what}"),
+                BackupError::Changed { .. } => "the file changed while it was read".to_owned(),
                 BackupError::Damaged { damage, .. } => damage.to_string(),
             };
             Failure::new(Exit::Refused, what).context("the snapshot is damaged").hint(another_member(ctx))
