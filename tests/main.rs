@@ -86,6 +86,7 @@ mod signals;
 mod since_rev;
 mod snapshot_faults;
 mod snapshot_save;
+mod snapshot_unproved;
 mod snapshot_verify;
 mod snapshots;
 mod snapshots_errors;

@@ -53,7 +53,7 @@ impl EtcdFile {
         let of = |error| BackupError::of(path, error);
         let bolt = match BoltFile::open(path) {
             Ok(bolt) => bolt,
-            Err(BoltError::Irregular("a directory")) => return Err(other(FileKind::of_directory(path))),
+            Err(BoltError::Irregular("a folder")) => return Err(other(FileKind::of_directory(path))),
             Err(BoltError::NoMeta(fault)) => {
                 let start = crate::bounded_file::start_of_regular(path, START_BYTES.into());
                 return Err(other(FileKind::of(path, &start.unwrap_or_default(), fault)));
