@@ -60,7 +60,7 @@ pub struct Args {
     /// Compute the hash at revision N [default: the latest]
     #[arg(long, value_name = "N", value_parser = parse_revision)]
     rev: Option<Revision>,
-    /// Exit 4 if the file has no SHA-256, without which values cannot be proved
+    /// Exit 4 if the file has no SHA-256 that proves its values
     #[arg(long)]
     require_sha256: bool,
 }
