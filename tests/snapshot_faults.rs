@@ -58,6 +58,21 @@ fn the_sha256_may_come_with_the_database_or_in_pieces() {
     run.code(3).err_has("the snapshot ended after 31 of the 32 bytes of its SHA-256");
 }
 
+/// The HTTP/2 library gives up a connection with too many tiny frames, depending on how fast they come: that is kvadm's doing.
+#[test]
+fn messages_of_one_byte_are_accepted_or_the_server_is_not_said_to_have_gone() {
+    let (database, digest) = SNAPSHOT.split_at(SNAPSHOT.len() - 32);
+    let bytes = database.iter().rev().enumerate().rev();
+    let mut messages: Vec<Message> = bytes.map(|(left, byte)| chunk(&[*byte], i64::try_from(left).unwrap())).collect();
+    messages.push(chunk(digest, 0));
+    let run = saved(Reply::Messages(messages));
+    if run.code != Some(0) {
+        run.code(3)
+            .err_has("kvadm has closed it, because the server sent too many HTTP/2 frames")
+            .err_lacks("by the server");
+    }
+}
+
 /// A member without a leader may have old data: the next endpoint is better, if it has one.
 #[test]
 fn a_member_with_a_leader_is_preferred() {
