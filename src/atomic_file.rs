@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
@@ -12,22 +13,21 @@ use tempfile::TempPath;
 ///
 /// # Errors
 /// The path is that of a device, a FIFO, a socket or a folder, or the folder or the disk refuses the write; the old
-/// contents then remain.
+/// contents then remain. A folder that cannot be synced is no error, because the file has its new contents: only a crash
+/// of the machine could bring the old ones back.
 pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     // A missing folder is named by its own error, not by that of the temporary file.
     fs::metadata(folder)?;
     check_replaceable(path)?;
-    let mut file = tempfile::Builder::new().prefix(".kvadm-").tempfile_in(folder)?;
-    if let Ok(old) = fs::symlink_metadata(path)
-        && old.is_file()
-    {
-        file.as_file().set_permissions(old.permissions())?;
-    }
+    let mut file = tempfile::Builder::new().prefix(".kvadm-").tempfile_in(folder).map_err(without_path)?;
+    let old = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file);
+    file.as_file().set_permissions(old.map_or_else(private, |old| old.permissions()))?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    sync_folder(path)
+    let _ = sync_folder(path);
+    Ok(())
 }
 
 /// A new file that gets its name when it is complete. Until then it is a temporary file in the same folder, readable by the
@@ -51,13 +51,14 @@ impl NewFile {
         if fs::symlink_metadata(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let temporary =
-            tempfile::Builder::new().prefix(&format!(".kvadm-{kind}-")).suffix(".part").tempfile_in(folder)?;
-        let (file, temporary) = temporary.into_parts();
+        let prefix = format!(".kvadm-{kind}-");
+        let temporary = tempfile::Builder::new().prefix(&prefix).suffix(".part").tempfile_in(folder);
+        let (file, temporary) = temporary.map_err(without_path)?.into_parts();
+        file.set_permissions(private())?;
         Ok(Self { file, temporary, path: path.to_owned() })
     }
 
-    /// The file, to write to.
+    /// The file, to write to and to read from.
     ///
     /// # Errors
     /// The system refuses a descriptor.
@@ -65,19 +66,30 @@ impl NewFile {
         self.file.try_clone()
     }
 
-    /// The path of the temporary file.
-    pub fn temporary_path(&self) -> &Path {
-        &self.temporary
-    }
-
-    /// Gives the file its name, and waits until contents and name are on disk. Never replaces another file.
+    /// Gives the file its name, and waits until contents and name are on disk. Never replaces another file. If the file has
+    /// its name but its folder cannot be synced, such as one that may be written to but not read, returns that error: a crash
+    /// of the machine could take the name away.
     ///
     /// # Errors
-    /// A file of this name was created meanwhile, or the disk refuses the write.
-    pub fn publish(self) -> io::Result<()> {
+    /// A file of this name was created meanwhile, the temporary file is gone, or the disk refuses the write. The file does
+    /// not have its name then.
+    pub fn publish(self) -> io::Result<Option<io::Error>> {
         self.file.sync_all()?;
-        self.temporary.persist_noclobber(&self.path)?;
-        sync_folder(&self.path)
+        self.temporary.persist_noclobber(&self.path).map_err(|refused| refused.error)?;
+        Ok(sync_folder(&self.path).err())
+    }
+}
+
+/// The mode of a file that only its owner may read, whatever the umask.
+fn private() -> fs::Permissions {
+    fs::Permissions::from_mode(0o600)
+}
+
+/// The system's error without the path of the temporary file, which no user knows.
+fn without_path(error: io::Error) -> io::Error {
+    match error.to_string().split_once(" at path ") {
+        Some((text, _)) => io::Error::new(error.kind(), text),
+        None => error,
     }
 }
 
@@ -109,8 +121,6 @@ pub fn check_replaceable(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -141,7 +151,7 @@ mod tests {
         assert_eq!(names()?, [""; 0]);
         let file = NewFile::create(&path, "test")?;
         file.handle()?.write_all(b"two")?;
-        file.publish()?;
+        assert!(file.publish()?.is_none());
         assert_eq!((names()?, fs::read(&path)?), (vec!["file".to_owned()], b"two".to_vec()));
         assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
         let exists = |error: io::Error| error.kind() == io::ErrorKind::AlreadyExists;
@@ -160,6 +170,37 @@ mod tests {
         fs::create_dir(&taken)?;
         assert!(replace(&taken, b"one").is_err());
         assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+        Ok(())
+    }
+
+    /// The user has no right to a folder, unless this is root.
+    #[test]
+    fn a_folder_that_cannot_be_read_gets_its_file_all_the_same() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("file");
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o300))?;
+        let is_unreadable = File::open(folder.path()).is_err();
+        let unsynced = NewFile::create(&path, "test")?.publish()?;
+        assert_eq!(unsynced.map(|error| error.kind()), is_unreadable.then_some(io::ErrorKind::PermissionDenied));
+        replace(&path, b"two")?;
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700))?;
+        assert_eq!(fs::read(&path)?, b"two");
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_names_no_temporary_file() -> io::Result<()> {
+        let error = NewFile::create(Path::new("/proc/file"), "test").expect_err("a file in /proc");
+        assert!(!error.to_string().contains("kvadm"), "{error}");
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("file");
+        let file = NewFile::create(&path, "test")?;
+        let moved = folder.path().with_extension("moved");
+        fs::rename(folder.path(), &moved)?;
+        let published = file.publish();
+        fs::rename(&moved, folder.path())?;
+        assert!(matches!(&published, Err(error) if error.kind() == io::ErrorKind::NotFound), "{published:?}");
+        assert!(!path.exists());
         Ok(())
     }
 }

@@ -299,7 +299,7 @@ fn bad_files_are_named() {
     fs::write(path("text"), "hello").unwrap();
     read(&path("none"), &["list"]).code(2).out_empty().err_has("none");
     read(&path("text"), &["list"]).code(2).out_empty().err_has("is not an etcd database");
-    read(folder.path(), &["list"]).code(2).out_empty().err_has("a directory");
+    read(folder.path(), &["list"]).code(2).out_empty().err_has("a folder");
 }
 
 #[test]

@@ -87,6 +87,7 @@ mod signals;
 mod since_rev;
 mod snapshot_faults;
 mod snapshot_save;
+mod snapshot_unproved;
 mod snapshot_verify;
 mod snapshots;
 mod snapshots_errors;

@@ -1,6 +1,7 @@
 //! `snapshot save` when something goes wrong: no file under the name, bounded time, and words that say what it was.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -38,6 +39,38 @@ fn a_valid_stream_is_saved_and_what_follows_it_is_not_read() {
     saved(Reply::Messages(chunks(SNAPSHOT))).ok();
     saved(Reply::Open(chunks(SNAPSHOT))).ok().within(Duration::from_secs(5));
     saved(Reply::Endless(chunks(SNAPSHOT))).ok().within(Duration::from_secs(5));
+}
+
+/// Any message may hold the SHA-256, or a part of it: the last 32 bytes of the stream are the SHA-256.
+#[test]
+fn the_sha256_may_come_with_the_database_or_in_pieces() {
+    let (database, digest) = SNAPSHOT.split_at(SNAPSHOT.len() - 32);
+    let (first, last) = database.split_at(8192);
+    let announced = i64::try_from(last.len()).unwrap();
+    let with_digest = [last, digest].concat();
+    let pieces: Vec<Message> = digest.chunks(1).map(|byte| chunk(byte, 0)).collect();
+    let split = [vec![chunk(first, announced), chunk(last, 0)], pieces].concat();
+    saved(Reply::Messages(split.clone())).ok();
+    saved(Reply::Messages(vec![chunk(first, announced), chunk(&with_digest, 0)])).ok();
+    saved(Reply::Messages(vec![chunk(first, announced + 32), chunk(&with_digest, 0)])).ok();
+    saved(Reply::Messages(vec![chunk(SNAPSHOT, 0)])).ok();
+    let run = saved(Reply::Messages(split[..split.len() - 1].to_vec()));
+    run.code(3).err_has("the snapshot ended after 31 of the 32 bytes of its SHA-256");
+}
+
+/// The HTTP/2 library gives up a connection with too many tiny frames, depending on how fast they come: that is kvadm's doing.
+#[test]
+fn messages_of_one_byte_are_accepted_or_the_server_is_not_said_to_have_gone() {
+    let (database, digest) = SNAPSHOT.split_at(SNAPSHOT.len() - 32);
+    let bytes = database.iter().rev().enumerate().rev();
+    let mut messages: Vec<Message> = bytes.map(|(left, byte)| chunk(&[*byte], i64::try_from(left).unwrap())).collect();
+    messages.push(chunk(digest, 0));
+    let run = saved(Reply::Messages(messages));
+    if run.code != Some(0) {
+        run.code(3)
+            .err_has("kvadm has closed it, because the server sent too many HTTP/2 frames")
+            .err_lacks("by the server");
+    }
 }
 
 /// A member without a leader may have old data: the next endpoint is better, if it has one.
@@ -124,7 +157,7 @@ fn what_is_no_database_of_etcd_is_not_saved() {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, database);
         saved(Reply::Messages(chunks(&[database, digest.as_ref()].concat())))
     };
-    let run = of(&[0; 20_000]);
+    let run = of(&[0; 20_480]);
     run.code(4).out_empty().err_has("error: the snapshot is damaged").err_has("not an etcd database: ");
     run.err_lacks(".part").err_has("hint: try another member: kvadm --endpoints ");
     let (mut database, pages) = (SNAPSHOT[..SNAPSHOT.len() - 32].to_vec(), SNAPSHOT.len() / 4096);
@@ -139,11 +172,11 @@ fn streams_without_an_end_and_false_lengths_are_refused() {
     for (reply, words) in [
         (again(chunk(&[], 8192)), "an empty chunk follows 4096 bytes"),
         (Reply::Endless(vec![chunk(&[], 0)]), "an empty chunk follows 0 bytes"),
-        (Reply::Endless(vec![first.clone()]), "a chunk says that 8192 bytes remain where 4096 do"),
-        (again(chunk(&[7; 8193], 0)), "a chunk has 8193 bytes where only 8192 remain"),
-        (again(chunk(&[7; 8192], 1)), "a chunk says that 1 bytes remain where 0 do"),
-        (again(chunk(&[7; 8192], 0)), "8192 bytes follow the database where a SHA-256 of 32 belongs"),
-        (Reply::Endless(vec![chunk(&[7; 100], -1)]), "it announces 18446744073709551615 bytes"),
+        (Reply::Endless(vec![first.clone()]), "a chunk announces that 8192 bytes will follow, but 4096 are expected"),
+        (again(chunk(&[7; 8225], 0)), "a chunk has 8225 bytes of data, but only 8224 are left"),
+        (again(chunk(&[7; 8192], 1)), "a chunk announces that 1 byte will follow, but 0 are expected"),
+        (again(chunk(&[7; 8192], 0)), "a chunk has 8192 bytes of data, but only 32 are left"),
+        (Reply::Endless(vec![chunk(&[7; 100], -1)]), "the member announces a database of 18446744073709551715 bytes"),
         (Reply::Endless(vec![chunk(&[7; 100], 1 << 40)]), "kvadm accepts up to 1099511627776"),
     ] {
         let run = saved(reply);
@@ -157,7 +190,8 @@ fn a_message_that_is_too_large_is_not_read() {
     let reply = Reply::Large(1 << 30, Message(vec![0; 64 << 10]));
     let folder = tempfile::tempdir().unwrap();
     let run = save(&server(reply), &folder, &[]).memory(256 << 20).run();
-    run.code(4).out_empty().err_has("snapshot").within(Duration::from_secs(10));
+    run.code(4).out_empty().err_has("the member sent a message of more than 4 MiB, which kvadm does not accept");
+    run.err_has("hint: try another member: ").err_lacks("etcd refused").within(Duration::from_secs(10));
     assert_eq!(names(&folder), [""; 0]);
 }
 
@@ -175,6 +209,40 @@ fn a_silent_stream_ends_in_time() {
     let run = saved(Reply::Open(chunks(SNAPSHOT)[..2].to_vec()));
     run.code(3).out_empty().err_has("no response from ").err_has(" to 'snapshot' within 3s");
     run.err_has("hint: raise --op-timeout").within(Duration::from_secs(10));
+}
+
+/// What arrives while kvadm itself is stopped is read when it goes on: the member is not to blame.
+#[test]
+fn a_command_that_was_stopped_goes_on() {
+    let etcd = large();
+    let (mut proxy, folder, running) = begin(&etcd, "2s", "a.db");
+    running.signal(Signal::SIGSTOP);
+    proxy.set(Mode::Pass);
+    // Longer than --op-timeout: the length of the stop is what is tested.
+    std::thread::sleep(Duration::from_secs(4));
+    running.signal(Signal::SIGCONT);
+    running.wait().ok();
+    assert_eq!(names(&folder), ["a.db"]);
+}
+
+/// The folder is moved, or the temporary file removed, while the snapshot is received.
+#[test]
+fn a_folder_that_is_moved_during_the_save_is_named() {
+    let etcd = large();
+    for is_moved in [true, false] {
+        let (mut proxy, folder, running) = begin(&etcd, "10s", "inner/a.db");
+        let inner = folder.path().join("inner");
+        if is_moved {
+            fs::rename(&inner, folder.path().join("moved")).unwrap();
+        } else {
+            fs::remove_file(fs::read_dir(&inner).unwrap().next().unwrap().unwrap().path()).unwrap();
+        }
+        proxy.set(Mode::Pass);
+        let run = running.wait();
+        run.code(2).out_empty().err_has("error: cannot write inner/a.db: its folder or its temporary file was moved");
+        run.err_has("hint: no file was saved");
+        assert!(!inner.join("a.db").exists());
+    }
 }
 
 /// A stream that stands still, with its command, once a part of it has been written.
@@ -235,11 +303,19 @@ fn large() -> Etcd {
 
 /// Begins a snapshot through a proxy that stops in the middle of it.
 fn half(etcd: &Etcd) -> (Proxy, TempDir, super::support::Running) {
+    begin(etcd, "1s", "a.db")
+}
+
+/// As [`half`], with this `--op-timeout` and file; the file's folder is created.
+fn begin(etcd: &Etcd, timeout: &str, file: &str) -> (Proxy, TempDir, super::support::Running) {
     let folder = tempfile::tempdir().unwrap();
+    if let Some((inner, _)) = file.split_once('/') {
+        fs::create_dir(folder.path().join(inner)).unwrap();
+    }
     let mut proxy = Proxy::start(&etcd.address());
     proxy.set(Mode::HangAfter(1_000_000));
-    let kvadm = Kvadm::new().endpoint(&proxy.endpoint()).folder(folder.path()).args(["--op-timeout", "1s"]);
-    let running = kvadm.args(["snapshot", "save", "a.db"]).spawn();
+    let kvadm = Kvadm::new().endpoint(&proxy.endpoint()).folder(folder.path()).args(["--op-timeout", timeout]);
+    let running = kvadm.args(["snapshot", "save", file]).spawn();
     eventually("a part of the snapshot", Duration::from_secs(10), || proxy.bytes_down() >= 1_000_000);
     (proxy, folder, running)
 }
@@ -271,4 +347,33 @@ fn another_member_does_not_continue_the_stream() {
     proxy.cut();
     running.wait().code(3).out_empty().err_has("hint: a.db was not saved");
     assert_eq!(names(&folder), [""; 0]);
+}
+
+/// A folder that may be written to, but not read, cannot be synced. The file is there all the same.
+#[test]
+fn a_folder_that_cannot_be_read_gets_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o733)).unwrap();
+    let save = format!("{} --endpoints {} snapshot save a.db", env!("CARGO_BIN_EXE_kvadm"), shared().endpoint());
+    // Nothing is forbidden to root.
+    let is_root = fs::metadata(folder.path()).unwrap().uid() == 0;
+    let user = if is_root { "setpriv --reuid=65534 --clear-groups " } else { "" };
+    if user.is_empty() {
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o300)).unwrap();
+    }
+    let run = Kvadm::program("bash").folder(folder.path()).args(["-c", &format!("exec {user}{save}")]).run();
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    run.ok().out_has("file\ta.db\n").err_has("warning: a.db is saved and complete, but its folder could not be synced");
+    assert!(fs::read(folder.path().join("a.db")).unwrap().len() > 4096);
+}
+
+#[test]
+fn the_mode_does_not_depend_on_the_umask() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = format!("{} --endpoints {} snapshot save a.db", env!("CARGO_BIN_EXE_kvadm"), shared().endpoint());
+    Kvadm::program("bash").folder(folder.path()).args(["-c", &format!("umask 777; {save}")]).run().ok();
+    assert_eq!(fs::metadata(folder.path().join("a.db")).unwrap().permissions().mode() & 0o777, 0o600);
+    let run = Kvadm::program("bash").folder(folder.path()).args(["-c", &format!("{save}-2 >/dev/full")]).run();
+    run.code(6).err_has("No space left on device").err_has("hint: a.db-2 is saved and complete");
+    assert!(fs::read(folder.path().join("a.db-2")).unwrap().len() > 4096);
 }

@@ -108,7 +108,7 @@ fn pages_of_16_kib_nested_buckets_and_a_stored_list_of_free_pages() {
         let found = verify(&path, &["-o", "json"]);
         found.ok().err_has("values cannot be proved: the file has no SHA-256");
         let found = found.json();
-        let wanted = json!(["intact", "absent", HASHES[1].1[4], page_bytes, 4, 9, null]);
+        let wanted = json!(["unproved", "absent", HASHES[1].1[4], page_bytes, 4, 9, null]);
         let fields = ["result", "sha256_state", "hash", "page_size", "keys", "revisions", "sha256"];
         assert_eq!(json!(fields.map(|field| found[field].clone())), wanted, "{name}");
         for (revision, hash) in (9..).zip(HASHES[1].1) {
@@ -301,9 +301,10 @@ fn damage_is_named_by_page_and_offset() {
     bytes[at] ^= 1;
     let path = write(folder.path(), "value", &bytes);
     let run = verify(&path, &[]);
-    run.code(4).out_has("result\tdamaged\n").out_has("sha256_state\tmismatch\n").out_has("damages\t0\n");
+    run.code(4).out_has("result\tdamaged\n").out_has("sha256_state\tmismatch\n").out_has("damages\t1\n");
     run.err_has("warning: the SHA-256 of the database is ").err_has("value is damaged: its SHA-256 does not match\n");
     run.err_has("hint: use another backup, or save a new one: kvadm snapshot save FILE\n");
+    run.err_has("the structure of the database is intact").err_has("head -c -32 ").err_has("/value > COPY\n");
     let path = write(folder.path(), "value-without-sha256", &bytes[..bytes.len() - 32]);
     verify(&path, &[]).ok().err_has("warning: values cannot be proved");
     // The type of a page.
@@ -318,7 +319,7 @@ fn damage_is_named_by_page_and_offset() {
     assert_eq!(json!([found["damages"], found["damage"], found["result"]]), json!([1, wanted, "damaged"]));
     assert_eq!(json!([found["hash"], found["keys"]]), json!([null, null]));
     run.err_has(&format!("page {page} (offset {}): the page has an unknown type", page * 16384));
-    run.err_has("if the file was copied from a member's data directory: copy it while the member is stopped");
+    run.err_has("if the file was copied from a running member, copy it again while the member is stopped");
 }
 
 #[test]

@@ -65,6 +65,11 @@ impl BackupError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                let folder = crate::atomic_file::folder_of(path);
+                let folder = crate::shell::quote(folder.as_os_str().as_encoded_bytes());
+                Some(format!("check the name of the file: ls -l {folder}"))
+            }
             Self::Io { .. } => None,
             Self::OtherKind { hint, .. } => hint.clone(),
             Self::Damaged { path, .. } => Some(format!(

@@ -60,7 +60,7 @@ impl EtcdFile {
         let of = |error| BackupError::of(path, error);
         let bolt = match BoltFile::open(path) {
             Ok(bolt) => bolt,
-            Err(BoltError::Irregular("a directory")) => return Err(other(FileKind::of_directory(path))),
+            Err(BoltError::Irregular("a folder")) => return Err(other(FileKind::of_directory(path))),
             Err(BoltError::NoMeta(fault)) => {
                 let start = crate::bounded_file::start_of_regular(path, START_BYTES.into());
                 return Err(other(FileKind::of(path, &start.unwrap_or_default(), fault)));
@@ -88,15 +88,14 @@ impl EtcdFile {
     /// What is wrong with the size of the file. A database has whole pages; only a SHA-256 may follow them.
     pub(super) fn size_damage(&self) -> Option<Damage> {
         let bolt = &self.shared.bolt;
+        if let Some(cut) = bolt.cut() {
+            return Some(cut);
+        }
         let (total, tail, page_bytes) = (bolt.file_bytes(), bolt.tail_bytes(), u64::from(bolt.page_bytes()));
-        let needed = bolt.high_water_mark().saturating_mul(page_bytes);
-        let what = if total < needed {
-            format!("the file is cut: it has {total} bytes, and its database {needed}")
-        } else if tail != 0 && tail != DIGEST_BYTES {
-            format!("the file has {} after its last page; it was cut or extended", counted(tail, "byte"))
-        } else {
+        if tail == 0 || tail == DIGEST_BYTES {
             return None;
-        };
+        }
+        let what = format!("the file has {} after its last page; it was cut or extended", counted(tail, "byte"));
         let page = total.checked_div(page_bytes).unwrap_or(0);
         Some(Damage { page, offset: page.saturating_mul(page_bytes), what })
     }

@@ -38,7 +38,7 @@ impl FileKind {
                 return Self::new("it begins like a database, but neither of its meta pages is valid");
             }
             MetaFault::PageSize(bytes) => {
-                return Self::new(format!("it gives a page size of {bytes} bytes, which no system has"));
+                return Self::new(format!("its page size of {bytes} B is not one that bbolt uses"));
             }
         }
         let has_extension = |extension: &str| path.extension().is_some_and(|found| found == extension);
@@ -78,7 +78,7 @@ impl FileKind {
         let candidates = [&["member", "snap", "db"][..], &["snap", "db"], &["db"]];
         let database =
             candidates.into_iter().map(|parts| parts.iter().fold(path.to_owned(), |path, part| path.join(part)));
-        let kind = Self::new("it is a directory");
+        let kind = Self::new("it is a folder");
         match database.into_iter().find(|path: &PathBuf| path.is_file()) {
             Some(database) => kind.hint(format!(
                 "the database in it is {} (copy it while the member is stopped)",

@@ -45,4 +45,4 @@ pub use key_table::SortedKeys;
 pub use monitor::VerifyMonitor;
 pub use pass::DatabaseError;
 pub use snapshot_digest::{DigestMismatch, SnapshotDigest};
-pub use verify::{Checksum, Verification, VerifyError, bytes_to_verify, verify};
+pub use verify::{Checksum, Verification, VerifyError, passes_to_verify, verify};

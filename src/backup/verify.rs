@@ -86,7 +86,7 @@ pub struct Verification {
     pub file_bytes: u64,
     /// The size of a page in bytes.
     pub page_bytes: u32,
-    /// The pages that were ever used but are not now, in bytes.
+    /// The pages in the file that were used once but are not now, in bytes.
     pub free_bytes: u64,
 }
 
@@ -97,10 +97,9 @@ impl Verification {
     }
 }
 
-/// The number of bytes that a verification of a file of this size reads.
-pub fn bytes_to_verify(file_bytes: u64) -> u64 {
-    let has_digest = file_bytes.checked_rem(MIN_PAGE_BYTES) == Some(DIGEST_BYTES);
-    if has_digest { file_bytes.saturating_mul(2) } else { file_bytes }
+/// How often a verification reads a file of this size: once for its pages, and once for its SHA-256 if it has one.
+pub fn passes_to_verify(file_bytes: u64) -> u64 {
+    if file_bytes.checked_rem(MIN_PAGE_BYTES) == Some(DIGEST_BYTES) { 2 } else { 1 }
 }
 
 /// Verifies a file. `revision` is that of the hash; 0 for the latest.
@@ -182,6 +181,10 @@ fn examine(
     monitor: &VerifyMonitor,
 ) -> Result<(Verification, Option<HashKv>), VerifyError> {
     let mut walk = PageWalk::new(bolt.clone());
+    let cut = bolt.cut();
+    if let Some(damage) = &cut {
+        walk.record(damage.clone());
+    }
     let compact_revision = facts.compaction.map(|compaction| compaction.revision());
     let mut check = ContentsCheck::new(compact_revision, hash, monitor);
     let (walked, checksum) = thread::scope(|scope| {
@@ -199,11 +202,13 @@ fn examine(
         (Ok(()), Ok(checksum)) => checksum,
         (Err(error), _) | (_, Err(error)) => return Err(walk_error(path, error)),
     };
-    if let Some(damage) = facts.first.filter(|_| walk.damages() == 0) {
+    if let Some(damage) =
+        facts.first.filter(|first| cut.as_ref() != Some(first) && walk.damages() == u64::from(cut.is_some()))
+    {
         walk.record(damage);
     }
     let (contents, hash) = check.finish();
-    let free_pages = bolt.high_water_mark().saturating_sub(walk.used_pages());
+    let free_pages = bolt.pages().saturating_sub(walk.used_pages());
     let found = Verification {
         checksum,
         described: walk.described().to_vec(),

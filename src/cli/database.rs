@@ -51,6 +51,7 @@ fn instead(verb: &str, path: &Path) -> String {
         }
         "mirror" => "'kvadm restore PREFIX --source db:FILE' writes keys of the file to a cluster once",
         "status" => "run 'kvadm snapshot verify FILE'",
+        "snapshot" if verb == "snapshot verify" => "omit --db; the file is the argument: 'kvadm snapshot verify FILE'",
         "snapshot" => "run 'kvadm snapshot verify FILE' to check the file; a snapshot is taken of a running member",
         "watch" => "'kvadm get KEY --db FILE --history' prints the changes of one key in the file",
         "lock" | "lease" => {

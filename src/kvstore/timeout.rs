@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::duration::from_now;
 
@@ -25,8 +25,13 @@ pub(crate) enum Timeout {
     WhileResponsive,
 }
 
+/// A timer that fires this part of the limit too late shows that kvadm itself did not run, because it was stopped or the
+/// machine was suspended. The answer may have arrived meanwhile without having been read.
+const LATE: f64 = 0.25;
+
 /// Waits for `answer`. After half of `limit`, runs the health check `probe`; if it succeeds before `limit` ends, the
-/// limit starts anew. Returns the time waited if neither comes.
+/// limit starts anew. It starts anew too, in addition, if kvadm itself did not run. Returns the time waited if no answer
+/// comes.
 pub(crate) async fn while_responsive<T, L>(
     limit: Duration,
     answer: impl Future<Output = T>,
@@ -37,11 +42,20 @@ where
 {
     let mut answer = pin!(answer);
     let longest = limit.saturating_mul(MAX_EXTENSIONS);
-    let end = from_now(longest);
+    let mut end = from_now(longest);
+    // How much later than at this time the timer has fired, if that is much.
+    let late = |due: Instant| {
+        let late = Instant::now().saturating_duration_since(due);
+        (late >= limit.mul_f64(LATE)).then_some(late)
+    };
     loop {
-        let due = from_now(limit);
-        if let Ok(answer) = timeout(limit.mul_f64(0.5), &mut answer).await {
+        let (half, due) = (from_now(limit.mul_f64(0.5)), from_now(limit));
+        if let Ok(answer) = timeout_at(half, &mut answer).await {
             return Ok(answer);
+        }
+        if let Some(late) = late(half) {
+            end = end.checked_add(late).unwrap_or(end);
+            continue;
         }
         let responsive = tokio::select! {
             biased;
@@ -49,7 +63,16 @@ where
             responsive = timeout_at(due, probe()) => responsive.unwrap_or(false),
         };
         if !responsive {
-            return timeout_at(due, &mut answer).await.map_err(|_| limit);
+            if let Ok(answer) = timeout_at(due, &mut answer).await {
+                return Ok(answer);
+            }
+            match late(due) {
+                Some(late) => {
+                    end = end.checked_add(late).unwrap_or(end);
+                    continue;
+                }
+                None => return Err(limit),
+            }
         }
         if Instant::now() >= end {
             return Err(longest);
@@ -61,7 +84,8 @@ where
 mod tests {
     use std::future::{pending, ready};
 
-    use tokio::time::sleep;
+    use tokio::task::yield_now;
+    use tokio::time::{advance, sleep};
 
     use super::*;
 
@@ -99,6 +123,24 @@ mod tests {
         let started = Instant::now();
         assert_eq!(while_responsive(LIMIT, pending::<()>(), || ready(true)).await, Err(LIMIT * MAX_EXTENSIONS));
         assert!(started.elapsed() < LIMIT * (MAX_EXTENSIONS + 1));
+    }
+
+    /// The answer arrives while kvadm is stopped, and is read a little later than the timer fires.
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_was_stopped_blames_nobody() {
+        let stopped = |before: Duration, stop: Duration| async move {
+            sleep(before).await;
+            advance(stop).await;
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            "answer"
+        };
+        for (before, stop) in [(LIMIT / 10, LIMIT * 2), (LIMIT * 8 / 10, LIMIT * 2), (LIMIT / 10, LIMIT * 20)] {
+            let answer = stopped(before, stop);
+            let got = while_responsive(LIMIT, answer, pending).await;
+            assert_eq!(got, Ok("answer"), "stopped after {before:?} for {stop:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

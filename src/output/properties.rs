@@ -6,10 +6,11 @@ use super::out::Out;
 use super::progress::human_bytes;
 use super::record::{Field, Record, Value, Visibility, always};
 use super::settings::Format;
+use super::sink::Sink;
 use super::text;
 
 impl Out {
-    /// Writes one record as a row for each of its fields: the name and the value. In JSON and YAML, the record itself.
+    /// Writes one record as a row for each of its fields: the name and the whole value. In JSON and YAML, the record itself.
     ///
     /// # Errors
     /// The stream is closed or full.
@@ -17,7 +18,7 @@ impl Out {
         if self.is_data() {
             return self.one(record);
         }
-        let mut sink = self.stream();
+        let mut sink = Sink::uncut(self);
         let mut written = Ok(());
         record.fields(&mut |field| {
             let is_shown = field.show != Visibility::Data && !matches!(field.value, Value::Absent);
@@ -30,7 +31,8 @@ impl Out {
     }
 }
 
-/// One field of a record as a row. Numbers are text, so that a table does not align them to the right.
+/// One field of a record as a row. Numbers are text, so that a table does not align them to the right; so is the number
+/// that stands for nested records.
 struct PropertyRow<'f> {
     name: &'static str,
     value: PropertyValue<'f>,
@@ -45,7 +47,13 @@ impl<'f> PropertyRow<'f> {
     fn new(field: Field<'f>, format: Format) -> Self {
         let value = match field.value {
             Value::Size(bytes) if format == Format::Table => PropertyValue::Number(human_bytes(bytes)),
-            Value::Int(_) | Value::Uint(_) | Value::Size(_) | Value::Hex(_) | Value::Millis(_) => {
+            Value::Int(_)
+            | Value::Uint(_)
+            | Value::Decimal(_)
+            | Value::Size(_)
+            | Value::Hex(_)
+            | Value::Millis(_)
+            | Value::Records(_) => {
                 let mut number = String::new();
                 text::value(&mut number, &field.value);
                 PropertyValue::Number(number)

@@ -16,7 +16,16 @@ pub struct Sink {
 
 impl Sink {
     pub(super) fn new(out: &Out) -> Self {
-        let layout = (out.shared.format == Format::Table).then(|| TableLayout::new(out.shared.width, out.shared.bold));
+        Self::with_width(out, out.shared.width)
+    }
+
+    /// A sink whose tables show every text as a whole, whatever the width of the terminal.
+    pub(super) fn uncut(out: &Out) -> Self {
+        Self::with_width(out, usize::MAX)
+    }
+
+    fn with_width(out: &Out, width: usize) -> Self {
+        let layout = (out.shared.format == Format::Table).then(|| TableLayout::new(width, out.shared.bold));
         Self { out: out.clone(), layout }
     }
 

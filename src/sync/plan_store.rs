@@ -74,7 +74,11 @@ impl NewPlan {
             PlanTarget::Named(file, path) => {
                 file.as_file().sync_all()?;
                 let file = file.persist_noclobber(&path)?;
-                sync_folder(&path)?;
+                // A folder that may be written to but not read cannot be synced. The plan is there all the same.
+                match sync_folder(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+                    _ => {}
+                }
                 Ok(StoredPlan(file))
             }
         }

@@ -96,6 +96,9 @@ pub(crate) fn broken(error: &(dyn StdError + 'static), close_reason: Option<&Clo
     if chain(error).any(|e| e.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)) {
         return "no response to HTTP/2 pings within the keepalive timeout".to_owned();
     }
+    if chain(error).filter_map(|e| e.downcast_ref::<h2::Error>()).any(is_flood) {
+        return "kvadm has closed it, because the server sent too many HTTP/2 frames with little data".to_owned();
+    }
     match close_reason {
         Some(CloseReason::Failed(io)) => {
             tls_error(io).map_or_else(|| format_io_error(io), |e| tls_cause(e, files).text)
@@ -114,6 +117,12 @@ pub(crate) fn format_source(error: &(dyn StdError + 'static)) -> String {
         Some(http2) => format_http2_error(http2),
         None => chain(error).last().map_or_else(String::new, ToString::to_string),
     }
+}
+
+/// Whether the HTTP/2 library itself has ended the connection, because the peer costs too much for what it sends
+/// (`too_many_data_frames` in h2's `proto/streams/streams.rs`).
+fn is_flood(error: &h2::Error) -> bool {
+    error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
 }
 
 /// Formats an error of the HTTP/2 library, with the name of the code (RFC 9113, 7).

@@ -21,7 +21,7 @@ pub enum BoltError {
     /// The system's error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Not a regular file; the text says what: `a directory`.
+    /// Not a regular file; the text says what: `a folder`.
     #[error("{0}, not a regular file")]
     Irregular(&'static str),
     /// No bytes.
@@ -113,7 +113,7 @@ impl BoltFile {
         let kind = metadata.file_type();
         if !kind.is_file() {
             return Err(BoltError::Irregular(match kind {
-                kind if kind.is_dir() => "a directory",
+                kind if kind.is_dir() => "a folder",
                 kind if kind.is_fifo() => "a named pipe",
                 kind if kind.is_socket() => "a socket",
                 _ => "a device",
@@ -191,7 +191,7 @@ impl BoltFile {
         self.shared.meta.transaction
     }
 
-    /// The number of pages that were ever used.
+    /// The number of pages that were ever used, which the file must hold (see [`BoltFile::cut`]).
     pub fn high_water_mark(&self) -> u64 {
         self.shared.meta.high_water_mark
     }
@@ -215,6 +215,15 @@ impl BoltFile {
     pub fn pages(&self) -> u64 {
         let in_file = self.file_bytes().checked_div(self.page_bytes().into()).unwrap_or(0);
         self.high_water_mark().min(in_file)
+    }
+
+    /// The damage of a file that ends before the high-water mark: bbolt makes a file as long as its pages need before it
+    /// writes the meta page that counts them, and a snapshot has exactly these pages.
+    pub fn cut(&self) -> Option<Damage> {
+        let (pages, mark) = (self.pages(), self.high_water_mark());
+        let what = format!("the database has {mark} pages, but the file has {pages}: the end of the file is missing");
+        let offset = pages.saturating_mul(self.page_bytes().into());
+        (pages < mark).then_some(Damage { page: pages, offset, what })
     }
 
     /// Fills a buffer with the bytes at an offset.

@@ -241,7 +241,7 @@ pub enum MetaFault {
     #[error("its checksum does not match")]
     Checksum,
     /// No page size that a system has.
-    #[error("it gives a page size of {0} bytes")]
+    #[error("its page size of {0} B is not one that bbolt uses")]
     PageSize(u32),
 }
 

@@ -52,7 +52,7 @@ impl From<BackupError> for SaveError {
     }
 }
 
-/// Receives the snapshot. If the output is a file, waits until it is on disk, and reads what it holds from its path.
+/// Receives the snapshot. If the output is a file with this path, waits until it is on disk, and reads what it holds.
 /// Blocks the thread while it writes.
 pub(super) async fn receive(
     mut stream: SnapshotStream,
@@ -70,9 +70,11 @@ pub(super) async fn receive(
     let contents = match path {
         Some(path) => thread::scope(|scope| {
             let sync = scope.spawn(|| output.sync_all());
-            let contents = read_contents(&path);
+            // Through the descriptor: the temporary file has another path, and may have been moved with its folder.
+            let contents =
+                output.try_clone().map_err(SaveError::Write).and_then(|file| Ok(read_contents(file, &path)?));
             let synced = sync.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            synced.map_err(SaveError::Write).and(contents.map(Some).map_err(SaveError::from))
+            synced.map_err(SaveError::Write).and(contents.map(Some))
         })?,
         None => None,
     };
@@ -80,8 +82,8 @@ pub(super) async fn receive(
 }
 
 /// Reads the facts of a database without reading its records.
-fn read_contents(path: &Path) -> Result<SnapshotContents, BackupError> {
-    let file = EtcdFile::open(path)?;
+fn read_contents(file: File, path: &Path) -> Result<SnapshotContents, BackupError> {
+    let file = EtcdFile::of(file, path)?;
     let revision = file.revision()?;
     Ok(SnapshotContents { revision, revisions: file.stored_revisions()? })
 }

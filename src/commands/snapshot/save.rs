@@ -41,14 +41,14 @@ const OP: &str = "snapshot";
 ///
 /// --op-timeout limits the wait for each chunk (10x while the member answers health
 /// checks), and --deadline the whole command. With authentication, the user needs
-/// the role root.
+/// the role root. --dry-run requests the snapshot, and stops at its first bytes.
 ///
 /// Exit codes:
 ///   0  the snapshot is saved
 ///   2  FILE exists or cannot be written, or stdout is a terminal
 ///   3  no endpoint answers, or the stream ended early
 ///   4  the snapshot is damaged, or etcd refused it
-///   6  the reader of stdout has gone
+///   6  stdout cannot be written; FILE is saved if the summary alone failed
 #[derive(ClapArgs, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -82,7 +82,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let member = ctx.store().one_member_with_leader().await.map_err(|error| login_failure(ctx.store(), error))?;
     let status = status_of(&member.store).await?;
     if ctx.safety.dry_run {
-        return report_dry_run(ctx, &args.file, &member, status.as_ref());
+        return dry_run(ctx, &args.file, &member, status.as_ref()).await;
     }
     let saved = match target {
         SaveTarget::File(path) => save_file(ctx, path, &member).await?,
@@ -135,8 +135,22 @@ async fn save_file(ctx: &Context, path: &Path, member: &OneMember) -> Result<Sav
         SaveError::Write(error) => cannot_write(path, &error).hint("no file was saved"),
         error => store_failure(ctx, error).hint(format!("{} was not saved", path.display())),
     };
-    let saved = transfer(ctx, member, output, Some(file.temporary_path().to_owned())).await.map_err(failure)?;
-    file.publish().map_err(|error| cannot_write(path, &error))?;
+    let saved = transfer(ctx, member, output, Some(path.to_owned())).await.map_err(failure)?;
+    let unsynced = file.publish().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::usage(format!(
+            "cannot write {}: its folder or its temporary file was moved or removed during the save",
+            path.display()
+        ))
+        .hint("no file was saved; .kvadm-snapshot-*.part may be left where the folder is now"),
+        _ => cannot_write(path, &error).hint("no file was saved"),
+    })?;
+    if let Some(error) = unsynced {
+        let file = path.display();
+        ctx.out.warn_always(&format!(
+            "{file} is saved and complete, but its folder could not be synced ({error}); a crash of the machine within \
+             the next seconds could lose the file"
+        ));
+    }
     Ok(saved)
 }
 
@@ -183,6 +197,11 @@ async fn transfer(
 /// A failure of the stream, with what to do about it.
 fn store_failure(ctx: &Context, error: SaveError) -> Failure {
     match error {
+        SaveError::Store(error) if error.is_refusal(Refusal::OversizedAnswer) => {
+            Failure::new(Exit::Refused, "the member sent a message of more than 4 MiB, which kvadm does not accept")
+                .context("cannot receive the snapshot")
+                .hint(another_member(ctx))
+        }
         SaveError::Store(error) => {
             let needs_root = error.is_refusal(Refusal::Permission);
             let failure = Failure::from(error);
@@ -193,7 +212,9 @@ fn store_failure(ctx: &Context, error: SaveError) -> Failure {
             .hint(another_member(ctx)),
         SaveError::Contents(error) => {
             let what = match error {
-                BackupError::Io { source, .. } => return Failure::usage(format!("cannot read the snapshot: {source}")),
+                BackupError::Io { path, source } => {
+                    return Failure::usage(format!("cannot read back {}: {source}", path.display()));
+                }
                 BackupError::OtherKind { what, .. } => format!("not an etcd database: {what}"),
                 BackupError::Changed { .. } => "the file changed while it was read".to_owned(),
                 BackupError::Damaged { damage, .. } => damage.to_string(),
@@ -211,6 +232,13 @@ fn another_member(ctx: &Context) -> String {
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::AlreadyExists => exists(path, false),
+        io::ErrorKind::NotFound => {
+            let folder = crate::shell::quote(folder_of(path).as_os_str().as_encoded_bytes());
+            Failure::usage(format!("cannot write {}: {error}", path.display()))
+                .hint(format!("create the folder first: mkdir -p {folder}"))
+        }
+        io::ErrorKind::PermissionDenied => Failure::usage(format!("cannot write {}: {error}", path.display()))
+            .hint("name a file in a folder that you can write to"),
         _ => Failure::usage(format!("cannot write {}: {error}", path.display())),
     }
 }
@@ -224,19 +252,23 @@ fn exists(path: &Path, is_folder: bool) -> Failure {
         .hint("name a file that does not exist, such as one with the date: \"etcd-$(date +%F-%H%M).db\"")
 }
 
-fn report_dry_run(
+/// Requests the snapshot to learn whether the member gives it, and how long it is.
+async fn dry_run(
     ctx: &Context,
     path: &Path,
     member: &OneMember,
     status: Option<&MemberStatus>,
 ) -> Result<Exit, Failure> {
+    let stream = member.store.snapshot().await.map_err(|error| store_failure(ctx, error.into()))?;
+    let size = stream.total_bytes();
+    drop(stream);
     let (file, endpoint) = (path.to_string_lossy(), member.endpoint.to_string());
     let row = SavedSnapshot {
         file: &file,
         endpoint: &endpoint,
         member: status.map(|status| status.id).filter(|id| *id != 0),
         revision: status.map(|status| status.revision),
-        size: status.map_or(0, |status| status.db_size),
+        size,
         server_version: status.map(|status| status.version.as_str()),
         dry_run: true,
         ..SavedSnapshot::default()
@@ -244,8 +276,8 @@ fn report_dry_run(
     if ctx.out.is_data() {
         ctx.out.one(&row)?;
     } else {
-        let size = status.map_or_else(String::new, |status| format!(", {}", counted(status.db_size, "byte")));
-        ctx.out.note(&format!("dry run: would save the store of {endpoint} to {file}{size}"));
+        let size = counted(size, "byte");
+        ctx.out.note(&format!("dry run: would save the store of {endpoint} to {file}, {size}"));
     }
     Ok(Exit::Done)
 }
@@ -294,7 +326,8 @@ async fn report(
     if is_stdout {
         ctx.out.summary(&row, &stdout_summary(&row));
     } else {
-        ctx.out.properties(&row)?;
+        let written = ctx.out.properties(&row);
+        written.map_err(|error| Failure::from(error).hint(format!("{file} is saved and complete")))?;
     }
     warn_of_member(ctx, &endpoint, status.as_ref(), behind);
     Ok(Exit::Done)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use crate::args::parse_revision;
-use crate::backup::{Checksum, Verification, VerifyError, VerifyMonitor, bytes_to_verify, verify};
+use crate::backup::{Checksum, Verification, VerifyError, VerifyMonitor, passes_to_verify, verify};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
@@ -20,10 +20,12 @@ const TICK: Duration = Duration::from_millis(100);
 /// Verify a snapshot or a copy of a member's database
 ///
 /// Reads the file, and no store. Checks the SHA-256 that a snapshot ends with, every
-/// page of every bucket, and every stored revision. A file without a SHA-256, such as
-/// a copy of member/snap/db, is checked as well, but a changed value cannot be found
-/// in it: kvadm warns. Copy a member's file only while the member is stopped: a copy
-/// that is made while it writes can be damaged.
+/// page of every bucket, and every stored revision. RESULT is intact, unproved or
+/// damaged. A file without a SHA-256, such as a copy of member/snap/db, is unproved at
+/// best: its structure is checked, but changed values and some missing records cannot
+/// be found. In a script that relies on the proof, add --require-sha256. Copy a
+/// member's file only while the member is stopped: a copy of a running member's file
+/// can be damaged.
 ///
 /// HASH is etcd's HashKV, computed from the file: members with the same data, and the
 /// same compact revision, have the same one. Compare it with
@@ -31,16 +33,17 @@ const TICK: Duration = Duration::from_millis(100);
 /// Asked for a revision that it was compacted at, etcd 3.6 may answer with the hash
 /// from before that compaction: ask for a later one.
 ///
-/// REVISIONS counts all stored revisions, KEYS the keys at the latest one. FREE is
-/// space that a defragmentation would give back.
+/// REVISIONS counts all stored revisions, KEYS the keys at the latest one. FREE is the
+/// size of the free pages inside the database.
 ///
 /// Memory grows with the keys at the compact revision (about 100 bytes each) and is
 /// constant for a store that was never compacted.
 ///
 /// Exit codes:
-///   0  the file is intact
+///   0  the file is intact; or it is unproved, without --require-sha256
 ///   2  the file cannot be read, or is not an etcd database
-///   4  the file is damaged (the first 20 places are named), or --rev is not in it
+///   4  the file is damaged (the first 20 places are named); it is unproved, with
+///      --require-sha256; or --rev is not in it
 #[derive(ClapArgs, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -48,7 +51,7 @@ const TICK: Duration = Duration::from_millis(100);
 Examples:
   kvadm snapshot verify backup.db
   kvadm snapshot verify /var/backups/etcd/member/snap/db -o json
-  kvadm snapshot save backup.db && kvadm snapshot verify backup.db -q"
+  kvadm snapshot verify backup.db --require-sha256 >/dev/null && echo proved"
 )]
 pub struct Args {
     /// Snapshot, or copy of a member's database
@@ -57,6 +60,9 @@ pub struct Args {
     /// Compute the hash at revision N [default: the latest]
     #[arg(long, value_name = "N", value_parser = parse_revision)]
     rev: Option<Revision>,
+    /// Exit 4 if the file has no SHA-256 that proves its values
+    #[arg(long)]
+    require_sha256: bool,
 }
 
 /// Runs the verb.
@@ -64,15 +70,20 @@ pub struct Args {
 /// # Errors
 /// A file that cannot be read or is damaged, a revision that is not in it, a signal, or the deadline.
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
+    if args.file.as_os_str() == "-" {
+        return Err(Failure::usage("cannot verify a pipe: the file is read more than once")
+            .hint("save it to a file first: cat > FILE; a file with the name - is ./-"));
+    }
     let found = examine(ctx, &args.file, args.rev.unwrap_or(0)).await?;
-    report(ctx, &args.file, &found)
+    report(ctx, args, &found)
 }
 
 /// Verifies on a thread of its own, so that a signal or the deadline ends the command at once.
 async fn examine(ctx: &Context, path: &Path, revision: Revision) -> Result<Verification, Failure> {
     let monitor = Arc::new(VerifyMonitor::default());
     let (path, worker_monitor) = (path.to_owned(), Arc::clone(&monitor));
-    let total = path.metadata().map_or(0, |metadata| bytes_to_verify(metadata.len()));
+    let total = path.metadata().map_or(0, |metadata| metadata.len());
+    let passes = passes_to_verify(total);
     ctx.out.detail(&format!("verifying {}", path.display()));
     let progress = ctx.out.progress_bytes("verifying", Some(total));
     let mut worker = tokio::task::spawn_blocking(move || verify(&path, revision, &worker_monitor));
@@ -94,7 +105,7 @@ async fn examine(ctx: &Context, path: &Path, revision: Revision) -> Result<Verif
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             },
             () = tokio::time::sleep(TICK) => {
-                let now = monitor.bytes();
+                let now = monitor.bytes().checked_div(passes).unwrap_or(0);
                 progress.inc(now.saturating_sub(shown));
                 shown = now;
             }
@@ -114,7 +125,8 @@ fn failure(error: VerifyError) -> Failure {
     }
 }
 
-fn report(ctx: &Context, path: &Path, found: &Verification) -> Result<Exit, Failure> {
+fn report(ctx: &Context, args: &Args, found: &Verification) -> Result<Exit, Failure> {
+    let path = &args.file;
     let file = path.to_string_lossy();
     let (sha256_state, sha256) = match &found.checksum {
         Checksum::Absent => ("absent", None),
@@ -135,8 +147,12 @@ fn report(ctx: &Context, path: &Path, found: &Verification) -> Result<Exit, Fail
     let unfinished = found.compaction.filter(|compaction| compaction.scheduled > compaction.finished);
     let row = VerifiedSnapshot {
         file: &file,
-        result: if found.is_intact() { "intact" } else { "damaged" },
-        damages: found.damages,
+        result: match &found.checksum {
+            _ if !found.is_intact() => "damaged",
+            Checksum::Absent => "unproved",
+            _ => "intact",
+        },
+        damages: found.damages.saturating_add(matches!(found.checksum, Checksum::Mismatch { .. }).into()),
         damage: &damage,
         sha256_state,
         sha256,
@@ -164,13 +180,20 @@ fn report(ctx: &Context, path: &Path, found: &Verification) -> Result<Exit, Fail
     };
     ctx.out.properties(&row)?;
     remarks(ctx, found);
-    if found.is_intact() { Ok(Exit::Done) } else { Err(damaged(ctx, path, found)) }
+    if !found.is_intact() {
+        return Err(damaged(ctx, path, found));
+    }
+    if args.require_sha256 && found.checksum == Checksum::Absent {
+        let failure = Failure::new(Exit::Refused, format!("{} is not proved: it has no SHA-256", path.display()));
+        return Err(failure.hint(format!("a snapshot has one: {} FILE", save_command(ctx))));
+    }
+    Ok(Exit::Done)
 }
 
 /// What limits the result, and what a reader may want to know.
 fn remarks(ctx: &Context, found: &Verification) {
     if found.checksum == Checksum::Absent {
-        ctx.out.warn("values cannot be proved: the file has no SHA-256, which only snapshots have");
+        ctx.out.warn_always("values cannot be proved: the file has no SHA-256, which only snapshots have");
     }
     for (fault, (name, other)) in found.meta_faults.iter().zip([("first", "second"), ("second", "first")]) {
         if let Some(fault) = fault {
@@ -196,7 +219,7 @@ fn damaged(ctx: &Context, path: &Path, found: &Verification) -> Failure {
     }
     let more = found.damages.saturating_sub(found.described.len() as u64);
     if more > 0 {
-        ctx.out.warn_always(&format!("{} more", counted(more, "problem")));
+        ctx.out.warn_always(&counted(more, "more problem"));
     }
     let problems = match (found.damages, &found.checksum) {
         (0, _) => "its SHA-256 does not match".to_owned(),
@@ -206,12 +229,20 @@ fn damaged(ctx: &Context, path: &Path, found: &Verification) -> Failure {
         (damages, _) => format!("{} in its pages", counted(damages, "problem")),
     };
     let failure = Failure::new(Exit::Refused, format!("{} is damaged: {problems}", path.display()));
-    let failure = failure
-        .hint(format!("use another backup, or save a new one: {} FILE", ctx.command_line(&["snapshot", "save"])));
+    let failure = failure.hint(format!("use another backup, or save a new one: {} FILE", save_command(ctx)));
     match found.checksum {
+        Checksum::Mismatch { .. } if found.damages == 0 => failure.hint(format!(
+            "the structure of the database is intact; another program may have changed the file ('etcdutl hashkv' writes \
+             to it). To read it without proof, make a copy without the SHA-256: head -c -32 {} > COPY",
+            crate::shell::quote(path.as_os_str().as_encoded_bytes())
+        )),
         Checksum::Absent => {
-            failure.hint("if the file was copied from a member's data directory: copy it while the member is stopped")
+            failure.hint("if the file was copied from a running member, copy it again while the member is stopped")
         }
         _ => failure,
     }
+}
+
+fn save_command(ctx: &Context) -> String {
+    ctx.command_line(&["snapshot", "save"]).to_string()
 }

@@ -17,6 +17,7 @@ use crate::kvstore::response_header::ResponseHeader;
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::{Timeout, while_responsive};
 use crate::kvstore::types::Revision;
+use crate::plural::counted;
 
 const OP: &str = "snapshot";
 
@@ -24,6 +25,8 @@ const OP: &str = "snapshot";
 pub const DIGEST_BYTES: u64 = 32;
 /// The largest database that is accepted, in bytes: more than a hundred times the 8 GiB that etcd recommends at most.
 const MAX_DATABASE_BYTES: u64 = 1 << 40;
+/// The smallest unit of a database's length, in bytes: etcd recognises a snapshot by it too (`etcdutl/snapshot`).
+const SECTOR_BYTES: u64 = 512;
 /// Chunks are passed to the reader in batches of at least this size: a wake-up of the reader costs more than a chunk.
 const BATCH_BYTES: usize = 256 << 10;
 
@@ -111,14 +114,14 @@ impl Store {
         let (check, store) = (ChunkCheck::default(), self.clone());
         let mut source = SnapshotSource { store, client, responses, endpoint: endpoint.clone(), check };
         let first = source.receive().await?;
-        let database_bytes = source.check.received_bytes.saturating_add(source.check.left_bytes.unwrap_or(0));
+        let total_bytes = source.check.total_bytes();
         let (sender, batches) = mpsc::channel(1);
         Ok(SnapshotStream {
             endpoint,
             // Text of the server.
             storage_version: first.0.version.chars().take(32).collect(),
-            total_bytes: database_bytes.saturating_add(DIGEST_BYTES),
-            left_bytes: database_bytes.saturating_add(DIGEST_BYTES),
+            total_bytes,
+            left_bytes: total_bytes,
             batch: vec![first.0.blob].into_iter(),
             batches,
             task: tokio::spawn(source.forward(sender)),
@@ -184,57 +187,83 @@ impl SnapshotSource {
     }
 }
 
-/// Checks that the chunks add up to what the first one announces, so that a stream is bounded.
+/// Checks that the chunks add up to what the first one announces, so that a stream is bounded. etcd sends the SHA-256 in a
+/// chunk of its own, and does not count it among the bytes that follow; it may also come with the last bytes of the database,
+/// in pieces, or counted.
 #[derive(Debug, Default)]
 struct ChunkCheck {
     received_bytes: u64,
-    /// Bytes of the database that must follow; `None` before the first chunk.
-    left_bytes: Option<u64>,
+    /// What the first chunk announces; `None` before it.
+    announced: Option<Announced>,
     /// Whether the database and its SHA-256 have been received.
     is_complete: bool,
 }
 
+/// The lengths that the first chunk announces, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Announced {
+    /// The bytes that the chunks count.
+    counted_bytes: u64,
+    /// The database and its SHA-256.
+    total_bytes: u64,
+}
+
+impl Announced {
+    /// A database is whole disk sectors: a length with 32 bytes more has the SHA-256 in it.
+    fn of(counted_bytes: u64) -> Self {
+        let has_digest = counted_bytes.checked_rem(SECTOR_BYTES) == Some(DIGEST_BYTES) && counted_bytes > DIGEST_BYTES;
+        let digest_bytes = if has_digest { 0 } else { DIGEST_BYTES };
+        Self { counted_bytes, total_bytes: counted_bytes.saturating_add(digest_bytes) }
+    }
+}
+
 impl ChunkCheck {
+    /// The length of the database and its SHA-256, once the first chunk has been received.
+    fn total_bytes(&self) -> u64 {
+        self.announced.map_or(0, |announced| announced.total_bytes)
+    }
+
     /// Takes the length of a chunk and the number of bytes that follow it by its own account.
     fn accept(&mut self, bytes: u64, remaining: u64) -> Result<(), String> {
         if bytes == 0 {
             // A member that cannot read its database any more sends these without end.
-            return Err(format!("an empty chunk follows {} bytes", self.received_bytes));
+            return Err(format!("an empty chunk follows {}", counted(self.received_bytes, "byte")));
         }
-        let expected = match self.left_bytes {
+        let announced = match self.announced {
+            Some(announced) => announced,
             None => match bytes.checked_add(remaining) {
-                Some(total) if total <= MAX_DATABASE_BYTES => remaining,
-                _ => return Err(format!("it announces {remaining} bytes; kvadm accepts up to {MAX_DATABASE_BYTES}")),
-            },
-            Some(0) if bytes == DIGEST_BYTES && remaining == 0 => {
-                self.is_complete = true;
-                0
-            }
-            Some(0) => {
-                return Err(format!("{bytes} bytes follow the database where a SHA-256 of {DIGEST_BYTES} belongs"));
-            }
-            Some(left) => match left.checked_sub(bytes) {
-                Some(expected) => expected,
-                None => return Err(format!("a chunk has {bytes} bytes where only {left} remain")),
+                Some(total) if total <= MAX_DATABASE_BYTES => Announced::of(total),
+                _ => {
+                    return Err(format!(
+                        "the member announces a database of {} bytes; kvadm accepts up to {MAX_DATABASE_BYTES}",
+                        u128::from(bytes).saturating_add(remaining.into())
+                    ));
+                }
             },
         };
-        if remaining != expected {
-            return Err(format!("a chunk says that {remaining} bytes remain where {expected} do"));
+        let left = announced.total_bytes.saturating_sub(self.received_bytes);
+        if bytes > left {
+            return Err(format!("a chunk has {} of data, but only {left} are left", counted(bytes, "byte")));
         }
-        self.received_bytes = self.received_bytes.saturating_add(bytes);
-        self.left_bytes = Some(expected);
+        let received = self.received_bytes.saturating_add(bytes);
+        let expected = announced.counted_bytes.saturating_sub(received);
+        if remaining != expected {
+            let text = "a chunk announces that";
+            return Err(format!("{text} {} will follow, but {expected} are expected", counted(remaining, "byte")));
+        }
+        (self.received_bytes, self.announced) = (received, Some(announced));
+        self.is_complete = received == announced.total_bytes;
         Ok(())
     }
 
     /// Why a stream that ends here is incomplete.
     fn describe_early_end(&self) -> String {
-        match self.left_bytes {
-            None => "the member sent no snapshot".to_owned(),
+        let Some(announced) = self.announced else { return "the member sent no snapshot".to_owned() };
+        let database = announced.total_bytes.saturating_sub(DIGEST_BYTES);
+        match self.received_bytes.checked_sub(database) {
             Some(0) => "the snapshot ended before its SHA-256".to_owned(),
-            Some(left) => {
-                let total = self.received_bytes.saturating_add(left);
-                format!("the snapshot ended after {} of {total} bytes", self.received_bytes)
-            }
+            Some(digest) => format!("the snapshot ended after {digest} of the {DIGEST_BYTES} bytes of its SHA-256"),
+            None => format!("the snapshot ended after {} of {database} bytes", self.received_bytes),
         }
     }
 }
@@ -258,9 +287,26 @@ mod tests {
         assert_eq!(ended(&[]), (false, "the member sent no snapshot".to_owned()));
         assert_eq!(ended(&[(10, 5)]), (false, "the snapshot ended after 10 of 15 bytes".to_owned()));
         assert_eq!(ended(&[(10, 5), (5, 0)]), (false, "the snapshot ended before its SHA-256".to_owned()));
+        let text = "the snapshot ended after 31 of the 32 bytes of its SHA-256";
+        assert_eq!(ended(&[(10, 5), (5, 0), (31, 0)]), (false, text.to_owned()));
         assert!(ended(&[(10, 5), (5, 0), (32, 0)]).0);
         // A database of 32 bytes is no digest.
         assert!(!ended(&[(32, 0)]).0);
+    }
+
+    #[test]
+    fn the_digest_may_come_with_the_database_or_in_pieces() {
+        for chunks in [
+            &[(500, 524), (524, 0), (16, 0), (16, 0)][..],
+            &[(500, 524), (524 + 32, 0)],
+            &[(500, 524), (524 + 31, 0), (1, 0)],
+            // Counted.
+            &[(1024 + 32, 0)],
+            &[(500, 524 + 32), (524, 32), (32, 0)],
+        ] {
+            let check = check(chunks).expect("valid chunks");
+            assert!(check.is_complete && check.total_bytes() == 1056, "{chunks:?}: {check:?}");
+        }
     }
 
     #[test]
@@ -268,12 +314,15 @@ mod tests {
         let error = |chunks: &[(u64, u64)]| check(chunks).expect_err("contradicting chunks");
         assert_eq!(error(&[(0, 10)]), "an empty chunk follows 0 bytes");
         assert_eq!(error(&[(4, 8), (0, 8)]), "an empty chunk follows 4 bytes");
-        assert_eq!(error(&[(4, 8), (4, 8)]), "a chunk says that 8 bytes remain where 4 do");
-        assert_eq!(error(&[(4, 8), (9, 0)]), "a chunk has 9 bytes where only 8 remain");
-        assert_eq!(error(&[(4, 0), (31, 0)]), "31 bytes follow the database where a SHA-256 of 32 belongs");
-        assert_eq!(error(&[(4, 0), (32, 1)]), "32 bytes follow the database where a SHA-256 of 32 belongs");
+        let text = "a chunk announces that 8 bytes will follow, but 4 are expected";
+        assert_eq!(error(&[(4, 8), (4, 8)]), text);
+        assert_eq!(error(&[(4, 8), (41, 0)]), "a chunk has 41 bytes of data, but only 40 are left");
+        assert_eq!(error(&[(4, 0), (33, 0)]), "a chunk has 33 bytes of data, but only 32 are left");
+        let text = "a chunk announces that 1 byte will follow, but 0 are expected";
+        assert_eq!(error(&[(4, 0), (32, 1)]), text);
         for remaining in [MAX_DATABASE_BYTES, u64::MAX] {
-            let text = format!("it announces {remaining} bytes; kvadm accepts up to 1099511627776");
+            let total = u128::from(remaining) + 1;
+            let text = format!("the member announces a database of {total} bytes; kvadm accepts up to 1099511627776");
             assert_eq!(error(&[(1, remaining)]), text);
         }
     }

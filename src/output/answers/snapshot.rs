@@ -20,7 +20,7 @@ pub struct SavedSnapshot<'a> {
     pub behind: Option<u64>,
     /// Number of stored revisions of keys, tombstones included; `None` for a snapshot that was written to stdout.
     pub revisions: Option<u64>,
-    /// Length in bytes; in a dry run, that of the member's database.
+    /// Length in bytes, the SHA-256 included.
     pub size: u64,
     /// The SHA-256 of the database in hex; `None` in a dry run.
     pub sha256: Option<&'a str>,
@@ -57,11 +57,11 @@ impl Record for SavedSnapshot<'_> {
 pub struct VerifiedSnapshot<'a> {
     /// The file.
     pub file: &'a str,
-    /// `intact` or `damaged`.
+    /// `intact`, `unproved` or `damaged`.
     pub result: &'static str,
-    /// Number of damages.
+    /// Number of problems; a SHA-256 that does not match is one.
     pub damages: u64,
-    /// The first damages.
+    /// The first problems in the pages.
     pub damage: &'a [DamageRow],
     /// `verified`, `absent` or `mismatch`.
     pub sha256_state: &'static str,
@@ -89,7 +89,7 @@ pub struct VerifiedSnapshot<'a> {
     pub size: u64,
     /// Length of a page in bytes.
     pub page_size: u64,
-    /// Bytes that were used and are not now.
+    /// Bytes of free pages in the file.
     pub free: u64,
     /// The version of the database's schema; `None` before etcd 3.6.
     pub storage_version: Option<&'a str>,
