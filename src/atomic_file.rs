@@ -121,6 +121,8 @@ pub fn check_replaceable(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     #[test]

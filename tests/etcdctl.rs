@@ -80,7 +80,7 @@ const LINES: &[(&str, &str)] = &[
     (
         "snapshot restore f --data-dir d --bump-revision 5 --mark-compacted",
         "'etcdutl snapshot restore f --data-dir d --bump-revision 5 --mark-compacted' creates a data directory from a \
-         snapshot; 'kvadm snapshot verify f' proves the snapshot",
+         snapshot; 'kvadm snapshot verify f' verifies the snapshot",
     ),
     ("hashkv f --rev 5", "kvadm snapshot verify f --rev 5"),
     ("snapshot status f", "kvadm snapshot verify f"),

@@ -408,12 +408,10 @@ fn a_terminal_shows_progress() {
 fn commands_of_etcdctl_and_etcdutl_have_an_answer() {
     let run = |args: &[&str]| Kvadm::new().arg("snapshot").args(args).run();
     run(&["restore", "my backup.db"]).code(2).out_empty().err_has(
-        "\n\n  tip: 'etcdutl snapshot restore 'my backup.db' --data-dir DIR' makes a member's data directory of a snapshot; \
-         'kvadm snapshot verify 'my backup.db'' proves the snapshot\n",
+        "\n\n  tip: 'etcdutl snapshot restore 'my backup.db' --data-dir DIR' creates a data directory from a snapshot; \
+         'kvadm snapshot verify 'my backup.db'' verifies the snapshot\n",
     );
-    run(&["restore"]).code(2).err_has("tip: 'etcdutl snapshot restore FILE --data-dir DIR' makes");
-    run(&["restore", "f", "--data-dir", "d"])
-        .code(2)
-        .err_has("tip: 'etcdutl snapshot restore FILE --data-dir DIR' makes");
+    run(&["restore"]).code(2).err_has("tip: 'etcdutl snapshot restore FILE --data-dir DIR' creates");
+    run(&["restore", "f", "--data-dir", "d"]).code(2).err_has("tip: 'etcdutl snapshot restore f --data-dir d' creates");
     run(&["status", "f", "--write-out=table"]).code(2).err_has("\n\n  tip: kvadm snapshot verify f -o table\n");
 }

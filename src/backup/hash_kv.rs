@@ -256,8 +256,9 @@ mod tests {
         let mut hash = crc32c(b"key");
         for change in stored.iter().filter(|change| change.at.main <= revision) {
             let is_old = change.at.main <= compact_revision;
-            let is_skipped = is_old && !keep.is_empty() && !keep.contains(&change.at);
-            if !is_skipped && !(change.at.main == compact_revision && change.at.is_tombstone) {
+            let is_dropped = is_old && !keep.is_empty() && !keep.contains(&change.at);
+            let is_last_deletion = change.at.main == compact_revision && change.at.is_tombstone;
+            if !is_dropped && !is_last_deletion {
                 let (key, record) = change.stored();
                 hash = crc32c_append(crc32c_append(hash, &key), &record);
             }

@@ -274,6 +274,8 @@ impl<T> SortedKeys<T> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;

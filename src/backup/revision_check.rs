@@ -93,6 +93,8 @@ fn check_record(at: RevisionKey, record: &RecordView<'_>, has_record: bool) -> R
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     /// What is wrong with these revisions, which are written as `MAIN.SUB`; one without a record as `MAIN.SUB!`.

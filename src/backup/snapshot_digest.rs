@@ -64,6 +64,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     /// The SHA-256 of "abc" (FIPS 180-2, appendix B.1).

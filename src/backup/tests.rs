@@ -1,5 +1,7 @@
 //! Databases of all versions of etcd. `tests/support/databases/README.md` says what they hold.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::PathBuf;
 
 use super::{BackupError, Compaction, EtcdFile};

@@ -69,6 +69,8 @@ fn instead(verb: &str, path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     fn names(command: &clap::Command, path: &str) -> Vec<String> {

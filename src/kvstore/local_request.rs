@@ -167,6 +167,8 @@ fn holds(compare: &Compare, kv: &KeyValue) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
     use std::collections::BTreeMap;
     use std::time::Duration;
 

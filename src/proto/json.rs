@@ -113,7 +113,7 @@ fn within(field: &FieldDescriptor, name: &str, value: &Value) -> (String, String
             true => json!({ name: { "": item } }),
             false => json!({ name: item }),
         };
-        parse(&field.parent_message(), &alone).err().map(|_| (path.clone(), mismatch(field, item, in_item)))
+        parse(field.parent_message(), &alone).err().map(|_| (path.clone(), mismatch(field, item, in_item)))
     };
     items.iter().find_map(one).unwrap_or_else(|| (name.to_owned(), mismatch(field, value, false)))
 }

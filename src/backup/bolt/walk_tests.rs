@@ -1,5 +1,7 @@
 //! Each rule of the format that a walk checks.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use super::page::fnv1a;
 use super::testing::{Content, Elements, Writer, file, values};
 use super::{BoltFile, Damage, Element, ElementCheck, PageWalk};

@@ -86,7 +86,7 @@ pub const HABITS: &[Habit] = &[
     habit(
         "snapshot restore FILE",
         Instead(
-            "'{ETCDUTL}' creates a data directory from a snapshot; 'kvadm snapshot verify {FILE}' proves the snapshot",
+            "'{ETCDUTL}' creates a data directory from a snapshot; 'kvadm snapshot verify {FILE}' verifies the snapshot",
         ),
     ),
     habit(

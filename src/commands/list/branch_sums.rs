@@ -76,10 +76,13 @@ impl<S: BranchSum> BranchSums<S> {
     }
 }
 
+/// An entry, ordered by its number and, of equal numbers, by its name downwards.
+type Ranked<S> = (u64, Reverse<Vec<u8>>, S);
+
 /// Names ranked by a number: the greatest ones, and of equal ones those that come first.
 pub(super) struct Ranking<S> {
     limit: usize,
-    heap: BinaryHeap<Reverse<(u64, Reverse<Vec<u8>>, S)>>,
+    heap: BinaryHeap<Reverse<Ranked<S>>>,
 }
 
 impl<S: Ord + Copy> Ranking<S> {

@@ -270,6 +270,8 @@ impl ChunkCheck {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     fn check(chunks: &[(u64, u64)]) -> Result<ChunkCheck, String> {
