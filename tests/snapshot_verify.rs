@@ -154,7 +154,9 @@ fn the_hash_is_that_of_the_member_at_every_revision() {
             assert_eq!((found["compact_revision"].as_i64().unwrap(), latest), (compacted.max(0), now), "{name}");
         }
         assert_eq!(found["hash"].as_u64().unwrap(), live_hash(&etcd, 0).0, "{name}");
-        assert_eq!(etcd_status(&etcd, &path)["revision"], latest, "{name}");
+        if let Some(status) = etcd_status(&etcd, &path) {
+            assert_eq!(status["revision"], latest, "{name}");
+        }
         found
     };
     let first = compare("never-compacted", 2);
@@ -175,13 +177,10 @@ fn the_hash_is_that_of_the_member_at_every_revision() {
     assert_eq!(json!([empty["keys"], empty["result"]]), json!([0, "intact"]));
 }
 
-/// etcdutl and bbolt are built with Go, like etcd 3.6 and later: the runs with those versions compare with them.
 #[test]
 fn etcdutl_and_bbolt_agree() {
     let (etcd, folder) = (Etcd::start(), tempfile::tempdir().unwrap());
-    if etcd.version() < (3, 6) {
-        return;
-    }
+    let Some(bbolt) = bbolt() else { return };
     for n in 0..400 {
         etcd.etcdctl_ok(&["put", &format!("/k/{}", n % 90), &"v".repeat(n % 300)]);
     }
@@ -194,7 +193,7 @@ fn etcdutl_and_bbolt_agree() {
     let copy = folder.path().join("copy");
     fs::copy(&path, &copy).unwrap();
     let copy = copy.to_str().unwrap();
-    let json = |args: &[&str]| serde_json::from_str::<Value>(&run_etcdutl(&etcd, args)).unwrap();
+    let json = |args: &[&str]| serde_json::from_str::<Value>(&run_etcdutl(&etcd, args).expect("etcdutl")).unwrap();
     let status = json(&["snapshot", "status", copy, "-w", "json"]);
     assert_eq!((&status["revision"], &status["totalKey"]), (&found["revision"], &found["keys"]), "{status} {found}");
     for revision in ["0", "201", "300", "402"] {
@@ -204,17 +203,18 @@ fn etcdutl_and_bbolt_agree() {
         assert_eq!(hash["hash"], wanted, "revision {revision}: {hash}");
         assert_eq!(hash["compactRevision"], 200, "{hash}");
     }
-    let bbolt = |command: &str, path: &Path| {
-        let output = Command::new(bbolt()).arg(command).arg(path).output().unwrap();
+    let run_bbolt = |command: &str, path: &Path| {
+        let output = Command::new(&bbolt).arg(command).arg(path).output().unwrap();
         assert!(output.status.success(), "bbolt {command}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
     let files = ["page-16k", "nested", "unfinished-compaction"].map(|name| write(folder.path(), name, &sparse(name)));
     for path in files.iter().chain([&path]) {
         let found = report(path);
-        assert_eq!(bbolt("check", path), "OK\n");
+        assert_eq!(run_bbolt("check", path), "OK\n");
         let free =
-            bbolt("pages", path).lines().filter(|line| line.split_whitespace().nth(1) == Some("free")).count() as u64;
+            run_bbolt("pages", path).lines().filter(|line| line.split_whitespace().nth(1) == Some("free")).count()
+                as u64;
         assert_eq!(found["free"].as_u64().unwrap(), free * found["page_size"].as_u64().unwrap(), "{found}");
     }
 }
