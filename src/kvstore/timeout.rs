@@ -28,9 +28,11 @@ pub(crate) enum Timeout {
 /// A timer that fires this part of the limit too late shows that kvadm itself did not run, because it was stopped or the
 /// machine was suspended. The answer may have arrived meanwhile without having been read.
 const LATE: f64 = 0.25;
+/// Stops of kvadm itself that one wait allows for. On a machine that is always late, a wait must end too.
+const MAX_STOPS: u32 = 2;
 
 /// Waits for `answer`. After half of `limit`, runs the health check `probe`; if it succeeds before `limit` ends, the
-/// limit starts anew. It starts anew too, in addition, if kvadm itself did not run. Returns the time waited if no answer
+/// limit starts anew. It starts anew too, in addition but not often, if kvadm itself did not run. Returns the time waited if no answer
 /// comes.
 pub(crate) async fn while_responsive<T, L>(
     limit: Duration,
@@ -43,10 +45,13 @@ where
     let mut answer = pin!(answer);
     let longest = limit.saturating_mul(MAX_EXTENSIONS);
     let mut end = from_now(longest);
+    let mut stops_left = MAX_STOPS;
     // How much later than at this time the timer has fired, if that is much.
-    let late = |due: Instant| {
+    let mut late = |due: Instant| {
         let late = Instant::now().saturating_duration_since(due);
-        (late >= limit.mul_f64(LATE)).then_some(late)
+        let is_stop = late >= limit.mul_f64(LATE) && stops_left > 0;
+        stops_left = stops_left.saturating_sub(is_stop.into());
+        is_stop.then_some(late)
     };
     loop {
         let (half, due) = (from_now(limit.mul_f64(0.5)), from_now(limit));
@@ -141,6 +146,19 @@ mod tests {
             let got = while_responsive(LIMIT, answer, pending).await;
             assert_eq!(got, Ok("answer"), "stopped after {before:?} for {stop:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_although_each_timer_is_late() {
+        let always_late = async {
+            loop {
+                sleep(LIMIT / 10).await;
+                advance(LIMIT).await;
+            }
+        };
+        let got: Result<Result<(), Duration>, _> =
+            tokio::time::timeout(LIMIT * 50, while_responsive(LIMIT, always_late, pending)).await;
+        assert_eq!(got, Ok(Err(LIMIT)));
     }
 
     #[tokio::test(start_paused = true)]
