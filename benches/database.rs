@@ -1,5 +1,7 @@
 //! Reading a database file beside a server that has the same data.
 
+use std::process::Command;
+
 use crate::cases::{Case, Place, Target, case, cmd};
 use crate::client::Shape;
 use crate::measure;
@@ -29,9 +31,9 @@ pub fn rows(p: &Place<'_>) -> Result<Vec<Case>, String> {
     measure::run(&p.etcdctl_at(&p.second, &["snapshot", "save", &db]), p.work)?;
     let list = |more: &[&str]| cmd(&[&[p.kvadm.as_str(), "--db", &db, "list", "/h/"], more].concat());
     let get = |more: &[&str]| Some(p.etcdctl_at(&p.second, &[&["get", "--prefix", "/h/"], more].concat()));
-    // At most 200 bytes a key, and what the program itself takes.
+    // At most 200 bytes a key of the file, and what the program itself takes. Other cases have put keys into the same store.
     #[allow(clippy::cast_precision_loss)]
-    let memory = Memory(16.0 + p.keys as f64 * 200.0 / f64::from(1 << 20));
+    let memory = Memory((16.0 + keys_of(p, &db)? as f64 * 200.0 / f64::from(1 << 20)).ceil());
     let key = String::from_utf8_lossy(&Shape::Decimal.key("/h/", p.keys / 2)).into_owned();
     let one = cmd(&[&p.kvadm, "--db", &db, "get", &key]);
     Ok(vec![
@@ -41,4 +43,11 @@ pub fn rows(p: &Place<'_>) -> Result<Vec<Case>, String> {
         Case { keys: p.keys, ..case(history, list(&["--du", "--history"]), None, &[memory]) },
         case(get_one, one, None, &[Memory(24.0)]),
     ])
+}
+
+/// The number of keys in a file.
+fn keys_of(p: &Place<'_>, db: &str) -> Result<u64, String> {
+    let counted = Command::new(&p.kvadm).args(["--db", db, "list", "--count"]).output();
+    let text = counted.map_err(|error| format!("{}: {error}", p.kvadm))?.stdout;
+    String::from_utf8_lossy(&text).trim().parse().map_err(|error| format!("{db}: the keys cannot be counted: {error}"))
 }
