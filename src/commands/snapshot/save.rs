@@ -26,7 +26,7 @@ const OP: &str = "snapshot";
 /// The snapshot is the database of the first endpoint that answers and has a leader,
 /// or of the first one that answers: no quorum is needed. It holds the keys of all
 /// tenants (--namespace does not apply), the history since the last compaction, leases,
-/// users and password hashes. The SHA-256 that etcd sends is checked on the way.
+/// users and password hashes. The SHA-256 that etcd sends with it is checked.
 ///
 /// FILE must not exist. It gets its name when all bytes are on disk, and is readable
 /// by the user only, because it holds secrets. If the stream ends early, or the
@@ -36,7 +36,7 @@ const OP: &str = "snapshot";
 /// Prints the endpoint, the revision, how many revisions the member was behind the
 /// most advanced other member, the number of stored revisions of all keys, the size,
 /// and the SHA-256 of the database. With -, stdout gets the snapshot and stderr the
-/// summary. If kvadm exits with another code than 0, discard what was written to
+/// summary. If kvadm exits with a code other than 0, discard what was written to
 /// stdout; in a script, 'set -o pipefail' makes the pipe fail too.
 ///
 /// --op-timeout limits the wait for each chunk (10x while the member answers health

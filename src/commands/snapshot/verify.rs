@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Verify a snapshot or a copy of a member's database
 ///
-/// Reads the file, and no store. Checks the SHA-256 that a snapshot ends with, every
+/// Reads only the file, no store. Checks the SHA-256 that a snapshot ends with, every
 /// page of every bucket, and every stored revision. RESULT is intact, unproved or
 /// damaged. A file without a SHA-256, such as a copy of member/snap/db, is unproved at
 /// best: its structure is checked, but changed values and some missing records cannot
@@ -28,10 +28,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// can be damaged.
 ///
 /// HASH is etcd's HashKV, computed from the file: members with the same data, and the
-/// same compact revision, have the same one. Compare it with
+/// same compact revision, have the same hash. Compare it with
 /// 'etcdctl endpoint hashkv --rev N' of etcd 3.4 to 3.7; --rev N chooses the revision.
-/// Asked for a revision that it was compacted at, etcd 3.6 may answer with the hash
-/// from before that compaction: ask for a later one.
+/// For a revision at which it was compacted, etcd 3.6 or 3.7 may return the hash
+/// from before that compaction: compare at a later revision.
 ///
 /// REVISIONS counts all stored revisions, KEYS the keys at the latest one. FREE is the
 /// size of the free pages inside the database.
