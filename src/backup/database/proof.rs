@@ -65,7 +65,7 @@ impl Database {
         let DatabaseState { file, out, .. } = &*self.shared;
         let name = file.path().display();
         if !file.has_digest() {
-            out.detail(&format!("{name} has no SHA-256: it is not a snapshot, so damage may go unnoticed"));
+            out.note(&format!("{name} has no SHA-256: it is not a snapshot, so damage may go unnoticed"));
             *proved = Some(false);
             drop(proved);
             return self.checked(read);
