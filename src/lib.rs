@@ -9,6 +9,7 @@ pub mod atomic_file;
 pub mod backup;
 pub mod boottime;
 pub mod bounded_file;
+pub mod check;
 pub mod child;
 pub mod cli;
 pub mod command_line;
@@ -22,6 +23,7 @@ pub mod error;
 #[cfg(test)]
 mod fuzzing;
 pub mod gc;
+pub mod health;
 pub mod kvstore;
 pub mod output;
 pub mod plural;

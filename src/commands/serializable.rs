@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::kvstore::{Error, MemberLag, OneMember, Refusal, Revision, Store};
+use crate::kvstore::{MemberLag, OneMember, Refusal, Revision, Store};
 use crate::output::ReadMemberRow;
 
 /// `--serializable`.
@@ -60,25 +60,9 @@ impl SerializableArgs {
 /// # Errors
 /// No endpoint answers, or a login is needed and there is no quorum.
 pub async fn one_member(store: &Store) -> Result<ReadStore, Failure> {
-    let member = store.one_member().await.map_err(|error| login_failure(store, error))?;
+    let member =
+        store.one_member().await.map_err(|error| Failure::of_login(error, store.options().credentials.is_some()))?;
     Ok(ReadStore { store: member.store.clone(), member: Some(ReadMember::of(member)) })
-}
-
-/// The failure of a login, with what works without a quorum.
-pub fn login_failure(store: &Store, error: Error) -> Failure {
-    let needs_quorum = store.options().credentials.is_some()
-        && matches!(&error, Error::Unavailable { .. } | Error::Timeout { op: "log in", .. });
-    let mut failure = Failure::from(error);
-    if needs_quorum {
-        failure.hints = vec![
-            "a login with a password needs a quorum, also with --serializable; a client certificate (--cert-file, \
-             --key-file) instead of --user needs none"
-                .to_owned(),
-            "if other members have a leader, add their addresses to --endpoints".to_owned(),
-            "run 'kvadm status' to see which members are up".to_owned(),
-        ];
-    }
-    failure
 }
 
 impl ReadMember {

@@ -196,6 +196,14 @@ impl Store {
         }
     }
 
+    /// Fails after a signal: what was collected before it is incomplete.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn uninterrupted(&self, op: &'static str) -> Result<(), Error> {
+        if self.session.cancel.is_cancelled() { Err(Error::Interrupted { op, unknown: false }) } else { Ok(()) }
+    }
+
     /// Connects to the first endpoint and records each phase in the trace.
     ///
     /// # Errors

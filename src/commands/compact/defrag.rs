@@ -6,10 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::{DefragOutcome, LedgerEntry, MemberLedger};
 use super::plan::{answering, leader, next_member, problems, problems_among, successor};
-use crate::commands::status::scan::{ClusterScan, QuorumEvidence, scan_cluster};
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::health::{ClusterScan, QuorumEvidence, scan_cluster};
 use crate::kvstore::{Error, MemberStatus, Refusal, Store};
 use crate::output::Progress;
 use crate::plural::counted;
@@ -43,7 +43,7 @@ pub async fn defragment_members(
     let progress = ctx.out.progress("defragmenting", Some(pending.len() as u64));
     let mut run = DefragRun { ctx, consent, options, progress, healthy: None };
     if options.force {
-        let scan = scan_cluster(ctx, QuorumEvidence::Reads).await?;
+        let scan = scan_cluster(ctx.store(), QuorumEvidence::Reads).await?;
         run.healthy = Some(pending.iter().copied().filter(|id| problems_among(&scan, &[*id]).is_empty()).collect());
     }
     let mut moved = !options.move_leader;
@@ -119,7 +119,7 @@ impl DefragRun<'_> {
         let started = Instant::now();
         let mut noted = false;
         loop {
-            let scan = scan_cluster(self.ctx, QuorumEvidence::Reads).await?;
+            let scan = scan_cluster(self.ctx.store(), QuorumEvidence::Reads).await?;
             let problems = match &self.healthy {
                 Some(healthy) => problems_among(&scan, healthy),
                 None => problems(&scan),

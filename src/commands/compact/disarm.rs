@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::plan::{self, NOSPACE};
-use crate::commands::status::scan::ClusterScan;
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::Failure;
+use crate::health::ClusterScan;
 use crate::kvstore::Error;
 
 /// TTL of the lease that probes for space, in seconds; it expires soon if kvadm is killed before revoking it.

@@ -3,9 +3,9 @@
 use super::job::{CompactJob, CompactResult};
 use super::ledger::MemberLedger;
 use super::plan::{self, Headroom, answering, leader, next_member};
-use crate::commands::status::scan::ClusterScan;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::health::ClusterScan;
 use crate::kvstore::Revision;
 use crate::output::CompactAnswer;
 

@@ -7,10 +7,10 @@ use super::disarm;
 use super::ledger::{DefragOutcome, MemberLedger};
 use super::plan::{CompactTarget, answering, problems};
 use super::step::{current_revision, note_outcome, with_progress};
-use crate::commands::status::scan::{ClusterScan, QuorumEvidence, scan_cluster};
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::health::{ClusterScan, QuorumEvidence, scan_cluster};
 use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::CompactAnswer;
 use crate::plural::counted;
@@ -47,7 +47,7 @@ impl CompactJob {
     pub async fn run(&self, ctx: &Context) -> Result<Exit, Failure> {
         let mut done = CompactResult::default();
         let target = self.resolve_target(ctx, &mut done).await?;
-        let scan = match scan_cluster(ctx, QuorumEvidence::Reads).await {
+        let scan = match scan_cluster(ctx.store(), QuorumEvidence::Reads).await.map_err(Failure::from) {
             // A user that may compact may lack the permission to list members.
             Err(failure) if failure.exit == Exit::Refused && self.only_compacts() => {
                 ctx.out.detail(&format!("the members are not listed: {}", failure.view().error));
@@ -148,7 +148,7 @@ impl CompactJob {
             defrag::defragment_members(ctx, consent, ledger, options).await?;
         }
         if self.disarm {
-            let now = scan_cluster(ctx, QuorumEvidence::Reads).await?;
+            let now = scan_cluster(ctx.store(), QuorumEvidence::Reads).await?;
             let disarmed = with_progress(ctx, "disarming", disarm::run(ctx, consent, &now)).await?;
             done.disarmed.extend(disarmed.cleared.iter().map(|id| format!("{id:x}")));
             if !done.disarmed.is_empty() && disarmed.remaining.is_empty() {
@@ -168,7 +168,7 @@ impl CompactJob {
         mut done: CompactResult,
     ) -> Result<Exit, Failure> {
         if !ledger.entries.is_empty() {
-            match scan_cluster(ctx, QuorumEvidence::Reads).await {
+            match scan_cluster(ctx.store(), QuorumEvidence::Reads).await.map_err(Failure::from) {
                 Ok(now) => ledger.update(&now),
                 Err(failure) => {
                     ctx.out.detail(&format!("cannot scan the members after the run: {}", failure.view().error))
@@ -241,7 +241,7 @@ async fn wait_for_removal(
     loop {
         // Longer than etcd's commit interval (100 ms), after which the figures are new.
         ctx.sleep(POLL_INTERVAL).await?;
-        let now = figures(&scan_cluster(ctx, QuorumEvidence::Reads).await?);
+        let now = figures(&scan_cluster(ctx.store(), QuorumEvidence::Reads).await?);
         let falls = |(id, in_use): &(u64, u64)| last.iter().any(|(other, before)| other == id && in_use < before);
         unchanged = if now.iter().any(falls) { 0 } else { unchanged + 1 };
         if unchanged >= quiet_polls || started.elapsed() > limit {

@@ -1,6 +1,6 @@
 //! The state of each member before and after.
 
-use crate::commands::status::scan::ClusterScan;
+use crate::health::ClusterScan;
 use crate::kvstore::MemberStatus;
 use crate::output::SpaceRow;
 

@@ -1,6 +1,6 @@
 //! Plans the steps and their preconditions. No I/O.
 
-use crate::commands::status::scan::{ClusterScan, MemberObservation};
+use crate::health::{ClusterScan, MemberObservation};
 use crate::kvstore::{Alarm, MemberStatus, Revision};
 
 /// A member with a larger lag in raft entries is not caught up. etcd refuses requests at a lag of 5000.

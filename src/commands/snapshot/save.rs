@@ -12,7 +12,6 @@ use crate::args::safety_options;
 use crate::atomic_file::{NewFile, folder_of};
 use crate::backup::BackupError;
 use crate::commands::input::was_closed;
-use crate::commands::serializable::login_failure;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, MemberLag, MemberStatus, OneMember, Refusal, Store};
@@ -79,7 +78,11 @@ enum SaveTarget<'a> {
 pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let target = SaveTarget::of(ctx, &args.file)?;
     let started = Instant::now();
-    let member = ctx.store().one_member_with_leader().await.map_err(|error| login_failure(ctx.store(), error))?;
+    let member = ctx
+        .store()
+        .one_member_with_leader()
+        .await
+        .map_err(|error| Failure::of_login(error, ctx.store().options().credentials.is_some()))?;
     let status = status_of(&member.store).await?;
     if ctx.safety.dry_run {
         return dry_run(ctx, &args.file, &member, status.as_ref()).await;

@@ -2,10 +2,10 @@
 
 use tokio::task::JoinSet;
 
-use super::scan::format_causes;
 use crate::context::Context;
 use crate::diagnose::{self, Probe, ProbeStep, StepFailure, StepOutcome};
 use crate::error::{Exit, Failure, classify};
+use crate::health::format_causes;
 use crate::kvstore::{Alarm, Error, Store};
 use crate::output::{Diagnosis, StepRow, StepState};
 use crate::transport::Scheme;

@@ -1,8 +1,6 @@
 //! `kvadm status`: the health of the cluster.
 
 mod diagnose;
-mod quorum;
-pub(super) mod scan;
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +8,10 @@ use crate::args::{parse_duration, parse_period};
 use crate::commands::serializable::one_member;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::health::{ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, scan_cluster};
 use crate::kvstore::Refusal;
 use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
 use crate::time::Time;
-
-use scan::{ClusterHealth, ClusterScan, QuorumEvidence, scan_cluster};
 
 /// Default intervals of --watch for a healthy and an unhealthy cluster, as in Cilium's StatusCheckInterval.
 const HEALTHY_INTERVAL: Duration = Duration::from_secs(30);
@@ -110,7 +107,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let limit = args.wait.unwrap_or(Duration::ZERO);
     let progress = args.wait.map(|_| ctx.out.progress("waiting for a healthy cluster", None));
     loop {
-        let scan = scan_cluster(ctx, args.evidence()).await;
+        let scan = scan_cluster(ctx.store(), args.evidence()).await.map_err(Failure::from);
         let healthy = matches!(&scan, Ok(scan) if scan.verdict() == ClusterHealth::Healthy);
         let waitable = match &scan {
             Ok(_) => true,
@@ -135,7 +132,7 @@ async fn revision(ctx: &Context) -> Result<Exit, Failure> {
     let revision = match ctx.store().revision().await {
         // A user without read permission may still query the members.
         Err(error) if error.is_refusal(Refusal::Permission) => {
-            let scan = scan_cluster(ctx, QuorumEvidence::Reads).await?;
+            let scan = scan_cluster(ctx.store(), QuorumEvidence::Reads).await?;
             scan.revision().ok_or_else(|| Failure::from(error))?
         }
         other => other?,
@@ -161,7 +158,7 @@ async fn revision_of_member(ctx: &Context) -> Result<Exit, Failure> {
 
 async fn watch(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Exit, Failure> {
     loop {
-        let scan = scan_cluster(ctx, args.evidence()).await;
+        let scan = scan_cluster(ctx.store(), args.evidence()).await.map_err(Failure::from);
         let time = Time::from_secs(Time::now().secs).to_string();
         if !matches!(&scan, Err(failure) if failure.exit != Exit::Unreachable) {
             let health = scan.as_ref().map_or("unreachable", |scan| scan.verdict().as_str());
@@ -193,7 +190,7 @@ fn interval(healthy: bool, nodes: Option<u32>) -> Duration {
 }
 
 fn show(ctx: &Context, scan: &ClusterScan, time: Option<String>) -> Result<(), Failure> {
-    let rows: Vec<MemberRow<'_>> = scan.members.iter().map(scan::MemberObservation::row).collect();
+    let rows: Vec<MemberRow<'_>> = scan.members.iter().map(MemberObservation::row).collect();
     let complaints = scan.complaints();
     ctx.out.report(&StatusAnswer {
         verdict: scan.verdict().as_str(),

@@ -3,7 +3,7 @@
 use super::cache::KeyCache;
 use super::event_writer::{IN_SYNC, StopReason};
 use super::follow::{WatchLoop, WatchStart};
-use crate::commands::serializable::{ReadMember, login_failure};
+use crate::commands::serializable::ReadMember;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{self, Backoff, KeyRange, KeyValue, ReadOptions, Refusal, Revision};
 use crate::output::ChangeKind;
@@ -63,7 +63,7 @@ impl WatchLoop<'_> {
             return self.until_timeout(self.store.revision_for(&range)).await;
         }
         let member = self.until_timeout(async { Ok(self.store.one_member().await) }).await?;
-        let member = member.map_err(|error| login_failure(&self.store, error))?;
+        let member = member.map_err(|error| Failure::of_login(error, self.store.options().credentials.is_some()))?;
         let known = self.until_timeout(self.store.revision_for(&range)).await?;
         self.member = Some((ReadMember::of(member), known));
         Ok(known)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Exit, Failure};
+use super::error::ScanError;
 use crate::kvstore::{Compare, Error, KeySelector, LeaseMode, Op, Retry, Store, Txn, Write};
 
 /// Prefix of the proof keys; the lease ID that follows makes each key unique.
@@ -11,11 +11,13 @@ const KEY_PREFIX: &str = "kvadm/.quorum/";
 const LEASE_TTL_SECONDS: i64 = 10;
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The outcome of the write that proves the quorum.
 pub enum QuorumProof {
     /// The write was applied, in this time.
     Done(Duration),
     /// The quorum exists, but the store is out of space.
     NoSpace,
+    /// The write failed, for this reason.
     Failed(String),
 }
 
@@ -23,7 +25,7 @@ pub enum QuorumProof {
 ///
 /// # Errors
 /// An interruption, or a missing permission. Other failures are [`QuorumProof::Failed`].
-pub async fn prove(store: &Store) -> Result<QuorumProof, Failure> {
+pub async fn prove(store: &Store) -> Result<QuorumProof, ScanError> {
     let started = Instant::now();
     let lease = match store.grant(LEASE_TTL_SECONDS).await {
         Ok(grant) => grant.id,
@@ -57,7 +59,7 @@ pub async fn prove(store: &Store) -> Result<QuorumProof, Failure> {
 }
 
 /// A full store still accepts plain deletions, which need the quorum like any write.
-async fn without_space(store: &Store) -> Result<QuorumProof, Failure> {
+async fn without_space(store: &Store) -> Result<QuorumProof, ScanError> {
     let key = format!("{KEY_PREFIX}none").into_bytes();
     let nothing = Txn {
         compares: vec![],
@@ -70,19 +72,9 @@ async fn without_space(store: &Store) -> Result<QuorumProof, Failure> {
     }
 }
 
-fn failed(error: Error) -> Result<QuorumProof, Failure> {
+fn failed(error: Error) -> Result<QuorumProof, ScanError> {
     match error {
-        Error::Interrupted { .. } | Error::Refused { .. } => {
-            let failure = Failure::from(error);
-            let exit = failure.exit;
-            let failure = failure.context(format!("cannot prove the quorum by writing {KEY_PREFIX}…"));
-            Err(if exit == Exit::Refused {
-                failure
-                    .hint("grant the user a role that may write there, or leave --quorum out to check with reads only")
-            } else {
-                failure
-            })
-        }
+        Error::Interrupted { .. } | Error::Refused { .. } => Err(ScanError::Proof { prefix: KEY_PREFIX, error }),
         other => Ok(QuorumProof::Failed(other.to_string())),
     }
 }

@@ -2,27 +2,32 @@
 
 use tokio::task::JoinSet;
 
+use super::error::ScanError;
 use super::quorum::{self, QuorumProof};
-use crate::commands::serializable::login_failure;
-use crate::context::Context;
-use crate::error::{Exit, Failure};
 use crate::kvstore::{Alarm, Error, Member, MemberStatus, Refusal, Revision, Store};
 use crate::output::MemberRow;
 use crate::transport::{Endpoint, Scheme};
 
+/// What one member, or one endpoint without an answer, says.
 pub struct MemberObservation {
+    /// The endpoint that was asked.
     pub endpoint: String,
+    /// The name in the member list; empty if the member is not identified.
     pub name: String,
     /// The status, or the reason for its absence.
     pub status: Result<MemberStatus, String>,
     /// The result of a read; `Ok` without a read for a learner and for a member without a leader, unless the read is
     /// serializable.
     pub read: Result<(), String>,
+    /// The alarms that the member has raised.
     pub alarms: Vec<String>,
 }
 
+/// What all members say, at about the same time.
 pub struct ClusterScan {
+    /// The cluster's ID, if any member has told it.
     pub cluster: Option<u64>,
+    /// The members, in the order of the endpoints; members that are only listed follow.
     pub members: Vec<MemberObservation>,
     /// What the scan has looked for.
     pub evidence: QuorumEvidence,
@@ -42,12 +47,16 @@ pub enum QuorumEvidence {
     Write,
 }
 
+/// The health of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterHealth {
+    /// All members are healthy.
     Healthy,
+    /// The cluster works, but there is a problem.
     Degraded,
     /// Only learners answer, which follow a leader but cannot tell whether it has a quorum.
     Unknown,
+    /// No write and no linearizable read is served.
     NoQuorum,
 }
 
@@ -92,6 +101,7 @@ impl MemberObservation {
         self.read.is_ok() && self.status.as_ref().is_ok_and(|status| !status.learner && status.leader != 0)
     }
 
+    /// The row of the status table.
     pub fn row(&self) -> MemberRow<'_> {
         MemberRow {
             endpoint: &self.endpoint,
@@ -128,6 +138,7 @@ impl MemberObservation {
 }
 
 impl ClusterScan {
+    /// The health of the cluster.
     pub fn verdict(&self) -> ClusterHealth {
         let serves = self.members.iter().any(MemberObservation::serves);
         match &self.proof {
@@ -162,6 +173,7 @@ impl ClusterScan {
         }
     }
 
+    /// The duration of the write that proves the quorum, in milliseconds.
     pub fn quorum_ms(&self) -> Option<f64> {
         match &self.proof {
             Some(QuorumProof::Done(took)) => Some(took.as_secs_f64() * 1e3),
@@ -169,14 +181,17 @@ impl ClusterScan {
         }
     }
 
+    /// The newest revision of all members.
     pub fn revision(&self) -> Option<Revision> {
         self.members.iter().filter_map(|member| member.status.as_ref().ok()).map(|status| status.revision).max()
     }
 
+    /// The problems that belong to no member.
     pub fn general(&self) -> &[String] {
         &self.general
     }
 
+    /// All problems, one sentence each.
     pub fn complaints(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.members.iter().flat_map(MemberObservation::complaints).collect();
         problems.extend(self.general.iter().cloned());
@@ -204,11 +219,10 @@ impl ClusterScan {
 ///
 /// # Errors
 /// No reachable member, or a refused login.
-pub async fn scan_cluster(ctx: &Context, evidence: QuorumEvidence) -> Result<ClusterScan, Failure> {
-    let store = ctx.store();
+pub async fn scan_cluster(store: &Store, evidence: QuorumEvidence) -> Result<ClusterScan, ScanError> {
     if evidence == QuorumEvidence::None && store.options().credentials.is_some() {
         // A login without a quorum fails at once; otherwise each member would wait for it.
-        store.one_member().await.map_err(|error| login_failure(store, error))?;
+        store.one_member().await.map_err(|error| ScanError::Login { error, with_password: true })?;
     }
     store.share_login().await;
     let serializable = evidence == QuorumEvidence::None;
@@ -226,10 +240,10 @@ pub async fn scan_cluster(ctx: &Context, evidence: QuorumEvidence) -> Result<Clu
         | Error::OtherStore { .. },
     ) = &listed
     {
-        return Err(listed.err().map_or_else(|| Failure::new(Exit::Unreachable, "no members"), Failure::from));
+        return Err(failed(listed.err(), String::new));
     }
     let mut found: Vec<(usize, MemberObservation)> = observing.join_all().await;
-    uninterrupted(ctx)?;
+    store.uninterrupted("status")?;
     let mut general = Vec::new();
     let mut cluster = None;
     if let Ok(members) = &listed {
@@ -278,7 +292,7 @@ pub async fn scan_cluster(ctx: &Context, evidence: QuorumEvidence) -> Result<Clu
         general,
     };
     if scan.members.iter().all(|member| member.status.is_err()) {
-        return Err(listed.err().map_or_else(|| no_member_answers(&scan), Failure::from));
+        return Err(failed(listed.err(), || scan.complaints().join("; ")));
     }
     check_cluster_ids(&mut scan);
     if scan.verdict() == ClusterHealth::Unknown || serializable {
@@ -297,23 +311,16 @@ pub async fn scan_cluster(ctx: &Context, evidence: QuorumEvidence) -> Result<Clu
         Err(error @ Error::OtherStore { .. }) => return Err(error.into()),
         Err(error) => scan.general.push(format!("cannot read the alarms: {error}")),
     }
-    uninterrupted(ctx)?;
+    store.uninterrupted("status")?;
     if prove {
         scan.proof = Some(quorum::prove(store).await?);
     }
     Ok(scan)
 }
 
-/// Fails after a signal: an interrupted scan is incomplete.
-fn uninterrupted(ctx: &Context) -> Result<(), Failure> {
-    if ctx.signals.cancel().is_cancelled() {
-        return Err(Failure::new(Exit::Interrupted, "interrupted while checking the members"));
-    }
-    Ok(())
-}
-
-fn no_member_answers(scan: &ClusterScan) -> Failure {
-    Failure::new(Exit::Unreachable, "no member responds").context(scan.complaints().join("; "))
+/// The error of the member list, or that no member responds.
+fn failed(listing: Option<Error>, complaints: impl FnOnce() -> String) -> ScanError {
+    listing.map_or_else(|| ScanError::NoResponse { complaints: complaints() }, ScanError::Store)
 }
 
 fn member_name(id: u64, name: &str) -> String {
@@ -368,7 +375,7 @@ async fn observe(index: usize, store: Store, endpoint: Endpoint, serializable: b
 }
 
 /// The error in one line: the causes of unreachable endpoints without their names.
-pub(super) fn format_causes(error: &Error) -> String {
+pub fn format_causes(error: &Error) -> String {
     match error {
         Error::Unreachable { failures } => {
             failures.iter().map(|failure| failure.cause.clone()).collect::<Vec<_>>().join("; ")
