@@ -30,6 +30,7 @@ pub mod plural;
 pub mod proto;
 pub mod shell;
 pub mod signal;
+pub mod size;
 pub mod sync;
 pub mod time;
 pub mod transport;

@@ -2,10 +2,12 @@
 //!
 //! A scan asks all members once; the cluster's health, the advice and the forecast are derived from scans without I/O.
 
+pub mod advice;
 pub(crate) mod certificates;
 pub(crate) mod consistency;
 pub(crate) mod differences;
 pub(crate) mod error;
+pub mod forecast;
 pub(crate) mod quorum;
 pub(crate) mod scan;
 pub(crate) mod versions;
@@ -16,4 +18,4 @@ pub use differences::{KeyCopy, KeyDifference};
 pub use error::ScanError;
 pub use quorum::QuorumProof;
 pub use scan::{ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, format_causes, scan_cluster};
-pub use versions::{Consequence, KnownProblem, known_problems};
+pub use versions::{Consequence, DEFRAG_CRASH, KnownProblem, defrag_problems, fixed_release, known_problems};

@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// A handle for the same connection without credentials.
-    pub(crate) fn anonymous(&self) -> Self {
+    pub fn anonymous(&self) -> Self {
         let Inner { channel, options, limiter, retry_for, identity, .. } = self.inner.as_ref();
         let options = ConnectOptions { credentials: None, ..options.clone() };
         let inner = Inner {

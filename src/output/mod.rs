@@ -34,7 +34,8 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    ClockRow, CompactAnswer, Count, DamageRow, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow,
+    AdviceAnswer, AdviceRow, ClockRow, CompactAnswer, ConsistencyAnswer, CopyRow, Count, DamageRow, DeleteAnswer,
+    Diagnosis, DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow, HashRow, HistoryRow, KeyDifferenceRow,
     KeyNameRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow,
     RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow,
     TxnAnswer, VerifiedSnapshot, VersionRow,

@@ -34,6 +34,7 @@ pub const FLOORS: &[Floor] = &[
             "proto",
             "shell",
             "signal",
+            "size",
             "time",
             "unique_names",
         ],

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::condition::DefragCondition;
 use super::ledger::{DefragOutcome, LedgerEntry, MemberLedger};
 use super::plan::{answering, leader, next_member, problems, problems_among, successor};
 use crate::consent::Consent;
 use crate::context::Context;
+use crate::duration::format_duration;
 use crate::error::{Exit, Failure};
 use crate::health::{ClusterScan, QuorumEvidence, scan_cluster};
 use crate::kvstore::{Error, MemberStatus, Refusal, Store};
@@ -21,10 +23,23 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// A longer wait is reported.
 const NOTE_AFTER: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DefragOptions {
     pub force: bool,
     pub move_leader: bool,
+    /// Which members are defragmented; `None` for all.
+    pub condition: Option<DefragCondition>,
+    /// The time between two members.
+    pub pause: Option<Duration>,
+}
+
+impl DefragOptions {
+    /// Why the member is not worth a defragmentation; `None` if it is.
+    pub fn reason_to_skip(&self, status: &MemberStatus) -> Option<String> {
+        let condition = self.condition.as_ref()?;
+        let judgement = condition.judge(status);
+        (!judgement.holds).then_some(judgement.figures)
+    }
 }
 
 /// Defragments every member of the ledger that answered: followers first, the leader last, each when all are healthy and
@@ -36,7 +51,7 @@ pub async fn defragment_members(
     ctx: &Context,
     consent: &Consent,
     ledger: &mut MemberLedger,
-    options: DefragOptions,
+    options: &DefragOptions,
 ) -> Result<(), Failure> {
     ctx.signals.hold();
     let mut pending = ledger.ids();
@@ -47,21 +62,36 @@ pub async fn defragment_members(
         run.healthy = Some(pending.iter().copied().filter(|id| problems_among(&scan, &[*id]).is_empty()).collect());
     }
     let mut moved = !options.move_leader;
+    // Whether the pause before the next member is due.
+    let mut is_due = false;
     while !pending.is_empty() {
         let scan = run.wait_until_healthy().await.map_err(|failure| match failure.exit {
-            Exit::Interrupted => Failure::new(
-                Exit::Interrupted,
-                format!("interrupted with {} not defragmented", counted(pending.len(), "member")),
-            ),
+            Exit::Interrupted => interrupted(pending.len()),
             _ => failure,
         })?;
         let leader = leader(&scan);
         let Some(id) = next_member(&pending, leader) else { break };
+        if let Some(reason) = run.reason_to_skip(&scan, id) {
+            pending.retain(|other| *other != id);
+            run.progress.inc(1);
+            if let Some(entry) = ledger.entry(id) {
+                ctx.out.note(&format!("{} is skipped: {reason}", entry.endpoint));
+                entry.defrag = Some(DefragOutcome::Skipped);
+                entry.reason = Some(reason);
+            }
+            continue;
+        }
+        if std::mem::take(&mut is_due) {
+            run.pause(pending.len()).await?;
+            // The members have changed meanwhile.
+            continue;
+        }
         if id == leader && !std::mem::replace(&mut moved, true) {
             run.move_leader(&scan, leader).await?;
             continue;
         }
         pending.retain(|other| *other != id);
+        is_due = options.pause.is_some();
         let result = match answering(&scan).find(|(_, status)| status.id == id) {
             Some((member, status)) => run.defragment_member(&member.endpoint, status).await,
             None => Err(Failure::new(Exit::Unreachable, format!("member {id:x} does not respond"))),
@@ -82,6 +112,10 @@ pub async fn defragment_members(
     Ok(())
 }
 
+fn interrupted(left: usize) -> Failure {
+    Failure::new(Exit::Interrupted, format!("interrupted with {} not defragmented", counted(left, "member")))
+}
+
 fn record_result(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberStatus, Failure>) -> Result<(), Failure> {
     let endpoint = &entry.endpoint;
     match result {
@@ -93,6 +127,7 @@ fn record_result(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberSt
         Err(failure) if failure.store_error().is_some_and(Error::is_learner_refusal) => {
             ctx.out.warn(&format!("{endpoint} is a learner; this version of etcd does not defragment learners"));
             entry.defrag = Some(DefragOutcome::Skipped);
+            entry.reason = Some("the member is a learner".to_owned());
             Ok(())
         }
         Err(failure) => {
@@ -106,13 +141,33 @@ fn record_result(ctx: &Context, entry: &mut LedgerEntry, result: Result<MemberSt
 struct DefragRun<'a> {
     ctx: &'a Context,
     consent: &'a Consent,
-    options: DefragOptions,
+    options: &'a DefragOptions,
     progress: Progress,
     /// With `force`: the members without problems so far.
     healthy: Option<Vec<u64>>,
 }
 
 impl DefragRun<'_> {
+    /// Why the condition does not hold for the member, as it is now.
+    fn reason_to_skip(&self, scan: &ClusterScan, id: u64) -> Option<String> {
+        let (_, status) = answering(scan).find(|(_, status)| status.id == id)?;
+        self.options.reason_to_skip(status)
+    }
+
+    /// Waits between two members.
+    async fn pause(&self, left: usize) -> Result<(), Failure> {
+        let Some(pause) = self.options.pause else { return Ok(()) };
+        let shown = format_duration(pause);
+        self.ctx.out.note(&format!("waiting {shown} before the next member ({} left)", counted(left, "member")));
+        let end = Instant::now() + pause;
+        while let Some(left_time) = end.checked_duration_since(Instant::now()).filter(|time| !time.is_zero()) {
+            self.progress.tick();
+            let slept = self.ctx.sleep(left_time.min(POLL_INTERVAL)).await;
+            slept.map_err(|failure| if failure.exit == Exit::Interrupted { interrupted(left) } else { failure })?;
+        }
+        Ok(())
+    }
+
     /// Waits until all members are healthy and caught up. With `force`, waits for the members that were healthy at the
     /// start, and gives up waiting after [`RECOVERY_TIMEOUT`].
     async fn wait_until_healthy(&self) -> Result<ClusterScan, Failure> {

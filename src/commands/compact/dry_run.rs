@@ -1,5 +1,6 @@
 //! `compact --dry-run`: prints the steps.
 
+use super::defrag::DefragOptions;
 use super::job::{CompactJob, CompactResult};
 use super::ledger::MemberLedger;
 use super::plan::{self, Headroom, answering, leader, next_member};
@@ -24,7 +25,10 @@ impl CompactJob {
             let suffix = if already { " (already done)" } else { "" };
             ctx.out.note(&format!("dry run: the store would be compacted at revision {revision}{suffix}"));
         }
-        let order = scan.filter(|_| self.defrag.is_some()).map_or_else(Vec::new, defrag_order);
+        let order = match (&self.defrag, scan) {
+            (Some(options), Some(scan)) => defrag_order(ctx, scan, options),
+            _ => Vec::new(),
+        };
         if !order.is_empty() {
             ctx.out.note(&format!("dry run: these members would be defragmented, in this order: {}", order.join(", ")));
         }
@@ -66,13 +70,17 @@ impl CompactJob {
     }
 }
 
-fn defrag_order(scan: &ClusterScan) -> Vec<String> {
+fn defrag_order(ctx: &Context, scan: &ClusterScan, options: &DefragOptions) -> Vec<String> {
     let mut left: Vec<u64> = answering(scan).map(|(_, status)| status.id).collect();
     let mut order = Vec::new();
     while let Some(id) = next_member(&left, leader(scan)) {
         left.retain(|other| *other != id);
         let found = answering(scan).find(|(_, status)| status.id == id);
-        order.extend(found.map(|(member, _)| member.endpoint.clone()));
+        let Some((member, status)) = found else { continue };
+        match options.reason_to_skip(status) {
+            Some(reason) => ctx.out.note(&format!("dry run: {} would be skipped: {reason}", member.endpoint)),
+            None => order.push(member.endpoint.clone()),
+        }
     }
     order
 }

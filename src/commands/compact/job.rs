@@ -10,7 +10,7 @@ use super::step::{current_revision, note_outcome, with_progress};
 use crate::consent::Consent;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::health::{ClusterScan, QuorumEvidence, scan_cluster};
+use crate::health::{ClusterScan, DEFRAG_CRASH, QuorumEvidence, defrag_problems, fixed_release, scan_cluster};
 use crate::kvstore::{CompactionOutcome, Revision};
 use crate::output::CompactAnswer;
 use crate::plural::counted;
@@ -55,13 +55,19 @@ impl CompactJob {
             }
             other => Some(other?),
         };
-        if let (Some(options), Some(scan)) = (self.defrag, &scan) {
-            self.check_health(scan, options)?;
+        if let (Some(options), Some(scan)) = (&self.defrag, &scan) {
+            check_health(scan, options)?;
+            check_versions(ctx, scan, options)?;
         }
         let defrag = self.defrag.is_some() && !ctx.safety.dry_run;
         let mut ledger = scan.as_ref().map_or_else(MemberLedger::default, |it| MemberLedger::new(it, defrag));
         if ctx.safety.dry_run {
             return self.dry_run(ctx, target, &mut done, &ledger, scan.as_ref()).await;
+        }
+        if let (Some(options), Some(scan), None, false) = (&self.defrag, &scan, target, self.disarm) {
+            if answering(scan).all(|(_, status)| options.reason_to_skip(status).is_some()) {
+                return skip_all(ctx, scan, options, &mut ledger, &done);
+            }
         }
         let mut consent = None;
         if !self.only_compacts() {
@@ -105,21 +111,16 @@ impl CompactJob {
         }
     }
 
-    fn check_health(&self, scan: &ClusterScan, options: DefragOptions) -> Result<(), Failure> {
-        let problems = problems(scan);
-        if problems.is_empty() || options.force {
-            return Ok(());
-        }
-        let failure = Failure::conflict(problems.join("; ")).context("the cluster is not healthy; nothing was done");
-        Err(failure.hint("a member is out of service while it is defragmented; add --force to run anyway"))
-    }
-
     fn question(&self, target: Option<Revision>, members: usize) -> String {
         let mut steps = Vec::new();
         steps.extend(target.map(|revision| format!("compact at revision {revision}")));
         if self.defrag.is_some() {
             let order = if members == 1 { "" } else { ", one at a time" };
-            steps.push(format!("defragment {}{order}", counted(members, "member")));
+            let which = match self.defrag.as_ref().and_then(|options| options.condition.as_ref()) {
+                Some(condition) => format!(" where {condition}"),
+                None => String::new(),
+            };
+            steps.push(format!("defragment {}{order}{which}", counted(members, "member")));
         }
         if self.disarm {
             steps.push("clear NOSPACE alarms".to_owned());
@@ -144,7 +145,7 @@ impl CompactJob {
             with_progress(ctx, "removing", wait_for_removal(ctx, scan, quiet_polls, limit)).await?;
         }
         let Some(consent) = consent else { return Ok(()) };
-        if let Some(options) = self.defrag {
+        if let Some(options) = &self.defrag {
             defrag::defragment_members(ctx, consent, ledger, options).await?;
         }
         if self.disarm {
@@ -213,6 +214,55 @@ impl CompactJob {
             (true, false) => Exit::Conflict,
         })
     }
+}
+
+fn check_health(scan: &ClusterScan, options: &DefragOptions) -> Result<(), Failure> {
+    let problems = problems(scan);
+    if problems.is_empty() || options.force {
+        return Ok(());
+    }
+    let failure = Failure::conflict(problems.join("; ")).context("the cluster is not healthy; nothing was done");
+    Err(failure.hint("a member is out of service while it is defragmented; add --force to run anyway"))
+}
+
+/// Refuses to defragment versions that lose data if they crash meanwhile, and warns of others with known defects.
+fn check_versions(ctx: &Context, scan: &ClusterScan, options: &DefragOptions) -> Result<(), Failure> {
+    for (member, status) in answering(scan) {
+        let Some(problem) = defrag_problems(&status.version).into_iter().next() else { continue };
+        let (endpoint, version) = (&member.endpoint, &status.version);
+        let fixed = fixed_release(version).unwrap_or_default();
+        let text = format!("{endpoint} runs etcd {version}: {} ({})", problem.summary, problem.id);
+        if problem.id == DEFRAG_CRASH && !options.force && !ctx.safety.dry_run {
+            return Err(Failure::conflict(text)
+                .context("this version of etcd has a defect in its defragmentation; nothing was done")
+                .hint(format!("upgrade to etcd {fixed} first, or add --force to defragment nevertheless"))
+                .hint(format!("see {}", problem.source)));
+        }
+        ctx.out.warn(&format!("{text}; etcd {fixed} has the fix"));
+    }
+    Ok(())
+}
+
+/// Reports that no member qualifies, without asking for a confirmation.
+fn skip_all(
+    ctx: &Context,
+    scan: &ClusterScan,
+    options: &DefragOptions,
+    ledger: &mut MemberLedger,
+    done: &CompactResult,
+) -> Result<Exit, Failure> {
+    for (_, status) in answering(scan) {
+        if let Some(entry) = ledger.entry(status.id) {
+            entry.defrag = Some(DefragOutcome::Skipped);
+            entry.reason = options.reason_to_skip(status);
+            let reason = entry.reason.as_deref().unwrap_or_default();
+            ctx.out.note(&format!("{} is skipped: {reason}", entry.endpoint));
+        }
+    }
+    ctx.out.note("Nothing to do: no member qualifies for a defragmentation (--if)");
+    let rows = ledger.rows();
+    ctx.out.report(&CompactAnswer { current: done.current, members: &rows, ..CompactAnswer::default() })?;
+    Ok(Exit::Done)
 }
 
 /// Warns of databases that use more than 90 % of the quota.

@@ -12,7 +12,7 @@ pub enum DefragOutcome {
     Failed,
     Unknown,
     Left,
-    /// The member is a learner, and its version does not defragment learners.
+    /// The condition does not hold, or the member is a learner, and its version does not defragment learners.
     Skipped,
 }
 
@@ -34,6 +34,8 @@ pub struct LedgerEntry {
     pub defrag: Option<DefragOutcome>,
     /// Why the member did not respond, or what failed.
     pub error: Option<String>,
+    /// Why the member was skipped.
+    pub reason: Option<String>,
     pub after: Option<MemberStatus>,
     name: String,
     before: Option<MemberStatus>,
@@ -67,6 +69,7 @@ impl MemberLedger {
                 endpoint: member.endpoint.clone(),
                 defrag: Some(outcome).filter(|_| defrag && !is_unlisted(member, scan)),
                 error: unreachable.cloned(),
+                reason: None,
                 name: member.name.clone(),
                 before: member.status.as_ref().ok().cloned(),
                 after: None,
@@ -122,6 +125,7 @@ impl LedgerEntry {
             defrag: self.defrag.map(DefragOutcome::as_str),
             alarms: &self.alarms,
             error: self.error.as_deref(),
+            reason: self.reason.as_deref(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `kvadm compact`: compact, defragment, and clear NOSPACE alarms.
 
+mod condition;
 mod defrag;
 mod disarm;
 mod dry_run;
@@ -11,12 +12,13 @@ mod step;
 
 use std::time::Duration;
 
-use crate::args::{SHORTEST_PERIOD, parse_period, parse_revision, safety_options};
+use crate::args::{SHORTEST_PERIOD, parse_duration, parse_period, parse_revision, safety_options};
 use crate::context::Context;
 use crate::duration::format_duration;
 use crate::error::{Exit, Failure};
 use crate::kvstore::Revision;
 
+use condition::DefragCondition;
 use job::CompactJob;
 use plan::CompactTarget;
 
@@ -42,7 +44,8 @@ use plan::CompactTarget;
 /// Exit codes:
 ///   0  done, or already compacted at REV
 ///   4  REV is in the future
-///   5  the cluster is not healthy (see --force), or the prompt was declined
+///   5  the cluster is not healthy or its version has a defect (see --force), or the
+///      prompt was declined
 ///   6  only some of the steps or members are done
 ///   7  a reply was lost, and the result is unknown
 #[derive(clap::Args, Debug)]
@@ -53,6 +56,7 @@ Examples:
   kvadm compact --keep 10000
   kvadm compact --every 5m -o json
   kvadm compact --defrag --move-leader --yes
+  kvadm compact --defrag --if 'in-use-below=50% or free-above=200MiB' --pause 30s --yes
   kvadm compact --reclaim --dry-run
   kvadm compact --reclaim --yes",
     args = safety_options()
@@ -76,6 +80,19 @@ pub struct Args {
     /// Defragment all members, one at a time
     #[arg(long)]
     defrag: bool,
+    /// With --defrag: only members where COND holds, e.g. 'in-use-below=50% or free-above=200MiB'
+    ///
+    /// COND is one or more terms with 'and' or 'or' between them; 'and' binds tighter. in-use-below=P% compares the share of the
+    /// file that is in use, free-above=SIZE its free bytes, size-above=SIZE its size, quota-above=P% its share of the quota
+    /// (etcd 3.6 and later; before, the term does not hold). Each member is judged just before its turn. Other members are
+    /// reported as skipped, with their figures. Exit code 0 if no member qualifies.
+    #[arg(long = "if", value_name = "COND", requires = "defrag")]
+    condition: Option<DefragCondition>,
+    /// With --defrag: wait D between two members
+    ///
+    /// Ctrl-C ends the waiting at once; a running defragmentation ends first.
+    #[arg(long, value_name = "D", value_parser = parse_duration, requires = "defrag")]
+    pause: Option<Duration>,
     /// Clear NOSPACE alarms of members that have space again
     #[arg(long)]
     disarm: bool,
@@ -85,9 +102,11 @@ pub struct Args {
     /// With --defrag or --reclaim: move leadership before the leader is defragmented
     #[arg(long)]
     move_leader: bool,
-    /// Run on an unhealthy cluster, and continue after a member fails
+    /// Run on an unhealthy cluster or a version with known defects; continue after a failure
     ///
-    /// Requires --defrag or --reclaim.
+    /// Requires --defrag or --reclaim. Without it, kvadm does not defragment etcd 3.5.0 to 3.5.5: a member of these versions that
+    /// crashes meanwhile can come back with other data than the rest (etcd's #14733). On versions before 3.5.23 and 3.6.5, kvadm
+    /// warns (#20650).
     #[arg(long)]
     force: bool,
 }
@@ -132,7 +151,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let job = CompactJob {
         target: target.or((alone || args.reclaim).then_some(CompactTarget::Keep(0))),
         physical: args.physical,
-        defrag: defrag.then_some(defrag::DefragOptions { force: args.force, move_leader: args.move_leader }),
+        defrag: defrag.then(|| defrag::DefragOptions {
+            force: args.force,
+            move_leader: args.move_leader,
+            condition: args.condition.clone(),
+            pause: args.pause,
+        }),
         disarm: args.disarm || args.reclaim,
     };
     job.run(ctx).await

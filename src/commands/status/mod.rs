@@ -1,6 +1,9 @@
 //! `kvadm status`: the health of the cluster.
 
+mod advice;
+mod consistency;
 mod diagnose;
+mod forecast;
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +11,11 @@ use crate::args::{parse_duration, parse_period};
 use crate::commands::serializable::one_member;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use crate::health::forecast::SpaceTarget;
 use crate::health::{ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, scan_cluster};
 use crate::kvstore::Refusal;
 use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
+use crate::size::parse_size;
 use crate::time::Time;
 
 /// Default intervals of --watch for a healthy and an unhealthy cluster, as in Cilium's StatusCheckInterval.
@@ -29,6 +34,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// and quota. Each step prints its time and, if it fails, the cause and a remedy.
 /// -o json prints one object per endpoint.
 ///
+/// --advice, --consistency and --forecast look at the cluster's versions, data and
+/// growth.
+///
 /// Exit codes:
 ///   0  everything is healthy
 ///   2  bad TLS files, if that is why no endpoint works
@@ -44,6 +52,9 @@ Examples:
   kvadm status
   kvadm status --quorum -o json
   kvadm status --wait 60s -q && ./deploy
+  kvadm status --advice
+  kvadm status --consistency --user root --password-file FILE
+  kvadm status --forecast 10m --keep-below 6GiB
   kvadm status --diagnose --endpoints https://etcd-0:2379,https://etcd-1:2379"
 )]
 pub struct Args {
@@ -53,6 +64,34 @@ pub struct Args {
     /// Check each endpoint step by step, and suggest a remedy for each failure
     #[arg(long, conflicts_with_all = ["revision", "quorum", "watch", "wait"])]
     diagnose: bool,
+    /// Compare the data of all members, and show the keys in which they differ
+    ///
+    /// etcd hashes all stored revisions up to the lowest revision of the members (HashKV). If the hashes differ, kvadm reads all keys
+    /// of members with different hashes, prints the first 20 keys that differ and counts all. If no key differs, only older
+    /// revisions do: history-differs. With authentication it needs the role root. The members read their whole database.
+    /// Exit code 6 if members differ, or if not all could be compared.
+    #[arg(long, conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait"])]
+    consistency: bool,
+    /// Say what is wrong or soon will be, how sure that is, and what to do
+    ///
+    /// Rules over versions with known problems, sizes and quota, alarms, certificates that expire, members that do not answer or
+    /// lag, the number of voters, addresses and access. Sorted by severity: critical, warning, suggestion. Nothing is written.
+    /// Exit code 6 if advice is critical, 3 without a quorum; 0 if there are only warnings, suggestions, or none.
+    #[arg(long, conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency"])]
+    advice: bool,
+    /// Estimate when the store is full, from two samples D apart [default: 10s]
+    ///
+    /// Prints, for each member, the size of the database, the bytes in use and their growth per second, the time until they reach
+    /// the quota, and a compaction period ('compact --every') that keeps them below --keep-below. kvadm(1) has the formula.
+    #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_period, conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency", "advice"])]
+    #[allow(clippy::option_option)]
+    forecast: Option<Option<Duration>>,
+    /// With --forecast: the quota of members that do not tell it (before etcd 3.6)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast")]
+    quota: Option<u64>,
+    /// With --forecast: the bytes in use to stay below [default: 80% of the quota]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast")]
+    keep_below: Option<u64>,
     /// Do not check the quorum: read each member's own data only
     ///
     /// A member is healthy if it answers a serializable read, has a leader and has no alarm. With a user and a password, the
@@ -96,6 +135,19 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     }
     if args.diagnose {
         return diagnose::run(ctx).await;
+    }
+    if args.consistency {
+        return consistency::run(ctx).await;
+    }
+    if args.advice {
+        return advice::run(ctx).await;
+    }
+    if let Some(window) = args.forecast {
+        let target = SpaceTarget { quota: args.quota, keep_below: args.keep_below };
+        return match forecast::run(ctx, window.unwrap_or(forecast::DEFAULT_WINDOW), target).await {
+            Err(failure) if failure.is_end_by_signal() => Ok(Exit::Interrupted),
+            ended => ended,
+        };
     }
     if let Some(every) = args.watch {
         return match watch(ctx, args, every).await {

@@ -20,6 +20,8 @@ pub struct SpaceRow<'a> {
     pub alarms: &'a [String],
     /// Why the member did not answer, or what failed.
     pub error: Option<&'a str>,
+    /// Why the member was skipped.
+    pub reason: Option<&'a str>,
 }
 
 impl Record for SpaceRow<'_> {
@@ -39,6 +41,7 @@ impl Record for SpaceRow<'_> {
         visit(always("defrag", Value::str(self.defrag)));
         visit(table("alarms", Value::Strings(self.alarms)));
         visit(data("error", Value::str(self.error)));
+        visit(data("reason", Value::str(self.reason)));
     }
 }
 

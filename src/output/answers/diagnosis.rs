@@ -222,7 +222,7 @@ impl Out {
         }
     }
 
-    fn colored(&self, text: &str, color: &str) -> String {
+    pub(super) fn colored(&self, text: &str, color: &str) -> String {
         if self.shared.bold { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
@@ -256,7 +256,7 @@ fn sanitized(text: &str) -> String {
 }
 
 /// Appends text after `at` columns, wraps it to lines indented by `indent`, and ends the last line.
-fn push_wrapped(report: &mut String, at: usize, text: &str, indent: usize) {
+pub(super) fn push_wrapped(report: &mut String, at: usize, text: &str, indent: usize) {
     let text = sanitized(text);
     let mut column = at;
     for word in text.split_whitespace() {

@@ -1,8 +1,10 @@
 //! Records of the verbs, other than keys.
 
+mod advice;
 mod compact;
 mod diagnosis;
 mod dry_run;
+mod health;
 mod keys;
 mod lease;
 mod mirror;
@@ -10,9 +12,11 @@ mod snapshot;
 mod status;
 mod txn;
 
+pub use advice::{AdviceAnswer, AdviceRow};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use dry_run::DryRunRow;
+pub use health::{ConsistencyAnswer, CopyRow, ForecastAnswer, ForecastRow, HashRow, KeyDifferenceRow};
 pub use keys::{
     ClockRow, Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, ReadMemberRow, RevisionOnly, SettingRow, Tally,
     VersionRow,
