@@ -15,6 +15,11 @@ fn compact(of: &(impl Endpoints + ?Sized), args: &[&str]) -> Run {
     Kvadm::new().endpoint(of).arg("compact").args(args).run()
 }
 
+/// As [`compact`], without --force where the version of the server needs it.
+fn unforced(of: &(impl Endpoints + ?Sized), args: &[&str]) -> Run {
+    Kvadm::new().endpoint(of).arg("compact").args(args).unforced().run()
+}
+
 fn put(of: &(impl Endpoints + ?Sized), key: &str, bytes: usize) -> Run {
     Kvadm::new().endpoint(of).args(["put", key, "-"]).stdin("x".repeat(bytes)).run()
 }
@@ -202,7 +207,7 @@ fn a_cluster_with_a_member_down_is_left_alone_unless_forced() {
     cluster.members[down].kill();
     let next = cluster.leader();
     let endpoint = cluster.members[down].endpoint();
-    let run = compact(&cluster, &["--reclaim", "--yes"]);
+    let run = unforced(&cluster, &["--reclaim", "--yes"]);
     run.code(5).out_empty().err_has(&format!("{endpoint}: connection refused")).err_has("--force");
     compact(&cluster, &["--defrag", "--dry-run"]).code(5);
     assert_eq!(cluster.members[next].etcdctl_ok(&["get", "/key", "--rev=2", "--print-value-only"]), "a\n");
@@ -268,7 +273,7 @@ fn a_learner_and_an_endpoint_that_is_no_member_do_not_stand_in_the_way() {
     let etcd = Etcd::start();
     let peer = format!("http://127.0.0.1:{}", free_port());
     etcd.etcdctl_ok(&["member", "add", "late", "--learner", &format!("--peer-urls={peer}")]);
-    let run = compact(&etcd, &["--defrag", "--yes"]);
+    let run = unforced(&etcd, &["--defrag", "--yes"]);
     run.code(5).out_empty().err_has("has not started").err_has("--force");
     let listed = etcd.etcdctl_ok(&["member", "list"]);
     let first = listed.lines().find(|line| line.contains("default")).unwrap();

@@ -2,6 +2,7 @@
 //! runs the built binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod advice;
 mod allocate;
 mod allocate_check;
 mod allocate_read;
@@ -15,11 +16,13 @@ mod compact;
 mod compact_space;
 mod completions;
 mod config;
+mod consistency;
 mod contract;
 mod db;
 mod db_damage;
 mod db_history;
 mod db_sources;
+mod defrag_rules;
 mod delete;
 mod delete_full;
 mod diagnose;
@@ -30,6 +33,7 @@ mod edit_conflicts;
 mod errors;
 mod etcdctl;
 mod failover;
+mod forecast;
 mod gc_frame;
 mod gc_ids;
 mod gc_ids_agents;

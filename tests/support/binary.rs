@@ -62,16 +62,27 @@ fn fetch(what: &[&str], otherwise: &str) -> PathBuf {
 
 /// Major and minor version of the server binary.
 pub fn version() -> (u32, u32) {
-    static VERSION: OnceLock<(u32, u32)> = OnceLock::new();
+    let (major, minor, _) = full_version();
+    (major, minor)
+}
+
+/// Whether kvadm defragments this version with --force only: 3.5.0 to 3.5.5 have a defect.
+pub fn defrag_needs_force() -> bool {
+    matches!(full_version(), (3, 5, 0..=5))
+}
+
+/// Major, minor and patch version of the server binary.
+pub fn full_version() -> (u32, u32, u32) {
+    static VERSION: OnceLock<(u32, u32, u32)> = OnceLock::new();
     *VERSION.get_or_init(|| {
         let output = Command::new(server()).arg("--version").output().unwrap_or_else(|why| {
             panic!("cannot run the etcd server {} (KVADM_TEST_ETCD?): {why}", server().display());
         });
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.lines().find_map(|line| line.strip_prefix("etcd Version:")).unwrap_or_default();
-        let mut parts = version.trim().split('.').map(|part| part.parse().ok());
-        match (parts.next().flatten(), parts.next().flatten()) {
-            (Some(major), Some(minor)) => (major, minor),
+        let mut parts = version.trim().split(['.', '-', '+']).map(|part| part.parse().ok());
+        match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten()) {
+            (Some(major), Some(minor), patch) => (major, minor, patch.unwrap_or(0)),
             _ => panic!("{} --version does not say an etcd version: {text}", server().display()),
         }
     })

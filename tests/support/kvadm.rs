@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::binary::defrag_needs_force;
 use super::cluster::Cluster;
 use super::etcd::Etcd;
 use super::running::Running;
@@ -52,6 +53,8 @@ pub struct Kvadm {
     stdin: Vec<u8>,
     timeout: Duration,
     terminal: bool,
+    /// Whether --force is left to the test.
+    unforced: bool,
     /// Options of `ulimit`.
     limit: Option<String>,
     home: TempDir,
@@ -74,6 +77,7 @@ impl Kvadm {
             stdin: Vec::new(),
             timeout: Duration::from_secs(30),
             terminal: false,
+            unforced: false,
             limit: None,
             home: tempfile::Builder::new().prefix("kvadm-home-").tempdir().expect("create a temporary folder"),
         }
@@ -128,6 +132,19 @@ impl Kvadm {
         self
     }
 
+    /// Leaves a defragmentation without --force. Otherwise it is added where the version of the server needs it, because the
+    /// tests defragment all versions.
+    pub fn unforced(mut self) -> Self {
+        self.unforced = true;
+        self
+    }
+
+    fn lacks_force(&self) -> bool {
+        let has = |names: &[&str]| self.args.iter().any(|arg| names.iter().any(|name| arg == name));
+        let defragments = has(&["compact"]) && has(&["--defrag", "--reclaim"]);
+        defragments && !self.unforced && !has(&["--force", "--dry-run", "--help", "-h"]) && defrag_needs_force()
+    }
+
     /// Ends the program when it wants more than this many bytes of memory.
     pub fn memory(self, bytes: u64) -> Self {
         self.ulimit(format!("-d {}", bytes >> 10))
@@ -175,7 +192,10 @@ impl Kvadm {
 
     /// Starts and gives the process in hand; standard input is open and what [`Kvadm::stdin`] was given is written.
     #[track_caller]
-    pub fn spawn(self) -> Running {
+    pub fn spawn(mut self) -> Running {
+        if self.lacks_force() {
+            self.args.push("--force".into());
+        }
         let shown = self.shown();
         let mut command = if self.terminal {
             // `setsid` makes the pseudo-terminal the controlling one and becomes the program.

@@ -63,7 +63,7 @@ pub const HABITS: &[Habit] = &[
     habit("lease list", Line("lease list")),
     habit("endpoint health", Line("status")),
     habit("endpoint status", Line("status")),
-    habit("endpoint hashkv", Missing("")),
+    habit("endpoint hashkv", Line("status --consistency")),
     habit("member list", Missing("'kvadm status -o json' shows the members without their peer URLs")),
     habit("member add", Missing("")),
     habit("member remove", Missing("")),

@@ -22,13 +22,21 @@ const FORMS: &[(&str, &[&str])] = &[
             "[OPTIONS] [REV]",
             "[OPTIONS] --keep N",
             "[OPTIONS] --every [D]",
-            "[OPTIONS] --defrag",
+            "[OPTIONS] --defrag [--if COND] [--pause D]",
             "[OPTIONS] --reclaim",
         ],
     ),
     (
         "kvadm status",
-        &["[OPTIONS] [--quorum] [--wait D]", "[OPTIONS] --watch [D]", "[OPTIONS] --diagnose", "[OPTIONS] --revision"],
+        &[
+            "[OPTIONS] [--quorum] [--wait D]",
+            "[OPTIONS] --watch [D]",
+            "[OPTIONS] --diagnose",
+            "[OPTIONS] --advice",
+            "[OPTIONS] --consistency",
+            "[OPTIONS] --forecast [D]",
+            "[OPTIONS] --revision",
+        ],
     ),
     ("kvadm txn", &["[OPTIONS] FILE", "[OPTIONS] -"]),
     (

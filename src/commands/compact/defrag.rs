@@ -106,6 +106,9 @@ pub async fn defragment_members(
             run.healthy.iter_mut().for_each(|healthy| healthy.retain(|other| *other != id));
         }
     }
+    if options.condition.is_some() && ledger.count(DefragOutcome::Skipped) == ledger.ids().len() {
+        ctx.out.note("Nothing to defragment: no member qualifies (--if)");
+    }
     // The last member must recover as well.
     run.wait_until_healthy().await?;
     run.progress.finish();

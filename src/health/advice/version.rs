@@ -39,14 +39,14 @@ fn known(version: &str, endpoints: &str, problems: &[&'static crate::health::Kno
         () if has(Consequence::EndOfLife) => (Urgency::Warning, Certainty::Certain),
         () => (Urgency::Warning, Certainty::Likely),
     };
-    let mut why: Vec<String> = problems
-        .iter()
-        .take(SHOWN_PROBLEMS)
-        .map(|problem| format!("{} ({}, {})", problem.summary, problem.id, problem.source))
-        .collect();
+    let mut why: Vec<String> =
+        problems.iter().take(SHOWN_PROBLEMS).map(|problem| format!("{} ({})", problem.summary, problem.id)).collect();
     if let Some(more @ 1..) = problems.len().checked_sub(SHOWN_PROBLEMS) {
         let ids: Vec<&str> = problems.iter().skip(SHOWN_PROBLEMS).map(|problem| problem.id).collect();
         why.push(format!("and {more} more: {}", ids.join(", ")));
+    }
+    if let Some(worst) = problems.first() {
+        why.push(format!("see {}", worst.source));
     }
     let advice = Advice::new("known-problems", urgency, certainty, endpoints)
         .finding(format!("etcd {version} has {}", counted(problems.len(), "known problem")))
