@@ -26,17 +26,23 @@ fn database(member: &Etcd) -> PathBuf {
 /// Replaces bytes in the database of a stopped member, wherever they are, and starts it again. etcd has no checksums for the
 /// pages of keys and values.
 fn edit(member: &mut Etcd, from: &[u8], to: &[u8]) {
-    assert_eq!(from.len(), to.len());
+    edit_each(member, &[(from, to)]);
+}
+
+fn edit_each(member: &mut Etcd, edits: &[(&[u8], &[u8])]) {
     member.stop();
     let mut bytes = std::fs::read(database(member)).unwrap();
-    let mut count = 0;
-    let mut at = 0;
-    while let Some(found) = bytes[at..].windows(from.len()).position(|part| part == from) {
-        bytes[at + found..at + found + to.len()].copy_from_slice(to);
-        at += found + to.len();
-        count += 1;
+    for (from, to) in edits {
+        assert_eq!(from.len(), to.len());
+        let mut count = 0;
+        let mut at = 0;
+        while let Some(found) = bytes[at..].windows(from.len()).position(|part| part == *from) {
+            bytes[at + found..at + found + to.len()].copy_from_slice(to);
+            at += found + to.len();
+            count += 1;
+        }
+        assert!(count > 0, "the file does not have {}", String::from_utf8_lossy(from));
     }
-    assert!(count > 0, "the file does not have {}", String::from_utf8_lossy(from));
     std::fs::write(database(member), bytes).unwrap();
     member.restart();
 }
@@ -158,8 +164,9 @@ fn a_member_that_is_compacted_differently_is_compared_by_its_keys() {
     // The finished and the scheduled compaction, as the member has stored them.
     let stored = |name: &[u8], revision: u8| [name, &[0, 0, 0, 0, 0, 0, 0, revision, b'_']].concat();
     let (scheduled, finished) = (b"scheduledCompactRev".as_slice(), b"finishedCompactRev".as_slice());
-    edit(&mut cluster.members[1], &stored(finished, 4), &stored(finished, 3));
-    edit(&mut cluster.members[1], &stored(scheduled, 4), &stored(scheduled, 3));
+    let edits: [(&[u8], &[u8]); 2] =
+        [(&stored(finished, 4), &stored(finished, 3)), (&stored(scheduled, 4), &stored(scheduled, 3))];
+    edit_each(&mut cluster.members[1], &edits);
     in_step(&cluster);
     let said = compared(&cluster, 6);
     assert_eq!((&said["verdict"], &said["difference_count"]), (&json!("history-differs"), &json!(0)), "{said}");
@@ -189,15 +196,7 @@ fn without_a_majority_no_member_is_accused() {
     let mut cluster = Cluster::start(2);
     cluster.members[0].etcdctl_ok(&["put", "/a", "marked-value-1"]);
     in_step(&cluster);
-    // The other member cannot serve alone meanwhile; both are restarted.
-    cluster.members[1].stop();
-    let file = database(&cluster.members[1]);
-    let bytes = std::fs::read(&file).unwrap();
-    let at = bytes.windows(14).position(|part| part == b"marked-value-1").unwrap();
-    let mut edited = bytes.clone();
-    edited[at + 13] = b'X';
-    std::fs::write(&file, edited).unwrap();
-    cluster.members[1].restart();
+    edit(&mut cluster.members[1], b"marked-value-1", b"marked-value-X");
     in_step(&cluster);
     let said = compared(&cluster, 6);
     assert_eq!((&said["verdict"], &said["members"][0]["state"]), (&json!("different"), &json!("differs")), "{said}");

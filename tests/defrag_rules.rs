@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::documents::parses;
 use super::support::binary::{defrag_needs_force, full_version};
-use super::support::{Cluster, Endpoints, Etcd, Kvadm, Run};
+use super::support::{Cluster, Endpoints, Etcd, Kvadm, Run, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -28,7 +28,17 @@ fn with_free_space() -> Etcd {
     }
     Kvadm::new().endpoint(&etcd).args(["put", "/key", "small"]).run().ok();
     compact(&etcd, &["--keep", "0"]).ok();
+    has_free_space(&etcd);
     etcd
+}
+
+/// Waits until the members tell that most of their files is free: the figures change with the next commit.
+fn has_free_space(of: &(impl Endpoints + ?Sized)) {
+    eventually("free space", SOON, || {
+        let said = Kvadm::new().endpoint(of).args(["status", "-o", "json"]).run().ok().json();
+        let half = |member: &Value| member["in_use"].as_u64().unwrap() * 2 < member["db_size"].as_u64().unwrap();
+        said["members"].as_array().unwrap().iter().all(half)
+    });
 }
 
 #[test]
@@ -81,6 +91,7 @@ fn members_are_judged_one_by_one() {
     }
     Kvadm::new().endpoint(&cluster).args(["put", "/key", "small"]).run().ok();
     compact(&cluster, &["--keep", "0"]).ok();
+    has_free_space(&cluster);
     // One is defragmented beforehand.
     let first = &cluster.members[0];
     first.etcdctl_ok(&["defrag"]);

@@ -1,11 +1,12 @@
 //! `kvadm status --forecast`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::support::{Endpoints, Etcd, Kvadm, Run, Running};
+use super::support::{Endpoints, Etcd, Kvadm, Run, Running, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -21,8 +22,11 @@ fn begin(of: &(impl Endpoints + ?Sized), args: &[&str]) -> Running {
 }
 
 fn write(etcd: &Etcd, times: usize, bytes: usize) {
+    // Each value is new: a load does not write what is there.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let value = "x".repeat(bytes);
-    let line = |at: usize| format!("{{\"key\":\"/key/{}\",\"value\":\"{value}\"}}", at % 10);
+    let new = || NEXT.fetch_add(1, Ordering::Relaxed);
+    let line = |at: usize| format!("{{\"key\":\"/key/{}\",\"value\":\"{value}{}\"}}", at % 10, new());
     for chunk in (0..times).map(line).collect::<Vec<_>>().chunks(10) {
         Kvadm::new().endpoint(etcd).args(["put", "--from", "-"]).stdin(chunk.join("\n")).run().ok();
     }
@@ -41,7 +45,7 @@ fn a_store_that_grows_has_a_time_to_its_quota_and_a_period() {
     let said = running.wait().ok().json();
     let own = member(&said);
     let growth = own["in_use_per_second"].as_i64().unwrap();
-    assert!(said["revisions_per_second"].as_f64().unwrap() > 1.0, "{said}");
+    assert!(said["revisions_per_second"].as_f64().unwrap() > 0.5, "{said}");
     assert!(growth > 100_000, "3 MB in 4 s: {said}");
     assert_eq!((&own["state"], &said["compacted_meanwhile"]), (&json!("growing"), &json!(false)), "{said}");
     // The quota of the member counts, if it tells one: 2 GiB.
@@ -58,8 +62,12 @@ fn a_store_that_grows_has_a_time_to_its_quota_and_a_period() {
 #[test]
 fn a_store_at_rest_is_never_full() {
     let etcd = Etcd::start();
-    let run = forecast(&etcd, &["1s", "--quota", "1GiB"]);
-    run.ok().out_has("\tnot growing\tany\n").err_has("0.0 revisions/s").err_has("more certain");
+    // The first commits of a new server change the figures.
+    eventually("a store at rest", SOON, || {
+        let run = forecast(&etcd, &["500ms", "--quota", "1GiB"]);
+        run.ok().err_has("0.0 revisions/s").err_has("more certain");
+        run.stdout_text().contains("\tnot growing\tany\n")
+    });
     let said = forecast(&etcd, &["300ms", "-o", "json"]).ok().json();
     let state = if etcd.version() >= (3, 6) { "not-growing" } else { "unknown" };
     assert_eq!(member(&said)["state"], state, "{said}");
@@ -107,7 +115,8 @@ fn a_deadline_ends_it_too() {
 fn a_user_without_a_right_to_read_gets_what_the_members_tell() {
     let etcd = Etcd::start();
     for args in [
-        &["user", "add", "root:root-pass"][..],
+        &["put", "/key", "a"][..],
+        &["user", "add", "root:root-pass"],
         &["user", "grant-role", "root", "root"],
         &["user", "add", "app:app-pass"],
         &["auth", "enable"],

@@ -3,6 +3,7 @@
 //! The hash covers all stored revisions from the compact revision on. Members that are compacted at different revisions have
 //! different hashes for the same data, so that only answers with one compact revision are compared.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -15,9 +16,9 @@ use crate::plural::counted;
 use crate::transport::Endpoint;
 
 /// Members apply a compaction one after the other: the hashes are requested again at most this often.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 6;
 /// The pause before the second attempt; it grows with each.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How many differences a report holds.
 const KEPT_DIFFERENCES: usize = 20;
 
@@ -97,10 +98,15 @@ impl ConsistencyReport {
 /// # Errors
 /// No reachable member, or a refused login or hash.
 pub async fn check_consistency(store: &Store, locate: bool) -> Result<ConsistencyReport, ScanError> {
+    let scan = scan_cluster(store, QuorumEvidence::None).await?;
+    let members = Comparable::of_scan(store, &scan);
+    let mut incomplete = scan.general().to_vec();
+    if members.iter().all(|member| member.name.is_empty()) {
+        incomplete.push("the cluster does not list its members".to_owned());
+    }
     let mut attempt = 1;
     loop {
-        let scan = scan_cluster(store, QuorumEvidence::None).await?;
-        let hashes = MemberHashes::request(store, &scan).await?;
+        let hashes = MemberHashes::request(&members, &incomplete).await?;
         store.uninterrupted("hash")?;
         let is_last = attempt == ATTEMPTS;
         if is_last || !hashes.is_moving() {
@@ -121,6 +127,33 @@ pub async fn check_consistency(store: &Store, locate: bool) -> Result<Consistenc
     }
 }
 
+/// A member that can be compared, or why not.
+struct Comparable {
+    endpoint: String,
+    id: Option<u64>,
+    name: String,
+    /// Where it is, and a handle that keeps its connection: a compaction may come between two requests that take long.
+    handle: Result<(Endpoint, Store), String>,
+}
+
+impl Comparable {
+    /// Each member once, although several endpoints may belong to it. A silent endpoint that is no address of a listed member is
+    /// left out if the list is known: no member is missing without it.
+    fn of_scan(store: &Store, scan: &ClusterScan) -> Vec<Self> {
+        let observed = members_of(scan).into_iter().map(|member| Self {
+            endpoint: member.endpoint.clone(),
+            id: member.status.as_ref().ok().map(|status| status.id),
+            name: member.name.clone(),
+            handle: match (&member.status, &member.address) {
+                (Ok(_), Some(address)) => Ok((address.clone(), store.member(address))),
+                (Ok(_), None) => Err("the member has no address that may be dialed".to_owned()),
+                (Err(why), _) => Err(why.clone()),
+            },
+        });
+        observed.collect()
+    }
+}
+
 /// The answers of one attempt.
 struct MemberHashes {
     revision: Revision,
@@ -134,55 +167,46 @@ struct MemberHashes {
 }
 
 impl MemberHashes {
-    async fn request(store: &Store, scan: &ClusterScan) -> Result<Self, ScanError> {
-        let observed = members_of(scan);
-        let statuses = || observed.iter().filter_map(|member| member.status.as_ref().ok());
-        let revision = statuses().map(|status| status.revision).min().unwrap_or(0);
-        let mut incomplete = scan.general().to_vec();
-        if observed.iter().all(|member| member.name.is_empty()) {
-            incomplete.push("the cluster does not list its members".to_owned());
-        }
-        let mut asked: JoinSet<(usize, Result<(u32, Revision), Error>)> = JoinSet::new();
-        for (index, member) in observed.iter().enumerate() {
-            if let (Ok(_), Some(address)) = (&member.status, &member.address) {
-                let one = store.member(address);
-                asked.spawn(async move {
-                    let answer = one.hash_kv(revision).await;
-                    (index, answer.map(|answer| (answer.hash, answer.compact_revision)))
-                });
-            }
-        }
-        let mut answers: Vec<Option<Result<(u32, Revision), Error>>> = observed.iter().map(|_| None).collect();
-        for (index, answer) in asked.join_all().await {
-            answers[index] = Some(answer);
-        }
-        let mut is_outrun = false;
-        let mut members = Vec::new();
-        for (member, answer) in observed.iter().zip(answers) {
-            let result = match (answer, &member.status) {
+    async fn request(members: &[Comparable], incomplete: &[String]) -> Result<Self, ScanError> {
+        let statuses = ask_all(members, |store| async move { store.member_status().await }).await;
+        let revision = statuses.iter().flatten().flatten().map(|status| status.revision).min().unwrap_or(0);
+        let answers = ask_all(members, move |store| async move {
+            let answer = store.hash_kv(revision).await?;
+            Ok((answer.hash, answer.compact_revision))
+        });
+        let mut found = Self {
+            revision,
+            members: Vec::new(),
+            addresses: Vec::new(),
+            is_outrun: false,
+            incomplete: incomplete.to_vec(),
+        };
+        for (member, answer) in members.iter().zip(answers.await) {
+            let result = match (answer, &member.handle) {
                 (Some(Ok(answer)), _) => Ok(answer),
-                (Some(Err(error)), _) if is_denied(&error) => return Err(error.into()),
                 (Some(Err(error @ (Error::Interrupted { .. } | Error::Deadline { .. }))), _) => {
                     return Err(error.into());
                 }
+                (Some(Err(error)), _) if is_denied(&error) => return Err(error.into()),
                 (Some(Err(error)), _) if error.is_learner_refusal() => {
                     Err("the member is a learner, of which etcd tells no hash".to_owned())
                 }
                 (Some(Err(error)), _) => {
-                    is_outrun |= error.is_refusal(Refusal::Compacted) || error.is_refusal(Refusal::FutureRevision);
+                    found.is_outrun |=
+                        error.is_refusal(Refusal::Compacted) || error.is_refusal(Refusal::FutureRevision);
                     Err(format_causes(&error))
                 }
                 (None, Err(why)) => Err(why.clone()),
-                (None, Ok(_)) => Err("the member has no address that may be dialed".to_owned()),
+                (None, Ok(_)) => Err("the member was not asked".to_owned()),
             };
             if let Err(why) = &result {
-                incomplete.push(format!("{}: {why}", member.endpoint));
+                found.incomplete.push(format!("{}: {why}", member.endpoint));
             }
-            let id = member.status.as_ref().ok().map(|status| status.id);
-            members.push(MemberHash { endpoint: member.endpoint.clone(), id, name: member.name.clone(), result });
+            let (endpoint, name) = (member.endpoint.clone(), member.name.clone());
+            found.members.push(MemberHash { endpoint, id: member.id, name, result });
+            found.addresses.push(member.handle.as_ref().ok().map(|(address, _)| address.clone()));
         }
-        let addresses = observed.iter().map(|member| member.address.clone()).collect();
-        Ok(Self { revision, members, addresses, is_outrun, incomplete })
+        Ok(found)
     }
 
     fn answers(&self) -> impl Iterator<Item = (u32, Revision)> {
@@ -289,8 +313,29 @@ fn is_denied(error: &Error) -> bool {
     [Refusal::Permission, Refusal::NoUser, Refusal::BadPassword].into_iter().any(|kind| error.is_refusal(kind))
 }
 
-/// Each member once, although several endpoints may belong to it. A silent endpoint that is no address of a listed member is left
-/// out if the list is known: no member is missing without it.
+/// Asks all members that can be asked at once. The answers are in the order of the members.
+async fn ask_all<T, F>(members: &[Comparable], ask: impl Fn(Store) -> F) -> Vec<Option<Result<T, Error>>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let mut asked: JoinSet<(usize, Result<T, Error>)> = JoinSet::new();
+    for (index, member) in members.iter().enumerate() {
+        if let Ok((_, store)) = &member.handle {
+            let answer = ask(store.clone());
+            asked.spawn(async move { (index, answer.await) });
+        }
+    }
+    let mut answers: Vec<Option<Result<T, Error>>> = members.iter().map(|_| None).collect();
+    for (index, answer) in asked.join_all().await {
+        if let Some(slot) = answers.get_mut(index) {
+            *slot = Some(answer);
+        }
+    }
+    answers
+}
+
+/// The observations that [`Comparable`] is made of.
 fn members_of(scan: &ClusterScan) -> Vec<&MemberObservation> {
     let answering = || scan.members.iter().filter(|member| member.status.is_ok());
     let is_listed = answering().any(|member| !member.name.is_empty());

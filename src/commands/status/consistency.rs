@@ -21,11 +21,6 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     show(ctx, &report)?;
     match report.verdict {
         ConsistencyVerdict::Consistent => Ok(Exit::Done),
-        ConsistencyVerdict::Unknown if report.members.iter().all(|member| member.result.is_err()) => {
-            Err(Failure::new(Exit::Unreachable, "no member tells the hash of its data")
-                .context("the consistency of the members is unknown")
-                .hint("run 'kvadm status' to see which members are up"))
-        }
         ConsistencyVerdict::Different | ConsistencyVerdict::HistoryDiffers | ConsistencyVerdict::Unknown => {
             Ok(Exit::Partial)
         }

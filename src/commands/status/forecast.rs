@@ -28,8 +28,11 @@ pub async fn run(ctx: &Context, window: Duration, target: SpaceTarget) -> Result
     let (last, ended) = sample(store).await?;
     // A revision that can be read cannot be the oldest any more only after a compaction.
     let oldest = match oldest {
-        Some(oldest) if !is_compacted_past(store, oldest).await? => Some(oldest),
-        Some(_) => oldest_revision(store, last.revision).await?,
+        Some(oldest) => match is_compacted_past(store, oldest).await? {
+            Some(false) => Some(oldest),
+            Some(true) => oldest_revision(store, last.revision).await?,
+            None => None,
+        },
         None => None,
     };
     let last = SpaceSample { oldest, ..last };
@@ -58,13 +61,13 @@ async fn sample(store: &Store) -> Result<(SpaceSample, Instant), Failure> {
     Ok((SpaceSample { revision: scan.revision().unwrap_or(0), oldest: None, members }, Instant::now()))
 }
 
-/// Whether the store is compacted at a later revision than `oldest`, so that `oldest` cannot be read any more.
-async fn is_compacted_past(store: &Store, oldest: Revision) -> Result<bool, Failure> {
+/// Whether the store is compacted at a later revision than `oldest`, so that `oldest` cannot be read any more. `None` if the user
+/// may not read.
+async fn is_compacted_past(store: &Store, oldest: Revision) -> Result<Option<bool>, Failure> {
     match store.is_compacted(oldest.saturating_add(1)).await {
-        Ok(compacted) => Ok(compacted),
+        Ok(compacted) => Ok(Some(compacted)),
         Err(error @ (Error::Interrupted { .. } | Error::Deadline { .. })) => Err(error.into()),
-        // Without the permission to read, or without a quorum, it is not known.
-        Err(_) => Ok(false),
+        Err(_) => Ok(None),
     }
 }
 

@@ -91,8 +91,13 @@ impl Out {
         }
         let mut report = String::new();
         for row in answer.advice {
-            report.push_str(&self.colored(row.severity, row.color()));
-            push_wrapped(&mut report, row.severity.len(), &format!("{} ({})", row.finding, row.certainty), TEXT_COLUMN);
+            report.push_str(&self.colored(&format!("{}:", row.severity), row.color()));
+            push_wrapped(
+                &mut report,
+                row.severity.len() + 1,
+                &format!("{} ({})", row.finding, row.certainty),
+                TEXT_COLUMN,
+            );
             for (label, text) in [("where", row.subject), ("why", row.why), ("do", row.remedy)] {
                 report.push_str("  ");
                 report.push_str(label);
