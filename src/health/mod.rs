@@ -2,10 +2,18 @@
 //!
 //! A scan asks all members once; the cluster's health, the advice and the forecast are derived from scans without I/O.
 
+pub(crate) mod certificates;
+pub(crate) mod consistency;
+pub(crate) mod differences;
 pub(crate) mod error;
 pub(crate) mod quorum;
 pub(crate) mod scan;
+pub(crate) mod versions;
 
+pub use certificates::{CertificateError, CertificateFact, CertificateRole, certificates};
+pub use consistency::{ConsistencyReport, ConsistencyVerdict, MemberHash, check_consistency};
+pub use differences::{KeyCopy, KeyDifference};
 pub use error::ScanError;
 pub use quorum::QuorumProof;
 pub use scan::{ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, format_causes, scan_cluster};
+pub use versions::{Consequence, KnownProblem, known_problems};

@@ -12,6 +12,8 @@ use crate::transport::{Endpoint, Scheme};
 pub struct MemberObservation {
     /// The endpoint that was asked.
     pub endpoint: String,
+    /// Where the member can be asked again; `None` if that is not safe.
+    pub address: Option<Endpoint>,
     /// The name in the member list; empty if the member is not identified.
     pub name: String,
     /// The status, or the reason for its absence.
@@ -81,6 +83,7 @@ impl MemberObservation {
         };
         Self {
             endpoint: url.to_string(),
+            address: None,
             name: String::new(),
             status: Err(format!(
                 "not reachable safely: the cluster lists this address, but {why}; add an address of the member to \
@@ -371,7 +374,8 @@ async fn observe(index: usize, store: Store, endpoint: Endpoint, serializable: b
         _ => Ok(()),
     };
     let status = status.map_err(|error| format_causes(&error));
-    (index, MemberObservation { endpoint: shown, name: String::new(), status, read, alarms: Vec::new() })
+    let address = Some(endpoint);
+    (index, MemberObservation { endpoint: shown, address, name: String::new(), status, read, alarms: Vec::new() })
 }
 
 /// The error in one line: the causes of unreachable endpoints without their names.

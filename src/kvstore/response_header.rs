@@ -48,7 +48,8 @@ header!(
     LeaseLeasesResponse,
     StatusResponse,
     MemberListResponse,
-    CompactionResponse
+    CompactionResponse,
+    HashKvResponse
 );
 
 /// etcd sends these responses without a header, the alarms up to 3.4.

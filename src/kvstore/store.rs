@@ -125,6 +125,18 @@ impl Store {
         self.for_endpoint(endpoint, Arc::clone(&self.inner.login), Arc::clone(&self.inner.identity))
     }
 
+    /// As [`Store::member`], for all keys of the store: without the namespace.
+    pub fn whole_member(&self, endpoint: &Endpoint) -> Self {
+        let store = self.member(endpoint);
+        if store.inner.local.is_some() {
+            return store;
+        }
+        let options = ConnectOptions { namespace: Vec::new(), ..store.inner.options.clone() };
+        let limiter = store.inner.limiter.clone();
+        let (login, identity) = (Arc::clone(&store.inner.login), Arc::clone(&store.inner.identity));
+        Self::with_options(options, store.session.clone(), limiter, Duration::ZERO, login, identity)
+    }
+
     /// As [`Store::pinned`], with a login of its own.
     pub(crate) fn probe(&self, endpoint: &Endpoint) -> Self {
         self.for_endpoint(endpoint, Arc::default(), Arc::default())

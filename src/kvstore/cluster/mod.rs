@@ -1,6 +1,7 @@
 //! etcd's Cluster and Maintenance services: members, their state, alarms, defragmentation,
-//! snapshots.
+//! snapshots, hashes.
 
+pub(crate) mod hash_kv;
 pub(crate) mod maintenance;
 pub(crate) mod members;
 pub(crate) mod one_member;

@@ -67,6 +67,11 @@ impl Certificate {
         Time::from_secs(self.not_after).format_utc()
     }
 
+    /// The end of its validity, as a time.
+    pub(crate) fn expiry(&self) -> Time {
+        Time::from_secs(self.not_after)
+    }
+
     /// Whole days until it expires; negative if it has expired.
     pub(crate) fn days_left(&self, now: i64) -> i64 {
         self.not_after.saturating_sub(now).div_euclid(DAY)

@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::bounded_file;
 use crate::transport::options::TlsFiles;
+use crate::transport::tls::certificate::Certificate;
 use crate::transport::tls::self_signed::TrustedLeaves;
 
 pub(crate) mod cause;
@@ -240,6 +241,18 @@ fn read_certificates(role: &'static str, file: &Path) -> Result<Vec<CertificateD
         return Err(TlsError::NoCertificate { role, file: file.to_owned() });
     }
     Ok(found)
+}
+
+/// The fields of the client certificate, without those of its chain.
+pub(crate) fn client_certificate(file: &Path) -> Result<Certificate, TlsError> {
+    let chain = read_certificates(CERT, file)?;
+    let leaf = chain.first().and_then(|der| Certificate::parse(der));
+    leaf.ok_or_else(|| TlsError::NoCertificate { role: CERT, file: file.to_owned() })
+}
+
+/// The fields of all certificates of the CA file that can be read.
+pub(crate) fn ca_certificates(file: &Path) -> Result<Vec<Certificate>, TlsError> {
+    Ok(read_certificates(CA, file)?.iter().filter_map(|der| Certificate::parse(der)).collect())
 }
 
 /// The certificates of the CA file, as authorities and as they are.
