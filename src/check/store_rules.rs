@@ -135,7 +135,8 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
             let begun = Instant::now();
             match self.store.count(range, self.revision, None).await {
                 Ok(counted) => {
-                    for rule in users.iter().filter_map(|index| rules.get_mut(*index)) {
+                    for index in users {
+ let Some(rule) = rules.get_mut(*index) else { continue };
                         if let CheckRule::Count(limits) = &rule.rule.rule {
                             judgements.found.insert(rule.place, Judgement::count(counted.count, limits));
                             rule.reader = RuleReader::Judged;
@@ -227,7 +228,8 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
         for (_, users) in chunk {
             match found.next() {
                 Some(Ok(kv)) => {
-                    for rule in users.iter().filter_map(|index| rules.get_mut(*index)) {
+                    for index in users {
+ let Some(rule) = rules.get_mut(*index) else { continue };
                         if let (RuleReader::Keys(collector), Some(kv)) = (&mut rule.reader, &kv) {
                             collector.take(kv);
                         }
