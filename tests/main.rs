@@ -11,6 +11,7 @@ mod at;
 mod auth;
 mod auth_changes;
 mod bulk;
+mod check_reports;
 mod compact;
 mod compact_space;
 mod completions;

@@ -20,6 +20,7 @@ pub(crate) mod judgement;
 pub(crate) mod outcome;
 pub(crate) mod passes;
 pub(crate) mod probe;
+pub mod report;
 pub(crate) mod rule;
 pub(crate) mod store_rules;
 pub(crate) mod systems;

@@ -50,7 +50,7 @@ pub use progress::Progress;
 pub use record::{
     Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError, Tone, Value, Visibility, key_of_record,
 };
-pub use sanitize::sanitize;
+pub use sanitize::{is_safe, sanitize};
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use trailer::{Trailer, TrailerLine};
