@@ -125,11 +125,6 @@ impl Judgement {
     pub fn measure_time(self, value: Duration, limit: Duration) -> Self {
         self.measure_f64(value.as_secs_f64(), MeasureUnit::Seconds, Some(limit.as_secs_f64()))
     }
-
-    /// Whether the rule holds.
-    pub fn holds(&self) -> bool {
-        self.state == RuleState::Pass
-    }
 }
 
 /// A key or a value in a report: escaped, and cut if it is long.

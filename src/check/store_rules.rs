@@ -136,7 +136,7 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
             match self.store.count(range, self.revision, None).await {
                 Ok(counted) => {
                     for index in users {
- let Some(rule) = rules.get_mut(*index) else { continue };
+                        let Some(rule) = rules.get_mut(*index) else { continue };
                         if let CheckRule::Count(limits) = &rule.rule.rule {
                             judgements.found.insert(rule.place, Judgement::count(counted.count, limits));
                             rule.reader = RuleReader::Judged;
@@ -229,7 +229,7 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
             match found.next() {
                 Some(Ok(kv)) => {
                     for index in users {
- let Some(rule) = rules.get_mut(*index) else { continue };
+                        let Some(rule) = rules.get_mut(*index) else { continue };
                         if let (RuleReader::Keys(collector), Some(kv)) = (&mut rule.reader, &kv) {
                             collector.take(kv);
                         }

@@ -34,10 +34,10 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    ClockRow, CompactAnswer, Count, DamageRow, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow,
-    KeyNameRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow,
-    RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow,
-    TxnAnswer, VerifiedSnapshot, VersionRow,
+    CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule, ClockRow, CompactAnswer, Count, DamageRow, DeleteAnswer,
+    Diagnosis, DryRunRow, Fact, FactValue, HistoryRow, KeyNameRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow,
+    MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow,
+    StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};

@@ -26,6 +26,11 @@ pub enum ReportFormat {
     Prometheus,
 }
 
+/// How many checks passed, failed, and could not be judged, in one sentence.
+pub fn summary_text(report: &CheckReport) -> String {
+    summary::StateCounts::of(report).summary()
+}
+
 /// Writes the report in this format. The result is UTF-8 and ends with a newline.
 pub fn render(report: &CheckReport, format: ReportFormat) -> Vec<u8> {
     let text = match format {

@@ -1,5 +1,6 @@
 //! Records of the verbs, other than keys.
 
+mod check;
 mod compact;
 mod diagnosis;
 mod dry_run;
@@ -10,6 +11,7 @@ mod snapshot;
 mod status;
 mod txn;
 
+pub use check::{CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use dry_run::DryRunRow;
