@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::support::process::free_port;
-use super::support::{Etcd, Kvadm, Mode, Proxy, Run, eventually, shared, unique_prefix};
+use super::support::{Etcd, Kvadm, Mode, Plan, Proxy, Run, Spoil, Spoiler, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -82,18 +82,23 @@ fn a_table_has_a_row_for_each_check_that_passes_and_each_rule_that_does_not_hold
 fn what_a_server_holds_cannot_control_the_terminal() {
     let (etcd, p) = (shared(), unique_prefix());
     put(etcd, &format!("{p}k"), "\u{1b}[2Jx\u{202e}y");
-    let checks = [format!("{{name: \"a\\e[31mb\", key: {p}k, value: blue}}")];
-    let checks = checks.each_ref().map(String::as_str);
-    for kvadm in [
-        check(etcd, &checks),
-        check(etcd, &checks).args(["--report", "junit"]),
-        check(etcd, &checks).args(["--report", "tap"]),
-    ] {
-        let run = kvadm.run();
-        run.code(1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checks.yaml");
+    std::fs::write(&path, file(&[&format!("{{name: \"a\\e[31mb\", key: {p}k, value: blue}}")])).unwrap();
+    let of = |more: &[&str]| Kvadm::new().endpoint(etcd).arg("check").arg(&path).args(more).timeout(SOON);
+    let runs = [
+        of(&[]).run(),
+        of(&["--report", "junit"]).run(),
+        of(&["--report", "tap"]).run(),
+        of(&["--report", "nagios"]).run(),
+        of(&["--color", "never"]).pty().run(),
+    ];
+    for run in &runs {
         let said = run.stdout_text() + &run.stderr_text();
-        assert!(!said.contains('\u{1b}') && !said.contains('\u{202e}'), "{said:?}");
+        assert!(!said.contains("\u{1b}[2J") && !said.contains("\u{1b}[31m"), "{said:?}");
     }
+    runs[0].code(1).out_has("\\x1b[2Jx");
+    assert!(!runs[4].stdout_text().contains('\u{202e}'), "{:?}", runs[4].stdout_text());
 }
 
 #[test]
@@ -119,6 +124,8 @@ fn a_bad_file_is_refused_before_kvadm_connects() {
         .code(2)
         .err_has("cannot read /none/checks.yaml");
     Kvadm::new().endpoint(&nobody).arg("check").run().code(2).err_has("FILE");
+    let etcdctl = Kvadm::new().endpoint(&nobody).args(["check", "perf"]).run();
+    etcdctl.code(2).err_has("hint: kvadm has no 'check perf' yet: use etcdctl");
     // A monitor would take 2 for a critical state.
     let nagios = Kvadm::new().endpoint(&nobody).args(["check", "-", "--report", "nagios"]).stdin("checks: []\n").run();
     nagios.code(3).out("KVADM UNKNOWN - stdin:1: the list 'checks' is empty\n");
@@ -344,21 +351,29 @@ fn a_write_probe_leaves_nothing_and_overwrites_nothing() {
 fn a_probe_that_is_interrupted_removes_its_key() {
     let etcd = Etcd::start();
     let mut proxy = Proxy::start(&etcd.address());
-    let mut running = Kvadm::new()
-        .endpoint(&proxy.endpoint())
-        .args(["check", "-"])
-        .stdin(file(&[
-            "{name: change, key: /k, changes-within: 60s}",
-            "{name: write, write-latency-below: 10s, probe-key: /probe}",
-        ]))
-        .spawn();
+    let slow = Duration::from_millis(400);
+    proxy.set(Mode::Delay { up: Duration::ZERO, down: slow });
+    let checks = file(&["{name: write, write-latency-below: 60s, probe-key: /probe}"]);
+    let mut running = Kvadm::new().endpoint(&proxy.endpoint()).args(["check", "-"]).stdin(checks).timeout(SOON).spawn();
     running.close_stdin();
-    // The probe is over when the wait for a change begins.
-    running.wait_for_stderr("waiting up to 1m", SOON);
-    proxy.set(Mode::Pass);
+    eventually("the probe key", SOON, || etcd.held("/probe").is_some());
     running.signal(Signal::SIGINT);
-    running.wait().signal(Signal::SIGINT).within(SOON);
-    eventually("no key and no lease", SOON, || etcd.held("/probe").is_none() && etcd.leases().is_empty());
+    // The lease would end after ten seconds.
+    running.wait().signal(Signal::SIGINT).within(Duration::from_secs(8));
+    assert!(etcd.held("/probe").is_none() && etcd.leases().is_empty());
+}
+
+#[test]
+fn a_probe_whose_answer_is_lost_finds_its_own_key() {
+    let etcd = Etcd::start();
+    for (skip, spoil) in [(0, Spoil::CutBefore), (1, Spoil::CutBefore), (0, Spoil::CutAfter)] {
+        let plan = Plan { spoil, methods: &["Txn"], skip, times: 1, then_gone: false };
+        let spoiler = Spoiler::start(&etcd.address(), plan);
+        let checks = file(&["{name: write, write-latency-below: 60s, probe-key: /probe}"]);
+        let run = Kvadm::new().endpoint(&spoiler.endpoint()).args(["check", "-"]).stdin(checks).timeout(SOON).run();
+        run.ok();
+        assert!(etcd.held("/probe").is_none() && etcd.leases().is_empty());
+    }
 }
 
 #[test]
@@ -384,7 +399,7 @@ fn a_user_who_may_not_read_all_gets_errors_for_the_rest() {
         "{name: secret, key: /secret/a, value: '1'}",
         "{name: secrets, prefix: /secret/, count: 1}",
     ];
-    let run = check(&etcd, &checks).args(["--user", "app:app", "-o", "json"]).run();
+    let run = check(&etcd, &checks).args(["--user", "app", "-o", "json"]).env("KVADM_PASSWORD", "app").run();
     let found = states(run.code(4));
     let states: Vec<&str> = found.iter().map(|(_, state)| state.as_str()).collect();
     assert_eq!(states, ["pass", "pass", "error", "error"]);

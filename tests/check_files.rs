@@ -28,18 +28,17 @@ fn now() -> String {
     kvadm::time::Time::now().to_string()
 }
 
-/// Writes records, of which some are on a lease.
-fn load(kvadm: impl Fn() -> Kvadm, records: &[(&str, Value)], lease: Option<&str>) {
+/// Writes records, all of them on a lease or none.
+fn load(kvadm: impl Fn() -> Kvadm, records: &[(&str, Value)], leased: bool) {
     let line = |(key, value): &(&str, Value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        json!({"key": key, "value": text}).to_string()
+        match leased {
+            true => json!({"key": key, "value": text, "lease": "1f", "ttl": 1_000}).to_string(),
+            false => json!({"key": key, "value": text}).to_string(),
+        }
     };
     let lines: Vec<String> = records.iter().map(line).collect();
-    let kvadm = kvadm().args(["put", "--from", "-"]).stdin(lines.join("\n"));
-    match lease {
-        Some(lease) => kvadm.args(["--lease", lease]).run().ok(),
-        None => kvadm.run().ok(),
-    };
+    kvadm().args(["put", "--from", "-"]).stdin(lines.join("\n")).run().ok();
 }
 
 #[test]
@@ -63,11 +62,7 @@ fn a_kubernetes_cluster() {
         let (ca, cert, key) = (&certs.ca, &certs.client.cert, &certs.client.key);
         Kvadm::new().endpoint(&etcd).arg("--ca-file").arg(ca).arg("--cert-file").arg(cert).arg("--key-file").arg(key)
     };
-    let lease = kvadm().args(["lease", "grant", "--ttl", "1000s", "-o", "json"]).run().ok().json()["lease"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    load(kvadm, &[("/registry/masterleases/10.0.0.1", json!({"subsets": []}))], Some(&lease));
+    load(kvadm, &[("/registry/masterleases/10.0.0.1", json!({"subsets": []}))], true);
     load(
         kvadm,
         &[
@@ -76,7 +71,7 @@ fn a_kubernetes_cluster() {
             ("/registry/events/default/a.1", json!({"kind": "Event"})),
             ("/registry/configmaps/default/a", json!({"kind": "ConfigMap", "data": {"a": "b"}})),
         ],
-        None,
+        false,
     );
     let run = |more: &[&str]| {
         kvadm().arg("check").arg(folder().join("kubernetes.yaml")).args(["-o", "json"]).args(more).timeout(SOON).run()
@@ -101,7 +96,7 @@ fn a_kubernetes_cluster() {
         let known_bad: Vec<String> = not_passing(&healthy).into_iter().filter(|name| name != "versions fail").collect();
         assert!(known_bad.is_empty(), "{known_bad:?}: {}", healthy.stdout_text());
     });
-    load(kvadm, &[("/registry/secrets/default/plain", json!("secret"))], None);
+    load(kvadm, &[("/registry/secrets/default/plain", json!("secret"))], false);
     kvadm().args(["delete", "/registry/masterleases/10.0.0.1"]).run().ok();
     kvadm().args(["delete", "/registry/namespaces/kube-system"]).run().ok();
     let only = ["--only", "kube-system", "--only", "api-servers", "--only", "encryption", "--only", "objects"];
@@ -114,19 +109,18 @@ fn a_kubernetes_cluster() {
 fn a_kvstore_of_cilium() {
     let etcd = Etcd::start();
     let kvadm = || Kvadm::new().endpoint(&etcd);
-    let lease = etcd.grant(1_000);
     load(
         kvadm,
         &[
             ("cilium/state/nodes/v1/default/n1", json!({"Name": "n1", "Cluster": "default"})),
             ("cilium/state/ip/v1/default/10.0.0.1", json!({"IP": "10.0.0.1"})),
         ],
-        Some(&lease),
+        true,
     );
     load(
         kvadm,
         &[("cilium/.heartbeat", json!(now())), ("cilium/cluster-config/default", json!({"id": 3, "capabilities": {}}))],
-        None,
+        false,
     );
     kvadm().args(["allocate", "new", "k8s:app=web;", "--node", "n1"]).run().ok();
     let run = || kvadm().arg("check").arg(folder().join("cilium.yaml")).args(["-o", "json"]).timeout(SOON).run();
@@ -149,9 +143,8 @@ fn the_keys_of_an_application() {
     let kvadm = || Kvadm::new().endpoint(&etcd);
     let copy = tempfile::tempdir().unwrap();
     std::fs::copy(folder().join("application.yaml"), copy.path().join("application.yaml")).unwrap();
-    let lease = etcd.grant(1_000);
     let worker = json!({"ready": true});
-    load(kvadm, &[("/app/workers/1", worker.clone()), ("/app/workers/2", worker)], Some(&lease));
+    load(kvadm, &[("/app/workers/1", worker.clone()), ("/app/workers/2", worker)], true);
     load(
         kvadm,
         &[
@@ -162,7 +155,7 @@ fn the_keys_of_an_application() {
             ("/app/config/a", json!("1")),
             ("/app/config/b", json!("2")),
         ],
-        None,
+        false,
     );
     let listed = kvadm().args(["list", "/app/config/", "-o", "json"]).run().ok().stdout_text();
     std::fs::write(copy.path().join("config.jsonl"), listed).unwrap();

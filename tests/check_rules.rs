@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::check::{check, file, put, rule, states};
 use super::failover::{cluster, heal};
-use super::support::{Certs, Cluster, Etcd, Kvadm, eventually, shared, unique_prefix};
+use super::support::{Certs, Etcd, Kvadm, eventually, shared, unique_prefix};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -145,7 +145,7 @@ fn rules_about_a_prefix() {
             "values below 16 bytes",
             &*format!("2 values too large, the largest: {p}n/c has 26 bytes"),
         ),
-        ("each-value-matches: '^{'", "a match of ^{", &*format!("{p}n/c: long value that is no JSON")),
+        ("each-value-matches: '^\\{'", "a match of ^\\{", &*format!("{p}n/c: long value that is no JSON")),
         (
             "each-json: {path: /ready, equals: true}",
             "/ready equals true",
@@ -381,8 +381,8 @@ fn rules_about_three_members() {
     ])
     .ok();
     cluster.members[2].stop();
+    let endpoints = cluster.endpoints();
     let short = |checks: &[&str]| {
-        let endpoints = cluster.endpoints();
         Kvadm::new()
             .endpoint(&endpoints)
             .args(["check", "-", "-o", "json", "--op-timeout", "2s"])

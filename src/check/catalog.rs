@@ -98,7 +98,7 @@ macro_rules! rules {
 }
 
 /// All rules, in the order of the help.
-pub const RULES: &[RuleInfo] = rules! {
+pub static RULES: &[RuleInfo] = rules! {
     Cluster TrueOrCount "healthy" "3" "at least 3 members are healthy; true: all"
         |value| true_or_count(value).map(CheckRule::Healthy);
     Cluster OnlyTrue "reachable" "true" "every endpoint and every member answers"

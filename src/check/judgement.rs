@@ -8,7 +8,6 @@ use super::outcome::{Measure, MeasureUnit, RuleState};
 use crate::duration::format_duration;
 use crate::health::ScanError;
 use crate::kvstore::Error;
-use crate::output::bytes;
 
 /// Exit codes of failures, which `error` defines for verbs.
 const UNREACHABLE: u8 = 3;
@@ -127,28 +126,37 @@ impl Judgement {
     }
 }
 
-/// A key or a value in a report: escaped, and cut if it is long.
+/// A key or a value in a report, cut if it is long. Bytes that are not UTF-8 are written as `\xNN`; each report escapes the rest
+/// by its own rules.
 pub fn shown(text: &[u8]) -> String {
     if text.is_empty() {
         return "(empty)".to_owned();
     }
     match text.get(..SHOWN_BYTES) {
         Some(start) if text.len() > SHOWN_BYTES => {
-            // Not in the middle of a character.
-            let start = start.utf8_chunks().next().map_or(start, |chunk| match chunk.valid() {
-                "" => start,
-                valid => valid.as_bytes(),
-            });
-            format!("{}… ({} bytes)", bytes::escape(start), text.len())
+            // The last character may be cut: its bytes are left out.
+            let whole = start.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());
+            let start = if whole < 4 { start.get(..SHOWN_BYTES - whole).unwrap_or(start) } else { start };
+            format!("{}… ({} bytes)", readable(start), text.len())
         }
-        _ => bytes::escape(text),
+        _ => readable(text),
     }
+}
+
+fn readable(text: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        out.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| out.push_str(&format!("\\x{byte:02x}")));
+    }
+    out
 }
 
 /// A duration rounded for a report: three digits are enough.
 pub fn shown_time(time: Duration) -> String {
     let rounded = match time.as_nanos() {
-        0..1_000_000 => Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+        0..1_000 => time,
+        1_000..1_000_000 => Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
         1_000_000..1_000_000_000 => {
             Duration::from_micros(u64::try_from(time.as_micros() / 100 * 100).unwrap_or(u64::MAX))
         }
@@ -167,12 +175,12 @@ mod tests {
     #[test]
     fn long_values_are_cut_between_characters() {
         assert_eq!(shown(b""), "(empty)");
-        assert_eq!(shown(b"a\n\xff"), "a\\n\\xff");
+        assert_eq!(shown(b"a\n\xffb"), "a\n\\xffb");
         let long = "é".repeat(150);
         assert_eq!(shown(long.as_bytes()), format!("{}… (300 bytes)", "é".repeat(100)));
         let odd = format!("x{long}");
         assert_eq!(shown(odd.as_bytes()), format!("x{}… (301 bytes)", "é".repeat(99)));
-        assert_eq!(shown(&[0xff; 300]), format!("{}… (300 bytes)", "\\xff".repeat(200)));
+        assert_eq!(shown(&[0xff; 300]), format!("{}… (300 bytes)", "\\xff".repeat(199)));
     }
 
     #[test]
@@ -181,5 +189,6 @@ mod tests {
         assert_eq!(shown_time(Duration::from_millis(2_345)), "2.3s");
         assert_eq!(shown_time(Duration::from_millis(62_345)), "1m2s");
         assert_eq!(shown_time(Duration::from_nanos(1_500)), "1µs");
+        assert_eq!(shown_time(Duration::from_nanos(1)), "1ns");
     }
 }

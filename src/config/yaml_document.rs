@@ -56,7 +56,7 @@ fn fault(text: &str, error: &serde_yaml::Error) -> YamlFault {
     if short.ends_with(TWICE) {
         return YamlFault { line: line_of_duplicate(text).or(line), message: short.to_owned() };
     }
-    if short.contains(TOO_MANY) {
+    if short.contains(TOO_MANY) || short.contains("repetition limit exceeded") {
         return YamlFault { line: None, message: TOO_MANY.to_owned() };
     }
     YamlFault { line, message: format!("invalid YAML: {short}") }
@@ -98,6 +98,11 @@ impl<'de> Visitor<'de> for BoundedSeed<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    /// An empty document.
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
 

@@ -29,7 +29,12 @@ const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 /// A usage error that names the file and the line.
 pub async fn read_check_file(ctx: &Context, path: &Path) -> Result<CheckFile, Failure> {
     let source = InputSource::of(path);
-    let (name, reader) = (source.name(), source.open()?);
+    let reader = source.open().map_err(|failure| match path.to_str() {
+        // Words of etcdctl.
+        Some(word @ ("perf" | "datascale")) => failure.hint(format!("kvadm has no 'check {word}' yet: use etcdctl")),
+        _ => failure,
+    })?;
+    let name = source.name();
     let read = ctx.run_blocking(move || {
         let mut bytes = Vec::new();
         reader.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
