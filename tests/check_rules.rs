@@ -76,7 +76,7 @@ fn rules_about_a_key() {
         ("spec", "json: {path: /spec/replicas, at-least: 4}", "/spec/replicas at least 4", "/spec/replicas is 3"),
         ("spec", "json: {path: /spec/off, equals: 1}", "/spec/off equals 1", "no /spec/off"),
         ("text", "json: {path: /a, equals: 1}", "/a equals 1", "the value is not JSON: v1.2"),
-        ("text", "changed-within: 2m", "a time at most 2m0s ago", "'v1.2', which is no RFC 3339 time"),
+        ("text", "changed-within: 2m", "a time at most 2m ago", "'v1.2', which is no RFC 3339 time"),
         ("text", "leased: true", "a lease", "no lease"),
         ("text", "lease-left-at-least: 5s", "a lease with at least 5s left", "no lease"),
         ("text", "value-size-below: 4", "values below 4 bytes", "4 bytes"),
@@ -224,7 +224,7 @@ fn a_change_is_waited_for() {
         let text = format!("{{name: x, {subject}: {p}k, changes-within: 60s}}");
         let mut waiting = check(etcd, &[&text]).timeout(SOON * 2).spawn();
         waiting.close_stdin();
-        waiting.wait_for_stderr(&format!("waiting up to 1m0s for a change of {p}k"), SOON);
+        waiting.wait_for_stderr(&format!("waiting up to 1m for a change of {p}k"), SOON);
         // A key that only begins like the key is another one.
         put(etcd, &format!("{p}other"), "x");
         put(etcd, &format!("{p}{key}"), "x");

@@ -1,10 +1,10 @@
 //! What each rule reads and asks for, without connecting.
 
 use super::catalog::RuleSubject;
-use super::cluster::expected_of_cluster;
 use super::collector::expected_of;
 use super::document::{CheckFile, CheckItem, CheckSubject};
 use super::judgement::{shown, shown_time};
+use super::members::expected_of_cluster;
 use super::probe::PROBE_PREFIX;
 use super::rule::{CheckRule, QuorumTest};
 use super::systems::{expected_ids, expected_tree};

@@ -165,7 +165,10 @@ pub fn shown_time(time: Duration) -> String {
         }
         _ => Duration::from_secs(time.as_secs()),
     };
-    format_duration(rounded)
+    let text = format_duration(rounded);
+    // 2m instead of 2m0s, 1h instead of 1h0m0s.
+    let text = text.strip_suffix("m0s").map_or_else(|| text.clone(), |whole| format!("{whole}m"));
+    text.strip_suffix("h0m").map_or_else(|| text.clone(), |whole| format!("{whole}h"))
 }
 
 #[cfg(test)]
@@ -190,5 +193,9 @@ mod tests {
         assert_eq!(shown_time(Duration::from_millis(62_345)), "1m2s");
         assert_eq!(shown_time(Duration::from_nanos(1_500)), "1µs");
         assert_eq!(shown_time(Duration::from_nanos(1)), "1ns");
+        assert_eq!(shown_time(Duration::from_secs(120)), "2m");
+        assert_eq!(shown_time(Duration::from_secs(3_600)), "1h");
+        assert_eq!(shown_time(Duration::from_secs(36_060)), "10h1m");
+        assert_eq!(shown_time(Duration::from_secs(30)), "30s");
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod figures;
 pub(crate) mod file_schema;
 pub(crate) mod history;
 pub(crate) mod judgement;
+pub(crate) mod members;
 pub(crate) mod outcome;
 pub(crate) mod passes;
 pub(crate) mod probe;

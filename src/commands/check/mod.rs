@@ -22,12 +22,15 @@ use crate::check::{
 use crate::commands::proto::ProtoArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::output::{CheckPlanRow, Out};
+use crate::output::{CheckAnswer, CheckPlanRow, Out};
 
 /// The shortest pause between two evaluations of --wait.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
 /// After this time, --wait says which checks still fail.
 const REPORT_AFTER: Duration = Duration::from_secs(2);
+
+/// What a table of 80 columns shows of the texts of a rule, about.
+const FITTING_CHARS: usize = 36;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -196,13 +199,31 @@ fn show(ctx: &Context, report: &CheckReport, on_stdout: Option<&ReportTarget>) -
             ctx.out.bytes(&render_report(report, target.format))?;
             ctx.out.flush()?;
         }
-        None => ctx.out.report(&answer_of(report))?,
+        None => {
+            let answer = answer_of(report);
+            ctx.out.report(&answer)?;
+            if ctx.out.is_terminal() && !ctx.out.is_data() {
+                print_long(ctx, &answer);
+            }
+        }
     }
     if !ctx.out.is_data() {
         let at = report.revision.map_or_else(String::new, |revision| format!(" (revision {revision})"));
         ctx.out.note(&format!("{}{at}", summary_text(report)));
     }
     Ok(())
+}
+
+/// Prints what a narrow table may have cut.
+fn print_long(ctx: &Context, answer: &CheckAnswer) {
+    for (check, rule) in answer.checks.iter().flat_map(|check| check.rules.iter().map(move |rule| (check, rule))) {
+        let found = rule.found.as_ref().or(rule.error.as_ref());
+        let (expected, found) = (rule.expected.as_deref().unwrap_or_default(), found.map_or("", String::as_str));
+        if expected.chars().count() + found.chars().count() > FITTING_CHARS {
+            let expected = if expected.is_empty() { String::new() } else { format!("expected {expected}, found ") };
+            ctx.out.plain_note(&format!("{}: {}: {expected}{found}", check.name, rule.rule));
+        }
+    }
 }
 
 /// Evaluates once, or until all checks pass.
