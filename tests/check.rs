@@ -323,6 +323,36 @@ fn the_revision_of_a_check_does_not_move_while_others_write() {
 }
 
 #[test]
+fn a_compaction_meanwhile_begins_again_at_a_later_revision() {
+    let etcd = Etcd::start();
+    put(&etcd, "/a/1", "x");
+    put(&etcd, "/k", "x");
+    let compacted = Spoil::Etcd(11, "etcdserver: mvcc: required revision has been compacted");
+    for (skip, times, code) in [(1, 1, 0), (2, 1, 0), (1, u64::MAX, 4)] {
+        // The first request asks for the revision.
+        let plan = Plan { spoil: compacted, methods: &["Range"], skip, times, then_gone: false };
+        let spoiler = Spoiler::start(&etcd.address(), plan);
+        let checks = file(&["{name: a, prefix: /a/, value-size-below: 1kB}", "{name: k, key: /k, value: x}"]);
+        let run = Kvadm::new().endpoint(&spoiler.endpoint()).args(["check", "-", "-o", "json"]).stdin(checks).run();
+        run.code(code);
+        let expected = if code == 0 { "pass" } else { "error" };
+        assert!(states(&run).iter().all(|(_, state)| state == expected), "{skip} {times}: {}", run.stdout_text());
+    }
+}
+
+#[test]
+fn a_silent_cluster_is_waited_for_no_longer_than_the_deadline() {
+    let etcd = Etcd::start();
+    let mut proxy = Proxy::start(&etcd.address());
+    proxy.set(Mode::HangReplies);
+    let checks = file(&["{name: key, key: /k, exists: true}", "{name: members, healthy: true}"]);
+    let options = ["check", "-", "--deadline", "4s", "-o", "json"];
+    let run = Kvadm::new().endpoint(&proxy.endpoint()).args(options).stdin(checks).timeout(SOON).run();
+    run.code(3).within(Duration::from_secs(10)).err_has("note: still asking for the revision");
+    assert!(states(&run).iter().all(|(_, state)| state == "error"), "{}", run.stdout_text());
+}
+
+#[test]
 fn a_write_probe_leaves_nothing_and_overwrites_nothing() {
     let etcd = Etcd::start();
     let all = || etcd.held_under("").len();

@@ -7,6 +7,7 @@ use super::judgement::{Judgement, RuleFault};
 use super::members::{as_f64, judge_scan, over_members};
 use super::outcome::MeasureUnit;
 use super::rule::{CheckRule, QuorumTest};
+use super::stage::Stage;
 use crate::health::{
     CertificateError, CertificateFact, ClusterScan, ConsistencyReport, ConsistencyVerdict, QuorumEvidence,
     certificates, check_consistency, scan_cluster,
@@ -78,7 +79,7 @@ impl ClusterFacts {
     ///
     /// # Errors
     /// An error that ends the command.
-    pub async fn gather(store: &Store, needs: ClusterNeeds, dry_run: bool) -> Result<Self, Error> {
+    pub async fn gather(store: &Store, needs: ClusterNeeds, dry_run: bool, stage: &Stage) -> Result<Self, Error> {
         let mut facts = Self {
             scan: None,
             members: None,
@@ -89,6 +90,7 @@ impl ClusterFacts {
             dry_run,
             now: Time::now(),
         };
+        stage.begin(Some("asking the members".to_owned()));
         if needs.scan {
             let evidence = if needs.write { QuorumEvidence::Write } else { QuorumEvidence::Reads };
             facts.scan = Some(match scan_cluster(store, evidence).await {
@@ -106,12 +108,14 @@ impl ClusterFacts {
             facts.history = Some(history_age(store).await?);
         }
         if needs.consistency {
+            stage.begin(Some("comparing the data of the members".to_owned()));
             facts.consistency = Some(match check_consistency(store, false).await {
                 Ok(report) => Ok(report),
                 Err(error) => Err(RuleFault::of_scan(error)?),
             });
         }
         if needs.certificates {
+            stage.begin(Some("reading the certificates".to_owned()));
             facts.certificates = Some(certificates(store).await);
         }
         store.uninterrupted("check")?;

@@ -15,6 +15,7 @@ use super::judgement::{Judgement, RuleFault};
 use super::outcome::{CheckOutcome, CheckReport, RuleOutcome};
 use super::probe::judge_write_latency;
 use super::rule::CheckRule;
+use super::stage::Stage;
 use super::store_rules::{RulePlace, SourceOpener, StoreJudgements, StoreRules, subject_range, wanted_by};
 use crate::gc::metadata::schema::Schema;
 use crate::kvstore::{Error, KeyRange, Refusal, Revision, Store};
@@ -38,6 +39,8 @@ pub struct Evaluation<'a, S> {
     pub dry_run: bool,
     /// Tells the user what is waited for.
     pub notify: Notify,
+    /// What is being done.
+    pub stage: Stage,
 }
 
 impl<S: SourceOpener> Evaluation<'_, S> {
@@ -66,7 +69,8 @@ impl<S: SourceOpener> Evaluation<'_, S> {
             }
         }
         let facts_begun = Instant::now();
-        let facts = ClusterFacts::gather(self.store, ClusterNeeds::of(file, self.dry_run), self.dry_run).await?;
+        let needs = ClusterNeeds::of(file, self.dry_run);
+        let facts = ClusterFacts::gather(self.store, needs, self.dry_run, &self.stage).await?;
         let facts_took = facts_begun.elapsed();
         for (place, rule) in places(file) {
             if let Some(judgement) = facts.judge(rule) {
@@ -118,6 +122,7 @@ impl<S: SourceOpener> Evaluation<'_, S> {
         let context = JudgeContext { now, codec: Arc::clone(&self.codec) };
         let mut attempt = 1;
         loop {
+            self.stage.begin(Some("asking for the revision".to_owned()));
             let revision = self.store.revision_for(first).await?;
             let rules = StoreRules {
                 store: self.store,
@@ -125,6 +130,7 @@ impl<S: SourceOpener> Evaluation<'_, S> {
                 schemas: self.schemas,
                 sources: self.sources,
                 revision,
+                stage: &self.stage,
             };
             match rules.judge(file).await {
                 Err(error) if attempt < MAX_ATTEMPTS && error.is_refusal(Refusal::Compacted) => attempt += 1,
@@ -142,6 +148,7 @@ impl<S: SourceOpener> Evaluation<'_, S> {
         for (place, rule) in places(file) {
             let CheckRule::WriteLatencyBelow(limit) = rule else { continue };
             let begun = Instant::now();
+            self.stage.begin(Some("measuring writes".to_owned()));
             let judgement = if self.dry_run {
                 Judgement::skipped("--dry-run writes nothing")
             } else {
@@ -182,6 +189,8 @@ impl<S: SourceOpener> Evaluation<'_, S> {
                 return Ok(());
             }
         };
+        // Each wait reports itself.
+        self.stage.begin(None);
         let begun = Instant::now();
         let mut judging: JoinSet<(RulePlace, Result<Judgement, Error>)> = JoinSet::new();
         for (place, range, within) in waits {

@@ -23,6 +23,7 @@ pub(crate) mod passes;
 pub(crate) mod probe;
 pub mod report;
 pub(crate) mod rule;
+pub(crate) mod stage;
 pub(crate) mod store_rules;
 pub(crate) mod systems;
 
@@ -37,4 +38,5 @@ pub use file_schema::file_schema;
 pub use judgement::RuleFault;
 pub use outcome::{CheckOutcome, CheckReport, CheckState, Measure, MeasureUnit, RuleOutcome, RuleState};
 pub use rule::{AllocatorTest, CheckRule, JsonTest, SourceTest, TreeTest};
+pub use stage::Stage;
 pub use store_rules::SourceOpener;

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use super::collector::{Finding, JudgeContext, KeyCollector, KeyTest, PrefixTest};
 use super::comparison::{OpenedRecords, PrefixComparison};
 use super::document::{CheckFile, CheckItem, CheckSubject, NamedRule};
-use super::judgement::{Judgement, RuleFault, shown_time};
+use super::judgement::{Judgement, RuleFault, shown, shown_time};
 use super::passes::{Wanted, WantedKind, plan_passes};
 use super::rule::{CheckRule, SourceTest};
+use super::stage::Stage;
 use super::systems::{AllocatorTestRun, LockTest, TreeTestRun};
 use crate::gc::metadata::schema::Schema;
 use crate::kvstore::{Error, KeyRange, LeaseId, ReadOptions, Refusal, Revision, Store};
@@ -102,6 +103,8 @@ pub struct StoreRules<'a, S> {
     pub sources: &'a S,
     /// The revision.
     pub revision: Revision,
+    /// What is being done.
+    pub stage: &'a Stage,
 }
 
 impl<'a, S: SourceOpener> StoreRules<'a, S> {
@@ -126,6 +129,7 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
         let passes = plan_passes(&wanted);
         for (range, users) in &passes.ranges {
             let begun = Instant::now();
+            self.stage.begin(Some(format!("reading the keys with the prefix {}", shown(&range.start))));
             if let Err(error) = self.read_range(range, users, &mut rules).await {
                 fail_all(self.fault(error)?, users, &mut rules, &mut judgements);
             }
@@ -133,6 +137,7 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
         }
         for (range, users) in &passes.counts {
             let begun = Instant::now();
+            self.stage.begin(Some(format!("counting the keys with the prefix {}", shown(&range.start))));
             match self.store.count(range, self.revision, None).await {
                 Ok(counted) => {
                     for index in users {
@@ -149,6 +154,7 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
         }
         for chunk in passes.keys.chunks(KEYS_AT_ONCE) {
             let begun = Instant::now();
+            self.stage.begin(Some("reading single keys".to_owned()));
             self.read_keys(chunk, &mut rules, &mut judgements).await?;
             let users: Vec<usize> = chunk.iter().flat_map(|(_, users)| users.iter().copied()).collect();
             add_time(begun.elapsed(), &users, &rules, &mut judgements);

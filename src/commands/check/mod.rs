@@ -16,7 +16,7 @@ use reports::{ReportTarget, answer_of, exit_of, parse_report, render_report, std
 use crate::args::parse_duration;
 use crate::check::report::{ReportFormat, summary_text};
 use crate::check::{
-    CheckFile, CheckItem, CheckReport, CheckRule, CheckState, Evaluation, NamedRule, Notify, RuleSubject,
+    CheckFile, CheckItem, CheckReport, CheckRule, CheckState, Evaluation, NamedRule, Notify, RuleSubject, Stage,
     explain_rules, file_schema, rule_list,
 };
 use crate::commands::proto::ProtoArgs;
@@ -185,6 +185,7 @@ async fn run_checks(ctx: &Context, args: &Args, on_stdout: Option<&ReportTarget>
         sources: &sources,
         dry_run: ctx.safety.dry_run,
         notify,
+        stage: Stage::default(),
     };
     let report = evaluate(ctx, &evaluation, &file, args.wait).await?;
     show(ctx, &report, on_stdout)?;
@@ -238,7 +239,7 @@ async fn evaluate(
     let progress = wait.map(|_| ctx.out.progress("waiting for all checks to pass", None));
     loop {
         let begun = Instant::now();
-        let report = evaluation.run(file).await?;
+        let report = evaluate_once(ctx, evaluation, file, wait.is_none()).await?;
         let not_passing: Vec<String> = report
             .checks
             .iter()
@@ -264,6 +265,26 @@ async fn evaluate(
         }
         ctx.sleep(pause).await?;
     }
+}
+
+/// Evaluates once. If that takes long, it says what it does, unless --wait says more.
+async fn evaluate_once(
+    ctx: &Context,
+    evaluation: &Evaluation<'_, FileSources<'_>>,
+    file: &CheckFile,
+    reports: bool,
+) -> Result<CheckReport, Failure> {
+    let running = evaluation.run(file);
+    tokio::pin!(running);
+    tokio::select! {
+        biased;
+        report = &mut running => return Ok(report?),
+        () = tokio::time::sleep(REPORT_AFTER), if reports => {}
+    }
+    if let Some(stage) = evaluation.stage.text() {
+        ctx.out.note(&format!("still {stage}"));
+    }
+    Ok(running.await?)
 }
 
 fn explain(ctx: &Context, file: &CheckFile) -> Result<Exit, Failure> {
