@@ -428,11 +428,13 @@ fn a_user_who_may_not_read_all_gets_errors_for_the_rest() {
         "{name: all, prefix: /app/, count: 1, value-size-below: 1kB}",
         "{name: secret, key: /secret/a, value: '1'}",
         "{name: secrets, prefix: /secret/, count: 1}",
+        "{name: members, healthy: 1, reachable: true, leader: true}",
+        "{name: write, quorum: write}",
     ];
     let run = check(&etcd, &checks).args(["--user", "app", "-o", "json"]).env("KVADM_PASSWORD", "app").run();
     let found = states(run.code(4));
     let states: Vec<&str> = found.iter().map(|(_, state)| state.as_str()).collect();
-    assert_eq!(states, ["pass", "pass", "error", "error"]);
+    assert_eq!(states, ["pass", "pass", "error", "error", "pass", "error"]);
     assert!(run.stdout_text().contains("permission denied"), "{}", run.stdout_text());
 }
 

@@ -9,7 +9,7 @@ use super::outcome::MeasureUnit;
 use super::rule::{CheckRule, QuorumTest};
 use super::stage::Stage;
 use crate::health::{
-    CertificateError, CertificateFact, ClusterScan, ConsistencyReport, ConsistencyVerdict, QuorumEvidence,
+    CertificateError, CertificateFact, ClusterScan, ConsistencyReport, ConsistencyVerdict, QuorumEvidence, ScanError,
     certificates, check_consistency, scan_cluster,
 };
 use crate::kvstore::{Alarm, Error, Members, Store};
@@ -65,6 +65,8 @@ impl ClusterNeeds {
 /// What the members say; `None` where no rule asks.
 pub struct ClusterFacts {
     scan: Option<Result<ClusterScan, RuleFault>>,
+    /// Why the write that proves the quorum is not possible.
+    proof: Option<RuleFault>,
     members: Option<Result<Members, RuleFault>>,
     alarms: Option<Result<Vec<Alarm>, RuleFault>>,
     history: Option<Result<HistoryAge, RuleFault>>,
@@ -82,6 +84,7 @@ impl ClusterFacts {
     pub async fn gather(store: &Store, needs: ClusterNeeds, dry_run: bool, stage: &Stage) -> Result<Self, Error> {
         let mut facts = Self {
             scan: None,
+            proof: None,
             members: None,
             alarms: None,
             history: None,
@@ -93,7 +96,13 @@ impl ClusterFacts {
         stage.begin(Some("asking the members".to_owned()));
         if needs.scan {
             let evidence = if needs.write { QuorumEvidence::Write } else { QuorumEvidence::Reads };
-            facts.scan = Some(match scan_cluster(store, evidence).await {
+            let mut scanned = scan_cluster(store, evidence).await;
+            if let Err(error @ ScanError::Proof { .. }) = scanned {
+                // The user may not write: the other rules need no write.
+                facts.proof = Some(RuleFault::of_scan(error)?);
+                scanned = scan_cluster(store, QuorumEvidence::Reads).await;
+            }
+            facts.scan = Some(match scanned {
                 Ok(scan) => Ok(scan),
                 Err(error) => Err(RuleFault::of_scan(error)?),
             });
@@ -166,9 +175,12 @@ impl ClusterFacts {
         if !is_about_members {
             return None;
         }
-        match self.scan.as_ref()? {
-            Ok(scan) => judge_scan(scan, rule, self.dry_run),
-            Err(fault) => Some(Judgement::error(fault.clone())),
+        match (self.scan.as_ref()?, &self.proof) {
+            (Ok(_), Some(fault)) if matches!(rule, CheckRule::Quorum(QuorumTest::Write)) => {
+                Some(Judgement::error(fault.clone()))
+            }
+            (Ok(scan), _) => judge_scan(scan, rule, self.dry_run),
+            (Err(fault), _) => Some(Judgement::error(fault.clone())),
         }
     }
 
