@@ -39,6 +39,8 @@ pub enum Exit {
     Interrupted,
     /// The exit code of the command that ran under kvadm: 128+n after signal n, 126 or 127 if it could not be started.
     Command(u8),
+    /// The exit code of a Nagios plugin: 2 is critical, 3 is unknown.
+    Plugin(u8),
 }
 
 impl Exit {
@@ -55,7 +57,7 @@ impl Exit {
             Self::Unknown => 7,
             Self::Bug => 70,
             Self::Interrupted => 130,
-            Self::Command(code) => code,
+            Self::Command(code) | Self::Plugin(code) => code,
         }
     }
 }

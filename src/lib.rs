@@ -28,6 +28,7 @@ pub mod kvstore;
 pub mod output;
 pub mod plural;
 pub mod proto;
+pub mod regular_expression;
 pub mod shell;
 pub mod signal;
 pub mod size;

@@ -7,14 +7,15 @@ use std::{env, fs};
 
 use clap::ValueEnum;
 use clap_mangen::roff::{Roff, bold, roman};
-use kvadm::cli::manual::{CONFIG, JSON, KVADM, SCHEMA, forms, sections};
+use kvadm::cli::manual::{CHECK, CONFIG, JSON, KVADM, SCHEMA, forms, sections};
 use kvadm::commands::completions::Shell;
 
 const SOURCE: &str = concat!("kvadm ", env!("CARGO_PKG_VERSION"));
 /// Name, section, title, text, and the other pages that the page names.
 type ManPage = (&'static str, &'static str, &'static str, &'static str, &'static str);
 /// Pages that belong to no verb.
-const PAGES: [ManPage; 3] = [
+const PAGES: [ManPage; 4] = [
+    ("kvadm-check", "5", "files with smoke checks, for kvadm check", CHECK, "kvadm(1), kvadm-check(1), kvadm-json(7)"),
     (
         "kvadm-config",
         "5",
@@ -69,6 +70,9 @@ fn verb_pages(files: &mut BTreeMap<PathBuf, Vec<u8>>, name: &str, command: &clap
         }
         related.extend(nested);
         related.extend(["kvadm-config(5)".to_owned(), "kvadm-json(7)".to_owned()]);
+        if page_name == "kvadm-check" {
+            related.push("kvadm-check(5)".to_owned());
+        }
         if page_name == "kvadm-gc-metadata" {
             related.push("kvadm-schema(7)".to_owned());
         }
@@ -88,7 +92,7 @@ fn root_page(root: &clap::Command) -> Vec<u8> {
     built.build();
     let verbs = built.get_subcommands().filter(|verb| !verb.is_hide_set());
     let mut related: Vec<String> = verbs.map(|verb| format!("kvadm-{}(1)", verb.get_name())).collect();
-    related.extend(["kvadm-config(5)", "kvadm-json(7)", "kvadm-schema(7)"].map(str::to_owned));
+    related.extend(["kvadm-check(5)", "kvadm-config(5)", "kvadm-json(7)", "kvadm-schema(7)"].map(str::to_owned));
     verb_page(&built, |roff| {
         add_sections(KVADM, roff);
         see(&related.join(", "), roff);

@@ -18,6 +18,7 @@ pub const READERS: &[&str] = &[
     "allocate lookup",
     "allocate list",
     "allocate check",
+    "check",
     "config",
 ];
 

@@ -1,6 +1,7 @@
 //! The verbs, one module each: `Args`, whose doc comments are the help and the man page, and `run`.
 
 pub mod allocate;
+pub mod check;
 pub mod compact;
 pub mod complete;
 pub mod completions;

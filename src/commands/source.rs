@@ -59,6 +59,11 @@ enum SourceKind {
 }
 
 impl SourceArgs {
+    /// A source that a file names instead of the command line.
+    pub fn new(source: SourceWord, source_prefix: Option<OsString>) -> Self {
+        Self { source: Some(source), source_prefix }
+    }
+
     /// Whether the prefix of the source was named.
     pub fn has_prefix(&self) -> bool {
         self.source_prefix.is_some()
@@ -209,6 +214,22 @@ impl OpenSource {
         match &self.kind {
             SourceKind::Database(database, ..) => Some(Database::clone(database)),
             _ => None,
+        }
+    }
+
+    /// The records with their values, for a caller that compares them itself, and which leases make a difference.
+    pub fn into_records(self, here: &ReadStore) -> (Records, LeaseRule) {
+        let options = |revision| ReadOptions { revision, ..ReadOptions::default() };
+        match self.kind {
+            SourceKind::History(then) => {
+                let records = StoreRecords::of_source(&here.store, &self.mapping, options(then));
+                (Records::Store(records), LeaseRule::Id)
+            }
+            SourceKind::Other(other, then) | SourceKind::Database(_, other, then) => {
+                let records = StoreRecords::of_source(&other.store, &self.mapping, options(then.unwrap_or(0)));
+                (Records::Store(records), LeaseRule::Presence)
+            }
+            SourceKind::File(records) => (Records::File(*records), LeaseRule::Presence),
         }
     }
 

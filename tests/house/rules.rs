@@ -32,6 +32,7 @@ pub const FLOORS: &[Floor] = &[
             "fuzzing",
             "plural",
             "proto",
+            "regular_expression",
             "shell",
             "signal",
             "size",

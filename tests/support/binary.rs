@@ -33,6 +33,29 @@ pub fn bbolt() -> Option<PathBuf> {
     built_with_go("bbolt", &["bbolt"])
 }
 
+/// The folder of the Python packages that read reports and JSON schemas.
+pub fn readers() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let otherwise = "reports and schemas are read by the parsers of their formats: put python3 with pip on PATH, or run \
+                     `.ci/fetch readers` where a package index can be reached";
+    FOLDER.get_or_init(|| fetch(&["readers"], otherwise))
+}
+
+/// What a Python program of this folder prints, which imports [`readers`].
+///
+/// # Panics
+/// The program fails, or there is no Python.
+#[track_caller]
+pub fn python(program: &str, args: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>) -> String {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(program);
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(&program).args(args).env("PYTHONPATH", readers()).env("PYTHONIOENCODING", "utf-8");
+    let output = command.output().expect("run python3, which these tests need on PATH");
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} ended with {}\n{why}", program.display(), output.status);
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 fn built_with_go(name: &str, what: &[&str]) -> Option<PathBuf> {
     let has_go = Command::new("go").arg("version").output().is_ok_and(|output| output.status.success());
     if !has_go && Command::new(name).arg("version").output().is_err() {

@@ -1,4 +1,5 @@
-//! The text of the manual pages that goes beyond the options: kvadm(1), kvadm-config(5), kvadm-json(7), kvadm-schema(7).
+//! The text of the manual pages that goes beyond the options: kvadm(1), kvadm-check(5), kvadm-config(5),
+//! kvadm-json(7), kvadm-schema(7).
 //!
 //! A section is a heading and a text made of blocks, which are separated by blank lines. A block whose first line begins
 //! with four spaces is printed as it stands; with two spaces it is a list of terms (`  term  what it means`, continued on
@@ -13,6 +14,8 @@ pub use crate::cli::manual::synopsis::forms;
 pub const KVADM: &str = include_str!("kvadm.1.txt");
 /// kvadm-config(5).
 pub const CONFIG: &str = include_str!("kvadm-config.5.txt");
+/// kvadm-check(5).
+pub const CHECK: &str = include_str!("kvadm-check.5.txt");
 /// kvadm-json(7).
 pub const JSON: &str = include_str!("kvadm-json.7.txt");
 /// kvadm-schema(7).

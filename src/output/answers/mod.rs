@@ -1,6 +1,7 @@
 //! Records of the verbs, other than keys.
 
 mod advice;
+mod check;
 mod compact;
 mod diagnosis;
 mod dry_run;
@@ -13,6 +14,7 @@ mod status;
 mod txn;
 
 pub use advice::{AdviceAnswer, AdviceRow};
+pub use check::{CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use dry_run::DryRunRow;
