@@ -3,9 +3,15 @@
 //! A scan asks all members once; the cluster's health, the advice and the forecast are derived from scans without I/O.
 
 pub(crate) mod error;
+pub(crate) mod histogram;
+pub(crate) mod latency;
 pub(crate) mod quorum;
 pub(crate) mod scan;
+pub(crate) mod write_probe;
 
 pub use error::ScanError;
+pub use histogram::LatencyHistogram;
+pub use latency::{LatencyPlan, LatencyReport, ProbeKind, ProbeSeries, measure_latency};
 pub use quorum::QuorumProof;
 pub use scan::{ClusterHealth, ClusterScan, MemberObservation, QuorumEvidence, format_causes, scan_cluster};
+pub use write_probe::{WriteProbeError, write_probe};
