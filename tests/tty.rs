@@ -65,7 +65,7 @@ fn keys_and_values_cannot_steer_the_terminal() {
         harmless(run.ok());
     }
     let run = kvadm(etcd, ["get", &format!("{at}value")]).pty().run();
-    harmless(run.ok().out_has("\\x1b]52;c;cm0gLXJm\\x07").out_has("ok\\rno\\x08\\u{202e}gpj"));
+    harmless(run.ok().out_has("\\x1b]52;c;cm0gLXJm\\x07").out_has("ok\\rno\\x08\\xe2\\x80\\xaegpj"));
     let run = kvadm(etcd, ["get", &format!("{at}value"), &format!("{at}{HOSTILE}")]).pty().run();
     harmless(run.ok());
     // In notes, errors and questions too.

@@ -1,7 +1,8 @@
 //! Records of `allocate get`, `lookup`, `list`, `watch` and `check`. IDs are decimal strings, because JSON numbers lose digits.
 
 use super::answers::KeyNameRow;
-use super::record::{Field, Record, Value, Visibility, always, data};
+use super::event::ChangeKind;
+use super::record::{Field, Record, Tone, Value, Visibility, always, data};
 use crate::kvstore::{LeaseId, Revision};
 
 /// The store of a record: `None` if only one store was read, `Some(None)` for the current one.
@@ -13,6 +14,15 @@ fn visit_store<'a>(name: StoreName<'a>, alone: bool, visit: &mut dyn FnMut(Field
         visit(data("store", Value::str(name.flatten())));
     } else if let Some(name) = name {
         visit(always("store", Value::str(name)));
+    }
+}
+
+/// The tone of an ID's state.
+fn tone_of_state(state: &str) -> Tone {
+    match state {
+        "in-use" => Tone::Good,
+        "duplicate" | "orphan" => Tone::Warning,
+        _ => Tone::Neutral,
     }
 }
 
@@ -38,7 +48,7 @@ impl Record for AllocationRow<'_> {
         visit(always("id", Value::Decimal(self.id)));
         visit(Field { name: "key", value: Value::Bytes(self.key), show });
         visit(Field { name: "nodes", value: Value::Uint(self.nodes), show });
-        visit(Field { name: "state", value: Value::Str(self.state), show });
+        visit(Field { name: "state", value: Value::Word(self.state, tone_of_state(self.state)), show });
         visit_store(self.store, self.alone, visit);
     }
 }
@@ -107,7 +117,7 @@ impl Record for IdRow<'_> {
         visit(always("id", Value::Decimal(self.id)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("nodes", Value::Uint(self.nodes.len() as u64)));
-        visit(always("state", Value::Str(self.state)));
+        visit(always("state", Value::Word(self.state, tone_of_state(self.state))));
         if let Some(left) = self.left {
             visit(always("left", Value::int(left)));
         }
@@ -119,8 +129,8 @@ impl Record for IdRow<'_> {
 
 /// `allocate watch`: a change of an ID.
 pub struct AllocationEvent<'a> {
-    /// `created`, `modified` or `deleted`.
-    pub event: &'static str,
+    /// The kind of change.
+    pub event: ChangeKind,
     /// The ID.
     pub id: &'a str,
     /// The key; of a deleted ID the last one, `None` if it is unknown.
@@ -133,7 +143,7 @@ pub struct AllocationEvent<'a> {
 
 impl Record for AllocationEvent<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("event", Value::Str(self.event)));
+        visit(always("event", self.event.value()));
         visit(always("id", Value::Decimal(self.id)));
         visit(always("key", Value::bytes(self.key)));
         visit(data("prev_key", Value::bytes(self.prev_key)));
@@ -161,7 +171,12 @@ pub struct ProblemRow<'a> {
 
 impl Record for ProblemRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("severity", Value::Str(self.severity)));
+        let tone = match self.severity {
+            "error" => Tone::Bad,
+            "warning" => Tone::Warning,
+            _ => Tone::Neutral,
+        };
+        visit(always("severity", Value::Word(self.severity, tone)));
         visit(always("problem", Value::Str(self.problem)));
         visit(always("id", Value::decimal(self.id)));
         visit(always("key", Value::bytes(self.key)));

@@ -30,7 +30,7 @@ impl Record for DifferenceRow<'_> {
         // Records of a file have no revisions.
         let revision =
             |kv: Option<&KeyValue>| Value::int(kv.map(|kv| kv.mod_revision).filter(|revision| *revision > 0));
-        visit(always("event", Value::Str(self.kind.word())));
+        visit(always("event", self.kind.value()));
         visit(always("key", Value::Bytes(self.key)));
         if self.values {
             visit(always("value", Value::bytes(self.store.map(|kv| kv.value.as_slice()))));
@@ -132,7 +132,7 @@ pub struct RestoreRow<'a> {
 impl Record for RestoreRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let value = (self.kind != ChangeKind::Deleted).then_some(self.value);
-        visit(always("event", Value::Str(self.kind.word())));
+        visit(always("event", self.kind.value()));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("value", Value::bytes(value)));
         visit(data("prev_mod_revision", Value::int((self.expected > 0).then_some(self.expected))));

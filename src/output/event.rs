@@ -1,12 +1,7 @@
 //! Records of `watch`.
 
-use std::io;
-
 use super::decode::DecodeFault;
-use super::out::Out;
-use super::record::{Field, Record, Value, always, data};
-use super::settings::Format;
-use super::sink::Sink;
+use super::record::{Field, Record, Tone, Value, always, data};
 use crate::kvstore::{KeyValue, Revision};
 
 /// The kind of change of a key.
@@ -29,6 +24,16 @@ impl ChangeKind {
             Self::Deleted => "deleted",
         }
     }
+
+    /// The name as a value.
+    pub(super) fn value(self) -> Value<'static> {
+        let tone = match self {
+            Self::Created => Tone::Good,
+            Self::Modified => Tone::Warning,
+            Self::Deleted => Tone::Bad,
+        };
+        Value::Word(self.word(), tone)
+    }
 }
 
 /// One change of one key.
@@ -46,7 +51,7 @@ pub struct EventRow<'a> {
 impl Record for EventRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let kv = self.kv;
-        visit(always("event", Value::Str(self.kind.word())));
+        visit(always("event", self.kind.value()));
         visit(always("key", Value::Bytes(&kv.key)));
         let deleted = self.kind == ChangeKind::Deleted;
         if self.value {
@@ -79,45 +84,24 @@ impl Record for StatusRow {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("event", Value::Str(self.event)));
         if let Some(status) = self.status {
-            visit(always("status", Value::Str(status)));
+            let tone = if status == "in-sync" { Tone::Good } else { Tone::Warning };
+            visit(always("status", Value::Word(status, tone)));
         }
         visit(data("revision", Value::int(self.revision)));
     }
 }
 
-impl Out {
-    /// Writes one record of an endless stream: immediately and without table columns; in raw only records with a value.
-    ///
-    /// # Errors
-    /// The stream is closed or full.
-    pub fn live(&self, record: &dyn Record) -> io::Result<()> {
-        let mut valued = false;
-        record.fields(&mut |field| valued |= field.name == "value" && !matches!(field.value, Value::Absent));
-        if self.shared.format == Format::Raw && !valued {
-            return Ok(());
-        }
-        let Some(decoded) = self.decoded(record) else { return self.one(record) };
-        let mut sink = Sink::plain(self);
-        sink.write(&decoded)?;
-        for fault in &decoded.faults {
-            match fault.fatal {
-                true => sink.write(&FaultRow { fault, record })?,
-                false => self.warn_faults(std::slice::from_ref(fault)),
-            }
-        }
-        sink.finish()
-    }
-}
-
 /// An undecodable value of the preceding event.
-struct FaultRow<'a> {
-    fault: &'a DecodeFault,
-    record: &'a dyn Record,
+pub(super) struct FaultRow<'a> {
+    /// Why the value cannot be decoded.
+    pub fault: &'a DecodeFault,
+    /// The event.
+    pub record: &'a dyn Record,
 }
 
 impl Record for FaultRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("event", Value::Str("error")));
+        visit(always("event", Value::Word("error", Tone::Bad)));
         visit(always("key", Value::Bytes(&self.fault.key)));
         visit(always("error", Value::Str(&self.fault.what)));
         visit(data("field", Value::Str(self.fault.field)));

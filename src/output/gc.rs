@@ -1,8 +1,18 @@
 //! Records of `gc`: garbage, and the summary of a round.
 
 use super::metadata::{GcPart, GcPhase};
-use super::record::{Field, Record, Value, always, data, table};
+use super::record::{Field, Record, Tone, Value, always, data, table};
 use crate::plural::counted;
+
+/// The tone of a candidate's state.
+pub(super) fn tone_of_state(state: &str) -> Tone {
+    match state {
+        "removed" => Tone::Good,
+        "failed" | "unknown" | "conflict" => Tone::Bad,
+        "young" | "gone" => Tone::Neutral,
+        _ => Tone::Warning,
+    }
+}
 
 /// `gc locks`: one lock key.
 pub struct LockGarbageRow<'a> {
@@ -31,7 +41,7 @@ pub struct LockGarbageRow<'a> {
 
 impl Record for LockGarbageRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("state", Value::Str(self.state)));
+        visit(always("state", Value::Word(self.state, tone_of_state(self.state))));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("why", Value::Str(self.why)));
         visit(data("lease", Value::str(self.lease)));
@@ -66,7 +76,7 @@ pub struct IdGarbageRow<'a> {
 
 impl Record for IdGarbageRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("state", Value::Str(self.state)));
+        visit(always("state", Value::Word(self.state, tone_of_state(self.state))));
         visit(always("id", Value::Decimal(self.id)));
         visit(always("why", Value::Str(self.why)));
         visit(always("value", Value::Bytes(self.value)));

@@ -44,7 +44,7 @@ fn value(out: &mut Vec<u8>, name: &str, value: &Value<'_>) {
     }
     key(out, name, "");
     match value {
-        Value::Str(text) | Value::Decimal(text) => string(out, text),
+        Value::Str(text) | Value::Word(text, _) | Value::Decimal(text) => string(out, text),
         Value::Int(number) => push(out, number),
         Value::Uint(number) | Value::Size(number) => push(out, number),
         Value::Hex(id) => push(out, format_args!("\"{id:x}\"")),

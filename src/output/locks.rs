@@ -1,6 +1,6 @@
 //! Records of `lock`.
 
-use super::record::{Field, Record, Value, always, data, table};
+use super::record::{Field, Record, Tone, Value, always, data, table};
 use crate::kvstore::{LeaseId, LockOwner, Revision};
 
 /// `lock NAME` without a command, once the lock is held.
@@ -61,7 +61,8 @@ pub struct LockRow<'a> {
 impl Record for LockRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("name", Value::Bytes(self.name)));
-        visit(always("state", Value::Str(if self.held { "held" } else { "waiting" })));
+        let state = if self.held { Value::Word("held", Tone::Good) } else { Value::Word("waiting", Tone::Warning) };
+        visit(always("state", state));
         visit(always("order", Value::Uint(self.order)));
         visit(always("mode", Value::Str(if self.shared { "shared" } else { "exclusive" })));
         visit(data("shared", Value::Bool(self.shared)));

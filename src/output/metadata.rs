@@ -2,7 +2,8 @@
 
 use super::answer::Report;
 use super::answers::Borrowed;
-use super::record::{Field, Record, Value, always, data, table};
+use super::gc::tone_of_state;
+use super::record::{Field, Record, Tone, Value, always, data, table};
 use crate::plural::counted;
 
 /// An object that would be removed, or was.
@@ -33,7 +34,7 @@ pub struct MetadataRow<'a> {
 
 impl Record for MetadataRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("state", Value::Str(self.state)));
+        visit(always("state", Value::Word(self.state, tone_of_state(self.state))));
         visit(always("kind", Value::Str(self.kind)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("why", Value::Str(self.why)));
@@ -221,12 +222,22 @@ pub struct ExplanationAnswer {
     pub referrers: Vec<PathRow>,
 }
 
+/// The tone of the verdict on an object.
+fn tone_of_verdict(verdict: &str) -> Tone {
+    match verdict {
+        "root" | "kept" => Tone::Good,
+        "garbage" => Tone::Warning,
+        "absent" => Tone::Bad,
+        _ => Tone::Neutral,
+    }
+}
+
 /// The first row of an explanation.
 struct VerdictRow<'a>(&'a ExplanationAnswer);
 
 impl Record for VerdictRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("step", Value::Str(self.0.verdict)));
+        visit(always("step", Value::Word(self.0.verdict, tone_of_verdict(self.0.verdict))));
         visit(always("kind", Value::Str(&self.0.kind)));
         visit(always("key", Value::Bytes(&self.0.key)));
         visit(always("by", Value::Str(&self.0.why)));
@@ -236,7 +247,7 @@ impl Record for VerdictRow<'_> {
 impl Record for ExplanationAnswer {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         let hops = |hops: &'a [PathRow]| Value::records(hops.iter());
-        visit(always("verdict", Value::Str(self.verdict)));
+        visit(always("verdict", Value::Word(self.verdict, tone_of_verdict(self.verdict))));
         visit(always("kind", Value::Str(&self.kind)));
         visit(always("key", Value::Bytes(&self.key)));
         visit(data("scope", Value::Bytes(&self.scope)));
@@ -278,7 +289,10 @@ pub struct FindingRow<'a> {
 
 impl Record for FindingRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
-        visit(always("severity", Value::Str(self.severity)));
+        visit(always(
+            "severity",
+            Value::Word(self.severity, if self.severity == "problem" { Tone::Bad } else { Tone::Neutral }),
+        ));
         visit(always("finding", Value::Str(self.finding)));
         visit(always("key", Value::Bytes(self.key)));
         visit(always("text", Value::Str(self.text)));

@@ -12,6 +12,7 @@ mod event;
 mod gc;
 pub mod json;
 pub mod json_text;
+mod live;
 mod locks;
 mod metadata;
 mod out;
@@ -46,7 +47,9 @@ pub use locks::{LockAnswer, LockRow};
 pub use metadata::{ExplanationAnswer, FindingRow, GcPart, GcPhase, MetadataRow, PartCounts, PathRow};
 pub use out::{Confirm, Out};
 pub use progress::Progress;
-pub use record::{Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError, Value, Visibility, key_of_record};
+pub use record::{
+    Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError, Tone, Value, Visibility, key_of_record,
+};
 pub use sanitize::sanitize;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;

@@ -59,6 +59,8 @@ pub(super) struct Stdout {
     file: Option<Box<dyn Write + Send>>,
     pub(super) buffer: Vec<u8>,
     pub(super) text: String,
+    /// Width of the widest key on the live lines so far.
+    pub(super) live_key_width: usize,
     /// The bar to suspend, if stdout is a terminal too.
     slot: Option<BarSlot>,
 }
@@ -118,6 +120,7 @@ impl Out {
                 }),
                 buffer: Vec::new(),
                 text: String::new(),
+                live_key_width: 0,
                 slot: terminal.then(|| Arc::clone(&slot)),
             }),
             slot,

@@ -81,6 +81,7 @@ fn borrowed<'a>(value: &'a Value<'_>) -> Value<'a> {
         Value::Bytes(bytes) => Value::Bytes(bytes),
         Value::Decoded { json, bytes, exact } => Value::Decoded { json, bytes, exact: *exact },
         Value::Str(text) => Value::Str(text),
+        Value::Word(text, tone) => Value::Word(text, *tone),
         Value::Decimal(digits) => Value::Decimal(digits),
         Value::Int(number) => Value::Int(*number),
         Value::Uint(number) => Value::Uint(*number),

@@ -54,6 +54,9 @@ pub enum Value<'a> {
     },
     /// Text.
     Str(&'a str),
+    /// A word of a fixed set, such as a state or a kind of event, and what it means. It is the same as [`Value::Str`]
+    /// except on a terminal with colours, where tables and live lines colour it.
+    Word(&'a str, Tone),
     /// A decimal number that is a string in JSON, because JSON numbers lose digits.
     Decimal(&'a str),
     /// A count, revision or version.
@@ -77,6 +80,42 @@ pub enum Value<'a> {
     /// No value: omitted in JSON and YAML, empty in text and tables.
     Absent,
 }
+
+/// What a [`Value::Word`] means to the reader. A colour only repeats it: the word alone says the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing needs to be done: green.
+    Good,
+    /// Worth a look: yellow.
+    Warning,
+    /// Something is wrong, or gone: red.
+    Bad,
+    /// No colour.
+    Neutral,
+}
+
+impl Tone {
+    /// Writes the text in the tone's colour, without padding: an underline or a background would show it.
+    pub(super) fn paint(self, out: &mut String, text: &str) {
+        let Some(color) = self.color().filter(|_| !text.is_empty()) else { return out.push_str(text) };
+        out.push_str(color);
+        out.push_str(text);
+        out.push_str(RESET);
+    }
+
+    /// The escape sequence that begins the colour.
+    fn color(self) -> Option<&'static str> {
+        match self {
+            Self::Good => Some("\x1b[32m"),
+            Self::Warning => Some("\x1b[33m"),
+            Self::Bad => Some("\x1b[31m"),
+            Self::Neutral => None,
+        }
+    }
+}
+
+/// The escape sequence that ends a colour.
+const RESET: &str = "\x1b[0m";
 
 impl<'a> Value<'a> {
     /// A lease ID, or no value.
@@ -298,103 +337,4 @@ pub(super) fn either(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fuzzing::{check_message, damage, damaged};
-    use crate::output::json;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn what_json_prints_is_read_back(
-            key in proptest::collection::vec(any::<u8>(), 1..40),
-            value in prop_oneof![proptest::collection::vec(any::<u8>(), 0..40), "\\PC*".prop_map(String::into_bytes)],
-            lease in proptest::option::of(any::<i64>()),
-            ttl in proptest::option::of(1i64..1000),
-        ) {
-            let lease = lease.and_then(LeaseId::from_wire);
-            let kv = KeyValue { key: key.clone(), value: value.clone(), lease, ..KeyValue::default() };
-            let mut line = Vec::new();
-            json::line(&mut line, &LeasedRecord { kv: &kv, ttl });
-            prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
-            let read = InputRecord::parse(&line, &Codec::default()).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            prop_assert_eq!(read, InputRecord { key, value, lease, ttl });
-        }
-    }
-
-    const SAMPLE: &str = r#"{"key":"/a/\u00e9","value_base64":"AP8=","create_revision":2,"mod_revision":9,"version":3,"lease":"694d7c5a1b2c3d4e","ttl":60}"#;
-
-    proptest! {
-        /// What is still a record after damage is written and read as that record.
-        #[test]
-        fn a_damaged_record_is_refused_or_whole(damage in damage()) {
-            let line = damaged(SAMPLE.as_bytes(), &damage);
-            match InputRecord::parse(&line, &Codec::default()) {
-                Err(error) => check_message(&error.to_string())?,
-                Ok(record) => {
-                    let InputRecord { key, value, lease, ttl } = record.clone();
-                    let kv = KeyValue { key, value, lease, ..KeyValue::default() };
-                    let mut again = Vec::new();
-                    json::line(&mut again, &LeasedRecord { kv: &kv, ttl });
-                    prop_assert_eq!(InputRecord::parse(&again, &Codec::default()).map_err(|e| e.to_string()), Ok(record));
-                    prop_assert!(key_of_record(&line).is_none_or(|key| key == kv.key));
-                }
-            }
-        }
-
-        #[test]
-        fn a_record_cut_off_or_going_on_is_refused(at in 0..SAMPLE.len(), more in "[]}{a0,\"]") {
-            let read = |text: &str| InputRecord::parse(text.as_bytes(), &Codec::default());
-            prop_assert!(read(&SAMPLE[..at]).is_err());
-            let (longer, twice) = (format!("{SAMPLE}{more}"), SAMPLE.repeat(2));
-            prop_assert!(read(&longer).is_err() && read(&twice).is_err());
-        }
-    }
-
-    #[test]
-    fn near_misses_are_refused() {
-        let read = |from: &str, to: &str| {
-            assert!(SAMPLE.contains(from), "{from}");
-            InputRecord::parse(SAMPLE.replacen(from, to, 1).as_bytes(), &Codec::default())
-                .map_err(|error| error.to_string())
-        };
-        assert!(read("\"", "\"").is_ok());
-        for field in ["\"key\":\"/a/\\u00e9\"", "\"value_base64\":\"AP8=\"", "\"ttl\":60"] {
-            assert!(
-                read(field, &format!("{field},{field}")).is_err_and(|why| why.contains("duplicate field")),
-                "{field}"
-            );
-        }
-        for lease in ["+1f", "-1f", "1g", "", "0x", "10000000000000000"] {
-            let said = format!("'{lease}' is not a lease ID in hex");
-            assert_eq!(read("694d7c5a1b2c3d4e", lease), Err(said));
-        }
-        for ttl in ["1.5", "\"60\"", "9223372036854775808", "1e3", "true", "[60]"] {
-            assert!(
-                read("\"ttl\":60", &format!("\"ttl\":{ttl}")).is_err_and(|why| why.starts_with("not a record")),
-                "{ttl}"
-            );
-        }
-        for value in ["AP8", "AP8=\\n", "AP9=", "A P8=", "*"] {
-            assert!(read("AP8=", value).is_err_and(|why| why.starts_with("value_base64: invalid base64")), "{value}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_record_says_why() {
-        let said = |line: &str| InputRecord::parse(line.as_bytes(), &Codec::default()).map_err(|e| e.to_string());
-        assert_eq!(said(r#"{"key":"a"}"#), Err("needs either value or value_base64".to_owned()));
-        assert_eq!(said(r#"{"key":"a","key_base64":"YQ==","value":""}"#), Err("needs either key or key_base64".into()));
-        assert_eq!(said(r#"{"key":"a","value":"b","lease":"xyz"}"#), Err("'xyz' is not a lease ID in hex".to_owned()));
-        assert_eq!(
-            said(r#"{"key":"a","value":5}"#),
-            Err("not a record: value is neither a string nor an object".to_owned())
-        );
-        assert!(
-            said(r#"{"key":"a","value":{}}"#)
-                .is_err_and(|e| e.contains("is an object, but this key has no message type"))
-        );
-        assert!(said(r#"{"key_base64":"*","value":""}"#).is_err_and(|e| e.starts_with("key_base64: ")));
-        assert!(said("[]").is_err() && said("{").is_err() && said("null").is_err());
-    }
-}
+mod tests;

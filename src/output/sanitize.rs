@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-/// Escapes control characters and invisible formatting. With `lines`, newlines and tabs stay, for a value shown alone.
+/// Escapes control characters and invisible formatting byte by byte, in the form that `--escape` reads. With `lines`, newlines and tabs stay, for a value shown alone.
 pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes)
         && text.chars().all(|c| is_safe(c, lines))
@@ -18,8 +18,10 @@ pub fn sanitize(bytes: &[u8], lines: bool) -> Cow<'_, str> {
                 '\t' => out.push_str("\\t"),
                 '\n' => out.push_str("\\n"),
                 '\r' => out.push_str("\\r"),
-                c if c.is_ascii() => out.push_str(&format!("\\x{:02x}", c as u32)),
-                c => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
+                c => {
+                    let mut utf8 = [0; 4];
+                    out.extend(c.encode_utf8(&mut utf8).bytes().map(|byte| format!("\\x{byte:02x}")));
+                }
             }
         }
         for byte in chunk.invalid() {
@@ -58,7 +60,7 @@ mod tests {
 
     #[test]
     fn c1_csi_cannot_clear_the_screen() {
-        assert_eq!(sanitize("\u{9b}2J".as_bytes(), true), "\\u{9b}2J");
+        assert_eq!(sanitize("\u{9b}2J".as_bytes(), true), "\\xc2\\x9b2J");
         assert_eq!(sanitize(b"\x9b2J", true), "\\x9b2J");
     }
 
@@ -69,12 +71,12 @@ mod tests {
 
     #[test]
     fn bidi_override_cannot_turn_a_name_around() {
-        assert_eq!(sanitize("a\u{202e}txt.exe".as_bytes(), false), "a\\u{202e}txt.exe");
+        assert_eq!(sanitize("a\u{202e}txt.exe".as_bytes(), false), "a\\xe2\\x80\\xaetxt.exe");
     }
 
     #[test]
     fn zero_width_and_tag_characters_cannot_hide() {
-        assert_eq!(sanitize("a\u{200b}b\u{e0041}".as_bytes(), false), "a\\u{200b}b\\u{e0041}");
+        assert_eq!(sanitize("a\u{200b}b\u{e0041}".as_bytes(), false), "a\\xe2\\x80\\x8bb\\xf3\\xa0\\x81\\x81");
     }
 
     #[test]

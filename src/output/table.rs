@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use cut::{Cut, shared_chars, truncate};
+pub(super) use cut::truncate;
+use cut::{Cut, shared_chars};
 
 use super::json;
 use super::progress::human_bytes;
-use super::record::{Record, Value, Visibility};
+use super::record::{Record, Tone, Value, Visibility};
 use super::sanitize::sanitize;
 use super::text;
 
@@ -38,6 +39,7 @@ struct Cell {
     number: bool,
     /// Whether the text may be truncated.
     truncatable: bool,
+    tone: Tone,
 }
 
 /// A column of the records, shown or not.
@@ -80,7 +82,7 @@ impl ShownColumn {
 /// Lays out records as table lines.
 pub struct TableLayout {
     width: usize,
-    bold: bool,
+    colors: bool,
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
     /// The columns, once rows are streamed.
@@ -89,8 +91,8 @@ pub struct TableLayout {
 
 impl TableLayout {
     /// Creates a layout for a terminal of this width.
-    pub fn new(width: usize, bold: bool) -> Self {
-        Self { width, bold, columns: Vec::new(), rows: Vec::new(), streamed: None }
+    pub fn new(width: usize, colors: bool) -> Self {
+        Self { width, colors, columns: Vec::new(), rows: Vec::new(), streamed: None }
     }
 
     /// Adds a record and appends the lines that are ready.
@@ -100,7 +102,7 @@ impl TableLayout {
             self.columns = columns;
         }
         if let Some(shown) = &self.streamed {
-            stream_row(out, &row, shown);
+            stream_row(out, &row, shown, self.colors);
             return;
         }
         self.rows.push(row);
@@ -134,8 +136,9 @@ impl TableLayout {
             }
         }
         self.header(out, &shown);
+        let mut rows = self.rows.iter();
         for line in table.lines() {
-            out.push_str(line.trim_end());
+            self.push_laid_out(out, line.trim_end(), rows.next().map_or(&[], Vec::as_slice), &shown);
             out.push('\n');
         }
         self.rows.clear();
@@ -147,13 +150,14 @@ impl TableLayout {
                 text: column.title[part].clone(),
                 number: self.numeric(column.index),
                 truncatable: false,
+                tone: Tone::Neutral,
             };
             let mut line = String::new();
-            push_cells(&mut line, shown.iter().map(|column| (title(column), column)));
+            push_cells(&mut line, shown.iter().map(|column| (title(column), column)), false);
             if line.is_empty() {
                 continue;
             }
-            if self.bold {
+            if self.colors {
                 line = format!("\x1b[1m{line}\x1b[0m");
             }
             out.push_str(&line);
@@ -161,11 +165,30 @@ impl TableLayout {
         }
     }
 
+    /// Appends a laid out line with the colours of its words. The layout itself knows no colours, so that escape sequences
+    /// cannot disturb its widths.
+    fn push_laid_out(&self, out: &mut String, line: &str, row: &[Cell], shown: &[ShownColumn]) {
+        let (mut rest, mut start, mut at) = (line, 0_usize, 0);
+        for column in shown.iter().filter(|_| self.colors) {
+            if let Some(cell) = row.get(column.index).filter(|cell| cell.tone != Tone::Neutral) {
+                let text = column.truncate(&cell.text);
+                let (before, from) = split_at_column(rest, start.saturating_sub(at));
+                if let Some(after) = from.strip_prefix(&*text) {
+                    out.push_str(before);
+                    cell.tone.paint(out, &text);
+                    (rest, at) = (after, start + text.width());
+                }
+            }
+            start += column.width + GAP;
+        }
+        out.push_str(rest);
+    }
+
     fn begin_stream(&mut self, out: &mut String) {
         let shown = self.fit((0..self.columns.len()).collect());
         self.header(out, &shown);
         for row in std::mem::take(&mut self.rows) {
-            stream_row(out, &row, &shown);
+            stream_row(out, &row, &shown, self.colors);
         }
         self.streamed = Some(shown);
     }
@@ -308,7 +331,7 @@ fn cell(value: &Value<'_>) -> Cell {
                 .into_owned()
         }
         Value::Decoded { json, .. } => sanitize(json::text(json).as_bytes(), false).into_owned(),
-        Value::Str(text) => sanitize(text.as_bytes(), false).into_owned(),
+        Value::Str(text) | Value::Word(text, _) => sanitize(text.as_bytes(), false).into_owned(),
         Value::Size(bytes) => human_bytes(*bytes),
         other => {
             let mut shown = String::new();
@@ -316,34 +339,52 @@ fn cell(value: &Value<'_>) -> Cell {
             sanitize(shown.as_bytes(), false).into_owned()
         }
     };
-    Cell { text, number, truncatable }
+    let tone = if let Value::Word(_, tone) = value { *tone } else { Tone::Neutral };
+    Cell { text, number, truncatable, tone }
 }
 
-fn stream_row(out: &mut String, row: &[Cell], shown: &[ShownColumn]) {
-    push_cells(out, shown.iter().filter_map(|column| Some((row.get(column.index)?, column))));
+/// Splits a line before this column of the terminal.
+fn split_at_column(line: &str, column: usize) -> (&str, &str) {
+    let mut width = 0;
+    let end = line.char_indices().find(|(_, c)| {
+        let reached = width >= column;
+        width += c.width().unwrap_or(0);
+        reached
+    });
+    line.split_at(end.map_or(line.len(), |(at, _)| at))
+}
+
+fn stream_row(out: &mut String, row: &[Cell], shown: &[ShownColumn], colors: bool) {
+    push_cells(out, shown.iter().filter_map(|column| Some((row.get(column.index)?, column))), colors);
     out.push('\n');
 }
 
 /// Appends cells side by side, padded or truncated to their widths.
-fn push_cells<'a>(out: &mut String, cells: impl Iterator<Item = (impl std::borrow::Borrow<Cell>, &'a ShownColumn)>) {
-    let start = out.len();
+fn push_cells<'a>(
+    out: &mut String,
+    cells: impl Iterator<Item = (impl std::borrow::Borrow<Cell>, &'a ShownColumn)>,
+    colors: bool,
+) {
+    // Spaces are due before the next text only, so that no line ends with any.
+    let mut due = 0;
     for (index, (cell, column)) in cells.enumerate() {
         let cell = cell.borrow();
-        if index > 0 {
-            out.push_str("  ");
-        }
+        due += if index > 0 { GAP } else { 0 };
         let text = column.truncate(&cell.text);
-        let pad = " ".repeat(column.width.saturating_sub(text.width()));
-        if cell.number {
-            out.push_str(&pad);
-            out.push_str(&text);
-        } else {
-            out.push_str(&text);
-            out.push_str(&pad);
+        let pad = column.width.saturating_sub(text.width());
+        let (left, right) = if cell.number { (pad, 0) } else { (0, pad) };
+        let shown = text.trim_end_matches(' ');
+        due += left;
+        if !shown.is_empty() {
+            out.extend(std::iter::repeat_n(' ', due));
+            due = 0;
+            match colors {
+                true => cell.tone.paint(out, shown),
+                false => out.push_str(shown),
+            }
         }
+        due += text.len() - shown.len() + right;
     }
-    let end = start + out[start..].trim_end().len();
-    out.truncate(end);
 }
 
 mod cut;

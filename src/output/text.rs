@@ -40,7 +40,7 @@ pub fn value(out: &mut String, value: &Value<'_>) {
     match value {
         Value::Bytes(bytes) => escape_into(out, bytes),
         Value::Decoded { json, .. } => escape_into(out, json::text(json).as_bytes()),
-        Value::Str(text) | Value::Decimal(text) => escape_into(out, text.as_bytes()),
+        Value::Str(text) | Value::Word(text, _) | Value::Decimal(text) => escape_into(out, text.as_bytes()),
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Uint(number) | Value::Size(number) => out.push_str(&number.to_string()),
         Value::Hex(id) => out.push_str(&format!("{id:x}")),

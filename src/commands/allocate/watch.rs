@@ -99,6 +99,6 @@ fn print_event(
     }
     // A listing after a compaction does not know the revision of a deletion.
     let revision = (kv.mod_revision > 0).then_some(kv.mod_revision);
-    ctx.out.live(&AllocationEvent { event: kind.word(), id: &id, key, prev_key, revision })?;
+    ctx.out.live(&AllocationEvent { event: kind, id: &id, key, prev_key, revision })?;
     Ok(true)
 }

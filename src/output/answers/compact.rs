@@ -1,7 +1,7 @@
 //! Records of `compact`.
 
 use super::status::role;
-use super::{Borrowed, Field, Record, Report, Value, always, data, spare, table};
+use super::{Borrowed, Field, Record, Report, Tone, Value, always, data, spare, table};
 use crate::kvstore::{MemberStatus, Revision};
 
 /// A member's database before and after.
@@ -113,7 +113,10 @@ pub struct RoundRow<'a> {
 impl Record for RoundRow<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(always("round", Value::Uint(self.round)));
-        visit(always("outcome", Value::Str(self.outcome)));
+        visit(always(
+            "outcome",
+            Value::Word(self.outcome, if self.outcome == "failed" { Tone::Bad } else { Tone::Neutral }),
+        ));
         visit(always("compacted", Value::int(self.compacted)));
         visit(always("current", Value::int(self.current)));
         visit(always("took_ms", Value::Millis(self.took_ms)));

@@ -99,7 +99,7 @@ impl Record for HistoryRow<'_> {
         visit(always("value", if deleted { Value::Absent } else { Value::Bytes(&kv.value) }));
         // In text, only a deletion has a word for it.
         let show = if deleted { Visibility::Always } else { Visibility::EveryTable };
-        visit(Field { name: "event", value: Value::Str(self.event.word()), show });
+        visit(Field { name: "event", value: self.event.value(), show });
         let created = Some(kv.create_revision).filter(|revision| !deleted && *revision > 0);
         visit(data("create_revision", Value::int(created)));
         visit(table("mod_revision", Value::Int(kv.mod_revision)));

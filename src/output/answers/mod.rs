@@ -24,7 +24,7 @@ pub use status::{MemberRow, StatusAnswer};
 pub use txn::TxnAnswer;
 
 use super::answer::Report;
-use super::record::{Field, Record, Value, Visibility, always, data, spare, table};
+use super::record::{Field, Record, Tone, Value, Visibility, always, data, spare, table};
 
 /// A row of a report that borrows its record.
 pub(super) struct Borrowed<'a>(pub(super) &'a dyn Record);

@@ -1,6 +1,6 @@
 //! Records of `status`.
 
-use super::{Borrowed, Field, Record, Report, Value, always, data, spare, table};
+use super::{Borrowed, Field, Record, Report, Tone, Value, always, data, spare, table};
 use crate::kvstore::{MemberStatus, Revision};
 
 /// A member.
@@ -23,7 +23,7 @@ impl Record for MemberRow<'_> {
         let uint = |get: fn(&MemberStatus) -> u64| Value::uint(status.map(get));
         visit(always("endpoint", Value::Str(self.endpoint)));
         visit(data("name", Value::Str(self.name)));
-        visit(always("health", Value::Str(self.health)));
+        visit(always("health", Value::Word(self.health, tone(self.health))));
         visit(spare("latency_ms", status.map_or(Value::Absent, |s| Value::Millis(s.latency.as_secs_f64() * 1e3))));
         visit(spare("version", status.map_or(Value::Absent, |s| Value::Str(&s.version))));
         visit(spare("db_size", Value::size(status.map(|s| s.db_size))));
@@ -38,6 +38,15 @@ impl Record for MemberRow<'_> {
         visit(data("leader", status.filter(|s| s.leader != 0).map_or(Value::Absent, |s| Value::Hex(s.leader))));
         visit(data("learner", status.map_or(Value::Absent, |s| Value::Bool(s.learner))));
         visit(always("alarms", Value::Strings(self.alarms)));
+    }
+}
+
+/// The tone of a member's health, or of the verdict on the cluster.
+fn tone(health: &str) -> Tone {
+    match health {
+        "healthy" => Tone::Good,
+        "degraded" => Tone::Warning,
+        _ => Tone::Bad,
     }
 }
 
@@ -73,7 +82,7 @@ pub struct StatusAnswer<'a> {
 impl Record for StatusAnswer<'_> {
     fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
         visit(data("time", Value::str(self.time.as_deref())));
-        visit(always("health", Value::Str(self.verdict)));
+        visit(always("health", Value::Word(self.verdict, tone(self.verdict))));
         visit(always("quorum", Value::Str(self.quorum)));
         visit(data("quorum_ms", self.quorum_ms.map_or(Value::Absent, Value::Millis)));
         visit(always("cluster", self.cluster.map_or(Value::Absent, Value::Hex)));

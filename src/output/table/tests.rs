@@ -155,3 +155,66 @@ fn what_identifies_a_row_is_never_cut() {
     let shown = rows("key", &[format!("/{}/1", "a".repeat(90)), format!("/{}/2", "a".repeat(90))]);
     assert!(shown.contains("a/1") && shown.contains("a/2") && shown.lines().all(|line| line.width() <= 60), "{shown}");
 }
+
+/// Two words around a key.
+struct Painted(&'static str, String, Tone);
+
+impl Record for Painted {
+    fn fields<'a>(&'a self, visit: &mut dyn FnMut(Field<'a>)) {
+        let field = |name, value| Field { name, value, show: Visibility::Always };
+        visit(field("event", Value::Word(self.0, self.2)));
+        visit(field("key", Value::Bytes(self.1.as_bytes())));
+        visit(field("verdict", Value::Word(&self.1, self.2)));
+    }
+}
+
+/// The text without its colours, as `TableLayout` writes it with and without them.
+fn with_and_without_colors(width: usize, rows: &[Painted]) -> (String, String) {
+    let laid_out = |colors| {
+        let (mut layout, mut out) = (TableLayout::new(width, colors), String::new());
+        rows.iter().for_each(|row| layout.push(&mut out, row));
+        layout.finish(&mut out);
+        out
+    };
+    (laid_out(true), laid_out(false))
+}
+
+fn without_colors(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
+#[test]
+fn words_are_colored_and_stay_in_their_columns() {
+    let rows = [
+        Painted("created", "/a".to_owned(), Tone::Good),
+        Painted("modified", "/日本語/テキスト".repeat(3), Tone::Warning),
+        Painted("deleted", "/x".repeat(40), Tone::Bad),
+        Painted("status", "/n".to_owned(), Tone::Neutral),
+    ];
+    for width in [200, 60, 40] {
+        let (painted, plain) = with_and_without_colors(width, &rows);
+        assert_eq!(without_colors(&painted), plain);
+        let lines: Vec<&str> = painted.lines().collect();
+        assert!(lines[1].starts_with("\u{1b}[32mcreated\u{1b}[0m   /a "), "{painted}");
+        assert!(lines[1].ends_with("\u{1b}[32m/a\u{1b}[0m"), "{painted}");
+        assert!(lines[2].starts_with("\u{1b}[33mmodified\u{1b}[0m  "), "{painted}");
+        assert!(lines[3].starts_with("\u{1b}[31mdeleted\u{1b}[0m   "), "{painted}");
+        assert!(lines[3].matches("\u{1b}[31m").count() == 2, "a cut word is colored as well: {painted}");
+        assert!(!lines[4].contains('\u{1b}') && !plain.contains('\u{1b}'), "{painted}");
+    }
+}
+
+proptest! {
+    /// Laid out together or streamed, colours change nothing but the colours.
+    #[test]
+    fn colors_disturb_no_width(keys in proptest::collection::vec("\\PC{0,60}", 1..8), width in 20usize..130, streamed: bool) {
+        let tones = [Tone::Good, Tone::Warning, Tone::Bad, Tone::Neutral];
+        let count = if streamed { LAYOUT_ROWS + 2 } else { keys.len() };
+        let row = |n: usize| Painted("modified", keys[n % keys.len()].clone(), tones[n % tones.len()]);
+        let rows: Vec<Painted> = (0..count).map(row).collect();
+        let (painted, plain) = with_and_without_colors(width, &rows);
+        prop_assert_eq!(without_colors(&painted), plain);
+    }
+}
