@@ -21,6 +21,7 @@ mod properties;
 mod raw;
 mod record;
 mod sanitize;
+mod screen;
 mod settings;
 mod sink;
 mod table;
@@ -34,10 +35,10 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    ClockRow, CompactAnswer, Count, DamageRow, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, HistoryRow,
-    KeyNameRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow,
-    RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow,
-    TxnAnswer, VerifiedSnapshot, VersionRow,
+    ActivityPeriod, ActivityRecord, ActivityRow, ClockRow, CompactAnswer, Count, DamageRow, DeleteAnswer, Diagnosis,
+    DryRunRow, Fact, FactValue, HistoryRow, KeyNameRow, LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow, LoadAnswer,
+    MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot,
+    SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};
@@ -51,6 +52,7 @@ pub use record::{
     Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError, Tone, Value, Visibility, key_of_record,
 };
 pub use sanitize::sanitize;
+pub use screen::Screen;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use trailer::{Trailer, TrailerLine};

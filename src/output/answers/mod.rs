@@ -1,15 +1,18 @@
 //! Records of the verbs, other than keys.
 
+mod activity;
 mod compact;
 mod diagnosis;
 mod dry_run;
 mod keys;
+mod latency;
 mod lease;
 mod mirror;
 mod snapshot;
 mod status;
 mod txn;
 
+pub use activity::{ActivityPeriod, ActivityRecord, ActivityRow};
 pub use compact::{CompactAnswer, RoundRow, SpaceRow};
 pub use diagnosis::{Diagnosis, Fact, FactValue, StepRow, StepState};
 pub use dry_run::DryRunRow;
@@ -17,6 +20,7 @@ pub use keys::{
     ClockRow, Count, DeleteAnswer, HistoryRow, LoadAnswer, PutAnswer, ReadMemberRow, RevisionOnly, SettingRow, Tally,
     VersionRow,
 };
+pub use latency::{LatencyAnswer, LatencyRow};
 pub use lease::{KeyNameRow, LeaseKeys, LeaseRow};
 pub use mirror::{MirrorComparison, MirrorRow};
 pub use snapshot::{DamageRow, SavedSnapshot, StoredMemberRow, VerifiedSnapshot};

@@ -13,6 +13,8 @@ pub struct MemberRow<'a> {
     pub health: &'static str,
     /// The member's own status; `None` if it does not answer.
     pub status: Option<&'a MemberStatus>,
+    /// How many entries the member has applied less than the leader; `None` for the leader, or if it is not known.
+    pub lag: Option<u64>,
     /// The raised alarms.
     pub alarms: &'a [String],
 }
@@ -30,6 +32,7 @@ impl Record for MemberRow<'_> {
         visit(spare("in_use", Value::size(status.map(|s| s.db_in_use))));
         visit(table("quota", Value::size(status.and_then(|s| s.quota))));
         visit(always("role", Value::Str(status.map_or("", role))));
+        visit(table("lag", Value::uint(self.lag)));
         visit(data("term", uint(|s| s.raft_term)));
         visit(data("index", uint(|s| s.raft_index)));
         visit(data("applied", uint(|s| s.raft_applied)));
