@@ -1,13 +1,13 @@
 //! Counts the changes of a period: in total, per branch, and per key.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use super::distinct::{DistinctCounter, DistinctEstimate};
 use super::levels::BranchLevels;
 use super::space_saving::{CounterName, SpaceSaving};
-use super::trends::Trends;
+use super::trends::{TREND_PERIODS, Trends};
 
 /// The branches, and the keys, that have a counter. With the estimates of each branch they take at most 5 MB.
 const COUNTERS: usize = 2048;
@@ -163,7 +163,7 @@ pub struct ActivityMonitor {
     branches: SpaceSaving<BranchData>,
     hot_keys: Option<SpaceSaving<ActivityCounts>>,
     trends: Trends,
-    total_trend: Vec<u64>,
+    total_trend: VecDeque<u64>,
     /// Whether branches of earlier periods are single keys.
     idle_keys: HashMap<CounterName, bool>,
 }
@@ -181,7 +181,7 @@ impl ActivityMonitor {
             branches: SpaceSaving::new(COUNTERS),
             hot_keys: with_keys.then(|| SpaceSaving::new(COUNTERS)),
             trends: Trends::default(),
-            total_trend: vec![0; super::trends::TREND_PERIODS],
+            total_trend: VecDeque::new(),
             idle_keys: HashMap::new(),
         }
     }
@@ -216,9 +216,9 @@ impl ActivityMonitor {
         let metric = self.metric;
         let counters = self.branches.counters();
         self.trends.add(counters.iter().map(|counter| (&counter.name, counter.data.counts.get(metric))));
-        self.total_trend.rotate_left(1);
-        if let Some(last) = self.total_trend.last_mut() {
-            *last = self.total.get(metric);
+        self.total_trend.push_back(self.total.get(metric));
+        if self.total_trend.len() > TREND_PERIODS {
+            self.total_trend.pop_front();
         }
         let mut branches: Vec<BranchActivity> = counters
             .iter()
@@ -247,7 +247,7 @@ impl ActivityMonitor {
             total: std::mem::take(&mut self.total),
             keys: self.keys.estimate(),
             leases: self.leases.estimate(),
-            trend: self.total_trend.clone(),
+            trend: self.total_trend.iter().copied().collect(),
             branches,
             idle,
             error_bound: errors.max(self.branches.untracked_bound()),

@@ -13,12 +13,15 @@ const MAX_TRENDS: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Trends {
     periods: HashMap<CounterName, VecDeque<u64>>,
+    /// The number of periods so far, at most [`TREND_PERIODS`].
+    length: usize,
 }
 
 impl Trends {
     /// Adds a period. Branches that are not named weigh nothing in it, and those that weigh nothing in all periods are
     /// forgotten.
     pub fn add<'a>(&mut self, period: impl Iterator<Item = (&'a CounterName, u64)>) {
+        self.length = TREND_PERIODS.min(self.length + 1);
         for weights in self.periods.values_mut() {
             weights.push_back(0);
         }
@@ -62,7 +65,7 @@ impl Trends {
 
     /// The weights of a branch in the last periods, oldest first, with 0 for those before it appeared.
     pub fn of(&self, name: &CounterName) -> Vec<u64> {
-        let mut weights = vec![0; TREND_PERIODS];
+        let mut weights = vec![0; self.length];
         if let Some(known) = self.periods.get(name) {
             for (place, weight) in weights.iter_mut().rev().zip(known.iter().rev()) {
                 *place = *weight;
@@ -103,12 +106,13 @@ mod tests {
         let mut trends = Trends::default();
         trends.add([(&names[0], 5)].into_iter());
         trends.add([(&names[1], 7)].into_iter());
-        assert_eq!(trends.of(&names[0])[TREND_PERIODS - 2..], [5, 0]);
-        assert_eq!(trends.of(&names[1])[TREND_PERIODS - 2..], [0, 7]);
+        assert_eq!(trends.of(&names[0]), [5, 0]);
+        assert_eq!(trends.of(&names[1]), [0, 7]);
         assert_eq!(trends.idle().collect::<Vec<_>>(), [&names[0]]);
         for _ in 0..TREND_PERIODS - 2 {
             trends.add(std::iter::empty());
         }
+        assert_eq!(trends.of(&names[0]).len(), TREND_PERIODS);
         assert_eq!((trends.sum(&names[0]), trends.sum(&names[1])), (5, 7));
         trends.add(std::iter::empty());
         assert_eq!((trends.sum(&names[0]), trends.sum(&names[1])), (0, 7));

@@ -82,10 +82,11 @@ impl Viewer<'_> {
     fn title(&self, view: &PeriodView) -> String {
         let status = &view.status;
         let time = view.time.get(..19).map_or(view.time.as_str(), |whole| whole);
-        let took = if view.took.as_secs() > 0 && self.every.subsec_nanos() == 0 {
-            format_duration(Duration::from_secs_f64(view.took.as_secs_f64().round()))
+        // A period that took about as long as it should is told by that.
+        let took = if view.took.abs_diff(self.every) < self.every / 10 {
+            format_duration(self.every)
         } else {
-            format!("{}ms", view.took.as_millis())
+            format!("{:.1}s", view.took.as_secs_f64())
         };
         format!("{time}Z  {}  {took}  revision {}  {}", self.place(), status.revision, status.state.as_str())
     }
@@ -225,6 +226,7 @@ impl<'a> Rows<'a> {
             kind: (!self.table).then_some(kind),
             key,
             rates: numbers(counts).map(|count| count as f64 / seconds),
+            detailed: true,
             distinct: None,
             percent: percent(counts.get(self.metric), self.view.activity.total.get(self.metric)),
             error_bound: None,
@@ -259,7 +261,12 @@ impl<'a> Rows<'a> {
     }
 
     fn key(&self, key: &'a KeyActivity) -> ActivityRow<'a> {
-        ActivityRow { error_bound: self.error(key.error), ..self.row("hot-key", shown(&key.name), &key.counts) }
+        let detailed = !self.table;
+        ActivityRow {
+            detailed,
+            error_bound: self.error(key.error),
+            ..self.row("hot-key", shown(&key.name), &key.counts)
+        }
     }
 }
 

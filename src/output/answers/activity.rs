@@ -109,6 +109,8 @@ pub struct ActivityRow<'a> {
     pub key: &'a [u8],
     /// Changes, written keys, deleted keys, and bytes of keys and values, each per second.
     pub rates: [f64; 4],
+    /// Whether a table shows the rates of written and deleted keys, which leave less room for `key`.
+    pub detailed: bool,
     /// Distinct keys and leases.
     pub distinct: Option<[u64; 2]>,
     /// The share of all changes.
@@ -130,10 +132,11 @@ impl Record for ActivityRow<'_> {
         visit(always("events/s", Value::Millis(events)));
         // A rate of bytes is not negative, and far below 2^64.
         visit(always("bytes/s", Value::Size(bytes.round() as u64)));
-        visit(spare("writes/s", Value::Millis(writes)));
-        visit(spare("deletes/s", Value::Millis(deletes)));
         visit(spare("keys", Value::uint(self.distinct.map(|[keys, _]| keys))));
         visit(spare("leases", Value::uint(self.distinct.map(|[_, leases]| leases))));
+        let detail = |rate| if self.detailed { Value::Millis(rate) } else { Value::Absent };
+        visit(spare("writes/s", detail(writes)));
+        visit(spare("deletes/s", detail(deletes)));
         visit(always("percent", self.percent.map_or(Value::Absent, Value::Millis)));
         visit(spare("error_bound", Value::uint(self.error_bound)));
         visit(Field { name: "trend", value: Value::str(self.trend), show: Visibility::EveryTable });

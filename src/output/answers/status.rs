@@ -26,13 +26,13 @@ impl Record for MemberRow<'_> {
         visit(always("endpoint", Value::Str(self.endpoint)));
         visit(data("name", Value::Str(self.name)));
         visit(always("health", Value::Word(self.health, tone(self.health))));
+        visit(table("lag", Value::uint(self.lag)));
         visit(spare("latency_ms", status.map_or(Value::Absent, |s| Value::Millis(s.latency.as_secs_f64() * 1e3))));
         visit(spare("version", status.map_or(Value::Absent, |s| Value::Str(&s.version))));
         visit(spare("db_size", Value::size(status.map(|s| s.db_size))));
         visit(spare("in_use", Value::size(status.map(|s| s.db_in_use))));
         visit(table("quota", Value::size(status.and_then(|s| s.quota))));
         visit(always("role", Value::Str(status.map_or("", role))));
-        visit(table("lag", Value::uint(self.lag)));
         visit(data("term", uint(|s| s.raft_term)));
         visit(data("index", uint(|s| s.raft_index)));
         visit(data("applied", uint(|s| s.raft_applied)));
