@@ -127,9 +127,9 @@ pub async fn measure_latency(
                 (Some(handle), ..) => {
                     let key = lease.as_ref().map(|lease| lease.key(handle.clone(), number));
                     let probe = match (kind, key) {
-                        (ProbeKind::Write, Some(key)) => Probe::Write(key),
-                        (ProbeKind::SerializableRead, _) => Probe::Read(handle.serializable()),
-                        _ => Probe::Read(handle),
+                        (ProbeKind::Write, Some(key)) => LatencyProbe::Write(key),
+                        (ProbeKind::SerializableRead, _) => LatencyProbe::Read(handle.serializable()),
+                        _ => LatencyProbe::Read(handle),
                     };
                     let loop_of = ProbeLoop { store: store.clone(), probe, end, stop: Arc::clone(&stop_writing) };
                     probing.spawn(async move { (number, loop_of.run(series).await) });
@@ -204,7 +204,7 @@ fn member_handle(store: &Store, endpoint: &str) -> Option<Store> {
     safe.then(|| store.member(&endpoint).without_rate_limit())
 }
 
-enum Probe {
+enum LatencyProbe {
     Read(Store),
     Write(ProbeKey),
 }
@@ -212,7 +212,7 @@ enum Probe {
 struct ProbeLoop {
     /// The handle that has the rate limit.
     store: Store,
-    probe: Probe,
+    probe: LatencyProbe,
     end: Instant,
     /// Set when the user may not write.
     stop: Arc<AtomicBool>,
@@ -253,7 +253,7 @@ impl ProbeLoop {
                 result.ended = Some(error);
                 return result;
             }
-            let writes = matches!(self.probe, Probe::Write(_));
+            let writes = matches!(self.probe, LatencyProbe::Write(_));
             if writes && self.stop.load(Ordering::Relaxed) {
                 return result;
             }
@@ -297,7 +297,7 @@ impl SeriesResult {
     }
 }
 
-impl Probe {
+impl LatencyProbe {
     /// Sends the request once; returns the time from the request to the response.
     async fn run(&mut self, connected: &mut bool) -> Result<Duration, WriteProbeError> {
         let store = match self {

@@ -33,7 +33,7 @@ pub async fn write_probe(store: &Store, key: Option<&[u8]>) -> Result<Duration, 
     let lease = ProbeLease::grant(store, LEASE_TTL_SECONDS).await?;
     let measured = match key {
         Some(key) => {
-            ProbeKey { store: store.clone(), lease: lease.id, place: KeyPlace::Fixed(key.to_vec()), written: 0 }
+            ProbeKey { store: store.clone(), lease: lease.id, place: ProbeKeyName::Fixed(key.to_vec()), written: 0 }
         }
         None => lease.key(store.clone(), 0),
     }
@@ -54,12 +54,12 @@ pub(super) struct ProbeLease {
 pub(super) struct ProbeKey {
     store: Store,
     lease: LeaseId,
-    place: KeyPlace,
+    place: ProbeKeyName,
     /// The revision of the last write; 0 if the key is to be created.
     written: Revision,
 }
 
-enum KeyPlace {
+enum ProbeKeyName {
     /// The caller's key.
     Fixed(Vec<u8>),
     /// A key below [`KEY_PREFIX`], of the probe with this number. A failed write is followed by one to another key.
@@ -74,7 +74,7 @@ impl ProbeLease {
 
     /// A key that is written through this handle; each has its own number.
     pub(super) fn key(&self, store: Store, probe: usize) -> ProbeKey {
-        ProbeKey { store, lease: self.id, place: KeyPlace::Own { probe, attempt: 0 }, written: 0 }
+        ProbeKey { store, lease: self.id, place: ProbeKeyName::Own { probe, attempt: 0 }, written: 0 }
     }
 
     /// Revokes the lease, which deletes the keys; also after a signal.
@@ -92,8 +92,10 @@ impl ProbeKey {
 
     fn name(&self) -> Vec<u8> {
         match &self.place {
-            KeyPlace::Fixed(key) => key.clone(),
-            KeyPlace::Own { probe, attempt } => format!("{KEY_PREFIX}{}/{probe}.{attempt}", self.lease).into_bytes(),
+            ProbeKeyName::Fixed(key) => key.clone(),
+            ProbeKeyName::Own { probe, attempt } => {
+                format!("{KEY_PREFIX}{}/{probe}.{attempt}", self.lease).into_bytes()
+            }
         }
     }
 
@@ -114,7 +116,7 @@ impl ProbeKey {
             failed => {
                 // The write may still be applied: the next one is to another key.
                 self.written = 0;
-                if let KeyPlace::Own { attempt, .. } = &mut self.place {
+                if let ProbeKeyName::Own { attempt, .. } = &mut self.place {
                     *attempt = attempt.saturating_add(1);
                 }
                 match failed {

@@ -22,6 +22,7 @@ mod raw;
 mod record;
 mod sanitize;
 mod screen;
+mod screen_state;
 mod settings;
 mod sink;
 mod table;

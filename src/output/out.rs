@@ -13,7 +13,7 @@ use super::decode::{DecodeFault, DecodedRecord};
 use super::error::ErrorView;
 use super::progress::{self, BarSlot, Progress, ProgressUnit};
 use super::record::Record;
-use super::screen::ScreenState;
+use super::screen_state::ScreenState;
 use super::settings::{Format, Settings, is_dumb_terminal};
 use super::{bytes, json, sanitize};
 use crate::proto::Codec;

@@ -10,45 +10,8 @@ use unicode_width::UnicodeWidthChar;
 
 use super::out::Out;
 use super::sanitize::sanitize;
+use super::screen_state::ScreenState;
 use super::settings::is_dumb_terminal;
-
-/// The messages of a round that are kept; more are counted.
-const MAX_NOTES: usize = 20;
-
-/// What the output knows of a screen.
-#[derive(Default)]
-pub(super) struct ScreenState {
-    /// Whether rounds are redrawn.
-    on: bool,
-    /// Whether a round is being drawn: what is written to stderr belongs to it.
-    drawing: bool,
-    notes: Vec<String>,
-    omitted: usize,
-}
-
-impl ScreenState {
-    /// Keeps a message for the round being drawn, or for the next one; returns whether it is still to be written now.
-    pub(super) fn keep(&mut self, message: &str) -> bool {
-        if !self.on {
-            return true;
-        }
-        if self.notes.len() < MAX_NOTES {
-            self.notes.push(message.trim_end_matches('\n').to_owned());
-        } else {
-            self.omitted += 1;
-        }
-        !self.drawing
-    }
-
-    fn take_notes(&mut self) -> Vec<String> {
-        let mut notes = std::mem::take(&mut self.notes);
-        let omitted = std::mem::take(&mut self.omitted);
-        if omitted > 0 {
-            notes.push(format!("… {omitted} more"));
-        }
-        notes
-    }
-}
 
 /// Rounds that replace each other on a terminal, and follow each other elsewhere.
 pub struct Screen {
@@ -62,7 +25,7 @@ impl Out {
     /// rounds follow each other.
     pub fn screen(&self) -> Screen {
         let redraws = self.shared.terminal && !is_dumb_terminal() && !self.is_data();
-        self.with_screen(|state| *state = ScreenState { on: redraws, ..ScreenState::default() });
+        self.with_screen(|state| *state = ScreenState::new(redraws));
         Screen { out: self.clone(), redraws, begun: false }
     }
 
@@ -96,14 +59,11 @@ impl Screen {
         self.out.flush()?;
         self.out.set_width(width);
         self.out.stdout().frame = Some(Vec::new());
-        self.out.with_screen(|state| state.drawing = true);
+        self.out.with_screen(ScreenState::begin_round);
         let drawn = draw();
         let flushed = self.out.flush();
         let frame = self.out.stdout().frame.take().unwrap_or_default();
-        let notes = self.out.with_screen(|state| {
-            state.drawing = false;
-            state.take_notes()
-        });
+        let notes = self.out.with_screen(ScreenState::end_round);
         flushed?;
         let round =
             Round { title: &sanitize(title.as_bytes(), false), body: &String::from_utf8_lossy(&frame), notes: &notes };

@@ -2,6 +2,7 @@
 
 mod diagnose;
 mod latency;
+mod report;
 mod watch;
 
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::health::{ClusterHealth, ClusterScan, QuorumEvidence, scan_cluster};
 use crate::kvstore::Refusal;
-use crate::output::{MemberRow, RevisionOnly, StatusAnswer};
+use crate::output::RevisionOnly;
 
 /// The pause between two scans of --wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -113,7 +114,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
         return diagnose::run(ctx).await;
     }
     if let Some(every) = args.watch {
-        return match watch::run(ctx, args, every).await {
+        return match watch::run(ctx, args.evidence(), every, args.nodes).await {
             Err(failure) if failure.is_end_by_signal() => Ok(Exit::Interrupted),
             ended => ended,
         };
@@ -136,7 +137,7 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
                 progress.finish();
             }
             let scan = scan?;
-            show(ctx, &scan, None)?;
+            report::show(ctx, &scan, None)?;
             return end(&scan);
         }
         if let Some(progress) = &progress {
@@ -172,22 +173,6 @@ async fn revision_of_member(ctx: &Context) -> Result<Exit, Failure> {
     ctx.out.one(&RevisionOnly { revision })?;
     source.report(ctx, revision).await;
     Ok(Exit::Done)
-}
-
-fn show(ctx: &Context, scan: &ClusterScan, time: Option<String>) -> Result<(), Failure> {
-    let rows: Vec<MemberRow<'_>> = scan.members.iter().map(|member| member.row(scan.lag(member))).collect();
-    let complaints = scan.complaints();
-    ctx.out.report(&StatusAnswer {
-        verdict: scan.verdict().as_str(),
-        quorum: scan.quorum_word(),
-        quorum_ms: scan.quorum_ms(),
-        cluster: scan.cluster,
-        revision: scan.revision(),
-        members: &rows,
-        complaints: &complaints,
-        time,
-    })?;
-    Ok(())
 }
 
 fn end(scan: &ClusterScan) -> Result<Exit, Failure> {

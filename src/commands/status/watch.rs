@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Args, show};
+use super::report::show;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::health::{ClusterHealth, ClusterScan, scan_cluster};
+use crate::health::{ClusterHealth, ClusterScan, QuorumEvidence, scan_cluster};
 use crate::output::Screen;
 use crate::signal::Resizes;
 use crate::time::Time;
@@ -26,12 +26,17 @@ struct WatchRound {
 ///
 /// # Errors
 /// Any error but that no endpoint is reached.
-pub async fn run(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<Exit, Failure> {
+pub async fn run(
+    ctx: &Context,
+    evidence: QuorumEvidence,
+    every: Option<Duration>,
+    nodes: Option<u32>,
+) -> Result<Exit, Failure> {
     let mut screen = ctx.out.screen();
     let mut resizes = Resizes::listen();
     let mut previous: Option<WatchRound> = None;
     loop {
-        let scan = scan_while_resized(ctx, args, &mut screen, &mut resizes, previous.as_ref()).await?;
+        let scan = scan_while_resized(ctx, evidence, &mut screen, &mut resizes, previous.as_ref()).await?;
         let time = Time::from_secs(Time::now().secs).to_string();
         match scan {
             Err(failure) if failure.exit != Exit::Unreachable => return Err(failure),
@@ -39,7 +44,7 @@ pub async fn run(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<
                 let round = WatchRound { time, scan };
                 show_round(ctx, &mut screen, &round)?;
                 let healthy = matches!(&round.scan, Ok(scan) if scan.verdict() == ClusterHealth::Healthy);
-                let due = Instant::now() + every.unwrap_or_else(|| interval(healthy, args.nodes));
+                let due = Instant::now() + every.unwrap_or_else(|| interval(healthy, nodes));
                 loop {
                     tokio::select! {
                         biased;
@@ -59,14 +64,14 @@ pub async fn run(ctx: &Context, args: &Args, every: Option<Duration>) -> Result<
 /// Scans once. The round before is drawn again if the terminal changes its size meanwhile, or if the scan takes long.
 async fn scan_while_resized(
     ctx: &Context,
-    args: &Args,
+    evidence: QuorumEvidence,
     screen: &mut Screen,
     resizes: &mut Resizes,
     previous: Option<&WatchRound>,
 ) -> Result<Result<ClusterScan, Failure>, Failure> {
     /// A wait that is longer is announced.
     const ANNOUNCE_AFTER: Duration = Duration::from_secs(2);
-    let mut scanning = std::pin::pin!(scan_cluster(ctx.store(), args.evidence()));
+    let mut scanning = std::pin::pin!(scan_cluster(ctx.store(), evidence));
     let announce_at = Instant::now() + ANNOUNCE_AFTER;
     let mut announced = !screen.redraws();
     loop {

@@ -60,13 +60,13 @@ pub(super) struct FeedStatus {
 
 /// A watch whose changes are counted.
 pub(super) struct Feed {
-    shared: Arc<Shared>,
+    shared: Arc<FeedShared>,
     watching: JoinHandle<Error>,
     /// Confirms the connection; aborted with the feed.
     _confirming: JoinSet<()>,
 }
 
-struct Shared {
+struct FeedShared {
     monitor: Mutex<ActivityMonitor>,
     progress: Mutex<FeedProgress>,
 }
@@ -85,7 +85,7 @@ struct FeedProgress {
     unconfirmed: Option<String>,
 }
 
-impl Shared {
+impl FeedShared {
     fn progress(&self) -> MutexGuard<'_, FeedProgress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,7 +110,7 @@ impl Feed {
             confirmed: Instant::now(),
             unconfirmed: None,
         };
-        let shared = Arc::new(Shared { monitor: Mutex::new(monitor), progress: Mutex::new(progress) });
+        let shared = Arc::new(FeedShared { monitor: Mutex::new(monitor), progress: Mutex::new(progress) });
         let follower = Follower { shared: Arc::clone(&shared), store: store.clone(), range: range.clone(), watcher };
         let watching = tokio::spawn(follower.run());
         let mut confirming = JoinSet::new();
@@ -182,7 +182,7 @@ impl FeedProgress {
 }
 
 /// Reads the revision of the store again and again.
-async fn confirm(shared: Arc<Shared>, store: Store, range: KeyRange) {
+async fn confirm(shared: Arc<FeedShared>, store: Store, range: KeyRange) {
     loop {
         sleep(CONFIRM_EVERY).await;
         let read = store.revision_for(&range).await;
@@ -199,7 +199,7 @@ async fn confirm(shared: Arc<Shared>, store: Store, range: KeyRange) {
 }
 
 struct Follower {
-    shared: Arc<Shared>,
+    shared: Arc<FeedShared>,
     store: Store,
     range: KeyRange,
     watcher: Watcher,

@@ -20,8 +20,6 @@ use view::{PeriodView, Viewer};
 
 /// The shortest period: the revision of the store is read once in each.
 const MIN_PERIOD: Duration = Duration::from_millis(100);
-/// The rows of a round that does not have to fit a terminal.
-const DEFAULT_LIMIT: usize = 20;
 
 /// Show which parts of the store change, and how fast
 ///

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::DEFAULT_LIMIT;
 use super::feed::{FeedState, FeedStatus};
 use crate::activity::{
     ActivityCounts, ActivityMetric, BranchActivity, CounterName, DistinctEstimate, KeyActivity, PeriodActivity,
@@ -14,6 +13,8 @@ use crate::error::Failure;
 use crate::output::{ActivityPeriod, ActivityRecord, ActivityRow, Screen, bytes};
 use crate::time::Time;
 
+/// The rows of a round that does not have to fit a terminal.
+const DEFAULT_LIMIT: usize = 20;
 /// Lines of a screen besides the rows of both tables: titles, headings, totals, notes.
 const OTHER_LINES: usize = 5;
 
