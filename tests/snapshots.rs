@@ -12,7 +12,7 @@ use std::{env, fs};
 use tempfile::TempDir;
 
 use super::support::{Endpoints, Etcd, Kvadm, Run};
-use super::{snapshots_errors, snapshots_tables, snapshots_usage};
+use super::{screens, snapshots_errors, snapshots_tables, snapshots_usage};
 
 /// As wide as the help gets: it is the same on wider terminals.
 const COLUMNS: &str = "100";
@@ -177,6 +177,14 @@ impl Page {
         MOVING.iter().fold(text, |text, (behind, by)| without_numbers(&text, behind, by))
     }
 
+    /// Shows the lines of a terminal.
+    pub(super) fn show_screen(&mut self, title: &str, lines: &[String]) {
+        let mut shown = String::new();
+        section(&mut shown, title, &(lines.join("\n") + "\n"));
+        self.text += &self.without_hidden(&shown);
+        self.text += "\n";
+    }
+
     /// The page has to be that of the snapshot.
     #[track_caller]
     pub(super) fn hold(self, name: &str) {
@@ -291,7 +299,7 @@ fn help_pages() {
 #[test]
 fn no_snapshot_is_left_over() {
     let names = verbs().into_iter().map(|verb| help_name(&verb));
-    let areas = [snapshots_errors::NAMES, snapshots_tables::NAMES, snapshots_usage::NAMES];
+    let areas = [screens::NAMES, snapshots_errors::NAMES, snapshots_tables::NAMES, snapshots_usage::NAMES];
     let areas = areas.into_iter().flatten().map(|name| (*name).to_owned());
     let used: BTreeSet<String> = names.chain(areas).map(|name| format!("{name}.snap")).collect();
     let bless = env::var_os("KVADM_BLESS").is_some_and(|value| !value.is_empty());

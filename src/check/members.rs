@@ -119,7 +119,7 @@ pub fn judge_scan(scan: &ClusterScan, rule: &CheckRule, dry_run: bool) -> Option
 
 fn healthy(scan: &ClusterScan, wanted: Option<u64>) -> Judgement {
     let complaints = first(&scan.complaints());
-    let healthy = scan.members.iter().filter(|member| member.row().health == "healthy").count();
+    let healthy = scan.members.iter().filter(|member| member.row(None).health == "healthy").count();
     let judged = match (wanted, scan.verdict()) {
         (_, ClusterHealth::Unknown) => Judgement::error(RuleFault::unreachable(complaints)),
         (Some(wanted), _) => {

@@ -46,6 +46,7 @@ const RARE_OF: &[(&str, &[&str])] = &[
         ],
     ),
     ("watch", &["serializable", "dir", "glob", "keys_only", "prev", "only", "until", "on_error"]),
+    ("top", &["dir", "separator"]),
     ("txn", &[]),
     ("compact", &["physical"]),
     ("allocate new", &["if_locked", "wait"]),

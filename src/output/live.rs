@@ -51,7 +51,7 @@ impl Out {
             sink.write(record)?;
             return sink.finish();
         }
-        let width = terminal_size::terminal_size().map_or(self.shared.width, |(width, _)| usize::from(width.0));
+        let width = terminal_size::terminal_size().map_or(self.width(), |(width, _)| usize::from(width.0));
         let mut stdout = self.stdout();
         let mut key_width = stdout.live_key_width;
         live_line(&mut stdout.text, record, width, &mut key_width, self.shared.bold);

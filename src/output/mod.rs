@@ -21,6 +21,8 @@ mod properties;
 mod raw;
 mod record;
 mod sanitize;
+mod screen;
+mod screen_state;
 mod settings;
 mod sink;
 mod table;
@@ -34,7 +36,12 @@ pub use allocated::{AllocatedRow, ReleasedRow, RenewedRow};
 pub use allocations::{AllocationEvent, AllocationRow, IdRow, LookupRow, NodeRow, ProblemRow};
 pub use answer::Report;
 pub use answers::{
-    AdviceAnswer, AdviceRow, CheckAnswer, CheckPlanRow, CheckedItem, CheckedRule, ClockRow, CompactAnswer, ConsistencyAnswer, CopyRow, Count, DamageRow, DeleteAnswer, Diagnosis, DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer, ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState, StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
+    ActivityPeriod, ActivityRecord, ActivityRow, AdviceAnswer, AdviceRow, CheckAnswer, CheckPlanRow, CheckedItem,
+    CheckedRule, ClockRow, CompactAnswer, ConsistencyAnswer, CopyRow, Count, DamageRow, DeleteAnswer, Diagnosis,
+    DryRunRow, Fact, FactValue, ForecastAnswer, ForecastRow, HashRow, HistoryRow, KeyDifferenceRow, KeyNameRow,
+    LatencyAnswer, LatencyRow, LeaseKeys, LeaseRow, LoadAnswer, MemberRow, MirrorComparison, MirrorRow, PutAnswer,
+    ReadMemberRow, RevisionOnly, RoundRow, SavedSnapshot, SettingRow, SpaceRow, StatusAnswer, StepRow, StepState,
+    StoredMemberRow, TxnAnswer, VerifiedSnapshot, VersionRow,
 };
 pub use difference::{ChangeCounts, DifferenceRow, DifferenceSummary, DifferencesInBranch, RestoreAnswer, RestoreRow};
 pub use error::{ErrorView, FailedCondition};
@@ -48,6 +55,7 @@ pub use record::{
     Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError, Tone, Value, Visibility, key_of_record,
 };
 pub use sanitize::{is_safe, sanitize};
+pub use screen::Screen;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use trailer::{Trailer, TrailerLine};

@@ -38,6 +38,21 @@ pub enum Visibility {
     Data,
 }
 
+/// An applied index this far behind the leader's is worth a look.
+const WIDE_LAG: u64 = 1000;
+
+impl Field<'_> {
+    /// What the value means, for tables with colours: that of a word, an alarm, or a wide lag.
+    pub(super) fn tone(&self) -> Tone {
+        match (self.name, &self.value) {
+            (_, Value::Word(_, tone)) => *tone,
+            ("alarms", Value::Strings([_, ..])) => Tone::Bad,
+            ("lag", Value::Uint(lag)) if *lag >= WIDE_LAG => Tone::Warning,
+            _ => Tone::Neutral,
+        }
+    }
+}
+
 /// A field's value.
 pub enum Value<'a> {
     /// Bytes: a string if they are UTF-8, otherwise `<name>_base64`.

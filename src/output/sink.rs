@@ -16,7 +16,7 @@ pub struct Sink {
 
 impl Sink {
     pub(super) fn new(out: &Out) -> Self {
-        Self::with_width(out, out.shared.width)
+        Self::with_width(out, out.width())
     }
 
     /// A sink whose tables show every text as a whole, whatever the width of the terminal.

@@ -311,7 +311,7 @@ fn cells(record: &dyn Record) -> (Vec<Column>, Vec<Cell>) {
         if field.show != Visibility::Data {
             let title = field.name.to_uppercase().replace('_', " ");
             columns.push(Column { title, extra: matches!(field.show, Visibility::Table | Visibility::Spare) });
-            row.push(cell(&field.value));
+            row.push(Cell { tone: field.tone(), ..cell(&field.value) });
         }
     });
     (columns, row)
@@ -339,8 +339,7 @@ fn cell(value: &Value<'_>) -> Cell {
             sanitize(shown.as_bytes(), false).into_owned()
         }
     };
-    let tone = if let Value::Word(_, tone) = value { *tone } else { Tone::Neutral };
-    Cell { text, number, truncatable, tone }
+    Cell { text, number, truncatable, tone: Tone::Neutral }
 }
 
 /// Splits a line before this column of the terminal.

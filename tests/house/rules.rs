@@ -17,7 +17,7 @@ pub const FLOORS: &[Floor] = &[
     Floor { number: 7, places: &["commands"] },
     Floor { number: 6, places: &["child"] },
     Floor { number: 6, places: &["context", "error", "args"] },
-    Floor { number: 5, places: &["check", "gc", "diagnose", "health", "sync"] },
+    Floor { number: 5, places: &["activity", "check", "gc", "diagnose", "health", "sync"] },
     Floor { number: 4, places: &["allocator", "backup", "output", "config", "command_line"] },
     Floor { number: 3, places: &["kvstore"] },
     Floor { number: 2, places: &["transport"] },

@@ -18,6 +18,7 @@ pub mod process;
 pub mod protobuf;
 pub mod proxy;
 pub mod running;
+pub mod screen;
 pub mod spoiler;
 pub mod time_limit;
 pub mod truth;

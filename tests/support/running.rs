@@ -96,6 +96,8 @@ pub struct Running {
     read: usize,
     status: Option<ExitStatus>,
     home: Option<TempDir>,
+    /// The pseudo-terminal, to change its size.
+    terminal: Option<OwnedFd>,
 }
 
 impl Running {
@@ -106,7 +108,7 @@ impl Running {
         let input = child.stdin.take().map(|input| Box::new(input) as Box<dyn Write + Send>);
         let out = Capture::of(child.stdout.take().unwrap());
         let err = Capture::of(child.stderr.take().unwrap());
-        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home }
+        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home, terminal: None }
     }
 
     /// On a terminal of 24 lines and 80 columns; `command` has to take its standard input as the controlling terminal.
@@ -119,9 +121,10 @@ impl Running {
         // The command holds the terminal's other end open until it is dropped, and the output would never end.
         drop(command);
         let input: Box<dyn Write + Send> = Box::new(File::from(end(&master)));
+        let terminal = Some(end(&master));
         let out = Capture::of(File::from(master));
         let (input, err) = (Some(input), Capture::ended());
-        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home }
+        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home, terminal }
     }
 
     /// The process id.
@@ -132,6 +135,12 @@ impl Running {
     /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) {
         kill(pid(self.child.id()), signal).unwrap_or_else(|why| panic!("cannot signal `{}`: {why}", self.shown));
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, lines: u16, columns: u16) {
+        let terminal = self.terminal.as_ref().expect("it runs on a terminal");
+        tcsetwinsize(terminal, Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
     }
 
     /// Writes to standard input (or the terminal). A process that does not read any more is fine.

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use crate::activity::BranchLevels;
 use crate::args::{KeyText, parse_revision};
-use crate::commands::levels::BranchLevels;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::prefix_range;
 use crate::commands::serializable::SerializableArgs;

@@ -4,7 +4,7 @@
 //! memory use does not grow with the tree.
 
 use super::listing::Listing;
-use crate::commands::levels::BranchLevels;
+use crate::activity::BranchLevels;
 use crate::error::Failure;
 use crate::kvstore::{KeyRange, RangeReader};
 use crate::output::{BranchRow, Sink};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::branch_sums::{BranchSum, BranchSums, Ranking};
 use super::options::Args;
+use crate::activity::BranchLevels;
 use crate::backup::{Database, DigestMismatch, EtcdFile, KeyHistoryUsage, SnapshotDigest, SortedKeys, history_usage};
-use crate::commands::levels::BranchLevels;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, KeyRange, Refusal};

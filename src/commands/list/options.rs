@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
+use crate::activity::BranchLevels;
 use crate::args::parse_revision;
 use crate::commands::clock::AtArgs;
 use crate::commands::conditions::IfLockedArgs;
-use crate::commands::levels::BranchLevels;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::select::KeySelection;
 use crate::commands::serializable::SerializableArgs;
