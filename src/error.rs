@@ -186,7 +186,7 @@ impl From<kvstore::Error> for Failure {
         let (exit, hints) = classify(&error);
         let condition = match &error {
             kvstore::Error::LockLost { key, .. } => Some(Box::new(FailedCondition {
-                condition: "lock",
+                kind: "lock",
                 key: key.as_bytes().to_vec(),
                 mod_revision: None,
                 value: None,

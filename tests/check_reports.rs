@@ -141,7 +141,7 @@ fn read(reports: &[CheckReport], format: ReportFormat, name: &str) -> Vec<Value>
         std::fs::write(&path, bytes).unwrap();
         args.push(path.into_os_string());
     }
-    let printed = python("read_reports.py", args);
+    let printed = python("read_reports.py", args, b"");
     let values: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(values.len(), reports.len());
     values
@@ -491,5 +491,8 @@ fn a_report_as_its_reader_sees_it() {
     };
     let formats = [ReportFormat::Junit, ReportFormat::Tap, ReportFormat::Nagios, ReportFormat::Prometheus];
     let texts = formats.map(|format| format!("{format:?}:\n{}", String::from_utf8(render(&report, format)).unwrap()));
-    insta::assert_snapshot!(texts.join("\n"));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("support/reports");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| insta::assert_snapshot!(texts.join("\n")));
 }

@@ -5,6 +5,7 @@ mod allocations;
 mod answer;
 pub mod answers;
 pub mod bytes;
+pub mod contract;
 mod decode;
 mod difference;
 mod error;

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::binary::defrag_needs_force;
 use super::cluster::Cluster;
+use super::contract::JsonRun;
 use super::etcd::Etcd;
 use super::running::Running;
 use super::time_limit;
@@ -209,6 +210,9 @@ impl Kvadm {
         } else {
             Command::new(&self.program)
         };
+        let is_kvadm = self.program == env!("CARGO_BIN_EXE_kvadm");
+        let output = self.envs.iter().rev().find(|(name, _)| name == "KVADM_OUTPUT");
+        let output = output.map(|(_, value)| value.to_string_lossy().into_owned());
         command.args(&self.args).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.home()).env("XDG_CONFIG_HOME", self.home().join(".config")).env("TZ", "UTC");
@@ -220,7 +224,9 @@ impl Kvadm {
             command.current_dir(folder);
         }
         let start = if self.terminal { Running::terminal } else { Running::pipes };
+        let contract = if is_kvadm && !self.terminal { JsonRun::of(&self.args, output.as_deref()) } else { None };
         let mut running = start(command, shown, self.timeout, Some(self.home));
+        running.contract = contract;
         if !self.stdin.is_empty() {
             running.write(&self.stdin);
         }
@@ -356,6 +362,14 @@ impl Run {
     /// Standard error as text; what is not UTF-8 is replaced.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// What is in JSON follows the contract.
+    #[track_caller]
+    pub(super) fn follows(&self, contract: Option<JsonRun>) {
+        if let Some(why) = contract.and_then(|contract| contract.violation(&self.stdout, &self.stderr)) {
+            self.fail(&format!("breaks the contract of JSON (src/output/contract/): {why}"));
+        }
     }
 
     #[track_caller]

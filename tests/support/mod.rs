@@ -8,6 +8,7 @@ pub mod binary;
 pub mod certs;
 pub mod cluster;
 pub mod containerd;
+pub mod contract;
 pub mod databases;
 pub mod etcd;
 pub mod fake_server;

@@ -13,6 +13,7 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tempfile::TempDir;
 
+use super::contract::JsonRun;
 use super::kvadm::Run;
 use super::process::pid;
 
@@ -98,6 +99,8 @@ pub struct Running {
     home: Option<TempDir>,
     /// The pseudo-terminal, to change its size.
     terminal: Option<OwnedFd>,
+    /// The contract of its JSON output.
+    pub(super) contract: Option<JsonRun>,
 }
 
 impl Running {
@@ -108,7 +111,20 @@ impl Running {
         let input = child.stdin.take().map(|input| Box::new(input) as Box<dyn Write + Send>);
         let out = Capture::of(child.stdout.take().unwrap());
         let err = Capture::of(child.stderr.take().unwrap());
-        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home, terminal: None }
+        Self {
+            child,
+            input,
+            out,
+            err,
+            shown,
+            started,
+            timeout,
+            read: 0,
+            status: None,
+            home,
+            terminal: None,
+            contract: None,
+        }
     }
 
     /// On a terminal of 24 lines and 80 columns; `command` has to take its standard input as the controlling terminal.
@@ -124,7 +140,12 @@ impl Running {
         let terminal = Some(end(&master));
         let out = Capture::of(File::from(master));
         let (input, err) = (Some(input), Capture::ended());
-        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home, terminal }
+        Self { child, input, out, err, shown, started, timeout, read: 0, status: None, home, terminal, contract: None }
+    }
+
+    /// Compares the output with this contract at the end.
+    pub fn expect_contract(&mut self, contract: Option<JsonRun>) {
+        self.contract = contract;
     }
 
     /// The process id.
@@ -237,14 +258,16 @@ impl Running {
         for capture in [&self.out, &self.err] {
             capture.wait(Duration::from_secs(2), |_| None::<()>);
         }
-        Run {
+        let run = Run {
             shown: self.shown.clone(),
             stdout: self.out.bytes(),
             stderr: self.err.bytes(),
             code: status.code(),
             signal: status.signal(),
             took,
-        }
+        };
+        run.follows(self.contract);
+        run
     }
 
     #[track_caller]

@@ -380,8 +380,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         let ends = self.ctx.signals.cancel().is_cancelled();
         match result {
             // Candidates reported as busy may not have been tried.
-            Ok(()) if ends => Ok(Exit::Interrupted),
-            Err(failure) if ends && failure.exit == Exit::Interrupted => Ok(Exit::Interrupted),
+            Ok(()) if ends => Err(Failure::new(Exit::Interrupted, "interrupted")),
             Ok(()) if unknown > 0 => Err(Failure::new(
                 Exit::Unknown,
                 format!("{} may or may not have been applied", counted(unknown, "removal")),

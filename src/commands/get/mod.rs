@@ -12,7 +12,7 @@ use crate::commands::value_filter::ValueArgs;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{KeyValue, Revision};
-use crate::output::bytes;
+use crate::output::{Count, bytes};
 
 /// Read keys, all at one revision
 ///
@@ -111,6 +111,10 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let all_match = others.peek().is_none();
     for kv in others {
         ctx.out.note(&format!("the value does not match: {} (revision {})", bytes::name(&kv.key), found.revision));
+    }
+    if ctx.out.is_json() && ctx.out.details() {
+        let count = found.kvs.iter().flatten().filter(matches).count() as u64;
+        ctx.out.summary(&Count { count, revision: found.revision }, "");
     }
     source.report(ctx, found.revision).await;
     // In etcdctl, 'get KEY END' reads a range.

@@ -96,8 +96,12 @@ async fn list(
     } else {
         listing.stream(reader).await?
     }
-    ctx.out.detail(&format!("listed {} at revision {}", counted(listing.matched, "key"), listing.revision));
     let (count, revision) = (listing.matched, listing.revision);
+    if !ctx.out.is_json() {
+        ctx.out.detail(&format!("listed {} at revision {revision}", counted(count, "key")));
+    } else if ctx.out.details() && !args.count && args.since_rev.is_none() {
+        ctx.out.summary(&Count { count, revision }, "");
+    }
     if let Some(hint) = hint.filter(|_| count == 0) {
         ctx.out.note(&hint);
     }

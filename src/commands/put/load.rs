@@ -15,7 +15,7 @@ use crate::commands::proto::warn_of_bypass;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, KeyRange, LeaseId, LeaseKeeper, LockGuard, Store};
-use crate::output::{InputRecord, LoadAnswer, Progress};
+use crate::output::{FailedCondition, InputRecord, LoadAnswer, Progress};
 use crate::plural::counted;
 use crate::proto::Codec;
 use crate::signal::after_cancel;
@@ -365,7 +365,11 @@ impl Load<'_> {
             .hint("run the same command again to resume; loaded records are skipped"));
         }
         if exists > 0 {
-            return Err(Failure::conflict(format!("already present with another value: {}", counted(exists, "key"))));
+            // With several keys, the error does not say which, so the condition names none.
+            let only = self.tally.existing_key.clone().filter(|_| exists == 1);
+            let failed = only.map(|key| FailedCondition { kind: "exists", key, mod_revision: None, value: None });
+            let why = format!("already present with another value: {}", counted(exists, "key"));
+            return Err(Failure::conflict(why).condition(failed));
         }
         Ok(Exit::Done)
     }

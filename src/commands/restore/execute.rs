@@ -150,7 +150,11 @@ pub(super) async fn run(
         return dry_run(ctx, plan);
     }
     if plan.counts.total() == 0 {
-        ctx.out.report(&RestoreAnswer { unchanged: plan.unchanged, ..RestoreAnswer::default() })?;
+        ctx.out.report(&RestoreAnswer {
+            unchanged: plan.unchanged,
+            revision: plan.head.revision,
+            ..RestoreAnswer::default()
+        })?;
         ctx.out.note(&format!("nothing to do: {} is as in {}", bytes::name(&plan.head.prefix), plan.head.source));
         return Ok(Exit::Done);
     }
@@ -316,6 +320,7 @@ fn report(
         unchanged: plan.unchanged + tally.unchanged,
         conflicts: tally.conflicts,
         unknown: tally.unknown,
+        revision: plan.head.revision,
         dry_run: false,
     };
     ctx.out.report(&answer)?;
