@@ -223,8 +223,8 @@ fn every_field_is_in_the_manual_and_has_one_type() {
     let steps = "then:\n  - put: {key: /a/1, value: t, prev: true}\n  - get: {key: /a/1}\n  - delete: {key: /a/2, prev: true}\n";
     std::fs::write(&txn, steps).unwrap();
     let checks = folder.path().join("checks.yaml").to_str().unwrap().to_owned();
-    let lines = "checks:\n  - {name: a, voters: 1, learners: 1}\n  - {name: b, key: /a/1, value: x}\n  - {name: c, certificate-days: 1}\n";
-    std::fs::write(&checks, lines).unwrap();
+    let check_file = "checks:\n  - {name: a, voters: 1, learners: 1}\n  - {name: b, key: /a/1, value: x}\n  - {name: c, certificate-days: 1}\n";
+    std::fs::write(&checks, check_file).unwrap();
     let metadata = &["gc", "metadata", "/m/", "--schema", "containerd"][..];
     for args in [
         &["get", "/a/1", "/leased"][..],
