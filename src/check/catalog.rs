@@ -200,8 +200,21 @@ pub fn rule_list() -> String {
         };
         list.push_str(&line);
     }
-    list
+    list + VALUES
 }
+
+/// What the values of rules are made of, for the help.
+const VALUES: &str = "
+
+Values of rules:
+  a count is a number, or limits: {equals, at-least, at-most, above, below}
+  durations: 50ms, 30s, 2m, 1h; sizes: 4096, 200MiB, 2GiB; shares: 80%
+  json: path is a JSON pointer; with limits, equals, matches or exists
+  changed-within: {within: 2m, path: /time} for a time inside JSON
+  equals: {source: \"file:PATH\", source-prefix: /p/, ignore: lease}
+  allocator: also base, min, max, cluster-id, used-below: 80%
+  tree: also garbage-below: 10%; schema is a file or a built-in one
+  keys of a check besides: escape: true (\\xNN in keys), probe-key: KEY";
 
 #[cfg(test)]
 mod tests {

@@ -45,8 +45,8 @@ struct Connection {
     endpoints: Option<Vec<String>>,
     /// Read a database file instead of a cluster
     ///
-    /// FILE is a snapshot, or a copy of a member's database (member/snap/db). get, list, diff, the plans of gc, and
-    /// allocate get, list, lookup and check read it, at any revision that it holds. The SHA-256 of a snapshot is checked at each
+    /// FILE is a snapshot, or a copy of a member's database (member/snap/db). get, list, diff, the plans of gc,
+    /// allocate get, list, lookup and check, and the rules of check about keys read it, at any revision that it holds. The SHA-256 of a snapshot is checked at each
     /// use. A listing keeps about 100 bytes and the key in memory for each key. --context and -c still give the namespace and the rules for protobuf values.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_hint = clap::ValueHint::FilePath)]
     db: Option<PathBuf>,
