@@ -137,7 +137,7 @@ fn a_watched_status_redraws_in_place_and_tells_the_time() {
     let etcd = shared();
     let watching = || kvadm(etcd, ["status", "--watch=100ms", "--no-progress"]).timeout(SOON);
     let mut run = watching().pty().spawn();
-    let home = "\u{1b}[H\u{1b}[J";
+    let home = "\u{1b}[H";
     eventually("three rounds", SOON, || String::from_utf8_lossy(&run.stdout()).matches(home).count() >= 3);
     run.write([3]);
     let run = run.wait();
@@ -145,7 +145,10 @@ fn a_watched_status_redraws_in_place_and_tells_the_time() {
     let rounds: Vec<&str> = text.split(home).skip(1).collect();
     for round in &rounds[..2] {
         let title = round.lines().next().unwrap();
+        // Each line is cleared behind its end, and at last all lines below.
         let (time, health) = title.split_once("  ").unwrap();
+        let health = health.strip_suffix("\u{1b}[K").unwrap();
+        assert!(round.ends_with("\u{1b}[J"), "{round:?}");
         assert!(time.len() == 20 && time.starts_with("20") && time.ends_with('Z'), "{title}");
         assert_eq!((health, round.matches("ENDPOINT").count()), ("healthy", 1), "{round}");
     }

@@ -3,6 +3,7 @@
 mod keys;
 mod range;
 mod save;
+mod shown;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
