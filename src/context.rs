@@ -192,9 +192,15 @@ impl Context {
         !self.safety.yes && self.out.can_ask()
     }
 
-    /// Shows what the next question is about, if it is asked: the first candidates of `total`, and how many more there are.
+    /// Whether [`Context::show_candidates`] shows anything.
+    pub fn introduces_questions(&self) -> bool {
+        self.will_ask() || !(self.safety.yes || self.out.is_json())
+    }
+
+    /// Shows what the next question is about: the first candidates of `total`, and how many more there are. They are shown
+    /// without a terminal too, where the question fails, but not to a program that reads JSON.
     pub fn show_candidates(&self, candidates: impl IntoIterator<Item = String>, total: u64) {
-        if self.will_ask() {
+        if self.introduces_questions() {
             self.out.candidates(candidates, total);
         }
     }

@@ -243,8 +243,8 @@ fn a_bar_shows_the_progress_and_never_tears_the_listing() {
     std::fs::write(&some, lines.split_inclusive('\n').take(3000).collect::<String>()).unwrap();
     let slowly = || kvadm(&etcd, ["put", "--from", &some, "--qps", "40"]).pty();
     let run = slowly().run();
-    // Numbers have no separators here, like everywhere else.
-    run.ok().out_has("eta").out_has("\u{1b}[2K").out_has("/3000 ").out_lacks("3,000");
+    // Counts are grouped here, like everywhere on a terminal.
+    run.ok().out_has("eta").out_has("\u{1b}[2K").out_has("/3,000 ").out_lacks("3000");
     assert!(!screen(&run.stdout).iter().any(|line| line.contains("eta")), "the bar goes away");
     slowly().args(["--no-progress"]).run().ok().out_lacks("eta");
     slowly().env("TERM", "dumb").run().ok().out_lacks("eta").out_lacks("\u{1b}");

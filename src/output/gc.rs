@@ -1,18 +1,8 @@
 //! Records of `gc`: garbage, and the summary of a round.
 
-use super::metadata::{GcPart, GcPhase};
-use super::record::{Field, Record, Tone, Value, always, data, table};
+use super::metadata::{GcPart, GcPhase, tone_of_state};
+use super::record::{Field, Record, Value, always, data, table};
 use crate::plural::{counted, grouped};
-
-/// The tone of a candidate's state.
-pub(super) fn tone_of_state(state: &str) -> Tone {
-    match state {
-        "removed" => Tone::Good,
-        "failed" | "unknown" | "conflict" => Tone::Bad,
-        "young" | "gone" => Tone::Neutral,
-        _ => Tone::Warning,
-    }
-}
 
 /// `gc locks`: one lock key.
 pub struct LockGarbageRow<'a> {

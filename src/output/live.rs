@@ -19,6 +19,8 @@ const GAP: usize = 2;
 const EVENT_WIDTH: usize = 9;
 /// A longer key does not widen the column of the keys, nor does one that takes more than half of what is left of a line.
 const MAX_KEY_WIDTH: usize = 40;
+/// The keys have at least this width, so that most lines are aligned from the first one on.
+const LEAST_KEY_WIDTH: usize = 20;
 /// A value keeps at least this width: after a long key, its line is wrapped by the terminal.
 const MIN_VALUE_WIDTH: usize = 16;
 
@@ -89,7 +91,7 @@ fn live_line(out: &mut String, record: &dyn Record, width: usize, key_width: &mu
                 if text.width() <= MAX_KEY_WIDTH.min(rest / 2) {
                     *key_width = (*key_width).max(text.width());
                 }
-                *key_width
+                (*key_width).max(LEAST_KEY_WIDTH.min(rest / 3))
             }
             _ => 0,
         };
@@ -149,14 +151,14 @@ mod tests {
             &event(ChangeKind::Deleted, &three, Some(Some(&one))),
         ];
         let expected = format!(
-            "created    /a  on\nlist-done\nmodified   /app/mode  {}…\nmodified   /a         on  (was {}…)\n\
+            "created    /a         on\nlist-done\nmodified   /app/mode  {}…\nmodified   /a         on  (was {}…)\n\
              deleted    /b\\x1b[2J  (was on)\n",
             "x".repeat(17),
             "x".repeat(15),
         );
         assert_eq!(lines(&rows, 40, false), expected);
         let painted = lines(&rows[..2], 40, true);
-        assert_eq!(painted, "\u{1b}[32mcreated\u{1b}[0m    /a  on\nlist-done\n");
+        assert_eq!(painted, "\u{1b}[32mcreated\u{1b}[0m    /a         on\nlist-done\n");
     }
 
     #[test]
@@ -167,7 +169,7 @@ mod tests {
         let text = lines(&[&row(&long), &row(&short), &row(&wide)], 60, false);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], format!("created    {}  value", "/k".repeat(60)));
-        assert_eq!(lines[1], "created    /k  value");
-        assert_eq!(lines[2], "created    /日本語  日本語テキスト日本語");
+        assert_eq!(lines[1], "created    /k                value");
+        assert_eq!(lines[2], "created    /日本語           日本語テキスト日本語");
     }
 }

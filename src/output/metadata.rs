@@ -2,9 +2,18 @@
 
 use super::answer::Report;
 use super::answers::Borrowed;
-use super::gc::tone_of_state;
 use super::record::{Field, Record, Tone, Value, always, data, table};
 use crate::plural::{counted, grouped};
+
+/// The tone of a candidate's state.
+pub(super) fn tone_of_state(state: &str) -> Tone {
+    match state {
+        "removed" => Tone::Good,
+        "failed" | "unknown" | "conflict" => Tone::Bad,
+        "young" | "gone" => Tone::Neutral,
+        _ => Tone::Warning,
+    }
+}
 
 /// An object that would be removed, or was.
 pub struct MetadataRow<'a> {

@@ -51,7 +51,8 @@ pub struct Kvadm {
     folder: Option<PathBuf>,
     stdin: Vec<u8>,
     timeout: Duration,
-    terminal: bool,
+    /// The columns of the terminal, if there is one.
+    terminal: Option<u16>,
     /// Options of `ulimit`.
     limit: Option<String>,
     home: TempDir,
@@ -73,7 +74,7 @@ impl Kvadm {
             folder: None,
             stdin: Vec::new(),
             timeout: Duration::from_secs(30),
-            terminal: false,
+            terminal: None,
             limit: None,
             home: tempfile::Builder::new().prefix("kvadm-home-").tempdir().expect("create a temporary folder"),
         }
@@ -123,8 +124,13 @@ impl Kvadm {
 
     /// Runs on a terminal of 24 lines and 80 columns. Standard output and error come together, as shown, with `\r\n`
     /// as the end of a line and with what is typed.
-    pub fn pty(mut self) -> Self {
-        self.terminal = true;
+    pub fn pty(self) -> Self {
+        self.pty_of(80)
+    }
+
+    /// As [`Kvadm::pty`], with this many columns.
+    pub fn pty_of(mut self, columns: u16) -> Self {
+        self.terminal = Some(columns);
         self
     }
 
@@ -164,7 +170,7 @@ impl Kvadm {
         let stdin = std::mem::take(&mut self.stdin);
         let terminal = self.terminal;
         let mut running = self.spawn();
-        if terminal {
+        if terminal.is_some() {
             // A terminal has no end that could be closed; what was given is typed.
             running.write(stdin);
         } else {
@@ -177,7 +183,7 @@ impl Kvadm {
     #[track_caller]
     pub fn spawn(self) -> Running {
         let shown = self.shown();
-        let mut command = if self.terminal {
+        let mut command = if self.terminal.is_some() {
             // `setsid` makes the pseudo-terminal the controlling one and becomes the program.
             let mut command = Command::new("setsid");
             command.arg("--ctty").arg(&self.program);
@@ -192,15 +198,18 @@ impl Kvadm {
         command.args(&self.args).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.home()).env("XDG_CONFIG_HOME", self.home().join(".config")).env("TZ", "UTC");
-        if self.terminal {
+        if self.terminal.is_some() {
             command.env("TERM", "xterm-256color");
         }
         command.envs(self.envs);
         if let Some(folder) = self.folder {
             command.current_dir(folder);
         }
-        let start = if self.terminal { Running::terminal } else { Running::pipes };
-        let mut running = start(command, shown, self.timeout, Some(self.home));
+        let (timeout, home) = (self.timeout, Some(self.home));
+        let mut running = match self.terminal {
+            Some(columns) => Running::terminal(columns, command, shown, timeout, home),
+            None => Running::pipes(command, shown, timeout, home),
+        };
         if !self.stdin.is_empty() {
             running.write(&self.stdin);
         }

@@ -79,7 +79,9 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
             let id = problem.id.map_or_else(String::new, |id| id.to_string());
             format!("ID {id}: {}", bytes::name(problem.key.as_deref().unwrap_or_default()))
         });
-        ctx.show_candidates(masters, repairable as u64);
+        if ctx.will_ask() {
+            ctx.show_candidates(masters, repairable as u64);
+        }
         let consent = ctx.consent(&format!("Restore {}", counted(repairable, "master")))?;
         counts = check.repair(&consent, &found, &mut sink).await?;
         // What was restored stays restored if it cannot be checked.

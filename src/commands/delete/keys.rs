@@ -103,8 +103,10 @@ impl KeyDeletion<'_> {
             return self.report(0, 0, read.revision, missing);
         }
         let question = format!("Delete {}", counted(found.len(), "key"));
-        if several {
+        if several && self.ctx.will_ask() {
             self.ctx.show_candidates(found.iter().map(|kv| bytes::name(&kv.key)), found.len() as u64);
+        }
+        if several {
             let named = counted(self.keys.len(), "named key");
             self.ctx.out.note(&format!("Found {} of {named}", found.len()));
         }
@@ -201,7 +203,7 @@ impl KeyDeletion<'_> {
         }
         if !self.prev {
             let would_delete = dry_run.then_some(would_delete);
-            print_answer(self.ctx, &DeleteAnswer { deleted, would_delete, kept: 0, revision })?;
+            print_answer(self.ctx, &DeleteAnswer { deleted, would_delete, kept: 0, revision }, true)?;
         }
         Ok(if missing > 0 { Exit::No } else { Exit::Done })
     }

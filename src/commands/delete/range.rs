@@ -404,7 +404,7 @@ impl RangeDeletion<'_> {
         }
         if !self.prev {
             let DeletionProgress { deleted, kept, revision, .. } = *totals;
-            print_answer(self.ctx, &DeleteAnswer { deleted, would_delete, kept, revision })?;
+            print_answer(self.ctx, &DeleteAnswer { deleted, would_delete, kept, revision }, false)?;
         }
         let nothing = totals.deleted == 0 && would_delete.unwrap_or(0) == 0;
         Ok(if nothing { Exit::No } else { Exit::Done })

@@ -23,11 +23,14 @@ pub fn show_would_delete<'a>(ctx: &Context, keys: impl Iterator<Item = &'a [u8]>
     }
 }
 
-/// Prints the result: a sentence on a terminal, unless a note has said it, and otherwise the record.
-pub fn print_answer(ctx: &Context, answer: &DeleteAnswer) -> Result<(), Failure> {
+/// Prints the result: a sentence on a terminal, unless a note has said it, and otherwise the record. `named`: the keys were
+/// named one by one, and each missing one was noted.
+pub fn print_answer(ctx: &Context, answer: &DeleteAnswer, named: bool) -> Result<(), Failure> {
     match answer.would_delete {
         _ if !ctx.out.is_for_people() => ctx.out.one(answer)?,
+        // A note has said it.
         Some(_) => {}
+        None if answer.deleted == 0 && named => {}
         None => ctx.out.bytes(format!("Deleted {}\n", counted(answer.deleted, "key")).as_bytes())?,
     }
     Ok(())

@@ -93,7 +93,9 @@ impl<K: GarbageKind> GcRounds<'_, K> {
             self.show(&scan.plan.candidates.iter().collect::<Vec<_>>());
             self.options.warn_over_limits(self.ctx, found as u64, total);
             let those = if found == 1 { "the candidate if it is" } else { "the candidates that are" };
-            self.ctx.out.note(&format!("Found {} among {}", counted(found, "candidate"), objects(total)));
+            if self.ctx.introduces_questions() {
+                self.ctx.out.note(&format!("Found {} among {}", counted(found, "candidate"), objects(total)));
+            }
             let question = format!("Scan again in {grace:?} and remove {those} still garbage");
             consent = Some(self.ctx.consent_to_destroy(found as u64, &question)?);
             self.wait(grace).await?;

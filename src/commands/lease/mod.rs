@@ -194,7 +194,7 @@ async fn revoke(ctx: &Context, ids: &[LeaseId], outside_namespace: bool) -> Resu
     if ctx.safety.dry_run {
         ctx.out.note(&format!("dry run: {what} would be revoked"));
     } else {
-        if !attached_keys.is_empty() {
+        if !attached_keys.is_empty() && ctx.will_ask() {
             ctx.show_candidates(attached_keys, keys);
         }
         ctx.out.note(&format!("Found {what}"));

@@ -37,6 +37,9 @@ pub(super) use follow::{WatchLoop, WatchStart};
 /// cut connection, or a silent peer (found within 15s). A note is printed when the
 /// stream is interrupted for more than 1s, and when it is back.
 ///
+/// On a terminal, lines are aligned and values are cut at its width; -o text prints
+/// all of them.
+///
 /// If the missed events have been compacted, --sync prints the differences. Without
 /// --sync the watch fails and names the first revision that can be watched.
 ///
