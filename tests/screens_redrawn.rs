@@ -13,18 +13,23 @@ pub(super) const NAMES: &[&str] = &["screens-status", "screens-top"];
 const SOON: Duration = Duration::from_secs(20);
 const SIZES: [(u16, u16); 2] = [(24, 80), (40, 160)];
 
-/// Figures and times differ from run to run; bars do too.
+/// Figures and times differ from run to run, and so do their widths; bars do too. The cells stay.
 fn masked(lines: Vec<String>) -> Vec<String> {
-    let word = |word: &str| {
-        let number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || c == '.');
-        match word {
-            _ if number && word.contains('.') => "#".repeat(word.len()),
-            _ if word.ends_with('Z') && word.contains('T') && word.contains(':') => "[TIME]".to_owned(),
-            _ if !word.is_empty() && word.chars().all(|c| ('▁'..='█').contains(&c)) => "[BARS]".to_owned(),
-            _ => word.to_owned(),
+    let cell = |cell: &str| {
+        let number = |text: &str| text.parse::<f64>().is_ok();
+        match cell.split_once(' ') {
+            Some((figure, "B" | "KiB" | "MiB")) if number(figure) => "[SIZE]".to_owned(),
+            _ if cell.contains('.') && number(cell) => "[N]".to_owned(),
+            _ if cell.strip_suffix('s').is_some_and(number) => "[PERIOD]".to_owned(),
+            _ if cell.len() == 20 && cell.ends_with('Z') && cell.contains('T') => "[TIME]".to_owned(),
+            _ if !cell.is_empty() && cell.chars().all(|c| ('▁'..='█').contains(&c)) => "[BARS]".to_owned(),
+            _ => cell.to_owned(),
         }
     };
-    lines.into_iter().map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" ")).collect()
+    let cells = |line: &str| {
+        line.split("  ").map(str::trim).filter(|text| !text.is_empty()).map(cell).collect::<Vec<_>>().join("  ")
+    };
+    lines.iter().map(|line| cells(line)).collect()
 }
 
 fn on_terminal(of: &(impl Endpoints + ?Sized), args: &[&str], (lines, columns): (u16, u16)) -> Running {
@@ -39,8 +44,8 @@ fn top() {
     let mut page = Page::new();
     for size in SIZES {
         let etcd = Etcd::start();
-        let mut running = on_terminal(&etcd, &["top", "/registry/", "--every", "3s", "--count", "1", "--keys"], size);
-        running.wait_for_stdout("counting for 3s", SOON);
+        let mut running = on_terminal(&etcd, &["top", "/registry/", "--every", "5s", "--count", "1", "--keys"], size);
+        running.wait_for_stdout("counting for 5s", SOON);
         let keys = (0..60).map(|n| match n % 10 {
             0..6 => format!("/registry/pods/default/web-{n}"),
             6..9 => format!("/registry/leases/kube-node-lease/node-{n}"),
