@@ -11,6 +11,7 @@ use crate::config::ConfigError;
 use crate::health::ScanError;
 use crate::kvstore;
 use crate::output::{ErrorView, FailedCondition};
+use crate::shell;
 
 pub use classify::classify;
 
@@ -100,6 +101,16 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// Repeats the context's name in the command lines of the hints, which would reach another store without it.
+    #[must_use]
+    pub fn in_context(mut self, name: &str) -> Self {
+        let option = format!("'kvadm --context {} ", shell::quote(name.as_bytes()));
+        for hint in self.hints.iter_mut().filter(|hint| !hint.contains("--context")) {
+            *hint = hint.replace("'kvadm ", &option);
+        }
         self
     }
 

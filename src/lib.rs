@@ -85,6 +85,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let (out, result) = match prepare(&cli, out.clone(), &signals) {
         Ok(ctx) => {
             let result = on_runtime(&ctx, cli.command);
+            let result = result.map_err(|failure| match ctx.config.context_option() {
+                Some(name) => failure.in_context(&name),
+                None => failure,
+            });
             (ctx.out, result)
         }
         Err(failure) => (out, Err(failure)),

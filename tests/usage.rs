@@ -216,6 +216,7 @@ fn only_verbs_that_change_something_take_yes_and_dry_run() {
         "allocate list",
         "allocate watch",
         "status",
+        "top",
         "snapshot verify",
         "config",
         "completions",

@@ -103,7 +103,7 @@ struct Output {
     /// Color: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", value_parser = ["auto", "always", "never"], hide_possible_values = true, default_value = "auto", hide_default_value = true, hide_short_help = true)]
     color: String,
-    /// Print no notes, and only warnings of an insecure connection
+    /// Print no notes; warn only of insecure connections and bad backups
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Print more: -v decisions, -vv every request (never values)

@@ -15,6 +15,7 @@ pub mod lease;
 pub mod list;
 pub mod lock;
 pub mod mirror;
+mod near_miss;
 pub mod put;
 pub mod restore;
 pub mod snapshot;

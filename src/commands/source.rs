@@ -94,7 +94,7 @@ impl SourceArgs {
             SourceWord::Context { name, revision } => {
                 let about = format!("context '{}'", name.escape_debug());
                 let other = serializable.open_store(&ctx.other_store(name)?).await;
-                let other = other.map_err(|failure| failure.context(cannot_read(&about)))?;
+                let other = other.map_err(|failure| failure.context(cannot_read(&about)).in_context(name))?;
                 refuse_itself(here, &other, &mapping, *revision, &about).await?;
                 (about, SourceKind::Other(other, *revision))
             }
@@ -148,7 +148,13 @@ pub(super) async fn is_same_store(
     let revision = || async { here.store.revision_for(&range).await.map_err(|error| here.explain(error.into())) };
     let before = revision().await?;
     let between = source.store.revision_for(&mapping.source_range()).await;
-    let between = between.map_err(|error| source.explain(error.into()).context(cannot_read(about)))?;
+    let between = between.map_err(|error| {
+        let failure = source.explain(error.into()).context(cannot_read(about));
+        match context_of(about) {
+            Some(name) => failure.in_context(name),
+            None => failure,
+        }
+    })?;
     if here.store.cluster().is_none() || here.store.cluster() != source.store.cluster() {
         return Ok(false);
     }
@@ -173,6 +179,11 @@ fn split_revision(word: &Path) -> Result<(PathBuf, Option<Revision>), Failure> {
         }
         _ => Ok((word.to_owned(), None)),
     }
+}
+
+/// The context of a source, from its name in messages.
+fn context_of(name: &str) -> Option<&str> {
+    name.strip_prefix("context '")?.strip_suffix('\'')
 }
 
 fn cannot_read(source: &str) -> String {
@@ -351,6 +362,9 @@ impl ComparedSource {
         let hint = file_hint(&failure, self.history.is_some()).filter(|_| of_source);
         if of_source {
             failure = failure.context(cannot_read(&self.name));
+            if let Some(name) = context_of(&self.name) {
+                failure = failure.in_context(name);
+            }
         }
         if let Some(hint) = hint {
             failure.hints = vec![hint];

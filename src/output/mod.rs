@@ -19,6 +19,7 @@ mod metadata;
 mod out;
 mod progress;
 mod properties;
+mod question;
 mod raw;
 mod record;
 mod sanitize;
@@ -50,8 +51,9 @@ pub use event::{ChangeKind, EventRow, StatusRow};
 pub use gc::{GcRound, IdGarbageRow, LockGarbageRow, SweepCounts};
 pub use locks::{LockAnswer, LockRow};
 pub use metadata::{ExplanationAnswer, FindingRow, GcPart, GcPhase, MetadataRow, PartCounts, PathRow};
-pub use out::{Confirm, Out};
+pub use out::Out;
 pub use progress::Progress;
+pub use question::Confirm;
 pub use record::{
     Field, InputRecord, KeyOnly, LeasedRecord, Record, RecordError, Tone, Value, Visibility, key_of_record,
 };
@@ -60,5 +62,5 @@ pub use screen::Screen;
 pub use settings::{ColorChoice, Format, Settings};
 pub use sink::Sink;
 pub use trailer::{Trailer, TrailerLine};
-pub use tree::{BranchRow, HistoryUsageRow, UsageKind, UsageRow};
+pub use tree::{BranchRow, HistoryUsageRow, TreeLines, UsageKind, UsageRow};
 pub use value_diff::{DiffLine, DiffLineKind, ValueDiff, is_text};

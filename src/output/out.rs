@@ -1,13 +1,11 @@
 //! The output streams: data on stdout, everything else on stderr.
 
 use std::fs::File;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
-use nix::sys::termios::{FlushArg, tcflush};
 
 use super::decode::{DecodeFault, DecodedRecord};
 use super::error::ErrorView;
@@ -17,17 +15,6 @@ use super::screen_state::ScreenState;
 use super::settings::{Format, Settings, is_dumb_terminal};
 use super::{bytes, json, sanitize};
 use crate::proto::Codec;
-
-/// The answer to a confirmation prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirm {
-    /// The user agreed.
-    Yes,
-    /// The user did not agree.
-    No,
-    /// No terminal to ask on.
-    NoTerminal,
-}
 
 /// Output is buffered up to this size.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -316,6 +303,11 @@ impl Out {
         self.progress_of(label, total, ProgressUnit::Bytes)
     }
 
+    /// A line about a wait, which is redrawn in place.
+    pub fn waiting(&self) -> Progress {
+        self.progress_of("", None, ProgressUnit::Nothing)
+    }
+
     fn progress_of(&self, label: &'static str, total: Option<u64>, unit: ProgressUnit) -> Progress {
         if self.shared.bars { Progress::new(label, total, unit, &self.shared.slot) } else { Progress::hidden() }
     }
@@ -328,6 +320,11 @@ impl Out {
     pub fn byte_stream(&self) -> io::Result<File> {
         self.flush()?;
         io::stdout().as_fd().try_clone_to_owned().map(File::from)
+    }
+
+    /// Whether stdout is a terminal that shows tables: what is printed there is for people only.
+    pub fn is_for_people(&self) -> bool {
+        self.shared.terminal && self.shared.format == Format::Table
     }
 
     /// Whether stdout is a terminal.
@@ -346,24 +343,13 @@ impl Out {
         Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
     }
 
+    /// Whether the format is text.
+    pub fn is_text(&self) -> bool {
+        self.shared.format == Format::Text
+    }
+
     /// Whether the format is JSON.
     pub fn is_json(&self) -> bool {
         self.shared.format == Format::Json
-    }
-
-    /// Asks for confirmation.
-    pub fn confirm(&self, question: &str) -> Confirm {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return Confirm::NoTerminal;
-        }
-        // What was typed before the question is no answer to it.
-        let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
-        let question = sanitize::sanitize(question.as_bytes(), false);
-        self.stderr(format!("{question}? [y/N] ").as_bytes());
-        let mut answer = String::new();
-        match io::stdin().lock().read_line(&mut answer) {
-            Ok(_) if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Confirm::Yes,
-            _ => Confirm::No,
-        }
     }
 }

@@ -76,8 +76,10 @@ pub enum Value<'a> {
     Decimal(&'a str),
     /// A count, revision or version.
     Int(i64),
-    /// A count or size.
+    /// A count; for people, its digits are grouped by thousands.
     Uint(u64),
+    /// A number that counts nothing, such as a position, a hash or a port: its digits are never grouped.
+    Ordinal(u64),
     /// A size in bytes; tables show it in larger units.
     Size(u64),
     /// A 64-bit ID: a hex string, because JSON numbers lose digits.
@@ -166,6 +168,11 @@ impl<'a> Value<'a> {
     /// Nested records.
     pub fn records<R: Record + 'a>(records: impl Iterator<Item = &'a R>) -> Self {
         Value::Records(records.map(|record| record as &dyn Record).collect())
+    }
+
+    /// A number that counts nothing, or no value.
+    pub fn ordinal(number: Option<u64>) -> Self {
+        number.map_or(Value::Absent, Value::Ordinal)
     }
 
     /// A count, or no value.

@@ -56,7 +56,9 @@ impl Sink {
             (Format::Yaml, _) => yaml::document(&mut stdout.buffer, record),
             (Format::Raw, _) if raw::value(&mut stdout.buffer, record) => {}
             (Format::Table, Some(layout)) => layout.push(&mut stdout.text, record),
-            _ if self.out.shared.terminal => text::line_for_terminal(&mut stdout.text, record),
+            (format, _) if self.out.shared.terminal => {
+                text::line_for_terminal(&mut stdout.text, record, format == Format::Table);
+            }
             _ => text::line(&mut stdout.text, record),
         }
         stdout.put_text()

@@ -53,7 +53,8 @@ pub struct Kvadm {
     folder: Option<PathBuf>,
     stdin: Vec<u8>,
     timeout: Duration,
-    terminal: bool,
+    /// The columns of the terminal, if there is one.
+    terminal: Option<u16>,
     /// Whether --force is left to the test.
     unforced: bool,
     /// Options of `ulimit`.
@@ -77,7 +78,7 @@ impl Kvadm {
             folder: None,
             stdin: Vec::new(),
             timeout: Duration::from_secs(30),
-            terminal: false,
+            terminal: None,
             unforced: false,
             limit: None,
             home: tempfile::Builder::new().prefix("kvadm-home-").tempdir().expect("create a temporary folder"),
@@ -128,8 +129,13 @@ impl Kvadm {
 
     /// Runs on a terminal of 24 lines and 80 columns. Standard output and error come together, as shown, with `\r\n`
     /// as the end of a line and with what is typed.
-    pub fn pty(mut self) -> Self {
-        self.terminal = true;
+    pub fn pty(self) -> Self {
+        self.pty_of(80)
+    }
+
+    /// As [`Kvadm::pty`], with this many columns.
+    pub fn pty_of(mut self, columns: u16) -> Self {
+        self.terminal = Some(columns);
         self
     }
 
@@ -182,7 +188,7 @@ impl Kvadm {
         let stdin = std::mem::take(&mut self.stdin);
         let terminal = self.terminal;
         let mut running = self.spawn();
-        if terminal {
+        if terminal.is_some() {
             // A terminal has no end that could be closed; what was given is typed.
             running.write(stdin);
         } else {
@@ -198,7 +204,7 @@ impl Kvadm {
             self.args.push("--force".into());
         }
         let shown = self.shown();
-        let mut command = if self.terminal {
+        let mut command = if self.terminal.is_some() {
             // `setsid` makes the pseudo-terminal the controlling one and becomes the program.
             let mut command = Command::new("setsid");
             command.arg("--ctty").arg(&self.program);
@@ -216,16 +222,20 @@ impl Kvadm {
         command.args(&self.args).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.home()).env("XDG_CONFIG_HOME", self.home().join(".config")).env("TZ", "UTC");
-        if self.terminal {
+        if self.terminal.is_some() {
             command.env("TERM", "xterm-256color");
         }
         command.envs(self.envs);
         if let Some(folder) = self.folder {
             command.current_dir(folder);
         }
-        let start = if self.terminal { Running::terminal } else { Running::pipes };
-        let contract = if is_kvadm && !self.terminal { JsonRun::of(&self.args, output.as_deref()) } else { None };
-        let mut running = start(command, shown, self.timeout, Some(self.home));
+        let has_contract = is_kvadm && self.terminal.is_none();
+        let contract = if has_contract { JsonRun::of(&self.args, output.as_deref()) } else { None };
+        let (timeout, home) = (self.timeout, Some(self.home));
+        let mut running = match self.terminal {
+            Some(columns) => Running::terminal(columns, command, shown, timeout, home),
+            None => Running::pipes(command, shown, timeout, home),
+        };
         running.contract = contract;
         if !self.stdin.is_empty() {
             running.write(&self.stdin);

@@ -76,12 +76,12 @@ impl Capture {
 
 /// Both ends, of 24 lines and 80 columns. Closed on exec from the start: the tests of other threads start programs at any
 /// moment, and one that inherits an end keeps the terminal open for as long as it lives.
-pub fn pseudo_terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+pub fn pseudo_terminal(columns: u16) -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags)?;
     unlockpt(&master)?;
     let slave = ioctl_tiocgptpeer(&master, flags)?;
-    tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 })?;
+    tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
     Ok((master, slave))
 }
 
@@ -128,8 +128,14 @@ impl Running {
     }
 
     /// On a terminal of 24 lines and 80 columns; `command` has to take its standard input as the controlling terminal.
-    pub(super) fn terminal(mut command: Command, shown: String, timeout: Duration, home: Option<TempDir>) -> Self {
-        let (master, slave) = pseudo_terminal().expect("open a pseudo-terminal");
+    pub(super) fn terminal(
+        columns: u16,
+        mut command: Command,
+        shown: String,
+        timeout: Duration,
+        home: Option<TempDir>,
+    ) -> Self {
+        let (master, slave) = pseudo_terminal(columns).expect("open a pseudo-terminal");
         let end = |of: &OwnedFd| of.try_clone().expect("share the pseudo-terminal");
         command.stdin(end(&slave)).stdout(end(&slave)).stderr(slave);
         let started = Instant::now();

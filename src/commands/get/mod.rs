@@ -6,6 +6,7 @@ use std::ffi::OsString;
 
 use crate::args::{KeyText, parse_revision};
 use crate::commands::conditions::IfLockedArgs;
+use crate::commands::near_miss::hint_for_key;
 use crate::commands::proto::ProtoArgs;
 use crate::commands::serializable::SerializableArgs;
 use crate::commands::value_filter::ValueArgs;
@@ -106,6 +107,12 @@ pub async fn run(ctx: &Context, args: &Args) -> Result<Exit, Failure> {
     let missing: Vec<_> = keys.iter().zip(&found.kvs).filter(|(_, kv)| kv.is_none()).map(|(key, _)| key).collect();
     for key in &missing {
         ctx.out.note(&format!("key not found: {} (revision {})", bytes::name(key), found.revision));
+    }
+    if let ([key], [missing]) = (keys.as_slice(), missing.as_slice())
+        && key == *missing
+        && rev == 0
+    {
+        hint_for_key(ctx, &source.store, key).await;
     }
     let mut others = found.kvs.iter().flatten().filter(|kv| !matches(kv)).peekable();
     let all_match = others.peek().is_none();

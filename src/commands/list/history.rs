@@ -81,6 +81,10 @@ fn print(
 ) -> Result<(), Failure> {
     let namespace = ctx.store().namespace().len();
     let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    if ctx.out.is_text() {
+        // Text has no header, and nobody guesses six numbers.
+        ctx.out.note("columns: key, kind, keys, live_bytes, superseded_bytes, revisions, tombstones");
+    }
     let mut sink = ctx.out.stream();
     let mut sums = BranchSums::<HistorySum>::new(levels);
     let mut branches = args.top.map(|top| Ranking::new(count(top)));

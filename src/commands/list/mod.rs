@@ -16,6 +16,7 @@ use crate::kvstore::{KeyRange, LockGuard, ReadOptions};
 use crate::output::Count;
 use crate::plural::counted;
 
+use crate::commands::near_miss::hint_for_prefix;
 use branches::TreeWalk;
 use filter::RecordFilter;
 use listing::Listing;
@@ -104,6 +105,8 @@ async fn list(
     }
     if let Some(hint) = hint.filter(|_| count == 0) {
         ctx.out.note(&hint);
+    } else if count == 0 && listing.filter.is_empty() && !args.selection.has_bounds() && rev == 0 {
+        hint_for_prefix(ctx, &source.store, &listing.range.start).await;
     }
     Ok(Count { count, revision })
 }

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::kvstore::{Error, KeyRange, LeaseId, LeaseKeeper, LockGuard, Store};
 use crate::output::{FailedCondition, InputRecord, LoadAnswer, Progress};
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
 use crate::proto::Codec;
 use crate::signal::after_cancel;
 use crate::sync::{InputLine, RecordLines};
@@ -326,8 +326,10 @@ impl Load<'_> {
         }
         if let Err(failure) = result {
             let loaded = format!(
-                "{} loaded ({written} written, {unchanged} unchanged)",
-                counted(self.tally.applied(), "record")
+                "{} loaded ({} written, {} unchanged)",
+                counted(self.tally.applied(), "record"),
+                grouped(written),
+                grouped(unchanged)
             );
             let other_store = failure.is_other_store();
             let partly = written > 0 && !other_store && !matches!(failure.exit, Exit::Interrupted | Exit::Unknown);

@@ -48,7 +48,7 @@ impl Record for MemberRow<'_> {
 fn tone(health: &str) -> Tone {
     match health {
         "healthy" => Tone::Good,
-        "degraded" => Tone::Warning,
+        "degraded" | "unknown" => Tone::Warning,
         _ => Tone::Bad,
     }
 }
