@@ -274,7 +274,9 @@ fn a_signal_ends_between_two_removals() {
     running.signal(Signal::SIGTERM);
     let run = running.wait();
     run.signal(Signal::SIGTERM);
-    let said = run.err_json();
+    let lines: Vec<Value> = run.stderr_text().lines().map(json).collect();
+    let [said, error] = lines.as_slice() else { panic!("a summary and the error of a one-shot command: {run:?}") };
+    assert_eq!((&error["error"], &error["exit_code"]), (&"interrupted".into(), &143.into()));
     let removed = said["removed"].as_u64().unwrap();
     assert!((1..100).contains(&removed), "{said}");
     assert_eq!(left(&etcd, "/l/").len() as u64, 100 - removed, "what it says is what it did");

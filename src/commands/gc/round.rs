@@ -375,6 +375,7 @@ impl<K: GarbageKind> GcRounds<'_, K> {
         match result {
             // Candidates reported as busy may not have been tried.
             Ok(()) if ends => Err(Failure::new(Exit::Interrupted, "interrupted")),
+            Err(failure) if failure.exit == Exit::Interrupted => Err(failure),
             Ok(()) if unknown > 0 => Err(Failure::new(
                 Exit::Unknown,
                 format!("{} may or may not have been applied", counted(unknown, "removal")),

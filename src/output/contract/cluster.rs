@@ -5,7 +5,7 @@ use super::spec::{JsonType, RecordSpec, has, may, record};
 /// The errors of all verbs, on standard error.
 pub static ERROR: RecordSpec = record(
     "error",
-    "errors of every verb",
+    "every verb",
     "On standard error. The exit codes are in kvadm(1). A one-shot command that a signal ends prints this object as well, with \
      128 and the number of the signal as exit_code. A command that runs until a signal ends it prints none.",
     &[
@@ -35,7 +35,7 @@ pub(super) static STATUS: RecordSpec = record(
     "status",
     "",
     &[
-        may("time", "with --watch"),
+        may("time", "with --watch: RFC 3339"),
         has("health", "").one_of(&["healthy", "degraded", "unknown", "no-quorum"]),
         has("quorum", "with --serializable always unknown").one_of(&["proved", "read", "unknown", "none"]),
         may("quorum_ms", ""),

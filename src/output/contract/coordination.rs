@@ -77,7 +77,7 @@ pub(super) static LEASE: RecordSpec = record(
         has("lease", ""),
         has("ttl", ""),
         has("left", ""),
-        may("keys", "with list and revoke --dry-run"),
+        may("keys", "with list and revoke --dry-run: number of keys"),
         may("outside", ""),
         may("dry_run", ""),
     ],
@@ -120,7 +120,7 @@ pub(super) static ID_ROW: RecordSpec = record(
         has("key", ""),
         has("nodes", ""),
         has("state", "").one_of(ID_STATES),
-        may("left", "with --ttl: the shortest of its references"),
+        may("left", "with --ttl: seconds until the first of its references expires"),
         may("lease", "the lease of the master"),
         has("references", "").of(&REFERENCE),
         may("store", ""),
@@ -131,7 +131,12 @@ static REFERENCE: RecordSpec = record(
     "reference",
     "",
     "",
-    &[has("node", ""), may("lease", ""), may("ttl", "with --ttl"), may("left", "with --ttl")],
+    &[
+        has("node", ""),
+        may("lease", ""),
+        may("ttl", "with --ttl: granted TTL in seconds"),
+        may("left", "with --ttl: seconds until the lease expires"),
+    ],
 );
 
 pub(super) static ALLOCATION_EVENT: RecordSpec = record(
@@ -279,8 +284,8 @@ pub(super) static GC_ROUND: RecordSpec = record(
         may("conflicts", "IDs that another key got meanwhile"),
         may("unverified", ""),
         may("unknown", ""),
-        may("parts", "with metadata").of(&GC_PART),
-        may("phases", "with metadata").of(&GC_PHASE),
+        may("parts", "with metadata: one object per kind of the schema").of(&GC_PART),
+        may("phases", "with metadata: one object per phase").of(&GC_PHASE),
         has("took_ms", ""),
         may("error", ""),
     ],

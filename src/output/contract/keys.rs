@@ -87,7 +87,7 @@ pub(super) static BRANCH: RecordSpec = record(
         has("key", ""),
         has("kind", "").one_of(&["branch", "key"]),
         has("depth", ""),
-        may("keys", "of a branch, if they are counted"),
+        may("keys", "number of keys of a branch, if they are counted"),
     ],
 );
 
@@ -173,8 +173,8 @@ pub(super) static EVENT: RecordSpec = record(
         has("event", "").one_of(&["created", "modified", "deleted"]),
         has("key", ""),
         may("value", ""),
-        may("prev_value", "with --prev"),
-        may("prev_mod_revision", "with --prev"),
+        may("prev_value", "with --prev: the previous value"),
+        may("prev_mod_revision", "with --prev: the revision of the previous value"),
         may("create_revision", ""),
         may("mod_revision", ""),
         may("version", ""),
@@ -290,10 +290,10 @@ pub(super) static MIRROR: RecordSpec = record(
     &[
         has("event", "").one_of(&["copied", "progress", "caught-up", "stopped", "would-copy"]),
         has("revision", "revision of the source up to which the prefix is mirrored"),
-        may("source_revision", "with progress"),
+        may("source_revision", "with progress: the revision of the source"),
         may("behind", "with progress: revisions of the source that are not mirrored yet"),
         has("changes", ""),
-        may("changes_per_second", "with progress"),
+        may("changes_per_second", "with progress: changes per second since the last record"),
         has("copied", ""),
         has("overwritten", ""),
     ],
@@ -327,7 +327,7 @@ pub(super) static TXN: RecordSpec = record(
     ],
 );
 
-/// The results of a transaction inside of a transaction have no schema of their own: etcd allows some levels.
+/// A transaction may be inside of a transaction.
 static TXN_RESULT: RecordSpec = record(
     "txn-result",
     "",
@@ -341,21 +341,7 @@ static TXN_RESULT: RecordSpec = record(
         may("prev", "").of(&TXN_KEY_VALUE),
         may("branch", "").one_of(&["then", "else"]),
         may("succeeded", ""),
-        may("results", "").of(&INNER_RESULT),
-    ],
-);
-
-static INNER_RESULT: RecordSpec = record(
-    "inner-result",
-    "",
-    "",
-    &[
-        has("op", "").one_of(&["put", "get", "delete", "txn"]),
-        may("count", ""),
-        may("more", ""),
-        may("kvs", "").of(&TXN_KEY_VALUE),
-        may("deleted", ""),
-        may("prev", "").of(&TXN_KEY_VALUE),
+        may("results", "").of(&TXN_RESULT),
     ],
 );
 

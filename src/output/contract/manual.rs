@@ -35,23 +35,28 @@ pub fn manual() -> String {
     page
 }
 
-fn record_text(record: &RecordSpec) -> String {
+fn record_text(record: &'static RecordSpec) -> String {
     let mut text = format!("== {}\n", record.title);
     if !record.about.is_empty() {
         text.push_str(&format!("{}\n\n", record.about));
     }
-    fields_text(record, "", &mut text);
+    fields_text(record, "", &mut vec![(record.id, "the record".to_owned())], &mut text);
     text.push('\n');
     text
 }
 
-fn fields_text(record: &RecordSpec, within: &str, text: &mut String) {
+/// The fields, and those of objects inside, once each: `listed` has the records that are there already, with their paths.
+fn fields_text(record: &'static RecordSpec, within: &str, listed: &mut Vec<(&'static str, String)>, text: &mut String) {
     for field in record.fields {
         let path = format!("{within}{}", field.name);
-        text.push_str(&format!("  {path}  {}\n", meaning(field)));
-        if let Some(inner) = field.holds {
+        let known = field.holds.and_then(|inner| listed.iter().find(|(id, _)| *id == inner.id));
+        let same = known.map_or_else(String::new, |(_, path)| format!(", with the fields of {path}"));
+        text.push_str(&format!("  {path}  {}{same}\n", meaning(field)));
+        if let Some(inner) = field.holds.filter(|_| same.is_empty()) {
             let list = name(field.name).is_some_and(|entry| entry.kind == JsonType::Objects);
-            fields_text(inner, &format!("{path}{}.", if list { "[]" } else { "" }), text);
+            let path = format!("{path}{}", if list { "[]" } else { "" });
+            listed.push((inner.id, path.clone()));
+            fields_text(inner, &format!("{path}."), listed, text);
         }
     }
 }

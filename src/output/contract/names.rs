@@ -61,7 +61,7 @@ pub const NAMES: &[NameSpec] = &[
     n("expired", Text, "when the object's lease expired"),
     n("facts", Facts, "what the step found, as fields that differ from step to step"),
     n("failed", Int, "candidates whose deletion failed"),
-    n("field", Text, "value or prev_value"),
+    n("field", Text, "the field that cannot be decoded"),
     n("file", Text, "name of the file"),
     n("finding", Text, "kind of the finding"),
     n("flat", Bool, "true: the reference protects the object alone, not what the object refers to"),
