@@ -48,6 +48,7 @@ const RARE_OF: &[(&str, &[&str])] = &[
     ("watch", &["serializable", "dir", "glob", "keys_only", "prev", "only", "until", "on_error"]),
     ("top", &["dir", "separator"]),
     ("txn", &[]),
+    ("status", &["quota", "keep_below"]),
     ("compact", &["physical"]),
     ("allocate new", &["if_locked", "wait"]),
     ("allocate hold", &["if_locked", "wait"]),

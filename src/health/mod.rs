@@ -4,6 +4,7 @@
 
 pub mod advice;
 pub(crate) mod certificates;
+mod comparable;
 pub(crate) mod consistency;
 pub(crate) mod differences;
 pub(crate) mod error;

@@ -80,7 +80,7 @@ pub struct Args {
     /// Defragment all members, one at a time
     #[arg(long)]
     defrag: bool,
-    /// With --defrag: only members where COND holds, e.g. 'in-use-below=50% or free-above=200MiB'
+    /// With --defrag: only members where COND holds, such as in-use-below=50%
     ///
     /// COND is one or more terms with 'and' or 'or' between them; 'and' binds tighter. in-use-below=P% compares the share of the
     /// file that is in use, free-above=SIZE its free bytes, size-above=SIZE its size, quota-above=P% its share of the quota
@@ -102,7 +102,7 @@ pub struct Args {
     /// With --defrag or --reclaim: move leadership before the leader is defragmented
     #[arg(long)]
     move_leader: bool,
-    /// Run on an unhealthy cluster or a version with known defects; continue after a failure
+    /// Run although the cluster or its version is not sound; continue after a failure
     ///
     /// Requires --defrag or --reclaim. Without it, kvadm does not defragment etcd 3.5.0 to 3.5.5: a member of these versions that
     /// crashes meanwhile can come back with other data than the rest (etcd's #14733). On versions before 3.5.23 and 3.6.5, kvadm

@@ -91,10 +91,10 @@ pub struct Args {
     #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_period, conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency", "advice"])]
     #[allow(clippy::option_option)]
     forecast: Option<Option<Duration>>,
-    /// With --forecast: the quota of members that do not tell it (before etcd 3.6)
+    /// With --forecast: the quota of members that do not tell theirs
     #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency", "advice"])]
     quota: Option<u64>,
-    /// With --forecast: the bytes in use to stay below [default: 80% of the quota]
+    /// With --forecast: bytes in use to stay below [default: 80% of the quota]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency", "advice"])]
     keep_below: Option<u64>,
     /// Do not check the quorum: read each member's own data only

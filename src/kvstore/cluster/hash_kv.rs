@@ -1,6 +1,7 @@
 //! HashKV: the hash over all stored revisions by which members compare their data.
 
 use crate::kvstore::error::Error;
+use crate::kvstore::refusal::Refusal;
 use crate::kvstore::request::Request;
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::Timeout;
@@ -26,6 +27,19 @@ impl Store {
     /// [`Refusal::FutureRevision`](crate::kvstore::refusal::Refusal::FutureRevision) if the member does not have this revision, or
     /// any other error of the request.
     pub async fn hash_kv(&self, revision: Revision) -> Result<HashKvAnswer, Error> {
+        match self.request_hash_kv(revision).await {
+            // Up to 3.5, etcd refuses the compact revision itself, unless it hashes up to its latest revision (0).
+            Err(error) if revision > 0 && error.is_refusal(Refusal::Compacted) => match self.request_hash_kv(0).await {
+                Ok((answer, latest)) if latest == revision => Ok(answer),
+                Ok(_) => Err(error),
+                Err(other) => Err(other),
+            },
+            other => other.map(|(answer, _)| answer),
+        }
+    }
+
+    /// The hash, and the latest revision of the member when it began.
+    async fn request_hash_kv(&self, revision: Revision) -> Result<(HashKvAnswer, Revision), Error> {
         let request = Request { needs_leader: false, timeout: Timeout::WhileResponsive, ..Request::read("hash", &[]) };
         let send = |client: etcd_client::Client| async move { client.maintenance_client().hash_kv(revision).await };
         let answer = self.call(request, send).await?.value;
@@ -38,6 +52,7 @@ impl Store {
         if revision > 0 && hashed != 0 && hashed != revision {
             return Err(request.invalid(format!("the hash is that of revision {hashed}, not of {revision}")));
         }
-        Ok(HashKvAnswer { hash: answer.hash(), compact_revision: compact_revision.max(0) })
+        let latest = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+        Ok((HashKvAnswer { hash: answer.hash(), compact_revision: compact_revision.max(0) }, latest))
     }
 }
