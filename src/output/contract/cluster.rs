@@ -54,6 +54,7 @@ static MEMBER: RecordSpec = record(
         has("endpoint", ""),
         has("name", "the name of the member"),
         has("health", "").one_of(&["healthy", "unhealthy", "unreachable"]),
+        may("lag", ""),
         may("latency_ms", ""),
         may("version", "version of the member").typed(JsonType::Text),
         may("db_size", ""),

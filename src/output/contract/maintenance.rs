@@ -37,9 +37,10 @@ static SPACE: RecordSpec = record(
         may("revision_before", ""),
         may("revision_after", ""),
         may("quota", ""),
-        may("defrag", "skipped for a learner").one_of(&["done", "failed", "unknown", "left", "skipped"]),
+        may("defrag", "").one_of(&["done", "failed", "unknown", "left", "skipped"]),
         has("alarms", ""),
         may("error", ""),
+        may("reason", "why the member was skipped: the figures that --if compares, or a learner"),
     ],
 );
 

@@ -16,6 +16,8 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("ALLOCATE", &["allocate"]),
     ("GARBAGE COLLECTION", &["gc"]),
     ("STATUS, CONFIG AND VERSION", &["status", "config", "version"]),
+    ("TOP", &["top"]),
+    ("CHECK", &["check"]),
     ("COMPACT", &["compact"]),
     ("SNAPSHOT", &["snapshot"]),
 ];

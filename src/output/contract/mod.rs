@@ -5,6 +5,7 @@
 
 mod cluster;
 mod coordination;
+mod health;
 mod keys;
 mod maintenance;
 mod manual;

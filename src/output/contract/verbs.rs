@@ -1,7 +1,7 @@
 //! What each verb prints.
 
 use super::spec::{RecordSpec, VerbSpec};
-use super::{cluster, coordination, keys, maintenance};
+use super::{cluster, coordination, health, keys, maintenance};
 
 const fn v(
     words: &'static [&'static str],
@@ -57,7 +57,21 @@ pub static VERBS: &[VerbSpec] = &[
         &[&coordination::GC_METADATA, &coordination::GC_ROUND, &coordination::EXPLANATION, &coordination::FINDING],
         &[&coordination::GC_ROUND],
     ),
-    v(&["status"], &[&cluster::STATUS, &cluster::REVISION, &cluster::DIAGNOSIS], &[&keys::READ_MEMBER]),
+    v(
+        &["status"],
+        &[
+            &cluster::STATUS,
+            &cluster::REVISION,
+            &health::ADVICE,
+            &health::CONSISTENCY,
+            &health::FORECAST,
+            &health::LATENCY,
+            &cluster::DIAGNOSIS,
+        ],
+        &[&keys::READ_MEMBER],
+    ),
+    v(&["top"], &[&health::PERIOD], &[]),
+    v(&["check"], &[&health::CHECKS, &health::CHECK_PLAN], &[]),
     v(&["compact"], &[&maintenance::COMPACT, &maintenance::COMPACT_ROUND], &[]),
     v(&["snapshot", "save"], &[&maintenance::SNAPSHOT_SAVED], &[&maintenance::SNAPSHOT_SAVED]),
     v(&["snapshot", "verify"], &[&maintenance::SNAPSHOT_VERIFIED], &[]),
