@@ -98,9 +98,13 @@ fn a_prefix_as_it_was() {
     put(&key("b"), "B");
     put(&key("new"), "new");
     delete(&key("c"));
+    let written = shared().held(key("new")).unwrap().modified;
     let run = restore(&[&p, "--source", &then, "--yes", "--only", "created,modified", "-o", "json"]);
+    let mut answer = run.ok().json();
+    let revision = answer.as_object_mut().unwrap().remove("revision").and_then(|revision| revision.as_i64());
+    assert!(revision.is_some_and(|revision| revision >= written), "the revision of the comparison: {revision:?}");
     assert_eq!(
-        run.ok().json(),
+        answer,
         json!({"created": 1, "modified": 1, "deleted": 0, "unchanged": 3, "conflicts": 0, "unknown": 0})
     );
     assert_eq!(run.stderr_text(), "note: left by --only: 1 difference\n");
