@@ -107,8 +107,8 @@ impl Round<'_> {
         let mut notes: Vec<String> = self.notes.iter().flat_map(|note| wrapped(note)).collect();
         let room = height.saturating_sub(1).saturating_sub(lines.len());
         // The messages are more important than the end of a long table.
-        shorten(&mut notes, (room / 2).max(room.saturating_sub(body.len())));
-        shorten(&mut body, room.saturating_sub(notes.len()));
+        shorten(&mut notes, (room / 2).max(room.saturating_sub(body.len())), width);
+        shorten(&mut body, room.saturating_sub(notes.len()), width);
         lines.append(&mut body);
         lines.append(&mut notes);
         let mut text = "\x1b[H".to_owned();
@@ -122,13 +122,15 @@ impl Round<'_> {
 }
 
 /// Leaves at most `room` lines, of which the last one then says how many are missing.
-fn shorten(lines: &mut Vec<String>, room: usize) {
+fn shorten(lines: &mut Vec<String>, room: usize, width: usize) {
     if lines.len() > room {
         let kept = room.saturating_sub(1);
         let missing = lines.len() - kept;
         lines.truncate(kept);
         if room > 0 {
-            lines.push(format!("… {missing} more lines; enlarge the window"));
+            let text = format!("… {missing} more lines; enlarge the window");
+            // On a very narrow terminal, the number is what matters.
+            lines.extend(wrap(&text, width).into_iter().take(1));
         }
     }
 }
