@@ -76,6 +76,7 @@ const LINES: &[(&str, &str)] = &[
     ("snapshot save --cacert ca.pem", "kvadm snapshot save FILE --ca-file ca.pem"),
     ("snapshot save f --cacert ca.pem", "kvadm snapshot save f --ca-file ca.pem"),
     ("snapshot hashkv f", "kvadm snapshot verify f"),
+    ("endpoint hashkv", "kvadm status --consistency"),
     ("snapshot verify f -w table", "kvadm snapshot verify f -o table"),
     (
         "snapshot restore f --data-dir d --bump-revision 5 --mark-compacted",
@@ -95,7 +96,6 @@ const MISSING: &[(&str, &str)] = &[
     ("defrag", "no 'defrag' yet: use etcdctl; 'kvadm compact --defrag' defragments all members"),
     ("elect n v", "no 'elect' yet: use etcdctl; 'kvadm lock n' elects a holder, without a value"),
     ("elect n --listen", "no 'elect --listen' yet: use etcdctl; 'kvadm lock --list n' shows"),
-    ("endpoint hashkv", "no 'endpoint hashkv' yet: use etcdctl"),
     ("member list", "no 'member list' yet: use etcdctl; 'kvadm status -o json' shows the members"),
     ("member add m --peer-urls=http://h:2380", "no 'member add' yet: use etcdctl"),
     ("member remove 1f", "no 'member remove' yet: use etcdctl"),

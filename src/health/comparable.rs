@@ -9,7 +9,7 @@ use crate::kvstore::{Error, Store};
 use crate::transport::Endpoint;
 
 /// A member that can be compared, or why not.
-pub(super) struct Comparable {
+pub(super) struct ComparableMember {
     pub(super) endpoint: String,
     pub(super) id: Option<u64>,
     pub(super) name: String,
@@ -17,7 +17,7 @@ pub(super) struct Comparable {
     pub(super) handle: Result<(Endpoint, Store), String>,
 }
 
-impl Comparable {
+impl ComparableMember {
     /// Each member once, although several endpoints may belong to it. A silent endpoint that is no address of a listed member is
     /// left out if the list is known: no member is missing without it.
     pub(super) fn of_scan(store: &Store, scan: &ClusterScan) -> Vec<Self> {
@@ -36,7 +36,10 @@ impl Comparable {
 }
 
 /// Asks all members that can be asked at once. The answers are in the order of the members.
-pub(super) async fn ask_all<T, F>(members: &[Comparable], ask: impl Fn(Store) -> F) -> Vec<Option<Result<T, Error>>>
+pub(super) async fn ask_all<T, F>(
+    members: &[ComparableMember],
+    ask: impl Fn(Store) -> F,
+) -> Vec<Option<Result<T, Error>>>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -57,7 +60,7 @@ where
     answers
 }
 
-/// The observations that [`Comparable`] is made of.
+/// The observations that [`ComparableMember`] is made of.
 fn members_of(scan: &ClusterScan) -> Vec<&MemberObservation> {
     let answering = || scan.members.iter().filter(|member| member.status.is_ok());
     let is_listed = answering().any(|member| !member.name.is_empty());

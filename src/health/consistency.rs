@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::comparable::{Comparable, ask_all};
+use super::comparable::{ComparableMember, ask_all};
 use super::differences::{KeyDifference, compare_listings};
 use super::error::ScanError;
 use super::scan::{QuorumEvidence, format_causes, scan_cluster};
@@ -97,7 +97,7 @@ impl ConsistencyReport {
 /// No reachable member, or a refused login or hash.
 pub async fn check_consistency(store: &Store, locate: bool) -> Result<ConsistencyReport, ScanError> {
     let scan = scan_cluster(store, QuorumEvidence::None).await?;
-    let members = Comparable::of_scan(store, &scan);
+    let members = ComparableMember::of_scan(store, &scan);
     let mut incomplete = scan.general().to_vec();
     if members.iter().all(|member| member.name.is_empty()) {
         incomplete.push("the cluster does not list its members".to_owned());
@@ -138,7 +138,7 @@ struct MemberHashes {
 }
 
 impl MemberHashes {
-    async fn request(members: &[Comparable], incomplete: &[String]) -> Result<Self, ScanError> {
+    async fn request(members: &[ComparableMember], incomplete: &[String]) -> Result<Self, ScanError> {
         let statuses = ask_all(members, |store| async move { store.member_status().await }).await;
         let revision = statuses.iter().flatten().flatten().map(|status| status.revision).min().unwrap_or(0);
         let answers = ask_all(members, move |store| async move {

@@ -40,13 +40,13 @@ pub struct KeyDifferences {
 }
 
 /// One member's listing, as far as it is read.
-struct Listing {
+struct MemberListing {
     endpoint: String,
     reader: RangeReader,
     page: VecDeque<KeyValue>,
 }
 
-impl Listing {
+impl MemberListing {
     async fn fill(&mut self) -> Result<(), Error> {
         if self.page.is_empty() {
             self.page.extend(self.reader.next().await?.unwrap_or_default());
@@ -71,11 +71,11 @@ pub async fn compare_listings(
     keep: usize,
 ) -> Result<KeyDifferences, Error> {
     let options = ReadOptions { revision, ..ReadOptions::default() };
-    let mut listings: Vec<Listing> = members
+    let mut listings: Vec<MemberListing> = members
         .into_iter()
         .map(|(endpoint, store)| {
             let reader = store.serializable().read(&KeyRange::prefix(b""), options.clone());
-            Listing { endpoint, reader, page: VecDeque::new() }
+            MemberListing { endpoint, reader, page: VecDeque::new() }
         })
         .collect();
     let mut found = KeyDifferences::default();

@@ -22,7 +22,7 @@ const FORMS: &[(&str, &[&str])] = &[
             "[OPTIONS] [REV]",
             "[OPTIONS] --keep N",
             "[OPTIONS] --every [D]",
-            "[OPTIONS] --defrag [--if COND] [--pause D]",
+            "[OPTIONS] --defrag [--pause D]",
             "[OPTIONS] --reclaim",
         ],
     ),

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::health::advice::{Advice, ClusterFacts, LoginNeed, MemberFacts, NextCommand, Urgency, advise};
+use crate::health::advice::{ClusterFacts, LoginNeed, MemberFacts, NextCommand, Recommendation, Urgency, advise};
 use crate::health::{ClusterHealth, ClusterScan, QuorumEvidence, certificates, scan_cluster};
 use crate::kvstore::Store;
 use crate::output::{AdviceAnswer, AdviceRow};
@@ -25,7 +25,7 @@ pub async fn run(ctx: &Context) -> Result<Exit, Failure> {
     })
 }
 
-fn row<'a>(advice: &'a Advice, command: Option<&'a str>) -> AdviceRow<'a> {
+fn row<'a>(advice: &'a Recommendation, command: Option<&'a str>) -> AdviceRow<'a> {
     AdviceRow {
         severity: advice.urgency.as_str(),
         certainty: advice.certainty.as_str(),
@@ -40,7 +40,7 @@ fn row<'a>(advice: &'a Advice, command: Option<&'a str>) -> AdviceRow<'a> {
 }
 
 /// The command line that reaches the same store.
-fn command(ctx: &Context, advice: &Advice) -> Option<String> {
+fn command(ctx: &Context, advice: &Recommendation) -> Option<String> {
     match advice.command.as_ref()? {
         NextCommand::Kvadm(words) => {
             let [verb, rest @ ..] = words.as_slice() else { return None };

@@ -54,11 +54,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
     after_help = "\
 Examples:
   kvadm status
-  kvadm status --quorum -o json
   kvadm status --latency 10s
   kvadm status --wait 60s -q && ./deploy
   kvadm status --advice
-  kvadm status --consistency --user root --password-file FILE
   kvadm status --forecast 10m --keep-below 6GiB
   kvadm status --diagnose --endpoints https://etcd-0:2379,https://etcd-1:2379"
 )]

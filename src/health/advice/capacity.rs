@@ -1,6 +1,6 @@
 //! Advice about alarms and the size of the databases.
 
-use super::{Advice, Certainty, ClusterFacts, MemberFacts, Urgency, percent, size};
+use super::facts::{Certainty, ClusterFacts, MemberFacts, Recommendation, Urgency, percent, size};
 
 /// The quota of a member that was started without --quota-backend-bytes.
 const DEFAULT_QUOTA: u64 = 2 << 30;
@@ -9,7 +9,7 @@ const NOTABLE_FREE_BYTES: u64 = 100 << 20;
 /// Smaller differences come from pages and the order of commits.
 const NOTABLE_DIFFERENCE: u64 = 64 << 20;
 
-pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     for member in &facts.members {
         alarms(member, found);
         quota(member, found);
@@ -18,10 +18,11 @@ pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     unequal(facts, found);
 }
 
-fn alarms(member: &MemberFacts, found: &mut Vec<Advice>) {
+fn alarms(member: &MemberFacts, found: &mut Vec<Recommendation>) {
     for alarm in &member.alarms {
         let advice = |urgency| {
-            Advice::new("alarm", urgency, Certainty::Certain, member.endpoint.clone()).finding(format!("alarm {alarm}"))
+            Recommendation::new("alarm", urgency, Certainty::Certain, member.endpoint.clone())
+                .finding(format!("alarm {alarm}"))
         };
         found.push(match alarm.as_str() {
             "NOSPACE" => advice(Urgency::Critical)
@@ -40,7 +41,7 @@ fn alarms(member: &MemberFacts, found: &mut Vec<Advice>) {
     }
 }
 
-fn quota(member: &MemberFacts, found: &mut Vec<Advice>) {
+fn quota(member: &MemberFacts, found: &mut Vec<Recommendation>) {
     let (db_size, in_use) = (member.status.db_size, member.status.db_in_use);
     let (quota, certainty) = match member.status.quota {
         Some(quota) => (quota, Certainty::Certain),
@@ -58,7 +59,7 @@ fn quota(member: &MemberFacts, found: &mut Vec<Advice>) {
             size(quota)
         ),
     };
-    let advice = Advice::new("quota", urgency, certainty, member.endpoint.clone())
+    let advice = Recommendation::new("quota", urgency, certainty, member.endpoint.clone())
         .finding(format!("the database has {}: {of}", size(db_size)))
         .why("at the quota, the cluster refuses all writes but deletions");
     found.push(if percent(in_use, db_size) < 70 {
@@ -75,7 +76,7 @@ fn quota(member: &MemberFacts, found: &mut Vec<Advice>) {
     });
 }
 
-fn fragmentation(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn fragmentation(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     let free = |member: &MemberFacts| member.status.db_size.saturating_sub(member.status.db_in_use);
     let is_fragmented = |member: &&MemberFacts| {
         free(member) >= NOTABLE_FREE_BYTES && percent(free(member), member.status.db_size) >= 50
@@ -83,7 +84,7 @@ fn fragmentation(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     let Some(worst) = facts.members.iter().filter(is_fragmented).max_by_key(|member| free(member)) else { return };
     let endpoints = ClusterFacts::endpoints(facts.members.iter().filter(is_fragmented));
     found.push(
-        Advice::new("fragmentation", Urgency::Suggestion, Certainty::Certain, endpoints)
+        Recommendation::new("fragmentation", Urgency::Suggestion, Certainty::Certain, endpoints)
             .finding(format!(
                 "up to {} % of the database file is free ({})",
                 percent(free(worst), worst.status.db_size),
@@ -95,14 +96,14 @@ fn fragmentation(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     );
 }
 
-fn unequal(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn unequal(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     let in_use = || facts.members.iter().map(|member| member.status.db_in_use);
     let (Some(most), Some(least)) = (in_use().max(), in_use().min()) else { return };
     if most.saturating_sub(least) < NOTABLE_DIFFERENCE || percent(least, most) >= 67 {
         return;
     }
     found.push(
-        Advice::new("unequal-size", Urgency::Warning, Certainty::Possible, "cluster")
+        Recommendation::new("unequal-size", Urgency::Warning, Certainty::Possible, "cluster")
             .finding(format!("the members use {} to {}", size(least), size(most)))
             .why("members with equal data use about equal space, except while a compaction is being applied")
             .remedy("compare the data of the members")

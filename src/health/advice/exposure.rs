@@ -1,6 +1,6 @@
 //! Advice about certificates, addresses and access.
 
-use super::{Advice, Certainty, ClusterFacts, LoginNeed, Urgency, member_name};
+use super::facts::{Certainty, ClusterFacts, LoginNeed, Recommendation, Urgency, member_name};
 use crate::health::certificates::{CertificateFact, CertificateRole};
 use crate::plural::counted;
 use crate::transport::Scheme;
@@ -11,14 +11,14 @@ const URGENT_DAYS: i64 = 7;
 /// A certificate that ends sooner is worth a warning.
 const WARNING_DAYS: i64 = 30;
 
-pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     for certificate in &facts.certificates {
         match certificate {
             Ok(certificate) => expiry(facts, certificate, found),
             // A member that is down is reported as such.
             Err(error) if facts.silent.iter().any(|(endpoint, _)| *endpoint == error.origin) => {}
             Err(error) => found.push(
-                Advice::new("certificate", Urgency::Suggestion, Certainty::Possible, error.origin.clone())
+                Recommendation::new("certificate", Urgency::Suggestion, Certainty::Possible, error.origin.clone())
                     .finding(format!("the certificate cannot be read: {}", error.why))
                     .why("kvadm cannot say when it expires")
                     .remedy("check the endpoint step by step")
@@ -30,7 +30,7 @@ pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     access(facts, found);
 }
 
-fn expiry(facts: &ClusterFacts, certificate: &CertificateFact, found: &mut Vec<Advice>) {
+fn expiry(facts: &ClusterFacts, certificate: &CertificateFact, found: &mut Vec<Recommendation>) {
     let days = certificate.not_after.secs.saturating_sub(facts.now.secs).div_euclid(DAY);
     if days >= WARNING_DAYS {
         return;
@@ -40,7 +40,7 @@ fn expiry(facts: &ClusterFacts, certificate: &CertificateFact, found: &mut Vec<A
     let end = certificate.not_after.format_utc();
     let what = format!("the {} '{}'", certificate.role, certificate.subject.escape_debug());
     found.push(
-        Advice::new("certificate", urgency, Certainty::Certain, subject)
+        Recommendation::new("certificate", urgency, Certainty::Certain, subject)
             .finding(match days {
                 ..0 => format!("{what} expired on {end}"),
                 0 => format!("{what} expires in less than a day, on {end}"),
@@ -64,7 +64,7 @@ fn expiry(facts: &ClusterFacts, certificate: &CertificateFact, found: &mut Vec<A
     );
 }
 
-fn addresses(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn addresses(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     if facts.listed.len() < 2 {
         return;
     }
@@ -79,14 +79,14 @@ fn addresses(facts: &ClusterFacts, found: &mut Vec<Advice>) {
         let shown: Vec<String> = urls.iter().map(ToString::to_string).collect();
         if reaches_others && urls.iter().all(crate::transport::Endpoint::is_local) {
             found.push(
-                Advice::new("client-url", Urgency::Warning, Certainty::Certain, subject)
+                Recommendation::new("client-url", Urgency::Warning, Certainty::Certain, subject)
                     .finding(format!("the member tells clients its loopback address only: {}", shown.join(", ")))
                     .why("clients that take the addresses from the cluster connect to themselves")
                     .remedy("set --advertise-client-urls of the member to an address that clients reach"),
             );
         } else if !urls.iter().any(|url| facts.configured.contains(url) || url.is_as_safe_as(&facts.configured)) {
             found.push(
-                Advice::new("client-url", Urgency::Warning, Certainty::Certain, subject)
+                Recommendation::new("client-url", Urgency::Warning, Certainty::Certain, subject)
                     .finding(format!("the member tells clients an address without TLS: {}", shown.join(", ")))
                     .why("kvadm does not send a login there, and other clients should not: the connection is readable")
                     .remedy("set --advertise-client-urls of the member to https://"),
@@ -95,7 +95,7 @@ fn addresses(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     }
 }
 
-fn access(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn access(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     if facts.login != LoginNeed::None {
         return;
     }
@@ -114,7 +114,7 @@ fn access(facts: &ClusterFacts, found: &mut Vec<Advice>) {
         return;
     }
     found.push(
-        Advice::new("open-access", Urgency::Warning, Certainty::Certain, remote.join(", "))
+        Recommendation::new("open-access", Urgency::Warning, Certainty::Certain, remote.join(", "))
             .finding("requests without a login and without a client certificate are served")
             .why("everybody who reaches these addresses can read and change everything; a firewall may be all that protects them")
             .remedy("require client certificates (--client-cert-auth), or enable authentication")

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::health::CertificateRole;
+use crate::health::certificates::{CertificateError, CertificateFact, CertificateRole};
+use crate::health::scan::ClusterHealth;
+use crate::kvstore::{Member, MemberStatus};
+use crate::time::Time;
+use crate::transport::Endpoint;
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Advice, Certainty, ClusterFacts, Urgency, member_name};
-use crate::health::ClusterHealth;
+use super::facts::{Certainty, ClusterFacts, Recommendation, Urgency, member_name};
+use crate::health::scan::ClusterHealth;
 use crate::plural::counted;
 
 /// A member with a larger lag in raft entries is not caught up.
@@ -11,7 +11,7 @@ const NOTABLE_RAFT_LAG: u64 = 1000;
 /// etcd refuses requests at a larger lag (`maxGapBetweenApplyAndCommitIndex` in its server).
 const MAX_RAFT_LAG: u64 = 5000;
 
-pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     quorum(facts, found);
     voters(facts, found);
     learners(facts, found);
@@ -24,13 +24,13 @@ fn voters_of(facts: &ClusterFacts) -> usize {
     facts.listed.iter().filter(|member| !member.learner).count()
 }
 
-fn quorum(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn quorum(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     let voters = voters_of(facts);
     let majority = voters / 2 + 1;
     let serving = facts.members.iter().filter(|member| !member.status.learner && member.status.leader != 0).count();
     let silent: Vec<String> = facts.silent.iter().map(|(endpoint, why)| format!("{endpoint}: {why}")).collect();
     if facts.health == ClusterHealth::NoQuorum {
-        let advice = Advice::new("no-quorum", Urgency::Critical, Certainty::Certain, "cluster")
+        let advice = Recommendation::new("no-quorum", Urgency::Critical, Certainty::Certain, "cluster")
             .finding("the cluster has no quorum")
             .why("without a majority of the voting members it serves neither writes nor linearizable reads")
             .remedy(match silent.is_empty() {
@@ -55,7 +55,7 @@ fn quorum(facts: &ClusterFacts, found: &mut Vec<Advice>) {
         "the cluster tolerates fewer failures until the member is back".to_owned()
     };
     found.push(
-        Advice::new("member-down", urgency, Certainty::Likely, endpoints.join(", "))
+        Recommendation::new("member-down", urgency, Certainty::Likely, endpoints.join(", "))
             .finding(format!("no answer: {}", silent.join("; ")))
             .why(why)
             .remedy("start the member, repair its connection, or replace it; it may also be unreachable from here only")
@@ -63,10 +63,10 @@ fn quorum(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     );
 }
 
-fn voters(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn voters(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     let voters = voters_of(facts);
     let advice = |urgency| {
-        Advice::new("voters", urgency, Certainty::Certain, "cluster").finding(counted(voters, "voting member"))
+        Recommendation::new("voters", urgency, Certainty::Certain, "cluster").finding(counted(voters, "voting member"))
     };
     match voters {
         0 => {}
@@ -101,13 +101,13 @@ fn voters(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     }
 }
 
-fn learners(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn learners(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     let furthest = facts.members.iter().map(|member| member.status.raft_index).max().unwrap_or(0);
     for member in facts.listed.iter().filter(|member| member.learner) {
         let own = facts.members.iter().find(|other| other.status.id == member.id);
         let lag = own.map(|own| furthest.saturating_sub(own.status.raft_applied));
         let advice = |certainty| {
-            Advice::new("learner", Urgency::Suggestion, certainty, member_name(member))
+            Recommendation::new("learner", Urgency::Suggestion, certainty, member_name(member))
                 .why("a learner has no vote: the cluster tolerates no more failures with it than without it")
         };
         found.push(match lag {
@@ -126,11 +126,11 @@ fn learners(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     }
 }
 
-fn not_started(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn not_started(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     for member in facts.listed.iter().filter(|member| member.name.is_empty() && member.client_urls.is_empty()) {
         let subject = member_name(member);
         found.push(
-            Advice::new("not-started", Urgency::Warning, Certainty::Certain, subject)
+            Recommendation::new("not-started", Urgency::Warning, Certainty::Certain, subject)
                 .finding("the member was added, but has never started")
                 .why("a voting member counts for the majority whether it runs or not")
                 .remedy("start it with --initial-cluster-state=existing, or remove it")
@@ -139,13 +139,13 @@ fn not_started(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     }
 }
 
-fn agreement(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn agreement(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     let statuses = || facts.members.iter().map(|member| &member.status);
     let clusters: BTreeSet<u64> = statuses().map(|status| status.cluster).collect();
     if clusters.len() > 1 {
         let ids: Vec<String> = clusters.iter().map(|id| format!("{id:x}")).collect();
         found.push(
-            Advice::new("clusters", Urgency::Critical, Certainty::Certain, "endpoints")
+            Recommendation::new("clusters", Urgency::Critical, Certainty::Certain, "endpoints")
                 .finding(format!("the endpoints belong to different clusters: {}", ids.join(", ")))
                 .why("a command may read or write in either of them")
                 .remedy("list endpoints of one cluster only")
@@ -155,18 +155,23 @@ fn agreement(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     let leaderless = || facts.members.iter().filter(|member| member.status.leader == 0);
     if leaderless().next().is_some() && facts.health != ClusterHealth::NoQuorum {
         found.push(
-            Advice::new("no-leader", Urgency::Warning, Certainty::Certain, ClusterFacts::endpoints(leaderless()))
-                .finding("the member has no leader")
-                .why("it serves neither writes nor linearizable reads; clients that use it fail")
-                .remedy("check its connections to the peer addresses of the other members")
-                .kvadm(["status", "--diagnose"]),
+            Recommendation::new(
+                "no-leader",
+                Urgency::Warning,
+                Certainty::Certain,
+                ClusterFacts::endpoints(leaderless()),
+            )
+            .finding("the member has no leader")
+            .why("it serves neither writes nor linearizable reads; clients that use it fail")
+            .remedy("check its connections to the peer addresses of the other members")
+            .kvadm(["status", "--diagnose"]),
         );
     }
     let leaders: BTreeSet<u64> = statuses().map(|status| status.leader).filter(|leader| *leader != 0).collect();
     let terms: BTreeSet<u64> = statuses().map(|status| status.raft_term).collect();
     if clusters.len() == 1 && (leaders.len() > 1 || terms.len() > 1) {
         found.push(
-            Advice::new("leader-change", Urgency::Warning, Certainty::Possible, "cluster")
+            Recommendation::new("leader-change", Urgency::Warning, Certainty::Possible, "cluster")
                 .finding("the members name different leaders or terms")
                 .why("an election takes place just now, or a member is cut off; frequent elections stop writes")
                 .remedy(
@@ -177,7 +182,7 @@ fn agreement(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     }
 }
 
-fn lag(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+fn lag(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     let furthest = facts.members.iter().map(|member| member.status.raft_index).max().unwrap_or(0);
     for member in facts.members.iter().filter(|member| !member.status.learner) {
         let behind = furthest.saturating_sub(member.status.raft_applied);
@@ -186,7 +191,7 @@ fn lag(facts: &ClusterFacts, found: &mut Vec<Advice>) {
         }
         let urgency = if behind > MAX_RAFT_LAG { Urgency::Critical } else { Urgency::Warning };
         found.push(
-            Advice::new("raft-lag", urgency, Certainty::Likely, member.endpoint.clone())
+            Recommendation::new("raft-lag", urgency, Certainty::Likely, member.endpoint.clone())
                 .finding(format!("{behind} raft entries behind"))
                 .why("the member applies entries too slowly, or catches up after a restart; etcd refuses requests from 5000 on")
                 .remedy("check its disk and CPU; run the command again to see whether it catches up")

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Advice, Certainty, ClusterFacts, MemberFacts, Urgency};
+use super::facts::{Certainty, ClusterFacts, MemberFacts, Recommendation, Urgency};
 use crate::health::versions::{Consequence, EtcdVersion, fixed_release, known_problems};
 use crate::plural::counted;
 
 /// More problems are only counted in the text.
 const SHOWN_PROBLEMS: usize = 3;
 
-pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Advice>) {
+pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Recommendation>) {
     let mut versions: BTreeMap<&str, Vec<&MemberFacts>> = BTreeMap::new();
     for member in &facts.members {
         versions.entry(&member.status.version).or_default().push(member);
@@ -18,7 +18,7 @@ pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Advice>) {
         let endpoints = ClusterFacts::endpoints(members.iter().copied());
         match known_problems(version) {
             None => found.push(
-                Advice::new("version", Urgency::Suggestion, Certainty::Possible, endpoints)
+                Recommendation::new("version", Urgency::Suggestion, Certainty::Possible, endpoints)
                     .finding(format!("the version '{}' is not one of etcd's", version.escape_debug()))
                     .why("kvadm cannot say whether it has known problems")
                     .remedy("check the release notes of the server"),
@@ -30,7 +30,11 @@ pub(super) fn judge(facts: &ClusterFacts, found: &mut Vec<Advice>) {
     mixed(&versions, found);
 }
 
-fn known(version: &str, endpoints: &str, problems: &[&'static crate::health::KnownProblem]) -> Advice {
+fn known(
+    version: &str,
+    endpoints: &str,
+    problems: &[&'static crate::health::versions::KnownProblem],
+) -> Recommendation {
     let has = |consequence| problems.iter().any(|problem| problem.consequence == consequence);
     let (urgency, certainty) = match () {
         () if has(Consequence::DataLoss) => (Urgency::Critical, Certainty::Certain),
@@ -48,7 +52,7 @@ fn known(version: &str, endpoints: &str, problems: &[&'static crate::health::Kno
     if let Some(worst) = problems.first() {
         why.push(format!("see {}", worst.source));
     }
-    let advice = Advice::new("known-problems", urgency, certainty, endpoints)
+    let advice = Recommendation::new("known-problems", urgency, certainty, endpoints)
         .finding(format!("etcd {version} has {}", counted(problems.len(), "known problem")))
         .why(why.join("; "))
         .remedy(match fixed_release(version) {
@@ -57,10 +61,10 @@ fn known(version: &str, endpoints: &str, problems: &[&'static crate::health::Kno
                 .to_owned(),
         })
         .kvadm(["snapshot", "save", "before-upgrade.db"]);
-    Advice { problems: problems.iter().map(|problem| problem.id.to_owned()).collect(), ..advice }
+    Recommendation { problems: problems.iter().map(|problem| problem.id.to_owned()).collect(), ..advice }
 }
 
-fn mixed(versions: &BTreeMap<&str, Vec<&MemberFacts>>, found: &mut Vec<Advice>) {
+fn mixed(versions: &BTreeMap<&str, Vec<&MemberFacts>>, found: &mut Vec<Recommendation>) {
     if versions.len() < 2 {
         return;
     }
@@ -70,7 +74,7 @@ fn mixed(versions: &BTreeMap<&str, Vec<&MemberFacts>>, found: &mut Vec<Advice>) 
     minors.dedup();
     let texts: Vec<&str> = versions.keys().copied().collect();
     let advice = |urgency| {
-        Advice::new("mixed-versions", urgency, Certainty::Certain, "cluster")
+        Recommendation::new("mixed-versions", urgency, Certainty::Certain, "cluster")
             .finding(format!("the members run different versions: {}", texts.join(", ")))
     };
     found.push(if minors.len() > 1 {
