@@ -144,7 +144,7 @@ pub(super) static ALLOCATION_EVENT: RecordSpec = record(
     "allocate watch",
     "A deleted ID has the key that it had, if kvadm still knows the key.",
     &[
-        may("time", "with --timestamps: when it was received, by this machine's clock"),
+        may("time", "with --timestamps: when the event arrived"),
         has("event", "").one_of(&["created", "modified", "deleted"]),
         has("id", ""),
         may("key", ""),

@@ -170,7 +170,7 @@ pub(super) static EVENT: RecordSpec = record(
     "A deleted key has no value; its mod_revision is the revision of the deletion, and is absent if --sync found the key \
      missing after a compaction.",
     &[
-        may("time", "with --timestamps: when it was received, by this machine's clock"),
+        may("time", "with --timestamps: when the event arrived"),
         has("event", "").one_of(&["created", "modified", "deleted"]),
         has("key", ""),
         may("value", ""),
@@ -188,7 +188,7 @@ pub(super) static LIST_DONE: RecordSpec = record(
     "watch, allocate watch: end of the initial listing",
     "",
     &[
-        may("time", "with --timestamps: when it was received, by this machine's clock"),
+        may("time", "with --timestamps"),
         has("event", "").one_of(&["list-done"]),
         has("revision", "revision of the listing"),
     ],
@@ -199,7 +199,7 @@ pub(super) static WATCH_STATUS: RecordSpec = record(
     "watch, allocate watch: status",
     "",
     &[
-        may("time", "with --timestamps: when it was received, by this machine's clock"),
+        may("time", "with --timestamps"),
         has("event", "").one_of(&["status"]),
         has("status", "").one_of(&["wait-for-datastore", "resync-in-progress", "in-sync"]),
         may("revision", ""),

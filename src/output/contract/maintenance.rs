@@ -38,9 +38,9 @@ static SPACE: RecordSpec = record(
         may("revision_after", ""),
         may("quota", ""),
         may("defrag", "").one_of(&["done", "failed", "unknown", "left", "skipped"]),
+        may("reason", "why the member was skipped: the figures that --if compares, or a learner"),
         has("alarms", ""),
         may("error", ""),
-        may("reason", "why the member was skipped: the figures that --if compares, or a learner"),
     ],
 );
 

@@ -16,8 +16,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("ALLOCATE", &["allocate"]),
     ("GARBAGE COLLECTION", &["gc"]),
     ("STATUS, CONFIG AND VERSION", &["status", "config", "version"]),
-    ("TOP", &["top"]),
-    ("CHECK", &["check"]),
+    ("CHECK AND TOP", &["check", "top"]),
     ("COMPACT", &["compact"]),
     ("SNAPSHOT", &["snapshot"]),
 ];

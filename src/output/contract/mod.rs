@@ -5,7 +5,6 @@
 
 mod cluster;
 mod coordination;
-mod health;
 mod keys;
 mod maintenance;
 mod manual;
@@ -13,6 +12,7 @@ mod names;
 mod schema;
 mod spec;
 mod verbs;
+mod views;
 
 pub use cluster::ERROR;
 pub use manual::manual;

@@ -1,7 +1,7 @@
 //! What each verb prints.
 
 use super::spec::{RecordSpec, VerbSpec};
-use super::{cluster, coordination, health, keys, maintenance};
+use super::{cluster, coordination, keys, maintenance, views};
 
 const fn v(
     words: &'static [&'static str],
@@ -62,16 +62,16 @@ pub static VERBS: &[VerbSpec] = &[
         &[
             &cluster::STATUS,
             &cluster::REVISION,
-            &health::ADVICE,
-            &health::CONSISTENCY,
-            &health::FORECAST,
-            &health::LATENCY,
             &cluster::DIAGNOSIS,
+            &views::LATENCY,
+            &views::ADVICE,
+            &views::CONSISTENCY,
+            &views::FORECAST,
         ],
         &[&keys::READ_MEMBER],
     ),
-    v(&["top"], &[&health::PERIOD], &[]),
-    v(&["check"], &[&health::CHECKS, &health::CHECK_PLAN], &[]),
+    v(&["check"], &[&views::CHECK, &views::CHECK_PLAN], &[]),
+    v(&["top"], &[&views::ACTIVITY], &[]),
     v(&["compact"], &[&maintenance::COMPACT, &maintenance::COMPACT_ROUND], &[]),
     v(&["snapshot", "save"], &[&maintenance::SNAPSHOT_SAVED], &[&maintenance::SNAPSHOT_SAVED]),
     v(&["snapshot", "verify"], &[&maintenance::SNAPSHOT_VERIFIED], &[]),
