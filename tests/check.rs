@@ -109,6 +109,8 @@ fn a_bad_file_is_refused_before_kvadm_connects() {
         .code(2)
         .out_empty()
         .err_has("error: stdin:2: check 'a': unknown key 'helthy'; did you mean 'healthy'?");
+    let twice = "checks:\n  - {name: a, leader: true, leader: true}\n";
+    run(twice).code(2).err_has("error: stdin:2: the key 'leader' is given twice");
     run("").code(2).err_has("error: stdin: the file has no checks").err_has("hint: 'kvadm check --help'");
     run("checks:\n  - {name: a, value: b}\n").code(2).err_has("hint: add 'key: KEY' to this check");
     let lists: String =

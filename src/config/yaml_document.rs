@@ -54,7 +54,9 @@ fn fault(text: &str, error: &serde_yaml::Error) -> YamlFault {
     // The message ends with the position, which is said in front of it.
     let short = message.find(" at line ").and_then(|end| message.get(..end)).unwrap_or(&message);
     if short.ends_with(TWICE) {
-        return YamlFault { line: line_of_duplicate(text).or(line), message: short.to_owned() };
+        // The parser puts the path of the mapping in front.
+        let own = short.find("the key '").and_then(|start| short.get(start..)).unwrap_or(short);
+        return YamlFault { line: line_of_duplicate(text).or(line), message: own.to_owned() };
     }
     if short.contains(TOO_MANY) || short.contains("repetition limit exceeded") {
         return YamlFault { line: None, message: TOO_MANY.to_owned() };
