@@ -154,7 +154,7 @@ fn many_stray_keys_are_counted_and_not_all_named() {
     let run = base.run("check", &["-o", "json"]);
     let lines = run.code(1).json_lines();
     assert_eq!(lines.len(), 101);
-    run.out_has("1400 more keys begin with").err_has("101 errors, 0 warnings");
+    run.out_has("1,400 more keys begin with").err_has("101 errors, 0 warnings");
 }
 
 #[test]

@@ -307,7 +307,8 @@ impl ProblemCheck<'_> {
         if stray.more > 0 {
             let [before, _] = self.layout.around_masters();
             let prefix = before.start.escape_ascii().to_string();
-            let text = format!("{} more keys begin with {prefix}, and Cilium lists them with the masters", stray.more);
+            let (keys, begin) = (counted(stray.more, "more key"), if stray.more == 1 { "begins" } else { "begin" });
+            let text = format!("{keys} {begin} with {prefix}, and Cilium lists them with the masters");
             self.add(ProblemKind::StrayPath, None, None, Vec::new(), text);
         }
     }

@@ -234,21 +234,25 @@ async fn read_queue(ctx: &Context, request: &LockRequest, entry: &QueueEntry) ->
 
 /// The holder and the place in the queue; with `waited`, also for how long this command has waited.
 fn format_waiting(name: &str, waited: Option<Duration>, view: Option<&QueueView>) -> String {
-    let waited = waited.map_or(String::new(), |waited| format!("{} ", format_seconds(waited.as_secs())));
-    let text = format!("waiting {waited}for {name}");
+    let waited_text = waited.map_or(String::new(), |waited| format!("{} ", format_seconds(waited.as_secs())));
+    let text = format!("waiting {waited_text}for {name}");
     let Some(QueueView { holder, place }) = view else { return text };
     let what = if holder.holds { "held by" } else { "behind" };
     let key = holder.lease.map_or_else(|| bytes::escape(&holder.key), |lease| lease.to_string());
     let who = match &holder.owner {
         // One line of a terminal has room for the owner only.
-        Some(owner) if !waited.is_empty() => owner.to_string(),
+        Some(owner) if waited.is_some() => owner.to_string(),
         Some(owner) => format!("{key} ({owner})"),
         None => key,
     };
     let since = holder.owner.as_ref().and_then(|owner| owner.waited_seconds(Time::now()));
     let since = since.map_or(String::new(), |seconds| format!(" for {}", format_seconds(seconds)));
     let more = if *place >= u64::from(MAX_PLACE) { " or later" } else { "" };
-    format!("{text}: {what} {who}{since}; place {place}{more} in the queue")
+    match waited {
+        // What may be cut at the end is least important.
+        Some(_) => format!("{text}, place {place}{more}: {what} {who}{since}"),
+        None => format!("{text}: {what} {who}{since}; place {place}{more} in the queue"),
+    }
 }
 
 /// A duration in whole seconds: `59s`, `12m5s`, `3h0m`.

@@ -11,7 +11,7 @@ use crate::error::{Exit, Failure};
 use crate::gc::Timestamp;
 use crate::kvstore::{KeyRange, LockGuard, Revision};
 use crate::output::{ChangeCounts, ChangeKind, RestoreAnswer, RestoreRow, bytes};
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
 use crate::shell;
 use crate::sync::{
     Applier, ApplyError, PlanEntry, PlanFileError, PlanHead, PlanLine, StoredPlan, UndoEntry, UndoFile, count_changes,
@@ -366,7 +366,7 @@ fn report(
 }
 
 fn done_words(done: ChangeCounts) -> String {
-    let ChangeCounts { created, modified, deleted } = done;
+    let [created, modified, deleted] = [done.created, done.modified, done.deleted].map(grouped);
     format!("{created} created, {modified} modified, {deleted} deleted")
 }
 
