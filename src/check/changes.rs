@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::judgement::{Judgement, RuleFault, shown, shown_time};
+use super::judgement::{RuleFault, RuleJudgement, shown, shown_time};
 use crate::kvstore::{Error, KeyRange, Revision, Store, WatchOptions, WatchUpdate};
 
 /// Tells the user what is waited for.
@@ -24,7 +24,7 @@ pub async fn judge_changes(
     revision: Revision,
     within: Duration,
     notify: Notify,
-) -> Result<Judgement, Error> {
+) -> Result<RuleJudgement, Error> {
     let (name, begun) = (shown(&range.start), Instant::now());
     let options = WatchOptions { ranges: vec![range], start: revision.saturating_add(1), known: revision, prev: false };
     let mut watcher = store.watch(options);
@@ -43,22 +43,21 @@ pub async fn judge_changes(
         };
         match update {
             Ok(Ok(WatchUpdate::Events(events))) if !events.is_empty() => {
-                return Ok(Judgement::pass().measure_time(begun.elapsed(), within));
+                return Ok(RuleJudgement::pass().measure_time(begun.elapsed(), within));
             }
             Ok(Ok(WatchUpdate::Disconnected(error))) => lost = Some(error.one_line()),
             Ok(Ok(WatchUpdate::Compacted(to))) => {
                 let why = format!("the store was compacted at revision {to} before the changes could be read");
-                return Ok(Judgement::error(RuleFault::refused(why)));
+                return Ok(RuleJudgement::error(RuleFault::refused(why)));
             }
             Ok(Ok(_)) => lost = None,
-            Ok(Err(error)) => return RuleFault::of(error).map(Judgement::error),
+            Ok(Err(error)) => return RuleFault::of(error).map(RuleJudgement::error),
             Err(_) => break,
         }
     }
     Ok(match lost {
-        Some(why) => Judgement::error(RuleFault::unreachable(why)),
-        None => {
-            Judgement::fail(format!("a change within {}", shown_time(within)), "no change").measure_time(within, within)
-        }
+        Some(why) => RuleJudgement::error(RuleFault::unreachable(why)),
+        None => RuleJudgement::fail(format!("a change within {}", shown_time(within)), "no change")
+            .measure_time(within, within),
     })
 }

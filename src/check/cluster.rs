@@ -3,7 +3,7 @@
 use super::document::CheckFile;
 use super::figures::FigureLimits;
 use super::history::{HistoryAge, history_age};
-use super::judgement::{Judgement, RuleFault};
+use super::judgement::{RuleFault, RuleJudgement};
 use super::members::{as_f64, judge_scan, over_members};
 use super::outcome::MeasureUnit;
 use super::rule::{CheckRule, QuorumTest};
@@ -63,7 +63,7 @@ impl ClusterNeeds {
 }
 
 /// What the members say; `None` where no rule asks.
-pub struct ClusterFacts {
+pub struct GatheredFacts {
     scan: Option<Result<ClusterScan, RuleFault>>,
     /// Why the write that proves the quorum is not possible.
     proof: Option<RuleFault>,
@@ -76,7 +76,7 @@ pub struct ClusterFacts {
     now: Time,
 }
 
-impl ClusterFacts {
+impl GatheredFacts {
     /// Asks for what the rules need.
     ///
     /// # Errors
@@ -141,14 +141,14 @@ impl ClusterFacts {
     }
 
     /// Judges a rule about the cluster; `None` for other rules.
-    pub fn judge(&self, rule: &CheckRule) -> Option<Judgement> {
+    pub fn judge(&self, rule: &CheckRule) -> Option<RuleJudgement> {
         Some(match rule {
             CheckRule::Voters(limits) => self.member_count(limits, false),
             CheckRule::Learners(limits) => self.member_count(limits, true),
             CheckRule::NoAlarms => of_fact(self.alarms.as_ref(), |alarms| no_alarms(alarms)),
             CheckRule::HistoryBelow(limit) => of_fact(self.history.as_ref(), |age| {
                 let found = format!("{} since revision {}", counted(age.revisions, "revision"), age.since);
-                Judgement::of(age.revisions < *limit, format!("fewer than {}", counted(*limit, "revision")), found)
+                RuleJudgement::of(age.revisions < *limit, format!("fewer than {}", counted(*limit, "revision")), found)
                     .measure(age.revisions, MeasureUnit::Count, Some(as_f64(*limit)))
             }),
             CheckRule::Consistent => of_fact(self.consistency.as_ref(), consistent),
@@ -157,7 +157,7 @@ impl ClusterFacts {
         })
     }
 
-    fn of_scan(&self, rule: &CheckRule) -> Option<Judgement> {
+    fn of_scan(&self, rule: &CheckRule) -> Option<RuleJudgement> {
         let is_about_members = matches!(
             rule,
             CheckRule::Healthy(_)
@@ -177,24 +177,24 @@ impl ClusterFacts {
         }
         match (self.scan.as_ref()?, &self.proof) {
             (Ok(_), Some(fault)) if matches!(rule, CheckRule::Quorum(QuorumTest::Write)) => {
-                Some(Judgement::error(fault.clone()))
+                Some(RuleJudgement::error(fault.clone()))
             }
             (Ok(scan), _) => judge_scan(scan, rule, self.dry_run),
-            (Err(fault), _) => Some(Judgement::error(fault.clone())),
+            (Err(fault), _) => Some(RuleJudgement::error(fault.clone())),
         }
     }
 
-    fn member_count(&self, limits: &FigureLimits, learners: bool) -> Judgement {
+    fn member_count(&self, limits: &FigureLimits, learners: bool) -> RuleJudgement {
         of_fact(self.members.as_ref(), |members| {
             let count = members.members.iter().filter(|member| member.learner == learners).count();
-            Judgement::count(count as u64, limits)
+            RuleJudgement::count(count as u64, limits)
         })
     }
 
-    fn certificate_days(&self, days: u64) -> Judgement {
+    fn certificate_days(&self, days: u64) -> RuleJudgement {
         let Some(certificates) = &self.certificates else { return not_asked() };
         if certificates.is_empty() {
-            return Judgement::error(RuleFault::refused("the endpoints have no TLS, so there is no certificate"));
+            return RuleJudgement::error(RuleFault::refused("the endpoints have no TLS, so there is no certificate"));
         }
         let (mut ending, mut unread, mut least) = (Vec::new(), Vec::new(), i64::MAX);
         let wanted = i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(SECONDS_PER_DAY);
@@ -226,8 +226,8 @@ impl ClusterFacts {
     }
 }
 
-fn not_asked() -> Judgement {
-    Judgement::error(RuleFault::refused("kvadm did not ask for it"))
+fn not_asked() -> RuleJudgement {
+    RuleJudgement::error(RuleFault::refused("kvadm did not ask for it"))
 }
 
 fn judged<T>(answer: Result<T, Error>) -> Result<Result<T, RuleFault>, Error> {
@@ -237,27 +237,27 @@ fn judged<T>(answer: Result<T, Error>) -> Result<Result<T, RuleFault>, Error> {
     }
 }
 
-fn of_fact<T>(fact: Option<&Result<T, RuleFault>>, judge: impl FnOnce(&T) -> Judgement) -> Judgement {
+fn of_fact<T>(fact: Option<&Result<T, RuleFault>>, judge: impl FnOnce(&T) -> RuleJudgement) -> RuleJudgement {
     match fact {
         Some(Ok(fact)) => judge(fact),
-        Some(Err(fault)) => Judgement::error(fault.clone()),
+        Some(Err(fault)) => RuleJudgement::error(fault.clone()),
         None => not_asked(),
     }
 }
 
-fn no_alarms(alarms: &[Alarm]) -> Judgement {
+fn no_alarms(alarms: &[Alarm]) -> RuleJudgement {
     let raised: Vec<String> =
         alarms.iter().map(|alarm| format!("alarm {} of member {:x}", alarm.kind, alarm.member)).collect();
     over_members("no alarm", &raised, &[]).measure(alarms.len() as u64, MeasureUnit::Count, None)
 }
 
-fn consistent(report: &ConsistencyReport) -> Judgement {
+fn consistent(report: &ConsistencyReport) -> RuleJudgement {
     let why = report.why.clone().unwrap_or_else(|| report.verdict.as_str().to_owned());
     match report.verdict {
-        ConsistencyVerdict::Consistent => Judgement::pass(),
-        ConsistencyVerdict::Unknown => Judgement::error(RuleFault::unreachable(why)),
+        ConsistencyVerdict::Consistent => RuleJudgement::pass(),
+        ConsistencyVerdict::Unknown => RuleJudgement::error(RuleFault::unreachable(why)),
         ConsistencyVerdict::Different | ConsistencyVerdict::HistoryDiffers => {
-            Judgement::fail("all members have the same data", why)
+            RuleJudgement::fail("all members have the same data", why)
         }
     }
 }

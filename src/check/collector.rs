@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::judgement::{Judgement, RuleFault, shown, shown_time};
+use super::judgement::{RuleFault, RuleJudgement, shown, shown_time};
 use super::outcome::MeasureUnit;
 use super::rule::{AgeLimit, CheckRule, JsonTest, scalar_text};
 use crate::kvstore::{KeyValue, LeaseId};
@@ -24,7 +24,7 @@ pub struct JudgeContext {
 /// What a rule has found.
 pub enum Finding {
     /// The rule is judged.
-    Judged(Judgement),
+    Judged(RuleJudgement),
     /// The remaining time of this lease must be known.
     Lease(LeaseId),
 }
@@ -74,55 +74,55 @@ impl KeyTest {
     fn judge(&self, kv: Option<&KeyValue>) -> Finding {
         let Some(kv) = kv else {
             return Finding::Judged(match &self.rule {
-                CheckRule::Absent => Judgement::pass(),
-                rule => Judgement::fail(expected_of(rule), "no such key"),
+                CheckRule::Absent => RuleJudgement::pass(),
+                rule => RuleJudgement::fail(expected_of(rule), "no such key"),
             });
         };
         Finding::Judged(match &self.rule {
-            CheckRule::Exists => Judgement::pass(),
-            CheckRule::Absent => Judgement::fail("no such key", format!("the key exists: {}", shown(&kv.value))),
-            CheckRule::Value(wanted) => Judgement::of(kv.value == *wanted, shown(wanted), shown(&kv.value)),
+            CheckRule::Exists => RuleJudgement::pass(),
+            CheckRule::Absent => RuleJudgement::fail("no such key", format!("the key exists: {}", shown(&kv.value))),
+            CheckRule::Value(wanted) => RuleJudgement::of(kv.value == *wanted, shown(wanted), shown(&kv.value)),
             CheckRule::ValueMatches(expression) => {
-                Judgement::of(expression.is_match(&kv.value), expected_of(&self.rule), shown(&kv.value))
+                RuleJudgement::of(expression.is_match(&kv.value), expected_of(&self.rule), shown(&kv.value))
             }
             CheckRule::Json(test) => match json_of(&self.context, kv) {
-                Ok(document) => Judgement::of(test.holds(&document), test, found_in(test, &document)),
-                Err(why) => Judgement::fail(test, why),
+                Ok(document) => RuleJudgement::of(test.holds(&document), test, found_in(test, &document)),
+                Err(why) => RuleJudgement::fail(test, why),
             },
             CheckRule::ChangedWithin(limit) => self.age(kv, limit),
             CheckRule::Leased(wanted) => {
                 let found = kv.lease.map_or_else(|| "no lease".to_owned(), |lease| format!("lease {lease}"));
-                Judgement::of(kv.lease.is_some() == *wanted, expected_of(&self.rule), found)
+                RuleJudgement::of(kv.lease.is_some() == *wanted, expected_of(&self.rule), found)
             }
             CheckRule::LeaseLeftAtLeast(_) => match kv.lease {
                 Some(lease) => return Finding::Lease(lease),
-                None => Judgement::fail(expected_of(&self.rule), "no lease"),
+                None => RuleJudgement::fail(expected_of(&self.rule), "no lease"),
             },
             CheckRule::ValueSizeBelow(limit) => {
                 let size = kv.value.len() as u64;
-                Judgement::of(size < *limit, expected_of(&self.rule), counted(size, "byte")).measure(
+                RuleJudgement::of(size < *limit, expected_of(&self.rule), counted(size, "byte")).measure(
                     size,
                     MeasureUnit::Bytes,
                     Some(limit_of(*limit)),
                 )
             }
-            _ => Judgement::error(RuleFault::refused("the rule is not about one key")),
+            _ => RuleJudgement::error(RuleFault::refused("the rule is not about one key")),
         })
     }
 
-    fn age(&self, kv: &KeyValue, limit: &AgeLimit) -> Judgement {
+    fn age(&self, kv: &KeyValue, limit: &AgeLimit) -> RuleJudgement {
         let expected = expected_of(&self.rule);
         let text = match &limit.path {
             None => kv.value.trim_ascii().to_vec(),
             Some(path) => match json_of(&self.context, kv).map(|document| document.pointer(path).and_then(scalar_text))
             {
                 Ok(Some(text)) => text.into_bytes(),
-                Ok(None) => return Judgement::fail(expected, format!("no text at {path}")),
-                Err(why) => return Judgement::fail(expected, why),
+                Ok(None) => return RuleJudgement::fail(expected, format!("no text at {path}")),
+                Err(why) => return RuleJudgement::fail(expected, why),
             },
         };
         let Some(time) = Time::parse_rfc3339(&text) else {
-            return Judgement::fail(expected, format!("'{}', which is no RFC 3339 time", shown(&text)));
+            return RuleJudgement::fail(expected, format!("'{}', which is no RFC 3339 time", shown(&text)));
         };
         let nanos = self.context.now.nanos_since(time);
         let distance = std::time::Duration::from_nanos(u64::try_from(nanos.unsigned_abs()).unwrap_or(u64::MAX));
@@ -131,7 +131,7 @@ impl KeyTest {
         let found = format!("{} ({} {direction})", shown(&text), shown_time(distance));
         let age = if nanos < 0 { -distance.as_secs_f64() } else { distance.as_secs_f64() };
         let limit = limit.within;
-        Judgement::of(distance <= limit, expected, found).measure_f64(
+        RuleJudgement::of(distance <= limit, expected, found).measure_f64(
             age,
             MeasureUnit::Seconds,
             Some(limit.as_secs_f64()),
@@ -241,10 +241,10 @@ impl KeyCollector for PrefixTest {
         let expected = expected_of(&self.rule);
         let example = self.example.unwrap_or_default();
         Finding::Judged(match &self.rule {
-            CheckRule::Count(limits) => Judgement::count(self.keys, limits),
+            CheckRule::Count(limits) => RuleJudgement::count(self.keys, limits),
             CheckRule::SizeBelow(limit) => {
                 let found = format!("{} in {}", counted(self.sum, "byte"), counted(self.keys, "key"));
-                Judgement::of(self.sum < *limit, expected, found).measure(
+                RuleJudgement::of(self.sum < *limit, expected, found).measure(
                     self.sum,
                     MeasureUnit::Bytes,
                     Some(limit_of(*limit)),
@@ -255,20 +255,20 @@ impl KeyCollector for PrefixTest {
                     0 | 1 => example,
                     many => format!("{} too large, the largest: {example}", counted(many, "value")),
                 };
-                Judgement::of(self.sum == 0, expected, found).measure(
+                RuleJudgement::of(self.sum == 0, expected, found).measure(
                     self.largest,
                     MeasureUnit::Bytes,
                     Some(limit_of(*limit)),
                 )
             }
             // A mistyped prefix has no keys: nothing would be checked.
-            _ if self.keys == 0 => Judgement::fail(expected, "no key with this prefix"),
+            _ if self.keys == 0 => RuleJudgement::fail(expected, "no key with this prefix"),
             _ => {
                 let found = match self.sum {
                     0 | 1 => example,
                     many => format!("{many} of {} do not fit, the first: {example}", counted(self.keys, "key")),
                 };
-                Judgement::of(self.sum == 0, expected, found).measure(self.sum, MeasureUnit::Count, Some(0.0))
+                RuleJudgement::of(self.sum == 0, expected, found).measure(self.sum, MeasureUnit::Count, Some(0.0))
             }
         })
     }

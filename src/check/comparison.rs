@@ -1,6 +1,6 @@
 //! The rule `equals`: the keys of a prefix are those of a source, compared in constant memory while the prefix is read.
 
-use super::judgement::{Judgement, RuleFault, shown};
+use super::judgement::{RuleFault, RuleJudgement, shown};
 use super::outcome::MeasureUnit;
 use crate::kvstore::{Error, KeyRange, KeyValue};
 use crate::output::ChangeKind;
@@ -96,22 +96,22 @@ impl PrefixComparison {
     ///
     /// # Errors
     /// An error that ends the command.
-    pub async fn finish(mut self) -> Result<Judgement, Error> {
+    pub async fn finish(mut self) -> Result<RuleJudgement, Error> {
         if self.fault.is_none() {
             self.merge.store_page(None);
             self.advance().await?;
         }
         if let Some(fault) = self.fault {
-            return Ok(Judgement::error(fault));
+            return Ok(RuleJudgement::error(fault));
         }
         let expected = format!("the same keys as {}", self.name);
         if self.differences == 0 && self.same == 0 {
             // A mistyped prefix would be no difference.
-            return Ok(Judgement::fail(expected, "neither side has a key with this prefix"));
+            return Ok(RuleJudgement::fail(expected, "neither side has a key with this prefix"));
         }
         let first = self.first.unwrap_or_default();
         let found = format!("{}, the first: {first}", counted(self.differences, "difference"));
-        Ok(Judgement::of(self.differences == 0, expected, found).measure(
+        Ok(RuleJudgement::of(self.differences == 0, expected, found).measure(
             self.differences,
             MeasureUnit::Count,
             Some(0.0),

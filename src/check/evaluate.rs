@@ -8,10 +8,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::changes::{Notify, judge_changes};
-use super::cluster::{ClusterFacts, ClusterNeeds};
+use super::cluster::{ClusterNeeds, GatheredFacts};
 use super::collector::JudgeContext;
 use super::document::CheckFile;
-use super::judgement::{Judgement, RuleFault};
+use super::judgement::{RuleFault, RuleJudgement};
 use super::outcome::{CheckOutcome, CheckReport, RuleOutcome};
 use super::probe::judge_write_latency;
 use super::rule::CheckRule;
@@ -50,7 +50,7 @@ impl<S: SourceOpener> Evaluation<'_, S> {
     /// An error that ends the command: a signal, or unusable TLS files. All others are outcomes of rules.
     pub async fn run(&self, file: &CheckFile) -> Result<CheckReport, Error> {
         let (begun, time) = (Instant::now(), Time::now());
-        let mut found: HashMap<RulePlace, Judgement> = HashMap::new();
+        let mut found: HashMap<RulePlace, RuleJudgement> = HashMap::new();
         let mut took: HashMap<usize, Duration> = HashMap::new();
         let mut revision = None;
         if let Some(first) = first_range(file) {
@@ -63,14 +63,14 @@ impl<S: SourceOpener> Evaluation<'_, S> {
                 Err(error) => {
                     let fault = RuleFault::of(error)?;
                     for (place, _) in store_places(file) {
-                        found.insert(place, Judgement::error(fault.clone()));
+                        found.insert(place, RuleJudgement::error(fault.clone()));
                     }
                 }
             }
         }
         let facts_begun = Instant::now();
         let needs = ClusterNeeds::of(file, self.dry_run);
-        let facts = ClusterFacts::gather(self.store, needs, self.dry_run, &self.stage).await?;
+        let facts = GatheredFacts::gather(self.store, needs, self.dry_run, &self.stage).await?;
         let facts_took = facts_begun.elapsed();
         for (place, rule) in places(file) {
             if let Some(judgement) = facts.judge(rule) {
@@ -94,9 +94,9 @@ impl<S: SourceOpener> Evaluation<'_, S> {
                     .iter()
                     .enumerate()
                     .map(|(rule_index, rule)| {
-                        let judgement = found
-                            .remove(&(check_index, rule_index))
-                            .unwrap_or_else(|| Judgement::error(RuleFault::refused("kvadm did not judge the rule")));
+                        let judgement = found.remove(&(check_index, rule_index)).unwrap_or_else(|| {
+                            RuleJudgement::error(RuleFault::refused("kvadm did not judge the rule"))
+                        });
                         RuleOutcome { rule: rule.info.name, state: judgement.state, measure: judgement.measure }
                     })
                     .collect(),
@@ -142,7 +142,7 @@ impl<S: SourceOpener> Evaluation<'_, S> {
     async fn probes(
         &self,
         file: &CheckFile,
-        found: &mut HashMap<RulePlace, Judgement>,
+        found: &mut HashMap<RulePlace, RuleJudgement>,
         took: &mut HashMap<usize, Duration>,
     ) -> Result<(), Error> {
         for (place, rule) in places(file) {
@@ -150,7 +150,7 @@ impl<S: SourceOpener> Evaluation<'_, S> {
             let begun = Instant::now();
             self.stage.begin(Some("measuring writes".to_owned()));
             let judgement = if self.dry_run {
-                Judgement::skipped("--dry-run writes nothing")
+                RuleJudgement::skipped("--dry-run writes nothing")
             } else {
                 let key = file.checks.get(place.0).and_then(|check| check.probe_key.as_deref());
                 judge_write_latency(self.store, key, *limit).await?
@@ -166,7 +166,7 @@ impl<S: SourceOpener> Evaluation<'_, S> {
         &self,
         file: &CheckFile,
         revision: Option<Revision>,
-        found: &mut HashMap<RulePlace, Judgement>,
+        found: &mut HashMap<RulePlace, RuleJudgement>,
         took: &mut HashMap<usize, Duration>,
     ) -> Result<(), Error> {
         let mut waits = Vec::new();
@@ -185,14 +185,14 @@ impl<S: SourceOpener> Evaluation<'_, S> {
             Ok(revision) => revision,
             Err(error) => {
                 let fault = RuleFault::of(error)?;
-                found.extend(waits.iter().map(|(place, ..)| (*place, Judgement::error(fault.clone()))));
+                found.extend(waits.iter().map(|(place, ..)| (*place, RuleJudgement::error(fault.clone()))));
                 return Ok(());
             }
         };
         // Each wait reports itself.
         self.stage.begin(None);
         let begun = Instant::now();
-        let mut judging: JoinSet<(RulePlace, Result<Judgement, Error>)> = JoinSet::new();
+        let mut judging: JoinSet<(RulePlace, Result<RuleJudgement, Error>)> = JoinSet::new();
         for (place, range, within) in waits {
             let (store, notify) = (self.store.clone(), Arc::clone(&self.notify));
             judging.spawn(async move { (place, judge_changes(&store, range, revision, within, notify).await) });

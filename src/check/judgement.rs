@@ -67,14 +67,14 @@ impl RuleFault {
 
 /// The result of a rule, and the figure that it has compared.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
+pub struct RuleJudgement {
     /// The result.
     pub state: RuleState,
     /// The figure.
     pub measure: Option<Measure>,
 }
 
-impl Judgement {
+impl RuleJudgement {
     /// The rule holds.
     pub fn pass() -> Self {
         Self { state: RuleState::Pass, measure: None }

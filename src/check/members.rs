@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::fields::parse_version;
-use super::judgement::{Judgement, RuleFault, shown_time};
+use super::judgement::{RuleFault, RuleJudgement, shown_time};
 use super::outcome::MeasureUnit;
 use super::rule::{CheckRule, QuorumTest};
 use crate::health::{ClusterHealth, ClusterScan, MemberObservation, QuorumProof, known_problems};
@@ -30,14 +30,14 @@ fn first(problems: &[String]) -> String {
 }
 
 /// A rule about all members fails because of one, and cannot be judged if one does not answer.
-pub fn over_members(expected: &str, wrong: &[String], unknown: &[String]) -> Judgement {
+pub fn over_members(expected: &str, wrong: &[String], unknown: &[String]) -> RuleJudgement {
     if !wrong.is_empty() {
-        return Judgement::fail(expected, first(wrong));
+        return RuleJudgement::fail(expected, first(wrong));
     }
     if !unknown.is_empty() {
-        return Judgement::error(RuleFault::unreachable(first(unknown)));
+        return RuleJudgement::error(RuleFault::unreachable(first(unknown)));
     }
-    Judgement::pass()
+    RuleJudgement::pass()
 }
 
 /// How a report names a member.
@@ -66,7 +66,7 @@ impl<'a> Answering<'a> {
     }
 
     /// Every member that answers passes the test, which returns what is wrong.
-    fn each(&self, expected: &str, wrong: impl Fn(&MemberStatus) -> Option<String>) -> Judgement {
+    fn each(&self, expected: &str, wrong: impl Fn(&MemberStatus) -> Option<String>) -> RuleJudgement {
         let found = self.members.iter().filter_map(|(member, status)| {
             let wrong = wrong(status)?;
             Some(format!("{}: {wrong}", label(member)))
@@ -81,16 +81,16 @@ impl<'a> Answering<'a> {
 }
 
 /// Judges a rule about the members; `None` for other rules.
-pub fn judge_scan(scan: &ClusterScan, rule: &CheckRule, dry_run: bool) -> Option<Judgement> {
+pub fn judge_scan(scan: &ClusterScan, rule: &CheckRule, dry_run: bool) -> Option<RuleJudgement> {
     let answering = Answering::of(scan);
     Some(match rule {
         CheckRule::Healthy(wanted) => healthy(scan, *wanted),
         CheckRule::Reachable => {
             let expected = "every endpoint and every member answers";
-            Judgement::of(answering.silent.is_empty(), expected, first(&answering.silent))
+            RuleJudgement::of(answering.silent.is_empty(), expected, first(&answering.silent))
         }
         CheckRule::Leader => leader(&answering),
-        CheckRule::Quorum(QuorumTest::Write) if dry_run => Judgement::skipped("--dry-run writes nothing"),
+        CheckRule::Quorum(QuorumTest::Write) if dry_run => RuleJudgement::skipped("--dry-run writes nothing"),
         CheckRule::Quorum(test) => quorum(scan, *test),
         CheckRule::SameVersion => same_version(&answering),
         CheckRule::VersionAtLeast(wanted) => version_at_least(&answering, *wanted),
@@ -117,27 +117,27 @@ pub fn judge_scan(scan: &ClusterScan, rule: &CheckRule, dry_run: bool) -> Option
     })
 }
 
-fn healthy(scan: &ClusterScan, wanted: Option<u64>) -> Judgement {
+fn healthy(scan: &ClusterScan, wanted: Option<u64>) -> RuleJudgement {
     let complaints = first(&scan.complaints());
     let healthy = scan.members.iter().filter(|member| member.row(None).health == "healthy").count();
     let judged = match (wanted, scan.verdict()) {
-        (_, ClusterHealth::Unknown) => Judgement::error(RuleFault::unreachable(complaints)),
+        (_, ClusterHealth::Unknown) => RuleJudgement::error(RuleFault::unreachable(complaints)),
         (Some(wanted), _) => {
             let found = match complaints.as_str() {
                 "" => healthy.to_string(),
                 complaints => format!("{healthy}: {complaints}"),
             };
-            Judgement::of(healthy as u64 >= wanted, format!("{wanted} healthy members"), found)
+            RuleJudgement::of(healthy as u64 >= wanted, format!("{wanted} healthy members"), found)
         }
         (None, verdict) => {
             let found = format!("{}: {complaints}", verdict.as_str());
-            Judgement::of(verdict == ClusterHealth::Healthy, "every member is healthy", found)
+            RuleJudgement::of(verdict == ClusterHealth::Healthy, "every member is healthy", found)
         }
     };
     judged.measure(healthy as u64, MeasureUnit::Count, wanted.map(as_f64))
 }
 
-fn leader(answering: &Answering<'_>) -> Judgement {
+fn leader(answering: &Answering<'_>) -> RuleJudgement {
     let leaders: BTreeMap<u64, &str> =
         answering.members.iter().rev().map(|(member, status)| (status.leader, label(member))).collect();
     let one = leaders.len() == 1 && !leaders.contains_key(&0);
@@ -149,22 +149,22 @@ fn leader(answering: &Answering<'_>) -> Judgement {
     over_members("all members follow one leader", &wrong, &answering.silent)
 }
 
-fn quorum(scan: &ClusterScan, test: QuorumTest) -> Judgement {
+fn quorum(scan: &ClusterScan, test: QuorumTest) -> RuleJudgement {
     let complaints = || first(&scan.complaints());
     match (scan.verdict(), &scan.proof) {
-        (ClusterHealth::Unknown, _) => Judgement::error(RuleFault::unreachable(complaints())),
-        (ClusterHealth::NoQuorum, _) => Judgement::fail("a quorum", complaints()),
+        (ClusterHealth::Unknown, _) => RuleJudgement::error(RuleFault::unreachable(complaints())),
+        (ClusterHealth::NoQuorum, _) => RuleJudgement::fail("a quorum", complaints()),
         (_, Some(QuorumProof::NoSpace)) if test == QuorumTest::Write => {
-            Judgement::fail("a write succeeds", "the store is out of space and refuses writes")
+            RuleJudgement::fail("a write succeeds", "the store is out of space and refuses writes")
         }
         (_, Some(QuorumProof::Done(took))) => {
-            Judgement::pass().measure_f64(took.as_secs_f64(), MeasureUnit::Seconds, None)
+            RuleJudgement::pass().measure_f64(took.as_secs_f64(), MeasureUnit::Seconds, None)
         }
-        _ => Judgement::pass(),
+        _ => RuleJudgement::pass(),
     }
 }
 
-fn same_version(answering: &Answering<'_>) -> Judgement {
+fn same_version(answering: &Answering<'_>) -> RuleJudgement {
     let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (member, status) in &answering.members {
         versions.entry(&status.version).or_default().push(label(member));
@@ -174,7 +174,7 @@ fn same_version(answering: &Answering<'_>) -> Judgement {
     over_members("all members run the same version", &wrong, &answering.silent)
 }
 
-fn version_at_least(answering: &Answering<'_>, wanted: [u64; 3]) -> Judgement {
+fn version_at_least(answering: &Answering<'_>, wanted: [u64; 3]) -> RuleJudgement {
     let [major, minor, patch] = wanted;
     let old = |status: &MemberStatus| match parse_version(&status.version) {
         Some(version) if version >= wanted => None,
@@ -184,7 +184,7 @@ fn version_at_least(answering: &Answering<'_>, wanted: [u64; 3]) -> Judgement {
     answering.each(&format!("version {major}.{minor}.{patch} or later"), old)
 }
 
-fn bad_versions(answering: &Answering<'_>) -> Judgement {
+fn bad_versions(answering: &Answering<'_>) -> RuleJudgement {
     let mut silent = answering.silent.clone();
     let mut wrong = Vec::new();
     for (member, status) in &answering.members {
@@ -199,7 +199,7 @@ fn bad_versions(answering: &Answering<'_>) -> Judgement {
     over_members("no version with known problems", &wrong, &silent)
 }
 
-fn quota_below(answering: &Answering<'_>, limit: f64) -> Judgement {
+fn quota_below(answering: &Answering<'_>, limit: f64) -> RuleJudgement {
     let share = |status: &MemberStatus| status.quota.map(|quota| as_f64(status.db_size) / as_f64(quota) * 100.0);
     let expected = format!("less than {limit}% of the quota");
     let wrong: Vec<String> = answering
@@ -215,7 +215,7 @@ fn quota_below(answering: &Answering<'_>, limit: f64) -> Judgement {
         untold.map(|(member, status)| format!("{} (etcd {})", label(member), status.version)).collect();
     if wrong.is_empty() && !untold.is_empty() {
         let why = format!("no quota is reported by {}: use db-size-below with etcd before 3.6", untold.join(", "));
-        return Judgement::error(RuleFault::refused(why));
+        return RuleJudgement::error(RuleFault::refused(why));
     }
     let judged = over_members(&expected, &wrong, &answering.silent);
     match answering.largest(|status| share(status).unwrap_or(0.0)) {
@@ -224,7 +224,7 @@ fn quota_below(answering: &Answering<'_>, limit: f64) -> Judgement {
     }
 }
 
-fn latency_below(answering: &Answering<'_>, limit: Duration) -> Judgement {
+fn latency_below(answering: &Answering<'_>, limit: Duration) -> RuleJudgement {
     let expected = format!("every member answers within {}", shown_time(limit));
     let judged = answering.each(&expected, |status| (status.latency >= limit).then(|| shown_time(status.latency)));
     match answering.largest(|status| status.latency) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::judgement::{Judgement, RuleFault, shown, shown_time};
+use super::judgement::{RuleFault, RuleJudgement, shown, shown_time};
 use crate::kvstore::{
     Compare, CompareOp, CompareTarget, Error, KeySelector, LeaseId, LeaseMode, Op, OpResult, Retry, Store, Txn, Write,
 };
@@ -20,7 +20,7 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// An error that ends the command.
-pub async fn judge_write_latency(store: &Store, key: Option<&[u8]>, limit: Duration) -> Result<Judgement, Error> {
+pub async fn judge_write_latency(store: &Store, key: Option<&[u8]>, limit: Duration) -> Result<RuleJudgement, Error> {
     let expected = format!("writes take less than {}", shown_time(limit));
     let lease = match store.grant(LEASE_TTL_SECONDS).await {
         Ok(grant) => grant.id,
@@ -32,23 +32,23 @@ pub async fn judge_write_latency(store: &Store, key: Option<&[u8]>, limit: Durat
     let _ = store.for_cleanup(CLEANUP_TIMEOUT).revoke_own(lease).await;
     match measured {
         Ok(Some(took)) => {
-            Ok(Judgement::of(took < limit, expected, format!("{} (median of {WRITES})", shown_time(took)))
+            Ok(RuleJudgement::of(took < limit, expected, format!("{} (median of {WRITES})", shown_time(took)))
                 .measure_time(took, limit))
         }
         Ok(None) => {
             let why = format!("the probe key {} exists already and is not overwritten", shown(&key));
-            Ok(Judgement::error(RuleFault::refused(why)))
+            Ok(RuleJudgement::error(RuleFault::refused(why)))
         }
         Err(error) => failed(error, &expected),
     }
 }
 
 /// A full store refuses writes: the rule does not hold. Other errors do not tell how long a write takes.
-fn failed(error: Error, expected: &str) -> Result<Judgement, Error> {
+fn failed(error: Error, expected: &str) -> Result<RuleJudgement, Error> {
     if error.is_no_space() {
-        return Ok(Judgement::fail(expected, "the store is out of space and refuses writes"));
+        return Ok(RuleJudgement::fail(expected, "the store is out of space and refuses writes"));
     }
-    RuleFault::of(error).map(Judgement::error)
+    RuleFault::of(error).map(RuleJudgement::error)
 }
 
 /// The median time of the writes; `None` if the key belongs to somebody else.

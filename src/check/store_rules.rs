@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::collector::{Finding, JudgeContext, KeyCollector, KeyTest, PrefixTest};
 use super::comparison::{OpenedRecords, PrefixComparison};
 use super::document::{CheckFile, CheckItem, CheckSubject, NamedRule};
-use super::judgement::{Judgement, RuleFault, shown, shown_time};
+use super::judgement::{RuleFault, RuleJudgement, shown, shown_time};
 use super::passes::{Wanted, WantedKind, plan_passes};
 use super::rule::{CheckRule, SourceTest};
 use super::stage::Stage;
@@ -31,7 +31,7 @@ pub trait SourceOpener {
 #[derive(Default)]
 pub struct StoreJudgements {
     /// The judgements.
-    pub found: HashMap<RulePlace, Judgement>,
+    pub found: HashMap<RulePlace, RuleJudgement>,
     /// The time of the requests of each check.
     pub took: HashMap<usize, Duration>,
 }
@@ -121,7 +121,7 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
                 let place = (check_index, rule_index);
                 match self.reader(check, rule, &wanted.range).await {
                     Ok(reader) => rules.push(StoreRule { place, rule, wanted, reader }),
-                    Err(fault) => drop(judgements.found.insert(place, Judgement::error(fault))),
+                    Err(fault) => drop(judgements.found.insert(place, RuleJudgement::error(fault))),
                 }
             }
         }
@@ -143,7 +143,7 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
                     for index in users {
                         let Some(rule) = rules.get_mut(*index) else { continue };
                         if let CheckRule::Count(limits) = &rule.rule.rule {
-                            judgements.found.insert(rule.place, Judgement::count(counted.count, limits));
+                            judgements.found.insert(rule.place, RuleJudgement::count(counted.count, limits));
                             rule.reader = RuleReader::Judged;
                         }
                     }
@@ -255,7 +255,7 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
                 RuleReader::Judged => continue,
                 RuleReader::Comparison(comparison) => match comparison.finish().await {
                     Ok(judgement) => judgement,
-                    Err(error) => Judgement::error(self.fault(error)?),
+                    Err(error) => RuleJudgement::error(self.fault(error)?),
                 },
                 RuleReader::Keys(collector) => match (collector.finish(), &rule.rule.rule) {
                     (Finding::Judged(judgement), _) => judgement,
@@ -274,10 +274,10 @@ impl<'a, S: SourceOpener> StoreRules<'a, S> {
                 Ok(Some(grant)) => {
                     let left = Duration::from_secs(u64::try_from(grant.left).unwrap_or(0));
                     let found = format!("lease {lease} has {} left", shown_time(left));
-                    Judgement::of(left >= least, expected, found).measure_time(left, least)
+                    RuleJudgement::of(left >= least, expected, found).measure_time(left, least)
                 }
-                Ok(None) => Judgement::fail(expected, format!("lease {lease} has expired")),
-                Err(error) => Judgement::error(RuleFault::of(error)?),
+                Ok(None) => RuleJudgement::fail(expected, format!("lease {lease} has expired")),
+                Err(error) => RuleJudgement::error(RuleFault::of(error)?),
             };
             judgements.found.insert(place, judgement);
         }
@@ -290,7 +290,7 @@ fn fail_all(fault: RuleFault, users: &[usize], rules: &mut [StoreRule<'_>], judg
     for index in users {
         if let Some(rule) = rules.get_mut(*index) {
             rule.reader = RuleReader::Judged;
-            judgements.found.insert(rule.place, Judgement::error(fault.clone()));
+            judgements.found.insert(rule.place, RuleJudgement::error(fault.clone()));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::collector::{Finding, JudgeContext, KeyCollector};
-use super::judgement::{Judgement, RuleFault, shown, shown_time};
+use super::judgement::{RuleFault, RuleJudgement, shown, shown_time};
 use super::outcome::MeasureUnit;
 use super::rule::{AllocatorTest, CheckRule, ShareLimit, TreeTest};
 use crate::allocator::{AllocatorScan, Problem, Severity, StrayKeys, problems};
@@ -40,17 +40,17 @@ impl LockTest {
         self.queue = self.queue.take().or(own);
     }
 
-    fn held_for(&self, holder: Option<&Contender>, limit: Duration) -> Judgement {
-        let Some(holder) = holder else { return Judgement::pass() };
+    fn held_for(&self, holder: Option<&Contender>, limit: Duration) -> RuleJudgement {
+        let Some(holder) = holder else { return RuleJudgement::pass() };
         let owner = holder.owner.as_ref();
         let Some(since) = owner.and_then(|owner| owner.since) else {
             let why = format!("the holder {} does not tell since when", describe(holder));
-            return Judgement::error(RuleFault::refused(why));
+            return RuleJudgement::error(RuleFault::refused(why));
         };
         let nanos = u64::try_from(self.context.now.nanos_since(since)).unwrap_or(0);
         let held = Duration::from_nanos(nanos);
         let found = format!("{} by {}", shown_time(held), describe(holder));
-        Judgement::of(held < limit, format!("held for less than {}", shown_time(limit)), found)
+        RuleJudgement::of(held < limit, format!("held for less than {}", shown_time(limit)), found)
             .measure_time(held, limit)
     }
 }
@@ -78,14 +78,14 @@ impl KeyCollector for LockTest {
                 let expected = if *wanted { "held" } else { "not held" };
                 let found =
                     holder.map_or_else(|| "not held".to_owned(), |holder| format!("held by {}", describe(holder)));
-                Judgement::of(holder.is_some() == *wanted, expected, found)
+                RuleJudgement::of(holder.is_some() == *wanted, expected, found)
             }
             CheckRule::HeldForLessThan(limit) => self.held_for(holder, *limit),
             CheckRule::Waiters(limits) => {
                 let waiting = contenders.iter().filter(|contender| !holds(contender)).count();
-                Judgement::count(waiting as u64, limits)
+                RuleJudgement::count(waiting as u64, limits)
             }
-            _ => Judgement::error(RuleFault::refused("the rule is not about a lock")),
+            _ => RuleJudgement::error(RuleFault::refused("the rule is not about a lock")),
         })
     }
 }
@@ -159,7 +159,7 @@ impl KeyCollector for AllocatorTestRun {
             // A mistyped base has no keys: nothing would be checked.
             wrong.push(format!("no key below {}", shown(test.layout.base())));
         }
-        let judged = Judgement::of(wrong.is_empty(), expected_ids(test), wrong.join("; "));
+        let judged = RuleJudgement::of(wrong.is_empty(), expected_ids(test), wrong.join("; "));
         Finding::Judged(match (test.errors, test.warnings, test.used_below) {
             (Some(limit), ..) => judged.measure(of(Severity::Error), MeasureUnit::Count, Some(as_f64(limit))),
             (None, Some(limit), _) => judged.measure(of(Severity::Warning), MeasureUnit::Count, Some(as_f64(limit))),
@@ -211,11 +211,11 @@ impl KeyCollector for TreeTestRun {
     fn finish(self: Box<Self>) -> Finding {
         let model = match self.builder.and_then(ModelBuilder::finish) {
             Ok(model) => model,
-            Err(error) => return Finding::Judged(Judgement::error(RuleFault::refused(error.to_string()))),
+            Err(error) => return Finding::Judged(RuleJudgement::error(RuleFault::refused(error.to_string()))),
         };
         let expected = expected_tree(&self.test);
         if model.totals().keys == 0 {
-            return Finding::Judged(Judgement::fail(expected, "no key with this prefix"));
+            return Finding::Judged(RuleJudgement::fail(expected, "no key with this prefix"));
         }
         let now = self.context.now;
         let marking = mark(&model, now, now - CLOCK_SKEW, &[]);
@@ -240,7 +240,7 @@ impl KeyCollector for TreeTestRun {
         if too_much {
             wrong.push(format!("{garbage} of {} are garbage ({share:.1}%)", counted(objects, "object")));
         }
-        let judged = Judgement::of(wrong.is_empty(), expected, wrong.join("; "));
+        let judged = RuleJudgement::of(wrong.is_empty(), expected, wrong.join("; "));
         Finding::Judged(match (self.test.problems, self.test.garbage_below) {
             (Some(limit), _) => judged.measure(problem_count, MeasureUnit::Count, Some(as_f64(limit))),
             (None, Some(ShareLimit::Percent(limit))) => judged.measure_f64(share, MeasureUnit::Percent, Some(limit)),

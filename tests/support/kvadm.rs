@@ -149,7 +149,10 @@ impl Kvadm {
     fn lacks_force(&self) -> bool {
         let has = |names: &[&str]| self.args.iter().any(|arg| names.iter().any(|name| arg == name));
         let defragments = has(&["compact"]) && has(&["--defrag", "--reclaim"]);
-        defragments && !self.unforced && !has(&["--force", "--dry-run", "--every", "--help", "-h"]) && defrag_needs_force()
+        defragments
+            && !self.unforced
+            && !has(&["--force", "--dry-run", "--every", "--help", "-h"])
+            && defrag_needs_force()
     }
 
     /// Ends the program when it wants more than this many bytes of memory.

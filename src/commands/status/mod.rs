@@ -90,10 +90,10 @@ pub struct Args {
     #[allow(clippy::option_option)]
     forecast: Option<Option<Duration>>,
     /// With --forecast: the quota of members that do not tell theirs
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency", "advice"])]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast")]
     quota: Option<u64>,
     /// With --forecast: bytes in use to stay below [default: 80% of the quota]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "consistency", "advice"])]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast")]
     keep_below: Option<u64>,
     /// Do not check the quorum: read each member's own data only
     ///
@@ -115,7 +115,7 @@ pub struct Args {
     /// leaves the writes out; --serializable leaves out the writes and the linearizable reads. The times do not include the
     /// connection and the login. Ctrl-C prints what was measured until then.
     #[arg(long, value_name = "D", num_args = 0..=1, value_parser = parse_period,
-          conflicts_with_all = ["revision", "quorum", "watch", "wait", "diagnose"])]
+          conflicts_with_all = ["revision", "quorum", "watch", "wait", "diagnose", "consistency", "advice", "forecast"])]
     #[allow(clippy::option_option)]
     latency: Option<Option<Duration>>,
     /// With --watch: multiply the default interval by ln(1+N), for N nodes that also watch
