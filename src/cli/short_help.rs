@@ -45,7 +45,7 @@ const RARE_OF: &[(&str, &[&str])] = &[
             "if_locked",
         ],
     ),
-    ("watch", &["serializable", "dir", "glob", "keys_only", "prev", "only", "until", "on_error"]),
+    ("watch", &["serializable", "dir", "glob", "keys_only", "prev", "timestamps", "only", "until", "on_error"]),
     ("top", &["dir", "separator"]),
     ("txn", &[]),
     ("status", &["quota", "keep_below"]),

@@ -90,10 +90,10 @@ pub struct Args {
     #[allow(clippy::option_option)]
     forecast: Option<Option<Duration>>,
     /// With --forecast: the quota of members that do not tell theirs
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "latency", "consistency", "advice"])]
     quota: Option<u64>,
     /// With --forecast: bytes in use to stay below [default: 80% of the quota]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "forecast", conflicts_with_all = ["revision", "diagnose", "serializable", "quorum", "watch", "wait", "latency", "consistency", "advice"])]
     keep_below: Option<u64>,
     /// Do not check the quorum: read each member's own data only
     ///
