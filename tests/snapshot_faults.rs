@@ -170,12 +170,12 @@ fn streams_without_an_end_and_false_lengths_are_refused() {
     let first = chunk(&[7; 4096], 8192);
     let again = |next: Message| Reply::Endless(vec![first.clone(), next]);
     for (reply, words) in [
-        (again(chunk(&[], 8192)), "an empty chunk follows 4096 bytes"),
+        (again(chunk(&[], 8192)), "an empty chunk follows 4,096 bytes"),
         (Reply::Endless(vec![chunk(&[], 0)]), "an empty chunk follows 0 bytes"),
-        (Reply::Endless(vec![first.clone()]), "a chunk announces that 8192 bytes will follow, but 4096 are expected"),
-        (again(chunk(&[7; 8225], 0)), "a chunk has 8225 bytes of data, but only 8224 are left"),
+        (Reply::Endless(vec![first.clone()]), "a chunk announces that 8,192 bytes will follow, but 4,096 are expected"),
+        (again(chunk(&[7; 8225], 0)), "a chunk has 8,225 bytes of data, but only 8,224 are left"),
         (again(chunk(&[7; 8192], 1)), "a chunk announces that 1 byte will follow, but 0 are expected"),
-        (again(chunk(&[7; 8192], 0)), "a chunk has 8192 bytes of data, but only 32 are left"),
+        (again(chunk(&[7; 8192], 0)), "a chunk has 8,192 bytes of data, but only 32 are left"),
         (Reply::Endless(vec![chunk(&[7; 100], -1)]), "the member announces a database of 18446744073709551715 bytes"),
         (Reply::Endless(vec![chunk(&[7; 100], 1 << 40)]), "kvadm accepts up to 1099511627776"),
     ] {

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use kvadm::plural::counted;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -158,7 +159,8 @@ fn stdout_gets_the_snapshot_and_stderr_the_summary() {
     let run = save(shared(), &folder, &["-"]).run();
     let sha256 = proved(&run.ok().stdout);
     let size = run.stdout.len();
-    run.err_has(&format!("note: saved {size} bytes of {} at revision ", shared().endpoint())).err_has(&sha256);
+    run.err_has(&format!("note: saved {} of {} at revision ", counted(size, "byte"), shared().endpoint()))
+        .err_has(&sha256);
     let run = save(shared(), &folder, &["-", "-o", "json"]).run();
     let said = run.ok().err_json();
     assert_eq!(said["sha256"], json!(proved(&run.stdout)));

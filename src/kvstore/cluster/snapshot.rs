@@ -17,7 +17,7 @@ use crate::kvstore::response_header::ResponseHeader;
 use crate::kvstore::store::Store;
 use crate::kvstore::timeout::{Timeout, while_responsive};
 use crate::kvstore::types::Revision;
-use crate::plural::counted;
+use crate::plural::{counted, grouped};
 
 const OP: &str = "snapshot";
 
@@ -243,13 +243,17 @@ impl ChunkCheck {
         };
         let left = announced.total_bytes.saturating_sub(self.received_bytes);
         if bytes > left {
-            return Err(format!("a chunk has {} of data, but only {left} are left", counted(bytes, "byte")));
+            return Err(format!("a chunk has {} of data, but only {} are left", counted(bytes, "byte"), grouped(left)));
         }
         let received = self.received_bytes.saturating_add(bytes);
         let expected = announced.counted_bytes.saturating_sub(received);
         if remaining != expected {
             let text = "a chunk announces that";
-            return Err(format!("{text} {} will follow, but {expected} are expected", counted(remaining, "byte")));
+            return Err(format!(
+                "{text} {} will follow, but {} are expected",
+                counted(remaining, "byte"),
+                grouped(expected)
+            ));
         }
         (self.received_bytes, self.announced) = (received, Some(announced));
         self.is_complete = received == announced.total_bytes;
