@@ -81,7 +81,7 @@ impl Config {
     /// The context that the command line names.
     pub fn context_option(&self) -> Option<String> {
         let at = self.store_options.iter().position(|word| word == "--context")?;
-        Some(self.store_options.get(at + 1)?.to_string_lossy().into_owned())
+        Some(self.store_options.get(at.checked_add(1)?)?.to_string_lossy().into_owned())
     }
 }
 

@@ -199,11 +199,11 @@ impl MemberHashes {
         let mut seen = Vec::new();
         let mut found = Vec::new();
         for (member, address) in self.members.iter().zip(&self.addresses) {
-            if let (Ok(answer), Some(address)) = (&member.result, address) {
-                if !seen.contains(answer) {
-                    seen.push(*answer);
-                    found.push((member.endpoint.clone(), address.clone()));
-                }
+            if let (Ok(answer), Some(address)) = (&member.result, address)
+                && !seen.contains(answer)
+            {
+                seen.push(*answer);
+                found.push((member.endpoint.clone(), address.clone()));
             }
         }
         found

@@ -64,10 +64,10 @@ impl CompactJob {
         if ctx.safety.dry_run {
             return self.dry_run(ctx, target, &mut done, &ledger, scan.as_ref()).await;
         }
-        if let (Some(options), Some(scan), None, false) = (&self.defrag, &scan, target, self.disarm) {
-            if answering(scan).all(|(_, status)| options.reason_to_skip(status).is_some()) {
-                return skip_all(ctx, scan, options, &mut ledger, &done);
-            }
+        if let (Some(options), Some(scan), None, false) = (&self.defrag, &scan, target, self.disarm)
+            && answering(scan).all(|(_, status)| options.reason_to_skip(status).is_some())
+        {
+            return skip_all(ctx, scan, options, &mut ledger, &done);
         }
         let mut consent = None;
         if !self.only_compacts() {

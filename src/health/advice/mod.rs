@@ -17,7 +17,7 @@ pub fn advise(facts: &ClusterFacts) -> Vec<Recommendation> {
     capacity::judge(facts, &mut found);
     version::judge(facts, &mut found);
     exposure::judge(facts, &mut found);
-    found.sort_by(|a, b| (a.urgency, a.certainty).cmp(&(b.urgency, b.certainty)));
+    found.sort_by_key(|one| (one.urgency, one.certainty));
     found
 }
 
