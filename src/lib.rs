@@ -21,6 +21,7 @@ pub mod context;
 pub mod diagnose;
 pub mod duration;
 pub mod error;
+pub mod escaped;
 #[cfg(test)]
 mod fuzzing;
 pub mod gc;

@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use super::event::FaultRow;
 use super::out::Out;
 use super::record::{Record, Tone, Value, Visibility};
-use super::sanitize::sanitize;
+use super::sanitize::{escape_for_terminal, sanitize};
 use super::settings::Format;
 use super::sink::Sink;
 use super::table::truncate;
@@ -112,7 +112,7 @@ fn live_line(out: &mut String, record: &dyn Record, width: usize, key_width: &mu
 
 fn shown(value: &Value<'_>) -> String {
     match value {
-        Value::Bytes(bytes) => sanitize(bytes, false).into_owned(),
+        Value::Bytes(bytes) => escape_for_terminal(bytes),
         Value::Str(text) | Value::Word(text, _) => sanitize(text.as_bytes(), false).into_owned(),
         other => {
             let mut text = String::new();
